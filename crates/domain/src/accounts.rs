@@ -1,0 +1,348 @@
+//! People who can sign in, and their sessions.
+
+use std::{fmt, str::FromStr};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AccountId, SessionId, StorageError, Timestamp,
+    idempotency::{Idempotency, Made},
+    text::{Name, string_conversions},
+};
+
+/// The fewest characters of a login id.
+pub const LOGIN_ID_CHARACTERS_MIN: usize = 3;
+/// The most characters of a login id.
+pub const LOGIN_ID_CHARACTERS_MAX: usize = 64;
+/// The fewest characters of a password (NIST SP 800-63B, 3.1.1).
+pub const PASSWORD_CHARACTERS_MIN: usize = 8;
+/// The most characters of a password.
+pub const PASSWORD_CHARACTERS_MAX: usize = 128;
+
+/// What an account signs in with: 3 to 64 of `a-z 0-9 . _ - @ +`, starting with a letter or digit.
+///
+/// ```
+/// use boxoffice_domain::accounts::LoginId;
+/// assert!(LoginId::new("haneul.kim+tickets@example.org").is_ok());
+/// assert!(LoginId::new("Haneul").is_err());
+/// assert!(LoginId::new(".haneul").is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct LoginId(String);
+
+/// The text is not a login id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a login id has 3 to 64 of `a-z 0-9 . _ - @ +` and starts with a letter or digit")]
+pub struct InvalidLoginId;
+
+impl LoginId {
+    /// Checks a login id. It is never changed: what is not lower case is refused.
+    pub fn new(text: &str) -> Result<Self, InvalidLoginId> {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let allowed = |byte: u8| plain(byte) || b"._-@+".contains(&byte);
+        let fits = (LOGIN_ID_CHARACTERS_MIN..=LOGIN_ID_CHARACTERS_MAX).contains(&text.len());
+        if fits && text.bytes().all(allowed) && text.bytes().next().is_some_and(plain) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidLoginId)
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+string_conversions! {
+    LoginId, InvalidLoginId;
+}
+
+/// A password as it was typed. It is never printed and never stored.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(String);
+
+/// The text is too short or too long for a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a password has 8 to 128 characters")]
+pub struct InvalidPassword;
+
+impl Password {
+    /// Checks the length of a password; any characters are welcome.
+    pub fn new(text: &str) -> Result<Self, InvalidPassword> {
+        if (PASSWORD_CHARACTERS_MIN..=PASSWORD_CHARACTERS_MAX).contains(&text.chars().count()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidPassword)
+        }
+    }
+
+    /// The password itself, for hashing alone.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+/// The hash of a password, in PHC string format (`$argon2id$…`).
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash(pub String);
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(…)")
+    }
+}
+
+/// What an account may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Buys tickets.
+    Customer,
+    /// Also publishes venues, concerts and performances, and sees the sales of its own.
+    Promoter,
+    /// Also manages the concerts of every promoter.
+    Admin,
+}
+
+impl Role {
+    /// The name of the role.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Customer => "customer",
+            Self::Promoter => "promoter",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// Whether the role may publish venues and concerts.
+    pub fn may_publish(self) -> bool {
+        matches!(self, Self::Promoter | Self::Admin)
+    }
+}
+
+/// The text names no role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a role is `customer`, `promoter` or `admin`")]
+pub struct UnknownRole;
+
+impl FromStr for Role {
+    type Err = UnknownRole;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Customer, Self::Promoter, Self::Admin].into_iter().find(|role| role.as_str() == text).ok_or(UnknownRole)
+    }
+}
+
+/// A person who can sign in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its id.
+    pub id: AccountId,
+    /// What it signs in with, unique.
+    pub login_id: LoginId,
+    /// What the person is called.
+    pub name: Name,
+    /// What it may do.
+    pub role: Role,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// An account with what is needed to check its password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// The account.
+    pub account: Account,
+    /// The hash of its password.
+    pub password_hash: PasswordHash,
+    /// The key under which the account was made, if the caller gave one.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// Why an account was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateAccountError {
+    /// Another account has the login id; its credentials, so that a repeated request can be told.
+    #[error("the login id is taken")]
+    LoginIdTaken(Box<Credentials>),
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Keeps the accounts.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait Accounts: Send + Sync {
+    /// Stores a new account together with its empty wallet. Exactly one of several concurrent calls with
+    /// one login id succeeds; the others get [`CreateAccountError::LoginIdTaken`]. Called again with the
+    /// same id after an unknown outcome, it succeeds without making a second one.
+    async fn create(&self, credentials: Credentials) -> Result<(), CreateAccountError>;
+
+    /// The account with this id.
+    async fn find(&self, id: AccountId) -> Result<Option<Account>, StorageError>;
+
+    /// The account with this login id, and its password's hash.
+    async fn credentials(&self, login_id: &LoginId) -> Result<Option<Credentials>, StorageError>;
+
+    /// Gives the account with this login id another role, and the account as it is then.
+    async fn set_role(&self, login_id: &LoginId, role: Role) -> Result<Option<Account>, StorageError>;
+}
+
+/// The SHA-256 of a refresh secret: what is stored of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RefreshHash(pub [u8; 32]);
+
+impl fmt::Debug for RefreshHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RefreshHash(…)")
+    }
+}
+
+/// One sign-in of one account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Its id; access tokens name it.
+    pub id: SessionId,
+    /// Whose it is.
+    pub account_id: AccountId,
+    /// The hash of the one refresh secret that is good now.
+    pub refresh_hash: RefreshHash,
+    /// When it was opened.
+    pub created_at: Timestamp,
+    /// When it ends if it is not refreshed before.
+    pub expires_at: Timestamp,
+}
+
+/// What became of an attempt to refresh a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// The presented secret was the good one; the next one has taken its place. Whose session it is.
+    Rotated(Account),
+    /// The presented secret is not the good one of a living session: it was spent before, so one of two
+    /// holders is a thief. The session has been ended.
+    Reused,
+    /// No such session, or it ended or lapsed before.
+    Unknown,
+}
+
+/// Keeps the sessions.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait Sessions: Send + Sync {
+    /// Stores a new session.
+    async fn open(&self, session: Session) -> Result<(), StorageError>;
+
+    /// Exchanges the refresh secret, atomically: of several concurrent calls with one secret, exactly one
+    /// is [`Rotation::Rotated`], and the next one ends the session ([`Rotation::Reused`]).
+    async fn rotate(
+        &self,
+        id: SessionId,
+        presented: RefreshHash,
+        next: RefreshHash,
+        expires_at: Timestamp,
+    ) -> Result<Rotation, StorageError>;
+
+    /// Ends a session; ending one that is not there is no error.
+    async fn end(&self, id: SessionId) -> Result<(), StorageError>;
+}
+
+/// Why a password could not be hashed or checked.
+#[derive(Debug, thiserror::Error)]
+pub enum HashingError {
+    /// As many passwords as are allowed at once are being worked on, and enough are waiting.
+    #[error("too many passwords are being checked at the moment")]
+    Busy,
+    /// The hashing itself failed.
+    #[error("the password could not be hashed")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Hashes passwords, slowly on purpose, and never on a thread that serves others.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait PasswordHasher: Send + Sync {
+    /// The hash of a password, with a new salt.
+    async fn hash(&self, password: Password) -> Result<PasswordHash, HashingError>;
+
+    /// Whether the password belongs to the hash. Without a hash it takes as long and answers `false`, so
+    /// that nobody learns from the time taken whether a login id exists.
+    async fn verify(&self, password: Password, hash: Option<PasswordHash>) -> Result<bool, HashingError>;
+}
+
+/// What an access token says of its bearer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccessClaims {
+    /// The account that signed in.
+    pub account_id: AccountId,
+    /// The session in which it did.
+    pub session_id: SessionId,
+    /// What it could do at that time.
+    pub role: Role,
+    /// Until when the token is good.
+    pub expires_at: Timestamp,
+}
+
+/// Why an access token is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccessTokenError {
+    /// Not a token of ours.
+    #[error("the access token is not valid")]
+    Invalid,
+    /// It was one of ours, and its time is over.
+    #[error("the access token has expired")]
+    Expired,
+}
+
+/// Signs and checks access tokens.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+pub trait AccessTokens: Send + Sync {
+    /// A signed token that says this.
+    fn issue(&self, claims: &AccessClaims, now: Timestamp) -> Result<String, StorageError>;
+
+    /// What a token says, if it is one of ours and its time is not over at `now`.
+    fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, AccessTokenError>;
+}
+
+/// The result of making an account, with whether it had been made before.
+pub type MadeAccount = Made<Account>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn login_ids_follow_the_field_rule() {
+        for good in ["abc", "0ab", "a.b_c-d@e+f", &"a".repeat(64)] {
+            assert!(LoginId::new(good).is_ok(), "{good}");
+        }
+        for bad in ["", "ab", "Abc", "-abc", "a b", "abç", "abc\n", &"a".repeat(65)] {
+            assert!(LoginId::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_password_counts_characters_and_is_never_printed() {
+        assert!(Password::new("1234567").is_err());
+        assert!(Password::new(&"비".repeat(128)).is_ok());
+        assert!(Password::new(&"비".repeat(129)).is_err());
+        assert_eq!(format!("{:?}", Password::new("hunter2hunter2").unwrap()), "Password(…)");
+    }
+
+    #[test]
+    fn roles_are_named_as_they_are_parsed() {
+        for role in [Role::Customer, Role::Promoter, Role::Admin] {
+            assert_eq!(role.as_str().parse(), Ok(role));
+        }
+        assert_eq!("root".parse::<Role>(), Err(UnknownRole));
+    }
+}

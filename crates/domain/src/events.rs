@@ -1,0 +1,76 @@
+//! What happened, for whoever wants to hear of it.
+//!
+//! An adapter stores an event in the transaction of its cause (the transactional outbox), so there is
+//! never an event without its cause, nor a cause without its event. A subject has at most one event of a
+//! kind, so `(subject, kind)` identifies it.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{AccountId, ChargeId, PaymentId, PerformanceId, Points, ReservationId, Timestamp, reservations::SeatLabel};
+
+/// Something that happened, with what a listener needs to know of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the fields are named after the entities they come from")]
+pub enum Event {
+    /// Seats are held.
+    ReservationHeld {
+        reservation_id: ReservationId,
+        account_id: AccountId,
+        performance_id: PerformanceId,
+        seats: Vec<SeatLabel>,
+        held_until: Timestamp,
+    },
+    /// Held seats are paid and owned.
+    ReservationConfirmed {
+        reservation_id: ReservationId,
+        account_id: AccountId,
+        performance_id: PerformanceId,
+        payment_id: PaymentId,
+        amount: Points,
+    },
+    /// A reservation was given up; `refunded` is zero where it had not been paid.
+    ReservationCancelled {
+        reservation_id: ReservationId,
+        account_id: AccountId,
+        performance_id: PerformanceId,
+        refunded: Points,
+    },
+    /// A hold lapsed and was tidied away.
+    ReservationExpired { reservation_id: ReservationId, account_id: AccountId, performance_id: PerformanceId },
+    /// A charge was recorded; the payment gateway is being asked.
+    ChargeRequested { charge_id: ChargeId, account_id: AccountId, amount: Points },
+    /// A charge was approved and credited.
+    ChargeCompleted { charge_id: ChargeId, account_id: AccountId, amount: Points, balance: Points },
+    /// A charge was declined by the payment gateway.
+    ChargeDeclined { charge_id: ChargeId, account_id: AccountId, amount: Points },
+}
+
+impl Event {
+    /// The reservation or charge that the event is about.
+    pub fn subject(&self) -> Uuid {
+        match self {
+            Self::ReservationHeld { reservation_id, .. }
+            | Self::ReservationConfirmed { reservation_id, .. }
+            | Self::ReservationCancelled { reservation_id, .. }
+            | Self::ReservationExpired { reservation_id, .. } => reservation_id.uuid(),
+            Self::ChargeRequested { charge_id, .. }
+            | Self::ChargeCompleted { charge_id, .. }
+            | Self::ChargeDeclined { charge_id, .. } => charge_id.uuid(),
+        }
+    }
+
+    /// The name of the kind, as stored and published.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::ReservationHeld { .. } => "reservation_held",
+            Self::ReservationConfirmed { .. } => "reservation_confirmed",
+            Self::ReservationCancelled { .. } => "reservation_cancelled",
+            Self::ReservationExpired { .. } => "reservation_expired",
+            Self::ChargeRequested { .. } => "charge_requested",
+            Self::ChargeCompleted { .. } => "charge_completed",
+            Self::ChargeDeclined { .. } => "charge_declined",
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Points, the prepaid money.
+
+use std::{fmt, iter::Sum};
+
+use serde::{Deserialize, Serialize};
+
+/// A whole, non-negative number of points; 1 point is 1 won.
+///
+/// Arithmetic is checked: there is no way to reach a negative amount or to wrap around.
+///
+/// ```
+/// use boxoffice_domain::Points;
+/// let price = Points::new(55_000)?;
+/// assert_eq!(price.checked_add(price), Points::new(110_000).ok());
+/// assert_eq!(Points::ZERO.checked_sub(price), None);
+/// assert!(Points::new(-1).is_err());
+/// # Ok::<(), boxoffice_domain::points::NegativePoints>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "i64")]
+pub struct Points(i64);
+
+/// A negative number was offered as points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("points are never negative")]
+pub struct NegativePoints;
+
+impl Points {
+    /// No points.
+    pub const ZERO: Self = Self(0);
+
+    /// Takes a number of points.
+    pub const fn new(points: i64) -> Result<Self, NegativePoints> {
+        if points < 0 { Err(NegativePoints) } else { Ok(Self(points)) }
+    }
+
+    /// The number itself.
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+
+    /// The sum, or `None` where it cannot be represented.
+    pub fn checked_add(self, other: Self) -> Option<Self> {
+        self.0.checked_add(other.0).map(Self)
+    }
+
+    /// The difference, or `None` where it would be negative.
+    pub fn checked_sub(self, other: Self) -> Option<Self> {
+        self.0.checked_sub(other.0).filter(|points| *points >= 0).map(Self)
+    }
+}
+
+impl TryFrom<i64> for Points {
+    type Error = NegativePoints;
+
+    fn try_from(points: i64) -> Result<Self, Self::Error> {
+        Self::new(points)
+    }
+}
+
+impl From<Points> for i64 {
+    fn from(points: Points) -> Self {
+        points.0
+    }
+}
+
+impl fmt::Display for Points {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Saturates; a reservation's at most 100 seats of at most 100,000,000 points stay far below.
+impl Sum for Points {
+    fn sum<I: Iterator<Item = Self>>(points: I) -> Self {
+        Self(points.fold(0, |sum, points| sum.saturating_add(points.0)))
+    }
+}

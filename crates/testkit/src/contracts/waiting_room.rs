@@ -1,0 +1,1 @@
+//! The contract of [`WaitingRoom`](boxoffice_domain::waiting_room::WaitingRoom).
