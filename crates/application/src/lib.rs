@@ -1,1 +1,22 @@
+//! The use cases of boxoffice: what a request or a worker wants done, said in terms of the ports of
+//! [`boxoffice_domain`].
+//!
+//! There is one service for each capability, under the name that the capability has in every crate. A
+//! service holds its ports as `Arc<dyn Port>`; it decides in which order they are called and what a
+//! refusal of one means for the next, and leaves every rule to the domain and every transaction to the
+//! adapter.
 
+pub mod accounts;
+pub mod catalog;
+pub mod fingerprint;
+pub mod payments;
+pub mod reservations;
+pub mod waiting_room;
+pub mod wallet;
+
+pub use accounts::{AccountService, Identity};
+pub use catalog::CatalogService;
+pub use payments::PaymentService;
+pub use reservations::ReservationService;
+pub use waiting_room::WaitingRoomService;
+pub use wallet::WalletService;

@@ -46,12 +46,12 @@
 //! let mut purse = wallet::Wallet::new(request.account_id, now);
 //! purse.balance = Points::new(200_000)?;
 //! let request = fixtures::settle_request(&held.reservation);
-//! let paid = payments::settle(now, &request, Some(held.reservation), &terms, held.seats, purse)?;
+//! let paid = payments::settle(now, &request, Some(held.reservation), &terms, held.seats, &purse)?;
 //! assert_eq!(paid.wallet.balance.get(), 90_000);
 //!
 //! let request = fixtures::cancel_request(&paid.reservation);
 //! let back = reservations::cancel(
-//!     now, &request, Some(paid.reservation), &terms, paid.seats, paid.wallet, Some(paid.payment),
+//!     now, &request, Some(paid.reservation), &terms, paid.seats, &paid.wallet, Some(paid.payment),
 //! )?;
 //! assert_eq!(back.wallet.balance.get(), 200_000);
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -180,7 +180,7 @@ pub fn settle(
     reservation: Option<Reservation>,
     terms: &PerformanceTerms,
     seats: Vec<Seat>,
-    wallet: Wallet,
+    wallet: &Wallet,
 ) -> Result<Settled, SettleRefusal> {
     check_payable(now, request.account_id, reservation.as_ref(), terms)?;
     let reservation = reservation.ok_or(SettleRefusal::ReservationNotFound)?;
@@ -352,7 +352,7 @@ mod tests {
         let (terms, held) = held();
         let wallet = purse(&held, 110_000);
         let request = fixtures::settle_request(&held.reservation);
-        let paid = settle(instant(299), &request, Some(held.reservation), &terms, held.seats, wallet).unwrap();
+        let paid = settle(instant(299), &request, Some(held.reservation), &terms, held.seats, &wallet).unwrap();
         assert_eq!(paid.wallet.balance, Points::ZERO);
         assert_eq!(paid.entry.amount, -110_000);
         assert_eq!(paid.payment.amount.get(), 110_000);
@@ -366,7 +366,7 @@ mod tests {
         let request = fixtures::settle_request(&held.reservation);
         let refused = |now, request: &SettleRequest, reservation: &Reservation, seats: &[Seat], balance| {
             let wallet = purse(&held, balance);
-            settle(now, request, Some(reservation.clone()), &terms, seats.to_vec(), wallet).unwrap_err()
+            settle(now, request, Some(reservation.clone()), &terms, seats.to_vec(), &wallet).unwrap_err()
         };
         let (reservation, seats) = (&held.reservation, &held.seats);
         assert_eq!(

@@ -9,7 +9,7 @@ use crate::{
     AccountId, ConcertId, PaymentId, PerformanceId, Points, ReservationId, StorageError, Timestamp,
     catalog::{NotOnSale, PartName, PerformanceTerms},
     events::Event,
-    idempotency::{Idempotency, KeyReused, Made},
+    idempotency::{Idempotency, IdempotencyKey, KeyReused, Made},
     page::{Page, PageRequest},
     payments::{Payment, PaymentState},
     text::string_conversions,
@@ -557,7 +557,7 @@ pub fn cancel(
     reservation: Option<Reservation>,
     terms: &PerformanceTerms,
     seats: Vec<Seat>,
-    wallet: Wallet,
+    wallet: &Wallet,
     payment: Option<Payment>,
 ) -> Result<Cancelled, CancelRefusal> {
     let reservation =
@@ -574,7 +574,7 @@ fn give_up(
     now: Timestamp,
     mut reservation: Reservation,
     seats: Vec<Seat>,
-    wallet: Wallet,
+    wallet: &Wallet,
     payment: Option<Payment>,
 ) -> Cancelled {
     let payment_id = reservation.payment_id();
@@ -585,7 +585,7 @@ fn give_up(
             let (wallet, entry) = wallet.give_back(now, payment.amount, kind);
             (wallet, Some(entry))
         }
-        None => (wallet, None),
+        None => (wallet.clone(), None),
     };
     let payment = paid.map(|payment| Payment { state: PaymentState::Refunded { refunded_at: now }, ..payment });
     let seats = freed(&reservation, seats);
@@ -665,15 +665,6 @@ pub enum CancelError {
     Storage(#[from] StorageError),
 }
 
-/// The answer to a cancellation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cancellation {
-    /// The reservation as it is now.
-    pub view: ReservationView,
-    /// Until when the account still holds other seats of the concert, if it does.
-    pub other_held_until: Option<Timestamp>,
-}
-
 /// Keeps reservations and the seats they are of. Time is judged by the implementor's
 /// [`Clock`](crate::Clock) at the moment of decision, when everything is loaded and locked.
 #[cfg_attr(feature = "mocks", mockall::automock)]
@@ -688,10 +679,17 @@ pub trait Reservations: Send + Sync {
     /// Decides with [`cancel()`] and stores the outcome in one transaction, the refund with it. Exactly one
     /// of several concurrent calls succeeds, and only one of cancelling and paying. Under the key that the
     /// reservation was cancelled with, gives it again.
-    async fn cancel(&self, request: CancelRequest) -> Result<Made<Cancellation>, CancelError>;
+    async fn cancel(&self, request: CancelRequest) -> Result<Made<ReservationView>, CancelError>;
 
     /// A reservation of this account; `None` also where it is another's.
     async fn find(&self, account_id: AccountId, id: ReservationId) -> Result<Option<ReservationView>, StorageError>;
+
+    /// The reservation that this account made under this key.
+    async fn find_by_key(
+        &self,
+        account_id: AccountId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<ReservationView>, StorageError>;
 
     /// The reservations of an account, newest first, with `status` only those [shown](Reservation::status)
     /// with it.
@@ -791,34 +789,20 @@ mod tests {
         let held = hold(instant(0), &request, Some(&terms), 0, fixtures::seats(&["A-1-1"])).unwrap();
         let wallet = Wallet::new(request.account_id, instant(0));
         let request = fixtures::cancel_request(&held.reservation);
-        let back = cancel(
-            instant(1),
-            &request,
-            Some(held.reservation.clone()),
-            &terms,
-            held.seats.clone(),
-            wallet.clone(),
-            None,
-        )
-        .unwrap();
+        let back =
+            cancel(instant(1), &request, Some(held.reservation.clone()), &terms, held.seats.clone(), &wallet, None)
+                .unwrap();
         assert_eq!(back.reservation.status(instant(1)), ReservationStatus::Cancelled);
         assert_eq!(back.seats[0].state, SeatState::Free);
         assert_eq!((back.wallet, back.entry, back.payment), (wallet.clone(), None, None));
 
-        let again = cancel(instant(1), &request, Some(back.reservation), &terms, vec![], wallet.clone(), None);
+        let again = cancel(instant(1), &request, Some(back.reservation), &terms, vec![], &wallet, None);
         assert_eq!(again.unwrap_err(), CancelRefusal::AlreadyCancelled);
-        let late = cancel(
-            instant(300),
-            &request,
-            Some(held.reservation.clone()),
-            &terms,
-            held.seats.clone(),
-            wallet.clone(),
-            None,
-        );
+        let late =
+            cancel(instant(300), &request, Some(held.reservation.clone()), &terms, held.seats.clone(), &wallet, None);
         assert_eq!(late.unwrap_err(), CancelRefusal::HoldExpired);
         let stranger = CancelRequest { account_id: AccountId::new(uuid::Uuid::from_u128(9)), ..request };
-        let foreign = cancel(instant(1), &stranger, Some(held.reservation), &terms, held.seats, wallet, None);
+        let foreign = cancel(instant(1), &stranger, Some(held.reservation), &terms, held.seats, &wallet, None);
         assert_eq!(foreign.unwrap_err(), CancelRefusal::NotFound);
     }
 

@@ -1,0 +1,315 @@
+//! Signing up, signing in, and staying signed in.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use boxoffice_domain::{
+    AccountId, Clock, EntropySource, SessionId, StorageError, Timestamp,
+    accounts::{
+        AccessClaims, AccessTokenError, AccessTokens, Account, Accounts, CreateAccountError, Credentials, HashingError,
+        LoginId, Password, PasswordHasher, RefreshHash, Role, Rotation, Session, Sessions,
+    },
+    idempotency::{IdempotencyKey, KeyReused, Made},
+    text::Name,
+    time::seconds_after,
+};
+use sha2::{Digest, Sha256};
+
+use crate::fingerprint::identified;
+
+/// Who is asking, as an access token says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The account.
+    pub account_id: AccountId,
+    /// The session in which it signed in.
+    pub session_id: SessionId,
+    /// What it may do.
+    pub role: Role,
+}
+
+/// How long a sign-in lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionSettings {
+    /// How long an access token is good, in seconds.
+    pub access_seconds: u32,
+    /// How long a session lasts without being refreshed, in seconds.
+    pub refresh_seconds: u32,
+}
+
+impl Default for SessionSettings {
+    fn default() -> Self {
+        Self { access_seconds: 15 * 60, refresh_seconds: 30 * 24 * 60 * 60 }
+    }
+}
+
+/// What somebody signs up with.
+#[derive(Clone, Debug)]
+pub struct SignUp {
+    /// What the account shall sign in with.
+    pub login_id: LoginId,
+    /// Its password.
+    pub password: Password,
+    /// What the person is called.
+    pub name: Name,
+}
+
+/// What a signed-in client keeps.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SessionTokens {
+    /// Names the account to every route, for a short time.
+    pub access_token: String,
+    /// For how long, in seconds.
+    pub expires_in_seconds: u32,
+    /// Good once, for the next pair of tokens.
+    pub refresh_token: String,
+}
+
+impl std::fmt::Debug for SessionTokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionTokens").field("expires_in_seconds", &self.expires_in_seconds).finish_non_exhaustive()
+    }
+}
+
+/// Why an account was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum SignUpError {
+    /// Another account has the login id.
+    #[error("the login id is taken")]
+    LoginIdTaken,
+    /// The idempotency key names another request.
+    #[error(transparent)]
+    KeyReused(#[from] KeyReused),
+    /// The password could not be hashed.
+    #[error(transparent)]
+    Hashing(#[from] HashingError),
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Why somebody was not signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// No such account, or another password; which of the two is not told.
+    #[error("the login id or the password is wrong")]
+    InvalidCredentials,
+    /// The password could not be checked.
+    #[error(transparent)]
+    Hashing(#[from] HashingError),
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Why a session was not refreshed.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// Not the refresh token of a living session; if it had been spent before, the session has ended.
+    #[error("the refresh token is not valid")]
+    Invalid,
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Signing up, signing in, and staying signed in.
+pub struct AccountService {
+    /// Where accounts are kept.
+    pub accounts: Arc<dyn Accounts>,
+    /// Where sessions are kept.
+    pub sessions: Arc<dyn Sessions>,
+    /// Hashes passwords.
+    pub passwords: Arc<dyn PasswordHasher>,
+    /// Signs access tokens.
+    pub tokens: Arc<dyn AccessTokens>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Makes ids and secrets.
+    pub entropy: Arc<dyn EntropySource>,
+    /// How long sign-ins last.
+    pub settings: SessionSettings,
+    /// Which sessions this process has ended while access tokens of theirs may still be good.
+    pub ended: EndedSessions,
+}
+
+impl std::fmt::Debug for AccountService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AccountService").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl AccountService {
+    /// Makes an account of this role.
+    ///
+    /// Under the idempotency key of the account that has the login id, with the same name and password,
+    /// gives that account.
+    pub async fn sign_up(
+        &self,
+        sign_up: SignUp,
+        role: Role,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Made<Account>, SignUpError> {
+        let SignUp { login_id, password, name } = sign_up;
+        // The password is left out: a fast digest of it must not be stored. It is checked by its hash.
+        let idempotency = identified(key, "account", [login_id.as_str(), name.as_str()]);
+        let password_hash = self.passwords.hash(password.clone()).await?;
+        let id = AccountId::new(self.entropy.uuid());
+        let account = Account { id, login_id, name, role, created_at: self.clock.now() };
+        let credentials = Credentials { account: account.clone(), password_hash, idempotency };
+        match self.accounts.create(credentials.clone()).await {
+            Ok(()) => Ok(Made::now(account)),
+            Err(CreateAccountError::LoginIdTaken(existing)) => self.replayed(credentials, *existing, password).await,
+            Err(CreateAccountError::Storage(error)) => Err(error.into()),
+        }
+    }
+
+    async fn replayed(
+        &self,
+        asked: Credentials,
+        existing: Credentials,
+        password: Password,
+    ) -> Result<Made<Account>, SignUpError> {
+        let (Some(first), Some(again)) = (existing.idempotency, asked.idempotency) else {
+            return Err(SignUpError::LoginIdTaken);
+        };
+        if first.key != again.key {
+            return Err(SignUpError::LoginIdTaken);
+        }
+        first.check(&again)?;
+        if self.passwords.verify(password, Some(existing.password_hash)).await? {
+            Ok(Made::before(existing.account))
+        } else {
+            Err(KeyReused.into())
+        }
+    }
+
+    /// Opens a session. A text that cannot be a login id, or a password, takes as long to be refused as a
+    /// wrong one.
+    pub async fn sign_in(&self, login_id: &str, password: &str) -> Result<SessionTokens, SignInError> {
+        let credentials = match LoginId::new(login_id) {
+            Ok(login_id) => self.accounts.credentials(&login_id).await?,
+            Err(_) => None,
+        };
+        let Ok(password) = Password::new(password) else {
+            return Err(SignInError::InvalidCredentials);
+        };
+        let hash = credentials.as_ref().map(|credentials| credentials.password_hash.clone());
+        let verified = self.passwords.verify(password, hash).await?;
+        let account = credentials.filter(|_| verified).ok_or(SignInError::InvalidCredentials)?.account;
+        let now = self.clock.now();
+        let (id, secret) = (SessionId::new(self.entropy.uuid()), self.entropy.secret());
+        let session = Session {
+            id,
+            account_id: account.id,
+            refresh_hash: hash_of(secret),
+            created_at: now,
+            expires_at: seconds_after(now, self.settings.refresh_seconds),
+        };
+        self.sessions.open(session).await?;
+        Ok(self.issue(&account, id, secret, now)?)
+    }
+
+    /// Exchanges a refresh token for the next pair of tokens. It is spent by that; presenting it a second
+    /// time ends the session, for whoever holds it (RFC 9700, section 4.14.2).
+    pub async fn refresh(&self, refresh_token: &str) -> Result<SessionTokens, RefreshError> {
+        let (id, secret) = parse_refresh_token(refresh_token).ok_or(RefreshError::Invalid)?;
+        let now = self.clock.now();
+        let next = self.entropy.secret();
+        let expires_at = seconds_after(now, self.settings.refresh_seconds);
+        match self.sessions.rotate(id, hash_of(secret), hash_of(next), expires_at).await? {
+            Rotation::Rotated(account) => Ok(self.issue(&account, id, next, now)?),
+            Rotation::Reused => {
+                tracing::warn!(session_id = %id, "a spent refresh token was presented; the session is ended");
+                self.remember_ended(id, now);
+                Err(RefreshError::Invalid)
+            }
+            Rotation::Unknown => Err(RefreshError::Invalid),
+        }
+    }
+
+    /// Ends the session of the caller. Its access tokens are refused from now on by this process, and by
+    /// others when they expire.
+    pub async fn sign_out(&self, identity: Identity) -> Result<(), StorageError> {
+        self.sessions.end(identity.session_id).await?;
+        self.remember_ended(identity.session_id, self.clock.now());
+        Ok(())
+    }
+
+    /// Who bears this access token.
+    pub fn authenticate(&self, access_token: &str) -> Result<Identity, AccessTokenError> {
+        let claims = self.tokens.verify(access_token, self.clock.now())?;
+        if self.ended.contains(claims.session_id) {
+            return Err(AccessTokenError::Invalid);
+        }
+        Ok(Identity { account_id: claims.account_id, session_id: claims.session_id, role: claims.role })
+    }
+
+    /// The account of the caller.
+    pub async fn me(&self, identity: Identity) -> Result<Option<Account>, StorageError> {
+        self.accounts.find(identity.account_id).await
+    }
+
+    fn issue(
+        &self,
+        account: &Account,
+        session_id: SessionId,
+        secret: [u8; 32],
+        now: Timestamp,
+    ) -> Result<SessionTokens, StorageError> {
+        let expires_at = seconds_after(now, self.settings.access_seconds);
+        let claims = AccessClaims { account_id: account.id, session_id, role: account.role, expires_at };
+        Ok(SessionTokens {
+            access_token: self.tokens.issue(&claims, now)?,
+            expires_in_seconds: self.settings.access_seconds,
+            refresh_token: format_refresh_token(session_id, secret),
+        })
+    }
+
+    fn remember_ended(&self, id: SessionId, now: Timestamp) {
+        self.ended.insert(id, seconds_after(now, self.settings.access_seconds), now);
+    }
+}
+
+/// Sessions that were ended, each kept until the last access token of it has expired by itself.
+#[derive(Debug, Default)]
+pub struct EndedSessions(Mutex<HashMap<SessionId, Timestamp>>);
+
+impl EndedSessions {
+    /// How many are kept before those that no longer matter are looked for.
+    const PRUNE_ABOVE: usize = 10_000;
+
+    fn contains(&self, id: SessionId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id)
+    }
+
+    fn insert(&self, id: SessionId, until: Timestamp, now: Timestamp) {
+        let mut ended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if ended.len() >= Self::PRUNE_ABOVE {
+            ended.retain(|_, until| *until > now);
+        }
+        ended.insert(id, until);
+    }
+}
+
+fn hash_of(secret: [u8; 32]) -> RefreshHash {
+    RefreshHash(Sha256::digest(secret).into())
+}
+
+fn format_refresh_token(id: SessionId, secret: [u8; 32]) -> String {
+    let mut bytes = [0; 48];
+    bytes[..16].copy_from_slice(id.uuid().as_bytes());
+    bytes[16..].copy_from_slice(&secret);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn parse_refresh_token(text: &str) -> Option<(SessionId, [u8; 32])> {
+    let mut bytes = [0; 48];
+    let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+    let (id, secret) = bytes.split_first_chunk::<16>()?;
+    let secret = secret.try_into().ok()?;
+    (length == bytes.len()).then(|| (SessionId::new(uuid::Uuid::from_bytes(*id)), secret))
+}

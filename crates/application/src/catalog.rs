@@ -1,0 +1,297 @@
+//! Publishing what is sold, and looking at it.
+
+use std::sync::Arc;
+
+use boxoffice_domain::{
+    Clock, ConcertId, EntropySource, PerformanceId, Points, StorageError, Timestamp, VenueId,
+    catalog::{
+        Catalog, Concert, ConcertChange, ConcertSummary, InvalidSalesWindow, NewPerformance, PartName, PerformanceKey,
+        PerformanceSummary, PriceError, PriceList, PublishError, Sales, SalesWindow, SeatMap, SeatingPlan,
+        UpdateConcertError, Venue,
+    },
+    idempotency::{IdempotencyKey, KeyReused, Made},
+    page::{Page, PageRequest},
+    text::{Description, Name},
+    waiting_room::{Ticket, WaitingRoom},
+};
+
+use crate::{
+    Identity,
+    fingerprint::identified,
+    waiting_room::{GateError, Purpose, WaitingRoomService},
+};
+
+/// How often a change is tried again that came between another one's reading and writing.
+const UPDATE_ATTEMPTS_MAX: u32 = 5;
+
+/// A venue to be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewVenue {
+    /// What it is called.
+    pub name: Name,
+    /// Where it is.
+    pub location: Name,
+    /// Its seats.
+    pub plan: SeatingPlan,
+}
+
+/// A concert to be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are those of `Concert`")]
+pub struct NewConcert {
+    pub title: Name,
+    pub artist: Name,
+    pub description: Description,
+    pub sales: SalesWindow,
+    pub max_seats_per_account: u32,
+    pub max_active: u32,
+}
+
+/// Why something was not published or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// The caller may not.
+    #[error("this is for the concert's promoter")]
+    Forbidden,
+    /// There is no such concert.
+    #[error("the concert does not exist")]
+    ConcertNotFound,
+    /// There is no such venue.
+    #[error("the venue does not exist")]
+    VenueNotFound,
+    /// There is no such performance.
+    #[error("the performance does not exist")]
+    PerformanceNotFound,
+    /// The concert is at another version than the caller expects.
+    #[error("the concert has been changed meanwhile")]
+    VersionMismatch,
+    /// The sale would close before it opens.
+    #[error(transparent)]
+    SalesWindow(#[from] InvalidSalesWindow),
+    /// The prices do not fit the venue.
+    #[error(transparent)]
+    Prices(#[from] PriceError),
+    /// The idempotency key names another request.
+    #[error(transparent)]
+    KeyReused(#[from] KeyReused),
+    /// The queue token does not open the gate.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<PublishError> for CatalogError {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::KeyReused(error) => error.into(),
+            PublishError::ConcertNotFound => Self::ConcertNotFound,
+            PublishError::Storage(error) => error.into(),
+        }
+    }
+}
+
+/// Publishing what is sold, and looking at it.
+pub struct CatalogService {
+    /// Where the catalogue is kept.
+    pub catalog: Arc<dyn Catalog>,
+    /// The gate before dates and seats.
+    pub gate: Arc<WaitingRoomService>,
+    /// The lines, told when a concert admits more or fewer.
+    pub room: Arc<dyn WaitingRoom>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Makes ids.
+    pub entropy: Arc<dyn EntropySource>,
+}
+
+impl std::fmt::Debug for CatalogService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CatalogService").finish_non_exhaustive()
+    }
+}
+
+impl CatalogService {
+    /// Publishes a venue. Every promoter may then have performances there.
+    pub async fn publish_venue(
+        &self,
+        identity: Identity,
+        new: NewVenue,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Made<Venue>, CatalogError> {
+        if !identity.role.may_publish() {
+            return Err(CatalogError::Forbidden);
+        }
+        let seats: Vec<String> = new.plan.seats().map(|seat| seat.label.into()).collect();
+        let texts = [new.name.as_str(), new.location.as_str()];
+        let idempotency = identified(key, "venue", texts.into_iter().chain(seats.iter().map(String::as_str)));
+        let venue = Venue {
+            id: VenueId::new(self.entropy.uuid()),
+            name: new.name,
+            location: new.location,
+            plan: new.plan,
+            created_at: self.clock.now(),
+        };
+        Ok(self.catalog.publish_venue(identity.account_id, venue, idempotency).await?)
+    }
+
+    /// Publishes a concert, without performances yet.
+    pub async fn publish_concert(
+        &self,
+        identity: Identity,
+        new: NewConcert,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Made<Concert>, CatalogError> {
+        if !identity.role.may_publish() {
+            return Err(CatalogError::Forbidden);
+        }
+        let numbers = [
+            new.sales.open_at().to_rfc3339(),
+            new.sales.close_at().to_rfc3339(),
+            new.max_seats_per_account.to_string(),
+            new.max_active.to_string(),
+        ];
+        let texts = [new.title.as_str(), new.artist.as_str(), new.description.as_str()];
+        let parts = texts.into_iter().chain(numbers.iter().map(String::as_str));
+        let idempotency = identified(key, "concert", parts);
+        let concert = Concert {
+            id: ConcertId::new(self.entropy.uuid()),
+            promoter_id: Some(identity.account_id),
+            title: new.title,
+            artist: new.artist,
+            description: new.description,
+            sales: new.sales,
+            max_seats_per_account: new.max_seats_per_account,
+            max_active: new.max_active,
+            version: 1,
+            created_at: self.clock.now(),
+        };
+        Ok(self.catalog.publish_concert(concert, idempotency).await?)
+    }
+
+    /// Changes a concert of the caller; with `version` only if it is at that version.
+    pub async fn update_concert(
+        &self,
+        identity: Identity,
+        id: ConcertId,
+        change: ConcertChange,
+        version: Option<u32>,
+    ) -> Result<ConcertSummary, CatalogError> {
+        for _ in 0..UPDATE_ATTEMPTS_MAX {
+            let summary = self.managed(identity, id).await?;
+            if version.is_some_and(|version| version != summary.concert.version) {
+                return Err(CatalogError::VersionMismatch);
+            }
+            let concert = change.clone().apply(summary.concert)?;
+            match self.catalog.update_concert(concert.clone()).await {
+                Ok(()) => {
+                    self.tell_waiting_room(&concert).await;
+                    return Ok(ConcertSummary { concert, ..summary });
+                }
+                Err(UpdateConcertError::VersionMismatch) => {}
+                Err(UpdateConcertError::Storage(error)) => return Err(error.into()),
+            }
+        }
+        Err(CatalogError::VersionMismatch)
+    }
+
+    async fn tell_waiting_room(&self, concert: &Concert) {
+        // The line hears of it again with the next account that joins.
+        if let Err(error) = self.room.set_max_active(concert.id, concert.max_active).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a line was not told its new limit");
+        }
+    }
+
+    /// Publishes a performance of a concert of the caller, with all its seats.
+    pub async fn publish_performance(
+        &self,
+        identity: Identity,
+        concert_id: ConcertId,
+        venue_id: VenueId,
+        starts_at: Timestamp,
+        prices: &[(PartName, Points)],
+        key: Option<IdempotencyKey>,
+    ) -> Result<Made<PerformanceSummary>, CatalogError> {
+        self.managed(identity, concert_id).await?;
+        let venue = self.catalog.venue(venue_id).await?.ok_or(CatalogError::VenueNotFound)?;
+        let listed = PriceList::new(&venue.plan, prices)?;
+        let ids = [concert_id.to_string(), venue_id.to_string(), starts_at.to_rfc3339()];
+        let amounts = listed.by_section().iter().map(ToString::to_string);
+        let parts: Vec<String> = ids.into_iter().chain(amounts).collect();
+        let idempotency = identified(key, "performance", parts.iter().map(String::as_str));
+        let performance = NewPerformance {
+            id: PerformanceId::new(self.entropy.uuid()),
+            concert_id,
+            venue,
+            starts_at,
+            prices: listed,
+            created_at: self.clock.now(),
+        };
+        Ok(self.catalog.publish_performance(identity.account_id, performance, idempotency).await?)
+    }
+
+    /// How a performance of the caller's concert sells.
+    pub async fn sales(&self, identity: Identity, id: PerformanceId) -> Result<Sales, CatalogError> {
+        let concert_id = self.catalog.concert_of(id).await?.ok_or(CatalogError::PerformanceNotFound)?;
+        self.managed(identity, concert_id).await?;
+        self.catalog.sales(id).await?.ok_or(CatalogError::PerformanceNotFound)
+    }
+
+    /// The concert, if the caller may manage it: its promoter, or an admin.
+    async fn managed(&self, identity: Identity, id: ConcertId) -> Result<ConcertSummary, CatalogError> {
+        if !identity.role.may_publish() {
+            return Err(CatalogError::Forbidden);
+        }
+        let summary = self.catalog.concert(id).await?.ok_or(CatalogError::ConcertNotFound)?;
+        let own = summary.concert.promoter_id == Some(identity.account_id);
+        let admin = identity.role == boxoffice_domain::accounts::Role::Admin;
+        if own || admin { Ok(summary) } else { Err(CatalogError::Forbidden) }
+    }
+
+    /// The concerts; with `bookable_only` those for which one can get in line now.
+    pub async fn concerts(
+        &self,
+        bookable_only: bool,
+        page: PageRequest<ConcertId>,
+    ) -> Result<Page<ConcertSummary, ConcertId>, StorageError> {
+        self.catalog.concerts(bookable_only.then(|| self.clock.now()), page).await
+    }
+
+    /// A concert.
+    pub async fn concert(&self, id: ConcertId) -> Result<ConcertSummary, CatalogError> {
+        self.catalog.concert(id).await?.ok_or(CatalogError::ConcertNotFound)
+    }
+
+    /// The performances of a concert, for whom it has admitted.
+    pub async fn performances(
+        &self,
+        ticket: Ticket,
+        concert_id: ConcertId,
+        available_only: bool,
+        page: PageRequest<PerformanceKey>,
+    ) -> Result<Page<PerformanceSummary, PerformanceKey>, CatalogError> {
+        if ticket.concert_id != concert_id && self.catalog.concert(concert_id).await?.is_none() {
+            return Err(CatalogError::ConcertNotFound);
+        }
+        self.gate.admit(ticket, concert_id, Purpose::Continue).await?;
+        Ok(self.catalog.performances(concert_id, available_only, page).await?)
+    }
+
+    /// A performance, for whom its concert has admitted.
+    pub async fn performance(&self, ticket: Ticket, id: PerformanceId) -> Result<PerformanceSummary, CatalogError> {
+        self.admit_to(ticket, id).await?;
+        self.catalog.performance(id).await?.ok_or(CatalogError::PerformanceNotFound)
+    }
+
+    /// The seats of a performance, for whom its concert has admitted.
+    pub async fn seats(&self, ticket: Ticket, id: PerformanceId) -> Result<SeatMap, CatalogError> {
+        self.admit_to(ticket, id).await?;
+        self.catalog.seats(id).await?.ok_or(CatalogError::PerformanceNotFound)
+    }
+
+    async fn admit_to(&self, ticket: Ticket, id: PerformanceId) -> Result<(), CatalogError> {
+        let concert_id = self.catalog.concert_of(id).await?.ok_or(CatalogError::PerformanceNotFound)?;
+        Ok(self.gate.admit(ticket, concert_id, Purpose::Continue).await?)
+    }
+}

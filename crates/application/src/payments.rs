@@ -1,0 +1,152 @@
+//! Paying for held seats.
+
+use std::sync::Arc;
+
+use boxoffice_domain::{
+    Clock, EntropySource, PaymentId, ReservationId, StorageError,
+    idempotency::{Idempotency, IdempotencyKey, Made},
+    page::{Page, PageRequest},
+    payments::{PaymentView, Payments, SettleError, SettleRefusal, SettleRequest, Settlement, check_payable},
+    reservations::Reservations,
+    waiting_room::{Ticket, WaitingRoom},
+};
+
+use crate::{
+    Identity,
+    fingerprint::fingerprint,
+    waiting_room::{GateError, Purpose, WaitingRoomService},
+};
+
+/// Why a payment was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum PayError {
+    /// The queue token does not open the gate.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// A rule refuses.
+    #[error(transparent)]
+    Refused(#[from] SettleRefusal),
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<SettleError> for PayError {
+    fn from(error: SettleError) -> Self {
+        match error {
+            SettleError::Refused(SettleRefusal::WrongConcert) => Self::Gate(GateError::Invalid),
+            SettleError::Refused(refusal) => Self::Refused(refusal),
+            SettleError::Storage(error) => Self::Storage(error),
+        }
+    }
+}
+
+/// Paying for held seats.
+pub struct PaymentService {
+    /// Where payments are kept.
+    pub payments: Arc<dyn Payments>,
+    /// Where reservations are kept.
+    pub reservations: Arc<dyn Reservations>,
+    /// The gate.
+    pub gate: Arc<WaitingRoomService>,
+    /// The lines, where a payment ends the admission.
+    pub room: Arc<dyn WaitingRoom>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Makes ids.
+    pub entropy: Arc<dyn EntropySource>,
+}
+
+impl std::fmt::Debug for PaymentService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PaymentService").finish_non_exhaustive()
+    }
+}
+
+impl PaymentService {
+    /// Pays a held reservation with points; how many is the reservation's to say. With the payment of the
+    /// last seats that the account holds of the concert, its admission ends. A payment that is refused
+    /// changes nothing: hold, queue token and place are as before.
+    pub async fn pay(
+        &self,
+        ticket: Ticket,
+        reservation_id: ReservationId,
+        key: IdempotencyKey,
+    ) -> Result<Made<PaymentView>, PayError> {
+        let idempotency = Idempotency { key, fingerprint: fingerprint("pay", [reservation_id.to_string().as_str()]) };
+        if let Err(closed) = self.gate.check(ticket, Purpose::Continue).await {
+            return self.without_admission(ticket, reservation_id, &idempotency, closed).await;
+        }
+        let request = SettleRequest {
+            payment_id: PaymentId::new(self.entropy.uuid()),
+            reservation_id,
+            account_id: ticket.account_id,
+            concert_id: ticket.concert_id,
+            queue_place: Some(ticket.place),
+            idempotency,
+        };
+        let made = self.payments.settle(request).await?;
+        self.end_admission(ticket, &made).await;
+        Ok(Made { value: made.value.view, replayed: made.replayed })
+    }
+
+    /// Without an admission nothing is paid; but a repeated request gets its answer, and whoever comes too
+    /// late for the reservation is told that, rather than about the token that went with it.
+    async fn without_admission(
+        &self,
+        ticket: Ticket,
+        reservation_id: ReservationId,
+        again: &Idempotency,
+        closed: GateError,
+    ) -> Result<Made<PaymentView>, PayError> {
+        if !matches!(closed, GateError::Expired | GateError::NotActive { .. }) {
+            return Err(closed.into());
+        }
+        if let Some(PaymentView { payment, mut reservation }) =
+            self.payments.find_by_key(ticket.account_id, &again.key).await?
+        {
+            payment.idempotency.check(again).map_err(SettleRefusal::from)?;
+            reservation.reservation = reservation.reservation.as_paid(&payment);
+            return Ok(Made::before(PaymentView { payment: payment.as_made(), reservation }));
+        }
+        let view = self.reservations.find(ticket.account_id, reservation_id).await?;
+        let view = view.ok_or(SettleRefusal::ReservationNotFound)?;
+        if view.reservation.concert_id != ticket.concert_id {
+            return Err(GateError::Invalid.into());
+        }
+        let now = self.clock.now();
+        check_payable(now, ticket.account_id, Some(&view.reservation), &view.performance)?;
+        Err(closed.into())
+    }
+
+    async fn end_admission(&self, ticket: Ticket, made: &Made<Settlement>) {
+        let (concert_id, account_id) = (ticket.concert_id, ticket.account_id);
+        let settlement = &made.value;
+        // A repeated request may come with the ticket of a later visit, which this payment did not spend.
+        if settlement.view.payment.queue_place != Some(ticket.place) {
+            return;
+        }
+        let ended = match settlement.other_held_until {
+            Some(until) => self.room.keep_until(concert_id, account_id, Some(until)).await,
+            None => self.room.spend(concert_id, account_id).await,
+        };
+        if let Err(error) = ended {
+            // The payment stands; the admission then ends by its own time.
+            tracing::warn!(error = &error as &dyn std::error::Error, "an admission could not be ended");
+        }
+    }
+
+    /// A payment of the caller.
+    pub async fn find(&self, identity: Identity, id: PaymentId) -> Result<Option<PaymentView>, StorageError> {
+        self.payments.find(identity.account_id, id).await
+    }
+
+    /// The payments of the caller, newest first.
+    pub async fn list(
+        &self,
+        identity: Identity,
+        page: PageRequest<PaymentId>,
+    ) -> Result<Page<PaymentView, PaymentId>, StorageError> {
+        self.payments.list(identity.account_id, page).await
+    }
+}

@@ -1,0 +1,162 @@
+//! Holding seats, and giving them up.
+
+use std::sync::Arc;
+
+use boxoffice_domain::{
+    Clock, EntropySource, PerformanceId, ReservationId, StorageError,
+    catalog::Catalog,
+    idempotency::{Idempotency, IdempotencyKey, KeyReused, Made},
+    page::{Page, PageRequest},
+    reservations::{
+        CancelError, CancelRequest, HoldError, HoldRefusal, HoldRequest, ReservationStatus, ReservationView,
+        Reservations, SeatLabel, SeatSelection,
+    },
+    waiting_room::{Ticket, WaitingRoom},
+};
+
+use crate::{
+    Identity,
+    fingerprint::identified,
+    waiting_room::{GateError, Purpose, WaitingRoomService},
+};
+
+/// Why seats were not held.
+#[derive(Debug, thiserror::Error)]
+pub enum HoldSeatsError {
+    /// The queue token does not open the gate.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// A rule refuses.
+    #[error(transparent)]
+    Refused(#[from] HoldRefusal),
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<HoldError> for HoldSeatsError {
+    fn from(error: HoldError) -> Self {
+        match error {
+            HoldError::Refused(HoldRefusal::WrongConcert) => Self::Gate(GateError::Invalid),
+            HoldError::Refused(refusal) => Self::Refused(refusal),
+            HoldError::Storage(error) => Self::Storage(error),
+        }
+    }
+}
+
+/// Holding seats, and giving them up.
+pub struct ReservationService {
+    /// Where reservations are kept.
+    pub reservations: Arc<dyn Reservations>,
+    /// Knows which concert a performance is of.
+    pub catalog: Arc<dyn Catalog>,
+    /// The gate.
+    pub gate: Arc<WaitingRoomService>,
+    /// The lines, where an admission is made to last as long as a hold.
+    pub room: Arc<dyn WaitingRoom>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Makes ids.
+    pub entropy: Arc<dyn EntropySource>,
+    /// How long a hold lasts, in seconds.
+    pub hold_seconds: u32,
+}
+
+impl std::fmt::Debug for ReservationService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReservationService").field("hold_seconds", &self.hold_seconds).finish_non_exhaustive()
+    }
+}
+
+impl ReservationService {
+    /// Holds seats for an admitted account, all of them or none.
+    pub async fn hold(
+        &self,
+        ticket: Ticket,
+        performance_id: PerformanceId,
+        seats: SeatSelection,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Made<ReservationView>, HoldSeatsError> {
+        let concert_id = self.catalog.concert_of(performance_id).await?;
+        let concert_id = concert_id.ok_or(HoldRefusal::PerformanceNotFound)?;
+        let performance = performance_id.to_string();
+        let labels = seats.labels().iter().map(SeatLabel::as_str);
+        let idempotency = identified(key, "hold", std::iter::once(performance.as_str()).chain(labels));
+        if let Err(closed) = self.gate.admit(ticket, concert_id, Purpose::Hold).await {
+            return self.replayed(ticket, idempotency, closed).await;
+        }
+        let request = HoldRequest {
+            reservation_id: ReservationId::new(self.entropy.uuid()),
+            account_id: ticket.account_id,
+            concert_id,
+            performance_id,
+            seats,
+            hold_seconds: self.hold_seconds,
+            idempotency,
+        };
+        let made = self.reservations.hold(request).await?;
+        if !made.replayed {
+            let until = Some(made.value.reservation.held_until);
+            self.keep_admission(ticket, until).await;
+        }
+        Ok(made)
+    }
+
+    /// The answer to a repeated request is given also when the token no longer opens the gate.
+    async fn replayed(
+        &self,
+        ticket: Ticket,
+        idempotency: Option<Idempotency>,
+        closed: GateError,
+    ) -> Result<Made<ReservationView>, HoldSeatsError> {
+        let Some(again) = idempotency.filter(|_| matches!(closed, GateError::Expired | GateError::NotActive { .. }))
+        else {
+            return Err(closed.into());
+        };
+        let Some(view) = self.reservations.find_by_key(ticket.account_id, &again.key).await? else {
+            return Err(closed.into());
+        };
+        let first = view.reservation.idempotency.as_ref();
+        first.map_or(Err(KeyReused), |first| first.check(&again)).map_err(HoldRefusal::from)?;
+        Ok(Made::before(ReservationView { reservation: view.reservation.as_made(), ..view }))
+    }
+
+    async fn keep_admission(&self, ticket: Ticket, until: Option<boxoffice_domain::Timestamp>) {
+        // The seats are held whatever becomes of this; its owner still has the rest of the admission to pay.
+        if let Err(error) = self.room.keep_until(ticket.concert_id, ticket.account_id, until).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "an admission could not be lengthened");
+        }
+    }
+
+    /// Gives a reservation up; what was paid for it goes back to the wallet.
+    pub async fn cancel(
+        &self,
+        identity: Identity,
+        reservation_id: ReservationId,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Made<ReservationView>, CancelError> {
+        let idempotency = identified(key, "cancel", [reservation_id.to_string().as_str()]);
+        let request = CancelRequest { reservation_id, account_id: identity.account_id, idempotency };
+        self.reservations.cancel(request).await
+    }
+
+    /// A reservation of the caller.
+    pub async fn find(&self, identity: Identity, id: ReservationId) -> Result<Option<ReservationView>, StorageError> {
+        self.reservations.find(identity.account_id, id).await
+    }
+
+    /// The reservations of the caller, newest first.
+    pub async fn list(
+        &self,
+        identity: Identity,
+        status: Option<ReservationStatus>,
+        page: PageRequest<ReservationId>,
+    ) -> Result<Page<ReservationView, ReservationId>, StorageError> {
+        self.reservations.list(identity.account_id, status, page).await
+    }
+
+    /// Tidies away at most `limit` holds whose time is over, and gives how many.
+    pub async fn expire_due(&self, limit: u32) -> Result<u32, StorageError> {
+        self.reservations.expire_due(limit).await
+    }
+}

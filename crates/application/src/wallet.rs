@@ -1,0 +1,144 @@
+//! Filling a wallet, and reading it.
+
+use std::sync::Arc;
+
+use boxoffice_domain::{
+    ChargeId, Clock, EntropySource, Points, StorageError,
+    idempotency::{Idempotency, IdempotencyKey, Made},
+    page::{Page, PageRequest},
+    payments::{GatewayError, GatewayRequest, PaymentGateway},
+    wallet::{Charge, ChargeError, ChargeRefusal, ChargeRequest, ChargeState, Wallet, WalletEntry, Wallets},
+};
+
+use chrono::TimeDelta;
+
+use crate::{Identity, fingerprint::fingerprint};
+
+/// Why points were not charged.
+#[derive(Debug, thiserror::Error)]
+pub enum ChargePointsError {
+    /// A rule refuses.
+    #[error(transparent)]
+    Refused(#[from] ChargeRefusal),
+    /// The payment gateway declined; no money was taken.
+    #[error("the payment gateway declined the charge")]
+    Declined(Box<Charge>),
+    /// The payment gateway gave no verdict. The charge stays pending and is resolved later.
+    #[error("the payment gateway gave no verdict")]
+    Gateway {
+        /// The charge.
+        charge_id: ChargeId,
+        /// What went wrong.
+        #[source]
+        source: GatewayError,
+    },
+    /// The storage failed. If the gateway had approved, the charge is pending and is resolved later.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<ChargeError> for ChargePointsError {
+    fn from(error: ChargeError) -> Self {
+        match error {
+            ChargeError::Refused(refusal) => Self::Refused(refusal),
+            ChargeError::Storage(error) => Self::Storage(error),
+        }
+    }
+}
+
+/// What became of the charges that were looked at again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resolved {
+    /// How many were approved or declined.
+    pub ended: u32,
+    /// How many are still without a verdict.
+    pub pending: u32,
+}
+
+/// Filling a wallet, and reading it.
+pub struct WalletService {
+    /// Where wallets are kept.
+    pub wallets: Arc<dyn Wallets>,
+    /// Takes the money.
+    pub gateway: Arc<dyn PaymentGateway>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Makes ids.
+    pub entropy: Arc<dyn EntropySource>,
+}
+
+impl std::fmt::Debug for WalletService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WalletService").finish_non_exhaustive()
+    }
+}
+
+impl WalletService {
+    /// Charges points: recorded as pending, then the gateway is asked under the charge's id, then credited.
+    /// A failure between two of these steps leaves a pending charge, which [`Self::resolve_pending`] or a
+    /// repetition of the request brings to its end: never lost, never credited twice.
+    pub async fn charge(
+        &self,
+        identity: Identity,
+        amount: Points,
+        key: IdempotencyKey,
+    ) -> Result<Made<Charge>, ChargePointsError> {
+        let idempotency = Idempotency { key, fingerprint: fingerprint("charge", [amount.to_string().as_str()]) };
+        let charge_id = ChargeId::new(self.entropy.uuid());
+        let request = ChargeRequest { charge_id, account_id: identity.account_id, amount, idempotency };
+        let Made { value: charge, replayed } = self.wallets.begin_charge(request).await?;
+        let charge = match charge.state {
+            ChargeState::Pending => self.ask_gateway(&charge).await?,
+            ChargeState::Completed { .. } | ChargeState::Declined { .. } => charge,
+        };
+        match charge.state {
+            ChargeState::Declined { .. } => Err(ChargePointsError::Declined(Box::new(charge))),
+            ChargeState::Pending | ChargeState::Completed { .. } => Ok(Made { value: charge, replayed }),
+        }
+    }
+
+    async fn ask_gateway(&self, charge: &Charge) -> Result<Charge, ChargePointsError> {
+        let request = GatewayRequest { charge_id: charge.id, account_id: charge.account_id, amount: charge.amount };
+        let verdict = self.gateway.charge(request).await;
+        let verdict = verdict.map_err(|source| ChargePointsError::Gateway { charge_id: charge.id, source })?;
+        let ended = self.wallets.complete_charge(charge.id, verdict).await?;
+        ended.ok_or_else(|| StorageError::failed("a charge vanished while the gateway was asked").into())
+    }
+
+    /// Asks the gateway again about at most `limit` charges that have been pending for `pending_seconds`.
+    pub async fn resolve_pending(&self, pending_seconds: u32, limit: u32) -> Result<Resolved, StorageError> {
+        let before = self.clock.now() - TimeDelta::seconds(i64::from(pending_seconds));
+        let mut resolved = Resolved::default();
+        for charge in self.wallets.pending_charges(before, limit).await? {
+            match self.ask_gateway(&charge).await {
+                Ok(_) => resolved.ended += 1,
+                Err(ChargePointsError::Storage(error)) => return Err(error),
+                Err(error) => {
+                    resolved.pending += 1;
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(charge_id = %charge.id, error, "a pending charge still has no verdict");
+                }
+            }
+        }
+        Ok(resolved)
+    }
+
+    /// The wallet of the caller.
+    pub async fn balance(&self, identity: Identity) -> Result<Option<Wallet>, StorageError> {
+        self.wallets.find(identity.account_id).await
+    }
+
+    /// The history of the caller's wallet, newest first.
+    pub async fn entries(
+        &self,
+        identity: Identity,
+        page: PageRequest<u64>,
+    ) -> Result<Page<WalletEntry, u64>, StorageError> {
+        self.wallets.entries(identity.account_id, page).await
+    }
+
+    /// A charge of the caller.
+    pub async fn find_charge(&self, identity: Identity, id: ChargeId) -> Result<Option<Charge>, StorageError> {
+        self.wallets.find_charge(identity.account_id, id).await
+    }
+}
