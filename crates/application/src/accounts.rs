@@ -187,15 +187,13 @@ impl AccountService {
         }
     }
 
-    /// Opens a session. A text that cannot be a login id, or a password, takes as long to be refused as a
-    /// wrong one.
+    /// Opens a session. A text that cannot be a login id takes as long to be refused as a wrong one. One that
+    /// cannot be a password is refused at once, whatever the login id, and so tells nothing of it.
     pub async fn sign_in(&self, login_id: &str, password: &str) -> Result<SessionTokens, SignInError> {
+        let password = Password::new(password).map_err(|_| SignInError::InvalidCredentials)?;
         let credentials = match LoginId::new(login_id) {
             Ok(login_id) => self.accounts.credentials(&login_id).await?,
             Err(_) => None,
-        };
-        let Ok(password) = Password::new(password) else {
-            return Err(SignInError::InvalidCredentials);
         };
         let hash = credentials.as_ref().map(|credentials| credentials.password_hash.clone());
         let verified = self.passwords.verify(password, hash).await?;

@@ -115,7 +115,7 @@ impl PaymentService {
             return Err(GateError::Invalid.into());
         }
         let now = self.clock.now();
-        check_payable(now, ticket.account_id, Some(&view.reservation), &view.performance)?;
+        check_payable(now, &view.reservation, &view.performance)?;
         Err(closed.into())
     }
 

@@ -151,15 +151,12 @@ pub struct Settled {
     pub event: Event,
 }
 
-/// Whether a reservation could be paid at `now`, points aside.
+/// Whether a reservation could be paid by its owner at `now`, points aside.
 pub fn check_payable(
     now: Timestamp,
-    account_id: AccountId,
-    reservation: Option<&Reservation>,
+    reservation: &Reservation,
     terms: &PerformanceTerms,
 ) -> Result<(), SettleRefusal> {
-    let owned = reservation.filter(|reservation| reservation.account_id == account_id);
-    let reservation = owned.ok_or(SettleRefusal::ReservationNotFound)?;
     match reservation.status(now) {
         ReservationStatus::Confirmed => Err(SettleRefusal::AlreadyPaid),
         ReservationStatus::Cancelled => Err(SettleRefusal::Cancelled),
@@ -182,11 +179,12 @@ pub fn settle(
     seats: Vec<Seat>,
     wallet: &Wallet,
 ) -> Result<Settled, SettleRefusal> {
-    check_payable(now, request.account_id, reservation.as_ref(), terms)?;
-    let reservation = reservation.ok_or(SettleRefusal::ReservationNotFound)?;
+    let owned = reservation.filter(|reservation| reservation.account_id == request.account_id);
+    let reservation = owned.ok_or(SettleRefusal::ReservationNotFound)?;
     if reservation.concert_id != request.concert_id {
         return Err(SettleRefusal::WrongConcert);
     }
+    check_payable(now, &reservation, terms)?;
     let own = |seat: &Seat| seat.state.reservation_id() == Some(reservation.id);
     if seats.len() != reservation.seats.len() || !seats.iter().all(own) {
         // Another instance, whose clock is ahead, saw the hold lapse first and gave a seat away.
@@ -290,7 +288,8 @@ pub trait Payments: Send + Sync {
         page: PageRequest<PaymentId>,
     ) -> Result<Page<PaymentView, PaymentId>, StorageError>;
 
-    /// Whether a payment of this account spent this place in the concert's line.
+    /// Whether a payment of this account spent this place in the concert's line. A place is not spent while
+    /// the account still holds other seats of the concert: their payment is what spends it.
     async fn has_spent(&self, account_id: AccountId, concert_id: ConcertId, place: Place)
     -> Result<bool, StorageError>;
 }

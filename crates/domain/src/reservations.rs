@@ -309,6 +309,14 @@ impl Reservation {
         }
     }
 
+    /// When what is shown of it at `now` last changed: the end of the hold for one that lapsed.
+    pub fn changed_at(&self, now: Timestamp) -> Timestamp {
+        match self.state {
+            ReservationState::Held { until } if until <= now => until,
+            _ => self.updated_at,
+        }
+    }
+
     /// The payment that it was confirmed by, also after its refund.
     pub fn payment_id(&self) -> Option<PaymentId> {
         match self.state {
@@ -551,6 +559,10 @@ pub struct Cancelled {
 ///
 /// `reservation` is whatever has the id, whoever owns it; `seats` are those of its labels, `wallet` is that
 /// of the asking account, `payment` that of the reservation.
+///
+/// # Panics
+///
+/// Where `payment` is not the completed payment of a confirmed reservation: without it points would be lost.
 pub fn cancel(
     now: Timestamp,
     request: &CancelRequest,
@@ -579,6 +591,7 @@ fn give_up(
 ) -> Cancelled {
     let payment_id = reservation.payment_id();
     let paid = payment.filter(|payment| Some(payment.id) == payment_id && payment.state == PaymentState::Completed);
+    assert_eq!(payment_id.is_some(), paid.is_some(), "a confirmed reservation comes with its completed payment");
     let (wallet, entry) = match &paid {
         Some(payment) => {
             let kind = EntryKind::Refund { reservation_id: reservation.id };
@@ -627,7 +640,8 @@ pub fn expire(now: Timestamp, mut reservation: Reservation, seats: Vec<Seat>) ->
         ReservationState::Held { until } if until <= now => {
             let seats = freed(&reservation, seats);
             reservation.state = ReservationState::Expired;
-            reservation.updated_at = now;
+            // It expired then, whenever somebody comes to tidy up.
+            reservation.updated_at = until;
             let event = Event::ReservationExpired {
                 reservation_id: reservation.id,
                 account_id: reservation.account_id,

@@ -272,6 +272,7 @@ pub fn complete_charge(
     if charge.state != ChargeState::Pending {
         return None;
     }
+    // The audit compares the sum with the charges; a credit is not withheld because it disagrees.
     let pending = wallet.pending.checked_sub(charge.amount).unwrap_or_default();
     let wallet = Wallet { pending, ..wallet.clone() };
     let (charge_id, account_id, amount) = (charge.id, charge.account_id, charge.amount);

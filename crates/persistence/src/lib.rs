@@ -1,1 +1,191 @@
+//! The ports of boxoffice over SQL: SQLite as the embedded default, MySQL and MariaDB for more.
+//!
+//! Both backends are compiled from one source. [`mysql`] and [`sqlite`] are short heads: the type of the
+//! connection, the migrations, the dialect. Each mounts the same tree `sql/`, in which a capability has the
+//! file name that it has in every crate. Which one serves is chosen by the database URL.
+//!
+//! Writes that buyers wait for are grouped: see [`lane`] for how they come together, [`batch`] for how they
+//! are decided, and `sql/write.rs` for how they are loaded and saved.
 
+mod batch;
+mod lane;
+mod mysql;
+mod rows;
+mod schema;
+mod sqlite;
+mod statement;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use boxoffice_domain::{
+    Clock, EntropySource,
+    accounts::{Accounts, Sessions},
+    audit::{Audit, Readiness},
+    catalog::{Catalog, CatalogImport},
+    payments::Payments,
+    reservations::Reservations,
+    wallet::Wallets,
+};
+
+/// How the storage is used.
+#[derive(Clone, Debug)]
+pub struct PersistenceSettings {
+    /// How many batches are under way at once. Commands about one concert take the same lane, so they never
+    /// fight over locks inside one process.
+    pub lanes: usize,
+    /// The most commands of one batch.
+    pub batch_commands_max: usize,
+    /// The most commands that wait in one lane; more are refused as busy.
+    pub lane_waiting_max: usize,
+    /// The most connections for reading. Writing has one for each lane and a few more; SQLite has one.
+    pub connections_max: u32,
+    /// How long a connection is waited for.
+    pub connect_timeout: Duration,
+    /// How often a batch is tried again after a deadlock or a lost connection.
+    pub retry_max: u32,
+}
+
+impl Default for PersistenceSettings {
+    fn default() -> Self {
+        Self {
+            lanes: 1,
+            batch_commands_max: 256,
+            lane_waiting_max: 8_192,
+            connections_max: 16,
+            connect_timeout: Duration::from_secs(3),
+            retry_max: 6,
+        }
+    }
+}
+
+/// Why a database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The URL names no database of a kind that is known.
+    #[error("a database is `sqlite://PATH` or `mysql://USER:PASSWORD@HOST:PORT/NAME`")]
+    UnknownKind,
+    /// The database cannot be reached.
+    #[error("the database cannot be reached")]
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The schema cannot be changed.
+    #[error("the database's schema cannot be migrated")]
+    Migration(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Every port that is kept in a database.
+#[derive(Clone)]
+#[expect(missing_docs, reason = "each field is the port that its type names")]
+pub struct Database {
+    pub accounts: Arc<dyn Accounts>,
+    pub sessions: Arc<dyn Sessions>,
+    pub catalog: Arc<dyn Catalog>,
+    pub import: Arc<dyn CatalogImport>,
+    pub reservations: Arc<dyn Reservations>,
+    pub payments: Arc<dyn Payments>,
+    pub wallets: Arc<dyn Wallets>,
+    pub audit: Arc<dyn Audit>,
+    pub readiness: Arc<dyn Readiness>,
+    lanes: lane::Lanes,
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database").finish_non_exhaustive()
+    }
+}
+
+impl Database {
+    fn new<S>(store: Arc<S>, lanes: lane::Lanes) -> Self
+    where
+        S: Accounts
+            + Sessions
+            + Catalog
+            + CatalogImport
+            + Reservations
+            + Payments
+            + Wallets
+            + Audit
+            + Readiness
+            + 'static,
+    {
+        Self {
+            accounts: store.clone(),
+            sessions: store.clone(),
+            catalog: store.clone(),
+            import: store.clone(),
+            reservations: store.clone(),
+            payments: store.clone(),
+            wallets: store.clone(),
+            audit: store.clone(),
+            readiness: store,
+            lanes,
+        }
+    }
+
+    /// Takes no more writes, and waits until those that were taken have been answered.
+    pub async fn shutdown(&self) {
+        self.lanes.shutdown().await;
+    }
+}
+
+/// A database as its URL names it.
+enum Location {
+    Mysql(String),
+    Sqlite(PathBuf),
+}
+
+impl Location {
+    fn parse(url: &str) -> Result<Self, ConnectError> {
+        if url.starts_with("mysql://") {
+            return Ok(Self::Mysql(url.to_owned()));
+        }
+        let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"));
+        match path {
+            Some(path) if !path.is_empty() => Ok(Self::Sqlite(PathBuf::from(path))),
+            _ => Err(ConnectError::UnknownKind),
+        }
+    }
+
+    /// What the driver of the backend connects to.
+    fn driver_url(&self) -> String {
+        match self {
+            Self::Mysql(url) => url.clone(),
+            Self::Sqlite(path) => path.to_string_lossy().into_owned(),
+        }
+    }
+}
+
+/// Opens a database whose schema is up to date. Needs a Tokio runtime of several threads.
+pub async fn connect(
+    url: &str,
+    settings: PersistenceSettings,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn EntropySource>,
+) -> Result<Database, ConnectError> {
+    let location = Location::parse(url)?;
+    let driver_url = location.driver_url();
+    match location {
+        Location::Mysql(_) => mysql::connect(driver_url, settings, clock, entropy).await,
+        Location::Sqlite(_) => sqlite::connect(driver_url, settings, clock, entropy).await,
+    }
+}
+
+/// Brings the schema up to date, and gives the names of the migrations that were missing.
+pub async fn migrate(url: &str) -> Result<Vec<String>, ConnectError> {
+    let location = Location::parse(url)?;
+    let driver_url = location.driver_url();
+    match location {
+        Location::Mysql(_) => mysql::migrate(driver_url).await,
+        Location::Sqlite(_) => sqlite::migrate(driver_url).await,
+    }
+}
+
+/// Takes the last `migrations_count` migrations back, and gives their names, the last one first.
+pub async fn migrate_down(url: &str, migrations_count: usize) -> Result<Vec<String>, ConnectError> {
+    let location = Location::parse(url)?;
+    let driver_url = location.driver_url();
+    match location {
+        Location::Mysql(_) => mysql::migrate_down(driver_url, migrations_count).await,
+        Location::Sqlite(_) => sqlite::migrate_down(driver_url, migrations_count).await,
+    }
+}

@@ -1,0 +1,224 @@
+//! How writes come together into batches.
+//!
+//! A lane is a bounded channel and one worker. The worker takes all that waits, up to a limit, and runs one
+//! transaction for it. Nobody waits for a timer: a batch is what arrived while the previous one was in
+//! flight, so an idle system answers at once and a busy one batches by itself. A command alone is a batch
+//! of one; there is no second path.
+
+use std::{
+    error::Error,
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use boxoffice_domain::{ConcertId, StorageError};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+};
+
+use crate::{
+    PersistenceSettings,
+    batch::{Command, Outcome},
+};
+
+/// Runs one transaction for a batch of commands.
+#[async_trait]
+pub(crate) trait BatchWriter: Send + Sync + 'static {
+    /// The outcome of each command, in their order. An error means that none of them was carried out, or
+    /// that it is not known.
+    async fn write_batch(&self, commands: &[Command]) -> Result<Vec<Outcome>, StorageError>;
+}
+
+struct Job {
+    command: Command,
+    answer: oneshot::Sender<Result<Outcome, StorageError>>,
+}
+
+/// The lanes of one store.
+#[derive(Clone)]
+pub(crate) struct Lanes {
+    senders: Arc<[mpsc::Sender<Job>]>,
+    closing: watch::Sender<bool>,
+    workers: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+impl Lanes {
+    pub(crate) fn start(writer: &Arc<impl BatchWriter>, settings: &PersistenceSettings) -> Self {
+        let (closing, _) = watch::channel(false);
+        let mut workers = Vec::new();
+        let mut senders = Vec::new();
+        for number in 0..settings.lanes.max(1) {
+            let (sender, jobs) = mpsc::channel(settings.lane_waiting_max.max(1));
+            let worker = Worker {
+                number,
+                jobs,
+                closing: closing.subscribe(),
+                writer: Arc::clone(writer),
+                commands_max: settings.batch_commands_max.max(1),
+            };
+            workers.push(tokio::spawn(worker.run()));
+            senders.push(sender);
+        }
+        Self { senders: senders.into(), closing, workers: Arc::new(Mutex::new(workers)) }
+    }
+
+    /// Whether commands need to know which concert they are about.
+    pub(crate) fn are_several(&self) -> bool {
+        self.senders.len() > 1
+    }
+
+    /// Sends a command into its lane and waits for its outcome. A full lane refuses at once. The command is
+    /// carried out even if the caller stops waiting.
+    pub(crate) async fn submit(&self, concert: Option<ConcertId>, command: Command) -> Result<Outcome, StorageError> {
+        let (answer, outcome) = oneshot::channel();
+        self.lane_of(concert, &command).try_send(Job { command, answer }).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => StorageError::Busy,
+            mpsc::error::TrySendError::Closed(_) => StorageError::Unavailable("the server is stopping".into()),
+        })?;
+        outcome.await.unwrap_or_else(|_| Err(StorageError::failed("a lane gave no answer")))
+    }
+
+    fn lane_of(&self, concert: Option<ConcertId>, command: &Command) -> &mpsc::Sender<Job> {
+        let concert = concert.or(match command {
+            Command::Hold(request) => Some(request.concert_id),
+            Command::Settle(request) => Some(request.concert_id),
+            _ => None,
+        });
+        let mut hasher = DefaultHasher::new();
+        match concert {
+            Some(concert) => concert.hash(&mut hasher),
+            None => command.account_id().hash(&mut hasher),
+        }
+        let lanes = self.senders.len();
+        let number = usize::try_from(hasher.finish() % lanes as u64).unwrap_or(0);
+        &self.senders[number]
+    }
+
+    /// Takes no more commands, and waits until those that were taken have been answered.
+    pub(crate) async fn shutdown(&self) {
+        self.closing.send_replace(true);
+        let workers = std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
+        for worker in workers {
+            if worker.await.is_err() {
+                tracing::error!("the worker of a lane panicked");
+            }
+        }
+    }
+}
+
+struct Worker<W> {
+    number: usize,
+    jobs: mpsc::Receiver<Job>,
+    closing: watch::Receiver<bool>,
+    writer: Arc<W>,
+    commands_max: usize,
+}
+
+impl<W: BatchWriter> Worker<W> {
+    async fn run(mut self) {
+        let lane = self.number.to_string();
+        let mut jobs = Vec::with_capacity(self.commands_max);
+        loop {
+            let taken = tokio::select! {
+                biased;
+                taken = self.jobs.recv_many(&mut jobs, self.commands_max) => taken,
+                _ = self.closing.wait_for(|closing| *closing), if !self.jobs.is_closed() => {
+                    self.jobs.close();
+                    continue;
+                }
+            };
+            if taken == 0 {
+                return;
+            }
+            metrics::gauge!("boxoffice_lane_waiting", "lane" => lane.clone()).set(count(self.jobs.len()));
+            metrics::histogram!("boxoffice_batch_commands", "lane" => lane.clone()).record(count(taken));
+            // A panic must not take the lane with it: the batch fails, and the next one is served.
+            let (commands, answers): (Vec<_>, Vec<_>) = jobs.drain(..).map(|job| (job.command, job.answer)).unzip();
+            let writer = Arc::clone(&self.writer);
+            let written = tokio::spawn(async move { write(&*writer, &commands).await }).await;
+            match written {
+                Ok(outcomes) => answers.into_iter().zip(outcomes).for_each(|(answer, outcome)| {
+                    // Whoever asked may have gone; what was done stays done.
+                    let _ = answer.send(outcome);
+                }),
+                Err(_) => tracing::error!("a batch of writes panicked"),
+            }
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a metric of a small number")]
+fn count(number: usize) -> f64 {
+    number as f64
+}
+
+async fn write(writer: &impl BatchWriter, commands: &[Command]) -> Vec<Result<Outcome, StorageError>> {
+    match writer.write_batch(commands).await {
+        Ok(outcomes) => outcomes.into_iter().map(checked).collect(),
+        Err(StorageError::Failed(error)) if commands.len() > 1 => {
+            // One command may have met damaged data. The others have a right to be served.
+            tracing::error!(error = &*error as &dyn Error, "a batch failed; its commands are tried one by one");
+            let mut outcomes = Vec::with_capacity(commands.len());
+            for command in commands {
+                let alone = writer.write_batch(std::slice::from_ref(command)).await;
+                let outcome = alone.and_then(|outcomes| {
+                    outcomes.into_iter().next().ok_or_else(|| StorageError::failed("a batch gave no outcome"))
+                });
+                outcomes.push(outcome.and_then(checked));
+            }
+            outcomes
+        }
+        Err(error) => {
+            let shared = Shared::from(error);
+            commands.iter().map(|_| Err(shared.error())).collect()
+        }
+    }
+}
+
+fn checked(outcome: Outcome) -> Result<Outcome, StorageError> {
+    match outcome {
+        Outcome::Missing(what) => Err(StorageError::failed(format!("{what} is missing"))),
+        outcome => Ok(outcome),
+    }
+}
+
+/// One failure, told to every command of its batch.
+struct Shared {
+    available: bool,
+    cause: Arc<dyn Error + Send + Sync>,
+}
+
+impl From<StorageError> for Shared {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Busy => Self { available: false, cause: Arc::new(StorageError::Busy) },
+            StorageError::Unavailable(cause) => Self { available: false, cause: Arc::from(cause) },
+            StorageError::Failed(cause) => Self { available: true, cause: Arc::from(cause) },
+        }
+    }
+}
+
+impl Shared {
+    fn error(&self) -> StorageError {
+        let cause = Box::new(SharedCause(Arc::clone(&self.cause)));
+        if self.available { StorageError::Failed(cause) } else { StorageError::Unavailable(cause) }
+    }
+}
+
+#[derive(Debug)]
+struct SharedCause(Arc<dyn Error + Send + Sync>);
+
+impl fmt::Display for SharedCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for SharedCause {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}

@@ -1,0 +1,70 @@
+//! MySQL 8.0 or newer and MariaDB 10.6 or newer: what is theirs alone. No syntax is used that only one of
+//! the two knows.
+
+use boxoffice_domain::StorageError;
+use diesel_async::{AsyncConnection, AsyncMysqlConnection, SimpleAsyncConnection};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+
+use crate::statement::Statement;
+
+#[path = "sql/mod.rs"]
+mod sql;
+
+pub(crate) use sql::{connect, migrate, migrate_down};
+
+pub(crate) type Connection = AsyncMysqlConnection;
+
+pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/mysql");
+/// How a transaction begins that will write.
+pub(crate) const BEGIN: &str = "START TRANSACTION";
+/// What locks the rows that a statement reads until the transaction ends.
+pub(crate) const LOCK_ROWS: &str = " FOR UPDATE";
+
+/// How a transaction begins that reads everything as it is at one instant.
+pub(crate) const READ_SNAPSHOT: [&str; 2] =
+    ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT"];
+
+/// Gives a session the settings that everything here relies on, whatever the server's own are.
+pub(crate) async fn establish(url: &str) -> diesel::ConnectionResult<Connection> {
+    let mut connection = Connection::establish(url).await?;
+    let settings = [
+        "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+        "SET SESSION time_zone = '+00:00'",
+        "SET SESSION innodb_lock_wait_timeout = 10",
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    ];
+    for setting in settings {
+        connection
+            .batch_execute(setting)
+            .await
+            .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+    }
+    Ok(connection)
+}
+
+/// How many connections may write at once.
+pub(crate) fn writers_max(lanes: u32) -> u32 {
+    lanes.saturating_add(4)
+}
+
+/// Lets an insert change these columns of a row that is there already.
+pub(crate) fn or_update(mut insert: Statement, _key: &'static str, columns: &[&'static str]) -> Statement {
+    insert = insert.sql(" ON DUPLICATE KEY UPDATE ");
+    for (index, column) in columns.iter().enumerate() {
+        let separator = if index > 0 { ", " } else { "" };
+        insert = insert.sql(separator).sql(column).sql(" = VALUES(").sql(column).sql(")");
+    }
+    insert
+}
+
+/// Keeps two processes from migrating at once: the lock is the session's, and goes with it.
+pub(crate) async fn lock_schema(connection: &mut Connection) -> Result<(), StorageError> {
+    use diesel_async::RunQueryDsl;
+    let taken: Statement<diesel::sql_types::BigInt> =
+        Statement::new("SELECT CAST(GET_LOCK('boxoffice_migrate', 120) AS SIGNED)");
+    match taken.get_result::<i64>(connection).await {
+        Ok(1) => Ok(()),
+        Ok(_) => Err(StorageError::failed("another process has been migrating for two minutes")),
+        Err(error) => Err(StorageError::Unavailable(error.into())),
+    }
+}

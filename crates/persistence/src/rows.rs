@@ -1,0 +1,702 @@
+//! Rows as they are stored, and the entities that they stand for.
+
+use boxoffice_domain::{
+    AccountId, ChargeId, ConcertId, PaymentId, PerformanceId, Points, ReservationId, SessionId, StorageError,
+    Timestamp, VenueId,
+    accounts::{Account, Credentials, LoginId, PasswordHash},
+    catalog::{Concert, PerformanceTerms, SalesWindow, SeatingPlan, Section, Venue, VenueSummary},
+    events::Event,
+    idempotency::{Fingerprint, Idempotency, IdempotencyKey},
+    payments::{Payment, PaymentState},
+    reservations::{ReservedSeat, Reservation, ReservationState, ReservationStatus, Seat, SeatLabel, SeatState},
+    text::{Description, Name},
+    waiting_room::Place,
+    wallet::{Charge, ChargeState, EntryKind, Wallet, WalletEntry},
+};
+use chrono::NaiveDateTime;
+use diesel::prelude::{Insertable, Queryable};
+use uuid::Uuid;
+
+use crate::{
+    batch::{StoredReservation, StoredSeat, stored_status},
+    schema,
+    statement::Bind,
+};
+
+/// What is stored does not stand for an entity: a defect, or damaged data.
+pub(crate) type Damaged = StorageError;
+
+fn damaged(what: &'static str) -> impl FnOnce() -> Damaged {
+    move || StorageError::failed(format!("a stored {what} is damaged"))
+}
+
+fn uuid(bytes: &[u8]) -> Result<Uuid, Damaged> {
+    Uuid::from_slice(bytes).map_err(|_| damaged("id")())
+}
+
+pub(crate) fn id<T: From<Uuid>>(bytes: &[u8]) -> Result<T, Damaged> {
+    uuid(bytes).map(T::from)
+}
+
+fn optional_id<T: From<Uuid>>(bytes: Option<&Vec<u8>>) -> Result<Option<T>, Damaged> {
+    bytes.map(|bytes| id(bytes)).transpose()
+}
+
+pub(crate) fn points(number: i64) -> Result<Points, Damaged> {
+    Points::new(number).map_err(|_| damaged("number of points")())
+}
+
+pub(crate) fn count(number: i64) -> Result<u32, Damaged> {
+    u32::try_from(number).map_err(|_| damaged("count")())
+}
+
+pub(crate) fn name(text: &str) -> Result<Name, Damaged> {
+    Name::new(text).map_err(|_| damaged("name")())
+}
+
+pub(crate) fn label(text: &str) -> Result<SeatLabel, Damaged> {
+    SeatLabel::new(text).map_err(|_| damaged("seat label")())
+}
+
+pub(crate) fn idempotency(
+    key: Option<&str>,
+    fingerprint: Option<&Vec<u8>>,
+) -> Result<Option<Idempotency>, Damaged> {
+    let (Some(key), Some(fingerprint)) = (key, fingerprint) else {
+        return Ok(None);
+    };
+    let key = IdempotencyKey::new(key).map_err(|_| damaged("idempotency key")())?;
+    let fingerprint = <[u8; 16]>::try_from(fingerprint.as_slice()).map_err(|_| damaged("fingerprint")())?;
+    Ok(Some(Idempotency { key, fingerprint: Fingerprint(fingerprint) }))
+}
+
+pub(crate) fn key_text(idempotency: Option<&Idempotency>) -> Option<String> {
+    idempotency.map(|idempotency| idempotency.key.as_str().to_owned())
+}
+
+pub(crate) fn fingerprint_bytes(idempotency: Option<&Idempotency>) -> Option<Vec<u8>> {
+    idempotency.map(|idempotency| idempotency.fingerprint.0.to_vec())
+}
+
+/// An id as it is stored.
+pub(crate) trait Stored {
+    fn stored(&self) -> Vec<u8>;
+
+    fn bound(&self) -> Bind {
+        Bind::Bytes(self.stored())
+    }
+}
+
+macro_rules! stored_ids {
+    ($($name:ident),*) => {$(
+        impl Stored for $name {
+            fn stored(&self) -> Vec<u8> {
+                self.uuid().as_bytes().to_vec()
+            }
+        }
+    )*};
+}
+
+stored_ids!(AccountId, ChargeId, ConcertId, PaymentId, PerformanceId, ReservationId, SessionId, VenueId);
+
+fn optional_bound<T: Stored>(id: Option<T>) -> Bind {
+    Bind::OptionalBytes(id.map(|id| id.stored()))
+}
+
+/// An instant as it is stored.
+pub(crate) fn time(at: Timestamp) -> NaiveDateTime {
+    at.naive_utc()
+}
+
+fn sequence(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[derive(Debug, Insertable, Queryable)]
+#[diesel(table_name = schema::accounts)]
+pub(crate) struct AccountRow {
+    pub(crate) id: Vec<u8>,
+    pub(crate) login_id: String,
+    pub(crate) name: String,
+    pub(crate) role: String,
+    pub(crate) password_hash: String,
+    pub(crate) created_at: NaiveDateTime,
+    pub(crate) idempotency_key: Option<String>,
+    pub(crate) fingerprint: Option<Vec<u8>>,
+}
+
+impl From<&Credentials> for AccountRow {
+    fn from(credentials: &Credentials) -> Self {
+        let account = &credentials.account;
+        Self {
+            id: account.id.stored(),
+            login_id: account.login_id.as_str().to_owned(),
+            name: account.name.as_str().to_owned(),
+            role: account.role.as_str().to_owned(),
+            password_hash: credentials.password_hash.0.clone(),
+            created_at: time(account.created_at),
+            idempotency_key: key_text(credentials.idempotency.as_ref()),
+            fingerprint: fingerprint_bytes(credentials.idempotency.as_ref()),
+        }
+    }
+}
+
+impl TryFrom<AccountRow> for Credentials {
+    type Error = Damaged;
+
+    fn try_from(row: AccountRow) -> Result<Self, Damaged> {
+        let account = Account {
+            id: id(&row.id)?,
+            login_id: LoginId::new(&row.login_id).map_err(|_| damaged("login id")())?,
+            name: name(&row.name)?,
+            role: row.role.parse().map_err(|_| damaged("role")())?,
+            created_at: row.created_at.and_utc(),
+        };
+        let idempotency = idempotency(row.idempotency_key.as_deref(), row.fingerprint.as_ref())?;
+        Ok(Self { account, password_hash: PasswordHash(row.password_hash), idempotency })
+    }
+}
+
+#[derive(Debug, Insertable, Queryable)]
+#[diesel(table_name = schema::sessions)]
+pub(crate) struct SessionRow {
+    pub(crate) id: Vec<u8>,
+    pub(crate) account_id: Vec<u8>,
+    pub(crate) refresh_hash: Vec<u8>,
+    pub(crate) created_at: NaiveDateTime,
+    pub(crate) expires_at: NaiveDateTime,
+    pub(crate) ended_at: Option<NaiveDateTime>,
+}
+
+#[derive(Clone, Debug, Insertable, Queryable)]
+#[diesel(table_name = schema::venues)]
+pub(crate) struct VenueRow {
+    pub(crate) id: Vec<u8>,
+    pub(crate) catalogue_key: Option<String>,
+    pub(crate) publisher_id: Option<Vec<u8>>,
+    pub(crate) name: String,
+    pub(crate) location: String,
+    pub(crate) capacity: i64,
+    pub(crate) sections: String,
+    pub(crate) created_at: NaiveDateTime,
+    pub(crate) idempotency_key: Option<String>,
+    pub(crate) fingerprint: Option<Vec<u8>>,
+}
+
+pub(crate) fn sections_text(plan: &SeatingPlan) -> Result<String, StorageError> {
+    serde_json::to_string(plan.sections()).map_err(|error| StorageError::Failed(error.into()))
+}
+
+impl TryFrom<VenueRow> for Venue {
+    type Error = Damaged;
+
+    fn try_from(row: VenueRow) -> Result<Self, Damaged> {
+        let sections: Vec<Section> = serde_json::from_str(&row.sections).map_err(|_| damaged("seating plan")())?;
+        Ok(Self {
+            id: id(&row.id)?,
+            name: name(&row.name)?,
+            location: name(&row.location)?,
+            plan: SeatingPlan::new(sections).map_err(|_| damaged("seating plan")())?,
+            created_at: row.created_at.and_utc(),
+        })
+    }
+}
+
+#[derive(Clone, Debug, Insertable, Queryable)]
+#[diesel(table_name = schema::concerts)]
+pub(crate) struct ConcertRow {
+    pub(crate) id: Vec<u8>,
+    pub(crate) catalogue_key: Option<String>,
+    pub(crate) promoter_id: Option<Vec<u8>>,
+    pub(crate) title: String,
+    pub(crate) artist: String,
+    pub(crate) description: String,
+    pub(crate) sales_open_at: NaiveDateTime,
+    pub(crate) sales_close_at: NaiveDateTime,
+    pub(crate) max_seats_per_account: i64,
+    pub(crate) max_active: i64,
+    pub(crate) version: i64,
+    pub(crate) created_at: NaiveDateTime,
+    pub(crate) idempotency_key: Option<String>,
+    pub(crate) fingerprint: Option<Vec<u8>>,
+}
+
+impl ConcertRow {
+    pub(crate) fn new(concert: &Concert, key: Option<&Name>, idempotency: Option<&Idempotency>) -> Self {
+        Self {
+            id: concert.id.stored(),
+            catalogue_key: key.map(|key| key.as_str().to_owned()),
+            promoter_id: concert.promoter_id.map(|id| id.stored()),
+            title: concert.title.as_str().to_owned(),
+            artist: concert.artist.as_str().to_owned(),
+            description: concert.description.as_str().to_owned(),
+            sales_open_at: time(concert.sales.open_at()),
+            sales_close_at: time(concert.sales.close_at()),
+            max_seats_per_account: i64::from(concert.max_seats_per_account),
+            max_active: i64::from(concert.max_active),
+            version: i64::from(concert.version),
+            created_at: time(concert.created_at),
+            idempotency_key: key_text(idempotency),
+            fingerprint: fingerprint_bytes(idempotency),
+        }
+    }
+}
+
+pub(crate) fn sales_window(open_at: NaiveDateTime, close_at: NaiveDateTime) -> Result<SalesWindow, Damaged> {
+    SalesWindow::new(open_at.and_utc(), close_at.and_utc()).map_err(|_| damaged("sale window")())
+}
+
+impl TryFrom<ConcertRow> for Concert {
+    type Error = Damaged;
+
+    fn try_from(row: ConcertRow) -> Result<Self, Damaged> {
+        Ok(Self {
+            id: id(&row.id)?,
+            promoter_id: optional_id(row.promoter_id.as_ref())?,
+            title: name(&row.title)?,
+            artist: name(&row.artist)?,
+            description: Description::new(&row.description).map_err(|_| damaged("description")())?,
+            sales: sales_window(row.sales_open_at, row.sales_close_at)?,
+            max_seats_per_account: count(row.max_seats_per_account)?,
+            max_active: count(row.max_active)?,
+            version: count(row.version)?,
+            created_at: row.created_at.and_utc(),
+        })
+    }
+}
+
+#[derive(Clone, Debug, Insertable, Queryable)]
+#[diesel(table_name = schema::performances)]
+pub(crate) struct PerformanceRow {
+    pub(crate) id: Vec<u8>,
+    pub(crate) catalogue_key: Option<String>,
+    pub(crate) publisher_id: Option<Vec<u8>>,
+    pub(crate) concert_id: Vec<u8>,
+    pub(crate) venue_id: Vec<u8>,
+    pub(crate) starts_at: NaiveDateTime,
+    pub(crate) seats_total: i64,
+    pub(crate) price_min: i64,
+    pub(crate) price_max: i64,
+    pub(crate) created_at: NaiveDateTime,
+    pub(crate) idempotency_key: Option<String>,
+    pub(crate) fingerprint: Option<Vec<u8>>,
+}
+
+/// What the rules of selling need of a performance, its concert and its venue.
+#[derive(Debug, Queryable)]
+pub(crate) struct TermsRow {
+    pub(crate) id: Vec<u8>,
+    pub(crate) concert_id: Vec<u8>,
+    pub(crate) title: String,
+    pub(crate) venue_id: Vec<u8>,
+    pub(crate) venue_name: String,
+    pub(crate) venue_location: String,
+    pub(crate) starts_at: NaiveDateTime,
+    pub(crate) sales_open_at: NaiveDateTime,
+    pub(crate) sales_close_at: NaiveDateTime,
+    pub(crate) max_seats_per_account: i64,
+}
+
+impl TryFrom<TermsRow> for PerformanceTerms {
+    type Error = Damaged;
+
+    fn try_from(row: TermsRow) -> Result<Self, Damaged> {
+        Ok(Self {
+            id: id(&row.id)?,
+            concert_id: id(&row.concert_id)?,
+            title: name(&row.title)?,
+            venue: VenueSummary {
+                id: id(&row.venue_id)?,
+                name: name(&row.venue_name)?,
+                location: name(&row.venue_location)?,
+            },
+            starts_at: row.starts_at.and_utc(),
+            sales: sales_window(row.sales_open_at, row.sales_close_at)?,
+            max_seats_per_account: count(row.max_seats_per_account)?,
+        })
+    }
+}
+
+#[derive(Debug, Queryable)]
+pub(crate) struct SeatRow {
+    #[expect(dead_code, reason = "seats are asked for by it, so it is known")]
+    pub(crate) performance_id: Vec<u8>,
+    pub(crate) label: String,
+    pub(crate) ordinal: i32,
+    pub(crate) price: i64,
+    pub(crate) reservation_id: Option<Vec<u8>>,
+    pub(crate) held_until: Option<NaiveDateTime>,
+}
+
+impl SeatRow {
+    pub(crate) fn bound(performance_id: PerformanceId, stored: &StoredSeat) -> Vec<Bind> {
+        let (reservation_id, held_until) = match stored.seat.state {
+            SeatState::Free => (None, None),
+            SeatState::Held { by, until } => (Some(by), Some(time(until))),
+            SeatState::Sold { to } => (Some(to), None),
+        };
+        vec![
+            performance_id.bound(),
+            Bind::Text(stored.seat.label.as_str().to_owned()),
+            Bind::Integer(stored.ordinal),
+            Bind::BigInt(stored.seat.price.get()),
+            optional_bound(reservation_id),
+            Bind::OptionalTime(held_until),
+        ]
+    }
+}
+
+impl TryFrom<SeatRow> for StoredSeat {
+    type Error = Damaged;
+
+    fn try_from(row: SeatRow) -> Result<Self, Damaged> {
+        let state = match (optional_id::<ReservationId>(row.reservation_id.as_ref())?, row.held_until) {
+            (None, None) => SeatState::Free,
+            (Some(by), Some(until)) => SeatState::Held { by, until: until.and_utc() },
+            (Some(to), None) => SeatState::Sold { to },
+            (None, Some(_)) => return Err(damaged("seat")()),
+        };
+        let seat = Seat { label: label(&row.label)?, price: points(row.price)?, state };
+        Ok(Self { seat, ordinal: row.ordinal })
+    }
+}
+
+#[derive(Debug, Queryable)]
+pub(crate) struct ReservationRow {
+    pub(crate) id: Vec<u8>,
+    pub(crate) account_id: Vec<u8>,
+    pub(crate) performance_id: Vec<u8>,
+    pub(crate) concert_id: Vec<u8>,
+    pub(crate) status: String,
+    #[expect(dead_code, reason = "counted by the database; the entity has the seats themselves")]
+    pub(crate) seats_count: i64,
+    pub(crate) total_amount: i64,
+    pub(crate) held_until: NaiveDateTime,
+    pub(crate) payment_id: Option<Vec<u8>>,
+    pub(crate) created_at: NaiveDateTime,
+    pub(crate) updated_at: NaiveDateTime,
+    pub(crate) idempotency_key: Option<String>,
+    pub(crate) fingerprint: Option<Vec<u8>>,
+    pub(crate) cancel_key: Option<String>,
+    pub(crate) cancel_fingerprint: Option<Vec<u8>>,
+}
+
+impl ReservationRow {
+    pub(crate) fn bound(stored: &StoredReservation) -> Vec<Bind> {
+        let reservation = &stored.reservation;
+        let asked = reservation.idempotency.as_ref();
+        let cancelled = stored.cancelled_under.as_ref();
+        vec![
+            reservation.id.bound(),
+            reservation.account_id.bound(),
+            reservation.performance_id.bound(),
+            reservation.concert_id.bound(),
+            Bind::Text(stored_status(&reservation.state).as_str().to_owned()),
+            Bind::BigInt(i64::try_from(reservation.seats.len()).unwrap_or(i64::MAX)),
+            Bind::BigInt(reservation.total_amount.get()),
+            Bind::Time(time(reservation.held_until)),
+            optional_bound(reservation.payment_id()),
+            Bind::Time(time(reservation.created_at)),
+            Bind::Time(time(reservation.updated_at)),
+            Bind::OptionalText(key_text(asked)),
+            Bind::OptionalBytes(fingerprint_bytes(asked)),
+            Bind::OptionalText(key_text(cancelled)),
+            Bind::OptionalBytes(fingerprint_bytes(cancelled)),
+        ]
+    }
+
+    /// The reservation with its seats.
+    pub(crate) fn with_seats(self, seats: Vec<ReservedSeat>) -> Result<StoredReservation, Damaged> {
+        let held_until = self.held_until.and_utc();
+        let payment_id: Option<PaymentId> = optional_id(self.payment_id.as_ref())?;
+        let status: ReservationStatus = self.status.parse().map_err(|_| damaged("status")())?;
+        let state = match status {
+            ReservationStatus::Held => ReservationState::Held { until: held_until },
+            ReservationStatus::Confirmed => {
+                ReservationState::Confirmed { payment_id: payment_id.ok_or_else(damaged("reservation"))? }
+            }
+            ReservationStatus::Cancelled => ReservationState::Cancelled { payment_id },
+            ReservationStatus::Expired => ReservationState::Expired,
+        };
+        let reservation = Reservation {
+            id: id(&self.id)?,
+            account_id: id(&self.account_id)?,
+            performance_id: id(&self.performance_id)?,
+            concert_id: id(&self.concert_id)?,
+            seats,
+            total_amount: points(self.total_amount)?,
+            state,
+            held_until,
+            created_at: self.created_at.and_utc(),
+            updated_at: self.updated_at.and_utc(),
+            idempotency: idempotency(self.idempotency_key.as_deref(), self.fingerprint.as_ref())?,
+        };
+        let cancelled_under = idempotency(self.cancel_key.as_deref(), self.cancel_fingerprint.as_ref())?;
+        Ok(StoredReservation { reservation, cancelled_under })
+    }
+}
+
+#[derive(Debug, Queryable)]
+pub(crate) struct ReservationSeatRow {
+    pub(crate) reservation_id: Vec<u8>,
+    #[expect(dead_code, reason = "rows are read in its order")]
+    pub(crate) position: i32,
+    pub(crate) label: String,
+    pub(crate) price: i64,
+}
+
+impl ReservationSeatRow {
+    pub(crate) fn bound(reservation: &Reservation) -> impl Iterator<Item = Vec<Bind>> {
+        reservation.seats.iter().zip(0..).map(|(seat, position)| {
+            vec![
+                reservation.id.bound(),
+                Bind::Integer(position),
+                Bind::Text(seat.label.as_str().to_owned()),
+                Bind::BigInt(seat.price.get()),
+            ]
+        })
+    }
+
+    pub(crate) fn reserved(self) -> Result<ReservedSeat, Damaged> {
+        Ok(ReservedSeat { label: label(&self.label)?, price: points(self.price)? })
+    }
+}
+
+/// What an account holds or owns of a concert.
+#[derive(Debug, Queryable)]
+pub(crate) struct HoldingRow {
+    pub(crate) id: Vec<u8>,
+    pub(crate) account_id: Vec<u8>,
+    pub(crate) concert_id: Vec<u8>,
+    pub(crate) status: String,
+    pub(crate) seats_count: i64,
+    pub(crate) held_until: NaiveDateTime,
+}
+
+#[derive(Debug, Queryable)]
+pub(crate) struct WalletRow {
+    pub(crate) account_id: Vec<u8>,
+    pub(crate) balance: i64,
+    pub(crate) pending: i64,
+    pub(crate) entries_count: i64,
+    pub(crate) updated_at: NaiveDateTime,
+}
+
+impl WalletRow {
+    pub(crate) fn bound(wallet: &Wallet) -> Vec<Bind> {
+        vec![
+            wallet.account_id.bound(),
+            Bind::BigInt(wallet.balance.get()),
+            Bind::BigInt(wallet.pending.get()),
+            Bind::BigInt(sequence(wallet.entries_count)),
+            Bind::Time(time(wallet.updated_at)),
+        ]
+    }
+}
+
+impl TryFrom<WalletRow> for Wallet {
+    type Error = Damaged;
+
+    fn try_from(row: WalletRow) -> Result<Self, Damaged> {
+        Ok(Self {
+            account_id: id(&row.account_id)?,
+            balance: points(row.balance)?,
+            pending: points(row.pending)?,
+            entries_count: u64::try_from(row.entries_count).map_err(|_| damaged("count")())?,
+            updated_at: row.updated_at.and_utc(),
+        })
+    }
+}
+
+#[derive(Debug, Queryable)]
+pub(crate) struct WalletEntryRow {
+    pub(crate) account_id: Vec<u8>,
+    pub(crate) sequence: i64,
+    pub(crate) kind: String,
+    pub(crate) amount: i64,
+    pub(crate) balance_after: i64,
+    pub(crate) reservation_id: Option<Vec<u8>>,
+    pub(crate) payment_id: Option<Vec<u8>>,
+    pub(crate) charge_id: Option<Vec<u8>>,
+    pub(crate) created_at: NaiveDateTime,
+}
+
+impl WalletEntryRow {
+    pub(crate) fn bound(entry: &WalletEntry) -> Vec<Bind> {
+        let payment_id = match entry.kind {
+            EntryKind::Payment { payment_id, .. } => Some(payment_id),
+            EntryKind::Charge { .. } | EntryKind::Refund { .. } => None,
+        };
+        vec![
+            entry.account_id.bound(),
+            Bind::BigInt(sequence(entry.sequence)),
+            Bind::Text(entry.kind.as_str().to_owned()),
+            Bind::BigInt(entry.amount),
+            Bind::BigInt(entry.balance_after.get()),
+            optional_bound(entry.kind.reservation_id()),
+            optional_bound(payment_id),
+            optional_bound(entry.kind.charge_id()),
+            Bind::Time(time(entry.created_at)),
+        ]
+    }
+}
+
+impl TryFrom<WalletEntryRow> for WalletEntry {
+    type Error = Damaged;
+
+    fn try_from(row: WalletEntryRow) -> Result<Self, Damaged> {
+        let reservation_id = optional_id(row.reservation_id.as_ref())?;
+        let payment_id = optional_id(row.payment_id.as_ref())?;
+        let charge_id = optional_id(row.charge_id.as_ref())?;
+        let kind = match (row.kind.as_str(), reservation_id, payment_id, charge_id) {
+            ("charge", None, None, Some(charge_id)) => EntryKind::Charge { charge_id },
+            ("payment", Some(reservation_id), Some(payment_id), None) => {
+                EntryKind::Payment { reservation_id, payment_id }
+            }
+            ("refund", Some(reservation_id), None, None) => EntryKind::Refund { reservation_id },
+            _ => return Err(damaged("wallet entry")()),
+        };
+        Ok(Self {
+            account_id: id(&row.account_id)?,
+            sequence: u64::try_from(row.sequence).map_err(|_| damaged("sequence")())?,
+            kind,
+            amount: row.amount,
+            balance_after: points(row.balance_after)?,
+            created_at: row.created_at.and_utc(),
+        })
+    }
+}
+
+#[derive(Debug, Queryable)]
+pub(crate) struct ChargeRow {
+    pub(crate) id: Vec<u8>,
+    pub(crate) account_id: Vec<u8>,
+    pub(crate) amount: i64,
+    pub(crate) status: String,
+    pub(crate) balance_after: Option<i64>,
+    pub(crate) ended_at: Option<NaiveDateTime>,
+    pub(crate) created_at: NaiveDateTime,
+    pub(crate) idempotency_key: String,
+    pub(crate) fingerprint: Vec<u8>,
+}
+
+impl ChargeRow {
+    pub(crate) fn bound(charge: &Charge) -> Vec<Bind> {
+        let (status, balance_after, ended_at) = match charge.state {
+            ChargeState::Pending => ("pending", None, None),
+            ChargeState::Completed { balance_after, completed_at } => {
+                ("completed", Some(balance_after.get()), Some(time(completed_at)))
+            }
+            ChargeState::Declined { declined_at } => ("declined", None, Some(time(declined_at))),
+        };
+        vec![
+            charge.id.bound(),
+            charge.account_id.bound(),
+            Bind::BigInt(charge.amount.get()),
+            Bind::Text(status.to_owned()),
+            Bind::OptionalBigInt(balance_after),
+            Bind::OptionalTime(ended_at),
+            Bind::Time(time(charge.created_at)),
+            Bind::Text(charge.idempotency.key.as_str().to_owned()),
+            Bind::Bytes(charge.idempotency.fingerprint.0.to_vec()),
+        ]
+    }
+}
+
+impl TryFrom<ChargeRow> for Charge {
+    type Error = Damaged;
+
+    fn try_from(row: ChargeRow) -> Result<Self, Damaged> {
+        let state = match (row.status.as_str(), row.balance_after, row.ended_at) {
+            ("pending", None, None) => ChargeState::Pending,
+            ("completed", Some(balance_after), Some(ended_at)) => {
+                ChargeState::Completed { balance_after: points(balance_after)?, completed_at: ended_at.and_utc() }
+            }
+            ("declined", None, Some(ended_at)) => ChargeState::Declined { declined_at: ended_at.and_utc() },
+            _ => return Err(damaged("charge")()),
+        };
+        let idempotency = idempotency(Some(&row.idempotency_key), Some(&row.fingerprint))?;
+        Ok(Self {
+            id: id(&row.id)?,
+            account_id: id(&row.account_id)?,
+            amount: points(row.amount)?,
+            state,
+            created_at: row.created_at.and_utc(),
+            idempotency: idempotency.ok_or_else(damaged("charge"))?,
+        })
+    }
+}
+
+#[derive(Debug, Queryable)]
+pub(crate) struct PaymentRow {
+    pub(crate) id: Vec<u8>,
+    pub(crate) account_id: Vec<u8>,
+    #[expect(dead_code, reason = "asked for by the database alone")]
+    pub(crate) concert_id: Vec<u8>,
+    pub(crate) reservation_id: Vec<u8>,
+    pub(crate) amount: i64,
+    pub(crate) balance_after: i64,
+    pub(crate) paid_at: NaiveDateTime,
+    pub(crate) refunded_at: Option<NaiveDateTime>,
+    pub(crate) queue_place: Option<i64>,
+    pub(crate) idempotency_key: String,
+    pub(crate) fingerprint: Vec<u8>,
+}
+
+/// A place as it is stored: the bits of the unsigned number.
+pub(crate) fn place_number(place: Place) -> i64 {
+    place.0.cast_signed()
+}
+
+impl PaymentRow {
+    pub(crate) fn bound(payment: &Payment, concert_id: ConcertId) -> Vec<Bind> {
+        vec![
+            payment.id.bound(),
+            payment.account_id.bound(),
+            concert_id.bound(),
+            payment.reservation_id.bound(),
+            Bind::BigInt(payment.amount.get()),
+            Bind::BigInt(payment.balance_after.get()),
+            Bind::Time(time(payment.paid_at)),
+            Bind::OptionalTime(payment.refunded_at().map(time)),
+            Bind::OptionalBigInt(payment.queue_place.map(place_number)),
+            Bind::Text(payment.idempotency.key.as_str().to_owned()),
+            Bind::Bytes(payment.idempotency.fingerprint.0.to_vec()),
+        ]
+    }
+}
+
+impl TryFrom<PaymentRow> for Payment {
+    type Error = Damaged;
+
+    fn try_from(row: PaymentRow) -> Result<Self, Damaged> {
+        let state = match row.refunded_at {
+            None => PaymentState::Completed,
+            Some(refunded_at) => PaymentState::Refunded { refunded_at: refunded_at.and_utc() },
+        };
+        let idempotency = idempotency(Some(&row.idempotency_key), Some(&row.fingerprint))?;
+        Ok(Self {
+            id: id(&row.id)?,
+            account_id: id(&row.account_id)?,
+            reservation_id: id(&row.reservation_id)?,
+            amount: points(row.amount)?,
+            balance_after: points(row.balance_after)?,
+            paid_at: row.paid_at.and_utc(),
+            state,
+            queue_place: row.queue_place.map(|place| Place(place.cast_unsigned())),
+            idempotency: idempotency.ok_or_else(damaged("payment"))?,
+        })
+    }
+}
+
+/// An event as a row of the outbox.
+pub(crate) fn event_bound(event: &Event, batch_id: Uuid, now: Timestamp) -> Result<Vec<Bind>, StorageError> {
+    let payload = serde_json::to_string(event).map_err(|error| StorageError::Failed(error.into()))?;
+    Ok(vec![
+        Bind::Bytes(event.subject().as_bytes().to_vec()),
+        Bind::Text(event.kind().to_owned()),
+        Bind::Bytes(batch_id.as_bytes().to_vec()),
+        Bind::Text(payload),
+        Bind::Time(time(now)),
+    ])
+}

@@ -1,0 +1,184 @@
+//! The tables as Diesel sees them; `migrations/` is where they are made.
+
+diesel::table! {
+    accounts (id) {
+        id -> Binary,
+        login_id -> Text,
+        name -> Text,
+        role -> Text,
+        password_hash -> Text,
+        created_at -> Timestamp,
+        idempotency_key -> Nullable<Text>,
+        fingerprint -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    sessions (id) {
+        id -> Binary,
+        account_id -> Binary,
+        refresh_hash -> Binary,
+        created_at -> Timestamp,
+        expires_at -> Timestamp,
+        ended_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    venues (id) {
+        id -> Binary,
+        catalogue_key -> Nullable<Text>,
+        publisher_id -> Nullable<Binary>,
+        name -> Text,
+        location -> Text,
+        capacity -> BigInt,
+        sections -> Text,
+        created_at -> Timestamp,
+        idempotency_key -> Nullable<Text>,
+        fingerprint -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    concerts (id) {
+        id -> Binary,
+        catalogue_key -> Nullable<Text>,
+        promoter_id -> Nullable<Binary>,
+        title -> Text,
+        artist -> Text,
+        description -> Text,
+        sales_open_at -> Timestamp,
+        sales_close_at -> Timestamp,
+        max_seats_per_account -> BigInt,
+        max_active -> BigInt,
+        version -> BigInt,
+        created_at -> Timestamp,
+        idempotency_key -> Nullable<Text>,
+        fingerprint -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    performances (id) {
+        id -> Binary,
+        catalogue_key -> Nullable<Text>,
+        publisher_id -> Nullable<Binary>,
+        concert_id -> Binary,
+        venue_id -> Binary,
+        starts_at -> Timestamp,
+        seats_total -> BigInt,
+        price_min -> BigInt,
+        price_max -> BigInt,
+        created_at -> Timestamp,
+        idempotency_key -> Nullable<Text>,
+        fingerprint -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    seats (performance_id, label) {
+        performance_id -> Binary,
+        label -> Text,
+        ordinal -> Integer,
+        price -> BigInt,
+        reservation_id -> Nullable<Binary>,
+        held_until -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    reservations (id) {
+        id -> Binary,
+        account_id -> Binary,
+        performance_id -> Binary,
+        concert_id -> Binary,
+        status -> Text,
+        seats_count -> BigInt,
+        total_amount -> BigInt,
+        held_until -> Timestamp,
+        payment_id -> Nullable<Binary>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+        idempotency_key -> Nullable<Text>,
+        fingerprint -> Nullable<Binary>,
+        cancel_key -> Nullable<Text>,
+        cancel_fingerprint -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    reservation_seats (reservation_id, position) {
+        reservation_id -> Binary,
+        position -> Integer,
+        label -> Text,
+        price -> BigInt,
+    }
+}
+
+diesel::table! {
+    wallets (account_id) {
+        account_id -> Binary,
+        balance -> BigInt,
+        pending -> BigInt,
+        entries_count -> BigInt,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    wallet_entries (account_id, sequence) {
+        account_id -> Binary,
+        sequence -> BigInt,
+        kind -> Text,
+        amount -> BigInt,
+        balance_after -> BigInt,
+        reservation_id -> Nullable<Binary>,
+        payment_id -> Nullable<Binary>,
+        charge_id -> Nullable<Binary>,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    charges (id) {
+        id -> Binary,
+        account_id -> Binary,
+        amount -> BigInt,
+        status -> Text,
+        balance_after -> Nullable<BigInt>,
+        ended_at -> Nullable<Timestamp>,
+        created_at -> Timestamp,
+        idempotency_key -> Text,
+        fingerprint -> Binary,
+    }
+}
+
+diesel::table! {
+    payments (id) {
+        id -> Binary,
+        account_id -> Binary,
+        concert_id -> Binary,
+        reservation_id -> Binary,
+        amount -> BigInt,
+        balance_after -> BigInt,
+        paid_at -> Timestamp,
+        refunded_at -> Nullable<Timestamp>,
+        queue_place -> Nullable<BigInt>,
+        idempotency_key -> Text,
+        fingerprint -> Binary,
+    }
+}
+
+diesel::table! {
+    outbox (subject_id, kind) {
+        subject_id -> Binary,
+        kind -> Text,
+        batch_id -> Binary,
+        payload -> Text,
+        occurred_at -> Timestamp,
+    }
+}
+
+diesel::joinable!(performances -> venues (venue_id));
+diesel::joinable!(performances -> concerts (concert_id));
+diesel::allow_tables_to_appear_in_same_query!(performances, venues, concerts, seats, reservations, payments);

@@ -1,0 +1,323 @@
+//! Taking whole catalogues in.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use boxoffice_domain::{
+    AccountId, ConcertId, PerformanceId, StorageError, Timestamp, VenueId,
+    catalog::{
+        CatalogImport, Catalogue, CatalogueConcert, CataloguePerformance, CatalogueVenue, Concert, ImportError,
+        ImportProgress, ImportReport, PriceList, SeatingPlan,
+    },
+};
+use diesel::prelude::*;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+
+use super::{
+    super::{BEGIN, Connection},
+    Store, Writer,
+    catalog::{INSERT_SEATS, seat_rows},
+    retry::Failure,
+};
+use crate::{
+    rows::{ConcertRow, PerformanceRow, Stored, VenueRow, id as parse_id, sections_text, time},
+    schema::{concerts, performances, seats, venues},
+    statement::ROWS_MAX,
+};
+
+/// A refusal of the catalogue, or a failure on the way.
+enum Stopped {
+    Refused(ImportError),
+    Failed(Failure),
+}
+
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<diesel::result::Error> for Stopped {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<StorageError> for Stopped {
+    fn from(error: StorageError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+#[async_trait]
+impl CatalogImport for Store {
+    async fn import(
+        &self,
+        catalogue: &Catalogue,
+        promoter_id: Option<AccountId>,
+        progress: ImportProgress<'_>,
+    ) -> Result<ImportReport, ImportError> {
+        let mut attempt = 0;
+        loop {
+            match import_once(&self.writer, catalogue, promoter_id, progress).await {
+                Ok(report) => return Ok(report),
+                Err(Stopped::Refused(refusal)) => return Err(refusal),
+                // Two imports at once may have inserted the same key: the second one updates.
+                Err(Stopped::Failed(failure)) => failure.before_retry(attempt, self.writer.retry_max).await?,
+            }
+            attempt += 1;
+        }
+    }
+}
+
+async fn import_once(
+    writer: &Arc<Writer>,
+    catalogue: &Catalogue,
+    promoter_id: Option<AccountId>,
+    progress: ImportProgress<'_>,
+) -> Result<ImportReport, Stopped> {
+    let mut session = writer.pool.session().await?;
+    let connection = session.connection();
+    connection.batch_execute(BEGIN).await?;
+    let mut import = Import {
+        connection,
+        writer,
+        now: writer.clock.now(),
+        promoter_id,
+        progress,
+        report: ImportReport::default(),
+    };
+    let imported = import.run(catalogue).await;
+    let report = import.report;
+    match imported {
+        Ok(()) => {
+            let committed = session.connection().batch_execute("COMMIT").await;
+            session.finished(committed)?;
+            Ok(report)
+        }
+        Err(stopped) => {
+            if let Stopped::Failed(failure) = &stopped {
+                session.failed(failure);
+            }
+            Err(stopped)
+        }
+    }
+}
+
+struct Import<'i> {
+    connection: &'i mut Connection,
+    writer: &'i Writer,
+    now: Timestamp,
+    promoter_id: Option<AccountId>,
+    progress: ImportProgress<'i>,
+    report: ImportReport,
+}
+
+impl Import<'_> {
+    async fn run(&mut self, catalogue: &Catalogue) -> Result<(), Stopped> {
+        let mut venue_ids = Vec::with_capacity(catalogue.venues.len());
+        for (venue_index, venue) in catalogue.venues.iter().enumerate() {
+            venue_ids.push(self.venue(venue_index, venue).await?);
+        }
+        for (concert_index, concert) in catalogue.concerts.iter().enumerate() {
+            let concert_id = self.concert(concert).await?;
+            for (performance_index, performance) in concert.performances.iter().enumerate() {
+                let place = Placement {
+                    concert_id,
+                    venue_id: venue_ids[performance.venue_index],
+                    plan: &catalogue.venues[performance.venue_index].plan,
+                };
+                if !self.performance(&place, performance).await? {
+                    let moved = ImportError::PerformanceMoved { concert_index, performance_index };
+                    return Err(Stopped::Refused(moved));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn venue(&mut self, venue_index: usize, venue: &CatalogueVenue) -> Result<VenueId, Stopped> {
+        let sections = sections_text(&venue.plan)?;
+        let known = venues::table
+            .filter(venues::catalogue_key.eq(venue.key.as_str()))
+            .first::<VenueRow>(self.connection)
+            .await
+            .optional()?;
+        if let Some(known) = known {
+            if known.sections != sections {
+                return Err(Stopped::Refused(ImportError::PlanChanged { venue_index }));
+            }
+            diesel::update(venues::table.find(known.id.clone()))
+                .set((venues::name.eq(venue.name.as_str()), venues::location.eq(venue.location.as_str())))
+                .execute(self.connection)
+                .await?;
+            self.report.venues_updated += 1;
+            return Ok(parse_id(&known.id)?);
+        }
+        let id = VenueId::new(self.writer.entropy.uuid());
+        let row = VenueRow {
+            id: id.stored(),
+            catalogue_key: Some(venue.key.as_str().to_owned()),
+            publisher_id: self.promoter_id.map(|id| id.stored()),
+            name: venue.name.as_str().to_owned(),
+            location: venue.location.as_str().to_owned(),
+            capacity: i64::from(venue.plan.capacity()),
+            sections,
+            created_at: time(self.now),
+            idempotency_key: None,
+            fingerprint: None,
+        };
+        diesel::insert_into(venues::table).values(row).execute(self.connection).await?;
+        self.report.venues_created += 1;
+        Ok(id)
+    }
+
+    async fn concert(&mut self, imported: &CatalogueConcert) -> Result<ConcertId, Stopped> {
+        let known = concerts::table
+            .filter(concerts::catalogue_key.eq(imported.key.as_str()))
+            .first::<ConcertRow>(self.connection)
+            .await
+            .optional()?;
+        let stored = known.map(Concert::try_from).transpose()?;
+        let concert = Concert {
+            id: stored.as_ref().map_or_else(|| ConcertId::new(self.writer.entropy.uuid()), |stored| stored.id),
+            promoter_id: stored.as_ref().map_or(self.promoter_id, |stored| stored.promoter_id),
+            title: imported.title.clone(),
+            artist: imported.artist.clone(),
+            description: imported.description.clone(),
+            sales: imported.sales,
+            max_seats_per_account: imported.max_seats_per_account,
+            max_active: imported.max_active,
+            version: stored.as_ref().map_or(1, |stored| stored.version),
+            created_at: stored.as_ref().map_or(self.now, |stored| stored.created_at),
+        };
+        let id = concert.id;
+        match stored {
+            None => {
+                let row = ConcertRow::new(&concert, Some(&imported.key), None);
+                diesel::insert_into(concerts::table).values(row).execute(self.connection).await?;
+                self.report.concerts_created += 1;
+            }
+            // Nothing of it is new: its version, and with it its entity tag, stays.
+            Some(stored) if stored == concert => self.report.concerts_updated += 1,
+            Some(_) => {
+                self.update_concert(&concert).await?;
+                self.report.concerts_updated += 1;
+            }
+        }
+        Ok(id)
+    }
+
+    async fn update_concert(&mut self, concert: &Concert) -> Result<(), Stopped> {
+        let row = ConcertRow::new(concert, None, None);
+        diesel::update(concerts::table.find(row.id))
+            .set((
+                concerts::title.eq(row.title),
+                concerts::artist.eq(row.artist),
+                concerts::description.eq(row.description),
+                concerts::sales_open_at.eq(row.sales_open_at),
+                concerts::sales_close_at.eq(row.sales_close_at),
+                concerts::max_seats_per_account.eq(row.max_seats_per_account),
+                concerts::max_active.eq(row.max_active),
+                concerts::version.eq(concerts::version + 1),
+            ))
+            .execute(self.connection)
+            .await?;
+        Ok(())
+    }
+
+    /// Whether the performance is where it was; one that has moved is not written.
+    async fn performance(&mut self, place: &Placement<'_>, imported: &CataloguePerformance) -> Result<bool, Stopped> {
+        let known = performances::table
+            .filter(performances::catalogue_key.eq(imported.key.as_str()))
+            .first::<PerformanceRow>(self.connection)
+            .await
+            .optional()?;
+        let seats_total = place.plan.capacity();
+        let Some(known) = known else {
+            self.new_performance(place, imported).await?;
+            return Ok(true);
+        };
+        if known.concert_id != place.concert_id.stored() || known.venue_id != place.venue_id.stored() {
+            return Ok(false);
+        }
+        diesel::update(performances::table.find(known.id.clone()))
+            .set((
+                performances::starts_at.eq(time(imported.starts_at)),
+                performances::price_min.eq(imported.prices.min().get()),
+                performances::price_max.eq(imported.prices.max().get()),
+            ))
+            .execute(self.connection)
+            .await?;
+        self.update_prices(&known.id, &imported.prices, place.plan).await?;
+        self.report.performances_updated += 1;
+        (self.progress)(u64::from(seats_total));
+        Ok(true)
+    }
+
+    async fn new_performance(
+        &mut self,
+        place: &Placement<'_>,
+        imported: &CataloguePerformance,
+    ) -> Result<(), Stopped> {
+        let id = PerformanceId::new(self.writer.entropy.uuid());
+        let row = PerformanceRow {
+            id: id.stored(),
+            catalogue_key: Some(imported.key.as_str().to_owned()),
+            publisher_id: self.promoter_id.map(|id| id.stored()),
+            concert_id: place.concert_id.stored(),
+            venue_id: place.venue_id.stored(),
+            starts_at: time(imported.starts_at),
+            seats_total: i64::from(place.plan.capacity()),
+            price_min: imported.prices.min().get(),
+            price_max: imported.prices.max().get(),
+            created_at: time(self.now),
+            idempotency_key: None,
+            fingerprint: None,
+        };
+        diesel::insert_into(performances::table).values(row).execute(self.connection).await?;
+        self.report.performances_created += 1;
+        let rows: Vec<_> = seat_rows(id, &imported.prices, place.plan).collect();
+        for rows in rows.chunks(ROWS_MAX) {
+            super::write::insert(self.connection, INSERT_SEATS, rows.iter().cloned()).await?;
+            self.report.seats_created += rows.len() as u64;
+            (self.progress)(rows.len() as u64);
+        }
+        Ok(())
+    }
+
+    /// Changes the prices of the seats that nobody holds or owns. A hold keeps the price at which it was made.
+    async fn update_prices(
+        &mut self,
+        performance_id: &[u8],
+        prices: &PriceList,
+        plan: &SeatingPlan,
+    ) -> Result<(), Stopped> {
+        let now = time(self.now);
+        let mut first = 0_i32;
+        let sizes = plan.sections().iter().map(|section| section.rows.iter().map(|row| row.seats).sum::<u32>());
+        for (seats_count, price) in sizes.zip(prices.by_section()) {
+            let after = first.saturating_add(i32::try_from(seats_count).unwrap_or(i32::MAX));
+            diesel::update(
+                seats::table
+                    .filter(seats::performance_id.eq(performance_id.to_vec()))
+                    .filter(seats::ordinal.ge(first))
+                    .filter(seats::ordinal.lt(after))
+                    .filter(seats::price.ne(price.get()))
+                    .filter(seats::reservation_id.is_null().or(seats::held_until.le(now).assume_not_null())),
+            )
+            .set(seats::price.eq(price.get()))
+            .execute(self.connection)
+            .await?;
+            first = after;
+        }
+        Ok(())
+    }
+}
+
+/// Where a performance of the catalogue takes place.
+struct Placement<'c> {
+    concert_id: ConcertId,
+    venue_id: VenueId,
+    plan: &'c SeatingPlan,
+}

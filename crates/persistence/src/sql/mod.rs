@@ -1,0 +1,122 @@
+//! The ports over SQL, in terms of the dialect that mounts this tree (`super`).
+
+mod accounts;
+mod audit;
+mod catalog;
+mod catalog_import;
+mod payments;
+mod pool;
+mod reservations;
+mod retry;
+mod wallet;
+mod write;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use boxoffice_domain::{Clock, ConcertId, EntropySource, PerformanceId, StorageError, Timestamp, audit::Readiness};
+use diesel_async::{AsyncMigrationHarness, RunQueryDsl};
+use diesel_migrations::MigrationHarness;
+
+use self::pool::{Pool, Session};
+use super::{Connection, MIGRATIONS, establish, lock_schema, writers_max};
+use crate::{ConnectError, Database, PersistenceSettings, lane::Lanes, statement::Statement};
+
+/// Keeps everything, over two pools: writers never wait for readers.
+pub(crate) struct Store {
+    readers: Pool,
+    writer: Arc<Writer>,
+    lanes: Lanes,
+    clock: Arc<dyn Clock>,
+    /// Which concert a performance is of: it never changes.
+    concerts_of: moka::sync::Cache<PerformanceId, ConcertId>,
+}
+
+/// How many performances are remembered with their concerts.
+const CONCERTS_REMEMBERED_MAX: u64 = 100_000;
+
+/// What writes, whether in a lane or by itself.
+pub(crate) struct Writer {
+    pool: Pool,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn EntropySource>,
+    retry_max: u32,
+}
+
+impl Store {
+    async fn reader(&self) -> Result<Session<'_>, StorageError> {
+        self.readers.session().await
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+pub(crate) async fn connect(
+    url: String,
+    settings: PersistenceSettings,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn EntropySource>,
+) -> Result<Database, ConnectError> {
+    let lanes_count = u32::try_from(settings.lanes).unwrap_or(1);
+    let readers = Pool::open(url.clone(), settings.connections_max, settings.connect_timeout, "read").await?;
+    let writers = Pool::open(url, writers_max(lanes_count), settings.connect_timeout, "write").await?;
+    let writer = Writer { pool: writers, clock: Arc::clone(&clock), entropy, retry_max: settings.retry_max };
+    let writer = Arc::new(writer);
+    let lanes = Lanes::start(&writer, &settings);
+    let store = Store { readers, writer, lanes: lanes.clone(), clock, concerts_of: moka::sync::Cache::new(CONCERTS_REMEMBERED_MAX) };
+    Ok(Database::new(Arc::new(store), lanes))
+}
+
+pub(crate) async fn migrate(url: String) -> Result<Vec<String>, ConnectError> {
+    with_schema_locked(url, |harness| {
+        let applied = harness.run_pending_migrations(MIGRATIONS)?;
+        Ok(applied.iter().map(ToString::to_string).collect())
+    })
+    .await
+}
+
+pub(crate) async fn migrate_down(url: String, migrations_count: usize) -> Result<Vec<String>, ConnectError> {
+    with_schema_locked(url, move |harness| {
+        let mut reverted = Vec::new();
+        for _ in 0..migrations_count.min(harness.applied_migrations()?.len()) {
+            reverted.push(harness.revert_last_migration(MIGRATIONS)?.to_string());
+        }
+        Ok(reverted)
+    })
+    .await
+}
+
+type Migrated = Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>>;
+
+async fn with_schema_locked(
+    url: String,
+    act: impl FnOnce(&mut AsyncMigrationHarness<Connection>) -> Migrated,
+) -> Result<Vec<String>, ConnectError> {
+    let unreachable = |error: diesel::ConnectionError| ConnectError::Unreachable(error.into());
+    let mut guard = establish(&url).await.map_err(unreachable)?;
+    lock_schema(&mut guard).await.map_err(|error| ConnectError::Migration(error.into()))?;
+    let mut harness = AsyncMigrationHarness::new(establish(&url).await.map_err(unreachable)?);
+    let migrated = act(&mut harness).map_err(ConnectError::Migration);
+    drop(guard);
+    migrated
+}
+
+#[async_trait]
+impl Readiness for Store {
+    async fn ready(&self) -> Result<(), StorageError> {
+        let mut session = self.reader().await?;
+        let newest: Statement<diesel::sql_types::Text> =
+            Statement::new("SELECT MAX(version) FROM __diesel_schema_migrations");
+        let newest = newest.get_result::<String>(session.connection()).await;
+        let newest = session.finished(newest)?;
+        let needed = diesel::migration::MigrationSource::<<Connection as diesel_async::AsyncConnectionCore>::Backend>::migrations(&MIGRATIONS)
+            .map_err(StorageError::Failed)?;
+        let needed = needed.iter().map(|migration| migration.name().version().to_string()).max();
+        if needed.is_some_and(|needed| newest < needed) {
+            return Err(StorageError::Unavailable("the schema is behind this build".into()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,146 @@
+//! Connections, kept and handed out.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use boxoffice_domain::StorageError;
+use diesel::QueryResult;
+
+use super::{
+    super::{Connection, establish},
+    retry::{Failure, Kind},
+};
+use crate::ConnectError;
+
+/// Keeps connections to one database.
+pub(super) struct Pool {
+    connections: bb8::Pool<Manager>,
+    generation: Arc<AtomicU64>,
+    name: &'static str,
+}
+
+/// Makes connections, and tells which are no longer good.
+pub(super) struct Manager {
+    url: String,
+    /// Counts how often the database was lost: a connection of before that is not used again.
+    generation: Arc<AtomicU64>,
+}
+
+/// A connection in the pool.
+pub(super) struct Link {
+    connection: Connection,
+    generation: u64,
+    /// Whether a statement or a transaction is in the middle. It still is when a caller stopped waiting for
+    /// it, and then the connection must not be handed to anybody else.
+    in_the_middle: bool,
+}
+
+impl bb8::ManageConnection for Manager {
+    type Connection = Link;
+    type Error = diesel::ConnectionError;
+
+    async fn connect(&self) -> Result<Link, Self::Error> {
+        let generation = self.generation.load(Ordering::Relaxed);
+        let connection = establish(&self.url).await?;
+        Ok(Link { connection, generation, in_the_middle: false })
+    }
+
+    async fn is_valid(&self, _link: &mut Link) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    fn has_broken(&self, link: &mut Link) -> bool {
+        link.in_the_middle || link.generation < self.generation.load(Ordering::Relaxed)
+    }
+}
+
+impl Pool {
+    pub(super) async fn open(
+        url: String,
+        connections_max: u32,
+        connect_timeout: Duration,
+        name: &'static str,
+    ) -> Result<Self, ConnectError> {
+        // The first connection is made here, so that a database that is not there is told of at once.
+        let first = establish(&url).await.map_err(|error| ConnectError::Unreachable(error.into()))?;
+        drop(first);
+        let generation = Arc::new(AtomicU64::new(0));
+        let manager = Manager { url, generation: Arc::clone(&generation) };
+        let connections = bb8::Pool::builder()
+            .max_size(connections_max.max(1))
+            .connection_timeout(connect_timeout)
+            .test_on_check_out(false)
+            .build_unchecked(manager);
+        Ok(Self { connections, generation, name })
+    }
+
+    /// A connection of one's own until it is dropped.
+    pub(super) async fn session(&self) -> Result<Session<'_>, StorageError> {
+        loop {
+            let link = self.connections.get().await.map_err(|error| match error {
+                bb8::RunError::User(error) => StorageError::Unavailable(error.into()),
+                bb8::RunError::TimedOut => StorageError::Unavailable("no connection became free in time".into()),
+            })?;
+            let state = self.connections.state();
+            let pool = self.name;
+            metrics::gauge!("boxoffice_pool_connections", "pool" => pool, "state" => "open").set(state.connections);
+            metrics::gauge!("boxoffice_pool_connections", "pool" => pool, "state" => "idle")
+                .set(state.idle_connections);
+            if link.generation < self.generation.load(Ordering::Relaxed) {
+                continue;
+            }
+            return Ok(Session { link, generation: &self.generation });
+        }
+    }
+}
+
+/// A connection of one's own.
+pub(super) struct Session<'p> {
+    link: bb8::PooledConnection<'p, Manager>,
+    generation: &'p AtomicU64,
+}
+
+impl Session<'_> {
+    /// The connection, for one statement whose result is then given to [`Self::finished`], or for a
+    /// transaction whose end is.
+    pub(super) fn connection(&mut self) -> &mut Connection {
+        self.link.in_the_middle = true;
+        &mut self.link.connection
+    }
+
+    /// Ends what [`Self::connection`] began.
+    pub(super) fn finished<T>(&mut self, result: QueryResult<T>) -> Result<T, Failure> {
+        match result {
+            Ok(value) => {
+                self.link.in_the_middle = false;
+                Ok(value)
+            }
+            Err(error) => {
+                let failure = Failure::from(error);
+                self.failed(&failure);
+                Err(failure)
+            }
+        }
+    }
+
+    /// As [`Self::finished`], for several statements together.
+    pub(super) fn ended<T>(&mut self, result: Result<T, Failure>) -> Result<T, Failure> {
+        match &result {
+            Ok(_) => self.link.in_the_middle = false,
+            Err(failure) => self.failed(failure),
+        }
+        result
+    }
+
+    /// Notes a failure: after a lost connection, the other connections are not trusted either.
+    pub(super) fn failed(&self, failure: &Failure) {
+        if failure.kind == Kind::ConnectionLost {
+            self.generation.fetch_max(self.link.generation + 1, Ordering::Relaxed);
+        }
+    }
+}

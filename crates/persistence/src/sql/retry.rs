@@ -1,0 +1,176 @@
+//! What a failed statement means, and the one way in which a transaction is run and tried again.
+
+use std::{error::Error, time::Duration};
+
+use boxoffice_domain::StorageError;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel_async::SimpleAsyncConnection;
+use futures::future::BoxFuture;
+
+use super::{
+    super::{BEGIN, Connection},
+    Writer,
+};
+
+/// What kind of failure it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Two transactions stood in each other's way, and the database ended this one.
+    Contention,
+    /// The connection is gone, or the server is going.
+    ConnectionLost,
+    /// A row with this key is there already.
+    Duplicate,
+    /// Anything else: a defect, or damaged data.
+    Defect,
+}
+
+impl Kind {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Contention => "contention",
+            Self::ConnectionLost => "connection_lost",
+            Self::Duplicate => "duplicate",
+            Self::Defect => "defect",
+        }
+    }
+}
+
+/// A failed statement, or a failure of what came with it.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) kind: Kind,
+    cause: Box<dyn Error + Send + Sync>,
+}
+
+impl From<DieselError> for Failure {
+    fn from(error: DieselError) -> Self {
+        let kind = match &error {
+            DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Kind::Duplicate,
+            DieselError::DatabaseError(
+                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
+                _,
+            )
+            | DieselError::BrokenTransactionManager => Kind::ConnectionLost,
+            DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => Kind::Contention,
+            DieselError::DatabaseError(DatabaseErrorKind::Unknown, information) => kind_of(information.message()),
+            _ => Kind::Defect,
+        };
+        Self { kind, cause: error.into() }
+    }
+}
+
+/// The drivers tell most failures by their text alone. What the server itself says of a statement is a
+/// defect; what the driver says, or the server when it goes, is a lost connection.
+fn kind_of(message: &str) -> Kind {
+    const CONTENTION: [&str; 3] = ["try restarting transaction", "database is locked", "Record has changed since"];
+    const LOST: [&str; 11] = [
+        "Input/output error",
+        "Driver error",
+        "Server shutdown in progress",
+        "Connection was killed",
+        "gone away",
+        "Lost connection",
+        "disconnected by the server",
+        "Query execution was interrupted",
+        "disk I/O error",
+        "database or disk is full",
+        "read-only",
+    ];
+    let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
+    if says(&CONTENTION) {
+        Kind::Contention
+    } else if says(&LOST) {
+        Kind::ConnectionLost
+    } else {
+        Kind::Defect
+    }
+}
+
+impl From<StorageError> for Failure {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Busy => Self { kind: Kind::ConnectionLost, cause: Box::new(StorageError::Busy) },
+            StorageError::Unavailable(cause) => Self { kind: Kind::ConnectionLost, cause },
+            StorageError::Failed(cause) => Self { kind: Kind::Defect, cause },
+        }
+    }
+}
+
+impl From<Failure> for StorageError {
+    fn from(failure: Failure) -> Self {
+        match failure.kind {
+            Kind::Contention | Kind::ConnectionLost => Self::Unavailable(failure.cause),
+            Kind::Duplicate | Kind::Defect => Self::Failed(failure.cause),
+        }
+    }
+}
+
+impl Failure {
+    /// Waits before the next attempt, or gives the failure back where there is none: 10, 20, 40 … 640 ms.
+    pub(super) async fn before_retry(self, attempt: u32, retry_max: u32) -> Result<(), StorageError> {
+        if self.kind == Kind::Defect || attempt >= retry_max {
+            return Err(self.into());
+        }
+        metrics::counter!("boxoffice_write_retries_total", "reason" => self.kind.reason()).increment(1);
+        tracing::debug!(reason = self.kind.reason(), cause = &*self.cause as &dyn Error, "a write is tried again");
+        tokio::time::sleep(Duration::from_millis(10 << attempt.min(6))).await;
+        Ok(())
+    }
+}
+
+/// What a transaction is made of: run again from the start when it is tried again.
+pub(super) type Act<T> = dyn for<'c> Fn(&'c mut Connection) -> BoxFuture<'c, Result<T, Failure>> + Send + Sync;
+
+impl Writer {
+    /// Runs `act` in a transaction, and again after contention or a lost connection, within the bound.
+    /// A commit whose answer was lost may have happened: `act` must find what it made before.
+    pub(super) async fn transaction<T: Send>(&self, act: &Act<T>) -> Result<T, Failure> {
+        let mut attempt = 0;
+        loop {
+            match self.transaction_once(act).await {
+                Ok(value) => return Ok(value),
+                Err(failure) if failure.kind == Kind::Duplicate => return Err(failure),
+                Err(failure) => failure.before_retry(attempt, self.retry_max).await?,
+            }
+            attempt += 1;
+        }
+    }
+
+    async fn transaction_once<T: Send>(&self, act: &Act<T>) -> Result<T, Failure> {
+        let mut session = self.pool.session().await?;
+        let connection = session.connection();
+        let result = async {
+            connection.batch_execute(BEGIN).await?;
+            let value = act(connection).await?;
+            connection.batch_execute("COMMIT").await?;
+            Ok(value)
+        }
+        .await;
+        match result {
+            Ok(value) => {
+                session.finished(Ok(()))?;
+                Ok(value)
+            }
+            Err(failure) => {
+                // The connection is closed with the transaction open, which takes it back.
+                session.failed(&failure);
+                Err(failure)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_told_apart_by_their_texts() {
+        let deadlock = "Deadlock found when trying to get lock; try restarting transaction";
+        assert_eq!(kind_of(deadlock), Kind::Contention);
+        assert_eq!(kind_of("Lock wait timeout exceeded; try restarting transaction"), Kind::Contention);
+        assert_eq!(kind_of("Input/output error: connection reset by peer"), Kind::ConnectionLost);
+        assert_eq!(kind_of("You have an error in your SQL syntax"), Kind::Defect);
+    }
+}

@@ -1,0 +1,546 @@
+//! One batch of writes: load and lock, decide, save, commit.
+
+use std::collections::{BTreeSet, HashMap};
+
+use async_trait::async_trait;
+use boxoffice_domain::{
+    AccountId, ChargeId, ConcertId, PerformanceId, ReservationId, StorageError, Timestamp,
+    events::Event,
+    idempotency::IdempotencyKey,
+    payments::Payment,
+    reservations::{ReservedSeat, SeatLabel},
+    wallet::{Charge, Wallet},
+};
+use diesel::sql_types::{BigInt, Binary, SqlType, Text, Timestamp as SqlTimestamp};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use uuid::Uuid;
+
+use super::{
+    super::{BEGIN, Connection, LOCK_ROWS, or_update},
+    Writer,
+    pool::Session,
+    retry::Failure,
+};
+use crate::{
+    batch::{Changes, Command, Holding, Outcome, StoredReservation, StoredSeat, Wanted, World},
+    lane::BatchWriter,
+    rows::{
+        ChargeRow, HoldingRow, PaymentRow, ReservationRow, ReservationSeatRow, SeatRow, Stored, TermsRow,
+        WalletEntryRow, WalletRow, count, event_bound, id,
+    },
+    schema,
+    statement::{Bind, ROWS_MAX, Statement},
+};
+
+type Loaded<T> = Result<T, Failure>;
+
+/// The most keys of one statement that names each pair of them.
+const PAIRS_MAX: usize = 64;
+
+/// The columns of [`ReservationRow`].
+pub(super) const RESERVATION_COLUMNS: &str = "id, account_id, performance_id, concert_id, status, seats_count, \
+    total_amount, held_until, payment_id, created_at, updated_at, idempotency_key, fingerprint, cancel_key, \
+    cancel_fingerprint";
+/// The columns of [`PaymentRow`].
+pub(super) const PAYMENT_COLUMNS: &str = "id, account_id, concert_id, reservation_id, amount, balance_after, \
+    paid_at, refunded_at, queue_place, idempotency_key, fingerprint";
+/// The columns of [`ChargeRow`].
+const CHARGE_COLUMNS: &str =
+    "id, account_id, amount, status, balance_after, ended_at, created_at, idempotency_key, fingerprint";
+
+pub(super) type ReservationSql = schema::reservations::SqlType;
+pub(super) type PaymentSql = schema::payments::SqlType;
+type ReservationSeatSql = schema::reservation_seats::SqlType;
+type SeatSql = schema::seats::SqlType;
+type WalletSql = schema::wallets::SqlType;
+type ChargeSql = schema::charges::SqlType;
+type TermsSql = (Binary, Binary, Text, Binary, Text, Text, SqlTimestamp, SqlTimestamp, SqlTimestamp, BigInt);
+type HoldingSql = (Binary, Binary, Binary, Text, BigInt, SqlTimestamp);
+
+/// A batch whose commit was not answered: it may be there, or not.
+struct InDoubt {
+    outcomes: Vec<Outcome>,
+    /// An event that the batch wrote, by which it can be found.
+    event: (Uuid, &'static str),
+}
+
+#[async_trait]
+impl BatchWriter for Writer {
+    async fn write_batch(&self, commands: &[Command]) -> Result<Vec<Outcome>, StorageError> {
+        let batch_id = self.entropy.uuid();
+        let mut in_doubt = None;
+        let mut attempt = 0;
+        loop {
+            match self.attempt(batch_id, commands, &mut in_doubt).await {
+                Ok(outcomes) => return Ok(outcomes),
+                Err(failure) => failure.before_retry(attempt, self.retry_max).await?,
+            }
+            attempt += 1;
+        }
+    }
+}
+
+impl Writer {
+    async fn attempt(
+        &self,
+        batch_id: Uuid,
+        commands: &[Command],
+        in_doubt: &mut Option<InDoubt>,
+    ) -> Loaded<Vec<Outcome>> {
+        let mut session = self.pool.session().await?;
+        let attempted = self.attempt_in(&mut session, batch_id, commands, in_doubt).await;
+        match attempted {
+            Ok(outcomes) => {
+                session.finished(Ok(()))?;
+                count_outcomes(&outcomes);
+                Ok(outcomes)
+            }
+            Err(failure) => {
+                // The connection is closed with the transaction open, which takes it back.
+                session.failed(&failure);
+                Err(failure)
+            }
+        }
+    }
+
+    async fn attempt_in(
+        &self,
+        session: &mut Session<'_>,
+        batch_id: Uuid,
+        commands: &[Command],
+        in_doubt: &mut Option<InDoubt>,
+    ) -> Loaded<Vec<Outcome>> {
+        let connection = session.connection();
+        connection.batch_execute(BEGIN).await?;
+        let mut world = load(connection, Wanted::by(commands)).await?;
+        // The rows are locked now, so an earlier attempt has ended, one way or the other.
+        if let Some(doubtful) = in_doubt.take()
+            && is_written(connection, batch_id, doubtful.event).await?
+        {
+            connection.batch_execute("ROLLBACK").await?;
+            return Ok(doubtful.outcomes);
+        }
+        let now = self.clock.now();
+        let outcomes: Vec<Outcome> = commands.iter().map(|command| world.decide(now, command)).collect();
+        let Some(first) = world.changes.events.as_slice().first() else {
+            connection.batch_execute("ROLLBACK").await?;
+            return Ok(outcomes);
+        };
+        let event = (first.subject(), first.kind());
+        save(connection, &world, batch_id, now).await?;
+        let began = tokio::time::Instant::now();
+        let committed = connection.batch_execute("COMMIT").await;
+        metrics::histogram!("boxoffice_commit_seconds").record(began.elapsed().as_secs_f64());
+        match committed {
+            Ok(()) => Ok(outcomes),
+            Err(error) => {
+                *in_doubt = Some(InDoubt { outcomes, event });
+                Err(error.into())
+            }
+        }
+    }
+}
+
+fn count_outcomes(outcomes: &[Outcome]) {
+    let (mut holds, mut payments, mut points) = (0, 0, 0);
+    for outcome in outcomes {
+        match outcome {
+            Outcome::Hold(Ok(made)) if !made.replayed => holds += 1,
+            Outcome::Settle(Ok(made)) if !made.replayed => payments += 1,
+            Outcome::CompleteCharge(Some(charge)) => {
+                if let boxoffice_domain::wallet::ChargeState::Completed { .. } = charge.state {
+                    points += u64::try_from(charge.amount.get()).unwrap_or(0);
+                }
+            }
+            _ => {}
+        }
+    }
+    metrics::counter!("boxoffice_holds_total").increment(holds);
+    metrics::counter!("boxoffice_payments_total").increment(payments);
+    metrics::counter!("boxoffice_points_charged_total").increment(points);
+}
+
+async fn is_written(connection: &mut Connection, batch_id: Uuid, event: (Uuid, &'static str)) -> Loaded<bool> {
+    let (subject, kind) = event;
+    let written: Vec<Vec<u8>> = Statement::<Binary>::new("SELECT batch_id FROM outbox WHERE subject_id = ")
+        .bind(Bind::Bytes(subject.as_bytes().to_vec()))
+        .sql(" AND kind = ")
+        .bind(Bind::Text(kind.to_owned()))
+        .load(connection)
+        .await?;
+    Ok(written.iter().any(|written| written == batch_id.as_bytes()))
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Load
+// ---------------------------------------------------------------------------------------------------
+
+/// Loads what a batch needs. The order of locks is the same for all: wallets, reservations, seats, each by
+/// primary key. All writes of an account wait for the lock on its wallet, so what is read after it without
+/// a lock of its own, such as the seats that the account has already, cannot change meanwhile.
+async fn load(connection: &mut Connection, mut wanted: Wanted) -> Loaded<World> {
+    let mut world = World { wallets: wallets(connection, &wanted.accounts).await?, ..World::default() };
+    load_known_keys(connection, &mut wanted, &mut world).await?;
+    for stored in reservations(connection, &wanted.reservations).await? {
+        wanted.add_reservation(&stored.reservation);
+        world.reservations.insert(stored.reservation.id, stored);
+    }
+    for payment in payments(connection, &wanted.paid_reservations).await? {
+        world.payments.insert(payment.reservation_id, payment);
+    }
+    for charge in charges(connection, &wanted.charges).await? {
+        world.charges.insert(charge.id, charge);
+    }
+    load_terms(connection, &wanted.performances, &mut world).await?;
+    load_holdings(connection, &wanted.holdings, &mut world).await?;
+    for (performance_id, labels) in &wanted.seats {
+        let seats = world.seats.entry(*performance_id).or_default();
+        for stored in self::seats(connection, *performance_id, labels).await? {
+            seats.insert(stored.seat.label.clone(), stored);
+        }
+    }
+    Ok(world)
+}
+
+/// Finds what was made before under the keys of the batch, and makes it part of what is loaded.
+async fn load_known_keys(connection: &mut Connection, wanted: &mut Wanted, world: &mut World) -> Loaded<()> {
+    for (account_id, key, found) in by_key(connection, "reservations", &wanted.held_under).await? {
+        let reservation_id: ReservationId = id(&found)?;
+        world.held_under.insert((account_id, key), reservation_id);
+        wanted.reservations.insert(reservation_id);
+    }
+    for (account_id, key, found) in by_key(connection, "payments", &wanted.paid_under).await? {
+        let payment_id: boxoffice_domain::PaymentId = id(&found)?;
+        let paid = Statement::<PaymentSql>::new("SELECT ")
+            .sql(PAYMENT_COLUMNS)
+            .sql(" FROM payments WHERE id = ")
+            .bind(payment_id.bound())
+            .get_result::<PaymentRow>(connection)
+            .await?;
+        let payment = Payment::try_from(paid)?;
+        world.paid_under.insert((account_id, key), payment.reservation_id);
+        wanted.reservations.insert(payment.reservation_id);
+        world.payments.insert(payment.reservation_id, payment);
+    }
+    for (account_id, key, found) in by_key(connection, "charges", &wanted.charged_under).await? {
+        let charge_id: ChargeId = id(&found)?;
+        world.charged_under.insert((account_id, key), charge_id);
+        wanted.charges.insert(charge_id);
+    }
+    Ok(())
+}
+
+type Keyed = (AccountId, IdempotencyKey, Vec<u8>);
+
+async fn by_key(
+    connection: &mut Connection,
+    table: &'static str,
+    keys: &[(AccountId, IdempotencyKey)],
+) -> Loaded<Vec<Keyed>> {
+    let mut found = Vec::new();
+    for keys in keys.chunks(PAIRS_MAX) {
+        let rows: Vec<(Vec<u8>, String, Vec<u8>)> =
+            Statement::<(Binary, Text, Binary)>::new("SELECT account_id, idempotency_key, id FROM ")
+                .sql(table)
+                .sql(" WHERE ")
+                .alternatives(keys, |statement, (account_id, key)| {
+                    statement
+                        .sql("account_id = ")
+                        .bind(account_id.bound())
+                        .sql(" AND idempotency_key = ")
+                        .bind(Bind::Text(key.as_str().to_owned()))
+                })
+                .load(connection)
+                .await?;
+        for (account_id, key, row_id) in rows {
+            let key = IdempotencyKey::new(&key)
+                .map_err(|_| StorageError::failed("a stored idempotency key is damaged"))?;
+            found.push((id(&account_id)?, key, row_id));
+        }
+    }
+    Ok(found)
+}
+
+/// `SELECT columns FROM table WHERE key IN (…) ORDER BY key`, with the rows locked if asked for.
+fn select_by_key<ST: SqlType>(
+    columns: &'static str,
+    from: &'static str,
+    key: &'static str,
+    values: impl IntoIterator<Item = Bind>,
+    lock: &'static str,
+) -> Statement<ST> {
+    Statement::new("SELECT ")
+        .sql(columns)
+        .sql(" FROM ")
+        .sql(from)
+        .sql(" WHERE ")
+        .sql(key)
+        .sql(" IN ")
+        .list(values)
+        .sql(" ORDER BY ")
+        .sql(key)
+        .sql(lock)
+}
+
+async fn wallets(connection: &mut Connection, accounts: &BTreeSet<AccountId>) -> Loaded<HashMap<AccountId, Wallet>> {
+    if accounts.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let columns = "account_id, balance, pending, entries_count, updated_at";
+    let values = accounts.iter().map(Stored::bound);
+    let rows: Vec<WalletRow> =
+        select_by_key::<WalletSql>(columns, "wallets", "account_id", values, LOCK_ROWS).load(connection).await?;
+    let wallets = rows.into_iter().map(Wallet::try_from).collect::<Result<Vec<_>, _>>()?;
+    Ok(wallets.into_iter().map(|wallet| (wallet.account_id, wallet)).collect())
+}
+
+async fn reservations(
+    connection: &mut Connection,
+    ids: &BTreeSet<ReservationId>,
+) -> Loaded<Vec<StoredReservation>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let values = ids.iter().map(Stored::bound);
+    let rows: Vec<ReservationRow> =
+        select_by_key::<ReservationSql>(RESERVATION_COLUMNS, "reservations", "id", values, LOCK_ROWS)
+            .load(connection)
+            .await?;
+    with_seats(connection, rows).await
+}
+
+/// Reservations with their seats, in the order of `rows`.
+pub(super) async fn with_seats(
+    connection: &mut Connection,
+    rows: Vec<ReservationRow>,
+) -> Loaded<Vec<StoredReservation>> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let values = rows.iter().map(|row| Bind::Bytes(row.id.clone()));
+    let seat_rows: Vec<ReservationSeatRow> = Statement::<ReservationSeatSql>::new(
+        "SELECT reservation_id, position, label, price FROM reservation_seats WHERE reservation_id IN ",
+    )
+    .list(values)
+    .sql(" ORDER BY reservation_id, position")
+    .load(connection)
+    .await?;
+    let mut seats: HashMap<Vec<u8>, Vec<ReservedSeat>> = HashMap::new();
+    for row in seat_rows {
+        seats.entry(row.reservation_id.clone()).or_default().push(row.reserved()?);
+    }
+    let whole = rows.into_iter().map(|row| {
+        let seats = seats.remove(&row.id).unwrap_or_default();
+        row.with_seats(seats)
+    });
+    Ok(whole.collect::<Result<_, _>>()?)
+}
+
+async fn payments(connection: &mut Connection, ids: &BTreeSet<ReservationId>) -> Loaded<Vec<Payment>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let values = ids.iter().map(Stored::bound);
+    let rows: Vec<PaymentRow> =
+        select_by_key::<PaymentSql>(PAYMENT_COLUMNS, "payments", "reservation_id", values, "")
+            .load(connection)
+            .await?;
+    Ok(rows.into_iter().map(Payment::try_from).collect::<Result<_, _>>()?)
+}
+
+async fn charges(connection: &mut Connection, ids: &BTreeSet<ChargeId>) -> Loaded<Vec<Charge>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let values = ids.iter().map(Stored::bound);
+    let rows: Vec<ChargeRow> =
+        select_by_key::<ChargeSql>(CHARGE_COLUMNS, "charges", "id", values, "").load(connection).await?;
+    Ok(rows.into_iter().map(Charge::try_from).collect::<Result<_, _>>()?)
+}
+
+/// The terms of these performances.
+pub(super) async fn terms(
+    connection: &mut Connection,
+    ids: impl IntoIterator<Item = PerformanceId>,
+) -> Loaded<Vec<boxoffice_domain::catalog::PerformanceTerms>> {
+    let values: Vec<Bind> = ids.into_iter().map(|id| id.bound()).collect();
+    if values.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<TermsRow> = Statement::<TermsSql>::new(
+        "SELECT performances.id, performances.concert_id, concerts.title, venues.id, venues.name, venues.location, \
+         performances.starts_at, concerts.sales_open_at, concerts.sales_close_at, concerts.max_seats_per_account \
+         FROM performances JOIN concerts ON concerts.id = performances.concert_id \
+         JOIN venues ON venues.id = performances.venue_id WHERE performances.id IN ",
+    )
+    .list(values)
+    .load(connection)
+    .await?;
+    Ok(rows.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?)
+}
+
+async fn load_terms(
+    connection: &mut Connection,
+    ids: &BTreeSet<PerformanceId>,
+    world: &mut World,
+) -> Loaded<()> {
+    for terms in terms(connection, ids.iter().copied()).await? {
+        world.terms.insert(terms.id, terms);
+    }
+    Ok(())
+}
+
+async fn load_holdings(
+    connection: &mut Connection,
+    wanted: &BTreeSet<(AccountId, ConcertId)>,
+    world: &mut World,
+) -> Loaded<()> {
+    let pairs: Vec<_> = wanted.iter().collect();
+    for pairs in pairs.chunks(PAIRS_MAX) {
+        let rows: Vec<HoldingRow> = Statement::<HoldingSql>::new(
+            "SELECT id, account_id, concert_id, status, seats_count, held_until FROM reservations WHERE ",
+        )
+        .alternatives(pairs, |statement, (account_id, concert_id)| {
+            statement
+                .sql("account_id = ")
+                .bind(account_id.bound())
+                .sql(" AND concert_id = ")
+                .bind(concert_id.bound())
+                .sql(" AND status IN ('held', 'confirmed')")
+        })
+        .load(connection)
+        .await?;
+        for row in rows {
+            let until = (row.status == "held").then(|| row.held_until.and_utc());
+            let holding = Holding { seats_count: count(row.seats_count)?, until };
+            let holdings = world.holdings.entry((id(&row.account_id)?, id(&row.concert_id)?)).or_default();
+            holdings.insert(id(&row.id)?, holding);
+        }
+    }
+    Ok(())
+}
+
+async fn seats(
+    connection: &mut Connection,
+    performance_id: PerformanceId,
+    labels: &BTreeSet<SeatLabel>,
+) -> Loaded<Vec<StoredSeat>> {
+    let mut seats = Vec::new();
+    let labels: Vec<_> = labels.iter().collect();
+    for labels in labels.chunks(ROWS_MAX) {
+        let rows: Vec<SeatRow> = Statement::<SeatSql>::new(
+            "SELECT performance_id, label, ordinal, price, reservation_id, held_until FROM seats \
+             WHERE performance_id = ",
+        )
+        .bind(performance_id.bound())
+        .sql(" AND label IN ")
+        .list(labels.iter().map(|label| Bind::Text(label.as_str().to_owned())))
+        .sql(" ORDER BY label")
+        .sql(LOCK_ROWS)
+        .load(connection)
+        .await?;
+        for row in rows {
+            seats.push(row.try_into()?);
+        }
+    }
+    Ok(seats)
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Save
+// ---------------------------------------------------------------------------------------------------
+
+async fn save(connection: &mut Connection, world: &World, batch_id: Uuid, now: Timestamp) -> Loaded<()> {
+    let changes = &world.changes;
+    save_money(connection, world, changes).await?;
+    save_reservations(connection, world, changes).await?;
+    save_seats(connection, world, changes).await?;
+    save_events(connection, &changes.events, batch_id, now).await
+}
+
+async fn save_money(connection: &mut Connection, world: &World, changes: &Changes) -> Loaded<()> {
+    let rows = changes.wallets.iter().filter_map(|id| world.wallets.get(id)).map(WalletRow::bound);
+    let into = "INSERT INTO wallets (account_id, balance, pending, entries_count, updated_at) VALUES ";
+    let columns = ["balance", "pending", "entries_count", "updated_at"];
+    upsert(connection, into, rows, "account_id", &columns).await?;
+
+    let into = "INSERT INTO wallet_entries (account_id, sequence, kind, amount, balance_after, reservation_id, \
+                payment_id, charge_id, created_at) VALUES ";
+    insert(connection, into, changes.entries.iter().map(WalletEntryRow::bound)).await?;
+
+    let into = "INSERT INTO charges (id, account_id, amount, status, balance_after, ended_at, created_at, \
+                idempotency_key, fingerprint) VALUES ";
+    let row = |id: &ChargeId| world.charges.get(id).map(ChargeRow::bound);
+    insert(connection, into, changes.charges_new.iter().filter_map(row)).await?;
+    let changed = changes.charges_changed.difference(&changes.charges_new).filter_map(row);
+    upsert(connection, into, changed, "id", &["status", "balance_after", "ended_at"]).await
+}
+
+async fn save_reservations(connection: &mut Connection, world: &World, changes: &Changes) -> Loaded<()> {
+    let into = "INSERT INTO reservations (id, account_id, performance_id, concert_id, status, seats_count, \
+                total_amount, held_until, payment_id, created_at, updated_at, idempotency_key, fingerprint, \
+                cancel_key, cancel_fingerprint) VALUES ";
+    let stored = |id: &ReservationId| world.reservations.get(id);
+    let new: Vec<_> = changes.reservations_new.iter().filter_map(stored).collect();
+    insert(connection, into, new.iter().map(|stored| ReservationRow::bound(stored))).await?;
+    let seats = new.iter().flat_map(|stored| ReservationSeatRow::bound(&stored.reservation));
+    let seats_into = "INSERT INTO reservation_seats (reservation_id, position, label, price) VALUES ";
+    insert(connection, seats_into, seats).await?;
+    let changed = changes.reservations_changed.iter().filter_map(stored).map(ReservationRow::bound);
+    let columns = ["status", "payment_id", "updated_at", "cancel_key", "cancel_fingerprint"];
+    upsert(connection, into, changed, "id", &columns).await?;
+
+    let into = "INSERT INTO payments (id, account_id, concert_id, reservation_id, amount, balance_after, paid_at, \
+                refunded_at, queue_place, idempotency_key, fingerprint) VALUES ";
+    let row = |id: &ReservationId| {
+        let concert_id = world.reservations.get(id)?.reservation.concert_id;
+        world.payments.get(id).map(|payment| PaymentRow::bound(payment, concert_id))
+    };
+    insert(connection, into, changes.payments_new.iter().filter_map(row)).await?;
+    let changed = changes.payments_changed.difference(&changes.payments_new).filter_map(row);
+    upsert(connection, into, changed, "id", &["refunded_at"]).await
+}
+
+async fn save_seats(connection: &mut Connection, world: &World, changes: &Changes) -> Loaded<()> {
+    let rows = changes.seats.iter().filter_map(|(performance_id, label)| {
+        let stored = world.seats.get(performance_id)?.get(label)?;
+        Some(SeatRow::bound(*performance_id, stored))
+    });
+    let into = "INSERT INTO seats (performance_id, label, ordinal, price, reservation_id, held_until) VALUES ";
+    upsert(connection, into, rows, "performance_id, label", &["reservation_id", "held_until"]).await
+}
+
+async fn save_events(connection: &mut Connection, events: &[Event], batch_id: Uuid, now: Timestamp) -> Loaded<()> {
+    let rows = events.iter().map(|event| event_bound(event, batch_id, now)).collect::<Result<Vec<_>, _>>()?;
+    let into = "INSERT INTO outbox (subject_id, kind, batch_id, payload, occurred_at) VALUES ";
+    insert(connection, into, rows).await
+}
+
+/// Inserts rows, in statements of at most [`ROWS_MAX`].
+pub(super) async fn insert(
+    connection: &mut Connection,
+    into: &'static str,
+    rows: impl IntoIterator<Item = Vec<Bind>>,
+) -> Loaded<()> {
+    let rows: Vec<_> = rows.into_iter().collect();
+    for rows in rows.chunks(ROWS_MAX) {
+        Statement::<diesel::sql_types::Untyped>::new(into).rows(rows.iter().cloned()).execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// Inserts rows, or changes `columns` of those whose `key` is there already.
+pub(super) async fn upsert(
+    connection: &mut Connection,
+    into: &'static str,
+    rows: impl IntoIterator<Item = Vec<Bind>>,
+    key: &'static str,
+    columns: &[&'static str],
+) -> Loaded<()> {
+    let rows: Vec<_> = rows.into_iter().collect();
+    for rows in rows.chunks(ROWS_MAX) {
+        let insert = Statement::new(into).rows(rows.iter().cloned());
+        or_update(insert, key, columns).execute(connection).await?;
+    }
+    Ok(())
+}

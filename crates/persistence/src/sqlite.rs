@@ -1,0 +1,56 @@
+//! SQLite, the embedded default: what is its alone.
+
+use boxoffice_domain::StorageError;
+use diesel::SqliteConnection;
+use diesel_async::{AsyncConnection, SimpleAsyncConnection, sync_connection_wrapper::SyncConnectionWrapper};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+
+use crate::statement::Statement;
+
+#[path = "sql/mod.rs"]
+mod sql;
+
+pub(crate) use sql::{connect, migrate, migrate_down};
+
+pub(crate) type Connection = SyncConnectionWrapper<SqliteConnection>;
+
+pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
+/// How a transaction begins that will write: it takes the one write lock at once, so it never has to
+/// upgrade a read lock, which could fail in the middle.
+pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
+/// A writing transaction has the whole database to itself.
+pub(crate) const LOCK_ROWS: &str = "";
+
+/// How a transaction begins that reads everything as it is at one instant.
+pub(crate) const READ_SNAPSHOT: [&str; 1] = ["BEGIN"];
+
+/// Opens the database file with the settings that everything here relies on.
+pub(crate) async fn establish(url: &str) -> diesel::ConnectionResult<Connection> {
+    let mut connection = Connection::establish(url).await?;
+    // A commit is on the disk when it is answered: synchronous FULL. Another process that writes, such as
+    // an import, is waited for.
+    let settings = "PRAGMA busy_timeout = 15000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
+    connection.batch_execute(settings).await.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+    Ok(connection)
+}
+
+/// How many connections may write at once.
+pub(crate) fn writers_max(_lanes: u32) -> u32 {
+    1
+}
+
+/// Lets an insert change these columns of a row that is there already.
+pub(crate) fn or_update(mut insert: Statement, key: &'static str, columns: &[&'static str]) -> Statement {
+    insert = insert.sql(" ON CONFLICT (").sql(key).sql(") DO UPDATE SET ");
+    for (index, column) in columns.iter().enumerate() {
+        let separator = if index > 0 { ", " } else { "" };
+        insert = insert.sql(separator).sql(column).sql(" = excluded.").sql(column);
+    }
+    insert
+}
+
+/// Each migration is a transaction of its own, and a second process waits for the write lock of the first.
+#[expect(clippy::unused_async, reason = "the dialects have one shape")]
+pub(crate) async fn lock_schema(_connection: &mut Connection) -> Result<(), StorageError> {
+    Ok(())
+}

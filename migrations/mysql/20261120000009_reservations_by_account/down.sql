@@ -1,0 +1,1 @@
+DROP INDEX reservations_by_account ON reservations;
