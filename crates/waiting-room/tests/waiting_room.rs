@@ -1,0 +1,412 @@
+//! The waiting room in memory: the contract of the port, restarts, bounds, and a million people.
+
+use std::sync::Arc;
+
+use boxoffice_domain::{
+    AccountId, ConcertId,
+    fixtures::instant,
+    waiting_room::{JoinRequest, Place, QueueStatus, Recall, Standing, Ticket, WaitingRoom, WaitingRoomError},
+};
+use boxoffice_testkit::{
+    TestClock,
+    contracts::waiting_room::{Stage, Terms},
+    waiting_room_contract,
+};
+use boxoffice_waiting_room::{MemoryWaitingRoom, Settings};
+use uuid::Uuid;
+
+mod contract {
+    use super::*;
+
+    async fn stage(terms: Terms) -> Stage {
+        let Terms { capacity, admission_seconds, no_show_seconds, poll_seconds_max } = terms;
+        let clock = Arc::new(TestClock::new());
+        let settings = Settings {
+            capacity,
+            admission_seconds,
+            no_show_seconds,
+            poll_seconds_max,
+            reform_seconds: 0,
+            ..Settings::default()
+        };
+        Stage { room: Arc::new(MemoryWaitingRoom::new(clock.clone(), settings)), clock }
+    }
+
+    waiting_room_contract!(stage);
+}
+
+fn concert(number: u128) -> ConcertId {
+    ConcertId::new(Uuid::from_u128(number))
+}
+
+fn account(number: u128) -> AccountId {
+    AccountId::new(Uuid::from_u128(number))
+}
+
+/// A server process: its room, and shorthands about concert 1.
+struct Server {
+    room: MemoryWaitingRoom,
+    max_active: u32,
+}
+
+impl Server {
+    fn start(clock: &Arc<TestClock>, settings: Settings) -> Self {
+        Self { room: MemoryWaitingRoom::new(clock.clone(), settings), max_active: 3 }
+    }
+
+    async fn try_join(&self, concert_id: ConcertId, number: u128) -> Result<QueueStatus, WaitingRoomError> {
+        let request = JoinRequest { concert_id, account_id: account(number), max_active: self.max_active };
+        self.room.join(request).await.map(|joined| joined.status)
+    }
+
+    async fn join(&self, number: u128) -> QueueStatus {
+        self.try_join(concert(1), number).await.expect("joins")
+    }
+
+    async fn recall(&self, ticket: &Ticket) -> Recall {
+        self.room.status(ticket).await.expect("tells")
+    }
+
+    /// What the holder's poll does: a status, and a restoration where it is forgotten.
+    async fn poll(&self, ticket: &Ticket) -> Standing {
+        match self.recall(ticket).await {
+            Recall::Known(status) => status.standing,
+            Recall::Forgotten => self.room.restore(ticket, self.max_active).await.expect("restores").standing,
+        }
+    }
+
+    async fn position(&self, ticket: &Ticket) -> u64 {
+        match self.poll(ticket).await {
+            Standing::Waiting { position, .. } => position,
+            other => panic!("{other:?} instead of waiting"),
+        }
+    }
+
+    async fn is_active(&self, ticket: &Ticket) -> bool {
+        matches!(self.poll(ticket).await, Standing::Active { .. })
+    }
+
+    async fn is_expired(&self, ticket: &Ticket) -> bool {
+        assert_eq!(self.room.restore(ticket, self.max_active).await.expect("tells").standing, self.poll(ticket).await);
+        self.poll(ticket).await == Standing::Expired
+    }
+
+    async fn leave(&self, ticket: &Ticket) {
+        self.room.leave(ticket).await.expect("leaves");
+    }
+
+    async fn spend(&self, ticket: &Ticket) {
+        self.room.spend(ticket.concert_id, ticket.account_id).await.expect("spends");
+    }
+}
+
+/// A server at which accounts 0.. joined in order, and one that started after it was lost, whose line has
+/// re-formed by the time that comes with the clock's next 5 seconds.
+async fn restarted(joined: u128) -> (Arc<TestClock>, Vec<Ticket>, Server) {
+    let clock = Arc::new(TestClock::new());
+    let lost = Server::start(&clock, Settings::default());
+    let mut tickets = Vec::new();
+    for number in 0..joined {
+        tickets.push(lost.join(number).await.ticket);
+    }
+    clock.advance_seconds(10);
+    let server = Server::start(&clock, Settings::default());
+    (clock, tickets, server)
+}
+
+#[tokio::test]
+async fn a_lost_line_re_forms_in_the_old_order_before_newcomers() {
+    let (clock, tickets, server) = restarted(20).await;
+    let newcomer = server.join(100).await;
+    assert!(matches!(newcomer.standing, Standing::Waiting { position: 1, estimated_wait_seconds: None, .. }));
+    assert!(newcomer.ticket.place > tickets[19].place);
+    for index in (0..20).map(|step| step * 7 % 20) {
+        assert_eq!(server.recall(&tickets[index]).await, Recall::Forgotten);
+        assert!(matches!(server.poll(&tickets[index]).await, Standing::Waiting { .. }), "nobody is admitted yet");
+    }
+    for (position, ticket) in (1..).zip(tickets.iter().chain([&newcomer.ticket])) {
+        assert_eq!(server.position(ticket).await, position);
+    }
+    clock.advance_seconds(4);
+    assert_eq!(server.room.tidy().await.expect("tidies"), Some(instant(15)));
+    assert_eq!(server.position(&tickets[0]).await, 1);
+    clock.advance_seconds(1);
+    server.room.tidy().await.expect("tidies");
+    for ticket in &tickets[..3] {
+        assert!(server.is_active(ticket).await);
+    }
+    assert_eq!(server.position(&tickets[3]).await, 1);
+    assert_eq!(server.position(&newcomer.ticket).await, 18);
+}
+
+#[tokio::test]
+async fn who_comes_back_changes_the_standing_of_those_behind() {
+    let (_, tickets, server) = restarted(2).await;
+    server.poll(&tickets[1]).await;
+    let version = server.room.changed(concert(1), 0).await.expect("tells");
+    server.poll(&tickets[0]).await;
+    assert_ne!(server.room.changed(concert(1), 0).await.expect("tells"), version);
+}
+
+#[tokio::test]
+async fn only_admissions_that_others_left_are_measured() {
+    let estimate = |status: QueueStatus| match status.standing {
+        Standing::Waiting { estimated_wait_seconds, .. } => estimated_wait_seconds,
+        other => panic!("{other:?} instead of waiting"),
+    };
+    let clock = Arc::new(TestClock::new());
+    let settings = Settings { reform_seconds: 1_000, admission_seconds: 10_000, ..Settings::default() };
+    let server = Server::start(&clock, settings);
+    let mut tickets = Vec::new();
+    for number in 0..10 {
+        tickets.push(server.join(number).await.ticket);
+    }
+    clock.advance_seconds(1_010);
+    server.poll(&tickets[0]).await;
+    assert_eq!(estimate(server.join(9).await), None, "three filled the empty room");
+    clock.advance_seconds(10);
+    server.room.set_max_active(concert(1), 4).await.expect("sets");
+    let server = Server { max_active: 4, ..server };
+    assert_eq!(estimate(server.join(9).await), None, "one filled the larger room");
+    server.leave(&tickets[0]).await;
+    // Number 9 is the 5th in line; the time in which nobody could be admitted does not count.
+    let estimated = estimate(server.join(9).await).expect("there is a measure");
+    assert!((40..=100).contains(&estimated), "{estimated} s for 5 people at one in 10 to 20 s");
+}
+
+#[tokio::test]
+async fn the_end_of_re_forming_is_known_without_a_line() {
+    let clock = Arc::new(TestClock::new());
+    let server = Server::start(&clock, Settings::default());
+    assert_eq!(server.room.tidy().await.expect("tidies"), Some(instant(5)));
+    clock.advance_seconds(5);
+    assert_eq!(server.room.tidy().await.expect("tidies"), None);
+    assert!(matches!(server.join(1).await.standing, Standing::Active { .. }));
+}
+
+#[tokio::test]
+async fn who_comes_back_late_is_before_all_who_joined_later() {
+    let (clock, tickets, server) = restarted(10).await;
+    clock.advance_seconds(5);
+    for index in [4, 6, 7, 8, 9] {
+        server.poll(&tickets[index]).await;
+    }
+    assert_eq!(server.position(&tickets[8]).await, 1, "three were admitted as they came");
+    assert_eq!(server.position(&tickets[2]).await, 1);
+    assert_eq!(server.position(&tickets[5]).await, 2);
+    assert_eq!(server.position(&tickets[8]).await, 3);
+    let active = server.room.census(1).await.expect("counts")[0].active;
+    assert_eq!(active, 3);
+}
+
+#[tokio::test]
+async fn what_ended_after_it_was_restored_is_not_restored_again() {
+    let (clock, tickets, server) = restarted(10).await;
+    for ticket in &tickets {
+        server.poll(ticket).await;
+    }
+    clock.advance_seconds(5);
+    server.leave(&tickets[9]).await;
+    server.spend(&tickets[0]).await;
+    clock.advance_seconds(59);
+    assert!(server.is_active(&tickets[2]).await && server.is_active(&tickets[3]).await);
+    clock.advance_seconds(1);
+    assert!(server.is_expired(&tickets[1]).await, "did not come");
+    assert!(server.is_active(&tickets[4]).await);
+    clock.advance_seconds(599);
+    assert!(server.is_expired(&tickets[2]).await && server.is_expired(&tickets[3]).await, "its time is over");
+    for ended in [0, 1, 2, 3, 9] {
+        assert!(server.is_expired(&tickets[ended]).await, "number {ended}");
+    }
+}
+
+#[tokio::test]
+async fn what_ends_before_it_is_restored_is_not_restored() {
+    let (_, tickets, server) = restarted(3).await;
+    server.leave(&tickets[0]).await;
+    server.leave(&tickets[0]).await;
+    server.spend(&tickets[1]).await;
+    assert!(server.is_expired(&tickets[0]).await, "left while it was forgotten");
+    assert!(server.is_expired(&tickets[1]).await, "paid while it was forgotten");
+    assert_eq!(server.position(&tickets[2]).await, 1);
+    server.spend(&tickets[2]).await;
+    assert!(server.is_expired(&tickets[2]).await, "paid while it waited again");
+}
+
+#[tokio::test]
+async fn a_newer_place_is_the_end_of_an_older_one() {
+    let (clock, tickets, server) = restarted(5).await;
+    let anew = server.join(1).await.ticket;
+    assert!(server.is_expired(&tickets[1]).await);
+    server.leave(&anew).await;
+    assert!(server.is_expired(&tickets[1]).await, "also when the newer one has ended");
+
+    // An account that had two places before the restart shows the older one first.
+    let older = Ticket { place: Place(tickets[0].place.0 - 1), ..tickets[3] };
+    assert_eq!(server.position(&older).await, 1);
+    assert_eq!(server.position(&tickets[3]).await, 1);
+    assert!(server.is_expired(&older).await);
+    assert_eq!(server.room.census(1).await.expect("counts")[0].waiting, 1);
+
+    // Not even an admission under the older one stays.
+    let older = Ticket { place: Place(tickets[0].place.0 - 2), ..tickets[4] };
+    clock.advance_seconds(5);
+    assert!(server.is_active(&older).await);
+    server.leave(&tickets[4]).await;
+    assert!(server.is_expired(&older).await && server.is_expired(&tickets[4]).await);
+}
+
+#[tokio::test]
+async fn a_place_of_this_process_that_is_unknown_is_over() {
+    let (_, tickets, server) = restarted(1).await;
+    let known = server.join(7).await.ticket;
+    let unknown = Ticket { account_id: account(8), place: Place(known.place.0 + 1_000), ..known };
+    assert!(server.is_expired(&unknown).await);
+    let elsewhere = Ticket { concert_id: concert(2), ..unknown };
+    assert!(matches!(server.recall(&elsewhere).await, Recall::Known(QueueStatus { standing: Standing::Expired, .. })));
+    let elsewhere = Ticket { concert_id: concert(2), ..tickets[0] };
+    assert_eq!(server.recall(&elsewhere).await, Recall::Forgotten);
+}
+
+#[tokio::test]
+async fn a_place_that_is_taken_admits_only_one() {
+    let (_, tickets, server) = restarted(1).await;
+    let other = Ticket { account_id: account(8), ..tickets[0] };
+    assert_eq!(server.position(&tickets[0]).await, 1);
+    assert_eq!(server.poll(&other).await, Standing::Expired);
+    assert_eq!(server.position(&tickets[0]).await, 1);
+    assert_eq!(server.room.census(1).await.expect("counts")[0].waiting, 1);
+}
+
+#[tokio::test]
+async fn an_old_ticket_is_not_restored_for_ever() {
+    let (clock, tickets, server) = restarted(2).await;
+    let day = i64::from(Settings::default().restorable_seconds);
+    clock.set(instant(day) - chrono::TimeDelta::microseconds(1));
+    assert!(server.is_active(&tickets[0]).await);
+    clock.set(instant(day));
+    assert!(server.is_active(&tickets[0]).await, "what was restored stays");
+    assert!(server.is_expired(&tickets[1]).await);
+}
+
+#[tokio::test]
+async fn past_the_bound_of_what_is_remembered_nothing_is_restored() {
+    let clock = Arc::new(TestClock::new());
+    let old = Server::start(&clock, Settings::default()).join(1).await.ticket;
+    clock.advance_seconds(10);
+    let settings = Settings { capacity: 3, reform_seconds: 0, ..Settings::default() };
+    let server = Server::start(&clock, settings);
+    for number in 10..13 {
+        let ticket = server.join(number).await.ticket;
+        server.leave(&ticket).await;
+        assert_eq!(server.recall(&old).await, Recall::Forgotten);
+    }
+    let ticket = server.join(13).await.ticket;
+    server.leave(&ticket).await;
+    assert!(server.is_expired(&old).await);
+    assert!(matches!(server.join(1).await.standing, Standing::Active { .. }));
+}
+
+#[tokio::test]
+async fn a_restored_line_is_bounded_too() {
+    let (clock, tickets, _) = restarted(4).await;
+    let server = Server::start(&clock, Settings { capacity: 3, ..Settings::default() });
+    for ticket in &tickets[1..] {
+        server.poll(ticket).await;
+    }
+    assert!(matches!(server.room.restore(&tickets[0], 3).await, Err(WaitingRoomError::Full)));
+    clock.advance_seconds(5);
+    assert_eq!(server.position(&tickets[0]).await, 1, "there is room once the others are admitted");
+}
+
+#[tokio::test]
+async fn idle_lines_are_dropped_past_the_bound_and_their_places_are_not_given_again() {
+    let clock = Arc::new(TestClock::new());
+    // Nothing is restored, so that a line has nothing to remember.
+    let settings = Settings { lines_max: 2, reform_seconds: 0, restorable_seconds: 0, ..Settings::default() };
+    let server = Server::start(&clock, settings);
+    let first = server.try_join(concert(1), 1).await.expect("joins").ticket;
+    server.try_join(concert(2), 1).await.expect("joins");
+    assert!(matches!(server.try_join(concert(3), 1).await, Err(WaitingRoomError::Full)));
+    let version = server.room.changed(concert(1), 0).await.expect("tells");
+
+    server.leave(&first).await;
+    server.try_join(concert(3), 1).await.expect("the first line was idle");
+    assert_eq!(server.room.census(9).await.expect("counts").len(), 2);
+    assert!(server.recall(&first).await != Recall::Forgotten);
+
+    clock.advance_seconds(600);
+    let again = server.try_join(concert(1), 1).await.expect("the others' admissions are over").ticket;
+    assert!(again.place > first.place);
+    assert!(server.room.changed(concert(1), 0).await.expect("tells") > version);
+}
+
+#[tokio::test]
+async fn watching_a_concert_without_a_line_opens_none_and_sees_it_opened() {
+    let clock = Arc::new(TestClock::new());
+    let server = Arc::new(Server::start(&clock, Settings::default()));
+    let none = server.room.changed(concert(1), 0).await.expect("tells");
+    let watcher = tokio::spawn({
+        let server = Arc::clone(&server);
+        async move { server.room.changed(concert(1), none).await.expect("tells") }
+    });
+    tokio::task::yield_now().await;
+    server.try_join(concert(2), 1).await.expect("joins");
+    tokio::task::yield_now().await;
+    assert!(!watcher.is_finished(), "another line is none of its business");
+    assert_eq!(server.room.census(9).await.expect("counts").len(), 1);
+    server.join(1).await;
+    assert_ne!(watcher.await.expect("ends"), none);
+}
+
+#[tokio::test]
+async fn settings_are_moved_into_their_bounds() {
+    let clock = Arc::new(TestClock::new());
+    let settings = Settings {
+        capacity: 0,
+        lines_max: 0,
+        no_show_seconds: 0,
+        reform_seconds: 0,
+        poll_seconds_max: 0,
+        ..Settings::default()
+    };
+    let server = Server { max_active: 1, ..Server::start(&clock, settings) };
+    server.join(1).await;
+    let waiting = server.join(2).await;
+    assert!(matches!(waiting.standing, Standing::Waiting { position: 1, poll_after_seconds: 1, .. }));
+    assert!(matches!(server.try_join(concert(1), 3).await, Err(WaitingRoomError::Full)));
+}
+
+/// A million people join; many leave, ask, and are served, in no order.
+#[tokio::test]
+async fn a_million_in_line() {
+    const PEOPLE: usize = 1_000_000;
+    let clock = Arc::new(TestClock::new());
+    let settings = Settings { reform_seconds: 0, ..Settings::default() };
+    let server = Server { max_active: 500, ..Server::start(&clock, settings) };
+    let mut tickets = Vec::with_capacity(PEOPLE);
+    for number in 0..PEOPLE {
+        // Ids in no order, as of accounts made long ago.
+        let number = (number as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+        tickets.push(server.join(number).await.ticket);
+    }
+    // Every tenth one leaves, in an order that jumps through the whole line.
+    let left = |index: usize| index % 10 == 7;
+    for index in (0..PEOPLE).map(|step| step * 7_919 % PEOPLE).filter(|index| left(*index)) {
+        server.leave(&tickets[index]).await;
+    }
+    // Fifty of the five hundred admitted ones left too.
+    let ahead = |index: usize| (0..index).filter(|other| !left(*other)).count() as u64;
+    for index in (0..PEOPLE).step_by(99_990).skip(1) {
+        assert!(!left(index));
+        assert_eq!(server.position(&tickets[index]).await, ahead(index) - 500 + 1, "number {index}");
+    }
+    let line = server.room.census(1).await.expect("counts")[0];
+    assert_eq!((line.waiting, line.active), (900_000 - 500, 500));
+    for (index, ticket) in tickets.iter().enumerate().take(100_000).filter(|(index, _)| !left(*index)) {
+        assert!(server.is_active(ticket).await, "number {index}");
+        server.spend(ticket).await;
+    }
+    let line = server.room.census(1).await.expect("counts")[0];
+    assert_eq!((line.waiting, line.active), (810_000 - 500, 500));
+}
