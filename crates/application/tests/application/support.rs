@@ -1,0 +1,274 @@
+//! What the tests of every service start from: a world of mocks in which nothing is expected, and the few
+//! entities that everything is about.
+
+use std::sync::Arc;
+
+use boxoffice_application::{
+    AccountService, CatalogService, Identity, PaymentService, ReservationService, WaitingRoomService, WalletService,
+    accounts::{EndedSessions, SessionSettings},
+};
+use boxoffice_domain::{
+    AccountId, ConcertId, MockEntropySource, PaymentId, PerformanceId, Points, ReservationId, SessionId, Timestamp,
+    VenueId,
+    accounts::{MockAccessTokens, MockAccounts, MockPasswordHasher, MockSessions, Role},
+    catalog::{Concert, ConcertSummary, MockCatalog, PerformanceTerms, SalesWindow, VenueSummary},
+    fixtures::{self, instant},
+    idempotency::{Idempotency, IdempotencyKey},
+    payments::{MockPaymentGateway, MockPayments},
+    reservations::{MockReservations, Reservation, ReservationState, ReservationView, ReservedSeat, SeatLabel},
+    text::{Description, Name},
+    time::MockClock,
+    waiting_room::{MockQueueTokens, MockWaitingRoom, Place, QueueStatus, Recall, Standing, Ticket},
+    wallet::MockWallets,
+};
+use mockall::predicate::eq;
+use uuid::Uuid;
+
+pub(crate) const ACCOUNT: AccountId = AccountId::new(Uuid::from_u128(1));
+pub(crate) const STRANGER: AccountId = AccountId::new(Uuid::from_u128(2));
+pub(crate) const SESSION: SessionId = SessionId::new(Uuid::from_u128(3));
+pub(crate) const CONCERT: ConcertId = ConcertId::new(Uuid::from_u128(4));
+pub(crate) const OTHER_CONCERT: ConcertId = ConcertId::new(Uuid::from_u128(5));
+pub(crate) const PERFORMANCE: PerformanceId = PerformanceId::new(Uuid::from_u128(6));
+pub(crate) const RESERVATION: ReservationId = ReservationId::new(Uuid::from_u128(7));
+pub(crate) const VENUE: VenueId = VenueId::new(Uuid::from_u128(9));
+pub(crate) const PAYMENT: PaymentId = PaymentId::new(Uuid::from_u128(8));
+/// What the entropy source gives to a request that makes something.
+pub(crate) const NEW_ID: Uuid = Uuid::from_u128(0xF00D);
+pub(crate) const MAX_ACTIVE: u32 = 70;
+
+/// Fails unless the result is this refusal.
+macro_rules! assert_refused {
+    ($result:expr, $refusal:pat $(if $guard:expr)?) => {
+        match $result {
+            Err($refusal) $(if $guard)? => {}
+            other => panic!("expected Err({}), got {other:?}", stringify!($refusal)),
+        }
+    };
+}
+pub(crate) use assert_refused;
+
+/// All ports, each a mock that expects no call. Only the clock can be read at any time.
+pub(crate) struct World {
+    pub(crate) accounts: MockAccounts,
+    pub(crate) sessions: MockSessions,
+    pub(crate) passwords: MockPasswordHasher,
+    pub(crate) access_tokens: MockAccessTokens,
+    pub(crate) catalog: MockCatalog,
+    pub(crate) room: MockWaitingRoom,
+    pub(crate) queue_tokens: MockQueueTokens,
+    pub(crate) reservations: MockReservations,
+    pub(crate) payments: MockPayments,
+    pub(crate) wallets: MockWallets,
+    pub(crate) gateway: MockPaymentGateway,
+    pub(crate) entropy: MockEntropySource,
+    clock: MockClock,
+}
+
+impl World {
+    /// At [`instant`] 0.
+    pub(crate) fn new() -> Self {
+        Self::at(instant(0))
+    }
+
+    pub(crate) fn at(now: Timestamp) -> Self {
+        let mut clock = MockClock::new();
+        clock.expect_now().return_const(now);
+        Self {
+            accounts: MockAccounts::new(),
+            sessions: MockSessions::new(),
+            passwords: MockPasswordHasher::new(),
+            access_tokens: MockAccessTokens::new(),
+            catalog: MockCatalog::new(),
+            room: MockWaitingRoom::new(),
+            queue_tokens: MockQueueTokens::new(),
+            reservations: MockReservations::new(),
+            payments: MockPayments::new(),
+            wallets: MockWallets::new(),
+            gateway: MockPaymentGateway::new(),
+            entropy: MockEntropySource::new(),
+            clock,
+        }
+    }
+
+    /// One id is made: [`NEW_ID`].
+    pub(crate) fn makes_an_id(&mut self) {
+        self.entropy.expect_uuid().times(1).return_const(NEW_ID);
+    }
+
+    /// The waiting room is asked once about [`ticket`], which stands so.
+    pub(crate) fn ticket_stands(&mut self, standing: Standing) {
+        let status = QueueStatus { ticket: ticket(), standing };
+        self.room.expect_status().with(eq(ticket())).times(1).return_once(move |_| Ok(Recall::Known(status)));
+    }
+
+    /// The catalogue is asked once of which concert [`PERFORMANCE`] is.
+    pub(crate) fn performance_is_of(&mut self, concert_id: Option<ConcertId>) {
+        self.catalog.expect_concert_of().with(eq(PERFORMANCE)).times(1).return_once(move |_| Ok(concert_id));
+    }
+
+    /// The catalogue is asked this often about [`CONCERT`].
+    pub(crate) fn concert_is_read(&mut self, times: usize, concert: Option<Concert>) {
+        let summary = concert.map(summary);
+        self.catalog.expect_concert().with(eq(CONCERT)).times(times).returning(move |_| Ok(summary.clone()));
+    }
+
+    pub(crate) fn account_service(self) -> AccountService {
+        AccountService {
+            accounts: Arc::new(self.accounts),
+            sessions: Arc::new(self.sessions),
+            passwords: Arc::new(self.passwords),
+            tokens: Arc::new(self.access_tokens),
+            clock: Arc::new(self.clock),
+            entropy: Arc::new(self.entropy),
+            settings: SessionSettings::default(),
+            ended: EndedSessions::default(),
+        }
+    }
+
+    pub(crate) fn waiting_room_service(self) -> WaitingRoomService {
+        WaitingRoomService {
+            room: Arc::new(self.room),
+            tokens: Arc::new(self.queue_tokens),
+            catalog: Arc::new(self.catalog),
+            payments: Arc::new(self.payments),
+            clock: Arc::new(self.clock),
+        }
+    }
+
+    pub(crate) fn catalog_service(mut self) -> CatalogService {
+        let entropy = Arc::new(std::mem::take(&mut self.entropy));
+        let gate = self.waiting_room_service();
+        CatalogService {
+            catalog: Arc::clone(&gate.catalog),
+            room: Arc::clone(&gate.room),
+            clock: Arc::clone(&gate.clock),
+            gate: Arc::new(gate),
+            entropy,
+        }
+    }
+
+    pub(crate) fn reservation_service(mut self) -> ReservationService {
+        let entropy = Arc::new(std::mem::take(&mut self.entropy));
+        let reservations = Arc::new(std::mem::take(&mut self.reservations));
+        let gate = self.waiting_room_service();
+        ReservationService {
+            reservations,
+            catalog: Arc::clone(&gate.catalog),
+            room: Arc::clone(&gate.room),
+            clock: Arc::clone(&gate.clock),
+            gate: Arc::new(gate),
+            entropy,
+            hold_seconds: 300,
+        }
+    }
+
+    pub(crate) fn payment_service(mut self) -> PaymentService {
+        let entropy = Arc::new(std::mem::take(&mut self.entropy));
+        let reservations = Arc::new(std::mem::take(&mut self.reservations));
+        let gate = self.waiting_room_service();
+        PaymentService {
+            payments: Arc::clone(&gate.payments),
+            reservations,
+            room: Arc::clone(&gate.room),
+            clock: Arc::clone(&gate.clock),
+            gate: Arc::new(gate),
+            entropy,
+        }
+    }
+
+    pub(crate) fn wallet_service(self) -> WalletService {
+        WalletService {
+            wallets: Arc::new(self.wallets),
+            gateway: Arc::new(self.gateway),
+            clock: Arc::new(self.clock),
+            entropy: Arc::new(self.entropy),
+        }
+    }
+}
+
+pub(crate) fn identity(role: Role) -> Identity {
+    Identity { account_id: ACCOUNT, session_id: SESSION, role }
+}
+
+pub(crate) fn customer() -> Identity {
+    identity(Role::Customer)
+}
+
+pub(crate) fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+pub(crate) fn points(points: i64) -> Points {
+    Points::new(points).unwrap()
+}
+
+pub(crate) fn key(text: &str) -> IdempotencyKey {
+    IdempotencyKey::new(text).unwrap()
+}
+
+/// What a service makes of a key, an act and what is asked.
+pub(crate) fn asked(key_text: &str, act: &str, parts: &[&str]) -> Idempotency {
+    let fingerprint = boxoffice_application::fingerprint::fingerprint(act, parts.iter().copied());
+    Idempotency { key: key(key_text), fingerprint }
+}
+
+/// The ticket of [`ACCOUNT`] for [`CONCERT`].
+pub(crate) fn ticket() -> Ticket {
+    Ticket { concert_id: CONCERT, account_id: ACCOUNT, place: Place(42), joined_at: instant(-60) }
+}
+
+pub(crate) fn waiting() -> Standing {
+    Standing::Waiting { position: 9, estimated_wait_seconds: Some(30), poll_after_seconds: 2 }
+}
+
+/// Admitted until 600 seconds after [`instant`] 0, with no hold that lasts longer.
+pub(crate) fn active() -> Standing {
+    Standing::Active { admitted_until: instant(600), active_until: instant(600) }
+}
+
+/// On sale from [`instant`] -100 to 100, published by [`ACCOUNT`].
+pub(crate) fn concert() -> Concert {
+    Concert {
+        id: CONCERT,
+        promoter_id: Some(ACCOUNT),
+        title: name("Night of Songs"),
+        artist: name("The Waiting"),
+        description: Description::default(),
+        sales: SalesWindow::new(instant(-100), instant(100)).unwrap(),
+        max_seats_per_account: 4,
+        max_active: MAX_ACTIVE,
+        version: 3,
+        created_at: instant(-1_000),
+    }
+}
+
+pub(crate) fn summary(concert: Concert) -> ConcertSummary {
+    let starts_at = Some(instant(9_000));
+    ConcertSummary { concert, performances_count: 1, first_performance_at: starts_at, last_performance_at: starts_at }
+}
+
+/// [`RESERVATION`] of the seat `A-1-1`, held at [`instant`] 0 until 300, and come this far since.
+pub(crate) fn reservation(state: ReservationState) -> ReservationView {
+    let reservation = Reservation {
+        id: RESERVATION,
+        account_id: ACCOUNT,
+        performance_id: PERFORMANCE,
+        concert_id: CONCERT,
+        seats: vec![ReservedSeat { label: SeatLabel::new("A-1-1").unwrap(), price: points(55_000) }],
+        total_amount: points(55_000),
+        state,
+        held_until: instant(300),
+        created_at: instant(0),
+        updated_at: instant(0),
+        idempotency: None,
+    };
+    let terms = fixtures::terms();
+    let venue = VenueSummary { id: VENUE, ..terms.venue };
+    let performance = PerformanceTerms { id: PERFORMANCE, concert_id: CONCERT, venue, ..terms };
+    ReservationView { reservation, performance }
+}
+
+pub(crate) fn held() -> ReservationView {
+    reservation(ReservationState::Held { until: instant(300) })
+}

@@ -1,0 +1,399 @@
+use boxoffice_application::{
+    Identity, WaitingRoomService,
+    waiting_room::{GateError, JoinError, Purpose, QueueView},
+};
+use boxoffice_domain::{
+    StorageError, Timestamp,
+    catalog::NotOnSale,
+    fixtures::instant,
+    waiting_room::{JoinRequest, Joined, Place, QueueStatus, QueueToken, Recall, Standing, Ticket, WaitingRoomError},
+};
+use mockall::{Sequence, predicate::eq};
+
+use crate::support::{
+    ACCOUNT, CONCERT, MAX_ACTIVE, OTHER_CONCERT, STRANGER, World, active, assert_refused, concert, customer, ticket,
+    waiting,
+};
+
+impl World {
+    fn seals_the_ticket(&mut self) {
+        self.queue_tokens.expect_seal().with(eq(ticket())).times(1).return_once(|_| QueueToken("sealed".to_owned()));
+    }
+
+    fn room_joins(&mut self, newly: bool) {
+        let request = JoinRequest { concert_id: CONCERT, account_id: ACCOUNT, max_active: MAX_ACTIVE };
+        let status = QueueStatus { ticket: ticket(), standing: waiting() };
+        self.room.expect_join().with(eq(request)).times(1).return_once(move |_| Ok(Joined { status, newly }));
+    }
+
+    fn ticket_is_forgotten(&mut self) {
+        self.room.expect_status().with(eq(ticket())).times(1).return_once(|_| Ok(Recall::Forgotten));
+    }
+
+    fn place_was_spent(&mut self, spent: bool) {
+        let (account, place) = (eq(ACCOUNT), eq(ticket().place));
+        self.payments
+            .expect_has_spent()
+            .with(account, eq(CONCERT), place)
+            .times(1)
+            .return_once(move |_, _, _| Ok(spent));
+    }
+
+    fn room_restores(&mut self, standing: Standing) {
+        let status = QueueStatus { ticket: ticket(), standing };
+        self.room.expect_restore().with(eq(ticket()), eq(MAX_ACTIVE)).times(1).return_once(move |_, _| Ok(status));
+    }
+}
+
+fn view(standing: Standing) -> QueueView {
+    QueueView { token: QueueToken("sealed".to_owned()), status: QueueStatus { ticket: ticket(), standing } }
+}
+
+// Joining
+
+#[tokio::test]
+async fn joining_gives_a_sealed_place_in_a_line_that_admits_as_many_as_the_concert_says() {
+    let mut world = World::new();
+    world.concert_is_read(1, Some(concert()));
+    world.room_joins(true);
+    world.seals_the_ticket();
+    let joined = world.waiting_room_service().join(customer(), CONCERT).await.unwrap();
+    assert_eq!(joined, (view(waiting()), true));
+}
+
+#[tokio::test]
+async fn joining_again_tells_the_same_place_and_that_it_is_not_new() {
+    let mut world = World::new();
+    world.concert_is_read(1, Some(concert()));
+    world.room_joins(false);
+    world.seals_the_ticket();
+    let joined = world.waiting_room_service().join(customer(), CONCERT).await.unwrap();
+    assert_eq!(joined, (view(waiting()), false));
+}
+
+#[tokio::test]
+async fn nobody_joins_the_line_of_a_concert_that_does_not_exist() {
+    let mut world = World::new();
+    world.concert_is_read(1, None);
+    assert_refused!(world.waiting_room_service().join(customer(), CONCERT).await, JoinError::ConcertNotFound);
+}
+
+async fn join_at(now: Timestamp) -> Result<(QueueView, bool), JoinError> {
+    let mut world = World::at(now);
+    world.concert_is_read(1, Some(concert()));
+    world.waiting_room_service().join(customer(), CONCERT).await
+}
+
+#[tokio::test]
+async fn nobody_joins_before_the_sale_opens() {
+    assert_refused!(join_at(instant(-101)).await, JoinError::NotOnSale(NotOnSale::NotOpen));
+}
+
+#[tokio::test]
+async fn nobody_joins_from_the_instant_at_which_the_sale_closes() {
+    assert_refused!(join_at(instant(100)).await, JoinError::NotOnSale(NotOnSale::Closed));
+}
+
+#[tokio::test]
+async fn one_can_join_at_the_first_instant_of_the_sale() {
+    let mut world = World::at(instant(-100));
+    world.concert_is_read(1, Some(concert()));
+    world.room_joins(true);
+    world.seals_the_ticket();
+    assert!(world.waiting_room_service().join(customer(), CONCERT).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_full_line_takes_nobody_and_no_token_is_sealed() {
+    let mut world = World::new();
+    world.concert_is_read(1, Some(concert()));
+    world.room.expect_join().times(1).return_once(|_| Err(WaitingRoomError::Full));
+    let joined = world.waiting_room_service().join(customer(), CONCERT).await;
+    assert_refused!(joined, JoinError::WaitingRoom(WaitingRoomError::Full));
+}
+
+#[tokio::test]
+async fn nobody_joins_while_the_concert_cannot_be_read() {
+    let mut world = World::new();
+    world.catalog.expect_concert().times(1).return_once(|_| Err(StorageError::Busy));
+    let joined = world.waiting_room_service().join(customer(), CONCERT).await;
+    assert_refused!(joined, JoinError::Storage(StorageError::Busy));
+}
+
+// Opening a token
+
+fn open(sealed: Option<Ticket>) -> Result<Ticket, GateError> {
+    let mut world = World::new();
+    world.queue_tokens.expect_open().with(eq("sealed")).times(1).return_once(move |_| sealed);
+    let identity: Identity = customer();
+    world.waiting_room_service().ticket(identity, "sealed")
+}
+
+#[test]
+fn a_token_of_the_caller_gives_its_ticket() {
+    assert_eq!(open(Some(ticket())).unwrap(), ticket());
+}
+
+#[test]
+fn a_forged_token_is_invalid() {
+    assert_refused!(open(None), GateError::Invalid);
+}
+
+#[test]
+fn the_token_of_another_account_is_invalid() {
+    assert_refused!(open(Some(Ticket { account_id: STRANGER, ..ticket() })), GateError::Invalid);
+}
+
+// Status
+
+#[tokio::test]
+async fn a_status_is_what_the_room_knows_and_asks_nothing_of_the_storage() {
+    for standing in [waiting(), active()] {
+        let mut world = World::new();
+        world.ticket_stands(standing);
+        world.seals_the_ticket();
+        assert_eq!(world.waiting_room_service().status(ticket()).await.unwrap(), view(standing));
+    }
+}
+
+#[tokio::test]
+async fn the_status_of_an_expired_ticket_is_told_and_not_refused() {
+    let mut world = World::new();
+    world.ticket_stands(Standing::Expired);
+    world.seals_the_ticket();
+    assert_eq!(world.waiting_room_service().status(ticket()).await.unwrap(), view(Standing::Expired));
+}
+
+#[tokio::test]
+async fn a_failing_room_gives_no_status() {
+    let mut world = World::new();
+    world.room.expect_status().times(1).return_once(|_| Err(StorageError::Busy.into()));
+    let status = world.waiting_room_service().status(ticket()).await;
+    assert_refused!(status, GateError::WaitingRoom(WaitingRoomError::Storage(StorageError::Busy)));
+}
+
+// A line that was lost
+
+#[tokio::test]
+async fn a_forgotten_ticket_gets_its_place_back_in_a_line_that_admits_as_many_as_before() {
+    let mut world = World::new();
+    world.ticket_is_forgotten();
+    world.place_was_spent(false);
+    world.concert_is_read(1, Some(concert()));
+    world.room_restores(waiting());
+    world.seals_the_ticket();
+    assert_eq!(world.waiting_room_service().status(ticket()).await.unwrap(), view(waiting()));
+}
+
+#[tokio::test]
+async fn a_forgotten_ticket_that_a_payment_has_spent_is_expired_and_not_restored() {
+    let mut world = World::new();
+    world.ticket_is_forgotten();
+    world.place_was_spent(true);
+    world.seals_the_ticket();
+    assert_eq!(world.waiting_room_service().status(ticket()).await.unwrap(), view(Standing::Expired));
+}
+
+#[tokio::test]
+async fn a_forgotten_ticket_that_a_payment_has_spent_does_not_open_the_gate() {
+    let mut world = World::new();
+    world.ticket_is_forgotten();
+    world.place_was_spent(true);
+    let admitted = world.waiting_room_service().admit(ticket(), CONCERT, Purpose::Continue).await;
+    assert_refused!(admitted, GateError::Expired);
+}
+
+#[tokio::test]
+async fn a_forgotten_ticket_of_a_concert_that_is_gone_is_expired_and_not_restored() {
+    let mut world = World::new();
+    world.ticket_is_forgotten();
+    world.place_was_spent(false);
+    world.concert_is_read(1, None);
+    world.seals_the_ticket();
+    assert_eq!(world.waiting_room_service().status(ticket()).await.unwrap(), view(Standing::Expired));
+}
+
+#[tokio::test]
+async fn a_ticket_is_not_restored_while_nobody_can_tell_whether_it_was_spent() {
+    let mut world = World::new();
+    world.ticket_is_forgotten();
+    world.payments.expect_has_spent().times(1).return_once(|_, _, _| Err(StorageError::Busy));
+    let status = world.waiting_room_service().status(ticket()).await;
+    assert_refused!(status, GateError::Storage(StorageError::Busy));
+}
+
+#[tokio::test]
+async fn a_ticket_is_not_restored_while_its_concert_cannot_be_read() {
+    let mut world = World::new();
+    world.ticket_is_forgotten();
+    world.place_was_spent(false);
+    world.catalog.expect_concert().times(1).return_once(|_| Err(StorageError::Busy));
+    let status = world.waiting_room_service().status(ticket()).await;
+    assert_refused!(status, GateError::Storage(StorageError::Busy));
+}
+
+#[tokio::test]
+async fn a_room_that_fails_to_restore_a_ticket_gives_no_status() {
+    let mut world = World::new();
+    world.ticket_is_forgotten();
+    world.place_was_spent(false);
+    world.concert_is_read(1, Some(concert()));
+    world.room.expect_restore().times(1).return_once(|_, _| Err(WaitingRoomError::Full));
+    let status = world.waiting_room_service().status(ticket()).await;
+    assert_refused!(status, GateError::WaitingRoom(WaitingRoomError::Full));
+}
+
+#[tokio::test]
+async fn a_restored_ticket_that_still_waits_does_not_open_the_gate() {
+    let mut world = World::new();
+    world.ticket_is_forgotten();
+    world.place_was_spent(false);
+    world.concert_is_read(1, Some(concert()));
+    world.room_restores(waiting());
+    let admitted = world.waiting_room_service().admit(ticket(), CONCERT, Purpose::Continue).await;
+    assert_refused!(admitted, GateError::NotActive { position: 9 });
+}
+
+#[tokio::test]
+async fn a_restored_ticket_that_is_admitted_at_once_opens_the_gate() {
+    let mut world = World::new();
+    world.ticket_is_forgotten();
+    world.place_was_spent(false);
+    world.concert_is_read(1, Some(concert()));
+    world.room_restores(active());
+    world.waiting_room_service().admit(ticket(), CONCERT, Purpose::Hold).await.unwrap();
+}
+
+// Leaving
+
+#[tokio::test]
+async fn leaving_takes_the_holder_out() {
+    let mut world = World::new();
+    world.ticket_stands(active());
+    world.room.expect_leave().with(eq(ticket())).times(1).return_once(|_| Ok(()));
+    world.waiting_room_service().leave(ticket()).await.unwrap();
+}
+
+#[tokio::test]
+async fn leaving_with_an_expired_ticket_is_no_error() {
+    let mut world = World::new();
+    world.ticket_stands(Standing::Expired);
+    world.room.expect_leave().with(eq(ticket())).times(1).return_once(|_| Ok(()));
+    world.waiting_room_service().leave(ticket()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_forgotten_ticket_is_known_again_before_it_leaves_so_that_it_cannot_come_back() {
+    let (mut world, mut order) = (World::new(), Sequence::new());
+    world.ticket_is_forgotten();
+    world.place_was_spent(false);
+    world.concert_is_read(1, Some(concert()));
+    let status = QueueStatus { ticket: ticket(), standing: waiting() };
+    world.room.expect_restore().times(1).in_sequence(&mut order).return_once(move |_, _| Ok(status));
+    world.room.expect_leave().with(eq(ticket())).times(1).in_sequence(&mut order).return_once(|_| Ok(()));
+    world.waiting_room_service().leave(ticket()).await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_leaves_a_room_that_cannot_say_where_they_stand() {
+    let mut world = World::new();
+    world.room.expect_status().times(1).return_once(|_| Err(StorageError::Busy.into()));
+    assert_refused!(world.waiting_room_service().leave(ticket()).await, GateError::WaitingRoom(_));
+}
+
+#[tokio::test]
+async fn a_room_that_fails_to_take_the_holder_out_is_an_error() {
+    let mut world = World::new();
+    world.ticket_stands(waiting());
+    world.room.expect_leave().times(1).return_once(|_| Err(StorageError::Busy.into()));
+    assert_refused!(world.waiting_room_service().leave(ticket()).await, GateError::WaitingRoom(_));
+}
+
+// The gate
+
+#[tokio::test]
+async fn the_ticket_of_another_concert_is_invalid_and_the_room_is_not_asked() {
+    let admitted = World::new().waiting_room_service().admit(ticket(), OTHER_CONCERT, Purpose::Continue).await;
+    assert_refused!(admitted, GateError::Invalid);
+}
+
+#[tokio::test]
+async fn whoever_waits_is_told_the_position() {
+    let mut world = World::new();
+    world.ticket_stands(waiting());
+    let admitted = world.waiting_room_service().admit(ticket(), CONCERT, Purpose::Continue).await;
+    assert_refused!(admitted, GateError::NotActive { position: 9 });
+}
+
+#[tokio::test]
+async fn an_expired_ticket_opens_the_gate_for_nothing() {
+    for purpose in [Purpose::Continue, Purpose::Hold] {
+        let mut world = World::new();
+        world.ticket_stands(Standing::Expired);
+        let admitted = world.waiting_room_service().admit(ticket(), CONCERT, purpose).await;
+        assert_refused!(admitted, GateError::Expired);
+    }
+}
+
+/// Whether the gate is open at `now` to a ticket that was admitted until 600 and holds seats until 800.
+async fn is_open(now: Timestamp, purpose: Purpose) -> bool {
+    let mut world = World::at(now);
+    world.ticket_stands(Standing::Active { admitted_until: instant(600), active_until: instant(800) });
+    let service: WaitingRoomService = world.waiting_room_service();
+    match service.check(ticket(), purpose).await {
+        Ok(()) => true,
+        Err(GateError::Expired) => false,
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn seats_are_newly_held_until_the_admission_ends_and_not_while_only_a_hold_extends_it() {
+    let almost = instant(600) - chrono::TimeDelta::microseconds(1);
+    assert!(is_open(almost, Purpose::Hold).await);
+    assert!(!is_open(instant(600), Purpose::Hold).await);
+    assert!(!is_open(instant(700), Purpose::Hold).await);
+}
+
+#[tokio::test]
+async fn what_is_held_can_be_paid_until_the_last_hold_ends() {
+    let almost = instant(800) - chrono::TimeDelta::microseconds(1);
+    assert!(is_open(instant(600), Purpose::Continue).await);
+    assert!(is_open(almost, Purpose::Continue).await);
+    assert!(!is_open(instant(800), Purpose::Continue).await);
+}
+
+#[tokio::test]
+async fn an_old_token_stays_expired_when_its_account_has_a_newer_place() {
+    // The room is asked about the place in the token, and not about the account.
+    let old = Ticket { place: Place(1), ..ticket() };
+    let mut world = World::new();
+    let status = QueueStatus { ticket: old, standing: Standing::Expired };
+    world.room.expect_status().with(eq(old)).times(1).return_once(move |_| Ok(Recall::Known(status)));
+    let admitted = world.waiting_room_service().admit(old, CONCERT, Purpose::Continue).await;
+    assert_refused!(admitted, GateError::Expired);
+}
+
+#[tokio::test]
+async fn a_failing_room_opens_the_gate_to_nobody() {
+    let mut world = World::new();
+    world.room.expect_status().times(1).return_once(|_| Err(StorageError::Busy.into()));
+    let admitted = world.waiting_room_service().check(ticket(), Purpose::Continue).await;
+    assert_refused!(admitted, GateError::WaitingRoom(_));
+}
+
+// The rest
+
+#[tokio::test]
+async fn a_change_is_waited_for_from_the_version_that_was_seen() {
+    let mut world = World::new();
+    world.room.expect_changed().with(eq(CONCERT), eq(5)).times(1).return_once(|_, _| Ok(6));
+    assert_eq!(world.waiting_room_service().changed(CONCERT, 5).await.unwrap(), 6);
+}
+
+#[tokio::test]
+async fn tidying_tells_when_to_look_again() {
+    let mut world = World::new();
+    world.room.expect_tidy().times(1).return_once(|| Ok(Some(instant(5))));
+    assert_eq!(world.waiting_room_service().tidy().await.unwrap(), Some(instant(5)));
+}

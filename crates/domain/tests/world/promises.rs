@@ -1,0 +1,161 @@
+//! What must be true of a world at every moment.
+
+use std::collections::BTreeSet;
+
+use boxoffice_domain::{
+    AccountId, Points, ReservationId, fixtures,
+    payments::PaymentStatus,
+    reservations::{HoldRequest, Reservation, ReservationState, ReservationStatus, SeatSelection, SeatStatus, hold},
+    wallet::{ChargeState, ChargeStatus},
+};
+use proptest::{prop_assert, prop_assert_eq, test_runner::TestCaseError};
+
+use super::{SEATS_PER_ACCOUNT, World};
+
+type Checked = Result<(), TestCaseError>;
+
+impl World {
+    pub(crate) fn check(&self) -> Checked {
+        self.no_seat_has_two_live_owners()?;
+        self.a_reservation_has_all_of_its_seats_or_none()?;
+        self.a_free_seat_can_be_had()?;
+        self.nobody_has_more_seats_than_allowed()?;
+        self.balances_equal_their_history()?;
+        self.points_are_conserved()?;
+        self.every_confirmed_reservation_is_paid_once()?;
+        self.no_event_repeats()
+    }
+
+    fn live(&self) -> impl Iterator<Item = &Reservation> {
+        self.reservations.values().filter(|reservation| self.is_live(reservation))
+    }
+
+    fn no_seat_has_two_live_owners(&self) -> Checked {
+        let mut owned = BTreeSet::new();
+        for reservation in self.live() {
+            for seat in &reservation.seats {
+                prop_assert!(owned.insert((reservation.performance_id, seat.label.clone())), "{seat:?} is owned twice");
+            }
+        }
+        for (key, seat) in &self.seats {
+            let free = seat.state.status(self.now) == SeatStatus::Available;
+            prop_assert_eq!(free, !owned.contains(key), "{:?} at {}", seat, self.now);
+        }
+        Ok(())
+    }
+
+    fn a_reservation_has_all_of_its_seats_or_none(&self) -> Checked {
+        for reservation in self.reservations.values() {
+            let seats = self.seats_of(reservation);
+            let own = seats.iter().filter(|seat| seat.state.reservation_id() == Some(reservation.id));
+            let expected = match reservation.status(self.now) {
+                ReservationStatus::Held => SeatStatus::Held,
+                ReservationStatus::Confirmed => SeatStatus::Sold,
+                // What a lapsed hold has not been rid of yet is not its own any more.
+                ReservationStatus::Expired | ReservationStatus::Cancelled => {
+                    prop_assert!(own.clone().all(|seat| seat.state.status(self.now) == SeatStatus::Available));
+                    let tidied = !matches!(reservation.state, ReservationState::Held { .. });
+                    prop_assert!(!tidied || own.count() == 0, "{:?} still has seats", reservation);
+                    continue;
+                }
+            };
+            let own = own.filter(|seat| seat.state.status(self.now) == expected);
+            prop_assert_eq!(own.count(), reservation.seats.len(), "{:?} has {:?}", reservation, seats);
+        }
+        Ok(())
+    }
+
+    fn a_free_seat_can_be_had(&self) -> Checked {
+        for ((performance_id, label), seat) in &self.seats {
+            let terms = self.performances.iter().find(|terms| terms.id == *performance_id).unwrap();
+            let request = HoldRequest {
+                performance_id: *performance_id,
+                seats: SeatSelection::new(vec![label.clone()]).unwrap(),
+                ..fixtures::hold_request(terms, &["A-1-1"])
+            };
+            let had = hold(self.now, &request, Some(terms), 0, vec![seat.clone()]).is_ok();
+            let expected = seat.state.status(self.now) == SeatStatus::Available && self.now < terms.starts_at;
+            prop_assert_eq!(had, expected, "{:?} at {}", seat, self.now);
+        }
+        Ok(())
+    }
+
+    fn nobody_has_more_seats_than_allowed(&self) -> Checked {
+        for account_id in self.wallets.keys() {
+            prop_assert!(self.seats_had(*account_id) <= SEATS_PER_ACCOUNT);
+        }
+        Ok(())
+    }
+
+    fn balances_equal_their_history(&self) -> Checked {
+        for (account_id, wallet) in &self.wallets {
+            let (mut sequence, mut balance) = (0, 0);
+            for entry in self.entries.iter().filter(|entry| entry.account_id == *account_id) {
+                sequence += 1;
+                balance += entry.amount;
+                prop_assert_eq!(entry.sequence, sequence);
+                prop_assert_eq!(entry.balance_after.get(), balance);
+            }
+            prop_assert_eq!(wallet.entries_count, sequence);
+            prop_assert_eq!(wallet.balance.get(), balance);
+            prop_assert!(balance >= 0);
+            prop_assert_eq!(wallet.pending, self.charged(Some(*account_id), ChargeStatus::Pending));
+        }
+        Ok(())
+    }
+
+    fn points_are_conserved(&self) -> Checked {
+        let in_wallets: Points = self.wallets.values().map(|wallet| wallet.balance).sum();
+        let confirmed =
+            self.reservations.values().filter(|found| found.status(self.now) == ReservationStatus::Confirmed);
+        let in_seats: Points = confirmed.map(|reservation| reservation.total_amount).sum();
+        let charged = self.charged(None, ChargeStatus::Completed);
+        prop_assert_eq!(in_wallets.checked_add(in_seats), Some(charged));
+        let credits: BTreeSet<_> = self.entries.iter().filter_map(|entry| entry.kind.charge_id()).collect();
+        let completed = self.charges.values().filter(|charge| matches!(charge.state, ChargeState::Completed { .. }));
+        prop_assert_eq!(credits, completed.map(|charge| charge.id).collect());
+        Ok(())
+    }
+
+    fn every_confirmed_reservation_is_paid_once(&self) -> Checked {
+        for reservation in self.reservations.values() {
+            let of_this = self.payments.values().filter(|payment| payment.reservation_id == reservation.id);
+            let payments: Vec<_> =
+                of_this.map(|payment| (payment.id, payment.account_id, payment.amount, payment.status())).collect();
+            let one = |status| {
+                reservation
+                    .payment_id()
+                    .map(|id| (id, reservation.account_id, reservation.total_amount, status))
+                    .into_iter()
+                    .collect::<Vec<_>>()
+            };
+            let expected = match reservation.status(self.now) {
+                ReservationStatus::Held | ReservationStatus::Expired => Vec::new(),
+                ReservationStatus::Confirmed => one(PaymentStatus::Completed),
+                ReservationStatus::Cancelled => one(PaymentStatus::Refunded),
+            };
+            prop_assert_eq!(payments, expected, "{:?}", reservation);
+            self.its_entries_balance(reservation.id, reservation.total_amount, reservation.status(self.now))?;
+        }
+        Ok(())
+    }
+
+    fn its_entries_balance(&self, id: ReservationId, total: Points, status: ReservationStatus) -> Checked {
+        let entries = self.entries.iter().filter(|entry| entry.kind.reservation_id() == Some(id));
+        let taken: i64 = entries.map(|entry| entry.amount).sum();
+        let expected = if status == ReservationStatus::Confirmed { -total.get() } else { 0 };
+        prop_assert_eq!(taken, expected);
+        Ok(())
+    }
+
+    fn no_event_repeats(&self) -> Checked {
+        let subjects: BTreeSet<_> = self.events.iter().map(|event| (event.subject(), event.kind())).collect();
+        prop_assert_eq!(subjects.len(), self.events.len());
+        Ok(())
+    }
+
+    fn charged(&self, account_id: Option<AccountId>, status: ChargeStatus) -> Points {
+        let own = self.charges.values().filter(|charge| account_id.is_none_or(|id| charge.account_id == id));
+        own.filter(|charge| charge.state.status() == status).map(|charge| charge.amount).sum()
+    }
+}
