@@ -1,0 +1,37 @@
+# One word for each thing that is done often. `make` alone lists them.
+
+CARGO ?= cargo
+.DEFAULT_GOAL := help
+.PHONY: help run test lint fmt doc tools
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: tools ## Serve on 127.0.0.1:8080 with a demo catalogue; data goes to ./data
+	$(CARGO) run --release --bin boxoffice -- serve --demo
+
+test: tools ## Run every test; fetches the database servers that it needs
+	tests/run
+
+lint: tools ## Check formatting, lints, documentation and dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --workspace --no-deps
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+	  $(CARGO) deny --workspace check bans licenses sources; \
+	else \
+	  echo "NOT CHECKED: licences and sources of the dependencies. It takes: cargo install cargo-deny --locked" >&2; \
+	fi
+
+fmt: tools ## Format the code
+	$(CARGO) fmt --all
+
+doc: tools ## Build the documentation of the crates
+	$(CARGO) doc --workspace --no-deps
+	@echo "open $${CARGO_TARGET_DIR:-target}/doc/boxoffice_domain/index.html"
+
+tools:
+	@command -v $(CARGO) >/dev/null || { \
+	  echo "error: cargo is needed. Install rustup; rust-toolchain.toml then brings the right compiler." >&2; exit 1; }
+	@command -v cc >/dev/null || { \
+	  echo "error: a C compiler is needed, for the SQLite that is built in (Debian: apt-get install gcc libc6-dev)." >&2; exit 1; }

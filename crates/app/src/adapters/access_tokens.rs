@@ -1,0 +1,310 @@
+//! Access tokens: JSON Web Tokens, signed with Ed25519.
+
+use std::time::Duration;
+
+use boxoffice_domain::{
+    AccountId, SessionId, StorageError, Timestamp,
+    accounts::{AccessClaims, AccessTokenError, AccessTokens, Role},
+};
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use jsonwebtoken::{
+    Algorithm, DecodingKey, EncodingKey, Header, Validation,
+    crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils},
+    errors::{self, ErrorKind},
+    signature,
+};
+use moka::sync::Cache;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::keys::Key;
+
+const ISSUER: &str = "boxoffice";
+const AUDIENCE: &str = "boxoffice-api";
+/// A token of ours has some 400 bytes; what is longer is not looked at.
+const TOKEN_BYTES_MAX: usize = 1_024;
+const VERIFIED_MAX: u64 = 100_000;
+/// Longer than a token is usually good for, so that what is over makes room.
+const VERIFIED_KEPT: Duration = Duration::from_mins(30);
+
+/// Signs access tokens with the first of its keys, and accepts those signed with any of them.
+///
+/// What a token says was checked with its signature once, and is remembered under the SHA-256 of the whole
+/// token, signature included: whoever presents a token that is found has presented those very bytes before.
+/// Whether its time is over is judged anew on each call.
+pub(crate) struct JwtAccessTokens {
+    signing: (String, EncodingKey),
+    verifying: Vec<(String, DecodingKey)>,
+    validation: Validation,
+    verified: Cache<[u8; 32], AccessClaims>,
+}
+
+impl std::fmt::Debug for JwtAccessTokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ids: Vec<_> = self.verifying.iter().map(|(id, _)| id).collect();
+        f.debug_struct("JwtAccessTokens").field("keys", &ids).finish_non_exhaustive()
+    }
+}
+
+/// What a token says, by the names of RFC 7519 where it has one. Times are whole seconds.
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: AccountId,
+    sid: SessionId,
+    role: Role,
+    iat: i64,
+    exp: i64,
+}
+
+impl JwtAccessTokens {
+    /// Fails where there is no key.
+    pub(crate) fn new(keys: &[Key]) -> anyhow::Result<Self> {
+        // Nothing else in the process installs one, so that it is there already means that this ran before.
+        PROVIDER.install_default().ok();
+        let first = keys.first().ok_or_else(|| anyhow::anyhow!("there is no key to sign access tokens with"))?;
+        let public = |key: &Key| SigningKey::from_bytes(key.expose()).verifying_key();
+        let verifying = keys.iter().map(|key| (key.id.clone(), DecodingKey::from_ed_der(public(key).as_bytes())));
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_issuer(&[ISSUER]);
+        validation.set_audience(&[AUDIENCE]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        // The library would read the clock itself, and judge only what is not remembered.
+        validation.validate_exp = false;
+        Ok(Self {
+            signing: (first.id.clone(), EncodingKey::from_ed_der(first.expose())),
+            verifying: verifying.collect(),
+            validation,
+            verified: Cache::builder().max_capacity(VERIFIED_MAX).time_to_live(VERIFIED_KEPT).build(),
+        })
+    }
+
+    /// What a token of ours says, whether or not its time is over.
+    fn read(&self, token: &str) -> Option<AccessClaims> {
+        let digest = Sha256::digest(token).into();
+        if let Some(claims) = self.verified.get(&digest) {
+            return Some(claims);
+        }
+        let claims = self.check(token)?;
+        self.verified.insert(digest, claims);
+        Some(claims)
+    }
+
+    /// The same by checking the signature, which costs many times as much as remembering.
+    fn check(&self, token: &str) -> Option<AccessClaims> {
+        let kid = jsonwebtoken::decode_header(token).ok()?.kid?;
+        let (_, key) = self.verifying.iter().find(|(id, _)| *id == kid)?;
+        let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation).ok()?.claims;
+        Some(AccessClaims {
+            account_id: claims.sub,
+            session_id: claims.sid,
+            role: claims.role,
+            expires_at: Timestamp::from_timestamp(claims.exp, 0)?,
+        })
+    }
+}
+
+impl AccessTokens for JwtAccessTokens {
+    /// The token keeps whole seconds: a part of a second before `expires_at` is lost.
+    fn issue(&self, claims: &AccessClaims, now: Timestamp) -> Result<String, StorageError> {
+        let (id, key) = &self.signing;
+        let header = Header { kid: Some(id.clone()), ..Header::new(Algorithm::EdDSA) };
+        let claims = Claims {
+            iss: ISSUER.to_owned(),
+            aud: AUDIENCE.to_owned(),
+            sub: claims.account_id,
+            sid: claims.session_id,
+            role: claims.role,
+            iat: now.timestamp(),
+            exp: claims.expires_at.timestamp(),
+        };
+        jsonwebtoken::encode(&header, &claims, key).map_err(|error| StorageError::Failed(Box::new(error)))
+    }
+
+    fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, AccessTokenError> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(AccessTokenError::Invalid);
+        }
+        let claims = self.read(token).ok_or(AccessTokenError::Invalid)?;
+        if now < claims.expires_at { Ok(claims) } else { Err(AccessTokenError::Expired) }
+    }
+}
+
+/// Ed25519 and nothing else, so that no token can ask for a weaker algorithm, and none is compiled in.
+static PROVIDER: CryptoProvider = CryptoProvider {
+    signer_factory: |algorithm, key| {
+        only_eddsa(*algorithm)?;
+        let seed = key.as_bytes().try_into().map_err(|_| ErrorKind::InvalidEddsaKey)?;
+        Ok(Box::new(EdDsaSigner(SigningKey::from_bytes(seed))))
+    },
+    verifier_factory: |algorithm, key| {
+        only_eddsa(*algorithm)?;
+        let public = key.try_get_as_bytes()?.try_into().map_err(|_| ErrorKind::InvalidEddsaKey)?;
+        let public = VerifyingKey::from_bytes(public).map_err(|_| ErrorKind::InvalidEddsaKey)?;
+        Ok(Box::new(EdDsaVerifier(public)))
+    },
+    key_utils: KeyUtils::new_unimplemented(),
+};
+
+fn only_eddsa(algorithm: Algorithm) -> errors::Result<()> {
+    if algorithm == Algorithm::EdDSA { Ok(()) } else { Err(ErrorKind::InvalidAlgorithm.into()) }
+}
+
+struct EdDsaSigner(SigningKey);
+
+struct EdDsaVerifier(VerifyingKey);
+
+impl signature::Signer<Vec<u8>> for EdDsaSigner {
+    fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, signature::Error> {
+        Ok(self.0.sign(message).to_bytes().to_vec())
+    }
+}
+
+impl JwtSigner for EdDsaSigner {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::EdDSA
+    }
+}
+
+impl signature::Verifier<Vec<u8>> for EdDsaVerifier {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
+        let signature = Signature::from_slice(signature).map_err(signature::Error::from_source)?;
+        self.0.verify_strict(message, &signature).map_err(signature::Error::from_source)
+    }
+}
+
+impl JwtVerifier for EdDsaVerifier {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::EdDSA
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+    use boxoffice_domain::{EntropySource, fixtures::instant};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::adapters::{Keys, SystemEntropy};
+
+    fn keys(number: usize) -> Vec<Key> {
+        let folder = std::env::temp_dir().join(format!("boxoffice-tokens-{}", SystemEntropy.uuid()));
+        let key = |index| {
+            let folder = folder.join(format!("{index}"));
+            Keys::load_or_create(&folder, &SystemEntropy).unwrap().access_tokens.remove(0)
+        };
+        let keys = (0..number).map(key).collect();
+        std::fs::remove_dir_all(folder).unwrap();
+        keys
+    }
+
+    fn claims() -> AccessClaims {
+        AccessClaims {
+            account_id: AccountId::new(SystemEntropy.uuid()),
+            session_id: SessionId::new(SystemEntropy.uuid()),
+            role: Role::Promoter,
+            expires_at: instant(900),
+        }
+    }
+
+    /// A token of any header and claims, rightly signed.
+    fn signed(key: &Key, header: &Value, claims: &Value) -> String {
+        let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+        let message = format!("{}.{}", part(header), part(claims));
+        let signature = SigningKey::from_bytes(key.expose()).sign(message.as_bytes());
+        format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature.to_bytes()))
+    }
+
+    fn header(key: &Key) -> Value {
+        json!({"alg": "EdDSA", "typ": "JWT", "kid": key.id})
+    }
+
+    fn payload() -> Value {
+        let (sub, sid) = (SystemEntropy.uuid(), SystemEntropy.uuid());
+        let (iat, exp) = (instant(0).timestamp(), instant(900).timestamp());
+        json!({"iss": ISSUER, "aud": AUDIENCE, "sub": sub, "sid": sid, "role": "customer", "iat": iat, "exp": exp})
+    }
+
+    #[test]
+    fn a_token_says_what_was_signed_until_its_time_is_over() {
+        let (tokens, claims) = (JwtAccessTokens::new(&keys(1)).unwrap(), claims());
+        let token = tokens.issue(&claims, instant(0)).unwrap();
+        assert!(token.len() < TOKEN_BYTES_MAX / 2, "{} bytes", token.len());
+        // The second time the token is remembered, and its time is judged all the same.
+        for _ in 0..2 {
+            assert_eq!(tokens.verify(&token, instant(899)), Ok(claims));
+            assert_eq!(tokens.verify(&token, instant(900)), Err(AccessTokenError::Expired));
+        }
+    }
+
+    #[test]
+    fn any_changed_character_makes_a_token_invalid() {
+        let tokens = JwtAccessTokens::new(&keys(1)).unwrap();
+        let token = tokens.issue(&claims(), instant(0)).unwrap();
+        tokens.verify(&token, instant(0)).unwrap();
+        for position in 0..token.len() {
+            let mut changed = token.clone().into_bytes();
+            changed[position] = if changed[position] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).unwrap();
+            assert_eq!(tokens.verify(&changed, instant(0)), Err(AccessTokenError::Invalid), "{changed}");
+        }
+        for text in ["", ".", "..", "a.b.c", &format!("{token}."), &format!("{token} "), &"a".repeat(5_000)] {
+            assert_eq!(tokens.verify(text, instant(0)), Err(AccessTokenError::Invalid), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_key_is_accepted_and_the_first_one_signs() {
+        let keys = keys(3);
+        let (old, new) = (JwtAccessTokens::new(&keys[1..]).unwrap(), JwtAccessTokens::new(&keys[..2]).unwrap());
+        let claims = claims();
+        assert_eq!(new.verify(&old.issue(&claims, instant(0)).unwrap(), instant(0)), Ok(claims));
+        let of_new = new.issue(&claims, instant(0)).unwrap();
+        assert_eq!(old.verify(&of_new, instant(0)), Err(AccessTokenError::Invalid));
+        assert!(JwtAccessTokens::new(&[]).is_err());
+    }
+
+    #[test]
+    fn a_token_without_a_signature_of_ours_is_invalid_whatever_algorithm_it_names() {
+        let keys = keys(2);
+        let tokens = JwtAccessTokens::new(&keys[..1]).unwrap();
+        assert!(tokens.verify(&signed(&keys[0], &header(&keys[0]), &payload()), instant(0)).is_ok());
+        let forged = signed(&keys[1], &header(&keys[0]), &payload());
+        assert_eq!(tokens.verify(&forged, instant(0)), Err(AccessTokenError::Invalid));
+        for algorithm in ["none", "None", "HS256", "ES256", "RS256", "eddsa", ""] {
+            let header = json!({"alg": algorithm, "typ": "JWT", "kid": keys[0].id});
+            let token = signed(&keys[0], &header, &payload());
+            assert_eq!(tokens.verify(&token, instant(0)), Err(AccessTokenError::Invalid), "{algorithm}");
+            let bare = &token[..=token.rfind('.').unwrap()];
+            assert_eq!(tokens.verify(bare, instant(0)), Err(AccessTokenError::Invalid), "{algorithm}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_names_no_key_or_lacks_a_claim_or_is_for_others_is_invalid() {
+        let key = &keys(1)[0];
+        let tokens = JwtAccessTokens::new(std::slice::from_ref(key)).unwrap();
+        for header in [json!({"alg": "EdDSA"}), json!({"alg": "EdDSA", "kid": "another"})] {
+            let token = signed(key, &header, &payload());
+            assert_eq!(tokens.verify(&token, instant(0)), Err(AccessTokenError::Invalid), "{header}");
+        }
+        for claim in ["iss", "aud", "sub", "sid", "role", "iat", "exp"] {
+            let (mut without, mut with_another) = (payload(), payload());
+            without.as_object_mut().unwrap().remove(claim);
+            with_another[claim] = json!("another");
+            for payload in [without, with_another] {
+                let token = signed(key, &header(key), &payload);
+                assert_eq!(tokens.verify(&token, instant(0)), Err(AccessTokenError::Invalid), "{payload}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_secret_is_printed() {
+        let keys = keys(1);
+        let printed = format!("{:?}", JwtAccessTokens::new(&keys).unwrap());
+        assert_eq!(printed, format!("JwtAccessTokens {{ keys: [{:?}], .. }}", keys[0].id));
+    }
+}

@@ -1,0 +1,259 @@
+//! A payment gateway to practise with: it takes nobody's money.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use boxoffice_domain::{
+    ChargeId, Points,
+    payments::{GatewayError, GatewayRequest, PaymentGateway},
+    wallet::GatewayVerdict::{self, Approved, Declined},
+};
+use serde::Deserialize;
+use tokio::time::sleep;
+
+/// How many of the newest charges are remembered.
+const REMEMBERED_MAX: usize = 100_000;
+
+/// What the simulator does with a charge that it has not decided yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SimulatorMode {
+    /// Approves it.
+    #[default]
+    Approve,
+    /// Declines it.
+    Decline,
+    /// Never answers and never decides.
+    TimeOut,
+    /// Approves it, and answers when the caller has given up; asked again, it tells the approval.
+    AnswerLate,
+    /// Fails without a decision.
+    Fail,
+}
+
+/// How the simulator behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SimulatorSettings {
+    /// What it does with a charge.
+    pub(crate) mode: SimulatorMode,
+    /// How long a decision takes. It is made as soon as it is asked for, so a delay beyond the timeout is
+    /// an answer that comes late.
+    pub(crate) delay: Duration,
+    /// How long the caller waits for an answer.
+    pub(crate) timeout: Duration,
+    /// Lets the last three digits of the amount say what happens when a charge is asked for the first
+    /// time, whatever the mode: so a demonstration or a test over HTTP brings about what it needs.
+    ///
+    /// | amount ends in | the first time | asked again |
+    /// | --- | --- | --- |
+    /// | 402 | declined | declined |
+    /// | 502 | fails without a decision | by the mode |
+    /// | 504 | approved, and answered too late | approved |
+    pub(crate) scripted_by_amount: bool,
+}
+
+impl Default for SimulatorSettings {
+    /// Approves at once, whatever the amount.
+    fn default() -> Self {
+        Self {
+            mode: SimulatorMode::Approve,
+            delay: Duration::ZERO,
+            timeout: Duration::from_secs(5),
+            scripted_by_amount: false,
+        }
+    }
+}
+
+impl SimulatorSettings {
+    fn mode_of_first(&self, amount: Points) -> SimulatorMode {
+        match amount.get() % 1_000 {
+            402 if self.scripted_by_amount => SimulatorMode::Decline,
+            502 if self.scripted_by_amount => SimulatorMode::Fail,
+            504 if self.scripted_by_amount => SimulatorMode::AnswerLate,
+            _ => self.mode,
+        }
+    }
+}
+
+/// Stands in for the outside system that takes real money.
+///
+/// It remembers what it decided for the newest 100,000 charges, and tells it at once when asked again. It
+/// forgets when the process ends: a charge that is asked for again after a restart is decided anew, by the
+/// mode. A real gateway must not do that; the simulator may, because it has taken nothing from anybody.
+#[derive(Debug)]
+pub(crate) struct SimulatedGateway {
+    settings: SimulatorSettings,
+    memory: Mutex<Memory>,
+}
+
+/// What is known of the charges that were asked for; `None` where one is undecided.
+#[derive(Debug, Default)]
+struct Memory {
+    verdicts: HashMap<ChargeId, Option<GatewayVerdict>>,
+    oldest_first: VecDeque<ChargeId>,
+}
+
+impl Memory {
+    fn remember(&mut self, id: ChargeId, verdict: Option<GatewayVerdict>) {
+        if self.verdicts.insert(id, verdict).is_none() {
+            self.oldest_first.push_back(id);
+        }
+        if self.oldest_first.len() > REMEMBERED_MAX
+            && let Some(oldest) = self.oldest_first.pop_front()
+        {
+            self.verdicts.remove(&oldest);
+        }
+    }
+}
+
+/// What the caller gets to see.
+enum Answer {
+    Verdict { verdict: GatewayVerdict, delay: Duration },
+    Failure,
+    Never,
+}
+
+impl SimulatedGateway {
+    pub(crate) fn new(settings: SimulatorSettings) -> Self {
+        Self { settings, memory: Mutex::default() }
+    }
+
+    /// Decides the charge, unless it is decided, and says how the caller hears of it. Nothing here waits:
+    /// a caller that gives up changes nothing.
+    fn decide(&self, request: &GatewayRequest) -> Answer {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let mode = match memory.verdicts.get(&request.charge_id) {
+            Some(Some(verdict)) => return Answer::Verdict { verdict: *verdict, delay: Duration::ZERO },
+            Some(None) => self.settings.mode,
+            None => self.settings.mode_of_first(request.amount),
+        };
+        let after_delay = |verdict| Answer::Verdict { verdict, delay: self.settings.delay };
+        let (verdict, answer) = match mode {
+            SimulatorMode::Approve => (Some(Approved), after_delay(Approved)),
+            SimulatorMode::Decline => (Some(Declined), after_delay(Declined)),
+            SimulatorMode::AnswerLate => (Some(Approved), Answer::Never),
+            SimulatorMode::TimeOut => (None, Answer::Never),
+            SimulatorMode::Fail => (None, Answer::Failure),
+        };
+        memory.remember(request.charge_id, verdict);
+        answer
+    }
+}
+
+#[async_trait]
+impl PaymentGateway for SimulatedGateway {
+    async fn charge(&self, request: GatewayRequest) -> Result<GatewayVerdict, GatewayError> {
+        let timeout = self.settings.timeout;
+        match self.decide(&request) {
+            Answer::Verdict { verdict, delay } if delay < timeout => {
+                sleep(delay).await;
+                Ok(verdict)
+            }
+            Answer::Verdict { .. } | Answer::Never => {
+                sleep(timeout).await;
+                Err(GatewayError::TimedOut)
+            }
+            Answer::Failure => Err(GatewayError::Failed("the simulated gateway was told to fail".into())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use boxoffice_domain::{AccountId, fixtures};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(5);
+
+    fn gateway(mode: SimulatorMode) -> SimulatedGateway {
+        SimulatedGateway::new(SimulatorSettings { mode, ..SimulatorSettings::default() })
+    }
+
+    fn request(amount: i64) -> GatewayRequest {
+        let charge = fixtures::charge_request(amount);
+        GatewayRequest { charge_id: charge.charge_id, account_id: charge.account_id, amount: charge.amount }
+    }
+
+    /// What the caller was told, and how long it took.
+    async fn asked(gateway: &SimulatedGateway, request: &GatewayRequest) -> (&'static str, Duration) {
+        let start = Instant::now();
+        let told = match gateway.charge(*request).await {
+            Ok(Approved) => "approved",
+            Ok(Declined) => "declined",
+            Err(GatewayError::TimedOut) => "timed out",
+            Err(GatewayError::Failed(_)) => "failed",
+        };
+        (told, start.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_mode_does_what_it_says() {
+        let (at_once, late) = (Duration::ZERO, TIMEOUT);
+        for (mode, first, again) in [
+            (SimulatorMode::Approve, ("approved", at_once), ("approved", at_once)),
+            (SimulatorMode::Decline, ("declined", at_once), ("declined", at_once)),
+            (SimulatorMode::TimeOut, ("timed out", late), ("timed out", late)),
+            (SimulatorMode::AnswerLate, ("timed out", late), ("approved", at_once)),
+            (SimulatorMode::Fail, ("failed", at_once), ("failed", at_once)),
+        ] {
+            let (gateway, request) = (gateway(mode), request(1_000));
+            assert_eq!(asked(&gateway, &request).await, first, "{mode:?}");
+            assert_eq!(asked(&gateway, &request).await, again, "{mode:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_delay_beyond_the_timeout_is_an_answer_that_comes_late() {
+        for (delay, first) in [(4, ("approved", 4)), (5, ("timed out", 5)), (60, ("timed out", 5))] {
+            let delay = Duration::from_secs(delay);
+            let gateway = SimulatedGateway::new(SimulatorSettings { delay, ..SimulatorSettings::default() });
+            let request = request(1_000);
+            assert_eq!(asked(&gateway, &request).await, (first.0, Duration::from_secs(first.1)));
+            assert_eq!(asked(&gateway, &request).await, ("approved", Duration::ZERO));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_amount_says_what_happens_where_it_may() {
+        let scripted = SimulatorSettings { scripted_by_amount: true, ..SimulatorSettings::default() };
+        for (amount, first, again) in [
+            (10_000, "approved", "approved"),
+            (10_402, "declined", "declined"),
+            (502, "failed", "approved"),
+            (1_504, "timed out", "approved"),
+        ] {
+            let (gateway, request) = (SimulatedGateway::new(scripted), request(amount));
+            assert_eq!(asked(&gateway, &request).await.0, first, "{amount}");
+            assert_eq!(asked(&gateway, &request).await.0, again, "{amount}");
+        }
+        assert_eq!(asked(&gateway(SimulatorMode::Approve), &request(10_402)).await.0, "approved");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_hangs_up_does_not_undo_the_decision() {
+        let settings = SimulatorSettings { delay: Duration::from_secs(1), ..SimulatorSettings::default() };
+        let (gateway, request) = (SimulatedGateway::new(settings), request(1_000));
+        let hung_up = tokio::time::timeout(Duration::from_millis(1), gateway.charge(request)).await;
+        assert!(hung_up.is_err());
+        assert_eq!(asked(&gateway, &request).await, ("approved", Duration::ZERO));
+    }
+
+    #[test]
+    fn the_memory_is_bounded_and_forgets_the_oldest() {
+        let gateway = gateway(SimulatorMode::Approve);
+        let id = |number: usize| ChargeId::new(uuid::Uuid::from_u64_pair(0, number as u64));
+        let account_id = AccountId::new(uuid::Uuid::nil());
+        for number in 0..=REMEMBERED_MAX {
+            gateway.decide(&GatewayRequest { charge_id: id(number), account_id, amount: Points::ZERO });
+        }
+        let memory = gateway.memory.into_inner().unwrap();
+        assert_eq!((memory.verdicts.len(), memory.oldest_first.len()), (REMEMBERED_MAX, REMEMBERED_MAX));
+        assert!(!memory.verdicts.contains_key(&id(0)) && memory.verdicts.contains_key(&id(1)));
+    }
+}

@@ -1,0 +1,16 @@
+//! The adapters that need nothing but this process: time, randomness, passwords, tokens, keys, and a
+//! payment gateway to practise with.
+
+pub(crate) mod access_tokens;
+pub(crate) mod clock;
+pub(crate) mod entropy;
+pub(crate) mod gateway;
+pub(crate) mod keys;
+pub(crate) mod passwords;
+
+pub(crate) use access_tokens::JwtAccessTokens;
+pub(crate) use clock::SystemClock;
+pub(crate) use entropy::SystemEntropy;
+pub(crate) use gateway::{SimulatedGateway, SimulatorMode, SimulatorSettings};
+pub(crate) use keys::Keys;
+pub(crate) use passwords::{Argon2Passwords, PasswordSettings};

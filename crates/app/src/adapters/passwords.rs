@@ -1,0 +1,204 @@
+//! The hashing of passwords, with Argon2id.
+
+use std::{sync::Arc, thread};
+
+use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version, password_hash};
+use async_trait::async_trait;
+use boxoffice_domain::{
+    EntropySource,
+    accounts::{HashingError, Password, PasswordHash, PasswordHasher},
+};
+use tokio::{sync::Semaphore, task};
+
+/// The length of a salt that RFC 9106, section 3.1, recommends.
+const SALT_BYTES: usize = 16;
+
+/// How hard a password is to guess, and how much of the machine checking passwords may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PasswordSettings {
+    /// The memory that one hash takes, in KiB.
+    pub(crate) memory_kib: u32,
+    /// How often that memory is gone over.
+    pub(crate) iterations: u32,
+    /// How many passwords are worked on at once. Each keeps a core busy.
+    pub(crate) parallel: usize,
+    /// How many more may wait for their turn; whoever comes then is told to come later.
+    pub(crate) waiting_max: usize,
+}
+
+impl Default for PasswordSettings {
+    /// The parameters that OWASP recommends for Argon2id, and half of the cores, so that a flood of
+    /// sign-ins leaves the other half to the buyers.
+    fn default() -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Self { memory_kib: 19_456, iterations: 2, parallel: (cores / 2).max(1), waiting_max: 200 }
+    }
+}
+
+/// Hashes passwords on threads of their own, a bounded number at once.
+pub(crate) struct Argon2Passwords {
+    argon2: Argon2<'static>,
+    entropy: Arc<dyn EntropySource>,
+    /// The hash of a password that nobody knows, to be compared with where there is no account.
+    nobody: PasswordHash,
+    /// One permit for whoever is being worked on or waits.
+    places: Arc<Semaphore>,
+    /// One permit for whoever is being worked on.
+    workers: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for Argon2Passwords {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Argon2Passwords").field("argon2", &self.argon2).finish_non_exhaustive()
+    }
+}
+
+impl Argon2Passwords {
+    /// Refuses parameters that Argon2 does not know.
+    pub(crate) fn new(settings: PasswordSettings, entropy: Arc<dyn EntropySource>) -> Result<Self, HashingError> {
+        let params = Params::new(settings.memory_kib, settings.iterations, 1, None).map_err(failed)?;
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let nobody = hash(&argon2, &entropy.secret(), &entropy.secret())?;
+        let parallel = settings.parallel.clamp(1, Semaphore::MAX_PERMITS);
+        let places = parallel.saturating_add(settings.waiting_max).min(Semaphore::MAX_PERMITS);
+        let (places, workers) = (Arc::new(Semaphore::new(places)), Arc::new(Semaphore::new(parallel)));
+        Ok(Self { argon2, entropy, nobody, places, workers })
+    }
+
+    /// Runs slow work where it blocks nobody, once it is its turn.
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Argon2<'static>) -> Result<T, HashingError> + Send + 'static,
+    ) -> Result<T, HashingError> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| HashingError::Busy)?;
+        let worker = Arc::clone(&self.workers).acquire_owned().await.map_err(failed)?;
+        let argon2 = self.argon2.clone();
+        let run = move || {
+            // Work that has begun cannot be stopped, so it keeps its permits even where nobody waits any
+            // more for its result: a client that hangs up makes no room for more work than allowed.
+            let _permits = (place, worker);
+            work(&argon2)
+        };
+        task::spawn_blocking(run).await.map_err(failed)?
+    }
+}
+
+#[async_trait]
+impl PasswordHasher for Argon2Passwords {
+    async fn hash(&self, password: Password) -> Result<PasswordHash, HashingError> {
+        let salt = self.entropy.secret();
+        self.work(move |argon2| hash(argon2, password.expose().as_bytes(), &salt)).await
+    }
+
+    async fn verify(&self, password: Password, hash: Option<PasswordHash>) -> Result<bool, HashingError> {
+        let known = hash.is_some();
+        let hash = hash.unwrap_or_else(|| self.nobody.clone());
+        let matches = self.work(move |argon2| verify(argon2, password.expose().as_bytes(), &hash)).await?;
+        Ok(known && matches)
+    }
+}
+
+fn hash(argon2: &Argon2<'_>, password: &[u8], salt: &[u8; 32]) -> Result<PasswordHash, HashingError> {
+    let hash = argon2.hash_password_with_salt(password, &salt[..SALT_BYTES]).map_err(failed)?;
+    Ok(PasswordHash(hash.to_string()))
+}
+
+/// Works with the parameters that the hash was made with, which may differ from those of today.
+fn verify(argon2: &Argon2<'_>, password: &[u8], hash: &PasswordHash) -> Result<bool, HashingError> {
+    match argon2.verify_password(password, hash.0.as_str()) {
+        Ok(()) => Ok(true),
+        Err(password_hash::Error::PasswordInvalid) => Ok(false),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn failed(error: impl std::error::Error + Send + Sync + 'static) -> HashingError {
+    HashingError::Failed(Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::adapters::SystemEntropy;
+
+    /// As light as Argon2 allows, so that the tests are quick.
+    fn light() -> PasswordSettings {
+        PasswordSettings { memory_kib: 8, iterations: 1, parallel: 1, waiting_max: 2 }
+    }
+
+    fn passwords(settings: PasswordSettings) -> Argon2Passwords {
+        Argon2Passwords::new(settings, Arc::new(SystemEntropy)).unwrap()
+    }
+
+    fn password(text: &str) -> Password {
+        Password::new(text).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_password_matches_its_own_hash_alone() {
+        let passwords = passwords(light());
+        let hash = passwords.hash(password("correct horse")).await.unwrap();
+        assert!(passwords.verify(password("correct horse"), Some(hash.clone())).await.unwrap());
+        assert!(!passwords.verify(password("Correct horse"), Some(hash.clone())).await.unwrap());
+        let again = passwords.hash(password("correct horse")).await.unwrap();
+        assert_ne!(hash, again, "each hash has a salt of its own");
+    }
+
+    #[tokio::test]
+    async fn nobody_has_a_password() {
+        let passwords = passwords(light());
+        assert!(!passwords.verify(password("correct horse"), None).await.unwrap());
+    }
+
+    #[test]
+    fn the_default_is_what_owasp_recommends_and_nobody_costs_the_same() {
+        let passwords = passwords(PasswordSettings::default());
+        assert!(passwords.nobody.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", passwords.nobody.0);
+    }
+
+    #[tokio::test]
+    async fn a_hash_made_with_other_parameters_is_still_known() {
+        let hash = passwords(light()).hash(password("correct horse")).await.unwrap();
+        let today = passwords(PasswordSettings { iterations: 2, memory_kib: 16, ..light() });
+        assert!(today.verify(password("correct horse"), Some(hash)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_hash_is_a_failure_and_not_a_wrong_password() {
+        let outcome = passwords(light()).verify(password("correct horse"), Some(PasswordHash("?".into()))).await;
+        assert!(matches!(outcome, Err(HashingError::Failed(_))));
+    }
+
+    #[test]
+    fn unknown_parameters_are_refused() {
+        let settings = PasswordSettings { iterations: 0, ..light() };
+        assert!(Argon2Passwords::new(settings, Arc::new(SystemEntropy)).is_err());
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_when_enough_are_waiting_is_turned_away() {
+        let passwords = passwords(light());
+        // The only worker is taken, so whoever comes waits.
+        let worker = passwords.workers.clone().acquire_owned().await.unwrap();
+        let mut waiting = Vec::new();
+        for _ in 0..3 {
+            let mut hashing = Box::pin(passwords.hash(password("correct horse")));
+            assert!((&mut hashing).now_or_never().is_none());
+            waiting.push(hashing);
+        }
+        let refused = passwords.verify(password("correct horse"), None).await;
+        assert!(matches!(refused, Err(HashingError::Busy)));
+        // Somebody gives up waiting, which makes room for another.
+        waiting.pop();
+        let mut late = Box::pin(passwords.hash(password("correct horse")));
+        assert!((&mut late).now_or_never().is_none());
+        waiting.push(late);
+        drop(worker);
+        for hashing in waiting {
+            hashing.await.unwrap();
+        }
+        assert_eq!(passwords.places.available_permits(), 3);
+    }
+}

@@ -1,0 +1,193 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use boxoffice_domain::{
+    accounts::{LoginId, Role},
+    text::Name,
+};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command as ClapCommand, FromArgMatches, Parser, Subcommand};
+
+use crate::settings::{Layers, SETTINGS, Setting, SettingsError, VARIABLE_PREFIX};
+
+/// The settings that the short help shows; the long one shows all.
+const SHOWN_FIRST: [&str; 8] =
+    ["listen", "database", "waiting_room", "data_dir", "demo", "log_format", "log", "metrics_listen"];
+
+/// Sells concert tickets when far more people want them than there are seats.
+///
+/// Every setting has a flag, an environment variable and a key in the TOML file. A flag wins over a variable,
+/// and a variable over the file.
+#[derive(Debug, Parser)]
+#[command(
+    name = "boxoffice",
+    version,
+    after_help = "With no settings at all, `boxoffice` serves over SQLite in ./data on http://127.0.0.1:8080."
+)]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// A TOML file with settings
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "BOXOFFICE_CONFIG",
+        hide_env_values = true,
+        help_heading = "Settings"
+    )]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: SettingFlags,
+}
+
+/// What is to be done.
+#[derive(Debug, Default, Subcommand)]
+pub(crate) enum Command {
+    /// Serves the API until it is told to stop (the default)
+    ///
+    /// Brings the schema of the database up to date first. SIGTERM or Ctrl-C stops it: no new work is taken, what
+    /// is in flight ends, and it exits with 0. A second one does not wait for that.
+    #[default]
+    Serve,
+    /// Brings the schema of the database up to date
+    Migrate {
+        /// Takes back this many migrations, the latest first; what they hold is lost
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        down: Option<u32>,
+    },
+    /// Imports a catalogue of venues, concerts and performances
+    ///
+    /// The file is checked whole before anything is written; it is imported whole or not at all. Exits with 1
+    /// where the file is wrong, naming every error by its JSON pointer, and with 2 where it could not run. What was
+    /// imported before under the same key is updated; seats that are held or sold are never touched.
+    Import {
+        /// The catalogue, a JSON file
+        file: PathBuf,
+        /// The account to which new concerts belong; without it they belong to the house
+        #[arg(long, value_name = "LOGIN_ID", value_parser = LoginId::new)]
+        promoter: Option<LoginId>,
+    },
+    /// Makes an account, or changes the role of one
+    ///
+    /// The password of a new account is asked on the terminal, or taken from the variable `BOXOFFICE_PASSWORD`.
+    Account {
+        /// What the account signs in with
+        #[arg(value_parser = LoginId::new)]
+        login_id: LoginId,
+        /// What it may do: customer, promoter or admin
+        #[arg(long)]
+        role: Role,
+        /// What the person is called, for a new account; without it the login id
+        #[arg(long, value_parser = Name::new)]
+        name: Option<Name>,
+    },
+    /// Checks every invariant over the whole database
+    ///
+    /// Prints each breach as `invariant: detail`. Exits with 1 where there is one, with 2 where it could not run.
+    Audit,
+    /// Prints the OpenAPI document of the API
+    Openapi,
+}
+
+/// The settings that were given as flags. They are read as text, so that a wrong one is refused in the same words
+/// wherever it came from.
+#[derive(Debug, Default)]
+struct SettingFlags(Vec<(&'static str, String)>);
+
+impl CommandLine {
+    /// What is to be done, and where the settings for it come from.
+    pub(crate) fn into_parts(self) -> Result<(Command, Layers), SettingsError> {
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok().filter(|name| name.starts_with(VARIABLE_PREFIX))?;
+            let wrong = format!("the value of the variable {name} is not Unicode");
+            Some(value.into_string().map(|value| (name, value)).map_err(|_| SettingsError(vec![wrong])))
+        });
+        let variables = variables.collect::<Result<_, _>>()?;
+        let file = self.config.filter(|path| !path.as_os_str().is_empty());
+        Ok((self.command.unwrap_or_default(), Layers { file, variables, flags: self.settings.0 }))
+    }
+}
+
+impl Args for SettingFlags {
+    fn augment_args(command: ClapCommand) -> ClapCommand {
+        command.args(SETTINGS.iter().map(flag_of))
+    }
+
+    fn augment_args_for_update(command: ClapCommand) -> ClapCommand {
+        Self::augment_args(command)
+    }
+}
+
+fn flag_of(setting: &Setting) -> Arg {
+    let default = if setting.default.is_empty() { "none" } else { setting.default };
+    let help = format!("{} [env: {}] [default: {default}]", setting.help.trim(), setting.variable());
+    let flag = Arg::new(setting.key)
+        .long(setting.flag())
+        .help(help)
+        .help_heading("Settings")
+        .value_name("VALUE")
+        .global(true)
+        .action(ArgAction::Set)
+        // A value may begin with a dash, if only to be refused by name.
+        .allow_hyphen_values(!setting.is_switch())
+        .hide_short_help(!SHOWN_FIRST.contains(&setting.key));
+    if setting.is_switch() {
+        flag.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("true|false")
+    } else {
+        flag
+    }
+}
+
+impl FromArgMatches for SettingFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = |setting: &Setting| Some((setting.key, matches.get_one::<String>(setting.key)?.clone()));
+        Ok(Self(SETTINGS.iter().filter_map(given).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn flags(arguments: &[&str]) -> Vec<(&'static str, String)> {
+        CommandLine::try_parse_from(arguments).unwrap().settings.0
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn a_setting_may_stand_before_or_after_the_command() {
+        let expected = [("hold_seconds", "7".to_owned())];
+        assert_eq!(flags(&["boxoffice", "--hold-seconds", "7", "serve"]), expected);
+        assert_eq!(flags(&["boxoffice", "serve", "--hold-seconds=7"]), expected);
+        assert_eq!(flags(&["boxoffice", "--hold-seconds=7"]), expected);
+    }
+
+    #[test]
+    fn a_switch_alone_means_on_and_takes_no_command_for_its_value() {
+        assert_eq!(flags(&["boxoffice", "--demo", "serve"]), [("demo", "true".to_owned())]);
+        assert_eq!(flags(&["boxoffice", "--demo=false"]), [("demo", "false".to_owned())]);
+    }
+
+    #[test]
+    fn accounts_are_named_rightly_or_not_at_all() {
+        let parse = |arguments: &[&str]| CommandLine::try_parse_from([&["boxoffice"], arguments].concat());
+        assert!(parse(&["account", "haneul", "--role", "promoter"]).is_ok());
+        assert!(
+            parse(&["account", "Haneul", "--role", "promoter"]).unwrap_err().to_string().contains("a login id has")
+        );
+        assert!(parse(&["account", "haneul", "--role", "root"]).unwrap_err().to_string().contains("a role is"));
+        assert!(parse(&["migrate", "--down", "0"]).is_err());
+    }
+}

@@ -1,0 +1,135 @@
+//! What each command does.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use boxoffice_domain::{accounts::LoginId, audit::Breach};
+
+use crate::{
+    account,
+    cli::{Command, CommandLine},
+    exit::Exit,
+    import, output,
+    serve::{self, defaults_of},
+    settings::{self, Layers, Settings},
+    telemetry,
+    wiring::{self, Adapters},
+};
+
+/// Does what the command line says.
+pub(crate) fn run(command_line: CommandLine) -> anyhow::Result<Exit> {
+    let (command, layers) = command_line.into_parts().context("the settings are wrong")?;
+    if matches!(command, Command::Openapi) {
+        return print_openapi();
+    }
+    let settings = Settings::load(&layers)?;
+    telemetry::start_logging(&settings)?;
+    warn_of_unknown_variables(&layers);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let exit = runtime.block_on(dispatch(command, &settings));
+    // Requests that were broken off are not waited for a second time.
+    runtime.shutdown_background();
+    exit
+}
+
+fn warn_of_unknown_variables(layers: &Layers) {
+    for variable in settings::unknown_variables(&layers.variables) {
+        tracing::warn!(variable, "a variable is ignored: there is no such setting");
+    }
+}
+
+async fn dispatch(command: Command, settings: &Settings) -> anyhow::Result<Exit> {
+    match command {
+        Command::Serve => serve::serve(settings).await,
+        Command::Migrate { down: None } => migrate(settings).await,
+        Command::Migrate { down: Some(count) } => migrate_down(settings, count).await,
+        Command::Import { file, promoter } => import_file(settings, &file, promoter.as_ref()).await,
+        Command::Account { login_id, role, name } => {
+            let adapters = open(settings).await?;
+            let keys = wiring::keys(settings, adapters.entropy.as_ref())?;
+            let accounts = adapters.accounts(settings, &keys)?;
+            let exit = account::make_or_change(&accounts, login_id, role, name).await;
+            adapters.database.shutdown().await;
+            exit
+        }
+        Command::Audit => audit(settings).await,
+        Command::Openapi => print_openapi(),
+    }
+}
+
+/// The database with its schema up to date, so that a catalogue can be imported before the first start.
+async fn open(settings: &Settings) -> anyhow::Result<Adapters> {
+    wiring::make_data_dir(&settings.data_dir)?;
+    wiring::migrate(&settings.database_url()).await?;
+    Adapters::connect(settings).await
+}
+
+/// The file is checked before the database is touched.
+async fn import_file(settings: &Settings, file: &Path, promoter: Option<&LoginId>) -> anyhow::Result<Exit> {
+    let Some(catalogue) = import::read_catalogue(file, defaults_of(settings))? else {
+        return Ok(Exit::Refused);
+    };
+    let adapters = open(settings).await?;
+    let database = &adapters.database;
+    let (import, accounts) = (database.import.as_ref(), database.accounts.as_ref());
+    let exit = import::import_catalogue(import, accounts, file, &catalogue, promoter).await;
+    database.shutdown().await;
+    exit
+}
+
+async fn migrate(settings: &Settings) -> anyhow::Result<Exit> {
+    wiring::make_data_dir(&settings.data_dir)?;
+    let applied = wiring::migrate(&settings.database_url()).await?;
+    for migration in &applied {
+        output::print_line(&format!("applied {migration}"))?;
+    }
+    if applied.is_empty() {
+        output::print_line("the schema is up to date")?;
+    }
+    Ok(Exit::Success)
+}
+
+async fn migrate_down(settings: &Settings, count: u32) -> anyhow::Result<Exit> {
+    let url = settings.database_url();
+    require_database(settings)?;
+    let _lock = wiring::lock(&url)?;
+    let taken_back = boxoffice_persistence::migrate_down(url.expose(), count as usize).await;
+    for migration in taken_back.with_context(|| format!("the database {url} cannot be migrated"))? {
+        output::print_line(&format!("took back {migration}"))?;
+    }
+    Ok(Exit::Success)
+}
+
+/// Looks, and changes nothing: an embedded database that is not there is not made.
+async fn audit(settings: &Settings) -> anyhow::Result<Exit> {
+    require_database(settings)?;
+    let adapters = Adapters::connect(settings).await?;
+    adapters.database.readiness.ready().await.context("the database cannot be audited")?;
+    let breaches = adapters.database.audit.breaches().await;
+    adapters.database.shutdown().await;
+    report(&breaches.context("the audit could not run")?)
+}
+
+fn require_database(settings: &Settings) -> anyhow::Result<()> {
+    let url = settings.database_url();
+    match url.sqlite_path() {
+        Some(path) if !path.exists() => bail!("there is no database at {url}"),
+        _ => Ok(()),
+    }
+}
+
+fn report(breaches: &[Breach]) -> anyhow::Result<Exit> {
+    for Breach { invariant, detail } in breaches {
+        output::print_line(&format!("{invariant}: {detail}"))?;
+    }
+    if breaches.is_empty() {
+        output::print_line("no breach found")?;
+        return Ok(Exit::Success);
+    }
+    Ok(Exit::Refused)
+}
+
+fn print_openapi() -> anyhow::Result<Exit> {
+    output::print_line(&serde_json::to_string_pretty(&boxoffice_http::openapi())?)?;
+    Ok(Exit::Success)
+}

@@ -1,0 +1,145 @@
+//! Reading a promoter's catalogue, and importing it.
+//!
+//! The file is a JSON object of `venues` and `concerts` with their performances, each with a `key` of the
+//! promoter's own. It is checked whole before anything is written, and every error names its place by a JSON
+//! pointer (RFC 6901).
+
+use std::{
+    fs::File,
+    io::{IsTerminal, Read},
+    path::Path,
+};
+
+use anyhow::{Context, bail};
+use boxoffice_domain::{
+    AccountId,
+    accounts::{Accounts, LoginId},
+    catalog::{CatalogImport, Catalogue, ImportError, ImportReport},
+};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{
+    catalogue_file::{self, Defaults, Mistake},
+    exit::Exit,
+    output,
+};
+
+/// The most bytes of a catalogue file.
+const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// The most mistakes that are printed; a file with more is wrong throughout.
+const MISTAKES_SHOWN_MAX: usize = 100;
+
+/// The catalogue in a file. Where it is wrong, everything that is has been printed.
+pub(crate) fn read_catalogue(file: &Path, defaults: Defaults) -> anyhow::Result<Option<Catalogue>> {
+    let text = read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    match catalogue_file::parse(&text, defaults) {
+        Ok(catalogue) => Ok(Some(catalogue)),
+        Err(mistakes) => {
+            refuse(file, &mistakes);
+            Ok(None)
+        }
+    }
+}
+
+/// Imports the catalogue of a file, and prints what that did.
+pub(crate) async fn import_catalogue(
+    import: &dyn CatalogImport,
+    accounts: &dyn Accounts,
+    file: &Path,
+    catalogue: &Catalogue,
+    promoter: Option<&LoginId>,
+) -> anyhow::Result<Exit> {
+    let promoter_id = match promoter {
+        Some(login_id) => Some(promoter_of(accounts, login_id).await?),
+        None => None,
+    };
+    let bar = progress_bar(catalogue.seats_count());
+    let imported = import.import(catalogue, promoter_id, &|seats| bar.set_position(seats)).await;
+    bar.finish_and_clear();
+    match imported {
+        Ok(report) => {
+            output::print_line(&describe(&report))?;
+            Ok(Exit::Success)
+        }
+        Err(ImportError::Storage(error)) => Err(error).context("the catalogue was not imported"),
+        Err(error) => {
+            refuse(file, &[conflict(&error)]);
+            Ok(Exit::Refused)
+        }
+    }
+}
+
+fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(file)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        bail!("the file has more than {FILE_BYTES_MAX} bytes");
+    }
+    Ok(text)
+}
+
+async fn promoter_of(accounts: &dyn Accounts, login_id: &LoginId) -> anyhow::Result<AccountId> {
+    let credentials = accounts.credentials(login_id).await?;
+    let Some(credentials) = credentials else { bail!("there is no account `{login_id}`") };
+    if !credentials.account.role.may_publish() {
+        bail!("the account `{login_id}` may not publish: `boxoffice account {login_id} --role promoter` lets it");
+    }
+    Ok(credentials.account.id)
+}
+
+fn refuse(file: &Path, mistakes: &[Mistake]) {
+    for mistake in mistakes.iter().take(MISTAKES_SHOWN_MAX) {
+        output::print_error(&mistake.to_string());
+    }
+    if let Some(more) = mistakes.len().checked_sub(MISTAKES_SHOWN_MAX).filter(|more| *more > 0) {
+        output::print_error(&format!("and {more} more"));
+    }
+    output::print_error(&format!("{}: {} wrong; nothing was imported", file.display(), mistakes.len()));
+}
+
+/// What the stored catalogue forbids, at its place in the file.
+fn conflict(error: &ImportError) -> Mistake {
+    let pointer = match error {
+        ImportError::PlanChanged { venue_index } => format!("/venues/{venue_index}/sections"),
+        ImportError::PerformanceMoved { concert_index, performance_index } => {
+            format!("/concerts/{concert_index}/performances/{performance_index}")
+        }
+        ImportError::Storage(_) => String::new(),
+    };
+    Mistake { pointer, what: error.to_string() }
+}
+
+/// Shown on a terminal only; hidden, it costs nothing.
+fn progress_bar(seats: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} seats, {eta} left");
+    ProgressBar::new(seats).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// What an import did, in one line.
+pub(crate) fn describe(report: &ImportReport) -> String {
+    format!(
+        "imported: venues {} new and {} known, concerts {} new and {} known, performances {} new and {} known, {} new seats",
+        report.venues_created,
+        report.venues_updated,
+        report.concerts_created,
+        report.concerts_updated,
+        report.performances_created,
+        report.performances_updated,
+        report.seats_created,
+    )
+}
+
+/// Imports a catalogue that is part of this program.
+pub(crate) async fn import_embedded(
+    import: &dyn CatalogImport,
+    text: &str,
+    promoter_id: AccountId,
+    defaults: Defaults,
+) -> anyhow::Result<ImportReport> {
+    let catalogue: Catalogue = catalogue_file::parse(text.as_bytes(), defaults)
+        .map_err(|mistakes| anyhow::anyhow!("a catalogue of the demonstration is wrong: {}", mistakes[0]))?;
+    Ok(import.import(&catalogue, Some(promoter_id), &|_| ()).await?)
+}

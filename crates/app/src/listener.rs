@@ -1,0 +1,121 @@
+//! Taking connections, and giving each request to the router.
+//!
+//! Everything is bounded: how many connections there are (the rest waits in the kernel), how long one may take to
+//! send the head of a request or be idle before one, and how large that head may be.
+
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use axum::{Router, body::Body, extract::ConnectInfo};
+use hyper::{Request, body::Incoming, server::conn::http1};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// The most bytes of a request's head.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// How long to wait after the kernel could not give a connection, which it does when it is out of something.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How connections are bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// How many there are at once.
+    pub(crate) connections_max: usize,
+    /// How long one may take to send the head of its next request.
+    pub(crate) head_timeout: Duration,
+}
+
+/// An open port.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    socket: TcpListener,
+    bounds: Bounds,
+    connections: TaskTracker,
+}
+
+impl Listener {
+    /// Opens a port.
+    pub(crate) async fn open(address: SocketAddr, bounds: Bounds) -> anyhow::Result<Self> {
+        let socket = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+        Ok(Self { socket, bounds, connections: TaskTracker::new() })
+    }
+
+    /// Where it is, with the port that the kernel chose where none was given.
+    pub(crate) fn address(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.socket.local_addr()?)
+    }
+
+    /// Takes connections until told to stop; then waits for the requests in flight, and closes.
+    pub(crate) async fn serve(self, router: Router, stop: CancellationToken) {
+        let places = Arc::new(Semaphore::new(self.bounds.connections_max));
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                accepted = self.accept(&places) => accepted,
+            };
+            let Some((stream, client, place)) = accepted else { continue };
+            let connection = serve_connection(stream, client, router.clone(), self.bounds, stop.clone());
+            self.connections.spawn(async move {
+                connection.await;
+                drop(place);
+            });
+        }
+        drop(self.socket);
+        self.connections.close();
+        self.connections.wait().await;
+    }
+
+    async fn accept(
+        &self,
+        places: &Arc<Semaphore>,
+    ) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+        let place = Arc::clone(places).acquire_owned().await.ok()?;
+        match self.socket.accept().await {
+            Ok((stream, client)) => Some((stream, client, place)),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a connection could not be taken");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                None
+            }
+        }
+    }
+}
+
+async fn serve_connection(
+    stream: TcpStream,
+    client: SocketAddr,
+    router: Router,
+    bounds: Bounds,
+    stop: CancellationToken,
+) {
+    // Answers are small and awaited: holding one back to fill a packet would only delay it.
+    stream.set_nodelay(true).ok();
+    let service = tower::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(client));
+        let answer = tower::ServiceExt::oneshot(router.clone(), request.map(Body::new));
+        async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(bounds.head_timeout).max_buf_size(HEAD_BYTES_MAX);
+    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        // Clients break off, stall and send nonsense: nothing that an operator could mend.
+        tracing::debug!(error = &error as &dyn std::error::Error, %client, "a connection broke");
+    }
+}

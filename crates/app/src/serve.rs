@@ -1,0 +1,155 @@
+//! The server: from an empty folder to answering, and from there to a clean end.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use boxoffice_http::Draining;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    catalogue_file::Defaults,
+    demo,
+    exit::Exit,
+    listener::{Bounds, Listener},
+    output, routes,
+    settings::Settings,
+    telemetry,
+    wiring::{self, Adapters, UseCases, seconds},
+    workers::{self, Admissions, ExpirySweeper, MetricsUpkeep, PendingCharges},
+};
+
+/// How long the background workers and the write lanes have to end. Nothing that was answered depends on it.
+const WORKERS_END_MAX: Duration = Duration::from_secs(10);
+
+/// Serves until told to stop.
+pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
+    // Whoever tells it to stop while it is starting is heard when it has started.
+    let signals = Signals::listen()?;
+    let metrics = telemetry::start_metrics()?;
+    let url = settings.database_url();
+    wiring::make_data_dir(&settings.data_dir)?;
+    let _lock = wiring::lock(&url)?;
+    wiring::migrate(&url).await?;
+    let adapters = Adapters::connect(settings).await?;
+    let use_cases = adapters.use_cases(settings)?;
+    if settings.demo {
+        let defaults = defaults_of(settings);
+        demo::prepare(&use_cases.accounts, adapters.database.import.as_ref(), defaults, settings.listen).await?;
+    }
+    tracing::info!(database = %url, data_dir = %settings.data_dir.display(), "the database is ready");
+
+    let (workers, workers_stop) = (TaskTracker::new(), CancellationToken::new());
+    start_workers(settings, &adapters, &use_cases, &metrics, &workers, &workers_stop);
+    answer(settings, &adapters, &use_cases, metrics, signals).await?;
+
+    workers_stop.cancel();
+    workers.close();
+    if timeout(WORKERS_END_MAX, workers.wait()).await.is_err() {
+        tracing::warn!("a background worker did not end in time");
+    }
+    if timeout(WORKERS_END_MAX, adapters.database.shutdown()).await.is_err() {
+        tracing::warn!("the write lanes did not end in time");
+    }
+    tracing::info!("stopped");
+    Ok(Exit::Success)
+}
+
+/// What a concert of an imported catalogue gets that leaves a number out.
+pub(crate) fn defaults_of(settings: &Settings) -> Defaults {
+    Defaults { max_seats_per_account: settings.max_seats_per_account, max_active: settings.max_active }
+}
+
+/// Opens the ports, and answers until the signal to stop and the end of what is in flight then.
+async fn answer(
+    settings: &Settings,
+    adapters: &Adapters,
+    use_cases: &UseCases,
+    metrics: PrometheusHandle,
+    mut signals: Signals,
+) -> anyhow::Result<()> {
+    let draining = Draining::new();
+    let routers = routes::routers(settings, adapters, use_cases, metrics, &draining);
+    let listener = Listener::open(settings.listen, bounds_of(settings)).await?;
+    let address = listener.address()?;
+    // The operators' port stays open until the very end, so that the stopping can be watched.
+    let operations_stop = CancellationToken::new();
+    let _operations_end = operations_stop.clone().drop_guard();
+    if let (Some(at), Some(router)) = (settings.metrics_listen, routers.operations) {
+        let listener = Listener::open(at, bounds_of(settings)).await?;
+        tracing::info!(address = %listener.address()?, "serving metrics and health");
+        tokio::spawn(listener.serve(router, operations_stop));
+    }
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(listener.serve(routers.api, stop.clone()));
+    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
+    output::print_line(&format!("boxoffice listens on http://{address}"))?;
+
+    signals.next().await;
+    tracing::info!(seconds_max = settings.shutdown_seconds, "stopping: what is in flight may end");
+    draining.begin();
+    stop.cancel();
+    let ended = async {
+        serving.await.context("the server broke")?;
+        // What a client set in motion and did not wait for.
+        draining.acts_ended().await;
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        ended = ended => ended?,
+        () = tokio::time::sleep(seconds(settings.shutdown_seconds)) => {
+            tracing::warn!("requests in flight did not end in time and are broken off");
+        }
+        () = signals.next() => tracing::warn!("told to stop a second time: requests in flight are broken off"),
+    }
+    Ok(())
+}
+
+fn bounds_of(settings: &Settings) -> Bounds {
+    Bounds { connections_max: settings.connections_max, head_timeout: seconds(settings.connection_idle_seconds) }
+}
+
+fn start_workers(
+    settings: &Settings,
+    adapters: &Adapters,
+    use_cases: &UseCases,
+    metrics: &PrometheusHandle,
+    tracker: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    let sweeper =
+        ExpirySweeper { reservations: Arc::clone(&use_cases.reservations), interval: seconds(settings.sweep_seconds) };
+    workers::start(tracker, stop, sweeper);
+    let charges =
+        PendingCharges { wallet: Arc::clone(&use_cases.wallet), pending_seconds: settings.charge_retry_seconds };
+    workers::start(tracker, stop, charges);
+    let admissions =
+        Admissions { waiting_room: Arc::clone(&use_cases.waiting_room), clock: Arc::clone(&adapters.clock) };
+    workers::start(tracker, stop, admissions);
+    let upkeep = MetricsUpkeep { room: Arc::clone(&use_cases.room), handle: metrics.clone(), measured: Vec::new() };
+    workers::start(tracker, stop, upkeep);
+}
+
+/// The signals that mean to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Log lines and metrics: how they are made, never what they say.
+
+use std::{io::IsTerminal, panic};
+
+use anyhow::Context;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+
+use crate::settings::{LogFormat, Settings};
+
+/// From half a millisecond, the fastest answer worth telling apart, to ten seconds, where everybody has left.
+const SECONDS_BUCKETS: [f64; 14] =
+    [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const BATCH_BUCKETS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
+/// Sends log lines to the standard error, which leaves the standard output to what a command prints.
+pub(crate) fn start_logging(settings: &Settings) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&settings.log).context("the log directives cannot be used")?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match settings.log_format {
+        LogFormat::Human => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
+    };
+    started.map_err(|error| anyhow::anyhow!(error)).context("logging cannot be started")?;
+    panic::set_hook(Box::new(log_panic));
+    Ok(())
+}
+
+/// A panic is a defect; it is logged once, here, whoever survives it.
+fn log_panic(panic: &panic::PanicHookInfo<'_>) {
+    let message = panic.payload_as_str().unwrap_or("no message");
+    let location = panic.location().map(ToString::to_string);
+    tracing::error!(message, location, "a panic");
+}
+
+/// Starts counting, and gives the handle that shows the counts.
+pub(crate) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
+    let builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full("boxoffice_batch_commands".to_owned()), &BATCH_BUCKETS)?;
+    let handle = builder.install_recorder().context("the metrics cannot be started")?;
+    describe_metrics();
+    Ok(handle)
+}
+
+/// What the adapters count. The metrics of the waiting room are described where they are made.
+fn describe_metrics() {
+    use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+    describe_counter!("http_requests_total", "Requests answered, by method, route and status.");
+    describe_histogram!("http_request_duration_seconds", Unit::Seconds, "How long requests took, by method and route.");
+    describe_counter!("boxoffice_refusals_total", "Requests refused, by the code of the problem.");
+    describe_counter!("boxoffice_holds_total", "Reservations that were held.");
+    describe_counter!("boxoffice_payments_total", "Reservations that were paid.");
+    describe_counter!("boxoffice_points_charged_total", "Points that were charged.");
+    describe_histogram!("boxoffice_batch_commands", Unit::Count, "How many commands a transaction took.");
+    describe_histogram!("boxoffice_commit_seconds", Unit::Seconds, "How long a transaction took, commit included.");
+    describe_counter!("boxoffice_write_retries_total", "Transactions that were tried again, by reason.");
+    describe_gauge!("boxoffice_pool_connections", "Connections to the database, by state.");
+    describe_gauge!("boxoffice_lane_waiting", "Commands that wait in a write lane.");
+    describe_gauge!("boxoffice_queue_waiting", "How many wait in the line of a concert.");
+    describe_gauge!("boxoffice_queue_active", "How many are admitted to a concert at the moment.");
+    describe_gauge!("boxoffice_queue_admitted", "How many were admitted to a concert since its line began.");
+    describe_counter!("boxoffice_holds_expired_total", "Lapsed holds that were tidied away.");
+    describe_counter!("boxoffice_worker_failures_total", "Turns of a background worker that failed, by worker.");
+}

@@ -1,0 +1,219 @@
+//! Which adapter stands behind which port: the only place that knows.
+
+use std::{
+    fs::{self, File, TryLockError},
+    os::unix::fs::DirBuilderExt,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use boxoffice_application::{
+    AccountService, CatalogService, PaymentService, ReservationService, WaitingRoomService, WalletService,
+    accounts::{EndedSessions, SessionSettings},
+};
+use boxoffice_domain::{
+    Clock, EntropySource,
+    payments::PaymentGateway,
+    waiting_room::{QueueTokens, WaitingRoom},
+};
+use boxoffice_persistence::{Database, PersistenceSettings};
+use boxoffice_waiting_room::{MemoryWaitingRoom, SignedTokens};
+
+use crate::{
+    adapters::{
+        Argon2Passwords, JwtAccessTokens, Keys, PasswordSettings, SimulatedGateway, SimulatorSettings, SystemClock,
+        SystemEntropy,
+    },
+    settings::{DatabaseUrl, Settings, WaitingRoomUrl},
+};
+
+/// What the use cases need that is no use case itself.
+pub(crate) struct Adapters {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn EntropySource>,
+    pub(crate) database: Database,
+}
+
+/// The use cases, and what the workers need beside them.
+pub(crate) struct UseCases {
+    pub(crate) accounts: Arc<AccountService>,
+    pub(crate) catalog: Arc<CatalogService>,
+    pub(crate) waiting_room: Arc<WaitingRoomService>,
+    pub(crate) reservations: Arc<ReservationService>,
+    pub(crate) payments: Arc<PaymentService>,
+    pub(crate) wallet: Arc<WalletService>,
+    pub(crate) room: Arc<dyn WaitingRoom>,
+}
+
+impl Adapters {
+    /// Connects to the database. Its schema is as it is.
+    pub(crate) async fn connect(settings: &Settings) -> anyhow::Result<Self> {
+        let (clock, entropy): (Arc<dyn Clock>, Arc<dyn EntropySource>) =
+            (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        let url = settings.database_url();
+        let persistence = PersistenceSettings {
+            lanes: settings.write_lanes,
+            batch_commands_max: settings.write_batch_max,
+            lane_waiting_max: settings.write_waiting_max,
+            connections_max: settings.database_connections,
+            connect_timeout: seconds(settings.database_connect_seconds),
+            retry_max: settings.write_retry_max,
+        };
+        let connected =
+            boxoffice_persistence::connect(url.expose(), persistence, Arc::clone(&clock), Arc::clone(&entropy)).await;
+        let database = connected.with_context(|| format!("cannot use the database {url}"))?;
+        Ok(Self { clock, entropy, database })
+    }
+
+    /// Signing up and signing in.
+    pub(crate) fn accounts(&self, settings: &Settings, keys: &Keys) -> anyhow::Result<AccountService> {
+        let defaults = PasswordSettings::default();
+        let passwords = PasswordSettings {
+            memory_kib: settings.password_memory_kib,
+            iterations: settings.password_iterations,
+            parallel: if settings.hashing_parallel == 0 { defaults.parallel } else { settings.hashing_parallel },
+            waiting_max: settings.hashing_waiting_max,
+        };
+        let passwords = Argon2Passwords::new(passwords, Arc::clone(&self.entropy));
+        Ok(AccountService {
+            accounts: Arc::clone(&self.database.accounts),
+            sessions: Arc::clone(&self.database.sessions),
+            passwords: Arc::new(passwords.context("passwords cannot be hashed with these settings")?),
+            tokens: Arc::new(JwtAccessTokens::new(&keys.access_tokens)?),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            settings: SessionSettings {
+                access_seconds: settings.access_token_seconds,
+                refresh_seconds: settings.refresh_token_seconds,
+            },
+            ended: EndedSessions::default(),
+        })
+    }
+
+    /// Every use case.
+    pub(crate) fn use_cases(&self, settings: &Settings) -> anyhow::Result<UseCases> {
+        let keys = keys(settings, self.entropy.as_ref())?;
+        let (clock, entropy) = (&self.clock, &self.entropy);
+        let room = waiting_room(settings, Arc::clone(clock));
+        let gate = Arc::new(WaitingRoomService {
+            room: Arc::clone(&room),
+            tokens: queue_tokens(&keys)?,
+            catalog: Arc::clone(&self.database.catalog),
+            payments: Arc::clone(&self.database.payments),
+            clock: Arc::clone(clock),
+        });
+        Ok(UseCases {
+            accounts: Arc::new(self.accounts(settings, &keys)?),
+            catalog: Arc::new(CatalogService {
+                catalog: Arc::clone(&self.database.catalog),
+                gate: Arc::clone(&gate),
+                room: Arc::clone(&room),
+                clock: Arc::clone(clock),
+                entropy: Arc::clone(entropy),
+            }),
+            reservations: Arc::new(ReservationService {
+                reservations: Arc::clone(&self.database.reservations),
+                catalog: Arc::clone(&self.database.catalog),
+                gate: Arc::clone(&gate),
+                room: Arc::clone(&room),
+                clock: Arc::clone(clock),
+                entropy: Arc::clone(entropy),
+                hold_seconds: settings.hold_seconds,
+            }),
+            payments: Arc::new(PaymentService {
+                payments: Arc::clone(&self.database.payments),
+                reservations: Arc::clone(&self.database.reservations),
+                gate: Arc::clone(&gate),
+                room: Arc::clone(&room),
+                clock: Arc::clone(clock),
+                entropy: Arc::clone(entropy),
+            }),
+            wallet: Arc::new(WalletService {
+                wallets: Arc::clone(&self.database.wallets),
+                gateway: gateway(settings),
+                clock: Arc::clone(clock),
+                entropy: Arc::clone(entropy),
+            }),
+            waiting_room: gate,
+            room,
+        })
+    }
+}
+
+/// The keys that this installation signs with; made at the first start.
+pub(crate) fn keys(settings: &Settings, entropy: &dyn EntropySource) -> anyhow::Result<Keys> {
+    Keys::load_or_create(&settings.data_dir, entropy)
+}
+
+fn queue_tokens(keys: &Keys) -> anyhow::Result<Arc<dyn QueueTokens>> {
+    let Some((first, former)) = keys.queue_tokens.split_first() else {
+        bail!("there is no key to sign queue tokens with")
+    };
+    let former: Vec<_> = former.iter().map(|key| *key.expose()).collect();
+    Ok(Arc::new(SignedTokens::new(first.expose(), &former)))
+}
+
+fn waiting_room(settings: &Settings, clock: Arc<dyn Clock>) -> Arc<dyn WaitingRoom> {
+    match settings.waiting_room {
+        WaitingRoomUrl::Memory => Arc::new(MemoryWaitingRoom::new(
+            clock,
+            boxoffice_waiting_room::Settings {
+                capacity: settings.queue_capacity,
+                lines_max: settings.queue_lines_max,
+                admission_seconds: settings.admission_seconds,
+                no_show_seconds: settings.no_show_seconds,
+                reform_seconds: settings.reform_seconds,
+                poll_seconds_max: settings.poll_seconds_max,
+                restorable_seconds: settings.restorable_seconds,
+            },
+        )),
+    }
+}
+
+fn gateway(settings: &Settings) -> Arc<dyn PaymentGateway> {
+    Arc::new(SimulatedGateway::new(SimulatorSettings {
+        mode: settings.gateway_mode,
+        delay: Duration::from_millis(u64::from(settings.gateway_delay_milliseconds)),
+        timeout: Duration::from_millis(u64::from(settings.gateway_timeout_milliseconds)),
+        scripted_by_amount: settings.gateway_scripted_by_amount,
+    }))
+}
+
+/// Makes the data folder, for its owner alone, where there is none.
+pub(crate) fn make_data_dir(path: &Path) -> anyhow::Result<()> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.with_context(|| format!("cannot make the data folder {}", path.display()))
+}
+
+/// Brings the schema up to date, and logs what that took.
+pub(crate) async fn migrate(url: &DatabaseUrl) -> anyhow::Result<Vec<String>> {
+    let applied = boxoffice_persistence::migrate(url.expose()).await;
+    let applied = applied.with_context(|| format!("the database {url} cannot be migrated"))?;
+    for migration in &applied {
+        tracing::info!(migration, "a migration was applied");
+    }
+    Ok(applied)
+}
+
+/// Makes sure that no other server works with an embedded database: each would have a waiting room of its own, and
+/// admit on its own. The lock ends with the process, however it ends.
+pub(crate) fn lock(url: &DatabaseUrl) -> anyhow::Result<Option<File>> {
+    let Some(path) = url.sqlite_path() else { return Ok(None) };
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let path = Path::new(&name);
+    let opened = File::options().create(true).truncate(false).write(true).open(path);
+    let file = opened.with_context(|| format!("cannot open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => bail!("another server is working with {url}"),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    }
+}
+
+/// A setting in seconds.
+pub(crate) fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(u64::from(seconds))
+}

@@ -1,0 +1,227 @@
+//! What happens in the background while the server runs.
+//!
+//! Nothing depends on a worker having run: each only does early, for those who do not come, what would happen
+//! anyway when somebody does. So a worker never ends with a failure; it tries again, later each time.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use boxoffice_application::{ReservationService, WaitingRoomService, WalletService};
+use boxoffice_domain::{Clock, ConcertId, waiting_room::WaitingRoom};
+use futures::FutureExt;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How many lapsed holds one transaction tidies away.
+const EXPIRE_MAX: u32 = 500;
+/// How many pending charges are looked at in one turn.
+const CHARGES_MAX: u32 = 100;
+/// How many lines have metrics: each label costs memory here and in whatever collects them.
+const LINES_MEASURED_MAX: usize = 100;
+/// How long to wait after the first failure; twice as long after each further one.
+const BACKOFF_MIN: Duration = Duration::from_millis(500);
+const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// How soon and how late the lines are looked at, whenever they say that something ends.
+const TIDY_MIN: Duration = Duration::from_millis(20);
+const TIDY_MAX: Duration = Duration::from_millis(500);
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Something done again and again.
+#[async_trait]
+pub(crate) trait Worker: Send + 'static {
+    /// What it is called in logs and metrics.
+    fn name(&self) -> &'static str;
+
+    /// Does one turn, and says how long to rest. It is never broken off: a transaction that is dropped halfway
+    /// stays open.
+    async fn turn(&mut self) -> anyhow::Result<Duration>;
+}
+
+/// Starts a worker, which ends when told to, after the turn that it is in.
+pub(crate) fn start(tracker: &TaskTracker, stop: &CancellationToken, mut worker: impl Worker) {
+    let stop = stop.clone();
+    tracker.spawn(async move {
+        let mut failures = 0;
+        loop {
+            let rest = match run_turn(&mut worker).await {
+                Ok(rest) => {
+                    if failures > 0 {
+                        tracing::info!(worker = worker.name(), failures, "a background worker works again");
+                    }
+                    failures = 0;
+                    rest
+                }
+                Err(error) => {
+                    metrics::counter!("boxoffice_worker_failures_total", "worker" => worker.name()).increment(1);
+                    if failures == 0 {
+                        let error = error.as_ref() as &dyn std::error::Error;
+                        tracing::warn!(worker = worker.name(), error, "a background worker failed and will try again");
+                    }
+                    failures += 1;
+                    backoff(failures)
+                }
+            };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(rest) => {}
+            }
+        }
+    });
+}
+
+async fn run_turn(worker: &mut impl Worker) -> anyhow::Result<Duration> {
+    // The panic itself has been logged by the hook; a worker has no state that it could have spoilt.
+    AssertUnwindSafe(worker.turn()).catch_unwind().await.unwrap_or_else(|_| Err(anyhow::anyhow!("it panicked")))
+}
+
+fn backoff(failures: u32) -> Duration {
+    BACKOFF_MIN.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1))).min(BACKOFF_MAX)
+}
+
+/// Tidies lapsed holds away.
+#[derive(Debug)]
+pub(crate) struct ExpirySweeper {
+    pub(crate) reservations: Arc<ReservationService>,
+    pub(crate) interval: Duration,
+}
+
+#[async_trait]
+impl Worker for ExpirySweeper {
+    fn name(&self) -> &'static str {
+        "expiry"
+    }
+
+    async fn turn(&mut self) -> anyhow::Result<Duration> {
+        let expired = self.reservations.expire_due(EXPIRE_MAX).await?;
+        metrics::counter!("boxoffice_holds_expired_total").increment(u64::from(expired));
+        // A full turn means that more wait.
+        Ok(if expired < EXPIRE_MAX { self.interval } else { Duration::ZERO })
+    }
+}
+
+/// Asks the payment gateway again about charges that have no verdict.
+#[derive(Debug)]
+pub(crate) struct PendingCharges {
+    pub(crate) wallet: Arc<WalletService>,
+    pub(crate) pending_seconds: u32,
+}
+
+#[async_trait]
+impl Worker for PendingCharges {
+    fn name(&self) -> &'static str {
+        "pending_charges"
+    }
+
+    async fn turn(&mut self) -> anyhow::Result<Duration> {
+        let resolved = self.wallet.resolve_pending(self.pending_seconds, CHARGES_MAX).await?;
+        if resolved.ended > 0 {
+            tracing::info!(ended = resolved.ended, pending = resolved.pending, "pending charges were resolved");
+        }
+        Ok(Duration::from_secs(u64::from(self.pending_seconds.clamp(1, 10))))
+    }
+}
+
+/// Ends admissions whose time is over where nobody comes who would do it.
+pub(crate) struct Admissions {
+    pub(crate) waiting_room: Arc<WaitingRoomService>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl Worker for Admissions {
+    fn name(&self) -> &'static str {
+        "admissions"
+    }
+
+    async fn turn(&mut self) -> anyhow::Result<Duration> {
+        let next = self.waiting_room.tidy().await?;
+        let until = next.map(|next| (next - self.clock.now()).to_std().unwrap_or_default());
+        // Something that ends earlier than told may be added meanwhile, so it never rests for long.
+        Ok(until.unwrap_or(TIDY_MAX).clamp(TIDY_MIN, TIDY_MAX))
+    }
+}
+
+/// Measures the lines, and keeps the metrics themselves small.
+pub(crate) struct MetricsUpkeep {
+    pub(crate) room: Arc<dyn WaitingRoom>,
+    pub(crate) handle: PrometheusHandle,
+    /// The lines of the turn before.
+    pub(crate) measured: Vec<ConcertId>,
+}
+
+#[async_trait]
+impl Worker for MetricsUpkeep {
+    fn name(&self) -> &'static str {
+        "metrics"
+    }
+
+    async fn turn(&mut self) -> anyhow::Result<Duration> {
+        self.handle.run_upkeep();
+        let lines = self.room.census(LINES_MEASURED_MAX).await?;
+        let gone = self.measured.iter().filter(|id| lines.iter().all(|line| line.concert_id != **id));
+        for id in gone {
+            measure(*id, 0, 0);
+        }
+        for line in &lines {
+            measure(line.concert_id, line.waiting, line.active);
+            metrics::gauge!("boxoffice_queue_admitted", "concert" => line.concert_id.to_string())
+                .set(as_gauge(line.admitted_total));
+        }
+        self.measured = lines.iter().map(|line| line.concert_id).collect();
+        Ok(UPKEEP)
+    }
+}
+
+fn measure(id: ConcertId, waiting: u64, active: u64) {
+    metrics::gauge!("boxoffice_queue_waiting", "concert" => id.to_string()).set(as_gauge(waiting));
+    metrics::gauge!("boxoffice_queue_active", "concert" => id.to_string()).set(as_gauge(active));
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a line has far fewer than 2^52 people")]
+fn as_gauge(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    struct Stumbling {
+        turns: Arc<AtomicU32>,
+    }
+
+    #[async_trait]
+    impl Worker for Stumbling {
+        fn name(&self) -> &'static str {
+            "stumbling"
+        }
+
+        async fn turn(&mut self) -> anyhow::Result<Duration> {
+            match self.turns.fetch_add(1, Ordering::SeqCst) {
+                0 => anyhow::bail!("the database is away"),
+                1 => panic!("a defect"),
+                _ => Ok(Duration::from_secs(1)),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_outlives_its_failures_and_panics_and_ends_when_told_to() {
+        let (turns, tracker, stop) = (Arc::new(AtomicU32::new(0)), TaskTracker::new(), CancellationToken::new());
+        start(&tracker, &stop, Stumbling { turns: Arc::clone(&turns) });
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert!(turns.load(Ordering::SeqCst) >= 5);
+        stop.cancel();
+        tracker.close();
+        tracker.wait().await;
+    }
+
+    #[test]
+    fn a_failing_worker_waits_longer_each_time_up_to_a_bound() {
+        let waits: Vec<_> = [1, 2, 3, 8, 1_000_000].map(|failures| backoff(failures).as_millis()).to_vec();
+        assert_eq!(waits, [500, 1_000, 2_000, 30_000, 30_000]);
+    }
+}

@@ -1,0 +1,45 @@
+//! Running what changes something to its end.
+
+use std::sync::Arc;
+
+use boxoffice_application::Identity;
+use tracing::Instrument;
+
+use crate::{api::Api, idempotency::Requested, problem::Problem};
+
+impl Api {
+    /// Runs an act to its end in a task of its own. The future of a handler is dropped when its caller hangs
+    /// up or its time is over; an act must not be left half done by that, paid for in the storage and not
+    /// yet told to the waiting room.
+    pub(crate) async fn act<T: Send + 'static>(
+        &self,
+        act: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let permit = Arc::clone(&self.acts).try_acquire_owned();
+        let permit = permit.map_err(|_| Problem::unavailable("Too much is being worked on at the moment."))?;
+        let task = async move {
+            let _permit = permit;
+            act.await
+        };
+        self.draining.acts.spawn(task.in_current_span()).await.map_err(|error| {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "an act did not come to its end");
+            Problem::internal()
+        })
+    }
+
+    /// As [`Self::act`], keeping the idempotency key of the request in use until the end.
+    pub(crate) async fn keyed_act<T: Send + 'static>(
+        &self,
+        identity: Identity,
+        requested: &Requested,
+        act: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let in_use = self.keys_in_flight.enter(identity.account_id, requested)?;
+        self.act(async move {
+            let _in_use = in_use;
+            act.await
+        })
+        .await
+    }
+}

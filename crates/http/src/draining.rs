@@ -1,0 +1,49 @@
+//! Telling everybody that the server is about to stop.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+/// Shared by the server and whoever stops it. Once it has begun, `/readyz` says no and event streams end;
+/// [`Self::acts_ended`] then waits for what was begun and whose caller may have gone.
+#[derive(Clone, Debug)]
+pub struct Draining {
+    begun: Arc<watch::Sender<bool>>,
+    pub(crate) acts: TaskTracker,
+}
+
+impl Default for Draining {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Draining {
+    /// Not begun yet.
+    pub fn new() -> Self {
+        Self { begun: Arc::new(watch::Sender::new(false)), acts: TaskTracker::new() }
+    }
+
+    /// Begins it; doing so twice is no error.
+    pub fn begin(&self) {
+        self.begun.send_replace(true);
+    }
+
+    /// Whether it has begun.
+    pub fn has_begun(&self) -> bool {
+        *self.begun.borrow()
+    }
+
+    /// Waits until it has begun.
+    pub async fn begun(&self) {
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = self.begun.subscribe().wait_for(|begun| *begun).await;
+    }
+
+    /// Waits until every act that was begun has ended. Call it after the server has stopped taking requests.
+    pub async fn acts_ended(&self) {
+        self.acts.close();
+        self.acts.wait().await;
+    }
+}

@@ -1,0 +1,218 @@
+//! The layers around every request.
+
+use std::{any::Any, sync::Arc};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{
+        HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+        header::{
+            ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH,
+            LOCATION, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+        },
+    },
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use boxoffice_domain::EntropySource;
+use tokio::time::Instant;
+use tower_http::cors::CorsLayer;
+use tracing::{Instrument, field::Empty};
+
+use crate::{
+    api::Api,
+    auth::QUEUE_TOKEN,
+    events,
+    idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED},
+    problem::{Code, Problem},
+};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The most characters of a request id that a client may choose.
+const REQUEST_ID_CHARACTERS_MAX: usize = 128;
+/// The route of a request that has none; its path is not used, since anybody could make up any number.
+const UNMATCHED: &str = "unmatched";
+
+/// The outermost layer: gives the request its id and span, writes problems down, adds the header fields that
+/// every answer has, and counts.
+pub(crate) async fn observe(State(entropy): State<Arc<dyn EntropySource>>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let request_id = chosen_id(request.headers()).unwrap_or_else(|| entropy.uuid().to_string());
+    let method = method_name(request.method());
+    let route =
+        request.extensions().get::<MatchedPath>().map_or_else(|| UNMATCHED.into(), |path| path.as_str().to_owned());
+    let head_only = request.method() == Method::HEAD;
+    let span = tracing::info_span!("http.request", request_id, method, route, status = Empty, code = Empty);
+
+    let mut response = next.run(request).instrument(span.clone()).await;
+    if let Some(problem) = problem_of(&mut response) {
+        let code = problem.code().as_str();
+        span.record("code", code);
+        metrics::counter!("boxoffice_refusals_total", "code" => code).increment(1);
+        response = problem.render(&request_id, response, head_only);
+    }
+    add_common_fields(response.headers_mut(), &request_id);
+
+    let status = response.status();
+    span.record("status", status.as_u16());
+    let duration = started.elapsed();
+    span.in_scope(|| tracing::debug!(duration_seconds = duration.as_secs_f64(), "a request was answered"));
+    let labels = [("method", method.to_owned()), ("route", route.clone()), ("status", status.as_u16().to_string())];
+    metrics::counter!("http_requests_total", &labels).increment(1);
+    metrics::histogram!("http_request_duration_seconds", "method" => method, "route" => route).record(duration);
+    response
+}
+
+/// The problem in a response. The pages answer an unknown file with a bare 404, which is one too.
+fn problem_of(response: &mut Response) -> Option<Problem> {
+    let problem = response.extensions_mut().remove::<Problem>();
+    let bare = || (response.status() == StatusCode::NOT_FOUND).then(|| Problem::new(Code::NotFound));
+    problem.or_else(bare)
+}
+
+/// The id that a client chose for its request, if it is one that can be logged and sent back as it is.
+fn chosen_id(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(REQUEST_ID)?.to_str().ok()?;
+    let sane =
+        (1..=REQUEST_ID_CHARACTERS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    sane.then(|| text.to_owned())
+}
+
+/// The methods that a label may have; a client can make up any number of others.
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PATCH => "PATCH",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+fn add_common_fields(headers: &mut HeaderMap, request_id: &str) {
+    let always = [(X_CONTENT_TYPE_OPTIONS, "nosniff"), (REFERRER_POLICY, "no-referrer"), (X_FRAME_OPTIONS, "DENY")];
+    for (name, value) in always {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    let unless_said =
+        [(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"), (CACHE_CONTROL, "no-store")];
+    for (name, value) in unless_said {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if let Ok(request_id) = HeaderValue::from_str(request_id) {
+        headers.insert(REQUEST_ID, request_id);
+    }
+}
+
+/// Refuses what comes beyond the bound, at once: a request that waits for its turn helps nobody.
+pub(crate) async fn shed_load(State(api): State<Api>, request: Request, next: Next) -> Response {
+    match api.requests.try_acquire() {
+        Ok(_permit) => next.run(request).await,
+        Err(_) => Problem::unavailable("Too many requests are being worked on at the moment.").into_response(),
+    }
+}
+
+/// Ends a request that takes too long. What it has set in motion comes to its end, see [`Api::act`].
+pub(crate) async fn limit_time(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let answer = tokio::time::timeout(api.settings.request_timeout, next.run(request)).await;
+    answer.unwrap_or_else(|_| {
+        tracing::warn!("a request was given up because it took too long");
+        Problem::unavailable("The answer took too long; the request may have had its effect.").into_response()
+    })
+}
+
+/// Refuses a client that accepts no form in which the route answers.
+pub(crate) async fn negotiate(request: Request, next: Next) -> Response {
+    let streams = request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str() == events::PATH);
+    let forms: &[&str] =
+        if streams { &["text/event-stream"] } else { &["application/json", "application/problem+json"] };
+    if accepts_any(request.headers(), forms) {
+        next.run(request).await
+    } else {
+        Problem::new(Code::NotAcceptable).into_response()
+    }
+}
+
+fn accepts_any(headers: &HeaderMap, forms: &[&str]) -> bool {
+    let mut lines = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok()).peekable();
+    if lines.peek().is_none() {
+        return true;
+    }
+    let ranges: Vec<Range> = lines.flat_map(|line| line.split(',')).map(Range::parse).collect();
+    forms.iter().any(|form| {
+        // The most specific range that matches a form decides whether it is accepted.
+        let matching = ranges.iter().filter(|range| range.matches(form));
+        matching.max_by_key(|range| range.specificity()).is_some_and(|range| range.wanted)
+    })
+}
+
+/// One range of an `Accept` field.
+struct Range {
+    media_type: String,
+    wanted: bool,
+}
+
+impl Range {
+    fn parse(text: &str) -> Self {
+        let mut parts = text.split(';').map(str::trim);
+        let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let quality = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        let wanted = quality.is_none_or(|quality| quality.parse::<f32>().is_ok_and(|quality| quality > 0.0));
+        Self { media_type, wanted }
+    }
+
+    fn matches(&self, form: &str) -> bool {
+        match self.media_type.strip_suffix('*') {
+            Some("*/") => true,
+            Some(family) => form.starts_with(family),
+            None => self.media_type == form,
+        }
+    }
+
+    fn specificity(&self) -> u8 {
+        match self.media_type.strip_suffix('*') {
+            Some("*/") => 0,
+            Some(_) => 1,
+            None => 2,
+        }
+    }
+}
+
+/// Lets the pages of these origins call the API; `None` where there are none.
+pub(crate) fn cross_origin(origins: &[String]) -> Option<CorsLayer> {
+    let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
+    if origins.is_empty() {
+        return None;
+    }
+    let methods = [Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::DELETE];
+    let allowed =
+        [AUTHORIZATION, CONTENT_TYPE, ACCEPT, IF_MATCH, IF_NONE_MATCH, QUEUE_TOKEN, IDEMPOTENCY_KEY, REQUEST_ID];
+    let exposed = [
+        ETAG,
+        LOCATION,
+        RETRY_AFTER,
+        IDEMPOTENCY_REPLAYED,
+        REQUEST_ID,
+        HeaderName::from_static("ratelimit"),
+        HeaderName::from_static("ratelimit-policy"),
+    ];
+    let layer = CorsLayer::new().allow_origin(origins).allow_methods(methods).allow_headers(allowed);
+    Some(layer.expose_headers(exposed).max_age(std::time::Duration::from_mins(10)))
+}
+
+/// The answer where a handler panicked. What it said has been printed by the panic hook, and is not sent.
+pub(crate) fn panicked(_panic: Box<dyn Any + Send + 'static>) -> Response {
+    tracing::error!("a request handler panicked");
+    Problem::internal().into_response()
+}
+
+pub(crate) async fn not_found() -> Problem {
+    Problem::new(Code::NotFound)
+}
+
+pub(crate) async fn method_not_allowed() -> Problem {
+    Problem::new(Code::MethodNotAllowed)
+}

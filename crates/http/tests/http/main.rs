@@ -1,0 +1,11 @@
+//! The router over use cases whose ports are mocked. Every answer that a test gets is also checked against
+//! the `OpenAPI` document, see [`world`].
+
+mod document;
+mod events;
+mod framework;
+mod idempotency;
+mod limits;
+mod refusals;
+mod routes;
+mod world;

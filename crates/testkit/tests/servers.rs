@@ -1,0 +1,125 @@
+//! The private servers themselves: they keep what they committed, and leave nothing behind.
+
+use std::path::PathBuf;
+
+use boxoffice_testkit::servers::{DatabaseServer, ServerKind, fresh_database};
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Opts};
+
+async fn connect(url: &str) -> Conn {
+    Conn::new(Opts::from_url(url).unwrap()).await.unwrap()
+}
+
+/// What the server says about where it lives: the file with its process id, and its data folder.
+async fn whereabouts(server: &DatabaseServer) -> (PathBuf, PathBuf) {
+    let mut connection = connect(&server.url("")).await;
+    let (pid_file, folder): (String, String) =
+        connection.query_first("SELECT @@pid_file, @@datadir").await.unwrap().unwrap();
+    connection.disconnect().await.unwrap();
+    (pid_file.into(), folder.into())
+}
+
+/// The folder of the system that exists as long as the process of the server does.
+async fn process(server: &DatabaseServer) -> PathBuf {
+    let (pid_file, _) = whereabouts(server).await;
+    PathBuf::from("/proc").join(std::fs::read_to_string(pid_file).unwrap().trim())
+}
+
+/// False, saying so, where there is only a server that is not ours to stop.
+fn can_be_started(kind: ServerKind) -> bool {
+    let answer = kind.can_be_started();
+    if !answer {
+        eprintln!("left out on {kind}: {} names a server, and there is none to kill", kind.variable());
+    }
+    answer
+}
+
+async fn committed_rows_survive_a_kill_and_a_stop(kind: ServerKind) {
+    if !can_be_started(kind) {
+        return;
+    }
+    let server = DatabaseServer::start(kind).await.unwrap();
+    server.create_database("kept").await.unwrap();
+    let url = server.url("kept");
+    let mut connection = connect(&url).await;
+    connection.query_drop("CREATE TABLE kept (number INT PRIMARY KEY) ENGINE = InnoDB").await.unwrap();
+    connection.query_drop("INSERT INTO kept VALUES (41)").await.unwrap();
+    let former = process(&server).await;
+
+    server.kill().await.unwrap();
+    assert!(!former.exists());
+    assert!(connection.query_drop("SELECT 1").await.is_err());
+    assert!(Conn::new(Opts::from_url(&url).unwrap()).await.is_err());
+
+    server.start_again().await.unwrap();
+    assert_ne!(process(&server).await, former);
+    let mut connection = connect(&url).await;
+    connection.query_drop("INSERT INTO kept VALUES (42)").await.unwrap();
+    server.stop().await.unwrap();
+    server.start_again().await.unwrap();
+    let mut connection = connect(&url).await;
+    let rows: Vec<i32> = connection.query("SELECT number FROM kept ORDER BY number").await.unwrap();
+    assert_eq!(rows, [41, 42]);
+}
+
+#[tokio::test]
+async fn committed_rows_survive_a_kill_and_a_stop_of_mariadb() {
+    committed_rows_survive_a_kill_and_a_stop(ServerKind::MariaDb).await;
+}
+
+#[tokio::test]
+async fn committed_rows_survive_a_kill_and_a_stop_of_mysql() {
+    committed_rows_survive_a_kill_and_a_stop(ServerKind::MySql).await;
+}
+
+#[tokio::test]
+async fn a_dropped_server_leaves_neither_process_nor_data() {
+    for kind in ServerKind::ALL {
+        if !can_be_started(kind) {
+            continue;
+        }
+        let server = DatabaseServer::start(kind).await.unwrap();
+        let process = process(&server).await;
+        let (_, folder) = whereabouts(&server).await;
+        assert!(process.exists() && folder.exists());
+        drop(server);
+        assert!(!process.exists() && !folder.exists(), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_shared_server_of_the_environment_is_not_ours_to_stop() {
+    for kind in ServerKind::ALL {
+        let server = DatabaseServer::shared(kind).await.unwrap();
+        if !server.is_private() {
+            let refusal = server.stop().await.unwrap_err();
+            assert!(refusal.to_string().contains(kind.variable()), "{refusal}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_kind_is_what_it_says() {
+    for kind in ServerKind::ALL {
+        let mut connection = connect(&DatabaseServer::shared(kind).await.unwrap().url("")).await;
+        let version: String = connection.query_first("SELECT VERSION()").await.unwrap().unwrap();
+        assert_eq!(version.contains("MariaDB"), kind == ServerKind::MariaDb, "{version}");
+    }
+}
+
+#[tokio::test]
+async fn tests_share_a_server_but_no_database() {
+    for kind in ServerKind::ALL {
+        let (one, other) = tokio::join!(fresh_database(kind), fresh_database(kind));
+        let (one, other) = (one.unwrap(), other.unwrap());
+        assert!(std::ptr::eq(one.server(), other.server()));
+        assert_ne!(one.name(), other.name());
+        let mut connection = connect(one.url()).await;
+        connection.query_drop("CREATE TABLE mine (number INT PRIMARY KEY)").await.unwrap();
+        let mut connection = connect(other.url()).await;
+        let tables: Vec<String> = connection.query("SHOW TABLES").await.unwrap();
+        assert!(tables.is_empty());
+        one.remove().await.unwrap();
+        other.remove().await.unwrap();
+    }
+}

@@ -1,0 +1,49 @@
+# shellcheck shell=bash
+# What the scripts of this folder share: where the servers are kept and how one is run. Sourced, never run.
+#
+# The servers come from Debian packages that are only unpacked, never installed: nothing on the machine changes, no
+# service starts, and no right of root is needed. A server of another release brings its own C library along, so it is
+# run through the dynamic loader that was unpacked beside it.
+
+# shellcheck disable=SC2034 # The scripts that source this file use it.
+cache=${BOXOFFICE_TEST_CACHE:-${XDG_CACHE_HOME:-${HOME:?HOME or BOXOFFICE_TEST_CACHE has to be set}/.cache}/boxoffice-tests}
+
+# The folder of MariaDB's messages and SQL scripts; its name changed between releases.
+mariadb_share() {
+  local script
+  script=$(find "$1/usr/share/mariadb" "$1/usr/share/mysql" -name maria_add_gis_sp_bootstrap.sql -print -quit 2>/dev/null || true)
+  if [[ -z $script ]]; then
+    echo "no MariaDB was unpacked in $1" >&2
+    return 1
+  fi
+  echo "${script%/*}"
+}
+
+# Sets `command` to the words that run the server of a kind (mariadb, mysql) unpacked in a folder.
+server_command() {
+  local kind=$1 root=$2 loader libraries share
+  # Debian keeps libraries in /usr/lib only since trixie; before, some were in /lib.
+  loader=$(find "$root/lib" "$root/usr/lib" -name 'ld-linux*.so.*' -print -quit 2>/dev/null || true)
+  if [[ -z $loader ]]; then
+    echo "no dynamic loader was unpacked in $root" >&2
+    return 1
+  fi
+  libraries=$(find "$root/lib" "$root/usr/lib" -maxdepth 1 -type d -name '*-linux-gnu*' -printf '%p:' 2>/dev/null || true)
+  command=("$loader" --library-path "${libraries%:}")
+  case $kind in
+    mariadb)
+      share=$(mariadb_share "$root") || return 1
+      command+=("$root/usr/sbin/mariadbd" --no-defaults "--lc-messages-dir=$share")
+      ;;
+    mysql) command+=("$root/usr/sbin/mysqld" --no-defaults) ;;
+    *)
+      echo "unknown kind of server: $kind" >&2
+      return 1
+      ;;
+  esac
+  command+=("--basedir=$root/usr")
+  # Both refuse to run as root unless that is said.
+  if [[ $(id -u) == 0 ]]; then
+    command+=(--user=root)
+  fi
+}
