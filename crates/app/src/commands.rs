@@ -59,7 +59,7 @@ async fn dispatch(command: Command, settings: &Settings) -> anyhow::Result<Exit>
 
 /// The database with its schema up to date, so that a catalogue can be imported before the first start.
 async fn open(settings: &Settings) -> anyhow::Result<Adapters> {
-    wiring::make_data_dir(&settings.data_dir)?;
+    wiring::make_files(settings)?;
     wiring::migrate(&settings.database_url()).await?;
     Adapters::connect(settings).await
 }
@@ -78,7 +78,7 @@ async fn import_file(settings: &Settings, file: &Path, promoter: Option<&LoginId
 }
 
 async fn migrate(settings: &Settings) -> anyhow::Result<Exit> {
-    wiring::make_data_dir(&settings.data_dir)?;
+    wiring::make_files(settings)?;
     let applied = wiring::migrate(&settings.database_url()).await?;
     for migration in &applied {
         output::print_line(&format!("applied {migration}"))?;

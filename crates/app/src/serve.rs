@@ -32,7 +32,7 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
     let signals = Signals::listen()?;
     let metrics = telemetry::start_metrics()?;
     let url = settings.database_url();
-    wiring::make_data_dir(&settings.data_dir)?;
+    wiring::make_files(settings)?;
     let _lock = wiring::lock(&url)?;
     wiring::migrate(&url).await?;
     let adapters = Adapters::connect(settings).await?;

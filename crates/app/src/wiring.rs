@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
     sync::Arc,
     time::Duration,
@@ -181,18 +181,24 @@ fn gateway(settings: &Settings) -> Arc<dyn PaymentGateway> {
     }))
 }
 
-/// Makes the data folder, for its owner alone, where there is none.
-pub(crate) fn make_data_dir(path: &Path) -> anyhow::Result<()> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.with_context(|| format!("cannot make the data folder {}", path.display()))
+/// Makes the data folder and an embedded database's file, each for its owner alone, where they are missing.
+pub(crate) fn make_files(settings: &Settings) -> anyhow::Result<()> {
+    let folder = &settings.data_dir;
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.with_context(|| format!("cannot make the data folder {}", folder.display()))?;
+    if let Some(path) = settings.database_url().sqlite_path() {
+        let opened = File::options().create(true).append(true).mode(0o600).open(path);
+        opened.with_context(|| format!("cannot open the database {}", path.display()))?;
+    }
+    Ok(())
 }
 
-/// Brings the schema up to date, and logs what that took.
+/// Brings the schema up to date. Gives the names of the migrations that were applied.
 pub(crate) async fn migrate(url: &DatabaseUrl) -> anyhow::Result<Vec<String>> {
     let applied = boxoffice_persistence::migrate(url.expose()).await;
     let applied = applied.with_context(|| format!("the database {url} cannot be migrated"))?;
-    for migration in &applied {
-        tracing::info!(migration, "a migration was applied");
+    if let Some(last) = applied.last() {
+        tracing::info!(count = applied.len(), last, "migrations were applied");
     }
     Ok(applied)
 }

@@ -1,8 +1,11 @@
 //! The command line, with the real binary.
 
 use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Child, Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -37,7 +40,7 @@ fn boxoffice(folder: &Folder, arguments: &[&str]) -> Command {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BOXOFFICE_")) {
         command.env_remove(name);
     }
-    command.current_dir(&folder.0).args(arguments).stdin(std::process::Stdio::null());
+    command.current_dir(&folder.0).args(arguments).stdin(Stdio::null());
     command
 }
 
@@ -202,4 +205,107 @@ fn migrations_are_applied_and_taken_back() {
     assert!(code == 0 && taken_back.lines().count() == applied.lines().count(), "{taken_back} {error}");
     let (code, _, error) = run(&folder, &["audit"]);
     assert_eq!(code, 2, "{error}");
+}
+
+/// A server that is killed where its test fails.
+struct Server {
+    process: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(folder: &Folder, arguments: &[&str]) -> Self {
+        let mut command = boxoffice(folder, &[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim_end().strip_prefix("boxoffice listens on http://").map(str::to_owned);
+        Self { process, address: address.unwrap_or_else(|| panic!("it printed `{line}`")) }
+    }
+
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// Tells it to stop, and gives its exit code and its log.
+    fn stop(mut self) -> (i32, String) {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        let mut log = String::new();
+        self.process.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        (self.process.wait().unwrap().code().unwrap(), log)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+#[test]
+fn a_server_prints_where_it_listens_and_ends_with_0_when_told_to_stop() {
+    let folder = Folder::new();
+    let server = Server::start(&folder, &["--log-format", "json"]);
+    assert!(server.get("/readyz").starts_with("HTTP/1.1 200 OK"));
+    assert!(server.get("/metrics").contains("# TYPE http_requests_total counter"));
+    // A connection without a request does not hold it up.
+    let _idle = TcpStream::connect(&server.address).unwrap();
+    let (code, log) = server.stop();
+    assert_eq!(code, 0, "{log}");
+    for line in log.lines() {
+        assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}");
+    }
+    assert!(log.contains(r#""message":"stopped""#), "{log}");
+    let mode = |path: &str| std::fs::metadata(folder.0.join(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("data"), mode("data/keys.json"), mode("data/boxoffice.db")), (0o700, 0o600, 0o600));
+    assert_eq!(run(&folder, &["audit"]).1, "no breach found\n");
+}
+
+#[test]
+fn two_servers_never_work_with_one_embedded_database() {
+    let folder = Folder::new();
+    let server = Server::start(&folder, &[]);
+    let (code, _, error) = run(&folder, &["serve", "--listen", "127.0.0.1:0"]);
+    assert!(code == 2 && error.contains("another server is working with sqlite://./data/boxoffice.db"), "{error}");
+    assert_eq!(server.stop().0, 0);
+    assert_eq!(Server::start(&folder, &[]).stop().0, 0);
+}
+
+#[test]
+fn the_demonstration_is_the_same_after_a_second_start() {
+    let folder = Folder::new();
+    let (code, log) = Server::start(&folder, &["--demo"]).stop();
+    assert!(
+        code == 0 && log.contains("54814 new seats") && log.contains("passwords of its accounts are public"),
+        "{log}"
+    );
+    let server = Server::start(&folder, &["--demo"]);
+    let concerts = server.get("/v1/concerts?bookable=true");
+    assert_eq!(concerts.matches(r#""title""#).count(), 3, "{concerts}");
+    let (code, log) = server.stop();
+    assert!(code == 0 && log.matches(" 0 new seats").count() == 2, "{log}");
+    assert!(!log.contains("demo-password"), "{log}");
+}
+
+#[test]
+fn operators_have_a_port_of_their_own_where_they_want_one() {
+    let folder = Folder::new();
+    let server = Server::start(&folder, &["--metrics-listen", "127.0.0.1:0"]);
+    assert!(server.get("/metrics").starts_with("HTTP/1.1 404 "));
+    let (code, log) = server.stop();
+    assert!(code == 0 && log.contains("serving metrics and health"), "{log}");
+}
+
+#[test]
+fn a_taken_port_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, _, error) = run(&Folder::new(), &["serve", "--listen", &address]);
+    assert!(code == 2 && error.contains(&format!("cannot listen on {address}")), "{error}");
 }

@@ -9,8 +9,10 @@ use axum::{
     response::IntoResponse,
 };
 use boxoffice_domain::page::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, PageRequest};
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
-use serde_json::error::Category;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_path_to_error::Segment;
 use validator::Validate;
 
@@ -52,15 +54,15 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    // A derived type would take a list for its fields in order.
     let parsed = if bytes.trim_ascii_start().starts_with(b"[") {
-        // A derived type would take a list for its fields in order.
-        Err(serde::de::IgnoredAny::deserialize(&mut deserializer).map_or_else(of_syntax, |_| not_an_object()))
+        Err(not_an_object())
     } else {
         serde_path_to_error::deserialize(&mut deserializer).map_err(of_shape)
     };
-    let value = parsed?;
-    deserializer.end().map_err(of_syntax)?;
-    Ok(value)
+    // What is not JSON at all is told before what is wrong with its shape.
+    serde_json::from_slice::<IgnoredAny>(bytes).map_err(of_syntax)?;
+    parsed
 }
 
 fn not_an_object() -> Problem {
@@ -75,9 +77,6 @@ fn of_syntax(error: serde_json::Error) -> Problem {
 fn of_shape(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
     let mut pointer = pointer_of(error.path());
     let error = error.into_inner();
-    if error.classify() != Category::Data {
-        return of_syntax(error);
-    }
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
     let named = |prefix: &str| text.strip_prefix(prefix).and_then(|rest| rest.split('`').next());

@@ -179,7 +179,7 @@ impl ReservationAnswer {
     /// How a reservation is shown at `at`.
     pub(crate) fn new(view: ReservationView, at: Timestamp) -> Self {
         let ReservationView { reservation, performance } = view;
-        let status = reservation.status(at);
+        let (status, updated_at) = (reservation.status(at), reservation.changed_at(at));
         let held_until = (status == ReservationStatus::Held).then_some(reservation.held_until);
         let payment_id = reservation.payment_id().map(boxoffice_domain::PaymentId::uuid);
         let seat = |seat: boxoffice_domain::reservations::ReservedSeat| SeatAnswer {
@@ -201,7 +201,7 @@ impl ReservationAnswer {
             held_until,
             payment_id,
             created_at: reservation.created_at,
-            updated_at: reservation.updated_at,
+            updated_at,
         }
     }
 }

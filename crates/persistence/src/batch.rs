@@ -39,9 +39,15 @@ pub(crate) enum Outcome {
     Hold(Result<Made<ReservationView>, HoldRefusal>),
     Settle(Result<Made<Settlement>, SettleRefusal>),
     Cancel(Result<Made<ReservationView>, CancelRefusal>),
-    Expire { expired: bool },
+    Expire {
+        expired: bool,
+    },
     BeginCharge(Result<Made<Charge>, ChargeRefusal>),
-    CompleteCharge(Option<Charge>),
+    /// The charge as it is now, and whether this command ended it.
+    CompleteCharge {
+        charge: Option<Charge>,
+        ended: bool,
+    },
     /// Something that the command cannot do without is not there, though it must be: a defect.
     Missing(&'static str),
 }
@@ -206,12 +212,7 @@ impl World {
         }
     }
 
-    fn paid_before(
-        &self,
-        now: Timestamp,
-        id: ReservationId,
-        request: &SettleRequest,
-    ) -> Result<Outcome, &'static str> {
+    fn paid_before(&self, now: Timestamp, id: ReservationId, request: &SettleRequest) -> Result<Outcome, &'static str> {
         let payment = self.payments.get(&id).ok_or("the payment of a known key")?.clone();
         if let Err(reused) = payment.idempotency.check(&request.idempotency) {
             return Ok(Outcome::Settle(Err(reused.into())));
@@ -229,9 +230,8 @@ impl World {
         reservation: Reservation,
     ) -> Result<Settlement, &'static str> {
         let holdings = self.holdings.get(&(reservation.account_id, reservation.concert_id));
-        let others = holdings.into_iter().flatten().filter(|(id, holding)| {
-            **id != reservation.id && holding.is_live(now)
-        });
+        let others =
+            holdings.into_iter().flatten().filter(|(id, holding)| **id != reservation.id && holding.is_live(now));
         let other_held_until = others.filter_map(|(_, holding)| holding.until).max();
         let reservation = self.view(reservation)?;
         Ok(Settlement { view: PaymentView { payment, reservation }, other_held_until })
@@ -337,17 +337,17 @@ impl World {
         verdict: GatewayVerdict,
     ) -> Result<Outcome, &'static str> {
         let Some(charge) = self.charges.get(&charge_id) else {
-            return Ok(Outcome::CompleteCharge(None));
+            return Ok(Outcome::CompleteCharge { charge: None, ended: false });
         };
         let wallet = self.wallet(account_id)?;
         let Some(ended) = complete_charge(now, charge.clone(), wallet, verdict) else {
-            return Ok(Outcome::CompleteCharge(Some(charge.clone())));
+            return Ok(Outcome::CompleteCharge { charge: Some(charge.clone()), ended: false });
         };
         self.changes.charges_changed.insert(charge_id);
         self.changes.events.push(ended.event);
         self.charges.insert(charge_id, ended.charge.clone());
         self.put_wallet(ended.wallet, ended.entry);
-        Ok(Outcome::CompleteCharge(Some(ended.charge)))
+        Ok(Outcome::CompleteCharge { charge: Some(ended.charge), ended: true })
     }
 
     fn wallet(&self, account_id: AccountId) -> Result<&Wallet, &'static str> {
@@ -360,11 +360,7 @@ impl World {
         self.wallets.insert(wallet.account_id, wallet);
     }
 
-    fn seats_of<'l>(
-        &self,
-        performance_id: PerformanceId,
-        labels: impl Iterator<Item = &'l SeatLabel>,
-    ) -> Vec<Seat> {
+    fn seats_of<'l>(&self, performance_id: PerformanceId, labels: impl Iterator<Item = &'l SeatLabel>) -> Vec<Seat> {
         let Some(seats) = self.seats.get(&performance_id) else {
             return Vec::new();
         };
@@ -480,10 +476,7 @@ impl Wanted {
     /// Adds what the reservations that were loaded make necessary.
     pub(crate) fn add_reservation(&mut self, reservation: &Reservation) {
         self.performances.insert(reservation.performance_id);
-        let needs_seats = !matches!(
-            reservation.state,
-            ReservationState::Cancelled { .. } | ReservationState::Expired
-        );
+        let needs_seats = !matches!(reservation.state, ReservationState::Cancelled { .. } | ReservationState::Expired);
         if needs_seats {
             let seats = self.seats.entry(reservation.performance_id).or_default();
             seats.extend(reservation.seats.iter().map(|seat| seat.label.clone()));

@@ -139,12 +139,13 @@ impl<W: BatchWriter> Worker<W> {
             let (commands, answers): (Vec<_>, Vec<_>) = jobs.drain(..).map(|job| (job.command, job.answer)).unzip();
             let writer = Arc::clone(&self.writer);
             let written = tokio::spawn(async move { write(&*writer, &commands).await }).await;
-            match written {
-                Ok(outcomes) => answers.into_iter().zip(outcomes).for_each(|(answer, outcome)| {
-                    // Whoever asked may have gone; what was done stays done.
-                    let _ = answer.send(outcome);
-                }),
-                Err(_) => tracing::error!("a batch of writes panicked"),
+            let Ok(outcomes) = written else {
+                tracing::error!("a batch of writes panicked");
+                continue;
+            };
+            for (answer, outcome) in answers.into_iter().zip(outcomes) {
+                // Whoever asked may have gone; what was done stays done.
+                let _ = answer.send(outcome);
             }
         }
     }

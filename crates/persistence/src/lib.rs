@@ -7,6 +7,8 @@
 //! Writes that buyers wait for are grouped: see [`lane`] for how they come together, [`batch`] for how they
 //! are decided, and `sql/write.rs` for how they are loaded and saved.
 
+#![expect(clippy::duplicate_mod, reason = "both backends are compiled from one source")]
+
 mod batch;
 mod lane;
 mod mysql;

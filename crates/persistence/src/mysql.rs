@@ -34,10 +34,7 @@ pub(crate) async fn establish(url: &str) -> diesel::ConnectionResult<Connection>
         "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
     ];
     for setting in settings {
-        connection
-            .batch_execute(setting)
-            .await
-            .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+        connection.batch_execute(setting).await.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
     }
     Ok(connection)
 }

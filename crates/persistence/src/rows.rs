@@ -8,7 +8,7 @@ use boxoffice_domain::{
     events::Event,
     idempotency::{Fingerprint, Idempotency, IdempotencyKey},
     payments::{Payment, PaymentState},
-    reservations::{ReservedSeat, Reservation, ReservationState, ReservationStatus, Seat, SeatLabel, SeatState},
+    reservations::{Reservation, ReservationState, ReservationStatus, ReservedSeat, Seat, SeatLabel, SeatState},
     text::{Description, Name},
     waiting_room::Place,
     wallet::{Charge, ChargeState, EntryKind, Wallet, WalletEntry},
@@ -58,10 +58,7 @@ pub(crate) fn label(text: &str) -> Result<SeatLabel, Damaged> {
     SeatLabel::new(text).map_err(|_| damaged("seat label")())
 }
 
-pub(crate) fn idempotency(
-    key: Option<&str>,
-    fingerprint: Option<&Vec<u8>>,
-) -> Result<Option<Idempotency>, Damaged> {
+pub(crate) fn idempotency(key: Option<&str>, fingerprint: Option<&Vec<u8>>) -> Result<Option<Idempotency>, Damaged> {
     let (Some(key), Some(fingerprint)) = (key, fingerprint) else {
         return Ok(None);
     };

@@ -50,7 +50,6 @@ pub(crate) fn or_update(mut insert: Statement, key: &'static str, columns: &[&'s
 }
 
 /// Each migration is a transaction of its own, and a second process waits for the write lock of the first.
-#[expect(clippy::unused_async, reason = "the dialects have one shape")]
 pub(crate) async fn lock_schema(_connection: &mut Connection) -> Result<(), StorageError> {
     Ok(())
 }

@@ -91,7 +91,7 @@ async fn head_is_get_without_the_body() {
 #[tokio::test]
 async fn an_accept_field_without_json_is_refused() {
     let ask = |accept: &str| get("/v1/me").signed_in("customer").header("accept", accept);
-    for accept in ["text/html", "application/xml;q=0.9, text/*", "application/json;q=0, */*", "text/event-stream"] {
+    for accept in ["text/html", "application/xml;q=0.9, text/*", "application/*;q=0, */*", "text/event-stream"] {
         World::new().answer(ask(accept)).await.refuses(Code::NotAcceptable);
     }
     for accept in ["*/*", "application/*", "text/html, application/json;q=0.1", "application/problem+json"] {
@@ -111,7 +111,7 @@ async fn a_body_that_is_not_json_is_refused() {
     World::new().answer(no_type).await.refuses(Code::UnsupportedMediaType);
     let form = get("/v1/accounts").method(Method::POST).raw("text/plain", text);
     World::new().answer(form).await.refuses(Code::UnsupportedMediaType);
-    for body in ["", "{", "{\"login_id\": }", "{} {}", "\u{1}", "[1", "{\"amount\": 1e999}"] {
+    for body in ["", "{", "{\"login_id\": }", "{} {}", "\u{1}", "[1", "{\"login_id\": 1} x"] {
         let ask = get("/v1/accounts").method(Method::POST).raw("application/json; charset=utf-8", body);
         World::new().answer(ask).await.refuses(Code::MalformedRequest);
     }
@@ -155,9 +155,16 @@ async fn every_broken_rule_is_told_at_once_with_its_place() {
 
 #[tokio::test]
 async fn ids_and_queries_that_cannot_be_read_are_malformed() {
-    for path in ["/v1/concerts/7", "/v1/concerts?limit=x", "/v1/concerts?bookable=maybe", "/v1/concerts?colour=red",
-        "/v1/concerts?cursor=!", "/v1/concerts?cursor=eyJ9", "/v1/concerts?limit=1&limit=2", "/v1/concerts/%ff"]
-    {
+    for path in [
+        "/v1/concerts/7",
+        "/v1/concerts?limit=x",
+        "/v1/concerts?bookable=maybe",
+        "/v1/concerts?colour=red",
+        "/v1/concerts?cursor=!",
+        "/v1/concerts?cursor=eyJ9",
+        "/v1/concerts?limit=1&limit=2",
+        "/v1/concerts/%ff",
+    ] {
         World::new().answer(get(path)).await.refuses(Code::MalformedRequest);
     }
     for limit in ["0", "101", "-1", "99999999999"] {
@@ -241,8 +248,13 @@ async fn an_answer_that_takes_too_long_is_given_up_and_its_act_is_not() {
     let mut world = slow_world(&gateway);
     world.draining = draining.clone();
     world.wallets.expect_complete_charge().times(1).returning(|id, _| {
-        let state = ChargeState::Completed { balance_after: points(5), completed_at: boxoffice_domain::fixtures::instant(0) };
-        Ok(Some(Charge { id, state, ..charge_of(&boxoffice_domain::fixtures::charge_request(5), ChargeState::Pending).value }))
+        let state =
+            ChargeState::Completed { balance_after: points(5), completed_at: boxoffice_domain::fixtures::instant(0) };
+        Ok(Some(Charge {
+            id,
+            state,
+            ..charge_of(&boxoffice_domain::fixtures::charge_request(5), ChargeState::Pending).value
+        }))
     });
     let answer = world.answer(charge_points(5)).await;
     answer.refuses(Code::Unavailable);
@@ -270,7 +282,11 @@ async fn requests_beyond_the_bound_are_refused_at_once() {
 
 #[tokio::test]
 async fn readiness_follows_the_storage_and_the_draining() {
-    let ready = || World::with(|world| drop(world.readiness.expect_ready().returning(|| Ok(()))));
+    let ready = || {
+        World::with(|world| {
+            world.readiness.expect_ready().returning(|| Ok(()));
+        })
+    };
     ready().answer(get("/readyz")).await.succeeds(StatusCode::OK);
     let world = World::with(|world| {
         world.readiness.expect_ready().returning(|| Err(StorageError::Busy));
@@ -291,8 +307,7 @@ async fn what_was_served_and_refused_is_counted_by_route() {
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
     let readiness = boxoffice_domain::audit::MockReadiness::new();
-    let operations =
-        boxoffice_http::operations_router(Arc::new(readiness), entropy(), Some(handle), Draining::new());
+    let operations = boxoffice_http::operations_router(Arc::new(readiness), entropy(), Some(handle), Draining::new());
     let _local = metrics::set_default_local_recorder(&recorder);
     let router = World::new().router();
     get(format!("/v1/payments/{}", Uuid::nil())).send(&router).await.refuses(Code::Unauthenticated);
@@ -306,7 +321,7 @@ async fn what_was_served_and_refused_is_counted_by_route() {
     ] {
         assert!(text.contains(line), "{line} in {text}");
     }
-    get("/v1/concerts").send(&operations).await.refuses(Code::NotFound);
+    get("/docs").send(&operations).await.refuses(Code::NotFound);
 }
 
 #[tokio::test]

@@ -1,12 +1,12 @@
 //! Requests that are sent twice.
 
+use axum::http::StatusCode;
 use boxoffice_domain::{
     fixtures::instant,
     idempotency::{KeyReused, Made},
     wallet::{Charge, ChargeError, ChargeRequest, ChargeState},
 };
 use boxoffice_http::Code;
-use axum::http::StatusCode;
 use serde_json::json;
 use uuid::Uuid;
 

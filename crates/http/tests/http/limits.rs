@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use axum::{Router, extract::connect_info::MockConnectInfo, http::StatusCode};
+use axum::{Extension, Router, extract::ConnectInfo, http::StatusCode};
 use boxoffice_domain::accounts::HashingError;
 use boxoffice_http::Code;
 use serde_json::json;
@@ -24,7 +24,7 @@ fn sign_in() -> Ask {
 
 async fn from(router: &Router, address: &str, ask: Ask) -> Answer {
     let address: SocketAddr = address.parse().unwrap();
-    ask.send(&router.clone().layer(MockConnectInfo(address))).await
+    ask.send(&router.clone().layer(Extension(ConnectInfo(address)))).await
 }
 
 #[tokio::test]

@@ -15,7 +15,8 @@ use boxoffice_application::{
     accounts::{EndedSessions, SessionSettings},
 };
 use boxoffice_domain::{
-    AccountId, Clock, ConcertId, EntropySource, MockEntropySource, PerformanceId, Points, SessionId, Timestamp, VenueId,
+    AccountId, Clock, ConcertId, EntropySource, MockEntropySource, PerformanceId, Points, SessionId, Timestamp,
+    VenueId,
     accounts::{
         AccessClaims, AccessTokenError, Account, LoginId, MockAccessTokens, MockAccounts, MockPasswordHasher,
         MockSessions, Role,
@@ -131,9 +132,10 @@ impl World {
         let mut world = Self::new();
         let status = move |ticket: &Ticket| Ok(Recall::Known(QueueStatus { ticket: *ticket, standing }));
         world.room.expect_status().returning(status);
-        world.catalog.expect_concert_of().returning(|id| {
-            Ok((id == PerformanceId::new(PERFORMANCE)).then_some(ConcertId::new(CONCERT)))
-        });
+        world
+            .catalog
+            .expect_concert_of()
+            .returning(|id| Ok((id == PerformanceId::new(PERFORMANCE)).then_some(ConcertId::new(CONCERT))));
         world
     }
 
@@ -421,8 +423,15 @@ impl Answer {
         }
         for (name, _) in &self.headers {
             let everywhere = [
-                "content-type", "content-length", "cache-control", "content-security-policy", "vary", "allow",
-                "x-content-type-options", "x-frame-options", "referrer-policy",
+                "content-type",
+                "content-length",
+                "cache-control",
+                "content-security-policy",
+                "vary",
+                "allow",
+                "x-content-type-options",
+                "x-frame-options",
+                "referrer-policy",
             ];
             let described = response["headers"].as_object().unwrap();
             let known = described.keys().any(|described| described.eq_ignore_ascii_case(name.as_str()));

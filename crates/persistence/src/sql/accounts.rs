@@ -181,8 +181,7 @@ impl Exchange {
             .set((sessions::refresh_hash.eq(self.next.0.to_vec()), sessions::expires_at.eq(self.expires_at)))
             .execute(connection)
             .await?;
-        let row: Option<SessionRow> =
-            sessions::table.find(self.id.clone()).first(connection).await.optional()?;
+        let row: Option<SessionRow> = sessions::table.find(self.id.clone()).first(connection).await.optional()?;
         let Some(row) = row else {
             return Ok(Exchanged::Unknown);
         };
@@ -193,10 +192,7 @@ impl Exchange {
         if row.ended_at.is_some() || row.expires_at <= self.now {
             return Ok(Exchanged::Unknown);
         }
-        diesel::update(sessions::table.find(self.id))
-            .set(sessions::ended_at.eq(self.now))
-            .execute(connection)
-            .await?;
+        diesel::update(sessions::table.find(self.id)).set(sessions::ended_at.eq(self.now)).execute(connection).await?;
         Ok(Exchanged::Reused)
     }
 }

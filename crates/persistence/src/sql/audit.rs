@@ -223,10 +223,11 @@ async fn find_breaches(connection: &mut Connection, now: &Bind) -> Result<Vec<Br
             let detail = format!("{} breaches; the first {BREACHES_MAX} follow", rows.len());
             breaches.push(Breach { invariant: invariant.name, detail });
         }
-        breaches.extend(rows.into_iter().take(BREACHES_MAX).map(|(key, detail)| Breach {
-            invariant: invariant.name,
-            detail: describe(&key, detail.as_deref()),
-        }));
+        breaches.extend(
+            rows.into_iter()
+                .take(BREACHES_MAX)
+                .map(|(key, detail)| Breach { invariant: invariant.name, detail: describe(&key, detail.as_deref()) }),
+        );
     }
     connection.batch_execute("COMMIT").await?;
     Ok(breaches)

@@ -95,10 +95,7 @@ async fn summaries(
     Ok(rows.iter().map(with_seats).collect::<Result<_, _>>()?)
 }
 
-async fn with_performances(
-    connection: &mut Connection,
-    rows: Vec<ConcertRow>,
-) -> Result<Vec<ConcertSummary>, Failure> {
+async fn with_performances(connection: &mut Connection, rows: Vec<ConcertRow>) -> Result<Vec<ConcertSummary>, Failure> {
     type Counted = (Vec<u8>, i64, Option<NaiveDateTime>, Option<NaiveDateTime>);
     let ids: Vec<_> = rows.iter().map(|row| row.id.clone()).collect();
     let counted: Vec<Counted> = performances::table
@@ -107,7 +104,8 @@ async fn with_performances(
         .select((performances::concert_id, count_star(), min(performances::starts_at), max(performances::starts_at)))
         .load(connection)
         .await?;
-    let mut counted: HashMap<_, _> = counted.into_iter().map(|(id, count, first, last)| (id, (count, first, last))).collect();
+    let mut counted: HashMap<_, _> =
+        counted.into_iter().map(|(id, count, first, last)| (id, (count, first, last))).collect();
     let mut summaries = Vec::with_capacity(rows.len());
     for row in rows {
         let (performances_count, first, last) = counted.remove(&row.id).unwrap_or((0, None, None));
@@ -146,7 +144,10 @@ pub(super) const INSERT_SEATS: &str =
 /// What was published before under a key: its id, and whether the same was asked.
 type Before = Option<(Vec<u8>, Option<Idempotency>)>;
 
-fn before(row: Option<(Vec<u8>, Option<String>, Option<Vec<u8>>)>) -> Result<Before, Failure> {
+/// The same as it is stored.
+type BeforeRow = (Vec<u8>, Option<String>, Option<Vec<u8>>);
+
+fn before(row: Option<BeforeRow>) -> Result<Before, Failure> {
     let parsed = row.map(|(id, key, fingerprint)| {
         parse_idempotency(key.as_deref(), fingerprint.as_ref()).map(|idempotency| (id, idempotency))
     });
@@ -376,9 +377,7 @@ impl Catalog for Store {
             );
         }
         if available_only {
-            let free = seats::table
-                .filter(seats::performance_id.eq(performances::id))
-                .filter(seat_is_available!(now));
+            let free = seats::table.filter(seats::performance_id.eq(performances::id)).filter(seat_is_available!(now));
             query = query.filter(performances::starts_at.gt(now)).filter(exists(free));
         }
         let mut session = self.reader().await?;
@@ -453,10 +452,8 @@ impl Store {
     /// The seats of a performance, in the order of the plan.
     async fn stored_seats(&self, id: PerformanceId) -> Result<Vec<StoredSeat>, StorageError> {
         let mut session = self.reader().await?;
-        let rows = seats::table
-            .filter(seats::performance_id.eq(id.stored()))
-            .load::<SeatRow>(session.connection())
-            .await;
+        let rows =
+            seats::table.filter(seats::performance_id.eq(id.stored())).load::<SeatRow>(session.connection()).await;
         let rows = session.finished(rows)?;
         let mut stored = rows.into_iter().map(StoredSeat::try_from).collect::<Result<Vec<_>, _>>()?;
         stored.sort_unstable_by_key(|stored| stored.ordinal);

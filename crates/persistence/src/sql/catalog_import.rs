@@ -79,14 +79,8 @@ async fn import_once(
     let mut session = writer.pool.session().await?;
     let connection = session.connection();
     connection.batch_execute(BEGIN).await?;
-    let mut import = Import {
-        connection,
-        writer,
-        now: writer.clock.now(),
-        promoter_id,
-        progress,
-        report: ImportReport::default(),
-    };
+    let mut import =
+        Import { connection, writer, now: writer.clock.now(), promoter_id, progress, report: ImportReport::default() };
     let imported = import.run(catalogue).await;
     let report = import.report;
     match imported {
@@ -255,11 +249,7 @@ impl Import<'_> {
         Ok(true)
     }
 
-    async fn new_performance(
-        &mut self,
-        place: &Placement<'_>,
-        imported: &CataloguePerformance,
-    ) -> Result<(), Stopped> {
+    async fn new_performance(&mut self, place: &Placement<'_>, imported: &CataloguePerformance) -> Result<(), Stopped> {
         let id = PerformanceId::new(self.writer.entropy.uuid());
         let row = PerformanceRow {
             id: id.stored(),

@@ -65,7 +65,13 @@ pub(crate) async fn connect(
     let writer = Writer { pool: writers, clock: Arc::clone(&clock), entropy, retry_max: settings.retry_max };
     let writer = Arc::new(writer);
     let lanes = Lanes::start(&writer, &settings);
-    let store = Store { readers, writer, lanes: lanes.clone(), clock, concerts_of: moka::sync::Cache::new(CONCERTS_REMEMBERED_MAX) };
+    let store = Store {
+        readers,
+        writer,
+        lanes: lanes.clone(),
+        clock,
+        concerts_of: moka::sync::Cache::new(CONCERTS_REMEMBERED_MAX),
+    };
     Ok(Database::new(Arc::new(store), lanes))
 }
 

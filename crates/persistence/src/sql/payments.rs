@@ -39,8 +39,7 @@ async fn payment_views(connection: &mut Connection, rows: Vec<PaymentRow>) -> Re
     for row in rows {
         let payment = Payment::try_from(row)?;
         let reservation = reserved.remove(&payment.reservation_id);
-        let reservation =
-            reservation.ok_or_else(|| StorageError::failed("the reservation of a payment is missing"))?;
+        let reservation = reservation.ok_or_else(|| StorageError::failed("the reservation of a payment is missing"))?;
         payments.push(PaymentView { payment, reservation });
     }
     Ok(payments)
@@ -115,7 +114,8 @@ impl Payments for Store {
             .filter(reservations::status.eq("held"))
             .filter(reservations::held_until.gt(time(self.now())));
         let mut session = self.reader().await?;
-        let found = diesel::select(exists(spent).and(not(exists(holds)))).get_result::<bool>(session.connection()).await;
+        let found =
+            diesel::select(exists(spent).and(not(exists(holds)))).get_result::<bool>(session.connection()).await;
         Ok(session.finished(found)?)
     }
 }

@@ -21,8 +21,7 @@ use crate::{
 impl Wallets for Store {
     async fn find(&self, account_id: AccountId) -> Result<Option<Wallet>, StorageError> {
         let mut session = self.reader().await?;
-        let row =
-            wallets::table.find(account_id.stored()).first::<WalletRow>(session.connection()).await.optional();
+        let row = wallets::table.find(account_id.stored()).first::<WalletRow>(session.connection()).await.optional();
         session.finished(row)?.map(Wallet::try_from).transpose()
     }
 
@@ -65,7 +64,7 @@ impl Wallets for Store {
         let account_id = parse_id(&account_id)?;
         let command = Command::CompleteCharge { charge_id: id, account_id, verdict };
         match self.lanes.submit(None, command).await? {
-            Outcome::CompleteCharge(charge) => Ok(charge),
+            Outcome::CompleteCharge { charge, .. } => Ok(charge),
             other => Err(unexpected(&other)),
         }
     }

@@ -9,7 +9,7 @@ use boxoffice_domain::{
     idempotency::IdempotencyKey,
     payments::Payment,
     reservations::{ReservedSeat, SeatLabel},
-    wallet::{Charge, Wallet},
+    wallet::{Charge, ChargeState, Wallet},
 };
 use diesel::sql_types::{BigInt, Binary, SqlType, Text, Timestamp as SqlTimestamp};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
@@ -147,10 +147,10 @@ fn count_outcomes(outcomes: &[Outcome]) {
         match outcome {
             Outcome::Hold(Ok(made)) if !made.replayed => holds += 1,
             Outcome::Settle(Ok(made)) if !made.replayed => payments += 1,
-            Outcome::CompleteCharge(Some(charge)) => {
-                if let boxoffice_domain::wallet::ChargeState::Completed { .. } = charge.state {
-                    points += u64::try_from(charge.amount.get()).unwrap_or(0);
-                }
+            Outcome::CompleteCharge { charge: Some(charge), ended: true }
+                if matches!(charge.state, ChargeState::Completed { .. }) =>
+            {
+                points += u64::try_from(charge.amount.get()).unwrap_or(0);
             }
             _ => {}
         }
@@ -253,8 +253,8 @@ async fn by_key(
                 .load(connection)
                 .await?;
         for (account_id, key, row_id) in rows {
-            let key = IdempotencyKey::new(&key)
-                .map_err(|_| StorageError::failed("a stored idempotency key is damaged"))?;
+            let key =
+                IdempotencyKey::new(&key).map_err(|_| StorageError::failed("a stored idempotency key is damaged"))?;
             found.push((id(&account_id)?, key, row_id));
         }
     }
@@ -294,10 +294,7 @@ async fn wallets(connection: &mut Connection, accounts: &BTreeSet<AccountId>) ->
     Ok(wallets.into_iter().map(|wallet| (wallet.account_id, wallet)).collect())
 }
 
-async fn reservations(
-    connection: &mut Connection,
-    ids: &BTreeSet<ReservationId>,
-) -> Loaded<Vec<StoredReservation>> {
+async fn reservations(connection: &mut Connection, ids: &BTreeSet<ReservationId>) -> Loaded<Vec<StoredReservation>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -342,9 +339,7 @@ async fn payments(connection: &mut Connection, ids: &BTreeSet<ReservationId>) ->
     }
     let values = ids.iter().map(Stored::bound);
     let rows: Vec<PaymentRow> =
-        select_by_key::<PaymentSql>(PAYMENT_COLUMNS, "payments", "reservation_id", values, "")
-            .load(connection)
-            .await?;
+        select_by_key::<PaymentSql>(PAYMENT_COLUMNS, "payments", "reservation_id", values, "").load(connection).await?;
     Ok(rows.into_iter().map(Payment::try_from).collect::<Result<_, _>>()?)
 }
 
@@ -379,11 +374,7 @@ pub(super) async fn terms(
     Ok(rows.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?)
 }
 
-async fn load_terms(
-    connection: &mut Connection,
-    ids: &BTreeSet<PerformanceId>,
-    world: &mut World,
-) -> Loaded<()> {
+async fn load_terms(connection: &mut Connection, ids: &BTreeSet<PerformanceId>, world: &mut World) -> Loaded<()> {
     for terms in terms(connection, ids.iter().copied()).await? {
         world.terms.insert(terms.id, terms);
     }
