@@ -185,7 +185,9 @@ refusals!(MeProblems: [SIGNED_IN], []);
 /// Sign up
 #[utoipa::path(
     post, path = "/v1/accounts", tag = "accounts", request_body = NewAccount,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Names this request, so that it may be repeated")),
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "Names this request, so that it may be repeated"),
+    ),
     responses(
         (status = 201, description = "The account.", body = AccountAnswer, headers(
             ("Location", description = "Where the account is"),

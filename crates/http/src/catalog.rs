@@ -583,7 +583,10 @@ refusals!(SalesProblems: [SIGNED_IN, PATH], [Forbidden, PerformanceNotFound, Con
 /// The concerts, in the order of their publication
 #[utoipa::path(
     get, path = "/v1/concerts", tag = "catalog",
-    params(ConcertQuery, ("If-None-Match" = Option<String>, Header, description = "The tag of an answer that is there")),
+    params(
+        ConcertQuery,
+        ("If-None-Match" = Option<String>, Header, description = "The tag of an answer that is there"),
+    ),
     responses(
         (status = 200, description = "One page.", body = List<ConcertAnswer>,
             headers(("ETag", description = "The tag of this answer"))),
@@ -743,7 +746,9 @@ refusals!(PublishPerformanceProblems: [SIGNED_IN, PATH, BODY, KEYED], [Forbidden
 /// Publish a venue, for promoters
 #[utoipa::path(
     post, path = "/v1/venues", tag = "catalog", security(("bearer" = [])), request_body = NewVenueBody,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Names this request, so that it may be repeated")),
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "Names this request, so that it may be repeated"),
+    ),
     responses(
         (status = 201, description = "The venue.", body = VenueAnswer, headers(
             ("Idempotency-Replayed", description = "`true` where an earlier request made it"),
@@ -769,7 +774,9 @@ async fn publish_venue(
 /// Publish a concert, for promoters
 #[utoipa::path(
     post, path = "/v1/concerts", tag = "catalog", security(("bearer" = [])), request_body = NewConcertBody,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Names this request, so that it may be repeated")),
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "Names this request, so that it may be repeated"),
+    ),
     responses(
         (status = 201, description = "The concert.", body = ManagedConcertAnswer, headers(
             ("Location", description = "Where the concert is"),

@@ -13,6 +13,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, IgnoredAny},
 };
+use serde_json::error::Category;
 use serde_path_to_error::Segment;
 use validator::Validate;
 
@@ -77,6 +78,9 @@ fn of_syntax(error: serde_json::Error) -> Problem {
 fn of_shape(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
     let mut pointer = pointer_of(error.path());
     let error = error.into_inner();
+    if error.classify() != Category::Data {
+        return of_syntax(error);
+    }
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
     let named = |prefix: &str| text.strip_prefix(prefix).and_then(|rest| rest.split('`').next());

@@ -59,7 +59,10 @@ impl utoipa::IntoResponses for MetricsProblems {
 }
 
 /// Whether the process answers
-#[utoipa::path(get, path = "/healthz", tag = "operations", responses((status = 200, description = "It does.", body = Health)))]
+#[utoipa::path(
+    get, path = "/healthz", tag = "operations",
+    responses((status = 200, description = "It does.", body = Health)),
+)]
 async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }

@@ -32,6 +32,9 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::default().routes(routes!(hold, list)).routes(routes!(find)).routes(routes!(cancel))
 }
 
+// The documentation of the request says so.
+const _: () = assert!(SEATS_PER_RESERVATION_MAX == 4);
+
 #[derive(Deserialize, Serialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 struct NewReservation {
@@ -279,7 +282,6 @@ async fn hold(
     OptionalKey(key): OptionalKey,
     Json(body): Json<NewReservation>,
 ) -> Result<Response, Problem> {
-    debug_assert_eq!(SEATS_PER_RESERVATION_MAX, 4, "the documentation of the request says so");
     let seats = body.parse()?;
     let requested = Requested::with_body(key.as_ref(), "hold", "", &body);
     let performance_id = PerformanceId::new(body.performance_id);

@@ -2,7 +2,7 @@
 
 use axum::http::{Method, StatusCode};
 use boxoffice_domain::{
-    ConcertId, Points,
+    ConcertId,
     accounts::{Credentials, PasswordHash, Role, Rotation},
     catalog::{SeatMap, SeatView, UpdateConcertError},
     fixtures::{self, instant},
@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::world::{
-    Answer, CONCERT, CUSTOMER, PERFORMANCE, VENUE, World, account, active, concert, delete, get, performance, points,
-    post, ticket, waiting,
+    Answer, CONCERT, PERFORMANCE, VENUE, World, account, active, concert, delete, get, performance, points, post,
+    ticket, waiting,
 };
 
 /// A reservation of two seats that was held at instant 0.
@@ -494,7 +494,6 @@ async fn a_wallet_has_a_balance_and_a_history() {
         again.signed_in("customer").send(&router).await.succeeds(StatusCode::OK)["items"][0]["id"],
         refund["id"]
     );
-    assert_eq!(CUSTOMER.uuid(), Uuid::from_u128(0xA0));
 }
 
 #[tokio::test]
@@ -504,7 +503,6 @@ async fn a_charge_has_its_bounds() {
         let answer = World::new().answer(ask).await;
         assert_eq!(answer.violations(), [("/amount".to_owned(), "range".to_owned())]);
     }
-    assert!(Points::new(-1).is_err());
     let ask = post("/v1/wallet/charges", json!({"amount": 1.5})).signed_in("customer").key("k");
     assert_eq!(World::new().answer(ask).await.violations(), [("/amount".to_owned(), "wrong_type".to_owned())]);
 }
