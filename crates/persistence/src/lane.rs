@@ -123,12 +123,13 @@ impl<W: BatchWriter> Worker<W> {
         let mut jobs = Vec::with_capacity(self.commands_max);
         loop {
             let taken = tokio::select! {
+                // Closing comes first: a lane that is never empty would put it off for ever.
                 biased;
-                taken = self.jobs.recv_many(&mut jobs, self.commands_max) => taken,
                 _ = self.closing.wait_for(|closing| *closing), if !self.jobs.is_closed() => {
                     self.jobs.close();
                     continue;
                 }
+                taken = self.jobs.recv_many(&mut jobs, self.commands_max) => taken,
             };
             if taken == 0 {
                 return;

@@ -263,6 +263,10 @@ impl Catalog for Store {
         performance: NewPerformance,
         idempotency: Option<Idempotency>,
     ) -> Result<Made<PerformanceSummary>, PublishError> {
+        // No concert is ever removed, so one that is there now will be there when the performance is written.
+        if self.concert(performance.concert_id).await?.is_none() {
+            return Err(PublishError::ConcertNotFound);
+        }
         let row = PerformanceRow {
             id: performance.id.stored(),
             catalogue_key: None,
