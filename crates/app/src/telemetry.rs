@@ -53,7 +53,7 @@ fn describe_metrics() {
     describe_counter!("boxoffice_payments_total", "Reservations that were paid.");
     describe_counter!("boxoffice_points_charged_total", "Points that were charged.");
     describe_histogram!("boxoffice_batch_commands", Unit::Count, "How many commands a transaction took, by lane.");
-    describe_histogram!("boxoffice_commit_seconds", Unit::Seconds, "How long a transaction took, commit included.");
+    describe_histogram!("boxoffice_commit_seconds", Unit::Seconds, "How long the commit of a batch took.");
     describe_counter!("boxoffice_write_retries_total", "Transactions that were tried again, by reason.");
     describe_gauge!("boxoffice_pool_connections", "Connections to the database, by pool and state.");
     describe_gauge!("boxoffice_lane_waiting", "Commands that wait, by write lane.");
