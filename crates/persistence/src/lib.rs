@@ -1,10 +1,10 @@
 //! The ports of boxoffice over SQL: SQLite as the embedded default, MySQL and MariaDB for more.
 //!
-//! Both backends are compiled from one source. [`mysql`] and [`sqlite`] are short heads: the type of the
+//! Both backends are compiled from one source. `mysql` and `sqlite` are short heads: the type of the
 //! connection, the migrations, the dialect. Each mounts the same tree `sql/`, in which a capability has the
 //! file name that it has in every crate. Which one serves is chosen by the database URL.
 //!
-//! Writes that buyers wait for are grouped: see [`lane`] for how they come together, [`batch`] for how they
+//! Writes that buyers wait for are grouped: see `lane` for how they come together, `batch` for how they
 //! are decided, and `sql/write.rs` for how they are loaded and saved.
 
 #![expect(clippy::duplicate_mod, reason = "both backends are compiled from one source")]

@@ -1,11 +1,10 @@
 //! MySQL 8.0 or newer and MariaDB 10.6 or newer: what is theirs alone. No syntax is used that only one of
 //! the two knows.
 
-use boxoffice_domain::StorageError;
 use diesel_async::{AsyncConnection, AsyncMysqlConnection, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
-use crate::statement::Statement;
+use crate::{ConnectError, statement::Statement};
 
 #[path = "sql/mod.rs"]
 mod sql;
@@ -54,14 +53,21 @@ pub(crate) fn or_update(mut insert: Statement, _key: &'static str, columns: &[&'
     insert
 }
 
+/// What keeps others from migrating as long as it lives.
+pub(crate) type SchemaLock = Connection;
+
 /// Keeps two processes from migrating at once: the lock is the session's, and goes with it.
-pub(crate) async fn lock_schema(connection: &mut Connection) -> Result<(), StorageError> {
+pub(crate) async fn lock_schema(url: &str) -> Result<SchemaLock, ConnectError> {
     use diesel_async::RunQueryDsl;
+    let unreachable = |error: diesel::ConnectionError| ConnectError::Unreachable(error.into());
+    let mut connection = establish(url).await.map_err(unreachable)?;
+    // Such a lock is the server's, so its name tells the database: by a number, since a name has at most 64
+    // characters. Two databases of one number only wait for each other.
     let taken: Statement<diesel::sql_types::BigInt> =
-        Statement::new("SELECT CAST(GET_LOCK('boxoffice_migrate', 120) AS SIGNED)");
-    match taken.get_result::<i64>(connection).await {
-        Ok(1) => Ok(()),
-        Ok(_) => Err(StorageError::failed("another process has been migrating for two minutes")),
-        Err(error) => Err(StorageError::Unavailable(error.into())),
+        Statement::new("SELECT CAST(GET_LOCK(CONCAT('boxoffice_migrate_', CRC32(DATABASE())), 120) AS SIGNED)");
+    match taken.get_result::<i64>(&mut connection).await {
+        Ok(1) => Ok(connection),
+        Ok(_) => Err(ConnectError::Migration("another process has been migrating for two minutes".into())),
+        Err(error) => Err(ConnectError::Unreachable(error.into())),
     }
 }

@@ -1,11 +1,10 @@
 //! SQLite, the embedded default: what is its alone.
 
-use boxoffice_domain::StorageError;
 use diesel::SqliteConnection;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection, sync_connection_wrapper::SyncConnectionWrapper};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
-use crate::statement::Statement;
+use crate::{ConnectError, statement::Statement};
 
 #[path = "sql/mod.rs"]
 mod sql;
@@ -49,7 +48,19 @@ pub(crate) fn or_update(mut insert: Statement, key: &'static str, columns: &[&'s
     insert
 }
 
-/// Each migration is a transaction of its own, and a second process waits for the write lock of the first.
-pub(crate) async fn lock_schema(_connection: &mut Connection) -> Result<(), StorageError> {
-    Ok(())
+/// What keeps others from migrating as long as it lives.
+pub(crate) type SchemaLock = std::fs::File;
+
+/// Keeps two processes from migrating at once. SQLite has no lock that is held across transactions, so it is the lock
+/// of a file beside the database; the system takes it back when the process ends. The file stays: were it removed, two
+/// processes could hold the locks of two files of one name.
+pub(crate) async fn lock_schema(url: &str) -> Result<SchemaLock, ConnectError> {
+    let path = format!("{url}-migration");
+    let locked = tokio::task::spawn_blocking(move || {
+        let file = std::fs::File::create(path)?;
+        file.lock()?;
+        Ok::<_, std::io::Error>(file)
+    });
+    let locked = locked.await.map_err(|error| ConnectError::Migration(error.into()))?;
+    locked.map_err(|error| ConnectError::Unreachable(error.into()))
 }

@@ -316,7 +316,14 @@ impl Catalog for Store {
             })
             .await
             .map_err(StorageError::from)?;
-        if changed == 1 { Ok(()) } else { Err(UpdateConcertError::VersionMismatch) }
+        if changed == 1 {
+            return Ok(());
+        }
+        // An earlier attempt, whose answer was lost, may have changed it.
+        match self.concert(concert.id).await? {
+            Some(stored) if stored.concert == concert => Ok(()),
+            _ => Err(UpdateConcertError::VersionMismatch),
+        }
     }
 
     async fn venue(&self, id: VenueId) -> Result<Option<Venue>, StorageError> {

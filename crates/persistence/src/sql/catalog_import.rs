@@ -57,13 +57,13 @@ impl CatalogImport for Store {
         promoter_id: Option<AccountId>,
         progress: ImportProgress<'_>,
     ) -> Result<ImportReport, ImportError> {
-        let mut attempt = 0;
+        let (mut attempt, began) = (0, tokio::time::Instant::now());
         loop {
             match import_once(&self.writer, catalogue, promoter_id, progress).await {
                 Ok(report) => return Ok(report),
                 Err(Stopped::Refused(refusal)) => return Err(refusal),
                 // Two imports at once may have inserted the same key: the second one updates.
-                Err(Stopped::Failed(failure)) => failure.before_retry(attempt, self.writer.retry_max).await?,
+                Err(Stopped::Failed(failure)) => failure.before_retry(attempt, self.writer.retry_max, began).await?,
             }
             attempt += 1;
         }

@@ -101,8 +101,7 @@ async fn with_schema_locked(
     act: impl FnOnce(&mut AsyncMigrationHarness<Connection>) -> Migrated,
 ) -> Result<Vec<String>, ConnectError> {
     let unreachable = |error: diesel::ConnectionError| ConnectError::Unreachable(error.into());
-    let mut guard = establish(&url).await.map_err(unreachable)?;
-    lock_schema(&mut guard).await.map_err(|error| ConnectError::Migration(error.into()))?;
+    let guard = lock_schema(&url).await?;
     let mut harness = AsyncMigrationHarness::new(establish(&url).await.map_err(unreachable)?);
     let migrated = act(&mut harness).map_err(ConnectError::Migration);
     drop(guard);

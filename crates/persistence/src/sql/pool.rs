@@ -10,12 +10,18 @@ use std::{
 
 use boxoffice_domain::StorageError;
 use diesel::QueryResult;
+use diesel_async::SimpleAsyncConnection;
+use tokio::time::Instant;
 
 use super::{
     super::{Connection, establish},
     retry::{Failure, Kind},
 };
 use crate::ConnectError;
+
+/// How long a connection may have been idle and is still taken to be good. The database does not go and come back in
+/// less, and asking whether it is there costs little against this.
+const TRUSTED_IDLE: Duration = Duration::from_millis(500);
 
 /// Keeps connections to one database.
 pub(super) struct Pool {
@@ -38,6 +44,8 @@ pub(super) struct Link {
     /// Whether a statement or a transaction is in the middle. It still is when a caller stopped waiting for
     /// it, and then the connection must not be handed to anybody else.
     in_the_middle: bool,
+    /// When it last answered.
+    answered_at: Instant,
 }
 
 impl bb8::ManageConnection for Manager {
@@ -47,7 +55,7 @@ impl bb8::ManageConnection for Manager {
     async fn connect(&self) -> Result<Link, Self::Error> {
         let generation = self.generation.load(Ordering::Relaxed);
         let connection = establish(&self.url).await?;
-        Ok(Link { connection, generation, in_the_middle: false })
+        Ok(Link { connection, generation, in_the_middle: false, answered_at: Instant::now() })
     }
 
     async fn is_valid(&self, _link: &mut Link) -> Result<(), Self::Error> {
@@ -94,7 +102,10 @@ impl Pool {
             if link.generation < self.generation.load(Ordering::Relaxed) {
                 continue;
             }
-            return Ok(Session { link, generation: &self.generation });
+            let mut session = Session { link, generation: &self.generation };
+            if session.answers().await {
+                return Ok(session);
+            }
         }
     }
 }
@@ -106,6 +117,24 @@ pub(super) struct Session<'p> {
 }
 
 impl Session<'_> {
+    /// Whether the connection is good: one that has long been idle may be to a database that went and came back, which
+    /// shall not be the loss of whoever comes first.
+    async fn answers(&mut self) -> bool {
+        if self.link.answered_at.elapsed() < TRUSTED_IDLE {
+            return true;
+        }
+        let answered = self.connection().batch_execute("SELECT 1").await;
+        match self.finished(answered) {
+            Ok(()) => true,
+            Err(failure) => {
+                tracing::debug!(?failure, "an idle connection was lost");
+                // Whatever it said: it is not handed out, and neither are those that are as old.
+                self.generation.fetch_max(self.link.generation + 1, Ordering::Relaxed);
+                false
+            }
+        }
+    }
+
     /// The connection, for one statement whose result is then given to [`Self::finished`], or for a
     /// transaction whose end is.
     pub(super) fn connection(&mut self) -> &mut Connection {
@@ -117,7 +146,7 @@ impl Session<'_> {
     pub(super) fn finished<T>(&mut self, result: QueryResult<T>) -> Result<T, Failure> {
         match result {
             Ok(value) => {
-                self.link.in_the_middle = false;
+                self.answered();
                 Ok(value)
             }
             Err(error) => {
@@ -131,10 +160,15 @@ impl Session<'_> {
     /// As [`Self::finished`], for several statements together.
     pub(super) fn ended<T>(&mut self, result: Result<T, Failure>) -> Result<T, Failure> {
         match &result {
-            Ok(_) => self.link.in_the_middle = false,
+            Ok(_) => self.answered(),
             Err(failure) => self.failed(failure),
         }
         result
+    }
+
+    fn answered(&mut self) {
+        self.link.in_the_middle = false;
+        self.link.answered_at = Instant::now();
     }
 
     /// Notes a failure: after a lost connection, the other connections are not trusted either.

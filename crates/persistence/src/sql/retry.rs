@@ -6,11 +6,15 @@ use boxoffice_domain::StorageError;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::SimpleAsyncConnection;
 use futures::future::BoxFuture;
+use tokio::time::Instant;
 
 use super::{
     super::{BEGIN, Connection},
     Writer,
 };
+
+/// How long after its first attempt a write is tried again.
+const RETRY_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// What kind of failure it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,9 +111,17 @@ impl From<Failure> for StorageError {
 }
 
 impl Failure {
-    /// Waits before the next attempt, or gives the failure back where there is none: 10, 20, 40 … 640 ms.
-    pub(super) async fn before_retry(self, attempt: u32, retry_max: u32) -> Result<(), StorageError> {
-        if self.kind == Kind::Defect || attempt >= retry_max {
+    /// A commit that was not answered with success: whatever the text says, it may have happened, so it is
+    /// treated like one whose answer was lost.
+    pub(super) fn of_commit(error: DieselError) -> Self {
+        Self { kind: Kind::ConnectionLost, cause: error.into() }
+    }
+
+    /// Waits before the next attempt, or gives the failure back where there is none: 10, 20, 40 … 640 ms. No attempt
+    /// begins later than [`RETRY_TIME_MAX`] after the first one: with the database away, each of them waits for a
+    /// connection.
+    pub(super) async fn before_retry(self, attempt: u32, retry_max: u32, began: Instant) -> Result<(), StorageError> {
+        if self.kind == Kind::Defect || attempt >= retry_max || began.elapsed() >= RETRY_TIME_MAX {
             return Err(self.into());
         }
         metrics::counter!("boxoffice_write_retries_total", "reason" => self.kind.reason()).increment(1);
@@ -126,12 +138,12 @@ impl Writer {
     /// Runs `act` in a transaction, and again after contention or a lost connection, within the bound.
     /// A commit whose answer was lost may have happened: `act` must find what it made before.
     pub(super) async fn transaction<T: Send>(&self, act: &Act<T>) -> Result<T, Failure> {
-        let mut attempt = 0;
+        let (mut attempt, began) = (0, Instant::now());
         loop {
             match self.transaction_once(act).await {
                 Ok(value) => return Ok(value),
                 Err(failure) if failure.kind == Kind::Duplicate => return Err(failure),
-                Err(failure) => failure.before_retry(attempt, self.retry_max).await?,
+                Err(failure) => failure.before_retry(attempt, self.retry_max, began).await?,
             }
             attempt += 1;
         }
@@ -143,7 +155,7 @@ impl Writer {
         let result = async {
             connection.batch_execute(BEGIN).await?;
             let value = act(connection).await?;
-            connection.batch_execute("COMMIT").await?;
+            connection.batch_execute("COMMIT").await.map_err(Failure::of_commit)?;
             Ok(value)
         }
         .await;

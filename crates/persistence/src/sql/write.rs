@@ -69,11 +69,11 @@ impl BatchWriter for Writer {
     async fn write_batch(&self, commands: &[Command]) -> Result<Vec<Outcome>, StorageError> {
         let batch_id = self.entropy.uuid();
         let mut in_doubt = None;
-        let mut attempt = 0;
+        let (mut attempt, began) = (0, tokio::time::Instant::now());
         loop {
             match self.attempt(batch_id, commands, &mut in_doubt).await {
                 Ok(outcomes) => return Ok(outcomes),
-                Err(failure) => failure.before_retry(attempt, self.retry_max).await?,
+                Err(failure) => failure.before_retry(attempt, self.retry_max, began).await?,
             }
             attempt += 1;
         }
@@ -113,13 +113,15 @@ impl Writer {
         let connection = session.connection();
         connection.batch_execute(BEGIN).await?;
         let mut world = load(connection, Wanted::by(commands)).await?;
-        // The rows are locked now, so an earlier attempt has ended, one way or the other.
-        if let Some(doubtful) = in_doubt.take()
+        // The rows are locked now, so an earlier attempt has ended, one way or the other. The doubt is kept until
+        // that is known: this attempt may be broken off too.
+        if let Some(doubtful) = in_doubt.as_ref()
             && is_written(connection, batch_id, doubtful.event).await?
         {
             connection.batch_execute("ROLLBACK").await?;
-            return Ok(doubtful.outcomes);
+            return Ok(in_doubt.take().map(|doubtful| doubtful.outcomes).unwrap_or_default());
         }
+        *in_doubt = None;
         let now = self.clock.now();
         let outcomes: Vec<Outcome> = commands.iter().map(|command| world.decide(now, command)).collect();
         let Some(first) = world.changes.events.as_slice().first() else {
@@ -135,7 +137,7 @@ impl Writer {
             Ok(()) => Ok(outcomes),
             Err(error) => {
                 *in_doubt = Some(InDoubt { outcomes, event });
-                Err(error.into())
+                Err(Failure::of_commit(error))
             }
         }
     }

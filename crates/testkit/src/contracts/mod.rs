@@ -1,3 +1,4 @@
 //! The obligations of the ports, as functions over any implementor.
 
+pub mod storage;
 pub mod waiting_room;

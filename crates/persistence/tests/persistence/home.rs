@@ -1,0 +1,218 @@
+//! An empty storage for one test, and what it leaves behind taken away.
+
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use boxoffice_domain::EntropySource;
+use boxoffice_persistence::{Database, PersistenceSettings, connect, migrate};
+use boxoffice_testkit::{
+    TestClock, TestEntropy,
+    contracts::storage::{Stage, Storage},
+    servers::{ServerKind, TestDatabase, fresh_database},
+};
+use diesel::{Connection, SqliteConnection, connection::SimpleConnection, sql_types::Text};
+use diesel_async::{AsyncConnection, AsyncMysqlConnection, RunQueryDsl, SimpleAsyncConnection};
+
+/// A kind of database to test on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Backend {
+    Sqlite,
+    Server(ServerKind),
+}
+
+/// Where a database is.
+#[derive(Debug)]
+pub(crate) enum Place {
+    Folder(Folder),
+    Server(TestDatabase),
+}
+
+/// A folder that goes with its owner.
+#[derive(Debug)]
+pub(crate) struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left of it is in the folder for temporary files.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Databases whose tables are there and empty. To make the tables takes a server far longer than to empty them.
+static EMPTIED: Mutex<Vec<TestDatabase>> = Mutex::new(Vec::new());
+
+fn take_emptied(kind: ServerKind) -> Option<TestDatabase> {
+    let mut emptied = EMPTIED.lock().unwrap();
+    let place = emptied.iter().position(|database| database.server().kind() == kind)?;
+    Some(emptied.swap_remove(place))
+}
+
+async fn empty(url: &str) {
+    let mut connection = AsyncMysqlConnection::establish(url).await.unwrap();
+    let tables: Vec<String> = diesel::dsl::sql::<Text>(
+        "SELECT CAST(table_name AS CHAR) FROM information_schema.tables \
+         WHERE table_schema = DATABASE() AND table_name <> '__diesel_schema_migrations'",
+    )
+    .load(&mut connection)
+    .await
+    .unwrap();
+    connection.batch_execute("START TRANSACTION").await.unwrap();
+    for table in tables {
+        connection.batch_execute(&format!("DELETE FROM {table}")).await.unwrap();
+    }
+    connection.batch_execute("COMMIT").await.unwrap();
+}
+
+impl Place {
+    /// A place for a database of its own, with nothing in it.
+    pub(crate) async fn new(backend: Backend) -> Self {
+        match backend {
+            Backend::Sqlite => {
+                let folder = std::env::temp_dir().join(format!("boxoffice-{}", TestEntropy.uuid().simple()));
+                std::fs::create_dir(&folder).unwrap();
+                Self::Folder(Folder(folder))
+            }
+            Backend::Server(kind) => Self::Server(fresh_database(kind).await.unwrap()),
+        }
+    }
+
+    fn file(folder: &Folder) -> String {
+        folder.0.join("boxoffice.db").to_string_lossy().into_owned()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        match self {
+            Self::Folder(folder) => format!("sqlite://{}", Self::file(folder)),
+            Self::Server(database) => database.url().to_owned(),
+        }
+    }
+
+    /// Changes the database behind the back of everybody.
+    pub(crate) async fn execute(&self, statements: &str) {
+        match self {
+            Self::Folder(folder) => {
+                let mut connection = SqliteConnection::establish(&Self::file(folder)).unwrap();
+                connection.batch_execute(&format!("PRAGMA busy_timeout = 10000; {statements}")).unwrap();
+            }
+            Self::Server(database) => {
+                let mut connection = AsyncMysqlConnection::establish(database.url()).await.unwrap();
+                for statement in statements.split(';').filter(|statement| !statement.trim().is_empty()) {
+                    connection.batch_execute(statement).await.unwrap();
+                }
+            }
+        }
+    }
+
+    pub(crate) async fn remove(self) {
+        if let Self::Server(database) = self {
+            database.remove().await.unwrap();
+        }
+    }
+
+    /// A place whose schema is up to date, with nothing in its tables.
+    async fn with_schema(backend: Backend) -> Self {
+        if let Backend::Server(kind) = backend
+            && let Some(database) = take_emptied(kind)
+        {
+            return Self::Server(database);
+        }
+        let place = Self::new(backend).await;
+        migrate(&place.url()).await.unwrap();
+        place
+    }
+
+    /// Gives the place to the next test, or removes it.
+    async fn hand_on(self) {
+        match self {
+            // Only a private server takes what is left with it.
+            Self::Server(database) if database.server().is_private() => {
+                empty(database.url()).await;
+                EMPTIED.lock().unwrap().push(database);
+            }
+            place => place.remove().await,
+        }
+    }
+}
+
+/// What the tests run with: as in production, but patient, since many tests share few processors.
+pub(crate) fn settings() -> PersistenceSettings {
+    PersistenceSettings {
+        connections_max: 8,
+        connect_timeout: Duration::from_mins(1),
+        ..PersistenceSettings::default()
+    }
+}
+
+/// An open database.
+pub(crate) struct Home {
+    stage: Stage,
+    pub(crate) database: Database,
+    pub(crate) place: Place,
+}
+
+impl fmt::Debug for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Home").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+impl Home {
+    /// A new database.
+    pub(crate) async fn open(backend: Backend, settings: PersistenceSettings) -> Self {
+        let place = Place::with_schema(backend).await;
+        let clock = Arc::new(TestClock::new());
+        let (stage, database) = join(&place.url(), settings, clock).await;
+        Self { stage, database, place }
+    }
+
+    pub(crate) fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// The same database as another process has it open, by the same clock.
+    pub(crate) async fn another(&self, settings: PersistenceSettings) -> (Stage, Database) {
+        join(&self.place.url(), settings, Arc::clone(&self.stage.clock)).await
+    }
+
+    pub(crate) async fn close(self) {
+        self.database.shutdown().await;
+        drop((self.stage, self.database));
+        self.place.hand_on().await;
+    }
+}
+
+/// Opens a database that is there.
+pub(crate) async fn join(url: &str, settings: PersistenceSettings, clock: Arc<TestClock>) -> (Stage, Database) {
+    let database = connect(url, settings, clock.clone(), Arc::new(TestEntropy)).await.unwrap();
+    (Stage { storage: storage(&database), clock }, database)
+}
+
+fn storage(database: &Database) -> Storage {
+    Storage {
+        accounts: database.accounts.clone(),
+        sessions: database.sessions.clone(),
+        catalog: database.catalog.clone(),
+        import: database.import.clone(),
+        reservations: database.reservations.clone(),
+        payments: database.payments.clone(),
+        wallets: database.wallets.clone(),
+        audit: database.audit.clone(),
+        readiness: database.readiness.clone(),
+    }
+}
+
+pub(crate) async fn sqlite() -> Home {
+    Home::open(Backend::Sqlite, settings()).await
+}
+
+pub(crate) async fn mariadb() -> Home {
+    Home::open(Backend::Server(ServerKind::MariaDb), settings()).await
+}
+
+pub(crate) async fn mysql() -> Home {
+    Home::open(Backend::Server(ServerKind::MySql), settings()).await
+}

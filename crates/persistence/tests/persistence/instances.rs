@@ -1,0 +1,154 @@
+//! Two instances over one database, as two processes have it: kept apart by the locks of the database alone.
+
+use boxoffice_domain::{
+    fixtures,
+    payments::SettleRefusal,
+    reservations::{HoldRefusal, ReservationStatus},
+};
+use boxoffice_testkit::contracts::storage::{
+    PRICE_A, at_once, label, points,
+    reservations::{assert_all_or_none, overlapping},
+    settle_request,
+};
+
+use crate::home::{Backend, Home, settings};
+
+crate::on_every_backend! {
+    two_instances_give_a_seat_once
+    two_instances_neither_share_nor_split_seats
+    two_instances_keep_the_limit_of_an_account
+    two_instances_spend_a_point_once
+    two_instances_answer_one_key_alike
+    two_instances_sweep_together
+}
+
+async fn two_instances_give_a_seat_once(backend: Backend) {
+    let home = Home::open(backend, settings()).await;
+    let (other, database) = home.another(settings()).await;
+    let stages = [home.stage(), &other];
+    let show = other.show().await;
+    let accounts = other.accounts(200).await;
+    for label_of_round in ["A-1-1", "A-1-2", "A-1-3"] {
+        let requests = accounts.iter().map(|id| show.hold_request(*id, &[label_of_round])).enumerate();
+        let outcomes = at_once(requests, |(number, request)| stages[number % 2].hold(request)).await;
+        let unavailable = Err(HoldRefusal::SeatUnavailable(vec![label(label_of_round)]));
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+        assert_eq!(outcomes.iter().filter(|outcome| **outcome == unavailable).count(), 199);
+    }
+    other.assert_sound().await;
+    database.shutdown().await;
+    home.close().await;
+}
+
+async fn two_instances_neither_share_nor_split_seats(backend: Backend) {
+    let home = Home::open(backend, settings()).await;
+    let (other, database) = home.another(settings()).await;
+    let stages = [home.stage(), &other];
+    let show = other.show().await;
+    let accounts = other.accounts(200).await;
+    let requests = overlapping(&show, &accounts, 7);
+    let numbered = requests.clone().into_iter().enumerate();
+    let outcomes = at_once(numbered, |(number, request)| stages[number % 2].hold(request)).await;
+    assert_all_or_none(&other, &show, &requests, &outcomes).await;
+    other.assert_sound().await;
+    database.shutdown().await;
+    home.close().await;
+}
+
+async fn two_instances_keep_the_limit_of_an_account(backend: Backend) {
+    let home = Home::open(backend, settings()).await;
+    let (other, database) = home.another(settings()).await;
+    let stages = [home.stage(), &other];
+    for _ in 0..5 {
+        let show = other.show().await;
+        let account_id = other.account().await;
+        let requests = show.labels().into_iter().take(10).map(|label| show.hold_request_for(account_id, vec![label]));
+        let outcomes = at_once(requests.enumerate(), |(number, request)| stages[number % 2].hold(request)).await;
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 4);
+        let limited = Err(HoldRefusal::SeatLimitReached { limit: 4 });
+        assert_eq!(outcomes.iter().filter(|outcome| **outcome == limited).count(), 6);
+    }
+    other.assert_sound().await;
+    database.shutdown().await;
+    home.close().await;
+}
+
+async fn two_instances_spend_a_point_once(backend: Backend) {
+    let home = Home::open(backend, settings()).await;
+    let (other, database) = home.another(settings()).await;
+    let stages = [home.stage(), &other];
+    let show = other.show_allowing(50).await;
+    let account_id = other.account_with(5 * PRICE_A).await;
+    let mut held = Vec::new();
+    for label in show.labels().iter().take(20) {
+        held.push(other.holds(&show, account_id, &[label.as_str()]).await);
+    }
+    // Twenty reservations, points for five, and as many points again while they are being spent.
+    let acts = held.iter().map(settle_request).enumerate();
+    let outcomes = at_once(acts, |(number, request)| stages[number % 2].settle(request)).await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 5);
+    let poor = SettleRefusal::InsufficientPoints { balance: points(0), required: points(PRICE_A) };
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Err(poor)).count(), 15);
+    assert_eq!(other.balance(account_id).await, 0);
+    at_once(0..50, |number| {
+        let stage = stages[number % 2].clone();
+        async move { stage.charge(account_id, 100).await }
+    })
+    .await;
+    assert_eq!(home.stage().balance(account_id).await, 5_000);
+    other.assert_sound().await;
+    database.shutdown().await;
+    home.close().await;
+}
+
+async fn two_instances_answer_one_key_alike(backend: Backend) {
+    let home = Home::open(backend, settings()).await;
+    let (other, database) = home.another(settings()).await;
+    let stages = [home.stage(), &other];
+    let show = other.show().await;
+    for label in show.labels().iter().take(5) {
+        let account_id = other.account_with(5_000).await;
+        let held = other.holds(&show, account_id, &[label.as_str()]).await;
+        let request = settle_request(&held);
+        let answers = at_once(0..20, |number: usize| stages[number % 2].settle(request.clone())).await;
+        let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
+        assert_eq!(answers.iter().filter(|made| !made.replayed).count(), 1);
+        assert!(answers.iter().all(|made| made.value == answers[0].value));
+        assert_eq!(other.balance(account_id).await, 5_000 - PRICE_A);
+        let cancellations = at_once(0..2, |number: usize| stages[number].cancel(fixtures::cancel_request(&held))).await;
+        assert_eq!(cancellations.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+        assert_eq!(other.balance(account_id).await, 5_000);
+    }
+    other.assert_sound().await;
+    database.shutdown().await;
+    home.close().await;
+}
+
+async fn two_instances_sweep_together(backend: Backend) {
+    let home = Home::open(backend, settings()).await;
+    let (other, database) = home.another(settings()).await;
+    let stages = [home.stage(), &other];
+    let show = other.show().await;
+    let mut lapsed = Vec::new();
+    for (account_id, label) in other.accounts(20).await.into_iter().zip(show.labels()) {
+        lapsed.push(other.holds(&show, account_id, &[label.as_str()]).await);
+    }
+    home.stage().clock.set(lapsed[0].held_until);
+    // While both tidy up, others take the seats.
+    let next = other.accounts(20).await;
+    let (swept, held) = tokio::join!(
+        at_once(0..4, |number: usize| stages[number % 2].expire_due(100)),
+        at_once(next.into_iter().zip(show.labels()).enumerate(), |(number, (account_id, label))| {
+            stages[number % 2].hold(show.hold_request_for(account_id, vec![label]))
+        })
+    );
+    assert_eq!(swept.into_iter().sum::<u32>(), 20);
+    for (former, held) in lapsed.iter().zip(held) {
+        assert_eq!(other.status(former).await, ReservationStatus::Expired);
+        assert_eq!(other.status(&held.unwrap().value.reservation).await, ReservationStatus::Held);
+    }
+    assert_eq!(other.free_labels(&show).await.len(), 30);
+    other.assert_sound().await;
+    database.shutdown().await;
+    home.close().await;
+}

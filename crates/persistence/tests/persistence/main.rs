@@ -1,0 +1,40 @@
+//! The ports over SQLite, MariaDB and real MySQL: the contracts that all of them keep, and what is theirs alone.
+
+/// Makes a test of each function for each kind of database. A function takes a [`home::Backend`].
+macro_rules! on_every_backend {
+    ($($name:ident)*) => {
+        crate::on_every_backend! { @ sqlite, crate::home::Backend::Sqlite; $($name)* }
+        crate::on_every_backend! { @ mariadb, crate::home::Backend::Server(boxoffice_testkit::servers::ServerKind::MariaDb); $($name)* }
+        crate::on_every_backend! { @ mysql, crate::home::Backend::Server(boxoffice_testkit::servers::ServerKind::MySql); $($name)* }
+    };
+    (@ $module:ident, $backend:expr; $($name:ident)*) => {
+        mod $module {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$name($backend).await;
+                }
+            )*
+        }
+    };
+}
+use on_every_backend;
+
+mod audit;
+mod home;
+mod instances;
+mod lanes;
+mod migrations;
+mod restarts;
+
+mod sqlite {
+    boxoffice_testkit::storage_contract!(crate::home::sqlite);
+}
+
+mod mariadb {
+    boxoffice_testkit::storage_contract!(crate::home::mariadb);
+}
+
+mod mysql {
+    boxoffice_testkit::storage_contract!(crate::home::mysql);
+}

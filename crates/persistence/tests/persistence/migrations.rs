@@ -1,0 +1,71 @@
+//! The schema, up and down and up again.
+
+use std::sync::Arc;
+
+use boxoffice_domain::StorageError;
+use boxoffice_persistence::{ConnectError, migrate, migrate_down};
+use boxoffice_testkit::{TestClock, contracts::storage::at_once};
+
+use crate::home::{Backend, Place, join, settings};
+
+crate::on_every_backend! {
+    migrations_go_up_and_down_and_up_again
+    migrations_by_four_at_once_are_applied_once
+    a_schema_that_is_behind_is_not_ready
+}
+
+async fn migrations_go_up_and_down_and_up_again(backend: Backend) {
+    let place = Place::new(backend).await;
+    let applied = migrate(&place.url()).await.unwrap();
+    assert!(!applied.is_empty());
+    assert_eq!(migrate(&place.url()).await.unwrap(), Vec::<String>::new());
+    let reversed: Vec<_> = applied.iter().rev().cloned().collect();
+    assert_eq!(migrate_down(&place.url(), 2).await.unwrap(), reversed[..2]);
+    assert_eq!(migrate_down(&place.url(), usize::MAX).await.unwrap(), reversed[2..]);
+    assert_eq!(migrate_down(&place.url(), 1).await.unwrap(), Vec::<String>::new());
+    assert_eq!(migrate(&place.url()).await.unwrap(), applied);
+    let (stage, database) = join(&place.url(), settings(), Arc::new(TestClock::new())).await;
+    stage.storage.readiness.ready().await.unwrap();
+    let show = stage.show().await;
+    let account_id = stage.account_with(1_000).await;
+    let held = stage.holds(&show, account_id, &["A-1-1"]).await;
+    stage.pays(&held).await;
+    stage.assert_sound().await;
+    database.shutdown().await;
+    place.remove().await;
+}
+
+async fn migrations_by_four_at_once_are_applied_once(backend: Backend) {
+    let place = Place::new(backend).await;
+    let url = place.url();
+    let applied = at_once(0..4, |_| {
+        let url = url.clone();
+        async move { migrate(&url).await.unwrap() }
+    })
+    .await;
+    assert_eq!(applied.iter().filter(|applied| !applied.is_empty()).count(), 1);
+    let (stage, database) = join(&url, settings(), Arc::new(TestClock::new())).await;
+    stage.storage.readiness.ready().await.unwrap();
+    database.shutdown().await;
+    place.remove().await;
+}
+
+async fn a_schema_that_is_behind_is_not_ready(backend: Backend) {
+    let place = Place::new(backend).await;
+    migrate(&place.url()).await.unwrap();
+    migrate_down(&place.url(), 1).await.unwrap();
+    let (stage, database) = join(&place.url(), settings(), Arc::new(TestClock::new())).await;
+    let behind = stage.storage.readiness.ready().await;
+    assert!(matches!(behind, Err(StorageError::Unavailable(_))), "{behind:?}");
+    migrate(&place.url()).await.unwrap();
+    stage.storage.readiness.ready().await.unwrap();
+    database.shutdown().await;
+    place.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_url_of_no_known_kind_is_refused() {
+    for url in ["", "boxoffice.db", "sqlite://", "sqlite:", "postgres://localhost/boxoffice"] {
+        assert!(matches!(migrate(url).await, Err(ConnectError::UnknownKind)), "{url}");
+    }
+}

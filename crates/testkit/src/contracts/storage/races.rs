@@ -1,0 +1,231 @@
+//! Acts that meet, and the instant at which a hold ends.
+
+use boxoffice_domain::{
+    fixtures,
+    payments::SettleRefusal,
+    reservations::{CancelRefusal, HoldRefusal, Reservation, ReservationState, ReservationStatus, SeatStatus},
+};
+use chrono::TimeDelta;
+
+use super::{Dice, PRICE_A, Show, Stage, at_once, label, settle_request};
+
+/// How often acts are let go together, so that each order comes about.
+const ROUNDS: usize = 12;
+
+/// A hold can be paid until the microsecond before its end, and not from its end on.
+pub async fn a_payment_is_in_time_until_the_last_microsecond(stage: &Stage) {
+    let show = stage.show().await;
+    let account_id = stage.account_with(5_000).await;
+    let in_time = stage.holds(&show, account_id, &["A-1-1"]).await;
+    let late = stage.holds(&show, account_id, &["A-1-2"]).await;
+    stage.clock.set(in_time.held_until - TimeDelta::microseconds(1));
+    let paid = stage.pays(&in_time).await;
+    assert_eq!(paid.view.payment.paid_at, stage.now());
+    stage.clock.set(late.held_until);
+    assert_eq!(stage.settle(settle_request(&late)).await, Err(SettleRefusal::HoldExpired));
+    assert_eq!(stage.status(&late).await, ReservationStatus::Expired);
+    assert_eq!(stage.balance(account_id).await, 5_000 - PRICE_A);
+    // What is paid is nothing that ends.
+    stage.clock.advance_seconds(86_400);
+    stage.expire_due(100).await;
+    assert_eq!(stage.status(&in_time).await, ReservationStatus::Confirmed);
+    assert_eq!(stage.seat(&show, "A-1-1").await, SeatStatus::Sold);
+}
+
+/// A payment and the sweep that meet judge the hold alike: it lasts, or it has ended.
+pub async fn a_payment_and_a_sweep_at_the_end_of_the_hold_agree(stage: &Stage) {
+    let show = stage.show().await;
+    let account_id = stage.account_with(1_000_000).await;
+    for round in 0..ROUNDS {
+        let lasts = round % 2 == 0;
+        let held = stage.holds(&show, account_id, &["A-1-1"]).await;
+        stage.clock.set(if lasts { held.held_until - TimeDelta::microseconds(1) } else { held.held_until });
+        let (paid, swept) = meet(stage.settle(settle_request(&held)), stage.expire_due(10)).await;
+        if lasts {
+            assert_eq!((paid.map(drop), swept), (Ok(()), 0));
+            stage.cancel(fixtures::cancel_request(&held)).await.unwrap();
+        } else {
+            assert_eq!((paid.map(drop), swept), (Err(SettleRefusal::HoldExpired), 1));
+        }
+    }
+    assert_eq!(stage.balance(account_id).await, 1_000_000);
+}
+
+/// Lets two acts go together.
+async fn meet<A, B>(
+    one: impl Future<Output = A> + Send + 'static,
+    other: impl Future<Output = B> + Send + 'static,
+) -> (A, B)
+where
+    A: Send + 'static,
+    B: Send + 'static,
+{
+    let (one, other) = (tokio::spawn(one), tokio::spawn(other));
+    (one.await.expect("a task does not panic"), other.await.expect("a task does not panic"))
+}
+
+/// Whichever of the two comes first: the seats are free and all points are there. Either the reservation was given up
+/// and nothing paid, or it was paid and refunded.
+pub async fn a_payment_and_a_cancellation_at_once_leave_no_point_behind(stage: &Stage) {
+    let show = stage.show().await;
+    for round in 0..ROUNDS {
+        let account_id = stage.account_with(PRICE_A).await;
+        let held = stage.holds(&show, account_id, &["A-1-1"]).await;
+        let pay = stage.settle(settle_request(&held));
+        let cancel = stage.cancel(fixtures::cancel_request(&held));
+        let (paid, cancelled) = if round % 2 == 0 {
+            meet(pay, cancel).await
+        } else {
+            let (cancelled, paid) = meet(cancel, pay).await;
+            (paid, cancelled)
+        };
+        let payment_id = match (paid, cancelled) {
+            (Ok(paid), Ok(_)) => Some(paid.value.view.payment.id),
+            (Err(SettleRefusal::Cancelled), Ok(_)) => None,
+            other => panic!("neither order explains {other:?}"),
+        };
+        assert_eq!(stage.reservation(&held).await.state, ReservationState::Cancelled { payment_id });
+        let entries = stage.entries(account_id).await.len();
+        assert_eq!((stage.balance(account_id).await, entries), (PRICE_A, if payment_id.is_some() { 3 } else { 1 }));
+        assert_eq!(stage.seat(&show, "A-1-1").await, SeatStatus::Available);
+    }
+}
+
+/// However many cancellations come at once, one succeeds, and the points come back once.
+pub async fn one_of_twenty_cancellations_at_once_refunds(stage: &Stage) {
+    let show = stage.show().await;
+    let account_id = stage.account_with(5_000).await;
+    let paid = stage.holds(&show, account_id, &["A-1-1"]).await;
+    stage.pays(&paid).await;
+    let held = stage.holds(&show, account_id, &["A-1-2"]).await;
+    for reservation in [&paid, &held] {
+        let requests = (0..20).map(|_| fixtures::cancel_request(reservation));
+        let outcomes = at_once(requests, |request| stage.cancel(request)).await;
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+        let again = Err(CancelRefusal::AlreadyCancelled);
+        assert_eq!(outcomes.iter().filter(|outcome| **outcome == again).count(), 19);
+    }
+    assert_eq!(stage.balance(account_id).await, 5_000);
+    assert_eq!(stage.entries(account_id).await.len(), 3);
+}
+
+/// Whether the sweep comes before, after or together with the next hold: the seat is the next one's.
+pub async fn a_hold_and_the_sweep_of_the_former_one_agree(stage: &Stage) {
+    let show = stage.show().await;
+    let accounts = stage.accounts(ROUNDS + 1).await;
+    let mut former = stage.holds(&show, accounts[0], &["A-1-1"]).await;
+    for (round, account_id) in accounts.into_iter().skip(1).enumerate() {
+        stage.clock.set(former.held_until);
+        let request = show.hold_request(account_id, &["A-1-1"]);
+        let (hold, sweep) = (stage.hold(request), stage.expire_due(10));
+        let (held, swept) = match round % 4 {
+            0 => {
+                let swept = sweep.await;
+                (hold.await, swept)
+            }
+            1 => {
+                let held = hold.await;
+                (held, sweep.await)
+            }
+            2 => meet(hold, sweep).await,
+            _ => {
+                let (swept, held) = meet(sweep, hold).await;
+                (held, swept)
+            }
+        };
+        assert_eq!(swept, 1);
+        let held = held.unwrap().value.reservation;
+        assert_eq!(stage.reservation(&former).await.state, ReservationState::Expired);
+        assert_eq!(stage.reservation(&held).await, held);
+        assert_eq!(stage.seat(&show, "A-1-1").await, SeatStatus::Held);
+        former = held;
+    }
+}
+
+/// A lapsed hold is in nobody's way, neither to others nor to the limit of its own account.
+pub async fn a_lapsed_seat_sells_again_without_a_sweep(stage: &Stage) {
+    let show = stage.show().await;
+    let (one, other) = (stage.account_with(5_000).await, stage.account_with(5_000).await);
+    let lapsed = stage.holds(&show, one, &["A-1-1", "A-1-2", "A-1-3", "A-1-4"]).await;
+    stage.clock.set(lapsed.held_until - TimeDelta::microseconds(1));
+    let refused = stage.hold(show.hold_request(other, &["A-1-2"])).await;
+    assert_eq!(refused, Err(HoldRefusal::SeatUnavailable(vec![label("A-1-2")])));
+    stage.clock.set(lapsed.held_until);
+    let again = stage.holds(&show, other, &["A-1-2"]).await;
+    stage.pays(&again).await;
+    stage.holds(&show, one, &["A-1-1", "A-1-3", "A-1-4", "A-1-5"]).await;
+    assert_eq!(stage.expire_due(10).await, 1);
+    assert_eq!(stage.seat(&show, "A-1-2").await, SeatStatus::Sold);
+    assert_eq!(stage.seat(&show, "A-1-3").await, SeatStatus::Held);
+}
+
+/// Whoever comes too late pays nothing, also where the clock of an instance is behind.
+pub async fn a_lapsed_hold_whose_seat_was_taken_is_not_paid(stage: &Stage) {
+    let show = stage.show().await;
+    let (one, other) = (stage.account_with(5_000).await, stage.account_with(5_000).await);
+    let lapsed = stage.holds(&show, one, &["A-1-1", "A-1-2"]).await;
+    stage.clock.set(lapsed.held_until);
+    let taken = stage.holds(&show, other, &["A-1-2"]).await;
+    assert_eq!(stage.settle(settle_request(&lapsed)).await, Err(SettleRefusal::HoldExpired));
+    stage.clock.set(lapsed.held_until - TimeDelta::seconds(1));
+    assert_eq!(stage.settle(settle_request(&lapsed)).await, Err(SettleRefusal::HoldExpired));
+    stage.clock.set(lapsed.held_until);
+    stage.pays(&taken).await;
+    assert_eq!((stage.balance(one).await, stage.balance(other).await), (5_000, 5_000 - PRICE_A));
+}
+
+/// Holds, payments, cancellations, charges and sweeps of many accounts over few seats, while time goes on: whatever
+/// order they come in, what was answered is true and the points add up.
+pub async fn everything_at_once_breaks_nothing(stage: &Stage) {
+    let show = stage.show().await;
+    let accounts = stage.accounts(60).await;
+    for round in 0..3 {
+        let acts = accounts.iter().enumerate();
+        let ends = at_once(acts, |(number, account_id)| {
+            let seed = (round * accounts.len() + number + 1) as u64;
+            buyer(stage.clone(), show.clone(), *account_id, Dice::new(seed * 7_919))
+        })
+        .await;
+        for end in ends.into_iter().flatten() {
+            let found = stage.reservation(&end).await;
+            if matches!(end.state, ReservationState::Confirmed { .. } | ReservationState::Cancelled { .. }) {
+                assert_eq!(found.state, end.state);
+            }
+        }
+        stage.assert_sound().await;
+        stage.clock.advance_seconds(301);
+    }
+    let mut balances = 0;
+    for account_id in &accounts {
+        balances += stage.balance(*account_id).await;
+    }
+    let sales = stage.storage.catalog.sales(show.performance_id).await.unwrap().unwrap();
+    assert_eq!(balances + sales.revenue.get(), 3 * 60 * 2 * PRICE_A);
+}
+
+/// One buyer's round: gives the reservation as it was last answered, if there was one.
+async fn buyer(
+    stage: Stage,
+    show: Show,
+    account_id: boxoffice_domain::AccountId,
+    mut dice: Dice,
+) -> Option<Reservation> {
+    stage.charge(account_id, 2 * PRICE_A).await;
+    let wanted = dice.pick(&show.labels()[..12], 2);
+    let Ok(held) = stage.hold(show.hold_request_for(account_id, wanted)).await else {
+        stage.expire_due(3).await;
+        return None;
+    };
+    let held = held.value.reservation;
+    let act = dice.below(4);
+    if act == 0 {
+        return Some(held);
+    }
+    if act > 1 {
+        let paid = stage.pays(&held).await.view.reservation.reservation;
+        if act == 2 {
+            return Some(paid);
+        }
+    }
+    Some(stage.cancel(fixtures::cancel_request(&held)).await.unwrap().value.reservation)
+}
