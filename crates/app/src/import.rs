@@ -54,7 +54,7 @@ pub(crate) async fn import_catalogue(
         None => None,
     };
     let bar = progress_bar(catalogue.seats_count());
-    let imported = import.import(catalogue, promoter_id, &|seats| bar.set_position(seats)).await;
+    let imported = import.import(catalogue, promoter_id, &|seats| bar.inc(seats)).await;
     bar.finish_and_clear();
     match imported {
         Ok(report) => {

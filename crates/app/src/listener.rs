@@ -98,6 +98,8 @@ async fn serve_connection(
 ) {
     // Answers are small and awaited: holding one back to fill a packet would only delay it.
     stream.set_nodelay(true).ok();
+    // A client that takes nothing of its answer must not keep its place for ever.
+    socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(bounds.head_timeout)).ok();
     let service = tower::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(client));
         let answer = tower::ServiceExt::oneshot(router.clone(), request.map(Body::new));

@@ -10,7 +10,8 @@ use std::{
 
 use anyhow::{Context, bail};
 use boxoffice_application::{
-    AccountService, CatalogService, PaymentService, ReservationService, WaitingRoomService, WalletService,
+    AccountService, AccountTurns, CatalogService, PaymentService, ReservationService, WaitingRoomService,
+    WalletService,
     accounts::{EndedSessions, SessionSettings},
 };
 use boxoffice_domain::{
@@ -102,8 +103,10 @@ impl Adapters {
             tokens: queue_tokens(&keys)?,
             catalog: Arc::clone(&self.database.catalog),
             payments: Arc::clone(&self.database.payments),
+            reservations: Arc::clone(&self.database.reservations),
             clock: Arc::clone(clock),
         });
+        let turns = Arc::new(AccountTurns::default());
         Ok(UseCases {
             accounts: Arc::new(self.accounts(settings, &keys)?),
             catalog: Arc::new(CatalogService {
@@ -118,7 +121,7 @@ impl Adapters {
                 catalog: Arc::clone(&self.database.catalog),
                 gate: Arc::clone(&gate),
                 room: Arc::clone(&room),
-                clock: Arc::clone(clock),
+                turns: Arc::clone(&turns),
                 entropy: Arc::clone(entropy),
                 hold_seconds: settings.hold_seconds,
             }),
@@ -127,6 +130,7 @@ impl Adapters {
                 reservations: Arc::clone(&self.database.reservations),
                 gate: Arc::clone(&gate),
                 room: Arc::clone(&room),
+                turns,
                 clock: Arc::clone(clock),
                 entropy: Arc::clone(entropy),
             }),

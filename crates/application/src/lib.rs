@@ -11,6 +11,7 @@ pub mod catalog;
 pub mod fingerprint;
 pub mod payments;
 pub mod reservations;
+pub mod turns;
 pub mod waiting_room;
 pub mod wallet;
 
@@ -18,5 +19,6 @@ pub use accounts::{AccountService, Identity};
 pub use catalog::CatalogService;
 pub use payments::PaymentService;
 pub use reservations::ReservationService;
+pub use turns::AccountTurns;
 pub use waiting_room::WaitingRoomService;
 pub use wallet::WalletService;

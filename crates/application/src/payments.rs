@@ -12,7 +12,7 @@ use boxoffice_domain::{
 };
 
 use crate::{
-    Identity,
+    AccountTurns, Identity,
     fingerprint::fingerprint,
     waiting_room::{GateError, Purpose, WaitingRoomService},
 };
@@ -51,6 +51,8 @@ pub struct PaymentService {
     pub gate: Arc<WaitingRoomService>,
     /// The lines, where a payment ends the admission.
     pub room: Arc<dyn WaitingRoom>,
+    /// Keeps a hold and a payment of one account apart.
+    pub turns: Arc<AccountTurns>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Makes ids.
@@ -74,6 +76,7 @@ impl PaymentService {
         key: IdempotencyKey,
     ) -> Result<Made<PaymentView>, PayError> {
         let idempotency = Idempotency { key, fingerprint: fingerprint("pay", [reservation_id.to_string().as_str()]) };
+        let _turn = self.turns.take(ticket.account_id).await;
         if let Err(closed) = self.gate.check(ticket, Purpose::Continue).await {
             return self.without_admission(ticket, reservation_id, &idempotency, closed).await;
         }

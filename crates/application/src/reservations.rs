@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use boxoffice_domain::{
-    Clock, EntropySource, PerformanceId, ReservationId, StorageError,
+    EntropySource, PerformanceId, ReservationId, StorageError,
     catalog::Catalog,
     idempotency::{Idempotency, IdempotencyKey, KeyReused, Made},
     page::{Page, PageRequest},
@@ -15,7 +15,7 @@ use boxoffice_domain::{
 };
 
 use crate::{
-    Identity,
+    AccountTurns, Identity,
     fingerprint::identified,
     waiting_room::{GateError, Purpose, WaitingRoomService},
 };
@@ -54,8 +54,8 @@ pub struct ReservationService {
     pub gate: Arc<WaitingRoomService>,
     /// The lines, where an admission is made to last as long as a hold.
     pub room: Arc<dyn WaitingRoom>,
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
+    /// Keeps a hold and a payment of one account apart.
+    pub turns: Arc<AccountTurns>,
     /// Makes ids.
     pub entropy: Arc<dyn EntropySource>,
     /// How long a hold lasts, in seconds.
@@ -82,6 +82,7 @@ impl ReservationService {
         let performance = performance_id.to_string();
         let labels = seats.labels().iter().map(SeatLabel::as_str);
         let idempotency = identified(key, "hold", std::iter::once(performance.as_str()).chain(labels));
+        let _turn = self.turns.take(ticket.account_id).await;
         if let Err(closed) = self.gate.admit(ticket, concert_id, Purpose::Hold).await {
             return self.replayed(ticket, idempotency, closed).await;
         }

@@ -6,6 +6,7 @@ use boxoffice_domain::{
     Clock, ConcertId, StorageError, Timestamp,
     catalog::{Catalog, NotOnSale},
     payments::Payments,
+    reservations::Reservations,
     waiting_room::{
         JoinRequest, QueueStatus, QueueToken, QueueTokens, Recall, Standing, Ticket, WaitingRoom, WaitingRoomError,
     },
@@ -83,6 +84,8 @@ pub struct WaitingRoomService {
     pub catalog: Arc<dyn Catalog>,
     /// Knows which places have been spent.
     pub payments: Arc<dyn Payments>,
+    /// Knows who holds seats.
+    pub reservations: Arc<dyn Reservations>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -163,7 +166,7 @@ impl WaitingRoomService {
     }
 
     /// Gives the ticket of a line that was lost its place back, unless a payment has spent it or its concert
-    /// is gone.
+    /// is gone. Whoever holds seats had been admitted, and is admitted again before the hold is over.
     async fn recall(&self, ticket: Ticket) -> Result<QueueStatus, GateError> {
         let over = QueueStatus { ticket, standing: Standing::Expired };
         if self.payments.has_spent(ticket.account_id, ticket.concert_id, ticket.place).await? {
@@ -172,7 +175,19 @@ impl WaitingRoomService {
         let Some(concert) = self.catalog.concert(ticket.concert_id).await? else {
             return Ok(over);
         };
-        Ok(self.room.restore(&ticket, concert.concert.max_active).await?)
+        let status = self.room.restore(&ticket, concert.concert.max_active).await?;
+        if status.standing == Standing::Expired {
+            return Ok(status);
+        }
+        let held_until = self.reservations.held_until(ticket.account_id, ticket.concert_id).await?;
+        if held_until.is_none() {
+            return Ok(status);
+        }
+        self.room.keep_until(ticket.concert_id, ticket.account_id, held_until).await?;
+        match self.room.status(&ticket).await? {
+            Recall::Known(status) => Ok(status),
+            Recall::Forgotten => Ok(status),
+        }
     }
 
     fn view(&self, status: QueueStatus) -> QueueView {

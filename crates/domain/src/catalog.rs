@@ -709,7 +709,7 @@ pub enum ImportError {
     Storage(#[from] StorageError),
 }
 
-/// Hears how many seats of an import have been written so far.
+/// Hears of an import how many seats more have been written, each time some have.
 pub type ImportProgress<'a> = &'a (dyn Fn(u64) + Send + Sync);
 
 /// Takes whole catalogues in.

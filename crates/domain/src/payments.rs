@@ -152,11 +152,7 @@ pub struct Settled {
 }
 
 /// Whether a reservation could be paid by its owner at `now`, points aside.
-pub fn check_payable(
-    now: Timestamp,
-    reservation: &Reservation,
-    terms: &PerformanceTerms,
-) -> Result<(), SettleRefusal> {
+pub fn check_payable(now: Timestamp, reservation: &Reservation, terms: &PerformanceTerms) -> Result<(), SettleRefusal> {
     match reservation.status(now) {
         ReservationStatus::Confirmed => Err(SettleRefusal::AlreadyPaid),
         ReservationStatus::Cancelled => Err(SettleRefusal::Cancelled),

@@ -714,6 +714,11 @@ pub trait Reservations: Send + Sync {
         page: PageRequest<ReservationId>,
     ) -> Result<Page<ReservationView, ReservationId>, StorageError>;
 
+    /// Until when the account holds seats of a concert that it has not paid, if it does: the end of the last
+    /// of its holds.
+    async fn held_until(&self, account_id: AccountId, concert_id: ConcertId)
+    -> Result<Option<Timestamp>, StorageError>;
+
     /// Tidies away, with [`expire()`], at most `limit` holds whose time is over, the oldest first, and gives
     /// how many. Loads no more than that.
     async fn expire_due(&self, limit: u32) -> Result<u32, StorageError>;

@@ -159,6 +159,9 @@ pub trait WaitingRoom: Send + Sync {
 
     /// Tells until when the account holds seats of the concert: its admission lasts at least as long.
     /// `None` where it holds none any more; then the admission ends when it would have anyway.
+    ///
+    /// Whoever holds seats and waits at a [restored](Self::restore) place had been admitted before the line
+    /// was lost. It is admitted again where there is room, before others and while the line still re-forms.
     async fn keep_until(
         &self,
         concert_id: ConcertId,

@@ -23,7 +23,7 @@ use boxoffice_domain::{
     reservations::SeatStatus,
     text::{Description, Name},
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -657,7 +657,11 @@ async fn performances(
     Id(id): Id<ConcertId>,
     Query(query): Query<PerformanceQuery>,
 ) -> Result<Response, Problem> {
-    let page = page(query.limit, query.cursor.as_deref())?;
+    let page: boxoffice_domain::page::PageRequest<boxoffice_domain::catalog::PerformanceKey> =
+        page(query.limit, query.cursor.as_deref())?;
+    if page.after.is_some_and(|after| !(1970..=9999).contains(&after.starts_at.year())) {
+        return Err(Problem::malformed("The cursor is not one of this list."));
+    }
     let available_only = query.available.unwrap_or_default();
     let page = api.services.catalog.performances(ticket, id, available_only, page).await?;
     etag::tagged(&headers, Kept::ByClient, &List::new(page, PerformanceAnswer::from))

@@ -64,7 +64,7 @@ pub(crate) struct QueueAnswer {
 }
 
 /// When an admitted client asks again, which it need not do for its place.
-const POLL_AFTER_ACTIVE_SECONDS: u32 = 30;
+const POLL_AFTER_ACTIVE_SECONDS: u32 = 4;
 
 impl From<QueueView> for QueueAnswer {
     fn from(view: QueueView) -> Self {

@@ -12,7 +12,7 @@ use boxoffice_domain::{
     catalog::PerformanceTerms,
     events::Event,
     idempotency::{Idempotency, IdempotencyKey, Made},
-    payments::{Payment, PaymentView, SettleRefusal, SettleRequest, Settlement, settle},
+    payments::{Payment, PaymentState, PaymentView, SettleRefusal, SettleRequest, Settlement, settle},
     reservations::{
         CancelRefusal, CancelRequest, HoldRefusal, HoldRequest, Reservation, ReservationState, ReservationStatus,
         ReservationView, Seat, SeatLabel, cancel, expire, hold,
@@ -250,8 +250,11 @@ impl World {
         let labels = reservation.seats.iter().map(|seat| &seat.label);
         let seats = self.seats_of(reservation.performance_id, labels);
         let payment = self.payments.get(&reservation.id).cloned();
-        if matches!(reservation.state, ReservationState::Confirmed { .. }) && payment.is_none() {
-            return Err("the payment of a confirmed reservation");
+        if let ReservationState::Confirmed { payment_id } = reservation.state {
+            let completed = |payment: &Payment| payment.id == payment_id && payment.state == PaymentState::Completed;
+            if !payment.as_ref().is_some_and(completed) {
+                return Err("the completed payment of a confirmed reservation");
+            }
         }
         match cancel(now, request, Some(reservation), terms, seats, &wallet, payment) {
             Err(refusal) => Ok(Outcome::Cancel(Err(refusal))),

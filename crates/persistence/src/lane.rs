@@ -136,14 +136,8 @@ impl<W: BatchWriter> Worker<W> {
             }
             metrics::gauge!("boxoffice_lane_waiting", "lane" => lane.clone()).set(count(self.jobs.len()));
             metrics::histogram!("boxoffice_batch_commands", "lane" => lane.clone()).record(count(taken));
-            // A panic must not take the lane with it: the batch fails, and the next one is served.
             let (commands, answers): (Vec<_>, Vec<_>) = jobs.drain(..).map(|job| (job.command, job.answer)).unzip();
-            let writer = Arc::clone(&self.writer);
-            let written = tokio::spawn(async move { write(&*writer, &commands).await }).await;
-            let Ok(outcomes) = written else {
-                tracing::error!("a batch of writes panicked");
-                continue;
-            };
+            let outcomes = write(&self.writer, commands.into()).await;
             for (answer, outcome) in answers.into_iter().zip(outcomes) {
                 // Whoever asked may have gone; what was done stays done.
                 let _ = answer.send(outcome);
@@ -157,15 +151,15 @@ fn count(number: usize) -> f64 {
     number as f64
 }
 
-async fn write(writer: &impl BatchWriter, commands: &[Command]) -> Vec<Result<Outcome, StorageError>> {
-    match writer.write_batch(commands).await {
+async fn write<W: BatchWriter>(writer: &Arc<W>, commands: Arc<[Command]>) -> Vec<Result<Outcome, StorageError>> {
+    match write_unless_it_panics(writer, Arc::clone(&commands)).await {
         Ok(outcomes) => outcomes.into_iter().map(checked).collect(),
         Err(StorageError::Failed(error)) if commands.len() > 1 => {
             // One command may have met damaged data. The others have a right to be served.
             tracing::error!(error = &*error as &dyn Error, "a batch failed; its commands are tried one by one");
             let mut outcomes = Vec::with_capacity(commands.len());
-            for command in commands {
-                let alone = writer.write_batch(std::slice::from_ref(command)).await;
+            for command in commands.iter() {
+                let alone = write_unless_it_panics(writer, Arc::new([command.clone()])).await;
                 let outcome = alone.and_then(|outcomes| {
                     outcomes.into_iter().next().ok_or_else(|| StorageError::failed("a batch gave no outcome"))
                 });
@@ -178,6 +172,16 @@ async fn write(writer: &impl BatchWriter, commands: &[Command]) -> Vec<Result<Ou
             commands.iter().map(|_| Err(shared.error())).collect()
         }
     }
+}
+
+/// A panic must not take the lane with it, nor the commands that came together with its cause.
+async fn write_unless_it_panics<W: BatchWriter>(
+    writer: &Arc<W>,
+    commands: Arc<[Command]>,
+) -> Result<Vec<Outcome>, StorageError> {
+    let writer = Arc::clone(writer);
+    let written = tokio::spawn(async move { writer.write_batch(&commands).await });
+    written.await.unwrap_or_else(|panicked| Err(StorageError::Failed(panicked.into())))
 }
 
 fn checked(outcome: Outcome) -> Result<Outcome, StorageError> {

@@ -25,17 +25,30 @@ pub(crate) const READ_SNAPSHOT: [&str; 2] =
 
 /// Gives a session the settings that everything here relies on, whatever the server's own are.
 pub(crate) async fn establish(url: &str) -> diesel::ConnectionResult<Connection> {
-    let mut connection = Connection::establish(url).await?;
+    let mut connection = Connection::establish(&with_keepalive(url)).await?;
     let settings = [
         "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
         "SET SESSION time_zone = '+00:00'",
         "SET SESSION innodb_lock_wait_timeout = 10",
+        // A backup or a change of the schema holds the locks that this waits for; the default is a day or more.
+        "SET SESSION lock_wait_timeout = 10",
+        // What kind of failure it is, is told by its text.
+        "SET SESSION lc_messages = 'en_US'",
         "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
     ];
     for setting in settings {
         connection.batch_execute(setting).await.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
     }
     Ok(connection)
+}
+
+/// Lets the kernel find out about a peer that has gone without a word, unless the URL says how.
+fn with_keepalive(url: &str) -> String {
+    if url.contains("tcp_keepalive=") {
+        return url.to_owned();
+    }
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}tcp_keepalive=10000")
 }
 
 /// How many connections may write at once.

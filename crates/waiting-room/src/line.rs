@@ -235,6 +235,9 @@ impl Line {
     }
 
     pub(crate) fn keep_until(&mut self, account_id: AccountId, held_until: Option<Timestamp>, now: Timestamp) {
+        if held_until.is_some_and(|until| now < until) {
+            self.readmit(account_id, now);
+        }
         self.change_admission(account_id, |admission| {
             admission.held_until = held_until;
             if held_until.is_some() {
@@ -313,27 +316,43 @@ impl Line {
         while self.active.len() < self.max_active as usize
             && let Some((_, account_id)) = self.order.pop_first()
         {
-            let Waiting { place, joined_at } = self.waiting.remove(&account_id).expect("who is in order waits");
-            let settings = &self.rules.settings;
-            let admission = Admission {
-                place,
-                joined_at,
-                admitted_until: seconds_after(now, settings.admission_seconds),
-                no_show_at: Some(seconds_after(now, settings.no_show_seconds)),
-                held_until: None,
-            };
-            self.endings.insert((admission.ends_at(), account_id));
-            self.active.insert(account_id, admission);
+            self.admit_one(account_id, now);
             admitted += 1;
         }
         if admitted > 0 {
             // Only those who took the place of another one tell how fast the line moves; filling up at the
             // start does not.
             self.rate.admitted(admitted.min(freed));
-            self.admitted_total += u64::from(admitted);
-            self.altered = true;
-            metrics::counter!("boxoffice_queue_admitted_total").increment(u64::from(admitted));
         }
+    }
+
+    /// Admits somebody again who had been admitted before the line was lost, if there is room.
+    fn readmit(&mut self, account_id: AccountId, now: Timestamp) {
+        let Some(place) = self.waiting.get(&account_id).map(|waiting| waiting.place) else {
+            return;
+        };
+        if self.rules.is_earlier(place) && self.active.len() < self.max_active as usize {
+            self.order.remove(place.0);
+            self.admit_one(account_id, now);
+        }
+    }
+
+    /// Makes somebody active who waits and is no longer in the order.
+    fn admit_one(&mut self, account_id: AccountId, now: Timestamp) {
+        let Waiting { place, joined_at } = self.waiting.remove(&account_id).expect("who is in order waits");
+        let settings = &self.rules.settings;
+        let admission = Admission {
+            place,
+            joined_at,
+            admitted_until: seconds_after(now, settings.admission_seconds),
+            no_show_at: Some(seconds_after(now, settings.no_show_seconds)),
+            held_until: None,
+        };
+        self.endings.insert((admission.ends_at(), account_id));
+        self.active.insert(account_id, admission);
+        self.admitted_total += 1;
+        self.altered = true;
+        metrics::counter!("boxoffice_queue_admitted_total").increment(1);
     }
 
     /// Takes an account out of the line or out of the admitted ones, if it is there.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use boxoffice_domain::{
-    AccountId, ConcertId,
+    AccountId, Clock, ConcertId,
     fixtures::instant,
     waiting_room::{JoinRequest, Place, QueueStatus, Recall, Standing, Ticket, WaitingRoom, WaitingRoomError},
 };
@@ -197,6 +197,40 @@ async fn who_comes_back_late_is_before_all_who_joined_later() {
     assert_eq!(server.position(&tickets[8]).await, 3);
     let active = server.room.census(1).await.expect("counts")[0].active;
     assert_eq!(active, 3);
+}
+
+#[tokio::test]
+async fn who_holds_seats_is_admitted_again_before_the_line_has_re_formed_and_within_the_limit() {
+    let (clock, tickets, server) = restarted(10).await;
+    for ticket in &tickets {
+        server.poll(ticket).await;
+    }
+    let until = clock.now() + chrono::TimeDelta::seconds(300);
+    for number in [9, 7, 8, 6] {
+        let account_id = tickets[number].account_id;
+        server.room.keep_until(concert(1), account_id, Some(until)).await.expect("keeps");
+    }
+    assert!(server.is_active(&tickets[9]).await && server.is_active(&tickets[7]).await);
+    assert!(server.is_active(&tickets[8]).await);
+    assert_eq!(server.position(&tickets[6]).await, 7, "three are admitted at once, and no fourth");
+    clock.advance_seconds(5);
+    assert_eq!(server.position(&tickets[0]).await, 1);
+    server.spend(&tickets[9]).await;
+    assert!(server.is_active(&tickets[0]).await);
+}
+
+#[tokio::test]
+async fn holding_seats_lets_nobody_jump_a_line_that_was_not_lost() {
+    let clock = Arc::new(TestClock::new());
+    let server = Server::start(&clock, Settings { reform_seconds: 0, ..Settings::default() });
+    for number in 0..4 {
+        server.join(number).await;
+    }
+    let last = server.join(4).await.ticket;
+    server.leave(&server.join(0).await.ticket).await;
+    let until = clock.now() + chrono::TimeDelta::seconds(300);
+    server.room.keep_until(concert(1), last.account_id, Some(until)).await.expect("keeps");
+    assert_eq!(server.position(&last).await, 1);
 }
 
 #[tokio::test]

@@ -132,6 +132,7 @@ impl World {
             tokens: Arc::new(self.queue_tokens),
             catalog: Arc::new(self.catalog),
             payments: Arc::new(self.payments),
+            reservations: Arc::new(self.reservations),
             clock: Arc::new(self.clock),
         }
     }
@@ -150,13 +151,12 @@ impl World {
 
     pub(crate) fn reservation_service(mut self) -> ReservationService {
         let entropy = Arc::new(std::mem::take(&mut self.entropy));
-        let reservations = Arc::new(std::mem::take(&mut self.reservations));
         let gate = self.waiting_room_service();
         ReservationService {
-            reservations,
+            reservations: Arc::clone(&gate.reservations),
             catalog: Arc::clone(&gate.catalog),
             room: Arc::clone(&gate.room),
-            clock: Arc::clone(&gate.clock),
+            turns: Arc::default(),
             gate: Arc::new(gate),
             entropy,
             hold_seconds: 300,
@@ -165,12 +165,12 @@ impl World {
 
     pub(crate) fn payment_service(mut self) -> PaymentService {
         let entropy = Arc::new(std::mem::take(&mut self.entropy));
-        let reservations = Arc::new(std::mem::take(&mut self.reservations));
         let gate = self.waiting_room_service();
         PaymentService {
             payments: Arc::clone(&gate.payments),
-            reservations,
+            reservations: Arc::clone(&gate.reservations),
             room: Arc::clone(&gate.room),
+            turns: Arc::default(),
             clock: Arc::clone(&gate.clock),
             gate: Arc::new(gate),
             entropy,

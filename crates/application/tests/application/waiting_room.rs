@@ -39,6 +39,14 @@ impl World {
             .return_once(move |_, _, _| Ok(spent));
     }
 
+    fn account_holds_until(&mut self, held_until: Option<Timestamp>) {
+        self.reservations
+            .expect_held_until()
+            .with(eq(ACCOUNT), eq(CONCERT))
+            .times(1)
+            .return_once(move |_, _| Ok(held_until));
+    }
+
     fn room_restores(&mut self, standing: Standing) {
         let status = QueueStatus { ticket: ticket(), standing };
         self.room.expect_restore().with(eq(ticket()), eq(MAX_ACTIVE)).times(1).return_once(move |_, _| Ok(status));
@@ -181,6 +189,7 @@ async fn a_forgotten_ticket_gets_its_place_back_in_a_line_that_admits_as_many_as
     world.place_was_spent(false);
     world.concert_is_read(1, Some(concert()));
     world.room_restores(waiting());
+    world.account_holds_until(None);
     world.seals_the_ticket();
     assert_eq!(world.waiting_room_service().status(ticket()).await.unwrap(), view(waiting()));
 }
@@ -250,6 +259,7 @@ async fn a_restored_ticket_that_still_waits_does_not_open_the_gate() {
     world.place_was_spent(false);
     world.concert_is_read(1, Some(concert()));
     world.room_restores(waiting());
+    world.account_holds_until(None);
     let admitted = world.waiting_room_service().admit(ticket(), CONCERT, Purpose::Continue).await;
     assert_refused!(admitted, GateError::NotActive { position: 9 });
 }
@@ -261,7 +271,39 @@ async fn a_restored_ticket_that_is_admitted_at_once_opens_the_gate() {
     world.place_was_spent(false);
     world.concert_is_read(1, Some(concert()));
     world.room_restores(active());
+    world.account_holds_until(None);
     world.waiting_room_service().admit(ticket(), CONCERT, Purpose::Hold).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_holds_seats_is_let_in_again_after_the_line_was_lost() {
+    let (mut world, mut order) = (World::new(), Sequence::new());
+    let standings = |standing| Ok(Recall::Known(QueueStatus { ticket: ticket(), standing }));
+    world.room.expect_status().times(1).in_sequence(&mut order).return_once(|_| Ok(Recall::Forgotten));
+    world.place_was_spent(false);
+    world.concert_is_read(1, Some(concert()));
+    world.room_restores(waiting());
+    world.account_holds_until(Some(instant(200)));
+    world
+        .room
+        .expect_keep_until()
+        .with(eq(CONCERT), eq(ACCOUNT), eq(Some(instant(200))))
+        .times(1)
+        .in_sequence(&mut order)
+        .return_once(|_, _, _| Ok(()));
+    world.room.expect_status().times(1).in_sequence(&mut order).return_once(move |_| standings(active()));
+    world.waiting_room_service().admit(ticket(), CONCERT, Purpose::Continue).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_ticket_that_ended_is_not_looked_up_among_the_holds() {
+    let mut world = World::new();
+    world.ticket_is_forgotten();
+    world.place_was_spent(false);
+    world.concert_is_read(1, Some(concert()));
+    world.room_restores(Standing::Expired);
+    let admitted = world.waiting_room_service().admit(ticket(), CONCERT, Purpose::Continue).await;
+    assert_refused!(admitted, GateError::Expired);
 }
 
 // Leaving
@@ -288,6 +330,7 @@ async fn a_forgotten_ticket_is_known_again_before_it_leaves_so_that_it_cannot_co
     world.ticket_is_forgotten();
     world.place_was_spent(false);
     world.concert_is_read(1, Some(concert()));
+    world.account_holds_until(None);
     let status = QueueStatus { ticket: ticket(), standing: waiting() };
     world.room.expect_restore().times(1).in_sequence(&mut order).return_once(move |_, _| Ok(status));
     world.room.expect_leave().with(eq(ticket())).times(1).in_sequence(&mut order).return_once(|_| Ok(()));

@@ -155,6 +155,7 @@ impl World {
             tokens: Arc::new(self.queue_tokens),
             catalog: catalog.clone(),
             payments: payments.clone(),
+            reservations: reservations.clone(),
             clock: Arc::clone(&clock),
         });
         Services {
@@ -180,7 +181,7 @@ impl World {
                 catalog,
                 gate: Arc::clone(&gate),
                 room: Arc::clone(&room),
-                clock: Arc::clone(&clock),
+                turns: Arc::default(),
                 entropy: Arc::clone(&entropy),
                 hold_seconds: 300,
             }),
@@ -189,6 +190,7 @@ impl World {
                 reservations,
                 gate: Arc::clone(&gate),
                 room,
+                turns: Arc::default(),
                 clock: Arc::clone(&clock),
                 entropy: Arc::clone(&entropy),
             }),

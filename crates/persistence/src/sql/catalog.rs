@@ -202,6 +202,13 @@ macro_rules! publish {
                     };
                     break same.map(|()| (id, true)).map_err(PublishError::from);
                 }
+                // An earlier attempt, whose answer was lost, had published it: nobody else has its id.
+                Err(failure)
+                    if failure.kind == Kind::Duplicate
+                        && $store.is_there($table::table.find(own_id.clone()).select($table::id)).await? =>
+                {
+                    break Ok((own_id, false));
+                }
                 // Another request under the same key came between reading and writing.
                 Err(failure) if failure.kind == Kind::Duplicate && attempt < PUBLISH_ATTEMPTS_MAX => attempt += 1,
                 Err(failure) => break Err(StorageError::from(failure).into()),
@@ -460,6 +467,16 @@ impl Catalog for Store {
 }
 
 impl Store {
+    /// Whether a query for one id finds it.
+    async fn is_there<'q, Q>(&self, query: Q) -> Result<bool, StorageError>
+    where
+        Q: diesel_async::methods::LoadQuery<'q, Connection, Vec<u8>> + Send + 'q,
+    {
+        let mut session = self.reader().await?;
+        let found: QueryResult<Vec<Vec<u8>>> = query.load(session.connection()).await;
+        Ok(!session.finished(found)?.is_empty())
+    }
+
     /// The seats of a performance, in the order of the plan.
     async fn stored_seats(&self, id: PerformanceId) -> Result<Vec<StoredSeat>, StorageError> {
         let mut session = self.reader().await?;

@@ -18,7 +18,10 @@ use boxoffice_domain::{Clock, ConcertId, EntropySource, PerformanceId, StorageEr
 use diesel_async::{AsyncMigrationHarness, RunQueryDsl};
 use diesel_migrations::MigrationHarness;
 
-use self::pool::{Pool, Session};
+use self::{
+    pool::{Pool, Session},
+    retry::in_time,
+};
 use super::{Connection, MIGRATIONS, establish, lock_schema, writers_max};
 use crate::{ConnectError, Database, PersistenceSettings, lane::Lanes, statement::Statement};
 
@@ -111,6 +114,12 @@ async fn with_schema_locked(
 #[async_trait]
 impl Readiness for Store {
     async fn ready(&self) -> Result<(), StorageError> {
+        in_time(self.check_schema()).await
+    }
+}
+
+impl Store {
+    async fn check_schema(&self) -> Result<(), StorageError> {
         let mut session = self.reader().await?;
         let newest: Statement<diesel::sql_types::Text> =
             Statement::new("SELECT MAX(version) FROM __diesel_schema_migrations");

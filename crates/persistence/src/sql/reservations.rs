@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
 use boxoffice_domain::{
-    AccountId, ConcertId, ReservationId, StorageError,
+    AccountId, ConcertId, ReservationId, StorageError, Timestamp,
     idempotency::{IdempotencyKey, Made},
     page::{Page, PageRequest},
     reservations::{
@@ -12,14 +12,14 @@ use boxoffice_domain::{
         Reservations,
     },
 };
-use diesel::prelude::*;
+use diesel::{dsl::max, prelude::*};
 use diesel_async::RunQueryDsl;
 use futures::future::try_join_all;
 
 use super::{
     super::Connection,
     Store,
-    retry::Failure,
+    retry::{Failure, in_time},
     write::{terms, with_seats},
 };
 use crate::{
@@ -121,6 +121,22 @@ impl Reservations for Store {
         Ok(Page::from_rows(views, page.limit, |view| view.reservation.id))
     }
 
+    async fn held_until(
+        &self,
+        account_id: AccountId,
+        concert_id: ConcertId,
+    ) -> Result<Option<Timestamp>, StorageError> {
+        let query = reservations::table
+            .filter(reservations::account_id.eq(account_id.stored()))
+            .filter(reservations::concert_id.eq(concert_id.stored()))
+            .filter(reservations::status.eq("held"))
+            .filter(reservations::held_until.gt(time(self.now())))
+            .select(max(reservations::held_until));
+        let mut session = self.reader().await?;
+        let found = query.get_result::<Option<chrono::NaiveDateTime>>(session.connection()).await;
+        Ok(session.finished(found)?.map(|until| until.and_utc()))
+    }
+
     async fn expire_due(&self, limit: u32) -> Result<u32, StorageError> {
         let due = reservations::table
             .filter(reservations::status.eq("held"))
@@ -128,10 +144,12 @@ impl Reservations for Store {
             .order(reservations::held_until)
             .limit(i64::from(limit))
             .select((reservations::id, reservations::concert_id));
-        let mut session = self.reader().await?;
-        let rows = due.load::<(Vec<u8>, Vec<u8>)>(session.connection()).await;
-        let rows = session.finished(rows)?;
-        drop(session);
+        let rows = in_time(async {
+            let mut session = self.reader().await?;
+            let rows = due.load::<(Vec<u8>, Vec<u8>)>(session.connection()).await;
+            Ok(session.finished(rows)?)
+        });
+        let rows = rows.await?;
         let mut waiting = Vec::with_capacity(rows.len());
         for (reservation_id, concert_id) in rows {
             let concert: ConcertId = id(&concert_id)?;

@@ -6,12 +6,20 @@ use boxoffice_domain::StorageError;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::SimpleAsyncConnection;
 use futures::future::BoxFuture;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{
     super::{BEGIN, Connection},
     Writer,
 };
+
+/// How long one attempt at a batch may take. Locks are waited for up to 10 s; what takes longer than this is a peer
+/// that no longer answers, and must not stop all writing behind it.
+pub(super) const BATCH_TIME_MAX: Duration = Duration::from_secs(20);
+/// How long one attempt at any other transaction may take: a performance has up to 200,000 seats.
+const TRANSACTION_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long a worker or a health check waits for what it reads. Requests have a limit of their own.
+const READ_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// How long after its first attempt a write is tried again.
 const RETRY_TIME_MAX: Duration = Duration::from_secs(5);
@@ -117,6 +125,11 @@ impl Failure {
         Self { kind: Kind::ConnectionLost, cause: error.into() }
     }
 
+    /// Nothing was heard in time. The connection is given up in the middle, and so is not used again.
+    pub(super) fn timed_out(_elapsed: tokio::time::error::Elapsed) -> Self {
+        Self { kind: Kind::ConnectionLost, cause: "the database did not answer in time".into() }
+    }
+
     /// Waits before the next attempt, or gives the failure back where there is none: 10, 20, 40 … 640 ms. No attempt
     /// begins later than [`RETRY_TIME_MAX`] after the first one: with the database away, each of them waits for a
     /// connection.
@@ -131,6 +144,11 @@ impl Failure {
     }
 }
 
+/// Reads for somebody who has no limit of time of its own.
+pub(super) async fn in_time<T>(read: impl Future<Output = Result<T, StorageError>>) -> Result<T, StorageError> {
+    timeout(READ_TIME_MAX, read).await.unwrap_or_else(|elapsed| Err(Failure::timed_out(elapsed).into()))
+}
+
 /// What a transaction is made of: run again from the start when it is tried again.
 pub(super) type Act<T> = dyn for<'c> Fn(&'c mut Connection) -> BoxFuture<'c, Result<T, Failure>> + Send + Sync;
 
@@ -140,7 +158,8 @@ impl Writer {
     pub(super) async fn transaction<T: Send>(&self, act: &Act<T>) -> Result<T, Failure> {
         let (mut attempt, began) = (0, Instant::now());
         loop {
-            match self.transaction_once(act).await {
+            let attempted = timeout(TRANSACTION_TIME_MAX, self.transaction_once(act)).await;
+            match attempted.unwrap_or_else(|elapsed| Err(Failure::timed_out(elapsed))) {
                 Ok(value) => return Ok(value),
                 Err(failure) if failure.kind == Kind::Duplicate => return Err(failure),
                 Err(failure) => failure.before_retry(attempt, self.retry_max, began).await?,

@@ -10,7 +10,7 @@ use boxoffice_domain::{
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::{Store, reservations::unexpected};
+use super::{Store, reservations::unexpected, retry::in_time};
 use crate::{
     batch::{Command, Outcome},
     rows::{ChargeRow, Stored, WalletEntryRow, WalletRow, id as parse_id, time},
@@ -82,8 +82,11 @@ impl Wallets for Store {
             .filter(charges::created_at.lt(time(before)))
             .order(charges::created_at)
             .limit(i64::from(limit));
-        let mut session = self.reader().await?;
-        let rows = query.load::<ChargeRow>(session.connection()).await;
-        session.finished(rows)?.into_iter().map(Charge::try_from).collect()
+        in_time(async {
+            let mut session = self.reader().await?;
+            let rows = query.load::<ChargeRow>(session.connection()).await;
+            session.finished(rows)?.into_iter().map(Charge::try_from).collect()
+        })
+        .await
     }
 }

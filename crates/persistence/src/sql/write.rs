@@ -13,13 +13,14 @@ use boxoffice_domain::{
 };
 use diesel::sql_types::{BigInt, Binary, SqlType, Text, Timestamp as SqlTimestamp};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::{
     super::{BEGIN, Connection, LOCK_ROWS, or_update},
     Writer,
     pool::Session,
-    retry::Failure,
+    retry::{BATCH_TIME_MAX, Failure},
 };
 use crate::{
     batch::{Changes, Command, Holding, Outcome, StoredReservation, StoredSeat, Wanted, World},
@@ -69,9 +70,10 @@ impl BatchWriter for Writer {
     async fn write_batch(&self, commands: &[Command]) -> Result<Vec<Outcome>, StorageError> {
         let batch_id = self.entropy.uuid();
         let mut in_doubt = None;
-        let (mut attempt, began) = (0, tokio::time::Instant::now());
+        let (mut attempt, began) = (0, Instant::now());
         loop {
-            match self.attempt(batch_id, commands, &mut in_doubt).await {
+            let attempted = timeout(BATCH_TIME_MAX, self.attempt(batch_id, commands, &mut in_doubt)).await;
+            match attempted.unwrap_or_else(|elapsed| Err(Failure::timed_out(elapsed))) {
                 Ok(outcomes) => return Ok(outcomes),
                 Err(failure) => failure.before_retry(attempt, self.retry_max, began).await?,
             }
@@ -130,16 +132,12 @@ impl Writer {
         };
         let event = (first.subject(), first.kind());
         save(connection, &world, batch_id, now).await?;
-        let began = tokio::time::Instant::now();
-        let committed = connection.batch_execute("COMMIT").await;
+        // Noted before it is begun: it may be broken off while nobody knows whether it happened.
+        let doubtful = in_doubt.insert(InDoubt { outcomes, event });
+        let began = Instant::now();
+        connection.batch_execute("COMMIT").await.map_err(Failure::of_commit)?;
         metrics::histogram!("boxoffice_commit_seconds").record(began.elapsed().as_secs_f64());
-        match committed {
-            Ok(()) => Ok(outcomes),
-            Err(error) => {
-                *in_doubt = Some(InDoubt { outcomes, event });
-                Err(Failure::of_commit(error))
-            }
-        }
+        Ok(std::mem::take(&mut doubtful.outcomes))
     }
 }
 

@@ -168,6 +168,10 @@ pub async fn a_place_is_spent_by_the_payment_of_the_last_hold(stage: &Stage) {
         stage.settle(request).await.unwrap().value
     };
     assert!(!spent(place).await);
+    let held_until =
+        async |account_id, concert_id| stage.storage.reservations.held_until(account_id, concert_id).await.unwrap();
+    assert_eq!(held_until(account_id, concert_id).await, Some(second.held_until), "the last of its holds");
+    assert_eq!(held_until(stage.account_with(1).await, concert_id).await, None);
     let paid = pay(&first).await;
     assert_eq!(paid.other_held_until, Some(second.held_until));
     assert_eq!(paid.view.payment.queue_place, Some(place));
@@ -178,6 +182,7 @@ pub async fn a_place_is_spent_by_the_payment_of_the_last_hold(stage: &Stage) {
     let paid = pay(&second).await;
     assert_eq!(paid.other_held_until, None);
     assert!(spent(place).await);
+    assert_eq!(held_until(account_id, concert_id).await, None, "paid, or lapsed");
     assert!(!spent(Place(8)).await);
     let elsewhere = stage.storage.payments.has_spent(account_id, other_show.concert.id, place).await.unwrap();
     assert!(!elsewhere);
