@@ -8,7 +8,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 
 use crate::{
-    Draining, HttpSettings, Services, idempotency::KeysInFlight, limits::AccountLimiter, operations::Operations,
+    Draining, HttpSettings, Services, events::StreamsOfAccounts, idempotency::KeysInFlight, limits::AccountLimiter,
+    operations::Operations,
 };
 
 /// What every handler has at hand.
@@ -26,6 +27,7 @@ pub(crate) struct Shared {
     pub acts: Arc<Semaphore>,
     /// How many more event streams may be open.
     pub event_streams: Arc<Semaphore>,
+    pub streams_of_accounts: StreamsOfAccounts,
     pub keys_in_flight: KeysInFlight,
     pub account_limiter: Option<AccountLimiter>,
     operations: Operations,
@@ -46,6 +48,7 @@ impl Api {
             requests: Arc::new(Semaphore::new(settings.concurrent_requests_max)),
             acts: Arc::new(Semaphore::new(settings.concurrent_requests_max)),
             event_streams: Arc::new(Semaphore::new(settings.event_streams_max)),
+            streams_of_accounts: StreamsOfAccounts::default(),
             keys_in_flight: KeysInFlight::default(),
             account_limiter: AccountLimiter::new(settings.account_requests_per_minute),
             settings,

@@ -1,6 +1,11 @@
 //! `/v1/queue/events`: the status of a queue token as it changes, as server-sent events.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    convert::Infallible,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     extract::State,
@@ -9,7 +14,7 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
-use boxoffice_domain::waiting_room::Ticket;
+use boxoffice_domain::{AccountId, waiting_room::Ticket};
 use futures::stream;
 use tokio::{
     sync::OwnedSemaphorePermit,
@@ -26,6 +31,8 @@ use crate::{
 
 /// The path of the route, which answers in another form than all others.
 pub(crate) const PATH: &str = "/v1/queue/events";
+/// The most streams of one account, so that nobody takes those of all.
+const STREAMS_PER_ACCOUNT_MAX: u32 = 3;
 /// The least time between two events of one stream. A line that moves fast is not worth more.
 const BETWEEN_EVENTS: Duration = Duration::from_millis(200);
 
@@ -51,10 +58,12 @@ refusals!(EventsProblems: [SIGNED_IN, TICKET], []);
 #[tracing::instrument(name = "http.waiting_room.events", skip_all)]
 async fn events(State(api): State<Api>, Queued(ticket): Queued) -> Result<Response, Problem> {
     let permit = Arc::clone(&api.event_streams).try_acquire_owned();
-    let permit = permit.map_err(|_| Problem::unavailable("Too many event streams are open.").retry_after(5))?;
+    let too_many = || Problem::unavailable("Too many event streams are open.").retry_after(5);
+    let permit = permit.map_err(|_| too_many())?;
+    let own = api.streams_of_accounts.enter(ticket.account_id).ok_or_else(too_many)?;
     let first = api.services.waiting_room.status(ticket).await?.into();
     let heartbeat = KeepAlive::new().interval(api.settings.event_heartbeat).text("heartbeat");
-    let watch = Watch { api, ticket, seen: 0, sent_at: Instant::now(), last: None, _permit: permit };
+    let watch = Watch { api, ticket, seen: 0, sent_at: Instant::now(), last: None, _permit: permit, _own: own };
     let events = stream::unfold(Step::First(first, watch), |step| async move {
         let (answer, mut watch) = match step {
             Step::First(answer, watch) => (answer, watch),
@@ -82,6 +91,41 @@ struct Watch {
     sent_at: Instant,
     last: Option<QueueAnswer>,
     _permit: OwnedSemaphorePermit,
+    _own: AccountStream,
+}
+
+/// How many streams each account has open.
+#[derive(Debug, Default)]
+pub(crate) struct StreamsOfAccounts(Arc<Mutex<HashMap<AccountId, u32>>>);
+
+/// One of them, until it is dropped.
+struct AccountStream {
+    account_id: AccountId,
+    streams: Arc<Mutex<HashMap<AccountId, u32>>>,
+}
+
+impl StreamsOfAccounts {
+    fn enter(&self, account_id: AccountId) -> Option<AccountStream> {
+        let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = streams.entry(account_id).or_default();
+        if *count >= STREAMS_PER_ACCOUNT_MAX {
+            return None;
+        }
+        *count += 1;
+        Some(AccountStream { account_id, streams: Arc::clone(&self.0) })
+    }
+}
+
+impl Drop for AccountStream {
+    fn drop(&mut self) {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut entry) = streams.entry(self.account_id) {
+            *entry.get_mut() -= 1;
+            if *entry.get() == 0 {
+                entry.remove();
+            }
+        }
+    }
 }
 
 impl Watch {

@@ -1,0 +1,237 @@
+//! Publishing what is sold, by file and over HTTP, and looking at it.
+
+use std::{collections::BTreeMap, fs};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{
+    client::Buyer,
+    server::{Server, workspace},
+    show::{PRICE, Show, Terms, club, concert, performance},
+};
+
+/// How many seats of each price a performance of a venue has, as the catalogue file says.
+fn prices_of(catalogue: &Value, venue_key: &str, prices: &Value) -> BTreeMap<String, (u64, i64)> {
+    let venues = catalogue["venues"].as_array().expect("venues");
+    let venue = venues.iter().find(|venue| venue["key"] == venue_key).expect("the venue");
+    let price_of = |section: &Value| {
+        let listed = prices.as_array().expect("prices").iter().find(|price| &price["section"] == section);
+        listed.and_then(|price| price["price"].as_i64()).expect("a price")
+    };
+    let section = |section: &Value| {
+        let seats = section["rows"].as_array().expect("rows").iter().map(|row| row["seats"].as_u64().expect("seats"));
+        let name = section["name"].as_str().expect("a name").to_owned();
+        (name, (seats.sum(), price_of(&section["name"])))
+    };
+    venue["sections"].as_array().expect("sections").iter().map(section).collect()
+}
+
+/// How many seats each section has, and at which price, as the API shows it.
+fn prices_shown(map: &Value) -> BTreeMap<String, (u64, i64)> {
+    let mut shown = BTreeMap::new();
+    for seat in map["seats"].as_array().expect("seats") {
+        let (section, price) = (seat["section"].as_str().expect("a name"), seat["price"].as_i64().expect("a price"));
+        let (count, known) = shown.entry(section.to_owned()).or_insert((0, price));
+        assert_eq!(*known, price, "the seats of {section} differ in price");
+        *count += 1;
+    }
+    shown
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_arena_is_imported_with_every_seat_at_its_price_and_twice_is_once() {
+    let server = Server::start(&[]).await;
+    let file = workspace().join("tests/catalogue/arena.json");
+    let path = file.to_str().expect("a path");
+    let (status, printed, error) = server.run(&["import", path], &[]).await;
+    assert_eq!(status, 0, "{error}");
+    assert!(printed.contains("performances 7 new and 0 known"), "{printed}");
+    let catalogue: Value = serde_json::from_str(&fs::read_to_string(&file).expect("it is read")).expect("JSON");
+
+    let concerts = server.api().get("/v1/concerts").send().await;
+    let tour = catalogue["concerts"][0].clone();
+    let listed = concerts.is(200)["items"].as_array().expect("concerts");
+    assert_eq!(listed.len(), 3);
+    let id = listed.iter().find(|concert| concert["title"] == tour["title"]).expect("the tour")["id"].clone();
+    let buyer = Buyer::many_admitted(server.api(), 1, id.as_str().expect("an id")).await.remove(0);
+    let dates = buyer.list(&format!("/v1/concerts/{}/performances", id.as_str().expect("an id"))).await;
+    assert_eq!(dates.len(), 3);
+    for (date, file) in dates.iter().zip(tour["performances"].as_array().expect("performances")) {
+        assert_eq!((&date["seats_total"], &date["seats_available"]), (&json!(15_002), &json!(15_002)));
+        assert_eq!((&date["price_min"], &date["price_max"]), (&json!(99_000), &json!(198_000)));
+        assert_eq!(date["starts_at"], file["starts_at"]);
+        let map = buyer.seats(date["id"].as_str().expect("an id")).await;
+        assert_eq!((&map["seats_total"], &map["seats_available"]), (&json!(15_002), &json!(15_002)));
+        assert_eq!(prices_shown(&map), prices_of(&catalogue, "arena", &file["prices"]));
+    }
+
+    // A second import touches neither what is held nor what is sold.
+    let first_date = dates[0]["id"].as_str().expect("an id");
+    buyer.charge(198_000).await;
+    let (_, sold) = (buyer.hold(first_date, &["F1-1-1"]).await, buyer.hold(first_date, &["F1-1-2"]).await);
+    buyer.pay(&sold).await;
+    let (status, printed, error) = server.run(&["import", path], &[]).await;
+    assert_eq!(status, 0, "{error}");
+    assert!(printed.contains("performances 0 new and 7 known, 0 new seats"), "{printed}");
+    let seats = buyer.get(format!("/v1/performances/{first_date}/seats?section=F1")).send().await;
+    let statuses: Vec<_> =
+        seats.is(200)["seats"].as_array().expect("seats").iter().map(|seat| &seat["status"]).collect();
+    assert_eq!((statuses.len(), &statuses[..3]), (480, &[&json!("held"), &json!("sold"), &json!("available")][..]));
+    assert_eq!((&seats.json["seats_total"], &seats.json["seats_available"]), (&json!(15_002), &json!(15_000)));
+    server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_catalogue_is_refused_whole_with_every_place() {
+    let server = Server::start(&[]).await;
+    let text = fs::read_to_string(workspace().join("tests/catalogue/club.json")).expect("it is read");
+    let mut catalogue: Value = serde_json::from_str(&text).expect("JSON");
+    catalogue["venues"][0]["sections"][0]["rows"][2]["seats"] = json!(0);
+    catalogue["concerts"][0]["title"] = json!("");
+    catalogue["concerts"][0]["performances"][1]["prices"][0]["section"] = json!("Z");
+    let file = server.folder().join("wrong.json");
+    fs::write(&file, catalogue.to_string()).expect("it is written");
+    let (status, printed, error) = server.run(&["import", file.to_str().expect("a path")], &[]).await;
+    assert_eq!((status, printed.as_str()), (1, ""), "{error}");
+    for pointer in ["/venues/0/sections/0/rows/2/seats", "/concerts/0/title"] {
+        assert!(error.contains(&format!("{pointer}: ")), "{pointer}: {error}");
+    }
+    assert_eq!(server.api().get("/v1/concerts").send().await.is(200)["items"], json!([]));
+    server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promoter_publishes_changes_and_sees_sales_and_nobody_else_does() {
+    let server = Server::start(&[]).await;
+    let (promoter, rival) = (server.promoter("promoter").await, server.promoter("rival").await);
+    let show = Show::publish(&promoter, Terms::default()).await;
+    let path = format!("/v1/concerts/{}", show.concert);
+    let seen = server.api().get(path.as_str()).send().await;
+    let tag = seen.header("etag").expect("a tag").to_owned();
+
+    // Whoever has seen the concert as it is may change it; the second one has not.
+    let change = |title: &str| promoter.patch(path.as_str(), &json!({"title": title})).header("if-match", tag.as_str());
+    let changed = change("First").send().await;
+    assert_eq!((&changed.is(200)["title"], &changed.json["max_active"]), (&json!("First"), &json!(1_000)));
+    change("Second").send().await.refuses(412, "precondition_failed");
+    let newer = changed.header("etag").expect("a tag");
+    assert_eq!(server.api().get(path.as_str()).send().await.header("etag"), Some(newer));
+    promoter.patch(path.as_str(), &json!({"artist": "X"})).header("if-match", newer).send().await.is(200);
+    promoter.patch(path.as_str(), &json!({"artist": "Y"})).send().await.is(200);
+    let wrong = promoter.patch(path.as_str(), &json!({"sales_close_at": "2001-01-01T00:00:00Z"})).send().await;
+    wrong.refuses(422, "validation_failed");
+    assert_eq!(wrong.violations()[0].0, "/sales_close_at");
+
+    let sales = format!("/v1/performances/{}/sales", show.performance);
+    let mut buyer = Buyer::new(server.api()).await;
+    buyer.be_admitted(&show.concert).await;
+    buyer.charge(3 * PRICE).await;
+    let (sold, _) =
+        (buyer.hold(&show.performance, &["A-1-1", "A-1-2"]).await, buyer.hold(&show.performance, &["A-1-3"]).await);
+    buyer.pay(&sold).await;
+    let told = promoter.get(sales.as_str()).send().await;
+    assert_eq!(told.is(200), &json!({"available": 47, "held": 1, "sold": 2, "revenue": 2 * PRICE}));
+
+    let dates = format!("{path}/performances");
+    for other in [&rival, &buyer] {
+        other.get(sales.as_str()).send().await.refuses(403, "forbidden");
+        other.patch(path.as_str(), &json!({"title": "Mine"})).send().await.refuses(403, "forbidden");
+        other.post(dates.as_str(), &performance(&show.venue, 3_600)).send().await.refuses(403, "forbidden");
+    }
+    for (path, body) in [("/v1/venues", club()), ("/v1/concerts", concert(&Terms::default()))] {
+        buyer.post(path, &body).send().await.refuses(403, "forbidden");
+        server.api().post(path, &body).send().await.refuses(401, "unauthenticated");
+    }
+    assert_eq!(server.api().get(path.as_str()).send().await.is(200)["artist"], "Y");
+    server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_client_has_already_is_not_sent_again() {
+    let server = Server::start(&[]).await;
+    let promoter = server.promoter("promoter").await;
+    let show = Show::publish(&promoter, Terms::default()).await;
+    let buyer = Buyer::many_admitted(server.api(), 1, &show.concert).await.remove(0);
+    let concert = format!("/v1/concerts/{}", show.concert);
+    let paths = [
+        "/v1/concerts".to_owned(),
+        concert.clone(),
+        format!("{concert}/performances"),
+        format!("/v1/performances/{}", show.performance),
+        format!("/v1/performances/{}/seats", show.performance),
+    ];
+    let mut tags = Vec::new();
+    for path in &paths {
+        let answer = buyer.get(path.as_str()).send().await;
+        let tag = answer.header("etag").expect("a tag").to_owned();
+        let again = buyer.get(path.as_str()).header("if-none-match", format!("\"other\", {tag}")).send().await;
+        assert_eq!((again.status, again.text.as_str(), again.header("etag")), (304, "", Some(tag.as_str())));
+        tags.push(tag);
+    }
+    // A hold changes what is shown of the performance and its seats, and nothing else.
+    buyer.hold(&show.performance, &["A-1-1"]).await;
+    for (index, (path, tag)) in paths.iter().zip(&tags).enumerate() {
+        let again = buyer.get(path.as_str()).header("if-none-match", tag.as_str()).send().await;
+        assert_eq!(again.status, if index < 2 { 304 } else { 200 }, "{path}");
+    }
+    promoter.patch(concert.as_str(), &json!({"title": "Other"})).send().await.is(200);
+    for (path, tag) in paths[..2].iter().zip(&tags) {
+        assert_eq!(buyer.get(path.as_str()).header("if-none-match", tag.as_str()).send().await.status, 200);
+    }
+    server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_are_given_page_by_page_without_gaps_or_repetitions() {
+    let server = Server::start(&[]).await;
+    let promoter = server.promoter("promoter").await;
+    let mut published = Vec::new();
+    for index in 0..7 {
+        let opens_in_seconds = if index % 2 == 0 { -60 } else { 3_600 };
+        published.push(Show::publish(&promoter, Terms { opens_in_seconds, ..Terms::default() }).await.concert);
+    }
+    let mut seen = Vec::new();
+    let mut query = "?limit=3".to_owned();
+    loop {
+        let page = server.api().get(format!("/v1/concerts{query}")).send().await;
+        let items = page.is(200)["items"].as_array().expect("items");
+        assert!(items.len() <= 3);
+        seen.extend(items.iter().map(|item| item["id"].as_str().expect("an id").to_owned()));
+        match page.json["next_cursor"].as_str() {
+            Some(cursor) => query = format!("?limit=3&cursor={cursor}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, published);
+    let bookable = server.api().get("/v1/concerts?bookable=true").send().await;
+    assert_eq!(bookable.is(200)["items"].as_array().map(Vec::len), Some(4));
+    assert!(bookable.json["items"].as_array().expect("items").iter().all(|item| item["bookable"] == true));
+    for query in ["limit=0", "limit=101", "limit=-1"] {
+        server.api().get(format!("/v1/concerts?{query}")).send().await.refuses(422, "validation_failed");
+    }
+    for query in ["cursor=nonsense", "cursor=", "limit=many", "bookable=perhaps", "sort=price"] {
+        server.api().get(format!("/v1/concerts?{query}")).send().await.refuses(400, "malformed_request");
+    }
+    let head = server.api().ask(Method::DELETE, "/v1/concerts").send().await;
+    head.refuses(405, "method_not_allowed");
+    assert_eq!(head.header("allow").map(|allowed| allowed.contains("GET")), Some(true));
+    server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seat_limit_that_is_lowered_takes_nothing_away() {
+    let server = Server::start(&[]).await;
+    let promoter = server.promoter("promoter").await;
+    let show = Show::publish(&promoter, Terms::default()).await;
+    let buyer = Buyer::many_admitted(server.api(), 1, &show.concert).await.remove(0);
+    buyer.charge(3 * PRICE).await;
+    let reservation = buyer.hold(&show.performance, &["A-1-1", "A-1-2", "A-1-3"]).await;
+    let path = format!("/v1/concerts/{}", show.concert);
+    promoter.patch(path, &json!({"max_seats_per_account": 2})).send().await.is(200);
+    let refused = buyer.ask_hold(&show.performance, &["A-1-4"]).send().await;
+    assert_eq!(refused.refuses(409, "seat_limit_reached")["limit"], 2);
+    buyer.pay(&reservation).await;
+    // What was right when it was held is no breach.
+    server.finish().await;
+}

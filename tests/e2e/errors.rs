@@ -1,0 +1,539 @@
+//! Every error of the table, and input that means no good.
+
+use std::collections::BTreeSet;
+
+use boxoffice_testkit::servers::{ServerKind, fresh_database};
+use mysql_async::prelude::Queryable;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{
+    client::{Buyer, fresh},
+    eventually,
+    openapi_check::document,
+    server::{PASSWORD, Server},
+    show::{PRICE, Show, Terms, club, concert, performance},
+    together,
+};
+
+/// The table of the design: status and code.
+const TABLE: &[(u16, &str)] = &[
+    (400, "malformed_request"),
+    (400, "idempotency_key_required"),
+    (401, "unauthenticated"),
+    (401, "access_token_expired"),
+    (401, "invalid_credentials"),
+    (401, "queue_token_missing"),
+    (401, "queue_token_invalid"),
+    (402, "insufficient_points"),
+    (402, "charge_declined"),
+    (403, "forbidden"),
+    (403, "queue_token_not_active"),
+    (403, "queue_token_expired"),
+    (404, "not_found"),
+    (404, "concert_not_found"),
+    (404, "performance_not_found"),
+    (404, "seat_not_found"),
+    (404, "reservation_not_found"),
+    (404, "payment_not_found"),
+    (404, "venue_not_found"),
+    (404, "charge_not_found"),
+    (405, "method_not_allowed"),
+    (406, "not_acceptable"),
+    (409, "seat_unavailable"),
+    (409, "seat_limit_reached"),
+    (409, "sale_not_open"),
+    (409, "sale_closed"),
+    (409, "performance_started"),
+    (409, "reservation_already_paid"),
+    (409, "reservation_cancelled"),
+    (409, "cancellation_closed"),
+    (409, "balance_limit_reached"),
+    (409, "login_id_taken"),
+    (409, "idempotency_key_in_use"),
+    (410, "hold_expired"),
+    (412, "precondition_failed"),
+    (413, "payload_too_large"),
+    (415, "unsupported_media_type"),
+    (422, "validation_failed"),
+    (422, "too_many_seats"),
+    (422, "idempotency_key_reused"),
+    (429, "rate_limited"),
+    (500, "internal"),
+    (502, "gateway_failed"),
+    (503, "unavailable"),
+];
+
+/// An id that nothing has.
+const NOBODY: &str = "01920000-0000-7000-8000-000000000000";
+
+type Codes = BTreeSet<(u16, String)>;
+
+/// What a well configured server refuses.
+async fn everyday_refusals() -> Codes {
+    let server = Server::start(&[("GATEWAY_SCRIPTED_BY_AMOUNT", "true"), ("CHARGE_RETRY_SECONDS", "1")]).await;
+    let (promoter, rival) = (server.promoter("promoter").await, server.promoter("rival").await);
+    let show = Show::publish(&promoter, Terms::max_active(2)).await;
+    let mut buyers = Buyer::many(server.api(), 3).await;
+    for buyer in &mut buyers {
+        buyer.join(&show.concert).await;
+    }
+    let [first, second, waiting] = &buyers[..] else { panic!("three") };
+    what_is_not_there(first, &promoter, &show).await;
+    who_is_not_let_in(first, waiting, &show).await;
+    how_http_is_not_spoken(first).await;
+    what_is_not_sold(first, second, &promoter, &show).await;
+    what_the_gateway_refuses(first).await;
+
+    let taken = json!({"login_id": first.login_id, "password": PASSWORD, "name": "A"});
+    server.api().post("/v1/accounts", &taken).send().await.refuses(409, "login_id_taken");
+    let wrong = json!({"login_id": first.login_id, "password": "another password"});
+    server.api().post("/v1/sessions", &wrong).send().await.refuses(401, "invalid_credentials");
+    let path = format!("/v1/concerts/{}", show.concert);
+    rival.patch(path.as_str(), &json!({"title": "Mine"})).send().await.refuses(403, "forbidden");
+    let stale = promoter.patch(path.as_str(), &json!({"title": "X"})).header("if-match", "\"99-x\"").send().await;
+    stale.refuses(412, "precondition_failed");
+    let codes = server.api().codes();
+    server.finish().await;
+    codes
+}
+
+async fn what_is_not_there(buyer: &Buyer, promoter: &Buyer, show: &Show) {
+    for (path, code) in [
+        ("/v1/concerts/ID", "concert_not_found"),
+        ("/v1/concerts/ID/performances", "concert_not_found"),
+        ("/v1/performances/ID", "performance_not_found"),
+        ("/v1/performances/ID/seats", "performance_not_found"),
+        ("/v1/reservations/ID", "reservation_not_found"),
+        ("/v1/payments/ID", "payment_not_found"),
+        ("/v1/wallet/charges/ID", "charge_not_found"),
+        ("/v1/nothing/ID", "not_found"),
+    ] {
+        buyer.get(path.replace("ID", NOBODY)).send().await.refuses(404, code);
+        if code != "not_found" {
+            buyer.get(path.replace("ID", "no-id")).send().await.refuses(400, "malformed_request");
+        }
+    }
+    buyer.ask_join(NOBODY).send().await.refuses(404, "concert_not_found");
+    buyer.ask_hold(NOBODY, &["A-1-1"]).send().await.refuses(404, "performance_not_found");
+    buyer.ask_pay(NOBODY).send().await.refuses(404, "reservation_not_found");
+    buyer.ask_cancel(NOBODY).send().await.refuses(404, "reservation_not_found");
+    let unknown = buyer.ask_hold(&show.performance, &["A-1-1", "Z-9-9", "A-1-11"]).send().await;
+    assert_eq!(unknown.refuses(404, "seat_not_found")["seats"], json!(["Z-9-9", "A-1-11"]));
+    let path = format!("/v1/concerts/{}/performances", show.concert);
+    promoter.post(path, &performance(NOBODY, 3_600)).send().await.refuses(404, "venue_not_found");
+    promoter.get(format!("/v1/performances/{NOBODY}/sales")).send().await.refuses(404, "performance_not_found");
+}
+
+async fn who_is_not_let_in(active: &Buyer, waiting: &Buyer, show: &Show) {
+    let path = format!("/v1/performances/{}/seats", show.performance);
+    active.get(path.as_str()).without("authorization").send().await.refuses(401, "unauthenticated");
+    active.get(path.as_str()).without("queue-token").send().await.refuses(401, "queue_token_missing");
+    active.get(path.as_str()).queue_token("forged").send().await.refuses(401, "queue_token_invalid");
+    assert_eq!(waiting.get(path.as_str()).send().await.refuses(403, "queue_token_not_active")["position"], 1);
+    waiting.leave().await;
+    waiting.get(path.as_str()).send().await.refuses(403, "queue_token_expired");
+}
+
+async fn how_http_is_not_spoken(buyer: &Buyer) {
+    buyer.ask_charge(1).without("idempotency-key").send().await.refuses(400, "idempotency_key_required");
+    buyer.ask(Method::PUT, "/v1/wallet").send().await.refuses(405, "method_not_allowed");
+    buyer.get("/v1/wallet").header("accept", "text/html").send().await.refuses(406, "not_acceptable");
+    let large = json!({"login_id": "x".repeat(70_000), "password": PASSWORD, "name": "A"});
+    buyer.api.post("/v1/accounts", &large).send().await.refuses(413, "payload_too_large");
+    buyer.ask_charge(1).raw("text/plain", "1").send().await.refuses(415, "unsupported_media_type");
+    buyer.ask_charge(1).raw("application/json", "{\"amount\": ").send().await.refuses(400, "malformed_request");
+    buyer.ask_charge(0).send().await.refuses(422, "validation_failed");
+    buyer.ask_charge(1).key("reused").send().await.is(201);
+    buyer.ask_charge(2).key("reused").send().await.refuses(422, "idempotency_key_reused");
+}
+
+async fn what_is_not_sold(first: &Buyer, second: &Buyer, promoter: &Buyer, show: &Show) {
+    let held = second.hold(&show.performance, &["A-1-1"]).await;
+    let refused = first.ask_hold(&show.performance, &["A-1-2", "A-1-1"]).send().await;
+    assert_eq!(refused.refuses(409, "seat_unavailable")["seats"], json!(["A-1-1"]));
+    let five = ["A-2-1", "A-2-2", "A-2-3", "A-2-4", "A-2-5"];
+    assert_eq!(first.ask_hold(&show.performance, &five).send().await.refuses(422, "too_many_seats")["limit"], 4);
+    let four = second.ask_hold(&show.performance, &five[..4]).send().await;
+    assert_eq!(four.refuses(409, "seat_limit_reached")["limit"], 4);
+    let poor = second.ask_pay(&held).send().await;
+    let told = poor.refuses(402, "insufficient_points");
+    assert_eq!((&told["balance"], &told["required"]), (&json!(0), &json!(PRICE)));
+    second.charge(PRICE).await;
+    second.pay(&held).await;
+    second.ask_pay(&held).send().await.refuses(409, "reservation_already_paid");
+    second.ask_cancel(&held).send().await.is(200);
+    second.ask_cancel(&held).send().await.refuses(409, "reservation_cancelled");
+
+    // Sales that have not opened or have closed, and one that closes while somebody is in.
+    let later = Show::publish(promoter, Terms { opens_in_seconds: 3_600, ..Terms::default() }).await;
+    first.ask_join(&later.concert).send().await.refuses(409, "sale_not_open");
+    let over = Terms { opens_in_seconds: -7_200, closes_in_seconds: -3_600, ..Terms::default() };
+    let over = Show::publish(promoter, over).await;
+    first.ask_join(&over.concert).send().await.refuses(409, "sale_closed");
+    let mut buyer = first.clone();
+    let closing = Show::publish(promoter, Terms::default()).await;
+    buyer.be_admitted(&closing.concert).await;
+    let path = format!("/v1/concerts/{}", closing.concert);
+    let closed = json!({"sales_open_at": "2020-01-01T00:00:00Z", "sales_close_at": "2020-01-02T00:00:00Z"});
+    promoter.patch(path, &closed).send().await.is(200);
+    buyer.ask_hold(&closing.performance, &["A-1-1"]).send().await.refuses(409, "sale_closed");
+
+    // A performance that starts while somebody is in.
+    let soon = Show::publish(promoter, Terms { starts_in_seconds: 5, ..Terms::default() }).await;
+    buyer.be_admitted(&soon.concert).await;
+    buyer.charge(PRICE).await;
+    let (paid, unpaid) =
+        (buyer.hold(&soon.performance, &["A-1-1"]).await, buyer.hold(&soon.performance, &["A-1-2"]).await);
+    buyer.pay(&paid).await;
+    eventually("the performance starts", || async {
+        let answer = buyer.ask_hold(&soon.performance, &["A-1-1"]).send().await;
+        (answer.json["code"] == "performance_started").then_some(())
+    })
+    .await;
+    buyer.ask_cancel(&paid).send().await.refuses(409, "cancellation_closed");
+    buyer.ask_pay(&unpaid).send().await.refuses(409, "performance_started");
+    buyer.ask_cancel(&unpaid).send().await.is(200);
+}
+
+async fn what_the_gateway_refuses(buyer: &Buyer) {
+    let before = buyer.balance().await;
+    let key = fresh("declined");
+    for _ in 0..2 {
+        let declined = buyer.ask_charge(10_402).key(key.as_str()).send().await;
+        let charge = declined.refuses(402, "charge_declined")["charge_id"].as_str().expect("the charge");
+        let charge = buyer.get(format!("/v1/wallet/charges/{charge}")).send().await;
+        assert_eq!((&charge.is(200)["status"], &charge.json["balance"]), (&json!("declined"), &Value::Null));
+    }
+    assert_eq!(buyer.balance().await, before);
+    let failed = buyer.ask_charge(10_502).send().await;
+    let charge = failed.refuses(502, "gateway_failed")["charge_id"].as_str().expect("the charge");
+    let path = format!("/v1/wallet/charges/{charge}");
+    eventually("the charge is resolved", || async {
+        (buyer.get(path.as_str()).send().await.is(200)["status"] == "completed").then_some(())
+    })
+    .await;
+    assert_eq!(buyer.balance().await, before + 10_502);
+}
+
+/// What it takes short times and small rooms to see.
+async fn refusals_of_a_narrow_server() -> Codes {
+    let settings = [
+        ("HOLD_SECONDS", "1"),
+        ("ACCESS_TOKEN_SECONDS", "8"),
+        ("QUEUE_CAPACITY", "1"),
+        ("GATEWAY_DELAY_MILLISECONDS", "1000"),
+    ];
+    let server = Server::start(&settings).await;
+    let show = Show::on(&server, Terms::max_active(1)).await;
+    let mut buyers = Buyer::many(server.api(), 3).await;
+    let (mut first, mut second) = (buyers.remove(0), buyers.remove(0));
+    first.be_admitted(&show.concert).await;
+    let reservation = first.hold(&show.performance, &["A-1-1"]).await;
+    assert_eq!(second.join(&show.concert).await["position"], 1);
+    buyers[0].ask_join(&show.concert).send().await.refuses(503, "unavailable");
+
+    let answers = together(2, |index| first.ask_charge(if index == 0 { 1 } else { 2 }).key("at-once").send()).await;
+    let (won, lost) = if answers[0].status == 201 { (0, 1) } else { (1, 0) };
+    answers[won].is(201);
+    answers[lost].refuses(409, "idempotency_key_in_use");
+
+    let late = eventually("the hold ends", || async {
+        let answer = first.ask_pay(&reservation).send().await;
+        (answer.status != 402).then_some(answer)
+    })
+    .await;
+    late.refuses(410, "hold_expired");
+    let refused = eventually("the access token expires", || async {
+        let answer = first.get("/v1/me").send().await;
+        (answer.status != 200).then_some(answer)
+    })
+    .await;
+    refused.refuses(401, "access_token_expired");
+    let codes = server.api().codes();
+    server.finish().await;
+    codes
+}
+
+async fn refusals_of_a_limited_server() -> Codes {
+    let server = Server::start(&[("ACCOUNT_REQUESTS_PER_MINUTE", "1")]).await;
+    let sign_in = || server.api().post("/v1/sessions", &json!({"login_id": "nobody", "password": PASSWORD}));
+    sign_in().send().await.refuses(401, "invalid_credentials");
+    sign_in().send().await.refuses(429, "rate_limited");
+    let codes = server.api().codes();
+    server.finish().await;
+    codes
+}
+
+/// What takes a hand on the database: a wallet that is nearly full, and a table that is gone.
+async fn refusals_over_a_prepared_database() -> Codes {
+    let database = fresh_database(ServerKind::MariaDb).await.expect("a database");
+    let mut server = Server::prepare(&[]);
+    server.set("DATABASE", database.url());
+    let mut server = server.started().await;
+    let buyer = Buyer::new(server.api()).await;
+    buyer.charge(10_000_000).await;
+    let options = mysql_async::Opts::from_url(database.url()).expect("a URL");
+    let mut connection = mysql_async::Conn::new(options).await.expect("a connection");
+    for statement in [
+        "UPDATE wallets SET balance = 999999999999",
+        "UPDATE wallet_entries SET amount = 999999999999, balance_after = 999999999999",
+        "UPDATE charges SET amount = 999999999999, balance_after = 999999999999",
+    ] {
+        connection.query_drop(statement).await.expect("it is done");
+    }
+    buyer.ask_charge(2).send().await.refuses(409, "balance_limit_reached");
+    buyer.charge(1).await;
+    buyer.ask_charge(1).send().await.refuses(409, "balance_limit_reached");
+    assert_eq!(buyer.balance().await, 1_000_000_000_000);
+
+    connection.query_drop("RENAME TABLE wallet_entries TO elsewhere").await.expect("it is done");
+    let broken = buyer.get("/v1/wallet/entries").may_be_internal().send().await;
+    broken.refuses(500, "internal");
+    for secret in ["wallet_entries", "elsewhere", "SQL", "table", "mysql"] {
+        assert!(!broken.text.contains(secret), "{}", broken.text);
+    }
+    connection.query_drop("RENAME TABLE elsewhere TO wallet_entries").await.expect("it is done");
+    assert_eq!(buyer.list("/v1/wallet/entries").await.len(), 2);
+    connection.disconnect().await.expect("it is closed");
+    let codes = server.api().codes();
+    server.breaks_things();
+    server.finish().await;
+    database.remove().await.expect("it is removed");
+    codes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_error_of_the_table_can_be_had_with_its_status() {
+    let mut codes = everyday_refusals().await;
+    codes.extend(refusals_of_a_narrow_server().await);
+    codes.extend(refusals_of_a_limited_server().await);
+    codes.extend(refusals_over_a_prepared_database().await);
+    let table: Codes = TABLE.iter().map(|(status, code)| (*status, (*code).to_owned())).collect();
+    assert_eq!(codes, table);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_belongs_to_somebody_is_not_there_for_anybody_else() {
+    let server = Server::start(&[]).await;
+    let show = Show::on(&server, Terms::default()).await;
+    let buyers = Buyer::many_admitted(server.api(), 2, &show.concert).await;
+    let (owner, other) = (&buyers[0], &buyers[1]);
+    let charge = owner.ask_charge(2 * PRICE).key("charge").send().await.id();
+    let (paid, held) =
+        (owner.hold(&show.performance, &["A-1-1"]).await, owner.hold(&show.performance, &["A-1-2"]).await);
+    let payment = owner.ask_pay(&paid).key("pay").send().await.id();
+    other.charge(10 * PRICE).await;
+
+    other.get(format!("/v1/wallet/charges/{charge}")).send().await.refuses(404, "charge_not_found");
+    other.get(format!("/v1/payments/{payment}")).send().await.refuses(404, "payment_not_found");
+    for reservation in [&paid, &held] {
+        other.get(format!("/v1/reservations/{reservation}")).send().await.refuses(404, "reservation_not_found");
+        other.ask_cancel(reservation).send().await.refuses(404, "reservation_not_found");
+        other.ask_pay(reservation).send().await.refuses(404, "reservation_not_found");
+    }
+    // A key of somebody else names nothing here.
+    other.ask_pay(&paid).key("pay").send().await.refuses(404, "reservation_not_found");
+    for list in ["/v1/reservations", "/v1/payments"] {
+        assert_eq!(other.list(list).await.len(), 0);
+    }
+    assert_eq!(other.list("/v1/wallet/entries").await.len(), 1);
+    assert_eq!(owner.reservation(&held).await["status"], "held");
+    assert_eq!((owner.balance().await, other.balance().await), (PRICE, 10 * PRICE));
+    server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_cancelled_by_looking_and_no_client_says_what_it_pays() {
+    let server = Server::start(&[]).await;
+    let show = Show::on(&server, Terms::default()).await;
+    let buyer = Buyer::many_admitted(server.api(), 1, &show.concert).await.remove(0);
+    let reservation = buyer.hold(&show.performance, &["A-1-1"]).await;
+    buyer.charge(PRICE).await;
+    let cancel = format!("/v1/reservations/{reservation}/cancel");
+    for method in [Method::GET, Method::PUT, Method::DELETE] {
+        buyer.ask(method, cancel.as_str()).send().await.refuses(405, "method_not_allowed");
+    }
+    for (name, value) in [("amount", json!(1)), ("price", json!(0)), ("account_id", json!(NOBODY))] {
+        let mut body = json!({"reservation_id": reservation});
+        body[name] = value;
+        let answer = buyer.post("/v1/payments", &body).key(fresh("amount")).send().await;
+        answer.refuses(422, "validation_failed");
+        assert_eq!(answer.violations(), [(format!("/{name}").as_str(), "unknown_field")]);
+    }
+    let mut body = json!({"performance_id": show.performance, "seats": ["A-1-2"]});
+    body["price"] = json!(0);
+    buyer.post("/v1/reservations", &body).send().await.refuses(422, "validation_failed");
+    assert_eq!(
+        (buyer.balance().await, buyer.reservation(&reservation).await["status"].as_str()),
+        (PRICE, Some("held"))
+    );
+    server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_bodies_are_refused_and_do_no_harm() {
+    let server = Server::start(&[]).await;
+    let promoter = server.promoter("promoter").await;
+    let show = Show::publish(&promoter, Terms::default()).await;
+    let buyer = Buyer::many_admitted(server.api(), 1, &show.concert).await.remove(0);
+    let charge = |body: &str| buyer.ask_charge(1).raw("application/json", body.to_owned()).send();
+
+    let nested = |count: usize| format!("{{\"amount\": {}1{}}}", "[".repeat(count), "]".repeat(count));
+    for body in [
+        "",
+        "null",
+        "nul",
+        "{",
+        "{} {}",
+        "\u{feff}{\"amount\": 1}",
+        "{'amount': 1}",
+        "{\"amount\": 01}",
+        "{\"amount\": NaN}",
+    ] {
+        let answer = charge(body).await;
+        assert!([400, 422].contains(&answer.status), "{body}: {}", answer.text);
+    }
+    for depth in [100, 1_000, 30_000] {
+        let answer = charge(&nested(depth)).await;
+        assert!([400, 422].contains(&answer.status), "{depth}: {}", answer.text);
+    }
+    charge(&"[".repeat(60_000)).await.refuses(400, "malformed_request");
+    charge(&format!("{{\"amount\": {}}}", "1".repeat(200_000))).await.refuses(413, "payload_too_large");
+    let bytes = buyer.ask_charge(1).raw("application/json", b"{\"amount\": \"\xff\xfe\"}".to_vec()).send().await;
+    bytes.refuses(400, "malformed_request");
+    for amount in ["0", "-1", "-9223372036854775808", "9223372036854775807", "10000001"] {
+        let answer = charge(&format!("{{\"amount\": {amount}}}")).await;
+        answer.refuses(422, "validation_failed");
+        assert_eq!(answer.violations(), [("/amount", "range")], "{amount}");
+    }
+    for amount in ["9223372036854775808", "1e400", "1.5", "1e3", "\"1\"", "true", "null", "[1]", "{}", &"9".repeat(400)]
+    {
+        let answer = charge(&format!("{{\"amount\": {amount}}}")).await;
+        assert!([400, 422].contains(&answer.status), "{amount}: {}", answer.text);
+    }
+    charge("{\"amount\": 1, \"amount\": 2}").await.refuses(422, "validation_failed");
+    assert_eq!(buyer.balance().await, 0);
+
+    let hold = |seats: Value| {
+        buyer.post("/v1/reservations", &json!({"performance_id": show.performance, "seats": seats})).send()
+    };
+    for (seats, pointer) in [
+        (json!([]), "/seats"),
+        (json!(["A-1-1", "A-1-1"]), "/seats/1"),
+        (json!("A-1-1"), "/seats"),
+        (json!(["A-1-1", 5]), "/seats/1"),
+        (json!(["A-1-1", "no seat at all"]), "/seats/1"),
+        (json!(["A-1-0001"]), "/seats/0"),
+        (json!(["A-1-1\u{0}"]), "/seats/0"),
+    ] {
+        let answer = hold(seats).await;
+        answer.refuses(422, "validation_failed");
+        assert_eq!(answer.violations()[0].0, pointer, "{}", answer.text);
+    }
+    let crowd: Vec<_> = (1..=10_000).map(|number| format!("A-{number}")).collect();
+    hold(json!(crowd)).await.refuses(413, "payload_too_large");
+    let crowd: Vec<_> = (1..=3_000).map(|number| format!("A-1-{number}")).collect();
+    hold(json!(crowd)).await.refuses(422, "too_many_seats");
+    assert_eq!(buyer.seats(&show.performance).await["seats_available"], 50);
+    server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_texts_are_refused_or_kept_as_they_are() {
+    let server = Server::start(&[]).await;
+    let promoter = server.promoter("promoter").await;
+    let show = Show::publish(&promoter, Terms::default()).await;
+    for name in ["", "   ", "a\u{0}b", "a\nb", &"x".repeat(256)] {
+        let body = json!({"login_id": fresh("hostile"), "password": PASSWORD, "name": name});
+        let answer = server.api().post("/v1/accounts", &body).send().await;
+        answer.refuses(422, "validation_failed");
+        assert_eq!(answer.violations()[0].0, "/name");
+    }
+    for login_id in
+        ["ab", "Upper", "-dash", "a b", "ä-umlaut", "x\u{0}y", "a'; DROP TABLE accounts; --", &"x".repeat(65)]
+    {
+        let body = json!({"login_id": login_id, "password": PASSWORD, "name": "A"});
+        server.api().post("/v1/accounts", &body).send().await.refuses(422, "validation_failed");
+        let body = json!({"login_id": login_id, "password": PASSWORD});
+        server.api().post("/v1/sessions", &body).send().await.refuses(401, "invalid_credentials");
+    }
+    for password in ["short", &"x".repeat(129)] {
+        let body = json!({"login_id": fresh("hostile"), "password": password, "name": "A"});
+        let answer = server.api().post("/v1/accounts", &body).send().await;
+        answer.refuses(422, "validation_failed");
+        assert!(!answer.text.contains(password));
+    }
+    // What would be SQL or HTML is text.
+    for title in [
+        "'; DROP TABLE concerts; --",
+        "\" OR 1=1 --",
+        "<script>alert(1)</script>",
+        "좌석 🎫 \\ %s ${x} {{y}}",
+        "🎫".repeat(255).as_str(),
+    ] {
+        let mut body = concert(&Terms::default());
+        body["title"] = json!(title);
+        let made = promoter.post("/v1/concerts", &body).send().await;
+        assert_eq!(made.is(201)["title"], title);
+        let shown = server.api().get(format!("/v1/concerts/{}", made.id())).send().await;
+        assert_eq!(shown.is(200)["title"], title);
+    }
+    let buyer = Buyer::many_admitted(server.api(), 1, &show.concert).await.remove(0);
+    for section in ["'%20OR%201=1", "%00", "%F0%9F%8E%AB", "A%27--"] {
+        let path = format!("/v1/performances/{}/seats?section={section}", show.performance);
+        assert_eq!(buyer.get(path).send().await.is(200)["seats"], json!([]));
+    }
+    for path in ["/v1/concerts/%00", "/v1/concerts/1%20OR%201=1", "/v1/concerts/%FF", "/v1/reservations/'--"] {
+        buyer.get(path).send().await.refuses(400, "malformed_request");
+    }
+    for (pointer, body) in hostile_venues() {
+        let answer = promoter.post("/v1/venues", &body).send().await;
+        answer.refuses(422, "validation_failed");
+        assert_eq!(answer.violations()[0].0, pointer, "{}", answer.text);
+    }
+    server.finish().await;
+}
+
+fn hostile_venues() -> Vec<(&'static str, Value)> {
+    let with = |pointer: &'static str, value: Value| {
+        let mut body = club();
+        *body.pointer_mut(pointer).expect("it is there") = value;
+        (pointer, body)
+    };
+    vec![
+        with("/name", json!("\u{7}")),
+        with("/sections", json!([])),
+        with("/sections/0/name", json!("A-B")),
+        with("/sections/0/rows", json!([])),
+        with("/sections/0/rows/1/name", json!("1")),
+        with("/sections/0/rows/0/seats", json!(0)),
+        with("/sections/0/rows/0/seats", json!(-5)),
+        with("/sections/0/rows/0/seats", json!(200_001)),
+        with("/sections/0/rows/0/seats", json!(1.5)),
+        (
+            "/sections",
+            json!({"name": "A", "location": "B", "sections": [
+            {"name": "A", "rows": [{"name": "1", "seats": 200_000}, {"name": "2", "seats": 1}]}]}),
+        ),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_table_and_the_document_name_the_same_errors() {
+    let mut documented = Codes::new();
+    let paths = document().root()["paths"].as_object().expect("paths").values();
+    for operation in paths.filter_map(Value::as_object).flatten().map(|(_, operation)| operation) {
+        for (status, response) in operation["responses"].as_object().into_iter().flatten() {
+            let parts = response["content"]["application/problem+json"]["schema"]["allOf"].as_array();
+            let codes = parts.into_iter().flatten().filter_map(|part| part["properties"]["code"]["enum"].as_array());
+            for code in codes.flatten().filter_map(Value::as_str) {
+                documented.insert((status.parse().expect("a status"), code.to_owned()));
+            }
+        }
+    }
+    // A wrong method belongs to no operation.
+    documented.insert((405, "method_not_allowed".to_owned()));
+    let table: Codes = TABLE.iter().map(|(status, code)| (*status, (*code).to_owned())).collect();
+    assert_eq!(documented, table);
+}

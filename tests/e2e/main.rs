@@ -1,0 +1,17 @@
+//! End-to-end tests: the real binary as a process of its own, over HTTP, on real databases.
+//!
+//! Every response of every request is checked against the `OpenAPI` document, and every test ends with an audit of its
+//! database.
+
+mod catalogue;
+mod errors;
+mod faults;
+mod idempotency;
+mod journey;
+mod money;
+mod operations;
+mod queue;
+mod readme;
+mod sessions;
+mod stampede;
+mod support;

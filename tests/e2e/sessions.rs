@@ -1,0 +1,110 @@
+//! Signing in, and staying signed in.
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    client::{Answer, Api, Buyer},
+    eventually,
+    server::Server,
+};
+
+async fn refresh(api: &Api, token: &str) -> Answer {
+    api.post("/v1/sessions/refresh", &json!({"refresh_token": token})).send().await
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a text")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_session() {
+    let server = Server::start(&[]).await;
+    let (api, buyer) = (server.api(), Buyer::new(server.api()).await);
+    let other_session = Buyer::sign_in(api, &buyer.login_id).await;
+    let next = refresh(api, &buyer.refresh_token).await;
+    let (access, newest) = (text(&next.is(200)["access_token"]), text(&next.json["refresh_token"]));
+    assert_ne!(newest, buyer.refresh_token);
+    api.get("/v1/me").bearer(access).send().await.is(200);
+    buyer.get("/v1/me").send().await.is(200);
+
+    // Somebody has stolen the first one: neither he nor the owner goes on.
+    refresh(api, &buyer.refresh_token).await.refuses(401, "unauthenticated");
+    refresh(api, newest).await.refuses(401, "unauthenticated");
+    api.get("/v1/me").bearer(access).send().await.refuses(401, "unauthenticated");
+    buyer.get("/v1/me").send().await.refuses(401, "unauthenticated");
+    // Another session of the same account is not touched.
+    other_session.get("/v1/me").send().await.is(200);
+    refresh(api, &other_session.refresh_token).await.is(200);
+    server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_out_ends_the_session_and_no_other() {
+    let mut server = Server::start(&[]).await;
+    let buyer = Buyer::new(server.api()).await;
+    let other_session = Buyer::sign_in(server.api(), &buyer.login_id).await;
+    buyer.delete("/v1/sessions/current").send().await.is(204);
+    buyer.get("/v1/me").send().await.refuses(401, "unauthenticated");
+    refresh(server.api(), &buyer.refresh_token).await.refuses(401, "unauthenticated");
+    other_session.get("/v1/me").send().await.is(200);
+    // What a session is does not end with the process: the keys and the refresh tokens are kept.
+    server.restart().await;
+    server.api().get("/v1/me").bearer(&other_session.access_token).send().await.is(200);
+    refresh(server.api(), &other_session.refresh_token).await.is(200);
+    refresh(server.api(), &buyer.refresh_token).await.refuses(401, "unauthenticated");
+    server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_access_token_expires_and_the_refresh_token_brings_the_next() {
+    let server = Server::start(&[("ACCESS_TOKEN_SECONDS", "1")]).await;
+    let buyer = Buyer::new(server.api()).await;
+    let refused = eventually("the access token expires", || async {
+        let answer = buyer.get("/v1/me").send().await;
+        (answer.status != 200).then_some(answer)
+    })
+    .await;
+    refused.refuses(401, "access_token_expired");
+    assert!(refused.header("www-authenticate").expect("a scheme").contains("invalid_token"));
+    let next = refresh(server.api(), &buyer.refresh_token).await;
+    assert_eq!((&next.is(200)["expires_in"], &next.json["token_type"]), (&json!(1), &json!("Bearer")));
+    server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_forged_access_token_is_accepted() {
+    let server = Server::start(&[]).await;
+    let (buyer, other) = (Buyer::new(server.api()).await, Buyer::new(server.api()).await);
+    let parts: Vec<_> = buyer.access_token.split('.').collect();
+    let others: Vec<_> = other.access_token.split('.').collect();
+    // {"alg":"none","typ":"JWT"} without a signature is the oldest trick.
+    let unsigned = format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{}.", parts[1]);
+    let swapped = format!("{}.{}.{}", parts[0], others[1], parts[2]);
+    let account = buyer.get("/v1/me").send().await.id();
+    for forged in [unsigned, swapped, account, "x".into(), "..".into(), buyer.refresh_token.clone()] {
+        server.api().get("/v1/me").bearer(&forged).send().await.refuses(401, "unauthenticated");
+    }
+    for field in ["", "Bearer", "Basic aGFuZXVsOnNlY3JldA==", &buyer.access_token] {
+        server.api().get("/v1/me").header("authorization", field).send().await.refuses(401, "unauthenticated");
+    }
+    server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_sign_ups_from_one_address_are_told_when_to_come_back() {
+    let server = Server::start(&[("ACCOUNT_REQUESTS_PER_MINUTE", "3")]).await;
+    let sign_in = || server.api().post("/v1/sessions", &json!({"login_id": "nobody", "password": "wrong password"}));
+    for left in (0..3).rev() {
+        let answer = sign_in().send().await;
+        answer.refuses(401, "invalid_credentials");
+        assert!(answer.header("ratelimit").expect("the state").starts_with(&format!("\"accounts\";r={left};t=")));
+    }
+    let refused = sign_in().send().await;
+    refused.refuses(429, "rate_limited");
+    let seconds: u32 = refused.header("retry-after").expect("a time").parse().expect("seconds");
+    assert!((1..=20).contains(&seconds), "{seconds}");
+    assert_eq!(refused.header("ratelimit-policy"), Some("\"accounts\";q=3;w=60"));
+    // It is for guessing at secrets only.
+    server.api().get("/v1/concerts").send().await.is(200);
+    server.finish().await;
+}

@@ -1,0 +1,80 @@
+//! What the tests share: the server as a process, a client, and the check against the `OpenAPI` document.
+
+pub(crate) mod client;
+pub(crate) mod openapi_check;
+pub(crate) mod server;
+pub(crate) mod show;
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use tokio::{
+    sync::Barrier,
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+
+/// How long anything that must happen may take. Nothing takes that long; a machine may be busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+const POLL: Duration = Duration::from_millis(20);
+
+/// Asks again and again until there is an answer.
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut probe: impl FnMut() -> F) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = probe().await {
+            return found;
+        }
+        assert!(began.elapsed() < PATIENCE, "this did not happen within {PATIENCE:?}: {what}");
+        sleep(POLL).await;
+    }
+}
+
+/// Starts `count` tasks at the same instant and gives what each came to, in their order.
+pub(crate) async fn together<T, F>(count: usize, act: impl FnMut(usize) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let barrier = Arc::new(Barrier::new(count));
+    let start = |act: F| {
+        let barrier = Arc::clone(&barrier);
+        tokio::spawn(async move {
+            barrier.wait().await;
+            act.await
+        })
+    };
+    all((0..count).map(act).map(start).collect()).await
+}
+
+/// What each task came to; a panic in one of them is this test's.
+pub(crate) async fn all<T>(tasks: Vec<JoinHandle<T>>) -> Vec<T> {
+    let mut results = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        results.push(task.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())));
+    }
+    results
+}
+
+/// The instant that lies so many seconds from now, as the API writes it.
+#[expect(clippy::disallowed_methods, reason = "the server under test has the real time, so sales must open in it")]
+pub(crate) fn seconds_from_now(seconds: i64) -> String {
+    let now: DateTime<Utc> = std::time::SystemTime::now().into();
+    (now + TimeDelta::seconds(seconds)).to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+/// Numbers that look random and are the same at every run.
+pub(crate) struct Numbers(u64);
+
+impl Numbers {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `bound`.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        // Knuth's MMIX generator; its high bits are the good ones.
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).expect("31 bits") % bound
+    }
+}

@@ -1,0 +1,92 @@
+//! Something to sell.
+
+use serde_json::{Value, json};
+
+use super::{client::Buyer, seconds_from_now, server::Server};
+
+/// What a seat costs.
+pub(crate) const PRICE: i64 = 1_000;
+
+/// A concert of one performance in a club of 50 seats.
+pub(crate) struct Show {
+    pub(crate) concert: String,
+    pub(crate) performance: String,
+    pub(crate) venue: String,
+}
+
+/// What is special about a concert.
+pub(crate) struct Terms {
+    pub(crate) max_active: u32,
+    pub(crate) max_seats: u32,
+    pub(crate) opens_in_seconds: i64,
+    pub(crate) closes_in_seconds: i64,
+    pub(crate) starts_in_seconds: i64,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            max_active: 1_000,
+            max_seats: 4,
+            opens_in_seconds: -3_600,
+            closes_in_seconds: 86_400,
+            starts_in_seconds: 2 * 86_400,
+        }
+    }
+}
+
+impl Terms {
+    pub(crate) fn max_active(max_active: u32) -> Self {
+        Self { max_active, ..Self::default() }
+    }
+
+    pub(crate) fn max_seats(max_seats: u32) -> Self {
+        Self { max_seats, ..Self::default() }
+    }
+}
+
+impl Show {
+    /// Publishes it as somebody who may.
+    pub(crate) async fn publish(promoter: &Buyer, terms: Terms) -> Self {
+        let venue = promoter.post("/v1/venues", &club()).send().await;
+        assert_eq!(venue.is(201)["capacity"], 50);
+        let concert = promoter.post("/v1/concerts", &concert(&terms)).send().await;
+        concert.is(201);
+        let (venue, concert) = (venue.id(), concert.id());
+        let body = performance(&venue, terms.starts_in_seconds);
+        let performance = promoter.post(format!("/v1/concerts/{concert}/performances"), &body).send().await;
+        performance.is(201);
+        Self { concert, performance: performance.id(), venue }
+    }
+
+    /// Publishes it on this server.
+    pub(crate) async fn on(server: &Server, terms: Terms) -> Self {
+        let promoter = server.promoter("promoter").await;
+        Self::publish(&promoter, terms).await
+    }
+}
+
+/// A venue of 50 seats in 5 rows.
+pub(crate) fn club() -> Value {
+    let rows: Vec<_> = (1..=5).map(|row| json!({"name": row.to_string(), "seats": 10})).collect();
+    json!({"name": "Rolling Hall", "location": "서울 마포구", "sections": [{"name": "A", "rows": rows}]})
+}
+
+pub(crate) fn concert(terms: &Terms) -> Value {
+    json!({
+        "title": "겨울밤 어쿠스틱", "artist": "한여름 밴드", "description": "One night\nonly.",
+        "sales_open_at": seconds_from_now(terms.opens_in_seconds),
+        "sales_close_at": seconds_from_now(terms.closes_in_seconds),
+        "max_seats_per_account": terms.max_seats, "max_active": terms.max_active,
+    })
+}
+
+pub(crate) fn performance(venue: &str, starts_in_seconds: i64) -> Value {
+    let prices = json!([{"section": "A", "price": PRICE}]);
+    json!({"venue_id": venue, "starts_at": seconds_from_now(starts_in_seconds), "prices": prices})
+}
+
+/// The labels of the club, in the order of the hall.
+pub(crate) fn labels() -> Vec<String> {
+    (1..=5).flat_map(|row| (1..=10).map(move |number| format!("A-{row}-{number}"))).collect()
+}
