@@ -17,7 +17,7 @@ use super::{
 /// that no longer answers, and must not stop all writing behind it.
 pub(super) const BATCH_TIME_MAX: Duration = Duration::from_secs(20);
 /// How long one attempt at any other transaction may take: a performance has up to 200,000 seats.
-const TRANSACTION_TIME_MAX: Duration = Duration::from_secs(60);
+const TRANSACTION_TIME_MAX: Duration = Duration::from_mins(1);
 /// How long a worker or a health check waits for what it reads. Requests have a limit of their own.
 const READ_TIME_MAX: Duration = Duration::from_secs(10);
 
