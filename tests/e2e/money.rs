@@ -281,3 +281,22 @@ async fn an_approval_that_comes_too_late_is_credited_exactly_once() {
     assert_eq!(assert_history_adds_up(&buyer).await.len(), 2);
     server.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limits_of_charges_balances_and_reservations_are_settings() {
+    let limits = [("SEATS_PER_RESERVATION", "5"), ("CHARGE_POINTS_MAX", "100"), ("BALANCE_POINTS_MAX", "150")];
+    let server = Server::start(&limits).await;
+    let (buyer, show) = rich_buyer(&server, 0).await;
+    let refused = buyer.ask_charge(101).send().await;
+    assert_eq!(refused.violations(), [("/amount", "range")]);
+    buyer.charge(100).await;
+    buyer.ask_charge(51).send().await.refuses(409, "balance_limit_reached");
+    buyer.charge(50).await;
+    assert_eq!(buyer.balance().await, 150);
+    let seats = labels();
+    let seats: Vec<&str> = seats.iter().map(String::as_str).collect();
+    let refused = buyer.ask_hold(&show.performance, &seats[..6]).send().await;
+    assert_eq!(refused.refuses(422, "too_many_seats")["limit"], 5);
+    buyer.hold(&show.performance, &seats[..5]).await;
+    server.finish().await;
+}

@@ -65,6 +65,8 @@ fn http_settings(settings: &Settings) -> HttpSettings {
         cors_origins: settings.cors_origins.clone(),
         max_seats_per_account_default: settings.max_seats_per_account,
         max_active_default: settings.max_active,
+        seats_per_reservation_max: settings.seats_per_reservation,
+        charge_points_max: settings.charge_points_max,
         trust_forwarded_for: settings.trust_forwarded_for,
     }
 }

@@ -109,6 +109,12 @@ settings! {
     max_active: u32 = "500", whole(1, ACTIVE_MAX);
     /// How many seats of a concert an account may have where the concert does not say so itself
     max_seats_per_account: u32 = "4", whole(1, SEATS_PER_ACCOUNT_MAX);
+    /// How many seats one reservation may have
+    seats_per_reservation: usize = "4", whole(1, 100);
+    /// How many points one charge may add
+    charge_points_max: i64 = "10000000", whole(1, 1_000_000_000_000);
+    /// How many points charging may bring a wallet to
+    balance_points_max: i64 = "1000000000000", whole(1, 1_000_000_000_000_000);
     /// How long somebody whose turn has come may stay away before being passed over
     no_show_seconds: u32 = "60", whole(3, DAY_SECONDS);
     /// How long nobody is admitted after a start, so that the lines of before can re-form

@@ -15,7 +15,7 @@ use boxoffice_application::{
     accounts::{EndedSessions, SessionSettings},
 };
 use boxoffice_domain::{
-    Clock, EntropySource,
+    Clock, EntropySource, Points,
     payments::PaymentGateway,
     waiting_room::{QueueTokens, WaitingRoom},
 };
@@ -139,6 +139,7 @@ impl Adapters {
                 gateway: gateway(settings),
                 clock: Arc::clone(clock),
                 entropy: Arc::clone(entropy),
+                balance_max: Points::new(settings.balance_points_max)?,
             }),
             waiting_room: gate,
             room,

@@ -65,6 +65,8 @@ pub struct WalletService {
     pub clock: Arc<dyn Clock>,
     /// Makes ids.
     pub entropy: Arc<dyn EntropySource>,
+    /// The most points that charging may bring a wallet to.
+    pub balance_max: Points,
 }
 
 impl std::fmt::Debug for WalletService {
@@ -85,7 +87,13 @@ impl WalletService {
     ) -> Result<Made<Charge>, ChargePointsError> {
         let idempotency = Idempotency { key, fingerprint: fingerprint("charge", [amount.to_string().as_str()]) };
         let charge_id = ChargeId::new(self.entropy.uuid());
-        let request = ChargeRequest { charge_id, account_id: identity.account_id, amount, idempotency };
+        let request = ChargeRequest {
+            charge_id,
+            account_id: identity.account_id,
+            amount,
+            balance_max: self.balance_max,
+            idempotency,
+        };
         let Made { value: charge, replayed } = self.wallets.begin_charge(request).await?;
         let charge = match charge.state {
             ChargeState::Pending => self.ask_gateway(&charge).await?,

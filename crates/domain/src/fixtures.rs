@@ -14,7 +14,7 @@ use crate::{
         CancelRequest, HOLD_SECONDS_DEFAULT, HoldRequest, Reservation, Seat, SeatLabel, SeatSelection, SeatState,
     },
     text::Name,
-    wallet::ChargeRequest,
+    wallet::{BALANCE_MAX, ChargeRequest},
 };
 
 /// What every seat of [`seats`] costs, in points.
@@ -115,6 +115,7 @@ pub fn charge_request(amount: i64) -> ChargeRequest {
         charge_id: ChargeId::new(fresh()),
         account_id: AccountId::new(fresh()),
         amount: Points::new(amount).expect("not negative"),
+        balance_max: Points::new(BALANCE_MAX).expect("not negative"),
         idempotency: idempotency(),
     }
 }

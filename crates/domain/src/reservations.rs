@@ -17,7 +17,7 @@ use crate::{
     wallet::{EntryKind, Wallet, WalletEntry},
 };
 
-/// The most seats of one reservation.
+/// The most seats of one reservation, where nothing else is set.
 pub const SEATS_PER_RESERVATION_MAX: usize = 4;
 /// How long a hold lasts where nothing else is set.
 pub const HOLD_SECONDS_DEFAULT: u32 = 300;

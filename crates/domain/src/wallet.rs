@@ -10,9 +10,9 @@ use crate::{
     page::{Page, PageRequest},
 };
 
-/// The most points of one charge.
+/// The most points of one charge, where nothing else is set.
 pub const CHARGE_MAX: i64 = 10_000_000;
-/// The most points that charging may bring a wallet to.
+/// The most points that charging may bring a wallet to, where nothing else is set.
 pub const BALANCE_MAX: i64 = 1_000_000_000_000;
 
 /// The points of one account.
@@ -190,8 +190,10 @@ pub struct ChargeRequest {
     pub charge_id: ChargeId,
     /// Who wants them.
     pub account_id: AccountId,
-    /// How many, checked to be 1 to [`CHARGE_MAX`].
+    /// How many, at least 1.
     pub amount: Points,
+    /// The most points that charging may bring the wallet to.
+    pub balance_max: Points,
     /// The caller's key.
     pub idempotency: Idempotency,
 }
@@ -200,7 +202,7 @@ pub struct ChargeRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChargeRefusal {
     /// The wallet could hold more than it may.
-    #[error("the balance would exceed {BALANCE_MAX} points")]
+    #[error("the balance would exceed the most points that a wallet may have")]
     BalanceLimitReached,
     /// The idempotency key names another request.
     #[error(transparent)]
@@ -218,12 +220,11 @@ pub struct ChargeBegun {
     pub event: Event,
 }
 
-/// Decides whether a charge may begin: the balance with all charges in progress stays within
-/// [`BALANCE_MAX`], so that a charge that was approved can always be credited.
+/// Decides whether a charge may begin: the balance with all charges in progress stays within the limit, so that a charge that was approved can always be credited.
 pub fn begin_charge(now: Timestamp, request: &ChargeRequest, wallet: &Wallet) -> Result<ChargeBegun, ChargeRefusal> {
     let pending = wallet.pending.checked_add(request.amount).ok_or(ChargeRefusal::BalanceLimitReached)?;
     match wallet.balance.checked_add(pending) {
-        Some(most) if most.get() <= BALANCE_MAX => {}
+        Some(most) if most <= request.balance_max => {}
         _ => return Err(ChargeRefusal::BalanceLimitReached),
     }
     let charge = Charge {

@@ -8,8 +8,8 @@ use boxoffice_domain::{
     PerformanceId, ReservationId, Timestamp,
     catalog::VenueSummary,
     reservations::{
-        CancelError, CancelRefusal, HoldRefusal, ReservationStatus, ReservationView, SEATS_PER_RESERVATION_MAX,
-        SeatLabel, SeatSelection, SelectionError,
+        CancelError, CancelRefusal, HoldRefusal, ReservationStatus, ReservationView, SeatLabel, SeatSelection,
+        SelectionError,
     },
 };
 use chrono::{DateTime, Utc};
@@ -32,20 +32,17 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::default().routes(routes!(hold, list)).routes(routes!(find)).routes(routes!(cancel))
 }
 
-// The documentation of the request says so.
-const _: () = assert!(SEATS_PER_RESERVATION_MAX == 4);
-
 #[derive(Deserialize, Serialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 struct NewReservation {
     performance_id: Uuid,
-    /// The labels of 1 to 4 seats, all different.
-    #[schema(example = json!(["A-1-12", "A-1-13"]), min_items = 1, max_items = 4)]
+    /// The labels of the seats, all different; at most 4, unless the operator has set another number.
+    #[schema(example = json!(["A-1-12", "A-1-13"]), min_items = 1)]
     seats: Vec<String>,
 }
 
 impl NewReservation {
-    fn parse(&self) -> Result<SeatSelection, Problem> {
+    fn parse(&self, seats_max: usize) -> Result<SeatSelection, Problem> {
         let labels: Vec<_> = self.seats.iter().map(|label| SeatLabel::new(label)).collect();
         let broken = labels.iter().enumerate().filter_map(|(index, label)| {
             let error = label.as_ref().err()?;
@@ -56,7 +53,7 @@ impl NewReservation {
         if !broken.is_empty() {
             return Err(Problem::violations(broken));
         }
-        SeatSelection::new(labels.into_iter().flatten().collect()).map_err(Problem::from)
+        SeatSelection::with_max(labels.into_iter().flatten().collect(), seats_max).map_err(Problem::from)
     }
 }
 
@@ -282,7 +279,7 @@ async fn hold(
     OptionalKey(key): OptionalKey,
     Json(body): Json<NewReservation>,
 ) -> Result<Response, Problem> {
-    let seats = body.parse()?;
+    let seats = body.parse(api.settings.seats_per_reservation_max)?;
     let requested = Requested::with_body(key.as_ref(), "hold", "", &body);
     let performance_id = PerformanceId::new(body.performance_id);
     let service = Arc::clone(&api.services.reservations);

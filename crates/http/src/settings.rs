@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use boxoffice_domain::{reservations::SEATS_PER_RESERVATION_MAX, wallet::CHARGE_MAX};
+
 /// The numbers that the API is bounded by, each with a default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpSettings {
@@ -24,6 +26,10 @@ pub struct HttpSettings {
     pub max_seats_per_account_default: u32,
     /// How many accounts a new concert admits at once, where its promoter does not say.
     pub max_active_default: u32,
+    /// How many seats one reservation may have.
+    pub seats_per_reservation_max: usize,
+    /// How many points one charge may add.
+    pub charge_points_max: i64,
     /// Whether a proxy in front writes the client's address as the last entry of `X-Forwarded-For`.
     pub trust_forwarded_for: bool,
 }
@@ -40,6 +46,8 @@ impl Default for HttpSettings {
             cors_origins: Vec::new(),
             max_seats_per_account_default: 4,
             max_active_default: 500,
+            seats_per_reservation_max: SEATS_PER_RESERVATION_MAX,
+            charge_points_max: CHARGE_MAX,
             trust_forwarded_for: false,
         }
     }

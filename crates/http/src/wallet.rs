@@ -6,7 +6,7 @@ use axum::{Json as Answer, extract::State, http::StatusCode, response::Response}
 use boxoffice_application::wallet::ChargePointsError;
 use boxoffice_domain::{
     ChargeId, Points, StorageError,
-    wallet::{CHARGE_MAX, Charge, ChargeRefusal, ChargeState, ChargeStatus, EntryKind, Wallet, WalletEntry},
+    wallet::{Charge, ChargeRefusal, ChargeState, ChargeStatus, EntryKind, Wallet, WalletEntry},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -36,9 +36,9 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
 #[derive(Deserialize, Serialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 struct NewCharge {
-    /// How many points.
-    #[validate(range(min = 1, max = CHARGE_MAX, message = "must be 1 to 10000000"))]
-    #[schema(minimum = 1, maximum = 10_000_000, example = 110_000)]
+    /// How many points; at most 10,000,000, unless the operator has set another number.
+    #[validate(range(min = 1, message = "must be at least 1"))]
+    #[schema(minimum = 1, example = 110_000)]
     amount: i64,
 }
 
@@ -237,6 +237,10 @@ async fn charge(
     Json(body): Json<NewCharge>,
 ) -> Result<Response, Problem> {
     let amount = parsed("/amount", "range", Points::new(body.amount))?;
+    let amount_max = api.settings.charge_points_max;
+    if body.amount > amount_max {
+        return Err(Problem::violation("/amount", "range", format!("must be 1 to {amount_max}")));
+    }
     let requested = Requested::with_body(Some(&key), "charge", "", &body);
     let service = Arc::clone(&api.services.wallet);
     let act = async move { service.charge(identity, amount, key).await };

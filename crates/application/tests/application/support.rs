@@ -19,7 +19,7 @@ use boxoffice_domain::{
     text::{Description, Name},
     time::MockClock,
     waiting_room::{MockQueueTokens, MockWaitingRoom, Place, QueueStatus, Recall, Standing, Ticket},
-    wallet::MockWallets,
+    wallet::{BALANCE_MAX, MockWallets},
 };
 use mockall::predicate::eq;
 use uuid::Uuid;
@@ -183,6 +183,7 @@ impl World {
             gateway: Arc::new(self.gateway),
             clock: Arc::new(self.clock),
             entropy: Arc::new(self.entropy),
+            balance_max: points(BALANCE_MAX),
         }
     }
 }

@@ -5,7 +5,9 @@ use boxoffice_domain::{
     idempotency::{KeyReused, Made},
     page::{Page, PageRequest},
     payments::{GatewayError, GatewayRequest},
-    wallet::{Charge, ChargeRefusal, ChargeRequest, ChargeState, EntryKind, GatewayVerdict, Wallet, WalletEntry},
+    wallet::{
+        BALANCE_MAX, Charge, ChargeRefusal, ChargeRequest, ChargeState, EntryKind, GatewayVerdict, Wallet, WalletEntry,
+    },
 };
 use mockall::{Sequence, predicate::eq};
 use uuid::Uuid;
@@ -29,7 +31,13 @@ fn gateway_request(charge_id: ChargeId) -> GatewayRequest {
 impl World {
     fn charge_begins(&mut self, begun: Made<Charge>) {
         let idempotency = asked("k", "charge", &["5000"]);
-        let request = ChargeRequest { charge_id: CHARGE, account_id: ACCOUNT, amount: points(5_000), idempotency };
+        let request = ChargeRequest {
+            charge_id: CHARGE,
+            account_id: ACCOUNT,
+            amount: points(5_000),
+            balance_max: points(BALANCE_MAX),
+            idempotency,
+        };
         self.makes_an_id();
         self.wallets.expect_begin_charge().with(eq(request)).times(1).return_once(|_| Ok(begun));
     }

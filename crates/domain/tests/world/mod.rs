@@ -264,6 +264,7 @@ impl World {
             charge_id: ChargeId::new(Uuid::from_u128(self.ids_given)),
             account_id: account_id(account),
             amount: Points::new(amount).unwrap(),
+            balance_max: Points::new(boxoffice_domain::wallet::BALANCE_MAX).unwrap(),
             idempotency: fixtures::idempotency(),
         };
         match begin_charge(self.now, &request, &self.wallets[&request.account_id]) {

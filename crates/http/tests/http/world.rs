@@ -199,6 +199,7 @@ impl World {
                 gateway: self.other_gateway.unwrap_or_else(|| Arc::new(self.gateway)),
                 clock: Arc::clone(&clock),
                 entropy: Arc::clone(&entropy),
+                balance_max: boxoffice_domain::Points::new(boxoffice_domain::wallet::BALANCE_MAX).expect("positive"),
             }),
             waiting_room: gate,
             readiness: Arc::new(self.readiness),
