@@ -124,8 +124,11 @@ fn start_workers(
     let sweeper =
         ExpirySweeper { reservations: Arc::clone(&use_cases.reservations), interval: seconds(settings.sweep_seconds) };
     workers::start(tracker, stop, sweeper);
-    let charges =
-        PendingCharges { wallet: Arc::clone(&use_cases.wallet), pending_seconds: settings.charge_retry_seconds };
+    let charges = PendingCharges {
+        wallet: Arc::clone(&use_cases.wallet),
+        pending_seconds: settings.charge_retry_seconds,
+        after: None,
+    };
     workers::start(tracker, stop, charges);
     let admissions =
         Admissions { waiting_room: Arc::clone(&use_cases.waiting_room), clock: Arc::clone(&adapters.clock) };

@@ -7,15 +7,16 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use boxoffice_application::{ReservationService, WaitingRoomService, WalletService};
-use boxoffice_domain::{Clock, ConcertId, waiting_room::WaitingRoom};
+use boxoffice_domain::{Clock, ConcertId, waiting_room::WaitingRoom, wallet::PendingKey};
 use futures::FutureExt;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How many lapsed holds one transaction tidies away.
 const EXPIRE_MAX: u32 = 500;
-/// How many pending charges are looked at in one turn.
-const CHARGES_MAX: u32 = 100;
+/// How many pending charges are looked at in one turn: few, since each may take as long as the gateway's time
+/// limit, and a stop waits for the end of the turn.
+const CHARGES_MAX: u32 = 20;
 /// How many lines have metrics: each label costs memory here and in whatever collects them.
 const LINES_MEASURED_MAX: usize = 100;
 /// How long to wait after the first failure; twice as long after each further one.
@@ -105,6 +106,8 @@ impl Worker for ExpirySweeper {
 pub(crate) struct PendingCharges {
     pub(crate) wallet: Arc<WalletService>,
     pub(crate) pending_seconds: u32,
+    /// Where the turn before ended, if it did not reach the end.
+    pub(crate) after: Option<PendingKey>,
 }
 
 #[async_trait]
@@ -114,11 +117,13 @@ impl Worker for PendingCharges {
     }
 
     async fn turn(&mut self) -> anyhow::Result<Duration> {
-        let resolved = self.wallet.resolve_pending(self.pending_seconds, CHARGES_MAX).await?;
+        let resolved = self.wallet.resolve_pending(self.pending_seconds, self.after, CHARGES_MAX).await?;
+        self.after = resolved.next;
         if resolved.ended > 0 {
             tracing::info!(ended = resolved.ended, pending = resolved.pending, "pending charges were resolved");
         }
-        Ok(Duration::from_secs(u64::from(self.pending_seconds.clamp(1, 10))))
+        let rest = if resolved.next.is_some() { 1 } else { self.pending_seconds.clamp(1, 10) };
+        Ok(Duration::from_secs(u64::from(rest)))
     }
 }
 

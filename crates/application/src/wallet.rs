@@ -7,7 +7,9 @@ use boxoffice_domain::{
     idempotency::{Idempotency, IdempotencyKey, Made},
     page::{Page, PageRequest},
     payments::{GatewayError, GatewayRequest, PaymentGateway},
-    wallet::{Charge, ChargeError, ChargeRefusal, ChargeRequest, ChargeState, Wallet, WalletEntry, Wallets},
+    wallet::{
+        Charge, ChargeError, ChargeRefusal, ChargeRequest, ChargeState, PendingKey, Wallet, WalletEntry, Wallets,
+    },
 };
 
 use chrono::TimeDelta;
@@ -53,6 +55,8 @@ pub struct Resolved {
     pub ended: u32,
     /// How many are still without a verdict.
     pub pending: u32,
+    /// Where to go on the next time; `None` where the end was reached.
+    pub next: Option<PendingKey>,
 }
 
 /// Filling a wallet, and reading it.
@@ -113,11 +117,21 @@ impl WalletService {
         ended.ok_or_else(|| StorageError::failed("a charge vanished while the gateway was asked").into())
     }
 
-    /// Asks the gateway again about at most `limit` charges that have been pending for `pending_seconds`.
-    pub async fn resolve_pending(&self, pending_seconds: u32, limit: u32) -> Result<Resolved, StorageError> {
+    /// Asks the gateway again about at most `limit` charges that have been pending for `pending_seconds`, those
+    /// after the one where the last time ended: however many never get a verdict, they are not in the way of
+    /// the others.
+    pub async fn resolve_pending(
+        &self,
+        pending_seconds: u32,
+        after: Option<PendingKey>,
+        limit: u32,
+    ) -> Result<Resolved, StorageError> {
         let before = self.clock.now() - TimeDelta::seconds(i64::from(pending_seconds));
-        let mut resolved = Resolved::default();
-        for charge in self.wallets.pending_charges(before, limit).await? {
+        let charges = self.wallets.pending_charges(before, after, limit).await?;
+        let last = charges.last().filter(|_| charges.len() >= limit as usize);
+        let next = last.map(|charge| PendingKey { created_at: charge.created_at, id: charge.id });
+        let mut resolved = Resolved { next, ..Resolved::default() };
+        for charge in charges {
             match self.ask_gateway(&charge).await {
                 Ok(_) => resolved.ended += 1,
                 Err(ChargePointsError::Storage(error)) => return Err(error),

@@ -303,6 +303,14 @@ pub enum ChargeError {
     Storage(#[from] StorageError),
 }
 
+/// Where a list of pending charges goes on: they are sorted by their beginning, then by id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are those of the last charge seen")]
+pub struct PendingKey {
+    pub created_at: Timestamp,
+    pub id: ChargeId,
+}
+
 /// Keeps wallets and charges.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
@@ -329,8 +337,14 @@ pub trait Wallets: Send + Sync {
     /// A charge of this account; `None` also where it is another's.
     async fn find_charge(&self, account_id: AccountId, id: ChargeId) -> Result<Option<Charge>, StorageError>;
 
-    /// At most `limit` charges that are pending and were begun before `before`, the oldest first.
-    async fn pending_charges(&self, before: Timestamp, limit: u32) -> Result<Vec<Charge>, StorageError>;
+    /// At most `limit` charges that are pending and were begun before `before`, the oldest first; with `after`
+    /// only those that come after that one in this order.
+    async fn pending_charges(
+        &self,
+        before: Timestamp,
+        after: Option<PendingKey>,
+        limit: u32,
+    ) -> Result<Vec<Charge>, StorageError>;
 }
 
 #[cfg(test)]

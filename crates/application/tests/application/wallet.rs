@@ -6,7 +6,8 @@ use boxoffice_domain::{
     page::{Page, PageRequest},
     payments::{GatewayError, GatewayRequest},
     wallet::{
-        BALANCE_MAX, Charge, ChargeRefusal, ChargeRequest, ChargeState, EntryKind, GatewayVerdict, Wallet, WalletEntry,
+        BALANCE_MAX, Charge, ChargeRefusal, ChargeRequest, ChargeState, EntryKind, GatewayVerdict, PendingKey, Wallet,
+        WalletEntry,
     },
 };
 use mockall::{Sequence, predicate::eq};
@@ -204,12 +205,12 @@ impl World {
     /// Three charges have been pending for 30 seconds.
     fn three_are_pending(&mut self) {
         let charges = vec![pending(1), pending(2), pending(3)];
-        let asked = self.wallets.expect_pending_charges().with(eq(instant(-30)), eq(10));
-        asked.times(1).return_once(|_, _| Ok(charges));
+        let asked = self.wallets.expect_pending_charges().with(eq(instant(-30)), eq(None), eq(10));
+        asked.times(1).return_once(|_, _, _| Ok(charges));
     }
 
     async fn resolve(self) -> Result<Resolved, StorageError> {
-        self.wallet_service().resolve_pending(30, 10).await
+        self.wallet_service().resolve_pending(30, None, 10).await
     }
 }
 
@@ -223,7 +224,21 @@ async fn pending_charges_are_ended_or_counted_as_still_pending() {
     world.gateway_says(declined, Ok(GatewayVerdict::Declined));
     world.charge_ends(approved, GatewayVerdict::Approved, Some(charge(approved, COMPLETED)));
     world.charge_ends(declined, GatewayVerdict::Declined, Some(charge(declined, DECLINED)));
-    assert_eq!(world.resolve().await.unwrap(), Resolved { ended: 2, pending: 1 });
+    assert_eq!(world.resolve().await.unwrap(), Resolved { ended: 2, pending: 1, next: None });
+}
+
+#[tokio::test]
+async fn a_full_turn_tells_where_the_next_one_goes_on() {
+    let mut world = World::new();
+    let (first, last) = (pending(1), pending(2));
+    let key = |charge: &Charge| PendingKey { created_at: charge.created_at, id: charge.id };
+    let (after, next) = (key(&first), key(&last));
+    let asked = world.wallets.expect_pending_charges().with(eq(instant(-30)), eq(Some(after)), eq(1));
+    let id = last.id;
+    asked.times(1).return_once(|_, _, _| Ok(vec![last]));
+    world.gateway_says(id, Err(GatewayError::TimedOut));
+    let resolved = world.wallet_service().resolve_pending(30, Some(after), 1).await.unwrap();
+    assert_eq!(resolved, Resolved { ended: 0, pending: 1, next: Some(next) });
 }
 
 #[tokio::test]
@@ -238,14 +253,14 @@ async fn a_storage_that_fails_stops_the_asking() {
 #[tokio::test]
 async fn without_pending_charges_the_gateway_is_left_alone() {
     let mut world = World::new();
-    world.wallets.expect_pending_charges().times(1).return_once(|_, _| Ok(vec![]));
+    world.wallets.expect_pending_charges().times(1).return_once(|_, _, _| Ok(vec![]));
     assert_eq!(world.resolve().await.unwrap(), Resolved::default());
 }
 
 #[tokio::test]
 async fn pending_charges_that_cannot_be_read_are_an_error() {
     let mut world = World::new();
-    world.wallets.expect_pending_charges().times(1).return_once(|_, _| Err(StorageError::Busy));
+    world.wallets.expect_pending_charges().times(1).return_once(|_, _, _| Err(StorageError::Busy));
     assert_refused!(world.resolve().await, StorageError::Busy);
 }
 

@@ -5,7 +5,7 @@ use boxoffice_domain::{
     AccountId, ChargeId, StorageError, Timestamp,
     idempotency::Made,
     page::{Page, PageRequest},
-    wallet::{Charge, ChargeError, ChargeRequest, GatewayVerdict, Wallet, WalletEntry, Wallets},
+    wallet::{Charge, ChargeError, ChargeRequest, GatewayVerdict, PendingKey, Wallet, WalletEntry, Wallets},
 };
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -76,12 +76,26 @@ impl Wallets for Store {
         session.finished(row)?.map(Charge::try_from).transpose()
     }
 
-    async fn pending_charges(&self, before: Timestamp, limit: u32) -> Result<Vec<Charge>, StorageError> {
-        let query = charges::table
+    async fn pending_charges(
+        &self,
+        before: Timestamp,
+        after: Option<PendingKey>,
+        limit: u32,
+    ) -> Result<Vec<Charge>, StorageError> {
+        let mut query = charges::table
             .filter(charges::status.eq("pending"))
             .filter(charges::created_at.lt(time(before)))
-            .order(charges::created_at)
-            .limit(i64::from(limit));
+            .order((charges::created_at, charges::id))
+            .limit(i64::from(limit))
+            .into_boxed();
+        if let Some(after) = after {
+            let created_at = time(after.created_at);
+            query = query.filter(
+                charges::created_at
+                    .gt(created_at)
+                    .or(charges::created_at.eq(created_at).and(charges::id.gt(after.id.stored()))),
+            );
+        }
         in_time(async {
             let mut session = self.reader().await?;
             let rows = query.load::<ChargeRow>(session.connection()).await;

@@ -5,7 +5,10 @@ use boxoffice_domain::{
     fixtures::instant,
     idempotency::KeyReused,
     page::PageRequest,
-    wallet::{BALANCE_MAX, ChargeRefusal, ChargeRequest, ChargeState, ChargeStatus, EntryKind, GatewayVerdict},
+    wallet::{
+        BALANCE_MAX, Charge, ChargeRefusal, ChargeRequest, ChargeState, ChargeStatus, EntryKind, GatewayVerdict,
+        PendingKey,
+    },
 };
 use futures::future::Either;
 
@@ -138,10 +141,14 @@ pub async fn pending_charges_come_oldest_first_and_no_more_than_asked(stage: &St
     }
     stage.complete_charge(begun[1].id, GatewayVerdict::Approved).await.unwrap();
     stage.complete_charge(begun[2].id, GatewayVerdict::Declined).await.unwrap();
-    let pending = async |before, limit| {
-        let charges = stage.storage.wallets.pending_charges(before, limit).await.unwrap();
+    let pending_after = async |before, after, limit| {
+        let charges = stage.storage.wallets.pending_charges(before, after, limit).await.unwrap();
         charges.into_iter().map(|charge| charge.id).collect::<Vec<_>>()
     };
+    let pending = async |before, limit| pending_after(before, None, limit).await;
+    let key = |charge: &Charge| Some(PendingKey { created_at: charge.created_at, id: charge.id });
+    assert_eq!(pending_after(instant(1_000), key(&begun[0]), 1).await, [begun[3].id]);
+    assert_eq!(pending_after(instant(1_000), key(&begun[4]), 1).await, []);
     assert_eq!(pending(instant(1_000), 10).await, [begun[0].id, begun[3].id, begun[4].id]);
     assert_eq!(pending(instant(1_000), 2).await, [begun[0].id, begun[3].id]);
     assert_eq!(pending(begun[4].created_at, 10).await, [begun[0].id, begun[3].id]);
