@@ -14,7 +14,7 @@ use boxoffice_domain::{
     wallet::{Charge, ChargeState, EntryKind, Wallet, WalletEntry},
 };
 use chrono::NaiveDateTime;
-use diesel::prelude::{Insertable, Queryable};
+use diesel::prelude::{AsChangeset, Insertable, Queryable};
 use uuid::Uuid;
 
 use crate::{
@@ -199,7 +199,8 @@ impl TryFrom<VenueRow> for Venue {
     }
 }
 
-#[derive(Clone, Debug, Insertable, Queryable)]
+/// As a change, it leaves alone what is `None` in it: the keys under which the concert was published.
+#[derive(AsChangeset, Clone, Debug, Insertable, Queryable)]
 #[diesel(table_name = schema::concerts)]
 pub(crate) struct ConcertRow {
     pub(crate) id: Vec<u8>,

@@ -305,19 +305,7 @@ impl Catalog for Store {
                 let row = row.clone();
                 let stored = concerts::table.find(row.id.clone()).filter(concerts::version.eq(row.version - 1));
                 Box::pin(async move {
-                    let changed = diesel::update(stored)
-                        .set((
-                            concerts::title.eq(row.title),
-                            concerts::artist.eq(row.artist),
-                            concerts::description.eq(row.description),
-                            concerts::sales_open_at.eq(row.sales_open_at),
-                            concerts::sales_close_at.eq(row.sales_close_at),
-                            concerts::max_seats_per_account.eq(row.max_seats_per_account),
-                            concerts::max_active.eq(row.max_active),
-                            concerts::version.eq(row.version),
-                        ))
-                        .execute(connection)
-                        .await?;
+                    let changed = diesel::update(stored).set(row).execute(connection).await?;
                     Ok(changed)
                 })
             })

@@ -203,20 +203,9 @@ impl Import<'_> {
     }
 
     async fn update_concert(&mut self, concert: &Concert) -> Result<(), Stopped> {
-        let row = ConcertRow::new(concert, None, None);
-        diesel::update(concerts::table.find(row.id))
-            .set((
-                concerts::title.eq(row.title),
-                concerts::artist.eq(row.artist),
-                concerts::description.eq(row.description),
-                concerts::sales_open_at.eq(row.sales_open_at),
-                concerts::sales_close_at.eq(row.sales_close_at),
-                concerts::max_seats_per_account.eq(row.max_seats_per_account),
-                concerts::max_active.eq(row.max_active),
-                concerts::version.eq(concerts::version + 1),
-            ))
-            .execute(self.connection)
-            .await?;
+        let changed = Concert { version: concert.version.saturating_add(1), ..concert.clone() };
+        let row = ConcertRow::new(&changed, None, None);
+        diesel::update(concerts::table.find(row.id.clone())).set(row).execute(self.connection).await?;
         Ok(())
     }
 

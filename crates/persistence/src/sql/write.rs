@@ -70,12 +70,19 @@ impl BatchWriter for Writer {
     async fn write_batch(&self, commands: &[Command]) -> Result<Vec<Outcome>, StorageError> {
         let batch_id = self.entropy.uuid();
         let mut in_doubt = None;
-        let (mut attempt, began) = (0, Instant::now());
+        let (mut attempt, mut began) = (0, Instant::now());
         loop {
+            let was_in_doubt = in_doubt.is_some();
             let attempted = timeout(BATCH_TIME_MAX, self.attempt(batch_id, commands, &mut in_doubt)).await;
             match attempted.unwrap_or_else(|elapsed| Err(Failure::timed_out(elapsed))) {
                 Ok(outcomes) => return Ok(outcomes),
-                Err(failure) => failure.before_retry(attempt, self.retry_max, began).await?,
+                Err(failure) => {
+                    // However long the commit took that was not answered, there is time to find out about it.
+                    if !was_in_doubt && in_doubt.is_some() {
+                        began = Instant::now();
+                    }
+                    failure.before_retry(attempt, self.retry_max, began).await?;
+                }
             }
             attempt += 1;
         }
@@ -185,7 +192,8 @@ async fn load(connection: &mut Connection, mut wanted: Wanted) -> Loaded<World> 
         wanted.add_reservation(&stored.reservation);
         world.reservations.insert(stored.reservation.id, stored);
     }
-    for payment in payments(connection, &wanted.paid_reservations).await? {
+    let paid = wanted.paid_reservations.iter().map(Stored::bound).collect();
+    for payment in payments(connection, "reservation_id", paid).await? {
         world.payments.insert(payment.reservation_id, payment);
     }
     for charge in charges(connection, &wanted.charges).await? {
@@ -209,16 +217,11 @@ async fn load_known_keys(connection: &mut Connection, wanted: &mut Wanted, world
         world.held_under.insert((account_id, key), reservation_id);
         wanted.reservations.insert(reservation_id);
     }
-    for (account_id, key, found) in by_key(connection, "payments", &wanted.paid_under).await? {
-        let payment_id: boxoffice_domain::PaymentId = id(&found)?;
-        let paid = Statement::<PaymentSql>::new("SELECT ")
-            .sql(PAYMENT_COLUMNS)
-            .sql(" FROM payments WHERE id = ")
-            .bind(payment_id.bound())
-            .get_result::<PaymentRow>(connection)
-            .await?;
-        let payment = Payment::try_from(paid)?;
-        world.paid_under.insert((account_id, key), payment.reservation_id);
+    let found = by_key(connection, "payments", &wanted.paid_under).await?;
+    let ids = found.into_iter().map(|(_, _, found)| Bind::Bytes(found)).collect();
+    for payment in payments(connection, "id", ids).await? {
+        let key = (payment.account_id, payment.idempotency.key.clone());
+        world.paid_under.insert(key, payment.reservation_id);
         wanted.reservations.insert(payment.reservation_id);
         world.payments.insert(payment.reservation_id, payment);
     }
@@ -333,13 +336,12 @@ pub(super) async fn with_seats(
     Ok(whole.collect::<Result<_, _>>()?)
 }
 
-async fn payments(connection: &mut Connection, ids: &BTreeSet<ReservationId>) -> Loaded<Vec<Payment>> {
-    if ids.is_empty() {
+async fn payments(connection: &mut Connection, key: &'static str, values: Vec<Bind>) -> Loaded<Vec<Payment>> {
+    if values.is_empty() {
         return Ok(Vec::new());
     }
-    let values = ids.iter().map(Stored::bound);
     let rows: Vec<PaymentRow> =
-        select_by_key::<PaymentSql>(PAYMENT_COLUMNS, "payments", "reservation_id", values, "").load(connection).await?;
+        select_by_key::<PaymentSql>(PAYMENT_COLUMNS, "payments", key, values, "").load(connection).await?;
     Ok(rows.into_iter().map(Payment::try_from).collect::<Result<_, _>>()?)
 }
 
