@@ -13,6 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "boxoffice-application",
             "boxoffice-domain",
             "boxoffice-http",
+            "boxoffice-load",
             "boxoffice-persistence",
             "boxoffice-waiting-room",
         ],
@@ -22,6 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("boxoffice-waiting-room", &["boxoffice-domain"]),
     ("boxoffice-application", &["boxoffice-domain"]),
     ("boxoffice-domain", &[]),
+    ("boxoffice-load", &[]),
     ("boxoffice-testkit", &["boxoffice-domain"]),
     ("boxoffice-tests", &[]),
 ];

@@ -1,0 +1,68 @@
+//! How long things took.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+/// Three significant digits, as is usual.
+const DIGITS: u8 = 3;
+/// The longest time that is told apart from longer ones.
+const MICROSECONDS_MAX: u64 = 600_000_000;
+
+/// A record of durations, exact to three digits.
+#[derive(Clone, Debug)]
+pub struct Latencies(Histogram<u64>);
+
+impl Default for Latencies {
+    fn default() -> Self {
+        Self(Histogram::new_with_bounds(1, MICROSECONDS_MAX, DIGITS).expect("the bounds are sane"))
+    }
+}
+
+impl Latencies {
+    /// Notes one.
+    pub fn record(&mut self, duration: Duration) {
+        self.0.saturating_record(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).max(1));
+    }
+
+    /// Adds those of another record.
+    pub fn add(&mut self, other: &Self) {
+        self.0.add(&other.0).expect("both have the same bounds");
+    }
+
+    /// How many were noted.
+    pub fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// The duration that this share of them, between 0 and 1, did not exceed; zero where there are none.
+    pub fn quantile(&self, share: f64) -> Duration {
+        Duration::from_micros(self.0.value_at_quantile(share))
+    }
+
+    /// The longest.
+    pub fn max(&self) -> Duration {
+        Duration::from_micros(self.0.max())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_exact_to_three_digits() {
+        let mut latencies = Latencies::default();
+        for milliseconds in 1..=1_000 {
+            latencies.record(Duration::from_millis(milliseconds));
+        }
+        let median = latencies.quantile(0.5).as_secs_f64();
+        assert!((median - 0.5).abs() < 0.001, "{median}");
+        let mut both = Latencies::default();
+        both.record(Duration::from_secs(100_000));
+        both.add(&latencies);
+        assert_eq!(both.count(), 1_001);
+        assert!(both.max() >= Duration::from_mins(10), "what is too long is noted as the longest");
+        assert_eq!(Latencies::default().quantile(0.99), Duration::ZERO);
+    }
+}

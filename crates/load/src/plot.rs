@@ -1,0 +1,196 @@
+//! Pictures of figures, as SVG.
+
+use std::{error::Error, fmt::Display, ops::Range};
+
+use plotters::{
+    chart::{ChartBuilder, LabelAreaPosition},
+    element::{PathElement, Rectangle, Text},
+    prelude::{IntoDrawingArea, IntoFont},
+    series::LineSeries,
+    style::{Color, RGBColor, TextStyle},
+};
+use plotters_svg::SVGBackend;
+
+const WIDTH: u32 = 900;
+const FONT: &str = "sans-serif";
+const BLUE: RGBColor = RGBColor(0x2b, 0x6c, 0xb0);
+const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
+const GREY: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
+const WHITE: RGBColor = RGBColor(0xff, 0xff, 0xff);
+/// Colours that are told apart also by those who see few.
+const COLOURS: [RGBColor; 6] = [
+    BLUE,
+    RGBColor(0xdd, 0x6b, 0x20),
+    RGBColor(0x2f, 0x85, 0x5a),
+    RGBColor(0x9f, 0x3a, 0xb0),
+    RGBColor(0x74, 0x42, 0x10),
+    RGBColor(0xc5, 0x30, 0x30),
+];
+
+/// Why a picture could not be drawn.
+#[derive(Debug)]
+pub struct PlotError(String);
+
+impl Display for PlotError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the picture cannot be drawn: {}", self.0)
+    }
+}
+
+impl Error for PlotError {}
+
+fn failed(error: impl Display) -> PlotError {
+    PlotError(error.to_string())
+}
+
+/// A bar with the range of what was measured.
+#[derive(Clone, Debug)]
+pub struct Bar {
+    /// What it stands for.
+    pub label: String,
+    /// The median of the rounds.
+    pub value: f64,
+    /// The lowest and the highest round.
+    pub range: (f64, f64),
+}
+
+/// Horizontal bars, the first one on top, each with a line from its lowest to its highest round.
+pub fn bars(title: &str, unit: &str, bars: &[Bar]) -> Result<String, PlotError> {
+    let mut picture = String::new();
+    let count = i32::try_from(bars.len()).map_err(failed)?;
+    let height = 110 + 30 * u32::try_from(bars.len()).map_err(failed)?;
+    let most = bars.iter().map(|bar| bar.range.1.max(bar.value)).fold(1.0, f64::max);
+    {
+        let area = SVGBackend::with_string(&mut picture, (WIDTH, height)).into_drawing_area();
+        area.fill(&WHITE).map_err(failed)?;
+        let mut chart = ChartBuilder::on(&area)
+            .caption(title, (FONT, 20).into_font().color(&INK))
+            .margin(12)
+            .set_label_area_size(LabelAreaPosition::Left, 270)
+            .set_label_area_size(LabelAreaPosition::Bottom, 40)
+            .build_cartesian_2d(0.0..most * 1.18, 0.0..f64::from(count))
+            .map_err(failed)?;
+        chart
+            .configure_mesh()
+            .disable_y_mesh()
+            .disable_y_axis()
+            .x_desc(unit)
+            .x_labels(6)
+            .x_label_formatter(&|value| grouped(*value))
+            .light_line_style(WHITE)
+            .bold_line_style(GREY)
+            .label_style((FONT, 13).into_font().color(&INK))
+            .draw()
+            .map_err(failed)?;
+        let text = TextStyle::from((FONT, 13).into_font()).color(&INK);
+        for (index, bar) in (0..count).zip(bars) {
+            let middle = f64::from(count - index) - 0.5;
+            let shape = Rectangle::new([(0.0, middle - 0.32), (bar.value, middle + 0.32)], BLUE.filled());
+            let range = PathElement::new([(bar.range.0, middle), (bar.range.1, middle)], INK.stroke_width(2));
+            let told = (bar.range.1.max(bar.value) + most * 0.012, middle + 0.25);
+            chart.draw_series([shape]).map_err(failed)?;
+            chart.draw_series([range]).map_err(failed)?;
+            chart.draw_series([Text::new(grouped(bar.value), told, text.clone())]).map_err(failed)?;
+            let (_, y) = chart.backend_coord(&(0.0, middle));
+            area.draw(&Text::new(bar.label.clone(), (14, y - 7), text.clone())).map_err(failed)?;
+        }
+        area.present().map_err(failed)?;
+    }
+    Ok(picture)
+}
+
+/// One line of a picture.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// What it stands for.
+    pub label: String,
+    /// Its points, from left to right.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// Lines over one axis, from zero.
+pub fn lines(title: &str, (x_unit, y_unit): (&str, &str), lines: &[Line]) -> Result<String, PlotError> {
+    let mut picture = String::new();
+    let points = || lines.iter().flat_map(|line| &line.points);
+    let x: Range<f64> = 0.0..points().map(|point| point.0).fold(1.0, f64::max);
+    let y: Range<f64> = 0.0..points().map(|point| point.1).fold(1.0, f64::max) * 1.05;
+    {
+        let area = SVGBackend::with_string(&mut picture, (WIDTH, 420)).into_drawing_area();
+        area.fill(&WHITE).map_err(failed)?;
+        let mut chart = ChartBuilder::on(&area)
+            .caption(title, (FONT, 20).into_font().color(&INK))
+            .margin(12)
+            .set_label_area_size(LabelAreaPosition::Left, 75)
+            .set_label_area_size(LabelAreaPosition::Bottom, 40)
+            .build_cartesian_2d(x, y)
+            .map_err(failed)?;
+        chart
+            .configure_mesh()
+            .x_desc(x_unit)
+            .y_desc(y_unit)
+            .x_label_formatter(&|value| grouped(*value))
+            .y_label_formatter(&|value| grouped(*value))
+            .light_line_style(WHITE)
+            .bold_line_style(GREY)
+            .label_style((FONT, 13).into_font().color(&INK))
+            .draw()
+            .map_err(failed)?;
+        for (line, colour) in lines.iter().zip(COLOURS.iter().cycle().copied()) {
+            let series = LineSeries::new(line.points.iter().copied(), colour.stroke_width(2));
+            let drawn = chart.draw_series(series).map_err(failed)?;
+            drawn
+                .label(line.label.as_str())
+                .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
+        }
+        chart
+            .configure_series_labels()
+            .background_style(WHITE.mix(0.85))
+            .label_font((FONT, 13).into_font().color(&INK))
+            .draw()
+            .map_err(failed)?;
+        area.present().map_err(failed)?;
+    }
+    Ok(picture)
+}
+
+/// A number as it is read: thousands apart, and decimals only where it is small.
+pub fn grouped(value: f64) -> String {
+    if value != 0.0 && value.abs() < 10.0 {
+        let text = format!("{value:.2}");
+        return text.trim_end_matches('0').trim_end_matches('.').to_owned();
+    }
+    let digits = format!("{value:.0}");
+    let (sign, digits) = digits.strip_prefix('-').map_or(("", digits.as_str()), |digits| ("-", digits));
+    let mut text = String::from(sign);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_they_are_read() {
+        let texts = [0.0, 0.25, 3.0, 42.4, 1_234.0, 1_234_567.8, -1_000.0].map(grouped);
+        assert_eq!(texts, ["0", "0.25", "3", "42", "1,234", "1,234,568", "-1,000"]);
+    }
+
+    #[test]
+    fn pictures_hold_their_labels() {
+        let bar = |label: &str, value| Bar { label: label.to_owned(), value, range: (value * 0.9, value * 1.1) };
+        let picture = bars("Holds", "per second", &[bar("grouped", 20_000.0), bar("one by one", 3_000.0)]).unwrap();
+        for text in ["<svg", "Holds", "grouped", "one by one", "20,000"] {
+            assert!(picture.contains(text), "{text}");
+        }
+        let line = Line { label: "sold".to_owned(), points: vec![(0.0, 0.0), (1.0, 15_002.0)] };
+        let picture = lines("A rush", ("seconds", "seats"), &[line]).unwrap();
+        assert!(picture.contains("A rush") && picture.contains("sold"));
+        assert!(lines("Nothing", ("x", "y"), &[]).is_ok());
+    }
+}
