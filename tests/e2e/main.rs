@@ -12,6 +12,8 @@ mod money;
 mod operations;
 mod queue;
 mod readme;
+mod reads;
+mod rush;
 mod sessions;
 mod stampede;
 mod support;

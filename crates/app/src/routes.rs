@@ -8,7 +8,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::{
     settings::Settings,
-    wiring::{Adapters, UseCases, seconds},
+    wiring::{Adapters, UseCases, cache_time, seconds},
 };
 
 /// How often an event stream in which nothing happens shows that it is alive. Proxies that close idle connections
@@ -68,5 +68,6 @@ fn http_settings(settings: &Settings) -> HttpSettings {
         seats_per_reservation_max: settings.seats_per_reservation,
         charge_points_max: settings.charge_points_max,
         trust_forwarded_for: settings.trust_forwarded_for,
+        answers_kept_for: cache_time(settings),
     }
 }

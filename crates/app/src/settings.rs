@@ -25,6 +25,8 @@ use crate::adapters::SimulatorMode;
 pub(crate) const VARIABLE_PREFIX: &str = "BOXOFFICE_";
 /// Variables of ours that are no settings: where the file is, and the password of `boxoffice account`.
 const OTHER_VARIABLES: [&str; 2] = ["BOXOFFICE_CONFIG", "BOXOFFICE_PASSWORD"];
+/// The most accounts that the demonstration makes.
+pub(crate) const DEMO_BUYERS_MAX: u32 = 1_000_000;
 const DAY_SECONDS: u32 = 86_400;
 const YEAR_SECONDS: u32 = 366 * DAY_SECONDS;
 
@@ -94,6 +96,8 @@ settings! {
     data_dir: PathBuf = "./data", path;
     /// Imports a small catalogue whose sale is open and makes accounts with public passwords
     demo: bool = "false", switch;
+    /// How many accounts the demonstration has for `boxoffice rush`, `buyer-00001` and so on
+    demo_buyers: u32 = "20000", whole(0, DEMO_BUYERS_MAX);
     /// How log lines look: `human` or `json`
     log_format: LogFormat = "human", choice(&[("human", LogFormat::Human), ("json", LogFormat::Json)]);
     /// What is logged: a level, or directives such as `info,boxoffice_http=debug`
@@ -133,7 +137,8 @@ settings! {
     access_token_seconds: u32 = "900", whole(1, DAY_SECONDS);
     /// How long a session lasts without being refreshed
     refresh_token_seconds: u32 = "2592000", whole(1, YEAR_SECONDS);
-    /// How many sign-ups, sign-ins and refreshes a minute one client address may ask for; 0 for no limit
+    /// How many sign-ups, sign-ins and refreshes a minute one client address may ask for; 0 for no limit, as the
+    /// demonstration has it where nothing else is set
     account_requests_per_minute: u32 = "30", whole(0, 1_000_000);
     /// The memory that hashing one password takes, in KiB
     password_memory_kib: u32 = "19456", whole(8, 4_194_304);
@@ -152,6 +157,8 @@ settings! {
     connection_idle_seconds: u32 = "75", whole(1, 3_600);
     /// How many requests are worked on at once
     concurrent_requests_max: usize = "4096", whole(1, 1_000_000);
+    /// How long what is read of the catalogue is kept to be shown again; 0 keeps nothing
+    cache_milliseconds: u32 = "250", whole(0, 500);
     /// The most bytes of a request's body
     body_bytes_max: usize = "65536", whole(1_024, 67_108_864);
     /// How many event streams of queues are open at once
@@ -191,6 +198,10 @@ settings! {
     shutdown_seconds: u32 = "30", whole(0, 3_600);
 }
 
+/// What the demonstration sets where nothing else does: its thousands of buyers sign in from one address, with a
+/// password that there is no guessing of.
+const DEMO_DEFAULTS: [(&str, &str); 1] = [("account_requests_per_minute", "0")];
+
 const GATEWAY_MODES: &[(&str, SimulatorMode)] = &[
     ("approve", SimulatorMode::Approve),
     ("decline", SimulatorMode::Decline),
@@ -226,8 +237,7 @@ impl Settings {
     /// The settings of this process.
     pub(crate) fn load(layers: &Layers) -> Result<Self, SettingsError> {
         let mut wrong = Vec::new();
-        let defaults = SETTINGS.iter().map(|setting| (setting.key, setting.default.to_owned()));
-        let mut figment = Figment::from(Layer::of_texts("its default", defaults));
+        let mut figment = Figment::new();
         if let Some(path) = &layers.file {
             let layer = Layer::of_file(path).map_err(|error| SettingsError(vec![error]))?;
             wrong.extend(layer.unknown_keys(path));
@@ -246,7 +256,12 @@ impl Settings {
                 figment = figment.merge(Layer::of_texts(format!("the flag --{}", setting.flag()), [text]));
             }
         }
-        Self::read(&figment, wrong)
+        // What is joined fills in what nothing has set.
+        if figment.find_value("demo").is_ok_and(|value| text_of(&value).is_ok_and(|text| text.trim() == "true")) {
+            figment = figment.join(Layer::of_texts("the demonstration", DEMO_DEFAULTS.map(owned)));
+        }
+        let defaults = SETTINGS.iter().map(|setting| owned((setting.key, setting.default)));
+        Self::read(&figment.join(Layer::of_texts("its default", defaults)), wrong)
     }
 
     /// The URL of the database, with the data folder put in.
@@ -299,6 +314,10 @@ impl Provider for Layer {
     fn data(&self) -> figment::Result<Map<Profile, Dict>> {
         Ok(Map::from([(Profile::Default, self.values.clone())]))
     }
+}
+
+fn owned((key, text): (&'static str, &str)) -> (&'static str, String) {
+    (key, text.to_owned())
 }
 
 /// The error without the lines of the file that it quotes: there may be a password in them.

@@ -36,7 +36,7 @@ fn with_no_settings_at_all_the_defaults_of_the_design_hold() {
     assert_eq!((settings.hold_seconds, settings.admission_seconds, settings.max_active), (300, 600, 500));
     assert_eq!((settings.max_seats_per_account, settings.account_requests_per_minute), (4, 30));
     assert_eq!((settings.demo, settings.metrics_listen, settings.shutdown_seconds), (false, None, 30));
-    assert_eq!(settings.cors_origins, Vec::<String>::new());
+    assert_eq!((settings.cors_origins, settings.cache_milliseconds), (Vec::<String>::new(), 250));
 }
 
 #[test]
@@ -51,6 +51,19 @@ fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
     assert_eq!((settings.hold_seconds, settings.admission_seconds, settings.max_active), (12, 21, 30));
     assert_eq!(settings.cors_origins, ["https://a.example", "http://b.example:81"]);
     assert!(settings.demo);
+}
+
+#[test]
+fn the_demonstration_alone_lifts_the_limit_of_an_address_and_only_where_none_is_set() {
+    let limit = |texts: &[(&str, &str)]| of_variables(texts).unwrap().account_requests_per_minute;
+    assert_eq!(limit(&[("BOXOFFICE_DEMO", "true")]), 0);
+    assert_eq!(limit(&[("BOXOFFICE_DEMO", "false")]), 30);
+    assert_eq!(limit(&[("BOXOFFICE_DEMO", "true"), ("BOXOFFICE_ACCOUNT_REQUESTS_PER_MINUTE", "30")]), 30);
+    assert_eq!(of_file("demonstration.toml", "demo = true\n").unwrap().account_requests_per_minute, 0);
+    assert_eq!(
+        of_file("limited.toml", "demo = true\naccount_requests_per_minute = 5\n").unwrap().account_requests_per_minute,
+        5
+    );
 }
 
 #[test]
@@ -70,6 +83,14 @@ fn a_wrong_value_is_refused_by_its_name_and_source() {
         wrong,
         ["`listen` must be an address and a port such as 127.0.0.1:8080, not `nowhere` (set by the flag --listen)"]
     );
+}
+
+#[test]
+fn nothing_is_kept_longer_than_half_a_second() {
+    for (given, expected) in [("0", Ok(0)), ("500", Ok(500)), ("501", Err(())), ("-1", Err(()))] {
+        let settings = of_variables(&[("BOXOFFICE_CACHE_MILLISECONDS", given)]);
+        assert_eq!(settings.map(|settings| settings.cache_milliseconds).map_err(drop), expected, "{given}");
+    }
 }
 
 #[test]

@@ -61,5 +61,7 @@ fn describe_metrics() {
     describe_gauge!("boxoffice_queue_active", "How many are admitted to a concert at the moment.");
     describe_gauge!("boxoffice_queue_admitted", "How many were admitted to a concert since its line began.");
     describe_counter!("boxoffice_holds_expired_total", "Lapsed holds that were tidied away.");
+    describe_counter!("boxoffice_cache_hits_total", "Reads that were answered from memory, by cache.");
+    describe_counter!("boxoffice_cache_misses_total", "Reads for which the storage was asked, by cache.");
     describe_counter!("boxoffice_worker_failures_total", "Turns of a background worker that failed, by worker.");
 }

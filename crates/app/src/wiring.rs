@@ -30,6 +30,10 @@ use crate::{
     settings::{DatabaseUrl, Settings, WaitingRoomUrl},
 };
 
+/// How long ago seats may have been read that are shown, at most: a seat map is half a second old at most, and a
+/// rendering of it is shown for the other half.
+const SEATS_AGE_MAX: Duration = Duration::from_millis(250);
+
 /// What the use cases need that is no use case itself.
 pub(crate) struct Adapters {
     pub(crate) clock: Arc<dyn Clock>,
@@ -61,6 +65,7 @@ impl Adapters {
             connections_max: settings.database_connections,
             connect_timeout: seconds(settings.database_connect_seconds),
             retry_max: settings.write_retry_max,
+            seats_age_max: cache_time(settings).min(SEATS_AGE_MAX),
         };
         let connected =
             boxoffice_persistence::connect(url.expose(), persistence, Arc::clone(&clock), Arc::clone(&entropy)).await;
@@ -222,6 +227,11 @@ pub(crate) fn lock(url: &DatabaseUrl) -> anyhow::Result<Option<File>> {
         Err(TryLockError::WouldBlock) => bail!("another server is working with {url}"),
         Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
     }
+}
+
+/// How long what is read of the catalogue is kept.
+pub(crate) fn cache_time(settings: &Settings) -> Duration {
+    Duration::from_millis(u64::from(settings.cache_milliseconds))
 }
 
 /// A setting in seconds.

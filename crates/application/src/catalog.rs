@@ -92,6 +92,19 @@ impl From<PublishError> for CatalogError {
     }
 }
 
+/// That somebody has passed the gate before a concert's performances, or before a performance and its seats.
+/// Only passing it makes one, and nothing behind it is read without one; what is read may then be shared by
+/// many who have.
+#[derive(Clone, Copy, Debug)]
+pub struct Admitted<T>(T);
+
+impl<T: Copy> Admitted<T> {
+    /// What the gate is before.
+    pub fn id(self) -> T {
+        self.0
+    }
+}
+
 /// Publishing what is sold, and looking at it.
 pub struct CatalogService {
     /// Where the catalogue is kept.
@@ -258,36 +271,48 @@ impl CatalogService {
         self.catalog.concert(id).await?.ok_or(CatalogError::ConcertNotFound)
     }
 
-    /// The performances of a concert, for whom it has admitted.
-    pub async fn performances(
+    /// Passes the gate before the performances of a concert.
+    pub async fn admit_to_concert(
         &self,
         ticket: Ticket,
         concert_id: ConcertId,
-        available_only: bool,
-        page: PageRequest<PerformanceKey>,
-    ) -> Result<Page<PerformanceSummary, PerformanceKey>, CatalogError> {
+    ) -> Result<Admitted<ConcertId>, CatalogError> {
         if ticket.concert_id != concert_id && self.catalog.concert(concert_id).await?.is_none() {
             return Err(CatalogError::ConcertNotFound);
         }
         self.gate.admit(ticket, concert_id, Purpose::Continue).await?;
-        Ok(self.catalog.performances(concert_id, available_only, page).await?)
+        Ok(Admitted(concert_id))
     }
 
-    /// A performance, for whom its concert has admitted.
-    pub async fn performance(&self, ticket: Ticket, id: PerformanceId) -> Result<PerformanceSummary, CatalogError> {
-        self.admit_to(ticket, id).await?;
-        self.catalog.performance(id).await?.ok_or(CatalogError::PerformanceNotFound)
-    }
-
-    /// The seats of a performance, for whom its concert has admitted.
-    pub async fn seats(&self, ticket: Ticket, id: PerformanceId) -> Result<SeatMap, CatalogError> {
-        self.admit_to(ticket, id).await?;
-        self.catalog.seats(id).await?.ok_or(CatalogError::PerformanceNotFound)
-    }
-
-    async fn admit_to(&self, ticket: Ticket, id: PerformanceId) -> Result<(), CatalogError> {
+    /// Passes the gate before a performance and its seats: that of its concert.
+    pub async fn admit_to_performance(
+        &self,
+        ticket: Ticket,
+        id: PerformanceId,
+    ) -> Result<Admitted<PerformanceId>, CatalogError> {
         let concert_id = self.catalog.concert_of(id).await?.ok_or(CatalogError::PerformanceNotFound)?;
-        Ok(self.gate.admit(ticket, concert_id, Purpose::Continue).await?)
+        self.gate.admit(ticket, concert_id, Purpose::Continue).await?;
+        Ok(Admitted(id))
+    }
+
+    /// The performances of a concert.
+    pub async fn performances(
+        &self,
+        to: Admitted<ConcertId>,
+        available_only: bool,
+        page: PageRequest<PerformanceKey>,
+    ) -> Result<Page<PerformanceSummary, PerformanceKey>, CatalogError> {
+        Ok(self.catalog.performances(to.id(), available_only, page).await?)
+    }
+
+    /// A performance.
+    pub async fn performance(&self, to: Admitted<PerformanceId>) -> Result<PerformanceSummary, CatalogError> {
+        self.catalog.performance(to.id()).await?.ok_or(CatalogError::PerformanceNotFound)
+    }
+
+    /// The seats of a performance.
+    pub async fn seats(&self, to: Admitted<PerformanceId>) -> Result<SeatMap, CatalogError> {
+        self.catalog.seats(to.id()).await?.ok_or(CatalogError::PerformanceNotFound)
     }
 }
 

@@ -1,6 +1,9 @@
 //! What is sold: venues, concerts, performances and their seats.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -9,7 +12,7 @@ use crate::{
     AccountId, ConcertId, PerformanceId, Points, StorageError, Timestamp, VenueId,
     idempotency::{Idempotency, KeyReused, Made},
     page::{Page, PageRequest},
-    reservations::{SeatLabel, SeatStatus},
+    reservations::{SeatLabel, SeatState, SeatStatus},
     text::{Description, Name, TextError},
 };
 
@@ -461,7 +464,7 @@ pub struct PerformanceSummary {
 }
 
 /// Where a list of performances goes on: they are sorted by start, then by id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields are those of the last performance seen")]
 pub struct PerformanceKey {
     pub starts_at: Timestamp,
@@ -488,14 +491,14 @@ pub struct PerformanceTerms {
 }
 
 /// A seat as buyers see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SeatView {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeatView<'m> {
     /// Its label.
-    pub label: SeatLabel,
+    pub label: &'m SeatLabel,
     /// Its section's name.
-    pub section: String,
+    pub section: &'m str,
     /// Its row's name.
-    pub row: String,
+    pub row: &'m str,
     /// Its number in the row.
     pub number: u32,
     /// What it costs.
@@ -504,13 +507,99 @@ pub struct SeatView {
     pub status: SeatStatus,
 }
 
-/// The seats of a performance at one instant, in the order of the plan.
+/// The seats of a performance at one instant, in the order of the plan. What hardly ever changes is shared
+/// by the maps of one performance, so that a map is cheap to make and to compare.
+///
+/// ```
+/// use std::sync::Arc;
+/// use boxoffice_domain::{
+///     Points, catalog::SeatMap, fixtures::{self, instant},
+///     reservations::{SeatLabel, SeatState, SeatStatus},
+/// };
+/// let labels: Arc<[SeatLabel]> = ["A-1-1", "A-1-2"].map(|text| SeatLabel::new(text).unwrap()).into();
+/// let prices: Arc<[Points]> = [Points::ZERO; 2].into();
+/// let terms = fixtures::terms();
+/// let by = fixtures::hold_request(&terms, &["A-1-2"]).reservation_id;
+/// let states = [SeatState::Free, SeatState::Held { by, until: instant(300) }];
+/// let map = SeatMap::at(instant(299), terms.id, labels.clone(), prices.clone(), &states);
+/// assert_eq!((map.available(), map.lapses_at()), (1, Some(instant(300))));
+/// let second = map.seats().nth(1).unwrap();
+/// assert_eq!((second.section, second.row, second.number, second.status), ("A", "1", 2, SeatStatus::Held));
+/// // The hold is over at its end, and from then on nothing changes by itself.
+/// let map = SeatMap::at(instant(300), terms.id, labels, prices, &states);
+/// assert_eq!((map.available(), map.lapses_at()), (2, None));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeatMap {
+    performance_id: PerformanceId,
+    labels: Arc<[SeatLabel]>,
+    prices: Arc<[Points]>,
+    statuses: Vec<SeatStatus>,
+    available: usize,
+    lapses_at: Option<Timestamp>,
+}
+
+impl SeatMap {
+    /// Shows seats as they are at `now`. The three lists are those of the same seats, in the order of the
+    /// plan; what one of them has beyond the others is left out.
+    pub fn at(
+        now: Timestamp,
+        performance_id: PerformanceId,
+        labels: Arc<[SeatLabel]>,
+        prices: Arc<[Points]>,
+        states: &[SeatState],
+    ) -> Self {
+        let count = labels.len().min(prices.len()).min(states.len());
+        let (mut statuses, mut available, mut lapses_at) = (Vec::with_capacity(count), 0, None::<Timestamp>);
+        for state in &states[..count] {
+            let status = state.status(now);
+            match (status, state) {
+                (SeatStatus::Available, _) => available += 1,
+                (SeatStatus::Held, SeatState::Held { until, .. }) => {
+                    lapses_at = Some(lapses_at.map_or(*until, |first| first.min(*until)));
+                }
+                _ => {}
+            }
+            statuses.push(status);
+        }
+        Self { performance_id, labels, prices, statuses, available, lapses_at }
+    }
+
     /// The performance.
-    pub performance_id: PerformanceId,
+    pub fn performance_id(&self) -> PerformanceId {
+        self.performance_id
+    }
+
     /// Every seat.
-    pub seats: Vec<SeatView>,
+    pub fn seats(&self) -> impl ExactSizeIterator<Item = SeatView<'_>> {
+        self.statuses.iter().enumerate().map(|(index, status)| {
+            let label = &self.labels[index];
+            let (section, row, number) = label.parts();
+            SeatView { label, section, row, number, price: self.prices[index], status: *status }
+        })
+    }
+
+    /// The status of every seat.
+    pub fn statuses(&self) -> &[SeatStatus] {
+        &self.statuses
+    }
+
+    /// How many of the seats can be had.
+    pub fn available(&self) -> usize {
+        self.available
+    }
+
+    /// When the next hold shown here ends, so that its seat can be had: from then on this map is out of date.
+    pub fn lapses_at(&self) -> Option<Timestamp> {
+        self.lapses_at
+    }
+
+    /// Whether two maps are of the same seats at the same prices; only statuses may differ.
+    pub fn has_seats_of(&self, other: &Self) -> bool {
+        self.performance_id == other.performance_id
+            && (Arc::ptr_eq(&self.labels, &other.labels) || self.labels == other.labels)
+            && (Arc::ptr_eq(&self.prices, &other.prices) || self.prices == other.prices)
+    }
 }
 
 /// How a performance sells.
@@ -611,6 +700,11 @@ pub trait Catalog: Send + Sync {
     async fn concert_of(&self, id: PerformanceId) -> Result<Option<ConcertId>, StorageError>;
 
     /// Every seat of a performance as it is now; seats whose hold has lapsed are available.
+    ///
+    /// An implementor may answer from memory, within limits. Whatever any port of this storage has answered
+    /// before the call is in the map: a seat is not available once its hold, its payment, or the refusal of
+    /// a hold as unavailable has been answered, and is available once its cancellation has. What other
+    /// processes have written may be missing for a short, bounded time, which the implementor states.
     async fn seats(&self, id: PerformanceId) -> Result<Option<SeatMap>, StorageError>;
 
     /// How a performance sells now.

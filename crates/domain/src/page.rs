@@ -7,7 +7,7 @@ pub const PAGE_ITEMS_MAX: u32 = 100;
 pub const PAGE_ITEMS_DEFAULT: u32 = 20;
 
 /// Which page is wanted: at most `limit` items after the one with the key `after`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PageRequest<K> {
     /// The most items to give, 1 to [`PAGE_ITEMS_MAX`].
     pub limit: u32,

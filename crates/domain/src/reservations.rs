@@ -68,6 +68,20 @@ impl SeatLabel {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The names of the section and the row, and the number in the row.
+    ///
+    /// ```
+    /// use boxoffice_domain::reservations::SeatLabel;
+    /// assert_eq!(SeatLabel::new("A-1-12")?.parts(), ("A", "1", 12));
+    /// # Ok::<(), boxoffice_domain::reservations::InvalidSeatLabel>(())
+    /// ```
+    pub fn parts(&self) -> (&str, &str, u32) {
+        // A label has three parts, the last of which is a number: it was checked when it was made.
+        let mut parts = self.0.splitn(3, '-');
+        let (section, row) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        (section, row, parts.next().and_then(|number| number.parse().ok()).unwrap_or_default())
+    }
 }
 
 string_conversions! {

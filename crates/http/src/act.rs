@@ -36,10 +36,13 @@ impl Api {
         act: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Problem> {
         let in_use = self.keys_in_flight.enter(identity.account_id, requested)?;
-        self.act(async move {
+        let acted = self.act(async move {
             let _in_use = in_use;
             act.await
-        })
-        .await
+        });
+        let acted = acted.await;
+        // Done or refused: from now on the account must not be shown seats as they were before.
+        self.answered.note(identity.account_id);
+        acted
     }
 }

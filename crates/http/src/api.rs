@@ -8,8 +8,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 
 use crate::{
-    Draining, HttpSettings, Services, events::StreamsOfAccounts, idempotency::KeysInFlight, limits::AccountLimiter,
-    operations::Operations,
+    Draining, HttpSettings, Services, answered::Answered, events::StreamsOfAccounts, idempotency::KeysInFlight,
+    limits::AccountLimiter, operations::Operations, reads::Reads, seat_maps::SeatMaps,
 };
 
 /// What every handler has at hand.
@@ -30,6 +30,12 @@ pub(crate) struct Shared {
     pub streams_of_accounts: StreamsOfAccounts,
     pub keys_in_flight: KeysInFlight,
     pub account_limiter: Option<AccountLimiter>,
+    /// Answers about the catalogue that are kept for a moment.
+    pub reads: Reads,
+    /// Seat maps that are shown for a moment.
+    pub seat_maps: SeatMaps,
+    /// Who must not be shown seats as they were before.
+    pub answered: Answered,
     operations: Operations,
 }
 
@@ -51,6 +57,9 @@ impl Api {
             streams_of_accounts: StreamsOfAccounts::default(),
             keys_in_flight: KeysInFlight::default(),
             account_limiter: AccountLimiter::new(settings.account_requests_per_minute),
+            reads: Reads::new(settings.answers_kept_for),
+            seat_maps: SeatMaps::new(settings.answers_kept_for),
+            answered: Answered::new(settings.answers_kept_for),
             settings,
         }))
     }

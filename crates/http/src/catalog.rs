@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json as Answer,
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
 };
 use boxoffice_application::{
@@ -15,11 +15,12 @@ use boxoffice_application::{
 use boxoffice_domain::{
     ConcertId, PerformanceId, Points, Timestamp, VenueId,
     catalog::{
-        ACTIVE_MAX, Concert, ConcertChange, ConcertSummary, InvalidSalesWindow, PRICE_MAX, PartName,
+        ACTIVE_MAX, Concert, ConcertChange, ConcertSummary, InvalidSalesWindow, PRICE_MAX, PartName, PerformanceKey,
         PerformanceSummary, PlanError, PriceError, Row, SEATS_PER_ACCOUNT_MAX, Sales, SalesWindow, SeatMap, SeatView,
         SeatingPlan, Section, VENUE_SEATS_MAX, Venue,
     },
     idempotency::Made,
+    page::PageRequest,
     reservations::SeatStatus,
     text::{Description, Name},
 };
@@ -35,10 +36,11 @@ use crate::{
     api::Api,
     auth::{Queued, SignedIn},
     cursor::List,
-    etag::{self, Kept},
+    etag::{self, Kept, Tagged},
     extract::{Id, Json, Query, page, parsed, present},
     idempotency::{OptionalKey, Requested, made},
     problem::{Code, Problem, refusals},
+    reads::{ConcertsAsked, PerformancesAsked},
     reservations::VenueSummaryAnswer,
     validation::{self, in_microseconds},
 };
@@ -332,10 +334,10 @@ struct PerformanceQuery {
     cursor: Option<String>,
 }
 
-#[derive(Deserialize, IntoParams)]
+#[derive(Default, Deserialize, IntoParams, PartialEq)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct SeatQuery {
+pub(crate) struct SeatQuery {
     /// Only seats of this status.
     #[param(inline)]
     status: Option<SeatStatusAnswer>,
@@ -483,11 +485,11 @@ impl From<SeatStatus> for SeatStatusAnswer {
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Seat)]
-struct SeatAnswer {
+struct SeatAnswer<'m> {
     #[schema(example = "A-1-12")]
-    label: String,
-    section: String,
-    row: String,
+    label: &'m str,
+    section: &'m str,
+    row: &'m str,
     /// Its number in the row, from 1.
     number: u32,
     /// What it costs, in points.
@@ -495,10 +497,10 @@ struct SeatAnswer {
     status: SeatStatusAnswer,
 }
 
-impl From<SeatView> for SeatAnswer {
-    fn from(seat: SeatView) -> Self {
+impl<'m> From<SeatView<'m>> for SeatAnswer<'m> {
+    fn from(seat: SeatView<'m>) -> Self {
         Self {
-            label: seat.label.into(),
+            label: seat.label.as_str(),
             section: seat.section,
             row: seat.row,
             number: seat.number,
@@ -508,29 +510,32 @@ impl From<SeatView> for SeatAnswer {
     }
 }
 
+// Where all seats are asked for, `seat_maps` writes the same without this type.
 /// The seats of a performance at one instant.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SeatMap)]
-struct SeatMapAnswer {
+pub(crate) struct SeatMapAnswer<'m> {
     performance_id: Uuid,
     /// The seats that were asked for, in the order of the hall.
-    seats: Vec<SeatAnswer>,
+    seats: Vec<SeatAnswer<'m>>,
     /// How many seats the performance has, whatever was asked for.
     seats_total: usize,
     /// How many of all its seats are neither sold nor held.
     seats_available: usize,
 }
 
-impl SeatMapAnswer {
-    fn new(map: SeatMap, query: &SeatQuery) -> Self {
-        let seats_total = map.seats.len();
-        let seats_available = map.seats.iter().filter(|seat| seat.status == SeatStatus::Available).count();
+impl<'m> SeatMapAnswer<'m> {
+    pub(crate) fn new(map: &'m SeatMap, query: &SeatQuery) -> Self {
         let wanted = |seat: &SeatView| {
             query.status.is_none_or(|status| status == seat.status.into())
                 && query.section.as_ref().is_none_or(|section| *section == seat.section)
         };
-        let seats = map.seats.into_iter().filter(wanted).map(SeatAnswer::from).collect();
-        Self { performance_id: map.performance_id.uuid(), seats, seats_total, seats_available }
+        Self {
+            performance_id: map.performance_id().uuid(),
+            seats: map.seats().filter(wanted).map(SeatAnswer::from).collect(),
+            seats_total: map.statuses().len(),
+            seats_available: map.available(),
+        }
     }
 }
 
@@ -602,9 +607,14 @@ async fn concerts(
     Query(query): Query<ConcertQuery>,
 ) -> Result<Response, Problem> {
     let page = page(query.limit, query.cursor.as_deref())?;
-    let page = api.services.catalog.concerts(query.bookable.unwrap_or_default(), page).await?;
-    let now = api.now();
-    etag::tagged(&headers, Kept::ByAll, &List::new(page, |summary| ConcertAnswer::new(summary, now)))
+    let asked = ConcertsAsked { bookable_only: query.bookable.unwrap_or_default(), page };
+    let ConcertsAsked { bookable_only, page } = asked.clone();
+    let read = async {
+        let page = api.services.catalog.concerts(bookable_only, page).await?;
+        let now = api.now();
+        Tagged::of(&List::new(page, |summary| ConcertAnswer::new(summary, now)))
+    };
+    Ok(api.reads.concerts(asked, read).await?.answer(&headers, Kept::ByAll))
 }
 
 /// A concert
@@ -627,9 +637,12 @@ async fn concerts(
 )]
 #[tracing::instrument(name = "http.catalog.concert", skip_all)]
 async fn concert(State(api): State<Api>, headers: HeaderMap, Id(id): Id<ConcertId>) -> Result<Response, Problem> {
-    let summary = api.services.catalog.concert(id).await?;
-    let version = summary.concert.version;
-    etag::versioned(&headers, Kept::ByAll, version, &ConcertAnswer::new(summary, api.now()))
+    let read = async {
+        let summary = api.services.catalog.concert(id).await?;
+        let version = summary.concert.version;
+        Tagged::of_version(version, &ConcertAnswer::new(summary, api.now()))
+    };
+    Ok(api.reads.concert(id, read).await?.answer(&headers, Kept::ByAll))
 }
 
 /// The performances of a concert, by start
@@ -657,14 +670,19 @@ async fn performances(
     Id(id): Id<ConcertId>,
     Query(query): Query<PerformanceQuery>,
 ) -> Result<Response, Problem> {
-    let page: boxoffice_domain::page::PageRequest<boxoffice_domain::catalog::PerformanceKey> =
-        page(query.limit, query.cursor.as_deref())?;
+    let page: PageRequest<PerformanceKey> = page(query.limit, query.cursor.as_deref())?;
     if page.after.is_some_and(|after| !(1970..=9999).contains(&after.starts_at.year())) {
         return Err(Problem::malformed("The cursor is not one of this list."));
     }
-    let available_only = query.available.unwrap_or_default();
-    let page = api.services.catalog.performances(ticket, id, available_only, page).await?;
-    etag::tagged(&headers, Kept::ByClient, &List::new(page, PerformanceAnswer::from))
+    let admitted = api.services.catalog.admit_to_concert(ticket, id).await?;
+    let asked = PerformancesAsked { concert_id: id, available_only: query.available.unwrap_or_default(), page };
+    let PerformancesAsked { available_only, page, .. } = asked.clone();
+    let read = async {
+        let page = api.services.catalog.performances(admitted, available_only, page).await?;
+        Tagged::of(&List::new(page, PerformanceAnswer::from))
+    };
+    let since = api.answered.since(ticket.account_id);
+    Ok(api.reads.performances(asked, since, read).await?.answer(&headers, Kept::ByClient))
 }
 
 /// A performance
@@ -690,8 +708,13 @@ async fn performance(
     headers: HeaderMap,
     Id(id): Id<PerformanceId>,
 ) -> Result<Response, Problem> {
-    let performance = api.services.catalog.performance(ticket, id).await?;
-    etag::tagged(&headers, Kept::ByClient, &PerformanceAnswer::from(performance))
+    let admitted = api.services.catalog.admit_to_performance(ticket, id).await?;
+    let read = async {
+        let performance = api.services.catalog.performance(admitted).await?;
+        Tagged::of(&PerformanceAnswer::from(performance))
+    };
+    let since = api.answered.since(ticket.account_id);
+    Ok(api.reads.performance(id, since, read).await?.answer(&headers, Kept::ByClient))
 }
 
 /// The seats of a performance
@@ -719,8 +742,15 @@ async fn seats(
     Id(id): Id<PerformanceId>,
     Query(query): Query<SeatQuery>,
 ) -> Result<Response, Problem> {
-    let map = api.services.catalog.seats(ticket, id).await?;
-    etag::tagged(&headers, Kept::ByClient, &SeatMapAnswer::new(map, &query))
+    let admitted = api.services.catalog.admit_to_performance(ticket, id).await?;
+    if query == SeatQuery::default() {
+        return api.seat_maps.map(&api, admitted, ticket.account_id).await?.answer(&headers).await;
+    }
+    let map = api.services.catalog.seats(admitted).await?;
+    let answer = Tagged::of(&SeatMapAnswer::new(&map, &query))?;
+    // It may be newer than the whole map that is shown at the moment.
+    api.answered.note(ticket.account_id);
+    Ok(answer.answer(&headers, Kept::ByClient))
 }
 
 /// How a performance sells, for the concert's promoter
@@ -770,7 +800,8 @@ async fn publish_venue(
     let new = body.parse()?;
     let requested = Requested::with_body(key.as_ref(), "publish_venue", "", &body);
     let service = Arc::clone(&api.services.catalog);
-    let act = async move { service.publish_venue(identity, new, key).await };
+    let change = api.reads.change();
+    let act = async move { change.end(service.publish_venue(identity, new, key).await) };
     let venue = api.keyed_act(identity, &requested, act).await??;
     Ok(made(venue, StatusCode::CREATED, None, VenueAnswer::from))
 }
@@ -800,7 +831,8 @@ async fn publish_concert(
     let new = body.parse(&api.settings)?;
     let requested = Requested::with_body(key.as_ref(), "publish_concert", "", &body);
     let service = Arc::clone(&api.services.catalog);
-    let act = async move { service.publish_concert(identity, new, key).await };
+    let change = api.reads.change();
+    let act = async move { change.end(service.publish_concert(identity, new, key).await) };
     let Made { value: concert, replayed } = api.keyed_act(identity, &requested, act).await??;
     let location = format!("/v1/concerts/{}", concert.id);
     let (tag, answer) = managed(without_performances(concert), api.now())?;
@@ -817,7 +849,7 @@ fn without_performances(concert: Concert) -> ConcertSummary {
 fn managed(
     summary: ConcertSummary,
     now: Timestamp,
-) -> Result<((axum::http::HeaderName, String), ManagedConcertAnswer), Problem> {
+) -> Result<((HeaderName, HeaderValue), ManagedConcertAnswer), Problem> {
     let Concert { version, max_active, .. } = summary.concert;
     let concert = ConcertAnswer::new(summary, now);
     let tag = etag::version_field(version, &concert)?;
@@ -850,7 +882,12 @@ async fn update_concert(
     let change = body.parse()?;
     let version = version_expected(&api, identity, id, &headers).await?;
     let service = Arc::clone(&api.services.catalog);
-    let summary = api.act(async move { service.update_concert(identity, id, change, version).await }).await??;
+    let reads_change = api.reads.change();
+    let act = async move {
+        let outcome = service.update_concert(identity, id, change, version).await;
+        reads_change.end(outcome)
+    };
+    let summary = api.act(act).await??;
     let (tag, answer) = managed(summary, api.now())?;
     Ok(([tag], Answer(answer)).into_response())
 }
@@ -904,7 +941,9 @@ async fn publish_performance(
     let requested = Requested::with_body(key.as_ref(), "publish_performance", &id.to_string(), &body);
     let venue_id = VenueId::new(body.venue_id);
     let service = Arc::clone(&api.services.catalog);
-    let act = async move { service.publish_performance(identity, id, venue_id, starts_at, &prices, key).await };
+    let change = api.reads.change();
+    let act =
+        async move { change.end(service.publish_performance(identity, id, venue_id, starts_at, &prices, key).await) };
     let performance = api.keyed_act(identity, &requested, act).await??;
     let location = format!("/v1/performances/{}", performance.value.id);
     Ok(made(performance, StatusCode::CREATED, Some(&location), PerformanceAnswer::from))

@@ -1,9 +1,9 @@
 //! Entity tags (RFC 9110, section 8.8.3): a client that has the current answer gets a 304.
 
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     http::{
-        HeaderMap, HeaderValue, StatusCode,
+        HeaderMap, HeaderName, HeaderValue, StatusCode,
         header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH},
     },
     response::{IntoResponse, Response},
@@ -23,46 +23,63 @@ pub(crate) enum Kept {
     ByClient,
 }
 
-/// A tag made of the content.
-pub(crate) fn of_content(content: &[u8]) -> String {
-    format!("\"{}\"", digest_of(content))
+/// An answer with its tag. Copies share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Tagged {
+    tag: HeaderValue,
+    content: Bytes,
+}
+
+impl Tagged {
+    /// An answer with a tag made of its content.
+    pub(crate) fn of(answer: &impl Serialize) -> Result<Self, Problem> {
+        let content = json_of(answer)?;
+        Ok(Self { tag: tag_of(&Sha256::digest(&content), ""), content: content.into() })
+    }
+
+    /// An answer with a tag made of its version and content.
+    pub(crate) fn of_version(version: u32, answer: &impl Serialize) -> Result<Self, Problem> {
+        let content = json_of(answer)?;
+        Ok(Self { tag: of_version(version, &content), content: content.into() })
+    }
+
+    pub(crate) fn content(&self) -> &[u8] {
+        &self.content
+    }
+
+    /// The answer to a request, or 304 where the client has it.
+    pub(crate) fn answer(&self, headers: &HeaderMap, kept: Kept) -> Response {
+        let fields = fields(&self.tag, kept);
+        if none_matches(headers, &self.tag) {
+            let json = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+            (StatusCode::OK, fields, json, Body::from(self.content.clone())).into_response()
+        } else {
+            (StatusCode::NOT_MODIFIED, fields).into_response()
+        }
+    }
+}
+
+/// A tag made of a digest of the content, and of what tells its form from others of the same content.
+pub(crate) fn tag_of(digest: &[u8], form: &str) -> HeaderValue {
+    field(format!("\"{}{form}\"", text_of(digest)))
 }
 
 /// A tag made of a version and of the content, which may change with time at one version. `If-Match` looks
 /// at the version alone, so a change is not refused because a sale has opened meanwhile.
-pub(crate) fn of_version(version: u32, content: &[u8]) -> String {
-    format!("\"{version}-{}\"", digest_of(content))
+fn of_version(version: u32, content: &[u8]) -> HeaderValue {
+    field(format!("\"{version}-{}\"", text_of(&Sha256::digest(content))))
 }
 
-fn digest_of(content: &[u8]) -> String {
-    let digest = Sha256::digest(content);
+fn text_of(digest: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(&digest[..12])
 }
 
-/// The answer with a tag made of its content, or 304 where the client has it.
-pub(crate) fn tagged(headers: &HeaderMap, kept: Kept, answer: &impl Serialize) -> Result<Response, Problem> {
-    let content = json_of(answer)?;
-    let tag = of_content(&content);
-    Ok(conditional(headers, kept, &tag, content))
+fn field(tag: String) -> HeaderValue {
+    HeaderValue::try_from(tag).expect("a tag is made of visible characters")
 }
 
-/// The answer with a tag made of its version and content, or 304 where the client has it.
-pub(crate) fn versioned(
-    headers: &HeaderMap,
-    kept: Kept,
-    version: u32,
-    answer: &impl Serialize,
-) -> Result<Response, Problem> {
-    let content = json_of(answer)?;
-    let tag = of_version(version, &content);
-    Ok(conditional(headers, kept, &tag, content))
-}
-
-/// The tag under which [`versioned`] gives the same answer, as a header field.
-pub(crate) fn version_field(
-    version: u32,
-    answer: &impl Serialize,
-) -> Result<(axum::http::HeaderName, String), Problem> {
+/// The tag under which [`Tagged::of_version`] gives the same answer, as a header field.
+pub(crate) fn version_field(version: u32, answer: &impl Serialize) -> Result<(HeaderName, HeaderValue), Problem> {
     Ok((ETAG, of_version(version, &json_of(answer)?)))
 }
 
@@ -73,24 +90,19 @@ fn json_of(answer: &impl Serialize) -> Result<Vec<u8>, Problem> {
     })
 }
 
-fn conditional(headers: &HeaderMap, kept: Kept, tag: &str, content: Vec<u8>) -> Response {
+/// The fields of an answer of this tag, whole or not modified.
+pub(crate) fn fields(tag: &HeaderValue, kept: Kept) -> [(HeaderName, HeaderValue); 2] {
     let caching = match kept {
         Kept::ByAll => "no-cache",
         Kept::ByClient => "private, no-cache",
     };
-    let fields = [(ETAG, tag), (CACHE_CONTROL, caching)];
-    if none_matches(headers, tag) {
-        let json = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-        (StatusCode::OK, fields, json, Body::from(content)).into_response()
-    } else {
-        (StatusCode::NOT_MODIFIED, fields).into_response()
-    }
+    [(ETAG, tag.clone()), (CACHE_CONTROL, HeaderValue::from_static(caching))]
 }
 
 /// Whether the client has another answer than this, or none: the condition of `If-None-Match`, which
 /// compares weakly.
-fn none_matches(headers: &HeaderMap, tag: &str) -> bool {
-    !listed(headers, &IF_NONE_MATCH).any(|listed| listed == "*" || listed.trim_start_matches("W/") == tag)
+pub(crate) fn none_matches(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+    !listed(headers, &IF_NONE_MATCH).any(|listed| listed == "*" || listed.trim_start_matches("W/").as_bytes() == tag)
 }
 
 /// The versions that `If-Match` allows, `None` where it allows any. A tag that is not one of ours stands for
@@ -108,7 +120,7 @@ fn version_of(tag: &str) -> Option<u32> {
 }
 
 /// Our tags hold no comma, so a list of them may be split at each.
-fn listed<'a>(headers: &'a HeaderMap, name: &axum::http::HeaderName) -> impl Iterator<Item = &'a str> {
+fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let lines = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     lines.flat_map(|line| line.split(',')).map(str::trim).filter(|tag| !tag.is_empty())
 }

@@ -3,16 +3,18 @@
 //! One file for each capability holds its routes: the types that go in and out, and handlers that parse,
 //! call the use case, and map what it says. What all routes share lies beside them: errors in
 //! [`problem`], and in private modules the reading of requests, authentication, idempotency, entity tags,
-//! cursors, rate limits and the layers around every request.
+//! answers that are kept for a moment, cursors, rate limits and the layers around every request.
 
 mod accounts;
 mod act;
+mod answered;
 mod api;
 mod auth;
 mod catalog;
 mod cursor;
 mod document;
 mod draining;
+mod encoding;
 mod etag;
 mod events;
 mod extract;
@@ -22,7 +24,10 @@ mod limits;
 mod operations;
 mod payments;
 pub mod problem;
+mod read_cache;
+mod reads;
 mod reservations;
+mod seat_maps;
 mod settings;
 mod validation;
 mod waiting_room;

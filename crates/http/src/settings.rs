@@ -30,6 +30,9 @@ pub struct HttpSettings {
     pub seats_per_reservation_max: usize,
     /// How many points one charge may add.
     pub charge_points_max: i64,
+    /// How long an answer about the catalogue is kept; seat maps for a quarter of a second at most. Zero keeps
+    /// none.
+    pub answers_kept_for: Duration,
     /// Whether a proxy in front writes the client's address as the last entry of `X-Forwarded-For`.
     pub trust_forwarded_for: bool,
 }
@@ -48,6 +51,7 @@ impl Default for HttpSettings {
             max_active_default: 500,
             seats_per_reservation_max: SEATS_PER_RESERVATION_MAX,
             charge_points_max: CHARGE_MAX,
+            answers_kept_for: Duration::from_millis(250),
             trust_forwarded_for: false,
         }
     }

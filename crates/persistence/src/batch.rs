@@ -36,12 +36,10 @@ pub(crate) enum Command {
 /// What became of a [`Command`].
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    Hold(Result<Made<ReservationView>, HoldRefusal>),
+    Hold(Result<Made<ReservationView>, RefusedHold>),
     Settle(Result<Made<Settlement>, SettleRefusal>),
     Cancel(Result<Made<ReservationView>, CancelRefusal>),
-    Expire {
-        expired: bool,
-    },
+    Expire(Option<ExpiredSeats>),
     BeginCharge(Result<Made<Charge>, ChargeRefusal>),
     /// The charge as it is now, and whether this command ended it.
     CompleteCharge {
@@ -50,6 +48,28 @@ pub(crate) enum Outcome {
     },
     /// Something that the command cannot do without is not there, though it must be: a defect.
     Missing(&'static str),
+}
+
+/// A hold that was refused.
+#[derive(Debug)]
+pub(crate) struct RefusedHold {
+    pub(crate) refusal: HoldRefusal,
+    /// The seats that were wanted and are not available, as they are.
+    pub(crate) taken: Vec<Seat>,
+}
+
+impl From<HoldRefusal> for RefusedHold {
+    fn from(refusal: HoldRefusal) -> Self {
+        Self { refusal, taken: Vec::new() }
+    }
+}
+
+/// The seats that a lapsed hold still had when it was tidied away.
+#[derive(Debug)]
+pub(crate) struct ExpiredSeats {
+    pub(crate) performance_id: PerformanceId,
+    pub(crate) reservation_id: ReservationId,
+    pub(crate) labels: Vec<SeatLabel>,
 }
 
 impl Command {
@@ -156,7 +176,13 @@ impl World {
         let seats_had = self.seats_had(now, request.account_id, request.concert_id);
         let seats = self.seats_of(request.performance_id, request.seats.labels().iter());
         match hold(now, request, terms, seats_had, seats) {
-            Err(refusal) => Ok(Outcome::Hold(Err(refusal))),
+            Err(refusal) => {
+                let taken = match &refusal {
+                    HoldRefusal::SeatUnavailable(labels) => self.seats_of(request.performance_id, labels.iter()),
+                    _ => Vec::new(),
+                };
+                Ok(Outcome::Hold(Err(RefusedHold { refusal, taken })))
+            }
             Ok(held) => {
                 let reservation = held.reservation;
                 if let Some(idempotency) = &reservation.idempotency {
@@ -177,7 +203,7 @@ impl World {
         let stored = self.reservations.get(&id).ok_or("the reservation of a known key")?;
         let first = stored.reservation.idempotency.as_ref().ok_or("the key of a reservation found by it")?;
         if let Err(reused) = first.check(again) {
-            return Ok(Outcome::Hold(Err(reused.into())));
+            return Ok(Outcome::Hold(Err(HoldRefusal::from(reused).into())));
         }
         let view = self.view(stored.reservation.clone().as_made())?;
         Ok(Outcome::Hold(Ok(Made::before(view))))
@@ -295,18 +321,23 @@ impl World {
 
     fn expire(&mut self, now: Timestamp, id: ReservationId) -> Outcome {
         let Some(stored) = self.reservations.get(&id) else {
-            return Outcome::Expire { expired: false };
+            return Outcome::Expire(None);
         };
         let reservation = stored.reservation.clone();
         let labels = reservation.seats.iter().map(|seat| &seat.label);
         let seats = self.seats_of(reservation.performance_id, labels);
         let Some(expired) = expire(now, reservation, seats) else {
-            return Outcome::Expire { expired: false };
+            return Outcome::Expire(None);
+        };
+        let freed = ExpiredSeats {
+            performance_id: expired.reservation.performance_id,
+            reservation_id: id,
+            labels: expired.seats.iter().map(|seat| seat.label.clone()).collect(),
         };
         self.put_seats(expired.reservation.performance_id, expired.seats);
         self.changes.events.push(expired.event);
         self.change_reservation(expired.reservation, None);
-        Outcome::Expire { expired: true }
+        Outcome::Expire(Some(freed))
     }
 
     fn begin_charge(&mut self, now: Timestamp, request: &ChargeRequest) -> Result<Outcome, &'static str> {

@@ -22,6 +22,7 @@ use tokio::{
 use crate::{
     PersistenceSettings,
     batch::{Command, Outcome},
+    seat_boards::SeatBoards,
 };
 
 /// Runs one transaction for a batch of commands.
@@ -46,7 +47,11 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    pub(crate) fn start(writer: &Arc<impl BatchWriter>, settings: &PersistenceSettings) -> Self {
+    pub(crate) fn start(
+        writer: &Arc<impl BatchWriter>,
+        boards: &Arc<SeatBoards>,
+        settings: &PersistenceSettings,
+    ) -> Self {
         let (closing, _) = watch::channel(false);
         let mut workers = Vec::new();
         let mut senders = Vec::new();
@@ -57,6 +62,7 @@ impl Lanes {
                 jobs,
                 closing: closing.subscribe(),
                 writer: Arc::clone(writer),
+                boards: Arc::clone(boards),
                 commands_max: settings.batch_commands_max.max(1),
             };
             workers.push(tokio::spawn(worker.run()));
@@ -114,6 +120,7 @@ struct Worker<W> {
     jobs: mpsc::Receiver<Job>,
     closing: watch::Receiver<bool>,
     writer: Arc<W>,
+    boards: Arc<SeatBoards>,
     commands_max: usize,
 }
 
@@ -137,7 +144,10 @@ impl<W: BatchWriter> Worker<W> {
             metrics::gauge!("boxoffice_lane_waiting", "lane" => lane.clone()).set(count(self.jobs.len()));
             metrics::histogram!("boxoffice_batch_commands", "lane" => lane.clone()).record(count(taken));
             let (commands, answers): (Vec<_>, Vec<_>) = jobs.drain(..).map(|job| (job.command, job.answer)).unzip();
-            let outcomes = write(&self.writer, commands.into()).await;
+            let commands: Arc<[Command]> = commands.into();
+            let outcomes = write(&self.writer, Arc::clone(&commands)).await;
+            // First of all: who has been answered must not be shown less than the answer said.
+            self.boards.hear(&commands, &outcomes);
             for (answer, outcome) in answers.into_iter().zip(outcomes) {
                 // Whoever asked may have gone; what was done stays done.
                 let _ = answer.send(outcome);
@@ -191,8 +201,9 @@ fn checked(outcome: Outcome) -> Result<Outcome, StorageError> {
     }
 }
 
-/// One failure, told to every command of its batch.
-struct Shared {
+/// One failure, told to everybody whom it concerns.
+#[derive(Debug)]
+pub(crate) struct Shared {
     available: bool,
     cause: Arc<dyn Error + Send + Sync>,
 }
@@ -208,7 +219,7 @@ impl From<StorageError> for Shared {
 }
 
 impl Shared {
-    fn error(&self) -> StorageError {
+    pub(crate) fn error(&self) -> StorageError {
         let cause = Box::new(SharedCause(Arc::clone(&self.cause)));
         if self.available { StorageError::Failed(cause) } else { StorageError::Unavailable(cause) }
     }

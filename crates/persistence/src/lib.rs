@@ -5,7 +5,8 @@
 //! file name that it has in every crate. Which one serves is chosen by the database URL.
 //!
 //! Writes that buyers wait for are grouped: see `lane` for how they come together, `batch` for how they
-//! are decided, and `sql/write.rs` for how they are loaded and saved.
+//! are decided, and `sql/write.rs` for how they are loaded and saved. Seat maps, which everybody looks at,
+//! are shown from memory: see `seat_boards`.
 
 #![expect(clippy::duplicate_mod, reason = "both backends are compiled from one source")]
 
@@ -14,6 +15,7 @@ mod lane;
 mod mysql;
 mod rows;
 mod schema;
+mod seat_boards;
 mod sqlite;
 mod statement;
 
@@ -45,6 +47,9 @@ pub struct PersistenceSettings {
     pub connect_timeout: Duration,
     /// How often a batch is tried again after a deadlock or a lost connection.
     pub retry_max: u32,
+    /// How long ago the seats of a performance may have been read that are shown, in what other processes have
+    /// done to them; what this one does is always shown. Zero keeps no seats in memory.
+    pub seats_age_max: Duration,
 }
 
 impl Default for PersistenceSettings {
@@ -56,6 +61,7 @@ impl Default for PersistenceSettings {
             connections_max: 16,
             connect_timeout: Duration::from_secs(3),
             retry_max: 6,
+            seats_age_max: Duration::from_millis(250),
         }
     }
 }

@@ -348,14 +348,35 @@ impl TryFrom<SeatRow> for StoredSeat {
     type Error = Damaged;
 
     fn try_from(row: SeatRow) -> Result<Self, Damaged> {
-        let state = match (optional_id::<ReservationId>(row.reservation_id.as_ref())?, row.held_until) {
-            (None, None) => SeatState::Free,
-            (Some(by), Some(until)) => SeatState::Held { by, until: until.and_utc() },
-            (Some(to), None) => SeatState::Sold { to },
-            (None, Some(_)) => return Err(damaged("seat")()),
-        };
+        let state = seat_state(row.reservation_id.as_ref(), row.held_until)?;
         let seat = Seat { label: label(&row.label)?, price: points(row.price)?, state };
         Ok(Self { seat, ordinal: row.ordinal })
+    }
+}
+
+fn seat_state(reservation_id: Option<&Vec<u8>>, held_until: Option<NaiveDateTime>) -> Result<SeatState, Damaged> {
+    match (optional_id::<ReservationId>(reservation_id)?, held_until) {
+        (None, None) => Ok(SeatState::Free),
+        (Some(by), Some(until)) => Ok(SeatState::Held { by, until: until.and_utc() }),
+        (Some(to), None) => Ok(SeatState::Sold { to }),
+        (None, Some(_)) => Err(damaged("seat")()),
+    }
+}
+
+/// What may change of a seat.
+#[derive(Debug, Queryable)]
+pub(crate) struct SeatStateRow {
+    pub(crate) ordinal: i32,
+    pub(crate) price: i64,
+    pub(crate) reservation_id: Option<Vec<u8>>,
+    pub(crate) held_until: Option<NaiveDateTime>,
+}
+
+impl TryFrom<SeatStateRow> for (Points, SeatState) {
+    type Error = Damaged;
+
+    fn try_from(row: SeatStateRow) -> Result<Self, Damaged> {
+        Ok((points(row.price)?, seat_state(row.reservation_id.as_ref(), row.held_until)?))
     }
 }
 

@@ -524,15 +524,21 @@ type Performances = Page<PerformanceSummary, PerformanceKey>;
 
 impl World {
     async fn performances(self, concert_id: ConcertId) -> Result<Performances, CatalogError> {
-        self.catalog_service().performances(ticket(), concert_id, true, PageRequest::first(20)).await
+        let service = self.catalog_service();
+        let admitted = service.admit_to_concert(ticket(), concert_id).await?;
+        service.performances(admitted, true, PageRequest::first(20)).await
     }
 
     async fn performance(self) -> Result<PerformanceSummary, CatalogError> {
-        self.catalog_service().performance(ticket(), PERFORMANCE).await
+        let service = self.catalog_service();
+        let admitted = service.admit_to_performance(ticket(), PERFORMANCE).await?;
+        service.performance(admitted).await
     }
 
     async fn seats(self) -> Result<SeatMap, CatalogError> {
-        self.catalog_service().seats(ticket(), PERFORMANCE).await
+        let service = self.catalog_service();
+        let admitted = service.admit_to_performance(ticket(), PERFORMANCE).await?;
+        service.seats(admitted).await
     }
 
     /// The performance is of the ticket's concert, and the ticket stands so.
@@ -540,6 +546,10 @@ impl World {
         self.performance_is_of(Some(CONCERT));
         self.ticket_stands(standing);
     }
+}
+
+fn seat_map() -> SeatMap {
+    SeatMap::at(instant(0), PERFORMANCE, [].into(), [].into(), &[])
 }
 
 #[tokio::test]
@@ -586,7 +596,7 @@ async fn the_admitted_see_a_performance_and_its_seats() {
     world.catalog.expect_performance().with(eq(PERFORMANCE)).times(1).return_once(|_| Ok(Some(performance())));
     assert_eq!(world.performance().await.unwrap(), performance());
 
-    let map = SeatMap { performance_id: PERFORMANCE, seats: vec![] };
+    let map = seat_map();
     let answer = map.clone();
     let mut world = World::new();
     world.gate_before_performance(active());
@@ -596,7 +606,7 @@ async fn the_admitted_see_a_performance_and_its_seats() {
 
 #[tokio::test]
 async fn seats_are_seen_also_while_only_a_hold_extends_the_admission() {
-    let map = SeatMap { performance_id: PERFORMANCE, seats: vec![] };
+    let map = seat_map();
     let mut world = World::at(instant(700));
     world.gate_before_performance(Standing::Active { admitted_until: instant(600), active_until: instant(800) });
     world.catalog.expect_seats().times(1).return_once(|_| Ok(Some(map)));

@@ -4,12 +4,12 @@ use axum::http::{Method, StatusCode};
 use boxoffice_domain::{
     ConcertId,
     accounts::{Credentials, PasswordHash, Role, Rotation},
-    catalog::{SeatMap, SeatView, UpdateConcertError},
+    catalog::{SeatMap, UpdateConcertError},
     fixtures::{self, instant},
     idempotency::Made,
     page::Page,
     payments::{self, PaymentView, Settlement},
-    reservations::{self, ReservationView, SeatLabel, SeatStatus},
+    reservations::{self, ReservationView, SeatLabel, SeatState},
     waiting_room::{Joined, QueueStatus, Standing},
     wallet::{EntryKind, Wallet, WalletEntry},
 };
@@ -165,21 +165,17 @@ async fn a_client_that_has_the_current_answer_gets_a_304() {
 }
 
 fn seat_map() -> SeatMap {
-    let seat = |section: &str, number: u32, status| SeatView {
-        label: SeatLabel::new(&format!("{section}-1-{number}")).unwrap(),
-        section: section.to_owned(),
-        row: "1".to_owned(),
-        number,
-        price: points(55_000),
-        status,
-    };
-    let seats = vec![
-        seat("A", 1, SeatStatus::Available),
-        seat("A", 2, SeatStatus::Held),
-        seat("B", 1, SeatStatus::Available),
-        seat("B", 2, SeatStatus::Sold),
+    let by = boxoffice_domain::ReservationId::new(uuid::Uuid::from_u128(0xD0));
+    let seats = [
+        ("A-1-1", SeatState::Free),
+        ("A-1-2", SeatState::Held { by, until: instant(300) }),
+        ("B-1-1", SeatState::Free),
+        ("B-1-2", SeatState::Sold { to: by }),
     ];
-    SeatMap { performance_id: boxoffice_domain::PerformanceId::new(PERFORMANCE), seats }
+    let labels = seats.iter().map(|(label, _)| SeatLabel::new(label).unwrap()).collect();
+    let states: Vec<_> = seats.iter().map(|(_, state)| *state).collect();
+    let id = boxoffice_domain::PerformanceId::new(PERFORMANCE);
+    SeatMap::at(instant(0), id, labels, [points(55_000); 4].into(), &states)
 }
 
 #[tokio::test]

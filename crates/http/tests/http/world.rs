@@ -427,6 +427,7 @@ impl Answer {
         for (name, _) in &self.headers {
             let everywhere = [
                 "content-type",
+                "content-encoding",
                 "content-length",
                 "cache-control",
                 "content-security-policy",

@@ -7,7 +7,7 @@ use boxoffice_domain::{
     AccountId, ConcertId, PerformanceId, Points, StorageError, Timestamp, VenueId,
     catalog::{
         Catalog, Concert, ConcertSummary, NewPerformance, PerformanceKey, PerformanceSummary, PublishError, Sales,
-        SeatMap, SeatView, UpdateConcertError, Venue, VenueSummary,
+        SeatMap, UpdateConcertError, Venue, VenueSummary,
     },
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
@@ -28,10 +28,11 @@ use super::{
 use crate::{
     batch::StoredSeat,
     rows::{
-        ConcertRow, PerformanceRow, SeatRow, Stored, VenueRow, count, fingerprint_bytes, id as parse_id,
+        ConcertRow, PerformanceRow, SeatRow, SeatStateRow, Stored, VenueRow, count, fingerprint_bytes, id as parse_id,
         idempotency as parse_idempotency, key_text, name, points, sections_text, time,
     },
     schema::{concerts, performances, seats, venues},
+    seat_boards::Reading,
     statement::Bind,
 };
 
@@ -422,14 +423,8 @@ impl Catalog for Store {
     }
 
     async fn seats(&self, id: PerformanceId) -> Result<Option<SeatMap>, StorageError> {
-        let now = self.now();
-        let stored = self.stored_seats(id).await?;
         // A performance without seats cannot be published, so where there are none there is no performance.
-        if stored.is_empty() {
-            return Ok(None);
-        }
-        let seats = stored.into_iter().map(|stored| view(stored, now)).collect::<Result<_, _>>()?;
-        Ok(Some(SeatMap { performance_id: id, seats }))
+        self.boards.map(id, |known| self.read_seats(id, known)).await
     }
 
     async fn sales(&self, id: PerformanceId) -> Result<Option<Sales>, StorageError> {
@@ -465,6 +460,30 @@ impl Store {
         Ok(!session.finished(found)?.is_empty())
     }
 
+    /// The seats of a performance for its board, which knows the labels of so many of them.
+    async fn read_seats(&self, id: PerformanceId, known: Option<usize>) -> Result<Reading, StorageError> {
+        let Some(known) = known else {
+            return Ok(Reading::Whole(self.stored_seats(id).await?));
+        };
+        let query = seats::table.filter(seats::performance_id.eq(id.stored())).select((
+            seats::ordinal,
+            seats::price,
+            seats::reservation_id,
+            seats::held_until,
+        ));
+        let mut session = self.reader().await?;
+        let rows = query.load::<SeatStateRow>(session.connection()).await;
+        let mut rows = session.finished(rows)?;
+        drop(session);
+        // Seats are never added to a performance. Were they, their labels would be missing.
+        if rows.len() != known {
+            return Ok(Reading::Whole(self.stored_seats(id).await?));
+        }
+        rows.sort_unstable_by_key(|row| row.ordinal);
+        let states = rows.into_iter().map(<(Points, SeatState)>::try_from).collect::<Result<_, _>>()?;
+        Ok(Reading::Changeable(states))
+    }
+
     /// The seats of a performance, in the order of the plan.
     async fn stored_seats(&self, id: PerformanceId) -> Result<Vec<StoredSeat>, StorageError> {
         let mut session = self.reader().await?;
@@ -475,17 +494,6 @@ impl Store {
         stored.sort_unstable_by_key(|stored| stored.ordinal);
         Ok(stored)
     }
-}
-
-fn view(stored: StoredSeat, now: Timestamp) -> Result<SeatView, StorageError> {
-    let seat = stored.seat;
-    let mut parts = seat.label.as_str().splitn(3, '-').map(str::to_owned);
-    let (Some(section), Some(row), Some(number)) = (parts.next(), parts.next(), parts.next()) else {
-        return Err(StorageError::failed("a stored seat label is damaged"));
-    };
-    let number = number.parse().map_err(|_| StorageError::failed("a stored seat label is damaged"))?;
-    let status = seat.state.status(now);
-    Ok(SeatView { label: seat.label, section, row, number, price: seat.price, status })
 }
 
 fn vanished() -> StorageError {

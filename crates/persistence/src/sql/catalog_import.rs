@@ -59,7 +59,10 @@ impl CatalogImport for Store {
     ) -> Result<ImportReport, ImportError> {
         let (mut attempt, began) = (0, tokio::time::Instant::now());
         loop {
-            match import_once(&self.writer, catalogue, promoter_id, progress).await {
+            let imported = import_once(&self.writer, catalogue, promoter_id, progress).await;
+            // Whatever came of it: prices may have changed.
+            self.boards.forget_all();
+            match imported {
                 Ok(report) => return Ok(report),
                 Err(Stopped::Refused(refusal)) => return Err(refusal),
                 // Two imports at once may have inserted the same key: the second one updates.

@@ -23,13 +23,14 @@ use self::{
     retry::in_time,
 };
 use super::{Connection, MIGRATIONS, establish, lock_schema, writers_max};
-use crate::{ConnectError, Database, PersistenceSettings, lane::Lanes, statement::Statement};
+use crate::{ConnectError, Database, PersistenceSettings, lane::Lanes, seat_boards::SeatBoards, statement::Statement};
 
 /// Keeps everything, over two pools: writers never wait for readers.
 pub(crate) struct Store {
     readers: Pool,
     writer: Arc<Writer>,
     lanes: Lanes,
+    boards: Arc<SeatBoards>,
     clock: Arc<dyn Clock>,
     /// Which concert a performance is of: it never changes.
     concerts_of: moka::sync::Cache<PerformanceId, ConcertId>,
@@ -67,11 +68,13 @@ pub(crate) async fn connect(
     let writers = Pool::open(url, writers_max(lanes_count), settings.connect_timeout, "write").await?;
     let writer = Writer { pool: writers, clock: Arc::clone(&clock), entropy, retry_max: settings.retry_max };
     let writer = Arc::new(writer);
-    let lanes = Lanes::start(&writer, &settings);
+    let boards = Arc::new(SeatBoards::new(settings.seats_age_max, Arc::clone(&clock)));
+    let lanes = Lanes::start(&writer, &boards, &settings);
     let store = Store {
         readers,
         writer,
         lanes: lanes.clone(),
+        boards,
         clock,
         concerts_of: moka::sync::Cache::new(CONCERTS_REMEMBERED_MAX),
     };

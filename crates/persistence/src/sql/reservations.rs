@@ -49,7 +49,7 @@ pub(super) async fn views(
 impl Reservations for Store {
     async fn hold(&self, request: HoldRequest) -> Result<Made<ReservationView>, HoldError> {
         match self.lanes.submit(None, Command::Hold(request)).await? {
-            Outcome::Hold(outcome) => Ok(outcome?),
+            Outcome::Hold(outcome) => Ok(outcome.map_err(|refused| refused.refusal)?),
             other => Err(unexpected(&other).into()),
         }
     }
@@ -157,7 +157,7 @@ impl Reservations for Store {
             waiting.push(self.lanes.submit(Some(concert), command));
         }
         let outcomes = try_join_all(waiting).await?;
-        let expired = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Expire { expired: true })).count();
+        let expired = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Expire(Some(_)))).count();
         Ok(u32::try_from(expired).unwrap_or(u32::MAX))
     }
 }

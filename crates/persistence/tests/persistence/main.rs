@@ -26,6 +26,7 @@ mod instances;
 mod lanes;
 mod migrations;
 mod restarts;
+mod seat_boards;
 
 mod sqlite {
     boxoffice_testkit::storage_contract!(crate::home::sqlite);

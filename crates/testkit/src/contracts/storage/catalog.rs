@@ -1,14 +1,19 @@
 //! What is sold, as it is published, listed and changed.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use boxoffice_domain::{
     ConcertId, EntropySource, PerformanceId, VenueId,
     catalog::{
         Concert, ConcertChange, ConcertSummary, NewPerformance, PerformanceKey, PerformanceSummary, PriceList,
         PublishError, Row, SalesWindow, SeatingPlan, Section, UpdateConcertError,
     },
-    fixtures::{idempotency, instant},
+    fixtures::{self, idempotency, instant},
     page::PageRequest,
-    reservations::SeatStatus,
+    reservations::{HoldRefusal, SeatStatus},
 };
 use chrono::TimeDelta;
 
@@ -246,11 +251,11 @@ pub async fn seats_come_in_the_order_of_the_plan(stage: &Stage) {
     stage.pays(&sold).await;
     stage.holds(&show, account_id, &["B-1-2"]).await;
     let map = stage.seats(&show).await;
-    assert_eq!(map.performance_id, show.performance_id);
-    let labels: Vec<_> = map.seats.iter().map(|seat| seat.label.clone()).collect();
+    assert_eq!(map.performance_id(), show.performance_id);
+    let labels: Vec<_> = map.seats().map(|seat| seat.label.clone()).collect();
     assert_eq!(labels, show.labels());
     assert_eq!((labels[1].as_str(), labels[9].as_str()), ("A-1-2", "A-1-10"));
-    for seat in &map.seats {
+    for seat in map.seats() {
         let expected = match seat.label.as_str() {
             "A-1-10" => SeatStatus::Sold,
             "B-1-2" => SeatStatus::Held,
@@ -284,6 +289,99 @@ pub async fn lapsed_holds_count_as_available(stage: &Stage) {
     assert_eq!(counts().await, (48, 0, 2, PRICE_A + PRICE_B));
     assert_eq!(stage.expire_due(10).await, 1);
     assert_eq!(counts().await, (48, 0, 2, PRICE_A + PRICE_B));
+}
+
+/// Hundreds hold, pay and give up seats while others look: no map that is asked for after an answer shows less than it
+/// said. A seat is not available once its hold, its payment or a refusal because of it has been answered, and is again
+/// once its cancellation has.
+pub async fn no_map_shows_less_than_was_answered_before(stage: &Stage) {
+    let show = stage.show_allowing(50).await;
+    let accounts = stage.accounts(200).await;
+    let labels = show.labels();
+    // Somebody looks all the time, so that maps are read while others write.
+    let (stop, looking) = (Arc::new(AtomicBool::new(false)), (stage.clone(), show.clone()));
+    let looker = tokio::spawn({
+        let stop = Arc::clone(&stop);
+        async move {
+            while !stop.load(Ordering::Relaxed) {
+                looking.0.seats(&looking.1).await;
+            }
+        }
+    });
+    for account_id in &accounts[..labels.len()] {
+        stage.charge(*account_id, PRICE_A).await;
+    }
+    // Each seat has one who will have it at the end, whatever the others want of it before.
+    at_once(accounts.iter().enumerate(), |(number, account_id)| {
+        let (stage, show, account_id) = (stage.clone(), show.clone(), *account_id);
+        let label = labels[number % labels.len()].clone();
+        async move {
+            let held = stage.hold(show.hold_request_for(account_id, vec![label.clone()])).await;
+            let seat = || stage.seat(&show, label.as_str());
+            let held = match held {
+                Ok(held) => held.value.reservation,
+                Err(HoldRefusal::SeatUnavailable(_)) => return,
+                Err(refusal) => panic!("another refusal: {refusal}"),
+            };
+            assert_eq!(seat().await, SeatStatus::Held, "{label} is held");
+            if stage.balance(account_id).await >= held.total_amount.get() {
+                stage.pays(&held).await;
+                assert_eq!(seat().await, SeatStatus::Sold, "{label} is sold");
+            }
+        }
+    })
+    .await;
+    // Every seat is taken, so whoever wants one is refused; and everybody who looks then sees that.
+    assert_eq!(stage.free_labels(&show).await, vec![]);
+    at_once(accounts.iter().enumerate(), |(number, account_id)| {
+        let (stage, show, account_id) = (stage.clone(), show.clone(), *account_id);
+        let label = labels[number % labels.len()].clone();
+        async move {
+            let refused = stage.hold(show.hold_request_for(account_id, vec![label.clone()])).await;
+            assert_eq!(refused.map(drop), Err(HoldRefusal::SeatUnavailable(vec![label.clone()])));
+            assert_ne!(stage.seat(&show, label.as_str()).await, SeatStatus::Available, "{label} was refused");
+        }
+    })
+    .await;
+    stop.store(true, Ordering::Relaxed);
+    looker.await.expect("a task does not panic");
+}
+
+/// One seat through all that can become of it, seen after each step by everybody at once.
+pub async fn a_seat_map_follows_every_act_and_the_time(stage: &Stage) {
+    let show = stage.show().await;
+    let account_id = stage.account_with(100_000).await;
+    let all_see = async |status: SeatStatus| {
+        let seen = at_once(0..100, |_| {
+            let (stage, show) = (stage.clone(), show.clone());
+            async move { stage.seat(&show, "A-1-1").await }
+        });
+        assert!(seen.await.into_iter().all(|seen| seen == status), "{status:?}");
+    };
+    all_see(SeatStatus::Available).await;
+    let held = stage.holds(&show, account_id, &["A-1-1"]).await;
+    all_see(SeatStatus::Held).await;
+    stage.cancel(fixtures::cancel_request(&held)).await.unwrap();
+    all_see(SeatStatus::Available).await;
+    let lapsing = stage.holds(&show, account_id, &["A-1-1"]).await;
+    stage.clock.set(lapsing.held_until - TimeDelta::microseconds(1));
+    all_see(SeatStatus::Held).await;
+    stage.clock.set(lapsing.held_until);
+    all_see(SeatStatus::Available).await;
+    let paid = stage.holds(&show, account_id, &["A-1-1"]).await;
+    all_see(SeatStatus::Held).await;
+    // The sweep tidies the former hold away, and leaves the seat to its new owner.
+    assert_eq!(stage.expire_due(10).await, 1);
+    all_see(SeatStatus::Held).await;
+    stage.pays(&paid).await;
+    stage.clock.advance_seconds(1_000);
+    all_see(SeatStatus::Sold).await;
+    stage.cancel(fixtures::cancel_request(&paid)).await.unwrap();
+    all_see(SeatStatus::Available).await;
+    let swept = stage.holds(&show, account_id, &["A-1-1"]).await;
+    stage.clock.set(swept.held_until);
+    assert_eq!(stage.expire_due(10).await, 1);
+    all_see(SeatStatus::Available).await;
 }
 
 /// Of several changes made for one version, one is taken; none is lost and none is mixed with another.

@@ -103,9 +103,9 @@ pub async fn an_import_changes_the_prices_of_free_seats_alone(stage: &Stage) {
     stage.pays(&sold).await;
     let held = stage.holds(&show, account_id, &["A-1-2"]).await;
     import(stage, &catalogue(7_777)).await.unwrap();
-    let seats = stage.seats(&show).await.seats;
-    for seat in &seats {
-        let (price, status) = match (seat.label.as_str(), seat.section.as_str()) {
+    let map = stage.seats(&show).await;
+    for seat in map.seats() {
+        let (price, status) = match (seat.label.as_str(), seat.section) {
             ("A-1-1", _) => (PRICE_A, SeatStatus::Sold),
             ("A-1-2", _) => (PRICE_A, SeatStatus::Held),
             (_, "A") => (7_777, SeatStatus::Available),

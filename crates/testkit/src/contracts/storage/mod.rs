@@ -77,6 +77,8 @@ macro_rules! storage_contract {
                 performances_without_a_seat_to_be_had_are_left_out_when_asked
                 seats_come_in_the_order_of_the_plan
                 lapsed_holds_count_as_available
+                no_map_shows_less_than_was_answered_before
+                a_seat_map_follows_every_act_and_the_time
                 a_concert_is_changed_only_from_the_version_that_was_read
                 what_is_unknown_is_none
             }
@@ -349,14 +351,14 @@ impl Stage {
 
     /// How one seat is shown now.
     pub async fn seat(&self, show: &Show, label: &str) -> SeatStatus {
-        let seats = self.seats(show).await.seats;
-        seats.iter().find(|seat| seat.label.as_str() == label).expect("a seat").status
+        let map = self.seats(show).await;
+        map.seats().find(|seat| seat.label.as_str() == label).expect("a seat").status
     }
 
     /// The labels of the seats that can be had.
     pub async fn free_labels(&self, show: &Show) -> Vec<SeatLabel> {
-        let seats = self.seats(show).await.seats.into_iter();
-        seats.filter(|seat| seat.status == SeatStatus::Available).map(|seat| seat.label).collect()
+        let map = self.seats(show).await;
+        map.seats().filter(|seat| seat.status == SeatStatus::Available).map(|seat| seat.label.clone()).collect()
     }
 }
 
