@@ -8,7 +8,10 @@ use boxoffice_domain::{
 };
 use clap::{Arg, ArgAction, ArgMatches, Args, Command as ClapCommand, FromArgMatches, Parser, Subcommand};
 
-use crate::settings::{Layers, SETTINGS, Setting, SettingsError, VARIABLE_PREFIX};
+use crate::{
+    rush::RushOptions,
+    settings::{Layers, SETTINGS, Setting, SettingsError, VARIABLE_PREFIX},
+};
 
 /// The settings that the short help shows; the long one shows all.
 const SHOWN_FIRST: [&str; 8] =
@@ -86,6 +89,12 @@ pub(crate) enum Command {
     ///
     /// Prints each breach as `invariant: detail`. Exits with 1 where there is one, with 2 where it could not run.
     Audit,
+    /// Sends a crowd of buyers to a running server that was started with --demo
+    ///
+    /// Each joins the line, waits, looks, reaches for seats near the front, pays or walks away. Shows what happens,
+    /// sums it up, draws it, and checks that no seat was sold twice; audits the database too, where the settings name
+    /// the server's. Exits with 1 where something is not as it should be, with 2 where it could not run.
+    Rush(RushOptions),
     /// Prints the OpenAPI document of the API
     Openapi,
 }

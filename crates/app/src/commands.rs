@@ -9,7 +9,7 @@ use crate::{
     account,
     cli::{Command, CommandLine},
     exit::Exit,
-    import, output,
+    import, output, rush,
     serve::{self, defaults_of},
     settings::{self, Layers, Settings},
     telemetry,
@@ -53,6 +53,7 @@ async fn dispatch(command: Command, settings: &Settings) -> anyhow::Result<Exit>
             exit
         }
         Command::Audit => audit(settings).await,
+        Command::Rush(options) => rush::run(settings, options).await,
         Command::Openapi => print_openapi(),
     }
 }
@@ -102,15 +103,21 @@ async fn migrate_down(settings: &Settings, count: u32) -> anyhow::Result<Exit> {
 
 /// Looks, and changes nothing: an embedded database that is not there is not made.
 async fn audit(settings: &Settings) -> anyhow::Result<Exit> {
+    report(&breaches(settings).await?)
+}
+
+/// What the audit finds.
+pub(crate) async fn breaches(settings: &Settings) -> anyhow::Result<Vec<Breach>> {
     require_database(settings)?;
     let adapters = Adapters::connect(settings).await?;
     adapters.database.readiness.ready().await.context("the database cannot be audited")?;
     let breaches = adapters.database.audit.breaches().await;
     adapters.database.shutdown().await;
-    report(&breaches.context("the audit could not run")?)
+    breaches.context("the audit could not run")
 }
 
-fn require_database(settings: &Settings) -> anyhow::Result<()> {
+/// That an embedded database is there already, for what must not make one.
+pub(crate) fn require_database(settings: &Settings) -> anyhow::Result<()> {
     let url = settings.database_url();
     match url.sqlite_path() {
         Some(path) if !path.exists() => bail!("there is no database at {url}"),

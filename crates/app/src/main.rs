@@ -11,6 +11,7 @@ mod import;
 mod listener;
 mod output;
 mod routes;
+mod rush;
 mod serve;
 mod settings;
 mod telemetry;

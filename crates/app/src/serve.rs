@@ -39,12 +39,22 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
     let use_cases = adapters.use_cases(settings)?;
     if settings.demo {
         let defaults = defaults_of(settings);
-        demo::prepare(&use_cases.accounts, adapters.database.import.as_ref(), defaults, settings.listen).await?;
+        demo::prepare(&use_cases.accounts, adapters.database.import.as_ref(), defaults, settings).await?;
     }
     tracing::info!(database = %url, data_dir = %settings.data_dir.display(), "the database is ready");
 
     let (workers, workers_stop) = (TaskTracker::new(), CancellationToken::new());
     start_workers(settings, &adapters, &use_cases, &metrics, &workers, &workers_stop);
+    if settings.demo {
+        let buyers = demo::Buyers {
+            accounts: Arc::clone(&adapters.database.accounts),
+            clock: Arc::clone(&adapters.clock),
+            entropy: Arc::clone(&adapters.entropy),
+            count: settings.demo_buyers,
+        };
+        // Each is made whole or not at all, so this may be broken off anywhere.
+        workers.spawn(workers_stop.clone().run_until_cancelled_owned(buyers.make()));
+    }
     answer(settings, &adapters, &use_cases, metrics, signals).await?;
 
     workers_stop.cancel();

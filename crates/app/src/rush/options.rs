@@ -1,0 +1,89 @@
+//! What can be said of a stampede.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+use uuid::Uuid;
+
+use crate::settings::DEMO_BUYERS_MAX;
+
+/// The longest time that can be given for anything.
+const DURATION_MAX: Duration = Duration::from_hours(24);
+
+/// The flags of `boxoffice rush`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RushOptions {
+    /// Where the server is; without it, at the address that it listens on by the settings
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// Lets the server be on another machine
+    #[arg(long)]
+    pub(crate) allow_remote: bool,
+    /// How many people come
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=i64::from(DEMO_BUYERS_MAX)))]
+    pub(crate) buyers: u32,
+    /// How many seats they are after: those nearest to the front, of the first dates that have seats
+    #[arg(long, value_name = "N", default_value_t = 15_002, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) seats: u32,
+    /// Within which time they come, more of them at its beginning
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub(crate) arrive: Duration,
+    /// How long somebody thinks at most before choosing and before paying
+    #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = duration)]
+    pub(crate) think: Duration,
+    /// How many of a hundred hold seats, give them back and leave
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub(crate) walk_away: u32,
+    /// After which time everybody goes home
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    pub(crate) deadline: Duration,
+    /// How many connections they share
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(8..=10_000))]
+    pub(crate) connections: u32,
+    /// The same number makes the same people with the same wishes
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// The concert; without it, the one with the largest hall of those that can be booked
+    #[arg(long, value_name = "ID")]
+    pub(crate) concert: Option<Uuid>,
+    /// Prints one JSON object, and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where the picture goes
+    #[arg(long, value_name = "FILE", default_value = "rush.svg")]
+    pub(crate) svg: PathBuf,
+    /// Draws no picture
+    #[arg(long, conflicts_with = "svg")]
+    pub(crate) no_svg: bool,
+}
+
+/// A time such as `200ms`, `30s` or `10m`; `0` needs no unit.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let duration = number.parse().ok().and_then(|number: u64| match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        "m" => number.checked_mul(60).map(Duration::from_secs),
+        "" if number == 0 => Some(Duration::ZERO),
+        _ => None,
+    });
+    let duration = duration.filter(|duration| *duration <= DURATION_MAX);
+    duration.ok_or_else(|| "a time is a number with ms, s or m, such as 200ms, and a day at most".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_a_unit() {
+        assert_eq!(duration("200ms"), Ok(Duration::from_millis(200)));
+        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("10m"), Ok(Duration::from_mins(10)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        for wrong in ["", "30", "s", "-1s", "1.5s", "1h", "86401s", "99999999999999999999m"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! What is counted while the crowd is at it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use boxoffice_load::Latencies;
+use serde::Serialize;
+use tokio::time::Instant;
+
+/// How many things that went wrong are told in words; the others are counted.
+const TROUBLES_MAX: usize = 20;
+/// How many samples are kept: an hour of them. Of a longer rush the picture shows the first hour.
+const SAMPLES_MAX: usize = 4 * 3_600;
+
+/// A kind of request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    SignIn,
+    Wallet,
+    Charge,
+    Concerts,
+    Join,
+    Poll,
+    Dates,
+    Seats,
+    Hold,
+    Pay,
+    Cancel,
+    Leave,
+    Reservations,
+}
+
+impl Step {
+    /// Every kind, in the order in which a buyer comes to them.
+    pub(crate) const ALL: [Self; 13] = [
+        Self::SignIn,
+        Self::Wallet,
+        Self::Charge,
+        Self::Concerts,
+        Self::Join,
+        Self::Poll,
+        Self::Dates,
+        Self::Seats,
+        Self::Hold,
+        Self::Pay,
+        Self::Cancel,
+        Self::Leave,
+        Self::Reservations,
+    ];
+
+    /// Its name in reports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::SignIn => "sign_in",
+            Self::Wallet => "wallet",
+            Self::Charge => "charge",
+            Self::Concerts => "concerts",
+            Self::Join => "join",
+            Self::Poll => "poll",
+            Self::Dates => "dates",
+            Self::Seats => "seats",
+            Self::Hold => "hold",
+            Self::Pay => "pay",
+            Self::Cancel => "cancel",
+            Self::Leave => "leave",
+            Self::Reservations => "reservations",
+        }
+    }
+}
+
+/// How a buyer's evening ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    /// Has seats, paid.
+    Bought,
+    /// Held seats, gave them back and left.
+    WalkedAway,
+    /// Was admitted, and there was nothing to be had any more.
+    NothingLeft,
+    /// Lost its seats to others as often as one tries.
+    GaveUp,
+    /// Has as many seats of the concert as an account may have.
+    HasEnough,
+    /// The admission or the hold ended before it was done.
+    TooLate,
+    /// Was still in line, or on its way, when everything was sold or the time was over.
+    WentHome,
+    /// Something went wrong.
+    Failed,
+}
+
+/// How things stood at one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Sample {
+    /// Seconds since the rush began.
+    pub(crate) seconds: f64,
+    pub(crate) in_line: u64,
+    pub(crate) admitted: u64,
+    pub(crate) holding: u64,
+    pub(crate) seats_held: u64,
+    pub(crate) seats_sold: u64,
+}
+
+/// A number that goes up and down.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge(AtomicU64);
+
+impl Gauge {
+    pub(crate) fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn take(&self, count: u64) {
+        self.0.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Everything that is counted.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// How many are done with the present phase.
+    pub(crate) phase_done: Gauge,
+    /// How many have joined the line.
+    pub(crate) arrived: Gauge,
+    /// How many stand in line.
+    pub(crate) in_line: Gauge,
+    /// How many are admitted and not done.
+    pub(crate) admitted: Gauge,
+    /// How many have been admitted.
+    pub(crate) admitted_total: Gauge,
+    /// How many hold seats.
+    pub(crate) holding: Gauge,
+    pub(crate) seats_held: Gauge,
+    pub(crate) seats_sold: Gauge,
+    /// How often seats were gone when somebody reached for them.
+    pub(crate) lost_races: Gauge,
+    /// How many requests were answered.
+    pub(crate) requests: Gauge,
+    /// How often a connection broke or nothing was answered in time.
+    pub(crate) broken: Gauge,
+    shared: Mutex<Shared>,
+}
+
+/// What takes more than one number.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    /// What everybody is doing.
+    pub(crate) phase: &'static str,
+    /// When the crowd was let go.
+    pub(crate) began: Option<Instant>,
+    pub(crate) latencies: BTreeMap<&'static str, Latencies>,
+    /// Of everything since it was last asked for.
+    recent: Latencies,
+    /// How long requests waited for a connection of their own.
+    pub(crate) connection_waits: Latencies,
+    /// How long buyers waited until one of the connections for seat maps was theirs.
+    pub(crate) map_waits: Latencies,
+    pub(crate) line_waits: Latencies,
+    pub(crate) refusals: BTreeMap<String, u64>,
+    /// Answers that no server should give: 5xx but 503, by status.
+    pub(crate) failures: BTreeMap<u16, u64>,
+    pub(crate) outcomes: BTreeMap<Outcome, u64>,
+    /// When each purchase was answered, since the rush began.
+    pub(crate) purchases: Vec<Duration>,
+    pub(crate) samples: Vec<Sample>,
+    pub(crate) troubles: Vec<String>,
+    pub(crate) troubles_count: u64,
+}
+
+impl Tally {
+    pub(crate) fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins the next phase.
+    pub(crate) fn begin_phase(&self, phase: &'static str) {
+        self.phase_done.take(self.phase_done.get());
+        self.shared().phase = phase;
+    }
+
+    /// Notes an answer.
+    pub(crate) fn answered(&self, step: Step, waited: Duration, took: Duration) {
+        self.requests.add(1);
+        let mut shared = self.shared();
+        shared.latencies.entry(step.name()).or_default().record(took);
+        shared.recent.record(took);
+        shared.connection_waits.record(waited);
+    }
+
+    pub(crate) fn refused(&self, code: Option<String>, status: u16) {
+        let code = code.unwrap_or_else(|| format!("status_{status}"));
+        *self.shared().refusals.entry(code).or_default() += 1;
+    }
+
+    pub(crate) fn failed(&self, status: u16) {
+        *self.shared().failures.entry(status).or_default() += 1;
+    }
+
+    pub(crate) fn trouble(&self, what: String) {
+        let mut shared = self.shared();
+        shared.troubles_count += 1;
+        if shared.troubles.len() < TROUBLES_MAX {
+            shared.troubles.push(what);
+        }
+    }
+
+    pub(crate) fn purchased(&self) {
+        let mut shared = self.shared();
+        let since = shared.began.map_or(Duration::ZERO, |began| began.elapsed());
+        shared.purchases.push(since);
+    }
+
+    /// Takes a sample, if the rush has begun.
+    pub(crate) fn sample(&self) {
+        let mut shared = self.shared();
+        let Some(began) = shared.began.filter(|_| shared.samples.len() < SAMPLES_MAX) else { return };
+        shared.samples.push(Sample {
+            seconds: began.elapsed().as_secs_f64(),
+            in_line: self.in_line.get(),
+            admitted: self.admitted.get(),
+            holding: self.holding.get(),
+            seats_held: self.seats_held.get(),
+            seats_sold: self.seats_sold.get(),
+        });
+    }
+
+    /// The latencies since this was last asked for.
+    pub(crate) fn take_recent(&self) -> Latencies {
+        std::mem::take(&mut self.shared().recent)
+    }
+}
