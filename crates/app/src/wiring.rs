@@ -10,8 +10,8 @@ use std::{
 
 use anyhow::{Context, bail};
 use boxoffice_application::{
-    AccountService, AccountTurns, CatalogService, PaymentService, ReservationService, WaitingRoomService,
-    WalletService,
+    AccountService, AccountTurns, CatalogService, PaymentService, RememberedTerms, ReservationService,
+    WaitingRoomService, WalletService,
     accounts::{EndedSessions, SessionSettings},
 };
 use boxoffice_domain::{
@@ -109,6 +109,7 @@ impl Adapters {
             catalog: Arc::clone(&self.database.catalog),
             payments: Arc::clone(&self.database.payments),
             reservations: Arc::clone(&self.database.reservations),
+            terms: RememberedTerms::new(cache_time(settings)),
             clock: Arc::clone(clock),
         });
         let turns = Arc::new(AccountTurns::default());

@@ -206,6 +206,7 @@ impl CatalogService {
     }
 
     async fn tell_waiting_room(&self, concert: &Concert) {
+        self.gate.terms.learn(concert, self.clock.now());
         // The line hears of it again with the next account that joins.
         if let Err(error) = self.room.set_max_active(concert.id, concert.max_active).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "a line was not told its new limit");

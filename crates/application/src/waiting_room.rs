@@ -12,7 +12,10 @@ use boxoffice_domain::{
     },
 };
 
-use crate::Identity;
+use crate::{
+    Identity,
+    sale_terms::{RememberedTerms, SaleTerms},
+};
 
 /// A queue token and where its ticket stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +89,8 @@ pub struct WaitingRoomService {
     pub payments: Arc<dyn Payments>,
     /// Knows who holds seats.
     pub reservations: Arc<dyn Reservations>,
+    /// What is known of the concerts without reading it.
+    pub terms: RememberedTerms,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -99,11 +104,21 @@ impl std::fmt::Debug for WaitingRoomService {
 impl WaitingRoomService {
     /// Gets in line, or tells the place that the account has there already; with whether it is new.
     pub async fn join(&self, identity: Identity, concert_id: ConcertId) -> Result<(QueueView, bool), JoinError> {
-        let concert = self.catalog.concert(concert_id).await?.ok_or(JoinError::ConcertNotFound)?.concert;
-        concert.sales.check(self.clock.now())?;
-        let request = JoinRequest { concert_id, account_id: identity.account_id, max_active: concert.max_active };
+        let terms = self.terms_of(concert_id).await?.ok_or(JoinError::ConcertNotFound)?;
+        terms.sales.check(self.clock.now())?;
+        let request = JoinRequest { concert_id, account_id: identity.account_id, max_active: terms.max_active };
         let joined = self.room.join(request).await?;
         Ok((self.view(joined.status), joined.newly))
+    }
+
+    async fn terms_of(&self, concert_id: ConcertId) -> Result<Option<SaleTerms>, StorageError> {
+        let now = self.clock.now();
+        if let Some(terms) = self.terms.recall(concert_id, now) {
+            return Ok(Some(terms));
+        }
+        let Some(summary) = self.catalog.concert(concert_id).await? else { return Ok(None) };
+        self.terms.learn(&summary.concert, now);
+        Ok(Some(SaleTerms::from(&summary.concert)))
     }
 
     /// The ticket in a token, if the token is one of ours and this account's.

@@ -54,16 +54,25 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     // A derived type would take a list for its fields in order.
-    let parsed = if bytes.trim_ascii_start().starts_with(b"[") {
-        Err(not_an_object())
-    } else {
-        serde_path_to_error::deserialize(&mut deserializer).map_err(of_shape)
-    };
+    let is_list = bytes.trim_ascii_start().starts_with(b"[");
+    match serde_json::from_slice(bytes) {
+        Ok(value) if !is_list => Ok(value),
+        _ => Err(wrong::<T>(bytes, is_list)),
+    }
+}
+
+/// What is wrong with a body: found out with care, since most bodies are right.
+fn wrong<T: DeserializeOwned>(bytes: &[u8], is_list: bool) -> Problem {
     // What is not JSON at all is told before what is wrong with its shape.
-    serde_json::from_slice::<IgnoredAny>(bytes).map_err(of_syntax)?;
-    parsed
+    if let Err(error) = serde_json::from_slice::<IgnoredAny>(bytes) {
+        return of_syntax(error);
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+        Err(error) if !is_list => of_shape(error),
+        _ => not_an_object(),
+    }
 }
 
 fn not_an_object() -> Problem {

@@ -1,9 +1,9 @@
 //! The layers around every request.
 
-use std::{any::Any, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
-    extract::{MatchedPath, Request, State},
+    extract::{DefaultBodyLimit, MatchedPath, Request, State},
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
         header::{
@@ -15,6 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use boxoffice_domain::EntropySource;
+use futures::FutureExt;
 use tokio::time::Instant;
 use tower_http::cors::CorsLayer;
 use tracing::{Instrument, field::Empty};
@@ -44,7 +45,8 @@ pub(crate) async fn observe(State(entropy): State<Arc<dyn EntropySource>>, reque
     let head_only = request.method() == Method::HEAD;
     let span = tracing::info_span!("http.request", request_id, method, route, status = Empty, code = Empty);
 
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
+    let mut response = answered.unwrap_or_else(|_panic| span.in_scope(panicked));
     if let Some(problem) = problem_of(&mut response) {
         let code = problem.code().as_str();
         span.record("code", code);
@@ -107,16 +109,19 @@ fn add_common_fields(headers: &mut HeaderMap, request_id: &str) {
     }
 }
 
-/// Refuses what comes beyond the bound, at once: a request that waits for its turn helps nobody.
-pub(crate) async fn shed_load(State(api): State<Api>, request: Request, next: Next) -> Response {
-    match api.requests.try_acquire() {
-        Ok(_permit) => next.run(request).await,
-        Err(_) => Problem::unavailable("Too many requests are being worked on at the moment.").into_response(),
+/// Keeps the bounds of a request to a route of the API: how many there are, how large they are, how long they take,
+/// and that the client accepts an answer. One layer, because each costs every request a copy of all below it.
+///
+/// What comes beyond the bound is refused at once: a request that waits for its turn helps nobody. What a request that
+/// takes too long has set in motion comes to its end, see [`Api::act`].
+pub(crate) async fn guard(State(api): State<Api>, mut request: Request, next: Next) -> Response {
+    let Ok(_permit) = api.requests.try_acquire() else {
+        return Problem::unavailable("Too many requests are being worked on at the moment.").into_response();
+    };
+    if !is_acceptable(&request) {
+        return Problem::new(Code::NotAcceptable).into_response();
     }
-}
-
-/// Ends a request that takes too long. What it has set in motion comes to its end, see [`Api::act`].
-pub(crate) async fn limit_time(State(api): State<Api>, request: Request, next: Next) -> Response {
+    DefaultBodyLimit::max(api.settings.body_bytes_max).apply(&mut request);
     let answer = tokio::time::timeout(api.settings.request_timeout, next.run(request)).await;
     answer.unwrap_or_else(|_| {
         tracing::warn!("a request was given up because it took too long");
@@ -124,16 +129,12 @@ pub(crate) async fn limit_time(State(api): State<Api>, request: Request, next: N
     })
 }
 
-/// Refuses a client that accepts no form in which the route answers.
-pub(crate) async fn negotiate(request: Request, next: Next) -> Response {
+/// Whether the client accepts a form in which the route answers.
+fn is_acceptable(request: &Request) -> bool {
     let streams = request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str() == events::PATH);
     let forms: &[&str] =
         if streams { &["text/event-stream"] } else { &["application/json", "application/problem+json"] };
-    if accepts_any(request.headers(), forms) {
-        next.run(request).await
-    } else {
-        Problem::new(Code::NotAcceptable).into_response()
-    }
+    accepts_any(request.headers(), forms)
 }
 
 fn accepts_any(headers: &HeaderMap, forms: &[&str]) -> bool {
@@ -204,7 +205,7 @@ pub(crate) fn cross_origin(origins: &[String]) -> Option<CorsLayer> {
 }
 
 /// The answer where a handler panicked. What it said has been printed by the panic hook, and is not sent.
-pub(crate) fn panicked(_panic: Box<dyn Any + Send + 'static>) -> Response {
+fn panicked() -> Response {
     tracing::error!("a request handler panicked");
     Problem::internal().into_response()
 }

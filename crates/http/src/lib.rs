@@ -41,7 +41,6 @@ use boxoffice_application::{
 };
 use boxoffice_domain::{Clock, EntropySource, audit::Readiness};
 use metrics_exporter_prometheus::PrometheusHandle;
-use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use document::openapi;
@@ -94,17 +93,11 @@ pub fn router(
     let (limited, _) = limited_routes().split_for_parts();
     let (routes, _) = routes().split_for_parts();
     let limited = limited.route_layer(middleware::from_fn_with_state(api.clone(), limits::limit_account_requests));
-    let routes = routes
-        .merge(limited)
-        .layer(middleware::from_fn(layers::negotiate))
-        .layer(middleware::from_fn_with_state(api.clone(), layers::limit_time))
-        .layer(axum::extract::DefaultBodyLimit::max(api.settings.body_bytes_max))
-        .layer(middleware::from_fn_with_state(api.clone(), layers::shed_load));
+    let routes = routes.merge(limited).layer(middleware::from_fn_with_state(api.clone(), layers::guard));
     let (operations, _) = operations::routes().split_for_parts();
     let (document, _) = document::routes().split_for_parts();
     let all = routes.merge(operations).merge(document).merge(document::pages());
     let all = all.method_not_allowed_fallback(layers::method_not_allowed).fallback(layers::not_found);
-    let all = all.layer(CatchPanicLayer::custom(layers::panicked));
     let all = match cross_origin {
         Some(cross_origin) => all.layer(cross_origin),
         None => all,
@@ -123,7 +116,6 @@ pub fn operations_router(
     let operations = operations::Operations { readiness, metrics, draining };
     let (router, _) = operations::routes().split_for_parts();
     let router = router.method_not_allowed_fallback(layers::method_not_allowed).fallback(layers::not_found);
-    let router = router.layer(CatchPanicLayer::custom(layers::panicked));
     router.layer(middleware::from_fn_with_state(entropy, layers::observe)).with_state(operations)
 }
 

@@ -79,9 +79,7 @@ pub(crate) fn fingerprint_bytes(idempotency: Option<&Idempotency>) -> Option<Vec
 pub(crate) trait Stored {
     fn stored(&self) -> Vec<u8>;
 
-    fn bound(&self) -> Bind {
-        Bind::Bytes(self.stored())
-    }
+    fn bound(&self) -> Bind;
 }
 
 macro_rules! stored_ids {
@@ -90,6 +88,10 @@ macro_rules! stored_ids {
             fn stored(&self) -> Vec<u8> {
                 self.uuid().as_bytes().to_vec()
             }
+
+            fn bound(&self) -> Bind {
+                Bind::Bytes16(self.uuid().into_bytes())
+            }
         }
     )*};
 }
@@ -97,7 +99,7 @@ macro_rules! stored_ids {
 stored_ids!(AccountId, ChargeId, ConcertId, PaymentId, PerformanceId, ReservationId, SessionId, VenueId);
 
 fn optional_bound<T: Stored>(id: Option<T>) -> Bind {
-    Bind::OptionalBytes(id.map(|id| id.stored()))
+    id.map_or(Bind::OptionalBytes(None), |id| id.bound())
 }
 
 /// An instant as it is stored.
@@ -410,7 +412,7 @@ impl ReservationRow {
             reservation.account_id.bound(),
             reservation.performance_id.bound(),
             reservation.concert_id.bound(),
-            Bind::Text(stored_status(&reservation.state).as_str().to_owned()),
+            Bind::Word(stored_status(&reservation.state).as_str()),
             Bind::BigInt(i64::try_from(reservation.seats.len()).unwrap_or(i64::MAX)),
             Bind::BigInt(reservation.total_amount.get()),
             Bind::Time(time(reservation.held_until)),
@@ -549,7 +551,7 @@ impl WalletEntryRow {
         vec![
             entry.account_id.bound(),
             Bind::BigInt(sequence(entry.sequence)),
-            Bind::Text(entry.kind.as_str().to_owned()),
+            Bind::Word(entry.kind.as_str()),
             Bind::BigInt(entry.amount),
             Bind::BigInt(entry.balance_after.get()),
             optional_bound(entry.kind.reservation_id()),
@@ -612,12 +614,12 @@ impl ChargeRow {
             charge.id.bound(),
             charge.account_id.bound(),
             Bind::BigInt(charge.amount.get()),
-            Bind::Text(status.to_owned()),
+            Bind::Word(status),
             Bind::OptionalBigInt(balance_after),
             Bind::OptionalTime(ended_at),
             Bind::Time(time(charge.created_at)),
             Bind::Text(charge.idempotency.key.as_str().to_owned()),
-            Bind::Bytes(charge.idempotency.fingerprint.0.to_vec()),
+            Bind::Bytes16(charge.idempotency.fingerprint.0),
         ]
     }
 }
@@ -680,7 +682,7 @@ impl PaymentRow {
             Bind::OptionalTime(payment.refunded_at().map(time)),
             Bind::OptionalBigInt(payment.queue_place.map(place_number)),
             Bind::Text(payment.idempotency.key.as_str().to_owned()),
-            Bind::Bytes(payment.idempotency.fingerprint.0.to_vec()),
+            Bind::Bytes16(payment.idempotency.fingerprint.0),
         ]
     }
 }
@@ -712,9 +714,9 @@ impl TryFrom<PaymentRow> for Payment {
 pub(crate) fn event_bound(event: &Event, batch_id: Uuid, now: Timestamp) -> Result<Vec<Bind>, StorageError> {
     let payload = serde_json::to_string(event).map_err(|error| StorageError::Failed(error.into()))?;
     Ok(vec![
-        Bind::Bytes(event.subject().as_bytes().to_vec()),
-        Bind::Text(event.kind().to_owned()),
-        Bind::Bytes(batch_id.as_bytes().to_vec()),
+        Bind::Bytes16(event.subject().into_bytes()),
+        Bind::Word(event.kind()),
+        Bind::Bytes16(batch_id.into_bytes()),
         Bind::Text(payload),
         Bind::Time(time(now)),
     ])

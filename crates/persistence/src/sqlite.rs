@@ -19,6 +19,8 @@ pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migra
 pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
 /// A writing transaction has the whole database to itself.
 pub(crate) const LOCK_ROWS: &str = "";
+/// Which index finds what accounts hold and own: without statistics, which nobody gathers here, it could be any.
+pub(crate) const LIVE_INDEX: &str = " INDEXED BY reservations_live";
 
 /// How a transaction begins that reads everything as it is at one instant.
 pub(crate) const READ_SNAPSHOT: [&str; 1] = ["BEGIN"];

@@ -18,9 +18,17 @@ use diesel::{
 /// The most rows of one multi-row statement: both backends take some 32,000 bound values.
 pub(crate) const ROWS_MAX: usize = 512;
 
+/// A statement of several rows is prepared once for each number of them, and kept by both sides. So the numbers are
+/// multiples of this, or powers of two below it, and there are few.
+pub(crate) const ROWS_STEP: usize = 8;
+
 /// A value to bind.
 #[derive(Clone, Debug)]
 pub(crate) enum Bind {
+    /// An id or a fingerprint, of which a batch has thousands.
+    Bytes16([u8; 16]),
+    /// One of our own words, such as a status.
+    Word(&'static str),
     Bytes(Vec<u8>),
     OptionalBytes(Option<Vec<u8>>),
     Integer(i32),
@@ -85,7 +93,7 @@ impl<ST> Statement<ST> {
             self.tuple(row);
             count += 1;
         }
-        self.kept_prepared &= count.is_power_of_two();
+        self.kept_prepared &= count.is_power_of_two() || count.is_multiple_of(ROWS_STEP);
         self
     }
 
@@ -132,6 +140,8 @@ macro_rules! query_fragment {
                 for piece in &self.pieces {
                     match piece {
                         Piece::Static(sql) => pass.push_sql(sql),
+                        Piece::Bind(Bind::Bytes16(value)) => pass.push_bind_param::<Binary, _>(value)?,
+                        Piece::Bind(Bind::Word(value)) => pass.push_bind_param::<Text, _>(*value)?,
                         Piece::Bind(Bind::Bytes(value)) => pass.push_bind_param::<Binary, _>(value)?,
                         Piece::Bind(Bind::OptionalBytes(value)) => {
                             pass.push_bind_param::<Nullable<Binary>, _>(value)?;

@@ -133,6 +133,7 @@ impl World {
             catalog: Arc::new(self.catalog),
             payments: Arc::new(self.payments),
             reservations: Arc::new(self.reservations),
+            terms: boxoffice_application::RememberedTerms::default(),
             clock: Arc::new(self.clock),
         }
     }

@@ -156,6 +156,7 @@ impl World {
             catalog: catalog.clone(),
             payments: payments.clone(),
             reservations: reservations.clone(),
+            terms: boxoffice_application::RememberedTerms::default(),
             clock: Arc::clone(&clock),
         });
         Services {

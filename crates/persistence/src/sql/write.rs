@@ -1,6 +1,6 @@
 //! One batch of writes: load and lock, decide, save, commit.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use async_trait::async_trait;
 use boxoffice_domain::{
@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::{
-    super::{BEGIN, Connection, LOCK_ROWS, or_update},
+    super::{BEGIN, Connection, LIVE_INDEX, LOCK_ROWS, or_update},
     Writer,
     pool::Session,
     retry::{BATCH_TIME_MAX, Failure},
@@ -30,7 +30,7 @@ use crate::{
         WalletEntryRow, WalletRow, count, event_bound, id,
     },
     schema,
-    statement::{Bind, ROWS_MAX, Statement},
+    statement::{Bind, ROWS_MAX, ROWS_STEP, Statement},
 };
 
 type Loaded<T> = Result<T, Failure>;
@@ -388,19 +388,21 @@ async fn load_holdings(
     wanted: &BTreeSet<(AccountId, ConcertId)>,
     world: &mut World,
 ) -> Loaded<()> {
-    let pairs: Vec<_> = wanted.iter().collect();
-    for pairs in pairs.chunks(PAIRS_MAX) {
+    // One list of accounts for each concert, and not each pair by itself: a database plans a list in a fraction of the
+    // time that it takes over as many alternatives.
+    let mut accounts_by_concert: BTreeMap<ConcertId, Vec<AccountId>> = BTreeMap::new();
+    for (account_id, concert_id) in wanted {
+        accounts_by_concert.entry(*concert_id).or_default().push(*account_id);
+    }
+    for (concert_id, accounts) in &accounts_by_concert {
         let rows: Vec<HoldingRow> = Statement::<HoldingSql>::new(
-            "SELECT id, account_id, concert_id, status, seats_count, held_until FROM reservations WHERE ",
+            "SELECT id, account_id, concert_id, status, seats_count, held_until FROM reservations",
         )
-        .alternatives(pairs, |statement, (account_id, concert_id)| {
-            statement
-                .sql("account_id = ")
-                .bind(account_id.bound())
-                .sql(" AND concert_id = ")
-                .bind(concert_id.bound())
-                .sql(" AND status IN ('held', 'confirmed')")
-        })
+        .sql(LIVE_INDEX)
+        .sql(" WHERE concert_id = ")
+        .bind(concert_id.bound())
+        .sql(" AND status IN ('held', 'confirmed') AND account_id IN ")
+        .list(accounts.iter().map(Stored::bound))
         .load(connection)
         .await?;
         for row in rows {
@@ -509,15 +511,17 @@ async fn save_events(connection: &mut Connection, events: &[Event], batch_id: Uu
     insert(connection, into, rows).await
 }
 
-/// Inserts rows, in statements of at most [`ROWS_MAX`].
+/// Inserts rows, in statements of few sizes.
 pub(super) async fn insert(
     connection: &mut Connection,
     into: &'static str,
     rows: impl IntoIterator<Item = Vec<Bind>>,
 ) -> Loaded<()> {
-    let rows: Vec<_> = rows.into_iter().collect();
-    for rows in rows.chunks(ROWS_MAX) {
-        Statement::<diesel::sql_types::Untyped>::new(into).rows(rows.iter().cloned()).execute(connection).await?;
+    let mut rows: Vec<_> = rows.into_iter().collect();
+    while !rows.is_empty() {
+        let rest = rows.split_off(rows_together(rows.len()));
+        Statement::<diesel::sql_types::Untyped>::new(into).rows(rows).execute(connection).await?;
+        rows = rest;
     }
     Ok(())
 }
@@ -530,10 +534,30 @@ pub(super) async fn upsert(
     key: &'static str,
     columns: &[&'static str],
 ) -> Loaded<()> {
-    let rows: Vec<_> = rows.into_iter().collect();
-    for rows in rows.chunks(ROWS_MAX) {
-        let insert = Statement::new(into).rows(rows.iter().cloned());
+    let mut rows: Vec<_> = rows.into_iter().collect();
+    while !rows.is_empty() {
+        let rest = rows.split_off(rows.len().min(ROWS_MAX));
+        // Writing a row twice does no harm here, and fewer sizes are prepared.
+        if let Some(last) = rows.last().cloned() {
+            let padded = if rows.len() < ROWS_STEP {
+                rows.len().next_power_of_two()
+            } else {
+                rows.len().next_multiple_of(ROWS_STEP)
+            };
+            rows.resize(padded, last);
+        }
+        let insert = Statement::new(into).rows(rows);
         or_update(insert, key, columns).execute(connection).await?;
+        rows = rest;
     }
     Ok(())
+}
+
+/// How many of so many rows go into the next statement: as many steps as there are, then what is left in powers of
+/// two.
+fn rows_together(count: usize) -> usize {
+    if count < ROWS_STEP {
+        return 1 << count.max(1).ilog2();
+    }
+    (count - count % ROWS_STEP).min(ROWS_MAX)
 }
