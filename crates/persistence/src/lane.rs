@@ -14,10 +14,7 @@ use std::{
 
 use async_trait::async_trait;
 use boxoffice_domain::{ConcertId, StorageError};
-use tokio::{
-    sync::{mpsc, oneshot, watch},
-    task::JoinHandle,
-};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     PersistenceSettings,
@@ -43,7 +40,8 @@ struct Job {
 pub(crate) struct Lanes {
     senders: Arc<[mpsc::Sender<Job>]>,
     closing: watch::Sender<bool>,
-    workers: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    /// Each tells, or is dropped, when a worker has ended.
+    workers: Arc<Mutex<Vec<oneshot::Receiver<()>>>>,
 }
 
 impl Lanes {
@@ -51,7 +49,7 @@ impl Lanes {
         writer: &Arc<impl BatchWriter>,
         boards: &Arc<SeatBoards>,
         settings: &PersistenceSettings,
-    ) -> Self {
+    ) -> std::io::Result<Self> {
         let (closing, _) = watch::channel(false);
         let mut workers = Vec::new();
         let mut senders = Vec::new();
@@ -65,10 +63,10 @@ impl Lanes {
                 boards: Arc::clone(boards),
                 commands_max: settings.batch_commands_max.max(1),
             };
-            workers.push(tokio::spawn(worker.run()));
+            workers.push(worker.start()?);
             senders.push(sender);
         }
-        Self { senders: senders.into(), closing, workers: Arc::new(Mutex::new(workers)) }
+        Ok(Self { senders: senders.into(), closing, workers: Arc::new(Mutex::new(workers)) })
     }
 
     /// Whether commands need to know which concert they are about.
@@ -125,6 +123,19 @@ struct Worker<W> {
 }
 
 impl<W: BatchWriter> Worker<W> {
+    /// Runs on a thread and a runtime of its own. A batch is a dozen of exchanges with the database, one after the
+    /// other; among the tasks of hundreds of requests, each of them would wait for its turn.
+    fn start(self) -> std::io::Result<oneshot::Receiver<()>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (ended, end) = oneshot::channel();
+        std::thread::Builder::new().name(format!("lane-{}", self.number)).spawn(move || {
+            runtime.block_on(self.run());
+            // Nobody waits where the lanes were dropped without being shut down.
+            let _ = ended.send(());
+        })?;
+        Ok(end)
+    }
+
     async fn run(mut self) {
         let lane = self.number.to_string();
         let mut jobs = Vec::with_capacity(self.commands_max);

@@ -54,10 +54,8 @@ fn with_keepalive(url: &str) -> String {
     format!("{url}{separator}tcp_keepalive=10000")
 }
 
-/// How many connections may write at once.
-pub(crate) fn writers_max(lanes: u32) -> u32 {
-    lanes.saturating_add(4)
-}
+/// How many connections may write at once beside the lanes.
+pub(crate) const WRITERS_MAX: u32 = 4;
 
 /// Lets an insert change these columns of a row that is there already.
 pub(crate) fn or_update(mut insert: Statement, _key: &'static str, columns: &[&'static str]) -> Statement {

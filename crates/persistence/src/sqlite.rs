@@ -35,10 +35,8 @@ pub(crate) async fn establish(url: &str) -> diesel::ConnectionResult<Connection>
     Ok(connection)
 }
 
-/// How many connections may write at once.
-pub(crate) fn writers_max(_lanes: u32) -> u32 {
-    1
-}
+/// How many connections may write at once: the lanes write through the same one.
+pub(crate) const WRITERS_MAX: u32 = 1;
 
 /// Lets an insert change these columns of a row that is there already.
 pub(crate) fn or_update(mut insert: Statement, key: &'static str, columns: &[&'static str]) -> Statement {

@@ -13,7 +13,7 @@ use jsonwebtoken::{
     errors::{self, ErrorKind},
     signature,
 };
-use moka::sync::Cache;
+use moka::{policy::EvictionPolicy, sync::Cache};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -77,7 +77,13 @@ impl JwtAccessTokens {
             signing: (first.id.clone(), EncodingKey::from_ed_der(first.expose())),
             verifying: verifying.collect(),
             validation,
-            verified: Cache::builder().max_capacity(VERIFIED_MAX).time_to_live(VERIFIED_KEPT).build(),
+            // By use alone: a policy that asks how often a token was seen would not take in those who come when the
+            // cache is full.
+            verified: Cache::builder()
+                .max_capacity(VERIFIED_MAX)
+                .time_to_live(VERIFIED_KEPT)
+                .eviction_policy(EvictionPolicy::lru())
+                .build(),
         })
     }
 

@@ -22,7 +22,7 @@ use self::{
     pool::{Pool, Session},
     retry::in_time,
 };
-use super::{Connection, MIGRATIONS, establish, lock_schema, writers_max};
+use super::{Connection, MIGRATIONS, WRITERS_MAX, establish, lock_schema};
 use crate::{ConnectError, Database, PersistenceSettings, lane::Lanes, seat_boards::SeatBoards, statement::Statement};
 
 /// Keeps everything, over two pools: writers never wait for readers.
@@ -41,7 +41,7 @@ const CONCERTS_REMEMBERED_MAX: u64 = 100_000;
 
 /// What writes, whether in a lane or by itself.
 pub(crate) struct Writer {
-    pool: Pool,
+    pool: Arc<Pool>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn EntropySource>,
     retry_max: u32,
@@ -65,14 +65,24 @@ pub(crate) async fn connect(
 ) -> Result<Database, ConnectError> {
     let lanes_count = u32::try_from(settings.lanes).unwrap_or(1);
     let readers = Pool::open(url.clone(), settings.connections_max, settings.connect_timeout, "read").await?;
-    let writers = Pool::open(url, writers_max(lanes_count), settings.connect_timeout, "write").await?;
-    let writer = Writer { pool: writers, clock: Arc::clone(&clock), entropy, retry_max: settings.retry_max };
-    let writer = Arc::new(writer);
+    let writers = Pool::open(url.clone(), WRITERS_MAX, settings.connect_timeout, "write").await?;
+    let writers = Arc::new(writers);
+    // A connection belongs to the runtime that made it, and the lanes have their own.
+    let lane_connections = if WRITERS_MAX == 1 {
+        Arc::clone(&writers)
+    } else {
+        Arc::new(Pool::open(url, lanes_count, settings.connect_timeout, "lane").await?)
+    };
+    let writer = |pool| {
+        let (clock, entropy) = (Arc::clone(&clock), Arc::clone(&entropy));
+        Arc::new(Writer { pool, clock, entropy, retry_max: settings.retry_max })
+    };
     let boards = Arc::new(SeatBoards::new(settings.seats_age_max, Arc::clone(&clock)));
-    let lanes = Lanes::start(&writer, &boards, &settings);
+    let lanes = Lanes::start(&writer(lane_connections), &boards, &settings);
+    let lanes = lanes.map_err(|error| ConnectError::Unreachable(error.into()))?;
     let store = Store {
         readers,
-        writer,
+        writer: writer(writers),
         lanes: lanes.clone(),
         boards,
         clock,
