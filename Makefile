@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt doc tools
+.PHONY: help run test bench lint fmt doc tools
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,6 +12,12 @@ run: tools ## Serve on 127.0.0.1:8080 with a demo catalogue; data goes to ./data
 
 test: tools ## Run every test; fetches the database servers that it needs
 	tests/run
+
+bench: tools ## Measure everything, within an hour or two; BENCH="--only holds" for less
+	tests/servers/install
+	$(CARGO) build --release --package boxoffice
+	$(CARGO) build --release --package boxoffice-bench
+	$${CARGO_TARGET_DIR:-target}/release/boxoffice-bench --binary $${CARGO_TARGET_DIR:-target}/release/boxoffice $(BENCH)
 
 lint: tools ## Check formatting, lints, documentation and dependencies
 	$(CARGO) fmt --all --check

@@ -13,6 +13,8 @@ use plotters_svg::SVGBackend;
 
 const WIDTH: u32 = 900;
 const FONT: &str = "sans-serif";
+/// About as wide as a character of a bar's label is on average.
+const LABEL_CHARACTER_WIDTH: u32 = 7;
 const BLUE: RGBColor = RGBColor(0x2b, 0x6c, 0xb0);
 const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
 const GREY: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
@@ -59,6 +61,8 @@ pub fn bars(title: &str, unit: &str, bars: &[Bar]) -> Result<String, PlotError> 
     let mut picture = String::new();
     let count = i32::try_from(bars.len()).map_err(failed)?;
     let height = 110 + 30 * u32::try_from(bars.len()).map_err(failed)?;
+    let longest = bars.iter().map(|bar| bar.label.chars().count()).max().unwrap_or_default();
+    let left = (u32::try_from(longest).map_err(failed)? * LABEL_CHARACTER_WIDTH + 24).clamp(120, WIDTH / 2);
     let most = bars.iter().map(|bar| bar.range.1.max(bar.value)).fold(1.0, f64::max);
     {
         let area = SVGBackend::with_string(&mut picture, (WIDTH, height)).into_drawing_area();
@@ -66,7 +70,7 @@ pub fn bars(title: &str, unit: &str, bars: &[Bar]) -> Result<String, PlotError> 
         let mut chart = ChartBuilder::on(&area)
             .caption(title, (FONT, 20).into_font().color(&INK))
             .margin(12)
-            .set_label_area_size(LabelAreaPosition::Left, 270)
+            .set_label_area_size(LabelAreaPosition::Left, left)
             .set_label_area_size(LabelAreaPosition::Bottom, 40)
             .build_cartesian_2d(0.0..most * 1.18, 0.0..f64::from(count))
             .map_err(failed)?;

@@ -96,10 +96,16 @@ impl DatabaseServer {
     ///
     /// Its defaults are hostile on purpose: the time zone is not UTC and the SQL mode is not strict.
     pub async fn start(kind: ServerKind) -> io::Result<Self> {
+        Self::start_with(kind, &[]).await
+    }
+
+    /// As [`Self::start`], with further options of the server's command line.
+    pub async fn start_with(kind: ServerKind, options: &[&str]) -> io::Result<Self> {
         let mut last = None;
         for _ in 0..START_ATTEMPTS_MAX {
             let port = free_port()?;
-            let keeper = blocking(move || Keeper::new(kind, port)).await?;
+            let options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
+            let keeper = blocking(move || Keeper::new(kind, port, &options)).await?;
             let server = Self { kind, address: Address::private(port), keeper: Some(Arc::new(Mutex::new(keeper))) };
             match server.start_again().await {
                 Ok(()) => return Ok(server),
@@ -303,10 +309,11 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn new(kind: ServerKind, port: u16) -> io::Result<Self> {
+    fn new(kind: ServerKind, port: u16, options: &[String]) -> io::Result<Self> {
         let mut process = Command::new(scripts().join("keep"))
             .arg(kind.name())
             .arg(port.to_string())
+            .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;

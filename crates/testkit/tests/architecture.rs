@@ -18,6 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "boxoffice-waiting-room",
         ],
     ),
+    ("boxoffice-bench", &["boxoffice-domain", "boxoffice-load", "boxoffice-persistence", "boxoffice-testkit"]),
     ("boxoffice-http", &["boxoffice-application", "boxoffice-domain"]),
     ("boxoffice-persistence", &["boxoffice-domain"]),
     ("boxoffice-waiting-room", &["boxoffice-domain"]),

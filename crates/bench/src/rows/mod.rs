@@ -1,0 +1,12 @@
+//! What is measured. Each part compares within itself, in rounds that alternate.
+
+pub(crate) mod direct;
+pub(crate) mod growth;
+pub(crate) mod holds;
+pub(crate) mod line;
+pub(crate) mod locks;
+pub(crate) mod money;
+pub(crate) mod purchase;
+pub(crate) mod raw;
+pub(crate) mod reads;
+pub(crate) mod start;

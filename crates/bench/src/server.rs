@@ -1,0 +1,228 @@
+//! The release binary as a process of its own, over a database of its own.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, bail, ensure};
+use boxoffice_testkit::servers::{DatabaseServer, ServerKind};
+use mysql_async::{Conn, Opts, prelude::Queryable};
+use tokio::time::Instant;
+
+use crate::{Bench, process::Watched};
+
+const LISTENS: &str = "boxoffice listens on http://";
+
+/// On what a server keeps its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Backend {
+    MariaDb,
+    MySql,
+    Sqlite,
+}
+
+impl Backend {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::MariaDb => "MariaDB",
+            Self::MySql => "MySQL",
+            Self::Sqlite => "SQLite",
+        }
+    }
+
+    fn kind(self) -> Option<ServerKind> {
+        match self {
+            Self::MariaDb => Some(ServerKind::MariaDb),
+            Self::MySql => Some(ServerKind::MySql),
+            Self::Sqlite => None,
+        }
+    }
+}
+
+/// A database server that is running, or the promise of files.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) backend: Backend,
+    server: Option<DatabaseServer>,
+    /// The database server's process; an embedded database has none.
+    pub(crate) process: Option<Watched>,
+    /// What it is, and how it keeps its promises.
+    pub(crate) described: String,
+    folder: PathBuf,
+}
+
+impl Store {
+    /// Starts a private server with an empty data folder.
+    pub(crate) async fn start(backend: Backend, bench: &Bench) -> anyhow::Result<Self> {
+        let folder = bench.folder.join(backend.name());
+        fs::create_dir_all(&folder)?;
+        let Some(kind) = backend.kind() else {
+            let described = "SQLite (built in), journal_mode = WAL, synchronous = FULL".to_owned();
+            return Ok(Self { backend, server: None, process: None, described, folder });
+        };
+        // As large as the tables that grow; a server in production has most of the memory of its machine.
+        let options = ["--innodb-buffer-pool-size=3G", "--innodb-log-file-size=1G"];
+        let usual = if backend == Backend::MariaDb { &options[..] } else { &options[..1] };
+        let options: Vec<_> = usual.iter().copied().chain(bench.database_options.iter().map(String::as_str)).collect();
+        let server = DatabaseServer::start_with(kind, &options).await?;
+        let mut connection = connect(&server.url("")).await?;
+        let told: Option<(String, String, String, String)> = connection
+            .query_first(
+                "SELECT CAST(@@version AS CHAR), CAST(@@innodb_flush_log_at_trx_commit AS CHAR), \
+                 IF(@@log_bin, 'on', 'off'), CAST(@@sync_binlog AS CHAR)",
+            )
+            .await?;
+        let (version, flush, log, sync) = told.context("the database does not tell of itself")?;
+        ensure!(flush == "1", "the database does not flush at each commit");
+        ensure!(log == "off" || sync == "1", "the database does not flush its binary log at each commit");
+        let log =
+            if log == "off" { "no binary log".to_owned() } else { format!("binary log on, sync_binlog = {sync}") };
+        let described = format!("{} {version}, innodb_flush_log_at_trx_commit = {flush}, {log}", backend.name());
+        let process_file: Option<String> = connection.query_first("SELECT @@pid_file").await?;
+        let process_id = fs::read_to_string(process_file.context("no process id")?)?.trim().parse()?;
+        connection.disconnect().await?;
+        let process = Some(Watched::new(process_id)?);
+        Ok(Self { backend, server: Some(server), process, described, folder })
+    }
+
+    /// The URL of a new, empty database.
+    pub(crate) async fn database(&self, name: &str) -> anyhow::Result<String> {
+        if let Some(server) = &self.server {
+            server.drop_database(name).await?;
+            server.create_database(name).await?;
+            return Ok(server.url(name));
+        }
+        let file = |ending: &str| self.folder.join(format!("{name}.db{ending}"));
+        for path in ["", "-wal", "-shm"].map(file) {
+            if path.exists() {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(format!("sqlite://{}", file("").display()))
+    }
+}
+
+/// A connection of the benchmark's own to a database of MySQL's protocol.
+pub(crate) async fn connect(url: &str) -> anyhow::Result<Conn> {
+    let mut connection = Conn::new(Opts::from_url(url)?).await?;
+    connection.query_drop("SET SESSION sql_mode = 'STRICT_TRANS_TABLES'").await?;
+    connection.query_drop("SET SESSION time_zone = '+00:00'").await?;
+    connection.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
+    Ok(connection)
+}
+
+/// A running boxoffice.
+#[derive(Debug)]
+pub(crate) struct Server {
+    process: Child,
+    /// Kept open: a server whose output is gone would fail to write to it.
+    _output: BufReader<ChildStdout>,
+    pub(crate) address: SocketAddr,
+    pub(crate) folder: PathBuf,
+    pub(crate) database_url: String,
+    settings: Vec<(String, String)>,
+    /// From the start of the process until the API answered that it is ready.
+    pub(crate) ready_after: Duration,
+}
+
+impl Server {
+    /// Starts the binary with these settings, by the names of their keys.
+    pub(crate) async fn start(
+        binary: &Path,
+        folder: &Path,
+        database_url: &str,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let of_all = [
+            ("data_dir", folder.to_string_lossy().into_owned()),
+            ("database", database_url.to_owned()),
+            ("listen", "127.0.0.1:0".to_owned()),
+            // Accounts are made in thousands from one address, and nobody's password has to be safe.
+            ("account_requests_per_minute", "0".to_owned()),
+            ("password_memory_kib", "8".to_owned()),
+            ("password_iterations", "1".to_owned()),
+            ("access_token_seconds", "86400".to_owned()),
+            ("reform_seconds", "0".to_owned()),
+        ];
+        let given = settings.iter().map(|(key, value)| (*key, (*value).to_owned()));
+        let settings: Vec<_> = of_all.into_iter().chain(given).map(|(key, value)| (key.to_owned(), value)).collect();
+        let log = File::options().create(true).append(true).open(folder.join("log"))?;
+        let began = Instant::now();
+        let mut process = command(binary, &settings)
+            .arg("serve")
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot start {}", binary.display()))?;
+        let mut output = BufReader::new(process.stdout.take().context("its output is no pipe")?);
+        let (line, output) = tokio::task::spawn_blocking(move || {
+            let mut line = String::new();
+            output.read_line(&mut line).map(|_| (line, output))
+        })
+        .await??;
+        let Some(address) = line.trim_end().strip_prefix(LISTENS) else {
+            process.kill().ok();
+            let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
+            bail!("the server did not start:\n{log}");
+        };
+        let address = address.parse()?;
+        let mut connection = boxoffice_load::Connection::open(address).await?;
+        let ready = connection.send(&boxoffice_load::Request::get("/readyz").empty()).await?;
+        ensure!(ready.status == 200, "the server is not ready");
+        let (folder, database_url) = (folder.to_owned(), database_url.to_owned());
+        Ok(Self { process, _output: output, address, folder, database_url, settings, ready_after: began.elapsed() })
+    }
+
+    pub(crate) fn watched(&self) -> anyhow::Result<Watched> {
+        Watched::new(self.process.id())
+    }
+
+    /// Runs another command of the binary with the settings of this server.
+    pub(crate) async fn run(&self, binary: &Path, arguments: &[&str], password: &str) -> anyhow::Result<String> {
+        let mut command = command(binary, &self.settings);
+        command.args(arguments).env("BOXOFFICE_PASSWORD", password);
+        let output = tokio::task::spawn_blocking(move || command.output()).await??;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let error = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "`boxoffice {}` failed: {text}{error}", arguments.join(" "));
+        Ok(text)
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        let told = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status()?;
+        ensure!(told.success(), "the server cannot be told to stop");
+        for _ in 0..600 {
+            if let Some(status) = self.process.try_wait()? {
+                ensure!(status.success(), "the server did not end well: {status}");
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bail!("the server does not stop")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // After a clean stop there is nothing left to kill.
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+fn command(binary: &Path, settings: &[(String, String)]) -> Command {
+    let mut command = Command::new(binary);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BOXOFFICE_")) {
+        command.env_remove(name);
+    }
+    let variables = settings.iter().map(|(key, value)| (format!("BOXOFFICE_{}", key.to_uppercase()), value));
+    command.envs(variables).stdin(Stdio::null());
+    command
+}
