@@ -21,6 +21,11 @@ pub(crate) const LOCK_ROWS: &str = " FOR UPDATE";
 /// Which index finds what accounts hold and own. Statistics lag behind a sale that has just begun, and would let the
 /// database read every hold there is.
 pub(crate) const LIVE_INDEX: &str = " FORCE INDEX (reservations_live)";
+/// Which index lists what an account has, newest first. MySQL would rather walk through everybody's rows, hoping to meet
+/// enough of this account's before the end of a page.
+pub(crate) const RESERVATIONS_BY_ACCOUNT: &str = " FORCE INDEX (reservations_by_account)";
+/// The same for payments.
+pub(crate) const PAYMENTS_BY_ACCOUNT: &str = " FORCE INDEX (payments_by_account)";
 
 /// How a transaction begins that reads everything as it is at one instant.
 pub(crate) const READ_SNAPSHOT: [&str; 2] =

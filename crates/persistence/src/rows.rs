@@ -319,7 +319,6 @@ impl TryFrom<TermsRow> for PerformanceTerms {
 
 #[derive(Debug, Queryable)]
 pub(crate) struct SeatRow {
-    #[expect(dead_code, reason = "seats are asked for by it, so it is known")]
     pub(crate) performance_id: Vec<u8>,
     pub(crate) label: String,
     pub(crate) ordinal: i32,

@@ -21,6 +21,10 @@ pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
 pub(crate) const LOCK_ROWS: &str = "";
 /// Which index finds what accounts hold and own: without statistics, which nobody gathers here, it could be any.
 pub(crate) const LIVE_INDEX: &str = " INDEXED BY reservations_live";
+/// Which index lists what an account has, newest first.
+pub(crate) const RESERVATIONS_BY_ACCOUNT: &str = " INDEXED BY reservations_by_account";
+/// The same for payments.
+pub(crate) const PAYMENTS_BY_ACCOUNT: &str = " INDEXED BY payments_by_account";
 
 /// How a transaction begins that reads everything as it is at one instant.
 pub(crate) const READ_SNAPSHOT: [&str; 1] = ["BEGIN"];

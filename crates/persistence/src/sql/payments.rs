@@ -17,15 +17,17 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 
 use super::{
-    super::Connection,
+    super::{Connection, PAYMENTS_BY_ACCOUNT},
     Store,
     reservations::{unexpected, views},
     retry::Failure,
+    write::{PAYMENT_COLUMNS, PaymentSql},
 };
 use crate::{
     batch::{Command, Outcome},
     rows::{PaymentRow, ReservationRow, Stored, place_number, time},
     schema::{payments, reservations},
+    statement::{Bind, Statement},
 };
 
 /// Payments with their reservations, in the order of `rows`.
@@ -83,16 +85,19 @@ impl Payments for Store {
         account_id: AccountId,
         page: PageRequest<PaymentId>,
     ) -> Result<Page<PaymentView, PaymentId>, StorageError> {
-        let mut query = payments::table
-            .filter(payments::account_id.eq(account_id.stored()))
-            .order(payments::id.desc())
-            .limit(i64::from(page.limit) + 1)
-            .into_boxed();
+        let mut query = Statement::<PaymentSql>::new("SELECT ")
+            .sql(PAYMENT_COLUMNS)
+            .sql(" FROM payments")
+            .sql(PAYMENTS_BY_ACCOUNT)
+            .sql(" WHERE account_id = ")
+            .bind(account_id.bound());
         if let Some(after) = page.after {
-            query = query.filter(payments::id.lt(after.stored()));
+            query = query.sql(" AND id < ").bind(after.bound());
         }
+        let limit = Bind::BigInt(i64::from(page.limit) + 1);
         let mut session = self.reader().await?;
-        let rows = query.load::<PaymentRow>(session.connection()).await;
+        let rows = query.sql(" ORDER BY id DESC LIMIT ").bind(limit);
+        let rows = rows.load::<PaymentRow>(session.connection()).await;
         let rows = session.finished(rows)?;
         let views = payment_views(session.connection(), rows).await;
         Ok(Page::from_rows(session.ended(views)?, page.limit, |view| view.payment.id))

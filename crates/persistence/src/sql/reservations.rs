@@ -12,20 +12,24 @@ use boxoffice_domain::{
         Reservations,
     },
 };
-use diesel::{dsl::max, prelude::*};
+use diesel::{
+    prelude::*,
+    sql_types::{Nullable, Timestamp as SqlTimestamp},
+};
 use diesel_async::RunQueryDsl;
 use futures::future::try_join_all;
 
 use super::{
-    super::Connection,
+    super::{Connection, LIVE_INDEX, RESERVATIONS_BY_ACCOUNT},
     Store,
     retry::{Failure, in_time},
-    write::{terms, with_seats},
+    write::{RESERVATION_COLUMNS, ReservationSql, terms, with_seats},
 };
 use crate::{
     batch::{Command, Outcome},
     rows::{ReservationRow, Stored, id, time},
     schema::reservations,
+    statement::{Bind, Statement},
 };
 
 /// Reservations with what is shown of their performances, in the order of `rows`.
@@ -92,29 +96,28 @@ impl Reservations for Store {
         status: Option<ReservationStatus>,
         page: PageRequest<ReservationId>,
     ) -> Result<Page<ReservationView, ReservationId>, StorageError> {
-        let now = time(self.now());
-        let mut query = reservations::table
-            .filter(reservations::account_id.eq(account_id.stored()))
-            .order(reservations::id.desc())
-            .limit(i64::from(page.limit) + 1)
-            .into_boxed();
+        let now = Bind::Time(time(self.now()));
+        let mut query = Statement::<ReservationSql>::new("SELECT ")
+            .sql(RESERVATION_COLUMNS)
+            .sql(" FROM reservations")
+            .sql(RESERVATIONS_BY_ACCOUNT)
+            .sql(" WHERE account_id = ")
+            .bind(account_id.bound());
         if let Some(after) = page.after {
-            query = query.filter(reservations::id.lt(after.stored()));
+            query = query.sql(" AND id < ").bind(after.bound());
         }
         query = match status {
             None => query,
-            Some(ReservationStatus::Held) => {
-                query.filter(reservations::status.eq("held").and(reservations::held_until.gt(now)))
+            Some(ReservationStatus::Held) => query.sql(" AND status = 'held' AND held_until > ").bind(now),
+            Some(ReservationStatus::Expired) => {
+                query.sql(" AND (status = 'expired' OR (status = 'held' AND held_until <= ").bind(now).sql("))")
             }
-            Some(ReservationStatus::Expired) => query.filter(
-                reservations::status
-                    .eq("expired")
-                    .or(reservations::status.eq("held").and(reservations::held_until.le(now))),
-            ),
-            Some(status) => query.filter(reservations::status.eq(status.as_str())),
+            Some(status) => query.sql(" AND status = ").bind(Bind::Word(status.as_str())),
         };
+        let limit = Bind::BigInt(i64::from(page.limit) + 1);
         let mut session = self.reader().await?;
-        let rows = query.load::<ReservationRow>(session.connection()).await;
+        let rows = query.sql(" ORDER BY id DESC LIMIT ").bind(limit);
+        let rows = rows.load::<ReservationRow>(session.connection()).await;
         let rows = session.finished(rows)?;
         let views = views(session.connection(), rows).await;
         let views = session.ended(views)?;
@@ -126,12 +129,14 @@ impl Reservations for Store {
         account_id: AccountId,
         concert_id: ConcertId,
     ) -> Result<Option<Timestamp>, StorageError> {
-        let query = reservations::table
-            .filter(reservations::account_id.eq(account_id.stored()))
-            .filter(reservations::concert_id.eq(concert_id.stored()))
-            .filter(reservations::status.eq("held"))
-            .filter(reservations::held_until.gt(time(self.now())))
-            .select(max(reservations::held_until));
+        let query = Statement::<Nullable<SqlTimestamp>>::new("SELECT MAX(held_until) FROM reservations")
+            .sql(LIVE_INDEX)
+            .sql(" WHERE account_id = ")
+            .bind(account_id.bound())
+            .sql(" AND concert_id = ")
+            .bind(concert_id.bound())
+            .sql(" AND status = 'held' AND held_until > ")
+            .bind(Bind::Time(time(self.now())));
         let mut session = self.reader().await?;
         let found = query.get_result::<Option<chrono::NaiveDateTime>>(session.connection()).await;
         Ok(session.finished(found)?.map(|until| until.and_utc()))

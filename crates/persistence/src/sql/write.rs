@@ -38,6 +38,9 @@ type Loaded<T> = Result<T, Failure>;
 /// The most keys of one statement that names each pair of them.
 const PAIRS_MAX: usize = 64;
 
+/// The most seats of one performance in one list.
+const LABELS_MAX: usize = 64;
+
 /// The columns of [`ReservationRow`].
 pub(super) const RESERVATION_COLUMNS: &str = "id, account_id, performance_id, concert_id, status, seats_count, \
     total_amount, held_until, payment_id, created_at, updated_at, idempotency_key, fingerprint, cancel_key, \
@@ -201,12 +204,7 @@ async fn load(connection: &mut Connection, mut wanted: Wanted) -> Loaded<World> 
     }
     load_terms(connection, &wanted.performances, &mut world).await?;
     load_holdings(connection, &wanted.holdings, &mut world).await?;
-    for (performance_id, labels) in &wanted.seats {
-        let seats = world.seats.entry(*performance_id).or_default();
-        for stored in self::seats(connection, *performance_id, labels).await? {
-            seats.insert(stored.seat.label.clone(), stored);
-        }
-    }
+    load_seats(connection, &wanted.seats, &mut world).await?;
     Ok(world)
 }
 
@@ -415,30 +413,46 @@ async fn load_holdings(
     Ok(())
 }
 
-async fn seats(
+/// Loads and locks seats, those of several performances in one statement. Its lists have one length, so that there are
+/// few different statements.
+async fn load_seats(
     connection: &mut Connection,
-    performance_id: PerformanceId,
-    labels: &BTreeSet<SeatLabel>,
-) -> Loaded<Vec<StoredSeat>> {
-    let mut seats = Vec::new();
-    let labels: Vec<_> = labels.iter().collect();
-    for labels in labels.chunks(ROWS_MAX) {
+    wanted: &BTreeMap<PerformanceId, BTreeSet<SeatLabel>>,
+    world: &mut World,
+) -> Loaded<()> {
+    let labels: Vec<(PerformanceId, Vec<&SeatLabel>)> =
+        wanted.iter().map(|(performance_id, labels)| (*performance_id, labels.iter().collect())).collect();
+    let pieces: Vec<(PerformanceId, &[&SeatLabel])> = labels
+        .iter()
+        .flat_map(|(performance_id, labels)| labels.chunks(LABELS_MAX).map(|labels| (*performance_id, labels)))
+        .collect();
+    for pieces in pieces.chunks(ROWS_MAX / LABELS_MAX) {
+        let longest = pieces.iter().map(|(_, labels)| labels.len()).max().unwrap_or(1);
+        let repeated = pieces.last().into_iter().cycle();
+        let padded = pieces.iter().chain(repeated).take(pieces.len().next_power_of_two());
         let rows: Vec<SeatRow> = Statement::<SeatSql>::new(
-            "SELECT performance_id, label, ordinal, price, reservation_id, held_until FROM seats \
-             WHERE performance_id = ",
+            "SELECT performance_id, label, ordinal, price, reservation_id, held_until FROM seats WHERE ",
         )
-        .bind(performance_id.bound())
-        .sql(" AND label IN ")
-        .list(labels.iter().map(|label| Bind::Text(label.as_str().to_owned())))
-        .sql(" ORDER BY label")
+        .alternatives(padded, |statement, (performance_id, labels)| {
+            let repeated = labels.last().into_iter().cycle();
+            let labels = labels.iter().chain(repeated).take(longest);
+            statement
+                .sql("performance_id = ")
+                .bind(performance_id.bound())
+                .sql(" AND label IN ")
+                .list(labels.map(|label| Bind::Text(label.as_str().to_owned())))
+        })
+        .sql(" ORDER BY performance_id, label")
         .sql(LOCK_ROWS)
         .load(connection)
         .await?;
         for row in rows {
-            seats.push(row.try_into()?);
+            let performance_id: PerformanceId = id(&row.performance_id)?;
+            let stored = StoredSeat::try_from(row)?;
+            world.seats.entry(performance_id).or_default().insert(stored.seat.label.clone(), stored);
         }
     }
-    Ok(seats)
+    Ok(())
 }
 
 // ---------------------------------------------------------------------------------------------------
