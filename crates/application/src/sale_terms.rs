@@ -39,8 +39,8 @@ struct Remembered {
 
 /// The terms of the concerts that were asked for lately.
 ///
-/// A change that this process makes is known at once, see [`Self::learn`]; one of another process within twice the
-/// time that terms are kept for.
+/// A change that this process makes is known at once; one of another process within twice the time that terms are kept
+/// for.
 #[derive(Debug, Default)]
 pub struct RememberedTerms {
     kept_for: Duration,
