@@ -7,8 +7,8 @@ use axum::{
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
         header::{
-            ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH,
-            LOCATION, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+            ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH,
+            IF_NONE_MATCH, LOCATION, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
         },
     },
     middleware::Next,
@@ -56,6 +56,10 @@ pub(crate) async fn observe(State(entropy): State<Arc<dyn EntropySource>>, reque
     add_common_fields(response.headers_mut(), &request_id);
 
     let status = response.status();
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        // The rest of the body is not read, so nothing can follow it: the client is told before it tries.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     span.record("status", status.as_u16());
     let duration = started.elapsed();
     span.in_scope(|| tracing::debug!(duration_seconds = duration.as_secs_f64(), "a request was answered"));

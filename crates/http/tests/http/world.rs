@@ -428,6 +428,7 @@ impl Answer {
         for (name, _) in &self.headers {
             let everywhere = [
                 "content-type",
+                "connection",
                 "content-encoding",
                 "content-length",
                 "cache-control",
