@@ -13,7 +13,7 @@ run: tools ## Serve on 127.0.0.1:8080 with a demo catalogue; data goes to ./data
 test: tools ## Run every test; fetches the database servers that it needs
 	tests/run
 
-bench: tools ## Measure everything, within an hour or two; BENCH="--only holds" for less
+bench: tools ## Measure everything, which takes long; BENCH="--only holds" for less
 	tests/servers/install
 	$(CARGO) build --release --package boxoffice
 	$(CARGO) build --release --package boxoffice-bench
