@@ -1,7 +1,5 @@
 //! Access tokens: JSON Web Tokens, signed with Ed25519.
 
-use std::time::Duration;
-
 use boxoffice_domain::{
     AccountId, SessionId, StorageError, Timestamp,
     accounts::{AccessClaims, AccessTokenError, AccessTokens, Role},
@@ -13,7 +11,7 @@ use jsonwebtoken::{
     errors::{self, ErrorKind},
     signature,
 };
-use moka::{policy::EvictionPolicy, sync::Cache};
+use quick_cache::{UnitWeighter, sync::Cache};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -24,9 +22,11 @@ const AUDIENCE: &str = "boxoffice-api";
 /// A token of ours has some 400 bytes; what is longer is not looked at.
 const TOKEN_BYTES_MAX: usize = 1_024;
 /// Everybody in a long line, who each poll again and again: a signature costs a hundred times what remembering does.
+/// One that is remembered takes some 120 bytes, so all of them together as much as a line of as many. What is over
+/// stays until its room is needed.
 const VERIFIED_MAX: u64 = 1_000_000;
-/// Longer than a token is usually good for, so that what is over makes room.
-const VERIFIED_KEPT: Duration = Duration::from_mins(30);
+/// For how many there is room from the start.
+const VERIFIED_EXPECTED: usize = 1_000;
 
 /// Signs access tokens with the first of its keys, and accepts those signed with any of them.
 ///
@@ -77,13 +77,7 @@ impl JwtAccessTokens {
             signing: (first.id.clone(), EncodingKey::from_ed_der(first.expose())),
             verifying: verifying.collect(),
             validation,
-            // By use alone: a policy that asks how often a token was seen would not take in those who come when the
-            // cache is full.
-            verified: Cache::builder()
-                .max_capacity(VERIFIED_MAX)
-                .time_to_live(VERIFIED_KEPT)
-                .eviction_policy(EvictionPolicy::lru())
-                .build(),
+            verified: Cache::with_weighter(VERIFIED_EXPECTED, VERIFIED_MAX, UnitWeighter),
         })
     }
 
