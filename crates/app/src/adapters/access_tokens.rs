@@ -11,7 +11,10 @@ use jsonwebtoken::{
     errors::{self, ErrorKind},
     signature,
 };
-use quick_cache::{UnitWeighter, sync::Cache};
+use quick_cache::{
+    DefaultHashBuilder, OptionsBuilder, UnitWeighter,
+    sync::{Cache, DefaultLifecycle},
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -27,6 +30,9 @@ const TOKEN_BYTES_MAX: usize = 1_024;
 const VERIFIED_MAX: u64 = 1_000_000;
 /// For how many there is room from the start.
 const VERIFIED_EXPECTED: usize = 1_000;
+
+/// Half of the room is for those who were seen once: they come back, but a line is long until they do.
+const SEEN_OFTEN: f64 = 0.5;
 
 /// Signs access tokens with the first of its keys, and accepts those signed with any of them.
 ///
@@ -77,7 +83,7 @@ impl JwtAccessTokens {
             signing: (first.id.clone(), EncodingKey::from_ed_der(first.expose())),
             verifying: verifying.collect(),
             validation,
-            verified: Cache::with_weighter(VERIFIED_EXPECTED, VERIFIED_MAX, UnitWeighter),
+            verified: remembering(VERIFIED_MAX)?,
         })
     }
 
@@ -104,6 +110,16 @@ impl JwtAccessTokens {
             expires_at: Timestamp::from_timestamp(claims.exp, 0)?,
         })
     }
+}
+
+/// A cache of so many tokens.
+fn remembering(tokens_max: u64) -> anyhow::Result<Cache<[u8; 32], AccessClaims>> {
+    let options = OptionsBuilder::new()
+        .estimated_items_capacity(VERIFIED_EXPECTED)
+        .weight_capacity(tokens_max)
+        .hot_allocation(SEEN_OFTEN)
+        .build()?;
+    Ok(Cache::with_options(options, UnitWeighter, DefaultHashBuilder::default(), DefaultLifecycle::default()))
 }
 
 impl AccessTokens for JwtAccessTokens {
@@ -306,6 +322,16 @@ mod tests {
                 assert_eq!(tokens.verify(&token, instant(0)), Err(AccessTokenError::Invalid), "{payload}");
             }
         }
+    }
+
+    #[test]
+    fn who_comes_when_the_cache_is_full_is_remembered_for_a_while() {
+        let (cache, claims) = (remembering(10_000).unwrap(), claims());
+        let digest = |number: u32| <[u8; 32]>::from(Sha256::digest(number.to_be_bytes()));
+        (0..30_000).for_each(|number| cache.insert(digest(number), claims));
+        assert!(cache.len() <= 10_000, "{} are remembered", cache.len());
+        let known = (27_000..30_000).filter(|number| cache.get(&digest(*number)).is_some()).count();
+        assert_eq!(known, 3_000, "of the last 3,000");
     }
 
     #[test]
