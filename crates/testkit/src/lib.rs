@@ -5,5 +5,6 @@
 pub mod clock;
 pub mod contracts;
 pub mod servers;
+pub mod tcp_proxy;
 
 pub use clock::{TestClock, TestEntropy};

@@ -359,7 +359,7 @@ fn scripts() -> PathBuf {
 }
 
 /// A port of the loopback interface that nobody listens on now.
-fn free_port() -> io::Result<u16> {
+pub(crate) fn free_port() -> io::Result<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Processes that start together begin at different ports; neighbours of a process id are far apart.
     let first = u64::from(std::process::id()) * 97 % u64::from(PORT_COUNT);
