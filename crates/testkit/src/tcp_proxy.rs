@@ -99,8 +99,10 @@ impl TcpProxy {
         let proxy = Self::start(target.ok_or_else(|| io::Error::other("the host has no address"))?).await?;
         let here = format!("@{}/", proxy.address);
         let through = url.replacen(&format!("@{host}:{port}/"), &here, 1);
+        let separator = if through.contains('?') { '&' } else { '?' };
         if through.contains(&here) {
-            Ok((proxy, through))
+            // The client would otherwise ask the server for its socket, and go past the proxy.
+            Ok((proxy, format!("{through}{separator}prefer_socket=false")))
         } else {
             Err(io::Error::new(io::ErrorKind::InvalidInput, "the URL names no user, host and port"))
         }
