@@ -181,12 +181,7 @@ async fn listen_again(address: SocketAddr) -> Option<TcpListener> {
 }
 
 /// Takes connections while the network is not refusing them.
-async fn run(
-    address: SocketAddr,
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    mut network: watch::Receiver<Network>,
-) {
+async fn run(address: SocketAddr, listener: TcpListener, shared: Arc<Shared>, mut network: watch::Receiver<Network>) {
     let (mut listener, mut connections) = (Some(listener), JoinSet::new());
     loop {
         let refusing = *network.borrow_and_update() == Network::Refusing;
