@@ -19,7 +19,7 @@ mariadb_share() {
   echo "${script%/*}"
 }
 
-# Sets `command` to the words that run the server of a kind (mariadb, mysql) unpacked in a folder.
+# Sets `command` to the words that run the server of a kind (mariadb, mysql, galera, haproxy) unpacked in a folder.
 server_command() {
   local kind=$1 root=$2 loader libraries share
   # Debian keeps libraries in /usr/lib only since trixie; before, some were in /lib.
@@ -36,6 +36,14 @@ server_command() {
       command+=("$root/usr/sbin/mariadbd" --no-defaults "--lc-messages-dir=$share")
       ;;
     mysql) command+=("$root/usr/sbin/mysqld" --no-defaults) ;;
+    galera)
+      share=$(mariadb_share "$root") || return 1
+      command+=("$root/usr/sbin/mariadbd" --no-defaults "--lc-messages-dir=$share")
+      ;;
+    haproxy)
+      command+=("$root/usr/sbin/haproxy")
+      return
+      ;;
     *)
       echo "unknown kind of server: $kind" >&2
       return 1

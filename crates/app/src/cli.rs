@@ -85,6 +85,11 @@ pub(crate) enum Command {
         #[arg(long, value_parser = Name::new)]
         name: Option<Name>,
     },
+    /// Looks after the keys that tokens are signed with
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
     /// Checks every invariant over the whole database
     ///
     /// Prints each breach as `invariant: detail`. Exits with 1 where there is one, with 2 where it could not run.
@@ -97,6 +102,24 @@ pub(crate) enum Command {
     Rush(RushOptions),
     /// Prints the OpenAPI document of the API
     Openapi,
+}
+
+/// What is to be done with the keys.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Lets a new key sign, and makes the file where there is none
+    ///
+    /// Instances that run take the file's keys within seconds. What the old keys signed stays good until they are
+    /// dropped. With several instances, run it with --prepare first and give every instance the file; then run it
+    /// without, so that no instance meets a token of a key that it does not have yet.
+    Rotate {
+        /// Makes a key that is accepted and does not sign yet
+        #[arg(long)]
+        prepare: bool,
+        /// Drops all keys but this many of the newest
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+        keep: Option<u16>,
+    },
 }
 
 /// The settings that were given as flags. They are read as text, so that a wrong one is refused in the same words

@@ -7,7 +7,11 @@ use boxoffice_domain::{accounts::LoginId, audit::Breach};
 
 use crate::{
     account,
-    cli::{Command, CommandLine},
+    adapters::{
+        SystemEntropy,
+        rotation::{self, Rotation},
+    },
+    cli::{Command, CommandLine, KeysCommand},
     exit::Exit,
     import, output, rush,
     serve::{self, defaults_of},
@@ -46,11 +50,14 @@ async fn dispatch(command: Command, settings: &Settings) -> anyhow::Result<Exit>
         Command::Import { file, promoter } => import_file(settings, &file, promoter.as_ref()).await,
         Command::Account { login_id, role, name } => {
             let adapters = open(settings).await?;
-            let keys = wiring::keys(settings, adapters.entropy.as_ref())?;
-            let accounts = adapters.accounts(settings, &keys)?;
+            let tokens = wiring::tokens(settings, adapters.entropy.as_ref())?;
+            let accounts = adapters.accounts(settings, &tokens)?;
             let exit = account::make_or_change(&accounts, login_id, role, name).await;
             adapters.database.shutdown().await;
             exit
+        }
+        Command::Keys { command: KeysCommand::Rotate { prepare, keep } } => {
+            rotate_keys(settings, Rotation { prepare, keep: keep.map(usize::from) })
         }
         Command::Audit => audit(settings).await,
         Command::Rush(options) => rush::run(settings, options).await,
@@ -97,6 +104,22 @@ async fn migrate_down(settings: &Settings, count: u32) -> anyhow::Result<Exit> {
     let taken_back = boxoffice_persistence::migrate_down(url.expose(), count as usize).await;
     for migration in taken_back.with_context(|| format!("the database {url} cannot be migrated"))? {
         output::print_line(&format!("took back {migration}"))?;
+    }
+    Ok(Exit::Success)
+}
+
+fn rotate_keys(settings: &Settings, rotation: Rotation) -> anyhow::Result<Exit> {
+    if settings.keys_file.is_none() {
+        wiring::make_files(settings)?;
+    }
+    let path = wiring::keys_path(settings);
+    let keys = rotation::rotate(&path, rotation, &SystemEntropy)?;
+    for (name, list) in [("access_tokens", &keys.access_tokens), ("queue_tokens", &keys.queue_tokens)] {
+        let signing = list.iter().position(|key| key.signs);
+        for (index, key) in list.iter().enumerate() {
+            let does = if signing == Some(index) { "signs" } else { "is accepted" };
+            output::print_line(&format!("{name} {} {does}", key.id))?;
+        }
     }
     Ok(Exit::Success)
 }

@@ -20,7 +20,7 @@ use crate::{
     settings::Settings,
     telemetry,
     wiring::{self, Adapters, UseCases, seconds},
-    workers::{self, Admissions, ExpirySweeper, MetricsUpkeep, PendingCharges},
+    workers::{self, Admissions, ExpirySweeper, KeysWatch, MetricsUpkeep, PendingCharges},
 };
 
 /// How long the background workers and the write lanes have to end. Nothing that was answered depends on it.
@@ -100,6 +100,7 @@ async fn answer(
     output::print_line(&format!("boxoffice listens on http://{address}"))?;
 
     signals.next().await;
+    leave(settings, &draining, &mut signals).await;
     tracing::info!(seconds_max = settings.shutdown_seconds, "stopping: what is in flight may end");
     draining.begin();
     stop.cancel();
@@ -117,6 +118,19 @@ async fn answer(
         () = signals.next() => tracing::warn!("told to stop a second time: requests in flight are broken off"),
     }
     Ok(())
+}
+
+/// Lets load balancers find out that no more requests should be sent here, while those that come are served.
+async fn leave(settings: &Settings, draining: &Draining, signals: &mut Signals) {
+    draining.leave();
+    if settings.drain_seconds == 0 {
+        return;
+    }
+    tracing::info!(seconds = settings.drain_seconds, "leaving: load balancers are told to send nothing more");
+    tokio::select! {
+        () = tokio::time::sleep(seconds(settings.drain_seconds)) => {}
+        () = signals.next() => tracing::info!("told to stop a second time: load balancers are waited for no longer"),
+    }
 }
 
 fn bounds_of(settings: &Settings) -> Bounds {
@@ -143,6 +157,8 @@ fn start_workers(
     let admissions =
         Admissions { waiting_room: Arc::clone(&use_cases.waiting_room), clock: Arc::clone(&adapters.clock) };
     workers::start(tracker, stop, admissions);
+    let keys = KeysWatch { path: wiring::keys_path(settings), tokens: Arc::clone(&use_cases.tokens) };
+    workers::start(tracker, stop, keys);
     let upkeep = MetricsUpkeep { room: Arc::clone(&use_cases.room), handle: metrics.clone(), measured: Vec::new() };
     workers::start(tracker, stop, upkeep);
 }

@@ -94,6 +94,9 @@ settings! {
     waiting_room: WaitingRoomUrl = "memory:", WaitingRoomUrl::parse;
     /// The folder for the signing keys and the embedded database; it is made where it is missing
     data_dir: PathBuf = "./data", path;
+    /// The file of the signing keys that all instances share; `boxoffice keys rotate` makes it. Without it, keys are
+    /// made in the data folder
+    keys_file: Option<PathBuf> = "", optional(path);
     /// Imports a small catalogue whose sale is open and makes accounts with public passwords
     demo: bool = "false", switch;
     /// How many accounts the demonstration has for `boxoffice rush`, `buyer-00001` and so on
@@ -194,6 +197,9 @@ settings! {
     /// Lets the last digits of an amount say what the simulated payment gateway does: 402 declines, 502 fails,
     /// 504 answers late
     gateway_scripted_by_amount: bool = "false", switch;
+    /// How long requests are still taken after the server was told to stop, while /readyz says no: as long as the
+    /// load balancer needs to see it
+    drain_seconds: u32 = "0", whole(0, 600);
     /// How long requests in flight have to end when the server is told to stop
     shutdown_seconds: u32 = "30", whole(0, 3_600);
 }

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, TryLockError},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -16,16 +16,17 @@ use boxoffice_application::{
 };
 use boxoffice_domain::{
     Clock, EntropySource, Points,
+    accounts::AccessTokens,
     payments::PaymentGateway,
     waiting_room::{QueueTokens, WaitingRoom},
 };
 use boxoffice_persistence::{Database, PersistenceSettings};
-use boxoffice_waiting_room::{MemoryWaitingRoom, SignedTokens};
+use boxoffice_waiting_room::MemoryWaitingRoom;
 
 use crate::{
     adapters::{
-        Argon2Passwords, JwtAccessTokens, Keys, PasswordSettings, SimulatedGateway, SimulatorSettings, SystemClock,
-        SystemEntropy,
+        Argon2Passwords, CurrentTokens, Keys, PasswordSettings, SimulatedGateway, SimulatorSettings, SystemClock,
+        SystemEntropy, keys::FILE_NAME,
     },
     settings::{DatabaseUrl, Settings, WaitingRoomUrl},
 };
@@ -50,6 +51,7 @@ pub(crate) struct UseCases {
     pub(crate) payments: Arc<PaymentService>,
     pub(crate) wallet: Arc<WalletService>,
     pub(crate) room: Arc<dyn WaitingRoom>,
+    pub(crate) tokens: Arc<CurrentTokens>,
 }
 
 impl Adapters {
@@ -74,7 +76,7 @@ impl Adapters {
     }
 
     /// Signing up and signing in.
-    pub(crate) fn accounts(&self, settings: &Settings, keys: &Keys) -> anyhow::Result<AccountService> {
+    pub(crate) fn accounts(&self, settings: &Settings, tokens: &Arc<CurrentTokens>) -> anyhow::Result<AccountService> {
         let defaults = PasswordSettings::default();
         let passwords = PasswordSettings {
             memory_kib: settings.password_memory_kib,
@@ -87,7 +89,7 @@ impl Adapters {
             accounts: Arc::clone(&self.database.accounts),
             sessions: Arc::clone(&self.database.sessions),
             passwords: Arc::new(passwords.context("passwords cannot be hashed with these settings")?),
-            tokens: Arc::new(JwtAccessTokens::new(&keys.access_tokens)?),
+            tokens: Arc::clone(tokens) as Arc<dyn AccessTokens>,
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
             settings: SessionSettings {
@@ -100,12 +102,12 @@ impl Adapters {
 
     /// Every use case.
     pub(crate) fn use_cases(&self, settings: &Settings) -> anyhow::Result<UseCases> {
-        let keys = keys(settings, self.entropy.as_ref())?;
+        let tokens = tokens(settings, self.entropy.as_ref())?;
         let (clock, entropy) = (&self.clock, &self.entropy);
         let room = waiting_room(settings, Arc::clone(clock));
         let gate = Arc::new(WaitingRoomService {
             room: Arc::clone(&room),
-            tokens: queue_tokens(&keys)?,
+            tokens: Arc::clone(&tokens) as Arc<dyn QueueTokens>,
             catalog: Arc::clone(&self.database.catalog),
             payments: Arc::clone(&self.database.payments),
             reservations: Arc::clone(&self.database.reservations),
@@ -114,7 +116,7 @@ impl Adapters {
         });
         let turns = Arc::new(AccountTurns::default());
         Ok(UseCases {
-            accounts: Arc::new(self.accounts(settings, &keys)?),
+            accounts: Arc::new(self.accounts(settings, &tokens)?),
             catalog: Arc::new(CatalogService {
                 catalog: Arc::clone(&self.database.catalog),
                 gate: Arc::clone(&gate),
@@ -149,21 +151,24 @@ impl Adapters {
             }),
             waiting_room: gate,
             room,
+            tokens,
         })
     }
 }
 
-/// The keys that this installation signs with; made at the first start.
-pub(crate) fn keys(settings: &Settings, entropy: &dyn EntropySource) -> anyhow::Result<Keys> {
-    Keys::load_or_create(&settings.data_dir, entropy)
+/// What signs and accepts tokens, under the keys of this installation.
+pub(crate) fn tokens(settings: &Settings, entropy: &dyn EntropySource) -> anyhow::Result<Arc<CurrentTokens>> {
+    let keys = match &settings.keys_file {
+        Some(path) => Keys::load_shared(path).context("`keys_file` cannot be used")?,
+        // Made at the first start.
+        None => Keys::load_or_create(&settings.data_dir, entropy)?,
+    };
+    Ok(Arc::new(CurrentTokens::new(keys)?))
 }
 
-fn queue_tokens(keys: &Keys) -> anyhow::Result<Arc<dyn QueueTokens>> {
-    let Some((first, former)) = keys.queue_tokens.split_first() else {
-        bail!("there is no key to sign queue tokens with")
-    };
-    let former: Vec<_> = former.iter().map(|key| *key.expose()).collect();
-    Ok(Arc::new(SignedTokens::new(first.expose(), &former)))
+/// Where the keys are.
+pub(crate) fn keys_path(settings: &Settings) -> PathBuf {
+    settings.keys_file.clone().unwrap_or_else(|| settings.data_dir.join(FILE_NAME))
 }
 
 fn waiting_room(settings: &Settings, clock: Arc<dyn Clock>) -> Arc<dyn WaitingRoom> {

@@ -3,7 +3,7 @@
 //! Nothing depends on a worker having run: each only does early, for those who do not come, what would happen
 //! anyway when somebody does. So a worker never ends with a failure; it tries again, later each time.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use boxoffice_application::{ReservationService, WaitingRoomService, WalletService};
@@ -11,6 +11,8 @@ use boxoffice_domain::{Clock, ConcertId, waiting_room::WaitingRoom, wallet::Pend
 use futures::FutureExt;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::adapters::{CurrentTokens, Keys};
 
 /// How many lapsed holds one transaction tidies away.
 const EXPIRE_MAX: u32 = 500;
@@ -26,6 +28,8 @@ const BACKOFF_MAX: Duration = Duration::from_secs(30);
 const TIDY_MIN: Duration = Duration::from_millis(20);
 const TIDY_MAX: Duration = Duration::from_millis(500);
 const UPKEEP: Duration = Duration::from_secs(5);
+/// How often the small file of the keys is read: how long a change of it takes to be seen.
+const KEYS_READ_AGAIN: Duration = Duration::from_secs(2);
 
 /// Something done again and again.
 #[async_trait]
@@ -144,6 +148,30 @@ impl Worker for Admissions {
         let until = next.map(|next| (next - self.clock.now()).to_std().unwrap_or_default());
         // Something that ends earlier than told may be added meanwhile, so it never rests for long.
         Ok(until.unwrap_or(TIDY_MAX).clamp(TIDY_MIN, TIDY_MAX))
+    }
+}
+
+/// Takes over what has changed in the file of the keys.
+#[derive(Debug)]
+pub(crate) struct KeysWatch {
+    pub(crate) path: PathBuf,
+    pub(crate) tokens: Arc<CurrentTokens>,
+}
+
+#[async_trait]
+impl Worker for KeysWatch {
+    fn name(&self) -> &'static str {
+        "keys"
+    }
+
+    /// A file that cannot be used changes nothing: the keys of before go on.
+    async fn turn(&mut self) -> anyhow::Result<Duration> {
+        let path = self.path.clone();
+        let keys = tokio::task::spawn_blocking(move || Keys::load_shared(&path)).await??;
+        if self.tokens.change(keys)? {
+            tracing::info!(path = %self.path.display(), "the signing keys were changed");
+        }
+        Ok(KEYS_READ_AGAIN)
     }
 }
 

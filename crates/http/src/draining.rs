@@ -1,15 +1,20 @@
 //! Telling everybody that the server is about to stop.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-/// Shared by the server and whoever stops it. Once it has begun, `/readyz` says no and event streams end;
-/// [`Self::acts_ended`] then waits for what was begun and whose caller may have gone.
+/// Shared by the server and whoever stops it. After [`Self::leave`], `/readyz` says no, so that a load balancer sends
+/// no more requests, and all else goes on. After [`Self::begin`], event streams end too; [`Self::acts_ended`] then
+/// waits for what was begun and whose caller may have gone.
 #[derive(Clone, Debug)]
 pub struct Draining {
     begun: Arc<watch::Sender<bool>>,
+    leaving: Arc<AtomicBool>,
     pub(crate) acts: TaskTracker,
 }
 
@@ -22,7 +27,17 @@ impl Default for Draining {
 impl Draining {
     /// Not begun yet.
     pub fn new() -> Self {
-        Self { begun: Arc::new(watch::Sender::new(false)), acts: TaskTracker::new() }
+        Self { begun: Arc::new(watch::Sender::new(false)), leaving: Arc::default(), acts: TaskTracker::new() }
+    }
+
+    /// Says that no more requests should be sent here. Those that come are still served.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether no more requests should be sent here.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed) || self.has_begun()
     }
 
     /// Begins it; doing so twice is no error.

@@ -73,7 +73,7 @@ async fn healthz() -> Json<Health> {
     responses((status = 200, description = "They should.", body = Health), ReadyProblems),
 )]
 async fn readyz(State(operations): State<Operations>) -> Result<Json<Health>, Problem> {
-    if operations.draining.has_begun() {
+    if operations.draining.is_leaving() {
         return Err(Problem::unavailable("The server is about to stop."));
     }
     operations.readiness.ready().await.map_err(|error| {

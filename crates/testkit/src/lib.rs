@@ -4,6 +4,8 @@
 
 pub mod clock;
 pub mod contracts;
+pub mod load_balancer;
 pub mod servers;
+pub mod tcp_proxy;
 
 pub use clock::{TestClock, TestEntropy};

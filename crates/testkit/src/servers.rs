@@ -354,12 +354,12 @@ impl Drop for Keeper {
     }
 }
 
-fn scripts() -> PathBuf {
+pub(crate) fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/servers")
 }
 
-/// A port of the loopback interface that nobody listens on now.
-fn free_port() -> io::Result<u16> {
+/// A port of the loopback interface that nobody listens on now, and that no outgoing connection is given.
+pub fn free_port() -> io::Result<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Processes that start together begin at different ports; neighbours of a process id are far apart.
     let first = u64::from(std::process::id()) * 97 % u64::from(PORT_COUNT);

@@ -14,7 +14,7 @@ use boxoffice_domain::EntropySource;
 use serde::{Deserialize, Serialize};
 
 /// The name of the file in the data folder.
-const FILE_NAME: &str = "keys.json";
+pub(crate) const FILE_NAME: &str = "keys.json";
 /// More than any number of keys that somebody would rotate through.
 const FILE_BYTES_MAX: u64 = 1_000_000;
 
@@ -26,11 +26,23 @@ pub(crate) struct Key {
     pub(crate) id: String,
     #[serde(with = "as_base64")]
     secret: [u8; 32],
+    /// Whether it may sign. One that does not is accepted already: it is on its way to every instance.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub(crate) signs: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives it so")]
+fn is_yes(signs: &bool) -> bool {
+    *signs
 }
 
 impl Key {
-    fn new(entropy: &dyn EntropySource) -> Self {
-        Self { id: entropy.uuid().to_string(), secret: entropy.secret() }
+    pub(super) fn new(entropy: &dyn EntropySource) -> Self {
+        Self { id: entropy.uuid().to_string(), secret: entropy.secret(), signs: true }
     }
 
     /// The secret bytes, for signing alone.
@@ -45,10 +57,10 @@ impl fmt::Debug for Key {
     }
 }
 
-/// The keys of an installation. The first of a list signs, and all of it are accepted: to change a key, put
-/// a new one in front and restart, and take the old one out when what it signed has lapsed.
+/// The keys of an installation, the newest first. The first of a list that may sign does, and all of it are accepted:
+/// see `rotation` for how a key is changed while instances run.
 ///
-/// Instances that share a waiting room need the same file.
+/// Instances that share a database need the same keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Keys {
@@ -73,7 +85,20 @@ impl Keys {
         Self::load(&path)?.with_context(|| format!("{} has vanished", path.display()))
     }
 
-    fn load(path: &Path) -> Result<Option<Self>> {
+    /// The keys in a file that is there already.
+    pub(crate) fn load_shared(path: &Path) -> Result<Self> {
+        let missing = || format!("there is no file {}: make it with `boxoffice keys rotate`", path.display());
+        Self::load(path)?.with_context(missing)
+    }
+
+    /// The keys of a list, the one that signs first.
+    pub(crate) fn signing_first(list: &[Key]) -> Vec<Key> {
+        let signing = list.iter().position(|key| key.signs).unwrap_or(0);
+        let rest = list.iter().enumerate().filter(|(index, _)| *index != signing).map(|(_, key)| key);
+        list.get(signing).into_iter().chain(rest).cloned().collect()
+    }
+
+    pub(super) fn load(path: &Path) -> Result<Option<Self>> {
         let file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -92,6 +117,8 @@ impl Keys {
         let keys: Self = serde_json::from_str(&text).map_err(|error| without_content(&error))?;
         ensure!(!keys.access_tokens.is_empty(), "`access_tokens` has no key");
         ensure!(!keys.queue_tokens.is_empty(), "`queue_tokens` has no key");
+        ensure!(keys.access_tokens.iter().any(|key| key.signs), "no key of `access_tokens` may sign");
+        ensure!(keys.queue_tokens.iter().any(|key| key.signs), "no key of `queue_tokens` may sign");
         ensure!(ids_differ(&keys.access_tokens), "two keys of `access_tokens` have one id");
         ensure!(ids_differ(&keys.queue_tokens), "two keys of `queue_tokens` have one id");
         Ok(keys)
@@ -107,7 +134,7 @@ impl Keys {
         File::open(data_dir)?.sync_all()
     }
 
-    fn write_to(&self, path: &Path) -> io::Result<()> {
+    pub(super) fn write_to(&self, path: &Path) -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         let mut text = serde_json::to_string_pretty(self)?;
         text.push('\n');
@@ -221,11 +248,13 @@ mod tests {
     fn a_damaged_file_is_refused_and_kept_and_its_content_not_told() {
         let folder = Folder::new();
         folder.load_or_create().unwrap();
+        let whole = fs::read_to_string(folder.file()).unwrap();
         for damaged in [
             "",
             r#"{"access_tokens": "c2VjcmV0"}"#,
             r#"{"access_tokens": [], "queue_tokens": []}"#,
             r#"{"access_tokens": [{"id": "a", "secret": "c2VjcmV0"}], "queue_tokens": []}"#,
+            &whole.replace(r#""id""#, r#""signs": false, "id""#),
         ] {
             fs::write(folder.file(), damaged).unwrap();
             let message = format!("{:#}", folder.load_or_create().unwrap_err());
@@ -236,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_key_is_never_printed() {
-        let key = Key { id: "a".to_owned(), secret: [7; 32] };
+        let key = Key { id: "a".to_owned(), secret: [7; 32], signs: true };
         let keys = Keys { access_tokens: vec![key.clone()], queue_tokens: vec![key] };
         assert_eq!(format!("{keys:?}"), "Keys { access_tokens: [Key(a, …)], queue_tokens: [Key(a, …)] }");
     }

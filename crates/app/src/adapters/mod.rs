@@ -7,6 +7,8 @@ pub(crate) mod entropy;
 pub(crate) mod gateway;
 pub(crate) mod keys;
 pub(crate) mod passwords;
+pub(crate) mod rotation;
+pub(crate) mod tokens;
 
 pub(crate) use access_tokens::JwtAccessTokens;
 pub(crate) use clock::SystemClock;
@@ -14,3 +16,4 @@ pub(crate) use entropy::SystemEntropy;
 pub(crate) use gateway::{SimulatedGateway, SimulatorMode, SimulatorSettings};
 pub(crate) use keys::Keys;
 pub(crate) use passwords::{Argon2Passwords, PasswordSettings};
+pub(crate) use tokens::CurrentTokens;

@@ -21,6 +21,7 @@ macro_rules! on_every_backend {
 use on_every_backend;
 
 mod audit;
+mod commit_cuts;
 mod home;
 mod instances;
 mod lanes;

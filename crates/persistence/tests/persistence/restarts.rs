@@ -29,14 +29,14 @@ const ANSWERS_BETWEEN: usize = 300;
 
 /// What buyers were told, counted while they go on.
 #[derive(Debug, Default)]
-struct Told {
-    done: AtomicBool,
-    answers: AtomicUsize,
+pub(crate) struct Told {
+    pub(crate) done: AtomicBool,
+    pub(crate) answers: AtomicUsize,
     failures: AtomicUsize,
 }
 
 impl Told {
-    async fn wait_for(&self, counter: &AtomicUsize, more: usize) {
+    pub(crate) async fn wait_for(&self, counter: &AtomicUsize, more: usize) {
         let enough = counter.load(Ordering::Relaxed) + more;
         while counter.load(Ordering::Relaxed) < enough {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -65,15 +65,15 @@ impl Told {
 
 /// What one buyer was told and must find true afterwards.
 #[derive(Debug, Default)]
-struct Receipts {
-    held: Vec<Reservation>,
-    paid: Vec<Payment>,
-    cancelled: Vec<Reservation>,
+pub(crate) struct Receipts {
+    pub(crate) held: Vec<Reservation>,
+    pub(crate) paid: Vec<Payment>,
+    pub(crate) cancelled: Vec<Reservation>,
 }
 
 /// Holds a seat, pays it and gives it back, again and again, as long as nobody says that it is enough. A request that
 /// failed is not sent again: what became of it is unknown, and either is right.
-async fn buyer(
+pub(crate) async fn buyer(
     stage: Stage,
     show: Show,
     account_id: AccountId,
@@ -179,7 +179,7 @@ async fn the_database_goes_and_comes_back(kind: ServerKind, lanes: usize) {
 }
 
 /// What was answered is there: nothing held that is unknown, nothing paid or given up that is not.
-async fn assert_are_true(stage: &Stage, receipts: &Receipts) {
+pub(crate) async fn assert_are_true(stage: &Stage, receipts: &Receipts) {
     for held in &receipts.held {
         let found = stage.reservation(held).await;
         assert_eq!(found.as_made(), *held);

@@ -1,0 +1,136 @@
+//! Access and queue tokens under the keys that are in the file now.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use boxoffice_domain::{
+    StorageError, Timestamp,
+    accounts::{AccessClaims, AccessTokenError, AccessTokens},
+    waiting_room::{QueueToken, QueueTokens, Ticket},
+};
+use boxoffice_waiting_room::SignedTokens;
+
+use super::{JwtAccessTokens, Keys};
+
+/// Signs and accepts both kinds of tokens, under keys that can be changed while it is used.
+#[derive(Debug)]
+pub(crate) struct CurrentTokens {
+    current: RwLock<Arc<Signers>>,
+}
+
+#[derive(Debug)]
+struct Signers {
+    keys: Keys,
+    access: JwtAccessTokens,
+    queue: SignedTokens,
+}
+
+impl Signers {
+    fn new(keys: Keys) -> anyhow::Result<Self> {
+        let access = JwtAccessTokens::new(&Keys::signing_first(&keys.access_tokens))?;
+        let queue: Vec<_> = Keys::signing_first(&keys.queue_tokens).iter().map(|key| *key.expose()).collect();
+        let Some((first, others)) = queue.split_first() else {
+            anyhow::bail!("there is no key to sign queue tokens with")
+        };
+        let queue = SignedTokens::new(first, others);
+        Ok(Self { keys, access, queue })
+    }
+}
+
+impl CurrentTokens {
+    /// Begins with these keys.
+    pub(crate) fn new(keys: Keys) -> anyhow::Result<Self> {
+        Ok(Self { current: RwLock::new(Arc::new(Signers::new(keys)?)) })
+    }
+
+    /// From now on, uses these keys. Says whether they are others than before.
+    pub(crate) fn change(&self, keys: Keys) -> anyhow::Result<bool> {
+        if self.current().keys == keys {
+            return Ok(false);
+        }
+        let signers = Arc::new(Signers::new(keys)?);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = signers;
+        Ok(true)
+    }
+
+    fn current(&self) -> Arc<Signers> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl AccessTokens for CurrentTokens {
+    fn issue(&self, claims: &AccessClaims, now: Timestamp) -> Result<String, StorageError> {
+        self.current().access.issue(claims, now)
+    }
+
+    fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, AccessTokenError> {
+        self.current().access.verify(token, now)
+    }
+}
+
+impl QueueTokens for CurrentTokens {
+    fn seal(&self, ticket: &Ticket) -> QueueToken {
+        self.current().queue.seal(ticket)
+    }
+
+    fn open(&self, token: &str) -> Option<Ticket> {
+        self.current().queue.open(token)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use boxoffice_domain::{
+        AccountId, ConcertId, EntropySource, SessionId, accounts::Role, fixtures::instant, waiting_room::Place,
+    };
+
+    use super::*;
+    use crate::adapters::{SystemEntropy, rotation};
+
+    /// Two instances that read the file at different moments, through a whole rotation.
+    #[test]
+    fn in_a_rolling_rotation_every_instance_accepts_what_any_other_has_signed() {
+        let folder = std::env::temp_dir().join(format!("boxoffice-current-{}", SystemEntropy.uuid()));
+        std::fs::create_dir(&folder).unwrap();
+        let rotate = |prepare, keep| {
+            let rotation = rotation::Rotation { prepare, keep };
+            rotation::rotate(&folder.join("keys.json"), rotation, &SystemEntropy).unwrap()
+        };
+        let first = rotate(false, None);
+        let (one, other) = (CurrentTokens::new(first.clone()).unwrap(), CurrentTokens::new(first.clone()).unwrap());
+        let claims = AccessClaims {
+            account_id: AccountId::new(SystemEntropy.uuid()),
+            session_id: SessionId::new(SystemEntropy.uuid()),
+            role: Role::Customer,
+            expires_at: instant(900),
+        };
+        let ticket = Ticket {
+            concert_id: ConcertId::new(SystemEntropy.uuid()),
+            account_id: claims.account_id,
+            place: Place(7),
+            joined_at: instant(0),
+        };
+        let agree = |when: &str| {
+            for (signer, reader) in [(&one, &other), (&other, &one)] {
+                let token = signer.issue(&claims, instant(0)).unwrap();
+                assert_eq!(reader.verify(&token, instant(0)), Ok(claims), "{when}");
+                assert_eq!(reader.open(&signer.seal(&ticket).0), Some(ticket), "{when}");
+            }
+        };
+        let old = (one.issue(&claims, instant(0)).unwrap(), one.seal(&ticket));
+        for (step, keys) in [("prepared", rotate(true, None)), ("rotated", rotate(false, None))] {
+            assert!(one.change(keys.clone()).unwrap());
+            agree(step);
+            assert!(other.change(keys.clone()).unwrap());
+            assert!(!other.change(keys).unwrap(), "they are the same");
+            agree(step);
+            assert_eq!(one.verify(&old.0, instant(0)), Ok(claims), "{step}");
+            assert_eq!(one.open(&old.1.0), Some(ticket), "{step}");
+        }
+        assert_ne!(one.seal(&ticket), old.1, "the new key signs");
+        // Contracted: what the old key signed is good no more.
+        assert!(one.change(rotate(false, Some(1))).unwrap());
+        assert_eq!(one.verify(&old.0, instant(0)), Err(AccessTokenError::Invalid));
+        assert_eq!(one.open(&old.1.0), None);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}

@@ -1,0 +1,165 @@
+//! The connection to the database is cut at the very commit: before it, during it, and after it.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use boxoffice_domain::{StorageError, fixtures, reservations::HoldError};
+use boxoffice_persistence::{PersistenceSettings, migrate};
+use boxoffice_testkit::{
+    TestClock,
+    contracts::storage::{PRICE_A, settle_request},
+    servers::{ServerKind, TestDatabase, fresh_database},
+    tcp_proxy::{CutAt, MYSQL_COMMIT, Network, TcpProxy},
+};
+use diesel::sql_types::BigInt;
+use diesel_async::{AsyncConnection, AsyncMysqlConnection, RunQueryDsl};
+use tokio::{task::JoinSet, time::timeout};
+
+use crate::{
+    home::{join, settings},
+    restarts::{Told, assert_are_true, buyer},
+};
+
+const BUYERS: usize = 100;
+/// How many commits of the stampede are cut in each way.
+const CUTS_EACH: usize = 30;
+/// How many acts follow each other where every second commit is cut.
+const ROUNDS: usize = 20;
+
+/// An attempt ends after 20 s.
+const GIVEN_UP_AFTER_MAX: Duration = Duration::from_secs(60);
+
+const EVERY_WAY: [CutAt; 3] = [CutAt::Request, CutAt::Work, CutAt::Answer];
+
+async fn database_behind_a_proxy(kind: ServerKind) -> (TestDatabase, TcpProxy, String) {
+    let place = fresh_database(kind).await.unwrap();
+    migrate(place.url()).await.unwrap();
+    let (proxy, url) = TcpProxy::before_database(place.url()).await.unwrap();
+    (place, proxy, url)
+}
+
+async fn count(place: &TestDatabase, query: &str) -> i64 {
+    let mut connection = AsyncMysqlConnection::establish(place.url()).await.unwrap();
+    diesel::dsl::sql::<BigInt>(query).get_result(&mut connection).await.unwrap()
+}
+
+/// With every second commit cut, each act succeeds as if nothing had happened: what was committed is not done again, and
+/// what was not is.
+async fn every_act_is_done_once(kind: ServerKind) {
+    let (place, proxy, url) = database_behind_a_proxy(kind).await;
+    let (stage, database) = join(&url, settings(), Arc::new(TestClock::new())).await;
+    let show = stage.show().await;
+    let account_id = stage.account_with(1_000 * PRICE_A).await;
+    let outbox = "SELECT CAST(COUNT(*) AS SIGNED) FROM outbox";
+    let before = count(&place, outbox).await;
+    for at in EVERY_WAY {
+        let cuts = proxy.cuts();
+        proxy.cut_when(MYSQL_COMMIT, at, 2);
+        for _ in 0..ROUNDS {
+            let held = stage.hold(show.hold_request(account_id, &["A-1-1"])).await.unwrap();
+            assert!(!held.replayed, "{at:?}");
+            let paid = stage.settle(settle_request(&held.value.reservation)).await.unwrap();
+            assert!(!paid.replayed, "{at:?}");
+            let given_up = stage.cancel(fixtures::cancel_request(&held.value.reservation)).await.unwrap();
+            assert!(!given_up.replayed, "{at:?}");
+        }
+        proxy.cut_nothing();
+        // The commit that follows a cut one is its second attempt, where the first one did not happen, and that of the
+        // next act, where it did.
+        let commits = 3 * ROUNDS;
+        let expected = if at == CutAt::Request { commits } else { commits / 2 };
+        assert_eq!(proxy.cuts() - cuts, expected, "{at:?}");
+    }
+    let acts = i64::try_from(3 * ROUNDS * EVERY_WAY.len()).unwrap();
+    assert_eq!(count(&place, outbox).await - before, acts);
+    assert_eq!(stage.balance(account_id).await, 1_000 * PRICE_A);
+    assert_eq!(stage.entries(account_id).await.len(), 1 + 2 * ROUNDS * EVERY_WAY.len());
+    stage.assert_sound().await;
+    database.shutdown().await;
+    place.remove().await.unwrap();
+}
+
+/// Commits are cut in every way under buyers who hold, pay and give back at once, over two instances.
+async fn a_stampede_loses_and_doubles_nothing(kind: ServerKind) {
+    let (place, proxy, url) = database_behind_a_proxy(kind).await;
+    let clock = Arc::new(TestClock::new());
+    let lanes = PersistenceSettings { lanes: 2, retry_max: 6, ..settings() };
+    let (stage, database) = join(&url, lanes.clone(), Arc::clone(&clock)).await;
+    let (other, other_database) = join(&url, lanes, clock).await;
+    let show = stage.show().await;
+    let accounts = stage.accounts(BUYERS).await;
+    for account_id in &accounts {
+        stage.charge(*account_id, 100 * PRICE_A).await;
+    }
+    let labels: Arc<[_]> = show.labels().into();
+    let told = Arc::new(Told::default());
+    let mut buyers = JoinSet::new();
+    for (number, account_id) in accounts.iter().enumerate() {
+        let stage = if number % 2 == 0 { stage.clone() } else { other.clone() };
+        let seed = 104_729 * (1 + u64::try_from(number).unwrap());
+        buyers.spawn(buyer(stage, show.clone(), *account_id, labels.clone(), told.clone(), seed));
+    }
+    for at in EVERY_WAY {
+        let enough = proxy.cuts() + CUTS_EACH;
+        proxy.cut_when(MYSQL_COMMIT, at, 3);
+        while proxy.cuts() < enough {
+            told.wait_for(&told.answers, 1).await;
+        }
+    }
+    proxy.cut_nothing();
+    told.done.store(true, Ordering::Relaxed);
+    let receipts = buyers.join_all().await;
+    assert!(receipts.iter().any(|receipts| !receipts.cancelled.is_empty()));
+    for receipts in &receipts {
+        assert_are_true(&stage, receipts).await;
+    }
+    stage.assert_sound().await;
+    database.shutdown().await;
+    other_database.shutdown().await;
+    place.remove().await.unwrap();
+}
+
+/// A database that has gone without a word does not keep anybody waiting for ever, and is used again when it is back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_database_is_given_up_and_found_again() {
+    let (place, proxy, url) = database_behind_a_proxy(ServerKind::MariaDb).await;
+    let brief = PersistenceSettings { connect_timeout: Duration::from_millis(500), retry_max: 1, ..settings() };
+    let (stage, database) = join(&url, brief, Arc::new(TestClock::new())).await;
+    let show = stage.show().await;
+    let account_id = stage.account().await;
+    stage.holds(&show, account_id, &["A-1-1"]).await;
+    proxy.set(Network::Swallowing).await;
+    let request = show.hold_request(account_id, &["A-1-2"]);
+    let waited = timeout(GIVEN_UP_AFTER_MAX, stage.storage.reservations.hold(request)).await;
+    let failed = waited.expect("it is given up").unwrap_err();
+    assert!(matches!(failed, HoldError::Storage(StorageError::Unavailable(_))), "{failed:?}");
+    proxy.set(Network::Whole).await;
+    stage.holds(&show, account_id, &["A-1-2"]).await;
+    stage.assert_sound().await;
+    database.shutdown().await;
+    place.remove().await.unwrap();
+}
+
+macro_rules! on_both_servers {
+    ($($name:ident)*) => {
+        mod mariadb {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(super::ServerKind::MariaDb).await;
+            })*
+        }
+        mod mysql {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(super::ServerKind::MySql).await;
+            })*
+        }
+    };
+}
+
+on_both_servers! {
+    every_act_is_done_once
+    a_stampede_loses_and_doubles_nothing
+}
