@@ -55,11 +55,13 @@ pub trait QueueTokens: Send + Sync {
 pub enum Standing {
     /// In line.
     Waiting {
-        /// 1 for the next to be admitted; `None` before the [draw](DrawNumber), when nobody has an order yet.
+        /// 1 for the next to be admitted; `None` before the line [opens](LineTerms::opens_at), when nobody is told an
+        /// order yet.
         position: Option<u64>,
-        /// How long it will take at the measured rate of admission; `None` before there is a measure.
+        /// How long it will take at the measured rate of admission; `None` before there is a measure, before the line
+        /// opens, and while it is paused.
         estimated_wait_seconds: Option<u64>,
-        /// When to ask again.
+        /// When to ask again. Before the line opens: as it opens, unless that is too far away.
         poll_after_seconds: u32,
     },
     /// Admitted.
@@ -87,9 +89,13 @@ pub struct QueueStatus {
 /// has lost its lines has it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LineTerms {
+    /// The version of the concert that says so. A line that knows the terms of a later version keeps those: an
+    /// instance that has not heard of a change yet does not undo it.
+    pub version: u32,
     /// How many are admitted at once.
     pub max_active: u32,
-    /// Whether admission is paused: nobody is admitted then, and nobody who is admitted is sent back.
+    /// Whether admission is paused: nobody is admitted then, and nobody who is admitted is sent back. The time for
+    /// which a line is paused is no part of the measure of its rate.
     pub paused: bool,
     /// Before this time nobody is admitted and nobody is told a position. `None` for a line without a draw.
     pub opens_at: Option<Timestamp>,
@@ -127,8 +133,9 @@ pub struct JoinRequest {
     pub account_id: AccountId,
     /// How the line is run.
     pub terms: LineTerms,
-    /// The account's lot, where it joins before a draw. Its place in the order is given by that, secretly, until the
-    /// line opens.
+    /// The account's lot, where the concert has a draw. It stands by that from the beginning, and is told so when
+    /// the line opens. It counts only for who joins before that; whoever comes as the line opens or later stands by the
+    /// place.
     pub draw: Option<DrawNumber>,
 }
 
@@ -139,7 +146,7 @@ pub struct RestoreRequest {
     pub ticket: Ticket,
     /// How the line is run.
     pub terms: LineTerms,
-    /// The account's lot, where it joined before a draw.
+    /// The account's lot, where the concert has a draw. It counts only if the ticket was given before the line opened.
     pub draw: Option<DrawNumber>,
 }
 
@@ -227,7 +234,8 @@ pub trait WaitingRoom: Send + Sync {
     /// `None` where it holds none any more; then the admission ends when it would have anyway.
     ///
     /// Whoever holds seats and waits at a [restored](Self::restore) place had been admitted before the line
-    /// was lost. It is admitted again where there is room, before others and while the line still re-forms.
+    /// was lost. It is admitted again where there is room, before others, and also while the line still re-forms or
+    /// is paused.
     async fn keep_until(
         &self,
         concert_id: ConcertId,
