@@ -11,6 +11,7 @@ mod admission_rate;
 mod line;
 mod line_order;
 pub mod memory;
+mod rules;
 pub mod tokens;
 
 pub use memory::{MemoryWaitingRoom, Settings};
