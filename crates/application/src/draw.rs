@@ -33,7 +33,8 @@ pub fn number(draw: &Draw, account_id: AccountId) -> DrawNumber {
 
 /// 32 bytes as text.
 pub fn hexadecimal(bytes: &[u8; 32]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).expect("four bits are one digit");
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// The 32 bytes in a text, if it has 64 hexadecimal digits.
