@@ -203,7 +203,7 @@ impl World {
     }
 
     fn room_is_told(&mut self) {
-        self.room_is_told_of(changed());
+        self.room_is_told_of(&changed());
     }
 
     async fn change(self, identity: Identity, version: Option<u32>) -> Result<ConcertSummary, CatalogError> {
@@ -265,7 +265,7 @@ async fn a_change_for_any_version_is_tried_again_on_what_overtook_it() {
     let overtaken = world.catalog.expect_update_concert().with(eq(changed())).times(1);
     overtaken.return_once(|_| Err(UpdateConcertError::VersionMismatch));
     world.catalog.expect_update_concert().with(eq(both.clone())).times(1).return_once(|_| Ok(()));
-    world.room_is_told_of(both.clone());
+    world.room_is_told_of(&both);
     assert_eq!(world.change(promoter(), None).await.unwrap(), summary(both));
 }
 
@@ -348,7 +348,7 @@ async fn the_room_is_told_the_limit_also_where_something_else_has_changed() {
     let mut world = World::new();
     world.concert_is_read(1, Some(concert()));
     world.catalog.expect_update_concert().times(1).return_once(|_| Ok(()));
-    world.room_is_told_of(Concert { version: 4, ..concert() });
+    world.room_is_told_of(&Concert { version: 4, ..concert() });
     let renamed = ConcertChange { title: Some(name("Another")), ..ConcertChange::default() };
     let updated = world.catalog_service().update_concert(promoter(), CONCERT, renamed, None).await.unwrap();
     assert_eq!(updated.concert.title, name("Another"));
@@ -365,7 +365,7 @@ async fn a_draw_that_has_been_held_is_not_moved() {
     let mut world = World::at(instant(49));
     world.concert_is_read(1, Some(drawn_concert()));
     world.catalog.expect_update_concert().times(1).return_once(|_| Ok(()));
-    world.room_is_told_of(Concert {
+    world.room_is_told_of(&Concert {
         sales: SalesWindow::new(instant(80), instant(100)).unwrap(),
         version: 4,
         ..drawn_concert()

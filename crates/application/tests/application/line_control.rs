@@ -63,7 +63,7 @@ async fn pausing_again_only_tells_the_line_again() {
     let mut world = World::new();
     let paused = Concert { paused: true, ..concert() };
     world.concert_is_read(1, Some(paused.clone()));
-    world.room_is_told_of(paused);
+    world.room_is_told_of(&paused);
     world.line_is_counted(Some(STATS));
     world.catalog_service().set_line_paused(promoter(), CONCERT, true).await.unwrap();
 }
@@ -98,6 +98,6 @@ async fn a_line_is_emptied_after_it_is_written_that_nobody_comes_back() {
         .catalog
         .expect_update_concert()
         .times(1)
-        .return_once(|_| Err(StorageError::Busy.into()).map_err(UpdateConcertError::Storage));
+        .return_once(|_| Err(UpdateConcertError::Storage(StorageError::Busy)));
     assert_refused!(world.catalog_service().empty_line(promoter(), CONCERT).await, CatalogError::Storage(_));
 }

@@ -114,7 +114,7 @@ impl World {
     }
 
     /// The waiting room is told once how the line of [`CONCERT`] is run.
-    pub(crate) fn room_is_told_of(&mut self, concert: Concert) {
+    pub(crate) fn room_is_told_of(&mut self, concert: &Concert) {
         let terms = concert.line_terms();
         self.room.expect_set_terms().with(eq(CONCERT), eq(terms)).times(1).return_once(|_, _| Ok(()));
     }
