@@ -62,10 +62,6 @@ impl Link {
         &self.url
     }
 
-    pub(super) fn command_timeout(&self) -> Duration {
-        self.command_timeout
-    }
-
     pub(super) fn connect_timeout(&self) -> Duration {
         self.connect_timeout
     }

@@ -11,7 +11,7 @@ use redis::Value;
 use uuid::Uuid;
 
 use super::{
-    answer::{Answer, Fields, damaged, micros, time},
+    answer::{Answer, Fields, damaged, micros},
     core::{Core, number},
     local::Local,
     script::{self, Script},
@@ -102,9 +102,14 @@ impl Lists {
                 number(UNSEEN_MAX as u64),
             ];
             let mut fields = Fields::of(self.run(core, &script::CLAIM, args).await?)?;
-            let (due, unseen, next_due) = (concerts(&mut fields)?, concerts(&mut fields)?, fields.time_if_any()?);
+            let (due, unseen) = (concerts(&mut fields)?, concerts(&mut fields)?);
             if due.is_empty() && unseen.is_empty() {
-                return Ok(next_due);
+                // What is due may have come to nothing since, of which the list is not told: look at the first line.
+                let Some(next_due) = fields.time_if_any()? else { return Ok(None) };
+                if self.visit(core, concert(&mut fields)?, Some(next_due), true).await?.due == Some(next_due) {
+                    return Ok(Some(next_due));
+                }
+                continue;
             }
             let unclaimed = unseen.into_iter().filter(|concert_id| !due.contains(concert_id));
             let mut visits: Vec<_> = unclaimed.map(|concert_id| (concert_id, None)).collect();
@@ -118,46 +123,44 @@ impl Lists {
         Ok(Some(core.clock.now()))
     }
 
-    /// Settles a line and counts it; nothing where it is gone.
+    /// Settles a line, counts it, and writes down when something is due there. `claimed_until` is what the list says of
+    /// that, if nobody else has changed it.
     async fn visit(
         &self,
         core: &Core,
         concert_id: ConcertId,
         claimed_until: Option<Timestamp>,
         drops: bool,
-    ) -> Result<Option<LineCensus>, StorageError> {
+    ) -> Result<Visited, StorageError> {
         let local = core.locals.of(concert_id);
         let answer = core.unheeded_step(&local, &script::VISIT, vec![number(u64::from(drops))]).await?;
-        let (mut due, mut waiting) = (0, "-1".to_owned());
-        let mut census = None;
+        let mut visited = Visited { census: None, due: None };
         if let Some(mut answer) = answer {
-            let counted = read_census(concert_id, &mut answer.said)?;
-            due = answer.due.map_or(0, micros);
-            waiting = counted.waiting.to_string();
-            census = Some(counted);
+            visited = Visited { census: Some(read_census(concert_id, &mut answer.said)?), due: answer.due };
         }
+        let waiting = visited.census.map_or_else(|| "-1".to_owned(), |census| census.waiting.to_string());
         let args = vec![
             concert_id.to_string().into_bytes(),
             number(claimed_until.map_or(0, micros)),
-            number(due),
+            number(visited.due.map_or(0, micros)),
             waiting.into_bytes(),
         ];
         self.run(core, &script::SETTLED, args).await?;
-        if due > 0 {
-            local.told_due(time(due)?);
+        if let Some(due) = visited.due {
+            local.told_due(due);
         }
-        Ok(census)
+        Ok(visited)
     }
 
     /// How the lines look, the longest first.
     pub(super) async fn census(&self, core: &Core, limit: usize) -> Result<Vec<LineCensus>, StorageError> {
         let concerts = self.range(core, "ZREVRANGE", CENSUS_MAX).await?;
-        let lines: Vec<Option<LineCensus>> = stream::iter(concerts)
+        let lines: Vec<Visited> = stream::iter(concerts)
             .map(|concert_id| self.visit(core, concert_id, None, false))
             .buffer_unordered(VISITS_AT_ONCE)
             .try_collect()
             .await?;
-        let mut lines: Vec<LineCensus> = lines.into_iter().flatten().collect();
+        let mut lines: Vec<LineCensus> = lines.into_iter().filter_map(|visited| visited.census).collect();
         lines.sort_unstable_by_key(|line| (std::cmp::Reverse(line.waiting), line.concert_id));
         lines.truncate(limit);
         Ok(lines)
@@ -171,12 +174,24 @@ impl Lists {
     }
 }
 
+/// A line that was looked at.
+struct Visited {
+    /// Nothing where it is gone.
+    census: Option<LineCensus>,
+    /// When something is due there.
+    due: Option<Timestamp>,
+}
+
 fn concerts(fields: &mut Fields) -> Result<Vec<ConcertId>, StorageError> {
     read_concerts(fields.list()?)
 }
 
 fn read_concerts(fields: Fields) -> Result<Vec<ConcertId>, StorageError> {
-    fields.all(|fields| Uuid::parse_str(&fields.text()?).map(ConcertId::new).map_err(|_| damaged()))
+    fields.all(concert)
+}
+
+fn concert(fields: &mut Fields) -> Result<ConcertId, StorageError> {
+    Uuid::parse_str(&fields.text()?).map(ConcertId::new).map_err(|_| damaged())
 }
 
 fn read_census(concert_id: ConcertId, said: &mut Fields) -> Result<LineCensus, StorageError> {

@@ -1,5 +1,5 @@
 -- Gives lines at which something is due, and some that nobody has looked at for long, to one instance for a moment, and
--- when the next one is due. KEYS: marker, due, checked, lengths. ARGV: now, until when they are claimed, how many, before
+-- when and which one is due next. KEYS: marker, due, checked, lengths. ARGV: now, until when they are claimed, how many, before
 -- when a line was looked at last for long, how many of those.
 local now, claimed_until = ARGV[1], ARGV[2]
 redis.call('SET', KEYS[1], now, 'NX')
@@ -11,5 +11,5 @@ local unseen = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', ARGV[4], 'LIMIT', 0,
 for _, concert in ipairs(unseen) do
   redis.call('ZADD', KEYS[3], now, concert)
 end
-local next_due = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
-return { due, unseen, tonumber(next_due or '0') }
+local first = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
+return { due, unseen, tonumber(first[2] or '0'), first[1] or '' }
