@@ -124,6 +124,30 @@ impl DrawNumber {
     }
 }
 
+/// What decides a draw: a secret that is published when the line opens, and by its digest before.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Draw {
+    seed: [u8; 32],
+}
+
+impl Draw {
+    /// A draw from this seed, which nobody must be able to guess.
+    pub const fn new(seed: [u8; 32]) -> Self {
+        Self { seed }
+    }
+
+    /// The seed. Secret until the line opens.
+    pub const fn seed(&self) -> &[u8; 32] {
+        &self.seed
+    }
+}
+
+impl fmt::Debug for Draw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Draw(…)")
+    }
+}
+
 /// An account that wants to get in line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JoinRequest {

@@ -2,7 +2,7 @@
 
 use boxoffice_domain::waiting_room::QueueStatus;
 
-use super::*;
+use super::{AccountId, Dice, DrawNumber, LineTerms, Scene, Stage, Standing, Terms, Ticket, account, instant};
 
 /// When the lines of these tests open.
 const OPENS_AFTER_SECONDS: i64 = 100;

@@ -2,7 +2,7 @@
 
 use boxoffice_domain::waiting_room::LineStats;
 
-use super::*;
+use super::{DrawNumber, RestoreRequest, Scene, Stage, Standing, Terms, Ticket, account, instant, is_active};
 
 impl Scene {
     async fn pause(&mut self) {
