@@ -187,7 +187,11 @@ impl RedisWaitingRoom {
         let now = self.core.clock.now();
         let answer = self.core.step(local, &script::STATUS, fields_of(ticket)).await?;
         let Some(mut answer) = answer else {
-            return Ok(if self.is_restorable(ticket, now) { Recall::Forgotten } else { known(ticket, Standing::Expired) });
+            return Ok(if self.is_restorable(ticket, now) {
+                Recall::Forgotten
+            } else {
+                known(ticket, Standing::Expired)
+            });
         };
         match self.core.said(&mut answer.said, answer.now)? {
             Said::Stands(standing) => {

@@ -110,7 +110,13 @@ impl Local {
             gone_total: 0,
             departed: HashSet::new(),
         };
-        Self { concert_id, versions, told: watch::Sender::new(first), known: Mutex::new(known), taking: Default::default() }
+        Self {
+            concert_id,
+            versions,
+            told: watch::Sender::new(first),
+            known: Mutex::new(known),
+            taking: Default::default(),
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

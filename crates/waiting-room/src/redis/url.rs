@@ -78,9 +78,10 @@ impl RedisUrl {
         if parts.hosts.iter().any(|host| host.is_empty()) {
             return Err("must name a host".to_owned());
         }
-        // The reasons of the client repeat nothing of the text.
         let target = match kind {
-            "server" => Client::open(text).map(|client| Target::Server(Box::new(client))).map_err(|error| refusal(&error)),
+            "server" => {
+                Client::open(text).map(|client| Target::Server(Box::new(client))).map_err(|error| refusal(&error))
+            }
             "cluster" => cluster(security, &parts),
             "sentinel" => sentinel(security, tls, &parts),
             _ => Err(forms()),
@@ -241,9 +242,9 @@ fn sentinel(security: &str, tls: bool, parts: &Parts<'_>) -> Result<Target, Stri
     })))
 }
 
-fn refusal(error: &RedisError) -> String {
-    // Only what kind of failure it is: the detail may hold parts of the text.
-    format!("is not a URL that can be used: {}", error.category())
+/// What the client says of a wrong URL may hold parts of it.
+fn refusal(_: &RedisError) -> String {
+    "is not a URL that Redis can be reached by".to_owned()
 }
 
 fn no_node() -> RedisError {
