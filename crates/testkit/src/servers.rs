@@ -21,6 +21,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::TestEntropy;
 
+mod redis;
+
+pub use redis::{RedisCluster, RedisServer};
+
 const READY_SECONDS_MAX: u64 = 60;
 const POLL_MILLISECONDS: u64 = 20;
 const START_ATTEMPTS_MAX: usize = 5;
@@ -105,7 +109,7 @@ impl DatabaseServer {
         for _ in 0..START_ATTEMPTS_MAX {
             let port = free_port()?;
             let options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
-            let keeper = blocking(move || Keeper::new(kind, port, &options)).await?;
+            let keeper = blocking(move || Keeper::new(kind.name(), port, &options)).await?;
             let server = Self { kind, address: Address::private(port), keeper: Some(Arc::new(Mutex::new(keeper))) };
             match server.start_again().await {
                 Ok(()) => return Ok(server),
@@ -309,9 +313,9 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn new(kind: ServerKind, port: u16, options: &[String]) -> io::Result<Self> {
+    fn new(kind: &str, port: u16, options: &[String]) -> io::Result<Self> {
         let mut process = Command::new(scripts().join("keep"))
-            .arg(kind.name())
+            .arg(kind)
             .arg(port.to_string())
             .args(options)
             .stdin(Stdio::piped())

@@ -26,6 +26,11 @@ impl AdmissionRate {
         Self { admissions: 0.0, seconds: 0.0, measured_until: now }
     }
 
+    /// What was measured elsewhere in the same way, to be told from.
+    pub(crate) const fn measured(admissions: f64, seconds: f64) -> Self {
+        Self { admissions, seconds, measured_until: Timestamp::UNIX_EPOCH }
+    }
+
     /// Lets time pass. It is part of the measure only where somebody `waited` through it: an idle line says
     /// nothing about how fast a busy one moves, so that the last measure is kept meanwhile.
     pub(crate) fn pass(&mut self, now: Timestamp, waited: bool) {

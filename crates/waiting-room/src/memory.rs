@@ -84,7 +84,7 @@ impl Default for Settings {
 
 impl Settings {
     /// These settings, each moved into its bounds.
-    fn bounded(self) -> Self {
+    pub(crate) fn bounded(self) -> Self {
         let no_show_seconds = self.no_show_seconds.max(3);
         Self {
             capacity: self.capacity.clamp(1, 1_000_000_000),
@@ -94,6 +94,14 @@ impl Settings {
             ..self
         }
     }
+}
+
+/// Says what the counters of every waiting room count.
+pub(crate) fn describe_metrics() {
+    metrics::describe_counter!("boxoffice_queue_joined_total", "Accounts that got in line.");
+    metrics::describe_counter!("boxoffice_queue_admitted_total", "Accounts that were admitted.");
+    metrics::describe_counter!("boxoffice_queue_no_shows_total", "Admissions whose holder did not come.");
+    metrics::describe_counter!("boxoffice_queue_expired_total", "Admissions whose time was over.");
 }
 
 /// The version of a line that there is not. Lines have later ones.
@@ -126,10 +134,7 @@ impl fmt::Debug for MemoryWaitingRoom {
 impl MemoryWaitingRoom {
     /// A waiting room without lines. Settings out of their bounds are moved into them.
     pub fn new(clock: Arc<dyn Clock>, settings: Settings) -> Self {
-        metrics::describe_counter!("boxoffice_queue_joined_total", "Accounts that got in line.");
-        metrics::describe_counter!("boxoffice_queue_admitted_total", "Accounts that were admitted.");
-        metrics::describe_counter!("boxoffice_queue_no_shows_total", "Admissions whose holder did not come.");
-        metrics::describe_counter!("boxoffice_queue_expired_total", "Admissions whose time was over.");
+        describe_metrics();
         let rules = Arc::new(Rules::new(settings.bounded(), clock.now()));
         Self {
             clock,

@@ -52,7 +52,9 @@ fn encoded(part: &Value) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(part.to_string())
 }
 
+const HEXADECIMAL: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+
 fn uuid(numbers: &mut Numbers) -> String {
-    let mut digits = |count: u32| -> String { (0..count).map(|_| format!("{:x}", numbers.below(16))).collect() };
+    let mut digits = |count: u32| -> String { (0..count).map(|_| HEXADECIMAL[numbers.below(16)]).collect() };
     [8, 4, 4, 4, 12].map(&mut digits).join("-")
 }
