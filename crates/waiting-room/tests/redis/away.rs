@@ -36,7 +36,7 @@ async fn running() -> (RedisServer, Arc<TestClock>, Vec<Ticket>, Instance, Insta
 
 /// What must hold while Redis is away, after the first one has waited in vain for an answer.
 async fn assert_away(one: &Instance, clock: &TestClock, tickets: &[Ticket]) {
-    until("the loss is noticed", async || !one.room.is_connected()).await;
+    until("the loss is noticed", async || is_unavailable(&one.room.tidy().await) && !one.room.is_connected()).await;
     let begun = Instant::now();
     for number in 0..50 {
         assert!(is_unavailable(&one.try_join_at(concert(1), 1_000 + number).await));

@@ -30,7 +30,7 @@ async fn three(settings: RedisSettings) -> (RedisServer, Arc<TestClock>, Vec<Arc
 /// Hundreds join, poll and end over three instances, with the polls that production has; the number of admissions is
 /// read from Redis itself all the time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_cap_is_never_exceeded_and_the_order_of_admission_is_that_of_joining() {
+async fn the_cap_is_never_exceeded_and_everybody_is_served() {
     const PEOPLE: u128 = 400;
     let (server, clock, instances) = three(polling()).await;
     let ended = Arc::new(AtomicBool::new(false));
@@ -77,10 +77,7 @@ async fn the_cap_is_never_exceeded_and_the_order_of_admission_is_that_of_joining
     let places: BTreeSet<_> = tickets.iter().map(|ticket| ticket.place).collect();
     assert_eq!(places.len(), tickets.len());
     assert_eq!(instances[0].census().await, (0, 0, PEOPLE as u64));
-    // Whoever was seen admitted was so at most one round of polls after the turn came: nobody overtakes by more than
-    // those who were admitted together.
-    let order: Vec<_> = admitted.lock().expect("no panic").iter().map(|ticket| ticket.place).collect();
-    assert_eq!(order.len(), tickets.len());
+    assert_eq!(admitted.lock().expect("no panic").len(), tickets.len());
 }
 
 #[tokio::test]
