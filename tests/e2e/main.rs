@@ -4,10 +4,12 @@
 //! database.
 
 mod catalogue;
+mod draw;
 mod errors;
 mod faults;
 mod idempotency;
 mod journey;
+mod line_control;
 mod money;
 mod operations;
 mod queue;
