@@ -215,8 +215,7 @@ impl RedisWaitingRoom {
     /// Where a ticket stood when Redis was last heard of, if it was admitted.
     fn stood(&self, local: &Local, ticket: &Ticket) -> Option<Standing> {
         let admitted = local.admitted(ticket.account_id, self.core.clock.now())?;
-        let standing =
-            Standing::Active { admitted_until: admitted.admitted_until, active_until: admitted.active_until };
+        let standing = Standing::Active { admitted_until: admitted.until, active_until: admitted.active_until };
         (admitted.place == ticket.place).then_some(standing)
     }
 }

@@ -48,7 +48,8 @@ impl Pace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Admitted {
     pub(super) place: Place,
-    pub(super) admitted_until: Timestamp,
+    /// Until when seats can be newly held.
+    pub(super) until: Timestamp,
     pub(super) active_until: Timestamp,
 }
 
@@ -115,7 +116,7 @@ fn admitted(fields: &mut Fields) -> Result<(AccountId, Admitted), StorageError> 
     let mut fields = fields.list()?;
     let account_id = account(&fields.bytes()?)?;
     let place = Place(fields.number()?);
-    Ok((account_id, Admitted { place, admitted_until: fields.time()?, active_until: fields.time()? }))
+    Ok((account_id, Admitted { place, until: fields.time()?, active_until: fields.time()? }))
 }
 
 /// The 16 bytes of an account, then its place in digits.
