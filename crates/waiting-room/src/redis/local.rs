@@ -236,7 +236,7 @@ impl Local {
         match standing {
             Standing::Active { admitted_until, active_until } => {
                 if known.admitted.len() < ADMITTED_MAX {
-                    let admitted = Admitted { place: ticket.place, admitted_until, active_until };
+                    let admitted = Admitted { place: ticket.place, until: admitted_until, active_until };
                     known.admitted.insert(ticket.account_id, admitted);
                 }
             }
@@ -257,7 +257,7 @@ impl Local {
     /// Lengthens or shortens an admission that is known.
     pub(super) fn keep_until(&self, account_id: AccountId, held_until: Option<Timestamp>) {
         if let Some(admitted) = self.known().admitted.get_mut(&account_id) {
-            let until = admitted.admitted_until;
+            let until = admitted.until;
             admitted.active_until = held_until.map_or(until, |held_until| held_until.max(until));
         }
     }

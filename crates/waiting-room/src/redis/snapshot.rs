@@ -49,7 +49,8 @@ impl Pace {
 #[expect(clippy::struct_field_names, reason = "the names of the standing that is told")]
 pub(super) struct Admitted {
     pub(super) place: Place,
-    pub(super) admitted_until: Timestamp,
+    /// Until when seats can be newly held.
+    pub(super) until: Timestamp,
     pub(super) active_until: Timestamp,
 }
 
@@ -69,9 +70,8 @@ pub(super) struct Snapshot {
     drawn_top: u64,
     /// The last turn that was admitted.
     admitted_top: u64,
-    /// The turns of the first ones.
-    turns: Vec<u64>,
-    /// The turns of some of the others, each after the number of people before.
+    /// The turns of some, each after the number of people before: of none of those who may be admitted before the next
+    /// snapshot.
     pivots: Vec<(u64, u64)>,
 }
 
@@ -106,7 +106,6 @@ impl News {
             emptied: tops.number()?,
             drawn_top: tops.number()?,
             admitted_top: tops.number()?,
-            turns: said.list()?.all(Fields::number)?,
             pivots: said.list()?.all(|fields| Ok((fields.number()?, fields.number()?)))?,
         };
         let admitted = said.list_if_any()?.map(|list| list.all(admitted)).transpose()?;
@@ -118,7 +117,7 @@ fn admitted(fields: &mut Fields) -> Result<(AccountId, Admitted), StorageError> 
     let mut fields = fields.list()?;
     let account_id = account(&fields.bytes()?)?;
     let place = Place(fields.number()?);
-    Ok((account_id, Admitted { place, admitted_until: fields.time()?, active_until: fields.time()? }))
+    Ok((account_id, Admitted { place, until: fields.time()?, active_until: fields.time()? }))
 }
 
 /// The 16 bytes of an account, then its place in digits.
@@ -152,22 +151,16 @@ impl Snapshot {
         self.before(place).map(|before| self.pace.standing(before, now, rules))
     }
 
-    /// How many are before the holder of a place who stands by it: exactly for the first ones, and for the others with an
-    /// error of less than the distance of two pivots, which is 1/16 of it.
+    /// How many are before the holder of a place who stands by it, with an error of less than the distance of two pivots,
+    /// which is 1/16 of it. Nothing for those in front, who may have been admitted since.
     fn before(&self, place: u64) -> Option<u64> {
-        if self.turns.last().is_some_and(|last| place <= *last) || self.pivots.is_empty() {
-            return self.turns.binary_search(&place).ok().map(|before| before as u64);
-        }
         let index = self.pivots.partition_point(|(_, turn)| *turn <= place);
-        let from = index.checked_sub(1).map_or_else(
-            || Some((self.turns.len() as u64 - 1, *self.turns.last()?)),
-            |index| self.pivots.get(index).copied(),
-        )?;
+        let from = self.pivots.get(index.checked_sub(1)?)?;
         // Who came after the last one of the snapshot is not in it.
         let Some(to) = self.pivots.get(index) else {
             return (from.1 == place).then_some(from.0);
         };
-        let (people, turns) = (u128::from(to.0 - from.0), u128::from(to.1.saturating_sub(from.1).max(1)));
+        let (people, turns) = (u128::from(to.0.saturating_sub(from.0)), u128::from(to.1.saturating_sub(from.1).max(1)));
         let beyond = u128::from(place - from.1) * people / turns;
         let before = from.0 + u64::try_from(beyond).ok()?;
         Some(before.min(self.waiting.saturating_sub(1)))

@@ -12,7 +12,10 @@ use std::{
 use boxoffice_domain::waiting_room::{Recall, Standing, Ticket, WaitingRoom, WaitingRoomError};
 use boxoffice_testkit::{TestClock, servers::RedisServer};
 use boxoffice_waiting_room::{RedisSettings, Settings};
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 
 use crate::support::{DEADLINE, Instance, at_once, concert, exact, polling};
 
@@ -30,8 +33,8 @@ async fn three(settings: RedisSettings) -> (RedisServer, Arc<TestClock>, Vec<Arc
 /// Hundreds join, poll and end over three instances, with the polls that production has; the number of admissions is
 /// read from Redis itself all the time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_cap_is_never_exceeded_and_the_order_of_admission_is_that_of_joining() {
-    const PEOPLE: u128 = 400;
+async fn the_cap_is_never_exceeded_and_everybody_is_served() {
+    const PEOPLE: u64 = 400;
     let (server, clock, instances) = three(polling()).await;
     let ended = Arc::new(AtomicBool::new(false));
     let key = format!("boxoffice:{{{}}}:ending", concert(1));
@@ -49,7 +52,7 @@ async fn the_cap_is_never_exceeded_and_the_order_of_admission_is_that_of_joining
     });
     let mut buyers = JoinSet::new();
     let admitted: Arc<Mutex<Vec<Ticket>>> = Arc::default();
-    for number in 0..PEOPLE {
+    for number in 0..u128::from(PEOPLE) {
         let (joining, polling) = (number as usize % 3, (number as usize + 1) % 3);
         let (joining, polling) = (Arc::clone(&instances[joining]), Arc::clone(&instances[polling]));
         let (clock, admitted) = (Arc::clone(&clock), Arc::clone(&admitted));
@@ -76,11 +79,8 @@ async fn the_cap_is_never_exceeded_and_the_order_of_admission_is_that_of_joining
     assert!(samples > 50 && most == 20, "{most} at most in {samples} samples");
     let places: BTreeSet<_> = tickets.iter().map(|ticket| ticket.place).collect();
     assert_eq!(places.len(), tickets.len());
-    assert_eq!(instances[0].census().await, (0, 0, 400));
-    // Whoever was seen admitted was so at most one round of polls after the turn came: nobody overtakes by more than
-    // those who were admitted together.
-    let order: Vec<_> = admitted.lock().expect("no panic").iter().map(|ticket| ticket.place).collect();
-    assert_eq!(order.len(), tickets.len());
+    assert_eq!(instances[0].census().await, (0, 0, PEOPLE));
+    assert_eq!(admitted.lock().expect("no panic").len(), tickets.len());
 }
 
 #[tokio::test]
@@ -121,11 +121,11 @@ async fn those_who_watch_at_another_instance_are_woken_in_time() {
                 while !other.is_active(&next).await {
                     seen = other.room.changed(concert(1), seen).await.expect("tells");
                 }
-                tokio::time::Instant::now()
+                Instant::now()
             }
         });
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let freed_at = tokio::time::Instant::now();
+        let freed_at = Instant::now();
         third.leave(&tickets[freed]).await;
         let woken_at = timeout(DEADLINE, watcher).await.expect("woken").expect("ends");
         let late = woken_at.saturating_duration_since(freed_at);

@@ -117,13 +117,18 @@ local function write_admission(account, admission)
   changed = true
 end
 
--- The place of somebody who waits, and when it joined: the time that the place is counted from, unless that was taken.
+-- When somebody joined, as the place says: to the millisecond.
+local function joined_of(place)
+  return place - place % 1000
+end
+
+-- The place of somebody who waits, and when it joined.
 local function waiting_of(account, turn)
   local place = turn
   if turn < DRAW_END then
     place = tonumber(redis.call('ZSCORE', DRAWN, account))
   end
-  return place, tonumber(redis.call('HGET', JOINED, account) or place)
+  return place, tonumber(redis.call('HGET', JOINED, account) or joined_of(place))
 end
 
 -- The place of an account, when it joined, and its admission or its turn. Nothing where it is not here.
@@ -271,7 +276,8 @@ local function set_terms(version, max_active, paused, opens)
   admit()
 end
 
--- Puts a ticket in line. The account must not be here. A negative number is none.
+-- Puts a ticket in line. The account must not be here. A number counts for who joins before the line opens; a negative
+-- one is none.
 local function enter(account, place, joined, number)
   local turn = place
   if number >= 0 and joined < line.opens then
@@ -279,7 +285,7 @@ local function enter(account, place, joined, number)
     redis.call('ZADD', DRAWN, text(place), account)
     line.drawn_top = math.max(line.drawn_top, place)
   end
-  if joined ~= place then
+  if joined ~= joined_of(place) then
     redis.call('HSET', JOINED, account, string.format('%.0f', joined))
   end
   redis.call('ZADD', WAITING, text(turn), account)

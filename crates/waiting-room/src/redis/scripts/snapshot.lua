@@ -3,24 +3,16 @@
 if not find() then
   return {}
 end
--- The first ones are told exactly; of the others one in so many, the fewer the further.
-local EXACT, STEP = 512, 16
+-- The first ones may be admitted any moment. Of the others the turns of some are told, the fewer the further.
+local NEAR, STEP = math.max(512, line.max_active), 16
 local ADMITTED_MAX = 4096
 
 settle()
-local function turns(first, last)
-  local scores, found = {}, redis.call('ZRANGE', WAITING, first, last, 'WITHSCORES')
-  for index = 2, #found, 2 do
-    scores[#scores + 1] = tonumber(found[index])
-  end
-  return scores
-end
-
 local waiting = redis.call('ZCARD', WAITING)
-local pivots, rank = {}, EXACT
+local pivots, rank = {}, NEAR
 while rank < waiting do
   pivots[#pivots + 1] = rank
-  pivots[#pivots + 1] = turns(rank, rank)[1]
+  pivots[#pivots + 1] = tonumber(redis.call('ZRANGE', WAITING, rank, rank, 'WITHSCORES')[2])
   if rank == waiting - 1 then
     break
   end
@@ -44,5 +36,5 @@ local missed = line.gone - (same and tonumber(ARGV[11]) or 0)
 local gone = missed > 0 and redis.call('LRANGE', GONE, 0, missed - 1) or {}
 local tops = { line.last, line.emptied, line.drawn_top, line.admitted_top }
 return answer({
-  'snapshot', waiting, line.admissions_version, line.gone, { pace() }, tops, turns(0, EXACT - 1), pivots, admitted, gone,
+  'snapshot', waiting, line.admissions_version, line.gone, { pace() }, tops, pivots, admitted, gone,
 })
