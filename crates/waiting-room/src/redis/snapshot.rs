@@ -46,7 +46,6 @@ impl Pace {
 
 /// An admission, as far as an instance needs it while Redis is away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_field_names, reason = "the names of the standing that is told")]
 pub(super) struct Admitted {
     pub(super) place: Place,
     /// Until when seats can be newly held.
