@@ -1,9 +1,9 @@
 //! What each command does.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, bail};
-use boxoffice_domain::{accounts::LoginId, audit::Breach};
+use boxoffice_domain::{accounts::LoginId, announcements::Alone, audit::Breach};
 
 use crate::{
     account,
@@ -54,7 +54,7 @@ async fn dispatch(command: Command, settings: &Settings) -> anyhow::Result<Exit>
         Command::Account { login_id, role, name } => {
             let adapters = open(settings).await?;
             let tokens = wiring::tokens(settings, adapters.entropy.as_ref())?;
-            let accounts = adapters.accounts(settings, &tokens)?;
+            let accounts = adapters.accounts(settings, &tokens, Arc::new(Alone))?;
             let exit = account::make_or_change(&accounts, login_id, role, name).await;
             adapters.database.shutdown().await;
             exit

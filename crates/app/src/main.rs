@@ -7,6 +7,7 @@ mod cli;
 mod commands;
 mod demo;
 mod exit;
+mod heeding;
 mod import;
 mod listener;
 mod output;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use boxoffice_http::{Draining, HttpSettings, Services};
+use boxoffice_http::{Draining, HttpSettings, Neighbours, Services};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::{
@@ -28,6 +28,7 @@ pub(crate) fn routers(
     settings: &Settings,
     adapters: &Adapters,
     use_cases: &UseCases,
+    neighbours: Neighbours,
     metrics: PrometheusHandle,
     draining: &Draining,
 ) -> Routers {
@@ -45,12 +46,12 @@ pub(crate) fn routers(
     };
     let http = http_settings(settings);
     if settings.metrics_listen.is_none() {
-        let api = boxoffice_http::router(services, http, Some(metrics), draining.clone());
+        let api = boxoffice_http::router(services, http, Some(metrics), draining.clone(), neighbours);
         return Routers { api, operations: None };
     }
     let entropy = Arc::clone(&adapters.entropy);
     let operations = boxoffice_http::operations_router(Arc::clone(readiness), entropy, Some(metrics), draining.clone());
-    let api = boxoffice_http::router(services, http, None, draining.clone());
+    let api = boxoffice_http::router(services, http, None, draining.clone(), neighbours);
     Routers { api, operations: Some(operations) }
 }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use boxoffice_http::Draining;
+use boxoffice_http::{Draining, Neighbours};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -15,12 +15,13 @@ use crate::{
     catalogue_file::Defaults,
     demo,
     exit::Exit,
+    heeding::Heeding,
     listener::{Bounds, Listener},
     output, routes,
     settings::Settings,
     telemetry,
     wiring::{self, Adapters, UseCases, seconds},
-    workers::{self, Admissions, ExpirySweeper, KeysWatch, MetricsUpkeep, PendingCharges},
+    workers::{self, Admissions, ExpirySweeper, KeysWatch, Leased, MetricsUpkeep, PendingCharges, Worker},
 };
 
 /// How long the background workers and the write lanes have to end. Nothing that was answered depends on it.
@@ -36,7 +37,7 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
     let _lock = wiring::lock(&url)?;
     wiring::migrate(&url).await?;
     let adapters = Adapters::connect(settings).await?;
-    let use_cases = adapters.use_cases(settings).await?;
+    let mut use_cases = adapters.use_cases(settings).await?;
     if settings.demo {
         let defaults = defaults_of(settings);
         demo::prepare(&use_cases.accounts, adapters.database.import.as_ref(), defaults, settings).await?;
@@ -55,7 +56,18 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
         // Each is made whole or not at all, so this may be broken off anywhere.
         workers.spawn(workers_stop.clone().run_until_cancelled_owned(buyers.make()));
     }
-    answer(settings, &adapters, &use_cases, metrics, signals).await?;
+    let neighbours = use_cases.others.neighbours(settings);
+    if let Some(announced) = use_cases.others.announced.take() {
+        let heeding = Heeding {
+            database: adapters.database.clone(),
+            accounts: Arc::clone(&use_cases.accounts),
+            waiting_room: Arc::clone(&use_cases.waiting_room),
+            neighbours: neighbours.clone(),
+            clock: Arc::clone(&adapters.clock),
+        };
+        workers.spawn(workers_stop.clone().run_until_cancelled_owned(heeding.of(announced)));
+    }
+    answer(settings, &adapters, &use_cases, neighbours, metrics, signals).await?;
 
     workers_stop.cancel();
     workers.close();
@@ -79,11 +91,12 @@ async fn answer(
     settings: &Settings,
     adapters: &Adapters,
     use_cases: &UseCases,
+    neighbours: Neighbours,
     metrics: PrometheusHandle,
     mut signals: Signals,
 ) -> anyhow::Result<()> {
     let draining = Draining::new();
-    let routers = routes::routers(settings, adapters, use_cases, metrics, &draining);
+    let routers = routes::routers(settings, adapters, use_cases, neighbours, metrics, &draining);
     let listener = Listener::open(settings.listen, bounds_of(settings)).await?;
     let address = listener.address()?;
     // The operators' port stays open until the very end, so that the stopping can be watched.
@@ -147,13 +160,13 @@ fn start_workers(
 ) {
     let sweeper =
         ExpirySweeper { reservations: Arc::clone(&use_cases.reservations), interval: seconds(settings.sweep_seconds) };
-    workers::start(tracker, stop, sweeper);
+    start_for_all(settings, adapters, tracker, stop, sweeper);
     let charges = PendingCharges {
         wallet: Arc::clone(&use_cases.wallet),
         pending_seconds: settings.charge_retry_seconds,
         after: None,
     };
-    workers::start(tracker, stop, charges);
+    start_for_all(settings, adapters, tracker, stop, charges);
     let admissions =
         Admissions { waiting_room: Arc::clone(&use_cases.waiting_room), clock: Arc::clone(&adapters.clock) };
     workers::start(tracker, stop, admissions);
@@ -161,6 +174,23 @@ fn start_workers(
     workers::start(tracker, stop, keys);
     let upkeep = MetricsUpkeep { room: Arc::clone(&use_cases.room), handle: metrics.clone(), measured: Vec::new() };
     workers::start(tracker, stop, upkeep);
+}
+
+/// Starts a worker that does something for all instances over one database, so that one of them at a time does it. An
+/// embedded database has one instance.
+fn start_for_all(
+    settings: &Settings,
+    adapters: &Adapters,
+    tracker: &TaskTracker,
+    stop: &CancellationToken,
+    worker: impl Worker + Sync,
+) {
+    if settings.database_url().sqlite_path().is_some() {
+        workers::start(tracker, stop, worker);
+        return;
+    }
+    let (leases, clock) = (Arc::clone(&adapters.database.leases), Arc::clone(&adapters.clock));
+    workers::start(tracker, stop, Leased { leases, clock, holder: adapters.entropy.uuid(), until: None, worker });
 }
 
 /// The signals that mean to stop.

@@ -17,15 +17,17 @@ use boxoffice_application::{
 use boxoffice_domain::{
     Clock, EntropySource, Points,
     accounts::AccessTokens,
+    announcements::{Alone, Announcements},
     payments::PaymentGateway,
     waiting_room::{QueueTokens, WaitingRoom},
 };
+use boxoffice_http::{Neighbours, SharedQuotas};
 use boxoffice_persistence::{Database, PersistenceSettings};
-use boxoffice_waiting_room::{MemoryWaitingRoom, RedisSettings, RedisWaitingRoom};
+use boxoffice_waiting_room::{Announced, MemoryWaitingRoom, RedisSettings, RedisWaitingRoom};
 
 use crate::{
     adapters::{
-        Argon2Passwords, CurrentTokens, Keys, PasswordSettings, SimulatedGateway, SimulatorSettings, SystemClock,
+        Argon2Passwords, CurrentTokens, Keys, PasswordSettings, QuotasInRedis, SimulatedGateway, SimulatorSettings, SystemClock,
         SystemEntropy, keys::FILE_NAME,
     },
     settings::{DatabaseUrl, Settings, WaitingRoomUrl},
@@ -51,6 +53,7 @@ pub(crate) struct UseCases {
     pub(crate) payments: Arc<PaymentService>,
     pub(crate) wallet: Arc<WalletService>,
     pub(crate) room: Arc<dyn WaitingRoom>,
+    pub(crate) others: Others,
     pub(crate) tokens: Arc<CurrentTokens>,
 }
 
@@ -76,7 +79,12 @@ impl Adapters {
     }
 
     /// Signing up and signing in.
-    pub(crate) fn accounts(&self, settings: &Settings, tokens: &Arc<CurrentTokens>) -> anyhow::Result<AccountService> {
+    pub(crate) fn accounts(
+        &self,
+        settings: &Settings,
+        tokens: &Arc<CurrentTokens>,
+        announcements: Arc<dyn Announcements>,
+    ) -> anyhow::Result<AccountService> {
         let defaults = PasswordSettings::default();
         let passwords = PasswordSettings {
             memory_kib: settings.password_memory_kib,
@@ -97,6 +105,7 @@ impl Adapters {
                 refresh_seconds: settings.refresh_token_seconds,
             },
             ended: EndedSessions::default(),
+            announcements,
         })
     }
 
@@ -104,7 +113,9 @@ impl Adapters {
     pub(crate) async fn use_cases(&self, settings: &Settings) -> anyhow::Result<UseCases> {
         let tokens = tokens(settings, self.entropy.as_ref())?;
         let (clock, entropy) = (&self.clock, &self.entropy);
-        let room = waiting_room(settings, Arc::clone(clock)).await;
+        let Lines { room, others } = waiting_room(settings, Arc::clone(clock)).await;
+        self.database.announce_seats(Arc::clone(&others.announcements));
+        let announcements = Arc::clone(&others.announcements);
         let gate = Arc::new(WaitingRoomService {
             room: Arc::clone(&room),
             tokens: Arc::clone(&tokens) as Arc<dyn QueueTokens>,
@@ -116,7 +127,7 @@ impl Adapters {
         });
         let turns = Arc::new(AccountTurns::default());
         Ok(UseCases {
-            accounts: Arc::new(self.accounts(settings, &tokens)?),
+            accounts: Arc::new(self.accounts(settings, &tokens, announcements)?),
             catalog: Arc::new(CatalogService {
                 catalog: Arc::clone(&self.database.catalog),
                 gate: Arc::clone(&gate),
@@ -151,6 +162,7 @@ impl Adapters {
             }),
             waiting_room: gate,
             room,
+            others,
             tokens,
         })
     }
@@ -171,8 +183,33 @@ pub(crate) fn keys_path(settings: &Settings) -> PathBuf {
     settings.keys_file.clone().unwrap_or_else(|| settings.data_dir.join(FILE_NAME))
 }
 
+/// The waiting room, and what comes with it where several instances share it.
+struct Lines {
+    room: Arc<dyn WaitingRoom>,
+    others: Others,
+}
+
+/// The other instances of this installation.
+pub(crate) struct Others {
+    pub(crate) announcements: Arc<dyn Announcements>,
+    /// What they announce.
+    pub(crate) announced: Option<Announced>,
+    pub(crate) quotas: Option<Arc<dyn SharedQuotas>>,
+}
+
+impl Others {
+    fn none() -> Self {
+        Self { announcements: Arc::new(Alone), announced: None, quotas: None }
+    }
+
+    /// What the API has to do with them.
+    pub(crate) fn neighbours(&self, settings: &Settings) -> Neighbours {
+        Neighbours::new(cache_time(settings), Arc::clone(&self.announcements), self.quotas.clone())
+    }
+}
+
 /// The lines. The server starts also where Redis is away: then joining is refused until it is there.
-async fn waiting_room(settings: &Settings, clock: Arc<dyn Clock>) -> Arc<dyn WaitingRoom> {
+async fn waiting_room(settings: &Settings, clock: Arc<dyn Clock>) -> Lines {
     let rules = boxoffice_waiting_room::Settings {
         capacity: settings.queue_capacity,
         lines_max: settings.queue_lines_max,
@@ -183,7 +220,7 @@ async fn waiting_room(settings: &Settings, clock: Arc<dyn Clock>) -> Arc<dyn Wai
         restorable_seconds: settings.restorable_seconds,
     };
     match &settings.waiting_room {
-        WaitingRoomUrl::Memory => Arc::new(MemoryWaitingRoom::new(clock, rules)),
+        WaitingRoomUrl::Memory => Lines { room: Arc::new(MemoryWaitingRoom::new(clock, rules)), others: Others::none() },
         WaitingRoomUrl::Redis(url) => {
             let redis = RedisSettings {
                 prefix: settings.redis_prefix.clone(),
@@ -191,7 +228,13 @@ async fn waiting_room(settings: &Settings, clock: Arc<dyn Clock>) -> Arc<dyn Wai
                 command_timeout: milliseconds(settings.redis_timeout_milliseconds),
                 snapshot_age_max: milliseconds(settings.redis_poll_milliseconds),
             };
-            Arc::new(RedisWaitingRoom::connect(url.clone(), clock, rules, redis).await)
+            let room = RedisWaitingRoom::connect(url.clone(), clock, rules, redis).await;
+            let others = Others {
+                announcements: room.announcements(),
+                announced: Some(room.listen()),
+                quotas: Some(Arc::new(QuotasInRedis(room.quotas()))),
+            };
+            Lines { room: Arc::new(room), others }
         }
     }
 }

@@ -7,10 +7,11 @@ use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use boxoffice_application::{ReservationService, WaitingRoomService, WalletService};
-use boxoffice_domain::{Clock, ConcertId, waiting_room::WaitingRoom, wallet::PendingKey};
+use boxoffice_domain::{Clock, ConcertId, Timestamp, leases::Leases, waiting_room::WaitingRoom, wallet::PendingKey};
 use futures::FutureExt;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
 
 use crate::adapters::{CurrentTokens, Keys};
 
@@ -28,6 +29,10 @@ const BACKOFF_MAX: Duration = Duration::from_secs(30);
 const TIDY_MIN: Duration = Duration::from_millis(20);
 const TIDY_MAX: Duration = Duration::from_millis(500);
 const UPKEEP: Duration = Duration::from_secs(5);
+/// How long an instance does a piece of work before it has to say that it goes on.
+const LEASE: Duration = Duration::from_secs(10);
+/// How often the other instances ask whether they are to do it.
+const LEASE_ASKED_AGAIN: Duration = Duration::from_secs(1);
 /// How often the small file of the keys is read: how long a change of it takes to be seen.
 const KEYS_READ_AGAIN: Duration = Duration::from_secs(2);
 
@@ -40,6 +45,9 @@ pub(crate) trait Worker: Send + 'static {
     /// Does one turn, and says how long to rest. It is never broken off: a transaction that is dropped halfway
     /// stays open.
     async fn turn(&mut self) -> anyhow::Result<Duration>;
+
+    /// Puts things in order after the last turn.
+    async fn end(&mut self) {}
 }
 
 /// Starts a worker, which ends when told to, after the turn that it is in.
@@ -72,6 +80,7 @@ pub(crate) fn start(tracker: &TaskTracker, stop: &CancellationToken, mut worker:
                 () = tokio::time::sleep(rest) => {}
             }
         }
+        worker.end().await;
     });
 }
 
@@ -82,6 +91,57 @@ async fn run_turn(worker: &mut impl Worker) -> anyhow::Result<Duration> {
 
 fn backoff(failures: u32) -> Duration {
     BACKOFF_MIN.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1))).min(BACKOFF_MAX)
+}
+
+/// Lets one instance at a time do what a worker does. The others only ask, and take over soon after the holder has ended,
+/// however it has ended.
+pub(crate) struct Leased<W> {
+    pub(crate) leases: Arc<dyn Leases>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// This instance.
+    pub(crate) holder: Uuid,
+    /// Until when the lease is this instance's, if it is.
+    pub(crate) until: Option<Timestamp>,
+    pub(crate) worker: W,
+}
+
+impl<W: Worker> Leased<W> {
+    /// Whether this instance is to do it. The lease is lengthened when half of it is over.
+    async fn holds(&mut self) -> anyhow::Result<bool> {
+        let now = self.clock.now();
+        if self.until.is_some_and(|until| now + LEASE / 2 < until) {
+            return Ok(true);
+        }
+        let until = now + LEASE;
+        let held = self.leases.take(self.worker.name(), self.holder, now, until).await?;
+        if held != self.until.is_some() {
+            tracing::debug!(worker = self.worker.name(), held, "the instance that does this has changed");
+        }
+        self.until = held.then_some(until);
+        metrics::gauge!("boxoffice_worker_lease_held", "worker" => self.worker.name()).set(if held { 1.0 } else { 0.0 });
+        Ok(held)
+    }
+}
+
+#[async_trait]
+impl<W: Worker + Sync> Worker for Leased<W> {
+    fn name(&self) -> &'static str {
+        self.worker.name()
+    }
+
+    async fn turn(&mut self) -> anyhow::Result<Duration> {
+        if self.holds().await? { self.worker.turn().await } else { Ok(LEASE_ASKED_AGAIN) }
+    }
+
+    async fn end(&mut self) {
+        self.worker.end().await;
+        if self.until.is_some()
+            && let Err(error) = self.leases.release(self.worker.name(), self.holder).await
+        {
+            // It lapses by itself.
+            tracing::debug!(error = &error as &dyn std::error::Error, "a lease could not be let go");
+        }
+    }
 }
 
 /// Tidies lapsed holds away.
@@ -220,6 +280,8 @@ fn as_gauge(count: u64) -> f64 {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
+    use boxoffice_domain::StorageError;
+
     use super::*;
 
     struct Stumbling {
@@ -250,6 +312,85 @@ mod tests {
         stop.cancel();
         tracker.close();
         tracker.wait().await;
+    }
+
+    /// Counts its turns.
+    struct Counting {
+        turns: Arc<AtomicU32>,
+    }
+
+    #[async_trait]
+    impl Worker for Counting {
+        fn name(&self) -> &'static str {
+            "counting"
+        }
+
+        async fn turn(&mut self) -> anyhow::Result<Duration> {
+            self.turns.fetch_add(1, Ordering::SeqCst);
+            Ok(Duration::from_millis(100))
+        }
+    }
+
+    /// The time since the test began, as the runtime has it.
+    struct RuntimeClock(tokio::time::Instant);
+
+    impl Clock for RuntimeClock {
+        fn now(&self) -> Timestamp {
+            boxoffice_domain::fixtures::instant(0) + self.0.elapsed()
+        }
+    }
+
+    /// One lease in memory.
+    #[derive(Default)]
+    struct OneLease(std::sync::Mutex<Option<(Uuid, Timestamp)>>);
+
+    #[async_trait]
+    impl Leases for OneLease {
+        async fn take(&self, _: &str, holder: Uuid, now: Timestamp, until: Timestamp) -> Result<bool, StorageError> {
+            let mut lease = self.0.lock().unwrap();
+            let free = lease.is_none_or(|(other, until)| other == holder || until <= now);
+            if free {
+                *lease = Some((holder, until));
+            }
+            Ok(free)
+        }
+
+        async fn release(&self, _: &str, holder: Uuid) -> Result<(), StorageError> {
+            self.0.lock().unwrap().take_if(|(other, _)| *other == holder);
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_of_several_instances_does_the_work_and_another_takes_over() {
+        let (leases, clock) = (Arc::new(OneLease::default()), Arc::new(RuntimeClock(tokio::time::Instant::now())));
+        let tracker = TaskTracker::new();
+        let instances: Vec<_> = (1..=3)
+            .map(|number| {
+                let (turns, stop) = (Arc::new(AtomicU32::new(0)), CancellationToken::new());
+                let worker = Counting { turns: Arc::clone(&turns) };
+                let (leases, clock) = (Arc::clone(&leases) as Arc<dyn Leases>, Arc::clone(&clock) as Arc<dyn Clock>);
+                start(&tracker, &stop, Leased { leases, clock, holder: Uuid::from_u128(number), until: None, worker });
+                (turns, stop)
+            })
+            .collect();
+        let turns = || instances.iter().map(|(turns, _)| turns.load(Ordering::SeqCst)).collect::<Vec<_>>();
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        let first = turns();
+        assert_eq!(first.iter().filter(|turns| **turns > 500).count(), 1, "{first:?}");
+        assert_eq!(first.iter().filter(|turns| **turns == 0).count(), 2, "{first:?}");
+        // It ends in order, and another one takes over within a second or two.
+        let ended = first.iter().position(|turns| *turns > 0).unwrap();
+        instances[ended].1.cancel();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let second = turns();
+        assert_eq!(second.iter().filter(|turns| **turns == 0).count(), 1, "{second:?}");
+        for (_, stop) in &instances {
+            stop.cancel();
+        }
+        tracker.close();
+        tracker.wait().await;
+        assert!(leases.0.lock().unwrap().is_none());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use boxoffice_domain::{
         AccessClaims, AccessTokenError, AccessTokens, Account, Accounts, CreateAccountError, Credentials, HashingError,
         LoginId, Password, PasswordHasher, RefreshHash, Role, Rotation, Session, Sessions,
     },
+    announcements::{Announcements, Topic},
     idempotency::{IdempotencyKey, KeyReused, Made},
     text::Name,
     time::seconds_after,
@@ -134,6 +135,8 @@ pub struct AccountService {
     pub settings: SessionSettings,
     /// Which sessions this process has ended while access tokens of theirs may still be good.
     pub ended: EndedSessions,
+    /// Tells the other processes of sessions that have ended.
+    pub announcements: Arc<dyn Announcements>,
 }
 
 impl std::fmt::Debug for AccountService {
@@ -222,19 +225,32 @@ impl AccountService {
             Rotation::Rotated(account) => Ok(self.issue(&account, id, next, now)?),
             Rotation::Reused => {
                 tracing::warn!(session_id = %id, "a spent refresh token was presented; the session is ended");
-                self.remember_ended(id, now);
+                self.forget_session(id);
                 Err(RefreshError::Invalid)
             }
             Rotation::Unknown => Err(RefreshError::Invalid),
         }
     }
 
-    /// Ends the session of the caller. Its access tokens are refused from now on by this process, and by
-    /// others when they expire.
+    /// Ends the session of the caller. Its access tokens are refused from now on by this process, and by others as
+    /// soon as they hear of it; or if they do not, when the tokens expire.
     pub async fn sign_out(&self, identity: Identity) -> Result<(), StorageError> {
         self.sessions.end(identity.session_id).await?;
-        self.remember_ended(identity.session_id, self.clock.now());
+        self.forget_session(identity.session_id);
         Ok(())
+    }
+
+    /// Takes note of what another process has announced under [`Topic::Sessions`]: a session has ended there.
+    pub fn hear_of_session(&self, text: &str) {
+        if let Ok(id) = text.parse() {
+            self.remember_ended(id, self.clock.now());
+        }
+    }
+
+    /// Refuses the access tokens of a session that has ended, here and elsewhere.
+    fn forget_session(&self, id: SessionId) {
+        self.remember_ended(id, self.clock.now());
+        self.announcements.announce(Topic::Sessions, id.to_string());
     }
 
     /// Who bears this access token.

@@ -50,8 +50,8 @@ struct Remembered {
 
 /// The terms of the concerts that were asked for lately.
 ///
-/// A change that this process makes is known at once; one of another process within twice the time that terms are kept
-/// for.
+/// A change that this process makes is known at once; one of another process when it is announced, and within twice the
+/// time that terms are kept for where it is not.
 #[derive(Debug, Default)]
 pub struct RememberedTerms {
     kept_for: Duration,
@@ -78,6 +78,14 @@ impl RememberedTerms {
             concerts.remove(&id);
         }
         None
+    }
+
+    /// Something has changed: with the next who asks for the terms of a concert, they are read anew.
+    pub fn doubt_all(&self, now: Timestamp) {
+        let mut concerts = self.concerts.lock().unwrap_or_else(PoisonError::into_inner);
+        for remembered in concerts.values_mut() {
+            remembered.fresh_until = remembered.fresh_until.min(now);
+        }
     }
 
     /// Learns what a concert is like now. What was read before a change does not undo the change.
@@ -139,6 +147,16 @@ mod tests {
         assert_eq!(terms.recall(concert.id, at(251)), known, "the others need not wait for that");
         assert_eq!(terms.recall(concert.id, at(1_000)), None);
         assert_eq!(terms.recall(concert.id, at(1_001)), None, "nobody goes on with what is too old");
+    }
+
+    #[test]
+    fn terms_in_doubt_are_read_by_the_next_caller() {
+        let terms = RememberedTerms::new(Duration::from_millis(250));
+        let (concert, start) = (concert(), instant(0));
+        terms.learn(&concert, start);
+        terms.doubt_all(start);
+        assert_eq!(terms.recall(concert.id, start), None, "this caller reads them");
+        assert_eq!(terms.recall(concert.id, start), Some(SaleTerms::from(&concert)), "the others need not wait for that");
     }
 
     #[test]

@@ -60,6 +60,7 @@
 #![deny(missing_docs)]
 
 pub mod accounts;
+pub mod announcements;
 pub mod audit;
 pub mod catalog;
 pub mod error;
@@ -67,6 +68,7 @@ pub mod events;
 pub mod fixtures;
 pub mod idempotency;
 pub mod ids;
+pub mod leases;
 pub mod page;
 pub mod payments;
 pub mod points;

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     Draining, HttpSettings, Services, answered::Answered, events::StreamsOfAccounts, idempotency::KeysInFlight,
-    limits::AccountLimiter, operations::Operations, reads::Reads, seat_maps::SeatMaps,
+    limits::AccountLimiter, neighbours::Neighbours, operations::Operations, reads::Reads, seat_maps::SeatMaps,
 };
 
 /// What every handler has at hand.
@@ -35,7 +35,7 @@ pub(crate) struct Shared {
     /// Seat maps that are shown for a moment.
     pub seat_maps: SeatMaps,
     /// Who must not be shown seats as they were before.
-    pub answered: Answered,
+    pub answered: Arc<Answered>,
     operations: Operations,
 }
 
@@ -45,6 +45,7 @@ impl Api {
         settings: HttpSettings,
         metrics: Option<PrometheusHandle>,
         draining: Draining,
+        neighbours: Neighbours,
     ) -> Self {
         let readiness = Arc::clone(&services.readiness);
         Self(Arc::new(Shared {
@@ -56,10 +57,10 @@ impl Api {
             event_streams: Arc::new(Semaphore::new(settings.event_streams_max)),
             streams_of_accounts: StreamsOfAccounts::default(),
             keys_in_flight: KeysInFlight::default(),
-            account_limiter: AccountLimiter::new(settings.account_requests_per_minute),
-            reads: Reads::new(settings.answers_kept_for),
+            account_limiter: AccountLimiter::new(settings.account_requests_per_minute, neighbours.quotas),
+            reads: Reads::new(settings.answers_kept_for, neighbours.generation),
             seat_maps: SeatMaps::new(settings.answers_kept_for),
-            answered: Answered::new(settings.answers_kept_for),
+            answered: neighbours.answered,
             settings,
         }))
     }

@@ -22,6 +22,7 @@ mod idempotency;
 mod layers;
 mod limits;
 mod line_control;
+mod neighbours;
 mod operations;
 mod payments;
 pub mod problem;
@@ -46,6 +47,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use document::openapi;
 pub use draining::Draining;
+pub use neighbours::{Neighbours, SharedQuota, SharedQuotas};
 pub use problem::Code;
 pub use settings::HttpSettings;
 
@@ -88,9 +90,10 @@ pub fn router(
     settings: HttpSettings,
     metrics: Option<PrometheusHandle>,
     draining: Draining,
+    neighbours: Neighbours,
 ) -> Router {
     let cross_origin = layers::cross_origin(&settings.cors_origins);
-    let api = Api::new(services, settings, metrics, draining);
+    let api = Api::new(services, settings, metrics, draining, neighbours);
     let (limited, _) = limited_routes().split_for_parts();
     let (routes, _) = routes().split_for_parts();
     let limited = limited.route_layer(middleware::from_fn_with_state(api.clone(), limits::limit_account_requests));

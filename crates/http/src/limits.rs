@@ -1,10 +1,14 @@
-//! How often one client address may sign up and sign in.
+//! How often one client address may sign up and sign in: over all instances where they share a Redis, and else at each.
 
 use std::{
+    fmt,
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     num::NonZeroU32,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -22,6 +26,7 @@ use governor::{
 
 use crate::{
     api::Api,
+    neighbours::SharedQuotas,
     problem::{Code, Problem},
 };
 
@@ -55,6 +60,16 @@ impl From<IpAddr> for Client {
     }
 }
 
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::V4(address) => address.fmt(f),
+            Self::V6(prefix) => write!(f, "{:016x}", u64::from_be_bytes(*prefix)),
+            Self::Crowd(bucket) => write!(f, "crowd-{bucket}"),
+        }
+    }
+}
+
 fn prefix_of(address: Ipv6Addr) -> [u8; 8] {
     let mut prefix = [0; 8];
     prefix.copy_from_slice(&address.octets()[..8]);
@@ -63,6 +78,8 @@ fn prefix_of(address: Ipv6Addr) -> [u8; 8] {
 
 /// Counts the requests of each client address.
 pub(crate) struct AccountLimiter {
+    /// What counts over all instances, if there is something.
+    shared: Option<Arc<dyn SharedQuotas>>,
     limiter: DefaultKeyedRateLimiter<Client, StateInformationMiddleware>,
     per_minute: NonZeroU32,
     checks: AtomicU32,
@@ -77,17 +94,32 @@ struct Quotum {
 
 impl AccountLimiter {
     /// `None` where the limit is off.
-    pub(crate) fn new(per_minute: u32) -> Option<Self> {
+    pub(crate) fn new(per_minute: u32, shared: Option<Arc<dyn SharedQuotas>>) -> Option<Self> {
         let per_minute = NonZeroU32::new(per_minute)?;
         let limiter = DefaultKeyedRateLimiter::keyed(Quota::per_minute(per_minute)).with_middleware();
-        Some(Self { limiter, per_minute, checks: AtomicU32::new(0) })
+        Some(Self { shared, limiter, per_minute, checks: AtomicU32::new(0) })
     }
 
-    fn check(&self, address: IpAddr) -> Result<Quotum, Quotum> {
+    /// Counts a request over all instances, or where nobody can, over those of this one.
+    async fn check(&self, address: IpAddr) -> Result<Quotum, Quotum> {
+        let client = Client::from(address);
+        let taken = match &self.shared {
+            Some(shared) => shared.take("accounts", &client.to_string(), self.per_minute).await,
+            None => None,
+        };
+        match taken {
+            Some(quota) => {
+                let quotum = Quotum { remaining: quota.remaining, seconds: whole_seconds(quota.until) };
+                if quota.taken { Ok(quotum) } else { Err(quotum) }
+            }
+            None => self.check_here(client),
+        }
+    }
+
+    fn check_here(&self, mut client: Client) -> Result<Quotum, Quotum> {
         if self.checks.fetch_add(1, Ordering::Relaxed).is_multiple_of(CHECKS_BETWEEN_PRUNINGS) {
             self.limiter.retain_recent();
         }
-        let mut client = Client::from(address);
         if self.limiter.len() >= ADDRESSES_MAX {
             client = Client::Crowd(BuildHasherDefault::<DefaultHasher>::new().hash_one(client) % CROWD_BUCKETS);
         }
@@ -124,7 +156,7 @@ pub(crate) async fn limit_account_requests(State(api): State<Api>, request: Requ
         return next.run(request).await;
     };
     let address = client_address(&request, api.settings.trust_forwarded_for);
-    let (quotum, mut response) = match limiter.check(address) {
+    let (quotum, mut response) = match limiter.check(address).await {
         Ok(quotum) => (quotum, next.run(request).await),
         Err(quotum) => {
             let problem = Problem::new(Code::RateLimited).retry_after(quotum.seconds);

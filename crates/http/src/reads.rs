@@ -2,8 +2,8 @@
 //!
 //! An answer is kept for a moment, and by the generation of the catalogue: whatever is published or changed
 //! by this process begins a new one, before it is answered. So nothing whose reading began before a change is
-//! ever answered to somebody who came after it. Only what other processes change, the time of day and the
-//! counts of seats are seen when the moment is over; the counts, by an account that was answered an act, at once.
+//! ever answered to somebody who came after it. What other processes change begins one as soon as it is heard of,
+//! if it is; the time of day and the counts of seats are seen when the moment is over; the counts, by an account that was answered an act, at once.
 
 use std::{
     sync::{
@@ -14,7 +14,12 @@ use std::{
 };
 
 use boxoffice_application::catalog::CatalogError;
-use boxoffice_domain::{ConcertId, PerformanceId, catalog::PerformanceKey, page::PageRequest};
+use boxoffice_domain::{
+    ConcertId, PerformanceId,
+    announcements::{Announcements, Topic},
+    catalog::PerformanceKey,
+    page::PageRequest,
+};
 use tokio::time::Instant;
 
 use crate::{
@@ -46,17 +51,40 @@ type Answers<K> = ReadCache<(u64, K), Tagged>;
 
 /// The answers that are kept. Whoever asks for performances has passed the gate before.
 pub(crate) struct Reads {
-    generation: Arc<AtomicU64>,
+    generation: Generation,
     concerts: Answers<ConcertsAsked>,
     concert: Answers<ConcertId>,
     performances: Answers<PerformancesAsked>,
     performance: Answers<PerformanceId>,
 }
 
+/// The generation of the catalogue that is shown.
+#[derive(Clone)]
+pub(crate) struct Generation {
+    number: Arc<AtomicU64>,
+    /// Tells the other processes.
+    announcements: Arc<dyn Announcements>,
+}
+
+impl Generation {
+    pub(crate) fn new(announcements: Arc<dyn Announcements>) -> Self {
+        Self { number: Arc::default(), announcements }
+    }
+
+    /// Nothing of before is shown any more.
+    pub(crate) fn begin(&self) {
+        self.number.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn number(&self) -> u64 {
+        self.number.load(Ordering::Acquire)
+    }
+}
+
 /// A change of the catalogue that is under way. Its end begins a new generation: whatever has become of it,
 /// nothing of before is shown any more.
 pub(crate) struct Change {
-    generation: Arc<AtomicU64>,
+    generation: Generation,
     refused: bool,
 }
 
@@ -73,7 +101,8 @@ impl Change {
 impl Drop for Change {
     fn drop(&mut self) {
         if !self.refused {
-            self.generation.fetch_add(1, Ordering::AcqRel);
+            self.generation.begin();
+            self.generation.announcements.announce(Topic::Catalog, String::new());
         }
     }
 }
@@ -85,9 +114,9 @@ impl Weighed for Tagged {
 }
 
 impl Reads {
-    pub(crate) fn new(kept_for: Duration) -> Self {
+    pub(crate) fn new(kept_for: Duration, generation: Generation) -> Self {
         Self {
-            generation: Arc::default(),
+            generation,
             concerts: ReadCache::new("concerts", kept_for, BYTES_MAX),
             concert: ReadCache::new("concert", kept_for, BYTES_MAX),
             performances: ReadCache::new("performances", kept_for, BYTES_MAX).pausing(kept_for / PAUSE_PART),
@@ -97,7 +126,7 @@ impl Reads {
 
     /// To be kept while something of the catalogue is published or changed.
     pub(crate) fn change(&self) -> Change {
-        Change { generation: Arc::clone(&self.generation), refused: false }
+        Change { generation: self.generation.clone(), refused: false }
     }
 
     pub(crate) async fn concerts(
@@ -137,7 +166,7 @@ impl Reads {
     }
 
     fn now<K>(&self, asked: K) -> (u64, K) {
-        (self.generation.load(Ordering::Acquire), asked)
+        (self.generation.number(), asked)
     }
 }
 
@@ -145,6 +174,7 @@ impl Reads {
 mod tests {
     use std::sync::atomic::AtomicUsize;
 
+    use boxoffice_domain::announcements::Alone;
     use tokio::sync::{Barrier, Semaphore};
 
     use super::*;
@@ -157,7 +187,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn what_began_before_a_change_is_not_answered_after_it() {
-        let reads = Reads::new(Duration::from_mins(1));
+        let reads = Reads::new(Duration::from_mins(1), Generation::new(Arc::new(Alone)));
         // A reading sees the catalogue of before, and is still under way when the change is answered.
         let (read, go_on) = (Semaphore::new(0), Semaphore::new(0));
         let old = reads.concert(ID, async {
@@ -180,7 +210,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn hundreds_read_once_in_each_generation() {
-        let reads = Arc::new(Reads::new(Duration::from_mins(1)));
+        let reads = Arc::new(Reads::new(Duration::from_mins(1), Generation::new(Arc::new(Alone))));
         let readings = Arc::new(AtomicUsize::new(0));
         for generation in 1..=5 {
             let start = Arc::new(Barrier::new(300));
@@ -209,8 +239,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_refused_change_leaves_what_is_kept() {
-        let reads = Reads::new(Duration::from_mins(1));
-        let generation = || reads.generation.load(Ordering::SeqCst);
+        let reads = Reads::new(Duration::from_mins(1), Generation::new(Arc::new(Alone)));
+        let generation = || reads.generation.number();
         assert!(reads.change().end::<()>(Err(CatalogError::Forbidden)).is_err());
         assert_eq!(generation(), 0);
         // What failed may have happened.
@@ -227,7 +257,7 @@ mod tests {
 
     #[tokio::test]
     async fn other_questions_have_other_answers() {
-        let reads = Reads::new(Duration::from_mins(1));
+        let reads = Reads::new(Duration::from_mins(1), Generation::new(Arc::new(Alone)));
         for (number, (bookable_only, limit)) in [(false, 20), (true, 20), (false, 21)].into_iter().enumerate() {
             let asked = ConcertsAsked { bookable_only, page: PageRequest::first(limit) };
             let answer = reads.concerts(asked, async { Tagged::of(&number) }).await.unwrap();

@@ -15,6 +15,7 @@ mod lane;
 mod mysql;
 mod rows;
 mod schema;
+mod seat_announcements;
 mod seat_boards;
 mod sqlite;
 mod statement;
@@ -22,10 +23,12 @@ mod statement;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use boxoffice_domain::{
-    Clock, EntropySource,
+    AccountId, Clock, EntropySource,
     accounts::{Accounts, Sessions},
+    announcements::Announcements,
     audit::{Audit, Readiness},
     catalog::{Catalog, CatalogImport},
+    leases::Leases,
     payments::Payments,
     reservations::Reservations,
     wallet::Wallets,
@@ -93,7 +96,9 @@ pub struct Database {
     pub wallets: Arc<dyn Wallets>,
     pub audit: Arc<dyn Audit>,
     pub readiness: Arc<dyn Readiness>,
+    pub leases: Arc<dyn Leases>,
     lanes: lane::Lanes,
+    boards: Arc<seat_boards::SeatBoards>,
 }
 
 impl std::fmt::Debug for Database {
@@ -103,7 +108,7 @@ impl std::fmt::Debug for Database {
 }
 
 impl Database {
-    fn new<S>(store: Arc<S>, lanes: lane::Lanes) -> Self
+    fn new<S>(store: Arc<S>, lanes: lane::Lanes, boards: Arc<seat_boards::SeatBoards>) -> Self
     where
         S: Accounts
             + Sessions
@@ -114,6 +119,7 @@ impl Database {
             + Wallets
             + Audit
             + Readiness
+            + Leases
             + 'static,
     {
         Self {
@@ -125,9 +131,27 @@ impl Database {
             payments: store.clone(),
             wallets: store.clone(),
             audit: store.clone(),
-            readiness: store,
+            readiness: store.clone(),
+            leases: store,
             lanes,
+            boards,
         }
+    }
+
+    /// From now on announces what is done to seats here, under [`Topic::Seats`](boxoffice_domain::announcements::Topic::Seats).
+    pub fn announce_seats(&self, others: Arc<dyn Announcements>) {
+        self.boards.tell(others);
+    }
+
+    /// Takes note of what another process has announced under [`Topic::Seats`](boxoffice_domain::announcements::Topic::Seats), so that seat maps show it. Gives the
+    /// accounts whose requests these were.
+    pub fn hear_of_seats(&self, text: &str) -> Vec<AccountId> {
+        self.boards.hear_others(text)
+    }
+
+    /// Has every seat map read anew: something may have been announced that was not heard.
+    pub fn forget_seats(&self) {
+        self.boards.forget_all();
     }
 
     /// Takes no more writes, and waits until those that were taken have been answered.

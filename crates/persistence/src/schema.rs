@@ -14,6 +14,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    leases (work) {
+        work -> Text,
+        holder -> Binary,
+        held_until -> Timestamp,
+    }
+}
+
+diesel::table! {
     sessions (id) {
         id -> Binary,
         account_id -> Binary,

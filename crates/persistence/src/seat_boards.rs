@@ -3,8 +3,9 @@
 //! A board is what the table `seats` says of one performance. It is read by one query when somebody asks for
 //! it, and kept up by what the lanes write: after a batch has been committed, and before any of its callers is
 //! answered, its news are told to the boards. So whoever has been answered by this process never sees less
-//! than the answer said. What other processes write is seen because a board that was read longer ago than
-//! `age_max` is read again before it is shown; nothing is read for a board that nobody asks for.
+//! than the answer said. What other processes write they announce, where they have a way to; and a board that
+//! was read longer ago than `age_max` is read again before it is shown, so what is not heard is seen all the
+//! same. Nothing is read for a board that nobody asks for.
 //!
 //! Boards decide nothing. A hold is decided over rows that are locked, whatever a board says.
 //!
@@ -13,12 +14,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
 use boxoffice_domain::{
-    Clock, PerformanceId, Points, ReservationId, StorageError, Timestamp,
+    AccountId, Clock, PerformanceId, Points, ReservationId, StorageError, Timestamp,
+    announcements::{Announcements, Topic},
     catalog::SeatMap,
     idempotency::Made,
     reservations::{Reservation, ReservedSeat, Seat, SeatLabel, SeatState, SeatStatus},
@@ -28,6 +30,7 @@ use tokio::time::Instant;
 use crate::{
     batch::{Command, Outcome, StoredSeat},
     lane::Shared,
+    seat_announcements,
 };
 
 /// The most boards.
@@ -53,6 +56,8 @@ pub(crate) struct SeatBoards {
     /// How long ago a board may have been read that is shown; zero keeps none.
     age_max: Duration,
     clock: Arc<dyn Clock>,
+    /// Tells the other processes.
+    others: OnceLock<Arc<dyn Announcements>>,
     kept: Mutex<HashMap<PerformanceId, Kept>>,
 }
 
@@ -92,10 +97,10 @@ struct Seats {
 }
 
 /// What a committed batch says of seats.
-#[derive(Debug)]
-enum News {
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum News {
     /// A reservation has these seats now.
-    Taken { by: ReservationId, state: SeatState, seats: Vec<ReservedSeat> },
+    Taken { by: ReservationId, state: SeatState, seats: Vec<SeatLabel> },
     /// A reservation no longer has these seats.
     Freed { from: ReservationId, labels: Vec<SeatLabel> },
     /// A hold was refused because of these seats, which are so.
@@ -108,7 +113,7 @@ enum News {
 
 impl SeatBoards {
     pub(crate) fn new(age_max: Duration, clock: Arc<dyn Clock>) -> Self {
-        Self { age_max, clock, kept: Mutex::default() }
+        Self { age_max, clock, others: OnceLock::new(), kept: Mutex::default() }
     }
 
     /// The seats of a performance as they are now. Where its board has to be read, `read` does it, told of
@@ -181,17 +186,48 @@ impl SeatBoards {
     /// Tells the boards what has become of the commands of a batch. To be called before they are answered,
     /// and for the batches that write a performance's seats one after the other.
     pub(crate) fn hear(&self, commands: &[Command], outcomes: &[Result<Outcome, StorageError>]) {
-        if locked(&self.kept).is_empty() {
+        let others = self.others.get().filter(|others| others.has_listeners());
+        if others.is_none() && locked(&self.kept).is_empty() {
             return;
         }
         if outcomes.iter().any(Result::is_err) {
             // Nobody knows what of it has happened.
             self.forget_all();
-            return;
         }
+        let told = commands.iter().zip(outcomes).filter_map(|(command, outcome)| {
+            let (id, news) = news_of(command, outcome.as_ref().ok()?)?;
+            Some((id, command.account_id(), news))
+        });
+        let told: Vec<_> = told.collect();
+        if let Some(others) = others
+            && let Some(text) = seat_announcements::write(told.iter().map(|(id, account, news)| (*id, *account, news)))
+        {
+            others.announce(Topic::Seats, text);
+        }
+        self.take_over(told.into_iter().map(|(id, _, news)| (id, news)));
+    }
+
+    /// From now on tells the other processes what the batches of this one have changed.
+    pub(crate) fn tell(&self, others: Arc<dyn Announcements>) {
+        // The first one stays: there is one way to tell them.
+        let _ = self.others.set(others);
+    }
+
+    /// Tells the boards what another process has told. Gives whose commands these were.
+    pub(crate) fn hear_others(&self, text: &str) -> Vec<AccountId> {
+        let Some(told) = seat_announcements::read(text) else {
+            // From a process that says it in another way: what is kept may be old.
+            self.forget_all();
+            return Vec::new();
+        };
+        let accounts = told.iter().filter_map(|(_, account, _)| *account).collect();
+        self.take_over(told.into_iter().map(|(id, _, news)| (id, news)));
+        accounts
+    }
+
+    fn take_over(&self, told: impl Iterator<Item = (PerformanceId, News)>) {
         let now = self.clock.now();
-        for (command, outcome) in commands.iter().zip(outcomes.iter().flatten()) {
-            let Some((id, news)) = news_of(command, outcome) else { continue };
+        for (id, news) in told {
             if let Some(board) = self.asked_lately(id) {
                 board.hear(news, now);
             }
@@ -250,9 +286,12 @@ fn news_of(command: &Command, outcome: &Outcome) -> Option<(PerformanceId, News)
 }
 
 fn taken(reservation: &Reservation, state: SeatState, replayed: bool) -> (PerformanceId, News) {
-    let seats = reservation.seats.clone();
-    let news =
-        if replayed { News::TakenBefore { state, seats } } else { News::Taken { by: reservation.id, state, seats } };
+    let news = if replayed {
+        News::TakenBefore { state, seats: reservation.seats.clone() }
+    } else {
+        let seats = reservation.seats.iter().map(|seat| seat.label.clone()).collect();
+        News::Taken { by: reservation.id, state, seats }
+    };
     (reservation.performance_id, news)
 }
 
@@ -369,9 +408,11 @@ impl Seats {
         let available = |state: &SeatState| state.status(now) == SeatStatus::Available;
         let has = |state: &SeatState, id: ReservationId| state.reservation_id() == Some(id);
         match news {
-            News::Taken { by, state, seats } => self.each(seats.iter().map(|seat| &seat.label), |known| {
+            News::Taken { by, state, seats } => self.each(seats.iter(), |known| {
+                // Another process may tell of a hold after this one has sold the seats.
+                let goes_further = matches!(known, SeatState::Sold { .. }) && has(known, *by);
                 let goes_on = available(known) || has(known, *by);
-                if goes_on {
+                if goes_on && !goes_further {
                     *known = *state;
                 }
                 goes_on

@@ -2,7 +2,8 @@
 //!
 //! * [`MemoryWaitingRoom`] keeps the lines in this process. A server that restarts loses them; they re-form
 //!   in the old order from the tokens of those who come back.
-//! * [`RedisWaitingRoom`] keeps them in Redis, for any number of server processes.
+//! * [`RedisWaitingRoom`] keeps them in Redis, for any number of server processes. The same connection carries what
+//!   these processes announce to each other, and the quotas that they share.
 //! * [`SignedTokens`] signs a place in a line, so that its holder can carry it.
 //!
 //! All implement ports of [`boxoffice_domain::waiting_room`], where the promises are written down. The
@@ -16,6 +17,6 @@ pub mod redis;
 mod rules;
 pub mod tokens;
 
-pub use self::redis::{RedisSettings, RedisUrl, RedisWaitingRoom};
+pub use self::redis::{Announced, QuotaTaken, RedisQuotas, RedisSettings, RedisUrl, RedisWaitingRoom};
 pub use memory::{MemoryWaitingRoom, Settings};
 pub use tokens::SignedTokens;

@@ -29,6 +29,11 @@
 //! was given by a clock ahead just before Redis was emptied may otherwise count as one of the new line, and end. Redis
 //! must not evict anything: `maxmemory-policy noeviction`.
 //!
+//! # What else instances share
+//!
+//! [Announcements](RedisWaitingRoom::announcements) go over the channel `PREFIX:announced`, and
+//! [quotas](RedisWaitingRoom::quotas) are kept under `PREFIX:quota:`, each for a minute at most.
+//!
 //! # When Redis comes back empty
 //!
 //! The tokens are not lost. A line begins anew at the next request, with the present time as its first place: lower
@@ -52,12 +57,14 @@
 //! snapshot was taken: they stay so until their admission ends. That they hold seats or have paid is remembered, and
 //! told to Redis when it is back; a ticket that was spent is expired at this instance from the payment on.
 
+mod announcements;
 mod answer;
 mod core;
 mod link;
 mod list;
 mod local;
 mod pending;
+mod quotas;
 mod script;
 mod snapshot;
 mod url;
@@ -67,6 +74,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, Clock, ConcertId, StorageError, Timestamp,
+    announcements::Announcements,
     time::seconds_after,
     waiting_room::{
         JoinRequest, Joined, LineCensus, LineStats, LineTerms, Place, QueueStatus, Recall, RestoreRequest, Standing,
@@ -81,6 +89,7 @@ use tokio::{
 use uuid::Uuid;
 
 use self::{
+    announcements::{Announcer, publish},
     answer::{damaged, micros},
     core::{ANY_PLACE, Core, Said, account, draw, is_passing, terms, ticket as fields_of},
     link::Link,
@@ -93,7 +102,11 @@ use crate::{
     rules::Rules,
 };
 
-pub use self::url::RedisUrl;
+pub use self::{
+    announcements::Announced,
+    quotas::{QuotaTaken, RedisQuotas},
+    url::RedisUrl,
+};
 
 /// How long those who watch a line wait for word of a change before they look themselves.
 const LOOK_AFTER: Duration = Duration::from_millis(400);
@@ -155,6 +168,7 @@ impl RedisWaitingRoom {
     pub async fn connect(url: RedisUrl, clock: Arc<dyn Clock>, rules: Settings, settings: RedisSettings) -> Self {
         describe_metrics();
         let link = Arc::new(Link::new(url, settings.connect_timeout, settings.command_timeout));
+        let (announcer, announced) = Announcer::new();
         let core = Arc::new(Core {
             rules: Rules::new(rules.bounded(), clock.now()),
             clock,
@@ -163,11 +177,13 @@ impl RedisWaitingRoom {
             link: Arc::clone(&link),
             locals: Locals::default(),
             pending: Pending::default(),
+            announcer: Arc::new(announcer),
         });
         let connecting = tokio::spawn(Arc::clone(&link).keep_connected());
         let listening = tokio::spawn(listen(Arc::clone(&core)));
         let telling = tokio::spawn(tell(Arc::clone(&core)));
-        let room = Self { core, tasks: vec![connecting, listening, telling] };
+        let publishing = tokio::spawn(publish(Arc::clone(&core), announced));
+        let room = Self { core, tasks: vec![connecting, listening, telling, publishing] };
         // Since when this Redis is ours is written down as early as may be.
         let _ = timeout(link.connect_timeout(), async {
             link.up().await;
@@ -180,6 +196,21 @@ impl RedisWaitingRoom {
     /// Whether there is a connection at the moment.
     pub fn is_connected(&self) -> bool {
         self.core.link.is_up()
+    }
+
+    /// Tells the other instances over this Redis.
+    pub fn announcements(&self) -> Arc<dyn Announcements> {
+        Arc::clone(&self.core.announcer) as Arc<dyn Announcements>
+    }
+
+    /// Listens to what the other instances announce.
+    pub fn listen(&self) -> Announced {
+        self.core.announcer.listen()
+    }
+
+    /// The quotas that all instances share.
+    pub fn quotas(&self) -> RedisQuotas {
+        RedisQuotas::new(Arc::clone(&self.core))
     }
 
     fn local(&self, concert_id: ConcertId) -> Arc<Local> {
@@ -406,18 +437,24 @@ async fn listen_once(core: &Core, attempt: usize) -> Result<(), String> {
     let url = core.link.url();
     let opening = async {
         let mut pubsub = url.listen(attempt).await?;
-        pubsub.subscribe(core.channel()).await?;
+        pubsub.subscribe(&[core.channel(), core.announcements_channel()]).await?;
         redis::RedisResult::Ok(pubsub)
     };
     let opened = timeout(core.link.connect_timeout(), opening).await.map_err(|_| "no answer in time".to_owned())?;
     let (mut sink, mut messages) = opened.map_err(|error| error.to_string())?.split();
     core.locals.wake_all();
+    core.announcer.has_missed();
+    let announcements = core.announcements_channel();
     let mut test = interval(LISTEN_TEST);
     loop {
         tokio::select! {
             message = messages.next() => {
                 let Some(message) = message else { return Err("the connection was closed".to_owned()) };
-                heed(core, message.get_payload_bytes());
+                if message.get_channel_name() == announcements {
+                    core.announcer.hear(message.get_payload_bytes());
+                } else {
+                    heed(core, message.get_payload_bytes());
+                }
             }
             _ = test.tick() => {
                 let answered = timeout(core.link.connect_timeout(), sink.ping::<redis::Value>()).await;

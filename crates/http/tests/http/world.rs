@@ -32,7 +32,7 @@ use boxoffice_domain::{
     },
     wallet::MockWallets,
 };
-use boxoffice_http::{Code, Draining, HttpSettings, Services};
+use boxoffice_http::{Code, Draining, HttpSettings, Neighbours, Services};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -71,6 +71,7 @@ pub(crate) struct World {
     pub readiness: MockReadiness,
     pub settings: HttpSettings,
     pub draining: Draining,
+    pub neighbours: Option<Neighbours>,
 }
 
 impl World {
@@ -110,6 +111,7 @@ impl World {
             readiness: MockReadiness::new(),
             settings: HttpSettings { account_requests_per_minute: 0, ..HttpSettings::default() },
             draining: Draining::new(),
+            neighbours: None,
         }
     }
 
@@ -142,7 +144,8 @@ impl World {
     pub(crate) fn router(self) -> Router {
         let (clock, draining): (Arc<dyn Clock>, _) = (Arc::new(StandingClock), self.draining.clone());
         let settings = self.settings.clone();
-        boxoffice_http::router(self.services(clock), settings, None, draining)
+        let neighbours = self.neighbours.clone().unwrap_or_else(|| Neighbours::none(settings.answers_kept_for));
+        boxoffice_http::router(self.services(clock), settings, None, draining, neighbours)
     }
 
     fn services(self, clock: Arc<dyn Clock>) -> Services {
@@ -169,6 +172,7 @@ impl World {
                 entropy: Arc::clone(&entropy),
                 settings: SessionSettings::default(),
                 ended: EndedSessions::default(),
+                announcements: Arc::new(boxoffice_domain::announcements::Alone),
             }),
             catalog: Arc::new(CatalogService {
                 catalog: catalog.clone(),

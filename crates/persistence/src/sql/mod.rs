@@ -4,6 +4,7 @@ mod accounts;
 mod audit;
 mod catalog;
 mod catalog_import;
+mod leases;
 mod payments;
 mod pool;
 mod reservations;
@@ -84,11 +85,11 @@ pub(crate) async fn connect(
         readers,
         writer: writer(writers),
         lanes: lanes.clone(),
-        boards,
+        boards: Arc::clone(&boards),
         clock,
         concerts_of: moka::sync::Cache::new(CONCERTS_REMEMBERED_MAX),
     };
-    Ok(Database::new(Arc::new(store), lanes))
+    Ok(Database::new(Arc::new(store), lanes, boards))
 }
 
 pub(crate) async fn migrate(url: String) -> Result<Vec<String>, ConnectError> {

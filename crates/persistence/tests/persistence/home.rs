@@ -202,6 +202,7 @@ fn storage(database: &Database) -> Storage {
         wallets: database.wallets.clone(),
         audit: database.audit.clone(),
         readiness: database.readiness.clone(),
+        leases: database.leases.clone(),
     }
 }
 

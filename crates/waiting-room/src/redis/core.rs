@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     RedisSettings,
+    announcements::Announcer,
     answer::{Answer, Fields, MICROS_MAX, damaged, micros},
     link::Link,
     list::Lists,
@@ -34,6 +35,7 @@ pub(super) struct Core {
     pub(super) lists: Lists,
     pub(super) locals: Locals,
     pub(super) pending: Pending,
+    pub(super) announcer: Arc<Announcer>,
 }
 
 /// What the word after a step says where it is not what was hoped for.
@@ -47,6 +49,11 @@ impl Core {
     /// The channel on which it is told that a line has changed.
     pub(super) fn channel(&self) -> String {
         format!("{}:changed", self.settings.prefix)
+    }
+
+    /// The channel on which instances tell each other what is no longer so.
+    pub(super) fn announcements_channel(&self) -> String {
+        format!("{}:announced", self.settings.prefix)
     }
 
     /// The keys of a line. What is in braces decides on which node of a cluster they are: all on the same one.

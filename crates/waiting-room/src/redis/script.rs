@@ -63,15 +63,16 @@ line_scripts! {
     SNAPSHOT = "scripts/snapshot.lua"
 }
 
-/// The scripts on the list of lines.
-macro_rules! list_scripts {
+/// The scripts on their own.
+macro_rules! other_scripts {
     ($($name:ident = $file:literal)*) => {$(
         pub(super) static $name: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!($file).to_owned()));
     )*};
 }
 
-list_scripts! {
+other_scripts! {
     REGISTER = "scripts/register.lua"
     CLAIM = "scripts/claim.lua"
     SETTLED = "scripts/settled.lua"
+    QUOTA = "scripts/quota.lua"
 }

@@ -6,4 +6,5 @@ mod emptied;
 mod instances;
 mod keys;
 mod polls;
+mod sharing;
 mod support;

@@ -9,6 +9,7 @@
 pub mod accounts;
 pub mod catalog;
 pub mod catalog_import;
+pub mod leases;
 pub mod payments;
 pub mod races;
 pub mod reservations;
@@ -27,6 +28,7 @@ use boxoffice_domain::{
     },
     fixtures::{self, instant},
     idempotency::{Fingerprint, Idempotency, Made},
+    leases::Leases,
     payments::{Payments, SettleError, SettleRefusal, SettleRequest, Settlement},
     reservations::{
         CancelError, CancelRefusal, CancelRequest, HOLD_SECONDS_DEFAULT, HoldError, HoldRefusal, HoldRequest,
@@ -89,6 +91,10 @@ macro_rules! storage_contract {
                 an_import_that_is_refused_writes_nothing
                 an_import_never_changes_a_draw_or_a_pause
                 two_imports_at_once_make_one_catalogue
+            }
+            leases {
+                one_of_fifty_at_once_gets_a_lease
+                a_lease_is_let_go_by_its_holder_alone
             }
             payments {
                 fifty_identical_payments_debit_once
@@ -165,6 +171,7 @@ pub struct Storage {
     pub wallets: Arc<dyn Wallets>,
     pub audit: Arc<dyn Audit>,
     pub readiness: Arc<dyn Readiness>,
+    pub leases: Arc<dyn Leases>,
 }
 
 impl fmt::Debug for Storage {

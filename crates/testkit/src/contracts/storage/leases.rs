@@ -1,0 +1,51 @@
+//! The contract of [`Leases`](boxoffice_domain::leases::Leases).
+
+use boxoffice_domain::{Timestamp, fixtures::instant};
+use uuid::Uuid;
+
+use super::{Stage, at_once};
+
+const WORK: &str = "sweeping";
+
+async fn take(stage: &Stage, holder: u128, now: Timestamp, until: Timestamp) -> bool {
+    stage.storage.leases.take(WORK, Uuid::from_u128(holder), now, until).await.expect("the storage answers")
+}
+
+/// Of fifty at once one has it, also where it has lapsed; and it stays the holder's as long as it goes on.
+pub async fn one_of_fifty_at_once_gets_a_lease(stage: &Stage) {
+    let mut holder = None;
+    for round in 0..4_i64 {
+        let (now, until) = (instant(round * 10), instant(round * 10 + 10));
+        let asked = (1..=50_u128).map(|number| (number, stage.clone()));
+        let ask = |(number, stage)| async move { (number, take(&stage, number, now, until).await) };
+        let taken = at_once(asked, ask).await;
+        let holders: Vec<_> = taken.iter().filter(|(_, taken)| *taken).map(|(number, _)| *number).collect();
+        assert_eq!(holders.len(), 1, "{holders:?}");
+        for (number, _) in taken {
+            let still = take(stage, number, instant(round * 10 + 5), until).await;
+            assert_eq!(still, number == holders[0]);
+        }
+        holder = Some(holders[0]);
+    }
+    let holder = holder.expect("there were rounds");
+    // It goes on in time, so nobody else gets it.
+    assert!(take(stage, holder, instant(39), instant(60)).await);
+    assert!(!take(stage, holder + 50, instant(59), instant(99)).await);
+    // The end itself is no longer within it.
+    assert!(take(stage, holder + 50, instant(60), instant(99)).await);
+    assert!(!take(stage, holder, instant(60), instant(99)).await);
+}
+
+/// What was let go can be had at once, and only the holder lets go.
+pub async fn a_lease_is_let_go_by_its_holder_alone(stage: &Stage) {
+    let (leases, now) = (&stage.storage.leases, instant(0));
+    let release = async |holder| leases.release(WORK, Uuid::from_u128(holder)).await.expect("the storage answers");
+    release(1).await;
+    assert!(take(stage, 1, now, instant(100)).await);
+    release(2).await;
+    assert!(!take(stage, 2, now, instant(100)).await);
+    release(1).await;
+    assert!(take(stage, 2, now, instant(100)).await);
+    let other = leases.take("other work", Uuid::from_u128(1), now, instant(100)).await;
+    assert!(other.expect("the storage answers"), "each piece of work has its own holder");
+}
