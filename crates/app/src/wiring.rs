@@ -27,8 +27,8 @@ use boxoffice_waiting_room::{Announced, MemoryWaitingRoom, RedisSettings, RedisW
 
 use crate::{
     adapters::{
-        Argon2Passwords, CurrentTokens, Keys, PasswordSettings, QuotasInRedis, SimulatedGateway, SimulatorSettings, SystemClock,
-        SystemEntropy, keys::FILE_NAME,
+        Argon2Passwords, CurrentTokens, Keys, PasswordSettings, QuotasInRedis, SimulatedGateway, SimulatorSettings,
+        SystemClock, SystemEntropy, keys::FILE_NAME,
     },
     settings::{DatabaseUrl, Settings, WaitingRoomUrl},
 };
@@ -220,7 +220,9 @@ async fn waiting_room(settings: &Settings, clock: Arc<dyn Clock>) -> Lines {
         restorable_seconds: settings.restorable_seconds,
     };
     match &settings.waiting_room {
-        WaitingRoomUrl::Memory => Lines { room: Arc::new(MemoryWaitingRoom::new(clock, rules)), others: Others::none() },
+        WaitingRoomUrl::Memory => {
+            Lines { room: Arc::new(MemoryWaitingRoom::new(clock, rules)), others: Others::none() }
+        }
         WaitingRoomUrl::Redis(url) => {
             let redis = RedisSettings {
                 prefix: settings.redis_prefix.clone(),

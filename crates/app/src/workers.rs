@@ -118,7 +118,11 @@ impl<W: Worker> Leased<W> {
             tracing::debug!(worker = self.worker.name(), held, "the instance that does this has changed");
         }
         self.until = held.then_some(until);
-        metrics::gauge!("boxoffice_worker_lease_held", "worker" => self.worker.name()).set(if held { 1.0 } else { 0.0 });
+        metrics::gauge!("boxoffice_worker_lease_held", "worker" => self.worker.name()).set(if held {
+            1.0
+        } else {
+            0.0
+        });
         Ok(held)
     }
 }

@@ -156,7 +156,11 @@ mod tests {
         terms.learn(&concert, start);
         terms.doubt_all(start);
         assert_eq!(terms.recall(concert.id, start), None, "this caller reads them");
-        assert_eq!(terms.recall(concert.id, start), Some(SaleTerms::from(&concert)), "the others need not wait for that");
+        assert_eq!(
+            terms.recall(concert.id, start),
+            Some(SaleTerms::from(&concert)),
+            "the others need not wait for that"
+        );
     }
 
     #[test]

@@ -14,9 +14,7 @@ pub(crate) struct QuotasInRedis(pub(crate) RedisQuotas);
 impl SharedQuotas for QuotasInRedis {
     async fn take(&self, what: &str, client: &str, per_minute: NonZeroU32) -> Option<SharedQuota> {
         match self.0.take(what, client, per_minute).await {
-            Ok(answer) => {
-                Some(SharedQuota { taken: answer.taken, remaining: answer.remaining, until: answer.until })
-            }
+            Ok(answer) => Some(SharedQuota { taken: answer.taken, remaining: answer.remaining, until: answer.until }),
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "a quota cannot be shared at the moment");
                 None

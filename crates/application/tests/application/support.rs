@@ -129,7 +129,7 @@ impl World {
             entropy: Arc::new(self.entropy),
             settings: SessionSettings::default(),
             ended: EndedSessions::default(),
-                announcements: Arc::new(boxoffice_domain::announcements::Alone),
+            announcements: Arc::new(boxoffice_domain::announcements::Alone),
         }
     }
 

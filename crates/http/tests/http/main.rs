@@ -7,6 +7,7 @@ mod framework;
 mod idempotency;
 mod limits;
 mod line_control;
+mod neighbours;
 mod reads;
 mod refusals;
 mod routes;

@@ -90,7 +90,7 @@ fn paths() -> [String; 6] {
 }
 
 /// The seats A-1-1 and A-1-2, the first of which is so.
-fn seat_map(first: SeatState) -> SeatMap {
+pub(crate) fn seat_map(first: SeatState) -> SeatMap {
     let labels = ["A-1-1", "A-1-2"].map(|label| SeatLabel::new(label).unwrap());
     let id = PerformanceId::new(PERFORMANCE);
     SeatMap::at(instant(0), id, labels.into(), [points(55_000); 2].into(), &[first, SeatState::Free])

@@ -1,9 +1,10 @@
 //! Seat maps from memory: with boards that are kept for ever, for hardly any time and not at all, in several lanes, and
 //! beside another process.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use boxoffice_domain::{
+    announcements::{Announcements, Topic},
     fixtures,
     reservations::{HoldRefusal, SeatStatus},
 };
@@ -12,6 +13,7 @@ use boxoffice_testkit::{
     contracts::storage::{at_once, label},
     servers::ServerKind,
 };
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::home::{Backend, Home, settings};
 
@@ -60,6 +62,8 @@ crate::on_every_backend! {
     a_refusal_shows_what_another_process_has_sold
     what_another_process_does_is_shown_when_the_board_is_too_old
     a_repeated_answer_shows_what_another_process_has_done
+    what_another_process_announces_is_shown_at_once
+    boards_that_hear_of_each_other_agree_with_the_seats
 }
 
 async fn a_refusal_shows_what_another_process_has_sold(backend: Backend) {
@@ -124,5 +128,111 @@ async fn a_repeated_answer_shows_what_another_process_has_done(backend: Backend)
     assert!(stage.hold(request).await.unwrap().replayed);
     assert_eq!(stage.seat(&show, "A-1-1").await, SeatStatus::Held);
     database.shutdown().await;
+    home.close().await;
+}
+
+/// Carries what one process announces to another one.
+struct Wire(UnboundedSender<String>);
+
+impl Announcements for Wire {
+    fn has_listeners(&self) -> bool {
+        true
+    }
+
+    fn announce(&self, topic: Topic, text: String) {
+        assert_eq!(topic, Topic::Seats);
+        // At the end of a test nobody may be listening.
+        let _ = self.0.send(text);
+    }
+}
+
+async fn what_another_process_announces_is_shown_at_once(backend: Backend) {
+    let home = Home::open(backend, with_age(FOR_EVER)).await;
+    let (other, database) = home.another(settings()).await;
+    let (sender, mut announced) = unbounded_channel();
+    database.announce_seats(Arc::new(Wire(sender)));
+    let stage = home.stage();
+    let show = stage.show().await;
+    let rival = stage.account_with(10_000).await;
+    assert_eq!(stage.free_labels(&show).await.len(), 50);
+    let held = other.holds(&show, rival, &["A-1-1", "A-1-2"]).await;
+    assert_eq!(stage.seat(&show, "A-1-1").await, SeatStatus::Available, "nothing was heard");
+    let of_the_hold = announced.recv().await.unwrap();
+    assert_eq!(home.database.hear_of_seats(&of_the_hold), [rival]);
+    assert_eq!(stage.seat(&show, "A-1-2").await, SeatStatus::Held);
+    other.pays(&held).await;
+    home.database.hear_of_seats(&announced.recv().await.unwrap());
+    assert_eq!(stage.seat(&show, "A-1-1").await, SeatStatus::Sold);
+    // What comes late does not go back.
+    home.database.hear_of_seats(&of_the_hold);
+    assert_eq!(stage.seat(&show, "A-1-1").await, SeatStatus::Sold);
+    other.cancel(fixtures::cancel_request(&held)).await.unwrap();
+    home.database.hear_of_seats(&announced.recv().await.unwrap());
+    assert_eq!(stage.free_labels(&show).await.len(), 50);
+    // What is refused, or repeated, is no news. What cannot be read has all be read anew.
+    let held = other.holds(&show, rival, &["A-2-1"]).await;
+    announced.recv().await.unwrap();
+    other.hold(show.hold_request(stage.account().await, &["A-2-1"])).await.unwrap_err();
+    assert!(announced.try_recv().is_err());
+    assert_eq!(stage.seat(&show, "A-2-1").await, SeatStatus::Available, "nothing was heard");
+    assert!(home.database.hear_of_seats("of another version").is_empty());
+    assert_eq!(stage.seat(&show, "A-2-1").await, SeatStatus::Held);
+    other.cancel(fixtures::cancel_request(&held)).await.unwrap();
+    home.database.forget_seats();
+    assert_eq!(stage.free_labels(&show).await.len(), 50);
+    database.shutdown().await;
+    home.close().await;
+}
+
+async fn boards_that_hear_of_each_other_agree_with_the_seats(backend: Backend) {
+    let home = Home::open(backend, with_age(FOR_EVER)).await;
+    let (other, other_database) = home.another(with_age(FOR_EVER)).await;
+    let stages = [home.stage().clone(), other];
+    let databases = [home.database.clone(), other_database];
+    let show = stages[0].show().await;
+    let accounts = stages[0].accounts(60).await;
+    let mut heeding = Vec::new();
+    for (from, to) in [(0, 1), (1, 0)] {
+        let (sender, mut announced) = unbounded_channel();
+        databases[from].announce_seats(Arc::new(Wire(sender.clone())));
+        let heeds = databases[to].clone();
+        let heeded = tokio::spawn(async move {
+            while let Some(text) = announced.recv().await
+                && !text.is_empty()
+            {
+                heeds.hear_of_seats(&text);
+            }
+        });
+        heeding.push((sender, heeded));
+    }
+    let acts = accounts.into_iter().enumerate().map(|(number, id)| (number, id, stages.clone(), show.clone()));
+    let held = at_once(acts, |(number, id, stages, show)| async move {
+        let (stage, labels, mut held) = (&stages[number % 2], show.labels(), 0);
+        for round in 0..5 {
+            stage.seats(&show).await;
+            let label = labels[(number * 7 + round * 3) % 12].clone();
+            if let Ok(made) = stage.hold(show.hold_request_for(id, vec![label])).await {
+                held += 1;
+                if (number + round) % 3 > 0 {
+                    stage.cancel(fixtures::cancel_request(&made.value.reservation)).await.unwrap();
+                }
+            }
+        }
+        held
+    });
+    let held: usize = held.await.into_iter().sum();
+    assert!(held >= 12, "{held}");
+    for (sender, heeded) in heeding {
+        // All was announced before it was answered, so this comes last.
+        sender.send(String::new()).unwrap();
+        heeded.await.unwrap();
+    }
+    let (truth, database) = home.another(settings()).await;
+    let expected = truth.free_labels(&show).await;
+    for stage in &stages {
+        assert_eq!(stage.free_labels(&show).await, expected);
+    }
+    database.shutdown().await;
+    databases[1].shutdown().await;
     home.close().await;
 }
