@@ -7,6 +7,8 @@ mod catalogue;
 mod errors;
 mod faults;
 mod idempotency;
+mod instances;
+mod instances_galera;
 mod journey;
 mod money;
 mod operations;

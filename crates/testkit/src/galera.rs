@@ -105,6 +105,8 @@ fn options(group: &str, ports: Ports) -> Vec<String> {
         format!("--wsrep-cluster-address={group}"),
         format!("--wsrep-node-address=127.0.0.1:{}", ports.group),
         format!("--wsrep-provider-options={}", provider.join(";")),
+        // What was answered through one node is seen through every other.
+        "--wsrep-sync-wait=1".to_owned(),
     ]
 }
 

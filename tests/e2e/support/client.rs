@@ -33,6 +33,8 @@ const OPEN_FILES_USUAL: usize = 1_024;
 pub(crate) struct Api {
     client: Client,
     url: Arc<str>,
+    /// Whether a load balancer stands before it, which may answer by itself.
+    is_balanced: bool,
     /// The code of every problem that was answered, with its status.
     codes: Arc<Mutex<BTreeSet<(u16, String)>>>,
 }
@@ -80,7 +82,12 @@ impl Api {
     pub(crate) fn new(url: &str) -> Self {
         let client = Client::builder().timeout(Duration::from_secs(REQUEST_SECONDS_MAX));
         let client = client.pool_max_idle_per_host(IDLE_CONNECTIONS_MAX).build();
-        Self { client: client.expect("a client"), url: url.into(), codes: Arc::default() }
+        Self { client: client.expect("a client"), url: url.into(), is_balanced: false, codes: Arc::default() }
+    }
+
+    /// As [`Self::new`], for what is behind a load balancer.
+    pub(crate) fn balanced(url: &str) -> Self {
+        Self { is_balanced: true, ..Self::new(url) }
     }
 
     pub(crate) fn ask(&self, method: Method, path: impl Into<String>) -> Ask {
@@ -169,6 +176,9 @@ impl Ask {
         let text = response.text().await.ok()?;
         drop(permit);
 
+        if self.api.is_balanced && !headers.contains_key("x-content-type-options") {
+            return of_balancer(status, headers, text, asked);
+        }
         let path = self.path.split('?').next().unwrap_or_default();
         let exchange = Exchange { method: self.method.as_str(), path, status, headers: &headers, body: &text };
         if let Err(wrong) = document().check(&exchange) {
@@ -198,6 +208,21 @@ impl Ask {
             request = request.header(*name, value);
         }
         request.send().await.expect("the server answers")
+    }
+}
+
+/// What the load balancer itself answered: a refusal where no instance was there, and none where an instance was that
+/// went away before it answered. Both look like a problem of ours.
+fn of_balancer(status: u16, headers: HeaderMap, text: String, asked: String) -> Option<Answer> {
+    let json: Value = serde_json::from_str(&text).unwrap_or_default();
+    document().check_component("Problem", &json).unwrap_or_else(|wrong| panic!("{asked}: {wrong}: {text}"));
+    let expected = if status == 404 { "not_found" } else { "unavailable" };
+    assert_eq!((&json["status"], &json["code"]), (&json!(status), &json!(expected)), "{asked}: {text}");
+    assert!(status == 404 || headers.contains_key("retry-after"), "{asked}: {text}");
+    match status {
+        502 | 504 => None,
+        404 | 503 => Some(Answer { status, headers, text, json, asked }),
+        other => panic!("{asked}: the load balancer answered {other}: {text}"),
     }
 }
 

@@ -1,0 +1,260 @@
+//! Several instances behind a load balancer, and what is left when a part of it all fails.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use boxoffice_testkit::{
+    servers::{DatabaseServer, ServerKind, fresh_database},
+    tcp_proxy::{CutAt, MYSQL_COMMIT, TcpProxy},
+};
+use serde_json::json;
+
+use crate::support::{
+    all,
+    chronicle::Chronicle,
+    client::{Api, Buyer},
+    crowd::{Crowd, Plan},
+    eventually,
+    fleet::{Fleet, Shared},
+    server::PASSWORD,
+    show::{PRICE, Show, Terms},
+};
+
+/// How many instances there are.
+const INSTANCES: usize = 3;
+/// The waiting room of all instances.
+const WAITING_ROOM: &str = "memory:";
+/// A stampede. All are admitted at once, since each instance has a line of its own.
+const STAMPEDE: Plan = Plan { buyers: 300, rows: 30, max_active: 1_000 };
+/// How many commits are cut in each way.
+const CUTS_EACH: usize = 10;
+
+/// Instances notice soon that a database is away, and do not wait long for one.
+const SETTINGS: [(&str, &str); 1] = [("DATABASE_CONNECT_SECONDS", "1")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_notices_that_every_instance_is_restarted_one_after_the_other() {
+    let (chronicle, _printed) = Chronicle::new();
+    let database = fresh_database(ServerKind::MariaDb).await.expect("a database");
+    let shared = Shared::over(database.url(), WAITING_ROOM, INSTANCES);
+    let mut fleet = Fleet::start(shared, &[], &chronicle).await;
+    let promoter = fleet.instances[0].promoter("promoter").await;
+    let show = Arc::new(Show::publish(&promoter, Terms::default()).await);
+    let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let mut tasks = Vec::new();
+    for number in 0..16 {
+        let mut buyer = Buyer::new(fleet.api()).await;
+        buyer.api = fleet.door();
+        buyer.join(&show.concert).await;
+        buyer.api = fleet.api().clone();
+        let (stop, done, show) = (Arc::clone(&stop), Arc::clone(&done), Arc::clone(&show));
+        tasks.push(tokio::spawn(async move {
+            let label = format!("A-{}-{}", 1 + number / 10, 1 + number % 10);
+            while !stop.load(Ordering::Relaxed) {
+                // Each is answered, and with success: not one of them is lost or refused.
+                buyer.charge(PRICE).await;
+                assert_eq!(buyer.queue_status().await, "active");
+                let held = buyer.hold(&show.performance, &[&label]).await;
+                buyer.ask_cancel(&held).send().await.is(200);
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+        }));
+    }
+    for index in 0..INSTANCES {
+        let before = done.load(Ordering::Relaxed);
+        eventually("buyers go on", || async { (done.load(Ordering::Relaxed) > before + 20).then_some(()) }).await;
+        fleet.restart(index).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    all(tasks).await;
+    fleet.finish(0).await;
+    database.remove().await.expect("it is removed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_was_told_to_stop_says_so_and_serves_until_its_time_is_over() {
+    let (chronicle, _printed) = Chronicle::new();
+    let database = fresh_database(ServerKind::MariaDb).await.expect("a database");
+    let mut fleet = Fleet::start(Shared::over(database.url(), WAITING_ROOM, 2), &[], &chronicle).await;
+    let api = fleet.instances[1].api().clone();
+    let promoter = fleet.instances[0].promoter("promoter").await;
+    let show = Show::publish(&promoter, Terms::max_active(1)).await;
+    let (mut first, mut second) = (Buyer::new(&api).await, Buyer::new(&api).await);
+    first.join(&show.concert).await;
+    assert_eq!(second.join(&show.concert).await["status"], "waiting");
+    let mut events = second.events().await;
+    assert_eq!(events.next().await.expect("an event")["status"], "waiting");
+    fleet.instances[1].terminate();
+    eventually("it says that it is leaving", || async {
+        (api.get("/readyz").send().await.status == 503).then_some(())
+    })
+    .await;
+    // It still takes requests on new connections, and its streams go on.
+    assert_eq!(Api::new(&fleet.instances[1].url()).get("/healthz").send().await.status, 200);
+    first.leave().await;
+    assert_eq!(events.next().await.expect("an event")["status"], "active");
+    fleet.balancer.wait_for(1, false).await.expect("the load balancer sees it");
+    fleet.api().get("/v1/concerts").send().await.is(200);
+    while events.next().await.is_some() {}
+    assert_eq!(fleet.instances[1].ended().await.code(), Some(0));
+    fleet.finish(0).await;
+    database.remove().await.expect("it is removed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_load_balancer_tells_who_asks_and_nobody_can_pretend_to_be_another() {
+    let (chronicle, _printed) = Chronicle::new();
+    let database = fresh_database(ServerKind::MariaDb).await.expect("a database");
+    let limit = [("ACCOUNT_REQUESTS_PER_MINUTE", "5")];
+    let fleet = Fleet::start(Shared::over(database.url(), WAITING_ROOM, 1), &limit, &chronicle).await;
+    let sign_in = json!({"login_id": "nobody", "password": PASSWORD});
+    for number in 0..8 {
+        let ask = fleet.api().post("/v1/sessions", &sign_in).header("x-forwarded-for", format!("10.1.1.{number}"));
+        let answer = ask.send().await;
+        if number < 5 {
+            answer.refuses(401, "invalid_credentials");
+        } else {
+            answer.refuses(429, "rate_limited");
+        }
+    }
+    // What is for operators is not for everybody.
+    fleet.api().get("/metrics").send().await.refuses(404, "not_found");
+    fleet.finish(0).await;
+    database.remove().await.expect("it is removed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_is_true_after_one_instance_was_killed_and_another_restarted() {
+    let (chronicle, _printed) = Chronicle::new();
+    let database = fresh_database(ServerKind::MariaDb).await.expect("a database");
+    let shared = Shared::over(database.url(), WAITING_ROOM, INSTANCES);
+    let mut fleet = Fleet::start(shared, &SETTINGS, &chronicle).await;
+    let crowd = Crowd::start(&fleet, STAMPEDE, &chronicle).await;
+    crowd.sold_percent(15).await;
+    fleet.kill(1);
+    crowd.sold_percent(30).await;
+    fleet.restart(2).await;
+    fleet.start_again(1).await;
+    let outcome = crowd.ended().await;
+    outcome.verify().await;
+    fleet.finish(0).await;
+    database.remove().await.expect("it is removed");
+}
+
+async fn the_database_is_restarted(kind: ServerKind) {
+    if !kind.can_be_started() {
+        eprintln!("left out on {kind}: {} names a server that is not ours to stop", kind.variable());
+        return;
+    }
+    let (chronicle, _printed) = Chronicle::new();
+    let database = DatabaseServer::start(kind).await.expect("a server of its own");
+    database.create_database("boxoffice").await.expect("a database");
+    let shared = Shared::over(&database.url("boxoffice"), WAITING_ROOM, INSTANCES);
+    let fleet = Fleet::start(shared, &SETTINGS, &chronicle).await;
+    let crowd = Crowd::start(&fleet, STAMPEDE, &chronicle).await;
+    crowd.sold_percent(15).await;
+    database.kill().await.expect("it is killed");
+    chronicle.note("the database is killed");
+    // Long enough for the load balancer to see that no instance is ready.
+    fleet.balancer.wait_for(0, false).await.expect("the instance is taken out");
+    database.start_again().await.expect("it starts");
+    chronicle.note("the database is back");
+    crowd.sold_percent(50).await;
+    database.stop().await.expect("it stops");
+    chronicle.note("the database is stopped");
+    database.start_again().await.expect("it starts");
+    chronicle.note("the database is back");
+    let outcome = crowd.ended().await;
+    let (_, unavailable) = outcome.repeated();
+    assert!(unavailable > 0, "nobody noticed");
+    outcome.verify().await;
+    fleet.finish(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_is_true_after_mariadb_was_restarted() {
+    the_database_is_restarted(ServerKind::MariaDb).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_is_true_after_mysql_was_restarted() {
+    the_database_is_restarted(ServerKind::MySql).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_is_true_after_commits_were_cut() {
+    let (chronicle, _printed) = Chronicle::new();
+    let database = fresh_database(ServerKind::MySql).await.expect("a database");
+    let (proxy, url) = TcpProxy::before_database(database.url()).await.expect("a proxy");
+    let fleet = Fleet::start(Shared::over(&url, WAITING_ROOM, INSTANCES), &SETTINGS, &chronicle).await;
+    let crowd = Crowd::start(&fleet, STAMPEDE, &chronicle).await;
+    for (at, percent) in [(CutAt::Request, 10), (CutAt::Work, 30), (CutAt::Answer, 50)] {
+        crowd.sold_percent(percent).await;
+        let enough = proxy.cuts() + CUTS_EACH;
+        proxy.cut_when(MYSQL_COMMIT, at, 3);
+        eventually("enough commits are cut", || async { (proxy.cuts() >= enough).then_some(()) }).await;
+        proxy.cut_nothing();
+        chronicle.note(format!("{} commits have been cut, the last at {at:?}", proxy.cuts()));
+    }
+    let outcome = crowd.ended().await;
+    outcome.verify().await;
+    fleet.finish(0).await;
+    database.remove().await.expect("it is removed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_changed_under_all_instances_and_every_token_goes_on() {
+    let (chronicle, _printed) = Chronicle::new();
+    let database = fresh_database(ServerKind::MariaDb).await.expect("a database");
+    let fleet = Fleet::start(Shared::over(database.url(), WAITING_ROOM, 2), &[], &chronicle).await;
+    let old = Buyer::new(fleet.api()).await;
+    let keys_of = |token: &str| token.split('.').next().expect("a header").to_owned();
+    let everybody_knows = async |buyer: &Buyer| {
+        for instance in &fleet.instances {
+            instance.api().get("/v1/me").bearer(&buyer.access_token).send().await.is(200);
+        }
+    };
+    let changed = |times: usize| {
+        let fleet = &fleet;
+        async move {
+            eventually("every instance has the new keys", || async {
+                let has = |server: &crate::support::server::Server| {
+                    server.log().matches("the signing keys were changed").count() == times
+                };
+                fleet.instances.iter().all(has).then_some(())
+            })
+            .await;
+        }
+    };
+    for (times, arguments) in [(1, &["keys", "rotate", "--prepare"][..]), (2, &["keys", "rotate"])] {
+        let (status, printed, error) = fleet.instances[0].run(arguments, &[]).await;
+        assert_eq!(status, 0, "{error}");
+        assert_eq!(printed.lines().count(), 4, "{printed}");
+        changed(times).await;
+        everybody_knows(&old).await;
+        let new = Buyer::new(fleet.api()).await;
+        assert_eq!(keys_of(&new.access_token) == keys_of(&old.access_token), times == 1, "{printed}");
+        everybody_knows(&new).await;
+    }
+    let (status, _, error) = fleet.instances[1].run(&["keys", "rotate", "--prepare", "--keep", "1"], &[]).await;
+    assert_eq!(status, 0, "{error}");
+    changed(3).await;
+    for instance in &fleet.instances {
+        instance.api().get("/v1/me").bearer(&old.access_token).send().await.refuses(401, "unauthenticated");
+    }
+    // A file that is damaged later changes nothing.
+    let again = Buyer::new(fleet.api()).await;
+    std::fs::write(fleet.instances[0].folder().join("shared-keys.json"), "{}").expect("it is written");
+    eventually("the damage is told", || async {
+        fleet.instances.iter().all(|server| server.log().contains("worker=\"keys\"")).then_some(())
+    })
+    .await;
+    everybody_knows(&again).await;
+    tokio::time::timeout(Duration::from_secs(60), fleet.finish(0)).await.expect("it ends");
+    database.remove().await.expect("it is removed");
+}
