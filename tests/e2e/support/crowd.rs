@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -33,6 +33,8 @@ const CHOICE: usize = 12;
 const CHANGES_ITS_MIND: usize = 6;
 /// How long one request is repeated that is not answered, or refused because something is away.
 const REPEATED_MAX: Duration = Duration::from_secs(90);
+/// How long a whole stampede may take.
+const STAMPEDE_MAX: Duration = Duration::from_secs(150);
 const PAUSE: Duration = Duration::from_millis(100);
 const AT_ONCE: usize = 32;
 
@@ -73,6 +75,17 @@ struct Patron {
     chronicle: Chronicle,
 }
 
+/// Tells all others when the task of a buyer panics: what that one held would never be free for them.
+struct Broken(Arc<AtomicBool>);
+
+impl Drop for Broken {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 /// A stampede that is under way.
 pub(crate) struct Crowd {
     pub(crate) concert: String,
@@ -110,10 +123,13 @@ impl Crowd {
         }
         chronicle.note(format!("{} buyers are in line for {} seats", plan.buyers, plan.seats()));
         let sold = Arc::new(AtomicUsize::new(0));
+        let is_broken = Arc::new(AtomicBool::new(false));
         let run = |mut patron: Patron| {
             let (performance, sold) = (performance.clone(), Arc::clone(&sold));
+            let is_broken = Arc::clone(&is_broken);
             tokio::spawn(async move {
-                patron.buy(&performance, &sold).await;
+                let broken = Broken(is_broken);
+                patron.buy(&performance, &sold, &broken).await;
                 patron
             })
         };
@@ -207,7 +223,8 @@ impl Patron {
     }
 
     /// Buys one or two seats, or finds that all are sold.
-    async fn buy(&mut self, performance: &str, sold: &AtomicUsize) {
+    async fn buy(&mut self, performance: &str, sold: &AtomicUsize, broken: &Broken) {
+        let began = Instant::now();
         let mut numbers = Numbers::new(u64::try_from(self.number).expect("few") * 7_919 + 1);
         let charged = self.command("/v1/wallet/charges", json!({"amount": 2 * PRICE})).await;
         self.told.push(Told::Charged(charged.is(201).clone()));
@@ -226,6 +243,10 @@ impl Patron {
             let Some(seats) = choose(map.is(200), &mut numbers) else { return };
             if seats.is_empty() {
                 // All that are not sold are held, and may come back.
+                if broken.0.load(Ordering::Relaxed) {
+                    return;
+                }
+                assert!(began.elapsed() < STAMPEDE_MAX, "buyer {}: seats are held that nobody pays", self.number);
                 sleep(2 * PAUSE).await;
                 continue;
             }
