@@ -4,12 +4,14 @@
 //! database.
 
 mod catalogue;
+mod draw;
 mod errors;
 mod faults;
 mod idempotency;
 mod instances;
 mod instances_galera;
 mod journey;
+mod line_control;
 mod money;
 mod operations;
 mod queue;

@@ -85,6 +85,8 @@ struct ConcertEntry {
     sales_close_at: String,
     max_seats_per_account: Option<u32>,
     max_active: Option<u32>,
+    #[serde(default)]
+    draw: bool,
     performances: Vec<PerformanceEntry>,
 }
 
@@ -250,6 +252,7 @@ impl Reader {
             sales: sales?,
             max_seats_per_account,
             max_active,
+            draw: entry.draw,
             performances: performances.into_iter().collect::<Option<_>>()?,
         })
     }

@@ -35,7 +35,7 @@ fn a_right_file_becomes_a_catalogue() {
     let catalogue = parse(sample().to_string().as_bytes(), DEFAULTS).unwrap();
     assert_eq!(catalogue.seats_count(), 9);
     let concert = &catalogue.concerts[0];
-    assert_eq!((concert.max_seats_per_account, concert.max_active), (4, 50));
+    assert_eq!((concert.max_seats_per_account, concert.max_active, concert.draw), (4, 50, false));
     let performance = &concert.performances[0];
     assert_eq!(performance.starts_at.to_rfc3339(), "2030-01-12T10:00:00+00:00");
     assert_eq!(performance.prices.by_section().iter().map(|price| price.get()).collect::<Vec<_>>(), [20, 10]);
@@ -59,10 +59,12 @@ fn a_concert_that_leaves_numbers_out_gets_the_defaults() {
     let mut file = sample();
     let concert = file["concerts"][0].as_object_mut().unwrap();
     concert.remove("max_active");
+    concert.insert("draw".to_owned(), json!(true));
     concert.remove("max_seats_per_account");
     concert.remove("description");
     let catalogue = parse(file.to_string().as_bytes(), DEFAULTS).unwrap();
     assert_eq!((catalogue.concerts[0].max_seats_per_account, catalogue.concerts[0].max_active), (4, 500));
+    assert!(catalogue.concerts[0].draw);
 }
 
 #[test]

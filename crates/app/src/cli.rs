@@ -11,6 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command as ClapCommand, FromArgMatc
 use crate::{
     rush::RushOptions,
     settings::{Layers, SETTINGS, Setting, SettingsError, VARIABLE_PREFIX},
+    verify_draw::VerifyDrawOptions,
 };
 
 /// The settings that the short help shows; the long one shows all.
@@ -100,6 +101,12 @@ pub(crate) enum Command {
     /// sums it up, draws it, and checks that no seat was sold twice; audits the database too, where the settings name
     /// the server's. Exits with 1 where something is not as it should be, with 2 where it could not run.
     Rush(RushOptions),
+    /// Checks a draw that has been held
+    ///
+    /// Needs no server and no database: whoever has noted the hash before the draw, and knows who was admitted in which
+    /// order, can run it. Exits with 0 where the seed has the hash and the order is that of the numbers drawn, with 1
+    /// naming the first breach, with 2 where it could not run.
+    VerifyDraw(VerifyDrawOptions),
     /// Prints the OpenAPI document of the API
     Openapi,
 }

@@ -16,15 +16,18 @@ use crate::{
     import, output, rush,
     serve::{self, defaults_of},
     settings::{self, Layers, Settings},
-    telemetry,
+    telemetry, verify_draw,
     wiring::{self, Adapters},
 };
 
 /// Does what the command line says.
 pub(crate) fn run(command_line: CommandLine) -> anyhow::Result<Exit> {
     let (command, layers) = command_line.into_parts().context("the settings are wrong")?;
-    if matches!(command, Command::Openapi) {
-        return print_openapi();
+    // These need no settings.
+    match &command {
+        Command::Openapi => return print_openapi(),
+        Command::VerifyDraw(options) => return verify_draw::run(options),
+        _ => {}
     }
     let settings = Settings::load(&layers)?;
     telemetry::start_logging(&settings)?;
@@ -61,6 +64,7 @@ async fn dispatch(command: Command, settings: &Settings) -> anyhow::Result<Exit>
         }
         Command::Audit => audit(settings).await,
         Command::Rush(options) => rush::run(settings, options).await,
+        Command::VerifyDraw(options) => verify_draw::run(&options),
         Command::Openapi => print_openapi(),
     }
 }

@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 use boxoffice_domain::{
     AccountId,
     accounts::{Accounts, LoginId},
-    catalog::{CatalogImport, Catalogue, ImportError, ImportReport},
+    catalog::{CatalogImport, Catalogue, DrawError, ImportError, ImportReport},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -104,6 +104,8 @@ fn conflict(error: &ImportError) -> Mistake {
         ImportError::PerformanceMoved { concert_index, performance_index } => {
             format!("/concerts/{concert_index}/performances/{performance_index}")
         }
+        ImportError::Draw { concert_index, error: DrawError::Changed } => format!("/concerts/{concert_index}/draw"),
+        ImportError::Draw { concert_index, .. } => format!("/concerts/{concert_index}/sales_open_at"),
         ImportError::Storage(_) => String::new(),
     };
     Mistake { pointer, what: error.to_string() }

@@ -15,6 +15,7 @@ mod rush;
 mod serve;
 mod settings;
 mod telemetry;
+mod verify_draw;
 mod wiring;
 mod workers;
 

@@ -36,7 +36,7 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
     let _lock = wiring::lock(&url)?;
     wiring::migrate(&url).await?;
     let adapters = Adapters::connect(settings).await?;
-    let use_cases = adapters.use_cases(settings)?;
+    let use_cases = adapters.use_cases(settings).await?;
     if settings.demo {
         let defaults = defaults_of(settings);
         demo::prepare(&use_cases.accounts, adapters.database.import.as_ref(), defaults, settings).await?;

@@ -12,6 +12,7 @@ use std::{
 };
 
 use boxoffice_domain::catalog::{ACTIVE_MAX, SEATS_PER_ACCOUNT_MAX};
+use boxoffice_waiting_room::RedisUrl;
 use figment::{
     Figment, Metadata, Profile, Provider,
     providers::{Format, Toml},
@@ -90,7 +91,9 @@ settings! {
     /// The database: `sqlite://PATH` or `mysql://USER:PASSWORD@HOST:PORT/NAME`; `{data_dir}` stands for the
     /// data folder
     database: DatabaseUrl = "sqlite://{data_dir}/boxoffice.db", DatabaseUrl::parse;
-    /// Where people wait in line: `memory:` keeps the lines in this process
+    /// Where people wait in line: `memory:` keeps the lines in this process; several servers share those of
+    /// `redis://[USER:PASSWORD@]HOST:PORT[/DATABASE]`, `redis-cluster://HOST:PORT,HOST:PORT` or
+    /// `redis-sentinel://HOST:PORT,HOST:PORT/NAME`, each with `rediss` for TLS
     waiting_room: WaitingRoomUrl = "memory:", WaitingRoomUrl::parse;
     /// The folder for the signing keys and the embedded database; it is made where it is missing
     data_dir: PathBuf = "./data", path;
@@ -135,6 +138,14 @@ settings! {
     poll_seconds_max: u32 = "20", whole(1, 3_600);
     /// For how long from its joining a place in line outlives a restart of the server
     restorable_seconds: u32 = "86400", whole(0, YEAR_SECONDS);
+    /// What the keys in Redis begin with; installations that share a Redis differ in it
+    redis_prefix: String = "boxoffice", key_prefix;
+    /// How long connecting to Redis may take
+    redis_connect_milliseconds: u32 = "1000", whole(10, 60_000);
+    /// How long a command to Redis may take
+    redis_timeout_milliseconds: u32 = "500", whole(10, 60_000);
+    /// How old what is known of a line in Redis may be where a poll is answered from it; 0 asks Redis each time
+    redis_poll_milliseconds: u32 = "250", whole(0, 1_000);
 
     /// How long an access token is good
     access_token_seconds: u32 = "900", whole(1, DAY_SECONDS);
@@ -488,23 +499,35 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// Where people wait in line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where people wait in line. What shows it leaves the password out.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum WaitingRoomUrl {
     /// In this process.
     Memory,
+    /// In Redis, for any number of processes.
+    Redis(RedisUrl),
 }
 
 impl WaitingRoomUrl {
     fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "memory:" => Ok(Self::Memory),
-            // The text is not repeated: there may be a password in it.
-            _ if text.starts_with("redis:") || text.starts_with("rediss:") => {
-                Err("is a Redis server, and this build keeps the lines in memory only: set `memory:`".to_owned())
-            }
-            _ => Err("must be `memory:`".to_owned()),
+        if text == "memory:" {
+            return Ok(Self::Memory);
         }
+        // The text is not repeated: there may be a password in it.
+        match text.split_once(':') {
+            Some((scheme, _)) if scheme.starts_with("redis") => RedisUrl::parse(text).map(Self::Redis),
+            _ => Err("must be `memory:` or a URL that begins with `redis`".to_owned()),
+        }
+    }
+}
+
+/// A part of keys in Redis; braces in it would scatter those of a line over a cluster.
+fn key_prefix(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    if !text.is_empty() && text.len() <= 64 && text.bytes().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("must be 1 to 64 letters, digits or `-_.:`, not `{text}`"))
     }
 }
 

@@ -107,7 +107,9 @@ fn every_wrong_setting_is_named() {
         ("BOXOFFICE_CORS_ORIGINS", "https://a.example/path"),
         ("BOXOFFICE_METRICS_LISTEN", "9090"),
         ("BOXOFFICE_DATABASE", "postgres://localhost/boxoffice"),
-        ("BOXOFFICE_WAITING_ROOM", "redis://localhost"),
+        ("BOXOFFICE_WAITING_ROOM", "memcached://localhost"),
+        ("BOXOFFICE_REDIS_PREFIX", "box{office}"),
+        ("BOXOFFICE_REDIS_TIMEOUT_MILLISECONDS", "0"),
     ];
     let SettingsError(told) = of_variables(&wrong).unwrap_err();
     assert_eq!(told.len(), wrong.len(), "{told:#?}");
@@ -163,7 +165,16 @@ fn the_password_in_a_database_url_is_never_shown() {
     for wrong in ["mysql://seller:hunter2@db.example", "mysql:seller:hunter2@db.example/boxoffice"] {
         assert!(!refusal(&[("BOXOFFICE_DATABASE", wrong)]).contains("hunter2"));
     }
-    assert!(!refusal(&[("BOXOFFICE_WAITING_ROOM", "redis://:hunter2@h")]).contains("hunter2"));
+}
+
+#[test]
+fn the_password_in_the_url_of_redis_is_never_shown() {
+    let settings = of_variables(&[("BOXOFFICE_WAITING_ROOM", "redis://seller:hunter2@h:6379/1")]).unwrap();
+    assert!(!format!("{settings:?}").contains("hunter2"), "{settings:?}");
+    for wrong in ["redis:hunter2@h", "redis://:hunter2@h/x", "redis-ring://:hunter2@h", "rediss-sentinel://:hunter2@h"]
+    {
+        assert!(!refusal(&[("BOXOFFICE_WAITING_ROOM", wrong)]).contains("hunter2"));
+    }
 }
 
 #[test]
@@ -177,9 +188,12 @@ fn a_database_in_a_file_is_found_in_its_url() {
 }
 
 #[test]
-fn a_redis_server_is_refused_with_what_to_do() {
-    let refusal = refusal(&[("BOXOFFICE_WAITING_ROOM", "redis://localhost:6379")]);
-    assert!(refusal.contains("this build keeps the lines in memory only: set `memory:`"), "{refusal}");
+fn the_lines_are_where_the_url_says() {
+    let room = |url: &str| of_variables(&[("BOXOFFICE_WAITING_ROOM", url)]).unwrap().waiting_room;
+    assert_eq!(room("memory:"), WaitingRoomUrl::Memory);
+    for url in ["redis://h:1", "rediss://h", "redis-cluster://a:1,b:2", "redis-sentinel://a,b/main"] {
+        assert!(matches!(room(url), WaitingRoomUrl::Redis(shown) if shown.to_string() == url), "{url}");
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ use boxoffice_domain::{
     waiting_room::{QueueTokens, WaitingRoom},
 };
 use boxoffice_persistence::{Database, PersistenceSettings};
-use boxoffice_waiting_room::MemoryWaitingRoom;
+use boxoffice_waiting_room::{MemoryWaitingRoom, RedisSettings, RedisWaitingRoom};
 
 use crate::{
     adapters::{
@@ -101,10 +101,10 @@ impl Adapters {
     }
 
     /// Every use case.
-    pub(crate) fn use_cases(&self, settings: &Settings) -> anyhow::Result<UseCases> {
+    pub(crate) async fn use_cases(&self, settings: &Settings) -> anyhow::Result<UseCases> {
         let tokens = tokens(settings, self.entropy.as_ref())?;
         let (clock, entropy) = (&self.clock, &self.entropy);
-        let room = waiting_room(settings, Arc::clone(clock));
+        let room = waiting_room(settings, Arc::clone(clock)).await;
         let gate = Arc::new(WaitingRoomService {
             room: Arc::clone(&room),
             tokens: Arc::clone(&tokens) as Arc<dyn QueueTokens>,
@@ -171,28 +171,36 @@ pub(crate) fn keys_path(settings: &Settings) -> PathBuf {
     settings.keys_file.clone().unwrap_or_else(|| settings.data_dir.join(FILE_NAME))
 }
 
-fn waiting_room(settings: &Settings, clock: Arc<dyn Clock>) -> Arc<dyn WaitingRoom> {
-    match settings.waiting_room {
-        WaitingRoomUrl::Memory => Arc::new(MemoryWaitingRoom::new(
-            clock,
-            boxoffice_waiting_room::Settings {
-                capacity: settings.queue_capacity,
-                lines_max: settings.queue_lines_max,
-                admission_seconds: settings.admission_seconds,
-                no_show_seconds: settings.no_show_seconds,
-                reform_seconds: settings.reform_seconds,
-                poll_seconds_max: settings.poll_seconds_max,
-                restorable_seconds: settings.restorable_seconds,
-            },
-        )),
+/// The lines. The server starts also where Redis is away: then joining is refused until it is there.
+async fn waiting_room(settings: &Settings, clock: Arc<dyn Clock>) -> Arc<dyn WaitingRoom> {
+    let rules = boxoffice_waiting_room::Settings {
+        capacity: settings.queue_capacity,
+        lines_max: settings.queue_lines_max,
+        admission_seconds: settings.admission_seconds,
+        no_show_seconds: settings.no_show_seconds,
+        reform_seconds: settings.reform_seconds,
+        poll_seconds_max: settings.poll_seconds_max,
+        restorable_seconds: settings.restorable_seconds,
+    };
+    match &settings.waiting_room {
+        WaitingRoomUrl::Memory => Arc::new(MemoryWaitingRoom::new(clock, rules)),
+        WaitingRoomUrl::Redis(url) => {
+            let redis = RedisSettings {
+                prefix: settings.redis_prefix.clone(),
+                connect_timeout: milliseconds(settings.redis_connect_milliseconds),
+                command_timeout: milliseconds(settings.redis_timeout_milliseconds),
+                snapshot_age_max: milliseconds(settings.redis_poll_milliseconds),
+            };
+            Arc::new(RedisWaitingRoom::connect(url.clone(), clock, rules, redis).await)
+        }
     }
 }
 
 fn gateway(settings: &Settings) -> Arc<dyn PaymentGateway> {
     Arc::new(SimulatedGateway::new(SimulatorSettings {
         mode: settings.gateway_mode,
-        delay: Duration::from_millis(u64::from(settings.gateway_delay_milliseconds)),
-        timeout: Duration::from_millis(u64::from(settings.gateway_timeout_milliseconds)),
+        delay: milliseconds(settings.gateway_delay_milliseconds),
+        timeout: milliseconds(settings.gateway_timeout_milliseconds),
         scripted_by_amount: settings.gateway_scripted_by_amount,
     }))
 }
@@ -237,7 +245,12 @@ pub(crate) fn lock(url: &DatabaseUrl) -> anyhow::Result<Option<File>> {
 
 /// How long what is read of the catalogue is kept.
 pub(crate) fn cache_time(settings: &Settings) -> Duration {
-    Duration::from_millis(u64::from(settings.cache_milliseconds))
+    milliseconds(settings.cache_milliseconds)
+}
+
+/// A setting in milliseconds.
+fn milliseconds(milliseconds: u32) -> Duration {
+    Duration::from_millis(u64::from(milliseconds))
 }
 
 /// A setting in seconds.

@@ -122,9 +122,9 @@ fn the_file_can_be_named_by_a_variable() {
 }
 
 #[test]
-fn a_redis_server_is_refused_without_its_password() {
-    let (code, _, error) = run(&Folder::new(), &["--waiting-room", "redis://:hunter2@localhost"]);
-    assert!(code == 2 && error.contains("set `memory:`") && !error.contains("hunter2"), "{error}");
+fn a_wrong_url_of_redis_is_refused_without_its_password() {
+    let (code, _, error) = run(&Folder::new(), &["--waiting-room", "redis://:hunter2@localhost/lines"]);
+    assert!(code == 2 && error.contains("`waiting_room` is not a URL") && !error.contains("hunter2"), "{error}");
 }
 
 #[test]

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use boxoffice_domain::{
     Clock, ConcertId, EntropySource, PerformanceId, Points, StorageError, Timestamp, VenueId,
     catalog::{
-        Catalog, Concert, ConcertChange, ConcertSummary, InvalidSalesWindow, NewPerformance, PartName, PerformanceKey,
-        PerformanceSummary, PriceError, PriceList, PublishError, Sales, SalesWindow, SeatMap, SeatingPlan,
-        UpdateConcertError, Venue,
+        Catalog, Concert, ConcertChange, ConcertChangeError, ConcertSummary, DrawError, InvalidSalesWindow,
+        NewPerformance, PartName, PerformanceKey, PerformanceSummary, PriceError, PriceList, PublishError, Sales,
+        SalesWindow, SeatMap, SeatingPlan, UpdateConcertError, Venue,
     },
     idempotency::{IdempotencyKey, KeyReused, Made},
     page::{Page, PageRequest},
     text::{Description, Name},
-    waiting_room::{Ticket, WaitingRoom},
+    waiting_room::{Draw, Ticket, WaitingRoom, WaitingRoomError},
 };
 
 use crate::{
@@ -45,6 +45,8 @@ pub struct NewConcert {
     pub sales: SalesWindow,
     pub max_seats_per_account: u32,
     pub max_active: u32,
+    /// Whether those who get in line before the sale opens are put in an order by a draw.
+    pub draw: bool,
 }
 
 /// Why something was not published or changed.
@@ -68,6 +70,9 @@ pub enum CatalogError {
     /// The sale would close before it opens.
     #[error(transparent)]
     SalesWindow(#[from] InvalidSalesWindow),
+    /// The draw cannot be then.
+    #[error(transparent)]
+    Draw(#[from] DrawError),
     /// The prices do not fit the venue.
     #[error(transparent)]
     Prices(#[from] PriceError),
@@ -77,6 +82,9 @@ pub enum CatalogError {
     /// The queue token does not open the gate.
     #[error(transparent)]
     Gate(#[from] GateError),
+    /// The waiting room failed.
+    #[error(transparent)]
+    WaitingRoom(#[from] WaitingRoomError),
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -88,6 +96,15 @@ impl From<PublishError> for CatalogError {
             PublishError::KeyReused(error) => error.into(),
             PublishError::ConcertNotFound => Self::ConcertNotFound,
             PublishError::Storage(error) => error.into(),
+        }
+    }
+}
+
+impl From<ConcertChangeError> for CatalogError {
+    fn from(error: ConcertChangeError) -> Self {
+        match error {
+            ConcertChangeError::SalesWindow(error) => error.into(),
+            ConcertChangeError::Draw(error) => error.into(),
         }
     }
 }
@@ -163,6 +180,8 @@ impl CatalogService {
         ];
         let texts = [new.title.as_str(), new.artist.as_str(), new.description.as_str()];
         let parts = texts.into_iter().chain(numbers.iter().map(String::as_str));
+        // Said only where there is one, so that requests are the same as before there were draws.
+        let parts = parts.chain(new.draw.then_some("draw"));
         let idempotency = identified(key, "concert", parts);
         let concert = Concert {
             id: ConcertId::new(self.entropy.uuid()),
@@ -173,6 +192,9 @@ impl CatalogService {
             sales: new.sales,
             max_seats_per_account: new.max_seats_per_account,
             max_active: new.max_active,
+            draw: new.draw.then(|| Draw::new(self.entropy.secret())),
+            paused: false,
+            emptied_at: None,
             version: 1,
             created_at: self.clock.now(),
         };
@@ -187,15 +209,30 @@ impl CatalogService {
         change: ConcertChange,
         version: Option<u32>,
     ) -> Result<ConcertSummary, CatalogError> {
+        let summary = self.write_change(identity, id, change, version).await?;
+        // The line hears of it again with the next account that joins.
+        if let Err(error) = self.tell_waiting_room(&summary.concert).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a line was not told how it is run now");
+        }
+        Ok(summary)
+    }
+
+    pub(crate) async fn write_change(
+        &self,
+        identity: Identity,
+        id: ConcertId,
+        change: ConcertChange,
+        version: Option<u32>,
+    ) -> Result<ConcertSummary, CatalogError> {
         for _ in 0..UPDATE_ATTEMPTS_MAX {
             let summary = self.managed(identity, id).await?;
             if version.is_some_and(|version| version != summary.concert.version) {
                 return Err(CatalogError::VersionMismatch);
             }
-            let concert = change.clone().apply(summary.concert)?;
+            let concert = change.clone().apply(&summary.concert, self.clock.now())?;
             match self.catalog.update_concert(concert.clone()).await {
                 Ok(()) => {
-                    self.tell_waiting_room(&concert).await;
+                    self.gate.terms.learn(&concert, self.clock.now());
                     return Ok(ConcertSummary { concert, ..summary });
                 }
                 Err(UpdateConcertError::VersionMismatch) => {}
@@ -205,12 +242,8 @@ impl CatalogService {
         Err(CatalogError::VersionMismatch)
     }
 
-    async fn tell_waiting_room(&self, concert: &Concert) {
-        self.gate.terms.learn(concert, self.clock.now());
-        // The line hears of it again with the next account that joins.
-        if let Err(error) = self.room.set_max_active(concert.id, concert.max_active).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a line was not told its new limit");
-        }
+    pub(crate) async fn tell_waiting_room(&self, concert: &Concert) -> Result<(), WaitingRoomError> {
+        self.room.set_terms(concert.id, concert.line_terms()).await
     }
 
     /// Publishes a performance of a concert of the caller, with all its seats.
@@ -250,7 +283,7 @@ impl CatalogService {
     }
 
     /// The concert, if the caller may manage it: its promoter, or an admin.
-    async fn managed(&self, identity: Identity, id: ConcertId) -> Result<ConcertSummary, CatalogError> {
+    pub(crate) async fn managed(&self, identity: Identity, id: ConcertId) -> Result<ConcertSummary, CatalogError> {
         may_publish(identity)?;
         let summary = self.catalog.concert(id).await?.ok_or(CatalogError::ConcertNotFound)?;
         let own = summary.concert.promoter_id == Some(identity.account_id);

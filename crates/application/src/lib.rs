@@ -8,7 +8,9 @@
 
 pub mod accounts;
 pub mod catalog;
+pub mod draw;
 pub mod fingerprint;
+pub mod line_control;
 pub mod payments;
 pub mod reservations;
 mod sale_terms;

@@ -11,7 +11,8 @@ use std::{
 
 use boxoffice_domain::{
     ConcertId, Timestamp,
-    catalog::{Concert, SalesWindow},
+    catalog::{Concert, NotOnSale, SalesWindow},
+    waiting_room::{Draw, LineTerms},
 };
 
 /// The most concerts that are remembered; beyond that, all are forgotten and read again.
@@ -21,13 +22,23 @@ const CONCERTS_MAX: usize = 10_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SaleTerms {
     pub(crate) sales: SalesWindow,
-    pub(crate) max_active: u32,
-    version: u32,
+    pub(crate) draw: Option<Draw>,
+    pub(crate) line: LineTerms,
 }
 
 impl From<&Concert> for SaleTerms {
     fn from(concert: &Concert) -> Self {
-        Self { sales: concert.sales, max_active: concert.max_active, version: concert.version }
+        Self { sales: concert.sales, draw: concert.draw, line: concert.line_terms() }
+    }
+}
+
+impl SaleTerms {
+    /// Whether one may get in line at `now`: while the sale is open, and before that where there is a draw.
+    pub(crate) fn check_joining(&self, now: Timestamp) -> Result<(), NotOnSale> {
+        match self.sales.check(now) {
+            Err(NotOnSale::NotOpen) if self.draw.is_some() => Ok(()),
+            checked => checked,
+        }
     }
 }
 
@@ -76,7 +87,7 @@ impl RememberedTerms {
         }
         let (terms, fresh_until) = (SaleTerms::from(concert), now + self.kept_for);
         let mut concerts = self.concerts.lock().unwrap_or_else(PoisonError::into_inner);
-        if concerts.get(&concert.id).is_some_and(|known| known.terms.version > terms.version) {
+        if concerts.get(&concert.id).is_some_and(|known| known.terms.line.version > terms.line.version) {
             return;
         }
         if concerts.len() >= CONCERTS_MAX && !concerts.contains_key(&concert.id) {
@@ -107,6 +118,9 @@ mod tests {
             sales: SalesWindow::new(instant(0), instant(1_000)).unwrap(),
             max_seats_per_account: 4,
             max_active: 500,
+            draw: None,
+            paused: false,
+            emptied_at: None,
             version: 1,
             created_at: instant(0),
         }

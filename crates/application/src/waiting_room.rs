@@ -8,12 +8,13 @@ use boxoffice_domain::{
     payments::Payments,
     reservations::Reservations,
     waiting_room::{
-        JoinRequest, QueueStatus, QueueToken, QueueTokens, Recall, Standing, Ticket, WaitingRoom, WaitingRoomError,
+        JoinRequest, QueueStatus, QueueToken, QueueTokens, Recall, RestoreRequest, Standing, Ticket, WaitingRoom,
+        WaitingRoomError,
     },
 };
 
 use crate::{
-    Identity,
+    Identity, draw,
     sale_terms::{RememberedTerms, SaleTerms},
 };
 
@@ -50,10 +51,10 @@ pub enum GateError {
     #[error("the queue token is not valid here")]
     Invalid,
     /// Its holder is still in line.
-    #[error("the queue token is not active yet; its position is {position}")]
+    #[error("the queue token is not active yet")]
     NotActive {
-        /// 1 for the next to be admitted.
-        position: u64,
+        /// 1 for the next to be admitted; `None` before the draw.
+        position: Option<u64>,
     },
     /// Its admission is over.
     #[error("the queue token has expired")]
@@ -105,8 +106,10 @@ impl WaitingRoomService {
     /// Gets in line, or tells the place that the account has there already; with whether it is new.
     pub async fn join(&self, identity: Identity, concert_id: ConcertId) -> Result<(QueueView, bool), JoinError> {
         let terms = self.terms_of(concert_id).await?.ok_or(JoinError::ConcertNotFound)?;
-        terms.sales.check(self.clock.now())?;
-        let request = JoinRequest { concert_id, account_id: identity.account_id, max_active: terms.max_active };
+        terms.check_joining(self.clock.now())?;
+        let account_id = identity.account_id;
+        let draw = terms.draw.map(|draw| draw::number(&draw, account_id));
+        let request = JoinRequest { concert_id, account_id, terms: terms.line, draw };
         let joined = self.room.join(request).await?;
         Ok((self.view(joined.status), joined.newly))
     }
@@ -180,21 +183,28 @@ impl WaitingRoomService {
         }
     }
 
-    /// Gives the ticket of a line that was lost its place back, unless a payment has spent it or its concert
-    /// is gone. Whoever holds seats had been admitted, and is admitted again before the hold is over.
+    /// Gives the ticket of a line that was lost its place back, unless a payment has spent it, the line was
+    /// emptied since, or its concert is gone. Whoever holds seats had been admitted, and is admitted again before the hold is over.
     async fn recall(&self, ticket: Ticket) -> Result<QueueStatus, GateError> {
         let over = QueueStatus { ticket, standing: Standing::Expired };
         if self.payments.has_spent(ticket.account_id, ticket.concert_id, ticket.place).await? {
             return Ok(over);
         }
-        let Some(concert) = self.catalog.concert(ticket.concert_id).await? else {
+        let Some(summary) = self.catalog.concert(ticket.concert_id).await? else {
             return Ok(over);
         };
-        let status = self.room.restore(&ticket, concert.concert.max_active).await?;
+        let concert = summary.concert;
+        // Only those who waited had to go when the line was emptied.
+        let emptied = concert.emptied_at.is_some_and(|emptied_at| ticket.joined_at < emptied_at);
+        if emptied && self.held_until(&ticket).await?.is_none() {
+            return Ok(over);
+        }
+        let draw = concert.draw.map(|draw| draw::number(&draw, ticket.account_id));
+        let status = self.room.restore(RestoreRequest { ticket, terms: concert.line_terms(), draw }).await?;
         if status.standing == Standing::Expired {
             return Ok(status);
         }
-        let held_until = self.reservations.held_until(ticket.account_id, ticket.concert_id).await?;
+        let held_until = self.held_until(&ticket).await?;
         if held_until.is_none() {
             return Ok(status);
         }
@@ -203,6 +213,10 @@ impl WaitingRoomService {
             Recall::Known(status) => Ok(status),
             Recall::Forgotten => Ok(status),
         }
+    }
+
+    async fn held_until(&self, ticket: &Ticket) -> Result<Option<Timestamp>, StorageError> {
+        self.reservations.held_until(ticket.account_id, ticket.concert_id).await
     }
 
     fn view(&self, status: QueueStatus) -> QueueView {

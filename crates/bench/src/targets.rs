@@ -188,7 +188,7 @@ const REST: [Target; 5] = [
     Target {
         what: "memory for each who waits",
         part: "line",
-        measured: |section| figure(section, "resident memory for each who waits"),
+        measured: |section| figure(section, "resident memory for each who waits, its access token with it"),
         limit: Limit::Below(300.0),
         unit: "bytes",
     },

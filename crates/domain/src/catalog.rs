@@ -14,6 +14,7 @@ use crate::{
     page::{Page, PageRequest},
     reservations::{SeatLabel, SeatState, SeatStatus},
     text::{Description, Name, TextError},
+    waiting_room::{Draw, LineTerms},
 };
 
 /// The most seats of a venue.
@@ -286,10 +287,61 @@ pub struct Concert {
     pub max_seats_per_account: u32,
     /// How many accounts are admitted at once, 1 to [`ACTIVE_MAX`].
     pub max_active: u32,
+    /// The draw among those who get in line before the sale opens; without one nobody can then.
+    pub draw: Option<Draw>,
+    /// Whether admission is paused.
+    pub paused: bool,
+    /// When the line was last emptied: whoever joined before that and is not known in it any more has no place.
+    pub emptied_at: Option<Timestamp>,
     /// Counts the changes, from 1; the entity tag is made of it.
     pub version: u32,
     /// When it was published.
     pub created_at: Timestamp,
+}
+
+impl Concert {
+    /// How its line is run.
+    pub fn line_terms(&self) -> LineTerms {
+        LineTerms {
+            version: self.version,
+            max_active: self.max_active,
+            paused: self.paused,
+            opens_at: self.draw.map(|_| self.sales.open_at()),
+        }
+    }
+
+    /// The draw, if its seed is public at `now`: from the opening on.
+    pub fn published_draw(&self, now: Timestamp) -> Option<Draw> {
+        self.draw.filter(|_| self.sales.open_at() <= now)
+    }
+
+    /// Whether the sale may open when it does, given how the concert was until `now`. Nobody can move a draw that has
+    /// been held, nor into the past, and none can be added: who is in line has a place already.
+    pub fn check_draw(&self, before: &Self, now: Timestamp) -> Result<(), DrawError> {
+        let (opened_at, opens_at) = (before.sales.open_at(), self.sales.open_at());
+        match (before.draw, self.draw) {
+            (None, None) => Ok(()),
+            (before, after) if before != after => Err(DrawError::Changed),
+            _ if opened_at == opens_at => Ok(()),
+            _ if opened_at <= now => Err(DrawError::Held),
+            _ if opens_at <= now => Err(DrawError::Past),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why a concert's draw cannot be so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DrawError {
+    /// The concert was published with another draw, or without one.
+    #[error("whether there is a draw is decided when the concert is published")]
+    Changed,
+    /// The sale has opened already.
+    #[error("the draw has been held, and cannot be moved")]
+    Held,
+    /// The time has come already.
+    #[error("a draw cannot be moved into the past")]
+    Past,
 }
 
 /// A concert as buyers see it.
@@ -323,25 +375,42 @@ pub struct ConcertChange {
     pub sales_close_at: Option<Timestamp>,
     pub max_seats_per_account: Option<u32>,
     pub max_active: Option<u32>,
+    pub paused: Option<bool>,
+    pub emptied_at: Option<Timestamp>,
+}
+
+/// Why a concert cannot be changed so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConcertChangeError {
+    /// The sale would close before it opens.
+    #[error(transparent)]
+    SalesWindow(#[from] InvalidSalesWindow),
+    /// The draw cannot be then.
+    #[error(transparent)]
+    Draw(#[from] DrawError),
 }
 
 impl ConcertChange {
     /// The concert as it is after the change.
-    pub fn apply(self, concert: Concert) -> Result<Concert, InvalidSalesWindow> {
+    pub fn apply(self, concert: &Concert, now: Timestamp) -> Result<Concert, ConcertChangeError> {
         let sales = SalesWindow::new(
             self.sales_open_at.unwrap_or(concert.sales.open_at()),
             self.sales_close_at.unwrap_or(concert.sales.close_at()),
         )?;
-        Ok(Concert {
-            title: self.title.unwrap_or(concert.title),
-            artist: self.artist.unwrap_or(concert.artist),
-            description: self.description.unwrap_or(concert.description),
+        let changed = Concert {
+            title: self.title.unwrap_or_else(|| concert.title.clone()),
+            artist: self.artist.unwrap_or_else(|| concert.artist.clone()),
+            description: self.description.unwrap_or_else(|| concert.description.clone()),
             sales,
             max_seats_per_account: self.max_seats_per_account.unwrap_or(concert.max_seats_per_account),
             max_active: self.max_active.unwrap_or(concert.max_active),
+            paused: self.paused.unwrap_or(concert.paused),
+            emptied_at: self.emptied_at.or(concert.emptied_at),
             version: concert.version.saturating_add(1),
-            ..concert
-        })
+            ..*concert
+        };
+        changed.check_draw(concert, now)?;
+        Ok(changed)
     }
 }
 
@@ -735,6 +804,8 @@ pub struct CatalogueConcert {
     pub sales: SalesWindow,
     pub max_seats_per_account: u32,
     pub max_active: u32,
+    /// Whether it has a draw. The one of a concert that is there stays, whatever this says.
+    pub draw: bool,
     pub performances: Vec<CataloguePerformance>,
 }
 
@@ -798,6 +869,14 @@ pub enum ImportError {
         /// Its index in the concert.
         performance_index: usize,
     },
+    /// A concert is stored without the draw that it is to have, or its draw cannot be when its sale is to open.
+    #[error("{error}")]
+    Draw {
+        /// The index of the concert in the catalogue.
+        concert_index: usize,
+        /// Why not.
+        error: DrawError,
+    },
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -811,8 +890,9 @@ pub type ImportProgress<'a> = &'a (dyn Fn(u64) + Send + Sync);
 pub trait CatalogImport: Send + Sync {
     /// Writes a catalogue in one transaction, all of it or nothing. What has a known key is updated where
     /// that hurts nobody: texts, sale window and limits of a concert, name and location of a venue, the
-    /// start of a performance, and the prices of its seats that are neither held nor sold. New ids are made
-    /// by the caller's source. `promoter_id` becomes the promoter of new concerts.
+    /// start of a performance, and the prices of its seats that are neither held nor sold. A concert keeps
+    /// its draw, and its line stays paused where it is.
+    /// New ids and seeds are made by the caller's source. `promoter_id` becomes the promoter of new concerts.
     async fn import(
         &self,
         catalogue: &Catalogue,
@@ -887,5 +967,68 @@ mod tests {
         assert_eq!(sales.check(at(19)), Ok(()));
         assert_eq!(sales.check(at(20)), Err(NotOnSale::Closed));
         assert_eq!(SalesWindow::new(at(10), at(10)), Err(InvalidSalesWindow));
+    }
+
+    /// A concert whose sale opens at [`instant`](crate::fixtures::instant) 100 and closes at 200.
+    fn concert(draw: Option<Draw>) -> Concert {
+        let at = crate::fixtures::instant;
+        Concert {
+            id: ConcertId::new(uuid::Uuid::from_u128(1)),
+            promoter_id: None,
+            title: Name::new("Night").unwrap(),
+            artist: Name::new("Band").unwrap(),
+            description: Description::default(),
+            sales: SalesWindow::new(at(100), at(200)).unwrap(),
+            max_seats_per_account: 4,
+            max_active: 500,
+            draw,
+            paused: false,
+            emptied_at: None,
+            version: 7,
+            created_at: at(0),
+        }
+    }
+
+    const DRAW: Draw = Draw::new([7; 32]);
+
+    #[test]
+    fn a_draw_is_held_and_published_when_the_sale_opens() {
+        let at = crate::fixtures::instant;
+        let (plain, drawn) = (concert(None), concert(Some(DRAW)));
+        assert_eq!((drawn.published_draw(at(99)), drawn.published_draw(at(100))), (None, Some(DRAW)));
+        assert_eq!(plain.published_draw(at(100)), None);
+        assert_eq!((plain.line_terms().opens_at, drawn.line_terms().opens_at), (None, Some(at(100))));
+    }
+
+    #[test]
+    fn a_draw_is_moved_only_before_it_is_held_and_only_into_the_future() {
+        let at = crate::fixtures::instant;
+        let moved = |concert: &Concert, open_at, now| {
+            let change = ConcertChange { sales_open_at: Some(at(open_at)), ..ConcertChange::default() };
+            change.apply(concert, at(now)).map(|concert| concert.sales.open_at())
+        };
+        let drawn = concert(Some(DRAW));
+        assert_eq!(moved(&drawn, 150, 99), Ok(at(150)));
+        assert_eq!(moved(&drawn, 51, 50), Ok(at(51)));
+        assert_eq!(moved(&drawn, 50, 50), Err(DrawError::Past.into()));
+        assert_eq!(moved(&drawn, 150, 100), Err(DrawError::Held.into()));
+        assert_eq!(moved(&drawn, 100, 100), Ok(at(100)), "nothing is moved");
+        assert_eq!(moved(&drawn, 200, 50), Err(InvalidSalesWindow.into()));
+        assert_eq!(moved(&concert(None), 50, 150), Ok(at(50)), "without a draw");
+
+        assert_eq!(drawn.check_draw(&concert(None), at(50)), Err(DrawError::Changed));
+        assert_eq!(concert(None).check_draw(&drawn, at(50)), Err(DrawError::Changed));
+        assert_eq!(concert(Some(Draw::new([8; 32]))).check_draw(&drawn, at(50)), Err(DrawError::Changed));
+    }
+
+    #[test]
+    fn a_change_leaves_alone_what_it_does_not_name() {
+        let at = crate::fixtures::instant;
+        let before = Concert { paused: true, emptied_at: Some(at(3)), ..concert(Some(DRAW)) };
+        let after = ConcertChange::default().apply(&before, at(150)).unwrap();
+        assert_eq!(after, Concert { version: 8, ..before.clone() });
+        let change = ConcertChange { paused: Some(false), emptied_at: Some(at(9)), ..ConcertChange::default() };
+        let after = change.apply(&before, at(150)).unwrap();
+        assert_eq!((after.paused, after.emptied_at, after.draw), (false, Some(at(9)), before.draw));
     }
 }

@@ -11,13 +11,14 @@ use axum::{
 use boxoffice_application::{
     Identity,
     catalog::{CatalogError, NewConcert, NewVenue},
+    draw,
 };
 use boxoffice_domain::{
     ConcertId, PerformanceId, Points, Timestamp, VenueId,
     catalog::{
-        ACTIVE_MAX, Concert, ConcertChange, ConcertSummary, InvalidSalesWindow, PRICE_MAX, PartName, PerformanceKey,
-        PerformanceSummary, PlanError, PriceError, Row, SEATS_PER_ACCOUNT_MAX, Sales, SalesWindow, SeatMap, SeatView,
-        SeatingPlan, Section, VENUE_SEATS_MAX, Venue,
+        ACTIVE_MAX, Concert, ConcertChange, ConcertSummary, DrawError, InvalidSalesWindow, PRICE_MAX, PartName,
+        PerformanceKey, PerformanceSummary, PlanError, PriceError, Row, SEATS_PER_ACCOUNT_MAX, Sales, SalesWindow,
+        SeatMap, SeatView, SeatingPlan, Section, VENUE_SEATS_MAX, Venue,
     },
     idempotency::Made,
     page::PageRequest,
@@ -176,6 +177,10 @@ struct NewConcertBody {
     #[validate(range(min = 1, max = i64::from(ACTIVE_MAX), message = "must be 1 to 1000000"))]
     #[schema(minimum = 1, maximum = 1_000_000, nullable = false)]
     max_active: Option<i64>,
+    /// Whether one may join before the sale opens, and the order of all who have is drawn when it does. Cannot be
+    /// changed.
+    #[serde(default)]
+    draw: bool,
 }
 
 impl NewConcertBody {
@@ -190,6 +195,7 @@ impl NewConcertBody {
             sales: SalesWindow::new(open_at, close_at)?,
             max_seats_per_account: max_seats.unwrap_or(settings.max_seats_per_account_default),
             max_active: count("/max_active", self.max_active)?.unwrap_or(settings.max_active_default),
+            draw: self.draw,
         })
     }
 }
@@ -202,6 +208,17 @@ fn count(pointer: &str, number: Option<i64>) -> Result<Option<u32>, Problem> {
 impl From<InvalidSalesWindow> for Problem {
     fn from(error: InvalidSalesWindow) -> Self {
         Self::violation("/sales_close_at", "sales_window", error.to_string())
+    }
+}
+
+impl From<DrawError> for Problem {
+    fn from(error: DrawError) -> Self {
+        let (pointer, code) = match error {
+            DrawError::Changed => ("/draw", "draw_changed"),
+            DrawError::Held => ("/sales_open_at", "draw_held"),
+            DrawError::Past => ("/sales_open_at", "draw_past"),
+        };
+        Self::violation(pointer, code, error.to_string())
     }
 }
 
@@ -222,6 +239,7 @@ struct ConcertChangeBody {
     #[validate(custom(function = validation::description))]
     #[schema(max_length = 4000, nullable = false)]
     description: Option<String>,
+    /// Of a concert with a draw it can be changed only before it has come, to a time that has not come either.
     #[serde(default, deserialize_with = "present")]
     #[validate(custom(function = validation::instant))]
     #[schema(nullable = false)]
@@ -254,6 +272,7 @@ impl ConcertChangeBody {
             sales_close_at: self.sales_close_at.map(in_microseconds),
             max_seats_per_account: count("/max_seats_per_account", self.max_seats_per_account)?,
             max_active: count("/max_active", self.max_active)?,
+            ..ConcertChange::default()
         })
     }
 }
@@ -388,8 +407,11 @@ struct ConcertAnswer {
     description: String,
     sales_open_at: DateTime<Utc>,
     sales_close_at: DateTime<Utc>,
-    /// Whether one can get in line now.
+    /// Whether the sale is open and there is something to come. Where there is a draw, one can get in line before that.
     bookable: bool,
+    /// The draw among those who get in line before the sale opens; `null` where there is none, and nobody can then.
+    #[schema(required)]
+    draw: Option<DrawAnswer>,
     max_seats_per_account: u32,
     performances_count: u32,
     /// When the first performance starts; `null` where there is none.
@@ -400,9 +422,29 @@ struct ConcertAnswer {
     last_performance_at: Option<DateTime<Utc>>,
 }
 
+/// What decides a draw, as far as it is public.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Draw)]
+struct DrawAnswer {
+    /// The SHA-256 of the seed, in hexadecimal digits.
+    #[schema(example = "630dcd2966c4336691125448bbb25b4ff412a49c732db2c8abc1b8581bd710dd")]
+    seed_hash: String,
+    /// The 32 bytes of the seed, in hexadecimal digits; `null` before `sales_open_at`.
+    #[schema(required)]
+    seed: Option<String>,
+}
+
+impl DrawAnswer {
+    fn of(concert: &Concert, now: Timestamp) -> Option<Self> {
+        let seed_hash = draw::hexadecimal(&draw::seed_hash(&concert.draw?));
+        Some(Self { seed_hash, seed: concert.published_draw(now).map(|draw| draw::hexadecimal(draw.seed())) })
+    }
+}
+
 impl ConcertAnswer {
     fn new(summary: ConcertSummary, now: Timestamp) -> Self {
         let bookable = summary.is_bookable(now);
+        let draw = DrawAnswer::of(&summary.concert, now);
         let ConcertSummary { concert, performances_count, first_performance_at, last_performance_at } = summary;
         Self {
             id: concert.id.uuid(),
@@ -412,6 +454,7 @@ impl ConcertAnswer {
             sales_open_at: concert.sales.open_at(),
             sales_close_at: concert.sales.close_at(),
             bookable,
+            draw,
             max_seats_per_account: concert.max_seats_per_account,
             performances_count,
             first_performance_at,
@@ -567,9 +610,11 @@ impl From<CatalogError> for Problem {
             CatalogError::PerformanceNotFound => Self::new(Code::PerformanceNotFound),
             CatalogError::VersionMismatch => Self::new(Code::PreconditionFailed),
             CatalogError::SalesWindow(error) => error.into(),
+            CatalogError::Draw(error) => error.into(),
             CatalogError::Prices(error) => error.into(),
             CatalogError::KeyReused(error) => error.into(),
             CatalogError::Gate(error) => error.into(),
+            CatalogError::WaitingRoom(error) => error.into(),
             CatalogError::Storage(error) => error.into(),
         }
     }

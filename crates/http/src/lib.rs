@@ -21,6 +21,7 @@ mod extract;
 mod idempotency;
 mod layers;
 mod limits;
+mod line_control;
 mod operations;
 mod payments;
 pub mod problem;
@@ -129,6 +130,7 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(accounts::routes())
         .merge(catalog::routes())
         .merge(waiting_room::routes())
+        .merge(line_control::routes())
         .merge(events::routes())
         .merge(reservations::routes())
         .merge(payments::routes())

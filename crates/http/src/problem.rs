@@ -140,10 +140,11 @@ pub(crate) struct Members {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub limit: Option<u32>,
-    /// The place in line, of `queue_token_not_active`.
+    /// The place in line, of `queue_token_not_active`; `null` before the draw.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub position: Option<u64>,
+    #[schema(value_type = Option<u64>)]
+    #[expect(clippy::option_option, reason = "a member can be absent, or be null")]
+    pub position: Option<Option<u64>>,
     /// What the wallet has, of `insufficient_points`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]

@@ -64,7 +64,8 @@ impl Change {
     /// Ends the change with what has become of it. One that was refused has changed nothing; if it ended what
     /// is kept all the same, anybody could have everything read anew who may not even publish.
     pub(crate) fn end<T>(mut self, outcome: Result<T, CatalogError>) -> Result<T, CatalogError> {
-        self.refused = matches!(&outcome, Err(error) if !matches!(error, CatalogError::Storage(_)));
+        let failed = |error: &CatalogError| matches!(error, CatalogError::Storage(_) | CatalogError::WaitingRoom(_));
+        self.refused = outcome.as_ref().is_err_and(|error| !failed(error));
         outcome
     }
 }
@@ -216,8 +217,12 @@ mod tests {
         let failed = CatalogError::Storage(boxoffice_domain::StorageError::Busy);
         assert!(reads.change().end::<()>(Err(failed)).is_err());
         assert_eq!(generation(), 1);
-        assert!(reads.change().end(Ok(())).is_ok());
+        // What the line could not be told is written.
+        let untold = CatalogError::WaitingRoom(boxoffice_domain::StorageError::Busy.into());
+        assert!(reads.change().end::<()>(Err(untold)).is_err());
         assert_eq!(generation(), 2);
+        assert!(reads.change().end(Ok(())).is_ok());
+        assert_eq!(generation(), 3);
     }
 
     #[tokio::test]

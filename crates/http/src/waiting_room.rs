@@ -48,10 +48,11 @@ pub(crate) struct QueueAnswer {
     token: String,
     concert_id: Uuid,
     pub status: StatusAnswer,
-    /// 1 for the next to be admitted, 0 when active or expired.
-    position: u64,
-    /// How long it will take at the measured rate of admission; `null` before there is a measure, and when
-    /// not waiting.
+    /// 1 for the next to be admitted, 0 when active or expired; `null` before the draw.
+    #[schema(required)]
+    position: Option<u64>,
+    /// How long it will take at the measured rate of admission; `null` before there is a measure, while admission is
+    /// paused, before the draw, and when not waiting.
     #[schema(required)]
     estimated_wait_seconds: Option<u64>,
     /// When to ask again; `null` when expired.
@@ -73,7 +74,7 @@ impl From<QueueView> for QueueAnswer {
             token: view.token.0,
             concert_id: ticket.concert_id.uuid(),
             status: StatusAnswer::Expired,
-            position: 0,
+            position: Some(0),
             estimated_wait_seconds: None,
             poll_after_seconds: None,
             joined_at: ticket.joined_at,
@@ -123,7 +124,8 @@ refusals!(QueueProblems: [SIGNED_IN, TICKET], []);
 
 /// Get in line
 ///
-/// Joining again gives the same place.
+/// Joining again gives the same place. Before the sale opens it is possible where the concert has a draw: then the
+/// order of all who have joined by the opening is drawn, and told when the sale opens.
 #[utoipa::path(
     post, path = "/v1/concerts/{id}/queue", tag = "waiting room", security(("bearer" = [])),
     params(

@@ -10,7 +10,7 @@ use boxoffice_domain::{
     payments::{Payment, PaymentState},
     reservations::{Reservation, ReservationState, ReservationStatus, ReservedSeat, Seat, SeatLabel, SeatState},
     text::{Description, Name},
-    waiting_room::Place,
+    waiting_room::{Draw, Place},
     wallet::{Charge, ChargeState, EntryKind, Wallet, WalletEntry},
 };
 use chrono::NaiveDateTime;
@@ -201,7 +201,8 @@ impl TryFrom<VenueRow> for Venue {
     }
 }
 
-/// As a change, it leaves alone what is `None` in it: the keys under which the concert was published.
+/// As a change, it leaves alone what is `None` in it: the keys under which the concert was published. A draw and the
+/// time of an emptying are never taken back.
 #[derive(AsChangeset, Clone, Debug, Insertable, Queryable)]
 #[diesel(table_name = schema::concerts)]
 pub(crate) struct ConcertRow {
@@ -219,6 +220,9 @@ pub(crate) struct ConcertRow {
     pub(crate) created_at: NaiveDateTime,
     pub(crate) idempotency_key: Option<String>,
     pub(crate) fingerprint: Option<Vec<u8>>,
+    pub(crate) draw_seed: Option<Vec<u8>>,
+    pub(crate) paused: bool,
+    pub(crate) emptied_at: Option<NaiveDateTime>,
 }
 
 impl ConcertRow {
@@ -238,12 +242,19 @@ impl ConcertRow {
             created_at: time(concert.created_at),
             idempotency_key: key_text(idempotency),
             fingerprint: fingerprint_bytes(idempotency),
+            draw_seed: concert.draw.map(|draw| draw.seed().to_vec()),
+            paused: concert.paused,
+            emptied_at: concert.emptied_at.map(time),
         }
     }
 }
 
 pub(crate) fn sales_window(open_at: NaiveDateTime, close_at: NaiveDateTime) -> Result<SalesWindow, Damaged> {
     SalesWindow::new(open_at.and_utc(), close_at.and_utc()).map_err(|_| damaged("sale window")())
+}
+
+fn draw(seed: Vec<u8>) -> Result<Draw, Damaged> {
+    seed.try_into().map(Draw::new).map_err(|_| damaged("draw seed")())
 }
 
 impl TryFrom<ConcertRow> for Concert {
@@ -259,6 +270,9 @@ impl TryFrom<ConcertRow> for Concert {
             sales: sales_window(row.sales_open_at, row.sales_close_at)?,
             max_seats_per_account: count(row.max_seats_per_account)?,
             max_active: count(row.max_active)?,
+            draw: row.draw_seed.map(draw).transpose()?,
+            paused: row.paused,
+            emptied_at: row.emptied_at.map(|at| at.and_utc()),
             version: count(row.version)?,
             created_at: row.created_at.and_utc(),
         })

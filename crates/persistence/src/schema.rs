@@ -55,6 +55,9 @@ diesel::table! {
         created_at -> Timestamp,
         idempotency_key -> Nullable<Text>,
         fingerprint -> Nullable<Binary>,
+        draw_seed -> Nullable<Binary>,
+        paused -> Bool,
+        emptied_at -> Nullable<Timestamp>,
     }
 }
 

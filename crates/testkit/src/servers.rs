@@ -21,6 +21,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::TestEntropy;
 
+mod redis;
+
+pub use redis::{RedisCluster, RedisServer};
+
 const READY_SECONDS_MAX: u64 = 60;
 const POLL_MILLISECONDS: u64 = 20;
 const START_ATTEMPTS_MAX: usize = 5;

@@ -76,7 +76,11 @@ struct Shared {
 
 impl TcpProxy {
     /// Listens on a free port of the loopback, in front of `target`.
-    pub async fn start(target: SocketAddr) -> io::Result<Self> {
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime.
+    pub fn start(target: SocketAddr) -> io::Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let listener = listen(address)?;
         let shared = Arc::new(Shared {
@@ -96,7 +100,7 @@ impl TcpProxy {
         let options = Opts::from_url(url).map_err(io::Error::other)?;
         let (host, port) = (options.ip_or_hostname().to_owned(), options.tcp_port());
         let target = tokio::net::lookup_host((host.as_str(), port)).await?.next();
-        let proxy = Self::start(target.ok_or_else(|| io::Error::other("the host has no address"))?).await?;
+        let proxy = Self::start(target.ok_or_else(|| io::Error::other("the host has no address"))?)?;
         let here = format!("@{}/", proxy.address);
         let through = url.replacen(&format!("@{host}:{port}/"), &here, 1);
         let separator = if through.contains('?') { '&' } else { '?' };
@@ -237,7 +241,7 @@ async fn carry_whole(client: TcpStream, shared: &Shared, network: &watch::Receiv
         target_writes.write_all(&bytes).await?;
         let client = (at == CutAt::Answer).then_some(client);
         // The target is not cut off before it has answered, so it did all that it was asked for.
-        target_reads.read(&mut [0]).await?;
+        target_reads.readable().await?;
         drop(client);
     }
     shared.cuts.fetch_add(1, Ordering::SeqCst);
@@ -343,7 +347,7 @@ mod tests {
     #[tokio::test]
     async fn a_whole_network_carries_both_ways_and_a_cut_ends_all() {
         let (target, _) = echo().await;
-        let proxy = TcpProxy::start(target).await.unwrap();
+        let proxy = TcpProxy::start(target).unwrap();
         let mut streams = Vec::new();
         for _ in 0..3 {
             let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
@@ -362,7 +366,7 @@ mod tests {
     #[tokio::test]
     async fn a_refusing_network_takes_nobody_new_and_comes_back_on_the_same_port() {
         let (target, _) = echo().await;
-        let proxy = TcpProxy::start(target).await.unwrap();
+        let proxy = TcpProxy::start(target).unwrap();
         let mut open = TcpStream::connect(proxy.address()).await.unwrap();
         assert!(ask(&mut open, "before\n").await.is_some());
         proxy.set(Network::Refusing).await;
@@ -377,7 +381,7 @@ mod tests {
     #[tokio::test]
     async fn a_swallowing_network_says_nothing() {
         let (target, lines) = echo().await;
-        let proxy = TcpProxy::start(target).await.unwrap();
+        let proxy = TcpProxy::start(target).unwrap();
         let mut open = TcpStream::connect(proxy.address()).await.unwrap();
         assert!(ask(&mut open, "before\n").await.is_some());
         proxy.set(Network::Swallowing).await;
@@ -393,7 +397,7 @@ mod tests {
     async fn a_connection_is_cut_where_it_was_asked_for_and_at_no_other_line() {
         for (at, reaches) in [(CutAt::Request, 0), (CutAt::Work, 1), (CutAt::Answer, 1)] {
             let (target, lines) = echo().await;
-            let proxy = TcpProxy::start(target).await.unwrap();
+            let proxy = TcpProxy::start(target).unwrap();
             proxy.cut_when(b"COMMIT\n", at, 2);
             let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
             assert!(ask(&mut stream, "COMMITS\n").await.is_some(), "{at:?}");

@@ -1,5 +1,7 @@
 //! How fast a line moves.
 
+use std::collections::VecDeque;
+
 use boxoffice_domain::Timestamp;
 
 /// After this long, a measurement counts for 1/e of what it did: long enough to smooth the payments of a
@@ -22,6 +24,11 @@ pub(crate) struct AdmissionRate {
 impl AdmissionRate {
     pub(crate) const fn new(now: Timestamp) -> Self {
         Self { admissions: 0.0, seconds: 0.0, measured_until: now }
+    }
+
+    /// What was measured elsewhere in the same way, to be told from.
+    pub(crate) const fn measured(admissions: f64, seconds: f64) -> Self {
+        Self { admissions, seconds, measured_until: Timestamp::UNIX_EPOCH }
     }
 
     /// Lets time pass. It is part of the measure only where somebody `waited` through it: an idle line says
@@ -53,6 +60,34 @@ impl AdmissionRate {
             reason = "not negative; too large saturates"
         )]
         Some(seconds as u64)
+    }
+}
+
+/// How many were admitted within the last 60 seconds, to the second. At most 60 numbers are kept.
+#[derive(Debug, Default)]
+pub(crate) struct LastMinute(VecDeque<(i64, u64)>);
+
+impl LastMinute {
+    /// Counts one admission.
+    pub(crate) fn admitted(&mut self, now: Timestamp) {
+        let second = now.timestamp();
+        self.forget(second);
+        match self.0.back_mut() {
+            Some((latest, count)) if *latest >= second => *count += 1,
+            _ => self.0.push_back((second, 1)),
+        }
+    }
+
+    /// How many there were.
+    pub(crate) fn count(&mut self, now: Timestamp) -> u64 {
+        self.forget(now.timestamp());
+        self.0.iter().map(|(_, count)| count).sum()
+    }
+
+    fn forget(&mut self, second: i64) {
+        while self.0.front().is_some_and(|(earliest, _)| *earliest <= second - 60) {
+            self.0.pop_front();
+        }
     }
 }
 
@@ -100,5 +135,22 @@ mod tests {
         assert_eq!(rate.seconds_for(10), Some(fast));
         rate.pass(instant(0), true);
         assert_eq!(rate.seconds_for(10), Some(fast), "a clock that was set back does no harm");
+    }
+
+    #[test]
+    fn the_last_minute_is_counted_to_the_second_in_bounded_memory() {
+        let mut minute = LastMinute::default();
+        for second in 0..600 {
+            minute.admitted(instant(second));
+            minute.admitted(instant(second));
+            assert!(minute.0.len() <= 60);
+        }
+        assert_eq!(minute.count(instant(599)), 120);
+        assert_eq!(minute.count(instant(600)), 118);
+        assert_eq!(minute.count(instant(658)), 2);
+        assert_eq!(minute.count(instant(659)), 0);
+        minute.admitted(instant(659));
+        minute.admitted(instant(600));
+        assert_eq!(minute.count(instant(660)), 2, "a clock that was set back does no harm");
     }
 }

@@ -3,78 +3,39 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     mem,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
 };
 
 use boxoffice_domain::{
     AccountId, ConcertId, Timestamp,
     time::seconds_after,
-    waiting_room::{Joined, LineCensus, Place, QueueStatus, Recall, Standing, Ticket, WaitingRoomError},
+    waiting_room::{
+        DrawNumber, JoinRequest, Joined, LineCensus, LineStats, LineTerms, Place, QueueStatus, Recall, RestoreRequest,
+        Standing, Ticket, WaitingRoomError,
+    },
 };
 
-use crate::{admission_rate::AdmissionRate, line_order::LineOrder, memory::Settings};
+use crate::{
+    admission_rate::{AdmissionRate, LastMinute},
+    line_order::LineOrder,
+    rules::Rules,
+};
 
-/// So many people at the front of a line share each interval of polling before the next ones poll a second
-/// less often: about 360 polls a second from the first 2,000 in line, and the rest at the longest interval.
-const POLL_STEP_PEOPLE: u32 = 100;
-
-/// What is the same for all lines of a process.
-#[derive(Debug)]
-pub(crate) struct Rules {
-    pub(crate) settings: Settings,
-    /// All places below this one were given by an earlier process.
-    first_place: u64,
-    /// Counts places of all lines together, so that a line that is dropped and opened again gives later
-    /// ones only.
-    next_place: AtomicU64,
-    /// Until then lines re-form and nobody is admitted.
-    pub(crate) reformed_at: Timestamp,
-    /// From then on every ticket of an earlier process is too old to be restored.
-    forgotten_at: Timestamp,
-}
-
-impl Rules {
-    pub(crate) fn new(settings: Settings, now: Timestamp) -> Self {
-        // Microseconds since 1970 grow faster than anybody can join, so that a restarted process begins
-        // above all that an earlier one has given.
-        let first_place = u64::try_from(now.timestamp_micros()).unwrap_or(1).max(1);
-        Self {
-            first_place,
-            next_place: AtomicU64::new(first_place),
-            reformed_at: seconds_after(now, settings.reform_seconds),
-            forgotten_at: seconds_after(now, settings.restorable_seconds),
-            settings,
-        }
-    }
-
-    /// The next place at the end of a line. Called in the critical section of that line, which makes the
-    /// order of places the order of joining.
-    fn next_place(&self) -> Place {
-        Place(self.next_place.fetch_add(1, Ordering::Relaxed))
-    }
-
-    fn is_earlier(&self, place: Place) -> bool {
-        place.0 < self.first_place
-    }
-
-    /// Whether this is a ticket of an earlier process, and young enough to get its place back.
-    pub(crate) fn is_restorable(&self, ticket: &Ticket, now: Timestamp) -> bool {
-        self.is_earlier(ticket.place) && now < seconds_after(ticket.joined_at, self.settings.restorable_seconds)
-    }
-
-    /// Whether any ticket of an earlier process can still get its place back.
-    pub(crate) fn remembers(&self, now: Timestamp) -> bool {
-        now < self.forgotten_at
-    }
-}
+/// The terms of a line that nobody has told any: nobody is admitted.
+const NO_TERMS: LineTerms = LineTerms { version: 0, max_active: 0, paused: false, opens_at: None };
 
 #[derive(Debug)]
 struct Waiting {
     place: Place,
     joined_at: Timestamp,
+    /// Where it stands in the order: its place, or its number in the draw.
+    turn: u64,
+}
+
+impl Waiting {
+    fn is_drawn(&self) -> bool {
+        self.turn != self.place.0
+    }
 }
 
 #[derive(Debug)]
@@ -109,20 +70,27 @@ enum Recollection {
 pub(crate) struct Line {
     rules: Arc<Rules>,
     concert_id: ConcertId,
-    max_active: u32,
+    terms: LineTerms,
+    /// Whether nobody has been told a position since the terms said that the line opens later.
+    closed: bool,
     waiting: BTreeMap<AccountId, Waiting>,
-    /// The accounts of `waiting`, by place.
+    /// The accounts of `waiting`, by turn.
     order: LineOrder<AccountId>,
+    /// Those of `waiting` who stand by a number drawn, by place.
+    drawn: BTreeSet<(Place, AccountId)>,
     active: BTreeMap<AccountId, Admission>,
     /// The accounts of `active`, by the end of their admission.
     endings: BTreeSet<(Timestamp, AccountId)>,
     /// The latest place of each account that ended, kept only while tickets of an earlier process may
     /// come: that place and all earlier ones of the account are not restored.
     over: BTreeMap<AccountId, Place>,
-    /// False once `over` was full: then nothing can be restored without risking to restore what has ended.
+    /// False once `over` was full or the line was emptied: then nothing can be restored without risking to restore
+    /// what has ended.
     restores: bool,
     rate: AdmissionRate,
+    last_minute: LastMinute,
     admitted_total: u64,
+    no_shows_total: u64,
     /// Admissions that ended since the last ones were given.
     freed: u32,
     /// Whether somebody's standing has changed since [`Line::take_altered`].
@@ -134,15 +102,19 @@ impl Line {
         Self {
             rules,
             concert_id,
-            max_active: 0,
+            terms: NO_TERMS,
+            closed: false,
             waiting: BTreeMap::new(),
             order: LineOrder::new(),
+            drawn: BTreeSet::new(),
             active: BTreeMap::new(),
             endings: BTreeSet::new(),
             over: BTreeMap::new(),
             restores: true,
             rate: AdmissionRate::new(now),
+            last_minute: LastMinute::default(),
             admitted_total: 0,
+            no_shows_total: 0,
             freed: 0,
             altered: false,
         }
@@ -150,10 +122,11 @@ impl Line {
 
     /// Ends what is due and admits who is next. To be called before anything else is asked or done.
     pub(crate) fn settle(&mut self, now: Timestamp) {
-        let reformed_at = self.rules.reformed_at;
-        let waited = !self.order.is_empty();
-        self.rate.pass(now.min(reformed_at), false);
-        self.rate.pass(now, waited && now > reformed_at);
+        let admits_from = self.admits_from();
+        let waited = !self.order.is_empty() && !self.terms.paused;
+        self.rate.pass(now.min(admits_from), false);
+        self.rate.pass(now, waited && now > admits_from);
+        self.see_whether_closed(now);
         if !self.rules.remembers(now) {
             self.over.clear();
         }
@@ -163,6 +136,7 @@ impl Line {
             let passed_over =
                 self.active.get(&account_id).is_some_and(|admission| admission.no_show_at == Some(ends_at));
             if passed_over {
+                self.no_shows_total += 1;
                 metrics::counter!("boxoffice_queue_no_shows_total").increment(1);
             } else {
                 metrics::counter!("boxoffice_queue_expired_total").increment(1);
@@ -172,28 +146,24 @@ impl Line {
         self.admit(now);
     }
 
-    pub(crate) fn join(
-        &mut self,
-        account_id: AccountId,
-        max_active: u32,
-        now: Timestamp,
-    ) -> Result<Joined, WaitingRoomError> {
-        self.set_max_active(max_active, now);
+    pub(crate) fn join(&mut self, request: &JoinRequest, now: Timestamp) -> Result<Joined, WaitingRoomError> {
+        self.set_terms(request.terms, now);
+        let account_id = request.account_id;
         let newly = self.ticket_of(account_id).is_none();
         if newly {
             self.refuse_when_full()?;
             let place = self.rules.next_place();
-            self.enter(Ticket { concert_id: self.concert_id, account_id, place, joined_at: now });
+            self.enter(Ticket { concert_id: self.concert_id, account_id, place, joined_at: now }, request.draw);
             self.admit(now);
             metrics::counter!("boxoffice_queue_joined_total").increment(1);
         }
         let ticket = self.ticket_of(account_id).expect("the account was here or has entered");
-        Ok(Joined { status: self.status_of(ticket), newly })
+        Ok(Joined { status: self.status_of(ticket, now), newly })
     }
 
     pub(crate) fn status(&mut self, ticket: &Ticket, now: Timestamp) -> Recall {
         match self.recollect(ticket, now) {
-            Recollection::Here => Recall::Known(self.status_of(*ticket)),
+            Recollection::Here => Recall::Known(self.status_of(*ticket, now)),
             Recollection::Over => Recall::Known(QueueStatus { ticket: *ticket, standing: Standing::Expired }),
             Recollection::Forgotten => Recall::Forgotten,
         }
@@ -201,23 +171,23 @@ impl Line {
 
     pub(crate) fn restore(
         &mut self,
-        ticket: &Ticket,
-        max_active: u32,
+        request: &RestoreRequest,
         now: Timestamp,
     ) -> Result<QueueStatus, WaitingRoomError> {
-        self.set_max_active(max_active, now);
-        match self.recollect(ticket, now) {
-            Recollection::Here => Ok(self.status_of(*ticket)),
-            Recollection::Over => Ok(QueueStatus { ticket: *ticket, standing: Standing::Expired }),
+        self.set_terms(request.terms, now);
+        let ticket = request.ticket;
+        match self.recollect(&ticket, now) {
+            Recollection::Here => Ok(self.status_of(ticket, now)),
+            Recollection::Over => Ok(QueueStatus { ticket, standing: Standing::Expired }),
             Recollection::Forgotten => {
                 self.refuse_when_full()?;
                 // Should an earlier place of the account have been restored, then this later one proves
                 // that the earlier one had ended.
                 self.end(ticket.account_id, now);
-                self.enter(*ticket);
+                self.enter(ticket, request.draw);
                 self.altered = true;
                 self.admit(now);
-                Ok(self.status_of(*ticket))
+                Ok(self.status_of(ticket, now))
             }
         }
     }
@@ -262,14 +232,49 @@ impl Line {
         }
     }
 
-    pub(crate) fn set_max_active(&mut self, max_active: u32, now: Timestamp) {
-        self.max_active = max_active;
+    pub(crate) fn set_terms(&mut self, terms: LineTerms, now: Timestamp) {
+        if terms == self.terms || terms.version < self.terms.version {
+            return;
+        }
+        // What people are told besides their position depends on this.
+        self.altered |= terms.paused != self.terms.paused;
+        self.terms = terms;
+        self.see_whether_closed(now);
         self.admit(now);
     }
 
-    /// When the next admission ends, if nobody does anything.
-    pub(crate) fn next_ending(&self) -> Option<Timestamp> {
-        self.endings.first().map(|(ends_at, _)| *ends_at)
+    /// Ends the place of everybody who waits, and gives how many they were.
+    pub(crate) fn empty(&mut self) -> u64 {
+        let count = self.waiting.len() as u64;
+        self.waiting.clear();
+        self.order = LineOrder::new();
+        self.drawn.clear();
+        // Whoever is not here now is not to come back.
+        self.restores = false;
+        self.over.clear();
+        self.altered |= count > 0;
+        count
+    }
+
+    /// When something happens next by itself: an admission ends, or the line opens.
+    pub(crate) fn next_event(&self) -> Option<Timestamp> {
+        let ending = self.endings.first().map(|(ends_at, _)| *ends_at);
+        let opening = self.terms.opens_at.filter(|_| self.closed && !self.order.is_empty());
+        ending.into_iter().chain(opening).min()
+    }
+
+    pub(crate) fn stats(&mut self, now: Timestamp) -> LineStats {
+        // Whoever took part in the draw was here before all who did not.
+        let drawn = self.drawn.first().map(|(_, account_id)| *account_id);
+        let oldest = drawn.or_else(|| self.order.first().map(|(_, account_id)| account_id));
+        LineStats {
+            waiting: self.waiting.len() as u64,
+            active: self.active.len() as u64,
+            admitted_total: self.admitted_total,
+            admitted_last_minute: self.last_minute.count(now),
+            no_shows_total: self.no_shows_total,
+            oldest_joined_at: oldest.and_then(|account_id| self.waiting.get(&account_id)).map(|first| first.joined_at),
+        }
     }
 
     pub(crate) fn census(&self) -> LineCensus {
@@ -296,24 +301,40 @@ impl Line {
         if self.waiting.len() < self.rules.settings.capacity { Ok(()) } else { Err(WaitingRoomError::Full) }
     }
 
+    /// From when on the line admits anybody, unless it is paused.
+    fn admits_from(&self) -> Timestamp {
+        let reformed_at = self.rules.reformed_at;
+        self.terms.opens_at.map_or(reformed_at, |opens_at| opens_at.max(reformed_at))
+    }
+
+    fn see_whether_closed(&mut self, now: Timestamp) {
+        let closed = self.terms.opens_at.is_some_and(|opens_at| now < opens_at);
+        // Everybody who waits learns a position, or that there is none yet.
+        self.altered |= closed != self.closed;
+        self.closed = closed;
+    }
+
     /// Puts a ticket in line. The account must not be here.
-    fn enter(&mut self, ticket: Ticket) {
+    fn enter(&mut self, ticket: Ticket, draw: Option<DrawNumber>) {
         let Ticket { account_id, place, joined_at, .. } = ticket;
-        // A place can be taken only if the computer's clock was set back between two starts. Then this
-        // ticket counts as over: one of the two has to lose, and the other one is in line already.
-        if self.order.insert(place.0, account_id) {
-            self.waiting.insert(account_id, Waiting { place, joined_at });
+        let number = draw.filter(|_| self.terms.opens_at.is_some_and(|opens_at| joined_at < opens_at));
+        let turn = number.map_or(place.0, DrawNumber::get);
+        let waiting = Waiting { place, joined_at, turn };
+        if waiting.is_drawn() {
+            self.drawn.insert((place, account_id));
         }
+        self.order.insert(turn, account_id);
+        self.waiting.insert(account_id, waiting);
     }
 
     /// Admits the first ones in line, as many as there is room for.
     fn admit(&mut self, now: Timestamp) {
         let freed = mem::take(&mut self.freed);
-        if now < self.rules.reformed_at {
+        if self.terms.paused || now < self.admits_from() {
             return;
         }
         let mut admitted = 0;
-        while self.active.len() < self.max_active as usize
+        while self.active.len() < self.terms.max_active as usize
             && let Some((_, account_id)) = self.order.pop_first()
         {
             self.admit_one(account_id, now);
@@ -328,18 +349,19 @@ impl Line {
 
     /// Admits somebody again who had been admitted before the line was lost, if there is room.
     fn readmit(&mut self, account_id: AccountId, now: Timestamp) {
-        let Some(place) = self.waiting.get(&account_id).map(|waiting| waiting.place) else {
+        let Some(&Waiting { place, turn, .. }) = self.waiting.get(&account_id) else {
             return;
         };
-        if self.rules.is_earlier(place) && self.active.len() < self.max_active as usize {
-            self.order.remove(place.0);
+        if self.rules.is_earlier(place) && self.active.len() < self.terms.max_active as usize {
+            self.order.remove(turn, account_id);
             self.admit_one(account_id, now);
         }
     }
 
     /// Makes somebody active who waits and is no longer in the order.
     fn admit_one(&mut self, account_id: AccountId, now: Timestamp) {
-        let Waiting { place, joined_at } = self.waiting.remove(&account_id).expect("who is in order waits");
+        let Waiting { place, joined_at, .. } = self.waiting.remove(&account_id).expect("who is in order waits");
+        self.drawn.remove(&(place, account_id));
         let settings = &self.rules.settings;
         let admission = Admission {
             place,
@@ -351,6 +373,7 @@ impl Line {
         self.endings.insert((admission.ends_at(), account_id));
         self.active.insert(account_id, admission);
         self.admitted_total += 1;
+        self.last_minute.admitted(now);
         self.altered = true;
         metrics::counter!("boxoffice_queue_admitted_total").increment(1);
     }
@@ -362,7 +385,8 @@ impl Line {
             self.freed += 1;
             admission.place
         } else if let Some(waiting) = self.waiting.remove(&account_id) {
-            self.order.remove(waiting.place.0);
+            self.order.remove(waiting.turn, account_id);
+            self.drawn.remove(&(waiting.place, account_id));
             waiting.place
         } else {
             return;
@@ -406,23 +430,33 @@ impl Line {
     }
 
     /// Where a ticket of somebody who is here stands. Its holder asks, which is a sign of life.
-    fn status_of(&mut self, ticket: Ticket) -> QueueStatus {
+    fn status_of(&mut self, ticket: Ticket, now: Timestamp) -> QueueStatus {
         self.change_admission(ticket.account_id, |admission| admission.no_show_at = None);
         let standing = if let Some(admission) = self.active.get(&ticket.account_id) {
             Standing::Active { admitted_until: admission.admitted_until, active_until: admission.active_until() }
-        } else if self.waiting.contains_key(&ticket.account_id)
-            && let Some(before) = self.order.rank(ticket.place.0)
-        {
-            let position = before + 1;
-            Standing::Waiting {
-                position: u64::from(position),
-                estimated_wait_seconds: self.rate.seconds_for(position),
-                poll_after_seconds: (1 + before / POLL_STEP_PEOPLE).min(self.rules.settings.poll_seconds_max),
-            }
+        } else if let Some(waiting) = self.waiting.get(&ticket.account_id) {
+            let before = self.order.rank(waiting.turn, ticket.account_id).expect("who waits is in order");
+            self.waits(before, now)
         } else {
             Standing::Expired
         };
         QueueStatus { ticket, standing }
+    }
+
+    /// What somebody is told who waits with so many before.
+    fn waits(&self, before: u32, now: Timestamp) -> Standing {
+        if let Some(opens_at) = self.terms.opens_at
+            && now < opens_at
+        {
+            let poll_after_seconds = self.rules.poll_seconds_until(opens_at, now);
+            return Standing::Waiting { position: None, estimated_wait_seconds: None, poll_after_seconds };
+        }
+        let position = before + 1;
+        Standing::Waiting {
+            position: Some(u64::from(position)),
+            estimated_wait_seconds: self.rate.seconds_for(position).filter(|_| !self.terms.paused),
+            poll_after_seconds: self.rules.poll_seconds(before),
+        }
     }
 
     /// Changes the admission of an account, if it has one, and keeps `endings` in step.
@@ -450,8 +484,12 @@ mod tests {
         let order = 2 * line_order::bytes_per_entry::<AccountId>();
         // The standard library's B-tree keeps at least 5 entries in a node with room for 11; a node has 12
         // edges besides its entries when it is not a leaf, which at most one in 6 is, and 16 bytes of its own.
-        let node = 11 * size_of::<(AccountId, Waiting)>() + 16;
-        let waiting = (node + node / 6 + 12 * size_of::<usize>() / 6) / 5;
-        assert!(order + waiting < 300, "{order} + {waiting} bytes");
+        let in_tree = |entry: usize| {
+            let node = 11 * entry + 16;
+            (node + node / 6 + 12 * size_of::<usize>() / 6) / 5
+        };
+        let waiting = in_tree(size_of::<(AccountId, Waiting)>());
+        let drawn = in_tree(size_of::<(Place, AccountId)>());
+        assert!(order + waiting + drawn < 300, "{order} + {waiting} + {drawn} bytes");
     }
 }

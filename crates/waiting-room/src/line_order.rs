@@ -1,20 +1,23 @@
 //! Who is at which position of a line: an order-statistic tree.
 //!
-//! A treap: a binary search tree by place that is also a heap by a pseudo-random priority, which keeps its
+//! A treap: a binary search tree by turn that is also a heap by a pseudo-random priority, which keeps its
 //! depth logarithmic whatever the order of joins and departures; each node counts what is below it, which
 //! makes a position one walk from the root. Inserting (at the end or in between), removing, taking the first
 //! and telling a position are O(log n), none with a slow case such as rebuilding an index. The nodes live in
 //! one vector and refer to each other by number, so that there is no allocation per entry and nothing unsafe.
 //!
-//! The priority is computed from the place. Places are given by the server, one after the other, so nobody
+//! A turn is a place or a number drawn; values of the same turn stand in their own order. The priority is computed
+//! from the turn. Places are given by the server, one after the other, and numbers are drawn from a secret, so nobody
 //! outside can choose them to unbalance the tree.
+
+use std::cmp::Ordering;
 
 /// The number of no node.
 const NONE: u32 = u32::MAX;
 
 #[derive(Debug)]
 struct Node<V> {
-    place: u64,
+    turn: u64,
     value: V,
     /// Everything earlier below this node; in a node out of use, the next one out of use.
     left: u32,
@@ -24,7 +27,7 @@ struct Node<V> {
     count: u32,
 }
 
-/// Values in order of their places.
+/// Values in order of their turns, those of one turn in their own order.
 #[derive(Debug)]
 pub(crate) struct LineOrder<V> {
     nodes: Vec<Node<V>>,
@@ -32,7 +35,7 @@ pub(crate) struct LineOrder<V> {
     unused: u32,
 }
 
-impl<V: Copy> LineOrder<V> {
+impl<V: Copy + Ord> LineOrder<V> {
     pub(crate) const fn new() -> Self {
         Self { nodes: Vec::new(), root: NONE, unused: NONE }
     }
@@ -41,54 +44,61 @@ impl<V: Copy> LineOrder<V> {
         self.root == NONE
     }
 
-    /// How many are before this place; `None` where the place is not in line.
-    pub(crate) fn rank(&self, place: u64) -> Option<u32> {
+    /// How many are before this value at this turn; `None` where it is not in line.
+    pub(crate) fn rank(&self, turn: u64, value: V) -> Option<u32> {
         let mut before = 0;
         let mut at = self.root;
         while let Some(node) = self.node(at) {
-            if place < node.place {
-                at = node.left;
-                continue;
+            match (turn, value).cmp(&(node.turn, node.value)) {
+                Ordering::Less => at = node.left,
+                Ordering::Equal => return Some(before + self.count(node.left)),
+                Ordering::Greater => {
+                    before += self.count(node.left) + 1;
+                    at = node.right;
+                }
             }
-            before += self.count(node.left);
-            if place == node.place {
-                return Some(before);
-            }
-            before += 1;
-            at = node.right;
         }
         None
     }
 
-    /// Adds a value at a place. False, and nothing changes, where the place is taken.
-    pub(crate) fn insert(&mut self, place: u64, value: V) -> bool {
-        if self.rank(place).is_some() {
+    /// Adds a value at a turn. False, and nothing changes, where it is there already.
+    pub(crate) fn insert(&mut self, turn: u64, value: V) -> bool {
+        if self.rank(turn, value).is_some() {
             return false;
         }
-        let node = self.allocate(Node { place, value, left: NONE, right: NONE, count: 1 });
-        let (before, after) = self.split(self.root, |other| other < place);
+        let node = self.allocate(Node { turn, value, left: NONE, right: NONE, count: 1 });
+        let (before, after) = self.split(self.root, |other| other < (turn, value));
         let before = self.merge(before, node);
         self.root = self.merge(before, after);
         true
     }
 
-    /// Takes out what is at a place.
-    pub(crate) fn remove(&mut self, place: u64) -> Option<V> {
-        self.rank(place)?;
-        let (before, rest) = self.split(self.root, |other| other < place);
-        let (found, after) = self.split(rest, |other| other <= place);
+    /// Takes a value at a turn out. False where it is not there.
+    pub(crate) fn remove(&mut self, turn: u64, value: V) -> bool {
+        if self.rank(turn, value).is_none() {
+            return false;
+        }
+        let (before, rest) = self.split(self.root, |other| other < (turn, value));
+        let (found, after) = self.split(rest, |other| other <= (turn, value));
         self.root = self.merge(before, after);
-        Some(self.release(found))
+        self.release(found);
+        true
     }
 
     /// Takes out the first one.
     pub(crate) fn pop_first(&mut self) -> Option<(u64, V)> {
+        let first = self.first()?;
+        self.remove(first.0, first.1);
+        Some(first)
+    }
+
+    /// The first one.
+    pub(crate) fn first(&self) -> Option<(u64, V)> {
         let mut first = self.node(self.root)?;
         while let Some(earlier) = self.node(first.left) {
             first = earlier;
         }
-        let place = first.place;
-        self.remove(place).map(|value| (place, value))
+        Some((first.turn, first.value))
     }
 
     fn node(&self, at: u32) -> Option<&Node<V>> {
@@ -106,10 +116,10 @@ impl<V: Copy> LineOrder<V> {
     }
 
     /// Parts a tree into those of which `is_before` holds and the others.
-    fn split(&mut self, at: u32, is_before: impl Fn(u64) -> bool + Copy) -> (u32, u32) {
+    fn split(&mut self, at: u32, is_before: impl Fn((u64, V)) -> bool + Copy) -> (u32, u32) {
         let Some(node) = self.node(at) else { return (NONE, NONE) };
         let (left, right) = (node.left, node.right);
-        let parts = if is_before(node.place) {
+        let parts = if is_before((node.turn, node.value)) {
             let (before, after) = self.split(right, is_before);
             self.nodes[at as usize].right = before;
             (at, after)
@@ -127,7 +137,7 @@ impl<V: Copy> LineOrder<V> {
         let (Some(one), Some(other)) = (self.node(first), self.node(second)) else {
             return if first == NONE { second } else { first };
         };
-        if priority(one.place) > priority(other.place) {
+        if priority(one.turn) > priority(other.turn) {
             let right = self.merge(one.right, second);
             self.nodes[first as usize].right = right;
             self.recount(first);
@@ -152,22 +162,20 @@ impl<V: Copy> LineOrder<V> {
         at
     }
 
-    /// Puts a node out of use and gives its value. An empty line gives its memory back.
-    fn release(&mut self, at: u32) -> V {
-        let value = self.nodes[at as usize].value;
+    /// Puts a node out of use. An empty line gives its memory back.
+    fn release(&mut self, at: u32) {
         if self.is_empty() {
             *self = Self::new();
         } else {
             self.nodes[at as usize].left = self.unused;
             self.unused = at;
         }
-        value
     }
 }
 
-/// A number that looks random, always the same for the same place: the output step of `SplitMix64`.
-fn priority(place: u64) -> u64 {
-    let mixed = place.wrapping_add(0x9e37_79b9_7f4a_7c15);
+/// A number that looks random, always the same for the same turn: the output step of `SplitMix64`.
+fn priority(turn: u64) -> u64 {
+    let mixed = turn.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
@@ -181,13 +189,13 @@ pub(crate) const fn bytes_per_entry<V>() -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::BTreeSet;
 
     use proptest::prelude::*;
 
     use super::*;
 
-    impl<V: Copy> LineOrder<V> {
+    impl<V: Copy + Ord> LineOrder<V> {
         fn depth(&self, at: u32) -> u32 {
             self.node(at).map_or(0, |node| 1 + self.depth(node.left).max(self.depth(node.right)))
         }
@@ -195,37 +203,44 @@ mod tests {
 
     #[derive(Clone, Copy, Debug)]
     enum Step {
-        Insert(u64),
-        Remove(u64),
+        Insert(u64, u8),
+        Remove(u64, u8),
         PopFirst,
     }
 
     fn step() -> impl Strategy<Value = Step> {
-        // Few places, so that they meet; the extremes too.
-        let place = prop_oneof![8 => 0..40_u64, 1 => Just(u64::MAX)];
-        prop_oneof![4 => place.clone().prop_map(Step::Insert), 2 => place.prop_map(Step::Remove), 1 => Just(Step::PopFirst)]
+        // Few turns and values, so that they meet; the extremes too.
+        let turn = prop_oneof![8 => 0..12_u64, 1 => Just(u64::MAX)];
+        let entry = (turn, 0..4_u8);
+        prop_oneof![
+            4 => entry.clone().prop_map(|(turn, value)| Step::Insert(turn, value)),
+            2 => entry.prop_map(|(turn, value)| Step::Remove(turn, value)),
+            1 => Just(Step::PopFirst),
+        ]
     }
 
     proptest! {
         #[test]
-        fn behaves_as_a_sorted_map(steps in prop::collection::vec(step(), 0..200)) {
+        fn behaves_as_a_sorted_set(steps in prop::collection::vec(step(), 0..200)) {
             let mut order = LineOrder::new();
-            let mut model = BTreeMap::new();
-            for (index, step) in steps.into_iter().enumerate() {
+            let mut model = BTreeSet::new();
+            for step in steps {
                 match step {
-                    Step::Insert(place) => {
-                        let inserted = order.insert(place, index);
-                        prop_assert_eq!(inserted, !model.contains_key(&place));
-                        model.entry(place).or_insert(index);
+                    Step::Insert(turn, value) => {
+                        prop_assert_eq!(order.insert(turn, value), model.insert((turn, value)));
                     }
-                    Step::Remove(place) => prop_assert_eq!(order.remove(place), model.remove(&place)),
+                    Step::Remove(turn, value) => {
+                        prop_assert_eq!(order.remove(turn, value), model.remove(&(turn, value)));
+                    }
                     Step::PopFirst => prop_assert_eq!(order.pop_first(), model.pop_first()),
                 }
                 prop_assert_eq!(order.is_empty(), model.is_empty());
-                for (rank, place) in (0..).zip(model.keys()) {
-                    prop_assert_eq!(order.rank(*place), Some(rank));
+                prop_assert_eq!(order.first(), model.first().copied());
+                for (rank, (turn, value)) in (0..).zip(&model) {
+                    prop_assert_eq!(order.rank(*turn, *value), Some(rank));
                 }
-                prop_assert_eq!(order.rank(1_000), None);
+                prop_assert_eq!(order.rank(1_000, 0), None);
+                prop_assert_eq!(order.rank(3, 9), None);
             }
         }
     }
@@ -233,17 +248,17 @@ mod tests {
     #[test]
     fn stays_shallow_and_reuses_its_nodes() {
         let mut order = LineOrder::new();
-        for place in 0..100_000 {
-            assert!(order.insert(1_800_000_000_000_000 + place, ()));
+        for turn in 0..100_000 {
+            assert!(order.insert(1_800_000_000_000_000 + turn, ()));
         }
-        for place in (0..100_000).filter(|place| place % 3 != 0) {
-            assert_eq!(order.remove(1_800_000_000_000_000 + place), Some(()));
+        for turn in (0..100_000).filter(|turn| turn % 3 != 0) {
+            assert!(order.remove(1_800_000_000_000_000 + turn, ()));
         }
-        for place in 0..66_666 {
-            assert!(order.insert(place, ()), "an earlier place can be added at any time");
+        for turn in 0..66_666 {
+            assert!(order.insert(turn, ()), "an earlier turn can be added at any time");
         }
         assert_eq!(order.nodes.len(), 100_000);
-        assert_eq!(order.rank(1_800_000_000_000_000), Some(66_666));
+        assert_eq!(order.rank(1_800_000_000_000_000, ()), Some(66_666));
         // A random tree of 100,000 nodes is about 40 deep; a list would be 100,000.
         let depth = order.depth(order.root);
         assert!(depth < 80, "{depth} deep");
@@ -252,8 +267,8 @@ mod tests {
     #[test]
     fn gives_its_memory_back_when_empty() {
         let mut order = LineOrder::new();
-        (0..1_000).for_each(|place| assert!(order.insert(place, place)));
-        (0..1_000).for_each(|place| assert_eq!(order.pop_first(), Some((place, place))));
+        (0..1_000).for_each(|turn| assert!(order.insert(turn, turn)));
+        (0..1_000).for_each(|turn| assert_eq!(order.pop_first(), Some((turn, turn))));
         assert_eq!(order.pop_first(), None);
         assert_eq!(order.nodes.capacity(), 0);
     }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use boxoffice_domain::{
     AccountId, Clock, ConcertId,
     fixtures::instant,
-    waiting_room::{JoinRequest, Place, QueueStatus, Recall, Standing, Ticket, WaitingRoom, WaitingRoomError},
+    waiting_room::{
+        DrawNumber, JoinRequest, LineTerms, Place, QueueStatus, Recall, RestoreRequest, Standing, Ticket, WaitingRoom,
+        WaitingRoomError,
+    },
 };
 use boxoffice_testkit::{
     TestClock,
@@ -43,19 +46,28 @@ fn account(number: u128) -> AccountId {
     AccountId::new(Uuid::from_u128(number))
 }
 
+/// The lot of [`account`] `number` where there is a draw: the number itself.
+fn draw_of(number: u128) -> Option<DrawNumber> {
+    u64::try_from(number).ok().map(DrawNumber::from_random)
+}
+
+fn terms(max_active: u32) -> LineTerms {
+    LineTerms { version: 1, max_active, paused: false, opens_at: None }
+}
+
 /// A server process: its room, and shorthands about concert 1.
 struct Server {
     room: MemoryWaitingRoom,
-    max_active: u32,
+    terms: LineTerms,
 }
 
 impl Server {
     fn start(clock: &Arc<TestClock>, settings: Settings) -> Self {
-        Self { room: MemoryWaitingRoom::new(clock.clone(), settings), max_active: 3 }
+        Self { room: MemoryWaitingRoom::new(clock.clone(), settings), terms: terms(3) }
     }
 
     async fn try_join(&self, concert_id: ConcertId, number: u128) -> Result<QueueStatus, WaitingRoomError> {
-        let request = JoinRequest { concert_id, account_id: account(number), max_active: self.max_active };
+        let request = JoinRequest { concert_id, account_id: account(number), terms: self.terms, draw: draw_of(number) };
         self.room.join(request).await.map(|joined| joined.status)
     }
 
@@ -71,14 +83,23 @@ impl Server {
     async fn poll(&self, ticket: &Ticket) -> Standing {
         match self.recall(ticket).await {
             Recall::Known(status) => status.standing,
-            Recall::Forgotten => self.room.restore(ticket, self.max_active).await.expect("restores").standing,
+            Recall::Forgotten => self.restore(ticket).await,
         }
+    }
+
+    async fn restore(&self, ticket: &Ticket) -> Standing {
+        self.try_restore(ticket).await.expect("restores").standing
+    }
+
+    async fn try_restore(&self, ticket: &Ticket) -> Result<QueueStatus, WaitingRoomError> {
+        let draw = draw_of(ticket.account_id.uuid().as_u128());
+        self.room.restore(RestoreRequest { ticket: *ticket, terms: self.terms, draw }).await
     }
 
     async fn position(&self, ticket: &Ticket) -> u64 {
         match self.poll(ticket).await {
-            Standing::Waiting { position, .. } => position,
-            other => panic!("{other:?} instead of waiting"),
+            Standing::Waiting { position: Some(position), .. } => position,
+            other => panic!("{other:?} instead of waiting at a position"),
         }
     }
 
@@ -87,7 +108,7 @@ impl Server {
     }
 
     async fn is_expired(&self, ticket: &Ticket) -> bool {
-        assert_eq!(self.room.restore(ticket, self.max_active).await.expect("tells").standing, self.poll(ticket).await);
+        assert_eq!(self.restore(ticket).await, self.poll(ticket).await);
         self.poll(ticket).await == Standing::Expired
     }
 
@@ -118,7 +139,7 @@ async fn restarted(joined: u128) -> (Arc<TestClock>, Vec<Ticket>, Server) {
 async fn a_lost_line_re_forms_in_the_old_order_before_newcomers() {
     let (clock, tickets, server) = restarted(20).await;
     let newcomer = server.join(100).await;
-    assert!(matches!(newcomer.standing, Standing::Waiting { position: 1, estimated_wait_seconds: None, .. }));
+    assert!(matches!(newcomer.standing, Standing::Waiting { position: Some(1), estimated_wait_seconds: None, .. }));
     assert!(newcomer.ticket.place > tickets[19].place);
     for index in (0..20).map(|step| step * 7 % 20) {
         assert_eq!(server.recall(&tickets[index]).await, Recall::Forgotten);
@@ -165,8 +186,8 @@ async fn only_admissions_that_others_left_are_measured() {
     server.poll(&tickets[0]).await;
     assert_eq!(estimate(server.join(9).await), None, "three filled the empty room");
     clock.advance_seconds(10);
-    server.room.set_max_active(concert(1), 4).await.expect("sets");
-    let server = Server { max_active: 4, ..server };
+    server.room.set_terms(concert(1), terms(4)).await.expect("sets");
+    let server = Server { terms: terms(4), ..server };
     assert_eq!(estimate(server.join(9).await), None, "one filled the larger room");
     server.leave(&tickets[0]).await;
     // Number 9 is the 5th in line; the time in which nobody could be admitted does not count.
@@ -303,13 +324,86 @@ async fn a_place_of_this_process_that_is_unknown_is_over() {
 }
 
 #[tokio::test]
-async fn a_place_that_is_taken_admits_only_one() {
-    let (_, tickets, server) = restarted(1).await;
-    let other = Ticket { account_id: account(8), ..tickets[0] };
+async fn a_place_that_was_given_twice_is_shared_in_the_order_of_accounts() {
+    let (_, tickets, server) = restarted(2).await;
+    let twin = Ticket { account_id: account(8), ..tickets[0] };
+    for ticket in [&twin, &tickets[1], &tickets[0]] {
+        server.poll(ticket).await;
+    }
     assert_eq!(server.position(&tickets[0]).await, 1);
-    assert_eq!(server.poll(&other).await, Standing::Expired);
+    assert_eq!(server.position(&twin).await, 2);
+    assert_eq!(server.position(&tickets[1]).await, 3);
+}
+
+#[tokio::test]
+async fn a_lost_line_re_forms_in_the_order_drawn() {
+    let clock = Arc::new(TestClock::new());
+    let drawn = LineTerms { opens_at: Some(instant(100)), ..terms(1) };
+    let lost = Server { terms: drawn, ..Server::start(&clock, Settings::default()) };
+    let mut tickets = Vec::new();
+    for number in [3, 1, 4, 2] {
+        tickets.push(lost.join(number).await.ticket);
+    }
+    clock.set(instant(100));
+    let late = lost.join(0).await.ticket;
+    clock.set(instant(110));
+    let server = Server { terms: drawn, ..Server::start(&clock, Settings::default()) };
+    for ticket in [&late, &tickets[2], &tickets[0], &tickets[3], &tickets[1]] {
+        server.poll(ticket).await;
+    }
+    let in_order = [tickets[1], tickets[3], tickets[0], tickets[2], late];
+    for (position, ticket) in (1..).zip(&in_order) {
+        assert_eq!(server.position(ticket).await, position);
+    }
+
+    // It may also be lost before it opens.
+    clock.set(instant(50));
+    let server =
+        Server { terms: drawn, ..Server::start(&clock, Settings { reform_seconds: 0, ..Settings::default() }) };
+    for ticket in &tickets {
+        assert!(matches!(server.poll(ticket).await, Standing::Waiting { position: None, .. }));
+    }
+    clock.set(instant(100));
+    assert!(server.is_active(&tickets[1]).await);
+    assert_eq!(server.position(&tickets[3]).await, 1);
+}
+
+#[tokio::test]
+async fn an_emptied_line_restores_nobody() {
+    let (clock, tickets, server) = restarted(5).await;
+    clock.advance_seconds(5);
+    assert!(server.is_active(&tickets[0]).await);
+    for ticket in &tickets[1..4] {
+        server.poll(ticket).await;
+    }
+    assert_eq!(server.room.empty(concert(1)).await.expect("empties"), 1);
+    assert!(server.is_expired(&tickets[4]).await, "it was forgotten at the moment");
+    assert!(server.is_expired(&tickets[3]).await);
+    assert!(server.is_active(&tickets[0]).await && server.is_active(&tickets[2]).await);
+    server.leave(&tickets[0]).await;
+    assert!(server.is_expired(&tickets[0]).await);
+
+    // Also where nobody has come back yet.
+    let (clock, tickets, server) = restarted(2).await;
+    assert_eq!(server.room.empty(concert(1)).await.expect("empties"), 0);
+    assert!(server.is_expired(&tickets[0]).await);
+    clock.advance_seconds(5);
+    assert!(matches!(server.join(0).await.standing, Standing::Active { .. }));
+}
+
+#[tokio::test]
+async fn a_pause_outlasts_a_restart_and_lets_holders_of_seats_back_in() {
+    let (clock, tickets, server) = restarted(3).await;
+    let server = Server { terms: LineTerms { paused: true, ..server.terms }, ..server };
+    for ticket in &tickets {
+        server.poll(ticket).await;
+    }
+    clock.advance_seconds(5);
     assert_eq!(server.position(&tickets[0]).await, 1);
-    assert_eq!(server.room.census(1).await.expect("counts")[0].waiting, 1);
+    let until = clock.now() + chrono::TimeDelta::seconds(300);
+    server.room.keep_until(concert(1), tickets[1].account_id, Some(until)).await.expect("keeps");
+    assert!(server.is_active(&tickets[1]).await);
+    assert_eq!(server.position(&tickets[2]).await, 2);
 }
 
 #[tokio::test]
@@ -348,7 +442,7 @@ async fn a_restored_line_is_bounded_too() {
     for ticket in &tickets[1..] {
         server.poll(ticket).await;
     }
-    assert!(matches!(server.room.restore(&tickets[0], 3).await, Err(WaitingRoomError::Full)));
+    assert!(matches!(server.try_restore(&tickets[0]).await, Err(WaitingRoomError::Full)));
     clock.advance_seconds(5);
     assert_eq!(server.position(&tickets[0]).await, 1, "there is room once the others are admitted");
 }
@@ -404,10 +498,10 @@ async fn settings_are_moved_into_their_bounds() {
         poll_seconds_max: 0,
         ..Settings::default()
     };
-    let server = Server { max_active: 1, ..Server::start(&clock, settings) };
+    let server = Server { terms: terms(1), ..Server::start(&clock, settings) };
     server.join(1).await;
     let waiting = server.join(2).await;
-    assert!(matches!(waiting.standing, Standing::Waiting { position: 1, poll_after_seconds: 1, .. }));
+    assert!(matches!(waiting.standing, Standing::Waiting { position: Some(1), poll_after_seconds: 1, .. }));
     assert!(matches!(server.try_join(concert(1), 3).await, Err(WaitingRoomError::Full)));
 }
 
@@ -417,7 +511,7 @@ async fn a_million_in_line() {
     const PEOPLE: usize = 1_000_000;
     let clock = Arc::new(TestClock::new());
     let settings = Settings { reform_seconds: 0, ..Settings::default() };
-    let server = Server { max_active: 500, ..Server::start(&clock, settings) };
+    let server = Server { terms: terms(500), ..Server::start(&clock, settings) };
     let mut tickets = Vec::with_capacity(PEOPLE);
     for number in 0..PEOPLE {
         // Ids in no order, as of accounts made long ago.

@@ -7,6 +7,7 @@ pub(crate) mod fleet;
 pub(crate) mod openapi_check;
 pub(crate) mod server;
 pub(crate) mod show;
+pub(crate) mod strangers;
 
 use std::{sync::Arc, time::Duration};
 
@@ -60,10 +61,13 @@ pub(crate) async fn all<T>(tasks: Vec<JoinHandle<T>>) -> Vec<T> {
 }
 
 /// The instant that lies so many seconds from now, as the API writes it.
-#[expect(clippy::disallowed_methods, reason = "the server under test has the real time, so sales must open in it")]
 pub(crate) fn seconds_from_now(seconds: i64) -> String {
-    let now: DateTime<Utc> = std::time::SystemTime::now().into();
-    (now + TimeDelta::seconds(seconds)).to_rfc3339_opts(SecondsFormat::Micros, true)
+    (now() + TimeDelta::seconds(seconds)).to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the server under test has the real time, so sales must open in it")]
+pub(crate) fn now() -> DateTime<Utc> {
+    std::time::SystemTime::now().into()
 }
 
 /// Numbers that look random and are the same at every run.

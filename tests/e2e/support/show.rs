@@ -21,6 +21,7 @@ pub(crate) struct Terms {
     pub(crate) opens_in_seconds: i64,
     pub(crate) closes_in_seconds: i64,
     pub(crate) starts_in_seconds: i64,
+    pub(crate) draw: bool,
 }
 
 impl Default for Terms {
@@ -31,6 +32,7 @@ impl Default for Terms {
             opens_in_seconds: -3_600,
             closes_in_seconds: 86_400,
             starts_in_seconds: 2 * 86_400,
+            draw: false,
         }
     }
 }
@@ -78,6 +80,7 @@ pub(crate) fn concert(terms: &Terms) -> Value {
         "sales_open_at": seconds_from_now(terms.opens_in_seconds),
         "sales_close_at": seconds_from_now(terms.closes_in_seconds),
         "max_seats_per_account": terms.max_seats, "max_active": terms.max_active,
+        "draw": terms.draw,
     })
 }
 

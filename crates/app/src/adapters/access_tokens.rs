@@ -1,7 +1,5 @@
 //! Access tokens: JSON Web Tokens, signed with Ed25519.
 
-use std::time::Duration;
-
 use boxoffice_domain::{
     AccountId, SessionId, StorageError, Timestamp,
     accounts::{AccessClaims, AccessTokenError, AccessTokens, Role},
@@ -13,7 +11,10 @@ use jsonwebtoken::{
     errors::{self, ErrorKind},
     signature,
 };
-use moka::{policy::EvictionPolicy, sync::Cache};
+use quick_cache::{
+    DefaultHashBuilder, OptionsBuilder, UnitWeighter,
+    sync::{Cache, DefaultLifecycle},
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -24,9 +25,14 @@ const AUDIENCE: &str = "boxoffice-api";
 /// A token of ours has some 400 bytes; what is longer is not looked at.
 const TOKEN_BYTES_MAX: usize = 1_024;
 /// Everybody in a long line, who each poll again and again: a signature costs a hundred times what remembering does.
+/// One that is remembered takes some 120 bytes, so all of them together as much as a line of as many. What is over
+/// stays until its room is needed.
 const VERIFIED_MAX: u64 = 1_000_000;
-/// Longer than a token is usually good for, so that what is over makes room.
-const VERIFIED_KEPT: Duration = Duration::from_mins(30);
+/// For how many there is room from the start.
+const VERIFIED_EXPECTED: usize = 1_000;
+
+/// Half of the room is for those who were seen once: they come back, but a line is long until they do.
+const SEEN_OFTEN: f64 = 0.5;
 
 /// Signs access tokens with the first of its keys, and accepts those signed with any of them.
 ///
@@ -77,13 +83,7 @@ impl JwtAccessTokens {
             signing: (first.id.clone(), EncodingKey::from_ed_der(first.expose())),
             verifying: verifying.collect(),
             validation,
-            // By use alone: a policy that asks how often a token was seen would not take in those who come when the
-            // cache is full.
-            verified: Cache::builder()
-                .max_capacity(VERIFIED_MAX)
-                .time_to_live(VERIFIED_KEPT)
-                .eviction_policy(EvictionPolicy::lru())
-                .build(),
+            verified: remembering(VERIFIED_MAX)?,
         })
     }
 
@@ -110,6 +110,16 @@ impl JwtAccessTokens {
             expires_at: Timestamp::from_timestamp(claims.exp, 0)?,
         })
     }
+}
+
+/// A cache of so many tokens.
+fn remembering(tokens_max: u64) -> anyhow::Result<Cache<[u8; 32], AccessClaims>> {
+    let options = OptionsBuilder::new()
+        .estimated_items_capacity(VERIFIED_EXPECTED)
+        .weight_capacity(tokens_max)
+        .hot_allocation(SEEN_OFTEN)
+        .build()?;
+    Ok(Cache::with_options(options, UnitWeighter, DefaultHashBuilder::default(), DefaultLifecycle::default()))
 }
 
 impl AccessTokens for JwtAccessTokens {
@@ -312,6 +322,16 @@ mod tests {
                 assert_eq!(tokens.verify(&token, instant(0)), Err(AccessTokenError::Invalid), "{payload}");
             }
         }
+    }
+
+    #[test]
+    fn who_comes_when_the_cache_is_full_is_remembered_for_a_while() {
+        let (cache, claims) = (remembering(10_000).unwrap(), claims());
+        let digest = |number: u32| <[u8; 32]>::from(Sha256::digest(number.to_be_bytes()));
+        (0..30_000).for_each(|number| cache.insert(digest(number), claims));
+        assert!(cache.len() <= 10_000, "{} are remembered", cache.len());
+        let known = (27_000..30_000).filter(|number| cache.get(&digest(*number)).is_some()).count();
+        assert_eq!(known, 3_000, "of the last 3,000");
     }
 
     #[test]

@@ -7,9 +7,9 @@ use boxoffice_domain::{
     ConcertId, PerformanceId, Points, StorageError, VenueId,
     accounts::Role,
     catalog::{
-        Concert, ConcertChange, ConcertSummary, InvalidSalesWindow, NewPerformance, PartName, PerformanceKey,
-        PerformanceSummary, PriceError, PriceList, PublishError, Row, Sales, SalesWindow, SeatMap, SeatingPlan,
-        Section, UpdateConcertError, Venue, VenueSummary,
+        Concert, ConcertChange, ConcertSummary, DrawError, InvalidSalesWindow, NewPerformance, PartName,
+        PerformanceKey, PerformanceSummary, PriceError, PriceList, PublishError, Row, Sales, SalesWindow, SeatMap,
+        SeatingPlan, Section, UpdateConcertError, Venue, VenueSummary,
     },
     fixtures::instant,
     idempotency::{KeyReused, Made},
@@ -20,20 +20,12 @@ use boxoffice_domain::{
 use mockall::{Sequence, predicate::eq};
 
 use crate::support::{
-    ACCOUNT, CONCERT, MAX_ACTIVE, NEW_ID, OTHER_CONCERT, PERFORMANCE, STRANGER, VENUE, World, active, asked,
-    assert_refused, concert, customer, identity, key, name, points, summary, ticket, waiting,
+    ACCOUNT, CONCERT, DRAW, NEW_ID, OTHER_CONCERT, PERFORMANCE, STRANGER, VENUE, World, active, asked, assert_refused,
+    concert, customer, drawn_concert, identity, key, name, other_promoter, points, promoter, summary, ticket, waiting,
 };
-
-fn promoter() -> Identity {
-    identity(Role::Promoter)
-}
 
 fn admin() -> Identity {
     Identity { account_id: STRANGER, ..identity(Role::Admin) }
-}
-
-fn other_promoter() -> Identity {
-    Identity { account_id: STRANGER, ..promoter() }
 }
 
 fn part(text: &str) -> PartName {
@@ -116,7 +108,7 @@ async fn a_venue_that_is_not_published_tells_why() {
 
 fn new_concert() -> NewConcert {
     let Concert { title, artist, description, sales, max_seats_per_account, max_active, .. } = concert();
-    NewConcert { title, artist, description, sales, max_seats_per_account, max_active }
+    NewConcert { title, artist, description, sales, max_seats_per_account, max_active, draw: false }
 }
 
 /// What is stored of [`new_concert`].
@@ -135,6 +127,22 @@ async fn a_promoter_publishes_a_concert_that_is_its_own_and_at_version_1() {
 }
 
 #[tokio::test]
+async fn a_concert_with_a_draw_gets_a_secret_seed() {
+    let mut world = World::new();
+    world.makes_an_id();
+    world.entropy.expect_secret().times(1).return_const(*DRAW.seed());
+    let drawn = Concert { draw: Some(DRAW), ..published_concert() };
+    world.catalog.expect_publish_concert().with(eq(drawn.clone()), eq(None)).times(1).return_once({
+        let drawn = drawn.clone();
+        |_, _| Ok(Made::now(drawn))
+    });
+    let new = NewConcert { draw: true, ..new_concert() };
+    let published = world.catalog_service().publish_concert(promoter(), new, None).await.unwrap();
+    assert_eq!(published.value, drawn);
+    assert!(format!("{published:?}").contains("Draw(…)"), "the seed is no part of what is logged");
+}
+
+#[tokio::test]
 async fn every_field_of_a_concert_tells_one_request_from_another() {
     let mut fingerprints = std::collections::HashSet::new();
     let one = new_concert();
@@ -146,11 +154,13 @@ async fn every_field_of_a_concert_tells_one_request_from_another() {
         NewConcert { description: Description::new("Another").unwrap(), ..one.clone() },
         NewConcert { sales, ..one.clone() },
         NewConcert { max_seats_per_account: 5, ..one.clone() },
-        NewConcert { max_active: 71, ..one },
+        NewConcert { max_active: 71, ..one.clone() },
+        NewConcert { draw: true, ..one },
     ];
     for request in requests.clone() {
         let (mut world, (sender, receiver)) = (World::new(), std::sync::mpsc::channel());
         world.makes_an_id();
+        world.entropy.expect_secret().return_const([7; 32]);
         world.catalog.expect_publish_concert().times(1).return_once(move |concert, idempotency| {
             sender.send(idempotency.unwrap().fingerprint).unwrap();
             Ok(Made::now(concert))
@@ -193,7 +203,7 @@ impl World {
     }
 
     fn room_is_told(&mut self) {
-        self.room.expect_set_max_active().with(eq(CONCERT), eq(5)).times(1).return_once(|_, _| Ok(()));
+        self.room_is_told_of(&changed());
     }
 
     async fn change(self, identity: Identity, version: Option<u32>) -> Result<ConcertSummary, CatalogError> {
@@ -207,7 +217,7 @@ async fn a_change_is_written_as_the_next_version_and_then_the_room_hears_of_it()
     world.concert_is_read(1, Some(concert()));
     let writes = world.catalog.expect_update_concert().with(eq(changed()));
     writes.times(1).in_sequence(&mut order).return_once(|_| Ok(()));
-    let tells = world.room.expect_set_max_active().with(eq(CONCERT), eq(5));
+    let tells = world.room.expect_set_terms().with(eq(CONCERT), eq(changed().line_terms()));
     tells.times(1).in_sequence(&mut order).return_once(|_, _| Ok(()));
     assert_eq!(world.change(promoter(), None).await.unwrap(), summary(changed()));
 }
@@ -255,7 +265,7 @@ async fn a_change_for_any_version_is_tried_again_on_what_overtook_it() {
     let overtaken = world.catalog.expect_update_concert().with(eq(changed())).times(1);
     overtaken.return_once(|_| Err(UpdateConcertError::VersionMismatch));
     world.catalog.expect_update_concert().with(eq(both.clone())).times(1).return_once(|_| Ok(()));
-    world.room_is_told();
+    world.room_is_told_of(&both);
     assert_eq!(world.change(promoter(), None).await.unwrap(), summary(both));
 }
 
@@ -328,7 +338,7 @@ async fn a_room_that_could_not_be_told_does_not_undo_the_change() {
     let mut world = World::new();
     world.concert_is_read(1, Some(concert()));
     world.concert_is_written();
-    world.room.expect_set_max_active().times(1).return_once(|_, _| Err(StorageError::Busy.into()));
+    world.room.expect_set_terms().times(1).return_once(|_, _| Err(StorageError::Busy.into()));
     assert_eq!(world.change(promoter(), None).await.unwrap(), summary(changed()));
 }
 
@@ -338,10 +348,29 @@ async fn the_room_is_told_the_limit_also_where_something_else_has_changed() {
     let mut world = World::new();
     world.concert_is_read(1, Some(concert()));
     world.catalog.expect_update_concert().times(1).return_once(|_| Ok(()));
-    world.room.expect_set_max_active().with(eq(CONCERT), eq(MAX_ACTIVE)).times(1).return_once(|_, _| Ok(()));
+    world.room_is_told_of(&Concert { version: 4, ..concert() });
     let renamed = ConcertChange { title: Some(name("Another")), ..ConcertChange::default() };
     let updated = world.catalog_service().update_concert(promoter(), CONCERT, renamed, None).await.unwrap();
     assert_eq!(updated.concert.title, name("Another"));
+}
+
+#[tokio::test]
+async fn a_draw_that_has_been_held_is_not_moved() {
+    let moved = ConcertChange { sales_open_at: Some(instant(80)), ..ConcertChange::default() };
+    let mut world = World::at(instant(50));
+    world.concert_is_read(1, Some(drawn_concert()));
+    let updated = world.catalog_service().update_concert(promoter(), CONCERT, moved.clone(), None).await;
+    assert_refused!(updated, CatalogError::Draw(DrawError::Held));
+
+    let mut world = World::at(instant(49));
+    world.concert_is_read(1, Some(drawn_concert()));
+    world.catalog.expect_update_concert().times(1).return_once(|_| Ok(()));
+    world.room_is_told_of(&Concert {
+        sales: SalesWindow::new(instant(80), instant(100)).unwrap(),
+        version: 4,
+        ..drawn_concert()
+    });
+    world.catalog_service().update_concert(promoter(), CONCERT, moved, None).await.unwrap();
 }
 
 // Performances
@@ -567,7 +596,7 @@ async fn the_admitted_see_the_performances() {
 async fn whoever_is_not_admitted_sees_no_performances() {
     let mut world = World::new();
     world.ticket_stands(waiting());
-    assert_refused!(world.performances(CONCERT).await, CatalogError::Gate(GateError::NotActive { position: 9 }));
+    assert_refused!(world.performances(CONCERT).await, CatalogError::Gate(GateError::NotActive { position: Some(9) }));
 
     let mut world = World::new();
     world.ticket_stands(Standing::Expired);

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod catalog;
+mod line_control;
 mod payments;
 mod reservations;
 mod support;

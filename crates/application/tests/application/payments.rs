@@ -272,7 +272,7 @@ async fn whoever_waits_does_not_pay_a_hold_that_lasts() {
     world.ticket_stands(waiting());
     world.key_names_payment(None);
     world.reservation_is(Some(held()));
-    assert_refused!(world.pay().await, PayError::Gate(GateError::NotActive { position: 9 }));
+    assert_refused!(world.pay().await, PayError::Gate(GateError::NotActive { position: Some(9) }));
 }
 
 #[tokio::test]

@@ -136,7 +136,7 @@ async fn the_token_of_another_concert_holds_nothing_and_the_room_is_not_asked() 
 async fn whoever_waits_holds_nothing() {
     let mut world = World::new();
     world.gate_before_seats(waiting());
-    assert_refused!(world.hold(None).await, HoldSeatsError::Gate(GateError::NotActive { position: 9 }));
+    assert_refused!(world.hold(None).await, HoldSeatsError::Gate(GateError::NotActive { position: Some(9) }));
 }
 
 #[tokio::test]

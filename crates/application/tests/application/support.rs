@@ -18,7 +18,7 @@ use boxoffice_domain::{
     reservations::{MockReservations, Reservation, ReservationState, ReservationView, ReservedSeat, SeatLabel},
     text::{Description, Name},
     time::MockClock,
-    waiting_room::{MockQueueTokens, MockWaitingRoom, Place, QueueStatus, Recall, Standing, Ticket},
+    waiting_room::{Draw, MockQueueTokens, MockWaitingRoom, Place, QueueStatus, Recall, Standing, Ticket},
     wallet::{BALANCE_MAX, MockWallets},
 };
 use mockall::predicate::eq;
@@ -113,6 +113,12 @@ impl World {
         self.catalog.expect_concert().with(eq(CONCERT)).times(times).returning(move |_| Ok(summary.clone()));
     }
 
+    /// The waiting room is told once how the line of [`CONCERT`] is run.
+    pub(crate) fn room_is_told_of(&mut self, concert: &Concert) {
+        let terms = concert.line_terms();
+        self.room.expect_set_terms().with(eq(CONCERT), eq(terms)).times(1).return_once(|_, _| Ok(()));
+    }
+
     pub(crate) fn account_service(self) -> AccountService {
         AccountService {
             accounts: Arc::new(self.accounts),
@@ -197,6 +203,14 @@ pub(crate) fn customer() -> Identity {
     identity(Role::Customer)
 }
 
+pub(crate) fn promoter() -> Identity {
+    identity(Role::Promoter)
+}
+
+pub(crate) fn other_promoter() -> Identity {
+    Identity { account_id: STRANGER, ..promoter() }
+}
+
 pub(crate) fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
@@ -221,7 +235,7 @@ pub(crate) fn ticket() -> Ticket {
 }
 
 pub(crate) fn waiting() -> Standing {
-    Standing::Waiting { position: 9, estimated_wait_seconds: Some(30), poll_after_seconds: 2 }
+    Standing::Waiting { position: Some(9), estimated_wait_seconds: Some(30), poll_after_seconds: 2 }
 }
 
 /// Admitted until 600 seconds after [`instant`] 0, with no hold that lasts longer.
@@ -240,9 +254,19 @@ pub(crate) fn concert() -> Concert {
         sales: SalesWindow::new(instant(-100), instant(100)).unwrap(),
         max_seats_per_account: 4,
         max_active: MAX_ACTIVE,
+        draw: None,
+        paused: false,
+        emptied_at: None,
         version: 3,
         created_at: instant(-1_000),
     }
+}
+
+pub(crate) const DRAW: Draw = Draw::new([7; 32]);
+
+/// [`concert`] with a draw, on sale from [`instant`] 50 to 100.
+pub(crate) fn drawn_concert() -> Concert {
+    Concert { draw: Some(DRAW), sales: SalesWindow::new(instant(50), instant(100)).unwrap(), ..concert() }
 }
 
 pub(crate) fn summary(concert: Concert) -> ConcertSummary {

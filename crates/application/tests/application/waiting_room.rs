@@ -1,18 +1,21 @@
 use boxoffice_application::{
-    Identity, WaitingRoomService,
+    Identity, WaitingRoomService, draw,
     waiting_room::{GateError, JoinError, Purpose, QueueView},
 };
 use boxoffice_domain::{
     StorageError, Timestamp,
-    catalog::NotOnSale,
+    catalog::{Concert, NotOnSale},
     fixtures::instant,
-    waiting_room::{JoinRequest, Joined, Place, QueueStatus, QueueToken, Recall, Standing, Ticket, WaitingRoomError},
+    waiting_room::{
+        JoinRequest, Joined, LineTerms, Place, QueueStatus, QueueToken, Recall, RestoreRequest, Standing, Ticket,
+        WaitingRoomError,
+    },
 };
 use mockall::{Sequence, predicate::eq};
 
 use crate::support::{
-    ACCOUNT, CONCERT, MAX_ACTIVE, OTHER_CONCERT, STRANGER, World, active, assert_refused, concert, customer, ticket,
-    waiting,
+    ACCOUNT, CONCERT, DRAW, OTHER_CONCERT, STRANGER, World, active, assert_refused, concert, customer, drawn_concert,
+    ticket, waiting,
 };
 
 impl World {
@@ -21,7 +24,8 @@ impl World {
     }
 
     fn room_joins(&mut self, newly: bool) {
-        let request = JoinRequest { concert_id: CONCERT, account_id: ACCOUNT, max_active: MAX_ACTIVE };
+        let terms = concert().line_terms();
+        let request = JoinRequest { concert_id: CONCERT, account_id: ACCOUNT, terms, draw: None };
         let status = QueueStatus { ticket: ticket(), standing: waiting() };
         self.room.expect_join().with(eq(request)).times(1).return_once(move |_| Ok(Joined { status, newly }));
     }
@@ -49,7 +53,8 @@ impl World {
 
     fn room_restores(&mut self, standing: Standing) {
         let status = QueueStatus { ticket: ticket(), standing };
-        self.room.expect_restore().with(eq(ticket()), eq(MAX_ACTIVE)).times(1).return_once(move |_, _| Ok(status));
+        let request = RestoreRequest { ticket: ticket(), terms: concert().line_terms(), draw: None };
+        self.room.expect_restore().with(eq(request)).times(1).return_once(move |_| Ok(status));
     }
 }
 
@@ -58,6 +63,27 @@ fn view(standing: Standing) -> QueueView {
 }
 
 // Joining
+
+#[tokio::test]
+async fn where_there_is_a_draw_one_gets_in_line_before_the_sale_with_a_number() {
+    // The room knows best whether the number still counts, so it is told afterwards too.
+    for now in [instant(0), instant(50), instant(99)] {
+        let mut world = World::at(now);
+        world.concert_is_read(1, Some(drawn_concert()));
+        let terms = LineTerms { opens_at: Some(instant(50)), ..concert().line_terms() };
+        let draw = Some(draw::number(&DRAW, ACCOUNT));
+        let request = JoinRequest { concert_id: CONCERT, account_id: ACCOUNT, terms, draw };
+        let status = QueueStatus { ticket: ticket(), standing: waiting() };
+        world.room.expect_join().with(eq(request)).times(1).return_once(move |_| Ok(Joined { status, newly: true }));
+        world.seals_the_ticket();
+        let joined = world.waiting_room_service().join(customer(), CONCERT).await.unwrap();
+        assert_eq!(joined, (view(waiting()), true));
+    }
+    let mut world = World::at(instant(100));
+    world.concert_is_read(1, Some(drawn_concert()));
+    let joined = world.waiting_room_service().join(customer(), CONCERT).await;
+    assert_refused!(joined, JoinError::NotOnSale(NotOnSale::Closed));
+}
 
 #[tokio::test]
 async fn joining_gives_a_sealed_place_in_a_line_that_admits_as_many_as_the_concert_says() {
@@ -247,7 +273,7 @@ async fn a_room_that_fails_to_restore_a_ticket_gives_no_status() {
     world.ticket_is_forgotten();
     world.place_was_spent(false);
     world.concert_is_read(1, Some(concert()));
-    world.room.expect_restore().times(1).return_once(|_, _| Err(WaitingRoomError::Full));
+    world.room.expect_restore().times(1).return_once(|_| Err(WaitingRoomError::Full));
     let status = world.waiting_room_service().status(ticket()).await;
     assert_refused!(status, GateError::WaitingRoom(WaitingRoomError::Full));
 }
@@ -261,7 +287,7 @@ async fn a_restored_ticket_that_still_waits_does_not_open_the_gate() {
     world.room_restores(waiting());
     world.account_holds_until(None);
     let admitted = world.waiting_room_service().admit(ticket(), CONCERT, Purpose::Continue).await;
-    assert_refused!(admitted, GateError::NotActive { position: 9 });
+    assert_refused!(admitted, GateError::NotActive { position: Some(9) });
 }
 
 #[tokio::test]
@@ -306,6 +332,59 @@ async fn a_ticket_that_ended_is_not_looked_up_among_the_holds() {
     assert_refused!(admitted, GateError::Expired);
 }
 
+#[tokio::test]
+async fn a_ticket_of_a_draw_is_restored_with_its_number_and_how_the_line_is_run() {
+    let mut world = World::new();
+    let paused = Concert { paused: true, ..drawn_concert() };
+    let terms = LineTerms { paused: true, opens_at: Some(instant(50)), ..concert().line_terms() };
+    world.ticket_is_forgotten();
+    world.place_was_spent(false);
+    world.concert_is_read(1, Some(paused));
+    let request = RestoreRequest { ticket: ticket(), terms, draw: Some(draw::number(&DRAW, ACCOUNT)) };
+    let status = QueueStatus { ticket: ticket(), standing: waiting() };
+    world.room.expect_restore().with(eq(request)).times(1).return_once(move |_| Ok(status));
+    world.account_holds_until(None);
+    world.seals_the_ticket();
+    assert_eq!(world.waiting_room_service().status(ticket()).await.unwrap(), view(waiting()));
+}
+
+#[tokio::test]
+async fn a_ticket_of_before_the_line_was_emptied_is_not_restored() {
+    let joined_at = ticket().joined_at;
+    let mut world = World::new();
+    world.ticket_is_forgotten();
+    world.place_was_spent(false);
+    let emptied_at = Some(joined_at + chrono::TimeDelta::microseconds(1));
+    world.concert_is_read(1, Some(Concert { emptied_at, ..concert() }));
+    world.account_holds_until(None);
+    world.seals_the_ticket();
+    assert_eq!(world.waiting_room_service().status(ticket()).await.unwrap(), view(Standing::Expired));
+
+    // One that joined as it was emptied or later is.
+    let mut world = World::new();
+    world.ticket_is_forgotten();
+    world.place_was_spent(false);
+    world.concert_is_read(1, Some(Concert { emptied_at: Some(joined_at), ..concert() }));
+    world.room_restores(waiting());
+    world.account_holds_until(None);
+    world.seals_the_ticket();
+    assert_eq!(world.waiting_room_service().status(ticket()).await.unwrap(), view(waiting()));
+}
+
+#[tokio::test]
+async fn whoever_holds_seats_did_not_wait_when_the_line_was_emptied() {
+    let mut world = World::new();
+    world.ticket_is_forgotten();
+    world.place_was_spent(false);
+    world.concert_is_read(1, Some(Concert { emptied_at: Some(instant(0)), ..concert() }));
+    world.reservations.expect_held_until().times(2).returning(|_, _| Ok(Some(instant(200))));
+    world.room_restores(waiting());
+    world.room.expect_keep_until().times(1).return_once(|_, _, _| Ok(()));
+    let status = QueueStatus { ticket: ticket(), standing: active() };
+    world.room.expect_status().times(1).return_once(move |_| Ok(Recall::Known(status)));
+    world.waiting_room_service().check(ticket(), Purpose::Continue).await.unwrap();
+}
+
 // Leaving
 
 #[tokio::test]
@@ -332,7 +411,7 @@ async fn a_forgotten_ticket_is_known_again_before_it_leaves_so_that_it_cannot_co
     world.concert_is_read(1, Some(concert()));
     world.account_holds_until(None);
     let status = QueueStatus { ticket: ticket(), standing: waiting() };
-    world.room.expect_restore().times(1).in_sequence(&mut order).return_once(move |_, _| Ok(status));
+    world.room.expect_restore().times(1).in_sequence(&mut order).return_once(move |_| Ok(status));
     world.room.expect_leave().with(eq(ticket())).times(1).in_sequence(&mut order).return_once(|_| Ok(()));
     world.waiting_room_service().leave(ticket()).await.unwrap();
 }
@@ -361,11 +440,19 @@ async fn the_ticket_of_another_concert_is_invalid_and_the_room_is_not_asked() {
 }
 
 #[tokio::test]
+async fn whoever_waits_for_the_draw_is_not_told_a_position() {
+    let mut world = World::new();
+    world.ticket_stands(Standing::Waiting { position: None, estimated_wait_seconds: None, poll_after_seconds: 20 });
+    let admitted = world.waiting_room_service().admit(ticket(), CONCERT, Purpose::Continue).await;
+    assert_refused!(admitted, GateError::NotActive { position: None });
+}
+
+#[tokio::test]
 async fn whoever_waits_is_told_the_position() {
     let mut world = World::new();
     world.ticket_stands(waiting());
     let admitted = world.waiting_room_service().admit(ticket(), CONCERT, Purpose::Continue).await;
-    assert_refused!(admitted, GateError::NotActive { position: 9 });
+    assert_refused!(admitted, GateError::NotActive { position: Some(9) });
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ const WAITING_SMOKE: [usize; 2] = [0, 1_000];
 const CONNECTIONS: usize = 256;
 /// How many join in a second of a round; more than the server takes.
 const JOINS_PER_SECOND: f64 = 30_000.0;
-/// Fewer than the tokens that a server remembers, so that those who were seen are still known.
+/// Fewer than the tokens that a server remembers, so that those who were seen lately are still known.
 const JOINS_MAX: usize = 60_000;
 /// How many of those who wait ask where they stand.
 const POLLING_MAX: usize = 20_000;
@@ -29,8 +29,6 @@ const POLLING_MAX: usize = 20_000;
 const TURNS: usize = 200;
 /// How many get in line between two looks at what is kept.
 const CHUNK: usize = 20_000;
-/// As many tokens as a server remembers.
-const REMEMBERED: usize = 100_000;
 
 /// A line, and some of those who are in it.
 struct Line {
@@ -192,8 +190,6 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Section> {
     let sizes: &[usize] = if bench.smoke { &WAITING_SMOKE } else { &WAITING };
     let settings = [("queue_capacity", "2000000")];
     let world = World::open(&bench.binary, &bench.folder, &store, "line", &catalogue(sizes)?, &settings).await?;
-    // What the server remembers of tokens is not what it keeps of those who wait.
-    show(&world, &strangers(&world, if bench.smoke { 0 } else { REMEMBERED })).await?;
     let mut lines = Vec::new();
     let mut bytes_each = 0.0;
     for (waiting, concert_id) in concerts(&world).await? {
@@ -244,6 +240,6 @@ fn told(store: &Store, lines: &[Line], bytes_each: f64) -> Section {
         section.figure(format!("from leaving until the next one is told, {waiting} in line, median"), ms(0.5), "ms");
         section.figure(format!("the same, longest of {TURNS}"), ms(1.0), "ms");
     }
-    section.figure("resident memory for each who waits", Spread::of([bytes_each]), "bytes");
+    section.figure("resident memory for each who waits, its access token with it", Spread::of([bytes_each]), "bytes");
     section
 }

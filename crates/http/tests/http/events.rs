@@ -10,7 +10,8 @@ use axum::{Router, body::Body, http::StatusCode};
 use boxoffice_domain::{
     AccountId, ConcertId, Timestamp,
     waiting_room::{
-        JoinRequest, Joined, LineCensus, QueueStatus, Recall, Standing, Ticket, WaitingRoom, WaitingRoomError,
+        JoinRequest, Joined, LineCensus, LineStats, LineTerms, QueueStatus, Recall, RestoreRequest, Standing, Ticket,
+        WaitingRoom, WaitingRoomError,
     },
 };
 use boxoffice_http::Code;
@@ -60,7 +61,7 @@ impl WaitingRoom for Line {
         unreachable!("no test joins")
     }
 
-    async fn restore(&self, _: &Ticket, _: u32) -> Result<QueueStatus, WaitingRoomError> {
+    async fn restore(&self, _: RestoreRequest) -> Result<QueueStatus, WaitingRoomError> {
         unreachable!("nothing is forgotten")
     }
 
@@ -76,8 +77,16 @@ impl WaitingRoom for Line {
         Ok(())
     }
 
-    async fn set_max_active(&self, _: ConcertId, _: u32) -> Result<(), WaitingRoomError> {
+    async fn set_terms(&self, _: ConcertId, _: LineTerms) -> Result<(), WaitingRoomError> {
         Ok(())
+    }
+
+    async fn empty(&self, _: ConcertId) -> Result<u64, WaitingRoomError> {
+        Ok(0)
+    }
+
+    async fn stats(&self, _: ConcertId) -> Result<Option<LineStats>, WaitingRoomError> {
+        Ok(None)
     }
 
     async fn tidy(&self) -> Result<Option<Timestamp>, WaitingRoomError> {

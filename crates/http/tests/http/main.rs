@@ -6,6 +6,7 @@ mod events;
 mod framework;
 mod idempotency;
 mod limits;
+mod line_control;
 mod reads;
 mod refusals;
 mod routes;

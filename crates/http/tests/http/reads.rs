@@ -171,7 +171,7 @@ async fn whoever_changes_a_concert_sees_it_changed_in_every_answer() {
                 now.compare_exchange(concert.version - 1, concert.version, Ordering::SeqCst, Ordering::SeqCst);
             changed.map(drop).map_err(|_| UpdateConcertError::VersionMismatch)
         });
-        world.room.expect_set_max_active().returning(|_, _| Ok(()));
+        world.room.expect_set_terms().returning(|_, _| Ok(()));
     });
     world.settings.answers_kept_for = KEPT_FOR;
     let router = world.router();

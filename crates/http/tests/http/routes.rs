@@ -274,7 +274,7 @@ async fn change(version: u32, if_match: Option<&str>, body: Value) -> Answer {
         world.catalog.expect_update_concert().returning(move |concert| {
             if concert.version == version + 1 { Ok(()) } else { Err(UpdateConcertError::VersionMismatch) }
         });
-        world.room.expect_set_max_active().returning(|_, _| Ok(()));
+        world.room.expect_set_terms().returning(|_, _| Ok(()));
     });
     let ask = post(format!("/v1/concerts/{CONCERT}"), body).method(Method::PATCH).signed_in("promoter");
     let ask = match if_match {

@@ -237,7 +237,7 @@ pub(crate) fn active() -> Standing {
 }
 
 pub(crate) fn waiting(position: u64) -> Standing {
-    Standing::Waiting { position, estimated_wait_seconds: Some(12), poll_after_seconds: 2 }
+    Standing::Waiting { position: Some(position), estimated_wait_seconds: Some(12), poll_after_seconds: 2 }
 }
 
 pub(crate) fn name(text: &str) -> Name {
@@ -260,6 +260,9 @@ pub(crate) fn concert(version: u32) -> ConcertSummary {
             sales: SalesWindow::new(instant(-60), instant(3_600)).unwrap(),
             max_seats_per_account: 4,
             max_active: 500,
+            draw: None,
+            paused: false,
+            emptied_at: None,
             version,
             created_at: instant(-600),
         },

@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, ConcertId, PerformanceId, StorageError, Timestamp, VenueId,
     catalog::{
-        CatalogImport, Catalogue, CatalogueConcert, CataloguePerformance, CatalogueVenue, Concert, ImportError,
-        ImportProgress, ImportReport, PriceList, SeatingPlan,
+        CatalogImport, Catalogue, CatalogueConcert, CataloguePerformance, CatalogueVenue, Concert, DrawError,
+        ImportError, ImportProgress, ImportReport, PriceList, SeatingPlan,
     },
+    waiting_room::Draw,
 };
 use diesel::prelude::*;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
@@ -117,7 +118,7 @@ impl Import<'_> {
             venue_ids.push(self.venue(venue_index, venue).await?);
         }
         for (concert_index, concert) in catalogue.concerts.iter().enumerate() {
-            let concert_id = self.concert(concert).await?;
+            let concert_id = self.concert(concert_index, concert).await?;
             for (performance_index, performance) in concert.performances.iter().enumerate() {
                 let place = Placement {
                     concert_id,
@@ -169,46 +170,74 @@ impl Import<'_> {
         Ok(id)
     }
 
-    async fn concert(&mut self, imported: &CatalogueConcert) -> Result<ConcertId, Stopped> {
+    async fn concert(&mut self, concert_index: usize, imported: &CatalogueConcert) -> Result<ConcertId, Stopped> {
         let known = concerts::table
             .filter(concerts::catalogue_key.eq(imported.key.as_str()))
             .first::<ConcertRow>(self.connection)
             .await
             .optional()?;
-        let stored = known.map(Concert::try_from).transpose()?;
+        let Some(stored) = known.map(Concert::try_from).transpose()? else {
+            return self.new_concert(imported).await;
+        };
+        let refused = |error| Stopped::Refused(ImportError::Draw { concert_index, error });
+        if imported.draw && stored.draw.is_none() {
+            return Err(refused(DrawError::Changed));
+        }
         let concert = Concert {
-            id: stored.as_ref().map_or_else(|| ConcertId::new(self.writer.entropy.uuid()), |stored| stored.id),
-            promoter_id: stored.as_ref().map_or(self.promoter_id, |stored| stored.promoter_id),
             title: imported.title.clone(),
             artist: imported.artist.clone(),
             description: imported.description.clone(),
             sales: imported.sales,
             max_seats_per_account: imported.max_seats_per_account,
             max_active: imported.max_active,
-            version: stored.as_ref().map_or(1, |stored| stored.version),
-            created_at: stored.as_ref().map_or(self.now, |stored| stored.created_at),
+            ..stored.clone()
         };
-        let id = concert.id;
-        match stored {
-            None => {
-                let row = ConcertRow::new(&concert, Some(&imported.key), None);
-                diesel::insert_into(concerts::table).values(row).execute(self.connection).await?;
-                self.report.concerts_created += 1;
-            }
-            // Nothing of it is new: its version, and with it its entity tag, stays.
-            Some(stored) if stored == concert => self.report.concerts_updated += 1,
-            Some(_) => {
-                self.update_concert(&concert).await?;
-                self.report.concerts_updated += 1;
-            }
+        concert.check_draw(&stored, self.now).map_err(refused)?;
+        // Where nothing of it is new, its version, and with it its entity tag, stays.
+        if stored != concert {
+            self.update_concert(&concert).await?;
         }
-        Ok(id)
+        self.report.concerts_updated += 1;
+        Ok(concert.id)
     }
 
+    async fn new_concert(&mut self, imported: &CatalogueConcert) -> Result<ConcertId, Stopped> {
+        let concert = Concert {
+            id: ConcertId::new(self.writer.entropy.uuid()),
+            promoter_id: self.promoter_id,
+            title: imported.title.clone(),
+            artist: imported.artist.clone(),
+            description: imported.description.clone(),
+            sales: imported.sales,
+            max_seats_per_account: imported.max_seats_per_account,
+            max_active: imported.max_active,
+            draw: imported.draw.then(|| Draw::new(self.writer.entropy.secret())),
+            paused: false,
+            emptied_at: None,
+            version: 1,
+            created_at: self.now,
+        };
+        let row = ConcertRow::new(&concert, Some(&imported.key), None);
+        diesel::insert_into(concerts::table).values(row).execute(self.connection).await?;
+        self.report.concerts_created += 1;
+        Ok(concert.id)
+    }
+
+    /// Writes what a catalogue says of a concert, and nothing else: it may have been changed since it was read.
     async fn update_concert(&mut self, concert: &Concert) -> Result<(), Stopped> {
-        let changed = Concert { version: concert.version.saturating_add(1), ..concert.clone() };
-        let row = ConcertRow::new(&changed, None, None);
-        diesel::update(concerts::table.find(row.id.clone())).set(row).execute(self.connection).await?;
+        diesel::update(concerts::table.find(concert.id.stored()))
+            .set((
+                concerts::title.eq(concert.title.as_str()),
+                concerts::artist.eq(concert.artist.as_str()),
+                concerts::description.eq(concert.description.as_str()),
+                concerts::sales_open_at.eq(time(concert.sales.open_at())),
+                concerts::sales_close_at.eq(time(concert.sales.close_at())),
+                concerts::max_seats_per_account.eq(i64::from(concert.max_seats_per_account)),
+                concerts::max_active.eq(i64::from(concert.max_active)),
+                concerts::version.eq(concerts::version + 1),
+            ))
+            .execute(self.connection)
+            .await?;
         Ok(())
     }
 

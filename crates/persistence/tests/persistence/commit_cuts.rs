@@ -29,7 +29,7 @@ const CUTS_EACH: usize = 30;
 const ROUNDS: usize = 20;
 
 /// An attempt ends after 20 s.
-const GIVEN_UP_AFTER_MAX: Duration = Duration::from_secs(60);
+const GIVEN_UP_AFTER_MAX: Duration = Duration::from_mins(1);
 
 const EVERY_WAY: [CutAt; 3] = [CutAt::Request, CutAt::Work, CutAt::Answer];
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use boxoffice_domain::StorageError;
+use boxoffice_domain::{StorageError, catalog::ConcertChange, fixtures::instant, page::PageRequest};
 use boxoffice_persistence::{ConnectError, migrate, migrate_down};
 use boxoffice_testkit::{TestClock, contracts::storage::at_once};
 
@@ -12,6 +12,7 @@ crate::on_every_backend! {
     migrations_go_up_and_down_and_up_again
     migrations_by_four_at_once_are_applied_once
     a_schema_that_is_behind_is_not_ready
+    a_program_of_before_the_draws_writes_concerts
 }
 
 async fn migrations_go_up_and_down_and_up_again(backend: Backend) {
@@ -59,6 +60,33 @@ async fn a_schema_that_is_behind_is_not_ready(backend: Backend) {
     assert!(matches!(behind, Err(StorageError::Unavailable(_))), "{behind:?}");
     migrate(&place.url()).await.unwrap();
     stage.storage.readiness.ready().await.unwrap();
+    database.shutdown().await;
+    place.remove().await;
+}
+
+/// While instances are replaced one after the other, those of the version before write to the new schema.
+async fn a_program_of_before_the_draws_writes_concerts(backend: Backend) {
+    let place = Place::new(backend).await;
+    migrate(&place.url()).await.unwrap();
+    let id = "00000000000000000000000000000007";
+    place
+        .execute(&format!(
+            "INSERT INTO concerts (id, catalogue_key, promoter_id, title, artist, description, sales_open_at, \
+             sales_close_at, max_seats_per_account, max_active, version, created_at, idempotency_key, fingerprint) \
+             VALUES (X'{id}', NULL, NULL, 'Night', 'Band', '', '2027-01-01 00:00:00', '2027-02-01 00:00:00', 4, 500, \
+             1, '2026-12-01 00:00:00', NULL, NULL)"
+        ))
+        .await;
+    let (stage, database) = join(&place.url(), settings(), Arc::new(TestClock::new())).await;
+    let stored = stage.storage.catalog.concerts(None, PageRequest::first(9)).await.unwrap().items.remove(0).concert;
+    assert_eq!((stored.draw, stored.paused, stored.emptied_at), (None, false, None));
+    let change = ConcertChange { paused: Some(true), ..ConcertChange::default() };
+    stage.storage.catalog.update_concert(change.apply(&stored, instant(0)).unwrap()).await.unwrap();
+
+    // And it changes what a newer one has written, without undoing what it does not know of.
+    place.execute(&format!("UPDATE concerts SET title = 'Another', version = 3 WHERE id = X'{id}'")).await;
+    let stored = stage.storage.catalog.concert(stored.id).await.unwrap().unwrap().concert;
+    assert_eq!((stored.title.as_str(), stored.paused), ("Another", true));
     database.shutdown().await;
     place.remove().await;
 }

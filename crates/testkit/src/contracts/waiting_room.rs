@@ -16,11 +16,20 @@ use std::{
 use boxoffice_domain::{
     AccountId, ConcertId, EntropySource, Timestamp,
     fixtures::instant,
-    waiting_room::{JoinRequest, Joined, LineCensus, Place, Recall, Standing, Ticket, WaitingRoom, WaitingRoomError},
+    waiting_room::{
+        DrawNumber, JoinRequest, Joined, LineCensus, LineTerms, Place, Recall, RestoreRequest, Standing, Ticket,
+        WaitingRoom, WaitingRoomError,
+    },
 };
 use tokio::{sync::Barrier, task::JoinSet};
 
 use crate::{TestClock, TestEntropy};
+
+mod draw;
+mod operators;
+
+pub use draw::*;
+pub use operators::*;
 
 /// The rules under which a waiting room is tested. It admits from its first moment on.
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +96,22 @@ macro_rules! waiting_room_contract {
             the_estimate_follows_the_measured_rate
             those_who_watch_are_woken
             a_stampede_keeps_order_and_limit
+            before_the_draw_nobody_has_an_order
+            the_order_is_that_of_the_numbers
+            later_comers_stand_behind_the_draw
+            equal_numbers_stand_by_account
+            leaving_and_joining_again_before_the_draw_gains_nothing
+            numbers_do_not_count_without_a_draw
+            an_opening_can_be_moved
+            ten_thousand_are_served_in_the_order_drawn
+            a_paused_line_admits_nobody_and_resumes_at_once
+            a_line_can_begin_paused
+            a_pause_does_nothing_to_those_admitted
+            a_pause_is_no_part_of_the_measure
+            older_terms_do_not_undo_newer_ones
+            emptying_ends_all_who_wait_and_nobody_else
+            the_stats_are_right
+            the_oldest_wait_of_a_drawn_line_is_the_earliest_joining
         }
     };
     ($stage:expr; $($name:ident)*) => {$(
@@ -102,7 +127,7 @@ macro_rules! waiting_room_contract {
 struct Scene {
     stage: Stage,
     concert_id: ConcertId,
-    max_active: u32,
+    terms: LineTerms,
 }
 
 fn account() -> AccountId {
@@ -119,7 +144,8 @@ impl Scene {
     }
 
     async fn under(stage: impl AsyncFn(Terms) -> Stage, terms: Terms, max_active: u32) -> Self {
-        Self { stage: stage(terms).await, concert_id: ConcertId::new(TestEntropy.uuid()), max_active }
+        let terms_of_line = LineTerms { version: 1, max_active, paused: false, opens_at: None };
+        Self { stage: stage(terms).await, concert_id: ConcertId::new(TestEntropy.uuid()), terms: terms_of_line }
     }
 
     fn another_concert(&self) -> Self {
@@ -127,7 +153,11 @@ impl Scene {
     }
 
     async fn try_join(&self, account_id: AccountId) -> Result<Joined, WaitingRoomError> {
-        let request = JoinRequest { concert_id: self.concert_id, account_id, max_active: self.max_active };
+        self.try_join_with(account_id, None).await
+    }
+
+    async fn try_join_with(&self, account_id: AccountId, draw: Option<DrawNumber>) -> Result<Joined, WaitingRoomError> {
+        let request = JoinRequest { concert_id: self.concert_id, account_id, terms: self.terms, draw };
         self.stage.room.join(request).await
     }
 
@@ -156,8 +186,8 @@ impl Scene {
 
     async fn position(&self, ticket: &Ticket) -> u64 {
         match self.standing(ticket).await {
-            Standing::Waiting { position, .. } => position,
-            other => panic!("{other:?} instead of waiting"),
+            Standing::Waiting { position: Some(position), .. } => position,
+            other => panic!("{other:?} instead of waiting at a position"),
         }
     }
 
@@ -181,8 +211,19 @@ impl Scene {
         self.stage.room.keep_until(self.concert_id, ticket.account_id, held_until).await.expect("keeps");
     }
 
-    async fn set_max_active(&self, max_active: u32) {
-        self.stage.room.set_max_active(self.concert_id, max_active).await.expect("sets");
+    async fn set_max_active(&mut self, max_active: u32) {
+        self.set_terms(|terms| terms.max_active = max_active).await;
+    }
+
+    /// Changes how the line is run, as a new version of its concert says.
+    async fn set_terms(&mut self, change: impl FnOnce(&mut LineTerms)) {
+        change(&mut self.terms);
+        self.terms.version += 1;
+        self.tell_terms(self.terms).await;
+    }
+
+    async fn tell_terms(&self, terms: LineTerms) {
+        self.stage.room.set_terms(self.concert_id, terms).await.expect("sets");
     }
 
     async fn tidy(&self) -> Option<Timestamp> {
@@ -223,7 +264,7 @@ impl Scene {
             } else {
                 let expected = (index - ended - active + 1) as u64;
                 assert!(
-                    matches!(standing, Standing::Waiting { position, .. } if position == expected),
+                    matches!(standing, Standing::Waiting { position, .. } if position == Some(expected)),
                     "number {index}: {standing:?} instead of position {expected}"
                 );
             }
@@ -269,7 +310,7 @@ pub async fn a_place_is_given_once(stage: impl AsyncFn(Terms) -> Stage) {
     assert_eq!(admitted.status.ticket.account_id, first);
     assert_eq!(admitted.status.ticket.concert_id, scene.concert_id);
     let waiting = scene.join(second).await;
-    assert!(waiting.newly && matches!(waiting.status.standing, Standing::Waiting { position: 1, .. }));
+    assert!(waiting.newly && matches!(waiting.status.standing, Standing::Waiting { position: Some(1), .. }));
 
     scene.advance(10);
     for (account_id, before) in [(first, admitted), (second, waiting)] {
@@ -284,7 +325,7 @@ pub async fn a_place_is_given_once(stage: impl AsyncFn(Terms) -> Stage) {
     let anew = scene.join(first).await;
     assert!(anew.newly);
     assert!(anew.status.ticket.place > waiting.status.ticket.place);
-    assert!(matches!(anew.status.standing, Standing::Waiting { position: 2, .. }));
+    assert!(matches!(anew.status.standing, Standing::Waiting { position: Some(2), .. }));
     assert!(scene.is_expired(&admitted.status.ticket).await, "the former ticket stays over");
     scene.leave(&admitted.status.ticket).await;
     assert_eq!(scene.position(&anew.status.ticket).await, 2, "and leaving with it does nothing");
@@ -412,7 +453,6 @@ pub async fn a_negative_number_of_free_admissions_admits_nobody(stage: impl Asyn
     let mut scene = Scene::new(stage, 5).await;
     let tickets = scene.join_many(12).await;
     scene.set_max_active(2).await;
-    scene.max_active = 2;
     scene.assert_order(&tickets, 0, 5).await;
     for ended in 1..=3 {
         scene.leave(&tickets[ended - 1]).await;
@@ -438,7 +478,7 @@ pub async fn raising_the_limit_admits_at_once(stage: impl AsyncFn(Terms) -> Stag
     scene.assert_changed(seen).await;
     assert_eq!(scene.census().await, (6, 4, 4));
     scene.assert_order(&tickets, 0, 4).await;
-    scene.max_active = 6;
+    scene.terms = LineTerms { version: scene.terms.version + 1, max_active: 6, ..scene.terms };
     tickets.extend(scene.join_many(1).await);
     scene.assert_order(&tickets, 0, 6).await;
     scene.set_max_active(u32::MAX).await;
@@ -463,7 +503,7 @@ pub async fn who_does_not_come_is_passed_over(stage: impl AsyncFn(Terms) -> Stag
     scene.advance(59);
     scene.assert_order(&tickets, 2, 1).await;
     let anew = scene.join(tickets[1].account_id).await;
-    assert!(anew.newly && matches!(anew.status.standing, Standing::Waiting { position: 2, .. }));
+    assert!(anew.newly && matches!(anew.status.standing, Standing::Waiting { position: Some(2), .. }));
 }
 
 /// A status or another joining within the grace time keeps an admission to its end; so does the joining that
@@ -621,7 +661,8 @@ pub async fn a_known_ticket_is_not_restored_elsewhere(stage: impl AsyncFn(Terms)
     scene.leave(&tickets[0]).await;
     scene.leave(&tickets[3]).await;
     for ticket in &tickets {
-        let restored = scene.stage.room.restore(ticket, 2).await.expect("tells");
+        let request = RestoreRequest { ticket: *ticket, terms: scene.terms, draw: None };
+        let restored = scene.stage.room.restore(request).await.expect("tells");
         assert_eq!(restored.ticket, *ticket);
         assert_eq!(restored.standing, scene.standing(ticket).await);
     }
@@ -631,7 +672,7 @@ pub async fn a_known_ticket_is_not_restored_elsewhere(stage: impl AsyncFn(Terms)
 
 /// What happens in one line does nothing to another, nor to the same account there.
 pub async fn lines_are_independent(stage: impl AsyncFn(Terms) -> Stage) {
-    let one = Scene::new(stage, 1).await;
+    let mut one = Scene::new(stage, 1).await;
     let other = one.another_concert();
     let accounts = [account(), account(), account()];
     let (mut here, mut there) = (Vec::new(), Vec::new());
@@ -705,7 +746,7 @@ pub async fn the_estimate_follows_the_measured_rate(stage: impl AsyncFn(Terms) -
         Standing::Waiting { position, estimated_wait_seconds, .. } => (position, estimated_wait_seconds),
         other => panic!("{other:?} instead of waiting"),
     };
-    assert_eq!(estimate(&tickets[499]).await, (490, None));
+    assert_eq!(estimate(&tickets[499]).await, (Some(490), None));
     // Two a second are served.
     for ended in (0..200).step_by(2) {
         scene.advance(1);
@@ -715,11 +756,11 @@ pub async fn the_estimate_follows_the_measured_rate(stage: impl AsyncFn(Terms) -
         }
     }
     let (position, estimated) = estimate(&tickets[499]).await;
-    assert_eq!(position, 290);
+    assert_eq!(position, Some(290));
     let estimated = estimated.expect("there is a measure");
     assert!((100..=200).contains(&estimated), "{estimated} s for 290 people at 2 a second");
     let (position, sooner) = estimate(&tickets[220]).await;
-    assert_eq!(position, 11);
+    assert_eq!(position, Some(11));
     assert!((1..=10).contains(&sooner.expect("there is a measure")), "{sooner:?} s for 11 people");
 }
 
@@ -813,7 +854,7 @@ async fn assert_in_order(scene: &Scene, tickets: &BTreeMap<Place, Ticket>, round
             Standing::Active { .. } => active.push(*place),
             Standing::Waiting { position, .. } => {
                 waiting.push(*place);
-                assert_eq!(position, waiting.len() as u64, "round {round}");
+                assert_eq!(position, Some(waiting.len() as u64), "round {round}");
             }
             Standing::Expired => {}
         }

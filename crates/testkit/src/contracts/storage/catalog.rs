@@ -14,6 +14,7 @@ use boxoffice_domain::{
     fixtures::{self, idempotency, instant},
     page::PageRequest,
     reservations::{HoldRefusal, SeatStatus},
+    waiting_room::Draw,
 };
 use chrono::TimeDelta;
 
@@ -392,7 +393,7 @@ pub async fn a_concert_is_changed_only_from_the_version_that_was_read(stage: &St
     let catalog = &stage.storage.catalog;
     let changed = |title: &str| {
         let change = ConcertChange { title: Some(name(title)), max_active: Some(7), ..ConcertChange::default() };
-        change.apply(show.concert.clone()).unwrap()
+        change.apply(&show.concert, instant(0)).unwrap()
     };
     let outcomes = at_once(0..10, |number| {
         let (catalog, concert) = (catalog.clone(), changed(&format!("Title {number}")));
@@ -405,7 +406,7 @@ pub async fn a_concert_is_changed_only_from_the_version_that_was_read(stage: &St
     assert_eq!(refused.count(), 9);
     let found = catalog.concert(show.concert.id).await.unwrap().unwrap().concert;
     assert_eq!((&found, found.version), (taken[0], 2));
-    let next = ConcertChange::default().apply(found.clone()).unwrap();
+    let next = ConcertChange::default().apply(&found, instant(0)).unwrap();
     catalog.update_concert(next.clone()).await.unwrap();
     assert_eq!(catalog.concert(found.id).await.unwrap().unwrap().concert, next);
     let unknown = Concert { id: ConcertId::new(TestEntropy.uuid()), ..next };
@@ -414,6 +415,31 @@ pub async fn a_concert_is_changed_only_from_the_version_that_was_read(stage: &St
     let account_id = stage.account().await;
     let held = stage.hold(show.hold_request(account_id, &["A-1-1"])).await.unwrap().value;
     assert_eq!(held.performance.title, found.title);
+}
+
+/// The seed of a draw, a pause and the time of an emptying are found as they were written, wherever concerts are read,
+/// and other changes leave them alone.
+pub async fn a_draw_a_pause_and_an_emptying_are_kept(stage: &Stage) {
+    let show = stage.show().await;
+    let catalog = &stage.storage.catalog;
+    let draw = Draw::new(TestEntropy.secret());
+    let drawn = Concert { draw: Some(draw), paused: true, ..concert(show.promoter_id, stage.now()) };
+    catalog.publish_concert(drawn.clone(), None).await.unwrap();
+    let found = async || catalog.concert(drawn.id).await.unwrap().unwrap().concert;
+    assert_eq!(found().await, drawn);
+    let listed = catalog.concerts(None, PageRequest::first(100)).await.unwrap().items;
+    assert!(listed.iter().any(|summary| summary.concert == drawn));
+
+    let emptied_at = instant(7) + chrono::TimeDelta::microseconds(123_456);
+    let change = ConcertChange { paused: Some(false), emptied_at: Some(emptied_at), ..ConcertChange::default() };
+    let changed = change.apply(&drawn, instant(0)).unwrap();
+    catalog.update_concert(changed.clone()).await.unwrap();
+    assert_eq!(found().await, Concert { paused: false, emptied_at: Some(emptied_at), version: 2, ..drawn.clone() });
+    let change = ConcertChange { title: Some(name("Another")), ..ConcertChange::default() };
+    let renamed = change.apply(&changed, instant(0)).unwrap();
+    catalog.update_concert(renamed.clone()).await.unwrap();
+    assert_eq!(found().await, renamed);
+    assert_eq!((renamed.draw, renamed.emptied_at), (Some(draw), Some(emptied_at)));
 }
 
 /// What is not there is absent and no failure.

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use boxoffice_domain::{
     PerformanceId,
     catalog::{
-        Catalogue, CatalogueConcert, CataloguePerformance, CatalogueVenue, ConcertSummary, ImportError, ImportReport,
-        PriceList, Row, SalesWindow, SeatingPlan, Section,
+        Catalogue, CatalogueConcert, CataloguePerformance, CatalogueVenue, ConcertChange, ConcertSummary, DrawError,
+        ImportError, ImportReport, PriceList, Row, SalesWindow, SeatingPlan, Section,
     },
     fixtures::instant,
     page::PageRequest,
@@ -40,6 +40,7 @@ fn catalogue(price_a: i64) -> Catalogue {
         sales: SalesWindow::new(instant(-86_400), instant(364 * 86_400)).expect("opens before it closes"),
         max_seats_per_account: 4,
         max_active: 500,
+        draw: false,
         performances: vec![performance("first", price_a), performance("second", price_a)],
     };
     Catalogue { venues: vec![hall("hall", plan())], concerts: vec![concert] }
@@ -153,6 +154,54 @@ pub async fn an_import_that_is_refused_writes_nothing(stage: &Stage) {
     fresh.venues.push(hall("new hall", plan()));
     let report = import(stage, &fresh).await.unwrap();
     assert_eq!((report.venues_created, report.performances_created), (1, 0));
+}
+
+/// An imported draw keeps its seed, and its time once it has come; a concert that is there gets none. What the
+/// operators of a line have done to it outlasts an import.
+pub async fn an_import_never_changes_a_draw_or_a_pause(stage: &Stage) {
+    let opening_at = |seconds, draw| {
+        let mut drawn = catalogue(PRICE_A);
+        drawn.concerts[0].sales = SalesWindow::new(instant(seconds), instant(364 * 86_400)).unwrap();
+        drawn.concerts[0].draw = draw;
+        drawn
+    };
+    import(stage, &opening_at(100, true)).await.unwrap();
+    let stored = concerts(stage).await.remove(0).concert;
+    let draw = stored.draw.expect("the catalogue has a draw");
+    let change = ConcertChange { paused: Some(true), emptied_at: Some(instant(3)), ..ConcertChange::default() };
+    let run = change.apply(&stored, stage.now()).unwrap();
+    stage.storage.catalog.update_concert(run.clone()).await.unwrap();
+
+    // Moved, and said or not said again.
+    for (seconds, draw_again) in [(200, true), (300, false)] {
+        import(stage, &opening_at(seconds, draw_again)).await.unwrap();
+        let moved = concerts(stage).await.remove(0).concert;
+        assert_eq!((moved.draw, moved.sales.open_at()), (Some(draw), instant(seconds)));
+        assert_eq!((moved.paused, moved.emptied_at), (run.paused, run.emptied_at));
+    }
+    let stored = concerts(stage).await;
+    stage.clock.set(instant(300));
+    for (seconds, error) in [(400, DrawError::Held), (250, DrawError::Held)] {
+        let refused = import(stage, &opening_at(seconds, true)).await;
+        assert!(
+            matches!(refused, Err(ImportError::Draw { concert_index: 0, error: refused }) if refused == error),
+            "{refused:?}"
+        );
+    }
+    import(stage, &opening_at(300, true)).await.unwrap();
+    assert_eq!(concerts(stage).await, stored);
+
+    let mut plain = opening_at(500, false);
+    plain.concerts[0].key = name("plain");
+    plain.concerts[0].performances = vec![];
+    import(stage, &plain).await.unwrap();
+    plain.concerts[0].draw = true;
+    let refused = import(stage, &plain).await;
+    let expected = DrawError::Changed;
+    assert!(
+        matches!(refused, Err(ImportError::Draw { error, .. }) if error == expected),
+        "{refused:?} instead of {expected:?}"
+    );
 }
 
 /// Two imports of one catalogue that come together make each thing once.

@@ -80,12 +80,14 @@ macro_rules! storage_contract {
                 no_map_shows_less_than_was_answered_before
                 a_seat_map_follows_every_act_and_the_time
                 a_concert_is_changed_only_from_the_version_that_was_read
+                a_draw_a_pause_and_an_emptying_are_kept
                 what_is_unknown_is_none
             }
             catalog_import {
                 a_second_import_creates_nothing
                 an_import_changes_the_prices_of_free_seats_alone
                 an_import_that_is_refused_writes_nothing
+                an_import_never_changes_a_draw_or_a_pause
                 two_imports_at_once_make_one_catalogue
             }
             payments {
@@ -521,6 +523,9 @@ pub fn concert(promoter_id: AccountId, now: Timestamp) -> Concert {
         sales: SalesWindow::new(instant(-86_400), instant(364 * 86_400)).expect("opens before it closes"),
         max_seats_per_account: 4,
         max_active: 500,
+        draw: None,
+        paused: false,
+        emptied_at: None,
         version: 1,
         created_at: now,
     }

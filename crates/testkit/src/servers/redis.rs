@@ -1,0 +1,203 @@
+//! Private Redis servers, and a cluster of them. They hold everything in memory: one that starts again is empty.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+use tokio::time::{sleep, timeout};
+
+use super::{Keeper, POLL_MILLISECONDS, READY_SECONDS_MAX, START_ATTEMPTS_MAX, blocking, free_port};
+
+/// How far a node of a cluster listens to the others above its own port.
+const BUS_OFFSET: u16 = 10_000;
+const SLOTS: u16 = 16_384;
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A Redis server that is private to this process.
+#[derive(Debug)]
+pub struct RedisServer {
+    port: u16,
+    keeper: Arc<Mutex<Keeper>>,
+}
+
+impl RedisServer {
+    /// Starts an empty server and waits until it answers.
+    pub async fn start() -> io::Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// As [`Self::start`], with further options of the server's command line.
+    pub async fn start_with(options: &[&str]) -> io::Result<Self> {
+        let mut last = None;
+        for _ in 0..START_ATTEMPTS_MAX {
+            let port = free_port()?;
+            let options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
+            let keeper = blocking(move || Keeper::new("redis", port, &options)).await?;
+            let server = Self { port, keeper: Arc::new(Mutex::new(keeper)) };
+            match server.start_again().await {
+                Ok(()) => return Ok(server),
+                // Another process may have taken the port in the meantime.
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| io::Error::other("no attempt was made")))
+    }
+
+    /// One that every test of this process shares. Never stop it: other tests use it.
+    pub async fn shared() -> io::Result<&'static Self> {
+        static SHARED: OnceCell<RedisServer> = OnceCell::const_new();
+        SHARED.get_or_try_init(Self::start).await
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Kills the server (SIGKILL) and waits until it is gone, and everything in it.
+    pub async fn kill(&self) -> io::Result<()> {
+        self.ask("kill").await.map(drop)
+    }
+
+    /// Stops the server where it is (SIGSTOP): it accepts connections and answers nothing.
+    pub async fn pause(&self) -> io::Result<()> {
+        self.ask("pause").await.map(drop)
+    }
+
+    /// Lets a paused server go on (SIGCONT).
+    pub async fn resume(&self) -> io::Result<()> {
+        self.ask("resume").await.map(drop)
+    }
+
+    /// Starts the server again, empty and on the same port, and waits until it answers.
+    pub async fn start_again(&self) -> io::Result<()> {
+        self.ask("start").await?;
+        let folder = self.ask("folder").await?;
+        let ready = async {
+            loop {
+                if let Ok(found) = self.command("CONFIG GET dir").await {
+                    return if found.lines().any(|line| line == folder) {
+                        Ok(())
+                    } else {
+                        Err(io::Error::new(io::ErrorKind::AddrInUse, "another server has taken the port"))
+                    };
+                }
+                if self.ask("alive").await? == "dead" {
+                    return Err(io::Error::other("redis ended while it started; its last words are above"));
+                }
+                sleep(Duration::from_millis(POLL_MILLISECONDS)).await;
+            }
+        };
+        timeout(Duration::from_secs(READY_SECONDS_MAX), ready).await.unwrap_or_else(|_| {
+            Err(io::Error::new(io::ErrorKind::TimedOut, format!("redis did not answer within {READY_SECONDS_MAX} s")))
+        })
+    }
+
+    /// Sends a command, whose words hold no spaces, and gives the answer, of a list one entry a line.
+    pub async fn command(&self, command: &str) -> io::Result<String> {
+        let (port, command) = (self.port, command.to_owned());
+        blocking(move || {
+            let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+            stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+            (&stream).write_all(format!("{command}\r\n").as_bytes())?;
+            read_answer(&mut BufReader::new(&stream))
+        })
+        .await
+    }
+
+    async fn ask(&self, request: &'static str) -> io::Result<String> {
+        let keeper = Arc::clone(&self.keeper);
+        blocking(move || keeper.lock().unwrap_or_else(PoisonError::into_inner).ask(request)).await
+    }
+}
+
+fn read_answer(answers: &mut impl BufRead) -> io::Result<String> {
+    let mut line = String::new();
+    answers.read_line(&mut line)?;
+    let line = line.trim_end();
+    let refusal = || io::Error::new(io::ErrorKind::InvalidData, format!("not an answer of Redis: {line}"));
+    let (kind, rest) = line.split_at_checked(1).ok_or_else(refusal)?;
+    match kind {
+        "+" | ":" => Ok(rest.to_owned()),
+        "-" => Err(io::Error::other(rest.to_owned())),
+        "$" => {
+            let Ok(length) = rest.parse::<usize>() else { return Ok(String::new()) };
+            let mut bytes = vec![0; length + 2];
+            answers.read_exact(&mut bytes)?;
+            bytes.truncate(length);
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        }
+        "*" => {
+            let count: usize = rest.parse().map_err(|_| refusal())?;
+            let entries: io::Result<Vec<String>> = (0..count).map(|_| read_answer(answers)).collect();
+            entries.map(|entries| entries.join("\n"))
+        }
+        _ => Err(refusal()),
+    }
+}
+
+/// A Redis Cluster of three nodes without replicas.
+#[derive(Debug)]
+pub struct RedisCluster {
+    nodes: Vec<RedisServer>,
+}
+
+impl RedisCluster {
+    /// Starts three nodes, shares the slots out to them, and waits until each says that the cluster works.
+    pub async fn start() -> io::Result<Self> {
+        let mut nodes = Vec::new();
+        for _ in 0..3 {
+            nodes.push(RedisServer::start_with(&["--cluster-enabled", "yes"]).await?);
+        }
+        let cluster = Self { nodes };
+        let share = SLOTS / 3;
+        for (node, first) in cluster.nodes.iter().zip([0, share, 2 * share]) {
+            let last = if first == 2 * share { SLOTS - 1 } else { first + share - 1 };
+            let slots: Vec<String> = (first..=last).map(|slot| slot.to_string()).collect();
+            node.command(&format!("CLUSTER ADDSLOTS {}", slots.join(" "))).await?;
+            for other in &cluster.nodes {
+                let (port, bus) = (other.port, other.port + BUS_OFFSET);
+                node.command(&format!("CLUSTER MEET 127.0.0.1 {port} {bus}")).await?;
+            }
+        }
+        let ready = async {
+            for node in &cluster.nodes {
+                while !node.knows_the_cluster().await? {
+                    sleep(Duration::from_millis(POLL_MILLISECONDS)).await;
+                }
+            }
+            Ok(())
+        };
+        timeout(Duration::from_secs(READY_SECONDS_MAX), ready).await.unwrap_or_else(|_| {
+            Err(io::Error::new(io::ErrorKind::TimedOut, "the nodes did not become a cluster in time"))
+        })?;
+        Ok(cluster)
+    }
+
+    /// One that every test of this process shares. Never stop its nodes: other tests use them.
+    pub async fn shared() -> io::Result<&'static Self> {
+        static SHARED: OnceCell<RedisCluster> = OnceCell::const_new();
+        SHARED.get_or_try_init(Self::start).await
+    }
+
+    /// Its nodes.
+    pub fn nodes(&self) -> &[RedisServer] {
+        &self.nodes
+    }
+
+    /// Where it is, by all of its nodes.
+    pub fn url(&self) -> String {
+        let nodes: Vec<String> = self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        format!("redis-cluster://{}", nodes.join(","))
+    }
+}
+
+impl RedisServer {
+    async fn knows_the_cluster(&self) -> io::Result<bool> {
+        let info = self.command("CLUSTER INFO").await?;
+        let says = |word: &str| info.lines().any(|line| line == word);
+        Ok(says("cluster_state:ok") && says("cluster_slots_assigned:16384") && says("cluster_size:3"))
+    }
+}

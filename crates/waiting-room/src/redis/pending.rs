@@ -1,0 +1,112 @@
+//! What happened to admitted people while Redis was away, to be told to it when it is back.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use boxoffice_domain::{AccountId, ConcertId, Timestamp, waiting_room::Ticket};
+
+/// How many accounts are remembered.
+const PENDING_MAX: usize = 100_000;
+
+/// What Redis has not been told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Act {
+    /// The account holds seats until then.
+    Keep(Option<Timestamp>),
+    /// The account has paid, with this place or an earlier one.
+    Spend {
+        /// In microseconds, as places are.
+        place_max: u64,
+    },
+}
+
+/// The acts that are to be told, one for each account and concert.
+#[derive(Debug, Default)]
+pub(super) struct Pending(Mutex<HashMap<(ConcertId, AccountId), Act>>);
+
+impl Pending {
+    fn acts(&self) -> MutexGuard<'_, HashMap<(ConcertId, AccountId), Act>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers an act. False where there are too many.
+    pub(super) fn remember(&self, concert_id: ConcertId, account_id: AccountId, act: Act) -> bool {
+        let mut acts = self.acts();
+        let full = acts.len() >= PENDING_MAX;
+        match acts.entry((concert_id, account_id)) {
+            // A payment is the end of the admission: nothing takes it back.
+            Entry::Occupied(mut known) => {
+                if !matches!(known.get(), Act::Spend { .. }) {
+                    known.insert(act);
+                }
+                true
+            }
+            Entry::Vacant(_) if full => false,
+            Entry::Vacant(entry) => {
+                entry.insert(act);
+                true
+            }
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.acts().is_empty()
+    }
+
+    pub(super) fn all(&self) -> Vec<(ConcertId, AccountId, Act)> {
+        self.acts().iter().map(|((concert_id, account_id), act)| (*concert_id, *account_id, *act)).collect()
+    }
+
+    /// Forgets an act that was told, unless there is a newer one of that account.
+    pub(super) fn forget(&self, concert_id: ConcertId, account_id: AccountId, told: Act) {
+        let mut acts = self.acts();
+        if acts.get(&(concert_id, account_id)) == Some(&told) {
+            acts.remove(&(concert_id, account_id));
+        }
+    }
+
+    /// Whether a payment has spent this ticket.
+    pub(super) fn has_spent(&self, ticket: &Ticket) -> bool {
+        let act = self.acts().get(&(ticket.concert_id, ticket.account_id)).copied();
+        matches!(act, Some(Act::Spend { place_max }) if ticket.place.0 <= place_max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use boxoffice_domain::{fixtures::instant, waiting_room::Place};
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_payment_outlasts_what_comes_after_it_and_spends_no_later_place() {
+        let (concert_id, account_id) = (ConcertId::new(Uuid::from_u128(1)), AccountId::new(Uuid::from_u128(2)));
+        let pending = Pending::default();
+        let held = Act::Keep(Some(instant(9)));
+        assert!(pending.remember(concert_id, account_id, held));
+        let ticket = |place| Ticket { concert_id, account_id, place: Place(place), joined_at: instant(0) };
+        assert!(!pending.has_spent(&ticket(5)));
+        let spent = Act::Spend { place_max: 5 };
+        assert!(pending.remember(concert_id, account_id, spent));
+        assert!(pending.remember(concert_id, account_id, held));
+        assert!(pending.has_spent(&ticket(5)) && !pending.has_spent(&ticket(6)));
+        pending.forget(concert_id, account_id, held);
+        assert_eq!(pending.all(), [(concert_id, account_id, spent)]);
+        pending.forget(concert_id, account_id, spent);
+        assert!(pending.is_empty());
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let concert_id = ConcertId::new(Uuid::from_u128(1));
+        let pending = Pending::default();
+        let remember = |number: usize| {
+            pending.remember(concert_id, AccountId::new(Uuid::from_u128(number as u128)), Act::Keep(None))
+        };
+        assert!((0..PENDING_MAX).all(remember));
+        assert!(!remember(PENDING_MAX) && remember(0));
+    }
+}

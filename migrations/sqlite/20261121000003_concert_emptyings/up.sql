@@ -1,0 +1,2 @@
+-- When the line was last emptied.
+ALTER TABLE concerts ADD COLUMN emptied_at TIMESTAMP NULL;
