@@ -27,10 +27,10 @@ use crate::support::{
 
 /// How many instances there are.
 const INSTANCES: usize = 3;
-/// The waiting room of all instances.
-const WAITING_ROOM: &str = "memory:";
-/// A stampede. All are admitted at once, since each instance has a line of its own.
-const STAMPEDE: Plan = Plan { buyers: 300, rows: 30, max_active: 1_000 };
+/// A stampede while something fails.
+const STAMPEDE: Plan = Plan { buyers: 300, rows: 30, max_active: 40, line_is_lost: false };
+/// The whole one.
+const STAMPEDE_WHOLE: Plan = Plan { buyers: 2_000, rows: 50, max_active: 200, line_is_lost: false };
 /// How many commits are cut in each way.
 const CUTS_EACH: usize = 10;
 
@@ -41,7 +41,7 @@ const SETTINGS: [(&str, &str); 1] = [("DATABASE_CONNECT_SECONDS", "1")];
 async fn nobody_notices_that_every_instance_is_restarted_one_after_the_other() {
     let (chronicle, _printed) = Chronicle::new();
     let database = fresh_database(ServerKind::MariaDb).await.expect("a database");
-    let shared = Shared::over(database.url(), WAITING_ROOM, INSTANCES);
+    let shared = Shared::over(database.url(), INSTANCES).await;
     let mut fleet = Fleet::start(shared, &[], &chronicle).await;
     let promoter = fleet.instances[0].promoter("promoter").await;
     let show = Arc::new(Show::publish(&promoter, Terms::default()).await);
@@ -49,9 +49,7 @@ async fn nobody_notices_that_every_instance_is_restarted_one_after_the_other() {
     let mut tasks = Vec::new();
     for number in 0..16 {
         let mut buyer = Buyer::new(fleet.api()).await;
-        buyer.api = fleet.door();
         buyer.join(&show.concert).await;
-        buyer.api = fleet.api().clone();
         let (stop, done, show) = (Arc::clone(&stop), Arc::clone(&done), Arc::clone(&show));
         tasks.push(tokio::spawn(async move {
             let label = format!("A-{}-{}", 1 + number / 10, 1 + number % 10);
@@ -80,7 +78,7 @@ async fn nobody_notices_that_every_instance_is_restarted_one_after_the_other() {
 async fn an_instance_that_was_told_to_stop_says_so_and_serves_until_its_time_is_over() {
     let (chronicle, _printed) = Chronicle::new();
     let database = fresh_database(ServerKind::MariaDb).await.expect("a database");
-    let mut fleet = Fleet::start(Shared::over(database.url(), WAITING_ROOM, 2), &[], &chronicle).await;
+    let mut fleet = Fleet::start(Shared::over(database.url(), 2).await, &[], &chronicle).await;
     let api = fleet.instances[1].api().clone();
     let promoter = fleet.instances[0].promoter("promoter").await;
     let show = Show::publish(&promoter, Terms::max_active(1)).await;
@@ -111,7 +109,7 @@ async fn the_load_balancer_tells_who_asks_and_nobody_can_pretend_to_be_another()
     let (chronicle, _printed) = Chronicle::new();
     let database = fresh_database(ServerKind::MariaDb).await.expect("a database");
     let limit = [("ACCOUNT_REQUESTS_PER_MINUTE", "5")];
-    let fleet = Fleet::start(Shared::over(database.url(), WAITING_ROOM, 1), &limit, &chronicle).await;
+    let fleet = Fleet::start(Shared::over(database.url(), 1).await, &limit, &chronicle).await;
     let sign_in = json!({"login_id": "nobody", "password": PASSWORD});
     for number in 0..8 {
         let ask = fleet.api().post("/v1/sessions", &sign_in).header("x-forwarded-for", format!("10.1.1.{number}"));
@@ -129,10 +127,22 @@ async fn the_load_balancer_tells_who_asks_and_nobody_can_pretend_to_be_another()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_thousand_buy_five_hundred_seats_over_three_instances() {
+    let (chronicle, _printed) = Chronicle::new();
+    let database = fresh_database(ServerKind::MariaDb).await.expect("a database");
+    let fleet = Fleet::start(Shared::over(database.url(), INSTANCES).await, &[], &chronicle).await;
+    let outcome = Crowd::start(&fleet, STAMPEDE_WHOLE, &chronicle).await.ended().await;
+    assert_eq!(outcome.repeated(), (0, 0), "nothing failed, so everything was answered");
+    outcome.verify().await;
+    fleet.finish(0).await;
+    database.remove().await.expect("it is removed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_answer_is_true_after_one_instance_was_killed_and_another_restarted() {
     let (chronicle, _printed) = Chronicle::new();
     let database = fresh_database(ServerKind::MariaDb).await.expect("a database");
-    let shared = Shared::over(database.url(), WAITING_ROOM, INSTANCES);
+    let shared = Shared::over(database.url(), INSTANCES).await;
     let mut fleet = Fleet::start(shared, &SETTINGS, &chronicle).await;
     let crowd = Crowd::start(&fleet, STAMPEDE, &chronicle).await;
     crowd.sold_percent(15).await;
@@ -154,7 +164,7 @@ async fn the_database_is_restarted(kind: ServerKind) {
     let (chronicle, _printed) = Chronicle::new();
     let database = DatabaseServer::start(kind).await.expect("a server of its own");
     database.create_database("boxoffice").await.expect("a database");
-    let shared = Shared::over(&database.url("boxoffice"), WAITING_ROOM, INSTANCES);
+    let shared = Shared::over(&database.url("boxoffice"), INSTANCES).await;
     let fleet = Fleet::start(shared, &SETTINGS, &chronicle).await;
     let crowd = Crowd::start(&fleet, STAMPEDE, &chronicle).await;
     crowd.sold_percent(15).await;
@@ -191,7 +201,7 @@ async fn every_answer_is_true_after_commits_were_cut() {
     let (chronicle, _printed) = Chronicle::new();
     let database = fresh_database(ServerKind::MySql).await.expect("a database");
     let (proxy, url) = TcpProxy::before_database(database.url()).await.expect("a proxy");
-    let fleet = Fleet::start(Shared::over(&url, WAITING_ROOM, INSTANCES), &SETTINGS, &chronicle).await;
+    let fleet = Fleet::start(Shared::over(&url, INSTANCES).await, &SETTINGS, &chronicle).await;
     let crowd = Crowd::start(&fleet, STAMPEDE, &chronicle).await;
     for (at, percent) in [(CutAt::Request, 10), (CutAt::Work, 30), (CutAt::Answer, 50)] {
         crowd.sold_percent(percent).await;
@@ -211,7 +221,7 @@ async fn every_answer_is_true_after_commits_were_cut() {
 async fn a_key_is_changed_under_all_instances_and_every_token_goes_on() {
     let (chronicle, _printed) = Chronicle::new();
     let database = fresh_database(ServerKind::MariaDb).await.expect("a database");
-    let fleet = Fleet::start(Shared::over(database.url(), WAITING_ROOM, 2), &[], &chronicle).await;
+    let fleet = Fleet::start(Shared::over(database.url(), 2).await, &[], &chronicle).await;
     let old = Buyer::new(fleet.api()).await;
     let keys_of = |token: &str| token.split('.').next().expect("a header").to_owned();
     let everybody_knows = async |buyer: &Buyer| {

@@ -11,14 +11,13 @@ use crate::support::{
     together,
 };
 
-const WAITING_ROOM: &str = "memory:";
-const STAMPEDE: Plan = Plan { buyers: 300, rows: 30, max_active: 1_000 };
+const STAMPEDE: Plan = Plan { buyers: 300, rows: 30, max_active: 100, line_is_lost: false };
 const SETTINGS: [(&str, &str); 1] = [("DATABASE_CONNECT_SECONDS", "1")];
 
 async fn two_instances_over(cluster: &GaleraCluster, chronicle: &Chronicle) -> Fleet {
     cluster.create_database("boxoffice").await.expect("a database");
     let databases = cluster.nodes()[..2].iter().map(|node| node.url("boxoffice")).collect();
-    let shared = Shared { databases, waiting_room: WAITING_ROOM.to_owned() };
+    let shared = Shared { databases, ..Shared::over("", 0).await };
     Fleet::start(shared, &SETTINGS, chronicle).await
 }
 
@@ -51,7 +50,6 @@ async fn an_account_keeps_to_its_seats_whichever_node_it_goes_through() {
     for _ in 0..10 {
         let show = Show::publish(&promoter, Terms::default()).await;
         let mut buyer = Buyer::new(fleet.api()).await;
-        buyer.api = fleet.door();
         buyer.join(&show.concert).await;
         let answers = together(10, |index| {
             let mut buyer = buyer.clone();

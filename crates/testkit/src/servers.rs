@@ -22,8 +22,10 @@ use tokio::time::{sleep, timeout};
 use crate::TestEntropy;
 
 mod redis;
+mod redis_monitor;
 
 pub use redis::{RedisCluster, RedisServer};
+pub use redis_monitor::{RedisMonitor, RedisStep};
 
 const READY_SECONDS_MAX: u64 = 60;
 const POLL_MILLISECONDS: u64 = 20;

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use futures::{StreamExt, stream};
 use reqwest::{Client, Method, Response, header::HeaderMap};
 use serde_json::{Value, json};
@@ -309,6 +310,16 @@ impl Buyer {
             refresh_token: token("refresh_token"),
             queue_token: String::new(),
         }
+    }
+
+    /// The 16 bytes of the account's id, as its access token says it.
+    pub(crate) fn account_bytes(&self) -> Vec<u8> {
+        let claims = self.access_token.split('.').nth(1).expect("a token has three parts");
+        let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).expect("it is in Base64");
+        let claims: Value = serde_json::from_slice(&claims).expect("it is JSON");
+        let digits = claims["sub"].as_str().expect("an id").replace('-', "");
+        let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).expect("hexadecimal digits");
+        (0..digits.len()).step_by(2).map(byte).collect()
     }
 
     pub(crate) fn ask(&self, method: Method, path: impl Into<String>) -> Ask {

@@ -1,7 +1,7 @@
 //! A stampede over a fleet: buyers who want the same seats, repeat what was not answered, and remember what was.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -9,6 +9,10 @@ use std::{
     time::Duration,
 };
 
+use boxoffice_testkit::{
+    servers::{RedisMonitor, RedisServer, RedisStep},
+    tcp_proxy::{Network, TcpProxy},
+};
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::{
@@ -22,7 +26,8 @@ use super::{
     client::{Answer, Ask, Buyer, fresh},
     eventually,
     fleet::Fleet,
-    seconds_from_now,
+    line_log::{self, LineLog, Member, Sampler},
+    now, seconds_from_now,
     show::PRICE,
 };
 
@@ -34,17 +39,21 @@ const CHANGES_ITS_MIND: usize = 6;
 /// How long one request is repeated that is not answered, or refused because something is away.
 const REPEATED_MAX: Duration = Duration::from_secs(90);
 /// How long a whole stampede may take.
-const STAMPEDE_MAX: Duration = Duration::from_secs(150);
+const STAMPEDE_MAX: Duration = Duration::from_secs(240);
 const PAUSE: Duration = Duration::from_millis(100);
 const AT_ONCE: usize = 32;
+/// To this place positions are exact; further back they are told with a small error.
+const POSITION_EXACT_MAX: i64 = 512;
 
 /// How large a stampede is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     pub(crate) buyers: usize,
     pub(crate) rows: usize,
-    /// How many are admitted at once. Everybody, where each instance has a line of its own.
+    /// How many are admitted at once.
     pub(crate) max_active: usize,
+    /// Whether the line is lost meanwhile: then those before somebody may come back later, and it stands further back.
+    pub(crate) line_is_lost: bool,
 }
 
 impl Plan {
@@ -65,13 +74,16 @@ enum Told {
 /// Somebody in the stampede.
 struct Patron {
     number: usize,
+    plan: Plan,
     buyer: Buyer,
     told: Vec<Told>,
+    /// When it first asked for a place, and when it had one.
+    joined: (Instant, Instant),
+    /// When it was told that it is admitted, in microseconds since 1970.
+    told_active: Vec<i64>,
     /// How many requests were sent again because their fate was unknown, or because something was away.
     unanswered: usize,
     unavailable: usize,
-    /// Whether its place may only come nearer: nobody is put back in the line that all share.
-    one_line: bool,
     chronicle: Chronicle,
 }
 
@@ -92,8 +104,18 @@ pub(crate) struct Crowd {
     pub(crate) performance: String,
     plan: Plan,
     sold: Arc<AtomicUsize>,
-    patrons: Vec<JoinHandle<Patron>>,
+    joining: JoinHandle<Vec<JoinHandle<Patron>>>,
+    line: Line,
     chronicle: Chronicle,
+}
+
+/// What Redis says of the line.
+struct Line {
+    redis: Arc<RedisServer>,
+    monitor: RedisMonitor,
+    sampler: Sampler,
+    /// The steps on the lines that were lost.
+    lost: Vec<Vec<RedisStep>>,
 }
 
 /// What came of it.
@@ -102,58 +124,98 @@ pub(crate) struct Outcome {
     performance: String,
     plan: Plan,
     patrons: Vec<Patron>,
+    /// What became of the line; of more than one where it was lost.
+    pub(crate) lines: Vec<LineLog>,
     chronicle: Chronicle,
 }
 
 impl Crowd {
-    /// Publishes a concert, makes the buyers, lets them in line, and lets them run.
+    /// Publishes a concert and makes the buyers, who get in line and run, each as soon as it has a place.
     pub(crate) async fn start(fleet: &Fleet, plan: Plan, chronicle: &Chronicle) -> Self {
         let (concert, performance) = publish(fleet, plan).await;
-        let one_line = !fleet.shared.has_a_line_each();
-        let door = fleet.door();
-        let mut patrons = Vec::with_capacity(plan.buyers);
-        let mut made = stream::iter(0..plan.buyers).map(|_| Buyer::new(fleet.api())).buffered(AT_ONCE);
-        while let Some(mut buyer) = made.next().await {
-            let api = std::mem::replace(&mut buyer.api, door.clone());
-            buyer.join(&concert).await;
-            buyer.api = api;
-            let (number, chronicle) = (patrons.len(), chronicle.clone());
-            let told = Vec::new();
-            patrons.push(Patron { number, buyer, told, unanswered: 0, unavailable: 0, one_line, chronicle });
-        }
-        chronicle.note(format!("{} buyers are in line for {} seats", plan.buyers, plan.seats()));
+        let redis = Arc::clone(&fleet.shared.redis);
+        let monitor = line_log::listen(&redis, &concert).await;
+        let line = Line { sampler: Sampler::start(&redis, &concert), redis, monitor, lost: Vec::new() };
+        let buyers = Buyer::many(fleet.api(), plan.buyers).await;
+        chronicle.note(format!("{} buyers are there for {} seats", plan.buyers, plan.seats()));
         let sold = Arc::new(AtomicUsize::new(0));
         let is_broken = Arc::new(AtomicBool::new(false));
-        let run = |mut patron: Patron| {
-            let (performance, sold) = (performance.clone(), Arc::clone(&sold));
-            let is_broken = Arc::clone(&is_broken);
-            tokio::spawn(async move {
-                let broken = Broken(is_broken);
-                patron.buy(&performance, &sold, &broken).await;
-                patron
-            })
+        let began = Instant::now();
+        let patron = |(number, buyer)| Patron {
+            number,
+            plan,
+            buyer,
+            told: Vec::new(),
+            joined: (began, began),
+            told_active: Vec::new(),
+            unanswered: 0,
+            unavailable: 0,
+            chronicle: chronicle.clone(),
         };
-        let patrons = patrons.into_iter().map(run).collect();
-        Self { concert, performance, plan, sold, patrons, chronicle: chronicle.clone() }
+        let patrons: Vec<_> = buyers.into_iter().enumerate().map(patron).collect();
+        let joining = tokio::spawn({
+            let (concert, performance) = (concert.clone(), performance.clone());
+            let (sold, chronicle) = (Arc::clone(&sold), chronicle.clone());
+            async move {
+                let joined = stream::iter(patrons).map(|patron| patron.join(&concert)).buffer_unordered(AT_ONCE);
+                let run = |mut patron: Patron| {
+                    let (performance, sold) = (performance.clone(), Arc::clone(&sold));
+                    let is_broken = Arc::clone(&is_broken);
+                    tokio::spawn(async move {
+                        let broken = Broken(is_broken);
+                        patron.buy(&performance, &sold, &broken).await;
+                        patron
+                    })
+                };
+                let running = joined.map(run).collect().await;
+                chronicle.note("all have got in line");
+                running
+            }
+        });
+        Self { concert, performance, plan, sold, joining, line, chronicle: chronicle.clone() }
     }
 
     /// Waits until at least so many percent of the seats are sold.
     pub(crate) async fn sold_percent(&self, percent: usize) {
-        let enough = self.plan.seats() * percent / 100;
+        self.sold_seats(self.plan.seats() * percent / 100).await;
+        self.chronicle.note(format!("{percent} % of the seats are sold"));
+    }
+
+    /// Waits until at least so many seats are sold.
+    async fn sold_seats(&self, enough: usize) {
         eventually("enough seats are sold", || async { (self.sold.load(Ordering::Relaxed) >= enough).then_some(()) })
             .await;
-        self.chronicle.note(format!("{percent} % of the seats are sold"));
+    }
+
+    /// Restarts Redis, which then has nothing. The instances reach it through the proxy alone, so that no step on the
+    /// line is missed before or after.
+    pub(crate) async fn empty_redis(&mut self, proxy: &TcpProxy) {
+        proxy.set(Network::Refusing).await;
+        proxy.cut_all();
+        let line = &mut self.line;
+        line.lost.push(line.monitor.steps().await.expect("Redis tells what it did"));
+        line.redis.kill().await.expect("it is killed");
+        self.chronicle.note("Redis is killed, and everything in it");
+        line.redis.start_again().await.expect("it starts");
+        line.monitor = line_log::listen(&line.redis, &self.concert).await;
+        proxy.set(Network::Whole).await;
+        self.chronicle.note("Redis is back, and empty");
     }
 
     /// Waits until every buyer has bought or found nothing left.
     pub(crate) async fn ended(self) -> Outcome {
-        let Self { concert, performance, plan, patrons, chronicle, .. } = self;
-        let patrons = all(patrons).await;
+        let Self { concert, performance, plan, joining, line, chronicle, .. } = self;
+        let patrons = all(all(vec![joining]).await.remove(0)).await;
         let unanswered: usize = patrons.iter().map(|patron| patron.unanswered).sum();
         let unavailable: usize = patrons.iter().map(|patron| patron.unavailable).sum();
         chronicle
             .note(format!("the stampede has ended: {unanswered} requests unanswered, {unavailable} refused for now"));
-        Outcome { concert, performance, plan, patrons, chronicle }
+        let (samples, most) = line.sampler.end().await;
+        assert!(samples > 10 && most <= plan.max_active, "{most} were admitted at once in one of {samples} samples");
+        let mut lines = line.lost;
+        lines.push(line.monitor.steps().await.expect("Redis tells what it did"));
+        let lines = lines.iter().map(|steps| LineLog::replay(steps, plan.max_active)).collect();
+        Outcome { concert, performance, plan, patrons, lines, chronicle }
     }
 }
 
@@ -206,57 +268,95 @@ impl Patron {
         self.persist(path, |buyer| buyer.post(path, &body).key(key.as_str())).await
     }
 
+    async fn join(mut self, concert: &str) -> Self {
+        let began = Instant::now();
+        let answer = self.persist("getting in line", |buyer| buyer.ask_join(concert)).await;
+        assert!(matches!(answer.status, 200 | 201), "buyer {}: {}", self.number, answer.text);
+        answer.json["token"].as_str().expect("a token").clone_into(&mut self.buyer.queue_token);
+        self.joined = (began, Instant::now());
+        self
+    }
+
     async fn be_admitted(&mut self) {
         let mut nearest = i64::MAX;
         loop {
             let answer = self.persist("a poll", |buyer| buyer.get("/v1/queue")).await;
             let status = answer.is(200);
             let position = status["position"].as_i64().expect("a number");
-            assert!(!self.one_line || position <= nearest, "buyer {} was put back: {status}", self.number);
+            let is_put_back = position > nearest.max(POSITION_EXACT_MAX);
+            assert!(self.plan.line_is_lost || !is_put_back, "buyer {} was put back: {status}", self.number);
             nearest = position;
             match status["status"].as_str() {
-                Some("active") => return,
-                Some("waiting") => sleep(2 * PAUSE).await,
+                Some("active") => {
+                    self.told_active.push(now().timestamp_micros());
+                    return;
+                }
+                Some("waiting") => {
+                    let seconds = status["poll_after_seconds"].as_u64().expect("a number");
+                    sleep(Duration::from_secs(seconds)).await;
+                }
                 _ => panic!("buyer {} has lost its place: {status}", self.number),
             }
         }
     }
 
-    /// Buys one or two seats, or finds that all are sold.
+    /// Sends a command of somebody who is admitted, and waits for that again where the line was lost.
+    async fn command_when_admitted(&mut self, path: &str, body: Value) -> Answer {
+        let key = fresh("crowd");
+        loop {
+            let answer = self.persist(path, |buyer| buyer.post(path, &body).key(key.as_str())).await;
+            if !self.has_to_wait(&answer) {
+                return answer;
+            }
+            self.be_admitted().await;
+        }
+    }
+
+    /// Whether it was admitted by a line that was lost, and is in line again.
+    fn has_to_wait(&self, answer: &Answer) -> bool {
+        let has_to = answer.status == 403 && answer.json["code"] == "queue_token_not_active";
+        assert!(self.plan.line_is_lost || !has_to, "buyer {} was put back in line: {}", self.number, answer.text);
+        has_to
+    }
+
+    /// Buys one or two seats, or finds that all are sold and leaves.
     async fn buy(&mut self, performance: &str, sold: &AtomicUsize, broken: &Broken) {
         let began = Instant::now();
         let mut numbers = Numbers::new(u64::try_from(self.number).expect("few") * 7_919 + 1);
-        let charged = self.command("/v1/wallet/charges", json!({"amount": 2 * PRICE})).await;
-        self.told.push(Told::Charged(charged.is(201).clone()));
         self.be_admitted().await;
         let mut is_sure = numbers.below(CHANGES_ITS_MIND) > 0;
+        let map = format!("/v1/performances/{performance}/seats?status=available");
         loop {
-            let map = self
-                .persist("a look", |buyer| {
-                    buyer.get(format!("/v1/performances/{performance}/seats")).without("if-none-match")
-                })
-                .await;
-            if map.status == 403 {
+            let answer = self.persist("a look", |buyer| buyer.get(map.as_str()).without("if-none-match")).await;
+            if self.has_to_wait(&answer) {
                 self.be_admitted().await;
                 continue;
             }
-            let Some(seats) = choose(map.is(200), &mut numbers) else { return };
+            let seats = choose(answer.is(200), &mut numbers);
             if seats.is_empty() {
-                // All that are not sold are held, and may come back.
                 if broken.0.load(Ordering::Relaxed) {
                     return;
                 }
+                if sold.load(Ordering::Relaxed) == self.plan.seats() {
+                    self.persist("leaving", |buyer| buyer.delete("/v1/queue")).await.is(204);
+                    return;
+                }
+                // All that are not sold are held, and may come back.
                 assert!(began.elapsed() < STAMPEDE_MAX, "buyer {}: seats are held that nobody pays", self.number);
                 sleep(2 * PAUSE).await;
                 continue;
             }
+            if self.told.is_empty() {
+                let charged = self.command("/v1/wallet/charges", json!({"amount": 2 * PRICE})).await;
+                self.told.push(Told::Charged(charged.is(201).clone()));
+            }
             let count = seats.len();
-            let held = self.command("/v1/reservations", json!({"performance_id": performance, "seats": seats})).await;
+            let body = json!({"performance_id": performance, "seats": seats});
+            let held = self.command_when_admitted("/v1/reservations", body).await;
             match (held.status, held.json["code"].as_str()) {
                 (201, _) => self.told.push(Told::Held(held.json.clone())),
-                (409, Some("seat_unavailable")) => continue,
-                (403, Some("queue_token_not_active")) => {
-                    self.be_admitted().await;
+                (409, Some("seat_unavailable")) => {
+                    sleep(PAUSE).await;
                     continue;
                 }
                 _ => panic!("buyer {}: a hold was answered with {}", self.number, held.text),
@@ -268,7 +368,7 @@ impl Patron {
                 self.told.push(Told::GivenBack(given_back.is(200).clone()));
                 continue;
             }
-            let paid = self.command("/v1/payments", json!({"reservation_id": held.id()})).await;
+            let paid = self.command_when_admitted("/v1/payments", json!({"reservation_id": held.id()})).await;
             self.told.push(Told::Paid(paid.is(201).clone()));
             sold.fetch_add(count, Ordering::Relaxed);
             return;
@@ -276,18 +376,16 @@ impl Patron {
     }
 }
 
-/// One or two of the first free seats; none of them where all that is left is held; nothing where all are sold.
-fn choose(map: &Value, numbers: &mut Numbers) -> Option<Vec<String>> {
-    let seats = map["seats"].as_array().expect("seats");
-    let with = |status: &str| seats.iter().filter(|seat| seat["status"] == status).collect::<Vec<_>>();
-    let free = with("available");
+/// One or two of the first free seats, if there is any.
+fn choose(map: &Value, numbers: &mut Numbers) -> Vec<String> {
+    let free = map["seats"].as_array().expect("seats");
     if free.is_empty() {
-        return (!with("held").is_empty()).then(Vec::new);
+        return Vec::new();
     }
     let first = numbers.below(free.len().min(CHOICE));
-    let label = |seat: &Value| seat["label"].as_str().expect("a label").to_owned();
     let count = 1 + numbers.below(2);
-    Some(free.iter().skip(first).take(count).map(|seat| label(seat)).collect())
+    let label = |seat: &Value| seat["label"].as_str().expect("a label").to_owned();
+    free.iter().skip(first).take(count).map(label).collect()
 }
 
 impl Outcome {
@@ -299,6 +397,7 @@ impl Outcome {
 
     /// Every answer is true, every seat is sold exactly once, and every point is accounted for.
     pub(crate) async fn verify(&self) {
+        self.verify_line();
         let checks = self.patrons.iter().map(verify_patron);
         let sold: Vec<_> = stream::iter(checks).buffered(AT_ONCE).collect().await;
         let mut owners: BTreeMap<String, usize> = BTreeMap::new();
@@ -320,6 +419,40 @@ impl Outcome {
         })
         .await;
         self.chronicle.note("every answer was true, and every seat is sold once");
+    }
+}
+
+impl Outcome {
+    /// Everybody was admitted in the order of joining, nobody by anybody but Redis, and as many at once as may be.
+    fn verify_line(&self) {
+        let mut admitted_at: HashMap<Member, u64> = HashMap::new();
+        for admission in self.lines.iter().flat_map(|line| line.admitted.iter().chain(&line.admitted_again)) {
+            admitted_at.entry(admission.member.clone()).or_insert(admission.at_micros);
+        }
+        for patron in &self.patrons {
+            let at = admitted_at.get(&patron.buyer.account_bytes());
+            let at = i64::try_from(*at.expect("it was admitted")).expect("a time");
+            let first = patron.told_active.first().expect("it was told that it is admitted");
+            assert!(at <= *first, "buyer {} was told that it is admitted, and was not", patron.number);
+        }
+        let most = self.lines.iter().map(|line| line.most).max().expect("there is a line");
+        assert_eq!(most, self.plan.max_active, "the most who were admitted at once");
+        let [line] = self.lines.as_slice() else { return };
+        assert!(line.entered.is_sorted_by_key(|(_, place)| *place), "a place was given before those before it");
+        assert!(line.order() == line.stayed(), "the order of admission is not the order of joining");
+        assert!(line.admitted_again.is_empty(), "{:?}", line.admitted_again);
+        // Whoever had a place before somebody else asked for one is before it.
+        let joined: HashMap<_, _> = self.patrons.iter().map(|patron| (patron.buyer.account_bytes(), patron)).collect();
+        let mut latest_to_ask: Option<&Patron> = None;
+        for patron in line.order().iter().filter_map(|member| joined.get(member)) {
+            if let Some(latest) = latest_to_ask {
+                assert!(latest.joined.0 <= patron.joined.1, "buyer {} is after {}", patron.number, latest.number);
+            }
+            if latest_to_ask.is_none_or(|latest| latest.joined.0 < patron.joined.0) {
+                latest_to_ask = Some(patron);
+            }
+        }
+        self.chronicle.note(format!("{} were admitted in the order of joining", line.admitted.len()));
     }
 }
 
@@ -354,6 +487,8 @@ async fn verify_patron(patron: &Patron) -> Vec<String> {
         let expected = if given_back.contains(&id) { "cancelled" } else { "confirmed" };
         assert_eq!(reservation["status"], expected, "buyer {who} has a reservation that nobody told of: {reservation}");
     }
+    // A payment has spent its place, for good.
+    assert_eq!(buyer.queue_status().await, "expired", "buyer {who}");
     // Nothing was charged or paid twice, however often it was asked for.
     assert_eq!(buyer.balance().await, charged - paid, "buyer {who}");
     owned

@@ -1,8 +1,8 @@
 //! Several instances of the real binary behind a real load balancer.
 
-use std::process::Command;
+use std::{process::Command, sync::Arc};
 
-use boxoffice_testkit::load_balancer::LoadBalancer;
+use boxoffice_testkit::{load_balancer::LoadBalancer, servers::RedisServer, tcp_proxy::TcpProxy};
 
 use super::{
     chronicle::Chronicle,
@@ -18,20 +18,23 @@ const DRAIN_SECONDS: &str = "3";
 pub(crate) struct Shared {
     /// The URL of the database of each instance: of one server, or of several nodes of one cluster.
     pub(crate) databases: Vec<String>,
-    /// The URL of the waiting room of all instances.
+    /// The Redis that has the waiting room of all instances.
+    pub(crate) redis: Arc<RedisServer>,
+    /// How it is reached.
     pub(crate) waiting_room: String,
 }
 
 impl Shared {
-    /// All instances over one database.
-    pub(crate) fn over(database: &str, waiting_room: &str, instances: usize) -> Self {
-        Self { databases: vec![database.to_owned(); instances], waiting_room: waiting_room.to_owned() }
+    /// All instances over one database, and over a Redis of their own.
+    pub(crate) async fn over(database: &str, instances: usize) -> Self {
+        let redis = RedisServer::start().await.expect("a Redis of its own");
+        let waiting_room = redis.url();
+        Self { databases: vec![database.to_owned(); instances], redis: Arc::new(redis), waiting_room }
     }
 
-    /// Whether each instance has lines of its own. Then those who wait join at one instance, which gives the places,
-    /// and the others know them by their tokens; and neither the cap nor the order holds across instances.
-    pub(crate) fn has_a_line_each(&self) -> bool {
-        self.waiting_room == "memory:"
+    /// Lets all instances reach Redis through a proxy alone.
+    pub(crate) fn reach_redis_through(&mut self, proxy: &TcpProxy) {
+        self.waiting_room = format!("redis://{}", proxy.address());
     }
 }
 
@@ -79,11 +82,6 @@ impl Fleet {
     /// The API through the load balancer.
     pub(crate) fn api(&self) -> &Api {
         &self.api
-    }
-
-    /// The API of the instance where people get in line.
-    pub(crate) fn door(&self) -> Api {
-        if self.shared.has_a_line_each() { self.instances[0].api().clone() } else { self.api.clone() }
     }
 
     /// Kills an instance at this instant.

@@ -4,6 +4,7 @@ pub(crate) mod chronicle;
 pub(crate) mod client;
 pub(crate) mod crowd;
 pub(crate) mod fleet;
+pub(crate) mod line_log;
 pub(crate) mod openapi_check;
 pub(crate) mod server;
 pub(crate) mod show;
