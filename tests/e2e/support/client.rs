@@ -182,14 +182,12 @@ impl Ask {
         }
         let path = self.path.split('?').next().unwrap_or_default();
         let exchange = Exchange { method: self.method.as_str(), path, status, headers: &headers, body: &text };
-        if let Err(wrong) = document().check(&exchange) {
-            panic!("{asked} was answered with {status}, but {wrong}\n{text}");
-        }
+        let json = document().check(&exchange);
+        let json = json.unwrap_or_else(|wrong| panic!("{asked} was answered with {status}, but {wrong}\n{text}"));
         assert!(status != 500 || self.may_be_internal, "{asked} was answered with {text}");
         if let Some((_, chosen)) = self.headers.iter().find(|(name, _)| *name == "x-request-id") {
             assert_eq!(headers["x-request-id"], chosen.as_str(), "{asked}");
         }
-        let json: Value = serde_json::from_str(&text).unwrap_or_default();
         if let (400.., Some(code)) = (status, json["code"].as_str()) {
             let mut codes = self.api.codes.lock().unwrap_or_else(PoisonError::into_inner);
             codes.insert((status, code.to_owned()));

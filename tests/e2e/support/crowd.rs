@@ -32,8 +32,8 @@ use super::{
 };
 
 const SEATS_PER_ROW: usize = 10;
-/// Among how many of the free seats a buyer chooses: few, so that they get in each other's way.
-const CHOICE: usize = 12;
+/// Among which share of the free seats a buyer chooses: few, so that they get in each other's way.
+const CHOICE_SHARE: usize = 4;
 /// One in so many gives its first hold back.
 const CHANGES_ITS_MIND: usize = 6;
 /// How long one request is repeated that is not answered, or refused because something is away.
@@ -42,8 +42,8 @@ const REPEATED_MAX: Duration = Duration::from_secs(90);
 const STAMPEDE_MAX: Duration = Duration::from_secs(240);
 const PAUSE: Duration = Duration::from_millis(100);
 const AT_ONCE: usize = 32;
-/// To this place positions are exact; further back they are told with a small error.
-const POSITION_EXACT_MAX: i64 = 512;
+/// Before this place positions are exact; further back they are told with an error of up to 1/16.
+const POSITION_EXACT_MAX: i64 = 448;
 
 /// How large a stampede is.
 #[derive(Clone, Copy, Debug)]
@@ -98,10 +98,22 @@ impl Drop for Broken {
     }
 }
 
+/// A stampede before it begins.
+pub(crate) struct Gathering {
+    pub(crate) concert: String,
+    performance: String,
+    /// Another performance of the concert, which nobody of the crowd wants.
+    pub(crate) beside: String,
+    plan: Plan,
+    patrons: Vec<Patron>,
+    line: Line,
+    chronicle: Chronicle,
+}
+
 /// A stampede that is under way.
 pub(crate) struct Crowd {
     pub(crate) concert: String,
-    pub(crate) performance: String,
+    performance: String,
     plan: Plan,
     sold: Arc<AtomicUsize>,
     joining: JoinHandle<Vec<JoinHandle<Patron>>>,
@@ -129,17 +141,15 @@ pub(crate) struct Outcome {
     chronicle: Chronicle,
 }
 
-impl Crowd {
-    /// Publishes a concert and makes the buyers, who get in line and run, each as soon as it has a place.
-    pub(crate) async fn start(fleet: &Fleet, plan: Plan, chronicle: &Chronicle) -> Self {
-        let (concert, performance) = publish(fleet, plan).await;
+impl Gathering {
+    /// Publishes a concert and makes the buyers.
+    pub(crate) async fn of(fleet: &Fleet, plan: Plan, chronicle: &Chronicle) -> Self {
+        let (concert, [performance, beside]) = publish(fleet, plan).await;
         let redis = Arc::clone(&fleet.shared.redis);
         let monitor = line_log::listen(&redis, &concert).await;
         let line = Line { sampler: Sampler::start(&redis, &concert), redis, monitor, lost: Vec::new() };
         let buyers = Buyer::many(fleet.api(), plan.buyers).await;
         chronicle.note(format!("{} buyers are there for {} seats", plan.buyers, plan.seats()));
-        let sold = Arc::new(AtomicUsize::new(0));
-        let is_broken = Arc::new(AtomicBool::new(false));
         let began = Instant::now();
         let patron = |(number, buyer)| Patron {
             number,
@@ -152,7 +162,15 @@ impl Crowd {
             unavailable: 0,
             chronicle: chronicle.clone(),
         };
-        let patrons: Vec<_> = buyers.into_iter().enumerate().map(patron).collect();
+        let patrons = buyers.into_iter().enumerate().map(patron).collect();
+        Self { concert, performance, beside, plan, patrons, line, chronicle: chronicle.clone() }
+    }
+
+    /// Lets them get in line and run, each as soon as it has a place.
+    pub(crate) fn run(self) -> Crowd {
+        let Self { concert, performance, plan, patrons, line, chronicle, .. } = self;
+        let sold = Arc::new(AtomicUsize::new(0));
+        let is_broken = Arc::new(AtomicBool::new(false));
         let joining = tokio::spawn({
             let (concert, performance) = (concert.clone(), performance.clone());
             let (sold, chronicle) = (Arc::clone(&sold), chronicle.clone());
@@ -172,7 +190,19 @@ impl Crowd {
                 running
             }
         });
-        Self { concert, performance, plan, sold, joining, line, chronicle: chronicle.clone() }
+        Crowd { concert, performance, plan, sold, joining, line, chronicle }
+    }
+}
+
+impl Crowd {
+    /// Publishes a concert and makes the buyers, who get in line and run.
+    pub(crate) async fn start(fleet: &Fleet, plan: Plan, chronicle: &Chronicle) -> Self {
+        Gathering::of(fleet, plan, chronicle).await.run()
+    }
+
+    /// Waits until everybody has got in line.
+    pub(crate) async fn all_are_in_line(&self) {
+        eventually("everybody has got in line", || async { self.joining.is_finished().then_some(()) }).await;
     }
 
     /// Waits until at least so many percent of the seats are sold.
@@ -219,7 +249,8 @@ impl Crowd {
     }
 }
 
-async fn publish(fleet: &Fleet, plan: Plan) -> (String, String) {
+/// Gives the concert and two performances of it.
+async fn publish(fleet: &Fleet, plan: Plan) -> (String, [String; 2]) {
     let promoter = fleet.instances[0].promoter("promoter").await;
     let rows: Vec<_> = (1..=plan.rows).map(|row| json!({"name": row.to_string(), "seats": SEATS_PER_ROW})).collect();
     let venue = json!({"name": "Hall", "location": "서울", "sections": [{"name": "A", "rows": rows}]});
@@ -236,9 +267,9 @@ async fn publish(fleet: &Fleet, plan: Plan) -> (String, String) {
         "venue_id": venue.id(), "starts_at": seconds_from_now(2 * 86_400),
         "prices": [{"section": "A", "price": PRICE}],
     });
-    let performance = promoter.post(format!("/v1/concerts/{}/performances", concert.id()), &body).send().await;
-    performance.is(201);
-    (concert.id(), performance.id())
+    let path = format!("/v1/concerts/{}/performances", concert.id());
+    let performances = [promoter.post(&path, &body).send().await, promoter.post(&path, &body).send().await];
+    (concert.id(), performances.map(|performance| performance.id()))
 }
 
 impl Patron {
@@ -283,9 +314,10 @@ impl Patron {
             let answer = self.persist("a poll", |buyer| buyer.get("/v1/queue")).await;
             let status = answer.is(200);
             let position = status["position"].as_i64().expect("a number");
-            let is_put_back = position > nearest.max(POSITION_EXACT_MAX);
+            let error = if nearest > POSITION_EXACT_MAX { nearest / 7 } else { 0 };
+            let is_put_back = position.saturating_sub(error) > nearest;
             assert!(self.plan.line_is_lost || !is_put_back, "buyer {} was put back: {status}", self.number);
-            nearest = position;
+            nearest = nearest.min(position);
             match status["status"].as_str() {
                 Some("active") => {
                     self.told_active.push(now().timestamp_micros());
@@ -356,7 +388,8 @@ impl Patron {
             match (held.status, held.json["code"].as_str()) {
                 (201, _) => self.told.push(Told::Held(held.json.clone())),
                 (409, Some("seat_unavailable")) => {
-                    sleep(PAUSE).await;
+                    // What is shown may be half a second old.
+                    sleep(2 * PAUSE).await;
                     continue;
                 }
                 _ => panic!("buyer {}: a hold was answered with {}", self.number, held.text),
@@ -382,7 +415,7 @@ fn choose(map: &Value, numbers: &mut Numbers) -> Vec<String> {
     if free.is_empty() {
         return Vec::new();
     }
-    let first = numbers.below(free.len().min(CHOICE));
+    let first = numbers.below(free.len().div_ceil(CHOICE_SHARE));
     let count = 1 + numbers.below(2);
     let label = |seat: &Value| seat["label"].as_str().expect("a label").to_owned();
     free.iter().skip(first).take(count).map(label).collect()
@@ -398,10 +431,12 @@ impl Outcome {
     /// Every answer is true, every seat is sold exactly once, and every point is accounted for.
     pub(crate) async fn verify(&self) {
         self.verify_line();
-        let checks = self.patrons.iter().map(verify_patron);
+        // Whoever found nothing has only left.
+        let patrons = || self.patrons.iter().filter(|patron| !patron.told.is_empty());
+        let checks = patrons().map(verify_patron);
         let sold: Vec<_> = stream::iter(checks).buffered(AT_ONCE).collect().await;
         let mut owners: BTreeMap<String, usize> = BTreeMap::new();
-        for (patron, labels) in self.patrons.iter().zip(sold) {
+        for (patron, labels) in patrons().zip(sold) {
             for label in labels {
                 let before = owners.insert(label.clone(), patron.number);
                 assert_eq!(before, None, "{label} is sold twice, also to buyer {}", patron.number);

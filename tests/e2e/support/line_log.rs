@@ -73,6 +73,8 @@ pub(crate) struct LineLog {
     pub(crate) ours_since: Option<u64>,
     /// All who were in line, each with its place, in the order in which they came or came back.
     pub(crate) entered: Vec<(Member, u64)>,
+    /// How many of them were there when the first ones were called.
+    pub(crate) entered_before_calls: usize,
     /// The admissions by turn, in their order.
     pub(crate) admitted: Vec<Admission>,
     /// The admissions of those who hold seats, and had been admitted by a line that was lost.
@@ -160,6 +162,9 @@ impl Replay {
 
     fn call(&mut self, count: u64, step: &RedisStep) {
         assert!(self.called.is_empty(), "the next ones were called before the first ones came: {step:?}");
+        if self.log.admitted.is_empty() {
+            self.log.entered_before_calls = self.log.entered.len();
+        }
         for _ in 0..count {
             let Some((_, member)) = self.waiting.pop_first() else { break };
             self.places.remove(&member);
