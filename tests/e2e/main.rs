@@ -8,6 +8,8 @@ mod draw;
 mod errors;
 mod faults;
 mod idempotency;
+mod instances;
+mod instances_galera;
 mod journey;
 mod line_control;
 mod money;

@@ -59,6 +59,19 @@ fn with_keepalive(url: &str) -> String {
     format!("{url}{separator}tcp_keepalive=10000")
 }
 
+/// Whether several nodes take writes and agree at each commit about the rows that were changed, none knowing of another's
+/// locks: Galera, or group replication with several primaries.
+pub(crate) async fn agrees_at_commit(connection: &mut Connection) -> diesel::QueryResult<bool> {
+    use diesel::sql_types::Text;
+    use diesel_async::RunQueryDsl;
+    let on: Statement<(Text, Text)> = Statement::new(
+        "SHOW GLOBAL VARIABLES WHERE (Variable_name = 'wsrep_on' AND Value = 'ON') \
+         OR (Variable_name = 'group_replication_single_primary_mode' AND Value = 'OFF')",
+    );
+    let on: Vec<(String, String)> = on.load(connection).await?;
+    Ok(!on.is_empty())
+}
+
 /// How many connections may write at once beside the lanes.
 pub(crate) const WRITERS_MAX: u32 = 4;
 

@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod contracts;
+pub mod galera;
 pub mod load_balancer;
 pub mod servers;
 pub mod tcp_proxy;

@@ -22,8 +22,10 @@ use tokio::time::{sleep, timeout};
 use crate::TestEntropy;
 
 mod redis;
+mod redis_monitor;
 
 pub use redis::{RedisCluster, RedisServer};
+pub use redis_monitor::{RedisMonitor, RedisStep};
 
 const READY_SECONDS_MAX: u64 = 60;
 const POLL_MILLISECONDS: u64 = 20;
@@ -109,15 +111,26 @@ impl DatabaseServer {
         for _ in 0..START_ATTEMPTS_MAX {
             let port = free_port()?;
             let options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
-            let keeper = blocking(move || Keeper::new(kind.name(), port, &options)).await?;
-            let server = Self { kind, address: Address::private(port), keeper: Some(Arc::new(Mutex::new(keeper))) };
-            match server.start_again().await {
-                Ok(()) => return Ok(server),
+            match Self::start_at(kind, kind.name(), port, options).await {
+                Ok(server) => return Ok(server),
                 // Another process may have taken the port in the meantime.
                 Err(error) => last = Some(error),
             }
         }
         Err(last.unwrap_or_else(|| io::Error::other("no attempt was made")))
+    }
+
+    /// As [`Self::start`], on this port and as the scripts in `tests/servers` name it.
+    pub(crate) async fn start_at(
+        kind: ServerKind,
+        name: &'static str,
+        port: u16,
+        options: Vec<String>,
+    ) -> io::Result<Self> {
+        let keeper = blocking(move || Keeper::new(name, port, &options)).await?;
+        let server = Self { kind, address: Address::private(port), keeper: Some(Arc::new(Mutex::new(keeper))) };
+        server.start_again().await?;
+        Ok(server)
     }
 
     /// The server that the environment names, or a private one that every test of this process shares.
@@ -313,9 +326,9 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn new(kind: &str, port: u16, options: &[String]) -> io::Result<Self> {
+    fn new(name: &str, port: u16, options: &[String]) -> io::Result<Self> {
         let mut process = Command::new(scripts().join("keep"))
-            .arg(kind)
+            .arg(name)
             .arg(port.to_string())
             .args(options)
             .stdin(Stdio::piped())

@@ -1,6 +1,10 @@
 //! What the tests share: the server as a process, a client, and the check against the `OpenAPI` document.
 
+pub(crate) mod chronicle;
 pub(crate) mod client;
+pub(crate) mod crowd;
+pub(crate) mod fleet;
+pub(crate) mod line_log;
 pub(crate) mod openapi_check;
 pub(crate) mod server;
 pub(crate) mod show;

@@ -44,8 +44,8 @@ impl Document {
         &self.root
     }
 
-    /// Says what is wrong with a response.
-    pub(crate) fn check(&self, exchange: &Exchange<'_>) -> Result<(), String> {
+    /// Gives the body of a response, null where it is no JSON, or says what is wrong.
+    pub(crate) fn check(&self, exchange: &Exchange<'_>) -> Result<Value, String> {
         check_headers(exchange)?;
         let Some(template) = self.template(exchange.path) else {
             return self.check_problem(exchange, 404, "not_found");
@@ -60,18 +60,21 @@ impl Document {
         };
         let media_type = media_type(exchange.headers);
         let Some(content) = response["content"].as_object().filter(|content| !content.is_empty()) else {
-            return if exchange.body.is_empty() { Ok(()) } else { Err("no body is documented".to_owned()) };
+            return if exchange.body.is_empty() { Ok(Value::Null) } else { Err("no body is documented".to_owned()) };
         };
         let Some(schema) = content.get(media_type).map(|content| &content["schema"]) else {
             return Err(format!("the media type `{media_type}` is not documented"));
         };
         if !media_type.ends_with("json") {
-            return Ok(());
+            return Ok(Value::Null);
         }
         let place = format!("{} {template} {status}", exchange.method);
         let body = serde_json::from_str(exchange.body).map_err(|error| format!("the body is no JSON: {error}"))?;
         self.check_value(&place, schema, &body)?;
-        if exchange.status >= 400 { check_problem_members(exchange, &body) } else { Ok(()) }
+        if exchange.status >= 400 {
+            check_problem_members(exchange, &body)?;
+        }
+        Ok(body)
     }
 
     /// Whether a value is one of the schemas of the document.
@@ -79,13 +82,14 @@ impl Document {
         self.check_value(name, &json!({ "$ref": format!("#/components/schemas/{name}") }), value)
     }
 
-    fn check_problem(&self, exchange: &Exchange<'_>, status: u16, code: &str) -> Result<(), String> {
+    fn check_problem(&self, exchange: &Exchange<'_>, status: u16, code: &str) -> Result<Value, String> {
         let body: Value = serde_json::from_str(exchange.body).map_err(|error| format!("no JSON: {error}"))?;
         if exchange.status != status || body["code"] != code {
             return Err(format!("it is not documented, so {status} {code} was expected"));
         }
         self.check_component("Problem", &body)?;
-        check_problem_members(exchange, &body)
+        check_problem_members(exchange, &body)?;
+        Ok(body)
     }
 
     fn check_value(&self, place: &str, schema: &Value, value: &Value) -> Result<(), String> {
@@ -225,7 +229,7 @@ mod tests {
 
     fn check(method: &str, path: &str, status: u16, media_type: &'static str, body: &Value) -> Result<(), String> {
         let (headers, body) = (headers(media_type), body.to_string());
-        document().check(&Exchange { method, path, status, headers: &headers, body: &body })
+        document().check(&Exchange { method, path, status, headers: &headers, body: &body }).map(drop)
     }
 
     fn wallet() -> Value {

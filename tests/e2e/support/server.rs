@@ -5,6 +5,7 @@ use std::{
     env,
     fs::{self, File},
     io::{BufRead, BufReader},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     sync::{
@@ -13,7 +14,7 @@ use std::{
     },
 };
 
-use boxoffice_testkit::servers::{DatabaseServer, ServerKind, TestDatabase, fresh_database};
+use boxoffice_testkit::servers::{DatabaseServer, ServerKind, TestDatabase, free_port, fresh_database};
 use tokio::time::timeout;
 
 use super::{
@@ -105,6 +106,21 @@ impl Server {
             server.set(name, value);
         }
         server
+    }
+
+    /// Gives it a port that nobody else is given while it is down.
+    pub(crate) fn keeps_its_port(&mut self) {
+        self.address = format!("127.0.0.1:{}", free_port().expect("a port"));
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address.parse().expect("an address")
+    }
+
+    /// Whether it was started and has not ended.
+    pub(crate) fn is_running(&self) -> bool {
+        self.process.is_some()
     }
 
     /// Sets what the next start begins with.

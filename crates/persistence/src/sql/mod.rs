@@ -23,7 +23,7 @@ use self::{
     pool::{Pool, Session},
     retry::in_time,
 };
-use super::{Connection, MIGRATIONS, WRITERS_MAX, establish, lock_schema};
+use super::{Connection, MIGRATIONS, WRITERS_MAX, agrees_at_commit, establish, lock_schema};
 use crate::{ConnectError, Database, PersistenceSettings, lane::Lanes, seat_boards::SeatBoards, statement::Statement};
 
 /// Keeps everything, over two pools: writers never wait for readers.
@@ -46,6 +46,8 @@ pub(crate) struct Writer {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn EntropySource>,
     retry_max: u32,
+    /// Whether a lock keeps away only those who come through the same node of the database.
+    locks_are_local: bool,
 }
 
 impl Store {
@@ -64,6 +66,11 @@ pub(crate) async fn connect(
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn EntropySource>,
 ) -> Result<Database, ConnectError> {
+    let unreachable = |error: diesel::ConnectionError| ConnectError::Unreachable(error.into());
+    let mut first = establish(&url).await.map_err(unreachable)?;
+    let agreed = agrees_at_commit(&mut first).await;
+    let locks_are_local = agreed.map_err(|error| ConnectError::Unreachable(error.into()))?;
+    drop(first);
     let lanes_count = u32::try_from(settings.lanes).unwrap_or(1);
     let readers = Pool::open(url.clone(), settings.connections_max, settings.connect_timeout, "read").await?;
     let writers = Pool::open(url.clone(), WRITERS_MAX, settings.connect_timeout, "write").await?;
@@ -76,7 +83,7 @@ pub(crate) async fn connect(
     };
     let writer = |pool| {
         let (clock, entropy) = (Arc::clone(&clock), Arc::clone(&entropy));
-        Arc::new(Writer { pool, clock, entropy, retry_max: settings.retry_max })
+        Arc::new(Writer { pool, clock, entropy, retry_max: settings.retry_max, locks_are_local })
     };
     let boards = Arc::new(SeatBoards::new(settings.seats_age_max, Arc::clone(&clock)));
     let lanes = Lanes::start(&writer(lane_connections), &boards, &settings);

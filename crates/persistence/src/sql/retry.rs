@@ -76,7 +76,7 @@ impl From<DieselError> for Failure {
 /// defect; what the driver says, or the server when it goes, is a lost connection.
 fn kind_of(message: &str) -> Kind {
     const CONTENTION: [&str; 3] = ["try restarting transaction", "database is locked", "Record has changed since"];
-    const LOST: [&str; 11] = [
+    const LOST: [&str; 12] = [
         "Input/output error",
         "Driver error",
         "Server shutdown in progress",
@@ -85,6 +85,8 @@ fn kind_of(message: &str) -> Kind {
         "Lost connection",
         "disconnected by the server",
         "Query execution was interrupted",
+        // A node of a Galera cluster that has lost the others, or has not caught up with them yet.
+        "WSREP has not yet prepared node",
         "disk I/O error",
         "database or disk is full",
         "read-only",
@@ -201,6 +203,7 @@ mod tests {
         let deadlock = "Deadlock found when trying to get lock; try restarting transaction";
         assert_eq!(kind_of(deadlock), Kind::Contention);
         assert_eq!(kind_of("Lock wait timeout exceeded; try restarting transaction"), Kind::Contention);
+        assert_eq!(kind_of("WSREP has not yet prepared node for application use"), Kind::ConnectionLost);
         assert_eq!(kind_of("Input/output error: connection reset by peer"), Kind::ConnectionLost);
         assert_eq!(kind_of("You have an error in your SQL syntax"), Kind::Defect);
     }

@@ -1,13 +1,14 @@
 //! Private Redis servers, and a cluster of them. They hold everything in memory: one that starts again is empty.
 
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 
+use super::redis_monitor::RedisMonitor;
 use super::{Keeper, POLL_MILLISECONDS, READY_SECONDS_MAX, START_ATTEMPTS_MAX, blocking, free_port};
 
 /// How far a node of a cluster listens to the others above its own port.
@@ -56,6 +57,23 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+    }
+
+    /// Notes from now on every command of which an argument contains one of these texts.
+    pub async fn monitor(&self, texts: &[&str]) -> io::Result<RedisMonitor> {
+        RedisMonitor::start(self.port, texts).await
+    }
+
+    /// The process of the server that runs now.
+    pub async fn process_id(&self) -> io::Result<u32> {
+        let told = self.command("INFO server").await?;
+        let id = told.lines().find_map(|line| line.strip_prefix("process_id:")?.trim().parse().ok());
+        id.ok_or_else(|| io::Error::other("Redis does not tell its process"))
+    }
+
     /// Kills the server (SIGKILL) and waits until it is gone, and everything in it.
     pub async fn kill(&self) -> io::Result<()> {
         self.ask("kill").await.map(drop)
@@ -97,7 +115,10 @@ impl RedisServer {
 
     /// Sends a command, whose words hold no spaces, and gives the answer, of a list one entry a line.
     pub async fn command(&self, command: &str) -> io::Result<String> {
-        let (port, command) = (self.port, command.to_owned());
+        Self::command_at(self.port, command.to_owned()).await
+    }
+
+    pub(super) async fn command_at(port: u16, command: String) -> io::Result<String> {
         blocking(move || {
             let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
             stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;

@@ -1,0 +1,534 @@
+//! A stampede over a fleet: buyers who want the same seats, repeat what was not answered, and remember what was.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use boxoffice_testkit::{
+    servers::{RedisMonitor, RedisServer, RedisStep},
+    tcp_proxy::{Network, TcpProxy},
+};
+use futures::{StreamExt, stream};
+use serde_json::{Value, json};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+
+use super::{
+    Numbers, all,
+    chronicle::Chronicle,
+    client::{Answer, Ask, Buyer, fresh},
+    eventually,
+    fleet::Fleet,
+    line_log::{self, LineLog, Member, Sampler},
+    now, seconds_from_now,
+    show::PRICE,
+};
+
+const SEATS_PER_ROW: usize = 10;
+/// Among which share of the free seats a buyer chooses: few, so that they get in each other's way.
+const CHOICE_SHARE: usize = 4;
+/// One in so many gives its first hold back.
+const CHANGES_ITS_MIND: usize = 6;
+/// How long one request is repeated that is not answered, or refused because something is away.
+const REPEATED_MAX: Duration = Duration::from_secs(90);
+/// How long a whole stampede may take.
+const STAMPEDE_MAX: Duration = Duration::from_secs(240);
+const PAUSE: Duration = Duration::from_millis(100);
+const AT_ONCE: usize = 32;
+/// Before this place positions are exact; further back they are told with an error of up to 1/16.
+const POSITION_EXACT_MAX: i64 = 448;
+
+/// How large a stampede is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) buyers: usize,
+    pub(crate) rows: usize,
+    /// How many are admitted at once.
+    pub(crate) max_active: usize,
+    /// Whether the line is lost meanwhile: then those before somebody may come back later, and it stands further back.
+    pub(crate) line_is_lost: bool,
+}
+
+impl Plan {
+    pub(crate) fn seats(&self) -> usize {
+        self.rows * SEATS_PER_ROW
+    }
+}
+
+/// What a buyer was answered with success, and must find true afterwards.
+#[derive(Clone, Debug)]
+enum Told {
+    Charged(Value),
+    Held(Value),
+    Paid(Value),
+    GivenBack(Value),
+}
+
+/// Somebody in the stampede.
+struct Patron {
+    number: usize,
+    plan: Plan,
+    buyer: Buyer,
+    told: Vec<Told>,
+    /// When it first asked for a place, and when it had one.
+    joined: (Instant, Instant),
+    /// When it was told that it is admitted, in microseconds since 1970.
+    told_active: Vec<i64>,
+    /// How many requests were sent again because their fate was unknown, or because something was away.
+    unanswered: usize,
+    unavailable: usize,
+    chronicle: Chronicle,
+}
+
+/// Tells all others when the task of a buyer panics: what that one held would never be free for them.
+struct Broken(Arc<AtomicBool>);
+
+impl Drop for Broken {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A stampede before it begins.
+pub(crate) struct Gathering {
+    pub(crate) concert: String,
+    performance: String,
+    /// Another performance of the concert, which nobody of the crowd wants.
+    pub(crate) beside: String,
+    plan: Plan,
+    patrons: Vec<Patron>,
+    line: Line,
+    chronicle: Chronicle,
+}
+
+/// A stampede that is under way.
+pub(crate) struct Crowd {
+    pub(crate) concert: String,
+    performance: String,
+    plan: Plan,
+    sold: Arc<AtomicUsize>,
+    joining: JoinHandle<Vec<JoinHandle<Patron>>>,
+    line: Line,
+    chronicle: Chronicle,
+}
+
+/// What Redis says of the line.
+struct Line {
+    redis: Arc<RedisServer>,
+    monitor: RedisMonitor,
+    sampler: Sampler,
+    /// The steps on the lines that were lost.
+    lost: Vec<Vec<RedisStep>>,
+}
+
+/// What came of it.
+pub(crate) struct Outcome {
+    pub(crate) concert: String,
+    performance: String,
+    plan: Plan,
+    patrons: Vec<Patron>,
+    /// What became of the line; of more than one where it was lost.
+    pub(crate) lines: Vec<LineLog>,
+    chronicle: Chronicle,
+}
+
+impl Gathering {
+    /// Publishes a concert and makes the buyers.
+    pub(crate) async fn of(fleet: &Fleet, plan: Plan, chronicle: &Chronicle) -> Self {
+        let (concert, [performance, beside]) = publish(fleet, plan).await;
+        let redis = Arc::clone(&fleet.shared.redis);
+        let monitor = line_log::listen(&redis, &concert).await;
+        let line = Line { sampler: Sampler::start(&redis, &concert), redis, monitor, lost: Vec::new() };
+        let buyers = Buyer::many(fleet.api(), plan.buyers).await;
+        chronicle.note(format!("{} buyers are there for {} seats", plan.buyers, plan.seats()));
+        let began = Instant::now();
+        let patron = |(number, buyer)| Patron {
+            number,
+            plan,
+            buyer,
+            told: Vec::new(),
+            joined: (began, began),
+            told_active: Vec::new(),
+            unanswered: 0,
+            unavailable: 0,
+            chronicle: chronicle.clone(),
+        };
+        let patrons = buyers.into_iter().enumerate().map(patron).collect();
+        Self { concert, performance, beside, plan, patrons, line, chronicle: chronicle.clone() }
+    }
+
+    /// Lets them get in line and run, each as soon as it has a place.
+    pub(crate) fn run(self) -> Crowd {
+        let Self { concert, performance, plan, patrons, line, chronicle, .. } = self;
+        let sold = Arc::new(AtomicUsize::new(0));
+        let is_broken = Arc::new(AtomicBool::new(false));
+        let joining = tokio::spawn({
+            let (concert, performance) = (concert.clone(), performance.clone());
+            let (sold, chronicle) = (Arc::clone(&sold), chronicle.clone());
+            async move {
+                let joined = stream::iter(patrons).map(|patron| patron.join(&concert)).buffer_unordered(AT_ONCE);
+                let run = |mut patron: Patron| {
+                    let (performance, sold) = (performance.clone(), Arc::clone(&sold));
+                    let is_broken = Arc::clone(&is_broken);
+                    tokio::spawn(async move {
+                        let broken = Broken(is_broken);
+                        patron.buy(&performance, &sold, &broken).await;
+                        patron
+                    })
+                };
+                let running = joined.map(run).collect().await;
+                chronicle.note("all have got in line");
+                running
+            }
+        });
+        Crowd { concert, performance, plan, sold, joining, line, chronicle }
+    }
+}
+
+impl Crowd {
+    /// Publishes a concert and makes the buyers, who get in line and run.
+    pub(crate) async fn start(fleet: &Fleet, plan: Plan, chronicle: &Chronicle) -> Self {
+        Gathering::of(fleet, plan, chronicle).await.run()
+    }
+
+    /// Waits until everybody has got in line.
+    pub(crate) async fn all_are_in_line(&self) {
+        eventually("everybody has got in line", || async { self.joining.is_finished().then_some(()) }).await;
+    }
+
+    /// Waits until at least so many percent of the seats are sold.
+    pub(crate) async fn sold_percent(&self, percent: usize) {
+        self.sold_seats(self.plan.seats() * percent / 100).await;
+        self.chronicle.note(format!("{percent} % of the seats are sold"));
+    }
+
+    /// Waits until at least so many seats are sold.
+    async fn sold_seats(&self, enough: usize) {
+        eventually("enough seats are sold", || async { (self.sold.load(Ordering::Relaxed) >= enough).then_some(()) })
+            .await;
+    }
+
+    /// Restarts Redis, which then has nothing. The instances reach it through the proxy alone, so that no step on the
+    /// line is missed before or after.
+    pub(crate) async fn empty_redis(&mut self, proxy: &TcpProxy) {
+        proxy.set(Network::Refusing).await;
+        proxy.cut_all();
+        let line = &mut self.line;
+        line.lost.push(line.monitor.steps().await.expect("Redis tells what it did"));
+        line.redis.kill().await.expect("it is killed");
+        self.chronicle.note("Redis is killed, and everything in it");
+        line.redis.start_again().await.expect("it starts");
+        line.monitor = line_log::listen(&line.redis, &self.concert).await;
+        proxy.set(Network::Whole).await;
+        self.chronicle.note("Redis is back, and empty");
+    }
+
+    /// Waits until every buyer has bought or found nothing left.
+    pub(crate) async fn ended(self) -> Outcome {
+        let Self { concert, performance, plan, joining, line, chronicle, .. } = self;
+        let patrons = all(all(vec![joining]).await.remove(0)).await;
+        let unanswered: usize = patrons.iter().map(|patron| patron.unanswered).sum();
+        let unavailable: usize = patrons.iter().map(|patron| patron.unavailable).sum();
+        chronicle
+            .note(format!("the stampede has ended: {unanswered} requests unanswered, {unavailable} refused for now"));
+        let (samples, most) = line.sampler.end().await;
+        assert!(samples > 10 && most <= plan.max_active, "{most} were admitted at once in one of {samples} samples");
+        let mut lines = line.lost;
+        lines.push(line.monitor.steps().await.expect("Redis tells what it did"));
+        let lines = lines.iter().map(|steps| LineLog::replay(steps, plan.max_active)).collect();
+        Outcome { concert, performance, plan, patrons, lines, chronicle }
+    }
+}
+
+/// Gives the concert and two performances of it.
+async fn publish(fleet: &Fleet, plan: Plan) -> (String, [String; 2]) {
+    let promoter = fleet.instances[0].promoter("promoter").await;
+    let rows: Vec<_> = (1..=plan.rows).map(|row| json!({"name": row.to_string(), "seats": SEATS_PER_ROW})).collect();
+    let venue = json!({"name": "Hall", "location": "서울", "sections": [{"name": "A", "rows": rows}]});
+    let venue = promoter.post("/v1/venues", &venue).send().await;
+    assert_eq!(venue.is(201)["capacity"], plan.seats());
+    let concert = json!({
+        "title": "The rush", "artist": "Everybody", "description": "Once.", "max_seats_per_account": 4,
+        "sales_open_at": seconds_from_now(-60), "sales_close_at": seconds_from_now(86_400),
+        "max_active": plan.max_active,
+    });
+    let concert = promoter.post("/v1/concerts", &concert).send().await;
+    concert.is(201);
+    let body = json!({
+        "venue_id": venue.id(), "starts_at": seconds_from_now(2 * 86_400),
+        "prices": [{"section": "A", "price": PRICE}],
+    });
+    let path = format!("/v1/concerts/{}/performances", concert.id());
+    let performances = [promoter.post(&path, &body).send().await, promoter.post(&path, &body).send().await];
+    (concert.id(), performances.map(|performance| performance.id()))
+}
+
+impl Patron {
+    /// Sends a request until somebody answers it one way or the other. It carries a key, or changes nothing.
+    async fn persist(&mut self, what: &str, ask: impl Fn(&Buyer) -> Ask) -> Answer {
+        let began = Instant::now();
+        loop {
+            let why = match ask(&self.buyer).try_send().await {
+                Some(answer) if answer.status == 503 => {
+                    self.unavailable += 1;
+                    "is refused for now"
+                }
+                Some(answer) => return answer,
+                None => {
+                    self.unanswered += 1;
+                    "is not answered"
+                }
+            };
+            self.chronicle.note(format!("buyer {}: {what} {why}", self.number));
+            assert!(began.elapsed() < REPEATED_MAX, "buyer {}: {what} {why} for {REPEATED_MAX:?}", self.number);
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn command(&mut self, path: &str, body: Value) -> Answer {
+        let key = fresh("crowd");
+        self.persist(path, |buyer| buyer.post(path, &body).key(key.as_str())).await
+    }
+
+    async fn join(mut self, concert: &str) -> Self {
+        let began = Instant::now();
+        let answer = self.persist("getting in line", |buyer| buyer.ask_join(concert)).await;
+        assert!(matches!(answer.status, 200 | 201), "buyer {}: {}", self.number, answer.text);
+        answer.json["token"].as_str().expect("a token").clone_into(&mut self.buyer.queue_token);
+        self.joined = (began, Instant::now());
+        self
+    }
+
+    async fn be_admitted(&mut self) {
+        let mut nearest = i64::MAX;
+        loop {
+            let answer = self.persist("a poll", |buyer| buyer.get("/v1/queue")).await;
+            let status = answer.is(200);
+            let position = status["position"].as_i64().expect("a number");
+            let error = if nearest > POSITION_EXACT_MAX { nearest / 7 } else { 0 };
+            let is_put_back = position.saturating_sub(error) > nearest;
+            assert!(self.plan.line_is_lost || !is_put_back, "buyer {} was put back: {status}", self.number);
+            nearest = nearest.min(position);
+            match status["status"].as_str() {
+                Some("active") => {
+                    self.told_active.push(now().timestamp_micros());
+                    return;
+                }
+                Some("waiting") => {
+                    let seconds = status["poll_after_seconds"].as_u64().expect("a number");
+                    sleep(Duration::from_secs(seconds)).await;
+                }
+                _ => panic!("buyer {} has lost its place: {status}", self.number),
+            }
+        }
+    }
+
+    /// Sends a command of somebody who is admitted, and waits for that again where the line was lost.
+    async fn command_when_admitted(&mut self, path: &str, body: Value) -> Answer {
+        let key = fresh("crowd");
+        loop {
+            let answer = self.persist(path, |buyer| buyer.post(path, &body).key(key.as_str())).await;
+            if !self.has_to_wait(&answer) {
+                return answer;
+            }
+            self.be_admitted().await;
+        }
+    }
+
+    /// Whether it was admitted by a line that was lost, and is in line again.
+    fn has_to_wait(&self, answer: &Answer) -> bool {
+        let has_to = answer.status == 403 && answer.json["code"] == "queue_token_not_active";
+        assert!(self.plan.line_is_lost || !has_to, "buyer {} was put back in line: {}", self.number, answer.text);
+        has_to
+    }
+
+    /// Buys one or two seats, or finds that all are sold and leaves.
+    async fn buy(&mut self, performance: &str, sold: &AtomicUsize, broken: &Broken) {
+        let began = Instant::now();
+        let mut numbers = Numbers::new(u64::try_from(self.number).expect("few") * 7_919 + 1);
+        self.be_admitted().await;
+        let mut is_sure = numbers.below(CHANGES_ITS_MIND) > 0;
+        let map = format!("/v1/performances/{performance}/seats?status=available");
+        loop {
+            let answer = self.persist("a look", |buyer| buyer.get(map.as_str()).without("if-none-match")).await;
+            if self.has_to_wait(&answer) {
+                self.be_admitted().await;
+                continue;
+            }
+            let seats = choose(answer.is(200), &mut numbers);
+            if seats.is_empty() {
+                if broken.0.load(Ordering::Relaxed) {
+                    return;
+                }
+                if sold.load(Ordering::Relaxed) == self.plan.seats() {
+                    self.persist("leaving", |buyer| buyer.delete("/v1/queue")).await.is(204);
+                    return;
+                }
+                // All that are not sold are held, and may come back.
+                assert!(began.elapsed() < STAMPEDE_MAX, "buyer {}: seats are held that nobody pays", self.number);
+                sleep(2 * PAUSE).await;
+                continue;
+            }
+            if self.told.is_empty() {
+                let charged = self.command("/v1/wallet/charges", json!({"amount": 2 * PRICE})).await;
+                self.told.push(Told::Charged(charged.is(201).clone()));
+            }
+            let count = seats.len();
+            let body = json!({"performance_id": performance, "seats": seats});
+            let held = self.command_when_admitted("/v1/reservations", body).await;
+            match (held.status, held.json["code"].as_str()) {
+                (201, _) => self.told.push(Told::Held(held.json.clone())),
+                (409, Some("seat_unavailable")) => {
+                    // What is shown may be half a second old.
+                    sleep(2 * PAUSE).await;
+                    continue;
+                }
+                _ => panic!("buyer {}: a hold was answered with {}", self.number, held.text),
+            }
+            if !is_sure {
+                is_sure = true;
+                let path = format!("/v1/reservations/{}/cancel", held.id());
+                let given_back = self.command(&path, json!({})).await;
+                self.told.push(Told::GivenBack(given_back.is(200).clone()));
+                continue;
+            }
+            let paid = self.command_when_admitted("/v1/payments", json!({"reservation_id": held.id()})).await;
+            self.told.push(Told::Paid(paid.is(201).clone()));
+            sold.fetch_add(count, Ordering::Relaxed);
+            return;
+        }
+    }
+}
+
+/// One or two of the first free seats, if there is any.
+fn choose(map: &Value, numbers: &mut Numbers) -> Vec<String> {
+    let free = map["seats"].as_array().expect("seats");
+    if free.is_empty() {
+        return Vec::new();
+    }
+    let first = numbers.below(free.len().div_ceil(CHOICE_SHARE));
+    let count = 1 + numbers.below(2);
+    let label = |seat: &Value| seat["label"].as_str().expect("a label").to_owned();
+    free.iter().skip(first).take(count).map(label).collect()
+}
+
+impl Outcome {
+    /// How many requests were repeated because nobody answered, and because something was away.
+    pub(crate) fn repeated(&self) -> (usize, usize) {
+        let sum = |count: fn(&Patron) -> usize| self.patrons.iter().map(count).sum();
+        (sum(|patron| patron.unanswered), sum(|patron| patron.unavailable))
+    }
+
+    /// Every answer is true, every seat is sold exactly once, and every point is accounted for.
+    pub(crate) async fn verify(&self) {
+        self.verify_line();
+        // Whoever found nothing has only left.
+        let patrons = || self.patrons.iter().filter(|patron| !patron.told.is_empty());
+        let checks = patrons().map(verify_patron);
+        let sold: Vec<_> = stream::iter(checks).buffered(AT_ONCE).collect().await;
+        let mut owners: BTreeMap<String, usize> = BTreeMap::new();
+        for (patron, labels) in patrons().zip(sold) {
+            for label in labels {
+                let before = owners.insert(label.clone(), patron.number);
+                assert_eq!(before, None, "{label} is sold twice, also to buyer {}", patron.number);
+            }
+        }
+        assert_eq!(owners.len(), self.plan.seats(), "not every seat is sold");
+        let mut looking = Buyer::new(&self.patrons[0].buyer.api).await;
+        looking.join(&self.concert).await;
+        let sold = "the map shows every seat as sold";
+        eventually(sold, || async {
+            let path = format!("/v1/performances/{}/seats", self.performance);
+            let answer = looking.get(path).try_send().await?;
+            let seats = answer.json["seats"].as_array()?;
+            seats.iter().all(|seat| seat["status"] == "sold").then_some(())
+        })
+        .await;
+        self.chronicle.note("every answer was true, and every seat is sold once");
+    }
+}
+
+impl Outcome {
+    /// Everybody was admitted in the order of joining, nobody by anybody but Redis, and as many at once as may be.
+    fn verify_line(&self) {
+        let mut admitted_at: HashMap<Member, u64> = HashMap::new();
+        for admission in self.lines.iter().flat_map(|line| line.admitted.iter().chain(&line.admitted_again)) {
+            admitted_at.entry(admission.member.clone()).or_insert(admission.at_micros);
+        }
+        for patron in &self.patrons {
+            let at = admitted_at.get(&patron.buyer.account_bytes());
+            let at = i64::try_from(*at.expect("it was admitted")).expect("a time");
+            let first = patron.told_active.first().expect("it was told that it is admitted");
+            assert!(at <= *first, "buyer {} was told that it is admitted, and was not", patron.number);
+        }
+        let most = self.lines.iter().map(|line| line.most).max().expect("there is a line");
+        assert_eq!(most, self.plan.max_active, "the most who were admitted at once");
+        let [line] = self.lines.as_slice() else { return };
+        assert!(line.entered.is_sorted_by_key(|(_, place)| *place), "a place was given before those before it");
+        assert!(line.order() == line.stayed(), "the order of admission is not the order of joining");
+        assert!(line.admitted_again.is_empty(), "{:?}", line.admitted_again);
+        // Whoever had a place before somebody else asked for one is before it.
+        let joined: HashMap<_, _> = self.patrons.iter().map(|patron| (patron.buyer.account_bytes(), patron)).collect();
+        let mut latest_to_ask: Option<&Patron> = None;
+        for patron in line.order().iter().filter_map(|member| joined.get(member)) {
+            if let Some(latest) = latest_to_ask {
+                assert!(latest.joined.0 <= patron.joined.1, "buyer {} is after {}", patron.number, latest.number);
+            }
+            if latest_to_ask.is_none_or(|latest| latest.joined.0 < patron.joined.0) {
+                latest_to_ask = Some(patron);
+            }
+        }
+        self.chronicle.note(format!("{} were admitted in the order of joining", line.admitted.len()));
+    }
+}
+
+/// Gives the labels that this buyer owns.
+async fn verify_patron(patron: &Patron) -> Vec<String> {
+    let buyer = &patron.buyer;
+    let who = patron.number;
+    let (mut owned, mut given_back, mut charged, mut paid) = (Vec::new(), Vec::new(), 0, 0);
+    for told in &patron.told {
+        match told {
+            Told::Charged(charge) => {
+                charged += charge["amount"].as_i64().expect("a number");
+                let now = buyer.get(format!("/v1/wallet/charges/{}", text(charge, "id"))).send().await;
+                assert_eq!(now.is(200), charge, "buyer {who}");
+            }
+            Told::Held(held) => {
+                let now = buyer.reservation(text(held, "id")).await;
+                assert_eq!(now["seats"], held["seats"], "buyer {who}");
+            }
+            Told::GivenBack(reservation) => given_back.push(text(reservation, "id")),
+            Told::Paid(payment) => {
+                paid += payment["amount"].as_i64().expect("a number");
+                let now = buyer.get(format!("/v1/payments/{}", text(payment, "id"))).send().await;
+                assert_eq!(now.is(200), payment, "buyer {who}");
+                let seats = now.json["reservation"]["seats"].as_array().expect("seats");
+                owned.extend(seats.iter().map(|seat| text(seat, "label").to_owned()));
+            }
+        }
+    }
+    for reservation in buyer.list("/v1/reservations").await {
+        let id = text(&reservation, "id");
+        let expected = if given_back.contains(&id) { "cancelled" } else { "confirmed" };
+        assert_eq!(reservation["status"], expected, "buyer {who} has a reservation that nobody told of: {reservation}");
+    }
+    // A payment has spent its place, for good.
+    assert_eq!(buyer.queue_status().await, "expired", "buyer {who}");
+    // Nothing was charged or paid twice, however often it was asked for.
+    assert_eq!(buyer.balance().await, charged - paid, "buyer {who}");
+    owned
+}
+
+fn text<'v>(value: &'v Value, name: &str) -> &'v str {
+    value[name].as_str().expect("a text")
+}
