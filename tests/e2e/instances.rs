@@ -393,6 +393,6 @@ async fn a_key_is_changed_under_all_instances_and_every_token_goes_on() {
     })
     .await;
     everybody_knows(&again).await;
-    tokio::time::timeout(Duration::from_secs(60), fleet.finish(0)).await.expect("it ends");
+    tokio::time::timeout(Duration::from_mins(1), fleet.finish(0)).await.expect("it ends");
     database.remove().await.expect("it is removed");
 }

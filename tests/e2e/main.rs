@@ -10,6 +10,7 @@ mod faults;
 mod idempotency;
 mod instances;
 mod instances_galera;
+mod instances_sharing;
 mod journey;
 mod line_control;
 mod money;
