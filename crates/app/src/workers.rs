@@ -45,6 +45,7 @@ pub(crate) trait Worker: Send + 'static {
 /// Starts a worker, which ends when told to, after the turn that it is in.
 pub(crate) fn start(tracker: &TaskTracker, stop: &CancellationToken, mut worker: impl Worker) {
     let stop = stop.clone();
+    metrics::counter!("boxoffice_worker_failures_total", "worker" => worker.name()).absolute(0);
     tracker.spawn(async move {
         let mut failures = 0;
         loop {
@@ -112,6 +113,8 @@ pub(crate) struct PendingCharges {
     pub(crate) pending_seconds: u32,
     /// Where the turn before ended, if it did not reach the end.
     pub(crate) after: Option<PendingKey>,
+    /// How many have had no verdict since the first of them was asked about.
+    pub(crate) without_verdict: u32,
 }
 
 #[async_trait]
@@ -123,6 +126,10 @@ impl Worker for PendingCharges {
     async fn turn(&mut self) -> anyhow::Result<Duration> {
         let resolved = self.wallet.resolve_pending(self.pending_seconds, self.after, CHARGES_MAX).await?;
         self.after = resolved.next;
+        self.without_verdict = self.without_verdict.saturating_add(resolved.pending);
+        if self.after.is_none() {
+            metrics::gauge!("boxoffice_charges_pending").set(std::mem::take(&mut self.without_verdict));
+        }
         if resolved.ended > 0 {
             tracing::info!(ended = resolved.ended, pending = resolved.pending, "pending charges were resolved");
         }

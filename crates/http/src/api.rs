@@ -8,8 +8,14 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 
 use crate::{
-    Draining, HttpSettings, Services, answered::Answered, events::StreamsOfAccounts, idempotency::KeysInFlight,
-    limits::AccountLimiter, operations::Operations, reads::Reads, seat_maps::SeatMaps,
+    Draining, HttpSettings, Services,
+    answered::Answered,
+    events::{self, StreamsOfAccounts},
+    idempotency::KeysInFlight,
+    limits::AccountLimiter,
+    operations::Operations,
+    reads::Reads,
+    seat_maps::SeatMaps,
 };
 
 /// What every handler has at hand.
@@ -47,6 +53,7 @@ impl Api {
         draining: Draining,
     ) -> Self {
         let readiness = Arc::clone(&services.readiness);
+        metrics::gauge!(events::STREAMS).set(0);
         Self(Arc::new(Shared {
             operations: Operations { readiness, metrics, draining: draining.clone() },
             services,
