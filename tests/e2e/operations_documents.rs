@@ -414,6 +414,23 @@ fn what_to_do_after_an_alert_is_told_in_the_table() {
 }
 
 #[test]
+fn the_figures_of_the_limits_are_those_that_were_measured() {
+    let (scaling, measured) = (read("docs/scaling.md"), read("docs/performance/README.md"));
+    let figures: Vec<_> = scaling
+        .lines()
+        .skip_while(|line| !line.starts_with("| What | A second |"))
+        .take_while(|line| line.starts_with('|'))
+        .filter_map(|line| line.split('|').nth(2).map(str::trim))
+        .filter(|figure| figure.starts_with(|first: char| first.is_ascii_digit()))
+        .collect();
+    assert!(figures.len() > 5, "{figures:?}");
+    for figure in figures {
+        let is_there = measured.lines().any(|line| line.contains(&format!("| {figure} ")));
+        assert!(is_there, "{figure} is not among the results of the benchmark");
+    }
+}
+
+#[test]
 fn every_table_has_a_place_in_a_database_that_is_split() {
     let scaling = read("docs/scaling.md");
     let folder = fs::read_dir(workspace().join("migrations/mysql")).expect("the migrations");
