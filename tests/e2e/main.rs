@@ -15,6 +15,7 @@ mod journey;
 mod line_control;
 mod money;
 mod operations;
+mod operations_documents;
 mod queue;
 mod readme;
 mod reads;

@@ -165,6 +165,7 @@ fn start_workers(
         wallet: Arc::clone(&use_cases.wallet),
         pending_seconds: settings.charge_retry_seconds,
         after: None,
+        without_verdict: 0,
     };
     start_for_all(settings, adapters, tracker, stop, charges);
     let admissions =

@@ -40,6 +40,7 @@ pub(crate) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
         .set_buckets_for_metric(Matcher::Full("boxoffice_batch_commands".to_owned()), &BATCH_BUCKETS)?;
     let handle = builder.install_recorder().context("the metrics cannot be started")?;
     describe_metrics();
+    metrics::gauge!("boxoffice_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1);
     Ok(handle)
 }
 
@@ -56,12 +57,24 @@ fn describe_metrics() {
     describe_histogram!("boxoffice_commit_seconds", Unit::Seconds, "How long the commit of a batch took.");
     describe_counter!("boxoffice_write_retries_total", "Transactions that were tried again, by reason.");
     describe_gauge!("boxoffice_pool_connections", "Connections to the database, by pool and state.");
+    describe_gauge!("boxoffice_pool_connections_max", "How many connections a pool may have.");
+    describe_counter!("boxoffice_pool_timeouts_total", "Waits for a connection that were given up, by pool.");
     describe_gauge!("boxoffice_lane_waiting", "Commands that wait, by write lane.");
     describe_gauge!("boxoffice_queue_waiting", "How many wait in the line of a concert.");
     describe_gauge!("boxoffice_queue_active", "How many are admitted to a concert at the moment.");
     describe_gauge!("boxoffice_queue_admitted", "How many were admitted to a concert since its line began.");
     describe_counter!("boxoffice_holds_expired_total", "Lapsed holds that were tidied away.");
+    describe_gauge!(
+        "boxoffice_charges_pending",
+        "Charges that the payment gateway gave no verdict on, when asked again."
+    );
+    describe_gauge!("boxoffice_event_streams", "Event streams that are open.");
+    describe_gauge!("boxoffice_key_made_timestamp_seconds", Unit::Seconds, "When the signing key was made, by tokens.");
+    describe_gauge!("boxoffice_keys_accepted", "How many keys are accepted, by tokens.");
+    describe_gauge!("boxoffice_build_info", "Always 1; its label tells the version.");
     describe_counter!("boxoffice_cache_hits_total", "Reads that were answered from memory, by cache.");
     describe_counter!("boxoffice_cache_misses_total", "Reads for which the storage was asked, by cache.");
     describe_counter!("boxoffice_worker_failures_total", "Turns of a background worker that failed, by worker.");
+    describe_gauge!("boxoffice_worker_lease_held", "1 where this instance does what a worker does for all, by worker.");
+    describe_counter!("boxoffice_announcements_lost_total", "What could not be told to the other instances.");
 }

@@ -46,6 +46,9 @@ pub(crate) trait Worker: Send + 'static {
     /// stays open.
     async fn turn(&mut self) -> anyhow::Result<Duration>;
 
+    /// Another instance does this at the moment.
+    fn is_done_elsewhere(&mut self) {}
+
     /// Puts things in order after the last turn.
     async fn end(&mut self) {}
 }
@@ -53,6 +56,7 @@ pub(crate) trait Worker: Send + 'static {
 /// Starts a worker, which ends when told to, after the turn that it is in.
 pub(crate) fn start(tracker: &TaskTracker, stop: &CancellationToken, mut worker: impl Worker) {
     let stop = stop.clone();
+    metrics::counter!("boxoffice_worker_failures_total", "worker" => worker.name()).absolute(0);
     tracker.spawn(async move {
         let mut failures = 0;
         loop {
@@ -134,7 +138,11 @@ impl<W: Worker + Sync> Worker for Leased<W> {
     }
 
     async fn turn(&mut self) -> anyhow::Result<Duration> {
-        if self.holds().await? { self.worker.turn().await } else { Ok(LEASE_ASKED_AGAIN) }
+        if self.holds().await? {
+            return self.worker.turn().await;
+        }
+        self.worker.is_done_elsewhere();
+        Ok(LEASE_ASKED_AGAIN)
     }
 
     async fn end(&mut self) {
@@ -176,6 +184,8 @@ pub(crate) struct PendingCharges {
     pub(crate) pending_seconds: u32,
     /// Where the turn before ended, if it did not reach the end.
     pub(crate) after: Option<PendingKey>,
+    /// How many have had no verdict since the first of them was asked about.
+    pub(crate) without_verdict: u32,
 }
 
 #[async_trait]
@@ -187,11 +197,20 @@ impl Worker for PendingCharges {
     async fn turn(&mut self) -> anyhow::Result<Duration> {
         let resolved = self.wallet.resolve_pending(self.pending_seconds, self.after, CHARGES_MAX).await?;
         self.after = resolved.next;
+        self.without_verdict = self.without_verdict.saturating_add(resolved.pending);
+        if self.after.is_none() {
+            metrics::gauge!("boxoffice_charges_pending").set(std::mem::take(&mut self.without_verdict));
+        }
         if resolved.ended > 0 {
             tracing::info!(ended = resolved.ended, pending = resolved.pending, "pending charges were resolved");
         }
         let rest = if resolved.next.is_some() { 1 } else { self.pending_seconds.clamp(1, 10) };
         Ok(Duration::from_secs(u64::from(rest)))
+    }
+
+    fn is_done_elsewhere(&mut self) {
+        (self.after, self.without_verdict) = (None, 0);
+        metrics::gauge!("boxoffice_charges_pending").set(0);
     }
 }
 

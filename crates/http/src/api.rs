@@ -8,8 +8,15 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 
 use crate::{
-    Draining, HttpSettings, Services, answered::Answered, events::StreamsOfAccounts, idempotency::KeysInFlight,
-    limits::AccountLimiter, neighbours::Neighbours, operations::Operations, reads::Reads, seat_maps::SeatMaps,
+    Draining, HttpSettings, Services,
+    answered::Answered,
+    events::{self, StreamsOfAccounts},
+    idempotency::KeysInFlight,
+    limits::AccountLimiter,
+    neighbours::Neighbours,
+    operations::Operations,
+    reads::Reads,
+    seat_maps::SeatMaps,
 };
 
 /// What every handler has at hand.
@@ -48,6 +55,7 @@ impl Api {
         neighbours: Neighbours,
     ) -> Self {
         let readiness = Arc::clone(&services.readiness);
+        metrics::gauge!(events::STREAMS).set(0);
         Self(Arc::new(Shared {
             operations: Operations { readiness, metrics, draining: draining.clone() },
             services,

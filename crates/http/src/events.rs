@@ -33,6 +33,8 @@ use crate::{
 pub(crate) const PATH: &str = "/v1/queue/events";
 /// The most streams of one account, so that nobody takes those of all.
 const STREAMS_PER_ACCOUNT_MAX: u32 = 3;
+/// The metric that counts the streams that are open.
+pub(crate) const STREAMS: &str = "boxoffice_event_streams";
 /// The least time between two events of one stream. A line that moves fast is not worth more.
 const BETWEEN_EVENTS: Duration = Duration::from_millis(200);
 
@@ -112,12 +114,14 @@ impl StreamsOfAccounts {
             return None;
         }
         *count += 1;
+        metrics::gauge!(STREAMS).increment(1);
         Some(AccountStream { account_id, streams: Arc::clone(&self.0) })
     }
 }
 
 impl Drop for AccountStream {
     fn drop(&mut self) {
+        metrics::gauge!(STREAMS).decrement(1);
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         if let Entry::Occupied(mut entry) = streams.entry(self.account_id) {
             *entry.get_mut() -= 1;

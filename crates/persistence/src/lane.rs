@@ -138,6 +138,7 @@ impl<W: BatchWriter> Worker<W> {
 
     async fn run(mut self) {
         let lane = self.number.to_string();
+        metrics::gauge!("boxoffice_lane_waiting", "lane" => lane.clone()).set(0);
         let mut jobs = Vec::with_capacity(self.commands_max);
         loop {
             let taken = tokio::select! {

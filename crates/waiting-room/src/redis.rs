@@ -167,6 +167,11 @@ impl RedisWaitingRoom {
     /// away then, everything fails until it is there. Settings out of their bounds are moved into them.
     pub async fn connect(url: RedisUrl, clock: Arc<dyn Clock>, rules: Settings, settings: RedisSettings) -> Self {
         describe_metrics();
+        metrics::describe_gauge!("boxoffice_redis_connected", "Whether there is a connection to Redis: 1 or 0.");
+        metrics::describe_counter!(
+            "boxoffice_redis_failures_total",
+            "Commands that Redis did not carry out, by reason."
+        );
         let link = Arc::new(Link::new(url, settings.connect_timeout, settings.command_timeout));
         let (announcer, announced) = Announcer::new();
         let core = Arc::new(Core {

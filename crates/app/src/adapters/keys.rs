@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use boxoffice_domain::EntropySource;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// The name of the file in the data folder.
 pub(crate) const FILE_NAME: &str = "keys.json";
@@ -43,6 +44,12 @@ fn is_yes(signs: &bool) -> bool {
 impl Key {
     pub(super) fn new(entropy: &dyn EntropySource) -> Self {
         Self { id: entropy.uuid().to_string(), secret: entropy.secret(), signs: true }
+    }
+
+    /// When it was made, as its id says; `None` where somebody gave it another id. In seconds since 1970.
+    pub(super) fn made_at_seconds(&self) -> Option<u32> {
+        let (seconds, _) = Uuid::parse_str(&self.id).ok()?.get_timestamp()?.to_unix();
+        u32::try_from(seconds).ok()
     }
 
     /// The secret bytes, for signing alone.
@@ -195,6 +202,16 @@ mod tests {
         fn load_or_create(&self) -> Result<Keys> {
             Keys::load_or_create(&self.0, &SystemEntropy)
         }
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the age of a key is told in the real time")]
+    fn a_key_says_when_it_was_made_unless_somebody_named_it() {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let mut key = Key::new(&SystemEntropy);
+        assert!(now.abs_diff(key.made_at_seconds().unwrap().into()) <= 1);
+        key.id = "the first".to_owned();
+        assert_eq!(key.made_at_seconds(), None);
     }
 
     impl Drop for Folder {

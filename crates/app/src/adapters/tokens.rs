@@ -9,7 +9,7 @@ use boxoffice_domain::{
 };
 use boxoffice_waiting_room::SignedTokens;
 
-use super::{JwtAccessTokens, Keys};
+use super::{JwtAccessTokens, Keys, keys::Key};
 
 /// Signs and accepts both kinds of tokens, under keys that can be changed while it is used.
 #[derive(Debug)]
@@ -32,7 +32,18 @@ impl Signers {
             anyhow::bail!("there is no key to sign queue tokens with")
         };
         let queue = SignedTokens::new(first, others);
+        measure(&keys);
         Ok(Self { keys, access, queue })
+    }
+}
+
+/// Tells operators how many keys there are, and when the one that signs was made.
+fn measure(keys: &Keys) {
+    for (tokens, list) in [("access", &keys.access_tokens), ("queue", &keys.queue_tokens)] {
+        metrics::gauge!("boxoffice_keys_accepted", "tokens" => tokens)
+            .set(u32::try_from(list.len()).unwrap_or(u32::MAX));
+        let made = Keys::signing_first(list).first().and_then(Key::made_at_seconds).unwrap_or(0);
+        metrics::gauge!("boxoffice_key_made_timestamp_seconds", "tokens" => tokens).set(made);
     }
 }
 

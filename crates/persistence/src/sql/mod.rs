@@ -21,7 +21,7 @@ use diesel_migrations::MigrationHarness;
 
 use self::{
     pool::{Pool, Session},
-    retry::in_time,
+    retry::{count_from_zero, in_time},
 };
 use super::{Connection, MIGRATIONS, WRITERS_MAX, agrees_at_commit, establish, lock_schema};
 use crate::{ConnectError, Database, PersistenceSettings, lane::Lanes, seat_boards::SeatBoards, statement::Statement};
@@ -96,6 +96,7 @@ pub(crate) async fn connect(
         clock,
         concerts_of: moka::sync::Cache::new(CONCERTS_REMEMBERED_MAX),
     };
+    count_from_zero();
     Ok(Database::new(Arc::new(store), lanes, boards))
 }
 

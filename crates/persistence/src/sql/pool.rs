@@ -84,6 +84,8 @@ impl Pool {
             .connection_timeout(connect_timeout)
             .test_on_check_out(false)
             .build_unchecked(manager);
+        metrics::gauge!("boxoffice_pool_connections_max", "pool" => name).set(connections_max.max(1));
+        metrics::counter!("boxoffice_pool_timeouts_total", "pool" => name).absolute(0);
         Ok(Self { connections, generation, name })
     }
 
@@ -92,7 +94,10 @@ impl Pool {
         loop {
             let link = self.connections.get().await.map_err(|error| match error {
                 bb8::RunError::User(error) => StorageError::Unavailable(error.into()),
-                bb8::RunError::TimedOut => StorageError::Unavailable("no connection became free in time".into()),
+                bb8::RunError::TimedOut => {
+                    metrics::counter!("boxoffice_pool_timeouts_total", "pool" => self.name).increment(1);
+                    StorageError::Unavailable("no connection became free in time".into())
+                }
             })?;
             let state = self.connections.state();
             let pool = self.name;

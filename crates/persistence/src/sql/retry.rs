@@ -48,6 +48,13 @@ impl Kind {
     }
 }
 
+/// Shows the count of retries from the start, so that the first one is seen to be one more.
+pub(super) fn count_from_zero() {
+    for kind in [Kind::Contention, Kind::ConnectionLost] {
+        metrics::counter!("boxoffice_write_retries_total", "reason" => kind.reason()).absolute(0);
+    }
+}
+
 /// A failed statement, or a failure of what came with it.
 #[derive(Debug)]
 pub(super) struct Failure {

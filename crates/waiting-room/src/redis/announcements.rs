@@ -12,6 +12,8 @@ use tokio::sync::{broadcast, mpsc};
 
 use super::core::Core;
 
+/// What could not be said.
+const LOST: &str = "boxoffice_announcements_lost_total";
 /// How many announcements may wait for being sent. Further ones are lost.
 const OUTGOING_MAX: usize = 256;
 /// How many that were heard may wait for being heeded. Whoever has more to heed is told that some were missed.
@@ -30,6 +32,7 @@ impl Announcer {
     pub(super) fn new() -> (Self, mpsc::Receiver<String>) {
         let (outgoing, to_publish) = mpsc::channel(OUTGOING_MAX);
         let (incoming, _) = broadcast::channel(INCOMING_MAX);
+        metrics::counter!(LOST).absolute(0);
         let own = format!("{:016x}", RandomState::new().hash_one(0));
         (Self { own, outgoing, incoming }, to_publish)
     }
@@ -81,7 +84,7 @@ pub(super) async fn publish(core: Arc<Core>, mut outgoing: mpsc::Receiver<String
 }
 
 fn lost() {
-    metrics::counter!("boxoffice_announcements_lost_total").increment(1);
+    metrics::counter!(LOST).increment(1);
 }
 
 /// What the other instances announce, from when listening began.

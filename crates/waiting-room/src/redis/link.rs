@@ -27,6 +27,11 @@ const IN_FLIGHT_MAX: usize = 8_192;
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// The metrics of the connection.
+const CONNECTED: &str = "boxoffice_redis_connected";
+const FAILURES: &str = "boxoffice_redis_failures_total";
+const FAILURE_REASONS: [&str; 4] = ["busy", "away", "late", "redis"];
+
 /// The connection to Redis.
 pub(super) struct Link {
     url: RedisUrl,
@@ -79,6 +84,10 @@ impl Link {
     /// Connects, and connects again whenever the connection is lost. Never ends.
     pub(super) async fn keep_connected(self: Arc<Self>) {
         let mut failures: u32 = 0;
+        metrics::gauge!(CONNECTED).set(0);
+        for reason in FAILURE_REASONS {
+            metrics::counter!(FAILURES, "reason" => reason).absolute(0);
+        }
         loop {
             match self.connect().await {
                 Ok(connection) => {
@@ -88,6 +97,7 @@ impl Link {
                     failures = 0;
                     let number = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
                     self.connected.send_replace(Some((number, connection)));
+                    metrics::gauge!(CONNECTED).set(1);
                     while self.is_up() {
                         self.lost.notified().await;
                     }
@@ -124,12 +134,12 @@ impl Link {
             }
             other => other,
         }
-        .map_err(StorageError::from)
+        .map_err(counted)
     }
 
     /// Sends one command.
     pub(super) async fn query(&self, command: &Cmd) -> Result<Value, StorageError> {
-        self.send(command).await.map_err(StorageError::from)
+        self.send(command).await.map_err(counted)
     }
 
     async fn send(&self, command: &Cmd) -> Result<Value, Failure> {
@@ -159,6 +169,7 @@ impl Link {
             is_it
         };
         if self.connected.send_if_modified(is_it) {
+            metrics::gauge!(CONNECTED).set(0);
             tracing::warn!(redis = %self.url, error = %failure, "the connection of the waiting room to Redis is lost");
             self.lost.notify_one();
         }
@@ -170,6 +181,11 @@ async fn query(connection: &mut Connection, command: &Cmd) -> Result<Value, Redi
         Connection::One(connection) => command.query_async(connection).await,
         Connection::Cluster(connection) => command.query_async(connection).await,
     }
+}
+
+fn counted(failure: Failure) -> StorageError {
+    metrics::counter!(FAILURES, "reason" => failure.reason()).increment(1);
+    failure.into()
 }
 
 /// Why a command was not answered.
@@ -186,6 +202,16 @@ enum Failure {
 }
 
 impl Failure {
+    /// One of [`FAILURE_REASONS`].
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Away => "away",
+            Self::Late => "late",
+            Self::Redis(_) => "redis",
+        }
+    }
+
     fn kind(&self) -> Option<ErrorKind> {
         match self {
             Self::Redis(error) => Some(error.kind()),
