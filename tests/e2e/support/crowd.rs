@@ -39,7 +39,7 @@ const CHANGES_ITS_MIND: usize = 6;
 /// How long one request is repeated that is not answered, or refused because something is away.
 const REPEATED_MAX: Duration = Duration::from_secs(90);
 /// How long a whole stampede may take.
-const STAMPEDE_MAX: Duration = Duration::from_secs(240);
+const STAMPEDE_MAX: Duration = Duration::from_mins(4);
 const PAUSE: Duration = Duration::from_millis(100);
 const AT_ONCE: usize = 32;
 /// Before this place positions are exact; further back they are told with an error of up to 1/16.
