@@ -30,7 +30,7 @@ use crate::support::{
 /// How many instances there are.
 const INSTANCES: usize = 3;
 /// A stampede while something fails.
-const STAMPEDE: Plan = Plan { buyers: 250, rows: 20, max_active: 40, line_is_lost: false };
+const STAMPEDE: Plan = Plan { buyers: 160, rows: 14, max_active: 30, line_is_lost: false };
 /// The whole one.
 const STAMPEDE_WHOLE: Plan = Plan { buyers: 2_000, rows: 50, max_active: 100, line_is_lost: false };
 /// How long Redis is away.
@@ -38,7 +38,7 @@ const REDIS_AWAY: Duration = Duration::from_secs(10);
 /// How long nobody is admitted after Redis came back empty. Everybody in line polls more often.
 const REFORM_SECONDS: &str = "8";
 /// How many commits are cut in each way.
-const CUTS_EACH: usize = 10;
+const CUTS_EACH: usize = 6;
 
 /// Instances notice soon that a database is away, and do not wait long for one.
 const SETTINGS: [(&str, &str); 1] = [("DATABASE_CONNECT_SECONDS", "1")];

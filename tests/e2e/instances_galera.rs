@@ -4,14 +4,16 @@ use boxoffice_testkit::galera::GaleraCluster;
 
 use crate::support::{
     chronicle::Chronicle,
-    client::Buyer,
+    client::{Answer, Ask, Buyer},
     crowd::{Crowd, Plan},
     fleet::{Fleet, Shared},
-    show::{Show, Terms, labels},
+    show::{PRICE, Show, Terms, labels},
     together,
 };
 
-const STAMPEDE: Plan = Plan { buyers: 300, rows: 30, max_active: 100, line_is_lost: false };
+const STAMPEDE: Plan = Plan { buyers: 200, rows: 18, max_active: 80, line_is_lost: false };
+/// How often one account does everything at once.
+const ROUNDS: usize = 8;
 const SETTINGS: [(&str, &str); 1] = [("DATABASE_CONNECT_SECONDS", "1")];
 
 async fn two_instances_over(cluster: &GaleraCluster, chronicle: &Chronicle) -> Fleet {
@@ -28,10 +30,7 @@ async fn nothing_is_sold_twice_through_two_nodes_of_which_one_is_killed() {
     let fleet = two_instances_over(&cluster, &chronicle).await;
     let crowd = Crowd::start(&fleet, STAMPEDE, &chronicle).await;
     crowd.sold_percent(30).await;
-    let (first, second) = (cluster.refused_commits(0).await, cluster.refused_commits(1).await);
-    let refused = first.expect("a count") + second.expect("a count");
-    chronicle.note(format!("{refused} transactions were refused for one of the other node"));
-    assert!(refused > 0, "the nodes did not get in each other's way");
+    chronicle.note(format!("{} transactions were refused for one of the other node", refused(&cluster).await));
     cluster.nodes()[1].kill().await.expect("it is killed");
     chronicle.note("the node of instance 1 is killed");
     let outcome = crowd.ended().await;
@@ -40,29 +39,66 @@ async fn nothing_is_sold_twice_through_two_nodes_of_which_one_is_killed() {
     fleet.finish(0).await;
 }
 
+/// How many transactions of the two nodes were refused because of one of the other node.
+async fn refused(cluster: &GaleraCluster) -> u64 {
+    let (first, second) = (cluster.refused_commits(0).await, cluster.refused_commits(1).await);
+    first.expect("a count") + second.expect("a count")
+}
+
+/// Asks at the same instant, each time over the other node.
+async fn over_both(fleet: &Fleet, buyer: &Buyer, count: usize, ask: impl Fn(&Buyer, usize) -> Ask) -> Vec<Answer> {
+    together(count, |index| {
+        let api = fleet.instances[index % 2].api().clone();
+        let ask = ask(&Buyer { api, ..buyer.clone() }, index);
+        async move { ask.send().await }
+    })
+    .await
+}
+
+/// How many answers have this status; the others are refused with this status and code.
+fn count(answers: &[Answer], status: u16, refused: (u16, &str)) -> usize {
+    let (done, others): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == status);
+    for other in others {
+        other.refuses(refused.0, refused.1);
+    }
+    done.len()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_keeps_to_its_seats_whichever_node_it_goes_through() {
+async fn what_one_account_does_through_two_nodes_at_once_is_done_in_turn() {
     let (chronicle, _printed) = Chronicle::new();
     let cluster = GaleraCluster::start().await.expect("a cluster");
     let fleet = two_instances_over(&cluster, &chronicle).await;
     let promoter = fleet.instances[0].promoter("promoter").await;
     let labels = labels();
-    for _ in 0..10 {
+    for round in 0..ROUNDS {
         let show = Show::publish(&promoter, Terms::default()).await;
         let mut buyer = Buyer::new(fleet.api()).await;
         buyer.join(&show.concert).await;
-        let answers = together(10, |index| {
-            let mut buyer = buyer.clone();
-            buyer.api = fleet.instances[index % 2].api().clone();
-            let ask = buyer.ask_hold(&show.performance, &[&labels[index]]);
-            async move { ask.send().await }
-        })
-        .await;
-        let held = answers.iter().filter(|answer| answer.status == 201).count();
-        assert_eq!(held, 4, "{:?}", answers.iter().map(|answer| &answer.text).collect::<Vec<_>>());
-        for refused in answers.iter().filter(|answer| answer.status != 201) {
-            refused.refuses(409, "seat_limit_reached");
-        }
+        // The limit of four seats holds.
+        let hold = |buyer: &Buyer, index: usize| buyer.ask_hold(&show.performance, &[&labels[index]]);
+        let held = over_both(&fleet, &buyer, 10, hold).await;
+        assert_eq!(count(&held, 201, (409, "seat_limit_reached")), 4);
+        let held: Vec<_> = held.iter().filter(|answer| answer.status == 201).map(Answer::id).collect();
+        // No charge is lost, and one that is asked for through both nodes is made once.
+        let charge = |buyer: &Buyer, index: usize| buyer.ask_charge(PRICE).key(format!("{round}-{}", index / 2));
+        let charged = over_both(&fleet, &buyer, 6, charge).await;
+        count(&charged, 201, (409, "idempotency_key_in_use"));
+        assert_eq!(buyer.balance().await, 3 * PRICE);
+        // There are points for three of the four.
+        let pay = |buyer: &Buyer, index: usize| buyer.ask_pay(&held[index]);
+        let paid = over_both(&fleet, &buyer, 4, pay).await;
+        assert_eq!(count(&paid, 201, (402, "insufficient_points")), 3);
+        assert_eq!(buyer.balance().await, 0);
+        // Each is given back through both nodes, and its points come back once.
+        let cancel = |buyer: &Buyer, index: usize| buyer.ask_cancel(&held[index / 2]);
+        let cancelled = over_both(&fleet, &buyer, 8, cancel).await;
+        assert!(count(&cancelled, 200, (409, "reservation_cancelled")) >= 4);
+        assert_eq!(buyer.balance().await, 3 * PRICE);
+        assert_eq!(buyer.seats(&show.performance).await["seats_available"], 50);
     }
+    let refused = refused(&cluster).await;
+    assert!(refused > 0, "the nodes did not get in each other's way");
+    chronicle.note(format!("{refused} transactions were refused for one of the other node"));
     fleet.finish(0).await;
 }

@@ -9,6 +9,7 @@ mod errors;
 mod faults;
 mod idempotency;
 mod instances;
+mod instances_events;
 mod instances_galera;
 mod instances_sharing;
 mod journey;

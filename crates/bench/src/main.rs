@@ -25,7 +25,7 @@ use crate::{
     machine::Run,
     report::Section,
     results::Results,
-    rows::{growth, holds, line, locks, money, purchase, raw, reads, start},
+    rows::{growth, holds, instances, line, locks, money, purchase, raw, reads, start},
     server::Backend,
     world::Shape,
 };
@@ -104,6 +104,7 @@ enum Part {
     Locks(Backend),
     Money(Backend),
     Purchase(Backend),
+    Instances(Backend),
     Reads,
     Line,
     Growth,
@@ -120,7 +121,7 @@ enum Outcome {
 
 impl Part {
     /// In the order of the report.
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 21] = [
         Self::Holds(Backend::MariaDb),
         Self::Holds(Backend::Sqlite),
         Self::Holds(Backend::MySql),
@@ -136,6 +137,7 @@ impl Part {
         Self::Purchase(Backend::MariaDb),
         Self::Purchase(Backend::Sqlite),
         Self::Purchase(Backend::MySql),
+        Self::Instances(Backend::MariaDb),
         Self::Reads,
         Self::Line,
         Self::Growth,
@@ -151,6 +153,7 @@ impl Part {
             Self::Locks(backend) => ("locks", Some(backend)),
             Self::Money(backend) => ("money", Some(backend)),
             Self::Purchase(backend) => ("purchase", Some(backend)),
+            Self::Instances(backend) => ("instances", Some(backend)),
             Self::Reads => ("reads", None),
             Self::Line => ("line", None),
             Self::Growth => ("growth", None),
@@ -181,6 +184,7 @@ impl Part {
             Self::Locks(backend) => locks::run(bench, backend).await?,
             Self::Money(backend) => money::run(bench, backend).await?,
             Self::Purchase(backend) => purchase::run(bench, backend).await?,
+            Self::Instances(backend) => instances::run(bench, backend).await?,
             Self::Reads => reads::run(bench).await?,
             Self::Line => line::run(bench).await?,
             Self::Growth => growth::run(bench, Backend::MariaDb).await?,

@@ -148,6 +148,10 @@ fn catalogue(shape: Shape) -> anyhow::Result<Value> {
 }
 
 impl World {
+    /// However long there is measured and prepared, who was admitted stays so.
+    pub(crate) const PATIENT: [(&str, &str); 3] =
+        [("admission_seconds", "86400"), ("no_show_seconds", "86400"), ("hold_seconds", "86400")];
+
     /// Starts a server on an empty database, and puts everything in place.
     pub(crate) async fn prepare(
         binary: &Path,
@@ -174,9 +178,7 @@ impl World {
     ) -> anyhow::Result<Self> {
         let folder = folder.join(format!("{}-{name}", store.backend.name()));
         let database_url = store.database(name).await?;
-        // However long there is measured and prepared, who was admitted stays so.
-        let patient = [("admission_seconds", "86400"), ("no_show_seconds", "86400"), ("hold_seconds", "86400")];
-        let settings: Vec<_> = patient.iter().chain(settings).copied().collect();
+        let settings: Vec<_> = Self::PATIENT.iter().chain(settings).copied().collect();
         let server = Server::start(binary, &folder, &database_url, &settings).await?;
         let tokens = TokenMaker::of_server(&folder)?;
         let mut processes = vec![("boxoffice", server.watched()?)];

@@ -479,4 +479,10 @@ impl Events {
             self.text.push_str(std::str::from_utf8(&chunk.expect("the stream goes on")?).expect("it is text"));
         }
     }
+
+    /// Waits until the stream breaks off, as it does when the server is killed.
+    pub(crate) async fn broken(mut self) {
+        let broken = async { while let Ok(Some(_)) = self.response.chunk().await {} };
+        timeout(PATIENCE, broken).await.expect("the stream breaks off");
+    }
 }

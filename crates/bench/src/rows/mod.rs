@@ -3,6 +3,7 @@
 pub(crate) mod direct;
 pub(crate) mod growth;
 pub(crate) mod holds;
+pub(crate) mod instances;
 pub(crate) mod line;
 pub(crate) mod locks;
 pub(crate) mod money;

@@ -22,18 +22,23 @@ const RATES_SMOKE: [f64; 2] = [20.0, 40.0];
 /// How long 99 of 100 purchases may take.
 const P99_MAX: Duration = Duration::from_secs(1);
 /// A backlog shows late, so a rate is kept up for several times what other rounds take.
-const TIMES: u32 = 3;
+pub(super) const TIMES: u32 = 3;
 const CONNECTIONS: usize = 256;
-const POINTS_EACH: i64 = 1_000_000;
+pub(super) const POINTS_EACH: i64 = 1_000_000;
 
 /// Reservations of a rate, each with its place.
-type Made = RefCell<Vec<(usize, String)>>;
+pub(super) type Made = RefCell<Vec<(usize, String)>>;
 
 /// One buyer, from the line to the paid seat.
-async fn purchase(world: &World, connections: &Connections, made: &Made, index: usize) -> anyhow::Result<()> {
+pub(super) async fn purchase(
+    world: &World,
+    carry: impl AsyncFn(Request) -> std::io::Result<Answer>,
+    made: &Made,
+    index: usize,
+) -> anyhow::Result<()> {
     let joined: Wanted = |answer| matches!(answer.status, 200 | 201) && drive::tells(answer, "\"active\"");
     let send = async |request: Request, wanted: Wanted| -> anyhow::Result<Answer> {
-        let answer = connections.send(&request).await?;
+        let answer = carry(request).await?;
         anyhow::ensure!(wanted(&answer), drive::refusal(&answer));
         Ok(answer)
     };
@@ -61,7 +66,10 @@ async fn at_rate(world: &World, per_second: f64, time: Duration) -> anyhow::Resu
     let made = Made::default();
     let act = |index| {
         let (connections, made) = (&connections, &made);
-        async move { purchase(world, connections, made, index).await.map_err(|error| error.to_string()) }
+        async move {
+            let carry = async |request: Request| connections.send(&request).await;
+            purchase(world, carry, made, index).await.map_err(|error| error.to_string())
+        }
     };
     let measured = drive::open_loop(per_second, count, act, &world.processes).await?;
     world.cancel_all(&made.into_inner()).await?;
