@@ -213,6 +213,10 @@ impl Ask {
 /// What the load balancer itself answered: a refusal where no instance was there, and none where an instance was that
 /// went away before it answered. Both look like a problem of ours.
 fn of_balancer(status: u16, headers: HeaderMap, text: String, asked: String) -> Option<Answer> {
+    if status == 408 {
+        // This machine was too slow to send its request.
+        return None;
+    }
     let json: Value = serde_json::from_str(&text).unwrap_or_default();
     document().check_component("Problem", &json).unwrap_or_else(|wrong| panic!("{asked}: {wrong}: {text}"));
     let expected = if status == 404 { "not_found" } else { "unavailable" };

@@ -166,7 +166,7 @@ impl Gathering {
         Self { concert, performance, beside, plan, patrons, line, chronicle: chronicle.clone() }
     }
 
-    /// Lets them get in line and run, each as soon as it has a place.
+    /// Lets them get in line, and run when all have a place.
     pub(crate) fn run(self) -> Crowd {
         let Self { concert, performance, plan, patrons, line, chronicle, .. } = self;
         let sold = Arc::new(AtomicUsize::new(0));
@@ -176,6 +176,8 @@ impl Gathering {
             let (sold, chronicle) = (Arc::clone(&sold), chronicle.clone());
             async move {
                 let joined = stream::iter(patrons).map(|patron| patron.join(&concert)).buffer_unordered(AT_ONCE);
+                let joined: Vec<_> = joined.collect().await;
+                chronicle.note("all have got in line");
                 let run = |mut patron: Patron| {
                     let (performance, sold) = (performance.clone(), Arc::clone(&sold));
                     let is_broken = Arc::clone(&is_broken);
@@ -185,9 +187,7 @@ impl Gathering {
                         patron
                     })
                 };
-                let running = joined.map(run).collect().await;
-                chronicle.note("all have got in line");
-                running
+                joined.into_iter().map(run).collect()
             }
         });
         Crowd { concert, performance, plan, sold, joining, line, chronicle }
@@ -195,26 +195,19 @@ impl Gathering {
 }
 
 impl Crowd {
-    /// Publishes a concert and makes the buyers, who get in line and run.
+    /// Publishes a concert and makes the buyers, who get in line and run when all have a place.
     pub(crate) async fn start(fleet: &Fleet, plan: Plan, chronicle: &Chronicle) -> Self {
         Gathering::of(fleet, plan, chronicle).await.run()
     }
 
-    /// Waits until everybody has got in line.
-    pub(crate) async fn all_are_in_line(&self) {
-        eventually("everybody has got in line", || async { self.joining.is_finished().then_some(()) }).await;
-    }
-
     /// Waits until at least so many percent of the seats are sold.
     pub(crate) async fn sold_percent(&self, percent: usize) {
-        self.sold_seats(self.plan.seats() * percent / 100).await;
+        let began = Instant::now();
+        while self.sold.load(Ordering::Relaxed) < self.plan.seats() * percent / 100 {
+            assert!(began.elapsed() < STAMPEDE_MAX, "{percent} % of the seats were not sold in {STAMPEDE_MAX:?}");
+            sleep(PAUSE).await;
+        }
         self.chronicle.note(format!("{percent} % of the seats are sold"));
-    }
-
-    /// Waits until at least so many seats are sold.
-    async fn sold_seats(&self, enough: usize) {
-        eventually("enough seats are sold", || async { (self.sold.load(Ordering::Relaxed) >= enough).then_some(()) })
-            .await;
     }
 
     /// Restarts Redis, which then has nothing. The instances reach it through the proxy alone, so that no step on the
@@ -277,20 +270,21 @@ impl Patron {
     async fn persist(&mut self, what: &str, ask: impl Fn(&Buyer) -> Ask) -> Answer {
         let began = Instant::now();
         loop {
-            let why = match ask(&self.buyer).try_send().await {
+            let (why, pause) = match ask(&self.buyer).try_send().await {
                 Some(answer) if answer.status == 503 => {
                     self.unavailable += 1;
-                    "is refused for now"
+                    let seconds = answer.header("retry-after").and_then(|text| text.parse().ok());
+                    ("is refused for now", Duration::from_secs(seconds.expect("a number of seconds")))
                 }
                 Some(answer) => return answer,
                 None => {
                     self.unanswered += 1;
-                    "is not answered"
+                    ("is not answered", PAUSE)
                 }
             };
             self.chronicle.note(format!("buyer {}: {what} {why}", self.number));
             assert!(began.elapsed() < REPEATED_MAX, "buyer {}: {what} {why} for {REPEATED_MAX:?}", self.number);
-            sleep(PAUSE).await;
+            sleep(pause).await;
         }
     }
 

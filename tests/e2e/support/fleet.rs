@@ -54,6 +54,9 @@ impl Fleet {
             let mut server = Server::prepare(settings);
             server.keeps_its_port();
             server.breaks_things();
+            // On a busy machine everything takes long, and nothing is away because of that.
+            server.set("REDIS_CONNECT_MILLISECONDS", "2000");
+            server.set("REDIS_TIMEOUT_MILLISECONDS", "2000");
             server.set("DATABASE", database);
             server.set("WAITING_ROOM", &shared.waiting_room);
             server.set("DRAIN_SECONDS", DRAIN_SECONDS);

@@ -83,7 +83,7 @@ impl From<DieselError> for Failure {
 /// defect; what the driver says, or the server when it goes, is a lost connection.
 fn kind_of(message: &str) -> Kind {
     const CONTENTION: [&str; 3] = ["try restarting transaction", "database is locked", "Record has changed since"];
-    const LOST: [&str; 12] = [
+    const LOST: [&str; 13] = [
         "Input/output error",
         "Driver error",
         "Server shutdown in progress",
@@ -96,6 +96,8 @@ fn kind_of(message: &str) -> Kind {
         "WSREP has not yet prepared node",
         "disk I/O error",
         "database or disk is full",
+        // The same with MySQL: `The table 'outbox' is full`.
+        "' is full",
         "read-only",
     ];
     let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
@@ -212,6 +214,7 @@ mod tests {
         assert_eq!(kind_of("Lock wait timeout exceeded; try restarting transaction"), Kind::Contention);
         assert_eq!(kind_of("WSREP has not yet prepared node for application use"), Kind::ConnectionLost);
         assert_eq!(kind_of("Input/output error: connection reset by peer"), Kind::ConnectionLost);
+        assert_eq!(kind_of("The table 'outbox' is full"), Kind::ConnectionLost);
         assert_eq!(kind_of("You have an error in your SQL syntax"), Kind::Defect);
     }
 }
