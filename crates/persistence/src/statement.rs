@@ -1,8 +1,8 @@
 //! SQL with bound values, for the statements that Diesel's query builder cannot say for both backends:
 //! row locks, multi-row inserts and upserts.
 //!
-//! In contrast to `diesel::sql_query` a statement is kept prepared where its shape comes again: lists are
-//! padded to powers of two, and rows are kept prepared where their number is one.
+//! In contrast to `diesel::sql_query` a statement is kept prepared where its shape comes again: lists are padded to
+//! few lengths, and rows come in few numbers.
 
 use std::marker::PhantomData;
 
@@ -19,8 +19,14 @@ use diesel::{
 pub(crate) const ROWS_MAX: usize = 512;
 
 /// A statement of several rows is prepared once for each number of them, and kept by both sides. So the numbers are
-/// multiples of this, or powers of two below it, and there are few.
+/// multiples of this, or below it, and there are few.
 pub(crate) const ROWS_STEP: usize = 8;
+
+/// How long a list of so many values is made. Close to what there is: the planner looks at each value, also at those
+/// that are repeated.
+pub(crate) fn padded(count: usize) -> usize {
+    if count < ROWS_STEP { count.next_power_of_two() } else { count.next_multiple_of(ROWS_STEP) }
+}
 
 /// A value to bind.
 #[derive(Clone, Debug)]
@@ -71,12 +77,12 @@ impl<ST> Statement<ST> {
         self
     }
 
-    /// `(?, ?, …)`: as many values as there are, the last one repeated up to the next power of two.
+    /// `(?, ?, …)`: as many values as there are, the last one repeated until the list is [`padded`].
     #[must_use]
     pub(crate) fn list(mut self, values: impl IntoIterator<Item = Bind>) -> Self {
         let mut values: Vec<Bind> = values.into_iter().collect();
         if let Some(last) = values.last().cloned() {
-            values.resize(values.len().next_power_of_two(), last);
+            values.resize(padded(values.len()), last);
         }
         self.tuple(values);
         self
@@ -93,7 +99,7 @@ impl<ST> Statement<ST> {
             self.tuple(row);
             count += 1;
         }
-        self.kept_prepared &= count.is_power_of_two() || count.is_multiple_of(ROWS_STEP);
+        self.kept_prepared &= count < ROWS_STEP || count.is_multiple_of(ROWS_STEP);
         self
     }
 
@@ -107,7 +113,7 @@ impl<ST> Statement<ST> {
             self.pieces.push(Piece::Static(")"));
             count += 1;
         }
-        self.kept_prepared &= count.is_power_of_two();
+        self.kept_prepared &= count == padded(count);
         self
     }
 

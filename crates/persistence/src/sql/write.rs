@@ -30,7 +30,7 @@ use crate::{
         WalletEntryRow, WalletRow, count, event_bound, id,
     },
     schema,
-    statement::{Bind, ROWS_MAX, ROWS_STEP, Statement},
+    statement::{Bind, ROWS_MAX, ROWS_STEP, Statement, padded},
 };
 
 type Loaded<T> = Result<T, Failure>;
@@ -243,6 +243,8 @@ async fn by_key(
 ) -> Loaded<Vec<Keyed>> {
     let mut found = Vec::new();
     for keys in keys.chunks(PAIRS_MAX) {
+        let repeated = keys.last().into_iter().cycle();
+        let keys = keys.iter().chain(repeated).take(padded(keys.len()));
         let rows: Vec<(Vec<u8>, String, Vec<u8>)> =
             Statement::<(Binary, Text, Binary)>::new("SELECT account_id, idempotency_key, id FROM ")
                 .sql(table)
@@ -569,12 +571,7 @@ pub(super) async fn upsert(
         let rest = rows.split_off(rows.len().min(ROWS_MAX));
         // Writing a row twice does no harm here, and fewer sizes are prepared.
         if let Some(last) = rows.last().cloned() {
-            let padded = if rows.len() < ROWS_STEP {
-                rows.len().next_power_of_two()
-            } else {
-                rows.len().next_multiple_of(ROWS_STEP)
-            };
-            rows.resize(padded, last);
+            rows.resize(padded(rows.len()), last);
         }
         let insert = Statement::new(into).rows(rows);
         or_update(insert, key, columns).execute(connection).await?;
@@ -583,11 +580,7 @@ pub(super) async fn upsert(
     Ok(())
 }
 
-/// How many of so many rows go into the next statement: as many steps as there are, then what is left in powers of
-/// two.
+/// How many of so many rows go into the next statement: as many steps as there are, then what is left.
 fn rows_together(count: usize) -> usize {
-    if count < ROWS_STEP {
-        return 1 << count.max(1).ilog2();
-    }
-    (count - count % ROWS_STEP).min(ROWS_MAX)
+    if count < ROWS_STEP { count } else { (count - count % ROWS_STEP).min(ROWS_MAX) }
 }
