@@ -17,6 +17,8 @@ const BATCH_BUCKETS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 25
 pub(crate) fn start_logging(settings: &Settings) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.log).context("the log directives cannot be used")?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Where a line cannot be written, there is nowhere to complain of it either: trying to would panic.
+    let lines = lines.log_internal_errors(false);
     let started = match settings.log_format {
         LogFormat::Human => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),

@@ -215,8 +215,12 @@ struct Server {
 
 impl Server {
     fn start(folder: &Folder, arguments: &[&str]) -> Self {
+        Self::start_logging_to(folder, arguments, Stdio::piped())
+    }
+
+    fn start_logging_to(folder: &Folder, arguments: &[&str], log: Stdio) -> Self {
         let mut command = boxoffice(folder, &[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
-        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut process = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim_end().strip_prefix("boxoffice listens on http://").map(str::to_owned);
@@ -236,7 +240,9 @@ impl Server {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         let mut log = String::new();
-        self.process.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        if let Some(mut written) = self.process.stderr.take() {
+            written.read_to_string(&mut log).unwrap();
+        }
         (self.process.wait().unwrap().code().unwrap(), log)
     }
 }
@@ -265,6 +271,15 @@ fn a_server_prints_where_it_listens_and_ends_with_0_when_told_to_stop() {
     let mode = |path: &str| std::fs::metadata(folder.0.join(path)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("data"), mode("data/keys.json"), mode("data/boxoffice.db")), (0o700, 0o600, 0o600));
     assert_eq!(run(&folder, &["audit"]).1, "no breach found\n");
+}
+
+#[test]
+fn a_server_whose_log_cannot_be_written_serves_all_the_same() {
+    let folder = Folder::new();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let server = Server::start_logging_to(&folder, &["--log", "debug"], full.into());
+    assert!(server.get("/v1/concerts").starts_with("HTTP/1.1 200 OK"));
+    assert_eq!(server.stop().0, 0);
 }
 
 #[test]
