@@ -44,7 +44,8 @@ impl LoadBalancer {
         let process = Command::new(scripts().join("balance")).arg(&file).stdin(Stdio::piped()).spawn()?;
         let mut balancer = Self { address, folder, process };
         let began = Instant::now();
-        while TcpStream::connect(address).await.is_err() {
+        // The socket of the operators comes a moment after the port.
+        while TcpStream::connect(address).await.is_err() || balancer.instances_up().await.is_err() {
             if began.elapsed() > READY_MAX || balancer.process.try_wait()?.is_some() {
                 return Err(io::Error::other(format!("HAProxy does not listen:\n{}", balancer.log())));
             }
