@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use boxoffice_domain::{
-    EntropySource, PerformanceId, ReservationId, StorageError,
+    EntropySource, PerformanceId, ReservationId, StorageError, Timestamp,
     catalog::Catalog,
     idempotency::{Idempotency, IdempotencyKey, KeyReused, Made},
     page::{Page, PageRequest},
@@ -96,9 +96,10 @@ impl ReservationService {
             idempotency,
         };
         let made = self.reservations.hold(request).await?;
-        if !made.replayed {
-            let until = Some(made.value.reservation.held_until);
-            self.keep_admission(ticket, until).await;
+        if made.replayed {
+            self.keep_admission_again(ticket).await;
+        } else {
+            self.keep_admission(ticket, made.value.reservation.held_until).await;
         }
         Ok(made)
     }
@@ -122,10 +123,22 @@ impl ReservationService {
         Ok(Made::before(ReservationView { reservation: view.reservation.as_made(), ..view }))
     }
 
-    async fn keep_admission(&self, ticket: Ticket, until: Option<boxoffice_domain::Timestamp>) {
+    async fn keep_admission(&self, ticket: Ticket, until: Timestamp) {
         // The seats are held whatever becomes of this; its owner still has the rest of the admission to pay.
-        if let Err(error) = self.room.keep_until(ticket.concert_id, ticket.account_id, until).await {
+        if let Err(error) = self.room.keep_until(ticket.concert_id, ticket.account_id, Some(until)).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "an admission could not be lengthened");
+        }
+    }
+
+    /// The process that held the seats at first may have died before it lengthened the admission. The account may have
+    /// held others since, or given these up.
+    async fn keep_admission_again(&self, ticket: Ticket) {
+        match self.reservations.held_until(ticket.account_id, ticket.concert_id).await {
+            Ok(Some(until)) => self.keep_admission(ticket, until).await,
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "an admission could not be lengthened again");
+            }
         }
     }
 

@@ -91,6 +91,7 @@ async fn a_key_is_kept_with_what_was_asked_under_it() {
     world.makes_an_id();
     let holds = world.reservations.expect_hold().withf(|request| request.idempotency == Some(asked_for("A-1-1")));
     holds.times(1).return_once(|_| Ok(Made::before(held())));
+    world.account_holds_until(None);
     assert!(world.hold(Some(key("k"))).await.unwrap().replayed);
 }
 
@@ -103,11 +104,24 @@ async fn an_admission_that_could_not_be_lengthened_does_not_undo_the_hold() {
     assert_eq!(world.hold(None).await.unwrap(), Made::now(held()));
 }
 
+/// Whoever held at first may have died in between; the account may have held others since, or nothing any more.
 #[tokio::test]
-async fn a_repeated_hold_does_not_lengthen_the_admission_again() {
+async fn a_repeated_hold_lengthens_the_admission_to_what_is_held_now() {
+    for held_now in [Some(instant(400)), None] {
+        let mut world = World::new();
+        world.gate_before_seats(active());
+        world.storage_holds(Made::before(held()));
+        world.account_holds_until(held_now);
+        if held_now.is_some() {
+            let keeps = world.room.expect_keep_until().with(eq(CONCERT), eq(ACCOUNT), eq(held_now));
+            keeps.times(1).return_once(|_, _, _| Ok(()));
+        }
+        assert_eq!(world.hold(Some(key("k"))).await.unwrap(), Made::before(held()));
+    }
     let mut world = World::new();
     world.gate_before_seats(active());
     world.storage_holds(Made::before(held()));
+    world.reservations.expect_held_until().times(1).return_once(|_, _| Err(StorageError::Busy));
     assert_eq!(world.hold(Some(key("k"))).await.unwrap(), Made::before(held()));
 }
 

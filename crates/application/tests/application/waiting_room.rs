@@ -43,7 +43,7 @@ impl World {
             .return_once(move |_, _, _| Ok(spent));
     }
 
-    fn account_holds_until(&mut self, held_until: Option<Timestamp>) {
+    pub(crate) fn account_holds_until(&mut self, held_until: Option<Timestamp>) {
         self.reservations
             .expect_held_until()
             .with(eq(ACCOUNT), eq(CONCERT))

@@ -381,6 +381,7 @@ async fn a_repeated_hold_gets_the_first_answer_though_it_has_lapsed() {
         view.reservation.state = reservations::ReservationState::Held { until: view.reservation.held_until };
         Ok(Made::before(view))
     });
+    world.reservations.expect_held_until().returning(|_, _| Ok(None));
     let ask = post("/v1/reservations", json!({"performance_id": PERFORMANCE, "seats": ["A-1-1", "A-1-2"]}));
     let answer = world.answer(ask.queued("queue").key("k")).await;
     let reservation = answer.succeeds(StatusCode::CREATED);
