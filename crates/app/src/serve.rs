@@ -77,6 +77,7 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
     if timeout(WORKERS_END_MAX, adapters.database.shutdown()).await.is_err() {
         tracing::warn!("the write lanes did not end in time");
     }
+    use_cases.others.announcements.leave().await;
     tracing::info!("stopped");
     Ok(Exit::Success)
 }

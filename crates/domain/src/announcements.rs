@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
+
 /// What an announcement is about. What its text says is up to those who announce and hear it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Topic {
@@ -52,25 +54,41 @@ pub enum Heard {
 
 /// Tells the other processes of this installation.
 #[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
 pub trait Announcements: Send + Sync {
     /// Whether there may be anybody else. Where not, there is no need to make up a text.
     fn has_listeners(&self) -> bool;
 
+    /// Whether all that the others announced up to a moment ago has been heard. Then what is kept may be kept for
+    /// longer. Where one of them has fallen silent, or nothing can be known of them, it may not.
+    fn hears_all(&self) -> bool;
+
     /// Tells all others, but not the caller, as soon as may be. Never waits, and does not fail: what cannot be told is
     /// lost.
     fn announce(&self, topic: Topic, text: String);
+
+    /// Tells the others that nothing more will come from here, so that nobody waits for it.
+    async fn leave(&self);
 }
 
 /// One process alone: there is nobody to tell.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Alone;
 
+#[async_trait]
 impl Announcements for Alone {
     fn has_listeners(&self) -> bool {
         false
     }
 
+    /// Somebody may write to the storage of whom nobody here knows.
+    fn hears_all(&self) -> bool {
+        false
+    }
+
     fn announce(&self, _topic: Topic, _text: String) {}
+
+    async fn leave(&self) {}
 }
 
 #[cfg(test)]
@@ -84,6 +102,6 @@ mod tests {
             assert!(!topic.name().contains(' '));
         }
         assert_eq!(Topic::named("weather"), None);
-        assert!(!Alone.has_listeners());
+        assert!(!Alone.has_listeners() && !Alone.hears_all());
     }
 }

@@ -3,9 +3,10 @@
 //! A board is what the table `seats` says of one performance. It is read by one query when somebody asks for
 //! it, and kept up by what the lanes write: after a batch has been committed, and before any of its callers is
 //! answered, its news are told to the boards. So whoever has been answered by this process never sees less
-//! than the answer said. What other processes write they announce, where they have a way to; and a board that
-//! was read longer ago than `age_max` is read again before it is shown, so what is not heard is seen all the
-//! same. Nothing is read for a board that nobody asks for.
+//! than the answer said. What other processes write is seen because a board that was read longer ago than
+//! `age_max` is read again before it is shown. Where they announce what they write, it is on the board at once;
+//! and while all of that is known to be heard, a board is good for longer. Nothing is read for a board that nobody
+//! asks for.
 //!
 //! Boards decide nothing. A hold is decided over rows that are locked, whatever a board says.
 //!
@@ -39,8 +40,14 @@ const BOARDS_MAX: usize = 1_000;
 const SEATS_MAX: usize = 500_000;
 /// How long a board is kept up for which nobody asks.
 const IDLE_MAX: Duration = Duration::from_secs(10);
+/// How long ago a board may have been read that is shown while all is heard that other instances announce. What is not
+/// announced, such as an import from the command line, is seen after it.
+const HEARING_AGE_MAX: Duration = Duration::from_secs(2);
 /// The most news that are kept for one reading that is under way.
 const NEWS_MAX: usize = 100_000;
+
+/// What is announced where nobody knows what has become of a batch: nothing that can be read.
+const UNKNOWN: &str = "unknown";
 
 /// What was read of a performance.
 #[derive(Debug)]
@@ -131,7 +138,8 @@ impl SeatBoards {
             return Ok(seats.map(|seats| seats.map(id, self.clock.now())));
         }
         let (board, asked_at) = self.ask(id);
-        let shown = |board: &Board| board.shown(id, asked_at, self.age_max, self.clock.as_ref());
+        let age_max = self.age_max_now();
+        let shown = |board: &Board| board.shown(id, asked_at, age_max, self.clock.as_ref());
         if let Some(map) = shown(&board) {
             metrics::counter!("boxoffice_cache_hits_total", "cache" => "seat_boards").increment(1);
             return Ok(Some(map));
@@ -153,6 +161,12 @@ impl SeatBoards {
             }
             Err(error) => Err(board.fail(error)),
         }
+    }
+
+    /// How long ago a board may have been read.
+    fn age_max_now(&self) -> Duration {
+        let hears_all = self.others.get().is_some_and(|others| others.hears_all());
+        if hears_all { self.age_max.max(HEARING_AGE_MAX) } else { self.age_max }
     }
 
     /// The board of a performance, a new one where there is none, and the instant at which it was asked for.
@@ -193,6 +207,9 @@ impl SeatBoards {
         if outcomes.iter().any(Result::is_err) {
             // Nobody knows what of it has happened.
             self.forget_all();
+            if let Some(others) = others {
+                others.announce(Topic::Seats, UNKNOWN.to_owned());
+            }
         }
         let told = commands.iter().zip(outcomes).filter_map(|(command, outcome)| {
             let (id, news) = news_of(command, outcome.as_ref().ok()?)?;
@@ -216,7 +233,7 @@ impl SeatBoards {
     /// Tells the boards what another process has told. Gives whose commands these were.
     pub(crate) fn hear_others(&self, text: &str) -> Vec<AccountId> {
         let Some(told) = seat_announcements::read(text) else {
-            // From a process that says it in another way: what is kept may be old.
+            // From a process that does not know, or says it in another way: what is kept may be old.
             self.forget_all();
             return Vec::new();
         };

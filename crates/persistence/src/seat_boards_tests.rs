@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use boxoffice_domain::{
     fixtures::{self, instant},
@@ -346,4 +346,64 @@ async fn what_is_not_there_is_not_kept_and_without_an_age_nothing_is() {
     let hall = Hall::with_age(Duration::ZERO, &[SeatState::Free, held(ONE)]);
     assert_eq!((hall.statuses().await, hall.statuses().await.len(), hall.readings()), (vec![Available, HeldNow], 2, 2));
     assert!(hall.boards.kept.lock().unwrap().is_empty());
+}
+
+/// The other processes, of whom all is heard or not.
+#[derive(Default)]
+struct Others {
+    all_is_heard: AtomicBool,
+    told: Mutex<Vec<String>>,
+}
+
+#[async_trait::async_trait]
+impl Announcements for Others {
+    fn has_listeners(&self) -> bool {
+        true
+    }
+
+    fn hears_all(&self) -> bool {
+        self.all_is_heard.load(Ordering::SeqCst)
+    }
+
+    fn announce(&self, _topic: Topic, text: String) {
+        self.told.lock().unwrap().push(text);
+    }
+
+    async fn leave(&self) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_board_is_good_for_longer_while_all_is_heard() {
+    let (hall, others) = (Hall::of(&[SeatState::Free; 2]), Arc::new(Others::default()));
+    hall.boards.tell(others.clone());
+    others.all_is_heard.store(true, Ordering::SeqCst);
+    hall.map().await;
+    advance(HEARING_AGE_MAX).await;
+    hall.map().await;
+    assert_eq!(hall.readings(), 1);
+    advance(Duration::from_millis(1)).await;
+    hall.map().await;
+    assert_eq!(hall.readings(), 2);
+    advance(AGE_MAX + Duration::from_millis(1)).await;
+    hall.map().await;
+    assert_eq!(hall.readings(), 2);
+    others.all_is_heard.store(false, Ordering::SeqCst);
+    hall.map().await;
+    assert_eq!(hall.readings(), 3);
+}
+
+#[tokio::test]
+async fn a_batch_of_which_nobody_knows_is_told_to_the_others_as_that() {
+    let (hall, others) = (Hall::of(&[SeatState::Free; 2]), Arc::new(Others::default()));
+    hall.boards.tell(others.clone());
+    let command = Command::Hold(request(&["A-1-1"]));
+    hall.boards.hear(std::slice::from_ref(&command), &[Err(StorageError::Busy)]);
+    let told = std::mem::take(&mut *others.told.lock().unwrap());
+    assert_eq!(told.len(), 1);
+    // There it has every board read anew.
+    let elsewhere = Hall::of(&[SeatState::Free; 2]);
+    elsewhere.map().await;
+    assert!(elsewhere.boards.hear_others(&told[0]).is_empty());
+    elsewhere.map().await;
+    assert_eq!(elsewhere.readings(), 2);
 }

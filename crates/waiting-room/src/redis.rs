@@ -431,7 +431,9 @@ impl WaitingRoom for RedisWaitingRoom {
 /// Hears of the changes that other instances make. Never ends.
 async fn listen(core: Arc<Core>) {
     for attempt in 0.. {
-        if let Err(error) = listen_once(&core, attempt).await {
+        let listened = listen_once(&core, attempt).await;
+        core.announcer.listens_no_more();
+        if let Err(error) = listened {
             tracing::debug!(error, "the waiting room does not hear of changes at the moment");
         }
         sleep(LISTEN_PAUSE).await;
@@ -448,7 +450,7 @@ async fn listen_once(core: &Core, attempt: usize) -> Result<(), String> {
     let opened = timeout(core.link.connect_timeout(), opening).await.map_err(|_| "no answer in time".to_owned())?;
     let (mut sink, mut messages) = opened.map_err(|error| error.to_string())?.split();
     core.locals.wake_all();
-    core.announcer.has_missed();
+    core.announcer.begins_to_listen();
     let announcements = core.announcements_channel();
     let mut test = interval(LISTEN_TEST);
     loop {

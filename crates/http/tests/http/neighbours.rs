@@ -31,14 +31,21 @@ const KEPT_FOR: Duration = Duration::from_mins(1);
 #[derive(Default)]
 struct Wire(Mutex<Vec<(Topic, String)>>);
 
+#[async_trait]
 impl Announcements for Wire {
     fn has_listeners(&self) -> bool {
+        true
+    }
+
+    fn hears_all(&self) -> bool {
         true
     }
 
     fn announce(&self, topic: Topic, text: String) {
         self.0.lock().unwrap().push((topic, text));
     }
+
+    async fn leave(&self) {}
 }
 
 /// Counts over all instances, unless it is away.

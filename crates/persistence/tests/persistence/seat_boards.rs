@@ -134,9 +134,14 @@ async fn a_repeated_answer_shows_what_another_process_has_done(backend: Backend)
 /// Carries what one process announces to another one.
 struct Wire(UnboundedSender<String>);
 
+#[async_trait::async_trait]
 impl Announcements for Wire {
     fn has_listeners(&self) -> bool {
         true
+    }
+
+    fn hears_all(&self) -> bool {
+        false
     }
 
     fn announce(&self, topic: Topic, text: String) {
@@ -144,6 +149,8 @@ impl Announcements for Wire {
         // At the end of a test nobody may be listening.
         let _ = self.0.send(text);
     }
+
+    async fn leave(&self) {}
 }
 
 async fn what_another_process_announces_is_shown_at_once(backend: Backend) {

@@ -157,3 +157,27 @@ async fn what_was_used_comes_back_evenly() {
     until("one has come back", async || quotas.take("accounts", "everybody", fast).await.expect("an answer").taken)
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_all_is_heard_is_known() {
+    let server = RedisServer::start().await.expect("Redis starts");
+    let mut instances = instances(&server, 3, &exact()).await;
+    let hear_all = |instances: &[Instance]| {
+        let announcements: Vec<_> = instances.iter().map(|instance| instance.room.announcements()).collect();
+        async move |expected: bool| {
+            until("they all know", async || announcements.iter().all(|one| one.hears_all() == expected)).await;
+        }
+    };
+    hear_all(&instances)(true).await;
+    server.pause().await.expect("it is paused");
+    hear_all(&instances)(false).await;
+    server.resume().await.expect("it goes on");
+    hear_all(&instances)(true).await;
+    // One that takes leave is not waited for; one that goes without a word is.
+    let leaving = instances.pop().expect("there are three");
+    leaving.room.announcements().leave().await;
+    drop(leaving);
+    hear_all(&instances)(true).await;
+    drop(instances.pop());
+    hear_all(&instances)(false).await;
+}
