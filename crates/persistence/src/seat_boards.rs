@@ -163,6 +163,12 @@ impl SeatBoards {
         }
     }
 
+    /// How many seats of a performance can be had, if its board is good enough to be shown.
+    pub(crate) fn available(&self, id: PerformanceId) -> Option<u32> {
+        let board = Arc::clone(&locked(&self.kept).get(&id)?.board);
+        board.available(Instant::now(), self.age_max_now(), self.clock.now())
+    }
+
     /// How long ago a board may have been read.
     fn age_max_now(&self) -> Duration {
         let hears_all = self.others.get().is_some_and(|others| others.hears_all());
@@ -316,9 +322,14 @@ impl Board {
     /// The seats, if what is known of them is good enough for whoever asked then.
     fn shown(&self, id: PerformanceId, asked_at: Instant, age_max: Duration, clock: &dyn Clock) -> Option<SeatMap> {
         let state = locked(&self.state);
-        let seats = state.seats.as_ref()?;
-        let good = seats.read_at + age_max >= asked_at && state.doubted_at.is_none_or(|at| seats.read_at > at);
-        good.then(|| seats.map(id, clock.now()))
+        let seats = state.good(asked_at, age_max)?;
+        Some(seats.map(id, clock.now()))
+    }
+
+    fn available(&self, asked_at: Instant, age_max: Duration, now: Timestamp) -> Option<u32> {
+        let state = locked(&self.state);
+        let states = state.good(asked_at, age_max)?.states.iter();
+        u32::try_from(states.filter(|state| state.status(now) == SeatStatus::Available).count()).ok()
     }
 
     fn failed_since(&self, asked_at: Instant) -> Result<(), StorageError> {
@@ -357,6 +368,15 @@ impl Board {
         if contradicted {
             state.doubted_at = Some(Instant::now());
         }
+    }
+}
+
+impl State {
+    /// The seats, if what is known of them is good enough for whoever asked then.
+    fn good(&self, asked_at: Instant, age_max: Duration) -> Option<&Seats> {
+        let seats = self.seats.as_ref()?;
+        let good = seats.read_at + age_max >= asked_at && self.doubted_at.is_none_or(|at| seats.read_at > at);
+        good.then_some(seats)
     }
 }
 

@@ -407,3 +407,15 @@ async fn a_batch_of_which_nobody_knows_is_told_to_the_others_as_that() {
     elsewhere.map().await;
     assert_eq!(elsewhere.readings(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn seats_are_counted_on_a_board_that_is_good_enough_to_be_shown() {
+    let hall = Hall::of(&[held(ONE), SeatState::Free]);
+    assert_eq!(hall.boards.available(ID), None, "nobody has looked at it");
+    hall.map().await;
+    assert_eq!(hall.boards.available(ID), Some(1));
+    hall.clock.0.store(300, Ordering::SeqCst);
+    assert_eq!(hall.boards.available(ID), Some(2), "the hold has lapsed");
+    advance(AGE_MAX + Duration::from_millis(1)).await;
+    assert_eq!(hall.boards.available(ID), None);
+}

@@ -32,7 +32,7 @@ use crate::{
         idempotency as parse_idempotency, key_text, name, points, sections_text, time,
     },
     schema::{concerts, performances, seats, venues},
-    seat_boards::Reading,
+    seat_boards::{Reading, SeatBoards},
     statement::Bind,
 };
 
@@ -78,21 +78,36 @@ macro_rules! seat_is_available {
     };
 }
 
+/// With how many seats can be had: from the boards of those that are being looked at, and else counted.
 async fn summaries(
     connection: &mut Connection,
+    boards: &SeatBoards,
     rows: Vec<Columns>,
     now: NaiveDateTime,
 ) -> Result<Vec<PerformanceSummary>, Failure> {
-    let ids: Vec<_> = rows.iter().map(|row| row.0.clone()).collect();
-    let available: Vec<(Vec<u8>, i64)> = seats::table
-        .filter(seats::performance_id.eq_any(ids))
-        .filter(seat_is_available!(now))
-        .group_by(seats::performance_id)
-        .select((seats::performance_id, count_star()))
-        .load(connection)
-        .await?;
-    let available: HashMap<_, _> = available.into_iter().collect();
-    let with_seats = |row: &Columns| summary(row, count(available.get(&row.0).copied().unwrap_or(0))?);
+    let mut available = HashMap::new();
+    let mut to_count = Vec::new();
+    for row in &rows {
+        match boards.available(parse_id(&row.0)?) {
+            Some(known) => {
+                available.insert(row.0.clone(), known);
+            }
+            None => to_count.push(row.0.clone()),
+        }
+    }
+    if !to_count.is_empty() {
+        let counted: Vec<(Vec<u8>, i64)> = seats::table
+            .filter(seats::performance_id.eq_any(to_count))
+            .filter(seat_is_available!(now))
+            .group_by(seats::performance_id)
+            .select((seats::performance_id, count_star()))
+            .load(connection)
+            .await?;
+        for (id, seats) in counted {
+            available.insert(id, count(seats)?);
+        }
+    }
+    let with_seats = |row: &Columns| summary(row, available.get(&row.0).copied().unwrap_or(0));
     Ok(rows.iter().map(with_seats).collect::<Result<_, _>>()?)
 }
 
@@ -390,7 +405,7 @@ impl Catalog for Store {
         let mut session = self.reader().await?;
         let rows = query.load::<Columns>(session.connection()).await;
         let rows = session.finished(rows)?;
-        let summaries = summaries(session.connection(), rows, now).await;
+        let summaries = summaries(session.connection(), &self.boards, rows, now).await;
         let key = |summary: &PerformanceSummary| PerformanceKey { starts_at: summary.starts_at, id: summary.id };
         Ok(Page::from_rows(session.ended(summaries)?, page.limit, key))
     }
@@ -404,7 +419,7 @@ impl Catalog for Store {
         let mut session = self.reader().await?;
         let rows = query.load::<Columns>(session.connection()).await;
         let rows = session.finished(rows)?;
-        let summaries = summaries(session.connection(), rows, now).await;
+        let summaries = summaries(session.connection(), &self.boards, rows, now).await;
         Ok(session.ended(summaries)?.pop())
     }
 
