@@ -27,7 +27,7 @@ use crate::{
 const INSTANCES_MAX: usize = 3;
 const NAMES: [&str; INSTANCES_MAX] = ["instance 1", "instance 2", "instance 3"];
 /// How many buy at once.
-const BUYING: usize = 64;
+const BUYING: usize = 256;
 
 /// The connections of one who buys, one to each instance, which take turns.
 struct Turns(RefCell<VecDeque<Connection>>);
