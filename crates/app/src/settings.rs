@@ -188,7 +188,7 @@ settings! {
     write_batch_max: usize = "256", whole(1, 10_000);
     /// How many commands may wait in a lane; further ones are told to come later
     write_waiting_max: usize = "8192", whole(1, 1_000_000);
-    /// How often a transaction is tried again after a deadlock or a lost connection
+    /// How often a transaction is tried again after a lost connection; after a deadlock it is for five seconds
     write_retry_max: u32 = "6", whole(0, 100);
     /// How many connections to the database there are for reading; writing has a few of its own
     database_connections: u32 = "16", whole(1, 10_000);

@@ -48,7 +48,7 @@ pub struct PersistenceSettings {
     pub connections_max: u32,
     /// How long a connection is waited for.
     pub connect_timeout: Duration,
-    /// How often a batch is tried again after a deadlock or a lost connection.
+    /// How often a batch is tried again after a lost connection. After a deadlock it is tried again for five seconds.
     pub retry_max: u32,
     /// How long ago the seats of a performance may have been read that are shown, in what other processes have
     /// done to them; what this one does is always shown. Zero keeps no seats in memory.

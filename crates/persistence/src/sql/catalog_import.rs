@@ -12,13 +12,13 @@ use boxoffice_domain::{
     waiting_room::Draw,
 };
 use diesel::prelude::*;
-use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::RunQueryDsl;
 
 use super::{
-    super::{BEGIN, Connection},
+    super::Connection,
     Store, Writer,
     catalog::{INSERT_SEATS, seat_rows},
-    retry::Failure,
+    retry::{Failure, commit},
 };
 use crate::{
     rows::{ConcertRow, PerformanceRow, Stored, VenueRow, id as parse_id, sections_text, time},
@@ -82,23 +82,24 @@ async fn import_once(
 ) -> Result<ImportReport, Stopped> {
     let mut session = writer.pool.session().await?;
     let connection = session.connection();
-    connection.batch_execute(BEGIN).await?;
+    writer.begin(connection).await?;
     let mut import =
         Import { connection, writer, now: writer.clock.now(), promoter_id, progress, report: ImportReport::default() };
     let imported = import.run(catalogue).await;
     let report = import.report;
     match imported {
         Ok(()) => {
-            let committed = session.connection().batch_execute("COMMIT").await;
-            session.finished(committed)?;
+            let connection = session.connection();
+            let committed = async {
+                writer.before_commit(connection).await?;
+                commit(connection).await
+            };
+            let committed = committed.await;
+            writer.ended(&mut session, committed).await?;
             Ok(report)
         }
-        Err(stopped) => {
-            if let Stopped::Failed(failure) = &stopped {
-                session.failed(failure);
-            }
-            Err(stopped)
-        }
+        Err(Stopped::Failed(failure)) => Err(writer.failed(&mut session, failure).await.into()),
+        Err(refused) => Err(refused),
     }
 }
 

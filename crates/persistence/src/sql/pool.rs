@@ -171,7 +171,8 @@ impl Session<'_> {
         result
     }
 
-    fn answered(&mut self) {
+    /// Notes that nothing is in the middle.
+    pub(super) fn answered(&mut self) {
         self.link.in_the_middle = false;
         self.link.answered_at = Instant::now();
     }

@@ -17,10 +17,10 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::{
-    super::{BEGIN, Connection, LIVE_INDEX, LOCK_ROWS, or_update},
+    super::{Connection, LIVE_INDEX, LOCK_ROWS, or_update},
     Writer,
     pool::Session,
-    retry::{BATCH_TIME_MAX, Failure},
+    retry::{BATCH_TIME_MAX, Failure, commit},
 };
 use crate::{
     batch::{Changes, Command, Holding, Outcome, StoredReservation, StoredSeat, Wanted, World},
@@ -101,18 +101,9 @@ impl Writer {
     ) -> Loaded<Vec<Outcome>> {
         let mut session = self.pool.session().await?;
         let attempted = self.attempt_in(&mut session, batch_id, commands, in_doubt).await;
-        match attempted {
-            Ok(outcomes) => {
-                session.finished(Ok(()))?;
-                count_outcomes(&outcomes);
-                Ok(outcomes)
-            }
-            Err(failure) => {
-                // The connection is closed with the transaction open, which takes it back.
-                session.failed(&failure);
-                Err(failure)
-            }
-        }
+        let outcomes = self.ended(&mut session, attempted).await?;
+        count_outcomes(&outcomes);
+        Ok(outcomes)
     }
 
     async fn attempt_in(
@@ -123,17 +114,16 @@ impl Writer {
         in_doubt: &mut Option<InDoubt>,
     ) -> Loaded<Vec<Outcome>> {
         let connection = session.connection();
-        connection.batch_execute(BEGIN).await?;
+        self.begin(connection).await?;
         let mut world = load(connection, Wanted::by(commands)).await?;
-        // The rows are locked now, so an earlier attempt has ended, one way or the other. The doubt is kept until
-        // that is known: this attempt may be broken off too.
+        // The rows are locked now, so an earlier attempt has ended, one way or the other. The doubt is kept all the same
+        // until this attempt commits: it may be broken off too, or have lost its locks.
         if let Some(doubtful) = in_doubt.as_ref()
             && is_written(connection, batch_id, doubtful.event).await?
         {
             connection.batch_execute("ROLLBACK").await?;
             return Ok(in_doubt.take().map(|doubtful| doubtful.outcomes).unwrap_or_default());
         }
-        *in_doubt = None;
         let now = self.clock.now();
         let outcomes: Vec<Outcome> = commands.iter().map(|command| world.decide(now, command)).collect();
         let Some(first) = world.changes.events.as_slice().first() else {
@@ -145,10 +135,11 @@ impl Writer {
         if self.locks_are_local {
             take_turns(connection, &world).await?;
         }
+        self.before_commit(connection).await?;
         // Noted before it is begun: it may be broken off while nobody knows whether it happened.
         let doubtful = in_doubt.insert(InDoubt { outcomes, event });
         let began = Instant::now();
-        connection.batch_execute("COMMIT").await.map_err(Failure::of_commit)?;
+        commit(connection).await?;
         metrics::histogram!("boxoffice_commit_seconds").record(began.elapsed().as_secs_f64());
         Ok(std::mem::take(&mut doubtful.outcomes))
     }
