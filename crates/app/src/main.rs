@@ -11,6 +11,7 @@ mod heeding;
 mod import;
 mod listener;
 mod output;
+mod presence;
 mod routes;
 mod rush;
 mod serve;

@@ -17,7 +17,9 @@ use crate::{
     exit::Exit,
     heeding::Heeding,
     listener::{Bounds, Listener},
-    output, routes,
+    output,
+    presence::PresenceWatch,
+    routes,
     settings::Settings,
     telemetry,
     wiring::{self, Adapters, UseCases, seconds},
@@ -172,6 +174,11 @@ fn start_workers(
     let admissions =
         Admissions { waiting_room: Arc::clone(&use_cases.waiting_room), clock: Arc::clone(&adapters.clock) };
     workers::start(tracker, stop, admissions);
+    if let Some(presence) = &use_cases.others.presence {
+        let (leases, clock) = (Arc::clone(&adapters.database.leases), Arc::clone(&adapters.clock));
+        let (holder, presence) = (adapters.entropy.uuid(), Arc::clone(presence));
+        workers::start(tracker, stop, PresenceWatch { leases, clock, holder, presence, others: false });
+    }
     let keys = KeysWatch { path: wiring::keys_path(settings), tokens: Arc::clone(&use_cases.tokens) };
     workers::start(tracker, stop, keys);
     let upkeep = MetricsUpkeep { room: Arc::clone(&use_cases.room), handle: metrics.clone(), measured: Vec::new() };

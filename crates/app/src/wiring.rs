@@ -30,6 +30,7 @@ use crate::{
         Argon2Passwords, CurrentTokens, Keys, PasswordSettings, QuotasInRedis, SimulatedGateway, SimulatorSettings,
         SystemClock, SystemEntropy, keys::FILE_NAME,
     },
+    presence::Presence,
     settings::{DatabaseUrl, Settings, WaitingRoomUrl},
 };
 
@@ -192,14 +193,23 @@ struct Lines {
 /// The other instances of this installation.
 pub(crate) struct Others {
     pub(crate) announcements: Arc<dyn Announcements>,
+    /// Whether there are any, where they cannot be heard.
+    pub(crate) presence: Option<Arc<Presence>>,
     /// What they announce.
     pub(crate) announced: Option<Announced>,
     pub(crate) quotas: Option<Arc<dyn SharedQuotas>>,
 }
 
 impl Others {
+    /// An embedded database has one instance.
     fn none() -> Self {
-        Self { announcements: Arc::new(Alone), announced: None, quotas: None }
+        Self { announcements: Arc::new(Alone), presence: None, announced: None, quotas: None }
+    }
+
+    /// There should be none, but there may be.
+    fn unheard() -> Self {
+        let presence = Arc::new(Presence::default());
+        Self { announcements: Arc::clone(&presence) as _, presence: Some(presence), announced: None, quotas: None }
     }
 
     /// What the API has to do with them.
@@ -221,7 +231,9 @@ async fn waiting_room(settings: &Settings, clock: Arc<dyn Clock>) -> Lines {
     };
     match &settings.waiting_room {
         WaitingRoomUrl::Memory => {
-            Lines { room: Arc::new(MemoryWaitingRoom::new(clock, rules)), others: Others::none() }
+            let embedded = settings.database_url().sqlite_path().is_some();
+            let others = if embedded { Others::none() } else { Others::unheard() };
+            Lines { room: Arc::new(MemoryWaitingRoom::new(clock, rules)), others }
         }
         WaitingRoomUrl::Redis(url) => {
             let redis = RedisSettings {
@@ -233,6 +245,7 @@ async fn waiting_room(settings: &Settings, clock: Arc<dyn Clock>) -> Lines {
             let room = RedisWaitingRoom::connect(url.clone(), clock, rules, redis).await;
             let others = Others {
                 announcements: room.announcements(),
+                presence: None,
                 announced: Some(room.listen()),
                 quotas: Some(Arc::new(QuotasInRedis(room.quotas()))),
             };

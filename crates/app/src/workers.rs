@@ -300,8 +300,11 @@ fn as_gauge(count: u64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
+pub(crate) mod tests {
+    use std::{
+        collections::HashMap,
+        sync::atomic::{AtomicU32, Ordering},
+    };
 
     use boxoffice_domain::StorageError;
 
@@ -355,7 +358,13 @@ mod tests {
     }
 
     /// The time since the test began, as the runtime has it.
-    struct RuntimeClock(tokio::time::Instant);
+    pub(crate) struct RuntimeClock(tokio::time::Instant);
+
+    impl Default for RuntimeClock {
+        fn default() -> Self {
+            Self(tokio::time::Instant::now())
+        }
+    }
 
     impl Clock for RuntimeClock {
         fn now(&self) -> Timestamp {
@@ -363,30 +372,33 @@ mod tests {
         }
     }
 
-    /// One lease in memory.
     #[derive(Default)]
-    struct OneLease(std::sync::Mutex<Option<(Uuid, Timestamp)>>);
+    pub(crate) struct LeasesInMemory(std::sync::Mutex<HashMap<String, (Uuid, Timestamp)>>);
 
     #[async_trait]
-    impl Leases for OneLease {
-        async fn take(&self, _: &str, holder: Uuid, now: Timestamp, until: Timestamp) -> Result<bool, StorageError> {
-            let mut lease = self.0.lock().unwrap();
-            let free = lease.is_none_or(|(other, until)| other == holder || until <= now);
+    impl Leases for LeasesInMemory {
+        async fn take(&self, work: &str, holder: Uuid, now: Timestamp, until: Timestamp) -> Result<bool, StorageError> {
+            let free = !self.is_taken_by_another(work, holder, now).await?;
             if free {
-                *lease = Some((holder, until));
+                self.0.lock().unwrap().insert(work.to_owned(), (holder, until));
             }
             Ok(free)
         }
 
-        async fn release(&self, _: &str, holder: Uuid) -> Result<(), StorageError> {
-            self.0.lock().unwrap().take_if(|(other, _)| *other == holder);
+        async fn is_taken_by_another(&self, work: &str, holder: Uuid, now: Timestamp) -> Result<bool, StorageError> {
+            let leases = self.0.lock().unwrap();
+            Ok(leases.get(work).is_some_and(|(other, until)| *other != holder && now < *until))
+        }
+
+        async fn release(&self, work: &str, holder: Uuid) -> Result<(), StorageError> {
+            self.0.lock().unwrap().retain(|taken, (other, _)| taken != work || *other != holder);
             Ok(())
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_of_several_instances_does_the_work_and_another_takes_over() {
-        let (leases, clock) = (Arc::new(OneLease::default()), Arc::new(RuntimeClock(tokio::time::Instant::now())));
+        let (leases, clock) = (Arc::new(LeasesInMemory::default()), Arc::new(RuntimeClock::default()));
         let tracker = TaskTracker::new();
         let instances: Vec<_> = (1..=3)
             .map(|number| {
@@ -413,7 +425,7 @@ mod tests {
         }
         tracker.close();
         tracker.wait().await;
-        assert!(leases.0.lock().unwrap().is_none());
+        assert!(leases.0.lock().unwrap().is_empty());
     }
 
     #[test]

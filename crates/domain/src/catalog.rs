@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    ops::{Deref, Range},
     sync::Arc,
 };
 
@@ -576,16 +577,62 @@ pub struct SeatView<'m> {
     pub status: SeatStatus,
 }
 
+/// The labels of all seats of a performance in the order of the plan, in which the seats of a section stand together.
+/// Whoever looks for a section need not read the others.
+///
+/// ```
+/// use boxoffice_domain::{catalog::SeatLabels, reservations::SeatLabel};
+/// let labels = ["A-1-1", "A-2-1", "B-1-1"].map(|text| SeatLabel::new(text).unwrap());
+/// let labels = SeatLabels::from_iter(labels);
+/// assert_eq!(labels.section("A").collect::<Vec<_>>(), [0, 1]);
+/// assert_eq!((labels.section("B").count(), labels.section("C").count()), (1, 0));
+/// assert_eq!(labels[2].as_str(), "B-1-1");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SeatLabels {
+    labels: Vec<SeatLabel>,
+    /// Runs of labels of one section. A section has one, where the labels are in the order of a plan.
+    runs: Vec<Range<usize>>,
+}
+
+impl SeatLabels {
+    /// The places of a section's labels among all.
+    pub fn section(&self, name: &str) -> impl Iterator<Item = usize> {
+        self.runs.iter().filter(move |run| self.labels[run.start].parts().0 == name).cloned().flatten()
+    }
+}
+
+impl FromIterator<SeatLabel> for SeatLabels {
+    fn from_iter<I: IntoIterator<Item = SeatLabel>>(labels: I) -> Self {
+        let labels: Vec<_> = labels.into_iter().collect();
+        let mut begin = 0;
+        let runs = labels.chunk_by(|one, next| one.parts().0 == next.parts().0).map(|run| {
+            let end = begin + run.len();
+            std::mem::replace(&mut begin, end)..end
+        });
+        Self { runs: runs.collect(), labels }
+    }
+}
+
+impl Deref for SeatLabels {
+    type Target = [SeatLabel];
+
+    fn deref(&self) -> &[SeatLabel] {
+        &self.labels
+    }
+}
+
 /// The seats of a performance at one instant, in the order of the plan. What hardly ever changes is shared
 /// by the maps of one performance, so that a map is cheap to make and to compare.
 ///
 /// ```
 /// use std::sync::Arc;
 /// use boxoffice_domain::{
-///     Points, catalog::SeatMap, fixtures::{self, instant},
+///     Points, catalog::{SeatLabels, SeatMap}, fixtures::{self, instant},
 ///     reservations::{SeatLabel, SeatState, SeatStatus},
 /// };
-/// let labels: Arc<[SeatLabel]> = ["A-1-1", "A-1-2"].map(|text| SeatLabel::new(text).unwrap()).into();
+/// let labels = ["A-1-1", "A-1-2"].map(|text| SeatLabel::new(text).unwrap());
+/// let labels = Arc::new(SeatLabels::from_iter(labels));
 /// let prices: Arc<[Points]> = [Points::ZERO; 2].into();
 /// let terms = fixtures::terms();
 /// let by = fixtures::hold_request(&terms, &["A-1-2"]).reservation_id;
@@ -601,7 +648,7 @@ pub struct SeatView<'m> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeatMap {
     performance_id: PerformanceId,
-    labels: Arc<[SeatLabel]>,
+    labels: Arc<SeatLabels>,
     prices: Arc<[Points]>,
     statuses: Vec<SeatStatus>,
     available: usize,
@@ -614,7 +661,7 @@ impl SeatMap {
     pub fn at(
         now: Timestamp,
         performance_id: PerformanceId,
-        labels: Arc<[SeatLabel]>,
+        labels: Arc<SeatLabels>,
         prices: Arc<[Points]>,
         states: &[SeatState],
     ) -> Self {
@@ -641,11 +688,19 @@ impl SeatMap {
 
     /// Every seat.
     pub fn seats(&self) -> impl ExactSizeIterator<Item = SeatView<'_>> {
-        self.statuses.iter().enumerate().map(|(index, status)| {
-            let label = &self.labels[index];
-            let (section, row, number) = label.parts();
-            SeatView { label, section, row, number, price: self.prices[index], status: *status }
-        })
+        (0..self.statuses.len()).map(|place| self.seat(place))
+    }
+
+    /// The seats of a section.
+    pub fn section(&self, name: &str) -> impl Iterator<Item = SeatView<'_>> {
+        let places = self.labels.section(name).take_while(|place| *place < self.statuses.len());
+        places.map(|place| self.seat(place))
+    }
+
+    fn seat(&self, place: usize) -> SeatView<'_> {
+        let label = &self.labels[place];
+        let (section, row, number) = label.parts();
+        SeatView { label, section, row, number, price: self.prices[place], status: self.statuses[place] }
     }
 
     /// The status of every seat.

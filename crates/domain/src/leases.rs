@@ -16,6 +16,9 @@ pub trait Leases: Send + Sync {
     /// else has it at `now`. Of many who ask at once, one is told so.
     async fn take(&self, work: &str, holder: Uuid, now: Timestamp, until: Timestamp) -> Result<bool, StorageError>;
 
+    /// Whether somebody else has this work at `now`.
+    async fn is_taken_by_another(&self, work: &str, holder: Uuid, now: Timestamp) -> Result<bool, StorageError>;
+
     /// Lets go of this work, so that another one may take it at once. Nothing happens where the holder has it not.
     async fn release(&self, work: &str, holder: Uuid) -> Result<(), StorageError>;
 }

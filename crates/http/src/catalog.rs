@@ -569,13 +569,14 @@ pub(crate) struct SeatMapAnswer<'m> {
 
 impl<'m> SeatMapAnswer<'m> {
     pub(crate) fn new(map: &'m SeatMap, query: &SeatQuery) -> Self {
-        let wanted = |seat: &SeatView| {
-            query.status.is_none_or(|status| status == seat.status.into())
-                && query.section.as_ref().is_none_or(|section| *section == seat.section)
+        let wanted = |seat: &SeatView| query.status.is_none_or(|status| status == seat.status.into());
+        let seats = match &query.section {
+            Some(section) => map.section(section).filter(wanted).map(SeatAnswer::from).collect(),
+            None => map.seats().filter(wanted).map(SeatAnswer::from).collect(),
         };
         Self {
             performance_id: map.performance_id().uuid(),
-            seats: map.seats().filter(wanted).map(SeatAnswer::from).collect(),
+            seats,
             seats_total: map.statuses().len(),
             seats_available: map.available(),
         }

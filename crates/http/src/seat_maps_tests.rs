@@ -3,6 +3,7 @@ use std::io::Read;
 use axum::http::header::{ACCEPT_ENCODING, ETAG, IF_NONE_MATCH};
 use boxoffice_domain::{
     Points, ReservationId,
+    catalog::SeatLabels,
     fixtures::instant,
     reservations::{SeatLabel, SeatState},
 };
@@ -12,10 +13,10 @@ use uuid::Uuid;
 use super::*;
 use crate::catalog::{SeatMapAnswer, SeatQuery};
 
-fn labels(count: u32) -> Arc<[SeatLabel]> {
+fn labels(count: u32) -> Arc<SeatLabels> {
     // Names may hold whatever a text may, also what JSON has to escape.
     let label = |number: u32| SeatLabel::new(&format!("발코니 \"{}\\-1열-{}", number % 7, number + 1)).unwrap();
-    (0..count).map(label).collect()
+    Arc::new((0..count).map(label).collect())
 }
 
 fn map(count: u32, price: i64, state: impl Fn(u32) -> SeatState) -> SeatMap {

@@ -5,7 +5,7 @@
 //! answered, its news are told to the boards. So whoever has been answered by this process never sees less
 //! than the answer said. What other processes write is seen because a board that was read longer ago than
 //! `age_max` is read again before it is shown. Where they announce what they write, it is on the board at once;
-//! and while all of that is known to be heard, a board is good for longer. Nothing is read for a board that nobody
+//! and while all of that is known to be heard, or nobody else is there, a board is good for longer. Nothing is read for a board that nobody
 //! asks for.
 //!
 //! Boards decide nothing. A hold is decided over rows that are locked, whatever a board says.
@@ -22,7 +22,7 @@ use std::{
 use boxoffice_domain::{
     AccountId, Clock, PerformanceId, Points, ReservationId, StorageError, Timestamp,
     announcements::{Announcements, Topic},
-    catalog::SeatMap,
+    catalog::{SeatLabels, SeatMap},
     idempotency::Made,
     reservations::{Reservation, ReservedSeat, Seat, SeatLabel, SeatState, SeatStatus},
 };
@@ -40,9 +40,9 @@ const BOARDS_MAX: usize = 1_000;
 const SEATS_MAX: usize = 500_000;
 /// How long a board is kept up for which nobody asks.
 const IDLE_MAX: Duration = Duration::from_secs(10);
-/// How long ago a board may have been read that is shown while all is heard that other instances announce. What is not
-/// announced, such as an import from the command line, is seen after it.
-const HEARING_AGE_MAX: Duration = Duration::from_secs(2);
+/// How long ago a board may have been read that is shown while all is known that other instances write. What none of
+/// them does, such as an import from the command line, is seen after it.
+const HEARING_AGE_MAX: Duration = Duration::from_secs(10);
 /// The most news that are kept for one reading that is under way.
 const NEWS_MAX: usize = 100_000;
 
@@ -94,7 +94,7 @@ struct State {
 }
 
 struct Seats {
-    labels: Arc<[SeatLabel]>,
+    labels: Arc<SeatLabels>,
     /// The indexes of the labels, in the order of the labels.
     by_label: Vec<usize>,
     prices: Arc<[Points]>,
@@ -420,7 +420,8 @@ impl Seats {
             Reading::Whole(stored) => {
                 let prices = stored.iter().map(|stored| stored.seat.price).collect();
                 let states = stored.iter().map(|stored| stored.seat.state).collect();
-                let labels: Arc<[SeatLabel]> = stored.into_iter().map(|stored| stored.seat.label).collect();
+                let labels: SeatLabels = stored.into_iter().map(|stored| stored.seat.label).collect();
+                let labels = Arc::new(labels);
                 let mut by_label: Vec<usize> = (0..labels.len()).collect();
                 by_label.sort_unstable_by_key(|index| &labels[*index]);
                 Some(Self { labels, by_label, prices, states, read_at })

@@ -578,7 +578,7 @@ impl World {
 }
 
 fn seat_map() -> SeatMap {
-    SeatMap::at(instant(0), PERFORMANCE, [].into(), [].into(), &[])
+    SeatMap::at(instant(0), PERFORMANCE, std::sync::Arc::default(), [].into(), &[])
 }
 
 #[tokio::test]

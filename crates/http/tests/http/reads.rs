@@ -14,7 +14,7 @@ use axum::{
 };
 use boxoffice_domain::{
     PerformanceId,
-    catalog::{SeatMap, UpdateConcertError},
+    catalog::{SeatLabels, SeatMap, UpdateConcertError},
     fixtures::{self, instant},
     idempotency::Made,
     page::Page,
@@ -93,7 +93,13 @@ fn paths() -> [String; 6] {
 pub(crate) fn seat_map(first: SeatState) -> SeatMap {
     let labels = ["A-1-1", "A-1-2"].map(|label| SeatLabel::new(label).unwrap());
     let id = PerformanceId::new(PERFORMANCE);
-    SeatMap::at(instant(0), id, labels.into(), [points(55_000); 2].into(), &[first, SeatState::Free])
+    SeatMap::at(
+        instant(0),
+        id,
+        Arc::new(SeatLabels::from_iter(labels)),
+        [points(55_000); 2].into(),
+        &[first, SeatState::Free],
+    )
 }
 
 #[tokio::test(start_paused = true)]

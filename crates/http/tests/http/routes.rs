@@ -172,7 +172,7 @@ fn seat_map() -> SeatMap {
         ("B-1-1", SeatState::Free),
         ("B-1-2", SeatState::Sold { to: by }),
     ];
-    let labels = seats.iter().map(|(label, _)| SeatLabel::new(label).unwrap()).collect();
+    let labels = std::sync::Arc::new(seats.iter().map(|(label, _)| SeatLabel::new(label).unwrap()).collect());
     let states: Vec<_> = seats.iter().map(|(_, state)| *state).collect();
     let id = boxoffice_domain::PerformanceId::new(PERFORMANCE);
     SeatMap::at(instant(0), id, labels, [points(55_000); 4].into(), &states)

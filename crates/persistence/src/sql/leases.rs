@@ -15,10 +15,11 @@ use crate::{rows::time, schema::leases};
 #[async_trait]
 impl Leases for Store {
     async fn take(&self, work: &str, holder: Uuid, now: Timestamp, until: Timestamp) -> Result<bool, StorageError> {
-        let holder = holder.as_bytes().to_vec();
-        if self.is_leased_to_another(work, &holder, now).await? {
+        // What most who ask find out, without writing anything.
+        if self.is_taken_by_another(work, holder, now).await? {
             return Ok(false);
         }
+        let holder = holder.as_bytes().to_vec();
         let (work, now, until) = (work.to_owned(), time(now), time(until));
         let taken = self
             .writer
@@ -48,6 +49,20 @@ impl Leases for Store {
         }
     }
 
+    async fn is_taken_by_another(&self, work: &str, holder: Uuid, now: Timestamp) -> Result<bool, StorageError> {
+        let others = leases::table
+            .find(work)
+            .filter(leases::holder.ne(holder.as_bytes().as_slice()))
+            .filter(leases::held_until.gt(time(now)))
+            .select(leases::held_until);
+        let found = in_time(async {
+            let mut session = self.reader().await?;
+            let found = others.first::<chrono::NaiveDateTime>(session.connection()).await.optional();
+            Ok(session.finished(found)?)
+        });
+        Ok(found.await?.is_some())
+    }
+
     async fn release(&self, work: &str, holder: Uuid) -> Result<(), StorageError> {
         let (work, holder) = (work.to_owned(), holder.as_bytes().to_vec());
         let released = self
@@ -62,22 +77,5 @@ impl Leases for Store {
             })
             .await;
         Ok(released?)
-    }
-}
-
-impl Store {
-    /// What most who ask find out, without writing anything.
-    async fn is_leased_to_another(&self, work: &str, holder: &[u8], now: Timestamp) -> Result<bool, StorageError> {
-        let others = leases::table
-            .find(work)
-            .filter(leases::holder.ne(holder))
-            .filter(leases::held_until.gt(time(now)))
-            .select(leases::held_until);
-        let found = in_time(async {
-            let mut session = self.reader().await?;
-            let found = others.first::<chrono::NaiveDateTime>(session.connection()).await.optional();
-            Ok(session.finished(found)?)
-        });
-        Ok(found.await?.is_some())
     }
 }

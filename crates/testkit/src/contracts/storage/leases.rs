@@ -40,8 +40,15 @@ pub async fn one_of_fifty_at_once_gets_a_lease(stage: &Stage) {
 pub async fn a_lease_is_let_go_by_its_holder_alone(stage: &Stage) {
     let (leases, now) = (&stage.storage.leases, instant(0));
     let release = async |holder| leases.release(WORK, Uuid::from_u128(holder)).await.expect("the storage answers");
+    let others_of = async |holder, now| {
+        let taken = leases.is_taken_by_another(WORK, Uuid::from_u128(holder), now).await;
+        taken.expect("the storage answers")
+    };
     release(1).await;
+    assert!(!others_of(2, now).await);
     assert!(take(stage, 1, now, instant(100)).await);
+    assert!(!others_of(1, now).await && others_of(2, now).await);
+    assert!(others_of(2, instant(99)).await && !others_of(2, instant(100)).await);
     release(2).await;
     assert!(!take(stage, 2, now, instant(100)).await);
     release(1).await;
