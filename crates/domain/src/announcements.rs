@@ -63,6 +63,11 @@ pub trait Announcements: Send + Sync {
     /// longer. Where one of them has fallen silent, or nothing can be known of them, it may not.
     fn hears_all(&self) -> bool;
 
+    /// How many others have announced something about this within the last second.
+    fn others_busy_with(&self, _topic: Topic) -> usize {
+        0
+    }
+
     /// Tells all others, but not the caller, as soon as may be. Never waits, and does not fail: what cannot be told is
     /// lost.
     fn announce(&self, topic: Topic, text: String);

@@ -1,20 +1,27 @@
 //! How writes come together into batches.
 //!
 //! A lane is a bounded channel and one worker. The worker takes all that waits, up to a limit, and runs one
-//! transaction for it. Nobody waits for a timer: a batch is what arrived while the previous one was in
-//! flight, so an idle system answers at once and a busy one batches by itself. A command alone is a batch
-//! of one; there is no second path.
+//! transaction for it. A batch is what arrived while the previous one was in flight, so an idle system
+//! answers at once and a busy one batches by itself. A command alone is a batch of one; there is no second path.
+//!
+//! Where several processes write to one database, each of them gets a part of the commands, and would make as many
+//! batches of them as one alone makes of all. So after a batch of several commands a worker lets the others have their
+//! turn: for as long as it took itself, for each of them.
 
 use std::{
     error::Error,
     fmt,
     hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use boxoffice_domain::{ConcertId, StorageError};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, sleep},
+};
 
 use crate::{
     PersistenceSettings,
@@ -29,6 +36,9 @@ pub(crate) trait BatchWriter: Send + Sync + 'static {
     /// that it is not known.
     async fn write_batch(&self, commands: &[Command]) -> Result<Vec<Outcome>, StorageError>;
 }
+
+/// How long a worker lets others have their turn at most.
+const TURN_OF_OTHERS_MAX: Duration = Duration::from_millis(10);
 
 struct Job {
     command: Command,
@@ -157,12 +167,16 @@ impl<W: BatchWriter> Worker<W> {
             metrics::histogram!("boxoffice_batch_commands", "lane" => lane.clone()).record(count(taken));
             let (commands, answers): (Vec<_>, Vec<_>) = jobs.drain(..).map(|job| (job.command, job.answer)).unzip();
             let commands: Arc<[Command]> = commands.into();
+            let began = Instant::now();
             let outcomes = write(&self.writer, Arc::clone(&commands)).await;
             // First of all: who has been answered must not be shown less than the answer said.
             self.boards.hear(&commands, &outcomes);
             for (answer, outcome) in answers.into_iter().zip(outcomes) {
                 // Whoever asked may have gone; what was done stays done.
                 let _ = answer.send(outcome);
+            }
+            if taken > 1 && self.jobs.len() < self.commands_max {
+                sleep((began.elapsed() * self.boards.rivals()).min(TURN_OF_OTHERS_MAX)).await;
             }
         }
     }

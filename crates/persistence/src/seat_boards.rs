@@ -169,6 +169,12 @@ impl SeatBoards {
         board.available(Instant::now(), self.age_max_now(), self.clock.now())
     }
 
+    /// How many other processes have lately written seats.
+    pub(crate) fn rivals(&self) -> u32 {
+        let rivals = self.others.get().map_or(0, |others| others.others_busy_with(Topic::Seats));
+        u32::try_from(rivals).unwrap_or(u32::MAX)
+    }
+
     /// How long ago a board may have been read.
     fn age_max_now(&self) -> Duration {
         let hears_all = self.others.get().is_some_and(|others| others.hears_all());

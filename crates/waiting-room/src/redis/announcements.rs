@@ -29,6 +29,8 @@ const INCOMING_MAX: usize = 1_024;
 const ALIVE_INTERVAL: Duration = Duration::from_millis(100);
 /// After how long a silence something may have been missed.
 const SILENCE_MAX: Duration = Duration::from_millis(300);
+/// How long ago an instance may have announced something that is busy with it.
+const BUSY_MAX: Duration = Duration::from_secs(1);
 /// After how long a silence an instance is taken to be gone. One that cannot reach Redis sells on to those who were
 /// admitted before, until their admissions and holds are over.
 const GONE_AFTER: Duration = Duration::from_mins(30);
@@ -71,6 +73,8 @@ struct Hearing {
 struct Other {
     heard_at: Instant,
     number: u64,
+    /// When it last announced something about each topic.
+    said_at: [Option<Instant>; Topic::ALL.len()],
 }
 
 impl Announcer {
@@ -114,7 +118,7 @@ impl Announcer {
             return;
         }
         let said = Topic::named(word);
-        if self.is_gap(from, number, word) {
+        if self.is_gap(from, number, word, said) {
             self.has_missed();
         }
         if let (Some(topic), Some(text)) = (said, words.next()) {
@@ -123,17 +127,23 @@ impl Announcer {
     }
 
     /// Takes notice of a message, and tells whether others may have been missed before it.
-    fn is_gap(&self, from: &str, number: u64, word: &str) -> bool {
+    fn is_gap(&self, from: &str, number: u64, word: &str, said: Option<Topic>) -> bool {
         let mut hearing = locked(&self.hearing);
         let heard_at = Instant::now();
         if word == GONE {
             return hearing.others.remove(from).is_none_or(|other| other.number != number);
         }
-        let other = hearing.others.insert(from.to_owned(), Other { heard_at, number });
+        let before = hearing.others.get(from).map(|other| other.number);
+        let new = Other { heard_at, number, said_at: [None; Topic::ALL.len()] };
+        let other = hearing.others.entry(from.to_owned()).or_insert(new);
+        (other.heard_at, other.number) = (heard_at, number);
+        if let Some(topic) = said {
+            other.said_at[topic as usize] = Some(heard_at);
+        }
         // What is said next has the next number; what shows a sign of life, the last one. A word of another version
         // may be either.
         let expected = |before: u64| if word == ALIVE { before == number } else { before + 1 == number };
-        other.is_none_or(|other| !expected(other.number))
+        before.is_none_or(|before| !expected(before))
     }
 
     fn message(&self, number: u64, word: &str, text: &str) -> String {
@@ -154,6 +164,12 @@ impl Announcements for Announcer {
         // By then everybody who is there has shown a sign of life.
         hearing.since.is_some_and(|since| now - since > SILENCE_MAX)
             && hearing.others.values().all(|other| now - other.heard_at < SILENCE_MAX)
+    }
+
+    fn others_busy_with(&self, topic: Topic) -> usize {
+        let now = Instant::now();
+        let busy = |other: &&Other| other.said_at[topic as usize].is_some_and(|at| now - at < BUSY_MAX);
+        locked(&self.hearing).others.values().filter(busy).count()
     }
 
     fn announce(&self, topic: Topic, text: String) {
@@ -309,6 +325,24 @@ mod tests {
         assert!(announcer.hears_all(), "it was silent for so long that it is taken to be gone");
         announcer.listens_no_more();
         assert!(!announcer.hears_all());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn others_are_busy_with_what_they_announced_lately() {
+        let (announcer, _outgoing) = Announcer::new();
+        hear(&announcer, "other 0 alive ");
+        assert_eq!(announcer.others_busy_with(Topic::Seats), 0);
+        hear(&announcer, "other 1 seats text");
+        hear(&announcer, "third 1 seats text");
+        hear(&announcer, "third 2 catalog ");
+        assert_eq!(Topic::ALL.map(|topic| announcer.others_busy_with(topic)), [2, 1, 0]);
+        advance(BUSY_MAX / 2).await;
+        hear(&announcer, "other 2 seats text");
+        hear(&announcer, "third 2 alive ");
+        advance(BUSY_MAX / 2).await;
+        assert_eq!(Topic::ALL.map(|topic| announcer.others_busy_with(topic)), [1, 0, 0]);
+        hear(&announcer, "other 2 gone ");
+        assert_eq!(announcer.others_busy_with(Topic::Seats), 0);
     }
 
     #[tokio::test]
