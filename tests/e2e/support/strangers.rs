@@ -3,8 +3,9 @@
 use std::fs;
 
 use base64::{Engine, engine::general_purpose::STANDARD, prelude::BASE64_URL_SAFE_NO_PAD};
-use ed25519_dalek::{Signer, SigningKey};
+use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
+use sha2::Sha256;
 
 use super::{Numbers, client::Buyer, now, server::Server};
 
@@ -24,8 +25,8 @@ pub(crate) fn strangers(server: &Server, count: usize) -> Vec<Stranger> {
     let keys: Value = serde_json::from_str(&keys).expect("they are JSON");
     let key = &keys["access_tokens"][0];
     let secret = STANDARD.decode(key["secret"].as_str().expect("a secret")).expect("it is in Base64");
-    let signing = SigningKey::from_bytes(&secret.try_into().expect("it has 32 bytes"));
-    let header = encoded(&json!({"typ": "JWT", "alg": "EdDSA", "kid": key["id"]}));
+    let signing = Hmac::<Sha256>::new_from_slice(&secret).expect("any length will do");
+    let header = encoded(&json!({"typ": "JWT", "alg": "HS256", "kid": key["id"]}));
     let mut numbers = Numbers::new(10_000);
     let mut stranger = |_| {
         let account_id = uuid(&mut numbers);
@@ -35,7 +36,7 @@ pub(crate) fn strangers(server: &Server, count: usize) -> Vec<Stranger> {
             "role": "customer", "iat": now, "exp": now + GOOD_SECONDS,
         }));
         let signed = format!("{header}.{claims}");
-        let signature = BASE64_URL_SAFE_NO_PAD.encode(signing.sign(signed.as_bytes()).to_bytes());
+        let signature = BASE64_URL_SAFE_NO_PAD.encode(signing.clone().chain_update(&signed).finalize().into_bytes());
         let buyer = Buyer {
             api: server.api().clone(),
             login_id: account_id.clone(),

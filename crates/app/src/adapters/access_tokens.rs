@@ -1,10 +1,13 @@
-//! Access tokens: JSON Web Tokens, signed with Ed25519.
+//! Access tokens: JSON Web Tokens, signed with HMAC-SHA256 (RFC 7518, section 3.2).
+//!
+//! Whoever checks them here can sign them too, since all instances have the same keys: so nothing would be won by a
+//! signature that others can check, which takes ten times as long.
 
 use boxoffice_domain::{
     AccountId, SessionId, StorageError, Timestamp,
     accounts::{AccessClaims, AccessTokenError, AccessTokens, Role},
 };
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey, Header, Validation,
     crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils},
@@ -24,7 +27,7 @@ const ISSUER: &str = "boxoffice";
 const AUDIENCE: &str = "boxoffice-api";
 /// A token of ours has some 400 bytes; what is longer is not looked at.
 const TOKEN_BYTES_MAX: usize = 1_024;
-/// Everybody in a long line, who each poll again and again: a signature costs a hundred times what remembering does.
+/// Everybody in a long line, who each poll again and again: to read a token costs several times what remembering does.
 /// One that is remembered takes some 120 bytes, so all of them together as much as a line of as many. What is over
 /// stays until its room is needed.
 const VERIFIED_MAX: u64 = 1_000_000;
@@ -71,16 +74,15 @@ impl JwtAccessTokens {
         // Nothing else in the process installs one, so that it is there already means that this ran before.
         PROVIDER.install_default().ok();
         let first = keys.first().ok_or_else(|| anyhow::anyhow!("there is no key to sign access tokens with"))?;
-        let public = |key: &Key| SigningKey::from_bytes(key.expose()).verifying_key();
-        let verifying = keys.iter().map(|key| (key.id.clone(), DecodingKey::from_ed_der(public(key).as_bytes())));
-        let mut validation = Validation::new(Algorithm::EdDSA);
+        let verifying = keys.iter().map(|key| (key.id.clone(), DecodingKey::from_secret(key.expose())));
+        let mut validation = Validation::new(Algorithm::HS256);
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         // The library would read the clock itself, and judge only what is not remembered.
         validation.validate_exp = false;
         Ok(Self {
-            signing: (first.id.clone(), EncodingKey::from_ed_der(first.expose())),
+            signing: (first.id.clone(), EncodingKey::from_secret(first.expose())),
             verifying: verifying.collect(),
             validation,
             verified: remembering(VERIFIED_MAX)?,
@@ -98,7 +100,7 @@ impl JwtAccessTokens {
         Some(claims)
     }
 
-    /// The same by checking the signature, which costs many times as much as remembering.
+    /// The same by checking the signature and reading, which costs several times as much as remembering.
     fn check(&self, token: &str) -> Option<AccessClaims> {
         let kid = jsonwebtoken::decode_header(token).ok()?.kid?;
         let (_, key) = self.verifying.iter().find(|(id, _)| *id == kid)?;
@@ -126,7 +128,7 @@ impl AccessTokens for JwtAccessTokens {
     /// The token keeps whole seconds: a part of a second before `expires_at` is lost.
     fn issue(&self, claims: &AccessClaims, now: Timestamp) -> Result<String, StorageError> {
         let (id, key) = &self.signing;
-        let header = Header { kid: Some(id.clone()), ..Header::new(Algorithm::EdDSA) };
+        let header = Header { kid: Some(id.clone()), ..Header::new(Algorithm::HS256) };
         let written = Claims {
             iss: ISSUER.to_owned(),
             aud: AUDIENCE.to_owned(),
@@ -154,52 +156,53 @@ impl AccessTokens for JwtAccessTokens {
     }
 }
 
-/// Ed25519 and nothing else, so that no token can ask for a weaker algorithm, and none is compiled in.
+/// HMAC-SHA256 and nothing else, so that no token can ask for another algorithm, and none is compiled in.
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: |algorithm, key| {
-        only_eddsa(*algorithm)?;
-        let seed = key.as_bytes().try_into().map_err(|_| ErrorKind::InvalidEddsaKey)?;
-        Ok(Box::new(EdDsaSigner(SigningKey::from_bytes(seed))))
+        only_hs256(*algorithm)?;
+        Ok(Box::new(Sha256Mac::of(key.as_bytes())?))
     },
     verifier_factory: |algorithm, key| {
-        only_eddsa(*algorithm)?;
-        let public = key.try_get_as_bytes()?.try_into().map_err(|_| ErrorKind::InvalidEddsaKey)?;
-        let public = VerifyingKey::from_bytes(public).map_err(|_| ErrorKind::InvalidEddsaKey)?;
-        Ok(Box::new(EdDsaVerifier(public)))
+        only_hs256(*algorithm)?;
+        Ok(Box::new(Sha256Mac::of(key.try_get_as_bytes()?)?))
     },
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-fn only_eddsa(algorithm: Algorithm) -> errors::Result<()> {
-    if algorithm == Algorithm::EdDSA { Ok(()) } else { Err(ErrorKind::InvalidAlgorithm.into()) }
+fn only_hs256(algorithm: Algorithm) -> errors::Result<()> {
+    if algorithm == Algorithm::HS256 { Ok(()) } else { Err(ErrorKind::InvalidAlgorithm.into()) }
 }
 
-struct EdDsaSigner(SigningKey);
+struct Sha256Mac(Hmac<Sha256>);
 
-struct EdDsaVerifier(VerifyingKey);
+impl Sha256Mac {
+    fn of(key: &[u8]) -> errors::Result<Self> {
+        Ok(Self(Hmac::new_from_slice(key).map_err(|_| ErrorKind::InvalidKeyFormat)?))
+    }
+}
 
-impl signature::Signer<Vec<u8>> for EdDsaSigner {
+impl signature::Signer<Vec<u8>> for Sha256Mac {
     fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, signature::Error> {
-        Ok(self.0.sign(message).to_bytes().to_vec())
+        Ok(self.0.clone().chain_update(message).finalize().into_bytes().to_vec())
     }
 }
 
-impl JwtSigner for EdDsaSigner {
+impl JwtSigner for Sha256Mac {
     fn algorithm(&self) -> Algorithm {
-        Algorithm::EdDSA
+        Algorithm::HS256
     }
 }
 
-impl signature::Verifier<Vec<u8>> for EdDsaVerifier {
+impl signature::Verifier<Vec<u8>> for Sha256Mac {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
-        let signature = Signature::from_slice(signature).map_err(signature::Error::from_source)?;
-        self.0.verify_strict(message, &signature).map_err(signature::Error::from_source)
+        // The comparison takes the same time wherever they differ.
+        self.0.clone().chain_update(message).verify_slice(signature).map_err(|_| signature::Error::new())
     }
 }
 
-impl JwtVerifier for EdDsaVerifier {
+impl JwtVerifier for Sha256Mac {
     fn algorithm(&self) -> Algorithm {
-        Algorithm::EdDSA
+        Algorithm::HS256
     }
 }
 
@@ -236,12 +239,12 @@ mod tests {
     fn signed(key: &Key, header: &Value, claims: &Value) -> String {
         let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
         let message = format!("{}.{}", part(header), part(claims));
-        let signature = SigningKey::from_bytes(key.expose()).sign(message.as_bytes());
-        format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature.to_bytes()))
+        let mac = Hmac::<Sha256>::new_from_slice(key.expose()).unwrap().chain_update(&message).finalize();
+        format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(mac.into_bytes()))
     }
 
     fn header(key: &Key) -> Value {
-        json!({"alg": "EdDSA", "typ": "JWT", "kid": key.id})
+        json!({"alg": "HS256", "typ": "JWT", "kid": key.id})
     }
 
     fn payload() -> Value {
@@ -296,7 +299,7 @@ mod tests {
         assert!(tokens.verify(&signed(&keys[0], &header(&keys[0]), &payload()), instant(0)).is_ok());
         let forged = signed(&keys[1], &header(&keys[0]), &payload());
         assert_eq!(tokens.verify(&forged, instant(0)), Err(AccessTokenError::Invalid));
-        for algorithm in ["none", "None", "HS256", "ES256", "RS256", "eddsa", ""] {
+        for algorithm in ["none", "None", "HS384", "ES256", "RS256", "EdDSA", "hs256", ""] {
             let header = json!({"alg": algorithm, "typ": "JWT", "kid": keys[0].id});
             let token = signed(&keys[0], &header, &payload());
             assert_eq!(tokens.verify(&token, instant(0)), Err(AccessTokenError::Invalid), "{algorithm}");
@@ -309,7 +312,7 @@ mod tests {
     fn a_token_that_names_no_key_or_lacks_a_claim_or_is_for_others_is_invalid() {
         let key = &keys(1)[0];
         let tokens = JwtAccessTokens::new(std::slice::from_ref(key)).unwrap();
-        for header in [json!({"alg": "EdDSA"}), json!({"alg": "EdDSA", "kid": "another"})] {
+        for header in [json!({"alg": "HS256"}), json!({"alg": "HS256", "kid": "another"})] {
             let token = signed(key, &header, &payload());
             assert_eq!(tokens.verify(&token, instant(0)), Err(AccessTokenError::Invalid), "{header}");
         }

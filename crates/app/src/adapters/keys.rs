@@ -71,7 +71,7 @@ impl fmt::Debug for Key {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Keys {
-    /// The seeds of the Ed25519 keys that access tokens are signed with.
+    /// The secrets that access tokens are signed with.
     pub(crate) access_tokens: Vec<Key>,
     /// The HMAC keys that queue tokens are signed with.
     pub(crate) queue_tokens: Vec<Key>,
