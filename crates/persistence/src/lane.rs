@@ -38,7 +38,7 @@ pub(crate) trait BatchWriter: Send + Sync + 'static {
 }
 
 /// How long a worker lets others have their turn at most.
-const TURN_OF_OTHERS_MAX: Duration = Duration::from_millis(10);
+const TURN_OF_OTHERS_MAX: Duration = Duration::from_millis(25);
 
 struct Job {
     command: Command,
@@ -263,5 +263,111 @@ impl fmt::Display for SharedCause {
 impl Error for SharedCause {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.0.source()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use boxoffice_domain::{
+        Clock, Timestamp,
+        announcements::{Announcements, Topic},
+        fixtures,
+    };
+    use tokio::time::advance;
+
+    use super::*;
+
+    /// How long a batch takes.
+    const TOOK: Duration = Duration::from_millis(4);
+
+    /// Notes when batches begin, and of how many commands they are.
+    #[derive(Default)]
+    struct Batches(Mutex<Vec<(Duration, usize)>>);
+
+    #[async_trait]
+    impl BatchWriter for (Instant, Arc<Batches>) {
+        async fn write_batch(&self, commands: &[Command]) -> Result<Vec<Outcome>, StorageError> {
+            self.1.0.lock().unwrap().push((self.0.elapsed(), commands.len()));
+            sleep(TOOK).await;
+            Ok(commands.iter().map(|_| Outcome::Expire(None)).collect())
+        }
+    }
+
+    struct StandingClock;
+
+    impl Clock for StandingClock {
+        fn now(&self) -> Timestamp {
+            fixtures::instant(0)
+        }
+    }
+
+    /// So many others write seats all the time.
+    struct Rivals(usize);
+
+    #[async_trait]
+    impl Announcements for Rivals {
+        fn has_listeners(&self) -> bool {
+            false
+        }
+
+        fn hears_all(&self) -> bool {
+            true
+        }
+
+        fn others_busy_with(&self, topic: Topic) -> usize {
+            if topic == Topic::Seats { self.0 } else { 0 }
+        }
+
+        fn announce(&self, _topic: Topic, _text: String) {}
+
+        async fn leave(&self) {}
+    }
+
+    fn command() -> Command {
+        Command::Hold(fixtures::hold_request(&fixtures::terms(), &["A-1-1"]))
+    }
+
+    /// When batches begin, in milliseconds, and of how many commands they are, where so many commands come at once and
+    /// another one each millisecond after them.
+    async fn batches(rivals: usize, at_once: usize) -> Vec<(u128, usize)> {
+        let boards = Arc::new(SeatBoards::new(Duration::ZERO, Arc::new(StandingClock)));
+        boards.tell(Arc::new(Rivals(rivals)));
+        let (batches, (sender, jobs), (_closing, closing)) =
+            (Arc::new(Batches::default()), mpsc::channel(1_000), watch::channel(false));
+        let send = || {
+            let (answer, _) = oneshot::channel();
+            sender.try_send(Job { command: command(), answer }).expect("there is room");
+        };
+        (0..at_once).for_each(|_| send());
+        let writer = Arc::new((Instant::now(), Arc::clone(&batches)));
+        let worker = Worker { number: 0, jobs, closing, writer, boards, commands_max: 256 };
+        let running = tokio::spawn(worker.run());
+        for _ in 0..20 {
+            // Whatever is due is done before the next one comes.
+            for _ in 0..50 {
+                tokio::task::yield_now().await;
+            }
+            advance(Duration::from_millis(1)).await;
+            send();
+        }
+        running.abort();
+        let begun = std::mem::take(&mut *batches.0.lock().unwrap());
+        begun.into_iter().map(|(at, commands)| (at.as_millis(), commands)).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_begins_anew_at_once_where_nobody_else_writes() {
+        let begun = batches(0, 3).await;
+        assert_eq!(begun[..3], [(0, 3), (4, 4), (8, 4)], "{begun:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_batch_of_several_the_others_have_their_turn() {
+        let begun = batches(2, 3).await;
+        // Four milliseconds of its own, and eight for the others.
+        assert!(matches!(begun[..], [(0, 3), (12..=13, 12..=13), ..]), "{begun:?}");
+        // Lone commands wait for nobody.
+        let begun = batches(2, 1).await;
+        assert!(matches!(begun[..], [(0, 1), (4, 4), (16..=17, 12..=13), ..]), "{begun:?}");
     }
 }
