@@ -56,6 +56,10 @@ impl Announcements for Presence {
         self.is_alone()
     }
 
+    fn others_busy_with(&self, _topic: Topic) -> usize {
+        0
+    }
+
     fn announce(&self, _topic: Topic, _text: String) {}
 
     async fn leave(&self) {}

@@ -64,9 +64,7 @@ pub trait Announcements: Send + Sync {
     fn hears_all(&self) -> bool;
 
     /// How many others have announced something about this within the last second.
-    fn others_busy_with(&self, _topic: Topic) -> usize {
-        0
-    }
+    fn others_busy_with(&self, topic: Topic) -> usize;
 
     /// Tells all others, but not the caller, as soon as may be. Never waits, and does not fail: what cannot be told is
     /// lost.
@@ -89,6 +87,10 @@ impl Announcements for Alone {
     /// There is nobody who could have said anything.
     fn hears_all(&self) -> bool {
         true
+    }
+
+    fn others_busy_with(&self, _topic: Topic) -> usize {
+        0
     }
 
     fn announce(&self, _topic: Topic, _text: String) {}

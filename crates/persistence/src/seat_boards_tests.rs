@@ -365,6 +365,10 @@ impl Announcements for Others {
         self.all_is_heard.load(Ordering::SeqCst)
     }
 
+    fn others_busy_with(&self, _topic: Topic) -> usize {
+        0
+    }
+
     fn announce(&self, _topic: Topic, text: String) {
         self.told.lock().unwrap().push(text);
     }

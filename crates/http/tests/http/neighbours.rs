@@ -41,6 +41,10 @@ impl Announcements for Wire {
         true
     }
 
+    fn others_busy_with(&self, _topic: Topic) -> usize {
+        0
+    }
+
     fn announce(&self, topic: Topic, text: String) {
         self.0.lock().unwrap().push((topic, text));
     }

@@ -144,6 +144,10 @@ impl Announcements for Wire {
         false
     }
 
+    fn others_busy_with(&self, _topic: Topic) -> usize {
+        0
+    }
+
     fn announce(&self, topic: Topic, text: String) {
         assert_eq!(topic, Topic::Seats);
         // At the end of a test nobody may be listening.
