@@ -19,6 +19,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A Redis server that is private to this process.
 #[derive(Debug)]
 pub struct RedisServer {
+    kind: &'static str,
     port: u16,
     keeper: Arc<Mutex<Keeper>>,
 }
@@ -31,12 +32,21 @@ impl RedisServer {
 
     /// As [`Self::start`], with further options of the server's command line.
     pub async fn start_with(options: &[&str]) -> io::Result<Self> {
+        Self::start_as("redis", options).await
+    }
+
+    /// Starts a sentinel, which watches nothing yet.
+    pub async fn start_sentinel() -> io::Result<Self> {
+        Self::start_as("sentinel", &[]).await
+    }
+
+    async fn start_as(kind: &'static str, options: &[&str]) -> io::Result<Self> {
         let mut last = None;
         for _ in 0..START_ATTEMPTS_MAX {
             let port = free_port()?;
             let options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
-            let keeper = blocking(move || Keeper::new("redis", port, &options)).await?;
-            let server = Self { port, keeper: Arc::new(Mutex::new(keeper)) };
+            let keeper = blocking(move || Keeper::new(kind, port, &options)).await?;
+            let server = Self { kind, port, keeper: Arc::new(Mutex::new(keeper)) };
             match server.start_again().await {
                 Ok(()) => return Ok(server),
                 // Another process may have taken the port in the meantime.
@@ -95,8 +105,13 @@ impl RedisServer {
         let folder = self.ask("folder").await?;
         let ready = async {
             loop {
-                if let Ok(found) = self.command("CONFIG GET dir").await {
-                    return if found.lines().any(|line| line == folder) {
+                // Another server may have taken the port. A sentinel does not tell its folder.
+                let (asked, expected) = match self.kind {
+                    "sentinel" => ("ROLE", "sentinel"),
+                    _ => ("CONFIG GET dir", folder.as_str()),
+                };
+                if let Ok(found) = self.command(asked).await {
+                    return if found.lines().any(|line| line == expected) {
                         Ok(())
                     } else {
                         Err(io::Error::new(io::ErrorKind::AddrInUse, "another server has taken the port"))

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::support::{Instance, account, at_once, concert, exact, is_active, polling, until};
 
-fn is_unavailable<T>(result: &Result<T, WaitingRoomError>) -> bool {
+pub(crate) fn is_unavailable<T>(result: &Result<T, WaitingRoomError>) -> bool {
     matches!(result, Err(WaitingRoomError::Storage(StorageError::Unavailable(_))))
 }
 

@@ -2,6 +2,7 @@
 //! that are answered without it, and what it takes.
 
 mod away;
+mod deployments;
 mod emptied;
 mod instances;
 mod keys;
