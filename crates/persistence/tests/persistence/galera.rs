@@ -23,8 +23,8 @@ const REFUSED_ENOUGH: u64 = 400;
 const ANSWERS_BETWEEN: usize = 100;
 
 /// Everything here is done by one account, so that transactions are taken back between any two of their statements.
-/// `MariaDB` 10.11 does not say so where it happens while a statement is being prepared, and lets the session go on: what
-/// it does then must not be answered, and must not leave a part behind. Every other commit loses its connection, so that
+/// `MariaDB` 10.11 does not always say so, as was seen where statements were prepared, and lets the session go on: what it
+/// does then must not be answered, and must not leave a part behind. Every other commit loses its connection, so that
 /// statements are prepared all the time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_that_is_taken_back_without_a_word_is_done_again() {
