@@ -372,6 +372,7 @@ pub(crate) mod tests {
         }
     }
 
+    /// Leases as a database would keep them.
     #[derive(Default)]
     pub(crate) struct LeasesInMemory(std::sync::Mutex<HashMap<String, (Uuid, Timestamp)>>);
 

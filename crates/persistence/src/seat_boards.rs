@@ -5,8 +5,8 @@
 //! answered, its news are told to the boards. So whoever has been answered by this process never sees less
 //! than the answer said. What other processes write is seen because a board that was read longer ago than
 //! `age_max` is read again before it is shown. Where they announce what they write, it is on the board at once;
-//! and while all of that is known to be heard, or nobody else is there, a board is good for longer. Nothing is read for a board that nobody
-//! asks for.
+//! and while all of that is known to be heard, or nobody else is there, a board is good for longer. Nothing is
+//! read for a board that nobody asks for.
 //!
 //! Boards decide nothing. A hold is decided over rows that are locked, whatever a board says.
 //!
