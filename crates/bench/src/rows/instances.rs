@@ -153,7 +153,8 @@ fn told(backend: Backend, store: &Store, measured: &[Vec<Measured>; INSTANCES_MA
         "{}, and a Redis of its own that has the line. {BUYING} buy at once, each one purchase after the other: join \
          the line, ask for the status once, the dates, the seats of one section of 15,002 seats, hold one, pay it. Each \
          request goes to the next instance, without a load balancer. Rounds with one, two and three instances take \
-         turns; before each everybody buys for a while uncounted, since the instances beside the first are new. Counted is the time that instances, database and Redis spend on the cores together.",
+         turns; before each everybody buys for a while uncounted, since the instances beside the first are new. Counted \
+         is the time that instances, database and Redis spend on the cores together.",
         store.described
     );
     let key = format!("instances-{}", backend.name().to_lowercase());
