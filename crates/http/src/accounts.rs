@@ -198,7 +198,7 @@ refusals!(MeProblems: [SIGNED_IN], []);
         SignUpProblems,
     ),
 )]
-#[tracing::instrument(name = "http.accounts.sign_up", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.accounts.sign_up", skip_all)]
 async fn sign_up(
     State(api): State<Api>,
     OptionalKey(key): OptionalKey,
@@ -221,7 +221,7 @@ async fn sign_up(
         SignInProblems,
     ),
 )]
-#[tracing::instrument(name = "http.accounts.sign_in", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.accounts.sign_in", skip_all)]
 async fn sign_in(State(api): State<Api>, Json(body): Json<SignIn>) -> Result<Response, Problem> {
     let service = Arc::clone(&api.services.accounts);
     let tokens = api.act(async move { service.sign_in(&body.login_id, &body.password).await }).await??;
@@ -239,7 +239,7 @@ async fn sign_in(State(api): State<Api>, Json(body): Json<SignIn>) -> Result<Res
         RefreshProblems,
     ),
 )]
-#[tracing::instrument(name = "http.accounts.refresh", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.accounts.refresh", skip_all)]
 async fn refresh(State(api): State<Api>, Json(body): Json<Refresh>) -> Result<Answer<SessionAnswer>, Problem> {
     let service = Arc::clone(&api.services.accounts);
     let tokens = api.act(async move { service.refresh(&body.refresh_token).await }).await??;
@@ -251,7 +251,7 @@ async fn refresh(State(api): State<Api>, Json(body): Json<Refresh>) -> Result<An
     delete, path = "/v1/sessions/current", tag = "accounts", security(("bearer" = [])),
     responses((status = 204, description = "The session has ended."), SignOutProblems),
 )]
-#[tracing::instrument(name = "http.accounts.sign_out", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.accounts.sign_out", skip_all)]
 async fn sign_out(State(api): State<Api>, SignedIn(identity): SignedIn) -> Result<StatusCode, Problem> {
     let service = Arc::clone(&api.services.accounts);
     api.act(async move { service.sign_out(identity).await }).await??;
@@ -263,7 +263,7 @@ async fn sign_out(State(api): State<Api>, SignedIn(identity): SignedIn) -> Resul
     get, path = "/v1/me", tag = "accounts", security(("bearer" = [])),
     responses((status = 200, description = "The account.", body = AccountAnswer), MeProblems),
 )]
-#[tracing::instrument(name = "http.accounts.me", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.accounts.me", skip_all)]
 async fn me(State(api): State<Api>, SignedIn(identity): SignedIn) -> Result<Answer<AccountAnswer>, Problem> {
     let account = api.services.accounts.me(identity).await?;
     let account = account.ok_or_else(|| Problem::invalid_access_token(Code::Unauthenticated))?;

@@ -646,7 +646,7 @@ refusals!(SalesProblems: [SIGNED_IN, PATH], [Forbidden, PerformanceNotFound, Con
         ConcertsProblems,
     ),
 )]
-#[tracing::instrument(name = "http.catalog.concerts", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.catalog.concerts", skip_all)]
 async fn concerts(
     State(api): State<Api>,
     headers: HeaderMap,
@@ -681,7 +681,7 @@ async fn concerts(
         ConcertProblems,
     ),
 )]
-#[tracing::instrument(name = "http.catalog.concert", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.catalog.concert", skip_all)]
 async fn concert(State(api): State<Api>, headers: HeaderMap, Id(id): Id<ConcertId>) -> Result<Response, Problem> {
     let read = async {
         let summary = api.services.catalog.concert(id).await?;
@@ -708,7 +708,7 @@ async fn concert(State(api): State<Api>, headers: HeaderMap, Id(id): Id<ConcertI
         PerformancesProblems,
     ),
 )]
-#[tracing::instrument(name = "http.catalog.performances", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.catalog.performances", skip_all)]
 async fn performances(
     State(api): State<Api>,
     Queued(ticket): Queued,
@@ -747,7 +747,7 @@ async fn performances(
         PerformanceProblems,
     ),
 )]
-#[tracing::instrument(name = "http.catalog.performance", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.catalog.performance", skip_all)]
 async fn performance(
     State(api): State<Api>,
     Queued(ticket): Queued,
@@ -780,7 +780,7 @@ async fn performance(
         PerformanceProblems,
     ),
 )]
-#[tracing::instrument(name = "http.catalog.seats", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.catalog.seats", skip_all)]
 async fn seats(
     State(api): State<Api>,
     Queued(ticket): Queued,
@@ -805,7 +805,7 @@ async fn seats(
     params(("id" = Uuid, Path, description = "The performance")),
     responses((status = 200, description = "How it sells.", body = SalesAnswer), SalesProblems),
 )]
-#[tracing::instrument(name = "http.catalog.sales", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.catalog.sales", skip_all)]
 async fn sales(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
@@ -836,7 +836,7 @@ refusals!(PublishPerformanceProblems: [SIGNED_IN, PATH, BODY, KEYED], [Forbidden
         PublishVenueProblems,
     ),
 )]
-#[tracing::instrument(name = "http.catalog.publish_venue", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.catalog.publish_venue", skip_all)]
 async fn publish_venue(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
@@ -867,7 +867,7 @@ async fn publish_venue(
         PublishConcertProblems,
     ),
 )]
-#[tracing::instrument(name = "http.catalog.publish_concert", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.catalog.publish_concert", skip_all)]
 async fn publish_concert(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
@@ -917,7 +917,7 @@ fn managed(
         UpdateConcertProblems,
     ),
 )]
-#[tracing::instrument(name = "http.catalog.update_concert", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.catalog.update_concert", skip_all)]
 async fn update_concert(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
@@ -974,7 +974,7 @@ async fn version_expected(
         PublishPerformanceProblems,
     ),
 )]
-#[tracing::instrument(name = "http.catalog.publish_performance", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.catalog.publish_performance", skip_all)]
 async fn publish_performance(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,

@@ -57,7 +57,7 @@ refusals!(EventsProblems: [SIGNED_IN, TICKET], []);
         EventsProblems,
     ),
 )]
-#[tracing::instrument(name = "http.waiting_room.events", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.waiting_room.events", skip_all)]
 async fn events(State(api): State<Api>, Queued(ticket): Queued) -> Result<Response, Problem> {
     let permit = Arc::clone(&api.event_streams).try_acquire_owned();
     let too_many = || Problem::unavailable("Too many event streams are open.").retry_after(5);

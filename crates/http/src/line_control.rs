@@ -85,7 +85,7 @@ refusals!(LineChangeProblems: [SIGNED_IN, PATH], [Forbidden, ConcertNotFound, Pr
     params(("id" = Uuid, Path, description = "The concert")),
     responses((status = 200, description = "How it is doing.", body = StatsAnswer), LineProblems),
 )]
-#[tracing::instrument(name = "http.line_control.stats", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.line_control.stats", skip_all)]
 async fn stats(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
@@ -106,7 +106,7 @@ async fn stats(
     ),
     responses((status = 200, description = "Admission is paused.", body = StatsAnswer), LineChangeProblems),
 )]
-#[tracing::instrument(name = "http.line_control.pause", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.line_control.pause", skip_all)]
 async fn pause(
     State(api): State<Api>,
     signed_in: SignedIn,
@@ -127,7 +127,7 @@ async fn pause(
     ),
     responses((status = 200, description = "Admission goes on.", body = StatsAnswer), LineChangeProblems),
 )]
-#[tracing::instrument(name = "http.line_control.resume", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.line_control.resume", skip_all)]
 async fn resume(
     State(api): State<Api>,
     signed_in: SignedIn,
@@ -158,7 +158,7 @@ async fn set_paused(
     params(("id" = Uuid, Path, description = "The concert")),
     responses((status = 200, description = "The line is empty.", body = EmptiedAnswer), LineChangeProblems),
 )]
-#[tracing::instrument(name = "http.line_control.empty", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.line_control.empty", skip_all)]
 async fn empty(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,

@@ -149,7 +149,7 @@ refusals!(FindProblems: [SIGNED_IN, PATH], [PaymentNotFound]);
         PayProblems,
     ),
 )]
-#[tracing::instrument(name = "http.payments.pay", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.payments.pay", skip_all)]
 async fn pay(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
@@ -172,7 +172,7 @@ async fn pay(
     get, path = "/v1/payments", tag = "payments", security(("bearer" = [])), params(PaymentQuery),
     responses((status = 200, description = "One page.", body = List<PaymentAnswer>), ListProblems),
 )]
-#[tracing::instrument(name = "http.payments.list", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.payments.list", skip_all)]
 async fn list(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
@@ -190,7 +190,7 @@ async fn list(
     params(("id" = Uuid, Path, description = "The payment")),
     responses((status = 200, description = "The payment.", body = PaymentAnswer), FindProblems),
 )]
-#[tracing::instrument(name = "http.payments.find", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.payments.find", skip_all)]
 async fn find(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,

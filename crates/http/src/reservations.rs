@@ -271,7 +271,7 @@ refusals!(CancelProblems: [SIGNED_IN, PATH, KEYED], [
         HoldProblems,
     ),
 )]
-#[tracing::instrument(name = "http.reservations.hold", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.reservations.hold", skip_all)]
 async fn hold(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
@@ -296,7 +296,7 @@ async fn hold(
     get, path = "/v1/reservations", tag = "reservations", security(("bearer" = [])), params(ReservationQuery),
     responses((status = 200, description = "One page.", body = List<ReservationAnswer>), ListProblems),
 )]
-#[tracing::instrument(name = "http.reservations.list", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.reservations.list", skip_all)]
 async fn list(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
@@ -315,7 +315,7 @@ async fn list(
     params(("id" = Uuid, Path, description = "The reservation")),
     responses((status = 200, description = "The reservation.", body = ReservationAnswer), FindProblems),
 )]
-#[tracing::instrument(name = "http.reservations.find", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.reservations.find", skip_all)]
 async fn find(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
@@ -342,7 +342,7 @@ async fn find(
         CancelProblems,
     ),
 )]
-#[tracing::instrument(name = "http.reservations.cancel", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.reservations.cancel", skip_all)]
 async fn cancel(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,

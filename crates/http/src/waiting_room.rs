@@ -138,7 +138,7 @@ refusals!(QueueProblems: [SIGNED_IN, TICKET], []);
         JoinProblems,
     ),
 )]
-#[tracing::instrument(name = "http.waiting_room.join", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.waiting_room.join", skip_all)]
 async fn join(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
@@ -157,7 +157,7 @@ async fn join(
     params(("Queue-Token" = String, Header, description = "The token that joining gave")),
     responses((status = 200, description = "The status.", body = QueueAnswer), QueueProblems),
 )]
-#[tracing::instrument(name = "http.waiting_room.status", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.waiting_room.status", skip_all)]
 async fn status(State(api): State<Api>, Queued(ticket): Queued) -> Result<Answer<QueueAnswer>, Problem> {
     let view = api.services.waiting_room.status(ticket).await?;
     Ok(Answer(view.into()))
@@ -169,7 +169,7 @@ async fn status(State(api): State<Api>, Queued(ticket): Queued) -> Result<Answer
     params(("Queue-Token" = String, Header, description = "The token that joining gave")),
     responses((status = 204, description = "The token has expired."), QueueProblems),
 )]
-#[tracing::instrument(name = "http.waiting_room.leave", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.waiting_room.leave", skip_all)]
 async fn leave(State(api): State<Api>, Queued(ticket): Queued) -> Result<StatusCode, Problem> {
     let service = Arc::clone(&api.services.waiting_room);
     api.act(async move { service.leave(ticket).await }).await??;

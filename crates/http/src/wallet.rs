@@ -210,7 +210,7 @@ refusals!(EntriesProblems: [SIGNED_IN, LIST], []);
     get, path = "/v1/wallet", tag = "wallet", security(("bearer" = [])),
     responses((status = 200, description = "The wallet.", body = WalletAnswer), WalletProblems),
 )]
-#[tracing::instrument(name = "http.wallet.balance", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.wallet.balance", skip_all)]
 async fn balance(State(api): State<Api>, SignedIn(identity): SignedIn) -> Result<Answer<WalletAnswer>, Problem> {
     let wallet = api.services.wallet.balance(identity).await?;
     let wallet = wallet.ok_or_else(|| StorageError::failed("an account has no wallet"))?;
@@ -229,7 +229,7 @@ async fn balance(State(api): State<Api>, SignedIn(identity): SignedIn) -> Result
         ChargeProblems,
     ),
 )]
-#[tracing::instrument(name = "http.wallet.charge", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.wallet.charge", skip_all)]
 async fn charge(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
@@ -255,7 +255,7 @@ async fn charge(
     params(("id" = Uuid, Path, description = "The charge")),
     responses((status = 200, description = "The charge.", body = ChargeAnswer), FindChargeProblems),
 )]
-#[tracing::instrument(name = "http.wallet.find_charge", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.wallet.find_charge", skip_all)]
 async fn find_charge(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
@@ -270,7 +270,7 @@ async fn find_charge(
     get, path = "/v1/wallet/entries", tag = "wallet", security(("bearer" = [])), params(EntryQuery),
     responses((status = 200, description = "One page.", body = List<EntryAnswer>), EntriesProblems),
 )]
-#[tracing::instrument(name = "http.wallet.entries", skip_all)]
+#[tracing::instrument(level = "debug", name = "http.wallet.entries", skip_all)]
 async fn entries(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
