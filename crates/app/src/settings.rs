@@ -182,8 +182,8 @@ settings! {
     /// Takes the client's address from the last `X-Forwarded-For`; right only behind a proxy that writes it
     trust_forwarded_for: bool = "false", switch;
 
-    /// In how many lanes writes are grouped
-    write_lanes: usize = "1", whole(1, 64);
+    /// In how many lanes writes are grouped; over SQLite always in one
+    write_lanes: usize = "2", whole(1, 64);
     /// How many commands one transaction takes at most
     write_batch_max: usize = "256", whole(1, 10_000);
     /// How many commands may wait in a lane; further ones are told to come later

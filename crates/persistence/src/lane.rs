@@ -4,6 +4,10 @@
 //! transaction for it. A batch is what arrived while the previous one was in flight, so an idle system
 //! answers at once and a busy one batches by itself. A command alone is a batch of one; there is no second path.
 //!
+//! All commands of an account take the same lane. Those of several accounts that want the same seats meet in the database,
+//! as those of several processes do: the rows are locked, in one order. While one lane waits for the database, another
+//! one decides.
+//!
 //! Where several processes write to one database, each of them gets a part of the commands, and would make as many
 //! batches of them as one alone makes of all. So after a batch of several commands a worker lets the others have their
 //! turn: for as long as it took itself, for each of them.
@@ -17,7 +21,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use boxoffice_domain::{ConcertId, StorageError};
+use boxoffice_domain::StorageError;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, sleep},
@@ -55,21 +59,22 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
+    /// A lane for each writer.
     pub(crate) fn start(
-        writer: &Arc<impl BatchWriter>,
+        writers: Vec<impl BatchWriter>,
         boards: &Arc<SeatBoards>,
         settings: &PersistenceSettings,
     ) -> std::io::Result<Self> {
         let (closing, _) = watch::channel(false);
         let mut workers = Vec::new();
         let mut senders = Vec::new();
-        for number in 0..settings.lanes.max(1) {
+        for (number, writer) in writers.into_iter().enumerate() {
             let (sender, jobs) = mpsc::channel(settings.lane_waiting_max.max(1));
             let worker = Worker {
                 number,
                 jobs,
                 closing: closing.subscribe(),
-                writer: Arc::clone(writer),
+                writer: Arc::new(writer),
                 boards: Arc::clone(boards),
                 commands_max: settings.batch_commands_max.max(1),
             };
@@ -79,33 +84,20 @@ impl Lanes {
         Ok(Self { senders: senders.into(), closing, workers: Arc::new(Mutex::new(workers)) })
     }
 
-    /// Whether commands need to know which concert they are about.
-    pub(crate) fn are_several(&self) -> bool {
-        self.senders.len() > 1
-    }
-
     /// Sends a command into its lane and waits for its outcome. A full lane refuses at once. The command is
     /// carried out even if the caller stops waiting.
-    pub(crate) async fn submit(&self, concert: Option<ConcertId>, command: Command) -> Result<Outcome, StorageError> {
+    pub(crate) async fn submit(&self, command: Command) -> Result<Outcome, StorageError> {
         let (answer, outcome) = oneshot::channel();
-        self.lane_of(concert, &command).try_send(Job { command, answer }).map_err(|refused| match refused {
+        self.lane_of(&command).try_send(Job { command, answer }).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => StorageError::Busy,
             mpsc::error::TrySendError::Closed(_) => StorageError::Unavailable("the server is stopping".into()),
         })?;
         outcome.await.unwrap_or_else(|_| Err(StorageError::failed("a lane gave no answer")))
     }
 
-    fn lane_of(&self, concert: Option<ConcertId>, command: &Command) -> &mpsc::Sender<Job> {
-        let concert = concert.or(match command {
-            Command::Hold(request) => Some(request.concert_id),
-            Command::Settle(request) => Some(request.concert_id),
-            _ => None,
-        });
+    fn lane_of(&self, command: &Command) -> &mpsc::Sender<Job> {
         let mut hasher = DefaultHasher::new();
-        match concert {
-            Some(concert) => concert.hash(&mut hasher),
-            None => command.account_id().hash(&mut hasher),
-        }
+        command.account_id().hash(&mut hasher);
         let lanes = self.senders.len();
         let number = usize::try_from(hasher.finish() % lanes as u64).unwrap_or(0);
         &self.senders[number]

@@ -37,8 +37,7 @@ use boxoffice_domain::{
 /// How the storage is used.
 #[derive(Clone, Debug)]
 pub struct PersistenceSettings {
-    /// How many batches are under way at once. Commands about one concert take the same lane, so they never
-    /// fight over locks inside one process.
+    /// How many batches are under way at once; over SQLite, where one writes at a time, there is one.
     pub lanes: usize,
     /// The most commands of one batch.
     pub batch_commands_max: usize,
@@ -58,7 +57,7 @@ pub struct PersistenceSettings {
 impl Default for PersistenceSettings {
     fn default() -> Self {
         Self {
-            lanes: 1,
+            lanes: 2,
             batch_commands_max: 256,
             lane_waiting_max: 8_192,
             connections_max: 16,

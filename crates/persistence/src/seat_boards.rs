@@ -10,11 +10,14 @@
 //!
 //! Boards decide nothing. A hold is decided over rows that are locked, whatever a board says.
 //!
-//! A board may have been read before or after another process wrote. So news are only taken where they go on
-//! from what the board says; where they contradict it, the board is in doubt and read again.
+//! A board may have been read before or after another process wrote, and of two lanes the one that committed first
+//! may tell of it last. So news are only taken where they go on from what the board says; where they contradict it, the
+//! board is in doubt and read again. That a seat was not available when a hold was refused may be over when it is
+//! heard: a board that says so is good for `age_max` only.
 
 use std::{
     collections::HashMap,
+    hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
@@ -26,6 +29,7 @@ use boxoffice_domain::{
     idempotency::Made,
     reservations::{Reservation, ReservedSeat, Seat, SeatLabel, SeatState, SeatStatus},
 };
+use hashbrown::HashTable;
 use tokio::time::Instant;
 
 use crate::{
@@ -74,6 +78,15 @@ struct Kept {
     seats_count: usize,
 }
 
+/// How long ago a board may have been read that is shown.
+#[derive(Clone, Copy, Debug)]
+struct Ages {
+    /// All of it was read, or heard in turn.
+    heard: Duration,
+    /// Some of it was found out by a refusal.
+    found_out: Duration,
+}
+
 /// The seats of one performance.
 #[derive(Default)]
 struct Board {
@@ -95,12 +108,13 @@ struct State {
 
 struct Seats {
     labels: Arc<SeatLabels>,
-    /// The indexes of the labels, in the order of the labels.
-    by_label: Vec<usize>,
+    by_label: ByLabel,
     prices: Arc<[Points]>,
     states: Vec<SeatState>,
     /// When the reading began: everything that was written before is in it.
     read_at: Instant,
+    /// Whether it says of a seat what was found out by a refusal, and may be over.
+    found_out: bool,
 }
 
 /// What a committed batch says of seats.
@@ -138,8 +152,8 @@ impl SeatBoards {
             return Ok(seats.map(|seats| seats.map(id, self.clock.now())));
         }
         let (board, asked_at) = self.ask(id);
-        let age_max = self.age_max_now();
-        let shown = |board: &Board| board.shown(id, asked_at, age_max, self.clock.as_ref());
+        let ages = self.ages_now();
+        let shown = |board: &Board| board.shown(id, asked_at, ages, self.clock.as_ref());
         if let Some(map) = shown(&board) {
             metrics::counter!("boxoffice_cache_hits_total", "cache" => "seat_boards").increment(1);
             return Ok(Some(map));
@@ -166,7 +180,7 @@ impl SeatBoards {
     /// How many seats of a performance can be had, if its board is good enough to be shown.
     pub(crate) fn available(&self, id: PerformanceId) -> Option<u32> {
         let board = Arc::clone(&locked(&self.kept).get(&id)?.board);
-        board.available(Instant::now(), self.age_max_now(), self.clock.now())
+        board.available(Instant::now(), self.ages_now(), self.clock.now())
     }
 
     /// How many other processes have lately written seats.
@@ -175,10 +189,10 @@ impl SeatBoards {
         u32::try_from(rivals).unwrap_or(u32::MAX)
     }
 
-    /// How long ago a board may have been read.
-    fn age_max_now(&self) -> Duration {
+    fn ages_now(&self) -> Ages {
         let hears_all = self.others.get().is_some_and(|others| others.hears_all());
-        if hears_all { self.age_max.max(HEARING_AGE_MAX) } else { self.age_max }
+        let heard = if hears_all { self.age_max.max(HEARING_AGE_MAX) } else { self.age_max };
+        Ages { heard, found_out: self.age_max }
     }
 
     /// The board of a performance, a new one where there is none, and the instant at which it was asked for.
@@ -209,8 +223,7 @@ impl SeatBoards {
         }
     }
 
-    /// Tells the boards what has become of the commands of a batch. To be called before they are answered,
-    /// and for the batches that write a performance's seats one after the other.
+    /// Tells the boards what has become of the commands of a batch. To be called before they are answered.
     pub(crate) fn hear(&self, commands: &[Command], outcomes: &[Result<Outcome, StorageError>]) {
         let others = self.others.get().filter(|others| others.has_listeners());
         if others.is_none() && locked(&self.kept).is_empty() {
@@ -225,7 +238,7 @@ impl SeatBoards {
         }
         let told = commands.iter().zip(outcomes).filter_map(|(command, outcome)| {
             let (id, news) = news_of(command, outcome.as_ref().ok()?)?;
-            Some((id, command.account_id(), news))
+            Some((id, command.asked_by(), news))
         });
         let told: Vec<_> = told.collect();
         if let Some(others) = others
@@ -326,15 +339,15 @@ fn taken(reservation: &Reservation, state: SeatState, replayed: bool) -> (Perfor
 
 impl Board {
     /// The seats, if what is known of them is good enough for whoever asked then.
-    fn shown(&self, id: PerformanceId, asked_at: Instant, age_max: Duration, clock: &dyn Clock) -> Option<SeatMap> {
+    fn shown(&self, id: PerformanceId, asked_at: Instant, ages: Ages, clock: &dyn Clock) -> Option<SeatMap> {
         let state = locked(&self.state);
-        let seats = state.good(asked_at, age_max)?;
+        let seats = state.good(asked_at, ages)?;
         Some(seats.map(id, clock.now()))
     }
 
-    fn available(&self, asked_at: Instant, age_max: Duration, now: Timestamp) -> Option<u32> {
+    fn available(&self, asked_at: Instant, ages: Ages, now: Timestamp) -> Option<u32> {
         let state = locked(&self.state);
-        let states = state.good(asked_at, age_max)?.states.iter();
+        let states = state.good(asked_at, ages)?.states.iter();
         u32::try_from(states.filter(|state| state.status(now) == SeatStatus::Available).count()).ok()
     }
 
@@ -379,8 +392,9 @@ impl Board {
 
 impl State {
     /// The seats, if what is known of them is good enough for whoever asked then.
-    fn good(&self, asked_at: Instant, age_max: Duration) -> Option<&Seats> {
+    fn good(&self, asked_at: Instant, ages: Ages) -> Option<&Seats> {
         let seats = self.seats.as_ref()?;
+        let age_max = if seats.found_out { ages.found_out } else { ages.heard };
         let good = seats.read_at + age_max >= asked_at && self.doubted_at.is_none_or(|at| seats.read_at > at);
         good.then_some(seats)
     }
@@ -428,16 +442,15 @@ impl Seats {
                 let states = stored.iter().map(|stored| stored.seat.state).collect();
                 let labels: SeatLabels = stored.into_iter().map(|stored| stored.seat.label).collect();
                 let labels = Arc::new(labels);
-                let mut by_label: Vec<usize> = (0..labels.len()).collect();
-                by_label.sort_unstable_by_key(|index| &labels[*index]);
-                Some(Self { labels, by_label, prices, states, read_at })
+                let by_label = ByLabel::of(&labels);
+                Some(Self { labels, by_label, prices, states, read_at, found_out: false })
             }
             Reading::Changeable(read) => {
                 let former = former.filter(|former| former.labels.len() == read.len())?;
                 let same_prices = former.prices.iter().zip(&read).all(|(former, (price, _))| former == price);
                 let prices = if same_prices { former.prices } else { read.iter().map(|(price, _)| *price).collect() };
                 let states = read.into_iter().map(|(_, state)| state).collect();
-                Some(Self { prices, states, read_at, ..former })
+                Some(Self { prices, states, read_at, found_out: false, ..former })
             }
         }
     }
@@ -468,12 +481,16 @@ impl Seats {
                 available(known)
             }),
             News::Unavailable { seats } => seats.iter().all(|seat| {
-                self.each(std::iter::once(&seat.label), |known| {
+                let mut found_out = false;
+                let known = self.each(std::iter::once(&seat.label), |known| {
                     if available(known) {
                         *known = seat.state;
+                        found_out = true;
                     }
                     true
-                })
+                });
+                self.found_out |= found_out;
+                known
             }),
             // What was answered at first has had its time.
             News::TakenBefore { state, .. } if available(state) => true,
@@ -494,11 +511,38 @@ impl Seats {
     ) -> bool {
         let mut yes = true;
         for label in labels {
-            let place = self.by_label.binary_search_by_key(&label, |index| &self.labels[*index]);
-            yes &= place.is_ok_and(|place| change(&mut self.states[self.by_label[place]]));
+            let place = self.by_label.find(label, &self.labels);
+            yes &= place.is_some_and(|place| change(&mut self.states[place]));
         }
         yes
     }
+}
+
+/// Finds labels among others. It keeps their places alone: the labels are there already.
+struct ByLabel {
+    hasher: RandomState,
+    places: HashTable<u32>,
+}
+
+impl ByLabel {
+    fn of(labels: &[SeatLabel]) -> Self {
+        let hasher = RandomState::new();
+        let mut places = HashTable::with_capacity(labels.len());
+        for (place, label) in (0..).zip(labels) {
+            places.insert_unique(hasher.hash_one(label), place, |other| hasher.hash_one(&labels[index(*other)]));
+        }
+        Self { hasher, places }
+    }
+
+    fn find(&self, label: &SeatLabel, labels: &[SeatLabel]) -> Option<usize> {
+        let found = self.places.find(self.hasher.hash_one(label), |place| labels[index(*place)] == *label);
+        found.map(|place| index(*place))
+    }
+}
+
+/// A performance has up to 200,000 seats.
+fn index(place: u32) -> usize {
+    place as usize
 }
 
 /// Nothing that is done under these locks can panic half-way; whoever panicked did so elsewhere.

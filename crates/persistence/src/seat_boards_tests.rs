@@ -396,6 +396,23 @@ async fn a_board_is_good_for_longer_while_all_is_heard() {
     assert_eq!(hall.readings(), 3);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_refusal_tells_may_be_over_and_is_read_soon() {
+    let (hall, others) = (Hall::of(&[held(ONE), SeatState::Free]), Arc::new(Others::default()));
+    hall.boards.tell(others.clone());
+    others.all_is_heard.store(true, Ordering::SeqCst);
+    hall.map().await;
+    // One lane has given the seat up before another one tells why it refused.
+    hall.commit(gave_up(ONE, 1), &[(1, SeatState::Free)]);
+    hall.tell(refused(1, held(ONE)));
+    assert_eq!((hall.statuses().await, hall.readings()), (vec![HeldNow, Available], 1));
+    advance(AGE_MAX + Duration::from_millis(1)).await;
+    assert_eq!((hall.statuses().await, hall.readings()), (vec![Available, Available], 2));
+    // What was read is good for longer again.
+    advance(HEARING_AGE_MAX).await;
+    assert_eq!((hall.statuses().await, hall.readings()), (vec![Available, Available], 2));
+}
+
 #[tokio::test]
 async fn a_batch_of_which_nobody_knows_is_told_to_the_others_as_that() {
     let (hall, others) = (Hall::of(&[SeatState::Free; 2]), Arc::new(Others::default()));

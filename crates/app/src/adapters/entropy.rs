@@ -4,7 +4,8 @@ use boxoffice_domain::EntropySource;
 use rand::{TryRng, rngs::SysRng};
 use uuid::Uuid;
 
-/// Makes ids of the time and the operating system's randomness, and secrets of the latter alone.
+/// Makes ids of the time and of a generator that the operating system's randomness seeds, and secrets of that
+/// randomness alone.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SystemEntropy;
 

@@ -71,26 +71,29 @@ pub(crate) async fn connect(
     let agreed = agrees_at_commit(&mut first).await;
     let locks_are_local = agreed.map_err(|error| ConnectError::Unreachable(error.into()))?;
     drop(first);
-    let lanes_count = u32::try_from(settings.lanes).unwrap_or(1);
     let readers = Pool::open(url.clone(), settings.connections_max, settings.connect_timeout, "read").await?;
     let writers = Pool::open(url.clone(), WRITERS_MAX, settings.connect_timeout, "write").await?;
     let writers = Arc::new(writers);
-    // A connection belongs to the runtime that made it, and the lanes have their own.
-    let lane_connections = if WRITERS_MAX == 1 {
-        Arc::clone(&writers)
+    // A connection belongs to the runtime that made it, and each lane has its own.
+    let mut lane_connections = Vec::new();
+    if WRITERS_MAX == 1 {
+        lane_connections.push(Arc::clone(&writers));
     } else {
-        Arc::new(Pool::open(url, lanes_count, settings.connect_timeout, "lane").await?)
-    };
+        for _ in 0..settings.lanes.max(1) {
+            let connections = Pool::open(url.clone(), 1, settings.connect_timeout, "lane").await?;
+            lane_connections.push(Arc::new(connections));
+        }
+    }
     let writer = |pool| {
         let (clock, entropy) = (Arc::clone(&clock), Arc::clone(&entropy));
-        Arc::new(Writer { pool, clock, entropy, retry_max: settings.retry_max, locks_are_local })
+        Writer { pool, clock, entropy, retry_max: settings.retry_max, locks_are_local }
     };
     let boards = Arc::new(SeatBoards::new(settings.seats_age_max, Arc::clone(&clock)));
-    let lanes = Lanes::start(&writer(lane_connections), &boards, &settings);
+    let lanes = Lanes::start(lane_connections.into_iter().map(writer).collect(), &boards, &settings);
     let lanes = lanes.map_err(|error| ConnectError::Unreachable(error.into()))?;
     let store = Store {
         readers,
-        writer: writer(writers),
+        writer: Arc::new(writer(writers)),
         lanes: lanes.clone(),
         boards: Arc::clone(&boards),
         clock,

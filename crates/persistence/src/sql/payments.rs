@@ -50,7 +50,7 @@ async fn payment_views(connection: &mut Connection, rows: Vec<PaymentRow>) -> Re
 #[async_trait]
 impl Payments for Store {
     async fn settle(&self, request: SettleRequest) -> Result<Made<Settlement>, SettleError> {
-        match self.lanes.submit(None, Command::Settle(request)).await? {
+        match self.lanes.submit(Command::Settle(request)).await? {
             Outcome::Settle(outcome) => Ok(outcome?),
             other => Err(unexpected(&other).into()),
         }

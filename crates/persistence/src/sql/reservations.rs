@@ -52,15 +52,14 @@ pub(super) async fn views(
 #[async_trait]
 impl Reservations for Store {
     async fn hold(&self, request: HoldRequest) -> Result<Made<ReservationView>, HoldError> {
-        match self.lanes.submit(None, Command::Hold(request)).await? {
+        match self.lanes.submit(Command::Hold(request)).await? {
             Outcome::Hold(outcome) => Ok(outcome.map_err(|refused| refused.refusal)?),
             other => Err(unexpected(&other).into()),
         }
     }
 
     async fn cancel(&self, request: CancelRequest) -> Result<Made<ReservationView>, CancelError> {
-        let concert = self.concert_of_reservation(request.reservation_id).await?;
-        match self.lanes.submit(concert, Command::Cancel(request)).await? {
+        match self.lanes.submit(Command::Cancel(request)).await? {
             Outcome::Cancel(outcome) => Ok(outcome?),
             other => Err(unexpected(&other).into()),
         }
@@ -148,7 +147,7 @@ impl Reservations for Store {
             .filter(reservations::held_until.le(time(self.now())))
             .order(reservations::held_until)
             .limit(i64::from(limit))
-            .select((reservations::id, reservations::concert_id));
+            .select((reservations::id, reservations::account_id));
         let rows = in_time(async {
             let mut session = self.reader().await?;
             let rows = due.load::<(Vec<u8>, Vec<u8>)>(session.connection()).await;
@@ -156,27 +155,13 @@ impl Reservations for Store {
         });
         let rows = rows.await?;
         let mut waiting = Vec::with_capacity(rows.len());
-        for (reservation_id, concert_id) in rows {
-            let concert: ConcertId = id(&concert_id)?;
-            let command = Command::Expire { reservation_id: id(&reservation_id)? };
-            waiting.push(self.lanes.submit(Some(concert), command));
+        for (reservation_id, account_id) in rows {
+            let command = Command::Expire { reservation_id: id(&reservation_id)?, account_id: id(&account_id)? };
+            waiting.push(self.lanes.submit(command));
         }
         let outcomes = try_join_all(waiting).await?;
         let expired = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Expire(Some(_)))).count();
         Ok(u32::try_from(expired).unwrap_or(u32::MAX))
-    }
-}
-
-impl Store {
-    /// The concert of a reservation, where it matters for the choice of a lane.
-    async fn concert_of_reservation(&self, reservation_id: ReservationId) -> Result<Option<ConcertId>, StorageError> {
-        if !self.lanes.are_several() {
-            return Ok(None);
-        }
-        let query = reservations::table.find(reservation_id.stored()).select(reservations::concert_id);
-        let mut session = self.reader().await?;
-        let found = query.first::<Vec<u8>>(session.connection()).await.optional();
-        session.finished(found)?.map(|concert_id| id(&concert_id)).transpose()
     }
 }
 

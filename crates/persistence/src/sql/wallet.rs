@@ -46,7 +46,7 @@ impl Wallets for Store {
     }
 
     async fn begin_charge(&self, request: ChargeRequest) -> Result<Made<Charge>, ChargeError> {
-        match self.lanes.submit(None, Command::BeginCharge(request)).await? {
+        match self.lanes.submit(Command::BeginCharge(request)).await? {
             Outcome::BeginCharge(outcome) => Ok(outcome?),
             other => Err(unexpected(&other).into()),
         }
@@ -63,7 +63,7 @@ impl Wallets for Store {
         };
         let account_id = parse_id(&account_id)?;
         let command = Command::CompleteCharge { charge_id: id, account_id, verdict };
-        match self.lanes.submit(None, command).await? {
+        match self.lanes.submit(command).await? {
             Outcome::CompleteCharge { charge, .. } => Ok(charge),
             other => Err(unexpected(&other)),
         }
