@@ -72,6 +72,7 @@ impl Adapters {
             connect_timeout: seconds(settings.database_connect_seconds),
             retry_max: settings.write_retry_max,
             seats_age_max: cache_time(settings).min(SEATS_AGE_MAX),
+            ..PersistenceSettings::default()
         };
         let connected =
             boxoffice_persistence::connect(url.expose(), persistence, Arc::clone(&clock), Arc::clone(&entropy)).await;

@@ -28,7 +28,7 @@ pub(crate) enum Command {
     Hold(HoldRequest),
     Settle(SettleRequest),
     Cancel(CancelRequest),
-    Expire { reservation_id: ReservationId, account_id: AccountId },
+    Expire { reservation_id: ReservationId },
     BeginCharge(ChargeRequest),
     CompleteCharge { charge_id: ChargeId, account_id: AccountId, verdict: GatewayVerdict },
 }
@@ -73,20 +73,16 @@ pub(crate) struct ExpiredSeats {
 }
 
 impl Command {
-    /// Whose reservation or wallet the command is about.
-    pub(crate) fn account_id(&self) -> AccountId {
+    /// The account whose writes the command has to be in one order with.
+    pub(crate) fn account_id(&self) -> Option<AccountId> {
         match self {
-            Self::Hold(request) => request.account_id,
-            Self::Settle(request) => request.account_id,
-            Self::Cancel(request) => request.account_id,
-            Self::BeginCharge(request) => request.account_id,
-            Self::CompleteCharge { account_id, .. } | Self::Expire { account_id, .. } => *account_id,
+            Self::Hold(request) => Some(request.account_id),
+            Self::Settle(request) => Some(request.account_id),
+            Self::Cancel(request) => Some(request.account_id),
+            Self::BeginCharge(request) => Some(request.account_id),
+            Self::CompleteCharge { account_id, .. } => Some(*account_id),
+            Self::Expire { .. } => None,
         }
-    }
-
-    /// Who asked for it: an account, but for what comes about with time.
-    pub(crate) fn asked_by(&self) -> Option<AccountId> {
-        (!matches!(self, Self::Expire { .. })).then(|| self.account_id())
     }
 }
 
@@ -160,7 +156,7 @@ impl World {
             Command::Hold(request) => self.hold(now, request),
             Command::Settle(request) => self.settle(now, request),
             Command::Cancel(request) => self.cancel(now, request),
-            Command::Expire { reservation_id, .. } => Ok(self.expire(now, *reservation_id)),
+            Command::Expire { reservation_id } => Ok(self.expire(now, *reservation_id)),
             Command::BeginCharge(request) => self.begin_charge(now, request),
             Command::CompleteCharge { charge_id, account_id, verdict } => {
                 self.complete_charge(now, *charge_id, *account_id, *verdict)
@@ -471,8 +467,7 @@ impl Wanted {
     pub(crate) fn by(commands: &[Command]) -> Self {
         let mut wanted = Self::default();
         for command in commands {
-            // A hold whose time is over no longer counts, so nothing of its account has to wait until it is tidied away.
-            wanted.accounts.extend(command.asked_by());
+            wanted.accounts.extend(command.account_id());
             wanted.add(command);
         }
         wanted.held_under = distinct(wanted.held_under);
@@ -500,7 +495,7 @@ impl Wanted {
                 self.reservations.insert(request.reservation_id);
                 self.paid_reservations.insert(request.reservation_id);
             }
-            Command::Expire { reservation_id, .. } => {
+            Command::Expire { reservation_id } => {
                 self.reservations.insert(*reservation_id);
             }
             Command::BeginCharge(request) => {

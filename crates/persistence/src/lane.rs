@@ -4,9 +4,9 @@
 //! transaction for it. A batch is what arrived while the previous one was in flight, so an idle system
 //! answers at once and a busy one batches by itself. A command alone is a batch of one; there is no second path.
 //!
-//! All commands of an account take the same lane. Those of several accounts that want the same seats meet in the database,
-//! as those of several processes do: the rows are locked, in one order. While one lane waits for the database, another
-//! one decides.
+//! A second lane takes what would wait for long in the first one: while one waits for the database, the other one
+//! decides. Commands that want the same rows meet in the database, as those of several processes do: the rows are locked,
+//! in one order.
 //!
 //! Where several processes write to one database, each of them gets a part of the commands, and would make as many
 //! batches of them as one alone makes of all. So after a batch of several commands a worker lets the others have their
@@ -15,7 +15,6 @@
 use std::{
     error::Error,
     fmt,
-    hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -53,6 +52,7 @@ struct Job {
 #[derive(Clone)]
 pub(crate) struct Lanes {
     senders: Arc<[mpsc::Sender<Job>]>,
+    commands_wanted: usize,
     closing: watch::Sender<bool>,
     /// Each tells, or is dropped, when a worker has ended.
     workers: Arc<Mutex<Vec<oneshot::Receiver<()>>>>,
@@ -81,26 +81,30 @@ impl Lanes {
             workers.push(worker.start()?);
             senders.push(sender);
         }
-        Ok(Self { senders: senders.into(), closing, workers: Arc::new(Mutex::new(workers)) })
+        Ok(Self {
+            senders: senders.into(),
+            commands_wanted: settings.batch_commands_wanted,
+            closing,
+            workers: Arc::new(Mutex::new(workers)),
+        })
     }
 
     /// Sends a command into its lane and waits for its outcome. A full lane refuses at once. The command is
     /// carried out even if the caller stops waiting.
     pub(crate) async fn submit(&self, command: Command) -> Result<Outcome, StorageError> {
         let (answer, outcome) = oneshot::channel();
-        self.lane_of(&command).try_send(Job { command, answer }).map_err(|refused| match refused {
+        self.lane().try_send(Job { command, answer }).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => StorageError::Busy,
             mpsc::error::TrySendError::Closed(_) => StorageError::Unavailable("the server is stopping".into()),
         })?;
         outcome.await.unwrap_or_else(|_| Err(StorageError::failed("a lane gave no answer")))
     }
 
-    fn lane_of(&self, command: &Command) -> &mpsc::Sender<Job> {
-        let mut hasher = DefaultHasher::new();
-        command.account_id().hash(&mut hasher);
-        let lanes = self.senders.len();
-        let number = usize::try_from(hasher.finish() % lanes as u64).unwrap_or(0);
-        &self.senders[number]
+    /// The first lane whose next batch is still small; where none is, the one in which the fewest wait.
+    fn lane(&self) -> &mpsc::Sender<Job> {
+        let waiting = |lane: &&mpsc::Sender<Job>| lane.max_capacity() - lane.capacity();
+        let small = self.senders.iter().find(|lane| waiting(lane) < self.commands_wanted);
+        small.or_else(|| self.senders.iter().min_by_key(waiting)).unwrap_or(&self.senders[0])
     }
 
     /// Takes no more commands, and waits until those that were taken have been answered.

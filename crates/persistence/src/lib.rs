@@ -39,6 +39,9 @@ use boxoffice_domain::{
 pub struct PersistenceSettings {
     /// How many batches are under way at once; over SQLite, where one writes at a time, there is one.
     pub lanes: usize,
+    /// How many commands are to come together: a lane takes some only where so many wait in each one before it. More
+    /// batches at once are smaller ones, and each command pays for more of its own.
+    pub batch_commands_wanted: usize,
     /// The most commands of one batch.
     pub batch_commands_max: usize,
     /// The most commands that wait in one lane; more are refused as busy.
@@ -58,6 +61,7 @@ impl Default for PersistenceSettings {
     fn default() -> Self {
         Self {
             lanes: 2,
+            batch_commands_wanted: 64,
             batch_commands_max: 256,
             lane_waiting_max: 8_192,
             connections_max: 16,

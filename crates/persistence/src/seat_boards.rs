@@ -238,7 +238,7 @@ impl SeatBoards {
         }
         let told = commands.iter().zip(outcomes).filter_map(|(command, outcome)| {
             let (id, news) = news_of(command, outcome.as_ref().ok()?)?;
-            Some((id, command.asked_by(), news))
+            Some((id, command.account_id(), news))
         });
         let told: Vec<_> = told.collect();
         if let Some(others) = others

@@ -147,17 +147,16 @@ impl Reservations for Store {
             .filter(reservations::held_until.le(time(self.now())))
             .order(reservations::held_until)
             .limit(i64::from(limit))
-            .select((reservations::id, reservations::account_id));
+            .select(reservations::id);
         let rows = in_time(async {
             let mut session = self.reader().await?;
-            let rows = due.load::<(Vec<u8>, Vec<u8>)>(session.connection()).await;
+            let rows = due.load::<Vec<u8>>(session.connection()).await;
             Ok(session.finished(rows)?)
         });
         let rows = rows.await?;
         let mut waiting = Vec::with_capacity(rows.len());
-        for (reservation_id, account_id) in rows {
-            let command = Command::Expire { reservation_id: id(&reservation_id)?, account_id: id(&account_id)? };
-            waiting.push(self.lanes.submit(command));
+        for reservation_id in rows {
+            waiting.push(self.lanes.submit(Command::Expire { reservation_id: id(&reservation_id)? }));
         }
         let outcomes = try_join_all(waiting).await?;
         let expired = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Expire(Some(_)))).count();

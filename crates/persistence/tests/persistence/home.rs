@@ -141,6 +141,8 @@ impl Place {
 /// What the tests run with: as in production, but patient, since many tests share few processors.
 pub(crate) fn settings() -> PersistenceSettings {
     PersistenceSettings {
+        // Every lane is used, however little there is to do.
+        batch_commands_wanted: 1,
         connections_max: 8,
         connect_timeout: Duration::from_mins(1),
         ..PersistenceSettings::default()
