@@ -351,6 +351,25 @@ mod tests {
         begun.into_iter().map(|(at, commands)| (at.as_millis(), commands)).collect()
     }
 
+    #[test]
+    fn a_lane_takes_commands_where_enough_wait_in_those_before_it() {
+        let (senders, mut jobs): (Vec<_>, Vec<_>) = (0..2).map(|_| mpsc::channel(4)).unzip();
+        let (closing, _) = watch::channel(false);
+        let lanes = Lanes { senders: senders.into(), commands_wanted: 2, closing, workers: Arc::default() };
+        let send = || lanes.lane().try_send(Job { command: command(), answer: oneshot::channel().0 }).is_ok();
+        let waiting = |jobs: &[mpsc::Receiver<Job>]| jobs.iter().map(mpsc::Receiver::len).collect::<Vec<_>>();
+        let wanted = [[1, 0], [2, 0], [2, 1], [2, 2], [3, 2], [3, 3], [4, 3], [4, 4]];
+        for wanted in wanted {
+            assert!(send());
+            assert_eq!(waiting(&jobs), wanted);
+        }
+        assert!(!send(), "all lanes are full");
+        // A batch of the first lane has begun.
+        while jobs[0].try_recv().is_ok() {}
+        assert!(send());
+        assert_eq!(waiting(&jobs), [1, 4]);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_lane_begins_anew_at_once_where_nobody_else_writes() {
         let begun = batches(0, 3).await;

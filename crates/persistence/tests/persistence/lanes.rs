@@ -50,7 +50,7 @@ mod mysql_in_small_batches {
     }
 }
 
-/// Several lanes write at once, and the same seats are met in more than one of them.
+/// Several lanes write at once, and the same accounts and seats are met in more than one of them.
 macro_rules! in_three_lanes {
     ($module:ident, $backend:expr) => {
         mod $module {
