@@ -27,6 +27,19 @@ pub(crate) const RESERVATIONS_BY_ACCOUNT: &str = " FORCE INDEX (reservations_by_
 /// The same for payments.
 pub(crate) const PAYMENTS_BY_ACCOUNT: &str = " FORCE INDEX (payments_by_account)";
 
+/// The seats that reservations list: `reservation_id`, `label`, `price`. A list that cannot be read counts as empty.
+pub(crate) const RESERVED_SEATS: &str = "SELECT reservations.id AS reservation_id, seat.label, seat.price \
+    FROM reservations JOIN JSON_TABLE(CASE WHEN JSON_VALID(reservations.seats) THEN reservations.seats ELSE '[]' END, \
+    '$[*]' COLUMNS (label VARCHAR(522) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$.label', \
+    price BIGINT PATH '$.price')) AS seat";
+/// The events of all batches: `subject_id`, `kind`. Those of a batch that cannot be read are missing. They are put into a
+/// table of its own first (`DISTINCT`), which is searched by its key; else all of them would be read for each subject.
+pub(crate) const EVENTS: &str = "SELECT DISTINCT \
+    UNHEX(REPLACE(COALESCE(event.reservation_id, event.charge_id), '-', '')) AS subject_id, event.kind \
+    FROM outbox_batches JOIN JSON_TABLE(CASE WHEN JSON_VALID(outbox_batches.events) THEN outbox_batches.events ELSE '[]' END, \
+    '$[*]' COLUMNS (reservation_id CHAR(36) PATH '$.reservation_id', charge_id CHAR(36) PATH '$.charge_id', \
+    kind VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$.kind')) AS event";
+
 /// How a transaction begins that reads everything as it is at one instant.
 pub(crate) const READ_SNAPSHOT: [&str; 2] =
     ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT"];

@@ -8,13 +8,14 @@ use boxoffice_domain::{
     events::Event,
     idempotency::{Fingerprint, Idempotency, IdempotencyKey},
     payments::{Payment, PaymentState},
-    reservations::{Reservation, ReservationState, ReservationStatus, ReservedSeat, Seat, SeatLabel, SeatState},
+    reservations::{Reservation, ReservationState, ReservationStatus, Seat, SeatLabel, SeatState},
     text::{Description, Name},
     waiting_room::{Draw, Place},
     wallet::{Charge, ChargeState, EntryKind, Wallet, WalletEntry},
 };
 use chrono::NaiveDateTime;
 use diesel::prelude::{AsChangeset, Insertable, Queryable};
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
@@ -183,7 +184,11 @@ pub(crate) struct VenueRow {
 }
 
 pub(crate) fn sections_text(plan: &SeatingPlan) -> Result<String, StorageError> {
-    serde_json::to_string(plan.sections()).map_err(|error| StorageError::Failed(error.into()))
+    json(plan.sections())
+}
+
+fn json(value: &(impl Serialize + ?Sized)) -> Result<String, StorageError> {
+    serde_json::to_string(value).map_err(|error| StorageError::Failed(error.into()))
 }
 
 impl TryFrom<VenueRow> for Venue {
@@ -413,14 +418,16 @@ pub(crate) struct ReservationRow {
     pub(crate) fingerprint: Option<Vec<u8>>,
     pub(crate) cancel_key: Option<String>,
     pub(crate) cancel_fingerprint: Option<Vec<u8>>,
+    /// JSON.
+    pub(crate) seats: String,
 }
 
 impl ReservationRow {
-    pub(crate) fn bound(stored: &StoredReservation) -> Vec<Bind> {
+    pub(crate) fn bound(stored: &StoredReservation) -> Result<Vec<Bind>, StorageError> {
         let reservation = &stored.reservation;
         let asked = reservation.idempotency.as_ref();
         let cancelled = stored.cancelled_under.as_ref();
-        vec![
+        Ok(vec![
             reservation.id.bound(),
             reservation.account_id.bound(),
             reservation.performance_id.bound(),
@@ -436,14 +443,18 @@ impl ReservationRow {
             Bind::OptionalBytes(fingerprint_bytes(asked)),
             Bind::OptionalText(key_text(cancelled)),
             Bind::OptionalBytes(fingerprint_bytes(cancelled)),
-        ]
+            Bind::Text(json(&reservation.seats)?),
+        ])
     }
+}
 
-    /// The reservation with its seats.
-    pub(crate) fn with_seats(self, seats: Vec<ReservedSeat>) -> Result<StoredReservation, Damaged> {
-        let held_until = self.held_until.and_utc();
-        let payment_id: Option<PaymentId> = optional_id(self.payment_id.as_ref())?;
-        let status: ReservationStatus = self.status.parse().map_err(|_| damaged("status")())?;
+impl TryFrom<ReservationRow> for StoredReservation {
+    type Error = Damaged;
+
+    fn try_from(row: ReservationRow) -> Result<Self, Damaged> {
+        let held_until = row.held_until.and_utc();
+        let payment_id: Option<PaymentId> = optional_id(row.payment_id.as_ref())?;
+        let status: ReservationStatus = row.status.parse().map_err(|_| damaged("status")())?;
         let state = match status {
             ReservationStatus::Held => ReservationState::Held { until: held_until },
             ReservationStatus::Confirmed => {
@@ -453,46 +464,20 @@ impl ReservationRow {
             ReservationStatus::Expired => ReservationState::Expired,
         };
         let reservation = Reservation {
-            id: id(&self.id)?,
-            account_id: id(&self.account_id)?,
-            performance_id: id(&self.performance_id)?,
-            concert_id: id(&self.concert_id)?,
-            seats,
-            total_amount: points(self.total_amount)?,
+            id: id(&row.id)?,
+            account_id: id(&row.account_id)?,
+            performance_id: id(&row.performance_id)?,
+            concert_id: id(&row.concert_id)?,
+            seats: serde_json::from_str(&row.seats).map_err(|_| damaged("list of reserved seats")())?,
+            total_amount: points(row.total_amount)?,
             state,
             held_until,
-            created_at: self.created_at.and_utc(),
-            updated_at: self.updated_at.and_utc(),
-            idempotency: idempotency(self.idempotency_key.as_deref(), self.fingerprint.as_ref())?,
+            created_at: row.created_at.and_utc(),
+            updated_at: row.updated_at.and_utc(),
+            idempotency: idempotency(row.idempotency_key.as_deref(), row.fingerprint.as_ref())?,
         };
-        let cancelled_under = idempotency(self.cancel_key.as_deref(), self.cancel_fingerprint.as_ref())?;
-        Ok(StoredReservation { reservation, cancelled_under })
-    }
-}
-
-#[derive(Debug, Queryable)]
-pub(crate) struct ReservationSeatRow {
-    pub(crate) reservation_id: Vec<u8>,
-    #[expect(dead_code, reason = "rows are read in its order")]
-    pub(crate) position: i32,
-    pub(crate) label: String,
-    pub(crate) price: i64,
-}
-
-impl ReservationSeatRow {
-    pub(crate) fn bound(reservation: &Reservation) -> impl Iterator<Item = Vec<Bind>> {
-        reservation.seats.iter().zip(0..).map(|(seat, position)| {
-            vec![
-                reservation.id.bound(),
-                Bind::Integer(position),
-                Bind::Text(seat.label.as_str().to_owned()),
-                Bind::BigInt(seat.price.get()),
-            ]
-        })
-    }
-
-    pub(crate) fn reserved(self) -> Result<ReservedSeat, Damaged> {
-        Ok(ReservedSeat { label: label(&self.label)?, price: points(self.price)? })
+        let cancelled_under = idempotency(row.cancel_key.as_deref(), row.cancel_fingerprint.as_ref())?;
+        Ok(Self { reservation, cancelled_under })
     }
 }
 
@@ -723,14 +708,7 @@ impl TryFrom<PaymentRow> for Payment {
     }
 }
 
-/// An event as a row of the outbox.
-pub(crate) fn event_bound(event: &Event, batch_id: Uuid, now: Timestamp) -> Result<Vec<Bind>, StorageError> {
-    let payload = serde_json::to_string(event).map_err(|error| StorageError::Failed(error.into()))?;
-    Ok(vec![
-        Bind::Bytes16(event.subject().into_bytes()),
-        Bind::Word(event.kind()),
-        Bind::Bytes16(batch_id.into_bytes()),
-        Bind::Text(payload),
-        Bind::Time(time(now)),
-    ])
+/// The events of a batch as a row of the outbox.
+pub(crate) fn events_bound(batch_id: Uuid, events: &[Event], now: Timestamp) -> Result<Vec<Bind>, StorageError> {
+    Ok(vec![Bind::Bytes16(batch_id.into_bytes()), Bind::Text(json(events)?), Bind::Time(time(now))])
 }

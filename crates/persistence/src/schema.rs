@@ -114,15 +114,7 @@ diesel::table! {
         fingerprint -> Nullable<Binary>,
         cancel_key -> Nullable<Text>,
         cancel_fingerprint -> Nullable<Binary>,
-    }
-}
-
-diesel::table! {
-    reservation_seats (reservation_id, position) {
-        reservation_id -> Binary,
-        position -> Integer,
-        label -> Text,
-        price -> BigInt,
+        seats -> Text,
     }
 }
 
@@ -181,11 +173,9 @@ diesel::table! {
 }
 
 diesel::table! {
-    outbox (subject_id, kind) {
-        subject_id -> Binary,
-        kind -> Text,
-        batch_id -> Binary,
-        payload -> Text,
+    outbox_batches (id) {
+        id -> Binary,
+        events -> Text,
         occurred_at -> Timestamp,
     }
 }

@@ -4,6 +4,7 @@ use boxoffice_domain::EntropySource;
 use boxoffice_testkit::TestEntropy;
 use chrono::TimeDelta;
 use mysql_async::{Conn, Value, prelude::Queryable};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
@@ -36,7 +37,7 @@ const DATES_EACH: usize = 4;
 const PRICE: i64 = 1_000;
 const CHARGE: i64 = 100_000;
 /// The tables that grow with what is sold and shown.
-pub(super) const TABLES: [&str; 13] = [
+pub(super) const TABLES: [&str; 12] = [
     "accounts",
     "sessions",
     "venues",
@@ -44,12 +45,11 @@ pub(super) const TABLES: [&str; 13] = [
     "performances",
     "seats",
     "reservations",
-    "reservation_seats",
     "wallets",
     "wallet_entries",
     "charges",
     "payments",
-    "outbox",
+    "outbox_batches",
 ];
 
 /// Fills the database. What is there afterwards keeps every promise that the audit checks.
@@ -88,9 +88,9 @@ struct Sold {
 
 impl Sold {
     /// The seat that is sold as this one of all.
-    fn seat(&self, number: usize) -> (Value, Value) {
+    fn seat(&self, number: usize) -> (Value, &str) {
         let performance = self.performances[number / self.labels.len() % self.performances.len()];
-        (direct::id(performance), direct::words(&self.labels[number % self.labels.len()]))
+        (direct::id(performance), &self.labels[number % self.labels.len()])
     }
 }
 
@@ -103,13 +103,20 @@ struct Rows {
     entries: Vec<Vec<Value>>,
     charges: Vec<Vec<Value>>,
     reservations: Vec<Vec<Value>>,
-    reservation_seats: Vec<Vec<Value>>,
     payments: Vec<Vec<Value>>,
-    outbox: Vec<Vec<Value>>,
+    events: Vec<serde_json::Value>,
 }
 
 fn new_id() -> Value {
     direct::id(TestEntropy.uuid())
+}
+
+/// An id as an event tells it.
+fn told_id(id: &Value) -> Uuid {
+    match id {
+        Value::Bytes(bytes) => Uuid::from_slice(bytes).unwrap_or_default(),
+        _ => Uuid::nil(),
+    }
 }
 
 /// A time of this many hours ago.
@@ -155,29 +162,32 @@ impl Rows {
         let mut row = vec![account.clone(), Value::Int(1), direct::words("charge"), Value::Int(CHARGE)];
         row.extend([Value::Int(CHARGE), Value::NULL, Value::NULL, charge.clone(), hours_ago(47)]);
         self.entries.push(row);
-        self.add_event(&charge, "charge_requested");
-        self.add_event(&charge, "charge_completed");
+        for kind in ["charge_requested", "charge_completed"] {
+            self.events.push(json!({"kind": kind, "charge_id": told_id(&charge)}));
+        }
     }
 
     fn add_reservation(
         &mut self,
         account: &Value,
         concert: &Value,
-        (performance, label): (Value, Value),
+        (performance, label): (Value, &str),
         status: &str,
         payment: Value,
     ) -> Value {
         let reservation = new_id();
         let mut row = vec![reservation.clone(), account.clone(), performance, concert.clone(), direct::words(status)];
         row.extend([Value::Int(1), Value::Int(PRICE), hours_ago(24), payment, hours_ago(25), hours_ago(24)]);
+        row.push(direct::seats_text(label, PRICE));
         self.reservations.push(row);
-        self.reservation_seats.push(vec![reservation.clone(), Value::Int(0), label, Value::Int(PRICE)]);
-        self.add_event(&reservation, "reservation_held");
-        self.add_event(&reservation, &format!("reservation_{status}"));
+        for status in ["held", status] {
+            let kind = format!("reservation_{status}");
+            self.events.push(json!({"kind": kind, "reservation_id": told_id(&reservation)}));
+        }
         reservation
     }
 
-    fn add_paid(&mut self, account: &Value, concert: &Value, seat: (Value, Value), index: usize, balance: i64) {
+    fn add_paid(&mut self, account: &Value, concert: &Value, seat: (Value, &str), index: usize, balance: i64) {
         let payment = new_id();
         let reservation = self.add_reservation(account, concert, seat, "confirmed", payment.clone());
         let mut row = vec![payment.clone(), account.clone(), concert.clone(), reservation.clone(), Value::Int(PRICE)];
@@ -194,7 +204,7 @@ impl Rows {
     fn add_given_up(&mut self, account: &Value, tables: &Tables, index: usize) {
         let (payment, concert) = (new_id(), direct::id(tables.concert_id));
         let seat = &tables.seats[index % tables.seats.len()];
-        let seat = (direct::id(seat.performance_id), direct::words(&seat.label));
+        let seat = (direct::id(seat.performance_id), seat.label.as_str());
         let reservation = self.add_reservation(account, &concert, seat, "cancelled", payment.clone());
         let mut row = vec![payment.clone(), account.clone(), concert, reservation.clone(), Value::Int(PRICE)];
         let number = i64::try_from(index).unwrap_or_default();
@@ -207,10 +217,6 @@ impl Rows {
         let mut row = vec![account.clone(), Value::Int(2 * number + 3), direct::words("refund"), Value::Int(PRICE)];
         row.extend([Value::Int(CHARGE), reservation, Value::NULL, Value::NULL, hours_ago(23)]);
         self.entries.push(row);
-    }
-
-    fn add_event(&mut self, subject: &Value, kind: &str) {
-        self.outbox.push(vec![subject.clone(), direct::words(kind), new_id(), direct::words("{}"), hours_ago(24)]);
     }
 
     async fn insert(self, connection: &mut Conn) -> anyhow::Result<()> {
@@ -230,20 +236,21 @@ impl Rows {
             ),
             (
                 "reservations (id, account_id, performance_id, concert_id, status, seats_count, total_amount, \
-                 held_until, payment_id, created_at, updated_at)",
+                 held_until, payment_id, created_at, updated_at, seats)",
                 self.reservations,
             ),
-            ("reservation_seats (reservation_id, position, label, price)", self.reservation_seats),
             (
                 "payments (id, account_id, concert_id, reservation_id, amount, balance_after, paid_at, refunded_at, \
                  queue_place, idempotency_key, fingerprint)",
                 self.payments,
             ),
-            ("outbox (subject_id, kind, batch_id, payload, occurred_at)", self.outbox),
         ];
         connection.query_drop("START TRANSACTION").await?;
         for (into, rows) in all {
             growth::insert_all(connection, &format!("INSERT INTO {into}"), rows).await?;
+        }
+        for events in self.events.chunks(direct::EVENTS_TOGETHER) {
+            direct::insert_batch(connection, events, clock::now() - TimeDelta::hours(24)).await?;
         }
         connection.query_drop("COMMIT").await?;
         Ok(())
@@ -267,10 +274,9 @@ async fn keep_busy(connection: &mut Conn, tables: &Tables) -> anyhow::Result<()>
 
 /// Gives the seats to the reservations that are paid.
 async fn sell(connection: &mut Conn) -> anyhow::Result<()> {
-    connection.query_drop("ANALYZE TABLE seats, reservations, reservation_seats").await?;
-    let sell = "UPDATE reservations STRAIGHT_JOIN reservation_seats \
-                ON reservation_seats.reservation_id = reservations.id STRAIGHT_JOIN seats \
-                ON seats.performance_id = reservations.performance_id AND seats.label = reservation_seats.label \
+    connection.query_drop("ANALYZE TABLE seats, reservations").await?;
+    let sell = "UPDATE reservations STRAIGHT_JOIN seats ON seats.performance_id = reservations.performance_id \
+                AND seats.label = JSON_UNQUOTE(JSON_EXTRACT(reservations.seats, '$[0].label')) \
                 SET seats.reservation_id = reservations.id WHERE reservations.status = 'confirmed'";
     connection.query_drop(sell).await?;
     Ok(())

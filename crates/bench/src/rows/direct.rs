@@ -8,11 +8,13 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use boxoffice_domain::{AccountId, EntropySource, Timestamp, events::Event, reservations::SeatLabel};
+use boxoffice_domain::{AccountId, EntropySource, Points, Timestamp, events::Event, reservations::SeatLabel};
 use boxoffice_testkit::TestEntropy;
 use chrono::{Datelike, TimeDelta, Timelike};
 use futures::future::try_join_all;
 use mysql_async::{Conn, Params, Row, Value, prelude::Queryable};
+use serde::Serialize;
+use serde_json::json;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -25,6 +27,9 @@ use crate::{
 
 /// Every statement of every size stays prepared, as it does in the server.
 const STATEMENTS_KEPT: usize = 2_048;
+
+/// How many events one batch tells that is written as an aftermath.
+pub(crate) const EVENTS_TOGETHER: usize = 128;
 
 /// A seat as it is stored.
 #[derive(Clone, Debug)]
@@ -81,6 +86,11 @@ fn padded(mut values: Vec<Value>) -> Vec<Value> {
         values.resize(values.len().next_power_of_two(), last);
     }
     values
+}
+
+/// The seats of a reservation of one seat, as they are stored.
+pub(crate) fn seats_text(label: &str, price: i64) -> Value {
+    words(&json!([{"label": label, "price": price}]).to_string())
 }
 
 /// Inserts rows with one statement; `after` follows the rows.
@@ -147,9 +157,20 @@ impl Tables {
 
     /// Gives up all that is held, as a cancellation of each would leave it.
     pub(crate) async fn give_up(&self, connection: &mut Conn) -> anyhow::Result<()> {
-        let told = "INSERT INTO outbox (subject_id, kind, batch_id, payload, occurred_at) \
-                    SELECT id, 'reservation_cancelled', ?, '{}', ? FROM reservations WHERE status = 'held'";
-        connection.exec_drop(told, (id(TestEntropy.uuid()), time(self.now))).await?;
+        let held: Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> =
+            connection.query("SELECT id, account_id, performance_id FROM reservations WHERE status = 'held'").await?;
+        let mut events = Vec::with_capacity(held.len());
+        for (reservation_id, account_id, performance_id) in held {
+            events.push(Event::ReservationCancelled {
+                reservation_id: Uuid::from_slice(&reservation_id)?.into(),
+                account_id: Uuid::from_slice(&account_id)?.into(),
+                performance_id: Uuid::from_slice(&performance_id)?.into(),
+                refunded: Points::ZERO,
+            });
+        }
+        for events in events.chunks(EVENTS_TOGETHER) {
+            insert_batch(connection, events, self.now).await?;
+        }
         connection.query_drop("UPDATE reservations SET status = 'cancelled' WHERE status = 'held'").await?;
         let free = "UPDATE seats SET reservation_id = NULL, held_until = NULL WHERE held_until IS NOT NULL";
         connection.query_drop(free).await?;
@@ -233,16 +254,12 @@ pub(crate) async fn insert_reservations(
         row.extend([id(tables.concert_id), words("held"), Value::Int(1), Value::Int(hold.seat.price)]);
         row.extend([time(tables.held_until()), Value::NULL, time(tables.now), time(tables.now)]);
         row.extend([Value::NULL, Value::NULL, Value::NULL, Value::NULL]);
+        row.push(seats_text(&hold.seat.label, hold.seat.price));
         row
     };
     let into = "INSERT INTO reservations (id, account_id, performance_id, concert_id, status, seats_count, \
                 total_amount, held_until, payment_id, created_at, updated_at, idempotency_key, fingerprint, \
-                cancel_key, cancel_fingerprint)";
-    insert(connection, into, holds.iter().map(row).collect(), "").await?;
-    let row = |hold: &Hold<'_>| {
-        vec![id(hold.reservation_id), Value::Int(0), words(&hold.seat.label), Value::Int(hold.seat.price)]
-    };
-    let into = "INSERT INTO reservation_seats (reservation_id, position, label, price)";
+                cancel_key, cancel_fingerprint, seats)";
     insert(connection, into, holds.iter().map(row).collect(), "").await
 }
 
@@ -265,25 +282,29 @@ pub(crate) fn seat_taken(tables: &Tables, hold: &Hold<'_>) -> Vec<Value> {
     [id(hold.reservation_id), time(tables.held_until())].into_iter().chain(key).collect()
 }
 
-/// The event of each hold.
+/// Tells of the holds.
 pub(crate) async fn insert_events(connection: &mut Conn, tables: &Tables, holds: &[Hold<'_>]) -> anyhow::Result<()> {
-    let batch_id = TestEntropy.uuid();
-    let mut rows = Vec::with_capacity(holds.len());
+    let mut events = Vec::with_capacity(holds.len());
     for hold in holds {
-        let event = Event::ReservationHeld {
+        events.push(Event::ReservationHeld {
             reservation_id: hold.reservation_id.into(),
             account_id: hold.account_id,
             performance_id: hold.seat.performance_id.into(),
             seats: vec![SeatLabel::new(&hold.seat.label)?],
             held_until: tables.held_until(),
-        };
-        let payload = serde_json::to_string(&event)?;
-        let mut row = vec![id(hold.reservation_id), words(event.kind()), id(batch_id)];
-        row.extend([words(&payload), time(tables.now)]);
-        rows.push(row);
+        });
     }
-    let into = "INSERT INTO outbox (subject_id, kind, batch_id, payload, occurred_at)";
-    insert(connection, into, rows, "").await
+    insert_batch(connection, &events, tables.now).await
+}
+
+/// Tells of what happened, as one batch of the server does.
+pub(crate) async fn insert_batch(
+    connection: &mut Conn,
+    events: &[impl Serialize],
+    occurred_at: Timestamp,
+) -> anyhow::Result<()> {
+    let row = vec![id(TestEntropy.uuid()), words(&serde_json::to_string(events)?), time(occurred_at)];
+    insert(connection, "INSERT INTO outbox_batches (id, events, occurred_at)", vec![row], "").await
 }
 
 /// The locks and reads that come before a hold is decided, in the order in which the server takes them.

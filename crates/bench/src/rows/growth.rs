@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use boxoffice_domain::EntropySource;
+use boxoffice_domain::{EntropySource, Points, events::Event};
 use boxoffice_load::{Connection, Request};
 use boxoffice_testkit::TestEntropy;
 use chrono::TimeDelta;
@@ -164,25 +164,28 @@ async fn add_cancelled(connection: &mut Conn, world: &World, buyer: usize, count
     let place = &world.places[buyer];
     let performance_id = direct::id(place.performance_id.parse()?);
     let at = clock::now() - TimeDelta::days(1);
-    let batch_id = direct::id(TestEntropy.uuid());
-    let (mut reservations, mut seats, mut events) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut reservations, mut events) = (Vec::new(), Vec::new());
     for _ in 0..count {
-        let reservation_id = direct::id(TestEntropy.uuid());
-        let mut row = vec![reservation_id.clone(), account_id.clone(), performance_id.clone(), concert_id.clone()];
+        let reservation_id = TestEntropy.uuid();
+        let mut row = vec![direct::id(reservation_id), account_id.clone(), performance_id.clone(), concert_id.clone()];
         row.extend([direct::words("cancelled"), Value::Int(1), Value::Int(1_000)]);
         row.extend([direct::time(at), direct::time(at), direct::time(at)]);
+        row.push(direct::seats_text(&place.label, 1_000));
         reservations.push(row);
-        seats.push(vec![reservation_id.clone(), Value::Int(0), direct::words(&place.label), Value::Int(1_000)]);
-        let mut row = vec![reservation_id, direct::words("reservation_cancelled"), batch_id.clone()];
-        row.extend([direct::words("{}"), direct::time(at)]);
-        events.push(row);
+        events.push(Event::ReservationCancelled {
+            reservation_id: reservation_id.into(),
+            account_id: world.buyers[buyer].account_id,
+            performance_id: place.performance_id.parse()?,
+            refunded: Points::ZERO,
+        });
     }
     let into = "INSERT INTO reservations (id, account_id, performance_id, concert_id, status, seats_count, \
-                total_amount, held_until, created_at, updated_at)";
+                total_amount, held_until, created_at, updated_at, seats)";
     insert_all(connection, into, reservations).await?;
-    let into = "INSERT INTO reservation_seats (reservation_id, position, label, price)";
-    insert_all(connection, into, seats).await?;
-    insert_all(connection, "INSERT INTO outbox (subject_id, kind, batch_id, payload, occurred_at)", events).await
+    for events in events.chunks(direct::EVENTS_TOGETHER) {
+        direct::insert_batch(connection, events, at).await?;
+    }
+    Ok(())
 }
 
 /// Holds one seat again and again, and gives it up each time without measuring that.

@@ -9,7 +9,7 @@ use diesel::sql_types::{Binary, Nullable, Text};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
 use super::{
-    super::{Connection, READ_SNAPSHOT},
+    super::{Connection, EVENTS, READ_SNAPSHOT, RESERVED_SEATS},
     Store,
     retry::Failure,
 };
@@ -21,7 +21,8 @@ use crate::{
 /// The most breaches of one invariant that are told one by one.
 const BREACHES_MAX: usize = 100;
 
-/// An invariant: its name, and the query that gives the rows which break it. A row tells a key and a detail.
+/// An invariant: its name, and the query that gives the rows which break it. A row tells a key and a detail. Beside the
+/// tables there are `reservation_seats`, the seats that each reservation lists, and `events`, of all batches.
 struct Invariant {
     name: &'static str,
     query: &'static str,
@@ -178,10 +179,10 @@ const INVARIANTS: [Invariant; 19] = [
     ),
     always(
         "event_has_its_cause",
-        "SELECT outbox.subject_id, outbox.kind FROM outbox \
-            LEFT JOIN reservations ON reservations.id = outbox.subject_id \
-            LEFT JOIN charges ON charges.id = outbox.subject_id \
-            WHERE NOT COALESCE((CASE outbox.kind \
+        "SELECT events.subject_id, events.kind FROM events \
+            LEFT JOIN reservations ON reservations.id = events.subject_id \
+            LEFT JOIN charges ON charges.id = events.subject_id \
+            WHERE NOT COALESCE((CASE events.kind \
                 WHEN 'reservation_held' THEN reservations.id IS NOT NULL \
                 WHEN 'reservation_confirmed' THEN reservations.payment_id IS NOT NULL \
                 WHEN 'reservation_cancelled' THEN reservations.status = 'cancelled' \
@@ -193,9 +194,9 @@ const INVARIANTS: [Invariant; 19] = [
     always(
         "change_has_its_event",
         "SELECT reservations.id, reservations.status FROM reservations \
-            LEFT JOIN outbox ON outbox.subject_id = reservations.id \
-                AND outbox.kind = CONCAT('reservation_', reservations.status) \
-            WHERE outbox.kind IS NULL",
+            LEFT JOIN events ON events.subject_id = reservations.id \
+                AND events.kind = CONCAT('reservation_', reservations.status) \
+            WHERE events.kind IS NULL",
     ),
 ];
 
@@ -215,7 +216,12 @@ async fn find_breaches(connection: &mut Connection, now: &Bind) -> Result<Vec<Br
     }
     let mut breaches = Vec::new();
     for invariant in &INVARIANTS {
-        let mut query = Statement::<(Binary, Nullable<Text>)>::new(invariant.query);
+        let mut query = Statement::<(Binary, Nullable<Text>)>::new("WITH reservation_seats AS (")
+            .sql(RESERVED_SEATS)
+            .sql("), events AS (")
+            .sql(EVENTS)
+            .sql(") ")
+            .sql(invariant.query);
         if let Some(after_now) = invariant.after_now {
             query = query.bind(now.clone()).sql(after_now);
         }

@@ -23,10 +23,10 @@ use super::{
     super::{Connection, LIVE_INDEX, RESERVATIONS_BY_ACCOUNT},
     Store,
     retry::{Failure, in_time},
-    write::{RESERVATION_COLUMNS, ReservationSql, terms, with_seats},
+    write::{RESERVATION_COLUMNS, ReservationSql, terms},
 };
 use crate::{
-    batch::{Command, Outcome},
+    batch::{Command, Outcome, StoredReservation},
     rows::{ReservationRow, Stored, id, time},
     schema::reservations,
     statement::{Bind, Statement},
@@ -37,7 +37,7 @@ pub(super) async fn views(
     connection: &mut Connection,
     rows: Vec<ReservationRow>,
 ) -> Result<Vec<ReservationView>, Failure> {
-    let stored = with_seats(connection, rows).await?;
+    let stored = rows.into_iter().map(StoredReservation::try_from).collect::<Result<Vec<_>, _>>()?;
     let performances: BTreeSet<_> = stored.iter().map(|stored| stored.reservation.performance_id).collect();
     let terms = terms(connection, performances).await?;
     let terms: HashMap<_, _> = terms.into_iter().map(|terms| (terms.id, terms)).collect();

@@ -103,7 +103,7 @@ fn kind_of(message: &str) -> Kind {
         "WSREP has not yet prepared node",
         "disk I/O error",
         "database or disk is full",
-        // The same with MySQL: `The table 'outbox' is full`.
+        // The same with MySQL: `The table 'outbox_batches' is full`.
         "' is full",
         "read-only",
     ];
@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(kind_of("SAVEPOINT whole does not exist"), Kind::Contention);
         assert_eq!(kind_of("WSREP has not yet prepared node for application use"), Kind::ConnectionLost);
         assert_eq!(kind_of("Input/output error: connection reset by peer"), Kind::ConnectionLost);
-        assert_eq!(kind_of("The table 'outbox' is full"), Kind::ConnectionLost);
+        assert_eq!(kind_of("The table 'outbox_batches' is full"), Kind::ConnectionLost);
         assert_eq!(kind_of("You have an error in your SQL syntax"), Kind::Defect);
     }
 }

@@ -8,7 +8,7 @@ use boxoffice_domain::{
     events::Event,
     idempotency::IdempotencyKey,
     payments::Payment,
-    reservations::{ReservedSeat, SeatLabel},
+    reservations::SeatLabel,
     wallet::{Charge, ChargeState, Wallet},
 };
 use diesel::sql_types::{BigInt, Binary, SqlType, Text, Timestamp as SqlTimestamp};
@@ -26,8 +26,8 @@ use crate::{
     batch::{Changes, Command, Holding, Outcome, StoredReservation, StoredSeat, Wanted, World},
     lane::BatchWriter,
     rows::{
-        ChargeRow, HoldingRow, PaymentRow, ReservationRow, ReservationSeatRow, SeatRow, Stored, TermsRow,
-        WalletEntryRow, WalletRow, count, event_bound, id,
+        ChargeRow, HoldingRow, PaymentRow, ReservationRow, SeatRow, Stored, TermsRow, WalletEntryRow, WalletRow, count,
+        events_bound, id,
     },
     schema,
     statement::{Bind, ROWS_MAX, ROWS_STEP, Statement, padded},
@@ -44,7 +44,7 @@ const LABELS_MAX: usize = 64;
 /// The columns of [`ReservationRow`].
 pub(super) const RESERVATION_COLUMNS: &str = "id, account_id, performance_id, concert_id, status, seats_count, \
     total_amount, held_until, payment_id, created_at, updated_at, idempotency_key, fingerprint, cancel_key, \
-    cancel_fingerprint";
+    cancel_fingerprint, seats";
 /// The columns of [`PaymentRow`].
 pub(super) const PAYMENT_COLUMNS: &str = "id, account_id, concert_id, reservation_id, amount, balance_after, \
     paid_at, refunded_at, queue_place, idempotency_key, fingerprint";
@@ -54,25 +54,20 @@ const CHARGE_COLUMNS: &str =
 
 pub(super) type ReservationSql = schema::reservations::SqlType;
 pub(super) type PaymentSql = schema::payments::SqlType;
-type ReservationSeatSql = schema::reservation_seats::SqlType;
 type SeatSql = schema::seats::SqlType;
 type WalletSql = schema::wallets::SqlType;
 type ChargeSql = schema::charges::SqlType;
 type TermsSql = (Binary, Binary, Text, Binary, Text, Text, SqlTimestamp, SqlTimestamp, SqlTimestamp, BigInt);
 type HoldingSql = (Binary, Binary, Binary, Text, BigInt, SqlTimestamp);
 
-/// A batch whose commit was not answered: it may be there, or not.
-struct InDoubt {
-    outcomes: Vec<Outcome>,
-    /// An event that the batch wrote, by which it can be found.
-    event: (Uuid, &'static str),
-}
+/// What a batch would answer whose commit was not answered: it may be there, or not.
+type InDoubt = Option<Vec<Outcome>>;
 
 #[async_trait]
 impl BatchWriter for Writer {
     async fn write_batch(&self, commands: &[Command]) -> Result<Vec<Outcome>, StorageError> {
         let batch_id = self.entropy.uuid();
-        let mut in_doubt = None;
+        let mut in_doubt: InDoubt = None;
         let (mut attempt, mut began) = (0, Instant::now());
         loop {
             let was_in_doubt = in_doubt.is_some();
@@ -93,12 +88,7 @@ impl BatchWriter for Writer {
 }
 
 impl Writer {
-    async fn attempt(
-        &self,
-        batch_id: Uuid,
-        commands: &[Command],
-        in_doubt: &mut Option<InDoubt>,
-    ) -> Loaded<Vec<Outcome>> {
+    async fn attempt(&self, batch_id: Uuid, commands: &[Command], in_doubt: &mut InDoubt) -> Loaded<Vec<Outcome>> {
         let mut session = self.pool.session().await?;
         let attempted = self.attempt_in(&mut session, batch_id, commands, in_doubt).await;
         let outcomes = self.ended(&mut session, attempted).await?;
@@ -111,37 +101,34 @@ impl Writer {
         session: &mut Session<'_>,
         batch_id: Uuid,
         commands: &[Command],
-        in_doubt: &mut Option<InDoubt>,
+        in_doubt: &mut InDoubt,
     ) -> Loaded<Vec<Outcome>> {
         let connection = session.connection();
         self.begin(connection).await?;
         let mut world = load(connection, Wanted::by(commands)).await?;
         // The rows are locked now, so an earlier attempt has ended, one way or the other. The doubt is kept all the same
         // until this attempt commits: it may be broken off too, or have lost its locks.
-        if let Some(doubtful) = in_doubt.as_ref()
-            && is_written(connection, batch_id, doubtful.event).await?
-        {
+        if in_doubt.is_some() && is_written(connection, batch_id).await? {
             connection.batch_execute("ROLLBACK").await?;
-            return Ok(in_doubt.take().map(|doubtful| doubtful.outcomes).unwrap_or_default());
+            return Ok(in_doubt.take().unwrap_or_default());
         }
         let now = self.clock.now();
         let outcomes: Vec<Outcome> = commands.iter().map(|command| world.decide(now, command)).collect();
-        let Some(first) = world.changes.events.as_slice().first() else {
+        if world.changes.events.is_empty() {
             connection.batch_execute("ROLLBACK").await?;
             return Ok(outcomes);
-        };
-        let event = (first.subject(), first.kind());
+        }
         save(connection, &world, batch_id, now).await?;
         if self.locks_are_local {
             take_turns(connection, &world).await?;
         }
         self.before_commit(connection).await?;
         // Noted before it is begun: it may be broken off while nobody knows whether it happened.
-        let doubtful = in_doubt.insert(InDoubt { outcomes, event });
+        let doubtful = in_doubt.insert(outcomes);
         let began = Instant::now();
         commit(connection).await?;
         metrics::histogram!("boxoffice_commit_seconds").record(began.elapsed().as_secs_f64());
-        Ok(std::mem::take(&mut doubtful.outcomes))
+        Ok(std::mem::take(doubtful))
     }
 }
 
@@ -164,15 +151,12 @@ fn count_outcomes(outcomes: &[Outcome]) {
     metrics::counter!("boxoffice_points_charged_total").increment(points);
 }
 
-async fn is_written(connection: &mut Connection, batch_id: Uuid, event: (Uuid, &'static str)) -> Loaded<bool> {
-    let (subject, kind) = event;
-    let written: Vec<Vec<u8>> = Statement::<Binary>::new("SELECT batch_id FROM outbox WHERE subject_id = ")
-        .bind(Bind::Bytes(subject.as_bytes().to_vec()))
-        .sql(" AND kind = ")
-        .bind(Bind::Text(kind.to_owned()))
+async fn is_written(connection: &mut Connection, batch_id: Uuid) -> Loaded<bool> {
+    let written: Vec<Vec<u8>> = Statement::<Binary>::new("SELECT id FROM outbox_batches WHERE id = ")
+        .bind(Bind::Bytes16(batch_id.into_bytes()))
         .load(connection)
         .await?;
-    Ok(written.iter().any(|written| written == batch_id.as_bytes()))
+    Ok(!written.is_empty())
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -300,34 +284,7 @@ async fn reservations(connection: &mut Connection, ids: &BTreeSet<ReservationId>
         select_by_key::<ReservationSql>(RESERVATION_COLUMNS, "reservations", "id", values, LOCK_ROWS)
             .load(connection)
             .await?;
-    with_seats(connection, rows).await
-}
-
-/// Reservations with their seats, in the order of `rows`.
-pub(super) async fn with_seats(
-    connection: &mut Connection,
-    rows: Vec<ReservationRow>,
-) -> Loaded<Vec<StoredReservation>> {
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
-    let values = rows.iter().map(|row| Bind::Bytes(row.id.clone()));
-    let seat_rows: Vec<ReservationSeatRow> = Statement::<ReservationSeatSql>::new(
-        "SELECT reservation_id, position, label, price FROM reservation_seats WHERE reservation_id IN ",
-    )
-    .list(values)
-    .sql(" ORDER BY reservation_id, position")
-    .load(connection)
-    .await?;
-    let mut seats: HashMap<Vec<u8>, Vec<ReservedSeat>> = HashMap::new();
-    for row in seat_rows {
-        seats.entry(row.reservation_id.clone()).or_default().push(row.reserved()?);
-    }
-    let whole = rows.into_iter().map(|row| {
-        let seats = seats.remove(&row.id).unwrap_or_default();
-        row.with_seats(seats)
-    });
-    Ok(whole.collect::<Result<_, _>>()?)
+    Ok(rows.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?)
 }
 
 async fn payments(connection: &mut Connection, key: &'static str, values: Vec<Bind>) -> Loaded<Vec<Payment>> {
@@ -497,14 +454,13 @@ async fn save_money(connection: &mut Connection, world: &World, changes: &Change
 async fn save_reservations(connection: &mut Connection, world: &World, changes: &Changes) -> Loaded<()> {
     let into = "INSERT INTO reservations (id, account_id, performance_id, concert_id, status, seats_count, \
                 total_amount, held_until, payment_id, created_at, updated_at, idempotency_key, fingerprint, \
-                cancel_key, cancel_fingerprint) VALUES ";
-    let stored = |id: &ReservationId| world.reservations.get(id);
-    let new: Vec<_> = changes.reservations_new.iter().filter_map(stored).collect();
-    insert(connection, into, new.iter().map(|stored| ReservationRow::bound(stored))).await?;
-    let seats = new.iter().flat_map(|stored| ReservationSeatRow::bound(&stored.reservation));
-    let seats_into = "INSERT INTO reservation_seats (reservation_id, position, label, price) VALUES ";
-    insert(connection, seats_into, seats).await?;
-    let changed = changes.reservations_changed.iter().filter_map(stored).map(ReservationRow::bound);
+                cancel_key, cancel_fingerprint, seats) VALUES ";
+    let rows = |ids: &BTreeSet<ReservationId>| {
+        let stored = ids.iter().filter_map(|id| world.reservations.get(id));
+        stored.map(ReservationRow::bound).collect::<Result<Vec<_>, _>>()
+    };
+    insert(connection, into, rows(&changes.reservations_new)?).await?;
+    let changed = rows(&changes.reservations_changed)?;
     let columns = ["status", "payment_id", "updated_at", "cancel_key", "cancel_fingerprint"];
     upsert(connection, into, changed, "id", &columns).await?;
 
@@ -529,9 +485,8 @@ async fn save_seats(connection: &mut Connection, world: &World, changes: &Change
 }
 
 async fn save_events(connection: &mut Connection, events: &[Event], batch_id: Uuid, now: Timestamp) -> Loaded<()> {
-    let rows = events.iter().map(|event| event_bound(event, batch_id, now)).collect::<Result<Vec<_>, _>>()?;
-    let into = "INSERT INTO outbox (subject_id, kind, batch_id, payload, occurred_at) VALUES ";
-    insert(connection, into, rows).await
+    let into = "INSERT INTO outbox_batches (id, events, occurred_at) VALUES ";
+    insert(connection, into, [events_bound(batch_id, events, now)?]).await
 }
 
 /// Inserts rows, in statements of few sizes.

@@ -13,7 +13,7 @@ crate::on_every_backend! {
 
 /// A damage, the invariant that names it, and what mends it. `reservations` has one held (`status = 'held'`), one
 /// confirmed and one cancelled after its payment; each of the three accounts has one.
-const DAMAGES: [(&str, &str, &str); 24] = [
+const DAMAGES: [(&str, &str, &str); 28] = [
     (
         "balance_is_the_sum_of_the_entries",
         "UPDATE wallets SET balance = balance + 1 WHERE entries_count > 1",
@@ -82,9 +82,18 @@ const DAMAGES: [(&str, &str, &str); 24] = [
     ),
     (
         "seat_in_one_live_reservation",
-        "INSERT INTO reservation_seats (reservation_id, position, label, price) \
-            SELECT id, 1, 'A-1-2', 0 FROM reservations WHERE status = 'held'",
-        "DELETE FROM reservation_seats WHERE position = 1",
+        "UPDATE reservations SET seats = REPLACE(seats, 'A-1-1', 'A-1-2') WHERE status = 'held'",
+        "UPDATE reservations SET seats = REPLACE(seats, 'A-1-2', 'A-1-1') WHERE status = 'held'",
+    ),
+    (
+        "live_reservation_has_its_seats",
+        "UPDATE reservations SET seats = REPLACE(seats, 'A-1-1', 'A-2-1') WHERE status = 'held'",
+        "UPDATE reservations SET seats = REPLACE(seats, 'A-2-1', 'A-1-1') WHERE status = 'held'",
+    ),
+    (
+        "reservation_total_is_the_sum_of_its_seats",
+        "UPDATE reservations SET seats = REPLACE(seats, '}', '') WHERE status = 'cancelled'",
+        "UPDATE reservations SET seats = REPLACE(seats, ']', '}]') WHERE status = 'cancelled'",
     ),
     (
         "reservation_total_is_the_sum_of_its_seats",
@@ -128,21 +137,34 @@ const DAMAGES: [(&str, &str, &str); 24] = [
     ),
     (
         "event_has_its_cause",
-        "INSERT INTO outbox (subject_id, kind, batch_id, payload, occurred_at) \
-            SELECT id, 'reservation_confirmed', id, '{}', created_at FROM reservations WHERE status = 'held'",
-        "DELETE FROM outbox WHERE payload = '{}'",
+        // A held reservation has not been confirmed.
+        "UPDATE outbox_batches SET events = REPLACE(events, 'reservation_held', 'reservation_confirmed')",
+        "UPDATE outbox_batches SET events = REPLACE(events, 'reservation_confirmed', 'reservation_held') \
+            WHERE events LIKE '%held_until%'",
     ),
     (
         "event_has_its_cause",
-        "INSERT INTO outbox (subject_id, kind, batch_id, payload, occurred_at) \
-            SELECT id, 'charge_requested', id, '{}', created_at FROM accounts",
-        "DELETE FROM outbox WHERE payload = '{}'",
+        // An event of nothing that is there.
+        "INSERT INTO outbox_batches (id, events, occurred_at) SELECT id, '[{\"kind\": \"charge_requested\", \
+            \"charge_id\": \"01900000-0000-7000-8000-000000000000\"}]', created_at FROM accounts",
+        "DELETE FROM outbox_batches WHERE events LIKE '%01900000-0000-7000-8000-000000000000%'",
+    ),
+    (
+        "event_has_its_cause",
+        // An event of something else.
+        "UPDATE outbox_batches SET events = REPLACE(events, 'charge_requested', 'ticket_printed')",
+        "UPDATE outbox_batches SET events = REPLACE(events, 'ticket_printed', 'charge_requested')",
     ),
     (
         "change_has_its_event",
-        "UPDATE outbox SET kind = 'charge_requested' WHERE kind = 'reservation_cancelled'",
-        "UPDATE outbox SET kind = 'reservation_cancelled' WHERE kind = 'charge_requested' \
-            AND subject_id IN (SELECT id FROM reservations)",
+        "UPDATE outbox_batches SET events = REPLACE(events, 'reservation_cancelled', 'reservation_held')",
+        "UPDATE outbox_batches SET events = REPLACE(events, 'reservation_held', 'reservation_cancelled') \
+            WHERE events LIKE '%refunded%'",
+    ),
+    (
+        "change_has_its_event",
+        "UPDATE outbox_batches SET events = REPLACE(events, '}]', '') WHERE events LIKE '%refunded%'",
+        "UPDATE outbox_batches SET events = CONCAT(events, '}]') WHERE events LIKE '%refunded%'",
     ),
 ];
 

@@ -52,7 +52,7 @@ async fn every_act_is_done_once(kind: ServerKind) {
     let (stage, database) = join(&url, settings(), Arc::new(TestClock::new())).await;
     let show = stage.show().await;
     let account_id = stage.account_with(1_000 * PRICE_A).await;
-    let outbox = "SELECT CAST(COUNT(*) AS SIGNED) FROM outbox";
+    let outbox = "SELECT CAST(COUNT(*) AS SIGNED) FROM outbox_batches";
     let before = count(&place, outbox).await;
     for at in EVERY_WAY {
         let cuts = proxy.cuts();

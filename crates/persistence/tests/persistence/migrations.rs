@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use boxoffice_domain::{StorageError, catalog::ConcertChange, fixtures::instant, page::PageRequest};
 use boxoffice_persistence::{ConnectError, migrate, migrate_down};
-use boxoffice_testkit::{TestClock, contracts::storage::at_once};
+use boxoffice_testkit::{
+    TestClock,
+    contracts::storage::{PRICE_A, at_once},
+};
 
 use crate::home::{Backend, Place, join, settings};
 
@@ -13,6 +16,7 @@ crate::on_every_backend! {
     migrations_by_four_at_once_are_applied_once
     a_schema_that_is_behind_is_not_ready
     a_program_of_before_the_draws_writes_concerts
+    events_and_reserved_seats_move_into_one_row_and_back
 }
 
 async fn migrations_go_up_and_down_and_up_again(backend: Backend) {
@@ -31,6 +35,31 @@ async fn migrations_go_up_and_down_and_up_again(backend: Backend) {
     let account_id = stage.account_with(1_000).await;
     let held = stage.holds(&show, account_id, &["A-1-1"]).await;
     stage.pays(&held).await;
+    stage.assert_sound().await;
+    database.shutdown().await;
+    place.remove().await;
+}
+
+/// The events of a batch, and the seats of a reservation, were a row each.
+async fn events_and_reserved_seats_move_into_one_row_and_back(backend: Backend) {
+    let place = Place::new(backend).await;
+    let applied = migrate(&place.url()).await.unwrap();
+    let (stage, database) = join(&place.url(), settings(), Arc::new(TestClock::new())).await;
+    let show = stage.show().await;
+    let account_id = stage.account_with(2 * PRICE_A).await;
+    let paid = stage.holds(&show, account_id, &["A-1-2", "A-1-1"]).await;
+    stage.pays(&paid).await;
+    let held = stage.holds(&show, account_id, &["A-2-1"]).await;
+    let before = stage.storage.reservations.find(account_id, paid.id).await.unwrap().unwrap();
+    database.shutdown().await;
+
+    let first = applied.iter().position(|name| name.starts_with("20261122000001")).unwrap();
+    migrate_down(&place.url(), applied.len() - first).await.unwrap();
+    migrate(&place.url()).await.unwrap();
+
+    let (stage, database) = join(&place.url(), settings(), Arc::new(TestClock::new())).await;
+    assert_eq!(stage.storage.reservations.find(account_id, paid.id).await.unwrap().unwrap(), before);
+    assert_eq!(stage.storage.reservations.find(account_id, held.id).await.unwrap().unwrap().reservation, held);
     stage.assert_sound().await;
     database.shutdown().await;
     place.remove().await;
