@@ -129,7 +129,7 @@ struct Worker<W> {
 }
 
 impl<W: BatchWriter> Worker<W> {
-    /// Runs on a thread and a runtime of its own. A batch is a dozen of exchanges with the database, one after the
+    /// Runs on a thread and a runtime of its own. A batch is some ten exchanges with the database, one after the
     /// other; among the tasks of hundreds of requests, each of them would wait for its turn.
     fn start(self) -> std::io::Result<oneshot::Receiver<()>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
