@@ -264,9 +264,26 @@ fn columns(plan: &Plan) -> String {
     format!("{} | {rows} | {took}", steps.join("<br>"))
 }
 
-/// A query as it is told: without the names of all its columns.
+/// What follows the definitions of a `WITH`.
+fn without_definitions(shape: &str) -> &str {
+    if !shape.starts_with("WITH ") {
+        return shape;
+    }
+    let mut depth = 0_usize;
+    for (at, letter) in shape.char_indices() {
+        match letter {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            'S' if depth == 0 && shape[at..].starts_with("SELECT ") => return &shape[at..],
+            _ => {}
+        }
+    }
+    shape
+}
+
+/// A query as it is told: without what it defines before, and without the names of all its columns.
 fn shortened(shape: &str) -> String {
-    let mut text = shape.replace('|', "\\|");
+    let mut text = without_definitions(shape).replace('|', "\\|");
     if let (Some("SELECT "), Some(from)) = (text.get(..7), text.find(" FROM "))
         && from > COLUMNS_MAX
     {
@@ -276,4 +293,16 @@ fn shortened(shape: &str) -> String {
         text = text.chars().take(TOLD_MAX).chain("…".chars()).collect();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_told_without_what_it_defines() {
+        let asked = "WITH a AS (SELECT b FROM c JOIN d(e, ?) AS f), g AS (SELECT h FROM i) SELECT j FROM a WHERE k = ?";
+        assert_eq!(shortened(asked), "SELECT j FROM a WHERE k = ?");
+        assert_eq!(shortened("SELECT j FROM a"), "SELECT j FROM a");
+    }
 }

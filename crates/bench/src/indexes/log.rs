@@ -15,7 +15,7 @@ pub(super) struct Logged {
 }
 
 /// The kinds of statement that are looked at; transactions and settings of sessions are not.
-const VERBS: [&str; 4] = ["SELECT ", "INSERT ", "UPDATE ", "DELETE "];
+const VERBS: [&str; 5] = ["SELECT ", "WITH ", "INSERT ", "UPDATE ", "DELETE "];
 /// The table in which the migrations are counted is not one of ours.
 const MIGRATIONS: &str = "__diesel_schema_migrations";
 /// A word of the schema, such as a status, is kept in a shape, and has at most so many letters.
@@ -181,6 +181,13 @@ mod tests {
             read(b"SELECT `a`.`id` FROM `a` WHERE `id` = '\x01\\\xe7\\0''' AND status = 'held' LIMIT 21");
         assert_eq!(sql, "SELECT `a`.`id` FROM `a` WHERE `id` = X'01E70027' AND status = 'held' LIMIT 21");
         assert_eq!(shape, "SELECT a.id FROM a WHERE id = ? AND status = 'held' LIMIT ?");
+    }
+
+    #[test]
+    fn a_query_over_definitions_is_one_too() {
+        let (sql, shape) = read(b"WITH a AS (SELECT '$[*]' AS b FROM c) SELECT b FROM a");
+        assert_eq!(sql, "WITH a AS (SELECT '$[*]' AS b FROM c) SELECT b FROM a");
+        assert_eq!(shape, "WITH a AS (SELECT ? AS b FROM c) SELECT b FROM a");
     }
 
     #[test]

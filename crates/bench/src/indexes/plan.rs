@@ -71,7 +71,7 @@ pub(super) async fn of(connection: &mut Conn, sql: &str) -> anyhow::Result<Plan>
     };
     let steps = rows.iter().map(step).filter(|step| !step.access.is_empty()).collect();
     let mut plan = Plan { steps, rows_read: None, took: None, broken_off: false };
-    if sql.starts_with("SELECT ") {
+    if sql.starts_with("SELECT ") || sql.starts_with("WITH ") {
         run(connection, sql, &mut plan).await?;
     }
     Ok(plan)
