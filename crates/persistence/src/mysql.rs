@@ -32,10 +32,12 @@ pub(crate) const RESERVED_SEATS: &str = "SELECT reservations.id AS reservation_i
     FROM reservations JOIN JSON_TABLE(CASE WHEN JSON_VALID(reservations.seats) THEN reservations.seats ELSE '[]' END, \
     '$[*]' COLUMNS (label VARCHAR(522) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$.label', \
     price BIGINT PATH '$.price')) AS seat";
-/// The events of all batches: `subject_id`, `kind`. Those of a batch that cannot be read are missing. They are put into a
-/// table of its own first (`DISTINCT`), which is searched by its key; else all of them would be read for each subject.
+/// The events of all batches: `subject_id`, `kind`. Those of a batch that cannot be read are missing; an event
+/// without a subject stands under its batch. They are put into a table of its own first (`DISTINCT`), which is searched
+/// by its key; else all of them would be read for each subject.
 pub(crate) const EVENTS: &str = "SELECT DISTINCT \
-    UNHEX(REPLACE(COALESCE(event.reservation_id, event.charge_id), '-', '')) AS subject_id, event.kind \
+    COALESCE(UNHEX(REPLACE(COALESCE(event.reservation_id, event.charge_id), '-', '')), outbox_batches.id) AS subject_id, \
+    event.kind \
     FROM outbox_batches JOIN JSON_TABLE(CASE WHEN JSON_VALID(outbox_batches.events) THEN outbox_batches.events ELSE '[]' END, \
     '$[*]' COLUMNS (reservation_id CHAR(36) PATH '$.reservation_id', charge_id CHAR(36) PATH '$.charge_id', \
     kind VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$.kind')) AS event";

@@ -30,9 +30,11 @@ pub(crate) const PAYMENTS_BY_ACCOUNT: &str = " INDEXED BY payments_by_account";
 pub(crate) const RESERVED_SEATS: &str = "SELECT reservations.id AS reservation_id, seat.value ->> 'label' AS label, \
     seat.value ->> 'price' AS price FROM reservations \
     JOIN json_each(CASE WHEN json_valid(reservations.seats) THEN reservations.seats ELSE '[]' END) AS seat";
-/// The events of all batches: `subject_id`, `kind`. Those of a batch that cannot be read are missing.
+/// The events of all batches: `subject_id`, `kind`. Those of a batch that cannot be read are missing; an event
+/// without a subject stands under its batch.
 pub(crate) const EVENTS: &str = "SELECT DISTINCT \
-    unhex(replace(coalesce(event.value ->> 'reservation_id', event.value ->> 'charge_id'), '-', '')) AS subject_id, \
+    coalesce(unhex(replace(coalesce(event.value ->> 'reservation_id', event.value ->> 'charge_id'), '-', '')), \
+    outbox_batches.id) AS subject_id, \
     event.value ->> 'kind' AS kind FROM outbox_batches \
     JOIN json_each(CASE WHEN json_valid(outbox_batches.events) THEN outbox_batches.events ELSE '[]' END) AS event";
 

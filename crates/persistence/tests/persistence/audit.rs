@@ -13,7 +13,7 @@ crate::on_every_backend! {
 
 /// A damage, the invariant that names it, and what mends it. `reservations` has one held (`status = 'held'`), one
 /// confirmed and one cancelled after its payment; each of the three accounts has one.
-const DAMAGES: [(&str, &str, &str); 28] = [
+const DAMAGES: [(&str, &str, &str); 29] = [
     (
         "balance_is_the_sum_of_the_entries",
         "UPDATE wallets SET balance = balance + 1 WHERE entries_count > 1",
@@ -148,6 +148,12 @@ const DAMAGES: [(&str, &str, &str); 28] = [
         "INSERT INTO outbox_batches (id, events, occurred_at) SELECT id, '[{\"kind\": \"charge_requested\", \
             \"charge_id\": \"01900000-0000-7000-8000-000000000000\"}]', created_at FROM accounts",
         "DELETE FROM outbox_batches WHERE events LIKE '%01900000-0000-7000-8000-000000000000%'",
+    ),
+    (
+        "event_has_its_cause",
+        // An event of nothing.
+        "UPDATE outbox_batches SET events = REPLACE(events, 'charge_id', 'ticket_id')",
+        "UPDATE outbox_batches SET events = REPLACE(events, 'ticket_id', 'charge_id')",
     ),
     (
         "event_has_its_cause",
