@@ -440,7 +440,7 @@ fn every_table_has_a_place_in_a_database_that_is_split() {
         let statements = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         for (prefix, tables) in [("CREATE TABLE ", &mut made), ("DROP TABLE ", &mut dropped)] {
             let lines = statements.lines().filter_map(|line| line.strip_prefix(prefix));
-            tables.extend(lines.map(|line| word_at(line).0.to_owned()));
+            tables.extend(lines.map(|line| word_at(line.trim_start_matches("IF NOT EXISTS ")).0.to_owned()));
         }
     }
     let tables: Vec<_> = made.difference(&dropped).collect();
