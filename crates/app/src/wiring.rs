@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
+    num::NonZeroU32,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
@@ -19,6 +20,7 @@ use boxoffice_domain::{
     accounts::AccessTokens,
     announcements::{Alone, Announcements},
     payments::PaymentGateway,
+    reservations::HOLD_SECONDS_DEFAULT,
     waiting_room::{QueueTokens, WaitingRoom},
 };
 use boxoffice_http::{Neighbours, SharedQuotas};
@@ -144,7 +146,8 @@ impl Adapters {
                 room: Arc::clone(&room),
                 turns: Arc::clone(&turns),
                 entropy: Arc::clone(entropy),
-                hold_seconds: settings.hold_seconds,
+                // The setting is at least 1.
+                hold_seconds: NonZeroU32::new(settings.hold_seconds).unwrap_or(HOLD_SECONDS_DEFAULT),
             }),
             payments: Arc::new(PaymentService {
                 payments: Arc::clone(&self.database.payments),

@@ -6,39 +6,19 @@ use boxoffice_domain::{
     Clock, EntropySource, PaymentId, ReservationId, StorageError,
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
-    payments::{PaymentView, Payments, SettleError, SettleRefusal, SettleRequest, Settlement, check_payable},
+    payments::{PayRefusal, PayRequest, PaymentMethod, PaymentView, Payments, Receipt},
     reservations::Reservations,
+    sale::check_payable,
     waiting_room::{Ticket, WaitingRoom},
 };
 
 use crate::{
     AccountTurns, Identity,
-    waiting_room::{GateError, Purpose, WaitingRoomService},
+    waiting_room::{GateError, GatedError, Purpose, WaitingRoomService},
 };
 
 /// Why a payment was not made.
-#[derive(Debug, thiserror::Error)]
-pub enum PayError {
-    /// The queue token does not open the gate.
-    #[error(transparent)]
-    Gate(#[from] GateError),
-    /// A rule refuses.
-    #[error(transparent)]
-    Refused(#[from] SettleRefusal),
-    /// The storage failed.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-}
-
-impl From<SettleError> for PayError {
-    fn from(error: SettleError) -> Self {
-        match error {
-            SettleError::Refused(SettleRefusal::WrongConcert) => Self::Gate(GateError::Invalid),
-            SettleError::Refused(refusal) => Self::Refused(refusal),
-            SettleError::Storage(error) => Self::Storage(error),
-        }
-    }
-}
+pub type PayError = GatedError<PayRefusal>;
 
 /// Paying for held seats.
 pub struct PaymentService {
@@ -78,17 +58,18 @@ impl PaymentService {
         if let Err(closed) = self.gate.check(ticket, Purpose::Continue).await {
             return self.without_admission(ticket, reservation_id, &idempotency, closed).await;
         }
-        let request = SettleRequest {
+        let request = PayRequest {
             payment_id: PaymentId::new(self.entropy.uuid()),
             reservation_id,
             account_id: ticket.account_id,
             concert_id: ticket.concert_id,
             queue_place: Some(ticket.place),
+            method: PaymentMethod::Wallet,
             idempotency,
         };
-        let made = self.payments.settle(request).await?;
-        self.end_admission(ticket, &made).await;
-        Ok(Made { value: made.value.view, replayed: made.replayed })
+        let Made { value: receipt, replayed } = self.payments.pay(request).await?;
+        self.end_admission(ticket, &receipt).await;
+        Ok(Made { value: receipt.payment, replayed })
     }
 
     /// Without an admission nothing is paid; but a repeated request gets its answer, and whoever comes too
@@ -103,31 +84,26 @@ impl PaymentService {
         if !matches!(closed, GateError::Expired | GateError::NotActive { .. }) {
             return Err(closed.into());
         }
-        if let Some(PaymentView { payment, mut reservation }) =
-            self.payments.find_by_key(ticket.account_id, &again.key).await?
-        {
-            payment.idempotency.check(again).map_err(SettleRefusal::from)?;
-            reservation.reservation = reservation.reservation.as_paid(&payment);
-            return Ok(Made::before(PaymentView { payment: payment.as_made(), reservation }));
+        if let Some(first) = self.payments.find_by_key(ticket.account_id, &again.key).await? {
+            return first.replay(again).map_err(|reused| PayError::Refused(reused.into()));
         }
         let view = self.reservations.find(ticket.account_id, reservation_id).await?;
-        let view = view.ok_or(SettleRefusal::ReservationNotFound)?;
+        let view = view.ok_or(PayError::Refused(PayRefusal::ReservationNotFound))?;
         if view.reservation.concert_id != ticket.concert_id {
             return Err(GateError::Invalid.into());
         }
         let now = self.clock.now();
-        check_payable(now, &view.reservation, &view.performance)?;
+        check_payable(now, &view.reservation, &view.performance).map_err(PayError::Refused)?;
         Err(closed.into())
     }
 
-    async fn end_admission(&self, ticket: Ticket, made: &Made<Settlement>) {
+    async fn end_admission(&self, ticket: Ticket, receipt: &Receipt) {
         let (concert_id, account_id) = (ticket.concert_id, ticket.account_id);
-        let settlement = &made.value;
         // A repeated request may come with the ticket of a later visit, which this payment did not spend.
-        if settlement.view.payment.queue_place != Some(ticket.place) {
+        if receipt.payment.payment.queue_place != Some(ticket.place) {
             return;
         }
-        let ended = match settlement.other_held_until {
+        let ended = match receipt.other_held_until {
             Some(until) => self.room.keep_until(concert_id, account_id, Some(until)).await,
             None => self.room.spend(concert_id, account_id).await,
         };

@@ -1,47 +1,26 @@
 //! Holding seats, and giving them up.
 
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 use boxoffice_domain::{
     EntropySource, PerformanceId, ReservationId, StorageError, Timestamp,
     catalog::Catalog,
-    idempotency::{Idempotency, KeyReused, Made},
+    idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
     reservations::{
-        CancelError, CancelRequest, HoldError, HoldRefusal, HoldRequest, ReservationStatus, ReservationView,
-        Reservations, SeatSelection,
+        CancelError, CancelRequest, HoldRefusal, HoldRequest, ReservationStatus, ReservationView, Reservations,
+        SeatSelection,
     },
     waiting_room::{Ticket, WaitingRoom},
 };
 
 use crate::{
     AccountTurns, Identity,
-    waiting_room::{GateError, Purpose, WaitingRoomService},
+    waiting_room::{GateError, GatedError, Purpose, WaitingRoomService},
 };
 
 /// Why seats were not held.
-#[derive(Debug, thiserror::Error)]
-pub enum HoldSeatsError {
-    /// The queue token does not open the gate.
-    #[error(transparent)]
-    Gate(#[from] GateError),
-    /// A rule refuses.
-    #[error(transparent)]
-    Refused(#[from] HoldRefusal),
-    /// The storage failed.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-}
-
-impl From<HoldError> for HoldSeatsError {
-    fn from(error: HoldError) -> Self {
-        match error {
-            HoldError::Refused(HoldRefusal::WrongConcert) => Self::Gate(GateError::Invalid),
-            HoldError::Refused(refusal) => Self::Refused(refusal),
-            HoldError::Storage(error) => Self::Storage(error),
-        }
-    }
-}
+pub type HoldSeatsError = GatedError<HoldRefusal>;
 
 /// Holding seats, and giving them up.
 pub struct ReservationService {
@@ -58,7 +37,7 @@ pub struct ReservationService {
     /// Makes ids.
     pub entropy: Arc<dyn EntropySource>,
     /// How long a hold lasts, in seconds.
-    pub hold_seconds: u32,
+    pub hold_seconds: NonZeroU32,
 }
 
 impl std::fmt::Debug for ReservationService {
@@ -77,7 +56,7 @@ impl ReservationService {
         idempotency: Option<Idempotency>,
     ) -> Result<Made<ReservationView>, HoldSeatsError> {
         let concert_id = self.catalog.concert_of(performance_id).await?;
-        let concert_id = concert_id.ok_or(HoldRefusal::PerformanceNotFound)?;
+        let concert_id = concert_id.ok_or(GatedError::Refused(HoldRefusal::PerformanceNotFound))?;
         let _turn = self.turns.take(ticket.account_id).await;
         if let Err(closed) = self.gate.admit(ticket, concert_id, Purpose::Hold).await {
             return self.replayed(ticket, idempotency, closed).await;
@@ -114,9 +93,7 @@ impl ReservationService {
         let Some(view) = self.reservations.find_by_key(ticket.account_id, &again.key).await? else {
             return Err(closed.into());
         };
-        let first = view.reservation.idempotency.as_ref();
-        first.map_or(Err(KeyReused), |first| first.check(&again)).map_err(HoldRefusal::from)?;
-        Ok(Made::before(ReservationView { reservation: view.reservation.as_made(), ..view }))
+        view.replay_hold(&again).map_err(|reused| GatedError::Refused(reused.into()))
     }
 
     async fn keep_admission(&self, ticket: Ticket, until: Timestamp) {

@@ -1,9 +1,9 @@
 //! Getting in line, and passing the gate behind it.
 
-use std::sync::Arc;
+use std::{error::Error, sync::Arc};
 
 use boxoffice_domain::{
-    Clock, ConcertId, StorageError, Timestamp,
+    ActError, Clock, ConcertId, StorageError, Timestamp,
     catalog::{Catalog, NotOnSale},
     payments::Payments,
     reservations::Reservations,
@@ -65,6 +65,29 @@ pub enum GateError {
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+/// Why an act behind the gate did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum GatedError<R: Error + 'static> {
+    /// The queue token does not open the gate.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// A rule refuses.
+    #[error(transparent)]
+    Refused(R),
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl<R: Error + 'static> From<ActError<R>> for GatedError<R> {
+    fn from(error: ActError<R>) -> Self {
+        match error {
+            ActError::Refused(refusal) => Self::Refused(refusal),
+            ActError::Storage(error) => Self::Storage(error),
+        }
+    }
 }
 
 /// What an admission is wanted for.

@@ -8,7 +8,8 @@ use boxoffice_domain::{
     page::{Page, PageRequest},
     payments::{GatewayError, GatewayRequest, PaymentGateway},
     wallet::{
-        Charge, ChargeError, ChargeRefusal, ChargeRequest, ChargeState, PendingKey, Wallet, WalletEntry, Wallets,
+        Charge, ChargeAmount, ChargeError, ChargeRefusal, ChargeRequest, ChargeState, PendingKey, Wallet, WalletEntry,
+        Wallets,
     },
 };
 
@@ -86,7 +87,7 @@ impl WalletService {
     pub async fn charge(
         &self,
         identity: Identity,
-        amount: Points,
+        amount: ChargeAmount,
         idempotency: Idempotency,
     ) -> Result<Made<Charge>, ChargePointsError> {
         let charge_id = ChargeId::new(self.entropy.uuid());

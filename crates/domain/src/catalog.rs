@@ -13,10 +13,12 @@ use crate::{
     AccountId, ConcertId, PerformanceId, Points, StorageError, Timestamp, VenueId,
     idempotency::{Idempotency, KeyReused, Made},
     page::{Page, PageRequest},
-    reservations::{SeatLabel, SeatState, SeatStatus},
-    text::{Description, Name, TextError},
+    seats::{SeatLabel, SeatState, SeatStatus},
+    text::{Description, Name},
     waiting_room::{Draw, LineTerms},
 };
+
+pub use crate::seats::PartName;
 
 /// The most seats of a venue.
 pub const VENUE_SEATS_MAX: u32 = 200_000;
@@ -26,24 +28,6 @@ pub const PRICE_MAX: i64 = 100_000_000;
 pub const SEATS_PER_ACCOUNT_MAX: u32 = 100;
 /// The most accounts that a concert may admit at once.
 pub const ACTIVE_MAX: u32 = 1_000_000;
-
-/// The name of a section or a row: a [`Name`] without `-`, which separates the parts of a seat's label.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct PartName(Name);
-
-impl PartName {
-    /// Trims and checks a name.
-    pub fn new(text: &str) -> Result<Self, TextError> {
-        let name = Name::new(text)?;
-        if name.as_str().contains('-') { Err(TextError::Forbidden('-')) } else { Ok(Self(name)) }
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-}
 
 /// A row of seats, numbered from 1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +50,7 @@ pub struct Section {
 /// Where the seats of a venue are. Checked once, and right from then on.
 ///
 /// ```
-/// use boxoffice_domain::catalog::{PartName, Row, SeatingPlan, Section};
+/// use boxoffice_domain::{catalog::{Row, SeatingPlan, Section}, seats::PartName};
 /// let row = |name: &str, seats| Row { name: PartName::new(name).unwrap(), seats };
 /// let stalls = Section { name: PartName::new("A").unwrap(), rows: vec![row("1", 2), row("2", 3)] };
 /// let plan = SeatingPlan::new(vec![stalls])?;
@@ -581,7 +565,7 @@ pub struct SeatView<'m> {
 /// Whoever looks for a section need not read the others.
 ///
 /// ```
-/// use boxoffice_domain::{catalog::SeatLabels, reservations::SeatLabel};
+/// use boxoffice_domain::{catalog::SeatLabels, seats::SeatLabel};
 /// let labels = ["A-1-1", "A-2-1", "B-1-1"].map(|text| SeatLabel::new(text).unwrap());
 /// let labels = SeatLabels::from_iter(labels);
 /// assert_eq!(labels.section("A").collect::<Vec<_>>(), [0, 1]);
@@ -629,7 +613,7 @@ impl Deref for SeatLabels {
 /// use std::sync::Arc;
 /// use boxoffice_domain::{
 ///     Points, catalog::{SeatLabels, SeatMap}, fixtures::{self, instant},
-///     reservations::{SeatLabel, SeatState, SeatStatus},
+///     seats::{SeatLabel, SeatState, SeatStatus},
 /// };
 /// let labels = ["A-1-1", "A-1-2"].map(|text| SeatLabel::new(text).unwrap());
 /// let labels = Arc::new(SeatLabels::from_iter(labels));
@@ -967,11 +951,6 @@ mod tests {
     fn section(name: &str, rows: &[(&str, u32)]) -> Section {
         let rows = rows.iter().map(|(name, seats)| Row { name: part(name), seats: *seats }).collect();
         Section { name: part(name), rows }
-    }
-
-    #[test]
-    fn a_part_name_has_no_dash() {
-        assert_eq!(PartName::new("A-1"), Err(TextError::Forbidden('-')));
     }
 
     #[test]

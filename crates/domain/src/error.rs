@@ -1,4 +1,4 @@
-//! The failure that every storing port shares.
+//! The failures that all storing ports share.
 
 use std::error::Error;
 
@@ -21,4 +21,15 @@ impl StorageError {
     pub fn failed(what: impl Into<String>) -> Self {
         Self::Failed(what.into().into())
     }
+}
+
+/// Why an act did not happen: a rule refuses it, or the storage failed. A refusal changed nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ActError<R: Error + 'static> {
+    /// A rule refuses.
+    #[error(transparent)]
+    Refused(R),
+    /// The storage failed; whether the act happened may be unknown.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
 }

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{AccountId, ChargeId, PaymentId, PerformanceId, Points, ReservationId, Timestamp, reservations::SeatLabel};
+use crate::{AccountId, ChargeId, PaymentId, PerformanceId, Points, ReservationId, Timestamp, seats::SeatLabel};
 
 /// Something that happened, with what a listener needs to know of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

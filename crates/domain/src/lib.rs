@@ -8,18 +8,16 @@
 //!
 //! # A guide in five steps
 //!
-//! 1. **Values** parse at the edge and are right from then on: [`Points`], [`text::Name`],
-//!    [`accounts::LoginId`], [`reservations::SeatLabel`], [`reservations::SeatSelection`].
-//! 2. **Entities** carry their state as an enum with its data: [`reservations::Seat`],
-//!    [`reservations::Reservation`], [`payments::Payment`], [`wallet::Wallet`], [`wallet::Charge`].
-//! 3. **Decisions** are pure functions of loaded entities and `now`. They give the entities as they are
-//!    afterwards, or a refusal: [`reservations::hold`], [`payments::settle`], [`reservations::cancel`],
-//!    [`reservations::expire`], [`wallet::begin_charge`], [`wallet::complete_charge`].
-//! 4. **Ports** are the traits an adapter implements: one method is one atomic business act, and its
-//!    documentation says what an implementor owes in each case. Every port is mocked by the feature
-//!    `mocks`.
-//! 5. **Events** in [`events`] name what happened; an adapter stores them in the transaction of their
-//!    cause (the transactional outbox).
+//! 1. **Values** parse at the edge and are right from then on: [`Points`], [`text::Name`], [`accounts::LoginId`],
+//!    [`seats::SeatLabel`], [`seats::SeatSelection`], [`wallet::ChargeAmount`].
+//! 2. **Entities** carry their state as an enum with its data: [`seats::Seat`], [`reservations::Reservation`],
+//!    [`payments::Payment`], [`wallet::Wallet`], [`wallet::Charge`].
+//! 3. **Decisions** are in [`sale`]: a batch of commands is decided over loaded rows and `now`, and gives the rows to be
+//!    saved. Nothing else decides about seats and points.
+//! 4. **Ports** are the traits an adapter implements: one method is one atomic business act, and its documentation says
+//!    what an implementor must return in each case. The feature `mocks` has a mock of each.
+//! 5. **Events** in [`events`] name what happened; an adapter stores them in the transaction of their cause (the
+//!    transactional outbox).
 //!
 //! # What always holds
 //!
@@ -30,31 +28,39 @@
 //! * A confirmed reservation has exactly one completed payment, of exactly its amount.
 //! * A payment is refunded at most once, and only with the cancellation of its reservation.
 //!
-//! # An example: hold, pay, cancel
+//! # An example: charge, hold, pay, cancel
 //!
 //! ```
-//! use boxoffice_domain::{Points, fixtures, payments, reservations, wallet};
+//! use boxoffice_domain::{fixtures::{self, SaleTables}, gateway::GatewayVerdict, sale::{Command, Outcome}, wallet::Wallet};
 //!
 //! let now = fixtures::instant(0);
 //! let terms = fixtures::terms();
-//! let request = fixtures::hold_request(&terms, &["A-1-1", "A-1-2"]);
+//! let charge = fixtures::charge_request(200_000);
+//! let (account_id, charge_id) = (charge.account_id, charge.charge_id);
 //!
-//! // The seats as they were loaded, and how many the account already has of this concert.
-//! let held = reservations::hold(now, &request, Some(&terms), 0, fixtures::seats(&["A-1-1", "A-1-2"]))?;
-//! assert_eq!(held.reservation.total_amount.get(), 110_000);
+//! // A storage, with a performance on sale and an account.
+//! let mut tables = SaleTables::default();
+//! let seats = fixtures::seats(&["A-1-1", "A-1-2"]);
+//! tables.seats.insert(terms.id, seats.into_iter().map(|seat| (seat.label.clone(), seat)).collect());
+//! tables.terms.insert(terms.id, terms.clone());
+//! tables.wallets.insert(account_id, Wallet::new(account_id, now));
 //!
-//! let mut purse = wallet::Wallet::new(request.account_id, now);
-//! purse.balance = Points::new(200_000)?;
-//! let request = fixtures::settle_request(&held.reservation);
-//! let paid = payments::settle(now, &request, Some(held.reservation), &terms, held.seats, &purse)?;
-//! assert_eq!(paid.wallet.balance.get(), 90_000);
+//! // One batch is one transaction; a command sees what the earlier ones did.
+//! let mut hold = fixtures::hold_request(&terms, &["A-1-1", "A-1-2"]);
+//! hold.account_id = account_id;
+//! let outcomes = tables.write(now, &[
+//!     Command::BeginCharge(charge),
+//!     Command::CompleteCharge { charge_id, account_id, verdict: GatewayVerdict::Approved },
+//!     Command::Hold(hold),
+//! ]);
+//! let Ok(Outcome::Hold(Ok(held))) = &outcomes[2] else { panic!("the seats are free") };
+//! assert_eq!(held.value.reservation.total_amount.get(), 110_000);
 //!
-//! let request = fixtures::cancel_request(&paid.reservation);
-//! let back = reservations::cancel(
-//!     now, &request, Some(paid.reservation), &terms, paid.seats, &paid.wallet, Some(paid.payment),
-//! )?;
-//! assert_eq!(back.wallet.balance.get(), 200_000);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! tables.write(now, &[Command::Pay(fixtures::pay_request(&held.value.reservation))]);
+//! assert_eq!(tables.wallets[&account_id].balance.get(), 90_000);
+//! tables.write(now, &[Command::Cancel(fixtures::cancel_request(&held.value.reservation))]);
+//! assert_eq!(tables.wallets[&account_id].balance.get(), 200_000);
+//! assert_eq!(tables.entries.iter().map(|entry| entry.amount).collect::<Vec<_>>(), [200_000, -110_000, 110_000]);
 //! ```
 
 #![deny(missing_docs)]
@@ -66,6 +72,7 @@ pub mod catalog;
 pub mod error;
 pub mod events;
 pub mod fixtures;
+pub mod gateway;
 pub mod idempotency;
 pub mod ids;
 pub mod leases;
@@ -73,12 +80,14 @@ pub mod page;
 pub mod payments;
 pub mod points;
 pub mod reservations;
+pub mod sale;
+pub mod seats;
 pub mod text;
 pub mod time;
 pub mod waiting_room;
 pub mod wallet;
 
-pub use error::StorageError;
+pub use error::{ActError, StorageError};
 #[cfg(feature = "mocks")]
 pub use ids::MockEntropySource;
 pub use ids::{

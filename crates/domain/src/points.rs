@@ -1,6 +1,6 @@
 //! Points, the prepaid money.
 
-use std::{fmt, iter::Sum};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,11 @@ impl Points {
         self.0.checked_add(other.0).map(Self)
     }
 
+    /// The sum of all, or `None` where it cannot be represented.
+    pub fn checked_sum(points: impl IntoIterator<Item = Self>) -> Option<Self> {
+        points.into_iter().try_fold(Self::ZERO, Self::checked_add)
+    }
+
     /// The difference, or `None` where it would be negative.
     pub fn checked_sub(self, other: Self) -> Option<Self> {
         self.0.checked_sub(other.0).filter(|points| *points >= 0).map(Self)
@@ -67,12 +72,5 @@ impl From<Points> for i64 {
 impl fmt::Display for Points {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-/// Saturates; a reservation's at most 100 seats of at most 100,000,000 points stay far below.
-impl Sum for Points {
-    fn sum<I: Iterator<Item = Self>>(points: I) -> Self {
-        Self(points.fold(0, |sum, points| sum.saturating_add(points.0)))
     }
 }

@@ -4,11 +4,12 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountId, ChargeId, PaymentId, Points, ReservationId, StorageError, Timestamp,
-    events::Event,
+    AccountId, ActError, ChargeId, PaymentId, Points, ReservationId, StorageError, Timestamp,
     idempotency::{Idempotency, KeyReused, Made},
     page::{Page, PageRequest},
 };
+
+pub use crate::gateway::GatewayVerdict;
 
 /// The most points of one charge, where nothing else is set.
 pub const CHARGE_MAX: i64 = 10_000_000;
@@ -99,14 +100,12 @@ impl Wallet {
         Some(self.moved(now, balance, -amount.get(), kind))
     }
 
-    /// Puts points in. The limit of the balance was seen to when the charge began; a refund gives back what
-    /// had been in the wallet before, and is never refused.
+    /// Puts points in; `None` if the balance would be too large to represent. The limit of the balance was checked when
+    /// the charge began, and a refund returns what had been in the wallet before.
     #[must_use]
-    pub(crate) fn give_back(&self, now: Timestamp, amount: Points, kind: EntryKind) -> (Self, WalletEntry) {
-        // No wallet comes near the limit of the type: a charge is refused far below it, and a refund
-        // returns no more than was charged.
-        let balance = self.balance.checked_add(amount).expect("a balance is far below 2^63");
-        self.moved(now, balance, amount.get(), kind)
+    pub(crate) fn put_in(&self, now: Timestamp, amount: Points, kind: EntryKind) -> Option<(Self, WalletEntry)> {
+        let balance = self.balance.checked_add(amount)?;
+        Some(self.moved(now, balance, amount.get(), kind))
     }
 
     fn moved(&self, now: Timestamp, balance: Points, amount: i64, kind: EntryKind) -> (Self, WalletEntry) {
@@ -136,7 +135,7 @@ pub enum ChargeStatus {
     Declined,
 }
 
-/// How far a charge has come.
+/// What state a charge is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChargeState {
     /// The payment gateway has not answered yet.
@@ -175,12 +174,33 @@ pub struct Charge {
     pub account_id: AccountId,
     /// How many points.
     pub amount: Points,
-    /// How far it has come.
+    /// What state it is in.
     pub state: ChargeState,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// The key under which it was asked for.
     pub idempotency: Idempotency,
+}
+
+/// How many points a charge adds: at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ChargeAmount(Points);
+
+/// A charge of no points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a charge adds at least 1 point")]
+pub struct InvalidChargeAmount;
+
+impl ChargeAmount {
+    /// Checks an amount.
+    pub fn new(points: Points) -> Result<Self, InvalidChargeAmount> {
+        if points == Points::ZERO { Err(InvalidChargeAmount) } else { Ok(Self(points)) }
+    }
+
+    /// The points.
+    pub const fn points(self) -> Points {
+        self.0
+    }
 }
 
 /// An account wants points.
@@ -190,8 +210,8 @@ pub struct ChargeRequest {
     pub charge_id: ChargeId,
     /// Who wants them.
     pub account_id: AccountId,
-    /// How many, at least 1.
-    pub amount: Points,
+    /// How many.
+    pub amount: ChargeAmount,
     /// The most points that charging may bring the wallet to.
     pub balance_max: Points,
     /// The caller's key.
@@ -200,6 +220,7 @@ pub struct ChargeRequest {
 
 /// Why a charge was not begun. Nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ChargeRefusal {
     /// The wallet could hold more than it may.
     #[error("the balance would exceed the most points that a wallet may have")]
@@ -209,99 +230,8 @@ pub enum ChargeRefusal {
     KeyReused(#[from] KeyReused),
 }
 
-/// A charge is recorded, and the payment gateway may be asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChargeBegun {
-    /// The charge, pending.
-    pub charge: Charge,
-    /// The wallet as it is now.
-    pub wallet: Wallet,
-    /// What to tell.
-    pub event: Event,
-}
-
-/// Decides whether a charge may begin: the balance with all charges in progress stays within the limit, so that a charge that was approved can always be credited.
-pub fn begin_charge(now: Timestamp, request: &ChargeRequest, wallet: &Wallet) -> Result<ChargeBegun, ChargeRefusal> {
-    let pending = wallet.pending.checked_add(request.amount).ok_or(ChargeRefusal::BalanceLimitReached)?;
-    match wallet.balance.checked_add(pending) {
-        Some(most) if most <= request.balance_max => {}
-        _ => return Err(ChargeRefusal::BalanceLimitReached),
-    }
-    let charge = Charge {
-        id: request.charge_id,
-        account_id: request.account_id,
-        amount: request.amount,
-        state: ChargeState::Pending,
-        created_at: now,
-        idempotency: request.idempotency.clone(),
-    };
-    let event = Event::ChargeRequested { charge_id: charge.id, account_id: charge.account_id, amount: charge.amount };
-    Ok(ChargeBegun { charge, wallet: Wallet { pending, ..wallet.clone() }, event })
-}
-
-/// What the payment gateway decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GatewayVerdict {
-    /// The money was taken.
-    Approved,
-    /// The money was not taken, and will not be.
-    Declined,
-}
-
-/// A charge has ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChargeEnded {
-    /// The charge as it is now.
-    pub charge: Charge,
-    /// The wallet as it is now.
-    pub wallet: Wallet,
-    /// The credit in the wallet's history, where it was approved.
-    pub entry: Option<WalletEntry>,
-    /// What to tell.
-    pub event: Event,
-}
-
-/// Ends a pending charge by the gateway's verdict; `None` where it has ended before, so that nothing is
-/// ever credited twice.
-pub fn complete_charge(
-    now: Timestamp,
-    charge: Charge,
-    wallet: &Wallet,
-    verdict: GatewayVerdict,
-) -> Option<ChargeEnded> {
-    if charge.state != ChargeState::Pending {
-        return None;
-    }
-    // The audit compares the sum with the charges; a credit is not withheld because it disagrees.
-    let pending = wallet.pending.checked_sub(charge.amount).unwrap_or_default();
-    let wallet = Wallet { pending, ..wallet.clone() };
-    let (charge_id, account_id, amount) = (charge.id, charge.account_id, charge.amount);
-    Some(match verdict {
-        GatewayVerdict::Approved => {
-            let (wallet, entry) = wallet.give_back(now, amount, EntryKind::Charge { charge_id });
-            let state = ChargeState::Completed { balance_after: wallet.balance, completed_at: now };
-            let event = Event::ChargeCompleted { charge_id, account_id, amount, balance: wallet.balance };
-            ChargeEnded { charge: Charge { state, ..charge }, wallet, entry: Some(entry), event }
-        }
-        GatewayVerdict::Declined => {
-            let state = ChargeState::Declined { declined_at: now };
-            let event = Event::ChargeDeclined { charge_id, account_id, amount };
-            ChargeEnded { charge: Charge { state, ..charge }, wallet, entry: None, event }
-        }
-    })
-}
-
 /// Why a charge was not begun.
-#[derive(Debug, thiserror::Error)]
-pub enum ChargeError {
-    /// A rule refuses.
-    #[error(transparent)]
-    Refused(#[from] ChargeRefusal),
-    /// The storage failed.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-}
+pub type ChargeError = ActError<ChargeRefusal>;
 
 /// Where a list of pending charges goes on: they are sorted by their beginning, then by id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -325,13 +255,13 @@ pub trait Wallets: Send + Sync {
         page: PageRequest<u64>,
     ) -> Result<Page<WalletEntry, u64>, StorageError>;
 
-    /// Decides with [`begin_charge`] and stores the outcome in one transaction. However many charges of one
-    /// wallet come at once, each that the rule allows succeeds. Under a known idempotency key, gives the
-    /// charge as it is now, or [`KeyReused`].
+    /// Carries out [`Command::BeginCharge`](crate::sale::Command::BeginCharge) in one transaction. However many charges
+    /// of one wallet come at once, each that the rule allows succeeds. A repeated request under its idempotency key gets
+    /// the charge as it is now, or [`KeyReused`].
     async fn begin_charge(&self, request: ChargeRequest) -> Result<Made<Charge>, ChargeError>;
 
-    /// Decides with [`complete_charge`] and stores the outcome, the credit with it, in one transaction.
-    /// Gives the charge as it is then, also where it had ended before; `None` where there is none.
+    /// Carries out [`Command::CompleteCharge`](crate::sale::Command::CompleteCharge) in one transaction, the credit with
+    /// it. Returns the charge as it is then, also if it had ended before; `None` if there is none.
     async fn complete_charge(&self, id: ChargeId, verdict: GatewayVerdict) -> Result<Option<Charge>, StorageError>;
 
     /// A charge of this account; `None` also where it is another's.
@@ -345,50 +275,4 @@ pub trait Wallets: Send + Sync {
         after: Option<PendingKey>,
         limit: u32,
     ) -> Result<Vec<Charge>, StorageError>;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixtures::{self, instant};
-
-    fn points(n: i64) -> Points {
-        Points::new(n).unwrap()
-    }
-
-    #[test]
-    fn an_approved_charge_is_credited_exactly_once() {
-        let request = fixtures::charge_request(5_000);
-        let wallet = Wallet::new(request.account_id, instant(0));
-        let begun = begin_charge(instant(0), &request, &wallet).unwrap();
-        assert_eq!((begun.wallet.balance.get(), begun.wallet.pending.get()), (0, 5_000));
-        let ended = complete_charge(instant(1), begun.charge, &begun.wallet, GatewayVerdict::Approved).unwrap();
-        assert_eq!((ended.wallet.balance.get(), ended.wallet.pending.get()), (5_000, 0));
-        let entry = ended.entry.unwrap();
-        assert_eq!((entry.sequence, entry.amount, entry.balance_after.get()), (1, 5_000, 5_000));
-        assert_eq!(complete_charge(instant(2), ended.charge, &ended.wallet, GatewayVerdict::Approved), None);
-    }
-
-    #[test]
-    fn a_declined_charge_credits_nothing() {
-        let request = fixtures::charge_request(5_000);
-        let begun = begin_charge(instant(0), &request, &Wallet::new(request.account_id, instant(0))).unwrap();
-        let ended = complete_charge(instant(1), begun.charge, &begun.wallet, GatewayVerdict::Declined).unwrap();
-        assert_eq!((ended.wallet.balance.get(), ended.wallet.pending.get()), (0, 0));
-        assert_eq!(ended.entry, None);
-        assert_eq!(ended.charge.state.status(), ChargeStatus::Declined);
-    }
-
-    #[test]
-    fn charges_in_progress_count_against_the_limit() {
-        let request = fixtures::charge_request(10);
-        let wallet = Wallet {
-            balance: points(BALANCE_MAX - 20),
-            pending: points(10),
-            ..Wallet::new(request.account_id, instant(0))
-        };
-        let begun = begin_charge(instant(0), &request, &wallet).unwrap();
-        let again = begin_charge(instant(0), &fixtures::charge_request(1), &begun.wallet);
-        assert_eq!(again.unwrap_err(), ChargeRefusal::BalanceLimitReached);
-    }
 }

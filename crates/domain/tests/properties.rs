@@ -2,7 +2,7 @@
 
 mod world;
 
-use boxoffice_domain::wallet::{BALANCE_MAX, GatewayVerdict};
+use boxoffice_domain::{gateway::GatewayVerdict, wallet::BALANCE_MAX};
 use proptest::{prelude::*, sample::subsequence, test_runner::FileFailurePersistence};
 use world::{ACCOUNTS, Command, PERFORMANCES, SEATS, World};
 
@@ -23,7 +23,7 @@ fn command() -> impl Strategy<Value = Command> {
         6 => (0..ACCOUNTS, 0..PERFORMANCES, seats())
             .prop_map(|(account, performance, seats)| Command::Hold { account, performance, seats }),
         5 => (any::<prop::sample::Index>(), stranger())
-            .prop_map(|(reservation, stranger)| Command::Settle { reservation, stranger }),
+            .prop_map(|(reservation, stranger)| Command::Pay { reservation, stranger }),
         3 => (any::<prop::sample::Index>(), stranger())
             .prop_map(|(reservation, stranger)| Command::Cancel { reservation, stranger }),
         2 => any::<prop::sample::Index>().prop_map(|reservation| Command::Expire { reservation }),
@@ -61,16 +61,16 @@ proptest! {
 
     #[test]
     fn nothing_visible_depends_on_the_sweeper(commands in commands()) {
-        let (mut swept, mut untidy) = (World::new(), World::new());
+        let (mut swept, mut unswept) = (World::new(), World::new());
         for command in commands.iter().filter(|command| !matches!(command, Command::Expire { .. })) {
             let outcome = swept.apply(command);
             swept.sweep();
-            prop_assert_eq!(outcome, untidy.apply(command));
-            prop_assert_eq!(swept.visible(), untidy.visible());
+            prop_assert_eq!(outcome, unswept.apply(command));
+            prop_assert_eq!(swept.visible(), unswept.visible());
         }
-        untidy.sweep();
-        prop_assert_eq!(swept.visible(), untidy.visible());
-        untidy.check()?;
+        unswept.sweep();
+        prop_assert_eq!(swept.visible(), unswept.visible());
+        unswept.check()?;
     }
 }
 

@@ -6,7 +6,7 @@ use axum::{Json as Answer, extract::State, http::StatusCode, response::Response}
 use boxoffice_application::{fingerprint, payments::PayError};
 use boxoffice_domain::{
     PaymentId, ReservationId, Timestamp,
-    payments::{PaymentStatus, PaymentView, SettleRefusal},
+    payments::{PayRefusal, PaymentStatus, PaymentView},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -92,7 +92,8 @@ impl PaymentAnswer {
             reservation_id: payment.reservation_id.uuid(),
             amount: payment.amount.get(),
             status: payment.status().into(),
-            balance_after: payment.balance_after.get(),
+            // This API pays from the wallet alone.
+            balance_after: payment.balance_after().unwrap_or_default().get(),
             paid_at: payment.paid_at,
             refunded_at: payment.refunded_at(),
             reservation: ReservationAnswer::new(reservation, at),
@@ -110,17 +111,18 @@ impl From<PayError> for Problem {
     }
 }
 
-impl From<SettleRefusal> for Problem {
-    fn from(refusal: SettleRefusal) -> Self {
+impl From<PayRefusal> for Problem {
+    fn from(refusal: PayRefusal) -> Self {
         match refusal {
-            SettleRefusal::ReservationNotFound => Self::new(Code::ReservationNotFound),
-            SettleRefusal::WrongConcert => Self::new(Code::QueueTokenInvalid),
-            SettleRefusal::AlreadyPaid => Self::new(Code::ReservationAlreadyPaid),
-            SettleRefusal::Cancelled => Self::new(Code::ReservationCancelled),
-            SettleRefusal::HoldExpired => Self::new(Code::HoldExpired),
-            SettleRefusal::PerformanceStarted => Self::new(Code::PerformanceStarted),
-            SettleRefusal::InsufficientPoints { balance, required } => Self::insufficient_points(balance, required),
-            SettleRefusal::KeyReused(error) => error.into(),
+            PayRefusal::ReservationNotFound => Self::new(Code::ReservationNotFound),
+            PayRefusal::WrongConcert => Self::new(Code::QueueTokenInvalid),
+            PayRefusal::AlreadyPaid => Self::new(Code::ReservationAlreadyPaid),
+            PayRefusal::Cancelled => Self::new(Code::ReservationCancelled),
+            PayRefusal::HoldExpired => Self::new(Code::HoldExpired),
+            PayRefusal::PerformanceStarted => Self::new(Code::PerformanceStarted),
+            PayRefusal::InsufficientPoints { balance, required } => Self::insufficient_points(balance, required),
+            PayRefusal::KeyReused(error) => error.into(),
+            refusal => Self::unexpected(&refusal),
         }
     }
 }

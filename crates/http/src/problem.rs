@@ -272,6 +272,12 @@ impl Problem {
     }
 
     /// A failure of which nothing is told but that there was one; whoever makes it has logged why.
+    /// For a refusal that has no code yet, which a test of the documented codes would have asked for.
+    pub(crate) fn unexpected(refusal: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error = refusal, "a refusal has no code");
+        Self::internal()
+    }
+
     pub(crate) fn internal() -> Self {
         Self::new(Code::Internal)
     }

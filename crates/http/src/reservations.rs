@@ -225,8 +225,11 @@ impl From<HoldRefusal> for Problem {
             HoldRefusal::NotOnSale(error) => error.into(),
             HoldRefusal::SeatNotFound(seats) => Self::of_seats(Code::SeatNotFound, seats),
             HoldRefusal::SeatLimitReached { limit } => Self::of_limit(Code::SeatLimitReached, limit),
-            HoldRefusal::SeatUnavailable(seats) => Self::of_seats(Code::SeatUnavailable, seats),
+            HoldRefusal::SeatUnavailable(seats) => {
+                Self::of_seats(Code::SeatUnavailable, seats.into_iter().map(|seat| seat.label).collect())
+            }
             HoldRefusal::KeyReused(error) => error.into(),
+            refusal => Self::unexpected(&refusal),
         }
     }
 }
@@ -239,6 +242,7 @@ impl From<CancelError> for Problem {
             CancelError::Refused(CancelRefusal::HoldExpired) => Self::new(Code::HoldExpired),
             CancelError::Refused(CancelRefusal::Closed) => Self::new(Code::CancellationClosed),
             CancelError::Refused(CancelRefusal::KeyReused(error)) => error.into(),
+            CancelError::Refused(refusal) => Self::unexpected(&refusal),
             CancelError::Storage(error) => error.into(),
         }
     }

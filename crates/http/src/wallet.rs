@@ -6,7 +6,7 @@ use axum::{Json as Answer, extract::State, http::StatusCode, response::Response}
 use boxoffice_application::{fingerprint, wallet::ChargePointsError};
 use boxoffice_domain::{
     ChargeId, Points, StorageError,
-    wallet::{Charge, ChargeRefusal, ChargeState, ChargeStatus, EntryKind, Wallet, WalletEntry},
+    wallet::{Charge, ChargeAmount, ChargeRefusal, ChargeState, ChargeStatus, EntryKind, Wallet, WalletEntry},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -187,6 +187,7 @@ impl From<ChargePointsError> for Problem {
         match error {
             ChargePointsError::Refused(ChargeRefusal::BalanceLimitReached) => Self::new(Code::BalanceLimitReached),
             ChargePointsError::Refused(ChargeRefusal::KeyReused(error)) => error.into(),
+            ChargePointsError::Refused(refusal) => Self::unexpected(&refusal),
             ChargePointsError::Declined(charge) => Self::of_charge(Code::ChargeDeclined, charge.id),
             ChargePointsError::Gateway { charge_id, .. } => {
                 tracing::warn!(%charge_id, error = &error as &dyn std::error::Error, "a charge has no verdict yet");
@@ -237,11 +238,12 @@ async fn charge(
     Json(body): Json<NewCharge>,
 ) -> Result<Response, Problem> {
     let amount = parsed("/amount", "range", Points::new(body.amount))?;
+    let amount = parsed("/amount", "range", ChargeAmount::new(amount))?;
     let amount_max = api.settings.charge_points_max;
     if body.amount > amount_max {
         return Err(Problem::violation("/amount", "range", format!("must be 1 to {amount_max}")));
     }
-    let idempotency = key.naming(fingerprint::charge(amount));
+    let idempotency = key.naming(fingerprint::charge(amount.points()));
     let (service, asked) = (Arc::clone(&api.services.wallet), idempotency.clone());
     let act = async move { service.charge(identity, amount, asked).await };
     let charged = api.keyed_act(identity, Some(&idempotency), act).await??;

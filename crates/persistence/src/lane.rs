@@ -20,24 +20,26 @@ use std::{
 };
 
 use async_trait::async_trait;
-use boxoffice_domain::StorageError;
+use boxoffice_domain::{
+    StorageError,
+    sale::{Command, LoadError, OtherOutcome, Outcome},
+};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, sleep},
 };
 
-use crate::{
-    PersistenceSettings,
-    batch::{Command, Outcome},
-    seat_boards::SeatBoards,
-};
+use crate::{PersistenceSettings, seat_boards::SeatBoards};
+
+/// What became of one command of a batch that was carried out.
+pub(crate) type Decided = Result<Outcome, LoadError>;
 
 /// Runs one transaction for a batch of commands.
 #[async_trait]
 pub(crate) trait BatchWriter: Send + Sync + 'static {
     /// The outcome of each command, in their order. An error means that none of them was carried out, or
     /// that it is not known.
-    async fn write_batch(&self, commands: &[Command]) -> Result<Vec<Outcome>, StorageError>;
+    async fn write_batch(&self, commands: &[Command]) -> Result<Vec<Decided>, StorageError>;
 }
 
 /// How long a worker lets others have their turn at most.
@@ -91,13 +93,17 @@ impl Lanes {
 
     /// Sends a command into its lane and waits for its outcome. A full lane refuses at once. The command is
     /// carried out even if the caller stops waiting.
-    pub(crate) async fn submit(&self, command: Command) -> Result<Outcome, StorageError> {
+    pub(crate) async fn submit<T>(&self, command: Command) -> Result<T, StorageError>
+    where
+        T: TryFrom<Outcome, Error = OtherOutcome>,
+    {
         let (answer, outcome) = oneshot::channel();
         self.lane().try_send(Job { command, answer }).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => StorageError::Busy,
             mpsc::error::TrySendError::Closed(_) => StorageError::Unavailable("the server is stopping".into()),
         })?;
-        outcome.await.unwrap_or_else(|_| Err(StorageError::failed("a lane gave no answer")))
+        let outcome = outcome.await.unwrap_or_else(|_| Err(StorageError::failed("a lane gave no answer")))?;
+        T::try_from(outcome).map_err(|other| StorageError::Failed(other.into()))
     }
 
     /// The first lane whose next batch is still small; where none is, the one in which the fewest wait.
@@ -210,17 +216,14 @@ async fn write<W: BatchWriter>(writer: &Arc<W>, commands: Arc<[Command]>) -> Vec
 async fn write_unless_it_panics<W: BatchWriter>(
     writer: &Arc<W>,
     commands: Arc<[Command]>,
-) -> Result<Vec<Outcome>, StorageError> {
+) -> Result<Vec<Decided>, StorageError> {
     let writer = Arc::clone(writer);
     let written = tokio::spawn(async move { writer.write_batch(&commands).await });
     written.await.unwrap_or_else(|panicked| Err(StorageError::Failed(panicked.into())))
 }
 
-fn checked(outcome: Outcome) -> Result<Outcome, StorageError> {
-    match outcome {
-        Outcome::Missing(what) => Err(StorageError::failed(format!("{what} is missing"))),
-        outcome => Ok(outcome),
-    }
+fn checked(decided: Decided) -> Result<Outcome, StorageError> {
+    decided.map_err(|error| StorageError::Failed(error.into()))
 }
 
 /// One failure, told to everybody whom it concerns.
@@ -282,10 +285,10 @@ mod tests {
 
     #[async_trait]
     impl BatchWriter for (Instant, Arc<Batches>) {
-        async fn write_batch(&self, commands: &[Command]) -> Result<Vec<Outcome>, StorageError> {
+        async fn write_batch(&self, commands: &[Command]) -> Result<Vec<Decided>, StorageError> {
             self.1.0.lock().unwrap().push((self.0.elapsed(), commands.len()));
             sleep(TOOK).await;
-            Ok(commands.iter().map(|_| Outcome::Expire(None)).collect())
+            Ok(commands.iter().map(|_| Ok(Outcome::Expire(None))).collect())
         }
     }
 

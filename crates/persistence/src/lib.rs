@@ -4,13 +4,12 @@
 //! connection, the migrations, the dialect. Each mounts the same tree `sql/`, in which a capability has the
 //! file name that it has in every crate. Which one serves is chosen by the database URL.
 //!
-//! Writes that buyers wait for are grouped: see `lane` for how they come together, `batch` for how they
-//! are decided, and `sql/write.rs` for how they are loaded and saved. Seat maps, which everybody looks at,
+//! Writes that buyers wait for are grouped: see `lane` for how they come together, and `sql/write.rs` for how they
+//! are loaded and saved. Seat maps, which everybody looks at,
 //! are shown from memory: see `seat_boards`.
 
 #![expect(clippy::duplicate_mod, reason = "both backends are compiled from one source")]
 
-mod batch;
 mod lane;
 mod mysql;
 mod rows;

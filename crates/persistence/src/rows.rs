@@ -7,8 +7,9 @@ use boxoffice_domain::{
     catalog::{Concert, PerformanceTerms, SalesWindow, SeatingPlan, Section, Venue, VenueSummary},
     events::Event,
     idempotency::{Fingerprint, Idempotency, IdempotencyKey},
-    payments::{Payment, PaymentState},
-    reservations::{Reservation, ReservationState, ReservationStatus, Seat, SeatLabel, SeatState},
+    payments::{Payment, PaymentSource, PaymentState},
+    reservations::{Reservation, ReservationState, ReservationStatus},
+    seats::{Seat, SeatLabel, SeatState},
     text::{Description, Name},
     waiting_room::{Draw, Place},
     wallet::{Charge, ChargeState, EntryKind, Wallet, WalletEntry},
@@ -18,11 +19,7 @@ use diesel::prelude::{AsChangeset, Insertable, Queryable};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{
-    batch::{StoredReservation, StoredSeat, stored_status},
-    schema,
-    statement::Bind,
-};
+use crate::{schema, statement::Bind};
 
 /// What is stored does not stand for an entity: a defect, or damaged data.
 pub(crate) type Damaged = StorageError;
@@ -347,31 +344,36 @@ pub(crate) struct SeatRow {
 }
 
 impl SeatRow {
-    pub(crate) fn bound(performance_id: PerformanceId, stored: &StoredSeat) -> Vec<Bind> {
-        let (reservation_id, held_until) = match stored.seat.state {
+    pub(crate) fn bound(performance_id: PerformanceId, seat: &Seat) -> Vec<Bind> {
+        let (reservation_id, held_until) = match seat.state {
             SeatState::Free => (None, None),
             SeatState::Held { by, until } => (Some(by), Some(time(until))),
             SeatState::Sold { to } => (Some(to), None),
         };
         vec![
             performance_id.bound(),
-            Bind::Text(stored.seat.label.as_str().to_owned()),
-            Bind::Integer(stored.ordinal),
-            Bind::BigInt(stored.seat.price.get()),
+            Bind::Text(seat.label.as_str().to_owned()),
+            Bind::Integer(ordinal_number(seat.ordinal)),
+            Bind::BigInt(seat.price.get()),
             optional_bound(reservation_id),
             Bind::OptionalTime(held_until),
         ]
     }
 }
 
-impl TryFrom<SeatRow> for StoredSeat {
+impl TryFrom<SeatRow> for Seat {
     type Error = Damaged;
 
     fn try_from(row: SeatRow) -> Result<Self, Damaged> {
         let state = seat_state(row.reservation_id.as_ref(), row.held_until)?;
-        let seat = Seat { label: label(&row.label)?, price: points(row.price)?, state };
-        Ok(Self { seat, ordinal: row.ordinal })
+        let ordinal = u32::try_from(row.ordinal).map_err(|_| damaged("seat")())?;
+        Ok(Self { label: label(&row.label)?, ordinal, price: points(row.price)?, state })
     }
+}
+
+/// A place in the order of a plan as it is stored; a venue has far fewer seats than the type has numbers.
+pub(crate) fn ordinal_number(ordinal: u32) -> i32 {
+    i32::try_from(ordinal).unwrap_or(i32::MAX)
 }
 
 fn seat_state(reservation_id: Option<&Vec<u8>>, held_until: Option<NaiveDateTime>) -> Result<SeatState, Damaged> {
@@ -423,10 +425,9 @@ pub(crate) struct ReservationRow {
 }
 
 impl ReservationRow {
-    pub(crate) fn bound(stored: &StoredReservation) -> Result<Vec<Bind>, StorageError> {
-        let reservation = &stored.reservation;
+    pub(crate) fn bound(reservation: &Reservation) -> Result<Vec<Bind>, StorageError> {
         let asked = reservation.idempotency.as_ref();
-        let cancelled = stored.cancelled_under.as_ref();
+        let cancelled = reservation.cancelled_under();
         Ok(vec![
             reservation.id.bound(),
             reservation.account_id.bound(),
@@ -448,7 +449,7 @@ impl ReservationRow {
     }
 }
 
-impl TryFrom<ReservationRow> for StoredReservation {
+impl TryFrom<ReservationRow> for Reservation {
     type Error = Damaged;
 
     fn try_from(row: ReservationRow) -> Result<Self, Damaged> {
@@ -460,10 +461,13 @@ impl TryFrom<ReservationRow> for StoredReservation {
             ReservationStatus::Confirmed => {
                 ReservationState::Confirmed { payment_id: payment_id.ok_or_else(damaged("reservation"))? }
             }
-            ReservationStatus::Cancelled => ReservationState::Cancelled { payment_id },
+            ReservationStatus::Cancelled => {
+                let idempotency = idempotency(row.cancel_key.as_deref(), row.cancel_fingerprint.as_ref())?;
+                ReservationState::Cancelled { payment_id, idempotency }
+            }
             ReservationStatus::Expired => ReservationState::Expired,
         };
-        let reservation = Reservation {
+        Ok(Self {
             id: id(&row.id)?,
             account_id: id(&row.account_id)?,
             performance_id: id(&row.performance_id)?,
@@ -475,9 +479,17 @@ impl TryFrom<ReservationRow> for StoredReservation {
             created_at: row.created_at.and_utc(),
             updated_at: row.updated_at.and_utc(),
             idempotency: idempotency(row.idempotency_key.as_deref(), row.fingerprint.as_ref())?,
-        };
-        let cancelled_under = idempotency(row.cancel_key.as_deref(), row.cancel_fingerprint.as_ref())?;
-        Ok(Self { reservation, cancelled_under })
+        })
+    }
+}
+
+/// The status in which a reservation is stored; the one that is shown depends on the time too.
+fn stored_status(state: &ReservationState) -> ReservationStatus {
+    match state {
+        ReservationState::Held { .. } => ReservationStatus::Held,
+        ReservationState::Confirmed { .. } => ReservationStatus::Confirmed,
+        ReservationState::Cancelled { .. } => ReservationStatus::Cancelled,
+        ReservationState::Expired => ReservationStatus::Expired,
     }
 }
 
@@ -486,7 +498,6 @@ impl TryFrom<ReservationRow> for StoredReservation {
 pub(crate) struct HoldingRow {
     pub(crate) id: Vec<u8>,
     pub(crate) account_id: Vec<u8>,
-    pub(crate) concert_id: Vec<u8>,
     pub(crate) status: String,
     pub(crate) seats_count: i64,
     pub(crate) held_until: NaiveDateTime,
@@ -650,11 +661,10 @@ impl TryFrom<ChargeRow> for Charge {
 pub(crate) struct PaymentRow {
     pub(crate) id: Vec<u8>,
     pub(crate) account_id: Vec<u8>,
-    #[expect(dead_code, reason = "asked for by the database alone")]
     pub(crate) concert_id: Vec<u8>,
     pub(crate) reservation_id: Vec<u8>,
     pub(crate) amount: i64,
-    pub(crate) balance_after: i64,
+    pub(crate) balance_after: Option<i64>,
     pub(crate) paid_at: NaiveDateTime,
     pub(crate) refunded_at: Option<NaiveDateTime>,
     pub(crate) queue_place: Option<i64>,
@@ -668,14 +678,14 @@ pub(crate) fn place_number(place: Place) -> i64 {
 }
 
 impl PaymentRow {
-    pub(crate) fn bound(payment: &Payment, concert_id: ConcertId) -> Vec<Bind> {
+    pub(crate) fn bound(payment: &Payment) -> Vec<Bind> {
         vec![
             payment.id.bound(),
             payment.account_id.bound(),
-            concert_id.bound(),
+            payment.concert_id.bound(),
             payment.reservation_id.bound(),
             Bind::BigInt(payment.amount.get()),
-            Bind::BigInt(payment.balance_after.get()),
+            Bind::OptionalBigInt(payment.balance_after().map(Points::get)),
             Bind::Time(time(payment.paid_at)),
             Bind::OptionalTime(payment.refunded_at().map(time)),
             Bind::OptionalBigInt(payment.queue_place.map(place_number)),
@@ -693,13 +703,18 @@ impl TryFrom<PaymentRow> for Payment {
             None => PaymentState::Completed,
             Some(refunded_at) => PaymentState::Refunded { refunded_at: refunded_at.and_utc() },
         };
+        let source = match row.balance_after {
+            Some(balance) => PaymentSource::Wallet { balance_after: points(balance)? },
+            None => PaymentSource::Outside,
+        };
         let idempotency = idempotency(Some(&row.idempotency_key), Some(&row.fingerprint))?;
         Ok(Self {
             id: id(&row.id)?,
             account_id: id(&row.account_id)?,
+            concert_id: id(&row.concert_id)?,
             reservation_id: id(&row.reservation_id)?,
             amount: points(row.amount)?,
-            balance_after: points(row.balance_after)?,
+            source,
             paid_at: row.paid_at.and_utc(),
             state,
             queue_place: row.queue_place.map(|place| Place(place.cast_unsigned())),

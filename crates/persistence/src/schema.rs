@@ -163,7 +163,7 @@ diesel::table! {
         concert_id -> Binary,
         reservation_id -> Binary,
         amount -> BigInt,
-        balance_after -> BigInt,
+        balance_after -> Nullable<BigInt>,
         paid_at -> Timestamp,
         refunded_at -> Nullable<Timestamp>,
         queue_place -> Nullable<BigInt>,

@@ -27,16 +27,14 @@ use boxoffice_domain::{
     announcements::{Announcements, Topic},
     catalog::{SeatLabels, SeatMap},
     idempotency::Made,
-    reservations::{Reservation, ReservedSeat, Seat, SeatLabel, SeatState, SeatStatus},
+    reservations::{HoldRefusal, Reservation, ReservedSeat},
+    sale::{Command, Outcome},
+    seats::{Seat, SeatLabel, SeatState, SeatStatus},
 };
 use hashbrown::HashTable;
 use tokio::time::Instant;
 
-use crate::{
-    batch::{Command, Outcome, StoredSeat},
-    lane::Shared,
-    seat_announcements,
-};
+use crate::{lane::Shared, seat_announcements};
 
 /// The most boards.
 const BOARDS_MAX: usize = 1_000;
@@ -57,7 +55,7 @@ const UNKNOWN: &str = "unknown";
 #[derive(Debug)]
 pub(crate) enum Reading {
     /// Every seat with its label, in the order of the plan; none where there is no such performance.
-    Whole(Vec<StoredSeat>),
+    Whole(Vec<Seat>),
     /// What may have changed of the seats that are known already, in the order of the plan.
     Changeable(Vec<(Points, SeatState)>),
 }
@@ -300,12 +298,12 @@ fn news_of(command: &Command, outcome: &Outcome) -> Option<(PerformanceId, News)
             let state = SeatState::Held { by: reservation.id, until: reservation.held_until };
             Some(taken(reservation, state, made.replayed))
         }
-        Outcome::Hold(Err(refused)) if !refused.taken.is_empty() => {
+        Outcome::Hold(Err(HoldRefusal::SeatUnavailable(seats))) => {
             let Command::Hold(request) = command else { return None };
-            Some((request.performance_id, News::Unavailable { seats: refused.taken.clone() }))
+            Some((request.performance_id, News::Unavailable { seats: seats.clone() }))
         }
-        Outcome::Settle(Ok(made)) => {
-            let reservation = &made.value.view.reservation.reservation;
+        Outcome::Pay(Ok(made)) => {
+            let reservation = &made.value.payment.reservation.reservation;
             Some(taken(reservation, SeatState::Sold { to: reservation.id }, made.replayed))
         }
         Outcome::Cancel(Ok(Made { value: view, replayed })) => {
@@ -436,11 +434,11 @@ impl Seats {
     /// The seats as they were read; `None` where there are none.
     fn of(reading: Reading, former: Option<Self>, read_at: Instant) -> Option<Self> {
         match reading {
-            Reading::Whole(stored) if stored.is_empty() => None,
-            Reading::Whole(stored) => {
-                let prices = stored.iter().map(|stored| stored.seat.price).collect();
-                let states = stored.iter().map(|stored| stored.seat.state).collect();
-                let labels: SeatLabels = stored.into_iter().map(|stored| stored.seat.label).collect();
+            Reading::Whole(seats) if seats.is_empty() => None,
+            Reading::Whole(seats) => {
+                let prices = seats.iter().map(|seat| seat.price).collect();
+                let states = seats.iter().map(|seat| seat.state).collect();
+                let labels: SeatLabels = seats.into_iter().map(|seat| seat.label).collect();
                 let labels = Arc::new(labels);
                 let by_label = ByLabel::of(&labels);
                 Some(Self { labels, by_label, prices, states, read_at, found_out: false })

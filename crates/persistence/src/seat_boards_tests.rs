@@ -2,7 +2,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use boxoffice_domain::{
     fixtures::{self, instant},
-    reservations::hold,
+    reservations::{HoldRequest, ReservationView},
+    sale::FreedSeats,
 };
 use tokio::{
     sync::{Barrier, Semaphore},
@@ -11,7 +12,6 @@ use tokio::{
 use uuid::Uuid;
 
 use super::*;
-use crate::batch::{ExpiredSeats, RefusedHold};
 
 const AGE_MAX: Duration = Duration::from_millis(250);
 const ID: PerformanceId = PerformanceId::new(Uuid::from_u128(1));
@@ -63,8 +63,8 @@ impl Hall {
         self.readings.fetch_add(1, Ordering::SeqCst);
         let table = self.table.lock().unwrap();
         let stored = |(index, state): (usize, &SeatState)| {
-            let seat = Seat { label: label(index + 1), price: Points::ZERO, state: *state };
-            StoredSeat { seat, ordinal: i32::try_from(index).unwrap() }
+            let ordinal = u32::try_from(index).unwrap();
+            Seat { label: label(index + 1), ordinal, price: Points::ZERO, state: *state }
         };
         match known {
             None => Reading::Whole(table.iter().enumerate().map(stored).collect()),
@@ -97,34 +97,30 @@ impl Hall {
     }
 
     fn tell(&self, outcome: Outcome) {
-        let request = boxoffice_domain::reservations::HoldRequest { performance_id: ID, ..request(&["A-1-1"]) };
+        let request = HoldRequest { performance_id: ID, ..request(&["A-1-1"]) };
         self.boards.hear(&[Command::Hold(request)], &[Ok(outcome)]);
     }
 }
 
-fn request(labels: &[&str]) -> boxoffice_domain::reservations::HoldRequest {
+fn request(labels: &[&str]) -> HoldRequest {
     fixtures::hold_request(&fixtures::terms(), labels)
 }
 
 /// That a reservation has taken a seat, or had by an earlier request.
 fn took(by: ReservationId, number: usize, replayed: bool) -> Outcome {
     let terms = fixtures::terms();
-    let text = format!("A-1-{number}");
-    let made = hold(instant(0), &fixtures::hold_request(&terms, &[&text]), Some(&terms), 0, fixtures::seats(&[&text]))
-        .unwrap();
-    let reservation = Reservation { id: by, performance_id: ID, ..made.reservation };
-    let view = boxoffice_domain::reservations::ReservationView { reservation, performance: terms };
-    Outcome::Hold(Ok(Made { value: view, replayed }))
+    let held = fixtures::held(&terms, &[&format!("A-1-{number}")]);
+    let reservation = Reservation { id: by, performance_id: ID, ..held };
+    Outcome::Hold(Ok(Made { value: ReservationView { reservation, performance: terms }, replayed }))
 }
 
 fn gave_up(from: ReservationId, number: usize) -> Outcome {
-    Outcome::Expire(Some(ExpiredSeats { performance_id: ID, reservation_id: from, labels: vec![label(number)] }))
+    Outcome::Expire(Some(FreedSeats { performance_id: ID, reservation_id: from, labels: vec![label(number)] }))
 }
 
 fn refused(number: usize, state: SeatState) -> Outcome {
-    let taken = vec![Seat { label: label(number), price: Points::ZERO, state }];
-    let refusal = boxoffice_domain::reservations::HoldRefusal::SeatUnavailable(vec![label(number)]);
-    Outcome::Hold(Err(RefusedHold { refusal, taken }))
+    let seat = Seat { label: label(number), ordinal: 0, price: Points::ZERO, state };
+    Outcome::Hold(Err(HoldRefusal::SeatUnavailable(vec![seat])))
 }
 
 use SeatStatus::{Available, Held as HeldNow, Sold};
@@ -247,7 +243,7 @@ async fn a_hold_lapses_on_the_board_too() {
     assert_eq!((hall.statuses().await, hall.readings()), (vec![Available, Available], 1));
     // Taken by another, and then tidied away from the one before.
     hall.commit(took(OTHER, 1, false), &[(1, SeatState::Sold { to: OTHER })]);
-    hall.tell(Outcome::Expire(Some(ExpiredSeats { performance_id: ID, reservation_id: ONE, labels: vec![] })));
+    hall.tell(Outcome::Expire(Some(FreedSeats { performance_id: ID, reservation_id: ONE, labels: vec![] })));
     assert_eq!(hall.readings(), 1);
 }
 

@@ -4,7 +4,7 @@ CREATE TABLE payments (
     concert_id BINARY(16) NOT NULL,
     reservation_id BINARY(16) NOT NULL,
     amount BIGINT NOT NULL,
-    balance_after BIGINT NOT NULL,
+    balance_after BIGINT,
     paid_at DATETIME(6) NOT NULL,
     refunded_at DATETIME(6) NULL,
     -- The place in the line that the payment spent.

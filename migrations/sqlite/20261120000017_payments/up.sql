@@ -4,7 +4,7 @@ CREATE TABLE payments (
     concert_id BLOB NOT NULL,
     reservation_id BLOB NOT NULL,
     amount BIGINT NOT NULL,
-    balance_after BIGINT NOT NULL,
+    balance_after BIGINT,
     paid_at TIMESTAMP NOT NULL,
     refunded_at TIMESTAMP NULL,
     -- The place in the line that the payment spent.

@@ -177,7 +177,7 @@ mod tests {
 
     fn request(amount: i64) -> GatewayRequest {
         let charge = fixtures::charge_request(amount);
-        GatewayRequest { charge_id: charge.charge_id, account_id: charge.account_id, amount: charge.amount }
+        GatewayRequest { charge_id: charge.charge_id, account_id: charge.account_id, amount: charge.amount.points() }
     }
 
     /// What the caller was told, and how long it took.

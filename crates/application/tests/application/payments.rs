@@ -1,10 +1,10 @@
 use boxoffice_application::{payments::PayError, waiting_room::GateError};
 use boxoffice_domain::{
-    PaymentId, StorageError, Timestamp,
+    ActError, PaymentId, StorageError, Timestamp,
     fixtures::instant,
     idempotency::{Idempotency, KeyReused, Made},
     page::{Page, PageRequest},
-    payments::{Payment, PaymentState, PaymentView, SettleRefusal, SettleRequest, Settlement},
+    payments::{PayRefusal, PayRequest, Payment, PaymentMethod, PaymentSource, PaymentState, PaymentView, Receipt},
     reservations::{ReservationState, ReservationView},
     waiting_room::{Place, Recall, Standing, WaitingRoomError},
 };
@@ -25,9 +25,10 @@ fn paid() -> PaymentView {
     let payment = Payment {
         id: PAYMENT,
         account_id: ACCOUNT,
+        concert_id: CONCERT,
         reservation_id: RESERVATION,
         amount: points(55_000),
-        balance_after: points(5_000),
+        source: PaymentSource::Wallet { balance_after: points(5_000) },
         paid_at: instant(10),
         state: PaymentState::Completed,
         queue_place: Some(ticket().place),
@@ -36,14 +37,14 @@ fn paid() -> PaymentView {
     PaymentView { payment, reservation }
 }
 
-fn settled(other_held_until: Option<Timestamp>) -> Settlement {
-    Settlement { view: paid(), other_held_until }
+fn settled(other_held_until: Option<Timestamp>) -> Receipt {
+    Receipt { payment: paid(), other_held_until }
 }
 
 impl World {
-    fn storage_settles(&mut self, made: Made<Settlement>) {
+    fn storage_settles(&mut self, made: Made<Receipt>) {
         self.makes_an_id();
-        self.payments.expect_settle().times(1).return_once(|_| Ok(made));
+        self.payments.expect_pay().times(1).return_once(|_| Ok(made));
     }
 
     fn place_is_spent(&mut self) {
@@ -70,15 +71,16 @@ async fn a_payment_is_stored_and_then_the_place_is_spent() {
     let (mut world, mut order) = (World::new(), Sequence::new());
     world.ticket_stands(active());
     world.makes_an_id();
-    let request = SettleRequest {
+    let request = PayRequest {
         payment_id: PaymentId::new(NEW_ID),
         reservation_id: RESERVATION,
         account_id: ACCOUNT,
         concert_id: CONCERT,
         queue_place: Some(ticket().place),
+        method: PaymentMethod::Wallet,
         idempotency: asked_to_pay(),
     };
-    let settles = world.payments.expect_settle().with(eq(request));
+    let settles = world.payments.expect_pay().with(eq(request));
     settles.times(1).in_sequence(&mut order).return_once(|_| Ok(Made::now(settled(None))));
     let spends = world.room.expect_spend().with(eq(CONCERT), eq(ACCOUNT));
     spends.times(1).in_sequence(&mut order).return_once(|_, _| Ok(()));
@@ -125,19 +127,19 @@ async fn an_admission_that_could_not_be_kept_does_not_undo_the_payment() {
 #[tokio::test]
 async fn a_refused_payment_touches_neither_the_line_nor_the_hold() {
     let refusals = [
-        SettleRefusal::InsufficientPoints { balance: points(54_999), required: points(55_000) },
-        SettleRefusal::ReservationNotFound,
-        SettleRefusal::AlreadyPaid,
-        SettleRefusal::Cancelled,
-        SettleRefusal::HoldExpired,
-        SettleRefusal::PerformanceStarted,
-        SettleRefusal::KeyReused(KeyReused),
+        PayRefusal::InsufficientPoints { balance: points(54_999), required: points(55_000) },
+        PayRefusal::ReservationNotFound,
+        PayRefusal::AlreadyPaid,
+        PayRefusal::Cancelled,
+        PayRefusal::HoldExpired,
+        PayRefusal::PerformanceStarted,
+        PayRefusal::KeyReused(KeyReused),
     ];
     for refusal in refusals {
         let mut world = World::new();
         world.ticket_stands(active());
         world.makes_an_id();
-        world.payments.expect_settle().times(1).return_once(move |_| Err(refusal.into()));
+        world.payments.expect_pay().times(1).return_once(move |_| Err(ActError::Refused(refusal)));
         assert_refused!(world.pay().await, PayError::Refused(told) if told == refusal);
     }
 }
@@ -147,8 +149,8 @@ async fn the_reservation_of_another_concert_is_told_as_an_invalid_token_and_leav
     let mut world = World::new();
     world.ticket_stands(active());
     world.makes_an_id();
-    world.payments.expect_settle().times(1).return_once(|_| Err(SettleRefusal::WrongConcert.into()));
-    assert_refused!(world.pay().await, PayError::Gate(GateError::Invalid));
+    world.payments.expect_pay().times(1).return_once(|_| Err(ActError::Refused(PayRefusal::WrongConcert)));
+    assert_refused!(world.pay().await, PayError::Refused(PayRefusal::WrongConcert));
 }
 
 #[tokio::test]
@@ -156,7 +158,7 @@ async fn a_payment_whose_outcome_is_unknown_leaves_the_line_alone() {
     let mut world = World::new();
     world.ticket_stands(active());
     world.makes_an_id();
-    world.payments.expect_settle().times(1).return_once(|_| Err(StorageError::Busy.into()));
+    world.payments.expect_pay().times(1).return_once(|_| Err(StorageError::Busy.into()));
     assert_refused!(world.pay().await, PayError::Storage(StorageError::Busy));
 }
 
@@ -185,8 +187,8 @@ async fn a_repeated_payment_does_not_spend_the_place_of_a_later_visit() {
         let mut world = World::new();
         world.ticket_stands(active());
         let mut settlement = settled(other_held_until);
-        settlement.view.payment.queue_place = Some(Place(ticket().place.0 - 1));
-        let first = settlement.view.clone();
+        settlement.payment.payment.queue_place = Some(Place(ticket().place.0 - 1));
+        let first = settlement.payment.clone();
         world.storage_settles(Made::before(settlement));
         assert_eq!(world.pay().await.unwrap(), Made::before(first));
     }
@@ -216,7 +218,7 @@ async fn a_repeated_payment_is_answered_as_at_first_although_it_spent_its_token(
 async fn a_repeated_payment_is_answered_as_at_first_although_it_was_refunded_since() {
     let mut since = paid();
     since.payment.state = PaymentState::Refunded { refunded_at: instant(90) };
-    since.reservation.reservation.state = ReservationState::Cancelled { payment_id: Some(PAYMENT) };
+    since.reservation.reservation.state = ReservationState::Cancelled { payment_id: Some(PAYMENT), idempotency: None };
     since.reservation.reservation.updated_at = instant(90);
     let mut world = World::new();
     world.ticket_stands(Standing::Expired);
@@ -240,17 +242,17 @@ async fn a_key_that_paid_another_reservation_is_told_as_reused() {
     let mut world = World::new();
     world.ticket_stands(Standing::Expired);
     world.key_names_payment(Some(other));
-    assert_refused!(world.pay().await, PayError::Refused(SettleRefusal::KeyReused(KeyReused)));
+    assert_refused!(world.pay().await, PayError::Refused(PayRefusal::KeyReused(KeyReused)));
 }
 
 #[tokio::test]
 async fn whoever_comes_too_late_is_told_about_the_reservation_rather_than_the_token() {
     let expired = ReservationState::Held { until: instant(0) };
     let told = [
-        (ReservationState::Confirmed { payment_id: PAYMENT }, SettleRefusal::AlreadyPaid),
-        (ReservationState::Cancelled { payment_id: None }, SettleRefusal::Cancelled),
-        (ReservationState::Expired, SettleRefusal::HoldExpired),
-        (expired, SettleRefusal::HoldExpired),
+        (ReservationState::Confirmed { payment_id: PAYMENT }, PayRefusal::AlreadyPaid),
+        (ReservationState::Cancelled { payment_id: None, idempotency: None }, PayRefusal::Cancelled),
+        (ReservationState::Expired, PayRefusal::HoldExpired),
+        (expired, PayRefusal::HoldExpired),
     ];
     for (state, refusal) in told {
         let mut world = too_late();
@@ -279,7 +281,7 @@ async fn whoever_waits_does_not_pay_a_hold_that_lasts() {
 async fn without_an_admission_a_reservation_that_is_not_the_callers_is_not_found() {
     let mut world = too_late();
     world.reservation_is(None);
-    assert_refused!(world.pay().await, PayError::Refused(SettleRefusal::ReservationNotFound));
+    assert_refused!(world.pay().await, PayError::Refused(PayRefusal::ReservationNotFound));
 }
 
 #[tokio::test]

@@ -1,13 +1,13 @@
 use boxoffice_application::{reservations::HoldSeatsError, waiting_room::GateError};
 use boxoffice_domain::{
-    ReservationId, StorageError,
+    ActError, ReservationId, StorageError,
     catalog::NotOnSale,
-    fixtures::instant,
+    fixtures::{self, instant},
     idempotency::{Idempotency, KeyReused, Made},
     page::{Page, PageRequest},
     reservations::{
-        CancelError, CancelRefusal, CancelRequest, HoldRefusal, HoldRequest, ReservationState, ReservationStatus,
-        ReservationView, SeatLabel, SeatSelection,
+        CancelError, CancelRefusal, CancelRequest, HOLD_SECONDS_DEFAULT, HoldRefusal, HoldRequest, ReservationState,
+        ReservationStatus, ReservationView, SeatLabel, SeatSelection,
     },
     waiting_room::{Recall, Standing, WaitingRoomError},
 };
@@ -48,7 +48,7 @@ impl World {
 
     fn storage_refuses_to_hold(&mut self, refusal: HoldRefusal) {
         self.makes_an_id();
-        self.reservations.expect_hold().times(1).return_once(|_| Err(refusal.into()));
+        self.reservations.expect_hold().times(1).return_once(|_| Err(ActError::Refused(refusal)));
     }
 
     fn key_names_hold(&mut self, found: Option<ReservationView>) {
@@ -74,7 +74,7 @@ async fn an_admitted_account_gets_its_seats_and_then_its_admission_lasts_as_long
         concert_id: CONCERT,
         performance_id: PERFORMANCE,
         seats: SeatSelection::new(vec![label("A-1-1")]).unwrap(),
-        hold_seconds: 300,
+        hold_seconds: HOLD_SECONDS_DEFAULT,
         idempotency: None,
     };
     let holds = world.reservations.expect_hold().with(eq(request));
@@ -186,7 +186,7 @@ async fn each_refusal_of_a_hold_is_told_as_it_is_and_the_admission_stays_as_it_w
         HoldRefusal::NotOnSale(NotOnSale::Closed),
         HoldRefusal::SeatNotFound(vec![label("A-1-1")]),
         HoldRefusal::SeatLimitReached { limit: 4 },
-        HoldRefusal::SeatUnavailable(vec![label("A-1-1")]),
+        HoldRefusal::SeatUnavailable(fixtures::seats(&["A-1-1"])),
         HoldRefusal::KeyReused(KeyReused),
     ];
     for refusal in refusals {
@@ -276,7 +276,7 @@ async fn cancel(answer: Result<Made<ReservationView>, CancelError>) -> Result<Ma
 
 #[tokio::test]
 async fn a_reservation_is_cancelled_in_the_name_of_the_caller() {
-    let cancelled = Made::now(reservation(ReservationState::Cancelled { payment_id: None }));
+    let cancelled = Made::now(reservation(ReservationState::Cancelled { payment_id: None, idempotency: None }));
     assert_eq!(cancel(Ok(cancelled.clone())).await.unwrap(), cancelled);
 }
 
@@ -290,7 +290,7 @@ async fn each_refusal_of_a_cancellation_is_told_as_it_is() {
         CancelRefusal::KeyReused(KeyReused),
     ];
     for refusal in refusals {
-        assert_refused!(cancel(Err(refusal.into())).await, CancelError::Refused(told) if told == refusal);
+        assert_refused!(cancel(Err(ActError::Refused(refusal))).await, CancelError::Refused(told) if told == refusal);
     }
     assert_refused!(cancel(Err(StorageError::Busy.into())).await, CancelError::Storage(StorageError::Busy));
 }
@@ -300,7 +300,7 @@ async fn a_cancellation_is_named_by_its_key_and_its_reservation() {
     let mut world = World::new();
     let idempotency = Some(asked("k", "cancel"));
     let request = CancelRequest { reservation_id: RESERVATION, account_id: ACCOUNT, idempotency: idempotency.clone() };
-    let cancelled = reservation(ReservationState::Cancelled { payment_id: Some(PAYMENT) });
+    let cancelled = reservation(ReservationState::Cancelled { payment_id: Some(PAYMENT), idempotency: None });
     let again = Made::before(cancelled);
     let answer = again.clone();
     world.reservations.expect_cancel().with(eq(request)).times(1).return_once(|_| Ok(answer));

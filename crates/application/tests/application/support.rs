@@ -15,7 +15,9 @@ use boxoffice_domain::{
     fixtures::{self, instant},
     idempotency::{Fingerprint, Idempotency, IdempotencyKey},
     payments::{MockPaymentGateway, MockPayments},
-    reservations::{MockReservations, Reservation, ReservationState, ReservationView, ReservedSeat, SeatLabel},
+    reservations::{
+        HOLD_SECONDS_DEFAULT, MockReservations, Reservation, ReservationState, ReservationView, ReservedSeat, SeatLabel,
+    },
     text::{Description, Name},
     time::MockClock,
     waiting_room::{Draw, MockQueueTokens, MockWaitingRoom, Place, QueueStatus, Recall, Standing, Ticket},
@@ -167,7 +169,7 @@ impl World {
             turns: Arc::default(),
             gate: Arc::new(gate),
             entropy,
-            hold_seconds: 300,
+            hold_seconds: HOLD_SECONDS_DEFAULT,
         }
     }
 

@@ -1,13 +1,13 @@
 use boxoffice_application::wallet::{ChargePointsError, Resolved};
 use boxoffice_domain::{
-    ChargeId, Points, StorageError,
+    ActError, ChargeId, Points, StorageError,
     fixtures::instant,
     idempotency::{KeyReused, Made},
     page::{Page, PageRequest},
     payments::{GatewayError, GatewayRequest},
     wallet::{
-        BALANCE_MAX, Charge, ChargeRefusal, ChargeRequest, ChargeState, EntryKind, GatewayVerdict, PendingKey, Wallet,
-        WalletEntry,
+        BALANCE_MAX, Charge, ChargeAmount, ChargeRefusal, ChargeRequest, ChargeState, EntryKind, GatewayVerdict,
+        PendingKey, Wallet, WalletEntry,
     },
 };
 use mockall::{Sequence, predicate::eq};
@@ -35,7 +35,7 @@ impl World {
         let request = ChargeRequest {
             charge_id: CHARGE,
             account_id: ACCOUNT,
-            amount: points(5_000),
+            amount: ChargeAmount::new(points(5_000)).unwrap(),
             balance_max: points(BALANCE_MAX),
             idempotency,
         };
@@ -52,7 +52,7 @@ impl World {
     }
 
     async fn charge(self) -> Result<Made<Charge>, ChargePointsError> {
-        self.wallet_service().charge(customer(), points(5_000), asked("k", "5000")).await
+        self.wallet_service().charge(customer(), ChargeAmount::new(points(5_000)).unwrap(), asked("k", "5000")).await
     }
 }
 
@@ -86,7 +86,7 @@ async fn a_key_that_names_another_charge_is_told_as_reused() {
     let mut world = World::new();
     world.makes_an_id();
     let begins = world.wallets.expect_begin_charge().times(1);
-    begins.return_once(|_| Err(ChargeRefusal::KeyReused(KeyReused).into()));
+    begins.return_once(|_| Err(ActError::Refused(ChargeRefusal::KeyReused(KeyReused))));
     assert_refused!(world.charge().await, ChargePointsError::Refused(ChargeRefusal::KeyReused(KeyReused)));
 }
 
@@ -95,7 +95,7 @@ async fn the_gateway_hears_nothing_of_a_charge_past_the_limit_of_the_balance() {
     let mut world = World::new();
     world.makes_an_id();
     let refusal = ChargeRefusal::BalanceLimitReached;
-    world.wallets.expect_begin_charge().times(1).return_once(move |_| Err(refusal.into()));
+    world.wallets.expect_begin_charge().times(1).return_once(move |_| Err(ActError::Refused(refusal)));
     assert_refused!(world.charge().await, ChargePointsError::Refused(ChargeRefusal::BalanceLimitReached));
 }
 

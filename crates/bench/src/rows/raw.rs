@@ -2,6 +2,7 @@
 //! write path gives without HTTP.
 
 use std::{
+    num::NonZeroU32,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -169,7 +170,7 @@ impl Wishes {
             concert_id: self.concert_id,
             performance_id,
             seats: SeatSelection::new(vec![label])?,
-            hold_seconds: 86_400,
+            hold_seconds: NonZeroU32::new(86_400).unwrap_or(NonZeroU32::MIN),
             idempotency: None,
         })
     }

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use boxoffice_domain::{
     AccountId, Points, ReservationId, fixtures,
     payments::PaymentStatus,
-    reservations::{HoldRequest, Reservation, ReservationState, ReservationStatus, SeatSelection, SeatStatus, hold},
-    wallet::{ChargeState, ChargeStatus},
+    reservations::{HoldRequest, Reservation, ReservationState, ReservationStatus},
+    sale::{Command, Outcome},
+    seats::{SeatSelection, SeatStatus},
+    wallet::{ChargeState, ChargeStatus, Wallet},
 };
 use proptest::{prop_assert, prop_assert_eq, test_runner::TestCaseError};
 
@@ -27,7 +29,7 @@ impl World {
     }
 
     fn live(&self) -> impl Iterator<Item = &Reservation> {
-        self.reservations.values().filter(|reservation| self.is_live(reservation))
+        self.tables.reservations.values().filter(|reservation| self.is_live(reservation))
     }
 
     fn no_seat_has_two_live_owners(&self) -> Checked {
@@ -37,25 +39,25 @@ impl World {
                 prop_assert!(owned.insert((reservation.performance_id, seat.label.clone())), "{seat:?} is owned twice");
             }
         }
-        for (key, seat) in &self.seats {
+        for (performance_id, seat) in self.seats() {
             let free = seat.state.status(self.now) == SeatStatus::Available;
-            prop_assert_eq!(free, !owned.contains(key), "{:?} at {}", seat, self.now);
+            prop_assert_eq!(free, !owned.contains(&(performance_id, seat.label.clone())), "{:?} at {}", seat, self.now);
         }
         Ok(())
     }
 
     fn a_reservation_has_all_of_its_seats_or_none(&self) -> Checked {
-        for reservation in self.reservations.values() {
+        for reservation in self.tables.reservations.values() {
             let seats = self.seats_of(reservation);
             let own = seats.iter().filter(|seat| seat.state.reservation_id() == Some(reservation.id));
             let expected = match reservation.status(self.now) {
                 ReservationStatus::Held => SeatStatus::Held,
                 ReservationStatus::Confirmed => SeatStatus::Sold,
-                // What a lapsed hold has not been rid of yet is not its own any more.
+                // A lapsed hold may not be marked yet, but its seats are available.
                 ReservationStatus::Expired | ReservationStatus::Cancelled => {
                     prop_assert!(own.clone().all(|seat| seat.state.status(self.now) == SeatStatus::Available));
-                    let tidied = !matches!(reservation.state, ReservationState::Held { .. });
-                    prop_assert!(!tidied || own.count() == 0, "{:?} still has seats", reservation);
+                    let marked = !matches!(reservation.state, ReservationState::Held { .. });
+                    prop_assert!(!marked || own.count() == 0, "{:?} still has seats", reservation);
                     continue;
                 }
             };
@@ -66,14 +68,16 @@ impl World {
     }
 
     fn a_free_seat_can_be_had(&self) -> Checked {
-        for ((performance_id, label), seat) in &self.seats {
-            let terms = self.performances.iter().find(|terms| terms.id == *performance_id).unwrap();
+        for (performance_id, seat) in self.seats() {
+            let terms = &self.tables.terms[&performance_id];
             let request = HoldRequest {
-                performance_id: *performance_id,
-                seats: SeatSelection::new(vec![label.clone()]).unwrap(),
+                seats: SeatSelection::new(vec![seat.label.clone()]).unwrap(),
                 ..fixtures::hold_request(terms, &["A-1-1"])
             };
-            let had = hold(self.now, &request, Some(terms), 0, vec![seat.clone()]).is_ok();
+            let mut tables = self.tables.clone();
+            tables.wallets.insert(request.account_id, Wallet::new(request.account_id, self.now));
+            let outcome = tables.write(self.now, &[Command::Hold(request)]).remove(0);
+            let had = matches!(outcome, Ok(Outcome::Hold(Ok(_))));
             let expected = seat.state.status(self.now) == SeatStatus::Available && self.now < terms.starts_at;
             prop_assert_eq!(had, expected, "{:?} at {}", seat, self.now);
         }
@@ -81,16 +85,16 @@ impl World {
     }
 
     fn nobody_has_more_seats_than_allowed(&self) -> Checked {
-        for account_id in self.wallets.keys() {
+        for account_id in self.tables.wallets.keys() {
             prop_assert!(self.seats_had(*account_id) <= SEATS_PER_ACCOUNT);
         }
         Ok(())
     }
 
     fn balances_equal_their_history(&self) -> Checked {
-        for (account_id, wallet) in &self.wallets {
+        for (account_id, wallet) in &self.tables.wallets {
             let (mut sequence, mut balance) = (0, 0);
-            for entry in self.entries.iter().filter(|entry| entry.account_id == *account_id) {
+            for entry in self.tables.entries.iter().filter(|entry| entry.account_id == *account_id) {
                 sequence += 1;
                 balance += entry.amount;
                 prop_assert_eq!(entry.sequence, sequence);
@@ -105,21 +109,22 @@ impl World {
     }
 
     fn points_are_conserved(&self) -> Checked {
-        let in_wallets: Points = self.wallets.values().map(|wallet| wallet.balance).sum();
+        let in_wallets = sum(self.tables.wallets.values().map(|wallet| wallet.balance));
         let confirmed =
-            self.reservations.values().filter(|found| found.status(self.now) == ReservationStatus::Confirmed);
-        let in_seats: Points = confirmed.map(|reservation| reservation.total_amount).sum();
+            self.tables.reservations.values().filter(|found| found.status(self.now) == ReservationStatus::Confirmed);
+        let in_seats = sum(confirmed.map(|reservation| reservation.total_amount));
         let charged = self.charged(None, ChargeStatus::Completed);
         prop_assert_eq!(in_wallets.checked_add(in_seats), Some(charged));
-        let credits: BTreeSet<_> = self.entries.iter().filter_map(|entry| entry.kind.charge_id()).collect();
-        let completed = self.charges.values().filter(|charge| matches!(charge.state, ChargeState::Completed { .. }));
+        let credits: BTreeSet<_> = self.tables.entries.iter().filter_map(|entry| entry.kind.charge_id()).collect();
+        let completed =
+            self.tables.charges.values().filter(|charge| matches!(charge.state, ChargeState::Completed { .. }));
         prop_assert_eq!(credits, completed.map(|charge| charge.id).collect());
         Ok(())
     }
 
     fn every_confirmed_reservation_is_paid_once(&self) -> Checked {
-        for reservation in self.reservations.values() {
-            let of_this = self.payments.values().filter(|payment| payment.reservation_id == reservation.id);
+        for reservation in self.tables.reservations.values() {
+            let of_this = self.tables.payments.values().filter(|payment| payment.reservation_id == reservation.id);
             let payments: Vec<_> =
                 of_this.map(|payment| (payment.id, payment.account_id, payment.amount, payment.status())).collect();
             let one = |status| {
@@ -141,7 +146,7 @@ impl World {
     }
 
     fn its_entries_balance(&self, id: ReservationId, total: Points, status: ReservationStatus) -> Checked {
-        let entries = self.entries.iter().filter(|entry| entry.kind.reservation_id() == Some(id));
+        let entries = self.tables.entries.iter().filter(|entry| entry.kind.reservation_id() == Some(id));
         let taken: i64 = entries.map(|entry| entry.amount).sum();
         let expected = if status == ReservationStatus::Confirmed { -total.get() } else { 0 };
         prop_assert_eq!(taken, expected);
@@ -149,13 +154,17 @@ impl World {
     }
 
     fn no_event_repeats(&self) -> Checked {
-        let subjects: BTreeSet<_> = self.events.iter().map(|event| (event.subject(), event.kind())).collect();
-        prop_assert_eq!(subjects.len(), self.events.len());
+        let subjects: BTreeSet<_> = self.tables.events.iter().map(|event| (event.subject(), event.kind())).collect();
+        prop_assert_eq!(subjects.len(), self.tables.events.len());
         Ok(())
     }
 
     fn charged(&self, account_id: Option<AccountId>, status: ChargeStatus) -> Points {
-        let own = self.charges.values().filter(|charge| account_id.is_none_or(|id| charge.account_id == id));
-        own.filter(|charge| charge.state.status() == status).map(|charge| charge.amount).sum()
+        let own = self.tables.charges.values().filter(|charge| account_id.is_none_or(|id| charge.account_id == id));
+        sum(own.filter(|charge| charge.state.status() == status).map(|charge| charge.amount))
     }
+}
+
+fn sum(points: impl Iterator<Item = Points>) -> Points {
+    Points::checked_sum(points).expect("a test has few points")
 }

@@ -11,7 +11,7 @@ use boxoffice_domain::{
     },
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
-    reservations::{SeatState, SeatStatus},
+    seats::{Seat, SeatState, SeatStatus},
 };
 use chrono::NaiveDateTime;
 use diesel::{
@@ -26,7 +26,6 @@ use super::{
     retry::{Failure, Kind},
 };
 use crate::{
-    batch::StoredSeat,
     rows::{
         ConcertRow, PerformanceRow, SeatRow, SeatStateRow, Stored, VenueRow, count, fingerprint_bytes, id as parse_id,
         idempotency as parse_idempotency, key_text, name, points, sections_text, time,
@@ -449,7 +448,7 @@ impl Catalog for Store {
             return Ok(None);
         }
         let mut sales = Sales::default();
-        for StoredSeat { seat, .. } in stored {
+        for seat in stored {
             match seat.state.status(now) {
                 SeatStatus::Available => sales.available += 1,
                 SeatStatus::Held => sales.held += 1,
@@ -457,7 +456,7 @@ impl Catalog for Store {
             }
             if let SeatState::Sold { .. } = seat.state {
                 // The prices of sold seats are never changed, so this is what was paid.
-                sales.revenue = [sales.revenue, seat.price].into_iter().sum::<Points>();
+                sales.revenue = sales.revenue.checked_add(seat.price).ok_or_else(too_much)?;
             }
         }
         Ok(Some(sales))
@@ -500,15 +499,19 @@ impl Store {
     }
 
     /// The seats of a performance, in the order of the plan.
-    async fn stored_seats(&self, id: PerformanceId) -> Result<Vec<StoredSeat>, StorageError> {
+    async fn stored_seats(&self, id: PerformanceId) -> Result<Vec<Seat>, StorageError> {
         let mut session = self.reader().await?;
         let rows =
             seats::table.filter(seats::performance_id.eq(id.stored())).load::<SeatRow>(session.connection()).await;
         let rows = session.finished(rows)?;
-        let mut stored = rows.into_iter().map(StoredSeat::try_from).collect::<Result<Vec<_>, _>>()?;
-        stored.sort_unstable_by_key(|stored| stored.ordinal);
-        Ok(stored)
+        let mut seats = rows.into_iter().map(Seat::try_from).collect::<Result<Vec<_>, _>>()?;
+        seats.sort_unstable_by_key(|seat| seat.ordinal);
+        Ok(seats)
     }
+}
+
+fn too_much() -> StorageError {
+    StorageError::failed("the sum of the prices is too large")
 }
 
 fn vanished() -> StorageError {

@@ -7,7 +7,8 @@ use boxoffice_domain::{
     AccountId, ConcertId, PaymentId, StorageError,
     idempotency::{IdempotencyKey, Made},
     page::{Page, PageRequest},
-    payments::{Payment, PaymentView, Payments, SettleError, SettleRequest, Settlement},
+    payments::{PayError, PayRequest, Payment, PaymentView, Payments, Receipt},
+    sale::{Command, PayOutcome},
     waiting_room::Place,
 };
 use diesel::{
@@ -19,12 +20,11 @@ use diesel_async::RunQueryDsl;
 use super::{
     super::{Connection, PAYMENTS_BY_ACCOUNT},
     Store,
-    reservations::{unexpected, views},
+    reservations::views,
     retry::Failure,
     write::{PAYMENT_COLUMNS, PaymentSql},
 };
 use crate::{
-    batch::{Command, Outcome},
     rows::{PaymentRow, ReservationRow, Stored, place_number, time},
     schema::{payments, reservations},
     statement::{Bind, Statement},
@@ -49,11 +49,9 @@ async fn payment_views(connection: &mut Connection, rows: Vec<PaymentRow>) -> Re
 
 #[async_trait]
 impl Payments for Store {
-    async fn settle(&self, request: SettleRequest) -> Result<Made<Settlement>, SettleError> {
-        match self.lanes.submit(Command::Settle(request)).await? {
-            Outcome::Settle(outcome) => Ok(outcome?),
-            other => Err(unexpected(&other).into()),
-        }
+    async fn pay(&self, request: PayRequest) -> Result<Made<Receipt>, PayError> {
+        let paid: PayOutcome = self.lanes.submit(Command::Pay(request)).await?;
+        paid.map_err(PayError::Refused)
     }
 
     async fn find(&self, account_id: AccountId, id: PaymentId) -> Result<Option<PaymentView>, StorageError> {

@@ -11,6 +11,7 @@ use boxoffice_domain::{
         CancelError, CancelRequest, HoldError, HoldRequest, Reservation, ReservationStatus, ReservationView,
         Reservations,
     },
+    sale::{CancelOutcome, Command, ExpireOutcome, HoldOutcome},
 };
 use diesel::{
     prelude::*,
@@ -26,7 +27,6 @@ use super::{
     write::{RESERVATION_COLUMNS, ReservationSql, terms},
 };
 use crate::{
-    batch::{Command, Outcome, StoredReservation},
     rows::{ReservationRow, Stored, id, time},
     schema::reservations,
     statement::{Bind, Statement},
@@ -37,8 +37,8 @@ pub(super) async fn views(
     connection: &mut Connection,
     rows: Vec<ReservationRow>,
 ) -> Result<Vec<ReservationView>, Failure> {
-    let stored = rows.into_iter().map(StoredReservation::try_from).collect::<Result<Vec<_>, _>>()?;
-    let performances: BTreeSet<_> = stored.iter().map(|stored| stored.reservation.performance_id).collect();
+    let reservations = rows.into_iter().map(Reservation::try_from).collect::<Result<Vec<_>, _>>()?;
+    let performances: BTreeSet<_> = reservations.iter().map(|reservation| reservation.performance_id).collect();
     let terms = terms(connection, performances).await?;
     let terms: HashMap<_, _> = terms.into_iter().map(|terms| (terms.id, terms)).collect();
     let view = |reservation: Reservation| {
@@ -46,23 +46,19 @@ pub(super) async fn views(
         let performance = performance.ok_or_else(|| StorageError::failed("the terms of a reservation are missing"))?;
         Ok(ReservationView { reservation, performance })
     };
-    stored.into_iter().map(|stored| view(stored.reservation)).collect()
+    reservations.into_iter().map(view).collect()
 }
 
 #[async_trait]
 impl Reservations for Store {
     async fn hold(&self, request: HoldRequest) -> Result<Made<ReservationView>, HoldError> {
-        match self.lanes.submit(Command::Hold(request)).await? {
-            Outcome::Hold(outcome) => Ok(outcome.map_err(|refused| refused.refusal)?),
-            other => Err(unexpected(&other).into()),
-        }
+        let held: HoldOutcome = self.lanes.submit(Command::Hold(request)).await?;
+        held.map_err(HoldError::Refused)
     }
 
     async fn cancel(&self, request: CancelRequest) -> Result<Made<ReservationView>, CancelError> {
-        match self.lanes.submit(Command::Cancel(request)).await? {
-            Outcome::Cancel(outcome) => Ok(outcome?),
-            other => Err(unexpected(&other).into()),
-        }
+        let cancelled: CancelOutcome = self.lanes.submit(Command::Cancel(request)).await?;
+        cancelled.map_err(CancelError::Refused)
     }
 
     async fn find(&self, account_id: AccountId, id: ReservationId) -> Result<Option<ReservationView>, StorageError> {
@@ -158,12 +154,7 @@ impl Reservations for Store {
         for reservation_id in rows {
             waiting.push(self.lanes.submit(Command::Expire { reservation_id: id(&reservation_id)? }));
         }
-        let outcomes = try_join_all(waiting).await?;
-        let expired = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Expire(Some(_)))).count();
-        Ok(u32::try_from(expired).unwrap_or(u32::MAX))
+        let expired: Vec<ExpireOutcome> = try_join_all(waiting).await?;
+        Ok(u32::try_from(expired.iter().flatten().count()).unwrap_or(u32::MAX))
     }
-}
-
-pub(super) fn unexpected(outcome: &Outcome) -> StorageError {
-    StorageError::failed(format!("a lane answered with another command's outcome: {outcome:?}"))
 }

@@ -5,14 +5,14 @@ use boxoffice_domain::{
     AccountId, ChargeId, StorageError, Timestamp,
     idempotency::Made,
     page::{Page, PageRequest},
+    sale::{BeginChargeOutcome, Command, CompleteChargeOutcome},
     wallet::{Charge, ChargeError, ChargeRequest, GatewayVerdict, PendingKey, Wallet, WalletEntry, Wallets},
 };
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::{Store, reservations::unexpected, retry::in_time};
+use super::{Store, retry::in_time};
 use crate::{
-    batch::{Command, Outcome},
     rows::{ChargeRow, Stored, WalletEntryRow, WalletRow, id as parse_id, time},
     schema::{charges, wallet_entries, wallets},
 };
@@ -46,10 +46,8 @@ impl Wallets for Store {
     }
 
     async fn begin_charge(&self, request: ChargeRequest) -> Result<Made<Charge>, ChargeError> {
-        match self.lanes.submit(Command::BeginCharge(request)).await? {
-            Outcome::BeginCharge(outcome) => Ok(outcome?),
-            other => Err(unexpected(&other).into()),
-        }
+        let begun: BeginChargeOutcome = self.lanes.submit(Command::BeginCharge(request)).await?;
+        begun.map_err(ChargeError::Refused)
     }
 
     async fn complete_charge(&self, id: ChargeId, verdict: GatewayVerdict) -> Result<Option<Charge>, StorageError> {
@@ -63,10 +61,8 @@ impl Wallets for Store {
         };
         let account_id = parse_id(&account_id)?;
         let command = Command::CompleteCharge { charge_id: id, account_id, verdict };
-        match self.lanes.submit(command).await? {
-            Outcome::CompleteCharge { charge, .. } => Ok(charge),
-            other => Err(unexpected(&other)),
-        }
+        let completed: CompleteChargeOutcome = self.lanes.submit(command).await?;
+        Ok(completed.map(|made| made.value))
     }
 
     async fn find_charge(&self, account_id: AccountId, id: ChargeId) -> Result<Option<Charge>, StorageError> {

@@ -1,14 +1,17 @@
 //! One batch of writes: load and lock, decide, save, commit.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use boxoffice_domain::{
-    AccountId, ChargeId, ConcertId, PerformanceId, ReservationId, StorageError, Timestamp,
+    AccountId, ChargeId, PerformanceId, ReservationId, StorageError, Timestamp,
+    catalog::PerformanceTerms,
     events::Event,
     idempotency::IdempotencyKey,
     payments::Payment,
-    reservations::SeatLabel,
+    reservations::Reservation,
+    sale::{Changes, Command, Holding, LoadPlan, Outcome, SaleState},
+    seats::{Seat, SeatLabel},
     wallet::{Charge, ChargeState, Wallet},
 };
 use diesel::sql_types::{BigInt, Binary, SqlType, Text, Timestamp as SqlTimestamp};
@@ -23,8 +26,7 @@ use super::{
     retry::{BATCH_TIME_MAX, Failure, commit},
 };
 use crate::{
-    batch::{Changes, Command, Holding, Outcome, StoredReservation, StoredSeat, Wanted, World},
-    lane::BatchWriter,
+    lane::{BatchWriter, Decided},
     rows::{
         ChargeRow, HoldingRow, PaymentRow, ReservationRow, SeatRow, Stored, TermsRow, WalletEntryRow, WalletRow, count,
         events_bound, id,
@@ -58,14 +60,14 @@ type SeatSql = schema::seats::SqlType;
 type WalletSql = schema::wallets::SqlType;
 type ChargeSql = schema::charges::SqlType;
 type TermsSql = (Binary, Binary, Text, Binary, Text, Text, SqlTimestamp, SqlTimestamp, SqlTimestamp, BigInt);
-type HoldingSql = (Binary, Binary, Binary, Text, BigInt, SqlTimestamp);
+type HoldingSql = (Binary, Binary, Text, BigInt, SqlTimestamp);
 
 /// What a batch would answer whose commit was not answered: it may be there, or not.
-type InDoubt = Option<Vec<Outcome>>;
+type InDoubt = Option<Vec<Decided>>;
 
 #[async_trait]
 impl BatchWriter for Writer {
-    async fn write_batch(&self, commands: &[Command]) -> Result<Vec<Outcome>, StorageError> {
+    async fn write_batch(&self, commands: &[Command]) -> Result<Vec<Decided>, StorageError> {
         let batch_id = self.entropy.uuid();
         let mut in_doubt: InDoubt = None;
         let (mut attempt, mut began) = (0, Instant::now());
@@ -88,7 +90,7 @@ impl BatchWriter for Writer {
 }
 
 impl Writer {
-    async fn attempt(&self, batch_id: Uuid, commands: &[Command], in_doubt: &mut InDoubt) -> Loaded<Vec<Outcome>> {
+    async fn attempt(&self, batch_id: Uuid, commands: &[Command], in_doubt: &mut InDoubt) -> Loaded<Vec<Decided>> {
         let mut session = self.pool.session().await?;
         let attempted = self.attempt_in(&mut session, batch_id, commands, in_doubt).await;
         let outcomes = self.ended(&mut session, attempted).await?;
@@ -102,10 +104,10 @@ impl Writer {
         batch_id: Uuid,
         commands: &[Command],
         in_doubt: &mut InDoubt,
-    ) -> Loaded<Vec<Outcome>> {
+    ) -> Loaded<Vec<Decided>> {
         let connection = session.connection();
         self.begin(connection).await?;
-        let mut world = load(connection, Wanted::by(commands)).await?;
+        let mut state = load(connection, LoadPlan::new(commands)).await?;
         // The rows are locked now, so an earlier attempt has ended, one way or the other. The doubt is kept all the same
         // until this attempt commits: it may be broken off too, or have lost its locks.
         if in_doubt.is_some() && is_written(connection, batch_id).await? {
@@ -113,14 +115,14 @@ impl Writer {
             return Ok(in_doubt.take().unwrap_or_default());
         }
         let now = self.clock.now();
-        let outcomes: Vec<Outcome> = commands.iter().map(|command| world.decide(now, command)).collect();
-        if world.changes.events.is_empty() {
+        let outcomes: Vec<_> = commands.iter().map(|command| state.decide(now, command)).collect();
+        if state.changes().is_empty() {
             connection.batch_execute("ROLLBACK").await?;
             return Ok(outcomes);
         }
-        save(connection, &world, batch_id, now).await?;
+        save(connection, state.changes(), batch_id, now).await?;
         if self.locks_are_local {
-            take_turns(connection, &world).await?;
+            change_locked_wallets(connection, commands).await?;
         }
         self.before_commit(connection).await?;
         // Noted before it is begun: it may be broken off while nobody knows whether it happened.
@@ -132,16 +134,16 @@ impl Writer {
     }
 }
 
-fn count_outcomes(outcomes: &[Outcome]) {
+fn count_outcomes(outcomes: &[Decided]) {
     let (mut holds, mut payments, mut points) = (0, 0, 0);
-    for outcome in outcomes {
+    for outcome in outcomes.iter().flatten() {
         match outcome {
             Outcome::Hold(Ok(made)) if !made.replayed => holds += 1,
-            Outcome::Settle(Ok(made)) if !made.replayed => payments += 1,
-            Outcome::CompleteCharge { charge: Some(charge), ended: true }
-                if matches!(charge.state, ChargeState::Completed { .. }) =>
-            {
-                points += u64::try_from(charge.amount.get()).unwrap_or(0);
+            Outcome::Pay(Ok(made)) if !made.replayed => payments += 1,
+            Outcome::CompleteCharge(Some(made)) if !made.replayed => {
+                if let Charge { state: ChargeState::Completed { .. }, amount, .. } = made.value {
+                    points += u64::try_from(amount.get()).unwrap_or(0);
+                }
             }
             _ => {}
         }
@@ -163,81 +165,73 @@ async fn is_written(connection: &mut Connection, batch_id: Uuid) -> Loaded<bool>
 // Load
 // ---------------------------------------------------------------------------------------------------
 
-/// Loads what a batch needs. The order of locks is the same for all: wallets, reservations, seats, each by
-/// primary key. All writes of an account wait for the lock on its wallet, so what is read after it without
-/// a lock of its own, such as the seats that the account has already, cannot change meanwhile.
-async fn load(connection: &mut Connection, mut wanted: Wanted) -> Loaded<World> {
-    let mut world = World { wallets: wallets(connection, &wanted.accounts).await?, ..World::default() };
-    load_known_keys(connection, &mut wanted, &mut world).await?;
-    for stored in reservations(connection, &wanted.reservations).await? {
-        wanted.add_reservation(&stored.reservation);
-        world.reservations.insert(stored.reservation.id, stored);
+/// Loads what a batch needs. The order of locks is the same for all batches: wallets, reservations, seats, each by
+/// primary key. All writes of an account wait for the lock on its wallet, so what is read after it without a lock, such
+/// as the seats that the account has already, cannot change meanwhile.
+async fn load(connection: &mut Connection, mut plan: LoadPlan) -> Loaded<SaleState> {
+    let mut state = SaleState::new();
+    for wallet in wallets(connection, &plan.accounts).await? {
+        state.add_wallet(wallet);
     }
-    let paid = wanted.paid_reservations.iter().map(Stored::bound).collect();
-    for payment in payments(connection, "reservation_id", paid).await? {
-        world.payments.insert(payment.reservation_id, payment);
+    load_known_keys(connection, &mut plan, &mut state).await?;
+    for reservation in reservations(connection, &plan.reservations).await? {
+        plan.include_reservation(&reservation);
+        state.add_reservation(reservation);
     }
-    for charge in charges(connection, &wanted.charges).await? {
-        world.charges.insert(charge.id, charge);
+    let to_refund = plan.reservations_to_refund.iter().map(Stored::bound).collect();
+    for payment in payments(connection, "reservation_id", to_refund).await? {
+        state.add_payment(payment);
     }
-    load_terms(connection, &wanted.performances, &mut world).await?;
-    load_holdings(connection, &wanted.holdings, &mut world).await?;
-    load_seats(connection, &wanted.seats, &mut world).await?;
-    Ok(world)
+    for charge in charges(connection, &plan.charges).await? {
+        state.add_charge(charge);
+    }
+    for terms in terms(connection, plan.performances.iter().copied()).await? {
+        state.add_terms(terms);
+    }
+    load_holdings(connection, &plan, &mut state).await?;
+    load_seats(connection, &plan.seats, &mut state).await?;
+    Ok(state)
 }
 
 /// Finds what was made before under the keys of the batch, and makes it part of what is loaded.
-async fn load_known_keys(connection: &mut Connection, wanted: &mut Wanted, world: &mut World) -> Loaded<()> {
-    for (account_id, key, found) in by_key(connection, "reservations", &wanted.held_under).await? {
-        let reservation_id: ReservationId = id(&found)?;
-        world.held_under.insert((account_id, key), reservation_id);
-        wanted.reservations.insert(reservation_id);
+async fn load_known_keys(connection: &mut Connection, plan: &mut LoadPlan, state: &mut SaleState) -> Loaded<()> {
+    for found in by_key(connection, "reservations", &plan.reservation_keys).await? {
+        plan.reservations.insert(id(&found)?);
     }
-    let found = by_key(connection, "payments", &wanted.paid_under).await?;
-    let ids = found.into_iter().map(|(_, _, found)| Bind::Bytes(found)).collect();
-    for payment in payments(connection, "id", ids).await? {
-        let key = (payment.account_id, payment.idempotency.key.clone());
-        world.paid_under.insert(key, payment.reservation_id);
-        wanted.reservations.insert(payment.reservation_id);
-        world.payments.insert(payment.reservation_id, payment);
+    let found = by_key(connection, "payments", &plan.payment_keys).await?;
+    for payment in payments(connection, "id", found.into_iter().map(Bind::Bytes).collect()).await? {
+        plan.include_payment(&payment);
+        state.add_payment(payment);
     }
-    for (account_id, key, found) in by_key(connection, "charges", &wanted.charged_under).await? {
-        let charge_id: ChargeId = id(&found)?;
-        world.charged_under.insert((account_id, key), charge_id);
-        wanted.charges.insert(charge_id);
+    for found in by_key(connection, "charges", &plan.charge_keys).await? {
+        plan.charges.insert(id(&found)?);
     }
     Ok(())
 }
 
-type Keyed = (AccountId, IdempotencyKey, Vec<u8>);
-
+/// The ids of what was made under these keys.
 async fn by_key(
     connection: &mut Connection,
     table: &'static str,
     keys: &[(AccountId, IdempotencyKey)],
-) -> Loaded<Vec<Keyed>> {
+) -> Loaded<Vec<Vec<u8>>> {
     let mut found = Vec::new();
     for keys in keys.chunks(PAIRS_MAX) {
         let repeated = keys.last().into_iter().cycle();
         let keys = keys.iter().chain(repeated).take(padded(keys.len()));
-        let rows: Vec<(Vec<u8>, String, Vec<u8>)> =
-            Statement::<(Binary, Text, Binary)>::new("SELECT account_id, idempotency_key, id FROM ")
-                .sql(table)
-                .sql(" WHERE ")
-                .alternatives(keys, |statement, (account_id, key)| {
-                    statement
-                        .sql("account_id = ")
-                        .bind(account_id.bound())
-                        .sql(" AND idempotency_key = ")
-                        .bind(Bind::Text(key.as_str().to_owned()))
-                })
-                .load(connection)
-                .await?;
-        for (account_id, key, row_id) in rows {
-            let key =
-                IdempotencyKey::new(&key).map_err(|_| StorageError::failed("a stored idempotency key is damaged"))?;
-            found.push((id(&account_id)?, key, row_id));
-        }
+        let ids: Vec<Vec<u8>> = Statement::<Binary>::new("SELECT id FROM ")
+            .sql(table)
+            .sql(" WHERE ")
+            .alternatives(keys, |statement, (account_id, key)| {
+                statement
+                    .sql("account_id = ")
+                    .bind(account_id.bound())
+                    .sql(" AND idempotency_key = ")
+                    .bind(Bind::Text(key.as_str().to_owned()))
+            })
+            .load(connection)
+            .await?;
+        found.extend(ids);
     }
     Ok(found)
 }
@@ -263,19 +257,18 @@ fn select_by_key<ST: SqlType>(
         .sql(lock)
 }
 
-async fn wallets(connection: &mut Connection, accounts: &BTreeSet<AccountId>) -> Loaded<HashMap<AccountId, Wallet>> {
+async fn wallets(connection: &mut Connection, accounts: &BTreeSet<AccountId>) -> Loaded<Vec<Wallet>> {
     if accounts.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(Vec::new());
     }
     let columns = "account_id, balance, pending, entries_count, updated_at";
     let values = accounts.iter().map(Stored::bound);
     let rows: Vec<WalletRow> =
         select_by_key::<WalletSql>(columns, "wallets", "account_id", values, LOCK_ROWS).load(connection).await?;
-    let wallets = rows.into_iter().map(Wallet::try_from).collect::<Result<Vec<_>, _>>()?;
-    Ok(wallets.into_iter().map(|wallet| (wallet.account_id, wallet)).collect())
+    Ok(rows.into_iter().map(Wallet::try_from).collect::<Result<_, _>>()?)
 }
 
-async fn reservations(connection: &mut Connection, ids: &BTreeSet<ReservationId>) -> Loaded<Vec<StoredReservation>> {
+async fn reservations(connection: &mut Connection, ids: &BTreeSet<ReservationId>) -> Loaded<Vec<Reservation>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -310,7 +303,7 @@ async fn charges(connection: &mut Connection, ids: &BTreeSet<ChargeId>) -> Loade
 pub(super) async fn terms(
     connection: &mut Connection,
     ids: impl IntoIterator<Item = PerformanceId>,
-) -> Loaded<Vec<boxoffice_domain::catalog::PerformanceTerms>> {
+) -> Loaded<Vec<PerformanceTerms>> {
     let values: Vec<Bind> = ids.into_iter().map(|id| id.bound()).collect();
     if values.is_empty() {
         return Ok(Vec::new());
@@ -327,40 +320,27 @@ pub(super) async fn terms(
     Ok(rows.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?)
 }
 
-async fn load_terms(connection: &mut Connection, ids: &BTreeSet<PerformanceId>, world: &mut World) -> Loaded<()> {
-    for terms in terms(connection, ids.iter().copied()).await? {
-        world.terms.insert(terms.id, terms);
-    }
-    Ok(())
-}
-
-async fn load_holdings(
-    connection: &mut Connection,
-    wanted: &BTreeSet<(AccountId, ConcertId)>,
-    world: &mut World,
-) -> Loaded<()> {
+async fn load_holdings(connection: &mut Connection, plan: &LoadPlan, state: &mut SaleState) -> Loaded<()> {
     // One list of accounts for each concert, and not each pair by itself: a database plans a list in a fraction of the
     // time that it takes over as many alternatives.
-    let mut accounts_by_concert: BTreeMap<ConcertId, Vec<AccountId>> = BTreeMap::new();
-    for (account_id, concert_id) in wanted {
+    let mut accounts_by_concert: BTreeMap<_, Vec<AccountId>> = BTreeMap::new();
+    for (account_id, concert_id) in &plan.holdings {
         accounts_by_concert.entry(*concert_id).or_default().push(*account_id);
     }
     for (concert_id, accounts) in &accounts_by_concert {
-        let rows: Vec<HoldingRow> = Statement::<HoldingSql>::new(
-            "SELECT id, account_id, concert_id, status, seats_count, held_until FROM reservations",
-        )
-        .sql(LIVE_INDEX)
-        .sql(" WHERE concert_id = ")
-        .bind(concert_id.bound())
-        .sql(" AND status IN ('held', 'confirmed') AND account_id IN ")
-        .list(accounts.iter().map(Stored::bound))
-        .load(connection)
-        .await?;
+        let rows: Vec<HoldingRow> =
+            Statement::<HoldingSql>::new("SELECT id, account_id, status, seats_count, held_until FROM reservations")
+                .sql(LIVE_INDEX)
+                .sql(" WHERE concert_id = ")
+                .bind(concert_id.bound())
+                .sql(" AND status IN ('held', 'confirmed') AND account_id IN ")
+                .list(accounts.iter().map(Stored::bound))
+                .load(connection)
+                .await?;
         for row in rows {
-            let until = (row.status == "held").then(|| row.held_until.and_utc());
-            let holding = Holding { seats_count: count(row.seats_count)?, until };
-            let holdings = world.holdings.entry((id(&row.account_id)?, id(&row.concert_id)?)).or_default();
-            holdings.insert(id(&row.id)?, holding);
+            let held_until = (row.status == "held").then(|| row.held_until.and_utc());
+            let holding = Holding { seats_count: count(row.seats_count)?, held_until };
+            state.add_holding(id(&row.account_id)?, *concert_id, id(&row.id)?, holding);
         }
     }
     Ok(())
@@ -371,7 +351,7 @@ async fn load_holdings(
 async fn load_seats(
     connection: &mut Connection,
     wanted: &BTreeMap<PerformanceId, BTreeSet<SeatLabel>>,
-    world: &mut World,
+    state: &mut SaleState,
 ) -> Loaded<()> {
     let labels: Vec<(PerformanceId, Vec<&SeatLabel>)> =
         wanted.iter().map(|(performance_id, labels)| (*performance_id, labels.iter().collect())).collect();
@@ -400,9 +380,7 @@ async fn load_seats(
         .load(connection)
         .await?;
         for row in rows {
-            let performance_id: PerformanceId = id(&row.performance_id)?;
-            let stored = StoredSeat::try_from(row)?;
-            world.seats.entry(performance_id).or_default().insert(stored.seat.label.clone(), stored);
+            state.add_seat(id(&row.performance_id)?, Seat::try_from(row)?);
         }
     }
     Ok(())
@@ -412,76 +390,58 @@ async fn load_seats(
 // Save
 // ---------------------------------------------------------------------------------------------------
 
-async fn save(connection: &mut Connection, world: &World, batch_id: Uuid, now: Timestamp) -> Loaded<()> {
-    let changes = &world.changes;
-    save_money(connection, world, changes).await?;
-    save_reservations(connection, world, changes).await?;
-    save_seats(connection, world, changes).await?;
-    save_events(connection, &changes.events, batch_id, now).await
+async fn save(connection: &mut Connection, changes: Changes<'_>, batch_id: Uuid, now: Timestamp) -> Loaded<()> {
+    save_money(connection, changes).await?;
+    save_reservations(connection, changes).await?;
+    let into = "INSERT INTO seats (performance_id, label, ordinal, price, reservation_id, held_until) VALUES ";
+    let rows = changes.seats().map(|(performance_id, seat)| SeatRow::bound(performance_id, seat));
+    upsert(connection, into, rows, "performance_id, label", &["reservation_id", "held_until"]).await?;
+    save_events(connection, changes.events(), batch_id, now).await
 }
 
 /// Changes every wallet that is locked. Nodes that know nothing of each other's locks agree about changed rows: the
 /// first of two batches of one account commits, and the other one starts again and sees what the first one did.
-async fn take_turns(connection: &mut Connection, world: &World) -> Loaded<()> {
-    let accounts: BTreeSet<_> = world.wallets.keys().collect();
+async fn change_locked_wallets(connection: &mut Connection, commands: &[Command]) -> Loaded<()> {
+    let accounts: BTreeSet<_> = commands.iter().filter_map(Command::account_id).collect();
     if !accounts.is_empty() {
         Statement::<diesel::sql_types::Untyped>::new("UPDATE wallets SET turns = turns + 1 WHERE account_id IN ")
-            .list(accounts.into_iter().map(Stored::bound))
+            .list(accounts.iter().map(Stored::bound))
             .execute(connection)
             .await?;
     }
     Ok(())
 }
 
-async fn save_money(connection: &mut Connection, world: &World, changes: &Changes) -> Loaded<()> {
-    let rows = changes.wallets.iter().filter_map(|id| world.wallets.get(id)).map(WalletRow::bound);
+async fn save_money(connection: &mut Connection, changes: Changes<'_>) -> Loaded<()> {
     let into = "INSERT INTO wallets (account_id, balance, pending, entries_count, updated_at) VALUES ";
     let columns = ["balance", "pending", "entries_count", "updated_at"];
-    upsert(connection, into, rows, "account_id", &columns).await?;
+    upsert(connection, into, changes.wallets().map(WalletRow::bound), "account_id", &columns).await?;
 
     let into = "INSERT INTO wallet_entries (account_id, sequence, kind, amount, balance_after, reservation_id, \
                 payment_id, charge_id, created_at) VALUES ";
-    insert(connection, into, changes.entries.iter().map(WalletEntryRow::bound)).await?;
+    insert(connection, into, changes.entries().iter().map(WalletEntryRow::bound)).await?;
 
     let into = "INSERT INTO charges (id, account_id, amount, status, balance_after, ended_at, created_at, \
                 idempotency_key, fingerprint) VALUES ";
-    let row = |id: &ChargeId| world.charges.get(id).map(ChargeRow::bound);
-    insert(connection, into, changes.charges_new.iter().filter_map(row)).await?;
-    let changed = changes.charges_changed.difference(&changes.charges_new).filter_map(row);
+    insert(connection, into, changes.charges_new().map(ChargeRow::bound)).await?;
+    let changed = changes.charges_changed().map(ChargeRow::bound);
     upsert(connection, into, changed, "id", &["status", "balance_after", "ended_at"]).await
 }
 
-async fn save_reservations(connection: &mut Connection, world: &World, changes: &Changes) -> Loaded<()> {
+async fn save_reservations(connection: &mut Connection, changes: Changes<'_>) -> Loaded<()> {
     let into = "INSERT INTO reservations (id, account_id, performance_id, concert_id, status, seats_count, \
                 total_amount, held_until, payment_id, created_at, updated_at, idempotency_key, fingerprint, \
                 cancel_key, cancel_fingerprint, seats) VALUES ";
-    let rows = |ids: &BTreeSet<ReservationId>| {
-        let stored = ids.iter().filter_map(|id| world.reservations.get(id));
-        stored.map(ReservationRow::bound).collect::<Result<Vec<_>, _>>()
-    };
-    insert(connection, into, rows(&changes.reservations_new)?).await?;
-    let changed = rows(&changes.reservations_changed)?;
+    let new = changes.reservations_new().map(ReservationRow::bound).collect::<Result<Vec<_>, _>>()?;
+    insert(connection, into, new).await?;
+    let changed = changes.reservations_changed().map(ReservationRow::bound).collect::<Result<Vec<_>, _>>()?;
     let columns = ["status", "payment_id", "updated_at", "cancel_key", "cancel_fingerprint"];
     upsert(connection, into, changed, "id", &columns).await?;
 
     let into = "INSERT INTO payments (id, account_id, concert_id, reservation_id, amount, balance_after, paid_at, \
                 refunded_at, queue_place, idempotency_key, fingerprint) VALUES ";
-    let row = |id: &ReservationId| {
-        let concert_id = world.reservations.get(id)?.reservation.concert_id;
-        world.payments.get(id).map(|payment| PaymentRow::bound(payment, concert_id))
-    };
-    insert(connection, into, changes.payments_new.iter().filter_map(row)).await?;
-    let changed = changes.payments_changed.difference(&changes.payments_new).filter_map(row);
-    upsert(connection, into, changed, "id", &["refunded_at"]).await
-}
-
-async fn save_seats(connection: &mut Connection, world: &World, changes: &Changes) -> Loaded<()> {
-    let rows = changes.seats.iter().filter_map(|(performance_id, label)| {
-        let stored = world.seats.get(performance_id)?.get(label)?;
-        Some(SeatRow::bound(*performance_id, stored))
-    });
-    let into = "INSERT INTO seats (performance_id, label, ordinal, price, reservation_id, held_until) VALUES ";
-    upsert(connection, into, rows, "performance_id, label", &["reservation_id", "held_until"]).await
+    insert(connection, into, changes.payments_new().map(PaymentRow::bound)).await?;
+    upsert(connection, into, changes.payments_changed().map(PaymentRow::bound), "id", &["refunded_at"]).await
 }
 
 async fn save_events(connection: &mut Connection, events: &[Event], batch_id: Uuid, now: Timestamp) -> Loaded<()> {

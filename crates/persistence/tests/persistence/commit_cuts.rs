@@ -9,7 +9,7 @@ use boxoffice_domain::{StorageError, fixtures, reservations::HoldError};
 use boxoffice_persistence::{PersistenceSettings, migrate};
 use boxoffice_testkit::{
     TestClock,
-    contracts::storage::{PRICE_A, settle_request},
+    contracts::storage::{PRICE_A, pay_request},
     servers::{ServerKind, TestDatabase, fresh_database},
     tcp_proxy::{CutAt, MYSQL_COMMIT, Network, TcpProxy},
 };
@@ -60,7 +60,7 @@ async fn every_act_is_done_once(kind: ServerKind) {
         for _ in 0..ROUNDS {
             let held = stage.hold(show.hold_request(account_id, &["A-1-1"])).await.unwrap();
             assert!(!held.replayed, "{at:?}");
-            let paid = stage.settle(settle_request(&held.value.reservation)).await.unwrap();
+            let paid = stage.pay(pay_request(&held.value.reservation)).await.unwrap();
             assert!(!paid.replayed, "{at:?}");
             let given_up = stage.cancel(fixtures::cancel_request(&held.value.reservation)).await.unwrap();
             assert!(!given_up.replayed, "{at:?}");

@@ -2,13 +2,13 @@
 
 use boxoffice_domain::{
     fixtures,
-    payments::SettleRefusal,
+    payments::PayRefusal,
     reservations::{HoldRefusal, ReservationStatus},
 };
 use boxoffice_testkit::contracts::storage::{
-    PRICE_A, at_once, label, points,
+    PRICE_A, at_once, label, pay_request, points,
     reservations::{assert_all_or_none, overlapping},
-    settle_request,
+    unavailable,
 };
 
 use crate::home::{Backend, Home, settings};
@@ -31,9 +31,9 @@ async fn two_instances_give_a_seat_once(backend: Backend) {
     for label_of_round in ["A-1-1", "A-1-2", "A-1-3"] {
         let requests = accounts.iter().map(|id| show.hold_request(*id, &[label_of_round])).enumerate();
         let outcomes = at_once(requests, |(number, request)| stages[number % 2].hold(request)).await;
-        let unavailable = Err(HoldRefusal::SeatUnavailable(vec![label(label_of_round)]));
+        let taken = Some(vec![label(label_of_round)]);
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
-        assert_eq!(outcomes.iter().filter(|outcome| **outcome == unavailable).count(), 199);
+        assert_eq!(outcomes.iter().filter(|outcome| unavailable(outcome) == taken).count(), 199);
     }
     other.assert_sound().await;
     database.shutdown().await;
@@ -84,10 +84,10 @@ async fn two_instances_spend_a_point_once(backend: Backend) {
         held.push(other.holds(&show, account_id, &[label.as_str()]).await);
     }
     // Twenty reservations, points for five, and as many points again while they are being spent.
-    let acts = held.iter().map(settle_request).enumerate();
-    let outcomes = at_once(acts, |(number, request)| stages[number % 2].settle(request)).await;
+    let acts = held.iter().map(pay_request).enumerate();
+    let outcomes = at_once(acts, |(number, request)| stages[number % 2].pay(request)).await;
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 5);
-    let poor = SettleRefusal::InsufficientPoints { balance: points(0), required: points(PRICE_A) };
+    let poor = PayRefusal::InsufficientPoints { balance: points(0), required: points(PRICE_A) };
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == Err(poor)).count(), 15);
     assert_eq!(other.balance(account_id).await, 0);
     at_once(0..50, |number| {
@@ -109,8 +109,8 @@ async fn two_instances_answer_one_key_alike(backend: Backend) {
     for label in show.labels().iter().take(5) {
         let account_id = other.account_with(5_000).await;
         let held = other.holds(&show, account_id, &[label.as_str()]).await;
-        let request = settle_request(&held);
-        let answers = at_once(0..20, |number: usize| stages[number % 2].settle(request.clone())).await;
+        let request = pay_request(&held);
+        let answers = at_once(0..20, |number: usize| stages[number % 2].pay(request.clone())).await;
         let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
         assert_eq!(answers.iter().filter(|made| !made.replayed).count(), 1);
         assert!(answers.iter().all(|made| made.value == answers[0].value));

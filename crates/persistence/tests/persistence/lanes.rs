@@ -91,7 +91,9 @@ async fn a_full_lane_refuses_and_serves_the_others(backend: Backend) {
         match outcome {
             Ok(_) => had.push(seat),
             Err(HoldError::Storage(StorageError::Busy)) => busy += 1,
-            Err(HoldError::Refused(HoldRefusal::SeatUnavailable(labels))) => assert_eq!(labels, [seat]),
+            Err(HoldError::Refused(HoldRefusal::SeatUnavailable(seats))) => {
+                assert_eq!(seats.iter().map(|taken| &taken.label).collect::<Vec<_>>(), [&seat]);
+            }
             Err(error) => panic!("another failure: {error:?}"),
         }
     }

@@ -10,13 +10,13 @@ use std::{
 
 use boxoffice_domain::{
     AccountId, StorageError, fixtures,
-    payments::{Payment, SettleError},
+    payments::{PayError, Payment},
     reservations::{HoldError, HoldRefusal, Reservation, ReservationState, ReservationStatus, SeatLabel},
 };
 use boxoffice_persistence::{PersistenceSettings, migrate};
 use boxoffice_testkit::{
     TestClock,
-    contracts::storage::{Dice, PRICE_A, Show, Stage, settle_request},
+    contracts::storage::{Dice, PRICE_A, Show, Stage, pay_request},
     servers::{DatabaseServer, ServerKind},
 };
 use tokio::task::JoinSet;
@@ -99,12 +99,12 @@ pub(crate) async fn buyer(
             }
         };
         receipts.held.push(reservation.clone());
-        let paid = stage.storage.payments.settle(settle_request(&reservation)).await.map_err(|error| match error {
-            SettleError::Refused(refusal) => Ok(refusal),
-            SettleError::Storage(error) => Err(error),
+        let paid = stage.storage.payments.pay(pay_request(&reservation)).await.map_err(|error| match error {
+            PayError::Refused(refusal) => Ok(refusal),
+            PayError::Storage(error) => Err(error),
         });
         match told.count(paid) {
-            Some(Ok(made)) => receipts.paid.push(made.value.view.payment),
+            Some(Ok(made)) => receipts.paid.push(made.value.payment.payment),
             Some(Err(refusal)) => panic!("another refusal: {refusal}"),
             None => continue,
         }
@@ -182,17 +182,18 @@ async fn the_database_goes_and_comes_back(kind: ServerKind, lanes: usize) {
 pub(crate) async fn assert_are_true(stage: &Stage, receipts: &Receipts) {
     for held in &receipts.held {
         let found = stage.reservation(held).await;
-        assert_eq!(found.as_made(), *held);
+        let first = Reservation { state: held.state.clone(), updated_at: held.updated_at, ..found };
+        assert_eq!(first, *held);
     }
     for paid in &receipts.paid {
         let found = stage.storage.payments.find(paid.account_id, paid.id).await.unwrap().expect("a payment");
-        assert_eq!(found.payment.as_made(), *paid);
+        assert_eq!(found.clone().replay(&paid.idempotency).unwrap().value.payment, *paid);
         let status = found.reservation.reservation.status(stage.now());
         assert!(matches!(status, ReservationStatus::Confirmed | ReservationStatus::Cancelled));
     }
     for cancelled in &receipts.cancelled {
         let state = stage.reservation(cancelled).await.state;
-        assert!(matches!(state, ReservationState::Cancelled { payment_id: Some(_) }));
+        assert!(matches!(state, ReservationState::Cancelled { payment_id: Some(_), .. }));
     }
 }
 

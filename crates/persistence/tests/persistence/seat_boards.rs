@@ -6,11 +6,11 @@ use std::{sync::Arc, time::Duration};
 use boxoffice_domain::{
     announcements::{Announcements, Topic},
     fixtures,
-    reservations::{HoldRefusal, SeatStatus},
+    reservations::SeatStatus,
 };
 use boxoffice_persistence::PersistenceSettings;
 use boxoffice_testkit::{
-    contracts::storage::{at_once, label},
+    contracts::storage::{at_once, label, unavailable},
     servers::ServerKind,
 };
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -77,7 +77,7 @@ async fn a_refusal_shows_what_another_process_has_sold(backend: Backend) {
     other.holds(&show, rival, &["A-1-2"]).await;
     let refused = stage.hold(show.hold_request(one, &["A-1-1", "A-1-2", "A-1-3"])).await;
     let taken = vec![label("A-1-1"), label("A-1-2")];
-    assert_eq!(refused.map(drop), Err(HoldRefusal::SeatUnavailable(taken)));
+    assert_eq!(unavailable(&refused), Some(taken));
     let seen = at_once(0..100, |_| {
         let (stage, show) = (stage.clone(), show.clone());
         async move { (stage.seat(&show, "A-1-1").await, stage.seat(&show, "A-1-2").await) }

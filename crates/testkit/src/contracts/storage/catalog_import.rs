@@ -116,7 +116,7 @@ pub async fn an_import_changes_the_prices_of_free_seats_alone(stage: &Stage) {
     }
     let summary = stage.storage.catalog.performance(show.performance_id).await.unwrap().unwrap();
     assert_eq!((summary.price_min.get(), summary.price_max.get()), (PRICE_B, 7_777));
-    assert_eq!(stage.pays(&held).await.view.payment.amount.get(), PRICE_A);
+    assert_eq!(stage.pays(&held).await.payment.payment.amount.get(), PRICE_A);
     let dearer = stage.holds(&show, account_id, &["A-1-3"]).await;
     assert_eq!(dearer.total_amount.get(), 7_777);
     let sales = stage.storage.catalog.sales(show.performance_id).await.unwrap().unwrap();

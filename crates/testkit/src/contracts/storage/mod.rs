@@ -29,7 +29,7 @@ use boxoffice_domain::{
     fixtures::{self, instant},
     idempotency::{Fingerprint, Idempotency, Made},
     leases::Leases,
-    payments::{Payments, SettleError, SettleRefusal, SettleRequest, Settlement},
+    payments::{PayError, PayRefusal, PayRequest, Payments, Receipt},
     reservations::{
         CancelError, CancelRefusal, CancelRequest, HOLD_SECONDS_DEFAULT, HoldError, HoldRefusal, HoldRequest,
         Reservation, ReservationStatus, ReservationView, Reservations, SeatLabel, SeatSelection, SeatStatus,
@@ -281,14 +281,14 @@ impl Stage {
     }
 
     /// Pays a reservation.
-    pub fn settle(&self, request: SettleRequest) -> impl Future<Output = Paid> + Send + use<> {
+    pub fn pay(&self, request: PayRequest) -> impl Future<Output = Paid> + Send + use<> {
         let port = Arc::clone(&self.storage.payments);
-        async move { judged!(port.settle(request).await, SettleError) }
+        async move { judged!(port.pay(request).await, PayError) }
     }
 
     /// Pays a reservation, and expects to succeed.
-    pub async fn pays(&self, reservation: &Reservation) -> Settlement {
-        self.settle(settle_request(reservation)).await.expect("no refusal").value
+    pub async fn pays(&self, reservation: &Reservation) -> Receipt {
+        self.pay(pay_request(reservation)).await.expect("no refusal").value
     }
 
     /// Gives a reservation up.
@@ -374,7 +374,7 @@ impl Stage {
 /// What became of a hold.
 pub type Held = Result<Made<ReservationView>, HoldRefusal>;
 /// What became of a payment.
-pub type Paid = Result<Made<Settlement>, SettleRefusal>;
+pub type Paid = Result<Made<Receipt>, PayRefusal>;
 /// What became of a cancellation.
 pub type GivenUp = Result<Made<ReservationView>, CancelRefusal>;
 /// What became of the beginning of a charge.
@@ -538,6 +538,14 @@ pub fn concert(promoter_id: AccountId, now: Timestamp) -> Concert {
     }
 }
 
+/// The labels of the seats because of which a hold was refused; `None` if it was not refused as unavailable.
+pub fn unavailable(held: &Held) -> Option<Vec<SeatLabel>> {
+    match held {
+        Err(HoldRefusal::SeatUnavailable(seats)) => Some(seats.iter().map(|seat| seat.label.clone()).collect()),
+        _ => None,
+    }
+}
+
 /// A new performance at a venue of the plan [`plan`].
 pub fn new_performance(concert: &Concert, venue: &Venue, starts_at: Timestamp) -> NewPerformance {
     let prices = [(part("A"), points(PRICE_A)), (part("B"), points(PRICE_B))];
@@ -552,9 +560,9 @@ pub fn new_performance(concert: &Concert, venue: &Venue, starts_at: Timestamp) -
 }
 
 /// The owner's request to pay a reservation, under a key of its own.
-pub fn settle_request(reservation: &Reservation) -> SettleRequest {
+pub fn pay_request(reservation: &Reservation) -> PayRequest {
     let payment_id = PaymentId::new(TestEntropy.uuid());
-    SettleRequest { payment_id, ..fixtures::settle_request(reservation) }
+    PayRequest { payment_id, ..fixtures::pay_request(reservation) }
 }
 
 /// The request of an account to charge so many points, under a key of its own.

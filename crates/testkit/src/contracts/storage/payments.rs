@@ -1,16 +1,18 @@
 //! Paying: once, by the owner, from what is there.
 
+use std::num::NonZeroU32;
+
 use boxoffice_domain::{
     ConcertId, EntropySource, ReservationId,
     fixtures::{self, idempotency, instant},
     idempotency::KeyReused,
     page::PageRequest,
-    payments::{PaymentStatus, SettleRefusal, SettleRequest},
+    payments::{PayRefusal, PayRequest, PaymentStatus},
     reservations::{HoldRequest, ReservationState, ReservationStatus, SeatStatus},
     waiting_room::Place,
 };
 
-use super::{PRICE_A, PRICE_B, Stage, at_once, other_request, points, settle_request};
+use super::{PRICE_A, PRICE_B, Stage, at_once, other_request, pay_request, points};
 use crate::TestEntropy;
 
 /// However often a payment is sent under one key, it is made once and answered each time alike.
@@ -18,13 +20,13 @@ pub async fn fifty_identical_payments_debit_once(stage: &Stage) {
     let show = stage.show().await;
     let account_id = stage.account_with(5_000).await;
     let held = stage.holds(&show, account_id, &["A-1-1", "A-1-2"]).await;
-    let request = settle_request(&held);
-    let answers = at_once((0..50).map(|_| request.clone()), |request| stage.settle(request)).await;
+    let request = pay_request(&held);
+    let answers = at_once((0..50).map(|_| request.clone()), |request| stage.pay(request)).await;
     let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
     assert_eq!(answers.iter().filter(|made| !made.replayed).count(), 1);
     assert!(answers.iter().all(|made| made.value == answers[0].value));
-    let payment = &answers[0].value.view.payment;
-    assert_eq!((payment.amount.get(), payment.balance_after.get()), (2 * PRICE_A, 5_000 - 2 * PRICE_A));
+    let payment = &answers[0].value.payment.payment;
+    assert_eq!((payment.amount.get(), payment.balance_after()), (2 * PRICE_A, Some(points(5_000 - 2 * PRICE_A))));
     assert_eq!(payment.status(), PaymentStatus::Completed);
     assert_eq!(stage.balance(account_id).await, 5_000 - 2 * PRICE_A);
     assert_eq!(stage.entries(account_id).await.len(), 2);
@@ -36,9 +38,9 @@ pub async fn fifty_payments_of_one_reservation_debit_once(stage: &Stage) {
     let show = stage.show().await;
     let account_id = stage.account_with(1_000_000).await;
     let held = stage.holds(&show, account_id, &["A-1-1"]).await;
-    let outcomes = at_once((0..50).map(|_| settle_request(&held)), |request| stage.settle(request)).await;
+    let outcomes = at_once((0..50).map(|_| pay_request(&held)), |request| stage.pay(request)).await;
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
-    let paid = Err(SettleRefusal::AlreadyPaid);
+    let paid = Err(PayRefusal::AlreadyPaid);
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == paid).count(), 49);
     assert_eq!(stage.balance(account_id).await, 1_000_000 - PRICE_A);
 }
@@ -53,9 +55,9 @@ pub async fn points_for_one_of_two_reservations_pay_exactly_one(stage: &Stage) {
         let second_label = if round % 2 == 0 { format!("A-2-{}", round / 2 + 1) } else { label.to_string() };
         let one = stage.holds(&show, account_id, &[label.as_str()]).await;
         let other = stage.holds(second_of, account_id, &[&second_label]).await;
-        let outcomes = at_once([&one, &other].map(settle_request), |request| stage.settle(request)).await;
+        let outcomes = at_once([&one, &other].map(pay_request), |request| stage.pay(request)).await;
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
-        let poor = SettleRefusal::InsufficientPoints { balance: points(0), required: points(PRICE_A) };
+        let poor = PayRefusal::InsufficientPoints { balance: points(0), required: points(PRICE_A) };
         assert_eq!(outcomes.iter().filter(|outcome| **outcome == Err(poor)).count(), 1);
         assert_eq!(stage.balance(account_id).await, 0);
     }
@@ -68,15 +70,15 @@ pub async fn a_payment_without_points_leaves_the_hold(stage: &Stage) {
     let held = stage.holds(&show, account_id, &["A-1-1", "B-1-1"]).await;
     let (balance, required) = (points(PRICE_A + PRICE_B - 1), points(PRICE_A + PRICE_B));
     stage.clock.advance_seconds(5);
-    let request = settle_request(&held);
-    let refused = stage.settle(request.clone()).await;
-    assert_eq!(refused, Err(SettleRefusal::InsufficientPoints { balance, required }));
+    let request = pay_request(&held);
+    let refused = stage.pay(request.clone()).await;
+    assert_eq!(refused, Err(PayRefusal::InsufficientPoints { balance, required }));
     assert_eq!(stage.reservation(&held).await, held);
     assert_eq!(stage.seat(&show, "A-1-1").await, SeatStatus::Held);
     assert_eq!(stage.wallet(account_id).await.balance, balance);
     assert_eq!(stage.storage.payments.find_by_key(account_id, &request.idempotency.key).await.unwrap(), None);
     stage.charge(account_id, 1).await;
-    assert!(!stage.settle(request).await.unwrap().replayed);
+    assert!(!stage.pay(request).await.unwrap().replayed);
     assert_eq!(stage.balance(account_id).await, 0);
 }
 
@@ -85,26 +87,26 @@ pub async fn each_refusal_of_a_payment_has_its_cause(stage: &Stage) {
     let show = stage.show().await;
     let (one, other) = (stage.account_with(10_000).await, stage.account_with(10_000).await);
     let held = stage.holds(&show, one, &["A-1-1"]).await;
-    let of_another = SettleRequest { account_id: other, ..settle_request(&held) };
-    assert_eq!(stage.settle(of_another).await, Err(SettleRefusal::ReservationNotFound));
-    let unknown = SettleRequest { reservation_id: ReservationId::new(TestEntropy.uuid()), ..settle_request(&held) };
-    assert_eq!(stage.settle(unknown).await, Err(SettleRefusal::ReservationNotFound));
-    let elsewhere = SettleRequest { concert_id: ConcertId::new(TestEntropy.uuid()), ..settle_request(&held) };
-    assert_eq!(stage.settle(elsewhere).await, Err(SettleRefusal::WrongConcert));
+    let of_another = PayRequest { account_id: other, ..pay_request(&held) };
+    assert_eq!(stage.pay(of_another).await, Err(PayRefusal::ReservationNotFound));
+    let unknown = PayRequest { reservation_id: ReservationId::new(TestEntropy.uuid()), ..pay_request(&held) };
+    assert_eq!(stage.pay(unknown).await, Err(PayRefusal::ReservationNotFound));
+    let elsewhere = PayRequest { concert_id: ConcertId::new(TestEntropy.uuid()), ..pay_request(&held) };
+    assert_eq!(stage.pay(elsewhere).await, Err(PayRefusal::WrongConcert));
     let cancelled = stage.holds(&show, one, &["A-1-2"]).await;
     stage.cancel(fixtures::cancel_request(&cancelled)).await.unwrap();
-    assert_eq!(stage.settle(settle_request(&cancelled)).await, Err(SettleRefusal::Cancelled));
+    assert_eq!(stage.pay(pay_request(&cancelled)).await, Err(PayRefusal::Cancelled));
     let soon = stage.another_performance(&show, instant(60)).await;
     let started = stage.holds(&soon, one, &["A-1-1"]).await;
-    let paid = settle_request(&held);
-    stage.settle(paid.clone()).await.unwrap();
-    assert_eq!(stage.settle(settle_request(&held)).await, Err(SettleRefusal::AlreadyPaid));
-    let reused = SettleRequest { idempotency: other_request(&paid.idempotency), ..settle_request(&started) };
-    assert_eq!(stage.settle(reused).await, Err(KeyReused.into()));
+    let paid = pay_request(&held);
+    stage.pay(paid.clone()).await.unwrap();
+    assert_eq!(stage.pay(pay_request(&held)).await, Err(PayRefusal::AlreadyPaid));
+    let reused = PayRequest { idempotency: other_request(&paid.idempotency), ..pay_request(&started) };
+    assert_eq!(stage.pay(reused).await, Err(KeyReused.into()));
     stage.clock.set(soon.starts_at);
-    assert_eq!(stage.settle(settle_request(&started)).await, Err(SettleRefusal::PerformanceStarted));
+    assert_eq!(stage.pay(pay_request(&started)).await, Err(PayRefusal::PerformanceStarted));
     stage.clock.set(started.held_until);
-    assert_eq!(stage.settle(settle_request(&started)).await, Err(SettleRefusal::HoldExpired));
+    assert_eq!(stage.pay(pay_request(&started)).await, Err(PayRefusal::HoldExpired));
     assert_eq!((stage.balance(one).await, stage.balance(other).await), (10_000 - PRICE_A, 10_000));
 }
 
@@ -113,19 +115,19 @@ pub async fn a_repeated_payment_gets_the_first_answer(stage: &Stage) {
     let show = stage.show().await;
     let account_id = stage.account_with(5_000).await;
     let held = stage.holds(&show, account_id, &["A-1-1"]).await;
-    let request = settle_request(&held);
-    let first = stage.settle(request.clone()).await.unwrap();
+    let request = pay_request(&held);
+    let first = stage.pay(request.clone()).await.unwrap();
     assert!(!first.replayed);
-    let ReservationState::Confirmed { payment_id } = first.value.view.reservation.reservation.state else {
+    let ReservationState::Confirmed { payment_id } = first.value.payment.reservation.reservation.state else {
         panic!("a paid reservation is confirmed");
     };
     assert_eq!(payment_id, request.payment_id);
     stage.clock.advance_seconds(1_000);
     stage.charge(account_id, 1).await;
     stage.cancel(fixtures::cancel_request(&held)).await.unwrap();
-    let again = stage.settle(SettleRequest { payment_id: settle_request(&held).payment_id, ..request }).await.unwrap();
+    let again = stage.pay(PayRequest { payment_id: pay_request(&held).payment_id, ..request }).await.unwrap();
     assert!(again.replayed);
-    assert_eq!(again.value.view, first.value.view);
+    assert_eq!(again.value.payment, first.value.payment);
 }
 
 /// Payments are listed newest first, and are nothing to others.
@@ -135,7 +137,7 @@ pub async fn payments_are_found_by_their_owner_alone(stage: &Stage) {
     let mut views = Vec::new();
     for label in ["A-1-1", "A-1-2", "A-1-3"] {
         let held = stage.holds(&show, account_id, &[label]).await;
-        views.insert(0, stage.pays(&held).await.view);
+        views.insert(0, stage.pays(&held).await.payment);
     }
     let port = &stage.storage.payments;
     let first = port.list(account_id, PageRequest::first(2)).await.unwrap();
@@ -160,12 +162,13 @@ pub async fn a_place_is_spent_by_the_payment_of_the_last_hold(stage: &Stage) {
     let spent = async |place| stage.storage.payments.has_spent(account_id, concert_id, place).await.unwrap();
     stage.holds(&other_show, account_id, &["A-1-1"]).await;
     let first = stage.holds(&show, account_id, &["A-1-1"]).await;
-    let longer = HoldRequest { hold_seconds: 500, ..show.hold_request(account_id, &["A-1-2"]) };
+    let longer =
+        HoldRequest { hold_seconds: NonZeroU32::new(500).unwrap(), ..show.hold_request(account_id, &["A-1-2"]) };
     let second = stage.hold(longer).await.unwrap().value.reservation;
     let third = stage.holds(&show, account_id, &["A-1-3"]).await;
     let pay = async |reservation| {
-        let request = SettleRequest { queue_place: Some(place), ..settle_request(reservation) };
-        stage.settle(request).await.unwrap().value
+        let request = PayRequest { queue_place: Some(place), ..pay_request(reservation) };
+        stage.pay(request).await.unwrap().value
     };
     assert!(!spent(place).await);
     let held_until =
@@ -174,7 +177,7 @@ pub async fn a_place_is_spent_by_the_payment_of_the_last_hold(stage: &Stage) {
     assert_eq!(held_until(stage.account_with(1).await, concert_id).await, None);
     let paid = pay(&first).await;
     assert_eq!(paid.other_held_until, Some(second.held_until));
-    assert_eq!(paid.view.payment.queue_place, Some(place));
+    assert_eq!(paid.payment.payment.queue_place, Some(place));
     assert!(!spent(place).await);
     // The third one is never paid: once it has lapsed, it is no reason to keep the place.
     stage.clock.set(third.held_until);

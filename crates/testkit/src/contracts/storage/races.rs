@@ -2,12 +2,12 @@
 
 use boxoffice_domain::{
     fixtures,
-    payments::SettleRefusal,
-    reservations::{CancelRefusal, HoldRefusal, Reservation, ReservationState, ReservationStatus, SeatStatus},
+    payments::PayRefusal,
+    reservations::{CancelRefusal, Reservation, ReservationState, ReservationStatus, SeatStatus},
 };
 use chrono::TimeDelta;
 
-use super::{Dice, PRICE_A, Show, Stage, at_once, label, settle_request};
+use super::{Dice, PRICE_A, Show, Stage, at_once, label, pay_request, unavailable};
 
 /// How often acts are let go together, so that each order comes about.
 const ROUNDS: usize = 12;
@@ -20,9 +20,9 @@ pub async fn a_payment_is_in_time_until_the_last_microsecond(stage: &Stage) {
     let late = stage.holds(&show, account_id, &["A-1-2"]).await;
     stage.clock.set(in_time.held_until - TimeDelta::microseconds(1));
     let paid = stage.pays(&in_time).await;
-    assert_eq!(paid.view.payment.paid_at, stage.now());
+    assert_eq!(paid.payment.payment.paid_at, stage.now());
     stage.clock.set(late.held_until);
-    assert_eq!(stage.settle(settle_request(&late)).await, Err(SettleRefusal::HoldExpired));
+    assert_eq!(stage.pay(pay_request(&late)).await, Err(PayRefusal::HoldExpired));
     assert_eq!(stage.status(&late).await, ReservationStatus::Expired);
     assert_eq!(stage.balance(account_id).await, 5_000 - PRICE_A);
     // What is paid is nothing that ends.
@@ -40,12 +40,12 @@ pub async fn a_payment_and_a_sweep_at_the_end_of_the_hold_agree(stage: &Stage) {
         let lasts = round % 2 == 0;
         let held = stage.holds(&show, account_id, &["A-1-1"]).await;
         stage.clock.set(if lasts { held.held_until - TimeDelta::microseconds(1) } else { held.held_until });
-        let (paid, swept) = meet(stage.settle(settle_request(&held)), stage.expire_due(10)).await;
+        let (paid, swept) = meet(stage.pay(pay_request(&held)), stage.expire_due(10)).await;
         if lasts {
             assert_eq!((paid.map(drop), swept), (Ok(()), 0));
             stage.cancel(fixtures::cancel_request(&held)).await.unwrap();
         } else {
-            assert_eq!((paid.map(drop), swept), (Err(SettleRefusal::HoldExpired), 1));
+            assert_eq!((paid.map(drop), swept), (Err(PayRefusal::HoldExpired), 1));
         }
     }
     assert_eq!(stage.balance(account_id).await, 1_000_000);
@@ -71,7 +71,7 @@ pub async fn a_payment_and_a_cancellation_at_once_leave_no_point_behind(stage: &
     for round in 0..ROUNDS {
         let account_id = stage.account_with(PRICE_A).await;
         let held = stage.holds(&show, account_id, &["A-1-1"]).await;
-        let pay = stage.settle(settle_request(&held));
+        let pay = stage.pay(pay_request(&held));
         let cancel = stage.cancel(fixtures::cancel_request(&held));
         let (paid, cancelled) = if round % 2 == 0 {
             meet(pay, cancel).await
@@ -80,11 +80,11 @@ pub async fn a_payment_and_a_cancellation_at_once_leave_no_point_behind(stage: &
             (paid, cancelled)
         };
         let payment_id = match (paid, cancelled) {
-            (Ok(paid), Ok(_)) => Some(paid.value.view.payment.id),
-            (Err(SettleRefusal::Cancelled), Ok(_)) => None,
+            (Ok(paid), Ok(_)) => Some(paid.value.payment.payment.id),
+            (Err(PayRefusal::Cancelled), Ok(_)) => None,
             other => panic!("neither order explains {other:?}"),
         };
-        assert_eq!(stage.reservation(&held).await.state, ReservationState::Cancelled { payment_id });
+        assert_eq!(stage.reservation(&held).await.state, ReservationState::Cancelled { payment_id, idempotency: None });
         let entries = stage.entries(account_id).await.len();
         assert_eq!((stage.balance(account_id).await, entries), (PRICE_A, if payment_id.is_some() { 3 } else { 1 }));
         assert_eq!(stage.seat(&show, "A-1-1").await, SeatStatus::Available);
@@ -149,7 +149,7 @@ pub async fn a_lapsed_seat_sells_again_without_a_sweep(stage: &Stage) {
     let lapsed = stage.holds(&show, one, &["A-1-1", "A-1-2", "A-1-3", "A-1-4"]).await;
     stage.clock.set(lapsed.held_until - TimeDelta::microseconds(1));
     let refused = stage.hold(show.hold_request(other, &["A-1-2"])).await;
-    assert_eq!(refused, Err(HoldRefusal::SeatUnavailable(vec![label("A-1-2")])));
+    assert_eq!(unavailable(&refused), Some(vec![label("A-1-2")]));
     stage.clock.set(lapsed.held_until);
     let again = stage.holds(&show, other, &["A-1-2"]).await;
     stage.pays(&again).await;
@@ -166,9 +166,9 @@ pub async fn a_lapsed_hold_whose_seat_was_taken_is_not_paid(stage: &Stage) {
     let lapsed = stage.holds(&show, one, &["A-1-1", "A-1-2"]).await;
     stage.clock.set(lapsed.held_until);
     let taken = stage.holds(&show, other, &["A-1-2"]).await;
-    assert_eq!(stage.settle(settle_request(&lapsed)).await, Err(SettleRefusal::HoldExpired));
+    assert_eq!(stage.pay(pay_request(&lapsed)).await, Err(PayRefusal::HoldExpired));
     stage.clock.set(lapsed.held_until - TimeDelta::seconds(1));
-    assert_eq!(stage.settle(settle_request(&lapsed)).await, Err(SettleRefusal::HoldExpired));
+    assert_eq!(stage.pay(pay_request(&lapsed)).await, Err(PayRefusal::HoldExpired));
     stage.clock.set(lapsed.held_until);
     stage.pays(&taken).await;
     assert_eq!((stage.balance(one).await, stage.balance(other).await), (5_000, 5_000 - PRICE_A));
@@ -222,7 +222,7 @@ async fn buyer(
         return Some(held);
     }
     if act > 1 {
-        let paid = stage.pays(&held).await.view.reservation.reservation;
+        let paid = stage.pays(&held).await.payment.reservation.reservation;
         if act == 2 {
             return Some(paid);
         }

@@ -12,7 +12,7 @@ use boxoffice_domain::{
 };
 use futures::future::Either;
 
-use super::{PRICE_A, PRICE_B, Stage, at_once, charge_request, other_request, points, settle_request};
+use super::{PRICE_A, PRICE_B, Stage, at_once, charge_request, other_request, pay_request, points};
 use crate::TestEntropy;
 
 /// A thousand charges of one wallet at once all succeed, and its history tells each of them.
@@ -41,11 +41,11 @@ pub async fn charges_and_payments_at_once_add_up(stage: &Stage) {
         let request = show.hold_request_for(account_id, labels.to_vec());
         held.push(stage.hold(request).await.unwrap().value.reservation);
     }
-    let acts = (0..100).map(|number| held.get(number).map(settle_request));
+    let acts = (0..100).map(|number| held.get(number).map(pay_request));
     at_once(acts, |act| {
         let stage = stage.clone();
         match act {
-            Some(request) => Either::Left(async move { drop(stage.settle(request).await.unwrap()) }),
+            Some(request) => Either::Left(async move { drop(stage.pay(request).await.unwrap()) }),
             None => Either::Right(async move { drop(stage.charge(account_id, 7).await) }),
         }
     })

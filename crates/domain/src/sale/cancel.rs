@@ -1,0 +1,174 @@
+//! Cancelling: a hold while it lasts, a paid reservation until its performance starts, with a full refund.
+
+use crate::{
+    PaymentId, Timestamp,
+    events::Event,
+    idempotency::Made,
+    payments::{Payment, PaymentSource, PaymentState},
+    reservations::{CancelRefusal, CancelRequest, Reservation, ReservationState, ReservationStatus},
+    seats::{Seat, SeatState},
+    wallet::EntryKind,
+};
+
+use super::{CancelOutcome, LoadError, SaleState};
+
+impl SaleState {
+    pub(super) fn cancel(&mut self, now: Timestamp, request: &CancelRequest) -> Result<CancelOutcome, LoadError> {
+        self.require_account(request.account_id)?;
+        let owned = self.reservations.get(&request.reservation_id);
+        let Some(reservation) = owned.filter(|found| found.account_id == request.account_id).cloned() else {
+            return Ok(Err(CancelRefusal::NotFound));
+        };
+        if let (Some(first), Some(again)) = (reservation.cancelled_under(), &request.idempotency)
+            && first.key == again.key
+        {
+            return Ok(self.view(reservation)?.replay_cancel(again).map_err(CancelRefusal::from));
+        }
+        let starts_at = self.terms_of(&reservation)?.starts_at;
+        match reservation.status(now) {
+            ReservationStatus::Cancelled => return Ok(Err(CancelRefusal::AlreadyCancelled)),
+            ReservationStatus::Expired => return Ok(Err(CancelRefusal::HoldExpired)),
+            ReservationStatus::Confirmed if now >= starts_at => return Ok(Err(CancelRefusal::Closed)),
+            ReservationStatus::Held | ReservationStatus::Confirmed => {}
+        }
+        let payment_id = reservation.payment_id();
+        let refunded = match payment_id {
+            Some(id) => Some(self.refund(now, &reservation, id)?),
+            None => None,
+        };
+        self.save_event(Event::ReservationCancelled {
+            reservation_id: reservation.id,
+            account_id: reservation.account_id,
+            performance_id: reservation.performance_id,
+            refunded: refunded.map(|payment| payment.amount).unwrap_or_default(),
+        });
+        self.free_seats(&reservation);
+        let state = ReservationState::Cancelled { payment_id, idempotency: request.idempotency.clone() };
+        let reservation = Reservation { state, updated_at: now, ..reservation };
+        self.save_reservation(reservation.clone());
+        Ok(Ok(Made::now(self.view(reservation)?)))
+    }
+
+    /// Marks the payment of a confirmed reservation as refunded; its points go back where they came from.
+    fn refund(&mut self, now: Timestamp, reservation: &Reservation, id: PaymentId) -> Result<Payment, LoadError> {
+        let payment = self.payments.get(&reservation.id).cloned();
+        let payment = payment.filter(|payment| payment.id == id && payment.state == PaymentState::Completed);
+        let payment = payment.ok_or(LoadError::Payment(reservation.id))?;
+        if let PaymentSource::Wallet { .. } = payment.source {
+            let kind = EntryKind::Refund { reservation_id: reservation.id };
+            let given_back = self.wallet(reservation.account_id)?.put_in(now, payment.amount, kind);
+            let (wallet, entry) = given_back.ok_or(LoadError::Overflow)?;
+            self.save_wallet(wallet, Some(entry));
+        }
+        let payment = Payment { state: PaymentState::Refunded { refunded_at: now }, ..payment };
+        self.save_payment(payment.clone());
+        Ok(payment)
+    }
+
+    /// Frees the seats that still name the reservation. One that another reservation has taken since stays.
+    pub(super) fn free_seats(&mut self, reservation: &Reservation) -> Vec<Seat> {
+        let own = self.own_seats(reservation).into_iter();
+        let seats: Vec<_> = own.map(|seat| Seat { state: SeatState::Free, ..seat }).collect();
+        self.save_seats(reservation.performance_id, seats.clone());
+        seats
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        AccountId, ReservationId,
+        fixtures::{self, instant},
+        idempotency::KeyReused,
+        sale::{
+            Command,
+            testing::{Sale, points, reused},
+        },
+    };
+    use uuid::Uuid;
+
+    #[test]
+    fn cancelling_a_hold_frees_its_seats_and_moves_no_points() {
+        let (mut sale, held) = Sale::held(0);
+        let view = sale.cancelled(1, &held);
+        assert_eq!(view.reservation.status(instant(1)), ReservationStatus::Cancelled);
+        assert_eq!((view.reservation.updated_at, view.reservation.payment_id()), (instant(1), None));
+        assert_eq!(sale.seat("A-1-1").state, SeatState::Free);
+        assert_eq!(sale.state.changes().wallets().count(), 0);
+        assert_eq!(sale.event_kinds(), ["reservation_held", "reservation_cancelled"]);
+    }
+
+    #[test]
+    fn cancelling_a_paid_reservation_refunds_it_once() {
+        let (mut sale, held) = Sale::held(55_000);
+        let payment = sale.paid(1, &held).payment.payment;
+        let view = sale.cancelled(2, &held);
+        assert_eq!((sale.wallet().balance, view.reservation.payment_id()), (points(55_000), Some(payment.id)));
+        let amounts: Vec<_> = sale.state.changes().entries().iter().map(|entry| entry.amount).collect();
+        assert_eq!(amounts, [-55_000, 55_000]);
+        let refunded = sale.state.changes().payments_new().next().unwrap();
+        assert_eq!(refunded.refunded_at(), Some(instant(2)));
+        let again = sale.cancel(3, &fixtures::cancel_request(&held));
+        assert_eq!(again, Err(CancelRefusal::AlreadyCancelled));
+        let Some(Event::ReservationCancelled { refunded, .. }) = sale.state.changes().events().last() else { panic!() };
+        assert_eq!(*refunded, points(55_000));
+    }
+
+    #[test]
+    fn each_refusal_of_a_cancellation_has_its_cause() {
+        let (mut sale, held) = Sale::held(55_000);
+        let request = fixtures::cancel_request(&held);
+        assert_eq!(sale.cancel(300, &request), Err(CancelRefusal::HoldExpired));
+        let unknown = CancelRequest { reservation_id: ReservationId::new(Uuid::from_u128(4)), ..request.clone() };
+        assert_eq!(sale.cancel(1, &unknown), Err(CancelRefusal::NotFound));
+        let stranger = CancelRequest { account_id: AccountId::new(Uuid::from_u128(4)), ..request.clone() };
+        sale.add_account(stranger.account_id, 0);
+        assert_eq!(sale.cancel(1, &stranger), Err(CancelRefusal::NotFound));
+        sale.paid(1, &held);
+        let started = (sale.terms.starts_at - instant(0)).num_seconds();
+        assert_eq!(sale.cancel(started, &request), Err(CancelRefusal::Closed));
+        assert!(sale.cancel(started - 1, &request).is_ok());
+    }
+
+    #[test]
+    fn a_repeated_cancellation_gets_the_first_answer() {
+        let (mut sale, held) = Sale::held(0);
+        let idempotency = Some(fixtures::idempotency());
+        let request = CancelRequest { idempotency, ..fixtures::cancel_request(&held) };
+        let first = sale.cancel(1, &request).unwrap();
+        assert_eq!(sale.cancel(2, &request), Ok(Made { replayed: true, ..first }));
+        let other = CancelRequest { idempotency: request.idempotency.as_ref().map(reused), ..request.clone() };
+        assert_eq!(sale.cancel(2, &other), Err(CancelRefusal::KeyReused(KeyReused)));
+        for idempotency in [None, Some(fixtures::idempotency())] {
+            let later = CancelRequest { idempotency, ..request.clone() };
+            assert_eq!(sale.cancel(2, &later), Err(CancelRefusal::AlreadyCancelled));
+        }
+        let stranger = CancelRequest { account_id: AccountId::new(Uuid::from_u128(4)), ..request };
+        sale.add_account(stranger.account_id, 0);
+        assert_eq!(sale.cancel(2, &stranger), Err(CancelRefusal::NotFound), "a key opens nobody else's reservation");
+    }
+
+    #[test]
+    fn a_confirmed_reservation_without_its_completed_payment_is_damaged_data() {
+        let (mut sale, held) = Sale::held(55_000);
+        let payment = sale.paid(1, &held).payment.payment;
+        let command = Command::Cancel(fixtures::cancel_request(&held));
+        let missing = LoadError::Payment(held.id);
+        let refunded = Payment { state: PaymentState::Refunded { refunded_at: instant(1) }, ..payment.clone() };
+        sale.state.add_payment(refunded);
+        assert_eq!(sale.state.decide(instant(2), &command).unwrap_err(), missing);
+        sale.state.add_payment(Payment { id: PaymentId::new(Uuid::from_u128(4)), ..payment });
+        assert_eq!(sale.state.decide(instant(2), &command).unwrap_err(), missing);
+        assert_eq!(sale.seat("A-1-1").state, SeatState::Sold { to: held.id });
+    }
+
+    #[test]
+    fn a_seat_that_another_reservation_has_taken_since_stays_taken() {
+        let (mut sale, held) = Sale::held(0);
+        let sold = SeatState::Sold { to: ReservationId::new(Uuid::from_u128(5)) };
+        sale.set_seat(Seat { state: sold, ..sale.seat("A-1-1") });
+        sale.cancelled(1, &held);
+        assert_eq!(sale.seat("A-1-1").state, sold);
+    }
+}

@@ -1,0 +1,192 @@
+//! Adding points for money: recorded before the payment gateway is asked, credited once when it has approved.
+
+use crate::{
+    AccountId, ChargeId, Timestamp,
+    events::Event,
+    gateway::GatewayVerdict,
+    idempotency::Made,
+    wallet::{Charge, ChargeRefusal, ChargeRequest, ChargeState, EntryKind, Wallet},
+};
+
+use super::{BeginChargeOutcome, CompleteChargeOutcome, LoadError, SaleState};
+
+impl SaleState {
+    /// Records a charge if the balance with all charges in progress stays within the limit, so that a charge that was
+    /// approved can always be credited.
+    pub(super) fn begin_charge(
+        &mut self,
+        now: Timestamp,
+        request: &ChargeRequest,
+    ) -> Result<BeginChargeOutcome, LoadError> {
+        let wallet = self.wallet(request.account_id)?;
+        if let Some(first) = self.charge_by_key(request.account_id, &request.idempotency.key) {
+            return Ok(first.clone().replay(&request.idempotency).map_err(ChargeRefusal::from));
+        }
+        let pending = wallet.pending.checked_add(request.amount.points());
+        let most = pending.and_then(|pending| wallet.balance.checked_add(pending));
+        let (Some(pending), Some(_)) = (pending, most.filter(|most| *most <= request.balance_max)) else {
+            return Ok(Err(ChargeRefusal::BalanceLimitReached));
+        };
+        let wallet = Wallet { pending, ..wallet.clone() };
+        let charge = Charge {
+            id: request.charge_id,
+            account_id: request.account_id,
+            amount: request.amount.points(),
+            state: ChargeState::Pending,
+            created_at: now,
+            idempotency: request.idempotency.clone(),
+        };
+        let Charge { id: charge_id, account_id, amount, .. } = charge;
+        self.save_event(Event::ChargeRequested { charge_id, account_id, amount });
+        self.save_wallet(wallet, None);
+        self.save_charge(charge.clone());
+        Ok(Ok(Made::now(charge)))
+    }
+
+    pub(super) fn complete_charge(
+        &mut self,
+        now: Timestamp,
+        charge_id: ChargeId,
+        account_id: AccountId,
+        verdict: GatewayVerdict,
+    ) -> Result<CompleteChargeOutcome, LoadError> {
+        let Some(charge) = self.charges.get(&charge_id) else { return Ok(None) };
+        if charge.account_id != account_id {
+            return Err(LoadError::ChargeOfAnotherAccount(charge_id));
+        }
+        if charge.state != ChargeState::Pending {
+            return Ok(Some(Made::before(charge.clone())));
+        }
+        let (charge, amount) = (charge.clone(), charge.amount);
+        let wallet = self.wallet(account_id)?;
+        // The audit compares the sum of pending charges; a credit is not withheld because it disagrees.
+        let pending = wallet.pending.checked_sub(amount).unwrap_or_default();
+        let wallet = Wallet { pending, ..wallet.clone() };
+        let state = match verdict {
+            GatewayVerdict::Approved => {
+                let credited = wallet.put_in(now, amount, EntryKind::Charge { charge_id });
+                let (wallet, entry) = credited.ok_or(LoadError::Overflow)?;
+                let balance = wallet.balance;
+                self.save_event(Event::ChargeCompleted { charge_id, account_id, amount, balance });
+                self.save_wallet(wallet, Some(entry));
+                ChargeState::Completed { balance_after: balance, completed_at: now }
+            }
+            GatewayVerdict::Declined => {
+                self.save_event(Event::ChargeDeclined { charge_id, account_id, amount });
+                self.save_wallet(wallet, None);
+                ChargeState::Declined { declined_at: now }
+            }
+        };
+        let charge = Charge { state, ..charge };
+        self.save_charge(charge.clone());
+        Ok(Some(Made::now(charge)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Points,
+        fixtures::{self, instant},
+        idempotency::KeyReused,
+        sale::{
+            Command,
+            testing::{Sale, points, reused},
+        },
+        wallet::{BALANCE_MAX, ChargeStatus},
+    };
+
+    fn sale() -> Sale {
+        Sale::new(&[], 0)
+    }
+
+    fn request(sale: &Sale, amount: i64) -> ChargeRequest {
+        ChargeRequest { account_id: sale.account_id, ..fixtures::charge_request(amount) }
+    }
+
+    fn begin(sale: &mut Sale, request: &ChargeRequest) -> BeginChargeOutcome {
+        sale.decide(0, &Command::BeginCharge(request.clone()))
+    }
+
+    fn complete(sale: &mut Sale, request: &ChargeRequest, verdict: GatewayVerdict) -> CompleteChargeOutcome {
+        let ChargeRequest { charge_id, account_id, .. } = *request;
+        sale.decide(1, &Command::CompleteCharge { charge_id, account_id, verdict })
+    }
+
+    #[test]
+    fn an_approved_charge_is_credited_exactly_once() {
+        let mut sale = sale();
+        let request = request(&sale, 5_000);
+        assert_eq!(begin(&mut sale, &request).unwrap().value.state, ChargeState::Pending);
+        assert_eq!((sale.wallet().balance.get(), sale.wallet().pending.get()), (0, 5_000));
+        let ended = complete(&mut sale, &request, GatewayVerdict::Approved).unwrap();
+        let completed = ChargeState::Completed { balance_after: points(5_000), completed_at: instant(1) };
+        assert_eq!((ended.replayed, ended.value.state), (false, completed));
+        assert_eq!((sale.wallet().balance.get(), sale.wallet().pending.get()), (5_000, 0));
+        for verdict in [GatewayVerdict::Approved, GatewayVerdict::Declined] {
+            let again = complete(&mut sale, &request, verdict).unwrap();
+            assert_eq!((again.replayed, again.value.state), (true, completed));
+        }
+        let entry = &sale.state.changes().entries()[0];
+        assert_eq!((entry.sequence, entry.amount, entry.balance_after.get()), (1, 5_000, 5_000));
+        assert_eq!(sale.state.changes().entries().len(), 1);
+        assert_eq!(sale.event_kinds(), ["charge_requested", "charge_completed"]);
+        assert_eq!(sale.state.changes().charges_new().count(), 1);
+        assert_eq!(sale.state.changes().charges_changed().count(), 0, "made in this batch");
+    }
+
+    #[test]
+    fn a_declined_charge_credits_nothing() {
+        let mut sale = sale();
+        let request = request(&sale, 5_000);
+        begin(&mut sale, &request).unwrap();
+        let ended = complete(&mut sale, &request, GatewayVerdict::Declined).unwrap();
+        assert_eq!(ended.value.state.status(), ChargeStatus::Declined);
+        assert_eq!((sale.wallet().balance, sale.wallet().pending), (Points::ZERO, Points::ZERO));
+        assert!(sale.state.changes().entries().is_empty());
+        assert_eq!(sale.event_kinds(), ["charge_requested", "charge_declined"]);
+    }
+
+    #[test]
+    fn charges_in_progress_count_against_the_limit() {
+        let mut sale = sale();
+        sale.add_account(sale.account_id, BALANCE_MAX - 20);
+        let (first, second, third) = (request(&sale, 19), request(&sale, 2), request(&sale, 1));
+        begin(&mut sale, &first).unwrap();
+        assert_eq!(begin(&mut sale, &second), Err(ChargeRefusal::BalanceLimitReached));
+        assert!(begin(&mut sale, &third).is_ok());
+        let unlimited = ChargeRequest { balance_max: points(i64::MAX), ..request(&sale, i64::MAX) };
+        assert_eq!(begin(&mut sale, &unlimited), Err(ChargeRefusal::BalanceLimitReached));
+        // What was declined counts no more.
+        complete(&mut sale, &first, GatewayVerdict::Declined);
+        assert!(begin(&mut sale, &second).is_ok());
+    }
+
+    #[test]
+    fn a_repeated_charge_gets_the_charge_as_it_is_now() {
+        let mut sale = sale();
+        let request = request(&sale, 5_000);
+        let first = begin(&mut sale, &request).unwrap();
+        assert_eq!(begin(&mut sale, &request), Ok(Made { replayed: true, ..first }));
+        let ended = complete(&mut sale, &request, GatewayVerdict::Approved).unwrap();
+        assert_eq!(begin(&mut sale, &request), Ok(Made { replayed: true, ..ended }));
+        let other = ChargeRequest { idempotency: reused(&request.idempotency), ..request };
+        assert_eq!(begin(&mut sale, &other), Err(ChargeRefusal::KeyReused(KeyReused)));
+        assert_eq!(sale.wallet().balance, points(5_000));
+    }
+
+    #[test]
+    fn a_verdict_is_only_for_the_charge_of_its_account() {
+        let mut sale = sale();
+        let request = request(&sale, 5_000);
+        let (approved, charge_id) = (GatewayVerdict::Approved, request.charge_id);
+        assert_eq!(complete(&mut sale, &request, approved), None, "there is no such charge");
+        begin(&mut sale, &request).unwrap();
+        let stranger = fixtures::charge_request(1).account_id;
+        sale.add_account(stranger, 0);
+        let command = Command::CompleteCharge { charge_id, account_id: stranger, verdict: approved };
+        let error = sale.state.decide(instant(1), &command).unwrap_err();
+        assert_eq!(error, LoadError::ChargeOfAnotherAccount(charge_id));
+    }
+}

@@ -1,0 +1,235 @@
+//! Holding seats: all of those that are wanted, or none.
+
+use crate::{
+    Points, Timestamp,
+    catalog::PerformanceTerms,
+    events::Event,
+    idempotency::Made,
+    reservations::{HoldRefusal, HoldRequest, Reservation, ReservationState, ReservedSeat},
+    seats::{Seat, SeatLabel, SeatState, SeatStatus},
+    time::seconds_after,
+};
+
+use super::{HoldOutcome, LoadError, SaleState};
+
+impl SaleState {
+    pub(super) fn hold(&mut self, now: Timestamp, request: &HoldRequest) -> Result<HoldOutcome, LoadError> {
+        self.require_account(request.account_id)?;
+        if let Some(again) = &request.idempotency
+            && let Some(first) = self.reservation_by_key(request.account_id, &again.key)
+        {
+            return Ok(self.view(first.clone())?.replay_hold(again).map_err(HoldRefusal::from));
+        }
+        let seats = match self.seats_to_hold(now, request) {
+            Ok(seats) => seats,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let total_amount = Points::checked_sum(seats.iter().map(|seat| seat.price)).ok_or(LoadError::Overflow)?;
+        let (reservation, seats) = take(now, request, seats, total_amount);
+        self.save_event(Event::ReservationHeld {
+            reservation_id: reservation.id,
+            account_id: reservation.account_id,
+            performance_id: reservation.performance_id,
+            seats: request.seats.labels().to_vec(),
+            held_until: reservation.held_until,
+        });
+        self.save_seats(reservation.performance_id, seats);
+        self.save_reservation(reservation.clone());
+        Ok(Ok(Made::now(self.view(reservation)?)))
+    }
+
+    /// The seats that are wanted, if the account may have all of them.
+    fn seats_to_hold(&self, now: Timestamp, request: &HoldRequest) -> Result<Vec<Seat>, HoldRefusal> {
+        let terms = self.terms.get(&request.performance_id).ok_or(HoldRefusal::PerformanceNotFound)?;
+        check_terms(now, request, terms)?;
+        let wanted = request.seats.labels();
+        let seats = self.seats_of(request.performance_id, wanted.iter());
+        if seats.len() < wanted.len() {
+            let known = |label: &&SeatLabel| seats.iter().any(|seat| seat.label == **label);
+            return Err(HoldRefusal::SeatNotFound(wanted.iter().filter(|label| !known(label)).cloned().collect()));
+        }
+        let had = self.live_holdings(now, request.account_id, request.concert_id);
+        let had: u64 = had.map(|(_, holding)| u64::from(holding.seats_count)).sum();
+        let limit = terms.max_seats_per_account;
+        if had + wanted.len() as u64 > u64::from(limit) {
+            return Err(HoldRefusal::SeatLimitReached { limit });
+        }
+        let available = |seat: &Seat| seat.state.status(now) == SeatStatus::Available;
+        if seats.iter().all(available) {
+            Ok(seats)
+        } else {
+            Err(HoldRefusal::SeatUnavailable(seats.into_iter().filter(|seat| !available(seat)).collect()))
+        }
+    }
+}
+
+fn check_terms(now: Timestamp, request: &HoldRequest, terms: &PerformanceTerms) -> Result<(), HoldRefusal> {
+    if terms.concert_id != request.concert_id {
+        return Err(HoldRefusal::WrongConcert);
+    }
+    if now >= terms.starts_at {
+        return Err(HoldRefusal::PerformanceStarted);
+    }
+    terms.sales.check(now)?;
+    Ok(())
+}
+
+fn take(now: Timestamp, request: &HoldRequest, seats: Vec<Seat>, total_amount: Points) -> (Reservation, Vec<Seat>) {
+    let until = seconds_after(now, request.hold_seconds.get());
+    let reserved = seats.iter().map(|seat| ReservedSeat { label: seat.label.clone(), price: seat.price });
+    let reservation = Reservation {
+        id: request.reservation_id,
+        account_id: request.account_id,
+        performance_id: request.performance_id,
+        concert_id: request.concert_id,
+        seats: reserved.collect(),
+        total_amount,
+        state: ReservationState::Held { until },
+        held_until: until,
+        created_at: now,
+        updated_at: now,
+        idempotency: request.idempotency.clone(),
+    };
+    let state = SeatState::Held { by: reservation.id, until };
+    (reservation, seats.into_iter().map(|seat| Seat { state, ..seat }).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        AccountId, ConcertId, PerformanceId, ReservationId,
+        catalog::NotOnSale,
+        fixtures::{self, instant},
+        idempotency::KeyReused,
+        reservations::ReservationStatus,
+        sale::{
+            Command, Holding,
+            testing::{Sale, points, reused},
+        },
+    };
+    use uuid::Uuid;
+
+    #[test]
+    fn a_hold_takes_all_seats_in_the_order_asked_for_at_their_prices() {
+        let mut sale = Sale::new(&["A-1-1", "A-1-2"], 0);
+        let made = sale.hold(0, &sale.hold_request(&["A-1-2", "A-1-1"])).unwrap();
+        let held = made.value.reservation;
+        assert!(!made.replayed);
+        assert_eq!(held.seats.iter().map(|seat| seat.label.as_str()).collect::<Vec<_>>(), ["A-1-2", "A-1-1"]);
+        assert_eq!((held.total_amount.get(), held.held_until), (110_000, instant(300)));
+        for seat in ["A-1-1", "A-1-2"].map(|label| sale.seat(label)) {
+            assert_eq!(seat.state.status(instant(299)), SeatStatus::Held);
+            assert_eq!(seat.state.status(instant(300)), SeatStatus::Available);
+        }
+        assert_eq!(sale.event_kinds(), ["reservation_held"]);
+        let changes = sale.state.changes();
+        assert_eq!(changes.reservations_new().collect::<Vec<_>>(), [&held]);
+        assert_eq!((changes.seats().count(), changes.reservations_changed().count()), (2, 0));
+    }
+
+    #[test]
+    fn each_refusal_of_a_hold_has_its_cause_and_changes_nothing() {
+        let mut sale = Sale::new(&["A-1-1", "A-1-2"], 0);
+        let request = sale.hold_request(&["A-1-1", "A-1-2"]);
+        let terms = sale.terms.clone();
+        let started = (terms.starts_at - instant(0)).num_seconds();
+        let closed = (terms.sales.close_at() - instant(0)).num_seconds();
+        let opened = (terms.sales.open_at() - instant(0)).num_seconds();
+        let elsewhere = HoldRequest { concert_id: ConcertId::new(Uuid::from_u128(99)), ..request.clone() };
+        let unknown = HoldRequest { performance_id: PerformanceId::new(Uuid::from_u128(99)), ..request.clone() };
+        let missing = sale.hold_request(&["A-1-1", "A-1-9", "A-1-8"]);
+        let labels = |texts: [&str; 2]| texts.map(|text| SeatLabel::new(text).unwrap()).to_vec();
+        for (seconds, request, refusal) in [
+            (0, &unknown, HoldRefusal::PerformanceNotFound),
+            (0, &elsewhere, HoldRefusal::WrongConcert),
+            (started, &request, HoldRefusal::PerformanceStarted),
+            (opened - 1, &request, HoldRefusal::NotOnSale(NotOnSale::NotOpen)),
+            (closed, &request, HoldRefusal::NotOnSale(NotOnSale::Closed)),
+            (0, &missing, HoldRefusal::SeatNotFound(labels(["A-1-9", "A-1-8"]))),
+        ] {
+            assert_eq!(sale.hold(seconds, request), Err(refusal));
+        }
+        let sold = Seat { state: SeatState::Sold { to: ReservationId::new(Uuid::from_u128(7)) }, ..sale.seat("A-1-2") };
+        sale.set_seat(sold.clone());
+        assert_eq!(sale.hold(0, &request), Err(HoldRefusal::SeatUnavailable(vec![sold])));
+        assert!(sale.state.changes().is_empty());
+        assert_eq!(sale.state.changes().seats().count(), 0);
+    }
+
+    #[test]
+    fn held_and_owned_seats_count_against_the_limit_and_lapsed_ones_do_not() {
+        let mut sale = Sale::new(&["A-1-1", "A-1-2", "A-1-3", "A-1-4", "A-1-5"], 200_000);
+        let (account_id, concert_id) = (sale.account_id, sale.terms.concert_id);
+        let owned = Holding { seats_count: 1, held_until: None };
+        let held = Holding { seats_count: 1, held_until: Some(instant(10)) };
+        sale.state.add_holding(account_id, concert_id, ReservationId::new(Uuid::from_u128(1)), owned);
+        sale.state.add_holding(account_id, concert_id, ReservationId::new(Uuid::from_u128(2)), held);
+        let three = sale.hold_request(&["A-1-1", "A-1-2", "A-1-3"]);
+        assert_eq!(sale.hold(9, &three), Err(HoldRefusal::SeatLimitReached { limit: 4 }));
+        let reservation = sale.hold(10, &three).unwrap().value.reservation;
+        // What the batch itself decided counts too, held and then paid.
+        let one = sale.hold_request(&["A-1-4"]);
+        assert_eq!(sale.hold(10, &one), Err(HoldRefusal::SeatLimitReached { limit: 4 }));
+        sale.paid(11, &reservation);
+        assert_eq!(sale.hold(400, &one), Err(HoldRefusal::SeatLimitReached { limit: 4 }));
+        sale.cancelled(401, &reservation);
+        assert!(sale.hold(401, &one).is_ok());
+    }
+
+    #[test]
+    fn a_seat_is_taken_until_its_hold_lapses() {
+        let (mut sale, held) = Sale::held(0);
+        let other = AccountId::new(Uuid::from_u128(5));
+        sale.add_account(other, 0);
+        let next = HoldRequest { account_id: other, ..sale.hold_request(&["A-1-1"]) };
+        let Err(HoldRefusal::SeatUnavailable(seats)) = sale.hold(299, &next) else { panic!("it is held") };
+        assert_eq!(seats[0].state, SeatState::Held { by: held.id, until: instant(300) });
+        assert!(sale.hold(300, &next).is_ok());
+    }
+
+    #[test]
+    fn a_repeated_hold_gets_the_first_answer_whatever_has_happened_since() {
+        let mut sale = Sale::new(&["A-1-1"], 100_000);
+        let request = sale.hold_request(&["A-1-1"]);
+        let first = sale.hold(0, &request).unwrap();
+        sale.paid(1, &first.value.reservation);
+        let again = HoldRequest { reservation_id: ReservationId::new(Uuid::from_u128(8)), ..request.clone() };
+        assert_eq!(sale.hold(2, &again), Ok(Made { replayed: true, ..first.clone() }));
+        sale.cancelled(3, &first.value.reservation);
+        let replayed = sale.hold(9_999, &again).unwrap();
+        assert_eq!(replayed, Made { replayed: true, ..first });
+        assert_eq!(replayed.value.reservation.status(instant(299)), ReservationStatus::Held);
+
+        let idempotency = request.idempotency.as_ref().map(reused);
+        let other = HoldRequest { idempotency, ..request.clone() };
+        assert_eq!(sale.hold(4, &other), Err(HoldRefusal::KeyReused(KeyReused)));
+        // A key belongs to its account.
+        let stranger = HoldRequest { account_id: AccountId::new(Uuid::from_u128(5)), ..request };
+        sale.add_account(stranger.account_id, 0);
+        assert!(!sale.hold(4, &stranger).unwrap().replayed);
+    }
+
+    #[test]
+    fn an_account_without_a_wallet_holds_only_where_no_points_are_kept() {
+        let mut sale = Sale::new(&["A-1-1"], 0);
+        let stranger = fixtures::hold_request(&sale.terms, &["A-1-1"]);
+        let command = Command::Hold(stranger.clone());
+        assert_eq!(sale.state.decide(instant(0), &command).unwrap_err(), LoadError::Wallet(stranger.account_id));
+        let mut state = SaleState::without_wallets();
+        state.add_terms(sale.terms.clone());
+        state.add_seat(sale.performance_id(), sale.seat("A-1-1"));
+        assert!(state.decide(instant(0), &command).is_ok());
+    }
+
+    #[test]
+    fn a_total_that_cannot_be_represented_is_damaged_data() {
+        let mut sale = Sale::new(&["A-1-1", "A-1-2"], 0);
+        for label in ["A-1-1", "A-1-2"] {
+            sale.set_seat(Seat { price: points(i64::MAX), ..sale.seat(label) });
+        }
+        let command = Command::Hold(sale.hold_request(&["A-1-1", "A-1-2"]));
+        assert_eq!(sale.state.decide(instant(0), &command).unwrap_err(), LoadError::Overflow);
+        assert!(sale.state.changes().is_empty());
+    }
+}

@@ -1,0 +1,211 @@
+//! Deciding what becomes of seats and points: the core of every storage adapter.
+//!
+//! Six [`Command`]s change what is sold and what is in the wallets. An adapter collects the commands that wait into a
+//! batch and carries it out in one transaction:
+//!
+//! 1. **Load** the rows that the batch's [`LoadPlan`] names into a [`SaleState`], and lock them.
+//! 2. **Decide** each command with [`SaleState::decide`], in order of arrival, with the time read after locking.
+//!    A command sees what the earlier ones of its batch did; a refusal affects its own command only.
+//! 3. **Save** the [`Changes`] and commit.
+//! 4. **Answer** each command with its [`Outcome`], not before the commit.
+//!
+//! Everything that decides is here. An adapter that loads and saves faithfully keeps every promise of
+//! [the crate](crate#what-always-holds), whatever it stores the rows in.
+//!
+//! ```
+//! use boxoffice_domain::{fixtures, idempotency::Made, sale::{Command, Outcome, LoadPlan, SaleState}};
+//!
+//! let terms = fixtures::terms();
+//! let request = fixtures::hold_request(&terms, &["A-1-1"]);
+//! let batch = [Command::Hold(request.clone()), Command::Hold(fixtures::hold_request(&terms, &["A-1-1"]))];
+//!
+//! let plan = LoadPlan::new(&batch);
+//! assert!(plan.performances.contains(&terms.id));
+//! let mut state = SaleState::without_wallets();
+//! state.add_terms(terms.clone());
+//! for seat in fixtures::seats(&["A-1-1"]) {
+//!     state.add_seat(terms.id, seat);
+//! }
+//!
+//! let now = fixtures::instant(0);
+//! let outcomes: Vec<_> = batch.iter().map(|command| state.decide(now, command)).collect();
+//! assert!(matches!(outcomes[0], Ok(Outcome::Hold(Ok(Made { replayed: false, .. })))));
+//! assert!(matches!(outcomes[1], Ok(Outcome::Hold(Err(_)))), "the seat is taken");
+//! assert_eq!(state.changes().reservations_new().count(), 1);
+//! assert_eq!(state.changes().events().len(), 1);
+//! ```
+
+mod cancel;
+mod changes;
+mod charge;
+mod expire;
+mod hold;
+mod pay;
+mod plan;
+mod replay;
+mod state;
+#[cfg(test)]
+mod testing;
+
+use crate::{
+    AccountId, ChargeId, PerformanceId, ReservationId, Timestamp,
+    gateway::GatewayVerdict,
+    idempotency::Made,
+    payments::{PayRefusal, PayRequest, Receipt},
+    reservations::{CancelRefusal, CancelRequest, HoldRefusal, HoldRequest, ReservationView},
+    seats::SeatLabel,
+    wallet::{Charge, ChargeRefusal, ChargeRequest},
+};
+
+pub use changes::Changes;
+pub use pay::check_payable;
+pub use plan::LoadPlan;
+pub use state::{Holding, SaleState};
+
+/// One write that a caller waits for.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Hold seats.
+    Hold(HoldRequest),
+    /// Pay a reservation.
+    Pay(PayRequest),
+    /// Cancel a reservation.
+    Cancel(CancelRequest),
+    /// Mark a lapsed hold as expired and free its seats.
+    Expire {
+        /// The reservation.
+        reservation_id: ReservationId,
+    },
+    /// Record a charge before the payment gateway is asked.
+    BeginCharge(ChargeRequest),
+    /// End a charge by the payment gateway's verdict.
+    CompleteCharge {
+        /// The charge.
+        charge_id: ChargeId,
+        /// The charge's account, so that its wallet can be locked before the charge is read.
+        account_id: AccountId,
+        /// What the gateway decided.
+        verdict: GatewayVerdict,
+    },
+}
+
+impl Command {
+    /// The account whose writes must be carried out one after the other; `None` if the command concerns no limit and no
+    /// balance.
+    pub fn account_id(&self) -> Option<AccountId> {
+        match self {
+            Self::Hold(request) => Some(request.account_id),
+            Self::Pay(request) => Some(request.account_id),
+            Self::Cancel(request) => Some(request.account_id),
+            Self::BeginCharge(request) => Some(request.account_id),
+            Self::CompleteCharge { account_id, .. } => Some(*account_id),
+            Self::Expire { .. } => None,
+        }
+    }
+}
+
+/// What became of [`Command::Hold`].
+pub type HoldOutcome = Result<Made<ReservationView>, HoldRefusal>;
+/// What became of [`Command::Pay`].
+pub type PayOutcome = Result<Made<Receipt>, PayRefusal>;
+/// What became of [`Command::Cancel`].
+pub type CancelOutcome = Result<Made<ReservationView>, CancelRefusal>;
+/// What became of [`Command::Expire`]: the seats that were freed, or `None` if the hold has not lapsed or is no hold.
+pub type ExpireOutcome = Option<FreedSeats>;
+/// What became of [`Command::BeginCharge`].
+pub type BeginChargeOutcome = Result<Made<Charge>, ChargeRefusal>;
+/// What became of [`Command::CompleteCharge`]: the charge, `replayed` if it had ended before; `None` if there is none.
+pub type CompleteChargeOutcome = Option<Made<Charge>>;
+
+/// What became of a [`Command`].
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each variant is named after its command")]
+pub enum Outcome {
+    Hold(HoldOutcome),
+    Pay(PayOutcome),
+    Cancel(CancelOutcome),
+    Expire(ExpireOutcome),
+    BeginCharge(BeginChargeOutcome),
+    CompleteCharge(CompleteChargeOutcome),
+}
+
+/// The outcome belongs to another kind of command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the outcome belongs to another kind of command")]
+pub struct OtherOutcome;
+
+macro_rules! outcomes {
+    ($($variant:ident: $outcome:ty;)*) => {$(
+        impl TryFrom<Outcome> for $outcome {
+            type Error = OtherOutcome;
+
+            fn try_from(outcome: Outcome) -> Result<Self, OtherOutcome> {
+                match outcome {
+                    Outcome::$variant(outcome) => Ok(outcome),
+                    _ => Err(OtherOutcome),
+                }
+            }
+        }
+    )*};
+}
+
+outcomes! {
+    Hold: HoldOutcome;
+    Pay: PayOutcome;
+    Cancel: CancelOutcome;
+    Expire: ExpireOutcome;
+    BeginCharge: BeginChargeOutcome;
+    CompleteCharge: CompleteChargeOutcome;
+}
+
+/// The seats that an expired hold gave back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FreedSeats {
+    /// The performance.
+    pub performance_id: PerformanceId,
+    /// The reservation that held them.
+    pub reservation_id: ReservationId,
+    /// Their labels; none if other reservations have taken them all since.
+    pub labels: Vec<SeatLabel>,
+}
+
+/// A command needs a row that was not loaded, or one that cannot be: a defect of the adapter, or damaged data. The
+/// command changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// No wallet of this account.
+    #[error("the wallet of account {0} is missing")]
+    Wallet(AccountId),
+    /// No terms of this performance.
+    #[error("the terms of performance {0} are missing")]
+    Terms(PerformanceId),
+    /// No reservation of this id, though a payment names it.
+    #[error("reservation {0}, which is paid, is missing")]
+    Reservation(ReservationId),
+    /// No completed payment of this reservation, though it is confirmed.
+    #[error("the completed payment of reservation {0} is missing")]
+    Payment(ReservationId),
+    /// The charge belongs to another account than the command says.
+    #[error("charge {0} belongs to another account")]
+    ChargeOfAnotherAccount(ChargeId),
+    /// A sum of points is larger than can be represented.
+    #[error("a sum of points is too large")]
+    Overflow,
+}
+
+impl SaleState {
+    /// Decides a command at `now`, the time after the rows were locked, and shows the outcome to the commands after it.
+    pub fn decide(&mut self, now: Timestamp, command: &Command) -> Result<Outcome, LoadError> {
+        Ok(match command {
+            Command::Hold(request) => Outcome::Hold(self.hold(now, request)?),
+            Command::Pay(request) => Outcome::Pay(self.pay(now, request)?),
+            Command::Cancel(request) => Outcome::Cancel(self.cancel(now, request)?),
+            Command::Expire { reservation_id } => Outcome::Expire(self.expire(now, *reservation_id)),
+            Command::BeginCharge(request) => Outcome::BeginCharge(self.begin_charge(now, request)?),
+            Command::CompleteCharge { charge_id, account_id, verdict } => {
+                Outcome::CompleteCharge(self.complete_charge(now, *charge_id, *account_id, *verdict)?)
+            }
+        })
+    }
+}

@@ -1,0 +1,289 @@
+//! Paying a held reservation: how much is the reservation's to say, never the caller's.
+
+use crate::{
+    AccountId, ConcertId, ReservationId, Timestamp,
+    catalog::PerformanceTerms,
+    events::Event,
+    idempotency::Made,
+    payments::{PayRefusal, PayRequest, Payment, PaymentMethod, PaymentSource, PaymentState, PaymentView, Receipt},
+    reservations::{Reservation, ReservationState, ReservationStatus},
+    seats::{Seat, SeatState},
+    wallet::{EntryKind, Wallet, WalletEntry},
+};
+
+use super::{LoadError, PayOutcome, SaleState};
+
+/// Whether a reservation could be paid by its owner at `now`, leaving aside whether the points suffice.
+pub fn check_payable(now: Timestamp, reservation: &Reservation, terms: &PerformanceTerms) -> Result<(), PayRefusal> {
+    match reservation.status(now) {
+        ReservationStatus::Confirmed => Err(PayRefusal::AlreadyPaid),
+        ReservationStatus::Cancelled => Err(PayRefusal::Cancelled),
+        ReservationStatus::Expired => Err(PayRefusal::HoldExpired),
+        ReservationStatus::Held if now >= terms.starts_at => Err(PayRefusal::PerformanceStarted),
+        ReservationStatus::Held => Ok(()),
+    }
+}
+
+/// What a payment takes from a wallet; nothing if it was made outside.
+type Debit = Option<(Wallet, WalletEntry)>;
+
+impl SaleState {
+    pub(super) fn pay(&mut self, now: Timestamp, request: &PayRequest) -> Result<PayOutcome, LoadError> {
+        self.require_account(request.account_id)?;
+        if let Some(first) = self.payment_by_key(request.account_id, &request.idempotency.key) {
+            return self.paid_before(now, first.clone(), request);
+        }
+        let owned = self.reservations.get(&request.reservation_id);
+        let Some(reservation) = owned.filter(|found| found.account_id == request.account_id).cloned() else {
+            return Ok(Err(PayRefusal::ReservationNotFound));
+        };
+        let terms = self.terms_of(&reservation)?;
+        let seats = match self.seats_to_sell(now, request, &reservation, terms) {
+            Ok(seats) => seats,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let debit = match request.method {
+            PaymentMethod::Outside => None,
+            PaymentMethod::Wallet => match debit(now, request, &reservation, self.wallet(request.account_id)?) {
+                Ok(debit) => Some(debit),
+                Err(refusal) => return Ok(Err(refusal)),
+            },
+        };
+        self.confirm(now, request, reservation, seats, debit)
+    }
+
+    /// The seats of a reservation that can be paid.
+    fn seats_to_sell(
+        &self,
+        now: Timestamp,
+        request: &PayRequest,
+        reservation: &Reservation,
+        terms: &PerformanceTerms,
+    ) -> Result<Vec<Seat>, PayRefusal> {
+        if reservation.concert_id != request.concert_id {
+            return Err(PayRefusal::WrongConcert);
+        }
+        check_payable(now, reservation, terms)?;
+        let seats = self.own_seats(reservation);
+        // An instance whose clock is ahead may have seen the hold lapse and given a seat away.
+        if seats.len() == reservation.seats.len() { Ok(seats) } else { Err(PayRefusal::HoldExpired) }
+    }
+
+    fn confirm(
+        &mut self,
+        now: Timestamp,
+        request: &PayRequest,
+        reservation: Reservation,
+        seats: Vec<Seat>,
+        debit: Debit,
+    ) -> Result<PayOutcome, LoadError> {
+        let payment = Payment {
+            id: request.payment_id,
+            account_id: request.account_id,
+            concert_id: reservation.concert_id,
+            reservation_id: reservation.id,
+            amount: reservation.total_amount,
+            source: match &debit {
+                Some((wallet, _)) => PaymentSource::Wallet { balance_after: wallet.balance },
+                None => PaymentSource::Outside,
+            },
+            paid_at: now,
+            state: PaymentState::Completed,
+            queue_place: request.queue_place,
+            idempotency: request.idempotency.clone(),
+        };
+        let state = ReservationState::Confirmed { payment_id: payment.id };
+        let reservation = Reservation { state, updated_at: now, ..reservation };
+        let sold = SeatState::Sold { to: reservation.id };
+        self.save_event(Event::ReservationConfirmed {
+            reservation_id: reservation.id,
+            account_id: reservation.account_id,
+            performance_id: reservation.performance_id,
+            payment_id: payment.id,
+            amount: payment.amount,
+        });
+        self.save_seats(
+            reservation.performance_id,
+            seats.into_iter().map(|seat| Seat { state: sold, ..seat }).collect(),
+        );
+        if let Some((wallet, entry)) = debit {
+            self.save_wallet(wallet, Some(entry));
+        }
+        self.save_payment(payment.clone());
+        self.save_reservation(reservation.clone());
+        let view = PaymentView { payment, reservation: self.view(reservation)? };
+        Ok(Ok(Made::now(self.receipt(now, view))))
+    }
+
+    fn paid_before(&self, now: Timestamp, first: Payment, request: &PayRequest) -> Result<PayOutcome, LoadError> {
+        let id = first.reservation_id;
+        let reservation = self.reservations.get(&id).ok_or(LoadError::Reservation(id))?;
+        let view = PaymentView { payment: first, reservation: self.view(reservation.clone())? };
+        Ok(match view.replay(&request.idempotency) {
+            Ok(Made { value: view, replayed }) => Ok(Made { value: self.receipt(now, view), replayed }),
+            Err(reused) => Err(reused.into()),
+        })
+    }
+
+    fn receipt(&self, now: Timestamp, payment: PaymentView) -> Receipt {
+        let Reservation { id, account_id, concert_id, .. } = payment.reservation.reservation;
+        Receipt { payment, other_held_until: self.other_held_until(now, account_id, concert_id, id) }
+    }
+
+    fn other_held_until(
+        &self,
+        now: Timestamp,
+        account_id: AccountId,
+        concert_id: ConcertId,
+        reservation_id: ReservationId,
+    ) -> Option<Timestamp> {
+        let holdings = self.live_holdings(now, account_id, concert_id);
+        holdings.filter(|(id, _)| *id != reservation_id).filter_map(|(_, holding)| holding.held_until).max()
+    }
+}
+
+fn debit(
+    now: Timestamp,
+    request: &PayRequest,
+    reservation: &Reservation,
+    wallet: &Wallet,
+) -> Result<(Wallet, WalletEntry), PayRefusal> {
+    let kind = EntryKind::Payment { reservation_id: reservation.id, payment_id: request.payment_id };
+    let required = reservation.total_amount;
+    let refusal = PayRefusal::InsufficientPoints { balance: wallet.balance, required };
+    wallet.take_out(now, required, kind).ok_or(refusal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        PaymentId, Points,
+        fixtures::{self, instant},
+        idempotency::KeyReused,
+        sale::{
+            Command, Holding,
+            testing::{Sale, points, reused},
+        },
+    };
+    use uuid::Uuid;
+
+    #[test]
+    fn a_payment_takes_exactly_the_total_and_sells_the_seats() {
+        let (mut sale, held) = Sale::held(60_000);
+        let receipt = sale.paid(299, &held);
+        assert_eq!(receipt.payment.payment.amount.get(), 55_000);
+        assert_eq!(receipt.payment.payment.balance_after(), Some(points(5_000)));
+        assert_eq!(receipt.payment.reservation.reservation.status(instant(9_999)), ReservationStatus::Confirmed);
+        assert_eq!(sale.wallet().balance, points(5_000));
+        assert_eq!(sale.seat("A-1-1").state, SeatState::Sold { to: held.id });
+        assert_eq!(sale.event_kinds(), ["reservation_held", "reservation_confirmed"]);
+        let changes = sale.state.changes();
+        assert_eq!(changes.entries().iter().map(|entry| entry.amount).collect::<Vec<_>>(), [-55_000]);
+        // Made and paid in one batch: inserted as it is now.
+        assert_eq!(changes.reservations_new().next(), Some(&receipt.payment.reservation.reservation));
+        assert_eq!((changes.reservations_changed().count(), changes.payments_new().count()), (0, 1));
+    }
+
+    #[test]
+    fn each_refusal_of_a_payment_has_its_cause_and_changes_nothing() {
+        let (mut sale, held) = Sale::held(54_999);
+        let request = fixtures::pay_request(&held);
+        let poor = PayRefusal::InsufficientPoints { balance: points(54_999), required: points(55_000) };
+        let elsewhere = PayRequest { concert_id: ConcertId::new(Uuid::from_u128(4)), ..request.clone() };
+        let stranger = PayRequest { account_id: AccountId::new(Uuid::from_u128(4)), ..request.clone() };
+        sale.add_account(stranger.account_id, 100_000);
+        for (seconds, request, refusal) in [
+            (0, &request, poor),
+            (300, &request, PayRefusal::HoldExpired),
+            (0, &elsewhere, PayRefusal::WrongConcert),
+            (0, &stranger, PayRefusal::ReservationNotFound),
+        ] {
+            assert_eq!(sale.pay(seconds, request), Err(refusal));
+        }
+        sale.add_account(sale.account_id, 55_000);
+        let taken =
+            Seat { state: SeatState::Sold { to: ReservationId::new(Uuid::from_u128(5)) }, ..sale.seat("A-1-1") };
+        let own = sale.seat("A-1-1");
+        sale.set_seat(taken);
+        assert_eq!(sale.pay(0, &request), Err(PayRefusal::HoldExpired));
+        sale.set_seat(own);
+        let mut state = |state| sale.state.add_reservation(Reservation { state, ..held.clone() });
+        state(ReservationState::Cancelled { payment_id: None, idempotency: None });
+        assert_eq!(sale.pay(0, &request), Err(PayRefusal::Cancelled));
+        let until = Timestamp::MAX_UTC;
+        sale.state.add_reservation(Reservation { state: ReservationState::Held { until }, ..held.clone() });
+        let started = (sale.terms.starts_at - instant(0)).num_seconds();
+        assert_eq!(sale.pay(started, &request), Err(PayRefusal::PerformanceStarted));
+        assert_eq!((sale.event_kinds(), sale.state.changes().payments_new().count()), (vec!["reservation_held"], 0));
+
+        sale.paid(started - 1, &held);
+        assert_eq!(sale.pay(started - 1, &request), Err(PayRefusal::AlreadyPaid));
+    }
+
+    #[test]
+    fn a_repeated_payment_gets_the_first_answer_with_the_reservation_as_it_was_then() {
+        let (mut sale, held) = Sale::held(55_000);
+        let request = fixtures::pay_request(&held);
+        let first = sale.pay(1, &request).unwrap();
+        let again = PayRequest { payment_id: PaymentId::new(Uuid::from_u128(8)), ..request.clone() };
+        assert_eq!(sale.pay(2, &again), Ok(Made { replayed: true, ..first.clone() }));
+        sale.cancelled(3, &held);
+        assert_eq!(sale.pay(4, &again), Ok(Made { replayed: true, ..first }));
+        assert_eq!(sale.wallet().balance, points(55_000), "refunded once, debited once");
+
+        let other = PayRequest { idempotency: reused(&request.idempotency), ..request };
+        assert_eq!(sale.pay(4, &other), Err(PayRefusal::KeyReused(KeyReused)));
+    }
+
+    #[test]
+    fn a_payment_key_belongs_to_its_account() {
+        let (mut sale, held) = Sale::held(55_000);
+        let request = fixtures::pay_request(&held);
+        sale.pay(1, &request).unwrap();
+        let stranger = PayRequest { account_id: AccountId::new(Uuid::from_u128(4)), ..request };
+        sale.add_account(stranger.account_id, 100_000);
+        assert_eq!(sale.pay(2, &stranger), Err(PayRefusal::ReservationNotFound));
+    }
+
+    #[test]
+    fn a_receipt_says_until_when_other_seats_are_held_now() {
+        let (mut sale, held) = Sale::held(55_000);
+        let (account_id, concert_id) = (sale.account_id, sale.terms.concert_id);
+        for (number, held_until) in [(1, Some(instant(100))), (2, Some(instant(200))), (3, None)] {
+            let id = ReservationId::new(Uuid::from_u128(number));
+            sale.state.add_holding(account_id, concert_id, id, Holding { seats_count: 1, held_until });
+        }
+        let request = fixtures::pay_request(&held);
+        assert_eq!(sale.pay(0, &request).unwrap().value.other_held_until, Some(instant(200)));
+        assert_eq!(sale.pay(199, &request).unwrap().value.other_held_until, Some(instant(200)));
+        assert_eq!(sale.pay(200, &request).unwrap().value.other_held_until, None, "a replay says what is now");
+    }
+
+    #[test]
+    fn what_was_paid_outside_moves_no_points_in_or_out() {
+        let (mut sale, held) = Sale::held(0);
+        let request = PayRequest { method: PaymentMethod::Outside, ..fixtures::pay_request(&held) };
+        let payment = sale.pay(1, &request).unwrap().value.payment.payment;
+        assert_eq!((payment.amount.get(), payment.balance_after()), (55_000, None));
+        sale.cancelled(2, &held);
+        assert_eq!(sale.wallet().balance, Points::ZERO);
+        assert!(sale.state.changes().entries().is_empty());
+        let state = sale.state.changes().payments_new().next().map(|payment| payment.state);
+        assert_eq!(state, Some(PaymentState::Refunded { refunded_at: instant(2) }));
+    }
+
+    #[test]
+    fn a_payment_without_its_terms_or_its_reservation_is_damaged_data() {
+        let (mut sale, held) = Sale::held(55_000);
+        let request = fixtures::pay_request(&held);
+        sale.pay(1, &request).unwrap();
+        let mut state = SaleState::new();
+        state.add_wallet(sale.wallet().clone());
+        state.add_payment(sale.state.changes().payments_new().next().unwrap().clone());
+        let command = Command::Pay(request);
+        assert_eq!(state.decide(instant(2), &command).unwrap_err(), LoadError::Reservation(held.id));
+        state.add_reservation(held.clone());
+        assert_eq!(state.decide(instant(2), &command).unwrap_err(), LoadError::Terms(held.performance_id));
+    }
+}

@@ -1,0 +1,183 @@
+//! Which rows a batch needs.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use crate::{
+    AccountId, ChargeId, ConcertId, PerformanceId, ReservationId,
+    idempotency::IdempotencyKey,
+    payments::Payment,
+    reservations::{Reservation, ReservationState},
+    seats::SeatLabel,
+};
+
+use super::Command;
+
+/// The rows that a batch needs.
+///
+/// Rows lead to other rows, so an adapter loads in this order, which is also the order in which it locks:
+///
+/// 1. `accounts`: lock them (for instance their wallets), so that each account's writes run one after the other.
+/// 2. `reservation_keys`, `payment_keys`, `charge_keys`: find what was made under these keys. Add the ids of the
+///    reservations and charges to the plan, and pass the payments to [`Self::include_payment`].
+/// 3. `reservations`, with their payments if `reservations_to_refund` names them. Pass each reservation to
+///    [`Self::include_reservation`].
+/// 4. `charges`, `performances` (their terms), `holdings`, and last `seats`.
+///
+/// Sets are sorted, so that all batches lock rows of one kind in one order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadPlan {
+    /// Accounts whose writes must not run beside the batch.
+    pub accounts: BTreeSet<AccountId>,
+    /// Reservations.
+    pub reservations: BTreeSet<ReservationId>,
+    /// Reservations whose payment is needed too, if they have one.
+    pub reservations_to_refund: BTreeSet<ReservationId>,
+    /// Charges.
+    pub charges: BTreeSet<ChargeId>,
+    /// Performances whose terms are needed.
+    pub performances: BTreeSet<PerformanceId>,
+    /// Seats by performance.
+    pub seats: BTreeMap<PerformanceId, BTreeSet<SeatLabel>>,
+    /// Accounts and concerts of which all held and confirmed reservations are needed, as
+    /// [`Holding`](super::Holding)s.
+    pub holdings: BTreeSet<(AccountId, ConcertId)>,
+    /// Idempotency keys under which reservations may have been made, without repetition.
+    pub reservation_keys: Vec<(AccountId, IdempotencyKey)>,
+    /// Idempotency keys under which payments may have been made, without repetition.
+    pub payment_keys: Vec<(AccountId, IdempotencyKey)>,
+    /// Idempotency keys under which charges may have been begun, without repetition.
+    pub charge_keys: Vec<(AccountId, IdempotencyKey)>,
+}
+
+impl LoadPlan {
+    /// What the commands name themselves.
+    pub fn new(commands: &[Command]) -> Self {
+        let mut plan = Self::default();
+        for command in commands {
+            plan.accounts.extend(command.account_id());
+            plan.include_command(command);
+        }
+        for keys in [&mut plan.reservation_keys, &mut plan.payment_keys, &mut plan.charge_keys] {
+            let mut seen = HashSet::new();
+            keys.retain(|key| seen.insert(key.clone()));
+        }
+        plan
+    }
+
+    fn include_command(&mut self, command: &Command) {
+        match command {
+            Command::Hold(request) => {
+                self.performances.insert(request.performance_id);
+                let seats = self.seats.entry(request.performance_id).or_default();
+                seats.extend(request.seats.labels().iter().cloned());
+                self.holdings.insert((request.account_id, request.concert_id));
+                let key = request.idempotency.as_ref().map(|idempotency| idempotency.key.clone());
+                self.reservation_keys.extend(key.map(|key| (request.account_id, key)));
+            }
+            Command::Pay(request) => {
+                self.reservations.insert(request.reservation_id);
+                self.holdings.insert((request.account_id, request.concert_id));
+                self.payment_keys.push((request.account_id, request.idempotency.key.clone()));
+            }
+            Command::Cancel(request) => {
+                self.reservations.insert(request.reservation_id);
+                self.reservations_to_refund.insert(request.reservation_id);
+            }
+            Command::Expire { reservation_id } => {
+                self.reservations.insert(*reservation_id);
+            }
+            Command::BeginCharge(request) => {
+                self.charge_keys.push((request.account_id, request.idempotency.key.clone()));
+            }
+            Command::CompleteCharge { charge_id, .. } => {
+                self.charges.insert(*charge_id);
+            }
+        }
+    }
+
+    /// Adds what a loaded reservation leads to: its terms, and its seats while it has any.
+    pub fn include_reservation(&mut self, reservation: &Reservation) {
+        self.performances.insert(reservation.performance_id);
+        if matches!(reservation.state, ReservationState::Held { .. } | ReservationState::Confirmed { .. }) {
+            let seats = self.seats.entry(reservation.performance_id).or_default();
+            seats.extend(reservation.seats.iter().map(|seat| seat.label.clone()));
+        }
+    }
+
+    /// Adds what a payment that was found by its key leads to: its reservation.
+    pub fn include_payment(&mut self, payment: &Payment) {
+        self.reservations.insert(payment.reservation_id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        fixtures::{self, instant},
+        sale::SaleState,
+    };
+
+    #[test]
+    fn a_plan_names_each_key_once_and_locks_the_account_of_each_command() {
+        let terms = fixtures::terms();
+        let hold = crate::reservations::HoldRequest {
+            idempotency: Some(fixtures::idempotency()),
+            ..fixtures::hold_request(&terms, &["A-1-2", "A-1-1"])
+        };
+        let charge = fixtures::charge_request(10);
+        let batch = [
+            Command::Hold(hold.clone()),
+            Command::Hold(hold.clone()),
+            Command::BeginCharge(charge.clone()),
+            Command::BeginCharge(charge.clone()),
+        ];
+        let plan = LoadPlan::new(&batch);
+        let key = |idempotency: &crate::idempotency::Idempotency| idempotency.key.clone();
+        let expected = LoadPlan {
+            accounts: [hold.account_id, charge.account_id].into(),
+            performances: [terms.id].into(),
+            seats: [(terms.id, hold.seats.labels().iter().cloned().collect())].into(),
+            holdings: [(hold.account_id, terms.concert_id)].into(),
+            reservation_keys: vec![(hold.account_id, key(hold.idempotency.as_ref().unwrap()))],
+            charge_keys: vec![(charge.account_id, key(&charge.idempotency))],
+            ..LoadPlan::default()
+        };
+        assert_eq!(plan, expected);
+    }
+
+    #[test]
+    fn acts_on_a_reservation_lead_to_its_terms_and_to_its_seats_while_it_has_any() {
+        let terms = fixtures::terms();
+        let request = fixtures::hold_request(&terms, &["A-1-1"]);
+        let mut state = SaleState::without_wallets();
+        state.add_terms(terms.clone());
+        fixtures::seats(&["A-1-1"]).into_iter().for_each(|seat| state.add_seat(terms.id, seat));
+        assert!(state.decide(instant(0), &Command::Hold(request)).is_ok());
+        let held = state.changes().reservations_new().next().unwrap().clone();
+        let pay = fixtures::pay_request(&held);
+        let batch = [
+            Command::Pay(pay.clone()),
+            Command::Cancel(fixtures::cancel_request(&held)),
+            Command::Expire { reservation_id: held.id },
+            Command::CompleteCharge {
+                charge_id: fixtures::charge_request(1).charge_id,
+                account_id: held.account_id,
+                verdict: crate::gateway::GatewayVerdict::Approved,
+            },
+        ];
+        let mut plan = LoadPlan::new(&batch);
+        assert_eq!(plan.accounts, [held.account_id].into());
+        assert_eq!((plan.reservations.clone(), plan.charges.len()), ([held.id].into(), 1));
+        assert_eq!(plan.reservations_to_refund, [held.id].into());
+        assert_eq!(plan.holdings, [(held.account_id, held.concert_id)].into());
+        assert_eq!(plan.payment_keys, [(held.account_id, pay.idempotency.key)]);
+        assert!(plan.performances.is_empty() && plan.seats.is_empty());
+
+        let expired = Reservation { state: ReservationState::Expired, ..held.clone() };
+        plan.include_reservation(&expired);
+        assert_eq!((plan.performances.len(), plan.seats.len()), (1, 0));
+        plan.include_reservation(&held);
+        assert_eq!(plan.seats, [(terms.id, [held.seats[0].label.clone()].into())].into());
+    }
+}

@@ -1,0 +1,73 @@
+//! A repeated request gets the first answer.
+//!
+//! A request is repeated under its idempotency key when its answer was lost. It must not act twice, and its caller must
+//! get what the first answer said, whatever has happened since.
+
+use crate::{
+    AccountId,
+    idempotency::{Idempotency, IdempotencyKey, KeyReused, Made},
+    payments::{Payment, PaymentState, PaymentView},
+    reservations::{Reservation, ReservationState, ReservationView},
+    wallet::Charge,
+};
+
+use super::SaleState;
+
+fn replay<T>(first: Option<&Idempotency>, again: &Idempotency, answer: T) -> Result<Made<T>, KeyReused> {
+    match first {
+        Some(first) if first.fingerprint == again.fingerprint => Ok(Made::before(answer)),
+        _ => Err(KeyReused),
+    }
+}
+
+impl ReservationView {
+    /// The answer to a repeated hold: the reservation as it was made.
+    pub fn replay_hold(self, again: &Idempotency) -> Result<Made<Self>, KeyReused> {
+        let first = self.reservation.idempotency.clone();
+        let Reservation { held_until: until, created_at: updated_at, .. } = self.reservation;
+        let state = ReservationState::Held { until };
+        let reservation = Reservation { state, updated_at, ..self.reservation };
+        replay(first.as_ref(), again, Self { reservation, ..self })
+    }
+
+    /// The answer to a repeated cancellation, which is the last thing that happens to a reservation.
+    pub(super) fn replay_cancel(self, again: &Idempotency) -> Result<Made<Self>, KeyReused> {
+        let first = self.reservation.cancelled_under().cloned();
+        replay(first.as_ref(), again, self)
+    }
+}
+
+impl PaymentView {
+    /// The answer to a repeated payment: the payment as it was made, with its reservation as it was then.
+    pub fn replay(self, again: &Idempotency) -> Result<Made<Self>, KeyReused> {
+        let payment = Payment { state: PaymentState::Completed, ..self.payment };
+        let state = ReservationState::Confirmed { payment_id: payment.id };
+        let reservation = Reservation { state, updated_at: payment.paid_at, ..self.reservation.reservation };
+        let first = payment.idempotency.clone();
+        let view = ReservationView { reservation, ..self.reservation };
+        replay(Some(&first), again, Self { payment, reservation: view })
+    }
+}
+
+impl Charge {
+    /// The answer to a repeated charge: the charge as it is now, since the first answer may have been that it is
+    /// pending.
+    pub(super) fn replay(self, again: &Idempotency) -> Result<Made<Self>, KeyReused> {
+        let first = self.idempotency.clone();
+        replay(Some(&first), again, self)
+    }
+}
+
+impl SaleState {
+    pub(super) fn reservation_by_key(&self, account_id: AccountId, key: &IdempotencyKey) -> Option<&Reservation> {
+        self.reservations.get(self.reservations_by_key.get(&(account_id, key.clone()))?)
+    }
+
+    pub(super) fn payment_by_key(&self, account_id: AccountId, key: &IdempotencyKey) -> Option<&Payment> {
+        self.payments.get(self.payments_by_key.get(&(account_id, key.clone()))?)
+    }
+
+    pub(super) fn charge_by_key(&self, account_id: AccountId, key: &IdempotencyKey) -> Option<&Charge> {
+        self.charges.get(self.charges_by_key.get(&(account_id, key.clone()))?)
+    }
+}

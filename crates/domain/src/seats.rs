@@ -1,0 +1,264 @@
+//! Seats of a performance: how they are named, and who has them.
+
+use std::{collections::HashSet, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Points, ReservationId, Timestamp,
+    text::{Name, TextError, string_conversions},
+};
+
+/// The most seats of one reservation, where nothing else is set.
+pub const SEATS_PER_RESERVATION_MAX: usize = 4;
+/// The most bytes of a seat label: two names of 255 characters, two dashes and a number.
+pub const SEAT_LABEL_BYTES_MAX: usize = 2_060;
+
+/// The name of a section or a row: a [`Name`] without `-`, which separates the parts of a seat's label.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PartName(Name);
+
+impl PartName {
+    /// Trims and checks a name.
+    pub fn new(text: &str) -> Result<Self, TextError> {
+        let name = Name::new(text)?;
+        if name.as_str().contains('-') { Err(TextError::Forbidden('-')) } else { Ok(Self(name)) }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+/// The label of a seat: `SECTION-ROW-NUMBER`, unique within its performance.
+///
+/// ```
+/// use boxoffice_domain::seats::SeatLabel;
+/// assert_eq!(SeatLabel::new("A-1-12")?.as_str(), "A-1-12");
+/// assert!(SeatLabel::new("A-1").is_err());
+/// assert!(SeatLabel::new("A-1-01").is_err());
+/// # Ok::<(), boxoffice_domain::seats::InvalidSeatLabel>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SeatLabel(String);
+
+/// The text is not the label of a seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a seat label is `SECTION-ROW-NUMBER`")]
+pub struct InvalidSeatLabel;
+
+impl SeatLabel {
+    /// Checks a label.
+    pub fn new(text: &str) -> Result<Self, InvalidSeatLabel> {
+        let mut parts = text.split('-');
+        let (Some(section), Some(row), Some(number), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(InvalidSeatLabel);
+        };
+        let number_is_plain = number.parse::<u32>().is_ok_and(|parsed| parsed > 0 && parsed.to_string() == number);
+        let name_is_plain = |name: &str| PartName::new(name).is_ok_and(|parsed| parsed.as_str() == name);
+        if number_is_plain && name_is_plain(section) && name_is_plain(row) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidSeatLabel)
+        }
+    }
+
+    /// The label of a seat in a plan.
+    pub fn of(section: &PartName, row: &PartName, number: u32) -> Self {
+        Self(format!("{}-{}-{number}", section.as_str(), row.as_str()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The names of the section and the row, and the number in the row.
+    ///
+    /// ```
+    /// use boxoffice_domain::seats::SeatLabel;
+    /// assert_eq!(SeatLabel::new("A-1-12")?.parts(), ("A", "1", 12));
+    /// # Ok::<(), boxoffice_domain::seats::InvalidSeatLabel>(())
+    /// ```
+    pub fn parts(&self) -> (&str, &str, u32) {
+        // A label has three parts, the last of which is a number: it was checked when it was made.
+        let mut parts = self.0.splitn(3, '-');
+        let (section, row) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        (section, row, parts.next().and_then(|number| number.parse().ok()).unwrap_or_default())
+    }
+}
+
+string_conversions! {
+    SeatLabel, InvalidSeatLabel;
+}
+
+/// Seats that are wanted together: 1 to [`SEATS_PER_RESERVATION_MAX`] distinct labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeatSelection(Vec<SeatLabel>);
+
+/// Why labels are not a selection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SelectionError {
+    /// None at all.
+    #[error("select at least one seat")]
+    Empty,
+    /// More than allowed.
+    #[error("select at most {seats_max} seats")]
+    TooMany {
+        /// The most seats of one reservation.
+        seats_max: usize,
+    },
+    /// One label twice.
+    #[error("the seat is selected twice")]
+    Repeated {
+        /// The index of the later of the two.
+        index: usize,
+    },
+}
+
+impl SeatSelection {
+    /// Checks labels; they keep their order.
+    pub fn new(labels: Vec<SeatLabel>) -> Result<Self, SelectionError> {
+        Self::with_max(labels, SEATS_PER_RESERVATION_MAX)
+    }
+
+    /// As [`Self::new`], with another number of seats allowed.
+    pub fn with_max(labels: Vec<SeatLabel>, seats_max: usize) -> Result<Self, SelectionError> {
+        if labels.is_empty() {
+            return Err(SelectionError::Empty);
+        }
+        if labels.len() > seats_max {
+            return Err(SelectionError::TooMany { seats_max });
+        }
+        let mut seen = HashSet::new();
+        match labels.iter().position(|label| !seen.insert(label)) {
+            Some(index) => Err(SelectionError::Repeated { index }),
+            None => Ok(Self(labels)),
+        }
+    }
+
+    /// The labels.
+    pub fn labels(&self) -> &[SeatLabel] {
+        &self.0
+    }
+}
+
+/// Whether a seat can be had, as it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SeatStatus {
+    /// It can be had.
+    Available,
+    /// Somebody has it in hand and has not paid yet.
+    Held,
+    /// It is sold.
+    Sold,
+}
+
+impl SeatStatus {
+    /// The name of the status.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Available => "available",
+            Self::Held => "held",
+            Self::Sold => "sold",
+        }
+    }
+}
+
+/// Whose a seat is. Written by the decisions of this crate alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeatState {
+    /// Nobody's.
+    Free,
+    /// Held; nobody's again from `until` on, whether or not anybody has tidied up.
+    Held {
+        /// The reservation that holds it.
+        by: ReservationId,
+        /// The first instant at which the hold is over.
+        until: Timestamp,
+    },
+    /// Sold.
+    Sold {
+        /// The reservation that owns it.
+        to: ReservationId,
+    },
+}
+
+impl SeatState {
+    /// How the seat is shown at `now`.
+    pub fn status(&self, now: Timestamp) -> SeatStatus {
+        match self {
+            Self::Sold { .. } => SeatStatus::Sold,
+            Self::Held { until, .. } if now < *until => SeatStatus::Held,
+            Self::Held { .. } | Self::Free => SeatStatus::Available,
+        }
+    }
+
+    /// The reservation written on the seat, lapsed or not.
+    pub fn reservation_id(&self) -> Option<ReservationId> {
+        match self {
+            Self::Free => None,
+            Self::Held { by, .. } => Some(*by),
+            Self::Sold { to } => Some(*to),
+        }
+    }
+}
+
+/// One place of one performance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// Its label.
+    pub label: SeatLabel,
+    /// Its place in the order of the venue's plan, from 0.
+    pub ordinal: u32,
+    /// What it costs.
+    pub price: Points,
+    /// Whose it is.
+    pub state: SeatState,
+}
+
+impl fmt::Display for SeatStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_name_has_no_dash() {
+        assert_eq!(PartName::new("A-1"), Err(TextError::Forbidden('-')));
+    }
+
+    #[test]
+    fn labels_are_section_row_and_plain_number() {
+        for good in ["A-1-1", "VIP석-나-120", "F 1-B-7"] {
+            assert_eq!(SeatLabel::new(good).unwrap().as_str(), good);
+        }
+        for bad in ["", "A", "A-1", "A-1-0", "A-1-01", "A-1-+1", "A-1-x", "A-1-1-1", " A-1-1", "-1-1", "A--1"] {
+            assert!(SeatLabel::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_selection_is_one_to_four_distinct_seats() {
+        let labels = |texts: &[&str]| texts.iter().map(|text| SeatLabel::new(text).unwrap()).collect::<Vec<_>>();
+        assert_eq!(SeatSelection::new(vec![]), Err(SelectionError::Empty));
+        assert_eq!(
+            SeatSelection::new(labels(&["A-1-1", "A-1-2", "A-1-1"])),
+            Err(SelectionError::Repeated { index: 2 })
+        );
+        assert!(SeatSelection::new(labels(&["A-1-1", "A-1-2", "A-1-3", "A-1-4"])).is_ok());
+        assert_eq!(
+            SeatSelection::new(labels(&["A-1-1", "A-1-2", "A-1-3", "A-1-4", "A-1-5"])),
+            Err(SelectionError::TooMany { seats_max: 4 })
+        );
+    }
+}
