@@ -13,13 +13,11 @@ use boxoffice_domain::{
         LoginId, Password, PasswordHasher, RefreshHash, Role, Rotation, Session, Sessions,
     },
     announcements::{Announcements, Topic},
-    idempotency::{IdempotencyKey, KeyReused, Made},
+    idempotency::{Idempotency, KeyReused, Made},
     text::Name,
     time::seconds_after,
 };
 use sha2::{Digest, Sha256};
-
-use crate::fingerprint::identified;
 
 /// Who is asking, as an access token says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,11 +152,9 @@ impl AccountService {
         &self,
         sign_up: SignUp,
         role: Role,
-        key: Option<IdempotencyKey>,
+        idempotency: Option<Idempotency>,
     ) -> Result<Made<Account>, SignUpError> {
         let SignUp { login_id, password, name } = sign_up;
-        // The password is left out: a fast digest of it must not be stored. It is checked by its hash.
-        let idempotency = identified(key, "account", [login_id.as_str(), name.as_str()]);
         let password_hash = self.passwords.hash(password.clone()).await?;
         let id = AccountId::new(self.entropy.uuid());
         let account = Account { id, login_id, name, role, created_at: self.clock.now() };

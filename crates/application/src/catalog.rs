@@ -9,7 +9,7 @@ use boxoffice_domain::{
         NewPerformance, PartName, PerformanceKey, PerformanceSummary, PriceError, PriceList, PublishError, Sales,
         SalesWindow, SeatMap, SeatingPlan, UpdateConcertError, Venue,
     },
-    idempotency::{IdempotencyKey, KeyReused, Made},
+    idempotency::{Idempotency, KeyReused, Made},
     page::{Page, PageRequest},
     text::{Description, Name},
     waiting_room::{Draw, Ticket, WaitingRoom, WaitingRoomError},
@@ -17,7 +17,6 @@ use boxoffice_domain::{
 
 use crate::{
     Identity,
-    fingerprint::identified,
     waiting_room::{GateError, Purpose, WaitingRoomService},
 };
 
@@ -148,12 +147,9 @@ impl CatalogService {
         &self,
         identity: Identity,
         new: NewVenue,
-        key: Option<IdempotencyKey>,
+        idempotency: Option<Idempotency>,
     ) -> Result<Made<Venue>, CatalogError> {
         may_publish(identity)?;
-        let seats: Vec<String> = new.plan.seats().map(|seat| seat.label.into()).collect();
-        let texts = [new.name.as_str(), new.location.as_str()];
-        let idempotency = identified(key, "venue", texts.into_iter().chain(seats.iter().map(String::as_str)));
         let venue = Venue {
             id: VenueId::new(self.entropy.uuid()),
             name: new.name,
@@ -169,20 +165,9 @@ impl CatalogService {
         &self,
         identity: Identity,
         new: NewConcert,
-        key: Option<IdempotencyKey>,
+        idempotency: Option<Idempotency>,
     ) -> Result<Made<Concert>, CatalogError> {
         may_publish(identity)?;
-        let numbers = [
-            new.sales.open_at().to_rfc3339(),
-            new.sales.close_at().to_rfc3339(),
-            new.max_seats_per_account.to_string(),
-            new.max_active.to_string(),
-        ];
-        let texts = [new.title.as_str(), new.artist.as_str(), new.description.as_str()];
-        let parts = texts.into_iter().chain(numbers.iter().map(String::as_str));
-        // Said only where there is one, so that requests are the same as before there were draws.
-        let parts = parts.chain(new.draw.then_some("draw"));
-        let idempotency = identified(key, "concert", parts);
         let concert = Concert {
             id: ConcertId::new(self.entropy.uuid()),
             promoter_id: Some(identity.account_id),
@@ -254,21 +239,17 @@ impl CatalogService {
         venue_id: VenueId,
         starts_at: Timestamp,
         prices: &[(PartName, Points)],
-        key: Option<IdempotencyKey>,
+        idempotency: Option<Idempotency>,
     ) -> Result<Made<PerformanceSummary>, CatalogError> {
         self.managed(identity, concert_id).await?;
         let venue = self.catalog.venue(venue_id).await?.ok_or(CatalogError::VenueNotFound)?;
-        let listed = PriceList::new(&venue.plan, prices)?;
-        let ids = [concert_id.to_string(), venue_id.to_string(), starts_at.to_rfc3339()];
-        let amounts = listed.by_section().iter().map(ToString::to_string);
-        let parts: Vec<String> = ids.into_iter().chain(amounts).collect();
-        let idempotency = identified(key, "performance", parts.iter().map(String::as_str));
+        let prices = PriceList::new(&venue.plan, prices)?;
         let performance = NewPerformance {
             id: PerformanceId::new(self.entropy.uuid()),
             concert_id,
             venue,
             starts_at,
-            prices: listed,
+            prices,
             created_at: self.clock.now(),
         };
         Ok(self.catalog.publish_performance(identity.account_id, performance, idempotency).await?)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use boxoffice_domain::{
     Clock, EntropySource, PaymentId, ReservationId, StorageError,
-    idempotency::{Idempotency, IdempotencyKey, Made},
+    idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
     payments::{PaymentView, Payments, SettleError, SettleRefusal, SettleRequest, Settlement, check_payable},
     reservations::Reservations,
@@ -13,7 +13,6 @@ use boxoffice_domain::{
 
 use crate::{
     AccountTurns, Identity,
-    fingerprint::fingerprint,
     waiting_room::{GateError, Purpose, WaitingRoomService},
 };
 
@@ -73,9 +72,8 @@ impl PaymentService {
         &self,
         ticket: Ticket,
         reservation_id: ReservationId,
-        key: IdempotencyKey,
+        idempotency: Idempotency,
     ) -> Result<Made<PaymentView>, PayError> {
-        let idempotency = Idempotency { key, fingerprint: fingerprint("pay", [reservation_id.to_string().as_str()]) };
         let _turn = self.turns.take(ticket.account_id).await;
         if let Err(closed) = self.gate.check(ticket, Purpose::Continue).await {
             return self.without_admission(ticket, reservation_id, &idempotency, closed).await;

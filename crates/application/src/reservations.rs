@@ -5,18 +5,17 @@ use std::sync::Arc;
 use boxoffice_domain::{
     EntropySource, PerformanceId, ReservationId, StorageError, Timestamp,
     catalog::Catalog,
-    idempotency::{Idempotency, IdempotencyKey, KeyReused, Made},
+    idempotency::{Idempotency, KeyReused, Made},
     page::{Page, PageRequest},
     reservations::{
         CancelError, CancelRequest, HoldError, HoldRefusal, HoldRequest, ReservationStatus, ReservationView,
-        Reservations, SeatLabel, SeatSelection,
+        Reservations, SeatSelection,
     },
     waiting_room::{Ticket, WaitingRoom},
 };
 
 use crate::{
     AccountTurns, Identity,
-    fingerprint::identified,
     waiting_room::{GateError, Purpose, WaitingRoomService},
 };
 
@@ -75,13 +74,10 @@ impl ReservationService {
         ticket: Ticket,
         performance_id: PerformanceId,
         seats: SeatSelection,
-        key: Option<IdempotencyKey>,
+        idempotency: Option<Idempotency>,
     ) -> Result<Made<ReservationView>, HoldSeatsError> {
         let concert_id = self.catalog.concert_of(performance_id).await?;
         let concert_id = concert_id.ok_or(HoldRefusal::PerformanceNotFound)?;
-        let performance = performance_id.to_string();
-        let labels = seats.labels().iter().map(SeatLabel::as_str);
-        let idempotency = identified(key, "hold", std::iter::once(performance.as_str()).chain(labels));
         let _turn = self.turns.take(ticket.account_id).await;
         if let Err(closed) = self.gate.admit(ticket, concert_id, Purpose::Hold).await {
             return self.replayed(ticket, idempotency, closed).await;
@@ -147,9 +143,8 @@ impl ReservationService {
         &self,
         identity: Identity,
         reservation_id: ReservationId,
-        key: Option<IdempotencyKey>,
+        idempotency: Option<Idempotency>,
     ) -> Result<Made<ReservationView>, CancelError> {
-        let idempotency = identified(key, "cancel", [reservation_id.to_string().as_str()]);
         let request = CancelRequest { reservation_id, account_id: identity.account_id, idempotency };
         self.reservations.cancel(request).await
     }

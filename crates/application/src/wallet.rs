@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use boxoffice_domain::{
     ChargeId, Clock, EntropySource, Points, StorageError,
-    idempotency::{Idempotency, IdempotencyKey, Made},
+    idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
     payments::{GatewayError, GatewayRequest, PaymentGateway},
     wallet::{
@@ -14,7 +14,7 @@ use boxoffice_domain::{
 
 use chrono::TimeDelta;
 
-use crate::{Identity, fingerprint::fingerprint};
+use crate::Identity;
 
 /// Why points were not charged.
 #[derive(Debug, thiserror::Error)]
@@ -87,9 +87,8 @@ impl WalletService {
         &self,
         identity: Identity,
         amount: Points,
-        key: IdempotencyKey,
+        idempotency: Idempotency,
     ) -> Result<Made<Charge>, ChargePointsError> {
-        let idempotency = Idempotency { key, fingerprint: fingerprint("charge", [amount.to_string().as_str()]) };
         let charge_id = ChargeId::new(self.entropy.uuid());
         let request = ChargeRequest {
             charge_id,

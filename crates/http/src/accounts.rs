@@ -8,7 +8,10 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use boxoffice_application::accounts::{RefreshError, SessionTokens, SignInError, SignUp, SignUpError};
+use boxoffice_application::{
+    accounts::{RefreshError, SessionTokens, SignInError, SignUp, SignUpError},
+    fingerprint,
+};
 use boxoffice_domain::{
     accounts::{Account, LoginId, Password, Role},
     text::Name,
@@ -199,14 +202,11 @@ refusals!(MeProblems: [SIGNED_IN], []);
     ),
 )]
 #[tracing::instrument(level = "debug", name = "http.accounts.sign_up", skip_all)]
-async fn sign_up(
-    State(api): State<Api>,
-    OptionalKey(key): OptionalKey,
-    Json(body): Json<NewAccount>,
-) -> Result<Response, Problem> {
+async fn sign_up(State(api): State<Api>, key: OptionalKey, Json(body): Json<NewAccount>) -> Result<Response, Problem> {
     let asked = body.parse()?;
     let service = Arc::clone(&api.services.accounts);
-    let account = api.act(async move { service.sign_up(asked, Role::Customer, key).await }).await??;
+    let idempotency = key.naming(|| fingerprint::sign_up(&asked));
+    let account = api.act(async move { service.sign_up(asked, Role::Customer, idempotency).await }).await??;
     Ok(made(account, StatusCode::CREATED, Some("/v1/me"), AccountAnswer::from))
 }
 

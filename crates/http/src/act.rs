@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use boxoffice_application::Identity;
+use boxoffice_domain::idempotency::Idempotency;
 use futures::{FutureExt, future::BoxFuture};
 use tracing::Instrument;
 
-use crate::{api::Api, idempotency::Requested, problem::Problem};
+use crate::{api::Api, problem::Problem};
 
 impl Api {
     /// Runs an act to its end in a task of its own. The future of a handler is dropped when its caller hangs
@@ -38,19 +39,19 @@ impl Api {
     pub(crate) fn keyed_act<T: Send + 'static>(
         &self,
         identity: Identity,
-        requested: &Requested,
+        idempotency: Option<&Idempotency>,
         act: impl Future<Output = T> + Send + 'static,
     ) -> impl Future<Output = Result<T, Problem>> + Send {
-        self.boxed_keyed_act(identity, requested, act.boxed())
+        self.boxed_keyed_act(identity, idempotency, act.boxed())
     }
 
     async fn boxed_keyed_act<T: Send + 'static>(
         &self,
         identity: Identity,
-        requested: &Requested,
+        idempotency: Option<&Idempotency>,
         act: BoxFuture<'static, T>,
     ) -> Result<T, Problem> {
-        let in_use = self.keys_in_flight.enter(identity.account_id, requested)?;
+        let in_use = idempotency.map(|asked| self.keys_in_flight.enter(identity.account_id, asked)).transpose()?;
         let act = async move {
             let _in_use = in_use;
             act.await

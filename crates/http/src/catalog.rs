@@ -11,7 +11,7 @@ use axum::{
 use boxoffice_application::{
     Identity,
     catalog::{CatalogError, NewConcert, NewVenue},
-    draw,
+    draw, fingerprint,
 };
 use boxoffice_domain::{
     ConcertId, PerformanceId, Points, Timestamp, VenueId,
@@ -39,7 +39,7 @@ use crate::{
     cursor::List,
     etag::{self, Kept, Tagged},
     extract::{Id, Json, Query, page, parsed, present},
-    idempotency::{OptionalKey, Requested, made},
+    idempotency::{OptionalKey, made},
     problem::{Code, Problem, refusals},
     reads::{ConcertsAsked, PerformancesAsked},
     reservations::VenueSummaryAnswer,
@@ -61,7 +61,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
 // What goes in
 // ---------------------------------------------------------------------------------------------------
 
-#[derive(Deserialize, Serialize, ToSchema, Validate)]
+#[derive(Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewVenue)]
 struct NewVenueBody {
@@ -145,7 +145,7 @@ impl From<PlanError> for Problem {
     }
 }
 
-#[derive(Deserialize, Serialize, ToSchema, Validate)]
+#[derive(Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewConcert)]
 struct NewConcertBody {
@@ -277,7 +277,7 @@ impl ConcertChangeBody {
     }
 }
 
-#[derive(Deserialize, Serialize, ToSchema, Validate)]
+#[derive(Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewPerformance)]
 struct NewPerformanceBody {
@@ -289,7 +289,7 @@ struct NewPerformanceBody {
     prices: Vec<PriceBody>,
 }
 
-#[derive(Deserialize, Serialize, ToSchema, Validate)]
+#[derive(Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Price)]
 struct PriceBody {
@@ -840,15 +840,15 @@ refusals!(PublishPerformanceProblems: [SIGNED_IN, PATH, BODY, KEYED], [Forbidden
 async fn publish_venue(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
-    OptionalKey(key): OptionalKey,
+    key: OptionalKey,
     Json(body): Json<NewVenueBody>,
 ) -> Result<Response, Problem> {
     let new = body.parse()?;
-    let requested = Requested::with_body(key.as_ref(), "publish_venue", "", &body);
-    let service = Arc::clone(&api.services.catalog);
+    let idempotency = key.naming(|| fingerprint::publish_venue(&new));
+    let (service, asked) = (Arc::clone(&api.services.catalog), idempotency.clone());
     let change = api.reads.change();
-    let act = async move { change.end(service.publish_venue(identity, new, key).await) };
-    let venue = api.keyed_act(identity, &requested, act).await??;
+    let act = async move { change.end(service.publish_venue(identity, new, asked).await) };
+    let venue = api.keyed_act(identity, idempotency.as_ref(), act).await??;
     Ok(made(venue, StatusCode::CREATED, None, VenueAnswer::from))
 }
 
@@ -871,15 +871,15 @@ async fn publish_venue(
 async fn publish_concert(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
-    OptionalKey(key): OptionalKey,
+    key: OptionalKey,
     Json(body): Json<NewConcertBody>,
 ) -> Result<Response, Problem> {
     let new = body.parse(&api.settings)?;
-    let requested = Requested::with_body(key.as_ref(), "publish_concert", "", &body);
-    let service = Arc::clone(&api.services.catalog);
+    let idempotency = key.naming(|| fingerprint::publish_concert(&new));
+    let (service, asked) = (Arc::clone(&api.services.catalog), idempotency.clone());
     let change = api.reads.change();
-    let act = async move { change.end(service.publish_concert(identity, new, key).await) };
-    let Made { value: concert, replayed } = api.keyed_act(identity, &requested, act).await??;
+    let act = async move { change.end(service.publish_concert(identity, new, asked).await) };
+    let Made { value: concert, replayed } = api.keyed_act(identity, idempotency.as_ref(), act).await??;
     let location = format!("/v1/concerts/{}", concert.id);
     let (tag, answer) = managed(without_performances(concert), api.now())?;
     let answer = made(Made { value: answer, replayed }, StatusCode::CREATED, Some(&location), |answer| answer);
@@ -979,18 +979,18 @@ async fn publish_performance(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
     Id(id): Id<ConcertId>,
-    OptionalKey(key): OptionalKey,
+    key: OptionalKey,
     Json(body): Json<NewPerformanceBody>,
 ) -> Result<Response, Problem> {
     let prices = body.prices()?;
     let starts_at = in_microseconds(body.starts_at);
-    let requested = Requested::with_body(key.as_ref(), "publish_performance", &id.to_string(), &body);
     let venue_id = VenueId::new(body.venue_id);
-    let service = Arc::clone(&api.services.catalog);
+    let idempotency = key.naming(|| fingerprint::publish_performance(id, venue_id, starts_at, &prices));
+    let (service, asked) = (Arc::clone(&api.services.catalog), idempotency.clone());
     let change = api.reads.change();
     let act =
-        async move { change.end(service.publish_performance(identity, id, venue_id, starts_at, &prices, key).await) };
-    let performance = api.keyed_act(identity, &requested, act).await??;
+        async move { change.end(service.publish_performance(identity, id, venue_id, starts_at, &prices, asked).await) };
+    let performance = api.keyed_act(identity, idempotency.as_ref(), act).await??;
     let location = format!("/v1/performances/{}", performance.value.id);
     Ok(made(performance, StatusCode::CREATED, Some(&location), PerformanceAnswer::from))
 }

@@ -12,10 +12,9 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::LOCATION, request::Parts},
     response::{IntoResponse, Response},
 };
-use boxoffice_application::fingerprint::fingerprint;
 use boxoffice_domain::{
     AccountId,
-    idempotency::{Fingerprint, IdempotencyKey, Made},
+    idempotency::{Fingerprint, Idempotency, IdempotencyKey, Made},
 };
 use serde::Serialize;
 
@@ -44,6 +43,13 @@ impl<S: Send + Sync> FromRequestParts<S> for OptionalKey {
     }
 }
 
+impl OptionalKey {
+    /// The key, if there is one, with the fingerprint of the request that it names.
+    pub(crate) fn naming(self, fingerprint: impl FnOnce() -> Fingerprint) -> Option<Idempotency> {
+        self.0.map(|key| Idempotency { key, fingerprint: fingerprint() })
+    }
+}
+
 /// The draft writes a key as a structured field's string, in quotes; most clients send it bare.
 fn unquoted(text: &str) -> String {
     match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
@@ -64,25 +70,10 @@ impl<S: Send + Sync> FromRequestParts<S> for RequiredKey {
     }
 }
 
-/// What is asked under a key, to tell it from something else asked under the same key at the same time.
-pub(crate) struct Requested {
-    key: Option<IdempotencyKey>,
-    fingerprint: Fingerprint,
-}
-
-impl Requested {
-    pub(crate) fn new<'a>(
-        key: Option<&IdempotencyKey>,
-        act: &'a str,
-        parts: impl IntoIterator<Item = &'a str>,
-    ) -> Self {
-        Self { key: key.cloned(), fingerprint: fingerprint(act, parts) }
-    }
-
-    /// What is asked with a body.
-    pub(crate) fn with_body(key: Option<&IdempotencyKey>, act: &str, path: &str, body: &impl Serialize) -> Self {
-        let body = serde_json::to_string(body).unwrap_or_default();
-        Self::new(key, act, [path, body.as_str()])
+impl RequiredKey {
+    /// The key with the fingerprint of the request that it names.
+    pub(crate) fn naming(self, fingerprint: Fingerprint) -> Idempotency {
+        Idempotency { key: self.0, fingerprint }
     }
 }
 
@@ -102,18 +93,15 @@ pub(crate) struct KeyInUse {
 }
 
 impl KeysInFlight {
-    pub(crate) fn enter(&self, account_id: AccountId, requested: &Requested) -> Result<Option<KeyInUse>, Problem> {
-        let Some(key) = &requested.key else {
-            return Ok(None);
-        };
-        let named = (account_id, key.clone());
+    pub(crate) fn enter(&self, account_id: AccountId, asked: &Idempotency) -> Result<KeyInUse, Problem> {
+        let named = (account_id, asked.key.clone());
         let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (fingerprint, count) = keys.entry(named.clone()).or_insert((requested.fingerprint, 0));
-        if *fingerprint != requested.fingerprint {
+        let (fingerprint, count) = keys.entry(named.clone()).or_insert((asked.fingerprint, 0));
+        if *fingerprint != asked.fingerprint {
             return Err(Problem::new(Code::IdempotencyKeyInUse));
         }
         *count += 1;
-        Ok(Some(KeyInUse { keys: self.clone(), named }))
+        Ok(KeyInUse { keys: self.clone(), named })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json as Answer, extract::State, http::StatusCode, response::Response};
-use boxoffice_application::payments::PayError;
+use boxoffice_application::{fingerprint, payments::PayError};
 use boxoffice_domain::{
     PaymentId, ReservationId, Timestamp,
     payments::{PaymentStatus, PaymentView, SettleRefusal},
@@ -20,7 +20,7 @@ use crate::{
     auth::{Queued, SignedIn},
     cursor::List,
     extract::{Id, Json, Query, page},
-    idempotency::{Requested, RequiredKey, made},
+    idempotency::{RequiredKey, made},
     problem::{Code, Problem, refusals},
     reservations::ReservationAnswer,
 };
@@ -29,7 +29,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::default().routes(routes!(pay, list)).routes(routes!(find))
 }
 
-#[derive(Deserialize, Serialize, ToSchema, Validate)]
+#[derive(Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 struct NewPayment {
     /// What is paid. How many points that takes is the reservation's to say.
@@ -153,15 +153,15 @@ refusals!(FindProblems: [SIGNED_IN, PATH], [PaymentNotFound]);
 async fn pay(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
-    RequiredKey(key): RequiredKey,
+    key: RequiredKey,
     Queued(ticket): Queued,
     Json(body): Json<NewPayment>,
 ) -> Result<Response, Problem> {
-    let requested = Requested::with_body(Some(&key), "pay", "", &body);
     let reservation_id = ReservationId::new(body.reservation_id);
-    let service = Arc::clone(&api.services.payments);
-    let act = async move { service.pay(ticket, reservation_id, key).await };
-    let paid = api.keyed_act(identity, &requested, act).await??;
+    let idempotency = key.naming(fingerprint::pay(reservation_id));
+    let (service, asked) = (Arc::clone(&api.services.payments), idempotency.clone());
+    let act = async move { service.pay(ticket, reservation_id, asked).await };
+    let paid = api.keyed_act(identity, Some(&idempotency), act).await??;
     let location = format!("/v1/payments/{}", paid.value.payment.id);
     let paid_at = paid.value.payment.paid_at;
     Ok(made(paid, StatusCode::CREATED, Some(&location), |view| PaymentAnswer::new(view, paid_at)))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json as Answer, extract::State, http::StatusCode, response::Response};
-use boxoffice_application::reservations::HoldSeatsError;
+use boxoffice_application::{fingerprint, reservations::HoldSeatsError};
 use boxoffice_domain::{
     PerformanceId, ReservationId, Timestamp,
     catalog::VenueSummary,
@@ -24,7 +24,7 @@ use crate::{
     auth::{Queued, SignedIn},
     cursor::List,
     extract::{Id, Json, Query, page},
-    idempotency::{OptionalKey, Requested, made},
+    idempotency::{OptionalKey, made},
     problem::{Code, Problem, Violation, refusals},
 };
 
@@ -32,7 +32,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::default().routes(routes!(hold, list)).routes(routes!(find)).routes(routes!(cancel))
 }
 
-#[derive(Deserialize, Serialize, ToSchema, Validate)]
+#[derive(Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 struct NewReservation {
     performance_id: Uuid,
@@ -276,15 +276,15 @@ async fn hold(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
     Queued(ticket): Queued,
-    OptionalKey(key): OptionalKey,
+    key: OptionalKey,
     Json(body): Json<NewReservation>,
 ) -> Result<Response, Problem> {
     let seats = body.parse(api.settings.seats_per_reservation_max)?;
-    let requested = Requested::with_body(key.as_ref(), "hold", "", &body);
     let performance_id = PerformanceId::new(body.performance_id);
-    let service = Arc::clone(&api.services.reservations);
-    let act = async move { service.hold(ticket, performance_id, seats, key).await };
-    let held = api.keyed_act(identity, &requested, act).await??;
+    let idempotency = key.naming(|| fingerprint::hold(performance_id, &seats));
+    let (service, asked) = (Arc::clone(&api.services.reservations), idempotency.clone());
+    let act = async move { service.hold(ticket, performance_id, seats, asked).await };
+    let held = api.keyed_act(identity, idempotency.as_ref(), act).await??;
     let location = format!("/v1/reservations/{}", held.value.reservation.id);
     // A repeated request gets the first answer, in which the seats are held, even when they no longer are.
     let first_at = held.value.reservation.created_at;
@@ -347,12 +347,12 @@ async fn cancel(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
     Id(id): Id<ReservationId>,
-    OptionalKey(key): OptionalKey,
+    key: OptionalKey,
 ) -> Result<Response, Problem> {
-    let requested = Requested::new(key.as_ref(), "cancel", [id.to_string().as_str()]);
-    let service = Arc::clone(&api.services.reservations);
-    let act = async move { service.cancel(identity, id, key).await };
-    let cancelled = api.keyed_act(identity, &requested, act).await??;
+    let idempotency = key.naming(|| fingerprint::cancel(id));
+    let (service, asked) = (Arc::clone(&api.services.reservations), idempotency.clone());
+    let act = async move { service.cancel(identity, id, asked).await };
+    let cancelled = api.keyed_act(identity, idempotency.as_ref(), act).await??;
     let now = api.now();
     Ok(made(cancelled, StatusCode::OK, None, |view| ReservationAnswer::new(view, now)))
 }

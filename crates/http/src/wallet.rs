@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json as Answer, extract::State, http::StatusCode, response::Response};
-use boxoffice_application::wallet::ChargePointsError;
+use boxoffice_application::{fingerprint, wallet::ChargePointsError};
 use boxoffice_domain::{
     ChargeId, Points, StorageError,
     wallet::{Charge, ChargeRefusal, ChargeState, ChargeStatus, EntryKind, Wallet, WalletEntry},
@@ -21,7 +21,7 @@ use crate::{
     auth::SignedIn,
     cursor::List,
     extract::{Id, Json, Query, page, parsed},
-    idempotency::{Requested, RequiredKey, made},
+    idempotency::{RequiredKey, made},
     problem::{Code, Problem, refusals},
 };
 
@@ -33,7 +33,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(entries))
 }
 
-#[derive(Deserialize, Serialize, ToSchema, Validate)]
+#[derive(Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 struct NewCharge {
     /// How many points; at most 10,000,000, unless the operator has set another number.
@@ -233,7 +233,7 @@ async fn balance(State(api): State<Api>, SignedIn(identity): SignedIn) -> Result
 async fn charge(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
-    RequiredKey(key): RequiredKey,
+    key: RequiredKey,
     Json(body): Json<NewCharge>,
 ) -> Result<Response, Problem> {
     let amount = parsed("/amount", "range", Points::new(body.amount))?;
@@ -241,10 +241,10 @@ async fn charge(
     if body.amount > amount_max {
         return Err(Problem::violation("/amount", "range", format!("must be 1 to {amount_max}")));
     }
-    let requested = Requested::with_body(Some(&key), "charge", "", &body);
-    let service = Arc::clone(&api.services.wallet);
-    let act = async move { service.charge(identity, amount, key).await };
-    let charged = api.keyed_act(identity, &requested, act).await??;
+    let idempotency = key.naming(fingerprint::charge(amount));
+    let (service, asked) = (Arc::clone(&api.services.wallet), idempotency.clone());
+    let act = async move { service.charge(identity, amount, asked).await };
+    let charged = api.keyed_act(identity, Some(&idempotency), act).await??;
     let location = format!("/v1/wallet/charges/{}", charged.value.id);
     Ok(made(charged, StatusCode::CREATED, Some(&location), ChargeAnswer::from))
 }

@@ -16,7 +16,7 @@ use crate::support::{
 };
 
 fn asked_to_pay() -> Idempotency {
-    asked("k", "pay", &[&RESERVATION.to_string()])
+    asked("k", "pay")
 }
 
 fn paid() -> PaymentView {
@@ -59,7 +59,7 @@ impl World {
     }
 
     async fn pay(self) -> Result<Made<PaymentView>, PayError> {
-        self.payment_service().pay(ticket(), RESERVATION, key("k")).await
+        self.payment_service().pay(ticket(), RESERVATION, asked_to_pay()).await
     }
 }
 
@@ -236,7 +236,7 @@ async fn a_repeated_payment_is_answered_after_the_line_was_lost() {
 #[tokio::test]
 async fn a_key_that_paid_another_reservation_is_told_as_reused() {
     let mut other = paid();
-    other.payment.idempotency = asked("k", "pay", &["another reservation"]);
+    other.payment.idempotency = asked("k", "pay another");
     let mut world = World::new();
     world.ticket_stands(Standing::Expired);
     world.key_names_payment(Some(other));

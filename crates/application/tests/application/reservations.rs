@@ -3,7 +3,7 @@ use boxoffice_domain::{
     ReservationId, StorageError,
     catalog::NotOnSale,
     fixtures::instant,
-    idempotency::{Idempotency, IdempotencyKey, KeyReused, Made},
+    idempotency::{Idempotency, KeyReused, Made},
     page::{Page, PageRequest},
     reservations::{
         CancelError, CancelRefusal, CancelRequest, HoldRefusal, HoldRequest, ReservationState, ReservationStatus,
@@ -24,7 +24,7 @@ fn label(text: &str) -> SeatLabel {
 
 /// The key `k` as it comes with a request for this seat.
 fn asked_for(seat: &str) -> Idempotency {
-    asked("k", "hold", &[&PERFORMANCE.to_string(), seat])
+    asked("k", seat)
 }
 
 /// The reservation that was made under the key `k` for this seat.
@@ -55,9 +55,9 @@ impl World {
         self.reservations.expect_find_by_key().with(eq(ACCOUNT), eq(key("k"))).times(1).return_once(|_, _| Ok(found));
     }
 
-    async fn hold(self, key: Option<IdempotencyKey>) -> Result<Made<ReservationView>, HoldSeatsError> {
+    async fn hold(self, idempotency: Option<Idempotency>) -> Result<Made<ReservationView>, HoldSeatsError> {
         let seats = SeatSelection::new(vec![label("A-1-1")]).unwrap();
-        self.reservation_service().hold(ticket(), PERFORMANCE, seats, key).await
+        self.reservation_service().hold(ticket(), PERFORMANCE, seats, idempotency).await
     }
 }
 
@@ -92,7 +92,7 @@ async fn a_key_is_kept_with_what_was_asked_under_it() {
     let holds = world.reservations.expect_hold().withf(|request| request.idempotency == Some(asked_for("A-1-1")));
     holds.times(1).return_once(|_| Ok(Made::before(held())));
     world.account_holds_until(None);
-    assert!(world.hold(Some(key("k"))).await.unwrap().replayed);
+    assert!(world.hold(Some(asked_for("A-1-1"))).await.unwrap().replayed);
 }
 
 #[tokio::test]
@@ -116,13 +116,13 @@ async fn a_repeated_hold_lengthens_the_admission_to_what_is_held_now() {
             let keeps = world.room.expect_keep_until().with(eq(CONCERT), eq(ACCOUNT), eq(held_now));
             keeps.times(1).return_once(|_, _, _| Ok(()));
         }
-        assert_eq!(world.hold(Some(key("k"))).await.unwrap(), Made::before(held()));
+        assert_eq!(world.hold(Some(asked_for("A-1-1"))).await.unwrap(), Made::before(held()));
     }
     let mut world = World::new();
     world.gate_before_seats(active());
     world.storage_holds(Made::before(held()));
     world.reservations.expect_held_until().times(1).return_once(|_, _| Err(StorageError::Busy));
-    assert_eq!(world.hold(Some(key("k"))).await.unwrap(), Made::before(held()));
+    assert_eq!(world.hold(Some(asked_for("A-1-1"))).await.unwrap(), Made::before(held()));
 }
 
 #[tokio::test]
@@ -143,7 +143,7 @@ async fn a_performance_whose_concert_cannot_be_read_is_a_failure_of_the_storage(
 async fn the_token_of_another_concert_holds_nothing_and_the_room_is_not_asked() {
     let mut world = World::new();
     world.performance_is_of(Some(OTHER_CONCERT));
-    assert_refused!(world.hold(Some(key("k"))).await, HoldSeatsError::Gate(GateError::Invalid));
+    assert_refused!(world.hold(Some(asked_for("A-1-1"))).await, HoldSeatsError::Gate(GateError::Invalid));
 }
 
 #[tokio::test]
@@ -173,7 +173,7 @@ async fn a_failing_room_lets_nobody_hold_and_a_key_changes_nothing_of_it() {
     let mut world = World::new();
     world.performance_is_of(Some(CONCERT));
     world.room.expect_status().times(1).return_once(|_| Err(StorageError::Busy.into()));
-    let refused = world.hold(Some(key("k"))).await;
+    let refused = world.hold(Some(asked_for("A-1-1"))).await;
     assert_refused!(refused, HoldSeatsError::Gate(GateError::WaitingRoom(WaitingRoomError::Storage(_))));
 }
 
@@ -224,7 +224,7 @@ async fn a_repeated_hold_is_answered_as_at_first_also_when_the_token_is_over_and
         world.gate_before_seats(standing);
         world.key_names_hold(Some(paid.clone()));
         let first = made_before("A-1-1", ReservationState::Held { until: instant(300) });
-        assert_eq!(world.hold(Some(key("k"))).await.unwrap(), Made::before(first));
+        assert_eq!(world.hold(Some(asked_for("A-1-1"))).await.unwrap(), Made::before(first));
     }
 }
 
@@ -233,7 +233,7 @@ async fn a_key_that_names_nothing_does_not_open_the_gate() {
     let mut world = World::new();
     world.gate_before_seats(Standing::Expired);
     world.key_names_hold(None);
-    assert_refused!(world.hold(Some(key("k"))).await, HoldSeatsError::Gate(GateError::Expired));
+    assert_refused!(world.hold(Some(asked_for("A-1-1"))).await, HoldSeatsError::Gate(GateError::Expired));
 }
 
 #[tokio::test]
@@ -243,7 +243,7 @@ async fn a_key_that_names_another_request_is_told_as_reused() {
         let mut world = World::new();
         world.gate_before_seats(Standing::Expired);
         world.key_names_hold(Some(found));
-        let refused = world.hold(Some(key("k"))).await;
+        let refused = world.hold(Some(asked_for("A-1-1"))).await;
         assert_refused!(refused, HoldSeatsError::Refused(HoldRefusal::KeyReused(KeyReused)));
     }
 }
@@ -253,7 +253,7 @@ async fn a_key_whose_reservation_cannot_be_read_is_a_failure_of_the_storage() {
     let mut world = World::new();
     world.gate_before_seats(Standing::Expired);
     world.reservations.expect_find_by_key().times(1).return_once(|_, _| Err(StorageError::Busy));
-    assert_refused!(world.hold(Some(key("k"))).await, HoldSeatsError::Storage(StorageError::Busy));
+    assert_refused!(world.hold(Some(asked_for("A-1-1"))).await, HoldSeatsError::Storage(StorageError::Busy));
 }
 
 #[tokio::test]
@@ -298,14 +298,14 @@ async fn each_refusal_of_a_cancellation_is_told_as_it_is() {
 #[tokio::test]
 async fn a_cancellation_is_named_by_its_key_and_its_reservation() {
     let mut world = World::new();
-    let idempotency = Some(asked("k", "cancel", &[&RESERVATION.to_string()]));
-    let request = CancelRequest { reservation_id: RESERVATION, account_id: ACCOUNT, idempotency };
+    let idempotency = Some(asked("k", "cancel"));
+    let request = CancelRequest { reservation_id: RESERVATION, account_id: ACCOUNT, idempotency: idempotency.clone() };
     let cancelled = reservation(ReservationState::Cancelled { payment_id: Some(PAYMENT) });
     let again = Made::before(cancelled);
     let answer = again.clone();
     world.reservations.expect_cancel().with(eq(request)).times(1).return_once(|_| Ok(answer));
     let service = world.reservation_service();
-    assert_eq!(service.cancel(customer(), RESERVATION, Some(key("k"))).await.unwrap(), again);
+    assert_eq!(service.cancel(customer(), RESERVATION, idempotency).await.unwrap(), again);
 }
 
 // Reading, and tidying

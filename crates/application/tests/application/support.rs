@@ -13,7 +13,7 @@ use boxoffice_domain::{
     accounts::{MockAccessTokens, MockAccounts, MockPasswordHasher, MockSessions, Role},
     catalog::{Concert, ConcertSummary, MockCatalog, PerformanceTerms, SalesWindow, VenueSummary},
     fixtures::{self, instant},
-    idempotency::{Idempotency, IdempotencyKey},
+    idempotency::{Fingerprint, Idempotency, IdempotencyKey},
     payments::{MockPaymentGateway, MockPayments},
     reservations::{MockReservations, Reservation, ReservationState, ReservationView, ReservedSeat, SeatLabel},
     text::{Description, Name},
@@ -224,10 +224,11 @@ pub(crate) fn key(text: &str) -> IdempotencyKey {
     IdempotencyKey::new(text).unwrap()
 }
 
-/// What a service makes of a key, an act and what is asked.
-pub(crate) fn asked(key_text: &str, act: &str, parts: &[&str]) -> Idempotency {
-    let fingerprint = boxoffice_application::fingerprint::fingerprint(act, parts.iter().copied());
-    Idempotency { key: key(key_text), fingerprint }
+/// A key with the fingerprint of what is asked under it.
+pub(crate) fn asked(key_text: &str, what: &str) -> Idempotency {
+    let mut fingerprint = [0; 16];
+    what.bytes().zip(&mut fingerprint).for_each(|(byte, digit)| *digit = byte);
+    Idempotency { key: key(key_text), fingerprint: Fingerprint(fingerprint) }
 }
 
 /// The ticket of [`ACCOUNT`] for [`CONCERT`].
