@@ -1,0 +1,96 @@
+//! `POST /v1/payments`.
+
+use std::sync::Arc;
+
+use axum::{extract::State, http::StatusCode, response::Response};
+use boxoffice_application::{fingerprint, payments::PayError};
+use boxoffice_domain::{ReservationId, payments::SettleRefusal};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+use validator::Validate;
+
+use super::PaymentResponse;
+use crate::{
+    api::Api,
+    reply::{
+        code::Code,
+        made::made,
+        problem::{Problem, problem_from},
+        refusals::refusals,
+    },
+    request::{
+        auth::{Queued, SignedIn},
+        body::Body,
+        idempotency_key::RequiredKey,
+    },
+};
+
+#[derive(Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewPayment)]
+pub(crate) struct PayRequest {
+    /// What to pay. The amount is that of the reservation.
+    reservation_id: Uuid,
+}
+
+impl From<SettleRefusal> for Problem {
+    fn from(refusal: SettleRefusal) -> Self {
+        match refusal {
+            SettleRefusal::ReservationNotFound => Self::new(Code::ReservationNotFound),
+            SettleRefusal::WrongConcert => Self::new(Code::QueueTokenInvalid),
+            SettleRefusal::AlreadyPaid => Self::new(Code::ReservationAlreadyPaid),
+            SettleRefusal::Cancelled => Self::new(Code::ReservationCancelled),
+            SettleRefusal::HoldExpired => Self::new(Code::HoldExpired),
+            SettleRefusal::PerformanceStarted => Self::new(Code::PerformanceStarted),
+            SettleRefusal::InsufficientPoints { balance, required } => Self::insufficient_points(balance, required),
+            SettleRefusal::KeyReused(error) => error.into(),
+        }
+    }
+}
+
+problem_from!(PayError: [], [Gate, Refused, Storage]);
+refusals!(
+    [SIGNED_IN, ADMITTED, BODY, KEYED],
+    [
+        IdempotencyKeyRequired,
+        ReservationNotFound,
+        ReservationAlreadyPaid,
+        ReservationCancelled,
+        HoldExpired,
+        PerformanceStarted,
+        InsufficientPoints,
+    ]
+);
+
+/// Pay a held reservation with points
+///
+/// With the payment of the last seats that the account holds of the concert, its queue token expires.
+#[utoipa::path(
+    post, path = "/v1/payments", tag = "payments", operation_id = "payments_pay", security(("bearer" = [])),
+    params(Queued, RequiredKey), request_body = PayRequest,
+    responses(
+        (status = 201, description = "The account owns the seats.", body = PaymentResponse, headers(
+            ("Location", description = "Where the payment is"),
+            ("Idempotency-Replayed", description = "`true` if an earlier request made it"),
+        )),
+        Refusals,
+    ),
+)]
+#[tracing::instrument(level = "debug", name = "http.payments.pay", skip_all)]
+pub(crate) async fn handler(
+    State(api): State<Api>,
+    SignedIn(identity): SignedIn,
+    key: RequiredKey,
+    Queued(ticket): Queued,
+    Body(body): Body<PayRequest>,
+) -> Result<Response, Problem> {
+    let reservation_id = ReservationId::new(body.reservation_id);
+    let idempotency = key.naming(fingerprint::pay(reservation_id));
+    let (service, named) = (Arc::clone(&api.services.payments), idempotency.clone());
+    let act = async move { service.pay(ticket, reservation_id, named).await };
+    let paid = api.run_idempotent(identity, Some(&idempotency), act).await??;
+    let location = format!("/v1/payments/{}", paid.value.payment.id);
+    let paid_at = paid.value.payment.paid_at;
+    Ok(made(paid, StatusCode::CREATED, Some(&location), |view| PaymentResponse::new(view, paid_at)))
+}
