@@ -7,7 +7,7 @@ use boxoffice_domain::idempotency::Idempotency;
 use futures::{FutureExt, future::BoxFuture};
 use tracing::Instrument;
 
-use crate::{api::Api, reply::problem::Problem};
+use crate::{api::Api, reply::Problem};
 
 impl Api {
     /// Runs an act to its end in its own task. The future of a handler is dropped when its client hangs up

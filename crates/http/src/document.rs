@@ -21,10 +21,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
     api::Api,
-    reply::{
-        problem::{Members, ProblemDocument, Violation},
-        refusals::header,
-    },
+    reply::{Members, ProblemDocument, Violation, header},
 };
 
 const DESCRIPTION: &str = "boxoffice sells concert tickets when far more people want them than there are seats. \

@@ -10,7 +10,7 @@ use boxoffice_domain::{
     idempotency::{Fingerprint, Idempotency, IdempotencyKey},
 };
 
-use crate::reply::{code::Code, problem::Problem};
+use crate::reply::{Code, Problem};
 
 type Named = (AccountId, IdempotencyKey);
 

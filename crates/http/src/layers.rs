@@ -22,12 +22,8 @@ use tracing::{Instrument, field::Empty};
 
 use crate::{
     api::Api,
-    reply::{
-        code::Code,
-        made::IDEMPOTENCY_REPLAYED,
-        problem::{PROBLEM_JSON, Problem},
-    },
-    request::{auth::QUEUE_TOKEN, idempotency_key::IDEMPOTENCY_KEY},
+    reply::{Code, IDEMPOTENCY_REPLAYED, PROBLEM_JSON, Problem},
+    request::{IDEMPOTENCY_KEY, QUEUE_TOKEN},
     routes::waiting_room::queue_stream,
 };
 

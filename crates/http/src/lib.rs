@@ -32,7 +32,7 @@ use boxoffice_domain::{Clock, EntropySource, audit::Readiness};
 
 pub use draining::Draining;
 pub use neighbours::{Neighbours, SharedQuota, SharedQuotas};
-pub use reply::code::Code;
+pub use reply::Code;
 pub use router::{openapi, operations_router, router};
 pub use settings::HttpSettings;
 

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 use crate::{
     read_cache::{PAUSE_PART, ReadCache, Weighed},
-    reply::{etag::Tagged, problem::Problem},
+    reply::{Problem, etag::Tagged},
 };
 
 /// The most bytes of the answers of one kind.

@@ -24,9 +24,9 @@ use crate::{
     api::Api,
     read_cache::{PAUSE_PART, ReadCache, Weighed},
     reply::{
+        Problem,
         encoding::{self, Accepted},
         etag::{self, CacheScope},
-        problem::Problem,
     },
 };
 

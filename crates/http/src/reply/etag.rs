@@ -14,15 +14,11 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use utoipa::{
-    IntoParams, IntoResponses,
-    openapi::{
-        RefOr, Required, Response as DocumentedResponse, ResponseBuilder,
-        path::{Parameter, ParameterIn},
-    },
+    IntoResponses,
+    openapi::{RefOr, Response as DocumentedResponse, ResponseBuilder},
 };
 
 use super::{problem::Problem, refusals::header};
-use crate::request::header_parameter;
 
 /// Which caches may keep a response. They validate it before each use.
 #[derive(Clone, Copy)]
@@ -66,16 +62,6 @@ impl Tagged {
         } else {
             (StatusCode::NOT_MODIFIED, fields).into_response()
         }
-    }
-}
-
-/// Documents the field `If-None-Match` of a request.
-pub(crate) struct IfNoneMatch;
-
-impl IntoParams for IfNoneMatch {
-    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let description = "The tag of the response that the client has";
-        vec![header_parameter("If-None-Match", Required::False, description)]
     }
 }
 

@@ -4,7 +4,7 @@ use boxoffice_domain::page::Page;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::request::cursor;
+use super::cursor;
 
 /// One page of a list.
 #[derive(Debug, Serialize, ToSchema)]

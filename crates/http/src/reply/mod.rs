@@ -1,9 +1,18 @@
 //! What responses are made of.
 
-pub(crate) mod code;
+mod code;
+mod cursor;
 pub(crate) mod encoding;
 pub(crate) mod etag;
-pub(crate) mod list;
-pub(crate) mod made;
-pub(crate) mod problem;
-pub(crate) mod refusals;
+mod list;
+mod made;
+mod problem;
+mod refusals;
+
+pub use code::Code;
+pub(crate) use cursor::decode;
+pub(crate) use etag::{CacheScope, NotModified, Tagged};
+pub(crate) use list::ListResponse;
+pub(crate) use made::{IDEMPOTENCY_REPLAYED, made};
+pub(crate) use problem::{Members, PROBLEM_JSON, Problem, ProblemDocument, Violation, problem_from};
+pub(crate) use refusals::{documented, header, refusals, sets};

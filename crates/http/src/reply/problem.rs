@@ -293,10 +293,10 @@ impl From<NotOnSale> for Problem {
 /// into what the error that it holds turns into.
 macro_rules! problem_from {
     ($error:ident: [$($variant:ident => $code:ident),* $(,)?], [$($inner:ident),* $(,)?]) => {
-        impl From<$error> for $crate::reply::problem::Problem {
+        impl From<$error> for $crate::reply::Problem {
             fn from(error: $error) -> Self {
                 match error {
-                    $($error::$variant => Self::new($crate::reply::code::Code::$code),)*
+                    $($error::$variant => Self::new($crate::reply::Code::$code),)*
                     $($error::$inner(error) => error.into(),)*
                 }
             }

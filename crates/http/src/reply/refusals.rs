@@ -49,9 +49,9 @@ macro_rules! refusals {
 
         impl utoipa::IntoResponses for $name {
             fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-                $crate::reply::refusals::documented(&[
-                    $($crate::reply::refusals::sets::$set,)*
-                    &[$($crate::reply::code::Code::$code,)*],
+                $crate::reply::documented(&[
+                    $($crate::reply::sets::$set,)*
+                    &[$($crate::reply::Code::$code,)*],
                 ])
             }
         }

@@ -17,7 +17,7 @@ use utoipa::{
 use super::header_parameter;
 use crate::{
     api::Api,
-    reply::{code::Code, problem::Problem},
+    reply::{Code, Problem},
 };
 
 /// The header field that carries a queue token.

@@ -16,7 +16,7 @@ use serde_json::error::Category;
 use validator::Validate;
 
 use super::{pointer, validation::violations_of};
-use crate::reply::{code::Code, problem::Problem};
+use crate::reply::{Code, Problem};
 
 /// A JSON body that keeps every rule of its type.
 pub(crate) struct Body<T>(pub T);

@@ -14,7 +14,7 @@ use utoipa::{
 };
 
 use super::header_parameter;
-use crate::reply::{code::Code, problem::Problem};
+use crate::reply::{Code, Problem};
 
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const DESCRIPTION: &str = "Names this request, so that it may be repeated";

@@ -1,13 +1,20 @@
-//! What requests are read with: each extractor refuses with a [`Problem`](crate::reply::problem::Problem).
+//! What requests are read with: each extractor refuses with a [`Problem`](crate::reply::Problem).
 
-pub(crate) mod auth;
-pub(crate) mod body;
-pub(crate) mod cursor;
-pub(crate) mod idempotency_key;
-pub(crate) mod path;
-pub(crate) mod pointer;
-pub(crate) mod query;
+mod auth;
+mod body;
+mod idempotency_key;
+mod if_none_match;
+mod path;
+mod pointer;
+mod query;
 pub(crate) mod validation;
+
+pub(crate) use auth::{QUEUE_TOKEN, Queued, SignedIn};
+pub(crate) use body::{Body, present};
+pub(crate) use idempotency_key::{IDEMPOTENCY_KEY, OptionalKey, RequiredKey};
+pub(crate) use if_none_match::IfNoneMatch;
+pub(crate) use path::Id;
+pub(crate) use query::{PageQuery, Query, page};
 
 use utoipa::openapi::{
     ObjectBuilder, Required, Type,

@@ -7,7 +7,7 @@ use axum::{
     http::request::Parts,
 };
 
-use crate::reply::problem::Problem;
+use crate::reply::Problem;
 
 /// The id in a path.
 pub(crate) struct Id<T>(pub T);

@@ -5,8 +5,7 @@ use boxoffice_domain::page::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, PageRequest};
 use serde::{Deserialize, de::DeserializeOwned};
 use utoipa::IntoParams;
 
-use super::cursor;
-use crate::reply::problem::Problem;
+use crate::reply::{self, Problem};
 
 /// The query of a request.
 pub(crate) struct Query<T>(pub T);
@@ -46,5 +45,5 @@ pub(crate) fn page<K: DeserializeOwned>(limit: Option<i64>, cursor: Option<&str>
     if !(1..=PAGE_ITEMS_MAX).contains(&limit) {
         return Err(Problem::violation("/limit", "range", "must be 1 to 100"));
     }
-    Ok(PageRequest { limit, after: cursor.map(cursor::decode).transpose()? })
+    Ok(PageRequest { limit, after: cursor.map(reply::decode).transpose()? })
 }

@@ -10,7 +10,7 @@ use chrono::Datelike;
 use validator::{ValidationError, ValidationErrors, ValidationErrorsKind};
 
 use super::pointer::push;
-use crate::reply::problem::{Problem, Violation};
+use crate::reply::{Problem, Violation};
 
 fn broken(code: &'static str, rule: &impl std::fmt::Display) -> ValidationError {
     ValidationError::new(code).with_message(rule.to_string().into())

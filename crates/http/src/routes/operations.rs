@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use crate::{
     api::{Api, Operations},
-    reply::{code::Code, problem::Problem, refusals::refusals},
+    reply::{Code, Problem, refusals},
 };
 
 /// That the server is well.

@@ -5,8 +5,8 @@ use axum::{Json, extract::State};
 use super::AccountResponse;
 use crate::{
     api::Api,
-    reply::{code::Code, problem::Problem, refusals::refusals},
-    request::auth::SignedIn,
+    reply::{Code, Problem, refusals},
+    request::SignedIn,
 };
 
 refusals!([SIGNED_IN], []);

@@ -11,8 +11,8 @@ use validator::Validate;
 use super::SessionResponse;
 use crate::{
     api::Api,
-    reply::{code::Code, problem::Problem, refusals::refusals},
-    request::body::Body,
+    reply::{Code, Problem, refusals},
+    request::Body,
 };
 
 #[derive(Deserialize, ToSchema, Validate)]

@@ -11,11 +11,8 @@ use validator::Validate;
 use super::SessionResponse;
 use crate::{
     api::Api,
-    reply::{
-        problem::{Problem, problem_from},
-        refusals::refusals,
-    },
-    request::body::Body,
+    reply::{Problem, problem_from, refusals},
+    request::Body,
 };
 
 #[derive(Deserialize, ToSchema, Validate)]

@@ -6,8 +6,8 @@ use axum::{extract::State, http::StatusCode};
 
 use crate::{
     api::Api,
-    reply::{problem::Problem, refusals::refusals},
-    request::auth::SignedIn,
+    reply::{Problem, refusals},
+    request::SignedIn,
 };
 
 refusals!([SIGNED_IN], []);

@@ -18,14 +18,9 @@ use validator::Validate;
 use super::AccountResponse;
 use crate::{
     api::Api,
-    reply::{
-        made::made,
-        problem::{Problem, problem_from},
-        refusals::refusals,
-    },
+    reply::{Problem, made, problem_from, refusals},
     request::{
-        body::Body,
-        idempotency_key::OptionalKey,
+        Body, OptionalKey,
         validation::{self, parsed},
     },
 };

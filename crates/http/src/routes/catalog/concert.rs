@@ -6,12 +6,8 @@ use boxoffice_domain::ConcertId;
 use super::ConcertResponse;
 use crate::{
     api::Api,
-    reply::{
-        etag::{CacheScope, IfNoneMatch, NotModified, Tagged},
-        problem::Problem,
-        refusals::refusals,
-    },
-    request::path::Id,
+    reply::{CacheScope, NotModified, Problem, Tagged, refusals},
+    request::{Id, IfNoneMatch},
 };
 
 refusals!([PATH], [ConcertNotFound]);

@@ -8,13 +8,8 @@ use super::ConcertResponse;
 use crate::{
     api::Api,
     reads::ConcertsAsked,
-    reply::{
-        etag::{CacheScope, IfNoneMatch, NotModified, Tagged},
-        list::ListResponse,
-        problem::Problem,
-        refusals::refusals,
-    },
-    request::query::{Query, page},
+    reply::{CacheScope, ListResponse, NotModified, Problem, Tagged, refusals},
+    request::{IfNoneMatch, Query, page},
 };
 
 #[derive(Deserialize, IntoParams)]

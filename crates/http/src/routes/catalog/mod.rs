@@ -22,10 +22,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::reply::{
-    etag,
-    problem::{Problem, problem_from},
-};
+use crate::reply::{Problem, etag, problem_from};
 
 /// A venue as it is named beside a performance.
 #[derive(Serialize, ToSchema)]

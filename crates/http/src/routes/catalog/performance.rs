@@ -6,12 +6,8 @@ use boxoffice_domain::PerformanceId;
 use super::PerformanceResponse;
 use crate::{
     api::Api,
-    reply::{
-        etag::{CacheScope, IfNoneMatch, NotModified, Tagged},
-        problem::Problem,
-        refusals::refusals,
-    },
-    request::{auth::Queued, path::Id},
+    reply::{CacheScope, NotModified, Problem, Tagged, refusals},
+    request::{Id, IfNoneMatch, Queued},
 };
 
 refusals!([SIGNED_IN, ADMITTED, PATH], [PerformanceNotFound]);

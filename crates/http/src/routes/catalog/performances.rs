@@ -10,17 +10,8 @@ use super::PerformanceResponse;
 use crate::{
     api::Api,
     reads::PerformancesAsked,
-    reply::{
-        etag::{CacheScope, IfNoneMatch, NotModified, Tagged},
-        list::ListResponse,
-        problem::Problem,
-        refusals::refusals,
-    },
-    request::{
-        auth::Queued,
-        path::Id,
-        query::{Query, page},
-    },
+    reply::{CacheScope, ListResponse, NotModified, Problem, Tagged, refusals},
+    request::{Id, IfNoneMatch, Query, Queued, page},
 };
 
 #[derive(Deserialize, IntoParams)]

@@ -22,11 +22,9 @@ use super::ManagedConcertResponse;
 use crate::{
     HttpSettings,
     api::Api,
-    reply::{made::made, problem::Problem, refusals::refusals},
+    reply::{Problem, made, refusals},
     request::{
-        auth::SignedIn,
-        body::{Body, present},
-        idempotency_key::OptionalKey,
+        Body, OptionalKey, SignedIn, present,
         validation::{self, count, in_microseconds, parsed},
     },
 };

@@ -17,12 +17,9 @@ use validator::Validate;
 use super::PerformanceResponse;
 use crate::{
     api::Api,
-    reply::{made::made, problem::Problem, refusals::refusals},
+    reply::{Problem, made, refusals},
     request::{
-        auth::SignedIn,
-        body::Body,
-        idempotency_key::OptionalKey,
-        path::Id,
+        Body, Id, OptionalKey, SignedIn,
         validation::{self, in_microseconds, parsed},
     },
 };

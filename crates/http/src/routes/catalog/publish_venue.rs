@@ -16,11 +16,9 @@ use validator::Validate;
 
 use crate::{
     api::Api,
-    reply::{made::made, problem::Problem, refusals::refusals},
+    reply::{Problem, made, refusals},
     request::{
-        auth::SignedIn,
-        body::Body,
-        idempotency_key::OptionalKey,
+        Body, OptionalKey, SignedIn,
         validation::{self, parsed},
     },
 };

@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 
 use crate::{
     api::Api,
-    reply::{problem::Problem, refusals::refusals},
-    request::{auth::SignedIn, path::Id},
+    reply::{Problem, refusals},
+    request::{Id, SignedIn},
 };
 
 #[derive(Serialize, ToSchema)]

@@ -12,12 +12,8 @@ use uuid::Uuid;
 
 use crate::{
     api::Api,
-    reply::{
-        etag::{CacheScope, IfNoneMatch, NotModified, Tagged},
-        problem::Problem,
-        refusals::refusals,
-    },
-    request::{auth::Queued, path::Id, query::Query},
+    reply::{CacheScope, NotModified, Problem, Tagged, refusals},
+    request::{Id, IfNoneMatch, Query, Queued},
 };
 
 #[derive(Default, Deserialize, IntoParams, PartialEq)]

@@ -22,11 +22,9 @@ use validator::Validate;
 use super::ManagedConcertResponse;
 use crate::{
     api::Api,
-    reply::{etag, problem::Problem, refusals::refusals},
+    reply::{Problem, etag, refusals},
     request::{
-        auth::SignedIn,
-        body::{Body, present},
-        path::Id,
+        Body, Id, SignedIn, present,
         validation::{self, count, in_microseconds, parsed},
     },
 };

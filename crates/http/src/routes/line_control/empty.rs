@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 
 use crate::{
     api::Api,
-    reply::{problem::Problem, refusals::refusals},
-    request::{auth::SignedIn, path::Id},
+    reply::{Problem, refusals},
+    request::{Id, SignedIn},
 };
 
 /// The effect of emptying a queue.

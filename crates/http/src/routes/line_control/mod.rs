@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use crate::{
     api::Api,
-    reply::problem::Problem,
-    request::{auth::SignedIn, path::Id},
+    reply::Problem,
+    request::{Id, SignedIn},
 };
 
 /// The state of the queue of a concert.

@@ -6,8 +6,8 @@ use boxoffice_domain::ConcertId;
 use super::{StatsResponse, set_paused};
 use crate::{
     api::Api,
-    reply::{problem::Problem, refusals::refusals},
-    request::{auth::SignedIn, idempotency_key::OptionalKey, path::Id},
+    reply::{Problem, refusals},
+    request::{Id, OptionalKey, SignedIn},
 };
 
 refusals!([SIGNED_IN, PATH], [Forbidden, ConcertNotFound, PreconditionFailed]);

@@ -6,8 +6,8 @@ use boxoffice_domain::ConcertId;
 use super::StatsResponse;
 use crate::{
     api::Api,
-    reply::{problem::Problem, refusals::refusals},
-    request::{auth::SignedIn, path::Id},
+    reply::{Problem, refusals},
+    request::{Id, SignedIn},
 };
 
 refusals!([SIGNED_IN, PATH], [Forbidden, ConcertNotFound]);

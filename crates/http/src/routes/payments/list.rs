@@ -5,11 +5,8 @@ use axum::{Json, extract::State};
 use super::PaymentResponse;
 use crate::{
     api::Api,
-    reply::{list::ListResponse, problem::Problem, refusals::refusals},
-    request::{
-        auth::SignedIn,
-        query::{PageQuery, Query},
-    },
+    reply::{ListResponse, Problem, refusals},
+    request::{PageQuery, Query, SignedIn},
 };
 
 refusals!([SIGNED_IN, LIST], []);

@@ -13,17 +13,8 @@ use validator::Validate;
 use super::PaymentResponse;
 use crate::{
     api::Api,
-    reply::{
-        code::Code,
-        made::made,
-        problem::{Problem, problem_from},
-        refusals::refusals,
-    },
-    request::{
-        auth::{Queued, SignedIn},
-        body::Body,
-        idempotency_key::RequiredKey,
-    },
+    reply::{Code, Problem, made, problem_from, refusals},
+    request::{Body, Queued, RequiredKey, SignedIn},
 };
 
 #[derive(Deserialize, ToSchema, Validate)]

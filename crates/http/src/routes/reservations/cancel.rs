@@ -12,12 +12,8 @@ use boxoffice_domain::{
 use super::ReservationResponse;
 use crate::{
     api::Api,
-    reply::{
-        made::made,
-        problem::{Problem, problem_from},
-        refusals::refusals,
-    },
-    request::{auth::SignedIn, idempotency_key::OptionalKey, path::Id},
+    reply::{Problem, made, problem_from, refusals},
+    request::{Id, OptionalKey, SignedIn},
 };
 
 problem_from!(CancelRefusal: [

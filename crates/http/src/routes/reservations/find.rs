@@ -6,8 +6,8 @@ use boxoffice_domain::ReservationId;
 use super::ReservationResponse;
 use crate::{
     api::Api,
-    reply::{code::Code, problem::Problem, refusals::refusals},
-    request::{auth::SignedIn, path::Id},
+    reply::{Code, Problem, refusals},
+    request::{Id, SignedIn},
 };
 
 refusals!([SIGNED_IN, PATH], [ReservationNotFound]);

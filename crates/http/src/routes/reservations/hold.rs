@@ -16,17 +16,8 @@ use validator::Validate;
 use super::ReservationResponse;
 use crate::{
     api::Api,
-    reply::{
-        code::Code,
-        made::made,
-        problem::{Problem, Violation, problem_from},
-        refusals::refusals,
-    },
-    request::{
-        auth::{Queued, SignedIn},
-        body::Body,
-        idempotency_key::OptionalKey,
-    },
+    reply::{Code, Problem, Violation, made, problem_from, refusals},
+    request::{Body, OptionalKey, Queued, SignedIn},
 };
 
 #[derive(Deserialize, ToSchema, Validate)]

@@ -8,11 +8,8 @@ use utoipa::IntoParams;
 use super::{ReservationResponse, StatusResponse};
 use crate::{
     api::Api,
-    reply::{list::ListResponse, problem::Problem, refusals::refusals},
-    request::{
-        auth::SignedIn,
-        query::{Query, page},
-    },
+    reply::{ListResponse, Problem, refusals},
+    request::{Query, SignedIn, page},
 };
 
 #[derive(Deserialize, IntoParams)]

@@ -9,11 +9,8 @@ use boxoffice_domain::ConcertId;
 use super::QueueResponse;
 use crate::{
     api::Api,
-    reply::{
-        problem::{Problem, problem_from},
-        refusals::refusals,
-    },
-    request::{auth::SignedIn, idempotency_key::OptionalKey, path::Id},
+    reply::{Problem, problem_from, refusals},
+    request::{Id, OptionalKey, SignedIn},
 };
 
 problem_from!(JoinError: [ConcertNotFound => ConcertNotFound], [NotOnSale, WaitingRoom, Storage]);

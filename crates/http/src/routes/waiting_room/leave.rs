@@ -6,8 +6,8 @@ use axum::{extract::State, http::StatusCode};
 
 use crate::{
     api::Api,
-    reply::{problem::Problem, refusals::refusals},
-    request::auth::Queued,
+    reply::{Problem, refusals},
+    request::Queued,
 };
 
 refusals!([SIGNED_IN, TICKET], []);

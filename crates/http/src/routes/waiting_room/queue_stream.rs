@@ -17,8 +17,8 @@ use super::{QueueResponse, StatusResponse};
 use crate::{
     api::Api,
     queue_streams::QueueStreamPermit,
-    reply::{problem::Problem, refusals::refusals},
-    request::auth::Queued,
+    reply::{Problem, refusals},
+    request::Queued,
 };
 
 /// The path of the route, the only one that responds with another media type.

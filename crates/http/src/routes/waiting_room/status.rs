@@ -5,8 +5,8 @@ use axum::{Json, extract::State};
 use super::QueueResponse;
 use crate::{
     api::Api,
-    reply::{problem::Problem, refusals::refusals},
-    request::auth::Queued,
+    reply::{Problem, refusals},
+    request::Queued,
 };
 
 refusals!([SIGNED_IN, TICKET], []);

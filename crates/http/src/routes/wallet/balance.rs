@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 
 use crate::{
     api::Api,
-    reply::{problem::Problem, refusals::refusals},
-    request::auth::SignedIn,
+    reply::{Problem, refusals},
+    request::SignedIn,
 };
 
 #[derive(Serialize, ToSchema)]

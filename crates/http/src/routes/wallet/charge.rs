@@ -12,13 +12,8 @@ use validator::Validate;
 use super::ChargeResponse;
 use crate::{
     api::Api,
-    reply::{
-        code::Code,
-        made::made,
-        problem::{Problem, problem_from},
-        refusals::refusals,
-    },
-    request::{auth::SignedIn, body::Body, idempotency_key::RequiredKey, validation::parsed},
+    reply::{Code, Problem, made, problem_from, refusals},
+    request::{Body, RequiredKey, SignedIn, validation::parsed},
 };
 
 #[derive(Deserialize, ToSchema, Validate)]

@@ -13,11 +13,8 @@ use uuid::Uuid;
 
 use crate::{
     api::Api,
-    reply::{list::ListResponse, problem::Problem, refusals::refusals},
-    request::{
-        auth::SignedIn,
-        query::{PageQuery, Query},
-    },
+    reply::{ListResponse, Problem, refusals},
+    request::{PageQuery, Query, SignedIn},
 };
 
 #[derive(Clone, Copy, Serialize, ToSchema)]

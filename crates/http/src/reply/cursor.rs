@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::reply::problem::Problem;
+use super::problem::Problem;
 
 pub(crate) fn encode(key: &impl Serialize) -> String {
     // Keys are ids, numbers and times, which have a JSON form.
