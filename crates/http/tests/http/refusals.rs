@@ -18,13 +18,9 @@ use boxoffice_http::Code;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{
-    framework::{SlowGateway, slow_world},
-    idempotency::charge_of,
-    world::{
-        Answer, Ask, CONCERT, OTHER_CONCERT, PERFORMANCE, VENUE, World, account, active, concert, delete, get, points,
-        post, waiting,
-    },
+use crate::world::{
+    Answer, Ask, CONCERT, OTHER_CONCERT, PERFORMANCE, SlowGateway, VENUE, World, account, active, charge_of, concert,
+    delete, get, points, post, slow_world, waiting,
 };
 
 type Case = (Code, World, Ask);

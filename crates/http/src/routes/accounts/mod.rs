@@ -13,6 +13,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::reply::mirror;
+
 #[derive(Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = Role)]
@@ -22,15 +24,7 @@ enum RoleResponse {
     Admin,
 }
 
-impl From<Role> for RoleResponse {
-    fn from(role: Role) -> Self {
-        match role {
-            Role::Customer => Self::Customer,
-            Role::Promoter => Self::Promoter,
-            Role::Admin => Self::Admin,
-        }
-    }
-}
+mirror!(Role => RoleResponse: Customer, Promoter, Admin);
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Account)]

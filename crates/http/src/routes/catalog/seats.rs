@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     api::Api,
-    reply::{CacheScope, NotModified, Problem, Tagged, refusals},
+    reply::{CacheScope, NotModified, Problem, Tagged, mirror, refusals},
     request::{Id, IfNoneMatch, Query, Queued},
 };
 
@@ -39,15 +39,7 @@ enum SeatStatusResponse {
     Sold,
 }
 
-impl From<SeatStatus> for SeatStatusResponse {
-    fn from(status: SeatStatus) -> Self {
-        match status {
-            SeatStatus::Available => Self::Available,
-            SeatStatus::Held => Self::Held,
-            SeatStatus::Sold => Self::Sold,
-        }
-    }
-}
+mirror!(SeatStatus => SeatStatusResponse: Available, Held, Sold);
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Seat)]

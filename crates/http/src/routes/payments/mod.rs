@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::reservations::ReservationResponse;
+use crate::reply::mirror;
 
 #[derive(Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -25,14 +26,7 @@ enum StatusResponse {
     Refunded,
 }
 
-impl From<PaymentStatus> for StatusResponse {
-    fn from(status: PaymentStatus) -> Self {
-        match status {
-            PaymentStatus::Completed => Self::Completed,
-            PaymentStatus::Refunded => Self::Refunded,
-        }
-    }
-}
+mirror!(PaymentStatus => StatusResponse: Completed, Refunded);
 
 /// Points turned into confirmed seats.
 #[derive(Serialize, ToSchema)]

@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 use super::{ReservationResponse, StatusResponse};
 use crate::{
     api::Api,
-    reply::{ListResponse, Problem, refusals},
+    reply::{ListResponse, Problem, mirror, refusals},
     request::{Query, SignedIn, page},
 };
 
@@ -26,16 +26,7 @@ pub(crate) struct ReservationQuery {
     cursor: Option<String>,
 }
 
-impl From<StatusResponse> for ReservationStatus {
-    fn from(status: StatusResponse) -> Self {
-        match status {
-            StatusResponse::Held => Self::Held,
-            StatusResponse::Confirmed => Self::Confirmed,
-            StatusResponse::Cancelled => Self::Cancelled,
-            StatusResponse::Expired => Self::Expired,
-        }
-    }
-}
+mirror!(StatusResponse => ReservationStatus: Held, Confirmed, Cancelled, Expired);
 
 refusals!([SIGNED_IN, LIST], []);
 

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::catalog::VenueSummaryResponse;
+use crate::reply::mirror;
 
 #[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -30,16 +31,7 @@ enum StatusResponse {
     Expired,
 }
 
-impl From<ReservationStatus> for StatusResponse {
-    fn from(status: ReservationStatus) -> Self {
-        match status {
-            ReservationStatus::Held => Self::Held,
-            ReservationStatus::Confirmed => Self::Confirmed,
-            ReservationStatus::Cancelled => Self::Cancelled,
-            ReservationStatus::Expired => Self::Expired,
-        }
-    }
-}
+mirror!(ReservationStatus => StatusResponse: Held, Confirmed, Cancelled, Expired);
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = ReservedPerformance)]

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     api::Api,
-    reply::{ListResponse, Problem, refusals},
+    reply::{ListResponse, Problem, mirror, refusals},
     request::{PageQuery, Query, SignedIn},
 };
 
@@ -29,15 +29,7 @@ enum KindResponse {
     Refund,
 }
 
-impl From<EntryKind> for KindResponse {
-    fn from(kind: EntryKind) -> Self {
-        match kind {
-            EntryKind::Charge { .. } => Self::Charge,
-            EntryKind::Payment { .. } => Self::Payment,
-            EntryKind::Refund { .. } => Self::Refund,
-        }
-    }
-}
+mirror!(EntryKind => KindResponse: Charge, Payment, Refund);
 
 /// One entry of a wallet's history.
 #[derive(Serialize, ToSchema)]

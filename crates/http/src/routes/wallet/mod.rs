@@ -11,6 +11,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::reply::mirror;
+
 #[derive(Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = ChargeStatus)]
@@ -23,15 +25,7 @@ enum StatusResponse {
     Declined,
 }
 
-impl From<ChargeStatus> for StatusResponse {
-    fn from(status: ChargeStatus) -> Self {
-        match status {
-            ChargeStatus::Pending => Self::Pending,
-            ChargeStatus::Completed => Self::Completed,
-            ChargeStatus::Declined => Self::Declined,
-        }
-    }
-}
+mirror!(ChargeStatus => StatusResponse: Pending, Completed, Declined);
 
 /// Points added to a wallet, paid through the payment gateway.
 #[derive(Serialize, ToSchema)]

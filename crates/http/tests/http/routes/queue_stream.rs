@@ -145,7 +145,7 @@ async fn each_change_is_an_event_and_expired_the_last() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fast_line_is_told_at_most_each_200_milliseconds() {
+async fn a_fast_queue_sends_an_event_each_200_milliseconds_at_most() {
     let line = Line::new(waiting(1_000));
     let router = line.router(|_| {});
     let mut stream = Stream::open(&router).await;
@@ -170,7 +170,7 @@ async fn a_fast_line_is_told_at_most_each_200_milliseconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_in_which_nothing_changes_shows_that_it_is_alive() {
+async fn a_stream_without_changes_sends_heartbeats() {
     let line = Line::new(active());
     let router = line.router(|world| world.settings.event_heartbeat = Duration::from_secs(5));
     let mut stream = Stream::open(&router).await;

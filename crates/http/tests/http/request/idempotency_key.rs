@@ -4,28 +4,13 @@ use axum::http::StatusCode;
 use boxoffice_domain::{
     fixtures::instant,
     idempotency::{KeyReused, Made},
-    wallet::{Charge, ChargeError, ChargeRequest, ChargeState},
+    wallet::{ChargeError, ChargeRequest, ChargeState},
 };
 use boxoffice_http::Code;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::{
-    framework::{SlowGateway, slow_world},
-    world::{Ask, World, points, post},
-};
-
-/// The charge that a request makes.
-pub(crate) fn charge_of(request: &ChargeRequest, state: ChargeState) -> Made<Charge> {
-    Made::now(Charge {
-        id: request.charge_id,
-        account_id: request.account_id,
-        amount: request.amount,
-        state,
-        created_at: instant(0),
-        idempotency: request.idempotency.clone(),
-    })
-}
+use crate::world::{Ask, SlowGateway, World, charge_of, points, post, slow_world};
 
 fn completed() -> ChargeState {
     ChargeState::Completed { balance_after: points(5), completed_at: instant(0) }
