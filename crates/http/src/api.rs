@@ -1,25 +1,21 @@
-//! What every handler has at hand.
+//! The state that all handlers share.
 
-use std::{ops::Deref, sync::Arc};
+use std::{
+    ops::Deref,
+    sync::{Arc, LazyLock},
+};
 
-use axum::extract::FromRef;
-use boxoffice_domain::Timestamp;
+use axum::{body::Bytes, extract::FromRef};
+use boxoffice_domain::{Timestamp, audit::Readiness};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 
 use crate::{
-    Draining, HttpSettings, Services,
-    answered::Answered,
-    events::{self, StreamsOfAccounts},
-    idempotency::KeysInFlight,
-    limits::AccountLimiter,
-    neighbours::Neighbours,
-    operations::Operations,
-    reads::Reads,
-    seat_maps::SeatMaps,
+    Draining, HttpSettings, Services, answered::Answered, keys_in_flight::KeysInFlight, limits::AccountLimiter,
+    neighbours::Neighbours, queue_streams::QueueStreams, reads::Reads, seat_maps::SeatMaps,
 };
 
-/// What every handler has at hand.
+/// The state that all handlers share.
 #[derive(Clone)]
 pub(crate) struct Api(Arc<Shared>);
 
@@ -28,22 +24,30 @@ pub(crate) struct Shared {
     pub services: Services,
     pub settings: HttpSettings,
     pub draining: Draining,
-    /// How many more requests may be worked on.
+    /// The permits of requests.
     pub requests: Arc<Semaphore>,
-    /// How many more acts may be run; an act may outlive its request.
+    /// The permits of acts, which may outlive their requests.
     pub acts: Arc<Semaphore>,
-    /// How many more event streams may be open.
-    pub event_streams: Arc<Semaphore>,
-    pub streams_of_accounts: StreamsOfAccounts,
+    pub queue_streams: QueueStreams,
     pub keys_in_flight: KeysInFlight,
     pub account_limiter: Option<AccountLimiter>,
-    /// Answers about the catalogue that are kept for a moment.
+    /// Responses about the catalog that are kept for a moment.
     pub reads: Reads,
     /// Seat maps that are shown for a moment.
     pub seat_maps: SeatMaps,
-    /// Who must not be shown seats as they were before.
+    /// The accounts that must not be shown older seats.
     pub answered: Arc<Answered>,
+    /// The text of the OpenAPI document.
+    pub document: LazyLock<Bytes>,
     operations: Operations,
+}
+
+/// The state of the routes for operators, which may be served without the others.
+#[derive(Clone)]
+pub(crate) struct Operations {
+    pub readiness: Arc<dyn Readiness>,
+    pub metrics: Option<PrometheusHandle>,
+    pub draining: Draining,
 }
 
 impl Api {
@@ -53,22 +57,22 @@ impl Api {
         metrics: Option<PrometheusHandle>,
         draining: Draining,
         neighbours: Neighbours,
+        document: fn() -> Bytes,
     ) -> Self {
         let readiness = Arc::clone(&services.readiness);
-        metrics::gauge!(events::STREAMS).set(0);
         Self(Arc::new(Shared {
             operations: Operations { readiness, metrics, draining: draining.clone() },
             services,
             draining,
             requests: Arc::new(Semaphore::new(settings.concurrent_requests_max)),
             acts: Arc::new(Semaphore::new(settings.concurrent_requests_max)),
-            event_streams: Arc::new(Semaphore::new(settings.event_streams_max)),
-            streams_of_accounts: StreamsOfAccounts::default(),
+            queue_streams: QueueStreams::new(settings.event_streams_max),
             keys_in_flight: KeysInFlight::default(),
             account_limiter: AccountLimiter::new(settings.account_requests_per_minute, neighbours.quotas),
             reads: Reads::new(settings.answers_kept_for, neighbours.generation),
             seat_maps: SeatMaps::new(settings.answers_kept_for),
             answered: neighbours.answered,
+            document: LazyLock::new(document),
             settings,
         }))
     }

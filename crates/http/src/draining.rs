@@ -1,4 +1,4 @@
-//! Telling everybody that the server is about to stop.
+//! Stopping the server without breaking off requests.
 
 use std::sync::{
     Arc,
@@ -8,9 +8,9 @@ use std::sync::{
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-/// Shared by the server and whoever stops it. After [`Self::leave`], `/readyz` says no, so that a load balancer sends
-/// no more requests, and all else goes on. After [`Self::begin`], event streams end too; [`Self::acts_ended`] then
-/// waits for what was begun and whose caller may have gone.
+/// The stages of stopping, shared by the server and the code that stops it. After [`Self::leave`], `/readyz` refuses, so
+/// that a load balancer sends no more requests, and the rest is served. After [`Self::begin`], queue streams end too.
+/// [`Self::acts_ended`] then waits for the acts that are under way, whose clients may have gone.
 #[derive(Clone, Debug)]
 pub struct Draining {
     begun: Arc<watch::Sender<bool>>,
@@ -30,12 +30,12 @@ impl Draining {
         Self { begun: Arc::new(watch::Sender::new(false)), leaving: Arc::default(), acts: TaskTracker::new() }
     }
 
-    /// Says that no more requests should be sent here. Those that come are still served.
+    /// Makes `/readyz` refuse. Requests are still served.
     pub fn leave(&self) {
         self.leaving.store(true, Ordering::Relaxed);
     }
 
-    /// Whether no more requests should be sent here.
+    /// Whether `/readyz` refuses.
     pub fn is_leaving(&self) -> bool {
         self.leaving.load(Ordering::Relaxed) || self.has_begun()
     }
@@ -56,7 +56,7 @@ impl Draining {
         let _ = self.begun.subscribe().wait_for(|begun| *begun).await;
     }
 
-    /// Waits until every act that was begun has ended. Call it after the server has stopped taking requests.
+    /// Waits until all acts have ended. Call it after the server has stopped accepting requests.
     pub async fn acts_ended(&self) {
         self.acts.close();
         self.acts.wait().await;

@@ -22,20 +22,19 @@ use tracing::{Instrument, field::Empty};
 
 use crate::{
     api::Api,
-    auth::QUEUE_TOKEN,
-    events,
-    idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED},
-    problem::{Code, Problem},
+    reply::{Code, IDEMPOTENCY_REPLAYED, PROBLEM_JSON, Problem},
+    request::{IDEMPOTENCY_KEY, QUEUE_TOKEN},
+    routes::waiting_room::queue_stream,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The most characters of a request id that a client may choose.
 const REQUEST_ID_CHARACTERS_MAX: usize = 128;
-/// The route of a request that has none; its path is not used, since anybody could make up any number.
+/// The label of a request without a route. Its path is no label, since a client can make up any number of paths.
 const UNMATCHED: &str = "unmatched";
 
-/// The outermost layer: gives the request its id and span, writes problems down, adds the header fields that
-/// every answer has, and counts.
+/// The outermost layer: gives the request its id and span, writes problems, adds the header fields that every response
+/// has, and counts.
 pub(crate) async fn observe(State(entropy): State<Arc<dyn EntropySource>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let request_id = chosen_id(request.headers()).unwrap_or_else(|| entropy.uuid().to_string());
@@ -45,8 +44,8 @@ pub(crate) async fn observe(State(entropy): State<Arc<dyn EntropySource>>, reque
     let head_only = request.method() == Method::HEAD;
     let span = tracing::info_span!("http.request", request_id, method, route, status = Empty, code = Empty);
 
-    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
-    let mut response = answered.unwrap_or_else(|_panic| span.in_scope(panicked));
+    let outcome = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
+    let mut response = outcome.unwrap_or_else(|_panic| span.in_scope(panicked));
     if let Some(problem) = problem_of(&mut response) {
         let code = problem.code().as_str();
         span.record("code", code);
@@ -57,26 +56,26 @@ pub(crate) async fn observe(State(entropy): State<Arc<dyn EntropySource>>, reque
 
     let status = response.status();
     if status == StatusCode::PAYLOAD_TOO_LARGE {
-        // The rest of the body is not read, so nothing can follow it: the client is told before it tries.
+        // The server does not read the rest of the body, so no request can follow on this connection.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     span.record("status", status.as_u16());
     let duration = started.elapsed();
-    span.in_scope(|| tracing::debug!(duration_seconds = duration.as_secs_f64(), "a request was answered"));
+    span.in_scope(|| tracing::debug!(duration_seconds = duration.as_secs_f64(), "responded to a request"));
     let labels = [("method", method.to_owned()), ("route", route.clone()), ("status", status.as_u16().to_string())];
     metrics::counter!("http_requests_total", &labels).increment(1);
     metrics::histogram!("http_request_duration_seconds", "method" => method, "route" => route).record(duration);
     response
 }
 
-/// The problem in a response. The pages answer an unknown file with a bare 404, which is one too.
+/// The problem in a response. A bare 404, which the pages give for an unknown file, is one too.
 fn problem_of(response: &mut Response) -> Option<Problem> {
     let problem = response.extensions_mut().remove::<Problem>();
     let bare = || (response.status() == StatusCode::NOT_FOUND).then(|| Problem::new(Code::NotFound));
     problem.or_else(bare)
 }
 
-/// The id that a client chose for its request, if it is one that can be logged and sent back as it is.
+/// The id that a client chose for its request, if it can be logged and sent back unchanged.
 fn chosen_id(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(REQUEST_ID)?.to_str().ok()?;
     let sane =
@@ -84,7 +83,7 @@ fn chosen_id(headers: &HeaderMap) -> Option<String> {
     sane.then(|| text.to_owned())
 }
 
-/// The methods that a label may have; a client can make up any number of others.
+/// The methods that are labels; a client can make up any number of others.
 fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -113,11 +112,11 @@ fn add_common_fields(headers: &mut HeaderMap, request_id: &str) {
     }
 }
 
-/// Keeps the bounds of a request to a route of the API: how many there are, how large they are, how long they take,
-/// and that the client accepts an answer. One layer, because each costs every request a copy of all below it.
+/// Bounds the requests to the API: their number, their size and their time; and refuses those that do not accept the
+/// form of the response. It is one layer, because each layer copies the futures of all below it for every request.
 ///
-/// What comes beyond the bound is refused at once: a request that waits for its turn helps nobody. What a request that
-/// takes too long has set in motion comes to its end, see [`Api::act`].
+/// It refuses what exceeds a bound at once rather than letting it wait. An act of a request whose time is over comes to
+/// its end all the same, see [`Api::run_detached`].
 pub(crate) async fn guard(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let Ok(_permit) = api.requests.try_acquire() else {
         return Problem::unavailable("Too many requests are being worked on at the moment.").into_response();
@@ -126,18 +125,17 @@ pub(crate) async fn guard(State(api): State<Api>, mut request: Request, next: Ne
         return Problem::new(Code::NotAcceptable).into_response();
     }
     DefaultBodyLimit::max(api.settings.body_bytes_max).apply(&mut request);
-    let answer = tokio::time::timeout(api.settings.request_timeout, next.run(request)).await;
-    answer.unwrap_or_else(|_| {
-        tracing::warn!("a request was given up because it took too long");
-        Problem::unavailable("The answer took too long; the request may have had its effect.").into_response()
+    let response = tokio::time::timeout(api.settings.request_timeout, next.run(request)).await;
+    response.unwrap_or_else(|_| {
+        tracing::warn!("gave up a request that took too long");
+        Problem::unavailable("The response took too long; the request may have had its effect.").into_response()
     })
 }
 
-/// Whether the client accepts a form in which the route answers.
+/// Whether the client accepts a media type of the route.
 fn is_acceptable(request: &Request) -> bool {
-    let streams = request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str() == events::PATH);
-    let forms: &[&str] =
-        if streams { &["text/event-stream"] } else { &["application/json", "application/problem+json"] };
+    let streams = request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str() == queue_stream::PATH);
+    let forms: &[&str] = if streams { &["text/event-stream"] } else { &["application/json", PROBLEM_JSON] };
     accepts_any(request.headers(), forms)
 }
 
@@ -186,7 +184,7 @@ impl Range {
     }
 }
 
-/// Lets the pages of these origins call the API; `None` where there are none.
+/// Lets the pages of these origins call the API; `None` if there are no origins.
 pub(crate) fn cross_origin(origins: &[String]) -> Option<CorsLayer> {
     let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
     if origins.is_empty() {
@@ -208,7 +206,7 @@ pub(crate) fn cross_origin(origins: &[String]) -> Option<CorsLayer> {
     Some(layer.expose_headers(exposed).max_age(std::time::Duration::from_mins(10)))
 }
 
-/// The answer where a handler panicked. What it said has been printed by the panic hook, and is not sent.
+/// The response if a handler panicked. The panic hook has printed the message, which the client does not get.
 fn panicked() -> Response {
     tracing::error!("a request handler panicked");
     Problem::internal().into_response()

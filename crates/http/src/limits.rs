@@ -27,7 +27,7 @@ use governor::{
 use crate::{
     api::Api,
     neighbours::SharedQuotas,
-    problem::{Code, Problem},
+    reply::{Code, Problem},
 };
 
 /// After how many checks the addresses are forgotten that have their whole quota again.

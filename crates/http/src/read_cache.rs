@@ -13,7 +13,7 @@ use std::{
 use metrics::Counter;
 use tokio::time::{Instant, sleep_until};
 
-use crate::problem::Problem;
+use crate::reply::Problem;
 
 /// How long a value is kept for which nobody asks.
 const IDLE_MAX: Duration = Duration::from_secs(10);
@@ -189,7 +189,7 @@ mod tests {
     use tokio::{sync::Barrier, time::advance};
 
     use super::*;
-    use crate::problem::Code;
+    use crate::reply::Code;
 
     impl Weighed for usize {
         fn bytes(&self) -> usize {

@@ -23,9 +23,8 @@ use boxoffice_domain::{
 use tokio::time::Instant;
 
 use crate::{
-    etag::Tagged,
-    problem::Problem,
     read_cache::{PAUSE_PART, ReadCache, Weighed},
+    reply::{Problem, etag::Tagged},
 };
 
 /// The most bytes of the answers of one kind.

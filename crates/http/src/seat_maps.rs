@@ -22,10 +22,12 @@ use tokio::sync::OnceCell;
 
 use crate::{
     api::Api,
-    encoding::{self, Accepted},
-    etag::{self, Kept},
-    problem::Problem,
     read_cache::{PAUSE_PART, ReadCache, Weighed},
+    reply::{
+        Problem,
+        encoding::{self, Accepted},
+        etag::{self, CacheScope},
+    },
 };
 
 /// How long a rendering is shown at most. The seats behind it may have been read half a second before it is
@@ -151,7 +153,7 @@ impl Rendered {
     }
 
     fn fields(&self, gzip: bool) -> [(axum::http::HeaderName, HeaderValue); 3] {
-        let [tag, caching] = etag::fields(self.tag(gzip), Kept::ByClient);
+        let [tag, caching] = etag::fields(self.tag(gzip), CacheScope::Private);
         [tag, caching, (VARY, HeaderValue::from_static("accept-encoding"))]
     }
 }

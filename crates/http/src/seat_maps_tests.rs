@@ -11,7 +11,7 @@ use flate2::read::GzDecoder;
 use uuid::Uuid;
 
 use super::*;
-use crate::catalog::{SeatMapAnswer, SeatQuery};
+use crate::routes::catalog::seats::{SeatMapResponse, SeatQuery};
 
 fn labels(count: u32) -> Arc<SeatLabels> {
     // Names may hold whatever a text may, also what JSON has to escape.
@@ -45,7 +45,7 @@ async fn a_map_is_rendered_as_it_would_be_serialised() {
     let all_free = |_| SeatState::Free;
     for map in [map(0, 1, mixed), map(1, 55_000, mixed), map(500, 3, mixed), map(500, 3, all_free), map(500, 4, mixed)]
     {
-        let expected = serde_json::to_string(&SeatMapAnswer::new(&map, &SeatQuery::default())).unwrap();
+        let expected = serde_json::to_string(&SeatMapResponse::new(&map, &SeatQuery::default())).unwrap();
         let rendered = Rendered::of(map, former).await.unwrap();
         assert_eq!(rendered.body, expected.as_bytes());
         former = Some(rendered);

@@ -100,7 +100,7 @@ fn a_capability_has_the_same_name_in_every_layer() {
             "waiting_room" => "waiting-room/src/lib".to_owned(),
             kept_in_database => format!("persistence/src/sql/{kept_in_database}"),
         };
-        let layers = ["domain", "application", "http"].map(|layer| format!("{layer}/src/{capability}"));
+        let layers = ["domain/src", "application/src", "http/src/routes"].map(|layer| format!("{layer}/{capability}"));
         for module in layers.into_iter().chain([adapter]) {
             // A module that has grown is a folder of the same name.
             let places = [root.join(format!("{module}.rs")), root.join(&module).join("mod.rs")];

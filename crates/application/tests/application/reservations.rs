@@ -202,7 +202,7 @@ async fn a_concert_that_turns_out_to_be_another_is_told_as_an_invalid_token() {
     let mut world = World::new();
     world.gate_before_seats(active());
     world.storage_refuses_to_hold(HoldRefusal::WrongConcert);
-    assert_refused!(world.hold(None).await, HoldSeatsError::Gate(GateError::Invalid));
+    assert_refused!(world.hold(None).await, HoldSeatsError::Refused(HoldRefusal::WrongConcert));
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ fn the_checked_in_document_is_the_generated_one() {
 }
 
 #[test]
-fn every_operation_has_a_name_of_its_own_a_summary_and_a_tag() {
+fn every_operation_has_a_unique_name_a_summary_and_a_tag() {
     let document = serde_json::to_value(boxoffice_http::openapi()).unwrap();
     let mut names = HashSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
@@ -32,7 +32,7 @@ fn every_operation_has_a_name_of_its_own_a_summary_and_a_tag() {
 }
 
 #[test]
-fn every_type_that_is_named_is_described() {
+fn every_named_type_is_described() {
     let document = serde_json::to_value(boxoffice_http::openapi()).unwrap();
     let mut names = Vec::new();
     references(&document, &mut names);

@@ -1,14 +1,27 @@
-//! The router over use cases whose ports are mocked. Every answer that a test gets is also checked against
-//! the `OpenAPI` document, see [`world`].
+//! The router over use cases whose ports are mocked. Every response is also checked against the `OpenAPI` document, see
+//! [`world`].
 
+mod detached;
 mod document;
-mod events;
-mod framework;
-mod idempotency;
+mod layers;
 mod limits;
-mod line_control;
 mod neighbours;
 mod reads;
 mod refusals;
-mod routes;
+mod request {
+    mod body;
+    mod idempotency_key;
+    mod query;
+}
+mod routes {
+    mod accounts;
+    mod catalog;
+    mod line_control;
+    mod operations;
+    mod payments;
+    mod queue_stream;
+    mod reservations;
+    mod waiting_room;
+    mod wallet;
+}
 mod world;

@@ -18,7 +18,7 @@ use boxoffice_domain::{
     fixtures::{self, instant},
     idempotency::Made,
     page::Page,
-    reservations::{self, HoldError, HoldRefusal, ReservationState, ReservationView, SeatLabel, SeatState},
+    reservations::{HoldError, HoldRefusal, ReservationState, ReservationView, SeatLabel, SeatState},
     waiting_room::{QueueStatus, Recall, Standing},
 };
 use boxoffice_http::Code;
@@ -208,11 +208,11 @@ fn world_of_one_seat(kept_for: Duration) -> (Router, Arc<AtomicUsize>) {
         Ok(Some(seat_map(*shown.lock().unwrap())))
     });
     let wanted = Arc::clone(&seat);
-    world.reservations.expect_hold().returning(move |request| {
+    world.reservations.expect_hold().returning(move |_| {
         let mut seat = wanted.lock().unwrap();
         if *seat != SeatState::Free {
-            let labels = request.seats.labels().to_vec();
-            return Err(HoldError::Refused(HoldRefusal::SeatUnavailable(labels)));
+            let seats = fixtures::seats(&["A-1-1"]);
+            return Err(HoldError::Refused(HoldRefusal::SeatUnavailable(seats)));
         }
         let view = view();
         *seat = SeatState::Held { by: view.reservation.id, until: view.reservation.held_until };
@@ -221,7 +221,7 @@ fn world_of_one_seat(kept_for: Duration) -> (Router, Arc<AtomicUsize>) {
     world.reservations.expect_cancel().returning(move |_| {
         *seat.lock().unwrap() = SeatState::Free;
         let mut view = view();
-        view.reservation.state = ReservationState::Cancelled { payment_id: None };
+        view.reservation.state = ReservationState::Cancelled { payment_id: None, idempotency: None };
         Ok(Made::now(view))
     });
     world.room.expect_keep_until().returning(|_, _, _| Ok(()));
@@ -229,10 +229,8 @@ fn world_of_one_seat(kept_for: Duration) -> (Router, Arc<AtomicUsize>) {
 }
 
 fn view() -> ReservationView {
-    let terms = fixtures::terms();
-    let request = fixtures::hold_request(&terms, &["A-1-1"]);
-    let held = reservations::hold(instant(0), &request, Some(&terms), 0, fixtures::seats(&["A-1-1"])).unwrap();
-    ReservationView { reservation: held.reservation, performance: terms }
+    let performance = fixtures::terms();
+    ReservationView { reservation: fixtures::held(&performance, &["A-1-1"]), performance }
 }
 
 fn hold_by(account: &str, token: &str) -> Ask {

@@ -7,9 +7,9 @@ use boxoffice_domain::{
     StorageError,
     accounts::{CreateAccountError, Credentials, PasswordHash, Role},
     catalog::{NotOnSale, SalesWindow},
-    fixtures::instant,
+    fixtures::{self, instant},
     idempotency::KeyReused,
-    payments::{GatewayError, SettleError, SettleRefusal},
+    payments::{GatewayError, PayError, PayRefusal},
     reservations::{CancelError, CancelRefusal, HoldError, HoldRefusal, SeatLabel},
     waiting_room::{Standing, WaitingRoomError},
     wallet::{ChargeError, ChargeRefusal, ChargeState},
@@ -18,13 +18,9 @@ use boxoffice_http::Code;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{
-    framework::{SlowGateway, slow_world},
-    idempotency::charge_of,
-    world::{
-        Answer, Ask, CONCERT, OTHER_CONCERT, PERFORMANCE, VENUE, World, account, active, concert, delete, get, points,
-        post, waiting,
-    },
+use crate::world::{
+    Answer, Ask, CONCERT, OTHER_CONCERT, PERFORMANCE, SlowGateway, VENUE, World, account, active, charge_of, concert,
+    delete, get, points, post, slow_world, waiting,
 };
 
 type Case = (Code, World, Ask);
@@ -63,9 +59,9 @@ fn held_back(refusal: impl Fn() -> HoldRefusal + Send + 'static) -> World {
     })
 }
 
-fn unpaid(refusal: SettleRefusal) -> World {
+fn unpaid(refusal: PayRefusal) -> World {
     World::admitted(|world| {
-        world.payments.expect_settle().returning(move |_| Err(SettleError::Refused(refusal)));
+        world.payments.expect_pay().returning(move |_| Err(PayError::Refused(refusal)));
     })
 }
 
@@ -219,7 +215,7 @@ fn reservations() -> Vec<Case> {
         (Code::SaleClosed, held_back(|| NotOnSale::Closed.into()), hold()),
         (Code::SeatNotFound, held_back(|| HoldRefusal::SeatNotFound(vec![label("A-1-2")])), hold()),
         (Code::SeatLimitReached, held_back(|| HoldRefusal::SeatLimitReached { limit: 4 }), hold()),
-        (Code::SeatUnavailable, held_back(|| HoldRefusal::SeatUnavailable(vec![label("A-1-1")])), hold()),
+        (Code::SeatUnavailable, held_back(|| HoldRefusal::SeatUnavailable(fixtures::seats(&["A-1-1"]))), hold()),
         (Code::IdempotencyKeyReused, held_back(|| KeyReused.into()), hold().key("k")),
         (Code::TooManySeats, World::new(), post("/v1/reservations", five).queued("queue")),
         (Code::ReservationNotFound, unknown, get(format!("/v1/reservations/{CONCERT}")).signed_in("customer")),
@@ -232,7 +228,7 @@ fn reservations() -> Vec<Case> {
 }
 
 fn money() -> Vec<Case> {
-    let poor = SettleRefusal::InsufficientPoints { balance: points(1), required: points(9) };
+    let poor = PayRefusal::InsufficientPoints { balance: points(1), required: points(9) };
     let no_payment = World::with(|world| {
         world.payments.expect_find().returning(|_, _| Ok(None));
     });
@@ -255,12 +251,12 @@ fn money() -> Vec<Case> {
         world.wallets.expect_begin_charge().returning(|_| Err(StorageError::failed("secret").into()));
     });
     vec![
-        (Code::ReservationNotFound, unpaid(SettleRefusal::ReservationNotFound), pay()),
-        (Code::QueueTokenInvalid, unpaid(SettleRefusal::WrongConcert), pay()),
-        (Code::ReservationAlreadyPaid, unpaid(SettleRefusal::AlreadyPaid), pay()),
-        (Code::ReservationCancelled, unpaid(SettleRefusal::Cancelled), pay()),
-        (Code::HoldExpired, unpaid(SettleRefusal::HoldExpired), pay()),
-        (Code::PerformanceStarted, unpaid(SettleRefusal::PerformanceStarted), pay()),
+        (Code::ReservationNotFound, unpaid(PayRefusal::ReservationNotFound), pay()),
+        (Code::QueueTokenInvalid, unpaid(PayRefusal::WrongConcert), pay()),
+        (Code::ReservationAlreadyPaid, unpaid(PayRefusal::AlreadyPaid), pay()),
+        (Code::ReservationCancelled, unpaid(PayRefusal::Cancelled), pay()),
+        (Code::HoldExpired, unpaid(PayRefusal::HoldExpired), pay()),
+        (Code::PerformanceStarted, unpaid(PayRefusal::PerformanceStarted), pay()),
         (Code::InsufficientPoints, unpaid(poor), pay()),
         (Code::IdempotencyKeyReused, unpaid(KeyReused.into()), pay()),
         (Code::PaymentNotFound, no_payment, get(format!("/v1/payments/{CONCERT}")).signed_in("customer")),

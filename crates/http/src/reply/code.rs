@@ -1,0 +1,87 @@
+//! The names of what can go wrong.
+
+use axum::http::StatusCode;
+
+macro_rules! codes {
+    ($($name:ident, $status:ident, $text:literal, $title:literal;)*) => {
+        /// What went wrong, by a name that stays the same between versions.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Code {$(
+            #[doc = concat!($title, ".")]
+            $name,
+        )*}
+
+        impl Code {
+            /// Every code.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The name.
+            pub const fn as_str(self) -> &'static str {
+                match self {$(
+                    Self::$name => $text,
+                )*}
+            }
+
+            /// The status of the response.
+            pub const fn status(self) -> StatusCode {
+                match self {$(
+                    Self::$name => StatusCode::$status,
+                )*}
+            }
+
+            /// The code in words.
+            pub const fn title(self) -> &'static str {
+                match self {$(
+                    Self::$name => $title,
+                )*}
+            }
+        }
+    };
+}
+
+codes! {
+    MalformedRequest, BAD_REQUEST, "malformed_request", "The request cannot be read";
+    IdempotencyKeyRequired, BAD_REQUEST, "idempotency_key_required", "An Idempotency-Key is required";
+    Unauthenticated, UNAUTHORIZED, "unauthenticated", "A valid access token is required";
+    AccessTokenExpired, UNAUTHORIZED, "access_token_expired", "The access token has expired";
+    InvalidCredentials, UNAUTHORIZED, "invalid_credentials", "The login id or the password is wrong";
+    QueueTokenMissing, UNAUTHORIZED, "queue_token_missing", "A Queue-Token is required";
+    QueueTokenInvalid, UNAUTHORIZED, "queue_token_invalid", "The queue token is not valid here";
+    InsufficientPoints, PAYMENT_REQUIRED, "insufficient_points", "The wallet has too few points";
+    ChargeDeclined, PAYMENT_REQUIRED, "charge_declined", "The payment gateway declined the charge";
+    Forbidden, FORBIDDEN, "forbidden", "The account may not do this";
+    QueueTokenNotActive, FORBIDDEN, "queue_token_not_active", "The queue token is still in line";
+    QueueTokenExpired, FORBIDDEN, "queue_token_expired", "The queue token has expired";
+    NotFound, NOT_FOUND, "not_found", "There is no such route";
+    ConcertNotFound, NOT_FOUND, "concert_not_found", "There is no such concert";
+    PerformanceNotFound, NOT_FOUND, "performance_not_found", "There is no such performance";
+    SeatNotFound, NOT_FOUND, "seat_not_found", "The performance has no such seat";
+    ReservationNotFound, NOT_FOUND, "reservation_not_found", "There is no such reservation";
+    PaymentNotFound, NOT_FOUND, "payment_not_found", "There is no such payment";
+    VenueNotFound, NOT_FOUND, "venue_not_found", "There is no such venue";
+    ChargeNotFound, NOT_FOUND, "charge_not_found", "There is no such charge";
+    MethodNotAllowed, METHOD_NOT_ALLOWED, "method_not_allowed", "The route does not have this method";
+    NotAcceptable, NOT_ACCEPTABLE, "not_acceptable", "The answer has no form that the client accepts";
+    PayloadTooLarge, PAYLOAD_TOO_LARGE, "payload_too_large", "The body is too large";
+    UnsupportedMediaType, UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body must be application/json";
+    SeatUnavailable, CONFLICT, "seat_unavailable", "Some seats are held or sold";
+    SeatLimitReached, CONFLICT, "seat_limit_reached", "The account may not have that many seats of this concert";
+    SaleNotOpen, CONFLICT, "sale_not_open", "The sale has not opened yet";
+    SaleClosed, CONFLICT, "sale_closed", "The sale has closed";
+    PerformanceStarted, CONFLICT, "performance_started", "The performance has started";
+    ReservationAlreadyPaid, CONFLICT, "reservation_already_paid", "The reservation is paid already";
+    ReservationCancelled, CONFLICT, "reservation_cancelled", "The reservation is cancelled";
+    CancellationClosed, CONFLICT, "cancellation_closed", "The reservation can no longer be cancelled";
+    BalanceLimitReached, CONFLICT, "balance_limit_reached", "The balance would exceed its limit";
+    LoginIdTaken, CONFLICT, "login_id_taken", "The login id is taken";
+    IdempotencyKeyInUse, CONFLICT, "idempotency_key_in_use", "Another request under the same key is in progress";
+    HoldExpired, GONE, "hold_expired", "The hold has expired";
+    PreconditionFailed, PRECONDITION_FAILED, "precondition_failed", "It has been changed meanwhile";
+    ValidationFailed, UNPROCESSABLE_ENTITY, "validation_failed", "The request breaks a rule";
+    TooManySeats, UNPROCESSABLE_ENTITY, "too_many_seats", "Too many seats for one reservation";
+    IdempotencyKeyReused, UNPROCESSABLE_ENTITY, "idempotency_key_reused", "The key names another request";
+    RateLimited, TOO_MANY_REQUESTS, "rate_limited", "Too many requests from this address";
+    Internal, INTERNAL_SERVER_ERROR, "internal", "The server failed";
+    GatewayFailed, BAD_GATEWAY, "gateway_failed", "The payment gateway gave no answer";
+    Unavailable, SERVICE_UNAVAILABLE, "unavailable", "The server cannot do this at the moment";
+}

@@ -1,0 +1,20 @@
+//! What responses are made of.
+
+mod code;
+mod cursor;
+pub(crate) mod encoding;
+pub(crate) mod etag;
+mod list;
+mod made;
+mod mirror;
+mod problem;
+mod refusals;
+
+pub use code::Code;
+pub(crate) use cursor::decode;
+pub(crate) use etag::{CacheScope, NotModified, Tagged};
+pub(crate) use list::ListResponse;
+pub(crate) use made::{IDEMPOTENCY_REPLAYED, made};
+pub(crate) use mirror::mirror;
+pub(crate) use problem::{Members, PROBLEM_JSON, Problem, ProblemDocument, Violation, problem_from};
+pub(crate) use refusals::{documented, header, refusals, sets};

@@ -1,0 +1,76 @@
+//! Who sends a request: the bearer of an access token, and of a queue token.
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderName, header::AUTHORIZATION, request::Parts},
+};
+use boxoffice_application::Identity;
+use boxoffice_domain::{accounts::AccessTokenError, waiting_room::Ticket};
+use utoipa::{
+    IntoParams,
+    openapi::{
+        Required,
+        path::{Parameter, ParameterIn},
+    },
+};
+
+use super::header_parameter;
+use crate::{
+    api::Api,
+    reply::{Code, Problem},
+};
+
+/// The header field that carries a queue token.
+pub(crate) const QUEUE_TOKEN: HeaderName = HeaderName::from_static("queue-token");
+
+/// The bearer of a valid access token.
+#[derive(Clone, Copy)]
+pub(crate) struct SignedIn(pub Identity);
+
+impl FromRequestParts<Api> for SignedIn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        // A route that also takes a queue token extracts this twice; the signature is checked once.
+        if let Some(known) = parts.extensions.get::<Self>() {
+            return Ok(*known);
+        }
+        let Some(field) = parts.headers.get(AUTHORIZATION) else {
+            return Err(Problem::new(Code::Unauthenticated));
+        };
+        let invalid = || Problem::invalid_access_token(Code::Unauthenticated);
+        let (scheme, token) = field.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(invalid)?;
+        if !scheme.eq_ignore_ascii_case("Bearer") {
+            return Err(invalid());
+        }
+        let identity = api.services.accounts.authenticate(token.trim()).map_err(|error| match error {
+            AccessTokenError::Invalid => invalid(),
+            AccessTokenError::Expired => Problem::invalid_access_token(Code::AccessTokenExpired),
+        })?;
+        parts.extensions.insert(Self(identity));
+        Ok(Self(identity))
+    }
+}
+
+/// The bearer of its own queue token, active or not: whether it is active is for the use case to decide.
+#[derive(Clone, Copy)]
+pub(crate) struct Queued(pub Ticket);
+
+impl FromRequestParts<Api> for Queued {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let SignedIn(identity) = SignedIn::from_request_parts(parts, api).await?;
+        let Some(field) = parts.headers.get(QUEUE_TOKEN) else {
+            return Err(Problem::new(Code::QueueTokenMissing));
+        };
+        let token = field.to_str().map_err(|_| Problem::new(Code::QueueTokenInvalid))?;
+        Ok(Self(api.services.waiting_room.ticket(identity, token)?))
+    }
+}
+
+impl IntoParams for Queued {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![header_parameter("Queue-Token", Required::True, "The token that joining the queue gave")]
+    }
+}

@@ -1,0 +1,34 @@
+//! What requests are read with: each extractor refuses with a [`Problem`](crate::reply::Problem).
+
+mod auth;
+mod body;
+mod idempotency_key;
+mod if_none_match;
+mod path;
+mod pointer;
+mod query;
+pub(crate) mod validation;
+
+pub(crate) use auth::{QUEUE_TOKEN, Queued, SignedIn};
+pub(crate) use body::{Body, present};
+pub(crate) use idempotency_key::{IDEMPOTENCY_KEY, OptionalKey, RequiredKey};
+pub(crate) use if_none_match::IfNoneMatch;
+pub(crate) use path::Id;
+pub(crate) use query::{PageQuery, Query, page};
+
+use utoipa::openapi::{
+    ObjectBuilder, Required, Type,
+    path::{Parameter, ParameterBuilder, ParameterIn},
+    schema::SchemaType,
+};
+
+/// Describes a header field of a request.
+pub(crate) fn header_parameter(name: &str, required: Required, description: &str) -> Parameter {
+    let text = match required {
+        Required::True => Type::String.into(),
+        Required::False => SchemaType::from_iter([Type::String, Type::Null]),
+    };
+    let schema = ObjectBuilder::new().schema_type(text).build();
+    let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header).required(required);
+    parameter.description(Some(description)).schema(Some(schema)).build()
+}

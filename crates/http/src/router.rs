@@ -1,0 +1,114 @@
+//! All routes, with their limits and layers.
+
+use std::sync::Arc;
+
+use axum::{Router, extract::FromRef, middleware};
+use boxoffice_domain::{EntropySource, audit::Readiness};
+use metrics_exporter_prometheus::PrometheusHandle;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    Draining, HttpSettings, Neighbours, Services,
+    api::{Api, Operations},
+    document, layers, limits,
+    routes::{accounts, catalog, line_control, operations, payments, reservations, waiting_room, wallet},
+};
+
+/// The routes whose use is limited for each client address: those that hash a password or test a secret.
+fn limited_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::default()
+        .routes(routes!(accounts::sign_up::handler))
+        .routes(routes!(accounts::sign_in::handler))
+        .routes(routes!(accounts::refresh::handler))
+}
+
+/// The other routes of the API.
+fn api_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::default()
+        .routes(routes!(accounts::sign_out::handler))
+        .routes(routes!(accounts::me::handler))
+        .routes(routes!(catalog::concerts::handler, catalog::publish_concert::handler))
+        .routes(routes!(catalog::concert::handler, catalog::update_concert::handler))
+        .routes(routes!(catalog::performances::handler, catalog::publish_performance::handler))
+        .routes(routes!(catalog::performance::handler))
+        .routes(routes!(catalog::seats::handler))
+        .routes(routes!(catalog::sales::handler))
+        .routes(routes!(catalog::publish_venue::handler))
+        .routes(routes!(waiting_room::join::handler, line_control::empty::handler))
+        .routes(routes!(waiting_room::status::handler, waiting_room::leave::handler))
+        .routes(routes!(waiting_room::queue_stream::handler))
+        .routes(routes!(line_control::stats::handler))
+        .routes(routes!(line_control::pause::handler))
+        .routes(routes!(line_control::resume::handler))
+        .routes(routes!(reservations::hold::handler, reservations::list::handler))
+        .routes(routes!(reservations::find::handler))
+        .routes(routes!(reservations::cancel::handler))
+        .routes(routes!(payments::pay::handler, payments::list::handler))
+        .routes(routes!(payments::find::handler))
+        .routes(routes!(wallet::balance::handler))
+        .routes(routes!(wallet::charge::handler))
+        .routes(routes!(wallet::find_charge::handler))
+        .routes(routes!(wallet::entries::handler))
+}
+
+/// The routes for operators, which may be served on a port of their own.
+fn operations_routes<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S>
+where
+    Operations: FromRef<S>,
+{
+    OpenApiRouter::default()
+        .routes(routes!(operations::healthz))
+        .routes(routes!(operations::readyz))
+        .routes(routes!(operations::metrics_text))
+}
+
+fn document_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::default().routes(routes!(operations::openapi_json))
+}
+
+/// The description of the API: `OpenAPI` 3.1, generated from the routes.
+pub fn openapi() -> OpenApi {
+    let routes = limited_routes().merge(api_routes()).merge(operations_routes::<Api>()).merge(document_routes());
+    document::describe(routes.into_openapi())
+}
+
+/// Every route. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that the limits tell clients
+/// apart by their address. Without `metrics`, `/metrics` is not found: [`operations_router`] serves it elsewhere.
+pub fn router(
+    services: Services,
+    settings: HttpSettings,
+    metrics: Option<PrometheusHandle>,
+    draining: Draining,
+    neighbours: Neighbours,
+) -> Router {
+    let cross_origin = layers::cross_origin(&settings.cors_origins);
+    let entropy = Arc::clone(&services.entropy);
+    let document = || openapi().to_json().unwrap_or_default().into();
+    let api = Api::new(services, settings, metrics, draining, neighbours, document);
+
+    let limited = Router::from(limited_routes());
+    let limited = limited.route_layer(middleware::from_fn_with_state(api.clone(), limits::limit_account_requests));
+    let guarded = Router::from(api_routes()).merge(limited);
+    let guarded = guarded.layer(middleware::from_fn_with_state(api.clone(), layers::guard));
+    let all = guarded.merge(operations_routes()).merge(document_routes()).merge(document::pages());
+    let all = all.method_not_allowed_fallback(layers::method_not_allowed).fallback(layers::not_found);
+    let all = match cross_origin {
+        Some(cross_origin) => all.layer(cross_origin),
+        None => all,
+    };
+    all.layer(middleware::from_fn_with_state(entropy, layers::observe)).with_state(api)
+}
+
+/// `/healthz`, `/readyz` and `/metrics` alone, for a port that only operators reach.
+pub fn operations_router(
+    readiness: Arc<dyn Readiness>,
+    entropy: Arc<dyn EntropySource>,
+    metrics: Option<PrometheusHandle>,
+    draining: Draining,
+) -> Router {
+    let router = Router::from(operations_routes());
+    let router = router.method_not_allowed_fallback(layers::method_not_allowed).fallback(layers::not_found);
+    let observed = router.layer(middleware::from_fn_with_state(entropy, layers::observe));
+    observed.with_state(Operations { readiness, metrics, draining })
+}

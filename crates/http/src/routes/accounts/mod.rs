@@ -1,0 +1,74 @@
+//! `/v1/accounts`, `/v1/sessions` and `/v1/me`.
+
+pub(crate) mod me;
+pub(crate) mod refresh;
+pub(crate) mod sign_in;
+pub(crate) mod sign_out;
+pub(crate) mod sign_up;
+
+use boxoffice_application::accounts::SessionTokens;
+use boxoffice_domain::accounts::{Account, Role};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::reply::mirror;
+
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Role)]
+enum RoleResponse {
+    Customer,
+    Promoter,
+    Admin,
+}
+
+mirror!(Role => RoleResponse: Customer, Promoter, Admin);
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Account)]
+pub(crate) struct AccountResponse {
+    id: Uuid,
+    login_id: String,
+    name: String,
+    role: RoleResponse,
+    created_at: DateTime<Utc>,
+}
+
+impl From<Account> for AccountResponse {
+    fn from(account: Account) -> Self {
+        Self {
+            id: account.id.uuid(),
+            login_id: account.login_id.into(),
+            name: account.name.into(),
+            role: account.role.into(),
+            created_at: account.created_at,
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Session)]
+pub(crate) struct SessionResponse {
+    /// Goes into `Authorization: Bearer …`.
+    access_token: String,
+    #[schema(example = "Bearer")]
+    token_type: &'static str,
+    /// How long the access token is valid, in seconds.
+    #[schema(example = 900)]
+    expires_in: u32,
+    /// Single use: exchanges for the next pair of tokens.
+    refresh_token: String,
+}
+
+impl From<SessionTokens> for SessionResponse {
+    fn from(tokens: SessionTokens) -> Self {
+        Self {
+            access_token: tokens.access_token,
+            token_type: "Bearer",
+            expires_in: tokens.expires_in_seconds,
+            refresh_token: tokens.refresh_token,
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! `POST /v1/sessions/refresh`.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use boxoffice_application::accounts::RefreshError;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use validator::Validate;
+
+use super::SessionResponse;
+use crate::{
+    api::Api,
+    reply::{Code, Problem, refusals},
+    request::Body,
+};
+
+#[derive(Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Refresh)]
+pub(crate) struct RefreshRequest {
+    /// The refresh token of the last response. It is spent by this; presenting it again ends the session.
+    refresh_token: String,
+}
+
+impl From<RefreshError> for Problem {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            RefreshError::Invalid => Self::new(Code::Unauthenticated).detail("The refresh token is not valid."),
+            RefreshError::Storage(error) => error.into(),
+        }
+    }
+}
+
+refusals!([BODY], [Unauthenticated, RateLimited]);
+
+/// Exchange a refresh token for new tokens
+#[utoipa::path(
+    post, path = "/v1/sessions/refresh", tag = "accounts", operation_id = "accounts_refresh",
+    request_body = RefreshRequest,
+    responses(
+        (status = 200, description = "The next tokens of the session.", body = SessionResponse, headers(
+            ("RateLimit-Policy", description = "The limit of this address"),
+            ("RateLimit", description = "How much of it is left"),
+        )),
+        Refusals,
+    ),
+)]
+#[tracing::instrument(level = "debug", name = "http.accounts.refresh", skip_all)]
+pub(crate) async fn handler(
+    State(api): State<Api>,
+    Body(body): Body<RefreshRequest>,
+) -> Result<Json<SessionResponse>, Problem> {
+    let service = Arc::clone(&api.services.accounts);
+    let tokens = api.run_detached(async move { service.refresh(&body.refresh_token).await }).await??;
+    Ok(Json(tokens.into()))
+}

@@ -1,0 +1,50 @@
+//! `POST /v1/sessions`.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::StatusCode};
+use boxoffice_application::accounts::SignInError;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use validator::Validate;
+
+use super::SessionResponse;
+use crate::{
+    api::Api,
+    reply::{Problem, problem_from, refusals},
+    request::Body,
+};
+
+#[derive(Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SignIn)]
+pub(crate) struct SignInRequest {
+    #[schema(example = "haneul")]
+    login_id: String,
+    #[schema(format = Password, example = "correct horse battery staple")]
+    password: String,
+}
+
+problem_from!(SignInError: [InvalidCredentials => InvalidCredentials], [Hashing, Storage]);
+refusals!([BODY], [InvalidCredentials, RateLimited]);
+
+/// Sign in
+#[utoipa::path(
+    post, path = "/v1/sessions", tag = "accounts", operation_id = "accounts_sign_in", request_body = SignInRequest,
+    responses(
+        (status = 201, description = "The tokens of the session.", body = SessionResponse, headers(
+            ("RateLimit-Policy", description = "The limit of this address"),
+            ("RateLimit", description = "How much of it is left"),
+        )),
+        Refusals,
+    ),
+)]
+#[tracing::instrument(level = "debug", name = "http.accounts.sign_in", skip_all)]
+pub(crate) async fn handler(
+    State(api): State<Api>,
+    Body(body): Body<SignInRequest>,
+) -> Result<(StatusCode, Json<SessionResponse>), Problem> {
+    let service = Arc::clone(&api.services.accounts);
+    let tokens = api.run_detached(async move { service.sign_in(&body.login_id, &body.password).await }).await??;
+    Ok((StatusCode::CREATED, Json(tokens.into())))
+}

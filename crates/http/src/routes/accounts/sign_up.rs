@@ -1,0 +1,84 @@
+//! `POST /v1/accounts`.
+
+use std::sync::Arc;
+
+use axum::{extract::State, http::StatusCode, response::Response};
+use boxoffice_application::{
+    accounts::{SignUp, SignUpError},
+    fingerprint,
+};
+use boxoffice_domain::{
+    accounts::{LoginId, Password, Role},
+    text::Name,
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use validator::Validate;
+
+use super::AccountResponse;
+use crate::{
+    api::Api,
+    reply::{Problem, made, problem_from, refusals},
+    request::{
+        Body, OptionalKey,
+        validation::{self, parsed},
+    },
+};
+
+#[derive(Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewAccount)]
+pub(crate) struct SignUpRequest {
+    /// What to sign in with: 3 to 64 of `a-z 0-9 . _ - @ +`, starting with a letter or digit.
+    #[validate(custom(function = validation::login_id))]
+    #[schema(min_length = 3, max_length = 64, pattern = "^[a-z0-9][a-z0-9._@+-]*$", example = "haneul")]
+    login_id: String,
+    #[validate(custom(function = validation::password))]
+    #[schema(min_length = 8, max_length = 128, format = Password, example = "correct horse battery staple")]
+    password: String,
+    /// What the person is called.
+    #[validate(custom(function = validation::name))]
+    #[schema(min_length = 1, max_length = 255, example = "Haneul Kim")]
+    name: String,
+}
+
+impl SignUpRequest {
+    fn parse(&self) -> Result<SignUp, Problem> {
+        Ok(SignUp {
+            login_id: parsed("/login_id", "login_id", LoginId::new(&self.login_id))?,
+            password: parsed("/password", "password_length", Password::new(&self.password))?,
+            name: parsed("/name", "text", Name::new(&self.name))?,
+        })
+    }
+}
+
+problem_from!(SignUpError: [LoginIdTaken => LoginIdTaken], [KeyReused, Hashing, Storage]);
+refusals!([BODY], [LoginIdTaken, IdempotencyKeyReused, RateLimited]);
+
+/// Sign up
+#[utoipa::path(
+    post, path = "/v1/accounts", tag = "accounts", operation_id = "accounts_sign_up",
+    params(OptionalKey), request_body = SignUpRequest,
+    responses(
+        (status = 201, description = "The account.", body = AccountResponse, headers(
+            ("Location", description = "Where the account is"),
+            ("Idempotency-Replayed", description = "`true` if an earlier request made it"),
+            ("RateLimit-Policy", description = "The limit of this address"),
+            ("RateLimit", description = "How much of it is left"),
+        )),
+        Refusals,
+    ),
+)]
+#[tracing::instrument(level = "debug", name = "http.accounts.sign_up", skip_all)]
+pub(crate) async fn handler(
+    State(api): State<Api>,
+    key: OptionalKey,
+    Body(body): Body<SignUpRequest>,
+) -> Result<Response, Problem> {
+    let sign_up = body.parse()?;
+    let idempotency = key.naming(|| fingerprint::sign_up(&sign_up));
+    let service = Arc::clone(&api.services.accounts);
+    let act = async move { service.sign_up(sign_up, Role::Customer, idempotency).await };
+    let account = api.run_detached(act).await??;
+    Ok(made(account, StatusCode::CREATED, Some("/v1/me"), AccountResponse::from))
+}

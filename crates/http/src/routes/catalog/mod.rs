@@ -1,0 +1,165 @@
+//! `/v1/concerts`, `/v1/performances` and `/v1/venues`.
+
+pub(crate) mod concert;
+pub(crate) mod concerts;
+pub(crate) mod performance;
+pub(crate) mod performances;
+pub(crate) mod publish_concert;
+pub(crate) mod publish_performance;
+pub(crate) mod publish_venue;
+pub(crate) mod sales;
+pub(crate) mod seats;
+pub(crate) mod update_concert;
+
+use axum::http::{HeaderName, HeaderValue};
+use boxoffice_application::{catalog::CatalogError, draw};
+use boxoffice_domain::{
+    Timestamp,
+    catalog::{Concert, ConcertSummary, PerformanceSummary, VenueSummary},
+};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::reply::{Problem, etag, problem_from};
+
+/// A venue as it is named beside a performance.
+#[derive(Serialize, ToSchema)]
+#[schema(as = VenueSummary)]
+pub(crate) struct VenueSummaryResponse {
+    id: Uuid,
+    name: String,
+    location: String,
+}
+
+impl From<VenueSummary> for VenueSummaryResponse {
+    fn from(venue: VenueSummary) -> Self {
+        Self { id: venue.id.uuid(), name: venue.name.into(), location: venue.location.into() }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Concert)]
+pub(crate) struct ConcertResponse {
+    id: Uuid,
+    title: String,
+    artist: String,
+    description: String,
+    sales_open_at: DateTime<Utc>,
+    sales_close_at: DateTime<Utc>,
+    /// Whether the sale is open and a performance is still to come. A concert with a draw can be queued for earlier.
+    bookable: bool,
+    /// The draw among the accounts that join the queue before the sale opens; `null` if there is none, and accounts can
+    /// join only once the sale is open.
+    #[schema(required)]
+    draw: Option<DrawResponse>,
+    max_seats_per_account: u32,
+    performances_count: u32,
+    /// When the first performance starts; `null` if there is none.
+    #[schema(required)]
+    first_performance_at: Option<DateTime<Utc>>,
+    /// When the last performance starts; `null` if there is none.
+    #[schema(required)]
+    last_performance_at: Option<DateTime<Utc>>,
+}
+
+/// The public part of what decides a draw.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Draw)]
+struct DrawResponse {
+    /// The SHA-256 of the seed, in hexadecimal digits.
+    #[schema(example = "630dcd2966c4336691125448bbb25b4ff412a49c732db2c8abc1b8581bd710dd")]
+    seed_hash: String,
+    /// The 32 bytes of the seed, in hexadecimal digits; `null` before `sales_open_at`.
+    #[schema(required)]
+    seed: Option<String>,
+}
+
+impl DrawResponse {
+    fn of(concert: &Concert, now: Timestamp) -> Option<Self> {
+        let seed_hash = draw::hexadecimal(&draw::seed_hash(&concert.draw?));
+        Some(Self { seed_hash, seed: concert.published_draw(now).map(|draw| draw::hexadecimal(draw.seed())) })
+    }
+}
+
+impl ConcertResponse {
+    /// The concert as it is at `now`.
+    fn new(summary: ConcertSummary, now: Timestamp) -> Self {
+        let bookable = summary.is_bookable(now);
+        let draw = DrawResponse::of(&summary.concert, now);
+        let ConcertSummary { concert, performances_count, first_performance_at, last_performance_at } = summary;
+        Self {
+            id: concert.id.uuid(),
+            title: concert.title.into(),
+            artist: concert.artist.into(),
+            description: concert.description.into(),
+            sales_open_at: concert.sales.open_at(),
+            sales_close_at: concert.sales.close_at(),
+            bookable,
+            draw,
+            max_seats_per_account: concert.max_seats_per_account,
+            performances_count,
+            first_performance_at,
+            last_performance_at,
+        }
+    }
+}
+
+/// A concert as its promoter sees it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ManagedConcert)]
+pub(crate) struct ManagedConcertResponse {
+    #[serde(flatten)]
+    concert: ConcertResponse,
+    /// How many accounts are admitted at once.
+    max_active: u32,
+}
+
+impl ManagedConcertResponse {
+    /// The concert, with the tag under which buyers see it.
+    fn tagged(summary: ConcertSummary, now: Timestamp) -> Result<((HeaderName, HeaderValue), Self), Problem> {
+        let Concert { version, max_active, .. } = summary.concert;
+        let concert = ConcertResponse::new(summary, now);
+        Ok((etag::version_field(version, &concert)?, Self { concert, max_active }))
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Performance)]
+pub(crate) struct PerformanceResponse {
+    id: Uuid,
+    concert_id: Uuid,
+    venue: VenueSummaryResponse,
+    starts_at: DateTime<Utc>,
+    seats_total: u32,
+    /// How many seats are neither sold nor held.
+    seats_available: u32,
+    /// What the cheapest seat costs, in points.
+    price_min: i64,
+    /// What the dearest seat costs, in points.
+    price_max: i64,
+}
+
+impl From<PerformanceSummary> for PerformanceResponse {
+    fn from(performance: PerformanceSummary) -> Self {
+        Self {
+            id: performance.id.uuid(),
+            concert_id: performance.concert_id.uuid(),
+            venue: performance.venue.into(),
+            starts_at: performance.starts_at,
+            seats_total: performance.seats_total,
+            seats_available: performance.seats_available,
+            price_min: performance.price_min.get(),
+            price_max: performance.price_max.get(),
+        }
+    }
+}
+
+problem_from!(CatalogError: [
+    Forbidden => Forbidden,
+    ConcertNotFound => ConcertNotFound,
+    VenueNotFound => VenueNotFound,
+    PerformanceNotFound => PerformanceNotFound,
+    VersionMismatch => PreconditionFailed,
+], [SalesWindow, Draw, Prices, KeyReused, Gate, WaitingRoom, Storage]);

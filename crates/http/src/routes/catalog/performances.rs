@@ -1,0 +1,64 @@
+//! `GET /v1/concerts/{id}/performances`.
+
+use axum::{extract::State, http::HeaderMap, response::Response};
+use boxoffice_domain::{ConcertId, catalog::PerformanceKey, page::PageRequest};
+use chrono::Datelike;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::PerformanceResponse;
+use crate::{
+    api::Api,
+    reads::PerformancesAsked,
+    reply::{CacheScope, ListResponse, NotModified, Problem, Tagged, refusals},
+    request::{Id, IfNoneMatch, Query, Queued, page},
+};
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PerformanceQuery {
+    /// Only those that have not started and have an available seat.
+    available: Option<bool>,
+    /// The most items to give.
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    limit: Option<i64>,
+    /// Where to go on: the `next_cursor` of the previous page.
+    cursor: Option<String>,
+}
+
+refusals!([SIGNED_IN, ADMITTED, PATH, LIST], [ConcertNotFound]);
+
+/// The performances of a concert, by start
+#[utoipa::path(
+    get, path = "/v1/concerts/{id}/performances", tag = "catalog", operation_id = "catalog_performances",
+    security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The concert"), PerformanceQuery, Queued, IfNoneMatch),
+    responses(
+        (status = 200, description = "One page.", body = ListResponse<PerformanceResponse>,
+            headers(("ETag", description = "The tag of this response"))),
+        NotModified, Refusals,
+    ),
+)]
+#[tracing::instrument(level = "debug", name = "http.catalog.performances", skip_all)]
+pub(crate) async fn handler(
+    State(api): State<Api>,
+    Queued(ticket): Queued,
+    headers: HeaderMap,
+    Id(id): Id<ConcertId>,
+    Query(query): Query<PerformanceQuery>,
+) -> Result<Response, Problem> {
+    let page: PageRequest<PerformanceKey> = page(query.limit, query.cursor.as_deref())?;
+    if page.after.is_some_and(|after| !(1970..=9999).contains(&after.starts_at.year())) {
+        return Err(Problem::malformed("The cursor is not one of this list."));
+    }
+    let admitted = api.services.catalog.admit_to_concert(ticket, id).await?;
+    let asked = PerformancesAsked { concert_id: id, available_only: query.available.unwrap_or_default(), page };
+    let PerformancesAsked { available_only, page, .. } = asked.clone();
+    let read = async {
+        let page = api.services.catalog.performances(admitted, available_only, page).await?;
+        Tagged::of(&ListResponse::new(page, PerformanceResponse::from))
+    };
+    let since = api.answered.since(ticket.account_id);
+    Ok(api.reads.performances(asked, since, read).await?.respond(&headers, CacheScope::Private))
+}

@@ -1,0 +1,127 @@
+//! `POST /v1/concerts`.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use boxoffice_application::{catalog::NewConcert, fingerprint};
+use boxoffice_domain::{
+    catalog::{ACTIVE_MAX, ConcertSummary, InvalidSalesWindow, SEATS_PER_ACCOUNT_MAX, SalesWindow},
+    idempotency::Made,
+    text::{Description, Name},
+};
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use validator::Validate;
+
+use super::ManagedConcertResponse;
+use crate::{
+    HttpSettings,
+    api::Api,
+    reply::{Problem, made, refusals},
+    request::{
+        Body, OptionalKey, SignedIn, present,
+        validation::{self, count, in_microseconds, parsed},
+    },
+};
+
+#[derive(Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewConcert)]
+pub(crate) struct PublishConcertRequest {
+    #[validate(custom(function = validation::name))]
+    #[schema(min_length = 1, max_length = 255, example = "Night of Songs")]
+    title: String,
+    /// Who plays.
+    #[validate(custom(function = validation::name))]
+    #[schema(min_length = 1, max_length = 255, example = "The Han River Band")]
+    artist: String,
+    /// More about it; line breaks are kept.
+    #[serde(default)]
+    #[validate(custom(function = validation::description))]
+    #[schema(max_length = 4000)]
+    description: String,
+    /// The first instant of the sale.
+    #[validate(custom(function = validation::instant))]
+    sales_open_at: DateTime<Utc>,
+    /// The first instant after the sale, later than `sales_open_at`.
+    #[validate(custom(function = validation::instant))]
+    sales_close_at: DateTime<Utc>,
+    /// How many seats of the concert one account may hold and own together; 4 by default.
+    #[serde(default, deserialize_with = "present")]
+    #[validate(range(min = 1, max = i64::from(SEATS_PER_ACCOUNT_MAX), message = "must be 1 to 100"))]
+    #[schema(minimum = 1, maximum = 100, nullable = false)]
+    max_seats_per_account: Option<i64>,
+    /// How many accounts are admitted at once; 500 by default.
+    #[serde(default, deserialize_with = "present")]
+    #[validate(range(min = 1, max = i64::from(ACTIVE_MAX), message = "must be 1 to 1000000"))]
+    #[schema(minimum = 1, maximum = 1_000_000, nullable = false)]
+    max_active: Option<i64>,
+    /// Whether accounts may join before the sale opens, and a draw then decides their order. Cannot be changed.
+    #[serde(default)]
+    draw: bool,
+}
+
+impl PublishConcertRequest {
+    fn parse(&self, settings: &HttpSettings) -> Result<NewConcert, Problem> {
+        let open_at = in_microseconds(self.sales_open_at);
+        let close_at = in_microseconds(self.sales_close_at);
+        let max_seats = count("/max_seats_per_account", self.max_seats_per_account)?;
+        Ok(NewConcert {
+            title: parsed("/title", "text", Name::new(&self.title))?,
+            artist: parsed("/artist", "text", Name::new(&self.artist))?,
+            description: parsed("/description", "text", Description::new(&self.description))?,
+            sales: SalesWindow::new(open_at, close_at)?,
+            max_seats_per_account: max_seats.unwrap_or(settings.max_seats_per_account_default),
+            max_active: count("/max_active", self.max_active)?.unwrap_or(settings.max_active_default),
+            draw: self.draw,
+        })
+    }
+}
+
+impl From<InvalidSalesWindow> for Problem {
+    fn from(error: InvalidSalesWindow) -> Self {
+        Self::violation("/sales_close_at", "sales_window", error.to_string())
+    }
+}
+
+refusals!([SIGNED_IN, BODY, KEYED], [Forbidden]);
+
+/// Publish a concert, for promoters
+#[utoipa::path(
+    post, path = "/v1/concerts", tag = "catalog", operation_id = "catalog_publish_concert",
+    security(("bearer" = [])), params(OptionalKey), request_body = PublishConcertRequest,
+    responses(
+        (status = 201, description = "The concert.", body = ManagedConcertResponse, headers(
+            ("Location", description = "Where the concert is"),
+            ("ETag", description = "The tag for `If-Match`"),
+            ("Idempotency-Replayed", description = "`true` if an earlier request made it"),
+        )),
+        Refusals,
+    ),
+)]
+#[tracing::instrument(level = "debug", name = "http.catalog.publish_concert", skip_all)]
+pub(crate) async fn handler(
+    State(api): State<Api>,
+    SignedIn(identity): SignedIn,
+    key: OptionalKey,
+    Body(body): Body<PublishConcertRequest>,
+) -> Result<Response, Problem> {
+    let new = body.parse(&api.settings)?;
+    let idempotency = key.naming(|| fingerprint::publish_concert(&new));
+    let (service, named) = (Arc::clone(&api.services.catalog), idempotency.clone());
+    let change = api.reads.change();
+    let act = async move { change.end(service.publish_concert(identity, new, named).await) };
+    let Made { value: concert, replayed } = api.run_idempotent(identity, idempotency.as_ref(), act).await??;
+    let location = format!("/v1/concerts/{}", concert.id);
+    // A repeated request gets the first response, in which the concert has no performances.
+    let summary =
+        ConcertSummary { concert, performances_count: 0, first_performance_at: None, last_performance_at: None };
+    let (tag, value) = ManagedConcertResponse::tagged(summary, api.now())?;
+    let response = made(Made { value, replayed }, StatusCode::CREATED, Some(&location), |body| body);
+    Ok(([tag], response).into_response())
+}

@@ -1,0 +1,111 @@
+//! `POST /v1/concerts/{id}/performances`.
+
+use std::sync::Arc;
+
+use axum::{extract::State, http::StatusCode, response::Response};
+use boxoffice_application::fingerprint;
+use boxoffice_domain::{
+    ConcertId, Points, VenueId,
+    catalog::{PRICE_MAX, PartName, PriceError},
+};
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+use validator::Validate;
+
+use super::PerformanceResponse;
+use crate::{
+    api::Api,
+    reply::{Problem, made, refusals},
+    request::{
+        Body, Id, OptionalKey, SignedIn,
+        validation::{self, in_microseconds, parsed},
+    },
+};
+
+#[derive(Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewPerformance)]
+pub(crate) struct PublishPerformanceRequest {
+    venue_id: Uuid,
+    #[validate(custom(function = validation::instant))]
+    starts_at: DateTime<Utc>,
+    /// One price for each section of the venue.
+    #[validate(nested)]
+    prices: Vec<PriceRequest>,
+}
+
+#[derive(Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Price)]
+struct PriceRequest {
+    /// The section's name.
+    #[validate(custom(function = validation::part_name))]
+    #[schema(min_length = 1, max_length = 255, example = "A")]
+    section: String,
+    /// What a seat of it costs, in points.
+    #[validate(range(min = 0, max = PRICE_MAX, message = "must be 0 to 100000000"))]
+    #[schema(minimum = 0, maximum = 100_000_000, example = 55_000)]
+    price: i64,
+}
+
+impl PublishPerformanceRequest {
+    fn prices(&self) -> Result<Vec<(PartName, Points)>, Problem> {
+        let price = |(index, body): (usize, &PriceRequest)| -> Result<_, Problem> {
+            Ok((
+                parsed(&format!("/prices/{index}/section"), "text", PartName::new(&body.section))?,
+                parsed(&format!("/prices/{index}/price"), "range", Points::new(body.price))?,
+            ))
+        };
+        self.prices.iter().enumerate().map(price).collect()
+    }
+}
+
+impl From<PriceError> for Problem {
+    fn from(error: PriceError) -> Self {
+        let (pointer, code) = match &error {
+            PriceError::SectionMissing(_) => ("/prices".to_owned(), "section_missing"),
+            PriceError::SectionUnknown { price } => (format!("/prices/{price}/section"), "section_unknown"),
+            PriceError::SectionRepeated { price } => (format!("/prices/{price}/section"), "section_repeated"),
+            PriceError::TooHigh { price } => (format!("/prices/{price}/price"), "range"),
+        };
+        Self::violation(pointer, code, error.to_string())
+    }
+}
+
+refusals!([SIGNED_IN, PATH, BODY, KEYED], [Forbidden, ConcertNotFound, VenueNotFound]);
+
+/// Publish a performance of a concert, for its promoter
+#[utoipa::path(
+    post, path = "/v1/concerts/{id}/performances", tag = "catalog", operation_id = "catalog_publish_performance",
+    security(("bearer" = [])), params(("id" = Uuid, Path, description = "The concert"), OptionalKey),
+    request_body = PublishPerformanceRequest,
+    responses(
+        (status = 201, description = "The performance, with all its seats available.", body = PerformanceResponse,
+            headers(
+                ("Location", description = "Where the performance is"),
+                ("Idempotency-Replayed", description = "`true` if an earlier request made it"),
+            )),
+        Refusals,
+    ),
+)]
+#[tracing::instrument(level = "debug", name = "http.catalog.publish_performance", skip_all)]
+pub(crate) async fn handler(
+    State(api): State<Api>,
+    SignedIn(identity): SignedIn,
+    Id(id): Id<ConcertId>,
+    key: OptionalKey,
+    Body(body): Body<PublishPerformanceRequest>,
+) -> Result<Response, Problem> {
+    let prices = body.prices()?;
+    let (venue_id, starts_at) = (VenueId::new(body.venue_id), in_microseconds(body.starts_at));
+    let idempotency = key.naming(|| fingerprint::publish_performance(id, venue_id, starts_at, &prices));
+    let (service, named) = (Arc::clone(&api.services.catalog), idempotency.clone());
+    let change = api.reads.change();
+    let act =
+        async move { change.end(service.publish_performance(identity, id, venue_id, starts_at, &prices, named).await) };
+    let performance = api.run_idempotent(identity, idempotency.as_ref(), act).await??;
+    let location = format!("/v1/performances/{}", performance.value.id);
+    Ok(made(performance, StatusCode::CREATED, Some(&location), PerformanceResponse::from))
+}

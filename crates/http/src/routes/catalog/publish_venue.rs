@@ -1,0 +1,169 @@
+//! `POST /v1/venues`.
+
+use std::sync::Arc;
+
+use axum::{extract::State, http::StatusCode, response::Response};
+use boxoffice_application::{catalog::NewVenue, fingerprint};
+use boxoffice_domain::{
+    catalog::{PartName, PlanError, Row, SeatingPlan, Section, VENUE_SEATS_MAX, Venue},
+    text::Name,
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+use validator::Validate;
+
+use crate::{
+    api::Api,
+    reply::{Problem, made, refusals},
+    request::{
+        Body, OptionalKey, SignedIn,
+        validation::{self, parsed},
+    },
+};
+
+#[derive(Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewVenue)]
+pub(crate) struct PublishVenueRequest {
+    #[validate(custom(function = validation::name))]
+    #[schema(min_length = 1, max_length = 255, example = "Rolling Hall")]
+    name: String,
+    /// Where it is.
+    #[validate(custom(function = validation::name))]
+    #[schema(min_length = 1, max_length = 255, example = "Seoul")]
+    location: String,
+    /// Its sections, of unique names; together 1 to 200,000 seats.
+    #[validate(nested)]
+    #[schema(min_items = 1)]
+    sections: Vec<SectionBody>,
+}
+
+/// A section, in requests and responses.
+#[derive(Deserialize, Serialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Section)]
+struct SectionBody {
+    #[validate(custom(function = validation::part_name))]
+    #[schema(min_length = 1, max_length = 255, example = "A")]
+    name: String,
+    /// Its rows, of unique names, front to back.
+    #[validate(nested)]
+    #[schema(min_items = 1)]
+    rows: Vec<RowBody>,
+}
+
+/// A row, in requests and responses.
+#[derive(Deserialize, Serialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Row)]
+struct RowBody {
+    #[validate(custom(function = validation::part_name))]
+    #[schema(min_length = 1, max_length = 255, example = "1")]
+    name: String,
+    /// How many seats it has, numbered from 1.
+    #[validate(range(min = 1, max = i64::from(VENUE_SEATS_MAX), message = "must be 1 to 200000"))]
+    #[schema(minimum = 1, maximum = 200_000, example = 20)]
+    seats: i64,
+}
+
+impl PublishVenueRequest {
+    fn parse(&self) -> Result<NewVenue, Problem> {
+        let sections = self.sections.iter().enumerate().map(|(index, section)| section.parse(index));
+        Ok(NewVenue {
+            name: parsed("/name", "text", Name::new(&self.name))?,
+            location: parsed("/location", "text", Name::new(&self.location))?,
+            plan: SeatingPlan::new(sections.collect::<Result<_, _>>()?)?,
+        })
+    }
+}
+
+impl SectionBody {
+    fn parse(&self, index: usize) -> Result<Section, Problem> {
+        let row = |(row_index, row): (usize, &RowBody)| -> Result<Row, Problem> {
+            let pointer = format!("/sections/{index}/rows/{row_index}");
+            Ok(Row {
+                name: parsed(&format!("{pointer}/name"), "text", PartName::new(&row.name))?,
+                seats: parsed(&format!("{pointer}/seats"), "range", u32::try_from(row.seats))?,
+            })
+        };
+        Ok(Section {
+            name: parsed(&format!("/sections/{index}/name"), "text", PartName::new(&self.name))?,
+            rows: self.rows.iter().enumerate().map(row).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl From<PlanError> for Problem {
+    fn from(error: PlanError) -> Self {
+        let (pointer, code) = match error {
+            PlanError::NoSeats { section: None } => ("/sections".to_owned(), "sections_empty"),
+            PlanError::NoSeats { section: Some(section) } => (format!("/sections/{section}/rows"), "rows_empty"),
+            PlanError::SectionRepeated { section } => (format!("/sections/{section}/name"), "section_repeated"),
+            PlanError::RowRepeated { section, row } => (format!("/sections/{section}/rows/{row}/name"), "row_repeated"),
+            PlanError::EmptyRow { section, row } => (format!("/sections/{section}/rows/{row}/seats"), "range"),
+            PlanError::TooManySeats => ("/sections".to_owned(), "venue_too_large"),
+        };
+        Self::violation(pointer, code, error.to_string())
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Venue)]
+pub(crate) struct VenueResponse {
+    id: Uuid,
+    name: String,
+    location: String,
+    /// How many seats it has.
+    capacity: u32,
+    sections: Vec<SectionBody>,
+    created_at: DateTime<Utc>,
+}
+
+impl From<Venue> for VenueResponse {
+    fn from(venue: Venue) -> Self {
+        let row = |row: &Row| RowBody { name: row.name.as_str().to_owned(), seats: row.seats.into() };
+        let section = |section: &Section| SectionBody {
+            name: section.name.as_str().to_owned(),
+            rows: section.rows.iter().map(row).collect(),
+        };
+        Self {
+            id: venue.id.uuid(),
+            name: venue.name.into(),
+            location: venue.location.into(),
+            capacity: venue.plan.capacity(),
+            sections: venue.plan.sections().iter().map(section).collect(),
+            created_at: venue.created_at,
+        }
+    }
+}
+
+refusals!([SIGNED_IN, BODY, KEYED], [Forbidden]);
+
+/// Publish a venue, for promoters
+#[utoipa::path(
+    post, path = "/v1/venues", tag = "catalog", operation_id = "catalog_publish_venue", security(("bearer" = [])),
+    params(OptionalKey), request_body = PublishVenueRequest,
+    responses(
+        (status = 201, description = "The venue.", body = VenueResponse, headers(
+            ("Idempotency-Replayed", description = "`true` if an earlier request made it"),
+        )),
+        Refusals,
+    ),
+)]
+#[tracing::instrument(level = "debug", name = "http.catalog.publish_venue", skip_all)]
+pub(crate) async fn handler(
+    State(api): State<Api>,
+    SignedIn(identity): SignedIn,
+    key: OptionalKey,
+    Body(body): Body<PublishVenueRequest>,
+) -> Result<Response, Problem> {
+    let new = body.parse()?;
+    let idempotency = key.naming(|| fingerprint::publish_venue(&new));
+    let (service, named) = (Arc::clone(&api.services.catalog), idempotency.clone());
+    let change = api.reads.change();
+    let act = async move { change.end(service.publish_venue(identity, new, named).await) };
+    let venue = api.run_idempotent(identity, idempotency.as_ref(), act).await??;
+    Ok(made(venue, StatusCode::CREATED, None, VenueResponse::from))
+}

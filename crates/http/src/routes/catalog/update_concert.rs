@@ -1,0 +1,151 @@
+//! `PATCH /v1/concerts/{id}`.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::HeaderMap,
+    response::{IntoResponse, Response},
+};
+use boxoffice_application::Identity;
+use boxoffice_domain::{
+    ConcertId,
+    catalog::{ACTIVE_MAX, ConcertChange, DrawError, SEATS_PER_ACCOUNT_MAX},
+    text::{Description, Name},
+};
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use validator::Validate;
+
+use super::ManagedConcertResponse;
+use crate::{
+    api::Api,
+    reply::{Problem, etag, refusals},
+    request::{
+        Body, Id, SignedIn, present,
+        validation::{self, count, in_microseconds, parsed},
+    },
+};
+
+/// What is absent stays as it is.
+#[derive(Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ConcertChange)]
+pub(crate) struct UpdateConcertRequest {
+    #[serde(default, deserialize_with = "present")]
+    #[validate(custom(function = validation::name))]
+    #[schema(min_length = 1, max_length = 255, nullable = false)]
+    title: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    #[validate(custom(function = validation::name))]
+    #[schema(min_length = 1, max_length = 255, nullable = false)]
+    artist: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    #[validate(custom(function = validation::description))]
+    #[schema(max_length = 4000, nullable = false)]
+    description: Option<String>,
+    /// For a concert with a draw, it can be changed only before the draw, and only to a later time than now.
+    #[serde(default, deserialize_with = "present")]
+    #[validate(custom(function = validation::instant))]
+    #[schema(nullable = false)]
+    sales_open_at: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "present")]
+    #[validate(custom(function = validation::instant))]
+    #[schema(nullable = false)]
+    sales_close_at: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "present")]
+    #[validate(range(min = 1, max = i64::from(SEATS_PER_ACCOUNT_MAX), message = "must be 1 to 100"))]
+    #[schema(minimum = 1, maximum = 100, nullable = false)]
+    max_seats_per_account: Option<i64>,
+    #[serde(default, deserialize_with = "present")]
+    #[validate(range(min = 1, max = i64::from(ACTIVE_MAX), message = "must be 1 to 1000000"))]
+    #[schema(minimum = 1, maximum = 1_000_000, nullable = false)]
+    max_active: Option<i64>,
+}
+
+impl UpdateConcertRequest {
+    fn parse(&self) -> Result<ConcertChange, Problem> {
+        let name = |pointer, text: &Option<String>| -> Result<_, Problem> {
+            text.as_deref().map(|text| parsed(pointer, "text", Name::new(text))).transpose()
+        };
+        let description = self.description.as_deref().map(Description::new).transpose();
+        Ok(ConcertChange {
+            title: name("/title", &self.title)?,
+            artist: name("/artist", &self.artist)?,
+            description: parsed("/description", "text", description)?,
+            sales_open_at: self.sales_open_at.map(in_microseconds),
+            sales_close_at: self.sales_close_at.map(in_microseconds),
+            max_seats_per_account: count("/max_seats_per_account", self.max_seats_per_account)?,
+            max_active: count("/max_active", self.max_active)?,
+            ..ConcertChange::default()
+        })
+    }
+}
+
+impl From<DrawError> for Problem {
+    fn from(error: DrawError) -> Self {
+        let (pointer, code) = match error {
+            DrawError::Changed => ("/draw", "draw_changed"),
+            DrawError::Held => ("/sales_open_at", "draw_held"),
+            DrawError::Past => ("/sales_open_at", "draw_past"),
+        };
+        Self::violation(pointer, code, error.to_string())
+    }
+}
+
+refusals!([SIGNED_IN, PATH, BODY], [Forbidden, ConcertNotFound, PreconditionFailed]);
+
+/// Change a concert, for its promoter
+///
+/// What is absent stays as it is. With `If-Match`, the change is refused if the concert has been changed since.
+#[utoipa::path(
+    patch, path = "/v1/concerts/{id}", tag = "catalog", operation_id = "catalog_update_concert",
+    security(("bearer" = [])), request_body = UpdateConcertRequest,
+    params(
+        ("id" = Uuid, Path, description = "The concert"),
+        ("If-Match" = Option<String>, Header, description = "The tag of the concert that the change is for"),
+    ),
+    responses(
+        (status = 200, description = "The changed concert.", body = ManagedConcertResponse,
+            headers(("ETag", description = "The tag for `If-Match`"))),
+        Refusals,
+    ),
+)]
+#[tracing::instrument(level = "debug", name = "http.catalog.update_concert", skip_all)]
+pub(crate) async fn handler(
+    State(api): State<Api>,
+    SignedIn(identity): SignedIn,
+    Id(id): Id<ConcertId>,
+    headers: HeaderMap,
+    Body(body): Body<UpdateConcertRequest>,
+) -> Result<Response, Problem> {
+    let change = body.parse()?;
+    let version = version_expected(&api, identity, id, &headers).await?;
+    let service = Arc::clone(&api.services.catalog);
+    let reads_change = api.reads.change();
+    let act = async move { reads_change.end(service.update_concert(identity, id, change, version).await) };
+    let summary = api.run_detached(act).await??;
+    let (tag, body) = ManagedConcertResponse::tagged(summary, api.now())?;
+    Ok(([tag], Json(body)).into_response())
+}
+
+/// The version that `If-Match` names; if it names several, the current one.
+async fn version_expected(
+    api: &Api,
+    identity: Identity,
+    id: ConcertId,
+    headers: &HeaderMap,
+) -> Result<Option<u32>, Problem> {
+    match etag::versions_allowed(headers).as_deref() {
+        None => Ok(None),
+        Some([version]) => Ok(Some(*version)),
+        // An account that may not change the concert must not learn its version.
+        Some(_) if !identity.role.may_publish() => Ok(Some(0)),
+        Some(versions) => {
+            let current = api.services.catalog.concert(id).await?.concert.version;
+            Ok(Some(if versions.contains(&current) { current } else { 0 }))
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! `POST /v1/reservations`.
+
+use std::sync::Arc;
+
+use axum::{extract::State, http::StatusCode, response::Response};
+use boxoffice_application::{fingerprint, reservations::HoldSeatsError};
+use boxoffice_domain::{
+    PerformanceId,
+    reservations::{HoldRefusal, SeatLabel, SeatSelection, SelectionError},
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+use validator::Validate;
+
+use super::ReservationResponse;
+use crate::{
+    api::Api,
+    reply::{Code, Problem, Violation, made, problem_from, refusals},
+    request::{Body, OptionalKey, Queued, SignedIn},
+};
+
+#[derive(Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewReservation)]
+pub(crate) struct HoldRequest {
+    performance_id: Uuid,
+    /// The labels of the seats, all different; at most 4, unless the operator has set another number.
+    #[schema(example = json!(["A-1-12", "A-1-13"]), min_items = 1)]
+    seats: Vec<String>,
+}
+
+impl HoldRequest {
+    fn parse(&self, seats_max: usize) -> Result<SeatSelection, Problem> {
+        let (mut labels, mut violations) = (Vec::new(), Vec::new());
+        for (index, label) in self.seats.iter().enumerate() {
+            match SeatLabel::new(label) {
+                Ok(label) => labels.push(label),
+                Err(error) => violations.push(Violation {
+                    pointer: format!("/seats/{index}"),
+                    code: "seat_label".into(),
+                    message: error.to_string().into(),
+                }),
+            }
+        }
+        if !violations.is_empty() {
+            return Err(Problem::violations(violations));
+        }
+        SeatSelection::with_max(labels, seats_max).map_err(Problem::from)
+    }
+}
+
+impl From<SelectionError> for Problem {
+    fn from(error: SelectionError) -> Self {
+        let message = error.to_string();
+        match error {
+            SelectionError::Empty => Self::violation("/seats", "seats_empty", message),
+            SelectionError::Repeated { index } => Self::violation(format!("/seats/{index}"), "seat_repeated", message),
+            SelectionError::TooMany { seats_max } => {
+                Self::of_limit(Code::TooManySeats, u32::try_from(seats_max).unwrap_or(u32::MAX))
+            }
+        }
+    }
+}
+
+impl From<HoldRefusal> for Problem {
+    fn from(refusal: HoldRefusal) -> Self {
+        match refusal {
+            HoldRefusal::PerformanceNotFound => Self::new(Code::PerformanceNotFound),
+            HoldRefusal::WrongConcert => Self::new(Code::QueueTokenInvalid),
+            HoldRefusal::PerformanceStarted => Self::new(Code::PerformanceStarted),
+            HoldRefusal::NotOnSale(error) => error.into(),
+            HoldRefusal::SeatNotFound(seats) => Self::of_seats(Code::SeatNotFound, seats),
+            HoldRefusal::SeatLimitReached { limit } => Self::of_limit(Code::SeatLimitReached, limit),
+            HoldRefusal::SeatUnavailable(seats) => {
+                Self::of_seats(Code::SeatUnavailable, seats.into_iter().map(|seat| seat.label).collect())
+            }
+            HoldRefusal::KeyReused(error) => error.into(),
+            refusal => Self::unexpected(&refusal),
+        }
+    }
+}
+
+problem_from!(HoldSeatsError: [], [Gate, Refused, Storage]);
+refusals!(
+    [SIGNED_IN, ADMITTED, BODY, KEYED],
+    [
+        PerformanceNotFound,
+        SeatNotFound,
+        SeatUnavailable,
+        SeatLimitReached,
+        SaleNotOpen,
+        SaleClosed,
+        PerformanceStarted,
+        TooManySeats,
+    ]
+);
+
+/// Hold seats
+///
+/// All of them or none. They are held for five minutes, unless the operator has set another time.
+#[utoipa::path(
+    post, path = "/v1/reservations", tag = "reservations", operation_id = "reservations_hold",
+    security(("bearer" = [])), params(Queued, OptionalKey), request_body = HoldRequest,
+    responses(
+        (status = 201, description = "The seats are held.", body = ReservationResponse, headers(
+            ("Location", description = "Where the reservation is"),
+            ("Idempotency-Replayed", description = "`true` if an earlier request made it"),
+        )),
+        Refusals,
+    ),
+)]
+#[tracing::instrument(level = "debug", name = "http.reservations.hold", skip_all)]
+pub(crate) async fn handler(
+    State(api): State<Api>,
+    SignedIn(identity): SignedIn,
+    Queued(ticket): Queued,
+    key: OptionalKey,
+    Body(body): Body<HoldRequest>,
+) -> Result<Response, Problem> {
+    let performance_id = PerformanceId::new(body.performance_id);
+    let seats = body.parse(api.settings.seats_per_reservation_max)?;
+    let idempotency = key.naming(|| fingerprint::hold(performance_id, &seats));
+    let (service, named) = (Arc::clone(&api.services.reservations), idempotency.clone());
+    let act = async move { service.hold(ticket, performance_id, seats, named).await };
+    let held = api.run_idempotent(identity, idempotency.as_ref(), act).await??;
+    let location = format!("/v1/reservations/{}", held.value.reservation.id);
+    // A repeated request gets the first response, in which the seats are held, even if they no longer are.
+    let first_at = held.value.reservation.created_at;
+    Ok(made(held, StatusCode::CREATED, Some(&location), |view| ReservationResponse::new(view, first_at)))
+}

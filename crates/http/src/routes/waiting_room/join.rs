@@ -1,0 +1,47 @@
+//! `POST /v1/concerts/{id}/queue`.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::StatusCode};
+use boxoffice_application::waiting_room::JoinError;
+use boxoffice_domain::ConcertId;
+
+use super::QueueResponse;
+use crate::{
+    api::Api,
+    reply::{Problem, problem_from, refusals},
+    request::{Id, OptionalKey, SignedIn},
+};
+
+problem_from!(JoinError: [ConcertNotFound => ConcertNotFound], [NotOnSale, WaitingRoom, Storage]);
+refusals!([SIGNED_IN, PATH], [ConcertNotFound, SaleNotOpen, SaleClosed]);
+
+/// Get in line
+///
+/// Joining again gives the same place. Before the sale opens, an account may join only if the concert has a draw. The
+/// draw takes place when the sale opens, and decides the order of all accounts that have joined by then.
+#[utoipa::path(
+    post, path = "/v1/concerts/{id}/queue", tag = "waiting room", operation_id = "waiting_room_join",
+    security(("bearer" = [])),
+    params(
+        ("id" = Uuid, Path, description = "The concert"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Not needed: joining is idempotent by itself"),
+    ),
+    responses(
+        (status = 201, description = "A new place at the end of the queue.", body = QueueResponse),
+        (status = 200, description = "The place that the account has already.", body = QueueResponse),
+        Refusals,
+    ),
+)]
+#[tracing::instrument(level = "debug", name = "http.waiting_room.join", skip_all)]
+pub(crate) async fn handler(
+    State(api): State<Api>,
+    SignedIn(identity): SignedIn,
+    Id(concert_id): Id<ConcertId>,
+    _: OptionalKey,
+) -> Result<(StatusCode, Json<QueueResponse>), Problem> {
+    let service = Arc::clone(&api.services.waiting_room);
+    let (view, newly) = api.run_detached(async move { service.join(identity, concert_id).await }).await??;
+    let status = if newly { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(view.into())))
+}

@@ -1,0 +1,84 @@
+//! `/v1/concerts/{id}/queue` and `/v1/queue`.
+
+pub(crate) mod join;
+pub(crate) mod leave;
+pub(crate) mod queue_stream;
+pub(crate) mod status;
+
+use boxoffice_application::waiting_room::QueueView;
+use boxoffice_domain::waiting_room::Standing;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// When an admitted client asks again. It need not do so to stay admitted.
+const POLL_AFTER_ACTIVE_SECONDS: u32 = 4;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = QueueTokenStatus)]
+enum StatusResponse {
+    /// In the queue.
+    Waiting,
+    /// Admitted.
+    Active,
+    /// Over: spent by a payment, left, lapsed, or passed over.
+    Expired,
+}
+
+/// A queue token and the standing of its holder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = QueueStatus)]
+pub(crate) struct QueueResponse {
+    /// Goes into the `Queue-Token` field. Its text never changes.
+    token: String,
+    concert_id: Uuid,
+    status: StatusResponse,
+    /// 1 for the next to be admitted, 0 when active or expired; `null` before the draw.
+    #[schema(required)]
+    position: Option<u64>,
+    /// The estimated wait at the measured rate of admission; `null` before there is a measure, while admission is
+    /// paused, before the draw, and when not waiting.
+    #[schema(required)]
+    estimated_wait_seconds: Option<u64>,
+    /// When to ask again; `null` when expired.
+    #[schema(required)]
+    poll_after_seconds: Option<u32>,
+    joined_at: DateTime<Utc>,
+    /// Until when the holder is admitted; `null` when not active.
+    #[schema(required)]
+    active_until: Option<DateTime<Utc>>,
+}
+
+impl From<QueueView> for QueueResponse {
+    fn from(view: QueueView) -> Self {
+        let ticket = view.status.ticket;
+        let expired = Self {
+            token: view.token.0,
+            concert_id: ticket.concert_id.uuid(),
+            status: StatusResponse::Expired,
+            position: Some(0),
+            estimated_wait_seconds: None,
+            poll_after_seconds: None,
+            joined_at: ticket.joined_at,
+            active_until: None,
+        };
+        match view.status.standing {
+            Standing::Waiting { position, estimated_wait_seconds, poll_after_seconds } => Self {
+                status: StatusResponse::Waiting,
+                position,
+                estimated_wait_seconds,
+                poll_after_seconds: Some(poll_after_seconds),
+                ..expired
+            },
+            Standing::Active { active_until, .. } => Self {
+                status: StatusResponse::Active,
+                poll_after_seconds: Some(POLL_AFTER_ACTIVE_SECONDS),
+                active_until: Some(active_until),
+                ..expired
+            },
+            Standing::Expired => expired,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! `GET /v1/queue/events`: the status of a queue token as it changes, as server-sent events.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    extract::State,
+    response::{
+        Sse,
+        sse::{Event, KeepAlive},
+    },
+};
+use boxoffice_domain::waiting_room::Ticket;
+use futures::{Stream, stream};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::{QueueResponse, StatusResponse};
+use crate::{
+    api::Api,
+    queue_streams::QueueStreamPermit,
+    reply::{Problem, refusals},
+    request::Queued,
+};
+
+/// The path of the route, the only one that responds with another media type.
+pub(crate) const PATH: &str = "/v1/queue/events";
+/// The least time between two events of one stream, which a fast queue would exceed.
+const BETWEEN_EVENTS: Duration = Duration::from_millis(200);
+
+refusals!([SIGNED_IN, TICKET], []);
+
+/// The status of a queue token as it changes
+///
+/// The first event comes at once, the next ones when something has changed. The stream ends after `expired`,
+/// and when the server stops; then connect again.
+#[utoipa::path(
+    get, path = "/v1/queue/events", tag = "waiting room", operation_id = "waiting_room_events",
+    security(("bearer" = [])), params(Queued),
+    responses(
+        (status = 200, description = "Events named `status`, whose data are a QueueStatus.", body = String,
+            content_type = "text/event-stream"),
+        Refusals,
+    ),
+)]
+#[tracing::instrument(level = "debug", name = "http.waiting_room.events", skip_all)]
+pub(crate) async fn handler(
+    State(api): State<Api>,
+    Queued(ticket): Queued,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    let too_many = || Problem::unavailable("Too many queue streams are open.").retry_after(5);
+    let permit = api.queue_streams.open(ticket.account_id).ok_or_else(too_many)?;
+    let first = api.services.waiting_room.status(ticket).await?.into();
+    let heartbeat = KeepAlive::new().interval(api.settings.event_heartbeat).text("heartbeat");
+    let watch = Watch { api, ticket, seen: 0, sent_at: Instant::now(), last: None, _permit: permit };
+    let events = stream::unfold(Step::First(first, watch), |step| async move {
+        let (status, mut watch) = match step {
+            Step::First(status, watch) => (status, watch),
+            Step::Next(mut watch) => (watch.next().await?, watch),
+        };
+        let event = Event::default().event("status").json_data(&status).ok()?;
+        watch.sent(status);
+        Some((Ok(event), Step::Next(watch)))
+    });
+    Ok(Sse::new(events).keep_alive(heartbeat))
+}
+
+/// How far a stream has come.
+enum Step {
+    First(QueueResponse, Watch),
+    Next(Watch),
+}
+
+/// One open stream.
+struct Watch {
+    api: Api,
+    ticket: Ticket,
+    /// The version of the queue that was known before the last status was read; 0 if none was.
+    seen: u64,
+    sent_at: Instant,
+    last: Option<QueueResponse>,
+    _permit: QueueStreamPermit,
+}
+
+impl Watch {
+    fn sent(&mut self, status: QueueResponse) {
+        self.last = Some(status);
+        self.sent_at = Instant::now();
+    }
+
+    /// The next status that differs from the last one; `None` if the stream ends.
+    async fn next(&mut self) -> Option<QueueResponse> {
+        if self.last.as_ref().is_some_and(|last| last.status == StatusResponse::Expired) {
+            return None;
+        }
+        let draining = self.api.draining.clone();
+        tokio::select! {
+            () = draining.begun() => None,
+            next = self.changed() => next,
+        }
+    }
+
+    async fn changed(&mut self) -> Option<QueueResponse> {
+        loop {
+            sleep_until(self.sent_at + BETWEEN_EVENTS).await;
+            self.wait().await?;
+            let read_at = Instant::now();
+            let view = self.api.services.waiting_room.status(self.ticket).await;
+            let status = QueueResponse::from(view.map_err(log_end).ok()?);
+            if self.last.as_ref() != Some(&status) {
+                return Some(status);
+            }
+            self.sent_at = read_at;
+        }
+    }
+
+    /// Waits until the queue has changed, or it is time to read the status without that: the estimate and the end of an
+    /// admission come with time, and reading the status shows that its holder is present.
+    async fn wait(&mut self) -> Option<()> {
+        let poll_after = self.last.as_ref().and_then(|last| last.poll_after_seconds).map_or(u64::MAX, u64::from);
+        let at_most = Duration::from_secs(poll_after.max(1)).min(self.api.settings.event_heartbeat);
+        let changed = self.api.services.waiting_room.changed(self.ticket.concert_id, self.seen);
+        if let Ok(version) = timeout(at_most, changed).await {
+            self.seen = version.map_err(log_end).ok()?;
+        }
+        Some(())
+    }
+}
+
+/// The client connects again, and gets the error as a response.
+fn log_end(error: impl std::error::Error + 'static) {
+    tracing::warn!(error = &error as &dyn std::error::Error, "a failure ended a queue stream");
+}

@@ -1,0 +1,87 @@
+//! `POST /v1/wallet/charges`.
+
+use std::sync::Arc;
+
+use axum::{extract::State, http::StatusCode, response::Response};
+use boxoffice_application::{fingerprint, wallet::ChargePointsError};
+use boxoffice_domain::{
+    Points,
+    wallet::{ChargeAmount, ChargeRefusal},
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use validator::Validate;
+
+use super::ChargeResponse;
+use crate::{
+    api::Api,
+    reply::{Code, Problem, made, problem_from, refusals},
+    request::{Body, RequiredKey, SignedIn, validation::parsed},
+};
+
+#[derive(Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewCharge)]
+pub(crate) struct ChargeRequest {
+    /// How many points; at most 10,000,000, unless the operator has set another number.
+    #[validate(range(min = 1, message = "must be at least 1"))]
+    #[schema(minimum = 1, example = 110_000)]
+    amount: i64,
+}
+
+impl ChargeRequest {
+    fn parse(&self, amount_max: i64) -> Result<ChargeAmount, Problem> {
+        if self.amount > amount_max {
+            return Err(Problem::violation("/amount", "range", format!("must be 1 to {amount_max}")));
+        }
+        let amount = parsed("/amount", "range", Points::new(self.amount))?;
+        parsed("/amount", "range", ChargeAmount::new(amount))
+    }
+}
+
+problem_from!(ChargeRefusal: [BalanceLimitReached => BalanceLimitReached], [KeyReused], _);
+
+impl From<ChargePointsError> for Problem {
+    fn from(error: ChargePointsError) -> Self {
+        match error {
+            ChargePointsError::Refused(refusal) => refusal.into(),
+            ChargePointsError::Declined(charge) => Self::of_charge(Code::ChargeDeclined, charge.id),
+            ChargePointsError::Gateway { charge_id, .. } => {
+                tracing::warn!(%charge_id, error = &error as &dyn std::error::Error, "a charge has no verdict yet");
+                Self::of_charge(Code::GatewayFailed, charge_id)
+                    .detail("The payment gateway gave no answer. The charge stays pending and is resolved later.")
+            }
+            ChargePointsError::Storage(error) => error.into(),
+        }
+    }
+}
+
+refusals!([SIGNED_IN, BODY, KEYED], [IdempotencyKeyRequired, ChargeDeclined, BalanceLimitReached, GatewayFailed]);
+
+/// Charge points
+#[utoipa::path(
+    post, path = "/v1/wallet/charges", tag = "wallet", operation_id = "wallet_charge", security(("bearer" = [])),
+    params(RequiredKey), request_body = ChargeRequest,
+    responses(
+        (status = 201, description = "The points were credited.", body = ChargeResponse, headers(
+            ("Location", description = "Where the charge is"),
+            ("Idempotency-Replayed", description = "`true` if an earlier request made it"),
+        )),
+        Refusals,
+    ),
+)]
+#[tracing::instrument(level = "debug", name = "http.wallet.charge", skip_all)]
+pub(crate) async fn handler(
+    State(api): State<Api>,
+    SignedIn(identity): SignedIn,
+    key: RequiredKey,
+    Body(body): Body<ChargeRequest>,
+) -> Result<Response, Problem> {
+    let amount = body.parse(api.settings.charge_points_max)?;
+    let idempotency = key.naming(fingerprint::charge(amount.points()));
+    let (service, named) = (Arc::clone(&api.services.wallet), idempotency.clone());
+    let act = async move { service.charge(identity, amount, named).await };
+    let charged = api.run_idempotent(identity, Some(&idempotency), act).await??;
+    let location = format!("/v1/wallet/charges/{}", charged.value.id);
+    Ok(made(charged, StatusCode::CREATED, Some(&location), ChargeResponse::from))
+}
