@@ -40,7 +40,7 @@ pub(crate) fn slow_world(gateway: &Arc<SlowGateway>) -> World {
     })
 }
 
-/// A charge that comes to the gateway.
+/// A request to charge points, which asks the gateway.
 pub(crate) fn charge_points(amount: i64) -> Ask {
     post("/v1/wallet/charges", json!({ "amount": amount })).signed_in("customer").key("k")
 }
