@@ -223,7 +223,7 @@ impl Others {
 async fn waiting_room(settings: &Settings, clock: Arc<dyn Clock>) -> Lines {
     let rules = boxoffice_waiting_room::Settings {
         capacity: settings.queue_capacity,
-        lines_max: settings.queue_lines_max,
+        queues_max: settings.queue_lines_max,
         admission_seconds: settings.admission_seconds,
         no_show_seconds: settings.no_show_seconds,
         reform_seconds: settings.reform_seconds,

@@ -451,7 +451,7 @@ async fn a_restored_line_is_bounded_too() {
 async fn idle_lines_are_dropped_past_the_bound_and_their_places_are_not_given_again() {
     let clock = Arc::new(TestClock::new());
     // Nothing is restored, so that a line has nothing to remember.
-    let settings = Settings { lines_max: 2, reform_seconds: 0, restorable_seconds: 0, ..Settings::default() };
+    let settings = Settings { queues_max: 2, reform_seconds: 0, restorable_seconds: 0, ..Settings::default() };
     let server = Server::start(&clock, settings);
     let first = server.try_join(concert(1), 1).await.expect("joins").ticket;
     server.try_join(concert(2), 1).await.expect("joins");
@@ -492,7 +492,7 @@ async fn settings_are_moved_into_their_bounds() {
     let clock = Arc::new(TestClock::new());
     let settings = Settings {
         capacity: 0,
-        lines_max: 0,
+        queues_max: 0,
         no_show_seconds: 0,
         reform_seconds: 0,
         poll_seconds_max: 0,

@@ -124,7 +124,7 @@ async fn a_line_that_was_lost_with_one_node_of_a_cluster_re_forms_by_itself() {
     let tickets = instance.join_many(6).await;
     assert!(instance.is_active(&tickets[2]).await, "the beginning is long ago");
     clock.advance_seconds(100);
-    let (key, marker) = (format!("boxoffice:{{{}}}:line", concert(1)), "boxoffice:{lines}:ours_since");
+    let (key, marker) = (format!("boxoffice:{{{}}}:queue", concert(1)), "boxoffice:{queues}:ours_since");
     let mut emptied = 0;
     for node in cluster.nodes() {
         if node.command(&format!("EXISTS {key}")).await.is_ok() {

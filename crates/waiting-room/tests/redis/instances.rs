@@ -177,7 +177,7 @@ async fn a_line_that_nobody_has_written_down_as_due_is_looked_at_all_the_same() 
     for number in 0..25 {
         instances[0].join(number).await;
     }
-    server.command("DEL boxoffice:{lines}:due").await.expect("deletes");
+    server.command("DEL boxoffice:{queues}:due").await.expect("deletes");
     clock.advance_seconds(600);
     instances[1].room.tidy().await.expect("tidies");
     assert_eq!(server.command(&format!("ZCARD boxoffice:{{{}}}:ending", concert(1))).await.expect("tells"), "5");
@@ -187,7 +187,7 @@ async fn a_line_that_nobody_has_written_down_as_due_is_looked_at_all_the_same() 
 async fn idle_lines_are_dropped_past_the_bound() {
     let server = RedisServer::start().await.expect("starts");
     let clock = Arc::new(TestClock::new());
-    let rules = Settings { lines_max: 2, restorable_seconds: 100, ..at_once() };
+    let rules = Settings { queues_max: 2, restorable_seconds: 100, ..at_once() };
     let instance = Instance::start(&server.url(), &clock, rules, exact()).await;
     let first = instance.try_join_at(concert(1), 1).await.expect("joins").status.ticket;
     instance.try_join_at(concert(2), 1).await.expect("joins");

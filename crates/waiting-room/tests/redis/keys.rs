@@ -66,7 +66,7 @@ async fn damaged_keys_are_failures() {
     let refused = |result: Result<(), WaitingRoomError>| {
         matches!(result, Err(WaitingRoomError::Storage(StorageError::Failed(_))))
     };
-    for part in ["line", "waiting", "active", "ending"] {
+    for part in ["queue", "waiting", "active", "ending"] {
         server.command(&format!("RENAME {0} {0}-kept", key(part))).await.expect("renames");
         server.command(&format!("SET {} nonsense", key(part))).await.expect("sets");
         assert!(refused(instance.room.status(&tickets[0]).await.map(drop)), "{part}");
@@ -77,9 +77,9 @@ async fn damaged_keys_are_failures() {
     assert!(instance.is_active(&tickets[0]).await);
     server.command(&format!("ZADD {} 1 nobody", key("ending"))).await.expect("adds");
     assert_eq!(instance.census().await, (2, 1, 1), "an ending without an admission is cleared away");
-    server.command("ZADD boxoffice:{lines}:due 1 nonsense").await.expect("adds");
+    server.command("ZADD boxoffice:{queues}:due 1 nonsense").await.expect("adds");
     assert!(refused(instance.room.tidy().await.map(drop)));
-    server.command("ZREM boxoffice:{lines}:due nonsense").await.expect("removes");
+    server.command("ZREM boxoffice:{queues}:due nonsense").await.expect("removes");
     server.command("PUBLISH boxoffice:changed nonsense").await.expect("publishes");
     instance.room.tidy().await.expect("tidies");
 }

@@ -1,23 +1,23 @@
-//! Who is at which position of a line: an order-statistic tree.
+//! The order of a queue: an order-statistic tree.
 //!
-//! A treap: a binary search tree by turn that is also a heap by a pseudo-random priority, which keeps its
-//! depth logarithmic whatever the order of joins and departures; each node counts what is below it, which
-//! makes a position one walk from the root. Inserting (at the end or in between), removing, taking the first
-//! and telling a position are O(log n), none with a slow case such as rebuilding an index. The nodes live in
-//! one vector and refer to each other by number, so that there is no allocation per entry and nothing unsafe.
+//! A treap: a binary search tree by sort key that is also a heap by a pseudo-random priority, which keeps its depth
+//! logarithmic whatever the order of joins and departures; each node counts what is below it, which makes a position one
+//! walk from the root. Inserting (at the end or in between), removing, taking the first and finding a position are
+//! O(log n), none with a slow case such as rebuilding an index. The nodes live in one vector and refer to each other by
+//! index, so that there is no allocation per entry and nothing unsafe.
 //!
-//! A turn is a place or a number drawn; values of the same turn stand in their own order. The priority is computed
-//! from the turn. Places are given by the server, one after the other, and numbers are drawn from a secret, so nobody
-//! outside can choose them to unbalance the tree.
+//! A sort key is the number of a place or a number drawn; values of the same key stand in their own order. The priority
+//! is computed from the key. The server counts places, and numbers are drawn from a secret, so nobody outside can choose
+//! them to unbalance the tree.
 
 use std::cmp::Ordering;
 
-/// The number of no node.
+/// The index of no node.
 const NONE: u32 = u32::MAX;
 
 #[derive(Debug)]
 struct Node<V> {
-    turn: u64,
+    key: u64,
     value: V,
     /// Everything earlier below this node; in a node out of use, the next one out of use.
     left: u32,
@@ -27,15 +27,15 @@ struct Node<V> {
     count: u32,
 }
 
-/// Values in order of their turns, those of one turn in their own order.
+/// Values in the order of their sort keys, those of one key in their own order.
 #[derive(Debug)]
-pub(crate) struct LineOrder<V> {
+pub(crate) struct QueueOrder<V> {
     nodes: Vec<Node<V>>,
     root: u32,
     unused: u32,
 }
 
-impl<V: Copy + Ord> LineOrder<V> {
+impl<V: Copy + Ord> QueueOrder<V> {
     pub(crate) const fn new() -> Self {
         Self { nodes: Vec::new(), root: NONE, unused: NONE }
     }
@@ -44,12 +44,12 @@ impl<V: Copy + Ord> LineOrder<V> {
         self.root == NONE
     }
 
-    /// How many are before this value at this turn; `None` where it is not in line.
-    pub(crate) fn rank(&self, turn: u64, value: V) -> Option<u32> {
+    /// How many are before this value at this key; `None` if it is not in the order.
+    pub(crate) fn rank(&self, key: u64, value: V) -> Option<u32> {
         let mut before = 0;
         let mut at = self.root;
         while let Some(node) = self.node(at) {
-            match (turn, value).cmp(&(node.turn, node.value)) {
+            match (key, value).cmp(&(node.key, node.value)) {
                 Ordering::Less => at = node.left,
                 Ordering::Equal => return Some(before + self.count(node.left)),
                 Ordering::Greater => {
@@ -61,25 +61,25 @@ impl<V: Copy + Ord> LineOrder<V> {
         None
     }
 
-    /// Adds a value at a turn. False, and nothing changes, where it is there already.
-    pub(crate) fn insert(&mut self, turn: u64, value: V) -> bool {
-        if self.rank(turn, value).is_some() {
+    /// Adds a value at a key. `false`, and nothing changes, if it is there already.
+    pub(crate) fn insert(&mut self, key: u64, value: V) -> bool {
+        if self.rank(key, value).is_some() {
             return false;
         }
-        let node = self.allocate(Node { turn, value, left: NONE, right: NONE, count: 1 });
-        let (before, after) = self.split(self.root, |other| other < (turn, value));
+        let node = self.allocate(Node { key, value, left: NONE, right: NONE, count: 1 });
+        let (before, after) = self.split(self.root, |other| other < (key, value));
         let before = self.merge(before, node);
         self.root = self.merge(before, after);
         true
     }
 
-    /// Takes a value at a turn out. False where it is not there.
-    pub(crate) fn remove(&mut self, turn: u64, value: V) -> bool {
-        if self.rank(turn, value).is_none() {
+    /// Takes a value at a key out. `false` if it is not there.
+    pub(crate) fn remove(&mut self, key: u64, value: V) -> bool {
+        if self.rank(key, value).is_none() {
             return false;
         }
-        let (before, rest) = self.split(self.root, |other| other < (turn, value));
-        let (found, after) = self.split(rest, |other| other <= (turn, value));
+        let (before, rest) = self.split(self.root, |other| other < (key, value));
+        let (found, after) = self.split(rest, |other| other <= (key, value));
         self.root = self.merge(before, after);
         self.release(found);
         true
@@ -98,7 +98,7 @@ impl<V: Copy + Ord> LineOrder<V> {
         while let Some(earlier) = self.node(first.left) {
             first = earlier;
         }
-        Some((first.turn, first.value))
+        Some((first.key, first.value))
     }
 
     fn node(&self, at: u32) -> Option<&Node<V>> {
@@ -119,7 +119,7 @@ impl<V: Copy + Ord> LineOrder<V> {
     fn split(&mut self, at: u32, is_before: impl Fn((u64, V)) -> bool + Copy) -> (u32, u32) {
         let Some(node) = self.node(at) else { return (NONE, NONE) };
         let (left, right) = (node.left, node.right);
-        let parts = if is_before((node.turn, node.value)) {
+        let parts = if is_before((node.key, node.value)) {
             let (before, after) = self.split(right, is_before);
             self.nodes[at as usize].right = before;
             (at, after)
@@ -137,7 +137,7 @@ impl<V: Copy + Ord> LineOrder<V> {
         let (Some(one), Some(other)) = (self.node(first), self.node(second)) else {
             return if first == NONE { second } else { first };
         };
-        if priority(one.turn) > priority(other.turn) {
+        if priority(one.key) > priority(other.key) {
             let right = self.merge(one.right, second);
             self.nodes[first as usize].right = right;
             self.recount(first);
@@ -157,12 +157,12 @@ impl<V: Copy + Ord> LineOrder<V> {
             self.unused = next;
             return at;
         }
-        let at = u32::try_from(self.nodes.len()).expect("the capacity of a line is far below 2^32");
+        let at = u32::try_from(self.nodes.len()).expect("the capacity of a queue is far below 2^32");
         self.nodes.push(node);
         at
     }
 
-    /// Puts a node out of use. An empty line gives its memory back.
+    /// Puts a node out of use. An empty order gives its memory back.
     fn release(&mut self, at: u32) {
         if self.is_empty() {
             *self = Self::new();
@@ -173,9 +173,9 @@ impl<V: Copy + Ord> LineOrder<V> {
     }
 }
 
-/// A number that looks random, always the same for the same turn: the output step of `SplitMix64`.
-fn priority(turn: u64) -> u64 {
-    let mixed = turn.wrapping_add(0x9e37_79b9_7f4a_7c15);
+/// A number that looks random, always the same for the same key: the output step of `SplitMix64`.
+fn priority(key: u64) -> u64 {
+    let mixed = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
@@ -195,7 +195,7 @@ mod tests {
 
     use super::*;
 
-    impl<V: Copy + Ord> LineOrder<V> {
+    impl<V: Copy + Ord> QueueOrder<V> {
         fn depth(&self, at: u32) -> u32 {
             self.node(at).map_or(0, |node| 1 + self.depth(node.left).max(self.depth(node.right)))
         }
@@ -209,12 +209,12 @@ mod tests {
     }
 
     fn step() -> impl Strategy<Value = Step> {
-        // Few turns and values, so that they meet; the extremes too.
-        let turn = prop_oneof![8 => 0..12_u64, 1 => Just(u64::MAX)];
-        let entry = (turn, 0..4_u8);
+        // Few keys and values, so that they meet; the extremes too.
+        let key = prop_oneof![8 => 0..12_u64, 1 => Just(u64::MAX)];
+        let entry = (key, 0..4_u8);
         prop_oneof![
-            4 => entry.clone().prop_map(|(turn, value)| Step::Insert(turn, value)),
-            2 => entry.prop_map(|(turn, value)| Step::Remove(turn, value)),
+            4 => entry.clone().prop_map(|(key, value)| Step::Insert(key, value)),
+            2 => entry.prop_map(|(key, value)| Step::Remove(key, value)),
             1 => Just(Step::PopFirst),
         ]
     }
@@ -222,22 +222,22 @@ mod tests {
     proptest! {
         #[test]
         fn behaves_as_a_sorted_set(steps in prop::collection::vec(step(), 0..200)) {
-            let mut order = LineOrder::new();
+            let mut order = QueueOrder::new();
             let mut model = BTreeSet::new();
             for step in steps {
                 match step {
-                    Step::Insert(turn, value) => {
-                        prop_assert_eq!(order.insert(turn, value), model.insert((turn, value)));
+                    Step::Insert(key, value) => {
+                        prop_assert_eq!(order.insert(key, value), model.insert((key, value)));
                     }
-                    Step::Remove(turn, value) => {
-                        prop_assert_eq!(order.remove(turn, value), model.remove(&(turn, value)));
+                    Step::Remove(key, value) => {
+                        prop_assert_eq!(order.remove(key, value), model.remove(&(key, value)));
                     }
                     Step::PopFirst => prop_assert_eq!(order.pop_first(), model.pop_first()),
                 }
                 prop_assert_eq!(order.is_empty(), model.is_empty());
                 prop_assert_eq!(order.first(), model.first().copied());
-                for (rank, (turn, value)) in (0..).zip(&model) {
-                    prop_assert_eq!(order.rank(*turn, *value), Some(rank));
+                for (rank, (key, value)) in (0..).zip(&model) {
+                    prop_assert_eq!(order.rank(*key, *value), Some(rank));
                 }
                 prop_assert_eq!(order.rank(1_000, 0), None);
                 prop_assert_eq!(order.rank(3, 9), None);
@@ -247,15 +247,15 @@ mod tests {
 
     #[test]
     fn stays_shallow_and_reuses_its_nodes() {
-        let mut order = LineOrder::new();
-        for turn in 0..100_000 {
-            assert!(order.insert(1_800_000_000_000_000 + turn, ()));
+        let mut order = QueueOrder::new();
+        for key in 0..100_000 {
+            assert!(order.insert(1_800_000_000_000_000 + key, ()));
         }
-        for turn in (0..100_000).filter(|turn| turn % 3 != 0) {
-            assert!(order.remove(1_800_000_000_000_000 + turn, ()));
+        for key in (0..100_000).filter(|key| key % 3 != 0) {
+            assert!(order.remove(1_800_000_000_000_000 + key, ()));
         }
-        for turn in 0..66_666 {
-            assert!(order.insert(turn, ()), "an earlier turn can be added at any time");
+        for key in 0..66_666 {
+            assert!(order.insert(key, ()), "an earlier key can be added at any time");
         }
         assert_eq!(order.nodes.len(), 100_000);
         assert_eq!(order.rank(1_800_000_000_000_000, ()), Some(66_666));
@@ -266,9 +266,9 @@ mod tests {
 
     #[test]
     fn gives_its_memory_back_when_empty() {
-        let mut order = LineOrder::new();
-        (0..1_000).for_each(|turn| assert!(order.insert(turn, turn)));
-        (0..1_000).for_each(|turn| assert_eq!(order.pop_first(), Some((turn, turn))));
+        let mut order = QueueOrder::new();
+        (0..1_000).for_each(|key| assert!(order.insert(key, key)));
+        (0..1_000).for_each(|key| assert_eq!(order.pop_first(), Some((key, key))));
         assert_eq!(order.pop_first(), None);
         assert_eq!(order.nodes.capacity(), 0);
     }

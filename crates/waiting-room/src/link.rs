@@ -1,4 +1,11 @@
-//! The connection: there or not, and made again by itself. Nothing waits for it.
+//! The connection to Redis: scripts, commands, and channels. It knows nothing of what they are used for.
+//!
+//! A lost connection is made again in the background; until then every command fails at once.
+
+mod listen;
+mod reply;
+mod script;
+mod url;
 
 use std::{
     fmt,
@@ -16,12 +23,16 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{
-    script::Script,
-    url::{Connection, RedisUrl},
+use self::url::Connection;
+
+pub use self::url::RedisUrl;
+pub(crate) use self::{
+    listen::Listener,
+    reply::{MICROS_MAX, Reply, damaged, micros, texts},
+    script::{Argument, Kind, Script, arguments, sent_as},
 };
 
-/// How many commands may be under way at once. Further ones are told to come later.
+/// How many commands may be under way at once. Further ones are refused.
 const IN_FLIGHT_MAX: usize = 8_192;
 /// How long to wait after the first failure to connect; twice as long after each further one.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -33,7 +44,7 @@ const FAILURES: &str = "boxoffice_redis_failures_total";
 const FAILURE_REASONS: [&str; 4] = ["busy", "away", "late", "redis"];
 
 /// The connection to Redis.
-pub(super) struct Link {
+pub(crate) struct Link {
     url: RedisUrl,
     connect_timeout: Duration,
     command_timeout: Duration,
@@ -51,7 +62,7 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    pub(super) fn new(url: RedisUrl, connect_timeout: Duration, command_timeout: Duration) -> Self {
+    pub(crate) fn new(url: RedisUrl, connect_timeout: Duration, command_timeout: Duration) -> Self {
         Self {
             url,
             connect_timeout,
@@ -63,26 +74,22 @@ impl Link {
         }
     }
 
-    pub(super) fn url(&self) -> &RedisUrl {
-        &self.url
-    }
-
-    pub(super) fn connect_timeout(&self) -> Duration {
+    pub(crate) fn connect_timeout(&self) -> Duration {
         self.connect_timeout
     }
 
-    pub(super) fn is_up(&self) -> bool {
+    pub(crate) fn is_up(&self) -> bool {
         self.connected.borrow().is_some()
     }
 
     /// Waits until there is a connection.
-    pub(super) async fn up(&self) {
+    pub(crate) async fn up(&self) {
         // The sender is ours, so that this cannot fail while somebody waits.
         let _ = self.connected.subscribe().wait_for(Option::is_some).await;
     }
 
     /// Connects, and connects again whenever the connection is lost. Never ends.
-    pub(super) async fn keep_connected(self: Arc<Self>) {
+    pub(crate) async fn keep_connected(self: Arc<Self>) {
         let mut failures: u32 = 0;
         metrics::gauge!(CONNECTED).set(0);
         for reason in FAILURE_REASONS {
@@ -92,7 +99,7 @@ impl Link {
             match self.connect().await {
                 Ok(connection) => {
                     if failures > 0 {
-                        tracing::info!(redis = %self.url, failures, "the waiting room is connected to Redis again");
+                        tracing::info!(redis = %self.url, failures, "connected to Redis again");
                     }
                     failures = 0;
                     let number = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
@@ -104,7 +111,7 @@ impl Link {
                 }
                 Err(error) => {
                     if failures == 0 {
-                        tracing::warn!(redis = %self.url, error, "the waiting room cannot reach Redis");
+                        tracing::warn!(redis = %self.url, error, "Redis cannot be reached");
                     }
                     failures = failures.saturating_add(1);
                     sleep(PAUSE_MIN.saturating_mul(2_u32.saturating_pow(failures - 1)).min(PAUSE_MAX)).await;
@@ -126,19 +133,26 @@ impl Link {
         }
     }
 
-    /// Runs a script, which is loaded where Redis does not know it.
-    pub(super) async fn run(&self, script: &Script, keys: &[String], args: &[Vec<u8>]) -> Result<Value, StorageError> {
-        match self.send(&script.by_hash(keys, args)).await {
+    /// Runs a script, and loads it if Redis does not know it. `None` if the script replies with nothing.
+    pub(crate) async fn run<A: Argument>(
+        &self,
+        script: &Script<A>,
+        keys: &[String],
+        arguments: &A,
+    ) -> Result<Option<Reply>, StorageError> {
+        let mut values = Vec::new();
+        arguments.values(&mut values);
+        let replied = match self.send(&script.by_hash(keys, &values)).await {
             Err(error) if error.kind() == Some(ErrorKind::Server(ServerErrorKind::NoScript)) => {
-                self.send(&script.by_text(keys, args)).await
+                self.send(&script.by_text(keys, &values)).await
             }
-            other => other,
-        }
-        .map_err(counted)
+            replied => replied,
+        };
+        Reply::read(replied.map_err(counted)?)
     }
 
     /// Sends one command.
-    pub(super) async fn query(&self, command: &Cmd) -> Result<Value, StorageError> {
+    pub(crate) async fn query(&self, command: &Cmd) -> Result<Value, StorageError> {
         self.send(command).await.map_err(counted)
     }
 
@@ -170,7 +184,7 @@ impl Link {
         };
         if self.connected.send_if_modified(is_it) {
             metrics::gauge!(CONNECTED).set(0);
-            tracing::warn!(redis = %self.url, error = %failure, "the connection of the waiting room to Redis is lost");
+            tracing::warn!(redis = %self.url, error = %failure, "the connection to Redis is lost");
             self.lost.notify_one();
         }
     }

@@ -13,7 +13,7 @@ use redis::{
 
 /// Where a sentinel listens where its address does not say.
 const SENTINEL_PORT: u16 = 26_379;
-/// How often a command is sent to a cluster while the node of its line changes. All steps can be repeated.
+/// How often a command is sent to a cluster while the node of its keys changes. All scripts can be repeated.
 const CLUSTER_RETRIES: u32 = 2;
 
 /// The URL of a Redis or Valkey server, or of several that are one. What shows it leaves the passwords out.
