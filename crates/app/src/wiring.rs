@@ -53,7 +53,7 @@ pub(crate) struct UseCases {
     pub(crate) reservations: Arc<ReservationService>,
     pub(crate) payments: Arc<PaymentService>,
     pub(crate) wallet: Arc<WalletService>,
-    pub(crate) room: Arc<dyn WaitingRoom>,
+    pub(crate) queues: Arc<dyn WaitingRoom>,
     pub(crate) others: Others,
     pub(crate) tokens: Arc<CurrentTokens>,
 }
@@ -115,11 +115,11 @@ impl Adapters {
     pub(crate) async fn use_cases(&self, settings: &Settings) -> anyhow::Result<UseCases> {
         let tokens = tokens(settings, self.entropy.as_ref())?;
         let (clock, entropy) = (&self.clock, &self.entropy);
-        let Lines { room, others } = waiting_room(settings, Arc::clone(clock)).await;
+        let Lines { waiting_room, others } = waiting_room(settings, Arc::clone(clock)).await;
         self.database.announce_seats(Arc::clone(&others.announcements));
         let announcements = Arc::clone(&others.announcements);
         let gate = Arc::new(WaitingRoomService {
-            room: Arc::clone(&room),
+            waiting_room: Arc::clone(&waiting_room),
             tokens: Arc::clone(&tokens) as Arc<dyn QueueTokens>,
             catalog: Arc::clone(&self.database.catalog),
             payments: Arc::clone(&self.database.payments),
@@ -133,7 +133,7 @@ impl Adapters {
             catalog: Arc::new(CatalogService {
                 catalog: Arc::clone(&self.database.catalog),
                 gate: Arc::clone(&gate),
-                room: Arc::clone(&room),
+                waiting_room: Arc::clone(&waiting_room),
                 clock: Arc::clone(clock),
                 entropy: Arc::clone(entropy),
             }),
@@ -141,7 +141,7 @@ impl Adapters {
                 reservations: Arc::clone(&self.database.reservations),
                 catalog: Arc::clone(&self.database.catalog),
                 gate: Arc::clone(&gate),
-                room: Arc::clone(&room),
+                waiting_room: Arc::clone(&waiting_room),
                 turns: Arc::clone(&turns),
                 entropy: Arc::clone(entropy),
                 hold_seconds: settings.hold_seconds,
@@ -150,7 +150,7 @@ impl Adapters {
                 payments: Arc::clone(&self.database.payments),
                 reservations: Arc::clone(&self.database.reservations),
                 gate: Arc::clone(&gate),
-                room: Arc::clone(&room),
+                waiting_room: Arc::clone(&waiting_room),
                 turns,
                 clock: Arc::clone(clock),
                 entropy: Arc::clone(entropy),
@@ -163,7 +163,7 @@ impl Adapters {
                 balance_max: Points::new(settings.balance_points_max)?,
             }),
             waiting_room: gate,
-            room,
+            queues: waiting_room,
             others,
             tokens,
         })
@@ -187,7 +187,7 @@ pub(crate) fn keys_path(settings: &Settings) -> PathBuf {
 
 /// The waiting room, and what comes with it where several instances share it.
 struct Lines {
-    room: Arc<dyn WaitingRoom>,
+    waiting_room: Arc<dyn WaitingRoom>,
     others: Others,
 }
 
@@ -234,7 +234,7 @@ async fn waiting_room(settings: &Settings, clock: Arc<dyn Clock>) -> Lines {
         WaitingRoomUrl::Memory => {
             let embedded = settings.database_url().sqlite_path().is_some();
             let others = if embedded { Others::none() } else { Others::unheard() };
-            Lines { room: Arc::new(MemoryWaitingRoom::new(clock, rules)), others }
+            Lines { waiting_room: Arc::new(MemoryWaitingRoom::new(clock, rules)), others }
         }
         WaitingRoomUrl::Redis(url) => {
             let redis = RedisSettings {
@@ -250,7 +250,7 @@ async fn waiting_room(settings: &Settings, clock: Arc<dyn Clock>) -> Lines {
                 announced: Some(room.listen()),
                 quotas: Some(Arc::new(QuotasInRedis(room.quotas()))),
             };
-            Lines { room: Arc::new(room), others }
+            Lines { waiting_room: Arc::new(room), others }
         }
     }
 }

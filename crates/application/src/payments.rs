@@ -8,7 +8,7 @@ use boxoffice_domain::{
     page::{Page, PageRequest},
     payments::{PaymentView, Payments, SettleError, SettleRefusal, SettleRequest, Settlement, check_payable},
     reservations::Reservations,
-    waiting_room::{Ticket, WaitingRoom},
+    waiting_room::{QueuePlace, WaitingRoom},
 };
 
 use crate::{
@@ -50,7 +50,7 @@ pub struct PaymentService {
     /// The gate.
     pub gate: Arc<WaitingRoomService>,
     /// The lines, where a payment ends the admission.
-    pub room: Arc<dyn WaitingRoom>,
+    pub waiting_room: Arc<dyn WaitingRoom>,
     /// Keeps a hold and a payment of one account apart.
     pub turns: Arc<AccountTurns>,
     /// Tells the time.
@@ -71,25 +71,25 @@ impl PaymentService {
     /// changes nothing: hold, queue token and place are as before.
     pub async fn pay(
         &self,
-        ticket: Ticket,
+        place: QueuePlace,
         reservation_id: ReservationId,
         key: IdempotencyKey,
     ) -> Result<Made<PaymentView>, PayError> {
         let idempotency = Idempotency { key, fingerprint: fingerprint("pay", [reservation_id.to_string().as_str()]) };
-        let _turn = self.turns.take(ticket.account_id).await;
-        if let Err(closed) = self.gate.check(ticket, Purpose::Continue).await {
-            return self.without_admission(ticket, reservation_id, &idempotency, closed).await;
+        let _turn = self.turns.take(place.account_id).await;
+        if let Err(closed) = self.gate.check(place, Purpose::Continue).await {
+            return self.without_admission(place, reservation_id, &idempotency, closed).await;
         }
         let request = SettleRequest {
             payment_id: PaymentId::new(self.entropy.uuid()),
             reservation_id,
-            account_id: ticket.account_id,
-            concert_id: ticket.concert_id,
-            queue_place: Some(ticket.place),
+            account_id: place.account_id,
+            concert_id: place.concert_id,
+            queue_place: Some(place.number),
             idempotency,
         };
         let made = self.payments.settle(request).await?;
-        self.end_admission(ticket, &made).await;
+        self.end_admission(place, &made).await;
         Ok(Made { value: made.value.view, replayed: made.replayed })
     }
 
@@ -97,7 +97,7 @@ impl PaymentService {
     /// late for the reservation is told that, rather than about the token that went with it.
     async fn without_admission(
         &self,
-        ticket: Ticket,
+        place: QueuePlace,
         reservation_id: ReservationId,
         again: &Idempotency,
         closed: GateError,
@@ -106,15 +106,15 @@ impl PaymentService {
             return Err(closed.into());
         }
         if let Some(PaymentView { payment, mut reservation }) =
-            self.payments.find_by_key(ticket.account_id, &again.key).await?
+            self.payments.find_by_key(place.account_id, &again.key).await?
         {
             payment.idempotency.check(again).map_err(SettleRefusal::from)?;
             reservation.reservation = reservation.reservation.as_paid(&payment);
             return Ok(Made::before(PaymentView { payment: payment.as_made(), reservation }));
         }
-        let view = self.reservations.find(ticket.account_id, reservation_id).await?;
+        let view = self.reservations.find(place.account_id, reservation_id).await?;
         let view = view.ok_or(SettleRefusal::ReservationNotFound)?;
-        if view.reservation.concert_id != ticket.concert_id {
+        if view.reservation.concert_id != place.concert_id {
             return Err(GateError::Invalid.into());
         }
         let now = self.clock.now();
@@ -122,16 +122,16 @@ impl PaymentService {
         Err(closed.into())
     }
 
-    async fn end_admission(&self, ticket: Ticket, made: &Made<Settlement>) {
-        let (concert_id, account_id) = (ticket.concert_id, ticket.account_id);
+    async fn end_admission(&self, place: QueuePlace, made: &Made<Settlement>) {
+        let (concert_id, account_id) = (place.concert_id, place.account_id);
         let settlement = &made.value;
-        // A repeated request may come with the ticket of a later visit, which this payment did not spend.
-        if settlement.view.payment.queue_place != Some(ticket.place) {
+        // A repeated request may come with the place of a later visit, which this payment did not spend.
+        if settlement.view.payment.queue_place != Some(place.number) {
             return;
         }
         let ended = match settlement.other_held_until {
-            Some(until) => self.room.keep_until(concert_id, account_id, Some(until)).await,
-            None => self.room.spend(concert_id, account_id).await,
+            Some(until) => self.waiting_room.keep_until(concert_id, account_id, Some(until)).await,
+            None => self.waiting_room.spend(concert_id, account_id).await,
         };
         if let Err(error) = ended {
             // The payment stands; the admission then ends by its own time.

@@ -10,7 +10,7 @@ use crate::{
     idempotency::{Idempotency, IdempotencyKey, KeyReused, Made},
     page::{Page, PageRequest},
     reservations::{Reservation, ReservationState, ReservationStatus, ReservationView, Seat, SeatState},
-    waiting_room::Place,
+    waiting_room::PlaceNumber,
     wallet::{EntryKind, GatewayVerdict, Wallet, WalletEntry},
 };
 
@@ -54,7 +54,7 @@ pub struct Payment {
     /// How far it has come.
     pub state: PaymentState,
     /// The place in the line that it spent, so that it stays spent when the line is lost.
-    pub queue_place: Option<Place>,
+    pub queue_place: Option<PlaceNumber>,
     /// The key under which it was asked for.
     pub idempotency: Idempotency,
 }
@@ -95,7 +95,7 @@ pub struct SettleRequest {
     /// The concert that the account was admitted to.
     pub concert_id: ConcertId,
     /// Its place in that concert's line.
-    pub queue_place: Option<Place>,
+    pub queue_place: Option<PlaceNumber>,
     /// The caller's key.
     pub idempotency: Idempotency,
 }
@@ -286,8 +286,12 @@ pub trait Payments: Send + Sync {
 
     /// Whether a payment of this account spent this place in the concert's line. A place is not spent while
     /// the account still holds other seats of the concert: their payment is what spends it.
-    async fn has_spent(&self, account_id: AccountId, concert_id: ConcertId, place: Place)
-    -> Result<bool, StorageError>;
+    async fn has_spent(
+        &self,
+        account_id: AccountId,
+        concert_id: ConcertId,
+        place: PlaceNumber,
+    ) -> Result<bool, StorageError>;
 }
 
 /// What the payment gateway is asked for.

@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderName, header::AUTHORIZATION, request::Parts},
 };
 use boxoffice_application::Identity;
-use boxoffice_domain::{accounts::AccessTokenError, waiting_room::Ticket};
+use boxoffice_domain::{accounts::AccessTokenError, waiting_room::QueuePlace};
 
 use crate::{
     api::Api,
@@ -46,7 +46,7 @@ impl FromRequestParts<Api> for SignedIn {
 
 /// The holder of a queue token of its own. Whether the token is active is for the use case to say.
 #[derive(Clone, Copy)]
-pub(crate) struct Queued(pub Ticket);
+pub(crate) struct Queued(pub QueuePlace);
 
 impl FromRequestParts<Api> for Queued {
     type Rejection = Problem;
@@ -57,6 +57,6 @@ impl FromRequestParts<Api> for Queued {
             return Err(Problem::new(Code::QueueTokenMissing));
         };
         let token = field.to_str().map_err(|_| Problem::new(Code::QueueTokenInvalid))?;
-        Ok(Self(api.services.waiting_room.ticket(identity, token)?))
+        Ok(Self(api.services.waiting_room.place(identity, token)?))
     }
 }

@@ -711,7 +711,7 @@ async fn concert(State(api): State<Api>, headers: HeaderMap, Id(id): Id<ConcertI
 #[tracing::instrument(level = "debug", name = "http.catalog.performances", skip_all)]
 async fn performances(
     State(api): State<Api>,
-    Queued(ticket): Queued,
+    Queued(place): Queued,
     headers: HeaderMap,
     Id(id): Id<ConcertId>,
     Query(query): Query<PerformanceQuery>,
@@ -720,14 +720,14 @@ async fn performances(
     if page.after.is_some_and(|after| !(1970..=9999).contains(&after.starts_at.year())) {
         return Err(Problem::malformed("The cursor is not one of this list."));
     }
-    let admitted = api.services.catalog.admit_to_concert(ticket, id).await?;
+    let admitted = api.services.catalog.admit_to_concert(place, id).await?;
     let asked = PerformancesAsked { concert_id: id, available_only: query.available.unwrap_or_default(), page };
     let PerformancesAsked { available_only, page, .. } = asked.clone();
     let read = async {
         let page = api.services.catalog.performances(admitted, available_only, page).await?;
         Tagged::of(&List::new(page, PerformanceAnswer::from))
     };
-    let since = api.answered.since(ticket.account_id);
+    let since = api.answered.since(place.account_id);
     Ok(api.reads.performances(asked, since, read).await?.answer(&headers, Kept::ByClient))
 }
 
@@ -750,16 +750,16 @@ async fn performances(
 #[tracing::instrument(level = "debug", name = "http.catalog.performance", skip_all)]
 async fn performance(
     State(api): State<Api>,
-    Queued(ticket): Queued,
+    Queued(place): Queued,
     headers: HeaderMap,
     Id(id): Id<PerformanceId>,
 ) -> Result<Response, Problem> {
-    let admitted = api.services.catalog.admit_to_performance(ticket, id).await?;
+    let admitted = api.services.catalog.admit_to_performance(place, id).await?;
     let read = async {
         let performance = api.services.catalog.performance(admitted).await?;
         Tagged::of(&PerformanceAnswer::from(performance))
     };
-    let since = api.answered.since(ticket.account_id);
+    let since = api.answered.since(place.account_id);
     Ok(api.reads.performance(id, since, read).await?.answer(&headers, Kept::ByClient))
 }
 
@@ -783,19 +783,19 @@ async fn performance(
 #[tracing::instrument(level = "debug", name = "http.catalog.seats", skip_all)]
 async fn seats(
     State(api): State<Api>,
-    Queued(ticket): Queued,
+    Queued(place): Queued,
     headers: HeaderMap,
     Id(id): Id<PerformanceId>,
     Query(query): Query<SeatQuery>,
 ) -> Result<Response, Problem> {
-    let admitted = api.services.catalog.admit_to_performance(ticket, id).await?;
+    let admitted = api.services.catalog.admit_to_performance(place, id).await?;
     if query == SeatQuery::default() {
-        return api.seat_maps.map(&api, admitted, ticket.account_id).await?.answer(&headers).await;
+        return api.seat_maps.map(&api, admitted, place.account_id).await?.answer(&headers).await;
     }
     let map = api.services.catalog.seats(admitted).await?;
     let answer = Tagged::of(&SeatMapAnswer::new(&map, &query))?;
     // It may be newer than the whole map that is shown at the moment.
-    api.answered.note(ticket.account_id);
+    api.answered.note(place.account_id);
     Ok(answer.answer(&headers, Kept::ByClient))
 }
 

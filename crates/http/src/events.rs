@@ -14,7 +14,7 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
-use boxoffice_domain::{AccountId, waiting_room::Ticket};
+use boxoffice_domain::{AccountId, waiting_room::QueuePlace};
 use futures::stream;
 use tokio::{
     sync::OwnedSemaphorePermit,
@@ -58,14 +58,14 @@ refusals!(EventsProblems: [SIGNED_IN, TICKET], []);
     ),
 )]
 #[tracing::instrument(level = "debug", name = "http.waiting_room.events", skip_all)]
-async fn events(State(api): State<Api>, Queued(ticket): Queued) -> Result<Response, Problem> {
+async fn events(State(api): State<Api>, Queued(place): Queued) -> Result<Response, Problem> {
     let permit = Arc::clone(&api.event_streams).try_acquire_owned();
     let too_many = || Problem::unavailable("Too many event streams are open.").retry_after(5);
     let permit = permit.map_err(|_| too_many())?;
-    let own = api.streams_of_accounts.enter(ticket.account_id).ok_or_else(too_many)?;
-    let first = api.services.waiting_room.status(ticket).await?.into();
+    let own = api.streams_of_accounts.enter(place.account_id).ok_or_else(too_many)?;
+    let first = api.services.waiting_room.status(place).await?.into();
     let heartbeat = KeepAlive::new().interval(api.settings.event_heartbeat).text("heartbeat");
-    let watch = Watch { api, ticket, seen: 0, sent_at: Instant::now(), last: None, _permit: permit, _own: own };
+    let watch = Watch { api, place, seen: 0, sent_at: Instant::now(), last: None, _permit: permit, _own: own };
     let events = stream::unfold(Step::First(first, watch), |step| async move {
         let (answer, mut watch) = match step {
             Step::First(answer, watch) => (answer, watch),
@@ -87,7 +87,7 @@ enum Step {
 /// One open stream.
 struct Watch {
     api: Api,
-    ticket: Ticket,
+    place: QueuePlace,
     /// The version of the line that was last heard of, before the status was read; 0 where none was yet.
     seen: u64,
     sent_at: Instant,
@@ -155,7 +155,7 @@ impl Watch {
             sleep_until(self.sent_at + BETWEEN_EVENTS).await;
             self.wait().await?;
             let read_at = Instant::now();
-            let view = self.api.services.waiting_room.status(self.ticket).await;
+            let view = self.api.services.waiting_room.status(self.place).await;
             let answer = QueueAnswer::from(view.map_err(ended_by).ok()?);
             if self.last.as_ref() != Some(&answer) {
                 return Some(answer);
@@ -169,7 +169,7 @@ impl Watch {
     async fn wait(&mut self) -> Option<()> {
         let asked = self.last.as_ref().and_then(|last| last.poll_after_seconds).map_or(u64::MAX, u64::from);
         let at_most = Duration::from_secs(asked.max(1)).min(self.api.settings.event_heartbeat);
-        let changed = self.api.services.waiting_room.changed(self.ticket.concert_id, self.seen);
+        let changed = self.api.services.waiting_room.changed(self.place.concert_id, self.seen);
         if let Ok(version) = timeout(at_most, changed).await {
             self.seen = version.map_err(ended_by).ok()?;
         }

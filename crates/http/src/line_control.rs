@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json as Answer, extract::State};
-use boxoffice_application::line_control::LineReport;
+use boxoffice_application::queue_control::QueueReport;
 use boxoffice_domain::{ConcertId, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -51,8 +51,8 @@ struct StatsAnswer {
 }
 
 impl StatsAnswer {
-    fn new(report: &LineReport, now: Timestamp) -> Self {
-        let LineReport { concert, stats } = report;
+    fn new(report: &QueueReport, now: Timestamp) -> Self {
+        let QueueReport { concert, stats } = report;
         let waited = |joined_at: Timestamp| u64::try_from((now - joined_at).num_seconds()).unwrap_or(0);
         Self {
             concert_id: concert.id.uuid(),
@@ -91,7 +91,7 @@ async fn stats(
     SignedIn(identity): SignedIn,
     Id(id): Id<ConcertId>,
 ) -> Result<Answer<StatsAnswer>, Problem> {
-    let report = api.services.catalog.line_report(identity, id).await?;
+    let report = api.services.catalog.queue_report(identity, id).await?;
     Ok(Answer(StatsAnswer::new(&report, api.now())))
 }
 
@@ -145,7 +145,7 @@ async fn set_paused(
 ) -> Result<Answer<StatsAnswer>, Problem> {
     let service = Arc::clone(&api.services.catalog);
     let change = api.reads.change();
-    let act = async move { change.end(service.set_line_paused(identity, id, paused).await) };
+    let act = async move { change.end(service.set_queue_paused(identity, id, paused).await) };
     let report = api.act(act).await??;
     Ok(Answer(StatsAnswer::new(&report, api.now())))
 }
@@ -166,7 +166,7 @@ async fn empty(
 ) -> Result<Answer<EmptiedAnswer>, Problem> {
     let service = Arc::clone(&api.services.catalog);
     let change = api.reads.change();
-    let act = async move { change.end(service.empty_line(identity, id).await) };
+    let act = async move { change.end(service.empty_queue(identity, id).await) };
     let removed = api.act(act).await??;
     Ok(Answer(EmptiedAnswer { removed }))
 }

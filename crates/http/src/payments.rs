@@ -154,13 +154,13 @@ async fn pay(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
     RequiredKey(key): RequiredKey,
-    Queued(ticket): Queued,
+    Queued(place): Queued,
     Json(body): Json<NewPayment>,
 ) -> Result<Response, Problem> {
     let requested = Requested::with_body(Some(&key), "pay", "", &body);
     let reservation_id = ReservationId::new(body.reservation_id);
     let service = Arc::clone(&api.services.payments);
-    let act = async move { service.pay(ticket, reservation_id, key).await };
+    let act = async move { service.pay(place, reservation_id, key).await };
     let paid = api.keyed_act(identity, &requested, act).await??;
     let location = format!("/v1/payments/{}", paid.value.payment.id);
     let paid_at = paid.value.payment.paid_at;

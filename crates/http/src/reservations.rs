@@ -275,7 +275,7 @@ refusals!(CancelProblems: [SIGNED_IN, PATH, KEYED], [
 async fn hold(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
-    Queued(ticket): Queued,
+    Queued(place): Queued,
     OptionalKey(key): OptionalKey,
     Json(body): Json<NewReservation>,
 ) -> Result<Response, Problem> {
@@ -283,7 +283,7 @@ async fn hold(
     let requested = Requested::with_body(key.as_ref(), "hold", "", &body);
     let performance_id = PerformanceId::new(body.performance_id);
     let service = Arc::clone(&api.services.reservations);
-    let act = async move { service.hold(ticket, performance_id, seats, key).await };
+    let act = async move { service.hold(place, performance_id, seats, key).await };
     let held = api.keyed_act(identity, &requested, act).await??;
     let location = format!("/v1/reservations/{}", held.value.reservation.id);
     // A repeated request gets the first answer, in which the seats are held, even when they no longer are.

@@ -69,15 +69,15 @@ const POLL_AFTER_ACTIVE_SECONDS: u32 = 4;
 
 impl From<QueueView> for QueueAnswer {
     fn from(view: QueueView) -> Self {
-        let ticket = view.status.ticket;
+        let place = view.status.place;
         let expired = Self {
             token: view.token.0,
-            concert_id: ticket.concert_id.uuid(),
+            concert_id: place.concert_id.uuid(),
             status: StatusAnswer::Expired,
             position: Some(0),
             estimated_wait_seconds: None,
             poll_after_seconds: None,
-            joined_at: ticket.joined_at,
+            joined_at: place.joined_at,
             active_until: None,
         };
         match view.status.standing {
@@ -158,8 +158,8 @@ async fn join(
     responses((status = 200, description = "The status.", body = QueueAnswer), QueueProblems),
 )]
 #[tracing::instrument(level = "debug", name = "http.waiting_room.status", skip_all)]
-async fn status(State(api): State<Api>, Queued(ticket): Queued) -> Result<Answer<QueueAnswer>, Problem> {
-    let view = api.services.waiting_room.status(ticket).await?;
+async fn status(State(api): State<Api>, Queued(place): Queued) -> Result<Answer<QueueAnswer>, Problem> {
+    let view = api.services.waiting_room.status(place).await?;
     Ok(Answer(view.into()))
 }
 
@@ -170,8 +170,8 @@ async fn status(State(api): State<Api>, Queued(ticket): Queued) -> Result<Answer
     responses((status = 204, description = "The token has expired."), QueueProblems),
 )]
 #[tracing::instrument(level = "debug", name = "http.waiting_room.leave", skip_all)]
-async fn leave(State(api): State<Api>, Queued(ticket): Queued) -> Result<StatusCode, Problem> {
+async fn leave(State(api): State<Api>, Queued(place): Queued) -> Result<StatusCode, Problem> {
     let service = Arc::clone(&api.services.waiting_room);
-    api.act(async move { service.leave(ticket).await }).await??;
+    api.act(async move { service.leave(place).await }).await??;
     Ok(StatusCode::NO_CONTENT)
 }

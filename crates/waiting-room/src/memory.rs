@@ -36,7 +36,7 @@ use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, Clock, ConcertId, Timestamp,
     waiting_room::{
-        JoinRequest, Joined, LineCensus, LineStats, LineTerms, QueueStatus, Recall, RestoreRequest, Ticket,
+        JoinRequest, Joined, QueueCensus, QueuePlace, QueueStats, QueueStatus, QueueTerms, Recall, RestoreRequest,
         WaitingRoom, WaitingRoomError,
     },
 };
@@ -160,7 +160,7 @@ impl WaitingRoom for MemoryWaitingRoom {
         self.visit(&slot, |queue, now| queue.join(&request, now))
     }
 
-    async fn status(&self, place: &Ticket) -> Result<Recall, WaitingRoomError> {
+    async fn status(&self, place: &QueuePlace) -> Result<Recall, WaitingRoomError> {
         if let Some(slot) = self.slot(place.concert_id) {
             return Ok(self.visit(&slot, |queue, now| queue.status(place, now)));
         }
@@ -171,11 +171,11 @@ impl WaitingRoom for MemoryWaitingRoom {
     }
 
     async fn restore(&self, request: RestoreRequest) -> Result<QueueStatus, WaitingRoomError> {
-        let slot = self.open_slot(request.ticket.concert_id)?;
+        let slot = self.open_slot(request.place.concert_id)?;
         self.visit(&slot, |queue, now| queue.restore(&request, now))
     }
 
-    async fn leave(&self, place: &Ticket) -> Result<(), WaitingRoomError> {
+    async fn leave(&self, place: &QueuePlace) -> Result<(), WaitingRoomError> {
         let slot = match self.slot(place.concert_id) {
             Some(slot) => slot,
             // A queue has to remember that this place is not to be restored.
@@ -208,7 +208,7 @@ impl WaitingRoom for MemoryWaitingRoom {
         Ok(())
     }
 
-    async fn set_terms(&self, concert_id: ConcertId, terms: LineTerms) -> Result<(), WaitingRoomError> {
+    async fn set_terms(&self, concert_id: ConcertId, terms: QueueTerms) -> Result<(), WaitingRoomError> {
         // If there is no queue, the request that opens it brings the terms.
         if let Some(slot) = self.slot(concert_id) {
             self.visit(&slot, |queue, now| queue.set_terms(terms, now));
@@ -226,7 +226,7 @@ impl WaitingRoom for MemoryWaitingRoom {
         Ok(self.visit(&slot, |queue, _| queue.empty()))
     }
 
-    async fn stats(&self, concert_id: ConcertId) -> Result<Option<LineStats>, WaitingRoomError> {
+    async fn stats(&self, concert_id: ConcertId) -> Result<Option<QueueStats>, WaitingRoomError> {
         Ok(self.slot(concert_id).map(|slot| self.visit(&slot, Queue::stats)))
     }
 
@@ -250,7 +250,7 @@ impl WaitingRoom for MemoryWaitingRoom {
         }
     }
 
-    async fn tidy(&self) -> Result<Option<Timestamp>, WaitingRoomError> {
+    async fn advance(&self) -> Result<Option<Timestamp>, WaitingRoomError> {
         // If nothing is due, a visit is one look at the first ending of the queue.
         let visit = |slot: Arc<Slot>| self.visit(&slot, |queue, _| queue.next_due());
         let due = self.slots().into_iter().filter_map(visit).min();
@@ -259,9 +259,9 @@ impl WaitingRoom for MemoryWaitingRoom {
         Ok(due.into_iter().chain(reforming).min())
     }
 
-    async fn census(&self, limit: usize) -> Result<Vec<LineCensus>, WaitingRoomError> {
+    async fn census(&self, limit: usize) -> Result<Vec<QueueCensus>, WaitingRoomError> {
         let visit = |slot: Arc<Slot>| self.visit(&slot, |queue, _| queue.census());
-        let mut queues: Vec<LineCensus> = self.slots().into_iter().map(visit).collect();
+        let mut queues: Vec<QueueCensus> = self.slots().into_iter().map(visit).collect();
         queues.sort_unstable_by_key(|queue| (std::cmp::Reverse(queue.waiting), queue.concert_id));
         queues.truncate(limit);
         Ok(queues)

@@ -10,8 +10,8 @@ use boxoffice_domain::{
     AccountId, ConcertId, Timestamp,
     time::seconds_after,
     waiting_room::{
-        DrawNumber, JoinRequest, Joined, LineCensus, LineStats, LineTerms, Place, QueueStatus, Recall, RestoreRequest,
-        Standing, Ticket, WaitingRoomError,
+        DrawNumber, JoinRequest, Joined, PlaceNumber, QueueCensus, QueuePlace, QueueStats, QueueStatus, QueueTerms,
+        Recall, RestoreRequest, Standing, WaitingRoomError,
     },
 };
 
@@ -22,11 +22,11 @@ use crate::{
 };
 
 /// The terms before any are set: nobody is admitted.
-const NO_TERMS: LineTerms = LineTerms { version: 0, max_active: 0, paused: false, opens_at: None };
+const NO_TERMS: QueueTerms = QueueTerms { version: 0, max_active: 0, paused: false, opens_at: None };
 
 #[derive(Debug)]
 struct Waiting {
-    place: Place,
+    number: PlaceNumber,
     joined_at: Timestamp,
     /// What the order is by: the number of the place, or the number drawn.
     sort_key: u64,
@@ -34,13 +34,13 @@ struct Waiting {
 
 impl Waiting {
     fn is_drawn(&self) -> bool {
-        self.sort_key != self.place.0
+        self.sort_key != self.number.0
     }
 }
 
 #[derive(Debug)]
 struct Admission {
-    place: Place,
+    number: PlaceNumber,
     joined_at: Timestamp,
     admitted_until: Timestamp,
     /// When the account is passed over. `None` once it was seen.
@@ -70,20 +70,20 @@ enum Knowledge {
 pub(crate) struct Queue {
     rules: Arc<Rules>,
     concert_id: ConcertId,
-    terms: LineTerms,
+    terms: QueueTerms,
     /// Whether the queue had not opened yet when it was last advanced.
     closed: bool,
     waiting: BTreeMap<AccountId, Waiting>,
     /// The accounts of `waiting`, by sort key.
     order: QueueOrder<AccountId>,
     /// Those of `waiting` whose sort key is a number drawn, by place.
-    drawn: BTreeSet<(Place, AccountId)>,
+    drawn: BTreeSet<(PlaceNumber, AccountId)>,
     active: BTreeMap<AccountId, Admission>,
     /// The accounts of `active`, by the end of their admission.
     endings: BTreeSet<(Timestamp, AccountId)>,
     /// The latest place of each account that ended, kept only while places of an earlier process can be restored: that
     /// place and all earlier ones of the account are not.
-    ended: BTreeMap<AccountId, Place>,
+    ended: BTreeMap<AccountId, PlaceNumber>,
     /// `false` once `ended` was full or the queue was emptied: then a place that is unknown may have ended.
     restores: bool,
     rate: AdmissionRate,
@@ -152,18 +152,22 @@ impl Queue {
             Some(place) => place,
             None => {
                 self.check_capacity()?;
-                let place =
-                    Ticket { concert_id: self.concert_id, account_id, place: self.rules.next_place(), joined_at: now };
+                let place = QueuePlace {
+                    concert_id: self.concert_id,
+                    account_id,
+                    number: self.rules.next_number(),
+                    joined_at: now,
+                };
                 self.enter(place, request.draw);
                 self.admit(now);
                 metrics::counter!("boxoffice_queue_joined_total").increment(1);
                 place
             }
         };
-        Ok(Joined { status: QueueStatus { ticket: place, standing: self.standing(&place, now) }, newly })
+        Ok(Joined { status: QueueStatus { place, standing: self.standing(&place, now) }, newly })
     }
 
-    pub(crate) fn status(&mut self, place: &Ticket, now: Timestamp) -> Recall {
+    pub(crate) fn status(&mut self, place: &QueuePlace, now: Timestamp) -> Recall {
         match self.recall(place, now) {
             Knowledge::Present => known(place, self.standing(place, now)),
             Knowledge::Ended => expired(place),
@@ -177,7 +181,7 @@ impl Queue {
         now: Timestamp,
     ) -> Result<QueueStatus, WaitingRoomError> {
         self.set_terms(request.terms, now);
-        let place = request.ticket;
+        let place = request.place;
         let standing = match self.recall(&place, now) {
             Knowledge::Present => self.standing(&place, now),
             Knowledge::Ended => Standing::Expired,
@@ -191,16 +195,16 @@ impl Queue {
                 self.standing(&place, now)
             }
         };
-        Ok(QueueStatus { ticket: place, standing })
+        Ok(QueueStatus { place, standing })
     }
 
-    pub(crate) fn leave(&mut self, place: &Ticket, now: Timestamp) {
+    pub(crate) fn leave(&mut self, place: &QueuePlace, now: Timestamp) {
         match self.recall(place, now) {
             Knowledge::Present => self.end(place.account_id, now),
             Knowledge::Ended => {}
             Knowledge::Forgotten => {
                 self.end(place.account_id, now);
-                self.remember_ended(place.account_id, place.place, now);
+                self.remember_ended(place.account_id, place.number, now);
             }
         }
         self.admit(now);
@@ -223,18 +227,18 @@ impl Queue {
     pub(crate) fn spend(&mut self, account_id: AccountId, now: Timestamp) {
         let Some(place) = self.place_of(account_id) else {
             // It was admitted by an earlier process, and must not be restored.
-            let last_earlier_place = Place(self.rules.first_place - 1);
+            let last_earlier_place = PlaceNumber(self.rules.first_number - 1);
             return self.remember_ended(account_id, last_earlier_place, now);
         };
         // A later place that still waits was given after the admission that paid. It stays, so that spending twice does no
         // harm.
-        if self.active.contains_key(&account_id) || self.rules.is_earlier(place.place) {
+        if self.active.contains_key(&account_id) || self.rules.is_earlier(place.number) {
             self.end(account_id, now);
             self.admit(now);
         }
     }
 
-    pub(crate) fn set_terms(&mut self, terms: LineTerms, now: Timestamp) {
+    pub(crate) fn set_terms(&mut self, terms: QueueTerms, now: Timestamp) {
         if terms == self.terms || terms.version < self.terms.version {
             return;
         }
@@ -265,11 +269,11 @@ impl Queue {
         ending.into_iter().chain(opening).min()
     }
 
-    pub(crate) fn stats(&mut self, now: Timestamp) -> LineStats {
+    pub(crate) fn stats(&mut self, now: Timestamp) -> QueueStats {
         // All who took part in the draw joined before all who did not.
         let drawn = self.drawn.first().map(|(_, account_id)| *account_id);
         let oldest = drawn.or_else(|| self.order.first().map(|(_, account_id)| account_id));
-        LineStats {
+        QueueStats {
             waiting: self.waiting.len() as u64,
             active: self.active.len() as u64,
             admitted_total: self.admitted_total,
@@ -279,8 +283,8 @@ impl Queue {
         }
     }
 
-    pub(crate) fn census(&self) -> LineCensus {
-        LineCensus {
+    pub(crate) fn census(&self) -> QueueCensus {
+        QueueCensus {
             concert_id: self.concert_id,
             waiting: self.waiting.len() as u64,
             active: self.active.len() as u64,
@@ -317,13 +321,13 @@ impl Queue {
     }
 
     /// Adds a place. The account must not have one.
-    fn enter(&mut self, place: Ticket, draw: Option<DrawNumber>) {
-        let Ticket { account_id, place, joined_at, .. } = place;
-        let number = draw.filter(|_| self.terms.opens_at.is_some_and(|opens_at| joined_at < opens_at));
-        let sort_key = number.map_or(place.0, DrawNumber::get);
-        let waiting = Waiting { place, joined_at, sort_key };
+    fn enter(&mut self, place: QueuePlace, draw: Option<DrawNumber>) {
+        let QueuePlace { account_id, number, joined_at, .. } = place;
+        let draw = draw.filter(|_| self.terms.opens_at.is_some_and(|opens_at| joined_at < opens_at));
+        let sort_key = draw.map_or(number.0, DrawNumber::get);
+        let waiting = Waiting { number, joined_at, sort_key };
         if waiting.is_drawn() {
-            self.drawn.insert((place, account_id));
+            self.drawn.insert((number, account_id));
         }
         self.order.insert(sort_key, account_id);
         self.waiting.insert(account_id, waiting);
@@ -351,10 +355,10 @@ impl Queue {
 
     /// Admits an account again that had been admitted before the queue was lost, if there is room.
     fn readmit(&mut self, account_id: AccountId, now: Timestamp) {
-        let Some(&Waiting { place, sort_key, .. }) = self.waiting.get(&account_id) else {
+        let Some(&Waiting { number, sort_key, .. }) = self.waiting.get(&account_id) else {
             return;
         };
-        if self.rules.is_earlier(place) && self.active.len() < self.terms.max_active as usize {
+        if self.rules.is_earlier(number) && self.active.len() < self.terms.max_active as usize {
             self.order.remove(sort_key, account_id);
             self.admit_one(account_id, now);
         }
@@ -362,12 +366,12 @@ impl Queue {
 
     /// Makes an account active that waits and is no longer in the order.
     fn admit_one(&mut self, account_id: AccountId, now: Timestamp) {
-        let Waiting { place, joined_at, .. } =
+        let Waiting { number, joined_at, .. } =
             self.waiting.remove(&account_id).expect("every account in the order waits");
-        self.drawn.remove(&(place, account_id));
+        self.drawn.remove(&(number, account_id));
         let settings = &self.rules.settings;
         let admission = Admission {
-            place,
+            number,
             joined_at,
             admitted_until: seconds_after(now, settings.admission_seconds),
             no_show_at: Some(seconds_after(now, settings.no_show_seconds)),
@@ -383,22 +387,22 @@ impl Queue {
 
     /// Ends the place of an account, if it has one.
     fn end(&mut self, account_id: AccountId, now: Timestamp) {
-        let place = if let Some(admission) = self.active.remove(&account_id) {
+        let number = if let Some(admission) = self.active.remove(&account_id) {
             self.endings.remove(&(admission.ends_at(), account_id));
             self.freed += 1;
-            admission.place
+            admission.number
         } else if let Some(waiting) = self.waiting.remove(&account_id) {
             self.order.remove(waiting.sort_key, account_id);
-            self.drawn.remove(&(waiting.place, account_id));
-            waiting.place
+            self.drawn.remove(&(waiting.number, account_id));
+            waiting.number
         } else {
             return;
         };
         self.changed = true;
-        self.remember_ended(account_id, place, now);
+        self.remember_ended(account_id, number, now);
     }
 
-    fn remember_ended(&mut self, account_id: AccountId, place: Place, now: Timestamp) {
+    fn remember_ended(&mut self, account_id: AccountId, number: PlaceNumber, now: Timestamp) {
         if !self.restores || !self.rules.any_restorable(now) {
             return;
         }
@@ -407,17 +411,17 @@ impl Queue {
             self.ended.clear();
             return;
         }
-        let latest = self.ended.entry(account_id).or_insert(place);
-        *latest = place.max(*latest);
+        let latest = self.ended.entry(account_id).or_insert(number);
+        *latest = number.max(*latest);
     }
 
-    fn recall(&self, place: &Ticket, now: Timestamp) -> Knowledge {
-        let known = self.place_of(place.account_id).map(|known| known.place);
-        if known == Some(place.place) {
+    fn recall(&self, place: &QueuePlace, now: Timestamp) -> Knowledge {
+        let known = self.place_of(place.account_id).map(|known| known.number);
+        if known == Some(place.number) {
             return Knowledge::Present;
         }
         let ended = self.ended.get(&place.account_id).copied();
-        let superseded = known.max(ended) >= Some(place.place);
+        let superseded = known.max(ended) >= Some(place.number);
         if superseded || !self.restores || !self.rules.is_restorable(place, now) {
             Knowledge::Ended
         } else {
@@ -425,15 +429,15 @@ impl Queue {
         }
     }
 
-    fn place_of(&self, account_id: AccountId) -> Option<Ticket> {
-        let admitted = self.active.get(&account_id).map(|admission| (admission.place, admission.joined_at));
+    fn place_of(&self, account_id: AccountId) -> Option<QueuePlace> {
+        let admitted = self.active.get(&account_id).map(|admission| (admission.number, admission.joined_at));
         let known =
-            admitted.or_else(|| self.waiting.get(&account_id).map(|waiting| (waiting.place, waiting.joined_at)));
-        known.map(|(place, joined_at)| Ticket { concert_id: self.concert_id, account_id, place, joined_at })
+            admitted.or_else(|| self.waiting.get(&account_id).map(|waiting| (waiting.number, waiting.joined_at)));
+        known.map(|(number, joined_at)| QueuePlace { concert_id: self.concert_id, account_id, number, joined_at })
     }
 
     /// Where a place stands that is here. Its holder asks, which is a sign of life.
-    fn standing(&mut self, place: &Ticket, now: Timestamp) -> Standing {
+    fn standing(&mut self, place: &QueuePlace, now: Timestamp) -> Standing {
         self.change_admission(place.account_id, |admission| admission.no_show_at = None);
         if let Some(admission) = self.active.get(&place.account_id) {
             return Standing::Active {
@@ -482,7 +486,7 @@ mod tests {
             (node + node / 6 + 12 * size_of::<usize>() / 6) / 5
         };
         let waiting = in_tree(size_of::<(AccountId, Waiting)>());
-        let drawn = in_tree(size_of::<(Place, AccountId)>());
+        let drawn = in_tree(size_of::<(PlaceNumber, AccountId)>());
         assert!(order + waiting + drawn < 300, "{order} + {waiting} + {drawn} bytes");
     }
 }

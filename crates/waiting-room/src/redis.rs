@@ -75,8 +75,8 @@ use boxoffice_domain::{
     AccountId, Clock, ConcertId, Timestamp,
     announcements::Announcements,
     waiting_room::{
-        JoinRequest, Joined, LineCensus, LineStats, LineTerms, Place, QueueStatus, Recall, RestoreRequest, Ticket,
-        WaitingRoom, WaitingRoomError,
+        JoinRequest, Joined, PlaceNumber, QueueCensus, QueuePlace, QueueStats, QueueStatus, QueueTerms, Recall,
+        RestoreRequest, WaitingRoom, WaitingRoomError,
     },
 };
 use tokio::{
@@ -236,17 +236,17 @@ impl WaitingRoom for RedisWaitingRoom {
             Outcome::Forgotten => return Err(damaged().into()),
         };
         let values = &mut reply.values;
-        let (place, joined_at) = (Place(values.number("number")?), values.time("joined_at")?);
-        let place = Ticket { concert_id, account_id, place, joined_at };
+        let (number, joined_at) = (PlaceNumber(values.number("number")?), values.time("joined_at")?);
+        let place = QueuePlace { concert_id, account_id, number, joined_at };
         let newly = values.flag("newly")?;
         if newly {
             metrics::counter!("boxoffice_queue_joined_total").increment(1);
         }
         queue.apply_standing(&place, standing);
-        Ok(Joined { status: QueueStatus { ticket: place, standing }, newly })
+        Ok(Joined { status: QueueStatus { place, standing }, newly })
     }
 
-    async fn status(&self, place: &Ticket) -> Result<Recall, WaitingRoomError> {
+    async fn status(&self, place: &QueuePlace) -> Result<Recall, WaitingRoomError> {
         let queue = self.core.queue(place.concert_id);
         if self.core.pending.has_spent(place) {
             return Ok(expired(place));
@@ -266,21 +266,21 @@ impl WaitingRoom for RedisWaitingRoom {
     }
 
     async fn restore(&self, request: RestoreRequest) -> Result<QueueStatus, WaitingRoomError> {
-        let RestoreRequest { ticket: place, terms, draw } = request;
+        let RestoreRequest { place, terms, draw } = request;
         let queue = self.core.queue(place.concert_id);
         let arguments = scripts::Restore { place: (&place).into(), draw, terms: terms.into() };
         let mut reply = self.core.step_opening(&queue, &scripts::RESTORE, arguments).await?;
         match self.core.outcome(&mut reply)? {
             Outcome::Stands(standing) => {
                 queue.apply_standing(&place, standing);
-                Ok(QueueStatus { ticket: place, standing })
+                Ok(QueueStatus { place, standing })
             }
             Outcome::Full => Err(WaitingRoomError::Full),
             Outcome::Forgotten => Err(damaged().into()),
         }
     }
 
-    async fn leave(&self, place: &Ticket) -> Result<(), WaitingRoomError> {
+    async fn leave(&self, place: &QueuePlace) -> Result<(), WaitingRoomError> {
         let queue = self.core.queue(place.concert_id);
         if self.core.is_restorable(place, self.core.now()) {
             // A queue has to remember that this place is not to be restored.
@@ -328,7 +328,7 @@ impl WaitingRoom for RedisWaitingRoom {
         }
     }
 
-    async fn set_terms(&self, concert_id: ConcertId, terms: LineTerms) -> Result<(), WaitingRoomError> {
+    async fn set_terms(&self, concert_id: ConcertId, terms: QueueTerms) -> Result<(), WaitingRoomError> {
         let queue = self.core.queue(concert_id);
         // If there is no queue, the request that opens it brings the terms.
         self.core.step(&queue, &scripts::SET_TERMS, terms.into()).await?;
@@ -344,11 +344,11 @@ impl WaitingRoom for RedisWaitingRoom {
         Ok(reply.values.number("ended")?)
     }
 
-    async fn stats(&self, concert_id: ConcertId) -> Result<Option<LineStats>, WaitingRoomError> {
+    async fn stats(&self, concert_id: ConcertId) -> Result<Option<QueueStats>, WaitingRoomError> {
         let queue = self.core.queue(concert_id);
         let Some(mut reply) = self.core.step(&queue, &scripts::STATS, ()).await? else { return Ok(None) };
         let values = &mut reply.values;
-        Ok(Some(LineStats {
+        Ok(Some(QueueStats {
             waiting: values.number("waiting")?,
             active: values.number("active")?,
             admitted_total: values.number("admitted_total")?,
@@ -373,11 +373,11 @@ impl WaitingRoom for RedisWaitingRoom {
         }
     }
 
-    async fn tidy(&self) -> Result<Option<Timestamp>, WaitingRoomError> {
+    async fn advance(&self) -> Result<Option<Timestamp>, WaitingRoomError> {
         Ok(self.core.list.advance().await?)
     }
 
-    async fn census(&self, limit: usize) -> Result<Vec<LineCensus>, WaitingRoomError> {
+    async fn census(&self, limit: usize) -> Result<Vec<QueueCensus>, WaitingRoomError> {
         Ok(self.core.list.census(limit).await?)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use boxoffice_domain::{
     Timestamp,
     time::seconds_after,
-    waiting_room::{Place, QueueStatus, Recall, Standing, Ticket},
+    waiting_room::{PlaceNumber, QueuePlace, QueueStatus, Recall, Standing},
 };
 
 use crate::settings::Settings;
@@ -19,9 +19,9 @@ const POLL_STEP_PEOPLE: u32 = 100;
 pub(crate) struct Rules {
     pub(crate) settings: Settings,
     /// All places below this one were given by an earlier process.
-    pub(crate) first_place: u64,
+    pub(crate) first_number: u64,
     /// Counts the places of all queues together, so that a queue that is dropped and opened again gives later ones only.
-    next_place: AtomicU64,
+    next_number: AtomicU64,
     /// Until then queues re-form and nobody is admitted.
     pub(crate) reformed_at: Timestamp,
     /// From then on every place that an earlier process gave is too old to be restored.
@@ -32,10 +32,10 @@ impl Rules {
     pub(crate) fn new(settings: Settings, now: Timestamp) -> Self {
         // Microseconds since 1970 grow faster than accounts can join, so that a restarted process begins above all that
         // an earlier one has given.
-        let first_place = u64::try_from(now.timestamp_micros()).unwrap_or(1).max(1);
+        let first_number = u64::try_from(now.timestamp_micros()).unwrap_or(1).max(1);
         Self {
-            first_place,
-            next_place: AtomicU64::new(first_place),
+            first_number,
+            next_number: AtomicU64::new(first_number),
             reformed_at: seconds_after(now, settings.reform_seconds),
             forgotten_at: seconds_after(now, settings.restorable_seconds),
             settings,
@@ -44,18 +44,18 @@ impl Rules {
 
     /// The next place at the end of a queue. Called in the critical section of that queue, which makes the order of places
     /// the order of joining.
-    pub(crate) fn next_place(&self) -> Place {
-        Place(self.next_place.fetch_add(1, Ordering::Relaxed))
+    pub(crate) fn next_number(&self) -> PlaceNumber {
+        PlaceNumber(self.next_number.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Whether an earlier process gave this place.
-    pub(crate) fn is_earlier(&self, place: Place) -> bool {
-        place.0 < self.first_place
+    pub(crate) fn is_earlier(&self, number: PlaceNumber) -> bool {
+        number.0 < self.first_number
     }
 
     /// Whether an earlier process gave this place, and it is young enough to be restored.
-    pub(crate) fn is_restorable(&self, place: &Ticket, now: Timestamp) -> bool {
-        self.is_earlier(place.place) && now < seconds_after(place.joined_at, self.settings.restorable_seconds)
+    pub(crate) fn is_restorable(&self, place: &QueuePlace, now: Timestamp) -> bool {
+        self.is_earlier(place.number) && now < seconds_after(place.joined_at, self.settings.restorable_seconds)
     }
 
     /// Whether any place that an earlier process gave can still be restored.
@@ -80,11 +80,11 @@ impl Rules {
 }
 
 /// That a place is known, and stands so.
-pub(crate) fn known(place: &Ticket, standing: Standing) -> Recall {
-    Recall::Known(QueueStatus { ticket: *place, standing })
+pub(crate) fn known(place: &QueuePlace, standing: Standing) -> Recall {
+    Recall::Known(QueueStatus { place: *place, standing })
 }
 
 /// That a place has ended.
-pub(crate) fn expired(place: &Ticket) -> Recall {
+pub(crate) fn expired(place: &QueuePlace) -> Recall {
     known(place, Standing::Expired)
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use boxoffice_domain::{
     AccountId, ConcertId,
-    waiting_room::{Place, QueueToken, QueueTokens, Ticket},
+    waiting_room::{PlaceNumber, QueuePlace, QueueToken, QueueTokens},
 };
 use chrono::DateTime;
 use hmac::{Hmac, KeyInit, Mac};
@@ -62,13 +62,13 @@ impl fmt::Debug for SignedTokens {
 }
 
 impl QueueTokens for SignedTokens {
-    fn seal(&self, place: &Ticket) -> QueueToken {
+    fn seal(&self, place: &QueuePlace) -> QueueToken {
         let key = &self.keys[0];
         let mut bytes = Vec::with_capacity(TOKEN_BYTES);
         bytes.push(key.id);
         bytes.extend_from_slice(place.concert_id.uuid().as_bytes());
         bytes.extend_from_slice(place.account_id.uuid().as_bytes());
-        bytes.extend_from_slice(&place.place.0.to_be_bytes());
+        bytes.extend_from_slice(&place.number.0.to_be_bytes());
         bytes.extend_from_slice(&place.joined_at.timestamp_micros().to_be_bytes());
         let tag = key.mac.clone().chain_update(&bytes).finalize();
         bytes.extend_from_slice(&tag.into_bytes());
@@ -79,7 +79,7 @@ impl QueueTokens for SignedTokens {
         QueueToken(text)
     }
 
-    fn open(&self, token: &str) -> Option<Ticket> {
+    fn open(&self, token: &str) -> Option<QueuePlace> {
         // The length is looked at first, so that a huge token costs nothing.
         if token.len() != TOKEN_CHARACTERS {
             return None;
@@ -93,15 +93,15 @@ impl QueueTokens for SignedTokens {
 }
 
 /// Reads what was signed. `None` cannot happen for what we signed ourselves.
-fn read_place(signed: &[u8]) -> Option<Ticket> {
+fn read_place(signed: &[u8]) -> Option<QueuePlace> {
     let (concert_id, rest) = signed.get(1..)?.split_first_chunk()?;
     let (account_id, rest) = rest.split_first_chunk()?;
-    let (place, rest) = rest.split_first_chunk()?;
+    let (number, rest) = rest.split_first_chunk()?;
     let joined_at = i64::from_be_bytes(rest.try_into().ok()?);
-    Some(Ticket {
+    Some(QueuePlace {
         concert_id: ConcertId::new(Uuid::from_bytes(*concert_id)),
         account_id: AccountId::new(Uuid::from_bytes(*account_id)),
-        place: Place(u64::from_be_bytes(*place)),
+        number: PlaceNumber(u64::from_be_bytes(*number)),
         joined_at: DateTime::from_timestamp_micros(joined_at)?,
     })
 }
@@ -115,11 +115,11 @@ mod tests {
 
     const KEY: [u8; 32] = [7; 32];
 
-    fn example() -> Ticket {
-        Ticket {
+    fn example() -> QueuePlace {
+        QueuePlace {
             concert_id: ConcertId::new(Uuid::from_u128(1)),
             account_id: AccountId::new(Uuid::from_u128(2)),
-            place: Place(3),
+            number: PlaceNumber(3),
             joined_at: fixtures::instant(4),
         }
     }
@@ -202,17 +202,17 @@ mod tests {
         fn what_was_sealed_is_opened(
             concert in any::<u128>(),
             account in any::<u128>(),
-            place in any::<u64>(),
+            number in any::<u64>(),
             // As far as times can be represented.
             joined_at in -8_000_000_000_000_000_000_i64..8_000_000_000_000_000_000,
             key in any::<[u8; 32]>(),
         ) {
             let joined_at = DateTime::from_timestamp_micros(joined_at);
             prop_assume!(joined_at.is_some());
-            let sealed = Ticket {
+            let sealed = QueuePlace {
                 concert_id: ConcertId::new(Uuid::from_u128(concert)),
                 account_id: AccountId::new(Uuid::from_u128(account)),
-                place: Place(place),
+                number: PlaceNumber(number),
                 joined_at: joined_at.expect("assumed"),
             };
             let tokens = SignedTokens::new(&key, &[]);

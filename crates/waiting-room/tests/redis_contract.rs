@@ -32,7 +32,7 @@ async fn stage(url: &str, terms: Terms) -> Stage {
     let url = RedisUrl::parse(url).expect("a URL");
     let room = RedisWaitingRoom::connect(url, clock.clone(), rules, settings).await;
     assert!(room.is_connected());
-    Stage { room: Arc::new(room), clock }
+    Stage { waiting_room: Arc::new(room), clock }
 }
 
 mod one_server {

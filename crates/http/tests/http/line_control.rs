@@ -6,12 +6,12 @@ use boxoffice_domain::{
     catalog::{Concert, ConcertSummary, SalesWindow},
     fixtures::instant,
     idempotency::Made,
-    waiting_room::{Draw, Joined, LineStats, QueueStatus, Standing},
+    waiting_room::{Draw, Joined, QueueStats, QueueStatus, Standing},
 };
 use boxoffice_http::Code;
 use serde_json::{Value, json};
 
-use crate::world::{Answer, Ask, CONCERT, World, concert, delete, get, post, ticket};
+use crate::world::{Answer, Ask, CONCERT, World, concert, delete, get, place, post};
 
 const SEED: &str = "0707070707070707070707070707070707070707070707070707070707070707";
 const SEED_HASH: &str = "4bb06f8e4e3a7715d201d573d0aa423762e55dabd61a2c02278fa56cc6d294e0";
@@ -33,8 +33,8 @@ fn knowing(summary: ConcertSummary) -> World {
 }
 
 fn counted(world: &mut World) {
-    world.room.expect_stats().returning(|_| {
-        Ok(Some(LineStats {
+    world.waiting_room.expect_stats().returning(|_| {
+        Ok(Some(QueueStats {
             waiting: 900,
             active: 500,
             admitted_total: 1_200,
@@ -64,7 +64,7 @@ async fn the_promoter_sees_how_the_line_is_doing() {
     assert_eq!(stats, stats_expected(false));
 
     let mut world = knowing(concert(3));
-    world.room.expect_stats().returning(|_| Ok(None));
+    world.waiting_room.expect_stats().returning(|_| Ok(None));
     let stats = world.answer(get(path("/stats")).signed_in("promoter")).await.succeeds(StatusCode::OK);
     assert_eq!((&stats["waiting"], &stats["oldest_wait_seconds"]), (&json!(0), &Value::Null));
 }
@@ -76,7 +76,7 @@ async fn pausing_and_resuming_tell_the_line_and_how_it_is_doing() {
         summary.concert.paused = !paused;
         let mut world = knowing(summary);
         counted(&mut world);
-        world.room.expect_set_terms().times(1).returning(move |id, terms| {
+        world.waiting_room.expect_set_terms().times(1).returning(move |id, terms| {
             assert_eq!((id, terms.paused, terms.version), (ConcertId::new(CONCERT), paused, 4));
             Ok(())
         });
@@ -88,7 +88,7 @@ async fn pausing_and_resuming_tell_the_line_and_how_it_is_doing() {
 #[tokio::test]
 async fn emptying_tells_how_many_had_to_go() {
     let mut world = knowing(concert(3));
-    world.room.expect_empty().times(1).returning(|_| Ok(41));
+    world.waiting_room.expect_empty().times(1).returning(|_| Ok(41));
     let answer = world.answer(delete(path("")).signed_in("promoter")).await;
     assert_eq!(answer.succeeds(StatusCode::OK), json!({"removed": 41}));
 }
@@ -112,9 +112,9 @@ async fn a_line_is_run_by_its_promoter_alone() {
         });
         unknown.answer(act().signed_in("promoter")).await.refuses(Code::ConcertNotFound);
         let mut world = knowing(concert(3));
-        world.room.expect_stats().returning(move |_| Err(StorageError::Busy.into()));
-        world.room.expect_set_terms().returning(move |_, _| Err(StorageError::Busy.into()));
-        world.room.expect_empty().returning(move |_| Err(StorageError::Busy.into()));
+        world.waiting_room.expect_stats().returning(move |_| Err(StorageError::Busy.into()));
+        world.waiting_room.expect_set_terms().returning(move |_, _| Err(StorageError::Busy.into()));
+        world.waiting_room.expect_empty().returning(move |_| Err(StorageError::Busy.into()));
         world.answer(act().signed_in("promoter")).await.refuses(Code::Unavailable);
     }
 }
@@ -148,7 +148,7 @@ async fn a_concert_is_published_with_a_draw_where_that_is_said() {
 
 async fn opens_at(summary: ConcertSummary, at: &str) -> Answer {
     let mut world = knowing(summary);
-    world.room.expect_set_terms().returning(|_, _| Ok(()));
+    world.waiting_room.expect_set_terms().returning(|_, _| Ok(()));
     let body = json!({ "sales_open_at": at });
     let change = post(format!("/v1/concerts/{CONCERT}"), body).method(Method::PATCH).signed_in("promoter");
     world.answer(change).await
@@ -171,8 +171,8 @@ fn undrawn() -> Standing {
 #[tokio::test]
 async fn before_the_draw_one_joins_and_has_no_position() {
     let mut world = knowing(drawn(60));
-    let status = QueueStatus { ticket: ticket(), standing: undrawn() };
-    world.room.expect_join().returning(move |request| {
+    let status = QueueStatus { place: place(), standing: undrawn() };
+    world.waiting_room.expect_join().returning(move |request| {
         assert!(request.draw.is_some());
         Ok(Joined { status, newly: true })
     });

@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::world::{
-    Answer, CONCERT, PERFORMANCE, VENUE, World, account, active, concert, delete, get, performance, points, post,
-    ticket, waiting,
+    Answer, CONCERT, PERFORMANCE, VENUE, World, account, active, concert, delete, get, performance, place, points,
+    post, waiting,
 };
 
 /// A reservation of two seats that was held at instant 0.
@@ -89,8 +89,8 @@ async fn joining_is_201_and_joining_again_200() {
     for (newly, status) in [(true, StatusCode::CREATED), (false, StatusCode::OK)] {
         let world = World::with(|world| {
             world.catalog.expect_concert().returning(|_| Ok(Some(concert(1))));
-            let status = QueueStatus { ticket: ticket(), standing: waiting(7) };
-            world.room.expect_join().returning(move |_| Ok(Joined { status, newly }));
+            let status = QueueStatus { place: place(), standing: waiting(7) };
+            world.waiting_room.expect_join().returning(move |_| Ok(Joined { status, newly }));
         });
         let join = post(format!("/v1/concerts/{CONCERT}/queue"), Value::Null).signed_in("customer");
         let expected = json!({
@@ -112,7 +112,7 @@ async fn the_queue_tells_also_that_a_token_is_active_or_expired() {
     assert_eq!((&over["status"], &over["position"]), (&json!("expired"), &json!(0)));
     assert_eq!((&over["poll_after_seconds"], &over["active_until"]), (&Value::Null, &Value::Null));
     let mut world = World::standing(active());
-    world.room.expect_leave().times(1).returning(|_| Ok(()));
+    world.waiting_room.expect_leave().times(1).returning(|_| Ok(()));
     world.answer(delete("/v1/queue").queued("queue")).await.succeeds(StatusCode::NO_CONTENT);
 }
 
@@ -274,7 +274,7 @@ async fn change(version: u32, if_match: Option<&str>, body: Value) -> Answer {
         world.catalog.expect_update_concert().returning(move |concert| {
             if concert.version == version + 1 { Ok(()) } else { Err(UpdateConcertError::VersionMismatch) }
         });
-        world.room.expect_set_terms().returning(|_, _| Ok(()));
+        world.waiting_room.expect_set_terms().returning(|_, _| Ok(()));
     });
     let ask = post(format!("/v1/concerts/{CONCERT}"), body).method(Method::PATCH).signed_in("promoter");
     let ask = match if_match {
@@ -358,7 +358,7 @@ async fn sales_are_the_promoters_to_see() {
 async fn seats_are_held() {
     let mut world = World::admitted(|_| {});
     world.reservations.expect_hold().returning(|_| Ok(Made::now(held())));
-    world.room.expect_keep_until().returning(|_, _, _| Ok(()));
+    world.waiting_room.expect_keep_until().returning(|_, _, _| Ok(()));
     let ask = post("/v1/reservations", json!({"performance_id": PERFORMANCE, "seats": ["A-1-1", "A-1-2"]}));
     let answer = world.answer(ask.queued("queue")).await;
     let reservation = answer.succeeds(StatusCode::CREATED);
@@ -436,7 +436,7 @@ async fn a_reservation_is_paid() {
         let view = paid();
         Ok(Made::now(Settlement { view, other_held_until: None }))
     });
-    world.room.expect_spend().returning(|_, _| Ok(()));
+    world.waiting_room.expect_spend().returning(|_, _| Ok(()));
     world.payments.expect_list().returning(|_, _| Ok(Page { items: vec![paid()], next: None }));
     world.payments.expect_find().returning(|_, _| Ok(Some(paid())));
     let router = world.router();

@@ -28,7 +28,8 @@ use boxoffice_domain::{
     reservations::MockReservations,
     text::{Description, Name},
     waiting_room::{
-        MockQueueTokens, MockWaitingRoom, Place, QueueStatus, QueueToken, Recall, Standing, Ticket, WaitingRoom,
+        MockQueueTokens, MockWaitingRoom, PlaceNumber, QueuePlace, QueueStatus, QueueToken, Recall, Standing,
+        WaitingRoom,
     },
     wallet::MockWallets,
 };
@@ -59,9 +60,9 @@ pub(crate) struct World {
     pub passwords: MockPasswordHasher,
     pub access_tokens: MockAccessTokens,
     pub catalog: MockCatalog,
-    pub room: MockWaitingRoom,
+    pub waiting_room: MockWaitingRoom,
     /// Takes the place of the mock, for what a mock cannot do: wait.
-    pub other_room: Option<Arc<dyn WaitingRoom>>,
+    pub other_waiting_room: Option<Arc<dyn WaitingRoom>>,
     pub queue_tokens: MockQueueTokens,
     pub payments: MockPayments,
     pub reservations: MockReservations,
@@ -89,9 +90,9 @@ impl World {
         let mut queue_tokens = MockQueueTokens::new();
         queue_tokens.expect_seal().returning(|_| QueueToken("queue".to_owned()));
         queue_tokens.expect_open().returning(|token| match token {
-            "queue" => Some(ticket()),
-            "elsewhere" => Some(Ticket { concert_id: ConcertId::new(OTHER_CONCERT), ..ticket() }),
-            "stranger" => Some(Ticket { account_id: PROMOTER, ..ticket() }),
+            "queue" => Some(place()),
+            "elsewhere" => Some(QueuePlace { concert_id: ConcertId::new(OTHER_CONCERT), ..place() }),
+            "stranger" => Some(QueuePlace { account_id: PROMOTER, ..place() }),
             _ => None,
         });
         Self {
@@ -100,8 +101,8 @@ impl World {
             passwords: MockPasswordHasher::new(),
             access_tokens,
             catalog: MockCatalog::new(),
-            room: MockWaitingRoom::new(),
-            other_room: None,
+            waiting_room: MockWaitingRoom::new(),
+            other_waiting_room: None,
             queue_tokens,
             payments: MockPayments::new(),
             reservations: MockReservations::new(),
@@ -129,11 +130,11 @@ impl World {
         world
     }
 
-    /// A world in which the customer's ticket stands so.
+    /// A world in which the customer's place stands so.
     pub(crate) fn standing(standing: Standing) -> Self {
         let mut world = Self::new();
-        let status = move |ticket: &Ticket| Ok(Recall::Known(QueueStatus { ticket: *ticket, standing }));
-        world.room.expect_status().returning(status);
+        let status = move |place: &QueuePlace| Ok(Recall::Known(QueueStatus { place: *place, standing }));
+        world.waiting_room.expect_status().returning(status);
         world
             .catalog
             .expect_concert_of()
@@ -151,10 +152,10 @@ impl World {
     fn services(self, clock: Arc<dyn Clock>) -> Services {
         let entropy = entropy();
         let (catalog, payments) = (Arc::new(self.catalog), Arc::new(self.payments));
-        let room = self.other_room.unwrap_or_else(|| Arc::new(self.room));
+        let waiting_room = self.other_waiting_room.unwrap_or_else(|| Arc::new(self.waiting_room));
         let reservations = Arc::new(self.reservations);
         let gate = Arc::new(WaitingRoomService {
-            room: Arc::clone(&room),
+            waiting_room: Arc::clone(&waiting_room),
             tokens: Arc::new(self.queue_tokens),
             catalog: catalog.clone(),
             payments: payments.clone(),
@@ -177,7 +178,7 @@ impl World {
             catalog: Arc::new(CatalogService {
                 catalog: catalog.clone(),
                 gate: Arc::clone(&gate),
-                room: Arc::clone(&room),
+                waiting_room: Arc::clone(&waiting_room),
                 clock: Arc::clone(&clock),
                 entropy: Arc::clone(&entropy),
             }),
@@ -185,7 +186,7 @@ impl World {
                 reservations: reservations.clone(),
                 catalog,
                 gate: Arc::clone(&gate),
-                room: Arc::clone(&room),
+                waiting_room: Arc::clone(&waiting_room),
                 turns: Arc::default(),
                 entropy: Arc::clone(&entropy),
                 hold_seconds: 300,
@@ -194,7 +195,7 @@ impl World {
                 payments,
                 reservations,
                 gate: Arc::clone(&gate),
-                room,
+                waiting_room,
                 turns: Arc::default(),
                 clock: Arc::clone(&clock),
                 entropy: Arc::clone(&entropy),
@@ -232,8 +233,13 @@ fn claims(account_id: AccountId, role: Role) -> AccessClaims {
     AccessClaims { account_id, session_id, role, expires_at: instant(900) }
 }
 
-pub(crate) fn ticket() -> Ticket {
-    Ticket { concert_id: ConcertId::new(CONCERT), account_id: CUSTOMER, place: Place(9), joined_at: instant(-60) }
+pub(crate) fn place() -> QueuePlace {
+    QueuePlace {
+        concert_id: ConcertId::new(CONCERT),
+        account_id: CUSTOMER,
+        number: PlaceNumber(9),
+        joined_at: instant(-60),
+    }
 }
 
 pub(crate) fn active() -> Standing {

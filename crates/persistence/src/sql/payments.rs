@@ -8,7 +8,7 @@ use boxoffice_domain::{
     idempotency::{IdempotencyKey, Made},
     page::{Page, PageRequest},
     payments::{Payment, PaymentView, Payments, SettleError, SettleRequest, Settlement},
-    waiting_room::Place,
+    waiting_room::PlaceNumber,
 };
 use diesel::{
     dsl::{exists, not},
@@ -107,7 +107,7 @@ impl Payments for Store {
         &self,
         account_id: AccountId,
         concert_id: ConcertId,
-        place: Place,
+        place: PlaceNumber,
     ) -> Result<bool, StorageError> {
         let spent = payments::table
             .filter(payments::account_id.eq(account_id.stored()))

@@ -17,8 +17,8 @@ use boxoffice_domain::{
     AccountId, ConcertId, EntropySource, Timestamp,
     fixtures::instant,
     waiting_room::{
-        DrawNumber, JoinRequest, Joined, LineCensus, LineTerms, Place, Recall, RestoreRequest, Standing, Ticket,
-        WaitingRoom, WaitingRoomError,
+        DrawNumber, JoinRequest, Joined, PlaceNumber, QueueCensus, QueuePlace, QueueTerms, Recall, RestoreRequest,
+        Standing, WaitingRoom, WaitingRoomError,
     },
 };
 use tokio::{sync::Barrier, task::JoinSet};
@@ -54,7 +54,7 @@ impl Default for Terms {
 #[derive(Clone)]
 pub struct Stage {
     /// The waiting room.
-    pub room: Arc<dyn WaitingRoom>,
+    pub waiting_room: Arc<dyn WaitingRoom>,
     /// The clock that it judges time by.
     pub clock: Arc<TestClock>,
 }
@@ -127,7 +127,7 @@ macro_rules! waiting_room_contract {
 struct Scene {
     stage: Stage,
     concert_id: ConcertId,
-    terms: LineTerms,
+    terms: QueueTerms,
 }
 
 fn account() -> AccountId {
@@ -144,7 +144,7 @@ impl Scene {
     }
 
     async fn under(stage: impl AsyncFn(Terms) -> Stage, terms: Terms, max_active: u32) -> Self {
-        let terms_of_line = LineTerms { version: 1, max_active, paused: false, opens_at: None };
+        let terms_of_line = QueueTerms { version: 1, max_active, paused: false, opens_at: None };
         Self { stage: stage(terms).await, concert_id: ConcertId::new(TestEntropy.uuid()), terms: terms_of_line }
     }
 
@@ -158,7 +158,7 @@ impl Scene {
 
     async fn try_join_with(&self, account_id: AccountId, draw: Option<DrawNumber>) -> Result<Joined, WaitingRoomError> {
         let request = JoinRequest { concert_id: self.concert_id, account_id, terms: self.terms, draw };
-        self.stage.room.join(request).await
+        self.stage.waiting_room.join(request).await
     }
 
     async fn join(&self, account_id: AccountId) -> Joined {
@@ -166,49 +166,49 @@ impl Scene {
     }
 
     /// Lets so many new accounts join, one after the other.
-    async fn join_many(&self, count: usize) -> Vec<Ticket> {
-        let mut tickets = Vec::with_capacity(count);
+    async fn join_many(&self, count: usize) -> Vec<QueuePlace> {
+        let mut places = Vec::with_capacity(count);
         for _ in 0..count {
-            tickets.push(self.join(account()).await.status.ticket);
+            places.push(self.join(account()).await.status.place);
         }
-        tickets
+        places
     }
 
-    async fn standing(&self, ticket: &Ticket) -> Standing {
-        match self.stage.room.status(ticket).await.expect("tells") {
+    async fn standing(&self, place: &QueuePlace) -> Standing {
+        match self.stage.waiting_room.status(place).await.expect("tells") {
             Recall::Known(status) => {
-                assert_eq!(status.ticket, *ticket);
+                assert_eq!(status.place, *place);
                 status.standing
             }
-            Recall::Forgotten => panic!("a ticket of this waiting room is forgotten"),
+            Recall::Forgotten => panic!("a place of this waiting room is forgotten"),
         }
     }
 
-    async fn position(&self, ticket: &Ticket) -> u64 {
-        match self.standing(ticket).await {
+    async fn position(&self, place: &QueuePlace) -> u64 {
+        match self.standing(place).await {
             Standing::Waiting { position: Some(position), .. } => position,
             other => panic!("{other:?} instead of waiting at a position"),
         }
     }
 
-    async fn is_active(&self, ticket: &Ticket) -> bool {
-        is_active(self.standing(ticket).await)
+    async fn is_active(&self, place: &QueuePlace) -> bool {
+        is_active(self.standing(place).await)
     }
 
-    async fn is_expired(&self, ticket: &Ticket) -> bool {
-        self.standing(ticket).await == Standing::Expired
+    async fn is_expired(&self, place: &QueuePlace) -> bool {
+        self.standing(place).await == Standing::Expired
     }
 
-    async fn leave(&self, ticket: &Ticket) {
-        self.stage.room.leave(ticket).await.expect("leaves");
+    async fn leave(&self, place: &QueuePlace) {
+        self.stage.waiting_room.leave(place).await.expect("leaves");
     }
 
-    async fn spend(&self, ticket: &Ticket) {
-        self.stage.room.spend(self.concert_id, ticket.account_id).await.expect("spends");
+    async fn spend(&self, place: &QueuePlace) {
+        self.stage.waiting_room.spend(self.concert_id, place.account_id).await.expect("spends");
     }
 
-    async fn keep_until(&self, ticket: &Ticket, held_until: Option<Timestamp>) {
-        self.stage.room.keep_until(self.concert_id, ticket.account_id, held_until).await.expect("keeps");
+    async fn keep_until(&self, place: &QueuePlace, held_until: Option<Timestamp>) {
+        self.stage.waiting_room.keep_until(self.concert_id, place.account_id, held_until).await.expect("keeps");
     }
 
     async fn set_max_active(&mut self, max_active: u32) {
@@ -216,47 +216,47 @@ impl Scene {
     }
 
     /// Changes how the line is run, as a new version of its concert says.
-    async fn set_terms(&mut self, change: impl FnOnce(&mut LineTerms)) {
+    async fn set_terms(&mut self, change: impl FnOnce(&mut QueueTerms)) {
         change(&mut self.terms);
         self.terms.version += 1;
         self.tell_terms(self.terms).await;
     }
 
-    async fn tell_terms(&self, terms: LineTerms) {
-        self.stage.room.set_terms(self.concert_id, terms).await.expect("sets");
+    async fn tell_terms(&self, terms: QueueTerms) {
+        self.stage.waiting_room.set_terms(self.concert_id, terms).await.expect("sets");
     }
 
-    async fn tidy(&self) -> Option<Timestamp> {
-        self.stage.room.tidy().await.expect("tidies")
+    async fn advance(&self) -> Option<Timestamp> {
+        self.stage.waiting_room.advance().await.expect("tidies")
     }
 
     /// How many wait, are admitted, and have ever been admitted.
     async fn census(&self) -> (u64, u64, u64) {
-        let lines = self.stage.room.census(usize::MAX).await.expect("counts");
+        let lines = self.stage.waiting_room.census(usize::MAX).await.expect("counts");
         let line = lines.into_iter().find(|line| line.concert_id == self.concert_id).expect("there is a line");
         (line.waiting, line.active, line.admitted_total)
     }
 
     async fn version(&self) -> u64 {
-        self.stage.room.changed(self.concert_id, 0).await.expect("tells a version")
+        self.stage.waiting_room.changed(self.concert_id, 0).await.expect("tells a version")
     }
 
     /// Waits until the line is at another version than `seen`.
     async fn assert_changed(&self, seen: u64) {
-        let changed = self.stage.room.changed(self.concert_id, seen);
+        let changed = self.stage.waiting_room.changed(self.concert_id, seen);
         let changed = tokio::time::timeout(Duration::from_mins(1), changed).await;
         assert_ne!(changed.expect("a change that nobody was told of").expect("tells a version"), seen);
     }
 
-    fn advance(&self, seconds: i64) {
+    fn pass_seconds(&self, seconds: i64) {
         self.stage.clock.advance_seconds(seconds);
     }
 
-    /// Asserts that of these tickets the first `ended` are over, the next `active` admitted, and the others
+    /// Asserts that of these places the first `ended` are over, the next `active` admitted, and the others
     /// wait in order.
-    async fn assert_order(&self, tickets: &[Ticket], ended: usize, active: usize) {
-        for (index, ticket) in tickets.iter().enumerate() {
-            let standing = self.standing(ticket).await;
+    async fn assert_order(&self, places: &[QueuePlace], ended: usize, active: usize) {
+        for (index, place) in places.iter().enumerate() {
+            let standing = self.standing(place).await;
             if index < ended {
                 assert_eq!(standing, Standing::Expired, "number {index}");
             } else if index < ended + active {
@@ -306,29 +306,29 @@ pub async fn a_place_is_given_once(stage: impl AsyncFn(Terms) -> Stage) {
     let (first, second, third) = (account(), account(), account());
     let admitted = scene.join(first).await;
     assert!(admitted.newly && is_active(admitted.status.standing));
-    assert_eq!(admitted.status.ticket.joined_at, instant(0));
-    assert_eq!(admitted.status.ticket.account_id, first);
-    assert_eq!(admitted.status.ticket.concert_id, scene.concert_id);
+    assert_eq!(admitted.status.place.joined_at, instant(0));
+    assert_eq!(admitted.status.place.account_id, first);
+    assert_eq!(admitted.status.place.concert_id, scene.concert_id);
     let waiting = scene.join(second).await;
     assert!(waiting.newly && matches!(waiting.status.standing, Standing::Waiting { position: Some(1), .. }));
 
-    scene.advance(10);
+    scene.pass_seconds(10);
     for (account_id, before) in [(first, admitted), (second, waiting)] {
         let again = scene.join(account_id).await;
         assert!(!again.newly);
-        assert_eq!(again.status.ticket, before.status.ticket);
+        assert_eq!(again.status.place, before.status.place);
         assert_eq!(is_active(again.status.standing), is_active(before.status.standing));
     }
 
     scene.join(third).await;
-    scene.leave(&admitted.status.ticket).await;
+    scene.leave(&admitted.status.place).await;
     let anew = scene.join(first).await;
     assert!(anew.newly);
-    assert!(anew.status.ticket.place > waiting.status.ticket.place);
+    assert!(anew.status.place.number > waiting.status.place.number);
     assert!(matches!(anew.status.standing, Standing::Waiting { position: Some(2), .. }));
-    assert!(scene.is_expired(&admitted.status.ticket).await, "the former ticket stays over");
-    scene.leave(&admitted.status.ticket).await;
-    assert_eq!(scene.position(&anew.status.ticket).await, 2, "and leaving with it does nothing");
+    assert!(scene.is_expired(&admitted.status.place).await, "the former place stays over");
+    scene.leave(&admitted.status.place).await;
+    assert_eq!(scene.position(&anew.status.place).await, 2, "and leaving with it does nothing");
 }
 
 /// Places rise in the order of joining, and none comes a second time, whatever happens in between.
@@ -336,11 +336,11 @@ pub async fn places_are_given_in_order_and_never_twice(stage: impl AsyncFn(Terms
     let scene = Scene::new(stage, 2).await;
     let mut last = None;
     for round in 0..50 {
-        for ticket in scene.join_many(3).await {
-            assert!(Some(ticket.place) > last);
-            last = Some(ticket.place);
+        for place in scene.join_many(3).await {
+            assert!(Some(place.number) > last);
+            last = Some(place.number);
             if round % 2 == 0 {
-                scene.leave(&ticket).await;
+                scene.leave(&place).await;
             }
         }
     }
@@ -356,13 +356,13 @@ pub async fn a_thousand_concurrent_joins(stage: impl AsyncFn(Terms) -> Stage) {
     });
     let joined = together(joins).await;
     assert!(joined.iter().all(|joined| joined.newly));
-    let mut tickets: Vec<Ticket> = joined.iter().map(|joined| joined.status.ticket).collect();
-    tickets.sort_by_key(|ticket| ticket.place);
-    let places: BTreeSet<Place> = tickets.iter().map(|ticket| ticket.place).collect();
-    assert_eq!(places.len(), 1_000);
+    let mut places: Vec<QueuePlace> = joined.iter().map(|joined| joined.status.place).collect();
+    places.sort_by_key(|place| place.number);
+    let numbers: BTreeSet<PlaceNumber> = places.iter().map(|place| place.number).collect();
+    assert_eq!(numbers.len(), 1_000);
     assert_eq!(joined.iter().filter(|joined| is_active(joined.status.standing)).count(), 100);
     assert_eq!(scene.census().await, (900, 100, 100));
-    scene.assert_order(&tickets, 0, 100).await;
+    scene.assert_order(&places, 0, 100).await;
 }
 
 /// However often an account joins at once, it has one place.
@@ -382,24 +382,24 @@ pub async fn one_account_joining_a_hundred_times_at_once(stage: impl AsyncFn(Ter
 /// Leaving frees an admission at once, for exactly the next one. Leaving twice frees nothing more.
 pub async fn leaving_admits_the_next_in_order(stage: impl AsyncFn(Terms) -> Stage) {
     let scene = Scene::new(stage, 3).await;
-    let tickets = scene.join_many(10).await;
+    let places = scene.join_many(10).await;
     for ended in 0..5 {
-        scene.leave(&tickets[ended]).await;
-        scene.leave(&tickets[ended]).await;
+        scene.leave(&places[ended]).await;
+        scene.leave(&places[ended]).await;
         assert_eq!(scene.census().await, (6 - ended as u64, 3, 4 + ended as u64));
-        scene.assert_order(&tickets, ended + 1, 3).await;
+        scene.assert_order(&places, ended + 1, 3).await;
     }
 }
 
 /// Who leaves the line while waiting is never admitted; those behind move up, those before stay.
 pub async fn leaving_the_line_moves_up_those_behind(stage: impl AsyncFn(Terms) -> Stage) {
     let scene = Scene::new(stage, 1).await;
-    let mut tickets = scene.join_many(10).await;
+    let mut places = scene.join_many(10).await;
     for index in [5, 8, 1] {
-        let gone = tickets.remove(index);
+        let gone = places.remove(index);
         scene.leave(&gone).await;
         assert!(scene.is_expired(&gone).await);
-        scene.assert_order(&tickets, 0, 1).await;
+        scene.assert_order(&places, 0, 1).await;
     }
     assert_eq!(scene.census().await, (6, 1, 1));
 }
@@ -408,19 +408,19 @@ pub async fn leaving_the_line_moves_up_those_behind(stage: impl AsyncFn(Terms) -
 /// error and does nothing.
 pub async fn spending_admits_the_next_in_order(stage: impl AsyncFn(Terms) -> Stage) {
     let scene = Scene::new(stage, 2).await;
-    let tickets = scene.join_many(6).await;
+    let places = scene.join_many(6).await;
     for ended in 0..4 {
-        scene.spend(&tickets[ended]).await;
-        scene.spend(&tickets[ended]).await;
-        scene.assert_order(&tickets, ended + 1, 2).await;
+        scene.spend(&places[ended]).await;
+        scene.spend(&places[ended]).await;
+        scene.assert_order(&places, ended + 1, 2).await;
     }
-    scene.stage.room.spend(scene.concert_id, account()).await.expect("no error");
-    scene.another_concert().spend(&tickets[4]).await;
-    scene.assert_order(&tickets, 4, 2).await;
+    scene.stage.waiting_room.spend(scene.concert_id, account()).await.expect("no error");
+    scene.another_concert().spend(&places[4]).await;
+    scene.assert_order(&places, 4, 2).await;
 
-    let anew = scene.join(tickets[0].account_id).await.status.ticket;
+    let anew = scene.join(places[0].account_id).await.status.place;
     assert_eq!(scene.position(&anew).await, 1);
-    scene.spend(&tickets[0]).await;
+    scene.spend(&places[0]).await;
     assert_eq!(scene.position(&anew).await, 1, "the second telling of a payment spends no later place");
 }
 
@@ -431,78 +431,78 @@ pub async fn expiry_admits_the_next_in_order(stage: impl AsyncFn(Terms) -> Stage
     let first = scene.join(account()).await.status;
     let until = instant(600);
     assert_eq!(first.standing, Standing::Active { admitted_until: until, active_until: until });
-    let mut tickets = vec![first.ticket];
-    scene.advance(100);
-    tickets.extend(scene.join_many(3).await);
+    let mut places = vec![first.place];
+    scene.pass_seconds(100);
+    places.extend(scene.join_many(3).await);
     scene.stage.clock.set(instant(600) - chrono::TimeDelta::microseconds(1));
-    scene.assert_order(&tickets, 0, 2).await;
+    scene.assert_order(&places, 0, 2).await;
     scene.stage.clock.set(instant(600));
-    assert!(scene.is_active(&tickets[2]).await, "the next one asks first, and is admitted already");
-    scene.assert_order(&tickets, 1, 2).await;
+    assert!(scene.is_active(&places[2]).await, "the next one asks first, and is admitted already");
+    scene.assert_order(&places, 1, 2).await;
     scene.stage.clock.set(instant(700));
     assert_eq!(scene.census().await, (0, 2, 4));
-    scene.assert_order(&tickets, 2, 2).await;
+    scene.assert_order(&places, 2, 2).await;
     scene.stage.clock.set(instant(1_300));
     assert_eq!(scene.census().await, (0, 0, 4));
-    let anew = scene.join(tickets[0].account_id).await;
+    let anew = scene.join(places[0].account_id).await;
     assert!(anew.newly && is_active(anew.status.standing));
 }
 
 /// Where fewer may be admitted than are, nobody is sent back and nobody is admitted until there is room.
 pub async fn a_negative_number_of_free_admissions_admits_nobody(stage: impl AsyncFn(Terms) -> Stage) {
     let mut scene = Scene::new(stage, 5).await;
-    let tickets = scene.join_many(12).await;
+    let places = scene.join_many(12).await;
     scene.set_max_active(2).await;
-    scene.assert_order(&tickets, 0, 5).await;
+    scene.assert_order(&places, 0, 5).await;
     for ended in 1..=3 {
-        scene.leave(&tickets[ended - 1]).await;
-        scene.tidy().await;
-        scene.join(tickets[11].account_id).await;
-        scene.assert_order(&tickets, ended, 5 - ended).await;
+        scene.leave(&places[ended - 1]).await;
+        scene.advance().await;
+        scene.join(places[11].account_id).await;
+        scene.assert_order(&places, ended, 5 - ended).await;
     }
-    scene.leave(&tickets[3]).await;
-    scene.assert_order(&tickets, 4, 2).await;
+    scene.leave(&places[3]).await;
+    scene.assert_order(&places, 4, 2).await;
 
     scene.set_max_active(0).await;
-    scene.leave(&tickets[4]).await;
-    scene.leave(&tickets[5]).await;
-    scene.assert_order(&tickets, 6, 0).await;
+    scene.leave(&places[4]).await;
+    scene.leave(&places[5]).await;
+    scene.assert_order(&places, 6, 0).await;
 }
 
 /// Where more may be admitted, they are at once, in order, and not one too many. Joining tells the limit too.
 pub async fn raising_the_limit_admits_at_once(stage: impl AsyncFn(Terms) -> Stage) {
     let mut scene = Scene::new(stage, 1).await;
-    let mut tickets = scene.join_many(10).await;
+    let mut places = scene.join_many(10).await;
     let seen = scene.version().await;
     scene.set_max_active(4).await;
     scene.assert_changed(seen).await;
     assert_eq!(scene.census().await, (6, 4, 4));
-    scene.assert_order(&tickets, 0, 4).await;
-    scene.terms = LineTerms { version: scene.terms.version + 1, max_active: 6, ..scene.terms };
-    tickets.extend(scene.join_many(1).await);
-    scene.assert_order(&tickets, 0, 6).await;
+    scene.assert_order(&places, 0, 4).await;
+    scene.terms = QueueTerms { version: scene.terms.version + 1, max_active: 6, ..scene.terms };
+    places.extend(scene.join_many(1).await);
+    scene.assert_order(&places, 0, 6).await;
     scene.set_max_active(u32::MAX).await;
-    scene.assert_order(&tickets, 0, 11).await;
+    scene.assert_order(&places, 0, 11).await;
 }
 
 /// Who is admitted while away and does not come in time is passed over, and the next one is admitted; nobody is
 /// before it is their turn, however long they are away.
 pub async fn who_does_not_come_is_passed_over(stage: impl AsyncFn(Terms) -> Stage) {
     let scene = Scene::new(stage, 1).await;
-    let tickets = scene.join_many(4).await;
-    scene.advance(500);
-    scene.leave(&tickets[0]).await;
-    assert_eq!(scene.tidy().await, Some(instant(560)));
+    let places = scene.join_many(4).await;
+    scene.pass_seconds(500);
+    scene.leave(&places[0]).await;
+    assert_eq!(scene.advance().await, Some(instant(560)));
     scene.stage.clock.set(instant(560) - chrono::TimeDelta::microseconds(1));
-    scene.tidy().await;
+    scene.advance().await;
     assert_eq!(scene.census().await, (2, 1, 2), "there is still time");
     scene.stage.clock.set(instant(560));
-    scene.tidy().await;
+    scene.advance().await;
     assert_eq!(scene.census().await, (1, 1, 3));
-    assert!(scene.is_expired(&tickets[1]).await, "too late");
-    scene.advance(59);
-    scene.assert_order(&tickets, 2, 1).await;
-    let anew = scene.join(tickets[1].account_id).await;
+    assert!(scene.is_expired(&places[1]).await, "too late");
+    scene.pass_seconds(59);
+    scene.assert_order(&places, 2, 1).await;
+    let anew = scene.join(places[1].account_id).await;
     assert!(anew.newly && matches!(anew.status.standing, Standing::Waiting { position: Some(2), .. }));
 }
 
@@ -510,108 +510,108 @@ pub async fn who_does_not_come_is_passed_over(stage: impl AsyncFn(Terms) -> Stag
 /// admits.
 pub async fn a_sign_of_life_keeps_an_admission(stage: impl AsyncFn(Terms) -> Stage) {
     let scene = Scene::new(stage, 2).await;
-    let tickets = scene.join_many(5).await;
-    scene.advance(599);
-    scene.tidy().await;
+    let places = scene.join_many(5).await;
+    scene.pass_seconds(599);
+    scene.advance().await;
     assert_eq!(scene.census().await, (3, 2, 2), "who was admitted by joining has come");
-    scene.advance(1);
-    scene.tidy().await;
+    scene.pass_seconds(1);
+    scene.advance().await;
     assert_eq!(scene.census().await, (1, 2, 4));
-    scene.advance(30);
-    assert!(scene.is_active(&tickets[2]).await);
-    assert!(!scene.join(tickets[3].account_id).await.newly);
-    scene.advance(569);
-    scene.tidy().await;
+    scene.pass_seconds(30);
+    assert!(scene.is_active(&places[2]).await);
+    assert!(!scene.join(places[3].account_id).await.newly);
+    scene.pass_seconds(569);
+    scene.advance().await;
     assert_eq!(scene.census().await, (1, 2, 4));
-    scene.assert_order(&tickets, 2, 2).await;
-    scene.advance(1);
-    scene.tidy().await;
+    scene.assert_order(&places, 2, 2).await;
+    scene.pass_seconds(1);
+    scene.advance().await;
     assert_eq!(scene.census().await, (0, 1, 5));
-    scene.assert_order(&tickets, 4, 1).await;
+    scene.assert_order(&places, 4, 1).await;
 }
 
 /// An admission lasts at least as long as the seats that its holder holds.
 pub async fn held_seats_prolong_an_admission(stage: impl AsyncFn(Terms) -> Stage) {
     let scene = Scene::new(stage, 1).await;
-    let tickets = scene.join_many(2).await;
+    let places = scene.join_many(2).await;
     let active = |active_until| Standing::Active { admitted_until: instant(600), active_until };
-    scene.keep_until(&tickets[0], Some(instant(300))).await;
-    assert_eq!(scene.standing(&tickets[0]).await, active(instant(600)), "a short hold shortens nothing");
-    scene.keep_until(&tickets[0], Some(instant(800))).await;
-    scene.keep_until(&tickets[0], Some(instant(900))).await;
-    assert_eq!(scene.standing(&tickets[0]).await, active(instant(900)));
+    scene.keep_until(&places[0], Some(instant(300))).await;
+    assert_eq!(scene.standing(&places[0]).await, active(instant(600)), "a short hold shortens nothing");
+    scene.keep_until(&places[0], Some(instant(800))).await;
+    scene.keep_until(&places[0], Some(instant(900))).await;
+    assert_eq!(scene.standing(&places[0]).await, active(instant(900)));
     scene.stage.clock.set(instant(899));
-    assert_eq!(scene.standing(&tickets[0]).await, active(instant(900)));
-    scene.assert_order(&tickets, 0, 1).await;
+    assert_eq!(scene.standing(&places[0]).await, active(instant(900)));
+    scene.assert_order(&places, 0, 1).await;
     scene.stage.clock.set(instant(900));
-    scene.assert_order(&tickets, 1, 1).await;
+    scene.assert_order(&places, 1, 1).await;
 }
 
 /// Without held seats an admission ends when it would have anyway: at once where that is past.
 pub async fn held_seats_given_up_end_a_prolonged_admission(stage: impl AsyncFn(Terms) -> Stage) {
     let scene = Scene::new(stage, 2).await;
-    let tickets = scene.join_many(3).await;
+    let places = scene.join_many(3).await;
     let until = instant(600);
-    for ticket in &tickets[..2] {
-        scene.keep_until(ticket, Some(instant(900))).await;
+    for place in &places[..2] {
+        scene.keep_until(place, Some(instant(900))).await;
     }
-    scene.advance(500);
-    scene.keep_until(&tickets[1], None).await;
-    let standing = scene.standing(&tickets[1]).await;
+    scene.pass_seconds(500);
+    scene.keep_until(&places[1], None).await;
+    let standing = scene.standing(&places[1]).await;
     assert_eq!(standing, Standing::Active { admitted_until: until, active_until: until });
-    scene.keep_until(&tickets[1], Some(instant(900))).await;
-    scene.advance(200);
-    scene.assert_order(&tickets, 0, 2).await;
+    scene.keep_until(&places[1], Some(instant(900))).await;
+    scene.pass_seconds(200);
+    scene.assert_order(&places, 0, 2).await;
     let seen = scene.version().await;
-    scene.keep_until(&tickets[1], None).await;
+    scene.keep_until(&places[1], None).await;
     scene.assert_changed(seen).await;
     assert_eq!(scene.census().await, (0, 2, 3));
-    assert!(scene.is_expired(&tickets[1]).await);
-    assert!(scene.is_active(&tickets[0]).await && scene.is_active(&tickets[2]).await);
+    assert!(scene.is_expired(&places[1]).await);
+    assert!(scene.is_active(&places[0]).await && scene.is_active(&places[2]).await);
 }
 
 /// Holding seats gives nothing to those who wait, have ended, or were never here.
 pub async fn held_seats_are_nothing_to_those_not_admitted(stage: impl AsyncFn(Terms) -> Stage) {
     let scene = Scene::new(stage, 1).await;
-    let tickets = scene.join_many(3).await;
-    scene.keep_until(&tickets[1], Some(instant(9_000))).await;
-    scene.stage.room.keep_until(scene.concert_id, account(), Some(instant(9_000))).await.expect("no error");
-    scene.another_concert().keep_until(&tickets[0], Some(instant(9_000))).await;
-    scene.assert_order(&tickets, 0, 1).await;
-    scene.advance(600);
+    let places = scene.join_many(3).await;
+    scene.keep_until(&places[1], Some(instant(9_000))).await;
+    scene.stage.waiting_room.keep_until(scene.concert_id, account(), Some(instant(9_000))).await.expect("no error");
+    scene.another_concert().keep_until(&places[0], Some(instant(9_000))).await;
+    scene.assert_order(&places, 0, 1).await;
+    scene.pass_seconds(600);
     let until = instant(1_200);
-    let standing = scene.standing(&tickets[1]).await;
+    let standing = scene.standing(&places[1]).await;
     assert_eq!(standing, Standing::Active { admitted_until: until, active_until: until });
-    scene.keep_until(&tickets[0], Some(instant(9_000))).await;
-    scene.assert_order(&tickets, 1, 1).await;
+    scene.keep_until(&places[0], Some(instant(9_000))).await;
+    scene.assert_order(&places, 1, 1).await;
 }
 
 /// All who join are served, each exactly once, in the order of joining, however the others end.
 pub async fn nobody_is_dropped(stage: impl AsyncFn(Terms) -> Stage) {
     let scene = Scene::new(stage, 7).await;
-    let tickets = scene.join_many(200).await;
-    for (index, ticket) in tickets.iter().enumerate() {
-        assert!(scene.is_active(ticket).await, "number {index}");
-        for ahead in tickets.iter().skip(index).take(7) {
+    let places = scene.join_many(200).await;
+    for (index, place) in places.iter().enumerate() {
+        assert!(scene.is_active(place).await, "number {index}");
+        for ahead in places.iter().skip(index).take(7) {
             assert!(scene.is_active(ahead).await);
         }
-        if let Some(next) = tickets.get(index + 7) {
+        if let Some(next) = places.get(index + 7) {
             assert_eq!(scene.position(next).await, 1);
         }
         match index % 3 {
-            0 => scene.leave(ticket).await,
-            1 => scene.spend(ticket).await,
+            0 => scene.leave(place).await,
+            1 => scene.spend(place).await,
             _ => {
                 // This one alone goes over its time: the others hold seats for longer.
                 let end = instant(i64::try_from(index).expect("small") * 1_000 + 1_000);
-                for other in tickets.iter().skip(index + 1).take(6) {
+                for other in places.iter().skip(index + 1).take(6) {
                     scene.keep_until(other, Some(end + chrono::TimeDelta::days(1))).await;
                 }
-                scene.keep_until(ticket, Some(end)).await;
+                scene.keep_until(place, Some(end)).await;
                 scene.stage.clock.set(end);
             }
         }
-        assert!(scene.is_expired(ticket).await);
+        assert!(scene.is_expired(place).await);
     }
     assert_eq!(scene.census().await, (0, 0, 200));
 }
@@ -619,22 +619,22 @@ pub async fn nobody_is_dropped(stage: impl AsyncFn(Terms) -> Stage) {
 /// When many leave and pay at once, exactly as many are admitted, and they are the next in order.
 pub async fn concurrent_departures_drop_nobody(stage: impl AsyncFn(Terms) -> Stage) {
     let scene = Scene::new(stage, 100).await;
-    let tickets = scene.join_many(400).await;
+    let places = scene.join_many(400).await;
     for round in 1..=3 {
-        let ending = tickets[(round - 1) * 100..round * 100].to_vec();
-        let departures = ending.into_iter().enumerate().map(|(index, ticket)| {
+        let ending = places[(round - 1) * 100..round * 100].to_vec();
+        let departures = ending.into_iter().enumerate().map(|(index, place)| {
             let scene = scene.clone();
             async move {
                 if index % 2 == 0 {
-                    scene.leave(&ticket).await;
+                    scene.leave(&place).await;
                 } else {
-                    scene.spend(&ticket).await;
+                    scene.spend(&place).await;
                 }
                 assert_eq!(scene.census().await.1, 100);
             }
         });
         together(departures).await;
-        scene.assert_order(&tickets, round * 100, 100).await;
+        scene.assert_order(&places, round * 100, 100).await;
     }
     assert_eq!(scene.census().await, (0, 100, 400));
 }
@@ -643,31 +643,31 @@ pub async fn concurrent_departures_drop_nobody(stage: impl AsyncFn(Terms) -> Sta
 pub async fn a_full_line_refuses(stage: impl AsyncFn(Terms) -> Stage) {
     let terms = Terms { capacity: 5, ..Terms::default() };
     let scene = Scene::under(stage, terms, 2).await;
-    let mut tickets = scene.join_many(7).await;
+    let mut places = scene.join_many(7).await;
     assert!(matches!(scene.try_join(account()).await, Err(WaitingRoomError::Full)));
-    assert!(!scene.join(tickets[6].account_id).await.newly, "who is in line is told the place");
-    scene.assert_order(&tickets, 0, 2).await;
-    scene.leave(&tickets[0]).await;
-    tickets.extend(scene.join_many(1).await);
+    assert!(!scene.join(places[6].account_id).await.newly, "who is in line is told the place");
+    scene.assert_order(&places, 0, 2).await;
+    scene.leave(&places[0]).await;
+    places.extend(scene.join_many(1).await);
     assert!(matches!(scene.try_join(account()).await, Err(WaitingRoomError::Full)));
-    scene.assert_order(&tickets, 1, 2).await;
+    scene.assert_order(&places, 1, 2).await;
     assert!(scene.another_concert().join(account()).await.newly, "another line is not full");
 }
 
-/// Restoring a ticket that is known tells where it stands, and one that has ended is expired.
+/// Restoring a place that is known tells where it stands, and one that has ended is expired.
 pub async fn a_known_ticket_is_not_restored_elsewhere(stage: impl AsyncFn(Terms) -> Stage) {
     let scene = Scene::new(stage, 2).await;
-    let tickets = scene.join_many(5).await;
-    scene.leave(&tickets[0]).await;
-    scene.leave(&tickets[3]).await;
-    for ticket in &tickets {
-        let request = RestoreRequest { ticket: *ticket, terms: scene.terms, draw: None };
-        let restored = scene.stage.room.restore(request).await.expect("tells");
-        assert_eq!(restored.ticket, *ticket);
-        assert_eq!(restored.standing, scene.standing(ticket).await);
+    let places = scene.join_many(5).await;
+    scene.leave(&places[0]).await;
+    scene.leave(&places[3]).await;
+    for place in &places {
+        let request = RestoreRequest { place: *place, terms: scene.terms, draw: None };
+        let restored = scene.stage.waiting_room.restore(request).await.expect("tells");
+        assert_eq!(restored.place, *place);
+        assert_eq!(restored.standing, scene.standing(place).await);
     }
-    scene.assert_order(&[tickets[0], tickets[1], tickets[2], tickets[4]], 1, 2).await;
-    assert!(scene.is_expired(&tickets[3]).await);
+    scene.assert_order(&[places[0], places[1], places[2], places[4]], 1, 2).await;
+    assert!(scene.is_expired(&places[3]).await);
 }
 
 /// What happens in one line does nothing to another, nor to the same account there.
@@ -677,8 +677,8 @@ pub async fn lines_are_independent(stage: impl AsyncFn(Terms) -> Stage) {
     let accounts = [account(), account(), account()];
     let (mut here, mut there) = (Vec::new(), Vec::new());
     for account_id in accounts {
-        here.push(one.join(account_id).await.status.ticket);
-        there.push(other.join(account_id).await.status.ticket);
+        here.push(one.join(account_id).await.status.place);
+        there.push(other.join(account_id).await.status.place);
     }
     one.spend(&here[0]).await;
     one.leave(&here[2]).await;
@@ -690,18 +690,18 @@ pub async fn lines_are_independent(stage: impl AsyncFn(Terms) -> Stage) {
 /// A line to which nobody comes moves by tidying, which tells when there will be something to do.
 pub async fn tidying_is_enough_for_a_line_without_visitors(stage: impl AsyncFn(Terms) -> Stage) {
     let scene = Scene::new(stage, 1).await;
-    assert_eq!(scene.tidy().await, None, "nothing will end");
+    assert_eq!(scene.advance().await, None, "nothing will end");
     scene.join_many(3).await;
     let other = scene.another_concert();
-    scene.advance(100);
+    scene.pass_seconds(100);
     other.join_many(1).await;
-    assert_eq!(scene.tidy().await, Some(instant(600)));
+    assert_eq!(scene.advance().await, Some(instant(600)));
     scene.stage.clock.set(instant(600));
-    assert_eq!(scene.tidy().await, Some(instant(660)), "the next one has to come");
+    assert_eq!(scene.advance().await, Some(instant(660)), "the next one has to come");
     scene.stage.clock.set(instant(660));
-    assert_eq!(scene.tidy().await, Some(instant(700)), "the other line's ending");
+    assert_eq!(scene.advance().await, Some(instant(700)), "the other line's ending");
     scene.stage.clock.set(instant(720));
-    assert_eq!(scene.tidy().await, None);
+    assert_eq!(scene.advance().await, None);
     assert_eq!(scene.census().await, (0, 0, 3));
     assert_eq!(other.census().await, (0, 0, 1));
 }
@@ -713,10 +713,10 @@ pub async fn the_census_tells_the_longest_first(stage: impl AsyncFn(Terms) -> St
     for (waiting, joins) in [(1, 3), (5, 7), (3, 5)] {
         let line = scene.another_concert();
         line.join_many(joins).await;
-        expected.push(LineCensus { concert_id: line.concert_id, waiting, active: 2, admitted_total: 2 });
+        expected.push(QueueCensus { concert_id: line.concert_id, waiting, active: 2, admitted_total: 2 });
     }
     expected.sort_by_key(|line| std::cmp::Reverse(line.waiting));
-    let room = &scene.stage.room;
+    let room = &scene.stage.waiting_room;
     assert_eq!(room.census(usize::MAX).await.expect("counts"), expected);
     assert_eq!(room.census(2).await.expect("counts"), expected[..2]);
     assert_eq!(room.census(0).await.expect("counts"), []);
@@ -726,10 +726,10 @@ pub async fn the_census_tells_the_longest_first(stage: impl AsyncFn(Terms) -> St
 pub async fn polls_are_further_apart_at_a_distance(stage: impl AsyncFn(Terms) -> Stage) {
     let terms = Terms { poll_seconds_max: 15, ..Terms::default() };
     let scene = Scene::under(stage, terms, 1).await;
-    let tickets = scene.join_many(3_001).await;
+    let places = scene.join_many(3_001).await;
     let mut polls = Vec::new();
-    for ticket in tickets.iter().skip(1).step_by(100) {
-        match scene.standing(ticket).await {
+    for place in places.iter().skip(1).step_by(100) {
+        match scene.standing(place).await {
             Standing::Waiting { poll_after_seconds, .. } => polls.push(poll_after_seconds),
             other => panic!("{other:?} instead of waiting"),
         }
@@ -741,25 +741,25 @@ pub async fn polls_are_further_apart_at_a_distance(stage: impl AsyncFn(Terms) ->
 /// There is no estimate before there is a measure; then it is the position at the measured rate.
 pub async fn the_estimate_follows_the_measured_rate(stage: impl AsyncFn(Terms) -> Stage) {
     let scene = Scene::new(stage, 10).await;
-    let tickets = scene.join_many(500).await;
-    let estimate = async |ticket: &Ticket| match scene.standing(ticket).await {
+    let places = scene.join_many(500).await;
+    let estimate = async |place: &QueuePlace| match scene.standing(place).await {
         Standing::Waiting { position, estimated_wait_seconds, .. } => (position, estimated_wait_seconds),
         other => panic!("{other:?} instead of waiting"),
     };
-    assert_eq!(estimate(&tickets[499]).await, (Some(490), None));
+    assert_eq!(estimate(&places[499]).await, (Some(490), None));
     // Two a second are served.
     for ended in (0..200).step_by(2) {
-        scene.advance(1);
+        scene.pass_seconds(1);
         for index in ended..ended + 2 {
-            scene.spend(&tickets[index]).await;
-            assert!(scene.is_active(&tickets[index + 10]).await);
+            scene.spend(&places[index]).await;
+            assert!(scene.is_active(&places[index + 10]).await);
         }
     }
-    let (position, estimated) = estimate(&tickets[499]).await;
+    let (position, estimated) = estimate(&places[499]).await;
     assert_eq!(position, Some(290));
     let estimated = estimated.expect("there is a measure");
     assert!((100..=200).contains(&estimated), "{estimated} s for 290 people at 2 a second");
-    let (position, sooner) = estimate(&tickets[220]).await;
+    let (position, sooner) = estimate(&places[220]).await;
     assert_eq!(position, Some(11));
     assert!((1..=10).contains(&sooner.expect("there is a measure")), "{sooner:?} s for 11 people");
 }
@@ -768,21 +768,21 @@ pub async fn the_estimate_follows_the_measured_rate(stage: impl AsyncFn(Terms) -
 /// for ever.
 pub async fn those_who_watch_are_woken(stage: impl AsyncFn(Terms) -> Stage) {
     let scene = Scene::new(stage, 10).await;
-    let tickets = scene.join_many(210).await;
+    let places = scene.join_many(210).await;
     let mut watchers = JoinSet::new();
-    for &ticket in &tickets[10..] {
+    for &place in &places[10..] {
         let scene = scene.clone();
         watchers.spawn(async move {
             let mut seen = scene.version().await;
-            while !scene.is_active(&ticket).await {
-                seen = scene.stage.room.changed(scene.concert_id, seen).await.expect("tells");
+            while !scene.is_active(&place).await {
+                seen = scene.stage.waiting_room.changed(scene.concert_id, seen).await.expect("tells");
             }
-            scene.spend(&ticket).await;
+            scene.spend(&place).await;
         });
     }
-    let departures = tickets[..10].iter().copied().map(|ticket| {
+    let departures = places[..10].iter().copied().map(|place| {
         let scene = scene.clone();
-        async move { scene.leave(&ticket).await }
+        async move { scene.leave(&place).await }
     });
     together(departures).await;
     let woken = tokio::time::timeout(Duration::from_mins(1), watchers.join_all()).await;
@@ -800,19 +800,19 @@ pub async fn those_who_watch_are_woken(stage: impl AsyncFn(Terms) -> Stage) {
 pub async fn a_stampede_keeps_order_and_limit(stage: impl AsyncFn(Terms) -> Stage) {
     let scene = Scene::new(stage, 20).await;
     let accounts: Vec<AccountId> = (0..150).map(|_| account()).collect();
-    let mut tickets: BTreeMap<Place, Ticket> = BTreeMap::new();
+    let mut places: BTreeMap<PlaceNumber, QueuePlace> = BTreeMap::new();
     let mut dice = Dice(1);
     for round in 0..40 {
         let acts = (0..60).map(|_| {
             let (act, account_id) = (dice.roll(8), accounts[dice.roll(accounts.len())]);
-            let known: Vec<Ticket> = tickets.values().copied().collect();
-            let ticket = known.get(dice.roll(known.len().max(1))).copied();
+            let known: Vec<QueuePlace> = places.values().copied().collect();
+            let place = known.get(dice.roll(known.len().max(1))).copied();
             let seconds = i64::try_from(dice.roll(20)).expect("small");
-            stampede_act(scene.clone(), act, account_id, ticket, seconds)
+            stampede_act(scene.clone(), act, account_id, place, seconds)
         });
         let acts: Vec<_> = acts.collect();
-        tickets.extend(together(acts.into_iter()).await.into_iter().flatten().map(|ticket| (ticket.place, ticket)));
-        assert_in_order(&scene, &tickets, round).await;
+        places.extend(together(acts.into_iter()).await.into_iter().flatten().map(|place| (place.number, place)));
+        assert_in_order(&scene, &places, round).await;
     }
 }
 
@@ -821,39 +821,39 @@ async fn stampede_act(
     scene: Scene,
     act: usize,
     account_id: AccountId,
-    ticket: Option<Ticket>,
+    place: Option<QueuePlace>,
     seconds: i64,
-) -> Option<Ticket> {
+) -> Option<QueuePlace> {
     let mut joined = None;
-    match (act, ticket) {
-        (4, Some(ticket)) => scene.leave(&ticket).await,
-        (5, Some(ticket)) => scene.spend(&ticket).await,
-        (6, Some(ticket)) => {
+    match (act, place) {
+        (4, Some(place)) => scene.leave(&place).await,
+        (5, Some(place)) => scene.spend(&place).await,
+        (6, Some(place)) => {
             let held_until = (seconds > 5).then(|| instant(seconds * 100));
-            scene.keep_until(&ticket, held_until).await;
+            scene.keep_until(&place, held_until).await;
         }
         (7, _) => {
-            scene.advance(seconds);
-            scene.tidy().await;
+            scene.pass_seconds(seconds);
+            scene.advance().await;
         }
-        _ => joined = Some(scene.join(account_id).await.status.ticket),
+        _ => joined = Some(scene.join(account_id).await.status.place),
     }
-    if let Some(ticket) = ticket {
-        scene.standing(&ticket).await;
+    if let Some(place) = place {
+        scene.standing(&place).await;
     }
-    let lines = scene.stage.room.census(usize::MAX).await.expect("counts");
+    let lines = scene.stage.waiting_room.census(usize::MAX).await.expect("counts");
     assert!(lines.iter().all(|line| line.active <= 20), "{lines:?}");
     joined
 }
 
-/// Asserts what holds of all tickets ever given once nobody does anything.
-async fn assert_in_order(scene: &Scene, tickets: &BTreeMap<Place, Ticket>, round: usize) {
+/// Asserts what holds of all places ever given once nobody does anything.
+async fn assert_in_order(scene: &Scene, places: &BTreeMap<PlaceNumber, QueuePlace>, round: usize) {
     let (mut active, mut waiting) = (Vec::new(), Vec::new());
-    for (place, ticket) in tickets {
-        match scene.standing(ticket).await {
-            Standing::Active { .. } => active.push(*place),
+    for (number, place) in places {
+        match scene.standing(place).await {
+            Standing::Active { .. } => active.push(*number),
             Standing::Waiting { position, .. } => {
-                waiting.push(*place);
+                waiting.push(*number);
                 assert_eq!(position, Some(waiting.len() as u64), "round {round}");
             }
             Standing::Expired => {}

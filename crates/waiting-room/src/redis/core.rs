@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use boxoffice_domain::{
     AccountId, ConcertId, StorageError, Timestamp,
     time::seconds_after,
-    waiting_room::{Recall, Standing, Ticket, WaitingRoomError},
+    waiting_room::{QueuePlace, Recall, Standing, WaitingRoomError},
 };
 use tokio::time::{Instant, sleep_until};
 
@@ -105,7 +105,7 @@ impl Core {
     }
 
     /// Asks Redis about a place.
-    pub(super) async fn ask(&self, queue: &KnownQueue, place: &Ticket) -> Result<Recall, StorageError> {
+    pub(super) async fn ask(&self, queue: &KnownQueue, place: &QueuePlace) -> Result<Recall, StorageError> {
         let now = self.now();
         let Some(mut reply) = self.step(queue, &scripts::STATUS, place.into()).await? else {
             return Ok(if self.is_restorable(place, now) { Recall::Forgotten } else { expired(place) });
@@ -121,15 +121,15 @@ impl Core {
     }
 
     /// Whether a place can be restored in a queue that is lost.
-    pub(super) fn is_restorable(&self, place: &Ticket, now: Timestamp) -> bool {
+    pub(super) fn is_restorable(&self, place: &QueuePlace, now: Timestamp) -> bool {
         now < seconds_after(place.joined_at, self.steps.rules.settings.restorable_seconds)
     }
 
     /// Where a place stood when Redis last replied, if it was admitted.
-    pub(super) fn last_standing(&self, queue: &KnownQueue, place: &Ticket) -> Option<Standing> {
+    pub(super) fn last_standing(&self, queue: &KnownQueue, place: &QueuePlace) -> Option<Standing> {
         let admitted = queue.admitted(place.account_id, self.now())?;
         let standing = Standing::Active { admitted_until: admitted.until, active_until: admitted.active_until };
-        (admitted.number == place.place).then_some(standing)
+        (admitted.number == place.number).then_some(standing)
     }
 
     /// A snapshot taken since then, by the request that asks first; `None` if there is no queue.
@@ -160,13 +160,13 @@ impl Core {
     pub(super) async fn recent_standing(
         &self,
         queue: &KnownQueue,
-        place: &Ticket,
+        place: &QueuePlace,
     ) -> Result<Option<Standing>, StorageError> {
         if self.snapshot_age_max.is_zero() {
             return Ok(None);
         }
         let snapshot = self.snapshot(queue, before_now(self.snapshot_age_max)).await?;
-        let standing = snapshot.and_then(|snapshot| snapshot.standing(place.place, self.now(), &self.steps.rules));
+        let standing = snapshot.and_then(|snapshot| snapshot.standing(place.number, self.now(), &self.steps.rules));
         Ok(standing.filter(|_| !queue.has_left(place)))
     }
 

@@ -11,7 +11,7 @@ use std::{
 
 use boxoffice_domain::{
     AccountId, ConcertId, Timestamp,
-    waiting_room::{Place, Standing, Ticket},
+    waiting_room::{PlaceNumber, QueuePlace, Standing},
 };
 use tokio::{sync::watch, time::Instant};
 
@@ -65,7 +65,7 @@ struct Known {
     admissions_version: u64,
     admitted: HashMap<AccountId, Admitted>,
     left_total: u64,
-    left: HashSet<(AccountId, Place)>,
+    left: HashSet<(AccountId, PlaceNumber)>,
 }
 
 impl KnownQueues {
@@ -227,31 +227,31 @@ impl KnownQueue {
     }
 
     /// Notes that a place was left.
-    pub(super) fn leave(&self, place: &Ticket) {
+    pub(super) fn leave(&self, place: &QueuePlace) {
         let mut known = self.known();
         if known.left.len() < LEFT_MAX {
-            known.left.insert((place.account_id, place.place));
+            known.left.insert((place.account_id, place.number));
         }
         known.admitted.remove(&place.account_id);
     }
 
-    pub(super) fn has_left(&self, place: &Ticket) -> bool {
-        self.known().left.contains(&(place.account_id, place.place))
+    pub(super) fn has_left(&self, place: &QueuePlace) -> bool {
+        self.known().left.contains(&(place.account_id, place.number))
     }
 
     /// Keeps where a place stands for the time that Redis is away.
-    pub(super) fn apply_standing(&self, place: &Ticket, standing: Standing) {
+    pub(super) fn apply_standing(&self, place: &QueuePlace, standing: Standing) {
         let mut known = self.known();
         match standing {
             Standing::Active { admitted_until, active_until } => {
                 if known.admitted.len() < ADMITTED_MAX {
-                    let admitted = Admitted { number: place.place, until: admitted_until, active_until };
+                    let admitted = Admitted { number: place.number, until: admitted_until, active_until };
                     known.admitted.insert(place.account_id, admitted);
                 }
             }
             Standing::Waiting { .. } => {}
             Standing::Expired => {
-                if known.admitted.get(&place.account_id).is_some_and(|admitted| admitted.number == place.place) {
+                if known.admitted.get(&place.account_id).is_some_and(|admitted| admitted.number == place.number) {
                     known.admitted.remove(&place.account_id);
                 }
             }

@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use boxoffice_domain::{AccountId, ConcertId, Timestamp, waiting_room::Ticket};
+use boxoffice_domain::{AccountId, ConcertId, Timestamp, waiting_room::QueuePlace};
 
 /// How many accounts are remembered.
 const PENDING_MAX: usize = 100_000;
@@ -68,15 +68,15 @@ impl Pending {
     }
 
     /// Whether a payment has spent this place.
-    pub(super) fn has_spent(&self, place: &Ticket) -> bool {
+    pub(super) fn has_spent(&self, place: &QueuePlace) -> bool {
         let act = self.acts().get(&(place.concert_id, place.account_id)).copied();
-        matches!(act, Some(Act::Spend { number_max }) if place.place.0 <= number_max)
+        matches!(act, Some(Act::Spend { number_max }) if place.number.0 <= number_max)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use boxoffice_domain::{fixtures::instant, waiting_room::Place};
+    use boxoffice_domain::{fixtures::instant, waiting_room::PlaceNumber};
     use uuid::Uuid;
 
     use super::*;
@@ -87,7 +87,7 @@ mod tests {
         let pending = Pending::default();
         let held = Act::Keep(Some(instant(9)));
         assert!(pending.remember(concert_id, account_id, held));
-        let place = |number| Ticket { concert_id, account_id, place: Place(number), joined_at: instant(0) };
+        let place = |number| QueuePlace { concert_id, account_id, number: PlaceNumber(number), joined_at: instant(0) };
         assert!(!pending.has_spent(&place(5)));
         let spent = Act::Spend { number_max: 5 };
         assert!(pending.remember(concert_id, account_id, spent));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use boxoffice_domain::{
     ConcertId, StorageError, Timestamp,
     time::seconds_after,
-    waiting_room::{LineCensus, WaitingRoomError},
+    waiting_room::{QueueCensus, WaitingRoomError},
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
@@ -155,14 +155,14 @@ impl QueueList {
     }
 
     /// Counts the queues, the longest first.
-    pub(super) async fn census(&self, limit: usize) -> Result<Vec<LineCensus>, StorageError> {
+    pub(super) async fn census(&self, limit: usize) -> Result<Vec<QueueCensus>, StorageError> {
         let concerts = self.by_length("ZREVRANGE", CENSUS_MAX).await?;
         let visits: Vec<Visit> = stream::iter(concerts)
             .map(|concert_id| self.visit(concert_id, None, false))
             .buffer_unordered(VISITS_AT_ONCE)
             .try_collect()
             .await?;
-        let mut queues: Vec<LineCensus> = visits.into_iter().filter_map(|visit| visit.census).collect();
+        let mut queues: Vec<QueueCensus> = visits.into_iter().filter_map(|visit| visit.census).collect();
         queues.sort_unstable_by_key(|queue| (std::cmp::Reverse(queue.waiting), queue.concert_id));
         queues.truncate(limit);
         Ok(queues)
@@ -179,7 +179,7 @@ impl QueueList {
 /// What a visit to a queue found.
 struct Visit {
     /// `None` if there is no queue any more.
-    census: Option<LineCensus>,
+    census: Option<QueueCensus>,
     /// When something is due there.
     due: Option<Timestamp>,
 }
@@ -192,8 +192,8 @@ fn concert(text: &str) -> Result<ConcertId, StorageError> {
     Uuid::parse_str(text).map(ConcertId::new).map_err(|_| damaged())
 }
 
-fn census(concert_id: ConcertId, values: &mut Reply) -> Result<LineCensus, StorageError> {
-    Ok(LineCensus {
+fn census(concert_id: ConcertId, values: &mut Reply) -> Result<QueueCensus, StorageError> {
+    Ok(QueueCensus {
         concert_id,
         waiting: values.number("waiting")?,
         active: values.number("active")?,

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use boxoffice_domain::{
     AccountId, StorageError, Timestamp,
-    waiting_room::{DrawNumber, LineTerms, Ticket},
+    waiting_room::{DrawNumber, QueuePlace, QueueTerms},
 };
 
 use crate::link::{MICROS_MAX, Reply, Script, arguments, sent_as};
@@ -147,16 +147,16 @@ arguments! {
     }
 }
 
-impl From<LineTerms> for Terms {
-    fn from(terms: LineTerms) -> Self {
-        let LineTerms { version: terms_version, max_active, paused, opens_at } = terms;
+impl From<QueueTerms> for Terms {
+    fn from(terms: QueueTerms) -> Self {
+        let QueueTerms { version: terms_version, max_active, paused, opens_at } = terms;
         Self { terms_version, max_active, paused, opens_at }
     }
 }
 
-impl From<&Ticket> for Place {
-    fn from(place: &Ticket) -> Self {
-        Self { account: place.account_id, number: place.place.0.min(MICROS_MAX), joined_at: place.joined_at }
+impl From<&QueuePlace> for Place {
+    fn from(place: &QueuePlace) -> Self {
+        Self { account: place.account_id, number: place.number.0.min(MICROS_MAX), joined_at: place.joined_at }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use boxoffice_domain::{
     AccountId, StorageError, Timestamp,
-    waiting_room::{Place, Standing},
+    waiting_room::{PlaceNumber, Standing},
 };
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -45,7 +45,7 @@ impl Pace {
 /// An admission, as far as an instance needs it while Redis is away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Admitted {
-    pub(super) number: Place,
+    pub(super) number: PlaceNumber,
     /// Until when seats can be newly held.
     pub(super) until: Timestamp,
     pub(super) active_until: Timestamp,
@@ -81,7 +81,7 @@ pub(super) struct News {
     /// How many have left since the queue was opened.
     pub(super) left_total: u64,
     /// The latest of those.
-    pub(super) left: Vec<(AccountId, Place)>,
+    pub(super) left: Vec<(AccountId, PlaceNumber)>,
 }
 
 impl News {
@@ -126,8 +126,8 @@ fn accounts(values: &mut Reply, name: &str) -> Result<Vec<AccountId>, StorageErr
     values.byte_strings(name)?.into_iter().map(account).collect()
 }
 
-fn numbers(values: &mut Reply, name: &str) -> Result<Vec<Place>, StorageError> {
-    Ok(values.numbers(name)?.into_iter().map(Place).collect())
+fn numbers(values: &mut Reply, name: &str) -> Result<Vec<PlaceNumber>, StorageError> {
+    Ok(values.numbers(name)?.into_iter().map(PlaceNumber).collect())
 }
 
 /// Two lists that must be as long.
@@ -137,7 +137,7 @@ fn zip<A, B>(one: Vec<A>, other: Vec<B>) -> Result<impl Iterator<Item = (A, B)>,
 
 impl Snapshot {
     /// Where a place stands that was not left, if that is sure without asking Redis.
-    pub(super) fn standing(&self, number: Place, now: Timestamp, rules: &Rules) -> Option<Standing> {
+    pub(super) fn standing(&self, number: PlaceNumber, now: Timestamp, rules: &Rules) -> Option<Standing> {
         let number = number.0;
         // This queue gave it, it was not emptied away, and it cannot have been admitted.
         let surely_given = self.opened_at <= number && self.emptied_to < number && number <= self.last_number;

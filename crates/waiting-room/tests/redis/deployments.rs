@@ -16,8 +16,8 @@ async fn the_password_of_the_url_opens_the_line_and_another_one_does_not() {
     let url = |password| format!("redis://seller:{password}@{}", server.address());
     let clock = Arc::new(TestClock::new());
     let one = Instance::start(&url("secret"), &clock, at_once(), exact()).await;
-    let tickets = one.join_many(1).await;
-    assert!(one.is_active(&tickets[0]).await);
+    let places = one.join_many(1).await;
+    assert!(one.is_active(&places[0]).await);
     let stranger = Instance::start(&url("guessed"), &clock, at_once(), exact()).await;
     assert!(is_unavailable(&stranger.try_join_at(concert(1), 9).await));
 }
@@ -51,7 +51,7 @@ async fn the_line_goes_on_where_a_sentinel_has_promoted_the_replica() {
     let url = format!("redis-sentinel://{}/main", sentinel.address());
     let clock = Arc::new(TestClock::new());
     let one = Instance::start(&url, &clock, at_once(), exact()).await;
-    let tickets = one.join_many(5).await;
+    let places = one.join_many(5).await;
     until("the replica has all", async || {
         offset(&second, "slave_repl_offset:").await >= offset(&first, "master_repl_offset:").await
     })
@@ -59,9 +59,9 @@ async fn the_line_goes_on_where_a_sentinel_has_promoted_the_replica() {
     first.kill().await.expect("it is killed");
     assert!(is_unavailable(&one.try_join_at(concert(1), 100).await));
     until("the line goes on", async || one.try_join_at(concert(1), 100).await.is_ok()).await;
-    for ticket in &tickets[..3] {
-        assert!(one.is_active(ticket).await, "who was admitted is");
+    for place in &places[..3] {
+        assert!(one.is_active(place).await, "who was admitted is");
     }
-    assert_eq!(one.position(&tickets[3]).await, 1);
-    assert_eq!(one.position(&tickets[4]).await, 2, "nobody has lost a place");
+    assert_eq!(one.position(&places[3]).await, 1);
+    assert_eq!(one.position(&places[4]).await, 2, "nobody has lost a place");
 }

@@ -25,7 +25,7 @@ async fn bytes_of_a_million(drawn: bool) -> u64 {
     let clock = Arc::new(TestClock::new());
     let instance = Instance::start(&server.url(), &clock, at_once(), exact()).await.admitting(0);
     let terms =
-        boxoffice_domain::waiting_room::LineTerms { opens_at: drawn.then(|| instant(1_000_000)), ..instance.terms };
+        boxoffice_domain::waiting_room::QueueTerms { opens_at: drawn.then(|| instant(1_000_000)), ..instance.terms };
     instance.join(0).await;
     let before = used_bytes(&server).await;
     let joins = stream::iter(1..=u128::from(PEOPLE)).map(|number| {
@@ -33,7 +33,7 @@ async fn bytes_of_a_million(drawn: bool) -> u64 {
         clock.advance(chrono::TimeDelta::microseconds(50));
         let account_id = account(number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
         let draw = drawn.then(|| DrawNumber::from_random(account_id.uuid().as_u64_pair().0));
-        instance.room.join(JoinRequest { concert_id: concert(1), account_id, terms, draw })
+        instance.waiting_room.join(JoinRequest { concert_id: concert(1), account_id, terms, draw })
     });
     let joined = joins.buffer_unordered(64).filter(|joined| std::future::ready(joined.is_ok())).count().await;
     assert_eq!(joined as u64, PEOPLE);
@@ -61,7 +61,7 @@ async fn damaged_keys_are_failures() {
     let server = RedisServer::start().await.expect("starts");
     let clock = Arc::new(TestClock::new());
     let instance = Instance::start(&server.url(), &clock, at_once(), exact()).await.admitting(1);
-    let tickets = instance.join_many(3).await;
+    let places = instance.join_many(3).await;
     let key = |part: &str| format!("boxoffice:{{{}}}:{part}", concert(1));
     let refused = |result: Result<(), WaitingRoomError>| {
         matches!(result, Err(WaitingRoomError::Storage(StorageError::Failed(_))))
@@ -69,17 +69,17 @@ async fn damaged_keys_are_failures() {
     for part in ["queue", "waiting", "active", "ending"] {
         server.command(&format!("RENAME {0} {0}-kept", key(part))).await.expect("renames");
         server.command(&format!("SET {} nonsense", key(part))).await.expect("sets");
-        assert!(refused(instance.room.status(&tickets[0]).await.map(drop)), "{part}");
-        assert!(refused(instance.room.spend(concert(1), account(0)).await), "{part}");
-        assert!(refused(instance.room.keep_until(concert(1), account(0), None).await), "{part}");
+        assert!(refused(instance.waiting_room.status(&places[0]).await.map(drop)), "{part}");
+        assert!(refused(instance.waiting_room.spend(concert(1), account(0)).await), "{part}");
+        assert!(refused(instance.waiting_room.keep_until(concert(1), account(0), None).await), "{part}");
         server.command(&format!("RENAME {0}-kept {0}", key(part))).await.expect("renames");
     }
-    assert!(instance.is_active(&tickets[0]).await);
+    assert!(instance.is_active(&places[0]).await);
     server.command(&format!("ZADD {} 1 nobody", key("ending"))).await.expect("adds");
     assert_eq!(instance.census().await, (2, 1, 1), "an ending without an admission is cleared away");
     server.command("ZADD boxoffice:{queues}:due 1 nonsense").await.expect("adds");
-    assert!(refused(instance.room.tidy().await.map(drop)));
+    assert!(refused(instance.waiting_room.advance().await.map(drop)));
     server.command("ZREM boxoffice:{queues}:due nonsense").await.expect("removes");
     server.command("PUBLISH boxoffice:changed nonsense").await.expect("publishes");
-    instance.room.tidy().await.expect("tidies");
+    instance.waiting_room.advance().await.expect("tidies");
 }

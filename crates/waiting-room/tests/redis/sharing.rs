@@ -37,7 +37,7 @@ async fn said(announced: &mut Announced) -> (Topic, String) {
 /// Repeats an announcement until it is heard: before a subscription stands, nothing is.
 async fn until_heard(from: &Instance, announced: &mut Announced) {
     loop {
-        from.room.announcements().announce(Topic::Sessions, "first".to_owned());
+        from.waiting_room.announcements().announce(Topic::Sessions, "first".to_owned());
         if let Ok((_, text)) = timeout(Duration::from_millis(100), said(announced)).await {
             assert_eq!(text, "first");
             return;
@@ -49,15 +49,15 @@ async fn until_heard(from: &Instance, announced: &mut Announced) {
 async fn every_other_instance_hears_announcements_in_their_order() {
     let server = RedisServer::start().await.expect("Redis starts");
     let instances = instances(&server, 3, &exact()).await;
-    let mut heard: Vec<_> = instances.iter().map(|instance| instance.room.listen()).collect();
+    let mut heard: Vec<_> = instances.iter().map(|instance| instance.waiting_room.listen()).collect();
     until_heard(&instances[0], &mut heard[1]).await;
     until_heard(&instances[0], &mut heard[2]).await;
     until_heard(&instances[2], &mut heard[0]).await;
     let texts: Vec<_> = (0..200).map(|number| format!("{number} words with a space\nand a line")).collect();
     for text in &texts {
-        instances[0].room.announcements().announce(Topic::Catalog, text.clone());
+        instances[0].waiting_room.announcements().announce(Topic::Catalog, text.clone());
     }
-    instances[2].room.announcements().announce(Topic::Seats, "from another".to_owned());
+    instances[2].waiting_room.announcements().announce(Topic::Seats, "from another".to_owned());
     for announced in &mut heard[1..] {
         let mut catalog = Vec::new();
         while catalog.len() < texts.len() {
@@ -82,17 +82,17 @@ async fn every_other_instance_hears_announcements_in_their_order() {
 async fn whoever_could_not_hear_is_told_so() {
     let server = RedisServer::start().await.expect("Redis starts");
     let instances = instances(&server, 2, &exact()).await;
-    let mut heard = instances[1].room.listen();
+    let mut heard = instances[1].waiting_room.listen();
     until_heard(&instances[0], &mut heard).await;
     server.kill().await.expect("it is killed");
     until("the loss is noticed", async || {
-        let _ = instances[0].room.tidy().await;
-        !instances[0].room.is_connected()
+        let _ = instances[0].waiting_room.advance().await;
+        !instances[0].waiting_room.is_connected()
     })
     .await;
     // With Redis away this neither waits nor fails.
     for _ in 0..10_000 {
-        instances[0].room.announcements().announce(Topic::Catalog, "lost".to_owned());
+        instances[0].waiting_room.announcements().announce(Topic::Catalog, "lost".to_owned());
     }
     server.start_again().await.expect("it starts");
     while next(&mut heard).await != Heard::Missed {}
@@ -107,7 +107,7 @@ fn per_minute(number: u32) -> NonZeroU32 {
 async fn a_quota_is_one_for_all_instances() {
     let server = RedisServer::start().await.expect("Redis starts");
     let instances = instances(&server, 3, &exact()).await;
-    let quotas: Vec<RedisQuotas> = instances.iter().map(|instance| instance.room.quotas()).collect();
+    let quotas: Vec<RedisQuotas> = instances.iter().map(|instance| instance.waiting_room.quotas()).collect();
     let mut asked = JoinSet::new();
     for number in 0..300_usize {
         let quotas = quotas[number % 3].clone();
@@ -139,7 +139,7 @@ async fn a_quota_is_one_for_all_instances() {
 async fn what_was_used_comes_back_evenly() {
     let server = RedisServer::start().await.expect("Redis starts");
     let instances = instances(&server, 1, &exact()).await;
-    let quotas = instances[0].room.quotas();
+    let quotas = instances[0].waiting_room.quotas();
     let fast = per_minute(6_000);
     let refused = loop {
         // One comes back in ten milliseconds, so this takes them faster than they come.
@@ -163,7 +163,7 @@ async fn whether_all_is_heard_is_known() {
     let server = RedisServer::start().await.expect("Redis starts");
     let mut instances = instances(&server, 3, &exact()).await;
     let hear_all = |instances: &[Instance]| {
-        let announcements: Vec<_> = instances.iter().map(|instance| instance.room.announcements()).collect();
+        let announcements: Vec<_> = instances.iter().map(|instance| instance.waiting_room.announcements()).collect();
         async move |expected: bool| {
             until("they all know", async || announcements.iter().all(|one| one.hears_all() == expected)).await;
         }
@@ -175,7 +175,7 @@ async fn whether_all_is_heard_is_known() {
     hear_all(&instances)(true).await;
     // One that takes leave is not waited for; one that goes without a word is.
     let leaving = instances.pop().expect("there are three");
-    leaving.room.announcements().leave().await;
+    leaving.waiting_room.announcements().leave().await;
     drop(leaving);
     hear_all(&instances)(true).await;
     drop(instances.pop());

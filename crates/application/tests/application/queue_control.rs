@@ -1,15 +1,15 @@
-use boxoffice_application::{catalog::CatalogError, line_control::LineReport};
+use boxoffice_application::{catalog::CatalogError, queue_control::QueueReport};
 use boxoffice_domain::{
     StorageError,
     catalog::{Concert, UpdateConcertError},
     fixtures::instant,
-    waiting_room::LineStats,
+    waiting_room::QueueStats,
 };
 use mockall::{Sequence, predicate::eq};
 
 use crate::support::{CONCERT, World, assert_refused, concert, customer, other_promoter, promoter};
 
-const STATS: LineStats = LineStats {
+const STATS: QueueStats = QueueStats {
     waiting: 9,
     active: 3,
     admitted_total: 30,
@@ -19,8 +19,8 @@ const STATS: LineStats = LineStats {
 };
 
 impl World {
-    fn line_is_counted(&mut self, stats: Option<LineStats>) {
-        self.room.expect_stats().with(eq(CONCERT)).times(1).return_once(move |_| Ok(stats));
+    fn line_is_counted(&mut self, stats: Option<QueueStats>) {
+        self.waiting_room.expect_stats().with(eq(CONCERT)).times(1).return_once(move |_| Ok(stats));
     }
 }
 
@@ -30,14 +30,14 @@ async fn a_line_is_reported_to_its_promoter_and_a_concert_without_one_has_nothin
         let mut world = World::new();
         world.concert_is_read(1, Some(concert()));
         world.line_is_counted(stats);
-        let report = world.catalog_service().line_report(promoter(), CONCERT).await.unwrap();
+        let report = world.catalog_service().queue_report(promoter(), CONCERT).await.unwrap();
         assert_eq!((report.concert, report.stats.active), (concert(), active));
     }
     let mut world = World::new();
     world.concert_is_read(1, Some(concert()));
-    let report = world.catalog_service().line_report(other_promoter(), CONCERT).await;
+    let report = world.catalog_service().queue_report(other_promoter(), CONCERT).await;
     assert_refused!(report, CatalogError::Forbidden);
-    let report = World::new().catalog_service().line_report(customer(), CONCERT).await;
+    let report = World::new().catalog_service().queue_report(customer(), CONCERT).await;
     assert_refused!(report, CatalogError::Forbidden);
 }
 
@@ -50,11 +50,11 @@ async fn a_pause_is_written_and_then_the_line_is_told() {
         world.concert_is_read(2, Some(before));
         let writes = world.catalog.expect_update_concert().with(eq(after.clone()));
         writes.times(1).in_sequence(&mut order).return_once(|_| Ok(()));
-        let tells = world.room.expect_set_terms().with(eq(CONCERT), eq(after.line_terms()));
+        let tells = world.waiting_room.expect_set_terms().with(eq(CONCERT), eq(after.queue_terms()));
         tells.times(1).in_sequence(&mut order).return_once(|_, _| Ok(()));
         world.line_is_counted(Some(STATS));
-        let report = world.catalog_service().set_line_paused(promoter(), CONCERT, paused).await.unwrap();
-        assert_eq!(report, LineReport { concert: after, stats: STATS });
+        let report = world.catalog_service().set_queue_paused(promoter(), CONCERT, paused).await.unwrap();
+        assert_eq!(report, QueueReport { concert: after, stats: STATS });
     }
 }
 
@@ -63,9 +63,9 @@ async fn pausing_again_only_tells_the_line_again() {
     let mut world = World::new();
     let paused = Concert { paused: true, ..concert() };
     world.concert_is_read(1, Some(paused.clone()));
-    world.room_is_told_of(&paused);
+    world.waiting_room_gets_terms_of(&paused);
     world.line_is_counted(Some(STATS));
-    world.catalog_service().set_line_paused(promoter(), CONCERT, true).await.unwrap();
+    world.catalog_service().set_queue_paused(promoter(), CONCERT, true).await.unwrap();
 }
 
 #[tokio::test]
@@ -73,8 +73,8 @@ async fn a_line_that_cannot_be_told_of_a_pause_is_an_error() {
     let mut world = World::new();
     world.concert_is_read(2, Some(concert()));
     world.catalog.expect_update_concert().times(1).return_once(|_| Ok(()));
-    world.room.expect_set_terms().times(1).return_once(|_, _| Err(StorageError::Busy.into()));
-    let paused = world.catalog_service().set_line_paused(promoter(), CONCERT, true).await;
+    world.waiting_room.expect_set_terms().times(1).return_once(|_, _| Err(StorageError::Busy.into()));
+    let paused = world.catalog_service().set_queue_paused(promoter(), CONCERT, true).await;
     assert_refused!(paused, CatalogError::WaitingRoom(_));
 }
 
@@ -85,13 +85,13 @@ async fn a_line_is_emptied_after_it_is_written_that_nobody_comes_back() {
     let after = Concert { emptied_at: Some(instant(0)), version: 4, ..concert() };
     let writes = world.catalog.expect_update_concert().with(eq(after));
     writes.times(1).in_sequence(&mut order).return_once(|_| Ok(()));
-    let empties = world.room.expect_empty().with(eq(CONCERT));
+    let empties = world.waiting_room.expect_empty().with(eq(CONCERT));
     empties.times(1).in_sequence(&mut order).return_once(|_| Ok(8));
-    assert_eq!(world.catalog_service().empty_line(promoter(), CONCERT).await.unwrap(), 8);
+    assert_eq!(world.catalog_service().empty_queue(promoter(), CONCERT).await.unwrap(), 8);
 
     let mut world = World::new();
     world.concert_is_read(1, Some(concert()));
-    assert_refused!(world.catalog_service().empty_line(other_promoter(), CONCERT).await, CatalogError::Forbidden);
+    assert_refused!(world.catalog_service().empty_queue(other_promoter(), CONCERT).await, CatalogError::Forbidden);
     let mut world = World::new();
     world.concert_is_read(1, Some(concert()));
     world
@@ -99,5 +99,5 @@ async fn a_line_is_emptied_after_it_is_written_that_nobody_comes_back() {
         .expect_update_concert()
         .times(1)
         .return_once(|_| Err(UpdateConcertError::Storage(StorageError::Busy)));
-    assert_refused!(world.catalog_service().empty_line(promoter(), CONCERT).await, CatalogError::Storage(_));
+    assert_refused!(world.catalog_service().empty_queue(promoter(), CONCERT).await, CatalogError::Storage(_));
 }
