@@ -19,17 +19,17 @@ const STATS: QueueStats = QueueStats {
 };
 
 impl World {
-    fn line_is_counted(&mut self, stats: Option<QueueStats>) {
+    fn queue_is_counted(&mut self, stats: Option<QueueStats>) {
         self.waiting_room.expect_stats().with(eq(CONCERT)).times(1).return_once(move |_| Ok(stats));
     }
 }
 
 #[tokio::test]
-async fn a_line_is_reported_to_its_promoter_and_a_concert_without_one_has_nothing() {
+async fn a_queue_is_reported_to_its_promoter_and_a_concert_without_one_has_nothing() {
     for (stats, active) in [(Some(STATS), 3), (None, 0)] {
         let mut world = World::new();
         world.concert_is_read(1, Some(concert()));
-        world.line_is_counted(stats);
+        world.queue_is_counted(stats);
         let report = world.catalog_service().queue_report(promoter(), CONCERT).await.unwrap();
         assert_eq!((report.concert, report.stats.active), (concert(), active));
     }
@@ -42,7 +42,7 @@ async fn a_line_is_reported_to_its_promoter_and_a_concert_without_one_has_nothin
 }
 
 #[tokio::test]
-async fn a_pause_is_written_and_then_the_line_is_told() {
+async fn a_pause_is_written_and_then_the_queue_is_told() {
     for paused in [true, false] {
         let (mut world, mut order) = (World::new(), Sequence::new());
         let before = Concert { paused: !paused, ..concert() };
@@ -52,24 +52,24 @@ async fn a_pause_is_written_and_then_the_line_is_told() {
         writes.times(1).in_sequence(&mut order).return_once(|_| Ok(()));
         let tells = world.waiting_room.expect_set_terms().with(eq(CONCERT), eq(after.queue_terms()));
         tells.times(1).in_sequence(&mut order).return_once(|_, _| Ok(()));
-        world.line_is_counted(Some(STATS));
+        world.queue_is_counted(Some(STATS));
         let report = world.catalog_service().set_queue_paused(promoter(), CONCERT, paused).await.unwrap();
         assert_eq!(report, QueueReport { concert: after, stats: STATS });
     }
 }
 
 #[tokio::test]
-async fn pausing_again_only_tells_the_line_again() {
+async fn pausing_again_only_tells_the_queue_again() {
     let mut world = World::new();
     let paused = Concert { paused: true, ..concert() };
     world.concert_is_read(1, Some(paused.clone()));
     world.waiting_room_gets_terms_of(&paused);
-    world.line_is_counted(Some(STATS));
+    world.queue_is_counted(Some(STATS));
     world.catalog_service().set_queue_paused(promoter(), CONCERT, true).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_line_that_cannot_be_told_of_a_pause_is_an_error() {
+async fn a_queue_that_cannot_be_told_of_a_pause_is_an_error() {
     let mut world = World::new();
     world.concert_is_read(2, Some(concert()));
     world.catalog.expect_update_concert().times(1).return_once(|_| Ok(()));
@@ -79,7 +79,7 @@ async fn a_line_that_cannot_be_told_of_a_pause_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_line_is_emptied_after_it_is_written_that_nobody_comes_back() {
+async fn a_queue_is_emptied_after_it_is_written_that_nobody_comes_back() {
     let (mut world, mut order) = (World::new(), Sequence::new());
     world.concert_is_read(1, Some(concert()));
     let after = Concert { emptied_at: Some(instant(0)), version: 4, ..concert() };

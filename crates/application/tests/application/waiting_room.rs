@@ -19,7 +19,7 @@ use crate::support::{
 };
 
 impl World {
-    fn seals_the_ticket(&mut self) {
+    fn seals_the_place(&mut self) {
         self.queue_tokens.expect_seal().with(eq(place())).times(1).return_once(|_| QueueToken("sealed".to_owned()));
     }
 
@@ -30,7 +30,7 @@ impl World {
         self.waiting_room.expect_join().with(eq(request)).times(1).return_once(move |_| Ok(Joined { status, newly }));
     }
 
-    fn ticket_is_forgotten(&mut self) {
+    fn place_is_forgotten(&mut self) {
         self.waiting_room.expect_status().with(eq(place())).times(1).return_once(|_| Ok(Recall::Forgotten));
     }
 
@@ -65,7 +65,7 @@ fn view(standing: Standing) -> QueueView {
 // Joining
 
 #[tokio::test]
-async fn where_there_is_a_draw_one_gets_in_line_before_the_sale_with_a_number() {
+async fn where_there_is_a_draw_one_joins_before_the_sale_with_a_number() {
     // The room knows best whether the number still counts, so it is told afterwards too.
     for now in [instant(0), instant(50), instant(99)] {
         let mut world = World::at(now);
@@ -80,7 +80,7 @@ async fn where_there_is_a_draw_one_gets_in_line_before_the_sale_with_a_number() 
             .with(eq(request))
             .times(1)
             .return_once(move |_| Ok(Joined { status, newly: true }));
-        world.seals_the_ticket();
+        world.seals_the_place();
         let joined = world.waiting_room_service().join(customer(), CONCERT).await.unwrap();
         assert_eq!(joined, (view(waiting()), true));
     }
@@ -91,11 +91,11 @@ async fn where_there_is_a_draw_one_gets_in_line_before_the_sale_with_a_number() 
 }
 
 #[tokio::test]
-async fn joining_gives_a_sealed_place_in_a_line_that_admits_as_many_as_the_concert_says() {
+async fn joining_gives_a_sealed_place_in_a_queue_that_admits_as_many_as_the_concert_says() {
     let mut world = World::new();
     world.concert_is_read(1, Some(concert()));
     world.room_joins(true);
-    world.seals_the_ticket();
+    world.seals_the_place();
     let joined = world.waiting_room_service().join(customer(), CONCERT).await.unwrap();
     assert_eq!(joined, (view(waiting()), true));
 }
@@ -105,13 +105,13 @@ async fn joining_again_tells_the_same_place_and_that_it_is_not_new() {
     let mut world = World::new();
     world.concert_is_read(1, Some(concert()));
     world.room_joins(false);
-    world.seals_the_ticket();
+    world.seals_the_place();
     let joined = world.waiting_room_service().join(customer(), CONCERT).await.unwrap();
     assert_eq!(joined, (view(waiting()), false));
 }
 
 #[tokio::test]
-async fn nobody_joins_the_line_of_a_concert_that_does_not_exist() {
+async fn nobody_joins_the_queue_of_a_concert_that_does_not_exist() {
     let mut world = World::new();
     world.concert_is_read(1, None);
     assert_refused!(world.waiting_room_service().join(customer(), CONCERT).await, JoinError::ConcertNotFound);
@@ -138,12 +138,12 @@ async fn one_can_join_at_the_first_instant_of_the_sale() {
     let mut world = World::at(instant(-100));
     world.concert_is_read(1, Some(concert()));
     world.room_joins(true);
-    world.seals_the_ticket();
+    world.seals_the_place();
     assert!(world.waiting_room_service().join(customer(), CONCERT).await.is_ok());
 }
 
 #[tokio::test]
-async fn a_full_line_takes_nobody_and_no_token_is_sealed() {
+async fn a_full_queue_takes_nobody_and_no_token_is_sealed() {
     let mut world = World::new();
     world.concert_is_read(1, Some(concert()));
     world.waiting_room.expect_join().times(1).return_once(|_| Err(WaitingRoomError::Full));
@@ -169,7 +169,7 @@ fn open(sealed: Option<QueuePlace>) -> Result<QueuePlace, GateError> {
 }
 
 #[test]
-fn a_token_of_the_caller_gives_its_ticket() {
+fn a_token_of_the_caller_gives_its_place() {
     assert_eq!(open(Some(place())).unwrap(), place());
 }
 
@@ -190,16 +190,16 @@ async fn a_status_is_what_the_room_knows_and_asks_nothing_of_the_storage() {
     for standing in [waiting(), active()] {
         let mut world = World::new();
         world.ticket_stands(standing);
-        world.seals_the_ticket();
+        world.seals_the_place();
         assert_eq!(world.waiting_room_service().status(place()).await.unwrap(), view(standing));
     }
 }
 
 #[tokio::test]
-async fn the_status_of_an_expired_ticket_is_told_and_not_refused() {
+async fn the_status_of_an_expired_place_is_told_and_not_refused() {
     let mut world = World::new();
     world.ticket_stands(Standing::Expired);
-    world.seals_the_ticket();
+    world.seals_the_place();
     assert_eq!(world.waiting_room_service().status(place()).await.unwrap(), view(Standing::Expired));
 }
 
@@ -214,58 +214,58 @@ async fn a_failing_room_gives_no_status() {
 // A line that was lost
 
 #[tokio::test]
-async fn a_forgotten_ticket_gets_its_place_back_in_a_line_that_admits_as_many_as_before() {
+async fn a_forgotten_place_gets_its_place_back_in_a_queue_that_admits_as_many_as_before() {
     let mut world = World::new();
-    world.ticket_is_forgotten();
+    world.place_is_forgotten();
     world.place_was_spent(false);
     world.concert_is_read(1, Some(concert()));
     world.room_restores(waiting());
     world.account_holds_until(None);
-    world.seals_the_ticket();
+    world.seals_the_place();
     assert_eq!(world.waiting_room_service().status(place()).await.unwrap(), view(waiting()));
 }
 
 #[tokio::test]
-async fn a_forgotten_ticket_that_a_payment_has_spent_is_expired_and_not_restored() {
+async fn a_forgotten_place_that_a_payment_has_spent_is_expired_and_not_restored() {
     let mut world = World::new();
-    world.ticket_is_forgotten();
+    world.place_is_forgotten();
     world.place_was_spent(true);
-    world.seals_the_ticket();
+    world.seals_the_place();
     assert_eq!(world.waiting_room_service().status(place()).await.unwrap(), view(Standing::Expired));
 }
 
 #[tokio::test]
-async fn a_forgotten_ticket_that_a_payment_has_spent_does_not_open_the_gate() {
+async fn a_forgotten_place_that_a_payment_has_spent_does_not_open_the_gate() {
     let mut world = World::new();
-    world.ticket_is_forgotten();
+    world.place_is_forgotten();
     world.place_was_spent(true);
     let admitted = world.waiting_room_service().admit(place(), CONCERT, Purpose::Continue).await;
     assert_refused!(admitted, GateError::Expired);
 }
 
 #[tokio::test]
-async fn a_forgotten_ticket_of_a_concert_that_is_gone_is_expired_and_not_restored() {
+async fn a_forgotten_place_of_a_concert_that_is_gone_is_expired_and_not_restored() {
     let mut world = World::new();
-    world.ticket_is_forgotten();
+    world.place_is_forgotten();
     world.place_was_spent(false);
     world.concert_is_read(1, None);
-    world.seals_the_ticket();
+    world.seals_the_place();
     assert_eq!(world.waiting_room_service().status(place()).await.unwrap(), view(Standing::Expired));
 }
 
 #[tokio::test]
-async fn a_ticket_is_not_restored_while_nobody_can_tell_whether_it_was_spent() {
+async fn a_place_is_not_restored_while_nobody_can_tell_whether_it_was_spent() {
     let mut world = World::new();
-    world.ticket_is_forgotten();
+    world.place_is_forgotten();
     world.payments.expect_has_spent().times(1).return_once(|_, _, _| Err(StorageError::Busy));
     let status = world.waiting_room_service().status(place()).await;
     assert_refused!(status, GateError::Storage(StorageError::Busy));
 }
 
 #[tokio::test]
-async fn a_ticket_is_not_restored_while_its_concert_cannot_be_read() {
+async fn a_place_is_not_restored_while_its_concert_cannot_be_read() {
     let mut world = World::new();
-    world.ticket_is_forgotten();
+    world.place_is_forgotten();
     world.place_was_spent(false);
     world.catalog.expect_concert().times(1).return_once(|_| Err(StorageError::Busy));
     let status = world.waiting_room_service().status(place()).await;
@@ -273,9 +273,9 @@ async fn a_ticket_is_not_restored_while_its_concert_cannot_be_read() {
 }
 
 #[tokio::test]
-async fn a_room_that_fails_to_restore_a_ticket_gives_no_status() {
+async fn a_room_that_fails_to_restore_a_place_gives_no_status() {
     let mut world = World::new();
-    world.ticket_is_forgotten();
+    world.place_is_forgotten();
     world.place_was_spent(false);
     world.concert_is_read(1, Some(concert()));
     world.waiting_room.expect_restore().times(1).return_once(|_| Err(WaitingRoomError::Full));
@@ -284,9 +284,9 @@ async fn a_room_that_fails_to_restore_a_ticket_gives_no_status() {
 }
 
 #[tokio::test]
-async fn a_restored_ticket_that_still_waits_does_not_open_the_gate() {
+async fn a_restored_place_that_still_waits_does_not_open_the_gate() {
     let mut world = World::new();
-    world.ticket_is_forgotten();
+    world.place_is_forgotten();
     world.place_was_spent(false);
     world.concert_is_read(1, Some(concert()));
     world.room_restores(waiting());
@@ -296,9 +296,9 @@ async fn a_restored_ticket_that_still_waits_does_not_open_the_gate() {
 }
 
 #[tokio::test]
-async fn a_restored_ticket_that_is_admitted_at_once_opens_the_gate() {
+async fn a_restored_place_that_is_admitted_at_once_opens_the_gate() {
     let mut world = World::new();
-    world.ticket_is_forgotten();
+    world.place_is_forgotten();
     world.place_was_spent(false);
     world.concert_is_read(1, Some(concert()));
     world.room_restores(active());
@@ -307,7 +307,7 @@ async fn a_restored_ticket_that_is_admitted_at_once_opens_the_gate() {
 }
 
 #[tokio::test]
-async fn who_holds_seats_is_let_in_again_after_the_line_was_lost() {
+async fn who_holds_seats_is_let_in_again_after_the_queue_was_lost() {
     let (mut world, mut order) = (World::new(), Sequence::new());
     let standings = |standing| Ok(Recall::Known(QueueStatus { place: place(), standing }));
     world.waiting_room.expect_status().times(1).in_sequence(&mut order).return_once(|_| Ok(Recall::Forgotten));
@@ -327,9 +327,9 @@ async fn who_holds_seats_is_let_in_again_after_the_line_was_lost() {
 }
 
 #[tokio::test]
-async fn a_ticket_that_ended_is_not_looked_up_among_the_holds() {
+async fn a_place_that_ended_is_not_looked_up_among_the_holds() {
     let mut world = World::new();
-    world.ticket_is_forgotten();
+    world.place_is_forgotten();
     world.place_was_spent(false);
     world.concert_is_read(1, Some(concert()));
     world.room_restores(Standing::Expired);
@@ -338,48 +338,48 @@ async fn a_ticket_that_ended_is_not_looked_up_among_the_holds() {
 }
 
 #[tokio::test]
-async fn a_ticket_of_a_draw_is_restored_with_its_number_and_how_the_line_is_run() {
+async fn a_place_of_a_draw_is_restored_with_its_number_and_how_the_queue_is_run() {
     let mut world = World::new();
     let paused = Concert { paused: true, ..drawn_concert() };
     let terms = QueueTerms { paused: true, opens_at: Some(instant(50)), ..concert().queue_terms() };
-    world.ticket_is_forgotten();
+    world.place_is_forgotten();
     world.place_was_spent(false);
     world.concert_is_read(1, Some(paused));
     let request = RestoreRequest { place: place(), terms, draw: Some(draw::number(&DRAW, ACCOUNT)) };
     let status = QueueStatus { place: place(), standing: waiting() };
     world.waiting_room.expect_restore().with(eq(request)).times(1).return_once(move |_| Ok(status));
     world.account_holds_until(None);
-    world.seals_the_ticket();
+    world.seals_the_place();
     assert_eq!(world.waiting_room_service().status(place()).await.unwrap(), view(waiting()));
 }
 
 #[tokio::test]
-async fn a_ticket_of_before_the_line_was_emptied_is_not_restored() {
+async fn a_place_of_before_the_queue_was_emptied_is_not_restored() {
     let joined_at = place().joined_at;
     let mut world = World::new();
-    world.ticket_is_forgotten();
+    world.place_is_forgotten();
     world.place_was_spent(false);
     let emptied_at = Some(joined_at + chrono::TimeDelta::microseconds(1));
     world.concert_is_read(1, Some(Concert { emptied_at, ..concert() }));
     world.account_holds_until(None);
-    world.seals_the_ticket();
+    world.seals_the_place();
     assert_eq!(world.waiting_room_service().status(place()).await.unwrap(), view(Standing::Expired));
 
     // One that joined as it was emptied or later is.
     let mut world = World::new();
-    world.ticket_is_forgotten();
+    world.place_is_forgotten();
     world.place_was_spent(false);
     world.concert_is_read(1, Some(Concert { emptied_at: Some(joined_at), ..concert() }));
     world.room_restores(waiting());
     world.account_holds_until(None);
-    world.seals_the_ticket();
+    world.seals_the_place();
     assert_eq!(world.waiting_room_service().status(place()).await.unwrap(), view(waiting()));
 }
 
 #[tokio::test]
-async fn whoever_holds_seats_did_not_wait_when_the_line_was_emptied() {
+async fn whoever_holds_seats_did_not_wait_when_the_queue_was_emptied() {
     let mut world = World::new();
-    world.ticket_is_forgotten();
+    world.place_is_forgotten();
     world.place_was_spent(false);
     world.concert_is_read(1, Some(Concert { emptied_at: Some(instant(0)), ..concert() }));
     world.reservations.expect_held_until().times(2).returning(|_, _| Ok(Some(instant(200))));
@@ -401,7 +401,7 @@ async fn leaving_takes_the_holder_out() {
 }
 
 #[tokio::test]
-async fn leaving_with_an_expired_ticket_is_no_error() {
+async fn leaving_with_an_expired_place_is_no_error() {
     let mut world = World::new();
     world.ticket_stands(Standing::Expired);
     world.waiting_room.expect_leave().with(eq(place())).times(1).return_once(|_| Ok(()));
@@ -409,9 +409,9 @@ async fn leaving_with_an_expired_ticket_is_no_error() {
 }
 
 #[tokio::test]
-async fn a_forgotten_ticket_is_known_again_before_it_leaves_so_that_it_cannot_come_back() {
+async fn a_forgotten_place_is_known_again_before_it_leaves_so_that_it_cannot_come_back() {
     let (mut world, mut order) = (World::new(), Sequence::new());
-    world.ticket_is_forgotten();
+    world.place_is_forgotten();
     world.place_was_spent(false);
     world.concert_is_read(1, Some(concert()));
     world.account_holds_until(None);
@@ -439,7 +439,7 @@ async fn a_room_that_fails_to_take_the_holder_out_is_an_error() {
 // The gate
 
 #[tokio::test]
-async fn the_ticket_of_another_concert_is_invalid_and_the_room_is_not_asked() {
+async fn the_place_of_another_concert_is_invalid_and_the_room_is_not_asked() {
     let admitted = World::new().waiting_room_service().admit(place(), OTHER_CONCERT, Purpose::Continue).await;
     assert_refused!(admitted, GateError::Invalid);
 }
@@ -461,7 +461,7 @@ async fn whoever_waits_is_told_the_position() {
 }
 
 #[tokio::test]
-async fn an_expired_ticket_opens_the_gate_for_nothing() {
+async fn an_expired_place_opens_the_gate_for_nothing() {
     for purpose in [Purpose::Continue, Purpose::Hold] {
         let mut world = World::new();
         world.ticket_stands(Standing::Expired);

@@ -1,14 +1,21 @@
-//! The draw before a line opens.
+//! The draw before a queue opens.
 
-use boxoffice_domain::waiting_room::QueueStatus;
+use boxoffice_domain::{
+    AccountId,
+    fixtures::instant,
+    waiting_room::{DrawNumber, QueuePlace, QueueStatus, QueueTerms, Standing},
+};
 
-use super::{AccountId, Dice, DrawNumber, QueuePlace, QueueTerms, Scene, Stage, Standing, Terms, account, instant};
+use super::{
+    Rules, Stage,
+    scene::{Dice, Scene, account},
+};
 
-/// When the lines of these tests open.
+/// When the queues of these tests open.
 const OPENS_AFTER_SECONDS: i64 = 100;
 
-/// A scene whose line opens later.
-async fn before_the_draw(stage: impl AsyncFn(Terms) -> Stage, max_active: u32) -> Scene {
+/// A scene whose queue opens later.
+async fn before_the_draw(stage: impl AsyncFn(Rules) -> Stage, max_active: u32) -> Scene {
     let mut scene = Scene::new(stage, max_active).await;
     scene.terms.opens_at = Some(instant(OPENS_AFTER_SECONDS));
     scene
@@ -35,7 +42,7 @@ impl Scene {
         self.stage.clock.set(instant(OPENS_AFTER_SECONDS));
     }
 
-    /// Asserts that a place waits and is told no order; gives when to ask again.
+    /// Asserts that a place waits without a position; returns when to ask again.
     async fn assert_undrawn(&self, place: &QueuePlace) -> u32 {
         match self.standing(place).await {
             Standing::Waiting { position: None, estimated_wait_seconds: None, poll_after_seconds } => {
@@ -46,9 +53,9 @@ impl Scene {
     }
 }
 
-/// Before a line opens nobody is admitted and nobody is told a position, however many there is room for; people are
-/// told to ask again when it opens, and may leave.
-pub async fn before_the_draw_nobody_has_an_order(stage: impl AsyncFn(Terms) -> Stage) {
+/// Before a queue opens nobody is admitted and there is no position, however much room there is; the next poll is at the
+/// opening, and a place can be left.
+pub async fn before_the_draw_nobody_has_an_order(stage: impl AsyncFn(Rules) -> Stage) {
     let scene = before_the_draw(stage, 100).await;
     let account_id = account();
     let joined = scene.try_join_with(account_id, Some(number(7))).await.expect("joins");
@@ -77,9 +84,8 @@ pub async fn before_the_draw_nobody_has_an_order(stage: impl AsyncFn(Terms) -> S
     assert_eq!(scene.advance().await, None, "nobody waits for the opening");
 }
 
-/// When the line opens, the order is that of the numbers, whoever asks first; and those who watch are woken by
-/// tidying.
-pub async fn the_order_is_that_of_the_numbers(stage: impl AsyncFn(Terms) -> Stage) {
+/// When the queue opens, the order is that of the numbers, whichever account asks first; and advancing wakes watchers.
+pub async fn the_order_is_that_of_the_numbers(stage: impl AsyncFn(Rules) -> Stage) {
     let scene = before_the_draw(stage, 2).await;
     let last = DrawNumber::END - 1;
     let draws = [500, 3, last, 40, 0, 77, 1 << 49, 41];
@@ -107,7 +113,7 @@ pub async fn the_order_is_that_of_the_numbers(stage: impl AsyncFn(Terms) -> Stag
     assert_eq!(other.position(&unaware[0]).await, 1);
 }
 
-/// Sorts places by the number drawn by each; gives the numbers in that order.
+/// Sorts places by the number drawn by each; returns the numbers in that order.
 fn by_number(places: &mut Vec<QueuePlace>, draws: &[u64]) -> Vec<u64> {
     let mut drawn: Vec<(u64, QueuePlace)> = draws.iter().copied().zip(places.iter().copied()).collect();
     drawn.sort_by_key(|(draw, _)| *draw);
@@ -115,9 +121,9 @@ fn by_number(places: &mut Vec<QueuePlace>, draws: &[u64]) -> Vec<u64> {
     drawn.into_iter().map(|(draw, _)| draw).collect()
 }
 
-/// Whoever joins as the line opens, or later, stands behind all who took part in the draw, in the order of joining,
-/// even with the lowest number.
-pub async fn later_comers_stand_behind_the_draw(stage: impl AsyncFn(Terms) -> Stage) {
+/// An account that joins as the queue opens, or later, stands behind all that took part in the draw, in the order of
+/// joining, even with the lowest number.
+pub async fn later_comers_stand_behind_the_draw(stage: impl AsyncFn(Rules) -> Stage) {
     let scene = before_the_draw(stage, 1).await;
     let mut places = scene.join_all_drawn(&[DrawNumber::END - 1, 8]).await;
     places.reverse();
@@ -134,7 +140,7 @@ pub async fn later_comers_stand_behind_the_draw(stage: impl AsyncFn(Terms) -> St
 }
 
 /// Accounts with the same number stand in the order of their ids.
-pub async fn equal_numbers_stand_by_account(stage: impl AsyncFn(Terms) -> Stage) {
+pub async fn equal_numbers_stand_by_account(stage: impl AsyncFn(Rules) -> Stage) {
     let scene = before_the_draw(stage, 2).await;
     let mut accounts: Vec<AccountId> = (0..12).map(|_| account()).collect();
     accounts.sort_unstable();
@@ -155,7 +161,7 @@ pub async fn equal_numbers_stand_by_account(stage: impl AsyncFn(Terms) -> Stage)
 }
 
 /// Leaving and joining again before the draw gives another place with the same number: nothing is gained or lost.
-pub async fn leaving_and_joining_again_before_the_draw_gains_nothing(stage: impl AsyncFn(Terms) -> Stage) {
+pub async fn leaving_and_joining_again_before_the_draw_gains_nothing(stage: impl AsyncFn(Rules) -> Stage) {
     let scene = before_the_draw(stage, 1).await;
     let account_id = account();
     let join = async || -> QueueStatus {
@@ -167,24 +173,24 @@ pub async fn leaving_and_joining_again_before_the_draw_gains_nothing(stage: impl
     let others = scene.join_all_drawn(&[10, 30]).await;
     for _ in 0..5 {
         scene.leave(&former).await;
-        let anew = join().await.place;
-        assert!(anew.number > former.number);
+        let again = join().await.place;
+        assert!(again.number > former.number);
         assert!(scene.is_expired(&former).await);
-        former = anew;
+        former = again;
     }
     scene.open();
     scene.assert_order(&[others[0], former, others[1]], 0, 1).await;
 }
 
-/// A number is nothing in a line without a draw.
-pub async fn numbers_do_not_count_without_a_draw(stage: impl AsyncFn(Terms) -> Stage) {
+/// A number is nothing in a queue without a draw.
+pub async fn numbers_do_not_count_without_a_draw(stage: impl AsyncFn(Rules) -> Stage) {
     let scene = Scene::new(stage, 1).await;
     let places = scene.join_all_drawn(&[3, 2, 1, 0]).await;
     scene.assert_order(&places, 0, 1).await;
 }
 
 /// An opening that is put off or brought forward is the one that counts, also against terms that were read before.
-pub async fn an_opening_can_be_moved(stage: impl AsyncFn(Terms) -> Stage) {
+pub async fn an_opening_can_be_moved(stage: impl AsyncFn(Rules) -> Stage) {
     let mut scene = before_the_draw(stage, 1).await;
     let stale = scene.terms;
     let mut places = scene.join_all_drawn(&[9, 5, 1]).await;
@@ -204,8 +210,8 @@ pub async fn an_opening_can_be_moved(stage: impl AsyncFn(Terms) -> Stage) {
     scene.assert_order(&places, 0, 1).await;
 }
 
-/// Whether they came before the draw or after it, all are served, one after the other, in the order drawn.
-pub async fn ten_thousand_are_served_in_the_order_drawn(stage: impl AsyncFn(Terms) -> Stage) {
+/// All are served, one after the other, in the order drawn, and those who came after the draw behind them.
+pub async fn ten_thousand_are_served_in_the_order_drawn(stage: impl AsyncFn(Rules) -> Stage) {
     const PEOPLE: usize = 10_000;
     const ACTIVE: usize = 50;
     let scene = before_the_draw(stage, 50).await;

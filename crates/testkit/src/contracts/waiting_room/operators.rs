@@ -1,8 +1,14 @@
-//! What those who run a line do with it: pausing, emptying, counting.
+//! Running a queue: pausing, emptying, counting.
 
-use boxoffice_domain::waiting_room::QueueStats;
+use boxoffice_domain::{
+    fixtures::instant,
+    waiting_room::{DrawNumber, QueueCensus, QueuePlace, QueueStats, RestoreRequest, Standing},
+};
 
-use super::{DrawNumber, QueuePlace, RestoreRequest, Scene, Stage, Standing, Terms, account, instant, is_active};
+use super::{
+    Rules, Stage,
+    scene::{Scene, account, is_active},
+};
 
 impl Scene {
     async fn pause(&mut self) {
@@ -18,7 +24,7 @@ impl Scene {
     }
 
     async fn stats(&self) -> QueueStats {
-        self.stage.waiting_room.stats(self.concert_id).await.expect("counts").expect("there is a line")
+        self.stage.waiting_room.stats(self.concert_id).await.expect("counts").expect("there is a queue")
     }
 
     async fn estimate(&self, place: &QueuePlace) -> Option<u64> {
@@ -29,9 +35,9 @@ impl Scene {
     }
 }
 
-/// While a line is paused nobody is admitted, whatever frees an admission; when it is resumed as many are at once as
-/// may be, in order. Nobody is sent back, places are kept, and people join and leave as ever.
-pub async fn a_paused_line_admits_nobody_and_resumes_at_once(stage: impl AsyncFn(Terms) -> Stage) {
+/// While a queue is paused nobody is admitted, whatever frees an admission; when it is resumed as many are at once as
+/// may be, in order. Nobody is sent back, places are kept, and accounts join and leave as ever.
+pub async fn a_paused_queue_admits_nobody_and_resumes_at_once(stage: impl AsyncFn(Rules) -> Stage) {
     let mut scene = Scene::new(stage, 3).await;
     let mut places = scene.join_many(8).await;
     scene.pause().await;
@@ -55,8 +61,8 @@ pub async fn a_paused_line_admits_nobody_and_resumes_at_once(stage: impl AsyncFn
     scene.assert_order(&places, 3, 5).await;
 }
 
-/// A line that is paused from its beginning admits nobody.
-pub async fn a_line_can_begin_paused(stage: impl AsyncFn(Terms) -> Stage) {
+/// A queue that is paused from its beginning admits nobody.
+pub async fn a_queue_can_begin_paused(stage: impl AsyncFn(Rules) -> Stage) {
     let mut scene = Scene::new(stage, 3).await;
     scene.terms.paused = true;
     let places = scene.join_many(4).await;
@@ -65,8 +71,8 @@ pub async fn a_line_can_begin_paused(stage: impl AsyncFn(Terms) -> Stage) {
     scene.assert_order(&places, 0, 3).await;
 }
 
-/// Whoever has been admitted goes on as ever while the line is paused: the stay is as long, and as long as the hold.
-pub async fn a_pause_does_nothing_to_those_admitted(stage: impl AsyncFn(Terms) -> Stage) {
+/// A pause does not shorten an admission, which lasts as long as before, and as long as the hold.
+pub async fn a_pause_does_nothing_to_those_admitted(stage: impl AsyncFn(Rules) -> Stage) {
     let mut scene = Scene::new(stage, 2).await;
     let places = scene.join_many(3).await;
     scene.pause().await;
@@ -81,8 +87,8 @@ pub async fn a_pause_does_nothing_to_those_admitted(stage: impl AsyncFn(Terms) -
     assert_eq!(scene.position(&places[2]).await, 1);
 }
 
-/// Nobody is told an estimate while the line is paused, and afterwards it is the one of before.
-pub async fn a_pause_is_no_part_of_the_measure(stage: impl AsyncFn(Terms) -> Stage) {
+/// There is no estimate while the queue is paused, and afterwards it is the same as before.
+pub async fn a_pause_is_no_part_of_the_measure(stage: impl AsyncFn(Rules) -> Stage) {
     let mut scene = Scene::new(stage, 1).await;
     let places = scene.join_many(100).await;
     for place in &places[..50] {
@@ -102,27 +108,27 @@ pub async fn a_pause_is_no_part_of_the_measure(stage: impl AsyncFn(Terms) -> Sta
     assert_eq!(scene.estimate(&places[99]).await, Some(before));
 }
 
-/// Who asks with the terms of an older version of the concert does not undo the newer ones.
-pub async fn older_terms_do_not_undo_newer_ones(stage: impl AsyncFn(Terms) -> Stage) {
+/// A request with the terms of an older version of the concert does not undo the newer ones.
+pub async fn older_terms_do_not_undo_newer_ones(stage: impl AsyncFn(Rules) -> Stage) {
     let mut scene = Scene::new(stage, 1).await;
     let uninformed = scene.clone();
     let mut places = scene.join_many(3).await;
     scene.pause().await;
     scene.leave(&places[0]).await;
     places.extend(uninformed.join_many(1).await);
-    uninformed.tell_terms(uninformed.terms).await;
+    uninformed.send_terms(uninformed.terms).await;
     let request = RestoreRequest { place: places[1], terms: uninformed.terms, draw: None };
     scene.stage.waiting_room.restore(request).await.expect("tells");
     scene.assert_order(&places, 1, 0).await;
     let paused = scene.clone();
     scene.resume().await;
-    paused.tell_terms(paused.terms).await;
+    paused.send_terms(paused.terms).await;
     scene.leave(&places[1]).await;
     scene.assert_order(&places, 2, 1).await;
 }
 
-/// Emptying a line ends every place in it and tells how many, leaves those admitted alone, and closes it to nobody.
-pub async fn emptying_ends_all_who_wait_and_nobody_else(stage: impl AsyncFn(Terms) -> Stage) {
+/// Emptying a queue ends every place that waits and returns how many, leaves those admitted alone, and closes it to nobody.
+pub async fn emptying_ends_all_who_wait_and_nobody_else(stage: impl AsyncFn(Rules) -> Stage) {
     let scene = Scene::new(stage, 2).await;
     let other = scene.another_concert();
     let elsewhere = other.join_many(4).await;
@@ -139,17 +145,17 @@ pub async fn emptying_ends_all_who_wait_and_nobody_else(stage: impl AsyncFn(Term
     assert_eq!(scene.census().await, (0, 1, 2), "nobody is left to be admitted");
     assert!(scene.is_active(&places[1]).await);
 
-    let anew = scene.join(places[6].account_id).await;
-    assert!(anew.newly && is_active(anew.status.standing));
+    let again = scene.join(places[6].account_id).await;
+    assert!(again.newly && is_active(again.status.standing));
     let waiting = scene.join(places[2].account_id).await.status.place;
     assert!(waiting.number > places[6].number);
     assert_eq!(scene.position(&waiting).await, 1);
     other.assert_order(&elsewhere, 0, 2).await;
-    assert_eq!(scene.another_concert().empty().await, 0, "there is no line");
+    assert_eq!(scene.another_concert().empty().await, 0, "there is no queue");
 }
 
-/// The numbers about a line are right; asking for them opens no line.
-pub async fn the_stats_are_right(stage: impl AsyncFn(Terms) -> Stage) {
+/// The numbers about a queue are right; asking for them opens no queue.
+pub async fn the_stats_are_right(stage: impl AsyncFn(Rules) -> Stage) {
     let scene = Scene::new(stage, 2).await;
     let nothing = scene.stage.waiting_room.stats(scene.concert_id).await.expect("counts");
     assert_eq!(nothing, None);
@@ -184,8 +190,8 @@ pub async fn the_stats_are_right(stage: impl AsyncFn(Terms) -> Stage) {
     assert_eq!(passed_over.oldest_joined_at, None);
 }
 
-/// The one who has waited longest is told of a drawn line too: who joined first, not who is first.
-pub async fn the_oldest_wait_of_a_drawn_line_is_the_earliest_joining(stage: impl AsyncFn(Terms) -> Stage) {
+/// The oldest wait of a drawn queue is that of the account that joined first, not of the one that is first.
+pub async fn the_oldest_wait_of_a_drawn_queue_is_the_earliest_joining(stage: impl AsyncFn(Rules) -> Stage) {
     let mut scene = Scene::new(stage, 1).await;
     scene.terms.opens_at = Some(instant(100));
     let mut places = Vec::new();
@@ -202,4 +208,20 @@ pub async fn the_oldest_wait_of_a_drawn_line_is_the_earliest_joining(stage: impl
     assert_eq!(scene.stats().await.oldest_joined_at, Some(instant(20)), "the one of 10 s is admitted");
     scene.spend(&places[1]).await;
     assert_eq!(scene.stats().await.oldest_joined_at, Some(late.joined_at));
+}
+
+/// The census has the longest queues first, and no more of them than asked for.
+pub async fn the_census_has_the_longest_first(stage: impl AsyncFn(Rules) -> Stage) {
+    let scene = Scene::new(stage, 2).await;
+    let mut expected = Vec::new();
+    for (waiting, joins) in [(1, 3), (5, 7), (3, 5)] {
+        let queue = scene.another_concert();
+        queue.join_many(joins).await;
+        expected.push(QueueCensus { concert_id: queue.concert_id, waiting, active: 2, admitted_total: 2 });
+    }
+    expected.sort_by_key(|queue| std::cmp::Reverse(queue.waiting));
+    let room = &scene.stage.waiting_room;
+    assert_eq!(room.census(usize::MAX).await.expect("counts"), expected);
+    assert_eq!(room.census(2).await.expect("counts"), expected[..2]);
+    assert_eq!(room.census(0).await.expect("counts"), []);
 }

@@ -96,7 +96,7 @@ async fn a_payment_while_redis_is_away_counts_in_the_one_that_comes_back_empty()
     server.kill().await.expect("kills");
     assert_away(&one, &clock, &places).await;
     server.start_again().await.expect("starts");
-    until("the line re-forms", async || other.try_poll(&places[0]).await.is_ok()).await;
+    until("the queue re-forms", async || other.try_poll(&places[0]).await.is_ok()).await;
     until("the payment is known", async || {
         other.try_poll(&places[1]).await.is_ok_and(|standing| standing == Standing::Expired)
     })
@@ -130,7 +130,7 @@ async fn an_instance_starts_without_redis_and_finds_it_later() {
     assert!(is_unavailable(&instance.try_join_at(concert(1), 1).await));
     server.start_again().await.expect("starts");
     until("it is found", async || instance.try_join_at(concert(1), 1).await.is_ok()).await;
-    assert!(!instance.is_active(&instance.join(1).await.place).await, "the lines of before may re-form");
+    assert!(!instance.is_active(&instance.join(1).await.place).await, "the queues of before may re-form");
     clock.advance_seconds(5);
     assert!(instance.is_active(&instance.join(1).await.place).await);
     assert!(is_active(instance.join(2).await.standing));

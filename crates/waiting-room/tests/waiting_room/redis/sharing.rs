@@ -1,4 +1,4 @@
-//! What instances share beside the lines: announcements and quotas.
+//! What instances share beside the queues: announcements and quotas.
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -53,7 +53,7 @@ async fn every_other_instance_hears_announcements_in_their_order() {
     until_heard(&instances[0], &mut heard[1]).await;
     until_heard(&instances[0], &mut heard[2]).await;
     until_heard(&instances[2], &mut heard[0]).await;
-    let texts: Vec<_> = (0..200).map(|number| format!("{number} words with a space\nand a line")).collect();
+    let texts: Vec<_> = (0..200).map(|number| format!("{number} words with a space\nand a queue")).collect();
     for text in &texts {
         instances[0].waiting_room.announcements().announce(Topic::Catalog, text.clone());
     }

@@ -93,7 +93,7 @@ async fn what_may_have_changed_is_asked_of_redis() {
     polling.leave(far).await;
     assert_eq!(polling.poll(far).await, Standing::Expired, "its own departures an instance knows");
     assert_eq!(polling.waiting_room.empty(concert(1)).await.expect("empties"), 997);
-    assert_eq!(polling.poll(&places[950]).await, Standing::Expired, "and that it has emptied the line");
+    assert_eq!(polling.poll(&places[950]).await, Standing::Expired, "and that it has emptied the queue");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use boxoffice_domain::{
     StorageError,
     fixtures::instant,
-    waiting_room::{DrawNumber, JoinRequest, WaitingRoom, WaitingRoomError},
+    waiting_room::{DrawNumber, JoinRequest, QueueTerms, WaitingRoom, WaitingRoomError},
 };
 use boxoffice_testkit::{TestClock, servers::RedisServer};
 use futures::{StreamExt, stream};
@@ -24,8 +24,7 @@ async fn bytes_of_a_million(drawn: bool) -> u64 {
     let server = RedisServer::start().await.expect("starts");
     let clock = Arc::new(TestClock::new());
     let instance = Instance::start(&server.url(), &clock, at_once(), exact()).await.admitting(0);
-    let terms =
-        boxoffice_domain::waiting_room::QueueTerms { opens_at: drawn.then(|| instant(1_000_000)), ..instance.terms };
+    let terms = QueueTerms { opens_at: drawn.then(|| instant(1_000_000)), ..instance.terms };
     instance.join(0).await;
     let before = used_bytes(&server).await;
     let joins = stream::iter(1..=u128::from(PEOPLE)).map(|number| {
@@ -42,7 +41,7 @@ async fn bytes_of_a_million(drawn: bool) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_million_in_line_take_less_than_300_megabytes() {
+async fn a_million_in_queue_take_less_than_300_megabytes() {
     let bytes = bytes_of_a_million(false).await;
     println!("a million in line: {} MB", bytes / 1_000_000);
     assert!(bytes < 300_000_000, "{bytes}");
@@ -81,5 +80,5 @@ async fn damaged_keys_are_failures() {
     assert!(refused(instance.waiting_room.advance().await.map(drop)));
     server.command("ZREM boxoffice:{queues}:due nonsense").await.expect("removes");
     server.command("PUBLISH boxoffice:changed nonsense").await.expect("publishes");
-    instance.waiting_room.advance().await.expect("tidies");
+    instance.waiting_room.advance().await.expect("advances");
 }

@@ -8,4 +8,3 @@ mod instances;
 mod keys;
 mod polls;
 mod sharing;
-mod support;

@@ -164,28 +164,28 @@ async fn a_worker_of_any_instance_goes_on_where_another_has_ended() {
     instances.remove(0);
     let [one, other] = [0, 1].map(|index| Arc::clone(&instances[index]));
     clock.advance_seconds(600);
-    one.waiting_room.advance().await.expect("tidies");
+    one.waiting_room.advance().await.expect("advances");
     assert_eq!(other.census().await, (0, 5, 25));
     clock.advance_seconds(60);
-    other.waiting_room.advance().await.expect("tidies");
+    other.waiting_room.advance().await.expect("advances");
     assert_eq!(one.census().await, (0, 0, 25));
 }
 
 /// What is due was not written down, because the instance ended between the step and that.
 #[tokio::test]
-async fn a_line_that_nobody_has_written_down_as_due_is_looked_at_all_the_same() {
+async fn a_queue_that_nobody_has_written_down_as_due_is_looked_at_all_the_same() {
     let (server, clock, instances) = three(exact()).await;
     for number in 0..25 {
         instances[0].join(number).await;
     }
     server.command("DEL boxoffice:{queues}:due").await.expect("deletes");
     clock.advance_seconds(600);
-    instances[1].waiting_room.advance().await.expect("tidies");
+    instances[1].waiting_room.advance().await.expect("advances");
     assert_eq!(server.command(&format!("ZCARD boxoffice:{{{}}}:ending", concert(1))).await.expect("tells"), "5");
 }
 
 #[tokio::test]
-async fn idle_lines_are_dropped_past_the_bound() {
+async fn idle_queues_are_dropped_past_the_bound() {
     let server = RedisServer::start().await.expect("starts");
     let clock = Arc::new(TestClock::new());
     let rules = Settings { queues_max: 2, restorable_seconds: 100, ..at_once() };
@@ -194,13 +194,13 @@ async fn idle_lines_are_dropped_past_the_bound() {
     instance.try_join_at(concert(2), 1).await.expect("joins");
     instance.leave(&first).await;
     let refused = instance.try_join_at(concert(3), 1).await;
-    assert!(matches!(refused, Err(WaitingRoomError::Full)), "the first line remembers who left it: {refused:?}");
+    assert!(matches!(refused, Err(WaitingRoomError::Full)), "the first queue remembers who left it: {refused:?}");
     clock.advance_seconds(100);
-    instance.try_join_at(concert(3), 1).await.expect("the first line has nothing to remember");
+    instance.try_join_at(concert(3), 1).await.expect("the first queue has nothing to remember");
     assert_eq!(instance.waiting_room.census(9).await.expect("counts").len(), 2);
     assert!(instance.recall(&first).await != Recall::Forgotten);
     let left = server.command(&format!("KEYS *{}*", concert(1))).await.expect("tells");
-    assert_eq!(left, "", "nothing of the first line is left");
+    assert_eq!(left, "", "nothing of the first queue is left");
 }
 
 #[tokio::test]
@@ -212,6 +212,6 @@ async fn scripts_that_redis_has_forgotten_are_loaded_again() {
     server.command("SCRIPT FLUSH").await.expect("flushes");
     instances[1].spend(&places[0]).await;
     server.command("SCRIPT FLUSH").await.expect("flushes");
-    instances[2].waiting_room.advance().await.expect("tidies");
+    instances[2].waiting_room.advance().await.expect("advances");
     assert_eq!(instances[2].census().await, (0, 2, 3));
 }

@@ -28,7 +28,7 @@ async fn emptied(joined: u128) -> (RedisServer, Arc<TestClock>, Vec<QueuePlace>,
 }
 
 #[tokio::test]
-async fn a_line_that_was_lost_re_forms_in_the_old_order_over_all_instances() {
+async fn a_queue_that_was_lost_re_forms_in_the_old_order_over_all_instances() {
     let (_server, clock, places, [one, other]) = emptied(20).await;
     let newcomer = one.join(100).await.place;
     assert!(newcomer.number > places[19].number);
@@ -42,10 +42,10 @@ async fn a_line_that_was_lost_re_forms_in_the_old_order_over_all_instances() {
         assert_eq!(other.position(place).await, position);
     }
     clock.advance_seconds(4);
-    one.waiting_room.advance().await.expect("tidies");
+    one.waiting_room.advance().await.expect("advances");
     assert_eq!(one.census().await, (21, 0, 0));
     clock.advance_seconds(1);
-    other.waiting_room.advance().await.expect("tidies");
+    other.waiting_room.advance().await.expect("advances");
     assert_eq!(one.census().await, (18, 3, 3));
     for place in &places[..3] {
         assert!(one.is_active(place).await);
@@ -54,10 +54,10 @@ async fn a_line_that_was_lost_re_forms_in_the_old_order_over_all_instances() {
 }
 
 #[tokio::test]
-async fn a_line_that_begins_long_after_does_not_re_form() {
+async fn a_queue_that_begins_long_after_does_not_re_form() {
     let (_server, clock, _, [one, other]) = emptied(1).await;
     // A worker of any instance finds out that this Redis is new.
-    other.waiting_room.advance().await.expect("tidies");
+    other.waiting_room.advance().await.expect("advances");
     clock.advance_seconds(5);
     assert!(one.is_active(&one.join(7).await.place).await);
 }
@@ -71,7 +71,7 @@ async fn what_ended_since_is_not_restored_and_who_holds_seats_is_admitted_first(
         one.poll(place).await;
     }
     other.keep_until(&places[6], Some(instant(300))).await;
-    assert!(one.is_active(&places[6]).await, "before the line has re-formed");
+    assert!(one.is_active(&places[6]).await, "before the queue has re-formed");
     clock.advance_seconds(5);
     for spent_or_left in &places[..2] {
         assert!(
@@ -84,7 +84,7 @@ async fn what_ended_since_is_not_restored_and_who_holds_seats_is_admitted_first(
 }
 
 #[tokio::test]
-async fn emptying_a_line_ends_the_forgotten_too() {
+async fn emptying_a_queue_ends_the_forgotten_too() {
     let (_server, clock, places, [one, other]) = emptied(5).await;
     assert_eq!(one.waiting_room.empty(concert(1)).await.expect("empties"), 0);
     for place in &places {
@@ -114,9 +114,9 @@ async fn a_server_that_is_killed_and_starts_empty_is_noticed() {
     assert_eq!(one.position(&places[3]).await, 4, "nobody is admitted");
 }
 
-/// The key that says since when this Redis is ours is on another node than the line that was lost.
+/// The key that says since when this Redis is ours is on another node than the queue that was lost.
 #[tokio::test]
-async fn a_line_that_was_lost_with_one_node_of_a_cluster_re_forms_by_itself() {
+async fn a_queue_that_was_lost_with_one_node_of_a_cluster_re_forms_by_itself() {
     let cluster = RedisCluster::start().await.expect("starts");
     let clock = Arc::new(TestClock::new());
     let instance = Instance::start(&cluster.url(), &clock, Settings::default(), exact()).await;

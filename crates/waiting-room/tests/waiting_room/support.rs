@@ -1,12 +1,12 @@
-//! Instances over a Redis of their own, and shorthands.
+//! Instances of a waiting room, and shorthands.
 
 use std::{sync::Arc, time::Duration};
 
 use boxoffice_domain::{
     AccountId, ConcertId, Timestamp,
     waiting_room::{
-        JoinRequest, Joined, QueuePlace, QueueStatus, QueueTerms, Recall, RestoreRequest, Standing, WaitingRoom,
-        WaitingRoomError,
+        DrawNumber, JoinRequest, Joined, QueuePlace, QueueStatus, QueueTerms, Recall, RestoreRequest, Standing,
+        WaitingRoom, WaitingRoomError,
     },
 };
 use boxoffice_testkit::TestClock;
@@ -47,9 +47,18 @@ pub(crate) fn at_once() -> Settings {
     Settings { reform_seconds: 0, ..Settings::default() }
 }
 
-/// A server process: its room, and shorthands about concert 1.
-pub(crate) struct Instance {
-    pub(crate) waiting_room: RedisWaitingRoom,
+pub(crate) fn terms(max_active: u32) -> QueueTerms {
+    QueueTerms { version: 1, max_active, paused: false, opens_at: None }
+}
+
+/// What [`account`] `number` draws if there is a draw: the number itself.
+fn draw_of(account_id: AccountId) -> Option<DrawNumber> {
+    u64::try_from(account_id.uuid().as_u128()).ok().map(DrawNumber::from_random)
+}
+
+/// A server process: its waiting room, and shorthands about concert 1.
+pub(crate) struct Instance<R = RedisWaitingRoom> {
+    pub(crate) waiting_room: R,
     pub(crate) terms: QueueTerms,
 }
 
@@ -57,9 +66,11 @@ impl Instance {
     pub(crate) async fn start(url: &str, clock: &Arc<TestClock>, rules: Settings, settings: RedisSettings) -> Self {
         let url = RedisUrl::parse(url).expect("a URL");
         let waiting_room = RedisWaitingRoom::connect(url, clock.clone(), rules, settings).await;
-        Self { waiting_room, terms: QueueTerms { version: 1, max_active: 3, paused: false, opens_at: None } }
+        Self { waiting_room, terms: terms(3) }
     }
+}
 
+impl<R: WaitingRoom> Instance<R> {
     pub(crate) fn admitting(mut self, max_active: u32) -> Self {
         self.terms.max_active = max_active;
         self
@@ -67,7 +78,8 @@ impl Instance {
 
     pub(crate) async fn try_join_at(&self, concert_id: ConcertId, number: u128) -> Result<Joined, WaitingRoomError> {
         let account_id = account(number);
-        self.waiting_room.join(JoinRequest { concert_id, account_id, terms: self.terms, draw: None }).await
+        let draw = draw_of(account_id);
+        self.waiting_room.join(JoinRequest { concert_id, account_id, terms: self.terms, draw }).await
     }
 
     pub(crate) async fn join(&self, number: u128) -> QueueStatus {
@@ -86,7 +98,16 @@ impl Instance {
         self.waiting_room.status(place).await.expect("tells")
     }
 
-    /// What the holder's poll does: a status, and a restoration where it is forgotten.
+    pub(crate) async fn restore(&self, place: &QueuePlace) -> Standing {
+        self.try_restore(place).await.expect("restores").standing
+    }
+
+    pub(crate) async fn try_restore(&self, place: &QueuePlace) -> Result<QueueStatus, WaitingRoomError> {
+        let draw = draw_of(place.account_id);
+        self.waiting_room.restore(RestoreRequest { place: *place, terms: self.terms, draw }).await
+    }
+
+    /// What the holder's poll does: a status, and a restoration if the place is forgotten.
     pub(crate) async fn poll(&self, place: &QueuePlace) -> Standing {
         self.try_poll(place).await.expect("tells")
     }
@@ -94,10 +115,7 @@ impl Instance {
     pub(crate) async fn try_poll(&self, place: &QueuePlace) -> Result<Standing, WaitingRoomError> {
         match self.waiting_room.status(place).await? {
             Recall::Known(status) => Ok(status.standing),
-            Recall::Forgotten => {
-                let request = RestoreRequest { place: *place, terms: self.terms, draw: None };
-                Ok(self.waiting_room.restore(request).await?.standing)
-            }
+            Recall::Forgotten => Ok(self.try_restore(place).await?.standing),
         }
     }
 
@@ -110,6 +128,12 @@ impl Instance {
 
     pub(crate) async fn is_active(&self, place: &QueuePlace) -> bool {
         is_active(self.poll(place).await)
+    }
+
+    /// Whether a place is expired, and cannot be restored either.
+    pub(crate) async fn is_expired(&self, place: &QueuePlace) -> bool {
+        assert_eq!(self.restore(place).await, self.poll(place).await);
+        self.poll(place).await == Standing::Expired
     }
 
     pub(crate) async fn leave(&self, place: &QueuePlace) {
@@ -126,9 +150,9 @@ impl Instance {
 
     /// How many wait, are admitted, and have ever been admitted at concert 1.
     pub(crate) async fn census(&self) -> (u64, u64, u64) {
-        let lines = self.waiting_room.census(usize::MAX).await.expect("counts");
-        let line = lines.into_iter().find(|line| line.concert_id == concert(1)).expect("there is a line");
-        (line.waiting, line.active, line.admitted_total)
+        let queues = self.waiting_room.census(usize::MAX).await.expect("counts");
+        let queue = queues.into_iter().find(|queue| queue.concert_id == concert(1)).expect("there is a queue");
+        (queue.waiting, queue.active, queue.admitted_total)
     }
 
     pub(crate) async fn version(&self) -> u64 {

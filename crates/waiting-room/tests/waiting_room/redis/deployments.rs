@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use boxoffice_testkit::{TestClock, servers::RedisServer};
 
-use crate::{
-    away::is_unavailable,
-    support::{Instance, at_once, concert, exact, until},
-};
+use super::away::is_unavailable;
+use crate::support::{Instance, at_once, concert, exact, until};
 
 #[tokio::test]
-async fn the_password_of_the_url_opens_the_line_and_another_one_does_not() {
+async fn the_password_of_the_url_opens_the_queue_and_another_one_does_not() {
     let server = RedisServer::start().await.expect("starts");
     server.command("ACL SETUSER seller on >secret ~* &* +@all").await.expect("there is a user");
     let url = |password| format!("redis://seller:{password}@{}", server.address());
@@ -29,7 +27,7 @@ async fn offset(server: &RedisServer, name: &str) -> Option<u64> {
 }
 
 #[tokio::test]
-async fn the_line_goes_on_where_a_sentinel_has_promoted_the_replica() {
+async fn the_queue_goes_on_where_a_sentinel_has_promoted_the_replica() {
     let (first, second) = (RedisServer::start().await.expect("starts"), RedisServer::start().await.expect("starts"));
     let sentinel = RedisServer::start_sentinel().await.expect("starts");
     let (address, port) = (first.address().ip(), first.address().port());
@@ -58,7 +56,7 @@ async fn the_line_goes_on_where_a_sentinel_has_promoted_the_replica() {
     .await;
     first.kill().await.expect("it is killed");
     assert!(is_unavailable(&one.try_join_at(concert(1), 100).await));
-    until("the line goes on", async || one.try_join_at(concert(1), 100).await.is_ok()).await;
+    until("the queue goes on", async || one.try_join_at(concert(1), 100).await.is_ok()).await;
     for place in &places[..3] {
         assert!(one.is_active(place).await, "who was admitted is");
     }
