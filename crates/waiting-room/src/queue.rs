@@ -146,25 +146,19 @@ impl Queue {
     pub(crate) fn join(&mut self, request: &JoinRequest, now: Timestamp) -> Result<Joined, WaitingRoomError> {
         self.set_terms(request.terms, now);
         let account_id = request.account_id;
-        let place = self.place_of(account_id);
-        let newly = place.is_none();
-        let place = match place {
-            Some(place) => place,
-            None => {
-                self.check_capacity()?;
-                let place = QueuePlace {
-                    concert_id: self.concert_id,
-                    account_id,
-                    number: self.rules.next_number(),
-                    joined_at: now,
-                };
-                self.enter(place, request.draw);
-                self.admit(now);
-                metrics::counter!("boxoffice_queue_joined_total").increment(1);
-                place
-            }
+        let known = self.place_of(account_id);
+        let place = if let Some(place) = known {
+            place
+        } else {
+            self.check_capacity()?;
+            let number = self.rules.next_number();
+            let place = QueuePlace { concert_id: self.concert_id, account_id, number, joined_at: now };
+            self.enter(place, request.draw);
+            self.admit(now);
+            metrics::counter!("boxoffice_queue_joined_total").increment(1);
+            place
         };
-        Ok(Joined { status: QueueStatus { place, standing: self.standing(&place, now) }, newly })
+        Ok(Joined { status: QueueStatus { place, standing: self.standing(&place, now) }, newly: known.is_none() })
     }
 
     pub(crate) fn status(&mut self, place: &QueuePlace, now: Timestamp) -> Recall {

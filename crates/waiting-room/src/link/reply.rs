@@ -41,7 +41,7 @@ impl Reply {
 
     /// Takes a number out.
     pub(crate) fn number(&mut self, name: &str) -> Result<u64, StorageError> {
-        number(self.value(name)?)
+        number(&self.value(name)?)
     }
 
     pub(crate) fn flag(&mut self, name: &str) -> Result<bool, StorageError> {
@@ -53,7 +53,7 @@ impl Reply {
     }
 
     pub(crate) fn time_if_any(&mut self, name: &str) -> Result<Option<Timestamp>, StorageError> {
-        self.value_if_any(name).map(|value| time(number(value)?)).transpose()
+        self.value_if_any(name).map(|value| time(number(&value)?)).transpose()
     }
 
     pub(crate) fn text(&mut self, name: &str) -> Result<String, StorageError> {
@@ -70,11 +70,11 @@ impl Reply {
     }
 
     pub(crate) fn numbers(&mut self, name: &str) -> Result<Vec<u64>, StorageError> {
-        list(self.value(name)?, number)
+        list(self.value(name)?, |value| number(&value))
     }
 
     pub(crate) fn times(&mut self, name: &str) -> Result<Vec<Timestamp>, StorageError> {
-        list(self.value(name)?, |value| time(number(value)?))
+        list(self.value(name)?, |value| time(number(&value)?))
     }
 
     pub(crate) fn texts(&mut self, name: &str) -> Result<Vec<String>, StorageError> {
@@ -98,9 +98,9 @@ fn list<T>(value: Value, read: impl Fn(Value) -> Result<T, StorageError>) -> Res
     }
 }
 
-fn number(value: Value) -> Result<u64, StorageError> {
+fn number(value: &Value) -> Result<u64, StorageError> {
     match value {
-        Value::Int(number) => u64::try_from(number).map_err(|_| damaged()),
+        Value::Int(number) => u64::try_from(*number).map_err(|_| damaged()),
         _ => Err(damaged()),
     }
 }

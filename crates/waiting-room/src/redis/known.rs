@@ -199,12 +199,12 @@ impl KnownQueue {
     }
 
     /// What need not be asked for again.
-    pub(super) fn known_so_far(&self) -> scripts::Snapshot {
+    pub(super) fn known_so_far(&self) -> scripts::Known {
         let known = self.known();
-        scripts::Snapshot {
-            known_opened_at: known.snapshot.as_ref().map_or(0, |snapshot| snapshot.version.0),
-            known_admissions_version: known.admissions_version,
-            known_left: known.left_total,
+        scripts::Known {
+            opened_at: known.snapshot.as_ref().map_or(0, |snapshot| snapshot.version.0),
+            admissions_version: known.admissions_version,
+            left_total: known.left_total,
         }
     }
 

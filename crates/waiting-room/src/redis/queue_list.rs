@@ -104,8 +104,8 @@ impl QueueList {
                 unvisited_max: UNVISITED_MAX,
             };
             let mut claimed = self.run(&scripts::CLAIM, arguments).await?.ok_or_else(damaged)?;
-            let due = concerts(claimed.texts("due")?)?;
-            let unvisited = concerts(claimed.texts("unvisited")?)?;
+            let due = concerts(&claimed.texts("due")?)?;
+            let unvisited = concerts(&claimed.texts("unvisited")?)?;
             if due.is_empty() && unvisited.is_empty() {
                 let Some(first) = claimed.text_if_any("first")? else { return Ok(None) };
                 let first_due = claimed.time("first_due")?;
@@ -172,7 +172,7 @@ impl QueueList {
     async fn by_length(&self, command: &str, count: usize) -> Result<Vec<ConcertId>, StorageError> {
         let mut command = redis::cmd(command);
         command.arg(self.keys.named("lengths")).arg(0).arg(count - 1);
-        concerts(texts(self.steps.link.query(&command).await?)?)
+        concerts(&texts(self.steps.link.query(&command).await?)?)
     }
 }
 
@@ -184,7 +184,7 @@ struct Visit {
     due: Option<Timestamp>,
 }
 
-fn concerts(texts: Vec<String>) -> Result<Vec<ConcertId>, StorageError> {
+fn concerts(texts: &[String]) -> Result<Vec<ConcertId>, StorageError> {
     texts.iter().map(|text| concert(text)).collect()
 }
 

@@ -68,7 +68,7 @@ arguments! {
 
     /// The terms of a queue.
     Terms {
-        terms_version: u32,
+        version: u32,
         max_active: u32,
         paused: bool,
         opens_at: Option<Timestamp>,
@@ -114,12 +114,12 @@ arguments! {
     }
 
     /// What an instance knows already.
-    Snapshot {
+    Known {
         /// When the queue was opened that it has a snapshot of, in microseconds; 0 for none.
-        known_opened_at: u64,
-        known_admissions_version: u64,
-        /// How many it knows to have left while they waited.
-        known_left: u64,
+        opened_at: u64,
+        admissions_version: u64,
+        /// How many have left while they waited.
+        left_total: u64,
     }
 
     Register {
@@ -149,8 +149,8 @@ arguments! {
 
 impl From<QueueTerms> for Terms {
     fn from(terms: QueueTerms) -> Self {
-        let QueueTerms { version: terms_version, max_active, paused, opens_at } = terms;
-        Self { terms_version, max_active, paused, opens_at }
+        let QueueTerms { version, max_active, paused, opens_at } = terms;
+        Self { version, max_active, paused, opens_at }
     }
 }
 
@@ -187,7 +187,7 @@ scripts! {
     EMPTY: Step<()> = step("scripts/empty.lua");
     VISIT: Step<Visit> = step("scripts/visit.lua");
     STATS: Step<()> = step("scripts/stats.lua");
-    SNAPSHOT: Step<Snapshot> = step("scripts/snapshot.lua");
+    SNAPSHOT: Step<Known> = step("scripts/snapshot.lua");
     REGISTER: Script<Register> = of_list("scripts/register.lua");
     CLAIM: Script<Claim> = of_list("scripts/claim.lua");
     VISITED: Script<Visited> = of_list("scripts/visited.lua");

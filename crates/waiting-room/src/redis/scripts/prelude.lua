@@ -261,16 +261,16 @@ end
 -- Takes over terms, unless newer ones are known.
 local function set_terms(terms)
   local opens_at = terms.opens_at or 0
-  local same = terms.terms_version == queue.terms_version and terms.max_active == queue.max_active
+  local same = terms.version == queue.terms_version and terms.max_active == queue.max_active
     and terms.paused == queue.paused and opens_at == queue.opens_at
-  if same or terms.terms_version < queue.terms_version then
+  if same or terms.version < queue.terms_version then
     return
   end
   if terms.paused ~= queue.paused then
     standings_changed = true
   end
   unsaved = true
-  queue.terms_version, queue.max_active, queue.paused = terms.terms_version, terms.max_active, terms.paused
+  queue.terms_version, queue.max_active, queue.paused = terms.version, terms.max_active, terms.paused
   queue.opens_at = opens_at
   update_closed()
   admit()

@@ -24,8 +24,8 @@ local values = add_pace({
   admissions_version = queue.admissions_version, left_total = queue.left,
 })
 
-local same = ARG.known_opened_at == queue.opened_at
-if not same or ARG.known_admissions_version ~= queue.admissions_version then
+local same = ARG.opened_at == queue.opened_at
+if not same or ARG.admissions_version ~= queue.admissions_version then
   local accounts, numbers, admitted_untils, active_untils = {}, {}, {}, {}
   -- Those who may stay longest.
   for _, account in ipairs(redis.call('ZREVRANGE', KEY.ending, 0, ADMITTED_MAX - 1)) do
@@ -41,7 +41,7 @@ if not same or ARG.known_admissions_version ~= queue.admissions_version then
 end
 
 local left_accounts, left_numbers = {}, {}
-local missed = queue.left - (same and ARG.known_left or 0)
+local missed = queue.left - (same and ARG.left_total or 0)
 if missed > 0 then
   for index, packed in ipairs(redis.call('LRANGE', KEY.left, 0, missed - 1)) do
     left_accounts[index], left_numbers[index] = string.sub(packed, 1, 16), tonumber(string.sub(packed, 17))
