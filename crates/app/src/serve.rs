@@ -181,7 +181,7 @@ fn start_workers(
     }
     let keys = KeysWatch { path: wiring::keys_path(settings), tokens: Arc::clone(&use_cases.tokens) };
     workers::start(tracker, stop, keys);
-    let upkeep = MetricsUpkeep { room: Arc::clone(&use_cases.room), handle: metrics.clone(), measured: Vec::new() };
+    let upkeep = MetricsUpkeep { queues: Arc::clone(&use_cases.queues), handle: metrics.clone(), measured: Vec::new() };
     workers::start(tracker, stop, upkeep);
 }
 

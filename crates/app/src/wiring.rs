@@ -55,7 +55,7 @@ pub(crate) struct UseCases {
     pub(crate) reservations: Arc<ReservationService>,
     pub(crate) payments: Arc<PaymentService>,
     pub(crate) wallet: Arc<WalletService>,
-    pub(crate) room: Arc<dyn WaitingRoom>,
+    pub(crate) queues: Arc<dyn WaitingRoom>,
     pub(crate) others: Others,
     pub(crate) tokens: Arc<CurrentTokens>,
 }
@@ -117,11 +117,11 @@ impl Adapters {
     pub(crate) async fn use_cases(&self, settings: &Settings) -> anyhow::Result<UseCases> {
         let tokens = tokens(settings, self.entropy.as_ref())?;
         let (clock, entropy) = (&self.clock, &self.entropy);
-        let Lines { room, others } = waiting_room(settings, Arc::clone(clock)).await;
+        let Lines { waiting_room, others } = waiting_room(settings, Arc::clone(clock)).await;
         self.database.announce_seats(Arc::clone(&others.announcements));
         let announcements = Arc::clone(&others.announcements);
         let gate = Arc::new(WaitingRoomService {
-            room: Arc::clone(&room),
+            waiting_room: Arc::clone(&waiting_room),
             tokens: Arc::clone(&tokens) as Arc<dyn QueueTokens>,
             catalog: Arc::clone(&self.database.catalog),
             payments: Arc::clone(&self.database.payments),
@@ -135,7 +135,7 @@ impl Adapters {
             catalog: Arc::new(CatalogService {
                 catalog: Arc::clone(&self.database.catalog),
                 gate: Arc::clone(&gate),
-                room: Arc::clone(&room),
+                waiting_room: Arc::clone(&waiting_room),
                 clock: Arc::clone(clock),
                 entropy: Arc::clone(entropy),
             }),
@@ -143,7 +143,7 @@ impl Adapters {
                 reservations: Arc::clone(&self.database.reservations),
                 catalog: Arc::clone(&self.database.catalog),
                 gate: Arc::clone(&gate),
-                room: Arc::clone(&room),
+                waiting_room: Arc::clone(&waiting_room),
                 turns: Arc::clone(&turns),
                 entropy: Arc::clone(entropy),
                 // The setting is at least 1.
@@ -153,7 +153,7 @@ impl Adapters {
                 payments: Arc::clone(&self.database.payments),
                 reservations: Arc::clone(&self.database.reservations),
                 gate: Arc::clone(&gate),
-                room: Arc::clone(&room),
+                waiting_room: Arc::clone(&waiting_room),
                 turns,
                 clock: Arc::clone(clock),
                 entropy: Arc::clone(entropy),
@@ -166,7 +166,7 @@ impl Adapters {
                 balance_max: Points::new(settings.balance_points_max)?,
             }),
             waiting_room: gate,
-            room,
+            queues: waiting_room,
             others,
             tokens,
         })
@@ -190,7 +190,7 @@ pub(crate) fn keys_path(settings: &Settings) -> PathBuf {
 
 /// The waiting room, and what comes with it where several instances share it.
 struct Lines {
-    room: Arc<dyn WaitingRoom>,
+    waiting_room: Arc<dyn WaitingRoom>,
     others: Others,
 }
 
@@ -226,7 +226,7 @@ impl Others {
 async fn waiting_room(settings: &Settings, clock: Arc<dyn Clock>) -> Lines {
     let rules = boxoffice_waiting_room::Settings {
         capacity: settings.queue_capacity,
-        lines_max: settings.queue_lines_max,
+        queues_max: settings.queue_lines_max,
         admission_seconds: settings.admission_seconds,
         no_show_seconds: settings.no_show_seconds,
         reform_seconds: settings.reform_seconds,
@@ -237,7 +237,7 @@ async fn waiting_room(settings: &Settings, clock: Arc<dyn Clock>) -> Lines {
         WaitingRoomUrl::Memory => {
             let embedded = settings.database_url().sqlite_path().is_some();
             let others = if embedded { Others::none() } else { Others::unheard() };
-            Lines { room: Arc::new(MemoryWaitingRoom::new(clock, rules)), others }
+            Lines { waiting_room: Arc::new(MemoryWaitingRoom::new(clock, rules)), others }
         }
         WaitingRoomUrl::Redis(url) => {
             let redis = RedisSettings {
@@ -253,7 +253,7 @@ async fn waiting_room(settings: &Settings, clock: Arc<dyn Clock>) -> Lines {
                 announced: Some(room.listen()),
                 quotas: Some(Arc::new(QuotasInRedis(room.quotas()))),
             };
-            Lines { room: Arc::new(room), others }
+            Lines { waiting_room: Arc::new(room), others }
         }
     }
 }

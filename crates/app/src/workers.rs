@@ -227,7 +227,7 @@ impl Worker for Admissions {
     }
 
     async fn turn(&mut self) -> anyhow::Result<Duration> {
-        let next = self.waiting_room.tidy().await?;
+        let next = self.waiting_room.advance().await?;
         let until = next.map(|next| (next - self.clock.now()).to_std().unwrap_or_default());
         // Something that ends earlier than told may be added meanwhile, so it never rests for long.
         Ok(until.unwrap_or(TIDY_MAX).clamp(TIDY_MIN, TIDY_MAX))
@@ -260,7 +260,7 @@ impl Worker for KeysWatch {
 
 /// Measures the lines, and keeps the metrics themselves small.
 pub(crate) struct MetricsUpkeep {
-    pub(crate) room: Arc<dyn WaitingRoom>,
+    pub(crate) queues: Arc<dyn WaitingRoom>,
     pub(crate) handle: PrometheusHandle,
     /// The lines of the turn before.
     pub(crate) measured: Vec<ConcertId>,
@@ -274,7 +274,7 @@ impl Worker for MetricsUpkeep {
 
     async fn turn(&mut self) -> anyhow::Result<Duration> {
         self.handle.run_upkeep();
-        let lines = self.room.census(LINES_MEASURED_MAX).await?;
+        let lines = self.queues.census(LINES_MEASURED_MAX).await?;
         let gone = self.measured.iter().filter(|id| lines.iter().all(|line| line.concert_id != **id));
         for id in gone {
             measure(*id, 0, 0);

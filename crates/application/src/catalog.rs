@@ -12,7 +12,7 @@ use boxoffice_domain::{
     idempotency::{Idempotency, KeyReused, Made},
     page::{Page, PageRequest},
     text::{Description, Name},
-    waiting_room::{Draw, Ticket, WaitingRoom, WaitingRoomError},
+    waiting_room::{Draw, QueuePlace, WaitingRoom, WaitingRoomError},
 };
 
 use crate::{
@@ -128,7 +128,7 @@ pub struct CatalogService {
     /// The gate before dates and seats.
     pub gate: Arc<WaitingRoomService>,
     /// The lines, told when a concert admits more or fewer.
-    pub room: Arc<dyn WaitingRoom>,
+    pub waiting_room: Arc<dyn WaitingRoom>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Makes ids.
@@ -228,7 +228,7 @@ impl CatalogService {
     }
 
     pub(crate) async fn tell_waiting_room(&self, concert: &Concert) -> Result<(), WaitingRoomError> {
-        self.room.set_terms(concert.id, concert.line_terms()).await
+        self.waiting_room.set_terms(concert.id, concert.queue_terms()).await
     }
 
     /// Publishes a performance of a concert of the caller, with all its seats.
@@ -289,24 +289,24 @@ impl CatalogService {
     /// Passes the gate before the performances of a concert.
     pub async fn admit_to_concert(
         &self,
-        ticket: Ticket,
+        place: QueuePlace,
         concert_id: ConcertId,
     ) -> Result<Admitted<ConcertId>, CatalogError> {
-        if ticket.concert_id != concert_id && self.catalog.concert(concert_id).await?.is_none() {
+        if place.concert_id != concert_id && self.catalog.concert(concert_id).await?.is_none() {
             return Err(CatalogError::ConcertNotFound);
         }
-        self.gate.admit(ticket, concert_id, Purpose::Continue).await?;
+        self.gate.admit(place, concert_id, Purpose::Continue).await?;
         Ok(Admitted(concert_id))
     }
 
     /// Passes the gate before a performance and its seats: that of its concert.
     pub async fn admit_to_performance(
         &self,
-        ticket: Ticket,
+        place: QueuePlace,
         id: PerformanceId,
     ) -> Result<Admitted<PerformanceId>, CatalogError> {
         let concert_id = self.catalog.concert_of(id).await?.ok_or(CatalogError::PerformanceNotFound)?;
-        self.gate.admit(ticket, concert_id, Purpose::Continue).await?;
+        self.gate.admit(place, concert_id, Purpose::Continue).await?;
         Ok(Admitted(id))
     }
 

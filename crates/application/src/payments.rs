@@ -9,7 +9,7 @@ use boxoffice_domain::{
     payments::{PayRefusal, PayRequest, PaymentMethod, PaymentView, Payments, Receipt},
     reservations::Reservations,
     sale::check_payable,
-    waiting_room::{Ticket, WaitingRoom},
+    waiting_room::{QueuePlace, WaitingRoom},
 };
 
 use crate::{
@@ -29,7 +29,7 @@ pub struct PaymentService {
     /// The gate.
     pub gate: Arc<WaitingRoomService>,
     /// The lines, where a payment ends the admission.
-    pub room: Arc<dyn WaitingRoom>,
+    pub waiting_room: Arc<dyn WaitingRoom>,
     /// Keeps a hold and a payment of one account apart.
     pub turns: Arc<AccountTurns>,
     /// Tells the time.
@@ -50,25 +50,25 @@ impl PaymentService {
     /// changes nothing: hold, queue token and place are as before.
     pub async fn pay(
         &self,
-        ticket: Ticket,
+        place: QueuePlace,
         reservation_id: ReservationId,
         idempotency: Idempotency,
     ) -> Result<Made<PaymentView>, PayError> {
-        let _turn = self.turns.take(ticket.account_id).await;
-        if let Err(closed) = self.gate.check(ticket, Purpose::Continue).await {
-            return self.without_admission(ticket, reservation_id, &idempotency, closed).await;
+        let _turn = self.turns.take(place.account_id).await;
+        if let Err(closed) = self.gate.check(place, Purpose::Continue).await {
+            return self.without_admission(place, reservation_id, &idempotency, closed).await;
         }
         let request = PayRequest {
             payment_id: PaymentId::new(self.entropy.uuid()),
             reservation_id,
-            account_id: ticket.account_id,
-            concert_id: ticket.concert_id,
-            queue_place: Some(ticket.place),
+            account_id: place.account_id,
+            concert_id: place.concert_id,
+            queue_place: Some(place.number),
             method: PaymentMethod::Wallet,
             idempotency,
         };
         let Made { value: receipt, replayed } = self.payments.pay(request).await?;
-        self.end_admission(ticket, &receipt).await;
+        self.end_admission(place, &receipt).await;
         Ok(Made { value: receipt.payment, replayed })
     }
 
@@ -76,7 +76,7 @@ impl PaymentService {
     /// late for the reservation is told that, rather than about the token that went with it.
     async fn without_admission(
         &self,
-        ticket: Ticket,
+        place: QueuePlace,
         reservation_id: ReservationId,
         again: &Idempotency,
         closed: GateError,
@@ -84,12 +84,12 @@ impl PaymentService {
         if !matches!(closed, GateError::Expired | GateError::NotActive { .. }) {
             return Err(closed.into());
         }
-        if let Some(first) = self.payments.find_by_key(ticket.account_id, &again.key).await? {
+        if let Some(first) = self.payments.find_by_key(place.account_id, &again.key).await? {
             return first.replay(again).map_err(|reused| PayError::Refused(reused.into()));
         }
-        let view = self.reservations.find(ticket.account_id, reservation_id).await?;
+        let view = self.reservations.find(place.account_id, reservation_id).await?;
         let view = view.ok_or(PayError::Refused(PayRefusal::ReservationNotFound))?;
-        if view.reservation.concert_id != ticket.concert_id {
+        if view.reservation.concert_id != place.concert_id {
             return Err(GateError::Invalid.into());
         }
         let now = self.clock.now();
@@ -97,15 +97,15 @@ impl PaymentService {
         Err(closed.into())
     }
 
-    async fn end_admission(&self, ticket: Ticket, receipt: &Receipt) {
-        let (concert_id, account_id) = (ticket.concert_id, ticket.account_id);
-        // A repeated request may come with the ticket of a later visit, which this payment did not spend.
-        if receipt.payment.payment.queue_place != Some(ticket.place) {
+    async fn end_admission(&self, place: QueuePlace, receipt: &Receipt) {
+        let (concert_id, account_id) = (place.concert_id, place.account_id);
+        // A repeated request may come with the place of a later visit, which this payment did not spend.
+        if receipt.payment.payment.queue_place != Some(place.number) {
             return;
         }
         let ended = match receipt.other_held_until {
-            Some(until) => self.room.keep_until(concert_id, account_id, Some(until)).await,
-            None => self.room.spend(concert_id, account_id).await,
+            Some(until) => self.waiting_room.keep_until(concert_id, account_id, Some(until)).await,
+            None => self.waiting_room.spend(concert_id, account_id).await,
         };
         if let Err(error) = ended {
             // The payment stands; the admission then ends by its own time.

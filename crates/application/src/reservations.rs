@@ -11,7 +11,7 @@ use boxoffice_domain::{
         CancelError, CancelRequest, HoldRefusal, HoldRequest, ReservationStatus, ReservationView, Reservations,
         SeatSelection,
     },
-    waiting_room::{Ticket, WaitingRoom},
+    waiting_room::{QueuePlace, WaitingRoom},
 };
 
 use crate::{
@@ -31,7 +31,7 @@ pub struct ReservationService {
     /// The gate.
     pub gate: Arc<WaitingRoomService>,
     /// The lines, where an admission is made to last as long as a hold.
-    pub room: Arc<dyn WaitingRoom>,
+    pub waiting_room: Arc<dyn WaitingRoom>,
     /// Keeps a hold and a payment of one account apart.
     pub turns: Arc<AccountTurns>,
     /// Makes ids.
@@ -50,20 +50,20 @@ impl ReservationService {
     /// Holds seats for an admitted account, all of them or none.
     pub async fn hold(
         &self,
-        ticket: Ticket,
+        place: QueuePlace,
         performance_id: PerformanceId,
         seats: SeatSelection,
         idempotency: Option<Idempotency>,
     ) -> Result<Made<ReservationView>, HoldSeatsError> {
         let concert_id = self.catalog.concert_of(performance_id).await?;
         let concert_id = concert_id.ok_or(GatedError::Refused(HoldRefusal::PerformanceNotFound))?;
-        let _turn = self.turns.take(ticket.account_id).await;
-        if let Err(closed) = self.gate.admit(ticket, concert_id, Purpose::Hold).await {
-            return self.replayed(ticket, idempotency, closed).await;
+        let _turn = self.turns.take(place.account_id).await;
+        if let Err(closed) = self.gate.admit(place, concert_id, Purpose::Hold).await {
+            return self.replayed(place, idempotency, closed).await;
         }
         let request = HoldRequest {
             reservation_id: ReservationId::new(self.entropy.uuid()),
-            account_id: ticket.account_id,
+            account_id: place.account_id,
             concert_id,
             performance_id,
             seats,
@@ -72,9 +72,9 @@ impl ReservationService {
         };
         let made = self.reservations.hold(request).await?;
         if made.replayed {
-            self.keep_admission_again(ticket).await;
+            self.keep_admission_again(place).await;
         } else {
-            self.keep_admission(ticket, made.value.reservation.held_until).await;
+            self.keep_admission(place, made.value.reservation.held_until).await;
         }
         Ok(made)
     }
@@ -82,7 +82,7 @@ impl ReservationService {
     /// The answer to a repeated request is given also when the token no longer opens the gate.
     async fn replayed(
         &self,
-        ticket: Ticket,
+        place: QueuePlace,
         idempotency: Option<Idempotency>,
         closed: GateError,
     ) -> Result<Made<ReservationView>, HoldSeatsError> {
@@ -90,24 +90,24 @@ impl ReservationService {
         else {
             return Err(closed.into());
         };
-        let Some(view) = self.reservations.find_by_key(ticket.account_id, &again.key).await? else {
+        let Some(view) = self.reservations.find_by_key(place.account_id, &again.key).await? else {
             return Err(closed.into());
         };
         view.replay_hold(&again).map_err(|reused| GatedError::Refused(reused.into()))
     }
 
-    async fn keep_admission(&self, ticket: Ticket, until: Timestamp) {
+    async fn keep_admission(&self, place: QueuePlace, until: Timestamp) {
         // The seats are held whatever becomes of this; its owner still has the rest of the admission to pay.
-        if let Err(error) = self.room.keep_until(ticket.concert_id, ticket.account_id, Some(until)).await {
+        if let Err(error) = self.waiting_room.keep_until(place.concert_id, place.account_id, Some(until)).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "an admission could not be lengthened");
         }
     }
 
     /// The process that held the seats at first may have died before it lengthened the admission. The account may have
     /// held others since, or given these up.
-    async fn keep_admission_again(&self, ticket: Ticket) {
-        match self.reservations.held_until(ticket.account_id, ticket.concert_id).await {
-            Ok(Some(until)) => self.keep_admission(ticket, until).await,
+    async fn keep_admission_again(&self, place: QueuePlace) {
+        match self.reservations.held_until(place.account_id, place.concert_id).await {
+            Ok(Some(until)) => self.keep_admission(place, until).await,
             Ok(None) => {}
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "an admission could not be lengthened again");

@@ -12,7 +12,7 @@ use std::{
 use boxoffice_domain::{
     ConcertId, Timestamp,
     catalog::{Concert, NotOnSale, SalesWindow},
-    waiting_room::{Draw, LineTerms},
+    waiting_room::{Draw, QueueTerms},
 };
 
 /// The most concerts that are remembered; beyond that, all are forgotten and read again.
@@ -23,12 +23,12 @@ const CONCERTS_MAX: usize = 10_000;
 pub(crate) struct SaleTerms {
     pub(crate) sales: SalesWindow,
     pub(crate) draw: Option<Draw>,
-    pub(crate) line: LineTerms,
+    pub(crate) queue: QueueTerms,
 }
 
 impl From<&Concert> for SaleTerms {
     fn from(concert: &Concert) -> Self {
-        Self { sales: concert.sales, draw: concert.draw, line: concert.line_terms() }
+        Self { sales: concert.sales, draw: concert.draw, queue: concert.queue_terms() }
     }
 }
 
@@ -95,7 +95,7 @@ impl RememberedTerms {
         }
         let (terms, fresh_until) = (SaleTerms::from(concert), now + self.kept_for);
         let mut concerts = self.concerts.lock().unwrap_or_else(PoisonError::into_inner);
-        if concerts.get(&concert.id).is_some_and(|known| known.terms.line.version > terms.line.version) {
+        if concerts.get(&concert.id).is_some_and(|known| known.terms.queue.version > terms.queue.version) {
             return;
         }
         if concerts.len() >= CONCERTS_MAX && !concerts.contains_key(&concert.id) {

@@ -1,4 +1,4 @@
-//! Getting in line, and passing the gate behind it.
+//! Joining the queue of a concert, and passing the gate behind it.
 
 use std::{error::Error, sync::Arc};
 
@@ -8,7 +8,7 @@ use boxoffice_domain::{
     payments::Payments,
     reservations::Reservations,
     waiting_room::{
-        JoinRequest, QueueStatus, QueueToken, QueueTokens, Recall, RestoreRequest, Standing, Ticket, WaitingRoom,
+        JoinRequest, QueuePlace, QueueStatus, QueueToken, QueueTokens, Recall, RestoreRequest, Standing, WaitingRoom,
         WaitingRoomError,
     },
 };
@@ -18,16 +18,16 @@ use crate::{
     sale_terms::{RememberedTerms, SaleTerms},
 };
 
-/// A queue token and where its ticket stands.
+/// A queue token and where its place stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueView {
     /// The token.
     pub token: QueueToken,
-    /// Where its ticket stands.
+    /// Where its place stands.
     pub status: QueueStatus,
 }
 
-/// Why somebody did not get in line.
+/// Why an account did not join.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
     /// There is no such concert.
@@ -36,7 +36,7 @@ pub enum JoinError {
     /// The concert is not sold at the moment.
     #[error(transparent)]
     NotOnSale(#[from] NotOnSale),
-    /// The line is full, or the waiting room failed.
+    /// The queue is full, or the waiting room failed.
     #[error(transparent)]
     WaitingRoom(#[from] WaitingRoomError),
     /// The storage failed.
@@ -50,7 +50,7 @@ pub enum GateError {
     /// Forged, or another account's or concert's.
     #[error("the queue token is not valid here")]
     Invalid,
-    /// Its holder is still in line.
+    /// Its holder still waits.
     #[error("the queue token is not active yet")]
     NotActive {
         /// 1 for the next to be admitted; `None` before the draw.
@@ -96,24 +96,24 @@ pub enum Purpose {
     /// Looking at dates and seats, and paying what is held: possible until the admission and the last hold
     /// are over.
     Continue,
-    /// Holding seats anew: possible until the admission is over. A hold lengthens the stay; if it also let
-    /// further holds be made, one account could keep its admission for ever.
+    /// Holding further seats: possible until the admission is over. A hold lengthens the stay; if it also allowed further
+    /// holds, one account could keep its admission for ever.
     Hold,
 }
 
-/// Getting in line, and passing the gate behind it.
+/// Joins the queues of concerts, and guards the gate behind them.
 pub struct WaitingRoomService {
-    /// The lines.
-    pub room: Arc<dyn WaitingRoom>,
-    /// Signs tickets.
+    /// Keeps the queues.
+    pub waiting_room: Arc<dyn WaitingRoom>,
+    /// Signs places.
     pub tokens: Arc<dyn QueueTokens>,
     /// Knows the concerts.
     pub catalog: Arc<dyn Catalog>,
-    /// Knows which places have been spent.
+    /// Knows which places were spent.
     pub payments: Arc<dyn Payments>,
     /// Knows who holds seats.
     pub reservations: Arc<dyn Reservations>,
-    /// What is known of the concerts without reading it.
+    /// What is known of the concerts without reading them.
     pub terms: RememberedTerms,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
@@ -126,14 +126,14 @@ impl std::fmt::Debug for WaitingRoomService {
 }
 
 impl WaitingRoomService {
-    /// Gets in line, or tells the place that the account has there already; with whether it is new.
+    /// Joins the queue of a concert, or returns the place that the account has there already; with whether it is new.
     pub async fn join(&self, identity: Identity, concert_id: ConcertId) -> Result<(QueueView, bool), JoinError> {
         let terms = self.terms_of(concert_id).await?.ok_or(JoinError::ConcertNotFound)?;
         terms.check_joining(self.clock.now())?;
         let account_id = identity.account_id;
         let draw = terms.draw.map(|draw| draw::number(&draw, account_id));
-        let request = JoinRequest { concert_id, account_id, terms: terms.line, draw };
-        let joined = self.room.join(request).await?;
+        let request = JoinRequest { concert_id, account_id, terms: terms.queue, draw };
+        let joined = self.waiting_room.join(request).await?;
         Ok((self.view(joined.status), joined.newly))
     }
 
@@ -147,41 +147,41 @@ impl WaitingRoomService {
         Ok(Some(SaleTerms::from(&summary.concert)))
     }
 
-    /// The ticket in a token, if the token is one of ours and this account's.
-    pub fn ticket(&self, identity: Identity, token: &str) -> Result<Ticket, GateError> {
-        let ticket = self.tokens.open(token).ok_or(GateError::Invalid)?;
-        if ticket.account_id == identity.account_id { Ok(ticket) } else { Err(GateError::Invalid) }
+    /// The place in a token, if the token is one of ours and this account's.
+    pub fn place(&self, identity: Identity, token: &str) -> Result<QueuePlace, GateError> {
+        let place = self.tokens.open(token).ok_or(GateError::Invalid)?;
+        if place.account_id == identity.account_id { Ok(place) } else { Err(GateError::Invalid) }
     }
 
-    /// Where a ticket stands.
-    pub async fn status(&self, ticket: Ticket) -> Result<QueueView, GateError> {
-        let status = self.stands(ticket).await?;
+    /// Where a place stands.
+    pub async fn status(&self, place: QueuePlace) -> Result<QueueView, GateError> {
+        let status = self.stands(place).await?;
         Ok(self.view(status))
     }
 
-    /// Leaves the line, or ends the admission.
-    pub async fn leave(&self, ticket: Ticket) -> Result<(), GateError> {
-        // A ticket of before a restart is known again first, so that it cannot come back later.
-        self.stands(ticket).await?;
-        Ok(self.room.leave(&ticket).await?)
+    /// Gives up a place, or ends the admission.
+    pub async fn leave(&self, place: QueuePlace) -> Result<(), GateError> {
+        // A place that is forgotten is restored first, so that it cannot come back later.
+        self.stands(place).await?;
+        Ok(self.waiting_room.leave(&place).await?)
     }
 
-    /// Waits until the line of a concert is at another version than `seen`, and gives that version.
+    /// Waits until the queue of a concert is at another version than `seen`, and returns that version.
     pub async fn changed(&self, concert_id: ConcertId, seen: u64) -> Result<u64, WaitingRoomError> {
-        self.room.changed(concert_id, seen).await
+        self.waiting_room.changed(concert_id, seen).await
     }
 
-    /// Passes the gate of `concert_id` with a ticket, or says why not.
-    pub async fn admit(&self, ticket: Ticket, concert_id: ConcertId, purpose: Purpose) -> Result<(), GateError> {
-        if ticket.concert_id != concert_id {
+    /// Passes the gate of `concert_id` with a place, or returns why not.
+    pub async fn admit(&self, place: QueuePlace, concert_id: ConcertId, purpose: Purpose) -> Result<(), GateError> {
+        if place.concert_id != concert_id {
             return Err(GateError::Invalid);
         }
-        self.check(ticket, purpose).await
+        self.check(place, purpose).await
     }
 
-    /// Whether a ticket is active for its own concert.
-    pub async fn check(&self, ticket: Ticket, purpose: Purpose) -> Result<(), GateError> {
-        match self.stands(ticket).await?.standing {
+    /// Whether a place is active for its own concert.
+    pub async fn check(&self, place: QueuePlace, purpose: Purpose) -> Result<(), GateError> {
+        match self.stands(place).await?.standing {
             Standing::Waiting { position, .. } => Err(GateError::NotActive { position }),
             Standing::Active { admitted_until, active_until } => {
                 let until = match purpose {
@@ -194,55 +194,55 @@ impl WaitingRoomService {
         }
     }
 
-    /// Ends admissions whose time is over and admits the next; gives when to look again.
-    pub async fn tidy(&self) -> Result<Option<Timestamp>, WaitingRoomError> {
-        self.room.tidy().await
+    /// Advances all queues to now; returns when to do so again.
+    pub async fn advance(&self) -> Result<Option<Timestamp>, WaitingRoomError> {
+        self.waiting_room.advance().await
     }
 
-    async fn stands(&self, ticket: Ticket) -> Result<QueueStatus, GateError> {
-        match self.room.status(&ticket).await? {
+    async fn stands(&self, place: QueuePlace) -> Result<QueueStatus, GateError> {
+        match self.waiting_room.status(&place).await? {
             Recall::Known(status) => Ok(status),
-            Recall::Forgotten => self.recall(ticket).await,
+            Recall::Forgotten => self.recall(place).await,
         }
     }
 
-    /// Gives the ticket of a line that was lost its place back, unless a payment has spent it, the line was
-    /// emptied since, or its concert is gone. Whoever holds seats had been admitted, and is admitted again before the hold is over.
-    async fn recall(&self, ticket: Ticket) -> Result<QueueStatus, GateError> {
-        let over = QueueStatus { ticket, standing: Standing::Expired };
-        if self.payments.has_spent(ticket.account_id, ticket.concert_id, ticket.place).await? {
-            return Ok(over);
+    /// Restores a forgotten place, unless a payment has spent it, the queue was emptied since, or its concert is gone. An
+    /// account that holds seats had been admitted, and is admitted again before the hold is over.
+    async fn recall(&self, place: QueuePlace) -> Result<QueueStatus, GateError> {
+        let expired = QueueStatus { place, standing: Standing::Expired };
+        if self.payments.has_spent(place.account_id, place.concert_id, place.number).await? {
+            return Ok(expired);
         }
-        let Some(summary) = self.catalog.concert(ticket.concert_id).await? else {
-            return Ok(over);
+        let Some(summary) = self.catalog.concert(place.concert_id).await? else {
+            return Ok(expired);
         };
         let concert = summary.concert;
-        // Only those who waited had to go when the line was emptied.
-        let emptied = concert.emptied_at.is_some_and(|emptied_at| ticket.joined_at < emptied_at);
-        if emptied && self.held_until(&ticket).await?.is_none() {
-            return Ok(over);
+        // Emptying a queue ends only the places that wait.
+        let emptied = concert.emptied_at.is_some_and(|emptied_at| place.joined_at < emptied_at);
+        if emptied && self.held_until(&place).await?.is_none() {
+            return Ok(expired);
         }
-        let draw = concert.draw.map(|draw| draw::number(&draw, ticket.account_id));
-        let status = self.room.restore(RestoreRequest { ticket, terms: concert.line_terms(), draw }).await?;
+        let draw = concert.draw.map(|draw| draw::number(&draw, place.account_id));
+        let status = self.waiting_room.restore(RestoreRequest { place, terms: concert.queue_terms(), draw }).await?;
         if status.standing == Standing::Expired {
             return Ok(status);
         }
-        let held_until = self.held_until(&ticket).await?;
+        let held_until = self.held_until(&place).await?;
         if held_until.is_none() {
             return Ok(status);
         }
-        self.room.keep_until(ticket.concert_id, ticket.account_id, held_until).await?;
-        match self.room.status(&ticket).await? {
+        self.waiting_room.keep_until(place.concert_id, place.account_id, held_until).await?;
+        match self.waiting_room.status(&place).await? {
             Recall::Known(status) => Ok(status),
             Recall::Forgotten => Ok(status),
         }
     }
 
-    async fn held_until(&self, ticket: &Ticket) -> Result<Option<Timestamp>, StorageError> {
-        self.reservations.held_until(ticket.account_id, ticket.concert_id).await
+    async fn held_until(&self, place: &QueuePlace) -> Result<Option<Timestamp>, StorageError> {
+        self.reservations.held_until(place.account_id, place.concert_id).await
     }
 
     fn view(&self, status: QueueStatus) -> QueueView {
-        QueueView { token: self.tokens.seal(&status.ticket), status }
+        QueueView { token: self.tokens.seal(&status.place), status }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     page::{Page, PageRequest},
     seats::{SeatLabel, SeatState, SeatStatus},
     text::{Description, Name},
-    waiting_room::{Draw, LineTerms},
+    waiting_room::{Draw, QueueTerms},
 };
 
 pub use crate::seats::PartName;
@@ -286,8 +286,8 @@ pub struct Concert {
 
 impl Concert {
     /// How its line is run.
-    pub fn line_terms(&self) -> LineTerms {
-        LineTerms {
+    pub fn queue_terms(&self) -> QueueTerms {
+        QueueTerms {
             version: self.version,
             max_active: self.max_active,
             paused: self.paused,
@@ -1031,7 +1031,7 @@ mod tests {
         let (plain, drawn) = (concert(None), concert(Some(DRAW)));
         assert_eq!((drawn.published_draw(at(99)), drawn.published_draw(at(100))), (None, Some(DRAW)));
         assert_eq!(plain.published_draw(at(100)), None);
-        assert_eq!((plain.line_terms().opens_at, drawn.line_terms().opens_at), (None, Some(at(100))));
+        assert_eq!((plain.queue_terms().opens_at, drawn.queue_terms().opens_at), (None, Some(at(100))));
     }
 
     #[test]

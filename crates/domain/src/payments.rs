@@ -8,7 +8,7 @@ use crate::{
     idempotency::{Idempotency, IdempotencyKey, KeyReused, Made},
     page::{Page, PageRequest},
     reservations::ReservationView,
-    waiting_room::Place,
+    waiting_room::PlaceNumber,
 };
 
 #[cfg(feature = "mocks")]
@@ -79,7 +79,7 @@ pub struct Payment {
     /// What state it is in.
     pub state: PaymentState,
     /// The place in the queue that it spent, so that it stays spent if the queue is lost.
-    pub queue_place: Option<Place>,
+    pub queue_place: Option<PlaceNumber>,
     /// The key under which it was asked for.
     pub idempotency: Idempotency,
 }
@@ -122,7 +122,7 @@ pub struct PayRequest {
     /// The concert that the account was admitted to.
     pub concert_id: ConcertId,
     /// Its place in that concert's queue.
-    pub queue_place: Option<Place>,
+    pub queue_place: Option<PlaceNumber>,
     /// How it pays.
     pub method: PaymentMethod,
     /// The caller's key.
@@ -214,6 +214,10 @@ pub trait Payments: Send + Sync {
 
     /// Whether a payment of this account, refunded or not, spent this place in the concert's queue. A place is not
     /// spent while the account holds other seats of the concert now: their payment is what spends it.
-    async fn has_spent(&self, account_id: AccountId, concert_id: ConcertId, place: Place)
-    -> Result<bool, StorageError>;
+    async fn has_spent(
+        &self,
+        account_id: AccountId,
+        concert_id: ConcertId,
+        place: PlaceNumber,
+    ) -> Result<bool, StorageError>;
 }

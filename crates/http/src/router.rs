@@ -12,7 +12,7 @@ use crate::{
     Draining, HttpSettings, Neighbours, Services,
     api::{Api, Operations},
     document, layers, limits,
-    routes::{accounts, catalog, line_control, operations, payments, reservations, waiting_room, wallet},
+    routes::{accounts, catalog, operations, payments, queue_control, reservations, waiting_room, wallet},
 };
 
 /// The routes whose use is limited for each client address: those that hash a password or test a secret.
@@ -35,12 +35,12 @@ fn api_routes() -> OpenApiRouter<Api> {
         .routes(routes!(catalog::seats::handler))
         .routes(routes!(catalog::sales::handler))
         .routes(routes!(catalog::publish_venue::handler))
-        .routes(routes!(waiting_room::join::handler, line_control::empty::handler))
+        .routes(routes!(waiting_room::join::handler, queue_control::empty::handler))
         .routes(routes!(waiting_room::status::handler, waiting_room::leave::handler))
         .routes(routes!(waiting_room::queue_stream::handler))
-        .routes(routes!(line_control::stats::handler))
-        .routes(routes!(line_control::pause::handler))
-        .routes(routes!(line_control::resume::handler))
+        .routes(routes!(queue_control::stats::handler))
+        .routes(routes!(queue_control::pause::handler))
+        .routes(routes!(queue_control::resume::handler))
         .routes(routes!(reservations::hold::handler, reservations::list::handler))
         .routes(routes!(reservations::find::handler))
         .routes(routes!(reservations::cancel::handler))

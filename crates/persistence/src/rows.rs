@@ -11,7 +11,7 @@ use boxoffice_domain::{
     reservations::{Reservation, ReservationState, ReservationStatus},
     seats::{Seat, SeatLabel, SeatState},
     text::{Description, Name},
-    waiting_room::{Draw, Place},
+    waiting_room::{Draw, PlaceNumber},
     wallet::{Charge, ChargeState, EntryKind, Wallet, WalletEntry},
 };
 use chrono::NaiveDateTime;
@@ -673,7 +673,7 @@ pub(crate) struct PaymentRow {
 }
 
 /// A place as it is stored: the bits of the unsigned number.
-pub(crate) fn place_number(place: Place) -> i64 {
+pub(crate) fn place_number(place: PlaceNumber) -> i64 {
     place.0.cast_signed()
 }
 
@@ -717,7 +717,7 @@ impl TryFrom<PaymentRow> for Payment {
             source,
             paid_at: row.paid_at.and_utc(),
             state,
-            queue_place: row.queue_place.map(|place| Place(place.cast_unsigned())),
+            queue_place: row.queue_place.map(|place| PlaceNumber(place.cast_unsigned())),
             idempotency: idempotency.ok_or_else(damaged("payment"))?,
         })
     }

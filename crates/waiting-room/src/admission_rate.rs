@@ -1,4 +1,4 @@
-//! How fast a line moves.
+//! How fast a queue moves.
 
 use std::collections::VecDeque;
 
@@ -26,13 +26,13 @@ impl AdmissionRate {
         Self { admissions: 0.0, seconds: 0.0, measured_until: now }
     }
 
-    /// What was measured elsewhere in the same way, to be told from.
+    /// What was measured elsewhere in the same way, to estimate from.
     pub(crate) const fn measured(admissions: f64, seconds: f64) -> Self {
         Self { admissions, seconds, measured_until: Timestamp::UNIX_EPOCH }
     }
 
-    /// Lets time pass. It is part of the measure only where somebody `waited` through it: an idle line says
-    /// nothing about how fast a busy one moves, so that the last measure is kept meanwhile.
+    /// Lets time pass. It is part of the measure only if somebody `waited` through it: an idle queue says nothing about
+    /// how fast a busy one moves, so that the last measure is kept meanwhile.
     pub(crate) fn pass(&mut self, now: Timestamp, waited: bool) {
         let passed = (now - self.measured_until).as_seconds_f64().max(0.0);
         self.measured_until = self.measured_until.max(now);
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_told_before_there_is_a_measure() {
+    fn there_is_no_estimate_before_there_is_a_measure() {
         let mut rate = AdmissionRate::new(instant(0));
         assert_eq!(rate.seconds_for(1), None);
         rate.admitted(5);

@@ -1,7 +1,7 @@
-//! Queue tokens: a place in a line, signed, so that its holder can carry it.
+//! Queue tokens: a place in a queue, signed, so that its holder can carry it.
 //!
-//! A token is `q1.` and, in base64url without padding, the key's id (1 byte), the ticket (48 bytes: concert,
-//! account, place, time of joining in microseconds; numbers big-endian) and its HMAC-SHA256 (32 bytes):
+//! A token is `q1.` and, in base64url without padding, the key's id (1 byte), the place (48 bytes: concert,
+//! account, number, time of joining in microseconds; numbers big-endian) and its HMAC-SHA256 (32 bytes):
 //! 111 characters. It is signed, not encrypted: the holder may read it, nobody else can make one.
 
 use std::fmt;
@@ -9,7 +9,7 @@ use std::fmt;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use boxoffice_domain::{
     AccountId, ConcertId,
-    waiting_room::{Place, QueueToken, QueueTokens, Ticket},
+    waiting_room::{PlaceNumber, QueuePlace, QueueToken, QueueTokens},
 };
 use chrono::DateTime;
 use hmac::{Hmac, KeyInit, Mac};
@@ -18,15 +18,15 @@ use uuid::Uuid;
 
 /// What every token begins with. A later format gets another number.
 const PREFIX: &str = "q1.";
-/// The key's id and the ticket.
+/// The key's id and the place.
 const SIGNED_BYTES: usize = 1 + 16 + 16 + 8 + 8;
 const TAG_BYTES: usize = 32;
 const TOKEN_BYTES: usize = SIGNED_BYTES + TAG_BYTES;
-/// `TOKEN_BYTES` divides by 3, so that base64 has no spare bits and each ticket has exactly one text.
+/// `TOKEN_BYTES` divides by 3, so that base64 has no spare bits and each place has exactly one text.
 const TOKEN_CHARACTERS: usize = PREFIX.len() + TOKEN_BYTES / 3 * 4;
 
-/// Signs tickets with one key and accepts those signed with any of its keys, so that keys can be changed
-/// while people are in line.
+/// Signs places with one key and accepts those signed with any of its keys, so that keys can be changed while accounts
+/// wait.
 pub struct SignedTokens {
     /// The first one signs.
     keys: Vec<SigningKey>,
@@ -62,14 +62,14 @@ impl fmt::Debug for SignedTokens {
 }
 
 impl QueueTokens for SignedTokens {
-    fn seal(&self, ticket: &Ticket) -> QueueToken {
+    fn seal(&self, place: &QueuePlace) -> QueueToken {
         let key = &self.keys[0];
         let mut bytes = Vec::with_capacity(TOKEN_BYTES);
         bytes.push(key.id);
-        bytes.extend_from_slice(ticket.concert_id.uuid().as_bytes());
-        bytes.extend_from_slice(ticket.account_id.uuid().as_bytes());
-        bytes.extend_from_slice(&ticket.place.0.to_be_bytes());
-        bytes.extend_from_slice(&ticket.joined_at.timestamp_micros().to_be_bytes());
+        bytes.extend_from_slice(place.concert_id.uuid().as_bytes());
+        bytes.extend_from_slice(place.account_id.uuid().as_bytes());
+        bytes.extend_from_slice(&place.number.0.to_be_bytes());
+        bytes.extend_from_slice(&place.joined_at.timestamp_micros().to_be_bytes());
         let tag = key.mac.clone().chain_update(&bytes).finalize();
         bytes.extend_from_slice(&tag.into_bytes());
 
@@ -79,7 +79,7 @@ impl QueueTokens for SignedTokens {
         QueueToken(text)
     }
 
-    fn open(&self, token: &str) -> Option<Ticket> {
+    fn open(&self, token: &str) -> Option<QueuePlace> {
         // The length is looked at first, so that a huge token costs nothing.
         if token.len() != TOKEN_CHARACTERS {
             return None;
@@ -88,20 +88,20 @@ impl QueueTokens for SignedTokens {
         let (signed, tag) = bytes.split_at_checked(SIGNED_BYTES)?;
         let mut keys = self.keys.iter().filter(|key| key.id == signed[0]);
         // The comparison takes the same time wherever the tags differ.
-        keys.any(|key| key.mac.clone().chain_update(signed).verify_slice(tag).is_ok()).then(|| ticket(signed))?
+        keys.any(|key| key.mac.clone().chain_update(signed).verify_slice(tag).is_ok()).then(|| read_place(signed))?
     }
 }
 
 /// Reads what was signed. `None` cannot happen for what we signed ourselves.
-fn ticket(signed: &[u8]) -> Option<Ticket> {
+fn read_place(signed: &[u8]) -> Option<QueuePlace> {
     let (concert_id, rest) = signed.get(1..)?.split_first_chunk()?;
     let (account_id, rest) = rest.split_first_chunk()?;
-    let (place, rest) = rest.split_first_chunk()?;
+    let (number, rest) = rest.split_first_chunk()?;
     let joined_at = i64::from_be_bytes(rest.try_into().ok()?);
-    Some(Ticket {
+    Some(QueuePlace {
         concert_id: ConcertId::new(Uuid::from_bytes(*concert_id)),
         account_id: AccountId::new(Uuid::from_bytes(*account_id)),
-        place: Place(u64::from_be_bytes(*place)),
+        number: PlaceNumber(u64::from_be_bytes(*number)),
         joined_at: DateTime::from_timestamp_micros(joined_at)?,
     })
 }
@@ -115,20 +115,20 @@ mod tests {
 
     const KEY: [u8; 32] = [7; 32];
 
-    fn example() -> Ticket {
-        Ticket {
+    fn example() -> QueuePlace {
+        QueuePlace {
             concert_id: ConcertId::new(Uuid::from_u128(1)),
             account_id: AccountId::new(Uuid::from_u128(2)),
-            place: Place(3),
+            number: PlaceNumber(3),
             joined_at: fixtures::instant(4),
         }
     }
 
     #[test]
-    fn a_ticket_keeps_its_text_for_life() {
+    fn a_place_keeps_its_text_for_life() {
         let tokens = SignedTokens::new(&KEY, &[]);
         let token = tokens.seal(&example());
-        // Written down so that a change of the format, which would throw everybody out of line, is noticed.
+        // Written down so that a change of the format, which would end every place, is noticed.
         assert_eq!(
             token.0,
             "q1.aQAAAAAAAAAAAAAAAAAAAAEAAAAAAAAAAAAAAAAAAAACAAAAAAAAAAMABmUXKNWJABcaXV24_Qu1GcW_QP4fZ9s1ze2BewOB1RZveOL3EAQk"
@@ -202,21 +202,21 @@ mod tests {
         fn what_was_sealed_is_opened(
             concert in any::<u128>(),
             account in any::<u128>(),
-            place in any::<u64>(),
+            number in any::<u64>(),
             // As far as times can be represented.
             joined_at in -8_000_000_000_000_000_000_i64..8_000_000_000_000_000_000,
             key in any::<[u8; 32]>(),
         ) {
             let joined_at = DateTime::from_timestamp_micros(joined_at);
             prop_assume!(joined_at.is_some());
-            let ticket = Ticket {
+            let sealed = QueuePlace {
                 concert_id: ConcertId::new(Uuid::from_u128(concert)),
                 account_id: AccountId::new(Uuid::from_u128(account)),
-                place: Place(place),
+                number: PlaceNumber(number),
                 joined_at: joined_at.expect("assumed"),
             };
             let tokens = SignedTokens::new(&key, &[]);
-            prop_assert_eq!(tokens.open(&tokens.seal(&ticket).0), Some(ticket));
+            prop_assert_eq!(tokens.open(&tokens.seal(&sealed).0), Some(sealed));
         }
 
         #[test]

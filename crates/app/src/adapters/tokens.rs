@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use boxoffice_domain::{
     StorageError, Timestamp,
     accounts::{AccessClaims, AccessTokenError, AccessTokens},
-    waiting_room::{QueueToken, QueueTokens, Ticket},
+    waiting_room::{QueuePlace, QueueToken, QueueTokens},
 };
 use boxoffice_waiting_room::SignedTokens;
 
@@ -79,11 +79,11 @@ impl AccessTokens for CurrentTokens {
 }
 
 impl QueueTokens for CurrentTokens {
-    fn seal(&self, ticket: &Ticket) -> QueueToken {
-        self.current().queue.seal(ticket)
+    fn seal(&self, place: &QueuePlace) -> QueueToken {
+        self.current().queue.seal(place)
     }
 
-    fn open(&self, token: &str) -> Option<Ticket> {
+    fn open(&self, token: &str) -> Option<QueuePlace> {
         self.current().queue.open(token)
     }
 }
@@ -91,7 +91,7 @@ impl QueueTokens for CurrentTokens {
 #[cfg(test)]
 mod tests {
     use boxoffice_domain::{
-        AccountId, ConcertId, EntropySource, SessionId, accounts::Role, fixtures::instant, waiting_room::Place,
+        AccountId, ConcertId, EntropySource, SessionId, accounts::Role, fixtures::instant, waiting_room::PlaceNumber,
     };
 
     use super::*;
@@ -114,20 +114,20 @@ mod tests {
             role: Role::Customer,
             expires_at: instant(900),
         };
-        let ticket = Ticket {
+        let place = QueuePlace {
             concert_id: ConcertId::new(SystemEntropy.uuid()),
             account_id: claims.account_id,
-            place: Place(7),
+            number: PlaceNumber(7),
             joined_at: instant(0),
         };
         let agree = |when: &str| {
             for (signer, reader) in [(&one, &other), (&other, &one)] {
                 let token = signer.issue(&claims, instant(0)).unwrap();
                 assert_eq!(reader.verify(&token, instant(0)), Ok(claims), "{when}");
-                assert_eq!(reader.open(&signer.seal(&ticket).0), Some(ticket), "{when}");
+                assert_eq!(reader.open(&signer.seal(&place).0), Some(place), "{when}");
             }
         };
-        let old = (one.issue(&claims, instant(0)).unwrap(), one.seal(&ticket));
+        let old = (one.issue(&claims, instant(0)).unwrap(), one.seal(&place));
         for (step, keys) in [("prepared", rotate(true, None)), ("rotated", rotate(false, None))] {
             assert!(one.change(keys.clone()).unwrap());
             agree(step);
@@ -135,9 +135,9 @@ mod tests {
             assert!(!other.change(keys).unwrap(), "they are the same");
             agree(step);
             assert_eq!(one.verify(&old.0, instant(0)), Ok(claims), "{step}");
-            assert_eq!(one.open(&old.1.0), Some(ticket), "{step}");
+            assert_eq!(one.open(&old.1.0), Some(place), "{step}");
         }
-        assert_ne!(one.seal(&ticket), old.1, "the new key signs");
+        assert_ne!(one.seal(&place), old.1, "the new key signs");
         // Contracted: what the old key signed is good no more.
         assert!(one.change(rotate(false, Some(1))).unwrap());
         assert_eq!(one.verify(&old.0, instant(0)), Err(AccessTokenError::Invalid));

@@ -23,7 +23,7 @@ use mockall::{
 
 use crate::support::{
     ACCOUNT, CONCERT, DRAW, NEW_ID, OTHER_CONCERT, PERFORMANCE, STRANGER, VENUE, World, active, asked, assert_refused,
-    concert, customer, drawn_concert, identity, name, other_promoter, points, promoter, summary, ticket, waiting,
+    concert, customer, drawn_concert, identity, name, other_promoter, place, points, promoter, summary, waiting,
 };
 
 fn admin() -> Identity {
@@ -176,7 +176,7 @@ impl World {
     }
 
     fn room_is_told(&mut self) {
-        self.room_is_told_of(&changed());
+        self.waiting_room_gets_terms_of(&changed());
     }
 
     async fn change(self, identity: Identity, version: Option<u32>) -> Result<ConcertSummary, CatalogError> {
@@ -190,7 +190,7 @@ async fn a_change_is_written_as_the_next_version_and_then_the_room_hears_of_it()
     world.concert_is_read(1, Some(concert()));
     let writes = world.catalog.expect_update_concert().with(eq(changed()));
     writes.times(1).in_sequence(&mut order).return_once(|_| Ok(()));
-    let tells = world.room.expect_set_terms().with(eq(CONCERT), eq(changed().line_terms()));
+    let tells = world.waiting_room.expect_set_terms().with(eq(CONCERT), eq(changed().queue_terms()));
     tells.times(1).in_sequence(&mut order).return_once(|_, _| Ok(()));
     assert_eq!(world.change(promoter(), None).await.unwrap(), summary(changed()));
 }
@@ -238,7 +238,7 @@ async fn a_change_for_any_version_is_tried_again_on_what_overtook_it() {
     let overtaken = world.catalog.expect_update_concert().with(eq(changed())).times(1);
     overtaken.return_once(|_| Err(UpdateConcertError::VersionMismatch));
     world.catalog.expect_update_concert().with(eq(both.clone())).times(1).return_once(|_| Ok(()));
-    world.room_is_told_of(&both);
+    world.waiting_room_gets_terms_of(&both);
     assert_eq!(world.change(promoter(), None).await.unwrap(), summary(both));
 }
 
@@ -311,7 +311,7 @@ async fn a_room_that_could_not_be_told_does_not_undo_the_change() {
     let mut world = World::new();
     world.concert_is_read(1, Some(concert()));
     world.concert_is_written();
-    world.room.expect_set_terms().times(1).return_once(|_, _| Err(StorageError::Busy.into()));
+    world.waiting_room.expect_set_terms().times(1).return_once(|_, _| Err(StorageError::Busy.into()));
     assert_eq!(world.change(promoter(), None).await.unwrap(), summary(changed()));
 }
 
@@ -321,7 +321,7 @@ async fn the_room_is_told_the_limit_also_where_something_else_has_changed() {
     let mut world = World::new();
     world.concert_is_read(1, Some(concert()));
     world.catalog.expect_update_concert().times(1).return_once(|_| Ok(()));
-    world.room_is_told_of(&Concert { version: 4, ..concert() });
+    world.waiting_room_gets_terms_of(&Concert { version: 4, ..concert() });
     let renamed = ConcertChange { title: Some(name("Another")), ..ConcertChange::default() };
     let updated = world.catalog_service().update_concert(promoter(), CONCERT, renamed, None).await.unwrap();
     assert_eq!(updated.concert.title, name("Another"));
@@ -338,7 +338,7 @@ async fn a_draw_that_has_been_held_is_not_moved() {
     let mut world = World::at(instant(49));
     world.concert_is_read(1, Some(drawn_concert()));
     world.catalog.expect_update_concert().times(1).return_once(|_| Ok(()));
-    world.room_is_told_of(&Concert {
+    world.waiting_room_gets_terms_of(&Concert {
         sales: SalesWindow::new(instant(80), instant(100)).unwrap(),
         version: 4,
         ..drawn_concert()
@@ -526,23 +526,23 @@ type Performances = Page<PerformanceSummary, PerformanceKey>;
 impl World {
     async fn performances(self, concert_id: ConcertId) -> Result<Performances, CatalogError> {
         let service = self.catalog_service();
-        let admitted = service.admit_to_concert(ticket(), concert_id).await?;
+        let admitted = service.admit_to_concert(place(), concert_id).await?;
         service.performances(admitted, true, PageRequest::first(20)).await
     }
 
     async fn performance(self) -> Result<PerformanceSummary, CatalogError> {
         let service = self.catalog_service();
-        let admitted = service.admit_to_performance(ticket(), PERFORMANCE).await?;
+        let admitted = service.admit_to_performance(place(), PERFORMANCE).await?;
         service.performance(admitted).await
     }
 
     async fn seats(self) -> Result<SeatMap, CatalogError> {
         let service = self.catalog_service();
-        let admitted = service.admit_to_performance(ticket(), PERFORMANCE).await?;
+        let admitted = service.admit_to_performance(place(), PERFORMANCE).await?;
         service.seats(admitted).await
     }
 
-    /// The performance is of the ticket's concert, and the ticket stands so.
+    /// The performance is of the place's concert, and the place stands so.
     fn gate_before_performance(&mut self, standing: Standing) {
         self.performance_is_of(Some(CONCERT));
         self.ticket_stands(standing);

@@ -4,8 +4,8 @@
 
 mod accounts;
 mod catalog;
-mod line_control;
 mod payments;
+mod queue_control;
 mod reservations;
 mod support;
 mod waiting_room;

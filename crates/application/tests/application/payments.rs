@@ -6,13 +6,13 @@ use boxoffice_domain::{
     page::{Page, PageRequest},
     payments::{PayRefusal, PayRequest, Payment, PaymentMethod, PaymentSource, PaymentState, PaymentView, Receipt},
     reservations::{ReservationState, ReservationView},
-    waiting_room::{Place, Recall, Standing, WaitingRoomError},
+    waiting_room::{PlaceNumber, Recall, Standing, WaitingRoomError},
 };
 use mockall::{Sequence, predicate::eq};
 
 use crate::support::{
     ACCOUNT, CONCERT, NEW_ID, OTHER_CONCERT, PAYMENT, RESERVATION, World, active, asked, assert_refused, customer,
-    held, key, points, reservation, ticket, waiting,
+    held, key, place, points, reservation, waiting,
 };
 
 fn asked_to_pay() -> Idempotency {
@@ -31,7 +31,7 @@ fn paid() -> PaymentView {
         source: PaymentSource::Wallet { balance_after: points(5_000) },
         paid_at: instant(10),
         state: PaymentState::Completed,
-        queue_place: Some(ticket().place),
+        queue_place: Some(place().number),
         idempotency: asked_to_pay(),
     };
     PaymentView { payment, reservation }
@@ -48,7 +48,7 @@ impl World {
     }
 
     fn place_is_spent(&mut self) {
-        self.room.expect_spend().with(eq(CONCERT), eq(ACCOUNT)).times(1).return_once(|_, _| Ok(()));
+        self.waiting_room.expect_spend().with(eq(CONCERT), eq(ACCOUNT)).times(1).return_once(|_, _| Ok(()));
     }
 
     fn key_names_payment(&mut self, found: Option<PaymentView>) {
@@ -60,7 +60,7 @@ impl World {
     }
 
     async fn pay(self) -> Result<Made<PaymentView>, PayError> {
-        self.payment_service().pay(ticket(), RESERVATION, asked_to_pay()).await
+        self.payment_service().pay(place(), RESERVATION, asked_to_pay()).await
     }
 }
 
@@ -76,13 +76,13 @@ async fn a_payment_is_stored_and_then_the_place_is_spent() {
         reservation_id: RESERVATION,
         account_id: ACCOUNT,
         concert_id: CONCERT,
-        queue_place: Some(ticket().place),
+        queue_place: Some(place().number),
         method: PaymentMethod::Wallet,
         idempotency: asked_to_pay(),
     };
     let settles = world.payments.expect_pay().with(eq(request));
     settles.times(1).in_sequence(&mut order).return_once(|_| Ok(Made::now(settled(None))));
-    let spends = world.room.expect_spend().with(eq(CONCERT), eq(ACCOUNT));
+    let spends = world.waiting_room.expect_spend().with(eq(CONCERT), eq(ACCOUNT));
     spends.times(1).in_sequence(&mut order).return_once(|_, _| Ok(()));
     assert_eq!(world.pay().await.unwrap(), Made::now(paid()));
 }
@@ -92,7 +92,7 @@ async fn while_other_seats_are_held_the_admission_lasts_until_they_lapse_instead
     let mut world = World::new();
     world.ticket_stands(active());
     world.storage_settles(Made::now(settled(Some(instant(310)))));
-    let keeps = world.room.expect_keep_until().with(eq(CONCERT), eq(ACCOUNT), eq(Some(instant(310))));
+    let keeps = world.waiting_room.expect_keep_until().with(eq(CONCERT), eq(ACCOUNT), eq(Some(instant(310))));
     keeps.times(1).return_once(|_, _, _| Ok(()));
     assert_eq!(world.pay().await.unwrap(), Made::now(paid()));
 }
@@ -111,7 +111,7 @@ async fn a_place_that_could_not_be_spent_does_not_undo_the_payment() {
     let mut world = World::new();
     world.ticket_stands(active());
     world.storage_settles(Made::now(settled(None)));
-    world.room.expect_spend().times(1).return_once(|_, _| Err(StorageError::Busy.into()));
+    world.waiting_room.expect_spend().times(1).return_once(|_, _| Err(StorageError::Busy.into()));
     assert_eq!(world.pay().await.unwrap(), Made::now(paid()));
 }
 
@@ -120,7 +120,7 @@ async fn an_admission_that_could_not_be_kept_does_not_undo_the_payment() {
     let mut world = World::new();
     world.ticket_stands(active());
     world.storage_settles(Made::now(settled(Some(instant(310)))));
-    world.room.expect_keep_until().times(1).return_once(|_, _, _| Err(StorageError::Busy.into()));
+    world.waiting_room.expect_keep_until().times(1).return_once(|_, _, _| Err(StorageError::Busy.into()));
     assert_eq!(world.pay().await.unwrap(), Made::now(paid()));
 }
 
@@ -165,7 +165,7 @@ async fn a_payment_whose_outcome_is_unknown_leaves_the_line_alone() {
 #[tokio::test]
 async fn a_failing_room_lets_nobody_pay() {
     let mut world = World::new();
-    world.room.expect_status().times(1).return_once(|_| Err(StorageError::Busy.into()));
+    world.waiting_room.expect_status().times(1).return_once(|_| Err(StorageError::Busy.into()));
     assert_refused!(world.pay().await, PayError::Gate(GateError::WaitingRoom(WaitingRoomError::Storage(_))));
 }
 
@@ -187,7 +187,7 @@ async fn a_repeated_payment_does_not_spend_the_place_of_a_later_visit() {
         let mut world = World::new();
         world.ticket_stands(active());
         let mut settlement = settled(other_held_until);
-        settlement.payment.payment.queue_place = Some(Place(ticket().place.0 - 1));
+        settlement.payment.payment.queue_place = Some(PlaceNumber(place().number.0 - 1));
         let first = settlement.payment.clone();
         world.storage_settles(Made::before(settlement));
         assert_eq!(world.pay().await.unwrap(), Made::before(first));
@@ -196,7 +196,7 @@ async fn a_repeated_payment_does_not_spend_the_place_of_a_later_visit() {
 
 // Without an admission
 
-/// The world in which the ticket is expired and its key names no payment.
+/// The world in which the place is expired and its key names no payment.
 fn too_late() -> World {
     let mut world = World::new();
     world.ticket_stands(Standing::Expired);
@@ -229,7 +229,7 @@ async fn a_repeated_payment_is_answered_as_at_first_although_it_was_refunded_sin
 #[tokio::test]
 async fn a_repeated_payment_is_answered_after_the_line_was_lost() {
     let mut world = World::new();
-    world.room.expect_status().times(1).return_once(|_| Ok(Recall::Forgotten));
+    world.waiting_room.expect_status().times(1).return_once(|_| Ok(Recall::Forgotten));
     world.payments.expect_has_spent().times(1).return_once(|_, _, _| Ok(true));
     world.key_names_payment(Some(paid()));
     assert_eq!(world.pay().await.unwrap(), Made::before(paid()));

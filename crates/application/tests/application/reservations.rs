@@ -15,7 +15,7 @@ use mockall::{Sequence, predicate::eq};
 
 use crate::support::{
     ACCOUNT, CONCERT, NEW_ID, OTHER_CONCERT, PAYMENT, PERFORMANCE, RESERVATION, World, active, asked, assert_refused,
-    customer, held, key, reservation, ticket, waiting,
+    customer, held, key, place, reservation, waiting,
 };
 
 fn label(text: &str) -> SeatLabel {
@@ -35,7 +35,7 @@ fn made_before(seat: &str, state: ReservationState) -> ReservationView {
 }
 
 impl World {
-    /// The performance is of the ticket's concert, and the ticket stands so.
+    /// The performance is of the place's concert, and the place stands so.
     fn gate_before_seats(&mut self, standing: Standing) {
         self.performance_is_of(Some(CONCERT));
         self.ticket_stands(standing);
@@ -57,7 +57,7 @@ impl World {
 
     async fn hold(self, idempotency: Option<Idempotency>) -> Result<Made<ReservationView>, HoldSeatsError> {
         let seats = SeatSelection::new(vec![label("A-1-1")]).unwrap();
-        self.reservation_service().hold(ticket(), PERFORMANCE, seats, idempotency).await
+        self.reservation_service().hold(place(), PERFORMANCE, seats, idempotency).await
     }
 }
 
@@ -79,7 +79,7 @@ async fn an_admitted_account_gets_its_seats_and_then_its_admission_lasts_as_long
     };
     let holds = world.reservations.expect_hold().with(eq(request));
     holds.times(1).in_sequence(&mut order).return_once(|_| Ok(Made::now(held())));
-    let keeps = world.room.expect_keep_until().with(eq(CONCERT), eq(ACCOUNT), eq(Some(instant(300))));
+    let keeps = world.waiting_room.expect_keep_until().with(eq(CONCERT), eq(ACCOUNT), eq(Some(instant(300))));
     keeps.times(1).in_sequence(&mut order).return_once(|_, _, _| Ok(()));
     assert_eq!(world.hold(None).await.unwrap(), Made::now(held()));
 }
@@ -100,7 +100,7 @@ async fn an_admission_that_could_not_be_lengthened_does_not_undo_the_hold() {
     let mut world = World::new();
     world.gate_before_seats(active());
     world.storage_holds(Made::now(held()));
-    world.room.expect_keep_until().times(1).return_once(|_, _, _| Err(StorageError::Busy.into()));
+    world.waiting_room.expect_keep_until().times(1).return_once(|_, _, _| Err(StorageError::Busy.into()));
     assert_eq!(world.hold(None).await.unwrap(), Made::now(held()));
 }
 
@@ -113,7 +113,7 @@ async fn a_repeated_hold_lengthens_the_admission_to_what_is_held_now() {
         world.storage_holds(Made::before(held()));
         world.account_holds_until(held_now);
         if held_now.is_some() {
-            let keeps = world.room.expect_keep_until().with(eq(CONCERT), eq(ACCOUNT), eq(held_now));
+            let keeps = world.waiting_room.expect_keep_until().with(eq(CONCERT), eq(ACCOUNT), eq(held_now));
             keeps.times(1).return_once(|_, _, _| Ok(()));
         }
         assert_eq!(world.hold(Some(asked_for("A-1-1"))).await.unwrap(), Made::before(held()));
@@ -172,7 +172,7 @@ async fn an_admission_that_only_a_hold_extends_holds_nothing_more() {
 async fn a_failing_room_lets_nobody_hold_and_a_key_changes_nothing_of_it() {
     let mut world = World::new();
     world.performance_is_of(Some(CONCERT));
-    world.room.expect_status().times(1).return_once(|_| Err(StorageError::Busy.into()));
+    world.waiting_room.expect_status().times(1).return_once(|_| Err(StorageError::Busy.into()));
     let refused = world.hold(Some(asked_for("A-1-1"))).await;
     assert_refused!(refused, HoldSeatsError::Gate(GateError::WaitingRoom(WaitingRoomError::Storage(_))));
 }
@@ -260,7 +260,7 @@ async fn a_key_whose_reservation_cannot_be_read_is_a_failure_of_the_storage() {
 async fn a_place_that_was_spent_before_the_line_was_lost_holds_nothing() {
     let mut world = World::new();
     world.performance_is_of(Some(CONCERT));
-    world.room.expect_status().times(1).return_once(|_| Ok(Recall::Forgotten));
+    world.waiting_room.expect_status().times(1).return_once(|_| Ok(Recall::Forgotten));
     world.payments.expect_has_spent().times(1).return_once(|_, _, _| Ok(true));
     assert_refused!(world.hold(None).await, HoldSeatsError::Gate(GateError::Expired));
 }

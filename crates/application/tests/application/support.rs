@@ -20,7 +20,7 @@ use boxoffice_domain::{
     },
     text::{Description, Name},
     time::MockClock,
-    waiting_room::{Draw, MockQueueTokens, MockWaitingRoom, Place, QueueStatus, Recall, Standing, Ticket},
+    waiting_room::{Draw, MockQueueTokens, MockWaitingRoom, PlaceNumber, QueuePlace, QueueStatus, Recall, Standing},
     wallet::{BALANCE_MAX, MockWallets},
 };
 use mockall::predicate::eq;
@@ -57,7 +57,7 @@ pub(crate) struct World {
     pub(crate) passwords: MockPasswordHasher,
     pub(crate) access_tokens: MockAccessTokens,
     pub(crate) catalog: MockCatalog,
-    pub(crate) room: MockWaitingRoom,
+    pub(crate) waiting_room: MockWaitingRoom,
     pub(crate) queue_tokens: MockQueueTokens,
     pub(crate) reservations: MockReservations,
     pub(crate) payments: MockPayments,
@@ -82,7 +82,7 @@ impl World {
             passwords: MockPasswordHasher::new(),
             access_tokens: MockAccessTokens::new(),
             catalog: MockCatalog::new(),
-            room: MockWaitingRoom::new(),
+            waiting_room: MockWaitingRoom::new(),
             queue_tokens: MockQueueTokens::new(),
             reservations: MockReservations::new(),
             payments: MockPayments::new(),
@@ -98,10 +98,10 @@ impl World {
         self.entropy.expect_uuid().times(1).return_const(NEW_ID);
     }
 
-    /// The waiting room is asked once about [`ticket`], which stands so.
+    /// The waiting room is asked once about [`place`], which stands so.
     pub(crate) fn ticket_stands(&mut self, standing: Standing) {
-        let status = QueueStatus { ticket: ticket(), standing };
-        self.room.expect_status().with(eq(ticket())).times(1).return_once(move |_| Ok(Recall::Known(status)));
+        let status = QueueStatus { place: place(), standing };
+        self.waiting_room.expect_status().with(eq(place())).times(1).return_once(move |_| Ok(Recall::Known(status)));
     }
 
     /// The catalogue is asked once of which concert [`PERFORMANCE`] is.
@@ -115,10 +115,10 @@ impl World {
         self.catalog.expect_concert().with(eq(CONCERT)).times(times).returning(move |_| Ok(summary.clone()));
     }
 
-    /// The waiting room is told once how the line of [`CONCERT`] is run.
-    pub(crate) fn room_is_told_of(&mut self, concert: &Concert) {
-        let terms = concert.line_terms();
-        self.room.expect_set_terms().with(eq(CONCERT), eq(terms)).times(1).return_once(|_, _| Ok(()));
+    /// The waiting room gets the terms of the queue of [`CONCERT`] once.
+    pub(crate) fn waiting_room_gets_terms_of(&mut self, concert: &Concert) {
+        let terms = concert.queue_terms();
+        self.waiting_room.expect_set_terms().with(eq(CONCERT), eq(terms)).times(1).return_once(|_, _| Ok(()));
     }
 
     pub(crate) fn account_service(self) -> AccountService {
@@ -137,7 +137,7 @@ impl World {
 
     pub(crate) fn waiting_room_service(self) -> WaitingRoomService {
         WaitingRoomService {
-            room: Arc::new(self.room),
+            waiting_room: Arc::new(self.waiting_room),
             tokens: Arc::new(self.queue_tokens),
             catalog: Arc::new(self.catalog),
             payments: Arc::new(self.payments),
@@ -152,7 +152,7 @@ impl World {
         let gate = self.waiting_room_service();
         CatalogService {
             catalog: Arc::clone(&gate.catalog),
-            room: Arc::clone(&gate.room),
+            waiting_room: Arc::clone(&gate.waiting_room),
             clock: Arc::clone(&gate.clock),
             gate: Arc::new(gate),
             entropy,
@@ -165,7 +165,7 @@ impl World {
         ReservationService {
             reservations: Arc::clone(&gate.reservations),
             catalog: Arc::clone(&gate.catalog),
-            room: Arc::clone(&gate.room),
+            waiting_room: Arc::clone(&gate.waiting_room),
             turns: Arc::default(),
             gate: Arc::new(gate),
             entropy,
@@ -179,7 +179,7 @@ impl World {
         PaymentService {
             payments: Arc::clone(&gate.payments),
             reservations: Arc::clone(&gate.reservations),
-            room: Arc::clone(&gate.room),
+            waiting_room: Arc::clone(&gate.waiting_room),
             turns: Arc::default(),
             clock: Arc::clone(&gate.clock),
             gate: Arc::new(gate),
@@ -233,9 +233,9 @@ pub(crate) fn asked(key_text: &str, what: &str) -> Idempotency {
     Idempotency { key: key(key_text), fingerprint: Fingerprint(fingerprint) }
 }
 
-/// The ticket of [`ACCOUNT`] for [`CONCERT`].
-pub(crate) fn ticket() -> Ticket {
-    Ticket { concert_id: CONCERT, account_id: ACCOUNT, place: Place(42), joined_at: instant(-60) }
+/// The place of [`ACCOUNT`] for [`CONCERT`].
+pub(crate) fn place() -> QueuePlace {
+    QueuePlace { concert_id: CONCERT, account_id: ACCOUNT, number: PlaceNumber(42), joined_at: instant(-60) }
 }
 
 pub(crate) fn waiting() -> Standing {

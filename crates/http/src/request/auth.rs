@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderName, header::AUTHORIZATION, request::Parts},
 };
 use boxoffice_application::Identity;
-use boxoffice_domain::{accounts::AccessTokenError, waiting_room::Ticket};
+use boxoffice_domain::{accounts::AccessTokenError, waiting_room::QueuePlace};
 use utoipa::{
     IntoParams,
     openapi::{
@@ -54,7 +54,7 @@ impl FromRequestParts<Api> for SignedIn {
 
 /// The bearer of its own queue token, active or not: whether it is active is for the use case to decide.
 #[derive(Clone, Copy)]
-pub(crate) struct Queued(pub Ticket);
+pub(crate) struct Queued(pub QueuePlace);
 
 impl FromRequestParts<Api> for Queued {
     type Rejection = Problem;
@@ -65,7 +65,7 @@ impl FromRequestParts<Api> for Queued {
             return Err(Problem::new(Code::QueueTokenMissing));
         };
         let token = field.to_str().map_err(|_| Problem::new(Code::QueueTokenInvalid))?;
-        Ok(Self(api.services.waiting_room.ticket(identity, token)?))
+        Ok(Self(api.services.waiting_room.place(identity, token)?))
     }
 }
 

@@ -2,9 +2,9 @@
 
 pub(crate) mod accounts;
 pub(crate) mod catalog;
-pub(crate) mod line_control;
 pub(crate) mod operations;
 pub(crate) mod payments;
+pub(crate) mod queue_control;
 pub(crate) mod reservations;
 pub(crate) mod waiting_room;
 pub(crate) mod wallet;

@@ -16,9 +16,9 @@ mod request {
 mod routes {
     mod accounts;
     mod catalog;
-    mod line_control;
     mod operations;
     mod payments;
+    mod queue_control;
     mod queue_stream;
     mod reservations;
     mod waiting_room;

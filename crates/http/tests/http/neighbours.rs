@@ -123,7 +123,7 @@ async fn a_change_here_is_announced_and_one_elsewhere_ends_what_is_kept() {
         });
         world.catalog.expect_concert().returning(|_| Ok(Some(concert(1))));
         world.catalog.expect_update_concert().returning(|_| Ok(()));
-        world.room.expect_set_terms().returning(|_, _| Ok(()));
+        world.waiting_room.expect_set_terms().returning(|_, _| Ok(()));
     });
     let router = world.router();
     let listed = async || {

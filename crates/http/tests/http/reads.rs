@@ -139,13 +139,13 @@ async fn an_answer_is_kept_for_its_time_and_no_longer() {
 async fn the_gate_is_asked_for_each_request() {
     let (mut world, _) = counting(Duration::from_millis(500));
     let asked = Arc::new(AtomicUsize::new(0));
-    world.room.checkpoint();
-    world.room.expect_status().returning({
+    world.waiting_room.checkpoint();
+    world.waiting_room.expect_status().returning({
         let asked = Arc::clone(&asked);
-        move |ticket| {
+        move |place| {
             let again = asked.fetch_add(1, Ordering::SeqCst) % 2 == 1;
             let standing = if again { Standing::Expired } else { active() };
-            Ok(Recall::Known(QueueStatus { ticket: *ticket, standing }))
+            Ok(Recall::Known(QueueStatus { place: *place, standing }))
         }
     });
     let router = world.router();
@@ -177,7 +177,7 @@ async fn whoever_changes_a_concert_sees_it_changed_in_every_answer() {
                 now.compare_exchange(concert.version - 1, concert.version, Ordering::SeqCst, Ordering::SeqCst);
             changed.map(drop).map_err(|_| UpdateConcertError::VersionMismatch)
         });
-        world.room.expect_set_terms().returning(|_, _| Ok(()));
+        world.waiting_room.expect_set_terms().returning(|_, _| Ok(()));
     });
     world.settings.answers_kept_for = KEPT_FOR;
     let router = world.router();
@@ -224,7 +224,7 @@ fn world_of_one_seat(kept_for: Duration) -> (Router, Arc<AtomicUsize>) {
         view.reservation.state = ReservationState::Cancelled { payment_id: None, idempotency: None };
         Ok(Made::now(view))
     });
-    world.room.expect_keep_until().returning(|_, _, _| Ok(()));
+    world.waiting_room.expect_keep_until().returning(|_, _, _| Ok(()));
     (world.router(), readings)
 }
 

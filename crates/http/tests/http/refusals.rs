@@ -188,9 +188,9 @@ fn catalog() -> Vec<Case> {
 fn line() -> Vec<Case> {
     let window = |open, close| SalesWindow::new(instant(open), instant(close)).unwrap();
     let mut full = on_sale(window(-1, 1));
-    full.room.expect_join().returning(|_| Err(WaitingRoomError::Full));
+    full.waiting_room.expect_join().returning(|_| Err(WaitingRoomError::Full));
     let gone = World::with(|world| {
-        world.room.expect_status().returning(|_| Err(StorageError::Busy.into()));
+        world.waiting_room.expect_status().returning(|_| Err(StorageError::Busy.into()));
     });
     vec![
         (Code::SaleNotOpen, on_sale(window(1, 2)), join()),

@@ -9,7 +9,7 @@ use boxoffice_domain::{
     page::{Page, PageRequest},
     payments::{PayError, PayRequest, Payment, PaymentView, Payments, Receipt},
     sale::{Command, PayOutcome},
-    waiting_room::Place,
+    waiting_room::PlaceNumber,
 };
 use diesel::{
     dsl::{exists, not},
@@ -105,7 +105,7 @@ impl Payments for Store {
         &self,
         account_id: AccountId,
         concert_id: ConcertId,
-        place: Place,
+        place: PlaceNumber,
     ) -> Result<bool, StorageError> {
         let spent = payments::table
             .filter(payments::account_id.eq(account_id.stored()))

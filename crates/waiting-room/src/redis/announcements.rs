@@ -19,7 +19,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
-use super::core::Core;
+use crate::link::Link;
 
 /// How many announcements may wait for being sent. Further ones are lost.
 const OUTGOING_MAX: usize = 256;
@@ -198,8 +198,17 @@ impl Announcements for Announcer {
 }
 
 /// Publishes what is announced, in its order, and signs of life in between. Ends with the last word.
-pub(super) async fn publish(core: Arc<Core>, mut outgoing: mpsc::Receiver<Outgoing>) {
-    let announcer = &core.announcer;
+pub(super) async fn publish(
+    announcer: Arc<Announcer>,
+    link: Arc<Link>,
+    channel: String,
+    mut outgoing: mpsc::Receiver<Outgoing>,
+) {
+    let say = async |message: String| {
+        let mut command = redis::cmd("PUBLISH");
+        command.arg(&channel).arg(message);
+        link.query(&command).await.is_ok()
+    };
     let mut alive = interval(ALIVE_INTERVAL);
     alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -212,20 +221,20 @@ pub(super) async fn publish(core: Arc<Core>, mut outgoing: mpsc::Receiver<Outgoi
                     outgoing.is_empty().then_some(speaking.last)
                 };
                 if let Some(last) = last {
-                    say(&core, announcer.message(last, ALIVE, "")).await;
+                    say(announcer.message(last, ALIVE, "")).await;
                 }
                 continue;
             }
         };
         match next {
             Some(Outgoing::Said { number, topic, text }) => {
-                if !say(&core, announcer.message(number, topic.name(), &text)).await {
+                if !say(announcer.message(number, topic.name(), &text)).await {
                     lost();
                 }
             }
             Some(Outgoing::Gone { told }) => {
                 let last = locked(&announcer.speaking).last;
-                say(&core, announcer.message(last, GONE, "")).await;
+                say(announcer.message(last, GONE, "")).await;
                 // Whoever waited may have given up.
                 let _ = told.send(());
                 return;
@@ -233,12 +242,6 @@ pub(super) async fn publish(core: Arc<Core>, mut outgoing: mpsc::Receiver<Outgoi
             None => return,
         }
     }
-}
-
-async fn say(core: &Core, message: String) -> bool {
-    let mut command = redis::cmd("PUBLISH");
-    command.arg(core.announcements_channel()).arg(message);
-    core.link.query(&command).await.is_ok()
 }
 
 fn lost() {

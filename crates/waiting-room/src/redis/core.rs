@@ -1,269 +1,244 @@
-//! The steps on a line as this side of the connection sees them.
+//! The waiting room without the tasks that serve it.
 
 use std::{sync::Arc, time::Duration};
 
 use boxoffice_domain::{
-    AccountId, Clock, ConcertId, StorageError, Timestamp,
-    waiting_room::{DrawNumber, LineTerms, Standing, Ticket, WaitingRoomError},
+    AccountId, ConcertId, StorageError, Timestamp,
+    time::seconds_after,
+    waiting_room::{QueuePlace, Recall, Standing, WaitingRoomError},
 };
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    RedisSettings,
-    announcements::Announcer,
-    answer::{Answer, Fields, MICROS_MAX, damaged, micros},
-    link::Link,
-    list::Lists,
-    local::{Local, Locals},
+    known::KnownQueue,
     pending::{Act, Pending},
-    script::{self, Script},
+    queue_list::QueueList,
+    scripts::{self, Step, StepReply},
     snapshot::{News, Pace, Snapshot},
+    steps::Steps,
 };
-use crate::rules::Rules;
+use crate::{
+    link::{Argument, damaged},
+    rules::{expired, known},
+};
 
-/// How long those who watch a line wait from one look at it to the next while it changes all the time.
+/// How long watchers wait from one look at a queue to the next while it changes all the time.
 const LOOK_MIN: Duration = Duration::from_millis(50);
-/// How often a step is repeated because the line that it was to be done on was not there.
+/// How often a step is repeated because there was no queue.
 const OPEN_ATTEMPTS_MAX: usize = 3;
 
 /// The waiting room without the tasks that serve it.
 pub(super) struct Core {
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) rules: Rules,
-    pub(super) settings: RedisSettings,
-    pub(super) link: Arc<Link>,
-    pub(super) lists: Lists,
-    pub(super) locals: Locals,
+    pub(super) steps: Arc<Steps>,
+    pub(super) list: QueueList,
     pub(super) pending: Pending,
-    pub(super) announcer: Arc<Announcer>,
+    pub(super) snapshot_age_max: Duration,
 }
 
-/// What the word after a step says where it is not what was hoped for.
-pub(super) enum Said {
+/// What becomes of an account that joins, asks or comes back.
+pub(super) enum Outcome {
     Stands(Standing),
     Forgotten,
     Full,
 }
 
 impl Core {
-    /// The channel on which it is told that a line has changed.
-    pub(super) fn channel(&self) -> String {
-        format!("{}:changed", self.settings.prefix)
+    pub(super) fn now(&self) -> Timestamp {
+        self.steps.clock.now()
     }
 
-    /// The channel on which instances tell each other what is no longer so.
-    pub(super) fn announcements_channel(&self) -> String {
-        format!("{}:announced", self.settings.prefix)
+    pub(super) fn queue(&self, concert_id: ConcertId) -> Arc<KnownQueue> {
+        self.steps.queues.of(concert_id)
     }
 
-    /// The keys of a line. What is in braces decides on which node of a cluster they are: all on the same one.
-    fn keys(&self, concert_id: ConcertId) -> Vec<String> {
-        let parts = ["line", "waiting", "drawn", "joined", "active", "ending", "over", "minute", "gone"];
-        parts.iter().map(|part| format!("{}:{{{concert_id}}}:{part}", self.settings.prefix)).collect()
-    }
-
-    /// Does a step on a line; nothing where there is no line.
-    pub(super) async fn step(
+    /// Runs a step on a queue; `None` if there is no queue.
+    pub(super) async fn step<A: Argument>(
         &self,
-        local: &Local,
-        script: &Script,
-        args: Vec<Vec<u8>>,
-    ) -> Result<Option<Answer>, StorageError> {
-        let answer = self.unheeded_step(local, script, args).await?;
-        if let Some(answer) = &answer {
-            self.lists.heed(self, local, answer).await;
+        queue: &KnownQueue,
+        step: &Step<A>,
+        arguments: A,
+    ) -> Result<Option<StepReply>, StorageError> {
+        let reply = self.steps.run(queue, step, arguments).await?;
+        if let Some(reply) = &reply {
+            self.list.note(queue, reply).await;
         }
-        Ok(answer)
+        Ok(reply)
     }
 
-    /// As [`Self::step`], for a caller who tells the list of lines what is due.
-    pub(super) async fn unheeded_step(
+    /// Runs a step on a queue, and opens the queue if there is none.
+    pub(super) async fn step_opening<A: Argument + Clone>(
         &self,
-        local: &Local,
-        script: &Script,
-        args: Vec<Vec<u8>>,
-    ) -> Result<Option<Answer>, StorageError> {
-        let rules = &self.rules.settings;
-        let seconds = |seconds: u32| number(u64::from(seconds) * 1_000_000);
-        let mut all = vec![
-            number(micros(self.clock.now())),
-            number(rules.capacity as u64),
-            seconds(rules.admission_seconds),
-            seconds(rules.no_show_seconds),
-            seconds(rules.reform_seconds),
-            seconds(rules.restorable_seconds),
-            self.channel().into_bytes(),
-            local.concert_id.to_string().into_bytes(),
-        ];
-        all.extend(args);
-        let value = self.link.run(script, &self.keys(local.concert_id), &all).await?;
-        let answer = Answer::read(value)?;
-        if let Some(answer) = &answer {
-            metrics::counter!("boxoffice_queue_admitted_total").increment(answer.admitted);
-            metrics::counter!("boxoffice_queue_no_shows_total").increment(answer.no_shows);
-            metrics::counter!("boxoffice_queue_expired_total").increment(answer.expired);
-            local.hear(answer.opened, answer.version);
-        }
-        Ok(answer)
-    }
-
-    /// Does a step on a line, which is opened where there is none.
-    pub(super) async fn step_opening(
-        &self,
-        local: &Local,
-        script: &Script,
-        args: Vec<Vec<u8>>,
-    ) -> Result<Answer, WaitingRoomError> {
+        queue: &KnownQueue,
+        step: &Step<A>,
+        arguments: A,
+    ) -> Result<StepReply, WaitingRoomError> {
         for _ in 0..OPEN_ATTEMPTS_MAX {
-            if let Some(answer) = self.step(local, script, args.clone()).await? {
-                return Ok(answer);
+            if let Some(reply) = self.step(queue, step, arguments.clone()).await? {
+                return Ok(reply);
             }
-            let Some(ours_since) = self.lists.register(self, local.concert_id).await? else {
-                tracing::warn!("no further line can be opened");
+            let Some(ours_since) = self.list.register(queue.concert_id).await? else {
+                tracing::warn!("no further queue can be opened");
                 return Err(WaitingRoomError::Full);
             };
-            self.unheeded_step(local, &script::OPEN, vec![number(ours_since)]).await?;
+            self.steps.run(queue, &scripts::OPEN, scripts::Open { ours_since }).await?;
         }
-        Err(StorageError::Unavailable("the line was lost again and again".into()).into())
+        Err(StorageError::Unavailable("the queue was lost again and again".into()).into())
     }
 
-    /// Reads where an account stands, as a step says it.
-    pub(super) fn said(&self, fields: &mut Fields, now: Timestamp) -> Result<Said, StorageError> {
-        match fields.text()?.as_str() {
+    /// Reads where an account stands.
+    pub(super) fn outcome(&self, reply: &mut StepReply) -> Result<Outcome, StorageError> {
+        let values = &mut reply.values;
+        Ok(match values.text("standing")?.as_str() {
             "active" => {
-                let (admitted_until, active_until) = (fields.time()?, fields.time()?);
-                Ok(Said::Stands(Standing::Active { admitted_until, active_until }))
+                let (admitted_until, active_until) = (values.time("admitted_until")?, values.time("active_until")?);
+                Outcome::Stands(Standing::Active { admitted_until, active_until })
             }
             "waiting" => {
-                let before = fields.number()?;
-                Ok(Said::Stands(Pace::read(fields)?.standing(before, now, &self.rules)))
+                let before = values.number("before")?;
+                Outcome::Stands(Pace::read(values)?.standing(before, reply.now, &self.steps.rules))
             }
-            "expired" => Ok(Said::Stands(Standing::Expired)),
-            "forgotten" => Ok(Said::Forgotten),
-            "full" => Ok(Said::Full),
-            _ => Err(damaged()),
+            "expired" => Outcome::Stands(Standing::Expired),
+            "forgotten" => Outcome::Forgotten,
+            "full" => Outcome::Full,
+            _ => return Err(damaged()),
+        })
+    }
+
+    /// Asks Redis about a place.
+    pub(super) async fn ask(&self, queue: &KnownQueue, place: &QueuePlace) -> Result<Recall, StorageError> {
+        let now = self.now();
+        let Some(mut reply) = self.step(queue, &scripts::STATUS, place.into()).await? else {
+            return Ok(if self.is_restorable(place, now) { Recall::Forgotten } else { expired(place) });
+        };
+        match self.outcome(&mut reply)? {
+            Outcome::Stands(standing) => {
+                queue.apply_standing(place, standing);
+                Ok(known(place, standing))
+            }
+            Outcome::Forgotten => Ok(Recall::Forgotten),
+            Outcome::Full => Err(damaged()),
         }
     }
 
-    /// A snapshot taken since then, by whoever asks first; nothing where there is no line.
-    async fn snapshot(&self, local: &Local, since: Instant) -> Result<Option<Arc<Snapshot>>, StorageError> {
-        if let Some(snapshot) = local.snapshot_since(since) {
+    /// Whether a place can be restored in a queue that is lost.
+    pub(super) fn is_restorable(&self, place: &QueuePlace, now: Timestamp) -> bool {
+        now < seconds_after(place.joined_at, self.steps.rules.settings.restorable_seconds)
+    }
+
+    /// Where a place stood when Redis last replied, if it was admitted.
+    pub(super) fn last_standing(&self, queue: &KnownQueue, place: &QueuePlace) -> Option<Standing> {
+        let admitted = queue.admitted(place.account_id, self.now())?;
+        let standing = Standing::Active { admitted_until: admitted.until, active_until: admitted.active_until };
+        (admitted.number == place.number).then_some(standing)
+    }
+
+    /// A snapshot taken since then, by the request that asks first; `None` if there is no queue.
+    async fn snapshot(&self, queue: &KnownQueue, since: Instant) -> Result<Option<Arc<Snapshot>>, StorageError> {
+        if let Some(snapshot) = queue.snapshot_since(since) {
             return Ok(Some(snapshot));
         }
-        let _turn = local.taking.lock().await;
-        if let Some(snapshot) = local.snapshot_since(since) {
+        let _guard = queue.taking.lock().await;
+        if let Some(snapshot) = queue.snapshot_since(since) {
             return Ok(Some(snapshot));
         }
-        // Those who waited behind somebody who has waited in vain do not do so again one after the other.
-        if local.has_failed_since(since) {
+        // Requests that waited for one that failed do not wait for Redis again, one after the other.
+        if queue.has_failed_since(since) {
             return Err(StorageError::Unavailable("Redis did not answer a moment ago".into()));
         }
         let taken = Instant::now();
-        let (opened, admissions_version, gone) = local.known_so_far();
-        let args = vec![number(opened), number(admissions_version), number(gone)];
-        match self.step(local, &script::SNAPSHOT, args).await {
-            Ok(Some(answer)) => News::read(answer, taken).map(|news| Some(local.learn_snapshot(news))),
+        match self.step(queue, &scripts::SNAPSHOT, queue.known_so_far()).await {
+            Ok(Some(reply)) => News::read(reply, taken).map(|news| Some(queue.apply_snapshot(news))),
             Ok(None) => Ok(None),
             Err(error) => {
-                local.failed();
+                queue.failed();
                 Err(error)
             }
         }
     }
 
-    /// What can be said of a ticket without asking Redis about it.
+    /// Where a place stands, if that is sure without asking Redis about it.
     pub(super) async fn recent_standing(
         &self,
-        local: &Local,
-        ticket: &Ticket,
+        queue: &KnownQueue,
+        place: &QueuePlace,
     ) -> Result<Option<Standing>, StorageError> {
-        let age_max = self.settings.snapshot_age_max;
-        if age_max.is_zero() {
+        if self.snapshot_age_max.is_zero() {
             return Ok(None);
         }
-        let now = Instant::now();
-        let snapshot = self.snapshot(local, now.checked_sub(age_max).unwrap_or(now)).await?;
-        let standing = snapshot.and_then(|snapshot| snapshot.standing(ticket.place, self.clock.now(), &self.rules));
-        Ok(standing.filter(|_| !local.has_departed(ticket)))
+        let snapshot = self.snapshot(queue, before_now(self.snapshot_age_max)).await?;
+        let standing = snapshot.and_then(|snapshot| snapshot.standing(place.number, self.now(), &self.steps.rules));
+        Ok(standing.filter(|_| !queue.has_left(place)))
     }
 
-    /// Sees to it that whoever was told of a change finds it in the next status.
-    pub(super) async fn catch_up(&self, local: &Local) {
-        if self.settings.snapshot_age_max.is_zero() {
+    /// Makes sure that a watcher who has seen a change finds it in the next status.
+    pub(super) async fn catch_up(&self, queue: &KnownQueue) {
+        if self.snapshot_age_max.is_zero() {
             return;
         }
-        let known = local.snapshot_since(self.started());
+        // Older than every snapshot.
+        let known = queue.snapshot_since(before_now(self.snapshot_age_max * 2));
         let since = match known {
-            Some(snapshot) if snapshot.version >= local.heard() => return,
+            Some(snapshot) if snapshot.version >= queue.version() => return,
             Some(snapshot) => snapshot.taken + LOOK_MIN,
             None => Instant::now(),
         };
         sleep_until(since).await;
-        // Where Redis is away, nobody is told anything new anyway.
-        let _ = self.snapshot(local, since).await;
+        // While Redis is away, no status is newer.
+        let _ = self.snapshot(queue, since).await;
     }
 
-    /// Before all snapshots.
-    fn started(&self) -> Instant {
-        let now = Instant::now();
-        now.checked_sub(self.settings.snapshot_age_max * 2).unwrap_or(now)
-    }
-
-    /// Looks whether the line is still as it was heard to be, because a message may have been lost.
-    pub(super) async fn look(&self, local: &Local) {
-        let age_max = self.settings.snapshot_age_max;
-        let now = Instant::now();
-        let looked = if age_max.is_zero() {
-            self.step(local, &script::VISIT, vec![number(0)]).await.map(drop)
+    /// Looks whether the queue has changed, because a message may have been lost.
+    pub(super) async fn look(&self, queue: &KnownQueue) {
+        let looked = if self.snapshot_age_max.is_zero() {
+            self.step(queue, &scripts::VISIT, scripts::Visit { may_drop: false }).await.map(drop)
         } else {
-            self.snapshot(local, now.checked_sub(age_max).unwrap_or(now)).await.map(drop)
+            self.snapshot(queue, before_now(self.snapshot_age_max)).await.map(drop)
         };
         if let Err(error) = looked {
-            tracing::debug!(error = &error as &dyn std::error::Error, "a line that is watched cannot be looked at");
+            tracing::debug!(error = &error as &dyn std::error::Error, "a queue that is watched cannot be looked at");
         }
     }
 
-    /// Spends what an account has, with this place or an earlier one.
+    /// Spends the place that an account has, up to this number.
     pub(super) async fn spend(
         &self,
-        local: &Local,
-        account_id: AccountId,
-        place_max: u64,
+        queue: &KnownQueue,
+        account: AccountId,
+        number_max: u64,
     ) -> Result<(), WaitingRoomError> {
-        self.step_opening(local, &script::SPEND, vec![account(account_id), number(place_max)]).await?;
-        local.end_admission(account_id);
+        self.step_opening(queue, &scripts::SPEND, scripts::Spend { account, number_max }).await?;
+        queue.end_admission(account);
         Ok(())
     }
 
-    /// Tells until when an account holds seats.
+    /// Notes until when an account holds seats.
     pub(super) async fn keep_until(
         &self,
-        local: &Local,
-        account_id: AccountId,
+        queue: &KnownQueue,
+        account: AccountId,
         held_until: Option<Timestamp>,
     ) -> Result<(), StorageError> {
-        let held = held_until.map_or(0, micros);
-        self.step(local, &script::KEEP_UNTIL, vec![account(account_id), number(held)]).await?;
-        local.keep_until(account_id, held_until);
+        self.step(queue, &scripts::KEEP_UNTIL, scripts::KeepUntil { account, held_until }).await?;
+        queue.keep_until(account, held_until);
         Ok(())
     }
 
-    /// Tells Redis what it has not been told while it was away. Gives up where it is away again.
-    pub(super) async fn tell_pending(&self) {
+    /// Does in Redis what could not be done while it was away. Gives up if it is away again.
+    pub(super) async fn do_pending(&self) {
         for (concert_id, account_id, act) in self.pending.all() {
-            let local = self.locals.of(concert_id);
-            let told = match act {
+            let queue = self.queue(concert_id);
+            let done = match act {
                 Act::Keep(held_until) => {
-                    self.keep_until(&local, account_id, held_until).await.map_err(WaitingRoomError::from)
+                    self.keep_until(&queue, account_id, held_until).await.map_err(WaitingRoomError::from)
                 }
-                Act::Spend { place_max } => self.spend(&local, account_id, place_max).await,
+                Act::Spend { number_max } => self.spend(&queue, account_id, number_max).await,
             };
-            match told {
+            match done {
                 Ok(()) => {}
                 Err(WaitingRoomError::Storage(error)) if is_passing(&error) => return,
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "what happened while Redis was away cannot be told to it");
+                    tracing::warn!(error, "what happened while Redis was away cannot be done there");
                 }
             }
             self.pending.forget(concert_id, account_id, act);
@@ -276,33 +251,7 @@ pub(super) fn is_passing(error: &StorageError) -> bool {
     matches!(error, StorageError::Busy | StorageError::Unavailable(_))
 }
 
-/// Any place is at most this.
-pub(super) const ANY_PLACE: u64 = MICROS_MAX;
-
-pub(super) fn number(number: u64) -> Vec<u8> {
-    number.to_string().into_bytes()
-}
-
-pub(super) fn account(account_id: AccountId) -> Vec<u8> {
-    account_id.uuid().as_bytes().to_vec()
-}
-
-/// A lot, or a number that is none.
-pub(super) fn draw(number: Option<DrawNumber>) -> Vec<u8> {
-    number.map_or_else(|| "-1".to_owned(), |number| number.get().to_string()).into_bytes()
-}
-
-pub(super) fn terms(terms: &LineTerms) -> [Vec<u8>; 4] {
-    let LineTerms { version, max_active, paused, opens_at } = terms;
-    [
-        number(u64::from(*version)),
-        number(u64::from(*max_active)),
-        number(u64::from(*paused)),
-        number(opens_at.map_or(0, micros)),
-    ]
-}
-
-/// The account, place and time of joining of a ticket.
-pub(super) fn ticket(ticket: &Ticket) -> Vec<Vec<u8>> {
-    vec![account(ticket.account_id), number(ticket.place.0.min(ANY_PLACE)), number(micros(ticket.joined_at))]
+fn before_now(duration: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_sub(duration).unwrap_or(now)
 }

@@ -1,28 +1,28 @@
-//! What happened to admitted people while Redis was away, to be told to it when it is back.
+//! What happened to accounts that were admitted while Redis was away, to be done there when it is back.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use boxoffice_domain::{AccountId, ConcertId, Timestamp, waiting_room::Ticket};
+use boxoffice_domain::{AccountId, ConcertId, Timestamp, waiting_room::QueuePlace};
 
 /// How many accounts are remembered.
 const PENDING_MAX: usize = 100_000;
 
-/// What Redis has not been told.
+/// What has not been done in Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Act {
     /// The account holds seats until then.
     Keep(Option<Timestamp>),
     /// The account has paid, with this place or an earlier one.
     Spend {
-        /// In microseconds, as places are.
-        place_max: u64,
+        /// In microseconds, as the numbers of places are.
+        number_max: u64,
     },
 }
 
-/// The acts that are to be told, one for each account and concert.
+/// The acts that are to be done, one for each account and concert.
 #[derive(Debug, Default)]
 pub(super) struct Pending(Mutex<HashMap<(ConcertId, AccountId), Act>>);
 
@@ -31,7 +31,7 @@ impl Pending {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers an act. False where there are too many.
+    /// Remembers an act. `false` if there are too many.
     pub(super) fn remember(&self, concert_id: ConcertId, account_id: AccountId, act: Act) -> bool {
         let mut acts = self.acts();
         let full = acts.len() >= PENDING_MAX;
@@ -59,24 +59,24 @@ impl Pending {
         self.acts().iter().map(|((concert_id, account_id), act)| (*concert_id, *account_id, *act)).collect()
     }
 
-    /// Forgets an act that was told, unless there is a newer one of that account.
-    pub(super) fn forget(&self, concert_id: ConcertId, account_id: AccountId, told: Act) {
+    /// Forgets an act that was done, unless there is a newer one of that account.
+    pub(super) fn forget(&self, concert_id: ConcertId, account_id: AccountId, done: Act) {
         let mut acts = self.acts();
-        if acts.get(&(concert_id, account_id)) == Some(&told) {
+        if acts.get(&(concert_id, account_id)) == Some(&done) {
             acts.remove(&(concert_id, account_id));
         }
     }
 
-    /// Whether a payment has spent this ticket.
-    pub(super) fn has_spent(&self, ticket: &Ticket) -> bool {
-        let act = self.acts().get(&(ticket.concert_id, ticket.account_id)).copied();
-        matches!(act, Some(Act::Spend { place_max }) if ticket.place.0 <= place_max)
+    /// Whether a payment has spent this place.
+    pub(super) fn has_spent(&self, place: &QueuePlace) -> bool {
+        let act = self.acts().get(&(place.concert_id, place.account_id)).copied();
+        matches!(act, Some(Act::Spend { number_max }) if place.number.0 <= number_max)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use boxoffice_domain::{fixtures::instant, waiting_room::Place};
+    use boxoffice_domain::{fixtures::instant, waiting_room::PlaceNumber};
     use uuid::Uuid;
 
     use super::*;
@@ -87,12 +87,12 @@ mod tests {
         let pending = Pending::default();
         let held = Act::Keep(Some(instant(9)));
         assert!(pending.remember(concert_id, account_id, held));
-        let ticket = |place| Ticket { concert_id, account_id, place: Place(place), joined_at: instant(0) };
-        assert!(!pending.has_spent(&ticket(5)));
-        let spent = Act::Spend { place_max: 5 };
+        let place = |number| QueuePlace { concert_id, account_id, number: PlaceNumber(number), joined_at: instant(0) };
+        assert!(!pending.has_spent(&place(5)));
+        let spent = Act::Spend { number_max: 5 };
         assert!(pending.remember(concert_id, account_id, spent));
         assert!(pending.remember(concert_id, account_id, held));
-        assert!(pending.has_spent(&ticket(5)) && !pending.has_spent(&ticket(6)));
+        assert!(pending.has_spent(&place(5)) && !pending.has_spent(&place(6)));
         pending.forget(concert_id, account_id, held);
         assert_eq!(pending.all(), [(concert_id, account_id, spent)]);
         pending.forget(concert_id, account_id, spent);

@@ -1,19 +1,29 @@
 //! How often somebody may do something, counted over all instances.
 
-use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    num::NonZeroU32,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use boxoffice_domain::StorageError;
 
-use super::{
-    answer::Fields,
-    core::{Core, number},
-    script,
-};
+use crate::link::{Link, Script, arguments, damaged};
+
+arguments! {
+    Quota {
+        per_minute: u32,
+    }
+}
+
+static QUOTA: LazyLock<Script<Quota>> = LazyLock::new(|| Script::new(&["quota"], include_str!("scripts/quota.lua")));
 
 /// Quotas that all instances over one Redis share.
 #[derive(Clone)]
 pub struct RedisQuotas {
-    core: Arc<Core>,
+    link: Arc<Link>,
+    prefix: Arc<str>,
 }
 
 /// What has become of asking for one of a quota.
@@ -34,20 +44,20 @@ impl fmt::Debug for RedisQuotas {
 }
 
 impl RedisQuotas {
-    pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core }
+    pub(super) fn new(link: Arc<Link>, prefix: &str) -> Self {
+        Self { link, prefix: prefix.into() }
     }
 
     /// Takes one of what `client` may do so often in a minute, of the things called `what`. All of it may be taken at
     /// once; it comes back evenly. What somebody used is forgotten within a minute.
     pub async fn take(&self, what: &str, client: &str, per_minute: NonZeroU32) -> Result<QuotaTaken, StorageError> {
-        let key = format!("{}:quota:{what}:{client}", self.core.settings.prefix);
-        let answer = self.core.link.run(&script::QUOTA, &[key], &[number(per_minute.get().into())]).await?;
-        let mut fields = Fields::of(answer)?;
+        let key = format!("{}:quota:{what}:{client}", self.prefix);
+        let quota = Quota { per_minute: per_minute.get() };
+        let mut reply = self.link.run(&QUOTA, &[key], &quota).await?.ok_or_else(damaged)?;
         Ok(QuotaTaken {
-            taken: fields.number()? == 1,
-            remaining: u32::try_from(fields.number()?).unwrap_or(u32::MAX),
-            until: Duration::from_micros(fields.number()?),
+            taken: reply.flag("taken")?,
+            remaining: u32::try_from(reply.number("remaining")?).unwrap_or(u32::MAX),
+            until: Duration::from_micros(reply.number("micros")?),
         })
     }
 }

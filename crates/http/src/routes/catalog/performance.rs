@@ -25,15 +25,15 @@ refusals!([SIGNED_IN, ADMITTED, PATH], [PerformanceNotFound]);
 #[tracing::instrument(level = "debug", name = "http.catalog.performance", skip_all)]
 pub(crate) async fn handler(
     State(api): State<Api>,
-    Queued(ticket): Queued,
+    Queued(place): Queued,
     headers: HeaderMap,
     Id(id): Id<PerformanceId>,
 ) -> Result<Response, Problem> {
-    let admitted = api.services.catalog.admit_to_performance(ticket, id).await?;
+    let admitted = api.services.catalog.admit_to_performance(place, id).await?;
     let read = async {
         let performance = api.services.catalog.performance(admitted).await?;
         Tagged::of(&PerformanceResponse::from(performance))
     };
-    let since = api.answered.since(ticket.account_id);
+    let since = api.answered.since(place.account_id);
     Ok(api.reads.performance(id, since, read).await?.respond(&headers, CacheScope::Private))
 }

@@ -114,18 +114,18 @@ refusals!([SIGNED_IN, ADMITTED, PATH], [PerformanceNotFound]);
 #[tracing::instrument(level = "debug", name = "http.catalog.seats", skip_all)]
 pub(crate) async fn handler(
     State(api): State<Api>,
-    Queued(ticket): Queued,
+    Queued(place): Queued,
     headers: HeaderMap,
     Id(id): Id<PerformanceId>,
     Query(query): Query<SeatQuery>,
 ) -> Result<Response, Problem> {
-    let admitted = api.services.catalog.admit_to_performance(ticket, id).await?;
+    let admitted = api.services.catalog.admit_to_performance(place, id).await?;
     if query == SeatQuery::default() {
-        return api.seat_maps.map(&api, admitted, ticket.account_id).await?.answer(&headers).await;
+        return api.seat_maps.map(&api, admitted, place.account_id).await?.answer(&headers).await;
     }
     let map = api.services.catalog.seats(admitted).await?;
     let response = Tagged::of(&SeatMapResponse::new(&map, &query))?;
     // It may be newer than the whole map that is shown at the moment.
-    api.answered.note(ticket.account_id);
+    api.answered.note(place.account_id);
     Ok(response.respond(&headers, CacheScope::Private))
 }

@@ -74,13 +74,13 @@ pub(crate) async fn handler(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
     key: RequiredKey,
-    Queued(ticket): Queued,
+    Queued(place): Queued,
     Body(body): Body<PayRequest>,
 ) -> Result<Response, Problem> {
     let reservation_id = ReservationId::new(body.reservation_id);
     let idempotency = key.naming(fingerprint::pay(reservation_id));
     let (service, named) = (Arc::clone(&api.services.payments), idempotency.clone());
-    let act = async move { service.pay(ticket, reservation_id, named).await };
+    let act = async move { service.pay(place, reservation_id, named).await };
     let paid = api.run_idempotent(identity, Some(&idempotency), act).await??;
     let location = format!("/v1/payments/{}", paid.value.payment.id);
     let paid_at = paid.value.payment.paid_at;

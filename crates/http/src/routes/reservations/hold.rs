@@ -114,7 +114,7 @@ refusals!(
 pub(crate) async fn handler(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
-    Queued(ticket): Queued,
+    Queued(place): Queued,
     key: OptionalKey,
     Body(body): Body<HoldRequest>,
 ) -> Result<Response, Problem> {
@@ -122,7 +122,7 @@ pub(crate) async fn handler(
     let seats = body.parse(api.settings.seats_per_reservation_max)?;
     let idempotency = key.naming(|| fingerprint::hold(performance_id, &seats));
     let (service, named) = (Arc::clone(&api.services.reservations), idempotency.clone());
-    let act = async move { service.hold(ticket, performance_id, seats, named).await };
+    let act = async move { service.hold(place, performance_id, seats, named).await };
     let held = api.run_idempotent(identity, idempotency.as_ref(), act).await??;
     let location = format!("/v1/reservations/{}", held.value.reservation.id);
     // A repeated request gets the first response, in which the seats are held, even if they no longer are.

@@ -19,8 +19,8 @@ refusals!([SIGNED_IN, TICKET], []);
     responses((status = 204, description = "The token has expired."), Refusals),
 )]
 #[tracing::instrument(level = "debug", name = "http.waiting_room.leave", skip_all)]
-pub(crate) async fn handler(State(api): State<Api>, Queued(ticket): Queued) -> Result<StatusCode, Problem> {
+pub(crate) async fn handler(State(api): State<Api>, Queued(place): Queued) -> Result<StatusCode, Problem> {
     let service = Arc::clone(&api.services.waiting_room);
-    api.run_detached(async move { service.leave(ticket).await }).await??;
+    api.run_detached(async move { service.leave(place).await }).await??;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -53,15 +53,15 @@ pub(crate) struct QueueResponse {
 
 impl From<QueueView> for QueueResponse {
     fn from(view: QueueView) -> Self {
-        let ticket = view.status.ticket;
+        let place = view.status.place;
         let expired = Self {
             token: view.token.0,
-            concert_id: ticket.concert_id.uuid(),
+            concert_id: place.concert_id.uuid(),
             status: StatusResponse::Expired,
             position: Some(0),
             estimated_wait_seconds: None,
             poll_after_seconds: None,
-            joined_at: ticket.joined_at,
+            joined_at: place.joined_at,
             active_until: None,
         };
         match view.status.standing {

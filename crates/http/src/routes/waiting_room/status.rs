@@ -18,7 +18,7 @@ refusals!([SIGNED_IN, TICKET], []);
     responses((status = 200, description = "The status.", body = QueueResponse), Refusals),
 )]
 #[tracing::instrument(level = "debug", name = "http.waiting_room.status", skip_all)]
-pub(crate) async fn handler(State(api): State<Api>, Queued(ticket): Queued) -> Result<Json<QueueResponse>, Problem> {
-    let view = api.services.waiting_room.status(ticket).await?;
+pub(crate) async fn handler(State(api): State<Api>, Queued(place): Queued) -> Result<Json<QueueResponse>, Problem> {
+    let view = api.services.waiting_room.status(place).await?;
     Ok(Json(view.into()))
 }

@@ -175,7 +175,7 @@ async fn change(version: u32, if_match: Option<&str>, body: Value) -> Answer {
         world.catalog.expect_update_concert().returning(move |concert| {
             if concert.version == version + 1 { Ok(()) } else { Err(UpdateConcertError::VersionMismatch) }
         });
-        world.room.expect_set_terms().returning(|_, _| Ok(()));
+        world.waiting_room.expect_set_terms().returning(|_, _| Ok(()));
     });
     let ask = post(format!("/v1/concerts/{CONCERT}"), body).method(Method::PATCH).signed_in("promoter");
     let ask = match if_match {
@@ -287,7 +287,7 @@ async fn a_concert_is_published_with_a_draw_on_request() {
 
 async fn opens_at(summary: ConcertSummary, at: &str) -> Answer {
     let mut world = World::knowing(summary);
-    world.room.expect_set_terms().returning(|_, _| Ok(()));
+    world.waiting_room.expect_set_terms().returning(|_, _| Ok(()));
     let body = json!({ "sales_open_at": at });
     let change = post(format!("/v1/concerts/{CONCERT}"), body).method(Method::PATCH).signed_in("promoter");
     world.answer(change).await

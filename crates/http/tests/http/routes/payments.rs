@@ -14,7 +14,7 @@ async fn a_reservation_is_paid() {
         let payment = paid();
         Ok(Made::now(Receipt { payment, other_held_until: None }))
     });
-    world.room.expect_spend().returning(|_, _| Ok(()));
+    world.waiting_room.expect_spend().returning(|_, _| Ok(()));
     world.payments.expect_list().returning(|_, _| Ok(Page { items: vec![paid()], next: None }));
     world.payments.expect_find().returning(|_, _| Ok(Some(paid())));
     let router = world.router();

@@ -10,8 +10,8 @@ use axum::{Router, body::Body, http::StatusCode};
 use boxoffice_domain::{
     AccountId, ConcertId, Timestamp,
     waiting_room::{
-        JoinRequest, Joined, LineCensus, LineStats, LineTerms, QueueStatus, Recall, RestoreRequest, Standing, Ticket,
-        WaitingRoom, WaitingRoomError,
+        JoinRequest, Joined, QueueCensus, QueuePlace, QueueStats, QueueStatus, QueueTerms, Recall, RestoreRequest,
+        Standing, WaitingRoom, WaitingRoomError,
     },
 };
 use boxoffice_http::Code;
@@ -39,7 +39,7 @@ impl Line {
     }
 
     fn router(self: &Arc<Self>, change: impl FnOnce(&mut World)) -> Router {
-        let world = World::with(|world| world.other_room = Some(self.clone()));
+        let world = World::with(|world| world.other_waiting_room = Some(self.clone()));
         let mut world = world;
         change(&mut world);
         world.router()
@@ -48,9 +48,9 @@ impl Line {
 
 #[async_trait]
 impl WaitingRoom for Line {
-    async fn status(&self, ticket: &Ticket) -> Result<Recall, WaitingRoomError> {
+    async fn status(&self, place: &QueuePlace) -> Result<Recall, WaitingRoomError> {
         let standing = *self.standing.lock().unwrap();
-        Ok(Recall::Known(QueueStatus { ticket: *ticket, standing }))
+        Ok(Recall::Known(QueueStatus { place: *place, standing }))
     }
 
     async fn changed(&self, _: ConcertId, seen: u64) -> Result<u64, WaitingRoomError> {
@@ -65,7 +65,7 @@ impl WaitingRoom for Line {
         unreachable!("nothing is forgotten")
     }
 
-    async fn leave(&self, _: &Ticket) -> Result<(), WaitingRoomError> {
+    async fn leave(&self, _: &QueuePlace) -> Result<(), WaitingRoomError> {
         Ok(())
     }
 
@@ -77,7 +77,7 @@ impl WaitingRoom for Line {
         Ok(())
     }
 
-    async fn set_terms(&self, _: ConcertId, _: LineTerms) -> Result<(), WaitingRoomError> {
+    async fn set_terms(&self, _: ConcertId, _: QueueTerms) -> Result<(), WaitingRoomError> {
         Ok(())
     }
 
@@ -85,15 +85,15 @@ impl WaitingRoom for Line {
         Ok(0)
     }
 
-    async fn stats(&self, _: ConcertId) -> Result<Option<LineStats>, WaitingRoomError> {
+    async fn stats(&self, _: ConcertId) -> Result<Option<QueueStats>, WaitingRoomError> {
         Ok(None)
     }
 
-    async fn tidy(&self) -> Result<Option<Timestamp>, WaitingRoomError> {
+    async fn advance(&self) -> Result<Option<Timestamp>, WaitingRoomError> {
         Ok(None)
     }
 
-    async fn census(&self, _: usize) -> Result<Vec<LineCensus>, WaitingRoomError> {
+    async fn census(&self, _: usize) -> Result<Vec<QueueCensus>, WaitingRoomError> {
         Ok(Vec::new())
     }
 }

@@ -17,7 +17,7 @@ use crate::world::{PERFORMANCE, World, get, held, post};
 async fn seats_are_held() {
     let mut world = World::admitted(|_| {});
     world.reservations.expect_hold().returning(|_| Ok(Made::now(held())));
-    world.room.expect_keep_until().returning(|_, _, _| Ok(()));
+    world.waiting_room.expect_keep_until().returning(|_, _, _| Ok(()));
     let ask = post("/v1/reservations", json!({"performance_id": PERFORMANCE, "seats": ["A-1-1", "A-1-2"]}));
     let answer = world.answer(ask.queued("queue")).await;
     let reservation = answer.succeeds(StatusCode::CREATED);

@@ -5,15 +5,15 @@ use boxoffice_domain::waiting_room::{Joined, QueueStatus, Standing};
 use boxoffice_http::Code;
 use serde_json::{Value, json};
 
-use crate::world::{CONCERT, World, active, concert, delete, drawn, get, post, ticket, waiting};
+use crate::world::{CONCERT, World, active, concert, delete, drawn, get, place, post, waiting};
 
 #[tokio::test]
 async fn joining_is_201_and_joining_again_200() {
     for (newly, status) in [(true, StatusCode::CREATED), (false, StatusCode::OK)] {
         let world = World::with(|world| {
             world.catalog.expect_concert().returning(|_| Ok(Some(concert(1))));
-            let status = QueueStatus { ticket: ticket(), standing: waiting(7) };
-            world.room.expect_join().returning(move |_| Ok(Joined { status, newly }));
+            let status = QueueStatus { place: place(), standing: waiting(7) };
+            world.waiting_room.expect_join().returning(move |_| Ok(Joined { status, newly }));
         });
         let join = post(format!("/v1/concerts/{CONCERT}/queue"), Value::Null).signed_in("customer");
         let expected = json!({
@@ -35,7 +35,7 @@ async fn the_queue_shows_that_a_token_is_active_or_expired() {
     assert_eq!((&over["status"], &over["position"]), (&json!("expired"), &json!(0)));
     assert_eq!((&over["poll_after_seconds"], &over["active_until"]), (&Value::Null, &Value::Null));
     let mut world = World::standing(active());
-    world.room.expect_leave().times(1).returning(|_| Ok(()));
+    world.waiting_room.expect_leave().times(1).returning(|_| Ok(()));
     world.answer(delete("/v1/queue").queued("queue")).await.succeeds(StatusCode::NO_CONTENT);
 }
 
@@ -46,8 +46,8 @@ fn undrawn() -> Standing {
 #[tokio::test]
 async fn an_account_that_joins_before_the_draw_has_no_position() {
     let mut world = World::knowing(drawn(60));
-    let status = QueueStatus { ticket: ticket(), standing: undrawn() };
-    world.room.expect_join().returning(move |request| {
+    let status = QueueStatus { place: place(), standing: undrawn() };
+    world.waiting_room.expect_join().returning(move |request| {
         assert!(request.draw.is_some());
         Ok(Joined { status, newly: true })
     });

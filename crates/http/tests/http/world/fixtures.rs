@@ -9,7 +9,7 @@ use boxoffice_domain::{
     payments::{Payment, PaymentSource, PaymentState, PaymentView},
     reservations::{Reservation, ReservationState, ReservationView},
     text::{Description, Name},
-    waiting_room::{Draw, Place, Standing, Ticket},
+    waiting_room::{Draw, PlaceNumber, QueuePlace, Standing},
     wallet::{Charge, ChargeRequest, ChargeState},
 };
 use uuid::Uuid;
@@ -21,8 +21,13 @@ pub(crate) const VENUE: Uuid = Uuid::from_u128(0xE0);
 pub(crate) const CUSTOMER: AccountId = AccountId::new(Uuid::from_u128(0xA0));
 pub(crate) const PROMOTER: AccountId = AccountId::new(Uuid::from_u128(0xA1));
 
-pub(crate) fn ticket() -> Ticket {
-    Ticket { concert_id: ConcertId::new(CONCERT), account_id: CUSTOMER, place: Place(9), joined_at: instant(-60) }
+pub(crate) fn place() -> QueuePlace {
+    QueuePlace {
+        concert_id: ConcertId::new(CONCERT),
+        account_id: CUSTOMER,
+        number: PlaceNumber(9),
+        joined_at: instant(-60),
+    }
 }
 
 pub(crate) fn active() -> Standing {

@@ -24,7 +24,9 @@ use boxoffice_domain::{
     fixtures::instant,
     payments::{MockPaymentGateway, MockPayments, PaymentGateway},
     reservations::{HOLD_SECONDS_DEFAULT, MockReservations},
-    waiting_room::{MockQueueTokens, MockWaitingRoom, QueueStatus, QueueToken, Recall, Standing, Ticket, WaitingRoom},
+    waiting_room::{
+        MockQueueTokens, MockWaitingRoom, QueuePlace, QueueStatus, QueueToken, Recall, Standing, WaitingRoom,
+    },
     wallet::MockWallets,
 };
 use boxoffice_http::{Draining, HttpSettings, Neighbours, Services};
@@ -33,7 +35,7 @@ use uuid::Uuid;
 pub(crate) use client::{Answer, Ask, delete, get, post};
 pub(crate) use fixtures::{
     CONCERT, CUSTOMER, OTHER_CONCERT, PERFORMANCE, PROMOTER, VENUE, account, active, charge_of, concert, drawn, held,
-    name, paid, performance, points, ticket, waiting,
+    name, paid, performance, place, points, waiting,
 };
 pub(crate) use gateway::{SlowGateway, charge_points, slow_world};
 
@@ -52,9 +54,9 @@ pub(crate) struct World {
     pub passwords: MockPasswordHasher,
     pub access_tokens: MockAccessTokens,
     pub catalog: MockCatalog,
-    pub room: MockWaitingRoom,
+    pub waiting_room: MockWaitingRoom,
     /// Replaces the mock where a test has to wait in it.
-    pub other_room: Option<Arc<dyn WaitingRoom>>,
+    pub other_waiting_room: Option<Arc<dyn WaitingRoom>>,
     pub queue_tokens: MockQueueTokens,
     pub payments: MockPayments,
     pub reservations: MockReservations,
@@ -82,9 +84,9 @@ impl World {
         let mut queue_tokens = MockQueueTokens::new();
         queue_tokens.expect_seal().returning(|_| QueueToken("queue".to_owned()));
         queue_tokens.expect_open().returning(|token| match token {
-            "queue" => Some(ticket()),
-            "elsewhere" => Some(Ticket { concert_id: ConcertId::new(OTHER_CONCERT), ..ticket() }),
-            "stranger" => Some(Ticket { account_id: PROMOTER, ..ticket() }),
+            "queue" => Some(place()),
+            "elsewhere" => Some(QueuePlace { concert_id: ConcertId::new(OTHER_CONCERT), ..place() }),
+            "stranger" => Some(QueuePlace { account_id: PROMOTER, ..place() }),
             _ => None,
         });
         Self {
@@ -93,8 +95,8 @@ impl World {
             passwords: MockPasswordHasher::new(),
             access_tokens,
             catalog: MockCatalog::new(),
-            room: MockWaitingRoom::new(),
-            other_room: None,
+            waiting_room: MockWaitingRoom::new(),
+            other_waiting_room: None,
             queue_tokens,
             payments: MockPayments::new(),
             reservations: MockReservations::new(),
@@ -130,11 +132,11 @@ impl World {
         })
     }
 
-    /// A new world in which the customer's ticket has this standing.
+    /// A new world in which the customer's place has this standing.
     pub(crate) fn standing(standing: Standing) -> Self {
         let mut world = Self::new();
-        let status = move |ticket: &Ticket| Ok(Recall::Known(QueueStatus { ticket: *ticket, standing }));
-        world.room.expect_status().returning(status);
+        let status = move |place: &QueuePlace| Ok(Recall::Known(QueueStatus { place: *place, standing }));
+        world.waiting_room.expect_status().returning(status);
         world
             .catalog
             .expect_concert_of()
@@ -152,10 +154,10 @@ impl World {
     fn services(self, clock: Arc<dyn Clock>) -> Services {
         let entropy = entropy();
         let (catalog, payments) = (Arc::new(self.catalog), Arc::new(self.payments));
-        let room = self.other_room.unwrap_or_else(|| Arc::new(self.room));
+        let waiting_room = self.other_waiting_room.unwrap_or_else(|| Arc::new(self.waiting_room));
         let reservations = Arc::new(self.reservations);
         let gate = Arc::new(WaitingRoomService {
-            room: Arc::clone(&room),
+            waiting_room: Arc::clone(&waiting_room),
             tokens: Arc::new(self.queue_tokens),
             catalog: catalog.clone(),
             payments: payments.clone(),
@@ -178,7 +180,7 @@ impl World {
             catalog: Arc::new(CatalogService {
                 catalog: catalog.clone(),
                 gate: Arc::clone(&gate),
-                room: Arc::clone(&room),
+                waiting_room: Arc::clone(&waiting_room),
                 clock: Arc::clone(&clock),
                 entropy: Arc::clone(&entropy),
             }),
@@ -186,7 +188,7 @@ impl World {
                 reservations: reservations.clone(),
                 catalog,
                 gate: Arc::clone(&gate),
-                room: Arc::clone(&room),
+                waiting_room: Arc::clone(&waiting_room),
                 turns: Arc::default(),
                 entropy: Arc::clone(&entropy),
                 hold_seconds: HOLD_SECONDS_DEFAULT,
@@ -195,7 +197,7 @@ impl World {
                 payments,
                 reservations,
                 gate: Arc::clone(&gate),
-                room,
+                waiting_room,
                 turns: Arc::default(),
                 clock: Arc::clone(&clock),
                 entropy: Arc::clone(&entropy),

@@ -9,7 +9,7 @@ use boxoffice_domain::{
     page::PageRequest,
     payments::{PayRefusal, PayRequest, PaymentStatus},
     reservations::{HoldRequest, ReservationState, ReservationStatus, SeatStatus},
-    waiting_room::Place,
+    waiting_room::PlaceNumber,
 };
 
 use super::{PRICE_A, PRICE_B, Stage, at_once, other_request, pay_request, points};
@@ -158,7 +158,7 @@ pub async fn payments_are_found_by_their_owner_alone(stage: &Stage) {
 pub async fn a_place_is_spent_by_the_payment_of_the_last_hold(stage: &Stage) {
     let (show, other_show) = (stage.show().await, stage.show().await);
     let account_id = stage.account_with(10_000).await;
-    let (place, concert_id) = (Place(7), show.concert.id);
+    let (place, concert_id) = (PlaceNumber(7), show.concert.id);
     let spent = async |place| stage.storage.payments.has_spent(account_id, concert_id, place).await.unwrap();
     stage.holds(&other_show, account_id, &["A-1-1"]).await;
     let first = stage.holds(&show, account_id, &["A-1-1"]).await;
@@ -186,7 +186,7 @@ pub async fn a_place_is_spent_by_the_payment_of_the_last_hold(stage: &Stage) {
     assert_eq!(paid.other_held_until, None);
     assert!(spent(place).await);
     assert_eq!(held_until(account_id, concert_id).await, None, "paid, or lapsed");
-    assert!(!spent(Place(8)).await);
+    assert!(!spent(PlaceNumber(8)).await);
     let elsewhere = stage.storage.payments.has_spent(account_id, other_show.concert.id, place).await.unwrap();
     assert!(!elsewhere);
 }

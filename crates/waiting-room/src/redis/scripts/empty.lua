@@ -1,12 +1,12 @@
-if not find() then
+if not load_queue() then
   return {}
 end
-settle()
-local count = redis.call('ZCARD', WAITING)
--- Whoever is not here now is not to come back.
-redis.call('UNLINK', WAITING, DRAWN, JOINED, OVER)
-line.restores, line.emptied, changed = 0, line.last, true
-if count > 0 then
-  alter()
+advance()
+local ended = redis.call('ZCARD', KEY.waiting)
+-- No place that is unknown now can be restored.
+redis.call('UNLINK', KEY.waiting, KEY.drawn, KEY.joined, KEY.ended)
+queue.restores, queue.emptied_to, unsaved = 0, queue.last_number, true
+if ended > 0 then
+  change_standings()
 end
-return answer({ 'emptied', count })
+return save_and_reply({ ended = ended })

@@ -1,21 +1,22 @@
--- ARGV: account, number drawn, terms.
-if not find() then
+if not load_queue() then
   return {}
 end
-local account, number = ARGV[9], tonumber(ARGV[10])
-settle(account)
-set_terms(tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14]))
+local account = ARG.account
+advance(account)
+set_terms(ARG)
 local newly = 0
-if not ticket_of(account) then
+if not place_of(account) then
   if is_full() then
-    return answer(FULL)
+    return save_and_reply({ standing = 'full' })
   end
   newly = 1
-  line.last = math.max(line.last + 1, line.now)
-  -- The time within the millisecond is left to the place, so that it need not be kept beside it.
-  local joined = joined_of(line.now)
-  enter(account, line.last, joined, line.now < line.opens and number or -1)
+  queue.last_number = math.max(queue.last_number + 1, queue.now)
+  -- The number of the place has the time within the millisecond, so that the time need not be kept beside it.
+  local joined = joined_of(queue.now)
+  enter(account, queue.last_number, joined, queue.now < queue.opens_at and ARG.draw or nil)
   admit()
 end
-local place, joined = ticket_of(account)
-return answer({ 'joined', newly, place, joined, standing_of(account) })
+local values = standing_of(account)
+values.number, values.joined_at = place_of(account)
+values.newly = newly
+return save_and_reply(values)

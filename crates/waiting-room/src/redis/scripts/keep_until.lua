@@ -1,14 +1,13 @@
--- ARGV: account, until when it holds seats.
-if not find() then
+if not load_queue() then
   return {}
 end
-local account, held = ARGV[9], tonumber(ARGV[10])
-settle(account)
-if line.now < held then
-  local place, _, _, turn = ticket_of(account)
-  if turn and place < line.opened and redis.call('ZCARD', ENDING) < line.max_active then
-    redis.call('ZREM', WAITING, account)
-    admit_one(account, turn)
+local account, held = ARG.account, ARG.held_until or 0
+advance(account)
+if queue.now < held then
+  local number, _, _, sort_key = place_of(account)
+  if sort_key and number < queue.opened_at and redis.call('ZCARD', KEY.ending) < queue.max_active then
+    redis.call('ZREM', KEY.waiting, account)
+    admit_one(account, sort_key)
   end
 end
 change_admission(account, function(admission)
@@ -17,5 +16,5 @@ change_admission(account, function(admission)
     admission.no_show = 0
   end
 end)
-settle(account)
-return answer({ 'kept' })
+advance(account)
+return save_and_reply({})

@@ -1,15 +1,13 @@
--- ARGV: account, place, time of joining.
-if not find() then
+if not load_queue() then
   return {}
 end
-local account, place, joined = ARGV[9], tonumber(ARGV[10]), tonumber(ARGV[11])
-settle(account)
-local recollection = recollect(account, place, joined)
-if recollection ~= 'over' then
-  finish(account)
+advance(ARG.account)
+local recalled = recall(ARG)
+if recalled ~= 'ended' then
+  end_place(ARG.account)
 end
-if recollection == 'forgotten' then
-  remember_over(account, place)
+if recalled == 'forgotten' then
+  remember_ended(ARG.account, ARG.number)
 end
 admit()
-return answer({ 'left' })
+return save_and_reply({})

@@ -1,17 +1,16 @@
--- Opens a line where there is none. ARGV: when this Redis became ours.
-if not find() then
-  line, stored = {}, {}
+-- Opens a queue if there is none.
+if not load_queue() then
+  queue, stored = {}, {}
   for _, name in ipairs(FIELDS) do
-    line[name] = 0
+    queue[name] = 0
   end
-  line.now = tonumber(ARGV[1])
-  line.opened, line.last, line.rate_until, line.restores = line.now, line.now - 1, line.now, 1
-  local ours_since = tonumber(ARGV[9])
-  if line.now < ours_since + REFORM then
-    line.reformed = ours_since + REFORM
+  queue.now = ARG.now
+  queue.opened_at, queue.last_number, queue.rate_until, queue.restores = queue.now, queue.now - 1, queue.now, 1
+  if queue.now < ARG.ours_since + ARG.reform_micros then
+    queue.reformed_at = ARG.ours_since + ARG.reform_micros
   end
-  -- What an earlier line may have left behind where only its head was lost.
-  redis.call('UNLINK', WAITING, DRAWN, JOINED, ACTIVE, ENDING, OVER, MINUTE, GONE)
-  alter()
+  -- An earlier queue may have lost its first key alone.
+  redis.call('UNLINK', KEY.waiting, KEY.drawn, KEY.joined, KEY.active, KEY.ending, KEY.ended, KEY.minute, KEY.left)
+  change_standings()
 end
-return answer({ 'opened' })
+return save_and_reply({})

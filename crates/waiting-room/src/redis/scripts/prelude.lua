@@ -1,98 +1,93 @@
--- What every step on a line shares. A step runs alone in Redis: nothing comes between its reading and its writing.
+-- What every step on a queue shares. A step runs alone in Redis: nothing comes between its reading and its writing.
 --
 -- Times are microseconds since 1970, and places count from them: all are below 2^53, which a number here holds exactly.
--- An account is the 16 bytes of its id. A missing time is 0.
-
-local META, WAITING, DRAWN, JOINED, ACTIVE, ENDING, OVER, MINUTE, GONE = unpack(KEYS)
-local CAPACITY, ADMISSION, NO_SHOW = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local REFORM, RESTORABLE = tonumber(ARGV[5]), tonumber(ARGV[6])
-local CHANNEL, CONCERT = ARGV[7], ARGV[8]
+-- An account is the 16 bytes of its id. The queue is kept with 0 for a missing time.
 
 -- Numbers of a draw are below this, and places are not.
 local DRAW_END = 2 ^ 50
 -- The most that one step ends or admits; the next step goes on.
 local WORK_MAX = 256
--- How many of those who left the line most recently are known.
-local GONE_MAX = 1024
--- As in the memory's measure of the rate.
+-- How many of those who left while they waited are kept, the latest ones.
+local LEFT_MAX = 1024
+-- As in `AdmissionRate`.
 local RATE_MEMORY = 120
 
 local FIELDS = {
-  'opened', 'last', 'now', 'version', 'admissions_version', 'reformed', 'restores', 'emptied', 'closed',
-  'terms', 'max_active', 'paused', 'opens', 'rate_admissions', 'rate_seconds', 'rate_until',
-  'admitted', 'no_shows', 'gone', 'drawn_top', 'admitted_top',
+  'opened_at', 'last_number', 'now', 'version', 'admissions_version', 'reformed_at', 'restores', 'emptied_to', 'closed',
+  'terms_version', 'max_active', 'paused', 'opens_at', 'rate_admissions', 'rate_seconds', 'rate_until',
+  'admitted', 'no_shows', 'left', 'drawn_to', 'admitted_to',
 }
 
-local line, stored
+local queue, stored
 local freed, budget = 0, WORK_MAX
-local altered, changed = false, false
+local standings_changed, unsaved = false, false
 local tally = { admitted = 0, no_shows = 0, expired = 0 }
 
 local function text(number)
   return string.format('%.17g', number)
 end
 
--- Reads the line. False where there is none: no step but opening makes one.
-local function find()
-  local values = redis.call('HMGET', META, unpack(FIELDS))
+-- Reads the queue. False if there is none: no step but `open` makes one.
+local function load_queue()
+  local values = redis.call('HMGET', KEY.queue, unpack(FIELDS))
   if not values[1] then
     return false
   end
-  line, stored = {}, {}
+  queue, stored = {}, {}
   for index, name in ipairs(FIELDS) do
-    line[name] = tonumber(values[index] or '0')
-    stored[name] = line[name]
+    queue[name] = tonumber(values[index] or '0')
+    stored[name] = queue[name]
   end
-  line.now = math.max(tonumber(ARGV[1]), line.now)
+  queue.now = math.max(ARG.now, queue.now)
   return true
 end
 
 local function admits_from()
-  return math.max(line.reformed, line.opens)
+  return math.max(queue.reformed_at, queue.opens_at)
 end
 
 -- Lets time pass for the measure of the rate.
 local function pass(now, waited)
-  local passed = math.max((now - line.rate_until) / 1000000, 0)
-  line.rate_until = math.max(line.rate_until, now)
+  local passed = math.max((now - queue.rate_until) / 1000000, 0)
+  queue.rate_until = math.max(queue.rate_until, now)
   if waited then
     local faded = math.exp(-passed / RATE_MEMORY)
-    line.rate_admissions = line.rate_admissions * faded
-    line.rate_seconds = line.rate_seconds * faded + RATE_MEMORY * (1 - faded)
+    queue.rate_admissions = queue.rate_admissions * faded
+    queue.rate_seconds = queue.rate_seconds * faded + RATE_MEMORY * (1 - faded)
   end
 end
 
-local function alter()
-  altered, changed = true, true
+local function change_standings()
+  standings_changed, unsaved = true, true
 end
 
-local function see_whether_closed()
-  local closed = line.now < line.opens and 1 or 0
-  if closed ~= line.closed then
-    line.closed = closed
-    alter()
+local function update_closed()
+  local closed = queue.now < queue.opens_at and 1 or 0
+  if closed ~= queue.closed then
+    queue.closed = closed
+    change_standings()
   end
 end
 
-local function remembers()
-  return line.now < line.opened + RESTORABLE
+local function any_restorable()
+  return queue.now < queue.opened_at + ARG.restorable_micros
 end
 
-local function is_restorable(place, joined)
-  return place < line.opened and line.now < joined + RESTORABLE
+local function is_restorable(number, joined)
+  return number < queue.opened_at and queue.now < joined + ARG.restorable_micros
 end
 
 local function admission_of(account)
-  local packed = redis.call('HGET', ACTIVE, account)
+  local packed = redis.call('HGET', KEY.active, account)
   if not packed then
     return nil
   end
-  local place, joined, admitted_until, no_show, held = string.match(packed, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
-  if not place then
+  local number, joined, admitted_until, no_show, held = string.match(packed, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
+  if not number then
     error('a damaged admission')
   end
   return {
-    place = tonumber(place), joined = tonumber(joined), admitted_until = tonumber(admitted_until),
+    number = tonumber(number), joined = tonumber(joined), admitted_until = tonumber(admitted_until),
     no_show = tonumber(no_show), held = tonumber(held),
   }
 end
@@ -109,129 +104,130 @@ local function ends_at(admission)
 end
 
 local function write_admission(account, admission)
-  local packed = string.format('%.0f %.0f %.0f %.0f %.0f', admission.place, admission.joined, admission.admitted_until,
+  local packed = string.format('%.0f %.0f %.0f %.0f %.0f', admission.number, admission.joined, admission.admitted_until,
     admission.no_show, admission.held)
-  redis.call('HSET', ACTIVE, account, packed)
-  redis.call('ZADD', ENDING, text(ends_at(admission)), account)
-  line.admissions_version = line.admissions_version + 1
-  changed = true
+  redis.call('HSET', KEY.active, account, packed)
+  redis.call('ZADD', KEY.ending, text(ends_at(admission)), account)
+  queue.admissions_version = queue.admissions_version + 1
+  unsaved = true
 end
 
--- When somebody joined, as the place says: to the millisecond.
-local function joined_of(place)
-  return place - place % 1000
+-- When an account joined, to the millisecond, as the number of its place says.
+local function joined_of(number)
+  return number - number % 1000
 end
 
--- The place of somebody who waits, and when it joined.
-local function waiting_of(account, turn)
-  local place = turn
-  if turn < DRAW_END then
-    place = tonumber(redis.call('ZSCORE', DRAWN, account))
+-- The number of the place of an account that waits, and when it joined.
+local function waiting_of(account, sort_key)
+  local number = sort_key
+  if sort_key < DRAW_END then
+    number = tonumber(redis.call('ZSCORE', KEY.drawn, account))
   end
-  return place, tonumber(redis.call('HGET', JOINED, account) or joined_of(place))
+  return number, tonumber(redis.call('HGET', KEY.joined, account) or joined_of(number))
 end
 
--- The place of an account, when it joined, and its admission or its turn. Nothing where it is not here.
-local function ticket_of(account)
+-- The number of the place of an account, when it joined, and its admission or its sort key. Nothing if it has no place.
+local function place_of(account)
   local admission = admission_of(account)
   if admission then
-    return admission.place, admission.joined, admission, nil
+    return admission.number, admission.joined, admission, nil
   end
-  local turn = redis.call('ZSCORE', WAITING, account)
-  if not turn then
+  local sort_key = redis.call('ZSCORE', KEY.waiting, account)
+  if not sort_key then
     return nil
   end
-  turn = tonumber(turn)
-  local place, joined = waiting_of(account, turn)
-  return place, joined, nil, turn
+  sort_key = tonumber(sort_key)
+  local number, joined = waiting_of(account, sort_key)
+  return number, joined, nil, sort_key
 end
 
--- Forgets what is known of somebody who is no longer in WAITING.
-local function forget_waiting(account, turn)
-  if turn < DRAW_END then
-    redis.call('ZREM', DRAWN, account)
+-- Forgets what is kept beside `waiting` of an account that is no longer there.
+local function forget_waiting(account, sort_key)
+  if sort_key < DRAW_END then
+    redis.call('ZREM', KEY.drawn, account)
   end
-  redis.call('HDEL', JOINED, account)
+  redis.call('HDEL', KEY.joined, account)
 end
 
-local function remember_over(account, place)
-  if line.restores == 0 or not remembers() then
+local function remember_ended(account, number)
+  if queue.restores == 0 or not any_restorable() then
     return
   end
-  local known = redis.call('HLEN', OVER)
-  if known >= CAPACITY then
-    line.restores, changed = 0, true
-    redis.call('UNLINK', OVER)
+  local known = redis.call('HLEN', KEY.ended)
+  if known >= ARG.capacity then
+    queue.restores, unsaved = 0, true
+    redis.call('UNLINK', KEY.ended)
     return
   end
-  local latest = tonumber(redis.call('HGET', OVER, account) or '0')
-  if place > latest then
-    redis.call('HSET', OVER, account, string.format('%.0f', place))
+  local latest = tonumber(redis.call('HGET', KEY.ended, account) or '0')
+  if number > latest then
+    redis.call('HSET', KEY.ended, account, string.format('%.0f', number))
   end
   if known == 0 then
-    redis.call('PEXPIRE', OVER, string.format('%.0f', RESTORABLE / 1000))
+    redis.call('PEXPIRE', KEY.ended, string.format('%.0f', ARG.restorable_micros / 1000))
   end
 end
 
--- Takes an account out of the line or out of the admitted ones, if it is there.
-local function finish(account)
-  local place, _, admission, turn = ticket_of(account)
-  if not place then
+-- Ends the place of an account, if it has one.
+local function end_place(account)
+  local number, _, admission, sort_key = place_of(account)
+  if not number then
     return
   end
   if admission then
-    redis.call('HDEL', ACTIVE, account)
-    redis.call('ZREM', ENDING, account)
+    redis.call('HDEL', KEY.active, account)
+    redis.call('ZREM', KEY.ending, account)
     freed = freed + 1
-    line.admissions_version = line.admissions_version + 1
+    queue.admissions_version = queue.admissions_version + 1
   else
-    redis.call('ZREM', WAITING, account)
-    forget_waiting(account, turn)
-    redis.call('LPUSH', GONE, account .. string.format('%.0f', place))
-    redis.call('LTRIM', GONE, 0, GONE_MAX - 1)
-    line.gone = line.gone + 1
+    redis.call('ZREM', KEY.waiting, account)
+    forget_waiting(account, sort_key)
+    redis.call('LPUSH', KEY.left, account .. string.format('%.0f', number))
+    redis.call('LTRIM', KEY.left, 0, LEFT_MAX - 1)
+    queue.left = queue.left + 1
   end
-  alter()
-  remember_over(account, place)
+  change_standings()
+  remember_ended(account, number)
 end
 
-local function admit_one(account, turn)
-  local place, joined = waiting_of(account, turn)
-  forget_waiting(account, turn)
+local function admit_one(account, sort_key)
+  local number, joined = waiting_of(account, sort_key)
+  forget_waiting(account, sort_key)
   write_admission(account, {
-    place = place, joined = joined, admitted_until = line.now + ADMISSION, no_show = line.now + NO_SHOW, held = 0,
+    number = number, joined = joined, admitted_until = queue.now + ARG.admission_micros,
+    no_show = queue.now + ARG.no_show_micros, held = 0,
   })
-  line.admitted_top = math.max(line.admitted_top, turn)
+  queue.admitted_to = math.max(queue.admitted_to, sort_key)
   tally.admitted = tally.admitted + 1
-  alter()
+  change_standings()
 end
 
--- Admits the first ones in line, as many as there is room for.
+-- Admits the first in the queue, as many as there is room for.
 local function admit()
   local just_freed = freed
   freed = 0
-  if line.paused == 1 or line.now < admits_from() then
+  if queue.paused == 1 or queue.now < admits_from() then
     return
   end
-  local room = math.min(line.max_active - redis.call('ZCARD', ENDING), budget)
+  local room = math.min(queue.max_active - redis.call('ZCARD', KEY.ending), budget)
   if room <= 0 then
     return
   end
-  local popped = redis.call('ZPOPMIN', WAITING, room)
+  local popped = redis.call('ZPOPMIN', KEY.waiting, room)
   local count = #popped / 2
   for index = 1, #popped, 2 do
     admit_one(popped[index], tonumber(popped[index + 1]))
   end
   budget = budget - count
-  -- Only those who took the place of another one tell how fast the line moves; filling up at the start does not.
-  line.rate_admissions = line.rate_admissions + math.min(count, just_freed)
+  -- Filling a hall with room says nothing about how fast the queue moves: only those who follow another one count.
+  queue.rate_admissions = queue.rate_admissions + math.min(count, just_freed)
 end
 
 -- Ends an admission whose time is over.
-local function lapse(account, ended_at)
+local function end_overdue(account, ended_at)
   local admission = admission_of(account)
   if not admission then
-    redis.call('ZREM', ENDING, account)
+    redis.call('ZREM', KEY.ending, account)
     return
   end
   if admission.no_show == ended_at then
@@ -239,73 +235,76 @@ local function lapse(account, ended_at)
   else
     tally.expired = tally.expired + 1
   end
-  finish(account)
+  end_place(account)
 end
 
--- Ends what is due, the given account's admission first, and admits who is next.
-local function settle(account)
+-- Advances the queue to now: ends what is due, the given account's admission first, and admits the next.
+local function advance(account)
   local from = admits_from()
-  local waited = line.paused == 0 and redis.call('ZCARD', WAITING) > 0
-  pass(math.min(line.now, from), false)
-  pass(line.now, waited and line.now > from)
-  see_whether_closed()
+  local waited = queue.paused == 0 and redis.call('ZCARD', KEY.waiting) > 0
+  pass(math.min(queue.now, from), false)
+  pass(queue.now, waited and queue.now > from)
+  update_closed()
   if account then
-    local ended_at = tonumber(redis.call('ZSCORE', ENDING, account) or math.huge)
-    if ended_at <= line.now then
-      lapse(account, ended_at)
+    local ended_at = tonumber(redis.call('ZSCORE', KEY.ending, account) or math.huge)
+    if ended_at <= queue.now then
+      end_overdue(account, ended_at)
     end
   end
-  local due = redis.call('ZRANGEBYSCORE', ENDING, '-inf', text(line.now), 'WITHSCORES', 'LIMIT', 0, budget)
+  local due = redis.call('ZRANGEBYSCORE', KEY.ending, '-inf', text(queue.now), 'WITHSCORES', 'LIMIT', 0, budget)
   for index = 1, #due, 2 do
-    lapse(due[index], tonumber(due[index + 1]))
+    end_overdue(due[index], tonumber(due[index + 1]))
   end
   admit()
 end
 
-local function set_terms(version, max_active, paused, opens)
-  local same = version == line.terms and max_active == line.max_active and paused == line.paused and opens == line.opens
-  if same or version < line.terms then
+-- Takes over terms, unless newer ones are known.
+local function set_terms(terms)
+  local opens_at = terms.opens_at or 0
+  local same = terms.version == queue.terms_version and terms.max_active == queue.max_active
+    and terms.paused == queue.paused and opens_at == queue.opens_at
+  if same or terms.version < queue.terms_version then
     return
   end
-  if paused ~= line.paused then
-    altered = true
+  if terms.paused ~= queue.paused then
+    standings_changed = true
   end
-  changed = true
-  line.terms, line.max_active, line.paused, line.opens = version, max_active, paused, opens
-  see_whether_closed()
+  unsaved = true
+  queue.terms_version, queue.max_active, queue.paused = terms.version, terms.max_active, terms.paused
+  queue.opens_at = opens_at
+  update_closed()
   admit()
 end
 
--- Puts a ticket in line. The account must not be here. A number counts for who joins before the line opens; a negative
--- one is none.
-local function enter(account, place, joined, number)
-  local turn = place
-  if number >= 0 and joined < line.opens then
-    turn = number
-    redis.call('ZADD', DRAWN, text(place), account)
-    line.drawn_top = math.max(line.drawn_top, place)
+-- Gives an account a place. It must not have one. A number drawn counts if the account joined before the queue opens.
+local function enter(account, number, joined, draw)
+  local sort_key = number
+  if draw and joined < queue.opens_at then
+    sort_key = draw
+    redis.call('ZADD', KEY.drawn, text(number), account)
+    queue.drawn_to = math.max(queue.drawn_to, number)
   end
-  if joined ~= joined_of(place) then
-    redis.call('HSET', JOINED, account, string.format('%.0f', joined))
+  if joined ~= joined_of(number) then
+    redis.call('HSET', KEY.joined, account, string.format('%.0f', joined))
   end
-  redis.call('ZADD', WAITING, text(turn), account)
-  changed = true
+  redis.call('ZADD', KEY.waiting, text(sort_key), account)
+  unsaved = true
 end
 
 local function is_full()
-  return redis.call('ZCARD', WAITING) >= CAPACITY
+  return redis.call('ZCARD', KEY.waiting) >= ARG.capacity
 end
 
--- What the line makes of a ticket: here, over or forgotten.
-local function recollect(account, place, joined)
-  local known = ticket_of(account)
-  if known == place then
-    return 'here'
+-- Whether the queue knows a place: `present`, `ended` or `forgotten`.
+local function recall(place)
+  local known = place_of(place.account)
+  if known == place.number then
+    return 'present'
   end
-  local ended = tonumber(redis.call('HGET', OVER, account) or '0')
-  local superseded = math.max(known or 0, ended) >= place
-  if superseded or line.restores == 0 or not is_restorable(place, joined) then
-    return 'over'
+  local ended = tonumber(redis.call('HGET', KEY.ended, place.account) or '0')
+  local superseded = math.max(known or 0, ended) >= place.number
+  if superseded or queue.restores == 0 or not is_restorable(place.number, place.joined_at) then
+    return 'ended'
   end
   return 'forgotten'
 end
@@ -322,12 +321,15 @@ local function change_admission(account, change)
   end
 end
 
-local EXPIRED, FORGOTTEN, FULL = { 'expired' }, { 'forgotten' }, { 'full' }
-
--- What somebody is told who waits, besides the number of people before: the opening if that is still to come, whether
--- nobody is told an estimate, and the measure of the rate.
-local function pace()
-  return line.closed == 1 and line.opens or 0, line.paused, text(line.rate_admissions), text(line.rate_seconds)
+-- Adds what those who wait are told besides their position: the opening if that is still to come, and what an estimate
+-- takes.
+local function add_pace(values)
+  if queue.closed == 1 then
+    values.opens_at = queue.opens_at
+  end
+  values.paused = queue.paused
+  values.rate_admissions, values.rate_seconds = text(queue.rate_admissions), text(queue.rate_seconds)
+  return values
 end
 
 -- Where an account stands. Its holder asks, which is a sign of life.
@@ -337,61 +339,64 @@ local function standing_of(account)
   end)
   local admission = admission_of(account)
   if admission then
-    return { 'active', admission.admitted_until, active_until(admission) }
+    return {
+      standing = 'active', admitted_until = admission.admitted_until, active_until = active_until(admission),
+    }
   end
-  local before = redis.call('ZRANK', WAITING, account)
+  local before = redis.call('ZRANK', KEY.waiting, account)
   if before then
-    return { 'waiting', before, pace() }
+    return add_pace({ standing = 'waiting', before = before })
   end
-  return EXPIRED
+  return { standing = 'expired' }
 end
 
--- When something happens next by itself; 0 for never. The present where a step left something to do.
+-- When something happens next by itself; nothing for never. The present if this step left something to do.
 local function due_at()
-  local first = redis.call('ZRANGE', ENDING, 0, 0, 'WITHSCORES')
+  local first = redis.call('ZRANGE', KEY.ending, 0, 0, 'WITHSCORES')
   local due = tonumber(first[2] or math.huge)
-  if redis.call('ZCARD', WAITING) > 0 then
-    if line.now < admits_from() then
+  if redis.call('ZCARD', KEY.waiting) > 0 then
+    if queue.now < admits_from() then
       due = math.min(due, admits_from())
-      if line.now < line.opens then
-        due = math.min(due, line.opens)
+      if queue.now < queue.opens_at then
+        due = math.min(due, queue.opens_at)
       end
-    elseif line.paused == 0 and redis.call('ZCARD', ENDING) < line.max_active then
-      due = math.min(due, line.now)
+    elseif queue.paused == 0 and redis.call('ZCARD', KEY.ending) < queue.max_active then
+      due = math.min(due, queue.now)
     end
   end
-  return due == math.huge and 0 or due
+  return due < math.huge and due or nil
 end
 
--- Writes what has changed, tells those who watch, and answers.
-local function answer(said)
-  line.admitted = line.admitted + tally.admitted
-  line.no_shows = line.no_shows + tally.no_shows
+-- Saves what has changed, publishes that standings have, and replies with `values` and with what every step replies.
+local function save_and_reply(values)
+  queue.admitted = queue.admitted + tally.admitted
+  queue.no_shows = queue.no_shows + tally.no_shows
   if tally.admitted > 0 then
-    local second = math.floor(line.now / 1000000)
-    local latest, count = string.match(redis.call('HGET', MINUTE, second % 60) or '', '^(%d+) (%d+)$')
+    local second = math.floor(queue.now / 1000000)
+    local latest, count = string.match(redis.call('HGET', KEY.minute, second % 60) or '', '^(%d+) (%d+)$')
     local before = tonumber(latest or '-1') == second and tonumber(count) or 0
-    redis.call('HSET', MINUTE, second % 60, string.format('%.0f %.0f', second, before + tally.admitted))
+    redis.call('HSET', KEY.minute, second % 60, string.format('%.0f %.0f', second, before + tally.admitted))
   end
-  if altered then
-    line.version = line.version + 1
+  if standings_changed then
+    queue.version = queue.version + 1
   end
-  if changed then
-    local values = {}
+  if unsaved then
+    local changes = {}
     for _, name in ipairs(FIELDS) do
-      if line[name] ~= stored[name] then
-        values[#values + 1] = name
-        values[#values + 1] = text(line[name])
+      if queue[name] ~= stored[name] then
+        changes[#changes + 1] = name
+        changes[#changes + 1] = text(queue[name])
       end
     end
-    if #values > 0 then
-      redis.call('HSET', META, unpack(values))
+    if #changes > 0 then
+      redis.call('HSET', KEY.queue, unpack(changes))
     end
   end
-  if altered then
-    redis.call('PUBLISH', CHANNEL, string.format('%s %.0f %.0f', CONCERT, line.opened, line.version))
+  if standings_changed then
+    local message = string.format('concert=%s opened_at=%.0f version=%.0f', ARG.concert, queue.opened_at, queue.version)
+    redis.call('PUBLISH', ARG.channel, message)
   end
-  return {
-    line.opened, line.version, due_at(), line.now, tally.admitted, tally.no_shows, tally.expired, said,
-  }
+  values.opened_at, values.version, values.now, values.due = queue.opened_at, queue.version, queue.now, due_at()
+  values.admitted, values.no_shows, values.expired = tally.admitted, tally.no_shows, tally.expired
+  return reply(values)
 end

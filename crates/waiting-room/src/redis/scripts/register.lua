@@ -1,12 +1,10 @@
--- Writes a line into the list of lines, and tells since when this Redis is ours; nothing where there are too many lines.
--- KEYS: marker, due, checked, lengths. ARGV: now, line, how many there may be.
-local now, concert = ARGV[1], ARGV[2]
-redis.call('SET', KEYS[1], now, 'NX')
-if not redis.call('ZSCORE', KEYS[3], concert) then
-  if redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[3]) then
+-- Adds a queue to the list of queues, and replies since when this Redis is ours; with nothing if there are too many.
+redis.call('SET', KEY.ours_since, ARG.now, 'NX')
+if not redis.call('ZSCORE', KEY.visited, ARG.concert) then
+  if redis.call('ZCARD', KEY.visited) >= ARG.queues_max then
     return {}
   end
-  redis.call('ZADD', KEYS[3], now, concert)
-  redis.call('ZADD', KEYS[4], 'NX', 0, concert)
+  redis.call('ZADD', KEY.visited, ARG.now, ARG.concert)
+  redis.call('ZADD', KEY.lengths, 'NX', 0, ARG.concert)
 end
-return { tonumber(redis.call('GET', KEYS[1])) }
+return reply({ ours_since = tonumber(redis.call('GET', KEY.ours_since)) })

@@ -1,26 +1,24 @@
--- ARGV: account, place, time of joining, number drawn, terms.
-if not find() then
+if not load_queue() then
   return {}
 end
-local account, place, joined, number = ARGV[9], tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
-settle(account)
-set_terms(tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16]))
-local recollection = recollect(account, place, joined)
-if recollection == 'over' then
-  return answer(EXPIRED)
+advance(ARG.account)
+set_terms(ARG)
+local recalled = recall(ARG)
+if recalled == 'ended' then
+  return save_and_reply({ standing = 'expired' })
 end
-if recollection == 'forgotten' then
+if recalled == 'forgotten' then
   if is_full() then
-    return answer(FULL)
+    return save_and_reply({ standing = 'full' })
   end
-  -- Should an earlier place of the account have been restored, then this later one proves that it had ended.
-  finish(account)
-  -- A line that was lost alone, as with one node of a cluster, is told by those who come back.
-  if line.now < line.opened + REFORM and line.reformed < line.opened + REFORM then
-    line.reformed = line.opened + REFORM
+  -- If an earlier place of the account was restored, this later one proves that it had ended.
+  end_place(ARG.account)
+  -- Those who come back tell that a queue was lost alone, as with one node of a cluster.
+  if queue.now < queue.opened_at + ARG.reform_micros and queue.reformed_at < queue.opened_at + ARG.reform_micros then
+    queue.reformed_at = queue.opened_at + ARG.reform_micros
   end
-  enter(account, place, joined, number)
-  alter()
+  enter(ARG.account, ARG.number, ARG.joined_at, ARG.draw)
+  change_standings()
   admit()
 end
-return answer(standing_of(account))
+return save_and_reply(standing_of(ARG.account))

@@ -1,7 +1,6 @@
--- ARGV: terms.
-if not find() then
+if not load_queue() then
   return {}
 end
-settle()
-set_terms(tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12]))
-return answer({ 'set' })
+advance()
+set_terms(ARG)
+return save_and_reply({})

@@ -1,17 +1,15 @@
--- ARGV: account, the last place that the payment can have been made with.
-if not find() then
+if not load_queue() then
   return {}
 end
-local account, place_max = ARGV[9], tonumber(ARGV[10])
-settle(account)
-local place, _, admission = ticket_of(account)
-if not place then
-  -- It was admitted by a line that was lost, and must not be restored.
-  remember_over(account, math.min(line.opened - 1, place_max))
-elseif place <= place_max and (admission or place < line.opened) then
-  -- A later place that still waits was given after the admission that paid: it stays, so that spending twice does no
-  -- harm.
-  finish(account)
+local account = ARG.account
+advance(account)
+local number, _, admission = place_of(account)
+if not number then
+  -- It was admitted by a queue that was lost, and must not be restored.
+  remember_ended(account, math.min(queue.opened_at - 1, ARG.number_max))
+elseif number <= ARG.number_max and (admission or number < queue.opened_at) then
+  -- A later place that still waits was given after the admission that paid. It stays, so that spending twice does no harm.
+  end_place(account)
   admit()
 end
-return answer({ 'spent' })
+return save_and_reply({})

@@ -1,11 +1,9 @@
--- ARGV: account, place, time of joining.
-if not find() then
+if not load_queue() then
   return {}
 end
-local account, place, joined = ARGV[9], tonumber(ARGV[10]), tonumber(ARGV[11])
-settle(account)
-local recollection = recollect(account, place, joined)
-if recollection == 'here' then
-  return answer(standing_of(account))
+advance(ARG.account)
+local recalled = recall(ARG)
+if recalled == 'present' then
+  return save_and_reply(standing_of(ARG.account))
 end
-return answer(recollection == 'over' and EXPIRED or FORGOTTEN)
+return save_and_reply({ standing = recalled == 'ended' and 'expired' or 'forgotten' })

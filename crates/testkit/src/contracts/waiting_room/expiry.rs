@@ -1,0 +1,151 @@
+//! How long an admission lasts.
+
+use boxoffice_domain::{fixtures::instant, waiting_room::Standing};
+
+use super::{
+    Rules, Stage,
+    scene::{Scene, account, is_active},
+};
+
+/// An admission ends exactly when its time is over, which frees it for exactly the next one, whichever account asks
+/// first.
+pub async fn expiry_admits_the_next_in_order(stage: impl AsyncFn(Rules) -> Stage) {
+    let scene = Scene::new(stage, 2).await;
+    let first = scene.join(account()).await.status;
+    let until = instant(600);
+    assert_eq!(first.standing, Standing::Active { admitted_until: until, active_until: until });
+    let mut places = vec![first.place];
+    scene.pass_seconds(100);
+    places.extend(scene.join_many(3).await);
+    scene.stage.clock.set(instant(600) - chrono::TimeDelta::microseconds(1));
+    scene.assert_order(&places, 0, 2).await;
+    scene.stage.clock.set(instant(600));
+    assert!(scene.is_active(&places[2]).await, "the next one asks first, and is admitted already");
+    scene.assert_order(&places, 1, 2).await;
+    scene.stage.clock.set(instant(700));
+    assert_eq!(scene.census().await, (0, 2, 4));
+    scene.assert_order(&places, 2, 2).await;
+    scene.stage.clock.set(instant(1_300));
+    assert_eq!(scene.census().await, (0, 0, 4));
+    let again = scene.join(places[0].account_id).await;
+    assert!(again.newly && is_active(again.status.standing));
+}
+
+/// An account that is admitted and does not come in time is passed over, and the next one is admitted; no account is
+/// passed over before it is admitted, however long it is away.
+pub async fn who_does_not_come_is_passed_over(stage: impl AsyncFn(Rules) -> Stage) {
+    let scene = Scene::new(stage, 1).await;
+    let places = scene.join_many(4).await;
+    scene.pass_seconds(500);
+    scene.leave(&places[0]).await;
+    assert_eq!(scene.advance().await, Some(instant(560)));
+    scene.stage.clock.set(instant(560) - chrono::TimeDelta::microseconds(1));
+    scene.advance().await;
+    assert_eq!(scene.census().await, (2, 1, 2), "there is still time");
+    scene.stage.clock.set(instant(560));
+    scene.advance().await;
+    assert_eq!(scene.census().await, (1, 1, 3));
+    assert!(scene.is_expired(&places[1]).await, "too late");
+    scene.pass_seconds(59);
+    scene.assert_order(&places, 2, 1).await;
+    let again = scene.join(places[1].account_id).await;
+    assert!(again.newly && matches!(again.status.standing, Standing::Waiting { position: Some(2), .. }));
+}
+
+/// A status or another joining within the grace time keeps an admission to its end; so does the joining that admits.
+pub async fn a_sign_of_life_keeps_an_admission(stage: impl AsyncFn(Rules) -> Stage) {
+    let scene = Scene::new(stage, 2).await;
+    let places = scene.join_many(5).await;
+    scene.pass_seconds(599);
+    scene.advance().await;
+    assert_eq!(scene.census().await, (3, 2, 2), "who was admitted by joining has come");
+    scene.pass_seconds(1);
+    scene.advance().await;
+    assert_eq!(scene.census().await, (1, 2, 4));
+    scene.pass_seconds(30);
+    assert!(scene.is_active(&places[2]).await);
+    assert!(!scene.join(places[3].account_id).await.newly);
+    scene.pass_seconds(569);
+    scene.advance().await;
+    assert_eq!(scene.census().await, (1, 2, 4));
+    scene.assert_order(&places, 2, 2).await;
+    scene.pass_seconds(1);
+    scene.advance().await;
+    assert_eq!(scene.census().await, (0, 1, 5));
+    scene.assert_order(&places, 4, 1).await;
+}
+
+/// An admission lasts at least as long as the seats that its holder holds.
+pub async fn held_seats_prolong_an_admission(stage: impl AsyncFn(Rules) -> Stage) {
+    let scene = Scene::new(stage, 1).await;
+    let places = scene.join_many(2).await;
+    let active = |active_until| Standing::Active { admitted_until: instant(600), active_until };
+    scene.keep_until(&places[0], Some(instant(300))).await;
+    assert_eq!(scene.standing(&places[0]).await, active(instant(600)), "a short hold shortens nothing");
+    scene.keep_until(&places[0], Some(instant(800))).await;
+    scene.keep_until(&places[0], Some(instant(900))).await;
+    assert_eq!(scene.standing(&places[0]).await, active(instant(900)));
+    scene.stage.clock.set(instant(899));
+    assert_eq!(scene.standing(&places[0]).await, active(instant(900)));
+    scene.assert_order(&places, 0, 1).await;
+    scene.stage.clock.set(instant(900));
+    scene.assert_order(&places, 1, 1).await;
+}
+
+/// Without held seats an admission ends when it would have anyway: at once if that is past.
+pub async fn held_seats_given_up_end_a_prolonged_admission(stage: impl AsyncFn(Rules) -> Stage) {
+    let scene = Scene::new(stage, 2).await;
+    let places = scene.join_many(3).await;
+    let until = instant(600);
+    for place in &places[..2] {
+        scene.keep_until(place, Some(instant(900))).await;
+    }
+    scene.pass_seconds(500);
+    scene.keep_until(&places[1], None).await;
+    let standing = scene.standing(&places[1]).await;
+    assert_eq!(standing, Standing::Active { admitted_until: until, active_until: until });
+    scene.keep_until(&places[1], Some(instant(900))).await;
+    scene.pass_seconds(200);
+    scene.assert_order(&places, 0, 2).await;
+    let seen = scene.version().await;
+    scene.keep_until(&places[1], None).await;
+    scene.assert_changed(seen).await;
+    assert_eq!(scene.census().await, (0, 2, 3));
+    assert!(scene.is_expired(&places[1]).await);
+    assert!(scene.is_active(&places[0]).await && scene.is_active(&places[2]).await);
+}
+
+/// Holding seats gives nothing to those who wait, have ended, or were never here.
+pub async fn held_seats_are_nothing_to_those_not_admitted(stage: impl AsyncFn(Rules) -> Stage) {
+    let scene = Scene::new(stage, 1).await;
+    let places = scene.join_many(3).await;
+    scene.keep_until(&places[1], Some(instant(9_000))).await;
+    scene.stage.waiting_room.keep_until(scene.concert_id, account(), Some(instant(9_000))).await.expect("no error");
+    scene.another_concert().keep_until(&places[0], Some(instant(9_000))).await;
+    scene.assert_order(&places, 0, 1).await;
+    scene.pass_seconds(600);
+    let until = instant(1_200);
+    let standing = scene.standing(&places[1]).await;
+    assert_eq!(standing, Standing::Active { admitted_until: until, active_until: until });
+    scene.keep_until(&places[0], Some(instant(9_000))).await;
+    scene.assert_order(&places, 1, 1).await;
+}
+
+/// A queue to which no request comes moves by advancing, which returns when there will be something to do.
+pub async fn advancing_is_enough_for_a_queue_without_visitors(stage: impl AsyncFn(Rules) -> Stage) {
+    let scene = Scene::new(stage, 1).await;
+    assert_eq!(scene.advance().await, None, "nothing will end");
+    scene.join_many(3).await;
+    let other = scene.another_concert();
+    scene.pass_seconds(100);
+    other.join_many(1).await;
+    assert_eq!(scene.advance().await, Some(instant(600)));
+    scene.stage.clock.set(instant(600));
+    assert_eq!(scene.advance().await, Some(instant(660)), "the next one has to come");
+    scene.stage.clock.set(instant(660));
+    assert_eq!(scene.advance().await, Some(instant(700)), "the other queue's ending");
+    scene.stage.clock.set(instant(720));
+    assert_eq!(scene.advance().await, None);
+    assert_eq!(scene.census().await, (0, 0, 3));
+    assert_eq!(other.census().await, (0, 0, 1));
+}

@@ -1,0 +1,244 @@
+//! The scripts, what each takes, and what every step on a queue replies.
+
+use std::sync::LazyLock;
+
+use boxoffice_domain::{
+    AccountId, StorageError, Timestamp,
+    waiting_room::{DrawNumber, QueuePlace, QueueTerms},
+};
+
+use crate::link::{MICROS_MAX, Reply, Script, arguments, sent_as};
+
+const PRELUDE: &str = include_str!("scripts/prelude.lua");
+
+/// The keys of a queue.
+const QUEUE_KEYS: [&str; 9] = ["queue", "waiting", "drawn", "joined", "active", "ending", "ended", "minute", "left"];
+/// The keys of the list of queues.
+const LIST_KEYS: [&str; 4] = ["ours_since", "due", "visited", "lengths"];
+
+/// The keys of the queue of a concert, or of the list of queues. What is in braces decides on which node of a cluster they
+/// are: all on the same one.
+fn keys(names: &[&str], prefix: &str, of: &str) -> Vec<String> {
+    names.iter().map(|name| format!("{prefix}:{{{of}}}:{name}")).collect()
+}
+
+/// The keys of a queue, as its scripts take them.
+pub(super) fn queue_keys(prefix: &str, concert: &str) -> Vec<String> {
+    keys(&QUEUE_KEYS, prefix, concert)
+}
+
+/// The keys of the list of queues, as its scripts take them.
+#[derive(Debug)]
+pub(super) struct ListKeys(Vec<String>);
+
+impl ListKeys {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self(keys(&LIST_KEYS, prefix, "queues"))
+    }
+
+    pub(super) fn all(&self) -> &[String] {
+        &self.0
+    }
+
+    /// One of [`LIST_KEYS`].
+    pub(super) fn named(&self, name: &str) -> &str {
+        let index = LIST_KEYS.iter().position(|known| *known == name).expect("a key of the list");
+        &self.0[index]
+    }
+}
+
+sent_as! {
+    AccountId as [u8; 16] = |account_id| account_id.uuid().into_bytes();
+    DrawNumber as u64 = |draw| draw.get();
+}
+
+arguments! {
+    /// What every step on a queue takes.
+    Context {
+        now: Timestamp,
+        capacity: u64,
+        admission_micros: u64,
+        no_show_micros: u64,
+        reform_micros: u64,
+        restorable_micros: u64,
+        /// Where it is published that standings have changed.
+        channel: String,
+        concert: String,
+    }
+
+    /// The terms of a queue.
+    Terms {
+        version: u32,
+        max_active: u32,
+        paused: bool,
+        opens_at: Option<Timestamp>,
+    }
+
+    /// A place in the queue.
+    Place {
+        account: AccountId,
+        number: u64,
+        joined_at: Timestamp,
+    }
+
+    Open {
+        ours_since: Timestamp,
+    }
+
+    Join {
+        account: AccountId,
+        draw: Option<DrawNumber>,
+        terms: Terms,
+    }
+
+    Restore {
+        place: Place,
+        draw: Option<DrawNumber>,
+        terms: Terms,
+    }
+
+    KeepUntil {
+        account: AccountId,
+        held_until: Option<Timestamp>,
+    }
+
+    Spend {
+        account: AccountId,
+        /// The last place that the payment can have been made with.
+        number_max: u64,
+    }
+
+    Visit {
+        /// Whether the queue may be dropped if nothing is lost with it.
+        may_drop: bool,
+    }
+
+    /// What an instance knows already.
+    Known {
+        /// When the queue was opened that it has a snapshot of, in microseconds; 0 for none.
+        opened_at: u64,
+        admissions_version: u64,
+        /// How many have left while they waited.
+        left_total: u64,
+    }
+
+    Register {
+        now: Timestamp,
+        concert: String,
+        queues_max: u64,
+    }
+
+    Claim {
+        now: Timestamp,
+        claimed_until: Timestamp,
+        due_max: u64,
+        /// A queue was not visited for long if it was visited last before then.
+        unvisited_since: Timestamp,
+        unvisited_max: u64,
+    }
+
+    Visited {
+        concert: String,
+        /// What the list says of when something is due, unless another instance has changed it.
+        claimed_until: Option<Timestamp>,
+        due: Option<Timestamp>,
+        /// `None` if there is no queue any more.
+        waiting: Option<u64>,
+    }
+}
+
+impl From<QueueTerms> for Terms {
+    fn from(terms: QueueTerms) -> Self {
+        let QueueTerms { version, max_active, paused, opens_at } = terms;
+        Self { version, max_active, paused, opens_at }
+    }
+}
+
+impl From<&QueuePlace> for Place {
+    fn from(place: &QueuePlace) -> Self {
+        Self { account: place.account_id, number: place.number.0.min(MICROS_MAX), joined_at: place.joined_at }
+    }
+}
+
+/// A step on one queue: a script after what all of them share.
+pub(super) type Step<A> = Script<(Context, A)>;
+
+macro_rules! scripts {
+    ($($name:ident: $type:ty = $new:ident($file:literal);)*) => {
+        $(pub(super) static $name: LazyLock<$type> = LazyLock::new(|| $new(include_str!($file)));)*
+
+        /// Every name that a script uses and that it is not given.
+        #[cfg(test)]
+        fn unbound() -> Vec<String> {
+            [$($name.unbound()),*].concat()
+        }
+    };
+}
+
+scripts! {
+    OPEN: Step<Open> = step("scripts/open.lua");
+    JOIN: Step<Join> = step("scripts/join.lua");
+    STATUS: Step<Place> = step("scripts/status.lua");
+    RESTORE: Step<Restore> = step("scripts/restore.lua");
+    LEAVE: Step<Place> = step("scripts/leave.lua");
+    KEEP_UNTIL: Step<KeepUntil> = step("scripts/keep_until.lua");
+    SPEND: Step<Spend> = step("scripts/spend.lua");
+    SET_TERMS: Step<Terms> = step("scripts/set_terms.lua");
+    EMPTY: Step<()> = step("scripts/empty.lua");
+    VISIT: Step<Visit> = step("scripts/visit.lua");
+    STATS: Step<()> = step("scripts/stats.lua");
+    SNAPSHOT: Step<Known> = step("scripts/snapshot.lua");
+    REGISTER: Script<Register> = of_list("scripts/register.lua");
+    CLAIM: Script<Claim> = of_list("scripts/claim.lua");
+    VISITED: Script<Visited> = of_list("scripts/visited.lua");
+}
+
+fn step<A: crate::link::Argument>(body: &str) -> Step<A> {
+    Script::new(&QUEUE_KEYS, &format!("{PRELUDE}\n{body}"))
+}
+
+fn of_list<A: crate::link::Argument>(body: &str) -> Script<A> {
+    Script::new(&LIST_KEYS, body)
+}
+
+/// What every step on a queue replies.
+pub(super) struct StepReply {
+    /// When the queue was opened, in microseconds. Tells it from an earlier one of the same concert.
+    pub(super) opened_at: u64,
+    /// Counts how often a standing has changed.
+    pub(super) version: u64,
+    /// When something happens next by itself.
+    pub(super) due: Option<Timestamp>,
+    /// The time that the queue has.
+    pub(super) now: Timestamp,
+    pub(super) admitted: u64,
+    pub(super) no_shows: u64,
+    pub(super) expired: u64,
+    /// What this step replies besides.
+    pub(super) values: Reply,
+}
+
+impl StepReply {
+    pub(super) fn read(mut values: Reply) -> Result<Self, StorageError> {
+        Ok(Self {
+            opened_at: values.number("opened_at")?,
+            version: values.number("version")?,
+            due: values.time_if_any("due")?,
+            now: values.time("now")?,
+            admitted: values.number("admitted")?,
+            no_shows: values.number("no_shows")?,
+            expired: values.number("expired")?,
+            values,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_that_a_script_uses_is_one_that_it_is_given() {
+        assert_eq!(unbound(), [""; 0]);
+    }
+}

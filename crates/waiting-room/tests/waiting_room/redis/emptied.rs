@@ -1,0 +1,144 @@
+//! A Redis that comes back empty, whole or in part.
+
+use std::sync::Arc;
+
+use boxoffice_domain::{
+    fixtures::instant,
+    waiting_room::{QueuePlace, Recall, Standing, WaitingRoom},
+};
+use boxoffice_testkit::{
+    TestClock,
+    servers::{RedisCluster, RedisServer},
+};
+use boxoffice_waiting_room::Settings;
+
+use crate::support::{Instance, concert, exact, until};
+
+/// Two instances over one Redis at which accounts 0.. joined in order, and which was emptied 20 s after it began.
+async fn emptied(joined: u128) -> (RedisServer, Arc<TestClock>, Vec<QueuePlace>, [Instance; 2]) {
+    let server = RedisServer::start().await.expect("starts");
+    let clock = Arc::new(TestClock::new());
+    let one = Instance::start(&server.url(), &clock, Settings::default(), exact()).await;
+    let other = Instance::start(&server.url(), &clock, Settings::default(), exact()).await;
+    clock.advance_seconds(10);
+    let places = one.join_many(joined).await;
+    clock.advance_seconds(10);
+    server.command("FLUSHALL").await.expect("empties");
+    (server, clock, places, [one, other])
+}
+
+#[tokio::test]
+async fn a_queue_that_was_lost_re_forms_in_the_old_order_over_all_instances() {
+    let (_server, clock, places, [one, other]) = emptied(20).await;
+    let newcomer = one.join(100).await.place;
+    assert!(newcomer.number > places[19].number);
+    for step in 0..20 {
+        let (index, instance) = (step * 7 % 20, if step % 2 == 0 { &one } else { &other });
+        assert_eq!(instance.recall(&places[index]).await, Recall::Forgotten);
+        assert!(!instance.is_active(&places[index]).await, "nobody is admitted yet");
+    }
+    for (position, place) in (1..).zip(places.iter().chain([&newcomer])) {
+        assert_eq!(one.position(place).await, position);
+        assert_eq!(other.position(place).await, position);
+    }
+    clock.advance_seconds(4);
+    one.waiting_room.advance().await.expect("advances");
+    assert_eq!(one.census().await, (21, 0, 0));
+    clock.advance_seconds(1);
+    other.waiting_room.advance().await.expect("advances");
+    assert_eq!(one.census().await, (18, 3, 3));
+    for place in &places[..3] {
+        assert!(one.is_active(place).await);
+    }
+    assert_eq!(other.position(&newcomer).await, 18);
+}
+
+#[tokio::test]
+async fn a_queue_that_begins_long_after_does_not_re_form() {
+    let (_server, clock, _, [one, other]) = emptied(1).await;
+    // A worker of any instance finds out that this Redis is new.
+    other.waiting_room.advance().await.expect("advances");
+    clock.advance_seconds(5);
+    assert!(one.is_active(&one.join(7).await.place).await);
+}
+
+#[tokio::test]
+async fn what_ended_since_is_not_restored_and_who_holds_seats_is_admitted_first() {
+    let (_server, clock, places, [one, other]) = emptied(8).await;
+    one.spend(&places[0]).await;
+    other.leave(&places[1]).await;
+    for place in &places {
+        one.poll(place).await;
+    }
+    other.keep_until(&places[6], Some(instant(300))).await;
+    assert!(one.is_active(&places[6]).await, "before the queue has re-formed");
+    clock.advance_seconds(5);
+    for spent_or_left in &places[..2] {
+        assert!(
+            matches!(one.recall(spent_or_left).await, Recall::Known(status) if status.standing == Standing::Expired)
+        );
+    }
+    assert!(one.is_active(&places[2]).await && one.is_active(&places[3]).await);
+    assert_eq!(other.position(&places[4]).await, 1);
+    assert_eq!(one.census().await, (3, 3, 3));
+}
+
+#[tokio::test]
+async fn emptying_a_queue_ends_the_forgotten_too() {
+    let (_server, clock, places, [one, other]) = emptied(5).await;
+    assert_eq!(one.waiting_room.empty(concert(1)).await.expect("empties"), 0);
+    for place in &places {
+        assert_eq!(other.poll(place).await, Standing::Expired);
+    }
+    clock.advance_seconds(5);
+    assert!(other.is_active(&other.join(0).await.place).await);
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_and_starts_empty_is_noticed() {
+    let (server, clock, places, [one, other]) = emptied(4).await;
+    for place in &places {
+        one.poll(place).await;
+    }
+    clock.advance_seconds(5);
+    assert!(one.is_active(&places[0]).await);
+    server.kill().await.expect("kills");
+    server.start_again().await.expect("starts");
+    clock.advance_seconds(10);
+    until("both are connected", async || {
+        one.try_poll(&places[3]).await.is_ok() && other.try_poll(&places[2]).await.is_ok()
+    })
+    .await;
+    assert_eq!(one.position(&places[1]).await, 1);
+    assert_eq!(other.position(&places[0]).await, 1);
+    assert_eq!(one.position(&places[3]).await, 4, "nobody is admitted");
+}
+
+/// The key that says since when this Redis is ours is on another node than the queue that was lost.
+#[tokio::test]
+async fn a_queue_that_was_lost_with_one_node_of_a_cluster_re_forms_by_itself() {
+    let cluster = RedisCluster::start().await.expect("starts");
+    let clock = Arc::new(TestClock::new());
+    let instance = Instance::start(&cluster.url(), &clock, Settings::default(), exact()).await;
+    clock.advance_seconds(100);
+    let places = instance.join_many(6).await;
+    assert!(instance.is_active(&places[2]).await, "the beginning is long ago");
+    clock.advance_seconds(100);
+    let (key, marker) = (format!("boxoffice:{{{}}}:queue", concert(1)), "boxoffice:{queues}:ours_since");
+    let mut emptied = 0;
+    for node in cluster.nodes() {
+        if node.command(&format!("EXISTS {key}")).await.is_ok() {
+            assert!(node.command(&format!("EXISTS {marker}")).await.is_err(), "on another node");
+            node.command("FLUSHALL").await.expect("empties");
+            emptied += 1;
+        }
+    }
+    assert_eq!(emptied, 1);
+    for place in places.iter().rev() {
+        assert!(!instance.is_active(place).await);
+    }
+    assert_eq!(instance.position(&places[5]).await, 6);
+    clock.advance_seconds(5);
+    assert!(instance.is_active(&places[2]).await);
+    assert_eq!(instance.position(&places[3]).await, 1);
+}

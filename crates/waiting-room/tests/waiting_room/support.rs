@@ -1,0 +1,171 @@
+//! Instances of a waiting room, and shorthands.
+
+use std::{sync::Arc, time::Duration};
+
+use boxoffice_domain::{
+    AccountId, ConcertId, Timestamp,
+    waiting_room::{
+        DrawNumber, JoinRequest, Joined, QueuePlace, QueueStatus, QueueTerms, Recall, RestoreRequest, Standing,
+        WaitingRoom, WaitingRoomError,
+    },
+};
+use boxoffice_testkit::TestClock;
+use boxoffice_waiting_room::{RedisSettings, RedisUrl, RedisWaitingRoom, Settings};
+use uuid::Uuid;
+
+/// How long anything may take that happens by itself.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+pub(crate) fn concert(number: u128) -> ConcertId {
+    ConcertId::new(Uuid::from_u128(number))
+}
+
+pub(crate) fn account(number: u128) -> AccountId {
+    AccountId::new(Uuid::from_u128(number))
+}
+
+pub(crate) fn is_active(standing: Standing) -> bool {
+    matches!(standing, Standing::Active { .. })
+}
+
+/// Asks Redis about every poll.
+pub(crate) fn exact() -> RedisSettings {
+    RedisSettings {
+        connect_timeout: Duration::from_secs(2),
+        command_timeout: Duration::from_secs(2),
+        snapshot_age_max: Duration::ZERO,
+        ..RedisSettings::default()
+    }
+}
+
+/// Answers polls from snapshots.
+pub(crate) fn polling() -> RedisSettings {
+    RedisSettings { snapshot_age_max: Duration::from_millis(250), ..exact() }
+}
+
+pub(crate) fn at_once() -> Settings {
+    Settings { reform_seconds: 0, ..Settings::default() }
+}
+
+pub(crate) fn terms(max_active: u32) -> QueueTerms {
+    QueueTerms { version: 1, max_active, paused: false, opens_at: None }
+}
+
+/// What [`account`] `number` draws if there is a draw: the number itself.
+fn draw_of(account_id: AccountId) -> Option<DrawNumber> {
+    u64::try_from(account_id.uuid().as_u128()).ok().map(DrawNumber::from_random)
+}
+
+/// A server process: its waiting room, and shorthands about concert 1.
+pub(crate) struct Instance<R = RedisWaitingRoom> {
+    pub(crate) waiting_room: R,
+    pub(crate) terms: QueueTerms,
+}
+
+impl Instance {
+    pub(crate) async fn start(url: &str, clock: &Arc<TestClock>, rules: Settings, settings: RedisSettings) -> Self {
+        let url = RedisUrl::parse(url).expect("a URL");
+        let waiting_room = RedisWaitingRoom::connect(url, clock.clone(), rules, settings).await;
+        Self { waiting_room, terms: terms(3) }
+    }
+}
+
+impl<R: WaitingRoom> Instance<R> {
+    pub(crate) fn admitting(mut self, max_active: u32) -> Self {
+        self.terms.max_active = max_active;
+        self
+    }
+
+    pub(crate) async fn try_join_at(&self, concert_id: ConcertId, number: u128) -> Result<Joined, WaitingRoomError> {
+        let account_id = account(number);
+        let draw = draw_of(account_id);
+        self.waiting_room.join(JoinRequest { concert_id, account_id, terms: self.terms, draw }).await
+    }
+
+    pub(crate) async fn join(&self, number: u128) -> QueueStatus {
+        self.try_join_at(concert(1), number).await.expect("joins").status
+    }
+
+    pub(crate) async fn join_many(&self, count: u128) -> Vec<QueuePlace> {
+        let mut places = Vec::new();
+        for number in 0..count {
+            places.push(self.join(number).await.place);
+        }
+        places
+    }
+
+    pub(crate) async fn recall(&self, place: &QueuePlace) -> Recall {
+        self.waiting_room.status(place).await.expect("tells")
+    }
+
+    pub(crate) async fn restore(&self, place: &QueuePlace) -> Standing {
+        self.try_restore(place).await.expect("restores").standing
+    }
+
+    pub(crate) async fn try_restore(&self, place: &QueuePlace) -> Result<QueueStatus, WaitingRoomError> {
+        let draw = draw_of(place.account_id);
+        self.waiting_room.restore(RestoreRequest { place: *place, terms: self.terms, draw }).await
+    }
+
+    /// What the holder's poll does: a status, and a restoration if the place is forgotten.
+    pub(crate) async fn poll(&self, place: &QueuePlace) -> Standing {
+        self.try_poll(place).await.expect("tells")
+    }
+
+    pub(crate) async fn try_poll(&self, place: &QueuePlace) -> Result<Standing, WaitingRoomError> {
+        match self.waiting_room.status(place).await? {
+            Recall::Known(status) => Ok(status.standing),
+            Recall::Forgotten => Ok(self.try_restore(place).await?.standing),
+        }
+    }
+
+    pub(crate) async fn position(&self, place: &QueuePlace) -> u64 {
+        match self.poll(place).await {
+            Standing::Waiting { position: Some(position), .. } => position,
+            other => panic!("{other:?} instead of waiting at a position"),
+        }
+    }
+
+    pub(crate) async fn is_active(&self, place: &QueuePlace) -> bool {
+        is_active(self.poll(place).await)
+    }
+
+    /// Whether a place is expired, and cannot be restored either.
+    pub(crate) async fn is_expired(&self, place: &QueuePlace) -> bool {
+        assert_eq!(self.restore(place).await, self.poll(place).await);
+        self.poll(place).await == Standing::Expired
+    }
+
+    pub(crate) async fn leave(&self, place: &QueuePlace) {
+        self.waiting_room.leave(place).await.expect("leaves");
+    }
+
+    pub(crate) async fn spend(&self, place: &QueuePlace) {
+        self.waiting_room.spend(place.concert_id, place.account_id).await.expect("spends");
+    }
+
+    pub(crate) async fn keep_until(&self, place: &QueuePlace, held_until: Option<Timestamp>) {
+        self.waiting_room.keep_until(place.concert_id, place.account_id, held_until).await.expect("keeps");
+    }
+
+    /// How many wait, are admitted, and have ever been admitted at concert 1.
+    pub(crate) async fn census(&self) -> (u64, u64, u64) {
+        let queues = self.waiting_room.census(usize::MAX).await.expect("counts");
+        let queue = queues.into_iter().find(|queue| queue.concert_id == concert(1)).expect("there is a queue");
+        (queue.waiting, queue.active, queue.admitted_total)
+    }
+
+    pub(crate) async fn version(&self) -> u64 {
+        self.waiting_room.changed(concert(1), 0).await.expect("tells a version")
+    }
+}
+
+/// Waits until something holds.
+pub(crate) async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert!(tokio::time::timeout(DEADLINE, waiting).await.is_ok(), "{what}: not within {DEADLINE:?}");
+}
