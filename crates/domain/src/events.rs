@@ -4,10 +4,15 @@
 //! never an event without its cause, nor a cause without its event. A subject has at most one event of a
 //! kind, so `(subject, kind)` identifies it.
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{AccountId, ChargeId, PaymentId, PerformanceId, Points, ReservationId, Timestamp, seats::SeatLabel};
+use crate::{
+    AccountId, ChargeId, PaymentId, PerformanceId, Points, ReservationId, StorageError, Timestamp,
+    page::{Page, PageRequest},
+    seats::SeatLabel,
+};
 
 /// Something that happened, with what a listener needs to know of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,4 +78,23 @@ impl Event {
             Self::ChargeDeclined { .. } => "charge_declined",
         }
     }
+}
+
+/// The events of one batch of writes, stored in its transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventBatch {
+    /// The batch's id: a `UUIDv7`, so batches of one instance sort in the order in which they were decided.
+    pub id: Uuid,
+    /// What happened, in order.
+    pub events: Vec<Event>,
+    /// When it was decided.
+    pub occurred_at: Timestamp,
+}
+
+/// Reads stored events.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait Outbox: Send + Sync {
+    /// The batches in the order of their ids. A batch of another instance may still be committed at an earlier place.
+    async fn batches(&self, page: PageRequest<Uuid>) -> Result<Page<EventBatch, Uuid>, StorageError>;
 }

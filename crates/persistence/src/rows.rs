@@ -5,7 +5,7 @@ use boxoffice_domain::{
     Timestamp, VenueId,
     accounts::{Account, Credentials, LoginId, PasswordHash},
     catalog::{Concert, PerformanceTerms, SalesWindow, SeatingPlan, Section, Venue, VenueSummary},
-    events::Event,
+    events::{Event, EventBatch},
     idempotency::{Fingerprint, Idempotency, IdempotencyKey},
     payments::{Payment, PaymentSource, PaymentState},
     reservations::{Reservation, ReservationState, ReservationStatus},
@@ -726,4 +726,20 @@ impl TryFrom<PaymentRow> for Payment {
 /// The events of a batch as a row of the outbox.
 pub(crate) fn events_bound(batch_id: Uuid, events: &[Event], now: Timestamp) -> Result<Vec<Bind>, StorageError> {
     Ok(vec![Bind::Bytes16(batch_id.into_bytes()), Bind::Text(json(events)?), Bind::Time(time(now))])
+}
+
+#[derive(Debug, Queryable)]
+pub(crate) struct EventBatchRow {
+    id: Vec<u8>,
+    events: String,
+    occurred_at: NaiveDateTime,
+}
+
+impl TryFrom<EventBatchRow> for EventBatch {
+    type Error = Damaged;
+
+    fn try_from(row: EventBatchRow) -> Result<Self, Damaged> {
+        let events = serde_json::from_str(&row.events).map_err(|_| damaged("list of events")())?;
+        Ok(Self { id: uuid(&row.id)?, events, occurred_at: row.occurred_at.and_utc() })
+    }
 }

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod contracts;
 pub mod galera;
 pub mod load_balancer;
+pub mod memory;
 pub mod servers;
 pub mod tcp_proxy;
 

@@ -5,6 +5,7 @@ mod audit;
 mod catalog;
 mod catalog_import;
 mod leases;
+mod outbox;
 mod payments;
 mod pool;
 mod reservations;

@@ -190,7 +190,7 @@ impl Home {
 /// Opens a database that is there.
 pub(crate) async fn join(url: &str, settings: PersistenceSettings, clock: Arc<TestClock>) -> (Stage, Database) {
     let database = connect(url, settings, clock.clone(), Arc::new(TestEntropy)).await.unwrap();
-    (Stage { storage: storage(&database), clock }, database)
+    (Stage::new(storage(&database), clock), database)
 }
 
 fn storage(database: &Database) -> Storage {
@@ -202,6 +202,7 @@ fn storage(database: &Database) -> Storage {
         reservations: database.reservations.clone(),
         payments: database.payments.clone(),
         wallets: database.wallets.clone(),
+        outbox: Arc::clone(&database.outbox),
         audit: database.audit.clone(),
         readiness: database.readiness.clone(),
         leases: database.leases.clone(),

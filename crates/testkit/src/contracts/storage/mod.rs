@@ -11,11 +11,16 @@ pub mod catalog;
 pub mod catalog_import;
 pub mod leases;
 pub mod payments;
+mod promises;
 pub mod races;
 pub mod reservations;
 pub mod wallet;
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use boxoffice_domain::{
     AccountId, ChargeId, Clock, ConcertId, EntropySource, PaymentId, PerformanceId, Points, ReservationId, Timestamp,
@@ -26,6 +31,7 @@ use boxoffice_domain::{
         Catalog, CatalogImport, Concert, NewPerformance, PartName, PerformanceSummary, PriceList, Row, SalesWindow,
         SeatMap, SeatingPlan, Section, Venue,
     },
+    events::Outbox,
     fixtures::{self, instant},
     idempotency::{Fingerprint, Idempotency, Made},
     leases::Leases,
@@ -105,6 +111,9 @@ macro_rules! storage_contract {
                 a_repeated_payment_gets_the_first_answer
                 payments_are_found_by_their_owner_alone
                 a_place_is_spent_by_the_payment_of_the_last_hold
+                a_payment_key_belongs_to_its_account
+                a_replayed_receipt_says_what_is_held_now
+                what_was_paid_outside_moves_no_points
             }
             races {
                 a_payment_is_in_time_until_the_last_microsecond
@@ -124,6 +133,9 @@ macro_rules! storage_contract {
                 overlapping_holds_neither_share_nor_split_seats
                 ten_holds_at_once_of_one_account_give_its_limit
                 the_limit_counts_every_performance_of_the_concert
+                owned_seats_count_against_the_limit
+                holds_of_another_concert_are_not_told
+                a_key_finds_the_reservation_of_its_account_alone
                 cancelling_a_hold_frees_its_seats
                 each_refusal_of_a_cancellation_has_its_cause
                 a_repeated_cancellation_gets_the_first_answer
@@ -169,9 +181,43 @@ pub struct Storage {
     pub reservations: Arc<dyn Reservations>,
     pub payments: Arc<dyn Payments>,
     pub wallets: Arc<dyn Wallets>,
+    pub outbox: Arc<dyn Outbox>,
     pub audit: Arc<dyn Audit>,
     pub readiness: Arc<dyn Readiness>,
     pub leases: Arc<dyn Leases>,
+}
+
+impl Storage {
+    /// A storage that is one value.
+    pub fn of<S>(store: Arc<S>) -> Self
+    where
+        S: Accounts
+            + Sessions
+            + Catalog
+            + CatalogImport
+            + Reservations
+            + Payments
+            + Wallets
+            + Outbox
+            + Audit
+            + Readiness
+            + Leases
+            + 'static,
+    {
+        Self {
+            accounts: store.clone(),
+            sessions: store.clone(),
+            catalog: store.clone(),
+            import: store.clone(),
+            reservations: store.clone(),
+            payments: store.clone(),
+            wallets: store.clone(),
+            outbox: store.clone(),
+            audit: store.clone(),
+            readiness: store.clone(),
+            leases: store,
+        }
+    }
 }
 
 impl fmt::Debug for Storage {
@@ -188,6 +234,7 @@ pub struct Stage {
     pub storage: Storage,
     /// Its clock, which stands at [`instant`] 0 in the beginning.
     pub clock: Arc<TestClock>,
+    accounts_made: Arc<Mutex<Vec<AccountId>>>,
 }
 
 /// Fails the test where a storage fails; passes a refusal on.
@@ -202,13 +249,23 @@ macro_rules! judged {
 }
 
 impl Stage {
+    /// A stage over an empty storage.
+    pub fn new(storage: Storage, clock: Arc<TestClock>) -> Self {
+        Self { storage, clock, accounts_made: Arc::default() }
+    }
+
+    fn accounts_made(&self) -> Vec<AccountId> {
+        self.accounts_made.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The present instant.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Fails the test where the audit finds anything.
+    /// Fails the test if the audit finds anything, or a promise is broken by what the ports show.
     pub async fn assert_sound(&self) {
+        self.assert_promises().await;
         assert_eq!(self.storage.audit.breaches().await.expect("the audit runs"), vec![]);
     }
 
@@ -217,6 +274,7 @@ impl Stage {
         let credentials = credentials(self.now());
         let id = credentials.account.id;
         self.storage.accounts.create(credentials).await.expect("a new account");
+        self.accounts_made.lock().unwrap_or_else(PoisonError::into_inner).push(id);
         id
     }
 

@@ -7,7 +7,7 @@ use boxoffice_domain::{
     fixtures::{self, idempotency, instant},
     idempotency::KeyReused,
     page::PageRequest,
-    payments::{PayRefusal, PayRequest, PaymentStatus},
+    payments::{PayRefusal, PayRequest, PaymentMethod, PaymentSource, PaymentStatus},
     reservations::{HoldRequest, ReservationState, ReservationStatus, SeatStatus},
     waiting_room::PlaceNumber,
 };
@@ -189,4 +189,50 @@ pub async fn a_place_is_spent_by_the_payment_of_the_last_hold(stage: &Stage) {
     assert!(!spent(PlaceNumber(8)).await);
     let elsewhere = stage.storage.payments.has_spent(account_id, other_show.concert.id, place).await.unwrap();
     assert!(!elsewhere);
+}
+
+/// Two accounts may use the same key.
+pub async fn a_payment_key_belongs_to_its_account(stage: &Stage) {
+    let show = stage.show().await;
+    let idempotency = idempotency();
+    for label in ["A-1-1", "A-1-2"] {
+        let account_id = stage.account_with(5_000).await;
+        let held = stage.holds(&show, account_id, &[label]).await;
+        let request = PayRequest { idempotency: idempotency.clone(), ..pay_request(&held) };
+        let made = stage.pay(request).await.unwrap();
+        assert!(!made.replayed);
+        assert_eq!(made.value.payment.payment.reservation_id, held.id);
+    }
+}
+
+/// A repeated payment gets its first answer, and with it until when other seats are held now.
+pub async fn a_replayed_receipt_says_what_is_held_now(stage: &Stage) {
+    let show = stage.show().await;
+    let account_id = stage.account_with(5_000).await;
+    let held = stage.holds(&show, account_id, &["A-1-1"]).await;
+    let request = pay_request(&held);
+    assert_eq!(stage.pay(request.clone()).await.unwrap().value.other_held_until, None);
+    let other = stage.holds(&show, account_id, &["A-1-2"]).await;
+    let again = stage.pay(request.clone()).await.unwrap();
+    assert_eq!((again.replayed, again.value.other_held_until), (true, Some(other.held_until)));
+    stage.clock.set(other.held_until);
+    assert_eq!(stage.pay(request).await.unwrap().value.other_held_until, None);
+}
+
+/// A product may take the money elsewhere: the wallet is then left alone, also by the cancellation.
+pub async fn what_was_paid_outside_moves_no_points(stage: &Stage) {
+    let show = stage.show().await;
+    let account_id = stage.account_with(7).await;
+    let held = stage.holds(&show, account_id, &["A-1-1"]).await;
+    let request = PayRequest { method: PaymentMethod::Outside, ..pay_request(&held) };
+    let made = stage.pay(request.clone()).await.unwrap();
+    let payment = &made.value.payment.payment;
+    assert_eq!((payment.amount.get(), payment.source), (PRICE_A, PaymentSource::Outside));
+    assert_eq!(stage.pay(request).await.unwrap().value.payment, made.value.payment);
+    assert_eq!(stage.balance(account_id).await, 7);
+    let cancelled = stage.cancel(fixtures::cancel_request(&held)).await.unwrap().value.reservation;
+    assert_eq!(cancelled.payment_id(), Some(payment.id));
+    assert_eq!(stage.balance(account_id).await, 7);
+    let found = stage.storage.payments.find(account_id, payment.id).await.unwrap().expect("a payment").payment;
+    assert_eq!((found.status(), found.source), (PaymentStatus::Refunded, PaymentSource::Outside));
 }

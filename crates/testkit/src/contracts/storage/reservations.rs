@@ -111,6 +111,55 @@ pub async fn a_repeated_hold_gets_the_first_answer(stage: &Stage) {
     assert_eq!(again.value, first);
 }
 
+/// Seats that are paid count like held ones.
+pub async fn owned_seats_count_against_the_limit(stage: &Stage) {
+    let show = stage.show().await;
+    let account_id = stage.account_with(100_000).await;
+    stage.pays(&stage.holds(&show, account_id, &["A-1-1", "A-1-2", "A-1-3"]).await).await;
+    let limit = Err(HoldRefusal::SeatLimitReached { limit: 4 });
+    assert_eq!(stage.hold(show.hold_request(account_id, &["A-1-4", "A-1-5"])).await, limit);
+    let last = stage.holds(&show, account_id, &["A-1-4"]).await;
+    stage.pays(&last).await;
+    stage.clock.advance_seconds(100_000);
+    assert_eq!(stage.hold(show.hold_request(account_id, &["A-1-5"])).await, limit);
+    // What is given back counts no more.
+    stage.cancel(fixtures::cancel_request(&last)).await.unwrap();
+    stage.holds(&show, account_id, &["A-1-5"]).await;
+}
+
+/// An account may hold seats of several concerts; each has its own end.
+pub async fn holds_of_another_concert_are_not_told(stage: &Stage) {
+    let (show, other_show) = (stage.show().await, stage.show().await);
+    let account_id = stage.account().await;
+    let held = stage.holds(&show, account_id, &["A-1-1"]).await;
+    stage.clock.advance_seconds(10);
+    let later = stage.holds(&other_show, account_id, &["A-1-1"]).await;
+    let held_until = async |show: &Show| {
+        stage.storage.reservations.held_until(account_id, show.concert.id).await.expect("the storage works")
+    };
+    assert_eq!(held_until(&show).await, Some(held.held_until));
+    assert_eq!(held_until(&other_show).await, Some(later.held_until));
+}
+
+/// Two accounts may use the same key.
+pub async fn a_key_finds_the_reservation_of_its_account_alone(stage: &Stage) {
+    let show = stage.show().await;
+    let (one, other) = (stage.account().await, stage.account().await);
+    let idempotency = fixtures::idempotency();
+    let request = |account_id, label| HoldRequest {
+        idempotency: Some(idempotency.clone()),
+        ..show.hold_request(account_id, &[label])
+    };
+    let first = stage.hold(request(one, "A-1-1")).await.unwrap();
+    let port = &stage.storage.reservations;
+    assert_eq!(port.find_by_key(other, &idempotency.key).await.unwrap(), None);
+    let second = stage.hold(request(other, "A-1-2")).await.unwrap();
+    assert!(!second.replayed);
+    for (account_id, made) in [(one, first), (other, second)] {
+        assert_eq!(port.find_by_key(account_id, &idempotency.key).await.unwrap(), Some(made.value));
+    }
+}
+
 /// However many want a seat, one gets it.
 pub async fn one_of_five_hundred_gets_the_seat(stage: &Stage) {
     let show = stage.show().await;
