@@ -62,7 +62,7 @@ pub async fn before_the_draw_nobody_has_an_order(stage: impl AsyncFn(Rules) -> S
     assert!(joined.newly);
     assert!(matches!(joined.status.standing, Standing::Waiting { position: None, .. }), "{joined:?}");
     let place = joined.status.place;
-    let again = scene.try_join_with(account_id, Some(number(7))).await.expect("tells");
+    let again = scene.try_join_with(account_id, Some(number(7))).await.expect("answers");
     assert!(!again.newly && again.status.place == place);
     let others = scene.join_all_drawn(&[1, 9, 4]).await;
 
@@ -81,7 +81,7 @@ pub async fn before_the_draw_nobody_has_an_order(stage: impl AsyncFn(Rules) -> S
         scene.leave(other).await;
     }
     scene.leave(&place).await;
-    assert_eq!(scene.advance().await, None, "nobody waits for the opening");
+    assert_eq!(scene.advance().await, None, "no place waits for the opening");
 }
 
 /// When the queue opens, the order is that of the numbers, whichever account asks first; and advancing wakes watchers.
@@ -109,7 +109,7 @@ pub async fn the_order_is_that_of_the_numbers(stage: impl AsyncFn(Rules) -> Stag
     other.stage.clock.set(instant(200));
     other.advance().await;
     other.assert_changed(seen).await;
-    assert_eq!(other.census().await, (1, 2, 2), "nobody had asked");
+    assert_eq!(other.census().await, (1, 2, 2), "there was no request");
     assert_eq!(other.position(&unaware[0]).await, 1);
 }
 

@@ -62,7 +62,7 @@ pub async fn watchers_are_woken(stage: impl AsyncFn(Rules) -> Stage) {
         watchers.spawn(async move {
             let mut seen = scene.version().await;
             while !scene.is_active(&place).await {
-                seen = scene.stage.waiting_room.changed(scene.concert_id, seen).await.expect("tells");
+                seen = scene.stage.waiting_room.changed(scene.concert_id, seen).await.expect("answers");
             }
             scene.spend(&place).await;
         });

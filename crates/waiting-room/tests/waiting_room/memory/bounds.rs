@@ -74,7 +74,7 @@ async fn idle_queues_are_dropped_past_the_bound_and_their_places_are_not_given_a
     let first = server.try_join_at(concert(1), 1).await.expect("joins").status.place;
     server.try_join_at(concert(2), 1).await.expect("joins");
     assert!(matches!(server.try_join_at(concert(3), 1).await, Err(WaitingRoomError::Full)));
-    let version = server.waiting_room.changed(concert(1), 0).await.expect("tells");
+    let version = server.waiting_room.changed(concert(1), 0).await.expect("answers");
 
     server.leave(&first).await;
     server.try_join_at(concert(3), 1).await.expect("the first queue was idle");
@@ -84,17 +84,17 @@ async fn idle_queues_are_dropped_past_the_bound_and_their_places_are_not_given_a
     clock.advance_seconds(600);
     let again = server.try_join_at(concert(1), 1).await.expect("the others' admissions are over").status.place;
     assert!(again.number > first.number);
-    assert!(server.waiting_room.changed(concert(1), 0).await.expect("tells") > version);
+    assert!(server.waiting_room.changed(concert(1), 0).await.expect("answers") > version);
 }
 
 #[tokio::test]
 async fn watching_a_concert_without_a_queue_opens_none_and_sees_it_opened() {
     let clock = Arc::new(TestClock::new());
     let server = Arc::new(in_memory(&clock, Settings::default()));
-    let none = server.waiting_room.changed(concert(1), 0).await.expect("tells");
+    let none = server.waiting_room.changed(concert(1), 0).await.expect("answers");
     let watcher = tokio::spawn({
         let server = Arc::clone(&server);
-        async move { server.waiting_room.changed(concert(1), none).await.expect("tells") }
+        async move { server.waiting_room.changed(concert(1), none).await.expect("answers") }
     });
     tokio::task::yield_now().await;
     server.try_join_at(concert(2), 1).await.expect("joins");
