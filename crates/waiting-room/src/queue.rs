@@ -339,11 +339,8 @@ impl Queue {
             self.admit_one(account_id, now);
             admitted += 1;
         }
-        if admitted > 0 {
-            // Filling a hall with room says nothing about how fast the queue moves: only those who follow another one
-            // count.
-            self.rate.admitted(admitted.min(freed));
-        }
+        // Filling a hall with room says nothing about how fast the queue moves: only those who follow another one count.
+        self.rate.admitted(admitted.min(freed));
     }
 
     /// Admits an account again that had been admitted before the queue was lost, if there is room.
@@ -490,6 +487,21 @@ mod tests {
         assert_eq!(queue.drawn, BTreeSet::from([(place.number, place.account_id)]));
         let (queue, _) = queue_with(None, terms);
         assert!(queue.drawn.is_empty());
+    }
+
+    #[test]
+    fn what_has_ended_is_remembered_only_while_places_are_restored() {
+        let terms = QueueTerms { version: 1, max_active: 1, ..NO_TERMS };
+        let (mut queue, place) = queue_with(None, terms);
+        queue.leave(&place, instant(0));
+        assert_eq!(queue.ended, BTreeMap::from([(place.account_id, place.number)]));
+        let (mut queue, place) = queue_with(None, terms);
+        queue.empty();
+        queue.leave(&place, instant(0));
+        assert!(queue.ended.is_empty(), "an emptied queue restores nothing");
+        let (mut queue, place) = queue_with(None, terms);
+        queue.leave(&place, instant(i64::from(Settings::default().restorable_seconds)));
+        assert!(queue.ended.is_empty(), "every earlier place is too old");
     }
 
     #[test]

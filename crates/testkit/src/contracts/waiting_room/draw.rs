@@ -113,6 +113,17 @@ pub async fn the_order_is_that_of_the_numbers(stage: impl AsyncFn(Rules) -> Stag
     assert_eq!(other.position(&unaware[0]).await, 1);
 }
 
+/// The opening gives positions, and wakes watchers, though nobody is admitted.
+pub async fn an_opening_that_admits_nobody_wakes_watchers(stage: impl AsyncFn(Rules) -> Stage) {
+    let scene = before_the_draw(stage, 0).await;
+    let place = scene.join_drawn(5).await;
+    let seen = scene.version().await;
+    scene.open();
+    assert_eq!(scene.advance().await, None, "the opening is over");
+    scene.assert_changed(seen).await;
+    assert_eq!(scene.position(&place).await, 1);
+}
+
 /// Sorts places by the number drawn by each; returns the numbers in that order.
 fn by_number(places: &mut Vec<QueuePlace>, draws: &[u64]) -> Vec<u64> {
     let mut drawn: Vec<(u64, QueuePlace)> = draws.iter().copied().zip(places.iter().copied()).collect();
