@@ -93,6 +93,7 @@ macro_rules! waiting_room_contract {
             a_stampede_keeps_order_and_limit
             before_the_draw_nobody_has_an_order
             the_order_is_that_of_the_numbers
+            an_opening_that_admits_nobody_wakes_watchers
             later_comers_stand_behind_the_draw
             equal_numbers_stand_by_account
             leaving_and_joining_again_before_the_draw_gains_nothing

@@ -62,7 +62,7 @@ pub async fn before_the_draw_nobody_has_an_order(stage: impl AsyncFn(Rules) -> S
     assert!(joined.newly);
     assert!(matches!(joined.status.standing, Standing::Waiting { position: None, .. }), "{joined:?}");
     let place = joined.status.place;
-    let again = scene.try_join_with(account_id, Some(number(7))).await.expect("tells");
+    let again = scene.try_join_with(account_id, Some(number(7))).await.expect("answers");
     assert!(!again.newly && again.status.place == place);
     let others = scene.join_all_drawn(&[1, 9, 4]).await;
 
@@ -81,7 +81,7 @@ pub async fn before_the_draw_nobody_has_an_order(stage: impl AsyncFn(Rules) -> S
         scene.leave(other).await;
     }
     scene.leave(&place).await;
-    assert_eq!(scene.advance().await, None, "nobody waits for the opening");
+    assert_eq!(scene.advance().await, None, "no place waits for the opening");
 }
 
 /// When the queue opens, the order is that of the numbers, whichever account asks first; and advancing wakes watchers.
@@ -109,8 +109,19 @@ pub async fn the_order_is_that_of_the_numbers(stage: impl AsyncFn(Rules) -> Stag
     other.stage.clock.set(instant(200));
     other.advance().await;
     other.assert_changed(seen).await;
-    assert_eq!(other.census().await, (1, 2, 2), "nobody had asked");
+    assert_eq!(other.census().await, (1, 2, 2), "there was no request");
     assert_eq!(other.position(&unaware[0]).await, 1);
+}
+
+/// The opening gives positions, and wakes watchers, though nobody is admitted.
+pub async fn an_opening_that_admits_nobody_wakes_watchers(stage: impl AsyncFn(Rules) -> Stage) {
+    let scene = before_the_draw(stage, 0).await;
+    let place = scene.join_drawn(5).await;
+    let seen = scene.version().await;
+    scene.open();
+    assert_eq!(scene.advance().await, None, "the opening is over");
+    scene.assert_changed(seen).await;
+    assert_eq!(scene.position(&place).await, 1);
 }
 
 /// Sorts places by the number drawn by each; returns the numbers in that order.

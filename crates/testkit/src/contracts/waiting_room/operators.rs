@@ -40,7 +40,9 @@ impl Scene {
 pub async fn a_paused_queue_admits_nobody_and_resumes_at_once(stage: impl AsyncFn(Rules) -> Stage) {
     let mut scene = Scene::new(stage, 3).await;
     let mut places = scene.join_many(8).await;
+    let seen = scene.version().await;
     scene.pause().await;
+    scene.assert_changed(seen).await;
     scene.assert_order(&places, 0, 3).await;
     scene.leave(&places[0]).await;
     scene.spend(&places[1]).await;
@@ -118,7 +120,7 @@ pub async fn older_terms_do_not_undo_newer_ones(stage: impl AsyncFn(Rules) -> St
     places.extend(uninformed.join_many(1).await);
     uninformed.send_terms(uninformed.terms).await;
     let request = RestoreRequest { place: places[1], terms: uninformed.terms, draw: None };
-    scene.stage.waiting_room.restore(request).await.expect("tells");
+    scene.stage.waiting_room.restore(request).await.expect("answers");
     scene.assert_order(&places, 1, 0).await;
     let paused = scene.clone();
     scene.resume().await;
@@ -140,7 +142,9 @@ pub async fn emptying_ends_all_who_wait_and_nobody_else(stage: impl AsyncFn(Rule
     for place in &places[2..] {
         assert!(scene.is_expired(place).await);
     }
+    let seen = scene.version().await;
     assert_eq!(scene.empty().await, 0);
+    assert_eq!(scene.version().await, seen, "nothing has changed");
     scene.leave(&places[0]).await;
     assert_eq!(scene.census().await, (0, 1, 2), "nobody is left to be admitted");
     assert!(scene.is_active(&places[1]).await);

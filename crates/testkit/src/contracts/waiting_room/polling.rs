@@ -47,6 +47,7 @@ pub async fn the_estimate_follows_the_measured_rate(stage: impl AsyncFn(Rules) -
     assert_eq!(position, Some(290));
     let estimated = estimated.expect("there is a measure");
     assert!((100..=200).contains(&estimated), "{estimated} s for 290 people at 2 a second");
+    assert_eq!(estimate(&places[210]).await, (Some(1), Some(1)), "half a second, rounded up");
     let (position, sooner) = estimate(&places[220]).await;
     assert_eq!(position, Some(11));
     assert!((1..=10).contains(&sooner.expect("there is a measure")), "{sooner:?} s for 11 people");
@@ -62,7 +63,7 @@ pub async fn watchers_are_woken(stage: impl AsyncFn(Rules) -> Stage) {
         watchers.spawn(async move {
             let mut seen = scene.version().await;
             while !scene.is_active(&place).await {
-                seen = scene.stage.waiting_room.changed(scene.concert_id, seen).await.expect("tells");
+                seen = scene.stage.waiting_room.changed(scene.concert_id, seen).await.expect("answers");
             }
             scene.spend(&place).await;
         });
@@ -79,5 +80,6 @@ pub async fn watchers_are_woken(stage: impl AsyncFn(Rules) -> Stage) {
     // A version is the same for all who ask while nothing happens.
     let version = scene.version().await;
     assert_ne!(version, 0);
-    assert_eq!(scene.version().await, version);
+    assert!(scene.is_expired(&places[0]).await);
+    assert_eq!(scene.version().await, version, "a status changes nothing");
 }

@@ -68,7 +68,7 @@ impl Scene {
     }
 
     pub(super) async fn standing(&self, place: &QueuePlace) -> Standing {
-        match self.stage.waiting_room.status(place).await.expect("tells") {
+        match self.stage.waiting_room.status(place).await.expect("answers") {
             Recall::Known(status) => {
                 assert_eq!(status.place, *place);
                 status.standing
@@ -131,14 +131,14 @@ impl Scene {
     }
 
     pub(super) async fn version(&self) -> u64 {
-        self.stage.waiting_room.changed(self.concert_id, 0).await.expect("tells a version")
+        self.stage.waiting_room.changed(self.concert_id, 0).await.expect("has a version")
     }
 
     /// Waits until the queue is at another version than `seen`.
     pub(super) async fn assert_changed(&self, seen: u64) {
         let changed = self.stage.waiting_room.changed(self.concert_id, seen);
         let changed = tokio::time::timeout(Duration::from_mins(1), changed).await;
-        assert_ne!(changed.expect("a change that woke no watcher").expect("tells a version"), seen);
+        assert_ne!(changed.expect("a change that woke no watcher").expect("has a version"), seen);
     }
 
     pub(super) fn pass_seconds(&self, seconds: i64) {
