@@ -5,6 +5,7 @@
 //! kind, so `(subject, kind)` identifies it.
 
 use async_trait::async_trait;
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -15,8 +16,9 @@ use crate::{
 };
 
 /// Something that happened, with what a listener needs to know of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(tag = "kind", rename_all = "snake_case"))]
 #[expect(missing_docs, reason = "the fields are named after the entities they come from")]
 pub enum Event {
     /// Seats are held.
@@ -82,6 +84,7 @@ impl Event {
 
 /// The events of one batch of writes, stored in its transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct EventBatch {
     /// The batch's id: a `UUIDv7`, so batches of one instance sort in the order in which they were decided.
     pub id: Uuid,
