@@ -1,6 +1,7 @@
-//! What the documents say about the repository is true. No test here needs a running server, and each lists all
-//! breaches at once.
+//! The workspace is put together as its rules say, and what the documents say about it is true. No test here needs a
+//! running server, and each lists all breaches at once.
 
+mod architecture;
 mod links;
 mod operators;
 mod paths;

@@ -7,13 +7,11 @@ use std::{
     time::Duration,
 };
 
+use boxoffice_contracts::storage::{Stage, Storage};
 use boxoffice_domain::EntropySource;
+use boxoffice_domain::fixtures::{TestClock, TestEntropy};
 use boxoffice_persistence::{Database, PersistenceSettings, connect, migrate};
-use boxoffice_testkit::{
-    TestClock, TestEntropy,
-    contracts::storage::{Stage, Storage},
-    servers::{ServerKind, TestDatabase, fresh_database},
-};
+use boxoffice_testkit::servers::{ServerKind, TestDatabase, fresh_database};
 use diesel::{Connection, SqliteConnection, connection::SimpleConnection, sql_types::Text};
 use diesel_async::{AsyncConnection, AsyncMysqlConnection, RunQueryDsl, SimpleAsyncConnection};
 

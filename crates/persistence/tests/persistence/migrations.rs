@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
+use boxoffice_contracts::storage::{PRICE_A, at_once};
+use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{StorageError, catalog::ConcertChange, fixtures::instant, page::PageRequest};
 use boxoffice_persistence::{ConnectError, migrate, migrate_down};
-use boxoffice_testkit::{
-    TestClock,
-    contracts::storage::{PRICE_A, at_once},
-};
 
 use crate::home::{Backend, Place, join, settings};
 

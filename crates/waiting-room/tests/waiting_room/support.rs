@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{
     AccountId, ConcertId, Timestamp,
     waiting_room::{
@@ -9,7 +10,6 @@ use boxoffice_domain::{
         WaitingRoom, WaitingRoomError,
     },
 };
-use boxoffice_testkit::TestClock;
 use boxoffice_waiting_room::{RedisSettings, RedisUrl, RedisWaitingRoom, Settings};
 use uuid::Uuid;
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{
     fixtures::instant,
     waiting_room::{PlaceNumber, QueuePlace, QueueStatus, Recall, Standing, WaitingRoom, WaitingRoomError},
 };
-use boxoffice_testkit::TestClock;
 use boxoffice_waiting_room::Settings;
 
 use super::{in_memory, restarted};

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{
     Clock,
     fixtures::instant,
     waiting_room::{PlaceNumber, QueuePlace, QueueStatus, QueueTerms, Recall, Standing, WaitingRoom},
 };
-use boxoffice_testkit::TestClock;
 use boxoffice_waiting_room::Settings;
 
 use super::{in_memory, restarted};

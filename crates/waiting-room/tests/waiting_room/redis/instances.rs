@@ -9,8 +9,9 @@ use std::{
     time::Duration,
 };
 
+use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::waiting_room::{QueuePlace, Recall, Standing, WaitingRoom, WaitingRoomError};
-use boxoffice_testkit::{TestClock, servers::RedisServer};
+use boxoffice_testkit::servers::RedisServer;
 use boxoffice_waiting_room::{RedisSettings, Settings};
 use tokio::{
     task::JoinSet,

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{
     StorageError,
     fixtures::instant,
     waiting_room::{DrawNumber, JoinRequest, QueueTerms, WaitingRoom, WaitingRoomError},
 };
-use boxoffice_testkit::{TestClock, servers::RedisServer};
+use boxoffice_testkit::servers::RedisServer;
 use futures::{StreamExt, stream};
 
 use crate::support::{Instance, account, at_once, concert, exact};

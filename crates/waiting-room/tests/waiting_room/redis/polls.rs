@@ -2,11 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{
     fixtures::instant,
     waiting_room::{DrawNumber, JoinRequest, QueuePlace, Standing, WaitingRoom},
 };
-use boxoffice_testkit::{TestClock, servers::RedisServer};
+use boxoffice_testkit::servers::RedisServer;
 use boxoffice_waiting_room::RedisSettings;
 use futures::{StreamExt, stream};
 

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeSet, env, path::PathBuf, process::Command};
 
+use boxoffice_tests::workspace;
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Which crates of the workspace each of its crates may be built on.
@@ -23,15 +24,23 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("boxoffice-persistence", &["boxoffice-domain"]),
     ("boxoffice-waiting-room", &["boxoffice-domain"]),
     ("boxoffice-application", &["boxoffice-domain"]),
+    ("boxoffice-contracts", &["boxoffice-domain"]),
     ("boxoffice-domain", &[]),
     ("boxoffice-load", &[]),
     ("boxoffice-testkit", &["boxoffice-domain"]),
     ("boxoffice-tests", &[]),
 ];
 
-/// Which crates may be tested with the testkit: those at the edge, and the tests over the whole.
-const TESTED_WITH_TESTKIT: &[&str] =
-    &["boxoffice", "boxoffice-http", "boxoffice-persistence", "boxoffice-waiting-room", "boxoffice-tests"];
+/// Which crates may be tested with the servers of the testkit and with the contracts.
+const TESTED_WITH_TESTKIT: &[&str] = &[
+    "boxoffice",
+    "boxoffice-application",
+    "boxoffice-http",
+    "boxoffice-persistence",
+    "boxoffice-tests",
+    "boxoffice-waiting-room",
+];
+const FOR_TESTS: [&str; 2] = ["boxoffice-contracts", "boxoffice-testkit"];
 
 /// Everything that is linked into the domain. None of it does I/O, runs futures, or speaks SQL or HTTP; a
 /// name is added here only after looking.
@@ -41,7 +50,7 @@ const LINKED_INTO_DOMAIN: &[&str] =
 const CAPABILITIES: &[&str] = &["accounts", "catalog", "payments", "reservations", "waiting_room", "wallet"];
 
 fn workspace_root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+    workspace().to_path_buf()
 }
 
 fn metadata() -> Metadata {
@@ -61,8 +70,8 @@ fn dependencies_point_inward() {
         for dependency in package.dependencies.iter().filter(|dependency| members.contains(&dependency.name)) {
             let for_tests = dependency.kind == DependencyKind::Development;
             // A test may always use the domain, whose mocks and fixtures are made for that.
-            let testkit = TESTED_WITH_TESTKIT.contains(&package.name.as_str()).then_some("boxoffice-testkit");
-            let beyond = testkit.into_iter().chain(["boxoffice-domain"]).filter(|_| for_tests);
+            let testkit = if TESTED_WITH_TESTKIT.contains(&package.name.as_str()) { &FOR_TESTS[..] } else { &[] };
+            let beyond = testkit.iter().copied().chain(["boxoffice-domain"]).filter(|_| for_tests);
             if !allowed.iter().copied().chain(beyond).any(|name| name == dependency.name) {
                 forbidden.push(format!("{} -> {} ({})", package.name, dependency.name, dependency.kind));
             }

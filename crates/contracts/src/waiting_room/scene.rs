@@ -9,7 +9,7 @@ use boxoffice_domain::{
 use tokio::{sync::Barrier, task::JoinSet};
 
 use super::{Rules, Stage};
-use crate::TestEntropy;
+use boxoffice_domain::fixtures::TestEntropy;
 
 /// A concert in a waiting room, and shorthands that fail the test if the waiting room fails.
 #[derive(Clone)]

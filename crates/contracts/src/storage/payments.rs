@@ -13,7 +13,7 @@ use boxoffice_domain::{
 };
 
 use super::{PRICE_A, PRICE_B, Stage, at_once, other_request, pay_request, points};
-use crate::TestEntropy;
+use boxoffice_domain::fixtures::TestEntropy;
 
 /// However often a payment is sent under one key, it is made once and answered each time alike.
 pub async fn fifty_identical_payments_debit_once(stage: &Stage) {

@@ -8,7 +8,7 @@ use boxoffice_domain::{
 use chrono::TimeDelta;
 
 use super::{Stage, at_once, credentials};
-use crate::TestEntropy;
+use boxoffice_domain::fixtures::TestEntropy;
 
 /// What is stored is what was given, and comes with an empty wallet.
 pub async fn an_account_is_found_by_its_id_and_by_its_login_id(stage: &Stage) {

@@ -46,7 +46,7 @@ use boxoffice_domain::{
 use futures::{StreamExt, stream};
 use tokio::sync::Barrier;
 
-use crate::{TestClock, TestEntropy};
+use boxoffice_domain::fixtures::{TestClock, TestEntropy};
 
 /// What a seat of section A of a [`Show`] costs, in points.
 pub const PRICE_A: i64 = 1_000;
@@ -162,7 +162,7 @@ macro_rules! storage_contract {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
                 let home = $open().await;
-                $crate::contracts::storage::$module::$name(home.stage()).await;
+                $crate::storage::$module::$name(home.stage()).await;
                 home.stage().assert_sound().await;
                 home.close().await;
             }

@@ -18,7 +18,7 @@ use boxoffice_domain::{
 use chrono::TimeDelta;
 
 use super::{Dice, Held, PRICE_A, PRICE_B, SHOW_SEATS, Show, Stage, at_once, label, other_request, unavailable};
-use crate::TestEntropy;
+use boxoffice_domain::fixtures::TestEntropy;
 
 /// What was made and what was asked for agree, and finding it gives the same.
 pub async fn a_hold_has_its_seats_its_sum_and_its_end(stage: &Stage) {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use boxoffice_testkit::{
-    TestClock, TestEntropy,
-    contracts::storage::{Stage, Storage},
+use boxoffice_contracts::{
     memory::MemoryStore,
+    storage::{Stage, Storage},
 };
+use boxoffice_domain::fixtures::{TestClock, TestEntropy};
 
 struct Home(Stage);
 
@@ -24,4 +24,4 @@ async fn open() -> Home {
     Home(Stage::new(Storage::of(Arc::new(store)), clock))
 }
 
-boxoffice_testkit::storage_contract!(crate::open);
+boxoffice_contracts::storage_contract!(crate::open);

@@ -13,7 +13,7 @@ use boxoffice_domain::{
 use futures::future::Either;
 
 use super::{PRICE_A, PRICE_B, Stage, at_once, charge_request, other_request, pay_request, points};
-use crate::TestEntropy;
+use boxoffice_domain::fixtures::TestEntropy;
 
 /// A thousand charges of one wallet at once all succeed, and its history tells each of them.
 pub async fn a_thousand_charges_at_once_add_up(stage: &Stage) {

@@ -22,7 +22,7 @@ use super::{
     PRICE_A, PRICE_B, SHOW_SEATS, Show, Stage, at_once, concert, name, new_performance, other_request, part, plan,
     points, unavailable, venue,
 };
-use crate::TestEntropy;
+use boxoffice_domain::fixtures::TestEntropy;
 
 const FIRST: PageRequest<ConcertId> = PageRequest { limit: 100, after: None };
 

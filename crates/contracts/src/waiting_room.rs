@@ -10,7 +10,7 @@ use std::{fmt, sync::Arc};
 
 use boxoffice_domain::waiting_room::WaitingRoom;
 
-use crate::TestClock;
+use boxoffice_domain::fixtures::TestClock;
 
 mod crowds;
 mod draw;
@@ -114,7 +114,7 @@ macro_rules! waiting_room_contract {
     ($stage:expr; $($name:ident)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
         async fn $name() {
-            $crate::contracts::waiting_room::$name($stage).await;
+            $crate::waiting_room::$name($stage).await;
         }
     )*};
 }
