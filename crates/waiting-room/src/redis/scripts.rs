@@ -7,7 +7,7 @@ use boxoffice_domain::{
     waiting_room::{DrawNumber, QueuePlace, QueueTerms},
 };
 
-use crate::link::{MICROS_MAX, Reply, Script, arguments, sent_as};
+use crate::link::{Argument, MICROS_MAX, Reply, Script, argument, arguments};
 
 const PRELUDE: &str = include_str!("scripts/prelude.lua");
 
@@ -47,9 +47,9 @@ impl ListKeys {
     }
 }
 
-sent_as! {
-    AccountId as [u8; 16] = |account_id| account_id.uuid().into_bytes();
-    DrawNumber as u64 = |draw| draw.get();
+argument! {
+    AccountId: Bytes = |account_id| account_id.uuid().as_bytes().to_vec();
+    DrawNumber: Number = |draw| draw.get().to_string().into_bytes();
 }
 
 arguments! {
@@ -193,11 +193,11 @@ scripts! {
     VISITED: Script<Visited> = of_list("scripts/visited.lua");
 }
 
-fn step<A: crate::link::Argument>(body: &str) -> Step<A> {
+fn step<A: Argument>(body: &str) -> Step<A> {
     Script::new(&QUEUE_KEYS, &format!("{PRELUDE}\n{body}"))
 }
 
-fn of_list<A: crate::link::Argument>(body: &str) -> Script<A> {
+fn of_list<A: Argument>(body: &str) -> Script<A> {
     Script::new(&LIST_KEYS, body)
 }
 
