@@ -21,7 +21,7 @@ pub(crate) enum Kind {
     Bytes,
 }
 
-/// An argument of a script, or several: a struct made by [`arguments!`] is one argument for each field.
+/// An argument of a script, or several: [`fields!`] makes one argument of each field of a struct.
 pub(crate) trait Argument {
     /// Appends the names of the arguments. `name` is that of the field that this is.
     fn names(name: &'static str, names: &mut Vec<(&'static str, Kind)>);
@@ -88,7 +88,23 @@ argument! {
     String: Bytes = |text| text.clone().into_bytes();
 }
 
-/// Structs whose fields are the arguments of a script, under the names of the fields.
+/// Types whose fields, or some of them, are arguments under their names.
+macro_rules! fields {
+    ($($type:ty { $($field:ident: $field_type:ty,)* })*) => {$(
+        impl $crate::link::Argument for $type {
+            fn names(_: &'static str, names: &mut Vec<(&'static str, $crate::link::Kind)>) {
+                $(<$field_type as $crate::link::Argument>::names(stringify!($field), names);)*
+            }
+
+            fn values(&self, values: &mut Vec<Vec<u8>>) {
+                $(self.$field.values(values);)*
+            }
+        }
+    )*};
+}
+pub(crate) use fields;
+
+/// Structs that are the arguments of a script.
 macro_rules! arguments {
     ($($(#[$meta:meta])* $struct:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* })*) => {$(
         $(#[$meta])*
@@ -97,15 +113,7 @@ macro_rules! arguments {
             $($(#[$field_meta])* pub(crate) $field: $type,)*
         }
 
-        impl $crate::link::Argument for $struct {
-            fn names(_: &'static str, names: &mut Vec<(&'static str, $crate::link::Kind)>) {
-                $(<$type as $crate::link::Argument>::names(stringify!($field), names);)*
-            }
-
-            fn values(&self, values: &mut Vec<Vec<u8>>) {
-                $(self.$field.values(values);)*
-            }
-        }
+        $crate::link::fields! { $struct { $($field: $type,)* } }
     )*};
 }
 pub(crate) use arguments;
