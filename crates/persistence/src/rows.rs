@@ -169,7 +169,7 @@ pub(crate) struct SessionRow {
 #[diesel(table_name = schema::venues)]
 pub(crate) struct VenueRow {
     pub(crate) id: Vec<u8>,
-    pub(crate) catalogue_key: Option<String>,
+    pub(crate) catalog_key: Option<String>,
     pub(crate) publisher_id: Option<Vec<u8>>,
     pub(crate) name: String,
     pub(crate) location: String,
@@ -209,7 +209,7 @@ impl TryFrom<VenueRow> for Venue {
 #[diesel(table_name = schema::concerts)]
 pub(crate) struct ConcertRow {
     pub(crate) id: Vec<u8>,
-    pub(crate) catalogue_key: Option<String>,
+    pub(crate) catalog_key: Option<String>,
     pub(crate) promoter_id: Option<Vec<u8>>,
     pub(crate) title: String,
     pub(crate) artist: String,
@@ -231,7 +231,7 @@ impl ConcertRow {
     pub(crate) fn new(concert: &Concert, key: Option<&Name>, idempotency: Option<&Idempotency>) -> Self {
         Self {
             id: concert.id.stored(),
-            catalogue_key: key.map(|key| key.as_str().to_owned()),
+            catalog_key: key.map(|key| key.as_str().to_owned()),
             promoter_id: concert.promoter_id.map(|id| id.stored()),
             title: concert.title.as_str().to_owned(),
             artist: concert.artist.as_str().to_owned(),
@@ -285,7 +285,7 @@ impl TryFrom<ConcertRow> for Concert {
 #[diesel(table_name = schema::performances)]
 pub(crate) struct PerformanceRow {
     pub(crate) id: Vec<u8>,
-    pub(crate) catalogue_key: Option<String>,
+    pub(crate) catalog_key: Option<String>,
     pub(crate) publisher_id: Option<Vec<u8>>,
     pub(crate) concert_id: Vec<u8>,
     pub(crate) venue_id: Vec<u8>,

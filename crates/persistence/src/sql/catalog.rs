@@ -242,7 +242,7 @@ impl Catalog for Store {
     ) -> Result<Made<Venue>, PublishError> {
         let row = VenueRow {
             id: venue.id.stored(),
-            catalogue_key: None,
+            catalog_key: None,
             publisher_id: Some(publisher.stored()),
             name: venue.name.as_str().to_owned(),
             location: venue.location.as_str().to_owned(),
@@ -291,7 +291,7 @@ impl Catalog for Store {
         }
         let row = PerformanceRow {
             id: performance.id.stored(),
-            catalogue_key: None,
+            catalog_key: None,
             publisher_id: Some(publisher.stored()),
             concert_id: performance.concert_id.stored(),
             venue_id: performance.venue.id.stored(),

@@ -138,7 +138,7 @@ impl Import<'_> {
     async fn venue(&mut self, venue_index: usize, venue: &CatalogueVenue) -> Result<VenueId, Stopped> {
         let sections = sections_text(&venue.plan)?;
         let known = venues::table
-            .filter(venues::catalogue_key.eq(venue.key.as_str()))
+            .filter(venues::catalog_key.eq(venue.key.as_str()))
             .first::<VenueRow>(self.connection)
             .await
             .optional()?;
@@ -156,7 +156,7 @@ impl Import<'_> {
         let id = VenueId::new(self.writer.entropy.uuid());
         let row = VenueRow {
             id: id.stored(),
-            catalogue_key: Some(venue.key.as_str().to_owned()),
+            catalog_key: Some(venue.key.as_str().to_owned()),
             publisher_id: self.promoter_id.map(|id| id.stored()),
             name: venue.name.as_str().to_owned(),
             location: venue.location.as_str().to_owned(),
@@ -173,7 +173,7 @@ impl Import<'_> {
 
     async fn concert(&mut self, concert_index: usize, imported: &CatalogueConcert) -> Result<ConcertId, Stopped> {
         let known = concerts::table
-            .filter(concerts::catalogue_key.eq(imported.key.as_str()))
+            .filter(concerts::catalog_key.eq(imported.key.as_str()))
             .first::<ConcertRow>(self.connection)
             .await
             .optional()?;
@@ -245,7 +245,7 @@ impl Import<'_> {
     /// Whether the performance is where it was; one that has moved is not written.
     async fn performance(&mut self, place: &Placement<'_>, imported: &CataloguePerformance) -> Result<bool, Stopped> {
         let known = performances::table
-            .filter(performances::catalogue_key.eq(imported.key.as_str()))
+            .filter(performances::catalog_key.eq(imported.key.as_str()))
             .first::<PerformanceRow>(self.connection)
             .await
             .optional()?;
@@ -275,7 +275,7 @@ impl Import<'_> {
         let id = PerformanceId::new(self.writer.entropy.uuid());
         let row = PerformanceRow {
             id: id.stored(),
-            catalogue_key: Some(imported.key.as_str().to_owned()),
+            catalog_key: Some(imported.key.as_str().to_owned()),
             publisher_id: self.promoter_id.map(|id| id.stored()),
             concert_id: place.concert_id.stored(),
             venue_id: place.venue_id.stored(),

@@ -404,10 +404,12 @@ async fn save(connection: &mut Connection, changes: Changes<'_>, batch_id: Uuid,
 async fn change_locked_wallets(connection: &mut Connection, commands: &[Command]) -> Loaded<()> {
     let accounts: BTreeSet<_> = commands.iter().filter_map(Command::account_id).collect();
     if !accounts.is_empty() {
-        Statement::<diesel::sql_types::Untyped>::new("UPDATE wallets SET turns = turns + 1 WHERE account_id IN ")
-            .list(accounts.iter().map(Stored::bound))
-            .execute(connection)
-            .await?;
+        Statement::<diesel::sql_types::Untyped>::new(
+            "UPDATE wallets SET changes_count = changes_count + 1 WHERE account_id IN ",
+        )
+        .list(accounts.iter().map(Stored::bound))
+        .execute(connection)
+        .await?;
     }
     Ok(())
 }
