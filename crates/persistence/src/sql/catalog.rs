@@ -212,7 +212,7 @@ macro_rules! publish {
                 Ok(Some((id, _))) if id == own_id => break Ok((own_id, false)),
                 Ok(Some((id, first))) => {
                     let same = match (&first, &idempotency) {
-                        (Some(first), Some(again)) => first.check(again),
+                        (Some(first), Some(again)) => first.replay(again, ()).map(drop),
                         _ => Ok(()),
                     };
                     break same.map(|()| (id, true)).map_err(PublishError::from);
