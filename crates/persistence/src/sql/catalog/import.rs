@@ -1,4 +1,4 @@
-//! Taking whole catalogues in.
+//! Importing a whole catalog.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use boxoffice_domain::{
     AccountId, ConcertId, PerformanceId, StorageError, Timestamp, VenueId,
     catalog::{
         CatalogImport, Catalogue, CatalogueConcert, CataloguePerformance, CatalogueVenue, Concert, DrawError,
-        ImportError, ImportProgress, ImportReport, PriceList, SeatingPlan,
+        ImportError, ImportProgress, ImportReport, NewPerformance, PriceList, SeatingPlan, Venue,
     },
     waiting_room::Draw,
 };
@@ -15,18 +15,22 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::{
-    super::Connection,
-    Store, Writer,
-    catalog::{INSERT_SEATS, seat_rows},
-    retry::{Failure, commit},
+    super::{
+        super::Connection,
+        Store, Writer,
+        insert::insert,
+        retry::{Failure, commit},
+        seats::{SeatRow, is_available, new_seats},
+    },
+    rows::{ConcertRow, PerformanceRow, VenueRow, sections_text},
 };
 use crate::{
-    rows::{ConcertRow, PerformanceRow, Stored, VenueRow, id as parse_id, sections_text, time},
     schema::{concerts, performances, seats, venues},
     statement::ROWS_MAX,
+    stored::{Stored, time},
 };
 
-/// A refusal of the catalogue, or a failure on the way.
+/// Why an import stopped.
 enum Stopped {
     Refused(ImportError),
     Failed(Failure),
@@ -61,7 +65,7 @@ impl CatalogImport for Store {
         let (mut attempt, began) = (0, tokio::time::Instant::now());
         loop {
             let imported = import_once(&self.writer, catalogue, promoter_id, progress).await;
-            // Whatever came of it: prices may have changed.
+            // Even after a failure, prices may have changed.
             self.boards.forget_all();
             match imported {
                 Ok(report) => return Ok(report),
@@ -114,19 +118,15 @@ struct Import<'i> {
 
 impl Import<'_> {
     async fn run(&mut self, catalogue: &Catalogue) -> Result<(), Stopped> {
-        let mut venue_ids = Vec::with_capacity(catalogue.venues.len());
+        let mut venues = Vec::with_capacity(catalogue.venues.len());
         for (venue_index, venue) in catalogue.venues.iter().enumerate() {
-            venue_ids.push(self.venue(venue_index, venue).await?);
+            venues.push(self.venue(venue_index, venue).await?);
         }
         for (concert_index, concert) in catalogue.concerts.iter().enumerate() {
             let concert_id = self.concert(concert_index, concert).await?;
             for (performance_index, performance) in concert.performances.iter().enumerate() {
-                let place = Placement {
-                    concert_id,
-                    venue_id: venue_ids[performance.venue_index],
-                    plan: &catalogue.venues[performance.venue_index].plan,
-                };
-                if !self.performance(&place, performance).await? {
+                let venue = &venues[performance.venue_index];
+                if !self.performance(concert_id, venue, performance).await? {
                     let moved = ImportError::PerformanceMoved { concert_index, performance_index };
                     return Err(Stopped::Refused(moved));
                 }
@@ -135,40 +135,38 @@ impl Import<'_> {
         Ok(())
     }
 
-    async fn venue(&mut self, venue_index: usize, venue: &CatalogueVenue) -> Result<VenueId, Stopped> {
-        let sections = sections_text(&venue.plan)?;
+    async fn venue(&mut self, venue_index: usize, imported: &CatalogueVenue) -> Result<Venue, Stopped> {
         let known = venues::table
-            .filter(venues::catalog_key.eq(venue.key.as_str()))
+            .filter(venues::catalog_key.eq(imported.key.as_str()))
             .first::<VenueRow>(self.connection)
             .await
             .optional()?;
-        if let Some(known) = known {
-            if known.sections != sections {
-                return Err(Stopped::Refused(ImportError::PlanChanged { venue_index }));
-            }
-            diesel::update(venues::table.find(known.id.clone()))
-                .set((venues::name.eq(venue.name.as_str()), venues::location.eq(venue.location.as_str())))
-                .execute(self.connection)
-                .await?;
-            self.report.venues_updated += 1;
-            return Ok(parse_id(&known.id)?);
-        }
-        let id = VenueId::new(self.writer.entropy.uuid());
-        let row = VenueRow {
-            id: id.stored(),
-            catalog_key: Some(venue.key.as_str().to_owned()),
-            publisher_id: self.promoter_id.map(|id| id.stored()),
-            name: venue.name.as_str().to_owned(),
-            location: venue.location.as_str().to_owned(),
-            capacity: i64::from(venue.plan.capacity()),
-            sections,
-            created_at: time(self.now),
-            idempotency_key: None,
-            fingerprint: None,
+        let Some(known) = known else {
+            return self.new_venue(imported).await;
         };
+        if known.sections != sections_text(&imported.plan)? {
+            return Err(Stopped::Refused(ImportError::PlanChanged { venue_index }));
+        }
+        diesel::update(venues::table.find(known.id.clone()))
+            .set((venues::name.eq(imported.name.as_str()), venues::location.eq(imported.location.as_str())))
+            .execute(self.connection)
+            .await?;
+        self.report.venues_updated += 1;
+        Ok(Venue { name: imported.name.clone(), location: imported.location.clone(), ..Venue::try_from(known)? })
+    }
+
+    async fn new_venue(&mut self, imported: &CatalogueVenue) -> Result<Venue, Stopped> {
+        let venue = Venue {
+            id: VenueId::new(self.writer.entropy.uuid()),
+            name: imported.name.clone(),
+            location: imported.location.clone(),
+            plan: imported.plan.clone(),
+            created_at: self.now,
+        };
+        let row = VenueRow::new(&venue, Some(&imported.key), self.promoter_id, None)?;
         diesel::insert_into(venues::table).values(row).execute(self.connection).await?;
         self.report.venues_created += 1;
-        Ok(id)
+        Ok(venue)
     }
 
     async fn concert(&mut self, concert_index: usize, imported: &CatalogueConcert) -> Result<ConcertId, Stopped> {
@@ -194,7 +192,7 @@ impl Import<'_> {
             ..stored.clone()
         };
         concert.check_draw(&stored, self.now).map_err(refused)?;
-        // Where nothing of it is new, its version, and with it its entity tag, stays.
+        // An unchanged concert keeps its version, and with it its entity tag.
         if stored != concert {
             self.update_concert(&concert).await?;
         }
@@ -224,7 +222,7 @@ impl Import<'_> {
         Ok(concert.id)
     }
 
-    /// Writes what a catalogue says of a concert, and nothing else: it may have been changed since it was read.
+    /// Writes only the columns that the catalog names: the concert may have been changed since it was read.
     async fn update_concert(&mut self, concert: &Concert) -> Result<(), Stopped> {
         diesel::update(concerts::table.find(concert.id.stored()))
             .set((
@@ -242,19 +240,23 @@ impl Import<'_> {
         Ok(())
     }
 
-    /// Whether the performance is where it was; one that has moved is not written.
-    async fn performance(&mut self, place: &Placement<'_>, imported: &CataloguePerformance) -> Result<bool, Stopped> {
+    /// Gives `false`, and writes nothing, if the performance was at another concert or venue.
+    async fn performance(
+        &mut self,
+        concert_id: ConcertId,
+        venue: &Venue,
+        imported: &CataloguePerformance,
+    ) -> Result<bool, Stopped> {
         let known = performances::table
             .filter(performances::catalog_key.eq(imported.key.as_str()))
             .first::<PerformanceRow>(self.connection)
             .await
             .optional()?;
-        let seats_total = place.plan.capacity();
         let Some(known) = known else {
-            self.new_performance(place, imported).await?;
+            self.new_performance(concert_id, venue, imported).await?;
             return Ok(true);
         };
-        if known.concert_id != place.concert_id.stored() || known.venue_id != place.venue_id.stored() {
+        if known.concert_id != concert_id.stored() || known.venue_id != venue.id.stored() {
             return Ok(false);
         }
         diesel::update(performances::table.find(known.id.clone()))
@@ -265,40 +267,39 @@ impl Import<'_> {
             ))
             .execute(self.connection)
             .await?;
-        self.update_prices(&known.id, &imported.prices, place.plan).await?;
+        self.update_prices(&known.id, &imported.prices, &venue.plan).await?;
         self.report.performances_updated += 1;
-        (self.progress)(u64::from(seats_total));
+        (self.progress)(u64::from(venue.plan.capacity()));
         Ok(true)
     }
 
-    async fn new_performance(&mut self, place: &Placement<'_>, imported: &CataloguePerformance) -> Result<(), Stopped> {
-        let id = PerformanceId::new(self.writer.entropy.uuid());
-        let row = PerformanceRow {
-            id: id.stored(),
-            catalog_key: Some(imported.key.as_str().to_owned()),
-            publisher_id: self.promoter_id.map(|id| id.stored()),
-            concert_id: place.concert_id.stored(),
-            venue_id: place.venue_id.stored(),
-            starts_at: time(imported.starts_at),
-            seats_total: i64::from(place.plan.capacity()),
-            price_min: imported.prices.min().get(),
-            price_max: imported.prices.max().get(),
-            created_at: time(self.now),
-            idempotency_key: None,
-            fingerprint: None,
+    async fn new_performance(
+        &mut self,
+        concert_id: ConcertId,
+        venue: &Venue,
+        imported: &CataloguePerformance,
+    ) -> Result<(), Stopped> {
+        let performance = NewPerformance {
+            id: PerformanceId::new(self.writer.entropy.uuid()),
+            concert_id,
+            venue: venue.clone(),
+            starts_at: imported.starts_at,
+            prices: imported.prices.clone(),
+            created_at: self.now,
         };
+        let row = PerformanceRow::new(&performance, Some(&imported.key), self.promoter_id, None);
         diesel::insert_into(performances::table).values(row).execute(self.connection).await?;
         self.report.performances_created += 1;
-        let rows: Vec<_> = seat_rows(id, &imported.prices, place.plan).collect();
-        for rows in rows.chunks(ROWS_MAX) {
-            super::write::insert(self.connection, INSERT_SEATS, rows.iter().cloned()).await?;
-            self.report.seats_created += rows.len() as u64;
-            (self.progress)(rows.len() as u64);
+        let seats = new_seats(performance.id, &performance.prices, &venue.plan);
+        for seats in seats.chunks(ROWS_MAX) {
+            insert::<SeatRow>(self.connection, seats.iter().cloned()).await?;
+            self.report.seats_created += seats.len() as u64;
+            (self.progress)(seats.len() as u64);
         }
         Ok(())
     }
 
-    /// Changes the prices of the seats that nobody holds or owns. A hold keeps the price at which it was made.
+    /// Changes the prices of the available seats. A held seat keeps the price at which it was held.
     async fn update_prices(
         &mut self,
         performance_id: &[u8],
@@ -316,7 +317,7 @@ impl Import<'_> {
                     .filter(seats::ordinal.ge(first))
                     .filter(seats::ordinal.lt(after))
                     .filter(seats::price.ne(price.get()))
-                    .filter(seats::reservation_id.is_null().or(seats::held_until.le(now).assume_not_null())),
+                    .filter(is_available!(now)),
             )
             .set(seats::price.eq(price.get()))
             .execute(self.connection)
@@ -325,11 +326,4 @@ impl Import<'_> {
         }
         Ok(())
     }
-}
-
-/// Where a performance of the catalogue takes place.
-struct Placement<'c> {
-    concert_id: ConcertId,
-    venue_id: VenueId,
-    plan: &'c SeatingPlan,
 }
