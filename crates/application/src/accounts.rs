@@ -178,9 +178,9 @@ impl AccountService {
         if first.key != again.key {
             return Err(SignUpError::LoginIdTaken);
         }
-        first.check(&again)?;
+        let replayed = first.replay(&again, existing.account)?;
         if self.passwords.verify(password, Some(existing.password_hash)).await? {
-            Ok(Made::before(existing.account))
+            Ok(replayed)
         } else {
             Err(KeyReused.into())
         }

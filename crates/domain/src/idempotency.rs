@@ -66,9 +66,9 @@ pub struct Idempotency {
 pub struct KeyReused;
 
 impl Idempotency {
-    /// Whether a request that comes now under the same key asks what `self` asked.
-    pub fn check(&self, again: &Self) -> Result<(), KeyReused> {
-        if self.fingerprint == again.fingerprint { Ok(()) } else { Err(KeyReused) }
+    /// Answers `again`, a later request under the same key, with `answer` if it asks what `self` asked.
+    pub fn replay<T>(&self, again: &Self, answer: T) -> Result<Made<T>, KeyReused> {
+        if self.fingerprint == again.fingerprint { Ok(Made::before(answer)) } else { Err(KeyReused) }
     }
 }
 

@@ -4,20 +4,20 @@
 //! connection, the migrations, the dialect. Each mounts the same tree `sql/`, in which a capability has the
 //! file name that it has in every crate. Which one serves is chosen by the database URL.
 //!
-//! Writes that buyers wait for are grouped: see `lane` for how they come together, and `sql/write.rs` for how they
-//! are loaded and saved. Seat maps, which everybody looks at,
-//! are shown from memory: see `seat_boards`.
+//! Writes that buyers wait for are grouped into batches: see `lane` for how they come together, and `sql/batch.rs` for
+//! how a batch is loaded, decided and saved. Seat maps are shown from memory: see `seat_boards`.
 
 #![expect(clippy::duplicate_mod, reason = "both backends are compiled from one source")]
 
 mod lane;
 mod mysql;
-mod rows;
+mod row;
 mod schema;
 mod seat_announcements;
 mod seat_boards;
 mod sqlite;
 mod statement;
+mod stored;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -37,20 +37,20 @@ use boxoffice_domain::{
 /// How the storage is used.
 #[derive(Clone, Debug)]
 pub struct PersistenceSettings {
-    /// How many batches are under way at once; over SQLite, where one writes at a time, there is one.
+    /// How many write lanes there are, each with one batch at a time. SQLite, which has one writer, has one.
     pub lanes: usize,
-    /// How many commands are to come together: a lane takes some only where so many wait in each one before it. More
-    /// batches at once are smaller ones, and each command pays for more of its own.
+    /// How many commands a batch should have: a write lane takes commands only if this many wait in each lane before it.
+    /// More batches at once are smaller, and each command pays more of the fixed cost.
     pub batch_commands_wanted: usize,
     /// The most commands of one batch.
     pub batch_commands_max: usize,
-    /// The most commands that wait in one lane; more are refused as busy.
+    /// The most commands that wait in one write lane; more are refused as busy.
     pub lane_waiting_max: usize,
-    /// The most connections for reading. Writing has one for each lane and a few more; SQLite has one.
+    /// The most connections for reading. Writing has one for each write lane and a few more; on SQLite it has one.
     pub connections_max: u32,
-    /// How long a connection is waited for.
+    /// How long to wait for a connection.
     pub connect_timeout: Duration,
-    /// How often a batch is tried again after a lost connection. After a deadlock it is tried again for five seconds.
+    /// How often a batch is retried after a lost connection. After a deadlock it is retried for five seconds.
     pub retry_max: u32,
     /// How long ago the seats of a performance may have been read that are shown, in what other processes have
     /// done to them; what this one does is always shown. Zero keeps no seats in memory.
@@ -75,7 +75,7 @@ impl Default for PersistenceSettings {
 /// Why a database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The URL names no database of a kind that is known.
+    /// The URL names no known kind of database.
     #[error("a database is `sqlite://PATH` or `mysql://USER:PASSWORD@HOST:PORT/NAME`")]
     UnknownKind,
     /// The database cannot be reached.
@@ -86,7 +86,7 @@ pub enum ConnectError {
     Migration(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Every port that is kept in a database.
+/// Every port that stores in a database.
 #[derive(Clone)]
 #[expect(missing_docs, reason = "each field is the port that its type names")]
 pub struct Database {
@@ -160,7 +160,7 @@ impl Database {
         self.boards.forget_all();
     }
 
-    /// Takes no more writes, and waits until those that were taken have been answered.
+    /// Accepts no more writes, and waits until the accepted ones are answered.
     pub async fn shutdown(&self) {
         self.lanes.shutdown().await;
     }
@@ -184,7 +184,7 @@ impl Location {
         }
     }
 
-    /// What the driver of the backend connects to.
+    /// The URL as the driver of the backend takes it.
     fn driver_url(&self) -> String {
         match self {
             Self::Mysql(url) => url.clone(),
@@ -208,7 +208,7 @@ pub async fn connect(
     }
 }
 
-/// Brings the schema up to date, and gives the names of the migrations that were missing.
+/// Brings the schema up to date, and returns the names of the migrations that were missing.
 pub async fn migrate(url: &str) -> Result<Vec<String>, ConnectError> {
     let location = Location::parse(url)?;
     let driver_url = location.driver_url();
@@ -218,7 +218,7 @@ pub async fn migrate(url: &str) -> Result<Vec<String>, ConnectError> {
     }
 }
 
-/// Takes the last `migrations_count` migrations back, and gives their names, the last one first.
+/// Reverts the last `migrations_count` migrations, and returns their names, the last one first.
 pub async fn migrate_down(url: &str, migrations_count: usize) -> Result<Vec<String>, ConnectError> {
     let location = Location::parse(url)?;
     let driver_url = location.driver_url();

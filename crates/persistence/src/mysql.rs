@@ -1,5 +1,4 @@
-//! MySQL 8.0 or newer and MariaDB 10.6 or newer: what is theirs alone. No syntax is used that only one of
-//! the two knows.
+//! What is special to MySQL 8.0 or newer and MariaDB 10.6 or newer. Uses no syntax that only one of the two knows.
 
 use diesel_async::{AsyncConnection, AsyncMysqlConnection, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
@@ -14,27 +13,27 @@ pub(crate) use sql::{connect, migrate, migrate_down};
 pub(crate) type Connection = AsyncMysqlConnection;
 
 pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/mysql");
-/// How a transaction begins that will write.
+/// Begins a transaction that will write.
 pub(crate) const BEGIN: &str = "START TRANSACTION";
-/// What locks the rows that a statement reads until the transaction ends.
+/// Locks the rows that a statement reads until the transaction ends.
 pub(crate) const LOCK_ROWS: &str = " FOR UPDATE";
-/// Which index finds what accounts hold and own. Statistics lag behind a sale that has just begun, and would let the
-/// database read every hold there is.
+/// The index that finds what accounts hold and own. Statistics lag behind a sale that has just begun: by them the
+/// database would read every hold.
 pub(crate) const LIVE_INDEX: &str = " FORCE INDEX (reservations_live)";
-/// Which index lists what an account has, newest first. MySQL would rather walk through everybody's rows, hoping to meet
-/// enough of this account's before the end of a page.
+/// The index that lists the reservations of an account, newest first. MySQL would otherwise read the rows of all accounts
+/// until it has met a page of this account's.
 pub(crate) const RESERVATIONS_BY_ACCOUNT: &str = " FORCE INDEX (reservations_by_account)";
 /// The same for payments.
 pub(crate) const PAYMENTS_BY_ACCOUNT: &str = " FORCE INDEX (payments_by_account)";
 
-/// The seats that reservations list: `reservation_id`, `label`, `price`. A list that cannot be read counts as empty.
+/// The seats that reservations list: `reservation_id`, `label`, `price`. A list that cannot be parsed counts as empty.
 pub(crate) const RESERVED_SEATS: &str = "SELECT reservations.id AS reservation_id, seat.label, seat.price \
     FROM reservations JOIN JSON_TABLE(CASE WHEN JSON_VALID(reservations.seats) THEN reservations.seats ELSE '[]' END, \
     '$[*]' COLUMNS (label VARCHAR(522) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$.label', \
     price BIGINT PATH '$.price')) AS seat";
-/// The events of all batches: `subject_id`, `kind`. Those of a batch that cannot be read are missing; an event
-/// without a subject stands under its batch. They are put into a table of its own first (`DISTINCT`), which is searched
-/// by its key; else all of them would be read for each subject.
+/// The events of all batches: `subject_id`, `kind`. Those of a batch that cannot be parsed are missing; an event
+/// without a subject has the id of its batch. `DISTINCT` makes a temporary table of them with a key, so that they are not
+/// all read for each subject.
 pub(crate) const EVENTS: &str = "SELECT DISTINCT \
     COALESCE(UNHEX(REPLACE(COALESCE(event.reservation_id, event.charge_id), '-', '')), outbox_batches.id) AS subject_id, \
     event.kind \
@@ -42,24 +41,24 @@ pub(crate) const EVENTS: &str = "SELECT DISTINCT \
     '$[*]' COLUMNS (reservation_id CHAR(36) PATH '$.reservation_id', charge_id CHAR(36) PATH '$.charge_id', \
     kind VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$.kind')) AS event";
 
-/// How a transaction begins that reads everything as it is at one instant.
+/// Begins a transaction that reads everything as it is at one instant.
 pub(crate) const READ_SNAPSHOT: [&str; 2] =
     ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT"];
 
-/// Gives a session the settings that everything here relies on, whatever the server's own are.
+/// Connects, and sets what this crate relies on, whatever the defaults of the server are.
 pub(crate) async fn establish(url: &str) -> diesel::ConnectionResult<Connection> {
     let mut connection = Connection::establish(&with_keepalive(url)).await?;
     let settings = [
         "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
         "SET SESSION time_zone = '+00:00'",
         "SET SESSION innodb_lock_wait_timeout = 10",
-        // A backup or a change of the schema holds the locks that this waits for; the default is a day or more.
+        // A backup or a schema change holds the locks that this waits for; the default is a day or more.
         "SET SESSION lock_wait_timeout = 10",
-        // What kind of failure it is, is told by its text.
+        // Failures are told apart by their texts.
         "SET SESSION lc_messages = 'en_US'",
         "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-        // How many rows a list of keys will find is not looked up key by key before it is read: where there is a choice,
-        // the statement says which index.
+        // The optimizer does not estimate long lists of keys key by key: if there is a choice, the statement names the
+        // index.
         "SET SESSION eq_range_index_dive_limit = 2",
     ];
     for setting in settings {
@@ -68,7 +67,7 @@ pub(crate) async fn establish(url: &str) -> diesel::ConnectionResult<Connection>
     Ok(connection)
 }
 
-/// Lets the kernel find out about a peer that has gone without a word, unless the URL says how.
+/// Lets the kernel detect a server that has vanished, unless the URL sets it.
 fn with_keepalive(url: &str) -> String {
     if url.contains("tcp_keepalive=") {
         return url.to_owned();
@@ -77,7 +76,7 @@ fn with_keepalive(url: &str) -> String {
     format!("{url}{separator}tcp_keepalive=10000")
 }
 
-/// Whether several nodes take writes and agree at each commit about the rows that were changed, none knowing of another's
+/// Whether several nodes take writes and detect conflicts between changed rows at commit, without seeing each other's
 /// locks: Galera, or group replication with several primaries.
 pub(crate) async fn agrees_at_commit(connection: &mut Connection) -> diesel::QueryResult<bool> {
     use diesel::sql_types::Text;
@@ -90,10 +89,10 @@ pub(crate) async fn agrees_at_commit(connection: &mut Connection) -> diesel::Que
     Ok(!on.is_empty())
 }
 
-/// How many connections may write at once beside the lanes.
+/// How many connections may write at once beside the write lanes.
 pub(crate) const WRITERS_MAX: u32 = 4;
 
-/// Lets an insert change these columns of a row that is there already.
+/// Makes an insert change `columns` of a row that exists already.
 pub(crate) fn or_update(mut insert: Statement, _key: &'static str, columns: &[&'static str]) -> Statement {
     insert = insert.sql(" ON DUPLICATE KEY UPDATE ");
     for (index, column) in columns.iter().enumerate() {
@@ -103,16 +102,16 @@ pub(crate) fn or_update(mut insert: Statement, _key: &'static str, columns: &[&'
     insert
 }
 
-/// What keeps others from migrating as long as it lives.
+/// Keeps other processes from migrating until it is dropped.
 pub(crate) type SchemaLock = Connection;
 
-/// Keeps two processes from migrating at once: the lock is the session's, and goes with it.
+/// Keeps two processes from migrating at once. The lock belongs to the session and ends with it.
 pub(crate) async fn lock_schema(url: &str) -> Result<SchemaLock, ConnectError> {
     use diesel_async::RunQueryDsl;
     let unreachable = |error: diesel::ConnectionError| ConnectError::Unreachable(error.into());
     let mut connection = establish(url).await.map_err(unreachable)?;
-    // Such a lock is the server's, so its name tells the database: by a number, since a name has at most 64
-    // characters. Two databases of one number only wait for each other.
+    // The lock is global to the server, so its name contains the database: as a number, since a name has at most 64
+    // characters. Two databases with the same number only wait for each other.
     let taken: Statement<diesel::sql_types::BigInt> =
         Statement::new("SELECT CAST(GET_LOCK(CONCAT('boxoffice_migrate_', CRC32(DATABASE())), 120) AS SIGNED)");
     match taken.get_result::<i64>(&mut connection).await {

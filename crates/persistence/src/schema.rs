@@ -35,7 +35,7 @@ diesel::table! {
 diesel::table! {
     venues (id) {
         id -> Binary,
-        catalogue_key -> Nullable<Text>,
+        catalog_key -> Nullable<Text>,
         publisher_id -> Nullable<Binary>,
         name -> Text,
         location -> Text,
@@ -50,7 +50,7 @@ diesel::table! {
 diesel::table! {
     concerts (id) {
         id -> Binary,
-        catalogue_key -> Nullable<Text>,
+        catalog_key -> Nullable<Text>,
         promoter_id -> Nullable<Binary>,
         title -> Text,
         artist -> Text,
@@ -72,7 +72,7 @@ diesel::table! {
 diesel::table! {
     performances (id) {
         id -> Binary,
-        catalogue_key -> Nullable<Text>,
+        catalog_key -> Nullable<Text>,
         publisher_id -> Nullable<Binary>,
         concert_id -> Binary,
         venue_id -> Binary,

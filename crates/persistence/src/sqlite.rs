@@ -1,4 +1,4 @@
-//! SQLite, the embedded default: what is its alone.
+//! What is special to SQLite, the embedded default.
 
 use diesel::SqliteConnection;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection, sync_connection_wrapper::SyncConnectionWrapper};
@@ -14,52 +14,52 @@ pub(crate) use sql::{connect, migrate, migrate_down};
 pub(crate) type Connection = SyncConnectionWrapper<SqliteConnection>;
 
 pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
-/// How a transaction begins that will write: it takes the one write lock at once, so it never has to
-/// upgrade a read lock, which could fail in the middle.
+/// Begins a transaction that will write. It takes the one write lock at once, so it never has to upgrade a read lock,
+/// which could fail in the middle.
 pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
-/// A writing transaction has the whole database to itself.
+/// A writing transaction locks the whole database.
 pub(crate) const LOCK_ROWS: &str = "";
-/// Which index finds what accounts hold and own: without statistics, which nobody gathers here, it could be any.
+/// The index that finds what accounts hold and own. There are no statistics to choose it by.
 pub(crate) const LIVE_INDEX: &str = " INDEXED BY reservations_live";
-/// Which index lists what an account has, newest first.
+/// The index that lists the reservations of an account, newest first.
 pub(crate) const RESERVATIONS_BY_ACCOUNT: &str = " INDEXED BY reservations_by_account";
 /// The same for payments.
 pub(crate) const PAYMENTS_BY_ACCOUNT: &str = " INDEXED BY payments_by_account";
 
-/// The seats that reservations list: `reservation_id`, `label`, `price`. A list that cannot be read counts as empty.
+/// The seats that reservations list: `reservation_id`, `label`, `price`. A list that cannot be parsed counts as empty.
 pub(crate) const RESERVED_SEATS: &str = "SELECT reservations.id AS reservation_id, seat.value ->> 'label' AS label, \
     seat.value ->> 'price' AS price FROM reservations \
     JOIN json_each(CASE WHEN json_valid(reservations.seats) THEN reservations.seats ELSE '[]' END) AS seat";
-/// The events of all batches: `subject_id`, `kind`. Those of a batch that cannot be read are missing; an event
-/// without a subject stands under its batch.
+/// The events of all batches: `subject_id`, `kind`. Those of a batch that cannot be parsed are missing; an event
+/// without a subject has the id of its batch.
 pub(crate) const EVENTS: &str = "SELECT DISTINCT \
     coalesce(unhex(replace(coalesce(event.value ->> 'reservation_id', event.value ->> 'charge_id'), '-', '')), \
     outbox_batches.id) AS subject_id, \
     event.value ->> 'kind' AS kind FROM outbox_batches \
     JOIN json_each(CASE WHEN json_valid(outbox_batches.events) THEN outbox_batches.events ELSE '[]' END) AS event";
 
-/// How a transaction begins that reads everything as it is at one instant.
+/// Begins a transaction that reads everything as it is at one instant.
 pub(crate) const READ_SNAPSHOT: [&str; 1] = ["BEGIN"];
 
-/// Opens the database file with the settings that everything here relies on.
+/// Opens the database file with the settings that this crate relies on.
 pub(crate) async fn establish(url: &str) -> diesel::ConnectionResult<Connection> {
     let mut connection = Connection::establish(url).await?;
-    // A commit is on the disk when it is answered: synchronous FULL. Another process that writes, such as
-    // an import, is waited for.
+    // A commit is on the disk when it is answered: synchronous FULL. The busy timeout waits for another process that
+    // writes, such as an import.
     let settings = "PRAGMA busy_timeout = 15000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
     connection.batch_execute(settings).await.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
     Ok(connection)
 }
 
-/// Whether several nodes agree at each commit: there is one file.
+/// Whether several nodes take writes: there is one file.
 pub(crate) async fn agrees_at_commit(_connection: &mut Connection) -> diesel::QueryResult<bool> {
     Ok(false)
 }
 
-/// How many connections may write at once: the lanes write through the same one.
+/// How many connections may write at once: the write lanes use the same one.
 pub(crate) const WRITERS_MAX: u32 = 1;
 
-/// Lets an insert change these columns of a row that is there already.
+/// Makes an insert change `columns` of a row that exists already.
 pub(crate) fn or_update(mut insert: Statement, key: &'static str, columns: &[&'static str]) -> Statement {
     insert = insert.sql(" ON CONFLICT (").sql(key).sql(") DO UPDATE SET ");
     for (index, column) in columns.iter().enumerate() {
@@ -69,12 +69,12 @@ pub(crate) fn or_update(mut insert: Statement, key: &'static str, columns: &[&'s
     insert
 }
 
-/// What keeps others from migrating as long as it lives.
+/// Keeps other processes from migrating until it is dropped.
 pub(crate) type SchemaLock = std::fs::File;
 
-/// Keeps two processes from migrating at once. SQLite has no lock that is held across transactions, so it is the lock
-/// of a file beside the database; the system takes it back when the process ends. The file stays: were it removed, two
-/// processes could hold the locks of two files of one name.
+/// Keeps two processes from migrating at once. SQLite has no lock that spans transactions, so this locks a file beside the
+/// database; the system releases it when the process ends. The file stays: if it were removed, two processes could lock
+/// two files of the same name.
 pub(crate) async fn lock_schema(url: &str) -> Result<SchemaLock, ConnectError> {
     let path = format!("{url}-migration");
     let locked = tokio::task::spawn_blocking(move || {

@@ -1,8 +1,8 @@
-//! SQL with bound values, for the statements that Diesel's query builder cannot say for both backends:
+//! SQL with bound values, for the statements that Diesel's query builder cannot express for both backends:
 //! row locks, multi-row inserts and upserts.
 //!
-//! In contrast to `diesel::sql_query` a statement is kept prepared where its shape comes again: lists are padded to
-//! few lengths, and rows come in few numbers.
+//! In contrast to `diesel::sql_query`, statements stay prepared: lists are padded to few lengths, and rows are written
+//! in few numbers, so that there are few different texts.
 
 use std::marker::PhantomData;
 
@@ -18,22 +18,30 @@ use diesel::{
 /// The most rows of one multi-row statement: both backends take some 32,000 bound values.
 pub(crate) const ROWS_MAX: usize = 512;
 
-/// A statement of several rows is prepared once for each number of them, and kept by both sides. So the numbers are
-/// multiples of this, or below it, and there are few.
+/// A statement of several rows is prepared once for each number of them, and both sides keep it. So the numbers are
+/// below this or multiples of it, and there are few.
 pub(crate) const ROWS_STEP: usize = 8;
 
-/// How long a list of so many values is made. Close to what there is: the planner looks at each value, also at those
-/// that are repeated.
+/// The length to which a list of `count` values is padded. It is close to `count`: the planner looks at each value, also
+/// at those that are repeated.
 pub(crate) fn padded(count: usize) -> usize {
     if count < ROWS_STEP { count.next_power_of_two() } else { count.next_multiple_of(ROWS_STEP) }
+}
+
+/// A row of columns of one table.
+pub(crate) trait Row {
+    /// The SQL types of the columns.
+    type Sql;
+    const TABLE: &'static str;
+    const COLUMNS: &'static [&'static str];
 }
 
 /// A value to bind.
 #[derive(Clone, Debug)]
 pub(crate) enum Bind {
-    /// An id or a fingerprint, of which a batch has thousands.
+    /// An id or a fingerprint. A batch has thousands of them, so they are not on the heap.
     Bytes16([u8; 16]),
-    /// One of our own words, such as a status.
+    /// A word of the program, such as a status.
     Word(&'static str),
     Bytes(Vec<u8>),
     OptionalBytes(Option<Vec<u8>>),
@@ -72,15 +80,28 @@ impl<ST> Statement<ST> {
     }
 
     #[must_use]
-    pub(crate) fn bind(mut self, value: Bind) -> Self {
-        self.pieces.push(Piece::Bind(value));
+    pub(crate) fn bind(mut self, value: impl Into<Bind>) -> Self {
+        self.pieces.push(Piece::Bind(value.into()));
+        self
+    }
+
+    /// `SELECT column, … FROM table`.
+    pub(crate) fn select<R: Row<Sql = ST>>() -> Self {
+        Self::new("SELECT ").joined(R::COLUMNS).sql(" FROM ").sql(R::TABLE)
+    }
+
+    fn joined(mut self, columns: &[&'static str]) -> Self {
+        for (index, column) in columns.iter().enumerate() {
+            self.pieces.push(Piece::Static(if index > 0 { ", " } else { "" }));
+            self.pieces.push(Piece::Static(column));
+        }
         self
     }
 
     /// `(?, ?, …)`: as many values as there are, the last one repeated until the list is [`padded`].
     #[must_use]
-    pub(crate) fn list(mut self, values: impl IntoIterator<Item = Bind>) -> Self {
-        let mut values: Vec<Bind> = values.into_iter().collect();
+    pub(crate) fn list(mut self, values: impl IntoIterator<Item: Into<Bind>>) -> Self {
+        let mut values: Vec<Bind> = values.into_iter().map(Into::into).collect();
         if let Some(last) = values.last().cloned() {
             values.resize(padded(values.len()), last);
         }
@@ -123,6 +144,13 @@ impl<ST> Statement<ST> {
             self.pieces.push(Piece::Bind(value));
         }
         self.pieces.push(Piece::Static(")"));
+    }
+}
+
+impl Statement {
+    /// `INSERT INTO table (column, …) VALUES `.
+    pub(crate) fn insert_into<R: Row>() -> Self {
+        Self::new("INSERT INTO ").sql(R::TABLE).sql(" (").joined(R::COLUMNS).sql(") VALUES ")
     }
 }
 
@@ -196,7 +224,7 @@ mod tests {
         let ids = (0..3).map(Bind::BigInt);
         let statement: Statement = Statement::new("SELECT a FROM t WHERE id IN ").list(ids).sql(" FOR UPDATE");
         assert_eq!(text::<Mysql>(&statement), "SELECT a FROM t WHERE id IN (?, ?, ?, ?) FOR UPDATE");
-        let rows = (0..2).map(|n| vec![Bind::BigInt(n), Bind::Text(n.to_string())]);
+        let rows = (0_i64..2).map(|n| vec![n.into(), n.to_string().into()]);
         let statement: Statement = Statement::new("INSERT INTO t VALUES ").rows(rows);
         assert_eq!(text::<Sqlite>(&statement), "INSERT INTO t VALUES (?, ?), (?, ?)");
         let statement: Statement = Statement::new("SELECT a FROM t WHERE ")

@@ -13,27 +13,20 @@ use crate::{
 
 use super::SaleState;
 
-fn replay<T>(first: Option<&Idempotency>, again: &Idempotency, answer: T) -> Result<Made<T>, KeyReused> {
-    match first {
-        Some(first) if first.fingerprint == again.fingerprint => Ok(Made::before(answer)),
-        _ => Err(KeyReused),
-    }
-}
-
 impl ReservationView {
     /// The answer to a repeated hold: the reservation as it was made.
     pub fn replay_hold(self, again: &Idempotency) -> Result<Made<Self>, KeyReused> {
-        let first = self.reservation.idempotency.clone();
+        let first = self.reservation.idempotency.clone().ok_or(KeyReused)?;
         let Reservation { held_until: until, created_at: updated_at, .. } = self.reservation;
         let state = ReservationState::Held { until };
         let reservation = Reservation { state, updated_at, ..self.reservation };
-        replay(first.as_ref(), again, Self { reservation, ..self })
+        first.replay(again, Self { reservation, ..self })
     }
 
     /// The answer to a repeated cancellation, which is the last thing that happens to a reservation.
     pub(super) fn replay_cancel(self, again: &Idempotency) -> Result<Made<Self>, KeyReused> {
-        let first = self.reservation.cancelled_under().cloned();
-        replay(first.as_ref(), again, self)
+        let first = self.reservation.cancelled_under().cloned().ok_or(KeyReused)?;
+        first.replay(again, self)
     }
 }
 
@@ -45,7 +38,7 @@ impl PaymentView {
         let reservation = Reservation { state, updated_at: payment.paid_at, ..self.reservation.reservation };
         let first = payment.idempotency.clone();
         let view = ReservationView { reservation, ..self.reservation };
-        replay(Some(&first), again, Self { payment, reservation: view })
+        first.replay(again, Self { payment, reservation: view })
     }
 }
 
@@ -54,7 +47,7 @@ impl Charge {
     /// pending.
     pub(super) fn replay(self, again: &Idempotency) -> Result<Made<Self>, KeyReused> {
         let first = self.idempotency.clone();
-        replay(Some(&first), again, self)
+        first.replay(again, self)
     }
 }
 

@@ -4,20 +4,81 @@ use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, SessionId, StorageError, Timestamp,
     accounts::{
-        Account, Accounts, CreateAccountError, Credentials, LoginId, RefreshHash, Role, Rotation, Session, Sessions,
+        Account, Accounts, CreateAccountError, Credentials, LoginId, PasswordHash, RefreshHash, Role, Rotation,
+        Session, Sessions,
     },
+    wallet::Wallet,
 };
+use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::{
     Store,
+    insert::insert,
     retry::{Failure, Kind},
+    wallet::WalletRow,
 };
 use crate::{
-    rows::{AccountRow, SessionRow, Stored, WalletRow, id, time},
     schema::{accounts, sessions},
+    stored::{Stored, damaged, fingerprint_bytes, id, key_text, name, optional_idempotency, time},
 };
+
+#[derive(Debug, Insertable, Queryable)]
+#[diesel(table_name = accounts)]
+struct AccountRow {
+    id: Vec<u8>,
+    login_id: String,
+    name: String,
+    role: String,
+    password_hash: String,
+    created_at: NaiveDateTime,
+    idempotency_key: Option<String>,
+    fingerprint: Option<Vec<u8>>,
+}
+
+impl From<&Credentials> for AccountRow {
+    fn from(credentials: &Credentials) -> Self {
+        let account = &credentials.account;
+        Self {
+            id: account.id.stored(),
+            login_id: account.login_id.as_str().to_owned(),
+            name: account.name.as_str().to_owned(),
+            role: account.role.as_str().to_owned(),
+            password_hash: credentials.password_hash.0.clone(),
+            created_at: time(account.created_at),
+            idempotency_key: key_text(credentials.idempotency.as_ref()),
+            fingerprint: fingerprint_bytes(credentials.idempotency.as_ref()),
+        }
+    }
+}
+
+impl TryFrom<AccountRow> for Credentials {
+    type Error = StorageError;
+
+    fn try_from(row: AccountRow) -> Result<Self, StorageError> {
+        let account = Account {
+            id: id(&row.id)?,
+            login_id: LoginId::new(&row.login_id).map_err(|_| damaged("login id")())?,
+            name: name(&row.name)?,
+            role: row.role.parse().map_err(|_| damaged("role")())?,
+            created_at: row.created_at.and_utc(),
+        };
+        let idempotency = optional_idempotency(row.idempotency_key.as_deref(), row.fingerprint.as_ref())?;
+        Ok(Self { account, password_hash: PasswordHash(row.password_hash), idempotency })
+    }
+}
+
+#[derive(Debug, Insertable, Queryable)]
+#[diesel(table_name = sessions)]
+struct SessionRow {
+    id: Vec<u8>,
+    account_id: Vec<u8>,
+    refresh_hash: Vec<u8>,
+    created_at: NaiveDateTime,
+    expires_at: NaiveDateTime,
+    ended_at: Option<NaiveDateTime>,
+}
 
 #[async_trait]
 impl Accounts for Store {
@@ -30,9 +91,8 @@ impl Accounts for Store {
                 let account = asked.account.clone();
                 Box::pin(async move {
                     diesel::insert_into(accounts::table).values(row).execute(connection).await?;
-                    let wallet = boxoffice_domain::wallet::Wallet::new(account.id, account.created_at);
-                    let into = "INSERT INTO wallets (account_id, balance, pending, entries_count, updated_at) VALUES ";
-                    super::write::insert(connection, into, [WalletRow::bound(&wallet)]).await
+                    let wallet = Wallet::new(account.id, account.created_at);
+                    insert::<WalletRow>(connection, [WalletRow::bind(&wallet)]).await
                 })
             })
             .await;
@@ -107,7 +167,7 @@ impl Sessions for Store {
             })
             .await;
         match opened {
-            // An earlier attempt, whose answer was lost, had opened it: nobody else has its id.
+            // An earlier attempt, whose answer was lost, had opened it: no other session has its id.
             Err(failure) if failure.kind == Kind::Duplicate => Ok(()),
             opened => Ok(opened?),
         }
@@ -160,8 +220,8 @@ struct Exchange {
     id: Vec<u8>,
     presented: RefreshHash,
     next: RefreshHash,
-    expires_at: chrono::NaiveDateTime,
-    now: chrono::NaiveDateTime,
+    expires_at: NaiveDateTime,
+    now: NaiveDateTime,
 }
 
 enum Exchanged {
@@ -171,7 +231,7 @@ enum Exchanged {
 }
 
 impl Exchange {
-    /// The secret is exchanged by one conditional update, which of several at once exactly one passes.
+    /// Exchanges the secret by one conditional update, so that exactly one of several concurrent exchanges succeeds.
     async fn run(self, connection: &mut super::super::Connection) -> Result<Exchanged, Failure> {
         let living = sessions::table
             .find(self.id.clone())
@@ -185,7 +245,7 @@ impl Exchange {
         let Some(row) = row else {
             return Ok(Exchanged::Unknown);
         };
-        // The second alternative: an earlier attempt, whose answer was lost, had exchanged it.
+        // In the second case an earlier attempt, whose answer was lost, had exchanged it.
         if rotated > 0 || (row.ended_at.is_none() && row.refresh_hash == self.next.0) {
             return Ok(Exchanged::Rotated(id(&row.account_id)?));
         }

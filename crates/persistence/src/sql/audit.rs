@@ -13,20 +13,17 @@ use super::{
     Store,
     retry::Failure,
 };
-use crate::{
-    rows::time,
-    statement::{Bind, Statement},
-};
+use crate::statement::{Bind, Statement};
 
-/// The most breaches of one invariant that are told one by one.
+/// The most breaches of one invariant that are reported one by one.
 const BREACHES_MAX: usize = 100;
 
-/// An invariant: its name, and the query that gives the rows which break it. A row tells a key and a detail. Beside the
-/// tables there are `reservation_seats`, the seats that each reservation lists, and `events`, of all batches.
+/// An invariant: its name, and a query for the rows that break it, each with a key and a detail. Besides the tables there
+/// are `reservation_seats`, the seats that each reservation lists, and `events`, those of all batches.
 struct Invariant {
     name: &'static str,
     query: &'static str,
-    /// What follows the query after the present instant, where it depends on it.
+    /// The rest of a query that depends on the time: it follows the present instant.
     after_now: Option<&'static str>,
 }
 
@@ -204,7 +201,7 @@ const INVARIANTS: [Invariant; 19] = [
 #[async_trait]
 impl Audit for Store {
     async fn breaches(&self) -> Result<Vec<Breach>, StorageError> {
-        let now = Bind::Time(time(self.now()));
+        let now = Bind::from(self.now());
         let mut session = self.reader().await?;
         let found = find_breaches(session.connection(), &now).await;
         Ok(session.ended(found)?)

@@ -10,7 +10,7 @@ use super::{
     Store,
     retry::{Kind, in_time},
 };
-use crate::{rows::time, schema::leases};
+use crate::{schema::leases, stored::time};
 
 #[async_trait]
 impl Leases for Store {

@@ -1,17 +1,18 @@
-//! The ports over SQL, in terms of the dialect that mounts this tree (`super`).
+//! The storage ports over SQL, in terms of the dialect that mounts this tree (`super`).
 
 mod accounts;
 mod audit;
+mod batch;
 mod catalog;
-mod catalog_import;
+mod insert;
 mod leases;
 mod outbox;
 mod payments;
 mod pool;
 mod reservations;
 mod retry;
+mod seats;
 mod wallet;
-mod write;
 
 use std::sync::Arc;
 
@@ -27,27 +28,27 @@ use self::{
 use super::{Connection, MIGRATIONS, WRITERS_MAX, agrees_at_commit, establish, lock_schema};
 use crate::{ConnectError, Database, PersistenceSettings, lane::Lanes, seat_boards::SeatBoards, statement::Statement};
 
-/// Keeps everything, over two pools: writers never wait for readers.
+/// Implements every storage port over two pools, so that writers never wait for readers.
 pub(crate) struct Store {
     readers: Pool,
     writer: Arc<Writer>,
     lanes: Lanes,
     boards: Arc<SeatBoards>,
     clock: Arc<dyn Clock>,
-    /// Which concert a performance is of: it never changes.
+    /// The concert of each performance, which never changes.
     concerts_of: moka::sync::Cache<PerformanceId, ConcertId>,
 }
 
-/// How many performances are remembered with their concerts.
+/// How many performances are cached with their concerts.
 const CONCERTS_REMEMBERED_MAX: u64 = 100_000;
 
-/// What writes, whether in a lane or by itself.
+/// Runs writing transactions, in a write lane or outside.
 pub(crate) struct Writer {
     pool: Arc<Pool>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn EntropySource>,
     retry_max: u32,
-    /// Whether a lock keeps away only those who come through the same node of the database.
+    /// Whether a lock only excludes transactions on the same node of the database.
     locks_are_local: bool,
 }
 
@@ -75,7 +76,7 @@ pub(crate) async fn connect(
     let readers = Pool::open(url.clone(), settings.connections_max, settings.connect_timeout, "read").await?;
     let writers = Pool::open(url.clone(), WRITERS_MAX, settings.connect_timeout, "write").await?;
     let writers = Arc::new(writers);
-    // A connection belongs to the runtime that made it, and each lane has its own.
+    // A connection belongs to the runtime that made it, and each write lane has its own runtime.
     let mut lane_connections = Vec::new();
     if WRITERS_MAX == 1 {
         lane_connections.push(Arc::clone(&writers));

@@ -6,12 +6,34 @@ use boxoffice_domain::{
     events::{EventBatch, Outbox},
     page::{Page, PageRequest},
 };
+use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::Store;
-use crate::{rows::EventBatchRow, schema::outbox_batches};
+use crate::{
+    row::row,
+    schema::outbox_batches,
+    stored::{damaged, id},
+};
+
+row! {
+    struct EventBatchRow in outbox_batches {
+        id: Vec<u8>,
+        events: String,
+        occurred_at: NaiveDateTime,
+    }
+}
+
+impl TryFrom<EventBatchRow> for EventBatch {
+    type Error = StorageError;
+
+    fn try_from(row: EventBatchRow) -> Result<Self, StorageError> {
+        let events = serde_json::from_str(&row.events).map_err(|_| damaged("list of events")())?;
+        Ok(Self { id: id(&row.id)?, events, occurred_at: row.occurred_at.and_utc() })
+    }
+}
 
 #[async_trait]
 impl Outbox for Store {

@@ -1,4 +1,4 @@
-//! Connections, kept and handed out.
+//! A pool of connections.
 
 use std::{
     sync::{
@@ -19,8 +19,8 @@ use super::{
 };
 use crate::ConnectError;
 
-/// How long a connection may have been idle and is still taken to be good. The database does not go and come back in
-/// less, and asking whether it is there costs little against this.
+/// How long a connection may be idle and still counts as good. A database does not restart in less time, and asking
+/// whether it is there costs little in comparison.
 const TRUSTED_IDLE: Duration = Duration::from_millis(500);
 
 /// Keeps connections to one database.
@@ -30,10 +30,10 @@ pub(super) struct Pool {
     name: &'static str,
 }
 
-/// Makes connections, and tells which are no longer good.
+/// Makes connections, and says which are broken.
 pub(super) struct Manager {
     url: String,
-    /// Counts how often the database was lost: a connection of before that is not used again.
+    /// Counts how often the database was lost. A connection of an earlier generation is not used again.
     generation: Arc<AtomicU64>,
 }
 
@@ -41,8 +41,8 @@ pub(super) struct Manager {
 pub(super) struct Link {
     connection: Connection,
     generation: u64,
-    /// Whether a statement or a transaction is in the middle. It still is when a caller stopped waiting for
-    /// it, and then the connection must not be handed to anybody else.
+    /// Whether a statement or a transaction has not ended. If its caller stopped waiting, the connection must not be
+    /// used again.
     in_the_middle: bool,
     /// When it last answered.
     answered_at: Instant,
@@ -74,7 +74,7 @@ impl Pool {
         connect_timeout: Duration,
         name: &'static str,
     ) -> Result<Self, ConnectError> {
-        // The first connection is made here, so that a database that is not there is told of at once.
+        // Connects once here, so that an unreachable database is reported at once.
         let first = establish(&url).await.map_err(|error| ConnectError::Unreachable(error.into()))?;
         drop(first);
         let generation = Arc::new(AtomicU64::new(0));
@@ -89,7 +89,7 @@ impl Pool {
         Ok(Self { connections, generation, name })
     }
 
-    /// A connection of one's own until it is dropped.
+    /// Takes a connection out of the pool until the session is dropped.
     pub(super) async fn session(&self) -> Result<Session<'_>, StorageError> {
         loop {
             let link = self.connections.get().await.map_err(|error| match error {
@@ -115,15 +115,15 @@ impl Pool {
     }
 }
 
-/// A connection of one's own.
+/// A connection taken out of the pool.
 pub(super) struct Session<'p> {
     link: bb8::PooledConnection<'p, Manager>,
     generation: &'p AtomicU64,
 }
 
 impl Session<'_> {
-    /// Whether the connection is good: one that has long been idle may be to a database that went and came back, which
-    /// shall not be the loss of whoever comes first.
+    /// Whether the connection is good. A database that restarted while the connection was idle must not cost the next
+    /// caller its request.
     async fn answers(&mut self) -> bool {
         if self.link.answered_at.elapsed() < TRUSTED_IDLE {
             return true;
@@ -133,15 +133,14 @@ impl Session<'_> {
             Ok(()) => true,
             Err(failure) => {
                 tracing::debug!(?failure, "an idle connection was lost");
-                // Whatever it said: it is not handed out, and neither are those that are as old.
+                // Whatever the failure was, this connection and those of its generation are not used again.
                 self.generation.fetch_max(self.link.generation + 1, Ordering::Relaxed);
                 false
             }
         }
     }
 
-    /// The connection, for one statement whose result is then given to [`Self::finished`], or for a
-    /// transaction whose end is.
+    /// The connection, for one statement or one transaction. Its result goes to [`Self::finished`] or [`Self::ended`].
     pub(super) fn connection(&mut self) -> &mut Connection {
         self.link.in_the_middle = true;
         &mut self.link.connection
@@ -171,13 +170,13 @@ impl Session<'_> {
         result
     }
 
-    /// Notes that nothing is in the middle.
+    /// Notes that the statement or transaction has ended.
     pub(super) fn answered(&mut self) {
         self.link.in_the_middle = false;
         self.link.answered_at = Instant::now();
     }
 
-    /// Notes a failure: after a lost connection, the other connections are not trusted either.
+    /// Notes a failure. After a lost connection, the other connections are not trusted either.
     pub(super) fn failed(&self, failure: &Failure) {
         if failure.kind == Kind::ConnectionLost {
             self.generation.fetch_max(self.link.generation + 1, Ordering::Relaxed);

@@ -8,11 +8,12 @@ use boxoffice_domain::{
     idempotency::{IdempotencyKey, Made},
     page::{Page, PageRequest},
     reservations::{
-        CancelError, CancelRequest, HoldError, HoldRequest, Reservation, ReservationStatus, ReservationView,
-        Reservations,
+        CancelError, CancelRequest, HoldError, HoldRequest, Reservation, ReservationState, ReservationStatus,
+        ReservationView, Reservations,
     },
     sale::{CancelOutcome, Command, ExpireOutcome, HoldOutcome},
 };
+use chrono::NaiveDateTime;
 use diesel::{
     prelude::*,
     sql_types::{Nullable, Timestamp as SqlTimestamp},
@@ -23,16 +24,95 @@ use futures::future::try_join_all;
 use super::{
     super::{Connection, LIVE_INDEX, RESERVATIONS_BY_ACCOUNT},
     Store,
+    catalog::terms,
     retry::{Failure, in_time},
-    write::{RESERVATION_COLUMNS, ReservationSql, terms},
 };
 use crate::{
-    rows::{ReservationRow, Stored, id, time},
+    row::row,
     schema::reservations,
-    statement::{Bind, Statement},
+    statement::Statement,
+    stored::{Stored, damaged, id as parse_id, optional_id, optional_idempotency, points, time},
 };
 
-/// Reservations with what is shown of their performances, in the order of `rows`.
+row! {
+    pub(super) struct ReservationRow in reservations, from (reservation: &Reservation, seats: String) {
+        id: Vec<u8> = reservation.id,
+        account_id: Vec<u8> = reservation.account_id,
+        performance_id: Vec<u8> = reservation.performance_id,
+        concert_id: Vec<u8> = reservation.concert_id,
+        status: String = stored_status(&reservation.state).as_str(),
+        #[expect(dead_code, reason = "the database sums it; the entity has the seats themselves")]
+        seats_count: i64 = reservation.seats.len() as u64,
+        total_amount: i64 = reservation.total_amount,
+        held_until: NaiveDateTime = reservation.held_until,
+        payment_id: Option<Vec<u8>> = reservation.payment_id(),
+        created_at: NaiveDateTime = reservation.created_at,
+        updated_at: NaiveDateTime = reservation.updated_at,
+        idempotency_key: Option<String> = reservation.idempotency.as_ref().map(|first| &first.key),
+        fingerprint: Option<Vec<u8>> = reservation.idempotency.as_ref().map(|first| first.fingerprint),
+        cancel_key: Option<String> = reservation.cancelled_under().map(|first| &first.key),
+        cancel_fingerprint: Option<Vec<u8>> = reservation.cancelled_under().map(|first| first.fingerprint),
+        // JSON.
+        seats: String = seats,
+    }
+}
+
+row! {
+    /// What an account holds or owns of a concert.
+    pub(super) struct HoldingRow in reservations {
+        id: Vec<u8>,
+        account_id: Vec<u8>,
+        status: String,
+        seats_count: i64,
+        held_until: NaiveDateTime,
+    }
+}
+
+/// The status in which a reservation is stored; the status that is shown also depends on the time.
+fn stored_status(state: &ReservationState) -> ReservationStatus {
+    match state {
+        ReservationState::Held { .. } => ReservationStatus::Held,
+        ReservationState::Confirmed { .. } => ReservationStatus::Confirmed,
+        ReservationState::Cancelled { .. } => ReservationStatus::Cancelled,
+        ReservationState::Expired => ReservationStatus::Expired,
+    }
+}
+
+impl TryFrom<ReservationRow> for Reservation {
+    type Error = StorageError;
+
+    fn try_from(row: ReservationRow) -> Result<Self, StorageError> {
+        let held_until = row.held_until.and_utc();
+        let payment_id = optional_id(row.payment_id.as_ref())?;
+        let status: ReservationStatus = row.status.parse().map_err(|_| damaged("status")())?;
+        let state = match status {
+            ReservationStatus::Held => ReservationState::Held { until: held_until },
+            ReservationStatus::Confirmed => {
+                ReservationState::Confirmed { payment_id: payment_id.ok_or_else(damaged("reservation"))? }
+            }
+            ReservationStatus::Cancelled => {
+                let idempotency = optional_idempotency(row.cancel_key.as_deref(), row.cancel_fingerprint.as_ref())?;
+                ReservationState::Cancelled { payment_id, idempotency }
+            }
+            ReservationStatus::Expired => ReservationState::Expired,
+        };
+        Ok(Self {
+            id: parse_id(&row.id)?,
+            account_id: parse_id(&row.account_id)?,
+            performance_id: parse_id(&row.performance_id)?,
+            concert_id: parse_id(&row.concert_id)?,
+            seats: serde_json::from_str(&row.seats).map_err(|_| damaged("list of reserved seats")())?,
+            total_amount: points(row.total_amount)?,
+            state,
+            held_until,
+            created_at: row.created_at.and_utc(),
+            updated_at: row.updated_at.and_utc(),
+            idempotency: optional_idempotency(row.idempotency_key.as_deref(), row.fingerprint.as_ref())?,
+        })
+    }
+}
+
+/// Reservations with the terms of their performances, in the order of `rows`.
 pub(super) async fn views(
     connection: &mut Connection,
     rows: Vec<ReservationRow>,
@@ -62,9 +142,12 @@ impl Reservations for Store {
     }
 
     async fn find(&self, account_id: AccountId, id: ReservationId) -> Result<Option<ReservationView>, StorageError> {
-        let query = reservations::table.find(id.stored()).filter(reservations::account_id.eq(account_id.stored()));
+        let query = reservations::table
+            .find(id.stored())
+            .filter(reservations::account_id.eq(account_id.stored()))
+            .select(ReservationRow::as_select());
         let mut session = self.reader().await?;
-        let rows = query.load::<ReservationRow>(session.connection()).await;
+        let rows = query.load(session.connection()).await;
         let rows = session.finished(rows)?;
         let views = views(session.connection(), rows).await;
         Ok(session.ended(views)?.pop())
@@ -77,9 +160,10 @@ impl Reservations for Store {
     ) -> Result<Option<ReservationView>, StorageError> {
         let query = reservations::table
             .filter(reservations::account_id.eq(account_id.stored()))
-            .filter(reservations::idempotency_key.eq(key.as_str()));
+            .filter(reservations::idempotency_key.eq(key.as_str()))
+            .select(ReservationRow::as_select());
         let mut session = self.reader().await?;
-        let rows = query.load::<ReservationRow>(session.connection()).await;
+        let rows = query.load(session.connection()).await;
         let rows = session.finished(rows)?;
         let views = views(session.connection(), rows).await;
         Ok(session.ended(views)?.pop())
@@ -91,15 +175,13 @@ impl Reservations for Store {
         status: Option<ReservationStatus>,
         page: PageRequest<ReservationId>,
     ) -> Result<Page<ReservationView, ReservationId>, StorageError> {
-        let now = Bind::Time(time(self.now()));
-        let mut query = Statement::<ReservationSql>::new("SELECT ")
-            .sql(RESERVATION_COLUMNS)
-            .sql(" FROM reservations")
+        let now = self.now();
+        let mut query = Statement::select::<ReservationRow>()
             .sql(RESERVATIONS_BY_ACCOUNT)
             .sql(" WHERE account_id = ")
-            .bind(account_id.bound());
+            .bind(account_id);
         if let Some(after) = page.after {
-            query = query.sql(" AND id < ").bind(after.bound());
+            query = query.sql(" AND id < ").bind(after);
         }
         query = match status {
             None => query,
@@ -107,11 +189,10 @@ impl Reservations for Store {
             Some(ReservationStatus::Expired) => {
                 query.sql(" AND (status = 'expired' OR (status = 'held' AND held_until <= ").bind(now).sql("))")
             }
-            Some(status) => query.sql(" AND status = ").bind(Bind::Word(status.as_str())),
+            Some(status) => query.sql(" AND status = ").bind(status.as_str()),
         };
-        let limit = Bind::BigInt(i64::from(page.limit) + 1);
         let mut session = self.reader().await?;
-        let rows = query.sql(" ORDER BY id DESC LIMIT ").bind(limit);
+        let rows = query.sql(" ORDER BY id DESC LIMIT ").bind(i64::from(page.limit) + 1);
         let rows = rows.load::<ReservationRow>(session.connection()).await;
         let rows = session.finished(rows)?;
         let views = views(session.connection(), rows).await;
@@ -127,13 +208,13 @@ impl Reservations for Store {
         let query = Statement::<Nullable<SqlTimestamp>>::new("SELECT MAX(held_until) FROM reservations")
             .sql(LIVE_INDEX)
             .sql(" WHERE account_id = ")
-            .bind(account_id.bound())
+            .bind(account_id)
             .sql(" AND concert_id = ")
-            .bind(concert_id.bound())
+            .bind(concert_id)
             .sql(" AND status = 'held' AND held_until > ")
-            .bind(Bind::Time(time(self.now())));
+            .bind(self.now());
         let mut session = self.reader().await?;
-        let found = query.get_result::<Option<chrono::NaiveDateTime>>(session.connection()).await;
+        let found = query.get_result::<Option<NaiveDateTime>>(session.connection()).await;
         Ok(session.finished(found)?.map(|until| until.and_utc()))
     }
 
@@ -152,7 +233,7 @@ impl Reservations for Store {
         let rows = rows.await?;
         let mut waiting = Vec::with_capacity(rows.len());
         for reservation_id in rows {
-            waiting.push(self.lanes.submit(Command::Expire { reservation_id: id(&reservation_id)? }));
+            waiting.push(self.lanes.submit(Command::Expire { reservation_id: parse_id(&reservation_id)? }));
         }
         let expired: Vec<ExpireOutcome> = try_join_all(waiting).await?;
         Ok(u32::try_from(expired.iter().flatten().count()).unwrap_or(u32::MAX))

@@ -1,4 +1,4 @@
-//! What a failed statement means, and the one way in which a transaction is run and tried again.
+//! What a failed statement means, and the one way in which a transaction is run and retried.
 
 use std::{error::Error, time::Duration};
 
@@ -14,25 +14,25 @@ use super::{
     pool::Session,
 };
 
-/// How long one attempt at a batch may take. Locks are waited for up to 10 s; what takes longer than this is a peer
-/// that no longer answers, and must not stop all writing behind it.
+/// How long one attempt at a batch may take. A statement waits up to 10 s for a lock. A server that takes longer than
+/// this no longer answers, and must not stop all writing behind it.
 pub(super) const BATCH_TIME_MAX: Duration = Duration::from_secs(20);
 /// How long one attempt at any other transaction may take: a performance has up to 200,000 seats.
 const TRANSACTION_TIME_MAX: Duration = Duration::from_mins(1);
-/// How long a worker or a health check waits for what it reads. Requests have a limit of their own.
+/// How long a worker or a health check waits for a read. Requests have another limit.
 const READ_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// How long after its first attempt a write is tried again.
+/// How long after its first attempt a write is retried.
 const RETRY_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// What kind of failure it was.
+/// The kind of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Two transactions stood in each other's way, and the database ended this one.
+    /// Two transactions were in conflict, and the database ended this one.
     Contention,
-    /// The connection is gone, or the server is going.
+    /// The connection is lost, or the server is stopping.
     ConnectionLost,
-    /// A row with this key is there already.
+    /// A row with this key exists already.
     Duplicate,
     /// Anything else: a defect, or damaged data.
     Defect,
@@ -49,14 +49,14 @@ impl Kind {
     }
 }
 
-/// Shows the count of retries from the start, so that the first one is seen to be one more.
+/// Reports the count of retries as 0 from the start, so that the first retry shows as an increase.
 pub(super) fn count_from_zero() {
     for kind in [Kind::Contention, Kind::ConnectionLost] {
         metrics::counter!("boxoffice_write_retries_total", "reason" => kind.reason()).absolute(0);
     }
 }
 
-/// A failed statement, or a failure of what came with it.
+/// A failed statement, or another failure in its transaction.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) kind: Kind,
@@ -80,14 +80,14 @@ impl From<DieselError> for Failure {
     }
 }
 
-/// The drivers tell most failures by their text alone. What the server itself says of a statement is a
-/// defect; what the driver says, or the server when it goes, is a lost connection.
+/// The drivers describe most failures by text alone. An error of the server about a statement is a defect; an error of
+/// the driver, or of a server that stops, is a lost connection.
 fn kind_of(message: &str) -> Kind {
     const CONTENTION: [&str; 4] = [
         "try restarting transaction",
         "database is locked",
         "Record has changed since",
-        // The transaction has been taken back without a word: see `begin`.
+        // The transaction was rolled back without an error: see `begin`.
         "SAVEPOINT whole does not exist",
     ];
     const LOST: [&str; 13] = [
@@ -99,7 +99,7 @@ fn kind_of(message: &str) -> Kind {
         "Lost connection",
         "disconnected by the server",
         "Query execution was interrupted",
-        // A node of a Galera cluster that has lost the others, or has not caught up with them yet.
+        // A node of a Galera cluster that has lost the other nodes, or has not caught up with them.
         "WSREP has not yet prepared node",
         "disk I/O error",
         "database or disk is full",
@@ -137,24 +137,24 @@ impl From<Failure> for StorageError {
 }
 
 impl Failure {
-    /// A commit that was not answered with success: whatever the text says, it may have happened, so it is
-    /// treated like one whose answer was lost. Only a conflict stays one, as nodes have them that agree at commits.
+    /// A commit that was not answered with success. Whatever the text says, it may have happened, so it counts as one whose
+    /// answer was lost. Only a conflict, which some clusters report at commit, stays a conflict.
     fn of_commit(error: DieselError) -> Self {
         let failure = Self::from(error);
         let kind = if failure.kind == Kind::Contention { Kind::Contention } else { Kind::ConnectionLost };
         Self { kind, ..failure }
     }
 
-    /// Nothing was heard in time. The connection is given up in the middle, and so is not used again.
+    /// The database did not answer in time. Its connection is not used again.
     pub(super) fn timed_out(_elapsed: tokio::time::error::Elapsed) -> Self {
         Self { kind: Kind::ConnectionLost, cause: "the database did not answer in time".into() }
     }
 
-    /// Waits before the next attempt, or gives the failure back where there is none. No attempt begins later than
-    /// [`RETRY_TIME_MAX`] after the first one: with the database away, each of them waits for a connection.
+    /// Waits before the next attempt, or returns the failure if there is none. No attempt begins later than
+    /// [`RETRY_TIME_MAX`] after the first one: while the database is away, each attempt waits for a connection.
     ///
-    /// After contention, by which somebody else came forward, 10, 20, 40, 40 … ms, as often as there is time. After
-    /// anything else 10, 20, 40 … 640 ms, at most `retry_max` times.
+    /// After contention, by which another transaction made progress, waits 10, 20, 40, 40 … ms, as often as there is time.
+    /// After any other failure waits 10, 20, 40 … 640 ms, at most `retry_max` times.
     pub(super) async fn before_retry(self, attempt: u32, retry_max: u32, began: Instant) -> Result<(), StorageError> {
         let (doublings_max, attempts_max) = match self.kind {
             Kind::Contention => (2, u32::MAX),
@@ -165,39 +165,38 @@ impl Failure {
             return Err(self.into());
         }
         metrics::counter!("boxoffice_write_retries_total", "reason" => self.kind.reason()).increment(1);
-        tracing::debug!(reason = self.kind.reason(), cause = &*self.cause as &dyn Error, "a write is tried again");
+        tracing::debug!(reason = self.kind.reason(), cause = &*self.cause as &dyn Error, "retrying a write");
         tokio::time::sleep(Duration::from_millis(10 << attempt.min(doublings_max))).await;
         Ok(())
     }
 }
 
-/// Reads for somebody who has no limit of time of its own.
+/// Limits the time of a read that has no other limit.
 pub(super) async fn in_time<T>(read: impl Future<Output = Result<T, StorageError>>) -> Result<T, StorageError> {
     timeout(READ_TIME_MAX, read).await.unwrap_or_else(|elapsed| Err(Failure::timed_out(elapsed).into()))
 }
 
-/// Commits. Where it fails, it may have happened all the same.
+/// Commits. A failed commit may still have happened.
 pub(super) async fn commit(connection: &mut Connection) -> Result<(), Failure> {
     connection.batch_execute("COMMIT").await.map_err(Failure::of_commit)
 }
 
-/// What a transaction is made of: run again from the start when it is tried again.
+/// The statements of a transaction. A retry runs them again from the start.
 pub(super) type Act<T> = dyn for<'c> Fn(&'c mut Connection) -> BoxFuture<'c, Result<T, Failure>> + Send + Sync;
 
 impl Writer {
     /// Begins a transaction that will write.
     ///
-    /// A node of a Galera cluster takes a transaction back that stands in the way of what another node has committed,
-    /// and is to say so in answer to the next statement. MariaDB 10.11 does not always: then the session goes on as if
-    /// nothing had happened, without what was written and locked, and each statement commits by itself. So nothing
-    /// commits by itself there, and a savepoint, which goes with its transaction, tells at the end whether it still
-    /// is the same one.
+    /// A node of a Galera cluster rolls a transaction back that conflicts with a commit of another node, and should report
+    /// it in answer to the next statement. MariaDB 10.11 does not always: the session then continues without its writes
+    /// and locks, and each statement commits by itself. So autocommit is off there, and a savepoint, which ends with its
+    /// transaction, shows at the end whether it still is the same one.
     pub(super) async fn begin(&self, connection: &mut Connection) -> Result<(), Failure> {
         let begin = if self.locks_are_local { "SET autocommit = 0; START TRANSACTION; SAVEPOINT whole" } else { BEGIN };
         Ok(connection.batch_execute(begin).await?)
     }
 
-    /// Fails where the transaction is no longer the one that was begun.
+    /// Fails if the transaction is no longer the one that was begun.
     pub(super) async fn before_commit(&self, connection: &mut Connection) -> Result<(), Failure> {
         if self.locks_are_local {
             connection.batch_execute("RELEASE SAVEPOINT whole").await?;
@@ -205,8 +204,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Runs `act` in a transaction, and again after contention or a lost connection, within the bound.
-    /// A commit whose answer was lost may have happened: `act` must find what it made before.
+    /// Runs `act` in a transaction, and retries it after contention or a lost connection, within the bound. A commit whose
+    /// answer was lost may have happened: `act` must find what its earlier run made.
     pub(super) async fn transaction<T: Send>(&self, act: &Act<T>) -> Result<T, Failure> {
         let (mut attempt, began) = (0, Instant::now());
         loop {
@@ -245,11 +244,11 @@ impl Writer {
         }
     }
 
-    /// Ends a transaction that has failed, and tells why it did.
+    /// Ends a transaction that has failed, and returns why.
     pub(super) async fn failed(&self, session: &mut Session<'_>, failure: Failure) -> Failure {
         let connection = session.connection();
         let failure = match failure.kind {
-            // A transaction that was taken back without a word has read and written beside the others.
+            // After a rollback without an error, it has read and written without its locks.
             Kind::Duplicate | Kind::Defect => self.before_commit(connection).await.err().unwrap_or(failure),
             Kind::Contention | Kind::ConnectionLost => failure,
         };

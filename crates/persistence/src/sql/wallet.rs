@@ -2,26 +2,150 @@
 
 use async_trait::async_trait;
 use boxoffice_domain::{
-    AccountId, ChargeId, StorageError, Timestamp,
+    AccountId, ChargeId, PaymentId, Points, StorageError, Timestamp,
     idempotency::Made,
     page::{Page, PageRequest},
     sale::{BeginChargeOutcome, Command, CompleteChargeOutcome},
-    wallet::{Charge, ChargeError, ChargeRequest, GatewayVerdict, PendingKey, Wallet, WalletEntry, Wallets},
+    wallet::{
+        Charge, ChargeError, ChargeRequest, ChargeState, EntryKind, GatewayVerdict, PendingKey, Wallet, WalletEntry,
+        Wallets,
+    },
 };
+use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::{Store, retry::in_time};
 use crate::{
-    rows::{ChargeRow, Stored, WalletEntryRow, WalletRow, id as parse_id, time},
+    row::row,
     schema::{charges, wallet_entries, wallets},
+    stored::{Stored, count, damaged, id as parse_id, idempotency, optional_id, points, time},
 };
+
+row! {
+    pub(super) struct WalletRow in wallets, from (wallet: &Wallet) {
+        account_id: Vec<u8> = wallet.account_id,
+        balance: i64 = wallet.balance,
+        pending: i64 = wallet.pending,
+        entries_count: i64 = wallet.entries_count,
+        updated_at: NaiveDateTime = wallet.updated_at,
+    }
+}
+
+impl TryFrom<WalletRow> for Wallet {
+    type Error = StorageError;
+
+    fn try_from(row: WalletRow) -> Result<Self, StorageError> {
+        Ok(Self {
+            account_id: parse_id(&row.account_id)?,
+            balance: points(row.balance)?,
+            pending: points(row.pending)?,
+            entries_count: count(row.entries_count)?,
+            updated_at: row.updated_at.and_utc(),
+        })
+    }
+}
+
+row! {
+    pub(super) struct WalletEntryRow in wallet_entries, from (entry: &WalletEntry) {
+        account_id: Vec<u8> = entry.account_id,
+        sequence: i64 = entry.sequence,
+        kind: String = entry.kind.as_str(),
+        amount: i64 = entry.amount,
+        balance_after: i64 = entry.balance_after,
+        reservation_id: Option<Vec<u8>> = entry.kind.reservation_id(),
+        payment_id: Option<Vec<u8>> = payment_id(&entry.kind),
+        charge_id: Option<Vec<u8>> = entry.kind.charge_id(),
+        created_at: NaiveDateTime = entry.created_at,
+    }
+}
+
+fn payment_id(kind: &EntryKind) -> Option<PaymentId> {
+    match kind {
+        EntryKind::Payment { payment_id, .. } => Some(*payment_id),
+        EntryKind::Charge { .. } | EntryKind::Refund { .. } => None,
+    }
+}
+
+impl TryFrom<WalletEntryRow> for WalletEntry {
+    type Error = StorageError;
+
+    fn try_from(row: WalletEntryRow) -> Result<Self, StorageError> {
+        let reservation_id = optional_id(row.reservation_id.as_ref())?;
+        let payment_id = optional_id(row.payment_id.as_ref())?;
+        let charge_id = optional_id(row.charge_id.as_ref())?;
+        let kind = match (row.kind.as_str(), reservation_id, payment_id, charge_id) {
+            ("charge", None, None, Some(charge_id)) => EntryKind::Charge { charge_id },
+            ("payment", Some(reservation_id), Some(payment_id), None) => {
+                EntryKind::Payment { reservation_id, payment_id }
+            }
+            ("refund", Some(reservation_id), None, None) => EntryKind::Refund { reservation_id },
+            _ => return Err(damaged("wallet entry")()),
+        };
+        Ok(Self {
+            account_id: parse_id(&row.account_id)?,
+            sequence: count(row.sequence)?,
+            kind,
+            amount: row.amount,
+            balance_after: points(row.balance_after)?,
+            created_at: row.created_at.and_utc(),
+        })
+    }
+}
+
+row! {
+    pub(super) struct ChargeRow in charges, from (charge: &Charge) {
+        id: Vec<u8> = charge.id,
+        account_id: Vec<u8> = charge.account_id,
+        amount: i64 = charge.amount,
+        status: String = stored_state(&charge.state).0,
+        balance_after: Option<i64> = stored_state(&charge.state).1,
+        ended_at: Option<NaiveDateTime> = stored_state(&charge.state).2,
+        created_at: NaiveDateTime = charge.created_at,
+        idempotency_key: String = &charge.idempotency.key,
+        fingerprint: Vec<u8> = charge.idempotency.fingerprint,
+    }
+}
+
+fn stored_state(state: &ChargeState) -> (&'static str, Option<Points>, Option<Timestamp>) {
+    match *state {
+        ChargeState::Pending => ("pending", None, None),
+        ChargeState::Completed { balance_after, completed_at } => {
+            ("completed", Some(balance_after), Some(completed_at))
+        }
+        ChargeState::Declined { declined_at } => ("declined", None, Some(declined_at)),
+    }
+}
+
+impl TryFrom<ChargeRow> for Charge {
+    type Error = StorageError;
+
+    fn try_from(row: ChargeRow) -> Result<Self, StorageError> {
+        let state = match (row.status.as_str(), row.balance_after, row.ended_at) {
+            ("pending", None, None) => ChargeState::Pending,
+            ("completed", Some(balance_after), Some(ended_at)) => {
+                ChargeState::Completed { balance_after: points(balance_after)?, completed_at: ended_at.and_utc() }
+            }
+            ("declined", None, Some(ended_at)) => ChargeState::Declined { declined_at: ended_at.and_utc() },
+            _ => return Err(damaged("charge")()),
+        };
+        Ok(Self {
+            id: parse_id(&row.id)?,
+            account_id: parse_id(&row.account_id)?,
+            amount: points(row.amount)?,
+            state,
+            created_at: row.created_at.and_utc(),
+            idempotency: idempotency(&row.idempotency_key, &row.fingerprint)?,
+        })
+    }
+}
 
 #[async_trait]
 impl Wallets for Store {
     async fn find(&self, account_id: AccountId) -> Result<Option<Wallet>, StorageError> {
         let mut session = self.reader().await?;
-        let row = wallets::table.find(account_id.stored()).first::<WalletRow>(session.connection()).await.optional();
+        let query = wallets::table.find(account_id.stored()).select(WalletRow::as_select());
+        let row = query.first(session.connection()).await.optional();
         session.finished(row)?.map(Wallet::try_from).transpose()
     }
 
@@ -34,12 +158,13 @@ impl Wallets for Store {
             .filter(wallet_entries::account_id.eq(account_id.stored()))
             .order(wallet_entries::sequence.desc())
             .limit(i64::from(page.limit) + 1)
+            .select(WalletEntryRow::as_select())
             .into_boxed();
         if let Some(after) = page.after {
             query = query.filter(wallet_entries::sequence.lt(i64::try_from(after).unwrap_or(i64::MAX)));
         }
         let mut session = self.reader().await?;
-        let rows = query.load::<WalletEntryRow>(session.connection()).await;
+        let rows = query.load(session.connection()).await;
         let rows = session.finished(rows)?;
         let entries = rows.into_iter().map(WalletEntry::try_from).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::from_rows(entries, page.limit, |entry| entry.sequence))
@@ -66,9 +191,12 @@ impl Wallets for Store {
     }
 
     async fn find_charge(&self, account_id: AccountId, id: ChargeId) -> Result<Option<Charge>, StorageError> {
-        let query = charges::table.find(id.stored()).filter(charges::account_id.eq(account_id.stored()));
+        let query = charges::table
+            .find(id.stored())
+            .filter(charges::account_id.eq(account_id.stored()))
+            .select(ChargeRow::as_select());
         let mut session = self.reader().await?;
-        let row = query.first::<ChargeRow>(session.connection()).await.optional();
+        let row = query.first(session.connection()).await.optional();
         session.finished(row)?.map(Charge::try_from).transpose()
     }
 
@@ -83,6 +211,7 @@ impl Wallets for Store {
             .filter(charges::created_at.lt(time(before)))
             .order((charges::created_at, charges::id))
             .limit(i64::from(limit))
+            .select(ChargeRow::as_select())
             .into_boxed();
         if let Some(after) = after {
             let created_at = time(after.created_at);
@@ -94,7 +223,7 @@ impl Wallets for Store {
         }
         in_time(async {
             let mut session = self.reader().await?;
-            let rows = query.load::<ChargeRow>(session.connection()).await;
+            let rows = query.load(session.connection()).await;
             session.finished(rows)?.into_iter().map(Charge::try_from).collect()
         })
         .await

@@ -1,0 +1,144 @@
+//! One batch of writes: load and lock, decide, save, commit.
+
+mod load;
+mod save;
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use boxoffice_domain::{
+    StorageError,
+    sale::{Command, LoadPlan, Outcome},
+    wallet::{Charge, ChargeState},
+};
+use diesel::sql_types::{Binary, Untyped};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use tokio::time::{Instant, timeout};
+use uuid::Uuid;
+
+use self::{load::load, save::save};
+use super::{
+    super::Connection,
+    Writer,
+    pool::Session,
+    retry::{BATCH_TIME_MAX, Failure, commit},
+};
+use crate::{
+    lane::{BatchWriter, Decided},
+    statement::Statement,
+};
+
+/// The outcomes of a batch whose commit was not answered: it may have happened or not.
+type InDoubt = Option<Vec<Decided>>;
+
+#[async_trait]
+impl BatchWriter for Writer {
+    async fn write_batch(&self, commands: &[Command]) -> Result<Vec<Decided>, StorageError> {
+        let batch_id = self.entropy.uuid();
+        let mut in_doubt: InDoubt = None;
+        let (mut attempt, mut began) = (0, Instant::now());
+        loop {
+            let was_in_doubt = in_doubt.is_some();
+            let attempted = timeout(BATCH_TIME_MAX, self.attempt(batch_id, commands, &mut in_doubt)).await;
+            match attempted.unwrap_or_else(|elapsed| Err(Failure::timed_out(elapsed))) {
+                Ok(outcomes) => return Ok(outcomes),
+                Err(failure) => {
+                    // However long the unanswered commit took, there is time to find out whether it happened.
+                    if !was_in_doubt && in_doubt.is_some() {
+                        began = Instant::now();
+                    }
+                    failure.before_retry(attempt, self.retry_max, began).await?;
+                }
+            }
+            attempt += 1;
+        }
+    }
+}
+
+impl Writer {
+    async fn attempt(
+        &self,
+        batch_id: Uuid,
+        commands: &[Command],
+        in_doubt: &mut InDoubt,
+    ) -> Result<Vec<Decided>, Failure> {
+        let mut session = self.pool.session().await?;
+        let attempted = self.attempt_in(&mut session, batch_id, commands, in_doubt).await;
+        let outcomes = self.ended(&mut session, attempted).await?;
+        count_outcomes(&outcomes);
+        Ok(outcomes)
+    }
+
+    async fn attempt_in(
+        &self,
+        session: &mut Session<'_>,
+        batch_id: Uuid,
+        commands: &[Command],
+        in_doubt: &mut InDoubt,
+    ) -> Result<Vec<Decided>, Failure> {
+        let connection = session.connection();
+        self.begin(connection).await?;
+        let mut state = load(connection, LoadPlan::new(commands)).await?;
+        // The rows are locked now, so an earlier attempt has ended. The doubt stays until this attempt commits: this one
+        // may be interrupted too, or have lost its locks.
+        if in_doubt.is_some() && is_written(connection, batch_id).await? {
+            connection.batch_execute("ROLLBACK").await?;
+            return Ok(in_doubt.take().unwrap_or_default());
+        }
+        let now = self.clock.now();
+        let outcomes: Vec<_> = commands.iter().map(|command| state.decide(now, command)).collect();
+        if state.changes().is_empty() {
+            connection.batch_execute("ROLLBACK").await?;
+            return Ok(outcomes);
+        }
+        save(connection, state.changes(), batch_id, now).await?;
+        if self.locks_are_local {
+            change_locked_wallets(connection, commands).await?;
+        }
+        self.before_commit(connection).await?;
+        // Noted before the commit begins, which may be interrupted.
+        let doubtful = in_doubt.insert(outcomes);
+        let began = Instant::now();
+        commit(connection).await?;
+        metrics::histogram!("boxoffice_commit_seconds").record(began.elapsed().as_secs_f64());
+        Ok(std::mem::take(doubtful))
+    }
+}
+
+fn count_outcomes(outcomes: &[Decided]) {
+    let (mut holds, mut payments, mut points) = (0, 0, 0);
+    for outcome in outcomes.iter().flatten() {
+        match outcome {
+            Outcome::Hold(Ok(made)) if !made.replayed => holds += 1,
+            Outcome::Pay(Ok(made)) if !made.replayed => payments += 1,
+            Outcome::CompleteCharge(Some(made)) if !made.replayed => {
+                if let Charge { state: ChargeState::Completed { .. }, amount, .. } = made.value {
+                    points += u64::try_from(amount.get()).unwrap_or(0);
+                }
+            }
+            _ => {}
+        }
+    }
+    metrics::counter!("boxoffice_holds_total").increment(holds);
+    metrics::counter!("boxoffice_payments_total").increment(payments);
+    metrics::counter!("boxoffice_points_charged_total").increment(points);
+}
+
+/// Changes every wallet that is locked. Nodes that do not see each other's locks compare changed rows at commit: the
+/// first of two batches of one account commits, and the other one starts again and sees what the first one did.
+async fn change_locked_wallets(connection: &mut Connection, commands: &[Command]) -> Result<(), Failure> {
+    let accounts: BTreeSet<_> = commands.iter().filter_map(Command::account_id).collect();
+    if !accounts.is_empty() {
+        Statement::<Untyped>::new("UPDATE wallets SET changes_count = changes_count + 1 WHERE account_id IN ")
+            .list(accounts)
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn is_written(connection: &mut Connection, batch_id: Uuid) -> Result<bool, Failure> {
+    let written: Vec<Vec<u8>> =
+        Statement::<Binary>::new("SELECT id FROM outbox_batches WHERE id = ").bind(batch_id).load(connection).await?;
+    Ok(!written.is_empty())
+}

@@ -1,0 +1,206 @@
+//! Loads and locks the rows that a batch needs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use boxoffice_domain::{
+    AccountId, ChargeId, PerformanceId, ReservationId,
+    idempotency::IdempotencyKey,
+    payments::Payment,
+    reservations::Reservation,
+    sale::{Holding, LoadPlan, SaleState},
+    seats::{Seat, SeatLabel},
+    wallet::{Charge, Wallet},
+};
+use diesel::sql_types::Binary;
+use diesel_async::RunQueryDsl;
+
+use super::super::{
+    super::{Connection, LIVE_INDEX, LOCK_ROWS},
+    catalog::terms,
+    payments::PaymentRow,
+    reservations::{HoldingRow, ReservationRow},
+    retry::Failure,
+    seats::SeatRow,
+    wallet::{ChargeRow, WalletRow},
+};
+use crate::{
+    statement::{Bind, ROWS_MAX, Row, Statement, padded},
+    stored::{count, id},
+};
+
+type Loaded<T> = Result<T, Failure>;
+
+/// The most keys of one statement that names each pair of them.
+const PAIRS_MAX: usize = 64;
+
+/// The most seats of one performance in one list.
+const LABELS_MAX: usize = 64;
+
+/// Loads what the plan names. All batches lock in the same order: wallets, reservations, seats, each by primary key. All
+/// writes of an account wait for the lock on its wallet, so rows that are read after it without a lock, such as the
+/// holdings of the account, cannot change meanwhile.
+pub(super) async fn load(connection: &mut Connection, mut plan: LoadPlan) -> Loaded<SaleState> {
+    let mut state = SaleState::new();
+    for wallet in wallets(connection, &plan.accounts).await? {
+        state.add_wallet(wallet);
+    }
+    load_known_keys(connection, &mut plan, &mut state).await?;
+    for reservation in reservations(connection, &plan.reservations).await? {
+        plan.include_reservation(&reservation);
+        state.add_reservation(reservation);
+    }
+    let to_refund = plan.reservations_to_refund.iter().copied().map(Bind::from).collect();
+    for payment in payments(connection, "reservation_id", to_refund).await? {
+        state.add_payment(payment);
+    }
+    for charge in charges(connection, &plan.charges).await? {
+        state.add_charge(charge);
+    }
+    for terms in terms(connection, plan.performances.iter().copied()).await? {
+        state.add_terms(terms);
+    }
+    load_holdings(connection, &plan, &mut state).await?;
+    load_seats(connection, &plan.seats, &mut state).await?;
+    Ok(state)
+}
+
+/// Finds what earlier requests made under the keys of the batch, and adds it to the plan.
+async fn load_known_keys(connection: &mut Connection, plan: &mut LoadPlan, state: &mut SaleState) -> Loaded<()> {
+    for found in by_key(connection, "reservations", &plan.reservation_keys).await? {
+        plan.reservations.insert(id(&found)?);
+    }
+    let found = by_key(connection, "payments", &plan.payment_keys).await?;
+    for payment in payments(connection, "id", found.into_iter().map(Bind::Bytes).collect()).await? {
+        plan.include_payment(&payment);
+        state.add_payment(payment);
+    }
+    for found in by_key(connection, "charges", &plan.charge_keys).await? {
+        plan.charges.insert(id(&found)?);
+    }
+    Ok(())
+}
+
+/// The ids of the rows that were made under these keys.
+async fn by_key(
+    connection: &mut Connection,
+    table: &'static str,
+    keys: &[(AccountId, IdempotencyKey)],
+) -> Loaded<Vec<Vec<u8>>> {
+    let mut found = Vec::new();
+    for keys in keys.chunks(PAIRS_MAX) {
+        let repeated = keys.last().into_iter().cycle();
+        let keys = keys.iter().chain(repeated).take(padded(keys.len()));
+        let ids: Vec<Vec<u8>> = Statement::<Binary>::new("SELECT id FROM ")
+            .sql(table)
+            .sql(" WHERE ")
+            .alternatives(keys, |statement, (account_id, key)| {
+                statement.sql("account_id = ").bind(*account_id).sql(" AND idempotency_key = ").bind(key)
+            })
+            .load(connection)
+            .await?;
+        found.extend(ids);
+    }
+    Ok(found)
+}
+
+/// `SELECT … FROM table WHERE key IN (…) ORDER BY key`, with the rows locked if `lock` says so.
+fn select_by_key<R: Row>(
+    key: &'static str,
+    values: impl IntoIterator<Item: Into<Bind>>,
+    lock: &'static str,
+) -> Statement<R::Sql> {
+    Statement::select::<R>().sql(" WHERE ").sql(key).sql(" IN ").list(values).sql(" ORDER BY ").sql(key).sql(lock)
+}
+
+async fn wallets(connection: &mut Connection, accounts: &BTreeSet<AccountId>) -> Loaded<Vec<Wallet>> {
+    if accounts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = select_by_key::<WalletRow>("account_id", accounts.iter().copied(), LOCK_ROWS);
+    let rows: Vec<WalletRow> = query.load(connection).await?;
+    Ok(rows.into_iter().map(Wallet::try_from).collect::<Result<_, _>>()?)
+}
+
+async fn reservations(connection: &mut Connection, ids: &BTreeSet<ReservationId>) -> Loaded<Vec<Reservation>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = select_by_key::<ReservationRow>("id", ids.iter().copied(), LOCK_ROWS);
+    let rows: Vec<ReservationRow> = query.load(connection).await?;
+    Ok(rows.into_iter().map(Reservation::try_from).collect::<Result<_, _>>()?)
+}
+
+async fn payments(connection: &mut Connection, key: &'static str, values: Vec<Bind>) -> Loaded<Vec<Payment>> {
+    if values.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<PaymentRow> = select_by_key::<PaymentRow>(key, values, "").load(connection).await?;
+    Ok(rows.into_iter().map(Payment::try_from).collect::<Result<_, _>>()?)
+}
+
+async fn charges(connection: &mut Connection, ids: &BTreeSet<ChargeId>) -> Loaded<Vec<Charge>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<ChargeRow> = select_by_key::<ChargeRow>("id", ids.iter().copied(), "").load(connection).await?;
+    Ok(rows.into_iter().map(Charge::try_from).collect::<Result<_, _>>()?)
+}
+
+async fn load_holdings(connection: &mut Connection, plan: &LoadPlan, state: &mut SaleState) -> Loaded<()> {
+    // One list of accounts for each concert: a database plans a list in a fraction of the time of as many alternatives.
+    let mut accounts_by_concert: BTreeMap<_, Vec<AccountId>> = BTreeMap::new();
+    for (account_id, concert_id) in &plan.holdings {
+        accounts_by_concert.entry(*concert_id).or_default().push(*account_id);
+    }
+    for (concert_id, accounts) in &accounts_by_concert {
+        let rows: Vec<HoldingRow> = Statement::select::<HoldingRow>()
+            .sql(LIVE_INDEX)
+            .sql(" WHERE concert_id = ")
+            .bind(*concert_id)
+            .sql(" AND status IN ('held', 'confirmed') AND account_id IN ")
+            .list(accounts.iter().copied())
+            .load(connection)
+            .await?;
+        for row in rows {
+            let held_until = (row.status == "held").then(|| row.held_until.and_utc());
+            let holding = Holding { seats_count: count(row.seats_count)?, held_until };
+            state.add_holding(id(&row.account_id)?, *concert_id, id(&row.id)?, holding);
+        }
+    }
+    Ok(())
+}
+
+/// Loads and locks seats, those of several performances in one statement. The lists of a statement have one length, so
+/// that there are few different texts.
+async fn load_seats(
+    connection: &mut Connection,
+    wanted: &BTreeMap<PerformanceId, BTreeSet<SeatLabel>>,
+    state: &mut SaleState,
+) -> Loaded<()> {
+    let labels: Vec<(PerformanceId, Vec<&SeatLabel>)> =
+        wanted.iter().map(|(performance_id, labels)| (*performance_id, labels.iter().collect())).collect();
+    let pieces: Vec<(PerformanceId, &[&SeatLabel])> = labels
+        .iter()
+        .flat_map(|(performance_id, labels)| labels.chunks(LABELS_MAX).map(|labels| (*performance_id, labels)))
+        .collect();
+    for pieces in pieces.chunks(ROWS_MAX / LABELS_MAX) {
+        let longest = pieces.iter().map(|(_, labels)| labels.len()).max().unwrap_or(1);
+        let repeated = pieces.last().into_iter().cycle();
+        let padded = pieces.iter().chain(repeated).take(pieces.len().next_power_of_two());
+        let rows: Vec<SeatRow> = Statement::select::<SeatRow>()
+            .sql(" WHERE ")
+            .alternatives(padded, |statement, (performance_id, labels)| {
+                let repeated = labels.last().into_iter().cycle();
+                let labels = labels.iter().chain(repeated).take(longest);
+                statement.sql("performance_id = ").bind(*performance_id).sql(" AND label IN ").list(labels.copied())
+            })
+            .sql(" ORDER BY performance_id, label")
+            .sql(LOCK_ROWS)
+            .load(connection)
+            .await?;
+        for row in rows {
+            state.add_seat(id(&row.performance_id)?, Seat::try_from(row)?);
+        }
+    }
+    Ok(())
+}

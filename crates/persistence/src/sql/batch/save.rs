@@ -1,0 +1,56 @@
+//! Saves what a batch changed.
+
+use boxoffice_domain::{StorageError, Timestamp, reservations::Reservation, sale::Changes};
+use diesel::sql_types::Untyped;
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use super::super::{
+    super::Connection,
+    insert::{insert, upsert},
+    payments::PaymentRow,
+    reservations::ReservationRow,
+    retry::Failure,
+    seats::SeatRow,
+    wallet::{ChargeRow, WalletEntryRow, WalletRow},
+};
+use crate::{
+    statement::{Bind, Statement},
+    stored::json,
+};
+
+pub(super) async fn save(
+    connection: &mut Connection,
+    changes: Changes<'_>,
+    batch_id: Uuid,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let columns = ["balance", "pending", "entries_count", "updated_at"];
+    upsert::<WalletRow>(connection, changes.wallets().map(WalletRow::bind), "account_id", &columns).await?;
+    insert::<WalletEntryRow>(connection, changes.entries().iter().map(WalletEntryRow::bind)).await?;
+
+    insert::<ChargeRow>(connection, changes.charges_new().map(ChargeRow::bind)).await?;
+    let columns = ["status", "balance_after", "ended_at"];
+    upsert::<ChargeRow>(connection, changes.charges_changed().map(ChargeRow::bind), "id", &columns).await?;
+
+    insert::<ReservationRow>(connection, bind_all(changes.reservations_new())?).await?;
+    let columns = ["status", "payment_id", "updated_at", "cancel_key", "cancel_fingerprint"];
+    upsert::<ReservationRow>(connection, bind_all(changes.reservations_changed())?, "id", &columns).await?;
+
+    insert::<PaymentRow>(connection, changes.payments_new().map(PaymentRow::bind)).await?;
+    upsert::<PaymentRow>(connection, changes.payments_changed().map(PaymentRow::bind), "id", &["refunded_at"]).await?;
+
+    let seats = changes.seats().map(|(performance_id, seat)| SeatRow::bind(performance_id, seat));
+    upsert::<SeatRow>(connection, seats, "performance_id, label", &["reservation_id", "held_until"]).await?;
+
+    let events = vec![batch_id.into(), json(changes.events())?.into(), now.into()];
+    Statement::<Untyped>::new("INSERT INTO outbox_batches (id, events, occurred_at) VALUES ")
+        .rows([events])
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn bind_all<'a>(reservations: impl Iterator<Item = &'a Reservation>) -> Result<Vec<Vec<Bind>>, StorageError> {
+    reservations.map(|reservation| Ok(ReservationRow::bind(reservation, json(&reservation.seats)?))).collect()
+}

@@ -1,1 +1,0 @@
-DROP INDEX reservations_by_account ON reservations;

@@ -1,1 +1,0 @@
-DROP INDEX reservations_live ON reservations;

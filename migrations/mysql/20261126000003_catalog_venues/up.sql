@@ -1,0 +1,19 @@
+CREATE TABLE venues (
+    id BINARY(16) NOT NULL PRIMARY KEY,
+    -- The name of the venue in an imported file.
+    catalog_key VARCHAR(255) NULL,
+    publisher_id BINARY(16) NULL,
+    name VARCHAR(255) NOT NULL,
+    location VARCHAR(255) NOT NULL,
+    capacity BIGINT NOT NULL,
+    -- JSON: the sections with their rows and numbers of seats. Read and written whole.
+    sections MEDIUMTEXT NOT NULL,
+    created_at DATETIME(6) NOT NULL,
+    -- The key of the request that made the row, and a digest of what it asked for.
+    idempotency_key VARCHAR(255) NULL,
+    fingerprint BINARY(16) NULL,
+    -- An import finds the venue that an earlier import made.
+    CONSTRAINT venues_catalog_key UNIQUE (catalog_key),
+    -- A repeated request finds the venue that the first one made.
+    CONSTRAINT venues_idempotency UNIQUE (publisher_id, idempotency_key)
+) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin;

@@ -1,1 +1,0 @@
-DROP INDEX performances_by_concert;

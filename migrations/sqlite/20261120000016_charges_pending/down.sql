@@ -1,1 +1,0 @@
-DROP INDEX charges_pending;

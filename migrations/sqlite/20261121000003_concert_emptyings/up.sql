@@ -1,2 +1,0 @@
--- When the line was last emptied.
-ALTER TABLE concerts ADD COLUMN emptied_at TIMESTAMP NULL;

@@ -1,8 +1,0 @@
-CREATE TABLE outbox_batches (
-    -- The batch of writes: found again after a commit whose answer was lost. UUIDv7, so rows are stored in the order
-    -- in which the batches began.
-    id BLOB NOT NULL PRIMARY KEY,
-    -- JSON: what happened, in the order in which it was decided. Written once and read whole.
-    events TEXT NOT NULL,
-    occurred_at TIMESTAMP NOT NULL
-) WITHOUT ROWID;
