@@ -12,7 +12,7 @@ use std::{
     fmt::Write as _,
 };
 
-use boxoffice_load::plot::grouped;
+use boxoffice_rush::plot::grouped;
 use mysql_async::{Conn, prelude::Queryable};
 
 use self::{

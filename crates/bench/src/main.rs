@@ -10,7 +10,6 @@ mod results;
 mod rows;
 mod server;
 mod targets;
-mod tokens;
 mod world;
 
 use std::{

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use boxoffice_load::plot::{self, Bar, Line, PlotError, grouped};
+use boxoffice_rush::plot::{self, Bar, Line, PlotError, grouped};
 use serde::{Deserialize, Serialize};
 
 use crate::drive::Measured;

@@ -172,8 +172,8 @@ impl Server {
             bail!("the server did not start:\n{log}");
         };
         let address = address.parse()?;
-        let mut connection = boxoffice_load::Connection::open(address).await?;
-        let ready = connection.send(&boxoffice_load::Request::get("/readyz").empty()).await?;
+        let mut connection = boxoffice_rush::Connection::open(address).await?;
+        let ready = connection.send(&boxoffice_rush::Request::get("/readyz").prepare()).await?;
         ensure!(ready.status == 200, "the server is not ready");
         let (folder, database_url) = (folder.to_owned(), database_url.to_owned());
         Ok(Self { process, _output: output, address, folder, database_url, settings, ready_after: began.elapsed() })

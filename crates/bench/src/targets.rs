@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use boxoffice_load::plot::grouped;
+use boxoffice_rush::plot::grouped;
 
 use crate::report::Section;
 

@@ -13,20 +13,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "boxoffice-application",
             "boxoffice-domain",
             "boxoffice-http",
-            "boxoffice-load",
             "boxoffice-persistence",
             "boxoffice-waiting-room",
         ],
     ),
-    ("boxoffice-bench", &["boxoffice-domain", "boxoffice-load", "boxoffice-persistence", "boxoffice-testkit"]),
+    ("boxoffice-bench", &["boxoffice-domain", "boxoffice-persistence", "boxoffice-rush", "boxoffice-testkit"]),
     ("boxoffice-http", &["boxoffice-application", "boxoffice-domain"]),
     ("boxoffice-persistence", &["boxoffice-domain"]),
     ("boxoffice-waiting-room", &["boxoffice-domain"]),
     ("boxoffice-application", &["boxoffice-domain"]),
     ("boxoffice-domain", &[]),
-    ("boxoffice-load", &[]),
+    ("boxoffice-rush", &[]),
     ("boxoffice-testkit", &["boxoffice-domain"]),
-    ("boxoffice-tests", &[]),
+    ("boxoffice-tests", &["boxoffice-rush"]),
 ];
 
 /// Which crates may be tested with the testkit: those at the edge, and the tests over the whole.

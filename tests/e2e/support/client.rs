@@ -1,4 +1,4 @@
-//! A client of the API, and somebody who buys.
+//! A client of the API that checks every response against the `OpenAPI` document, and a buyer who uses it.
 
 use std::{
     collections::BTreeSet,
@@ -10,6 +10,7 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use boxoffice_rush::{Request, buyer};
 use futures::{StreamExt, stream};
 use reqwest::{Client, Method, Response, header::HeaderMap};
 use serde_json::{Value, json};
@@ -40,13 +41,10 @@ pub(crate) struct Api {
     codes: Arc<Mutex<BTreeSet<(u16, String)>>>,
 }
 
-/// A request.
+/// A request to a server.
 pub(crate) struct Ask {
     api: Api,
-    method: Method,
-    path: String,
-    headers: Vec<(&'static str, String)>,
-    body: Option<Vec<u8>>,
+    request: Request,
     may_be_internal: bool,
 }
 
@@ -91,17 +89,29 @@ impl Api {
         Self { is_balanced: true, ..Self::new(url) }
     }
 
-    pub(crate) fn ask(&self, method: Method, path: impl Into<String>) -> Ask {
-        let (api, path) = (self.clone(), path.into());
-        Ask { api, method, path, headers: Vec::new(), body: None, may_be_internal: false }
+    pub(crate) fn ask(&self, request: Request) -> Ask {
+        Ask { api: self.clone(), request, may_be_internal: false }
     }
 
     pub(crate) fn get(&self, path: impl Into<String>) -> Ask {
-        self.ask(Method::GET, path)
+        self.ask(Request::get(path))
     }
 
     pub(crate) fn post(&self, path: impl Into<String>, body: &Value) -> Ask {
-        self.ask(Method::POST, path).json(body)
+        self.ask(Request::post(path, body))
+    }
+
+    /// Sends a request, and gives the response before its body, which may have no end.
+    async fn open(&self, request: &Request) -> reqwest::Result<Response> {
+        let method = request.method.parse::<Method>().expect("a method");
+        let mut sent = self.client.request(method, format!("{}{}", self.url, request.path));
+        for (name, value) in &request.headers {
+            sent = sent.header(*name, value);
+        }
+        if let Some(body) = &request.body {
+            sent = sent.body(body.clone());
+        }
+        sent.send().await
     }
 
     /// A page that is no part of the API.
@@ -123,36 +133,37 @@ impl Api {
 }
 
 impl Ask {
-    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.retain(|(known, _)| *known != name);
-        self.headers.push((name, value.into()));
+    fn with(mut self, change: impl FnOnce(Request) -> Request) -> Self {
+        self.request = change(self.request);
         self
     }
 
-    pub(crate) fn without(mut self, name: &str) -> Self {
-        self.headers.retain(|(known, _)| *known != name);
-        self
+    pub(crate) fn header(self, name: &'static str, value: impl Into<String>) -> Self {
+        self.with(|request| request.header(name, value))
+    }
+
+    pub(crate) fn without(self, name: &str) -> Self {
+        self.with(|request| request.without(name))
     }
 
     pub(crate) fn bearer(self, token: &str) -> Self {
-        self.header("authorization", format!("Bearer {token}"))
+        self.with(|request| request.bearer(token))
     }
 
     pub(crate) fn queue_token(self, token: &str) -> Self {
-        self.header("queue-token", token)
+        self.with(|request| request.queue_token(token))
     }
 
     pub(crate) fn key(self, key: impl Into<String>) -> Self {
-        self.header("idempotency-key", key)
+        self.with(|request| request.key(key))
     }
 
     pub(crate) fn json(self, body: &Value) -> Self {
-        self.raw("application/json", body.to_string())
+        self.with(|request| request.json(body))
     }
 
-    pub(crate) fn raw(mut self, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
-        self.body = Some(body.into());
-        self.header("content-type", media_type)
+    pub(crate) fn raw(self, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        self.with(|request| request.body(media_type, body))
     }
 
     /// Lets the answer be 500, which otherwise fails the test.
@@ -163,50 +174,35 @@ impl Ask {
 
     /// The answer; none where the server is gone.
     pub(crate) async fn try_send(self) -> Option<Answer> {
-        let asked = format!("{} {}", self.method, self.path);
-        let mut request = self.api.client.request(self.method.clone(), format!("{}{}", self.api.url, self.path));
-        for (name, value) in &self.headers {
-            request = request.header(*name, value);
-        }
-        if let Some(body) = self.body {
-            request = request.body(body);
-        }
+        let Self { api, request, may_be_internal } = self;
+        let asked = format!("{} {}", request.method, request.path);
         let permit = connections().acquire().await.expect("it is never closed");
-        let response = request.send().await.ok()?;
+        let response = api.open(&request).await.ok()?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.ok()?;
         drop(permit);
 
-        if self.api.is_balanced && !headers.contains_key("x-content-type-options") {
+        if api.is_balanced && !headers.contains_key("x-content-type-options") {
             return of_balancer(status, headers, text, asked);
         }
-        let path = self.path.split('?').next().unwrap_or_default();
-        let exchange = Exchange { method: self.method.as_str(), path, status, headers: &headers, body: &text };
+        let path = request.path.split('?').next().unwrap_or_default();
+        let exchange = Exchange { method: &request.method, path, status, headers: &headers, body: &text };
         let json = document().check(&exchange);
         let json = json.unwrap_or_else(|wrong| panic!("{asked} was answered with {status}, but {wrong}\n{text}"));
-        assert!(status != 500 || self.may_be_internal, "{asked} was answered with {text}");
-        if let Some((_, chosen)) = self.headers.iter().find(|(name, _)| *name == "x-request-id") {
+        assert!(status != 500 || may_be_internal, "{asked} was answered with {text}");
+        if let Some((_, chosen)) = request.headers.iter().find(|(name, _)| *name == "x-request-id") {
             assert_eq!(headers["x-request-id"], chosen.as_str(), "{asked}");
         }
         if let (400.., Some(code)) = (status, json["code"].as_str()) {
-            let mut codes = self.api.codes.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut codes = api.codes.lock().unwrap_or_else(PoisonError::into_inner);
             codes.insert((status, code.to_owned()));
         }
         Some(Answer { status, headers, text, json, asked })
     }
 
     pub(crate) async fn send(self) -> Answer {
-        let asked = format!("{} {}", self.method, self.path);
+        let asked = format!("{} {}", self.request.method, self.request.path);
         self.try_send().await.unwrap_or_else(|| panic!("{asked} was not answered"))
-    }
-
-    /// The response before its body, which may have no end.
-    async fn open(self) -> Response {
-        let mut request = self.api.client.request(self.method, format!("{}{}", self.api.url, self.path));
-        for (name, value) in &self.headers {
-            request = request.header(*name, value);
-        }
-        request.send().await.expect("the server answers")
     }
 }
 
@@ -266,23 +262,21 @@ impl Answer {
     }
 }
 
-/// Somebody who is signed in, and may be in line.
+/// A buyer who is signed in, and may be in a queue.
 #[derive(Clone)]
 pub(crate) struct Buyer {
     pub(crate) api: Api,
     pub(crate) login_id: String,
-    pub(crate) access_token: String,
     pub(crate) refresh_token: String,
-    /// Empty before joining.
-    pub(crate) queue_token: String,
+    /// The tokens, and the requests that they are for.
+    pub(crate) asks: boxoffice_rush::Buyer,
 }
 
 impl Buyer {
     /// Signs up and in.
     pub(crate) async fn new(api: &Api) -> Self {
         let login_id = fresh("buyer");
-        let account = json!({"login_id": login_id, "password": PASSWORD, "name": "Haneul Kim"});
-        api.post("/v1/accounts", &account).send().await.is(201);
+        api.ask(buyer::sign_up(&login_id, PASSWORD, "Haneul Kim")).send().await.is(201);
         Self::sign_in(api, &login_id).await
     }
 
@@ -302,21 +296,20 @@ impl Buyer {
     }
 
     pub(crate) async fn sign_in(api: &Api, login_id: &str) -> Self {
-        let answer = api.post("/v1/sessions", &json!({"login_id": login_id, "password": PASSWORD})).send().await;
+        let answer = api.ask(buyer::sign_in(login_id, PASSWORD)).send().await;
         let session = answer.is(201);
         let token = |name: &str| session[name].as_str().expect("a token").to_owned();
         Self {
             api: api.clone(),
             login_id: login_id.to_owned(),
-            access_token: token("access_token"),
             refresh_token: token("refresh_token"),
-            queue_token: String::new(),
+            asks: boxoffice_rush::Buyer::new(token("access_token")),
         }
     }
 
     /// The 16 bytes of the account's id, as its access token says it.
     pub(crate) fn account_bytes(&self) -> Vec<u8> {
-        let claims = self.access_token.split('.').nth(1).expect("a token has three parts");
+        let claims = self.asks.access_token.split('.').nth(1).expect("a token has three parts");
         let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).expect("it is in Base64");
         let claims: Value = serde_json::from_slice(&claims).expect("it is JSON");
         let digits = claims["sub"].as_str().expect("an id").replace('-', "");
@@ -324,43 +317,42 @@ impl Buyer {
         (0..digits.len()).step_by(2).map(byte).collect()
     }
 
-    pub(crate) fn ask(&self, method: Method, path: impl Into<String>) -> Ask {
-        let ask = self.api.ask(method, path).bearer(&self.access_token);
-        if self.queue_token.is_empty() { ask } else { ask.queue_token(&self.queue_token) }
+    pub(crate) fn ask(&self, method: &str, path: impl Into<String>) -> Ask {
+        self.api.ask(self.asks.request(method, path))
     }
 
     pub(crate) fn get(&self, path: impl Into<String>) -> Ask {
-        self.ask(Method::GET, path)
+        self.api.ask(self.asks.get(path))
     }
 
     pub(crate) fn delete(&self, path: impl Into<String>) -> Ask {
-        self.ask(Method::DELETE, path)
+        self.ask("DELETE", path)
     }
 
     pub(crate) fn post(&self, path: impl Into<String>, body: &Value) -> Ask {
-        self.ask(Method::POST, path).json(body)
+        self.ask("POST", path).json(body)
     }
 
     pub(crate) fn patch(&self, path: impl Into<String>, body: &Value) -> Ask {
-        self.ask(Method::PATCH, path).json(body)
+        self.ask("PATCH", path).json(body)
     }
 
     /// A request for a place in line.
     pub(crate) fn ask_join(&self, concert: &str) -> Ask {
-        self.ask(Method::POST, format!("/v1/concerts/{concert}/queue")).without("queue-token")
+        self.api.ask(self.asks.join(concert))
     }
 
     /// Gets in line, and keeps the token.
     pub(crate) async fn join(&mut self, concert: &str) -> Value {
         let answer = self.ask_join(concert).send().await;
         assert!(matches!(answer.status, 200 | 201), "{}", answer.text);
-        answer.json["token"].as_str().expect("a token").clone_into(&mut self.queue_token);
+        answer.json["token"].as_str().expect("a token").clone_into(&mut self.asks.queue_token);
         answer.json
     }
 
     /// Where the token stands.
     pub(crate) async fn queue(&self) -> Value {
-        self.get("/v1/queue").send().await.is(200).clone()
+        self.api.ask(self.asks.poll()).send().await.is(200).clone()
     }
 
     pub(crate) async fn queue_status(&self) -> String {
@@ -382,11 +374,11 @@ impl Buyer {
     }
 
     pub(crate) async fn leave(&self) {
-        self.delete("/v1/queue").send().await.is(204);
+        self.api.ask(self.asks.leave()).send().await.is(204);
     }
 
     pub(crate) fn ask_hold(&self, performance: &str, seats: &[&str]) -> Ask {
-        self.post("/v1/reservations", &json!({"performance_id": performance, "seats": seats}))
+        self.api.ask(self.asks.hold(performance, seats))
     }
 
     /// Holds seats; gives the id of the reservation.
@@ -397,7 +389,7 @@ impl Buyer {
     }
 
     pub(crate) fn ask_charge(&self, amount: i64) -> Ask {
-        self.post("/v1/wallet/charges", &json!({"amount": amount})).key(fresh("charge"))
+        self.api.ask(self.asks.charge(amount)).key(fresh("charge"))
     }
 
     pub(crate) async fn charge(&self, amount: i64) {
@@ -405,7 +397,7 @@ impl Buyer {
     }
 
     pub(crate) fn ask_pay(&self, reservation: &str) -> Ask {
-        self.post("/v1/payments", &json!({"reservation_id": reservation})).key(fresh("payment"))
+        self.api.ask(self.asks.pay(reservation)).key(fresh("payment"))
     }
 
     /// Pays; gives the id of the payment.
@@ -416,7 +408,7 @@ impl Buyer {
     }
 
     pub(crate) fn ask_cancel(&self, reservation: &str) -> Ask {
-        self.ask(Method::POST, format!("/v1/reservations/{reservation}/cancel"))
+        self.api.ask(self.asks.cancel(reservation))
     }
 
     pub(crate) async fn reservation(&self, id: &str) -> Value {
@@ -424,11 +416,11 @@ impl Buyer {
     }
 
     pub(crate) async fn balance(&self) -> i64 {
-        self.get("/v1/wallet").send().await.is(200)["balance"].as_i64().expect("a number")
+        self.api.ask(self.asks.wallet()).send().await.is(200)["balance"].as_i64().expect("a number")
     }
 
     pub(crate) async fn seats(&self, performance: &str) -> Value {
-        self.get(format!("/v1/performances/{performance}/seats")).send().await.is(200).clone()
+        self.api.ask(self.asks.seats(performance)).send().await.is(200).clone()
     }
 
     /// A whole list, page by page.
@@ -449,7 +441,8 @@ impl Buyer {
 
     /// Listens to where the token stands.
     pub(crate) async fn events(&self) -> Events {
-        let response = self.get("/v1/queue/events").header("accept", "text/event-stream").open().await;
+        let request = self.asks.get("/v1/queue/events").header("accept", "text/event-stream");
+        let response = self.api.open(&request).await.expect("the server answers");
         assert_eq!(
             (response.status().as_u16(), &response.headers()["content-type"]),
             (200, &"text/event-stream".parse().expect("a field"))

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use boxoffice_rush::Request;
 use boxoffice_testkit::{
     servers::{RedisMonitor, RedisServer, RedisStep},
     tcp_proxy::{Network, TcpProxy},
@@ -288,16 +289,16 @@ impl Patron {
         }
     }
 
-    async fn command(&mut self, path: &str, body: Value) -> Answer {
+    async fn command(&mut self, what: &str, request: impl Fn(&boxoffice_rush::Buyer) -> Request) -> Answer {
         let key = fresh("crowd");
-        self.persist(path, |buyer| buyer.post(path, &body).key(key.as_str())).await
+        self.persist(what, |buyer| buyer.api.ask(request(&buyer.asks).key(key.as_str()))).await
     }
 
     async fn join(mut self, concert: &str) -> Self {
         let began = Instant::now();
         let answer = self.persist("getting in line", |buyer| buyer.ask_join(concert)).await;
         assert!(matches!(answer.status, 200 | 201), "buyer {}: {}", self.number, answer.text);
-        answer.json["token"].as_str().expect("a token").clone_into(&mut self.buyer.queue_token);
+        answer.json["token"].as_str().expect("a token").clone_into(&mut self.buyer.asks.queue_token);
         self.joined = (began, Instant::now());
         self
     }
@@ -305,7 +306,7 @@ impl Patron {
     async fn be_admitted(&mut self) {
         let mut nearest = i64::MAX;
         loop {
-            let answer = self.persist("a poll", |buyer| buyer.get("/v1/queue")).await;
+            let answer = self.persist("a poll", |buyer| buyer.api.ask(buyer.asks.poll())).await;
             let status = answer.is(200);
             let position = status["position"].as_i64().expect("a number");
             let error = if nearest > POSITION_EXACT_MAX { nearest / 7 } else { 0 };
@@ -327,10 +328,14 @@ impl Patron {
     }
 
     /// Sends a command of somebody who is admitted, and waits for that again where the line was lost.
-    async fn command_when_admitted(&mut self, path: &str, body: Value) -> Answer {
+    async fn command_when_admitted(
+        &mut self,
+        what: &str,
+        request: impl Fn(&boxoffice_rush::Buyer) -> Request,
+    ) -> Answer {
         let key = fresh("crowd");
         loop {
-            let answer = self.persist(path, |buyer| buyer.post(path, &body).key(key.as_str())).await;
+            let answer = self.persist(what, |buyer| buyer.api.ask(request(&buyer.asks).key(key.as_str()))).await;
             if !self.has_to_wait(&answer) {
                 return answer;
             }
@@ -373,12 +378,11 @@ impl Patron {
                 continue;
             }
             if self.told.is_empty() {
-                let charged = self.command("/v1/wallet/charges", json!({"amount": 2 * PRICE})).await;
+                let charged = self.command("a charge", |asks| asks.charge(2 * PRICE)).await;
                 self.told.push(Told::Charged(charged.is(201).clone()));
             }
             let count = seats.len();
-            let body = json!({"performance_id": performance, "seats": seats});
-            let held = self.command_when_admitted("/v1/reservations", body).await;
+            let held = self.command_when_admitted("a hold", |asks| asks.hold(performance, &seats)).await;
             match (held.status, held.json["code"].as_str()) {
                 (201, _) => self.told.push(Told::Held(held.json.clone())),
                 (409, Some("seat_unavailable")) => {
@@ -390,12 +394,11 @@ impl Patron {
             }
             if !is_sure {
                 is_sure = true;
-                let path = format!("/v1/reservations/{}/cancel", held.id());
-                let given_back = self.command(&path, json!({})).await;
+                let given_back = self.command("a cancellation", |asks| asks.cancel(held.id())).await;
                 self.told.push(Told::GivenBack(given_back.is(200).clone()));
                 continue;
             }
-            let paid = self.command_when_admitted("/v1/payments", json!({"reservation_id": held.id()})).await;
+            let paid = self.command_when_admitted("a payment", |asks| asks.pay(held.id())).await;
             self.told.push(Told::Paid(paid.is(201).clone()));
             sold.fetch_add(count, Ordering::Relaxed);
             return;

@@ -137,7 +137,7 @@ impl Server {
     pub(crate) async fn start_again(&mut self) {
         assert!(self.process.is_none(), "it is running");
         let log = File::options().create(true).append(true).open(self.log_path()).expect("a file for the log");
-        let mut command = self.command(&["serve", "--listen", &self.address]);
+        let mut command = self.command(binary(), &["serve", "--listen", &self.address]);
         let mut process = command.stdout(Stdio::piped()).stderr(log).spawn().expect("the binary starts");
         let mut output = BufReader::new(process.stdout.take().expect("its output is a pipe"));
         let first_line = tokio::task::spawn_blocking(move || {
@@ -243,7 +243,24 @@ impl Server {
 
     /// Runs another command with the settings of this server: its exit code, output and errors.
     pub(crate) async fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
-        let mut command = self.command(arguments);
+        self.run_program(binary(), arguments, variables).await
+    }
+
+    /// Runs `boxoffice-rush` with the settings of this server for its audit.
+    pub(crate) async fn run_rush(&self, arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
+        let rush = env::var_os("BOXOFFICE_RUSH_BIN").filter(|path| !path.is_empty());
+        let rush = rush.map_or_else(|| binary().with_file_name("boxoffice-rush"), PathBuf::from);
+        let boxoffice = binary().to_str().expect("a path in Unicode");
+        self.run_program(&rush, &[&["--boxoffice", boxoffice], arguments].concat(), variables).await
+    }
+
+    async fn run_program(
+        &self,
+        program: &Path,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> (i32, String, String) {
+        let mut command = self.command(program, arguments);
         command.envs(variables.iter().copied());
         let output = tokio::task::spawn_blocking(move || command.output()).await.expect("it is run");
         let output = output.expect("the binary starts");
@@ -259,8 +276,8 @@ impl Server {
         Buyer::sign_in(&self.api, login_id).await
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+    fn command(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BOXOFFICE_")) {
             command.env_remove(name);
         }
@@ -294,7 +311,8 @@ impl Drop for Server {
     }
 }
 
-/// The binary under test: the one that the environment names, or else the one of this workspace, built now.
+/// The binary under test: the one that the environment names, or else the one of this workspace, built now with
+/// `boxoffice-rush` beside it.
 pub(crate) fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| match env::var_os("BOXOFFICE_BIN").filter(|path| !path.is_empty()) {
@@ -307,7 +325,7 @@ fn build() -> PathBuf {
     let test = env::current_exe().expect("the path of this test");
     let profile = test.parent().and_then(Path::parent).expect("it lies in the target folder").to_owned();
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--package", "boxoffice", "--bin", "boxoffice"]);
+    command.args(["build", "--package", "boxoffice", "--package", "boxoffice-rush", "--bins"]);
     command.arg("--manifest-path").arg(workspace().join("Cargo.toml"));
     command.arg("--target-dir").arg(profile.parent().expect("the target folder"));
     if profile.ends_with("release") {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use anyhow::ensure;
-use boxoffice_load::{Connection, Request};
+use boxoffice_rush::{Buyer, Connection, Request, buyer};
 use mysql_async::{Conn, prelude::Queryable};
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use super::log::Logged;
 use crate::{
     drive,
     server::{self, Server},
-    world::{Buyer, World, ids, text},
+    world::{World, ids},
 };
 
 /// What the workers ask while nobody comes; it is asked during every act, so only they are named for it.
@@ -110,15 +110,14 @@ impl Acting<'_> {
 
     /// Sends a request that has to succeed.
     async fn send(&mut self, request: &Request) -> anyhow::Result<Value> {
-        let answer = self.connection.send(request).await?;
+        let answer = self.connection.send(&request.prepare()).await?;
         let told = String::from_utf8_lossy(&answer.body).into_owned();
         ensure!((200..300).contains(&answer.status), "an act was answered with {}: {told}", answer.status);
-        if answer.body.is_empty() { Ok(Value::Null) } else { Ok(answer.json()?) }
+        if answer.body.is_empty() { Ok(Value::Null) } else { Ok(answer.read()?) }
     }
 
     async fn get(&mut self, path: &str) -> anyhow::Result<Value> {
-        let request = self.buyer(0).asks(path);
-        self.send(&request).await
+        self.send(&self.buyer(0).get(path)).await
     }
 
     /// Asks for a list and for what follows its first page.
@@ -132,36 +131,34 @@ impl Acting<'_> {
     }
 
     /// Sends the same twice under one key.
-    async fn twice(&mut self, request: Request, key: &str, body: &Value) -> anyhow::Result<Value> {
-        let request = request.header("Idempotency-Key", key).json(body);
+    async fn twice(&mut self, request: Request, key: &str) -> anyhow::Result<Value> {
+        let request = request.key(key);
         self.send(&request).await?;
         self.send(&request).await
     }
 
     async fn sign_up(&mut self) -> anyhow::Result<()> {
-        let person = json!({"login_id": "somebody-1", "password": PASSWORD, "name": "Somebody"});
-        self.twice(Request::post("/v1/accounts"), "sign-up-1", &person).await?;
+        self.twice(buyer::sign_up("somebody-1", PASSWORD, "Somebody"), "sign-up-1").await?;
         self.recorder.note("signing up").await?;
         let tokens = self.sign_in("somebody-1").await?;
         self.recorder.note("signing in").await?;
-        let refresh = json!({"refresh_token": tokens["refresh_token"]});
-        let tokens = self.send(&Request::post("/v1/sessions/refresh").json(&refresh)).await?;
+        let refresh = Request::post("/v1/sessions/refresh", &json!({"refresh_token": tokens["refresh_token"]}));
+        let tokens = self.send(&refresh).await?;
         self.recorder.note("refreshing").await?;
-        let access_token = text(&tokens, "access_token")?;
-        self.send(&Request::get("/v1/me").bearer(&access_token).empty()).await?;
+        let access_token = text(&tokens["access_token"]);
+        self.send(&Buyer::new(access_token).get("/v1/me")).await?;
         self.recorder.note("who am I").await?;
         // A spent one is refused, and ends the session.
-        let spent = self.connection.send(&Request::post("/v1/sessions/refresh").json(&refresh)).await?;
+        let spent = self.connection.send(&refresh.prepare()).await?;
         ensure!(spent.status == 401, "a spent refresh token was answered with {}", spent.status);
         self.recorder.note("refreshing twice").await?;
-        let access_token = text(&self.sign_in("somebody-1").await?, "access_token")?;
-        self.send(&Request::new("DELETE", "/v1/sessions/current").bearer(&access_token).empty()).await?;
+        let access_token = text(&self.sign_in("somebody-1").await?["access_token"]);
+        self.send(&Buyer::new(access_token).request("DELETE", "/v1/sessions/current")).await?;
         self.recorder.note("signing out").await
     }
 
     async fn sign_in(&mut self, login_id: &str) -> anyhow::Result<Value> {
-        let person = json!({"login_id": login_id, "password": PASSWORD});
-        self.send(&Request::post("/v1/sessions").json(&person)).await
+        self.send(&buyer::sign_in(login_id, PASSWORD)).await
     }
 
     async fn browse(&mut self) -> anyhow::Result<()> {
@@ -186,13 +183,9 @@ impl Acting<'_> {
     /// Holds seats, one of them under a key, and gives the reservations of the buyers by their number.
     async fn hold(&mut self) -> anyhow::Result<Vec<(usize, String)>> {
         let place = &self.world.places[CROWD];
-        let wish = json!({"performance_id": place.performance_id, "seats": [place.label]});
-        let buyer = self.buyer(CROWD);
-        let request = Request::post("/v1/reservations").bearer(&buyer.access_token);
-        let request = request.header("Queue-Token", &buyer.queue_token);
-        self.twice(request, "hold-1", &wish).await?;
+        self.twice(self.buyer(CROWD).hold(&place.performance_id, &[&place.label]), "hold-1").await?;
         self.recorder.note("holding under a key").await?;
-        let requests: Vec<_> = (0..CROWD).map(|place| self.world.holds(place)).collect();
+        let requests: Vec<_> = (0..CROWD).map(|place| self.world.hold(place)).collect();
         let held = ids(&self.world.send_all(&requests, drive::created).await?)?;
         self.recorder.note("holding").await?;
         self.leaf_through("/v1/reservations").await?;
@@ -207,20 +200,19 @@ impl Acting<'_> {
     }
 
     async fn charge(&mut self) -> anyhow::Result<()> {
-        let request = self.buyer(0).charges(100_000, "charge-1");
-        self.send(&request).await?;
-        let charge = self.send(&request).await?;
-        let requests: Vec<_> = (1..CROWD).map(|buyer| self.buyer(buyer).charges(100_000, "charge-1")).collect();
+        let charge = |buyer: &Buyer| buyer.charge(100_000).key("charge-1");
+        let requests: Vec<_> = (1..CROWD).map(|buyer| charge(self.buyer(buyer)).prepare()).collect();
+        let charge = self.twice(charge(self.buyer(0)), "charge-1").await?;
         self.world.send_all(&requests, drive::created).await?;
         self.recorder.note("charging").await?;
-        let charge_id = text(&charge, "id")?;
+        let charge_id = text(&charge["id"]);
         self.get(&format!("/v1/wallet/charges/{charge_id}")).await?;
         self.get("/v1/wallet").await?;
         self.recorder.note("wallet").await?;
         self.leaf_through("/v1/wallet/entries").await?;
         self.recorder.note("entries of a wallet").await?;
         // The gateway is told by the amount to answer too late; the worker asks it again.
-        let late = self.connection.send(&self.world.buyers[1].charges(1_504, "charge-late")).await?;
+        let late = self.connection.send(&self.world.buyers[1].charge(1_504).key("charge-late").prepare()).await?;
         ensure!(late.status == 502, "a late charge was answered with {}", late.status);
         tokio::time::sleep(REST * 2).await;
         self.recorder.note("pending charges").await
@@ -228,14 +220,12 @@ impl Acting<'_> {
 
     /// Pays half of what is held, and gives those who have paid.
     async fn pay(&mut self, held: &[(usize, String)]) -> anyhow::Result<Vec<usize>> {
-        let request = self.buyer(0).pays(&held[0].1);
-        self.send(&request).await?;
-        let payment = self.send(&request).await?;
+        let payment = self.twice(self.buyer(0).pay(&held[0].1), &held[0].1).await?;
         let paying = &held[1..CROWD / 2];
-        let requests: Vec<_> = paying.iter().map(|(buyer, id)| self.buyer(*buyer).pays(id)).collect();
+        let requests: Vec<_> = paying.iter().map(|(buyer, id)| self.world.pay(*buyer, id)).collect();
         self.world.send_all(&requests, drive::created).await?;
         self.recorder.note("paying").await?;
-        let payment_id = text(&payment, "id")?;
+        let payment_id = text(&payment["id"]);
         self.leaf_through("/v1/payments").await?;
         self.recorder.note("payments").await?;
         self.get(&format!("/v1/payments/{payment_id}")).await?;
@@ -246,14 +236,9 @@ impl Acting<'_> {
     /// Gives up one that is held and one that is paid, the first of them twice under a key.
     async fn cancel(&mut self, held: &[(usize, String)], paid: &[usize]) -> anyhow::Result<()> {
         let (buyer, id) = &held[paid.len()];
-        let path = format!("/v1/reservations/{id}/cancel");
-        let key = |access_token: &str| Request::post(&path).bearer(access_token).header("Idempotency-Key", "cancel-1");
-        let request = key(&self.buyer(*buyer).access_token).empty();
-        self.send(&request).await?;
-        self.send(&request).await?;
+        self.twice(self.buyer(*buyer).cancel(id), "cancel-1").await?;
         let (buyer, id) = &held[1];
-        let request = self.buyer(*buyer).cancels(id);
-        self.send(&request).await?;
+        self.send(&self.buyer(*buyer).cancel(id)).await?;
         self.recorder.note("cancelling").await
     }
 
@@ -265,7 +250,7 @@ impl Acting<'_> {
         self.recorder.note("starting").await?;
         let mut connection = Connection::open(second.address).await?;
         for buyer in [0, CROWD - 1] {
-            let answer = connection.send(&self.buyer(buyer).asks("/v1/queue")).await?;
+            let answer = connection.send(&self.buyer(buyer).poll().prepare()).await?;
             ensure!(answer.status == 200, "an old queue token was answered with {}", answer.status);
         }
         self.recorder.note("coming back after a restart").await?;
@@ -276,27 +261,28 @@ impl Acting<'_> {
         self.world.server.run(binary, &["account", "promoter-1", "--role", "promoter"], PASSWORD).await?;
         self.world.server.run(binary, &["account", "promoter-1", "--role", "promoter"], PASSWORD).await?;
         self.recorder.note("`boxoffice account`").await?;
-        let access_token = text(&self.sign_in("promoter-1").await?, "access_token")?;
-        let post = |path: &str| Request::post(path).bearer(&access_token);
+        let access_token = text(&self.sign_in("promoter-1").await?["access_token"]);
+        let promoter = Buyer::new(access_token);
         self.recorder.note("signing in").await?;
         let venue = json!({"name": "Hall", "location": "Seoul", "sections": [
             {"name": "A", "rows": [{"name": "1", "seats": 10}]}]});
-        let venue = self.twice(post("/v1/venues"), "venue-1", &venue).await?;
+        let venue = self.twice(promoter.request("POST", "/v1/venues").json(&venue), "venue-1").await?;
         self.recorder.note("publishing a venue").await?;
         let concert = json!({"title": "Night", "artist": "Band", "description": "", "sales_open_at":
             "2026-01-05T11:00:00Z", "sales_close_at": "2030-12-31T15:00:00Z"});
-        let concert = self.twice(post("/v1/concerts"), "concert-1", &concert).await?;
+        let concert = self.twice(promoter.request("POST", "/v1/concerts").json(&concert), "concert-1").await?;
         self.recorder.note("publishing a concert").await?;
-        let path = format!("/v1/concerts/{}", text(&concert, "id")?);
-        let change = Request::new("PATCH", &path).bearer(&access_token).json(&json!({"title": "Nights"}));
+        let path = format!("/v1/concerts/{}", text(&concert["id"]));
+        let change = promoter.request("PATCH", &path).json(&json!({"title": "Nights"}));
         self.send(&change).await?;
         self.recorder.note("changing a concert").await?;
         let date = json!({"venue_id": venue["id"], "starts_at": "2031-01-01T10:00:00Z", "prices": [
             {"section": "A", "price": 1_000}]});
-        let performance = self.twice(post(&format!("{path}/performances")), "date-1", &date).await?;
+        let date = promoter.request("POST", format!("{path}/performances")).json(&date);
+        let performance = self.twice(date, "date-1").await?;
         self.recorder.note("publishing a date").await?;
-        let path = format!("/v1/performances/{}/sales", text(&performance, "id")?);
-        self.send(&Request::get(&path).bearer(&access_token).empty()).await?;
+        let path = format!("/v1/performances/{}/sales", text(&performance["id"]));
+        self.send(&promoter.get(path)).await?;
         self.recorder.note("sales").await
     }
 
@@ -320,4 +306,8 @@ impl Acting<'_> {
         self.world.server.run(binary, &["import", &file.to_string_lossy()], "").await?;
         self.recorder.note("`boxoffice import`").await
     }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }

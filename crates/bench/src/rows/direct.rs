@@ -125,7 +125,7 @@ impl Tables {
             let (ordinal, price) = *stored.get(&key).context("a seat of the map is not in the table")?;
             seats.push(Seat { performance_id: key.0, label: key.1, ordinal, price });
         }
-        let accounts = world.buyers.iter().map(|buyer| buyer.account_id).collect();
+        let accounts = world.account_ids.clone();
         Ok(Self { url, concert_id: world.concert_id.parse()?, accounts, seats, now: clock::now() })
     }
 

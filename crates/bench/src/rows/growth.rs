@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use boxoffice_domain::{EntropySource, Points, events::Event};
-use boxoffice_load::{Connection, Request};
+use boxoffice_rush::Connection;
 use boxoffice_testkit::TestEntropy;
 use chrono::TimeDelta;
 use mysql_async::{Conn, Value, prelude::Queryable};
@@ -17,7 +17,7 @@ use crate::{
     drive::{self, Measured},
     report::{Row, Section, Spread},
     server::{self, Backend, Store},
-    world::{World, text},
+    world::{World, id},
 };
 
 /// How many rows `seats` has before the load, at least; one performance has more than the first of them.
@@ -36,7 +36,7 @@ pub(crate) const ROWS_TOGETHER: usize = 1_000;
 /// A count as it is told.
 #[expect(clippy::cast_precision_loss, reason = "counts of rows are far below 2^53")]
 pub(crate) fn counted(count: usize) -> String {
-    boxoffice_load::plot::grouped(count as f64)
+    boxoffice_rush::plot::grouped(count as f64)
 }
 
 /// Rows for one table, inserted a thousand at a time.
@@ -141,7 +141,7 @@ async fn busy_account(bench: &Bench, world: &World, section: &mut Section) -> an
             rounds[0][side].push(holds_of(bench, world, buyer).await?);
             let paths = ["/v1/reservations", "/v1/reservations?status=held"];
             for (path, rounds) in paths.into_iter().zip(&mut rounds[1..]) {
-                let requests = [world.asks(buyer, path)];
+                let requests = [world.buyers[buyer].get(path).prepare()];
                 let address = world.server.address;
                 let asked = drive::repeat(address, 1, bench.time, &requests, drive::ok, &world.processes);
                 rounds[side].push(asked.await?);
@@ -159,7 +159,7 @@ async fn busy_account(bench: &Bench, world: &World, section: &mut Section) -> an
 
 /// Gives a buyer reservations that it has given up, of the concert that it buys from.
 async fn add_cancelled(connection: &mut Conn, world: &World, buyer: usize, count: usize) -> anyhow::Result<()> {
-    let account_id = direct::id(world.buyers[buyer].account_id.uuid());
+    let account_id = direct::id(world.account_ids[buyer].uuid());
     let concert_id = direct::id(world.concert_id.parse()?);
     let place = &world.places[buyer];
     let performance_id = direct::id(place.performance_id.parse()?);
@@ -174,7 +174,7 @@ async fn add_cancelled(connection: &mut Conn, world: &World, buyer: usize, count
         reservations.push(row);
         events.push(Event::ReservationCancelled {
             reservation_id: reservation_id.into(),
-            account_id: world.buyers[buyer].account_id,
+            account_id: world.account_ids[buyer],
             performance_id: place.performance_id.parse()?,
             refunded: Points::ZERO,
         });
@@ -191,7 +191,7 @@ async fn add_cancelled(connection: &mut Conn, world: &World, buyer: usize, count
 /// Holds one seat again and again, and gives it up each time without measuring that.
 async fn holds_of(bench: &Bench, world: &World, buyer: usize) -> anyhow::Result<Measured> {
     let mut connection = Connection::open(world.server.address).await?;
-    let hold: Request = world.holds_for(buyer, buyer);
+    let hold = world.hold_for(buyer, buyer);
     let mut measured = Measured::default();
     let mut spent = Duration::ZERO;
     while spent < bench.time {
@@ -201,7 +201,7 @@ async fn holds_of(bench: &Bench, world: &World, buyer: usize) -> anyhow::Result<
         ensure!(drive::created(&answer), "a hold was answered with {}", answer.status);
         measured.latencies.record(took);
         spent += took;
-        let cancel = world.cancels(buyer, &text(&answer.json()?, "id")?);
+        let cancel = world.cancel(buyer, &id(&answer)?);
         ensure!(drive::ok(&connection.send(&cancel).await?), "a hold could not be given up");
     }
     measured.elapsed = spent;

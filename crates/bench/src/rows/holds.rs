@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use anyhow::ensure;
-use boxoffice_load::Answer;
+use boxoffice_rush::Response;
 
 use crate::{
     Bench,
@@ -34,7 +34,7 @@ fn places_of(world: &World, connections: usize) -> usize {
 
 /// Holds distinct seats for a while, and then gives them up.
 pub(crate) async fn round(world: &mut World, connections: usize, time: Duration) -> anyhow::Result<Measured> {
-    let requests: Vec<_> = (0..places_of(world, connections)).map(|place| world.holds(place)).collect();
+    let requests: Vec<_> = (0..places_of(world, connections)).map(|place| world.hold(place)).collect();
     let address = world.server.address;
     let (measured, answers) =
         drive::closed_loop(address, connections, time, &requests, drive::created, &world.processes).await?;
@@ -46,7 +46,7 @@ pub(crate) async fn round(world: &mut World, connections: usize, time: Duration)
 /// A crowd before one performance: nearly everybody asks for a seat that is gone.
 async fn crowd(world: &mut World, time: Duration) -> anyhow::Result<Measured> {
     let (taken, free) = places_before(world);
-    let requests: Vec<_> = taken.iter().map(|place| world.holds(*place)).collect();
+    let requests: Vec<_> = taken.iter().map(|place| world.hold(*place)).collect();
     let held = ids(&world.send_all(&requests, drive::created).await?)?;
     let held: Vec<_> = held.into_iter().map(|(index, id)| (taken[index], id)).collect();
     let mut free = free.into_iter();
@@ -60,9 +60,10 @@ async fn crowd(world: &mut World, time: Duration) -> anyhow::Result<Measured> {
         };
         asked.push(place);
     }
-    let requests: Vec<_> = asked.iter().map(|(buyer, place)| world.holds_for(*buyer, *place)).collect();
-    let wanted =
-        |answer: &Answer| drive::created(answer) || (answer.status == 409 && drive::tells(answer, "seat_unavailable"));
+    let requests: Vec<_> = asked.iter().map(|(buyer, place)| world.hold_for(*buyer, *place)).collect();
+    let wanted = |answer: &Response| {
+        drive::created(answer) || (answer.status == 409 && drive::tells(answer, "seat_unavailable"))
+    };
     let (address, processes) = (world.server.address, &world.processes);
     let (measured, answers) =
         drive::closed_loop(address, CROWD_CONNECTIONS, time, &requests, wanted, processes).await?;

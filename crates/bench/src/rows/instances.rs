@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context;
-use boxoffice_load::{Answer, Connection, Request};
+use boxoffice_rush::{Connection, Request, Response};
 use boxoffice_testkit::servers::RedisServer;
 use futures::{StreamExt, stream};
 use tokio::time::Instant;
@@ -44,10 +44,10 @@ impl Turns {
     }
 
     /// Sends a request to the next instance.
-    async fn send(&self, request: &Request) -> io::Result<Answer> {
+    async fn send(&self, request: &Request) -> io::Result<Response> {
         let connection = self.0.borrow_mut().pop_front();
         let mut connection = connection.ok_or_else(|| io::Error::other("a connection is missing"))?;
-        let answer = connection.send(request).await;
+        let answer = connection.send(&request.prepare()).await;
         self.0.borrow_mut().push_back(connection);
         answer
     }

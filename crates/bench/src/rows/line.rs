@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
-use boxoffice_load::{Answer, Connection, Request, plot::grouped};
+use anyhow::ensure;
+use boxoffice_domain::EntropySource;
+use boxoffice_rush::{
+    Buyer, Connection, Request, Response,
+    buyer::{Concert, List, QueueStatus},
+    plot::grouped,
+};
+use boxoffice_testkit::TestEntropy;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -12,7 +18,7 @@ use crate::{
     drive::{self, Measured},
     report::{Row, Section, Spread},
     server::{Backend, Store},
-    world::{Buyer, World, shared_catalogue, text},
+    world::{World, shared_catalogue},
 };
 
 /// How many wait, in lines of one server.
@@ -67,24 +73,22 @@ fn catalogue(waiting: &[usize]) -> anyhow::Result<Value> {
 }
 
 /// A poll without a queue token is refused when the access token has been checked: the least that there is to ask.
-fn not_in_line(answer: &Answer) -> bool {
+fn not_in_line(answer: &Response) -> bool {
     answer.status == 401 && drive::tells(answer, "queue_token_missing")
 }
 
-fn gone(answer: &Answer) -> bool {
+fn gone(answer: &Response) -> bool {
     answer.status == 204
 }
 
 /// People whose tokens the server has not seen.
 fn strangers(world: &World, count: usize) -> Vec<Buyer> {
-    let made = world.tokens.make_many(count).into_iter();
-    made.map(|(account_id, access_token)| Buyer { account_id, access_token, queue_token: String::new() }).collect()
+    (0..count).map(|_| Buyer::new(world.signer.sign(TestEntropy.uuid()))).collect()
 }
 
 /// Shows the server who they are.
 async fn show(world: &World, people: &[Buyer]) -> anyhow::Result<()> {
-    let requests: Vec<_> =
-        people.iter().map(|buyer| Request::get("/v1/queue").bearer(&buyer.access_token).empty()).collect();
+    let requests: Vec<_> = people.iter().map(|buyer| buyer.poll().prepare()).collect();
     world.send_all(&requests, not_in_line).await.map(drop)
 }
 
@@ -96,13 +100,13 @@ async fn join(
     connections: usize,
     time_max: Duration,
 ) -> anyhow::Result<(Measured, Vec<Buyer>)> {
-    let requests: Vec<_> = people.iter().map(|buyer| buyer.joins(concert_id)).collect();
+    let requests: Vec<_> = people.iter().map(|buyer| buyer.join(concert_id).prepare()).collect();
     let address = world.server.address;
     let (measured, answers) =
         drive::closed_loop(address, connections, time_max, &requests, drive::created, &world.processes).await?;
     ensure!(measured.errors.is_empty(), "joining was refused: {:?}", measured.errors);
-    let placed = |(index, answer): &(usize, Answer)| {
-        Ok(Buyer { queue_token: text(&answer.json()?, "token")?, ..people[*index].clone() })
+    let placed = |(index, answer): &(usize, Response)| {
+        Ok(Buyer { queue_token: answer.read::<QueueStatus>()?.token, ..people[*index].clone() })
     };
     let placed = answers.iter().map(placed).collect::<anyhow::Result<_>>()?;
     Ok((measured, placed))
@@ -134,13 +138,13 @@ impl Line {
             show(world, &people).await?;
         }
         let (measured, placed) = join(world, &self.concert_id, &people, CONNECTIONS, time).await?;
-        let leaving: Vec<_> = placed.iter().map(Buyer::leaves).collect();
+        let leaving: Vec<_> = placed.iter().map(|buyer| buyer.leave().prepare()).collect();
         world.send_all(&leaving, gone).await?;
         Ok(measured)
     }
 
     async fn polls(&self, world: &World, time: Duration) -> anyhow::Result<Measured> {
-        let requests: Vec<_> = self.polling.iter().map(|buyer| buyer.asks("/v1/queue")).collect();
+        let requests: Vec<_> = self.polling.iter().map(|buyer| buyer.poll().prepare()).collect();
         world.send_all(&requests, drive::ok).await?;
         let (address, processes) = (world.server.address, &world.processes);
         drive::repeat(address, CONNECTIONS, time, &requests, drive::ok, processes).await
@@ -152,9 +156,9 @@ impl Line {
         let mut asking = Connection::open(world.server.address).await?;
         for pair in self.front.windows(2) {
             let began = Instant::now();
-            let leave = async { leaving.send(&pair[0].leaves()).await };
+            let leave = async { leaving.send(&pair[0].leave().prepare()).await };
             let next = async {
-                let request = pair[1].asks("/v1/queue");
+                let request = pair[1].poll().prepare();
                 loop {
                     let answer = asking.send(&request).await?;
                     if drive::ok(&answer) && drive::tells(&answer, "\"active\"") {
@@ -171,7 +175,7 @@ impl Line {
     }
 }
 
-fn ensure_waiting(answer: &Answer) -> std::io::Result<()> {
+fn ensure_waiting(answer: &Response) -> std::io::Result<()> {
     let waits = drive::ok(answer) && drive::tells(answer, "\"waiting\"");
     if waits { Ok(()) } else { Err(std::io::Error::other(drive::refusal(answer))) }
 }
@@ -179,9 +183,8 @@ fn ensure_waiting(answer: &Answer) -> std::io::Result<()> {
 /// The concerts by their titles, which tell how many are to wait.
 async fn concerts(world: &World) -> anyhow::Result<Vec<(usize, String)>> {
     let mut connection = Connection::open(world.server.address).await?;
-    let concerts: Value = connection.send(&Request::get("/v1/concerts").empty()).await?.json()?;
-    let concerts = concerts["items"].as_array().context("there are no concerts")?;
-    concerts.iter().map(|concert| Ok((text(concert, "title")?.parse()?, text(concert, "id")?))).collect()
+    let concerts: List<Concert> = connection.send(&Request::get("/v1/concerts").prepare()).await?.read()?;
+    concerts.items.iter().map(|concert| Ok((concert.title.parse()?, concert.id.to_string()))).collect()
 }
 
 /// Lines of one server, one of them with a million people.

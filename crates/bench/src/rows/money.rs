@@ -3,13 +3,14 @@
 use std::{collections::HashMap, time::Duration};
 
 use anyhow::ensure;
+use boxoffice_rush::buyer::Payment;
 
 use crate::{
     Bench,
     drive::{self, Measured},
     report::{Row, Section},
     server::{Backend, Store},
-    world::{SEATS_PER_ACCOUNT, World, ids, text},
+    world::{SEATS_PER_ACCOUNT, World, ids},
 };
 
 const CONNECTIONS: usize = 256;
@@ -26,7 +27,7 @@ async fn charge(world: &World, round: usize, time: Duration) -> anyhow::Result<M
     let count = drive::count_for(ACTS_PER_SECOND, time);
     let request = |index: usize| {
         let buyer = &world.buyers[index % world.buyers.len()];
-        buyer.charges(1, &format!("{round}-{index}"))
+        buyer.charge(1).key(format!("{round}-{index}")).prepare()
     };
     let requests: Vec<_> = (0..count).map(request).collect();
     let address = world.server.address;
@@ -38,13 +39,14 @@ async fn charge(world: &World, round: usize, time: Duration) -> anyhow::Result<M
 
 /// Pays for as many as there is time for. Gives those that are paid, and those that are not.
 async fn pay(world: &World, held: Held, time: Duration) -> anyhow::Result<(Measured, Held, Held)> {
-    let requests: Vec<_> = held.iter().map(|(place, id)| world.pays(*place, id)).collect();
+    let requests: Vec<_> = held.iter().map(|(place, id)| world.pay(*place, id)).collect();
     let address = world.server.address;
     let (measured, answers) =
         drive::closed_loop(address, CONNECTIONS, time, &requests, drive::created, &world.processes).await?;
     ensure!(measured.errors.is_empty(), "payments were refused: {:?}", measured.errors);
     for (index, answer) in &answers {
-        ensure!(text(&answer.json()?, "reservation_id")? == held[*index].1, "another reservation was paid");
+        let payment: Payment = answer.read()?;
+        ensure!(payment.reservation_id.to_string() == held[*index].1, "another reservation was paid");
     }
     let (paid, unpaid) = split(held, answers.iter().map(|(index, _)| *index));
     Ok((measured, paid, unpaid))
@@ -52,7 +54,7 @@ async fn pay(world: &World, held: Held, time: Duration) -> anyhow::Result<(Measu
 
 /// Cancels as many as there is time for, and then the others.
 async fn cancel(world: &World, held: Held, time: Duration) -> anyhow::Result<Measured> {
-    let requests: Vec<_> = held.iter().map(|(place, id)| world.cancels(*place, id)).collect();
+    let requests: Vec<_> = held.iter().map(|(place, id)| world.cancel(*place, id)).collect();
     let address = world.server.address;
     let (measured, answers) =
         drive::closed_loop(address, CONNECTIONS, time, &requests, drive::ok, &world.processes).await?;
@@ -71,7 +73,7 @@ fn split(held: Held, at: impl Iterator<Item = usize>) -> (Held, Held) {
 
 /// Holds places, which is not measured.
 async fn hold(world: &World, count: usize) -> anyhow::Result<Held> {
-    let requests: Vec<_> = (0..count).map(|place| world.holds(place)).collect();
+    let requests: Vec<_> = (0..count).map(|place| world.hold(place)).collect();
     ids(&world.send_all(&requests, drive::created).await?)
 }
 

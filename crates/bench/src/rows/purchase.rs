@@ -2,14 +2,18 @@
 
 use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
-use boxoffice_load::{Answer, Request, plot::grouped};
+use boxoffice_rush::{
+    Buyer, Pool, Request, Response,
+    buyer::{QueueStatus, Reservation},
+    plot::grouped,
+};
 
 use crate::{
     Bench,
-    drive::{self, Connections, Measured, Wanted},
+    drive::{self, Measured, Wanted},
     report::{Curve, Row, Section, Spread},
     server::{Backend, Store},
-    world::{Buyer, World, text},
+    world::World,
 };
 
 /// The purchases that are begun in a second, until they take too long.
@@ -32,29 +36,28 @@ pub(super) type Made = RefCell<Vec<(usize, String)>>;
 /// One buyer, from the line to the paid seat.
 pub(super) async fn purchase(
     world: &World,
-    carry: impl AsyncFn(Request) -> std::io::Result<Answer>,
+    carry: impl AsyncFn(Request) -> std::io::Result<Response>,
     made: &Made,
     index: usize,
 ) -> anyhow::Result<()> {
     let joined: Wanted = |answer| matches!(answer.status, 200 | 201) && drive::tells(answer, "\"active\"");
-    let send = async |request: Request, wanted: Wanted| -> anyhow::Result<Answer> {
+    let send = async |request: Request, wanted: Wanted| -> anyhow::Result<Response> {
         let answer = carry(request).await?;
         anyhow::ensure!(wanted(&answer), drive::refusal(&answer));
         Ok(answer)
     };
     let (buyer, place) = (&world.buyers[index], &world.places[index]);
-    let answer = send(buyer.joins(&world.concert_id), joined).await?;
-    let queue_token = text(&answer.json()?, "token")?;
-    let buyer = Buyer { queue_token, ..buyer.clone() };
-    send(buyer.asks("/v1/queue"), joined).await?;
-    send(buyer.asks(&format!("/v1/concerts/{}/performances", world.concert_id)), drive::ok).await?;
+    let status: QueueStatus = send(buyer.join(&world.concert_id), joined).await?.read()?;
+    let buyer = Buyer { queue_token: status.token, ..buyer.clone() };
+    send(buyer.poll(), joined).await?;
+    send(buyer.get(format!("/v1/concerts/{}/performances", world.concert_id)), drive::ok).await?;
     let seats = format!("/v1/performances/{}/seats?section={}", place.performance_id, place.section);
-    let answer = send(buyer.asks(&seats), drive::ok).await?;
+    let answer = send(buyer.get(seats), drive::ok).await?;
     anyhow::ensure!(drive::tells(&answer, &format!("\"{}\"", place.label)), "a seat is missing in its section");
-    let answer = send(buyer.holds(place), drive::created).await?;
-    let reservation_id = text(&answer.json()?, "id")?;
+    let hold = buyer.hold(&place.performance_id, &[&place.label]);
+    let reservation_id = send(hold, drive::created).await?.read::<Reservation>()?.id.to_string();
     made.borrow_mut().push((index, reservation_id.clone()));
-    send(buyer.pays(&reservation_id), drive::created).await?;
+    send(buyer.pay(&reservation_id).key(&reservation_id), drive::created).await?;
     Ok(())
 }
 
@@ -62,12 +65,12 @@ pub(super) async fn purchase(
 async fn at_rate(world: &World, per_second: f64, time: Duration) -> anyhow::Result<Measured> {
     // Everybody buys once at a rate.
     let count = drive::count_for(per_second, time).min(world.buyers.len());
-    let connections = Connections::open(world.server.address, CONNECTIONS).await?;
+    let pool = Pool::open(world.server.address, CONNECTIONS).await?;
     let made = Made::default();
     let act = |index| {
-        let (connections, made) = (&connections, &made);
+        let (pool, made) = (&pool, &made);
         async move {
-            let carry = async |request: Request| connections.send(&request).await;
+            let carry = async |request: Request| Ok(pool.send(&request.prepare()).await?.0);
             purchase(world, carry, made, index).await.map_err(|error| error.to_string())
         }
     };

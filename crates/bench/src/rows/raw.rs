@@ -153,7 +153,7 @@ impl Wishes {
         for place in &world.places {
             seats.push((place.performance_id.parse()?, SeatLabel::new(&place.label)?));
         }
-        let accounts = world.buyers.iter().map(|buyer| buyer.account_id).collect();
+        let accounts = world.account_ids.clone();
         Ok(Self { concert_id: world.concert_id.parse()?, accounts, seats })
     }
 
