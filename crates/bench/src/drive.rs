@@ -13,14 +13,14 @@ use tokio::time::Instant;
 
 use crate::process::{Cost, Watched};
 
-/// What came of one stretch of load.
+/// The outcome of one load.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Measured {
     pub(crate) latencies: Latencies,
     pub(crate) elapsed: Duration,
     /// Responses other than those that were wanted, by status and code.
     pub(crate) errors: BTreeMap<String, u64>,
-    /// What each process has spent meanwhile, by its name, in seconds of one core.
+    /// Seconds of one core that each process spent meanwhile, by its name.
     pub(crate) cpu_seconds: Vec<(&'static str, f64)>,
     /// The most memory that each process has had since its start, by its name.
     pub(crate) memory_bytes_max: Vec<(&'static str, u64)>,
@@ -84,8 +84,8 @@ pub(crate) fn refusal(answer: &Response) -> String {
     format!("{} {}", answer.status, answer.code().unwrap_or_default())
 }
 
-/// Whether a text occurs in the body, which costs the generator less than to read all of it.
-pub(crate) fn tells(answer: &Response, text: &str) -> bool {
+/// Whether the body contains a text, which costs the generator less than to parse it.
+pub(crate) fn contains(answer: &Response, text: &str) -> bool {
     answer.body.windows(text.len()).any(|part| part == text.as_bytes())
 }
 

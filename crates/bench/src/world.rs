@@ -1,4 +1,4 @@
-//! What the load is about: a server with a catalogue, buyers who were admitted, and seats for each.
+//! What a load works on: a server with a catalog, admitted buyers, and seats for each.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -10,6 +10,7 @@ use boxoffice_rush::{
 };
 use rand::{SeedableRng, rngs::SmallRng, seq::SliceRandom};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::{
     clock,
@@ -30,7 +31,7 @@ const SEED: u64 = 20_261_121;
 /// A seat of a performance.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
-    pub(crate) performance_id: String,
+    pub(crate) performance_id: Uuid,
     pub(crate) section: String,
     pub(crate) label: String,
 }
@@ -39,12 +40,12 @@ pub(crate) struct Place {
 pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) processes: Processes,
-    pub(crate) concert_id: String,
-    pub(crate) performances: Vec<String>,
+    pub(crate) concert_id: Uuid,
+    pub(crate) performances: Vec<Uuid>,
     pub(crate) buyers: Vec<Buyer>,
     /// Of the buyers, in their order.
     pub(crate) account_ids: Vec<AccountId>,
-    /// The seats that there are buyers for, in an order that nobody would guess.
+    /// The seats that there are buyers for, in a random order.
     pub(crate) places: Vec<Place>,
     pub(crate) signer: TokenSigner,
 }
@@ -91,7 +92,7 @@ fn catalogue(shape: Shape) -> anyhow::Result<Value> {
 }
 
 impl World {
-    /// However long there is measured and prepared, who was admitted stays so.
+    /// Admissions and holds outlast every preparation and measurement.
     pub(crate) const PATIENT: [(&str, &str); 3] =
         [("admission_seconds", "86400"), ("no_show_seconds", "86400"), ("hold_seconds", "86400")];
 
@@ -130,7 +131,7 @@ impl World {
         let world = Self {
             server,
             processes: Processes(processes),
-            concert_id: String::new(),
+            concert_id: Uuid::nil(),
             performances: Vec::new(),
             buyers: Vec::new(),
             account_ids: Vec::new(),
@@ -164,16 +165,14 @@ impl World {
     async fn find_places(&mut self) -> anyhow::Result<()> {
         let mut connection = Connection::open(self.server.address).await?;
         let concerts: List<Identified> = connection.send(&Request::get("/v1/concerts").prepare()).await?.read()?;
-        let concert_id = concerts.items.first().context("there is no concert")?.id;
-        self.concert_id = concert_id.to_string();
+        self.concert_id = concerts.items.first().context("there is no concert")?.id;
         self.admit(0..1).await?;
         let mut ask = async |request: Request| connection.send(&request.prepare()).await;
-        let performances: List<Performance> = ask(self.buyers[0].performances(concert_id)).await?.read()?;
+        let performances: List<Performance> = ask(self.buyers[0].performances(self.concert_id)).await?.read()?;
         for Performance { id, .. } in performances.items {
-            self.performances.push(id.to_string());
+            self.performances.push(id);
             let map: SeatMap = ask(self.buyers[0].seats(id)).await?.read()?;
-            let place =
-                |seat: buyer::Seat| Place { performance_id: id.to_string(), section: seat.section, label: seat.label };
+            let place = |seat: buyer::Seat| Place { performance_id: id, section: seat.section, label: seat.label };
             self.places.extend(map.seats.into_iter().map(place));
         }
         self.places.shuffle(&mut SmallRng::seed_from_u64(SEED));
@@ -181,10 +180,10 @@ impl World {
         Ok(())
     }
 
-    /// Lets these buyers join the line, where each is admitted at once. Who is in already stays.
+    /// Lets these buyers join the queue, which admits each at once.
     pub(crate) async fn admit(&mut self, buyers: std::ops::Range<usize>) -> anyhow::Result<()> {
         let requests: Vec<_> =
-            self.buyers[buyers.clone()].iter().map(|buyer| buyer.join(&self.concert_id).prepare()).collect();
+            self.buyers[buyers.clone()].iter().map(|buyer| buyer.join(self.concert_id).prepare()).collect();
         for (index, response) in self.send_all(&requests, |response| matches!(response.status, 200 | 201)).await? {
             let status: QueueStatus = response.read()?;
             ensure!(status.status == QueueState::Active, "a buyer was not admitted");
@@ -193,34 +192,34 @@ impl World {
         Ok(())
     }
 
-    /// Who takes a place: buyers take turns, so that no two requests of one come close together.
+    /// The buyer of a place: buyers take turns, so that no two requests of one come close together.
     pub(crate) fn buyer_of(&self, place: usize) -> usize {
         place % self.buyers.len()
     }
 
-    /// Holds a place for the buyer whose it is.
+    /// Holds a place for its buyer.
     pub(crate) fn hold(&self, place: usize) -> Prepared {
         self.hold_for(self.buyer_of(place), place)
     }
 
     pub(crate) fn hold_for(&self, buyer: usize, place: usize) -> Prepared {
         let place = &self.places[place];
-        self.buyers[buyer].hold(&place.performance_id, &[&place.label]).prepare()
+        self.buyers[buyer].hold(place.performance_id, &[&place.label]).prepare()
     }
 
     /// Pays the reservation of a place, under its id as the key.
-    pub(crate) fn pay(&self, place: usize, reservation_id: &str) -> Prepared {
-        self.buyers[self.buyer_of(place)].pay(reservation_id).key(reservation_id).prepare()
+    pub(crate) fn pay(&self, place: usize, reservation_id: Uuid) -> Prepared {
+        self.buyers[self.buyer_of(place)].pay(reservation_id).key(reservation_id.to_string()).prepare()
     }
 
-    pub(crate) fn cancel(&self, place: usize, reservation_id: &str) -> Prepared {
+    pub(crate) fn cancel(&self, place: usize, reservation_id: Uuid) -> Prepared {
         self.buyers[self.buyer_of(place)].cancel(reservation_id).prepare()
     }
 
-    /// Gives everybody points.
+    /// Tops up the wallet of every buyer.
     pub(crate) async fn charge_all(&self, amount: i64) -> anyhow::Result<()> {
         let requests: Vec<_> =
-            self.buyers.iter().map(|buyer| buyer.charge(amount).key("everybody").prepare()).collect();
+            self.buyers.iter().map(|buyer| buyer.charge(amount).key("every-buyer").prepare()).collect();
         self.send_all(&requests, drive::created).await.map(drop)
     }
 
@@ -239,19 +238,19 @@ impl World {
         Ok(answers)
     }
 
-    /// Gives up what was held, so that the same places are free again.
-    pub(crate) async fn cancel_all(&self, held: &[(usize, String)]) -> anyhow::Result<()> {
-        let requests: Vec<_> = held.iter().map(|(place, id)| self.cancel(*place, id)).collect();
+    /// Cancels what was held, so that the same places are free again.
+    pub(crate) async fn cancel_all(&self, held: &[(usize, Uuid)]) -> anyhow::Result<()> {
+        let requests: Vec<_> = held.iter().map(|(place, id)| self.cancel(*place, *id)).collect();
         self.send_all(&requests, drive::ok).await.map(drop)
     }
 }
 
 /// The id in a response.
-pub(crate) fn id(response: &Response) -> anyhow::Result<String> {
-    Ok(response.read::<Identified>()?.id.to_string())
+pub(crate) fn id(response: &Response) -> anyhow::Result<Uuid> {
+    Ok(response.read::<Identified>()?.id)
 }
 
 /// The ids in responses, by the index of the request.
-pub(crate) fn ids(responses: &[(usize, Response)]) -> anyhow::Result<Vec<(usize, String)>> {
+pub(crate) fn ids(responses: &[(usize, Response)]) -> anyhow::Result<Vec<(usize, Uuid)>> {
     responses.iter().map(|(index, response)| Ok((*index, id(response)?))).collect()
 }

@@ -17,7 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "boxoffice-waiting-room",
         ],
     ),
-    ("boxoffice-bench", &["boxoffice-domain", "boxoffice-persistence", "boxoffice-rush", "boxoffice-testkit"]),
+    ("boxoffice-bench", &["boxoffice-domain", "boxoffice-rush", "boxoffice-testkit"]),
     ("boxoffice-http", &["boxoffice-application", "boxoffice-domain"]),
     ("boxoffice-persistence", &["boxoffice-domain"]),
     ("boxoffice-waiting-room", &["boxoffice-domain"]),

@@ -12,6 +12,7 @@ use boxoffice_rush::{Buyer, Connection, Latencies, Pool, Prepared, Request, Resp
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::{
     Bench,
@@ -139,7 +140,7 @@ async fn by_tag(
     };
     stream::iter(clients).for_each_concurrent(None, one).await;
     let all = watch.stop(all.into_inner())?;
-    // What was spent cannot be told apart by the kind of the answer.
+    // The costs are of all answers together.
     let part = |part: RefCell<Measured>| Measured { elapsed: all.elapsed, ..part.into_inner() };
     let (new, same) = (part(new), part(same));
     Ok([all, new, same])
@@ -150,7 +151,7 @@ struct Sale<'a> {
     world: &'a World,
     pool: Pool,
     /// Reservations, each with its place.
-    held: RefCell<Vec<(usize, String)>>,
+    held: RefCell<Vec<(usize, Uuid)>>,
 }
 
 impl<'a> Sale<'a> {
@@ -159,7 +160,7 @@ impl<'a> Sale<'a> {
         Ok(Self { world, pool, held: RefCell::default() })
     }
 
-    /// Holds the seat of a place, and tells when it was held.
+    /// Holds the seat of a place, and gives the time of the response.
     async fn sell(&self, place: usize) -> anyhow::Result<Instant> {
         let (answer, _) = self.pool.send(&self.world.hold(place)).await?;
         let held_at = Instant::now();
@@ -238,7 +239,7 @@ struct Seat<'a> {
     status: Cow<'a, str>,
 }
 
-/// The labels of the seats that nobody can have.
+/// The labels of the seats that are held or sold.
 fn gone_of(answer: &Response) -> anyhow::Result<HashSet<String>> {
     let map: Map<'_> = serde_json::from_slice(&answer.body)?;
     let gone = map.seats.into_iter().filter(|seat| seat.status != "available");
@@ -277,7 +278,7 @@ async fn observe(world: &World, unseen: &Unseen, over: &Cell<bool>) -> anyhow::R
     Ok(seen)
 }
 
-/// Holds seats and asks for the map at once: whole, and by the tag of before.
+/// Holds seats and asks for the map at once: whole, and by the previous tag.
 async fn check_own(
     sale: &Sale<'_>,
     places: impl Iterator<Item = usize>,
@@ -315,7 +316,7 @@ async fn check(world: &World, time: Duration, checked: &mut Checked) -> anyhow::
         unseen.borrow_mut().insert(world.places[place].label.clone(), held_at);
     };
     let selling = async {
-        // The second half of the places is for those who check.
+        // The checking buyers have the second half of the places.
         let of_checker = |index: usize| (world.places.len() / 2 + index..world.places.len()).step_by(CHECKING);
         let checkers = (0..CHECKING).map(|index| check_own(&sale, of_checker(index), time, sold));
         let (sold, own) = tokio::join!(sale.go_on(time, sold), futures::future::join_all(checkers));
@@ -343,8 +344,8 @@ impl Variant {
     ) -> anyhow::Result<Self> {
         let database = if settings.is_empty() { "cached" } else { "uncached" };
         let mut world = World::prepare(&bench.binary, &bench.folder, store, database, bench.shape(1), settings).await?;
-        let everybody = 0..world.buyers.len();
-        world.admit(everybody).await?;
+        let all = 0..world.buyers.len();
+        world.admit(all).await?;
         let mut listing = shared_catalogue("listing.json")?;
         if let (true, Some(concerts)) = (bench.smoke, listing["concerts"].as_array_mut()) {
             concerts.truncate(LISTING_SMOKE);
@@ -399,7 +400,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Section> {
             check(&variant.world, bench.time, &mut variant.checked).await?;
         }
     }
-    let section = told(&store, &variants);
+    let section = section_of(&store, &variants);
     for variant in variants {
         variant.world.server.stop().await?;
     }
@@ -407,7 +408,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Section> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-fn told(store: &Store, variants: &[Variant]) -> Section {
+fn section_of(store: &Store, variants: &[Variant]) -> Section {
     let setting = format!(
         "{}. Two servers with the 1,000 concerts of `tests/catalogue/listing.json` and one more, in a hall of 15,002 \
          seats: one as it comes (*cached*), one with `cache_milliseconds = 0`. The list is the first 20 bookable \
