@@ -30,9 +30,9 @@ use crate::support::{
 /// How many instances there are.
 const INSTANCES: usize = 3;
 /// A stampede while something fails.
-const STAMPEDE: Plan = Plan { buyers: 120, rows: 10, max_active: 24, line_is_lost: false };
+const STAMPEDE: Plan = Plan { buyers: 120, rows: 10, max_active: 24, queue_is_lost: false };
 /// The whole one.
-const STAMPEDE_WHOLE: Plan = Plan { buyers: 2_000, rows: 50, max_active: 100, line_is_lost: false };
+const STAMPEDE_WHOLE: Plan = Plan { buyers: 2_000, rows: 50, max_active: 100, queue_is_lost: false };
 /// How long Redis is away.
 const REDIS_AWAY: Duration = Duration::from_secs(10);
 /// How long nobody is admitted after Redis came back empty. Everybody in line polls more often.
@@ -315,7 +315,7 @@ async fn the_line_re_forms_in_its_order_after_redis_was_emptied() {
     let mut settings = SETTINGS.to_vec();
     settings.push(("REFORM_SECONDS", REFORM_SECONDS));
     let fleet = Fleet::start(shared, &settings, &chronicle).await;
-    let plan = Plan { line_is_lost: true, ..STAMPEDE };
+    let plan = Plan { queue_is_lost: true, ..STAMPEDE };
     let mut crowd = Crowd::start(&fleet, plan, &chronicle).await;
     crowd.sold_percent(20).await;
     crowd.empty_redis(&proxy).await;

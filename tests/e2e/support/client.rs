@@ -25,9 +25,8 @@ use super::{
 /// How many accounts are made at once.
 const SIGN_UPS_AT_ONCE: usize = 32;
 const REQUEST_SECONDS_MAX: u64 = 60;
-/// How many connections a client keeps that it does not use.
 const IDLE_CONNECTIONS_MAX: usize = 64;
-/// What a process may have open where it is not known: what most systems allow.
+/// The usual limit of open files, if the limit of this process is not known.
 const OPEN_FILES_USUAL: usize = 1_024;
 
 /// A server's API.
@@ -35,9 +34,9 @@ const OPEN_FILES_USUAL: usize = 1_024;
 pub(crate) struct Api {
     client: Client,
     url: Arc<str>,
-    /// Whether a load balancer stands before it, which may answer by itself.
+    /// Whether there is a load balancer, which may answer by itself.
     is_balanced: bool,
-    /// The code of every problem that was answered, with its status.
+    /// The code of every problem that came, with its status.
     codes: Arc<Mutex<BTreeSet<(u16, String)>>>,
 }
 
@@ -59,14 +58,14 @@ pub(crate) struct Answer {
     asked: String,
 }
 
-/// A text that no other call gives in this process.
+/// A text that is unique in this process.
 pub(crate) fn fresh(prefix: &str) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     format!("{prefix}-{}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// How many requests may be under way in this process: each takes a connection, here and in the server, and a process
-/// may not have any number of them open. There is room for all of a stampede where the limit is not very low.
+/// Limits the requests in flight of this process: each has a connection open, here and in the server. Unless the limit
+/// of open files is very low, a whole stampede fits.
 fn connections() -> &'static Semaphore {
     static CONNECTIONS: OnceLock<Semaphore> = OnceLock::new();
     CONNECTIONS.get_or_init(|| {
@@ -84,7 +83,7 @@ impl Api {
         Self { client: client.expect("a client"), url: url.into(), is_balanced: false, codes: Arc::default() }
     }
 
-    /// As [`Self::new`], for what is behind a load balancer.
+    /// As [`Self::new`], for servers behind a load balancer.
     pub(crate) fn balanced(url: &str) -> Self {
         Self { is_balanced: true, ..Self::new(url) }
     }
@@ -172,7 +171,7 @@ impl Ask {
         self
     }
 
-    /// The answer; none where the server is gone.
+    /// The answer; `None` if the server is gone.
     pub(crate) async fn try_send(self) -> Option<Answer> {
         let Self { api, request, may_be_internal } = self;
         let asked = format!("{} {}", request.method, request.path);
@@ -206,8 +205,8 @@ impl Ask {
     }
 }
 
-/// What the load balancer itself answered: a refusal where no instance was there, and none where an instance was that
-/// went away before it answered. Both look like a problem of ours.
+/// An answer of the load balancer itself: a refusal if there was no instance, and none if an instance ended before it
+/// answered. Both look like a problem of ours.
 fn of_balancer(status: u16, headers: HeaderMap, text: String, asked: String) -> Option<Answer> {
     if status == 408 {
         // This machine was too slow to send its request.
@@ -337,12 +336,12 @@ impl Buyer {
         self.ask("PATCH", path).json(body)
     }
 
-    /// A request for a place in line.
+    /// A request for a place in the queue.
     pub(crate) fn ask_join(&self, concert: &str) -> Ask {
         self.api.ask(self.asks.join(concert))
     }
 
-    /// Gets in line, and keeps the token.
+    /// Joins the queue, and keeps the token.
     pub(crate) async fn join(&mut self, concert: &str) -> Value {
         let answer = self.ask_join(concert).send().await;
         assert!(matches!(answer.status, 200 | 201), "{}", answer.text);
@@ -350,7 +349,7 @@ impl Buyer {
         answer.json
     }
 
-    /// Where the token stands.
+    /// The status of the queue token.
     pub(crate) async fn queue(&self) -> Value {
         self.api.ask(self.asks.poll()).send().await.is(200).clone()
     }
@@ -359,7 +358,7 @@ impl Buyer {
         self.queue().await["status"].as_str().expect("a status").to_owned()
     }
 
-    /// Gets in line and waits until it is admitted.
+    /// Joins the queue and waits until it is admitted.
     pub(crate) async fn be_admitted(&mut self, concert: &str) {
         let mut status = self.join(concert).await;
         if status["status"] != "active" {
@@ -439,7 +438,7 @@ impl Buyer {
         }
     }
 
-    /// Listens to where the token stands.
+    /// Opens the queue stream.
     pub(crate) async fn events(&self) -> Events {
         let request = self.asks.get("/v1/queue/events").header("accept", "text/event-stream");
         let response = self.api.open(&request).await.expect("the server answers");
@@ -451,14 +450,14 @@ impl Buyer {
     }
 }
 
-/// Events of a line as they come.
+/// The events of a queue stream as they come.
 pub(crate) struct Events {
     response: Response,
     text: String,
 }
 
 impl Events {
-    /// The next status; none where the stream has ended.
+    /// The next status; `None` if the stream has ended.
     pub(crate) async fn next(&mut self) -> Option<Value> {
         loop {
             while let Some((event, rest)) = self.text.split_once("\n\n") {
@@ -477,7 +476,7 @@ impl Events {
         }
     }
 
-    /// Waits until the stream breaks off, as it does when the server is killed.
+    /// Waits until the stream breaks, as it does when the server is killed.
     pub(crate) async fn broken(mut self) {
         let broken = async { while let Ok(Some(_)) = self.response.chunk().await {} };
         timeout(PATIENCE, broken).await.expect("the stream breaks off");

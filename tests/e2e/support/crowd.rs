@@ -1,4 +1,4 @@
-//! A stampede over a fleet: buyers who want the same seats, repeat what was not answered, and remember what was.
+//! A stampede over a fleet: buyers who want the same seats, repeat unanswered requests, and remember every answer.
 
 mod outcome;
 
@@ -35,17 +35,17 @@ use super::{
 pub(crate) use outcome::Outcome;
 
 const SEATS_PER_ROW: usize = 10;
-/// Among which share of the free seats a buyer chooses: few, so that they get in each other's way.
+/// A buyer chooses among this share of the free seats: few, so that buyers collide.
 const CHOICE_SHARE: usize = 4;
-/// One in so many gives its first hold back.
+/// One buyer in so many cancels its first hold.
 const CHANGES_ITS_MIND: usize = 6;
-/// How long one request is repeated that is not answered, or refused because something is away.
+/// How long a request is repeated that is not answered, or that is refused because a service is down.
 const REPEATED_MAX: Duration = Duration::from_secs(90);
 /// How long a whole stampede may take.
 const STAMPEDE_MAX: Duration = Duration::from_mins(4);
 const PAUSE: Duration = Duration::from_millis(100);
 const AT_ONCE: usize = 32;
-/// Before this place positions are exact; further back they are told with an error of up to 1/16.
+/// Up to this position positions are exact; further back they have an error of up to 1/16.
 const POSITION_EXACT_MAX: i64 = 448;
 
 /// How large a stampede is.
@@ -55,8 +55,8 @@ pub(crate) struct Plan {
     pub(crate) rows: usize,
     /// How many are admitted at once.
     pub(crate) max_active: usize,
-    /// Whether the line is lost meanwhile: then those before somebody may come back later, and it stands further back.
-    pub(crate) line_is_lost: bool,
+    /// Whether the queue is lost meanwhile: then buyers may come back in another order, and a position may grow.
+    pub(crate) queue_is_lost: bool,
 }
 
 impl Plan {
@@ -65,7 +65,7 @@ impl Plan {
     }
 }
 
-/// What a buyer was answered with success, and must find true afterwards.
+/// A successful answer, which must be true afterwards.
 #[derive(Clone, Debug)]
 enum Told {
     Charged(Value),
@@ -74,23 +74,23 @@ enum Told {
     GivenBack(Value),
 }
 
-/// Somebody in the stampede.
+/// A buyer in the stampede.
 struct Patron {
     number: usize,
     plan: Plan,
     buyer: Buyer,
     told: Vec<Told>,
-    /// When it first asked for a place, and when it had one.
+    /// When it first asked for a place in the queue, and when it had one.
     joined: (Instant, Instant),
-    /// When it was told that it is admitted, in microseconds since 1970.
+    /// When it was answered that it is admitted, in microseconds since 1970.
     told_active: Vec<i64>,
-    /// How many requests were sent again because their fate was unknown, or because something was away.
+    /// How many requests were repeated because they were not answered, and because a service was down.
     unanswered: usize,
     unavailable: usize,
     chronicle: Chronicle,
 }
 
-/// Tells all others when the task of a buyer panics: what that one held would never be free for them.
+/// Ends the other buyers when the task of a buyer panics: its holds would never be free for them.
 struct Broken(Arc<AtomicBool>);
 
 impl Drop for Broken {
@@ -105,7 +105,7 @@ impl Drop for Broken {
 pub(crate) struct Gathering {
     pub(crate) concert: String,
     performance: String,
-    /// Another performance of the concert, which nobody of the crowd wants.
+    /// Another performance of the concert, which the crowd does not want.
     pub(crate) beside: String,
     plan: Plan,
     patrons: Vec<Patron>,
@@ -124,12 +124,12 @@ pub(crate) struct Crowd {
     chronicle: Chronicle,
 }
 
-/// What Redis says of the line.
+/// What Redis logs of the queue.
 struct Line {
     redis: Arc<RedisServer>,
     monitor: RedisMonitor,
     sampler: Sampler,
-    /// The steps on the lines that were lost.
+    /// The steps on the queues that were lost.
     lost: Vec<Vec<RedisStep>>,
 }
 
@@ -158,7 +158,7 @@ impl Gathering {
         Self { concert, performance, beside, plan, patrons, line, chronicle: chronicle.clone() }
     }
 
-    /// Lets them get in line, and run when all have a place.
+    /// Lets the buyers join the queue, and buy when all have a place.
     pub(crate) fn run(self) -> Crowd {
         let Self { concert, performance, plan, patrons, line, chronicle, .. } = self;
         let sold = Arc::new(AtomicUsize::new(0));
@@ -169,7 +169,7 @@ impl Gathering {
             async move {
                 let joined = stream::iter(patrons).map(|patron| patron.join(&concert)).buffer_unordered(AT_ONCE);
                 let joined: Vec<_> = joined.collect().await;
-                chronicle.note("all have got in line");
+                chronicle.note("all have joined the queue");
                 let run = |mut patron: Patron| {
                     let (performance, sold) = (performance.clone(), Arc::clone(&sold));
                     let is_broken = Arc::clone(&is_broken);
@@ -187,7 +187,7 @@ impl Gathering {
 }
 
 impl Crowd {
-    /// Publishes a concert and makes the buyers, who get in line and run when all have a place.
+    /// Publishes a concert and makes the buyers, who join the queue and buy when all have a place.
     pub(crate) async fn start(fleet: &Fleet, plan: Plan, chronicle: &Chronicle) -> Self {
         Gathering::of(fleet, plan, chronicle).await.run()
     }
@@ -202,8 +202,8 @@ impl Crowd {
         self.chronicle.note(format!("{percent} % of the seats are sold"));
     }
 
-    /// Restarts Redis, which then has nothing. The instances reach it through the proxy alone, so that no step on the
-    /// line is missed before or after.
+    /// Restarts Redis, which then is empty. The instances reach it through the proxy alone, so that no step on the queue
+    /// is missed before or after.
     pub(crate) async fn empty_redis(&mut self, proxy: &TcpProxy) {
         proxy.set(Network::Refusing).await;
         proxy.cut_all();
@@ -258,7 +258,7 @@ async fn publish(fleet: &Fleet, plan: Plan) -> (String, [String; 2]) {
 }
 
 impl Patron {
-    /// Sends a request until somebody answers it one way or the other. It carries a key, or changes nothing.
+    /// Sends a request until it is answered. It has a key, or changes nothing.
     async fn persist(&mut self, what: &str, ask: impl Fn(&Buyer) -> Ask) -> Answer {
         let began = Instant::now();
         loop {
@@ -287,7 +287,7 @@ impl Patron {
 
     async fn join(mut self, concert: &str) -> Self {
         let began = Instant::now();
-        let answer = self.persist("getting in line", |buyer| buyer.ask_join(concert)).await;
+        let answer = self.persist("joining the queue", |buyer| buyer.ask_join(concert)).await;
         assert!(matches!(answer.status, 200 | 201), "buyer {}: {}", self.number, answer.text);
         answer.json["token"].as_str().expect("a token").clone_into(&mut self.buyer.asks.queue_token);
         self.joined = (began, Instant::now());
@@ -302,7 +302,7 @@ impl Patron {
             let position = status["position"].as_i64().expect("a number");
             let error = if nearest > POSITION_EXACT_MAX { nearest / 7 } else { 0 };
             let is_put_back = position.saturating_sub(error) > nearest;
-            assert!(self.plan.line_is_lost || !is_put_back, "buyer {} was put back: {status}", self.number);
+            assert!(self.plan.queue_is_lost || !is_put_back, "buyer {} was put back: {status}", self.number);
             nearest = nearest.min(position);
             match status["status"].as_str() {
                 Some("active") => {
@@ -318,7 +318,7 @@ impl Patron {
         }
     }
 
-    /// Sends a command of somebody who is admitted, and waits for that again where the line was lost.
+    /// Sends a command that needs an admission, and waits for another one if the queue was lost.
     async fn command_when_admitted(
         &mut self,
         what: &str,
@@ -334,10 +334,10 @@ impl Patron {
         }
     }
 
-    /// Whether it was admitted by a line that was lost, and is in line again.
+    /// Whether the queue that admitted it was lost, and it is in a queue again.
     fn has_to_wait(&self, answer: &Answer) -> bool {
         let has_to = answer.status == 403 && answer.json["code"] == "queue_token_not_active";
-        assert!(self.plan.line_is_lost || !has_to, "buyer {} was put back in line: {}", self.number, answer.text);
+        assert!(self.plan.queue_is_lost || !has_to, "buyer {} was put back in the queue: {}", self.number, answer.text);
         has_to
     }
 
@@ -364,7 +364,7 @@ impl Patron {
                     return;
                 }
                 // All that are not sold are held, and may come back.
-                assert!(began.elapsed() < STAMPEDE_MAX, "buyer {}: seats are held that nobody pays", self.number);
+                assert!(began.elapsed() < STAMPEDE_MAX, "buyer {}: seats stay held and are not paid", self.number);
                 sleep(2 * PAUSE).await;
                 continue;
             }

@@ -1,4 +1,4 @@
-//! The real binary as a process of its own, with its own data folder and database.
+//! The real binary as a process, with its own data folder and database.
 
 use std::{
     collections::BTreeMap,
@@ -26,10 +26,10 @@ use super::{
 const LISTENS: &str = "boxoffice listens on ";
 /// How much of the log is shown when a test fails.
 const LOG_LINES_SHOWN: usize = 60;
-/// The password of everybody in the tests.
+/// The password of every account in the tests.
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
-/// On what the server keeps its data.
+/// Where the server keeps its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Backend {
     Sqlite,
@@ -58,7 +58,7 @@ impl Server {
         Self::start_on(Backend::Sqlite, settings).await
     }
 
-    /// Starts over an empty database of its own.
+    /// Starts over an empty database.
     pub(crate) async fn start_on(backend: Backend, settings: &[(&str, &str)]) -> Self {
         match backend {
             Backend::Sqlite => Self::prepare(settings).started().await,
@@ -95,7 +95,7 @@ impl Server {
             api: Api::new(""),
             breaks_things: false,
         };
-        // Hashing costs next to nothing, nobody is refused for asking often, and nobody waits after a start.
+        // Hashing is cheap, requests are not limited, and no queue waits after a start.
         let of_all = [
             ("PASSWORD_MEMORY_KIB", "8"),
             ("PASSWORD_ITERATIONS", "1"),
@@ -108,12 +108,11 @@ impl Server {
         server
     }
 
-    /// Gives it a port that nobody else is given while it is down.
+    /// Gives it a port that stays its own while it is down.
     pub(crate) fn keeps_its_port(&mut self) {
         self.address = format!("127.0.0.1:{}", free_port().expect("a port"));
     }
 
-    /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address.parse().expect("an address")
     }
@@ -123,7 +122,7 @@ impl Server {
         self.process.is_some()
     }
 
-    /// Sets what the next start begins with.
+    /// Changes a setting for the next start.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.settings.insert(format!("BOXOFFICE_{name}"), value.to_owned());
     }
@@ -166,7 +165,7 @@ impl Server {
 
     /// The URL of the database, where it is not an embedded one.
     pub(crate) fn database_url(&self) -> &str {
-        self.database.as_ref().expect("a database of its own").url()
+        self.database.as_ref().expect("a separate database").url()
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -217,7 +216,7 @@ impl Server {
         self.start_again().await;
     }
 
-    /// The end of every test: a clean stop, a clean audit, and nothing in the log that should not be there.
+    /// The end of every test: a clean stop, a clean audit, and no error in the log.
     pub(crate) async fn finish(mut self) {
         self.stop().await;
         self.audit().await;

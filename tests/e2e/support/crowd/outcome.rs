@@ -13,19 +13,19 @@ use crate::support::{
     line_log::{LineLog, Member},
 };
 
-/// What came of it.
+/// The result of a stampede.
 pub(crate) struct Outcome {
     pub(crate) concert: String,
     pub(super) performance: String,
     pub(super) plan: Plan,
     pub(super) patrons: Vec<Patron>,
-    /// What became of the line; of more than one where it was lost.
+    /// The logs of the queue: more than one if it was lost.
     pub(crate) lines: Vec<LineLog>,
     pub(super) chronicle: Chronicle,
 }
 
 impl Outcome {
-    /// How many requests were repeated because nobody answered, and because something was away.
+    /// How many requests were repeated because they were not answered, and because a service was down.
     pub(crate) fn repeated(&self) -> (usize, usize) {
         let sum = |count: fn(&Patron) -> usize| self.patrons.iter().map(count).sum();
         (sum(|patron| patron.unanswered), sum(|patron| patron.unavailable))
@@ -34,7 +34,7 @@ impl Outcome {
     /// Every answer is true, every seat is sold exactly once, and every point is accounted for.
     pub(crate) async fn verify(&self) {
         self.verify_line();
-        // Whoever found nothing has only left.
+        // A buyer who found nothing has only left.
         let patrons = || self.patrons.iter().filter(|patron| !patron.told.is_empty());
         let checks = patrons().map(verify_patron);
         let sold: Vec<_> = stream::iter(checks).buffered(AT_ONCE).collect().await;
@@ -59,7 +59,7 @@ impl Outcome {
         self.chronicle.note("every answer was true, and every seat is sold once");
     }
 
-    /// Everybody was admitted in the order of joining, nobody by anybody but Redis, and as many at once as may be.
+    /// Every buyer was admitted in the order of joining and by Redis alone, as many at once as may be.
     fn verify_line(&self) {
         let mut admitted_at: HashMap<Member, u64> = HashMap::new();
         for admission in self.lines.iter().flat_map(|line| line.admitted.iter().chain(&line.admitted_again)) {
@@ -77,7 +77,7 @@ impl Outcome {
         assert!(line.entered.is_sorted_by_key(|(_, place)| *place), "a place was given before those before it");
         assert!(line.order() == line.stayed(), "the order of admission is not the order of joining");
         assert!(line.admitted_again.is_empty(), "{:?}", line.admitted_again);
-        // Whoever had a place before somebody else asked for one is before it.
+        // A buyer who had a place before another asked for one is before it.
         let joined: HashMap<_, _> = self.patrons.iter().map(|patron| (patron.buyer.account_bytes(), patron)).collect();
         let mut latest_to_ask: Option<&Patron> = None;
         for patron in line.order().iter().filter_map(|member| joined.get(member)) {
@@ -121,7 +121,10 @@ async fn verify_patron(patron: &Patron) -> Vec<String> {
     for reservation in buyer.list("/v1/reservations").await {
         let id = text(&reservation, "id");
         let expected = if given_back.contains(&id) { "cancelled" } else { "confirmed" };
-        assert_eq!(reservation["status"], expected, "buyer {who} has a reservation that nobody told of: {reservation}");
+        assert_eq!(
+            reservation["status"], expected,
+            "buyer {who} has a reservation that no answer named: {reservation}"
+        );
     }
     // A payment has spent its place, for good.
     assert_eq!(buyer.queue_status().await, "expired", "buyer {who}");
