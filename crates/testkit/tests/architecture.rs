@@ -14,24 +14,26 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "boxoffice-domain",
             "boxoffice-http",
             "boxoffice-load",
+            "boxoffice-peers",
             "boxoffice-persistence",
             "boxoffice-waiting-room",
         ],
     ),
     ("boxoffice-bench", &["boxoffice-domain", "boxoffice-load", "boxoffice-persistence", "boxoffice-testkit"]),
-    ("boxoffice-http", &["boxoffice-application", "boxoffice-domain"]),
-    ("boxoffice-persistence", &["boxoffice-domain"]),
-    ("boxoffice-waiting-room", &["boxoffice-domain"]),
-    ("boxoffice-application", &["boxoffice-domain"]),
+    ("boxoffice-http", &["boxoffice-application", "boxoffice-domain", "boxoffice-peers"]),
+    ("boxoffice-persistence", &["boxoffice-domain", "boxoffice-peers"]),
+    ("boxoffice-waiting-room", &["boxoffice-domain", "boxoffice-peers"]),
+    ("boxoffice-application", &["boxoffice-domain", "boxoffice-peers"]),
+    ("boxoffice-peers", &["boxoffice-domain"]),
     ("boxoffice-domain", &[]),
     ("boxoffice-load", &[]),
-    ("boxoffice-testkit", &["boxoffice-domain"]),
+    ("boxoffice-testkit", &["boxoffice-domain", "boxoffice-peers"]),
     ("boxoffice-tests", &[]),
 ];
 
 /// Which crates may be tested with the testkit: those at the edge, and the tests over the whole.
 const TESTED_WITH_TESTKIT: &[&str] =
-    &["boxoffice", "boxoffice-http", "boxoffice-persistence", "boxoffice-waiting-room", "boxoffice-tests"];
+    &["boxoffice", "boxoffice-http", "boxoffice-peers", "boxoffice-persistence", "boxoffice-waiting-room", "boxoffice-tests"];
 
 /// Everything that is linked into the domain. None of it does I/O, runs futures, or speaks SQL or HTTP; a
 /// name is added here only after looking.

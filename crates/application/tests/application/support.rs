@@ -131,7 +131,7 @@ impl World {
             entropy: Arc::new(self.entropy),
             settings: SessionSettings::default(),
             ended: EndedSessions::default(),
-            announcements: Arc::new(boxoffice_domain::announcements::Alone),
+            peers: Arc::new(boxoffice_peers::Alone),
         }
     }
 
@@ -142,7 +142,7 @@ impl World {
             catalog: Arc::new(self.catalog),
             payments: Arc::new(self.payments),
             reservations: Arc::new(self.reservations),
-            terms: boxoffice_application::RememberedTerms::default(),
+            terms: boxoffice_application::SaleTermsCache::default(),
             clock: Arc::new(self.clock),
         }
     }
@@ -153,6 +153,7 @@ impl World {
         CatalogService {
             catalog: Arc::clone(&gate.catalog),
             waiting_room: Arc::clone(&gate.waiting_room),
+            generation: Arc::default(),
             clock: Arc::clone(&gate.clock),
             gate: Arc::new(gate),
             entropy,
@@ -166,7 +167,7 @@ impl World {
             reservations: Arc::clone(&gate.reservations),
             catalog: Arc::clone(&gate.catalog),
             waiting_room: Arc::clone(&gate.waiting_room),
-            turns: Arc::default(),
+            account_locks: Arc::default(),
             gate: Arc::new(gate),
             entropy,
             hold_seconds: HOLD_SECONDS_DEFAULT,
@@ -180,7 +181,7 @@ impl World {
             payments: Arc::clone(&gate.payments),
             reservations: Arc::clone(&gate.reservations),
             waiting_room: Arc::clone(&gate.waiting_room),
-            turns: Arc::default(),
+            account_locks: Arc::default(),
             clock: Arc::clone(&gate.clock),
             gate: Arc::new(gate),
             entropy,

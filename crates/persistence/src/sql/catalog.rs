@@ -31,7 +31,7 @@ use crate::{
         idempotency as parse_idempotency, key_text, name, points, sections_text, time,
     },
     schema::{concerts, performances, seats, venues},
-    seat_boards::{Reading, SeatBoards},
+    seat_cache::{Reading, SeatCache},
     statement::Bind,
 };
 
@@ -77,17 +77,17 @@ macro_rules! seat_is_available {
     };
 }
 
-/// With how many seats can be had: from the boards of those that are being looked at, and else counted.
+/// With how many seats are available: from the cache if the performance is being looked at, otherwise counted.
 async fn summaries(
     connection: &mut Connection,
-    boards: &SeatBoards,
+    cache: &SeatCache,
     rows: Vec<Columns>,
     now: NaiveDateTime,
 ) -> Result<Vec<PerformanceSummary>, Failure> {
     let mut available = HashMap::new();
     let mut to_count = Vec::new();
     for row in &rows {
-        match boards.available(parse_id(&row.0)?) {
+        match cache.available(parse_id(&row.0)?) {
             Some(known) => {
                 available.insert(row.0.clone(), known);
             }
@@ -404,7 +404,7 @@ impl Catalog for Store {
         let mut session = self.reader().await?;
         let rows = query.load::<Columns>(session.connection()).await;
         let rows = session.finished(rows)?;
-        let summaries = summaries(session.connection(), &self.boards, rows, now).await;
+        let summaries = summaries(session.connection(), &self.seat_cache, rows, now).await;
         let key = |summary: &PerformanceSummary| PerformanceKey { starts_at: summary.starts_at, id: summary.id };
         Ok(Page::from_rows(session.ended(summaries)?, page.limit, key))
     }
@@ -418,7 +418,7 @@ impl Catalog for Store {
         let mut session = self.reader().await?;
         let rows = query.load::<Columns>(session.connection()).await;
         let rows = session.finished(rows)?;
-        let summaries = summaries(session.connection(), &self.boards, rows, now).await;
+        let summaries = summaries(session.connection(), &self.seat_cache, rows, now).await;
         Ok(session.ended(summaries)?.pop())
     }
 
@@ -438,7 +438,7 @@ impl Catalog for Store {
 
     async fn seats(&self, id: PerformanceId) -> Result<Option<SeatMap>, StorageError> {
         // A performance without seats cannot be published, so where there are none there is no performance.
-        self.boards.map(id, |known| self.read_seats(id, known)).await
+        self.seat_cache.map(id, |known| self.read_seats(id, known)).await
     }
 
     async fn sales(&self, id: PerformanceId) -> Result<Option<Sales>, StorageError> {

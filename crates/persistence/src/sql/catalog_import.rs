@@ -61,8 +61,8 @@ impl CatalogImport for Store {
         let (mut attempt, began) = (0, tokio::time::Instant::now());
         loop {
             let imported = import_once(&self.writer, catalogue, promoter_id, progress).await;
-            // Whatever came of it: prices may have changed.
-            self.boards.forget_all();
+            // Whatever the outcome: prices may have changed.
+            self.seat_cache.forget_all();
             match imported {
                 Ok(report) => return Ok(report),
                 Err(Stopped::Refused(refusal)) => return Err(refusal),

@@ -26,13 +26,13 @@ use super::{
     retry::{BATCH_TIME_MAX, Failure, commit},
 };
 use crate::{
-    lane::{BatchWriter, Decided},
     rows::{
         ChargeRow, HoldingRow, PaymentRow, ReservationRow, SeatRow, Stored, TermsRow, WalletEntryRow, WalletRow, count,
         events_bound, id,
     },
     schema,
     statement::{Bind, ROWS_MAX, ROWS_STEP, Statement, padded},
+    write_lanes::{BatchWriter, Decided},
 };
 
 type Loaded<T> = Result<T, Failure>;

@@ -7,7 +7,10 @@ use boxoffice_domain::{
     waiting_room::{DrawNumber, QueuePlace, QueueTerms},
 };
 
-use crate::link::{MICROS_MAX, Reply, Script, arguments, sent_as};
+use boxoffice_peers::{
+    arguments,
+    redis::{Argument, MICROS_MAX, Reply, Script},
+};
 
 const PRELUDE: &str = include_str!("scripts/prelude.lua");
 
@@ -45,11 +48,6 @@ impl ListKeys {
         let index = LIST_KEYS.iter().position(|known| *known == name).expect("a key of the list");
         &self.0[index]
     }
-}
-
-sent_as! {
-    AccountId as [u8; 16] = |account_id| account_id.uuid().into_bytes();
-    DrawNumber as u64 = |draw| draw.get();
 }
 
 arguments! {
@@ -193,11 +191,11 @@ scripts! {
     VISITED: Script<Visited> = of_list("scripts/visited.lua");
 }
 
-fn step<A: crate::link::Argument>(body: &str) -> Step<A> {
+fn step<A: Argument>(body: &str) -> Step<A> {
     Script::new(&QUEUE_KEYS, &format!("{PRELUDE}\n{body}"))
 }
 
-fn of_list<A: crate::link::Argument>(body: &str) -> Script<A> {
+fn of_list<A: Argument>(body: &str) -> Script<A> {
     Script::new(&LIST_KEYS, body)
 }
 
