@@ -3,7 +3,9 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, bail};
-use boxoffice_domain::{AccountId, ReservationId, accounts::LoginId, announcements::Alone, audit::Breach};
+use boxoffice_application::{CatalogGeneration, CatalogImportService};
+use boxoffice_domain::{AccountId, ReservationId, accounts::LoginId, audit::Breach};
+use boxoffice_peers::Alone;
 
 use crate::{
     account,
@@ -82,8 +84,11 @@ async fn import_file(settings: &Settings, file: &Path, promoter: Option<&LoginId
     };
     let adapters = open(settings).await?;
     let database = &adapters.database;
-    let (import, accounts) = (database.import.as_ref(), database.accounts.as_ref());
-    let exit = import::import_catalogue(import, accounts, file, &catalogue, promoter).await;
+    let peers = wiring::peers_of_command(settings).await;
+    let generation = Arc::new(CatalogGeneration::new(Arc::clone(&peers)));
+    let import = CatalogImportService { import: Arc::clone(&database.import), generation };
+    let exit = import::import_catalogue(&import, database.accounts.as_ref(), file, &catalogue, promoter).await;
+    peers.leave().await;
     database.shutdown().await;
     exit
 }

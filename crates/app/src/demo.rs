@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use boxoffice_application::{
-    AccountService,
+    AccountService, CatalogImportService,
     accounts::{SignUp, SignUpError},
 };
 use boxoffice_domain::{
@@ -12,7 +12,6 @@ use boxoffice_domain::{
     accounts::{
         Account, Accounts, CreateAccountError, Credentials, LoginId, Password, PasswordHash, PasswordHasher, Role,
     },
-    catalog::CatalogImport,
     text::Name,
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -46,7 +45,7 @@ fn buyer_login_id(number: u32) -> String {
 /// Puts the demonstration in place, but for its buyers; at a second start it is there already.
 pub(crate) async fn prepare(
     accounts: &AccountService,
-    import: &dyn CatalogImport,
+    import: &CatalogImportService,
     defaults: Defaults,
     settings: &Settings,
 ) -> anyhow::Result<()> {

@@ -11,10 +11,11 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use boxoffice_application::CatalogImportService;
 use boxoffice_domain::{
     AccountId,
     accounts::{Accounts, LoginId},
-    catalog::{CatalogImport, Catalogue, DrawError, ImportError, ImportReport},
+    catalog::{Catalogue, DrawError, ImportError, ImportReport},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -43,7 +44,7 @@ pub(crate) fn read_catalogue(file: &Path, defaults: Defaults) -> anyhow::Result<
 
 /// Imports the catalogue of a file, and prints what that did.
 pub(crate) async fn import_catalogue(
-    import: &dyn CatalogImport,
+    import: &CatalogImportService,
     accounts: &dyn Accounts,
     file: &Path,
     catalogue: &Catalogue,
@@ -136,7 +137,7 @@ pub(crate) fn describe(report: &ImportReport) -> String {
 
 /// Imports a catalogue that is part of this program.
 pub(crate) async fn import_embedded(
-    import: &dyn CatalogImport,
+    import: &CatalogImportService,
     text: &str,
     promoter_id: AccountId,
     defaults: Defaults,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use boxoffice_http::{Draining, HttpSettings, Neighbours, Services};
+use boxoffice_http::{Draining, FreshnessMarks, HttpSettings, Services};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::{
@@ -28,7 +28,7 @@ pub(crate) fn routers(
     settings: &Settings,
     adapters: &Adapters,
     use_cases: &UseCases,
-    neighbours: Neighbours,
+    marks: Arc<FreshnessMarks>,
     metrics: PrometheusHandle,
     draining: &Draining,
 ) -> Routers {
@@ -40,18 +40,19 @@ pub(crate) fn routers(
         reservations: Arc::clone(&use_cases.reservations),
         payments: Arc::clone(&use_cases.payments),
         wallet: Arc::clone(&use_cases.wallet),
+        peers: Arc::clone(&use_cases.peering.peers),
         readiness: Arc::clone(readiness),
         entropy: Arc::clone(&adapters.entropy),
         clock: Arc::clone(&adapters.clock),
     };
     let http = http_settings(settings);
     if settings.metrics_listen.is_none() {
-        let api = boxoffice_http::router(services, http, Some(metrics), draining.clone(), neighbours);
+        let api = boxoffice_http::router(services, http, Some(metrics), draining.clone(), marks);
         return Routers { api, operations: None };
     }
     let entropy = Arc::clone(&adapters.entropy);
     let operations = boxoffice_http::operations_router(Arc::clone(readiness), entropy, Some(metrics), draining.clone());
-    let api = boxoffice_http::router(services, http, None, draining.clone(), neighbours);
+    let api = boxoffice_http::router(services, http, None, draining.clone(), marks);
     Routers { api, operations: Some(operations) }
 }
 

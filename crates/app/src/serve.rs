@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use boxoffice_http::{Draining, Neighbours};
+use boxoffice_http::{Draining, FreshnessMarks};
+use boxoffice_peers::leases::Lease;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -15,15 +16,15 @@ use crate::{
     catalogue_file::Defaults,
     demo,
     exit::Exit,
-    heeding::Heeding,
     listener::{Bounds, Listener},
-    output,
-    presence::PresenceWatch,
-    routes,
+    output, routes,
     settings::Settings,
+    subscriber::Subscriber,
     telemetry,
-    wiring::{self, Adapters, UseCases, seconds},
-    workers::{self, Admissions, ExpirySweeper, KeysWatch, Leased, MetricsUpkeep, PendingCharges, Worker},
+    wiring::{self, Adapters, UseCases, cache_time, seconds},
+    workers::{
+        self, Admissions, ExpirySweeper, KeysWatch, Leased, MetricsUpkeep, PendingCharges, PresenceWatch, Worker,
+    },
 };
 
 /// How long the background workers and the write lanes have to end. Nothing that was answered depends on it.
@@ -42,7 +43,7 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
     let mut use_cases = adapters.use_cases(settings).await?;
     if settings.demo {
         let defaults = defaults_of(settings);
-        demo::prepare(&use_cases.accounts, adapters.database.import.as_ref(), defaults, settings).await?;
+        demo::prepare(&use_cases.accounts, &use_cases.import, defaults, settings).await?;
     }
     tracing::info!(database = %url, data_dir = %settings.data_dir.display(), "the database is ready");
 
@@ -58,18 +59,17 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
         // Each is made whole or not at all, so this may be broken off anywhere.
         workers.spawn(workers_stop.clone().run_until_cancelled_owned(buyers.make()));
     }
-    let neighbours = use_cases.others.neighbours(settings);
-    if let Some(announced) = use_cases.others.announced.take() {
-        let heeding = Heeding {
+    let marks = Arc::new(FreshnessMarks::new(cache_time(settings)));
+    if let Some(subscription) = use_cases.peering.subscription.take() {
+        let subscriber = Subscriber {
             database: adapters.database.clone(),
             accounts: Arc::clone(&use_cases.accounts),
-            waiting_room: Arc::clone(&use_cases.waiting_room),
-            neighbours: neighbours.clone(),
-            clock: Arc::clone(&adapters.clock),
+            generation: Arc::clone(&use_cases.generation),
+            marks: Arc::clone(&marks),
         };
-        workers.spawn(workers_stop.clone().run_until_cancelled_owned(heeding.of(announced)));
+        workers.spawn(workers_stop.clone().run_until_cancelled_owned(subscriber.run(subscription)));
     }
-    answer(settings, &adapters, &use_cases, neighbours, metrics, signals).await?;
+    answer(settings, &adapters, &use_cases, marks, metrics, signals).await?;
 
     workers_stop.cancel();
     workers.close();
@@ -79,7 +79,7 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
     if timeout(WORKERS_END_MAX, adapters.database.shutdown()).await.is_err() {
         tracing::warn!("the write lanes did not end in time");
     }
-    use_cases.others.announcements.leave().await;
+    use_cases.peering.peers.leave().await;
     tracing::info!("stopped");
     Ok(Exit::Success)
 }
@@ -94,12 +94,12 @@ async fn answer(
     settings: &Settings,
     adapters: &Adapters,
     use_cases: &UseCases,
-    neighbours: Neighbours,
+    marks: Arc<FreshnessMarks>,
     metrics: PrometheusHandle,
     mut signals: Signals,
 ) -> anyhow::Result<()> {
     let draining = Draining::new();
-    let routers = routes::routers(settings, adapters, use_cases, neighbours, metrics, &draining);
+    let routers = routes::routers(settings, adapters, use_cases, marks, metrics, &draining);
     let listener = Listener::open(settings.listen, bounds_of(settings)).await?;
     let address = listener.address()?;
     // The operators' port stays open until the very end, so that the stopping can be watched.
@@ -174,10 +174,8 @@ fn start_workers(
     let admissions =
         Admissions { waiting_room: Arc::clone(&use_cases.waiting_room), clock: Arc::clone(&adapters.clock) };
     workers::start(tracker, stop, admissions);
-    if let Some(presence) = &use_cases.others.presence {
-        let (leases, clock) = (Arc::clone(&adapters.database.leases), Arc::clone(&adapters.clock));
-        let (holder, presence) = (adapters.entropy.uuid(), Arc::clone(presence));
-        workers::start(tracker, stop, PresenceWatch { leases, clock, holder, presence, others: false });
+    if let Some(presence) = &use_cases.peering.presence {
+        workers::start(tracker, stop, PresenceWatch { presence: Arc::clone(presence), has_peers: false });
     }
     let keys = KeysWatch { path: wiring::keys_path(settings), tokens: Arc::clone(&use_cases.tokens) };
     workers::start(tracker, stop, keys);
@@ -199,7 +197,8 @@ fn start_for_all(
         return;
     }
     let (leases, clock) = (Arc::clone(&adapters.database.leases), Arc::clone(&adapters.clock));
-    workers::start(tracker, stop, Leased { leases, clock, holder: adapters.entropy.uuid(), until: None, worker });
+    let lease = Lease::new(leases, clock, worker.name(), adapters.entropy.uuid());
+    workers::start(tracker, stop, Leased { lease, worker });
 }
 
 /// The signals that mean to stop.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use boxoffice_domain::catalog::{ACTIVE_MAX, SEATS_PER_ACCOUNT_MAX};
-use boxoffice_waiting_room::RedisUrl;
+use boxoffice_peers::redis::RedisUrl;
 use figment::{
     Figment, Metadata, Profile, Provider,
     providers::{Format, Toml},

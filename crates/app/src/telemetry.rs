@@ -76,7 +76,7 @@ fn describe_metrics() {
     describe_gauge!("boxoffice_build_info", "Always 1; its label tells the version.");
     describe_counter!("boxoffice_cache_hits_total", "Reads that were answered from memory, by cache.");
     describe_counter!("boxoffice_cache_misses_total", "Reads for which the storage was asked, by cache.");
-    describe_counter!("boxoffice_worker_failures_total", "Turns of a background worker that failed, by worker.");
+    describe_counter!("boxoffice_worker_failures_total", "Ticks of a background worker that failed, by worker.");
     describe_gauge!("boxoffice_worker_lease_held", "1 where this instance does what a worker does for all, by worker.");
-    describe_counter!("boxoffice_announcements_lost_total", "What could not be told to the other instances.");
+    describe_counter!("boxoffice_announcements_lost_total", "Announcements that could not be sent to the peers.");
 }

@@ -11,28 +11,30 @@ use std::{
 
 use anyhow::{Context, bail};
 use boxoffice_application::{
-    AccountService, AccountTurns, CatalogService, PaymentService, RememberedTerms, ReservationService,
-    WaitingRoomService, WalletService,
+    AccountLocks, AccountService, CatalogGeneration, CatalogImportService, CatalogService, PaymentService,
+    ReservationService, SaleTermsCache, WaitingRoomService, WalletService,
     accounts::{EndedSessions, SessionSettings},
 };
 use boxoffice_domain::{
     Clock, EntropySource, Points,
     accounts::AccessTokens,
-    announcements::{Alone, Announcements},
     payments::PaymentGateway,
     reservations::HOLD_SECONDS_DEFAULT,
     waiting_room::{QueueTokens, WaitingRoom},
 };
-use boxoffice_http::{Neighbours, SharedQuotas};
+use boxoffice_peers::{
+    Alone, Peers, Subscription,
+    presence::Presence,
+    redis::{Link, RedisPeers, RedisSettings, RedisUrl},
+};
 use boxoffice_persistence::{Database, PersistenceSettings};
-use boxoffice_waiting_room::{Announced, MemoryWaitingRoom, RedisSettings, RedisWaitingRoom};
+use boxoffice_waiting_room::{MemoryWaitingRoom, RedisWaitingRoom};
 
 use crate::{
     adapters::{
-        Argon2Passwords, CurrentTokens, Keys, PasswordSettings, QuotasInRedis, SimulatedGateway, SimulatorSettings,
-        SystemClock, SystemEntropy, keys::FILE_NAME,
+        Argon2Passwords, CurrentTokens, Keys, PasswordSettings, SimulatedGateway, SimulatorSettings, SystemClock,
+        SystemEntropy, keys::FILE_NAME,
     },
-    presence::Presence,
     settings::{DatabaseUrl, Settings, WaitingRoomUrl},
 };
 
@@ -55,8 +57,10 @@ pub(crate) struct UseCases {
     pub(crate) reservations: Arc<ReservationService>,
     pub(crate) payments: Arc<PaymentService>,
     pub(crate) wallet: Arc<WalletService>,
+    pub(crate) import: CatalogImportService,
     pub(crate) queues: Arc<dyn WaitingRoom>,
-    pub(crate) others: Others,
+    pub(crate) generation: Arc<CatalogGeneration>,
+    pub(crate) peering: Peering,
     pub(crate) tokens: Arc<CurrentTokens>,
 }
 
@@ -87,7 +91,7 @@ impl Adapters {
         &self,
         settings: &Settings,
         tokens: &Arc<CurrentTokens>,
-        announcements: Arc<dyn Announcements>,
+        peers: Arc<dyn Peers>,
     ) -> anyhow::Result<AccountService> {
         let defaults = PasswordSettings::default();
         let passwords = PasswordSettings {
@@ -109,7 +113,7 @@ impl Adapters {
                 refresh_seconds: settings.refresh_token_seconds,
             },
             ended: EndedSessions::default(),
-            announcements,
+            peers,
         })
     }
 
@@ -117,25 +121,28 @@ impl Adapters {
     pub(crate) async fn use_cases(&self, settings: &Settings) -> anyhow::Result<UseCases> {
         let tokens = tokens(settings, self.entropy.as_ref())?;
         let (clock, entropy) = (&self.clock, &self.entropy);
-        let Lines { waiting_room, others } = waiting_room(settings, Arc::clone(clock)).await;
-        self.database.announce_seats(Arc::clone(&others.announcements));
-        let announcements = Arc::clone(&others.announcements);
+        let peering = self.peering(settings);
+        let waiting_room = waiting_room(settings, Arc::clone(clock), peering.link.clone()).await;
+        let peers = Arc::clone(&peering.peers);
+        self.database.publish_to(Arc::clone(&peers));
+        let generation = Arc::new(CatalogGeneration::new(Arc::clone(&peers)));
         let gate = Arc::new(WaitingRoomService {
             waiting_room: Arc::clone(&waiting_room),
             tokens: Arc::clone(&tokens) as Arc<dyn QueueTokens>,
             catalog: Arc::clone(&self.database.catalog),
             payments: Arc::clone(&self.database.payments),
             reservations: Arc::clone(&self.database.reservations),
-            terms: RememberedTerms::new(cache_time(settings)),
+            terms: SaleTermsCache::new(cache_time(settings), Arc::clone(&generation)),
             clock: Arc::clone(clock),
         });
-        let turns = Arc::new(AccountTurns::default());
+        let account_locks = Arc::new(AccountLocks::default());
         Ok(UseCases {
-            accounts: Arc::new(self.accounts(settings, &tokens, announcements)?),
+            accounts: Arc::new(self.accounts(settings, &tokens, peers)?),
             catalog: Arc::new(CatalogService {
                 catalog: Arc::clone(&self.database.catalog),
                 gate: Arc::clone(&gate),
                 waiting_room: Arc::clone(&waiting_room),
+                generation: Arc::clone(&generation),
                 clock: Arc::clone(clock),
                 entropy: Arc::clone(entropy),
             }),
@@ -144,7 +151,7 @@ impl Adapters {
                 catalog: Arc::clone(&self.database.catalog),
                 gate: Arc::clone(&gate),
                 waiting_room: Arc::clone(&waiting_room),
-                turns: Arc::clone(&turns),
+                account_locks: Arc::clone(&account_locks),
                 entropy: Arc::clone(entropy),
                 // The setting is at least 1.
                 hold_seconds: NonZeroU32::new(settings.hold_seconds).unwrap_or(HOLD_SECONDS_DEFAULT),
@@ -154,7 +161,7 @@ impl Adapters {
                 reservations: Arc::clone(&self.database.reservations),
                 gate: Arc::clone(&gate),
                 waiting_room: Arc::clone(&waiting_room),
-                turns,
+                account_locks,
                 clock: Arc::clone(clock),
                 entropy: Arc::clone(entropy),
             }),
@@ -166,8 +173,13 @@ impl Adapters {
                 balance_max: Points::new(settings.balance_points_max)?,
             }),
             waiting_room: gate,
+            import: CatalogImportService {
+                import: Arc::clone(&self.database.import),
+                generation: Arc::clone(&generation),
+            },
             queues: waiting_room,
-            others,
+            generation,
+            peering,
             tokens,
         })
     }
@@ -188,42 +200,61 @@ pub(crate) fn keys_path(settings: &Settings) -> PathBuf {
     settings.keys_file.clone().unwrap_or_else(|| settings.data_dir.join(FILE_NAME))
 }
 
-/// The waiting room, and what comes with it where several instances share it.
-struct Lines {
-    waiting_room: Arc<dyn WaitingRoom>,
-    others: Others,
-}
-
-/// The other instances of this installation.
-pub(crate) struct Others {
-    pub(crate) announcements: Arc<dyn Announcements>,
-    /// Whether there are any, where they cannot be heard.
+/// How this instance reaches its peers.
+pub(crate) struct Peering {
+    pub(crate) peers: Arc<dyn Peers>,
+    /// Finds out whether there are any, if they cannot be reached.
     pub(crate) presence: Option<Arc<Presence>>,
-    /// What they announce.
-    pub(crate) announced: Option<Announced>,
-    pub(crate) quotas: Option<Arc<dyn SharedQuotas>>,
+    /// What they publish.
+    pub(crate) subscription: Option<Subscription>,
+    link: Option<Arc<Link>>,
 }
 
-impl Others {
-    /// An embedded database has one instance.
-    fn none() -> Self {
-        Self { announcements: Arc::new(Alone), presence: None, announced: None, quotas: None }
-    }
-
-    /// There should be none, but there may be.
-    fn unheard() -> Self {
-        let presence = Arc::new(Presence::default());
-        Self { announcements: Arc::clone(&presence) as _, presence: Some(presence), announced: None, quotas: None }
-    }
-
-    /// What the API has to do with them.
-    pub(crate) fn neighbours(&self, settings: &Settings) -> Neighbours {
-        Neighbours::new(cache_time(settings), Arc::clone(&self.announcements), self.quotas.clone())
+impl Adapters {
+    fn peering(&self, settings: &Settings) -> Peering {
+        match &settings.waiting_room {
+            WaitingRoomUrl::Redis(url) => {
+                let link = open_link(url, settings);
+                let peers = RedisPeers::new(Arc::clone(&link));
+                let subscription = Some(peers.subscribe());
+                Peering { peers: Arc::new(peers), presence: None, subscription, link: Some(link) }
+            }
+            // An embedded database has one instance.
+            WaitingRoomUrl::Memory if settings.database_url().sqlite_path().is_some() => {
+                Peering { peers: Arc::new(Alone), presence: None, subscription: None, link: None }
+            }
+            // There should be no peers, but there may be.
+            WaitingRoomUrl::Memory => {
+                let (leases, clock) = (Arc::clone(&self.database.leases), Arc::clone(&self.clock));
+                let presence = Arc::new(Presence::new(leases, clock, self.entropy.uuid()));
+                let peers = Arc::clone(&presence) as Arc<dyn Peers>;
+                Peering { peers, presence: Some(presence), subscription: None, link: None }
+            }
+        }
     }
 }
 
-/// The lines. The server starts also where Redis is away: then joining is refused until it is there.
-async fn waiting_room(settings: &Settings, clock: Arc<dyn Clock>) -> Lines {
+/// The peers of a command, which only publishes. Waits for the connection as long as connecting may take.
+pub(crate) async fn peers_of_command(settings: &Settings) -> Arc<dyn Peers> {
+    let WaitingRoomUrl::Redis(url) = &settings.waiting_room else { return Arc::new(Alone) };
+    let link = open_link(url, settings);
+    // If Redis is away, that has been logged.
+    let _ = tokio::time::timeout(link.connect_timeout(), link.up()).await;
+    Arc::new(RedisPeers::publish_only(link))
+}
+
+fn open_link(url: &RedisUrl, settings: &Settings) -> Arc<Link> {
+    let redis = RedisSettings {
+        prefix: settings.redis_prefix.clone(),
+        connect_timeout: milliseconds(settings.redis_connect_milliseconds),
+        command_timeout: milliseconds(settings.redis_timeout_milliseconds),
+    };
+    Link::open(url.clone(), redis)
+}
+
+/// The queues: in Redis if there is a link to it. The server starts also if Redis is away: then joining is refused until
+/// it is there.
+async fn waiting_room(settings: &Settings, clock: Arc<dyn Clock>, link: Option<Arc<Link>>) -> Arc<dyn WaitingRoom> {
     let rules = boxoffice_waiting_room::Settings {
         capacity: settings.queue_capacity,
         queues_max: settings.queue_lines_max,
@@ -233,27 +264,11 @@ async fn waiting_room(settings: &Settings, clock: Arc<dyn Clock>) -> Lines {
         poll_seconds_max: settings.poll_seconds_max,
         restorable_seconds: settings.restorable_seconds,
     };
-    match &settings.waiting_room {
-        WaitingRoomUrl::Memory => {
-            let embedded = settings.database_url().sqlite_path().is_some();
-            let others = if embedded { Others::none() } else { Others::unheard() };
-            Lines { waiting_room: Arc::new(MemoryWaitingRoom::new(clock, rules)), others }
-        }
-        WaitingRoomUrl::Redis(url) => {
-            let redis = RedisSettings {
-                prefix: settings.redis_prefix.clone(),
-                connect_timeout: milliseconds(settings.redis_connect_milliseconds),
-                command_timeout: milliseconds(settings.redis_timeout_milliseconds),
-                snapshot_age_max: milliseconds(settings.redis_poll_milliseconds),
-            };
-            let room = RedisWaitingRoom::connect(url.clone(), clock, rules, redis).await;
-            let others = Others {
-                announcements: room.announcements(),
-                presence: None,
-                announced: Some(room.listen()),
-                quotas: Some(Arc::new(QuotasInRedis(room.quotas()))),
-            };
-            Lines { waiting_room: Arc::new(room), others }
+    match link {
+        None => Arc::new(MemoryWaitingRoom::new(clock, rules)),
+        Some(link) => {
+            let snapshot_age_max = milliseconds(settings.redis_poll_milliseconds);
+            Arc::new(RedisWaitingRoom::open(link, clock, rules, snapshot_age_max).await)
         }
     }
 }

@@ -7,18 +7,18 @@ use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use boxoffice_application::{ReservationService, WaitingRoomService, WalletService};
-use boxoffice_domain::{Clock, ConcertId, Timestamp, leases::Leases, waiting_room::WaitingRoom, wallet::PendingKey};
+use boxoffice_domain::{Clock, ConcertId, waiting_room::WaitingRoom, wallet::PendingKey};
+use boxoffice_peers::{leases::Lease, presence::Presence};
 use futures::FutureExt;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use uuid::Uuid;
 
 use crate::adapters::{CurrentTokens, Keys};
 
 /// How many lapsed holds one transaction tidies away.
 const EXPIRE_MAX: u32 = 500;
-/// How many pending charges are looked at in one turn: few, since each may take as long as the gateway's time
-/// limit, and a stop waits for the end of the turn.
+/// How many pending charges are looked at in one tick: few, since each may take as long as the gateway's time
+/// limit, and a stop waits for the end of the tick.
 const CHARGES_MAX: u32 = 20;
 /// How many lines have metrics: each label costs memory here and in whatever collects them.
 const LINES_MEASURED_MAX: usize = 100;
@@ -29,12 +29,12 @@ const BACKOFF_MAX: Duration = Duration::from_secs(30);
 const TIDY_MIN: Duration = Duration::from_millis(20);
 const TIDY_MAX: Duration = Duration::from_millis(500);
 const UPKEEP: Duration = Duration::from_secs(5);
-/// How long an instance does a piece of work before it has to say that it goes on.
-const LEASE: Duration = Duration::from_secs(10);
-/// How often the other instances ask whether they are to do it.
-const LEASE_ASKED_AGAIN: Duration = Duration::from_secs(1);
+/// How often an instance that does not hold a lease tries to take it.
+const LEASE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the small file of the keys is read: how long a change of it takes to be seen.
 const KEYS_READ_AGAIN: Duration = Duration::from_secs(2);
+/// How often peers are looked for.
+const PRESENCE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Something done again and again.
 #[async_trait]
@@ -42,25 +42,25 @@ pub(crate) trait Worker: Send + 'static {
     /// What it is called in logs and metrics.
     fn name(&self) -> &'static str;
 
-    /// Does one turn, and says how long to rest. It is never broken off: a transaction that is dropped halfway
+    /// Does one round, and returns how long to rest. It is never broken off: a transaction that is dropped halfway
     /// stays open.
-    async fn turn(&mut self) -> anyhow::Result<Duration>;
+    async fn tick(&mut self) -> anyhow::Result<Duration>;
 
     /// Another instance does this at the moment.
     fn is_done_elsewhere(&mut self) {}
 
-    /// Puts things in order after the last turn.
+    /// Ends what the ticks have begun, after the last one.
     async fn end(&mut self) {}
 }
 
-/// Starts a worker, which ends when told to, after the turn that it is in.
+/// Starts a worker. It ends on `stop`, after the tick that it is in.
 pub(crate) fn start(tracker: &TaskTracker, stop: &CancellationToken, mut worker: impl Worker) {
     let stop = stop.clone();
     metrics::counter!("boxoffice_worker_failures_total", "worker" => worker.name()).absolute(0);
     tracker.spawn(async move {
         let mut failures = 0;
         loop {
-            let rest = match run_turn(&mut worker).await {
+            let rest = match run_tick(&mut worker).await {
                 Ok(rest) => {
                     if failures > 0 {
                         tracing::info!(worker = worker.name(), failures, "a background worker works again");
@@ -88,47 +88,20 @@ pub(crate) fn start(tracker: &TaskTracker, stop: &CancellationToken, mut worker:
     });
 }
 
-async fn run_turn(worker: &mut impl Worker) -> anyhow::Result<Duration> {
+async fn run_tick(worker: &mut impl Worker) -> anyhow::Result<Duration> {
     // The panic itself has been logged by the hook; a worker has no state that it could have spoilt.
-    AssertUnwindSafe(worker.turn()).catch_unwind().await.unwrap_or_else(|_| Err(anyhow::anyhow!("it panicked")))
+    AssertUnwindSafe(worker.tick()).catch_unwind().await.unwrap_or_else(|_| Err(anyhow::anyhow!("it panicked")))
 }
 
 fn backoff(failures: u32) -> Duration {
     BACKOFF_MIN.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1))).min(BACKOFF_MAX)
 }
 
-/// Lets one instance at a time do what a worker does. The others only ask, and take over soon after the holder has ended,
-/// however it has ended.
+/// Lets one instance at a time run a worker. The others take over soon after the holder of the lease has ended, however it
+/// has ended.
 pub(crate) struct Leased<W> {
-    pub(crate) leases: Arc<dyn Leases>,
-    pub(crate) clock: Arc<dyn Clock>,
-    /// This instance.
-    pub(crate) holder: Uuid,
-    /// Until when the lease is this instance's, if it is.
-    pub(crate) until: Option<Timestamp>,
+    pub(crate) lease: Lease,
     pub(crate) worker: W,
-}
-
-impl<W: Worker> Leased<W> {
-    /// Whether this instance is to do it. The lease is lengthened when half of it is over.
-    async fn holds(&mut self) -> anyhow::Result<bool> {
-        let now = self.clock.now();
-        if self.until.is_some_and(|until| now + LEASE / 2 < until) {
-            return Ok(true);
-        }
-        let until = now + LEASE;
-        let held = self.leases.take(self.worker.name(), self.holder, now, until).await?;
-        if held != self.until.is_some() {
-            tracing::debug!(worker = self.worker.name(), held, "the instance that does this has changed");
-        }
-        self.until = held.then_some(until);
-        metrics::gauge!("boxoffice_worker_lease_held", "worker" => self.worker.name()).set(if held {
-            1.0
-        } else {
-            0.0
-        });
-        Ok(held)
-    }
 }
 
 #[async_trait]
@@ -137,22 +110,49 @@ impl<W: Worker + Sync> Worker for Leased<W> {
         self.worker.name()
     }
 
-    async fn turn(&mut self) -> anyhow::Result<Duration> {
-        if self.holds().await? {
-            return self.worker.turn().await;
+    async fn tick(&mut self) -> anyhow::Result<Duration> {
+        let held = self.lease.hold().await?;
+        metrics::gauge!("boxoffice_worker_lease_held", "worker" => self.worker.name()).set(u8::from(held));
+        if held {
+            return self.worker.tick().await;
         }
         self.worker.is_done_elsewhere();
-        Ok(LEASE_ASKED_AGAIN)
+        Ok(LEASE_INTERVAL)
     }
 
     async fn end(&mut self) {
         self.worker.end().await;
-        if self.until.is_some()
-            && let Err(error) = self.leases.release(self.worker.name(), self.holder).await
-        {
-            // It lapses by itself.
-            tracing::debug!(error = &error as &dyn std::error::Error, "a lease could not be let go");
+        self.lease.release().await;
+    }
+}
+
+/// Looks for peers that there should not be.
+pub(crate) struct PresenceWatch {
+    pub(crate) presence: Arc<Presence>,
+    /// Whether there were any at the last look.
+    pub(crate) has_peers: bool,
+}
+
+#[async_trait]
+impl Worker for PresenceWatch {
+    fn name(&self) -> &'static str {
+        "presence"
+    }
+
+    async fn tick(&mut self) -> anyhow::Result<Duration> {
+        let has_peers = self.presence.look().await?;
+        if has_peers && !self.has_peers {
+            tracing::warn!(
+                "another instance works with this database, and each has lines of its own and admits by itself: \
+                 let them share a Redis (waiting_room)"
+            );
         }
+        self.has_peers = has_peers;
+        Ok(PRESENCE_INTERVAL)
+    }
+
+    async fn end(&mut self) {
+        self.presence.end().await;
     }
 }
 
@@ -169,10 +169,10 @@ impl Worker for ExpirySweeper {
         "expiry"
     }
 
-    async fn turn(&mut self) -> anyhow::Result<Duration> {
+    async fn tick(&mut self) -> anyhow::Result<Duration> {
         let expired = self.reservations.expire_due(EXPIRE_MAX).await?;
         metrics::counter!("boxoffice_holds_expired_total").increment(u64::from(expired));
-        // A full turn means that more wait.
+        // A full tick means that more wait.
         Ok(if expired < EXPIRE_MAX { self.interval } else { Duration::ZERO })
     }
 }
@@ -182,7 +182,7 @@ impl Worker for ExpirySweeper {
 pub(crate) struct PendingCharges {
     pub(crate) wallet: Arc<WalletService>,
     pub(crate) pending_seconds: u32,
-    /// Where the turn before ended, if it did not reach the end.
+    /// Where the last tick ended, if it did not reach the end.
     pub(crate) after: Option<PendingKey>,
     /// How many have had no verdict since the first of them was asked about.
     pub(crate) without_verdict: u32,
@@ -194,7 +194,7 @@ impl Worker for PendingCharges {
         "pending_charges"
     }
 
-    async fn turn(&mut self) -> anyhow::Result<Duration> {
+    async fn tick(&mut self) -> anyhow::Result<Duration> {
         let resolved = self.wallet.resolve_pending(self.pending_seconds, self.after, CHARGES_MAX).await?;
         self.after = resolved.next;
         self.without_verdict = self.without_verdict.saturating_add(resolved.pending);
@@ -226,7 +226,7 @@ impl Worker for Admissions {
         "admissions"
     }
 
-    async fn turn(&mut self) -> anyhow::Result<Duration> {
+    async fn tick(&mut self) -> anyhow::Result<Duration> {
         let next = self.waiting_room.advance().await?;
         let until = next.map(|next| (next - self.clock.now()).to_std().unwrap_or_default());
         // Something that ends earlier than told may be added meanwhile, so it never rests for long.
@@ -248,7 +248,7 @@ impl Worker for KeysWatch {
     }
 
     /// A file that cannot be used changes nothing: the keys of before go on.
-    async fn turn(&mut self) -> anyhow::Result<Duration> {
+    async fn tick(&mut self) -> anyhow::Result<Duration> {
         let path = self.path.clone();
         let keys = tokio::task::spawn_blocking(move || Keys::load_shared(&path)).await??;
         if self.tokens.change(keys)? {
@@ -262,7 +262,7 @@ impl Worker for KeysWatch {
 pub(crate) struct MetricsUpkeep {
     pub(crate) queues: Arc<dyn WaitingRoom>,
     pub(crate) handle: PrometheusHandle,
-    /// The lines of the turn before.
+    /// The lines of the last tick.
     pub(crate) measured: Vec<ConcertId>,
 }
 
@@ -272,7 +272,7 @@ impl Worker for MetricsUpkeep {
         "metrics"
     }
 
-    async fn turn(&mut self) -> anyhow::Result<Duration> {
+    async fn tick(&mut self) -> anyhow::Result<Duration> {
         self.handle.run_upkeep();
         let lines = self.queues.census(LINES_MEASURED_MAX).await?;
         let gone = self.measured.iter().filter(|id| lines.iter().all(|line| line.concert_id != **id));
@@ -300,18 +300,17 @@ fn as_gauge(count: u64) -> f64 {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::{
-        collections::HashMap,
-        sync::atomic::{AtomicU32, Ordering},
-    };
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
 
-    use boxoffice_domain::StorageError;
+    use boxoffice_domain::Timestamp;
+    use boxoffice_peers::{MemoryLeases, leases::Leases};
+    use uuid::Uuid;
 
     use super::*;
 
     struct Stumbling {
-        turns: Arc<AtomicU32>,
+        ticks: Arc<AtomicU32>,
     }
 
     #[async_trait]
@@ -320,8 +319,8 @@ pub(crate) mod tests {
             "stumbling"
         }
 
-        async fn turn(&mut self) -> anyhow::Result<Duration> {
-            match self.turns.fetch_add(1, Ordering::SeqCst) {
+        async fn tick(&mut self) -> anyhow::Result<Duration> {
+            match self.ticks.fetch_add(1, Ordering::SeqCst) {
                 0 => anyhow::bail!("the database is away"),
                 1 => panic!("a defect"),
                 _ => Ok(Duration::from_secs(1)),
@@ -331,18 +330,18 @@ pub(crate) mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_worker_outlives_its_failures_and_panics_and_ends_when_told_to() {
-        let (turns, tracker, stop) = (Arc::new(AtomicU32::new(0)), TaskTracker::new(), CancellationToken::new());
-        start(&tracker, &stop, Stumbling { turns: Arc::clone(&turns) });
+        let (ticks, tracker, stop) = (Arc::new(AtomicU32::new(0)), TaskTracker::new(), CancellationToken::new());
+        start(&tracker, &stop, Stumbling { ticks: Arc::clone(&ticks) });
         tokio::time::sleep(Duration::from_secs(10)).await;
-        assert!(turns.load(Ordering::SeqCst) >= 5);
+        assert!(ticks.load(Ordering::SeqCst) >= 5);
         stop.cancel();
         tracker.close();
         tracker.wait().await;
     }
 
-    /// Counts its turns.
+    /// Counts its ticks.
     struct Counting {
-        turns: Arc<AtomicU32>,
+        ticks: Arc<AtomicU32>,
     }
 
     #[async_trait]
@@ -351,14 +350,14 @@ pub(crate) mod tests {
             "counting"
         }
 
-        async fn turn(&mut self) -> anyhow::Result<Duration> {
-            self.turns.fetch_add(1, Ordering::SeqCst);
+        async fn tick(&mut self) -> anyhow::Result<Duration> {
+            self.ticks.fetch_add(1, Ordering::SeqCst);
             Ok(Duration::from_millis(100))
         }
     }
 
     /// The time since the test began, as the runtime has it.
-    pub(crate) struct RuntimeClock(tokio::time::Instant);
+    struct RuntimeClock(tokio::time::Instant);
 
     impl Default for RuntimeClock {
         fn default() -> Self {
@@ -372,61 +371,37 @@ pub(crate) mod tests {
         }
     }
 
-    /// Leases as a database would keep them.
-    #[derive(Default)]
-    pub(crate) struct LeasesInMemory(std::sync::Mutex<HashMap<String, (Uuid, Timestamp)>>);
-
-    #[async_trait]
-    impl Leases for LeasesInMemory {
-        async fn take(&self, work: &str, holder: Uuid, now: Timestamp, until: Timestamp) -> Result<bool, StorageError> {
-            let free = !self.is_taken_by_another(work, holder, now).await?;
-            if free {
-                self.0.lock().unwrap().insert(work.to_owned(), (holder, until));
-            }
-            Ok(free)
-        }
-
-        async fn is_taken_by_another(&self, work: &str, holder: Uuid, now: Timestamp) -> Result<bool, StorageError> {
-            let leases = self.0.lock().unwrap();
-            Ok(leases.get(work).is_some_and(|(other, until)| *other != holder && now < *until))
-        }
-
-        async fn release(&self, work: &str, holder: Uuid) -> Result<(), StorageError> {
-            self.0.lock().unwrap().retain(|taken, (other, _)| taken != work || *other != holder);
-            Ok(())
-        }
-    }
-
     #[tokio::test(start_paused = true)]
     async fn one_of_several_instances_does_the_work_and_another_takes_over() {
-        let (leases, clock) = (Arc::new(LeasesInMemory::default()), Arc::new(RuntimeClock::default()));
+        let (leases, clock) = (Arc::new(MemoryLeases::default()), Arc::new(RuntimeClock::default()));
         let tracker = TaskTracker::new();
         let instances: Vec<_> = (1..=3)
             .map(|number| {
-                let (turns, stop) = (Arc::new(AtomicU32::new(0)), CancellationToken::new());
-                let worker = Counting { turns: Arc::clone(&turns) };
+                let (ticks, stop) = (Arc::new(AtomicU32::new(0)), CancellationToken::new());
+                let worker = Counting { ticks: Arc::clone(&ticks) };
                 let (leases, clock) = (Arc::clone(&leases) as Arc<dyn Leases>, Arc::clone(&clock) as Arc<dyn Clock>);
-                start(&tracker, &stop, Leased { leases, clock, holder: Uuid::from_u128(number), until: None, worker });
-                (turns, stop)
+                let lease = Lease::new(leases, clock, worker.name(), Uuid::from_u128(number));
+                start(&tracker, &stop, Leased { lease, worker });
+                (ticks, stop)
             })
             .collect();
-        let turns = || instances.iter().map(|(turns, _)| turns.load(Ordering::SeqCst)).collect::<Vec<_>>();
+        let ticks = || instances.iter().map(|(ticks, _)| ticks.load(Ordering::SeqCst)).collect::<Vec<_>>();
         tokio::time::sleep(Duration::from_mins(1)).await;
-        let first = turns();
-        assert_eq!(first.iter().filter(|turns| **turns > 500).count(), 1, "{first:?}");
-        assert_eq!(first.iter().filter(|turns| **turns == 0).count(), 2, "{first:?}");
+        let first = ticks();
+        assert_eq!(first.iter().filter(|ticks| **ticks > 500).count(), 1, "{first:?}");
+        assert_eq!(first.iter().filter(|ticks| **ticks == 0).count(), 2, "{first:?}");
         // It ends in order, and another one takes over within a second or two.
-        let ended = first.iter().position(|turns| *turns > 0).unwrap();
+        let ended = first.iter().position(|ticks| *ticks > 0).unwrap();
         instances[ended].1.cancel();
         tokio::time::sleep(Duration::from_secs(2)).await;
-        let second = turns();
-        assert_eq!(second.iter().filter(|turns| **turns == 0).count(), 1, "{second:?}");
+        let second = ticks();
+        assert_eq!(second.iter().filter(|ticks| **ticks == 0).count(), 1, "{second:?}");
         for (_, stop) in &instances {
             stop.cancel();
         }
         tracker.close();
         tracker.wait().await;
-        assert!(leases.0.lock().unwrap().is_empty());
+        assert!(leases.is_empty());
     }
 
     #[test]

@@ -12,11 +12,11 @@ use boxoffice_domain::{
         AccessClaims, AccessTokenError, AccessTokens, Account, Accounts, CreateAccountError, Credentials, HashingError,
         LoginId, Password, PasswordHasher, RefreshHash, Role, Rotation, Session, Sessions,
     },
-    announcements::{Announcements, Topic},
     idempotency::{Idempotency, KeyReused, Made},
     text::Name,
     time::seconds_after,
 };
+use boxoffice_peers::{Peers, Topic};
 use sha2::{Digest, Sha256};
 
 /// Who is asking, as an access token says.
@@ -133,8 +133,8 @@ pub struct AccountService {
     pub settings: SessionSettings,
     /// Which sessions this process has ended while access tokens of theirs may still be good.
     pub ended: EndedSessions,
-    /// Tells the other processes of sessions that have ended.
-    pub announcements: Arc<dyn Announcements>,
+    /// Receive which sessions have ended.
+    pub peers: Arc<dyn Peers>,
 }
 
 impl std::fmt::Debug for AccountService {
@@ -228,16 +228,16 @@ impl AccountService {
         }
     }
 
-    /// Ends the session of the caller. Its access tokens are refused from now on by this process, and by others as
-    /// soon as they hear of it; or if they do not, when the tokens expire.
+    /// Ends the session of the caller. This process refuses its access tokens from now on; its peers do when they
+    /// receive that, or if it is lost, when the tokens expire.
     pub async fn sign_out(&self, identity: Identity) -> Result<(), StorageError> {
         self.sessions.end(identity.session_id).await?;
         self.forget_session(identity.session_id);
         Ok(())
     }
 
-    /// Takes note of what another process has announced under [`Topic::Sessions`]: a session has ended there.
-    pub fn hear_of_session(&self, text: &str) {
+    /// Applies what a peer has published under [`Topic::Sessions`]: a session has ended there.
+    pub fn apply_ended_session(&self, text: &str) {
         if let Ok(id) = text.parse() {
             self.remember_ended(id, self.clock.now());
         }
@@ -246,7 +246,7 @@ impl AccountService {
     /// Refuses the access tokens of a session that has ended, here and elsewhere.
     fn forget_session(&self, id: SessionId) {
         self.remember_ended(id, self.clock.now());
-        self.announcements.announce(Topic::Sessions, id.to_string());
+        self.peers.publish(Topic::Sessions, id.to_string());
     }
 
     /// Who bears this access token.

@@ -16,7 +16,7 @@ use boxoffice_domain::{
 };
 
 use crate::{
-    Identity,
+    CatalogGeneration, Identity,
     waiting_room::{GateError, Purpose, WaitingRoomService},
 };
 
@@ -99,6 +99,15 @@ impl From<PublishError> for CatalogError {
     }
 }
 
+impl From<UpdateConcertError> for CatalogError {
+    fn from(error: UpdateConcertError) -> Self {
+        match error {
+            UpdateConcertError::VersionMismatch => Self::VersionMismatch,
+            UpdateConcertError::Storage(error) => error.into(),
+        }
+    }
+}
+
 impl From<ConcertChangeError> for CatalogError {
     fn from(error: ConcertChangeError) -> Self {
         match error {
@@ -127,8 +136,10 @@ pub struct CatalogService {
     pub catalog: Arc<dyn Catalog>,
     /// The gate before dates and seats.
     pub gate: Arc<WaitingRoomService>,
-    /// The lines, told when a concert admits more or fewer.
+    /// The queues, which get the terms of a concert that was changed.
     pub waiting_room: Arc<dyn WaitingRoom>,
+    /// Begins anew with each change of the catalog.
+    pub generation: Arc<CatalogGeneration>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Makes ids.
@@ -157,7 +168,7 @@ impl CatalogService {
             plan: new.plan,
             created_at: self.clock.now(),
         };
-        Ok(self.catalog.publish_venue(identity.account_id, venue, idempotency).await?)
+        self.change(self.catalog.publish_venue(identity.account_id, venue, idempotency)).await
     }
 
     /// Publishes a concert, without performances yet.
@@ -183,7 +194,7 @@ impl CatalogService {
             version: 1,
             created_at: self.clock.now(),
         };
-        Ok(self.catalog.publish_concert(concert, idempotency).await?)
+        self.change(self.catalog.publish_concert(concert, idempotency)).await
     }
 
     /// Changes a concert of the caller; with `version` only if it is at that version.
@@ -195,9 +206,9 @@ impl CatalogService {
         version: Option<u32>,
     ) -> Result<ConcertSummary, CatalogError> {
         let summary = self.write_change(identity, id, change, version).await?;
-        // The line hears of it again with the next account that joins.
-        if let Err(error) = self.tell_waiting_room(&summary.concert).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a line was not told how it is run now");
+        // The queue gets them again with the next account that joins.
+        if let Err(error) = self.set_terms(&summary.concert).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a queue has not got the terms of its concert");
         }
         Ok(summary)
     }
@@ -215,19 +226,25 @@ impl CatalogService {
                 return Err(CatalogError::VersionMismatch);
             }
             let concert = change.clone().apply(&summary.concert, self.clock.now())?;
-            match self.catalog.update_concert(concert.clone()).await {
-                Ok(()) => {
-                    self.gate.terms.learn(&concert, self.clock.now());
-                    return Ok(ConcertSummary { concert, ..summary });
-                }
-                Err(UpdateConcertError::VersionMismatch) => {}
-                Err(UpdateConcertError::Storage(error)) => return Err(error.into()),
+            match self.change(self.catalog.update_concert(concert.clone())).await {
+                Ok(()) => return Ok(ConcertSummary { concert, ..summary }),
+                Err(CatalogError::VersionMismatch) => {}
+                Err(error) => return Err(error),
             }
         }
         Err(CatalogError::VersionMismatch)
     }
 
-    pub(crate) async fn tell_waiting_room(&self, concert: &Concert) -> Result<(), WaitingRoomError> {
+    /// Makes a change of the catalog, which begins a new generation.
+    async fn change<T, E: Into<CatalogError>>(
+        &self,
+        act: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, CatalogError> {
+        let act = async { act.await.map_err(E::into) };
+        self.generation.change(act, |error| !matches!(error, CatalogError::Storage(_))).await
+    }
+
+    pub(crate) async fn set_terms(&self, concert: &Concert) -> Result<(), WaitingRoomError> {
         self.waiting_room.set_terms(concert.id, concert.queue_terms()).await
     }
 
@@ -252,7 +269,7 @@ impl CatalogService {
             prices,
             created_at: self.clock.now(),
         };
-        Ok(self.catalog.publish_performance(identity.account_id, performance, idempotency).await?)
+        self.change(self.catalog.publish_performance(identity.account_id, performance, idempotency)).await
     }
 
     /// How a performance of the caller's concert sells.

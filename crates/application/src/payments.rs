@@ -13,7 +13,7 @@ use boxoffice_domain::{
 };
 
 use crate::{
-    AccountTurns, Identity,
+    AccountLocks, Identity,
     waiting_room::{GateError, GatedError, Purpose, WaitingRoomService},
 };
 
@@ -31,7 +31,7 @@ pub struct PaymentService {
     /// The lines, where a payment ends the admission.
     pub waiting_room: Arc<dyn WaitingRoom>,
     /// Keeps a hold and a payment of one account apart.
-    pub turns: Arc<AccountTurns>,
+    pub account_locks: Arc<AccountLocks>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Makes ids.
@@ -54,7 +54,7 @@ impl PaymentService {
         reservation_id: ReservationId,
         idempotency: Idempotency,
     ) -> Result<Made<PaymentView>, PayError> {
-        let _turn = self.turns.take(place.account_id).await;
+        let _locked = self.account_locks.lock(place.account_id).await;
         if let Err(closed) = self.gate.check(place, Purpose::Continue).await {
             return self.without_admission(place, reservation_id, &idempotency, closed).await;
         }

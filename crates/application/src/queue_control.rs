@@ -47,7 +47,7 @@ impl CatalogService {
             concert = self.write_change(identity, id, change, None).await?.concert;
         }
         // The database alone does not pause a queue, so it is an error if the waiting room cannot be reached.
-        self.tell_waiting_room(&concert).await?;
+        self.set_terms(&concert).await?;
         self.report(concert).await
     }
 

@@ -15,7 +15,7 @@ use boxoffice_domain::{
 };
 
 use crate::{
-    AccountTurns, Identity,
+    AccountLocks, Identity,
     waiting_room::{GateError, GatedError, Purpose, WaitingRoomService},
 };
 
@@ -33,7 +33,7 @@ pub struct ReservationService {
     /// The lines, where an admission is made to last as long as a hold.
     pub waiting_room: Arc<dyn WaitingRoom>,
     /// Keeps a hold and a payment of one account apart.
-    pub turns: Arc<AccountTurns>,
+    pub account_locks: Arc<AccountLocks>,
     /// Makes ids.
     pub entropy: Arc<dyn EntropySource>,
     /// How long a hold lasts, in seconds.
@@ -57,7 +57,7 @@ impl ReservationService {
     ) -> Result<Made<ReservationView>, HoldSeatsError> {
         let concert_id = self.catalog.concert_of(performance_id).await?;
         let concert_id = concert_id.ok_or(GatedError::Refused(HoldRefusal::PerformanceNotFound))?;
-        let _turn = self.turns.take(place.account_id).await;
+        let _locked = self.account_locks.lock(place.account_id).await;
         if let Err(closed) = self.gate.admit(place, concert_id, Purpose::Hold).await {
             return self.replayed(place, idempotency, closed).await;
         }

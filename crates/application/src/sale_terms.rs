@@ -1,24 +1,27 @@
-//! What joining a line needs to know of a concert, remembered for a moment.
+//! What joining a queue needs to know of its concert, cached for a moment.
 //!
-//! Before a sale opens everybody comes at once, and asks to join the same line. What the line has to know of the
-//! concert changes once in a blue moon: it is not read again for each of them.
+//! Before a sale opens everybody comes at once, and asks to join the same queue. What the queue has to know of the
+//! concert rarely changes: it is not read again for each of them.
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use boxoffice_domain::{
-    ConcertId, Timestamp,
-    catalog::{Concert, NotOnSale, SalesWindow},
+    ConcertId, StorageError, Timestamp,
+    catalog::{Concert, ConcertSummary, NotOnSale, SalesWindow},
     waiting_room::{Draw, QueueTerms},
 };
+use boxoffice_peers::{SharedError, SingleFlight};
 
-/// The most concerts that are remembered; beyond that, all are forgotten and read again.
+use crate::CatalogGeneration;
+
+/// The most concerts that are cached; beyond that, all are forgotten and read again.
 const CONCERTS_MAX: usize = 10_000;
 
-/// What a line has to know of its concert.
+/// What a queue has to know of its concert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SaleTerms {
     pub(crate) sales: SalesWindow,
@@ -33,7 +36,7 @@ impl From<&Concert> for SaleTerms {
 }
 
 impl SaleTerms {
-    /// Whether one may get in line at `now`: while the sale is open, and before that where there is a draw.
+    /// Whether an account may join at `now`: while the sale is open, and before that if there is a draw.
     pub(crate) fn check_joining(&self, now: Timestamp) -> Result<(), NotOnSale> {
         match self.sales.check(now) {
             Err(NotOnSale::NotOpen) if self.draw.is_some() => Ok(()),
@@ -42,66 +45,70 @@ impl SaleTerms {
     }
 }
 
-#[derive(Debug)]
-struct Remembered {
-    terms: SaleTerms,
-    fresh_until: Timestamp,
-}
-
 /// The terms of the concerts that were asked for lately.
 ///
-/// A change that this process makes is known at once; one of another process when it is announced, and within twice the
-/// time that terms are kept for where it is not.
+/// A change that this process makes is seen at once; one of a peer when it is published, or if that is lost, after the
+/// time that terms are kept for.
 #[derive(Debug, Default)]
-pub struct RememberedTerms {
+pub struct SaleTermsCache {
     kept_for: Duration,
-    concerts: Mutex<HashMap<ConcertId, Remembered>>,
+    generation: Arc<CatalogGeneration>,
+    entries: Mutex<HashMap<ConcertId, Arc<Entry>>>,
 }
 
-impl RememberedTerms {
-    /// Remembers terms for so long; for no time, nothing.
-    pub fn new(kept_for: Duration) -> Self {
-        Self { kept_for, concerts: Mutex::default() }
+#[derive(Debug, Default)]
+struct Entry {
+    kept: Mutex<Option<Kept>>,
+    flight: SingleFlight<SharedError>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    terms: SaleTerms,
+    fresh_until: Timestamp,
+    /// The generation in which the reading began.
+    generation: u64,
+}
+
+impl SaleTermsCache {
+    /// Keeps terms for this time within a generation of the catalog; for no time, it keeps none.
+    pub fn new(kept_for: Duration, generation: Arc<CatalogGeneration>) -> Self {
+        Self { kept_for, generation, entries: Mutex::default() }
     }
 
-    /// The terms of a concert, if they need not be read. When their time is over, one caller is told to read them, and
-    /// the others go on with what is known meanwhile.
-    pub(crate) fn recall(&self, id: ConcertId, now: Timestamp) -> Option<SaleTerms> {
-        let mut concerts = self.concerts.lock().unwrap_or_else(PoisonError::into_inner);
-        let remembered = concerts.get_mut(&id)?;
-        if now < remembered.fresh_until {
-            return Some(remembered.terms);
-        }
-        if now < remembered.fresh_until + self.kept_for {
-            remembered.fresh_until = now + self.kept_for;
-        } else {
-            concerts.remove(&id);
-        }
-        None
-    }
-
-    /// Something has changed: with the next who asks for the terms of a concert, they are read anew.
-    pub fn doubt_all(&self, now: Timestamp) {
-        let mut concerts = self.concerts.lock().unwrap_or_else(PoisonError::into_inner);
-        for remembered in concerts.values_mut() {
-            remembered.fresh_until = remembered.fresh_until.min(now);
-        }
-    }
-
-    /// Learns what a concert is like now. What was read before a change does not undo the change.
-    pub(crate) fn learn(&self, concert: &Concert, now: Timestamp) {
+    /// The terms of a concert, which `read` reads if they are not fresh; `None` if there is no such concert.
+    pub(crate) async fn get(
+        &self,
+        id: ConcertId,
+        now: Timestamp,
+        read: impl Future<Output = Result<Option<ConcertSummary>, StorageError>>,
+    ) -> Result<Option<SaleTerms>, StorageError> {
         if self.kept_for.is_zero() {
-            return;
+            return Ok(read.await?.map(|summary| SaleTerms::from(&summary.concert)));
         }
-        let (terms, fresh_until) = (SaleTerms::from(concert), now + self.kept_for);
-        let mut concerts = self.concerts.lock().unwrap_or_else(PoisonError::into_inner);
-        if concerts.get(&concert.id).is_some_and(|known| known.terms.queue.version > terms.queue.version) {
-            return;
+        let entry = self.entry(id);
+        let kept = || *entry.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_fresh = |kept: &Kept| now < kept.fresh_until && kept.generation == self.generation.number();
+        let fresh = || kept().filter(is_fresh).map(|kept| Some(kept.terms));
+        let read = async {
+            let (generation, fresh_until) = (self.generation.number(), now + self.kept_for);
+            let Some(summary) = read.await? else {
+                self.entries.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+                return Ok(None);
+            };
+            let terms = SaleTerms::from(&summary.concert);
+            *entry.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(Kept { terms, fresh_until, generation });
+            Ok(Some(terms))
+        };
+        Ok(entry.flight.get(fresh, read).await?.into_inner())
+    }
+
+    fn entry(&self, id: ConcertId) -> Arc<Entry> {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries.len() >= CONCERTS_MAX && !entries.contains_key(&id) {
+            entries.clear();
         }
-        if concerts.len() >= CONCERTS_MAX && !concerts.contains_key(&concert.id) {
-            concerts.clear();
-        }
-        concerts.insert(concert.id, Remembered { terms, fresh_until });
+        Arc::clone(entries.entry(id).or_default())
     }
 }
 
@@ -112,13 +119,16 @@ mod tests {
         text::{Description, Name},
     };
     use chrono::TimeDelta;
+    use futures::FutureExt;
     use uuid::Uuid;
 
     use super::*;
 
-    fn concert() -> Concert {
-        Concert {
-            id: ConcertId::new(Uuid::from_u128(1)),
+    const ID: ConcertId = ConcertId::new(Uuid::from_u128(1));
+
+    fn concert(version: u32) -> ConcertSummary {
+        let concert = Concert {
+            id: ID,
             promoter_id: None,
             title: Name::new("Night").unwrap(),
             artist: Name::new("Band").unwrap(),
@@ -129,50 +139,54 @@ mod tests {
             draw: None,
             paused: false,
             emptied_at: None,
-            version: 1,
+            version,
             created_at: instant(0),
+        };
+        ConcertSummary { concert, performances_count: 0, first_performance_at: None, last_performance_at: None }
+    }
+
+    impl SaleTermsCache {
+        fn kept_for(milliseconds: u64) -> Self {
+            Self::new(Duration::from_millis(milliseconds), Arc::default())
+        }
+
+        /// The version of the terms at this time, if `read` is what would be read.
+        fn version_at(&self, milliseconds: i64, read: u32) -> u32 {
+            let now = instant(0) + TimeDelta::milliseconds(milliseconds);
+            let terms = self.get(ID, now, async { Ok(Some(concert(read))) }).now_or_never().unwrap();
+            terms.unwrap().unwrap().queue.version
         }
     }
 
     #[test]
-    fn terms_are_read_again_by_one_caller_when_their_time_is_over() {
-        let terms = RememberedTerms::new(Duration::from_millis(250));
-        let (concert, start) = (concert(), instant(0));
-        let at = |milliseconds| start + TimeDelta::milliseconds(milliseconds);
-        assert_eq!(terms.recall(concert.id, start), None);
-        terms.learn(&concert, start);
-        let known = Some(SaleTerms::from(&concert));
-        assert_eq!(terms.recall(concert.id, at(249)), known);
-        assert_eq!(terms.recall(concert.id, at(250)), None, "this caller reads them");
-        assert_eq!(terms.recall(concert.id, at(251)), known, "the others need not wait for that");
-        assert_eq!(terms.recall(concert.id, at(1_000)), None);
-        assert_eq!(terms.recall(concert.id, at(1_001)), None, "nobody goes on with what is too old");
+    fn terms_are_read_again_when_their_time_is_over() {
+        let cache = SaleTermsCache::kept_for(250);
+        let versions = [(0, 1), (249, 2), (250, 3), (499, 4)].map(|(at, read)| cache.version_at(at, read));
+        assert_eq!(versions, [1, 1, 3, 3]);
+        let off = SaleTermsCache::default();
+        assert_eq!([off.version_at(0, 1), off.version_at(0, 2)], [1, 2]);
     }
 
     #[test]
-    fn terms_in_doubt_are_read_by_the_next_caller() {
-        let terms = RememberedTerms::new(Duration::from_millis(250));
-        let (concert, start) = (concert(), instant(0));
-        terms.learn(&concert, start);
-        terms.doubt_all(start);
-        assert_eq!(terms.recall(concert.id, start), None, "this caller reads them");
-        assert_eq!(
-            terms.recall(concert.id, start),
-            Some(SaleTerms::from(&concert)),
-            "the others need not wait for that"
-        );
+    fn terms_are_read_again_in_each_generation_of_the_catalog() {
+        let cache = SaleTermsCache::kept_for(250);
+        assert_eq!(cache.version_at(0, 1), 1);
+        cache.generation.begin();
+        assert_eq!([cache.version_at(0, 2), cache.version_at(0, 3)], [2, 2]);
+        // What was read before a change is not fresh after it.
+        let during_a_change = async {
+            cache.generation.begin();
+            Ok(Some(concert(3)))
+        };
+        cache.get(ID, instant(1), during_a_change).now_or_never().unwrap().unwrap();
+        assert_eq!(cache.version_at(1_000, 4), 4);
     }
 
     #[test]
-    fn what_was_read_before_a_change_does_not_undo_it() {
-        let terms = RememberedTerms::new(Duration::from_millis(250));
-        let (before, start) = (concert(), instant(0));
-        let after = Concert { max_active: before.max_active + 1, version: before.version + 1, ..before.clone() };
-        terms.learn(&after, start);
-        terms.learn(&before, start);
-        assert_eq!(terms.recall(before.id, start), Some(SaleTerms::from(&after)));
-        let off = RememberedTerms::default();
-        off.learn(&before, start);
-        assert_eq!(off.recall(before.id, start), None);
+    fn what_does_not_exist_is_not_kept() {
+        let cache = SaleTermsCache::kept_for(250);
+        let terms = cache.get(ID, instant(0), async { Ok(None) }).now_or_never().unwrap();
+        assert_eq!(terms.unwrap(), None);
+        assert!(cache.entries.lock().unwrap().is_empty());
     }
 }

@@ -15,7 +15,7 @@ use boxoffice_domain::{
 
 use crate::{
     Identity, draw,
-    sale_terms::{RememberedTerms, SaleTerms},
+    sale_terms::{SaleTerms, SaleTermsCache},
 };
 
 /// A queue token and where its place stands.
@@ -113,8 +113,8 @@ pub struct WaitingRoomService {
     pub payments: Arc<dyn Payments>,
     /// Knows who holds seats.
     pub reservations: Arc<dyn Reservations>,
-    /// What is known of the concerts without reading them.
-    pub terms: RememberedTerms,
+    /// The terms of concerts, cached.
+    pub terms: SaleTermsCache,
     /// The clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -138,13 +138,7 @@ impl WaitingRoomService {
     }
 
     async fn terms_of(&self, concert_id: ConcertId) -> Result<Option<SaleTerms>, StorageError> {
-        let now = self.clock.now();
-        if let Some(terms) = self.terms.recall(concert_id, now) {
-            return Ok(Some(terms));
-        }
-        let Some(summary) = self.catalog.concert(concert_id).await? else { return Ok(None) };
-        self.terms.learn(&summary.concert, now);
-        Ok(Some(SaleTerms::from(&summary.concert)))
+        self.terms.get(concert_id, self.clock.now(), self.catalog.concert(concert_id)).await
     }
 
     /// The place in a token, if the token is one of ours and this account's.

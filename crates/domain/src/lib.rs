@@ -66,7 +66,6 @@
 #![deny(missing_docs)]
 
 pub mod accounts;
-pub mod announcements;
 pub mod audit;
 pub mod catalog;
 pub mod error;
@@ -76,7 +75,6 @@ pub mod fixtures;
 pub mod gateway;
 pub mod idempotency;
 pub mod ids;
-pub mod leases;
 pub mod page;
 pub mod payments;
 pub mod points;

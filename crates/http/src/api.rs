@@ -11,8 +11,10 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 
 use crate::{
-    Draining, HttpSettings, Services, answered::Answered, keys_in_flight::KeysInFlight, limits::AccountLimiter,
-    neighbours::Neighbours, queue_streams::QueueStreams, reads::Reads, seat_maps::SeatMaps,
+    Draining, FreshnessMarks, HttpSettings, Services,
+    cache::{catalog_reads::CatalogReads, seat_maps::SeatMaps},
+    keys_in_flight::KeysInFlight,
+    queue_streams::QueueStreams,
 };
 
 /// The state that all handlers share.
@@ -30,13 +32,12 @@ pub(crate) struct Shared {
     pub acts: Arc<Semaphore>,
     pub queue_streams: QueueStreams,
     pub keys_in_flight: KeysInFlight,
-    pub account_limiter: Option<AccountLimiter>,
     /// Responses about the catalog that are kept for a moment.
-    pub reads: Reads,
+    pub reads: CatalogReads,
     /// Seat maps that are shown for a moment.
     pub seat_maps: SeatMaps,
-    /// The accounts that must not be shown older seats.
-    pub answered: Arc<Answered>,
+    /// How new the seats have to be that an account is shown.
+    pub marks: Arc<FreshnessMarks>,
     /// The text of the OpenAPI document.
     pub document: LazyLock<Bytes>,
     operations: Operations,
@@ -56,23 +57,22 @@ impl Api {
         settings: HttpSettings,
         metrics: Option<PrometheusHandle>,
         draining: Draining,
-        neighbours: Neighbours,
+        marks: Arc<FreshnessMarks>,
         document: fn() -> Bytes,
     ) -> Self {
         let readiness = Arc::clone(&services.readiness);
         Self(Arc::new(Shared {
             operations: Operations { readiness, metrics, draining: draining.clone() },
-            services,
             draining,
             requests: Arc::new(Semaphore::new(settings.concurrent_requests_max)),
             acts: Arc::new(Semaphore::new(settings.concurrent_requests_max)),
             queue_streams: QueueStreams::new(settings.event_streams_max),
             keys_in_flight: KeysInFlight::default(),
-            account_limiter: AccountLimiter::new(settings.account_requests_per_minute, neighbours.quotas),
-            reads: Reads::new(settings.answers_kept_for, neighbours.generation),
+            reads: CatalogReads::new(settings.answers_kept_for, &services.catalog.generation),
             seat_maps: SeatMaps::new(settings.answers_kept_for),
-            answered: neighbours.answered,
+            marks,
             document: LazyLock::new(document),
+            services,
             settings,
         }))
     }

@@ -58,7 +58,7 @@ impl Api {
         };
         let outcome = self.run_detached(act).await;
         // Done or refused: the account must not be shown older seats than this response implies.
-        self.answered.note(identity.account_id);
+        self.marks.set(identity.account_id);
         outcome
     }
 }

@@ -2,25 +2,20 @@
 //!
 //! `router.rs` lists all routes. Each operation has a file in `routes/`, in the folder of its capability, with its
 //! request, its response, its refusals, its handler and its OpenAPI documentation. `request/` holds what requests are
-//! read with, and `reply/` what responses are made of.
+//! read with, `reply/` what responses are made of, and `cache/` responses that are kept for a moment.
 
-mod answered;
 mod api;
+mod cache;
 mod detached;
 mod document;
 mod draining;
 mod keys_in_flight;
 mod layers;
-mod limits;
-mod neighbours;
 mod queue_streams;
-mod read_cache;
-mod reads;
 mod reply;
 mod request;
 mod router;
 mod routes;
-mod seat_maps;
 mod settings;
 
 use std::sync::Arc;
@@ -29,9 +24,10 @@ use boxoffice_application::{
     AccountService, CatalogService, PaymentService, ReservationService, WaitingRoomService, WalletService,
 };
 use boxoffice_domain::{Clock, EntropySource, audit::Readiness};
+use boxoffice_peers::Peers;
 
+pub use cache::freshness_marks::FreshnessMarks;
 pub use draining::Draining;
-pub use neighbours::{Neighbours, SharedQuota, SharedQuotas};
 pub use reply::Code;
 pub use router::{openapi, operations_router, router};
 pub use settings::HttpSettings;
@@ -51,6 +47,8 @@ pub struct Services {
     pub payments: Arc<PaymentService>,
     /// Points and their history.
     pub wallet: Arc<WalletService>,
+    /// Count the requests of a client over all instances.
+    pub peers: Arc<dyn Peers>,
     /// Whether the storage can serve.
     pub readiness: Arc<dyn Readiness>,
     /// Makes request ids.

@@ -9,9 +9,10 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    Draining, HttpSettings, Neighbours, Services,
+    Draining, FreshnessMarks, HttpSettings, Services,
     api::{Api, Operations},
-    document, layers, limits,
+    document, layers,
+    request::{AccountLimiter, limit_account_requests},
     routes::{accounts, catalog, operations, payments, queue_control, reservations, waiting_room, wallet},
 };
 
@@ -80,15 +81,19 @@ pub fn router(
     settings: HttpSettings,
     metrics: Option<PrometheusHandle>,
     draining: Draining,
-    neighbours: Neighbours,
+    marks: Arc<FreshnessMarks>,
 ) -> Router {
     let cross_origin = layers::cross_origin(&settings.cors_origins);
     let entropy = Arc::clone(&services.entropy);
+    let limiter = AccountLimiter::new(&settings, Arc::clone(&services.peers));
     let document = || openapi().to_json().unwrap_or_default().into();
-    let api = Api::new(services, settings, metrics, draining, neighbours, document);
+    let api = Api::new(services, settings, metrics, draining, marks, document);
 
     let limited = Router::from(limited_routes());
-    let limited = limited.route_layer(middleware::from_fn_with_state(api.clone(), limits::limit_account_requests));
+    let limited = match limiter {
+        Some(limiter) => limited.route_layer(middleware::from_fn_with_state(Arc::new(limiter), limit_account_requests)),
+        None => limited,
+    };
     let guarded = Router::from(api_routes()).merge(limited);
     let guarded = guarded.layer(middleware::from_fn_with_state(api.clone(), layers::guard));
     let all = guarded.merge(operations_routes()).merge(document_routes()).merge(document::pages());

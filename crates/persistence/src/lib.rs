@@ -4,35 +4,35 @@
 //! connection, the migrations, the dialect. Each mounts the same tree `sql/`, in which a capability has the
 //! file name that it has in every crate. Which one serves is chosen by the database URL.
 //!
-//! Writes that buyers wait for are grouped into batches: see `lane` for how they come together, and `sql/batch.rs` for
-//! how a batch is loaded, decided and saved. Seat maps are shown from memory: see `seat_boards`.
+//! Writes that buyers wait for are grouped into batches: see `write_lanes` for how they come together, and `sql/batch.rs`
+//! for how a batch is loaded, decided and saved. Seat maps are shown from memory: see `seat_cache`.
 
 #![expect(clippy::duplicate_mod, reason = "both backends are compiled from one source")]
 
-mod lane;
 mod mysql;
 mod row;
 mod schema;
-mod seat_announcements;
-mod seat_boards;
+mod seat_cache;
 mod sqlite;
 mod statement;
 mod stored;
+mod write_lanes;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use boxoffice_domain::{
     AccountId, Clock, EntropySource,
     accounts::{Accounts, Sessions},
-    announcements::Announcements,
     audit::{Audit, Readiness},
     catalog::{Catalog, CatalogImport},
     events::Outbox,
-    leases::Leases,
     payments::Payments,
     reservations::Reservations,
     wallet::Wallets,
 };
+use boxoffice_peers::{Peers, leases::Leases};
+
+use crate::{seat_cache::SeatCache, write_lanes::WriteLanes};
 
 /// How the storage is used.
 #[derive(Clone, Debug)]
@@ -101,8 +101,8 @@ pub struct Database {
     pub audit: Arc<dyn Audit>,
     pub readiness: Arc<dyn Readiness>,
     pub leases: Arc<dyn Leases>,
-    lanes: lane::Lanes,
-    boards: Arc<seat_boards::SeatBoards>,
+    lanes: WriteLanes,
+    seat_cache: Arc<SeatCache>,
 }
 
 impl std::fmt::Debug for Database {
@@ -112,7 +112,7 @@ impl std::fmt::Debug for Database {
 }
 
 impl Database {
-    fn new<S>(store: Arc<S>, lanes: lane::Lanes, boards: Arc<seat_boards::SeatBoards>) -> Self
+    fn new<S>(store: Arc<S>, lanes: WriteLanes, seat_cache: Arc<SeatCache>) -> Self
     where
         S: Accounts
             + Sessions
@@ -140,24 +140,24 @@ impl Database {
             readiness: store.clone(),
             leases: store,
             lanes,
-            boards,
+            seat_cache,
         }
     }
 
-    /// From now on announces what is done to seats here, under [`Topic::Seats`](boxoffice_domain::announcements::Topic::Seats).
-    pub fn announce_seats(&self, others: Arc<dyn Announcements>) {
-        self.boards.tell(others);
+    /// From now on publishes what is done to seats here, under [`Topic::Seats`](boxoffice_peers::Topic::Seats).
+    pub fn publish_to(&self, peers: Arc<dyn Peers>) {
+        self.seat_cache.publish_to(peers);
     }
 
-    /// Takes note of what another process has announced under [`Topic::Seats`](boxoffice_domain::announcements::Topic::Seats), so that seat maps show it. Gives the
-    /// accounts whose requests these were.
-    pub fn hear_of_seats(&self, text: &str) -> Vec<AccountId> {
-        self.boards.hear_others(text)
+    /// Applies what a peer has published under [`Topic::Seats`](boxoffice_peers::Topic::Seats), so that seat maps show it.
+    /// Returns the accounts whose requests these were.
+    pub fn apply_seats(&self, text: &str) -> Vec<AccountId> {
+        self.seat_cache.apply_published(text)
     }
 
-    /// Has every seat map read anew: something may have been announced that was not heard.
+    /// Has every seat map read again: announcements may have been missed.
     pub fn forget_seats(&self) {
-        self.boards.forget_all();
+        self.seat_cache.forget_all();
     }
 
     /// Accepts no more writes, and waits until the accepted ones are answered.

@@ -30,11 +30,6 @@
 //! was given by a clock ahead just before Redis was emptied may otherwise count as one of the new queue, and end. Redis
 //! must not evict anything: `maxmemory-policy noeviction`.
 //!
-//! # What else instances share
-//!
-//! [Announcements](RedisWaitingRoom::announcements) go over the channel `PREFIX:announced`, and
-//! [quotas](RedisWaitingRoom::quotas) are kept under `PREFIX:quota:`, each for a minute at most.
-//!
 //! # When Redis comes back empty
 //!
 //! The tokens are not lost. The next request opens the queue again, with the present time as its first place: lower
@@ -46,7 +41,7 @@
 //! # Polls
 //!
 //! Most polls are answered without Redis, from the place in the token and a snapshot of the queue that is at most
-//! [`RedisSettings::snapshot_age_max`] old and taken by the request that asks first. The position then has an error of at
+//! `snapshot_age_max` old and taken by the request that asks first. The position then has an error of at
 //! most 1/16 of it. Redis is asked about all that may have been admitted since: the first 512 in the queue, or as many as
 //! are admitted at once if that is more; so their position is exact. It is also asked about places that have ended or
 //! were given before the queue was opened, and about those drawn once the queue has opened. A place that was left or
@@ -58,12 +53,10 @@
 //! snapshot was taken: they stay so until their admission ends. That they hold seats or have paid is remembered, and
 //! done in Redis when it is back; a place that was spent is expired at this instance from the payment on.
 
-mod announcements;
 mod core;
 mod known;
 mod pending;
 mod queue_list;
-mod quotas;
 mod scripts;
 mod snapshot;
 mod steps;
@@ -73,12 +66,12 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, Clock, ConcertId, Timestamp,
-    announcements::Announcements,
     waiting_room::{
         JoinRequest, Joined, PlaceNumber, QueueCensus, QueuePlace, QueueStats, QueueStatus, QueueTerms, Recall,
         RestoreRequest, WaitingRoom, WaitingRoomError,
     },
 };
+use boxoffice_peers::redis::{Link, Listener, MICROS_MAX, damaged, micros};
 use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
@@ -86,7 +79,6 @@ use tokio::{
 use uuid::Uuid;
 
 use self::{
-    announcements::{Announcer, publish},
     core::{Core, Outcome, is_passing},
     known::KnownQueues,
     pending::{Act, Pending},
@@ -94,52 +86,20 @@ use self::{
     steps::Steps,
 };
 use crate::{
-    link::{Link, Listener, MICROS_MAX, damaged, micros},
     rules::{Rules, expired, known},
     settings::{Settings, describe_metrics},
 };
-
-pub use self::{
-    announcements::Announced,
-    quotas::{QuotaTaken, RedisQuotas},
-};
-pub use crate::link::RedisUrl;
 
 /// How long watchers of a queue wait for a message about a change before they look themselves.
 const LOOK_AFTER: Duration = Duration::from_millis(400);
 /// How often it is tried to do in Redis what could not be done while it was away.
 const PENDING_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How Redis is used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RedisSettings {
-    /// What all keys begin with: installations that share a Redis differ in this.
-    pub prefix: String,
-    /// How long connecting may take.
-    pub connect_timeout: Duration,
-    /// How long a command may take.
-    pub command_timeout: Duration,
-    /// How old the snapshot of a queue may be that polls are answered from. With zero every poll asks Redis.
-    pub snapshot_age_max: Duration,
-}
-
-impl Default for RedisSettings {
-    fn default() -> Self {
-        Self {
-            prefix: "boxoffice".to_owned(),
-            connect_timeout: Duration::from_secs(1),
-            command_timeout: Duration::from_millis(500),
-            snapshot_age_max: Duration::from_millis(250),
-        }
-    }
-}
-
 /// The waiting room in Redis. See the [module](self).
 pub struct RedisWaitingRoom {
     core: Arc<Core>,
-    announcer: Arc<Announcer>,
-    /// What ends with the waiting room.
-    tasks: Vec<JoinHandle<()>>,
+    /// End with the waiting room.
+    tasks: [JoinHandle<()>; 2],
 }
 
 impl fmt::Debug for RedisWaitingRoom {
@@ -157,69 +117,36 @@ impl Drop for RedisWaitingRoom {
 }
 
 impl RedisWaitingRoom {
-    /// A waiting room over this Redis. Waits for the first connection as long as connecting may take; if Redis is away
-    /// then, everything fails until it is there. Settings out of their bounds are moved into them.
-    pub async fn connect(url: RedisUrl, clock: Arc<dyn Clock>, rules: Settings, settings: RedisSettings) -> Self {
+    /// A waiting room over this connection. Waits until it is there as long as connecting may take; if Redis is away then,
+    /// everything fails until it is there. With a `snapshot_age_max` of zero every poll asks Redis. Settings out of their
+    /// bounds are moved into them.
+    pub async fn open(link: Arc<Link>, clock: Arc<dyn Clock>, rules: Settings, snapshot_age_max: Duration) -> Self {
         describe_metrics();
-        metrics::describe_gauge!("boxoffice_redis_connected", "Whether there is a connection to Redis: 1 or 0.");
-        metrics::describe_counter!(
-            "boxoffice_redis_failures_total",
-            "Commands that Redis did not carry out, by reason."
-        );
-        let link = Arc::new(Link::new(url, settings.connect_timeout, settings.command_timeout));
-        let (announcer, announced) = Announcer::new();
-        let announcer = Arc::new(announcer);
         let steps = Arc::new(Steps {
             rules: Rules::new(rules.bounded(), clock.now()),
             clock,
-            prefix: settings.prefix,
             link: Arc::clone(&link),
             queues: KnownQueues::default(),
         });
         let list = QueueList::new(Arc::clone(&steps));
-        let core = Core { steps, list, pending: Pending::default(), snapshot_age_max: settings.snapshot_age_max };
-        let core = Arc::new(core);
-        let channels = Channels {
-            announced: format!("{}:announced", core.steps.prefix),
-            core: Arc::clone(&core),
-            announcer: Arc::clone(&announcer),
-        };
-        let publishing = publish(Arc::clone(&announcer), Arc::clone(&link), channels.announced.clone(), announced);
-        let names = vec![core.steps.channel(), channels.announced.clone()];
-        let tasks = vec![
-            tokio::spawn(Arc::clone(&link).keep_connected()),
-            tokio::spawn(Arc::clone(&link).keep_listening(names, channels)),
+        let core = Arc::new(Core { steps, list, pending: Pending::default(), snapshot_age_max });
+        let changes = Changes(Arc::clone(&core));
+        let tasks = [
+            tokio::spawn(Arc::clone(&link).keep_listening(vec![core.steps.channel()], changes)),
             tokio::spawn(do_pending(Arc::clone(&core))),
-            tokio::spawn(publishing),
         ];
-        let waiting_room = Self { core, announcer, tasks };
         // The first advance writes down since when this Redis is ours, which should be as early as may be.
         let _ = timeout(link.connect_timeout(), async {
             link.up().await;
-            let _ = waiting_room.core.list.advance().await;
+            let _ = core.list.advance().await;
         })
         .await;
-        waiting_room
+        Self { core, tasks }
     }
 
     /// Whether there is a connection at the moment.
     pub fn is_connected(&self) -> bool {
         self.core.steps.link.is_up()
-    }
-
-    /// Publishes to the other instances over this Redis.
-    pub fn announcements(&self) -> Arc<dyn Announcements> {
-        Arc::clone(&self.announcer) as Arc<dyn Announcements>
-    }
-
-    /// Listens to what the other instances announce.
-    pub fn listen(&self) -> Announced {
-        self.announcer.listen()
-    }
-
-    /// The quotas that all instances share.
-    pub fn quotas(&self) -> RedisQuotas {
-        RedisQuotas::new(Arc::clone(&self.core.steps.link), &self.core.steps.prefix)
     }
 }
 
@@ -380,32 +307,23 @@ impl WaitingRoom for RedisWaitingRoom {
     }
 }
 
-/// What this instance listens to: changes of queues, and announcements.
-struct Channels {
-    core: Arc<Core>,
-    announcer: Arc<Announcer>,
-    announced: String,
-}
+/// Listens to changes of queues.
+struct Changes(Arc<Core>);
 
-impl Listener for Channels {
+impl Listener for Changes {
     fn begins(&self) {
-        self.core.steps.queues.wake_all();
-        self.announcer.begins_to_listen();
+        self.0.steps.queues.wake_all();
     }
 
-    fn hears(&self, channel: &str, message: &[u8]) {
-        if channel == self.announced {
-            self.announcer.hear(message);
-        } else if let Some(change) = Change::read(message)
-            && let Some(queue) = self.core.steps.queues.known(change.concert_id)
+    fn apply(&self, _channel: &str, message: &[u8]) {
+        if let Some(change) = Change::read(message)
+            && let Some(queue) = self.0.steps.queues.known(change.concert_id)
         {
             queue.apply_version(change.opened_at, change.version);
         }
     }
 
-    fn ends(&self) {
-        self.announcer.listens_no_more();
-    }
+    fn ends(&self) {}
 }
 
 /// That standings in a queue have changed, as a step publishes it.

@@ -1,5 +1,5 @@
-//! The adapters that need nothing but this process: time, randomness, passwords, tokens, keys, and a
-//! payment gateway to practise with; and what fits other crates' adapters to each other.
+//! The adapters that need nothing but this process: time, randomness, passwords, tokens, keys, and a payment gateway to
+//! practise with.
 
 pub(crate) mod access_tokens;
 pub(crate) mod clock;
@@ -7,7 +7,6 @@ pub(crate) mod entropy;
 pub(crate) mod gateway;
 pub(crate) mod keys;
 pub(crate) mod passwords;
-pub(crate) mod quotas;
 pub(crate) mod rotation;
 pub(crate) mod tokens;
 
@@ -17,5 +16,4 @@ pub(crate) use entropy::SystemEntropy;
 pub(crate) use gateway::{SimulatedGateway, SimulatorMode, SimulatorSettings};
 pub(crate) use keys::Keys;
 pub(crate) use passwords::{Argon2Passwords, PasswordSettings};
-pub(crate) use quotas::QuotasInRedis;
 pub(crate) use tokens::CurrentTokens;

@@ -4,8 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use boxoffice_application::{
-    AccountService, CatalogService, Identity, PaymentService, RememberedTerms, ReservationService, WaitingRoomService,
-    WalletService,
+    AccountService, CatalogService, Identity, PaymentService, ReservationService, WaitingRoomService, WalletService,
     accounts::{EndedSessions, SessionSettings},
     fingerprint,
     payments::PayError,
@@ -22,7 +21,6 @@ use boxoffice_domain::{
         AccessClaims, AccessTokenError, AccessTokens, MockAccessTokens, MockAccounts, MockPasswordHasher, MockSessions,
         Password, PasswordHash, PasswordHasher, Role,
     },
-    announcements::Alone,
     catalog::{Concert, MockCatalog},
     fixtures::{TestClock, TestEntropy},
     idempotency::{Fingerprint, Idempotency, IdempotencyKey, Made},
@@ -243,7 +241,7 @@ impl World {
             entropy: Arc::new(TestEntropy),
             settings: SessionSettings::default(),
             ended: EndedSessions::default(),
-            announcements: Arc::new(Alone),
+            peers: Arc::new(boxoffice_peers::Alone),
         }
     }
 
@@ -254,7 +252,7 @@ impl World {
             catalog: self.stage.storage.catalog.clone(),
             payments: self.stage.storage.payments.clone(),
             reservations: self.stage.storage.reservations.clone(),
-            terms: RememberedTerms::default(),
+            terms: boxoffice_application::SaleTermsCache::default(),
             clock: self.stage.clock.clone(),
         }
     }
@@ -264,6 +262,7 @@ impl World {
             catalog: self.stage.storage.catalog.clone(),
             gate: Arc::new(self.waiting_room_service()),
             waiting_room: self.waiting_room.clone(),
+            generation: Arc::default(),
             clock: self.stage.clock.clone(),
             entropy: Arc::new(TestEntropy),
         }
@@ -275,7 +274,7 @@ impl World {
             catalog: self.stage.storage.catalog.clone(),
             gate: Arc::new(self.waiting_room_service()),
             waiting_room: self.waiting_room.clone(),
-            turns: Arc::default(),
+            account_locks: Arc::default(),
             entropy: Arc::new(TestEntropy),
             hold_seconds: HOLD_SECONDS_DEFAULT,
         }
@@ -287,7 +286,7 @@ impl World {
             reservations: self.stage.storage.reservations.clone(),
             gate: Arc::new(self.waiting_room_service()),
             waiting_room: self.waiting_room.clone(),
-            turns: Arc::default(),
+            account_locks: Arc::default(),
             clock: self.stage.clock.clone(),
             entropy: Arc::new(TestEntropy),
         }

@@ -1,7 +1,8 @@
 //! Leases.
 
 use async_trait::async_trait;
-use boxoffice_domain::{StorageError, Timestamp, leases::Leases};
+use boxoffice_domain::{StorageError, Timestamp};
+use boxoffice_peers::leases::Leases;
 use uuid::Uuid;
 
 use super::MemoryStore;
@@ -17,7 +18,7 @@ impl Leases for MemoryStore {
         Ok(free)
     }
 
-    async fn is_taken_by_another(&self, work: &str, holder: Uuid, now: Timestamp) -> Result<bool, StorageError> {
+    async fn is_held_by_other(&self, work: &str, holder: Uuid, now: Timestamp) -> Result<bool, StorageError> {
         Ok(self.rows().leases.get(work).is_some_and(|(other, ends_at)| *other != holder && now < *ends_at))
     }
 

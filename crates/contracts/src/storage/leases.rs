@@ -1,4 +1,4 @@
-//! The contract of [`Leases`](boxoffice_domain::leases::Leases).
+//! The contract of [`Leases`](boxoffice_peers::leases::Leases).
 
 use boxoffice_domain::{Timestamp, fixtures::instant};
 use uuid::Uuid;
@@ -41,7 +41,7 @@ pub async fn a_lease_is_let_go_by_its_holder_alone(stage: &Stage) {
     let (leases, now) = (&stage.storage.leases, instant(0));
     let release = async |holder| leases.release(WORK, Uuid::from_u128(holder)).await.expect("the storage answers");
     let others_of = async |holder, now| {
-        let taken = leases.is_taken_by_another(WORK, Uuid::from_u128(holder), now).await;
+        let taken = leases.is_held_by_other(WORK, Uuid::from_u128(holder), now).await;
         taken.expect("the storage answers")
     };
     release(1).await;

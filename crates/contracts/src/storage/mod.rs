@@ -34,7 +34,6 @@ use boxoffice_domain::{
     events::Outbox,
     fixtures::{self, instant},
     idempotency::{Fingerprint, Idempotency, Made},
-    leases::Leases,
     payments::{PayError, PayRefusal, PayRequest, Payments, Receipt},
     reservations::{
         CancelError, CancelRefusal, CancelRequest, HOLD_SECONDS_DEFAULT, HoldError, HoldRefusal, HoldRequest,
@@ -43,6 +42,7 @@ use boxoffice_domain::{
     text::{Description, Name},
     wallet::{Charge, ChargeError, ChargeRefusal, ChargeRequest, GatewayVerdict, Wallet, WalletEntry, Wallets},
 };
+use boxoffice_peers::leases::Leases;
 use futures::{StreamExt, stream};
 use tokio::sync::Barrier;
 

@@ -1,5 +1,6 @@
 //! What requests are read with: each extractor refuses with a [`Problem`](crate::reply::Problem).
 
+mod account_limits;
 mod auth;
 mod body;
 mod idempotency_key;
@@ -9,6 +10,7 @@ mod pointer;
 mod query;
 pub(crate) mod validation;
 
+pub(crate) use account_limits::{AccountLimiter, limit_account_requests};
 pub(crate) use auth::{QUEUE_TOKEN, Queued, SignedIn};
 pub(crate) use body::{Body, present};
 pub(crate) use idempotency_key::{IDEMPOTENCY_KEY, OptionalKey, RequiredKey};

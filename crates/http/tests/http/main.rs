@@ -1,14 +1,13 @@
 //! The router over use cases whose ports are mocked. Every response is also checked against the `OpenAPI` document, see
 //! [`world`].
 
+mod cache;
 mod detached;
 mod document;
 mod layers;
-mod limits;
-mod neighbours;
-mod reads;
 mod refusals;
 mod request {
+    mod account_limits;
     mod body;
     mod idempotency_key;
     mod query;

@@ -24,8 +24,8 @@ use super::{
     retry::{BATCH_TIME_MAX, Failure, commit},
 };
 use crate::{
-    lane::{BatchWriter, Decided},
     statement::Statement,
+    write_lanes::{BatchWriter, Decided},
 };
 
 /// The outcomes of a batch whose commit was not answered: it may have happened or not.

@@ -39,21 +39,21 @@ use super::{
 };
 use crate::{
     schema::{concerts, performances, seats, venues},
-    seat_boards::SeatBoards,
+    seat_cache::SeatCache,
     stored::{Stored, count, id as parse_id, time},
 };
 
 /// Adds how many seats are available: from the seat cache if it has the performance, else counted.
 async fn summaries(
     connection: &mut Connection,
-    boards: &SeatBoards,
+    cache: &SeatCache,
     rows: Vec<SummaryRow>,
     now: NaiveDateTime,
 ) -> Result<Vec<PerformanceSummary>, Failure> {
     let mut available = HashMap::new();
     let mut to_count = Vec::new();
     for row in &rows {
-        match boards.available(parse_id(&row.id)?) {
+        match cache.available(parse_id(&row.id)?) {
             Some(known) => {
                 available.insert(row.id.clone(), known);
             }
@@ -277,7 +277,7 @@ impl Catalog for Store {
         let mut session = self.reader().await?;
         let rows = query.load::<SummaryRow>(session.connection()).await;
         let rows = session.finished(rows)?;
-        let summaries = summaries(session.connection(), &self.boards, rows, now).await;
+        let summaries = summaries(session.connection(), &self.seat_cache, rows, now).await;
         let key = |summary: &PerformanceSummary| PerformanceKey { starts_at: summary.starts_at, id: summary.id };
         Ok(Page::from_rows(session.ended(summaries)?, page.limit, key))
     }
@@ -291,7 +291,7 @@ impl Catalog for Store {
         let mut session = self.reader().await?;
         let rows = query.load::<SummaryRow>(session.connection()).await;
         let rows = session.finished(rows)?;
-        let summaries = summaries(session.connection(), &self.boards, rows, now).await;
+        let summaries = summaries(session.connection(), &self.seat_cache, rows, now).await;
         Ok(session.ended(summaries)?.pop())
     }
 
@@ -311,7 +311,7 @@ impl Catalog for Store {
 
     async fn seats(&self, id: PerformanceId) -> Result<Option<SeatMap>, StorageError> {
         // A performance without seats cannot be published, so without seats there is no performance.
-        self.boards.map(id, |known| self.read_seats(id, known)).await
+        self.seat_cache.map(id, |known| self.read_seats(id, known)).await
     }
 
     async fn sales(&self, id: PerformanceId) -> Result<Option<Sales>, StorageError> {

@@ -1,7 +1,8 @@
 //! Leases.
 
 use async_trait::async_trait;
-use boxoffice_domain::{StorageError, Timestamp, leases::Leases};
+use boxoffice_domain::{StorageError, Timestamp};
+use boxoffice_peers::leases::Leases;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
@@ -15,8 +16,8 @@ use crate::{schema::leases, stored::time};
 #[async_trait]
 impl Leases for Store {
     async fn take(&self, work: &str, holder: Uuid, now: Timestamp, until: Timestamp) -> Result<bool, StorageError> {
-        // What most who ask find out, without writing anything.
-        if self.is_taken_by_another(work, holder, now).await? {
+        // Most callers find this out, without writing anything.
+        if self.is_held_by_other(work, holder, now).await? {
             return Ok(false);
         }
         let holder = holder.as_bytes().to_vec();
@@ -49,7 +50,7 @@ impl Leases for Store {
         }
     }
 
-    async fn is_taken_by_another(&self, work: &str, holder: Uuid, now: Timestamp) -> Result<bool, StorageError> {
+    async fn is_held_by_other(&self, work: &str, holder: Uuid, now: Timestamp) -> Result<bool, StorageError> {
         let others = leases::table
             .find(work)
             .filter(leases::holder.ne(holder.as_bytes().as_slice()))

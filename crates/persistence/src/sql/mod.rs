@@ -26,14 +26,16 @@ use self::{
     retry::{count_from_zero, in_time},
 };
 use super::{Connection, MIGRATIONS, WRITERS_MAX, agrees_at_commit, establish, lock_schema};
-use crate::{ConnectError, Database, PersistenceSettings, lane::Lanes, seat_boards::SeatBoards, statement::Statement};
+use crate::{
+    ConnectError, Database, PersistenceSettings, seat_cache::SeatCache, statement::Statement, write_lanes::WriteLanes,
+};
 
 /// Implements every storage port over two pools, so that writers never wait for readers.
 pub(crate) struct Store {
     readers: Pool,
     writer: Arc<Writer>,
-    lanes: Lanes,
-    boards: Arc<SeatBoards>,
+    lanes: WriteLanes,
+    seat_cache: Arc<SeatCache>,
     clock: Arc<dyn Clock>,
     /// The concert of each performance, which never changes.
     concerts_of: moka::sync::Cache<PerformanceId, ConcertId>,
@@ -90,19 +92,19 @@ pub(crate) async fn connect(
         let (clock, entropy) = (Arc::clone(&clock), Arc::clone(&entropy));
         Writer { pool, clock, entropy, retry_max: settings.retry_max, locks_are_local }
     };
-    let boards = Arc::new(SeatBoards::new(settings.seats_age_max, Arc::clone(&clock)));
-    let lanes = Lanes::start(lane_connections.into_iter().map(writer).collect(), &boards, &settings);
+    let seat_cache = Arc::new(SeatCache::new(settings.seats_age_max, Arc::clone(&clock)));
+    let lanes = WriteLanes::start(lane_connections.into_iter().map(writer).collect(), &seat_cache, &settings);
     let lanes = lanes.map_err(|error| ConnectError::Unreachable(error.into()))?;
     let store = Store {
         readers,
         writer: Arc::new(writer(writers)),
         lanes: lanes.clone(),
-        boards: Arc::clone(&boards),
+        seat_cache: Arc::clone(&seat_cache),
         clock,
         concerts_of: moka::sync::Cache::new(CONCERTS_REMEMBERED_MAX),
     };
     count_from_zero();
-    Ok(Database::new(Arc::new(store), lanes, boards))
+    Ok(Database::new(Arc::new(store), lanes, seat_cache))
 }
 
 pub(crate) async fn migrate(url: String) -> Result<Vec<String>, ConnectError> {

@@ -13,7 +13,7 @@ use super::Store;
 use crate::{
     row::row,
     schema::seats,
-    seat_boards::Reading,
+    seat_cache::Reading,
     statement::Bind,
     stored::{Stored, damaged, optional_id, ordinal_number, points},
 };

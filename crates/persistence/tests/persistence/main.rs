@@ -28,7 +28,7 @@ mod instances;
 mod lanes;
 mod migrations;
 mod restarts;
-mod seat_boards;
+mod seat_cache;
 
 mod sqlite {
     boxoffice_contracts::storage_contract!(crate::home::sqlite);

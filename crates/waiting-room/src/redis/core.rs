@@ -7,6 +7,7 @@ use boxoffice_domain::{
     time::seconds_after,
     waiting_room::{QueuePlace, Recall, Standing, WaitingRoomError},
 };
+use boxoffice_peers::redis::{Argument, damaged};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
@@ -17,10 +18,7 @@ use super::{
     snapshot::{News, Pace, Snapshot},
     steps::Steps,
 };
-use crate::{
-    link::{Argument, damaged},
-    rules::{expired, known},
-};
+use crate::rules::{expired, known};
 
 /// How long watchers wait from one look at a queue to the next while it changes all the time.
 const LOOK_MIN: Duration = Duration::from_millis(50);
@@ -134,26 +132,13 @@ impl Core {
 
     /// A snapshot taken since then, by the request that asks first; `None` if there is no queue.
     async fn snapshot(&self, queue: &KnownQueue, since: Instant) -> Result<Option<Arc<Snapshot>>, StorageError> {
-        if let Some(snapshot) = queue.snapshot_since(since) {
-            return Ok(Some(snapshot));
-        }
-        let _guard = queue.taking.lock().await;
-        if let Some(snapshot) = queue.snapshot_since(since) {
-            return Ok(Some(snapshot));
-        }
-        // Requests that waited for one that failed do not wait for Redis again, one after the other.
-        if queue.has_failed_since(since) {
-            return Err(StorageError::Unavailable("Redis did not answer a moment ago".into()));
-        }
-        let taken = Instant::now();
-        match self.step(queue, &scripts::SNAPSHOT, queue.known_so_far()).await {
-            Ok(Some(reply)) => News::read(reply, taken).map(|news| Some(queue.apply_snapshot(news))),
-            Ok(None) => Ok(None),
-            Err(error) => {
-                queue.failed();
-                Err(error)
-            }
-        }
+        let read = async {
+            let taken = Instant::now();
+            let reply = self.step(queue, &scripts::SNAPSHOT, queue.known_so_far()).await?;
+            let news = reply.map(|reply| News::read(reply, taken)).transpose()?;
+            Ok(news.map(|news| queue.apply_snapshot(news)))
+        };
+        Ok(queue.snapshots.get(|| queue.snapshot_since(since).map(Some), read).await?.into_inner())
     }
 
     /// Where a place stands, if that is sure without asking Redis about it.

@@ -13,6 +13,7 @@ use boxoffice_domain::{
     AccountId, ConcertId, Timestamp,
     waiting_room::{PlaceNumber, QueuePlace, Standing},
 };
+use boxoffice_peers::{SharedError, SingleFlight};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
@@ -47,8 +48,7 @@ pub(super) struct KnownQueue {
     /// The version that watchers see.
     watched: watch::Sender<u64>,
     known: Mutex<Known>,
-    /// Held by the request that takes a snapshot.
-    pub(super) taking: tokio::sync::Mutex<()>,
+    pub(super) snapshots: SingleFlight<SharedError>,
 }
 
 #[derive(Debug)]
@@ -61,7 +61,6 @@ struct Known {
     /// When the queue was last added to the list.
     registered: Option<Instant>,
     snapshot: Option<Arc<Snapshot>>,
-    failed: Option<Instant>,
     admissions_version: u64,
     admitted: HashMap<AccountId, Admitted>,
     left_total: u64,
@@ -108,7 +107,6 @@ impl KnownQueue {
             listed_due: None,
             registered: None,
             snapshot: None,
-            failed: None,
             admissions_version: 0,
             admitted: HashMap::new(),
             left_total: 0,
@@ -119,7 +117,7 @@ impl KnownQueue {
             versions,
             watched: watch::Sender::new(first),
             known: Mutex::new(known),
-            taking: tokio::sync::Mutex::default(),
+            snapshots: SingleFlight::default(),
         }
     }
 
@@ -190,14 +188,6 @@ impl KnownQueue {
         self.known().snapshot = None;
     }
 
-    pub(super) fn has_failed_since(&self, since: Instant) -> bool {
-        self.known().failed.is_some_and(|at| since <= at)
-    }
-
-    pub(super) fn failed(&self) {
-        self.known().failed = Some(Instant::now());
-    }
-
     /// What need not be asked for again.
     pub(super) fn known_so_far(&self) -> scripts::Known {
         let known = self.known();
@@ -211,7 +201,6 @@ impl KnownQueue {
     pub(super) fn apply_snapshot(&self, news: News) -> Arc<Snapshot> {
         let snapshot = Arc::new(news.snapshot);
         let mut known = self.known();
-        known.failed = None;
         known.snapshot = Some(Arc::clone(&snapshot));
         known.admissions_version = news.admissions_version;
         if let Some(admitted) = news.admitted {

@@ -8,6 +8,7 @@ use boxoffice_domain::{
     time::seconds_after,
     waiting_room::{QueueCensus, WaitingRoomError},
 };
+use boxoffice_peers::redis::{Argument, Reply, Script, damaged, micros, texts};
 use futures::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
@@ -16,7 +17,6 @@ use super::{
     scripts::{self, ListKeys, StepReply},
     steps::Steps,
 };
-use crate::link::{Argument, Reply, Script, damaged, micros, texts};
 
 /// How long an instance has for the queues that it has claimed before another one visits them.
 const CLAIM_SECONDS: u32 = 1;
@@ -39,7 +39,7 @@ pub(super) struct QueueList {
 
 impl QueueList {
     pub(super) fn new(steps: Arc<Steps>) -> Self {
-        Self { keys: ListKeys::new(&steps.prefix), steps }
+        Self { keys: ListKeys::new(steps.link.prefix()), steps }
     }
 
     async fn run<A: Argument>(&self, script: &Script<A>, arguments: A) -> Result<Option<Reply>, StorageError> {

@@ -4,10 +4,13 @@ use std::sync::LazyLock;
 
 use boxoffice_domain::{
     AccountId, StorageError, Timestamp,
-    waiting_room::{DrawNumber, JoinRequest, PlaceNumber, QueuePlace, QueueTerms, RestoreRequest},
+    waiting_room::{JoinRequest, QueuePlace, QueueTerms, RestoreRequest},
 };
 
-use crate::link::{Argument, MICROS_MAX, Reply, Script, argument, arguments, fields};
+use boxoffice_peers::{
+    arguments,
+    redis::{Argument, Reply, Script},
+};
 
 const PRELUDE: &str = include_str!("scripts/prelude.lua");
 
@@ -45,19 +48,6 @@ impl ListKeys {
         let index = LIST_KEYS.iter().position(|known| *known == name).expect("a key of the list");
         &self.0[index]
     }
-}
-
-argument! {
-    AccountId: Bytes = |account_id| account_id.uuid().as_bytes().to_vec();
-    DrawNumber: Number = |draw| draw.get().to_string().into_bytes();
-    PlaceNumber: Number = |number| number.0.min(MICROS_MAX).to_string().into_bytes();
-}
-
-fields! {
-    QueueTerms { version: u32, max_active: u32, paused: bool, opens_at: Option<Timestamp>, }
-    QueuePlace { account_id: AccountId, number: PlaceNumber, joined_at: Timestamp, }
-    JoinRequest { account_id: AccountId, terms: QueueTerms, draw: Option<DrawNumber>, }
-    RestoreRequest { place: QueuePlace, terms: QueueTerms, draw: Option<DrawNumber>, }
 }
 
 arguments! {

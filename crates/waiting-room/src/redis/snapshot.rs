@@ -4,15 +4,12 @@ use boxoffice_domain::{
     AccountId, StorageError, Timestamp,
     waiting_room::{PlaceNumber, Standing},
 };
+use boxoffice_peers::redis::{Reply, damaged};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::scripts::StepReply;
-use crate::{
-    admission_rate::AdmissionRate,
-    link::{Reply, damaged},
-    rules::Rules,
-};
+use crate::{admission_rate::AdmissionRate, rules::Rules};
 
 /// What a waiting place is given besides its position.
 #[derive(Debug)]

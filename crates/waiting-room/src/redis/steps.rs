@@ -3,21 +3,18 @@
 use std::sync::Arc;
 
 use boxoffice_domain::{Clock, StorageError};
+use boxoffice_peers::redis::{Argument, Link};
 
 use super::{
     known::{KnownQueue, KnownQueues},
     scripts::{Context, Step, StepReply, queue_keys},
 };
-use crate::{
-    link::{Argument, Link},
-    rules::Rules,
-};
+use crate::rules::Rules;
 
 /// Runs the steps on queues, and notes what they reply.
 pub(super) struct Steps {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) rules: Rules,
-    pub(super) prefix: String,
     pub(super) link: Arc<Link>,
     pub(super) queues: KnownQueues,
 }
@@ -25,7 +22,7 @@ pub(super) struct Steps {
 impl Steps {
     /// The channel on which it is published that standings have changed.
     pub(super) fn channel(&self) -> String {
-        format!("{}:changed", self.prefix)
+        format!("{}:changed", self.link.prefix())
     }
 
     /// Runs a step on a queue; `None` if there is no queue.
@@ -38,7 +35,7 @@ impl Steps {
         let settings = &self.rules.settings;
         let micros = |seconds: u32| u64::from(seconds) * 1_000_000;
         let concert = queue.concert_id.to_string();
-        let keys = queue_keys(&self.prefix, &concert);
+        let keys = queue_keys(self.link.prefix(), &concert);
         let context = Context {
             now: self.clock.now(),
             capacity: settings.capacity as u64,

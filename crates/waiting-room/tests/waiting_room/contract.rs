@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use boxoffice_contracts::waiting_room::{Rules, Stage};
 use boxoffice_domain::EntropySource;
 use boxoffice_domain::fixtures::{TestClock, TestEntropy};
+use boxoffice_peers::redis::{Link, RedisSettings, RedisUrl};
 use boxoffice_testkit::servers::{RedisCluster, RedisServer};
-use boxoffice_waiting_room::{MemoryWaitingRoom, RedisSettings, RedisUrl, RedisWaitingRoom, Settings};
+use boxoffice_waiting_room::{MemoryWaitingRoom, RedisWaitingRoom, Settings};
 
 fn settings(rules: Rules) -> Settings {
     let Rules { capacity, admission_seconds, no_show_seconds, poll_seconds_max } = rules;
@@ -34,10 +35,9 @@ async fn in_redis(url: &str, rules: Rules) -> Stage {
         // The machine is shared with other tests.
         connect_timeout: Duration::from_secs(10),
         command_timeout: Duration::from_secs(10),
-        snapshot_age_max: Duration::ZERO,
     };
-    let url = RedisUrl::parse(url).expect("a URL");
-    let waiting_room = RedisWaitingRoom::connect(url, clock.clone(), settings(rules), redis).await;
+    let link = Link::open(RedisUrl::parse(url).expect("a URL"), redis);
+    let waiting_room = RedisWaitingRoom::open(link, clock.clone(), settings(rules), Duration::ZERO).await;
     assert!(waiting_room.is_connected());
     Stage { waiting_room: Arc::new(waiting_room), clock }
 }

@@ -7,4 +7,3 @@ mod emptied;
 mod instances;
 mod keys;
 mod polls;
-mod sharing;

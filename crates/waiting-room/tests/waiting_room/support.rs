@@ -10,7 +10,8 @@ use boxoffice_domain::{
         WaitingRoom, WaitingRoomError,
     },
 };
-use boxoffice_waiting_room::{RedisSettings, RedisUrl, RedisWaitingRoom, Settings};
+use boxoffice_peers::redis::{Link, RedisSettings, RedisUrl};
+use boxoffice_waiting_room::{RedisWaitingRoom, Settings};
 use uuid::Uuid;
 
 /// How long anything may take that happens by itself.
@@ -28,20 +29,10 @@ pub(crate) fn is_active(standing: Standing) -> bool {
     matches!(standing, Standing::Active { .. })
 }
 
-/// Asks Redis about every poll.
-pub(crate) fn exact() -> RedisSettings {
-    RedisSettings {
-        connect_timeout: Duration::from_secs(2),
-        command_timeout: Duration::from_secs(2),
-        snapshot_age_max: Duration::ZERO,
-        ..RedisSettings::default()
-    }
-}
-
-/// Answers polls from snapshots.
-pub(crate) fn polling() -> RedisSettings {
-    RedisSettings { snapshot_age_max: Duration::from_millis(250), ..exact() }
-}
+/// How old a snapshot may be if Redis is asked about every poll.
+pub(crate) const EXACT: Duration = Duration::ZERO;
+/// How old a snapshot may be that polls are answered from.
+pub(crate) const POLLING: Duration = Duration::from_millis(250);
 
 pub(crate) fn at_once() -> Settings {
     Settings { reform_seconds: 0, ..Settings::default() }
@@ -63,9 +54,12 @@ pub(crate) struct Instance<R = RedisWaitingRoom> {
 }
 
 impl Instance {
-    pub(crate) async fn start(url: &str, clock: &Arc<TestClock>, rules: Settings, settings: RedisSettings) -> Self {
-        let url = RedisUrl::parse(url).expect("a URL");
-        let waiting_room = RedisWaitingRoom::connect(url, clock.clone(), rules, settings).await;
+    pub(crate) async fn start(url: &str, clock: &Arc<TestClock>, rules: Settings, snapshot_age_max: Duration) -> Self {
+        let patience = Duration::from_secs(2);
+        let settings =
+            RedisSettings { connect_timeout: patience, command_timeout: patience, ..RedisSettings::default() };
+        let link = Link::open(RedisUrl::parse(url).expect("a URL"), settings);
+        let waiting_room = RedisWaitingRoom::open(link, clock.clone(), rules, snapshot_age_max).await;
         Self { waiting_room, terms: terms(3) }
     }
 }

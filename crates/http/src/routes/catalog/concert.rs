@@ -35,5 +35,5 @@ pub(crate) async fn handler(
         let version = summary.concert.version;
         Tagged::of_version(version, &ConcertResponse::new(summary, api.now()))
     };
-    Ok(api.reads.concert(id, read).await?.respond(&headers, CacheScope::Public))
+    Ok(api.reads.concert.get(id, None, read).await?.respond(&headers, CacheScope::Public))
 }

@@ -7,7 +7,7 @@ use utoipa::IntoParams;
 use super::ConcertResponse;
 use crate::{
     api::Api,
-    reads::ConcertsAsked,
+    cache::catalog_reads::ConcertsAsked,
     reply::{CacheScope, ListResponse, NotModified, Problem, Tagged, refusals},
     request::{IfNoneMatch, Query, page},
 };
@@ -50,5 +50,5 @@ pub(crate) async fn handler(
         let now = api.now();
         Tagged::of(&ListResponse::new(page, |summary| ConcertResponse::new(summary, now)))
     };
-    Ok(api.reads.concerts(asked, read).await?.respond(&headers, CacheScope::Public))
+    Ok(api.reads.concerts.get(asked, None, read).await?.respond(&headers, CacheScope::Public))
 }

@@ -34,6 +34,6 @@ pub(crate) async fn handler(
         let performance = api.services.catalog.performance(admitted).await?;
         Tagged::of(&PerformanceResponse::from(performance))
     };
-    let since = api.answered.since(place.account_id);
-    Ok(api.reads.performance(id, since, read).await?.respond(&headers, CacheScope::Private))
+    let mark = api.marks.of(place.account_id);
+    Ok(api.reads.performance.get(id, mark, read).await?.respond(&headers, CacheScope::Private))
 }

@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 use super::PerformanceResponse;
 use crate::{
     api::Api,
-    reads::PerformancesAsked,
+    cache::catalog_reads::PerformancesAsked,
     reply::{CacheScope, ListResponse, NotModified, Problem, Tagged, refusals},
     request::{Id, IfNoneMatch, Query, Queued, page},
 };
@@ -59,6 +59,6 @@ pub(crate) async fn handler(
         let page = api.services.catalog.performances(admitted, available_only, page).await?;
         Tagged::of(&ListResponse::new(page, PerformanceResponse::from))
     };
-    let since = api.answered.since(place.account_id);
-    Ok(api.reads.performances(asked, since, read).await?.respond(&headers, CacheScope::Private))
+    let mark = api.marks.of(place.account_id);
+    Ok(api.reads.performances.get(asked, mark, read).await?.respond(&headers, CacheScope::Private))
 }

@@ -114,8 +114,7 @@ pub(crate) async fn handler(
     let new = body.parse(&api.settings)?;
     let idempotency = key.naming(|| fingerprint::publish_concert(&new));
     let (service, named) = (Arc::clone(&api.services.catalog), idempotency.clone());
-    let change = api.reads.change();
-    let act = async move { change.end(service.publish_concert(identity, new, named).await) };
+    let act = async move { service.publish_concert(identity, new, named).await };
     let Made { value: concert, replayed } = api.run_idempotent(identity, idempotency.as_ref(), act).await??;
     let location = format!("/v1/concerts/{}", concert.id);
     // A repeated request gets the first response, in which the concert has no performances.

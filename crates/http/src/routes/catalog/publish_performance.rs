@@ -102,9 +102,7 @@ pub(crate) async fn handler(
     let (venue_id, starts_at) = (VenueId::new(body.venue_id), in_microseconds(body.starts_at));
     let idempotency = key.naming(|| fingerprint::publish_performance(id, venue_id, starts_at, &prices));
     let (service, named) = (Arc::clone(&api.services.catalog), idempotency.clone());
-    let change = api.reads.change();
-    let act =
-        async move { change.end(service.publish_performance(identity, id, venue_id, starts_at, &prices, named).await) };
+    let act = async move { service.publish_performance(identity, id, venue_id, starts_at, &prices, named).await };
     let performance = api.run_idempotent(identity, idempotency.as_ref(), act).await??;
     let location = format!("/v1/performances/{}", performance.value.id);
     Ok(made(performance, StatusCode::CREATED, Some(&location), PerformanceResponse::from))

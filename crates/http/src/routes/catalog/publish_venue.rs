@@ -162,8 +162,7 @@ pub(crate) async fn handler(
     let new = body.parse()?;
     let idempotency = key.naming(|| fingerprint::publish_venue(&new));
     let (service, named) = (Arc::clone(&api.services.catalog), idempotency.clone());
-    let change = api.reads.change();
-    let act = async move { change.end(service.publish_venue(identity, new, named).await) };
+    let act = async move { service.publish_venue(identity, new, named).await };
     let venue = api.run_idempotent(identity, idempotency.as_ref(), act).await??;
     Ok(made(venue, StatusCode::CREATED, None, VenueResponse::from))
 }

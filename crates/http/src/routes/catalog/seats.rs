@@ -121,11 +121,12 @@ pub(crate) async fn handler(
 ) -> Result<Response, Problem> {
     let admitted = api.services.catalog.admit_to_performance(place, id).await?;
     if query == SeatQuery::default() {
-        return api.seat_maps.map(&api, admitted, place.account_id).await?.answer(&headers).await;
+        let mark = api.marks.of(place.account_id);
+        return api.seat_maps.map(&api.services, admitted, mark).await?.respond(&headers).await;
     }
     let map = api.services.catalog.seats(admitted).await?;
     let response = Tagged::of(&SeatMapResponse::new(&map, &query))?;
     // It may be newer than the whole map that is shown at the moment.
-    api.answered.note(place.account_id);
+    api.marks.set(place.account_id);
     Ok(response.respond(&headers, CacheScope::Private))
 }

@@ -124,8 +124,7 @@ pub(crate) async fn handler(
     let change = body.parse()?;
     let version = version_expected(&api, identity, id, &headers).await?;
     let service = Arc::clone(&api.services.catalog);
-    let reads_change = api.reads.change();
-    let act = async move { reads_change.end(service.update_concert(identity, id, change, version).await) };
+    let act = async move { service.update_concert(identity, id, change, version).await };
     let summary = api.run_detached(act).await??;
     let (tag, body) = ManagedConcertResponse::tagged(summary, api.now())?;
     Ok(([tag], Json(body)).into_response())

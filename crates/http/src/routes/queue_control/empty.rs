@@ -38,8 +38,7 @@ pub(crate) async fn handler(
     Id(id): Id<ConcertId>,
 ) -> Result<Json<EmptiedResponse>, Problem> {
     let service = Arc::clone(&api.services.catalog);
-    let change = api.reads.change();
-    let act = async move { change.end(service.empty_queue(identity, id).await) };
+    let act = async move { service.empty_queue(identity, id).await };
     let removed = api.run_detached(act).await??;
     Ok(Json(EmptiedResponse { removed }))
 }

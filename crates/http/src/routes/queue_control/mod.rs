@@ -69,8 +69,7 @@ async fn set_paused(
     paused: bool,
 ) -> Result<Json<StatsResponse>, Problem> {
     let service = Arc::clone(&api.services.catalog);
-    let change = api.reads.change();
-    let act = async move { change.end(service.set_queue_paused(identity, id, paused).await) };
+    let act = async move { service.set_queue_paused(identity, id, paused).await };
     let report = api.run_detached(act).await??;
     Ok(Json(StatsResponse::new(&report, api.now())))
 }

@@ -11,7 +11,8 @@ use std::sync::{
 
 use axum::Router;
 use boxoffice_application::{
-    AccountService, CatalogService, PaymentService, ReservationService, WaitingRoomService, WalletService,
+    AccountService, CatalogGeneration, CatalogService, PaymentService, ReservationService, WaitingRoomService,
+    WalletService,
     accounts::{EndedSessions, SessionSettings},
 };
 use boxoffice_domain::{
@@ -29,7 +30,8 @@ use boxoffice_domain::{
     },
     wallet::MockWallets,
 };
-use boxoffice_http::{Draining, HttpSettings, Neighbours, Services};
+use boxoffice_http::{Draining, FreshnessMarks, HttpSettings, Services};
+use boxoffice_peers::{Alone, Peers};
 use uuid::Uuid;
 
 pub(crate) use client::{Answer, Ask, delete, get, post};
@@ -66,7 +68,9 @@ pub(crate) struct World {
     pub readiness: MockReadiness,
     pub settings: HttpSettings,
     pub draining: Draining,
-    pub neighbours: Option<Neighbours>,
+    pub peers: Arc<dyn Peers>,
+    pub marks: Option<Arc<FreshnessMarks>>,
+    pub generation: Arc<CatalogGeneration>,
 }
 
 impl World {
@@ -106,7 +110,9 @@ impl World {
             readiness: MockReadiness::new(),
             settings: HttpSettings { account_requests_per_minute: 0, ..HttpSettings::default() },
             draining: Draining::new(),
-            neighbours: None,
+            peers: Arc::new(Alone),
+            marks: None,
+            generation: Arc::default(),
         }
     }
 
@@ -124,7 +130,7 @@ impl World {
         world
     }
 
-    /// A new world that knows a concert, which may be changed., which may be changed.
+    /// A new world that knows a concert, which may be changed.
     pub(crate) fn knowing(summary: ConcertSummary) -> Self {
         Self::with(|world| {
             world.catalog.expect_concert().returning(move |_| Ok(Some(summary.clone())));
@@ -147,8 +153,9 @@ impl World {
     pub(crate) fn router(self) -> Router {
         let (clock, draining): (Arc<dyn Clock>, _) = (Arc::new(StandingClock), self.draining.clone());
         let settings = self.settings.clone();
-        let neighbours = self.neighbours.clone().unwrap_or_else(|| Neighbours::none(settings.answers_kept_for));
-        boxoffice_http::router(self.services(clock), settings, None, draining, neighbours)
+        let new_marks = || Arc::new(FreshnessMarks::new(settings.answers_kept_for));
+        let marks = self.marks.clone().unwrap_or_else(new_marks);
+        boxoffice_http::router(self.services(clock), settings, None, draining, marks)
     }
 
     fn services(self, clock: Arc<dyn Clock>) -> Services {
@@ -162,7 +169,7 @@ impl World {
             catalog: catalog.clone(),
             payments: payments.clone(),
             reservations: reservations.clone(),
-            terms: boxoffice_application::RememberedTerms::default(),
+            terms: boxoffice_application::SaleTermsCache::default(),
             clock: Arc::clone(&clock),
         });
         Services {
@@ -175,12 +182,13 @@ impl World {
                 entropy: Arc::clone(&entropy),
                 settings: SessionSettings::default(),
                 ended: EndedSessions::default(),
-                announcements: Arc::new(boxoffice_domain::announcements::Alone),
+                peers: Arc::clone(&self.peers),
             }),
             catalog: Arc::new(CatalogService {
                 catalog: catalog.clone(),
                 gate: Arc::clone(&gate),
                 waiting_room: Arc::clone(&waiting_room),
+                generation: self.generation,
                 clock: Arc::clone(&clock),
                 entropy: Arc::clone(&entropy),
             }),
@@ -189,7 +197,7 @@ impl World {
                 catalog,
                 gate: Arc::clone(&gate),
                 waiting_room: Arc::clone(&waiting_room),
-                turns: Arc::default(),
+                account_locks: Arc::default(),
                 entropy: Arc::clone(&entropy),
                 hold_seconds: HOLD_SECONDS_DEFAULT,
             }),
@@ -198,7 +206,7 @@ impl World {
                 reservations,
                 gate: Arc::clone(&gate),
                 waiting_room,
-                turns: Arc::default(),
+                account_locks: Arc::default(),
                 clock: Arc::clone(&clock),
                 entropy: Arc::clone(&entropy),
             }),
@@ -210,6 +218,7 @@ impl World {
                 balance_max: boxoffice_domain::Points::new(boxoffice_domain::wallet::BALANCE_MAX).expect("positive"),
             }),
             waiting_room: gate,
+            peers: self.peers,
             readiness: Arc::new(self.readiness),
             entropy,
             clock,

@@ -66,7 +66,7 @@ impl CatalogImport for Store {
         loop {
             let imported = import_once(&self.writer, catalogue, promoter_id, progress).await;
             // Even after a failure, prices may have changed.
-            self.boards.forget_all();
+            self.seat_cache.forget_all();
             match imported {
                 Ok(report) => return Ok(report),
                 Err(Stopped::Refused(refusal)) => return Err(refusal),

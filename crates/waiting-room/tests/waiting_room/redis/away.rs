@@ -12,7 +12,7 @@ use boxoffice_testkit::servers::RedisServer;
 use boxoffice_waiting_room::Settings;
 use tokio::time::Instant;
 
-use crate::support::{Instance, account, at_once, concert, exact, is_active, polling, until};
+use crate::support::{EXACT, Instance, POLLING, account, at_once, concert, is_active, until};
 
 pub(crate) fn is_unavailable<T>(result: &Result<T, WaitingRoomError>) -> bool {
     matches!(result, Err(WaitingRoomError::Storage(StorageError::Unavailable(_))))
@@ -22,8 +22,8 @@ pub(crate) fn is_unavailable<T>(result: &Result<T, WaitingRoomError>) -> bool {
 async fn running() -> (RedisServer, Arc<TestClock>, Vec<QueuePlace>, Instance, Instance) {
     let server = RedisServer::start().await.expect("starts");
     let clock = Arc::new(TestClock::new());
-    let one = Instance::start(&server.url(), &clock, at_once(), polling()).await;
-    let other = Instance::start(&server.url(), &clock, at_once(), polling()).await;
+    let one = Instance::start(&server.url(), &clock, at_once(), POLLING).await;
+    let other = Instance::start(&server.url(), &clock, at_once(), POLLING).await;
     let places = other.join_many(8).await;
     for place in &places[..2] {
         assert!(one.is_active(place).await);
@@ -126,7 +126,7 @@ async fn an_instance_starts_without_redis_and_finds_it_later() {
     let server = RedisServer::start().await.expect("starts");
     server.kill().await.expect("kills");
     let clock = Arc::new(TestClock::new());
-    let instance = Instance::start(&server.url(), &clock, Settings::default(), exact()).await;
+    let instance = Instance::start(&server.url(), &clock, Settings::default(), EXACT).await;
     assert!(!instance.waiting_room.is_connected());
     assert!(is_unavailable(&instance.try_join_at(concert(1), 1).await));
     server.start_again().await.expect("starts");

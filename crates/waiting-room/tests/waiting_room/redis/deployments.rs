@@ -6,7 +6,7 @@ use boxoffice_domain::fixtures::TestClock;
 use boxoffice_testkit::servers::RedisServer;
 
 use super::away::is_unavailable;
-use crate::support::{Instance, at_once, concert, exact, until};
+use crate::support::{EXACT, Instance, at_once, concert, until};
 
 #[tokio::test]
 async fn the_password_of_the_url_opens_the_queue_and_another_one_does_not() {
@@ -14,10 +14,10 @@ async fn the_password_of_the_url_opens_the_queue_and_another_one_does_not() {
     server.command("ACL SETUSER seller on >secret ~* &* +@all").await.expect("there is a user");
     let url = |password| format!("redis://seller:{password}@{}", server.address());
     let clock = Arc::new(TestClock::new());
-    let one = Instance::start(&url("secret"), &clock, at_once(), exact()).await;
+    let one = Instance::start(&url("secret"), &clock, at_once(), EXACT).await;
     let places = one.join_many(1).await;
     assert!(one.is_active(&places[0]).await);
-    let stranger = Instance::start(&url("guessed"), &clock, at_once(), exact()).await;
+    let stranger = Instance::start(&url("guessed"), &clock, at_once(), EXACT).await;
     assert!(is_unavailable(&stranger.try_join_at(concert(1), 9).await));
 }
 
@@ -49,7 +49,7 @@ async fn the_queue_goes_on_where_a_sentinel_has_promoted_the_replica() {
 
     let url = format!("redis-sentinel://{}/main", sentinel.address());
     let clock = Arc::new(TestClock::new());
-    let one = Instance::start(&url, &clock, at_once(), exact()).await;
+    let one = Instance::start(&url, &clock, at_once(), EXACT).await;
     let places = one.join_many(5).await;
     until("the replica has all", async || {
         offset(&second, "slave_repl_offset:").await >= offset(&first, "master_repl_offset:").await

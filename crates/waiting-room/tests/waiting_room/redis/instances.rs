@@ -12,21 +12,21 @@ use std::{
 use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::waiting_room::{QueuePlace, Recall, Standing, WaitingRoom, WaitingRoomError};
 use boxoffice_testkit::servers::RedisServer;
-use boxoffice_waiting_room::{RedisSettings, Settings};
+use boxoffice_waiting_room::Settings;
 use tokio::{
     task::JoinSet,
     time::{Instant, timeout},
 };
 
-use crate::support::{DEADLINE, Instance, at_once, concert, exact, polling};
+use crate::support::{DEADLINE, EXACT, Instance, POLLING, at_once, concert};
 
-async fn three(settings: RedisSettings) -> (RedisServer, Arc<TestClock>, Vec<Arc<Instance>>) {
+async fn three(snapshot_age_max: Duration) -> (RedisServer, Arc<TestClock>, Vec<Arc<Instance>>) {
     let server = RedisServer::start().await.expect("starts");
     let clock = Arc::new(TestClock::new());
     let mut instances = Vec::new();
     for _ in 0..3 {
         instances
-            .push(Arc::new(Instance::start(&server.url(), &clock, at_once(), settings.clone()).await.admitting(20)));
+            .push(Arc::new(Instance::start(&server.url(), &clock, at_once(), snapshot_age_max).await.admitting(20)));
     }
     (server, clock, instances)
 }
@@ -36,7 +36,7 @@ async fn three(settings: RedisSettings) -> (RedisServer, Arc<TestClock>, Vec<Arc
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_cap_is_never_exceeded_and_everybody_is_served() {
     const PEOPLE: u64 = 400;
-    let (server, clock, instances) = three(polling()).await;
+    let (server, clock, instances) = three(POLLING).await;
     let ended = Arc::new(AtomicBool::new(false));
     let key = format!("boxoffice:{{{}}}:ending", concert(1));
     let sampler = tokio::spawn({
@@ -86,7 +86,7 @@ async fn the_cap_is_never_exceeded_and_everybody_is_served() {
 
 #[tokio::test]
 async fn people_are_admitted_in_the_order_of_joining_over_three_instances() {
-    let (_server, _clock, instances) = three(exact()).await;
+    let (_server, _clock, instances) = three(EXACT).await;
     let mut places = Vec::new();
     for number in 0..120_u128 {
         places.push(instances[number as usize % 3].join(number).await.place);
@@ -105,7 +105,7 @@ async fn people_are_admitted_in_the_order_of_joining_over_three_instances() {
 
 #[tokio::test]
 async fn those_who_watch_at_another_instance_are_woken_in_time() {
-    let (_server, _clock, instances) = three(polling()).await;
+    let (_server, _clock, instances) = three(POLLING).await;
     let [one, other, third] = [0, 1, 2].map(|index| Arc::clone(&instances[index]));
     let mut places = Vec::new();
     for number in 0..30 {
@@ -137,7 +137,7 @@ async fn those_who_watch_at_another_instance_are_woken_in_time() {
 
 #[tokio::test]
 async fn a_change_is_found_without_a_message_of_it() {
-    let (server, _clock, instances) = three(polling()).await;
+    let (server, _clock, instances) = three(POLLING).await;
     let places = instances[0].join_many(21).await;
     let (watching, leaving) = (Arc::clone(&instances[1]), Arc::clone(&instances[0]));
     assert!(!watching.is_active(&places[20]).await);
@@ -158,7 +158,7 @@ async fn a_change_is_found_without_a_message_of_it() {
 
 #[tokio::test]
 async fn a_worker_of_any_instance_goes_on_where_another_has_ended() {
-    let (_server, clock, mut instances) = three(exact()).await;
+    let (_server, clock, mut instances) = three(EXACT).await;
     for number in 0..25 {
         instances[0].join(number).await;
     }
@@ -175,7 +175,7 @@ async fn a_worker_of_any_instance_goes_on_where_another_has_ended() {
 /// What is due was not written down, because the instance ended between the step and that.
 #[tokio::test]
 async fn a_queue_that_nobody_has_written_down_as_due_is_looked_at_all_the_same() {
-    let (server, clock, instances) = three(exact()).await;
+    let (server, clock, instances) = three(EXACT).await;
     for number in 0..25 {
         instances[0].join(number).await;
     }
@@ -190,7 +190,7 @@ async fn idle_queues_are_dropped_past_the_bound() {
     let server = RedisServer::start().await.expect("starts");
     let clock = Arc::new(TestClock::new());
     let rules = Settings { queues_max: 2, restorable_seconds: 100, ..at_once() };
-    let instance = Instance::start(&server.url(), &clock, rules, exact()).await;
+    let instance = Instance::start(&server.url(), &clock, rules, EXACT).await;
     let first = instance.try_join_at(concert(1), 1).await.expect("joins").status.place;
     instance.try_join_at(concert(2), 1).await.expect("joins");
     instance.leave(&first).await;
@@ -206,7 +206,7 @@ async fn idle_queues_are_dropped_past_the_bound() {
 
 #[tokio::test]
 async fn scripts_that_redis_has_forgotten_are_loaded_again() {
-    let (server, _clock, instances) = three(exact()).await;
+    let (server, _clock, instances) = three(EXACT).await;
     let places = instances[0].join_many(3).await;
     server.command("SCRIPT FLUSH").await.expect("flushes");
     assert!(instances[0].is_active(&places[2]).await);

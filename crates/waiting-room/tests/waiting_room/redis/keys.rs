@@ -11,7 +11,7 @@ use boxoffice_domain::{
 use boxoffice_testkit::servers::RedisServer;
 use futures::{StreamExt, stream};
 
-use crate::support::{Instance, account, at_once, concert, exact};
+use crate::support::{EXACT, Instance, account, at_once, concert};
 
 async fn used_bytes(server: &RedisServer) -> u64 {
     let info = server.command("INFO memory").await.expect("answers");
@@ -24,7 +24,7 @@ async fn bytes_of_a_million(drawn: bool) -> u64 {
     const PEOPLE: u64 = 50_000;
     let server = RedisServer::start().await.expect("starts");
     let clock = Arc::new(TestClock::new());
-    let instance = Instance::start(&server.url(), &clock, at_once(), exact()).await.admitting(0);
+    let instance = Instance::start(&server.url(), &clock, at_once(), EXACT).await.admitting(0);
     let terms = QueueTerms { opens_at: drawn.then(|| instant(1_000_000)), ..instance.terms };
     instance.join(0).await;
     let before = used_bytes(&server).await;
@@ -60,7 +60,7 @@ async fn a_million_before_a_draw_take_less_than_300_megabytes() {
 async fn damaged_keys_are_failures() {
     let server = RedisServer::start().await.expect("starts");
     let clock = Arc::new(TestClock::new());
-    let instance = Instance::start(&server.url(), &clock, at_once(), exact()).await.admitting(1);
+    let instance = Instance::start(&server.url(), &clock, at_once(), EXACT).await.admitting(1);
     let places = instance.join_many(3).await;
     let key = |part: &str| format!("boxoffice:{{{}}}:{part}", concert(1));
     let refused = |result: Result<(), WaitingRoomError>| {

@@ -8,16 +8,15 @@ use boxoffice_domain::{
     waiting_room::{DrawNumber, JoinRequest, QueuePlace, Standing, WaitingRoom},
 };
 use boxoffice_testkit::servers::RedisServer;
-use boxoffice_waiting_room::RedisSettings;
 use futures::{StreamExt, stream};
 
-use crate::support::{Instance, account, at_once, concert, exact, is_active, polling, until};
+use crate::support::{EXACT, Instance, POLLING, account, at_once, concert, is_active, until};
 
 /// An instance that asks Redis each time, and one that does so once in a while.
-async fn pair(polling: RedisSettings, max_active: u32) -> (RedisServer, Arc<TestClock>, Instance, Instance) {
+async fn pair(polling: Duration, max_active: u32) -> (RedisServer, Arc<TestClock>, Instance, Instance) {
     let server = RedisServer::start().await.expect("starts");
     let clock = Arc::new(TestClock::new());
-    let asking = Instance::start(&server.url(), &clock, at_once(), exact()).await.admitting(max_active);
+    let asking = Instance::start(&server.url(), &clock, at_once(), EXACT).await.admitting(max_active);
     let polling = Instance::start(&server.url(), &clock, at_once(), polling).await.admitting(max_active);
     (server, clock, asking, polling)
 }
@@ -28,10 +27,8 @@ async fn steps(server: &RedisServer) -> u64 {
     calls.filter_map(|line| line.split_once("calls=")?.1.split(',').next()?.parse::<u64>().ok()).sum()
 }
 
-/// Never asked for a new snapshot within a test.
-fn hour() -> RedisSettings {
-    RedisSettings { snapshot_age_max: Duration::from_hours(1), ..exact() }
-}
+/// So old a snapshot may be that none is taken within a test.
+const HOUR: Duration = Duration::from_hours(1);
 
 async fn join_many(instance: &Instance, clock: &TestClock, count: u128) -> Vec<QueuePlace> {
     let joins = stream::iter(0..count).map(|number| {
@@ -47,7 +44,7 @@ async fn join_many(instance: &Instance, clock: &TestClock, count: u128) -> Vec<Q
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn positions_are_exact_in_front_and_nearly_so_behind() {
     const PEOPLE: u128 = 20_000;
-    let (server, clock, asking, polling) = pair(hour(), 10).await;
+    let (server, clock, asking, polling) = pair(HOUR, 10).await;
     let places = join_many(&asking, &clock, PEOPLE).await;
     // Some have left, in clumps.
     for place in places[3_000..3_400].iter().chain(places[9_000..9_050].iter()) {
@@ -74,7 +71,7 @@ async fn positions_are_exact_in_front_and_nearly_so_behind() {
 /// The first 512 are so many that ten may be admitted and nobody behind the 512th is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_may_have_changed_is_asked_of_redis() {
-    let (server, clock, asking, polling) = pair(hour(), 2).await;
+    let (server, clock, asking, polling) = pair(HOUR, 2).await;
     let places = join_many(&asking, &clock, 1_000).await;
     let far = &places[900];
     assert!(polling.position(far).await.abs_diff(899) < 899 / 16);
@@ -99,7 +96,7 @@ async fn what_may_have_changed_is_asked_of_redis() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_others_have_done_is_known_after_a_moment() {
-    let (_server, clock, asking, polling) = pair(polling(), 2).await;
+    let (_server, clock, asking, polling) = pair(POLLING, 2).await;
     let places = join_many(&asking, &clock, 1_000).await;
     polling.position(&places[800]).await;
     asking.leave(&places[800]).await;
@@ -112,7 +109,7 @@ async fn what_others_have_done_is_known_after_a_moment() {
 /// Whoever is told of a change finds it in the next status, however old a snapshot may be.
 #[tokio::test]
 async fn a_change_that_is_told_is_seen() {
-    let (_server, _clock, asking, polling) = pair(hour(), 1).await;
+    let (_server, _clock, asking, polling) = pair(HOUR, 1).await;
     let places = asking.join_many(30).await;
     for next in 1..30 {
         let seen = polling.version().await;
@@ -134,7 +131,7 @@ async fn a_change_that_is_told_is_seen() {
 
 #[tokio::test]
 async fn before_the_draw_nobody_asks_redis_and_after_it_the_drawn_do() {
-    let (server, clock, asking, polling) = pair(hour(), 1).await;
+    let (server, clock, asking, polling) = pair(HOUR, 1).await;
     let mut asking = asking;
     asking.terms.opens_at = Some(instant(100));
     let mut places = Vec::new();

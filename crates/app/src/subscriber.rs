@@ -1,0 +1,41 @@
+//! Applies what the peers publish.
+
+use std::sync::Arc;
+
+use boxoffice_application::{AccountService, CatalogGeneration};
+use boxoffice_http::FreshnessMarks;
+use boxoffice_peers::{Announcement, Subscription, Topic};
+use boxoffice_persistence::Database;
+
+/// Whatever keeps something that a peer may change.
+pub(crate) struct Subscriber {
+    pub(crate) database: Database,
+    pub(crate) accounts: Arc<AccountService>,
+    pub(crate) generation: Arc<CatalogGeneration>,
+    pub(crate) marks: Arc<FreshnessMarks>,
+}
+
+impl Subscriber {
+    /// Applies one announcement after the other. Never ends.
+    pub(crate) async fn run(self, mut subscription: Subscription) {
+        loop {
+            self.apply(subscription.next().await);
+        }
+    }
+
+    fn apply(&self, announcement: Announcement) {
+        match announcement {
+            Announcement::Published { topic: Topic::Seats, text } => {
+                for account_id in self.database.apply_seats(&text) {
+                    self.marks.set(account_id);
+                }
+            }
+            Announcement::Published { topic: Topic::Sessions, text } => self.accounts.apply_ended_session(&text),
+            // An import may have changed the prices of seats.
+            Announcement::Published { topic: Topic::Catalog, .. } | Announcement::Missed => {
+                self.database.forget_seats();
+                self.generation.begin();
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Responses about the catalog that are shared by all who ask for the same.
+//!
+//! A response is kept for a moment within a [generation](CatalogGeneration) of the catalog. So nothing whose reading began
+//! before a change of this process is sent to a caller that came after it, and what a peer changes is seen when it is
+//! received. The time of day is seen when the moment is over, and so are the counts of seats; an account sees the effect
+//! of its own acts on them at once.
+
+use std::{hash::Hash, sync::Arc, time::Duration};
+
+use boxoffice_application::CatalogGeneration;
+use boxoffice_domain::{ConcertId, PerformanceId, catalog::PerformanceKey, page::PageRequest};
+use tokio::time::Instant;
+
+use super::read_cache::{PAUSE_PART, ReadCache, Weighed};
+use crate::reply::{Problem, Tagged};
+
+/// The most bytes of the responses of one kind.
+const BYTES_MAX: u64 = 16 << 20;
+
+/// A page of concerts: whether only bookable ones, and which page.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ConcertsAsked {
+    pub bookable_only: bool,
+    pub page: PageRequest<ConcertId>,
+}
+
+/// A page of the performances of a concert.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PerformancesAsked {
+    pub concert_id: ConcertId,
+    pub available_only: bool,
+    pub page: PageRequest<PerformanceKey>,
+}
+
+/// The responses that are kept. Callers that ask for performances have passed the gate before.
+pub(crate) struct CatalogReads {
+    pub(crate) concerts: Responses<ConcertsAsked>,
+    pub(crate) concert: Responses<ConcertId>,
+    pub(crate) performances: Responses<PerformancesAsked>,
+    pub(crate) performance: Responses<PerformanceId>,
+}
+
+/// The responses of one kind.
+pub(crate) struct Responses<K> {
+    generation: Arc<CatalogGeneration>,
+    cache: ReadCache<(u64, K), Tagged>,
+}
+
+impl Weighed for Tagged {
+    fn bytes(&self) -> usize {
+        self.content().len()
+    }
+}
+
+impl CatalogReads {
+    pub(crate) fn new(kept_for: Duration, generation: &Arc<CatalogGeneration>) -> Self {
+        let pause = kept_for / PAUSE_PART;
+        Self {
+            concerts: Responses::new("concerts", kept_for, Duration::ZERO, generation),
+            concert: Responses::new("concert", kept_for, Duration::ZERO, generation),
+            performances: Responses::new("performances", kept_for, pause, generation),
+            performance: Responses::new("performance", kept_for, pause, generation),
+        }
+    }
+}
+
+impl<K: Clone + Eq + Hash + Send + Sync + 'static> Responses<K> {
+    fn new(name: &'static str, kept_for: Duration, pause: Duration, generation: &Arc<CatalogGeneration>) -> Self {
+        let cache = ReadCache::new(name, kept_for, BYTES_MAX).pausing(pause);
+        Self { generation: Arc::clone(generation), cache }
+    }
+
+    /// The response to this question, read after `since`.
+    pub(crate) async fn get(
+        &self,
+        asked: K,
+        since: Option<Instant>,
+        read: impl Future<Output = Result<Tagged, Problem>>,
+    ) -> Result<Tagged, Problem> {
+        self.cache.get((self.generation.number(), asked), since, |_| true, |_| read).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    const ID: ConcertId = ConcertId::new(uuid::Uuid::from_u128(1));
+
+    fn text(of: &Tagged) -> String {
+        String::from_utf8(of.content().to_vec()).unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_began_before_a_change_is_not_shown_after_it() {
+        let generation = Arc::default();
+        let reads = CatalogReads::new(Duration::from_mins(1), &generation);
+        // A reading sees the catalog before the change, and is still under way after it.
+        let (read, go_on) = (Semaphore::new(0), Semaphore::new(0));
+        let old = reads.concert.get(ID, None, async {
+            read.add_permits(1);
+            go_on.acquire().await.unwrap().forget();
+            Tagged::of(&"old")
+        });
+        let change = async {
+            read.acquire().await.unwrap().forget();
+            generation.begin();
+            let new = reads.concert.get(ID, None, async { Tagged::of(&"new") }).await.unwrap();
+            go_on.add_permits(1);
+            new
+        };
+        let (old, new) = tokio::join!(old, change);
+        assert_eq!((text(&old.unwrap()), text(&new)), ("\"old\"".to_owned(), "\"new\"".to_owned()));
+        let kept = reads.concert.get(ID, None, async { Tagged::of(&"never read") }).await.unwrap();
+        assert_eq!(text(&kept), "\"new\"");
+    }
+
+    #[tokio::test]
+    async fn other_questions_have_other_responses() {
+        let reads = CatalogReads::new(Duration::from_mins(1), &Arc::default());
+        for (number, (bookable_only, limit)) in [(false, 20), (true, 20), (false, 21)].into_iter().enumerate() {
+            let asked = ConcertsAsked { bookable_only, page: PageRequest::first(limit) };
+            let response = reads.concerts.get(asked, None, async { Tagged::of(&number) }).await.unwrap();
+            assert_eq!(text(&response), number.to_string());
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Peers over Redis, and the connection to it.
+//!
+//! Announcements go over the channel `PREFIX:peers`. Quotas are kept under `PREFIX:quota:`, each for a minute at most.
+
+mod announcer;
+mod link;
+
+use std::{
+    fmt,
+    num::NonZeroU32,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use boxoffice_domain::StorageError;
+use tokio::task::JoinHandle;
+
+use self::announcer::Announcer;
+pub use self::link::{
+    Argument, Kind, Link, Listener, MICROS_MAX, RedisSettings, RedisUrl, Reply, Script, damaged, micros, texts,
+};
+use crate::{Peers, Quota, Subscription, Topic, arguments};
+
+arguments! {
+    TakeQuota {
+        per_minute: u32,
+    }
+}
+
+static TAKE_QUOTA: LazyLock<Script<TakeQuota>> =
+    LazyLock::new(|| Script::new(&["quota"], include_str!("redis/quota.lua")));
+
+/// The processes that use the same Redis with the same prefix.
+pub struct RedisPeers {
+    link: Arc<Link>,
+    announcer: Arc<Announcer>,
+    /// End with this.
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl fmt::Debug for RedisPeers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisPeers").field("link", &self.link).finish_non_exhaustive()
+    }
+}
+
+impl Drop for RedisPeers {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl RedisPeers {
+    /// Peers over this connection.
+    pub fn new(link: Arc<Link>) -> Self {
+        let (announcer, outgoing) = Announcer::new();
+        let announcer = Arc::new(announcer);
+        let channel = channel(&link);
+        let listening = Arc::clone(&link).keep_listening(vec![channel.clone()], Arc::clone(&announcer));
+        let sending = Arc::clone(&announcer).send(Arc::clone(&link), channel, outgoing, true);
+        Self { link, announcer, tasks: vec![tokio::spawn(listening), tokio::spawn(sending)] }
+    }
+
+    /// The peers of a process that only publishes and then [leaves](Peers::leave). It shows no signs of life, so that
+    /// its peers do not wait for it if it is killed before that.
+    pub fn publish_only(link: Arc<Link>) -> Self {
+        let (announcer, outgoing) = Announcer::new();
+        let announcer = Arc::new(announcer);
+        let channel = channel(&link);
+        let sending = Arc::clone(&announcer).send(Arc::clone(&link), channel, outgoing, false);
+        Self { link, announcer, tasks: vec![tokio::spawn(sending)] }
+    }
+
+    /// What the peers publish from now on.
+    pub fn subscribe(&self) -> Subscription {
+        self.announcer.subscribe()
+    }
+
+    async fn try_take_quota(&self, what: &str, client: &str, per_minute: NonZeroU32) -> Result<Quota, StorageError> {
+        let key = format!("{}:quota:{what}:{client}", self.link.prefix());
+        let arguments = TakeQuota { per_minute: per_minute.get() };
+        let mut reply = self.link.run(&TAKE_QUOTA, &[key], &arguments).await?.ok_or_else(damaged)?;
+        Ok(Quota {
+            taken: reply.flag("taken")?,
+            remaining: u32::try_from(reply.number("remaining")?).unwrap_or(u32::MAX),
+            until: Duration::from_micros(reply.number("micros")?),
+        })
+    }
+}
+
+#[async_trait]
+impl Peers for RedisPeers {
+    fn publish(&self, topic: Topic, text: String) {
+        self.announcer.publish(topic, text);
+    }
+
+    fn are_reachable(&self) -> bool {
+        true
+    }
+
+    fn all_received(&self) -> bool {
+        self.announcer.all_received()
+    }
+
+    fn busy_with(&self, topic: Topic) -> u32 {
+        self.announcer.busy_with(topic)
+    }
+
+    /// All of a quota may be taken at once; it comes back evenly.
+    async fn take_quota(&self, what: &str, client: &str, per_minute: NonZeroU32) -> Option<Quota> {
+        let taken = self.try_take_quota(what, client, per_minute).await;
+        if let Err(error) = &taken {
+            tracing::debug!(error = error as &dyn std::error::Error, "a quota cannot be shared at the moment");
+        }
+        taken.ok()
+    }
+
+    async fn leave(&self) {
+        self.announcer.leave().await;
+    }
+}
+
+fn channel(link: &Link) -> String {
+    format!("{}:peers", link.prefix())
+}
+
+impl Listener for Arc<Announcer> {
+    fn begins(&self) {
+        self.begin();
+    }
+
+    fn apply(&self, _channel: &str, message: &[u8]) {
+        self.receive(message);
+    }
+
+    fn ends(&self) {
+        self.end();
+    }
+}

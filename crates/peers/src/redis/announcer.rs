@@ -1,0 +1,351 @@
+//! Announcements on the wire, and whether all of them were received.
+//!
+//! A message is `INSTANCE NUMBER WORD TEXT`. The word is a topic, or `alive`, which each instance sends all the time, or
+//! `gone`, which it sends at the end. Each announcement has the next number of its instance; `alive` and `gone` have that
+//! of the last one. So a subscriber knows of each peer whether it has received everything up to [`SILENCE_MAX`] ago: there
+//! is no gap in the numbers, and no silence.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{broadcast, mpsc, oneshot},
+    time::{Instant, MissedTickBehavior, interval, timeout},
+};
+
+use super::link::Link;
+use crate::{Announcement, Subscription, Topic};
+
+/// How many announcements may wait to be sent. Further ones are lost.
+const OUTGOING_MAX: usize = 256;
+/// How many received announcements may wait to be applied. A subscriber that is slower is told that it missed some.
+const INCOMING_MAX: usize = 1_024;
+/// How often an instance shows that it is alive.
+const ALIVE_INTERVAL: Duration = Duration::from_millis(100);
+/// After how long a silence something may have been missed.
+const SILENCE_MAX: Duration = Duration::from_millis(300);
+/// How long ago a peer has published something that counts as busy with it.
+const BUSY_MAX: Duration = Duration::from_secs(1);
+/// For how long a silent peer counts as alive. One that cannot reach Redis sells on to accounts that were admitted before,
+/// until their admissions and holds are over.
+const GONE_AFTER: Duration = Duration::from_mins(30);
+/// How long leaving may take.
+const LEAVE_MAX: Duration = Duration::from_secs(1);
+/// Announcements that could not be sent.
+const LOST: &str = "boxoffice_announcements_lost_total";
+const ALIVE: &str = "alive";
+const GONE: &str = "gone";
+
+/// Both ends of the announcements.
+pub(super) struct Announcer {
+    /// Tells the messages of this instance from those of its peers.
+    own: String,
+    sending: Mutex<Sending>,
+    incoming: broadcast::Sender<Announcement>,
+    receiving: Mutex<Receiving>,
+}
+
+struct Sending {
+    /// The number of the last announcement, whether or not it was sent.
+    last: u64,
+    outgoing: mpsc::Sender<Outgoing>,
+}
+
+/// What is to be sent.
+pub(super) enum Outgoing {
+    Published { number: u64, topic: Topic, text: String },
+    Gone { sent: oneshot::Sender<()> },
+}
+
+#[derive(Default)]
+struct Receiving {
+    /// Since when nothing can have been missed, if nothing can.
+    since: Option<Instant>,
+    peers: HashMap<String, Peer>,
+}
+
+/// Another instance.
+struct Peer {
+    heard_at: Instant,
+    number: u64,
+    /// When it last published on each topic.
+    published_at: [Option<Instant>; Topic::ALL.len()],
+}
+
+impl Announcer {
+    /// The announcer, and what has to be [sent](Self::send).
+    pub(super) fn new() -> (Self, mpsc::Receiver<Outgoing>) {
+        let (outgoing, to_send) = mpsc::channel(OUTGOING_MAX);
+        let (incoming, _) = broadcast::channel(INCOMING_MAX);
+        metrics::counter!(LOST).absolute(0);
+        let own = format!("{:016x}", RandomState::new().hash_one(0));
+        let sending = Mutex::new(Sending { last: 0, outgoing });
+        (Self { own, sending, incoming, receiving: Mutex::default() }, to_send)
+    }
+
+    pub(super) fn subscribe(&self) -> Subscription {
+        Subscription(self.incoming.subscribe())
+    }
+
+    /// Receiving begins: what was published before may have been missed.
+    pub(super) fn begin(&self) {
+        locked(&self.receiving).since = Some(Instant::now());
+        self.missed();
+    }
+
+    /// Receiving ends, until it begins again.
+    pub(super) fn end(&self) {
+        locked(&self.receiving).since = None;
+    }
+
+    fn missed(&self) {
+        // Fails if there is no subscriber.
+        let _ = self.incoming.send(Announcement::Missed);
+    }
+
+    /// Passes a message on, unless it is not ours or from this instance.
+    pub(super) fn receive(&self, message: &[u8]) {
+        let Ok(message) = std::str::from_utf8(message) else { return };
+        let mut words = message.splitn(4, ' ');
+        let (Some(from), Some(number), Some(word)) = (words.next(), words.next(), words.next()) else { return };
+        let Ok(number) = number.parse() else { return };
+        if from == self.own {
+            return;
+        }
+        let topic = Topic::named(word);
+        if self.is_gap(from, number, word, topic) {
+            self.missed();
+        }
+        if let (Some(topic), Some(text)) = (topic, words.next()) {
+            let _ = self.incoming.send(Announcement::Published { topic, text: text.into() });
+        }
+    }
+
+    /// Notes a message, and returns whether others may have been missed before it.
+    fn is_gap(&self, from: &str, number: u64, word: &str, topic: Option<Topic>) -> bool {
+        let mut receiving = locked(&self.receiving);
+        let heard_at = Instant::now();
+        if word == GONE {
+            return receiving.peers.remove(from).is_none_or(|peer| peer.number != number);
+        }
+        let before = receiving.peers.get(from).map(|peer| peer.number);
+        let new = Peer { heard_at, number, published_at: [None; Topic::ALL.len()] };
+        let peer = receiving.peers.entry(from.to_owned()).or_insert(new);
+        (peer.heard_at, peer.number) = (heard_at, number);
+        if let Some(topic) = topic {
+            peer.published_at[topic as usize] = Some(heard_at);
+        }
+        // An announcement has the next number, a sign of life the last one. A word of another version may be either.
+        let expected = |before: u64| if word == ALIVE { before == number } else { before + 1 == number };
+        before.is_none_or(|before| !expected(before))
+    }
+
+    pub(super) fn all_received(&self) -> bool {
+        let now = Instant::now();
+        let mut receiving = locked(&self.receiving);
+        receiving.peers.retain(|_, peer| now - peer.heard_at < GONE_AFTER);
+        // By then every peer has shown a sign of life.
+        receiving.since.is_some_and(|since| now - since > SILENCE_MAX)
+            && receiving.peers.values().all(|peer| now - peer.heard_at < SILENCE_MAX)
+    }
+
+    pub(super) fn busy_with(&self, topic: Topic) -> u32 {
+        let now = Instant::now();
+        let busy = |peer: &&Peer| peer.published_at[topic as usize].is_some_and(|at| now - at < BUSY_MAX);
+        let count = locked(&self.receiving).peers.values().filter(busy).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn publish(&self, topic: Topic, text: String) {
+        let mut sending = locked(&self.sending);
+        sending.last += 1;
+        // One that is lost leaves a gap in the numbers.
+        let published = Outgoing::Published { number: sending.last, topic, text };
+        if sending.outgoing.try_send(published).is_err() {
+            lost();
+        }
+    }
+
+    pub(super) async fn leave(&self) {
+        let (sent, is_sent) = oneshot::channel();
+        let outgoing = locked(&self.sending).outgoing.clone();
+        let leaving = async {
+            if outgoing.send(Outgoing::Gone { sent }).await.is_ok() {
+                // It is dropped if it could not be sent.
+                let _ = is_sent.await;
+            }
+        };
+        if timeout(LEAVE_MAX, leaving).await.is_err() {
+            tracing::debug!("the peers could not be told that this instance leaves");
+        }
+    }
+
+    /// Sends what is published, in its order, and signs of life in between if it is to show any. Ends with `gone`.
+    pub(super) async fn send(
+        self: Arc<Self>,
+        link: Arc<Link>,
+        channel: String,
+        mut outgoing: mpsc::Receiver<Outgoing>,
+        shows_life: bool,
+    ) {
+        let send = async |number: u64, word: &str, text: &str| {
+            let mut command = redis::cmd("PUBLISH");
+            command.arg(&channel).arg(format!("{} {number} {word} {text}", self.own));
+            link.query(&command).await.is_ok()
+        };
+        let mut alive = interval(ALIVE_INTERVAL);
+        alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let next = tokio::select! {
+                next = outgoing.recv() => next,
+                _ = alive.tick(), if shows_life => {
+                    // What waits to be sent is a sign of life itself.
+                    let last = {
+                        let sending = locked(&self.sending);
+                        outgoing.is_empty().then_some(sending.last)
+                    };
+                    if let Some(last) = last {
+                        send(last, ALIVE, "").await;
+                    }
+                    continue;
+                }
+            };
+            match next {
+                Some(Outgoing::Published { number, topic, text }) => {
+                    if !send(number, topic.name(), &text).await {
+                        lost();
+                    }
+                }
+                Some(Outgoing::Gone { sent }) => {
+                    let last = locked(&self.sending).last;
+                    send(last, GONE, "").await;
+                    // Fails if the caller has given up.
+                    let _ = sent.send(());
+                    return;
+                }
+                None => return,
+            }
+        }
+    }
+}
+
+fn lost() {
+    metrics::counter!(LOST).increment(1);
+}
+
+/// Nothing that is done under these locks can panic half-way.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    fn receive(announcer: &Announcer, message: &str) {
+        announcer.receive(message.as_bytes());
+    }
+
+    /// What was received since the last call.
+    fn received(subscription: &mut Subscription) -> Vec<String> {
+        let word = |announcement| match announcement {
+            Announcement::Published { topic, text } => format!("{} {text}", topic.name()),
+            Announcement::Missed => "missed".to_owned(),
+        };
+        std::iter::from_fn(|| subscription.try_next()).map(word).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn numbers_and_signs_of_life_tell_whether_all_was_received() {
+        let (announcer, _outgoing) = Announcer::new();
+        let mut subscription = announcer.subscribe();
+        assert!(!announcer.all_received(), "nothing is received");
+        announcer.begin();
+        assert_eq!(received(&mut subscription), ["missed"]);
+        assert!(!announcer.all_received(), "a peer may be there that has not sent anything yet");
+        advance(SILENCE_MAX + ALIVE_INTERVAL).await;
+        assert!(announcer.all_received(), "there are no peers");
+        // A peer comes, of which something may have been missed.
+        receive(&announcer, "other 7 alive ");
+        assert_eq!(received(&mut subscription), ["missed"]);
+        receive(&announcer, "other 8 catalog ");
+        receive(&announcer, "other 8 alive ");
+        receive(&announcer, "other 9 seats of three words");
+        assert_eq!(received(&mut subscription), ["catalog ", "seats of three words"]);
+        assert!(announcer.all_received());
+        // A gap is reported before what comes after it, whichever way it is found.
+        receive(&announcer, "other 11 seats later");
+        assert_eq!(received(&mut subscription), ["missed", "seats later"]);
+        receive(&announcer, "other 12 alive ");
+        assert_eq!(received(&mut subscription), ["missed"]);
+        // A peer of a later version publishes on a topic that this one does not know.
+        receive(&announcer, "other 13 weather fine");
+        receive(&announcer, "other 13 alive ");
+        assert!(received(&mut subscription).is_empty());
+        advance(SILENCE_MAX).await;
+        assert!(!announcer.all_received(), "it has fallen silent");
+        receive(&announcer, "third 0 alive ");
+        assert!(!announcer.all_received(), "one is enough");
+        receive(&announcer, "other 13 gone ");
+        assert_eq!(received(&mut subscription), ["missed"], "because of the third one");
+        assert!(announcer.all_received(), "it has left");
+        advance(SILENCE_MAX).await;
+        assert!(!announcer.all_received());
+        advance(GONE_AFTER).await;
+        assert!(announcer.all_received(), "it was silent for so long that it counts as gone");
+        announcer.end();
+        assert!(!announcer.all_received());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn peers_are_busy_with_what_they_published_lately() {
+        let (announcer, _outgoing) = Announcer::new();
+        receive(&announcer, "other 0 alive ");
+        assert_eq!(announcer.busy_with(Topic::Seats), 0);
+        receive(&announcer, "other 1 seats text");
+        receive(&announcer, "third 1 seats text");
+        receive(&announcer, "third 2 catalog ");
+        assert_eq!(Topic::ALL.map(|topic| announcer.busy_with(topic)), [2, 1, 0]);
+        advance(BUSY_MAX / 2).await;
+        receive(&announcer, "other 2 seats text");
+        receive(&announcer, "third 2 alive ");
+        advance(BUSY_MAX / 2).await;
+        assert_eq!(Topic::ALL.map(|topic| announcer.busy_with(topic)), [1, 0, 0]);
+        receive(&announcer, "other 2 gone ");
+        assert_eq!(announcer.busy_with(Topic::Seats), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_ours_is_left_alone() {
+        let (announcer, _outgoing) = Announcer::new();
+        let mut subscription = announcer.subscribe();
+        let own = format!("{} 1 seats own", announcer.own);
+        for message in ["", "one", "one 2", "one x seats text", "one -1 seats text", &own] {
+            receive(&announcer, message);
+        }
+        announcer.receive(&[0xFF, 0xFE]);
+        assert!(received(&mut subscription).is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_lost_leaves_a_gap() {
+        let (announcer, mut outgoing) = Announcer::new();
+        for number in 0..OUTGOING_MAX + 5 {
+            announcer.publish(Topic::Seats, number.to_string());
+        }
+        let mut numbers = Vec::new();
+        while let Ok(Outgoing::Published { number, .. }) = outgoing.try_recv() {
+            numbers.push(number);
+        }
+        announcer.publish(Topic::Seats, "after".to_owned());
+        let Ok(Outgoing::Published { number, .. }) = outgoing.try_recv() else { panic!("it is sent") };
+        let sent = OUTGOING_MAX as u64;
+        assert_eq!((numbers, number), ((1..=sent).collect(), sent + 6));
+    }
+}

@@ -1,0 +1,316 @@
+//! The seats of the performances that are being looked at, kept in memory.
+//!
+//! An entry is what the table `seats` says of one performance. One query reads it when a caller asks, and the write lanes
+//! keep it up to date: after a batch has been committed, and before any of its callers gets its outcome, its news are
+//! applied here. So a map never shows less than an outcome that this process has returned. What peers write is seen
+//! because an entry that was read longer ago than `age_max` is read again before it is shown. If peers publish what they
+//! write, it is applied at once; and while all of that is known to be received, an entry is good for longer. Nothing is
+//! read for an entry that is not asked for.
+//!
+//! The cache decides nothing. A hold is decided over rows that are locked, whatever an entry says.
+//!
+//! An entry may have been read before or after a peer wrote, and of two lanes the one that committed first may apply its
+//! news last. So news are only applied if they continue from what the entry says; if they contradict it, the entry is in
+//! doubt and read again. The seats of a refused hold may have become free when the refusal is applied: an entry that has
+//! applied one is good for `age_max` only.
+
+mod news;
+mod seats;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use boxoffice_domain::{
+    AccountId, Clock, PerformanceId, StorageError,
+    catalog::SeatMap,
+    sale::{Command, Outcome},
+};
+use boxoffice_peers::{Flight, Peers, SharedError, SingleFlight, Topic};
+use tokio::time::Instant;
+
+use self::{news::News, seats::Seats};
+
+pub(crate) use self::seats::Reading;
+
+/// The most entries.
+const ENTRIES_MAX: usize = 1_000;
+/// The most seats of all entries together, of about 150 bytes each. A single entry may have more.
+const SEATS_MAX: usize = 500_000;
+/// How long an entry is kept up to date for which no caller asks.
+const IDLE_MAX: Duration = Duration::from_secs(10);
+/// How long ago an entry may have been read that is shown while everything is received that peers publish. What none of
+/// them publishes, such as a repair by hand, is seen after it.
+const RECEIVING_AGE_MAX: Duration = Duration::from_secs(10);
+/// The most news that are kept for one reading that is under way.
+const NEWS_MAX: usize = 100_000;
+
+/// What is published if the outcome of a batch is not known: nothing that can be read.
+const UNKNOWN: &str = "unknown";
+
+/// The cached seats of one store.
+pub(crate) struct SeatCache {
+    /// How long ago an entry may have been read that is shown; zero keeps none.
+    age_max: Duration,
+    clock: Arc<dyn Clock>,
+    peers: OnceLock<Arc<dyn Peers>>,
+    kept: Mutex<HashMap<PerformanceId, Kept>>,
+}
+
+struct Kept {
+    entry: Arc<Entry>,
+    asked_at: Instant,
+    seats_count: usize,
+}
+
+/// How long ago an entry may have been read that is shown.
+#[derive(Clone, Copy, Debug)]
+struct Ages {
+    /// All of it was read, or applied in order.
+    applied: Duration,
+    /// Some of it was found out by a refusal.
+    found_out: Duration,
+}
+
+/// The seats of one performance.
+#[derive(Default)]
+struct Entry {
+    state: Mutex<State>,
+    flight: SingleFlight<SharedError>,
+}
+
+#[derive(Default)]
+struct State {
+    seats: Option<Seats>,
+    /// What was not read after this is not to be shown.
+    doubted_at: Option<Instant>,
+    /// The news since the reading that is under way began.
+    news: Option<Vec<Arc<News>>>,
+}
+
+impl SeatCache {
+    pub(crate) fn new(age_max: Duration, clock: Arc<dyn Clock>) -> Self {
+        Self { age_max, clock, peers: OnceLock::new(), kept: Mutex::default() }
+    }
+
+    /// The seats of a performance as they are now. If its entry has to be read, `read` does it, given of how many seats
+    /// the labels are known. Many who ask at once wait for one reading.
+    pub(crate) async fn map<F>(
+        &self,
+        id: PerformanceId,
+        read: impl FnOnce(Option<usize>) -> F,
+    ) -> Result<Option<SeatMap>, StorageError>
+    where
+        F: Future<Output = Result<Reading, StorageError>>,
+    {
+        if self.age_max.is_zero() {
+            let seats = Seats::of(read(None).await?, None, Instant::now());
+            return Ok(seats.map(|seats| seats.map(id, self.clock.now())));
+        }
+        let (entry, asked_at) = self.entry(id);
+        let ages = self.ages_now();
+        let kept = || locked(&entry.state).fresh(asked_at, ages).map(|seats| Some(seats.map(id, self.clock.now())));
+        let reading = async {
+            metrics::counter!("boxoffice_cache_misses_total", "cache" => "seat_boards").increment(1);
+            let (under_way, known) = entry.begin_reading();
+            let map = under_way.end(id, read(known).await?, self.clock.as_ref());
+            self.note_size(id, map.as_ref().map_or(0, |map| map.statuses().len()));
+            Ok(map)
+        };
+        let flight = entry.flight.get(kept, reading).await?;
+        if let Flight::Kept(_) = flight {
+            metrics::counter!("boxoffice_cache_hits_total", "cache" => "seat_boards").increment(1);
+        }
+        Ok(flight.into_inner())
+    }
+
+    /// How many seats of a performance are available, if its entry is good enough to be shown.
+    pub(crate) fn available(&self, id: PerformanceId) -> Option<u32> {
+        let entry = Arc::clone(&locked(&self.kept).get(&id)?.entry);
+        let available = locked(&entry.state).fresh(Instant::now(), self.ages_now())?.available(self.clock.now());
+        u32::try_from(available).ok()
+    }
+
+    /// How many peers have lately written seats.
+    pub(crate) fn busy_peers(&self) -> u32 {
+        self.peers.get().map_or(0, |peers| peers.busy_with(Topic::Seats))
+    }
+
+    fn ages_now(&self) -> Ages {
+        let all_received = self.peers.get().is_some_and(|peers| peers.all_received());
+        let applied = if all_received { self.age_max.max(RECEIVING_AGE_MAX) } else { self.age_max };
+        Ages { applied, found_out: self.age_max }
+    }
+
+    /// The entry of a performance, a new one if there is none, and the instant at which it was asked for.
+    fn entry(&self, id: PerformanceId) -> (Arc<Entry>, Instant) {
+        let mut all = locked(&self.kept);
+        let asked_at = Instant::now();
+        let kept = all.entry(id).or_insert_with(|| Kept { entry: Arc::default(), asked_at, seats_count: 0 });
+        kept.asked_at = asked_at;
+        (Arc::clone(&kept.entry), asked_at)
+    }
+
+    /// Notes how many seats an entry has, and drops those that were asked for the longest ago if there are too many. An
+    /// entry without seats is one of no performance, and is dropped too.
+    fn note_size(&self, id: PerformanceId, seats_count: usize) {
+        let mut all = locked(&self.kept);
+        if seats_count == 0 {
+            all.remove(&id);
+            return;
+        }
+        if let Some(kept) = all.get_mut(&id) {
+            kept.seats_count = seats_count;
+        }
+        while all.len() > ENTRIES_MAX || all.values().map(|kept| kept.seats_count).sum::<usize>() > SEATS_MAX {
+            let others = all.iter().filter(|(other, _)| **other != id);
+            let Some((oldest, _)) = others.min_by_key(|(_, kept)| kept.asked_at) else { break };
+            let oldest = *oldest;
+            all.remove(&oldest);
+        }
+    }
+
+    /// From now on publishes to these peers what the batches of this process have changed.
+    pub(crate) fn publish_to(&self, peers: Arc<dyn Peers>) {
+        // The first ones stay: a process has the same peers until it ends.
+        let _ = self.peers.set(peers);
+    }
+
+    /// Applies and publishes the outcomes of a batch. To be called before its callers get them.
+    pub(crate) fn apply_batch(&self, commands: &[Command], outcomes: &[Result<Outcome, StorageError>]) {
+        let peers = self.peers.get().filter(|peers| peers.are_reachable());
+        if peers.is_none() && locked(&self.kept).is_empty() {
+            return;
+        }
+        let publish = |text| {
+            if let Some(peers) = peers {
+                peers.publish(Topic::Seats, text);
+            }
+        };
+        if outcomes.iter().any(Result::is_err) {
+            // It is not known what of it has happened.
+            self.forget_all();
+            publish(UNKNOWN.to_owned());
+        }
+        let outcomes = commands.iter().zip(outcomes);
+        let news = outcomes.filter_map(|(command, outcome)| News::of(command, outcome.as_ref().ok()?));
+        let news: Vec<_> = news.collect();
+        if let Some(text) = news::text_of(&news) {
+            publish(text);
+        }
+        self.apply(news);
+    }
+
+    /// Applies what a peer has published. Returns the accounts whose commands these were.
+    pub(crate) fn apply_published(&self, text: &str) -> Vec<AccountId> {
+        let Some(changes) = news::read(text) else {
+            // From a peer that does not know, or is of another version: what is kept may be outdated.
+            self.forget_all();
+            return Vec::new();
+        };
+        let accounts = changes.iter().filter_map(|change| change.account_id).collect();
+        self.apply(changes.into_iter().map(News::Changed));
+        accounts
+    }
+
+    fn apply(&self, news: impl IntoIterator<Item = News>) {
+        for news in news {
+            if let Some(entry) = self.asked_lately(news.performance_id()) {
+                entry.apply(news, self.clock.as_ref());
+            }
+        }
+    }
+
+    fn asked_lately(&self, id: PerformanceId) -> Option<Arc<Entry>> {
+        let mut all = locked(&self.kept);
+        let kept = all.get(&id)?;
+        if kept.asked_at.elapsed() <= IDLE_MAX {
+            return Some(Arc::clone(&kept.entry));
+        }
+        all.remove(&id);
+        None
+    }
+
+    /// Has every entry read again.
+    pub(crate) fn forget_all(&self) {
+        locked(&self.kept).clear();
+    }
+}
+
+impl Entry {
+    /// Begins to keep the news for a reading that begins now; returns of how many seats the labels are known.
+    fn begin_reading(&self) -> (UnderWay<'_>, Option<usize>) {
+        let mut state = locked(&self.state);
+        state.news = Some(Vec::new());
+        let known = state.seats.as_ref().map(|seats| seats.labels.len());
+        (UnderWay { entry: self, began_at: Instant::now() }, known)
+    }
+
+    fn apply(&self, news: News, clock: &dyn Clock) {
+        let mut state = locked(&self.state);
+        let news = Arc::new(news);
+        let has_room = match &mut state.news {
+            Some(kept) if kept.len() < NEWS_MAX => {
+                kept.push(Arc::clone(&news));
+                true
+            }
+            kept => kept.is_none(),
+        };
+        let continues = state.seats.as_mut().is_none_or(|seats| seats.apply(&news, clock.now()));
+        if !has_room || !continues {
+            state.doubted_at = Some(Instant::now());
+        }
+    }
+}
+
+impl State {
+    /// The seats, if they are good enough for a caller that asked then.
+    fn fresh(&self, asked_at: Instant, ages: Ages) -> Option<&Seats> {
+        let seats = self.seats.as_ref()?;
+        let age_max = if seats.found_out { ages.found_out } else { ages.applied };
+        let fresh = seats.read_at + age_max >= asked_at && self.doubted_at.is_none_or(|at| seats.read_at > at);
+        fresh.then_some(seats)
+    }
+}
+
+/// A reading that is under way. One that is broken off leaves the entry as it was.
+struct UnderWay<'e> {
+    entry: &'e Entry,
+    began_at: Instant,
+}
+
+impl UnderWay<'_> {
+    /// Puts what was read into the entry, with the news since the reading began: the database may have been read before
+    /// they were written.
+    fn end(self, id: PerformanceId, reading: Reading, clock: &dyn Clock) -> Option<SeatMap> {
+        let mut state = locked(&self.entry.state);
+        let former = state.seats.take();
+        let mut seats = Seats::of(reading, former, self.began_at)?;
+        let now = clock.now();
+        for news in state.news.take().into_iter().flatten() {
+            if !seats.apply(&news, now) {
+                state.doubted_at = Some(Instant::now());
+            }
+        }
+        let map = seats.map(id, now);
+        state.seats = Some(seats);
+        Some(map)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        // At the end they have been applied; a reading that was broken off does not need them.
+        locked(&self.entry.state).news = None;
+    }
+}
+
+/// Nothing that is done under these locks can panic half-way.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! The seats of one performance as they were last read, and as news have changed them since.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
+
+use boxoffice_domain::{
+    PerformanceId, Points, Timestamp,
+    catalog::{SeatLabels, SeatMap},
+    seats::{Seat, SeatLabel, SeatState, SeatStatus},
+};
+use hashbrown::HashTable;
+use tokio::time::Instant;
+
+use super::news::{News, Now};
+
+/// What was read of a performance.
+#[derive(Debug)]
+pub(crate) enum Reading {
+    /// Every seat with its label, in the order of the plan; none if there is no such performance.
+    Whole(Vec<Seat>),
+    /// What may have changed of the seats that are known already, in the order of the plan.
+    Changeable(Vec<(Points, SeatState)>),
+}
+
+pub(super) struct Seats {
+    pub(super) labels: Arc<SeatLabels>,
+    by_label: ByLabel,
+    prices: Arc<[Points]>,
+    pub(super) states: Vec<SeatState>,
+    /// When the reading began: everything that was written before is in it.
+    pub(super) read_at: Instant,
+    /// Whether a state comes from the refusal of a hold, and may be outdated.
+    pub(super) found_out: bool,
+}
+
+impl Seats {
+    /// The seats as they were read; `None` if there are none.
+    pub(super) fn of(reading: Reading, former: Option<Self>, read_at: Instant) -> Option<Self> {
+        match reading {
+            Reading::Whole(seats) if seats.is_empty() => None,
+            Reading::Whole(seats) => {
+                let prices = seats.iter().map(|seat| seat.price).collect();
+                let states = seats.iter().map(|seat| seat.state).collect();
+                let labels: SeatLabels = seats.into_iter().map(|seat| seat.label).collect();
+                let labels = Arc::new(labels);
+                let by_label = ByLabel::of(&labels);
+                Some(Self { labels, by_label, prices, states, read_at, found_out: false })
+            }
+            Reading::Changeable(read) => {
+                let former = former.filter(|former| former.labels.len() == read.len())?;
+                let same_prices = former.prices.iter().zip(&read).all(|(former, (price, _))| former == price);
+                let prices = if same_prices { former.prices } else { read.iter().map(|(price, _)| *price).collect() };
+                let states = read.into_iter().map(|(_, state)| state).collect();
+                Some(Self { prices, states, read_at, found_out: false, ..former })
+            }
+        }
+    }
+
+    pub(super) fn map(&self, id: PerformanceId, now: Timestamp) -> SeatMap {
+        SeatMap::at(now, id, Arc::clone(&self.labels), Arc::clone(&self.prices), &self.states)
+    }
+
+    pub(super) fn available(&self, now: Timestamp) -> usize {
+        self.states.iter().filter(|state| state.status(now) == SeatStatus::Available).count()
+    }
+
+    /// Applies news. Returns `false` if they do not continue from what is here, because a peer has written in between,
+    /// before or after.
+    pub(super) fn apply(&mut self, news: &News, now: Timestamp) -> bool {
+        let available = |state: &SeatState| state.status(now) == SeatStatus::Available;
+        match news {
+            News::Changed(change) => {
+                let (state, its) = (change.state(), Some(change.reservation_id));
+                if change.now == Now::Free {
+                    return self.each(&change.seats, |known| {
+                        if known.reservation_id() == its {
+                            *known = SeatState::Free;
+                        }
+                        available(known)
+                    });
+                }
+                self.each(&change.seats, |known| {
+                    let has = known.reservation_id() == its;
+                    let continues = available(known) || has;
+                    // The news of a hold may come from a peer after this process has sold the seats.
+                    if continues && !(has && matches!(known, SeatState::Sold { .. })) {
+                        *known = state;
+                    }
+                    continues
+                })
+            }
+            News::Repeated(change) if change.now == Now::Free => {
+                self.each(&change.seats, |known| known.reservation_id() != Some(change.reservation_id))
+            }
+            // The time of the first outcome may be over.
+            News::Repeated(change) => available(&change.state()) || self.each(&change.seats, |known| !available(known)),
+            News::Unavailable { seats, .. } => seats.iter().all(|seat| {
+                let mut found_out = false;
+                let known = self.each([&seat.label], |known| {
+                    if available(known) {
+                        *known = seat.state;
+                        found_out = true;
+                    }
+                    true
+                });
+                self.found_out |= found_out;
+                known
+            }),
+        }
+    }
+
+    /// Whether `change` returns `true` for each of these seats; it is called for all of them.
+    fn each<'l>(
+        &mut self,
+        labels: impl IntoIterator<Item = &'l SeatLabel>,
+        mut change: impl FnMut(&mut SeatState) -> bool,
+    ) -> bool {
+        let mut all = true;
+        for label in labels {
+            let place = self.by_label.find(label, &self.labels);
+            all &= place.is_some_and(|place| change(&mut self.states[place]));
+        }
+        all
+    }
+}
+
+/// Finds labels among others. It keeps their places alone: the labels are there already.
+struct ByLabel {
+    hasher: RandomState,
+    places: HashTable<u32>,
+}
+
+impl ByLabel {
+    fn of(labels: &[SeatLabel]) -> Self {
+        let hasher = RandomState::new();
+        let mut places = HashTable::with_capacity(labels.len());
+        for (place, label) in (0..).zip(labels) {
+            places.insert_unique(hasher.hash_one(label), place, |other| hasher.hash_one(&labels[index(*other)]));
+        }
+        Self { hasher, places }
+    }
+
+    fn find(&self, label: &SeatLabel, labels: &[SeatLabel]) -> Option<usize> {
+        let found = self.places.find(self.hasher.hash_one(label), |place| labels[index(*place)] == *label);
+        found.map(|place| index(*place))
+    }
+}
+
+/// A performance has up to 200,000 seats.
+fn index(place: u32) -> usize {
+    place as usize
+}

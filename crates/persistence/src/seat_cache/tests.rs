@@ -1,0 +1,395 @@
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+use boxoffice_domain::{
+    Points, ReservationId, Timestamp,
+    fixtures::{self, instant},
+    idempotency::Made,
+    reservations::{HoldRefusal, HoldRequest, Reservation, ReservationView},
+    sale::FreedSeats,
+    seats::{Seat, SeatLabel, SeatState, SeatStatus},
+};
+use boxoffice_peers::{Announcement, MemoryPeers};
+use tokio::{sync::Semaphore, time::advance};
+use uuid::Uuid;
+
+use super::*;
+
+const AGE_MAX: Duration = Duration::from_millis(250);
+const ID: PerformanceId = PerformanceId::new(Uuid::from_u128(1));
+const ONE: ReservationId = ReservationId::new(Uuid::from_u128(11));
+const OTHER: ReservationId = ReservationId::new(Uuid::from_u128(12));
+
+#[derive(Default)]
+struct SecondsClock(AtomicI64);
+
+impl Clock for SecondsClock {
+    fn now(&self) -> Timestamp {
+        instant(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A table of two seats, a cache over it, and how often it was read.
+struct Hall {
+    cache: SeatCache,
+    clock: Arc<SecondsClock>,
+    table: Mutex<Vec<SeatState>>,
+    readings: AtomicUsize,
+}
+
+fn held(by: ReservationId) -> SeatState {
+    SeatState::Held { by, until: instant(300) }
+}
+
+fn label(number: usize) -> SeatLabel {
+    SeatLabel::new(&format!("A-1-{number}")).unwrap()
+}
+
+impl Hall {
+    fn of(table: &[SeatState]) -> Self {
+        Self::with_age(AGE_MAX, table)
+    }
+
+    fn with_age(age_max: Duration, table: &[SeatState]) -> Self {
+        let clock = Arc::new(SecondsClock::default());
+        let cache = SeatCache::new(age_max, clock.clone());
+        Self { cache, clock, table: Mutex::new(table.to_vec()), readings: AtomicUsize::new(0) }
+    }
+
+    fn write(&self, number: usize, state: SeatState) {
+        self.table.lock().unwrap()[number - 1] = state;
+    }
+
+    /// What the table says at the instant of the call.
+    fn reading(&self, known: Option<usize>) -> Reading {
+        self.readings.fetch_add(1, Ordering::SeqCst);
+        let table = self.table.lock().unwrap();
+        let stored = |(index, state): (usize, &SeatState)| {
+            let ordinal = u32::try_from(index).unwrap();
+            Seat { label: label(index + 1), ordinal, price: Points::ZERO, state: *state }
+        };
+        match known {
+            None => Reading::Whole(table.iter().enumerate().map(stored).collect()),
+            Some(_) => Reading::Changeable(table.iter().map(|state| (Points::ZERO, *state)).collect()),
+        }
+    }
+
+    async fn map_of(&self, id: PerformanceId) -> Option<SeatMap> {
+        self.cache.map(id, |known| async move { Ok(self.reading(known)) }).await.unwrap()
+    }
+
+    async fn map(&self) -> SeatMap {
+        self.map_of(ID).await.unwrap()
+    }
+
+    async fn statuses(&self) -> Vec<SeatStatus> {
+        self.map().await.statuses().to_vec()
+    }
+
+    fn readings(&self) -> usize {
+        self.readings.load(Ordering::SeqCst)
+    }
+
+    /// A batch of one command is committed and applied.
+    fn commit(&self, change: Outcome, writes: &[(usize, SeatState)]) {
+        for (number, state) in writes {
+            self.write(*number, *state);
+        }
+        self.apply(change);
+    }
+
+    fn apply(&self, outcome: Outcome) {
+        let request = HoldRequest { performance_id: ID, ..request(&["A-1-1"]) };
+        self.cache.apply_batch(&[Command::Hold(request)], &[Ok(outcome)]);
+    }
+}
+
+fn request(labels: &[&str]) -> HoldRequest {
+    fixtures::hold_request(&fixtures::terms(), labels)
+}
+
+/// That a reservation has taken a seat, or had by an earlier request.
+fn took(by: ReservationId, number: usize, replayed: bool) -> Outcome {
+    let terms = fixtures::terms();
+    let held = fixtures::held(&terms, &[&format!("A-1-{number}")]);
+    let reservation = Reservation { id: by, performance_id: ID, ..held };
+    Outcome::Hold(Ok(Made { value: ReservationView { reservation, performance: terms }, replayed }))
+}
+
+fn gave_up(from: ReservationId, number: usize) -> Outcome {
+    Outcome::Expire(Some(FreedSeats { performance_id: ID, reservation_id: from, labels: vec![label(number)] }))
+}
+
+fn refused(number: usize, state: SeatState) -> Outcome {
+    let seat = Seat { label: label(number), ordinal: 0, price: Points::ZERO, state };
+    Outcome::Hold(Err(HoldRefusal::SeatUnavailable(vec![seat])))
+}
+
+use SeatStatus::{Available, Held as HeldNow, Sold};
+
+#[tokio::test(start_paused = true)]
+async fn what_this_process_writes_is_seen_at_once_and_without_reading() {
+    let hall = Hall::of(&[SeatState::Free, SeatState::Free]);
+    assert_eq!(hall.statuses().await, [Available, Available]);
+    hall.commit(took(ONE, 2, false), &[(2, held(ONE))]);
+    assert_eq!(hall.statuses().await, [Available, HeldNow]);
+    hall.commit(gave_up(ONE, 2), &[(2, SeatState::Free)]);
+    assert_eq!(hall.statuses().await, [Available, Available]);
+    assert_eq!(hall.readings(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_peers_write_is_seen_when_the_entry_is_too_old() {
+    let hall = Hall::of(&[SeatState::Free, SeatState::Free]);
+    hall.map().await;
+    hall.write(1, SeatState::Sold { to: OTHER });
+    advance(AGE_MAX).await;
+    assert_eq!((hall.statuses().await, hall.readings()), (vec![Available, Available], 1));
+    advance(Duration::from_millis(1)).await;
+    assert_eq!((hall.statuses().await, hall.readings()), (vec![Sold, Available], 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_during_a_reading_is_not_lost() {
+    let hall = Hall::of(&[SeatState::Free, SeatState::Free]);
+    let (read, go_on) = (Semaphore::new(0), Semaphore::new(0));
+    // The table is read before the write, and what was read arrives after it.
+    let reading = async || {
+        let reading = hall.reading(None);
+        read.add_permits(1);
+        go_on.acquire().await.unwrap().forget();
+        Ok(reading)
+    };
+    let looking = hall.cache.map(ID, |_| reading());
+    let writing = async {
+        read.acquire().await.unwrap().forget();
+        hall.commit(took(ONE, 1, false), &[(1, held(ONE))]);
+        hall.commit(took(OTHER, 2, false), &[(2, held(OTHER))]);
+        hall.commit(gave_up(OTHER, 2), &[(2, SeatState::Free)]);
+        go_on.add_permits(1);
+    };
+    let (map, ()) = tokio::join!(looking, writing);
+    assert_eq!(map.unwrap().unwrap().statuses(), [HeldNow, Available]);
+    assert_eq!((hall.statuses().await, hall.readings()), (vec![HeldNow, Available], 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_the_reading_has_seen_is_applied_again() {
+    let hall = Hall::of(&[SeatState::Free, SeatState::Free]);
+    let reading = async || {
+        hall.commit(took(ONE, 1, false), &[(1, held(ONE))]);
+        Ok(hall.reading(None))
+    };
+    let map = hall.cache.map(ID, |_| reading()).await.unwrap().unwrap();
+    assert_eq!(map.statuses(), [HeldNow, Available]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seat_that_a_peer_has_taken_is_not_shown_as_free_by_our_older_cancellation() {
+    let hall = Hall::of(&[held(ONE), SeatState::Free]);
+    hall.map().await;
+    // Our cancellation is committed, a peer takes the seat, a caller sees that, and only then is the cancellation
+    // applied.
+    hall.write(1, held(OTHER));
+    advance(AGE_MAX * 2).await;
+    assert_eq!(hall.statuses().await, [HeldNow, Available]);
+    hall.apply(gave_up(ONE, 1));
+    advance(Duration::from_micros(1)).await;
+    assert_eq!((hall.statuses().await, hall.readings()), (vec![HeldNow, Available], 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_hold_of_ours_does_not_hide_a_sale_of_a_peer() {
+    let hall = Hall::of(&[SeatState::Sold { to: OTHER }, SeatState::Free]);
+    hall.map().await;
+    hall.apply(took(ONE, 1, false));
+    advance(Duration::from_micros(1)).await;
+    hall.clock.0.store(400, Ordering::SeqCst);
+    assert_eq!((hall.statuses().await, hall.readings()), (vec![Sold, Available], 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_shows_what_a_peer_has_sold() {
+    let hall = Hall::of(&[SeatState::Free, SeatState::Free]);
+    hall.map().await;
+    hall.commit(refused(1, SeatState::Sold { to: OTHER }), &[(1, SeatState::Sold { to: OTHER })]);
+    assert_eq!((hall.statuses().await, hall.readings()), (vec![Sold, Available], 1));
+    // What is known better already stays.
+    hall.apply(refused(1, held(OTHER)));
+    assert_eq!((hall.statuses().await, hall.readings()), (vec![Sold, Available], 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeated_outcome_that_the_entry_contradicts_has_it_read_again() {
+    let hall = Hall::of(&[SeatState::Free, SeatState::Free]);
+    hall.map().await;
+    hall.commit(took(OTHER, 1, true), &[(1, held(OTHER))]);
+    advance(Duration::from_micros(1)).await;
+    assert_eq!((hall.statuses().await, hall.readings()), (vec![HeldNow, Available], 2));
+    hall.apply(took(OTHER, 1, true));
+    assert_eq!((hall.statuses().await, hall.readings()), (vec![HeldNow, Available], 2));
+    // After its time, the first answer says nothing of today.
+    hall.write(1, SeatState::Free);
+    hall.clock.0.store(300, Ordering::SeqCst);
+    hall.apply(took(OTHER, 1, true));
+    assert_eq!((hall.statuses().await, hall.readings()), (vec![Available, Available], 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_lapses_in_the_cache_too() {
+    let hall = Hall::of(&[held(ONE), SeatState::Free]);
+    assert_eq!(hall.map().await.lapses_at(), Some(instant(300)));
+    hall.clock.0.store(299, Ordering::SeqCst);
+    assert_eq!(hall.statuses().await, [HeldNow, Available]);
+    hall.clock.0.store(300, Ordering::SeqCst);
+    assert_eq!((hall.statuses().await, hall.readings()), (vec![Available, Available], 1));
+    // Taken by another, and then tidied away from the one before.
+    hall.commit(took(OTHER, 1, false), &[(1, SeatState::Sold { to: OTHER })]);
+    hall.apply(Outcome::Expire(Some(FreedSeats { performance_id: ID, reservation_id: ONE, labels: vec![] })));
+    assert_eq!(hall.readings(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_failed_batch_every_entry_is_read_again() {
+    let hall = Hall::of(&[SeatState::Free, SeatState::Free]);
+    hall.map().await;
+    hall.write(2, held(ONE));
+    let failed = Err(StorageError::Unavailable("the commit was not answered".into()));
+    hall.cache.apply_batch(&[Command::Hold(request(&["A-1-2"]))], &[failed]);
+    assert_eq!((hall.statuses().await, hall.readings()), (vec![Available, HeldNow], 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_who_ask_at_once_share_a_reading_and_its_failure() {
+    let hall = Hall::of(&[SeatState::Free, SeatState::Free]);
+    let failing = |_| async {
+        hall.readings.fetch_add(1, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Err::<Reading, _>(StorageError::Unavailable("away".into()))
+    };
+    let (one, other) = tokio::join!(hall.cache.map(ID, failing), hall.cache.map(ID, failing));
+    assert!(matches!(one, Err(StorageError::Unavailable(_))) && matches!(other, Err(StorageError::Unavailable(_))));
+    assert_eq!(hall.readings(), 1);
+    advance(Duration::from_millis(1)).await;
+    let broken_off = hall.cache.map(ID, |_| std::future::pending());
+    assert!(tokio::time::timeout(Duration::from_secs(1), broken_off).await.is_err());
+    assert!(hall.cache.entry(ID).0.state.lock().unwrap().news.is_none());
+    let (one, other) = tokio::join!(hall.statuses(), hall.statuses());
+    assert_eq!((one, other, hall.readings()), (vec![Available; 2], vec![Available; 2], 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_entries_asked_for_the_longest_ago_go_first() {
+    let hall = Hall::of(&[SeatState::Free]);
+    let id = |number: usize| PerformanceId::new(Uuid::from_u128(number as u128));
+    let read = async |number: usize| {
+        hall.map_of(id(number)).await.unwrap();
+        advance(Duration::from_micros(1)).await;
+    };
+    for number in 0..ENTRIES_MAX {
+        read(number).await;
+    }
+    read(0).await;
+    read(ENTRIES_MAX).await;
+    let kept = hall.cache.kept.lock().unwrap();
+    assert_eq!(kept.len(), ENTRIES_MAX);
+    assert!(kept.contains_key(&id(0)) && !kept.contains_key(&id(1)) && kept.contains_key(&id(ENTRIES_MAX)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_seats_of_all_entries_are_bounded() {
+    let hall = Hall::of(&vec![SeatState::Free; SEATS_MAX / 2]);
+    let id = |number: u128| PerformanceId::new(Uuid::from_u128(number));
+    for number in 1..=3 {
+        hall.map_of(id(number)).await.unwrap();
+        advance(Duration::from_micros(1)).await;
+    }
+    let kept = hall.cache.kept.lock().unwrap();
+    assert_eq!((kept.len(), kept.contains_key(&id(1))), (2, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_kept_up_to_date_that_is_not_asked_for() {
+    let hall = Hall::of(&[SeatState::Free, SeatState::Free]);
+    hall.map().await;
+    advance(IDLE_MAX + Duration::from_millis(1)).await;
+    hall.commit(took(ONE, 1, false), &[(1, held(ONE))]);
+    assert!(hall.cache.kept.lock().unwrap().is_empty());
+    assert_eq!(hall.statuses().await, [HeldNow, Available]);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_kept_and_without_an_age_nothing_is() {
+    let hall = Hall::of(&[]);
+    assert_eq!(hall.map_of(ID).await, None);
+    assert!(hall.cache.kept.lock().unwrap().is_empty());
+    let hall = Hall::with_age(Duration::ZERO, &[SeatState::Free, held(ONE)]);
+    assert_eq!((hall.statuses().await, hall.statuses().await.len(), hall.readings()), (vec![Available, HeldNow], 2, 2));
+    assert!(hall.cache.kept.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_is_good_for_longer_while_everything_is_received() {
+    let (hall, peers) = (Hall::of(&[SeatState::Free; 2]), Arc::new(MemoryPeers::default()));
+    hall.cache.publish_to(peers.clone());
+    peers.set_all_received(true);
+    hall.map().await;
+    advance(RECEIVING_AGE_MAX).await;
+    hall.map().await;
+    assert_eq!(hall.readings(), 1);
+    advance(Duration::from_millis(1)).await;
+    hall.map().await;
+    assert_eq!(hall.readings(), 2);
+    advance(AGE_MAX + Duration::from_millis(1)).await;
+    hall.map().await;
+    assert_eq!(hall.readings(), 2);
+    peers.set_all_received(false);
+    hall.map().await;
+    assert_eq!(hall.readings(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_refusal_shows_may_be_outdated_and_is_read_soon() {
+    let (hall, peers) = (Hall::of(&[held(ONE), SeatState::Free]), Arc::new(MemoryPeers::default()));
+    hall.cache.publish_to(peers.clone());
+    peers.set_all_received(true);
+    hall.map().await;
+    // One lane has freed the seat before another one applies why it refused.
+    hall.commit(gave_up(ONE, 1), &[(1, SeatState::Free)]);
+    hall.apply(refused(1, held(ONE)));
+    assert_eq!((hall.statuses().await, hall.readings()), (vec![HeldNow, Available], 1));
+    advance(AGE_MAX + Duration::from_millis(1)).await;
+    assert_eq!((hall.statuses().await, hall.readings()), (vec![Available, Available], 2));
+    // What was read is good for longer again.
+    advance(RECEIVING_AGE_MAX).await;
+    assert_eq!((hall.statuses().await, hall.readings()), (vec![Available, Available], 2));
+}
+
+#[tokio::test]
+async fn a_batch_of_unknown_outcome_has_peers_read_all_seats_again() {
+    let (hall, peers) = (Hall::of(&[SeatState::Free; 2]), Arc::new(MemoryPeers::default()));
+    hall.cache.publish_to(peers.clone());
+    let mut subscription = peers.subscribe();
+    let command = Command::Hold(request(&["A-1-1"]));
+    hall.cache.apply_batch(std::slice::from_ref(&command), &[Err(StorageError::Busy)]);
+    let Some(Announcement::Published { topic: Topic::Seats, text }) = subscription.try_next() else {
+        panic!("it is published");
+    };
+    assert_eq!(subscription.try_next(), None);
+    let peer = Hall::of(&[SeatState::Free; 2]);
+    peer.map().await;
+    assert!(peer.cache.apply_published(&text).is_empty());
+    peer.map().await;
+    assert_eq!(peer.readings(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn seats_are_counted_in_an_entry_that_is_good_enough_to_be_shown() {
+    let hall = Hall::of(&[held(ONE), SeatState::Free]);
+    assert_eq!(hall.cache.available(ID), None, "no caller has asked for it");
+    hall.map().await;
+    assert_eq!(hall.cache.available(ID), Some(1));
+    hall.clock.0.store(300, Ordering::SeqCst);
+    assert_eq!(hall.cache.available(ID), Some(2), "the hold has lapsed");
+    advance(AGE_MAX + Duration::from_millis(1)).await;
+    assert_eq!(hall.cache.available(ID), None);
+}

@@ -1,0 +1,329 @@
+//! How writes come together into batches.
+//!
+//! A write lane is a bounded channel and one worker. The worker takes all that waits, up to a limit, and runs one
+//! transaction for it. A batch is what arrived while the previous one was in flight, so an idle system
+//! answers at once and a busy one batches by itself. A command alone is a batch of one; there is no second path.
+//!
+//! A second lane takes what would wait for long in the first one: while one waits for the database, the other one
+//! decides. Commands that want the same rows meet in the database, as those of several processes do: the rows are locked in
+//! one order.
+//!
+//! If several processes write to one database, each of them gets a part of the commands, and would make as many batches
+//! of them as one alone makes of all. So after a batch of several commands a worker pauses for its peers: for as long as
+//! the batch took, for each of them.
+
+use std::{
+    error::Error,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use boxoffice_domain::{
+    StorageError,
+    sale::{Command, LoadError, OtherOutcome, Outcome},
+};
+use boxoffice_peers::SharedError;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, sleep},
+};
+
+use crate::{PersistenceSettings, seat_cache::SeatCache};
+
+/// What became of one command of a batch that was carried out.
+pub(crate) type Decided = Result<Outcome, LoadError>;
+
+/// Runs one transaction for a batch of commands.
+#[async_trait]
+pub(crate) trait BatchWriter: Send + Sync + 'static {
+    /// The outcome of each command, in their order. An error means that none of them was carried out, or
+    /// that it is not known.
+    async fn write_batch(&self, commands: &[Command]) -> Result<Vec<Decided>, StorageError>;
+}
+
+/// How long a worker pauses for its peers at most.
+const PAUSE_FOR_PEERS_MAX: Duration = Duration::from_millis(25);
+
+struct Job {
+    command: Command,
+    answer: oneshot::Sender<Result<Outcome, StorageError>>,
+}
+
+/// The lanes of one store.
+#[derive(Clone)]
+pub(crate) struct WriteLanes {
+    senders: Arc<[mpsc::Sender<Job>]>,
+    commands_wanted: usize,
+    closing: watch::Sender<bool>,
+    /// Each tells, or is dropped, when a worker has ended.
+    workers: Arc<Mutex<Vec<oneshot::Receiver<()>>>>,
+}
+
+impl WriteLanes {
+    /// A lane for each writer.
+    pub(crate) fn start(
+        writers: Vec<impl BatchWriter>,
+        seats: &Arc<SeatCache>,
+        settings: &PersistenceSettings,
+    ) -> std::io::Result<Self> {
+        let (closing, _) = watch::channel(false);
+        let mut workers = Vec::new();
+        let mut senders = Vec::new();
+        for (number, writer) in writers.into_iter().enumerate() {
+            let (sender, jobs) = mpsc::channel(settings.lane_waiting_max.max(1));
+            let worker = Worker {
+                number,
+                jobs,
+                closing: closing.subscribe(),
+                writer: Arc::new(writer),
+                seats: Arc::clone(seats),
+                commands_max: settings.batch_commands_max.max(1),
+            };
+            workers.push(worker.start()?);
+            senders.push(sender);
+        }
+        Ok(Self {
+            senders: senders.into(),
+            commands_wanted: settings.batch_commands_wanted,
+            closing,
+            workers: Arc::new(Mutex::new(workers)),
+        })
+    }
+
+    /// Sends a command into its lane and waits for its outcome. A full lane refuses at once. The command is
+    /// carried out even if the caller stops waiting.
+    pub(crate) async fn submit<T>(&self, command: Command) -> Result<T, StorageError>
+    where
+        T: TryFrom<Outcome, Error = OtherOutcome>,
+    {
+        let (answer, outcome) = oneshot::channel();
+        self.lane().try_send(Job { command, answer }).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => StorageError::Busy,
+            mpsc::error::TrySendError::Closed(_) => StorageError::Unavailable("the server is stopping".into()),
+        })?;
+        let outcome = outcome.await.unwrap_or_else(|_| Err(StorageError::failed("a lane gave no answer")))?;
+        T::try_from(outcome).map_err(|other| StorageError::Failed(other.into()))
+    }
+
+    /// The first lane whose next batch is still small; where none is, the one in which the fewest wait.
+    fn lane(&self) -> &mpsc::Sender<Job> {
+        let waiting = |lane: &&mpsc::Sender<Job>| lane.max_capacity() - lane.capacity();
+        let small = self.senders.iter().find(|lane| waiting(lane) < self.commands_wanted);
+        small.or_else(|| self.senders.iter().min_by_key(waiting)).unwrap_or(&self.senders[0])
+    }
+
+    /// Takes no more commands, and waits until those that were taken have been answered.
+    pub(crate) async fn shutdown(&self) {
+        self.closing.send_replace(true);
+        let workers = std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
+        for worker in workers {
+            if worker.await.is_err() {
+                tracing::error!("the worker of a lane panicked");
+            }
+        }
+    }
+}
+
+struct Worker<W> {
+    number: usize,
+    jobs: mpsc::Receiver<Job>,
+    closing: watch::Receiver<bool>,
+    writer: Arc<W>,
+    seats: Arc<SeatCache>,
+    commands_max: usize,
+}
+
+impl<W: BatchWriter> Worker<W> {
+    /// Runs on a thread and a runtime of its own. A batch is some ten exchanges with the database, one after the
+    /// other; among the tasks of hundreds of requests, each of them would wait for its turn.
+    fn start(self) -> std::io::Result<oneshot::Receiver<()>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (ended, end) = oneshot::channel();
+        std::thread::Builder::new().name(format!("lane-{}", self.number)).spawn(move || {
+            runtime.block_on(self.run());
+            // Nobody waits where the lanes were dropped without being shut down.
+            let _ = ended.send(());
+        })?;
+        Ok(end)
+    }
+
+    async fn run(mut self) {
+        let lane = self.number.to_string();
+        metrics::gauge!("boxoffice_lane_waiting", "lane" => lane.clone()).set(0);
+        let mut jobs = Vec::with_capacity(self.commands_max);
+        loop {
+            let taken = tokio::select! {
+                // Closing comes first: a lane that is never empty would put it off for ever.
+                biased;
+                _ = self.closing.wait_for(|closing| *closing), if !self.jobs.is_closed() => {
+                    self.jobs.close();
+                    continue;
+                }
+                taken = self.jobs.recv_many(&mut jobs, self.commands_max) => taken,
+            };
+            if taken == 0 {
+                return;
+            }
+            metrics::gauge!("boxoffice_lane_waiting", "lane" => lane.clone()).set(count(self.jobs.len()));
+            metrics::histogram!("boxoffice_batch_commands", "lane" => lane.clone()).record(count(taken));
+            let (commands, answers): (Vec<_>, Vec<_>) = jobs.drain(..).map(|job| (job.command, job.answer)).unzip();
+            let commands: Arc<[Command]> = commands.into();
+            let began = Instant::now();
+            let outcomes = write(&self.writer, Arc::clone(&commands)).await;
+            // Before the callers get their outcomes: no map may then show less than these imply.
+            self.seats.apply_batch(&commands, &outcomes);
+            for (answer, outcome) in answers.into_iter().zip(outcomes) {
+                // The caller may have gone; what was done stays done.
+                let _ = answer.send(outcome);
+            }
+            if taken > 1 && self.jobs.len() < self.commands_max {
+                sleep((began.elapsed() * self.seats.busy_peers()).min(PAUSE_FOR_PEERS_MAX)).await;
+            }
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a metric of a small number")]
+fn count(number: usize) -> f64 {
+    number as f64
+}
+
+async fn write<W: BatchWriter>(writer: &Arc<W>, commands: Arc<[Command]>) -> Vec<Result<Outcome, StorageError>> {
+    match write_unless_it_panics(writer, Arc::clone(&commands)).await {
+        Ok(outcomes) => outcomes.into_iter().map(checked).collect(),
+        Err(StorageError::Failed(error)) if commands.len() > 1 => {
+            // One command may have met damaged data. The others have a right to be served.
+            tracing::error!(error = &*error as &dyn Error, "a batch failed; its commands are tried one by one");
+            let mut outcomes = Vec::with_capacity(commands.len());
+            for command in commands.iter() {
+                let alone = write_unless_it_panics(writer, Arc::new([command.clone()])).await;
+                let outcome = alone.and_then(|outcomes| {
+                    outcomes.into_iter().next().ok_or_else(|| StorageError::failed("a batch gave no outcome"))
+                });
+                outcomes.push(outcome.and_then(checked));
+            }
+            outcomes
+        }
+        Err(error) => {
+            let shared = SharedError::from(error);
+            commands.iter().map(|_| Err(shared.clone().into())).collect()
+        }
+    }
+}
+
+/// A panic must not take the lane with it, nor the commands that came together with its cause.
+async fn write_unless_it_panics<W: BatchWriter>(
+    writer: &Arc<W>,
+    commands: Arc<[Command]>,
+) -> Result<Vec<Decided>, StorageError> {
+    let writer = Arc::clone(writer);
+    let written = tokio::spawn(async move { writer.write_batch(&commands).await });
+    written.await.unwrap_or_else(|panicked| Err(StorageError::Failed(panicked.into())))
+}
+
+fn checked(decided: Decided) -> Result<Outcome, StorageError> {
+    decided.map_err(|error| StorageError::Failed(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use boxoffice_domain::{Clock, Timestamp, fixtures};
+    use boxoffice_peers::MemoryPeers;
+    use tokio::time::advance;
+
+    use super::*;
+
+    /// How long a batch takes.
+    const TOOK: Duration = Duration::from_millis(4);
+
+    /// Notes when batches begin, and of how many commands they are.
+    #[derive(Default)]
+    struct Batches(Mutex<Vec<(Duration, usize)>>);
+
+    #[async_trait]
+    impl BatchWriter for (Instant, Arc<Batches>) {
+        async fn write_batch(&self, commands: &[Command]) -> Result<Vec<Decided>, StorageError> {
+            self.1.0.lock().unwrap().push((self.0.elapsed(), commands.len()));
+            sleep(TOOK).await;
+            Ok(commands.iter().map(|_| Ok(Outcome::Expire(None))).collect())
+        }
+    }
+
+    struct StandingClock;
+
+    impl Clock for StandingClock {
+        fn now(&self) -> Timestamp {
+            fixtures::instant(0)
+        }
+    }
+
+    fn command() -> Command {
+        Command::Hold(fixtures::hold_request(&fixtures::terms(), &["A-1-1"]))
+    }
+
+    /// When batches begin, in milliseconds, and of how many commands they are, where so many commands come at once and
+    /// another one each millisecond after them.
+    async fn batches(busy_peers: u32, at_once: usize) -> Vec<(u128, usize)> {
+        let (seats, peers) =
+            (Arc::new(SeatCache::new(Duration::ZERO, Arc::new(StandingClock))), MemoryPeers::default());
+        peers.set_busy_with_seats(busy_peers);
+        seats.publish_to(Arc::new(peers));
+        let (batches, (sender, jobs), (_closing, closing)) =
+            (Arc::new(Batches::default()), mpsc::channel(1_000), watch::channel(false));
+        let send = || {
+            let (answer, _) = oneshot::channel();
+            sender.try_send(Job { command: command(), answer }).expect("there is room");
+        };
+        (0..at_once).for_each(|_| send());
+        let writer = Arc::new((Instant::now(), Arc::clone(&batches)));
+        let worker = Worker { number: 0, jobs, closing, writer, seats, commands_max: 256 };
+        let running = tokio::spawn(worker.run());
+        for _ in 0..20 {
+            // Whatever is due is done before the next one comes.
+            for _ in 0..50 {
+                tokio::task::yield_now().await;
+            }
+            advance(Duration::from_millis(1)).await;
+            send();
+        }
+        running.abort();
+        let begun = std::mem::take(&mut *batches.0.lock().unwrap());
+        begun.into_iter().map(|(at, commands)| (at.as_millis(), commands)).collect()
+    }
+
+    #[test]
+    fn a_lane_takes_commands_where_enough_wait_in_those_before_it() {
+        let (senders, mut jobs): (Vec<_>, Vec<_>) = (0..2).map(|_| mpsc::channel(4)).unzip();
+        let (closing, _) = watch::channel(false);
+        let lanes = WriteLanes { senders: senders.into(), commands_wanted: 2, closing, workers: Arc::default() };
+        let send = || lanes.lane().try_send(Job { command: command(), answer: oneshot::channel().0 }).is_ok();
+        let waiting = |jobs: &[mpsc::Receiver<Job>]| jobs.iter().map(mpsc::Receiver::len).collect::<Vec<_>>();
+        let wanted = [[1, 0], [2, 0], [2, 1], [2, 2], [3, 2], [3, 3], [4, 3], [4, 4]];
+        for wanted in wanted {
+            assert!(send());
+            assert_eq!(waiting(&jobs), wanted);
+        }
+        assert!(!send(), "all lanes are full");
+        // A batch of the first lane has begun.
+        while jobs[0].try_recv().is_ok() {}
+        assert!(send());
+        assert_eq!(waiting(&jobs), [1, 4]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_does_not_pause_without_busy_peers() {
+        let begun = batches(0, 3).await;
+        assert_eq!(begun[..3], [(0, 3), (4, 4), (8, 4)], "{begun:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_batch_of_several_a_lane_pauses_for_its_peers() {
+        let begun = batches(2, 3).await;
+        // Four milliseconds for the batch, and eight for the peers.
+        assert!(matches!(begun[..], [(0, 3), (12..=13, 12..=13), ..]), "{begun:?}");
+        // A single command does not pause.
+        let begun = batches(2, 1).await;
+        assert!(matches!(begun[..], [(0, 1), (4, 4), (16..=17, 12..=13), ..]), "{begun:?}");
+    }
+}
