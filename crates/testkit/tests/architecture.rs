@@ -32,8 +32,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Which crates may be tested with the testkit: those at the edge, and the tests over the whole.
-const TESTED_WITH_TESTKIT: &[&str] =
-    &["boxoffice", "boxoffice-http", "boxoffice-peers", "boxoffice-persistence", "boxoffice-waiting-room", "boxoffice-tests"];
+const TESTED_WITH_TESTKIT: &[&str] = &[
+    "boxoffice",
+    "boxoffice-http",
+    "boxoffice-peers",
+    "boxoffice-persistence",
+    "boxoffice-waiting-room",
+    "boxoffice-tests",
+];
 
 /// Everything that is linked into the domain. None of it does I/O, runs futures, or speaks SQL or HTTP; a
 /// name is added here only after looking.

@@ -474,7 +474,7 @@ impl Store {
         Ok(!session.finished(found)?.is_empty())
     }
 
-    /// The seats of a performance for its board, which knows the labels of so many of them.
+    /// The seats of a performance for the cache, which knows the labels of so many of them.
     async fn read_seats(&self, id: PerformanceId, known: Option<usize>) -> Result<Reading, StorageError> {
         let Some(known) = known else {
             return Ok(Reading::Whole(self.stored_seats(id).await?));
