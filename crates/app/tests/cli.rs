@@ -7,7 +7,15 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
 };
+
+use boxoffice_peers::{
+    Announcement, Peers, Topic,
+    redis::{Link, RedisPeers, RedisSettings, RedisUrl},
+};
+use boxoffice_testkit::servers::RedisServer;
+use tokio::time::{sleep, timeout};
 
 /// A folder of its own for each test.
 struct Folder(PathBuf);
@@ -172,6 +180,27 @@ fn a_catalogue_is_imported_again_without_harm_and_the_audit_is_clean() {
     assert!(code == 2 && error.contains("cannot read missing.json"), "{error}");
     let (code, _, error) = run(&folder, &["import", catalogue, "--promoter", "nobody"]);
     assert!(code == 2 && error.contains("there is no account `nobody`"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_is_published_to_the_servers_over_the_same_redis() {
+    let server = RedisServer::start().await.unwrap();
+    let link = Link::open(RedisUrl::parse(&server.url()).unwrap(), RedisSettings::default());
+    let peers = RedisPeers::new(link);
+    let mut subscription = peers.subscribe();
+    while !peers.all_received() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    while subscription.try_next().is_some() {}
+    let folder = Folder::new();
+    let catalogue = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/catalogue/club.json");
+    let mut import = boxoffice(&folder, &["import", catalogue]);
+    import.env("BOXOFFICE_WAITING_ROOM", server.url());
+    let (code, _, error) = tokio::task::spawn_blocking(move || outcome(import.output().unwrap())).await.unwrap();
+    assert_eq!(code, 0, "{error}");
+    let mut received = async || timeout(Duration::from_secs(30), subscription.next()).await.expect("it is received");
+    assert_eq!(received().await, Announcement::Missed, "the import is a peer that was not known before");
+    assert_eq!(received().await, Announcement::Published { topic: Topic::Catalog, text: "".into() });
 }
 
 #[test]
