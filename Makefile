@@ -2,10 +2,10 @@
 
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint fmt doc tools
+.PHONY: help run test bench lint mutants fmt doc tools
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: tools ## Serve on 127.0.0.1:8080 with a demo catalogue; data goes to ./data
 	$(CARGO) run --release --bin boxoffice -- serve --demo
@@ -28,6 +28,10 @@ lint: tools ## Check formatting, lints, documentation and dependencies
 	else \
 	  echo "NOT CHECKED: licences and sources of the dependencies. It takes: cargo install cargo-deny --locked" >&2; \
 	fi
+
+# The tests in Redis are left out: they run the scripts, and not the code that is changed.
+mutants: tools ## Change the code in small ways, one at a time, and see that a test fails each time; takes long
+	$(CARGO) mutants --package boxoffice-waiting-room -- --lib --test waiting_room -- --skip redis --skip a_million
 
 fmt: tools ## Format the code
 	$(CARGO) fmt --all

@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, fs};
 
+use boxoffice_tests::{read, workspace};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
     client::Buyer,
-    server::{Server, workspace},
+    server::Server,
     show::{PRICE, Show, Terms, club, concert, performance},
 };
 
@@ -85,7 +86,7 @@ async fn the_arena_is_imported_with_every_seat_at_its_price_and_twice_is_once() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_catalogue_is_refused_whole_with_every_place() {
     let server = Server::start(&[]).await;
-    let text = fs::read_to_string(workspace().join("tests/catalogue/club.json")).expect("it is read");
+    let text = read("tests/catalogue/club.json");
     let mut catalogue: Value = serde_json::from_str(&text).expect("JSON");
     catalogue["venues"][0]["sections"][0]["rows"][2]["seats"] = json!(0);
     catalogue["concerts"][0]["title"] = json!("");

@@ -1,7 +1,8 @@
-//! What whoever runs the server relies on.
+//! What an operator relies on.
 
 use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt};
 
+use boxoffice_tests::read;
 use mysql_async::prelude::Queryable;
 use serde_json::{Value, json};
 
@@ -10,7 +11,7 @@ use crate::support::{
     client::{Api, Buyer},
     eventually,
     openapi_check::document,
-    server::{MARIADB, PASSWORD, Server, workspace},
+    server::{MARIADB, PASSWORD, Server},
     show::{PRICE, Show, Terms},
     together,
 };
@@ -121,7 +122,7 @@ async fn the_document_that_is_served_is_the_one_that_is_checked_in() {
     let server = Server::start(&[]).await;
     let served = server.api().get("/openapi.json").send().await;
     assert_eq!(served.is(200), document().root());
-    let text = fs::read_to_string(workspace().join("docs/openapi.json")).expect("docs/openapi.json is there");
+    let text = read("docs/openapi.json");
     let checked_in: Value = serde_json::from_str(&text).expect("it is JSON");
     assert_eq!(&checked_in, document().root());
     server.finish().await;

@@ -1,20 +1,18 @@
-//! The purchase that the README shows, run as it is printed.
+//! The purchase in the README, run as printed.
 
-use std::{fs, process::Stdio};
+use std::process::Stdio;
 
+use boxoffice_tests::read;
 use tokio::{process::Command, time::timeout};
 
-use crate::support::{
-    PATIENCE,
-    server::{Server, workspace},
-};
+use crate::support::{PATIENCE, server::Server};
 
 const START: &str = "<!-- purchase:start -->";
 const END: &str = "<!-- purchase:end -->";
 
-/// The commands between the two marks.
+/// The commands between the two comments.
 fn purchase() -> String {
-    let readme = fs::read_to_string(workspace().join("README.md")).expect("there is a README.md");
+    let readme = read("README.md");
     let block = readme.split_once(START).and_then(|(_, rest)| rest.split_once(END));
     let (block, _) = block.unwrap_or_else(|| panic!("README.md has no block between `{START}` and `{END}`"));
     let mut script = String::new();

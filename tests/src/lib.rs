@@ -1,1 +1,51 @@
+//! What the test programs share: reading the files of the repository.
 
+use std::{collections::BTreeSet, fs, path::Path};
+
+/// The folder of the workspace.
+pub fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace is around this package")
+}
+
+/// The text of a file, by its path in the workspace.
+pub fn read(path: &str) -> String {
+    fs::read_to_string(workspace().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The paths of all files below a folder whose name ends like this, in order. `""` is the workspace.
+pub fn files(folder: &str, ending: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let entries = fs::read_dir(workspace().join(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    for entry in entries {
+        let entry = entry.expect("an entry of the folder");
+        let name = entry.file_name().into_string().expect("its name is Unicode");
+        let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+        if entry.file_type().expect("its type").is_dir() {
+            // Hidden folders, and those that a build or a server makes, are no part of the repository.
+            let foreign = name.starts_with('.') || ["target", "data"].contains(&path.as_str());
+            if !foreign {
+                found.extend(files(&path, ending));
+            }
+        } else if name.ends_with(ending) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Every word of a text that begins like one of these.
+pub fn words_with<'t>(text: &'t str, prefixes: &[&str]) -> BTreeSet<&'t str> {
+    let words = text.split(|character| !is_of_word(character));
+    words.filter(|word| prefixes.iter().any(|prefix| word.starts_with(prefix))).collect()
+}
+
+/// The word at the beginning of a text, and the rest.
+pub fn word_at(text: &str) -> (&str, &str) {
+    text.split_at(text.find(|character| !is_of_word(character)).unwrap_or(text.len()))
+}
+
+/// Whether a word can contain this character.
+pub fn is_of_word(character: char) -> bool {
+    character.is_ascii_alphanumeric() || character == '_'
+}

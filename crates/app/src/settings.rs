@@ -1,8 +1,8 @@
 //! What can be set, and where each value comes from.
 //!
 //! One list says everything about every setting: its key in the file, from which its variable and its flag
-//! follow, its type, its default, what it accepts, and what it is for. The help of the command line, the
-//! loading and the table in the README are made of it.
+//! follow, its type, its default, what it accepts, and what it is for. The help of the command line and the
+//! loading follow from it. A test compares it with `docs/configuration.md`.
 
 use std::{
     fmt,

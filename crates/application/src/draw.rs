@@ -1,4 +1,4 @@
-//! The draw: how a seed gives every account its number, and how anybody can compute that again.
+//! The draw: how a seed gives every account its number, and how anyone can compute that again.
 //!
 //! * The seed is 32 random bytes. What is published before the draw is their SHA-256.
 //! * The number of an account is the first 50 bits of the HMAC-SHA-256 of its id, the 16 bytes of the UUID, keyed with

@@ -115,7 +115,7 @@ pub struct WaitingRoomService {
     pub reservations: Arc<dyn Reservations>,
     /// What is known of the concerts without reading them.
     pub terms: RememberedTerms,
-    /// Tells the time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
 }
 

@@ -7,8 +7,8 @@ use std::{fs, path::Path};
 
 use anyhow::Context;
 use base64::{Engine, engine::general_purpose::STANDARD, prelude::BASE64_URL_SAFE_NO_PAD};
+use boxoffice_domain::fixtures::TestEntropy;
 use boxoffice_domain::{AccountId, EntropySource};
-use boxoffice_testkit::TestEntropy;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
 use serde_json::json;

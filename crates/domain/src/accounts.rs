@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use async_trait::async_trait;
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -28,8 +29,9 @@ pub const PASSWORD_CHARACTERS_MAX: usize = 128;
 /// assert!(LoginId::new("Haneul").is_err());
 /// assert!(LoginId::new(".haneul").is_err());
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "String", into = "String"))]
 pub struct LoginId(String);
 
 /// The text is not a login id.
@@ -102,8 +104,9 @@ impl fmt::Debug for PasswordHash {
 }
 
 /// What an account may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Role {
     /// Buys tickets.
     Customer,
@@ -144,6 +147,7 @@ impl FromStr for Role {
 
 /// A person who can sign in.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct Account {
     /// Its id.
     pub id: AccountId,

@@ -4,14 +4,21 @@
 //! never an event without its cause, nor a cause without its event. A subject has at most one event of a
 //! kind, so `(subject, kind)` identifies it.
 
+use async_trait::async_trait;
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{AccountId, ChargeId, PaymentId, PerformanceId, Points, ReservationId, Timestamp, seats::SeatLabel};
+use crate::{
+    AccountId, ChargeId, PaymentId, PerformanceId, Points, ReservationId, StorageError, Timestamp,
+    page::{Page, PageRequest},
+    seats::SeatLabel,
+};
 
 /// Something that happened, with what a listener needs to know of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(tag = "kind", rename_all = "snake_case"))]
 #[expect(missing_docs, reason = "the fields are named after the entities they come from")]
 pub enum Event {
     /// Seats are held.
@@ -73,4 +80,24 @@ impl Event {
             Self::ChargeDeclined { .. } => "charge_declined",
         }
     }
+}
+
+/// The events of one batch of writes, stored in its transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct EventBatch {
+    /// The batch's id: a `UUIDv7`, so batches of one instance sort in the order in which they were decided.
+    pub id: Uuid,
+    /// What happened, in order.
+    pub events: Vec<Event>,
+    /// When it was decided.
+    pub occurred_at: Timestamp,
+}
+
+/// Reads stored events.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait Outbox: Send + Sync {
+    /// The batches in the order of their ids. A batch of another instance may still be committed at an earlier place.
+    async fn batches(&self, page: PageRequest<Uuid>) -> Result<Page<EventBatch, Uuid>, StorageError>;
 }

@@ -1,13 +1,15 @@
 //! The payment gateway: the outside system that takes real money for a charge.
 
 use async_trait::async_trait;
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
 use crate::{AccountId, ChargeId, Points};
 
 /// What the payment gateway decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum GatewayVerdict {
     /// The money was taken.
     Approved,
@@ -17,6 +19,7 @@ pub enum GatewayVerdict {
 
 /// What the payment gateway is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct GatewayRequest {
     /// The charge; the gateway keeps what it decided under this id.
     pub charge_id: ChargeId,

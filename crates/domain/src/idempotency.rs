@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
 use crate::text::string_conversions;
@@ -14,8 +15,9 @@ use crate::text::string_conversions;
 pub const KEY_CHARACTERS_MAX: usize = 255;
 
 /// A key that a caller gave to one request: 1 to 255 visible ASCII characters.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "String", into = "String"))]
 pub struct IdempotencyKey(String);
 
 /// The text is not a key.
@@ -45,10 +47,12 @@ string_conversions! {
 
 /// A digest of what was asked under a key: the first 16 bytes of a SHA-256, made by the use case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct Fingerprint(pub [u8; 16]);
 
 /// A key with the fingerprint of the request that it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct Idempotency {
     /// The caller's key.
     pub key: IdempotencyKey,
@@ -70,6 +74,7 @@ impl Idempotency {
 
 /// What an act made, and whether an earlier request under the same key had made it already.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct Made<T> {
     /// What was made, as it was first answered.
     pub value: T,

@@ -71,6 +71,7 @@ pub mod audit;
 pub mod catalog;
 pub mod error;
 pub mod events;
+#[cfg(any(test, feature = "fixtures"))]
 pub mod fixtures;
 pub mod gateway;
 pub mod idempotency;
@@ -86,6 +87,8 @@ pub mod text;
 pub mod time;
 pub mod waiting_room;
 pub mod wallet;
+
+pub use {async_trait::async_trait, chrono, uuid};
 
 pub use error::{ActError, StorageError};
 #[cfg(feature = "mocks")]

@@ -1,6 +1,7 @@
 //! Payments: what turned held seats into owned ones.
 
 use async_trait::async_trait;
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -16,8 +17,9 @@ pub use crate::gateway::MockPaymentGateway;
 pub use crate::gateway::{GatewayError, GatewayRequest, PaymentGateway};
 
 /// How a payment is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum PaymentStatus {
     /// The points were taken.
     Completed,
@@ -27,6 +29,7 @@ pub enum PaymentStatus {
 
 /// What state a payment is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub enum PaymentState {
     /// The points were taken.
     Completed,
@@ -39,6 +42,7 @@ pub enum PaymentState {
 
 /// How a caller pays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub enum PaymentMethod {
     /// With the points of the account's wallet.
     Wallet,
@@ -49,6 +53,7 @@ pub enum PaymentMethod {
 
 /// Where the amount of a payment came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub enum PaymentSource {
     /// The points of the account's wallet.
     Wallet {
@@ -61,6 +66,7 @@ pub enum PaymentSource {
 
 /// A paid reservation's payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct Payment {
     /// Its id.
     pub id: PaymentId,
@@ -112,6 +118,7 @@ impl Payment {
 
 /// An account pays one of its reservations. How much is the reservation's to say, never the caller's.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct PayRequest {
     /// The id of the payment to be made.
     pub payment_id: PaymentId,
@@ -166,6 +173,7 @@ pub enum PayRefusal {
 
 /// A payment with its reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct PaymentView {
     /// The payment.
     pub payment: Payment,
@@ -175,6 +183,7 @@ pub struct PaymentView {
 
 /// The answer to a payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct Receipt {
     /// The payment, with its reservation.
     pub payment: PaymentView,

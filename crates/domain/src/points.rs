@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
 /// A whole, non-negative number of points; 1 point is 1 won.
@@ -16,8 +17,9 @@ use serde::{Deserialize, Serialize};
 /// assert!(Points::new(-1).is_err());
 /// # Ok::<(), boxoffice_domain::points::NegativePoints>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "i64", into = "i64")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "i64", into = "i64"))]
 pub struct Points(i64);
 
 /// A negative number was offered as points.

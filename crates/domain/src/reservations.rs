@@ -3,6 +3,7 @@
 use std::{num::NonZeroU32, str::FromStr};
 
 use async_trait::async_trait;
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -21,7 +22,8 @@ pub use crate::seats::{
 pub const HOLD_SECONDS_DEFAULT: NonZeroU32 = NonZeroU32::new(300).unwrap();
 
 /// A seat of a reservation, at the price at which it was held.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct ReservedSeat {
     /// Its label.
     pub label: SeatLabel,
@@ -30,8 +32,9 @@ pub struct ReservedSeat {
 }
 
 /// How a reservation is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum ReservationStatus {
     /// Waiting for its payment.
     Held,
@@ -73,6 +76,7 @@ impl FromStr for ReservationStatus {
 
 /// What state a reservation is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub enum ReservationState {
     /// The seats are held, and free again from `until` on.
     Held {
@@ -98,6 +102,7 @@ pub enum ReservationState {
 
 /// Some seats of one performance, held for or owned by one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct Reservation {
     /// Its id.
     pub id: ReservationId,
@@ -162,6 +167,7 @@ impl Reservation {
 
 /// A reservation with what is shown of its performance.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct ReservationView {
     /// The reservation.
     pub reservation: Reservation,
@@ -171,6 +177,7 @@ pub struct ReservationView {
 
 /// An account wants seats.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct HoldRequest {
     /// The id of the reservation to be made.
     pub reservation_id: ReservationId,
@@ -223,6 +230,7 @@ pub enum HoldRefusal {
 
 /// An account cancels one of its reservations.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct CancelRequest {
     /// The reservation.
     pub reservation_id: ReservationId,

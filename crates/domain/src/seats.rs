@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, fmt};
 
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -15,8 +16,9 @@ pub const SEATS_PER_RESERVATION_MAX: usize = 4;
 pub const SEAT_LABEL_BYTES_MAX: usize = 2_060;
 
 /// The name of a section or a row: a [`Name`] without `-`, which separates the parts of a seat's label.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "String", into = "String"))]
 pub struct PartName(Name);
 
 impl PartName {
@@ -41,8 +43,9 @@ impl PartName {
 /// assert!(SeatLabel::new("A-1-01").is_err());
 /// # Ok::<(), boxoffice_domain::seats::InvalidSeatLabel>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "String", into = "String"))]
 pub struct SeatLabel(String);
 
 /// The text is not the label of a seat.
@@ -93,11 +96,14 @@ impl SeatLabel {
 }
 
 string_conversions! {
+    PartName, TextError;
     SeatLabel, InvalidSeatLabel;
 }
 
 /// Seats that are wanted together: 1 to [`SEATS_PER_RESERVATION_MAX`] distinct labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "Vec<SeatLabel>", into = "Vec<SeatLabel>"))]
 pub struct SeatSelection(Vec<SeatLabel>);
 
 /// Why labels are not a selection.
@@ -147,9 +153,24 @@ impl SeatSelection {
     }
 }
 
+impl TryFrom<Vec<SeatLabel>> for SeatSelection {
+    type Error = SelectionError;
+
+    fn try_from(labels: Vec<SeatLabel>) -> Result<Self, SelectionError> {
+        Self::new(labels)
+    }
+}
+
+impl From<SeatSelection> for Vec<SeatLabel> {
+    fn from(seats: SeatSelection) -> Self {
+        seats.0
+    }
+}
+
 /// Whether a seat can be had, as it is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum SeatStatus {
     /// It can be had.
     Available,
@@ -172,6 +193,7 @@ impl SeatStatus {
 
 /// Whose a seat is. Written by the decisions of this crate alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub enum SeatState {
     /// Nobody's.
     Free,
@@ -211,6 +233,7 @@ impl SeatState {
 
 /// One place of one performance.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct Seat {
     /// Its label.
     pub label: SeatLabel,

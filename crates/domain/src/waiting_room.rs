@@ -8,17 +8,20 @@
 use std::fmt;
 
 use async_trait::async_trait;
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
 use crate::{AccountId, ConcertId, StorageError, Timestamp};
 
 /// The number of a place in a queue: lower is earlier. Unique within its concert, and never given twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
 pub struct PlaceNumber(pub u64);
 
 /// An account's place in the queue of a concert: what a queue token says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct QueuePlace {
     /// The concert.
     pub concert_id: ConcertId,
@@ -52,6 +55,7 @@ pub trait QueueTokens: Send + Sync {
 
 /// Where a place stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub enum Standing {
     /// In the queue.
     Waiting {
@@ -77,6 +81,7 @@ pub enum Standing {
 
 /// A place and where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct QueueStatus {
     /// The place.
     pub place: QueuePlace,
@@ -87,6 +92,7 @@ pub struct QueueStatus {
 /// How a queue is run, as its concert says. Requests carry the terms, so that a waiting room that has lost its queues has
 /// them again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct QueueTerms {
     /// The version of the concert that says so. A queue that knows the terms of a later version keeps those: an instance
     /// that does not know of a change yet does not undo it.
@@ -125,6 +131,7 @@ impl DrawNumber {
 
 /// What decides a draw: a secret that is published when the queue opens, and its digest before.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct Draw {
     seed: [u8; 32],
 }
@@ -205,6 +212,7 @@ pub enum Recall {
 
 /// How many a queue has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct QueueCensus {
     /// The concert.
     pub concert_id: ConcertId,
@@ -218,6 +226,7 @@ pub struct QueueCensus {
 
 /// How a queue is doing, for those who run it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct QueueStats {
     /// How many wait.
     pub waiting: u64,

@@ -1,6 +1,7 @@
 //! The prepaid points of an account, their history, and the charges that fill it.
 
 use async_trait::async_trait;
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -18,6 +19,7 @@ pub const BALANCE_MAX: i64 = 1_000_000_000_000;
 
 /// The points of one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct Wallet {
     /// Whose it is.
     pub account_id: AccountId,
@@ -33,6 +35,7 @@ pub struct Wallet {
 
 /// Why a wallet changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 #[expect(missing_docs, reason = "the fields name the cause")]
 pub enum EntryKind {
     /// Points were charged.
@@ -72,6 +75,7 @@ impl EntryKind {
 
 /// One line of a wallet's history. Never changed, never removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct WalletEntry {
     /// Whose wallet.
     pub account_id: AccountId,
@@ -124,8 +128,9 @@ impl Wallet {
 }
 
 /// How a charge is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum ChargeStatus {
     /// The payment gateway has not answered yet.
     Pending,
@@ -137,6 +142,7 @@ pub enum ChargeStatus {
 
 /// What state a charge is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub enum ChargeState {
     /// The payment gateway has not answered yet.
     Pending,
@@ -167,6 +173,7 @@ impl ChargeState {
 
 /// Points being added to a wallet, paid for through the payment gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct Charge {
     /// Its id, here and at the gateway.
     pub id: ChargeId,
@@ -184,6 +191,8 @@ pub struct Charge {
 
 /// How many points a charge adds: at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "Points", into = "Points"))]
 pub struct ChargeAmount(Points);
 
 /// A charge of no points.
@@ -203,8 +212,23 @@ impl ChargeAmount {
     }
 }
 
+impl TryFrom<Points> for ChargeAmount {
+    type Error = InvalidChargeAmount;
+
+    fn try_from(points: Points) -> Result<Self, InvalidChargeAmount> {
+        Self::new(points)
+    }
+}
+
+impl From<ChargeAmount> for Points {
+    fn from(amount: ChargeAmount) -> Self {
+        amount.0
+    }
+}
+
 /// An account wants points.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct ChargeRequest {
     /// The id of the charge to be made.
     pub charge_id: ChargeId,

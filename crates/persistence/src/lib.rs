@@ -27,6 +27,7 @@ use boxoffice_domain::{
     announcements::Announcements,
     audit::{Audit, Readiness},
     catalog::{Catalog, CatalogImport},
+    events::Outbox,
     leases::Leases,
     payments::Payments,
     reservations::Reservations,
@@ -96,6 +97,7 @@ pub struct Database {
     pub reservations: Arc<dyn Reservations>,
     pub payments: Arc<dyn Payments>,
     pub wallets: Arc<dyn Wallets>,
+    pub outbox: Arc<dyn Outbox>,
     pub audit: Arc<dyn Audit>,
     pub readiness: Arc<dyn Readiness>,
     pub leases: Arc<dyn Leases>,
@@ -119,6 +121,7 @@ impl Database {
             + Reservations
             + Payments
             + Wallets
+            + Outbox
             + Audit
             + Readiness
             + Leases
@@ -132,6 +135,7 @@ impl Database {
             reservations: store.clone(),
             payments: store.clone(),
             wallets: store.clone(),
+            outbox: store.clone(),
             audit: store.clone(),
             readiness: store.clone(),
             leases: store,

@@ -12,8 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, sleep};
 
-use crate::TestEntropy;
 use crate::servers::{free_port, scripts};
+use boxoffice_domain::fixtures::TestEntropy;
 
 const READY_MAX: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(10);

@@ -19,7 +19,7 @@ use mysql_async::{Conn, Opts};
 use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 
-use crate::TestEntropy;
+use boxoffice_domain::fixtures::TestEntropy;
 
 mod redis;
 mod redis_monitor;

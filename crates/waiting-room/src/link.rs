@@ -84,7 +84,7 @@ impl Link {
 
     /// Waits until there is a connection.
     pub(crate) async fn up(&self) {
-        // The sender is ours, so that this cannot fail while somebody waits.
+        // This link holds the sender, so that waiting cannot fail.
         let _ = self.connected.subscribe().wait_for(Option::is_some).await;
     }
 

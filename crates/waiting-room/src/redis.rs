@@ -39,7 +39,7 @@
 //!
 //! The tokens are not lost. The next request opens the queue again, with the present time as its first place: lower
 //! places are [forgotten](Recall::Forgotten), and [restored](WaitingRoom::restore) in the old order, before all accounts
-//! that have joined since. A key tells since when this Redis is ours; for [`Settings::reform_seconds`] from then nobody
+//! that have joined since. A key says since when this Redis is ours; for [`Settings::reform_seconds`] from then nobody
 //! is admitted. A queue that was lost alone, with one node of a cluster, re-forms as long from its own opening once an
 //! account comes back. For what has ended, see [the waiting room in memory](crate::memory).
 //!
@@ -207,7 +207,7 @@ impl RedisWaitingRoom {
         self.core.steps.link.is_up()
     }
 
-    /// Tells the other instances over this Redis.
+    /// Publishes to the other instances over this Redis.
     pub fn announcements(&self) -> Arc<dyn Announcements> {
         Arc::clone(&self.announcer) as Arc<dyn Announcements>
     }

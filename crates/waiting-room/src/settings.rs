@@ -15,7 +15,7 @@ pub struct Settings {
     /// For how many seconds after the start nobody is admitted, so that the queues of an earlier process re-form.
     pub reform_seconds: u32,
     /// The most seconds between two polls. At least 1; at most a third of `no_show_seconds`, so that a client that polls
-    /// as it is told learns of the admission in time.
+    /// as often as that learns of the admission in time.
     pub poll_seconds_max: u32,
     /// For how many seconds from its joining a place that an earlier process gave can be restored.
     pub restorable_seconds: u32,

@@ -2,7 +2,7 @@
 //!
 //! A token is `q1.` and, in base64url without padding, the key's id (1 byte), the place (48 bytes: concert,
 //! account, number, time of joining in microseconds; numbers big-endian) and its HMAC-SHA256 (32 bytes):
-//! 111 characters. It is signed, not encrypted: the holder may read it, nobody else can make one.
+//! 111 characters. It is signed, not encrypted: the holder may read it and cannot make another.
 
 use std::fmt;
 
@@ -33,7 +33,7 @@ pub struct SignedTokens {
 }
 
 struct SigningKey {
-    /// Tells the key of a token without trying them all. Two keys may share an id; both are tried then.
+    /// Finds the key of a token without trying them all. Two keys may share an id; both are tried then.
     id: u8,
     /// HMAC with the key and the purpose already taken in: copied for each token.
     mac: Hmac<Sha256>,

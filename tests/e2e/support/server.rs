@@ -15,6 +15,7 @@ use std::{
 };
 
 use boxoffice_testkit::servers::{DatabaseServer, ServerKind, TestDatabase, free_port, fresh_database};
+use boxoffice_tests::workspace;
 use tokio::time::timeout;
 
 use super::{
@@ -315,9 +316,4 @@ fn build() -> PathBuf {
     }
     assert!(command.status().expect("there is cargo").success(), "the binary cannot be built");
     profile.join("boxoffice")
-}
-
-/// The folder of the workspace.
-pub(crate) fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace is around this package")
 }

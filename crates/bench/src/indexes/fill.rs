@@ -1,7 +1,7 @@
 //! A database of the size at which an index matters, filled by statements of its own.
 
 use boxoffice_domain::EntropySource;
-use boxoffice_testkit::TestEntropy;
+use boxoffice_domain::fixtures::TestEntropy;
 use chrono::TimeDelta;
 use mysql_async::{Conn, Value, prelude::Queryable};
 use serde_json::json;

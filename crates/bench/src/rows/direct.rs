@@ -8,8 +8,8 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use boxoffice_domain::fixtures::TestEntropy;
 use boxoffice_domain::{AccountId, EntropySource, Points, Timestamp, events::Event, reservations::SeatLabel};
-use boxoffice_testkit::TestEntropy;
 use chrono::{Datelike, TimeDelta, Timelike};
 use futures::future::try_join_all;
 use mysql_async::{Conn, Params, Row, Value, prelude::Queryable};

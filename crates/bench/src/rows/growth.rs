@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use boxoffice_domain::fixtures::TestEntropy;
 use boxoffice_domain::{EntropySource, Points, events::Event};
 use boxoffice_load::{Connection, Request};
-use boxoffice_testkit::TestEntropy;
 use chrono::TimeDelta;
 use mysql_async::{Conn, Value, prelude::Queryable};
 use tokio::time::Instant;

@@ -11,12 +11,12 @@ use std::{
 };
 
 use anyhow::Context;
+use boxoffice_domain::fixtures::{TestClock, TestEntropy};
 use boxoffice_domain::{
     AccountId, EntropySource, PerformanceId, ReservationId,
     reservations::{CancelRequest, HoldRequest, SeatLabel, SeatSelection},
 };
 use boxoffice_persistence::{Database, PersistenceSettings};
-use boxoffice_testkit::{TestClock, TestEntropy};
 use mysql_async::{Conn, prelude::Queryable};
 use tokio::{task::JoinSet, time::Instant};
 

@@ -156,6 +156,7 @@ const INVARIANTS: [Invariant; 19] = [
         "SELECT payments.id, CONCAT('amount ', payments.amount) FROM payments \
             LEFT JOIN wallet_entries ON wallet_entries.account_id = payments.account_id \
                 AND wallet_entries.reservation_id = payments.reservation_id \
+            WHERE payments.balance_after IS NOT NULL \
             GROUP BY payments.id, payments.amount, payments.refunded_at \
             HAVING SUM(CASE WHEN wallet_entries.kind = 'payment' THEN 1 ELSE 0 END) <> 1 \
                 OR SUM(CASE WHEN wallet_entries.kind = 'refund' THEN 1 ELSE 0 END) \

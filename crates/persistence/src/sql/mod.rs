@@ -6,6 +6,7 @@ mod batch;
 mod catalog;
 mod insert;
 mod leases;
+mod outbox;
 mod payments;
 mod pool;
 mod reservations;

@@ -1,8 +1,8 @@
 //! The audit finds what it is there to find: the database is damaged behind everybody's back, and the invariant that
 //! was broken is named.
 
+use boxoffice_contracts::storage::{PRICE_A, charge_request};
 use boxoffice_domain::fixtures;
-use boxoffice_testkit::contracts::storage::{PRICE_A, charge_request};
 
 use crate::home::{Backend, Home, settings};
 

@@ -5,11 +5,11 @@ use std::{
     time::Duration,
 };
 
+use boxoffice_contracts::storage::{PRICE_A, pay_request};
+use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{StorageError, fixtures, reservations::HoldError};
 use boxoffice_persistence::{PersistenceSettings, migrate};
 use boxoffice_testkit::{
-    TestClock,
-    contracts::storage::{PRICE_A, pay_request},
     servers::{ServerKind, TestDatabase, fresh_database},
     tcp_proxy::{CutAt, MYSQL_COMMIT, Network, TcpProxy},
 };

@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
+use boxoffice_contracts::storage::PRICE_A;
+use boxoffice_domain::fixtures::TestClock;
 use boxoffice_persistence::{PersistenceSettings, migrate};
 use boxoffice_testkit::{
-    TestClock,
-    contracts::storage::PRICE_A,
     galera::GaleraCluster,
     tcp_proxy::{CutAt, MYSQL_COMMIT, TcpProxy},
 };

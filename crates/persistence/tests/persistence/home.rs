@@ -7,13 +7,11 @@ use std::{
     time::Duration,
 };
 
+use boxoffice_contracts::storage::{Stage, Storage};
 use boxoffice_domain::EntropySource;
+use boxoffice_domain::fixtures::{TestClock, TestEntropy};
 use boxoffice_persistence::{Database, PersistenceSettings, connect, migrate};
-use boxoffice_testkit::{
-    TestClock, TestEntropy,
-    contracts::storage::{Stage, Storage},
-    servers::{ServerKind, TestDatabase, fresh_database},
-};
+use boxoffice_testkit::servers::{ServerKind, TestDatabase, fresh_database};
 use diesel::{Connection, SqliteConnection, connection::SimpleConnection, sql_types::Text};
 use diesel_async::{AsyncConnection, AsyncMysqlConnection, RunQueryDsl, SimpleAsyncConnection};
 
@@ -190,7 +188,7 @@ impl Home {
 /// Opens a database that is there.
 pub(crate) async fn join(url: &str, settings: PersistenceSettings, clock: Arc<TestClock>) -> (Stage, Database) {
     let database = connect(url, settings, clock.clone(), Arc::new(TestEntropy)).await.unwrap();
-    (Stage { storage: storage(&database), clock }, database)
+    (Stage::new(storage(&database), clock), database)
 }
 
 fn storage(database: &Database) -> Storage {
@@ -202,6 +200,7 @@ fn storage(database: &Database) -> Storage {
         reservations: database.reservations.clone(),
         payments: database.payments.clone(),
         wallets: database.wallets.clone(),
+        outbox: Arc::clone(&database.outbox),
         audit: database.audit.clone(),
         readiness: database.readiness.clone(),
         leases: database.leases.clone(),

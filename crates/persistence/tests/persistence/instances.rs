@@ -1,14 +1,14 @@
 //! Two instances over one database, as two processes have it: kept apart by the locks of the database alone.
 
+use boxoffice_contracts::storage::{
+    PRICE_A, at_once, label, pay_request, points,
+    reservations::{assert_all_or_none, overlapping},
+    unavailable,
+};
 use boxoffice_domain::{
     fixtures,
     payments::PayRefusal,
     reservations::{HoldRefusal, ReservationStatus},
-};
-use boxoffice_testkit::contracts::storage::{
-    PRICE_A, at_once, label, pay_request, points,
-    reservations::{assert_all_or_none, overlapping},
-    unavailable,
 };
 
 use crate::home::{Backend, Home, settings};

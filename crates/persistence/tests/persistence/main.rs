@@ -31,13 +31,13 @@ mod restarts;
 mod seat_boards;
 
 mod sqlite {
-    boxoffice_testkit::storage_contract!(crate::home::sqlite);
+    boxoffice_contracts::storage_contract!(crate::home::sqlite);
 }
 
 mod mariadb {
-    boxoffice_testkit::storage_contract!(crate::home::mariadb);
+    boxoffice_contracts::storage_contract!(crate::home::mariadb);
 }
 
 mod mysql {
-    boxoffice_testkit::storage_contract!(crate::home::mysql);
+    boxoffice_contracts::storage_contract!(crate::home::mysql);
 }

@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 
-use boxoffice_domain::{StorageError, catalog::ConcertChange, fixtures::instant, page::PageRequest};
+use boxoffice_contracts::storage::at_once;
+use boxoffice_domain::{
+    StorageError,
+    catalog::ConcertChange,
+    fixtures::{TestClock, instant},
+    page::PageRequest,
+};
 use boxoffice_persistence::{ConnectError, migrate, migrate_down};
-use boxoffice_testkit::{TestClock, contracts::storage::at_once};
 
 use crate::home::{Backend, Place, join, settings};
 

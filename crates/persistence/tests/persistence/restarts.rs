@@ -8,17 +8,15 @@ use std::{
     time::Duration,
 };
 
+use boxoffice_contracts::storage::{Dice, PRICE_A, Show, Stage, pay_request};
+use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{
     AccountId, StorageError, fixtures,
     payments::{PayError, Payment},
     reservations::{HoldError, HoldRefusal, Reservation, ReservationState, ReservationStatus, SeatLabel},
 };
 use boxoffice_persistence::{PersistenceSettings, migrate};
-use boxoffice_testkit::{
-    TestClock,
-    contracts::storage::{Dice, PRICE_A, Show, Stage, pay_request},
-    servers::{DatabaseServer, ServerKind},
-};
+use boxoffice_testkit::servers::{DatabaseServer, ServerKind};
 use tokio::task::JoinSet;
 
 use crate::home::{join, settings};

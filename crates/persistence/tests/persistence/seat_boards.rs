@@ -3,16 +3,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use boxoffice_contracts::storage::{at_once, label, unavailable};
 use boxoffice_domain::{
     announcements::{Announcements, Topic},
     fixtures,
     reservations::SeatStatus,
 };
 use boxoffice_persistence::PersistenceSettings;
-use boxoffice_testkit::{
-    contracts::storage::{at_once, label, unavailable},
-    servers::ServerKind,
-};
+use boxoffice_testkit::servers::ServerKind;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::home::{Backend, Home, settings};
@@ -33,7 +31,7 @@ macro_rules! with_boards {
                 Home::open($backend, PersistenceSettings { lanes: $lanes, ..with_age($age) }).await
             }
 
-            boxoffice_testkit::storage_contract! { super::home;
+            boxoffice_contracts::storage_contract! { super::home;
                 catalog {
                     seats_come_in_the_order_of_the_plan
                     lapsed_holds_count_as_available

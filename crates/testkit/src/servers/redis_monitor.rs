@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use super::{POLL_MILLISECONDS, RedisServer};
-use crate::TestEntropy;
 use boxoffice_domain::EntropySource;
+use boxoffice_domain::fixtures::TestEntropy;
 
 /// How long a command may take to be told of.
 const TOLD_MAX: Duration = Duration::from_secs(20);

@@ -1,4 +1,4 @@
-//! Listening to channels, over a connection of its own.
+//! Listening to channels, over a separate connection.
 
 use std::{sync::Arc, time::Duration};
 

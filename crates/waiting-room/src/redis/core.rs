@@ -170,7 +170,7 @@ impl Core {
         Ok(standing.filter(|_| !queue.has_left(place)))
     }
 
-    /// Makes sure that a watcher who has seen a change finds it in the next status.
+    /// Makes sure that a watcher that has seen a change finds it in the next status.
     pub(super) async fn catch_up(&self, queue: &KnownQueue) {
         if self.snapshot_age_max.is_zero() {
             return;

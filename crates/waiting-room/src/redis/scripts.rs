@@ -203,7 +203,7 @@ fn of_list<A: crate::link::Argument>(body: &str) -> Script<A> {
 
 /// What every step on a queue replies.
 pub(super) struct StepReply {
-    /// When the queue was opened, in microseconds. Tells it from an earlier one of the same concert.
+    /// When the queue was opened, in microseconds: distinguishes it from an earlier one of the same concert.
     pub(super) opened_at: u64,
     /// Counts how often a standing has changed.
     pub(super) version: u64,

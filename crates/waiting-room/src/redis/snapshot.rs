@@ -14,7 +14,7 @@ use crate::{
     rules::Rules,
 };
 
-/// What those who wait are told besides their position.
+/// What a waiting place is given besides its position.
 #[derive(Debug)]
 pub(super) struct Pace {
     /// When the queue opens, if that is still to come.
@@ -145,7 +145,7 @@ impl Snapshot {
             return None;
         }
         if let Some(opens_at) = self.pace.opens_at {
-            // Nobody has been admitted yet, so that everybody waits, whatever the sort key.
+            // None has been admitted yet, so that all wait, whatever the sort key.
             return (now < opens_at && self.admitted_to == 0).then(|| self.pace.standing(0, now, rules));
         }
         if number <= self.drawn_to {

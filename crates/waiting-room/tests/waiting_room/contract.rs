@@ -2,12 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use boxoffice_contracts::waiting_room::{Rules, Stage};
 use boxoffice_domain::EntropySource;
-use boxoffice_testkit::{
-    TestClock, TestEntropy,
-    contracts::waiting_room::{Rules, Stage},
-    servers::{RedisCluster, RedisServer},
-};
+use boxoffice_domain::fixtures::{TestClock, TestEntropy};
+use boxoffice_testkit::servers::{RedisCluster, RedisServer};
 use boxoffice_waiting_room::{MemoryWaitingRoom, RedisSettings, RedisUrl, RedisWaitingRoom, Settings};
 
 fn settings(rules: Rules) -> Settings {
@@ -53,13 +51,13 @@ async fn on_a_cluster(rules: Rules) -> Stage {
 }
 
 mod memory {
-    boxoffice_testkit::waiting_room_contract!(super::in_memory);
+    boxoffice_contracts::waiting_room_contract!(super::in_memory);
 }
 
 mod one_redis {
-    boxoffice_testkit::waiting_room_contract!(super::on_one_redis);
+    boxoffice_contracts::waiting_room_contract!(super::on_one_redis);
 }
 
 mod redis_cluster {
-    boxoffice_testkit::waiting_room_contract!(super::on_a_cluster);
+    boxoffice_contracts::waiting_room_contract!(super::on_a_cluster);
 }

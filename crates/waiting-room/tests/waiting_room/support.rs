@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{
     AccountId, ConcertId, Timestamp,
     waiting_room::{
@@ -9,7 +10,6 @@ use boxoffice_domain::{
         WaitingRoom, WaitingRoomError,
     },
 };
-use boxoffice_testkit::TestClock;
 use boxoffice_waiting_room::{RedisSettings, RedisUrl, RedisWaitingRoom, Settings};
 use uuid::Uuid;
 
@@ -95,7 +95,7 @@ impl<R: WaitingRoom> Instance<R> {
     }
 
     pub(crate) async fn recall(&self, place: &QueuePlace) -> Recall {
-        self.waiting_room.status(place).await.expect("tells")
+        self.waiting_room.status(place).await.expect("answers")
     }
 
     pub(crate) async fn restore(&self, place: &QueuePlace) -> Standing {
@@ -109,7 +109,7 @@ impl<R: WaitingRoom> Instance<R> {
 
     /// What the holder's poll does: a status, and a restoration if the place is forgotten.
     pub(crate) async fn poll(&self, place: &QueuePlace) -> Standing {
-        self.try_poll(place).await.expect("tells")
+        self.try_poll(place).await.expect("answers")
     }
 
     pub(crate) async fn try_poll(&self, place: &QueuePlace) -> Result<Standing, WaitingRoomError> {
@@ -156,7 +156,7 @@ impl<R: WaitingRoom> Instance<R> {
     }
 
     pub(crate) async fn version(&self) -> u64 {
-        self.waiting_room.changed(concert(1), 0).await.expect("tells a version")
+        self.waiting_room.changed(concert(1), 0).await.expect("has a version")
     }
 }
 

@@ -243,7 +243,7 @@ local function advance(account)
   local from = admits_from()
   local waited = queue.paused == 0 and redis.call('ZCARD', KEY.waiting) > 0
   pass(math.min(queue.now, from), false)
-  pass(queue.now, waited and queue.now > from)
+  pass(queue.now, waited)
   update_closed()
   if account then
     local ended_at = tonumber(redis.call('ZSCORE', KEY.ending, account) or math.huge)
@@ -321,7 +321,7 @@ local function change_admission(account, change)
   end
 end
 
--- Adds what those who wait are told besides their position: the opening if that is still to come, and what an estimate
+-- Adds what a waiting place is given besides its position: the opening if that is still to come, and what an estimate
 -- takes.
 local function add_pace(values)
   if queue.closed == 1 then

@@ -13,7 +13,7 @@ if recalled == 'forgotten' then
   end
   -- If an earlier place of the account was restored, this later one proves that it had ended.
   end_place(ARG.account)
-  -- Those who come back tell that a queue was lost alone, as with one node of a cluster.
+  -- A place that is forgotten shows that this queue was lost alone, as with one node of a cluster.
   if queue.now < queue.opened_at + ARG.reform_micros and queue.reformed_at < queue.opened_at + ARG.reform_micros then
     queue.reformed_at = queue.opened_at + ARG.reform_micros
   end

@@ -1,8 +1,8 @@
--- What an instance needs to answer by itself for a moment. Its arguments tell what it knows already.
+-- What an instance needs to answer by itself for a moment. Its arguments are what it knows already.
 if not load_queue() then
   return {}
 end
--- The first in the queue may be admitted any moment. Of the others the sort keys of some are told, the fewer the further.
+-- The first in the queue may be admitted any moment. Of the others it gets the sort keys of some, the fewer the further.
 local NEAR, STEP = math.max(512, queue.max_active), 16
 local ADMITTED_MAX = 4096
 

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use boxoffice_domain::waiting_room::{QueueStatus, Recall, Standing, WaitingRoom, WaitingRoomError};
-use boxoffice_testkit::TestClock;
+use boxoffice_domain::fixtures::TestClock;
+use boxoffice_domain::{
+    fixtures::instant,
+    waiting_room::{PlaceNumber, QueuePlace, QueueStatus, Recall, Standing, WaitingRoom, WaitingRoomError},
+};
 use boxoffice_waiting_room::Settings;
 
 use super::{in_memory, restarted};
-use crate::support::{Instance, concert, terms};
+use crate::support::{Instance, account, concert, terms};
 
 #[tokio::test]
 async fn only_admissions_that_others_left_are_measured() {
@@ -74,7 +77,7 @@ async fn idle_queues_are_dropped_past_the_bound_and_their_places_are_not_given_a
     let first = server.try_join_at(concert(1), 1).await.expect("joins").status.place;
     server.try_join_at(concert(2), 1).await.expect("joins");
     assert!(matches!(server.try_join_at(concert(3), 1).await, Err(WaitingRoomError::Full)));
-    let version = server.waiting_room.changed(concert(1), 0).await.expect("tells");
+    let version = server.waiting_room.changed(concert(1), 0).await.expect("answers");
 
     server.leave(&first).await;
     server.try_join_at(concert(3), 1).await.expect("the first queue was idle");
@@ -84,17 +87,41 @@ async fn idle_queues_are_dropped_past_the_bound_and_their_places_are_not_given_a
     clock.advance_seconds(600);
     let again = server.try_join_at(concert(1), 1).await.expect("the others' admissions are over").status.place;
     assert!(again.number > first.number);
-    assert!(server.waiting_room.changed(concert(1), 0).await.expect("tells") > version);
+    assert!(server.waiting_room.changed(concert(1), 0).await.expect("answers") > version);
+}
+
+#[tokio::test]
+async fn a_queue_is_dropped_only_when_it_has_nothing_to_remember() {
+    let clock = Arc::new(TestClock::new());
+    let settings = Settings { queues_max: 1, reform_seconds: 0, restorable_seconds: 100, ..Settings::default() };
+    let server = in_memory(&clock, settings);
+    let joins = async |number| server.try_join_at(concert(number), 1).await.map(|joined| joined.status.place);
+    let is_full = |joined| matches!(joined, Err(WaitingRoomError::Full));
+    let number = PlaceNumber(u64::MAX);
+    let unknown = QueuePlace { concert_id: concert(1), account_id: account(1), number, joined_at: instant(0) };
+    assert!(server.is_expired(&unknown).await);
+    let ended = joins(2).await.expect("the first queue has nothing to remember");
+    assert!(is_full(joins(3).await), "an account is admitted");
+    server.leave(&ended).await;
+    assert!(is_full(joins(3).await), "the place that ended is remembered");
+    clock.advance_seconds(100);
+    let waiting = joins(3).await.expect("no place can be restored any more");
+    server.leave(&waiting).await;
+
+    let server = in_memory(&clock, Settings { queues_max: 1, reform_seconds: 0, ..Settings::default() });
+    server.waiting_room.empty(concert(1)).await.expect("empties");
+    let joined = server.try_join_at(concert(2), 1).await.map(|joined| joined.status.place);
+    assert!(is_full(joined), "that the queue was emptied is remembered");
 }
 
 #[tokio::test]
 async fn watching_a_concert_without_a_queue_opens_none_and_sees_it_opened() {
     let clock = Arc::new(TestClock::new());
     let server = Arc::new(in_memory(&clock, Settings::default()));
-    let none = server.waiting_room.changed(concert(1), 0).await.expect("tells");
+    let none = server.waiting_room.changed(concert(1), 0).await.expect("answers");
     let watcher = tokio::spawn({
         let server = Arc::clone(&server);
-        async move { server.waiting_room.changed(concert(1), none).await.expect("tells") }
+        async move { server.waiting_room.changed(concert(1), none).await.expect("answers") }
     });
     tokio::task::yield_now().await;
     server.try_join_at(concert(2), 1).await.expect("joins");

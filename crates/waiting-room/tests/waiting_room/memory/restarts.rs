@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{
     Clock,
     fixtures::instant,
     waiting_room::{PlaceNumber, QueuePlace, QueueStatus, QueueTerms, Recall, Standing, WaitingRoom},
 };
-use boxoffice_testkit::TestClock;
 use boxoffice_waiting_room::Settings;
 
 use super::{in_memory, restarted};
@@ -42,9 +42,9 @@ async fn a_lost_queue_re_forms_in_the_old_order_before_newcomers() {
 async fn who_comes_back_changes_the_standing_of_those_behind() {
     let (_, places, server) = restarted(2).await;
     server.poll(&places[1]).await;
-    let version = server.waiting_room.changed(concert(1), 0).await.expect("tells");
+    let version = server.waiting_room.changed(concert(1), 0).await.expect("answers");
     server.poll(&places[0]).await;
-    assert_ne!(server.waiting_room.changed(concert(1), 0).await.expect("tells"), version);
+    assert_ne!(server.waiting_room.changed(concert(1), 0).await.expect("answers"), version);
 }
 
 #[tokio::test]
@@ -266,4 +266,14 @@ async fn an_old_ticket_is_not_restored_for_ever() {
     clock.set(instant(day));
     assert!(server.is_active(&places[0]).await, "what was restored stays");
     assert!(server.is_expired(&places[1]).await);
+}
+
+#[tokio::test]
+async fn a_hold_that_is_over_lets_nobody_back_in() {
+    let (clock, places, server) = restarted(2).await;
+    server.poll(&places[0]).await;
+    server.keep_until(&places[0], Some(clock.now())).await;
+    assert_eq!(server.position(&places[0]).await, 1);
+    server.keep_until(&places[0], Some(clock.now() + chrono::TimeDelta::microseconds(1))).await;
+    assert!(server.is_active(&places[0]).await);
 }

@@ -2,12 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{
     Clock, StorageError,
     fixtures::instant,
     waiting_room::{QueuePlace, Standing, WaitingRoom, WaitingRoomError},
 };
-use boxoffice_testkit::{TestClock, servers::RedisServer};
+use boxoffice_testkit::servers::RedisServer;
 use boxoffice_waiting_room::Settings;
 use tokio::time::Instant;
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use boxoffice_testkit::{TestClock, servers::RedisServer};
+use boxoffice_domain::fixtures::TestClock;
+use boxoffice_testkit::servers::RedisServer;
 
 use super::away::is_unavailable;
 use crate::support::{Instance, at_once, concert, exact, until};

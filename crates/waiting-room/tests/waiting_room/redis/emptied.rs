@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
+use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{
     fixtures::instant,
     waiting_room::{QueuePlace, Recall, Standing, WaitingRoom},
 };
-use boxoffice_testkit::{
-    TestClock,
-    servers::{RedisCluster, RedisServer},
-};
+use boxoffice_testkit::servers::{RedisCluster, RedisServer};
 use boxoffice_waiting_room::Settings;
 
 use crate::support::{Instance, concert, exact, until};

@@ -9,8 +9,9 @@ use std::{
     time::Duration,
 };
 
+use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::waiting_room::{QueuePlace, Recall, Standing, WaitingRoom, WaitingRoomError};
-use boxoffice_testkit::{TestClock, servers::RedisServer};
+use boxoffice_testkit::servers::RedisServer;
 use boxoffice_waiting_room::{RedisSettings, Settings};
 use tokio::{
     task::JoinSet,
@@ -44,7 +45,7 @@ async fn the_cap_is_never_exceeded_and_everybody_is_served() {
             let (mut samples, mut most) = (0, 0);
             while !ended.load(Ordering::SeqCst) {
                 let active: u32 =
-                    server.command(&format!("ZCARD {key}")).await.expect("tells").parse().expect("a number");
+                    server.command(&format!("ZCARD {key}")).await.expect("answers").parse().expect("a number");
                 (samples, most) = (samples + 1, most.max(active));
             }
             (samples, most, server)
@@ -62,7 +63,7 @@ async fn the_cap_is_never_exceeded_and_everybody_is_served() {
             clock.advance(chrono::TimeDelta::microseconds(1));
             let mut seen = 0;
             while !polling.is_active(&place).await {
-                seen = polling.waiting_room.changed(concert(1), seen).await.expect("tells");
+                seen = polling.waiting_room.changed(concert(1), seen).await.expect("answers");
             }
             admitted.lock().expect("no panic").push(place);
             match number % 3 {
@@ -119,7 +120,7 @@ async fn those_who_watch_at_another_instance_are_woken_in_time() {
             async move {
                 let mut seen = seen;
                 while !other.is_active(&next).await {
-                    seen = other.waiting_room.changed(concert(1), seen).await.expect("tells");
+                    seen = other.waiting_room.changed(concert(1), seen).await.expect("answers");
                 }
                 Instant::now()
             }
@@ -149,7 +150,7 @@ async fn a_change_is_found_without_a_message_of_it() {
     });
     leaving.leave(&places[0]).await;
     let woken =
-        timeout(DEADLINE, watching.waiting_room.changed(concert(1), seen)).await.expect("woken").expect("tells");
+        timeout(DEADLINE, watching.waiting_room.changed(concert(1), seen)).await.expect("woken").expect("answers");
     assert_ne!(woken, seen);
     assert!(watching.is_active(&places[20]).await);
     closing.abort();
@@ -181,7 +182,7 @@ async fn a_queue_that_nobody_has_written_down_as_due_is_looked_at_all_the_same()
     server.command("DEL boxoffice:{queues}:due").await.expect("deletes");
     clock.advance_seconds(600);
     instances[1].waiting_room.advance().await.expect("advances");
-    assert_eq!(server.command(&format!("ZCARD boxoffice:{{{}}}:ending", concert(1))).await.expect("tells"), "5");
+    assert_eq!(server.command(&format!("ZCARD boxoffice:{{{}}}:ending", concert(1))).await.expect("answers"), "5");
 }
 
 #[tokio::test]
@@ -199,7 +200,7 @@ async fn idle_queues_are_dropped_past_the_bound() {
     instance.try_join_at(concert(3), 1).await.expect("the first queue has nothing to remember");
     assert_eq!(instance.waiting_room.census(9).await.expect("counts").len(), 2);
     assert!(instance.recall(&first).await != Recall::Forgotten);
-    let left = server.command(&format!("KEYS *{}*", concert(1))).await.expect("tells");
+    let left = server.command(&format!("KEYS *{}*", concert(1))).await.expect("answers");
     assert_eq!(left, "", "nothing of the first queue is left");
 }
 

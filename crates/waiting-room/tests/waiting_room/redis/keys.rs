@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
+use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{
     StorageError,
     fixtures::instant,
     waiting_room::{DrawNumber, JoinRequest, QueueTerms, WaitingRoom, WaitingRoomError},
 };
-use boxoffice_testkit::{TestClock, servers::RedisServer};
+use boxoffice_testkit::servers::RedisServer;
 use futures::{StreamExt, stream};
 
 use crate::support::{Instance, account, at_once, concert, exact};
 
 async fn used_bytes(server: &RedisServer) -> u64 {
-    let info = server.command("INFO memory").await.expect("tells");
+    let info = server.command("INFO memory").await.expect("answers");
     let used = info.lines().find_map(|line| line.trim().strip_prefix("used_memory:")).expect("how much");
     used.parse().expect("a number")
 }

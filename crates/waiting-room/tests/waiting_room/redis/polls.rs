@@ -2,11 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{
     fixtures::instant,
     waiting_room::{DrawNumber, JoinRequest, QueuePlace, Standing, WaitingRoom},
 };
-use boxoffice_testkit::{TestClock, servers::RedisServer};
+use boxoffice_testkit::servers::RedisServer;
 use boxoffice_waiting_room::RedisSettings;
 use futures::{StreamExt, stream};
 
@@ -22,7 +23,7 @@ async fn pair(polling: RedisSettings, max_active: u32) -> (RedisServer, Arc<Test
 }
 
 async fn steps(server: &RedisServer) -> u64 {
-    let stats = server.command("INFO commandstats").await.expect("tells");
+    let stats = server.command("INFO commandstats").await.expect("answers");
     let calls = stats.lines().filter(|line| line.starts_with("cmdstat_eval"));
     calls.filter_map(|line| line.split_once("calls=")?.1.split(',').next()?.parse::<u64>().ok()).sum()
 }
@@ -120,13 +121,13 @@ async fn a_change_that_is_told_is_seen() {
         let mut seen = tokio::time::timeout(crate::support::DEADLINE, polling.waiting_room.changed(concert(1), seen))
             .await
             .expect("is told")
-            .expect("tells");
+            .expect("answers");
         // An earlier change may have been told late; this one is told in the end.
         while !polling.is_active(&places[next]).await {
             seen = tokio::time::timeout(crate::support::DEADLINE, polling.waiting_room.changed(concert(1), seen))
                 .await
                 .expect("is told of what it does not see")
-                .expect("tells");
+                .expect("answers");
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
+use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{
     announcements::{Heard, Topic},
     waiting_room::WaitingRoom,
 };
-use boxoffice_testkit::{TestClock, servers::RedisServer};
+use boxoffice_testkit::servers::RedisServer;
 use boxoffice_waiting_room::{Announced, RedisQuotas, RedisSettings};
 use tokio::{task::JoinSet, time::timeout};
 

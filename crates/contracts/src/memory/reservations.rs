@@ -1,0 +1,104 @@
+//! Reservations.
+
+use async_trait::async_trait;
+use boxoffice_domain::{
+    AccountId, ConcertId, ReservationId, StorageError, Timestamp,
+    idempotency::{IdempotencyKey, Made},
+    page::{Page, PageRequest},
+    reservations::{
+        CancelError, CancelRequest, HoldError, HoldRequest, Reservation, ReservationState, ReservationStatus,
+        ReservationView, Reservations,
+    },
+    sale::{CancelOutcome, Command, ExpireOutcome, HoldOutcome},
+};
+
+use super::{MemoryStore, Rows};
+
+impl Rows {
+    pub(super) fn view(&self, reservation: &Reservation) -> Result<ReservationView, StorageError> {
+        let terms = self.sale.terms.get(&reservation.performance_id).cloned();
+        let performance = terms.ok_or_else(|| StorageError::failed("the terms of a reservation are missing"))?;
+        Ok(ReservationView { reservation: reservation.clone(), performance })
+    }
+
+    pub(super) fn live_holds(
+        &self,
+        account_id: AccountId,
+        concert_id: ConcertId,
+        now: Timestamp,
+    ) -> impl Iterator<Item = &Reservation> {
+        self.sale.reservations.values().filter(move |found| {
+            found.account_id == account_id
+                && found.concert_id == concert_id
+                && found.status(now) == ReservationStatus::Held
+        })
+    }
+}
+
+#[async_trait]
+impl Reservations for MemoryStore {
+    async fn hold(&self, request: HoldRequest) -> Result<Made<ReservationView>, HoldError> {
+        self.write::<HoldOutcome>(Command::Hold(request))?.map_err(HoldError::Refused)
+    }
+
+    async fn cancel(&self, request: CancelRequest) -> Result<Made<ReservationView>, CancelError> {
+        self.write::<CancelOutcome>(Command::Cancel(request))?.map_err(CancelError::Refused)
+    }
+
+    async fn find(&self, account_id: AccountId, id: ReservationId) -> Result<Option<ReservationView>, StorageError> {
+        let rows = self.rows();
+        let found = rows.sale.reservations.get(&id).filter(|found| found.account_id == account_id);
+        found.map(|reservation| rows.view(reservation)).transpose()
+    }
+
+    async fn find_by_key(
+        &self,
+        account_id: AccountId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<ReservationView>, StorageError> {
+        let rows = self.rows();
+        let named = |found: &&Reservation| {
+            found.account_id == account_id && found.idempotency.as_ref().is_some_and(|named| named.key == *key)
+        };
+        rows.sale.reservations.values().find(named).map(|reservation| rows.view(reservation)).transpose()
+    }
+
+    async fn list(
+        &self,
+        account_id: AccountId,
+        status: Option<ReservationStatus>,
+        page: PageRequest<ReservationId>,
+    ) -> Result<Page<ReservationView, ReservationId>, StorageError> {
+        let (rows, now) = (self.rows(), self.now());
+        let listed = rows.sale.reservations.values().rev().filter(|found| {
+            found.account_id == account_id
+                && status.is_none_or(|status| found.status(now) == status)
+                && page.after.is_none_or(|after| found.id < after)
+        });
+        let items = listed.take(page.limit as usize + 1).map(|found| rows.view(found)).collect::<Result<_, _>>()?;
+        Ok(Page::from_rows(items, page.limit, |view: &ReservationView| view.reservation.id))
+    }
+
+    async fn held_until(
+        &self,
+        account_id: AccountId,
+        concert_id: ConcertId,
+    ) -> Result<Option<Timestamp>, StorageError> {
+        Ok(self.rows().live_holds(account_id, concert_id, self.now()).map(|held| held.held_until).max())
+    }
+
+    async fn expire_due(&self, limit: u32) -> Result<u32, StorageError> {
+        let now = self.now();
+        let mut due: Vec<_> = {
+            let rows = self.rows();
+            let lapsed = |found: &&Reservation| matches!(found.state, ReservationState::Held { until } if until <= now);
+            rows.sale.reservations.values().filter(lapsed).map(|found| (found.held_until, found.id)).collect()
+        };
+        due.sort_unstable();
+        let mut expired = 0;
+        for (_, reservation_id) in due.into_iter().take(limit as usize) {
+            expired += u32::from(self.write::<ExpireOutcome>(Command::Expire { reservation_id })?.is_some());
+        }
+        Ok(expired)
+    }
+}

@@ -1,0 +1,466 @@
+//! What is sold, as it is published, listed and changed.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use boxoffice_domain::{
+    ConcertId, EntropySource, PerformanceId, VenueId,
+    catalog::{
+        Concert, ConcertChange, ConcertSummary, NewPerformance, PerformanceKey, PerformanceSummary, PriceList,
+        PublishError, Row, SalesWindow, SeatingPlan, Section, UpdateConcertError,
+    },
+    fixtures::{self, idempotency, instant},
+    page::PageRequest,
+    reservations::{HoldRefusal, SeatStatus},
+    waiting_room::Draw,
+};
+use chrono::TimeDelta;
+
+use super::{
+    PRICE_A, PRICE_B, SHOW_SEATS, Show, Stage, at_once, concert, name, new_performance, other_request, part, plan,
+    points, unavailable, venue,
+};
+use boxoffice_domain::fixtures::TestEntropy;
+
+const FIRST: PageRequest<ConcertId> = PageRequest { limit: 100, after: None };
+
+fn is_reused<T>(result: &Result<T, PublishError>) -> bool {
+    matches!(result, Err(PublishError::KeyReused(_)))
+}
+
+/// A key names one venue of one publisher.
+pub async fn a_venue_is_published_once_under_its_key(stage: &Stage) {
+    let (one, other) = (stage.account().await, stage.account().await);
+    let catalog = &stage.storage.catalog;
+    let key = idempotency();
+    let first = venue(plan(), stage.now());
+    let made = catalog.publish_venue(one, first.clone(), Some(key.clone())).await.unwrap();
+    assert_eq!((made.value, made.replayed), (first.clone(), false));
+    assert_eq!(catalog.venue(first.id).await.unwrap(), Some(first.clone()));
+    let again = || venue(plan(), stage.now());
+    let made = catalog.publish_venue(one, again(), Some(key.clone())).await.unwrap();
+    assert_eq!((made.value, made.replayed), (first.clone(), true));
+    assert!(is_reused(&catalog.publish_venue(one, again(), Some(other_request(&key))).await));
+    for (publisher, key) in [(other, Some(key)), (one, Some(idempotency())), (one, None), (one, None)] {
+        let made = catalog.publish_venue(publisher, again(), key).await.unwrap();
+        assert!(!made.replayed && made.value.id != first.id);
+    }
+}
+
+/// A key names one concert of one promoter.
+pub async fn a_concert_is_published_once_under_its_key(stage: &Stage) {
+    let promoter_id = stage.account().await;
+    let catalog = &stage.storage.catalog;
+    let key = idempotency();
+    let first = concert(promoter_id, stage.now());
+    let made = catalog.publish_concert(first.clone(), Some(key.clone())).await.unwrap();
+    assert_eq!((made.value, made.replayed), (first.clone(), false));
+    let again = || concert(promoter_id, stage.now());
+    let made = catalog.publish_concert(again(), Some(key.clone())).await.unwrap();
+    assert_eq!((made.value, made.replayed), (first.clone(), true));
+    assert!(is_reused(&catalog.publish_concert(again(), Some(other_request(&key))).await));
+    let of_another = concert(stage.account().await, stage.now());
+    assert!(!catalog.publish_concert(of_another, Some(key)).await.unwrap().replayed);
+    let found = catalog.concert(first.id).await.unwrap();
+    let without =
+        ConcertSummary { concert: first, performances_count: 0, first_performance_at: None, last_performance_at: None };
+    assert_eq!(found, Some(without));
+}
+
+/// A key names one performance of one publisher, with its seats.
+pub async fn a_performance_is_published_once_under_its_key(stage: &Stage) {
+    let show = stage.show().await;
+    let catalog = &stage.storage.catalog;
+    let key = idempotency();
+    let later = show.starts_at + TimeDelta::days(1);
+    let new = || new_performance(&show.concert, &show.venue, later);
+    let first = new();
+    let publish = async |new, key| catalog.publish_performance(show.promoter_id, new, Some(key)).await;
+    let made = publish(first.clone(), key.clone()).await.unwrap();
+    let summary = made.value;
+    assert!(!made.replayed);
+    assert_eq!((summary.id, summary.concert_id, summary.starts_at), (first.id, show.concert.id, later));
+    assert_eq!((summary.seats_total as usize, summary.seats_available as usize), (SHOW_SEATS, SHOW_SEATS));
+    assert_eq!((summary.price_min.get(), summary.price_max.get()), (PRICE_B, PRICE_A));
+    assert_eq!((summary.venue.id, &summary.venue.location), (show.venue.id, &show.venue.location));
+    let made = publish(new(), key.clone()).await.unwrap();
+    assert_eq!((made.value, made.replayed), (summary.clone(), true));
+    assert!(is_reused(&publish(new(), other_request(&key)).await));
+    assert_eq!(catalog.performance(first.id).await.unwrap(), Some(summary));
+    let found = catalog.concert(show.concert.id).await.unwrap().unwrap();
+    assert_eq!(found.performances_count, 2);
+    assert_eq!((found.first_performance_at, found.last_performance_at), (Some(show.starts_at), Some(later)));
+}
+
+/// Requests under one key that come together make one thing.
+pub async fn twenty_publications_at_once_under_one_key_make_one(stage: &Stage) {
+    let promoter_id = stage.account().await;
+    let key = idempotency();
+    let published = at_once(0..20, |_| {
+        let (catalog, key) = (stage.storage.catalog.clone(), key.clone());
+        let venue = venue(plan(), stage.now());
+        async move { catalog.publish_venue(promoter_id, venue, Some(key)).await.unwrap() }
+    })
+    .await;
+    assert_eq!(published.iter().filter(|made| !made.replayed).count(), 1);
+    assert!(published.iter().all(|made| made.value == published[0].value));
+
+    let show = stage.show().await;
+    let published = at_once(0..20, |_| {
+        let (catalog, key) = (stage.storage.catalog.clone(), key.clone());
+        let new = new_performance(&show.concert, &show.venue, show.starts_at);
+        async move { catalog.publish_performance(promoter_id, new, Some(key)).await.unwrap() }
+    })
+    .await;
+    assert_eq!(published.iter().filter(|made| !made.replayed).count(), 1);
+    assert!(published.iter().all(|made| made.value == published[0].value));
+    assert_eq!(published[0].value.seats_total as usize, SHOW_SEATS);
+    assert_eq!(stage.storage.catalog.concert(show.concert.id).await.unwrap().unwrap().performances_count, 2);
+}
+
+/// Every concert is on exactly one page, in the order of publication.
+pub async fn concerts_are_paged_in_the_order_of_their_publication(stage: &Stage) {
+    let promoter_id = stage.account().await;
+    let catalog = &stage.storage.catalog;
+    let mut published = Vec::new();
+    for _ in 0..7 {
+        let concert = concert(promoter_id, stage.now());
+        published.push(catalog.publish_concert(concert, None).await.unwrap().value);
+    }
+    let (mut after, mut pages) = (None, Vec::new());
+    loop {
+        let page = catalog.concerts(None, PageRequest { limit: 3, after }).await.unwrap();
+        pages.push(page.items.into_iter().map(|summary| summary.concert).collect::<Vec<_>>());
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages, [&published[..3], &published[3..6], &published[6..]]);
+    let whole = catalog.concerts(None, PageRequest::first(7)).await.unwrap();
+    assert_eq!((whole.items.len(), whole.next), (7, None));
+}
+
+/// The list of bookable concerts has those that the rule calls bookable, and pages over them alone.
+pub async fn only_bookable_concerts_are_listed_when_asked(stage: &Stage) {
+    let promoter_id = stage.account().await;
+    let hall = venue(plan(), stage.now());
+    stage.storage.catalog.publish_venue(promoter_id, hall.clone(), None).await.unwrap();
+    let publish = async |open_at, close_at, starts: &[i64]| {
+        let sales = SalesWindow::new(instant(open_at), instant(close_at)).unwrap();
+        let concert = Concert { sales, ..concert(promoter_id, stage.now()) };
+        stage.storage.catalog.publish_concert(concert.clone(), None).await.unwrap();
+        for starts_at in starts {
+            stage.publish(promoter_id, &new_performance(&concert, &hall, instant(*starts_at))).await;
+        }
+        concert.id
+    };
+    let open = publish(0, 10, &[100]).await;
+    publish(1, 10, &[100]).await;
+    publish(-10, 0, &[100]).await;
+    publish(-10, 10, &[0]).await;
+    publish(-10, 10, &[]).await;
+    let one_to_come = publish(-10, 10, &[-100, 1]).await;
+    let list = async |page| {
+        let page = stage.storage.catalog.concerts(Some(stage.now()), page).await.unwrap();
+        (page.items.iter().map(|summary| summary.concert.id).collect::<Vec<_>>(), page.next)
+    };
+    assert_eq!(list(FIRST).await, (vec![open, one_to_come], None));
+    assert_eq!(list(PageRequest::first(1)).await, (vec![open], Some(open)));
+    assert_eq!(list(PageRequest { limit: 1, after: Some(open) }).await, (vec![one_to_come], None));
+    for seconds in [-11, -1, 0, 1, 9, 10, 100] {
+        stage.clock.set(instant(seconds));
+        let all = stage.storage.catalog.concerts(None, FIRST).await.unwrap().items;
+        let bookable = all.iter().filter(|summary| summary.is_bookable(stage.now()));
+        let bookable: Vec<_> = bookable.map(|summary| summary.concert.id).collect();
+        assert_eq!(list(FIRST).await.0, bookable, "at {seconds}");
+    }
+    stage.clock.set(instant(0));
+}
+
+fn key(summary: &PerformanceSummary) -> PerformanceKey {
+    PerformanceKey { starts_at: summary.starts_at, id: summary.id }
+}
+
+/// Every performance is on exactly one page, by start and then by id.
+pub async fn performances_are_paged_by_their_start(stage: &Stage) {
+    let show = stage.show().await;
+    stage.show().await;
+    for days in [3, -1, 3, 0, 3] {
+        stage.another_performance(&show, show.starts_at + TimeDelta::days(days)).await;
+    }
+    let (mut after, mut pages) = (None, Vec::new());
+    loop {
+        let page = PageRequest { limit: 2, after };
+        let page = stage.storage.catalog.performances(show.concert.id, false, page).await.unwrap();
+        assert_eq!(page.next, if pages.len() < 2 { page.items.last().map(key) } else { None });
+        after = page.next;
+        pages.push(page.items);
+        if after.is_none() {
+            break;
+        }
+    }
+    let all: Vec<_> = pages.concat().iter().map(key).collect();
+    let mut sorted = all.clone();
+    sorted.sort_by_key(|key| (key.starts_at, key.id));
+    sorted.dedup();
+    assert_eq!((all.len(), &all), (6, &sorted));
+}
+
+/// What has started, and what is all held or sold, is left out.
+pub async fn performances_without_a_seat_to_be_had_are_left_out_when_asked(stage: &Stage) {
+    let show = stage.show().await;
+    let seats = Row { name: part("1"), seats: 2 };
+    let small = SeatingPlan::new(vec![Section { name: part("A"), rows: vec![seats] }]).unwrap();
+    let hall = venue(small, stage.now());
+    stage.storage.catalog.publish_venue(show.promoter_id, hall.clone(), None).await.unwrap();
+    let prices = PriceList::new(&hall.plan, &[(part("A"), points(PRICE_A))]).unwrap();
+    let new = |seconds| NewPerformance {
+        prices: prices.clone(),
+        ..NewPerformance { venue: hall.clone(), ..new_performance(&show.concert, &show.venue, instant(seconds)) }
+    };
+    let (soon, later) = (new(100), new(10_000));
+    for performance in [&soon, &later] {
+        stage.publish(show.promoter_id, performance).await;
+    }
+    let at = |new: &NewPerformance| Show { performance_id: new.id, venue: hall.clone(), ..show.clone() };
+    let available = async || {
+        let page = PageRequest::first(10);
+        let page = stage.storage.catalog.performances(show.concert.id, true, page).await.unwrap();
+        page.items.into_iter().map(|summary| summary.id).collect::<Vec<_>>()
+    };
+    let account_id = stage.account_with(5_000).await;
+    assert_eq!(available().await, [soon.id, later.id, show.performance_id]);
+    let held = stage.holds(&at(&later), account_id, &["A-1-1"]).await;
+    assert_eq!(available().await, [soon.id, later.id, show.performance_id]);
+    stage.pays(&held).await;
+    let lapsing = stage.holds(&at(&later), account_id, &["A-1-2"]).await;
+    assert_eq!(available().await, [soon.id, show.performance_id]);
+    stage.clock.set(instant(100));
+    assert_eq!(available().await, [show.performance_id]);
+    stage.clock.set(lapsing.held_until);
+    assert_eq!(available().await, [later.id, show.performance_id]);
+}
+
+/// Seats come as the plan has them and not as their labels sort, with what they cost and whether they can be had.
+pub async fn seats_come_in_the_order_of_the_plan(stage: &Stage) {
+    let show = stage.show().await;
+    let account_id = stage.account_with(5_000).await;
+    let sold = stage.holds(&show, account_id, &["A-1-10"]).await;
+    stage.pays(&sold).await;
+    stage.holds(&show, account_id, &["B-1-2"]).await;
+    let map = stage.seats(&show).await;
+    assert_eq!(map.performance_id(), show.performance_id);
+    let labels: Vec<_> = map.seats().map(|seat| seat.label.clone()).collect();
+    assert_eq!(labels, show.labels());
+    assert_eq!((labels[1].as_str(), labels[9].as_str()), ("A-1-2", "A-1-10"));
+    for seat in map.seats() {
+        let expected = match seat.label.as_str() {
+            "A-1-10" => SeatStatus::Sold,
+            "B-1-2" => SeatStatus::Held,
+            _ => SeatStatus::Available,
+        };
+        assert_eq!(seat.status, expected, "{}", seat.label);
+        assert_eq!(seat.price.get(), if seat.section == "A" { PRICE_A } else { PRICE_B });
+        assert_eq!(format!("{}-{}-{}", seat.section, seat.row, seat.number), seat.label.as_str());
+    }
+}
+
+/// Everywhere seats are counted, those of a lapsed hold can be had.
+pub async fn lapsed_holds_count_as_available(stage: &Stage) {
+    let show = stage.show().await;
+    let account_id = stage.account_with(5_000).await;
+    let sold = stage.holds(&show, account_id, &["A-1-1", "B-1-1"]).await;
+    stage.pays(&sold).await;
+    let lapsing = stage.holds(&show, account_id, &["A-1-2"]).await;
+    let catalog = &stage.storage.catalog;
+    let counts = async || {
+        let summary = catalog.performance(show.performance_id).await.unwrap().unwrap();
+        let page = catalog.performances(show.concert.id, false, PageRequest::first(10)).await.unwrap();
+        assert_eq!(page.items, std::slice::from_ref(&summary));
+        let sales = catalog.sales(show.performance_id).await.unwrap().unwrap();
+        assert_eq!(sales.available, summary.seats_available);
+        assert_eq!(sales.available as usize, stage.free_labels(&show).await.len());
+        (sales.available, sales.held, sales.sold, sales.revenue.get())
+    };
+    assert_eq!(counts().await, (47, 1, 2, PRICE_A + PRICE_B));
+    stage.clock.set(lapsing.held_until);
+    assert_eq!(counts().await, (48, 0, 2, PRICE_A + PRICE_B));
+    assert_eq!(stage.expire_due(10).await, 1);
+    assert_eq!(counts().await, (48, 0, 2, PRICE_A + PRICE_B));
+}
+
+/// Hundreds hold, pay and give up seats while others look: no map that is asked for after an answer shows less than it
+/// said. A seat is not available once its hold, its payment or a refusal because of it has been answered, and is again
+/// once its cancellation has.
+pub async fn no_map_shows_less_than_was_answered_before(stage: &Stage) {
+    let show = stage.show_allowing(50).await;
+    let accounts = stage.accounts(200).await;
+    let labels = show.labels();
+    // Somebody looks all the time, so that maps are read while others write.
+    let (stop, looking) = (Arc::new(AtomicBool::new(false)), (stage.clone(), show.clone()));
+    let looker = tokio::spawn({
+        let stop = Arc::clone(&stop);
+        async move {
+            while !stop.load(Ordering::Relaxed) {
+                looking.0.seats(&looking.1).await;
+                // A map that is at hand is answered without waiting; the others have to have their turn.
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    for account_id in &accounts[..labels.len()] {
+        stage.charge(*account_id, PRICE_A).await;
+    }
+    // Each seat has one who will have it at the end, whatever the others want of it before.
+    at_once(accounts.iter().enumerate(), |(number, account_id)| {
+        let (stage, show, account_id) = (stage.clone(), show.clone(), *account_id);
+        let label = labels[number % labels.len()].clone();
+        async move {
+            let held = stage.hold(show.hold_request_for(account_id, vec![label.clone()])).await;
+            let seat = || stage.seat(&show, label.as_str());
+            let held = match held {
+                Ok(held) => held.value.reservation,
+                Err(HoldRefusal::SeatUnavailable(_)) => return,
+                Err(refusal) => panic!("another refusal: {refusal}"),
+            };
+            assert_eq!(seat().await, SeatStatus::Held, "{label} is held");
+            if stage.balance(account_id).await >= held.total_amount.get() {
+                stage.pays(&held).await;
+                assert_eq!(seat().await, SeatStatus::Sold, "{label} is sold");
+            }
+        }
+    })
+    .await;
+    // Every seat is taken, so whoever wants one is refused; and everybody who looks then sees that.
+    assert_eq!(stage.free_labels(&show).await, vec![]);
+    at_once(accounts.iter().enumerate(), |(number, account_id)| {
+        let (stage, show, account_id) = (stage.clone(), show.clone(), *account_id);
+        let label = labels[number % labels.len()].clone();
+        async move {
+            let refused = stage.hold(show.hold_request_for(account_id, vec![label.clone()])).await;
+            assert_eq!(unavailable(&refused), Some(vec![label.clone()]));
+            assert_ne!(stage.seat(&show, label.as_str()).await, SeatStatus::Available, "{label} was refused");
+        }
+    })
+    .await;
+    stop.store(true, Ordering::Relaxed);
+    looker.await.expect("a task does not panic");
+}
+
+/// One seat through all that can become of it, seen after each step by everybody at once.
+pub async fn a_seat_map_follows_every_act_and_the_time(stage: &Stage) {
+    let show = stage.show().await;
+    let account_id = stage.account_with(100_000).await;
+    let all_see = async |status: SeatStatus| {
+        let seen = at_once(0..100, |_| {
+            let (stage, show) = (stage.clone(), show.clone());
+            async move { stage.seat(&show, "A-1-1").await }
+        });
+        assert!(seen.await.into_iter().all(|seen| seen == status), "{status:?}");
+    };
+    all_see(SeatStatus::Available).await;
+    let held = stage.holds(&show, account_id, &["A-1-1"]).await;
+    all_see(SeatStatus::Held).await;
+    stage.cancel(fixtures::cancel_request(&held)).await.unwrap();
+    all_see(SeatStatus::Available).await;
+    let lapsing = stage.holds(&show, account_id, &["A-1-1"]).await;
+    stage.clock.set(lapsing.held_until - TimeDelta::microseconds(1));
+    all_see(SeatStatus::Held).await;
+    stage.clock.set(lapsing.held_until);
+    all_see(SeatStatus::Available).await;
+    let paid = stage.holds(&show, account_id, &["A-1-1"]).await;
+    all_see(SeatStatus::Held).await;
+    // The sweep tidies the former hold away, and leaves the seat to its new owner.
+    assert_eq!(stage.expire_due(10).await, 1);
+    all_see(SeatStatus::Held).await;
+    stage.pays(&paid).await;
+    stage.clock.advance_seconds(1_000);
+    all_see(SeatStatus::Sold).await;
+    stage.cancel(fixtures::cancel_request(&paid)).await.unwrap();
+    all_see(SeatStatus::Available).await;
+    let swept = stage.holds(&show, account_id, &["A-1-1"]).await;
+    stage.clock.set(swept.held_until);
+    assert_eq!(stage.expire_due(10).await, 1);
+    all_see(SeatStatus::Available).await;
+}
+
+/// Of several changes made for one version, one is taken; none is lost and none is mixed with another.
+pub async fn a_concert_is_changed_only_from_the_version_that_was_read(stage: &Stage) {
+    let show = stage.show().await;
+    let catalog = &stage.storage.catalog;
+    let changed = |title: &str| {
+        let change = ConcertChange { title: Some(name(title)), max_active: Some(7), ..ConcertChange::default() };
+        change.apply(&show.concert, instant(0)).unwrap()
+    };
+    let outcomes = at_once(0..10, |number| {
+        let (catalog, concert) = (catalog.clone(), changed(&format!("Title {number}")));
+        async move { (concert.clone(), catalog.update_concert(concert).await) }
+    })
+    .await;
+    let taken: Vec<_> = outcomes.iter().filter(|(_, outcome)| outcome.is_ok()).map(|(concert, _)| concert).collect();
+    assert_eq!(taken.len(), 1);
+    let refused = outcomes.iter().filter(|(_, outcome)| matches!(outcome, Err(UpdateConcertError::VersionMismatch)));
+    assert_eq!(refused.count(), 9);
+    let found = catalog.concert(show.concert.id).await.unwrap().unwrap().concert;
+    assert_eq!((&found, found.version), (taken[0], 2));
+    let next = ConcertChange::default().apply(&found, instant(0)).unwrap();
+    catalog.update_concert(next.clone()).await.unwrap();
+    assert_eq!(catalog.concert(found.id).await.unwrap().unwrap().concert, next);
+    let unknown = Concert { id: ConcertId::new(TestEntropy.uuid()), ..next };
+    assert!(matches!(catalog.update_concert(unknown).await, Err(UpdateConcertError::VersionMismatch)));
+    // What buyers are shown beside their reservations follows.
+    let account_id = stage.account().await;
+    let held = stage.hold(show.hold_request(account_id, &["A-1-1"])).await.unwrap().value;
+    assert_eq!(held.performance.title, found.title);
+}
+
+/// The seed of a draw, a pause and the time of an emptying are found as they were written, wherever concerts are read,
+/// and other changes leave them alone.
+pub async fn a_draw_a_pause_and_an_emptying_are_kept(stage: &Stage) {
+    let show = stage.show().await;
+    let catalog = &stage.storage.catalog;
+    let draw = Draw::new(TestEntropy.secret());
+    let drawn = Concert { draw: Some(draw), paused: true, ..concert(show.promoter_id, stage.now()) };
+    catalog.publish_concert(drawn.clone(), None).await.unwrap();
+    let found = async || catalog.concert(drawn.id).await.unwrap().unwrap().concert;
+    assert_eq!(found().await, drawn);
+    let listed = catalog.concerts(None, PageRequest::first(100)).await.unwrap().items;
+    assert!(listed.iter().any(|summary| summary.concert == drawn));
+
+    let emptied_at = instant(7) + chrono::TimeDelta::microseconds(123_456);
+    let change = ConcertChange { paused: Some(false), emptied_at: Some(emptied_at), ..ConcertChange::default() };
+    let changed = change.apply(&drawn, instant(0)).unwrap();
+    catalog.update_concert(changed.clone()).await.unwrap();
+    assert_eq!(found().await, Concert { paused: false, emptied_at: Some(emptied_at), version: 2, ..drawn.clone() });
+    let change = ConcertChange { title: Some(name("Another")), ..ConcertChange::default() };
+    let renamed = change.apply(&changed, instant(0)).unwrap();
+    catalog.update_concert(renamed.clone()).await.unwrap();
+    assert_eq!(found().await, renamed);
+    assert_eq!((renamed.draw, renamed.emptied_at), (Some(draw), Some(emptied_at)));
+}
+
+/// What is not there is absent and no failure.
+pub async fn what_is_unknown_is_none(stage: &Stage) {
+    let show = stage.show().await;
+    let catalog = &stage.storage.catalog;
+    for _ in 0..2 {
+        assert_eq!(catalog.concert_of(show.performance_id).await.unwrap(), Some(show.concert.id));
+    }
+    let unknown = PerformanceId::new(TestEntropy.uuid());
+    assert_eq!(catalog.concert_of(unknown).await.unwrap(), None);
+    assert_eq!(catalog.performance(unknown).await.unwrap(), None);
+    assert_eq!(catalog.seats(unknown).await.unwrap(), None);
+    assert_eq!(catalog.sales(unknown).await.unwrap(), None);
+    assert_eq!(catalog.venue(VenueId::new(TestEntropy.uuid())).await.unwrap(), None);
+    let concert_id = ConcertId::new(TestEntropy.uuid());
+    assert_eq!(catalog.concert(concert_id).await.unwrap(), None);
+    let none = catalog.performances(concert_id, false, PageRequest::first(5)).await.unwrap();
+    assert_eq!((none.items, none.next), (vec![], None));
+    let new: NewPerformance = new_performance(&concert(show.promoter_id, stage.now()), &show.venue, show.starts_at);
+    let refused = catalog.publish_performance(show.promoter_id, new, None).await;
+    assert!(matches!(refused, Err(PublishError::ConcertNotFound)), "{refused:?}");
+    stage.storage.readiness.ready().await.unwrap();
+}

@@ -1,0 +1,120 @@
+//! The contract of [`WaitingRoom`], as functions over any implementor.
+//!
+//! Each function takes what makes a fresh, empty waiting room under given [`Rules`] and a clock to move. Time
+//! is that clock's only: nothing sleeps, and every outcome is exact. [`waiting_room_contract!`] makes a test of each
+//! function.
+//!
+//! [`waiting_room_contract!`]: crate::waiting_room_contract
+
+use std::{fmt, sync::Arc};
+
+use boxoffice_domain::waiting_room::WaitingRoom;
+
+use boxoffice_domain::fixtures::TestClock;
+
+mod crowds;
+mod draw;
+mod expiry;
+mod joining;
+mod leaving;
+mod limit;
+mod operators;
+mod polling;
+mod restoring;
+mod scene;
+
+pub use self::{
+    crowds::*, draw::*, expiry::*, joining::*, leaving::*, limit::*, operators::*, polling::*, restoring::*,
+};
+
+/// The rules under which a waiting room is tested. It admits from its first moment on.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// How many may wait in a queue.
+    pub capacity: usize,
+    /// How many seconds an admission lasts.
+    pub admission_seconds: u32,
+    /// How many seconds an account that was admitted has for a sign of life.
+    pub no_show_seconds: u32,
+    /// The most seconds between two polls.
+    pub poll_seconds_max: u32,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { capacity: 100_000, admission_seconds: 600, no_show_seconds: 60, poll_seconds_max: 20 }
+    }
+}
+
+/// A waiting room to be tested, and its clock, which stands at [`instant`](boxoffice_domain::fixtures::instant) 0.
+#[derive(Clone)]
+pub struct Stage {
+    /// The waiting room.
+    pub waiting_room: Arc<dyn WaitingRoom>,
+    /// The clock that it judges time by.
+    pub clock: Arc<TestClock>,
+}
+
+impl fmt::Debug for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stage").field("clock", &self.clock).finish_non_exhaustive()
+    }
+}
+
+/// Makes a test of each function of the contract. The argument is an `async fn(Rules) -> Stage`.
+#[macro_export]
+macro_rules! waiting_room_contract {
+    ($stage:expr) => {
+        $crate::waiting_room_contract! { $stage;
+            a_place_is_given_once
+            places_are_given_in_order_and_never_twice
+            a_thousand_concurrent_joins
+            one_account_joining_a_hundred_times_at_once
+            a_full_queue_refuses
+            queues_are_independent
+            leaving_admits_the_next_in_order
+            leaving_while_waiting_moves_up_those_behind
+            spending_admits_the_next_in_order
+            a_negative_number_of_free_admissions_admits_nobody
+            raising_the_limit_admits_at_once
+            expiry_admits_the_next_in_order
+            who_does_not_come_is_passed_over
+            a_sign_of_life_keeps_an_admission
+            held_seats_prolong_an_admission
+            held_seats_given_up_end_a_prolonged_admission
+            held_seats_are_nothing_to_those_not_admitted
+            advancing_is_enough_for_a_queue_without_visitors
+            a_known_place_is_not_restored_elsewhere
+            polls_are_further_apart_at_a_distance
+            the_estimate_follows_the_measured_rate
+            watchers_are_woken
+            nobody_is_dropped
+            concurrent_departures_drop_nobody
+            a_stampede_keeps_order_and_limit
+            before_the_draw_nobody_has_an_order
+            the_order_is_that_of_the_numbers
+            an_opening_that_admits_nobody_wakes_watchers
+            later_comers_stand_behind_the_draw
+            equal_numbers_stand_by_account
+            leaving_and_joining_again_before_the_draw_gains_nothing
+            numbers_do_not_count_without_a_draw
+            an_opening_can_be_moved
+            ten_thousand_are_served_in_the_order_drawn
+            a_paused_queue_admits_nobody_and_resumes_at_once
+            a_queue_can_begin_paused
+            a_pause_does_nothing_to_those_admitted
+            a_pause_is_no_part_of_the_measure
+            older_terms_do_not_undo_newer_ones
+            emptying_ends_all_who_wait_and_nobody_else
+            the_stats_are_right
+            the_oldest_wait_of_a_drawn_queue_is_the_earliest_joining
+            the_census_has_the_longest_first
+        }
+    };
+    ($stage:expr; $($name:ident)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        async fn $name() {
+            $crate::waiting_room::$name($stage).await;
+        }
+    )*};
+}

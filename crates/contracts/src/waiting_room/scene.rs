@@ -1,0 +1,192 @@
+//! A concert in the waiting room that is tested, and shorthands.
+
+use std::{sync::Arc, time::Duration};
+
+use boxoffice_domain::{
+    AccountId, ConcertId, EntropySource, Timestamp,
+    waiting_room::{DrawNumber, JoinRequest, Joined, QueuePlace, QueueTerms, Recall, Standing, WaitingRoomError},
+};
+use tokio::{sync::Barrier, task::JoinSet};
+
+use super::{Rules, Stage};
+use boxoffice_domain::fixtures::TestEntropy;
+
+/// A concert in a waiting room, and shorthands that fail the test if the waiting room fails.
+#[derive(Clone)]
+pub(super) struct Scene {
+    pub(super) stage: Stage,
+    pub(super) concert_id: ConcertId,
+    pub(super) terms: QueueTerms,
+}
+
+pub(super) fn account() -> AccountId {
+    AccountId::new(TestEntropy.uuid())
+}
+
+pub(super) fn is_active(standing: Standing) -> bool {
+    matches!(standing, Standing::Active { .. })
+}
+
+impl Scene {
+    pub(super) async fn new(stage: impl AsyncFn(Rules) -> Stage, max_active: u32) -> Self {
+        Self::under(stage, Rules::default(), max_active).await
+    }
+
+    pub(super) async fn under(stage: impl AsyncFn(Rules) -> Stage, terms: Rules, max_active: u32) -> Self {
+        let queue_terms = QueueTerms { version: 1, max_active, paused: false, opens_at: None };
+        Self { stage: stage(terms).await, concert_id: ConcertId::new(TestEntropy.uuid()), terms: queue_terms }
+    }
+
+    pub(super) fn another_concert(&self) -> Self {
+        Self { concert_id: ConcertId::new(TestEntropy.uuid()), ..self.clone() }
+    }
+
+    pub(super) async fn try_join(&self, account_id: AccountId) -> Result<Joined, WaitingRoomError> {
+        self.try_join_with(account_id, None).await
+    }
+
+    pub(super) async fn try_join_with(
+        &self,
+        account_id: AccountId,
+        draw: Option<DrawNumber>,
+    ) -> Result<Joined, WaitingRoomError> {
+        let request = JoinRequest { concert_id: self.concert_id, account_id, terms: self.terms, draw };
+        self.stage.waiting_room.join(request).await
+    }
+
+    pub(super) async fn join(&self, account_id: AccountId) -> Joined {
+        self.try_join(account_id).await.expect("joins")
+    }
+
+    /// Lets so many new accounts join, one after the other.
+    pub(super) async fn join_many(&self, count: usize) -> Vec<QueuePlace> {
+        let mut places = Vec::with_capacity(count);
+        for _ in 0..count {
+            places.push(self.join(account()).await.status.place);
+        }
+        places
+    }
+
+    pub(super) async fn standing(&self, place: &QueuePlace) -> Standing {
+        match self.stage.waiting_room.status(place).await.expect("answers") {
+            Recall::Known(status) => {
+                assert_eq!(status.place, *place);
+                status.standing
+            }
+            Recall::Forgotten => panic!("a place of this waiting room is forgotten"),
+        }
+    }
+
+    pub(super) async fn position(&self, place: &QueuePlace) -> u64 {
+        match self.standing(place).await {
+            Standing::Waiting { position: Some(position), .. } => position,
+            other => panic!("{other:?} instead of waiting at a position"),
+        }
+    }
+
+    pub(super) async fn is_active(&self, place: &QueuePlace) -> bool {
+        is_active(self.standing(place).await)
+    }
+
+    pub(super) async fn is_expired(&self, place: &QueuePlace) -> bool {
+        self.standing(place).await == Standing::Expired
+    }
+
+    pub(super) async fn leave(&self, place: &QueuePlace) {
+        self.stage.waiting_room.leave(place).await.expect("leaves");
+    }
+
+    pub(super) async fn spend(&self, place: &QueuePlace) {
+        self.stage.waiting_room.spend(self.concert_id, place.account_id).await.expect("spends");
+    }
+
+    pub(super) async fn keep_until(&self, place: &QueuePlace, held_until: Option<Timestamp>) {
+        self.stage.waiting_room.keep_until(self.concert_id, place.account_id, held_until).await.expect("keeps");
+    }
+
+    pub(super) async fn set_max_active(&mut self, max_active: u32) {
+        self.set_terms(|terms| terms.max_active = max_active).await;
+    }
+
+    /// Changes how the queue is run, as a new version of its concert says.
+    pub(super) async fn set_terms(&mut self, change: impl FnOnce(&mut QueueTerms)) {
+        change(&mut self.terms);
+        self.terms.version += 1;
+        self.send_terms(self.terms).await;
+    }
+
+    pub(super) async fn send_terms(&self, terms: QueueTerms) {
+        self.stage.waiting_room.set_terms(self.concert_id, terms).await.expect("sets");
+    }
+
+    pub(super) async fn advance(&self) -> Option<Timestamp> {
+        self.stage.waiting_room.advance().await.expect("advances")
+    }
+
+    /// How many wait, are admitted, and have ever been admitted.
+    pub(super) async fn census(&self) -> (u64, u64, u64) {
+        let queues = self.stage.waiting_room.census(usize::MAX).await.expect("counts");
+        let queue = queues.into_iter().find(|queue| queue.concert_id == self.concert_id).expect("there is a queue");
+        (queue.waiting, queue.active, queue.admitted_total)
+    }
+
+    pub(super) async fn version(&self) -> u64 {
+        self.stage.waiting_room.changed(self.concert_id, 0).await.expect("has a version")
+    }
+
+    /// Waits until the queue is at another version than `seen`.
+    pub(super) async fn assert_changed(&self, seen: u64) {
+        let changed = self.stage.waiting_room.changed(self.concert_id, seen);
+        let changed = tokio::time::timeout(Duration::from_mins(1), changed).await;
+        assert_ne!(changed.expect("a change that woke no watcher").expect("has a version"), seen);
+    }
+
+    pub(super) fn pass_seconds(&self, seconds: i64) {
+        self.stage.clock.advance_seconds(seconds);
+    }
+
+    /// Asserts that of these places the first `ended` are over, the next `active` admitted, and the others wait in order.
+    pub(super) async fn assert_order(&self, places: &[QueuePlace], ended: usize, active: usize) {
+        for (index, place) in places.iter().enumerate() {
+            let standing = self.standing(place).await;
+            if index < ended {
+                assert_eq!(standing, Standing::Expired, "number {index}");
+            } else if index < ended + active {
+                assert!(is_active(standing), "number {index}: {standing:?}");
+            } else {
+                let expected = (index - ended - active + 1) as u64;
+                assert!(
+                    matches!(standing, Standing::Waiting { position, .. } if position == Some(expected)),
+                    "number {index}: {standing:?} instead of position {expected}"
+                );
+            }
+        }
+    }
+}
+
+/// Starts all of these at the same moment and returns their results, in no order.
+pub(super) async fn together<T: Send + 'static>(
+    tasks: impl ExactSizeIterator<Item: Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
+    let barrier = Arc::new(Barrier::new(tasks.len()));
+    let mut set = JoinSet::new();
+    for task in tasks {
+        let barrier = Arc::clone(&barrier);
+        set.spawn(async move {
+            barrier.wait().await;
+            task.await
+        });
+    }
+    set.join_all().await
+}
+
+/// Numbers that look random and are the same in each run.
+pub(super) struct Dice(pub(super) u64);
+
+impl Dice {
+    /// One of `0..sides`.
+    pub(super) fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).expect("31 bits") % sides
+    }
+}

@@ -1,0 +1,309 @@
+//! Concerts: what is sold, when, and under which limits.
+
+#[cfg(feature = "serde")]
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AccountId, ConcertId, Timestamp,
+    text::{Description, Name},
+    waiting_room::{Draw, QueueTerms},
+};
+
+/// The most seats that a concert may allow one account.
+pub const SEATS_PER_ACCOUNT_MAX: u32 = 100;
+/// The most accounts that a concert may admit at once.
+pub const ACTIVE_MAX: u32 = 1_000_000;
+
+/// When a concert is sold: from `open_at` on, until before `close_at`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "(Timestamp, Timestamp)", into = "(Timestamp, Timestamp)"))]
+pub struct SalesWindow {
+    open_at: Timestamp,
+    close_at: Timestamp,
+}
+
+impl TryFrom<(Timestamp, Timestamp)> for SalesWindow {
+    type Error = InvalidSalesWindow;
+
+    fn try_from((open_at, close_at): (Timestamp, Timestamp)) -> Result<Self, InvalidSalesWindow> {
+        Self::new(open_at, close_at)
+    }
+}
+
+impl From<SalesWindow> for (Timestamp, Timestamp) {
+    fn from(window: SalesWindow) -> Self {
+        (window.open_at, window.close_at)
+    }
+}
+
+/// The window would close before it opens, or as it opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("sales must open before they close")]
+pub struct InvalidSalesWindow;
+
+/// Why a concert is not sold now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotOnSale {
+    /// Sales open later.
+    #[error("the sale has not opened yet")]
+    NotOpen,
+    /// Sales have closed.
+    #[error("the sale has closed")]
+    Closed,
+}
+
+impl SalesWindow {
+    /// Checks a window.
+    pub fn new(open_at: Timestamp, close_at: Timestamp) -> Result<Self, InvalidSalesWindow> {
+        if open_at < close_at { Ok(Self { open_at, close_at }) } else { Err(InvalidSalesWindow) }
+    }
+
+    /// The first instant of the sale.
+    pub fn open_at(&self) -> Timestamp {
+        self.open_at
+    }
+
+    /// The first instant after the sale.
+    pub fn close_at(&self) -> Timestamp {
+        self.close_at
+    }
+
+    /// Whether the sale is open at `now`.
+    pub fn check(&self, now: Timestamp) -> Result<(), NotOnSale> {
+        if now < self.open_at {
+            Err(NotOnSale::NotOpen)
+        } else if now >= self.close_at {
+            Err(NotOnSale::Closed)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// What is sold: a title with one or more performances.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct Concert {
+    /// Its id.
+    pub id: ConcertId,
+    /// The account that published it; `None` where the house did, by importing.
+    pub promoter_id: Option<AccountId>,
+    /// What it is called.
+    pub title: Name,
+    /// Who plays.
+    pub artist: Name,
+    /// More about it.
+    pub description: Description,
+    /// When it is sold.
+    pub sales: SalesWindow,
+    /// How many of its seats one account may hold and own together, 1 to [`SEATS_PER_ACCOUNT_MAX`].
+    pub max_seats_per_account: u32,
+    /// How many accounts are admitted at once, 1 to [`ACTIVE_MAX`].
+    pub max_active: u32,
+    /// The draw among those who get in line before the sale opens; without one nobody can then.
+    pub draw: Option<Draw>,
+    /// Whether admission is paused.
+    pub paused: bool,
+    /// When the line was last emptied: whoever joined before that and is not known in it any more has no place.
+    pub emptied_at: Option<Timestamp>,
+    /// Counts the changes, from 1; the entity tag is made of it.
+    pub version: u32,
+    /// When it was published.
+    pub created_at: Timestamp,
+}
+
+impl Concert {
+    /// How its line is run.
+    pub fn queue_terms(&self) -> QueueTerms {
+        QueueTerms {
+            version: self.version,
+            max_active: self.max_active,
+            paused: self.paused,
+            opens_at: self.draw.map(|_| self.sales.open_at()),
+        }
+    }
+
+    /// The draw, if its seed is public at `now`: from the opening on.
+    pub fn published_draw(&self, now: Timestamp) -> Option<Draw> {
+        self.draw.filter(|_| self.sales.open_at() <= now)
+    }
+
+    /// Whether the sale may open when it does, given how the concert was until `now`. Nobody can move a draw that has
+    /// been held, nor into the past, and none can be added: who is in line has a place already.
+    pub fn check_draw(&self, before: &Self, now: Timestamp) -> Result<(), DrawError> {
+        let (opened_at, opens_at) = (before.sales.open_at(), self.sales.open_at());
+        match (before.draw, self.draw) {
+            (None, None) => Ok(()),
+            (before, after) if before != after => Err(DrawError::Changed),
+            _ if opened_at == opens_at => Ok(()),
+            _ if opened_at <= now => Err(DrawError::Held),
+            _ if opens_at <= now => Err(DrawError::Past),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why a concert's draw cannot be so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DrawError {
+    /// The concert was published with another draw, or without one.
+    #[error("whether there is a draw is decided when the concert is published")]
+    Changed,
+    /// The sale has opened already.
+    #[error("the draw has been held, and cannot be moved")]
+    Held,
+    /// The time has come already.
+    #[error("a draw cannot be moved into the past")]
+    Past,
+}
+
+/// A concert as buyers see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct ConcertSummary {
+    /// The concert.
+    pub concert: Concert,
+    /// How many performances it has.
+    pub performances_count: u32,
+    /// When the first of them starts.
+    pub first_performance_at: Option<Timestamp>,
+    /// When the last of them starts.
+    pub last_performance_at: Option<Timestamp>,
+}
+
+impl ConcertSummary {
+    /// Whether a buyer can get in line at `now`: the sale is open, and a performance has yet to start.
+    pub fn is_bookable(&self, now: Timestamp) -> bool {
+        self.concert.sales.check(now).is_ok() && self.last_performance_at.is_some_and(|starts_at| now < starts_at)
+    }
+}
+
+/// What a promoter changes of a concert; `None` leaves as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are those of `Concert`")]
+pub struct ConcertChange {
+    pub title: Option<Name>,
+    pub artist: Option<Name>,
+    pub description: Option<Description>,
+    pub sales_open_at: Option<Timestamp>,
+    pub sales_close_at: Option<Timestamp>,
+    pub max_seats_per_account: Option<u32>,
+    pub max_active: Option<u32>,
+    pub paused: Option<bool>,
+    pub emptied_at: Option<Timestamp>,
+}
+
+/// Why a concert cannot be changed so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConcertChangeError {
+    /// The sale would close before it opens.
+    #[error(transparent)]
+    SalesWindow(#[from] InvalidSalesWindow),
+    /// The draw cannot be then.
+    #[error(transparent)]
+    Draw(#[from] DrawError),
+}
+
+impl ConcertChange {
+    /// The concert as it is after the change.
+    pub fn apply(self, concert: &Concert, now: Timestamp) -> Result<Concert, ConcertChangeError> {
+        let sales = SalesWindow::new(
+            self.sales_open_at.unwrap_or(concert.sales.open_at()),
+            self.sales_close_at.unwrap_or(concert.sales.close_at()),
+        )?;
+        let changed = Concert {
+            title: self.title.unwrap_or_else(|| concert.title.clone()),
+            artist: self.artist.unwrap_or_else(|| concert.artist.clone()),
+            description: self.description.unwrap_or_else(|| concert.description.clone()),
+            sales,
+            max_seats_per_account: self.max_seats_per_account.unwrap_or(concert.max_seats_per_account),
+            max_active: self.max_active.unwrap_or(concert.max_active),
+            paused: self.paused.unwrap_or(concert.paused),
+            emptied_at: self.emptied_at.or(concert.emptied_at),
+            version: concert.version.saturating_add(1),
+            ..*concert
+        };
+        changed.check_draw(concert, now)?;
+        Ok(changed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A concert whose sale opens at [`instant`](crate::fixtures::instant) 100 and closes at 200.
+    fn concert(draw: Option<Draw>) -> Concert {
+        let at = crate::fixtures::instant;
+        Concert {
+            id: ConcertId::new(uuid::Uuid::from_u128(1)),
+            promoter_id: None,
+            title: Name::new("Night").unwrap(),
+            artist: Name::new("Band").unwrap(),
+            description: Description::default(),
+            sales: SalesWindow::new(at(100), at(200)).unwrap(),
+            max_seats_per_account: 4,
+            max_active: 500,
+            draw,
+            paused: false,
+            emptied_at: None,
+            version: 7,
+            created_at: at(0),
+        }
+    }
+
+    const DRAW: Draw = Draw::new([7; 32]);
+
+    #[test]
+    fn a_sale_is_open_from_its_first_instant_to_before_its_last() {
+        let at = crate::fixtures::instant;
+        let sales = SalesWindow::new(at(10), at(20)).unwrap();
+        assert_eq!(sales.check(at(9)), Err(NotOnSale::NotOpen));
+        assert_eq!(sales.check(at(10)), Ok(()));
+        assert_eq!(sales.check(at(19)), Ok(()));
+        assert_eq!(sales.check(at(20)), Err(NotOnSale::Closed));
+        assert_eq!(SalesWindow::new(at(10), at(10)), Err(InvalidSalesWindow));
+    }
+
+    #[test]
+    fn a_draw_is_held_and_published_when_the_sale_opens() {
+        let at = crate::fixtures::instant;
+        let (plain, drawn) = (concert(None), concert(Some(DRAW)));
+        assert_eq!((drawn.published_draw(at(99)), drawn.published_draw(at(100))), (None, Some(DRAW)));
+        assert_eq!(plain.published_draw(at(100)), None);
+        assert_eq!((plain.queue_terms().opens_at, drawn.queue_terms().opens_at), (None, Some(at(100))));
+    }
+
+    #[test]
+    fn a_draw_is_moved_only_before_it_is_held_and_only_into_the_future() {
+        let at = crate::fixtures::instant;
+        let moved = |concert: &Concert, open_at, now| {
+            let change = ConcertChange { sales_open_at: Some(at(open_at)), ..ConcertChange::default() };
+            change.apply(concert, at(now)).map(|concert| concert.sales.open_at())
+        };
+        let drawn = concert(Some(DRAW));
+        assert_eq!(moved(&drawn, 150, 99), Ok(at(150)));
+        assert_eq!(moved(&drawn, 51, 50), Ok(at(51)));
+        assert_eq!(moved(&drawn, 50, 50), Err(DrawError::Past.into()));
+        assert_eq!(moved(&drawn, 150, 100), Err(DrawError::Held.into()));
+        assert_eq!(moved(&drawn, 100, 100), Ok(at(100)), "nothing is moved");
+        assert_eq!(moved(&drawn, 200, 50), Err(InvalidSalesWindow.into()));
+        assert_eq!(moved(&concert(None), 50, 150), Ok(at(50)), "without a draw");
+
+        assert_eq!(drawn.check_draw(&concert(None), at(50)), Err(DrawError::Changed));
+        assert_eq!(concert(None).check_draw(&drawn, at(50)), Err(DrawError::Changed));
+        assert_eq!(concert(Some(Draw::new([8; 32]))).check_draw(&drawn, at(50)), Err(DrawError::Changed));
+    }
+
+    #[test]
+    fn a_change_leaves_alone_what_it_does_not_name() {
+        let at = crate::fixtures::instant;
+        let before = Concert { paused: true, emptied_at: Some(at(3)), ..concert(Some(DRAW)) };
+        let after = ConcertChange::default().apply(&before, at(150)).unwrap();
+        assert_eq!(after, Concert { version: 8, ..before.clone() });
+        let change = ConcertChange { paused: Some(false), emptied_at: Some(at(9)), ..ConcertChange::default() };
+        let after = change.apply(&before, at(150)).unwrap();
+        assert_eq!((after.paused, after.emptied_at, after.draw), (false, Some(at(9)), before.draw));
+    }
+}

@@ -1,0 +1,128 @@
+//! What is sold: venues, concerts, performances and their seats.
+
+mod concert;
+mod import;
+mod performance;
+mod plan;
+mod seat_map;
+
+use async_trait::async_trait;
+
+use crate::{
+    AccountId, ConcertId, PerformanceId, StorageError, Timestamp, VenueId,
+    idempotency::{Idempotency, KeyReused, Made},
+    page::{Page, PageRequest},
+};
+
+pub use self::{
+    concert::{
+        ACTIVE_MAX, Concert, ConcertChange, ConcertChangeError, ConcertSummary, DrawError, InvalidSalesWindow,
+        NotOnSale, SEATS_PER_ACCOUNT_MAX, SalesWindow,
+    },
+    import::{
+        CatalogImport, Catalogue, CatalogueConcert, CatalogueKey, CataloguePerformance, CatalogueVenue, ImportError,
+        ImportProgress, ImportReport,
+    },
+    performance::{
+        NewPerformance, PRICE_MAX, PerformanceKey, PerformanceSummary, PerformanceTerms, PriceError, PriceList, Sales,
+    },
+    plan::{PlanError, PlannedSeat, Row, SeatingPlan, Section, VENUE_SEATS_MAX, Venue, VenueSummary},
+    seat_map::{SeatLabels, SeatMap, SeatView},
+};
+pub use crate::seats::PartName;
+
+/// Why something was not published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The idempotency key names another request.
+    #[error(transparent)]
+    KeyReused(#[from] KeyReused),
+    /// The concert is not there.
+    #[error("the concert does not exist")]
+    ConcertNotFound,
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Why a concert was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateConcertError {
+    /// It is at another version than the one the change was made for.
+    #[error("the concert has been changed meanwhile")]
+    VersionMismatch,
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Keeps the catalogue.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait Catalog: Send + Sync {
+    /// Stores a new venue. `idempotency` is unique per publishing account: a second call with its key
+    /// gives the venue that the first one made, or [`KeyReused`] where the fingerprints differ.
+    async fn publish_venue(
+        &self,
+        publisher: AccountId,
+        venue: Venue,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Made<Venue>, PublishError>;
+
+    /// Stores a new concert; `idempotency` as for a venue.
+    async fn publish_concert(
+        &self,
+        concert: Concert,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Made<Concert>, PublishError>;
+
+    /// Stores a new performance with all of its seats, available; `idempotency` as for a venue.
+    async fn publish_performance(
+        &self,
+        publisher: AccountId,
+        performance: NewPerformance,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Made<PerformanceSummary>, PublishError>;
+
+    /// Replaces a concert, if the stored one is at the version before `concert.version`.
+    async fn update_concert(&self, concert: Concert) -> Result<(), UpdateConcertError>;
+
+    /// A venue.
+    async fn venue(&self, id: VenueId) -> Result<Option<Venue>, StorageError>;
+
+    /// A concert.
+    async fn concert(&self, id: ConcertId) -> Result<Option<ConcertSummary>, StorageError>;
+
+    /// The concerts in the order of their publication; with `bookable_at` only those bookable then.
+    async fn concerts(
+        &self,
+        bookable_at: Option<Timestamp>,
+        page: PageRequest<ConcertId>,
+    ) -> Result<Page<ConcertSummary, ConcertId>, StorageError>;
+
+    /// The performances of a concert by start, then by id; with `available_only` those with a seat to be
+    /// had that have not started. Seats whose hold has lapsed count as available.
+    async fn performances(
+        &self,
+        concert_id: ConcertId,
+        available_only: bool,
+        page: PageRequest<PerformanceKey>,
+    ) -> Result<Page<PerformanceSummary, PerformanceKey>, StorageError>;
+
+    /// A performance.
+    async fn performance(&self, id: PerformanceId) -> Result<Option<PerformanceSummary>, StorageError>;
+
+    /// The concert of a performance. It never changes, so an answer may be kept.
+    async fn concert_of(&self, id: PerformanceId) -> Result<Option<ConcertId>, StorageError>;
+
+    /// Every seat of a performance as it is now; seats whose hold has lapsed are available.
+    ///
+    /// An implementor may answer from memory, within limits. Whatever any port of this storage has answered
+    /// before the call is in the map: a seat is not available once its hold, its payment, or the refusal of
+    /// a hold as unavailable has been answered, and is available once its cancellation has. What other
+    /// processes have written may be missing for a short, bounded time, which the implementor states.
+    async fn seats(&self, id: PerformanceId) -> Result<Option<SeatMap>, StorageError>;
+
+    /// How a performance sells now.
+    async fn sales(&self, id: PerformanceId) -> Result<Option<Sales>, StorageError>;
+}

@@ -1,0 +1,208 @@
+//! Performances: one concert at one venue at one time, and what its seats cost.
+
+use std::collections::{HashMap, HashSet};
+
+#[cfg(feature = "serde")]
+use serde::{Deserialize, Serialize};
+
+use super::{
+    concert::SalesWindow,
+    plan::{PlannedSeat, SeatingPlan, Section, Venue, VenueSummary},
+};
+use crate::{ConcertId, PerformanceId, Points, Timestamp, seats::PartName, text::Name};
+
+/// The most points that one seat costs.
+pub const PRICE_MAX: i64 = 100_000_000;
+
+/// What the seats of each section cost. Every section of the venue has exactly one price.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PriceList(Vec<Points>);
+
+/// Why prices do not fit a venue; the numbers are indexes into the prices.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PriceError {
+    /// A section has no price.
+    #[error("the section `{0}` has no price")]
+    SectionMissing(String),
+    /// A price is for a section that the venue does not have.
+    #[error("the venue has no such section")]
+    SectionUnknown {
+        /// The price.
+        price: usize,
+    },
+    /// A section has two prices.
+    #[error("the section has a price already")]
+    SectionRepeated {
+        /// The later of the two.
+        price: usize,
+    },
+    /// More than [`PRICE_MAX`].
+    #[error("a price is 0 to 100000000 points")]
+    TooHigh {
+        /// The price.
+        price: usize,
+    },
+}
+
+impl PriceList {
+    /// Checks prices, each for the section of that name, against the plan they are for.
+    pub fn new(plan: &SeatingPlan, prices: &[(PartName, Points)]) -> Result<Self, PriceError> {
+        let sections: HashSet<&PartName> = plan.sections().iter().map(|section| &section.name).collect();
+        let mut by_section = HashMap::new();
+        for (price_index, (section, price)) in prices.iter().enumerate() {
+            if price.get() > PRICE_MAX {
+                return Err(PriceError::TooHigh { price: price_index });
+            }
+            if !sections.contains(section) {
+                return Err(PriceError::SectionUnknown { price: price_index });
+            }
+            if by_section.insert(section, *price).is_some() {
+                return Err(PriceError::SectionRepeated { price: price_index });
+            }
+        }
+        let of_section = |section: &Section| {
+            by_section
+                .get(&section.name)
+                .copied()
+                .ok_or_else(|| PriceError::SectionMissing(section.name.as_str().to_owned()))
+        };
+        plan.sections().iter().map(of_section).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The prices, in the order of the plan's sections.
+    pub fn by_section(&self) -> &[Points] {
+        &self.0
+    }
+
+    /// The lowest price.
+    pub fn min(&self) -> Points {
+        self.0.iter().min().copied().unwrap_or_default()
+    }
+
+    /// The highest price.
+    pub fn max(&self) -> Points {
+        self.0.iter().max().copied().unwrap_or_default()
+    }
+
+    /// Every seat of the plan with its price.
+    pub fn seats<'a>(&'a self, plan: &'a SeatingPlan) -> impl Iterator<Item = (PlannedSeat<'a>, Points)> {
+        let prices = plan.sections().iter().zip(&self.0).flat_map(|(section, price)| {
+            let seats: usize = section.rows.iter().map(|row| row.seats as usize).sum();
+            std::iter::repeat_n(*price, seats)
+        });
+        plan.seats().zip(prices)
+    }
+}
+
+/// One concert at one venue at one time, to be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPerformance {
+    /// Its id.
+    pub id: PerformanceId,
+    /// The concert.
+    pub concert_id: ConcertId,
+    /// The venue, whose plan the prices were checked against.
+    pub venue: Venue,
+    /// When it starts.
+    pub starts_at: Timestamp,
+    /// What its seats cost.
+    pub prices: PriceList,
+    /// When it was published.
+    pub created_at: Timestamp,
+}
+
+/// A performance as buyers see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct PerformanceSummary {
+    /// Its id.
+    pub id: PerformanceId,
+    /// The concert.
+    pub concert_id: ConcertId,
+    /// The venue.
+    pub venue: VenueSummary,
+    /// When it starts.
+    pub starts_at: Timestamp,
+    /// How many seats it has.
+    pub seats_total: u32,
+    /// How many of them are neither sold nor held.
+    pub seats_available: u32,
+    /// What the cheapest seat costs.
+    pub price_min: Points,
+    /// What the dearest seat costs.
+    pub price_max: Points,
+}
+
+/// Where a list of performances goes on: they are sorted by start, then by id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "the fields are those of the last performance seen")]
+pub struct PerformanceKey {
+    pub starts_at: Timestamp,
+    pub id: PerformanceId,
+}
+
+/// What the rules of selling need to know of a performance, and what a reservation shows of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct PerformanceTerms {
+    /// Its id.
+    pub id: PerformanceId,
+    /// The concert.
+    pub concert_id: ConcertId,
+    /// The concert's title.
+    pub title: Name,
+    /// The venue.
+    pub venue: VenueSummary,
+    /// When it starts.
+    pub starts_at: Timestamp,
+    /// When the concert is sold.
+    pub sales: SalesWindow,
+    /// How many seats of the concert one account may hold and own together.
+    pub max_seats_per_account: u32,
+}
+
+/// How a performance sells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct Sales {
+    /// Seats that can be had.
+    pub available: u32,
+    /// Seats that are held and not paid.
+    pub held: u32,
+    /// Seats that are sold.
+    pub sold: u32,
+    /// The points paid for the sold ones.
+    pub revenue: Points,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Row;
+
+    fn part(text: &str) -> PartName {
+        PartName::new(text).unwrap()
+    }
+
+    fn section(name: &str, rows: &[(&str, u32)]) -> Section {
+        let rows = rows.iter().map(|(name, seats)| Row { name: part(name), seats: *seats }).collect();
+        Section { name: part(name), rows }
+    }
+
+    #[test]
+    fn every_section_has_exactly_one_price() {
+        let plan = SeatingPlan::new(vec![section("A", &[("1", 1)]), section("B", &[("1", 2)])]).unwrap();
+        let points = |n| Points::new(n).unwrap();
+        let list = PriceList::new(&plan, &[(part("B"), points(5)), (part("A"), points(9))]).unwrap();
+        let prices: Vec<_> = list.seats(&plan).map(|(seat, price)| (seat.label.to_string(), price.get())).collect();
+        assert_eq!(prices, [("A-1-1".to_owned(), 9), ("B-1-1".to_owned(), 5), ("B-1-2".to_owned(), 5)]);
+        assert_eq!((list.min().get(), list.max().get()), (5, 9));
+
+        let error = |prices: &[(PartName, Points)]| PriceList::new(&plan, prices).unwrap_err();
+        assert_eq!(error(&[(part("A"), points(1))]), PriceError::SectionMissing("B".to_owned()));
+        assert_eq!(error(&[(part("C"), points(1))]), PriceError::SectionUnknown { price: 0 });
+        assert_eq!(error(&[(part("A"), points(1)), (part("A"), points(1))]), PriceError::SectionRepeated { price: 1 });
+        assert_eq!(error(&[(part("A"), points(PRICE_MAX + 1))]), PriceError::TooHigh { price: 0 });
+    }
+}

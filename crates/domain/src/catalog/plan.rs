@@ -1,0 +1,245 @@
+//! Venues, and where their seats are.
+
+use std::collections::HashSet;
+
+#[cfg(feature = "serde")]
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Timestamp, VenueId,
+    seats::{PartName, SeatLabel},
+    text::Name,
+};
+
+/// The most seats of a venue.
+pub const VENUE_SEATS_MAX: u32 = 200_000;
+
+/// A row of seats, numbered from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct Row {
+    /// Its name, unique within its section.
+    pub name: PartName,
+    /// How many seats it has, at least 1.
+    pub seats: u32,
+}
+
+/// A section of a venue; seats of one section cost the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct Section {
+    /// Its name, unique within its venue.
+    pub name: PartName,
+    /// Its rows, front to back.
+    pub rows: Vec<Row>,
+}
+
+/// Where the seats of a venue are. Checked once, and right from then on.
+///
+/// ```
+/// use boxoffice_domain::{catalog::{Row, SeatingPlan, Section}, seats::PartName};
+/// let row = |name: &str, seats| Row { name: PartName::new(name).unwrap(), seats };
+/// let stalls = Section { name: PartName::new("A").unwrap(), rows: vec![row("1", 2), row("2", 3)] };
+/// let plan = SeatingPlan::new(vec![stalls])?;
+/// assert_eq!(plan.capacity(), 5);
+/// let labels: Vec<_> = plan.seats().map(|seat| seat.label.to_string()).collect();
+/// assert_eq!(labels, ["A-1-1", "A-1-2", "A-2-1", "A-2-2", "A-2-3"]);
+/// # Ok::<(), boxoffice_domain::catalog::PlanError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "Vec<Section>", into = "Vec<Section>"))]
+pub struct SeatingPlan {
+    sections: Vec<Section>,
+    capacity: u32,
+}
+
+impl TryFrom<Vec<Section>> for SeatingPlan {
+    type Error = PlanError;
+
+    fn try_from(sections: Vec<Section>) -> Result<Self, PlanError> {
+        Self::new(sections)
+    }
+}
+
+impl From<SeatingPlan> for Vec<Section> {
+    fn from(plan: SeatingPlan) -> Self {
+        plan.sections
+    }
+}
+
+/// Why sections do not make a seating plan; the numbers are indexes into them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// No section, or one without rows.
+    #[error("a venue has at least one section, and a section at least one row")]
+    NoSeats {
+        /// The section without rows; `None` where there is no section at all.
+        section: Option<usize>,
+    },
+    /// Two sections of one name.
+    #[error("section names are unique in their venue")]
+    SectionRepeated {
+        /// The later of the two.
+        section: usize,
+    },
+    /// Two rows of one name in one section.
+    #[error("row names are unique in their section")]
+    RowRepeated {
+        /// The section.
+        section: usize,
+        /// The later of the two rows.
+        row: usize,
+    },
+    /// A row without seats.
+    #[error("a row has at least one seat")]
+    EmptyRow {
+        /// The section.
+        section: usize,
+        /// The row.
+        row: usize,
+    },
+    /// More than [`VENUE_SEATS_MAX`] seats.
+    #[error("a venue has at most 200000 seats")]
+    TooManySeats,
+}
+
+/// A seat as the plan has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedSeat<'a> {
+    /// Its place in the order of the plan, from 0.
+    pub ordinal: u32,
+    /// Its label.
+    pub label: SeatLabel,
+    /// Its section's name.
+    pub section: &'a str,
+    /// Its row's name.
+    pub row: &'a str,
+    /// Its number in the row, from 1.
+    pub number: u32,
+}
+
+impl SeatingPlan {
+    /// Checks sections.
+    pub fn new(sections: Vec<Section>) -> Result<Self, PlanError> {
+        if sections.is_empty() {
+            return Err(PlanError::NoSeats { section: None });
+        }
+        let mut capacity = 0u64;
+        let mut section_names = HashSet::new();
+        for (section_index, section) in sections.iter().enumerate() {
+            if !section_names.insert(&section.name) {
+                return Err(PlanError::SectionRepeated { section: section_index });
+            }
+            capacity += Self::check_rows(section_index, section)?;
+        }
+        match u32::try_from(capacity) {
+            Ok(capacity) if capacity <= VENUE_SEATS_MAX => Ok(Self { sections, capacity }),
+            _ => Err(PlanError::TooManySeats),
+        }
+    }
+
+    fn check_rows(section_index: usize, section: &Section) -> Result<u64, PlanError> {
+        if section.rows.is_empty() {
+            return Err(PlanError::NoSeats { section: Some(section_index) });
+        }
+        let mut row_names = HashSet::new();
+        for (row_index, row) in section.rows.iter().enumerate() {
+            if row.seats == 0 {
+                return Err(PlanError::EmptyRow { section: section_index, row: row_index });
+            }
+            if !row_names.insert(&row.name) {
+                return Err(PlanError::RowRepeated { section: section_index, row: row_index });
+            }
+        }
+        Ok(section.rows.iter().map(|row| u64::from(row.seats)).sum())
+    }
+
+    /// The sections.
+    pub fn sections(&self) -> &[Section] {
+        &self.sections
+    }
+
+    /// How many seats there are.
+    pub fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
+    /// Every seat, in the order of the plan.
+    pub fn seats(&self) -> impl Iterator<Item = PlannedSeat<'_>> {
+        let rows = self.sections.iter().flat_map(|section| section.rows.iter().map(move |row| (section, row)));
+        let seats = rows.flat_map(|(section, row)| (1..=row.seats).map(move |number| (section, row, number)));
+        seats.zip(0..).map(|((section, row, number), ordinal)| PlannedSeat {
+            ordinal,
+            label: SeatLabel::of(&section.name, &row.name, number),
+            section: section.name.as_str(),
+            row: row.name.as_str(),
+            number,
+        })
+    }
+}
+
+/// A hall.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct Venue {
+    /// Its id.
+    pub id: VenueId,
+    /// What it is called.
+    pub name: Name,
+    /// Where it is.
+    pub location: Name,
+    /// Its seats.
+    pub plan: SeatingPlan,
+    /// When it was published.
+    pub created_at: Timestamp,
+}
+
+/// A hall as it is named beside a performance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct VenueSummary {
+    /// Its id.
+    pub id: VenueId,
+    /// What it is called.
+    pub name: Name,
+    /// Where it is.
+    pub location: Name,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(text: &str) -> PartName {
+        PartName::new(text).unwrap()
+    }
+
+    fn section(name: &str, rows: &[(&str, u32)]) -> Section {
+        let rows = rows.iter().map(|(name, seats)| Row { name: part(name), seats: *seats }).collect();
+        Section { name: part(name), rows }
+    }
+
+    #[test]
+    fn plans_without_seats_or_with_repeated_names_are_refused() {
+        assert_eq!(SeatingPlan::new(vec![]), Err(PlanError::NoSeats { section: None }));
+        assert_eq!(SeatingPlan::new(vec![section("A", &[])]), Err(PlanError::NoSeats { section: Some(0) }));
+        assert_eq!(SeatingPlan::new(vec![section("A", &[("1", 0)])]), Err(PlanError::EmptyRow { section: 0, row: 0 }));
+        assert_eq!(
+            SeatingPlan::new(vec![section("A", &[("1", 1)]), section("A", &[("1", 1)])]),
+            Err(PlanError::SectionRepeated { section: 1 })
+        );
+        assert_eq!(
+            SeatingPlan::new(vec![section("A", &[("1", 1), ("1", 1)])]),
+            Err(PlanError::RowRepeated { section: 0, row: 1 })
+        );
+    }
+
+    #[test]
+    fn a_venue_has_at_most_200_000_seats() {
+        assert_eq!(SeatingPlan::new(vec![section("A", &[("1", 200_000)])]).unwrap().capacity(), 200_000);
+        assert_eq!(SeatingPlan::new(vec![section("A", &[("1", 200_001)])]), Err(PlanError::TooManySeats));
+        let huge = section("A", &[("1", u32::MAX), ("2", u32::MAX)]);
+        assert_eq!(SeatingPlan::new(vec![huge]), Err(PlanError::TooManySeats));
+    }
+}

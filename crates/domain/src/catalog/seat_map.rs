@@ -1,0 +1,177 @@
+//! The seats of a performance as buyers see them.
+
+use std::{
+    ops::{Deref, Range},
+    sync::Arc,
+};
+
+use crate::{
+    PerformanceId, Points, Timestamp,
+    seats::{SeatLabel, SeatState, SeatStatus},
+};
+
+/// A seat as buyers see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeatView<'m> {
+    /// Its label.
+    pub label: &'m SeatLabel,
+    /// Its section's name.
+    pub section: &'m str,
+    /// Its row's name.
+    pub row: &'m str,
+    /// Its number in the row.
+    pub number: u32,
+    /// What it costs.
+    pub price: Points,
+    /// Whether it can be had.
+    pub status: SeatStatus,
+}
+
+/// The labels of all seats of a performance in the order of the plan, in which the seats of a section stand together.
+/// Whoever looks for a section need not read the others.
+///
+/// ```
+/// use boxoffice_domain::{catalog::SeatLabels, seats::SeatLabel};
+/// let labels = ["A-1-1", "A-2-1", "B-1-1"].map(|text| SeatLabel::new(text).unwrap());
+/// let labels = SeatLabels::from_iter(labels);
+/// assert_eq!(labels.section("A").collect::<Vec<_>>(), [0, 1]);
+/// assert_eq!((labels.section("B").count(), labels.section("C").count()), (1, 0));
+/// assert_eq!(labels[2].as_str(), "B-1-1");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SeatLabels {
+    labels: Vec<SeatLabel>,
+    /// Runs of labels of one section. A section has one, where the labels are in the order of a plan.
+    runs: Vec<Range<usize>>,
+}
+
+impl SeatLabels {
+    /// The places of a section's labels among all.
+    pub fn section(&self, name: &str) -> impl Iterator<Item = usize> {
+        self.runs.iter().filter(move |run| self.labels[run.start].parts().0 == name).cloned().flatten()
+    }
+}
+
+impl FromIterator<SeatLabel> for SeatLabels {
+    fn from_iter<I: IntoIterator<Item = SeatLabel>>(labels: I) -> Self {
+        let labels: Vec<_> = labels.into_iter().collect();
+        let mut begin = 0;
+        let runs = labels.chunk_by(|one, next| one.parts().0 == next.parts().0).map(|run| {
+            let end = begin + run.len();
+            std::mem::replace(&mut begin, end)..end
+        });
+        Self { runs: runs.collect(), labels }
+    }
+}
+
+impl Deref for SeatLabels {
+    type Target = [SeatLabel];
+
+    fn deref(&self) -> &[SeatLabel] {
+        &self.labels
+    }
+}
+
+/// The seats of a performance at one instant, in the order of the plan. What hardly ever changes is shared
+/// by the maps of one performance, so that a map is cheap to make and to compare.
+///
+/// ```
+/// use std::sync::Arc;
+/// use boxoffice_domain::{
+///     Points, catalog::{SeatLabels, SeatMap}, fixtures::{self, instant},
+///     seats::{SeatLabel, SeatState, SeatStatus},
+/// };
+/// let labels = ["A-1-1", "A-1-2"].map(|text| SeatLabel::new(text).unwrap());
+/// let labels = Arc::new(SeatLabels::from_iter(labels));
+/// let prices: Arc<[Points]> = [Points::ZERO; 2].into();
+/// let terms = fixtures::terms();
+/// let by = fixtures::hold_request(&terms, &["A-1-2"]).reservation_id;
+/// let states = [SeatState::Free, SeatState::Held { by, until: instant(300) }];
+/// let map = SeatMap::at(instant(299), terms.id, labels.clone(), prices.clone(), &states);
+/// assert_eq!((map.available(), map.lapses_at()), (1, Some(instant(300))));
+/// let second = map.seats().nth(1).unwrap();
+/// assert_eq!((second.section, second.row, second.number, second.status), ("A", "1", 2, SeatStatus::Held));
+/// // The hold is over at its end, and from then on nothing changes by itself.
+/// let map = SeatMap::at(instant(300), terms.id, labels, prices, &states);
+/// assert_eq!((map.available(), map.lapses_at()), (2, None));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeatMap {
+    performance_id: PerformanceId,
+    labels: Arc<SeatLabels>,
+    prices: Arc<[Points]>,
+    statuses: Vec<SeatStatus>,
+    available: usize,
+    lapses_at: Option<Timestamp>,
+}
+
+impl SeatMap {
+    /// Shows seats as they are at `now`. The three lists are those of the same seats, in the order of the
+    /// plan; what one of them has beyond the others is left out.
+    pub fn at(
+        now: Timestamp,
+        performance_id: PerformanceId,
+        labels: Arc<SeatLabels>,
+        prices: Arc<[Points]>,
+        states: &[SeatState],
+    ) -> Self {
+        let count = labels.len().min(prices.len()).min(states.len());
+        let (mut statuses, mut available, mut lapses_at) = (Vec::with_capacity(count), 0, None::<Timestamp>);
+        for state in &states[..count] {
+            let status = state.status(now);
+            match (status, state) {
+                (SeatStatus::Available, _) => available += 1,
+                (SeatStatus::Held, SeatState::Held { until, .. }) => {
+                    lapses_at = Some(lapses_at.map_or(*until, |first| first.min(*until)));
+                }
+                _ => {}
+            }
+            statuses.push(status);
+        }
+        Self { performance_id, labels, prices, statuses, available, lapses_at }
+    }
+
+    /// The performance.
+    pub fn performance_id(&self) -> PerformanceId {
+        self.performance_id
+    }
+
+    /// Every seat.
+    pub fn seats(&self) -> impl ExactSizeIterator<Item = SeatView<'_>> {
+        (0..self.statuses.len()).map(|place| self.seat(place))
+    }
+
+    /// The seats of a section.
+    pub fn section(&self, name: &str) -> impl Iterator<Item = SeatView<'_>> {
+        let places = self.labels.section(name).take_while(|place| *place < self.statuses.len());
+        places.map(|place| self.seat(place))
+    }
+
+    fn seat(&self, place: usize) -> SeatView<'_> {
+        let label = &self.labels[place];
+        let (section, row, number) = label.parts();
+        SeatView { label, section, row, number, price: self.prices[place], status: self.statuses[place] }
+    }
+
+    /// The status of every seat.
+    pub fn statuses(&self) -> &[SeatStatus] {
+        &self.statuses
+    }
+
+    /// How many of the seats can be had.
+    pub fn available(&self) -> usize {
+        self.available
+    }
+
+    /// When the next hold shown here ends, so that its seat can be had: from then on this map is out of date.
+    pub fn lapses_at(&self) -> Option<Timestamp> {
+        self.lapses_at
+    }
+
+    /// Whether two maps are of the same seats at the same prices; only statuses may differ.
+    pub fn has_seats_of(&self, other: &Self) -> bool {
+        self.performance_id == other.performance_id
+            && (Arc::ptr_eq(&self.labels, &other.labels) || self.labels == other.labels)
+            && (Arc::ptr_eq(&self.prices, &other.prices) || self.prices == other.prices)
+    }
+}

@@ -1,0 +1,55 @@
+//! The events of committed batches.
+
+use async_trait::async_trait;
+use boxoffice_domain::{
+    StorageError, Timestamp,
+    events::{EventBatch, Outbox},
+    page::{Page, PageRequest},
+};
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use super::Store;
+use crate::{
+    row::row,
+    schema::outbox_batches,
+    stored::{damaged, id},
+};
+
+row! {
+    pub(super) struct EventBatchRow in outbox_batches, from (batch_id: Uuid, events: String, occurred_at: Timestamp) {
+        id: Vec<u8> = batch_id,
+        // JSON.
+        events: String = events,
+        occurred_at: NaiveDateTime = occurred_at,
+    }
+}
+
+impl TryFrom<EventBatchRow> for EventBatch {
+    type Error = StorageError;
+
+    fn try_from(row: EventBatchRow) -> Result<Self, StorageError> {
+        let events = serde_json::from_str(&row.events).map_err(|_| damaged("list of events")())?;
+        Ok(Self { id: id(&row.id)?, events, occurred_at: row.occurred_at.and_utc() })
+    }
+}
+
+#[async_trait]
+impl Outbox for Store {
+    async fn batches(&self, page: PageRequest<Uuid>) -> Result<Page<EventBatch, Uuid>, StorageError> {
+        let mut query = outbox_batches::table
+            .order(outbox_batches::id)
+            .limit(i64::from(page.limit) + 1)
+            .select(EventBatchRow::as_select())
+            .into_boxed();
+        if let Some(after) = page.after {
+            query = query.filter(outbox_batches::id.gt(after.as_bytes().to_vec()));
+        }
+        let mut session = self.reader().await?;
+        let rows = query.load(session.connection()).await;
+        let batches = session.finished(rows)?.into_iter().map(EventBatch::try_from).collect::<Result<Vec<_>, _>>()?;
+        Ok(Page::from_rows(batches, page.limit, |batch| batch.id))
+    }
+}

@@ -1,0 +1,122 @@
+//! The shape of the workspace: dependencies point inward, the domain is pure, and a capability has one
+//! name. What is forbidden here cannot be built up unnoticed.
+
+use std::{collections::BTreeSet, env, path::PathBuf, process::Command};
+
+use boxoffice_tests::workspace;
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+
+/// Which crates of the workspace each of its crates may be built on.
+const ALLOWED: &[(&str, &[&str])] = &[
+    (
+        "boxoffice",
+        &[
+            "boxoffice-application",
+            "boxoffice-domain",
+            "boxoffice-http",
+            "boxoffice-load",
+            "boxoffice-persistence",
+            "boxoffice-waiting-room",
+        ],
+    ),
+    ("boxoffice-bench", &["boxoffice-domain", "boxoffice-load", "boxoffice-persistence", "boxoffice-testkit"]),
+    ("boxoffice-http", &["boxoffice-application", "boxoffice-domain"]),
+    ("boxoffice-persistence", &["boxoffice-domain"]),
+    ("boxoffice-waiting-room", &["boxoffice-domain"]),
+    ("boxoffice-application", &["boxoffice-domain"]),
+    ("boxoffice-contracts", &["boxoffice-domain"]),
+    ("boxoffice-domain", &[]),
+    ("boxoffice-load", &[]),
+    ("boxoffice-testkit", &["boxoffice-domain"]),
+    ("boxoffice-tests", &[]),
+];
+
+/// Which crates may be tested with the servers of the testkit and with the contracts.
+const TESTED_WITH_TESTKIT: &[&str] = &[
+    "boxoffice",
+    "boxoffice-application",
+    "boxoffice-http",
+    "boxoffice-persistence",
+    "boxoffice-tests",
+    "boxoffice-waiting-room",
+];
+const FOR_TESTS: [&str; 2] = ["boxoffice-contracts", "boxoffice-testkit"];
+
+/// Everything that is linked into the domain. None of it does I/O, runs futures, or speaks SQL or HTTP; a
+/// name is added here only after looking.
+const LINKED_INTO_DOMAIN: &[&str] =
+    &["boxoffice-domain", "chrono", "num-traits", "serde", "serde_core", "thiserror", "uuid"];
+
+const CAPABILITIES: &[&str] = &["accounts", "catalog", "payments", "reservations", "waiting_room", "wallet"];
+
+fn workspace_root() -> PathBuf {
+    workspace().to_path_buf()
+}
+
+fn metadata() -> Metadata {
+    MetadataCommand::new().manifest_path(workspace_root().join("Cargo.toml")).no_deps().exec().unwrap()
+}
+
+#[test]
+fn dependencies_point_inward() {
+    let packages = metadata().packages;
+    let members: BTreeSet<_> = packages.iter().map(|package| package.name.to_string()).collect();
+    let known: BTreeSet<_> = ALLOWED.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(members, known, "every crate of the workspace has its line in `ALLOWED`");
+
+    let mut forbidden = Vec::new();
+    for package in &packages {
+        let (_, allowed) = ALLOWED.iter().find(|(name, _)| package.name == *name).unwrap();
+        for dependency in package.dependencies.iter().filter(|dependency| members.contains(&dependency.name)) {
+            let for_tests = dependency.kind == DependencyKind::Development;
+            // A test may always use the domain, whose mocks and fixtures are made for that.
+            let testkit = if TESTED_WITH_TESTKIT.contains(&package.name.as_str()) { &FOR_TESTS[..] } else { &[] };
+            let beyond = testkit.iter().copied().chain(["boxoffice-domain"]).filter(|_| for_tests);
+            if !allowed.iter().copied().chain(beyond).any(|name| name == dependency.name) {
+                forbidden.push(format!("{} -> {} ({})", package.name, dependency.name, dependency.kind));
+            }
+        }
+    }
+    assert!(forbidden.is_empty(), "these dependencies do not point inward: {forbidden:#?}");
+}
+
+/// Asks `cargo tree`, because `cargo metadata` gives a crate the features that any other crate of the
+/// workspace asks of it: the domain would seem to be built on what only the binary uses.
+#[test]
+fn the_domain_is_pure() {
+    let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .current_dir(workspace_root())
+        .args(["tree", "--offline", "--package", "boxoffice-domain", "--edges", "normal,no-proc-macro"])
+        .args(["--prefix", "none", "--format", "{lib}"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout).unwrap();
+    // A crate that is met again is marked with ` (*)`. Libraries are named with underscores.
+    let name = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+    let linked: BTreeSet<_> = tree.lines().map(name).collect();
+    let allowed = LINKED_INTO_DOMAIN.iter().map(|name| name.replace('-', "_")).collect();
+    assert_eq!(linked, allowed);
+}
+
+#[test]
+fn a_capability_has_the_same_name_in_every_layer() {
+    let root = workspace_root().join("crates");
+    let mut missing = Vec::new();
+    for capability in CAPABILITIES {
+        // The line of a concert is kept by a crate of its own, not by the database.
+        let adapter = match *capability {
+            "waiting_room" => "waiting-room/src/lib".to_owned(),
+            kept_in_database => format!("persistence/src/sql/{kept_in_database}"),
+        };
+        let layers = ["domain/src", "application/src", "http/src/routes"].map(|layer| format!("{layer}/{capability}"));
+        for module in layers.into_iter().chain([adapter]) {
+            // A module that has grown is a folder of the same name.
+            let places = [root.join(format!("{module}.rs")), root.join(&module).join("mod.rs")];
+            if !places.iter().any(|place| place.is_file()) {
+                missing.push(module);
+            }
+        }
+    }
+    assert!(missing.is_empty(), "these modules are missing: {missing:#?}");
+}
