@@ -2,13 +2,16 @@
 
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint mutants fmt doc tools
+.PHONY: help run rush test bench lint mutants fmt doc tools
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: tools ## Serve on 127.0.0.1:8080 with a demo catalogue; data goes to ./data
-	$(CARGO) run --release --bin boxoffice -- serve --demo
+run: tools ## Serve on 127.0.0.1:8080 with a demo catalog; data goes to ./data
+	$(CARGO) run --profile quick --bin boxoffice -- serve --demo
+
+rush: tools ## Send a crowd of buyers to that server; RUSH="--buyers 500" for fewer, RUSH=--help for all options
+	$(CARGO) run --profile quick --package boxoffice-rush --bin boxoffice-rush -- $(RUSH)
 
 test: tools ## Run every test; fetches the database servers that it needs
 	tests/run

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, fs};
 
+use boxoffice_rush::Request;
 use boxoffice_tests::{read, workspace};
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -214,7 +214,7 @@ async fn lists_are_given_page_by_page_without_gaps_or_repetitions() {
     for query in ["cursor=nonsense", "cursor=", "limit=many", "bookable=perhaps", "sort=price"] {
         server.api().get(format!("/v1/concerts?{query}")).send().await.refuses(400, "malformed_request");
     }
-    let head = server.api().ask(Method::DELETE, "/v1/concerts").send().await;
+    let head = server.api().ask(Request::new("DELETE", "/v1/concerts")).send().await;
     head.refuses(405, "method_not_allowed");
     assert_eq!(head.header("allow").map(|allowed| allowed.contains("GET")), Some(true));
     server.finish().await;

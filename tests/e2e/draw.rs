@@ -132,10 +132,10 @@ async fn a_draw_outlasts_restarts_before_and_after_it() {
 
     // Leaving and joining again gives another ticket, and the same number.
     let again = &mut people[30].buyer;
-    let former = again.queue_token.clone();
+    let former = again.asks.queue_token.clone();
     again.leave().await;
     again.join(&show.concert).await;
-    assert_ne!(again.queue_token, former);
+    assert_ne!(again.asks.queue_token, former);
 
     server.restart().await;
     for stranger in &people[..40] {

@@ -30,9 +30,9 @@ use crate::support::{
 /// How many instances there are.
 const INSTANCES: usize = 3;
 /// A stampede while something fails.
-const STAMPEDE: Plan = Plan { buyers: 120, rows: 10, max_active: 24, line_is_lost: false };
+const STAMPEDE: Plan = Plan { buyers: 120, rows: 10, max_active: 24, queue_is_lost: false };
 /// The whole one.
-const STAMPEDE_WHOLE: Plan = Plan { buyers: 2_000, rows: 50, max_active: 100, line_is_lost: false };
+const STAMPEDE_WHOLE: Plan = Plan { buyers: 2_000, rows: 50, max_active: 100, queue_is_lost: false };
 /// How long Redis is away.
 const REDIS_AWAY: Duration = Duration::from_secs(10);
 /// How long nobody is admitted after Redis came back empty. Everybody in line polls more often.
@@ -249,7 +249,7 @@ async fn join_again(newcomer: &mut Buyer, concert: &str) {
         let answer = newcomer.ask_join(concert).try_send().await.filter(|answer| answer.status < 300)?;
         answer.json["token"].as_str().map(str::to_owned)
     });
-    newcomer.queue_token = token.await;
+    newcomer.asks.queue_token = token.await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -315,7 +315,7 @@ async fn the_line_re_forms_in_its_order_after_redis_was_emptied() {
     let mut settings = SETTINGS.to_vec();
     settings.push(("REFORM_SECONDS", REFORM_SECONDS));
     let fleet = Fleet::start(shared, &settings, &chronicle).await;
-    let plan = Plan { line_is_lost: true, ..STAMPEDE };
+    let plan = Plan { queue_is_lost: true, ..STAMPEDE };
     let mut crowd = Crowd::start(&fleet, plan, &chronicle).await;
     crowd.sold_percent(20).await;
     crowd.empty_redis(&proxy).await;
@@ -362,7 +362,7 @@ async fn a_key_is_changed_under_all_instances_and_every_token_goes_on() {
     let keys_of = |token: &str| token.split('.').next().expect("a header").to_owned();
     let everybody_knows = async |buyer: &Buyer| {
         for instance in &fleet.instances {
-            instance.api().get("/v1/me").bearer(&buyer.access_token).send().await.is(200);
+            instance.api().get("/v1/me").bearer(&buyer.asks.access_token).send().await.is(200);
         }
     };
     let changed = |times: usize| {
@@ -382,14 +382,14 @@ async fn a_key_is_changed_under_all_instances_and_every_token_goes_on() {
         changed(times).await;
         everybody_knows(&old).await;
         let new = Buyer::new(fleet.api()).await;
-        assert_eq!(keys_of(&new.access_token) == keys_of(&old.access_token), times == 1, "{printed}");
+        assert_eq!(keys_of(&new.asks.access_token) == keys_of(&old.asks.access_token), times == 1, "{printed}");
         everybody_knows(&new).await;
     }
     let (status, _, error) = fleet.instances[1].run(&["keys", "rotate", "--prepare", "--keep", "1"], &[]).await;
     assert_eq!(status, 0, "{error}");
     changed(3).await;
     for instance in &fleet.instances {
-        instance.api().get("/v1/me").bearer(&old.access_token).send().await.refuses(401, "unauthenticated");
+        instance.api().get("/v1/me").bearer(&old.asks.access_token).send().await.refuses(401, "unauthenticated");
     }
     // A file that is damaged later changes nothing.
     let again = Buyer::new(fleet.api()).await;

@@ -93,7 +93,7 @@ async fn a_stream_that_breaks_with_its_instance_goes_on_at_another_and_nothing_i
         let status = events.next().await.expect("an event");
         assert_eq!(status["position"], index, "{status}");
         assert_eq!(status["status"], if index == 0 { "active" } else { "waiting" });
-        assert_eq!(status["token"], buyer.queue_token);
+        assert_eq!(status["token"], buyer.asks.queue_token);
         assert_eq!(buyer.queue().await["position"], index);
     }
     // A stream over the load balancer is told of what comes next, too.

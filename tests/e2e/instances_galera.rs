@@ -11,7 +11,7 @@ use crate::support::{
     together,
 };
 
-const STAMPEDE: Plan = Plan { buyers: 150, rows: 12, max_active: 60, line_is_lost: false };
+const STAMPEDE: Plan = Plan { buyers: 150, rows: 12, max_active: 60, queue_is_lost: false };
 /// How often one account does everything at once.
 const ROUNDS: usize = 8;
 const SETTINGS: [(&str, &str); 1] = [("DATABASE_CONNECT_SECONDS", "1")];

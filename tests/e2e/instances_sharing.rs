@@ -24,7 +24,7 @@ async fn a_session_that_ends_at_one_instance_is_over_at_all() {
     let (fleet, database, _printed) = three(&[]).await;
     let buyer = Buyer::new(fleet.api()).await;
     let known = async |instance: &Server| {
-        let answer = instance.api().get("/v1/me").bearer(&buyer.access_token).send().await;
+        let answer = instance.api().get("/v1/me").bearer(&buyer.asks.access_token).send().await;
         if answer.status == 200 {
             return true;
         }
@@ -34,8 +34,8 @@ async fn a_session_that_ends_at_one_instance_is_over_at_all() {
     for instance in &fleet.instances {
         assert!(known(instance).await);
     }
-    let ending = fleet.instances[0].api().ask(reqwest::Method::DELETE, "/v1/sessions/current");
-    ending.bearer(&buyer.access_token).send().await.is(204);
+    let ending = fleet.instances[0].api().ask(buyer.asks.request("DELETE", "/v1/sessions/current"));
+    ending.send().await.is(204);
     assert!(!known(&fleet.instances[0]).await);
     for instance in &fleet.instances {
         // The token itself would be good for a quarter of an hour.

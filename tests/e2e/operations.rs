@@ -37,7 +37,7 @@ async fn a_stop_lets_what_is_in_flight_end_and_takes_nothing_new() {
     assert_eq!(server.ended().await.code(), Some(0));
     assert!(buyer.get("/v1/me").try_send().await.is_none(), "the server still answers");
     server.start_again().await;
-    let balance = server.api().get("/v1/wallet").bearer(&buyer.access_token).send().await;
+    let balance = server.api().get("/v1/wallet").bearer(&buyer.asks.access_token).send().await;
     assert_eq!(balance.is(200)["balance"], 200);
     server.finish().await;
 }
@@ -203,8 +203,8 @@ async fn no_secret_is_logged_and_no_key_can_be_read_by_others() {
     buyer.get("/v1/me").bearer("a-forged-token").send().await.refuses(401, "unauthenticated");
     let log = server.log();
     assert!(log.contains("http.request"), "{log}");
-    let signature = buyer.access_token.rsplit('.').next().expect("a signature");
-    for secret in [PASSWORD, signature, &buyer.refresh_token, &buyer.queue_token, "a-forged-token"] {
+    let signature = buyer.asks.access_token.rsplit('.').next().expect("a signature");
+    for secret in [PASSWORD, signature, &buyer.refresh_token, &buyer.asks.queue_token, "a-forged-token"] {
         let line = log.lines().find(|line| line.contains(secret));
         assert_eq!(line, None, "a secret is logged");
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant};
 
@@ -28,12 +27,12 @@ async fn a_thousand_who_join_at_once_are_served_in_the_order_of_their_places() {
         let ask = buyer.ask_join(&show.concert);
         async move {
             let answer = ask.send().await;
-            answer.is(201)["token"].as_str().expect("a token").clone_into(&mut buyer.queue_token);
+            answer.is(201)["token"].as_str().expect("a token").clone_into(&mut buyer.asks.queue_token);
             (buyer, answer.json)
         }
     })
     .await;
-    let tokens: BTreeSet<_> = joins.iter().map(|(buyer, _)| &buyer.queue_token).collect();
+    let tokens: BTreeSet<_> = joins.iter().map(|(buyer, _)| &buyer.asks.queue_token).collect();
     assert_eq!(tokens.len(), PEOPLE);
     let (active, mut waiting): (Vec<_>, Vec<_>) = joins.iter().partition(|(_, joined)| joined["status"] == "active");
     assert_eq!(active.len(), MAX_ACTIVE);
@@ -130,13 +129,13 @@ async fn every_guarded_route_refuses_every_wrong_token_with_its_own_code() {
     for ask in guarded(&buyer, &show, &reservation) {
         ask.without("queue-token").send().await.refuses(401, "queue_token_missing");
     }
-    for forged in forgeries(&buyer.queue_token) {
+    for forged in forgeries(&buyer.asks.queue_token) {
         let asks = guarded(&buyer, &show, &reservation).into_iter().map(|ask| ask.queue_token(&forged)).collect();
         all_refuse(asks, 401, "queue_token_invalid").await;
     }
     let foreign =
         |token: &str| guarded(&buyer, &show, &reservation).into_iter().map(|ask| ask.queue_token(token)).collect();
-    all_refuse(foreign(&other.queue_token), 401, "queue_token_invalid").await;
+    all_refuse(foreign(&other.asks.queue_token), 401, "queue_token_invalid").await;
 
     // An active token of another concert is good for itself, and opens no gate but its own.
     let mut elsewhere = buyer.clone();
@@ -155,9 +154,9 @@ async fn every_guarded_route_refuses_every_wrong_token_with_its_own_code() {
 
     // Who joins anew stands at the end of the line; meanwhile it was the other one's turn.
     assert_eq!(other.queue_status().await, "active");
-    let spent = buyer.queue_token.clone();
+    let spent = buyer.asks.queue_token.clone();
     assert_eq!(buyer.join(&show.concert).await["status"], "waiting");
-    assert_ne!(buyer.queue_token, spent);
+    assert_ne!(buyer.asks.queue_token, spent);
     for answer in all_refuse(gate(&buyer, &show, &reservation), 403, "queue_token_not_active").await {
         assert_eq!(answer.json["position"], 1);
     }
@@ -325,7 +324,7 @@ async fn the_line_re_forms_in_its_order_after_a_restart() {
     assert_eq!(people[1].queue().await["position"], 1);
     assert_eq!(people[0].queue_status().await, "expired");
     let again = people[4].ask_join(&show.concert).send().await;
-    assert_eq!((&again.is(200)["token"], &again.json["position"]), (&json!(people[4].queue_token), &json!(4)));
+    assert_eq!((&again.is(200)["token"], &again.json["position"]), (&json!(people[4].asks.queue_token), &json!(4)));
 
     let second = &people[1];
     eventually("the line has re-formed", || async { (second.queue_status().await == "active").then_some(()) }).await;
@@ -335,7 +334,7 @@ async fn the_line_re_forms_in_its_order_after_a_restart() {
         let queue = people[index].queue().await;
         assert_eq!((&queue["status"], &queue["position"]), (&json!("waiting"), &json!(position)));
     }
-    let seats = people[0].ask(Method::GET, format!("/v1/performances/{}/seats", show.performance));
+    let seats = people[0].ask("GET", format!("/v1/performances/{}/seats", show.performance));
     seats.send().await.refuses(403, "queue_token_expired");
     server.finish().await;
 }

@@ -1,4 +1,4 @@
-//! The stampede as a demonstration.
+//! The stampede to watch: the program `boxoffice-rush`.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ const SEATS: u64 = 200;
 /// What the rush prints with `--json`, after it has ended with this exit code.
 async fn rush(server: &Server, arguments: &[&str], status: i32) -> Value {
     let url = server.url();
-    let all = [&["rush", "--url", &url, "--json", "--think", "0", "--arrive", "1s"], arguments].concat();
-    let (code, printed, error) = server.run(&all, &[]).await;
+    let all = [&["--url", &url, "--json", "--think", "0", "--arrive", "1s"], arguments].concat();
+    let (code, printed, error) = server.run_rush(&all, &[]).await;
     assert_eq!((code, error.as_str()), (status, ""), "{printed}");
     serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error} in `{printed}`"))
 }
@@ -82,15 +82,15 @@ async fn a_database_that_is_not_the_servers_is_not_audited_for_it() {
     let server = Server::start(&[("DEMO", "true"), ("DEMO_BUYERS", "5")]).await;
     demo_account(&server, "buyer-00005", "buyer-password").await;
     let url = server.url();
-    let arguments = ["rush", "--url", &url, "--json", "--no-svg", "--buyers", "5", "--seats", "5", "--arrive", "0"];
+    let arguments = ["--url", &url, "--json", "--no-svg", "--buyers", "5", "--seats", "5", "--arrive", "0"];
     let elsewhere = [("BOXOFFICE_DATA_DIR", "elsewhere")];
-    let (code, printed, error) = server.run(&arguments, &elsewhere).await;
+    let (code, printed, error) = server.run_rush(&arguments, &elsewhere).await;
     let told: Value = serde_json::from_str(&printed).unwrap_or_else(|_| panic!("{code} {printed} {error}"));
     assert_eq!((code, &told["audit"]["verdict"]), (0, &json!("not_run")), "{told}");
     assert!(!server.folder().join("elsewhere").exists());
     let (code, _, error) = server.run(&["migrate"], &elsewhere).await;
     assert_eq!(code, 0, "{error}");
-    let (code, printed, _) = server.run(&arguments, &elsewhere).await;
+    let (code, printed, _) = server.run_rush(&arguments, &elsewhere).await;
     assert!(code == 0 && printed.contains("is not the server's database"), "{printed}");
     server.finish().await;
 }
@@ -105,7 +105,7 @@ async fn a_rush_says_what_it_needs() {
         (&["--url", "https://127.0.0.1"], "must begin with http://"),
         (&["--url", "http://127.0.0.1:1"], "refused"),
     ] {
-        let (code, printed, error) = server.run(&[&["rush"], arguments].concat(), &[]).await;
+        let (code, printed, error) = server.run_rush(arguments, &[]).await;
         assert_eq!((code, printed.as_str()), (2, ""), "{error}");
         assert!(error.contains(told), "{arguments:?}: {error}");
     }
@@ -113,7 +113,7 @@ async fn a_rush_says_what_it_needs() {
 
     let server = Server::start(&[("DEMO", "true"), ("DEMO_BUYERS", "2")]).await;
     demo_account(&server, "buyer-00002", "buyer-password").await;
-    let (code, _, error) = server.run(&["rush", "--url", &server.url(), "--buyers", "3"], &[]).await;
+    let (code, _, error) = server.run_rush(&["--url", &server.url(), "--buyers", "3"], &[]).await;
     assert!(code == 2 && error.contains("--demo-buyers 3, or come with --buyers 2"), "{error}");
     server.finish().await;
 }

@@ -49,7 +49,7 @@ async fn signing_out_ends_the_session_and_no_other() {
     other_session.get("/v1/me").send().await.is(200);
     // What a session is does not end with the process: the keys and the refresh tokens are kept.
     server.restart().await;
-    server.api().get("/v1/me").bearer(&other_session.access_token).send().await.is(200);
+    server.api().get("/v1/me").bearer(&other_session.asks.access_token).send().await.is(200);
     refresh(server.api(), &other_session.refresh_token).await.is(200);
     refresh(server.api(), &buyer.refresh_token).await.refuses(401, "unauthenticated");
     server.finish().await;
@@ -75,8 +75,8 @@ async fn an_access_token_expires_and_the_refresh_token_brings_the_next() {
 async fn no_forged_access_token_is_accepted() {
     let server = Server::start(&[]).await;
     let (buyer, other) = (Buyer::new(server.api()).await, Buyer::new(server.api()).await);
-    let parts: Vec<_> = buyer.access_token.split('.').collect();
-    let others: Vec<_> = other.access_token.split('.').collect();
+    let parts: Vec<_> = buyer.asks.access_token.split('.').collect();
+    let others: Vec<_> = other.asks.access_token.split('.').collect();
     // {"alg":"none","typ":"JWT"} without a signature is the oldest trick.
     let unsigned = format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{}.", parts[1]);
     let swapped = format!("{}.{}.{}", parts[0], others[1], parts[2]);
@@ -84,7 +84,7 @@ async fn no_forged_access_token_is_accepted() {
     for forged in [unsigned, swapped, account, "x".into(), "..".into(), buyer.refresh_token.clone()] {
         server.api().get("/v1/me").bearer(&forged).send().await.refuses(401, "unauthenticated");
     }
-    for field in ["", "Bearer", "Basic aGFuZXVsOnNlY3JldA==", &buyer.access_token] {
+    for field in ["", "Bearer", "Basic aGFuZXVsOnNlY3JldA==", &buyer.asks.access_token] {
         server.api().get("/v1/me").header("authorization", field).send().await.refuses(401, "unauthenticated");
     }
     server.finish().await;

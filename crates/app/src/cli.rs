@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use boxoffice_domain::{
+    AccountId, ReservationId,
     accounts::{LoginId, Role},
     text::Name,
 };
 use clap::{Arg, ArgAction, ArgMatches, Args, Command as ClapCommand, FromArgMatches, Parser, Subcommand};
 
 use crate::{
-    rush::RushOptions,
     settings::{Layers, SETTINGS, Setting, SettingsError, VARIABLE_PREFIX},
     verify_draw::VerifyDrawOptions,
 };
@@ -93,14 +93,15 @@ pub(crate) enum Command {
     },
     /// Checks every invariant over the whole database
     ///
-    /// Prints each breach as `invariant: detail`. Exits with 1 where there is one, with 2 where it could not run.
-    Audit,
-    /// Sends a crowd of buyers to a running server that was started with --demo
-    ///
-    /// Each joins the line, waits, looks, reaches for seats near the front, pays or walks away. Shows what happens,
-    /// sums it up, draws it, and checks that no seat was sold twice; audits the database too, where the settings name
-    /// the server's. Exits with 1 where something is not as it should be, with 2 where it could not run.
-    Rush(RushOptions),
+    /// Prints each breach as `invariant: detail`. Exits with 1 if there is one, with 2 if it could not run.
+    Audit {
+        /// Runs only if the database holds a reservation of this account, so that it is the expected database
+        #[arg(long, value_name = "ID", requires = "reservation")]
+        account: Option<AccountId>,
+        /// The reservation
+        #[arg(long, value_name = "ID", requires = "account")]
+        reservation: Option<ReservationId>,
+    },
     /// Checks a draw that has been held
     ///
     /// Needs no server and no database: whoever has noted the hash before the draw, and knows who was admitted in which

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, bail};
-use boxoffice_domain::{accounts::LoginId, announcements::Alone, audit::Breach};
+use boxoffice_domain::{AccountId, ReservationId, accounts::LoginId, announcements::Alone, audit::Breach};
 
 use crate::{
     account,
@@ -13,7 +13,7 @@ use crate::{
     },
     cli::{Command, CommandLine, KeysCommand},
     exit::Exit,
-    import, output, rush,
+    import, output,
     serve::{self, defaults_of},
     settings::{self, Layers, Settings},
     telemetry, verify_draw,
@@ -62,8 +62,7 @@ async fn dispatch(command: Command, settings: &Settings) -> anyhow::Result<Exit>
         Command::Keys { command: KeysCommand::Rotate { prepare, keep } } => {
             rotate_keys(settings, Rotation { prepare, keep: keep.map(usize::from) })
         }
-        Command::Audit => audit(settings).await,
-        Command::Rush(options) => rush::run(settings, options).await,
+        Command::Audit { account, reservation } => audit(settings, account.zip(reservation)).await,
         Command::VerifyDraw(options) => verify_draw::run(&options),
         Command::Openapi => print_openapi(),
     }
@@ -128,23 +127,36 @@ fn rotate_keys(settings: &Settings, rotation: Rotation) -> anyhow::Result<Exit> 
     Ok(Exit::Success)
 }
 
-/// Looks, and changes nothing: an embedded database that is not there is not made.
-async fn audit(settings: &Settings) -> anyhow::Result<Exit> {
-    report(&breaches(settings).await?)
-}
-
-/// What the audit finds.
-pub(crate) async fn breaches(settings: &Settings) -> anyhow::Result<Vec<Breach>> {
+/// Changes nothing: does not make an embedded database that is not there. With a reservation, fails unless the database
+/// holds it.
+async fn audit(settings: &Settings, reservation: Option<(AccountId, ReservationId)>) -> anyhow::Result<Exit> {
     require_database(settings)?;
     let adapters = Adapters::connect(settings).await?;
-    adapters.database.readiness.ready().await.context("the database cannot be audited")?;
-    let breaches = adapters.database.audit.breaches().await;
+    let found = breaches(&adapters, reservation).await;
     adapters.database.shutdown().await;
-    breaches.context("the audit could not run")
+    match found? {
+        Some(breaches) => report(&breaches),
+        None => bail!("{} is not the server's database: it does not hold the reservation", settings.database_url()),
+    }
 }
 
-/// That an embedded database is there already, for what must not make one.
-pub(crate) fn require_database(settings: &Settings) -> anyhow::Result<()> {
+/// What the audit finds; `None` if the database does not hold the reservation.
+async fn breaches(
+    adapters: &Adapters,
+    reservation: Option<(AccountId, ReservationId)>,
+) -> anyhow::Result<Option<Vec<Breach>>> {
+    let database = &adapters.database;
+    database.readiness.ready().await.context("the database cannot be audited")?;
+    if let Some((account_id, id)) = reservation
+        && database.reservations.find(account_id, id).await?.is_none()
+    {
+        return Ok(None);
+    }
+    database.audit.breaches().await.map(Some).context("the audit could not run")
+}
+
+/// Fails unless an embedded database is there already.
+fn require_database(settings: &Settings) -> anyhow::Result<()> {
     let url = settings.database_url();
     match url.sqlite_path() {
         Some(path) if !path.exists() => bail!("there is no database at {url}"),

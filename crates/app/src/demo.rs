@@ -33,13 +33,13 @@ const CUSTOMER: (&str, &str) = ("demo", "demo-password");
 /// The login id and password of whom the concerts belong to.
 const PROMOTER: (&str, &str) = ("promoter", "promoter-password");
 
-/// The password of every buyer of the stampede.
-pub(crate) const BUYER_PASSWORD: &str = "buyer-password";
+/// The password of every buyer of a rush, which the program `boxoffice-rush` knows too.
+const BUYER_PASSWORD: &str = "buyer-password";
 /// How many buyers are made at once: enough to keep the database busy, few enough to let others write too.
 const BUYERS_MADE_AT_ONCE: usize = 16;
 
-/// What the buyer of this number signs in with; the first has the number 1.
-pub(crate) fn buyer_login_id(number: u32) -> String {
+/// What the buyer of this number signs in with, as `boxoffice-rush` does. The first has the number 1.
+fn buyer_login_id(number: u32) -> String {
     format!("buyer-{number:05}")
 }
 

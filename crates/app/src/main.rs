@@ -13,7 +13,6 @@ mod listener;
 mod output;
 mod presence;
 mod routes;
-mod rush;
 mod serve;
 mod settings;
 mod telemetry;

@@ -27,7 +27,7 @@ pub(crate) const VARIABLE_PREFIX: &str = "BOXOFFICE_";
 /// Variables of ours that are no settings: where the file is, and the password of `boxoffice account`.
 const OTHER_VARIABLES: [&str; 2] = ["BOXOFFICE_CONFIG", "BOXOFFICE_PASSWORD"];
 /// The most accounts that the demonstration makes.
-pub(crate) const DEMO_BUYERS_MAX: u32 = 1_000_000;
+const DEMO_BUYERS_MAX: u32 = 1_000_000;
 const DAY_SECONDS: u32 = 86_400;
 const YEAR_SECONDS: u32 = 366 * DAY_SECONDS;
 
@@ -102,7 +102,7 @@ settings! {
     keys_file: Option<PathBuf> = "", optional(path);
     /// Imports a small catalogue whose sale is open and makes accounts with public passwords
     demo: bool = "false", switch;
-    /// How many accounts the demonstration has for `boxoffice rush`, `buyer-00001` and so on
+    /// How many accounts the demonstration has for `make rush`, `buyer-00001` and so on
     demo_buyers: u32 = "20000", whole(0, DEMO_BUYERS_MAX);
     /// How log lines look: `human` or `json`
     log_format: LogFormat = "human", choice(&[("human", LogFormat::Human), ("json", LogFormat::Json)]);

@@ -61,7 +61,7 @@ fn names(path: &Path) -> Vec<String> {
 fn help_names_every_command_and_the_settings_everybody_needs() {
     let (code, help, _) = run(&Folder::new(), &["-h"]);
     assert_eq!(code, 0);
-    for word in ["serve", "migrate", "import", "account", "audit", "rush", "openapi"] {
+    for word in ["serve", "migrate", "import", "account", "audit", "openapi"] {
         assert!(help.contains(&format!("\n  {word} ")), "{word}: {help}");
     }
     for word in ["--config", "--listen", "--database", "--waiting-room", "--data-dir", "--demo", "--log-format"] {

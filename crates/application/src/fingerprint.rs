@@ -130,6 +130,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_held_cancelled_paid_and_charged_tells_one_request_from_another() {
+        let id = Uuid::from_u128;
+        let seats = |labels: &[&str]| {
+            SeatSelection::new(labels.iter().map(|label| SeatLabel::new(label).unwrap()).collect()).unwrap()
+        };
+        let of = |performance, labels| hold(PerformanceId::new(id(performance)), &seats(labels));
+        let points = |points| charge(Points::new(points).unwrap());
+        let fingerprints = [
+            of(1, &["A-1-1", "A-1-2"]),
+            of(2, &["A-1-1", "A-1-2"]),
+            of(1, &["A-1-2", "A-1-1"]),
+            of(1, &["A-1-1"]),
+            cancel(ReservationId::new(id(1))),
+            cancel(ReservationId::new(id(2))),
+            pay(ReservationId::new(id(1))),
+            pay(ReservationId::new(id(2))),
+            points(5_000),
+            points(5_001),
+        ];
+        assert_eq!(HashSet::from(fingerprints).len(), fingerprints.len());
+        assert_eq!(of(1, &["A-1-1"]), of(1, &["A-1-1"]));
+        assert_eq!(points(5_000), points(5_000));
+    }
+
+    #[test]
     fn texts_and_seats_tell_one_venue_from_another() {
         let part = |text| PartName::new(text).unwrap();
         let of = |text, seats| {

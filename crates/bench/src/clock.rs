@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures the real world; nothing in it is told the time")]
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures the real world")]
 pub(crate) fn now() -> DateTime<Utc> {
     Utc::now()
 }

@@ -4,24 +4,23 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     net::SocketAddr,
-    rc::Rc,
     time::Duration,
 };
 
-use boxoffice_load::{Answer, Connection, Latencies, Request};
+use boxoffice_rush::{Connection, Latencies, Prepared, Response};
 use futures::{StreamExt, stream};
 use tokio::time::Instant;
 
 use crate::process::{Cost, Watched};
 
-/// What came of one stretch of load.
+/// The outcome of one load.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Measured {
     pub(crate) latencies: Latencies,
     pub(crate) elapsed: Duration,
-    /// Answers other than those that were wanted, by status and code.
+    /// Responses other than those that were wanted, by status and code.
     pub(crate) errors: BTreeMap<String, u64>,
-    /// What each process has spent meanwhile, by its name, in seconds of one core.
+    /// Seconds of one core that each process spent meanwhile, by its name.
     pub(crate) cpu_seconds: Vec<(&'static str, f64)>,
     /// The most memory that each process has had since its start, by its name.
     pub(crate) memory_bytes_max: Vec<(&'static str, u64)>,
@@ -45,7 +44,7 @@ impl Measured {
     }
 
     /// Counts an answer; whether it was wanted.
-    pub(crate) fn note(&mut self, answer: &std::io::Result<Answer>, took: Duration, wanted: Wanted) -> bool {
+    pub(crate) fn note(&mut self, answer: &std::io::Result<Response>, took: Duration, wanted: Wanted) -> bool {
         match answer {
             Ok(answer) if wanted(answer) => {
                 self.latencies.record(took);
@@ -70,23 +69,23 @@ impl Processes {
 }
 
 /// Which answer is wanted.
-pub(crate) type Wanted = fn(&Answer) -> bool;
+pub(crate) type Wanted = fn(&Response) -> bool;
 
-pub(crate) fn created(answer: &Answer) -> bool {
+pub(crate) fn created(answer: &Response) -> bool {
     answer.status == 201
 }
 
-pub(crate) fn ok(answer: &Answer) -> bool {
+pub(crate) fn ok(answer: &Response) -> bool {
     answer.status == 200
 }
 
 /// The status and the code of an answer that was not wanted.
-pub(crate) fn refusal(answer: &Answer) -> String {
+pub(crate) fn refusal(answer: &Response) -> String {
     format!("{} {}", answer.status, answer.code().unwrap_or_default())
 }
 
-/// Whether a text occurs in the body, which costs the generator less than to read all of it.
-pub(crate) fn tells(answer: &Answer, text: &str) -> bool {
+/// Whether the body contains a text, which costs the generator less than to parse it.
+pub(crate) fn contains(answer: &Response, text: &str) -> bool {
     answer.body.windows(text.len()).any(|part| part == text.as_bytes())
 }
 
@@ -97,12 +96,12 @@ pub(crate) async fn closed_loop(
     address: SocketAddr,
     connections: usize,
     time_max: Duration,
-    requests: &[Request],
+    requests: &[Prepared],
     wanted: Wanted,
     processes: &Processes,
-) -> anyhow::Result<(Measured, Vec<(usize, Answer)>)> {
+) -> anyhow::Result<(Measured, Vec<(usize, Response)>)> {
     let answers = RefCell::new(Vec::with_capacity(requests.len()));
-    let keep = |index: usize, answer: Answer| answers.borrow_mut().push((index, answer));
+    let keep = |index: usize, answer: Response| answers.borrow_mut().push((index, answer));
     let over = Over { address, connections, time_max };
     let measured = send_in_turn(over, |index| requests.get(index), wanted, keep, processes).await?;
     Ok((measured, answers.into_inner()))
@@ -113,7 +112,7 @@ pub(crate) async fn repeat(
     address: SocketAddr,
     connections: usize,
     time: Duration,
-    requests: &[Request],
+    requests: &[Prepared],
     wanted: Wanted,
     processes: &Processes,
 ) -> anyhow::Result<Measured> {
@@ -132,9 +131,9 @@ struct Over {
 
 async fn send_in_turn<'a>(
     over: Over,
-    request: impl Fn(usize) -> Option<&'a Request>,
+    request: impl Fn(usize) -> Option<&'a Prepared>,
     wanted: Wanted,
-    keep: impl Fn(usize, Answer),
+    keep: impl Fn(usize, Response),
     processes: &Processes,
 ) -> anyhow::Result<Measured> {
     let next = Cell::new(0);
@@ -201,31 +200,6 @@ impl<'a> Stopwatch<'a> {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate and a time are above zero")]
 pub(crate) fn count_for(per_second: f64, time: Duration) -> usize {
     (per_second * time.as_secs_f64()).ceil() as usize
-}
-
-/// Connections that many take turns with.
-#[derive(Debug)]
-pub(crate) struct Connections {
-    idle: RefCell<Vec<Connection>>,
-    free: tokio::sync::Semaphore,
-}
-
-impl Connections {
-    pub(crate) async fn open(address: SocketAddr, count: usize) -> anyhow::Result<Rc<Self>> {
-        let idle = RefCell::new(open_all(address, count).await?);
-        Ok(Rc::new(Self { idle, free: tokio::sync::Semaphore::new(count) }))
-    }
-
-    /// Sends a request over the next connection that is free.
-    pub(crate) async fn send(&self, request: &Request) -> std::io::Result<Answer> {
-        let permit = self.free.acquire().await.map_err(std::io::Error::other)?;
-        let mut connection =
-            self.idle.borrow_mut().pop().ok_or_else(|| std::io::Error::other("a connection is missing"))?;
-        let answer = connection.send(request).await;
-        self.idle.borrow_mut().push(connection);
-        drop(permit);
-        answer
-    }
 }
 
 /// Begins one act after the other at a steady rate, whether or not those before have ended, and measures each from

@@ -1,6 +1,6 @@
 //! Which index serves which query, and what that query would do without it.
 //!
-//! The queries are the server's own: it is made to do everything once, and the database's log tells what it asked.
+//! The queries are the server's own: a server does everything once, and the database logs its queries.
 
 mod acts;
 mod fill;
@@ -12,7 +12,7 @@ use std::{
     fmt::Write as _,
 };
 
-use boxoffice_load::plot::grouped;
+use boxoffice_rush::plot::grouped;
 use mysql_async::{Conn, prelude::Queryable};
 
 use self::{
@@ -22,7 +22,7 @@ use self::{
 };
 use crate::{
     Bench,
-    rows::{direct::Tables, growth::counted},
+    rows::growth::counted,
     server::{self, Backend, Store},
     world::World,
 };
@@ -31,14 +31,14 @@ const SIZE: Size = Size { seats: 1_000_000, accounts: 20_000, concerts: 2_000 };
 const SIZE_SMOKE: Size = Size { seats: 45_000, accounts: 1_000, concerts: 100 };
 /// A table with fewer rows may as well be read whole.
 const ROWS_FEW: u64 = 50;
-/// A query that reads more is told of.
+/// A query that reads more rows is listed.
 const ROWS_MANY: u64 = 1_000;
-/// What reads everything, because it checks everything.
+/// The purpose of queries that read every row.
 const AUDIT: &str = "`boxoffice audit`";
-/// The longest that a query is told, in characters.
-const TOLD_MAX: usize = 300;
-/// What the list of columns of a query may have.
-const COLUMNS_MAX: usize = 40;
+/// The most characters that are shown of a query.
+const SHOWN_CHARACTERS_MAX: usize = 300;
+/// The most characters that are shown of its list of columns.
+const COLUMNS_CHARACTERS_MAX: usize = 40;
 
 /// A query, how it goes, and how it goes without each index that it uses.
 struct Examined {
@@ -82,7 +82,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<String> {
     let mut world = World::prepare(&bench.binary, &bench.folder, &store, "indexes", bench.shape(2), &settings).await?;
     let mut connection = server::connect(&world.server.database_url).await?;
     let size = if bench.smoke { SIZE_SMOKE } else { SIZE };
-    fill::fill(&mut connection, &Tables::of(&world).await?, size).await?;
+    fill::fill(&mut connection, &world, size).await?;
     let mut recorder = Recorder::start(&world.server.database_url).await?;
     acts::all(&mut world, &bench.binary, &mut recorder).await?;
     let asked = recorder.stop().await?;
@@ -92,7 +92,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<String> {
     let sizes = sizes(&mut connection).await?;
     let examined = examine(&mut connection, asked, &indexes).await?;
     connection.disconnect().await?;
-    Ok(Report { setting: store.described, sizes, indexes, examined }.told())
+    Ok(Report { setting: store.described, sizes, indexes, examined }.markdown())
 }
 
 async fn indexes(connection: &mut Conn) -> anyhow::Result<Vec<Index>> {
@@ -147,7 +147,6 @@ async fn examine_without(connection: &mut Conn, using: Vec<&mut Examined>, index
     Ok(())
 }
 
-/// What is told.
 struct Report {
     setting: String,
     sizes: BTreeMap<String, u64>,
@@ -156,8 +155,8 @@ struct Report {
 }
 
 impl Report {
-    fn told(mut self) -> String {
-        // What buyers wait for comes first.
+    fn markdown(mut self) -> String {
+        // Queries that buyers wait for come first.
         self.examined.sort_by_key(|query| (query.inserts(), query.audits(), query.shape.clone()));
         let mut text = String::from("# Indexes\n\n");
         let _ = writeln!(
@@ -168,16 +167,16 @@ impl Report {
              its kind, and again with each secondary index hidden that it had used. Rows are those that the database \
              counted while it ran the query (`Handler_read_*`), times the median of five runs with their answers. \
              What changes rows was only explained. A primary key cannot be hidden: it is the order of the table. One \
-             buyer, who asks for the lists, has thousands of reservations and payments that were given up.\n",
+             buyer, who asks for the lists, has thousands of paid and cancelled reservations.\n",
             self.setting
         );
         text.push_str("| table | rows |\n| --- | ---: |\n");
         for (table, rows) in &self.sizes {
             let _ = writeln!(text, "| `{table}` | {} |", counted(usize::try_from(*rows).unwrap_or(usize::MAX)));
         }
-        self.tell_indexes(&mut text);
-        self.tell_scans(&mut text);
-        self.tell_queries(&mut text);
+        self.write_indexes(&mut text);
+        self.write_scans(&mut text);
+        self.write_queries(&mut text);
         text
     }
 
@@ -185,7 +184,7 @@ impl Report {
         self.examined.iter().enumerate().map(|(index, query)| (index + 1, query))
     }
 
-    fn tell_indexes(&self, text: &mut String) {
+    fn write_indexes(&self, text: &mut String) {
         text.push_str(
             "\n## Indexes, and the queries that use them\n\n| index | columns | queries |\n| --- | --- | --- |\n",
         );
@@ -207,7 +206,7 @@ impl Report {
         }
     }
 
-    fn tell_scans(&self, text: &mut String) {
+    fn write_scans(&self, text: &mut String) {
         text.push_str(
             "\n## Queries that read a whole table or index, or many rows\n\nThe audit is not among them: it checks every \
              row. A page in the order of a key counts as the whole key, and stops where the page is full.\n\n",
@@ -228,15 +227,15 @@ impl Report {
         text.push_str(if scans.is_empty() { "None.\n" } else { &scans });
     }
 
-    fn tell_queries(&self, text: &mut String) {
+    fn write_queries(&self, text: &mut String) {
         text.push_str(
             "\n## Queries\n\n| | query | asked for | plan | rows | ms | without | plan | rows | ms |\n\
              | ---: | --- | --- | --- | ---: | ---: | --- | --- | ---: | ---: |\n",
         );
         for (number, query) in self.numbered().filter(|(_, query)| !query.inserts()) {
-            let told = shortened(&query.shape);
+            let shown = shortened(&query.shape);
             let with = columns(&query.with);
-            let _ = write!(text, "| {number} | `{told}` | {} | {with} |", query.purposes());
+            let _ = write!(text, "| {number} | `{shown}` | {} | {with} |", query.purposes());
             if query.without.is_empty() {
                 text.push_str(" | | | |\n");
             }
@@ -254,7 +253,7 @@ impl Report {
 
 /// Plan, rows and milliseconds, as columns of a table.
 fn columns(plan: &Plan) -> String {
-    let steps: Vec<_> = plan.steps.iter().map(plan::Step::told).collect();
+    let steps: Vec<_> = plan.steps.iter().map(plan::Step::text).collect();
     let rows = plan.rows_read.map(|rows| counted(usize::try_from(rows).unwrap_or(usize::MAX))).unwrap_or_default();
     let took = match plan.took {
         _ if plan.broken_off => "broken off".to_owned(),
@@ -281,16 +280,16 @@ fn without_definitions(shape: &str) -> &str {
     shape
 }
 
-/// A query as it is told: without what it defines before, and without the names of all its columns.
+/// A query as it is shown: without the definitions of a `WITH`, and without a long list of columns.
 fn shortened(shape: &str) -> String {
     let mut text = without_definitions(shape).replace('|', "\\|");
     if let (Some("SELECT "), Some(from)) = (text.get(..7), text.find(" FROM "))
-        && from > COLUMNS_MAX
+        && from > COLUMNS_CHARACTERS_MAX
     {
         text.replace_range(7..from, "…");
     }
-    if text.chars().count() > TOLD_MAX {
-        text = text.chars().take(TOLD_MAX).chain("…".chars()).collect();
+    if text.chars().count() > SHOWN_CHARACTERS_MAX {
+        text = text.chars().take(SHOWN_CHARACTERS_MAX).chain("…".chars()).collect();
     }
     text
 }
@@ -300,7 +299,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_is_told_without_what_it_defines() {
+    fn a_query_is_shown_without_what_it_defines() {
         let asked = "WITH a AS (SELECT b FROM c JOIN d(e, ?) AS f), g AS (SELECT h FROM i) SELECT j FROM a WHERE k = ?";
         assert_eq!(shortened(asked), "SELECT j FROM a WHERE k = ?");
         assert_eq!(shortened("SELECT j FROM a"), "SELECT j FROM a");

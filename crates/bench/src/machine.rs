@@ -43,14 +43,14 @@ impl Run {
     }
 
     /// When, and what was measured.
-    pub(crate) fn told(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let Self { date, commit, rounds, seconds, .. } = self;
         let rounds = if *rounds == 1 { "1 round".to_owned() } else { format!("{rounds} rounds") };
         format!("{date}, commit {commit}; {rounds} of {seconds} s for each measurement")
     }
 
     /// On what.
-    pub(crate) fn machine_told(&self) -> String {
+    pub(crate) fn machine_text(&self) -> String {
         let Self { compiler, processor, cores, memory_gib, kernel, .. } = self;
         format!("{processor}, {cores} cores, {memory_gib} GiB of memory, Linux {kernel}; {compiler}")
     }

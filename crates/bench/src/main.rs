@@ -1,4 +1,4 @@
-//! Measures boxoffice: starts its own servers, drives real HTTP, and compares within one run.
+//! Measures boxoffice: starts servers, drives real HTTP, and compares within one run.
 
 mod clock;
 mod drive;
@@ -10,7 +10,6 @@ mod results;
 mod rows;
 mod server;
 mod targets;
-mod tokens;
 mod world;
 
 use std::{
@@ -25,7 +24,7 @@ use crate::{
     machine::Run,
     report::Section,
     results::Results,
-    rows::{growth, holds, instances, line, locks, money, purchase, raw, reads, start},
+    rows::{growth, holds, instances, line, lone, money, purchase, reads, start},
     server::Backend,
     world::Shape,
 };
@@ -95,13 +94,11 @@ impl Bench {
     }
 }
 
-/// What can be measured by itself.
+/// What can be measured alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Holds(Backend),
     Lone(Backend),
-    Raw(Backend),
-    Locks(Backend),
     Money(Backend),
     Purchase(Backend),
     Instances(Backend),
@@ -112,25 +109,20 @@ enum Part {
     Indexes,
 }
 
-/// What a part comes to.
+/// The outcome of a part.
 enum Outcome {
     Section(Section),
-    /// A document of its own.
+    /// A separate document.
     Page(String),
 }
 
 impl Part {
     /// In the order of the report.
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 16] = [
         Self::Holds(Backend::MariaDb),
         Self::Holds(Backend::Sqlite),
         Self::Holds(Backend::MySql),
         Self::Lone(Backend::MariaDb),
-        Self::Raw(Backend::MariaDb),
-        Self::Raw(Backend::Sqlite),
-        Self::Raw(Backend::MySql),
-        Self::Locks(Backend::MariaDb),
-        Self::Locks(Backend::MySql),
         Self::Money(Backend::MariaDb),
         Self::Money(Backend::Sqlite),
         Self::Money(Backend::MySql),
@@ -149,8 +141,6 @@ impl Part {
         let (word, backend) = match self {
             Self::Holds(backend) => ("holds", Some(backend)),
             Self::Lone(backend) => ("lone", Some(backend)),
-            Self::Raw(backend) => ("raw", Some(backend)),
-            Self::Locks(backend) => ("locks", Some(backend)),
             Self::Money(backend) => ("money", Some(backend)),
             Self::Purchase(backend) => ("purchase", Some(backend)),
             Self::Instances(backend) => ("instances", Some(backend)),
@@ -179,9 +169,7 @@ impl Part {
     async fn measure(self, bench: &Bench) -> anyhow::Result<Outcome> {
         let mut section = match self {
             Self::Holds(backend) => holds::run(bench, backend).await?,
-            Self::Lone(backend) => raw::lone(bench, backend).await?,
-            Self::Raw(backend) => raw::run(bench, backend).await?,
-            Self::Locks(backend) => locks::run(bench, backend).await?,
+            Self::Lone(backend) => lone::run(bench, backend).await?,
             Self::Money(backend) => money::run(bench, backend).await?,
             Self::Purchase(backend) => purchase::run(bench, backend).await?,
             Self::Instances(backend) => instances::run(bench, backend).await?,
@@ -213,10 +201,10 @@ async fn main() -> anyhow::Result<()> {
     result
 }
 
-/// Measures one part after the other. One that fails does not take the others with it.
+/// Measures one part after the other. After one has failed, the others are measured all the same.
 async fn run(bench: &Bench, parts: &[Part]) -> anyhow::Result<()> {
     let run = Run::begin(bench);
-    println!("{}\n{}\n", run.machine_told(), run.told());
+    println!("{}\n{}\n", run.machine_text(), run.text());
     let writes = !bench.smoke && bench.steady.is_none();
     let mut results = if writes { Some(Results::of(&workspace().join("docs/performance"))?) } else { None };
     let order = Part::ALL.map(Part::key);
@@ -224,7 +212,7 @@ async fn run(bench: &Bench, parts: &[Part]) -> anyhow::Result<()> {
     for part in parts {
         match part.measure(bench).await {
             Ok(Outcome::Section(section)) => {
-                println!("{}", section.told());
+                println!("{}", section.markdown());
                 if let Some(results) = &mut results {
                     results.add(&run, section, &order)?;
                 }

@@ -1,8 +1,8 @@
-//! What was measured, as a table, as JSON, and as pictures.
+//! Measurements as a table, as JSON, and as pictures.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use boxoffice_load::plot::{self, Bar, Line, PlotError, grouped};
+use boxoffice_rush::plot::{self, Bar, Line, PlotError, grouped};
 use serde::{Deserialize, Serialize};
 
 use crate::drive::Measured;
@@ -30,7 +30,7 @@ impl Spread {
         Self { median, least: edge(values.first()), most: edge(values.last()) }
     }
 
-    pub(crate) fn told(self) -> String {
+    pub(crate) fn text(self) -> String {
         if (self.least - self.most).abs() < f64::EPSILON {
             return grouped(self.median);
         }
@@ -204,7 +204,7 @@ impl Section {
     }
 
     /// As Markdown.
-    pub(crate) fn told(&self) -> String {
+    pub(crate) fn markdown(&self) -> String {
         let mut text = format!("### {}\n\n{}\n\n", self.title, self.setting);
         if !self.rows.is_empty() {
             text.push_str(
@@ -221,12 +221,12 @@ impl Section {
                 "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
                 row.name,
                 row.load,
-                row.per_second.told(),
+                row.per_second.text(),
                 grouped(row.p50_ms.median),
                 grouped(row.p95_ms.median),
-                row.p99_ms.told(),
+                row.p99_ms.text(),
                 grouped(row.max_ms.most),
-                told_errors(row),
+                errors_text(row),
                 each(&row.cpu_us_each),
                 each(&row.memory_mib_max),
             );
@@ -236,7 +236,7 @@ impl Section {
             text.push_str("| what | measured |\n| --- | --- |\n");
         }
         for Figure { name, value, unit } in &self.figures {
-            let _ = writeln!(text, "| {name} | {} {unit} |", value.told());
+            let _ = writeln!(text, "| {name} | {} {unit} |", value.text());
         }
         for (name, value) in &self.facts {
             let _ = writeln!(text, "| {name} | {value} |");
@@ -246,7 +246,7 @@ impl Section {
 }
 
 /// How many answers were not wanted, and which.
-fn told_errors(row: &Row) -> String {
+fn errors_text(row: &Row) -> String {
     let codes: Vec<_> = row.errors_by_code.iter().map(|(code, count)| format!("{count} × {code}")).collect();
     if codes.is_empty() { "0".to_owned() } else { codes.join(", ") }
 }

@@ -1,4 +1,4 @@
-//! The documents that are made of what was measured.
+//! The documents that are made from measurements.
 
 use std::{
     fmt::Write as _,
@@ -23,7 +23,7 @@ struct Part {
     section: Section,
 }
 
-/// What is known: of this run, and of earlier ones where a part was not measured again.
+/// The latest run of each part.
 #[derive(Debug)]
 pub(crate) struct Results {
     folder: PathBuf,
@@ -31,7 +31,7 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    /// What earlier runs have left in this folder.
+    /// The results of earlier runs in this folder.
     pub(crate) fn of(folder: &Path) -> anyhow::Result<Self> {
         let file = folder.join(RESULTS);
         let parts = if file.exists() {
@@ -43,8 +43,7 @@ impl Results {
         Ok(Self { folder: folder.to_owned(), parts })
     }
 
-    /// Takes a part in, in the place of what was known of it, and writes everything anew, so that nothing is lost when
-    /// a later part fails.
+    /// Replaces a part, and writes everything, so that nothing is lost if a later part fails.
     pub(crate) fn add(&mut self, run: &Run, section: Section, order: &[String]) -> anyhow::Result<()> {
         self.parts.retain(|part| part.section.key != section.key);
         self.parts.push(Part { run: run.clone(), section });
@@ -52,7 +51,7 @@ impl Results {
         self.write(run)
     }
 
-    /// Writes a part that is a document of its own.
+    /// Writes a part that is a separate document.
     pub(crate) fn write_page(&self, key: &str, page: &str) -> anyhow::Result<()> {
         Ok(fs::write(self.folder.join(format!("{key}.md")), page)?)
     }
@@ -69,24 +68,24 @@ impl Results {
         fs::write(self.folder.join(RESULTS), json)?;
         let readme = self.folder.join(README);
         let text = fs::read_to_string(&readme).with_context(|| format!("cannot read {}", readme.display()))?;
-        fs::write(&readme, put_between(&text, &self.told(run))?)?;
+        fs::write(&readme, put_between(&text, &self.markdown(run))?)?;
         Ok(())
     }
 
     /// Everything, as Markdown.
-    fn told(&self, run: &Run) -> String {
+    fn markdown(&self, run: &Run) -> String {
         let sections: Vec<_> = self.parts.iter().map(|part| &part.section).collect();
-        let mut text = format!("{}\n\n{}\n\n", run.machine_told(), run.told());
-        let _ = writeln!(text, "### Targets\n\n{}", targets::told(&sections));
+        let mut text = format!("{}\n\n{}\n\n", run.machine_text(), run.text());
+        let _ = writeln!(text, "### Targets\n\n{}", targets::markdown(&sections));
         for Part { run: measured, section } in &self.parts {
-            let mut told = section.told();
+            let mut part = section.markdown();
             if section.curve.is_some() || !section.rows.is_empty() {
-                let _ = write!(told, "\n![{}]({})\n", section.title, picture_of(section));
+                let _ = write!(part, "\n![{}]({})\n", section.title, picture_of(section));
             }
             if measured != run {
-                let _ = write!(told, "\nMeasured earlier: {}. {}\n", measured.told(), measured.machine_told());
+                let _ = write!(part, "\nMeasured earlier: {}. {}\n", measured.text(), measured.machine_text());
             }
-            let _ = writeln!(text, "{told}");
+            let _ = writeln!(text, "{part}");
         }
         text.trim_end().to_owned()
     }

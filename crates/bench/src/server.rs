@@ -1,4 +1,4 @@
-//! The release binary as a process of its own, over a database of its own.
+//! The release binary as a process, over an empty database.
 
 use std::{
     fs::{self, File},
@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
+use boxoffice_domain::Timestamp;
 use boxoffice_testkit::servers::{DatabaseServer, ServerKind};
 use mysql_async::{Conn, Opts, prelude::Queryable};
 use tokio::time::Instant;
@@ -18,7 +19,7 @@ use crate::{Bench, process::Watched};
 
 const LISTENS: &str = "boxoffice listens on http://";
 
-/// On what a server keeps its data.
+/// Where a server keeps its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Backend {
     MariaDb,
@@ -44,14 +45,14 @@ impl Backend {
     }
 }
 
-/// A database server that is running, or the promise of files.
+/// A running database server, or a folder for files.
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) backend: Backend,
     server: Option<DatabaseServer>,
     /// The database server's process; an embedded database has none.
     pub(crate) process: Option<Watched>,
-    /// What it is, and how it keeps its promises.
+    /// Its version, and how it flushes.
     pub(crate) described: String,
     folder: PathBuf,
 }
@@ -71,13 +72,13 @@ impl Store {
         let options: Vec<_> = usual.iter().copied().chain(bench.database_options.iter().map(String::as_str)).collect();
         let server = DatabaseServer::start_with(kind, &options).await?;
         let mut connection = connect(&server.url("")).await?;
-        let told: Option<(String, String, String, String)> = connection
+        let variables: Option<(String, String, String, String)> = connection
             .query_first(
                 "SELECT CAST(@@version AS CHAR), CAST(@@innodb_flush_log_at_trx_commit AS CHAR), \
                  IF(@@log_bin, 'on', 'off'), CAST(@@sync_binlog AS CHAR)",
             )
             .await?;
-        let (version, flush, log, sync) = told.context("the database does not tell of itself")?;
+        let (version, flush, log, sync) = variables.context("the database has no variables")?;
         ensure!(flush == "1", "the database does not flush at each commit");
         ensure!(log == "off" || sync == "1", "the database does not flush its binary log at each commit");
         let log =
@@ -107,13 +108,35 @@ impl Store {
     }
 }
 
-/// A connection of the benchmark's own to a database of MySQL's protocol.
+/// A connection of the benchmark to a MariaDB or MySQL.
 pub(crate) async fn connect(url: &str) -> anyhow::Result<Conn> {
     let mut connection = Conn::new(Opts::from_url(url)?).await?;
     connection.query_drop("SET SESSION sql_mode = 'STRICT_TRANS_TABLES'").await?;
     connection.query_drop("SET SESSION time_zone = '+00:00'").await?;
     connection.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
     Ok(connection)
+}
+
+/// An instant as the database reads it.
+pub(crate) fn time(at: Timestamp) -> String {
+    at.format("%Y-%m-%d %H:%M:%S%.6f").to_string()
+}
+
+/// The instant of this many hours ago, as an expression of SQL.
+pub(crate) fn ago(hours: i64) -> String {
+    format!("(UTC_TIMESTAMP(6) - INTERVAL {hours} HOUR)")
+}
+
+/// Makes a table `numbers` of at least so many whole numbers `n` from 0 on, for statements that make many rows.
+pub(crate) async fn fill_numbers(connection: &mut Conn, count: usize) -> anyhow::Result<()> {
+    connection.query_drop("CREATE TABLE numbers (n INT PRIMARY KEY)").await?;
+    connection.query_drop("INSERT INTO numbers VALUES (0)").await?;
+    let mut rows = 1;
+    while rows < count {
+        connection.query_drop(format!("INSERT INTO numbers SELECT n + {rows} FROM numbers")).await?;
+        rows *= 2;
+    }
+    Ok(())
 }
 
 /// A running boxoffice.
@@ -143,7 +166,7 @@ impl Server {
             ("data_dir", folder.to_string_lossy().into_owned()),
             ("database", database_url.to_owned()),
             ("listen", "127.0.0.1:0".to_owned()),
-            // Accounts are made in thousands from one address, and nobody's password has to be safe.
+            // Thousands of accounts come from one address, and no password has to be safe.
             ("account_requests_per_minute", "0".to_owned()),
             ("password_memory_kib", "8".to_owned()),
             ("password_iterations", "1".to_owned()),
@@ -172,8 +195,8 @@ impl Server {
             bail!("the server did not start:\n{log}");
         };
         let address = address.parse()?;
-        let mut connection = boxoffice_load::Connection::open(address).await?;
-        let ready = connection.send(&boxoffice_load::Request::get("/readyz").empty()).await?;
+        let mut connection = boxoffice_rush::Connection::open(address).await?;
+        let ready = connection.send(&boxoffice_rush::Request::get("/readyz").prepare()).await?;
         ensure!(ready.status == 200, "the server is not ready");
         let (folder, database_url) = (folder.to_owned(), database_url.to_owned());
         Ok(Self { process, _output: output, address, folder, database_url, settings, ready_after: began.elapsed() })
@@ -196,8 +219,8 @@ impl Server {
 
     /// Asks it to stop, and waits until it has.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
-        let told = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status()?;
-        ensure!(told.success(), "the server cannot be told to stop");
+        let sent = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status()?;
+        ensure!(sent.success(), "the server cannot be asked to stop");
         for _ in 0..600 {
             if let Some(status) = self.process.try_wait()? {
                 ensure!(status.success(), "the server did not end well: {status}");

@@ -1,15 +1,15 @@
-//! What was wanted, beside what was measured.
+//! The targets, beside what was measured.
 
 use std::fmt::Write as _;
 
-use boxoffice_load::plot::grouped;
+use boxoffice_rush::plot::grouped;
 
 use crate::report::Section;
 
 const LINE: &str = "1,000,000 in line, 256 connections";
 const LOOKING: &str = "cached, 64 connections";
 
-/// One number that is wanted.
+/// One target.
 struct Target {
     what: &'static str,
     /// The key of the part in which it is measured.
@@ -35,7 +35,7 @@ impl Limit {
         }
     }
 
-    fn told(self) -> String {
+    fn text(self) -> String {
         match self {
             Self::AtLeast(limit) => format!("at least {}", grouped(limit)),
             Self::AtMost(limit) => format!("at most {}", grouped(limit)),
@@ -216,7 +216,7 @@ const REST: [Target; 5] = [
 ];
 
 /// The table of targets, as Markdown.
-pub(crate) fn told(sections: &[&Section]) -> String {
+pub(crate) fn markdown(sections: &[&Section]) -> String {
     let mut text = "| what | wanted | measured | |\n| --- | --- | --- | --- |\n".to_owned();
     for Target { what, part, measured, limit, unit } in HOLDS.iter().chain(&WRITES).chain(&READS).chain(&REST) {
         let section = sections.iter().find(|section| section.key == *part);
@@ -225,7 +225,7 @@ pub(crate) fn told(sections: &[&Section]) -> String {
             Some(value) => (grouped(value), "**missed**"),
             None => ("not measured".to_owned(), ""),
         };
-        let wanted = format!("{} {unit}", limit.told());
+        let wanted = format!("{} {unit}", limit.text());
         let _ = writeln!(text, "| {what} | {} | {value} | {verdict} |", wanted.trim_end());
     }
     text
@@ -240,7 +240,7 @@ mod tests {
     };
 
     #[test]
-    fn what_was_measured_is_held_against_what_was_wanted() {
+    fn measurements_are_compared_with_their_targets() {
         let mut start = Section::new("start", "", "");
         start.figure("resident memory, idle", Spread::of([39.9]), "MB");
         start.figure("ready after the first start", Spread::of([200.1]), "ms");
@@ -250,7 +250,7 @@ mod tests {
             .into();
         growth.rows[0].per_second = Spread::of([100.0]);
         growth.rows[1].per_second = Spread::of([80.0]);
-        let text = told(&[&start, &growth]);
+        let text = markdown(&[&start, &growth]);
         assert!(text.contains("| below 40 MB | 40 | met |"), "{text}");
         assert!(text.contains("| at most 200 ms | 200 | **missed** |"), "{text}");
         assert!(text.contains("| at least 0.8 times | 0.8 | met |"), "{text}");

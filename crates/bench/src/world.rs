@@ -1,18 +1,22 @@
-//! What the load is about: a server with a catalogue, buyers who were admitted, and seats for each.
+//! What a load works on: a server with a catalog, admitted buyers, and seats for each.
 
 use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, ensure};
 use boxoffice_domain::AccountId;
-use boxoffice_load::{Answer, Connection, Request};
+use boxoffice_rush::{
+    Buyer, Connection, Prepared, Request, Response, TokenSigner,
+    buyer::{self, Identified, List, Performance, QueueState, QueueStatus, SeatMap},
+};
 use rand::{SeedableRng, rngs::SmallRng, seq::SliceRandom};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::{
+    clock,
     drive::{self, Processes},
     process::Watched,
     server::{Server, Store},
-    tokens::TokenMaker,
     workspace,
 };
 
@@ -24,72 +28,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(10);
 pub(crate) const SEATS_PER_ACCOUNT: usize = 4;
 const SEED: u64 = 20_261_121;
 
-/// Somebody who buys.
-#[derive(Clone, Debug)]
-pub(crate) struct Buyer {
-    pub(crate) account_id: AccountId,
-    pub(crate) access_token: String,
-    /// Of the concert that is sold; empty before joining.
-    pub(crate) queue_token: String,
-}
-
-impl Buyer {
-    fn begins(&self, request: Request) -> Request {
-        request.bearer(&self.access_token)
-    }
-
-    /// Joins the line of a concert.
-    pub(crate) fn joins(&self, concert_id: &str) -> Request {
-        self.begins(Request::post(&format!("/v1/concerts/{concert_id}/queue"))).empty()
-    }
-
-    /// Asks for what only those who were admitted are shown.
-    pub(crate) fn asks(&self, path: &str) -> Request {
-        self.begins(Request::get(path)).header("Queue-Token", &self.queue_token).empty()
-    }
-
-    /// The same, packed if the server can.
-    pub(crate) fn asks_packed(&self, path: &str) -> Request {
-        let request = self.begins(Request::get(path)).header("Accept-Encoding", "gzip");
-        request.header("Queue-Token", &self.queue_token).empty()
-    }
-
-    /// The same, unless it is still what has this tag.
-    pub(crate) fn asks_unless(&self, path: &str, tag: &str) -> Request {
-        self.begins(Request::get(path)).header("Queue-Token", &self.queue_token).header("If-None-Match", tag).empty()
-    }
-
-    /// Leaves the line, or ends the admission.
-    pub(crate) fn leaves(&self) -> Request {
-        self.begins(Request::new("DELETE", "/v1/queue")).header("Queue-Token", &self.queue_token).empty()
-    }
-
-    pub(crate) fn holds(&self, place: &Place) -> Request {
-        self.begins(Request::post("/v1/reservations"))
-            .header("Queue-Token", &self.queue_token)
-            .json(&json!({"performance_id": place.performance_id, "seats": [place.label]}))
-    }
-
-    pub(crate) fn pays(&self, reservation_id: &str) -> Request {
-        self.begins(Request::post("/v1/payments"))
-            .header("Queue-Token", &self.queue_token)
-            .header("Idempotency-Key", reservation_id)
-            .json(&json!({"reservation_id": reservation_id}))
-    }
-
-    pub(crate) fn cancels(&self, reservation_id: &str) -> Request {
-        self.begins(Request::post(&format!("/v1/reservations/{reservation_id}/cancel"))).empty()
-    }
-
-    pub(crate) fn charges(&self, amount: i64, key: &str) -> Request {
-        self.begins(Request::post("/v1/wallet/charges")).header("Idempotency-Key", key).json(&json!({"amount": amount}))
-    }
-}
-
 /// A seat of a performance.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
-    pub(crate) performance_id: String,
+    pub(crate) performance_id: Uuid,
     pub(crate) section: String,
     pub(crate) label: String,
 }
@@ -98,12 +40,14 @@ pub(crate) struct Place {
 pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) processes: Processes,
-    pub(crate) concert_id: String,
-    pub(crate) performances: Vec<String>,
+    pub(crate) concert_id: Uuid,
+    pub(crate) performances: Vec<Uuid>,
     pub(crate) buyers: Vec<Buyer>,
-    /// The seats that there are buyers for, in an order that nobody would guess.
+    /// Of the buyers, in their order.
+    pub(crate) account_ids: Vec<AccountId>,
+    /// The seats that there are buyers for, in a random order.
     pub(crate) places: Vec<Place>,
-    pub(crate) tokens: TokenMaker,
+    pub(crate) signer: TokenSigner,
 }
 
 /// The shape of a world.
@@ -148,7 +92,7 @@ fn catalogue(shape: Shape) -> anyhow::Result<Value> {
 }
 
 impl World {
-    /// However long there is measured and prepared, who was admitted stays so.
+    /// Admissions and holds outlast every preparation and measurement.
     pub(crate) const PATIENT: [(&str, &str); 3] =
         [("admission_seconds", "86400"), ("no_show_seconds", "86400"), ("hold_seconds", "86400")];
 
@@ -180,18 +124,19 @@ impl World {
         let database_url = store.database(name).await?;
         let settings: Vec<_> = Self::PATIENT.iter().chain(settings).copied().collect();
         let server = Server::start(binary, &folder, &database_url, &settings).await?;
-        let tokens = TokenMaker::of_server(&folder)?;
+        let signer = TokenSigner::of_server(&folder, clock::now().timestamp())?;
         let mut processes = vec![("boxoffice", server.watched()?)];
         processes.extend(store.process.map(|process| ("database", process)));
         processes.push(("generator", Watched::this()?));
         let world = Self {
             server,
             processes: Processes(processes),
-            concert_id: String::new(),
+            concert_id: Uuid::nil(),
             performances: Vec::new(),
             buyers: Vec::new(),
+            account_ids: Vec::new(),
             places: Vec::new(),
-            tokens,
+            signer,
         };
         world.import(binary, catalogue).await?;
         Ok(world)
@@ -206,15 +151,12 @@ impl World {
 
     /// Makes accounts.
     async fn sign_up(&mut self, count: usize) -> anyhow::Result<()> {
-        let request = |index: usize| {
-            let body = json!({"login_id": format!("buyer-{index}"), "password": "correct horse", "name": "Buyer"});
-            Request::post("/v1/accounts").json(&body)
-        };
+        let request = |index: usize| buyer::sign_up(&format!("buyer-{index}"), "correct horse", "Buyer").prepare();
         let requests: Vec<_> = (0..count).map(request).collect();
-        for (_, answer) in self.send_all(&requests, drive::created).await? {
-            let account_id: AccountId = text(&answer.json()?, "id")?.parse()?;
-            let access_token = self.tokens.make(account_id);
-            self.buyers.push(Buyer { account_id, access_token, queue_token: String::new() });
+        for (_, response) in self.send_all(&requests, drive::created).await? {
+            let Identified { id } = response.read()?;
+            self.buyers.push(Buyer::new(self.signer.sign(id)));
+            self.account_ids.push(AccountId::new(id));
         }
         Ok(())
     }
@@ -222,69 +164,62 @@ impl World {
     /// Finds out what there is to sell.
     async fn find_places(&mut self) -> anyhow::Result<()> {
         let mut connection = Connection::open(self.server.address).await?;
-        let concerts: Value = connection.send(&Request::get("/v1/concerts").empty()).await?.json()?;
-        self.concert_id = text(&concerts["items"][0], "id")?;
+        let concerts: List<Identified> = connection.send(&Request::get("/v1/concerts").prepare()).await?.read()?;
+        self.concert_id = concerts.items.first().context("there is no concert")?.id;
         self.admit(0..1).await?;
-        let path = format!("/v1/concerts/{}/performances?limit=100", self.concert_id);
-        let performances: Value = connection.send(&self.asks(0, &path)).await?.json()?;
-        for performance in performances["items"].as_array().context("there are no performances")? {
-            self.performances.push(text(performance, "id")?);
-        }
-        for performance_id in &self.performances {
-            let map: Value =
-                connection.send(&self.asks(0, &format!("/v1/performances/{performance_id}/seats"))).await?.json()?;
-            for seat in map["seats"].as_array().context("there are no seats")? {
-                let (section, label) = (text(seat, "section")?, text(seat, "label")?);
-                self.places.push(Place { performance_id: performance_id.clone(), section, label });
-            }
+        let mut ask = async |request: Request| connection.send(&request.prepare()).await;
+        let performances: List<Performance> = ask(self.buyers[0].performances(self.concert_id)).await?.read()?;
+        for Performance { id, .. } in performances.items {
+            self.performances.push(id);
+            let map: SeatMap = ask(self.buyers[0].seats(id)).await?.read()?;
+            let place = |seat: buyer::Seat| Place { performance_id: id, section: seat.section, label: seat.label };
+            self.places.extend(map.seats.into_iter().map(place));
         }
         self.places.shuffle(&mut SmallRng::seed_from_u64(SEED));
         self.places.truncate(self.buyers.len() * SEATS_PER_ACCOUNT);
         Ok(())
     }
 
-    /// Lets these buyers join the line, where each is admitted at once. Who is in already stays.
+    /// Lets these buyers join the queue, which admits each at once.
     pub(crate) async fn admit(&mut self, buyers: std::ops::Range<usize>) -> anyhow::Result<()> {
-        let requests: Vec<_> = self.buyers[buyers.clone()].iter().map(|buyer| buyer.joins(&self.concert_id)).collect();
-        for (index, answer) in self.send_all(&requests, |answer| matches!(answer.status, 200 | 201)).await? {
-            let status: Value = answer.json()?;
-            ensure!(status["status"] == "active", "a buyer was not admitted: {status}");
-            self.buyers[buyers.start + index].queue_token = text(&status, "token")?;
+        let requests: Vec<_> =
+            self.buyers[buyers.clone()].iter().map(|buyer| buyer.join(self.concert_id).prepare()).collect();
+        for (index, response) in self.send_all(&requests, |response| matches!(response.status, 200 | 201)).await? {
+            let status: QueueStatus = response.read()?;
+            ensure!(status.status == QueueState::Active, "a buyer was not admitted");
+            self.buyers[buyers.start + index].queue_token = status.token;
         }
         Ok(())
     }
 
-    /// A request of a buyer who was admitted.
-    pub(crate) fn asks(&self, buyer: usize, path: &str) -> Request {
-        self.buyers[buyer].asks(path)
-    }
-
-    /// Who takes a place: buyers take turns, so that no two requests of one come close together.
+    /// The buyer of a place: buyers take turns, so that no two requests of one come close together.
     pub(crate) fn buyer_of(&self, place: usize) -> usize {
         place % self.buyers.len()
     }
 
-    /// Asks for a place, for the buyer whose it is.
-    pub(crate) fn holds(&self, place: usize) -> Request {
-        self.holds_for(self.buyer_of(place), place)
+    /// Holds a place for its buyer.
+    pub(crate) fn hold(&self, place: usize) -> Prepared {
+        self.hold_for(self.buyer_of(place), place)
     }
 
-    pub(crate) fn holds_for(&self, buyer: usize, place: usize) -> Request {
-        self.buyers[buyer].holds(&self.places[place])
+    pub(crate) fn hold_for(&self, buyer: usize, place: usize) -> Prepared {
+        let place = &self.places[place];
+        self.buyers[buyer].hold(place.performance_id, &[&place.label]).prepare()
     }
 
-    /// Pays what a hold was answered with.
-    pub(crate) fn pays(&self, place: usize, reservation_id: &str) -> Request {
-        self.buyers[self.buyer_of(place)].pays(reservation_id)
+    /// Pays the reservation of a place, under its id as the key.
+    pub(crate) fn pay(&self, place: usize, reservation_id: Uuid) -> Prepared {
+        self.buyers[self.buyer_of(place)].pay(reservation_id).key(reservation_id.to_string()).prepare()
     }
 
-    pub(crate) fn cancels(&self, place: usize, reservation_id: &str) -> Request {
-        self.buyers[self.buyer_of(place)].cancels(reservation_id)
+    pub(crate) fn cancel(&self, place: usize, reservation_id: Uuid) -> Prepared {
+        self.buyers[self.buyer_of(place)].cancel(reservation_id).prepare()
     }
 
-    /// Gives everybody points.
+    /// Tops up the wallet of every buyer.
     pub(crate) async fn charge_all(&self, amount: i64) -> anyhow::Result<()> {
-        let requests: Vec<_> = self.buyers.iter().map(|buyer| buyer.charges(amount, "everybody")).collect();
+        let requests: Vec<_> =
+            self.buyers.iter().map(|buyer| buyer.charge(amount).key("every-buyer").prepare()).collect();
         self.send_all(&requests, drive::created).await.map(drop)
     }
 
@@ -292,9 +227,9 @@ impl World {
     /// of the requests.
     pub(crate) async fn send_all(
         &self,
-        requests: &[Request],
+        requests: &[Prepared],
         wanted: drive::Wanted,
-    ) -> anyhow::Result<Vec<(usize, Answer)>> {
+    ) -> anyhow::Result<Vec<(usize, Response)>> {
         let none = Processes::default();
         let sent = drive::closed_loop(self.server.address, PREPARING, PATIENCE, requests, wanted, &none).await?;
         let (measured, mut answers) = sent;
@@ -303,20 +238,19 @@ impl World {
         Ok(answers)
     }
 
-    /// Gives up what was held, so that the same places are free again.
-    pub(crate) async fn cancel_all(&self, held: &[(usize, String)]) -> anyhow::Result<()> {
-        let requests: Vec<_> = held.iter().map(|(place, id)| self.cancels(*place, id)).collect();
+    /// Cancels what was held, so that the same places are free again.
+    pub(crate) async fn cancel_all(&self, held: &[(usize, Uuid)]) -> anyhow::Result<()> {
+        let requests: Vec<_> = held.iter().map(|(place, id)| self.cancel(*place, *id)).collect();
         self.send_all(&requests, drive::ok).await.map(drop)
     }
 }
 
-/// A text in an answer.
-pub(crate) fn text(value: &Value, name: &str) -> anyhow::Result<String> {
-    let text = value[name].as_str().with_context(|| format!("an answer has no `{name}`: {value}"))?;
-    Ok(text.to_owned())
+/// The id in a response.
+pub(crate) fn id(response: &Response) -> anyhow::Result<Uuid> {
+    Ok(response.read::<Identified>()?.id)
 }
 
-/// The ids in answers, by the index of what was asked for.
-pub(crate) fn ids(answers: &[(usize, Answer)]) -> anyhow::Result<Vec<(usize, String)>> {
-    answers.iter().map(|(index, answer)| Ok((*index, text(&answer.json()?, "id")?))).collect()
+/// The ids in responses, by the index of the request.
+pub(crate) fn ids(responses: &[(usize, Response)]) -> anyhow::Result<Vec<(usize, Uuid)>> {
+    responses.iter().map(|(index, response)| Ok((*index, id(response)?))).collect()
 }

@@ -29,7 +29,7 @@ pub use self::url::RedisUrl;
 pub(crate) use self::{
     listen::Listener,
     reply::{MICROS_MAX, Reply, damaged, micros, texts},
-    script::{Argument, Kind, Script, arguments, sent_as},
+    script::{Argument, Kind, Script, argument, arguments, fields},
 };
 
 /// How many commands may be under way at once. Further ones are refused.

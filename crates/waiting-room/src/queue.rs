@@ -15,6 +15,9 @@ use boxoffice_domain::{
     },
 };
 
+mod admissions;
+
+use self::admissions::{Admission, Admissions};
 use crate::{
     admission_rate::{AdmissionRate, LastMinute},
     queue_order::QueueOrder,
@@ -38,27 +41,8 @@ impl Waiting {
     }
 }
 
-#[derive(Debug)]
-struct Admission {
-    number: PlaceNumber,
-    joined_at: Timestamp,
-    admitted_until: Timestamp,
-    /// When the account is passed over. `None` once it was seen.
-    no_show_at: Option<Timestamp>,
-    held_until: Option<Timestamp>,
-}
-
-impl Admission {
-    fn active_until(&self) -> Timestamp {
-        self.held_until.map_or(self.admitted_until, |held_until| held_until.max(self.admitted_until))
-    }
-
-    fn ends_at(&self) -> Timestamp {
-        self.no_show_at.map_or(self.active_until(), |no_show_at| no_show_at.min(self.active_until()))
-    }
-}
-
 /// Whether a queue knows a place.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Knowledge {
     Present,
     Ended,
@@ -78,9 +62,7 @@ pub(crate) struct Queue {
     order: QueueOrder<AccountId>,
     /// Those of `waiting` whose sort key is a number drawn, by place.
     drawn: BTreeSet<(PlaceNumber, AccountId)>,
-    active: BTreeMap<AccountId, Admission>,
-    /// The accounts of `active`, by the end of their admission.
-    endings: BTreeSet<(Timestamp, AccountId)>,
+    active: Admissions,
     /// The latest place of each account that ended, kept only while places of an earlier process can be restored: that
     /// place and all earlier ones of the account are not.
     ended: BTreeMap<AccountId, PlaceNumber>,
@@ -106,8 +88,7 @@ impl Queue {
             waiting: BTreeMap::new(),
             order: QueueOrder::new(),
             drawn: BTreeSet::new(),
-            active: BTreeMap::new(),
-            endings: BTreeSet::new(),
+            active: Admissions::default(),
             ended: BTreeMap::new(),
             restores: true,
             rate: AdmissionRate::new(now),
@@ -129,10 +110,8 @@ impl Queue {
         if !self.rules.any_restorable(now) {
             self.ended.clear();
         }
-        while let Some(&(ends_at, account_id)) = self.endings.first()
-            && ends_at <= now
-        {
-            if self.active[&account_id].no_show_at == Some(ends_at) {
+        while let Some((account_id, passed_over)) = self.active.first_overdue(now) {
+            if passed_over {
                 self.no_shows_total += 1;
                 metrics::counter!("boxoffice_queue_no_shows_total").increment(1);
             } else {
@@ -193,13 +172,12 @@ impl Queue {
     }
 
     pub(crate) fn leave(&mut self, place: &QueuePlace, now: Timestamp) {
-        match self.recall(place, now) {
-            Knowledge::Present => self.end(place.account_id, now),
-            Knowledge::Ended => {}
-            Knowledge::Forgotten => {
-                self.end(place.account_id, now);
-                self.remember_ended(place.account_id, place.number, now);
-            }
+        let knowledge = self.recall(place, now);
+        if knowledge != Knowledge::Ended {
+            self.end(place.account_id, now);
+        }
+        if knowledge == Knowledge::Forgotten {
+            self.remember_ended(place.account_id, place.number, now);
         }
         self.admit(now);
     }
@@ -208,7 +186,7 @@ impl Queue {
         if held_until.is_some_and(|until| now < until) {
             self.readmit(account_id, now);
         }
-        self.change_admission(account_id, |admission| {
+        self.active.change(account_id, |admission| {
             admission.held_until = held_until;
             if held_until.is_some() {
                 // An account that holds seats has come.
@@ -225,7 +203,7 @@ impl Queue {
         };
         // A later place that still waits was given after the admission that paid. It stays, so that spending twice does no
         // harm.
-        if self.active.contains_key(&account_id) || self.rules.is_earlier(place.number) {
+        if self.active.get(account_id).is_some() || self.rules.is_earlier(place.number) {
             self.end(account_id, now);
             self.admit(now);
         }
@@ -257,9 +235,8 @@ impl Queue {
 
     /// When something happens next by itself: an admission ends, or the queue opens.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
-        let ending = self.endings.first().map(|(ends_at, _)| *ends_at);
         let opening = self.terms.opens_at.filter(|_| self.closed && !self.order.is_empty());
-        ending.into_iter().chain(opening).min()
+        self.active.first_ending().into_iter().chain(opening).min()
     }
 
     pub(crate) fn stats(&mut self, now: Timestamp) -> QueueStats {
@@ -288,7 +265,7 @@ impl Queue {
     /// Whether nothing is lost when the queue is dropped.
     pub(crate) fn is_idle(&self, now: Timestamp) -> bool {
         let forgets = self.restores && self.ended.is_empty() || !self.rules.any_restorable(now);
-        self.waiting.is_empty() && self.active.is_empty() && forgets
+        self.waiting.is_empty() && self.active.len() == 0 && forgets
     }
 
     /// Whether a standing has changed since the last call.
@@ -367,7 +344,6 @@ impl Queue {
             no_show_at: Some(seconds_after(now, settings.no_show_seconds)),
             held_until: None,
         };
-        self.endings.insert((admission.ends_at(), account_id));
         self.active.insert(account_id, admission);
         self.admitted_total += 1;
         self.last_minute.admitted(now);
@@ -377,8 +353,7 @@ impl Queue {
 
     /// Ends the place of an account, if it has one.
     fn end(&mut self, account_id: AccountId, now: Timestamp) {
-        let number = if let Some(admission) = self.active.remove(&account_id) {
-            self.endings.remove(&(admission.ends_at(), account_id));
+        let number = if let Some(admission) = self.active.remove(account_id) {
             self.freed += 1;
             admission.number
         } else if let Some(waiting) = self.waiting.remove(&account_id) {
@@ -420,7 +395,7 @@ impl Queue {
     }
 
     fn place_of(&self, account_id: AccountId) -> Option<QueuePlace> {
-        let admitted = self.active.get(&account_id).map(|admission| (admission.number, admission.joined_at));
+        let admitted = self.active.get(account_id).map(|admission| (admission.number, admission.joined_at));
         let known =
             admitted.or_else(|| self.waiting.get(&account_id).map(|waiting| (waiting.number, waiting.joined_at)));
         known.map(|(number, joined_at)| QueuePlace { concert_id: self.concert_id, account_id, number, joined_at })
@@ -428,8 +403,8 @@ impl Queue {
 
     /// Where a place stands that is here. Its holder asks, which is a sign of life.
     fn standing(&mut self, place: &QueuePlace, now: Timestamp) -> Standing {
-        self.change_admission(place.account_id, |admission| admission.no_show_at = None);
-        if let Some(admission) = self.active.get(&place.account_id) {
+        self.active.change(place.account_id, |admission| admission.no_show_at = None);
+        if let Some(admission) = self.active.get(place.account_id) {
             return Standing::Active {
                 admitted_until: admission.admitted_until,
                 active_until: admission.active_until(),
@@ -444,18 +419,6 @@ impl Queue {
         let before =
             self.order.rank(waiting.sort_key, place.account_id).expect("every account that waits is in the order");
         self.rules.waits(before, self.rate.seconds_for(before + 1).filter(|_| !self.terms.paused))
-    }
-
-    /// Changes the admission of an account, if it has one, and keeps `endings` in step.
-    fn change_admission(&mut self, account_id: AccountId, change: impl FnOnce(&mut Admission)) {
-        let Some(admission) = self.active.get_mut(&account_id) else { return };
-        let before = admission.ends_at();
-        change(admission);
-        let after = admission.ends_at();
-        if before != after {
-            self.endings.remove(&(before, account_id));
-            self.endings.insert((after, account_id));
-        }
     }
 }
 

@@ -265,6 +265,12 @@ mod tests {
     }
 
     #[test]
+    fn priorities_are_those_of_split_mix_64() {
+        // The first two numbers that it gives from the seed 0.
+        assert_eq!([0, 0x9e37_79b9_7f4a_7c15].map(priority), [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4]);
+    }
+
+    #[test]
     fn gives_its_memory_back_when_empty() {
         let mut order = QueueOrder::new();
         (0..1_000).for_each(|key| assert!(order.insert(key, key)));

@@ -226,10 +226,9 @@ impl RedisWaitingRoom {
 #[async_trait]
 impl WaitingRoom for RedisWaitingRoom {
     async fn join(&self, request: JoinRequest) -> Result<Joined, WaitingRoomError> {
-        let JoinRequest { concert_id, account_id, terms, draw } = request;
+        let JoinRequest { concert_id, account_id, .. } = request;
         let queue = self.core.queue(concert_id);
-        let arguments = scripts::Join { account: account_id, draw, terms: terms.into() };
-        let mut reply = self.core.step_opening(&queue, &scripts::JOIN, arguments).await?;
+        let mut reply = self.core.step_opening(&queue, &scripts::JOIN, request).await?;
         let standing = match self.core.outcome(&mut reply)? {
             Outcome::Stands(standing) => standing,
             Outcome::Full => return Err(WaitingRoomError::Full),
@@ -266,10 +265,9 @@ impl WaitingRoom for RedisWaitingRoom {
     }
 
     async fn restore(&self, request: RestoreRequest) -> Result<QueueStatus, WaitingRoomError> {
-        let RestoreRequest { place, terms, draw } = request;
+        let place = request.place;
         let queue = self.core.queue(place.concert_id);
-        let arguments = scripts::Restore { place: (&place).into(), draw, terms: terms.into() };
-        let mut reply = self.core.step_opening(&queue, &scripts::RESTORE, arguments).await?;
+        let mut reply = self.core.step_opening(&queue, &scripts::RESTORE, request).await?;
         match self.core.outcome(&mut reply)? {
             Outcome::Stands(standing) => {
                 queue.apply_standing(&place, standing);
@@ -284,9 +282,9 @@ impl WaitingRoom for RedisWaitingRoom {
         let queue = self.core.queue(place.concert_id);
         if self.core.is_restorable(place, self.core.now()) {
             // A queue has to remember that this place is not to be restored.
-            self.core.step_opening(&queue, &scripts::LEAVE, place.into()).await?;
+            self.core.step_opening(&queue, &scripts::LEAVE, *place).await?;
         } else {
-            self.core.step(&queue, &scripts::LEAVE, place.into()).await?;
+            self.core.step(&queue, &scripts::LEAVE, *place).await?;
         }
         queue.leave(place);
         Ok(())
@@ -331,7 +329,7 @@ impl WaitingRoom for RedisWaitingRoom {
     async fn set_terms(&self, concert_id: ConcertId, terms: QueueTerms) -> Result<(), WaitingRoomError> {
         let queue = self.core.queue(concert_id);
         // If there is no queue, the request that opens it brings the terms.
-        self.core.step(&queue, &scripts::SET_TERMS, terms.into()).await?;
+        self.core.step(&queue, &scripts::SET_TERMS, terms).await?;
         queue.drop_snapshot();
         Ok(())
     }

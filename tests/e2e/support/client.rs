@@ -1,4 +1,4 @@
-//! A client of the API, and somebody who buys.
+//! A client of the API that checks every response against the `OpenAPI` document, and a buyer who uses it.
 
 use std::{
     collections::BTreeSet,
@@ -10,6 +10,7 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use boxoffice_rush::{Request, buyer};
 use futures::{StreamExt, stream};
 use reqwest::{Client, Method, Response, header::HeaderMap};
 use serde_json::{Value, json};
@@ -24,9 +25,8 @@ use super::{
 /// How many accounts are made at once.
 const SIGN_UPS_AT_ONCE: usize = 32;
 const REQUEST_SECONDS_MAX: u64 = 60;
-/// How many connections a client keeps that it does not use.
 const IDLE_CONNECTIONS_MAX: usize = 64;
-/// What a process may have open where it is not known: what most systems allow.
+/// The usual limit of open files, if the limit of this process is not known.
 const OPEN_FILES_USUAL: usize = 1_024;
 
 /// A server's API.
@@ -34,19 +34,16 @@ const OPEN_FILES_USUAL: usize = 1_024;
 pub(crate) struct Api {
     client: Client,
     url: Arc<str>,
-    /// Whether a load balancer stands before it, which may answer by itself.
+    /// Whether there is a load balancer, which may answer by itself.
     is_balanced: bool,
-    /// The code of every problem that was answered, with its status.
+    /// The code of every problem that came, with its status.
     codes: Arc<Mutex<BTreeSet<(u16, String)>>>,
 }
 
-/// A request.
+/// A request to a server.
 pub(crate) struct Ask {
     api: Api,
-    method: Method,
-    path: String,
-    headers: Vec<(&'static str, String)>,
-    body: Option<Vec<u8>>,
+    request: Request,
     may_be_internal: bool,
 }
 
@@ -61,14 +58,14 @@ pub(crate) struct Answer {
     asked: String,
 }
 
-/// A text that no other call gives in this process.
+/// A text that is unique in this process.
 pub(crate) fn fresh(prefix: &str) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     format!("{prefix}-{}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// How many requests may be under way in this process: each takes a connection, here and in the server, and a process
-/// may not have any number of them open. There is room for all of a stampede where the limit is not very low.
+/// Limits the requests in flight of this process: each has a connection open, here and in the server. Unless the limit
+/// of open files is very low, a whole stampede fits.
 fn connections() -> &'static Semaphore {
     static CONNECTIONS: OnceLock<Semaphore> = OnceLock::new();
     CONNECTIONS.get_or_init(|| {
@@ -86,22 +83,34 @@ impl Api {
         Self { client: client.expect("a client"), url: url.into(), is_balanced: false, codes: Arc::default() }
     }
 
-    /// As [`Self::new`], for what is behind a load balancer.
+    /// As [`Self::new`], for servers behind a load balancer.
     pub(crate) fn balanced(url: &str) -> Self {
         Self { is_balanced: true, ..Self::new(url) }
     }
 
-    pub(crate) fn ask(&self, method: Method, path: impl Into<String>) -> Ask {
-        let (api, path) = (self.clone(), path.into());
-        Ask { api, method, path, headers: Vec::new(), body: None, may_be_internal: false }
+    pub(crate) fn ask(&self, request: Request) -> Ask {
+        Ask { api: self.clone(), request, may_be_internal: false }
     }
 
     pub(crate) fn get(&self, path: impl Into<String>) -> Ask {
-        self.ask(Method::GET, path)
+        self.ask(Request::get(path))
     }
 
     pub(crate) fn post(&self, path: impl Into<String>, body: &Value) -> Ask {
-        self.ask(Method::POST, path).json(body)
+        self.ask(Request::post(path, body))
+    }
+
+    /// Sends a request, and gives the response before its body, which may have no end.
+    async fn open(&self, request: &Request) -> reqwest::Result<Response> {
+        let method = request.method.parse::<Method>().expect("a method");
+        let mut sent = self.client.request(method, format!("{}{}", self.url, request.path));
+        for (name, value) in &request.headers {
+            sent = sent.header(*name, value);
+        }
+        if let Some(body) = &request.body {
+            sent = sent.body(body.clone());
+        }
+        sent.send().await
     }
 
     /// A page that is no part of the API.
@@ -123,36 +132,37 @@ impl Api {
 }
 
 impl Ask {
-    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.retain(|(known, _)| *known != name);
-        self.headers.push((name, value.into()));
+    fn with(mut self, change: impl FnOnce(Request) -> Request) -> Self {
+        self.request = change(self.request);
         self
     }
 
-    pub(crate) fn without(mut self, name: &str) -> Self {
-        self.headers.retain(|(known, _)| *known != name);
-        self
+    pub(crate) fn header(self, name: &'static str, value: impl Into<String>) -> Self {
+        self.with(|request| request.header(name, value))
+    }
+
+    pub(crate) fn without(self, name: &str) -> Self {
+        self.with(|request| request.without(name))
     }
 
     pub(crate) fn bearer(self, token: &str) -> Self {
-        self.header("authorization", format!("Bearer {token}"))
+        self.with(|request| request.bearer(token))
     }
 
     pub(crate) fn queue_token(self, token: &str) -> Self {
-        self.header("queue-token", token)
+        self.with(|request| request.queue_token(token))
     }
 
     pub(crate) fn key(self, key: impl Into<String>) -> Self {
-        self.header("idempotency-key", key)
+        self.with(|request| request.key(key))
     }
 
     pub(crate) fn json(self, body: &Value) -> Self {
-        self.raw("application/json", body.to_string())
+        self.with(|request| request.json(body))
     }
 
-    pub(crate) fn raw(mut self, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
-        self.body = Some(body.into());
-        self.header("content-type", media_type)
+    pub(crate) fn raw(self, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        self.with(|request| request.body(media_type, body))
     }
 
     /// Lets the answer be 500, which otherwise fails the test.
@@ -161,57 +171,42 @@ impl Ask {
         self
     }
 
-    /// The answer; none where the server is gone.
+    /// The answer; `None` if the server is gone.
     pub(crate) async fn try_send(self) -> Option<Answer> {
-        let asked = format!("{} {}", self.method, self.path);
-        let mut request = self.api.client.request(self.method.clone(), format!("{}{}", self.api.url, self.path));
-        for (name, value) in &self.headers {
-            request = request.header(*name, value);
-        }
-        if let Some(body) = self.body {
-            request = request.body(body);
-        }
+        let Self { api, request, may_be_internal } = self;
+        let asked = format!("{} {}", request.method, request.path);
         let permit = connections().acquire().await.expect("it is never closed");
-        let response = request.send().await.ok()?;
+        let response = api.open(&request).await.ok()?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.ok()?;
         drop(permit);
 
-        if self.api.is_balanced && !headers.contains_key("x-content-type-options") {
+        if api.is_balanced && !headers.contains_key("x-content-type-options") {
             return of_balancer(status, headers, text, asked);
         }
-        let path = self.path.split('?').next().unwrap_or_default();
-        let exchange = Exchange { method: self.method.as_str(), path, status, headers: &headers, body: &text };
+        let path = request.path.split('?').next().unwrap_or_default();
+        let exchange = Exchange { method: &request.method, path, status, headers: &headers, body: &text };
         let json = document().check(&exchange);
         let json = json.unwrap_or_else(|wrong| panic!("{asked} was answered with {status}, but {wrong}\n{text}"));
-        assert!(status != 500 || self.may_be_internal, "{asked} was answered with {text}");
-        if let Some((_, chosen)) = self.headers.iter().find(|(name, _)| *name == "x-request-id") {
+        assert!(status != 500 || may_be_internal, "{asked} was answered with {text}");
+        if let Some((_, chosen)) = request.headers.iter().find(|(name, _)| *name == "x-request-id") {
             assert_eq!(headers["x-request-id"], chosen.as_str(), "{asked}");
         }
         if let (400.., Some(code)) = (status, json["code"].as_str()) {
-            let mut codes = self.api.codes.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut codes = api.codes.lock().unwrap_or_else(PoisonError::into_inner);
             codes.insert((status, code.to_owned()));
         }
         Some(Answer { status, headers, text, json, asked })
     }
 
     pub(crate) async fn send(self) -> Answer {
-        let asked = format!("{} {}", self.method, self.path);
+        let asked = format!("{} {}", self.request.method, self.request.path);
         self.try_send().await.unwrap_or_else(|| panic!("{asked} was not answered"))
-    }
-
-    /// The response before its body, which may have no end.
-    async fn open(self) -> Response {
-        let mut request = self.api.client.request(self.method, format!("{}{}", self.api.url, self.path));
-        for (name, value) in &self.headers {
-            request = request.header(*name, value);
-        }
-        request.send().await.expect("the server answers")
     }
 }
 
-/// What the load balancer itself answered: a refusal where no instance was there, and none where an instance was that
-/// went away before it answered. Both look like a problem of ours.
+/// An answer of the load balancer itself: a refusal if there was no instance, and none if an instance ended before it
+/// answered. Both look like a problem of ours.
 fn of_balancer(status: u16, headers: HeaderMap, text: String, asked: String) -> Option<Answer> {
     if status == 408 {
         // This machine was too slow to send its request.
@@ -266,23 +261,21 @@ impl Answer {
     }
 }
 
-/// Somebody who is signed in, and may be in line.
+/// A buyer who is signed in, and may be in a queue.
 #[derive(Clone)]
 pub(crate) struct Buyer {
     pub(crate) api: Api,
     pub(crate) login_id: String,
-    pub(crate) access_token: String,
     pub(crate) refresh_token: String,
-    /// Empty before joining.
-    pub(crate) queue_token: String,
+    /// The tokens, and the requests that they are for.
+    pub(crate) asks: boxoffice_rush::Buyer,
 }
 
 impl Buyer {
     /// Signs up and in.
     pub(crate) async fn new(api: &Api) -> Self {
         let login_id = fresh("buyer");
-        let account = json!({"login_id": login_id, "password": PASSWORD, "name": "Haneul Kim"});
-        api.post("/v1/accounts", &account).send().await.is(201);
+        api.ask(buyer::sign_up(&login_id, PASSWORD, "Haneul Kim")).send().await.is(201);
         Self::sign_in(api, &login_id).await
     }
 
@@ -302,21 +295,20 @@ impl Buyer {
     }
 
     pub(crate) async fn sign_in(api: &Api, login_id: &str) -> Self {
-        let answer = api.post("/v1/sessions", &json!({"login_id": login_id, "password": PASSWORD})).send().await;
+        let answer = api.ask(buyer::sign_in(login_id, PASSWORD)).send().await;
         let session = answer.is(201);
         let token = |name: &str| session[name].as_str().expect("a token").to_owned();
         Self {
             api: api.clone(),
             login_id: login_id.to_owned(),
-            access_token: token("access_token"),
             refresh_token: token("refresh_token"),
-            queue_token: String::new(),
+            asks: boxoffice_rush::Buyer::new(token("access_token")),
         }
     }
 
     /// The 16 bytes of the account's id, as its access token says it.
     pub(crate) fn account_bytes(&self) -> Vec<u8> {
-        let claims = self.access_token.split('.').nth(1).expect("a token has three parts");
+        let claims = self.asks.access_token.split('.').nth(1).expect("a token has three parts");
         let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).expect("it is in Base64");
         let claims: Value = serde_json::from_slice(&claims).expect("it is JSON");
         let digits = claims["sub"].as_str().expect("an id").replace('-', "");
@@ -324,50 +316,49 @@ impl Buyer {
         (0..digits.len()).step_by(2).map(byte).collect()
     }
 
-    pub(crate) fn ask(&self, method: Method, path: impl Into<String>) -> Ask {
-        let ask = self.api.ask(method, path).bearer(&self.access_token);
-        if self.queue_token.is_empty() { ask } else { ask.queue_token(&self.queue_token) }
+    pub(crate) fn ask(&self, method: &str, path: impl Into<String>) -> Ask {
+        self.api.ask(self.asks.request(method, path))
     }
 
     pub(crate) fn get(&self, path: impl Into<String>) -> Ask {
-        self.ask(Method::GET, path)
+        self.api.ask(self.asks.get(path))
     }
 
     pub(crate) fn delete(&self, path: impl Into<String>) -> Ask {
-        self.ask(Method::DELETE, path)
+        self.ask("DELETE", path)
     }
 
     pub(crate) fn post(&self, path: impl Into<String>, body: &Value) -> Ask {
-        self.ask(Method::POST, path).json(body)
+        self.ask("POST", path).json(body)
     }
 
     pub(crate) fn patch(&self, path: impl Into<String>, body: &Value) -> Ask {
-        self.ask(Method::PATCH, path).json(body)
+        self.ask("PATCH", path).json(body)
     }
 
-    /// A request for a place in line.
+    /// A request for a place in the queue.
     pub(crate) fn ask_join(&self, concert: &str) -> Ask {
-        self.ask(Method::POST, format!("/v1/concerts/{concert}/queue")).without("queue-token")
+        self.api.ask(self.asks.join(concert))
     }
 
-    /// Gets in line, and keeps the token.
+    /// Joins the queue, and keeps the token.
     pub(crate) async fn join(&mut self, concert: &str) -> Value {
         let answer = self.ask_join(concert).send().await;
         assert!(matches!(answer.status, 200 | 201), "{}", answer.text);
-        answer.json["token"].as_str().expect("a token").clone_into(&mut self.queue_token);
+        answer.json["token"].as_str().expect("a token").clone_into(&mut self.asks.queue_token);
         answer.json
     }
 
-    /// Where the token stands.
+    /// The status of the queue token.
     pub(crate) async fn queue(&self) -> Value {
-        self.get("/v1/queue").send().await.is(200).clone()
+        self.api.ask(self.asks.poll()).send().await.is(200).clone()
     }
 
     pub(crate) async fn queue_status(&self) -> String {
         self.queue().await["status"].as_str().expect("a status").to_owned()
     }
 
-    /// Gets in line and waits until it is admitted.
+    /// Joins the queue and waits until it is admitted.
     pub(crate) async fn be_admitted(&mut self, concert: &str) {
         let mut status = self.join(concert).await;
         if status["status"] != "active" {
@@ -382,11 +373,11 @@ impl Buyer {
     }
 
     pub(crate) async fn leave(&self) {
-        self.delete("/v1/queue").send().await.is(204);
+        self.api.ask(self.asks.leave()).send().await.is(204);
     }
 
     pub(crate) fn ask_hold(&self, performance: &str, seats: &[&str]) -> Ask {
-        self.post("/v1/reservations", &json!({"performance_id": performance, "seats": seats}))
+        self.api.ask(self.asks.hold(performance, seats))
     }
 
     /// Holds seats; gives the id of the reservation.
@@ -397,7 +388,7 @@ impl Buyer {
     }
 
     pub(crate) fn ask_charge(&self, amount: i64) -> Ask {
-        self.post("/v1/wallet/charges", &json!({"amount": amount})).key(fresh("charge"))
+        self.api.ask(self.asks.charge(amount)).key(fresh("charge"))
     }
 
     pub(crate) async fn charge(&self, amount: i64) {
@@ -405,7 +396,7 @@ impl Buyer {
     }
 
     pub(crate) fn ask_pay(&self, reservation: &str) -> Ask {
-        self.post("/v1/payments", &json!({"reservation_id": reservation})).key(fresh("payment"))
+        self.api.ask(self.asks.pay(reservation)).key(fresh("payment"))
     }
 
     /// Pays; gives the id of the payment.
@@ -416,7 +407,7 @@ impl Buyer {
     }
 
     pub(crate) fn ask_cancel(&self, reservation: &str) -> Ask {
-        self.ask(Method::POST, format!("/v1/reservations/{reservation}/cancel"))
+        self.api.ask(self.asks.cancel(reservation))
     }
 
     pub(crate) async fn reservation(&self, id: &str) -> Value {
@@ -424,11 +415,11 @@ impl Buyer {
     }
 
     pub(crate) async fn balance(&self) -> i64 {
-        self.get("/v1/wallet").send().await.is(200)["balance"].as_i64().expect("a number")
+        self.api.ask(self.asks.wallet()).send().await.is(200)["balance"].as_i64().expect("a number")
     }
 
     pub(crate) async fn seats(&self, performance: &str) -> Value {
-        self.get(format!("/v1/performances/{performance}/seats")).send().await.is(200).clone()
+        self.api.ask(self.asks.seats(performance)).send().await.is(200).clone()
     }
 
     /// A whole list, page by page.
@@ -447,9 +438,10 @@ impl Buyer {
         }
     }
 
-    /// Listens to where the token stands.
+    /// Opens the queue stream.
     pub(crate) async fn events(&self) -> Events {
-        let response = self.get("/v1/queue/events").header("accept", "text/event-stream").open().await;
+        let request = self.asks.get("/v1/queue/events").header("accept", "text/event-stream");
+        let response = self.api.open(&request).await.expect("the server answers");
         assert_eq!(
             (response.status().as_u16(), &response.headers()["content-type"]),
             (200, &"text/event-stream".parse().expect("a field"))
@@ -458,14 +450,14 @@ impl Buyer {
     }
 }
 
-/// Events of a line as they come.
+/// The events of a queue stream as they come.
 pub(crate) struct Events {
     response: Response,
     text: String,
 }
 
 impl Events {
-    /// The next status; none where the stream has ended.
+    /// The next status; `None` if the stream has ended.
     pub(crate) async fn next(&mut self) -> Option<Value> {
         loop {
             while let Some((event, rest)) = self.text.split_once("\n\n") {
@@ -484,7 +476,7 @@ impl Events {
         }
     }
 
-    /// Waits until the stream breaks off, as it does when the server is killed.
+    /// Waits until the stream breaks, as it does when the server is killed.
     pub(crate) async fn broken(mut self) {
         let broken = async { while let Ok(Some(_)) = self.response.chunk().await {} };
         timeout(PATIENCE, broken).await.expect("the stream breaks off");

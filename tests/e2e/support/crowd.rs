@@ -1,7 +1,8 @@
-//! A stampede over a fleet: buyers who want the same seats, repeat what was not answered, and remember what was.
+//! A stampede over a fleet: buyers who want the same seats, repeat unanswered requests, and remember every answer.
+
+mod outcome;
 
 use std::{
-    collections::{BTreeMap, HashMap},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -9,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use boxoffice_rush::Request;
 use boxoffice_testkit::{
     servers::{RedisMonitor, RedisServer, RedisStep},
     tcp_proxy::{Network, TcpProxy},
@@ -24,25 +26,26 @@ use super::{
     Numbers, all,
     chronicle::Chronicle,
     client::{Answer, Ask, Buyer, fresh},
-    eventually,
     fleet::Fleet,
-    line_log::{self, LineLog, Member, Sampler},
+    line_log::{self, LineLog, Sampler},
     now, seconds_from_now,
     show::PRICE,
 };
 
+pub(crate) use outcome::Outcome;
+
 const SEATS_PER_ROW: usize = 10;
-/// Among which share of the free seats a buyer chooses: few, so that they get in each other's way.
+/// A buyer chooses among this share of the free seats: few, so that buyers collide.
 const CHOICE_SHARE: usize = 4;
-/// One in so many gives its first hold back.
+/// One buyer in so many cancels its first hold.
 const CHANGES_ITS_MIND: usize = 6;
-/// How long one request is repeated that is not answered, or refused because something is away.
+/// How long a request is repeated that is not answered, or that is refused because a service is down.
 const REPEATED_MAX: Duration = Duration::from_secs(90);
 /// How long a whole stampede may take.
 const STAMPEDE_MAX: Duration = Duration::from_mins(4);
 const PAUSE: Duration = Duration::from_millis(100);
 const AT_ONCE: usize = 32;
-/// Before this place positions are exact; further back they are told with an error of up to 1/16.
+/// Up to this position positions are exact; further back they have an error of up to 1/16.
 const POSITION_EXACT_MAX: i64 = 448;
 
 /// How large a stampede is.
@@ -52,8 +55,8 @@ pub(crate) struct Plan {
     pub(crate) rows: usize,
     /// How many are admitted at once.
     pub(crate) max_active: usize,
-    /// Whether the line is lost meanwhile: then those before somebody may come back later, and it stands further back.
-    pub(crate) line_is_lost: bool,
+    /// Whether the queue is lost meanwhile: then buyers may come back in another order, and a position may grow.
+    pub(crate) queue_is_lost: bool,
 }
 
 impl Plan {
@@ -62,7 +65,7 @@ impl Plan {
     }
 }
 
-/// What a buyer was answered with success, and must find true afterwards.
+/// A successful answer, which must be true afterwards.
 #[derive(Clone, Debug)]
 enum Told {
     Charged(Value),
@@ -71,23 +74,23 @@ enum Told {
     GivenBack(Value),
 }
 
-/// Somebody in the stampede.
+/// A buyer in the stampede.
 struct Patron {
     number: usize,
     plan: Plan,
     buyer: Buyer,
     told: Vec<Told>,
-    /// When it first asked for a place, and when it had one.
+    /// When it first asked for a place in the queue, and when it had one.
     joined: (Instant, Instant),
-    /// When it was told that it is admitted, in microseconds since 1970.
+    /// When it was answered that it is admitted, in microseconds since 1970.
     told_active: Vec<i64>,
-    /// How many requests were sent again because their fate was unknown, or because something was away.
+    /// How many requests were repeated because they were not answered, and because a service was down.
     unanswered: usize,
     unavailable: usize,
     chronicle: Chronicle,
 }
 
-/// Tells all others when the task of a buyer panics: what that one held would never be free for them.
+/// Ends the other buyers when the task of a buyer panics: its holds would never be free for them.
 struct Broken(Arc<AtomicBool>);
 
 impl Drop for Broken {
@@ -102,7 +105,7 @@ impl Drop for Broken {
 pub(crate) struct Gathering {
     pub(crate) concert: String,
     performance: String,
-    /// Another performance of the concert, which nobody of the crowd wants.
+    /// Another performance of the concert, which the crowd does not want.
     pub(crate) beside: String,
     plan: Plan,
     patrons: Vec<Patron>,
@@ -121,24 +124,13 @@ pub(crate) struct Crowd {
     chronicle: Chronicle,
 }
 
-/// What Redis says of the line.
+/// What Redis logs of the queue.
 struct Line {
     redis: Arc<RedisServer>,
     monitor: RedisMonitor,
     sampler: Sampler,
-    /// The steps on the lines that were lost.
+    /// The steps on the queues that were lost.
     lost: Vec<Vec<RedisStep>>,
-}
-
-/// What came of it.
-pub(crate) struct Outcome {
-    pub(crate) concert: String,
-    performance: String,
-    plan: Plan,
-    patrons: Vec<Patron>,
-    /// What became of the line; of more than one where it was lost.
-    pub(crate) lines: Vec<LineLog>,
-    chronicle: Chronicle,
 }
 
 impl Gathering {
@@ -166,7 +158,7 @@ impl Gathering {
         Self { concert, performance, beside, plan, patrons, line, chronicle: chronicle.clone() }
     }
 
-    /// Lets them get in line, and run when all have a place.
+    /// Lets the buyers join the queue, and buy when all have a place.
     pub(crate) fn run(self) -> Crowd {
         let Self { concert, performance, plan, patrons, line, chronicle, .. } = self;
         let sold = Arc::new(AtomicUsize::new(0));
@@ -177,7 +169,7 @@ impl Gathering {
             async move {
                 let joined = stream::iter(patrons).map(|patron| patron.join(&concert)).buffer_unordered(AT_ONCE);
                 let joined: Vec<_> = joined.collect().await;
-                chronicle.note("all have got in line");
+                chronicle.note("all have joined the queue");
                 let run = |mut patron: Patron| {
                     let (performance, sold) = (performance.clone(), Arc::clone(&sold));
                     let is_broken = Arc::clone(&is_broken);
@@ -195,7 +187,7 @@ impl Gathering {
 }
 
 impl Crowd {
-    /// Publishes a concert and makes the buyers, who get in line and run when all have a place.
+    /// Publishes a concert and makes the buyers, who join the queue and buy when all have a place.
     pub(crate) async fn start(fleet: &Fleet, plan: Plan, chronicle: &Chronicle) -> Self {
         Gathering::of(fleet, plan, chronicle).await.run()
     }
@@ -210,8 +202,8 @@ impl Crowd {
         self.chronicle.note(format!("{percent} % of the seats are sold"));
     }
 
-    /// Restarts Redis, which then has nothing. The instances reach it through the proxy alone, so that no step on the
-    /// line is missed before or after.
+    /// Restarts Redis, which then is empty. The instances reach it through the proxy alone, so that no step on the queue
+    /// is missed before or after.
     pub(crate) async fn empty_redis(&mut self, proxy: &TcpProxy) {
         proxy.set(Network::Refusing).await;
         proxy.cut_all();
@@ -266,7 +258,7 @@ async fn publish(fleet: &Fleet, plan: Plan) -> (String, [String; 2]) {
 }
 
 impl Patron {
-    /// Sends a request until somebody answers it one way or the other. It carries a key, or changes nothing.
+    /// Sends a request until it is answered. It has a key, or changes nothing.
     async fn persist(&mut self, what: &str, ask: impl Fn(&Buyer) -> Ask) -> Answer {
         let began = Instant::now();
         loop {
@@ -288,16 +280,16 @@ impl Patron {
         }
     }
 
-    async fn command(&mut self, path: &str, body: Value) -> Answer {
+    async fn command(&mut self, what: &str, request: impl Fn(&boxoffice_rush::Buyer) -> Request) -> Answer {
         let key = fresh("crowd");
-        self.persist(path, |buyer| buyer.post(path, &body).key(key.as_str())).await
+        self.persist(what, |buyer| buyer.api.ask(request(&buyer.asks).key(key.as_str()))).await
     }
 
     async fn join(mut self, concert: &str) -> Self {
         let began = Instant::now();
-        let answer = self.persist("getting in line", |buyer| buyer.ask_join(concert)).await;
+        let answer = self.persist("joining the queue", |buyer| buyer.ask_join(concert)).await;
         assert!(matches!(answer.status, 200 | 201), "buyer {}: {}", self.number, answer.text);
-        answer.json["token"].as_str().expect("a token").clone_into(&mut self.buyer.queue_token);
+        answer.json["token"].as_str().expect("a token").clone_into(&mut self.buyer.asks.queue_token);
         self.joined = (began, Instant::now());
         self
     }
@@ -305,12 +297,12 @@ impl Patron {
     async fn be_admitted(&mut self) {
         let mut nearest = i64::MAX;
         loop {
-            let answer = self.persist("a poll", |buyer| buyer.get("/v1/queue")).await;
+            let answer = self.persist("a poll", |buyer| buyer.api.ask(buyer.asks.poll())).await;
             let status = answer.is(200);
             let position = status["position"].as_i64().expect("a number");
             let error = if nearest > POSITION_EXACT_MAX { nearest / 7 } else { 0 };
             let is_put_back = position.saturating_sub(error) > nearest;
-            assert!(self.plan.line_is_lost || !is_put_back, "buyer {} was put back: {status}", self.number);
+            assert!(self.plan.queue_is_lost || !is_put_back, "buyer {} was put back: {status}", self.number);
             nearest = nearest.min(position);
             match status["status"].as_str() {
                 Some("active") => {
@@ -326,11 +318,15 @@ impl Patron {
         }
     }
 
-    /// Sends a command of somebody who is admitted, and waits for that again where the line was lost.
-    async fn command_when_admitted(&mut self, path: &str, body: Value) -> Answer {
+    /// Sends a command that needs an admission, and waits for another one if the queue was lost.
+    async fn command_when_admitted(
+        &mut self,
+        what: &str,
+        request: impl Fn(&boxoffice_rush::Buyer) -> Request,
+    ) -> Answer {
         let key = fresh("crowd");
         loop {
-            let answer = self.persist(path, |buyer| buyer.post(path, &body).key(key.as_str())).await;
+            let answer = self.persist(what, |buyer| buyer.api.ask(request(&buyer.asks).key(key.as_str()))).await;
             if !self.has_to_wait(&answer) {
                 return answer;
             }
@@ -338,10 +334,10 @@ impl Patron {
         }
     }
 
-    /// Whether it was admitted by a line that was lost, and is in line again.
+    /// Whether the queue that admitted it was lost, and it is in a queue again.
     fn has_to_wait(&self, answer: &Answer) -> bool {
         let has_to = answer.status == 403 && answer.json["code"] == "queue_token_not_active";
-        assert!(self.plan.line_is_lost || !has_to, "buyer {} was put back in line: {}", self.number, answer.text);
+        assert!(self.plan.queue_is_lost || !has_to, "buyer {} was put back in the queue: {}", self.number, answer.text);
         has_to
     }
 
@@ -368,17 +364,16 @@ impl Patron {
                     return;
                 }
                 // All that are not sold are held, and may come back.
-                assert!(began.elapsed() < STAMPEDE_MAX, "buyer {}: seats are held that nobody pays", self.number);
+                assert!(began.elapsed() < STAMPEDE_MAX, "buyer {}: seats stay held and are not paid", self.number);
                 sleep(2 * PAUSE).await;
                 continue;
             }
             if self.told.is_empty() {
-                let charged = self.command("/v1/wallet/charges", json!({"amount": 2 * PRICE})).await;
+                let charged = self.command("a charge", |asks| asks.charge(2 * PRICE)).await;
                 self.told.push(Told::Charged(charged.is(201).clone()));
             }
             let count = seats.len();
-            let body = json!({"performance_id": performance, "seats": seats});
-            let held = self.command_when_admitted("/v1/reservations", body).await;
+            let held = self.command_when_admitted("a hold", |asks| asks.hold(performance, &seats)).await;
             match (held.status, held.json["code"].as_str()) {
                 (201, _) => self.told.push(Told::Held(held.json.clone())),
                 (409, Some("seat_unavailable")) => {
@@ -390,12 +385,11 @@ impl Patron {
             }
             if !is_sure {
                 is_sure = true;
-                let path = format!("/v1/reservations/{}/cancel", held.id());
-                let given_back = self.command(&path, json!({})).await;
+                let given_back = self.command("a cancellation", |asks| asks.cancel(held.id())).await;
                 self.told.push(Told::GivenBack(given_back.is(200).clone()));
                 continue;
             }
-            let paid = self.command_when_admitted("/v1/payments", json!({"reservation_id": held.id()})).await;
+            let paid = self.command_when_admitted("a payment", |asks| asks.pay(held.id())).await;
             self.told.push(Told::Paid(paid.is(201).clone()));
             sold.fetch_add(count, Ordering::Relaxed);
             return;
@@ -413,116 +407,4 @@ fn choose(map: &Value, numbers: &mut Numbers) -> Vec<String> {
     let count = 1 + numbers.below(2);
     let label = |seat: &Value| seat["label"].as_str().expect("a label").to_owned();
     free.iter().skip(first).take(count).map(label).collect()
-}
-
-impl Outcome {
-    /// How many requests were repeated because nobody answered, and because something was away.
-    pub(crate) fn repeated(&self) -> (usize, usize) {
-        let sum = |count: fn(&Patron) -> usize| self.patrons.iter().map(count).sum();
-        (sum(|patron| patron.unanswered), sum(|patron| patron.unavailable))
-    }
-
-    /// Every answer is true, every seat is sold exactly once, and every point is accounted for.
-    pub(crate) async fn verify(&self) {
-        self.verify_line();
-        // Whoever found nothing has only left.
-        let patrons = || self.patrons.iter().filter(|patron| !patron.told.is_empty());
-        let checks = patrons().map(verify_patron);
-        let sold: Vec<_> = stream::iter(checks).buffered(AT_ONCE).collect().await;
-        let mut owners: BTreeMap<String, usize> = BTreeMap::new();
-        for (patron, labels) in patrons().zip(sold) {
-            for label in labels {
-                let before = owners.insert(label.clone(), patron.number);
-                assert_eq!(before, None, "{label} is sold twice, also to buyer {}", patron.number);
-            }
-        }
-        assert_eq!(owners.len(), self.plan.seats(), "not every seat is sold");
-        let mut looking = Buyer::new(&self.patrons[0].buyer.api).await;
-        looking.join(&self.concert).await;
-        let sold = "the map shows every seat as sold";
-        eventually(sold, || async {
-            let path = format!("/v1/performances/{}/seats", self.performance);
-            let answer = looking.get(path).try_send().await?;
-            let seats = answer.json["seats"].as_array()?;
-            seats.iter().all(|seat| seat["status"] == "sold").then_some(())
-        })
-        .await;
-        self.chronicle.note("every answer was true, and every seat is sold once");
-    }
-}
-
-impl Outcome {
-    /// Everybody was admitted in the order of joining, nobody by anybody but Redis, and as many at once as may be.
-    fn verify_line(&self) {
-        let mut admitted_at: HashMap<Member, u64> = HashMap::new();
-        for admission in self.lines.iter().flat_map(|line| line.admitted.iter().chain(&line.admitted_again)) {
-            admitted_at.entry(admission.member.clone()).or_insert(admission.at_micros);
-        }
-        for patron in &self.patrons {
-            let at = admitted_at.get(&patron.buyer.account_bytes());
-            let at = i64::try_from(*at.expect("it was admitted")).expect("a time");
-            let first = patron.told_active.first().expect("it was told that it is admitted");
-            assert!(at <= *first, "buyer {} was told that it is admitted, and was not", patron.number);
-        }
-        let most = self.lines.iter().map(|line| line.most).max().expect("there is a line");
-        assert_eq!(most, self.plan.max_active, "the most who were admitted at once");
-        let [line] = self.lines.as_slice() else { return };
-        assert!(line.entered.is_sorted_by_key(|(_, place)| *place), "a place was given before those before it");
-        assert!(line.order() == line.stayed(), "the order of admission is not the order of joining");
-        assert!(line.admitted_again.is_empty(), "{:?}", line.admitted_again);
-        // Whoever had a place before somebody else asked for one is before it.
-        let joined: HashMap<_, _> = self.patrons.iter().map(|patron| (patron.buyer.account_bytes(), patron)).collect();
-        let mut latest_to_ask: Option<&Patron> = None;
-        for patron in line.order().iter().filter_map(|member| joined.get(member)) {
-            if let Some(latest) = latest_to_ask {
-                assert!(latest.joined.0 <= patron.joined.1, "buyer {} is after {}", patron.number, latest.number);
-            }
-            if latest_to_ask.is_none_or(|latest| latest.joined.0 < patron.joined.0) {
-                latest_to_ask = Some(patron);
-            }
-        }
-        self.chronicle.note(format!("{} were admitted in the order of joining", line.admitted.len()));
-    }
-}
-
-/// Gives the labels that this buyer owns.
-async fn verify_patron(patron: &Patron) -> Vec<String> {
-    let buyer = &patron.buyer;
-    let who = patron.number;
-    let (mut owned, mut given_back, mut charged, mut paid) = (Vec::new(), Vec::new(), 0, 0);
-    for told in &patron.told {
-        match told {
-            Told::Charged(charge) => {
-                charged += charge["amount"].as_i64().expect("a number");
-                let now = buyer.get(format!("/v1/wallet/charges/{}", text(charge, "id"))).send().await;
-                assert_eq!(now.is(200), charge, "buyer {who}");
-            }
-            Told::Held(held) => {
-                let now = buyer.reservation(text(held, "id")).await;
-                assert_eq!(now["seats"], held["seats"], "buyer {who}");
-            }
-            Told::GivenBack(reservation) => given_back.push(text(reservation, "id")),
-            Told::Paid(payment) => {
-                paid += payment["amount"].as_i64().expect("a number");
-                let now = buyer.get(format!("/v1/payments/{}", text(payment, "id"))).send().await;
-                assert_eq!(now.is(200), payment, "buyer {who}");
-                let seats = now.json["reservation"]["seats"].as_array().expect("seats");
-                owned.extend(seats.iter().map(|seat| text(seat, "label").to_owned()));
-            }
-        }
-    }
-    for reservation in buyer.list("/v1/reservations").await {
-        let id = text(&reservation, "id");
-        let expected = if given_back.contains(&id) { "cancelled" } else { "confirmed" };
-        assert_eq!(reservation["status"], expected, "buyer {who} has a reservation that nobody told of: {reservation}");
-    }
-    // A payment has spent its place, for good.
-    assert_eq!(buyer.queue_status().await, "expired", "buyer {who}");
-    // Nothing was charged or paid twice, however often it was asked for.
-    assert_eq!(buyer.balance().await, charged - paid, "buyer {who}");
-    owned
-}
-
-fn text<'v>(value: &'v Value, name: &str) -> &'v str {
-    value[name].as_str().expect("a text")
 }

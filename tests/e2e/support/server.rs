@@ -1,4 +1,4 @@
-//! The real binary as a process of its own, with its own data folder and database.
+//! The real binary as a process, with its own data folder and database.
 
 use std::{
     collections::BTreeMap,
@@ -27,10 +27,10 @@ use super::{
 const LISTENS: &str = "boxoffice listens on ";
 /// How much of the log is shown when a test fails.
 const LOG_LINES_SHOWN: usize = 60;
-/// The password of everybody in the tests.
+/// The password of every account in the tests.
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
-/// On what the server keeps its data.
+/// Where the server keeps its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Backend {
     Sqlite,
@@ -59,7 +59,7 @@ impl Server {
         Self::start_on(Backend::Sqlite, settings).await
     }
 
-    /// Starts over an empty database of its own.
+    /// Starts over an empty database.
     pub(crate) async fn start_on(backend: Backend, settings: &[(&str, &str)]) -> Self {
         match backend {
             Backend::Sqlite => Self::prepare(settings).started().await,
@@ -96,7 +96,7 @@ impl Server {
             api: Api::new(""),
             breaks_things: false,
         };
-        // Hashing costs next to nothing, nobody is refused for asking often, and nobody waits after a start.
+        // Hashing is cheap, requests are not limited, and no queue waits after a start.
         let of_all = [
             ("PASSWORD_MEMORY_KIB", "8"),
             ("PASSWORD_ITERATIONS", "1"),
@@ -109,12 +109,11 @@ impl Server {
         server
     }
 
-    /// Gives it a port that nobody else is given while it is down.
+    /// Gives it a port that stays its own while it is down.
     pub(crate) fn keeps_its_port(&mut self) {
         self.address = format!("127.0.0.1:{}", free_port().expect("a port"));
     }
 
-    /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address.parse().expect("an address")
     }
@@ -124,7 +123,7 @@ impl Server {
         self.process.is_some()
     }
 
-    /// Sets what the next start begins with.
+    /// Changes a setting for the next start.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.settings.insert(format!("BOXOFFICE_{name}"), value.to_owned());
     }
@@ -138,7 +137,7 @@ impl Server {
     pub(crate) async fn start_again(&mut self) {
         assert!(self.process.is_none(), "it is running");
         let log = File::options().create(true).append(true).open(self.log_path()).expect("a file for the log");
-        let mut command = self.command(&["serve", "--listen", &self.address]);
+        let mut command = self.command(binary(), &["serve", "--listen", &self.address]);
         let mut process = command.stdout(Stdio::piped()).stderr(log).spawn().expect("the binary starts");
         let mut output = BufReader::new(process.stdout.take().expect("its output is a pipe"));
         let first_line = tokio::task::spawn_blocking(move || {
@@ -167,7 +166,7 @@ impl Server {
 
     /// The URL of the database, where it is not an embedded one.
     pub(crate) fn database_url(&self) -> &str {
-        self.database.as_ref().expect("a database of its own").url()
+        self.database.as_ref().expect("a separate database").url()
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -218,7 +217,7 @@ impl Server {
         self.start_again().await;
     }
 
-    /// The end of every test: a clean stop, a clean audit, and nothing in the log that should not be there.
+    /// The end of every test: a clean stop, a clean audit, and no error in the log.
     pub(crate) async fn finish(mut self) {
         self.stop().await;
         self.audit().await;
@@ -244,7 +243,24 @@ impl Server {
 
     /// Runs another command with the settings of this server: its exit code, output and errors.
     pub(crate) async fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
-        let mut command = self.command(arguments);
+        self.run_program(binary(), arguments, variables).await
+    }
+
+    /// Runs `boxoffice-rush` with the settings of this server for its audit.
+    pub(crate) async fn run_rush(&self, arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
+        let rush = env::var_os("BOXOFFICE_RUSH_BIN").filter(|path| !path.is_empty());
+        let rush = rush.map_or_else(|| binary().with_file_name("boxoffice-rush"), PathBuf::from);
+        let boxoffice = binary().to_str().expect("a path in Unicode");
+        self.run_program(&rush, &[&["--boxoffice", boxoffice], arguments].concat(), variables).await
+    }
+
+    async fn run_program(
+        &self,
+        program: &Path,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> (i32, String, String) {
+        let mut command = self.command(program, arguments);
         command.envs(variables.iter().copied());
         let output = tokio::task::spawn_blocking(move || command.output()).await.expect("it is run");
         let output = output.expect("the binary starts");
@@ -260,8 +276,8 @@ impl Server {
         Buyer::sign_in(&self.api, login_id).await
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+    fn command(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BOXOFFICE_")) {
             command.env_remove(name);
         }
@@ -295,7 +311,8 @@ impl Drop for Server {
     }
 }
 
-/// The binary under test: the one that the environment names, or else the one of this workspace, built now.
+/// The binary under test: the one that the environment names, or else the one of this workspace, built now with
+/// `boxoffice-rush` beside it.
 pub(crate) fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| match env::var_os("BOXOFFICE_BIN").filter(|path| !path.is_empty()) {
@@ -308,7 +325,7 @@ fn build() -> PathBuf {
     let test = env::current_exe().expect("the path of this test");
     let profile = test.parent().and_then(Path::parent).expect("it lies in the target folder").to_owned();
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--package", "boxoffice", "--bin", "boxoffice"]);
+    command.args(["build", "--package", "boxoffice", "--package", "boxoffice-rush", "--bins"]);
     command.arg("--manifest-path").arg(workspace().join("Cargo.toml"));
     command.arg("--target-dir").arg(profile.parent().expect("the target folder"));
     if profile.ends_with("release") {

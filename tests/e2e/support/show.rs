@@ -14,7 +14,7 @@ pub(crate) struct Show {
     pub(crate) venue: String,
 }
 
-/// What is special about a concert.
+/// The terms of a concert.
 pub(crate) struct Terms {
     pub(crate) max_active: u32,
     pub(crate) max_seats: u32,
@@ -48,7 +48,7 @@ impl Terms {
 }
 
 impl Show {
-    /// Publishes it as somebody who may.
+    /// Publishes it as a promoter.
     pub(crate) async fn publish(promoter: &Buyer, terms: Terms) -> Self {
         let venue = promoter.post("/v1/venues", &club()).send().await;
         assert_eq!(venue.is(201)["capacity"], 50);

@@ -1,322 +1,245 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use boxoffice_application::{
-    AccountService, Identity,
+    AccountService,
     accounts::{RefreshError, SessionTokens, SignInError, SignUp, SignUpError},
+    fingerprint,
 };
+use boxoffice_contracts::storage::name;
 use boxoffice_domain::{
-    AccountId, SessionId, StorageError,
+    SessionId, StorageError,
     accounts::{
-        AccessClaims, AccessTokenError, Account, CreateAccountError, Credentials, HashingError, LoginId, Password,
-        PasswordHash, RefreshHash, Role, Rotation, Session,
+        AccessTokenError, Account, Credentials, HashingError, LoginId, MockAccessTokens, MockAccounts,
+        MockPasswordHasher, MockSessions, Password, RefreshHash, Role, Rotation,
     },
     fixtures::instant,
     idempotency::{Idempotency, KeyReused, Made},
 };
-use mockall::{Sequence, predicate::eq};
+use mockall::predicate::eq;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::support::{ACCOUNT, NEW_ID, SESSION, World, asked, assert_refused, customer, name};
+use crate::support::{World, assert_refused, hash_of, identity, mock, under};
 
+const PASSWORD: &str = "correct horse";
 const ACCESS_SECONDS: i64 = 15 * 60;
 const REFRESH_SECONDS: i64 = 30 * 24 * 60 * 60;
-const SECRET: [u8; 32] = [7; 32];
-const NEXT_SECRET: [u8; 32] = [8; 32];
 
 fn password() -> Password {
-    Password::new("correct horse").unwrap()
+    Password::new(PASSWORD).unwrap()
 }
 
-fn hash() -> PasswordHash {
-    PasswordHash("$argon2id$hash".to_owned())
+fn login_id() -> LoginId {
+    LoginId::new("haneul").unwrap()
 }
 
-fn account(id: AccountId) -> Account {
-    Account {
-        id,
-        login_id: LoginId::new("haneul").unwrap(),
-        name: name("Haneul"),
-        role: Role::Customer,
-        created_at: instant(0),
+fn new_account() -> SignUp {
+    SignUp { login_id: login_id(), password: password(), name: name("Haneul") }
+}
+
+/// The key `key` as it comes with [`new_account`].
+fn key(key: &str) -> Idempotency {
+    under(key, fingerprint::sign_up(&new_account()))
+}
+
+impl World {
+    async fn sign_up(&self, idempotency: Option<Idempotency>) -> Result<Made<Account>, SignUpError> {
+        self.account_service().sign_up(new_account(), Role::Customer, idempotency).await
+    }
+
+    async fn signed_up() -> (Self, Account) {
+        let world = Self::new().await;
+        let account = world.sign_up(None).await.unwrap().value;
+        (world, account)
+    }
+
+    /// A world with two sessions of the same account.
+    async fn signed_in_twice() -> (Self, SessionTokens, SessionTokens) {
+        let (world, _) = Self::signed_up().await;
+        let (mine, other) = (world.sign_in().await.unwrap(), world.sign_in().await.unwrap());
+        (world, mine, other)
+    }
+
+    async fn sign_in(&self) -> Result<SessionTokens, SignInError> {
+        self.account_service().sign_in("haneul", PASSWORD).await
+    }
+
+    /// From now on passwords are hashed, and each is verified with this answer, if there is one.
+    fn passwords_are_only_hashed(&mut self, verified: Option<HashingError>) {
+        self.passwords = mock(|hasher: &mut MockPasswordHasher| {
+            hasher.expect_hash().returning(|password| Ok(hash_of(&password)));
+            if let Some(error) = verified {
+                hasher.expect_verify().return_once(|_, _| Err(error));
+            }
+        });
     }
 }
 
-/// The credentials of an account that was there before.
-fn existing(idempotency: Option<Idempotency>) -> Credentials {
-    Credentials { account: account(ACCOUNT), password_hash: hash(), idempotency }
-}
-
-fn asked_to_sign_up(key: &str) -> Idempotency {
-    asked(key, "haneul, Haneul")
-}
-
-fn refresh_hash(secret: [u8; 32]) -> RefreshHash {
-    RefreshHash(Sha256::digest(secret).into())
+fn session_and_secret(refresh_token: &str) -> (SessionId, [u8; 32]) {
+    let bytes = URL_SAFE_NO_PAD.decode(refresh_token).unwrap();
+    (SessionId::new(Uuid::from_slice(&bytes[..16]).unwrap()), bytes[16..].try_into().unwrap())
 }
 
 fn refresh_token(session_id: SessionId, secret: [u8; 32]) -> String {
     URL_SAFE_NO_PAD.encode([session_id.uuid().as_bytes().as_slice(), &secret].concat())
 }
 
-fn claims(session_id: SessionId) -> AccessClaims {
-    let expires_at = instant(ACCESS_SECONDS);
-    AccessClaims { account_id: ACCOUNT, session_id, role: Role::Customer, expires_at }
-}
-
-impl World {
-    fn password_is_hashed(&mut self) {
-        self.passwords.expect_hash().with(eq(password())).times(1).return_once(|_| Ok(hash()));
-    }
-
-    fn password_is_verified(&mut self, against: Option<PasswordHash>, verified: bool) {
-        let checks = self.passwords.expect_verify().with(eq(password()), eq(against));
-        checks.times(1).return_once(move |_, _| Ok(verified));
-    }
-
-    /// The password is hashed, and then somebody has the login id already.
-    fn login_id_is_taken_by(&mut self, existing: Credentials) {
-        self.password_is_hashed();
-        self.makes_an_id();
-        let taken = CreateAccountError::LoginIdTaken(Box::new(existing));
-        self.accounts.expect_create().times(1).return_once(|_| Err(taken));
-    }
-
-    async fn sign_up(self, idempotency: Option<Idempotency>) -> Result<Made<Account>, SignUpError> {
-        let login_id = LoginId::new("haneul").unwrap();
-        let sign_up = SignUp { login_id, password: password(), name: name("Haneul") };
-        self.account_service().sign_up(sign_up, Role::Customer, idempotency).await
-    }
-
-    fn account_is_looked_up(&mut self, found: Option<Credentials>) {
-        let login_id = LoginId::new("haneul").unwrap();
-        self.accounts.expect_credentials().with(eq(login_id)).times(1).return_once(|_| Ok(found));
-    }
-
-    fn makes_a_session(&mut self) {
-        self.makes_an_id();
-        self.entropy.expect_secret().times(1).return_const(SECRET);
-    }
-
-    async fn sign_in(self) -> Result<SessionTokens, SignInError> {
-        self.account_service().sign_in("haneul", "correct horse").await
-    }
-
-    /// The session is asked to exchange [`SECRET`] for [`NEXT_SECRET`].
-    fn rotates(&mut self, answer: Result<Rotation, StorageError>) {
-        self.entropy.expect_secret().times(1).return_const(NEXT_SECRET);
-        let (presented, next) = (eq(refresh_hash(SECRET)), eq(refresh_hash(NEXT_SECRET)));
-        let rotates = self.sessions.expect_rotate().with(eq(SESSION), presented, next, eq(instant(REFRESH_SECONDS)));
-        rotates.times(1).return_once(|_, _, _, _| answer);
-    }
-
-    /// The access token `mine` is one of [`SESSION`], and `other` one of another session.
-    fn knows_access_tokens(&mut self) {
-        for (token, session_id) in [("mine", SESSION), ("other", SessionId::new(Uuid::from_u128(99)))] {
-            let verifies = self.access_tokens.expect_verify().with(eq(token), eq(instant(0)));
-            verifies.returning(move |_, _| Ok(claims(session_id)));
-        }
-    }
-}
-
-fn assert_only_mine_is_ended(service: &AccountService) {
-    assert_eq!(service.authenticate("mine"), Err(AccessTokenError::Invalid));
-    assert!(service.authenticate("other").is_ok());
+fn assert_only_mine_is_ended(service: &AccountService, mine: &SessionTokens, other: &SessionTokens) {
+    assert_eq!(service.authenticate(&mine.access_token), Err(AccessTokenError::Invalid));
+    assert!(service.authenticate(&other.access_token).is_ok());
 }
 
 // Signing up
 
 #[tokio::test]
-async fn signing_up_stores_an_account_of_the_role_with_the_hash_of_its_password() {
-    let (mut world, account) = (World::new(), account(AccountId::new(NEW_ID)));
-    world.password_is_hashed();
-    world.makes_an_id();
-    let credentials = Credentials { account: account.clone(), password_hash: hash(), idempotency: None };
-    world.accounts.expect_create().with(eq(credentials)).times(1).return_once(|_| Ok(()));
-    assert_eq!(world.sign_up(None).await.unwrap(), Made::now(account));
-}
-
-#[tokio::test]
-async fn a_promoter_signs_up_as_one() {
-    let mut world = World::new();
-    world.password_is_hashed();
-    world.makes_an_id();
-    let creates = world.accounts.expect_create().withf(|credentials| credentials.account.role == Role::Promoter);
-    creates.times(1).return_once(|_| Ok(()));
-    let sign_up = SignUp { login_id: LoginId::new("haneul").unwrap(), password: password(), name: name("Haneul") };
-    let made = world.account_service().sign_up(sign_up, Role::Promoter, None).await.unwrap();
-    assert_eq!(made.value.role, Role::Promoter);
-}
-
-#[tokio::test]
-async fn an_account_is_stored_with_the_key_that_made_it() {
-    let mut world = World::new();
-    world.password_is_hashed();
-    world.makes_an_id();
-    let creates = world.accounts.expect_create();
-    creates.withf(|credentials| credentials.idempotency == Some(asked_to_sign_up("k")));
-    creates.times(1).return_once(|_| Ok(()));
-    assert!(!world.sign_up(Some(asked_to_sign_up("k"))).await.unwrap().replayed);
+async fn signing_up_stores_an_account_of_the_role_with_the_hash_of_its_password_and_its_key() {
+    for (role, idempotency) in [(Role::Customer, None), (Role::Promoter, Some(key("k")))] {
+        let world = World::new().await;
+        let made = world.account_service().sign_up(new_account(), role, idempotency.clone()).await.unwrap();
+        let id = made.value.id;
+        let account = Account { id, login_id: login_id(), name: name("Haneul"), role, created_at: instant(0) };
+        assert_eq!(made, Made::now(account.clone()));
+        let stored = world.stage.storage.accounts.credentials(&login_id()).await.unwrap();
+        assert_eq!(stored, Some(Credentials { account, password_hash: hash_of(&password()), idempotency }));
+    }
 }
 
 #[tokio::test]
 async fn nothing_is_stored_while_too_many_passwords_are_being_hashed() {
-    let mut world = World::new();
-    world.passwords.expect_hash().times(1).return_once(|_| Err(HashingError::Busy));
+    let mut world = World::new().await;
+    world.close();
+    world.passwords = mock(|hasher: &mut MockPasswordHasher| {
+        hasher.expect_hash().return_once(|_| Err(HashingError::Busy));
+    });
     assert_refused!(world.sign_up(None).await, SignUpError::Hashing(HashingError::Busy));
 }
 
 #[tokio::test]
 async fn an_account_that_could_not_be_stored_is_a_failure_of_the_storage() {
-    let mut world = World::new();
-    world.password_is_hashed();
-    world.makes_an_id();
-    world.accounts.expect_create().times(1).return_once(|_| Err(StorageError::Busy.into()));
+    let mut world = World::new().await;
+    world.stage.storage.accounts = mock(|accounts: &mut MockAccounts| {
+        accounts.expect_create().return_once(|_| Err(StorageError::Busy.into()));
+    });
     assert_refused!(world.sign_up(None).await, SignUpError::Storage(StorageError::Busy));
 }
 
 #[tokio::test]
-async fn a_login_id_is_taken_for_whoever_has_not_the_key_it_was_made_with_and_no_password_is_tried() {
-    let (first, other) = (Some(asked_to_sign_up("k")), Some(asked_to_sign_up("other")));
+async fn a_login_id_is_taken_under_any_other_key_and_no_password_is_tried() {
+    let (first, other) = (Some(key("k")), Some(key("other")));
     for (made_with, asked_with) in [(None, None), (first.clone(), None), (None, first.clone()), (other, first)] {
-        let mut world = World::new();
-        world.login_id_is_taken_by(existing(made_with));
+        let mut world = World::new().await;
+        world.sign_up(made_with).await.unwrap();
+        world.passwords_are_only_hashed(None);
         assert_refused!(world.sign_up(asked_with).await, SignUpError::LoginIdTaken);
     }
 }
 
 #[tokio::test]
-async fn signing_up_again_with_key_and_password_gives_the_same_account() {
-    let mut world = World::new();
-    world.login_id_is_taken_by(existing(Some(asked_to_sign_up("k"))));
-    world.password_is_verified(Some(hash()), true);
-    assert_eq!(world.sign_up(Some(asked_to_sign_up("k"))).await.unwrap(), Made::before(account(ACCOUNT)));
-}
+async fn signing_up_again_under_the_key_gives_the_account_for_the_same_name_and_password_alone() {
+    let mut world = World::new().await;
+    let account = world.sign_up(Some(key("k"))).await.unwrap().value;
+    assert_eq!(world.sign_up(Some(key("k"))).await.unwrap(), Made::before(account));
 
-#[tokio::test]
-async fn the_same_key_with_another_password_is_reused() {
-    let mut world = World::new();
-    world.login_id_is_taken_by(existing(Some(asked_to_sign_up("k"))));
-    world.password_is_verified(Some(hash()), false);
-    assert_refused!(world.sign_up(Some(asked_to_sign_up("k"))).await, SignUpError::KeyReused(KeyReused));
-}
+    let other_password = SignUp { password: Password::new("another horse").unwrap(), ..new_account() };
+    let again = world.account_service().sign_up(other_password, Role::Customer, Some(key("k"))).await;
+    assert_refused!(again, SignUpError::KeyReused(KeyReused));
 
-#[tokio::test]
-async fn the_same_key_with_another_name_is_reused_and_no_password_is_tried() {
-    let mut world = World::new();
-    world.login_id_is_taken_by(existing(Some(asked("k", "haneul, Somebody"))));
-    assert_refused!(world.sign_up(Some(asked_to_sign_up("k"))).await, SignUpError::KeyReused(KeyReused));
-}
+    world.passwords_are_only_hashed(Some(HashingError::Busy));
+    assert_refused!(world.sign_up(Some(key("k"))).await, SignUpError::Hashing(HashingError::Busy));
 
-#[tokio::test]
-async fn signing_up_again_gives_nothing_while_too_many_passwords_are_being_checked() {
-    let mut world = World::new();
-    world.login_id_is_taken_by(existing(Some(asked_to_sign_up("k"))));
-    world.passwords.expect_verify().times(1).return_once(|_, _| Err(HashingError::Busy));
-    assert_refused!(world.sign_up(Some(asked_to_sign_up("k"))).await, SignUpError::Hashing(HashingError::Busy));
+    // The name is compared first, so that no password is tried.
+    world.passwords_are_only_hashed(None);
+    let other_name = SignUp { name: name("Somebody"), ..new_account() };
+    let idempotency = Some(under("k", fingerprint::sign_up(&other_name)));
+    let again = world.account_service().sign_up(other_name, Role::Customer, idempotency).await;
+    assert_refused!(again, SignUpError::KeyReused(KeyReused));
 }
 
 // Signing in
 
 #[tokio::test]
 async fn signing_in_opens_a_session_that_keeps_only_the_hash_of_its_secret() {
-    let (mut world, mut order) = (World::new(), Sequence::new());
-    let session_id = SessionId::new(NEW_ID);
-    world.account_is_looked_up(Some(existing(None)));
-    world.password_is_verified(Some(hash()), true);
-    world.makes_a_session();
-    let session = Session {
-        id: session_id,
-        account_id: ACCOUNT,
-        refresh_hash: refresh_hash(SECRET),
-        created_at: instant(0),
-        expires_at: instant(REFRESH_SECONDS),
-    };
-    let opens = world.sessions.expect_open().with(eq(session));
-    opens.times(1).in_sequence(&mut order).return_once(|_| Ok(()));
-    let issues = world.access_tokens.expect_issue().with(eq(claims(session_id)), eq(instant(0)));
-    issues.times(1).in_sequence(&mut order).return_once(|_, _| Ok("signed".to_owned()));
-    let tokens = SessionTokens {
-        access_token: "signed".to_owned(),
-        expires_in_seconds: 15 * 60,
-        refresh_token: refresh_token(session_id, SECRET),
-    };
-    assert_eq!(world.sign_in().await.unwrap(), tokens);
+    let (world, account) = World::signed_up().await;
+    let tokens = world.sign_in().await.unwrap();
+    let (session_id, secret) = session_and_secret(&tokens.refresh_token);
+    let identity = world.account_service().authenticate(&tokens.access_token).unwrap();
+    assert_eq!((identity.account_id, identity.session_id, identity.role), (account.id, session_id, Role::Customer));
+    let (stored, next) = (RefreshHash(Sha256::digest(secret).into()), RefreshHash([0; 32]));
+    let rotated = world.stage.storage.sessions.rotate(session_id, stored, next, instant(1)).await.unwrap();
+    assert_eq!(rotated, Rotation::Rotated(account));
+}
+
+#[tokio::test]
+async fn a_session_lasts_30_days_and_its_access_tokens_15_minutes() {
+    let (world, mine, other) = World::signed_in_twice().await;
+    assert_eq!(i64::from(mine.expires_in_seconds), ACCESS_SECONDS);
+    world.stage.clock.set(instant(ACCESS_SECONDS));
+    let service = world.account_service();
+    assert_eq!(service.authenticate(&mine.access_token), Err(AccessTokenError::Expired));
+    world.stage.clock.set(instant(REFRESH_SECONDS - 1));
+    let mine = service.refresh(&mine.refresh_token).await.unwrap();
+    world.stage.clock.set(instant(REFRESH_SECONDS));
+    assert_refused!(service.refresh(&other.refresh_token).await, RefreshError::Invalid);
+    world.stage.clock.set(instant(2 * REFRESH_SECONDS - 2));
+    assert!(service.refresh(&mine.refresh_token).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_wrong_password_opens_no_session() {
-    let mut world = World::new();
-    world.account_is_looked_up(Some(existing(None)));
-    world.password_is_verified(Some(hash()), false);
-    assert_refused!(world.sign_in().await, SignInError::InvalidCredentials);
-}
-
-#[tokio::test]
-async fn an_unknown_login_id_takes_as_long_as_a_wrong_password() {
-    let mut world = World::new();
-    world.account_is_looked_up(None);
-    world.password_is_verified(None, false);
-    assert_refused!(world.sign_in().await, SignInError::InvalidCredentials);
-}
-
-#[tokio::test]
-async fn nobody_is_signed_in_without_an_account_whatever_the_hasher_says() {
-    let mut world = World::new();
-    world.account_is_looked_up(None);
-    world.password_is_verified(None, true);
-    assert_refused!(world.sign_in().await, SignInError::InvalidCredentials);
-}
-
-#[tokio::test]
-async fn a_text_that_cannot_be_a_login_id_is_not_looked_up_and_takes_as_long() {
-    let mut world = World::new();
-    world.password_is_verified(None, false);
-    let signed_in = world.account_service().sign_in("Haneul'; --", "correct horse").await;
+    let (mut world, _) = World::signed_up().await;
+    world.stage.storage.sessions = mock(|_: &mut MockSessions| {});
+    let signed_in = world.account_service().sign_in("haneul", "wrong horse").await;
     assert_refused!(signed_in, SignInError::InvalidCredentials);
 }
 
 #[tokio::test]
-async fn a_text_that_cannot_be_a_password_is_refused_whether_or_not_the_login_id_exists() {
-    for text in ["", "seven77", &"a".repeat(129)] {
-        let signed_in = World::new().account_service().sign_in("haneul", text).await;
+async fn an_unknown_login_id_takes_as_long_as_a_wrong_password() {
+    // The hasher is asked also about a text that cannot be a login id, and its answer does not matter.
+    for (login_id, verified) in [("haneul", false), ("haneul", true), ("Haneul'; --", false)] {
+        let mut world = World::new().await;
+        world.passwords = mock(|hasher: &mut MockPasswordHasher| {
+            let verifies = hasher.expect_verify().with(eq(password()), eq(None));
+            verifies.times(1).return_once(move |_, _| Ok(verified));
+        });
+        let signed_in = world.account_service().sign_in(login_id, PASSWORD).await;
         assert_refused!(signed_in, SignInError::InvalidCredentials);
     }
 }
 
 #[tokio::test]
-async fn no_session_is_opened_while_too_many_passwords_are_being_checked() {
-    let mut world = World::new();
-    world.account_is_looked_up(Some(existing(None)));
-    world.passwords.expect_verify().times(1).return_once(|_, _| Err(HashingError::Busy));
-    assert_refused!(world.sign_in().await, SignInError::Hashing(HashingError::Busy));
+async fn a_text_that_cannot_be_a_password_is_refused_whether_or_not_the_login_id_exists() {
+    let mut world = World::new().await;
+    world.close();
+    for text in ["", "seven77", &"a".repeat(129)] {
+        let signed_in = world.account_service().sign_in("haneul", text).await;
+        assert_refused!(signed_in, SignInError::InvalidCredentials);
+    }
 }
 
 #[tokio::test]
-async fn no_password_is_tried_when_the_account_cannot_be_read() {
-    let mut world = World::new();
-    world.accounts.expect_credentials().times(1).return_once(|_| Err(StorageError::Busy));
-    assert_refused!(world.sign_in().await, SignInError::Storage(StorageError::Busy));
-}
-
-#[tokio::test]
-async fn no_access_token_is_issued_for_a_session_that_could_not_be_opened() {
-    let mut world = World::new();
-    world.account_is_looked_up(Some(existing(None)));
-    world.password_is_verified(Some(hash()), true);
-    world.makes_a_session();
-    world.sessions.expect_open().times(1).return_once(|_| Err(StorageError::Busy));
-    assert_refused!(world.sign_in().await, SignInError::Storage(StorageError::Busy));
-}
-
-#[tokio::test]
-async fn an_access_token_that_could_not_be_signed_is_a_failure() {
-    let mut world = World::new();
-    world.account_is_looked_up(Some(existing(None)));
-    world.password_is_verified(Some(hash()), true);
-    world.makes_a_session();
-    world.sessions.expect_open().times(1).return_once(|_| Ok(()));
-    world.access_tokens.expect_issue().times(1).return_once(|_, _| Err(StorageError::failed("no key")));
+async fn the_first_failure_of_signing_in_ends_it() {
+    let (mut world, _) = World::signed_up().await;
+    let accounts = world.stage.storage.accounts.clone();
+    world.access_tokens = mock(|tokens: &mut MockAccessTokens| {
+        tokens.expect_issue().times(1).return_once(|_, _| Err(StorageError::failed("no key")));
+    });
     assert_refused!(world.sign_in().await, SignInError::Storage(StorageError::Failed(_)));
+
+    world.access_tokens = mock(|_: &mut MockAccessTokens| {});
+    world.stage.storage.sessions = mock(|sessions: &mut MockSessions| {
+        sessions.expect_open().times(1).return_once(|_| Err(StorageError::Busy));
+    });
+    assert_refused!(world.sign_in().await, SignInError::Storage(StorageError::Busy));
+
+    world.close();
+    world.stage.storage.accounts = accounts;
+    world.passwords_are_only_hashed(Some(HashingError::Busy));
+    assert_refused!(world.sign_in().await, SignInError::Hashing(HashingError::Busy));
+
+    world.close();
+    world.stage.storage.accounts = mock(|accounts: &mut MockAccounts| {
+        accounts.expect_credentials().times(1).return_once(|_| Err(StorageError::Busy));
+    });
+    assert_refused!(world.sign_in().await, SignInError::Storage(StorageError::Busy));
 }
 
 #[test]
@@ -334,23 +257,22 @@ fn tokens_are_never_printed() {
 
 #[tokio::test]
 async fn a_refresh_token_is_exchanged_for_the_next_pair_with_the_role_of_now() {
-    let mut world = World::new();
-    world.rotates(Ok(Rotation::Rotated(Account { role: Role::Promoter, ..account(ACCOUNT) })));
-    let promoter = AccessClaims { role: Role::Promoter, ..claims(SESSION) };
-    let issues = world.access_tokens.expect_issue().with(eq(promoter), eq(instant(0)));
-    issues.times(1).return_once(|_, _| Ok("signed".to_owned()));
-    let tokens = world.account_service().refresh(&refresh_token(SESSION, SECRET)).await.unwrap();
-    let next = SessionTokens {
-        access_token: "signed".to_owned(),
-        expires_in_seconds: 15 * 60,
-        refresh_token: refresh_token(SESSION, NEXT_SECRET),
-    };
-    assert_eq!(tokens, next);
+    let (world, account) = World::signed_up().await;
+    let first = world.sign_in().await.unwrap();
+    world.stage.storage.accounts.set_role(&login_id(), Role::Promoter).await.unwrap();
+    let service = world.account_service();
+    let next = service.refresh(&first.refresh_token).await.unwrap();
+    let (session_id, _) = session_and_secret(&first.refresh_token);
+    let identity = service.authenticate(&next.access_token).unwrap();
+    assert_eq!((identity.account_id, identity.session_id, identity.role), (account.id, session_id, Role::Promoter));
+    assert!(service.refresh(&next.refresh_token).await.is_ok());
 }
 
 #[tokio::test]
 async fn what_cannot_be_a_refresh_token_is_invalid_and_no_session_is_touched() {
-    let good = refresh_token(SESSION, SECRET);
+    let mut world = World::new().await;
+    world.close();
+    let good = refresh_token(SessionId::new(Uuid::from_u128(3)), [7; 32]);
     let texts = [
         "",
         "x",
@@ -362,94 +284,79 @@ async fn what_cannot_be_a_refresh_token_is_invalid_and_no_session_is_touched() {
         &good.repeat(100),
     ];
     for text in texts {
-        assert_refused!(World::new().account_service().refresh(text).await, RefreshError::Invalid);
+        assert_refused!(world.account_service().refresh(text).await, RefreshError::Invalid);
     }
 }
 
 #[tokio::test]
 async fn a_spent_refresh_token_ends_the_session_and_its_access_tokens() {
-    let mut world = World::new();
-    world.rotates(Ok(Rotation::Reused));
-    world.knows_access_tokens();
+    let (world, mine, other) = World::signed_in_twice().await;
     let service = world.account_service();
-    assert!(service.authenticate("mine").is_ok());
-    assert_refused!(service.refresh(&refresh_token(SESSION, SECRET)).await, RefreshError::Invalid);
-    assert_only_mine_is_ended(&service);
+    service.refresh(&mine.refresh_token).await.unwrap();
+    assert!(service.authenticate(&mine.access_token).is_ok());
+    assert_refused!(service.refresh(&mine.refresh_token).await, RefreshError::Invalid);
+    assert_only_mine_is_ended(&service, &mine, &other);
 }
 
 #[tokio::test]
-async fn a_made_up_refresh_token_ends_no_session() {
-    let mut world = World::new();
-    world.rotates(Ok(Rotation::Unknown));
-    world.knows_access_tokens();
-    let service = world.account_service();
-    assert_refused!(service.refresh(&refresh_token(SESSION, SECRET)).await, RefreshError::Invalid);
-    assert!(service.authenticate("mine").is_ok());
+async fn a_refresh_token_of_an_unknown_session_or_a_failing_storage_ends_no_session() {
+    let (mut world, mine, _) = World::signed_in_twice().await;
+    let (session_id, secret) = session_and_secret(&mine.refresh_token);
+    for (rotation, token) in [
+        (Ok(Rotation::Unknown), refresh_token(session_id, [0; 32])),
+        (Err(StorageError::Busy), refresh_token(session_id, secret)),
+    ] {
+        world.stage.storage.sessions = mock(|sessions: &mut MockSessions| {
+            sessions.expect_rotate().times(1).return_once(|_, _, _, _| rotation);
+        });
+        let service = world.account_service();
+        assert!(service.refresh(&token).await.is_err());
+        assert!(service.authenticate(&mine.access_token).is_ok());
+    }
 }
 
-#[tokio::test]
-async fn a_storage_that_fails_to_rotate_ends_no_session() {
-    let mut world = World::new();
-    world.rotates(Err(StorageError::Busy));
-    world.knows_access_tokens();
-    let service = world.account_service();
-    let refreshed = service.refresh(&refresh_token(SESSION, SECRET)).await;
-    assert_refused!(refreshed, RefreshError::Storage(StorageError::Busy));
-    assert!(service.authenticate("mine").is_ok());
-}
-
-// Signing out, and being known
+// Signing out, and authenticating
 
 #[tokio::test]
-async fn whoever_signed_out_is_not_known_any_more() {
-    let mut world = World::new();
-    world.sessions.expect_end().with(eq(SESSION)).times(1).return_once(|_| Ok(()));
-    world.knows_access_tokens();
+async fn an_access_token_is_invalid_after_signing_out() {
+    let (world, mine, other) = World::signed_in_twice().await;
     let service = world.account_service();
-    assert_eq!(service.authenticate("mine"), Ok(customer()));
-    service.sign_out(customer()).await.unwrap();
-    assert_only_mine_is_ended(&service);
+    let identity = service.authenticate(&mine.access_token).unwrap();
+    service.sign_out(identity).await.unwrap();
+    assert_only_mine_is_ended(&service, &mine, &other);
+    assert_refused!(service.refresh(&mine.refresh_token).await, RefreshError::Invalid);
 }
 
 #[tokio::test]
 async fn a_session_that_could_not_be_ended_goes_on() {
-    let mut world = World::new();
-    world.sessions.expect_end().times(1).return_once(|_| Err(StorageError::Busy));
-    world.knows_access_tokens();
+    let (mut world, mine, _) = World::signed_in_twice().await;
+    world.stage.storage.sessions = mock(|sessions: &mut MockSessions| {
+        sessions.expect_end().times(1).return_once(|_| Err(StorageError::Busy));
+    });
     let service = world.account_service();
-    assert_refused!(service.sign_out(customer()).await, StorageError::Busy);
-    assert_eq!(service.authenticate("mine"), Ok(customer()));
+    let identity = service.authenticate(&mine.access_token).unwrap();
+    assert_refused!(service.sign_out(identity).await, StorageError::Busy);
+    assert!(service.authenticate(&mine.access_token).is_ok());
 }
 
 #[tokio::test]
 async fn an_ended_session_stays_ended_however_many_end_after_it() {
-    let mut world = World::new();
-    world.sessions.expect_end().returning(|_| Ok(()));
-    world.knows_access_tokens();
+    let (world, mine, other) = World::signed_in_twice().await;
     let service = world.account_service();
-    service.sign_out(customer()).await.unwrap();
+    let mut identity = service.authenticate(&mine.access_token).unwrap();
+    service.sign_out(identity).await.unwrap();
     for number in 1_000..11_010 {
-        let identity = Identity { session_id: SessionId::new(Uuid::from_u128(number)), ..customer() };
+        identity.session_id = SessionId::new(Uuid::from_u128(number));
         service.sign_out(identity).await.unwrap();
     }
-    assert_only_mine_is_ended(&service);
-}
-
-#[test]
-fn a_token_that_is_not_accepted_tells_why() {
-    for refusal in [AccessTokenError::Invalid, AccessTokenError::Expired] {
-        let mut world = World::new();
-        world.access_tokens.expect_verify().times(1).return_once(move |_, _| Err(refusal));
-        assert_eq!(world.account_service().authenticate("mine"), Err(refusal));
-    }
+    assert_only_mine_is_ended(&service, &mine, &other);
 }
 
 #[tokio::test]
 async fn the_account_of_the_caller_is_looked_up_by_its_id() {
-    for found in [Some(account(ACCOUNT)), None] {
-        let mut world = World::new();
-        let answer = found.clone();
-        world.accounts.expect_find().with(eq(ACCOUNT)).times(1).return_once(|_| Ok(answer));
-        assert_eq!(world.account_service().me(customer()).await.unwrap(), found);
-    }
+    let (world, account) = World::signed_up().await;
+    let service = world.account_service();
+    assert_eq!(service.me(identity(account.id, Role::Customer)).await.unwrap(), Some(account));
+    let unknown = identity(boxoffice_domain::AccountId::new(Uuid::from_u128(9)), Role::Customer);
+    assert_eq!(service.me(unknown).await.unwrap(), None);
 }

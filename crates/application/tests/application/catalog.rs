@@ -1,60 +1,25 @@
 use boxoffice_application::{
     Identity,
     catalog::{CatalogError, NewConcert, NewVenue},
+    fingerprint,
     waiting_room::GateError,
 };
+use boxoffice_contracts::storage::{SHOW_SEATS, name, part, plan};
 use boxoffice_domain::{
     ConcertId, PerformanceId, Points, StorageError, VenueId,
-    accounts::Role,
     catalog::{
-        Concert, ConcertChange, ConcertSummary, DrawError, InvalidSalesWindow, NewPerformance, PartName,
-        PerformanceKey, PerformanceSummary, PriceError, PriceList, PublishError, Row, Sales, SalesWindow, SeatMap,
-        SeatingPlan, Section, UpdateConcertError, Venue, VenueSummary,
+        Concert, ConcertChange, ConcertSummary, DrawError, InvalidSalesWindow, MockCatalog, PartName,
+        PerformanceSummary, PriceError, PublishError, Sales, SalesWindow, UpdateConcertError, Venue,
     },
     fixtures::instant,
-    idempotency::{KeyReused, Made},
-    page::{Page, PageRequest},
-    waiting_room::Standing,
+    idempotency::{Idempotency, KeyReused, Made},
+    page::PageRequest,
+    waiting_room::{Draw, MockWaitingRoom, QueuePlace, Standing},
 };
-use mockall::{
-    Sequence,
-    predicate::{always, eq},
-};
+use mockall::{Sequence, predicate::eq};
+use uuid::Uuid;
 
-use crate::support::{
-    ACCOUNT, CONCERT, DRAW, NEW_ID, OTHER_CONCERT, PERFORMANCE, STRANGER, VENUE, World, active, asked, assert_refused,
-    concert, customer, drawn_concert, identity, name, other_promoter, place, points, promoter, summary, waiting,
-};
-
-fn admin() -> Identity {
-    Identity { account_id: STRANGER, ..identity(Role::Admin) }
-}
-
-fn part(text: &str) -> PartName {
-    PartName::new(text).unwrap()
-}
-
-fn plan() -> SeatingPlan {
-    let section = |name: &str, seats| Section { name: part(name), rows: vec![Row { name: part("1"), seats }] };
-    SeatingPlan::new(vec![section("A", 2), section("B", 1)]).unwrap()
-}
-
-fn venue(id: VenueId) -> Venue {
-    Venue { id, name: name("Rolling Hall"), location: name("Seoul"), plan: plan(), created_at: instant(0) }
-}
-
-fn performance() -> PerformanceSummary {
-    PerformanceSummary {
-        id: PERFORMANCE,
-        concert_id: CONCERT,
-        venue: VenueSummary { id: VENUE, name: name("Rolling Hall"), location: name("Seoul") },
-        starts_at: instant(9_000),
-        seats_total: 3,
-        seats_available: 3,
-        price_min: points(5),
-        price_max: points(9),
-    }
-}
+use crate::support::{ADMISSION_SECONDS, PRICE, World, admin, assert_refused, mock, other_promoter, points, under};
 
 // Venues
 
@@ -63,287 +28,265 @@ fn new_venue() -> NewVenue {
 }
 
 #[tokio::test]
-async fn a_promoter_publishes_a_venue() {
-    let (mut world, venue) = (World::new(), venue(VenueId::new(NEW_ID)));
-    world.makes_an_id();
-    let made = Made::now(venue.clone());
-    let expected = world.catalog.expect_publish_venue().with(eq(ACCOUNT), eq(venue.clone()), eq(None));
-    expected.times(1).return_once(|_, _, _| Ok(made));
-    let published = world.catalog_service().publish_venue(promoter(), new_venue(), None).await.unwrap();
-    assert_eq!(published, Made::now(venue));
-}
-
-#[tokio::test]
-async fn a_repeated_request_gets_the_venue_that_the_first_one_made() {
-    let mut world = World::new();
-    world.makes_an_id();
-    let idempotency = Some(asked("k", "venue"));
-    let expected = world.catalog.expect_publish_venue().with(eq(ACCOUNT), always(), eq(idempotency.clone()));
-    expected.times(1).return_once(|_, _, _| Ok(Made::before(venue(VENUE))));
-    let published = world.catalog_service().publish_venue(promoter(), new_venue(), idempotency).await.unwrap();
-    assert_eq!(published, Made::before(venue(VENUE)));
-}
-
-#[tokio::test]
-async fn a_customer_publishes_no_venue() {
-    let published = World::new().catalog_service().publish_venue(customer(), new_venue(), None).await;
-    assert_refused!(published, CatalogError::Forbidden);
-}
-
-#[tokio::test]
-async fn a_venue_that_is_not_published_tells_why() {
-    let mut world = World::new();
-    world.makes_an_id();
-    world.catalog.expect_publish_venue().times(1).return_once(|_, _, _| Err(KeyReused.into()));
-    let published = world.catalog_service().publish_venue(promoter(), new_venue(), Some(asked("k", "venue"))).await;
+async fn a_promoter_publishes_a_venue_once_under_a_key() {
+    let world = World::new().await;
+    let (service, key) = (world.catalog_service(), under("k", fingerprint::publish_venue(&new_venue())));
+    let made = service.publish_venue(world.promoter(), new_venue(), Some(key.clone())).await.unwrap();
+    let NewVenue { name, location, plan } = new_venue();
+    let id = made.value.id;
+    assert_eq!(made, Made::now(Venue { id, name, location, plan, created_at: instant(0) }));
+    assert_eq!(world.stage.storage.catalog.venue(id).await.unwrap().as_ref(), Some(&made.value));
+    let again = service.publish_venue(world.promoter(), new_venue(), Some(key.clone())).await.unwrap();
+    assert_eq!(again, Made::before(made.value));
+    let other = Idempotency { fingerprint: fingerprint::pay(boxoffice_domain::ReservationId::new(Uuid::nil())), ..key };
+    let published = service.publish_venue(world.promoter(), new_venue(), Some(other)).await;
     assert_refused!(published, CatalogError::KeyReused(KeyReused));
+}
 
-    let mut world = World::new();
-    world.makes_an_id();
-    world.catalog.expect_publish_venue().times(1).return_once(|_, _, _| Err(StorageError::Busy.into()));
-    let published = world.catalog_service().publish_venue(promoter(), new_venue(), None).await;
-    assert_refused!(published, CatalogError::Storage(StorageError::Busy));
+#[tokio::test]
+async fn a_customer_publishes_nothing_and_nothing_is_read() {
+    let mut world = World::new().await;
+    world.close();
+    let (service, customer, show) = (world.catalog_service(), world.buyer(), &world.show);
+    assert_refused!(service.publish_venue(customer, new_venue(), None).await, CatalogError::Forbidden);
+    assert_refused!(service.publish_concert(customer, new_concert(), None).await, CatalogError::Forbidden);
+    assert_refused!(world.publish(customer, &prices()).await, CatalogError::Forbidden);
+    assert_refused!(world.change(customer, None).await, CatalogError::Forbidden);
+    assert_refused!(service.sales(customer, show.performance_id).await, CatalogError::Forbidden);
+}
+
+#[tokio::test]
+async fn what_could_not_be_stored_is_a_failure_of_the_storage() {
+    let mut world = World::new().await;
+    let (concert, venue) = (world.summary().await, world.show.venue.clone());
+    let catalog = mock(|catalog: &mut MockCatalog| {
+        catalog.expect_concert().returning(move |_| Ok(Some(concert.clone())));
+        catalog.expect_venue().returning(move |_| Ok(Some(venue.clone())));
+        catalog.expect_publish_venue().times(1).return_once(|_, _, _| Err(StorageError::Busy.into()));
+        catalog.expect_publish_concert().times(1).return_once(|_, _| Err(StorageError::Busy.into()));
+        for error in [PublishError::ConcertNotFound, StorageError::Busy.into()] {
+            catalog.expect_publish_performance().times(1).return_once(|_, _, _| Err(error));
+        }
+    });
+    world.stage.storage.catalog = catalog;
+    let (service, promoter) = (world.catalog_service(), world.promoter());
+    let busy = |result| assert_refused!(result, CatalogError::Storage(StorageError::Busy));
+    busy(service.publish_venue(promoter, new_venue(), None).await.map(|_| ()));
+    busy(service.publish_concert(promoter, new_concert(), None).await.map(|_| ()));
+    assert_refused!(world.publish(promoter, &prices()).await, CatalogError::ConcertNotFound);
+    busy(world.publish(promoter, &prices()).await.map(|_| ()));
 }
 
 // Concerts
 
 fn new_concert() -> NewConcert {
-    let Concert { title, artist, description, sales, max_seats_per_account, max_active, .. } = concert();
-    NewConcert { title, artist, description, sales, max_seats_per_account, max_active, draw: false }
-}
-
-/// What is stored of [`new_concert`].
-fn published_concert() -> Concert {
-    Concert { id: ConcertId::new(NEW_ID), version: 1, created_at: instant(0), ..concert() }
+    NewConcert {
+        title: name("Night of Songs"),
+        artist: name("The Waiting"),
+        description: boxoffice_domain::text::Description::new("Songs").unwrap(),
+        sales: SalesWindow::new(instant(50), instant(100)).unwrap(),
+        max_seats_per_account: 3,
+        max_active: 70,
+        draw: false,
+    }
 }
 
 #[tokio::test]
 async fn a_promoter_publishes_a_concert_that_is_its_own_and_at_version_1() {
-    let mut world = World::new();
-    world.makes_an_id();
-    let expected = world.catalog.expect_publish_concert().with(eq(published_concert()), eq(None));
-    expected.times(1).return_once(|_, _| Ok(Made::now(published_concert())));
-    let published = world.catalog_service().publish_concert(promoter(), new_concert(), None).await.unwrap();
-    assert_eq!(published, Made::now(published_concert()));
+    let world = World::new().await;
+    let (service, key) = (world.catalog_service(), Some(under("k", fingerprint::publish_concert(&new_concert()))));
+    let made = service.publish_concert(world.promoter(), new_concert(), key.clone()).await.unwrap();
+    let NewConcert { title, artist, description, sales, max_seats_per_account, max_active, .. } = new_concert();
+    let concert = Concert {
+        id: made.value.id,
+        promoter_id: Some(world.promoter().account_id),
+        title,
+        artist,
+        description,
+        sales,
+        max_seats_per_account,
+        max_active,
+        draw: None,
+        paused: false,
+        emptied_at: None,
+        version: 1,
+        created_at: instant(0),
+    };
+    assert_eq!(made, Made::now(concert.clone()));
+    assert_eq!(service.concert(concert.id).await.unwrap().concert, concert);
+    let again = service.publish_concert(world.promoter(), new_concert(), key).await.unwrap();
+    assert_eq!(again, Made::before(concert));
+    let other = Some(under("k", fingerprint::publish_concert(&NewConcert { draw: true, ..new_concert() })));
+    let published = service.publish_concert(world.promoter(), new_concert(), other).await;
+    assert_refused!(published, CatalogError::KeyReused(KeyReused));
 }
 
 #[tokio::test]
 async fn a_concert_with_a_draw_gets_a_secret_seed() {
-    let mut world = World::new();
-    world.makes_an_id();
-    world.entropy.expect_secret().times(1).return_const(*DRAW.seed());
-    let drawn = Concert { draw: Some(DRAW), ..published_concert() };
-    world.catalog.expect_publish_concert().with(eq(drawn.clone()), eq(None)).times(1).return_once({
-        let drawn = drawn.clone();
-        |_, _| Ok(Made::now(drawn))
-    });
-    let new = NewConcert { draw: true, ..new_concert() };
-    let published = world.catalog_service().publish_concert(promoter(), new, None).await.unwrap();
-    assert_eq!(published.value, drawn);
-    assert!(format!("{published:?}").contains("Draw(…)"), "the seed is no part of what is logged");
-}
-
-#[tokio::test]
-async fn a_customer_publishes_no_concert() {
-    let published = World::new().catalog_service().publish_concert(customer(), new_concert(), None).await;
-    assert_refused!(published, CatalogError::Forbidden);
-}
-
-#[tokio::test]
-async fn a_concert_that_is_not_published_tells_why() {
-    let mut world = World::new();
-    world.makes_an_id();
-    world.catalog.expect_publish_concert().times(1).return_once(|_, _| Err(KeyReused.into()));
-    let published =
-        world.catalog_service().publish_concert(promoter(), new_concert(), Some(asked("k", "concert"))).await;
-    assert_refused!(published, CatalogError::KeyReused(KeyReused));
+    let world = World::new().await;
+    let (service, new) = (world.catalog_service(), NewConcert { draw: true, ..new_concert() });
+    let first = service.publish_concert(world.promoter(), new.clone(), None).await.unwrap();
+    let second = service.publish_concert(world.promoter(), new, None).await.unwrap();
+    assert_ne!(first.value.draw.unwrap(), second.value.draw.unwrap());
+    assert!(format!("{first:?}").contains("Draw(…)"), "the seed is no part of what is logged");
 }
 
 // Changing a concert
 
-fn change() -> ConcertChange {
-    ConcertChange { max_active: Some(5), ..ConcertChange::default() }
-}
-
-/// [`concert`] as it is after [`change`].
-fn changed() -> Concert {
-    Concert { max_active: 5, version: 4, ..concert() }
-}
-
 impl World {
-    fn concert_is_written(&mut self) {
-        self.catalog.expect_update_concert().with(eq(changed())).times(1).return_once(|_| Ok(()));
+    async fn summary(&self) -> ConcertSummary {
+        self.catalog_service().concert(self.show.concert.id).await.unwrap()
     }
 
-    fn room_is_told(&mut self) {
-        self.waiting_room_gets_terms_of(&changed());
+    /// Changes how many are admitted at once to 5.
+    async fn change(&self, identity: Identity, version: Option<u32>) -> Result<ConcertSummary, CatalogError> {
+        let change = ConcertChange { max_active: Some(5), ..ConcertChange::default() };
+        self.catalog_service().update_concert(identity, self.show.concert.id, change, version).await
     }
 
-    async fn change(self, identity: Identity, version: Option<u32>) -> Result<ConcertSummary, CatalogError> {
-        self.catalog_service().update_concert(identity, CONCERT, change(), version).await
+    /// A world whose catalog is a mock that gives these versions of the concert one after the other.
+    async fn with_versions(versions: &[u32], expect: impl FnOnce(&mut MockCatalog)) -> Self {
+        let mut world = Self::new().await;
+        let (summary, mut order) = (world.summary().await, Sequence::new());
+        world.stage.storage.catalog = mock(|catalog: &mut MockCatalog| {
+            for version in versions {
+                let mut read = summary.clone();
+                read.concert.version = *version;
+                catalog.expect_concert().times(1).in_sequence(&mut order).return_once(|_| Ok(Some(read)));
+            }
+            expect(catalog);
+        });
+        world
     }
 }
 
 #[tokio::test]
-async fn a_change_is_written_as_the_next_version_and_then_the_room_hears_of_it() {
-    let (mut world, mut order) = (World::new(), Sequence::new());
-    world.concert_is_read(1, Some(concert()));
-    let writes = world.catalog.expect_update_concert().with(eq(changed()));
-    writes.times(1).in_sequence(&mut order).return_once(|_| Ok(()));
-    let tells = world.waiting_room.expect_set_terms().with(eq(CONCERT), eq(changed().queue_terms()));
-    tells.times(1).in_sequence(&mut order).return_once(|_, _| Ok(()));
-    assert_eq!(world.change(promoter(), None).await.unwrap(), summary(changed()));
+async fn a_change_is_written_as_the_next_version_and_then_the_queue_admits_by_it() {
+    let mut world = World::new().await;
+    let place = world.waiting().await;
+    let before = world.summary().await;
+    let changed = world.change(world.promoter(), None).await.unwrap();
+    let concert = Concert { max_active: 5, version: before.concert.version + 1, ..before.concert };
+    assert_eq!(changed, ConcertSummary { concert, ..before });
+    assert_eq!(world.summary().await, changed);
+    assert!(matches!(world.standing(place).await, Standing::Active { .. }));
 }
 
 #[tokio::test]
-async fn a_change_for_the_version_that_is_stored_is_written() {
-    let mut world = World::new();
-    world.concert_is_read(1, Some(concert()));
-    world.concert_is_written();
-    world.room_is_told();
-    assert_eq!(world.change(promoter(), Some(3)).await.unwrap().concert.version, 4);
-}
-
-#[tokio::test]
-async fn a_change_for_another_version_is_not_written() {
-    for version in [2, 4] {
-        let mut world = World::new();
-        world.concert_is_read(1, Some(concert()));
-        assert_refused!(world.change(promoter(), Some(version)).await, CatalogError::VersionMismatch);
+async fn a_change_for_a_version_is_written_at_that_version_alone() {
+    let world = World::new().await;
+    for version in [0, 2] {
+        assert_refused!(world.change(world.promoter(), Some(version)).await, CatalogError::VersionMismatch);
     }
+    assert_eq!(world.summary().await.concert.version, 1);
+    assert_eq!(world.change(world.promoter(), Some(1)).await.unwrap().concert.version, 2);
 }
 
 #[tokio::test]
 async fn a_change_for_a_version_that_is_overtaken_while_it_is_written_is_given_up() {
-    let (mut world, mut order) = (World::new(), Sequence::new());
-    for version in [3, 4] {
-        let read = summary(Concert { version, ..concert() });
-        let reads = world.catalog.expect_concert().times(1).in_sequence(&mut order);
-        reads.return_once(move |_| Ok(Some(read)));
-    }
-    world.catalog.expect_update_concert().times(1).return_once(|_| Err(UpdateConcertError::VersionMismatch));
-    assert_refused!(world.change(promoter(), Some(3)).await, CatalogError::VersionMismatch);
+    let world = World::with_versions(&[3, 4], |catalog| {
+        catalog.expect_update_concert().times(1).return_once(|_| Err(UpdateConcertError::VersionMismatch));
+    })
+    .await;
+    assert_refused!(world.change(world.promoter(), Some(3)).await, CatalogError::VersionMismatch);
 }
 
 #[tokio::test]
 async fn a_change_for_any_version_is_tried_again_on_what_overtook_it() {
-    let (mut world, mut order) = (World::new(), Sequence::new());
-    let overtaking = Concert { title: name("Night of More Songs"), version: 4, ..concert() };
-    for read in [concert(), overtaking.clone()] {
-        let read = summary(read);
-        let reads = world.catalog.expect_concert().times(1).in_sequence(&mut order);
-        reads.return_once(move |_| Ok(Some(read)));
-    }
-    let both = Concert { max_active: 5, version: 5, ..overtaking };
-    let overtaken = world.catalog.expect_update_concert().with(eq(changed())).times(1);
-    overtaken.return_once(|_| Err(UpdateConcertError::VersionMismatch));
-    world.catalog.expect_update_concert().with(eq(both.clone())).times(1).return_once(|_| Ok(()));
-    world.waiting_room_gets_terms_of(&both);
-    assert_eq!(world.change(promoter(), None).await.unwrap(), summary(both));
+    let world = World::with_versions(&[3, 4], |catalog| {
+        let update = |version| move |concert: &Concert| (concert.version, concert.max_active) == (version, 5);
+        let overtaken = catalog.expect_update_concert().withf(update(4)).times(1);
+        overtaken.return_once(|_| Err(UpdateConcertError::VersionMismatch));
+        catalog.expect_update_concert().withf(update(5)).times(1).return_once(|_| Ok(()));
+    })
+    .await;
+    assert_eq!(world.change(world.promoter(), None).await.unwrap().concert.version, 5);
 }
 
 #[tokio::test]
 async fn a_change_that_is_overtaken_again_and_again_is_given_up_after_five_attempts() {
-    let mut world = World::new();
-    world.concert_is_read(5, Some(concert()));
-    world.catalog.expect_update_concert().times(5).returning(|_| Err(UpdateConcertError::VersionMismatch));
-    assert_refused!(world.change(promoter(), None).await, CatalogError::VersionMismatch);
+    let world = World::with_versions(&[3; 5], |catalog| {
+        catalog.expect_update_concert().times(5).returning(|_| Err(UpdateConcertError::VersionMismatch));
+    })
+    .await;
+    assert_refused!(world.change(world.promoter(), None).await, CatalogError::VersionMismatch);
 }
 
 #[tokio::test]
-async fn a_customer_changes_nothing_and_nothing_is_read() {
-    assert_refused!(World::new().change(customer(), None).await, CatalogError::Forbidden);
-}
-
-#[tokio::test]
-async fn a_promoter_changes_no_concert_of_another_or_of_the_house() {
-    for promoter_id in [Some(ACCOUNT), None] {
-        let mut world = World::new();
-        world.concert_is_read(1, Some(Concert { promoter_id, ..concert() }));
-        assert_refused!(world.change(other_promoter(), None).await, CatalogError::Forbidden);
-    }
-}
-
-#[tokio::test]
-async fn whoever_may_not_change_a_concert_does_not_learn_its_version() {
-    let mut world = World::new();
-    world.concert_is_read(1, Some(concert()));
-    assert_refused!(world.change(other_promoter(), Some(1)).await, CatalogError::Forbidden);
-}
-
-#[tokio::test]
-async fn an_admin_changes_every_concert_and_it_stays_its_promoters() {
-    for promoter_id in [Some(ACCOUNT), None] {
-        let mut world = World::new();
-        world.concert_is_read(1, Some(Concert { promoter_id, ..concert() }));
-        world.catalog.expect_update_concert().times(1).return_once(|_| Ok(()));
-        world.room_is_told();
+async fn a_concert_is_changed_by_its_promoter_and_an_admin_alone_and_stays_its_promoters() {
+    for imported in [false, true] {
+        let mut world = World::new().await;
+        let promoter_id = (!imported).then_some(world.show.promoter_id);
+        world.change_concert(|concert| concert.promoter_id = promoter_id).await;
+        // A caller who may not change it does not learn its version either.
+        for version in [None, Some(1)] {
+            assert_refused!(world.change(other_promoter(), version).await, CatalogError::Forbidden);
+        }
         assert_eq!(world.change(admin(), None).await.unwrap().concert.promoter_id, promoter_id);
+        assert_eq!(world.summary().await.concert.version, 3);
     }
 }
 
 #[tokio::test]
-async fn a_concert_that_does_not_exist_is_not_changed() {
-    let mut world = World::new();
-    world.concert_is_read(1, None);
-    assert_refused!(world.change(promoter(), None).await, CatalogError::ConcertNotFound);
+async fn an_unknown_concert_is_not_changed() {
+    let mut world = World::new().await;
+    world.show.concert.id = ConcertId::new(Uuid::from_u128(1));
+    assert_refused!(world.change(world.promoter(), None).await, CatalogError::ConcertNotFound);
 }
 
 #[tokio::test]
 async fn a_sale_that_would_close_before_it_opens_is_not_written() {
-    let mut world = World::new();
-    world.concert_is_read(1, Some(concert()));
-    let backwards = ConcertChange { sales_open_at: Some(instant(100)), ..ConcertChange::default() };
-    let updated = world.catalog_service().update_concert(promoter(), CONCERT, backwards, None).await;
+    let world = World::new().await;
+    let Concert { id, sales, .. } = world.show.concert;
+    let backwards = ConcertChange { sales_open_at: Some(sales.close_at()), ..ConcertChange::default() };
+    let updated = world.catalog_service().update_concert(world.promoter(), id, backwards, None).await;
     assert_refused!(updated, CatalogError::SalesWindow(InvalidSalesWindow));
+    assert_eq!(world.summary().await.concert, world.show.concert);
 }
 
 #[tokio::test]
-async fn the_room_hears_nothing_of_a_change_that_could_not_be_written() {
-    let mut world = World::new();
-    world.concert_is_read(1, Some(concert()));
-    world.catalog.expect_update_concert().times(1).return_once(|_| Err(StorageError::Busy.into()));
-    assert_refused!(world.change(promoter(), None).await, CatalogError::Storage(StorageError::Busy));
+async fn the_queue_keeps_its_terms_if_a_change_could_not_be_written() {
+    let mut world = World::with_versions(&[1], |catalog| {
+        catalog.expect_update_concert().times(1).return_once(|_| Err(StorageError::Busy.into()));
+    })
+    .await;
+    world.waiting_room = mock(|_: &mut MockWaitingRoom| {});
+    assert_refused!(world.change(world.promoter(), None).await, CatalogError::Storage(StorageError::Busy));
 }
 
 #[tokio::test]
-async fn a_room_that_could_not_be_told_does_not_undo_the_change() {
-    let mut world = World::new();
-    world.concert_is_read(1, Some(concert()));
-    world.concert_is_written();
-    world.waiting_room.expect_set_terms().times(1).return_once(|_, _| Err(StorageError::Busy.into()));
-    assert_eq!(world.change(promoter(), None).await.unwrap(), summary(changed()));
-}
+async fn a_queue_that_did_not_get_its_terms_does_not_undo_the_change_and_gets_them_with_the_next() {
+    let mut world = World::new().await;
+    let place = world.waiting().await;
+    let queues = world.waiting_room.clone();
+    world.waiting_room = mock(|room: &mut MockWaitingRoom| {
+        room.expect_set_terms().times(1).return_once(|_, _| Err(StorageError::Busy.into()));
+    });
+    let changed = world.change(world.promoter(), None).await.unwrap();
+    assert_eq!(world.summary().await, changed);
+    assert!(matches!(world.standing(place).await, Standing::Waiting { .. }));
 
-#[tokio::test]
-async fn the_room_is_told_the_limit_also_where_something_else_has_changed() {
-    // It may have missed the last one.
-    let mut world = World::new();
-    world.concert_is_read(1, Some(concert()));
-    world.catalog.expect_update_concert().times(1).return_once(|_| Ok(()));
-    world.waiting_room_gets_terms_of(&Concert { version: 4, ..concert() });
+    world.waiting_room = queues;
     let renamed = ConcertChange { title: Some(name("Another")), ..ConcertChange::default() };
-    let updated = world.catalog_service().update_concert(promoter(), CONCERT, renamed, None).await.unwrap();
+    let service = world.catalog_service();
+    let updated = service.update_concert(world.promoter(), world.show.concert.id, renamed, None).await.unwrap();
     assert_eq!(updated.concert.title, name("Another"));
+    assert!(matches!(world.standing(place).await, Standing::Active { .. }));
 }
 
 #[tokio::test]
 async fn a_draw_that_has_been_held_is_not_moved() {
+    let mut world = World::new().await;
+    let sales = SalesWindow::new(instant(50), instant(100)).unwrap();
+    world.change_concert(|concert| (concert.draw, concert.sales) = (Some(Draw::new([7; 32])), sales)).await;
     let moved = ConcertChange { sales_open_at: Some(instant(80)), ..ConcertChange::default() };
-    let mut world = World::at(instant(50));
-    world.concert_is_read(1, Some(drawn_concert()));
-    let updated = world.catalog_service().update_concert(promoter(), CONCERT, moved.clone(), None).await;
+    let (service, promoter, id) = (world.catalog_service(), world.promoter(), world.show.concert.id);
+    world.stage.clock.set(instant(50));
+    let updated = service.update_concert(promoter, id, moved.clone(), None).await;
     assert_refused!(updated, CatalogError::Draw(DrawError::Held));
-
-    let mut world = World::at(instant(49));
-    world.concert_is_read(1, Some(drawn_concert()));
-    world.catalog.expect_update_concert().times(1).return_once(|_| Ok(()));
-    world.waiting_room_gets_terms_of(&Concert {
-        sales: SalesWindow::new(instant(80), instant(100)).unwrap(),
-        version: 4,
-        ..drawn_concert()
-    });
-    world.catalog_service().update_concert(promoter(), CONCERT, moved, None).await.unwrap();
+    world.stage.clock.set(instant(49));
+    let updated = service.update_concert(promoter, id, moved, None).await.unwrap();
+    assert_eq!(updated.concert.sales.open_at(), instant(80));
 }
 
 // Performances
@@ -353,311 +296,165 @@ fn prices() -> [(PartName, Points); 2] {
 }
 
 impl World {
-    fn venue_is_read(&mut self, found: Option<Venue>) {
-        self.catalog.expect_venue().with(eq(VENUE)).times(1).return_once(|_| Ok(found));
-    }
-
     async fn publish(
-        self,
+        &self,
         identity: Identity,
         prices: &[(PartName, Points)],
     ) -> Result<Made<PerformanceSummary>, CatalogError> {
-        let (service, starts_at) = (self.catalog_service(), instant(9_000));
-        service.publish_performance(identity, CONCERT, VENUE, starts_at, prices, Some(asked("k", "performance"))).await
+        let (concert_id, venue_id, starts_at) = (self.show.concert.id, self.show.venue.id, instant(9_000));
+        let key = under("k", fingerprint::publish_performance(concert_id, venue_id, starts_at, prices));
+        self.catalog_service().publish_performance(identity, concert_id, venue_id, starts_at, prices, Some(key)).await
     }
 }
 
 #[tokio::test]
 async fn a_promoter_publishes_a_performance_of_its_own_concert() {
-    let mut world = World::new();
-    world.concert_is_read(1, Some(concert()));
-    world.venue_is_read(Some(venue(VENUE)));
-    world.makes_an_id();
-    let new = NewPerformance {
-        id: PerformanceId::new(NEW_ID),
-        concert_id: CONCERT,
-        venue: venue(VENUE),
-        starts_at: instant(9_000),
-        prices: PriceList::new(&plan(), &prices()).unwrap(),
-        created_at: instant(0),
-    };
-    // The prices are in the order of the plan, in whatever order they were given.
-    let idempotency = Some(asked("k", "performance"));
-    let expected = world.catalog.expect_publish_performance().with(eq(ACCOUNT), eq(new), eq(idempotency));
-    expected.times(1).return_once(|_, _, _| Ok(Made::now(performance())));
-    assert_eq!(world.publish(promoter(), &prices()).await.unwrap(), Made::now(performance()));
+    let world = World::new().await;
+    let made = world.publish(world.promoter(), &prices()).await.unwrap();
+    let performance = &made.value;
+    assert_eq!((performance.concert_id, performance.venue.id), (world.show.concert.id, world.show.venue.id));
+    assert_eq!((performance.starts_at, performance.seats_total as usize), (instant(9_000), SHOW_SEATS));
+    // The prices are those of their sections, in whatever order they were given.
+    let seats = world.stage.storage.catalog.seats(performance.id).await.unwrap().unwrap();
+    assert_eq!(seats.seats().next().unwrap().price, points(9));
+    assert_eq!(world.publish(world.promoter(), &prices()).await.unwrap(), Made::before(made.value));
+    let other = [(part("A"), points(9)), (part("B"), points(6))];
+    assert_refused!(world.publish(world.promoter(), &other).await, CatalogError::KeyReused(KeyReused));
 }
 
 #[tokio::test]
-async fn a_customer_publishes_no_performance_and_nothing_is_read() {
-    assert_refused!(World::new().publish(customer(), &prices()).await, CatalogError::Forbidden);
-}
-
-#[tokio::test]
-async fn a_promoter_publishes_no_performance_of_anothers_concert() {
-    let mut world = World::new();
-    world.concert_is_read(1, Some(concert()));
+async fn a_performance_needs_the_promoters_concert_and_a_venue_and_a_price_for_each_section() {
+    let mut world = World::new().await;
+    let promoter = world.promoter();
     assert_refused!(world.publish(other_promoter(), &prices()).await, CatalogError::Forbidden);
-}
-
-#[tokio::test]
-async fn a_performance_needs_its_concert() {
-    let mut world = World::new();
-    world.concert_is_read(1, None);
-    assert_refused!(world.publish(promoter(), &prices()).await, CatalogError::ConcertNotFound);
-}
-
-#[tokio::test]
-async fn a_performance_needs_its_venue() {
-    let mut world = World::new();
-    world.concert_is_read(1, Some(concert()));
-    world.venue_is_read(None);
-    assert_refused!(world.publish(promoter(), &prices()).await, CatalogError::VenueNotFound);
-}
-
-#[tokio::test]
-async fn a_performance_needs_a_price_for_each_section() {
-    let mut world = World::new();
-    world.concert_is_read(1, Some(concert()));
-    world.venue_is_read(Some(venue(VENUE)));
-    let published = world.publish(promoter(), &prices()[..1]).await;
+    let published = world.publish(promoter, &prices()[..1]).await;
     assert_refused!(published, CatalogError::Prices(PriceError::SectionMissing(section)) if section == "A");
-}
-
-#[tokio::test]
-async fn a_performance_that_is_not_published_tells_why() {
-    let world = |error: PublishError| {
-        let mut world = World::new();
-        world.concert_is_read(1, Some(concert()));
-        world.venue_is_read(Some(venue(VENUE)));
-        world.makes_an_id();
-        world.catalog.expect_publish_performance().times(1).return_once(|_, _, _| Err(error));
-        world
-    };
-    let published = world(KeyReused.into()).publish(promoter(), &prices()).await;
-    assert_refused!(published, CatalogError::KeyReused(KeyReused));
-    let published = world(PublishError::ConcertNotFound).publish(promoter(), &prices()).await;
-    assert_refused!(published, CatalogError::ConcertNotFound);
-    let published = world(StorageError::Busy.into()).publish(promoter(), &prices()).await;
-    assert_refused!(published, CatalogError::Storage(StorageError::Busy));
+    world.show.venue.id = VenueId::new(Uuid::from_u128(1));
+    assert_refused!(world.publish(promoter, &prices()).await, CatalogError::VenueNotFound);
+    world.show.concert.id = ConcertId::new(Uuid::from_u128(1));
+    assert_refused!(world.publish(promoter, &prices()).await, CatalogError::ConcertNotFound);
 }
 
 // Sales
 
-const SALES: Sales = Sales { available: 1, held: 1, sold: 1, revenue: Points::ZERO };
-
-impl World {
-    fn sales_are_read(&mut self, found: Option<Sales>) {
-        self.catalog.expect_sales().with(eq(PERFORMANCE)).times(1).return_once(move |_| Ok(found));
+#[tokio::test]
+async fn the_promoter_and_an_admin_alone_see_how_a_performance_sells() {
+    let world = World::new().await;
+    let place = world.admitted().await;
+    let paid = world.held(place, "A-1-1").await;
+    world.held(place, "A-1-2").await;
+    world.pay(place, &paid, "k").await.unwrap();
+    let sales = Sales { available: 48, held: 1, sold: 1, revenue: points(PRICE) };
+    let (service, id) = (world.catalog_service(), world.show.performance_id);
+    for identity in [world.promoter(), admin()] {
+        assert_eq!(service.sales(identity, id).await.unwrap(), sales);
     }
-}
-
-#[tokio::test]
-async fn the_promoter_and_an_admin_see_how_a_performance_sells() {
-    for identity in [promoter(), admin()] {
-        let mut world = World::new();
-        world.performance_is_of(Some(CONCERT));
-        world.concert_is_read(1, Some(concert()));
-        world.sales_are_read(Some(SALES));
-        assert_eq!(world.catalog_service().sales(identity, PERFORMANCE).await.unwrap(), SALES);
-    }
-}
-
-#[tokio::test]
-async fn a_customer_sees_no_sales_and_nothing_is_read() {
-    let sales = World::new().catalog_service().sales(customer(), PERFORMANCE).await;
-    assert_refused!(sales, CatalogError::Forbidden);
-}
-
-#[tokio::test]
-async fn another_promoter_sees_no_sales() {
-    let mut world = World::new();
-    world.performance_is_of(Some(CONCERT));
-    world.concert_is_read(1, Some(concert()));
-    assert_refused!(world.catalog_service().sales(other_promoter(), PERFORMANCE).await, CatalogError::Forbidden);
-}
-
-#[tokio::test]
-async fn a_performance_that_does_not_exist_has_no_sales() {
-    let mut world = World::new();
-    world.performance_is_of(None);
-    assert_refused!(world.catalog_service().sales(promoter(), PERFORMANCE).await, CatalogError::PerformanceNotFound);
-
-    let mut world = World::new();
-    world.performance_is_of(Some(CONCERT));
-    world.concert_is_read(1, Some(concert()));
-    world.sales_are_read(None);
-    assert_refused!(world.catalog_service().sales(promoter(), PERFORMANCE).await, CatalogError::PerformanceNotFound);
+    assert_refused!(service.sales(other_promoter(), id).await, CatalogError::Forbidden);
+    let unknown = PerformanceId::new(Uuid::from_u128(1));
+    assert_refused!(service.sales(world.promoter(), unknown).await, CatalogError::PerformanceNotFound);
 }
 
 // What everybody sees
 
 #[tokio::test]
 async fn bookable_concerts_are_those_bookable_now() {
-    for (bookable_only, bookable_at) in [(true, Some(instant(0))), (false, None)] {
-        let mut world = World::new();
-        let (request, page) = (PageRequest::first(20), Page { items: vec![summary(concert())], next: Some(CONCERT) });
-        let answer = page.clone();
-        let lists = world.catalog.expect_concerts().with(eq(bookable_at), eq(request.clone()));
-        lists.times(1).return_once(|_, _| Ok(answer));
-        assert_eq!(world.catalog_service().concerts(bookable_only, request).await.unwrap(), page);
+    let world = World::new().await;
+    let (service, sales) = (world.catalog_service(), world.show.concert.sales);
+    for (now, bookable_only, count) in
+        [(sales.close_at(), true, 0), (sales.close_at(), false, 1), (instant(0), true, 1)]
+    {
+        world.stage.clock.set(now);
+        let listed = service.concerts(bookable_only, PageRequest::first(20)).await.unwrap();
+        assert_eq!(listed.items.len(), count);
     }
 }
 
 #[tokio::test]
 async fn a_concert_is_found_or_not() {
-    let mut world = World::new();
-    world.concert_is_read(1, Some(concert()));
-    assert_eq!(world.catalog_service().concert(CONCERT).await.unwrap(), summary(concert()));
-
-    let mut world = World::new();
-    world.concert_is_read(1, None);
-    assert_refused!(world.catalog_service().concert(CONCERT).await, CatalogError::ConcertNotFound);
-
-    let mut world = World::new();
-    world.catalog.expect_concert().times(1).return_once(|_| Err(StorageError::Busy));
-    assert_refused!(world.catalog_service().concert(CONCERT).await, CatalogError::Storage(StorageError::Busy));
+    let mut world = World::new().await;
+    assert_eq!(world.summary().await.concert, world.show.concert);
+    let unknown = ConcertId::new(Uuid::from_u128(1));
+    assert_refused!(world.catalog_service().concert(unknown).await, CatalogError::ConcertNotFound);
+    world.stage.storage.catalog = mock(|catalog: &mut MockCatalog| {
+        catalog.expect_concert().with(eq(unknown)).times(1).return_once(|_| Err(StorageError::Busy));
+    });
+    assert_refused!(world.catalog_service().concert(unknown).await, CatalogError::Storage(StorageError::Busy));
 }
 
 // What the admitted see
 
-type Performances = Page<PerformanceSummary, PerformanceKey>;
-
 impl World {
-    async fn performances(self, concert_id: ConcertId) -> Result<Performances, CatalogError> {
+    async fn performances(&self, place: QueuePlace, id: ConcertId) -> Result<Vec<PerformanceSummary>, CatalogError> {
         let service = self.catalog_service();
-        let admitted = service.admit_to_concert(place(), concert_id).await?;
-        service.performances(admitted, true, PageRequest::first(20)).await
+        let admitted = service.admit_to_concert(place, id).await?;
+        Ok(service.performances(admitted, true, PageRequest::first(20)).await?.items)
     }
 
-    async fn performance(self) -> Result<PerformanceSummary, CatalogError> {
+    /// The performance, and how many seats its map has.
+    async fn performance(&self, place: QueuePlace) -> Result<(PerformanceSummary, usize), CatalogError> {
         let service = self.catalog_service();
-        let admitted = service.admit_to_performance(place(), PERFORMANCE).await?;
-        service.performance(admitted).await
-    }
-
-    async fn seats(self) -> Result<SeatMap, CatalogError> {
-        let service = self.catalog_service();
-        let admitted = service.admit_to_performance(place(), PERFORMANCE).await?;
-        service.seats(admitted).await
-    }
-
-    /// The performance is of the place's concert, and the place stands so.
-    fn gate_before_performance(&mut self, standing: Standing) {
-        self.performance_is_of(Some(CONCERT));
-        self.ticket_stands(standing);
-    }
-}
-
-fn seat_map() -> SeatMap {
-    SeatMap::at(instant(0), PERFORMANCE, std::sync::Arc::default(), [].into(), &[])
-}
-
-#[tokio::test]
-async fn the_admitted_see_the_performances() {
-    let mut world = World::new();
-    world.ticket_stands(active());
-    let page = Page { items: vec![performance()], next: None };
-    let answer = page.clone();
-    let lists = world.catalog.expect_performances().with(eq(CONCERT), eq(true), eq(PageRequest::first(20)));
-    lists.times(1).return_once(|_, _, _| Ok(answer));
-    assert_eq!(world.performances(CONCERT).await.unwrap(), page);
-}
-
-#[tokio::test]
-async fn whoever_is_not_admitted_sees_no_performances() {
-    let mut world = World::new();
-    world.ticket_stands(waiting());
-    assert_refused!(world.performances(CONCERT).await, CatalogError::Gate(GateError::NotActive { position: Some(9) }));
-
-    let mut world = World::new();
-    world.ticket_stands(Standing::Expired);
-    assert_refused!(world.performances(CONCERT).await, CatalogError::Gate(GateError::Expired));
-}
-
-#[tokio::test]
-async fn the_performances_of_another_concert_are_not_behind_this_gate_and_those_of_none_do_not_exist() {
-    for exists in [true, false] {
-        let mut world = World::new();
-        let found = exists.then(|| summary(Concert { id: OTHER_CONCERT, ..concert() }));
-        world.catalog.expect_concert().with(eq(OTHER_CONCERT)).times(1).return_once(|_| Ok(found));
-        let listed = world.performances(OTHER_CONCERT).await;
-        if exists {
-            assert_refused!(listed, CatalogError::Gate(GateError::Invalid));
-        } else {
-            assert_refused!(listed, CatalogError::ConcertNotFound);
-        }
+        let admitted = service.admit_to_performance(place, self.show.performance_id).await?;
+        Ok((service.performance(admitted).await?, service.seats(admitted).await?.seats().count()))
     }
 }
 
 #[tokio::test]
-async fn the_admitted_see_a_performance_and_its_seats() {
-    let mut world = World::new();
-    world.gate_before_performance(active());
-    world.catalog.expect_performance().with(eq(PERFORMANCE)).times(1).return_once(|_| Ok(Some(performance())));
-    assert_eq!(world.performance().await.unwrap(), performance());
+async fn the_admitted_see_the_performances_and_their_seats() {
+    let world = World::new().await;
+    let place = world.admitted().await;
+    let (performance, seats_count) = world.performance(place).await.unwrap();
+    assert_eq!((performance.id, seats_count), (world.show.performance_id, SHOW_SEATS));
+    assert_eq!(world.performances(place, world.show.concert.id).await.unwrap(), [performance]);
 
-    let map = seat_map();
-    let answer = map.clone();
-    let mut world = World::new();
-    world.gate_before_performance(active());
-    world.catalog.expect_seats().with(eq(PERFORMANCE)).times(1).return_once(|_| Ok(Some(answer)));
-    assert_eq!(world.seats().await.unwrap(), map);
+    // Also while only a hold extends the admission.
+    world.stage.clock.set(instant(ADMISSION_SECONDS - 1));
+    world.held(place, "A-1-1").await;
+    world.stage.clock.set(instant(ADMISSION_SECONDS));
+    assert!(world.performance(place).await.is_ok());
 }
 
 #[tokio::test]
-async fn seats_are_seen_also_while_only_a_hold_extends_the_admission() {
-    let map = seat_map();
-    let mut world = World::at(instant(700));
-    world.gate_before_performance(Standing::Active { admitted_until: instant(600), active_until: instant(800) });
-    world.catalog.expect_seats().times(1).return_once(|_| Ok(Some(map)));
-    assert!(world.seats().await.is_ok());
+async fn an_account_that_is_not_admitted_sees_neither_performances_nor_seats() {
+    let mut world = World::new().await;
+    let (expired, concert_id) = (world.expired().await, world.show.concert.id);
+    assert_refused!(world.performance(expired).await, CatalogError::Gate(GateError::Expired));
+    assert_refused!(world.performances(expired, concert_id).await, CatalogError::Gate(GateError::Expired));
+    let waiting = world.waiting().await;
+    let performance = world.performance(waiting).await;
+    assert_refused!(performance, CatalogError::Gate(GateError::NotActive { position: Some(1) }));
+    let performances = world.performances(waiting, concert_id).await;
+    assert_refused!(performances, CatalogError::Gate(GateError::NotActive { position: Some(1) }));
 }
 
 #[tokio::test]
-async fn whoever_is_not_admitted_sees_neither_a_performance_nor_its_seats() {
-    for standing in [waiting(), Standing::Expired] {
-        let mut world = World::new();
-        world.gate_before_performance(standing);
-        assert_refused!(world.performance().await, CatalogError::Gate(_));
-
-        let mut world = World::new();
-        world.gate_before_performance(standing);
-        assert_refused!(world.seats().await, CatalogError::Gate(_));
-    }
-}
-
-#[tokio::test]
-async fn the_token_of_another_concert_shows_neither_a_performance_nor_its_seats() {
-    let mut world = World::new();
-    world.performance_is_of(Some(OTHER_CONCERT));
-    assert_refused!(world.performance().await, CatalogError::Gate(GateError::Invalid));
-
-    let mut world = World::new();
-    world.performance_is_of(Some(OTHER_CONCERT));
-    assert_refused!(world.seats().await, CatalogError::Gate(GateError::Invalid));
-}
-
-#[tokio::test]
-async fn a_performance_that_does_not_exist_is_told_before_the_room_is_asked() {
-    let mut world = World::new();
-    world.performance_is_of(None);
-    assert_refused!(world.performance().await, CatalogError::PerformanceNotFound);
-
-    let mut world = World::new();
-    world.performance_is_of(None);
-    assert_refused!(world.seats().await, CatalogError::PerformanceNotFound);
+async fn what_belongs_to_another_concert_is_not_behind_this_gate_and_what_does_not_exist_is_not_found() {
+    let mut world = World::new().await;
+    let elsewhere = world.elsewhere().await;
+    world.waiting_room = mock(|_: &mut MockWaitingRoom| {});
+    assert_refused!(world.performance(elsewhere).await, CatalogError::Gate(GateError::Invalid));
+    let listed = world.performances(elsewhere, world.show.concert.id).await;
+    assert_refused!(listed, CatalogError::Gate(GateError::Invalid));
+    let listed = world.performances(elsewhere, ConcertId::new(Uuid::from_u128(1))).await;
+    assert_refused!(listed, CatalogError::ConcertNotFound);
+    world.show.performance_id = PerformanceId::new(Uuid::from_u128(1));
+    assert_refused!(world.performance(elsewhere).await, CatalogError::PerformanceNotFound);
 }
 
 #[tokio::test]
 async fn a_performance_that_vanishes_behind_the_gate_is_not_found() {
-    let mut world = World::new();
-    world.gate_before_performance(active());
-    world.catalog.expect_performance().times(1).return_once(|_| Ok(None));
-    assert_refused!(world.performance().await, CatalogError::PerformanceNotFound);
-
-    let mut world = World::new();
-    world.gate_before_performance(active());
-    world.catalog.expect_seats().times(1).return_once(|_| Ok(None));
-    assert_refused!(world.seats().await, CatalogError::PerformanceNotFound);
+    let mut world = World::new().await;
+    let (place, concert) = (world.admitted().await, world.summary().await);
+    let concert_id = concert.concert.id;
+    world.stage.storage.catalog = mock(|catalog: &mut MockCatalog| {
+        catalog.expect_concert().returning(move |_| Ok(Some(concert.clone())));
+        catalog.expect_concert_of().returning(move |_| Ok(Some(concert_id)));
+        catalog.expect_performance().returning(|_| Ok(None));
+        catalog.expect_seats().returning(|_| Ok(None));
+        catalog.expect_sales().returning(|_| Ok(None));
+    });
+    let (service, id) = (world.catalog_service(), world.show.performance_id);
+    let admitted = service.admit_to_performance(place, id).await.unwrap();
+    assert_refused!(service.performance(admitted).await, CatalogError::PerformanceNotFound);
+    assert_refused!(service.seats(admitted).await, CatalogError::PerformanceNotFound);
+    assert_refused!(service.sales(world.promoter(), id).await, CatalogError::PerformanceNotFound);
 }

@@ -1,6 +1,5 @@
-//! Every use case against mocks of its ports: each success, each refusal, and that nothing is called after
-//! a refusal. A mock that is called without being told to expect it panics, so what a test does not
-//! mention must not happen.
+//! Every use case over a storage and a waiting room in memory, see [`support`]. What one of them refuses or decides by its
+//! own rules is tested by the domain and by the contracts of the ports.
 
 mod accounts;
 mod catalog;

@@ -1,172 +1,114 @@
-use boxoffice_application::{payments::PayError, waiting_room::GateError};
+use boxoffice_application::{fingerprint, payments::PayError, waiting_room::GateError};
+use boxoffice_contracts::storage::pay_request;
 use boxoffice_domain::{
-    ActError, PaymentId, StorageError, Timestamp,
-    fixtures::instant,
-    idempotency::{Idempotency, KeyReused, Made},
-    page::{Page, PageRequest},
-    payments::{PayRefusal, PayRequest, Payment, PaymentMethod, PaymentSource, PaymentState, PaymentView, Receipt},
-    reservations::{ReservationState, ReservationView},
-    waiting_room::{PlaceNumber, Recall, Standing, WaitingRoomError},
-};
-use mockall::{Sequence, predicate::eq};
-
-use crate::support::{
-    ACCOUNT, CONCERT, NEW_ID, OTHER_CONCERT, PAYMENT, RESERVATION, World, active, asked, assert_refused, customer,
-    held, key, place, points, reservation, waiting,
+    StorageError,
+    fixtures::{cancel_request, instant},
+    idempotency::{KeyReused, Made},
+    page::PageRequest,
+    payments::{MockPayments, PayRefusal, PayRequest},
+    reservations::{MockReservations, Reservation, ReservationStatus},
+    waiting_room::{QueuePlace, Standing, WaitingRoom, WaitingRoomError},
 };
 
-fn asked_to_pay() -> Idempotency {
-    asked("k", "pay")
+use crate::support::{ADMISSION_SECONDS, BALANCE, PRICE, World, assert_refused, identity, mock, points, under};
+
+/// A world in which the admitted buyer holds a seat.
+async fn world_with_hold() -> (World, QueuePlace, Reservation) {
+    let world = World::new().await;
+    let place = world.admitted().await;
+    let held = world.held(place, "A-1-1").await;
+    (world, place, held)
 }
 
-fn paid() -> PaymentView {
-    let mut reservation = reservation(ReservationState::Confirmed { payment_id: PAYMENT });
-    reservation.reservation.updated_at = instant(10);
-    let payment = Payment {
-        id: PAYMENT,
-        account_id: ACCOUNT,
-        concert_id: CONCERT,
-        reservation_id: RESERVATION,
-        amount: points(55_000),
-        source: PaymentSource::Wallet { balance_after: points(5_000) },
-        paid_at: instant(10),
-        state: PaymentState::Completed,
-        queue_place: Some(place().number),
-        idempotency: asked_to_pay(),
-    };
-    PaymentView { payment, reservation }
-}
-
-fn settled(other_held_until: Option<Timestamp>) -> Receipt {
-    Receipt { payment: paid(), other_held_until }
-}
-
-impl World {
-    fn storage_settles(&mut self, made: Made<Receipt>) {
-        self.makes_an_id();
-        self.payments.expect_pay().times(1).return_once(|_| Ok(made));
-    }
-
-    fn place_is_spent(&mut self) {
-        self.waiting_room.expect_spend().with(eq(CONCERT), eq(ACCOUNT)).times(1).return_once(|_, _| Ok(()));
-    }
-
-    fn key_names_payment(&mut self, found: Option<PaymentView>) {
-        self.payments.expect_find_by_key().with(eq(ACCOUNT), eq(key("k"))).times(1).return_once(|_, _| Ok(found));
-    }
-
-    fn reservation_is(&mut self, found: Option<ReservationView>) {
-        self.reservations.expect_find().with(eq(ACCOUNT), eq(RESERVATION)).times(1).return_once(|_, _| Ok(found));
-    }
-
-    async fn pay(self) -> Result<Made<PaymentView>, PayError> {
-        self.payment_service().pay(place(), RESERVATION, asked_to_pay()).await
-    }
+/// As [`world_with_hold`], but the admission has ended before the hold.
+async fn world_with_hold_alone() -> (World, QueuePlace, Reservation) {
+    let (world, place, held) = world_with_hold().await;
+    world.queues.leave(&place).await.unwrap();
+    (world, place, held)
 }
 
 // Paying
 
 #[tokio::test]
 async fn a_payment_is_stored_and_then_the_place_is_spent() {
-    let (mut world, mut order) = (World::new(), Sequence::new());
-    world.ticket_stands(active());
-    world.makes_an_id();
-    let request = PayRequest {
-        payment_id: PaymentId::new(NEW_ID),
-        reservation_id: RESERVATION,
-        account_id: ACCOUNT,
-        concert_id: CONCERT,
-        queue_place: Some(place().number),
-        method: PaymentMethod::Wallet,
-        idempotency: asked_to_pay(),
-    };
-    let settles = world.payments.expect_pay().with(eq(request));
-    settles.times(1).in_sequence(&mut order).return_once(|_| Ok(Made::now(settled(None))));
-    let spends = world.waiting_room.expect_spend().with(eq(CONCERT), eq(ACCOUNT));
-    spends.times(1).in_sequence(&mut order).return_once(|_, _| Ok(()));
-    assert_eq!(world.pay().await.unwrap(), Made::now(paid()));
+    let (world, place, held) = world_with_hold().await;
+    let made = world.pay(place, &held, "k").await.unwrap();
+    assert!(!made.replayed);
+    let payment = &made.value.payment;
+    assert_eq!((payment.account_id, payment.reservation_id), (world.buyer, held.id));
+    assert_eq!((payment.concert_id, payment.queue_place), (held.concert_id, Some(place.number)));
+    assert_eq!((payment.amount, world.stage.balance(world.buyer).await), (points(PRICE), BALANCE - PRICE));
+    let service = world.payment_service();
+    assert_eq!(service.find(world.buyer(), payment.id).await.unwrap().as_ref(), Some(&made.value));
+    assert_eq!(world.standing(place).await, Standing::Expired);
 }
 
 #[tokio::test]
 async fn while_other_seats_are_held_the_admission_lasts_until_they_lapse_instead_of_being_spent() {
-    let mut world = World::new();
-    world.ticket_stands(active());
-    world.storage_settles(Made::now(settled(Some(instant(310)))));
-    let keeps = world.waiting_room.expect_keep_until().with(eq(CONCERT), eq(ACCOUNT), eq(Some(instant(310))));
-    keeps.times(1).return_once(|_, _, _| Ok(()));
-    assert_eq!(world.pay().await.unwrap(), Made::now(paid()));
+    let world = World::new().await;
+    let place = world.admitted().await;
+    world.stage.clock.set(instant(ADMISSION_SECONDS - 100));
+    let other = world.held(place, "A-1-1").await;
+    world.stage.clock.set(instant(ADMISSION_SECONDS - 1));
+    let held = world.held(place, "A-1-2").await;
+    assert_eq!(world.active_until(place).await, held.held_until);
+    world.pay(place, &held, "k").await.unwrap();
+    assert_eq!(world.active_until(place).await, other.held_until);
+    // Only the hold extends the admission now.
+    world.stage.clock.set(instant(ADMISSION_SECONDS));
+    world.pay(place, &other, "l").await.unwrap();
+    assert_eq!(world.standing(place).await, Standing::Expired);
 }
 
 #[tokio::test]
-async fn what_is_held_can_be_paid_while_only_the_hold_extends_the_admission() {
-    let mut world = World::at(instant(700));
-    world.ticket_stands(Standing::Active { admitted_until: instant(600), active_until: instant(800) });
-    world.storage_settles(Made::now(settled(None)));
-    world.place_is_spent();
-    assert!(world.pay().await.is_ok());
-}
-
-#[tokio::test]
-async fn a_place_that_could_not_be_spent_does_not_undo_the_payment() {
-    let mut world = World::new();
-    world.ticket_stands(active());
-    world.storage_settles(Made::now(settled(None)));
-    world.waiting_room.expect_spend().times(1).return_once(|_, _| Err(StorageError::Busy.into()));
-    assert_eq!(world.pay().await.unwrap(), Made::now(paid()));
-}
-
-#[tokio::test]
-async fn an_admission_that_could_not_be_kept_does_not_undo_the_payment() {
-    let mut world = World::new();
-    world.ticket_stands(active());
-    world.storage_settles(Made::now(settled(Some(instant(310)))));
-    world.waiting_room.expect_keep_until().times(1).return_once(|_, _, _| Err(StorageError::Busy.into()));
-    assert_eq!(world.pay().await.unwrap(), Made::now(paid()));
-}
-
-#[tokio::test]
-async fn a_refused_payment_touches_neither_the_line_nor_the_hold() {
-    let refusals = [
-        PayRefusal::InsufficientPoints { balance: points(54_999), required: points(55_000) },
-        PayRefusal::ReservationNotFound,
-        PayRefusal::AlreadyPaid,
-        PayRefusal::Cancelled,
-        PayRefusal::HoldExpired,
-        PayRefusal::PerformanceStarted,
-        PayRefusal::KeyReused(KeyReused),
-    ];
-    for refusal in refusals {
-        let mut world = World::new();
-        world.ticket_stands(active());
-        world.makes_an_id();
-        world.payments.expect_pay().times(1).return_once(move |_| Err(ActError::Refused(refusal)));
-        assert_refused!(world.pay().await, PayError::Refused(told) if told == refusal);
+async fn a_place_that_could_not_be_spent_or_kept_does_not_undo_the_payment() {
+    for others in [&[][..], &["A-1-2"]] {
+        let (mut world, place, held) = world_with_hold().await;
+        for label in others {
+            world.held(place, label).await;
+        }
+        world.make_waiting_room_forgetful(place).await;
+        world.pay(place, &held, "k").await.unwrap();
+        assert_eq!(world.stage.status(&held).await, ReservationStatus::Confirmed);
     }
 }
 
 #[tokio::test]
-async fn the_reservation_of_another_concert_is_told_as_an_invalid_token_and_leaves_the_line_alone() {
-    let mut world = World::new();
-    world.ticket_stands(active());
-    world.makes_an_id();
-    world.payments.expect_pay().times(1).return_once(|_| Err(ActError::Refused(PayRefusal::WrongConcert)));
-    assert_refused!(world.pay().await, PayError::Refused(PayRefusal::WrongConcert));
+async fn a_refused_payment_touches_neither_the_queue_nor_the_hold() {
+    let world = World::new().await;
+    let place = world.join(world.stage.account().await).await;
+    let held = world.held(place, "A-1-1").await;
+    let before = world.standing(place).await;
+    let refusal = PayRefusal::InsufficientPoints { balance: points(0), required: points(PRICE) };
+    assert_refused!(world.pay(place, &held, "k").await, PayError::Refused(found) if found == refusal);
+    assert_eq!((world.standing(place).await, world.stage.reservation(&held).await), (before, held));
 }
 
 #[tokio::test]
-async fn a_payment_whose_outcome_is_unknown_leaves_the_line_alone() {
-    let mut world = World::new();
-    world.ticket_stands(active());
-    world.makes_an_id();
-    world.payments.expect_pay().times(1).return_once(|_| Err(StorageError::Busy.into()));
-    assert_refused!(world.pay().await, PayError::Storage(StorageError::Busy));
+async fn the_place_of_another_concert_pays_nothing_and_stays() {
+    let (world, _, held) = world_with_hold().await;
+    let elsewhere = world.elsewhere().await;
+    assert_refused!(world.pay(elsewhere, &held, "k").await, PayError::Refused(PayRefusal::WrongConcert));
+    assert!(matches!(world.standing(elsewhere).await, Standing::Active { .. }));
 }
 
 #[tokio::test]
-async fn a_failing_room_lets_nobody_pay() {
-    let mut world = World::new();
-    world.waiting_room.expect_status().times(1).return_once(|_| Err(StorageError::Busy.into()));
-    assert_refused!(world.pay().await, PayError::Gate(GateError::WaitingRoom(WaitingRoomError::Storage(_))));
+async fn a_payment_whose_outcome_is_unknown_leaves_the_place_alone() {
+    let (mut world, place, held) = world_with_hold().await;
+    world.stage.storage.payments = mock(|payments: &mut MockPayments| {
+        payments.expect_pay().times(1).return_once(|_| Err(StorageError::Busy.into()));
+    });
+    assert_refused!(world.pay(place, &held, "k").await, PayError::Storage(StorageError::Busy));
+    assert!(matches!(world.standing(place).await, Standing::Active { .. }));
+}
+
+#[tokio::test]
+async fn nothing_is_paid_while_the_waiting_room_cannot_be_reached() {
+    let (mut world, place, held) = world_with_hold().await;
+    world.lose_waiting_room();
+    let paid = world.pay(place, &held, "k").await;
+    assert_refused!(paid, PayError::Gate(GateError::WaitingRoom(WaitingRoomError::Storage(_))));
+    assert_eq!(world.stage.balance(world.buyer).await, BALANCE);
 }
 
 // Paying again under the same key, with an admission
@@ -174,152 +116,113 @@ async fn a_failing_room_lets_nobody_pay() {
 #[tokio::test]
 async fn a_repeated_payment_spends_the_place_that_the_first_answer_may_have_left() {
     // The server ended between the commit and the end of the admission.
-    let mut world = World::new();
-    world.ticket_stands(active());
-    world.storage_settles(Made::before(settled(None)));
-    world.place_is_spent();
-    assert_eq!(world.pay().await.unwrap(), Made::before(paid()));
+    let (world, place, held) = world_with_hold().await;
+    let idempotency = under("k", fingerprint::pay(held.id));
+    let request = PayRequest { queue_place: Some(place.number), idempotency, ..pay_request(&held) };
+    let first = world.stage.pay(request).await.unwrap().value.payment;
+    assert_eq!(world.pay(place, &held, "k").await.unwrap(), Made::before(first));
+    assert_eq!(world.standing(place).await, Standing::Expired);
 }
 
 #[tokio::test]
 async fn a_repeated_payment_does_not_spend_the_place_of_a_later_visit() {
-    for other_held_until in [None, Some(instant(310))] {
-        let mut world = World::new();
-        world.ticket_stands(active());
-        let mut settlement = settled(other_held_until);
-        settlement.payment.payment.queue_place = Some(PlaceNumber(place().number.0 - 1));
-        let first = settlement.payment.clone();
-        world.storage_settles(Made::before(settlement));
-        assert_eq!(world.pay().await.unwrap(), Made::before(first));
-    }
+    let (world, place, held) = world_with_hold().await;
+    let first = world.pay(place, &held, "k").await.unwrap().value;
+    let later = world.admitted().await;
+    assert_eq!(world.pay(later, &held, "k").await.unwrap(), Made::before(first));
+    assert!(matches!(world.standing(later).await, Standing::Active { .. }));
 }
 
 // Without an admission
 
-/// The world in which the place is expired and its key names no payment.
-fn too_late() -> World {
-    let mut world = World::new();
-    world.ticket_stands(Standing::Expired);
-    world.key_names_payment(None);
-    world
-}
-
 #[tokio::test]
 async fn a_repeated_payment_is_answered_as_at_first_although_it_spent_its_token() {
-    for standing in [Standing::Expired, waiting()] {
-        let mut world = World::new();
-        world.ticket_stands(standing);
-        world.key_names_payment(Some(paid()));
-        assert_eq!(world.pay().await.unwrap(), Made::before(paid()));
-    }
+    let (mut world, place, held) = world_with_hold().await;
+    let first = Made::before(world.pay(place, &held, "k").await.unwrap().value);
+    assert_eq!(world.pay(place, &held, "k").await.unwrap(), first);
+
+    let waiting = world.waiting().await;
+    assert_eq!(world.pay(waiting, &held, "k").await.unwrap(), first, "the account waits for a later visit");
+
+    world.stage.cancel(cancel_request(&held)).await.unwrap();
+    assert_eq!(world.pay(place, &held, "k").await.unwrap(), first, "refunded since");
+
+    world.lose_queues();
+    assert_eq!(world.pay(place, &held, "k").await.unwrap(), first, "the queues were lost");
 }
 
 #[tokio::test]
-async fn a_repeated_payment_is_answered_as_at_first_although_it_was_refunded_since() {
-    let mut since = paid();
-    since.payment.state = PaymentState::Refunded { refunded_at: instant(90) };
-    since.reservation.reservation.state = ReservationState::Cancelled { payment_id: Some(PAYMENT), idempotency: None };
-    since.reservation.reservation.updated_at = instant(90);
-    let mut world = World::new();
-    world.ticket_stands(Standing::Expired);
-    world.key_names_payment(Some(since));
-    assert_eq!(world.pay().await.unwrap(), Made::before(paid()));
+async fn a_key_that_paid_another_reservation_is_reused() {
+    let (world, place, held) = world_with_hold().await;
+    let other = world.held(place, "A-1-2").await;
+    world.pay(place, &held, "k").await.unwrap();
+    world.queues.leave(&place).await.unwrap();
+    assert_refused!(world.pay(place, &other, "k").await, PayError::Refused(PayRefusal::KeyReused(KeyReused)));
 }
 
 #[tokio::test]
-async fn a_repeated_payment_is_answered_after_the_line_was_lost() {
-    let mut world = World::new();
-    world.waiting_room.expect_status().times(1).return_once(|_| Ok(Recall::Forgotten));
-    world.payments.expect_has_spent().times(1).return_once(|_, _, _| Ok(true));
-    world.key_names_payment(Some(paid()));
-    assert_eq!(world.pay().await.unwrap(), Made::before(paid()));
+async fn a_payment_that_comes_too_late_is_refused_because_of_the_reservation_rather_than_the_token() {
+    let (world, place, held) = world_with_hold().await;
+    world.pay(place, &held, "k").await.unwrap();
+    assert_refused!(world.pay(place, &held, "late").await, PayError::Refused(PayRefusal::AlreadyPaid));
+
+    let (world, place, held) = world_with_hold_alone().await;
+    world.stage.cancel(cancel_request(&held)).await.unwrap();
+    assert_refused!(world.pay(place, &held, "late").await, PayError::Refused(PayRefusal::Cancelled));
+
+    let (world, place, held) = world_with_hold_alone().await;
+    world.stage.clock.set(held.held_until);
+    assert_refused!(world.pay(place, &held, "late").await, PayError::Refused(PayRefusal::HoldExpired));
+    world.stage.expire_due(1).await;
+    assert_refused!(world.pay(place, &held, "late").await, PayError::Refused(PayRefusal::HoldExpired));
 }
 
 #[tokio::test]
-async fn a_key_that_paid_another_reservation_is_told_as_reused() {
-    let mut other = paid();
-    other.payment.idempotency = asked("k", "pay another");
-    let mut world = World::new();
-    world.ticket_stands(Standing::Expired);
-    world.key_names_payment(Some(other));
-    assert_refused!(world.pay().await, PayError::Refused(PayRefusal::KeyReused(KeyReused)));
+async fn a_hold_that_lasts_is_not_paid_without_an_admission() {
+    let (world, place, held) = world_with_hold_alone().await;
+    assert_refused!(world.pay(place, &held, "k").await, PayError::Gate(GateError::Expired));
+
+    let mut world = World::new().await;
+    let held = world.stage.holds(&world.show, world.buyer, &["A-1-1"]).await;
+    let place = world.waiting().await;
+    assert_refused!(world.pay(place, &held, "k").await, PayError::Gate(GateError::NotActive { position: Some(1) }));
 }
 
 #[tokio::test]
-async fn whoever_comes_too_late_is_told_about_the_reservation_rather_than_the_token() {
-    let expired = ReservationState::Held { until: instant(0) };
-    let told = [
-        (ReservationState::Confirmed { payment_id: PAYMENT }, PayRefusal::AlreadyPaid),
-        (ReservationState::Cancelled { payment_id: None, idempotency: None }, PayRefusal::Cancelled),
-        (ReservationState::Expired, PayRefusal::HoldExpired),
-        (expired, PayRefusal::HoldExpired),
-    ];
-    for (state, refusal) in told {
-        let mut world = too_late();
-        world.reservation_is(Some(reservation(state)));
-        assert_refused!(world.pay().await, PayError::Refused(told) if told == refusal);
-    }
+async fn without_an_admission_only_the_callers_reservation_of_the_concert_is_looked_at() {
+    let (world, place, held) = world_with_hold_alone().await;
+    let stranger = QueuePlace { account_id: world.stage.account().await, ..world.expired().await };
+    world.queues.leave(&place).await.unwrap();
+    assert_refused!(world.pay(stranger, &held, "k").await, PayError::Refused(PayRefusal::ReservationNotFound));
+
+    let elsewhere = world.elsewhere().await;
+    world.queues.leave(&elsewhere).await.unwrap();
+    assert_refused!(world.pay(elsewhere, &held, "k").await, PayError::Gate(GateError::Invalid));
 }
 
 #[tokio::test]
-async fn an_expired_token_does_not_pay_a_hold_that_lasts() {
-    let mut world = too_late();
-    world.reservation_is(Some(held()));
-    assert_refused!(world.pay().await, PayError::Gate(GateError::Expired));
-}
+async fn without_an_admission_a_storage_that_cannot_be_read_is_an_error() {
+    let (mut world, place, held) = world_with_hold_alone().await;
+    world.stage.storage.reservations = mock(|reservations: &mut MockReservations| {
+        reservations.expect_find().times(1).return_once(|_, _| Err(StorageError::Busy));
+    });
+    assert_refused!(world.pay(place, &held, "k").await, PayError::Storage(StorageError::Busy));
 
-#[tokio::test]
-async fn whoever_waits_does_not_pay_a_hold_that_lasts() {
-    let mut world = World::new();
-    world.ticket_stands(waiting());
-    world.key_names_payment(None);
-    world.reservation_is(Some(held()));
-    assert_refused!(world.pay().await, PayError::Gate(GateError::NotActive { position: Some(9) }));
-}
-
-#[tokio::test]
-async fn without_an_admission_a_reservation_that_is_not_the_callers_is_not_found() {
-    let mut world = too_late();
-    world.reservation_is(None);
-    assert_refused!(world.pay().await, PayError::Refused(PayRefusal::ReservationNotFound));
-}
-
-#[tokio::test]
-async fn without_an_admission_the_reservation_of_another_concert_is_told_as_an_invalid_token() {
-    let mut elsewhere = held();
-    elsewhere.reservation.concert_id = OTHER_CONCERT;
-    let mut world = too_late();
-    world.reservation_is(Some(elsewhere));
-    assert_refused!(world.pay().await, PayError::Gate(GateError::Invalid));
-}
-
-#[tokio::test]
-async fn without_an_admission_a_storage_that_cannot_be_read_is_told() {
-    let mut world = World::new();
-    world.ticket_stands(Standing::Expired);
-    world.payments.expect_find_by_key().times(1).return_once(|_, _| Err(StorageError::Busy));
-    assert_refused!(world.pay().await, PayError::Storage(StorageError::Busy));
-
-    let mut world = too_late();
-    world.reservations.expect_find().times(1).return_once(|_, _| Err(StorageError::Busy));
-    assert_refused!(world.pay().await, PayError::Storage(StorageError::Busy));
+    world.stage.storage.payments = mock(|payments: &mut MockPayments| {
+        payments.expect_find_by_key().times(1).return_once(|_, _| Err(StorageError::Busy));
+    });
+    assert_refused!(world.pay(place, &held, "k").await, PayError::Storage(StorageError::Busy));
 }
 
 // Reading
 
 #[tokio::test]
-async fn a_payment_is_looked_for_among_the_callers_alone() {
-    let mut world = World::new();
-    world.payments.expect_find().with(eq(ACCOUNT), eq(PAYMENT)).times(1).return_once(|_, _| Ok(None));
-    assert_eq!(world.payment_service().find(customer(), PAYMENT).await.unwrap(), None);
-}
-
-#[tokio::test]
-async fn the_list_is_of_the_callers_payments() {
-    let mut world = World::new();
-    let (request, page) = (PageRequest { limit: 5, after: Some(PAYMENT) }, Page { items: vec![paid()], next: None });
-    let answer = page.clone();
-    let lists = world.payments.expect_list().with(eq(ACCOUNT), eq(request.clone()));
-    lists.times(1).return_once(|_, _| Ok(answer));
-    assert_eq!(world.payment_service().list(customer(), request).await.unwrap(), page);
+async fn payments_are_read_by_the_account_that_made_them() {
+    let (world, place, held) = world_with_hold().await;
+    let paid = world.pay(place, &held, "k").await.unwrap().value;
+    let stranger = identity(world.stage.account().await, world.buyer().role);
+    let service = world.payment_service();
+    assert_eq!(service.find(stranger, paid.payment.id).await.unwrap(), None);
+    assert_eq!(service.list(stranger, PageRequest::first(5)).await.unwrap().items, []);
+    assert_eq!(service.list(world.buyer(), PageRequest::first(5)).await.unwrap().items, [paid]);
 }

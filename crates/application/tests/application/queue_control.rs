@@ -1,103 +1,88 @@
-use boxoffice_application::{catalog::CatalogError, queue_control::QueueReport};
+use boxoffice_application::catalog::CatalogError;
 use boxoffice_domain::{
     StorageError,
-    catalog::{Concert, UpdateConcertError},
+    catalog::{MockCatalog, UpdateConcertError},
     fixtures::instant,
-    waiting_room::QueueStats,
-};
-use mockall::{Sequence, predicate::eq};
-
-use crate::support::{CONCERT, World, assert_refused, concert, customer, other_promoter, promoter};
-
-const STATS: QueueStats = QueueStats {
-    waiting: 9,
-    active: 3,
-    admitted_total: 30,
-    admitted_last_minute: 5,
-    no_shows_total: 2,
-    oldest_joined_at: None,
+    waiting_room::{MockWaitingRoom, Standing},
 };
 
-impl World {
-    fn queue_is_counted(&mut self, stats: Option<QueueStats>) {
-        self.waiting_room.expect_stats().with(eq(CONCERT)).times(1).return_once(move |_| Ok(stats));
-    }
-}
+use crate::support::{ADMISSION_SECONDS, World, assert_refused, mock, other_promoter};
 
 #[tokio::test]
 async fn a_queue_is_reported_to_its_promoter_and_a_concert_without_one_has_nothing() {
-    for (stats, active) in [(Some(STATS), 3), (None, 0)] {
-        let mut world = World::new();
-        world.concert_is_read(1, Some(concert()));
-        world.queue_is_counted(stats);
-        let report = world.catalog_service().queue_report(promoter(), CONCERT).await.unwrap();
-        assert_eq!((report.concert, report.stats.active), (concert(), active));
-    }
-    let mut world = World::new();
-    world.concert_is_read(1, Some(concert()));
-    let report = world.catalog_service().queue_report(other_promoter(), CONCERT).await;
+    let mut world = World::new().await;
+    let concert_id = world.show.concert.id;
+    let report = world.catalog_service().queue_report(world.promoter(), concert_id).await.unwrap();
+    assert_eq!((&report.concert, report.stats.active, report.stats.waiting), (&world.show.concert, 0, 0));
+    world.waiting().await;
+    let report = world.catalog_service().queue_report(world.promoter(), concert_id).await.unwrap();
+    assert_eq!((report.stats.active, report.stats.waiting), (1, 1));
+
+    let report = world.catalog_service().queue_report(other_promoter(), concert_id).await;
     assert_refused!(report, CatalogError::Forbidden);
-    let report = World::new().catalog_service().queue_report(customer(), CONCERT).await;
+    world.close();
+    let report = world.catalog_service().queue_report(world.buyer(), concert_id).await;
     assert_refused!(report, CatalogError::Forbidden);
 }
 
 #[tokio::test]
-async fn a_pause_is_written_and_then_the_queue_is_told() {
-    for paused in [true, false] {
-        let (mut world, mut order) = (World::new(), Sequence::new());
-        let before = Concert { paused: !paused, ..concert() };
-        let after = Concert { paused, version: 4, ..concert() };
-        world.concert_is_read(2, Some(before));
-        let writes = world.catalog.expect_update_concert().with(eq(after.clone()));
-        writes.times(1).in_sequence(&mut order).return_once(|_| Ok(()));
-        let tells = world.waiting_room.expect_set_terms().with(eq(CONCERT), eq(after.queue_terms()));
-        tells.times(1).in_sequence(&mut order).return_once(|_, _| Ok(()));
-        world.queue_is_counted(Some(STATS));
-        let report = world.catalog_service().set_queue_paused(promoter(), CONCERT, paused).await.unwrap();
-        assert_eq!(report, QueueReport { concert: after, stats: STATS });
+async fn a_pause_is_written_and_then_the_queue_gets_it() {
+    let mut world = World::new().await;
+    let (place, concert_id) = (world.waiting().await, world.show.concert.id);
+    let service = world.catalog_service();
+    // Doing it again writes nothing.
+    for _ in 0..2 {
+        let report = service.set_queue_paused(world.promoter(), concert_id, true).await.unwrap();
+        assert_eq!((report.concert.paused, report.concert.version, report.stats.waiting), (true, 3, 1));
+        assert_eq!(service.concert(concert_id).await.unwrap().concert, report.concert);
     }
+    // The admission ends, and the next account is not admitted.
+    world.stage.clock.advance_seconds(ADMISSION_SECONDS);
+    assert!(matches!(world.standing(place).await, Standing::Waiting { .. }));
+
+    let report = service.set_queue_paused(world.promoter(), concert_id, false).await.unwrap();
+    assert_eq!((report.concert.paused, report.concert.version, report.stats.active), (false, 4, 1));
+    assert!(matches!(world.standing(place).await, Standing::Active { .. }));
 }
 
 #[tokio::test]
-async fn pausing_again_only_tells_the_queue_again() {
-    let mut world = World::new();
-    let paused = Concert { paused: true, ..concert() };
-    world.concert_is_read(1, Some(paused.clone()));
-    world.waiting_room_gets_terms_of(&paused);
-    world.queue_is_counted(Some(STATS));
-    world.catalog_service().set_queue_paused(promoter(), CONCERT, true).await.unwrap();
+async fn pausing_again_sets_the_terms_of_a_queue_that_missed_it() {
+    let mut world = World::new().await;
+    let place = world.waiting().await;
+    world.change_concert(|concert| concert.paused = true).await;
+    world.catalog_service().set_queue_paused(world.promoter(), world.show.concert.id, true).await.unwrap();
+    world.stage.clock.advance_seconds(ADMISSION_SECONDS);
+    assert!(matches!(world.standing(place).await, Standing::Waiting { .. }));
 }
 
 #[tokio::test]
-async fn a_queue_that_cannot_be_told_of_a_pause_is_an_error() {
-    let mut world = World::new();
-    world.concert_is_read(2, Some(concert()));
-    world.catalog.expect_update_concert().times(1).return_once(|_| Ok(()));
-    world.waiting_room.expect_set_terms().times(1).return_once(|_, _| Err(StorageError::Busy.into()));
-    let paused = world.catalog_service().set_queue_paused(promoter(), CONCERT, true).await;
+async fn a_written_pause_that_the_queue_did_not_get_is_an_error() {
+    let mut world = World::new().await;
+    world.waiting_room = mock(|room: &mut MockWaitingRoom| {
+        room.expect_set_terms().times(1).return_once(|_, _| Err(StorageError::Busy.into()));
+    });
+    let paused = world.catalog_service().set_queue_paused(world.promoter(), world.show.concert.id, true).await;
     assert_refused!(paused, CatalogError::WaitingRoom(_));
+    assert!(world.catalog_service().concert(world.show.concert.id).await.unwrap().concert.paused);
 }
 
 #[tokio::test]
-async fn a_queue_is_emptied_after_it_is_written_that_nobody_comes_back() {
-    let (mut world, mut order) = (World::new(), Sequence::new());
-    world.concert_is_read(1, Some(concert()));
-    let after = Concert { emptied_at: Some(instant(0)), version: 4, ..concert() };
-    let writes = world.catalog.expect_update_concert().with(eq(after));
-    writes.times(1).in_sequence(&mut order).return_once(|_| Ok(()));
-    let empties = world.waiting_room.expect_empty().with(eq(CONCERT));
-    empties.times(1).in_sequence(&mut order).return_once(|_| Ok(8));
-    assert_eq!(world.catalog_service().empty_queue(promoter(), CONCERT).await.unwrap(), 8);
+async fn a_queue_is_emptied_after_the_storage_keeps_its_places_from_coming_back() {
+    let mut world = World::new().await;
+    let (concert, place) = (world.show.concert.clone(), world.waiting().await);
+    let service = world.catalog_service();
+    assert_refused!(service.empty_queue(other_promoter(), concert.id).await, CatalogError::Forbidden);
+    assert_eq!(service.empty_queue(world.promoter(), concert.id).await.unwrap(), 1);
+    assert_eq!(world.standing(place).await, Standing::Expired);
+    assert_eq!(service.concert(concert.id).await.unwrap().concert.emptied_at, Some(instant(0)));
 
-    let mut world = World::new();
-    world.concert_is_read(1, Some(concert()));
-    assert_refused!(world.catalog_service().empty_queue(other_promoter(), CONCERT).await, CatalogError::Forbidden);
-    let mut world = World::new();
-    world.concert_is_read(1, Some(concert()));
-    world
-        .catalog
-        .expect_update_concert()
-        .times(1)
-        .return_once(|_| Err(UpdateConcertError::Storage(StorageError::Busy)));
-    assert_refused!(world.catalog_service().empty_queue(promoter(), CONCERT).await, CatalogError::Storage(_));
+    // A queue is not emptied if that cannot be written.
+    let read = service.concert(concert.id).await.unwrap();
+    world.waiting_room = mock(|_: &mut MockWaitingRoom| {});
+    world.stage.storage.catalog = mock(|catalog: &mut MockCatalog| {
+        catalog.expect_concert().return_once(|_| Ok(Some(read)));
+        catalog.expect_update_concert().return_once(|_| Err(UpdateConcertError::Storage(StorageError::Busy)));
+    });
+    let emptied = world.catalog_service().empty_queue(world.promoter(), concert.id).await;
+    assert_refused!(emptied, CatalogError::Storage(_));
 }

@@ -1,63 +1,40 @@
 use boxoffice_application::{reservations::HoldSeatsError, waiting_room::GateError};
+use boxoffice_contracts::storage::label;
 use boxoffice_domain::{
-    ActError, ReservationId, StorageError,
-    catalog::NotOnSale,
-    fixtures::{self, instant},
-    idempotency::{Idempotency, KeyReused, Made},
-    page::{Page, PageRequest},
+    ActError, PerformanceId, StorageError,
+    catalog::MockCatalog,
+    fixtures::{cancel_request, instant},
+    idempotency::{KeyReused, Made},
+    page::PageRequest,
     reservations::{
-        CancelError, CancelRefusal, CancelRequest, HOLD_SECONDS_DEFAULT, HoldRefusal, HoldRequest, ReservationState,
-        ReservationStatus, ReservationView, SeatLabel, SeatSelection,
+        CancelError, CancelRefusal, HoldRefusal, HoldRequest, MockReservations, ReservationState, ReservationStatus,
     },
-    waiting_room::{Recall, Standing, WaitingRoomError},
+    waiting_room::{MockWaitingRoom, QueuePlace, Standing, WaitingRoom, WaitingRoomError},
 };
-use mockall::{Sequence, predicate::eq};
+use uuid::Uuid;
 
-use crate::support::{
-    ACCOUNT, CONCERT, NEW_ID, OTHER_CONCERT, PAYMENT, PERFORMANCE, RESERVATION, World, active, asked, assert_refused,
-    customer, held, key, place, reservation, waiting,
-};
+use crate::support::{ADMISSION_SECONDS, World, assert_refused, identity, mock, selection, under};
 
-fn label(text: &str) -> SeatLabel {
-    SeatLabel::new(text).unwrap()
-}
-
-/// The key `k` as it comes with a request for this seat.
-fn asked_for(seat: &str) -> Idempotency {
-    asked("k", seat)
-}
-
-/// The reservation that was made under the key `k` for this seat.
-fn made_before(seat: &str, state: ReservationState) -> ReservationView {
-    let mut view = reservation(state);
-    view.reservation.idempotency = Some(asked_for(seat));
-    view
-}
+const SEAT: &[&str] = &["A-1-1"];
+const HOLD_SECONDS: i64 = 300;
 
 impl World {
-    /// The performance is of the place's concert, and the place stands so.
-    fn gate_before_seats(&mut self, standing: Standing) {
-        self.performance_is_of(Some(CONCERT));
-        self.ticket_stands(standing);
+    /// As [`Self::admitted`], a second before the admission ends.
+    async fn nearly_over(&self) -> QueuePlace {
+        let place = self.admitted().await;
+        self.stage.clock.set(instant(ADMISSION_SECONDS - 1));
+        place
     }
 
-    fn storage_holds(&mut self, made: Made<ReservationView>) {
-        self.makes_an_id();
-        self.reservations.expect_hold().times(1).return_once(|_| Ok(made));
+    /// Holds [`SEAT`] under the key `k` in the storage alone, as a server that ends before it tells the waiting room.
+    async fn holds_in_storage(&self) {
+        let request = self.show.hold_request(self.buyer, SEAT);
+        let request = HoldRequest { idempotency: Some(self.key_for("k", SEAT)), ..request };
+        self.stage.hold(request).await.unwrap();
     }
 
-    fn storage_refuses_to_hold(&mut self, refusal: HoldRefusal) {
-        self.makes_an_id();
-        self.reservations.expect_hold().times(1).return_once(|_| Err(ActError::Refused(refusal)));
-    }
-
-    fn key_names_hold(&mut self, found: Option<ReservationView>) {
-        self.reservations.expect_find_by_key().with(eq(ACCOUNT), eq(key("k"))).times(1).return_once(|_, _| Ok(found));
-    }
-
-    async fn hold(self, idempotency: Option<Idempotency>) -> Result<Made<ReservationView>, HoldSeatsError> {
-        let seats = SeatSelection::new(vec![label("A-1-1")]).unwrap();
-        self.reservation_service().hold(place(), PERFORMANCE, seats, idempotency).await
+    async fn assert_nothing_is_held(&self) {
+        assert_eq!(self.stage.free_labels(&self.show).await, self.show.labels());
     }
 }
 
@@ -65,272 +42,202 @@ impl World {
 
 #[tokio::test]
 async fn an_admitted_account_gets_its_seats_and_then_its_admission_lasts_as_long_as_the_hold() {
-    let (mut world, mut order) = (World::new(), Sequence::new());
-    world.gate_before_seats(active());
-    world.makes_an_id();
-    let request = HoldRequest {
-        reservation_id: ReservationId::new(NEW_ID),
-        account_id: ACCOUNT,
-        concert_id: CONCERT,
-        performance_id: PERFORMANCE,
-        seats: SeatSelection::new(vec![label("A-1-1")]).unwrap(),
-        hold_seconds: HOLD_SECONDS_DEFAULT,
-        idempotency: None,
-    };
-    let holds = world.reservations.expect_hold().with(eq(request));
-    holds.times(1).in_sequence(&mut order).return_once(|_| Ok(Made::now(held())));
-    let keeps = world.waiting_room.expect_keep_until().with(eq(CONCERT), eq(ACCOUNT), eq(Some(instant(300))));
-    keeps.times(1).in_sequence(&mut order).return_once(|_, _, _| Ok(()));
-    assert_eq!(world.hold(None).await.unwrap(), Made::now(held()));
-}
-
-#[tokio::test]
-async fn a_key_is_kept_with_what_was_asked_under_it() {
-    let mut world = World::new();
-    world.gate_before_seats(active());
-    world.makes_an_id();
-    let holds = world.reservations.expect_hold().withf(|request| request.idempotency == Some(asked_for("A-1-1")));
-    holds.times(1).return_once(|_| Ok(Made::before(held())));
-    world.account_holds_until(None);
-    assert!(world.hold(Some(asked_for("A-1-1"))).await.unwrap().replayed);
+    let world = World::new().await;
+    let place = world.nearly_over().await;
+    let made = world.hold(place, SEAT, None).await.unwrap();
+    let held = &made.value.reservation;
+    assert!(!made.replayed);
+    assert_eq!((held.account_id, held.concert_id), (world.buyer, world.show.concert.id));
+    assert_eq!((held.performance_id, &held.seats[0].label), (world.show.performance_id, &label("A-1-1")));
+    assert_eq!(held.held_until, instant(ADMISSION_SECONDS - 1 + HOLD_SECONDS));
+    assert_eq!(world.stage.reservation(held).await, *held);
+    let (admitted_until, active_until) = (instant(ADMISSION_SECONDS), held.held_until);
+    assert_eq!(world.standing(place).await, Standing::Active { admitted_until, active_until });
 }
 
 #[tokio::test]
 async fn an_admission_that_could_not_be_lengthened_does_not_undo_the_hold() {
-    let mut world = World::new();
-    world.gate_before_seats(active());
-    world.storage_holds(Made::now(held()));
-    world.waiting_room.expect_keep_until().times(1).return_once(|_, _, _| Err(StorageError::Busy.into()));
-    assert_eq!(world.hold(None).await.unwrap(), Made::now(held()));
+    let mut world = World::new().await;
+    let place = world.admitted().await;
+    world.make_waiting_room_forgetful(place).await;
+    let held = world.held(place, "A-1-1").await;
+    assert_eq!(world.stage.status(&held).await, ReservationStatus::Held);
 }
 
-/// Whoever held at first may have died in between; the account may have held others since, or nothing any more.
 #[tokio::test]
 async fn a_repeated_hold_lengthens_the_admission_to_what_is_held_now() {
-    for held_now in [Some(instant(400)), None] {
-        let mut world = World::new();
-        world.gate_before_seats(active());
-        world.storage_holds(Made::before(held()));
-        world.account_holds_until(held_now);
-        if held_now.is_some() {
-            let keeps = world.waiting_room.expect_keep_until().with(eq(CONCERT), eq(ACCOUNT), eq(held_now));
-            keeps.times(1).return_once(|_, _, _| Ok(()));
-        }
-        assert_eq!(world.hold(Some(asked_for("A-1-1"))).await.unwrap(), Made::before(held()));
-    }
-    let mut world = World::new();
-    world.gate_before_seats(active());
-    world.storage_holds(Made::before(held()));
-    world.reservations.expect_held_until().times(1).return_once(|_, _| Err(StorageError::Busy));
-    assert_eq!(world.hold(Some(asked_for("A-1-1"))).await.unwrap(), Made::before(held()));
+    let world = World::new().await;
+    let place = world.nearly_over().await;
+    world.stage.clock.set(instant(ADMISSION_SECONDS - 2));
+    world.holds_in_storage().await;
+    world.stage.clock.set(instant(ADMISSION_SECONDS - 1));
+    let later = world.stage.holds(&world.show, world.buyer, &["A-1-2"]).await;
+    assert!(world.hold(place, SEAT, Some("k")).await.unwrap().replayed);
+    assert_eq!(world.active_until(place).await, later.held_until);
 }
 
 #[tokio::test]
-async fn an_unknown_performance_is_told_before_the_room_is_asked() {
-    let mut world = World::new();
-    world.performance_is_of(None);
-    assert_refused!(world.hold(None).await, HoldSeatsError::Refused(HoldRefusal::PerformanceNotFound));
+async fn a_repeated_hold_is_answered_also_if_nothing_is_held_now_or_that_cannot_be_read() {
+    let mut world = World::new().await;
+    let place = world.nearly_over().await;
+    let first = world.hold(place, SEAT, Some("k")).await.unwrap().value;
+    world.stage.cancel(cancel_request(&first.reservation)).await.unwrap();
+    world.queues.keep_until(place.concert_id, place.account_id, None).await.unwrap();
+    assert_eq!(world.hold(place, SEAT, Some("k")).await.unwrap(), Made::before(first.clone()));
+    assert_eq!(world.active_until(place).await, instant(ADMISSION_SECONDS));
+
+    let again = Made::before(first);
+    let answer = again.clone();
+    world.stage.storage.reservations = mock(|reservations: &mut MockReservations| {
+        reservations.expect_hold().return_once(|_| Ok(answer));
+        reservations.expect_held_until().times(1).return_once(|_, _| Err(StorageError::Busy));
+    });
+    assert_eq!(world.hold(place, SEAT, Some("k")).await.unwrap(), again);
 }
 
 #[tokio::test]
-async fn a_performance_whose_concert_cannot_be_read_is_a_failure_of_the_storage() {
-    let mut world = World::new();
-    world.catalog.expect_concert_of().times(1).return_once(|_| Err(StorageError::Busy));
-    assert_refused!(world.hold(None).await, HoldSeatsError::Storage(StorageError::Busy));
+async fn an_unknown_performance_and_the_token_of_another_concert_are_refused_before_the_room_is_asked() {
+    let mut world = World::new().await;
+    let place = world.admitted().await;
+    world.waiting_room = mock(|_: &mut MockWaitingRoom| {});
+    let unknown = PerformanceId::new(Uuid::from_u128(1));
+    let held = world.reservation_service().hold(place, unknown, selection(SEAT), None).await;
+    assert_refused!(held, HoldSeatsError::Refused(HoldRefusal::PerformanceNotFound));
+
+    let elsewhere = QueuePlace { concert_id: world.stage.show().await.concert.id, ..place };
+    let held = world.hold(elsewhere, SEAT, Some("k")).await;
+    assert_refused!(held, HoldSeatsError::Gate(GateError::Invalid));
 }
 
 #[tokio::test]
-async fn the_token_of_another_concert_holds_nothing_and_the_room_is_not_asked() {
-    let mut world = World::new();
-    world.performance_is_of(Some(OTHER_CONCERT));
-    assert_refused!(world.hold(Some(asked_for("A-1-1"))).await, HoldSeatsError::Gate(GateError::Invalid));
-}
-
-#[tokio::test]
-async fn whoever_waits_holds_nothing() {
-    let mut world = World::new();
-    world.gate_before_seats(waiting());
-    assert_refused!(world.hold(None).await, HoldSeatsError::Gate(GateError::NotActive { position: Some(9) }));
-}
-
-#[tokio::test]
-async fn an_expired_token_holds_nothing() {
-    let mut world = World::new();
-    world.gate_before_seats(Standing::Expired);
-    assert_refused!(world.hold(None).await, HoldSeatsError::Gate(GateError::Expired));
+async fn nothing_is_held_without_an_admission() {
+    let mut world = World::new().await;
+    let place = world.expired().await;
+    assert_refused!(world.hold(place, SEAT, None).await, HoldSeatsError::Gate(GateError::Expired));
+    // A key that names no reservation changes nothing.
+    assert_refused!(world.hold(place, SEAT, Some("k")).await, HoldSeatsError::Gate(GateError::Expired));
+    let place = world.waiting().await;
+    let held = world.hold(place, SEAT, None).await;
+    assert_refused!(held, HoldSeatsError::Gate(GateError::NotActive { position: Some(1) }));
+    world.assert_nothing_is_held().await;
 }
 
 #[tokio::test]
 async fn an_admission_that_only_a_hold_extends_holds_nothing_more() {
     // Otherwise one account could keep its admission for ever.
-    let mut world = World::at(instant(600));
-    world.gate_before_seats(Standing::Active { admitted_until: instant(600), active_until: instant(800) });
-    assert_refused!(world.hold(None).await, HoldSeatsError::Gate(GateError::Expired));
+    let world = World::new().await;
+    let place = world.nearly_over().await;
+    world.held(place, "A-1-1").await;
+    world.stage.clock.set(instant(ADMISSION_SECONDS));
+    assert_refused!(world.hold(place, &["A-1-2"], None).await, HoldSeatsError::Gate(GateError::Expired));
 }
 
 #[tokio::test]
-async fn a_failing_room_lets_nobody_hold_and_a_key_changes_nothing_of_it() {
-    let mut world = World::new();
-    world.performance_is_of(Some(CONCERT));
-    world.waiting_room.expect_status().times(1).return_once(|_| Err(StorageError::Busy.into()));
-    let refused = world.hold(Some(asked_for("A-1-1"))).await;
+async fn nothing_is_held_while_the_waiting_room_cannot_be_reached_also_under_a_key() {
+    let mut world = World::new().await;
+    let place = world.admitted().await;
+    world.hold(place, SEAT, Some("k")).await.unwrap();
+    world.lose_waiting_room();
+    let refused = world.hold(place, SEAT, Some("k")).await;
     assert_refused!(refused, HoldSeatsError::Gate(GateError::WaitingRoom(WaitingRoomError::Storage(_))));
 }
 
 #[tokio::test]
-async fn each_refusal_of_a_hold_is_told_as_it_is_and_the_admission_stays_as_it_was() {
-    let refusals = [
-        HoldRefusal::PerformanceNotFound,
-        HoldRefusal::PerformanceStarted,
-        HoldRefusal::NotOnSale(NotOnSale::NotOpen),
-        HoldRefusal::NotOnSale(NotOnSale::Closed),
-        HoldRefusal::SeatNotFound(vec![label("A-1-1")]),
-        HoldRefusal::SeatLimitReached { limit: 4 },
-        HoldRefusal::SeatUnavailable(fixtures::seats(&["A-1-1"])),
-        HoldRefusal::KeyReused(KeyReused),
-    ];
-    for refusal in refusals {
-        let mut world = World::new();
-        world.gate_before_seats(active());
-        world.storage_refuses_to_hold(refusal.clone());
-        assert_refused!(world.hold(None).await, HoldSeatsError::Refused(told) if told == refusal);
-    }
+async fn a_refused_hold_leaves_the_admission_as_it_was() {
+    let world = World::new().await;
+    let place = world.nearly_over().await;
+    world.stage.holds(&world.show, world.stage.account().await, SEAT).await;
+    let refused = world.hold(place, SEAT, None).await;
+    assert_refused!(refused, HoldSeatsError::Refused(HoldRefusal::SeatUnavailable(seats)) if seats.len() == 1);
+    assert_eq!(world.active_until(place).await, instant(ADMISSION_SECONDS));
 }
 
 #[tokio::test]
-async fn a_concert_that_turns_out_to_be_another_is_told_as_an_invalid_token() {
-    let mut world = World::new();
-    world.gate_before_seats(active());
-    world.storage_refuses_to_hold(HoldRefusal::WrongConcert);
-    assert_refused!(world.hold(None).await, HoldSeatsError::Refused(HoldRefusal::WrongConcert));
-}
+async fn a_failing_storage_holds_nothing() {
+    let mut world = World::new().await;
+    let place = world.admitted().await;
+    world.stage.storage.reservations = mock(|reservations: &mut MockReservations| {
+        reservations.expect_hold().times(1).return_once(|_| Err(StorageError::Busy.into()));
+        reservations.expect_find_by_key().times(1).return_once(|_, _| Err(StorageError::Busy));
+    });
+    assert_refused!(world.hold(place, SEAT, None).await, HoldSeatsError::Storage(StorageError::Busy));
+    // The reservation that a key may name cannot be read.
+    world.queues.leave(&place).await.unwrap();
+    assert_refused!(world.hold(place, SEAT, Some("k")).await, HoldSeatsError::Storage(StorageError::Busy));
 
-#[tokio::test]
-async fn a_storage_that_takes_no_more_work_holds_nothing() {
-    let mut world = World::new();
-    world.gate_before_seats(active());
-    world.makes_an_id();
-    world.reservations.expect_hold().times(1).return_once(|_| Err(StorageError::Busy.into()));
-    assert_refused!(world.hold(None).await, HoldSeatsError::Storage(StorageError::Busy));
+    world.stage.storage.catalog = mock(|catalog: &mut MockCatalog| {
+        catalog.expect_concert_of().times(1).return_once(|_| Err(StorageError::Busy));
+    });
+    assert_refused!(world.hold(place, SEAT, None).await, HoldSeatsError::Storage(StorageError::Busy));
 }
 
 // Holding again under a key, when the token no longer opens the gate
 
 #[tokio::test]
 async fn a_repeated_hold_is_answered_as_at_first_also_when_the_token_is_over_and_the_hold_was_paid() {
-    let paid = made_before("A-1-1", ReservationState::Confirmed { payment_id: PAYMENT });
-    for standing in [Standing::Expired, waiting()] {
-        let mut world = World::new();
-        world.gate_before_seats(standing);
-        world.key_names_hold(Some(paid.clone()));
-        let first = made_before("A-1-1", ReservationState::Held { until: instant(300) });
-        assert_eq!(world.hold(Some(asked_for("A-1-1"))).await.unwrap(), Made::before(first));
-    }
-}
+    let mut world = World::new().await;
+    let place = world.admitted().await;
+    let first = world.hold(place, SEAT, Some("k")).await.unwrap().value;
+    world.pay(place, &first.reservation, "k").await.unwrap();
+    assert_eq!(world.hold(place, SEAT, Some("k")).await.unwrap(), Made::before(first.clone()));
+    let refused = world.hold(place, &["A-1-2"], Some("k")).await;
+    assert_refused!(refused, HoldSeatsError::Refused(HoldRefusal::KeyReused(KeyReused)));
 
-#[tokio::test]
-async fn a_key_that_names_nothing_does_not_open_the_gate() {
-    let mut world = World::new();
-    world.gate_before_seats(Standing::Expired);
-    world.key_names_hold(None);
-    assert_refused!(world.hold(Some(asked_for("A-1-1"))).await, HoldSeatsError::Gate(GateError::Expired));
-}
+    let waiting = world.waiting().await;
+    assert_eq!(world.hold(waiting, SEAT, Some("k")).await.unwrap(), Made::before(first));
 
-#[tokio::test]
-async fn a_key_that_names_another_request_is_told_as_reused() {
-    let of_unknown_content = reservation(ReservationState::Expired);
-    for found in [made_before("A-1-2", ReservationState::Expired), of_unknown_content] {
-        let mut world = World::new();
-        world.gate_before_seats(Standing::Expired);
-        world.key_names_hold(Some(found));
-        let refused = world.hold(Some(asked_for("A-1-1"))).await;
-        assert_refused!(refused, HoldSeatsError::Refused(HoldRefusal::KeyReused(KeyReused)));
-    }
-}
-
-#[tokio::test]
-async fn a_key_whose_reservation_cannot_be_read_is_a_failure_of_the_storage() {
-    let mut world = World::new();
-    world.gate_before_seats(Standing::Expired);
-    world.reservations.expect_find_by_key().times(1).return_once(|_, _| Err(StorageError::Busy));
-    assert_refused!(world.hold(Some(asked_for("A-1-1"))).await, HoldSeatsError::Storage(StorageError::Busy));
-}
-
-#[tokio::test]
-async fn a_place_that_was_spent_before_the_line_was_lost_holds_nothing() {
-    let mut world = World::new();
-    world.performance_is_of(Some(CONCERT));
-    world.waiting_room.expect_status().times(1).return_once(|_| Ok(Recall::Forgotten));
-    world.payments.expect_has_spent().times(1).return_once(|_, _, _| Ok(true));
-    assert_refused!(world.hold(None).await, HoldSeatsError::Gate(GateError::Expired));
+    // Also where the queues were lost, a place that was spent holds nothing.
+    world.lose_queues();
+    assert_refused!(world.hold(place, SEAT, None).await, HoldSeatsError::Gate(GateError::Expired));
 }
 
 // Cancelling
 
-async fn cancel(answer: Result<Made<ReservationView>, CancelError>) -> Result<Made<ReservationView>, CancelError> {
-    let mut world = World::new();
-    let request = CancelRequest { reservation_id: RESERVATION, account_id: ACCOUNT, idempotency: None };
-    world.reservations.expect_cancel().with(eq(request)).times(1).return_once(|_| answer);
-    world.reservation_service().cancel(customer(), RESERVATION, None).await
+#[tokio::test]
+async fn a_reservation_is_cancelled_by_its_owner_and_once_under_a_key() {
+    let mut world = World::new().await;
+    let place = world.admitted().await;
+    let held = world.held(place, "A-1-1").await;
+    let (service, stranger) = (world.reservation_service(), identity(world.stage.account().await, world.buyer().role));
+    let cancelled = service.cancel(stranger, held.id, None).await;
+    assert_refused!(cancelled, CancelError::Refused(CancelRefusal::NotFound));
+
+    let key = Some(under("k", boxoffice_application::fingerprint::cancel(held.id)));
+    let cancelled = service.cancel(world.buyer(), held.id, key.clone()).await.unwrap();
+    assert!(matches!(cancelled.value.reservation.state, ReservationState::Cancelled { payment_id: None, .. }));
+    let again = service.cancel(world.buyer(), held.id, key).await.unwrap();
+    assert_eq!((cancelled.replayed, again), (false, Made::before(cancelled.value)));
+
+    world.stage.storage.reservations = mock(|reservations: &mut MockReservations| {
+        reservations.expect_cancel().times(1).return_once(|_| Err(StorageError::Busy.into()));
+    });
+    let cancelled = world.reservation_service().cancel(world.buyer(), held.id, None).await;
+    assert_refused!(cancelled, ActError::Storage(StorageError::Busy));
+}
+
+// Reading, and expiry
+
+#[tokio::test]
+async fn reservations_are_read_by_their_owner_by_the_status_asked_for() {
+    let world = World::new().await;
+    let view = world.hold(world.admitted().await, SEAT, None).await.unwrap().value;
+    let (service, stranger) = (world.reservation_service(), identity(world.stage.account().await, world.buyer().role));
+    assert_eq!(service.find(stranger, view.reservation.id).await.unwrap(), None);
+    assert_eq!(service.find(world.buyer(), view.reservation.id).await.unwrap().as_ref(), Some(&view));
+    let list = async |identity, status| service.list(identity, status, PageRequest::first(5)).await.unwrap().items;
+    assert_eq!(list(stranger, None).await, []);
+    assert_eq!(list(world.buyer(), Some(ReservationStatus::Confirmed)).await, []);
+    assert_eq!(list(world.buyer(), Some(ReservationStatus::Held)).await, [view]);
 }
 
 #[tokio::test]
-async fn a_reservation_is_cancelled_in_the_name_of_the_caller() {
-    let cancelled = Made::now(reservation(ReservationState::Cancelled { payment_id: None, idempotency: None }));
-    assert_eq!(cancel(Ok(cancelled.clone())).await.unwrap(), cancelled);
-}
-
-#[tokio::test]
-async fn each_refusal_of_a_cancellation_is_told_as_it_is() {
-    let refusals = [
-        CancelRefusal::NotFound,
-        CancelRefusal::AlreadyCancelled,
-        CancelRefusal::HoldExpired,
-        CancelRefusal::Closed,
-        CancelRefusal::KeyReused(KeyReused),
-    ];
-    for refusal in refusals {
-        assert_refused!(cancel(Err(ActError::Refused(refusal))).await, CancelError::Refused(told) if told == refusal);
+async fn no_more_holds_are_expired_than_the_limit() {
+    let world = World::new().await;
+    let place = world.admitted().await;
+    for seat in ["A-1-1", "A-1-2", "A-1-3"] {
+        world.held(place, seat).await;
     }
-    assert_refused!(cancel(Err(StorageError::Busy.into())).await, CancelError::Storage(StorageError::Busy));
-}
-
-#[tokio::test]
-async fn a_cancellation_is_named_by_its_key_and_its_reservation() {
-    let mut world = World::new();
-    let idempotency = Some(asked("k", "cancel"));
-    let request = CancelRequest { reservation_id: RESERVATION, account_id: ACCOUNT, idempotency: idempotency.clone() };
-    let cancelled = reservation(ReservationState::Cancelled { payment_id: Some(PAYMENT), idempotency: None });
-    let again = Made::before(cancelled);
-    let answer = again.clone();
-    world.reservations.expect_cancel().with(eq(request)).times(1).return_once(|_| Ok(answer));
+    world.stage.clock.set(instant(HOLD_SECONDS));
     let service = world.reservation_service();
-    assert_eq!(service.cancel(customer(), RESERVATION, idempotency).await.unwrap(), again);
-}
-
-// Reading, and tidying
-
-#[tokio::test]
-async fn a_reservation_is_looked_for_among_the_callers_alone() {
-    let mut world = World::new();
-    world.reservations.expect_find().with(eq(ACCOUNT), eq(RESERVATION)).times(1).return_once(|_, _| Ok(None));
-    assert_eq!(world.reservation_service().find(customer(), RESERVATION).await.unwrap(), None);
-}
-
-#[tokio::test]
-async fn the_list_is_of_the_callers_reservations_of_the_status_asked_for() {
-    let mut world = World::new();
-    let (status, request) = (Some(ReservationStatus::Held), PageRequest { limit: 5, after: Some(RESERVATION) });
-    let page = Page { items: vec![held()], next: None };
-    let answer = page.clone();
-    let lists = world.reservations.expect_list().with(eq(ACCOUNT), eq(status), eq(request.clone()));
-    lists.times(1).return_once(|_, _, _| Ok(answer));
-    assert_eq!(world.reservation_service().list(customer(), status, request).await.unwrap(), page);
-}
-
-#[tokio::test]
-async fn no_more_holds_are_tidied_away_than_the_limit() {
-    let mut world = World::new();
-    world.reservations.expect_expire_due().with(eq(50)).times(1).return_once(|_| Ok(7));
-    assert_eq!(world.reservation_service().expire_due(50).await.unwrap(), 7);
+    assert_eq!((service.expire_due(2).await.unwrap(), service.expire_due(2).await.unwrap()), (2, 1));
 }

@@ -1,43 +1,46 @@
-//! What the tests of every service start from: a world of mocks in which nothing is expected, and the few
-//! entities that everything is about.
+//! A concert on sale, with storage and waiting room in memory. A test replaces a port by a mock if the port has to fail, or
+//! must not be called.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use boxoffice_application::{
-    AccountService, CatalogService, Identity, PaymentService, ReservationService, WaitingRoomService, WalletService,
+    AccountService, CatalogService, Identity, PaymentService, RememberedTerms, ReservationService, WaitingRoomService,
+    WalletService,
     accounts::{EndedSessions, SessionSettings},
+    fingerprint,
+    payments::PayError,
+    reservations::HoldSeatsError,
+};
+pub(crate) use boxoffice_contracts::storage::points;
+use boxoffice_contracts::{
+    memory::MemoryStore,
+    storage::{PRICE_A, Show, Stage, Storage, label},
 };
 use boxoffice_domain::{
-    AccountId, ConcertId, MockEntropySource, PaymentId, PerformanceId, Points, ReservationId, SessionId, Timestamp,
-    VenueId,
-    accounts::{MockAccessTokens, MockAccounts, MockPasswordHasher, MockSessions, Role},
-    catalog::{Concert, ConcertSummary, MockCatalog, PerformanceTerms, SalesWindow, VenueSummary},
-    fixtures::{self, instant},
-    idempotency::{Fingerprint, Idempotency, IdempotencyKey},
-    payments::{MockPaymentGateway, MockPayments},
-    reservations::{
-        HOLD_SECONDS_DEFAULT, MockReservations, Reservation, ReservationState, ReservationView, ReservedSeat, SeatLabel,
+    AccountId, ConcertId, SessionId, StorageError,
+    accounts::{
+        AccessClaims, AccessTokenError, AccessTokens, MockAccessTokens, MockAccounts, MockPasswordHasher, MockSessions,
+        Password, PasswordHash, PasswordHasher, Role,
     },
-    text::{Description, Name},
-    time::MockClock,
-    waiting_room::{Draw, MockQueueTokens, MockWaitingRoom, PlaceNumber, QueuePlace, QueueStatus, Recall, Standing},
+    announcements::Alone,
+    catalog::{Concert, MockCatalog},
+    fixtures::{TestClock, TestEntropy},
+    idempotency::{Fingerprint, Idempotency, IdempotencyKey, Made},
+    payments::{MockPaymentGateway, MockPayments, PaymentGateway, PaymentView},
+    reservations::{HOLD_SECONDS_DEFAULT, MockReservations, Reservation, ReservationView},
+    seats::SeatSelection,
+    waiting_room::{MockWaitingRoom, QueuePlace, QueueStatus, Recall, Standing, WaitingRoom},
     wallet::{BALANCE_MAX, MockWallets},
 };
-use mockall::predicate::eq;
+use boxoffice_waiting_room::{MemoryWaitingRoom, Settings, SignedTokens};
 use uuid::Uuid;
 
-pub(crate) const ACCOUNT: AccountId = AccountId::new(Uuid::from_u128(1));
-pub(crate) const STRANGER: AccountId = AccountId::new(Uuid::from_u128(2));
-pub(crate) const SESSION: SessionId = SessionId::new(Uuid::from_u128(3));
-pub(crate) const CONCERT: ConcertId = ConcertId::new(Uuid::from_u128(4));
-pub(crate) const OTHER_CONCERT: ConcertId = ConcertId::new(Uuid::from_u128(5));
-pub(crate) const PERFORMANCE: PerformanceId = PerformanceId::new(Uuid::from_u128(6));
-pub(crate) const RESERVATION: ReservationId = ReservationId::new(Uuid::from_u128(7));
-pub(crate) const VENUE: VenueId = VenueId::new(Uuid::from_u128(9));
-pub(crate) const PAYMENT: PaymentId = PaymentId::new(Uuid::from_u128(8));
-/// What the entropy source gives to a request that makes something.
-pub(crate) const NEW_ID: Uuid = Uuid::from_u128(0xF00D);
-pub(crate) const MAX_ACTIVE: u32 = 70;
+/// What a seat of section A costs.
+pub(crate) const PRICE: i64 = PRICE_A;
+/// What [`World::buyer`] has in the beginning.
+pub(crate) const BALANCE: i64 = 10_000;
+/// How long an admission lasts that no hold extends.
+pub(crate) const ADMISSION_SECONDS: i64 = 600;
 
 /// Fails unless the result is this refusal.
 macro_rules! assert_refused {
@@ -50,255 +53,311 @@ macro_rules! assert_refused {
 }
 pub(crate) use assert_refused;
 
-/// All ports, each a mock that expects no call. Only the clock can be read at any time.
+/// A mock that expects these calls, and panics at any other.
+pub(crate) fn mock<M: Default>(expect: impl FnOnce(&mut M)) -> Arc<M> {
+    let mut mock = M::default();
+    expect(&mut mock);
+    Arc::new(mock)
+}
+
+/// A concert on sale, and what the services are built on.
 pub(crate) struct World {
-    pub(crate) accounts: MockAccounts,
-    pub(crate) sessions: MockSessions,
-    pub(crate) passwords: MockPasswordHasher,
-    pub(crate) access_tokens: MockAccessTokens,
-    pub(crate) catalog: MockCatalog,
-    pub(crate) waiting_room: MockWaitingRoom,
-    pub(crate) queue_tokens: MockQueueTokens,
-    pub(crate) reservations: MockReservations,
-    pub(crate) payments: MockPayments,
-    pub(crate) wallets: MockWallets,
-    pub(crate) gateway: MockPaymentGateway,
-    pub(crate) entropy: MockEntropySource,
-    clock: MockClock,
+    pub(crate) stage: Stage,
+    pub(crate) show: Show,
+    /// A customer with [`BALANCE`] points.
+    pub(crate) buyer: AccountId,
+    /// The queues, also while [`Self::waiting_room`] is a mock.
+    pub(crate) queues: Arc<MemoryWaitingRoom>,
+    pub(crate) waiting_room: Arc<dyn WaitingRoom>,
+    pub(crate) passwords: Arc<dyn PasswordHasher>,
+    pub(crate) access_tokens: Arc<dyn AccessTokens>,
+    pub(crate) gateway: Arc<dyn PaymentGateway>,
 }
 
 impl World {
-    /// At [`instant`] 0.
-    pub(crate) fn new() -> Self {
-        Self::at(instant(0))
-    }
-
-    pub(crate) fn at(now: Timestamp) -> Self {
-        let mut clock = MockClock::new();
-        clock.expect_now().return_const(now);
+    /// At [`instant`](boxoffice_domain::fixtures::instant) 0, a day after the sale opened. The gateway expects no call.
+    pub(crate) async fn new() -> Self {
+        let clock = Arc::new(TestClock::new());
+        let store = MemoryStore::new(clock.clone(), Arc::new(TestEntropy));
+        let stage = Stage::new(Storage::of(Arc::new(store)), clock);
+        let queues = empty_queues(&stage);
         Self {
-            accounts: MockAccounts::new(),
-            sessions: MockSessions::new(),
-            passwords: MockPasswordHasher::new(),
-            access_tokens: MockAccessTokens::new(),
-            catalog: MockCatalog::new(),
-            waiting_room: MockWaitingRoom::new(),
-            queue_tokens: MockQueueTokens::new(),
-            reservations: MockReservations::new(),
-            payments: MockPayments::new(),
-            wallets: MockWallets::new(),
-            gateway: MockPaymentGateway::new(),
-            entropy: MockEntropySource::new(),
-            clock,
+            show: stage.show().await,
+            buyer: stage.account_with(BALANCE).await,
+            waiting_room: queues.clone(),
+            queues,
+            passwords: passwords(),
+            access_tokens: access_tokens(),
+            gateway: Arc::new(MockPaymentGateway::new()),
+            stage,
         }
     }
 
-    /// One id is made: [`NEW_ID`].
-    pub(crate) fn makes_an_id(&mut self) {
-        self.entropy.expect_uuid().times(1).return_const(NEW_ID);
+    /// From now on no port may be called.
+    pub(crate) fn close(&mut self) {
+        self.close_storage();
+        self.waiting_room = Arc::new(MockWaitingRoom::new());
+        self.passwords = Arc::new(MockPasswordHasher::new());
+        self.access_tokens = Arc::new(MockAccessTokens::new());
     }
 
-    /// The waiting room is asked once about [`place`], which stands so.
-    pub(crate) fn ticket_stands(&mut self, standing: Standing) {
-        let status = QueueStatus { place: place(), standing };
-        self.waiting_room.expect_status().with(eq(place())).times(1).return_once(move |_| Ok(Recall::Known(status)));
+    /// From now on the storage may not be called.
+    pub(crate) fn close_storage(&mut self) {
+        let storage = &mut self.stage.storage;
+        storage.accounts = Arc::new(MockAccounts::new());
+        storage.sessions = Arc::new(MockSessions::new());
+        storage.catalog = Arc::new(MockCatalog::new());
+        storage.reservations = Arc::new(MockReservations::new());
+        storage.payments = Arc::new(MockPayments::new());
+        storage.wallets = Arc::new(MockWallets::new());
     }
 
-    /// The catalogue is asked once of which concert [`PERFORMANCE`] is.
-    pub(crate) fn performance_is_of(&mut self, concert_id: Option<ConcertId>) {
-        self.catalog.expect_concert_of().with(eq(PERFORMANCE)).times(1).return_once(move |_| Ok(concert_id));
+    /// From now on the waiting room cannot be reached.
+    pub(crate) fn lose_waiting_room(&mut self) {
+        self.waiting_room = mock(|room: &mut MockWaitingRoom| {
+            room.expect_status().returning(|_| Err(StorageError::Busy.into()));
+        });
     }
 
-    /// The catalogue is asked this often about [`CONCERT`].
-    pub(crate) fn concert_is_read(&mut self, times: usize, concert: Option<Concert>) {
-        let summary = concert.map(summary);
-        self.catalog.expect_concert().with(eq(CONCERT)).times(times).returning(move |_| Ok(summary.clone()));
+    /// From now on the waiting room knows the place, and takes note of nothing.
+    pub(crate) async fn make_waiting_room_forgetful(&mut self, place: QueuePlace) {
+        let status = Recall::Known(QueueStatus { place, standing: self.standing(place).await });
+        self.waiting_room = mock(|room: &mut MockWaitingRoom| {
+            room.expect_status().returning(move |_| Ok(status));
+            room.expect_keep_until().returning(|_, _, _| Err(StorageError::Busy.into()));
+            room.expect_spend().returning(|_, _| Err(StorageError::Busy.into()));
+            room.expect_leave().returning(|_| Err(StorageError::Busy.into()));
+        });
     }
 
-    /// The waiting room gets the terms of the queue of [`CONCERT`] once.
-    pub(crate) fn waiting_room_gets_terms_of(&mut self, concert: &Concert) {
-        let terms = concert.queue_terms();
-        self.waiting_room.expect_set_terms().with(eq(CONCERT), eq(terms)).times(1).return_once(|_, _| Ok(()));
+    /// A second later the waiting room has lost its queues.
+    pub(crate) fn lose_queues(&mut self) {
+        self.stage.clock.advance_seconds(1);
+        self.queues = empty_queues(&self.stage);
+        self.waiting_room = self.queues.clone();
     }
 
-    pub(crate) fn account_service(self) -> AccountService {
+    /// Changes the concert in the storage. The waiting room hears of it when the next account joins.
+    pub(crate) async fn change_concert(&mut self, change: impl FnOnce(&mut Concert)) {
+        change(&mut self.show.concert);
+        self.show.concert.version += 1;
+        self.stage.storage.catalog.update_concert(self.show.concert.clone()).await.unwrap();
+    }
+
+    pub(crate) fn buyer(&self) -> Identity {
+        identity(self.buyer, Role::Customer)
+    }
+
+    /// The promoter of the concert.
+    pub(crate) fn promoter(&self) -> Identity {
+        identity(self.show.promoter_id, Role::Promoter)
+    }
+
+    /// The place of an account in the queue of the concert.
+    pub(crate) async fn join(&self, account_id: AccountId) -> QueuePlace {
+        self.join_queue_of(self.show.concert.id, account_id).await
+    }
+
+    pub(crate) async fn join_queue_of(&self, concert_id: ConcertId, account_id: AccountId) -> QueuePlace {
+        let identity = identity(account_id, Role::Customer);
+        self.waiting_room_service().join(identity, concert_id).await.unwrap().0.status.place
+    }
+
+    /// The place of the buyer, who is admitted.
+    pub(crate) async fn admitted(&self) -> QueuePlace {
+        self.join(self.buyer).await
+    }
+
+    /// The place of the buyer, who waits behind one that is admitted, the only one at a time.
+    pub(crate) async fn waiting(&mut self) -> QueuePlace {
+        self.change_concert(|concert| concert.max_active = 1).await;
+        self.join(self.stage.account().await).await;
+        self.join(self.buyer).await
+    }
+
+    /// The place of the buyer, who has left.
+    pub(crate) async fn expired(&self) -> QueuePlace {
+        let place = self.admitted().await;
+        self.queues.leave(&place).await.unwrap();
+        place
+    }
+
+    /// The place of the buyer in the queue of another concert.
+    pub(crate) async fn elsewhere(&self) -> QueuePlace {
+        self.join_queue_of(self.stage.show().await.concert.id, self.buyer).await
+    }
+
+    pub(crate) async fn standing(&self, place: QueuePlace) -> Standing {
+        match self.queues.status(&place).await.unwrap() {
+            Recall::Known(status) => status.standing,
+            Recall::Forgotten => panic!("the place is forgotten"),
+        }
+    }
+
+    /// Until when the holder of a place can pay.
+    pub(crate) async fn active_until(&self, place: QueuePlace) -> boxoffice_domain::Timestamp {
+        match self.standing(place).await {
+            Standing::Active { active_until, .. } => active_until,
+            other => panic!("not active: {other:?}"),
+        }
+    }
+
+    /// The key `key` as it comes with a request for these seats.
+    pub(crate) fn key_for(&self, key: &str, labels: &[&str]) -> Idempotency {
+        under(key, fingerprint::hold(self.show.performance_id, &selection(labels)))
+    }
+
+    /// Holds seats; under a key, if there is one.
+    pub(crate) async fn hold(
+        &self,
+        place: QueuePlace,
+        labels: &[&str],
+        key: Option<&str>,
+    ) -> Result<Made<ReservationView>, HoldSeatsError> {
+        let idempotency = key.map(|key| self.key_for(key, labels));
+        self.reservation_service().hold(place, self.show.performance_id, selection(labels), idempotency).await
+    }
+
+    /// Holds a seat, and expects to get it.
+    pub(crate) async fn held(&self, place: QueuePlace, label: &str) -> Reservation {
+        self.hold(place, &[label], None).await.unwrap().value.reservation
+    }
+
+    /// Pays a reservation under a key.
+    pub(crate) async fn pay(
+        &self,
+        place: QueuePlace,
+        reservation: &Reservation,
+        key: &str,
+    ) -> Result<Made<PaymentView>, PayError> {
+        self.payment_service().pay(place, reservation.id, under(key, fingerprint::pay(reservation.id))).await
+    }
+
+    pub(crate) fn account_service(&self) -> AccountService {
         AccountService {
-            accounts: Arc::new(self.accounts),
-            sessions: Arc::new(self.sessions),
-            passwords: Arc::new(self.passwords),
-            tokens: Arc::new(self.access_tokens),
-            clock: Arc::new(self.clock),
-            entropy: Arc::new(self.entropy),
+            accounts: self.stage.storage.accounts.clone(),
+            sessions: self.stage.storage.sessions.clone(),
+            passwords: self.passwords.clone(),
+            tokens: self.access_tokens.clone(),
+            clock: self.stage.clock.clone(),
+            entropy: Arc::new(TestEntropy),
             settings: SessionSettings::default(),
             ended: EndedSessions::default(),
-            announcements: Arc::new(boxoffice_domain::announcements::Alone),
+            announcements: Arc::new(Alone),
         }
     }
 
-    pub(crate) fn waiting_room_service(self) -> WaitingRoomService {
+    pub(crate) fn waiting_room_service(&self) -> WaitingRoomService {
         WaitingRoomService {
-            waiting_room: Arc::new(self.waiting_room),
-            tokens: Arc::new(self.queue_tokens),
-            catalog: Arc::new(self.catalog),
-            payments: Arc::new(self.payments),
-            reservations: Arc::new(self.reservations),
-            terms: boxoffice_application::RememberedTerms::default(),
-            clock: Arc::new(self.clock),
+            waiting_room: self.waiting_room.clone(),
+            tokens: Arc::new(SignedTokens::new(&[7; 32], &[])),
+            catalog: self.stage.storage.catalog.clone(),
+            payments: self.stage.storage.payments.clone(),
+            reservations: self.stage.storage.reservations.clone(),
+            terms: RememberedTerms::default(),
+            clock: self.stage.clock.clone(),
         }
     }
 
-    pub(crate) fn catalog_service(mut self) -> CatalogService {
-        let entropy = Arc::new(std::mem::take(&mut self.entropy));
-        let gate = self.waiting_room_service();
+    pub(crate) fn catalog_service(&self) -> CatalogService {
         CatalogService {
-            catalog: Arc::clone(&gate.catalog),
-            waiting_room: Arc::clone(&gate.waiting_room),
-            clock: Arc::clone(&gate.clock),
-            gate: Arc::new(gate),
-            entropy,
+            catalog: self.stage.storage.catalog.clone(),
+            gate: Arc::new(self.waiting_room_service()),
+            waiting_room: self.waiting_room.clone(),
+            clock: self.stage.clock.clone(),
+            entropy: Arc::new(TestEntropy),
         }
     }
 
-    pub(crate) fn reservation_service(mut self) -> ReservationService {
-        let entropy = Arc::new(std::mem::take(&mut self.entropy));
-        let gate = self.waiting_room_service();
+    pub(crate) fn reservation_service(&self) -> ReservationService {
         ReservationService {
-            reservations: Arc::clone(&gate.reservations),
-            catalog: Arc::clone(&gate.catalog),
-            waiting_room: Arc::clone(&gate.waiting_room),
+            reservations: self.stage.storage.reservations.clone(),
+            catalog: self.stage.storage.catalog.clone(),
+            gate: Arc::new(self.waiting_room_service()),
+            waiting_room: self.waiting_room.clone(),
             turns: Arc::default(),
-            gate: Arc::new(gate),
-            entropy,
+            entropy: Arc::new(TestEntropy),
             hold_seconds: HOLD_SECONDS_DEFAULT,
         }
     }
 
-    pub(crate) fn payment_service(mut self) -> PaymentService {
-        let entropy = Arc::new(std::mem::take(&mut self.entropy));
-        let gate = self.waiting_room_service();
+    pub(crate) fn payment_service(&self) -> PaymentService {
         PaymentService {
-            payments: Arc::clone(&gate.payments),
-            reservations: Arc::clone(&gate.reservations),
-            waiting_room: Arc::clone(&gate.waiting_room),
+            payments: self.stage.storage.payments.clone(),
+            reservations: self.stage.storage.reservations.clone(),
+            gate: Arc::new(self.waiting_room_service()),
+            waiting_room: self.waiting_room.clone(),
             turns: Arc::default(),
-            clock: Arc::clone(&gate.clock),
-            gate: Arc::new(gate),
-            entropy,
+            clock: self.stage.clock.clone(),
+            entropy: Arc::new(TestEntropy),
         }
     }
 
-    pub(crate) fn wallet_service(self) -> WalletService {
+    pub(crate) fn wallet_service(&self) -> WalletService {
         WalletService {
-            wallets: Arc::new(self.wallets),
-            gateway: Arc::new(self.gateway),
-            clock: Arc::new(self.clock),
-            entropy: Arc::new(self.entropy),
+            wallets: self.stage.storage.wallets.clone(),
+            gateway: self.gateway.clone(),
+            clock: self.stage.clock.clone(),
+            entropy: Arc::new(TestEntropy),
             balance_max: points(BALANCE_MAX),
         }
     }
 }
 
-pub(crate) fn identity(role: Role) -> Identity {
-    Identity { account_id: ACCOUNT, session_id: SESSION, role }
+fn empty_queues(stage: &Stage) -> Arc<MemoryWaitingRoom> {
+    let settings = Settings { reform_seconds: 0, no_show_seconds: 86_400, ..Settings::default() };
+    Arc::new(MemoryWaitingRoom::new(stage.clock.clone(), settings))
 }
 
-pub(crate) fn customer() -> Identity {
-    identity(Role::Customer)
+pub(crate) fn hash_of(password: &Password) -> PasswordHash {
+    PasswordHash(format!("hash of {}", password.expose()))
 }
 
-pub(crate) fn promoter() -> Identity {
-    identity(Role::Promoter)
+fn passwords() -> Arc<MockPasswordHasher> {
+    mock(|hasher: &mut MockPasswordHasher| {
+        hasher.expect_hash().returning(|password| Ok(hash_of(&password)));
+        hasher.expect_verify().returning(|password, hash| Ok(hash == Some(hash_of(&password))));
+    })
 }
 
+/// Tokens that are numbers of what was issued.
+fn access_tokens() -> Arc<MockAccessTokens> {
+    let issued = Arc::new(Mutex::new(Vec::<AccessClaims>::new()));
+    let known = issued.clone();
+    mock(|tokens: &mut MockAccessTokens| {
+        tokens.expect_issue().returning(move |claims, _| {
+            let mut issued = issued.lock().unwrap_or_else(PoisonError::into_inner);
+            issued.push(*claims);
+            Ok((issued.len() - 1).to_string())
+        });
+        tokens.expect_verify().returning(move |token, now| {
+            let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            let claims = token.parse().ok().and_then(|number: usize| known.get(number).copied());
+            let claims = claims.ok_or(AccessTokenError::Invalid)?;
+            if now < claims.expires_at { Ok(claims) } else { Err(AccessTokenError::Expired) }
+        });
+    })
+}
+
+/// An account in some session.
+pub(crate) fn identity(account_id: AccountId, role: Role) -> Identity {
+    Identity { account_id, session_id: SessionId::new(Uuid::from_u128(3)), role }
+}
+
+/// A promoter of other concerts.
 pub(crate) fn other_promoter() -> Identity {
-    Identity { account_id: STRANGER, ..promoter() }
+    identity(AccountId::new(Uuid::from_u128(2)), Role::Promoter)
 }
 
-pub(crate) fn name(text: &str) -> Name {
-    Name::new(text).unwrap()
+pub(crate) fn admin() -> Identity {
+    identity(AccountId::new(Uuid::from_u128(1)), Role::Admin)
 }
 
-pub(crate) fn points(points: i64) -> Points {
-    Points::new(points).unwrap()
-}
-
-pub(crate) fn key(text: &str) -> IdempotencyKey {
-    IdempotencyKey::new(text).unwrap()
+pub(crate) fn selection(labels: &[&str]) -> SeatSelection {
+    SeatSelection::new(labels.iter().map(|text| label(text)).collect()).unwrap()
 }
 
 /// A key with the fingerprint of what is asked under it.
-pub(crate) fn asked(key_text: &str, what: &str) -> Idempotency {
-    let mut fingerprint = [0; 16];
-    what.bytes().zip(&mut fingerprint).for_each(|(byte, digit)| *digit = byte);
-    Idempotency { key: key(key_text), fingerprint: Fingerprint(fingerprint) }
-}
-
-/// The place of [`ACCOUNT`] for [`CONCERT`].
-pub(crate) fn place() -> QueuePlace {
-    QueuePlace { concert_id: CONCERT, account_id: ACCOUNT, number: PlaceNumber(42), joined_at: instant(-60) }
-}
-
-pub(crate) fn waiting() -> Standing {
-    Standing::Waiting { position: Some(9), estimated_wait_seconds: Some(30), poll_after_seconds: 2 }
-}
-
-/// Admitted until 600 seconds after [`instant`] 0, with no hold that lasts longer.
-pub(crate) fn active() -> Standing {
-    Standing::Active { admitted_until: instant(600), active_until: instant(600) }
-}
-
-/// On sale from [`instant`] -100 to 100, published by [`ACCOUNT`].
-pub(crate) fn concert() -> Concert {
-    Concert {
-        id: CONCERT,
-        promoter_id: Some(ACCOUNT),
-        title: name("Night of Songs"),
-        artist: name("The Waiting"),
-        description: Description::default(),
-        sales: SalesWindow::new(instant(-100), instant(100)).unwrap(),
-        max_seats_per_account: 4,
-        max_active: MAX_ACTIVE,
-        draw: None,
-        paused: false,
-        emptied_at: None,
-        version: 3,
-        created_at: instant(-1_000),
-    }
-}
-
-pub(crate) const DRAW: Draw = Draw::new([7; 32]);
-
-/// [`concert`] with a draw, on sale from [`instant`] 50 to 100.
-pub(crate) fn drawn_concert() -> Concert {
-    Concert { draw: Some(DRAW), sales: SalesWindow::new(instant(50), instant(100)).unwrap(), ..concert() }
-}
-
-pub(crate) fn summary(concert: Concert) -> ConcertSummary {
-    let starts_at = Some(instant(9_000));
-    ConcertSummary { concert, performances_count: 1, first_performance_at: starts_at, last_performance_at: starts_at }
-}
-
-/// [`RESERVATION`] of the seat `A-1-1`, held at [`instant`] 0 until 300, and come this far since.
-pub(crate) fn reservation(state: ReservationState) -> ReservationView {
-    let reservation = Reservation {
-        id: RESERVATION,
-        account_id: ACCOUNT,
-        performance_id: PERFORMANCE,
-        concert_id: CONCERT,
-        seats: vec![ReservedSeat { label: SeatLabel::new("A-1-1").unwrap(), price: points(55_000) }],
-        total_amount: points(55_000),
-        state,
-        held_until: instant(300),
-        created_at: instant(0),
-        updated_at: instant(0),
-        idempotency: None,
-    };
-    let terms = fixtures::terms();
-    let venue = VenueSummary { id: VENUE, ..terms.venue };
-    let performance = PerformanceTerms { id: PERFORMANCE, concert_id: CONCERT, venue, ..terms };
-    ReservationView { reservation, performance }
-}
-
-pub(crate) fn held() -> ReservationView {
-    reservation(ReservationState::Held { until: instant(300) })
+pub(crate) fn under(key: &str, fingerprint: Fingerprint) -> Idempotency {
+    Idempotency { key: IdempotencyKey::new(key).unwrap(), fingerprint }
 }

@@ -1,58 +1,62 @@
-use boxoffice_application::wallet::{ChargePointsError, Resolved};
+use std::sync::Arc;
+
+use boxoffice_application::{
+    WalletService, fingerprint,
+    wallet::{ChargePointsError, Resolved},
+};
+use boxoffice_contracts::storage::charge_request;
 use boxoffice_domain::{
-    ActError, ChargeId, Points, StorageError,
+    ChargeId, StorageError,
     fixtures::instant,
     idempotency::{KeyReused, Made},
-    page::{Page, PageRequest},
-    payments::{GatewayError, GatewayRequest},
-    wallet::{
-        BALANCE_MAX, Charge, ChargeAmount, ChargeRefusal, ChargeRequest, ChargeState, EntryKind, GatewayVerdict,
-        PendingKey, Wallet, WalletEntry,
-    },
+    page::PageRequest,
+    payments::{GatewayError, GatewayRequest, MockPaymentGateway},
+    wallet::{Charge, ChargeAmount, ChargeRefusal, ChargeState, GatewayVerdict, MockWallets, PendingKey},
 };
-use mockall::{Sequence, predicate::eq};
-use uuid::Uuid;
+use mockall::predicate::eq;
 
-use crate::support::{ACCOUNT, NEW_ID, World, asked, assert_refused, customer, points};
+use crate::support::{BALANCE, World, assert_refused, identity, mock, points, under};
 
-const CHARGE: ChargeId = ChargeId::new(NEW_ID);
-const COMPLETED: ChargeState =
-    ChargeState::Completed { balance_after: Points::ZERO, completed_at: chrono::DateTime::UNIX_EPOCH };
-const DECLINED: ChargeState = ChargeState::Declined { declined_at: chrono::DateTime::UNIX_EPOCH };
+const AMOUNT: i64 = 5_000;
 
-fn charge(id: ChargeId, state: ChargeState) -> Charge {
-    let idempotency = asked("k", "5000");
-    Charge { id, account_id: ACCOUNT, amount: points(5_000), state, created_at: instant(0), idempotency }
-}
+type GatewayResult = Result<GatewayVerdict, GatewayError>;
 
-fn gateway_request(charge_id: ChargeId) -> GatewayRequest {
-    GatewayRequest { charge_id, account_id: ACCOUNT, amount: points(5_000) }
+/// A gateway that is asked once.
+fn gateway(result: GatewayResult) -> Arc<MockPaymentGateway> {
+    mock(|gateway: &mut MockPaymentGateway| {
+        gateway.expect_charge().times(1).return_once(|_| result);
+    })
 }
 
 impl World {
-    fn charge_begins(&mut self, begun: Made<Charge>) {
-        let idempotency = asked("k", "5000");
-        let request = ChargeRequest {
-            charge_id: CHARGE,
-            account_id: ACCOUNT,
-            amount: ChargeAmount::new(points(5_000)).unwrap(),
-            balance_max: points(BALANCE_MAX),
-            idempotency,
-        };
-        self.makes_an_id();
-        self.wallets.expect_begin_charge().with(eq(request)).times(1).return_once(|_| Ok(begun));
+    /// Charges [`AMOUNT`] points under the key `k`.
+    async fn charge(&self) -> Result<Made<Charge>, ChargePointsError> {
+        self.charge_amount(AMOUNT).await
     }
 
-    fn gateway_says(&mut self, id: ChargeId, said: Result<GatewayVerdict, GatewayError>) {
-        self.gateway.expect_charge().with(eq(gateway_request(id))).times(1).return_once(|_| said);
+    async fn charge_amount(&self, amount: i64) -> Result<Made<Charge>, ChargePointsError> {
+        let key = under("k", fingerprint::charge(points(amount)));
+        self.wallet_service().charge(self.buyer(), ChargeAmount::new(points(amount)).unwrap(), key).await
     }
 
-    fn charge_ends(&mut self, id: ChargeId, verdict: GatewayVerdict, ended: Option<Charge>) {
-        self.wallets.expect_complete_charge().with(eq(id), eq(verdict)).times(1).return_once(|_, _| Ok(ended));
+    async fn charge_state(&self, id: ChargeId) -> ChargeState {
+        self.wallet_service().find_charge(self.buyer(), id).await.unwrap().unwrap().state
     }
 
-    async fn charge(self) -> Result<Made<Charge>, ChargePointsError> {
-        self.wallet_service().charge(customer(), ChargeAmount::new(points(5_000)).unwrap(), asked("k", "5000")).await
+    /// Charges that the gateway was not asked about yet, one for each result, the oldest first.
+    async fn pending(&mut self, results: Vec<GatewayResult>) -> Vec<Charge> {
+        let mut charges = Vec::new();
+        let mut gateway = MockPaymentGateway::new();
+        for result in results {
+            let charge = self.stage.begin_charge(charge_request(self.buyer, AMOUNT)).await.unwrap().value;
+            let id = charge.id;
+            let asked = gateway.expect_charge().withf(move |request| request.charge_id == id);
+            asked.times(1).return_once(|_| result);
+            charges.push(charge);
+            self.stage.clock.advance_seconds(1);
+        }
+        self.gateway = Arc::new(gateway);
+        charges
     }
 }
 
@@ -60,239 +64,163 @@ impl World {
 
 #[tokio::test]
 async fn a_charge_is_recorded_then_asked_for_under_its_id_then_credited() {
-    let (mut world, mut order) = (World::new(), Sequence::new());
-    let pending = Made::now(charge(CHARGE, ChargeState::Pending));
-    let completed = charge(CHARGE, COMPLETED);
-    world.makes_an_id();
-    world.wallets.expect_begin_charge().times(1).in_sequence(&mut order).return_once(|_| Ok(pending));
-    let asks = world.gateway.expect_charge().with(eq(gateway_request(CHARGE)));
-    asks.times(1).in_sequence(&mut order).return_once(|_| Ok(GatewayVerdict::Approved));
-    let ends = world.wallets.expect_complete_charge().with(eq(CHARGE), eq(GatewayVerdict::Approved));
-    ends.times(1).in_sequence(&mut order).return_once(|_, _| Ok(Some(completed)));
-    assert_eq!(world.charge().await.unwrap(), Made::now(charge(CHARGE, COMPLETED)));
+    let mut world = World::new().await;
+    world.gateway = gateway(Err(GatewayError::TimedOut));
+    let Err(ChargePointsError::Gateway { charge_id, .. }) = world.charge().await else { panic!("no verdict") };
+    let request = GatewayRequest { charge_id, account_id: world.buyer, amount: points(AMOUNT) };
+    world.gateway = mock(|gateway: &mut MockPaymentGateway| {
+        gateway.expect_charge().with(eq(request)).times(1).return_once(|_| Ok(GatewayVerdict::Approved));
+    });
+    let made = world.charge().await.unwrap();
+    assert!(made.replayed);
+    assert_eq!(world.charge_state(charge_id).await, made.value.state);
+    assert!(matches!(made.value.state, ChargeState::Completed { .. }));
+    assert_eq!(world.stage.balance(world.buyer).await, BALANCE + AMOUNT);
 }
 
 #[tokio::test]
-async fn a_charge_is_the_callers_of_the_amount_asked_for_under_its_key() {
-    let mut world = World::new();
-    world.charge_begins(Made::now(charge(CHARGE, ChargeState::Pending)));
-    world.gateway_says(CHARGE, Ok(GatewayVerdict::Approved));
-    world.charge_ends(CHARGE, GatewayVerdict::Approved, Some(charge(CHARGE, COMPLETED)));
-    assert!(!world.charge().await.unwrap().replayed);
+async fn a_gateway_that_gives_no_verdict_leaves_the_charge_pending() {
+    for (error, timed_out) in [(GatewayError::TimedOut, true), (GatewayError::Failed("out of order".into()), false)] {
+        let mut world = World::new().await;
+        world.gateway = gateway(Err(error));
+        let Err(ChargePointsError::Gateway { charge_id, source }) = world.charge().await else { panic!("a verdict") };
+        assert_eq!(matches!(source, GatewayError::TimedOut), timed_out);
+        assert_eq!(world.charge_state(charge_id).await, ChargeState::Pending);
+        assert_eq!(world.stage.balance(world.buyer).await, BALANCE);
+    }
 }
 
 #[tokio::test]
-async fn a_key_that_names_another_charge_is_told_as_reused() {
-    let mut world = World::new();
-    world.makes_an_id();
-    let begins = world.wallets.expect_begin_charge().times(1);
-    begins.return_once(|_| Err(ActError::Refused(ChargeRefusal::KeyReused(KeyReused))));
-    assert_refused!(world.charge().await, ChargePointsError::Refused(ChargeRefusal::KeyReused(KeyReused)));
+async fn a_completed_charge_is_answered_again_without_the_gateway() {
+    let mut world = World::new().await;
+    world.gateway = gateway(Ok(GatewayVerdict::Approved));
+    let made = world.charge().await.unwrap();
+    assert_eq!(world.charge().await.unwrap(), Made::before(made.value));
+    assert!(!made.replayed);
+    assert_eq!(world.stage.balance(world.buyer).await, BALANCE + AMOUNT);
+    let other = world.charge_amount(AMOUNT + 1).await;
+    assert_refused!(other, ChargePointsError::Refused(ChargeRefusal::KeyReused(KeyReused)));
 }
 
 #[tokio::test]
-async fn the_gateway_hears_nothing_of_a_charge_past_the_limit_of_the_balance() {
-    let mut world = World::new();
-    world.makes_an_id();
-    let refusal = ChargeRefusal::BalanceLimitReached;
-    world.wallets.expect_begin_charge().times(1).return_once(move |_| Err(ActError::Refused(refusal)));
-    assert_refused!(world.charge().await, ChargePointsError::Refused(ChargeRefusal::BalanceLimitReached));
+async fn a_charge_that_the_gateway_declines_credits_nothing_and_stays_declined() {
+    let mut world = World::new().await;
+    world.gateway = gateway(Ok(GatewayVerdict::Declined));
+    for _ in 0..2 {
+        let declined = ChargeState::Declined { declined_at: instant(0) };
+        assert_refused!(world.charge().await, ChargePointsError::Declined(charge) if charge.state == declined);
+    }
+    assert_eq!(world.stage.balance(world.buyer).await, BALANCE);
 }
 
 #[tokio::test]
-async fn the_gateway_hears_nothing_of_a_charge_that_could_not_be_recorded() {
-    let mut world = World::new();
-    world.makes_an_id();
-    world.wallets.expect_begin_charge().times(1).return_once(|_| Err(StorageError::Busy.into()));
+async fn the_gateway_is_not_asked_about_a_charge_that_is_not_recorded() {
+    let mut world = World::new().await;
+    let service = WalletService { balance_max: points(BALANCE + AMOUNT - 1), ..world.wallet_service() };
+    let (amount, key) = (ChargeAmount::new(points(AMOUNT)).unwrap(), under("k", fingerprint::charge(points(AMOUNT))));
+    let charged = service.charge(world.buyer(), amount, key).await;
+    assert_refused!(charged, ChargePointsError::Refused(ChargeRefusal::BalanceLimitReached));
+
+    world.stage.storage.wallets = mock(|wallets: &mut MockWallets| {
+        wallets.expect_begin_charge().return_once(|_| Err(StorageError::Busy.into()));
+    });
     assert_refused!(world.charge().await, ChargePointsError::Storage(StorageError::Busy));
 }
 
-#[tokio::test]
-async fn a_charge_that_the_gateway_declines_is_ended_without_credit_and_told() {
-    let mut world = World::new();
-    world.charge_begins(Made::now(charge(CHARGE, ChargeState::Pending)));
-    world.gateway_says(CHARGE, Ok(GatewayVerdict::Declined));
-    world.charge_ends(CHARGE, GatewayVerdict::Declined, Some(charge(CHARGE, DECLINED)));
-    assert_refused!(world.charge().await, ChargePointsError::Declined(told) if *told == charge(CHARGE, DECLINED));
-}
-
-#[tokio::test]
-async fn a_gateway_that_does_not_answer_in_time_leaves_the_charge_pending() {
-    let mut world = World::new();
-    world.charge_begins(Made::now(charge(CHARGE, ChargeState::Pending)));
-    world.gateway_says(CHARGE, Err(GatewayError::TimedOut));
-    assert_refused!(
-        world.charge().await,
-        ChargePointsError::Gateway { charge_id: CHARGE, source: GatewayError::TimedOut }
+/// What comes of an approved charge if the storage answers so when it is to be credited.
+async fn credited(world: &mut World, answer: Result<Option<Charge>, StorageError>) -> ChargePointsError {
+    let pending = world.stage.begin_charge(charge_request(world.buyer, AMOUNT)).await.unwrap();
+    world.gateway = gateway(Ok(GatewayVerdict::Approved));
+    let wallets = std::mem::replace(
+        &mut world.stage.storage.wallets,
+        mock(|wallets: &mut MockWallets| {
+            wallets.expect_begin_charge().return_once(|_| Ok(pending));
+            wallets.expect_complete_charge().return_once(|_, _| answer);
+        }),
     );
+    let error = world.charge().await.unwrap_err();
+    world.stage.storage.wallets = wallets;
+    error
 }
 
 #[tokio::test]
-async fn a_gateway_that_fails_leaves_the_charge_pending() {
-    let mut world = World::new();
-    world.charge_begins(Made::now(charge(CHARGE, ChargeState::Pending)));
-    world.gateway_says(CHARGE, Err(GatewayError::Failed("out of order".into())));
-    assert_refused!(
-        world.charge().await,
-        ChargePointsError::Gateway { charge_id: CHARGE, source: GatewayError::Failed(_) }
-    );
-}
+async fn an_approved_charge_that_is_not_credited_is_a_failure_or_ends_as_the_storage_says() {
+    let mut world = World::new().await;
+    let error = credited(&mut world, Err(StorageError::Busy)).await;
+    assert!(matches!(error, ChargePointsError::Storage(StorageError::Busy)), "{error:?}");
+    let error = credited(&mut world, Ok(None)).await;
+    assert!(matches!(error, ChargePointsError::Storage(StorageError::Failed(_))), "{error:?}");
 
-#[tokio::test]
-async fn an_approved_charge_that_could_not_be_credited_is_a_failure_of_the_storage() {
-    let mut world = World::new();
-    world.charge_begins(Made::now(charge(CHARGE, ChargeState::Pending)));
-    world.gateway_says(CHARGE, Ok(GatewayVerdict::Approved));
-    world.wallets.expect_complete_charge().times(1).return_once(|_, _| Err(StorageError::Busy));
-    assert_refused!(world.charge().await, ChargePointsError::Storage(StorageError::Busy));
-}
-
-#[tokio::test]
-async fn a_charge_that_vanishes_while_the_gateway_is_asked_is_a_failure_of_the_storage() {
-    let mut world = World::new();
-    world.charge_begins(Made::now(charge(CHARGE, ChargeState::Pending)));
-    world.gateway_says(CHARGE, Ok(GatewayVerdict::Approved));
-    world.charge_ends(CHARGE, GatewayVerdict::Approved, None);
-    assert_refused!(world.charge().await, ChargePointsError::Storage(StorageError::Failed(_)));
-}
-
-// Repeating
-
-#[tokio::test]
-async fn a_repeated_charge_that_is_completed_is_answered_without_the_gateway() {
-    let mut world = World::new();
-    world.charge_begins(Made::before(charge(CHARGE, COMPLETED)));
-    assert_eq!(world.charge().await.unwrap(), Made::before(charge(CHARGE, COMPLETED)));
-}
-
-#[tokio::test]
-async fn a_repeated_charge_that_was_declined_stays_declined_without_the_gateway() {
-    let mut world = World::new();
-    world.charge_begins(Made::before(charge(CHARGE, DECLINED)));
-    assert_refused!(world.charge().await, ChargePointsError::Declined(_));
-}
-
-#[tokio::test]
-async fn a_repeated_charge_that_is_pending_is_asked_for_again_under_its_first_id() {
-    let first = ChargeId::new(Uuid::from_u128(77));
-    let mut world = World::new();
-    world.charge_begins(Made::before(charge(first, ChargeState::Pending)));
-    world.gateway_says(first, Ok(GatewayVerdict::Approved));
-    world.charge_ends(first, GatewayVerdict::Approved, Some(charge(first, COMPLETED)));
-    assert_eq!(world.charge().await.unwrap(), Made::before(charge(first, COMPLETED)));
-}
-
-#[tokio::test]
-async fn whoever_ended_the_charge_meanwhile_the_answer_is_the_charge_as_it_ended() {
-    // The worker was told that the charge is declined while this request waited for a late approval: the
-    // storage keeps the first verdict.
-    let mut world = World::new();
-    world.charge_begins(Made::now(charge(CHARGE, ChargeState::Pending)));
-    world.gateway_says(CHARGE, Ok(GatewayVerdict::Approved));
-    world.charge_ends(CHARGE, GatewayVerdict::Approved, Some(charge(CHARGE, DECLINED)));
-    assert_refused!(world.charge().await, ChargePointsError::Declined(_));
+    // The worker got another verdict while this request waited for a late approval: the storage keeps the first.
+    let begun = world.stage.begin_charge(charge_request(world.buyer, AMOUNT)).await.unwrap().value;
+    let declined = world.stage.complete_charge(begun.id, GatewayVerdict::Declined).await;
+    let error = credited(&mut world, Ok(declined)).await;
+    assert!(matches!(error, ChargePointsError::Declined(_)), "{error:?}");
 }
 
 // Pending charges
 
-fn pending(id: u128) -> Charge {
-    charge(ChargeId::new(Uuid::from_u128(id)), ChargeState::Pending)
-}
-
-impl World {
-    /// Three charges have been pending for 30 seconds.
-    fn three_are_pending(&mut self) {
-        let charges = vec![pending(1), pending(2), pending(3)];
-        let asked = self.wallets.expect_pending_charges().with(eq(instant(-30)), eq(None), eq(10));
-        asked.times(1).return_once(|_, _, _| Ok(charges));
-    }
-
-    async fn resolve(self) -> Result<Resolved, StorageError> {
-        self.wallet_service().resolve_pending(30, None, 10).await
-    }
-}
-
 #[tokio::test]
 async fn pending_charges_are_ended_or_counted_as_still_pending() {
-    let mut world = World::new();
-    world.three_are_pending();
-    let (approved, silent, declined) = (pending(1).id, pending(2).id, pending(3).id);
-    world.gateway_says(approved, Ok(GatewayVerdict::Approved));
-    world.gateway_says(silent, Err(GatewayError::TimedOut));
-    world.gateway_says(declined, Ok(GatewayVerdict::Declined));
-    world.charge_ends(approved, GatewayVerdict::Approved, Some(charge(approved, COMPLETED)));
-    world.charge_ends(declined, GatewayVerdict::Declined, Some(charge(declined, DECLINED)));
-    assert_eq!(world.resolve().await.unwrap(), Resolved { ended: 2, pending: 1, next: None });
+    let mut world = World::new().await;
+    let results = vec![Ok(GatewayVerdict::Approved), Err(GatewayError::TimedOut), Ok(GatewayVerdict::Declined)];
+    let charges = world.pending(results).await;
+    world.stage.begin_charge(charge_request(world.buyer, AMOUNT)).await.unwrap();
+    world.stage.clock.set(instant(30 + 3));
+    // The fourth has been pending for 30 seconds and no longer.
+    let resolved = world.wallet_service().resolve_pending(30, None, 10).await.unwrap();
+    assert_eq!(resolved, Resolved { ended: 2, pending: 1, next: None });
+    assert!(matches!(world.charge_state(charges[0].id).await, ChargeState::Completed { .. }));
+    assert_eq!(world.charge_state(charges[1].id).await, ChargeState::Pending);
+    assert!(matches!(world.charge_state(charges[2].id).await, ChargeState::Declined { .. }));
+    assert_eq!(world.stage.balance(world.buyer).await, BALANCE + AMOUNT);
 }
 
 #[tokio::test]
-async fn a_full_turn_tells_where_the_next_one_goes_on() {
-    let mut world = World::new();
-    let (first, last) = (pending(1), pending(2));
+async fn a_full_round_says_where_the_next_one_goes_on() {
+    let mut world = World::new().await;
+    let charges = world.pending(vec![Err(GatewayError::TimedOut), Err(GatewayError::TimedOut)]).await;
     let key = |charge: &Charge| PendingKey { created_at: charge.created_at, id: charge.id };
-    let (after, next) = (key(&first), key(&last));
-    let asked = world.wallets.expect_pending_charges().with(eq(instant(-30)), eq(Some(after)), eq(1));
-    let id = last.id;
-    asked.times(1).return_once(|_, _, _| Ok(vec![last]));
-    world.gateway_says(id, Err(GatewayError::TimedOut));
-    let resolved = world.wallet_service().resolve_pending(30, Some(after), 1).await.unwrap();
-    assert_eq!(resolved, Resolved { ended: 0, pending: 1, next: Some(next) });
+    let service = world.wallet_service();
+    world.stage.clock.set(instant(100));
+    let mut next = None;
+    for charge in &charges {
+        let resolved = service.resolve_pending(30, next, 1).await.unwrap();
+        next = Some(key(charge));
+        assert_eq!(resolved, Resolved { ended: 0, pending: 1, next });
+    }
+    assert_eq!(service.resolve_pending(30, next, 1).await.unwrap(), Resolved::default());
 }
 
 #[tokio::test]
-async fn a_storage_that_fails_stops_the_asking() {
-    let mut world = World::new();
-    world.three_are_pending();
-    world.gateway_says(pending(1).id, Ok(GatewayVerdict::Approved));
-    world.wallets.expect_complete_charge().times(1).return_once(|_, _| Err(StorageError::Busy));
-    assert_refused!(world.resolve().await, StorageError::Busy);
-}
+async fn a_storage_that_fails_ends_the_round() {
+    let mut world = World::new().await;
+    let mut charges = world.pending(vec![Ok(GatewayVerdict::Approved)]).await;
+    charges.push(charges[0].clone());
+    world.stage.storage.wallets = mock(|wallets: &mut MockWallets| {
+        wallets.expect_pending_charges().times(1).return_once(|_, _, _| Ok(charges));
+        wallets.expect_complete_charge().times(1).return_once(|_, _| Err(StorageError::Busy));
+    });
+    assert_refused!(world.wallet_service().resolve_pending(30, None, 10).await, StorageError::Busy);
 
-#[tokio::test]
-async fn without_pending_charges_the_gateway_is_left_alone() {
-    let mut world = World::new();
-    world.wallets.expect_pending_charges().times(1).return_once(|_, _, _| Ok(vec![]));
-    assert_eq!(world.resolve().await.unwrap(), Resolved::default());
-}
-
-#[tokio::test]
-async fn pending_charges_that_cannot_be_read_are_an_error() {
-    let mut world = World::new();
-    world.wallets.expect_pending_charges().times(1).return_once(|_, _, _| Err(StorageError::Busy));
-    assert_refused!(world.resolve().await, StorageError::Busy);
+    world.stage.storage.wallets = mock(|wallets: &mut MockWallets| {
+        wallets.expect_pending_charges().times(1).return_once(|_, _, _| Err(StorageError::Busy));
+    });
+    assert_refused!(world.wallet_service().resolve_pending(30, None, 10).await, StorageError::Busy);
 }
 
 // Reading
 
 #[tokio::test]
-async fn the_balance_is_that_of_the_callers_wallet() {
-    let mut world = World::new();
-    let wallet = Wallet::new(ACCOUNT, instant(0));
-    let found = wallet.clone();
-    world.wallets.expect_find().with(eq(ACCOUNT)).times(1).return_once(|_| Ok(Some(found)));
-    assert_eq!(world.wallet_service().balance(customer()).await.unwrap(), Some(wallet));
-}
-
-#[tokio::test]
-async fn the_entries_are_those_of_the_callers_wallet() {
-    let mut world = World::new();
-    let entry = WalletEntry {
-        account_id: ACCOUNT,
-        sequence: 1,
-        kind: EntryKind::Charge { charge_id: CHARGE },
-        amount: 5_000,
-        balance_after: points(5_000),
-        created_at: instant(0),
-    };
-    let (page, asked) = (Page { items: vec![entry], next: Some(1) }, PageRequest { limit: 1, after: Some(2) });
-    let given = page.clone();
-    world.wallets.expect_entries().with(eq(ACCOUNT), eq(asked.clone())).times(1).return_once(|_, _| Ok(given));
-    assert_eq!(world.wallet_service().entries(customer(), asked).await.unwrap(), page);
-}
-
-#[tokio::test]
-async fn a_charge_is_looked_for_among_the_callers_alone() {
-    let mut world = World::new();
-    world.wallets.expect_find_charge().with(eq(ACCOUNT), eq(CHARGE)).times(1).return_once(|_, _| Ok(None));
-    assert_eq!(world.wallet_service().find_charge(customer(), CHARGE).await.unwrap(), None);
+async fn a_wallet_and_its_charges_are_read_by_their_owner() {
+    let mut world = World::new().await;
+    world.gateway = gateway(Ok(GatewayVerdict::Approved));
+    let charge = world.charge().await.unwrap().value;
+    let (service, stranger) = (world.wallet_service(), identity(world.stage.account().await, world.buyer().role));
+    for (identity, balance, entries_count) in [(world.buyer(), BALANCE + AMOUNT, 2), (stranger, 0, 0)] {
+        assert_eq!(service.balance(identity).await.unwrap().unwrap().balance, points(balance));
+        assert_eq!(service.entries(identity, PageRequest::first(5)).await.unwrap().items.len(), entries_count);
+    }
+    assert_eq!(service.find_charge(stranger, charge.id).await.unwrap(), None);
+    assert_eq!(service.find_charge(world.buyer(), charge.id).await.unwrap(), Some(charge));
 }

@@ -1,20 +1,21 @@
-//! Everything that the server can be asked, once each, and what it asks the database for that.
+//! Every request that the server answers, once, and the queries that it makes for each.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use anyhow::ensure;
-use boxoffice_load::{Connection, Request};
+use anyhow::{Context, ensure};
+use boxoffice_rush::{Buyer, Connection, Request, buyer};
 use mysql_async::{Conn, prelude::Queryable};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::log::Logged;
 use crate::{
     drive,
     server::{self, Server},
-    world::{Buyer, World, ids, text},
+    world::{World, ids},
 };
 
-/// What the workers ask while nobody comes; it is asked during every act, so only they are named for it.
+/// The purpose of what the workers ask without any request. They ask it during every act too, so it has no other.
 const AT_REST: &str = "workers";
 const REST: Duration = Duration::from_millis(2_500);
 /// How long holds last here: longer than the acts that need them.
@@ -32,7 +33,7 @@ pub(super) struct Asked {
     pub(super) purposes: Vec<&'static str>,
 }
 
-/// Listens to what the database is asked.
+/// Reads the queries from the log of the database.
 pub(super) struct Recorder {
     connection: Conn,
     own_id: u64,
@@ -49,7 +50,7 @@ impl Recorder {
         Ok(Self { connection, own_id, asked: BTreeMap::new() })
     }
 
-    /// Puts down for what was asked since the last time.
+    /// Notes the purpose of the queries since the last call.
     async fn note(&mut self, purpose: &'static str) -> anyhow::Result<()> {
         let read =
             "SELECT argument FROM mysql.general_log WHERE command_type IN ('Execute', 'Query') AND thread_id <> ?";
@@ -68,7 +69,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// What was asked, by its shape.
+    /// The queries by their shapes.
     pub(super) async fn stop(mut self) -> anyhow::Result<BTreeMap<String, Asked>> {
         self.connection.query_drop("SET GLOBAL general_log = 'OFF'").await?;
         self.connection.disconnect().await?;
@@ -76,7 +77,6 @@ impl Recorder {
     }
 }
 
-/// Those who act.
 struct Acting<'a> {
     world: &'a World,
     recorder: &'a mut Recorder,
@@ -99,7 +99,7 @@ pub(super) async fn all(world: &mut World, binary: &Path, recorder: &mut Recorde
     acting.cancel(&held, &paid).await?;
     acting.remember(binary).await?;
     acting.publish(binary).await?;
-    acting.lapse().await?;
+    acting.expire().await?;
     acting.operate(binary).await
 }
 
@@ -110,18 +110,15 @@ impl Acting<'_> {
 
     /// Sends a request that has to succeed.
     async fn send(&mut self, request: &Request) -> anyhow::Result<Value> {
-        let answer = self.connection.send(request).await?;
-        let told = String::from_utf8_lossy(&answer.body).into_owned();
-        ensure!((200..300).contains(&answer.status), "an act was answered with {}: {told}", answer.status);
-        if answer.body.is_empty() { Ok(Value::Null) } else { Ok(answer.json()?) }
+        let answer = self.connection.send(&request.prepare()).await?;
+        if answer.status == 204 { Ok(Value::Null) } else { Ok(answer.read().with_context(|| request.path.clone())?) }
     }
 
     async fn get(&mut self, path: &str) -> anyhow::Result<Value> {
-        let request = self.buyer(0).asks(path);
-        self.send(&request).await
+        self.send(&self.buyer(0).get(path)).await
     }
 
-    /// Asks for a list and for what follows its first page.
+    /// Asks for the first page of a list, and for the next one.
     async fn leaf_through(&mut self, path: &str) -> anyhow::Result<()> {
         let joined = if path.contains('?') { '&' } else { '?' };
         let page = self.get(path).await?;
@@ -131,141 +128,118 @@ impl Acting<'_> {
         Ok(())
     }
 
+    /// Asks for these lists or things, for one purpose.
+    async fn look(&mut self, purpose: &'static str, paths: &[&str]) -> anyhow::Result<()> {
+        for path in paths {
+            self.leaf_through(path).await?;
+        }
+        self.recorder.note(purpose).await
+    }
+
     /// Sends the same twice under one key.
-    async fn twice(&mut self, request: Request, key: &str, body: &Value) -> anyhow::Result<Value> {
-        let request = request.header("Idempotency-Key", key).json(body);
+    async fn twice(&mut self, request: Request, key: &str) -> anyhow::Result<Value> {
+        let request = request.key(key);
         self.send(&request).await?;
         self.send(&request).await
     }
 
     async fn sign_up(&mut self) -> anyhow::Result<()> {
-        let person = json!({"login_id": "somebody-1", "password": PASSWORD, "name": "Somebody"});
-        self.twice(Request::post("/v1/accounts"), "sign-up-1", &person).await?;
+        self.twice(buyer::sign_up("somebody-1", PASSWORD, "Somebody"), "sign-up-1").await?;
         self.recorder.note("signing up").await?;
         let tokens = self.sign_in("somebody-1").await?;
         self.recorder.note("signing in").await?;
-        let refresh = json!({"refresh_token": tokens["refresh_token"]});
-        let tokens = self.send(&Request::post("/v1/sessions/refresh").json(&refresh)).await?;
+        let refresh = Request::post("/v1/sessions/refresh", &json!({"refresh_token": tokens["refresh_token"]}));
+        let tokens = self.send(&refresh).await?;
         self.recorder.note("refreshing").await?;
-        let access_token = text(&tokens, "access_token")?;
-        self.send(&Request::get("/v1/me").bearer(&access_token).empty()).await?;
-        self.recorder.note("who am I").await?;
+        let access_token = text(&tokens["access_token"]);
+        self.send(&Buyer::new(access_token).get("/v1/me")).await?;
+        self.recorder.note("the own account").await?;
         // A spent one is refused, and ends the session.
-        let spent = self.connection.send(&Request::post("/v1/sessions/refresh").json(&refresh)).await?;
+        let spent = self.connection.send(&refresh.prepare()).await?;
         ensure!(spent.status == 401, "a spent refresh token was answered with {}", spent.status);
         self.recorder.note("refreshing twice").await?;
-        let access_token = text(&self.sign_in("somebody-1").await?, "access_token")?;
-        self.send(&Request::new("DELETE", "/v1/sessions/current").bearer(&access_token).empty()).await?;
+        let access_token = text(&self.sign_in("somebody-1").await?["access_token"]);
+        self.send(&Buyer::new(access_token).request("DELETE", "/v1/sessions/current")).await?;
         self.recorder.note("signing out").await
     }
 
     async fn sign_in(&mut self, login_id: &str) -> anyhow::Result<Value> {
-        let person = json!({"login_id": login_id, "password": PASSWORD});
-        self.send(&Request::post("/v1/sessions").json(&person)).await
+        self.send(&buyer::sign_in(login_id, PASSWORD)).await
     }
 
     async fn browse(&mut self) -> anyhow::Result<()> {
-        self.leaf_through("/v1/concerts").await?;
-        self.recorder.note("concerts").await?;
-        self.leaf_through("/v1/concerts?bookable=true").await?;
-        self.recorder.note("concerts that can be booked").await?;
         let concert = format!("/v1/concerts/{}", self.world.concert_id);
-        self.get(&concert).await?;
-        self.recorder.note("a concert").await?;
-        self.leaf_through(&format!("{concert}/performances?limit=1")).await?;
-        self.recorder.note("dates").await?;
-        self.leaf_through(&format!("{concert}/performances?available=true&limit=1")).await?;
-        self.recorder.note("dates with seats").await?;
+        let dates = format!("{concert}/performances");
         let performance = format!("/v1/performances/{}", self.world.performances[0]);
-        self.get(&performance).await?;
-        self.recorder.note("a date").await?;
-        self.get(&format!("{performance}/seats")).await?;
-        self.recorder.note("seat map").await
+        self.look("concerts", &["/v1/concerts"]).await?;
+        self.look("concerts that can be booked", &["/v1/concerts?bookable=true"]).await?;
+        self.look("a concert", &[&concert]).await?;
+        self.look("dates", &[&format!("{dates}?limit=1")]).await?;
+        self.look("dates with seats", &[&format!("{dates}?available=true&limit=1")]).await?;
+        self.look("a date", &[&performance]).await?;
+        self.look("seat map", &[&format!("{performance}/seats")]).await
     }
 
     /// Holds seats, one of them under a key, and gives the reservations of the buyers by their number.
-    async fn hold(&mut self) -> anyhow::Result<Vec<(usize, String)>> {
+    async fn hold(&mut self) -> anyhow::Result<Vec<(usize, Uuid)>> {
         let place = &self.world.places[CROWD];
-        let wish = json!({"performance_id": place.performance_id, "seats": [place.label]});
-        let buyer = self.buyer(CROWD);
-        let request = Request::post("/v1/reservations").bearer(&buyer.access_token);
-        let request = request.header("Queue-Token", &buyer.queue_token);
-        self.twice(request, "hold-1", &wish).await?;
+        self.twice(self.buyer(CROWD).hold(place.performance_id, &[&place.label]), "hold-1").await?;
         self.recorder.note("holding under a key").await?;
-        let requests: Vec<_> = (0..CROWD).map(|place| self.world.holds(place)).collect();
+        let requests: Vec<_> = (0..CROWD).map(|place| self.world.hold(place)).collect();
         let held = ids(&self.world.send_all(&requests, drive::created).await?)?;
         self.recorder.note("holding").await?;
-        self.leaf_through("/v1/reservations").await?;
-        self.recorder.note("reservations").await?;
-        for status in ["held", "confirmed", "expired", "cancelled"] {
-            self.leaf_through(&format!("/v1/reservations?status={status}")).await?;
-        }
-        self.recorder.note("reservations of a status").await?;
-        self.get(&format!("/v1/reservations/{}", held[0].1)).await?;
-        self.recorder.note("a reservation").await?;
+        self.look("reservations", &["/v1/reservations"]).await?;
+        let of_status = ["held", "confirmed", "expired", "cancelled"].map(|of| format!("/v1/reservations?status={of}"));
+        self.look("reservations of a status", &of_status.each_ref().map(String::as_str)).await?;
+        self.look("a reservation", &[&format!("/v1/reservations/{}", held[0].1)]).await?;
         Ok(held)
     }
 
     async fn charge(&mut self) -> anyhow::Result<()> {
-        let request = self.buyer(0).charges(100_000, "charge-1");
-        self.send(&request).await?;
-        let charge = self.send(&request).await?;
-        let requests: Vec<_> = (1..CROWD).map(|buyer| self.buyer(buyer).charges(100_000, "charge-1")).collect();
+        let charge = |buyer: &Buyer| buyer.charge(100_000).key("charge-1");
+        let requests: Vec<_> = (1..CROWD).map(|buyer| charge(self.buyer(buyer)).prepare()).collect();
+        let charge = self.twice(charge(self.buyer(0)), "charge-1").await?;
         self.world.send_all(&requests, drive::created).await?;
         self.recorder.note("charging").await?;
-        let charge_id = text(&charge, "id")?;
-        self.get(&format!("/v1/wallet/charges/{charge_id}")).await?;
-        self.get("/v1/wallet").await?;
-        self.recorder.note("wallet").await?;
-        self.leaf_through("/v1/wallet/entries").await?;
-        self.recorder.note("entries of a wallet").await?;
-        // The gateway is told by the amount to answer too late; the worker asks it again.
-        let late = self.connection.send(&self.world.buyers[1].charges(1_504, "charge-late")).await?;
+        self.look("wallet", &[&format!("/v1/wallet/charges/{}", text(&charge["id"])), "/v1/wallet"]).await?;
+        self.look("entries of a wallet", &["/v1/wallet/entries"]).await?;
+        // By this amount the gateway answers too late; the worker asks it again.
+        let late = self.connection.send(&self.world.buyers[1].charge(1_504).key("charge-late").prepare()).await?;
         ensure!(late.status == 502, "a late charge was answered with {}", late.status);
         tokio::time::sleep(REST * 2).await;
         self.recorder.note("pending charges").await
     }
 
-    /// Pays half of what is held, and gives those who have paid.
-    async fn pay(&mut self, held: &[(usize, String)]) -> anyhow::Result<Vec<usize>> {
-        let request = self.buyer(0).pays(&held[0].1);
-        self.send(&request).await?;
-        let payment = self.send(&request).await?;
+    /// Pays half of the holds, and gives the buyers of them.
+    async fn pay(&mut self, held: &[(usize, Uuid)]) -> anyhow::Result<Vec<usize>> {
+        let payment = self.twice(self.buyer(0).pay(held[0].1), "pay-1").await?;
         let paying = &held[1..CROWD / 2];
-        let requests: Vec<_> = paying.iter().map(|(buyer, id)| self.buyer(*buyer).pays(id)).collect();
+        let requests: Vec<_> = paying.iter().map(|(buyer, id)| self.world.pay(*buyer, *id)).collect();
         self.world.send_all(&requests, drive::created).await?;
         self.recorder.note("paying").await?;
-        let payment_id = text(&payment, "id")?;
-        self.leaf_through("/v1/payments").await?;
-        self.recorder.note("payments").await?;
-        self.get(&format!("/v1/payments/{payment_id}")).await?;
-        self.recorder.note("a payment").await?;
+        self.look("payments", &["/v1/payments"]).await?;
+        self.look("a payment", &[&format!("/v1/payments/{}", text(&payment["id"]))]).await?;
         Ok((0..CROWD / 2).collect())
     }
 
-    /// Gives up one that is held and one that is paid, the first of them twice under a key.
-    async fn cancel(&mut self, held: &[(usize, String)], paid: &[usize]) -> anyhow::Result<()> {
+    /// Cancels a hold, twice under a key, and a paid reservation.
+    async fn cancel(&mut self, held: &[(usize, Uuid)], paid: &[usize]) -> anyhow::Result<()> {
         let (buyer, id) = &held[paid.len()];
-        let path = format!("/v1/reservations/{id}/cancel");
-        let key = |access_token: &str| Request::post(&path).bearer(access_token).header("Idempotency-Key", "cancel-1");
-        let request = key(&self.buyer(*buyer).access_token).empty();
-        self.send(&request).await?;
-        self.send(&request).await?;
+        self.twice(self.buyer(*buyer).cancel(id), "cancel-1").await?;
         let (buyer, id) = &held[1];
-        let request = self.buyer(*buyer).cancels(id);
-        self.send(&request).await?;
+        self.send(&self.buyer(*buyer).cancel(id)).await?;
         self.recorder.note("cancelling").await
     }
 
-    /// A second server on the same database has no lines yet, as after a restart: it asks who has spent a place, and
-    /// who holds seats.
+    /// A second server on the same database has no queue yet, as after a restart: it reads which places are spent, and
+    /// which accounts hold seats.
     async fn remember(&mut self, binary: &Path) -> anyhow::Result<()> {
         let (folder, url) = (&self.world.server.folder, &self.world.server.database_url);
         let second = Server::start(binary, folder, url, &[("hold_seconds", HOLD_SECONDS)]).await?;
         self.recorder.note("starting").await?;
         let mut connection = Connection::open(second.address).await?;
         for buyer in [0, CROWD - 1] {
-            let answer = connection.send(&self.buyer(buyer).asks("/v1/queue")).await?;
+            let answer = connection.send(&self.buyer(buyer).poll().prepare()).await?;
             ensure!(answer.status == 200, "an old queue token was answered with {}", answer.status);
         }
         self.recorder.note("coming back after a restart").await?;
@@ -276,41 +250,42 @@ impl Acting<'_> {
         self.world.server.run(binary, &["account", "promoter-1", "--role", "promoter"], PASSWORD).await?;
         self.world.server.run(binary, &["account", "promoter-1", "--role", "promoter"], PASSWORD).await?;
         self.recorder.note("`boxoffice account`").await?;
-        let access_token = text(&self.sign_in("promoter-1").await?, "access_token")?;
-        let post = |path: &str| Request::post(path).bearer(&access_token);
+        let access_token = text(&self.sign_in("promoter-1").await?["access_token"]);
+        let promoter = Buyer::new(access_token);
         self.recorder.note("signing in").await?;
         let venue = json!({"name": "Hall", "location": "Seoul", "sections": [
             {"name": "A", "rows": [{"name": "1", "seats": 10}]}]});
-        let venue = self.twice(post("/v1/venues"), "venue-1", &venue).await?;
+        let venue = self.twice(promoter.request("POST", "/v1/venues").json(&venue), "venue-1").await?;
         self.recorder.note("publishing a venue").await?;
         let concert = json!({"title": "Night", "artist": "Band", "description": "", "sales_open_at":
             "2026-01-05T11:00:00Z", "sales_close_at": "2030-12-31T15:00:00Z"});
-        let concert = self.twice(post("/v1/concerts"), "concert-1", &concert).await?;
+        let concert = self.twice(promoter.request("POST", "/v1/concerts").json(&concert), "concert-1").await?;
         self.recorder.note("publishing a concert").await?;
-        let path = format!("/v1/concerts/{}", text(&concert, "id")?);
-        let change = Request::new("PATCH", &path).bearer(&access_token).json(&json!({"title": "Nights"}));
+        let path = format!("/v1/concerts/{}", text(&concert["id"]));
+        let change = promoter.request("PATCH", &path).json(&json!({"title": "Nights"}));
         self.send(&change).await?;
         self.recorder.note("changing a concert").await?;
         let date = json!({"venue_id": venue["id"], "starts_at": "2031-01-01T10:00:00Z", "prices": [
             {"section": "A", "price": 1_000}]});
-        let performance = self.twice(post(&format!("{path}/performances")), "date-1", &date).await?;
+        let date = promoter.request("POST", format!("{path}/performances")).json(&date);
+        let performance = self.twice(date, "date-1").await?;
         self.recorder.note("publishing a date").await?;
-        let path = format!("/v1/performances/{}/sales", text(&performance, "id")?);
-        self.send(&Request::get(&path).bearer(&access_token).empty()).await?;
+        let path = format!("/v1/performances/{}/sales", text(&performance["id"]));
+        self.send(&promoter.get(path)).await?;
         self.recorder.note("sales").await
     }
 
-    /// Waits until what is still held has lapsed and was tidied away.
-    async fn lapse(&mut self) -> anyhow::Result<()> {
+    /// Waits until a worker has expired the holds that are left.
+    async fn expire(&mut self) -> anyhow::Result<()> {
         let count = "SELECT COUNT(*) FROM reservations WHERE status = 'held'";
         for _ in 0..600 {
             let held: Option<u64> = self.recorder.connection.query_first(count).await?;
             if held == Some(0) {
-                return self.recorder.note("tidying lapsed holds away").await;
+                return self.recorder.note("expiring holds").await;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        anyhow::bail!("lapsed holds are not tidied away")
+        anyhow::bail!("holds are not expired")
     }
 
     async fn operate(&mut self, binary: &Path) -> anyhow::Result<()> {
@@ -320,4 +295,8 @@ impl Acting<'_> {
         self.world.server.run(binary, &["import", &file.to_string_lossy()], "").await?;
         self.recorder.note("`boxoffice import`").await
     }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }

@@ -29,7 +29,7 @@ impl Step {
         matches!(self.access.as_str(), "ALL" | "index")
     }
 
-    pub(super) fn told(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let keys = if self.keys.is_empty() { "no index".to_owned() } else { self.keys.join(" + ") };
         let sorted = if self.extra.contains("filesort") { ", sorted afterwards" } else { "" };
         format!("{}: {} by {keys}{sorted}", self.table, self.access)

@@ -3,21 +3,20 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use boxoffice_domain::EntropySource;
 use boxoffice_domain::fixtures::TestEntropy;
-use boxoffice_domain::{EntropySource, Points, events::Event};
-use boxoffice_load::{Connection, Request};
-use chrono::TimeDelta;
-use mysql_async::{Conn, Value, prelude::Queryable};
+use boxoffice_rush::Connection;
+use mysql_async::{Conn, prelude::Queryable};
+use serde_json::json;
 use tokio::time::Instant;
-use uuid::Uuid;
 
-use super::{direct, holds};
+use super::holds;
 use crate::{
-    Bench, clock,
+    Bench,
     drive::{self, Measured},
     report::{Row, Section, Spread},
-    server::{self, Backend, Store},
-    world::{World, text},
+    server::{self, Backend, Store, ago, fill_numbers},
+    world::{World, id},
 };
 
 /// How many rows `seats` has before the load, at least; one performance has more than the first of them.
@@ -26,30 +25,20 @@ const SEATS_SMOKE: [usize; 3] = [10_000, 30_000, 60_000];
 const CONNECTIONS: usize = 256;
 /// The seats of one performance are soon all held, so a round is several times that.
 const TIMES: usize = 3;
-/// How many reservations somebody has who never stopped trying.
+/// How many reservations an account has that never stopped trying.
 const RESERVATIONS_MANY: usize = 10_000;
 /// How many an ordinary account has: a page of them.
 const RESERVATIONS_FEW: usize = 21;
-/// How many rows one statement inserts.
-pub(crate) const ROWS_TOGETHER: usize = 1_000;
 
-/// A count as it is told.
+/// A count as it is text.
 #[expect(clippy::cast_precision_loss, reason = "counts of rows are far below 2^53")]
 pub(crate) fn counted(count: usize) -> String {
-    boxoffice_load::plot::grouped(count as f64)
-}
-
-/// Rows for one table, inserted a thousand at a time.
-pub(crate) async fn insert_all(connection: &mut Conn, into: &str, rows: Vec<Vec<Value>>) -> anyhow::Result<()> {
-    for rows in rows.chunks(ROWS_TOGETHER) {
-        direct::insert(connection, into, rows.to_vec(), "").await?;
-    }
-    Ok(())
+    boxoffice_rush::plot::grouped(count as f64)
 }
 
 /// Adds performances of another concert with all their seats, copied from one that is there, until there are this many
-/// seats. Gives the performances.
-pub(crate) async fn grow(connection: &mut Conn, seats_min: usize) -> anyhow::Result<Vec<Uuid>> {
+/// seats.
+pub(crate) async fn grow(connection: &mut Conn, seats_min: usize) -> anyhow::Result<()> {
     let model: Option<(Vec<u8>, usize)> =
         connection.query_first("SELECT id, seats_total FROM performances ORDER BY id LIMIT 1").await?;
     let Some((model, seats_each)) = model else { anyhow::bail!("there is no performance to copy") };
@@ -66,19 +55,16 @@ pub(crate) async fn grow(connection: &mut Conn, seats_min: usize) -> anyhow::Res
     let copy_seats = "INSERT INTO seats (performance_id, label, ordinal, price, reservation_id, held_until) \
                       SELECT ?, label, ordinal, price, NULL, NULL FROM seats WHERE performance_id = ?";
     if seats < seats_min {
-        connection.exec_drop(copy_concert, (direct::id(concert_id),)).await?;
+        connection.exec_drop(copy_concert, (concert_id.as_bytes(),)).await?;
     }
-    let mut made = Vec::new();
     while seats < seats_min {
         let performance_id = TestEntropy.uuid();
-        let values = (direct::id(performance_id), direct::id(concert_id), model.clone());
-        connection.exec_drop(copy_performance, values).await?;
-        connection.exec_drop(copy_seats, (direct::id(performance_id), model.clone())).await?;
-        made.push(performance_id);
+        connection.exec_drop(copy_performance, (performance_id.as_bytes(), concert_id.as_bytes(), &model)).await?;
+        connection.exec_drop(copy_seats, (performance_id.as_bytes(), &model)).await?;
         seats += seats_each;
     }
     connection.query_drop("ANALYZE TABLE seats").await?;
-    Ok(made)
+    Ok(())
 }
 
 /// The same holds on databases of three sizes.
@@ -113,8 +99,8 @@ pub(crate) async fn run(bench: &Bench, backend: Backend) -> anyhow::Result<Secti
     }
     if let (Some(least), Some(most)) = (rounds.first(), rounds.last()) {
         let ratio = Spread::of(most.iter().zip(least).map(|(most, least)| most.per_second() / least.per_second()));
-        let told = format!("{:.2} ({:.2}–{:.2}); wanted: at least 0.80", ratio.median, ratio.least, ratio.most);
-        section.fact("holds a second with the most seats ÷ with the fewest", told);
+        let text = format!("{:.2} ({:.2}–{:.2}); wanted: at least 0.80", ratio.median, ratio.least, ratio.most);
+        section.fact("holds a second with the most seats ÷ with the fewest", text);
     }
     if let Some((_, world)) = worlds.last() {
         busy_account(bench, world, &mut section).await?;
@@ -128,6 +114,7 @@ pub(crate) async fn run(bench: &Bench, backend: Backend) -> anyhow::Result<Secti
 /// An account with very many reservations beside an ordinary one: what its lists and its holds take.
 async fn busy_account(bench: &Bench, world: &World, section: &mut Section) -> anyhow::Result<()> {
     let mut connection = server::connect(&world.server.database_url).await?;
+    fill_numbers(&mut connection, RESERVATIONS_MANY).await?;
     let buyers = [(0, RESERVATIONS_MANY), (1, RESERVATIONS_FEW)];
     for (buyer, count) in buyers {
         add_cancelled(&mut connection, world, buyer, count).await?;
@@ -141,7 +128,7 @@ async fn busy_account(bench: &Bench, world: &World, section: &mut Section) -> an
             rounds[0][side].push(holds_of(bench, world, buyer).await?);
             let paths = ["/v1/reservations", "/v1/reservations?status=held"];
             for (path, rounds) in paths.into_iter().zip(&mut rounds[1..]) {
-                let requests = [world.asks(buyer, path)];
+                let requests = [world.buyers[buyer].get(path).prepare()];
                 let address = world.server.address;
                 let asked = drive::repeat(address, 1, bench.time, &requests, drive::ok, &world.processes);
                 rounds[side].push(asked.await?);
@@ -157,41 +144,26 @@ async fn busy_account(bench: &Bench, world: &World, section: &mut Section) -> an
     Ok(())
 }
 
-/// Gives a buyer reservations that it has given up, of the concert that it buys from.
+/// Gives a buyer cancelled reservations of the concert that it buys from.
 async fn add_cancelled(connection: &mut Conn, world: &World, buyer: usize, count: usize) -> anyhow::Result<()> {
-    let account_id = direct::id(world.buyers[buyer].account_id.uuid());
-    let concert_id = direct::id(world.concert_id.parse()?);
-    let place = &world.places[buyer];
-    let performance_id = direct::id(place.performance_id.parse()?);
-    let at = clock::now() - TimeDelta::days(1);
-    let (mut reservations, mut events) = (Vec::new(), Vec::new());
-    for _ in 0..count {
-        let reservation_id = TestEntropy.uuid();
-        let mut row = vec![direct::id(reservation_id), account_id.clone(), performance_id.clone(), concert_id.clone()];
-        row.extend([direct::words("cancelled"), Value::Int(1), Value::Int(1_000)]);
-        row.extend([direct::time(at), direct::time(at), direct::time(at)]);
-        row.push(direct::seats_text(&place.label, 1_000));
-        reservations.push(row);
-        events.push(Event::ReservationCancelled {
-            reservation_id: reservation_id.into(),
-            account_id: world.buyers[buyer].account_id,
-            performance_id: place.performance_id.parse()?,
-            refunded: Points::ZERO,
-        });
-    }
-    let into = "INSERT INTO reservations (id, account_id, performance_id, concert_id, status, seats_count, \
-                total_amount, held_until, created_at, updated_at, seats)";
-    insert_all(connection, into, reservations).await?;
-    for events in events.chunks(direct::EVENTS_TOGETHER) {
-        direct::insert_batch(connection, events, at).await?;
-    }
+    let at = ago(24);
+    let insert = format!(
+        "INSERT INTO reservations (id, account_id, performance_id, concert_id, status, seats_count, total_amount, \
+         held_until, created_at, updated_at, seats) SELECT UNHEX(MD5(CONCAT('cancelled-{buyer}-', n))), ?, ?, ?, \
+         'cancelled', 1, 1000, {at}, {at}, {at}, ? FROM numbers WHERE n < {count}"
+    );
+    let (account_id, place) = (world.account_ids[buyer].uuid(), &world.places[buyer]);
+    let seats = json!([{"label": place.label, "price": 1_000}]).to_string();
+    let ids = [account_id, place.performance_id, world.concert_id].map(|id| id.as_bytes().to_vec());
+    let [account_id, performance_id, concert_id] = ids;
+    connection.exec_drop(insert, (account_id, performance_id, concert_id, seats)).await?;
     Ok(())
 }
 
-/// Holds one seat again and again, and gives it up each time without measuring that.
+/// Holds one seat again and again, and cancels each time without measuring that.
 async fn holds_of(bench: &Bench, world: &World, buyer: usize) -> anyhow::Result<Measured> {
     let mut connection = Connection::open(world.server.address).await?;
-    let hold: Request = world.holds_for(buyer, buyer);
+    let hold = world.hold_for(buyer, buyer);
     let mut measured = Measured::default();
     let mut spent = Duration::ZERO;
     while spent < bench.time {
@@ -201,7 +173,7 @@ async fn holds_of(bench: &Bench, world: &World, buyer: usize) -> anyhow::Result<
         ensure!(drive::created(&answer), "a hold was answered with {}", answer.status);
         measured.latencies.record(took);
         spent += took;
-        let cancel = world.cancels(buyer, &text(&answer.json()?, "id")?);
+        let cancel = world.cancel(buyer, id(&answer)?);
         ensure!(drive::ok(&connection.send(&cancel).await?), "a hold could not be given up");
     }
     measured.elapsed = spent;

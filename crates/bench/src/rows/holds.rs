@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use anyhow::ensure;
-use boxoffice_load::Answer;
+use boxoffice_rush::Response;
 
 use crate::{
     Bench,
@@ -32,9 +32,9 @@ fn places_of(world: &World, connections: usize) -> usize {
     wanted.min(world.places.len())
 }
 
-/// Holds distinct seats for a while, and then gives them up.
+/// Holds distinct seats for a while, and then cancels.
 pub(crate) async fn round(world: &mut World, connections: usize, time: Duration) -> anyhow::Result<Measured> {
-    let requests: Vec<_> = (0..places_of(world, connections)).map(|place| world.holds(place)).collect();
+    let requests: Vec<_> = (0..places_of(world, connections)).map(|place| world.hold(place)).collect();
     let address = world.server.address;
     let (measured, answers) =
         drive::closed_loop(address, connections, time, &requests, drive::created, &world.processes).await?;
@@ -43,10 +43,10 @@ pub(crate) async fn round(world: &mut World, connections: usize, time: Duration)
     Ok(measured)
 }
 
-/// A crowd before one performance: nearly everybody asks for a seat that is gone.
+/// A crowd before one performance: nearly every request is for a seat that is gone.
 async fn crowd(world: &mut World, time: Duration) -> anyhow::Result<Measured> {
     let (taken, free) = places_before(world);
-    let requests: Vec<_> = taken.iter().map(|place| world.holds(*place)).collect();
+    let requests: Vec<_> = taken.iter().map(|place| world.hold(*place)).collect();
     let held = ids(&world.send_all(&requests, drive::created).await?)?;
     let held: Vec<_> = held.into_iter().map(|(index, id)| (taken[index], id)).collect();
     let mut free = free.into_iter();
@@ -60,9 +60,10 @@ async fn crowd(world: &mut World, time: Duration) -> anyhow::Result<Measured> {
         };
         asked.push(place);
     }
-    let requests: Vec<_> = asked.iter().map(|(buyer, place)| world.holds_for(*buyer, *place)).collect();
-    let wanted =
-        |answer: &Answer| drive::created(answer) || (answer.status == 409 && drive::tells(answer, "seat_unavailable"));
+    let requests: Vec<_> = asked.iter().map(|(buyer, place)| world.hold_for(*buyer, *place)).collect();
+    let wanted = |answer: &Response| {
+        drive::created(answer) || (answer.status == 409 && drive::contains(answer, "seat_unavailable"))
+    };
     let (address, processes) = (world.server.address, &world.processes);
     let (measured, answers) =
         drive::closed_loop(address, CROWD_CONNECTIONS, time, &requests, wanted, processes).await?;
@@ -99,8 +100,8 @@ pub(crate) async fn run(bench: &Bench, backend: Backend) -> anyhow::Result<Secti
     let one_by_one = [("write_batch_max", "1")];
     let mut alone = World::prepare(&bench.binary, &bench.folder, &store, "alone", bench.shape(3), &one_by_one).await?;
     for world in [&mut grouped, &mut alone] {
-        let everybody = 0..world.buyers.len();
-        world.admit(everybody).await?;
+        let all = 0..world.buyers.len();
+        world.admit(all).await?;
         round(world, 64, bench.time.min(Duration::from_secs(1))).await?;
     }
     let mut distinct = vec![(Vec::new(), Vec::new()); CONNECTIONS.len()];
@@ -115,15 +116,15 @@ pub(crate) async fn run(bench: &Bench, backend: Backend) -> anyhow::Result<Secti
     }
     grouped.server.stop().await?;
     alone.server.stop().await?;
-    Ok(told(backend, &store, &distinct, &crowded))
+    Ok(section_of(backend, &store, &distinct, &crowded))
 }
 
 /// Rounds with batches, and those with batches of 1.
 type Compared = (Vec<Measured>, Vec<Measured>);
 
-fn told(backend: Backend, store: &Store, distinct: &[Compared], crowded: &Compared) -> Section {
+fn section_of(backend: Backend, store: &Store, distinct: &[Compared], crowded: &Compared) -> Section {
     let setting = format!(
-        "{}. Each hold asks for one seat. Distinct: that nobody else asks for, in {} performances. Crowd: {} of {} \
+        "{}. Each hold asks for one seat. Distinct: that no other buyer asks for, in {} performances. Crowd: {} of {} \
          requests ask for seats of one performance that are held, and are refused, which is what is wanted here. \
          Closed loop; what was held is given up between rounds.",
         store.described,
@@ -148,8 +149,8 @@ fn told(backend: Backend, store: &Store, distinct: &[Compared], crowded: &Compar
 
 /// Rounds of one load, for a profiler to be put on the processes.
 async fn steady(bench: &Bench, backend: Backend, world: &mut World, connections: usize) -> anyhow::Result<Section> {
-    let everybody = 0..world.buyers.len();
-    world.admit(everybody).await?;
+    let all = 0..world.buyers.len();
+    world.admit(all).await?;
     let mut section = Section::new("steady", format!("Steady holds, {}", backend.name()), "");
     round(world, connections, Duration::from_secs(1)).await?;
     let ids = world.processes.0.iter().map(|(name, watched)| format!("{name} {watched:?}")).collect::<Vec<_>>();

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context;
-use boxoffice_load::{Answer, Connection, Request};
+use boxoffice_rush::{Connection, Request, Response};
 use boxoffice_testkit::servers::RedisServer;
 use futures::{StreamExt, stream};
 use tokio::time::Instant;
@@ -28,10 +28,10 @@ const INSTANCES_MAX: usize = 3;
 const NAMES: [&str; INSTANCES_MAX] = ["instance 1", "instance 2", "instance 3"];
 /// How many buy at once.
 const BUYING: usize = 256;
-/// For how many of the measured times everybody buys before it counts.
+/// How many times the measured time all buy before it counts.
 const WARM_UP_TIMES: u32 = 1;
 
-/// The connections of one who buys, one to each instance, which take turns.
+/// The connections of one buyer, one to each instance, which take turns.
 struct Turns(RefCell<VecDeque<Connection>>);
 
 impl Turns {
@@ -44,10 +44,10 @@ impl Turns {
     }
 
     /// Sends a request to the next instance.
-    async fn send(&self, request: &Request) -> io::Result<Answer> {
+    async fn send(&self, request: &Request) -> io::Result<Response> {
         let connection = self.0.borrow_mut().pop_front();
         let mut connection = connection.ok_or_else(|| io::Error::other("a connection is missing"))?;
-        let answer = connection.send(request).await;
+        let answer = connection.send(&request.prepare()).await;
         self.0.borrow_mut().push_back(connection);
         answer
     }
@@ -70,7 +70,7 @@ async fn buy(
     let one = |turns: Turns| {
         let (next, made, measured, watch) = (&next, &made, &measured, &watch);
         async move {
-            // Everybody buys once.
+            // Each buyer buys once.
             while watch.elapsed() < time && next.get() < world.buyers.len() {
                 let index = next.replace(next.get() + 1);
                 let began = Instant::now();
@@ -137,7 +137,7 @@ pub(crate) async fn run(bench: &Bench, backend: Backend) -> anyhow::Result<Secti
         }
     }
     world.server.stop().await?;
-    Ok(told(backend, &store, &measured))
+    Ok(section_of(backend, &store, &measured))
 }
 
 /// Milliseconds of one core for each purchase, of all that serves.
@@ -148,12 +148,12 @@ fn cpu_milliseconds_each(measured: &Measured) -> f64 {
     seconds * 1e3 / measured.latencies.count().max(1) as f64
 }
 
-fn told(backend: Backend, store: &Store, measured: &[Vec<Measured>; INSTANCES_MAX]) -> Section {
+fn section_of(backend: Backend, store: &Store, measured: &[Vec<Measured>; INSTANCES_MAX]) -> Section {
     let setting = format!(
-        "{}, and a Redis of its own that has the line. {BUYING} buy at once, each one purchase after the other: join \
+        "{}, and a Redis that keeps the queue. {BUYING} buy at once, each one purchase after the other: join \
          the line, ask for the status once, the dates, the seats of one section of 15,002 seats, hold one, pay it. Each \
          request goes to the next instance, without a load balancer. Rounds with one, two and three instances take \
-         turns; before each everybody buys for a while uncounted, since the instances beside the first are new. Counted \
+         turns; before each all buy for a while uncounted, since the instances beside the first are new. Counted \
          is the time that instances, database and Redis spend on the cores together.",
         store.described
     );

@@ -1,18 +1,25 @@
-//! The line in front of a concert: getting in it, asking where one stands, and being let in.
+//! The queue of a concert: joining it, polling, and being admitted.
 
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
-use boxoffice_load::{Answer, Connection, Request, plot::grouped};
+use anyhow::ensure;
+use boxoffice_domain::EntropySource;
+use boxoffice_domain::fixtures::TestEntropy;
+use boxoffice_rush::{
+    Buyer, Connection, Request, Response,
+    buyer::{Concert, List, QueueStatus},
+    plot::grouped,
+};
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::{
     Bench,
     drive::{self, Measured},
     report::{Row, Section, Spread},
     server::{Backend, Store},
-    world::{Buyer, World, shared_catalogue, text},
+    world::{World, shared_catalogue},
 };
 
 /// How many wait, in lines of one server.
@@ -21,22 +28,22 @@ const WAITING_SMOKE: [usize; 2] = [0, 1_000];
 const CONNECTIONS: usize = 256;
 /// How many join in a second of a round; more than the server takes.
 const JOINS_PER_SECOND: f64 = 30_000.0;
-/// Fewer than the tokens that a server remembers, so that those who were seen lately are still known.
+/// Fewer than the tokens that a server caches, so that it still knows the latest.
 const JOINS_MAX: usize = 60_000;
-/// How many of those who wait ask where they stand.
+/// How many of the waiting buyers poll.
 const POLLING_MAX: usize = 20_000;
 /// How many admissions are handed on.
 const TURNS: usize = 200;
 /// How many get in line between two looks at what is kept.
 const CHUNK: usize = 20_000;
 
-/// A line, and some of those who are in it.
+/// A queue, and some of its buyers.
 struct Line {
     waiting: usize,
-    concert_id: String,
-    /// The first in line, in order; the first of them is admitted.
+    concert_id: Uuid,
+    /// The first of the queue, in order; the first of them is admitted.
     front: Vec<Buyer>,
-    /// Who asks for the status, from all over the line.
+    /// The buyers who poll, from all over the queue.
     polling: Vec<Buyer>,
     rounds: Rounds,
 }
@@ -67,42 +74,40 @@ fn catalogue(waiting: &[usize]) -> anyhow::Result<Value> {
 }
 
 /// A poll without a queue token is refused when the access token has been checked: the least that there is to ask.
-fn not_in_line(answer: &Answer) -> bool {
-    answer.status == 401 && drive::tells(answer, "queue_token_missing")
+fn not_in_line(answer: &Response) -> bool {
+    answer.status == 401 && drive::contains(answer, "queue_token_missing")
 }
 
-fn gone(answer: &Answer) -> bool {
+fn gone(answer: &Response) -> bool {
     answer.status == 204
 }
 
 /// People whose tokens the server has not seen.
 fn strangers(world: &World, count: usize) -> Vec<Buyer> {
-    let made = world.tokens.make_many(count).into_iter();
-    made.map(|(account_id, access_token)| Buyer { account_id, access_token, queue_token: String::new() }).collect()
+    (0..count).map(|_| Buyer::new(world.signer.sign(TestEntropy.uuid()))).collect()
 }
 
-/// Shows the server who they are.
+/// Lets the server verify the access tokens once.
 async fn show(world: &World, people: &[Buyer]) -> anyhow::Result<()> {
-    let requests: Vec<_> =
-        people.iter().map(|buyer| Request::get("/v1/queue").bearer(&buyer.access_token).empty()).collect();
+    let requests: Vec<_> = people.iter().map(|buyer| buyer.poll().prepare()).collect();
     world.send_all(&requests, not_in_line).await.map(drop)
 }
 
 /// Lets people join over as many connections as are given, and gives them with their places.
 async fn join(
     world: &World,
-    concert_id: &str,
+    concert_id: Uuid,
     people: &[Buyer],
     connections: usize,
     time_max: Duration,
 ) -> anyhow::Result<(Measured, Vec<Buyer>)> {
-    let requests: Vec<_> = people.iter().map(|buyer| buyer.joins(concert_id)).collect();
+    let requests: Vec<_> = people.iter().map(|buyer| buyer.join(concert_id).prepare()).collect();
     let address = world.server.address;
     let (measured, answers) =
         drive::closed_loop(address, connections, time_max, &requests, drive::created, &world.processes).await?;
     ensure!(measured.errors.is_empty(), "joining was refused: {:?}", measured.errors);
-    let placed = |(index, answer): &(usize, Answer)| {
-        Ok(Buyer { queue_token: text(&answer.json()?, "token")?, ..people[*index].clone() })
+    let placed = |(index, answer): &(usize, Response)| {
+        Ok(Buyer { queue_token: answer.read::<QueueStatus>()?.token, ..people[*index].clone() })
     };
     let placed = answers.iter().map(placed).collect::<anyhow::Result<_>>()?;
     Ok((measured, placed))
@@ -110,17 +115,17 @@ async fn join(
 
 impl Line {
     /// Fills the line of a concert.
-    async fn fill(world: &World, concert_id: String, waiting: usize) -> anyhow::Result<Self> {
+    async fn fill(world: &World, concert_id: Uuid, waiting: usize) -> anyhow::Result<Self> {
         const PATIENCE: Duration = crate::world::PATIENCE;
-        // The first are let in one after the other, so that it is known who is next; one is admitted, and not waiting.
+        // The first join one after the other, so that their order is known. One more is admitted, and does not wait.
         let first = strangers(world, 1 + TURNS.min(waiting));
-        let (_, front) = join(world, &concert_id, &first, 1, PATIENCE).await?;
+        let (_, front) = join(world, concert_id, &first, 1, PATIENCE).await?;
         let mut polling = front.clone();
         let mut left = waiting.saturating_sub(TURNS);
         let step = left.div_ceil(POLLING_MAX).max(1);
         while left > 0 {
             let people = strangers(world, left.min(CHUNK));
-            let (_, placed) = join(world, &concert_id, &people, CONNECTIONS, PATIENCE).await?;
+            let (_, placed) = join(world, concert_id, &people, CONNECTIONS, PATIENCE).await?;
             polling.extend(placed.into_iter().step_by(step));
             left -= people.len();
         }
@@ -133,31 +138,31 @@ impl Line {
         if seen {
             show(world, &people).await?;
         }
-        let (measured, placed) = join(world, &self.concert_id, &people, CONNECTIONS, time).await?;
-        let leaving: Vec<_> = placed.iter().map(Buyer::leaves).collect();
+        let (measured, placed) = join(world, self.concert_id, &people, CONNECTIONS, time).await?;
+        let leaving: Vec<_> = placed.iter().map(|buyer| buyer.leave().prepare()).collect();
         world.send_all(&leaving, gone).await?;
         Ok(measured)
     }
 
     async fn polls(&self, world: &World, time: Duration) -> anyhow::Result<Measured> {
-        let requests: Vec<_> = self.polling.iter().map(|buyer| buyer.asks("/v1/queue")).collect();
+        let requests: Vec<_> = self.polling.iter().map(|buyer| buyer.poll().prepare()).collect();
         world.send_all(&requests, drive::ok).await?;
         let (address, processes) = (world.server.address, &world.processes);
         drive::repeat(address, CONNECTIONS, time, &requests, drive::ok, processes).await
     }
 
-    /// Whoever is admitted leaves, and the next one asks until it is its turn.
+    /// The admitted buyer leaves, and the next one polls until it is admitted.
     async fn turns(&mut self, world: &World) -> anyhow::Result<()> {
         let mut leaving = Connection::open(world.server.address).await?;
         let mut asking = Connection::open(world.server.address).await?;
         for pair in self.front.windows(2) {
             let began = Instant::now();
-            let leave = async { leaving.send(&pair[0].leaves()).await };
+            let leave = async { leaving.send(&pair[0].leave().prepare()).await };
             let next = async {
-                let request = pair[1].asks("/v1/queue");
+                let request = pair[1].poll().prepare();
                 loop {
                     let answer = asking.send(&request).await?;
-                    if drive::ok(&answer) && drive::tells(&answer, "\"active\"") {
+                    if drive::ok(&answer) && drive::contains(&answer, "\"active\"") {
                         return Ok::<_, std::io::Error>(began.elapsed());
                     }
                     ensure_waiting(&answer)?;
@@ -171,17 +176,16 @@ impl Line {
     }
 }
 
-fn ensure_waiting(answer: &Answer) -> std::io::Result<()> {
-    let waits = drive::ok(answer) && drive::tells(answer, "\"waiting\"");
+fn ensure_waiting(answer: &Response) -> std::io::Result<()> {
+    let waits = drive::ok(answer) && drive::contains(answer, "\"waiting\"");
     if waits { Ok(()) } else { Err(std::io::Error::other(drive::refusal(answer))) }
 }
 
 /// The concerts by their titles, which tell how many are to wait.
-async fn concerts(world: &World) -> anyhow::Result<Vec<(usize, String)>> {
+async fn concerts(world: &World) -> anyhow::Result<Vec<(usize, Uuid)>> {
     let mut connection = Connection::open(world.server.address).await?;
-    let concerts: Value = connection.send(&Request::get("/v1/concerts").empty()).await?.json()?;
-    let concerts = concerts["items"].as_array().context("there are no concerts")?;
-    concerts.iter().map(|concert| Ok((text(concert, "title")?.parse()?, text(concert, "id")?))).collect()
+    let concerts: List<Concert> = connection.send(&Request::get("/v1/concerts").prepare()).await?.read()?;
+    concerts.items.iter().map(|concert| Ok((concert.title.parse()?, concert.id))).collect()
 }
 
 /// Lines of one server, one of them with a million people.
@@ -210,7 +214,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Section> {
         line.turns(&world).await?;
     }
     world.server.stop().await?;
-    Ok(told(&store, &lines, bytes_each))
+    Ok(section_of(&store, &lines, bytes_each))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "memory and counts are far below 2^53")]
@@ -219,12 +223,12 @@ fn each(bytes: u64, count: usize) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-fn told(store: &Store, lines: &[Line], bytes_each: f64) -> Section {
+fn section_of(store: &Store, lines: &[Line], bytes_each: f64) -> Section {
     let setting = format!(
-        "{}. All lines are in one server, and admit one at a time. Who joins is new to the line; *seen before* has \
+        "{}. All lines are in one server, and admit one at a time. A buyer who joins is new to the queue; *seen before* has \
          asked something else with the same access token just before, so that the token is known, and *never seen* \
-         has not, so that its signature is checked. Polls come from people all over the line (of an empty line: from \
-         the one who is admitted). Who has joined in a round leaves after it. Closed loop.",
+         has not, so that its signature is checked. Polls come from buyers all over the queue (of an empty queue: from \
+         the one who is admitted). Buyers who have joined in a round leave after it. Closed loop.",
         store.described
     );
     let mut section = Section::new("line", "The waiting room", setting);

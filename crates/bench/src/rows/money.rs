@@ -3,13 +3,15 @@
 use std::{collections::HashMap, time::Duration};
 
 use anyhow::ensure;
+use boxoffice_rush::buyer::Payment;
+use uuid::Uuid;
 
 use crate::{
     Bench,
     drive::{self, Measured},
     report::{Row, Section},
     server::{Backend, Store},
-    world::{SEATS_PER_ACCOUNT, World, ids, text},
+    world::{SEATS_PER_ACCOUNT, World, ids},
 };
 
 const CONNECTIONS: usize = 256;
@@ -19,14 +21,14 @@ const POINTS_EACH: i64 = 100_000;
 const ACTS_PER_SECOND: f64 = 20_000.0;
 
 /// Reservations of a round, each with its place.
-type Held = Vec<(usize, String)>;
+type Held = Vec<(usize, Uuid)>;
 
-/// Charges one point at a time, each under a key of its own.
+/// Charges one point at a time, each under another key.
 async fn charge(world: &World, round: usize, time: Duration) -> anyhow::Result<Measured> {
     let count = drive::count_for(ACTS_PER_SECOND, time);
     let request = |index: usize| {
         let buyer = &world.buyers[index % world.buyers.len()];
-        buyer.charges(1, &format!("{round}-{index}"))
+        buyer.charge(1).key(format!("{round}-{index}")).prepare()
     };
     let requests: Vec<_> = (0..count).map(request).collect();
     let address = world.server.address;
@@ -38,13 +40,14 @@ async fn charge(world: &World, round: usize, time: Duration) -> anyhow::Result<M
 
 /// Pays for as many as there is time for. Gives those that are paid, and those that are not.
 async fn pay(world: &World, held: Held, time: Duration) -> anyhow::Result<(Measured, Held, Held)> {
-    let requests: Vec<_> = held.iter().map(|(place, id)| world.pays(*place, id)).collect();
+    let requests: Vec<_> = held.iter().map(|(place, id)| world.pay(*place, *id)).collect();
     let address = world.server.address;
     let (measured, answers) =
         drive::closed_loop(address, CONNECTIONS, time, &requests, drive::created, &world.processes).await?;
     ensure!(measured.errors.is_empty(), "payments were refused: {:?}", measured.errors);
     for (index, answer) in &answers {
-        ensure!(text(&answer.json()?, "reservation_id")? == held[*index].1, "another reservation was paid");
+        let payment: Payment = answer.read()?;
+        ensure!(payment.reservation_id == held[*index].1, "another reservation was paid");
     }
     let (paid, unpaid) = split(held, answers.iter().map(|(index, _)| *index));
     Ok((measured, paid, unpaid))
@@ -52,7 +55,7 @@ async fn pay(world: &World, held: Held, time: Duration) -> anyhow::Result<(Measu
 
 /// Cancels as many as there is time for, and then the others.
 async fn cancel(world: &World, held: Held, time: Duration) -> anyhow::Result<Measured> {
-    let requests: Vec<_> = held.iter().map(|(place, id)| world.cancels(*place, id)).collect();
+    let requests: Vec<_> = held.iter().map(|(place, id)| world.cancel(*place, *id)).collect();
     let address = world.server.address;
     let (measured, answers) =
         drive::closed_loop(address, CONNECTIONS, time, &requests, drive::ok, &world.processes).await?;
@@ -71,7 +74,7 @@ fn split(held: Held, at: impl Iterator<Item = usize>) -> (Held, Held) {
 
 /// Holds places, which is not measured.
 async fn hold(world: &World, count: usize) -> anyhow::Result<Held> {
-    let requests: Vec<_> = (0..count).map(|place| world.holds(place)).collect();
+    let requests: Vec<_> = (0..count).map(|place| world.hold(place)).collect();
     ids(&world.send_all(&requests, drive::created).await?)
 }
 
@@ -80,13 +83,13 @@ pub(crate) async fn run(bench: &Bench, backend: Backend) -> anyhow::Result<Secti
     let store = Store::start(backend, bench).await?;
     let mut world = World::prepare(&bench.binary, &bench.folder, &store, "money", bench.shape(7), &[]).await?;
     world.charge_all(POINTS_EACH).await?;
-    let everybody = 0..world.buyers.len();
+    let all = 0..world.buyers.len();
     let each = drive::count_for(ACTS_PER_SECOND, bench.time).min(world.places.len() / 2);
     let [mut charges, mut payments, mut held_cancelled, mut paid_cancelled] = [const { Vec::new() }; 4];
     // The first round warms everything up, and is not counted.
     for round in 0..=bench.rounds {
-        // A payment has spent the place in line of whoever held nothing else.
-        world.admit(everybody.clone()).await?;
+        // A payment has ended the admission of a buyer who held nothing else.
+        world.admit(all.clone()).await?;
         let mut to_pay = hold(&world, 2 * each).await?;
         let to_cancel = to_pay.split_off(each);
         charges.push(charge(&world, round, bench.time).await?);

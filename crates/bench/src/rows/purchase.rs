@@ -2,14 +2,19 @@
 
 use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
-use boxoffice_load::{Answer, Request, plot::grouped};
+use boxoffice_rush::{
+    Buyer, Pool, Request, Response,
+    buyer::{QueueStatus, Reservation},
+    plot::grouped,
+};
+use uuid::Uuid;
 
 use crate::{
     Bench,
-    drive::{self, Connections, Measured, Wanted},
+    drive::{self, Measured, Wanted},
     report::{Curve, Row, Section, Spread},
     server::{Backend, Store},
-    world::{Buyer, World, text},
+    world::World,
 };
 
 /// The purchases that are begun in a second, until they take too long.
@@ -27,47 +32,46 @@ const CONNECTIONS: usize = 256;
 pub(super) const POINTS_EACH: i64 = 1_000_000;
 
 /// Reservations of a rate, each with its place.
-pub(super) type Made = RefCell<Vec<(usize, String)>>;
+pub(super) type Made = RefCell<Vec<(usize, Uuid)>>;
 
-/// One buyer, from the line to the paid seat.
+/// One buyer, from the queue to the paid seat.
 pub(super) async fn purchase(
     world: &World,
-    carry: impl AsyncFn(Request) -> std::io::Result<Answer>,
+    carry: impl AsyncFn(Request) -> std::io::Result<Response>,
     made: &Made,
     index: usize,
 ) -> anyhow::Result<()> {
-    let joined: Wanted = |answer| matches!(answer.status, 200 | 201) && drive::tells(answer, "\"active\"");
-    let send = async |request: Request, wanted: Wanted| -> anyhow::Result<Answer> {
+    let joined: Wanted = |answer| matches!(answer.status, 200 | 201) && drive::contains(answer, "\"active\"");
+    let send = async |request: Request, wanted: Wanted| -> anyhow::Result<Response> {
         let answer = carry(request).await?;
         anyhow::ensure!(wanted(&answer), drive::refusal(&answer));
         Ok(answer)
     };
     let (buyer, place) = (&world.buyers[index], &world.places[index]);
-    let answer = send(buyer.joins(&world.concert_id), joined).await?;
-    let queue_token = text(&answer.json()?, "token")?;
-    let buyer = Buyer { queue_token, ..buyer.clone() };
-    send(buyer.asks("/v1/queue"), joined).await?;
-    send(buyer.asks(&format!("/v1/concerts/{}/performances", world.concert_id)), drive::ok).await?;
+    let status: QueueStatus = send(buyer.join(world.concert_id), joined).await?.read()?;
+    let buyer = Buyer { queue_token: status.token, ..buyer.clone() };
+    send(buyer.poll(), joined).await?;
+    send(buyer.get(format!("/v1/concerts/{}/performances", world.concert_id)), drive::ok).await?;
     let seats = format!("/v1/performances/{}/seats?section={}", place.performance_id, place.section);
-    let answer = send(buyer.asks(&seats), drive::ok).await?;
-    anyhow::ensure!(drive::tells(&answer, &format!("\"{}\"", place.label)), "a seat is missing in its section");
-    let answer = send(buyer.holds(place), drive::created).await?;
-    let reservation_id = text(&answer.json()?, "id")?;
-    made.borrow_mut().push((index, reservation_id.clone()));
-    send(buyer.pays(&reservation_id), drive::created).await?;
+    let answer = send(buyer.get(seats), drive::ok).await?;
+    anyhow::ensure!(drive::contains(&answer, &format!("\"{}\"", place.label)), "a seat is missing in its section");
+    let hold = buyer.hold(place.performance_id, &[&place.label]);
+    let reservation_id = send(hold, drive::created).await?.read::<Reservation>()?.id;
+    made.borrow_mut().push((index, reservation_id));
+    send(buyer.pay(reservation_id).key(reservation_id.to_string()), drive::created).await?;
     Ok(())
 }
 
 /// Begins purchases at a rate, and undoes them afterwards.
 async fn at_rate(world: &World, per_second: f64, time: Duration) -> anyhow::Result<Measured> {
-    // Everybody buys once at a rate.
+    // Each buyer buys once at a rate.
     let count = drive::count_for(per_second, time).min(world.buyers.len());
-    let connections = Connections::open(world.server.address, CONNECTIONS).await?;
+    let pool = Pool::open(world.server.address, CONNECTIONS).await?;
     let made = Made::default();
     let act = |index| {
-        let (connections, made) = (&connections, &made);
+        let (pool, made) = (&pool, &made);
         async move {
-            let carry = async |request: Request| connections.send(&request).await;
+            let carry = async |request: Request| Ok(pool.send(&request.prepare()).await?.0);
             purchase(world, carry, made, index).await.map_err(|error| error.to_string())
         }
     };
@@ -80,7 +84,7 @@ fn sustained(measured: &Measured) -> bool {
     measured.errors.is_empty() && measured.latencies.quantile(0.99) <= P99_MAX
 }
 
-/// Rising rates, and then the highest one that was sustained once more for each further round.
+/// Rising rates, and then rounds at the highest one that was sustained.
 pub(crate) async fn run(bench: &Bench, backend: Backend) -> anyhow::Result<Section> {
     let store = Store::start(backend, bench).await?;
     let world = World::prepare(&bench.binary, &bench.folder, &store, "purchase", bench.shape(7), &[]).await?;
@@ -110,10 +114,10 @@ pub(crate) async fn run(bench: &Bench, backend: Backend) -> anyhow::Result<Secti
         }
     }
     world.server.stop().await?;
-    Ok(told(backend, &store, &measured, confirmed))
+    Ok(section_of(backend, &store, &measured, confirmed))
 }
 
-fn told(
+fn section_of(
     backend: Backend,
     store: &Store,
     measured: &[(f64, Measured)],
@@ -122,7 +126,7 @@ fn told(
     let setting = format!(
         "{}. A purchase is: join the line, ask for the status once, the dates, the seats of one section of 15,002 \
          seats, hold one, pay it. Open loop over {CONNECTIONS} connections: purchases begin at the rate whether or \
-         not those before have ended, and each is measured from when it should have begun. Nobody waits in line. A \
+         not those before have ended, and each is measured from when it should have begun. No buyer waits in the queue. A \
          rate is sustained when all are done, none is refused, and 99 of 100 take at most {} s, in each round.",
         store.described,
         P99_MAX.as_secs()

@@ -4,22 +4,22 @@ use std::{
     borrow::Cow,
     cell::{Cell, RefCell},
     collections::{HashMap, HashSet},
-    rc::Rc,
     time::Duration,
 };
 
 use anyhow::{Context, ensure};
-use boxoffice_load::{Answer, Connection, Latencies, Request, plot::grouped};
+use boxoffice_rush::{Buyer, Connection, Latencies, Pool, Prepared, Request, Response, plot::grouped};
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::{
     Bench,
-    drive::{self, Connections, Measured, Stopwatch},
+    drive::{self, Measured, Stopwatch},
     report::{Row, Section, Spread},
     server::{Backend, Store},
-    world::{PATIENCE, World, shared_catalogue, text},
+    world::{PATIENCE, World, id, shared_catalogue},
 };
 
 const CONNECTIONS: usize = 64;
@@ -66,16 +66,20 @@ const LOADS: [(Load, &str); 8] = [
 const BY_TAG: [&str; 3] = ["selling: seats by tag", "selling: by tag, 200", "selling: by tag, 304"];
 
 impl Load {
-    fn requests(self, world: &World) -> Vec<Request> {
+    fn requests(self, world: &World) -> Vec<Prepared> {
         let path = match self {
-            Self::List => return vec![Request::get("/v1/concerts?bookable=true&limit=20").empty()],
-            Self::Concert => return vec![Request::get(&format!("/v1/concerts/{}", world.concert_id)).empty()],
+            Self::List => return vec![Request::get("/v1/concerts?bookable=true&limit=20").prepare()],
+            Self::Concert => return vec![Request::get(format!("/v1/concerts/{}", world.concert_id)).prepare()],
             Self::Dates => format!("/v1/concerts/{}/performances", world.concert_id),
             Self::Seats { .. } | Self::SeatsWhileSelling { .. } | Self::SeatsByTag => seats_path(world),
         };
         let gzip = matches!(self, Self::Seats { gzip: true } | Self::SeatsWhileSelling { gzip: true });
         let looking = world.buyers.iter().take(LOOKING);
-        looking.map(|buyer| if gzip { buyer.asks_packed(&path) } else { buyer.asks(&path) }).collect()
+        let request = |buyer: &Buyer| {
+            let request = buyer.get(&path);
+            if gzip { request.header("accept-encoding", "gzip") } else { request }.prepare()
+        };
+        looking.map(request).collect()
     }
 }
 
@@ -83,7 +87,12 @@ fn seats_path(world: &World) -> String {
     format!("/v1/performances/{}/seats", world.performances[0])
 }
 
-fn tag_of(answer: &Answer) -> anyhow::Result<String> {
+/// Asks for what is at this path, unless it still has this tag.
+fn unless(buyer: &Buyer, path: &str, tag: &str) -> Prepared {
+    buyer.get(path).header("if-none-match", tag).prepare()
+}
+
+fn tag_of(answer: &Response) -> anyhow::Result<String> {
     Ok(answer.header("ETag").context("an answer has no tag")?.to_owned())
 }
 
@@ -93,7 +102,7 @@ async fn tagged(world: &World) -> anyhow::Result<Vec<(Connection, usize, String)
     let mut tagged = Vec::new();
     for (index, mut connection) in open.into_iter().enumerate() {
         let buyer = index % LOOKING.min(world.buyers.len());
-        let answer = connection.send(&world.asks(buyer, &seats_path(world))).await?;
+        let answer = connection.send(&world.buyers[buyer].get(seats_path(world)).prepare()).await?;
         ensure!(drive::ok(&answer), drive::refusal(&answer));
         tagged.push((connection, buyer, tag_of(&answer)?));
     }
@@ -112,7 +121,7 @@ async fn by_tag(
     let one = |(mut connection, buyer, tag): (Connection, usize, String)| {
         let (all, new, same, watch, path) = (&all, &new, &same, &watch, &path);
         async move {
-            let mut request = world.buyers[buyer].asks_unless(path, &tag);
+            let mut request = unless(&world.buyers[buyer], path, &tag);
             while watch.elapsed() < time {
                 let sent = Instant::now();
                 let answer = connection.send(&request).await;
@@ -124,14 +133,14 @@ async fn by_tag(
                 let part = if is_new { new } else { same };
                 part.borrow_mut().note(&answer, took, |_| true);
                 if let (true, Some(tag)) = (is_new, answer.ok().and_then(|answer| tag_of(&answer).ok())) {
-                    request = world.buyers[buyer].asks_unless(path, &tag);
+                    request = unless(&world.buyers[buyer], path, &tag);
                 }
             }
         }
     };
     stream::iter(clients).for_each_concurrent(None, one).await;
     let all = watch.stop(all.into_inner())?;
-    // What was spent cannot be told apart by the kind of the answer.
+    // The costs are of all answers together.
     let part = |part: RefCell<Measured>| Measured { elapsed: all.elapsed, ..part.into_inner() };
     let (new, same) = (part(new), part(same));
     Ok([all, new, same])
@@ -140,23 +149,23 @@ async fn by_tag(
 /// A sale that goes on beside what is measured.
 struct Sale<'a> {
     world: &'a World,
-    connections: Rc<Connections>,
+    pool: Pool,
     /// Reservations, each with its place.
-    held: RefCell<Vec<(usize, String)>>,
+    held: RefCell<Vec<(usize, Uuid)>>,
 }
 
 impl<'a> Sale<'a> {
     async fn open(world: &'a World) -> anyhow::Result<Self> {
-        let connections = Connections::open(world.server.address, SELLING_CONNECTIONS).await?;
-        Ok(Self { world, connections, held: RefCell::default() })
+        let pool = Pool::open(world.server.address, SELLING_CONNECTIONS).await?;
+        Ok(Self { world, pool, held: RefCell::default() })
     }
 
-    /// Holds the seat of a place, and tells when it was held.
+    /// Holds the seat of a place, and gives the time of the response.
     async fn sell(&self, place: usize) -> anyhow::Result<Instant> {
-        let answer = self.connections.send(&self.world.holds(place)).await?;
+        let (answer, _) = self.pool.send(&self.world.hold(place)).await?;
         let held_at = Instant::now();
         ensure!(drive::created(&answer), drive::refusal(&answer));
-        self.held.borrow_mut().push((place, text(&answer.json()?, "id")?));
+        self.held.borrow_mut().push((place, id(&answer)?));
         Ok(held_at)
     }
 
@@ -230,8 +239,8 @@ struct Seat<'a> {
     status: Cow<'a, str>,
 }
 
-/// The labels of the seats that nobody can have.
-fn gone_of(answer: &Answer) -> anyhow::Result<HashSet<String>> {
+/// The labels of the seats that are held or sold.
+fn gone_of(answer: &Response) -> anyhow::Result<HashSet<String>> {
     let map: Map<'_> = serde_json::from_slice(&answer.body)?;
     let gone = map.seats.into_iter().filter(|seat| seat.status != "available");
     Ok(gone.map(|seat| seat.label.into_owned()).collect())
@@ -242,7 +251,7 @@ async fn observe(world: &World, unseen: &Unseen, over: &Cell<bool>) -> anyhow::R
     let mut connection = Connection::open(world.server.address).await?;
     let path = seats_path(world);
     let buyer = world.buyers.last().context("there is no buyer")?;
-    let (mut request, mut gone) = (buyer.asks(&path), HashSet::new());
+    let (mut request, mut gone) = (buyer.get(&path).prepare(), HashSet::new());
     let mut seen = Shown::default();
     let began = Instant::now();
     while !(over.get() && unseen.borrow().is_empty()) {
@@ -252,7 +261,7 @@ async fn observe(world: &World, unseen: &Unseen, over: &Cell<bool>) -> anyhow::R
         let received = Instant::now();
         ensure!(matches!(answer.status, 200 | 304), drive::refusal(&answer));
         if drive::ok(&answer) {
-            request = buyer.asks_unless(&path, &tag_of(&answer)?);
+            request = unless(buyer, &path, &tag_of(&answer)?);
             gone = gone_of(&answer)?;
         }
         // A seat whose hold was answered after the map was on its way may be in it already.
@@ -269,7 +278,7 @@ async fn observe(world: &World, unseen: &Unseen, over: &Cell<bool>) -> anyhow::R
     Ok(seen)
 }
 
-/// Holds seats and asks for the map at once: whole, and by the tag of before.
+/// Holds seats and asks for the map at once: whole, and by the previous tag.
 async fn check_own(
     sale: &Sale<'_>,
     places: impl Iterator<Item = usize>,
@@ -286,9 +295,9 @@ async fn check_own(
             break;
         }
         let buyer = &world.buyers[world.buyer_of(place)];
-        let tag = tag_of(&connection.send(&buyer.asks(&path)).await?)?;
+        let tag = tag_of(&connection.send(&buyer.get(&path).prepare()).await?)?;
         let held_at = sale.sell(place).await?;
-        for request in [buyer.asks(&path), buyer.asks_unless(&path, &tag)] {
+        for request in [buyer.get(&path).prepare(), unless(buyer, &path, &tag)] {
             let answer = connection.send(&request).await?;
             let shown = drive::ok(&answer) && gone_of(&answer)?.contains(&world.places[place].label);
             own += 1;
@@ -307,7 +316,7 @@ async fn check(world: &World, time: Duration, checked: &mut Checked) -> anyhow::
         unseen.borrow_mut().insert(world.places[place].label.clone(), held_at);
     };
     let selling = async {
-        // The second half of the places is for those who check.
+        // The checking buyers have the second half of the places.
         let of_checker = |index: usize| (world.places.len() / 2 + index..world.places.len()).step_by(CHECKING);
         let checkers = (0..CHECKING).map(|index| check_own(&sale, of_checker(index), time, sold));
         let (sold, own) = tokio::join!(sale.go_on(time, sold), futures::future::join_all(checkers));
@@ -335,8 +344,8 @@ impl Variant {
     ) -> anyhow::Result<Self> {
         let database = if settings.is_empty() { "cached" } else { "uncached" };
         let mut world = World::prepare(&bench.binary, &bench.folder, store, database, bench.shape(1), settings).await?;
-        let everybody = 0..world.buyers.len();
-        world.admit(everybody).await?;
+        let all = 0..world.buyers.len();
+        world.admit(all).await?;
         let mut listing = shared_catalogue("listing.json")?;
         if let (true, Some(concerts)) = (bench.smoke, listing["concerts"].as_array_mut()) {
             concerts.truncate(LISTING_SMOKE);
@@ -391,7 +400,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Section> {
             check(&variant.world, bench.time, &mut variant.checked).await?;
         }
     }
-    let section = told(&store, &variants);
+    let section = section_of(&store, &variants);
     for variant in variants {
         variant.world.server.stop().await?;
     }
@@ -399,7 +408,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Section> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-fn told(store: &Store, variants: &[Variant]) -> Section {
+fn section_of(store: &Store, variants: &[Variant]) -> Section {
     let setting = format!(
         "{}. Two servers with the 1,000 concerts of `tests/catalogue/listing.json` and one more, in a hall of 15,002 \
          seats: one as it comes (*cached*), one with `cache_milliseconds = 0`. The list is the first 20 bookable \

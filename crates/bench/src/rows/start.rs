@@ -1,4 +1,4 @@
-//! From nothing to ready, and what a server takes that nobody uses.
+//! From nothing to ready, and the memory of an idle server.
 
 use std::{fs, path::Path, time::Duration};
 

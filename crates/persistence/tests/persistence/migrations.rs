@@ -3,12 +3,8 @@
 use std::sync::Arc;
 
 use boxoffice_contracts::storage::at_once;
-use boxoffice_domain::{
-    StorageError,
-    catalog::ConcertChange,
-    fixtures::{TestClock, instant},
-    page::PageRequest,
-};
+use boxoffice_domain::fixtures::TestClock;
+use boxoffice_domain::{StorageError, catalog::ConcertChange, fixtures::instant, page::PageRequest};
 use boxoffice_persistence::{ConnectError, migrate, migrate_down};
 
 use crate::home::{Backend, Place, join, settings};

@@ -21,7 +21,7 @@ pub(crate) enum Kind {
     Bytes,
 }
 
-/// An argument of a script, or several: a struct made by [`arguments!`] is one argument for each field.
+/// An argument of a script, or several: [`fields!`] makes one argument of each field of a struct.
 pub(crate) trait Argument {
     /// Appends the names of the arguments. `name` is that of the field that this is.
     fn names(name: &'static str, names: &mut Vec<(&'static str, Kind)>);
@@ -63,60 +63,48 @@ impl<A: Argument> Argument for Option<A> {
     }
 }
 
-impl Argument for u64 {
-    fn names(name: &'static str, names: &mut Vec<(&'static str, Kind)>) {
-        names.push((name, Kind::Number));
-    }
-
-    fn values(&self, values: &mut Vec<Vec<u8>>) {
-        values.push(self.to_string().into_bytes());
-    }
-}
-
-/// A type whose values are sent as another type.
-macro_rules! sent_as {
-    ($($type:ty as $sent:ty = $convert:expr;)*) => {$(
+/// Types whose values are one argument, each with how it is read and written.
+macro_rules! argument {
+    ($($type:ty: $kind:ident = $bytes:expr;)*) => {$(
         impl $crate::link::Argument for $type {
             fn names(name: &'static str, names: &mut Vec<(&'static str, $crate::link::Kind)>) {
-                <$sent as $crate::link::Argument>::names(name, names);
+                names.push((name, $crate::link::Kind::$kind));
             }
 
             fn values(&self, values: &mut Vec<Vec<u8>>) {
-                let convert: fn(&$type) -> $sent = $convert;
-                convert(self).values(values);
+                let bytes: fn(&$type) -> Vec<u8> = $bytes;
+                values.push(bytes(self));
             }
         }
     )*};
 }
-pub(crate) use sent_as;
+pub(crate) use argument;
 
-sent_as! {
-    u32 as u64 = |number| u64::from(*number);
-    bool as u64 = |flag| u64::from(*flag);
-    Timestamp as u64 = |at| micros(*at);
+argument! {
+    u64: Number = |number| number.to_string().into_bytes();
+    u32: Number = |number| number.to_string().into_bytes();
+    bool: Number = |flag| u64::from(*flag).to_string().into_bytes();
+    Timestamp: Number = |at| micros(*at).to_string().into_bytes();
+    String: Bytes = |text| text.clone().into_bytes();
 }
 
-impl Argument for String {
-    fn names(name: &'static str, names: &mut Vec<(&'static str, Kind)>) {
-        names.push((name, Kind::Bytes));
-    }
+/// Types whose fields, or some of them, are arguments under their names.
+macro_rules! fields {
+    ($($type:ty { $($field:ident: $field_type:ty,)* })*) => {$(
+        impl $crate::link::Argument for $type {
+            fn names(_: &'static str, names: &mut Vec<(&'static str, $crate::link::Kind)>) {
+                $(<$field_type as $crate::link::Argument>::names(stringify!($field), names);)*
+            }
 
-    fn values(&self, values: &mut Vec<Vec<u8>>) {
-        values.push(self.clone().into_bytes());
-    }
+            fn values(&self, values: &mut Vec<Vec<u8>>) {
+                $(self.$field.values(values);)*
+            }
+        }
+    )*};
 }
+pub(crate) use fields;
 
-impl<const LENGTH: usize> Argument for [u8; LENGTH] {
-    fn names(name: &'static str, names: &mut Vec<(&'static str, Kind)>) {
-        names.push((name, Kind::Bytes));
-    }
-
-    fn values(&self, values: &mut Vec<Vec<u8>>) {
-        values.push(self.to_vec());
-    }
-}
-
-/// Structs whose fields are the arguments of a script, under the names of the fields.
+/// Structs that are the arguments of a script.
 macro_rules! arguments {
     ($($(#[$meta:meta])* $struct:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* })*) => {$(
         $(#[$meta])*
@@ -125,15 +113,7 @@ macro_rules! arguments {
             $($(#[$field_meta])* pub(crate) $field: $type,)*
         }
 
-        impl $crate::link::Argument for $struct {
-            fn names(_: &'static str, names: &mut Vec<(&'static str, $crate::link::Kind)>) {
-                $(<$type as $crate::link::Argument>::names(stringify!($field), names);)*
-            }
-
-            fn values(&self, values: &mut Vec<Vec<u8>>) {
-                $(self.$field.values(values);)*
-            }
-        }
+        $crate::link::fields! { $struct { $($field: $type,)* } }
     )*};
 }
 pub(crate) use arguments;
@@ -220,7 +200,7 @@ mod tests {
 
     arguments! {
         Inner { flag: bool, at: Option<Timestamp>, }
-        Outer { text: String, inner: Inner, id: [u8; 2], }
+        Outer { text: String, inner: Inner, last: u32, }
     }
 
     #[test]
@@ -228,14 +208,14 @@ mod tests {
         let script = Script::<(Outer, ())>::new(&["one", "other"], "return {}");
         let (bindings, body) = script.text.split_once(HEAD).expect("it begins with the head");
         let expected = "local KEY = { one = KEYS[1], other = KEYS[2], }\n\
-                        local ARG = { text = ARGV[1], flag = tonumber(ARGV[2]), at = tonumber(ARGV[3]), id = ARGV[4], }\n";
+                        local ARG = { text = ARGV[1], flag = tonumber(ARGV[2]), at = tonumber(ARGV[3]), last = tonumber(ARGV[4]), }\n";
         assert_eq!((bindings, body), (expected, "return {}"));
         let mut values = Vec::new();
         let inner = Inner { flag: true, at: None };
-        (Outer { text: "words".to_owned(), inner, id: [7, 8] }, ()).values(&mut values);
+        (Outer { text: "words".to_owned(), inner, last: 7 }, ()).values(&mut values);
         Some(instant(1)).values(&mut values);
         let micros = micros(instant(1)).to_string();
-        assert_eq!(values, [b"words", &b"1"[..], b"", &[7, 8], micros.as_bytes()]);
+        assert_eq!(values, [b"words", &b"1"[..], b"", b"7", micros.as_bytes()]);
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl Core {
     /// Asks Redis about a place.
     pub(super) async fn ask(&self, queue: &KnownQueue, place: &QueuePlace) -> Result<Recall, StorageError> {
         let now = self.now();
-        let Some(mut reply) = self.step(queue, &scripts::STATUS, place.into()).await? else {
+        let Some(mut reply) = self.step(queue, &scripts::STATUS, *place).await? else {
             return Ok(if self.is_restorable(place, now) { Recall::Forgotten } else { expired(place) });
         };
         match self.outcome(&mut reply)? {
@@ -203,11 +203,11 @@ impl Core {
     pub(super) async fn spend(
         &self,
         queue: &KnownQueue,
-        account: AccountId,
+        account_id: AccountId,
         number_max: u64,
     ) -> Result<(), WaitingRoomError> {
-        self.step_opening(queue, &scripts::SPEND, scripts::Spend { account, number_max }).await?;
-        queue.end_admission(account);
+        self.step_opening(queue, &scripts::SPEND, scripts::Spend { account_id, number_max }).await?;
+        queue.end_admission(account_id);
         Ok(())
     }
 
@@ -215,11 +215,11 @@ impl Core {
     pub(super) async fn keep_until(
         &self,
         queue: &KnownQueue,
-        account: AccountId,
+        account_id: AccountId,
         held_until: Option<Timestamp>,
     ) -> Result<(), StorageError> {
-        self.step(queue, &scripts::KEEP_UNTIL, scripts::KeepUntil { account, held_until }).await?;
-        queue.keep_until(account, held_until);
+        self.step(queue, &scripts::KEEP_UNTIL, scripts::KeepUntil { account_id, held_until }).await?;
+        queue.keep_until(account_id, held_until);
         Ok(())
     }
 

@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use boxoffice_domain::{
     AccountId, StorageError, Timestamp,
-    waiting_room::{DrawNumber, QueuePlace, QueueTerms},
+    waiting_room::{DrawNumber, JoinRequest, PlaceNumber, QueuePlace, QueueTerms, RestoreRequest},
 };
 
-use crate::link::{MICROS_MAX, Reply, Script, arguments, sent_as};
+use crate::link::{Argument, MICROS_MAX, Reply, Script, argument, arguments, fields};
 
 const PRELUDE: &str = include_str!("scripts/prelude.lua");
 
@@ -47,9 +47,17 @@ impl ListKeys {
     }
 }
 
-sent_as! {
-    AccountId as [u8; 16] = |account_id| account_id.uuid().into_bytes();
-    DrawNumber as u64 = |draw| draw.get();
+argument! {
+    AccountId: Bytes = |account_id| account_id.uuid().as_bytes().to_vec();
+    DrawNumber: Number = |draw| draw.get().to_string().into_bytes();
+    PlaceNumber: Number = |number| number.0.min(MICROS_MAX).to_string().into_bytes();
+}
+
+fields! {
+    QueueTerms { version: u32, max_active: u32, paused: bool, opens_at: Option<Timestamp>, }
+    QueuePlace { account_id: AccountId, number: PlaceNumber, joined_at: Timestamp, }
+    JoinRequest { account_id: AccountId, terms: QueueTerms, draw: Option<DrawNumber>, }
+    RestoreRequest { place: QueuePlace, terms: QueueTerms, draw: Option<DrawNumber>, }
 }
 
 arguments! {
@@ -66,44 +74,17 @@ arguments! {
         concert: String,
     }
 
-    /// The terms of a queue.
-    Terms {
-        version: u32,
-        max_active: u32,
-        paused: bool,
-        opens_at: Option<Timestamp>,
-    }
-
-    /// A place in the queue.
-    Place {
-        account: AccountId,
-        number: u64,
-        joined_at: Timestamp,
-    }
-
     Open {
         ours_since: Timestamp,
     }
 
-    Join {
-        account: AccountId,
-        draw: Option<DrawNumber>,
-        terms: Terms,
-    }
-
-    Restore {
-        place: Place,
-        draw: Option<DrawNumber>,
-        terms: Terms,
-    }
-
     KeepUntil {
-        account: AccountId,
+        account_id: AccountId,
         held_until: Option<Timestamp>,
     }
 
     Spend {
-        account: AccountId,
+        account_id: AccountId,
         /// The last place that the payment can have been made with.
         number_max: u64,
     }
@@ -147,19 +128,6 @@ arguments! {
     }
 }
 
-impl From<QueueTerms> for Terms {
-    fn from(terms: QueueTerms) -> Self {
-        let QueueTerms { version, max_active, paused, opens_at } = terms;
-        Self { version, max_active, paused, opens_at }
-    }
-}
-
-impl From<&QueuePlace> for Place {
-    fn from(place: &QueuePlace) -> Self {
-        Self { account: place.account_id, number: place.number.0.min(MICROS_MAX), joined_at: place.joined_at }
-    }
-}
-
 /// A step on one queue: a script after what all of them share.
 pub(super) type Step<A> = Script<(Context, A)>;
 
@@ -177,13 +145,13 @@ macro_rules! scripts {
 
 scripts! {
     OPEN: Step<Open> = step("scripts/open.lua");
-    JOIN: Step<Join> = step("scripts/join.lua");
-    STATUS: Step<Place> = step("scripts/status.lua");
-    RESTORE: Step<Restore> = step("scripts/restore.lua");
-    LEAVE: Step<Place> = step("scripts/leave.lua");
+    JOIN: Step<JoinRequest> = step("scripts/join.lua");
+    STATUS: Step<QueuePlace> = step("scripts/status.lua");
+    RESTORE: Step<RestoreRequest> = step("scripts/restore.lua");
+    LEAVE: Step<QueuePlace> = step("scripts/leave.lua");
     KEEP_UNTIL: Step<KeepUntil> = step("scripts/keep_until.lua");
     SPEND: Step<Spend> = step("scripts/spend.lua");
-    SET_TERMS: Step<Terms> = step("scripts/set_terms.lua");
+    SET_TERMS: Step<QueueTerms> = step("scripts/set_terms.lua");
     EMPTY: Step<()> = step("scripts/empty.lua");
     VISIT: Step<Visit> = step("scripts/visit.lua");
     STATS: Step<()> = step("scripts/stats.lua");
@@ -193,11 +161,11 @@ scripts! {
     VISITED: Script<Visited> = of_list("scripts/visited.lua");
 }
 
-fn step<A: crate::link::Argument>(body: &str) -> Step<A> {
+fn step<A: Argument>(body: &str) -> Step<A> {
     Script::new(&QUEUE_KEYS, &format!("{PRELUDE}\n{body}"))
 }
 
-fn of_list<A: crate::link::Argument>(body: &str) -> Script<A> {
+fn of_list<A: Argument>(body: &str) -> Script<A> {
     Script::new(&LIST_KEYS, body)
 }
 

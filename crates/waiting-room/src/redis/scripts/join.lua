@@ -1,7 +1,7 @@
 if not load_queue() then
   return {}
 end
-local account = ARG.account
+local account = ARG.account_id
 advance(account)
 set_terms(ARG)
 local newly = 0

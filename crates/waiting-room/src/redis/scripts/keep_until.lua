@@ -1,7 +1,7 @@
 if not load_queue() then
   return {}
 end
-local account, held = ARG.account, ARG.held_until or 0
+local account, held = ARG.account_id, ARG.held_until or 0
 advance(account)
 if queue.now < held then
   local number, _, _, sort_key = place_of(account)

@@ -297,11 +297,11 @@ end
 
 -- Whether the queue knows a place: `present`, `ended` or `forgotten`.
 local function recall(place)
-  local known = place_of(place.account)
+  local known = place_of(place.account_id)
   if known == place.number then
     return 'present'
   end
-  local ended = tonumber(redis.call('HGET', KEY.ended, place.account) or '0')
+  local ended = tonumber(redis.call('HGET', KEY.ended, place.account_id) or '0')
   local superseded = math.max(known or 0, ended) >= place.number
   if superseded or queue.restores == 0 or not is_restorable(place.number, place.joined_at) then
     return 'ended'

@@ -1,7 +1,7 @@
 if not load_queue() then
   return {}
 end
-advance(ARG.account)
+advance(ARG.account_id)
 set_terms(ARG)
 local recalled = recall(ARG)
 if recalled == 'ended' then
@@ -12,13 +12,13 @@ if recalled == 'forgotten' then
     return save_and_reply({ standing = 'full' })
   end
   -- If an earlier place of the account was restored, this later one proves that it had ended.
-  end_place(ARG.account)
+  end_place(ARG.account_id)
   -- A place that is forgotten shows that this queue was lost alone, as with one node of a cluster.
   if queue.now < queue.opened_at + ARG.reform_micros and queue.reformed_at < queue.opened_at + ARG.reform_micros then
     queue.reformed_at = queue.opened_at + ARG.reform_micros
   end
-  enter(ARG.account, ARG.number, ARG.joined_at, ARG.draw)
+  enter(ARG.account_id, ARG.number, ARG.joined_at, ARG.draw)
   change_standings()
   admit()
 end
-return save_and_reply(standing_of(ARG.account))
+return save_and_reply(standing_of(ARG.account_id))

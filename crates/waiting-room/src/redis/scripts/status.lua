@@ -1,9 +1,9 @@
 if not load_queue() then
   return {}
 end
-advance(ARG.account)
+advance(ARG.account_id)
 local recalled = recall(ARG)
 if recalled == 'present' then
-  return save_and_reply(standing_of(ARG.account))
+  return save_and_reply(standing_of(ARG.account_id))
 end
 return save_and_reply({ standing = recalled == 'ended' and 'expired' or 'forgotten' })

@@ -1,70 +1,45 @@
-//! The hall as somebody sees it who looks for seats.
+//! The hall as a buyer sees it.
 
 use std::{cmp::Reverse, collections::HashMap};
 
 use anyhow::bail;
+use boxoffice_rush::buyer::{SeatMap, SeatStatus};
 use rand::{Rng, RngExt};
 use serde::Deserialize;
 
-/// How many stretches of free seats people look past, on average, before they reach for one.
+/// How many stretches of free seats buyers look past, on average, before they reach for one.
 const LOOKED_PAST: f64 = 24.0;
-
-/// What the server says of a performance's seats, in the order of the hall.
-#[derive(Debug, Deserialize)]
-pub(crate) struct SeatMap {
-    pub(crate) seats: Vec<MapSeat>,
-}
-
-/// One seat of it.
-#[derive(Debug, Deserialize)]
-pub(crate) struct MapSeat {
-    pub(crate) label: String,
-    pub(crate) section: String,
-    pub(crate) row: String,
-    pub(crate) number: u32,
-    pub(crate) price: u64,
-    pub(crate) status: Status,
-}
-
-/// Whether a seat can be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Status {
-    Available,
-    Held,
-    Sold,
-}
 
 /// The part of a map that changes.
 #[derive(Deserialize)]
-struct Statuses {
+pub(crate) struct Statuses {
     seats: Vec<StatusOnly>,
 }
 
 #[derive(Deserialize)]
 struct StatusOnly {
-    status: Status,
+    status: SeatStatus,
 }
 
 /// The seats of a performance that the crowd is after.
 #[derive(Debug)]
 pub(crate) struct Hall {
-    /// What each seat of the hall is called, in the order of the hall.
+    /// The labels of all seats, in the order of the hall.
     labels: Vec<String>,
-    /// The rows from the front to the back, each with the seats that are wanted: their place in `labels`, and their
-    /// number in the row.
+    /// The rows from the front to the back, each with its wanted seats: their index in `labels`, and their number in the
+    /// row.
     rows: Vec<Vec<(usize, u32)>>,
 }
 
-/// How the seats of a hall stood at one instant.
+/// The seats of a hall at one instant.
 #[derive(Debug)]
 pub(crate) struct View {
-    statuses: Vec<Status>,
+    statuses: Vec<SeatStatus>,
 }
 
 impl Hall {
-    /// The hall, and in it those available seats, at most `wanted_max`, that are nearest to the front: the dearer
-    /// sections before the others, and in them the first rows.
+    /// The hall with its wanted seats: the available seats nearest to the front, at most `wanted_max`. Dearer sections
+    /// are before the others, and in them the first rows.
     pub(crate) fn new(map: SeatMap, wanted_max: usize) -> Self {
         // A row, its price, and how many rows of its section lie before it.
         let (mut rows, mut sections) = (Vec::<(Reverse<u64>, usize, Vec<_>)>::new(), HashMap::<&str, usize>::new());
@@ -77,7 +52,7 @@ impl Hall {
                 rows.push((Reverse(seat.price), *rows_before, Vec::new()));
                 *rows_before += 1;
             }
-            if let (Status::Available, Some((_, _, seats))) = (seat.status, rows.last_mut()) {
+            if let (SeatStatus::Available, Some((_, _, seats))) = (seat.status, rows.last_mut()) {
                 seats.push((index, seat.number));
             }
         }
@@ -97,28 +72,25 @@ impl Hall {
         self.rows.iter().map(Vec::len).sum()
     }
 
-    /// What these seats are called.
     pub(crate) fn labels(&self, seats: &[usize]) -> Vec<String> {
         seats.iter().map(|index| self.labels[*index].clone()).collect()
     }
 
-    /// Reads how the seats stand from an answer of the server.
-    pub(crate) fn view(&self, body: &[u8]) -> anyhow::Result<View> {
-        let Statuses { seats } = serde_json::from_slice(body)?;
+    /// The seats as a map shows them.
+    pub(crate) fn view(&self, Statuses { seats }: Statuses) -> anyhow::Result<View> {
         if seats.len() != self.labels.len() {
             bail!("the hall had {} seats, and now has {}", self.labels.len(), seats.len());
         }
         Ok(View { statuses: seats.into_iter().map(|seat| seat.status).collect() })
     }
 
-    /// Whether somebody holds one of the seats that the crowd is after, so that it may come free again.
+    /// Whether one of the wanted seats is held, so that it may come free again.
     pub(crate) fn any_held(&self, view: &View) -> bool {
-        self.rows.iter().flatten().any(|(index, _)| view.statuses[*index] == Status::Held)
+        self.rows.iter().flatten().any(|(index, _)| view.statuses[*index] == SeatStatus::Held)
     }
 
-    /// Chooses free seats beside each other, as many as the party has or, where there are not as many, fewer; `None`
-    /// where nothing is free. Most people take what is near the front. Who has lost seats to others before looks
-    /// twice as far to the back each time.
+    /// Chooses free seats beside each other for the party, or fewer if there are not as many; `None` if none is free.
+    /// Most buyers choose near the front. With each loss to others a buyer looks twice as far to the back.
     pub(crate) fn choose(
         &self,
         view: &View,
@@ -140,14 +112,14 @@ impl Hall {
 
     /// The stretches of at least `size` free seats beside each other, from the front to the back.
     fn stretches(&self, view: &View, size: usize) -> Vec<&[(usize, u32)]> {
-        let free = |seat: &(usize, u32)| view.statuses[seat.0] == Status::Available;
+        let free = |seat: &(usize, u32)| view.statuses[seat.0] == SeatStatus::Available;
         let beside = |a: &(usize, u32), b: &(usize, u32)| free(a) && free(b) && a.1 + 1 == b.1;
         let stretches = self.rows.iter().flat_map(|row| row.chunk_by(beside));
         stretches.filter(|stretch| stretch.len() >= size && free(&stretch[0])).collect()
     }
 }
 
-/// Which of so many stretches somebody takes: geometrically distributed, so the first most likely.
+/// The stretch that a buyer takes of so many: geometrically distributed, so the first most likely.
 fn rank(count: usize, lost_before: u32, numbers: &mut impl Rng) -> usize {
     let mean = LOOKED_PAST * f64::from(1_u32 << lost_before.min(10));
     let uniform: f64 = numbers.random();
@@ -165,26 +137,21 @@ fn rank(count: usize, lost_before: u32, numbers: &mut impl Rng) -> usize {
 mod tests {
     use std::collections::BTreeSet;
 
+    use boxoffice_rush::buyer::Seat;
     use rand::{SeedableRng, rngs::StdRng};
 
     use super::*;
 
     /// Two sections of ten rows of ten; the second one is dearer.
-    fn map(status: impl Fn(usize) -> Status) -> SeatMap {
+    fn map(status: impl Fn(usize) -> SeatStatus) -> SeatMap {
         let mut seats = Vec::new();
         for (section, price) in [("A", 50_u64), ("B", 90)] {
             for row in 1..=10 {
                 for number in 1..=10 {
                     let label = format!("{section}-{row}-{number}");
                     let status = status(seats.len());
-                    seats.push(MapSeat {
-                        label,
-                        section: section.to_owned(),
-                        row: row.to_string(),
-                        number,
-                        price,
-                        status,
-                    });
+                    let (section, row) = (section.to_owned(), row.to_string());
+                    seats.push(Seat { label, section, row, number, price, status });
                 }
             }
         }
@@ -192,7 +159,7 @@ mod tests {
     }
 
     fn all_free() -> (Hall, View) {
-        (Hall::new(map(|_| Status::Available), 1_000), View { statuses: vec![Status::Available; 200] })
+        (Hall::new(map(|_| SeatStatus::Available), 1_000), View { statuses: vec![SeatStatus::Available; 200] })
     }
 
     fn choices(hall: &Hall, view: &View, party: usize, seed: u64) -> Vec<Vec<usize>> {
@@ -232,23 +199,24 @@ mod tests {
 
     #[test]
     fn what_is_taken_is_not_chosen_and_a_party_takes_fewer_where_it_must() {
-        let hall = Hall::new(map(|_| Status::Available), 1_000);
+        let hall = Hall::new(map(|_| SeatStatus::Available), 1_000);
         // Only the pairs 3 and 4, and 103 alone, are free.
-        let statuses = (0..200).map(|seat| if [3, 4, 103].contains(&seat) { Status::Available } else { Status::Sold });
+        let statuses =
+            (0..200).map(|seat| if [3, 4, 103].contains(&seat) { SeatStatus::Available } else { SeatStatus::Sold });
         let view = View { statuses: statuses.collect() };
         assert!(choices(&hall, &view, 4, 1).iter().all(|seats| *seats == [3, 4]));
         let alone: BTreeSet<_> = choices(&hall, &view, 1, 1).into_iter().flatten().collect();
         assert_eq!(alone, BTreeSet::from([3, 4, 103]));
-        let nothing = View { statuses: vec![Status::Sold; 200] };
+        let nothing = View { statuses: vec![SeatStatus::Sold; 200] };
         assert_eq!(hall.choose(&nothing, 4, 0, &mut StdRng::seed_from_u64(1)), None);
         assert!(!hall.any_held(&nothing));
     }
 
     #[test]
     fn only_as_many_seats_as_are_wanted_and_none_that_was_gone_before() {
-        let hall = Hall::new(map(|seat| if seat == 100 { Status::Sold } else { Status::Available }), 15);
+        let hall = Hall::new(map(|seat| if seat == 100 { SeatStatus::Sold } else { SeatStatus::Available }), 15);
         assert_eq!(hall.wanted(), 15);
-        let view = View { statuses: vec![Status::Available; 200] };
+        let view = View { statuses: vec![SeatStatus::Available; 200] };
         let chosen: BTreeSet<_> = choices(&hall, &view, 1, 1).into_iter().flatten().collect();
         assert_eq!(chosen, (101..116).collect(), "the dearer section is the front");
         assert_eq!(hall.labels(&[101]), ["B-1-2"]);
@@ -256,7 +224,8 @@ mod tests {
 
     #[test]
     fn a_map_that_has_become_another_is_no_map_of_the_hall() {
-        let hall = Hall::new(map(|_| Status::Available), 1_000);
-        assert!(hall.view(br#"{"seats": [{"label": "A", "status": "sold"}]}"#).is_err());
+        let hall = Hall::new(map(|_| SeatStatus::Available), 1_000);
+        let other = serde_json::from_str(r#"{"seats": [{"label": "A", "status": "sold"}]}"#).unwrap();
+        assert!(hall.view(other).is_err());
     }
 }

@@ -1,49 +1,51 @@
-//! What can be said of a stampede.
+//! The command line.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::Args;
+use clap::Parser;
 use uuid::Uuid;
 
-use crate::settings::DEMO_BUYERS_MAX;
-
-/// The longest time that can be given for anything.
 const DURATION_MAX: Duration = Duration::from_hours(24);
 
-/// The flags of `boxoffice rush`.
-#[derive(Clone, Debug, Args)]
+/// Sends a crowd of buyers to a running server that was started with --demo
+///
+/// Each joins the queue, waits, looks, reaches for seats near the front, pays or walks away. Shows what happens, sums it
+/// up, draws it, and checks that no seat was sold twice; has `boxoffice audit` check the database too, if its settings
+/// name the server's. Exits with 1 if something is not as it should be, with 2 if it could not run.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "boxoffice-rush", version)]
 pub(crate) struct RushOptions {
-    /// Where the server is; without it, at the address that it listens on by the settings
-    #[arg(long, value_name = "URL")]
-    pub(crate) url: Option<String>,
+    /// The server
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) url: String,
     /// Lets the server be on another machine
     #[arg(long)]
     pub(crate) allow_remote: bool,
-    /// How many people come
-    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=i64::from(DEMO_BUYERS_MAX)))]
+    /// How many buyers come; the server needs as many demo accounts
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) buyers: u32,
-    /// How many seats they are after: those nearest to the front, of the first dates that have seats
+    /// How many seats they want: those nearest to the front, of the first dates that have seats
     #[arg(long, value_name = "N", default_value_t = 15_002, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) seats: u32,
-    /// Within which time they come, more of them at its beginning
+    /// The time within which they come, more of them at its beginning
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub(crate) arrive: Duration,
-    /// How long somebody thinks at most before choosing and before paying
+    /// How long a buyer thinks at most before choosing and before paying
     #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = duration)]
     pub(crate) think: Duration,
-    /// How many of a hundred hold seats, give them back and leave
+    /// How many of a hundred buyers hold seats, cancel and leave
     #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub(crate) walk_away: u32,
-    /// After which time everybody goes home
+    /// The time after which everybody goes home
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
     pub(crate) deadline: Duration,
     /// How many connections they share
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(8..=10_000))]
     pub(crate) connections: u32,
-    /// The same number makes the same people with the same wishes
+    /// The same number makes the same buyers with the same wishes
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub(crate) seed: u64,
-    /// The concert; without it, the one with the largest hall of those that can be booked
+    /// The concert; without it, the bookable one with the largest hall
     #[arg(long, value_name = "ID")]
     pub(crate) concert: Option<Uuid>,
     /// Prints one JSON object, and nothing else
@@ -55,6 +57,12 @@ pub(crate) struct RushOptions {
     /// Draws no picture
     #[arg(long, conflicts_with = "svg")]
     pub(crate) no_svg: bool,
+    /// The program whose audit checks the database; without it, the one beside this program
+    #[arg(long, value_name = "PATH")]
+    pub(crate) boxoffice: Option<PathBuf>,
+    /// After `--`: settings for the audit, such as `--database URL`, if they are not in the environment
+    #[arg(last = true, value_name = "SETTINGS")]
+    pub(crate) settings: Vec<OsString>,
 }
 
 /// A time such as `200ms`, `30s` or `10m`; `0` needs no unit.
@@ -74,7 +82,14 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        RushOptions::command().debug_assert();
+    }
 
     #[test]
     fn times_have_a_unit() {

@@ -1,4 +1,4 @@
-//! Pictures of figures, as SVG.
+//! Pictures of measurements, as SVG.
 
 use std::{error::Error, fmt::Display, ops::Range};
 
@@ -19,7 +19,7 @@ const BLUE: RGBColor = RGBColor(0x2b, 0x6c, 0xb0);
 const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
 const GREY: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
 const WHITE: RGBColor = RGBColor(0xff, 0xff, 0xff);
-/// Colours that are told apart also by those who see few.
+/// Readers who see few colours can tell these apart.
 const COLOURS: [RGBColor; 6] = [
     BLUE,
     RGBColor(0xdd, 0x6b, 0x20),
@@ -29,7 +29,6 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(0xc5, 0x30, 0x30),
 ];
 
-/// Why a picture could not be drawn.
 #[derive(Debug)]
 pub struct PlotError(String);
 
@@ -91,10 +90,10 @@ pub fn bars(title: &str, unit: &str, bars: &[Bar]) -> Result<String, PlotError> 
             let middle = f64::from(count - index) - 0.5;
             let shape = Rectangle::new([(0.0, middle - 0.32), (bar.value, middle + 0.32)], BLUE.filled());
             let range = PathElement::new([(bar.range.0, middle), (bar.range.1, middle)], INK.stroke_width(2));
-            let told = (bar.range.1.max(bar.value) + most * 0.012, middle + 0.25);
+            let label_at = (bar.range.1.max(bar.value) + most * 0.012, middle + 0.25);
             chart.draw_series([shape]).map_err(failed)?;
             chart.draw_series([range]).map_err(failed)?;
-            chart.draw_series([Text::new(grouped(bar.value), told, text.clone())]).map_err(failed)?;
+            chart.draw_series([Text::new(grouped(bar.value), label_at, text.clone())]).map_err(failed)?;
             let (_, y) = chart.backend_coord(&(0.0, middle));
             area.draw(&Text::new(bar.label.clone(), (14, y - 7), text.clone())).map_err(failed)?;
         }
@@ -157,7 +156,7 @@ pub fn lines(title: &str, (x_unit, y_unit): (&str, &str), lines: &[Line]) -> Res
     Ok(picture)
 }
 
-/// A number as it is read: thousands apart, and decimals only where it is small.
+/// A number as people read it: with thousands separated, and with decimals only below 10.
 pub fn grouped(value: f64) -> String {
     if value != 0.0 && value.abs() < 10.0 {
         let text = format!("{value:.2}");

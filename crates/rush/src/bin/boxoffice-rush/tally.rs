@@ -1,4 +1,4 @@
-//! What is counted while the crowd is at it.
+//! What is counted during the rush.
 
 use std::{
     collections::BTreeMap,
@@ -9,13 +9,13 @@ use std::{
     time::Duration,
 };
 
-use boxoffice_load::Latencies;
+use boxoffice_rush::Latencies;
 use serde::Serialize;
 use tokio::time::Instant;
 
-/// How many things that went wrong are told in words; the others are counted.
+/// How many troubles are listed; the others are counted.
 const TROUBLES_MAX: usize = 20;
-/// How many samples are kept: an hour of them. Of a longer rush the picture shows the first hour.
+/// An hour of samples. Of a longer rush the picture shows the first hour.
 const SAMPLES_MAX: usize = 4 * 3_600;
 
 /// A kind of request.
@@ -37,7 +37,7 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    /// Every kind, in the order in which a buyer comes to them.
+    /// In the order in which a buyer comes to them.
     pub(crate) const ALL: [Self; 13] = [
         Self::SignIn,
         Self::Wallet,
@@ -82,22 +82,22 @@ pub(crate) enum Outcome {
     Bought,
     /// Held seats, gave them back and left.
     WalkedAway,
-    /// Was admitted, and there was nothing to be had any more.
+    /// Was admitted when no seats were left.
     NothingLeft,
-    /// Lost its seats to others as often as one tries.
+    /// Lost its seats to others as often as a buyer tries.
     GaveUp,
     /// Has as many seats of the concert as an account may have.
     HasEnough,
     /// The admission or the hold ended before it was done.
     TooLate,
-    /// Was still in line, or on its way, when everything was sold or the time was over.
+    /// Was still in the queue, or on its way, when everything was sold or the time was over.
     WentHome,
     /// Something went wrong.
     Failed,
 }
 
-/// How things stood at one instant.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+/// The crowd at one instant.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Sample {
     /// Seconds since the rush began.
     pub(crate) seconds: f64,
@@ -126,52 +126,45 @@ impl Gauge {
     }
 }
 
-/// Everything that is counted.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// How many are done with the present phase.
+    /// How many buyers have ended the present phase.
     pub(crate) phase_done: Gauge,
-    /// How many have joined the line.
+    /// How many have joined the queue.
     pub(crate) arrived: Gauge,
-    /// How many stand in line.
     pub(crate) in_line: Gauge,
-    /// How many are admitted and not done.
+    /// How many are admitted now.
     pub(crate) admitted: Gauge,
-    /// How many have been admitted.
+    /// How many were ever admitted.
     pub(crate) admitted_total: Gauge,
-    /// How many hold seats.
     pub(crate) holding: Gauge,
     pub(crate) seats_held: Gauge,
     pub(crate) seats_sold: Gauge,
-    /// How often seats were gone when somebody reached for them.
+    /// How often a buyer reached for seats that were gone.
     pub(crate) lost_races: Gauge,
-    /// How many requests were answered.
+    /// How many requests had a response.
     pub(crate) requests: Gauge,
-    /// How often a connection broke or nothing was answered in time.
+    /// How often a connection broke or a response did not come in time.
     pub(crate) broken: Gauge,
     shared: Mutex<Shared>,
 }
 
-/// What takes more than one number.
+/// What takes a lock.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
-    /// What everybody is doing.
     pub(crate) phase: &'static str,
-    /// When the crowd was let go.
     pub(crate) began: Option<Instant>,
     pub(crate) latencies: BTreeMap<&'static str, Latencies>,
-    /// Of everything since it was last asked for.
+    /// Those since [`Tally::take_recent`].
     recent: Latencies,
-    /// How long requests waited for a connection of their own.
     pub(crate) connection_waits: Latencies,
-    /// How long buyers waited until one of the connections for seat maps was theirs.
     pub(crate) map_waits: Latencies,
     pub(crate) line_waits: Latencies,
     pub(crate) refusals: BTreeMap<String, u64>,
-    /// Answers that no server should give: 5xx but 503, by status.
+    /// Responses with 5xx other than 503, by status.
     pub(crate) failures: BTreeMap<u16, u64>,
     pub(crate) outcomes: BTreeMap<Outcome, u64>,
-    /// When each purchase was answered, since the rush began.
+    /// The time of each purchase since the rush began.
     pub(crate) purchases: Vec<Duration>,
     pub(crate) samples: Vec<Sample>,
     pub(crate) troubles: Vec<String>,
@@ -183,13 +176,11 @@ impl Tally {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins the next phase.
     pub(crate) fn begin_phase(&self, phase: &'static str) {
         self.phase_done.take(self.phase_done.get());
         self.shared().phase = phase;
     }
 
-    /// Notes an answer.
     pub(crate) fn answered(&self, step: Step, waited: Duration, took: Duration) {
         self.requests.add(1);
         let mut shared = self.shared();
@@ -235,7 +226,7 @@ impl Tally {
         });
     }
 
-    /// The latencies since this was last asked for.
+    /// The latencies since the last call.
     pub(crate) fn take_recent(&self) -> Latencies {
         std::mem::take(&mut self.shared().recent)
     }

@@ -1,8 +1,8 @@
-//! What came of it, in numbers.
+//! The result of a rush, in numbers.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use boxoffice_load::{
+use boxoffice_rush::{
     Latencies,
     plot::{self, Line, PlotError, grouped},
 };
@@ -14,67 +14,61 @@ use super::{
     tally::{Outcome, Sample, Step},
 };
 
-/// The window in which the highest rate is sought.
+/// The window of the highest rate.
 const PEAK_WINDOW: Duration = Duration::from_secs(1);
 
-/// Everything, as `--json` prints it.
+/// The result, as `--json` prints it.
 #[derive(Debug, Serialize)]
 pub(crate) struct Summary {
-    /// What the concert is called.
+    /// The title.
     pub(crate) concert: String,
-    /// How many people there were.
     pub(crate) buyers: u64,
-    /// How many of them got in line before it was over.
+    /// How many of them joined the queue before the end.
     pub(crate) arrived: u64,
-    /// How many were admitted.
     pub(crate) admitted: u64,
-    /// How everybody's evening ended.
+    /// How many evenings ended in each way.
     pub(crate) outcomes: BTreeMap<Outcome, u64>,
-    /// How many seats they were after.
     pub(crate) seats_wanted: u64,
-    /// How many they paid.
+    /// How many were paid.
     pub(crate) seats_sold: u64,
-    /// How many payments that took.
+    /// How many payments the sold seats took.
     pub(crate) purchases: u64,
     /// From the first payment to the last.
     pub(crate) purchases_per_second_mean: f64,
-    /// In the best second.
+    /// In the second with the most.
     pub(crate) purchases_per_second_peak: u64,
-    /// How often seats were gone when somebody reached for them.
+    /// How often a buyer reached for seats that were gone.
     pub(crate) lost_races: u64,
-    /// Answers of 4xx and 503 by their code, from signing in to the last check.
+    /// Responses with 4xx and 503 by their code, from signing in to the last check.
     pub(crate) refusals: BTreeMap<String, u64>,
-    /// Answers of 5xx but 503 by their status: there should be none.
+    /// Responses with 5xx other than 503 by their status: there should be none.
     pub(crate) failures: BTreeMap<u16, u64>,
-    /// How often a connection broke, or nothing was answered in time. What was asked was asked again.
+    /// How often a connection broke or a response did not come in time. The request was sent again.
     pub(crate) connections_broken: u64,
-    /// From letting the crowd loose until the last had come home.
+    /// From letting the crowd loose until the last buyer was home.
     pub(crate) duration_seconds: f64,
-    /// Until the last seat was paid; `null` where some were left.
+    /// Until the last seat was paid; `null` if seats were left.
     pub(crate) sold_out_seconds: Option<f64>,
     /// How many requests were answered in that time.
     pub(crate) requests: u64,
     pub(crate) requests_per_second: f64,
-    /// From sending a request to its whole answer, by the kind of request.
+    /// From sending a request to its whole response, by the kind of request.
     pub(crate) latencies: BTreeMap<&'static str, Quantiles>,
-    /// How long requests waited in this program for one of the shared connections. It is no part of the latencies.
+    /// How long requests waited in this program for a connection. The latencies do not contain it.
     pub(crate) connection_waits: Quantiles,
     /// How long buyers waited in this program for one of the connections that are for seat maps.
     pub(crate) map_waits: Quantiles,
-    /// From joining to being admitted, of those who were.
+    /// From joining to being admitted, of the buyers who were.
     pub(crate) line_waits: Quantiles,
-    /// What went wrong for a buyer, in words, and how often something did.
+    /// What went wrong for buyers, in words, and how often something did.
     pub(crate) troubles: Vec<String>,
     pub(crate) troubles_count: u64,
-    /// What the buyers found when they looked again.
     pub(crate) outside: Outside,
-    /// What the audit found.
     pub(crate) audit: Audit,
-    /// Where the picture is.
+    /// The path of the picture.
     pub(crate) svg: Option<String>,
 }
 
-/// How some durations are distributed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Quantiles {
     pub(crate) count: u64,
@@ -134,7 +128,7 @@ impl Summary {
         }
     }
 
-    /// Whether everything that was told is true, and the server never failed.
+    /// Whether everything that the server told is true, and it never failed.
     pub(crate) fn is_well(&self) -> bool {
         let audited = !matches!(self.audit, Audit::Breached { .. });
         audited && self.outside.untrue_count == 0 && self.failures.is_empty() && self.troubles_count == 0
@@ -315,7 +309,7 @@ mod tests {
         assert_eq!(peak, 5, "from 900 to 1,899");
         assert_eq!(rates(&[]), (0.0, 0));
         let (mean, peak) = rates(&at(&[5, 6, 7]));
-        assert!((mean - 3.0).abs() < 1e-9, "what took no second is not more than was bought: {mean}");
+        assert!((mean - 3.0).abs() < 1e-9, "a rate is of one second at least: {mean}");
         assert_eq!(peak, 3);
     }
 

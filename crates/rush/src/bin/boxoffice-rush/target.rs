@@ -1,25 +1,11 @@
-//! Which server the crowd goes to.
+//! The server that the crowd goes to.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use anyhow::{Context, bail};
 
-/// The URL of the server that listens at this address.
-pub(crate) fn url_of(mut listen: SocketAddr) -> anyhow::Result<String> {
-    if listen.port() == 0 {
-        bail!("the setting `listen` leaves the port open: say where the server is with --url");
-    }
-    if listen.ip().is_unspecified() {
-        listen.set_ip(match listen.ip() {
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    Ok(format!("http://{listen}"))
-}
-
-/// The address behind a URL. A crowd is sent to another machine only where that was asked for: it is an attack on
-/// whoever does not expect it.
+/// The address behind a URL. Another machine is allowed only on request: for a server that does not expect it, a crowd
+/// is an attack.
 pub(crate) async fn resolve(url: &str, allow_remote: bool) -> anyhow::Result<SocketAddr> {
     let (host, port) = host_and_port(url)?;
     let found = tokio::net::lookup_host((host, port)).await.with_context(|| format!("{url} cannot be found"))?;
@@ -73,13 +59,6 @@ mod tests {
         ] {
             assert!(host_and_port(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn the_server_of_the_settings_is_asked_on_this_machine() {
-        assert_eq!(url_of("0.0.0.0:81".parse().unwrap()).unwrap(), "http://127.0.0.1:81");
-        assert_eq!(url_of("[::]:81".parse().unwrap()).unwrap(), "http://[::1]:81");
-        assert!(url_of("127.0.0.1:0".parse().unwrap()).is_err());
     }
 
     #[tokio::test]

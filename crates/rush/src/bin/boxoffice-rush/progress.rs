@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, sync::Arc, time::Duration};
 
-use boxoffice_load::{Latencies, plot::grouped};
+use boxoffice_rush::{Latencies, plot::grouped};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::{
     task::JoinHandle,
@@ -11,25 +11,19 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::tally::Tally;
-use crate::output;
 
-/// How often it is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
-/// Of how many such looks the rates are.
+/// After so many looks the rates are measured again.
 const LOOKS_OF_A_SECOND: u32 = 4;
-/// Each how many such looks a line is written where there is no terminal.
+/// After so many looks a line is written if there is no terminal.
 const LOOKS_OF_A_LINE: u32 = 20;
-/// How many kinds of refusals are shown.
 const REFUSALS_SHOWN_MAX: usize = 3;
 
-/// Who is looking.
+/// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Watched {
-    /// Somebody, on a terminal.
     OnTerminal,
-    /// Something that takes lines.
     InLines,
-    /// Nobody.
     Not,
 }
 
@@ -70,7 +64,7 @@ struct Rates {
 impl Rates {
     fn measure(&mut self, tally: &Tally) {
         let requests = tally.requests.get();
-        #[expect(clippy::cast_precision_loss, reason = "nobody sends that many requests in a second")]
+        #[expect(clippy::cast_precision_loss, reason = "fewer requests than 2^53 are sent in a second")]
         let answered = (requests - self.requests_before) as f64;
         self.requests_per_second = answered / self.since.elapsed().as_secs_f64().max(0.001);
         self.latencies = tally.take_recent();
@@ -91,7 +85,7 @@ async fn watch(tally: Arc<Tally>, watched: Watched, buyers: u64, bar: ProgressBa
         }
         match watched {
             Watched::OnTerminal => bar.set_message(line(&tally, buyers, &rates, "\n  ")),
-            Watched::InLines if look % LOOKS_OF_A_LINE == 0 => output::print_error(&line(&tally, buyers, &rates, "; ")),
+            Watched::InLines if look % LOOKS_OF_A_LINE == 0 => eprintln!("{}", line(&tally, buyers, &rates, "; ")),
             Watched::InLines | Watched::Not => {}
         }
     }

@@ -1,11 +1,11 @@
-//! The stampede as a demonstration: a crowd of buyers against a running server, watched, summed up and checked.
+//! `boxoffice-rush`, the stampede to watch: a crowd of buyers against a running server, shown, summed up and checked.
 
-mod buyer;
 mod check;
 mod client;
 mod hall;
 mod options;
 mod progress;
+mod shopper;
 mod stage;
 mod summary;
 mod tally;
@@ -13,12 +13,13 @@ mod target;
 
 use std::{
     io::IsTerminal,
+    process::ExitCode,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use anyhow::{Context, bail};
-use boxoffice_domain::EntropySource;
+use clap::Parser;
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::{
     signal::ctrl_c,
@@ -27,23 +28,21 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use options::RushOptions;
-
 use self::{
-    buyer::Buyer,
     client::Client,
+    options::RushOptions,
     progress::{Progress, Watched},
+    shopper::{Shopper, login_id},
     stage::Stage,
     summary::Summary,
     tally::{Outcome, Tally},
 };
-use crate::{adapters::SystemEntropy, demo::buyer_login_id, exit::Exit, output, settings::Settings};
 
-/// How many sign in at once. A server checks few passwords at a time and refuses those who would wait too long.
+/// How many buyers sign in at once. A server verifies few passwords at a time, and refuses those that would wait long.
 const SIGN_INS_AT_ONCE: usize = 64;
-/// How long after the end of the rush what is in hand may take.
+/// How long buyers may take after the end of the rush to finish what they have begun.
 const GRACE: Duration = Duration::from_mins(2);
-/// How long to wait for a server that is still making its demo accounts before looking whether there are more.
+/// How long to wait for a server that still makes its demo accounts before counting them again.
 const ACCOUNTS_PAUSE: Duration = Duration::from_secs(3);
 
 /// What the whole crowd shares.
@@ -51,8 +50,7 @@ pub(crate) struct Rush {
     client: Client,
     stage: Stage,
     options: RushOptions,
-    entropy: Arc<dyn EntropySource>,
-    /// Tells those in line to go home.
+    /// Sends the buyers in the queue home.
     stop: CancellationToken,
     sold_out: OnceLock<Duration>,
 }
@@ -62,7 +60,7 @@ impl Rush {
         &self.client.tally
     }
 
-    /// Waits, unless everybody is told to go home meanwhile. Whether it was the whole time.
+    /// Waits, unless the crowd is sent home meanwhile. Whether it was the whole time.
     async fn pause(&self, duration: Duration) -> bool {
         self.stop.run_until_cancelled(sleep(duration)).await.is_some()
     }
@@ -83,32 +81,48 @@ impl Rush {
     }
 }
 
-/// Lets the crowd loose, and tells what came of it.
-pub(crate) async fn run(settings: &Settings, options: RushOptions) -> anyhow::Result<Exit> {
-    let url = match &options.url {
-        Some(url) => url.clone(),
-        None => target::url_of(settings.listen)?,
-    };
-    let address = target::resolve(&url, options.allow_remote).await?;
-    let (tally, stop) = (Arc::new(Tally::default()), CancellationToken::new());
-    let client = Client::new(address, options.connections as usize, Arc::clone(&tally));
-    let watched = match (options.json, std::io::stderr().is_terminal()) {
+/// An idempotency key that no other request has.
+#[expect(clippy::disallowed_methods, reason = "a client of a real server, whose keys no test has to foresee")]
+pub(crate) fn new_key() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(RushOptions::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("boxoffice-rush: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Lets the crowd loose, and prints what came of it. Whether all is well.
+async fn run(options: RushOptions) -> anyhow::Result<bool> {
+    let address = target::resolve(&options.url, options.allow_remote).await?;
+    let (url, json, tally, stop) =
+        (options.url.clone(), options.json, Arc::new(Tally::default()), CancellationToken::new());
+    let watched = match (json, std::io::stderr().is_terminal()) {
         (true, _) => Watched::Not,
         (false, true) => Watched::OnTerminal,
         (false, false) => Watched::InLines,
     };
+    let client = Client::open(address, options.connections as usize, Arc::clone(&tally)).await;
+    let client = client.with_context(|| format!("{url} cannot be reached"))?;
     let progress = Progress::start(Arc::clone(&tally), watched, u64::from(options.buyers));
     let ended = tokio::select! {
-        ended = go(settings, options, client, stop.clone()) => ended,
+        ended = go(options, client, stop.clone()) => ended,
         () = interrupted(&tally, &stop) => Err(anyhow::anyhow!("it was broken off")),
     };
     progress.end().await;
-    let (summary, json) = ended.with_context(|| format!("the rush at {url}"))?;
-    output::print_line(&if json { serde_json::to_string(&summary)? } else { summary.to_string() })?;
-    Ok(if summary.is_well() { Exit::Success } else { Exit::Refused })
+    let summary = ended.with_context(|| format!("the rush at {url}"))?;
+    println!("{}", if json { serde_json::to_string(&summary)? } else { summary.to_string() });
+    Ok(summary.is_well())
 }
 
-/// Ctrl-C sends everybody home. Before anybody has come, and the second time, it ends all at once.
+/// Ctrl-C sends the crowd home. Before the first buyer has come, and the second time, it ends the rush at once.
 async fn interrupted(tally: &Tally, stop: &CancellationToken) {
     let heard = ctrl_c().await.is_ok();
     if heard && tally.shared().began.is_some() {
@@ -118,31 +132,24 @@ async fn interrupted(tally: &Tally, stop: &CancellationToken) {
 }
 
 /// From signing in to the last check.
-async fn go(
-    settings: &Settings,
-    options: RushOptions,
-    client: Client,
-    stop: CancellationToken,
-) -> anyhow::Result<(Summary, bool)> {
+async fn go(options: RushOptions, client: Client, stop: CancellationToken) -> anyhow::Result<Summary> {
     client.tally.begin_phase("looking for the demo accounts");
     accounts_are_there(&client, options.buyers).await?;
     client.tally.begin_phase("signing in");
-    let mut buyers = sign_in(&client, &options).await?;
+    let mut shoppers = sign_in(&client, &options).await?;
     client.tally.begin_phase("choosing a concert");
-    let scout = buyers.first_mut().context("there are no buyers")?;
+    let scout = shoppers.first_mut().context("there are no buyers")?;
     let stage = stage::choose(&client, scout, &options).await?;
     client.tally.begin_phase("filling the wallets");
-    let entropy: Arc<dyn EntropySource> = Arc::new(SystemEntropy);
-    fill_wallets(&client, &stage, &mut buyers, entropy.as_ref()).await?;
+    fill_wallets(&client, &stage, &mut shoppers).await?;
 
-    let json = options.json;
-    let rush = Arc::new(Rush { client, stage, options, entropy, stop, sold_out: OnceLock::new() });
+    let rush = Arc::new(Rush { client, stage, options, stop, sold_out: OnceLock::new() });
     let requests_before = rush.tally().requests.get();
-    let (mut buyers, duration) = let_loose(&rush, buyers).await?;
+    let (mut shoppers, duration) = let_loose(&rush, shoppers).await;
     let requests = rush.tally().requests.get() - requests_before;
     rush.tally().begin_phase("checking");
-    let outside = check::from_outside(&rush, &mut buyers).await?;
-    let audit = check::from_inside(&rush, &mut buyers, settings).await?;
+    let outside = check::from_outside(&rush, &mut shoppers).await?;
+    let audit = check::from_inside(&rush, &mut shoppers).await?;
     let mut summary = Summary::new(&rush, duration, requests, outside, audit);
     if !rush.options.no_svg {
         let path = &rush.options.svg;
@@ -150,11 +157,10 @@ async fn go(
         written.with_context(|| format!("cannot write {}", path.display()))?;
         summary.svg = Some(path.display().to_string());
     }
-    Ok((summary, json))
+    Ok(summary)
 }
 
-/// Makes sure that everybody has an account. A server that has just been started for the first time is still making
-/// them.
+/// Fails unless all buyers have an account. Waits while a server makes them after its first start.
 async fn accounts_are_there(client: &Client, wanted: u32) -> anyhow::Result<()> {
     let mut before = None;
     loop {
@@ -170,7 +176,7 @@ async fn accounts_are_there(client: &Client, wanted: u32) -> anyhow::Result<()> 
                 _ => bail!(
                     "the server has {there} demo accounts, and there is no `{}`: start the server with --demo \
                      --demo-buyers {wanted}, or come with --buyers {there}",
-                    buyer_login_id(wanted)
+                    login_id(wanted)
                 ),
             }
         }
@@ -179,13 +185,13 @@ async fn accounts_are_there(client: &Client, wanted: u32) -> anyhow::Result<()> 
     }
 }
 
-/// How many of the wanted accounts there are, about: they are made one after the other.
+/// About how many of the wanted accounts there are: the server makes them one after the other.
 async fn accounts_there(client: &Client, wanted: u32) -> anyhow::Result<u32> {
-    let is_there = async |number| anyhow::Ok(Buyer::sign_in(client, number, 0).await?.is_some());
+    let is_there = async |number| anyhow::Ok(Shopper::sign_in(client, number, 0).await?.is_some());
     if is_there(wanted).await? {
         return Ok(wanted);
     }
-    // The first `there` are there, and the one of the number `missing` is not.
+    // The account `there` exists, and the account `missing` does not.
     let (mut there, mut missing) = (0, wanted);
     while there + 1 < missing {
         let middle = there + (missing - there) / 2;
@@ -198,46 +204,40 @@ async fn accounts_there(client: &Client, wanted: u32) -> anyhow::Result<u32> {
     Ok(there)
 }
 
-async fn sign_in(client: &Client, options: &RushOptions) -> anyhow::Result<Vec<Buyer>> {
+async fn sign_in(client: &Client, options: &RushOptions) -> anyhow::Result<Vec<Shopper>> {
     let signing_in = stream::iter(1..=options.buyers).map(|number| async move {
-        let buyer = Buyer::sign_in(client, number, options.seed).await?;
+        let shopper = Shopper::sign_in(client, number, options.seed).await?;
         client.tally.phase_done.add(1);
-        buyer.with_context(|| format!("there is no demo account `{}`", buyer_login_id(number)))
+        shopper.with_context(|| format!("there is no demo account `{}`", login_id(number)))
     });
     let at_once = SIGN_INS_AT_ONCE.min(options.connections as usize);
     signing_in.buffer_unordered(at_once).try_collect().await
 }
 
-async fn fill_wallets(
-    client: &Client,
-    stage: &Stage,
-    buyers: &mut [Buyer],
-    entropy: &dyn EntropySource,
-) -> anyhow::Result<()> {
-    let filling = stream::iter(buyers.iter_mut()).map(async |buyer: &mut Buyer| {
-        buyer.see_to_points(client, stage.points, entropy.uuid()).await?;
+async fn fill_wallets(client: &Client, stage: &Stage, shoppers: &mut [Shopper]) -> anyhow::Result<()> {
+    let filling = stream::iter(shoppers.iter_mut()).map(async |shopper: &mut Shopper| {
+        shopper.fill_wallet(client, stage.points).await?;
         client.tally.phase_done.add(1);
         anyhow::Ok(())
     });
     filling.buffer_unordered(SIGN_INS_AT_ONCE).try_collect().await
 }
 
-/// Lets everybody go, and waits until the last has come home. Gives the buyers, and how long it took.
-async fn let_loose(rush: &Arc<Rush>, buyers: Vec<Buyer>) -> anyhow::Result<(Vec<Buyer>, Duration)> {
+/// Lets the crowd go, and waits until the last buyer has come home. Gives the buyers, and how long it took.
+async fn let_loose(rush: &Arc<Rush>, shoppers: Vec<Shopper>) -> (Vec<Shopper>, Duration) {
     let began = Instant::now();
     rush.tally().shared().began = Some(began);
     let mut crowd = JoinSet::new();
-    for mut buyer in buyers {
+    for mut shopper in shoppers {
         let rush = Arc::clone(rush);
         crowd.spawn(async move {
-            let outcome = buyer.attend(&rush).await;
+            let outcome = shopper.attend(&rush).await;
             *rush.tally().shared().outcomes.entry(outcome).or_default() += 1;
-            buyer
+            shopper
         });
     }
     let mut home = Vec::with_capacity(crowd.len());
-    let deadline = rush.options.deadline;
-    if timeout(deadline, come_home(&mut crowd, &mut home)).await.is_err() {
+    if timeout(rush.options.deadline, come_home(&mut crowd, &mut home)).await.is_err() {
         rush.stop.cancel();
     }
     if timeout(GRACE, come_home(&mut crowd, &mut home)).await.is_err() {
@@ -247,14 +247,14 @@ async fn let_loose(rush: &Arc<Rush>, buyers: Vec<Buyer>) -> anyhow::Result<(Vec<
         crowd.abort_all();
     }
     rush.tally().sample();
-    Ok((home, began.elapsed()))
+    (home, began.elapsed())
 }
 
-async fn come_home(crowd: &mut JoinSet<Buyer>, home: &mut Vec<Buyer>) {
-    while let Some(buyer) = crowd.join_next().await {
-        match buyer {
-            Ok(buyer) => home.push(buyer),
-            // A defect in here; the buyers are not at fault.
+async fn come_home(crowd: &mut JoinSet<Shopper>, home: &mut Vec<Shopper>) {
+    while let Some(shopper) = crowd.join_next().await {
+        match shopper {
+            Ok(shopper) => home.push(shopper),
+            // A defect of this program: the buyer has panicked.
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// Three significant digits, as is usual.
+/// Significant digits.
 const DIGITS: u8 = 3;
-/// The longest time that is told apart from longer ones.
+/// Longer times are recorded as this.
 const MICROSECONDS_MAX: u64 = 600_000_000;
 
 /// A record of durations, exact to three digits.
@@ -20,27 +20,24 @@ impl Default for Latencies {
 }
 
 impl Latencies {
-    /// Notes one.
     pub fn record(&mut self, duration: Duration) {
         self.0.saturating_record(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).max(1));
     }
 
-    /// Adds those of another record.
+    /// Adds another record.
     pub fn add(&mut self, other: &Self) {
         self.0.add(&other.0).expect("both have the same bounds");
     }
 
-    /// How many were noted.
     pub fn count(&self) -> u64 {
         self.0.len()
     }
 
-    /// The duration that this share of them, between 0 and 1, did not exceed; zero where there are none.
+    /// The duration that this share of all, between 0 and 1, did not exceed; zero if there are none.
     pub fn quantile(&self, share: f64) -> Duration {
         Duration::from_micros(self.0.value_at_quantile(share))
     }
 
-    /// The longest.
     pub fn max(&self) -> Duration {
         Duration::from_micros(self.0.max())
     }
@@ -62,7 +59,7 @@ mod tests {
         both.record(Duration::from_secs(100_000));
         both.add(&latencies);
         assert_eq!(both.count(), 1_001);
-        assert!(both.max() >= Duration::from_mins(10), "what is too long is noted as the longest");
+        assert!(both.max() >= Duration::from_mins(10), "what is too long is recorded as the longest");
         assert_eq!(Latencies::default().quantile(0.99), Duration::ZERO);
     }
 }

@@ -1,0 +1,149 @@
+//! Whether what the server told the crowd is true: every buyer looks again, and the audit looks at the database.
+
+use std::collections::HashMap;
+
+use boxoffice_rush::{
+    Buyer,
+    buyer::{Identified, List, Payment, Reservation, ReservedSeat},
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::Serialize;
+use tokio::process::Command;
+use uuid::Uuid;
+
+use super::{
+    Rush,
+    shopper::{Shopper, login_id},
+    tally::Step,
+};
+
+/// How many untrue statements are listed; the others are counted.
+const UNTRUE_SHOWN_MAX: usize = 20;
+
+/// What the buyers found when they looked again.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Outside {
+    pub(crate) purchases_checked: u64,
+    pub(crate) wallets_checked: u64,
+    pub(crate) seats_sold_twice: u64,
+    /// How many statements of the server are untrue, those about seats sold twice among them.
+    pub(crate) untrue_count: u64,
+    /// The first of them, in words.
+    pub(crate) untrue: Vec<String>,
+}
+
+impl Outside {
+    fn is_untrue(&mut self, what: String) {
+        self.untrue_count += 1;
+        if self.untrue.len() < UNTRUE_SHOWN_MAX {
+            self.untrue.push(what);
+        }
+    }
+}
+
+/// What the audit of the server's database came to.
+#[derive(Debug, Serialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub(crate) enum Audit {
+    Clean,
+    Breached { breaches: Vec<String> },
+    NotRun { reason: String },
+}
+
+/// Has every buyer look again at what was bought, and at the wallet.
+pub(crate) async fn from_outside(rush: &Rush, shoppers: &mut [Shopper]) -> anyhow::Result<Outside> {
+    let mut outside = Outside::default();
+    for ((performance_id, seat), numbers) in owners(shoppers) {
+        if let [first, second, ..] = numbers[..] {
+            let (seat, first, second) = (&seat.label, login_id(first), login_id(second));
+            outside.seats_sold_twice += 1;
+            outside.is_untrue(format!("the seat {seat} of {performance_id} was sold to {first} and to {second}"));
+        }
+    }
+    let mut looks = stream::iter(shoppers.iter_mut().map(|shopper| look_again(rush, shopper)))
+        .buffer_unordered(rush.options.connections as usize);
+    while let Some((bought, untrue)) = looks.try_next().await? {
+        outside.wallets_checked += 1;
+        outside.purchases_checked += u64::from(bought);
+        for what in untrue {
+            outside.is_untrue(what);
+        }
+    }
+    Ok(outside)
+}
+
+/// The buyers who were told to own each seat.
+fn owners(shoppers: &[Shopper]) -> HashMap<(Uuid, &ReservedSeat), Vec<u32>> {
+    let mut owners: HashMap<_, Vec<u32>> = HashMap::new();
+    for shopper in shoppers {
+        for seat in shopper.owned_seats() {
+            owners.entry(seat).or_default().push(shopper.number);
+        }
+    }
+    owners
+}
+
+/// Whether this buyer has bought something, and what is untrue.
+async fn look_again(rush: &Rush, shopper: &mut Shopper) -> anyhow::Result<(bool, Vec<String>)> {
+    let (who, mut untrue) = (login_id(shopper.number), Vec::new());
+    let bought = shopper.bought.clone();
+    let spent = bought.as_ref().map_or(0, |payment| payment.amount);
+    let balance = shopper.balance(&rush.client).await?;
+    if balance + spent != shopper.points {
+        untrue.push(format!("{who} had {} points, paid {spent}, and has {balance}", shopper.points));
+    }
+    if let Some(payment) = &bought {
+        let confirmed = |buyer: &Buyer| buyer.get("/v1/reservations?status=confirmed&limit=100");
+        let owned: List<Reservation> = shopper.ask(&rush.client, Step::Reservations, confirmed).await?;
+        if !owned.items.iter().any(|owned| is_of(owned, payment)) {
+            untrue.push(format!("{who} paid for {}, and does not own what was paid", payment.reservation_id));
+        }
+    }
+    Ok((bought.is_some(), untrue))
+}
+
+fn is_of(owned: &Reservation, payment: &Payment) -> bool {
+    let sorted = |reservation: &Reservation| {
+        let mut seats = reservation.seats.clone();
+        seats.sort_unstable();
+        seats
+    };
+    owned.id == payment.reservation_id
+        && owned.status == "confirmed"
+        && owned.total_amount == payment.amount
+        && owned.performance.id == payment.reservation.performance.id
+        && sorted(owned) == sorted(&payment.reservation)
+}
+
+/// Has `boxoffice audit` check the database that its settings name, if that is the server's: if it holds a reservation
+/// that the server has just made.
+pub(crate) async fn from_inside(rush: &Rush, shoppers: &mut [Shopper]) -> anyhow::Result<Audit> {
+    let not_run = |reason: String| Ok(Audit::NotRun { reason });
+    let held = shoppers.iter_mut().find_map(|shopper| shopper.held.map(|held| (shopper, held)));
+    let Some((shopper, reservation_id)) = held else {
+        return not_run("nothing was held, so it cannot be told which database is the server's".to_owned());
+    };
+    let me = |buyer: &Buyer| buyer.get("/v1/me");
+    let Identified { id: account_id } = shopper.ask(&rush.client, Step::Reservations, me).await?;
+    let program = match &rush.options.boxoffice {
+        Some(program) => program.clone(),
+        None => std::env::current_exe()?.with_file_name("boxoffice"),
+    };
+    let (account_id, reservation_id) = (account_id.to_string(), reservation_id.to_string());
+    let mut command = Command::new(&program);
+    command.args(["audit", "--account", &account_id, "--reservation", &reservation_id]);
+    let output = match command.args(&rush.options.settings).kill_on_drop(true).output().await {
+        Ok(output) => output,
+        Err(error) => return not_run(format!("{} cannot be run: {error}", program.display())),
+    };
+    let lines = |bytes: &[u8]| -> Vec<String> { String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect() };
+    match output.status.code() {
+        Some(0) => Ok(Audit::Clean),
+        Some(1) => Ok(Audit::Breached { breaches: lines(&output.stdout) }),
+        _ => {
+            // The log comes before the error.
+            let error = lines(&output.stderr).pop().unwrap_or_default();
+            not_run(error.strip_prefix("boxoffice: ").unwrap_or(&error).to_owned())
+        }
+    }
+}

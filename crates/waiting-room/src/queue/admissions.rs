@@ -1,0 +1,73 @@
+//! The accounts that are admitted, and when each admission ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use boxoffice_domain::{AccountId, Timestamp, waiting_room::PlaceNumber};
+
+#[derive(Debug)]
+pub(super) struct Admission {
+    pub(super) number: PlaceNumber,
+    pub(super) joined_at: Timestamp,
+    pub(super) admitted_until: Timestamp,
+    /// When the account is passed over. `None` once it was seen.
+    pub(super) no_show_at: Option<Timestamp>,
+    pub(super) held_until: Option<Timestamp>,
+}
+
+impl Admission {
+    pub(super) fn active_until(&self) -> Timestamp {
+        self.held_until.map_or(self.admitted_until, |held_until| held_until.max(self.admitted_until))
+    }
+
+    fn ends_at(&self) -> Timestamp {
+        self.no_show_at.map_or(self.active_until(), |no_show_at| no_show_at.min(self.active_until()))
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Admissions {
+    by_account: BTreeMap<AccountId, Admission>,
+    /// The same accounts, by the end of their admission.
+    endings: BTreeSet<(Timestamp, AccountId)>,
+}
+
+impl Admissions {
+    pub(super) fn len(&self) -> usize {
+        self.by_account.len()
+    }
+
+    pub(super) fn get(&self, account_id: AccountId) -> Option<&Admission> {
+        self.by_account.get(&account_id)
+    }
+
+    /// Adds an admission. The account must not have one.
+    pub(super) fn insert(&mut self, account_id: AccountId, admission: Admission) {
+        self.endings.insert((admission.ends_at(), account_id));
+        self.by_account.insert(account_id, admission);
+    }
+
+    pub(super) fn remove(&mut self, account_id: AccountId) -> Option<Admission> {
+        let admission = self.by_account.remove(&account_id)?;
+        self.endings.remove(&(admission.ends_at(), account_id));
+        Some(admission)
+    }
+
+    /// Changes the admission of an account, if it has one.
+    pub(super) fn change(&mut self, account_id: AccountId, change: impl FnOnce(&mut Admission)) {
+        if let Some(mut admission) = self.remove(account_id) {
+            change(&mut admission);
+            self.insert(account_id, admission);
+        }
+    }
+
+    /// When the first admission ends.
+    pub(super) fn first_ending(&self) -> Option<Timestamp> {
+        self.endings.first().map(|(ends_at, _)| *ends_at)
+    }
+
+    /// The first account whose admission has ended by then, and whether it was passed over.
+    pub(super) fn first_overdue(&self, now: Timestamp) -> Option<(AccountId, bool)> {
+        let (ends_at, account_id) = self.endings.first().filter(|(ends_at, _)| *ends_at <= now)?;
+        Some((*account_id, self.by_account[account_id].no_show_at == Some(*ends_at)))
+    }
+}
