@@ -22,8 +22,9 @@ CREATE TABLE reservations (
     CONSTRAINT reservations_idempotency UNIQUE (account_id, idempotency_key),
     -- The reservations of an account, newest first, page by page.
     INDEX reservations_by_account (account_id, id),
-    -- How many seats of a concert an account holds and owns: every hold counts them.
-    INDEX reservations_live (account_id, concert_id, status),
+    -- How many seats of a concert an account holds and owns: every hold counts them, one entry for each reservation. The
+    -- last two columns never change; with them, no row is read beside the index.
+    INDEX reservations_live (account_id, concert_id, status, seats_count, held_until),
     -- The holds whose time is over, the oldest first: the expiry worker reads them.
     INDEX reservations_due (status, held_until)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin;

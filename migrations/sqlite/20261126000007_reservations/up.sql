@@ -25,8 +25,9 @@ CREATE TABLE reservations (
 -- The reservations of an account, newest first, page by page.
 CREATE INDEX reservations_by_account ON reservations (account_id, id);
 
--- How many seats of a concert an account holds and owns: every hold counts them.
-CREATE INDEX reservations_live ON reservations (account_id, concert_id, status);
+-- How many seats of a concert an account holds and owns: every hold counts them, one entry for each reservation. The
+-- last two columns never change; with them, no row is read beside the index.
+CREATE INDEX reservations_live ON reservations (account_id, concert_id, status, seats_count, held_until);
 
 -- The holds whose time is over, the oldest first: the expiry worker reads them.
 CREATE INDEX reservations_due ON reservations (status, held_until);

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use boxoffice_domain::{
-    StorageError,
+    StorageError, Timestamp,
     events::{EventBatch, Outbox},
     page::{Page, PageRequest},
 };
@@ -19,10 +19,11 @@ use crate::{
 };
 
 row! {
-    struct EventBatchRow in outbox_batches {
-        id: Vec<u8>,
-        events: String,
-        occurred_at: NaiveDateTime,
+    pub(super) struct EventBatchRow in outbox_batches, from (batch_id: Uuid, events: String, occurred_at: Timestamp) {
+        id: Vec<u8> = batch_id,
+        // JSON.
+        events: String = events,
+        occurred_at: NaiveDateTime = occurred_at,
     }
 }
 
@@ -38,12 +39,16 @@ impl TryFrom<EventBatchRow> for EventBatch {
 #[async_trait]
 impl Outbox for Store {
     async fn batches(&self, page: PageRequest<Uuid>) -> Result<Page<EventBatch, Uuid>, StorageError> {
-        let mut query = outbox_batches::table.order(outbox_batches::id).limit(i64::from(page.limit) + 1).into_boxed();
+        let mut query = outbox_batches::table
+            .order(outbox_batches::id)
+            .limit(i64::from(page.limit) + 1)
+            .select(EventBatchRow::as_select())
+            .into_boxed();
         if let Some(after) = page.after {
             query = query.filter(outbox_batches::id.gt(after.as_bytes().to_vec()));
         }
         let mut session = self.reader().await?;
-        let rows = query.load::<EventBatchRow>(session.connection()).await;
+        let rows = query.load(session.connection()).await;
         let batches = session.finished(rows)?.into_iter().map(EventBatch::try_from).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::from_rows(batches, page.limit, |batch| batch.id))
     }

@@ -1,23 +1,19 @@
 //! Saves what a batch changed.
 
 use boxoffice_domain::{StorageError, Timestamp, reservations::Reservation, sale::Changes};
-use diesel::sql_types::Untyped;
-use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::super::{
     super::Connection,
     insert::{insert, upsert},
+    outbox::EventBatchRow,
     payments::PaymentRow,
     reservations::ReservationRow,
     retry::Failure,
     seats::SeatRow,
     wallet::{ChargeRow, WalletEntryRow, WalletRow},
 };
-use crate::{
-    statement::{Bind, Statement},
-    stored::json,
-};
+use crate::{statement::Bind, stored::json};
 
 pub(super) async fn save(
     connection: &mut Connection,
@@ -43,12 +39,8 @@ pub(super) async fn save(
     let seats = changes.seats().map(|(performance_id, seat)| SeatRow::bind(performance_id, seat));
     upsert::<SeatRow>(connection, seats, "performance_id, label", &["reservation_id", "held_until"]).await?;
 
-    let events = vec![batch_id.into(), json(changes.events())?.into(), now.into()];
-    Statement::<Untyped>::new("INSERT INTO outbox_batches (id, events, occurred_at) VALUES ")
-        .rows([events])
-        .execute(connection)
-        .await?;
-    Ok(())
+    let events = json(changes.events())?;
+    insert::<EventBatchRow>(connection, [EventBatchRow::bind(batch_id, events, now)]).await
 }
 
 fn bind_all<'a>(reservations: impl Iterator<Item = &'a Reservation>) -> Result<Vec<Vec<Bind>>, StorageError> {
