@@ -107,32 +107,10 @@ impl RememberedTerms {
 
 #[cfg(test)]
 mod tests {
-    use boxoffice_domain::{
-        fixtures::instant,
-        text::{Description, Name},
-    };
+    use boxoffice_domain::fixtures::{concert, instant};
     use chrono::TimeDelta;
-    use uuid::Uuid;
 
     use super::*;
-
-    fn concert() -> Concert {
-        Concert {
-            id: ConcertId::new(Uuid::from_u128(1)),
-            promoter_id: None,
-            title: Name::new("Night").unwrap(),
-            artist: Name::new("Band").unwrap(),
-            description: Description::new("").unwrap(),
-            sales: SalesWindow::new(instant(0), instant(1_000)).unwrap(),
-            max_seats_per_account: 4,
-            max_active: 500,
-            draw: None,
-            paused: false,
-            emptied_at: None,
-            version: 1,
-            created_at: instant(0),
-        }
-    }
 
     #[test]
     fn terms_are_read_again_by_one_caller_when_their_time_is_over() {

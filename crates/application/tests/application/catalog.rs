@@ -11,7 +11,7 @@ use boxoffice_domain::{
         Concert, ConcertChange, ConcertSummary, DrawError, InvalidSalesWindow, MockCatalog, PartName,
         PerformanceSummary, PriceError, PublishError, Sales, SalesWindow, UpdateConcertError, Venue,
     },
-    fixtures::instant,
+    fixtures::{self, instant},
     idempotency::{Idempotency, KeyReused, Made},
     page::PageRequest,
     waiting_room::{Draw, MockWaitingRoom, QueuePlace, Standing},
@@ -106,11 +106,9 @@ async fn a_promoter_publishes_a_concert_that_is_its_own_and_at_version_1() {
         sales,
         max_seats_per_account,
         max_active,
-        draw: None,
-        paused: false,
-        emptied_at: None,
         version: 1,
         created_at: instant(0),
+        ..fixtures::concert()
     };
     assert_eq!(made, Made::now(concert.clone()));
     assert_eq!(service.concert(concert.id).await.unwrap().concert, concert);
@@ -400,7 +398,7 @@ impl World {
 
 #[tokio::test]
 async fn the_admitted_see_the_performances_and_their_seats() {
-    let world = World::new().await;
+    let mut world = World::new().await;
     let place = world.admitted().await;
     let (performance, seats_count) = world.performance(place).await.unwrap();
     assert_eq!((performance.id, seats_count), (world.show.performance_id, SHOW_SEATS));
@@ -411,6 +409,10 @@ async fn the_admitted_see_the_performances_and_their_seats() {
     world.held(place, "A-1-1").await;
     world.stage.clock.set(instant(ADMISSION_SECONDS));
     assert!(world.performance(place).await.is_ok());
+
+    // The gate of a concert reads nothing of the storage.
+    world.close_storage();
+    assert!(world.catalog_service().admit_to_concert(place, world.show.concert.id).await.is_ok());
 }
 
 #[tokio::test]

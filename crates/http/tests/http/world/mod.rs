@@ -15,13 +15,13 @@ use boxoffice_application::{
     accounts::{EndedSessions, SessionSettings},
 };
 use boxoffice_domain::{
-    AccountId, Clock, ConcertId, EntropySource, MockEntropySource, PerformanceId, SessionId, Timestamp,
+    AccountId, Clock, ConcertId, EntropySource, MockEntropySource, PerformanceId, SessionId,
     accounts::{
         AccessClaims, AccessTokenError, MockAccessTokens, MockAccounts, MockPasswordHasher, MockSessions, Role,
     },
     audit::MockReadiness,
     catalog::{ConcertSummary, MockCatalog},
-    fixtures::instant,
+    fixtures::{TestClock, instant},
     payments::{MockPaymentGateway, MockPayments, PaymentGateway},
     reservations::{HOLD_SECONDS_DEFAULT, MockReservations},
     waiting_room::{
@@ -38,14 +38,6 @@ pub(crate) use fixtures::{
     name, paid, performance, place, points, waiting,
 };
 pub(crate) use gateway::{SlowGateway, charge_points, slow_world};
-
-struct StandingClock;
-
-impl Clock for StandingClock {
-    fn now(&self) -> Timestamp {
-        instant(0)
-    }
-}
 
 /// The ports, with what every test needs expected of them, and the settings.
 pub(crate) struct World {
@@ -124,7 +116,7 @@ impl World {
         world
     }
 
-    /// A new world that knows a concert, which may be changed., which may be changed.
+    /// A new world that knows a concert, which may be changed.
     pub(crate) fn knowing(summary: ConcertSummary) -> Self {
         Self::with(|world| {
             world.catalog.expect_concert().returning(move |_| Ok(Some(summary.clone())));
@@ -145,7 +137,7 @@ impl World {
     }
 
     pub(crate) fn router(self) -> Router {
-        let (clock, draining): (Arc<dyn Clock>, _) = (Arc::new(StandingClock), self.draining.clone());
+        let (clock, draining): (Arc<dyn Clock>, _) = (Arc::new(TestClock::new()), self.draining.clone());
         let settings = self.settings.clone();
         let neighbours = self.neighbours.clone().unwrap_or_else(|| Neighbours::none(settings.answers_kept_for));
         boxoffice_http::router(self.services(clock), settings, None, draining, neighbours)
