@@ -115,8 +115,8 @@ impl SaleTermsCache {
 #[cfg(test)]
 mod tests {
     use boxoffice_domain::{
-        fixtures::instant,
-        text::{Description, Name},
+        catalog::Concert,
+        fixtures::{self, instant},
     };
     use chrono::TimeDelta;
     use futures::FutureExt;
@@ -127,21 +127,7 @@ mod tests {
     const ID: ConcertId = ConcertId::new(Uuid::from_u128(1));
 
     fn concert(version: u32) -> ConcertSummary {
-        let concert = Concert {
-            id: ID,
-            promoter_id: None,
-            title: Name::new("Night").unwrap(),
-            artist: Name::new("Band").unwrap(),
-            description: Description::new("").unwrap(),
-            sales: SalesWindow::new(instant(0), instant(1_000)).unwrap(),
-            max_seats_per_account: 4,
-            max_active: 500,
-            draw: None,
-            paused: false,
-            emptied_at: None,
-            version,
-            created_at: instant(0),
-        };
+        let concert = Concert { version, ..fixtures::concert() };
         ConcertSummary { concert, performances_count: 0, first_performance_at: None, last_performance_at: None }
     }
 

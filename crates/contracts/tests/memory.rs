@@ -1,6 +1,9 @@
 //! The storage in memory passes the contract of every storage.
 
-use std::sync::Arc;
+use std::{
+    future::{Ready, ready},
+    sync::Arc,
+};
 
 use boxoffice_contracts::{
     memory::MemoryStore,
@@ -15,13 +18,16 @@ impl Home {
         &self.0
     }
 
-    async fn close(self) {}
+    fn close(self) -> Ready<()> {
+        drop(self);
+        ready(())
+    }
 }
 
-async fn open() -> Home {
+fn open() -> Ready<Home> {
     let clock = Arc::new(TestClock::new());
     let store = MemoryStore::new(clock.clone(), Arc::new(TestEntropy));
-    Home(Stage::new(Storage::of(Arc::new(store)), clock))
+    ready(Home(Stage::new(Storage::of(Arc::new(store)), clock)))
 }
 
 boxoffice_contracts::storage_contract!(crate::open);

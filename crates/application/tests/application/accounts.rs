@@ -6,7 +6,7 @@ use boxoffice_application::{
 };
 use boxoffice_contracts::storage::name;
 use boxoffice_domain::{
-    SessionId, StorageError,
+    AccountId, SessionId, StorageError,
     accounts::{
         AccessTokenError, Account, Credentials, HashingError, LoginId, MockAccessTokens, MockAccounts,
         MockPasswordHasher, MockSessions, Password, RefreshHash, Role, Rotation,
@@ -357,6 +357,6 @@ async fn the_account_of_the_caller_is_looked_up_by_its_id() {
     let (world, account) = World::signed_up().await;
     let service = world.account_service();
     assert_eq!(service.me(identity(account.id, Role::Customer)).await.unwrap(), Some(account));
-    let unknown = identity(boxoffice_domain::AccountId::new(Uuid::from_u128(9)), Role::Customer);
+    let unknown = identity(AccountId::new(Uuid::from_u128(9)), Role::Customer);
     assert_eq!(service.me(unknown).await.unwrap(), None);
 }

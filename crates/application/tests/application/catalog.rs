@@ -11,9 +11,10 @@ use boxoffice_domain::{
         Concert, ConcertChange, ConcertSummary, DrawError, InvalidSalesWindow, MockCatalog, PartName,
         PerformanceSummary, PriceError, PublishError, Sales, SalesWindow, UpdateConcertError, Venue,
     },
-    fixtures::instant,
-    idempotency::{Idempotency, KeyReused, Made},
+    fixtures::{self, instant},
+    idempotency::{KeyReused, Made},
     page::PageRequest,
+    text::{Description, Name},
     waiting_room::{Draw, MockWaitingRoom, QueuePlace, Standing},
 };
 use mockall::{Sequence, predicate::eq};
@@ -30,16 +31,17 @@ fn new_venue() -> NewVenue {
 #[tokio::test]
 async fn a_promoter_publishes_a_venue_once_under_a_key() {
     let world = World::new().await;
-    let (service, key) = (world.catalog_service(), under("k", fingerprint::publish_venue(&new_venue())));
-    let made = service.publish_venue(world.promoter(), new_venue(), Some(key.clone())).await.unwrap();
+    let (service, key) = (world.catalog_service(), Some(under("k", fingerprint::publish_venue(&new_venue()))));
+    let made = service.publish_venue(world.promoter(), new_venue(), key.clone()).await.unwrap();
     let NewVenue { name, location, plan } = new_venue();
     let id = made.value.id;
     assert_eq!(made, Made::now(Venue { id, name, location, plan, created_at: instant(0) }));
     assert_eq!(world.stage.storage.catalog.venue(id).await.unwrap().as_ref(), Some(&made.value));
-    let again = service.publish_venue(world.promoter(), new_venue(), Some(key.clone())).await.unwrap();
+    let again = service.publish_venue(world.promoter(), new_venue(), key).await.unwrap();
     assert_eq!(again, Made::before(made.value));
-    let other = Idempotency { fingerprint: fingerprint::pay(boxoffice_domain::ReservationId::new(Uuid::nil())), ..key };
-    let published = service.publish_venue(world.promoter(), new_venue(), Some(other)).await;
+    let other = NewVenue { location: Name::new("Busan").unwrap(), ..new_venue() };
+    let key = Some(under("k", fingerprint::publish_venue(&other)));
+    let published = service.publish_venue(world.promoter(), other, key).await;
     assert_refused!(published, CatalogError::KeyReused(KeyReused));
 }
 
@@ -83,7 +85,7 @@ fn new_concert() -> NewConcert {
     NewConcert {
         title: name("Night of Songs"),
         artist: name("The Waiting"),
-        description: boxoffice_domain::text::Description::new("Songs").unwrap(),
+        description: Description::new("Songs").unwrap(),
         sales: SalesWindow::new(instant(50), instant(100)).unwrap(),
         max_seats_per_account: 3,
         max_active: 70,
@@ -106,11 +108,9 @@ async fn a_promoter_publishes_a_concert_that_is_its_own_and_at_version_1() {
         sales,
         max_seats_per_account,
         max_active,
-        draw: None,
-        paused: false,
-        emptied_at: None,
         version: 1,
         created_at: instant(0),
+        ..fixtures::concert()
     };
     assert_eq!(made, Made::now(concert.clone()));
     assert_eq!(service.concert(concert.id).await.unwrap().concert, concert);
@@ -400,7 +400,7 @@ impl World {
 
 #[tokio::test]
 async fn the_admitted_see_the_performances_and_their_seats() {
-    let world = World::new().await;
+    let mut world = World::new().await;
     let place = world.admitted().await;
     let (performance, seats_count) = world.performance(place).await.unwrap();
     assert_eq!((performance.id, seats_count), (world.show.performance_id, SHOW_SEATS));
@@ -411,6 +411,10 @@ async fn the_admitted_see_the_performances_and_their_seats() {
     world.held(place, "A-1-1").await;
     world.stage.clock.set(instant(ADMISSION_SECONDS));
     assert!(world.performance(place).await.is_ok());
+
+    // The gate of a concert reads nothing of the storage.
+    world.close_storage();
+    assert!(world.catalog_service().admit_to_concert(place, world.show.concert.id).await.is_ok());
 }
 
 #[tokio::test]

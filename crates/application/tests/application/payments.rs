@@ -10,7 +10,7 @@ use boxoffice_domain::{
     waiting_room::{QueuePlace, Standing, WaitingRoom, WaitingRoomError},
 };
 
-use crate::support::{ADMISSION_SECONDS, BALANCE, PRICE, World, assert_refused, identity, mock, points, under};
+use crate::support::{ADMISSION_SECONDS, BALANCE, PRICE, World, assert_refused, mock, points, under};
 
 /// A world in which the admitted buyer holds a seat.
 async fn world_with_hold() -> (World, QueuePlace, Reservation) {
@@ -220,8 +220,7 @@ async fn without_an_admission_a_storage_that_cannot_be_read_is_an_error() {
 async fn payments_are_read_by_the_account_that_made_them() {
     let (world, place, held) = world_with_hold().await;
     let paid = world.pay(place, &held, "k").await.unwrap().value;
-    let stranger = identity(world.stage.account().await, world.buyer().role);
-    let service = world.payment_service();
+    let (service, stranger) = (world.payment_service(), world.stranger().await);
     assert_eq!(service.find(stranger, paid.payment.id).await.unwrap(), None);
     assert_eq!(service.list(stranger, PageRequest::first(5)).await.unwrap().items, []);
     assert_eq!(service.list(world.buyer(), PageRequest::first(5)).await.unwrap().items, [paid]);

@@ -1,4 +1,4 @@
-use boxoffice_application::{reservations::HoldSeatsError, waiting_room::GateError};
+use boxoffice_application::{fingerprint, reservations::HoldSeatsError, waiting_room::GateError};
 use boxoffice_contracts::storage::label;
 use boxoffice_domain::{
     ActError, PerformanceId, StorageError,
@@ -13,7 +13,7 @@ use boxoffice_domain::{
 };
 use uuid::Uuid;
 
-use crate::support::{ADMISSION_SECONDS, World, assert_refused, identity, mock, selection, under};
+use crate::support::{ADMISSION_SECONDS, World, assert_refused, mock, selection, under};
 
 const SEAT: &[&str] = &["A-1-1"];
 const HOLD_SECONDS: i64 = 300;
@@ -198,11 +198,11 @@ async fn a_reservation_is_cancelled_by_its_owner_and_once_under_a_key() {
     let mut world = World::new().await;
     let place = world.admitted().await;
     let held = world.held(place, "A-1-1").await;
-    let (service, stranger) = (world.reservation_service(), identity(world.stage.account().await, world.buyer().role));
+    let (service, stranger) = (world.reservation_service(), world.stranger().await);
     let cancelled = service.cancel(stranger, held.id, None).await;
     assert_refused!(cancelled, CancelError::Refused(CancelRefusal::NotFound));
 
-    let key = Some(under("k", boxoffice_application::fingerprint::cancel(held.id)));
+    let key = Some(under("k", fingerprint::cancel(held.id)));
     let cancelled = service.cancel(world.buyer(), held.id, key.clone()).await.unwrap();
     assert!(matches!(cancelled.value.reservation.state, ReservationState::Cancelled { payment_id: None, .. }));
     let again = service.cancel(world.buyer(), held.id, key).await.unwrap();
@@ -221,7 +221,7 @@ async fn a_reservation_is_cancelled_by_its_owner_and_once_under_a_key() {
 async fn reservations_are_read_by_their_owner_by_the_status_asked_for() {
     let world = World::new().await;
     let view = world.hold(world.admitted().await, SEAT, None).await.unwrap().value;
-    let (service, stranger) = (world.reservation_service(), identity(world.stage.account().await, world.buyer().role));
+    let (service, stranger) = (world.reservation_service(), world.stranger().await);
     assert_eq!(service.find(stranger, view.reservation.id).await.unwrap(), None);
     assert_eq!(service.find(world.buyer(), view.reservation.id).await.unwrap().as_ref(), Some(&view));
     let list = async |identity, status| service.list(identity, status, PageRequest::first(5)).await.unwrap().items;

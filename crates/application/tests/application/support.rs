@@ -16,7 +16,7 @@ use boxoffice_contracts::{
     storage::{PRICE_A, Show, Stage, Storage, label},
 };
 use boxoffice_domain::{
-    AccountId, ConcertId, SessionId, StorageError,
+    AccountId, ConcertId, SessionId, StorageError, Timestamp,
     accounts::{
         AccessClaims, AccessTokenError, AccessTokens, MockAccessTokens, MockAccounts, MockPasswordHasher, MockSessions,
         Password, PasswordHash, PasswordHasher, Role,
@@ -146,6 +146,11 @@ impl World {
         identity(self.buyer, Role::Customer)
     }
 
+    /// Another customer, without points.
+    pub(crate) async fn stranger(&self) -> Identity {
+        identity(self.stage.account().await, Role::Customer)
+    }
+
     /// The promoter of the concert.
     pub(crate) fn promoter(&self) -> Identity {
         identity(self.show.promoter_id, Role::Promoter)
@@ -193,7 +198,7 @@ impl World {
     }
 
     /// Until when the holder of a place can pay.
-    pub(crate) async fn active_until(&self, place: QueuePlace) -> boxoffice_domain::Timestamp {
+    pub(crate) async fn active_until(&self, place: QueuePlace) -> Timestamp {
         match self.standing(place).await {
             Standing::Active { active_until, .. } => active_until,
             other => panic!("not active: {other:?}"),

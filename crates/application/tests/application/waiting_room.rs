@@ -4,7 +4,6 @@ use boxoffice_application::{
 };
 use boxoffice_domain::{
     ConcertId, StorageError, Timestamp,
-    accounts::Role,
     catalog::{MockCatalog, NotOnSale, SalesWindow},
     fixtures::instant,
     payments::MockPayments,
@@ -18,7 +17,7 @@ use chrono::TimeDelta;
 use mockall::predicate::eq;
 use uuid::Uuid;
 
-use crate::support::{ADMISSION_SECONDS, World, assert_refused, identity, mock};
+use crate::support::{ADMISSION_SECONDS, World, assert_refused, mock};
 
 const DRAW: Draw = Draw::new([7; 32]);
 
@@ -92,7 +91,7 @@ async fn joining_gives_a_token_of_the_same_place_each_time_in_a_queue_with_the_l
     assert!(waits(view.status.standing, 1), "{:?}", view.status);
     assert_eq!(service.place(world.buyer(), &view.token.0).unwrap(), place);
 
-    let stranger = identity(world.stage.account().await, Role::Customer);
+    let stranger = world.stranger().await;
     assert_refused!(service.place(stranger, &view.token.0), GateError::Invalid);
     assert_refused!(service.place(world.buyer(), "forged"), GateError::Invalid);
     assert!(service.join(stranger, world.show.concert.id).await.unwrap().1);
@@ -212,7 +211,7 @@ async fn an_account_that_holds_seats_is_admitted_again_after_the_queue_was_lost(
         if holds {
             world.held(place, "A-1-1").await;
         }
-        // Nobody else is admitted in a paused queue.
+        // A paused queue admits no other account.
         world.change_concert(|concert| concert.paused = true).await;
         world.lose_queues();
         assert_eq!(world.check(place, Purpose::Continue).await.is_ok(), holds);

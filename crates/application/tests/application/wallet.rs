@@ -15,7 +15,7 @@ use boxoffice_domain::{
 };
 use mockall::predicate::eq;
 
-use crate::support::{BALANCE, World, assert_refused, identity, mock, points, under};
+use crate::support::{BALANCE, World, assert_refused, mock, points, under};
 
 const AMOUNT: i64 = 5_000;
 
@@ -216,7 +216,7 @@ async fn a_wallet_and_its_charges_are_read_by_their_owner() {
     let mut world = World::new().await;
     world.gateway = gateway(Ok(GatewayVerdict::Approved));
     let charge = world.charge().await.unwrap().value;
-    let (service, stranger) = (world.wallet_service(), identity(world.stage.account().await, world.buyer().role));
+    let (service, stranger) = (world.wallet_service(), world.stranger().await);
     for (identity, balance, entries_count) in [(world.buyer(), BALANCE + AMOUNT, 2), (stranger, 0, 0)] {
         assert_eq!(service.balance(identity).await.unwrap().unwrap().balance, points(balance));
         assert_eq!(service.entries(identity, PageRequest::first(5)).await.unwrap().items.len(), entries_count);

@@ -28,8 +28,8 @@ use boxoffice_domain::{
     accounts::{Account, Accounts, Credentials, LoginId, PasswordHash, Role, Sessions},
     audit::{Audit, Readiness},
     catalog::{
-        Catalog, CatalogImport, Concert, NewPerformance, PartName, PerformanceSummary, PriceList, Row, SalesWindow,
-        SeatMap, SeatingPlan, Section, Venue,
+        Catalog, CatalogImport, Concert, NewPerformance, PartName, PerformanceSummary, PriceList, Row, SeatMap,
+        SeatingPlan, Section, Venue,
     },
     events::Outbox,
     fixtures::{self, instant},
@@ -585,14 +585,8 @@ pub fn concert(promoter_id: AccountId, now: Timestamp) -> Concert {
         title: name("한여름 밴드"),
         artist: name("Haneul"),
         description: Description::new("A night\nof songs").expect("a description"),
-        sales: SalesWindow::new(instant(-86_400), instant(364 * 86_400)).expect("opens before it closes"),
-        max_seats_per_account: 4,
-        max_active: 500,
-        draw: None,
-        paused: false,
-        emptied_at: None,
-        version: 1,
         created_at: now,
+        ..fixtures::concert()
     }
 }
 

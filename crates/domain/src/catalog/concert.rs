@@ -235,22 +235,9 @@ mod tests {
 
     /// A concert whose sale opens at [`instant`](crate::fixtures::instant) 100 and closes at 200.
     fn concert(draw: Option<Draw>) -> Concert {
-        let at = crate::fixtures::instant;
-        Concert {
-            id: ConcertId::new(uuid::Uuid::from_u128(1)),
-            promoter_id: None,
-            title: Name::new("Night").unwrap(),
-            artist: Name::new("Band").unwrap(),
-            description: Description::default(),
-            sales: SalesWindow::new(at(100), at(200)).unwrap(),
-            max_seats_per_account: 4,
-            max_active: 500,
-            draw,
-            paused: false,
-            emptied_at: None,
-            version: 7,
-            created_at: at(0),
-        }
+        let (id, at) = (ConcertId::new(uuid::Uuid::from_u128(1)), crate::fixtures::instant);
+        let sales = SalesWindow::new(at(100), at(200)).unwrap();
+        Concert { id, sales, draw, version: 7, ..crate::fixtures::concert() }
     }
 
     const DRAW: Draw = Draw::new([7; 32]);

@@ -15,7 +15,7 @@ use super::SaleState;
 
 /// Ids of what the commands changed. Sorted, so that rows are written in the order in which they were locked.
 #[derive(Debug, Default)]
-pub(super) struct Changed {
+pub(super) struct Written {
     pub(super) reservations_new: BTreeSet<ReservationId>,
     pub(super) reservations_changed: BTreeSet<ReservationId>,
     pub(super) payments_new: BTreeSet<ReservationId>,
@@ -37,8 +37,8 @@ pub struct Changes<'a> {
 }
 
 impl<'a> Changes<'a> {
-    fn changed(&self) -> &'a Changed {
-        &self.state.changed
+    fn written(self) -> &'a Written {
+        &self.state.written
     }
 
     /// Whether there is nothing to save. Every change has an event, so a batch without events changed nothing.
@@ -48,63 +48,63 @@ impl<'a> Changes<'a> {
 
     /// The events, in the order of the commands; to be stored in the same transaction.
     pub fn events(&self) -> &'a [Event] {
-        &self.changed().events
+        &self.written().events
     }
 
     /// Wallets that were loaded and have changed.
     pub fn wallets(&self) -> impl Iterator<Item = &'a Wallet> {
         let state = self.state;
-        self.changed().wallets.iter().filter_map(|id| state.wallets.get(id))
+        self.written().wallets.iter().filter_map(|id| state.wallets.get(id))
     }
 
     /// New lines of the wallets' histories.
     pub fn entries(&self) -> &'a [WalletEntry] {
-        &self.changed().entries
+        &self.written().entries
     }
 
     /// Reservations to be inserted.
     pub fn reservations_new(&self) -> impl Iterator<Item = &'a Reservation> {
         let state = self.state;
-        self.changed().reservations_new.iter().filter_map(|id| state.reservations.get(id))
+        self.written().reservations_new.iter().filter_map(|id| state.reservations.get(id))
     }
 
     /// Reservations to be updated: their state and [`updated_at`](Reservation::updated_at).
     pub fn reservations_changed(&self) -> impl Iterator<Item = &'a Reservation> {
         let state = self.state;
-        let ids = self.changed().reservations_changed.difference(&self.changed().reservations_new);
+        let ids = self.written().reservations_changed.difference(&self.written().reservations_new);
         ids.filter_map(|id| state.reservations.get(id))
     }
 
     /// Payments to be inserted.
     pub fn payments_new(&self) -> impl Iterator<Item = &'a Payment> {
         let state = self.state;
-        self.changed().payments_new.iter().filter_map(|id| state.payments.get(id))
+        self.written().payments_new.iter().filter_map(|id| state.payments.get(id))
     }
 
     /// Payments to be updated: their state.
     pub fn payments_changed(&self) -> impl Iterator<Item = &'a Payment> {
         let state = self.state;
-        let ids = self.changed().payments_changed.difference(&self.changed().payments_new);
+        let ids = self.written().payments_changed.difference(&self.written().payments_new);
         ids.filter_map(|id| state.payments.get(id))
     }
 
     /// Charges to be inserted.
     pub fn charges_new(&self) -> impl Iterator<Item = &'a Charge> {
         let state = self.state;
-        self.changed().charges_new.iter().filter_map(|id| state.charges.get(id))
+        self.written().charges_new.iter().filter_map(|id| state.charges.get(id))
     }
 
     /// Charges to be updated: their state.
     pub fn charges_changed(&self) -> impl Iterator<Item = &'a Charge> {
         let state = self.state;
-        let ids = self.changed().charges_changed.difference(&self.changed().charges_new);
+        let ids = self.written().charges_changed.difference(&self.written().charges_new);
         ids.filter_map(|id| state.charges.get(id))
     }
 
     /// Seats to be updated: their state.
     pub fn seats(&self) -> impl Iterator<Item = (PerformanceId, &'a Seat)> {
         let state = self.state;
-        self.changed()
+        self.written()
             .seats
             .iter()
             .filter_map(|(performance_id, label)| Some((*performance_id, state.seats.get(performance_id)?.get(label)?)))

@@ -152,7 +152,9 @@ mod tests {
         let request = fixtures::hold_request(&terms, &["A-1-1"]);
         let mut state = SaleState::without_wallets();
         state.add_terms(terms.clone());
-        fixtures::seats(&["A-1-1"]).into_iter().for_each(|seat| state.add_seat(terms.id, seat));
+        for seat in fixtures::seats(&["A-1-1"]) {
+            state.add_seat(terms.id, seat);
+        }
         assert!(state.decide(instant(0), &Command::Hold(request)).is_ok());
         let held = state.changes().reservations_new().next().unwrap().clone();
         let pay = fixtures::pay_request(&held);

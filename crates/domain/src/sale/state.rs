@@ -15,7 +15,7 @@ use crate::{
 
 use super::{
     LoadError,
-    changes::{Changed, Changes},
+    changes::{Changes, Written},
 };
 
 type ByKey<T> = HashMap<(AccountId, IdempotencyKey), T>;
@@ -52,7 +52,7 @@ pub struct SaleState {
     pub(super) reservations_by_key: ByKey<ReservationId>,
     pub(super) payments_by_key: ByKey<ReservationId>,
     pub(super) charges_by_key: ByKey<ChargeId>,
-    pub(super) changed: Changed,
+    pub(super) written: Written,
 }
 
 impl Default for SaleState {
@@ -76,7 +76,7 @@ impl SaleState {
             reservations_by_key: HashMap::new(),
             payments_by_key: HashMap::new(),
             charges_by_key: HashMap::new(),
-            changed: Changed::default(),
+            written: Written::default(),
         }
     }
 
@@ -177,27 +177,27 @@ impl SaleState {
     }
 
     pub(super) fn save_event(&mut self, event: Event) {
-        self.changed.events.push(event);
+        self.written.events.push(event);
     }
 
     pub(super) fn save_wallet(&mut self, wallet: Wallet, entry: Option<WalletEntry>) {
-        self.changed.wallets.insert(wallet.account_id);
-        self.changed.entries.extend(entry);
+        self.written.wallets.insert(wallet.account_id);
+        self.written.entries.extend(entry);
         self.add_wallet(wallet);
     }
 
     pub(super) fn save_seats(&mut self, performance_id: PerformanceId, seats: Vec<Seat>) {
         for seat in seats {
-            self.changed.seats.insert((performance_id, seat.label.clone()));
+            self.written.seats.insert((performance_id, seat.label.clone()));
             self.add_seat(performance_id, seat);
         }
     }
 
     pub(super) fn save_reservation(&mut self, reservation: Reservation) {
         if self.reservations.contains_key(&reservation.id) {
-            self.changed.reservations_changed.insert(reservation.id);
+            self.written.reservations_changed.insert(reservation.id);
         } else {
-            self.changed.reservations_new.insert(reservation.id);
+            self.written.reservations_new.insert(reservation.id);
         }
         let holdings = self.holdings.entry((reservation.account_id, reservation.concert_id)).or_default();
         let seats_count = u32::try_from(reservation.seats.len()).unwrap_or(u32::MAX);
@@ -217,18 +217,18 @@ impl SaleState {
 
     pub(super) fn save_payment(&mut self, payment: Payment) {
         if self.payments.contains_key(&payment.reservation_id) {
-            self.changed.payments_changed.insert(payment.reservation_id);
+            self.written.payments_changed.insert(payment.reservation_id);
         } else {
-            self.changed.payments_new.insert(payment.reservation_id);
+            self.written.payments_new.insert(payment.reservation_id);
         }
         self.add_payment(payment);
     }
 
     pub(super) fn save_charge(&mut self, charge: Charge) {
         if self.charges.contains_key(&charge.id) {
-            self.changed.charges_changed.insert(charge.id);
+            self.written.charges_changed.insert(charge.id);
         } else {
-            self.changed.charges_new.insert(charge.id);
+            self.written.charges_new.insert(charge.id);
         }
         self.add_charge(charge);
     }

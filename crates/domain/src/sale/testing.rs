@@ -34,7 +34,9 @@ impl Sale {
         let terms = fixtures::terms();
         let mut state = SaleState::new();
         state.add_terms(terms.clone());
-        fixtures::seats(labels).into_iter().for_each(|seat| state.add_seat(terms.id, seat));
+        for seat in fixtures::seats(labels) {
+            state.add_seat(terms.id, seat);
+        }
         let account_id = fixtures::charge_request(1).account_id;
         let mut sale = Self { state, terms, account_id };
         sale.add_account(account_id, balance);

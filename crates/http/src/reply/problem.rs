@@ -296,15 +296,15 @@ impl From<NotOnSale> for Problem {
 }
 
 /// Turns an error into a [`Problem`]: each variant of the first list into a code, and each variant of the second list
-/// into what the error that it holds turns into. `_` at the end is for a type to which variants may be added.
+/// into what the error that it holds turns into. A name at the end is for a type to which variants may be added.
 macro_rules! problem_from {
-    ($error:ident: [$($variant:ident => $code:ident),* $(,)?], [$($inner:ident),* $(,)?] $(, $others:tt)?) => {
+    ($error:ident: [$($variant:ident => $code:ident),* $(,)?], [$($inner:ident),* $(,)?] $(, $other:ident)?) => {
         impl From<$error> for $crate::reply::Problem {
             fn from(error: $error) -> Self {
                 match error {
                     $($error::$variant => Self::new($crate::reply::Code::$code),)*
                     $($error::$inner(error) => error.into(),)*
-                    $(error @ $others => Self::unexpected(&error),)?
+                    $($other => Self::unexpected(&$other),)?
                 }
             }
         }

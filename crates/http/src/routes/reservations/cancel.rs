@@ -21,7 +21,7 @@ problem_from!(CancelRefusal: [
     AlreadyCancelled => ReservationCancelled,
     HoldExpired => HoldExpired,
     Closed => CancellationClosed,
-], [KeyReused], _);
+], [KeyReused], other);
 problem_from!(CancelError: [], [Refused, Storage]);
 refusals!([SIGNED_IN, PATH, KEYED], [ReservationNotFound, ReservationCancelled, CancellationClosed, HoldExpired]);
 

@@ -39,7 +39,7 @@ impl ChargeRequest {
     }
 }
 
-problem_from!(ChargeRefusal: [BalanceLimitReached => BalanceLimitReached], [KeyReused], _);
+problem_from!(ChargeRefusal: [BalanceLimitReached => BalanceLimitReached], [KeyReused], other);
 
 impl From<ChargePointsError> for Problem {
     fn from(error: ChargePointsError) -> Self {

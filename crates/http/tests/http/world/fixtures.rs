@@ -8,7 +8,7 @@ use boxoffice_domain::{
     idempotency::Made,
     payments::{Payment, PaymentSource, PaymentState, PaymentView},
     reservations::{Reservation, ReservationState, ReservationView},
-    text::{Description, Name},
+    text::Name,
     waiting_room::{Draw, PlaceNumber, QueuePlace, Standing},
     wallet::{Charge, ChargeRequest, ChargeState},
 };
@@ -52,17 +52,9 @@ pub(crate) fn concert(version: u32) -> ConcertSummary {
         concert: Concert {
             id: ConcertId::new(CONCERT),
             promoter_id: Some(PROMOTER),
-            title: name("Night of Songs"),
-            artist: name("The Band"),
-            description: Description::default(),
             sales: SalesWindow::new(instant(-60), instant(3_600)).unwrap(),
-            max_seats_per_account: 4,
-            max_active: 500,
-            draw: None,
-            paused: false,
-            emptied_at: None,
             version,
-            created_at: instant(-600),
+            ..fixtures::concert()
         },
         performances_count: 1,
         first_performance_at: Some(instant(7_200)),

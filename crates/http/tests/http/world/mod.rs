@@ -16,13 +16,13 @@ use boxoffice_application::{
     accounts::{EndedSessions, SessionSettings},
 };
 use boxoffice_domain::{
-    AccountId, Clock, ConcertId, EntropySource, MockEntropySource, PerformanceId, SessionId, Timestamp,
+    AccountId, Clock, ConcertId, EntropySource, MockEntropySource, PerformanceId, SessionId,
     accounts::{
         AccessClaims, AccessTokenError, MockAccessTokens, MockAccounts, MockPasswordHasher, MockSessions, Role,
     },
     audit::MockReadiness,
     catalog::{ConcertSummary, MockCatalog},
-    fixtures::instant,
+    fixtures::{TestClock, instant},
     payments::{MockPaymentGateway, MockPayments, PaymentGateway},
     reservations::{HOLD_SECONDS_DEFAULT, MockReservations},
     waiting_room::{
@@ -40,14 +40,6 @@ pub(crate) use fixtures::{
     name, paid, performance, place, points, waiting,
 };
 pub(crate) use gateway::{SlowGateway, charge_points, slow_world};
-
-struct StandingClock;
-
-impl Clock for StandingClock {
-    fn now(&self) -> Timestamp {
-        instant(0)
-    }
-}
 
 /// The ports, with what every test needs expected of them, and the settings.
 pub(crate) struct World {
@@ -151,7 +143,7 @@ impl World {
     }
 
     pub(crate) fn router(self) -> Router {
-        let (clock, draining): (Arc<dyn Clock>, _) = (Arc::new(StandingClock), self.draining.clone());
+        let (clock, draining): (Arc<dyn Clock>, _) = (Arc::new(TestClock::new()), self.draining.clone());
         let settings = self.settings.clone();
         let new_marks = || Arc::new(FreshnessMarks::new(settings.answers_kept_for));
         let marks = self.marks.clone().unwrap_or_else(new_marks);
