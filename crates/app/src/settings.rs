@@ -5,6 +5,7 @@
 //! loading follow from it. A test compares it with `docs/configuration.md`.
 
 use std::{
+    collections::HashMap,
     fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -13,11 +14,7 @@ use std::{
 
 use boxoffice_domain::catalog::{ACTIVE_MAX, SEATS_PER_ACCOUNT_MAX};
 use boxoffice_peers::redis::RedisUrl;
-use figment::{
-    Figment, Metadata, Profile, Provider,
-    providers::{Format, Toml},
-    value::{Dict, Map, Value},
-};
+use toml::{Table, Value};
 use tracing_subscriber::EnvFilter;
 
 use crate::adapters::SimulatorMode;
@@ -73,9 +70,9 @@ macro_rules! settings {
         ];
 
         impl Settings {
-            /// Reads each setting, and tells of every one that is wrong.
-            fn read(layers: &Figment, mut wrong: Vec<String>) -> Result<Self, SettingsError> {
-                $(let $key: Option<$type> = read_one(layers, stringify!($key), $parse, &mut wrong);)*
+            /// Reads each setting, and names every one that is wrong.
+            fn read(values: &Values, mut wrong: Vec<String>) -> Result<Self, SettingsError> {
+                $(let $key: Option<$type> = read_one(values, stringify!($key), $parse, &mut wrong);)*
                 let ($(Some($key),)*) = ($($key,)*) else {
                     return Err(SettingsError(wrong));
                 };
@@ -254,31 +251,36 @@ impl Settings {
     /// The settings of this process.
     pub(crate) fn load(layers: &Layers) -> Result<Self, SettingsError> {
         let mut wrong = Vec::new();
-        let mut figment = Figment::new();
+        let mut values = Values::default();
+        for Setting { key, default, .. } in SETTINGS {
+            values.set(key, *default, DEFAULT);
+        }
         if let Some(path) = &layers.file {
-            let layer = Layer::of_file(path).map_err(|error| SettingsError(vec![error]))?;
-            wrong.extend(layer.unknown_keys(path));
-            figment = figment.merge(layer);
+            let source = format!("the file {}", path.display());
+            for (key, value) in read_file(path).map_err(|error| SettingsError(vec![error]))? {
+                match SETTINGS.iter().find(|setting| setting.key == key) {
+                    Some(setting) => values.set(setting.key, value, &source),
+                    None => wrong.push(format!("`{key}` is no setting (in {source})")),
+                }
+            }
         }
         for setting in SETTINGS {
             let variable = setting.variable();
             // An empty variable is one that a compose file or a shell has not filled in.
             let given = layers.variables.iter().find(|(name, value)| *name == variable && !value.is_empty());
             if let Some((_, value)) = given {
-                let text = (setting.key, value.clone());
-                figment = figment.merge(Layer::of_texts(format!("the variable {variable}"), [text]));
+                values.set(setting.key, value.as_str(), &format!("the variable {variable}"));
             }
             if let Some((_, value)) = layers.flags.iter().find(|(key, _)| *key == setting.key) {
-                let text = (setting.key, value.clone());
-                figment = figment.merge(Layer::of_texts(format!("the flag --{}", setting.flag()), [text]));
+                values.set(setting.key, value.as_str(), &format!("the flag --{}", setting.flag()));
             }
         }
-        // What is joined fills in what nothing has set.
-        if figment.find_value("demo").is_ok_and(|value| text_of(&value).is_ok_and(|text| text.trim() == "true")) {
-            figment = figment.join(Layer::of_texts("the demonstration", DEMO_DEFAULTS.map(owned)));
+        if values.text("demo").is_ok_and(|text| text.trim() == "true") {
+            for (key, value) in DEMO_DEFAULTS {
+                values.set_default(key, value);
+            }
         }
-        let defaults = SETTINGS.iter().map(|setting| owned((setting.key, setting.default)));
-        Self::read(&figment.join(Layer::of_texts("its default", defaults)), wrong)
+        Self::read(&values, wrong)
     }
 
     /// The URL of the database, with the data folder put in.
@@ -295,46 +297,35 @@ pub(crate) fn unknown_variables(variables: &[(String, String)]) -> Vec<&str> {
     names.filter(|name| !OTHER_VARIABLES.contains(name) && !known(name)).collect()
 }
 
-/// The values of one source, and its name.
-struct Layer {
-    name: String,
-    values: Dict,
-}
+/// The value of each setting, with the source that has set it.
+#[derive(Default)]
+struct Values(HashMap<&'static str, (Value, String)>);
 
-impl Layer {
-    fn of_texts(name: impl Into<String>, texts: impl IntoIterator<Item = (&'static str, String)>) -> Self {
-        let values = texts.into_iter().map(|(key, text)| (key.to_owned(), Value::from(text))).collect();
-        Self { name: name.into(), values }
+const DEFAULT: &str = "its default";
+
+impl Values {
+    /// Sets a value, in the place of that of an earlier source.
+    fn set(&mut self, key: &'static str, value: impl Into<Value>, source: &str) {
+        self.0.insert(key, (value.into(), source.to_owned()));
     }
 
-    fn of_file(path: &Path) -> Result<Self, String> {
-        let shown = path.display();
-        let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
-        let tables = Toml::string(&text)
-            .data()
-            .map_err(|error| format!("{shown} is not a TOML file: {}", without_source_lines(&error.to_string())))?;
-        Ok(Self { name: format!("the file {shown}"), values: tables.into_values().flatten().collect() })
+    /// Sets another default.
+    fn set_default(&mut self, key: &'static str, value: &str) {
+        if self.0.get(key).is_none_or(|(_, source)| source == DEFAULT) {
+            self.set(key, value, "the demonstration");
+        }
     }
 
-    fn unknown_keys(&self, path: &Path) -> Vec<String> {
-        let keys = self.values.keys();
-        let unknown = keys.filter(|key| SETTINGS.iter().all(|setting| setting.key != *key));
-        unknown.map(|key| format!("`{key}` is no setting (in the file {})", path.display())).collect()
+    fn text(&self, key: &str) -> Result<String, String> {
+        self.0.get(key).map_or_else(|| Err("is no setting".to_owned()), |(value, _)| text_of(value))
     }
 }
 
-impl Provider for Layer {
-    fn metadata(&self) -> Metadata {
-        Metadata::named(self.name.clone())
-    }
-
-    fn data(&self) -> figment::Result<Map<Profile, Dict>> {
-        Ok(Map::from([(Profile::Default, self.values.clone())]))
-    }
-}
-
-fn owned((key, text): (&'static str, &str)) -> (&'static str, String) {
-    (key, text.to_owned())
+fn read_file(path: &Path) -> Result<Table, String> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let table = text.parse::<Table>();
+    table.map_err(|error| format!("{shown} is not a TOML file: {}", without_source_lines(&error.to_string())))
 }
 
 /// The error without the lines of the file that it quotes: there may be a password in them.
@@ -344,35 +335,32 @@ fn without_source_lines(error: &str) -> String {
     error.lines().filter(|line| !quotes(line)).collect::<Vec<_>>().join(": ")
 }
 
-/// One setting, from the last source that has it.
+/// One setting.
 fn read_one<T>(
-    layers: &Figment,
+    values: &Values,
     key: &str,
     parse: impl Fn(&str) -> Result<T, String>,
     wrong: &mut Vec<String>,
 ) -> Option<T> {
-    let value = layers.find_value(key).ok()?;
-    match text_of(&value).and_then(|text| parse(text.trim())) {
+    match values.text(key).and_then(|text| parse(text.trim())) {
         Ok(value) => Some(value),
         Err(what) => {
-            let source = layers.get_metadata(value.tag()).map_or("unknown", |metadata| metadata.name.as_ref());
+            let source = values.0.get(key).map_or("unknown", |(_, source)| source);
             wrong.push(format!("`{key}` {what} (set by {source})"));
             None
         }
     }
 }
 
-/// A value of the file as it would be written in a variable.
+/// A value of the file as a variable would have it.
 fn text_of(value: &Value) -> Result<String, String> {
     match value {
-        Value::String(_, text) => Ok(text.clone()),
-        Value::Bool(_, on) => Ok(on.to_string()),
-        Value::Num(_, number) => {
-            let whole = number.to_i128().or_else(|| number.to_u128().and_then(|number| i128::try_from(number).ok()));
-            whole.map(|number| number.to_string()).ok_or_else(|| "must not be a fraction".to_owned())
-        }
-        Value::Array(_, values) => Ok(values.iter().map(text_of).collect::<Result<Vec<_>, _>>()?.join(",")),
-        Value::Char(..) | Value::Empty(..) | Value::Dict(..) => Err("must be one value".to_owned()),
+        Value::String(text) => Ok(text.clone()),
+        Value::Boolean(on) => Ok(on.to_string()),
+        Value::Integer(number) => Ok(number.to_string()),
+        Value::Float(_) => Err("must not be a fraction".to_owned()),
+        Value::Array(values) => Ok(values.iter().map(text_of).collect::<Result<Vec<_>, _>>()?.join(",")),
+        Value::Datetime(_) | Value::Table(_) => Err("must be one value".to_owned()),
     }
 }
 
