@@ -7,6 +7,7 @@ mod catalogue;
 mod draw;
 mod errors;
 mod faults;
+mod hostile;
 mod idempotency;
 mod instances;
 mod instances_events;

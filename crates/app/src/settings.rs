@@ -4,6 +4,8 @@
 //! follow, its type, its default, what it accepts, and what it is for. The help of the command line and the
 //! loading follow from it. A test compares it with `docs/configuration.md`.
 
+mod urls;
+
 use std::{
     collections::HashMap,
     fmt,
@@ -13,11 +15,12 @@ use std::{
 };
 
 use boxoffice_domain::catalog::{ACTIVE_MAX, SEATS_PER_ACCOUNT_MAX};
-use boxoffice_peers::redis::RedisUrl;
 use toml::{Table, Value};
 use tracing_subscriber::EnvFilter;
 
 use crate::adapters::SimulatorMode;
+
+pub(crate) use urls::{DatabaseUrl, WaitingRoomUrl};
 
 /// What every variable of ours begins with.
 pub(crate) const VARIABLE_PREFIX: &str = "BOXOFFICE_";
@@ -424,89 +427,6 @@ pub(crate) enum LogFormat {
     Human,
     /// One JSON object a line.
     Json,
-}
-
-/// Where the database is. What shows it leaves the password out.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct DatabaseUrl(String);
-
-impl DatabaseUrl {
-    fn parse(text: &str) -> Result<Self, String> {
-        let url = Self(text.to_owned());
-        let server = text.strip_prefix("mysql://");
-        // The text is not repeated: there may be a password in it.
-        match (url.sqlite_path(), server) {
-            (Some(path), _) if path.as_os_str().is_empty() => Err("names no file after `sqlite:`".to_owned()),
-            (Some(path), _) if path.to_string_lossy().contains(":memory:") => {
-                Err("must be a file: a database in memory would be another one for each connection".to_owned())
-            }
-            (None, Some(server))
-                if server
-                    .rsplit('@')
-                    .next()
-                    .and_then(|host| host.split_once('/'))
-                    .is_none_or(|(_, name)| name.is_empty()) =>
-            {
-                Err("must name a database, as in `mysql://USER:PASSWORD@HOST:PORT/NAME`".to_owned())
-            }
-            (None, None) => Err("must begin with `sqlite://` or `mysql://`".to_owned()),
-            _ => Ok(url),
-        }
-    }
-
-    fn within(&self, data_dir: &Path) -> Self {
-        Self(self.0.replace("{data_dir}", &data_dir.to_string_lossy()))
-    }
-
-    /// The URL with its password, for connecting alone.
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// The file, where the database is an embedded one.
-    pub(crate) fn sqlite_path(&self) -> Option<&Path> {
-        let path = self.0.strip_prefix("sqlite:")?;
-        Some(Path::new(path.strip_prefix("//").unwrap_or(path)))
-    }
-}
-
-impl fmt::Display for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let secret = self.0.split_once("://").and_then(|(scheme, rest)| {
-            let (user, host) = rest.rsplit_once('@')?;
-            let (user, _password) = user.split_once(':')?;
-            Some(format!("{scheme}://{user}:…@{host}"))
-        });
-        f.write_str(secret.as_deref().unwrap_or(&self.0))
-    }
-}
-
-impl fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{self}\"")
-    }
-}
-
-/// Where people wait in line. What shows it leaves the password out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum WaitingRoomUrl {
-    /// In this process.
-    Memory,
-    /// In Redis, for any number of processes.
-    Redis(RedisUrl),
-}
-
-impl WaitingRoomUrl {
-    fn parse(text: &str) -> Result<Self, String> {
-        if text == "memory:" {
-            return Ok(Self::Memory);
-        }
-        // The text is not repeated: there may be a password in it.
-        match text.split_once(':') {
-            Some((scheme, _)) if scheme.starts_with("redis") => RedisUrl::parse(text).map(Self::Redis),
-            _ => Err("must be `memory:` or a URL that begins with `redis`".to_owned()),
-        }
-    }
 }
 
 /// A part of keys in Redis; braces in it would scatter those of a line over a cluster.
