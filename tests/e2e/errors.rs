@@ -11,7 +11,7 @@ use crate::support::{
     eventually,
     openapi_check::document,
     server::{PASSWORD, Server},
-    show::{PRICE, Show, Terms, concert, performance},
+    show::{PRICE, Show, Terms, performance},
     together,
 };
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{
     client::{Buyer, fresh},
     server::{PASSWORD, Server},
-    show::{Show, Terms, club, concert, performance},
+    show::{Show, Terms, club, concert},
 };
 
 #[tokio::test(flavor = "multi_thread")]

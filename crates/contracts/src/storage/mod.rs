@@ -27,16 +27,14 @@ use boxoffice_domain::{
     AccountId, ChargeId, Clock, Timestamp,
     accounts::{Accounts, Sessions},
     audit::{Audit, Readiness},
-    catalog::{
-        Catalog, CatalogImport, Concert, NewPerformance, PerformanceSummary, SeatMap,
-    },
+    catalog::{Catalog, CatalogImport, Concert, NewPerformance, PerformanceSummary, SeatMap},
     events::Outbox,
     fixtures::{TestClock, instant},
     idempotency::Made,
     payments::{PayError, PayRefusal, PayRequest, Payments, Receipt},
     reservations::{
-        CancelError, CancelRefusal, CancelRequest, HoldError, HoldRefusal, HoldRequest,
-        Reservation, ReservationStatus, ReservationView, Reservations, SeatLabel, SeatStatus,
+        CancelError, CancelRefusal, CancelRequest, HoldError, HoldRefusal, HoldRequest, Reservation, ReservationStatus,
+        ReservationView, Reservations, SeatLabel, SeatStatus,
     },
     wallet::{Charge, ChargeError, ChargeRefusal, ChargeRequest, GatewayVerdict, Wallet, WalletEntry, Wallets},
 };

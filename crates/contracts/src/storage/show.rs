@@ -10,7 +10,7 @@ use boxoffice_domain::{
     idempotency::{Fingerprint, Idempotency},
     payments::PayRequest,
     reservations::{HOLD_SECONDS_DEFAULT, HoldRefusal, HoldRequest, Reservation, SeatLabel, SeatSelection},
-    text::Name,
+    text::{Description, Name},
     wallet::ChargeRequest,
 };
 use tokio::sync::Barrier;
