@@ -163,7 +163,7 @@ pub fn venue(plan: SeatingPlan, now: Timestamp) -> Venue {
     Venue { id, name: name("Rolling Hall"), location: name("Seoul"), plan, created_at: now }
 }
 
-/// A new concert that is on sale from a day before [`instant`] 0 until 364 days after it.
+/// A new concert that is on sale from a day before [`instant`](fixtures::instant) 0 until 364 days after it.
 pub fn concert(promoter_id: AccountId, now: Timestamp) -> Concert {
     Concert {
         id: ConcertId::new(TestEntropy.uuid()),

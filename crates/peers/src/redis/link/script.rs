@@ -26,7 +26,7 @@ pub enum Kind {
     Bytes,
 }
 
-/// An argument of a script, or several: [`fields!`] makes one argument of each field of a struct.
+/// An argument of a script, or several: [`fields!`](crate::fields) makes one argument of each field of a struct.
 pub trait Argument {
     /// Appends the names of the arguments. `name` is that of the field that this is.
     fn names(name: &'static str, names: &mut Vec<(&'static str, Kind)>);
