@@ -138,7 +138,7 @@ pub struct CatalogService {
     pub gate: Arc<WaitingRoomService>,
     /// The queues, which get the terms of a concert that was changed.
     pub waiting_room: Arc<dyn WaitingRoom>,
-    /// Begins anew with each change of the catalog.
+    /// A new generation begins with each change of the catalog.
     pub generation: Arc<CatalogGeneration>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,

@@ -13,7 +13,7 @@ use crate::CatalogGeneration;
 pub struct CatalogImportService {
     /// Writes the catalog.
     pub import: Arc<dyn CatalogImport>,
-    /// Begins anew with each change.
+    /// A new generation begins with each change.
     pub generation: Arc<CatalogGeneration>,
 }
 

@@ -60,7 +60,7 @@ impl Show {
     }
 }
 
-/// Runs `act` for each input in a task of its own. They are let go together; the outcomes are in the order of the
+/// Runs `act` for each input in a separate task. All tasks start together; the outcomes are in the order of the
 /// inputs.
 pub async fn at_once<I, F>(inputs: impl IntoIterator<Item = I>, act: impl Fn(I) -> F) -> Vec<F::Output>
 where
@@ -197,13 +197,13 @@ pub fn new_performance(concert: &Concert, venue: &Venue, starts_at: Timestamp) -
     }
 }
 
-/// The owner's request to pay a reservation, under a key of its own.
+/// The owner's request to pay a reservation, under a new key.
 pub fn pay_request(reservation: &Reservation) -> PayRequest {
     let payment_id = PaymentId::new(TestEntropy.uuid());
     PayRequest { payment_id, ..fixtures::pay_request(reservation) }
 }
 
-/// The request of an account to charge so many points, under a key of its own.
+/// An account's request to charge this many points, under a new key.
 pub fn charge_request(account_id: AccountId, amount: i64) -> ChargeRequest {
     let charge_id = ChargeId::new(TestEntropy.uuid());
     ChargeRequest { charge_id, account_id, ..fixtures::charge_request(amount) }

@@ -105,7 +105,7 @@ pub struct Concert {
     pub draw: Option<Draw>,
     /// Whether admission is paused.
     pub paused: bool,
-    /// When the line was last emptied: whoever joined before that and is not known in it any more has no place.
+    /// When the queue was last emptied: an account that joined before and that the queue no longer knows has no place.
     pub emptied_at: Option<Timestamp>,
     /// Counts the changes, from 1; the entity tag is made of it.
     pub version: u32,

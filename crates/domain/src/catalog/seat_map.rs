@@ -28,7 +28,7 @@ pub struct SeatView<'m> {
 }
 
 /// The labels of all seats of a performance in the order of the plan, in which the seats of a section stand together.
-/// Whoever looks for a section need not read the others.
+/// A search for a section does not read the others.
 ///
 /// ```
 /// use boxoffice_domain::{catalog::SeatLabels, seats::SeatLabel};

@@ -52,7 +52,7 @@ impl FromRequestParts<Api> for SignedIn {
     }
 }
 
-/// The bearer of its own queue token, active or not: whether it is active is for the use case to decide.
+/// The holder of a queue token of the same account, active or not: the use case decides whether it is active.
 #[derive(Clone, Copy)]
 pub(crate) struct Queued(pub QueuePlace);
 
