@@ -3,7 +3,7 @@
 //! Every response of every request is checked against the `OpenAPI` document, and every test ends with an audit of its
 //! database.
 
-mod catalogue;
+mod catalog;
 mod draw;
 mod errors;
 mod faults;

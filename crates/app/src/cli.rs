@@ -60,13 +60,13 @@ pub(crate) enum Command {
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         down: Option<u32>,
     },
-    /// Imports a catalogue of venues, concerts and performances
+    /// Imports a catalog of venues, concerts and performances
     ///
     /// The file is checked whole before anything is written; it is imported whole or not at all. Exits with 1
     /// where the file is wrong, naming every error by its JSON pointer, and with 2 where it could not run. What was
     /// imported before under the same key is updated; seats that are held or sold are never touched.
     Import {
-        /// The catalogue, a JSON file
+        /// The catalog, a JSON file
         file: PathBuf,
         /// The account to which new concerts belong; without it they belong to the house
         #[arg(long, value_name = "LOGIN_ID", value_parser = LoginId::new)]

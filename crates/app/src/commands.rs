@@ -70,7 +70,7 @@ async fn dispatch(command: Command, settings: &Settings) -> anyhow::Result<Exit>
     }
 }
 
-/// The database with its schema up to date, so that a catalogue can be imported before the first start.
+/// The database with its schema up to date, so that a catalog can be imported before the first start.
 async fn open(settings: &Settings) -> anyhow::Result<Adapters> {
     wiring::make_files(settings)?;
     wiring::migrate(&settings.database_url()).await?;
@@ -79,7 +79,7 @@ async fn open(settings: &Settings) -> anyhow::Result<Adapters> {
 
 /// The file is checked before the database is touched.
 async fn import_file(settings: &Settings, file: &Path, promoter: Option<&LoginId>) -> anyhow::Result<Exit> {
-    let Some(catalogue) = import::read_catalogue(file, defaults_of(settings))? else {
+    let Some(catalog) = import::read_catalog(file, defaults_of(settings))? else {
         return Ok(Exit::Refused);
     };
     let adapters = open(settings).await?;
@@ -87,7 +87,7 @@ async fn import_file(settings: &Settings, file: &Path, promoter: Option<&LoginId
     let peers = wiring::peers_of_command(settings).await;
     let generation = Arc::new(CatalogGeneration::new(Arc::clone(&peers)));
     let import = CatalogImportService { import: Arc::clone(&database.import), generation };
-    let exit = import::import_catalogue(&import, database.accounts.as_ref(), file, &catalogue, promoter).await;
+    let exit = import::import_catalog(&import, database.accounts.as_ref(), file, &catalog, promoter).await;
     peers.leave().await;
     database.shutdown().await;
     exit

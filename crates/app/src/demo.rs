@@ -1,4 +1,4 @@
-//! Something to try out: a small catalogue whose sale is open, and accounts whose passwords everybody knows.
+//! Something to try out: a small catalog whose sale is open, and accounts whose passwords everybody knows.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -18,14 +18,14 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::{
     adapters::{Argon2Passwords, PasswordSettings},
-    catalogue_file::Defaults,
+    catalog_file::Defaults,
     import,
     settings::Settings,
 };
 
-const CATALOGUES: [(&str, &str); 2] = [
-    ("club.json", include_str!("../../../tests/catalogue/club.json")),
-    ("arena.json", include_str!("../../../tests/catalogue/arena.json")),
+const CATALOGS: [(&str, &str); 2] = [
+    ("club.json", include_str!("../../../tests/catalog/club.json")),
+    ("arena.json", include_str!("../../../tests/catalog/arena.json")),
 ];
 /// The login id and password of somebody who buys.
 const CUSTOMER: (&str, &str) = ("demo", "demo-password");
@@ -52,10 +52,10 @@ pub(crate) async fn prepare(
     let listen: SocketAddr = settings.listen;
     account(accounts, CUSTOMER, Role::Customer).await?;
     let promoter_id = account(accounts, PROMOTER, Role::Promoter).await?;
-    for (name, text) in CATALOGUES {
+    for (name, text) in CATALOGS {
         let report = import::import_embedded(import, text, promoter_id, defaults).await;
-        let report = report.with_context(|| format!("the catalogue {name} of the demonstration was not imported"))?;
-        tracing::info!(catalogue = name, "{}", import::describe(&report));
+        let report = report.with_context(|| format!("the catalog {name} of the demonstration was not imported"))?;
+        tracing::info!(catalog = name, "{}", import::describe(&report));
     }
     tracing::warn!(
         customer = CUSTOMER.0,

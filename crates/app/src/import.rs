@@ -1,4 +1,4 @@
-//! Reading a promoter's catalogue, and importing it.
+//! Reading a promoter's catalog, and importing it.
 //!
 //! The file is a JSON object of `venues` and `concerts` with their performances, each with a `key` of the
 //! promoter's own. It is checked whole before anything is written, and every error names its place by a JSON
@@ -15,26 +15,26 @@ use boxoffice_application::CatalogImportService;
 use boxoffice_domain::{
     AccountId,
     accounts::{Accounts, LoginId},
-    catalog::{Catalogue, DrawError, ImportError, ImportReport},
+    catalog::{DrawError, ImportError, ImportReport, ImportedCatalog},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
-    catalogue_file::{self, Defaults, Mistake},
+    catalog_file::{self, Defaults, Mistake},
     exit::Exit,
     output,
 };
 
-/// The most bytes of a catalogue file.
+/// The most bytes of a catalog file.
 const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// The most mistakes that are printed; a file with more is wrong throughout.
 const MISTAKES_SHOWN_MAX: usize = 100;
 
-/// The catalogue in a file. Where it is wrong, everything that is has been printed.
-pub(crate) fn read_catalogue(file: &Path, defaults: Defaults) -> anyhow::Result<Option<Catalogue>> {
+/// The catalog in a file. Where it is wrong, everything that is has been printed.
+pub(crate) fn read_catalog(file: &Path, defaults: Defaults) -> anyhow::Result<Option<ImportedCatalog>> {
     let text = read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    match catalogue_file::parse(&text, defaults) {
-        Ok(catalogue) => Ok(Some(catalogue)),
+    match catalog_file::parse(&text, defaults) {
+        Ok(catalog) => Ok(Some(catalog)),
         Err(mistakes) => {
             refuse(file, &mistakes);
             Ok(None)
@@ -42,27 +42,27 @@ pub(crate) fn read_catalogue(file: &Path, defaults: Defaults) -> anyhow::Result<
     }
 }
 
-/// Imports the catalogue of a file, and prints what that did.
-pub(crate) async fn import_catalogue(
+/// Imports the catalog of a file, and prints what that did.
+pub(crate) async fn import_catalog(
     import: &CatalogImportService,
     accounts: &dyn Accounts,
     file: &Path,
-    catalogue: &Catalogue,
+    catalog: &ImportedCatalog,
     promoter: Option<&LoginId>,
 ) -> anyhow::Result<Exit> {
     let promoter_id = match promoter {
         Some(login_id) => Some(promoter_of(accounts, login_id).await?),
         None => None,
     };
-    let bar = progress_bar(catalogue.seats_count());
-    let imported = import.import(catalogue, promoter_id, &|seats| bar.inc(seats)).await;
+    let bar = progress_bar(catalog.seats_count());
+    let imported = import.import(catalog, promoter_id, &|seats| bar.inc(seats)).await;
     bar.finish_and_clear();
     match imported {
         Ok(report) => {
             output::print_line(&describe(&report))?;
             Ok(Exit::Success)
         }
-        Err(ImportError::Storage(error)) => Err(error).context("the catalogue was not imported"),
+        Err(ImportError::Storage(error)) => Err(error).context("the catalog was not imported"),
         Err(error) => {
             refuse(file, &[conflict(&error)]);
             Ok(Exit::Refused)
@@ -98,7 +98,7 @@ fn refuse(file: &Path, mistakes: &[Mistake]) {
     output::print_error(&format!("{}: {} wrong; nothing was imported", file.display(), mistakes.len()));
 }
 
-/// What the stored catalogue forbids, at its place in the file.
+/// What the stored catalog forbids, at its place in the file.
 fn conflict(error: &ImportError) -> Mistake {
     let pointer = match error {
         ImportError::PlanChanged { venue_index } => format!("/venues/{venue_index}/sections"),
@@ -135,14 +135,14 @@ pub(crate) fn describe(report: &ImportReport) -> String {
     )
 }
 
-/// Imports a catalogue that is part of this program.
+/// Imports a catalog that is part of this program.
 pub(crate) async fn import_embedded(
     import: &CatalogImportService,
     text: &str,
     promoter_id: AccountId,
     defaults: Defaults,
 ) -> anyhow::Result<ImportReport> {
-    let catalogue: Catalogue = catalogue_file::parse(text.as_bytes(), defaults)
-        .map_err(|mistakes| anyhow::anyhow!("a catalogue of the demonstration is wrong: {}", mistakes[0]))?;
-    Ok(import.import(&catalogue, Some(promoter_id), &|_| ()).await?)
+    let catalog: ImportedCatalog = catalog_file::parse(text.as_bytes(), defaults)
+        .map_err(|mistakes| anyhow::anyhow!("a catalog of the demonstration is wrong: {}", mistakes[0]))?;
+    Ok(import.import(&catalog, Some(promoter_id), &|_| ()).await?)
 }

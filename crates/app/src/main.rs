@@ -2,7 +2,7 @@
 
 mod account;
 mod adapters;
-mod catalogue_file;
+mod catalog_file;
 mod cli;
 mod commands;
 mod demo;

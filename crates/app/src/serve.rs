@@ -13,7 +13,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    catalogue_file::Defaults,
+    catalog_file::Defaults,
     demo,
     exit::Exit,
     listener::{Bounds, Listener},
@@ -84,7 +84,7 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// What a concert of an imported catalogue gets that leaves a number out.
+/// What a concert of an imported catalog gets that leaves a number out.
 pub(crate) fn defaults_of(settings: &Settings) -> Defaults {
     Defaults { max_seats_per_account: settings.max_seats_per_account, max_active: settings.max_active }
 }

@@ -100,7 +100,7 @@ settings! {
     /// The file of the signing keys that all instances share; `boxoffice keys rotate` makes it. Without it, keys are
     /// made in the data folder
     keys_file: Option<PathBuf> = "", optional(path);
-    /// Imports a small catalogue whose sale is open and makes accounts with public passwords
+    /// Imports a small catalog whose sale is open and makes accounts with public passwords
     demo: bool = "false", switch;
     /// How many accounts the demonstration has for `make rush`, `buyer-00001` and so on
     demo_buyers: u32 = "20000", whole(0, DEMO_BUYERS_MAX);
@@ -171,7 +171,7 @@ settings! {
     connection_idle_seconds: u32 = "75", whole(1, 3_600);
     /// How many requests are worked on at once
     concurrent_requests_max: usize = "4096", whole(1, 1_000_000);
-    /// How long what is read of the catalogue is kept to be shown again; 0 keeps nothing
+    /// How long what is read of the catalog is kept to be shown again; 0 keeps nothing
     cache_milliseconds: u32 = "250", whole(0, 500);
     /// The most bytes of a request's body
     body_bytes_max: usize = "65536", whole(1_024, 67_108_864);

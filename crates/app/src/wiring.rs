@@ -320,7 +320,7 @@ pub(crate) fn lock(url: &DatabaseUrl) -> anyhow::Result<Option<File>> {
     }
 }
 
-/// How long what is read of the catalogue is kept.
+/// How long what is read of the catalog is kept.
 pub(crate) fn cache_time(settings: &Settings) -> Duration {
     milliseconds(settings.cache_milliseconds)
 }

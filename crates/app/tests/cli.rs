@@ -153,10 +153,10 @@ fn a_file_that_is_no_database_cannot_be_audited() {
 }
 
 #[test]
-fn a_wrong_catalogue_is_refused_with_every_place_and_1() {
+fn a_wrong_catalog_is_refused_with_every_place_and_1() {
     let folder = Folder::new();
-    let catalogue = r#"{"venues": [{"key": "", "name": "Hall", "location": "Seoul", "sections": []}], "concerts": []}"#;
-    folder.file("wrong.json", catalogue);
+    let catalog = r#"{"venues": [{"key": "", "name": "Hall", "location": "Seoul", "sections": []}], "concerts": []}"#;
+    folder.file("wrong.json", catalog);
     let (code, printed, error) = run(&folder, &["import", "wrong.json"]);
     assert_eq!((code, printed.as_str()), (1, ""), "{error}");
     assert!(error.contains("/venues/0/key: must not be empty"), "{error}");
@@ -166,19 +166,19 @@ fn a_wrong_catalogue_is_refused_with_every_place_and_1() {
 }
 
 #[test]
-fn a_catalogue_is_imported_again_without_harm_and_the_audit_is_clean() {
+fn a_catalog_is_imported_again_without_harm_and_the_audit_is_clean() {
     let folder = Folder::new();
-    let catalogue = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/catalogue/club.json");
-    let (code, printed, error) = run(&folder, &["import", catalogue]);
+    let catalog = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/catalog/club.json");
+    let (code, printed, error) = run(&folder, &["import", catalog]);
     assert_eq!(code, 0, "{error}");
     assert!(printed.contains("venues 1 new and 0 known") && printed.contains("100 new seats"), "{printed}");
-    let (code, printed, error) = run(&folder, &["import", catalogue]);
+    let (code, printed, error) = run(&folder, &["import", catalog]);
     assert_eq!(code, 0, "{error}");
     assert!(printed.contains("venues 0 new and 1 known") && printed.contains(" 0 new seats"), "{printed}");
     assert_eq!(run(&folder, &["audit"]).1, "no breach found\n");
     let (code, _, error) = run(&folder, &["import", "missing.json"]);
     assert!(code == 2 && error.contains("cannot read missing.json"), "{error}");
-    let (code, _, error) = run(&folder, &["import", catalogue, "--promoter", "nobody"]);
+    let (code, _, error) = run(&folder, &["import", catalog, "--promoter", "nobody"]);
     assert!(code == 2 && error.contains("there is no account `nobody`"), "{error}");
 }
 
@@ -193,8 +193,8 @@ async fn an_import_is_published_to_the_servers_over_the_same_redis() {
     }
     while subscription.try_next().is_some() {}
     let folder = Folder::new();
-    let catalogue = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/catalogue/club.json");
-    let mut import = boxoffice(&folder, &["import", catalogue]);
+    let catalog = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/catalog/club.json");
+    let mut import = boxoffice(&folder, &["import", catalog]);
     import.env("BOXOFFICE_WAITING_ROOM", server.url());
     let (code, _, error) = tokio::task::spawn_blocking(move || outcome(import.output().unwrap())).await.unwrap();
     assert_eq!(code, 0, "{error}");

@@ -132,7 +132,7 @@ impl<T: Copy> Admitted<T> {
 
 /// Publishing what is sold, and looking at it.
 pub struct CatalogService {
-    /// Where the catalogue is kept.
+    /// Where the catalog is kept.
     pub catalog: Arc<dyn Catalog>,
     /// The gate before dates and seats.
     pub gate: Arc<WaitingRoomService>,

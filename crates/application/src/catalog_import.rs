@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use boxoffice_domain::{
     AccountId,
-    catalog::{CatalogImport, Catalogue, ImportError, ImportProgress, ImportReport},
+    catalog::{CatalogImport, ImportError, ImportProgress, ImportReport, ImportedCatalog},
 };
 
 use crate::CatalogGeneration;
@@ -27,7 +27,7 @@ impl CatalogImportService {
     /// Imports a catalog whole or not at all; what is new in it belongs to this promoter, or to the operator.
     pub async fn import(
         &self,
-        catalog: &Catalogue,
+        catalog: &ImportedCatalog,
         promoter_id: Option<AccountId>,
         progress: ImportProgress<'_>,
     ) -> Result<ImportReport, ImportError> {
@@ -51,7 +51,7 @@ mod tests {
     impl CatalogImport for Import {
         async fn import(
             &self,
-            _: &Catalogue,
+            _: &ImportedCatalog,
             _: Option<AccountId>,
             _: ImportProgress<'_>,
         ) -> Result<ImportReport, ImportError> {
@@ -73,7 +73,7 @@ mod tests {
             let mut subscription = peers.subscribe();
             let generation = Arc::new(CatalogGeneration::new(peers));
             let service = CatalogImportService { import: Arc::new(Import(outcome)), generation };
-            let imported = service.import(&Catalogue::default(), None, &|_| ()).await;
+            let imported = service.import(&ImportedCatalog::default(), None, &|_| ()).await;
             assert_eq!((imported.is_ok(), subscription.try_next()), (outcome().is_ok(), expected));
         }
     }

@@ -66,16 +66,16 @@ impl Shape {
     }
 }
 
-/// A file of the catalogues that the tests share.
-pub(crate) fn shared_catalogue(name: &str) -> anyhow::Result<Value> {
-    let file = workspace().join("tests/catalogue").join(name);
+/// A file of the catalogs that the tests share.
+pub(crate) fn shared_catalog(name: &str) -> anyhow::Result<Value> {
+    let file = workspace().join("tests/catalog").join(name);
     let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     Ok(serde_json::from_str(&text)?)
 }
 
-/// The catalogue: the arena of 15,002 seats, and one concert in it.
-fn catalogue(shape: Shape) -> anyhow::Result<Value> {
-    let mut venue = shared_catalogue("arena.json")?["venues"][0].take();
+/// The catalog: the arena of 15,002 seats, and one concert in it.
+fn catalog(shape: Shape) -> anyhow::Result<Value> {
+    let mut venue = shared_catalog("arena.json")?["venues"][0].take();
     let sections = venue["sections"].as_array_mut().context("the arena has no sections")?;
     sections.truncate(shape.sections_max);
     let prices: Vec<_> = sections.iter().map(|section| json!({"section": section["name"], "price": 1_000})).collect();
@@ -105,19 +105,19 @@ impl World {
         shape: Shape,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
-        let mut world = Self::open(binary, folder, store, name, &catalogue(shape)?, settings).await?;
+        let mut world = Self::open(binary, folder, store, name, &catalog(shape)?, settings).await?;
         world.sign_up(shape.buyers).await?;
         world.find_places().await?;
         Ok(world)
     }
 
-    /// Starts a server on an empty database, with a catalogue and without buyers.
+    /// Starts a server on an empty database, with a catalog and without buyers.
     pub(crate) async fn open(
         binary: &Path,
         folder: &Path,
         store: &Store,
         name: &str,
-        catalogue: &Value,
+        catalog: &Value,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
         let folder = folder.join(format!("{}-{name}", store.backend.name()));
@@ -138,14 +138,14 @@ impl World {
             places: Vec::new(),
             signer,
         };
-        world.import(binary, catalogue).await?;
+        world.import(binary, catalog).await?;
         Ok(world)
     }
 
     /// Adds concerts.
-    pub(crate) async fn import(&self, binary: &Path, catalogue: &Value) -> anyhow::Result<()> {
-        let file = self.server.folder.join("catalogue.json");
-        fs::write(&file, catalogue.to_string())?;
+    pub(crate) async fn import(&self, binary: &Path, catalog: &Value) -> anyhow::Result<()> {
+        let file = self.server.folder.join("catalog.json");
+        fs::write(&file, catalog.to_string())?;
         self.server.run(binary, &["import", &file.to_string_lossy()], "").await.map(drop)
     }
 

@@ -291,7 +291,7 @@ impl Acting<'_> {
     async fn operate(&mut self, binary: &Path) -> anyhow::Result<()> {
         self.world.server.run(binary, &["audit"], "").await?;
         self.recorder.note("`boxoffice audit`").await?;
-        let file = self.world.server.folder.join("catalogue.json");
+        let file = self.world.server.folder.join("catalog.json");
         self.world.server.run(binary, &["import", &file.to_string_lossy()], "").await?;
         self.recorder.note("`boxoffice import`").await
     }

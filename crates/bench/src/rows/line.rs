@@ -19,7 +19,7 @@ use crate::{
     drive::{self, Measured},
     report::{Row, Section, Spread},
     server::{Backend, Store},
-    world::{World, shared_catalogue},
+    world::{World, shared_catalog},
 };
 
 /// How many wait, in lines of one server.
@@ -57,8 +57,8 @@ struct Rounds {
 }
 
 /// Concerts that admit one at a time, one for each line.
-fn catalogue(waiting: &[usize]) -> anyhow::Result<Value> {
-    let mut venue = shared_catalogue("arena.json")?["venues"][0].take();
+fn catalog(waiting: &[usize]) -> anyhow::Result<Value> {
+    let mut venue = shared_catalog("arena.json")?["venues"][0].take();
     venue["sections"] = json!([{"name": "A", "rows": [{"name": "1", "seats": 10}]}]);
     let concert = |waiting: &usize| {
         json!({
@@ -193,7 +193,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Section> {
     let store = Store::start(Backend::MariaDb, bench).await?;
     let sizes: &[usize] = if bench.smoke { &WAITING_SMOKE } else { &WAITING };
     let settings = [("queue_capacity", "2000000")];
-    let world = World::open(&bench.binary, &bench.folder, &store, "line", &catalogue(sizes)?, &settings).await?;
+    let world = World::open(&bench.binary, &bench.folder, &store, "line", &catalog(sizes)?, &settings).await?;
     let mut lines = Vec::new();
     let mut bytes_each = 0.0;
     for (waiting, concert_id) in concerts(&world).await? {

@@ -1,4 +1,4 @@
-//! Reading the catalogue, at rest and while it is being sold, and whether what is read is true.
+//! Reading the catalog, at rest and while it is being sold, and whether what is read is true.
 
 use std::{
     borrow::Cow,
@@ -19,7 +19,7 @@ use crate::{
     drive::{self, Measured, Stopwatch},
     report::{Row, Section, Spread},
     server::{Backend, Store},
-    world::{PATIENCE, World, id, shared_catalogue},
+    world::{PATIENCE, World, id, shared_catalog},
 };
 
 const CONNECTIONS: usize = 64;
@@ -346,7 +346,7 @@ impl Variant {
         let mut world = World::prepare(&bench.binary, &bench.folder, store, database, bench.shape(1), settings).await?;
         let all = 0..world.buyers.len();
         world.admit(all).await?;
-        let mut listing = shared_catalogue("listing.json")?;
+        let mut listing = shared_catalog("listing.json")?;
         if let (true, Some(concerts)) = (bench.smoke, listing["concerts"].as_array_mut()) {
             concerts.truncate(LISTING_SMOKE);
         }
@@ -410,7 +410,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Section> {
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
 fn section_of(store: &Store, variants: &[Variant]) -> Section {
     let setting = format!(
-        "{}. Two servers with the 1,000 concerts of `tests/catalogue/listing.json` and one more, in a hall of 15,002 \
+        "{}. Two servers with the 1,000 concerts of `tests/catalog/listing.json` and one more, in a hall of 15,002 \
          seats: one as it comes (*cached*), one with `cache_milliseconds = 0`. The list is the first 20 bookable \
          concerts. Dates and seats are asked for by {LOOKING} admitted accounts. *By tag*: each client sends the tag \
          of the map that it has. *Selling*: meanwhile {} holds a second begin in that performance \

@@ -1,10 +1,10 @@
-//! Importing whole catalogues.
+//! Importing whole catalogs.
 
 use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, ConcertId, PerformanceId, VenueId,
     catalog::{
-        CatalogImport, Catalogue, CatalogueConcert, Concert, DrawError, ImportError, ImportProgress, ImportReport,
+        CatalogImport, Concert, DrawError, ImportError, ImportProgress, ImportReport, ImportedCatalog, ImportedConcert,
         Venue,
     },
     waiting_room::Draw,
@@ -16,14 +16,14 @@ use super::{MemoryStore, Performance, Rows};
 impl CatalogImport for MemoryStore {
     async fn import(
         &self,
-        catalogue: &Catalogue,
+        catalog: &ImportedCatalog,
         promoter_id: Option<AccountId>,
         progress: ImportProgress<'_>,
     ) -> Result<ImportReport, ImportError> {
         let mut rows = self.rows();
-        self.check(&rows, catalogue)?;
+        self.check(&rows, catalog)?;
         let mut report = ImportReport::default();
-        for imported in &catalogue.venues {
+        for imported in &catalog.venues {
             let known = rows.imported_venues.get(&imported.key).copied();
             let id = known.unwrap_or_else(|| VenueId::new(self.entropy.uuid()));
             let created_at = rows.venues.get(&id).map_or_else(|| self.now(), |venue| venue.created_at);
@@ -33,16 +33,16 @@ impl CatalogImport for MemoryStore {
             report.venues_created += u32::from(known.is_none());
             report.venues_updated += u32::from(known.is_some());
         }
-        for imported in &catalogue.concerts {
+        for imported in &catalog.concerts {
             let known = rows.imported_concerts.get(&imported.key).copied();
-            let concert = self.concert_of_catalogue(&rows, known, imported, promoter_id);
+            let concert = self.concert_of_catalog(&rows, known, imported, promoter_id);
             let concert_id = concert.id;
             rows.concerts.insert(concert_id, concert);
             rows.imported_concerts.insert(imported.key.clone(), concert_id);
             report.concerts_created += u32::from(known.is_none());
             report.concerts_updated += u32::from(known.is_some());
             for performance in &imported.performances {
-                let venue = &catalogue.venues[performance.venue_index];
+                let venue = &catalog.venues[performance.venue_index];
                 let known = rows.imported_performances.get(&performance.key).copied();
                 let id = known.unwrap_or_else(|| PerformanceId::new(self.entropy.uuid()));
                 let (price_min, price_max) = (performance.prices.min(), performance.prices.max());
@@ -65,14 +65,14 @@ impl CatalogImport for MemoryStore {
 
 impl MemoryStore {
     /// Refuses before anything is written.
-    fn check(&self, rows: &Rows, catalogue: &Catalogue) -> Result<(), ImportError> {
-        for (venue_index, imported) in catalogue.venues.iter().enumerate() {
+    fn check(&self, rows: &Rows, catalog: &ImportedCatalog) -> Result<(), ImportError> {
+        for (venue_index, imported) in catalog.venues.iter().enumerate() {
             let stored = rows.imported_venues.get(&imported.key).and_then(|id| rows.venues.get(id));
             if stored.is_some_and(|stored| stored.plan != imported.plan) {
                 return Err(ImportError::PlanChanged { venue_index });
             }
         }
-        for (concert_index, imported) in catalogue.concerts.iter().enumerate() {
+        for (concert_index, imported) in catalog.concerts.iter().enumerate() {
             let stored = rows.imported_concerts.get(&imported.key).and_then(|id| rows.concerts.get(id));
             if let Some(stored) = stored {
                 let refused = |error| ImportError::Draw { concert_index, error };
@@ -84,7 +84,7 @@ impl MemoryStore {
             }
             for (performance_index, performance) in imported.performances.iter().enumerate() {
                 let stored = rows.imported_performances.get(&performance.key).and_then(|id| rows.performances.get(id));
-                let venue_key = &catalogue.venues[performance.venue_index].key;
+                let venue_key = &catalog.venues[performance.venue_index].key;
                 let is_there = |stored: &Performance| {
                     rows.imported_concerts.get(&imported.key) == Some(&stored.concert_id)
                         && rows.imported_venues.get(venue_key) == Some(&stored.venue_id)
@@ -97,11 +97,11 @@ impl MemoryStore {
         Ok(())
     }
 
-    fn concert_of_catalogue(
+    fn concert_of_catalog(
         &self,
         rows: &Rows,
         known: Option<ConcertId>,
-        imported: &CatalogueConcert,
+        imported: &ImportedConcert,
         promoter_id: Option<AccountId>,
     ) -> Concert {
         let stored = known.and_then(|id| rows.concerts.get(&id)).cloned();

@@ -1,12 +1,12 @@
-//! Taking whole catalogues in.
+//! Taking whole catalogs in.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use boxoffice_domain::{
     PerformanceId,
     catalog::{
-        Catalogue, CatalogueConcert, CataloguePerformance, CatalogueVenue, ConcertChange, ConcertSummary, DrawError,
-        ImportError, ImportReport, PriceList, Row, SalesWindow, SeatingPlan, Section,
+        ConcertChange, ConcertSummary, DrawError, ImportError, ImportReport, ImportedCatalog, ImportedConcert,
+        ImportedPerformance, ImportedVenue, PriceList, Row, SalesWindow, SeatingPlan, Section,
     },
     fixtures::instant,
     page::PageRequest,
@@ -16,13 +16,13 @@ use boxoffice_domain::{
 
 use super::{PRICE_A, PRICE_B, Stage, at_once, name, part, plan, points};
 
-fn hall(key: &str, plan: SeatingPlan) -> CatalogueVenue {
-    CatalogueVenue { key: name(key), name: name("Hall"), location: name("부산"), plan }
+fn hall(key: &str, plan: SeatingPlan) -> ImportedVenue {
+    ImportedVenue { key: name(key), name: name("Hall"), location: name("부산"), plan }
 }
 
-fn performance(key: &str, price_a: i64) -> CataloguePerformance {
+fn performance(key: &str, price_a: i64) -> ImportedPerformance {
     let prices = [(part("A"), points(price_a)), (part("B"), points(PRICE_B))];
-    CataloguePerformance {
+    ImportedPerformance {
         key: name(key),
         venue_index: 0,
         starts_at: instant(365 * 86_400),
@@ -31,8 +31,8 @@ fn performance(key: &str, price_a: i64) -> CataloguePerformance {
 }
 
 /// A venue, and a concert with two performances.
-fn catalogue(price_a: i64) -> Catalogue {
-    let concert = CatalogueConcert {
+fn catalog(price_a: i64) -> ImportedCatalog {
+    let concert = ImportedConcert {
         key: name("concert"),
         title: name("Imported"),
         artist: name("Haneul"),
@@ -43,16 +43,16 @@ fn catalogue(price_a: i64) -> Catalogue {
         draw: false,
         performances: vec![performance("first", price_a), performance("second", price_a)],
     };
-    Catalogue { venues: vec![hall("hall", plan())], concerts: vec![concert] }
+    ImportedCatalog { venues: vec![hall("hall", plan())], concerts: vec![concert] }
 }
 
-async fn import(stage: &Stage, catalogue: &Catalogue) -> Result<ImportReport, ImportError> {
+async fn import(stage: &Stage, catalog: &ImportedCatalog) -> Result<ImportReport, ImportError> {
     let told = AtomicU64::new(0);
     let tell = |seats| {
         told.fetch_add(seats, Ordering::Relaxed);
     };
-    let report = stage.storage.import.import(catalogue, None, &tell).await?;
-    assert_eq!(told.into_inner(), catalogue.seats_count(), "progress is told to the last seat");
+    let report = stage.storage.import.import(catalog, None, &tell).await?;
+    assert_eq!(told.into_inner(), catalog.seats_count(), "progress is told to the last seat");
     Ok(report)
 }
 
@@ -60,9 +60,9 @@ async fn concerts(stage: &Stage) -> Vec<ConcertSummary> {
     stage.storage.catalog.concerts(None, PageRequest::first(100)).await.expect("the storage works").items
 }
 
-/// The same catalogue again finds everything there, and changes nothing.
+/// The same catalog again finds everything there, and changes nothing.
 pub async fn a_second_import_creates_nothing(stage: &Stage) {
-    let first = import(stage, &catalogue(PRICE_A)).await.unwrap();
+    let first = import(stage, &catalog(PRICE_A)).await.unwrap();
     let created = ImportReport {
         venues_created: 1,
         concerts_created: 1,
@@ -73,12 +73,12 @@ pub async fn a_second_import_creates_nothing(stage: &Stage) {
     assert_eq!(first, created);
     let stored = concerts(stage).await;
     assert_eq!((stored.len(), stored[0].performances_count, stored[0].concert.promoter_id), (1, 2, None));
-    let second = import(stage, &catalogue(PRICE_A)).await.unwrap();
+    let second = import(stage, &catalog(PRICE_A)).await.unwrap();
     let updated =
         ImportReport { venues_updated: 1, concerts_updated: 1, performances_updated: 2, ..ImportReport::default() };
     assert_eq!(second, updated);
     assert_eq!(concerts(stage).await, stored);
-    let mut renamed = catalogue(PRICE_A);
+    let mut renamed = catalog(PRICE_A);
     renamed.concerts[0].title = name("Another title");
     renamed.venues[0].location = name("Seoul");
     import(stage, &renamed).await.unwrap();
@@ -91,7 +91,7 @@ pub async fn a_second_import_creates_nothing(stage: &Stage) {
 
 /// New prices are for seats that nobody has; who holds or owns one keeps the price.
 pub async fn an_import_changes_the_prices_of_free_seats_alone(stage: &Stage) {
-    import(stage, &catalogue(PRICE_A)).await.unwrap();
+    import(stage, &catalog(PRICE_A)).await.unwrap();
     let imported = concerts(stage).await.remove(0).concert;
     let performances = stage.storage.catalog.performances(imported.id, false, PageRequest::first(2)).await.unwrap();
     let mut show = stage.show().await;
@@ -103,7 +103,7 @@ pub async fn an_import_changes_the_prices_of_free_seats_alone(stage: &Stage) {
     let sold = stage.holds(&show, account_id, &["A-1-1"]).await;
     stage.pays(&sold).await;
     let held = stage.holds(&show, account_id, &["A-1-2"]).await;
-    import(stage, &catalogue(7_777)).await.unwrap();
+    import(stage, &catalog(7_777)).await.unwrap();
     let map = stage.seats(&show).await;
     for seat in map.seats() {
         let (price, status) = match (seat.label.as_str(), seat.section) {
@@ -123,21 +123,21 @@ pub async fn an_import_changes_the_prices_of_free_seats_alone(stage: &Stage) {
     assert_eq!(sales.revenue.get(), 2 * PRICE_A);
 }
 
-/// A catalogue is taken whole or not at all.
+/// A catalog is taken whole or not at all.
 pub async fn an_import_that_is_refused_writes_nothing(stage: &Stage) {
     let row = Row { name: part("1"), seats: 3 };
     let other_plan = SeatingPlan::new(vec![Section { name: part("Z"), rows: vec![row] }]).unwrap();
-    import(stage, &catalogue(PRICE_A)).await.unwrap();
+    import(stage, &catalog(PRICE_A)).await.unwrap();
     let stored = concerts(stage).await;
 
-    let mut changed = catalogue(PRICE_A);
+    let mut changed = catalog(PRICE_A);
     changed.venues = vec![hall("new hall", plan()), hall("hall", other_plan)];
     changed.concerts[0].title = name("Never written");
     let refused = import(stage, &changed).await;
     assert!(matches!(refused, Err(ImportError::PlanChanged { venue_index: 1 })), "{refused:?}");
     assert_eq!(concerts(stage).await, stored);
 
-    let mut moved = catalogue(PRICE_A);
+    let mut moved = catalog(PRICE_A);
     let mut another = moved.concerts[0].clone();
     another.key = name("another concert");
     moved.concerts[0].title = name("Never written");
@@ -150,7 +150,7 @@ pub async fn an_import_that_is_refused_writes_nothing(stage: &Stage) {
     assert_eq!(concerts(stage).await, stored);
 
     // The new hall was not written either: it is created now.
-    let mut fresh = catalogue(PRICE_A);
+    let mut fresh = catalog(PRICE_A);
     fresh.venues.push(hall("new hall", plan()));
     let report = import(stage, &fresh).await.unwrap();
     assert_eq!((report.venues_created, report.performances_created), (1, 0));
@@ -160,14 +160,14 @@ pub async fn an_import_that_is_refused_writes_nothing(stage: &Stage) {
 /// operators of a line have done to it outlasts an import.
 pub async fn an_import_never_changes_a_draw_or_a_pause(stage: &Stage) {
     let opening_at = |seconds, draw| {
-        let mut drawn = catalogue(PRICE_A);
+        let mut drawn = catalog(PRICE_A);
         drawn.concerts[0].sales = SalesWindow::new(instant(seconds), instant(364 * 86_400)).unwrap();
         drawn.concerts[0].draw = draw;
         drawn
     };
     import(stage, &opening_at(100, true)).await.unwrap();
     let stored = concerts(stage).await.remove(0).concert;
-    let draw = stored.draw.expect("the catalogue has a draw");
+    let draw = stored.draw.expect("the catalog has a draw");
     let change = ConcertChange { paused: Some(true), emptied_at: Some(instant(3)), ..ConcertChange::default() };
     let run = change.apply(&stored, stage.now()).unwrap();
     stage.storage.catalog.update_concert(run.clone()).await.unwrap();
@@ -204,12 +204,12 @@ pub async fn an_import_never_changes_a_draw_or_a_pause(stage: &Stage) {
     );
 }
 
-/// Two imports of one catalogue that come together make each thing once.
-pub async fn two_imports_at_once_make_one_catalogue(stage: &Stage) {
+/// Two imports of one catalog that come together make each thing once.
+pub async fn two_imports_at_once_make_one_catalog(stage: &Stage) {
     let reports = at_once(0..2, |_| {
         let stage = stage.clone();
         // What an attempt told before it was repeated is told again, so the progress is not compared here.
-        async move { stage.storage.import.import(&catalogue(PRICE_A), None, &|_| {}).await.unwrap() }
+        async move { stage.storage.import.import(&catalog(PRICE_A), None, &|_| {}).await.unwrap() }
     })
     .await;
     assert_eq!(reports.iter().map(|report| report.performances_created).sum::<u32>(), 2);

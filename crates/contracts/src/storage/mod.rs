@@ -87,7 +87,7 @@ macro_rules! storage_contract {
                 an_import_changes_the_prices_of_free_seats_alone
                 an_import_that_is_refused_writes_nothing
                 an_import_never_changes_a_draw_or_a_pause
-                two_imports_at_once_make_one_catalogue
+                two_imports_at_once_make_one_catalog
             }
             leases {
                 one_of_fifty_at_once_gets_a_lease

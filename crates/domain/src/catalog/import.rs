@@ -13,23 +13,23 @@ use crate::{
 };
 
 /// A promoter's own name for something it publishes, by which a second import finds it again.
-pub type CatalogueKey = Name;
+pub type CatalogKey = Name;
 
-/// A venue of a catalogue.
+/// A venue of a catalog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are those of `Venue`")]
-pub struct CatalogueVenue {
-    pub key: CatalogueKey,
+pub struct ImportedVenue {
+    pub key: CatalogKey,
     pub name: Name,
     pub location: Name,
     pub plan: SeatingPlan,
 }
 
-/// A concert of a catalogue, with its performances.
+/// A concert of a catalog, with its performances.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are those of `Concert`")]
-pub struct CatalogueConcert {
-    pub key: CatalogueKey,
+pub struct ImportedConcert {
+    pub key: CatalogKey,
     pub title: Name,
     pub artist: Name,
     pub description: Description,
@@ -38,15 +38,15 @@ pub struct CatalogueConcert {
     pub max_active: u32,
     /// Whether it has a draw. The one of a concert that is there stays, whatever this says.
     pub draw: bool,
-    pub performances: Vec<CataloguePerformance>,
+    pub performances: Vec<ImportedPerformance>,
 }
 
-/// A performance of a catalogue.
+/// A performance of a catalog.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CataloguePerformance {
+pub struct ImportedPerformance {
     /// The promoter's own name for it.
-    pub key: CatalogueKey,
-    /// The index of its venue in [`Catalogue::venues`].
+    pub key: CatalogKey,
+    /// The index of its venue in [`ImportedCatalog::venues`].
     pub venue_index: usize,
     /// When it starts.
     pub starts_at: Timestamp,
@@ -54,16 +54,16 @@ pub struct CataloguePerformance {
     pub prices: PriceList,
 }
 
-/// A whole catalogue to be imported, each part checked. Keys are unique among their kind.
+/// A whole catalog to be imported, each part checked. Keys are unique among their kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Catalogue {
+pub struct ImportedCatalog {
     /// The venues.
-    pub venues: Vec<CatalogueVenue>,
+    pub venues: Vec<ImportedVenue>,
     /// The concerts.
-    pub concerts: Vec<CatalogueConcert>,
+    pub concerts: Vec<ImportedConcert>,
 }
 
-impl Catalogue {
+impl ImportedCatalog {
     /// How many seats its performances have together.
     pub fn seats_count(&self) -> u64 {
         let performances = self.concerts.iter().flat_map(|concert| &concert.performances);
@@ -84,19 +84,19 @@ pub struct ImportReport {
     pub seats_created: u64,
 }
 
-/// Why a catalogue was not imported. Nothing of it was written.
+/// Why a catalog was not imported. Nothing of it was written.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// A venue of that key exists with another seating plan, and seats cannot be moved under buyers.
     #[error("venue {venue_index} has another seating plan than the one that is stored")]
     PlanChanged {
-        /// Its index in the catalogue.
+        /// Its index in the catalog.
         venue_index: usize,
     },
     /// A performance of that key exists at another venue or under another concert.
     #[error("performance {performance_index} of concert {concert_index} is stored at another venue or concert")]
     PerformanceMoved {
-        /// The index of its concert in the catalogue.
+        /// The index of its concert in the catalog.
         concert_index: usize,
         /// Its index in the concert.
         performance_index: usize,
@@ -104,7 +104,7 @@ pub enum ImportError {
     /// A concert is stored without the draw that it is to have, or its draw cannot be when its sale is to open.
     #[error("{error}")]
     Draw {
-        /// The index of the concert in the catalogue.
+        /// The index of the concert in the catalog.
         concert_index: usize,
         /// Why not.
         error: DrawError,
@@ -117,17 +117,17 @@ pub enum ImportError {
 /// Hears of an import how many seats more have been written, each time some have.
 pub type ImportProgress<'a> = &'a (dyn Fn(u64) + Send + Sync);
 
-/// Takes whole catalogues in.
+/// Takes whole catalogs in.
 #[async_trait]
 pub trait CatalogImport: Send + Sync {
-    /// Writes a catalogue in one transaction, all of it or nothing. What has a known key is updated where
+    /// Writes a catalog in one transaction, all of it or nothing. What has a known key is updated where
     /// that hurts nobody: texts, sale window and limits of a concert, name and location of a venue, the
     /// start of a performance, and the prices of its seats that are neither held nor sold. A concert keeps
     /// its draw, and its line stays paused where it is.
     /// New ids and seeds are made by the caller's source. `promoter_id` becomes the promoter of new concerts.
     async fn import(
         &self,
-        catalogue: &Catalogue,
+        catalog: &ImportedCatalog,
         promoter_id: Option<AccountId>,
         progress: ImportProgress<'_>,
     ) -> Result<ImportReport, ImportError>;

@@ -20,8 +20,8 @@ pub use self::{
         NotOnSale, SEATS_PER_ACCOUNT_MAX, SalesWindow,
     },
     import::{
-        CatalogImport, Catalogue, CatalogueConcert, CatalogueKey, CataloguePerformance, CatalogueVenue, ImportError,
-        ImportProgress, ImportReport,
+        CatalogImport, CatalogKey, ImportError, ImportProgress, ImportReport, ImportedCatalog, ImportedConcert,
+        ImportedPerformance, ImportedVenue,
     },
     performance::{
         NewPerformance, PRICE_MAX, PerformanceKey, PerformanceSummary, PerformanceTerms, PriceError, PriceList, Sales,
@@ -56,7 +56,7 @@ pub enum UpdateConcertError {
     Storage(#[from] StorageError),
 }
 
-/// Keeps the catalogue.
+/// Keeps the catalog.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Catalog: Send + Sync {

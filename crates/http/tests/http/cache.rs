@@ -61,7 +61,7 @@ async fn at_once(router: &Router, count: usize, ask: impl Fn() -> Ask) -> Vec<An
     answers
 }
 
-/// A world that counts how often its catalogue is asked, whatever for.
+/// A world that counts how often its catalog is asked, whatever for.
 fn counting(kept_for: Duration) -> (World, Arc<AtomicUsize>) {
     let readings = Arc::new(AtomicUsize::new(0));
     let mut world = World::admitted(|world| world.settings.answers_kept_for = kept_for);

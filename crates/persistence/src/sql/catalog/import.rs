@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, ConcertId, PerformanceId, StorageError, Timestamp, VenueId,
     catalog::{
-        CatalogImport, Catalogue, CatalogueConcert, CataloguePerformance, CatalogueVenue, Concert, DrawError,
-        ImportError, ImportProgress, ImportReport, NewPerformance, PriceList, SeatingPlan, Venue,
+        CatalogImport, Concert, DrawError, ImportError, ImportProgress, ImportReport, ImportedCatalog, ImportedConcert,
+        ImportedPerformance, ImportedVenue, NewPerformance, PriceList, SeatingPlan, Venue,
     },
     waiting_room::Draw,
 };
@@ -58,13 +58,13 @@ impl From<StorageError> for Stopped {
 impl CatalogImport for Store {
     async fn import(
         &self,
-        catalogue: &Catalogue,
+        catalog: &ImportedCatalog,
         promoter_id: Option<AccountId>,
         progress: ImportProgress<'_>,
     ) -> Result<ImportReport, ImportError> {
         let (mut attempt, began) = (0, tokio::time::Instant::now());
         loop {
-            let imported = import_once(&self.writer, catalogue, promoter_id, progress).await;
+            let imported = import_once(&self.writer, catalog, promoter_id, progress).await;
             // Even after a failure, prices may have changed.
             self.seat_cache.forget_all();
             match imported {
@@ -80,7 +80,7 @@ impl CatalogImport for Store {
 
 async fn import_once(
     writer: &Arc<Writer>,
-    catalogue: &Catalogue,
+    catalog: &ImportedCatalog,
     promoter_id: Option<AccountId>,
     progress: ImportProgress<'_>,
 ) -> Result<ImportReport, Stopped> {
@@ -89,7 +89,7 @@ async fn import_once(
     writer.begin(connection).await?;
     let mut import =
         Import { connection, writer, now: writer.clock.now(), promoter_id, progress, report: ImportReport::default() };
-    let imported = import.run(catalogue).await;
+    let imported = import.run(catalog).await;
     let report = import.report;
     match imported {
         Ok(()) => {
@@ -117,12 +117,12 @@ struct Import<'i> {
 }
 
 impl Import<'_> {
-    async fn run(&mut self, catalogue: &Catalogue) -> Result<(), Stopped> {
-        let mut venues = Vec::with_capacity(catalogue.venues.len());
-        for (venue_index, venue) in catalogue.venues.iter().enumerate() {
+    async fn run(&mut self, catalog: &ImportedCatalog) -> Result<(), Stopped> {
+        let mut venues = Vec::with_capacity(catalog.venues.len());
+        for (venue_index, venue) in catalog.venues.iter().enumerate() {
             venues.push(self.venue(venue_index, venue).await?);
         }
-        for (concert_index, concert) in catalogue.concerts.iter().enumerate() {
+        for (concert_index, concert) in catalog.concerts.iter().enumerate() {
             let concert_id = self.concert(concert_index, concert).await?;
             for (performance_index, performance) in concert.performances.iter().enumerate() {
                 let venue = &venues[performance.venue_index];
@@ -135,7 +135,7 @@ impl Import<'_> {
         Ok(())
     }
 
-    async fn venue(&mut self, venue_index: usize, imported: &CatalogueVenue) -> Result<Venue, Stopped> {
+    async fn venue(&mut self, venue_index: usize, imported: &ImportedVenue) -> Result<Venue, Stopped> {
         let known = venues::table
             .filter(venues::catalog_key.eq(imported.key.as_str()))
             .first::<VenueRow>(self.connection)
@@ -155,7 +155,7 @@ impl Import<'_> {
         Ok(Venue { name: imported.name.clone(), location: imported.location.clone(), ..Venue::try_from(known)? })
     }
 
-    async fn new_venue(&mut self, imported: &CatalogueVenue) -> Result<Venue, Stopped> {
+    async fn new_venue(&mut self, imported: &ImportedVenue) -> Result<Venue, Stopped> {
         let venue = Venue {
             id: VenueId::new(self.writer.entropy.uuid()),
             name: imported.name.clone(),
@@ -169,7 +169,7 @@ impl Import<'_> {
         Ok(venue)
     }
 
-    async fn concert(&mut self, concert_index: usize, imported: &CatalogueConcert) -> Result<ConcertId, Stopped> {
+    async fn concert(&mut self, concert_index: usize, imported: &ImportedConcert) -> Result<ConcertId, Stopped> {
         let known = concerts::table
             .filter(concerts::catalog_key.eq(imported.key.as_str()))
             .first::<ConcertRow>(self.connection)
@@ -200,7 +200,7 @@ impl Import<'_> {
         Ok(concert.id)
     }
 
-    async fn new_concert(&mut self, imported: &CatalogueConcert) -> Result<ConcertId, Stopped> {
+    async fn new_concert(&mut self, imported: &ImportedConcert) -> Result<ConcertId, Stopped> {
         let concert = Concert {
             id: ConcertId::new(self.writer.entropy.uuid()),
             promoter_id: self.promoter_id,
@@ -245,7 +245,7 @@ impl Import<'_> {
         &mut self,
         concert_id: ConcertId,
         venue: &Venue,
-        imported: &CataloguePerformance,
+        imported: &ImportedPerformance,
     ) -> Result<bool, Stopped> {
         let known = performances::table
             .filter(performances::catalog_key.eq(imported.key.as_str()))
@@ -277,7 +277,7 @@ impl Import<'_> {
         &mut self,
         concert_id: ConcertId,
         venue: &Venue,
-        imported: &CataloguePerformance,
+        imported: &ImportedPerformance,
     ) -> Result<(), Stopped> {
         let performance = NewPerformance {
             id: PerformanceId::new(self.writer.entropy.uuid()),

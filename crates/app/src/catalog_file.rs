@@ -1,12 +1,12 @@
-//! The format of a catalogue file, and the way from its text to a checked [`Catalogue`].
+//! The format of a catalog file, and the way from its text to a checked [`ImportedCatalog`].
 
 use std::{collections::HashMap, fmt};
 
 use boxoffice_domain::{
     Points, Timestamp,
     catalog::{
-        ACTIVE_MAX, Catalogue, CatalogueConcert, CataloguePerformance, CatalogueVenue, PRICE_MAX, PartName, PlanError,
-        PriceError, PriceList, Row, SEATS_PER_ACCOUNT_MAX, SalesWindow, SeatingPlan, Section,
+        ACTIVE_MAX, ImportedCatalog, ImportedConcert, ImportedPerformance, ImportedVenue, PRICE_MAX, PartName,
+        PlanError, PriceError, PriceList, Row, SEATS_PER_ACCOUNT_MAX, SalesWindow, SeatingPlan, Section,
     },
     text::{Description, Name, TextError},
 };
@@ -45,7 +45,7 @@ impl fmt::Display for Mistake {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CatalogueFile {
+struct CatalogFile {
     venues: Vec<VenueEntry>,
     concerts: Vec<ConcertEntry>,
 }
@@ -106,16 +106,16 @@ struct PriceEntry {
     price: i64,
 }
 
-/// The catalogue in a text, or everything that is wrong with it. Where the text has not even the shape of a
-/// catalogue, that is the first such place alone.
-pub(crate) fn parse(text: &[u8], defaults: Defaults) -> Result<Catalogue, Vec<Mistake>> {
+/// The catalog in a text, or everything that is wrong with it. Where the text has not even the shape of a
+/// catalog, that is the first such place alone.
+pub(crate) fn parse(text: &[u8], defaults: Defaults) -> Result<ImportedCatalog, Vec<Mistake>> {
     let file = read_shape(text).map_err(|mistake| vec![mistake])?;
     let mut reader = Reader { defaults, mistakes: Vec::new() };
-    let catalogue = reader.catalogue(&file);
-    if reader.mistakes.is_empty() { Ok(catalogue) } else { Err(reader.mistakes) }
+    let catalog = reader.catalog(&file);
+    if reader.mistakes.is_empty() { Ok(catalog) } else { Err(reader.mistakes) }
 }
 
-fn read_shape(text: &[u8]) -> Result<CatalogueFile, Mistake> {
+fn read_shape(text: &[u8]) -> Result<CatalogFile, Mistake> {
     let mut json = serde_json::Deserializer::from_slice(text);
     let file = serde_path_to_error::deserialize(&mut json)
         .map_err(|error| Mistake { pointer: pointer_of(error.path()), what: error.inner().to_string() })?;
@@ -149,7 +149,7 @@ impl Reader {
         result.map_err(|error| self.note(pointer, error.to_string())).ok()
     }
 
-    fn catalogue(&mut self, file: &CatalogueFile) -> Catalogue {
+    fn catalog(&mut self, file: &CatalogFile) -> ImportedCatalog {
         let mut venues_by_key = HashMap::new();
         let venues: Vec<_> = file.venues.iter().enumerate().map(|(i, venue)| self.venue(i, venue)).collect();
         for (index, venue) in file.venues.iter().enumerate() {
@@ -161,18 +161,18 @@ impl Reader {
             .map(|(index, concert)| self.concert(index, concert, &venues, &venues_by_key, &mut keys))
             .collect::<Vec<_>>();
         if !self.mistakes.is_empty() {
-            return Catalogue::default();
+            return ImportedCatalog::default();
         }
         // Without a mistake every venue and concert is there, at its own index.
-        let catalogue = Catalogue {
+        let catalog = ImportedCatalog {
             venues: venues.into_iter().flatten().collect(),
             concerts: concerts.into_iter().flatten().collect(),
         };
-        if catalogue.seats_count() > SEATS_MAX {
-            let what = format!("the performances have {} seats; at most {SEATS_MAX} fit", catalogue.seats_count());
+        if catalog.seats_count() > SEATS_MAX {
+            let what = format!("the performances have {} seats; at most {SEATS_MAX} fit", catalog.seats_count());
             self.note("/concerts", what);
         }
-        catalogue
+        catalog
     }
 
     /// Notes a key that another entry of its kind has already. Keys are compared as they are stored: trimmed.
@@ -186,13 +186,13 @@ impl Reader {
         }
     }
 
-    fn venue(&mut self, index: usize, entry: &VenueEntry) -> Option<CatalogueVenue> {
+    fn venue(&mut self, index: usize, entry: &VenueEntry) -> Option<ImportedVenue> {
         let at = format!("/venues/{index}");
         let key = self.noted(format!("{at}/key"), Name::new(&entry.key));
         let name = self.noted(format!("{at}/name"), Name::new(&entry.name));
         let location = self.noted(format!("{at}/location"), Name::new(&entry.location));
         let plan = self.plan(&format!("{at}/sections"), &entry.sections);
-        Some(CatalogueVenue { key: key?, name: name?, location: location?, plan: plan? })
+        Some(ImportedVenue { key: key?, name: name?, location: location?, plan: plan? })
     }
 
     fn plan(&mut self, at: &str, entries: &[SectionEntry]) -> Option<SeatingPlan> {
@@ -220,10 +220,10 @@ impl Reader {
         &mut self,
         index: usize,
         entry: &'a ConcertEntry,
-        venues: &[Option<CatalogueVenue>],
+        venues: &[Option<ImportedVenue>],
         venues_by_key: &Claimed<'_>,
         keys: &mut Keys<'a>,
-    ) -> Option<CatalogueConcert> {
+    ) -> Option<ImportedConcert> {
         let at = format!("/concerts/{index}");
         self.claim(&mut keys.concerts, &entry.key, index, at.clone());
         let key = self.noted(format!("{at}/key"), Name::new(&entry.key));
@@ -244,7 +244,7 @@ impl Reader {
                 self.performance(&at, performance, venues, venues_by_key)
             })
             .collect();
-        Some(CatalogueConcert {
+        Some(ImportedConcert {
             key: key?,
             title: title?,
             artist: artist?,
@@ -273,9 +273,9 @@ impl Reader {
         &mut self,
         at: &str,
         entry: &PerformanceEntry,
-        venues: &[Option<CatalogueVenue>],
+        venues: &[Option<ImportedVenue>],
         venues_by_key: &Claimed<'_>,
-    ) -> Option<CataloguePerformance> {
+    ) -> Option<ImportedPerformance> {
         let key = self.noted(format!("{at}/key"), Name::new(&entry.key));
         let starts_at = self.noted(format!("{at}/starts_at"), instant(&entry.starts_at));
         let prices: Vec<_> =
@@ -290,7 +290,7 @@ impl Reader {
         let prices = PriceList::new(plan, &prices)
             .map_err(|error| self.note(pointer_of_price_error(at, &error), error.to_string()))
             .ok();
-        Some(CataloguePerformance { key: key?, venue_index: *venue_index, starts_at: starts_at?, prices: prices? })
+        Some(ImportedPerformance { key: key?, venue_index: *venue_index, starts_at: starts_at?, prices: prices? })
     }
 
     fn price(&mut self, at: &str, entry: &PriceEntry) -> Option<(PartName, Points)> {
@@ -341,5 +341,5 @@ fn pointer_of_price_error(at: &str, error: &PriceError) -> String {
 }
 
 #[cfg(test)]
-#[path = "catalogue_file_tests.rs"]
+#[path = "catalog_file_tests.rs"]
 mod tests;

@@ -12,9 +12,9 @@ use crate::support::{
     show::{PRICE, Show, Terms, club, concert, performance},
 };
 
-/// How many seats of each price a performance of a venue has, as the catalogue file says.
-fn prices_of(catalogue: &Value, venue_key: &str, prices: &Value) -> BTreeMap<String, (u64, i64)> {
-    let venues = catalogue["venues"].as_array().expect("venues");
+/// How many seats of each price a performance of a venue has, as the catalog file says.
+fn prices_of(catalog: &Value, venue_key: &str, prices: &Value) -> BTreeMap<String, (u64, i64)> {
+    let venues = catalog["venues"].as_array().expect("venues");
     let venue = venues.iter().find(|venue| venue["key"] == venue_key).expect("the venue");
     let price_of = |section: &Value| {
         let listed = prices.as_array().expect("prices").iter().find(|price| &price["section"] == section);
@@ -43,15 +43,15 @@ fn prices_shown(map: &Value) -> BTreeMap<String, (u64, i64)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_arena_is_imported_with_every_seat_at_its_price_and_twice_is_once() {
     let server = Server::start(&[]).await;
-    let file = workspace().join("tests/catalogue/arena.json");
+    let file = workspace().join("tests/catalog/arena.json");
     let path = file.to_str().expect("a path");
     let (status, printed, error) = server.run(&["import", path], &[]).await;
     assert_eq!(status, 0, "{error}");
     assert!(printed.contains("performances 7 new and 0 known"), "{printed}");
-    let catalogue: Value = serde_json::from_str(&fs::read_to_string(&file).expect("it is read")).expect("JSON");
+    let catalog: Value = serde_json::from_str(&fs::read_to_string(&file).expect("it is read")).expect("JSON");
 
     let concerts = server.api().get("/v1/concerts").send().await;
-    let tour = catalogue["concerts"][0].clone();
+    let tour = catalog["concerts"][0].clone();
     let listed = concerts.is(200)["items"].as_array().expect("concerts");
     assert_eq!(listed.len(), 3);
     let id = listed.iter().find(|concert| concert["title"] == tour["title"]).expect("the tour")["id"].clone();
@@ -64,7 +64,7 @@ async fn the_arena_is_imported_with_every_seat_at_its_price_and_twice_is_once() 
         assert_eq!(date["starts_at"], file["starts_at"]);
         let map = buyer.seats(date["id"].as_str().expect("an id")).await;
         assert_eq!((&map["seats_total"], &map["seats_available"]), (&json!(15_002), &json!(15_002)));
-        assert_eq!(prices_shown(&map), prices_of(&catalogue, "arena", &file["prices"]));
+        assert_eq!(prices_shown(&map), prices_of(&catalog, "arena", &file["prices"]));
     }
 
     // A second import touches neither what is held nor what is sold.
@@ -84,15 +84,15 @@ async fn the_arena_is_imported_with_every_seat_at_its_price_and_twice_is_once() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_catalogue_is_refused_whole_with_every_place() {
+async fn a_wrong_catalog_is_refused_whole_with_every_place() {
     let server = Server::start(&[]).await;
-    let text = read("tests/catalogue/club.json");
-    let mut catalogue: Value = serde_json::from_str(&text).expect("JSON");
-    catalogue["venues"][0]["sections"][0]["rows"][2]["seats"] = json!(0);
-    catalogue["concerts"][0]["title"] = json!("");
-    catalogue["concerts"][0]["performances"][1]["prices"][0]["section"] = json!("Z");
+    let text = read("tests/catalog/club.json");
+    let mut catalog: Value = serde_json::from_str(&text).expect("JSON");
+    catalog["venues"][0]["sections"][0]["rows"][2]["seats"] = json!(0);
+    catalog["concerts"][0]["title"] = json!("");
+    catalog["concerts"][0]["performances"][1]["prices"][0]["section"] = json!("Z");
     let file = server.folder().join("wrong.json");
-    fs::write(&file, catalogue.to_string()).expect("it is written");
+    fs::write(&file, catalog.to_string()).expect("it is written");
     let (status, printed, error) = server.run(&["import", file.to_str().expect("a path")], &[]).await;
     assert_eq!((status, printed.as_str()), (1, ""), "{error}");
     for pointer in ["/venues/0/sections/0/rows/2/seats", "/concerts/0/title"] {

@@ -31,10 +31,10 @@ fn mistakes(file: &Value) -> Vec<String> {
 }
 
 #[test]
-fn a_right_file_becomes_a_catalogue() {
-    let catalogue = parse(sample().to_string().as_bytes(), DEFAULTS).unwrap();
-    assert_eq!(catalogue.seats_count(), 9);
-    let concert = &catalogue.concerts[0];
+fn a_right_file_becomes_a_catalog() {
+    let catalog = parse(sample().to_string().as_bytes(), DEFAULTS).unwrap();
+    assert_eq!(catalog.seats_count(), 9);
+    let concert = &catalog.concerts[0];
     assert_eq!((concert.max_seats_per_account, concert.max_active, concert.draw), (4, 50, false));
     let performance = &concert.performances[0];
     assert_eq!(performance.starts_at.to_rfc3339(), "2030-01-12T10:00:00+00:00");
@@ -42,15 +42,15 @@ fn a_right_file_becomes_a_catalogue() {
 }
 
 #[test]
-fn the_sample_catalogues_are_right() {
+fn the_sample_catalogs_are_right() {
     for (text, venues, concerts, seats) in [
-        (include_str!("../../../tests/catalogue/club.json"), 1, 1, 100),
-        (include_str!("../../../tests/catalogue/arena.json"), 2, 3, 3 * 15_002 + 4 * 2_452),
-        (include_str!("../../../tests/catalogue/listing.json"), 20, 1_000, 0),
+        (include_str!("../../../tests/catalog/club.json"), 1, 1, 100),
+        (include_str!("../../../tests/catalog/arena.json"), 2, 3, 3 * 15_002 + 4 * 2_452),
+        (include_str!("../../../tests/catalog/listing.json"), 20, 1_000, 0),
     ] {
-        let catalogue = parse(text.as_bytes(), DEFAULTS).unwrap();
-        assert_eq!((catalogue.venues.len(), catalogue.concerts.len()), (venues, concerts));
-        assert!(seats == 0 || catalogue.seats_count() == seats, "{}", catalogue.seats_count());
+        let catalog = parse(text.as_bytes(), DEFAULTS).unwrap();
+        assert_eq!((catalog.venues.len(), catalog.concerts.len()), (venues, concerts));
+        assert!(seats == 0 || catalog.seats_count() == seats, "{}", catalog.seats_count());
     }
 }
 
@@ -62,13 +62,13 @@ fn a_concert_that_leaves_numbers_out_gets_the_defaults() {
     concert.insert("draw".to_owned(), json!(true));
     concert.remove("max_seats_per_account");
     concert.remove("description");
-    let catalogue = parse(file.to_string().as_bytes(), DEFAULTS).unwrap();
-    assert_eq!((catalogue.concerts[0].max_seats_per_account, catalogue.concerts[0].max_active), (4, 500));
-    assert!(catalogue.concerts[0].draw);
+    let catalog = parse(file.to_string().as_bytes(), DEFAULTS).unwrap();
+    assert_eq!((catalog.concerts[0].max_seats_per_account, catalog.concerts[0].max_active), (4, 500));
+    assert!(catalog.concerts[0].draw);
 }
 
 #[test]
-fn what_is_no_catalogue_is_refused_where_its_shape_is_wrong() {
+fn what_is_no_catalog_is_refused_where_its_shape_is_wrong() {
     let refused = |text: &str| parse(text.as_bytes(), DEFAULTS).unwrap_err()[0].to_string();
     assert!(refused("").starts_with("/: EOF while parsing"), "{}", refused(""));
     assert!(refused("[]").starts_with("/: invalid"), "{}", refused("[]"));
