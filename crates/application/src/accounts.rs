@@ -13,8 +13,8 @@ use boxoffice_domain::{
         LoginId, Password, PasswordHasher, RefreshHash, Role, Rotation, Session, Sessions,
     },
     idempotency::{Idempotency, KeyReused, Made},
+    seconds_after,
     text::Name,
-    time::seconds_after,
 };
 use boxoffice_peers::{Peers, Topic};
 use sha2::{Digest, Sha256};

@@ -5,9 +5,8 @@
 
 use boxoffice_domain::{
     ConcertId, PerformanceId, Points, ReservationId, Timestamp, VenueId,
-    catalog::PartName,
     idempotency::Fingerprint,
-    reservations::{SeatLabel, SeatSelection},
+    seats::{PartName, SeatLabel, SeatSelection},
 };
 use sha2::{Digest, Sha256};
 

@@ -6,11 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AccountId, ActError, ChargeId, PaymentId, Points, ReservationId, StorageError, Timestamp,
+    gateway::GatewayVerdict,
     idempotency::{Idempotency, KeyReused, Made},
     page::{Page, PageRequest},
 };
-
-pub use crate::gateway::GatewayVerdict;
 
 /// The most points of one charge, where nothing else is set.
 pub const CHARGE_MAX: i64 = 10_000_000;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use boxoffice_domain::fixtures::TestEntropy;
-use boxoffice_domain::{EntropySource, events::Event, reservations::SeatLabel};
+use boxoffice_domain::{EntropySource, events::Event, seats::SeatLabel};
 use chrono::TimeDelta;
 use mysql_async::{Conn, Row as Stored, prelude::Queryable};
 use serde_json::json;

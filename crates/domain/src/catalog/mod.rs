@@ -29,7 +29,6 @@ pub use self::{
     plan::{PlanError, PlannedSeat, Row, SeatingPlan, Section, VENUE_SEATS_MAX, Venue, VenueSummary},
     seat_map::{SeatLabels, SeatMap, SeatView},
 };
-pub use crate::seats::PartName;
 
 /// Why something was not published.
 #[derive(Debug, thiserror::Error)]

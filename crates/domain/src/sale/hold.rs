@@ -7,7 +7,7 @@ use crate::{
     idempotency::Made,
     reservations::{HoldRefusal, HoldRequest, Reservation, ReservationState, ReservedSeat},
     seats::{Seat, SeatLabel, SeatState, SeatStatus},
-    time::seconds_after,
+    seconds_after,
 };
 
 use super::{HoldOutcome, LoadError, SaleState};

@@ -5,7 +5,7 @@ use boxoffice_domain::{
     Points, ReservationId,
     catalog::SeatLabels,
     fixtures::instant,
-    reservations::{SeatLabel, SeatState},
+    seats::{SeatLabel, SeatState},
 };
 use flate2::read::GzDecoder;
 use uuid::Uuid;

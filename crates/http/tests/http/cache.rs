@@ -19,7 +19,8 @@ use boxoffice_domain::{
     fixtures::{self, instant},
     idempotency::Made,
     page::Page,
-    reservations::{HoldError, HoldRefusal, ReservationState, ReservationView, SeatLabel, SeatState},
+    reservations::{HoldError, HoldRefusal, ReservationState, ReservationView},
+    seats::{SeatLabel, SeatState},
     waiting_room::{QueueStatus, Recall, Standing},
 };
 use boxoffice_http::{Code, FreshnessMarks};

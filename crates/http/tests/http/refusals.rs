@@ -8,9 +8,11 @@ use boxoffice_domain::{
     accounts::{CreateAccountError, Credentials, PasswordHash, Role},
     catalog::{NotOnSale, SalesWindow},
     fixtures::{self, instant},
+    gateway::GatewayError,
     idempotency::KeyReused,
-    payments::{GatewayError, PayError, PayRefusal},
-    reservations::{CancelError, CancelRefusal, HoldError, HoldRefusal, SeatLabel},
+    payments::{PayError, PayRefusal},
+    reservations::{CancelError, CancelRefusal, HoldError, HoldRefusal},
+    seats::SeatLabel,
     waiting_room::{Standing, WaitingRoomError},
     wallet::{ChargeError, ChargeRefusal, ChargeState},
 };

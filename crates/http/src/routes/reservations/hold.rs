@@ -6,7 +6,8 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use boxoffice_application::{fingerprint, reservations::HoldSeatsError};
 use boxoffice_domain::{
     PerformanceId,
-    reservations::{HoldRefusal, SeatLabel, SeatSelection, SelectionError},
+    reservations::HoldRefusal,
+    seats::{SeatLabel, SeatSelection, SelectionError},
 };
 use serde::Deserialize;
 use utoipa::ToSchema;

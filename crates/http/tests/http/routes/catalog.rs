@@ -9,7 +9,7 @@ use boxoffice_domain::{
     fixtures::instant,
     idempotency::Made,
     page::Page,
-    reservations::{SeatLabel, SeatState},
+    seats::{PartName, SeatLabel, SeatState},
 };
 use boxoffice_http::Code;
 use serde_json::{Value, json};
@@ -212,7 +212,7 @@ async fn a_concert_is_changed_at_the_version_that_the_promoter_saw() {
 #[tokio::test]
 async fn a_performance_is_published_with_a_price_for_each_section() {
     let plan = || {
-        let part = |text| catalog::PartName::new(text).unwrap();
+        let part = |text| PartName::new(text).unwrap();
         let rows = vec![catalog::Row { name: part("1"), seats: 3 }];
         let sections = vec![catalog::Section { name: part("A"), rows }];
         catalog::SeatingPlan::new(sections).unwrap()

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use boxoffice_domain::{
-    payments::{GatewayError, GatewayRequest, PaymentGateway},
-    wallet::{ChargeState, GatewayVerdict},
+    gateway::{GatewayError, GatewayRequest, GatewayVerdict, PaymentGateway},
+    wallet::ChargeState,
 };
 use serde_json::json;
 use tokio::sync::{Notify, Semaphore};

@@ -23,7 +23,8 @@ use boxoffice_domain::{
     audit::MockReadiness,
     catalog::{ConcertSummary, MockCatalog},
     fixtures::{TestClock, instant},
-    payments::{MockPaymentGateway, MockPayments, PaymentGateway},
+    gateway::{MockPaymentGateway, PaymentGateway},
+    payments::MockPayments,
     reservations::{HOLD_SECONDS_DEFAULT, MockReservations},
     waiting_room::{
         MockQueueTokens, MockWaitingRoom, QueuePlace, QueueStatus, QueueToken, Recall, Standing, WaitingRoom,
