@@ -15,7 +15,7 @@ use axum::{
 use boxoffice_application::CatalogGeneration;
 use boxoffice_domain::{
     PerformanceId,
-    catalog::{SeatLabels, SeatMap, UpdateConcertError},
+    catalog::{MappedSeats, SeatLabels, SeatMap, UpdateConcertError},
     fixtures::{self, instant},
     idempotency::Made,
     page::Page,
@@ -97,14 +97,12 @@ fn paths() -> [String; 6] {
 /// The seats A-1-1 and A-1-2, the first of which is so.
 fn seat_map(first: SeatState) -> SeatMap {
     let labels = ["A-1-1", "A-1-2"].map(|label| SeatLabel::new(label).unwrap());
-    let id = PerformanceId::new(PERFORMANCE);
-    SeatMap::at(
-        instant(0),
-        id,
-        Arc::new(SeatLabels::from_iter(labels)),
-        [points(55_000); 2].into(),
-        &[first, SeatState::Free],
-    )
+    let seats = MappedSeats {
+        performance_id: PerformanceId::new(PERFORMANCE),
+        labels: Arc::new(SeatLabels::from_iter(labels)),
+        prices: [points(55_000); 2].into(),
+    };
+    SeatMap::at(instant(0), seats, &[first, SeatState::Free])
 }
 
 #[tokio::test(start_paused = true)]

@@ -34,7 +34,7 @@ async fn a_session_is_opened_refreshed_and_ended() {
     });
     world.passwords.expect_verify().returning(|_, _| Ok(true));
     world.sessions.expect_open().returning(|_| Ok(()));
-    world.sessions.expect_rotate().returning(|_, _, _, _| Ok(Rotation::Rotated(account(Role::Customer))));
+    world.sessions.expect_rotate().returning(|_| Ok(Rotation::Rotated(account(Role::Customer))));
     world.sessions.expect_end().returning(|_| Ok(()));
     let router = world.router();
     let sign_in = post("/v1/sessions", json!({"login_id": "haneul", "password": "long enough"}));

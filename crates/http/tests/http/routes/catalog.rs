@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::http::{Method, StatusCode};
 use boxoffice_domain::{
     ConcertId, PerformanceId, ReservationId,
-    catalog::{self, ConcertSummary, SeatMap, UpdateConcertError},
+    catalog::{self, ConcertSummary, MappedSeats, SeatMap, UpdateConcertError},
     fixtures::instant,
     idempotency::Made,
     page::Page,
@@ -75,8 +75,8 @@ fn seat_map() -> SeatMap {
     ];
     let labels = Arc::new(seats.iter().map(|(label, _)| SeatLabel::new(label).unwrap()).collect());
     let states: Vec<_> = seats.iter().map(|(_, state)| *state).collect();
-    let id = PerformanceId::new(PERFORMANCE);
-    SeatMap::at(instant(0), id, labels, [points(55_000); 4].into(), &states)
+    let performance_id = PerformanceId::new(PERFORMANCE);
+    SeatMap::at(instant(0), MappedSeats { performance_id, labels, prices: [points(55_000); 4].into() }, &states)
 }
 
 #[tokio::test]
