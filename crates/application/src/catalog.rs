@@ -48,6 +48,30 @@ pub struct NewConcert {
     pub draw: bool,
 }
 
+/// A performance to be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishPerformance {
+    /// The concert, which the caller manages.
+    pub concert_id: ConcertId,
+    /// The venue that gives it its seats.
+    pub venue_id: VenueId,
+    /// When it starts.
+    pub starts_at: Timestamp,
+    /// One price for each section of the venue, in any order.
+    pub prices: Vec<(PartName, Points)>,
+}
+
+/// A change of a concert that the caller manages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpdateConcert {
+    /// The concert.
+    pub concert_id: ConcertId,
+    /// What becomes different.
+    pub change: ConcertChange,
+    /// The version that the concert has to be at; any version if `None`.
+    pub version: Option<u32>,
+}
+
 /// Why something was not published or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
@@ -197,35 +221,32 @@ impl CatalogService {
         self.change(self.catalog.publish_concert(concert, idempotency)).await
     }
 
-    /// Changes a concert of the caller; with `version` only if it is at that version.
+    /// Changes a concert of the caller, and its queue if that can be reached.
     pub async fn update_concert(
         &self,
         identity: Identity,
-        id: ConcertId,
-        change: ConcertChange,
-        version: Option<u32>,
+        update: UpdateConcert,
     ) -> Result<ConcertSummary, CatalogError> {
-        let summary = self.write_change(identity, id, change, version).await?;
-        // The queue gets them again with the next account that joins.
+        let summary = self.write_change(identity, update).await?;
+        // Otherwise the queue gets the terms with the next account that joins.
         if let Err(error) = self.set_terms(&summary.concert).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "a queue has not got the terms of its concert");
         }
         Ok(summary)
     }
 
+    /// Writes a change of a concert of the caller, and leaves its queue as it is.
     pub(crate) async fn write_change(
         &self,
         identity: Identity,
-        id: ConcertId,
-        change: ConcertChange,
-        version: Option<u32>,
+        update: UpdateConcert,
     ) -> Result<ConcertSummary, CatalogError> {
         for _ in 0..UPDATE_ATTEMPTS_MAX {
-            let summary = self.managed(identity, id).await?;
-            if version.is_some_and(|version| version != summary.concert.version) {
+            let summary = self.managed(identity, update.concert_id).await?;
+            if update.version.is_some_and(|version| version != summary.concert.version) {
                 return Err(CatalogError::VersionMismatch);
             }
-            let concert = change.clone().apply(&summary.concert, self.clock.now())?;
+            let concert = update.change.clone().apply(&summary.concert, self.clock.now())?;
             match self.change(self.catalog.update_concert(concert.clone())).await {
                 Ok(()) => return Ok(ConcertSummary { concert, ..summary }),
                 Err(CatalogError::VersionMismatch) => {}
@@ -252,20 +273,17 @@ impl CatalogService {
     pub async fn publish_performance(
         &self,
         identity: Identity,
-        concert_id: ConcertId,
-        venue_id: VenueId,
-        starts_at: Timestamp,
-        prices: &[(PartName, Points)],
+        new: PublishPerformance,
         idempotency: Option<Idempotency>,
     ) -> Result<Made<PerformanceSummary>, CatalogError> {
-        self.managed(identity, concert_id).await?;
-        let venue = self.catalog.venue(venue_id).await?.ok_or(CatalogError::VenueNotFound)?;
-        let prices = PriceList::new(&venue.plan, prices)?;
+        self.managed(identity, new.concert_id).await?;
+        let venue = self.catalog.venue(new.venue_id).await?.ok_or(CatalogError::VenueNotFound)?;
+        let prices = PriceList::new(&venue.plan, &new.prices)?;
         let performance = NewPerformance {
             id: PerformanceId::new(self.entropy.uuid()),
-            concert_id,
+            concert_id: new.concert_id,
             venue,
-            starts_at,
+            starts_at: new.starts_at,
             prices,
             created_at: self.clock.now(),
         };

@@ -3,17 +3,13 @@
 //! A caller that gives a request an idempotency key makes the fingerprint of the request once, with the function for
 //! its act, and hands both down as an [`Idempotency`](boxoffice_domain::idempotency::Idempotency).
 
-use boxoffice_domain::{
-    ConcertId, PerformanceId, Points, ReservationId, Timestamp, VenueId,
-    catalog::PartName,
-    idempotency::Fingerprint,
-    reservations::{SeatLabel, SeatSelection},
-};
+use boxoffice_domain::{Points, ReservationId, idempotency::Fingerprint, seats::SeatLabel};
 use sha2::{Digest, Sha256};
 
 use crate::{
     accounts::SignUp,
-    catalog::{NewConcert, NewVenue},
+    catalog::{NewConcert, NewVenue, PublishPerformance},
+    reservations::HoldSeats,
 };
 
 /// Of signing up. It leaves the password out: a fast digest of it must not be stored.
@@ -42,23 +38,18 @@ pub fn publish_concert(new: &NewConcert) -> Fingerprint {
 }
 
 /// Of publishing a performance. The order of the prices does not matter.
-pub fn publish_performance(
-    concert_id: ConcertId,
-    venue_id: VenueId,
-    starts_at: Timestamp,
-    prices: &[(PartName, Points)],
-) -> Fingerprint {
-    let mut prices: Vec<_> = prices.iter().collect();
+pub fn publish_performance(new: &PublishPerformance) -> Fingerprint {
+    let mut prices: Vec<_> = new.prices.iter().collect();
     prices.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
     let prices = prices.into_iter().flat_map(|(section, price)| [section.as_str().to_owned(), price.to_string()]);
-    let ids = [concert_id.to_string(), venue_id.to_string(), starts_at.to_rfc3339()];
-    digest("performance", ids.into_iter().chain(prices))
+    let others = [new.concert_id.to_string(), new.venue_id.to_string(), new.starts_at.to_rfc3339()];
+    digest("performance", others.into_iter().chain(prices))
 }
 
 /// Of holding seats.
-pub fn hold(performance_id: PerformanceId, seats: &SeatSelection) -> Fingerprint {
-    let performance_id = performance_id.to_string();
-    let labels = seats.labels().iter().map(SeatLabel::as_str);
+pub fn hold(hold: &HoldSeats) -> Fingerprint {
+    let performance_id = hold.performance_id.to_string();
+    let labels = hold.seats.labels().iter().map(SeatLabel::as_str);
     digest("hold", std::iter::once(performance_id.as_str()).chain(labels))
 }
 
@@ -97,9 +88,11 @@ mod tests {
     use std::collections::HashSet;
 
     use boxoffice_domain::{
+        ConcertId, PerformanceId, VenueId,
         accounts::{LoginId, Password},
-        catalog::{Row, SalesWindow, SeatingPlan, Section},
+        catalog::{PartName, Row, SalesWindow, SeatingPlan, Section},
         fixtures::instant,
+        seats::SeatSelection,
         text::{Description, Name},
     };
     use uuid::Uuid;
@@ -135,7 +128,9 @@ mod tests {
         let seats = |labels: &[&str]| {
             SeatSelection::new(labels.iter().map(|label| SeatLabel::new(label).unwrap()).collect()).unwrap()
         };
-        let of = |performance, labels| hold(PerformanceId::new(id(performance)), &seats(labels));
+        let of = |performance, labels| {
+            hold(&HoldSeats { performance_id: PerformanceId::new(id(performance)), seats: seats(labels) })
+        };
         let points = |points| charge(Points::new(points).unwrap());
         let fingerprints = [
             of(1, &["A-1-1", "A-1-2"]),
@@ -197,9 +192,12 @@ mod tests {
         let of = |venue, prices: &[(&str, i64)]| {
             let price =
                 |(section, price): &(&str, i64)| (PartName::new(section).unwrap(), Points::new(*price).unwrap());
-            let prices: Vec<_> = prices.iter().map(price).collect();
-            let id = Uuid::from_u128;
-            publish_performance(ConcertId::new(id(1)), VenueId::new(id(venue)), instant(0), &prices)
+            publish_performance(&PublishPerformance {
+                concert_id: ConcertId::new(Uuid::from_u128(1)),
+                venue_id: VenueId::new(Uuid::from_u128(venue)),
+                starts_at: instant(0),
+                prices: prices.iter().map(price).collect(),
+            })
         };
         assert_eq!(of(2, &[("A", 9), ("B", 5)]), of(2, &[("B", 5), ("A", 9)]));
         assert_ne!(of(2, &[("A", 9), ("B", 5)]), of(2, &[("A", 5), ("B", 9)]));

@@ -6,7 +6,10 @@ use boxoffice_domain::{
     waiting_room::QueueStats,
 };
 
-use crate::{CatalogService, Identity, catalog::CatalogError};
+use crate::{
+    CatalogService, Identity,
+    catalog::{CatalogError, UpdateConcert},
+};
 
 /// How the queue of a concert is doing, and how it is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +47,8 @@ impl CatalogService {
         let mut concert = self.managed(identity, id).await?.concert;
         if concert.paused != paused {
             let change = ConcertChange { paused: Some(paused), ..ConcertChange::default() };
-            concert = self.write_change(identity, id, change, None).await?.concert;
+            let update = UpdateConcert { concert_id: id, change, version: None };
+            concert = self.write_change(identity, update).await?.concert;
         }
         // The database alone does not pause a queue, so it is an error if the waiting room cannot be reached.
         self.set_terms(&concert).await?;
@@ -55,7 +59,7 @@ impl CatalogService {
     pub async fn empty_queue(&self, identity: Identity, id: ConcertId) -> Result<u64, CatalogError> {
         // Written first: whatever becomes of the queue, no old place is restored in it.
         let change = ConcertChange { emptied_at: Some(self.clock.now()), ..ConcertChange::default() };
-        self.write_change(identity, id, change, None).await?;
+        self.write_change(identity, UpdateConcert { concert_id: id, change, version: None }).await?;
         Ok(self.waiting_room.empty(id).await?)
     }
 

@@ -19,6 +19,15 @@ use crate::{
     waiting_room::{GateError, GatedError, Purpose, WaitingRoomService},
 };
 
+/// Seats to be held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldSeats {
+    /// Of which performance.
+    pub performance_id: PerformanceId,
+    /// Which of its seats.
+    pub seats: SeatSelection,
+}
+
 /// Why seats were not held.
 pub type HoldSeatsError = GatedError<HoldRefusal>;
 
@@ -51,8 +60,7 @@ impl ReservationService {
     pub async fn hold(
         &self,
         place: QueuePlace,
-        performance_id: PerformanceId,
-        seats: SeatSelection,
+        HoldSeats { performance_id, seats }: HoldSeats,
         idempotency: Option<Idempotency>,
     ) -> Result<Made<ReservationView>, HoldSeatsError> {
         let concert_id = self.catalog.concert_of(performance_id).await?;

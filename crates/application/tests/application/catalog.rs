@@ -1,6 +1,6 @@
 use boxoffice_application::{
     Identity,
-    catalog::{CatalogError, NewConcert, NewVenue},
+    catalog::{CatalogError, NewConcert, NewVenue, PublishPerformance, UpdateConcert},
     fingerprint,
     waiting_room::GateError,
 };
@@ -141,7 +141,17 @@ impl World {
     /// Changes how many are admitted at once to 5.
     async fn change(&self, identity: Identity, version: Option<u32>) -> Result<ConcertSummary, CatalogError> {
         let change = ConcertChange { max_active: Some(5), ..ConcertChange::default() };
-        self.catalog_service().update_concert(identity, self.show.concert.id, change, version).await
+        self.update(identity, change, version).await
+    }
+
+    async fn update(
+        &self,
+        identity: Identity,
+        change: ConcertChange,
+        version: Option<u32>,
+    ) -> Result<ConcertSummary, CatalogError> {
+        let update = UpdateConcert { concert_id: self.show.concert.id, change, version };
+        self.catalog_service().update_concert(identity, update).await
     }
 
     /// A world whose catalog is a mock that gives these versions of the concert one after the other.
@@ -237,9 +247,9 @@ async fn an_unknown_concert_is_not_changed() {
 #[tokio::test]
 async fn a_sale_that_would_close_before_it_opens_is_not_written() {
     let world = World::new().await;
-    let Concert { id, sales, .. } = world.show.concert;
+    let sales = world.show.concert.sales;
     let backwards = ConcertChange { sales_open_at: Some(sales.close_at()), ..ConcertChange::default() };
-    let updated = world.catalog_service().update_concert(world.promoter(), id, backwards, None).await;
+    let updated = world.update(world.promoter(), backwards, None).await;
     assert_refused!(updated, CatalogError::SalesWindow(InvalidSalesWindow));
     assert_eq!(world.summary().await.concert, world.show.concert);
 }
@@ -268,8 +278,7 @@ async fn a_queue_that_did_not_get_its_terms_does_not_undo_the_change_and_gets_th
 
     world.waiting_room = queues;
     let renamed = ConcertChange { title: Some(name("Another")), ..ConcertChange::default() };
-    let service = world.catalog_service();
-    let updated = service.update_concert(world.promoter(), world.show.concert.id, renamed, None).await.unwrap();
+    let updated = world.update(world.promoter(), renamed, None).await.unwrap();
     assert_eq!(updated.concert.title, name("Another"));
     assert!(matches!(world.standing(place).await, Standing::Active { .. }));
 }
@@ -280,12 +289,11 @@ async fn a_draw_that_has_been_held_is_not_moved() {
     let sales = SalesWindow::new(instant(50), instant(100)).unwrap();
     world.change_concert(|concert| (concert.draw, concert.sales) = (Some(Draw::new([7; 32])), sales)).await;
     let moved = ConcertChange { sales_open_at: Some(instant(80)), ..ConcertChange::default() };
-    let (service, promoter, id) = (world.catalog_service(), world.promoter(), world.show.concert.id);
     world.stage.clock.set(instant(50));
-    let updated = service.update_concert(promoter, id, moved.clone(), None).await;
+    let updated = world.update(world.promoter(), moved.clone(), None).await;
     assert_refused!(updated, CatalogError::Draw(DrawError::Held));
     world.stage.clock.set(instant(49));
-    let updated = service.update_concert(promoter, id, moved, None).await.unwrap();
+    let updated = world.update(world.promoter(), moved, None).await.unwrap();
     assert_eq!(updated.concert.sales.open_at(), instant(80));
 }
 
@@ -301,9 +309,14 @@ impl World {
         identity: Identity,
         prices: &[(PartName, Points)],
     ) -> Result<Made<PerformanceSummary>, CatalogError> {
-        let (concert_id, venue_id, starts_at) = (self.show.concert.id, self.show.venue.id, instant(9_000));
-        let key = under("k", fingerprint::publish_performance(concert_id, venue_id, starts_at, prices));
-        self.catalog_service().publish_performance(identity, concert_id, venue_id, starts_at, prices, Some(key)).await
+        let new = PublishPerformance {
+            concert_id: self.show.concert.id,
+            venue_id: self.show.venue.id,
+            starts_at: instant(9_000),
+            prices: prices.to_vec(),
+        };
+        let key = under("k", fingerprint::publish_performance(&new));
+        self.catalog_service().publish_performance(identity, new, Some(key)).await
     }
 }
 
