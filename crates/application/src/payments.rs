@@ -20,34 +20,22 @@ use crate::{
 /// Why a payment was not made.
 pub type PayError = GatedError<PayRefusal>;
 
-/// Paying for held seats.
+/// Pays for held seats.
 pub struct PaymentService {
-    /// Where payments are kept.
     pub payments: Arc<dyn Payments>,
-    /// Where reservations are kept.
     pub reservations: Arc<dyn Reservations>,
-    /// The gate.
     pub gate: Arc<WaitingRoomService>,
-    /// The lines, where a payment ends the admission.
+    /// A payment ends the admission there.
     pub waiting_room: Arc<dyn WaitingRoom>,
     /// Keeps a hold and a payment of one account apart.
     pub account_locks: Arc<AccountLocks>,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// Makes ids.
     pub entropy: Arc<dyn EntropySource>,
 }
 
-impl std::fmt::Debug for PaymentService {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PaymentService").finish_non_exhaustive()
-    }
-}
-
 impl PaymentService {
-    /// Pays a held reservation with points; how many is the reservation's to say. With the payment of the
-    /// last seats that the account holds of the concert, its admission ends. A payment that is refused
-    /// changes nothing: hold, queue token and place are as before.
+    /// Pays a held reservation with as many points as it costs. With the payment of the last seats that the account holds
+    /// of the concert, its admission ends. A payment that is refused changes nothing: hold, queue token and place stay.
     pub async fn pay(
         &self,
         place: QueuePlace,

@@ -1,4 +1,4 @@
-//! Running the queue of a concert: pausing it, emptying it, looking at it. For the concert's promoter.
+//! Running the queue of a concert, for its promoter: pausing it, emptying it, looking at it.
 
 use boxoffice_domain::{
     ConcertId,
@@ -20,15 +20,6 @@ pub struct QueueReport {
     pub stats: QueueStats,
 }
 
-const NO_QUEUE: QueueStats = QueueStats {
-    waiting: 0,
-    active: 0,
-    admitted_total: 0,
-    admitted_last_minute: 0,
-    no_shows_total: 0,
-    oldest_joined_at: None,
-};
-
 impl CatalogService {
     /// How the queue of a concert of the caller is doing.
     pub async fn queue_report(&self, identity: Identity, id: ConcertId) -> Result<QueueReport, CatalogError> {
@@ -36,8 +27,7 @@ impl CatalogService {
         self.report(concert).await
     }
 
-    /// Pauses or resumes the queue of a concert of the caller. Doing it again is no error; it sets the terms of the queue
-    /// again.
+    /// Pauses or resumes the queue of a concert of the caller. Doing so again sets the terms of the queue again.
     pub async fn set_queue_paused(
         &self,
         identity: Identity,
@@ -64,7 +54,7 @@ impl CatalogService {
     }
 
     async fn report(&self, concert: Concert) -> Result<QueueReport, CatalogError> {
-        let stats = self.waiting_room.stats(concert.id).await?.unwrap_or(NO_QUEUE);
+        let stats = self.waiting_room.stats(concert.id).await?.unwrap_or_default();
         Ok(QueueReport { concert, stats })
     }
 }
