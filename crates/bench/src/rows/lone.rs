@@ -23,7 +23,7 @@ use crate::{
 /// Both over one connection, in turns.
 pub(crate) async fn run(bench: &Bench, backend: Backend) -> anyhow::Result<Section> {
     let store = Store::start(backend, bench).await?;
-    let mut world = World::prepare(&bench.binary, &bench.folder, &store, "lone", bench.shape(1), &[]).await?;
+    let mut world = World::prepare(bench, &store, "lone", bench.shape(1), &[]).await?;
     world.admit(0..world.buyers.len()).await?;
     let mut client = server::connect(&world.server.database_url).await?;
     let warm = bench.time.min(Duration::from_secs(1));
