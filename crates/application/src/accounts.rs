@@ -39,12 +39,6 @@ pub struct SessionSettings {
     pub refresh_seconds: u32,
 }
 
-impl Default for SessionSettings {
-    fn default() -> Self {
-        Self { access_seconds: 15 * 60, refresh_seconds: 30 * 24 * 60 * 60 }
-    }
-}
-
 /// What somebody signs up with.
 #[derive(Clone, Debug)]
 pub struct SignUp {

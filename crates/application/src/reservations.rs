@@ -1,9 +1,9 @@
 //! Holding seats, and giving them up.
 
-use std::{num::NonZeroU32, sync::Arc};
+use std::sync::Arc;
 
 use boxoffice_domain::{
-    EntropySource, PerformanceId, ReservationId, StorageError, Timestamp,
+    EntropySource, PerformanceId, ReservationId, SellingRules, StorageError, Timestamp,
     catalog::Catalog,
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
@@ -36,13 +36,13 @@ pub struct ReservationService {
     pub account_locks: Arc<AccountLocks>,
     /// Makes ids.
     pub entropy: Arc<dyn EntropySource>,
-    /// How long a hold lasts, in seconds.
-    pub hold_seconds: NonZeroU32,
+    /// How long a hold lasts.
+    pub rules: SellingRules,
 }
 
 impl std::fmt::Debug for ReservationService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ReservationService").field("hold_seconds", &self.hold_seconds).finish_non_exhaustive()
+        f.debug_struct("ReservationService").field("rules", &self.rules).finish_non_exhaustive()
     }
 }
 
@@ -67,7 +67,7 @@ impl ReservationService {
             concert_id,
             performance_id,
             seats,
-            hold_seconds: self.hold_seconds,
+            hold_seconds: self.rules.hold_seconds,
             idempotency,
         };
         let made = self.reservations.hold(request).await?;

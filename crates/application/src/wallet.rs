@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use boxoffice_domain::{
-    ChargeId, Clock, EntropySource, Points, StorageError,
+    ChargeId, Clock, EntropySource, SellingRules, StorageError,
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
     payments::{GatewayError, GatewayRequest, PaymentGateway},
@@ -70,8 +70,8 @@ pub struct WalletService {
     pub clock: Arc<dyn Clock>,
     /// Makes ids.
     pub entropy: Arc<dyn EntropySource>,
-    /// The most points that charging may bring a wallet to.
-    pub balance_max: Points,
+    /// How high a balance may become.
+    pub rules: SellingRules,
 }
 
 impl std::fmt::Debug for WalletService {
@@ -95,7 +95,7 @@ impl WalletService {
             charge_id,
             account_id: identity.account_id,
             amount,
-            balance_max: self.balance_max,
+            balance_max: self.rules.balance_points_max,
             idempotency,
         };
         let Made { value: charge, replayed } = self.wallets.begin_charge(request).await?;

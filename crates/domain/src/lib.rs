@@ -81,6 +81,7 @@ pub mod points;
 pub mod reservations;
 pub mod sale;
 pub mod seats;
+pub mod selling_rules;
 pub mod text;
 pub mod time;
 pub mod waiting_room;
@@ -95,4 +96,5 @@ pub use ids::{
     AccountId, ChargeId, ConcertId, EntropySource, PaymentId, PerformanceId, ReservationId, SessionId, VenueId,
 };
 pub use points::Points;
+pub use selling_rules::SellingRules;
 pub use time::{Clock, Timestamp};

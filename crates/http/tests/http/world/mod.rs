@@ -4,9 +4,12 @@ mod client;
 mod fixtures;
 mod gateway;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::Router;
@@ -22,9 +25,9 @@ use boxoffice_domain::{
     },
     audit::MockReadiness,
     catalog::{ConcertSummary, MockCatalog},
-    fixtures::{TestClock, instant},
+    fixtures::{TestClock, instant, selling_rules},
     payments::{MockPaymentGateway, MockPayments, PaymentGateway},
-    reservations::{HOLD_SECONDS_DEFAULT, MockReservations},
+    reservations::MockReservations,
     waiting_room::{
         MockQueueTokens, MockWaitingRoom, QueuePlace, QueueStatus, QueueToken, Recall, Standing, WaitingRoom,
     },
@@ -65,6 +68,22 @@ pub(crate) struct World {
     pub generation: Arc<CatalogGeneration>,
 }
 
+/// As in production, without a limit for one client address.
+fn settings() -> HttpSettings {
+    HttpSettings {
+        body_bytes_max: 65_536,
+        request_timeout: Duration::from_secs(30),
+        concurrent_requests_max: 4_096,
+        account_requests_per_minute: 0,
+        event_streams_max: 1_000,
+        event_heartbeat: Duration::from_secs(15),
+        cors_origins: Vec::new(),
+        rules: selling_rules(),
+        answers_kept_for: Duration::from_millis(250),
+        trust_forwarded_for: false,
+    }
+}
+
 impl World {
     /// Knows the access tokens `customer`, `promoter` and `expired`, and the customer's queue tokens `queue`
     /// for [`CONCERT`] and `elsewhere` for [`OTHER_CONCERT`]; `stranger` is another account's.
@@ -100,7 +119,7 @@ impl World {
             gateway: MockPaymentGateway::new(),
             other_gateway: None,
             readiness: MockReadiness::new(),
-            settings: HttpSettings { account_requests_per_minute: 0, ..HttpSettings::default() },
+            settings: settings(),
             draining: Draining::new(),
             peers: Arc::new(Alone),
             marks: None,
@@ -172,7 +191,7 @@ impl World {
                 tokens: Arc::new(self.access_tokens),
                 clock: Arc::clone(&clock),
                 entropy: Arc::clone(&entropy),
-                settings: SessionSettings::default(),
+                settings: SessionSettings { access_seconds: 900, refresh_seconds: 2_592_000 },
                 ended: EndedSessions::default(),
                 peers: Arc::clone(&self.peers),
             }),
@@ -191,7 +210,7 @@ impl World {
                 waiting_room: Arc::clone(&waiting_room),
                 account_locks: Arc::default(),
                 entropy: Arc::clone(&entropy),
-                hold_seconds: HOLD_SECONDS_DEFAULT,
+                rules: selling_rules(),
             }),
             payments: Arc::new(PaymentService {
                 payments,
@@ -207,7 +226,7 @@ impl World {
                 gateway: self.other_gateway.unwrap_or_else(|| Arc::new(self.gateway)),
                 clock: Arc::clone(&clock),
                 entropy: Arc::clone(&entropy),
-                balance_max: boxoffice_domain::Points::new(boxoffice_domain::wallet::BALANCE_MAX).expect("positive"),
+                rules: selling_rules(),
             }),
             waiting_room: gate,
             peers: self.peers,
