@@ -30,8 +30,8 @@ pub(crate) struct ChargeRequest {
 }
 
 impl ChargeRequest {
-    fn parse(&self, amount_max: i64) -> Result<ChargeAmount, Problem> {
-        if self.amount > amount_max {
+    fn parse(&self, amount_max: Points) -> Result<ChargeAmount, Problem> {
+        if self.amount > amount_max.get() {
             return Err(Problem::violation("/amount", "range", format!("must be 1 to {amount_max}")));
         }
         let amount = parsed("/amount", "range", Points::new(self.amount))?;
@@ -77,7 +77,7 @@ pub(crate) async fn handler(
     key: RequiredKey,
     Body(body): Body<ChargeRequest>,
 ) -> Result<Response, Problem> {
-    let amount = body.parse(api.settings.charge_points_max)?;
+    let amount = body.parse(api.settings.rules.charge_points_max)?;
     let idempotency = key.naming(fingerprint::charge(amount.points()));
     let (service, named) = (Arc::clone(&api.services.wallet), idempotency.clone());
     let act = async move { service.charge(identity, amount, named).await };
