@@ -69,40 +69,28 @@ pub struct UpdateConcert {
 /// Why something was not published or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
-    /// The caller may not.
     #[error("this is for the concert's promoter")]
     Forbidden,
-    /// There is no such concert.
     #[error("the concert does not exist")]
     ConcertNotFound,
-    /// There is no such venue.
     #[error("the venue does not exist")]
     VenueNotFound,
-    /// There is no such performance.
     #[error("the performance does not exist")]
     PerformanceNotFound,
-    /// The concert is at another version than the caller expects.
     #[error("the concert has been changed meanwhile")]
     VersionMismatch,
-    /// The sale would close before it opens.
     #[error(transparent)]
     SalesWindow(#[from] InvalidSalesWindow),
-    /// The draw cannot be then.
     #[error(transparent)]
     Draw(#[from] DrawError),
-    /// The prices do not fit the venue.
     #[error(transparent)]
     Prices(#[from] PriceError),
-    /// The idempotency key names another request.
     #[error(transparent)]
     KeyReused(#[from] KeyReused),
-    /// The queue token does not open the gate.
     #[error(transparent)]
     Gate(#[from] GateError),
-    /// The waiting room failed.
     #[error(transparent)]
     WaitingRoom(#[from] WaitingRoomError),
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
