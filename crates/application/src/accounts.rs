@@ -10,11 +10,11 @@ use boxoffice_domain::{
     AccountId, Clock, EntropySource, SessionId, StorageError, Timestamp,
     accounts::{
         AccessClaims, AccessTokenError, AccessTokens, Account, Accounts, CreateAccountError, Credentials, HashingError,
-        LoginId, Password, PasswordHasher, RefreshHash, Role, Rotation, Session, Sessions,
+        LoginId, Password, PasswordHasher, RefreshHash, Role, RotateRequest, Rotation, Session, Sessions,
     },
     idempotency::{Idempotency, KeyReused, Made},
+    seconds_after,
     text::Name,
-    time::seconds_after,
 };
 use boxoffice_peers::{Peers, Topic};
 use sha2::{Digest, Sha256};
@@ -179,15 +179,20 @@ impl AccountService {
     /// Exchanges a refresh token for the next pair of tokens, which spends it. Presenting it a second time ends the
     /// session for every holder (RFC 9700, section 4.14.2).
     pub async fn refresh(&self, refresh_token: &str) -> Result<SessionTokens, RefreshError> {
-        let (id, secret) = parse_refresh_token(refresh_token).ok_or(RefreshError::Invalid)?;
+        let (session_id, secret) = parse_refresh_token(refresh_token).ok_or(RefreshError::Invalid)?;
         let now = self.clock.now();
         let next = self.entropy.secret();
-        let expires_at = seconds_after(now, self.settings.refresh_seconds);
-        match self.sessions.rotate(id, hash_of(secret), hash_of(next), expires_at).await? {
-            Rotation::Rotated(account) => Ok(self.issue(&account, id, next, now)?),
+        let request = RotateRequest {
+            session_id,
+            presented: hash_of(secret),
+            next: hash_of(next),
+            expires_at: seconds_after(now, self.settings.refresh_seconds),
+        };
+        match self.sessions.rotate(request).await? {
+            Rotation::Rotated(account) => Ok(self.issue(&account, session_id, next, now)?),
             Rotation::Reused => {
-                tracing::warn!(session_id = %id, "a spent refresh token was presented; the session is ended");
-                self.forget_session(id);
+                tracing::warn!(%session_id, "a spent refresh token was presented; the session is ended");
+                self.forget_session(session_id);
                 Err(RefreshError::Invalid)
             }
             Rotation::Unknown => Err(RefreshError::Invalid),

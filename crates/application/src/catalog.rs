@@ -7,11 +7,12 @@ use boxoffice_domain::{
     accounts::Role,
     catalog::{
         Catalog, Concert, ConcertChange, ConcertChangeError, ConcertSummary, DrawError, InvalidSalesWindow,
-        NewPerformance, PartName, PerformanceKey, PerformanceSummary, PriceError, PriceList, PublishError, Sales,
-        SalesWindow, SeatMap, SeatingPlan, UpdateConcertError, Venue,
+        NewPerformance, PerformanceKey, PerformanceSummary, PriceError, PriceList, PublishError, Sales, SalesWindow,
+        SeatMap, SeatingPlan, UpdateConcertError, Venue,
     },
     idempotency::{Idempotency, KeyReused, Made},
     page::{Page, PageRequest},
+    seats::PartName,
     text::{Description, Name},
     waiting_room::{Draw, WaitingRoomError},
 };

@@ -88,9 +88,9 @@ mod tests {
     use boxoffice_domain::{
         ConcertId, PerformanceId, VenueId,
         accounts::{LoginId, Password},
-        catalog::{PartName, Row, SalesWindow, SeatingPlan, Section},
+        catalog::{Row, SalesWindow, SeatingPlan, Section},
         fixtures::instant,
-        seats::SeatSelection,
+        seats::{PartName, SeatSelection},
         text::{Description, Name},
     };
     use uuid::Uuid;

@@ -9,8 +9,8 @@ use boxoffice_domain::{
     page::{Page, PageRequest},
     reservations::{
         CancelError, CancelRequest, HoldRefusal, HoldRequest, ReservationStatus, ReservationView, Reservations,
-        SeatSelection,
     },
+    seats::SeatSelection,
 };
 
 use crate::{

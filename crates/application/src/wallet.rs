@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use boxoffice_domain::{
     ChargeId, Clock, EntropySource, Points, StorageError,
+    gateway::{GatewayError, GatewayRequest, PaymentGateway},
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
-    payments::{GatewayError, GatewayRequest, PaymentGateway},
     wallet::{
         Charge, ChargeAmount, ChargeError, ChargeRefusal, ChargeRequest, ChargeState, PendingKey, Wallet, WalletEntry,
         Wallets,

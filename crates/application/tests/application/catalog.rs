@@ -10,12 +10,13 @@ use boxoffice_contracts::storage::{SHOW_SEATS, name, part, plan};
 use boxoffice_domain::{
     ConcertId, PerformanceId, Points, StorageError, VenueId,
     catalog::{
-        Concert, ConcertChange, ConcertSummary, DrawError, InvalidSalesWindow, MockCatalog, PartName,
-        PerformanceSummary, PriceError, PublishError, Sales, SalesWindow, UpdateConcertError, Venue,
+        Concert, ConcertChange, ConcertSummary, DrawError, InvalidSalesWindow, MockCatalog, PerformanceSummary,
+        PriceError, PublishError, Sales, SalesWindow, UpdateConcertError, Venue,
     },
     fixtures::{self, instant},
     idempotency::{KeyReused, Made},
     page::PageRequest,
+    seats::PartName,
     text::{Description, Name},
     waiting_room::{Draw, MockWaitingRoom, QueuePlace, Standing},
 };

@@ -5,8 +5,8 @@ use boxoffice_domain::{
     StorageError,
     catalog::SalesWindow,
     fixtures::instant,
-    payments::{GatewayError, MockPaymentGateway},
-    wallet::{BALANCE_MAX, GatewayVerdict, MockWallets},
+    gateway::{GatewayError, GatewayVerdict, MockPaymentGateway},
+    wallet::{BALANCE_MAX, MockWallets},
 };
 use boxoffice_http::Code;
 use serde_json::json;

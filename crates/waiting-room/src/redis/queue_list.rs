@@ -2,8 +2,7 @@
 //! piece of work.
 
 use boxoffice_domain::{
-    ConcertId, StorageError, Timestamp,
-    time::seconds_after,
+    ConcertId, StorageError, Timestamp, seconds_after,
     waiting_room::{QueueCensus, WaitingRoomError},
 };
 use boxoffice_peers::redis::{Argument, FromReply, Reply, Script, damaged, micros};

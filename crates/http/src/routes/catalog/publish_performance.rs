@@ -6,7 +6,8 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use boxoffice_application::{catalog::PublishPerformance, fingerprint};
 use boxoffice_domain::{
     ConcertId, Points, VenueId,
-    catalog::{PRICE_MAX, PartName, PriceError},
+    catalog::{PRICE_MAX, PriceError},
+    seats::PartName,
 };
 use chrono::{DateTime, Utc};
 use serde::Deserialize;

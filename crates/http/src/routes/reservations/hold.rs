@@ -9,7 +9,8 @@ use boxoffice_application::{
 };
 use boxoffice_domain::{
     PerformanceId,
-    reservations::{HoldRefusal, SeatLabel, SeatSelection, SelectionError},
+    reservations::HoldRefusal,
+    seats::{SeatLabel, SeatSelection, SelectionError},
 };
 use serde::Deserialize;
 use utoipa::ToSchema;

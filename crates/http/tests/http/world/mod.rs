@@ -21,10 +21,10 @@ use boxoffice_domain::{
     accounts::{AccessClaims, AccessTokenError, AccessTokens, MockPasswordHasher, PasswordHash, PasswordHasher, Role},
     catalog::Concert,
     fixtures::{TestClock, TestEntropy},
-    payments::{GatewayError, GatewayRequest, MockPaymentGateway, PaymentGateway},
+    gateway::{GatewayError, GatewayRequest, GatewayVerdict, MockPaymentGateway, PaymentGateway},
     reservations::HOLD_SECONDS_DEFAULT,
     waiting_room::{JoinRequest, QueuePlace, QueueTokens, WaitingRoom},
-    wallet::{BALANCE_MAX, GatewayVerdict},
+    wallet::BALANCE_MAX,
 };
 use boxoffice_http::{Draining, FreshnessMarks, HttpSettings, Services};
 use boxoffice_peers::{Alone, Peers};
