@@ -36,10 +36,9 @@ pub(crate) fn routers(
     let services = Services {
         accounts: Arc::clone(&use_cases.accounts),
         catalog: Arc::clone(&use_cases.catalog),
-        waiting_room: Arc::clone(&use_cases.waiting_room),
         reservations: Arc::clone(&use_cases.reservations),
-        payments: Arc::clone(&use_cases.payments),
-        wallet: Arc::clone(&use_cases.wallet),
+        payments: Some(Arc::clone(&use_cases.payments)),
+        wallet: Some(Arc::clone(&use_cases.wallet)),
         peers: Arc::clone(&use_cases.peering.peers),
         readiness: Arc::clone(readiness),
         entropy: Arc::clone(&adapters.entropy),

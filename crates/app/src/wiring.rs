@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use boxoffice_application::{
-    AccountLocks, AccountService, CatalogGeneration, CatalogImportService, CatalogService, PaymentService,
+    AccountLocks, AccountService, CatalogGeneration, CatalogImportService, CatalogService, Gate, PaymentService,
     ReservationService, SaleTermsCache, WaitingRoomService, WalletService,
     accounts::{EndedSessions, SessionSettings},
 };
@@ -127,7 +127,7 @@ impl Adapters {
         let peers = Arc::clone(&peering.peers);
         self.database.publish_to(Arc::clone(&peers));
         let generation = Arc::new(CatalogGeneration::new(Arc::clone(&peers)));
-        let gate = Arc::new(WaitingRoomService {
+        let queueing = Arc::new(WaitingRoomService {
             waiting_room: Arc::clone(&waiting_room),
             tokens: Arc::clone(&tokens) as Arc<dyn QueueTokens>,
             catalog: Arc::clone(&self.database.catalog),
@@ -136,13 +136,13 @@ impl Adapters {
             terms: SaleTermsCache::new(cache_time(settings), Arc::clone(&generation)),
             clock: Arc::clone(clock),
         });
+        let gate = Gate::Queue(Arc::clone(&queueing));
         let account_locks = Arc::new(AccountLocks::default());
         Ok(UseCases {
             accounts: Arc::new(self.accounts(settings, &tokens, peers)?),
             catalog: Arc::new(CatalogService {
                 catalog: Arc::clone(&self.database.catalog),
-                gate: Arc::clone(&gate),
-                waiting_room: Arc::clone(&waiting_room),
+                gate: gate.clone(),
                 generation: Arc::clone(&generation),
                 clock: Arc::clone(clock),
                 entropy: Arc::clone(entropy),
@@ -150,8 +150,7 @@ impl Adapters {
             reservations: Arc::new(ReservationService {
                 reservations: Arc::clone(&self.database.reservations),
                 catalog: Arc::clone(&self.database.catalog),
-                gate: Arc::clone(&gate),
-                waiting_room: Arc::clone(&waiting_room),
+                gate: gate.clone(),
                 account_locks: Arc::clone(&account_locks),
                 entropy: Arc::clone(entropy),
                 rules: settings.selling_rules(),
@@ -159,8 +158,7 @@ impl Adapters {
             payments: Arc::new(PaymentService {
                 payments: Arc::clone(&self.database.payments),
                 reservations: Arc::clone(&self.database.reservations),
-                gate: Arc::clone(&gate),
-                waiting_room: Arc::clone(&waiting_room),
+                gate,
                 account_locks,
                 clock: Arc::clone(clock),
                 entropy: Arc::clone(entropy),
@@ -172,7 +170,7 @@ impl Adapters {
                 entropy: Arc::clone(entropy),
                 rules: settings.selling_rules(),
             }),
-            waiting_room: gate,
+            waiting_room: queueing,
             import: CatalogImportService {
                 import: Arc::clone(&self.database.import),
                 generation: Arc::clone(&generation),

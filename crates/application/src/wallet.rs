@@ -19,10 +19,9 @@ use crate::Identity;
 /// Why points were not charged.
 #[derive(Debug, thiserror::Error)]
 pub enum ChargePointsError {
-    /// A rule refuses.
     #[error(transparent)]
     Refused(#[from] ChargeRefusal),
-    /// The payment gateway declined; no money was taken.
+    /// No money was taken.
     #[error("the payment gateway declined the charge")]
     Declined(Box<Charge>),
     /// The payment gateway gave no verdict. The charge stays pending and is resolved later.

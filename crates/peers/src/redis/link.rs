@@ -22,7 +22,7 @@ use self::url::Connection;
 pub use self::url::RedisUrl;
 pub use self::{
     listen::Listener,
-    reply::{MICROS_MAX, Reply, damaged, micros, texts},
+    reply::{FromReply, MICROS_MAX, Reply, damaged, micros},
     script::{Argument, Kind, Script},
 };
 

@@ -3,8 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use boxoffice_contracts::waiting_room::{Rules, Stage};
-use boxoffice_domain::EntropySource;
-use boxoffice_domain::fixtures::{TestClock, TestEntropy};
+use boxoffice_domain::{
+    EntropySource,
+    fixtures::{TestClock, TestEntropy},
+};
 use boxoffice_peers::redis::{Link, RedisSettings, RedisUrl};
 use boxoffice_testkit::servers::{RedisCluster, RedisServer};
 use boxoffice_waiting_room::{MemoryWaitingRoom, RedisWaitingRoom, Settings};

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use boxoffice_domain::fixtures::TestClock;
-use boxoffice_domain::waiting_room::QueuePlace;
+use boxoffice_domain::{fixtures::TestClock, waiting_room::QueuePlace};
 use boxoffice_waiting_room::{MemoryWaitingRoom, Settings};
 
 use crate::support::{Instance, settings, terms};

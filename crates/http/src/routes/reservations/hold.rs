@@ -21,7 +21,7 @@ use super::ReservationResponse;
 use crate::{
     api::Api,
     reply::{Code, Problem, Violation, made, problem_from, refusals},
-    request::{Body, OptionalKey, Queued, SignedIn},
+    request::{AtGate, Body, OptionalKey, Queued, SignedIn},
 };
 
 #[derive(Deserialize, ToSchema, Validate)]
@@ -116,7 +116,7 @@ refusals!(
 pub(crate) async fn handler(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
-    Queued(place): Queued,
+    AtGate(visitor): AtGate,
     key: OptionalKey,
     Body(body): Body<HoldRequest>,
 ) -> Result<Response, Problem> {
@@ -124,7 +124,7 @@ pub(crate) async fn handler(
     let hold = HoldSeats { performance_id: PerformanceId::new(body.performance_id), seats };
     let idempotency = key.naming(|| fingerprint::hold(&hold));
     let (service, named) = (Arc::clone(&api.services.reservations), idempotency.clone());
-    let act = async move { service.hold(place, hold, named).await };
+    let act = async move { service.hold(visitor, hold, named).await };
     let held = api.run_idempotent(identity, idempotency.as_ref(), act).await??;
     let location = format!("/v1/reservations/{}", held.value.reservation.id);
     // A repeated request gets the first response, in which the seats are held, even if they no longer are.
