@@ -45,7 +45,8 @@ fn commands() -> impl Strategy<Value = Vec<Command>> {
 fn config() -> ProptestConfig {
     // A failing case is written beside this file, and tried first from then on.
     let persistence = FileFailurePersistence::WithSource("regressions");
-    ProptestConfig { cases: 512, failure_persistence: Some(Box::new(persistence)), ..ProptestConfig::default() }
+    let usual = ProptestConfig::default();
+    ProptestConfig { cases: 2 * usual.cases, failure_persistence: Some(Box::new(persistence)), ..usual }
 }
 
 proptest! {
