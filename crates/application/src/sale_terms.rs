@@ -100,7 +100,7 @@ impl SaleTermsCache {
             *entry.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(Kept { terms, fresh_until, generation });
             Ok(Some(terms))
         };
-        Ok(entry.flight.get(fresh, read).await?.into_inner())
+        Ok(entry.flight.get(fresh, read).await?)
     }
 
     fn entry(&self, id: ConcertId) -> Arc<Entry> {
