@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use boxoffice_rush::plot::{self, Bar, Line, PlotError, grouped};
+use boxoffice_rush::plot::{self, Bar, Line, grouped};
 use serde::{Deserialize, Serialize};
 
 use crate::drive::Measured;
@@ -157,7 +157,7 @@ impl Section {
     }
 
     /// The picture; `None` if there is nothing to draw.
-    pub(crate) fn picture(&self) -> Result<Option<String>, PlotError> {
+    pub(crate) fn picture(&self) -> anyhow::Result<Option<String>> {
         if let Some(curve) = &self.curve {
             let line = |(label, points): (&String, &Vec<_>)| Line { label: label.clone(), points: points.clone() };
             let lines: Vec<_> = curve.lines.iter().map(line).collect();
