@@ -1,5 +1,7 @@
 //! Pictures of measurements, as SVG.
 
+use std::collections::BTreeMap;
+
 use plotters::{
     chart::{ChartBuilder, LabelAreaPosition},
     element::{PathElement, Rectangle, Text},
@@ -83,19 +85,13 @@ pub fn bars(title: &str, unit: &str, bars: &[Bar]) -> anyhow::Result<String> {
     Ok(picture)
 }
 
-/// One line of a picture.
-#[derive(Clone, Debug)]
-pub struct Line {
-    /// What it stands for.
-    pub label: String,
-    /// Its points, from left to right.
-    pub points: Vec<(f64, f64)>,
-}
+/// The points of lines from left to right, by the labels of the lines.
+pub type Lines = BTreeMap<String, Vec<(f64, f64)>>;
 
 /// Lines over one axis, from zero.
-pub fn lines(title: &str, (x_unit, y_unit): (&str, &str), lines: &[Line]) -> anyhow::Result<String> {
+pub fn lines(title: &str, (x_unit, y_unit): (&str, &str), lines: &Lines) -> anyhow::Result<String> {
     let mut picture = String::new();
-    let points = || lines.iter().flat_map(|line| &line.points);
+    let points = || lines.values().flatten();
     let x = 0.0..points().map(|point| point.0).fold(1.0, f64::max);
     let y = 0.0..points().map(|point| point.1).fold(1.0, f64::max) * 1.05;
     {
@@ -117,11 +113,10 @@ pub fn lines(title: &str, (x_unit, y_unit): (&str, &str), lines: &[Line]) -> any
             .bold_line_style(GREY)
             .label_style((FONT, 13).into_font().color(&INK))
             .draw()?;
-        for (line, colour) in lines.iter().zip(COLOURS.iter().cycle().copied()) {
-            let series = LineSeries::new(line.points.iter().copied(), colour.stroke_width(2));
-            let drawn = chart.draw_series(series)?;
-            drawn
-                .label(line.label.as_str())
+        for ((label, points), colour) in lines.iter().zip(COLOURS.iter().cycle().copied()) {
+            chart
+                .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)))?
+                .label(label)
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
         }
         chart
@@ -175,9 +170,9 @@ mod tests {
         for text in ["<svg", "Holds", "grouped", "one by one", "20,000"] {
             assert!(picture.contains(text), "{text}");
         }
-        let line = Line { label: "sold".to_owned(), points: vec![(0.0, 0.0), (1.0, 15_002.0)] };
-        let picture = lines("A rush", ("seconds", "seats"), &[line]).unwrap();
+        let sold = ("sold".to_owned(), vec![(0.0, 0.0), (1.0, 15_002.0)]);
+        let picture = lines("A rush", ("seconds", "seats"), &Lines::from([sold])).unwrap();
         assert!(picture.contains("A rush") && picture.contains("sold"));
-        assert!(lines("Nothing", ("x", "y"), &[]).is_ok());
+        assert!(lines("Nothing", ("x", "y"), &Lines::new()).is_ok());
     }
 }

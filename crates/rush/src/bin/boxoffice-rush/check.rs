@@ -1,6 +1,6 @@
-//! Checks what the server told the crowd: every buyer looks again, and the audit reads the database.
+//! Checks what the server said: every buyer looks again, and the audit reads the database.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use boxoffice_rush::{
     Buyer,
@@ -81,34 +81,30 @@ fn owners(shoppers: &[Shopper]) -> HashMap<(Uuid, &ReservedSeat), Vec<u32>> {
 
 /// Whether this buyer has bought something, and what is untrue.
 async fn look_again(shopper: &mut Shopper) -> anyhow::Result<(bool, Vec<String>)> {
-    let (who, mut untrue) = (shopper.login_id(), Vec::new());
+    let (login_id, mut untrue) = (shopper.login_id(), Vec::new());
     let bought = shopper.bought.clone();
     let spent = bought.as_ref().map_or(0, |payment| payment.amount);
     let balance = shopper.account.balance().await?;
     if balance + spent != shopper.points {
-        untrue.push(format!("{who} had {} points, paid {spent}, and has {balance}", shopper.points));
+        untrue.push(format!("{login_id} had {} points, paid {spent}, and has {balance}", shopper.points));
     }
     if let Some(payment) = &bought {
         let confirmed = |buyer: &Buyer| buyer.get("/v1/reservations?status=confirmed&limit=100");
         let owned: List<Reservation> = shopper.account.ask(Step::Reservations, confirmed).await?;
         if !owned.items.iter().any(|owned| is_of(owned, payment)) {
-            untrue.push(format!("{who} paid for {}, and does not own what was paid", payment.reservation_id));
+            untrue.push(format!("{login_id} paid for {}, and does not own what was paid", payment.reservation_id));
         }
     }
     Ok((bought.is_some(), untrue))
 }
 
 fn is_of(owned: &Reservation, payment: &Payment) -> bool {
-    let sorted = |reservation: &Reservation| {
-        let mut seats = reservation.seats.clone();
-        seats.sort_unstable();
-        seats
-    };
+    let seats = |reservation: &Reservation| BTreeSet::from_iter(reservation.seats.clone());
     owned.id == payment.reservation_id
         && owned.status == "confirmed"
         && owned.total_amount == payment.amount
         && owned.performance.id == payment.reservation.performance.id
-        && sorted(owned) == sorted(&payment.reservation)
+        && seats(owned) == seats(&payment.reservation)
 }
 
 /// Runs `boxoffice audit`, which checks the database if it has a reservation that the server has just made.

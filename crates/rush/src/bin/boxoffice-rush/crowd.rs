@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::{
     task::JoinSet,
@@ -22,60 +22,31 @@ use super::{
 const SIGN_INS_AT_ONCE: usize = 64;
 /// How long buyers may take after the end of the rush to finish what they have begun.
 const GRACE: Duration = Duration::from_mins(2);
-/// How long to wait for a server that still makes its demo accounts before counting them again.
+/// How long to wait for an account: after its first start, a server makes them one after the other.
 const ACCOUNTS_PAUSE: Duration = Duration::from_secs(3);
 
-/// Fails unless all buyers have an account. Waits while a server makes them after its first start.
-pub(crate) async fn ensure_accounts(client: &Arc<Client>, wanted: u32) -> anyhow::Result<()> {
-    let mut before = None;
-    loop {
-        let there = count_accounts(client, wanted).await?;
-        if there >= wanted {
-            return Ok(());
-        }
-        client.tally.lock().phase_done = u64::from(there);
-        if before == Some(there) {
-            match there {
-                0 => bail!("there are no demo accounts on this server: start the server with --demo"),
-                _ => bail!(
-                    "the server has {there} demo accounts, and there is no `{}`: start the server with --demo \
-                     --demo-buyers {wanted}, or come with --buyers {there}",
-                    login_id(wanted)
-                ),
-            }
-        }
-        before = Some(there);
-        sleep(ACCOUNTS_PAUSE).await;
-    }
-}
-
-/// About how many of the wanted accounts there are: the server makes them one after the other.
-async fn count_accounts(client: &Arc<Client>, wanted: u32) -> anyhow::Result<u32> {
-    let exists = async |number| anyhow::Ok(Account::sign_in(client, number).await?.is_some());
-    if exists(wanted).await? {
-        return Ok(wanted);
-    }
-    // The account `there` exists, and the account `missing` does not.
-    let (mut there, mut missing) = (0, wanted);
-    while there + 1 < missing {
-        let middle = there + (missing - there) / 2;
-        if exists(middle).await? {
-            there = middle;
-        } else {
-            missing = middle;
-        }
-    }
-    Ok(there)
-}
-
+/// Signs in all buyers. Fails with the first one that has no account.
 pub(crate) async fn sign_in(client: &Arc<Client>, options: &RushOptions) -> anyhow::Result<Vec<Account>> {
-    let signing_in = stream::iter(1..=options.buyers).map(|number| async move {
-        let account = Account::sign_in(client, number).await?;
-        client.tally.lock().phase_done += 1;
-        account.with_context(|| format!("there is no demo account `{}`", login_id(number)))
-    });
+    let signing_in = stream::iter(1..=options.buyers).map(|number| sign_in_one(client, number, options.buyers));
     let at_once = SIGN_INS_AT_ONCE.min(options.connections as usize);
-    signing_in.buffer_unordered(at_once).try_collect().await
+    signing_in.buffered(at_once).try_collect().await
+}
+
+async fn sign_in_one(client: &Arc<Client>, number: u32, wanted: u32) -> anyhow::Result<Account> {
+    let mut account = Account::sign_in(client, number).await?;
+    if account.is_none() {
+        sleep(ACCOUNTS_PAUSE).await;
+        account = Account::sign_in(client, number).await?;
+    }
+    client.tally.lock().phase_done += 1;
+    account.with_context(|| match number - 1 {
+        0 => "there are no demo accounts on this server: start the server with --demo".to_owned(),
+        there => format!(
+            "the server has {there} demo accounts, and there is no `{}`: start the server with --demo --demo-buyers \
+             {wanted}, or come with --buyers {there}",
+            login_id(number)
+        ),
+    })
 }
 
 /// Fills the wallets, and makes the buyers.

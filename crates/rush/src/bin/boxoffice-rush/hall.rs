@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::HashMap};
 
 use anyhow::ensure;
-use boxoffice_rush::buyer::{SeatMap, SeatStatus};
+use boxoffice_rush::buyer::{Seat, SeatMap, SeatStatus};
 use rand::{Rng, RngExt};
 use serde::Deserialize;
 
@@ -48,22 +48,20 @@ impl Hall {
     /// The hall with its wanted seats: the available seats nearest to the front, at most `wanted_max`. Dearer sections
     /// are before the others, and in them the first rows.
     pub(crate) fn new(map: SeatMap, wanted_max: usize) -> Self {
-        // A row, its price, and how many rows of its section lie before it.
-        let (mut rows, mut sections) = (Vec::<(Reverse<u64>, usize, Vec<_>)>::new(), HashMap::<&str, usize>::new());
-        let mut last = None;
-        for (index, seat) in map.seats.iter().enumerate() {
-            let name = Some((&seat.section, &seat.row));
-            if last != name {
-                last = name;
-                let rows_before = sections.entry(&seat.section).or_default();
-                rows.push((Reverse(seat.price), *rows_before, Vec::new()));
-                *rows_before += 1;
-            }
-            if let (SeatStatus::Available, Some((_, _, seats))) = (seat.status, rows.last_mut()) {
-                seats.push((index, seat.number));
-            }
+        let seats: Vec<_> = map.seats.iter().enumerate().collect();
+        let is_same_row = |(_, a): &(_, &Seat), (_, b): &(_, &Seat)| (&a.section, &a.row) == (&b.section, &b.row);
+        let mut rows_of_sections = HashMap::<&str, usize>::new();
+        // Each row with its price and the number of rows of its section up to it.
+        let mut rows = Vec::new();
+        for row in seats.chunk_by(is_same_row) {
+            let (_, first) = row[0];
+            let row_number = rows_of_sections.entry(&first.section).or_default();
+            *row_number += 1;
+            let available = row.iter().filter(|(_, seat)| seat.status == SeatStatus::Available);
+            let seats: Vec<_> = available.map(|(index, seat)| (*index, seat.number)).collect();
+            rows.push((Reverse(first.price), *row_number, seats));
         }
-        rows.sort_by_key(|(price, rows_before, _)| (*price, *rows_before));
+        rows.sort_by_key(|(price, row_number, _)| (*price, *row_number));
         let mut left = wanted_max;
         let mut rows: Vec<_> = rows.into_iter().map(|(_, _, seats)| seats).collect();
         for seats in &mut rows {
@@ -137,7 +135,6 @@ fn rank(count: usize, lost_before: u32, numbers: &mut impl Rng) -> usize {
 mod tests {
     use std::{collections::BTreeSet, ops::Range};
 
-    use boxoffice_rush::buyer::Seat;
     use rand::{SeedableRng, rngs::StdRng};
 
     use super::*;

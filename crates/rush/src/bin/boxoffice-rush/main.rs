@@ -67,8 +67,6 @@ async fn interrupted(tally: &Tally, stop: &CancellationToken) {
 
 /// From signing in to the last check.
 async fn go(options: RushOptions, client: Arc<Client>, stop: CancellationToken) -> anyhow::Result<Summary> {
-    client.tally.begin_phase("looking for the demo accounts");
-    crowd::ensure_accounts(&client, options.buyers).await?;
     client.tally.begin_phase("signing in");
     let mut accounts = crowd::sign_in(&client, &options).await?;
     client.tally.begin_phase("choosing a concert");

@@ -10,7 +10,7 @@ use boxoffice_rush::{
     Buyer, Response,
     buyer::{Concert, List, Performance, SeatMap},
 };
-use tokio::time::sleep;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -103,22 +103,11 @@ async fn concerts(scout: &mut Account, only: Option<Uuid>) -> anyhow::Result<Vec
 /// Whether the scout was admitted in time. If it was not, it has left the queue.
 async fn is_admitted(scout: &mut Account, concert: &Concert) -> anyhow::Result<bool> {
     let status = scout.join(concert.id).await?;
-    let stop = CancellationToken::new();
-    let waited = {
-        let waiting = scout.wait(status, &stop);
-        tokio::pin!(waiting);
-        tokio::select! {
-            waited = &mut waiting => waited?,
-            () = sleep(SCOUT_TIME_MAX) => {
-                stop.cancel();
-                waiting.await?
-            }
-        }
-    };
-    if waited == Wait::Stopped {
-        scout.leave().await?;
+    if let Ok(waited) = timeout(SCOUT_TIME_MAX, scout.wait(status, &CancellationToken::new())).await {
+        return Ok(waited? == Wait::Admitted);
     }
-    Ok(waited == Wait::Admitted)
+    scout.leave().await?;
+    Ok(false)
 }
 
 /// Takes performances by their start until they have as many seats as are wanted.

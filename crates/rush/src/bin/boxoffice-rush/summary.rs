@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use boxoffice_rush::{
     Latencies,
-    plot::{self, Line, grouped_count},
+    plot::{self, Lines, grouped_count},
 };
 use serde::Serialize;
 
@@ -20,15 +20,12 @@ const PEAK_WINDOW: Duration = Duration::from_secs(1);
 /// The result, as `--json` prints it.
 #[derive(Debug, Serialize)]
 pub(crate) struct Summary {
-    /// The title.
     concert: String,
     buyers: u64,
     #[serde(flatten)]
     totals: Totals,
     seats_wanted: u64,
-    /// How many were paid.
     seats_sold: u64,
-    /// How many payments the sold seats took.
     purchases: u64,
     /// From the first payment to the last.
     purchases_per_second_mean: f64,
@@ -38,7 +35,7 @@ pub(crate) struct Summary {
     duration_seconds: f64,
     /// Until the last seat was paid; `null` if seats were left.
     sold_out_seconds: Option<f64>,
-    /// How many requests were answered in that time.
+    /// Answered in that time.
     requests: u64,
     requests_per_second: f64,
     /// From sending a request to its whole response, by the kind of request.
@@ -121,16 +118,16 @@ impl Summary {
     /// Lines over time.
     pub(crate) fn picture(&self, rush: &Rush) -> anyhow::Result<String> {
         let counts = rush.tally().lock();
-        let line = |label: &str, of: fn(&Crowd) -> u64| Line {
-            label: label.to_owned(),
-            points: counts.samples.iter().map(|(seconds, crowd)| (*seconds, number(of(crowd)))).collect(),
+        let line = |label: &str, of: fn(&Crowd) -> u64| {
+            let points = counts.samples.iter().map(|(seconds, crowd)| (*seconds, number(of(crowd))));
+            (label.to_owned(), points.collect())
         };
-        let lines = [
+        let lines = Lines::from([
             line("waiting", |crowd| crowd.waiting),
             line("admitted", |crowd| crowd.admitted),
             line("seats held", |crowd| crowd.seats_held),
             line("seats sold", |crowd| crowd.seats_sold),
-        ];
+        ]);
         let title = format!("{} buyers, {} seats", grouped_count(self.buyers), grouped_count(self.seats_wanted));
         plot::lines(&title, ("seconds", "people, seats"), &lines)
     }
