@@ -18,7 +18,7 @@ use boxoffice_application::{
 use boxoffice_domain::{
     Clock, EntropySource,
     accounts::AccessTokens,
-    payments::PaymentGateway,
+    gateway::PaymentGateway,
     waiting_room::{QueueTokens, WaitingRoom},
 };
 use boxoffice_peers::{

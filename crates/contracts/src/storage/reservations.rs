@@ -9,10 +9,8 @@ use boxoffice_domain::{
     idempotency::KeyReused,
     page::PageRequest,
     payments::PaymentStatus,
-    reservations::{
-        CancelRefusal, CancelRequest, HoldRefusal, HoldRequest, ReservationState, ReservationStatus, SeatLabel,
-        SeatStatus,
-    },
+    reservations::{CancelRefusal, CancelRequest, HoldRefusal, HoldRequest, ReservationState, ReservationStatus},
+    seats::{SeatLabel, SeatStatus},
     wallet::EntryKind,
 };
 use chrono::TimeDelta;

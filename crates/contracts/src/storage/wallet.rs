@@ -3,9 +3,10 @@
 use boxoffice_domain::{
     ChargeId, EntropySource,
     fixtures::{TestEntropy, instant, selling_rules},
+    gateway::GatewayVerdict,
     idempotency::KeyReused,
     page::PageRequest,
-    wallet::{Charge, ChargeRefusal, ChargeRequest, ChargeState, ChargeStatus, EntryKind, GatewayVerdict, PendingKey},
+    wallet::{Charge, ChargeRefusal, ChargeRequest, ChargeState, ChargeStatus, EntryKind, PendingKey},
 };
 use futures::future::Either;
 
