@@ -8,7 +8,7 @@ use boxoffice_domain::{
 };
 use boxoffice_waiting_room::Settings;
 
-use super::{in_memory, restarted};
+use super::in_memory;
 use crate::support::{Instance, account, concert, terms};
 
 #[tokio::test]
@@ -32,36 +32,6 @@ async fn only_admissions_that_others_left_are_measured() {
     // Number 9 is the 5th in the queue; the time in which none could be admitted does not count.
     let estimated = estimate(server.join(9).await).expect("there is a measure");
     assert!((40..=100).contains(&estimated), "{estimated} s for 5 people at one in 10 to 20 s");
-}
-
-#[tokio::test]
-async fn past_the_bound_of_what_is_remembered_nothing_is_restored() {
-    let clock = Arc::new(TestClock::new());
-    let old = in_memory(&clock, Settings::default()).join(1).await.place;
-    clock.advance_seconds(10);
-    let settings = Settings { capacity: 3, reform_seconds: 0, ..Settings::default() };
-    let server = in_memory(&clock, settings);
-    for number in 10..13 {
-        let place = server.join(number).await.place;
-        server.leave(&place).await;
-        assert_eq!(server.recall(&old).await, Recall::Forgotten);
-    }
-    let place = server.join(13).await.place;
-    server.leave(&place).await;
-    assert!(server.is_expired(&old).await);
-    assert!(matches!(server.join(1).await.standing, Standing::Active { .. }));
-}
-
-#[tokio::test]
-async fn a_restored_queue_is_bounded_too() {
-    let (clock, places, _) = restarted(4).await;
-    let server = in_memory(&clock, Settings { capacity: 3, ..Settings::default() });
-    for place in &places[1..] {
-        server.poll(place).await;
-    }
-    assert!(matches!(server.try_restore(&places[0]).await, Err(WaitingRoomError::Full)));
-    clock.advance_seconds(5);
-    assert_eq!(server.position(&places[0]).await, 1, "there is room once the others are admitted");
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use boxoffice_domain::{
-    fixtures::{TestClock, instant},
-    waiting_room::{QueuePlace, Recall, Standing, WaitingRoom},
+    fixtures::TestClock,
+    waiting_room::{QueuePlace, Recall},
 };
 use boxoffice_testkit::servers::{RedisCluster, RedisServer};
 use boxoffice_waiting_room::Settings;
@@ -57,38 +57,6 @@ async fn a_queue_that_begins_long_after_does_not_re_form() {
     other.advance().await;
     clock.advance_seconds(5);
     assert!(one.is_active(&one.join(7).await.place).await);
-}
-
-#[tokio::test]
-async fn what_ended_since_is_not_restored_and_an_account_that_holds_seats_is_admitted_first() {
-    let (_server, clock, places, [one, other]) = emptied(8).await;
-    one.spend(&places[0]).await;
-    other.leave(&places[1]).await;
-    for place in &places {
-        one.poll(place).await;
-    }
-    other.keep_until(&places[6], Some(instant(300))).await;
-    assert!(one.is_active(&places[6]).await, "before the queue has re-formed");
-    clock.advance_seconds(5);
-    for spent_or_left in &places[..2] {
-        assert!(
-            matches!(one.recall(spent_or_left).await, Recall::Known(status) if status.standing == Standing::Expired)
-        );
-    }
-    assert!(one.is_active(&places[2]).await && one.is_active(&places[3]).await);
-    assert_eq!(other.position(&places[4]).await, 1);
-    assert_eq!(one.census().await, (3, 3, 3));
-}
-
-#[tokio::test]
-async fn emptying_a_queue_ends_the_forgotten_too() {
-    let (_server, clock, places, [one, other]) = emptied(5).await;
-    assert_eq!(one.waiting_room.empty(concert(1)).await.expect("empties"), 0);
-    for place in &places {
-        assert_eq!(other.poll(place).await, Standing::Expired);
-    }
-    clock.advance_seconds(5);
-    assert!(other.is_active(&other.join(0).await.place).await);
 }
 
 #[tokio::test]
