@@ -51,6 +51,8 @@ macro_rules! waiting_room_restart_contract {
             a_pause_outlasts_a_restart
             past_the_bound_of_what_is_remembered_nothing_is_restored
             a_restored_queue_is_bounded_too
+            only_admissions_that_others_left_are_measured
+            watching_a_concert_without_a_queue_opens_none_and_sees_it_opened
         }
     };
     ($open:expr; $($name:ident)*) => {$(
@@ -381,4 +383,43 @@ pub async fn a_restored_queue_is_bounded_too(open: impl AsyncFn(Start) -> Arc<dy
     // There is room once the others are admitted.
     scene.pass_seconds(5);
     scene.assert_waiting(&places[..1]).await;
+}
+
+/// Filling a room says nothing about how fast its queue moves, and neither does the time in which none is admitted.
+pub async fn only_admissions_that_others_left_are_measured(open: impl AsyncFn(Start) -> Arc<dyn WaitingRoom>) {
+    let clock = Arc::new(TestClock::new());
+    let rules = Rules { admission_seconds: 10_000, ..Rules::default() };
+    let mut scene = Scene::started(&open, Start { rules, reform_seconds: 1_000, ..start(&clock) }).await;
+    let places = scene.join_many(10).await;
+    let estimate = async |scene: &Scene| match scene.poll(&places[9]).await {
+        Standing::Waiting { estimated_wait_seconds, .. } => estimated_wait_seconds,
+        other => panic!("{other:?} instead of waiting"),
+    };
+    scene.pass_seconds(1_010);
+    scene.assert_active(&places[..3]).await;
+    assert_eq!(estimate(&scene).await, None, "three filled the empty room");
+    scene.pass_seconds(10);
+    scene.set_max_active(4).await;
+    assert_eq!(estimate(&scene).await, None, "one filled the larger room");
+    scene.leave(&places[0]).await;
+    let estimated = estimate(&scene).await.expect("there is a measure");
+    assert!((40..=100).contains(&estimated), "{estimated} s for 5 accounts at one in 10 to 20 s");
+}
+
+/// Watching makes no queue, of which there are only so many.
+pub async fn watching_a_concert_without_a_queue_opens_none_and_sees_it_opened(
+    open: impl AsyncFn(Start) -> Arc<dyn WaitingRoom>,
+) {
+    let scene = Scene::started(&open, start(&Arc::new(TestClock::new()))).await;
+    let none = scene.version().await;
+    let watcher = tokio::spawn({
+        let scene = scene.clone();
+        async move { scene.assert_changed(none).await }
+    });
+    scene.another_concert().join_many(1).await;
+    tokio::task::yield_now().await;
+    assert!(!watcher.is_finished(), "another queue does not wake it");
+    assert_eq!(scene.stage.waiting_room.census(9).await.expect("counts").len(), 1);
+    scene.join_many(1).await;
+    watcher.await.expect("it is woken");
 }
