@@ -12,8 +12,6 @@ use crate::{
 
 /// The most seats of one reservation, where nothing else is set.
 pub const SEATS_PER_RESERVATION_MAX: usize = 4;
-/// The most bytes of a seat label: two names of 255 characters, two dashes and a number.
-pub const SEAT_LABEL_BYTES_MAX: usize = 2_060;
 
 /// The name of a section or a row: a [`Name`] without `-`, which separates the parts of a seat's label.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -234,14 +232,12 @@ impl SeatState {
 /// One place of one performance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct Seat {
-    /// Its label.
     pub label: SeatLabel,
     /// Its place in the order of the venue's plan, from 0.
     pub ordinal: u32,
-    /// What it costs.
     pub price: Points,
-    /// Whose it is.
     pub state: SeatState,
 }
 

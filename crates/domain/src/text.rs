@@ -1,7 +1,5 @@
 //! Short texts that people write: names, titles, descriptions.
 
-use std::fmt;
-
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
@@ -128,8 +126,8 @@ macro_rules! string_conversions {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 self.0.fmt(f)
             }
         }
@@ -141,6 +139,18 @@ string_conversions! {
     Name, TextError;
     Description, TextError;
 }
+
+/// Lets secrets be part of what is printed, without their content.
+macro_rules! debug_without_content {
+    ($($name:ident;)*) => {$(
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "(…)"))
+            }
+        }
+    )*};
+}
+pub(crate) use debug_without_content;
 
 #[cfg(test)]
 mod tests {

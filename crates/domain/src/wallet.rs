@@ -75,18 +75,16 @@ impl EntryKind {
 /// One line of a wallet's history. Never changed, never removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct WalletEntry {
-    /// Whose wallet.
     pub account_id: AccountId,
     /// Its number in the wallet's history, from 1 without gaps.
     pub sequence: u64,
-    /// Why.
     pub kind: EntryKind,
     /// How many points came (positive) or went (negative).
     pub amount: i64,
     /// The balance after it.
     pub balance_after: Points,
-    /// When.
     pub created_at: Timestamp,
 }
 
@@ -173,16 +171,13 @@ impl ChargeState {
 /// Points being added to a wallet, paid for through the payment gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct Charge {
     /// Its id, here and at the gateway.
     pub id: ChargeId,
-    /// Whose wallet.
     pub account_id: AccountId,
-    /// How many points.
     pub amount: Points,
-    /// What state it is in.
     pub state: ChargeState,
-    /// When it was asked for.
     pub created_at: Timestamp,
     /// The key under which it was asked for.
     pub idempotency: Idempotency,

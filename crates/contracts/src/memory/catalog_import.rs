@@ -1,5 +1,7 @@
 //! Importing whole catalogs.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, ConcertId, PerformanceId, VenueId,
@@ -18,7 +20,7 @@ impl CatalogImport for MemoryStore {
         &self,
         catalog: &ImportedCatalog,
         promoter_id: Option<AccountId>,
-        progress: ImportProgress<'_>,
+        progress: Arc<dyn ImportProgress>,
     ) -> Result<ImportReport, ImportError> {
         let mut rows = self.rows();
         self.check(&rows, catalog)?;
@@ -55,7 +57,7 @@ impl CatalogImport for MemoryStore {
                 report.performances_created += u32::from(known.is_none());
                 report.performances_updated += u32::from(known.is_some());
                 report.seats_created += if known.is_none() { seats } else { 0 };
-                progress(seats);
+                progress.add(seats);
             }
             rows.refresh_terms(concert_id)?;
         }

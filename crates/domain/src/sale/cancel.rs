@@ -24,7 +24,8 @@ impl SaleState {
         if let (Some(first), Some(again)) = (reservation.cancelled_under(), &request.idempotency)
             && first.key == again.key
         {
-            return Ok(self.view(reservation)?.replay_cancel(again)?);
+            // A cancellation is the last thing that happens to a reservation, so the first answer is what it is now.
+            return Ok(first.clone().replay(again, self.view(reservation)?)?);
         }
         let starts_at = self.terms_of(&reservation)?.starts_at;
         match reservation.status(now) {

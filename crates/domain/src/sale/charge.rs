@@ -19,8 +19,9 @@ impl SaleState {
         request: &ChargeRequest,
     ) -> Decision<Made<Charge>, ChargeRefusal> {
         let wallet = self.wallet(request.account_id)?;
-        if let Some(first) = self.charge_by_key(request.account_id, &request.idempotency.key) {
-            return Ok(first.clone().replay(&request.idempotency)?);
+        if let Some(first) = self.charges.made_under(request.account_id, &request.idempotency.key) {
+            // The first answer may have been that it is pending, so the caller gets it as it is now.
+            return Ok(first.idempotency.replay(&request.idempotency, first.clone())?);
         }
         let amount = request.amount.points();
         let pending = wallet.pending.checked_add(amount);

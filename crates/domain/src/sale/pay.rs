@@ -27,11 +27,11 @@ pub fn check_payable(now: Timestamp, reservation: &Reservation, terms: &Performa
 impl SaleState {
     pub(super) fn pay(&mut self, now: Timestamp, request: &PayRequest) -> Decision<Made<Receipt>, PayRefusal> {
         self.require_account(request.account_id)?;
-        let Made { value: payment, replayed } = match self.payment_by_key(request.account_id, &request.idempotency.key)
-        {
-            Some(first) => self.payment_view(first.clone())?.replay(&request.idempotency)?,
-            None => Made::now(self.sell(now, request)?),
-        };
+        let Made { value: payment, replayed } =
+            match self.payments.made_under(request.account_id, &request.idempotency.key) {
+                Some(first) => self.payment_view(first.clone())?.replay(&request.idempotency)?,
+                None => Made::now(self.sell(now, request)?),
+            };
         let paid = payment.reservation.reservation.id;
         let holdings = self.live_holdings(now, request.account_id, payment.payment.concert_id);
         let others = holdings.filter(|holding| holding.reservation_id != paid);

@@ -38,8 +38,7 @@ pub struct LoadPlan {
     pub performances: BTreeSet<PerformanceId>,
     /// Seats by performance.
     pub seats: BTreeMap<PerformanceId, BTreeSet<SeatLabel>>,
-    /// Accounts and concerts of which all held and confirmed reservations are needed, as
-    /// [`Holding`](super::Holding)s.
+    /// Accounts and concerts of which all held and confirmed reservations are needed, as [`Holding`](super::Holding)s.
     pub holdings: BTreeSet<(AccountId, ConcertId)>,
     /// Idempotency keys under which reservations may have been made, without repetition.
     pub reservation_keys: Vec<(AccountId, IdempotencyKey)>,

@@ -60,11 +60,11 @@ impl CatalogImport for Store {
         &self,
         catalog: &ImportedCatalog,
         promoter_id: Option<AccountId>,
-        progress: ImportProgress<'_>,
+        progress: Arc<dyn ImportProgress>,
     ) -> Result<ImportReport, ImportError> {
         let (mut attempt, began) = (0, tokio::time::Instant::now());
         loop {
-            let imported = import_once(&self.writer, catalog, promoter_id, progress).await;
+            let imported = import_once(&self.writer, catalog, promoter_id, &*progress).await;
             // Even after a failure, prices may have changed.
             self.seat_cache.forget_all();
             match imported {
@@ -82,7 +82,7 @@ async fn import_once(
     writer: &Arc<Writer>,
     catalog: &ImportedCatalog,
     promoter_id: Option<AccountId>,
-    progress: ImportProgress<'_>,
+    progress: &dyn ImportProgress,
 ) -> Result<ImportReport, Stopped> {
     let mut session = writer.pool.session().await?;
     let connection = session.connection();
@@ -112,7 +112,7 @@ struct Import<'i> {
     writer: &'i Writer,
     now: Timestamp,
     promoter_id: Option<AccountId>,
-    progress: ImportProgress<'i>,
+    progress: &'i dyn ImportProgress,
     report: ImportReport,
 }
 
@@ -269,7 +269,7 @@ impl Import<'_> {
             .await?;
         self.update_prices(&known.id, &imported.prices, &venue.plan).await?;
         self.report.performances_updated += 1;
-        (self.progress)(u64::from(venue.plan.capacity()));
+        self.progress.add(u64::from(venue.plan.capacity()));
         Ok(true)
     }
 
@@ -294,7 +294,7 @@ impl Import<'_> {
         for seats in seats.chunks(ROWS_MAX) {
             insert::<SeatRow>(self.connection, seats.iter().cloned()).await?;
             self.report.seats_created += seats.len() as u64;
-            (self.progress)(seats.len() as u64);
+            self.progress.add(seats.len() as u64);
         }
         Ok(())
     }
