@@ -51,11 +51,6 @@ impl LoginId {
             Err(InvalidLoginId)
         }
     }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 string_conversions! {

@@ -34,11 +34,6 @@ impl IdempotencyKey {
             Err(InvalidIdempotencyKey)
         }
     }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 string_conversions! {

@@ -25,11 +25,6 @@ impl PartName {
         let name = Name::new(text)?;
         if name.as_str().contains('-') { Err(TextError::Forbidden('-')) } else { Ok(Self(name)) }
     }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
 }
 
 /// The label of a seat: `SECTION-ROW-NUMBER`, unique within its performance.
@@ -73,11 +68,6 @@ impl SeatLabel {
         Self(format!("{}-{}-{number}", section.as_str(), row.as_str()))
     }
 
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// The names of the section and the row, and the number in the row.
     ///
     /// ```
@@ -101,7 +91,7 @@ string_conversions! {
 /// Seats that are wanted together: 1 to [`SEATS_PER_RESERVATION_MAX`] distinct labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
-#[cfg_attr(feature = "serde", serde(try_from = "Vec<SeatLabel>", into = "Vec<SeatLabel>"))]
+#[cfg_attr(feature = "serde", serde(try_from = "Vec<SeatLabel>"))]
 pub struct SeatSelection(Vec<SeatLabel>);
 
 /// Why labels are not a selection.
@@ -156,12 +146,6 @@ impl TryFrom<Vec<SeatLabel>> for SeatSelection {
 
     fn try_from(labels: Vec<SeatLabel>) -> Result<Self, SelectionError> {
         Self::new(labels)
-    }
-}
-
-impl From<SeatSelection> for Vec<SeatLabel> {
-    fn from(seats: SeatSelection) -> Self {
-        seats.0
     }
 }
 

@@ -60,11 +60,6 @@ impl Name {
         }
         Ok(Self(text.to_owned()))
     }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 impl Description {
@@ -77,11 +72,6 @@ impl Description {
         }
         Ok(Self(text.to_owned()))
     }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 fn check_length(text: &str, characters_max: usize) -> Result<(), TextError> {
@@ -90,6 +80,13 @@ fn check_length(text: &str, characters_max: usize) -> Result<(), TextError> {
 
 macro_rules! string_conversions {
     ($($name:ident, $error:ty;)*) => {$(
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                self.0.as_ref()
+            }
+        }
+
         impl TryFrom<String> for $name {
             type Error = $error;
 

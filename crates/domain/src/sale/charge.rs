@@ -60,7 +60,7 @@ impl SaleState {
         let wallet = Wallet { pending, ..wallet.clone() };
         let state = match verdict {
             GatewayVerdict::Approved => {
-                let credited = wallet.put_in(now, amount, EntryKind::Charge { charge_id });
+                let credited = wallet.moved(now, amount.get(), EntryKind::Charge { charge_id });
                 let (wallet, entry) = credited.ok_or(LoadError::Overflow)?;
                 let balance = wallet.balance;
                 self.events.push(Event::ChargeCompleted { charge_id, account_id, amount, balance });
