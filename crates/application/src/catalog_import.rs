@@ -22,7 +22,7 @@ impl CatalogImportService {
         &self,
         catalog: &ImportedCatalog,
         promoter_id: Option<AccountId>,
-        progress: ImportProgress<'_>,
+        progress: Arc<dyn ImportProgress>,
     ) -> Result<ImportReport, ImportError> {
         let import = self.import.import(catalog, promoter_id, progress);
         self.generation.change(import, |error| !matches!(error, ImportError::Storage(_))).await
@@ -31,26 +31,10 @@ impl CatalogImportService {
 
 #[cfg(test)]
 mod tests {
-    use async_trait::async_trait;
-    use boxoffice_domain::StorageError;
+    use boxoffice_domain::{StorageError, catalog::MockCatalogImport};
     use boxoffice_peers::{Announcement, MemoryPeers, Topic};
 
     use super::*;
-
-    /// An import with this outcome.
-    struct Import(fn() -> Result<ImportReport, ImportError>);
-
-    #[async_trait]
-    impl CatalogImport for Import {
-        async fn import(
-            &self,
-            _: &ImportedCatalog,
-            _: Option<AccountId>,
-            _: ImportProgress<'_>,
-        ) -> Result<ImportReport, ImportError> {
-            self.0()
-        }
-    }
 
     #[tokio::test]
     async fn an_import_is_published_unless_it_is_refused() {
@@ -65,8 +49,10 @@ mod tests {
             let peers = Arc::new(MemoryPeers::default());
             let mut subscription = peers.subscribe();
             let generation = Arc::new(CatalogGeneration::new(peers));
-            let service = CatalogImportService { import: Arc::new(Import(outcome)), generation };
-            let imported = service.import(&ImportedCatalog::default(), None, &|_| ()).await;
+            let mut import = MockCatalogImport::new();
+            import.expect_import().return_once(move |_, _, _| outcome());
+            let service = CatalogImportService { import: Arc::new(import), generation };
+            let imported = service.import(&ImportedCatalog::default(), None, Arc::new(|_| ())).await;
             assert_eq!((imported.is_ok(), subscription.try_next()), (outcome().is_ok(), expected));
         }
     }

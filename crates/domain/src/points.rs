@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
-#[cfg_attr(feature = "serde", serde(try_from = "i64", into = "i64"))]
+#[cfg_attr(feature = "serde", serde(try_from = "i64"))]
 pub struct Points(i64);
 
 /// A negative number was offered as points.
@@ -62,12 +62,6 @@ impl TryFrom<i64> for Points {
 
     fn try_from(points: i64) -> Result<Self, Self::Error> {
         Self::new(points)
-    }
-}
-
-impl From<Points> for i64 {
-    fn from(points: Points) -> Self {
-        points.0
     }
 }
 

@@ -96,26 +96,19 @@ pub enum ReservationState {
 /// Some seats of one performance, held for or owned by one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct Reservation {
-    /// Its id.
     pub id: ReservationId,
-    /// Whose it is.
     pub account_id: AccountId,
-    /// The performance.
     pub performance_id: PerformanceId,
-    /// The performance's concert.
     pub concert_id: ConcertId,
     /// The seats, in the order in which they were asked for.
     pub seats: Vec<ReservedSeat>,
-    /// The sum of their prices.
     pub total_amount: Points,
-    /// What state it is in.
     pub state: ReservationState,
     /// Until when its hold lasted, or lasts.
     pub held_until: Timestamp,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// When it last changed.
     pub updated_at: Timestamp,
     /// The key under which it was asked for.
     pub idempotency: Option<Idempotency>,
@@ -171,16 +164,14 @@ pub struct ReservationView {
 /// An account wants seats.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct HoldRequest {
     /// The id of the reservation to be made.
     pub reservation_id: ReservationId,
-    /// Who wants them.
     pub account_id: AccountId,
     /// The concert that the account was admitted to.
     pub concert_id: ConcertId,
-    /// The performance.
     pub performance_id: PerformanceId,
-    /// The seats.
     pub seats: SeatSelection,
     /// How long the hold lasts.
     pub hold_seconds: NonZeroU32,

@@ -84,18 +84,14 @@ impl SalesWindow {
 /// What is sold: a title with one or more performances.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct Concert {
-    /// Its id.
     pub id: ConcertId,
     /// The account that published it; `None` where the house did, by importing.
     pub promoter_id: Option<AccountId>,
-    /// What it is called.
     pub title: Name,
-    /// Who plays.
     pub artist: Name,
-    /// More about it.
     pub description: Description,
-    /// When it is sold.
     pub sales: SalesWindow,
     /// How many of its seats one account may hold and own together, 1 to [`SEATS_PER_ACCOUNT_MAX`].
     pub max_seats_per_account: u32,
@@ -103,13 +99,11 @@ pub struct Concert {
     pub max_active: u32,
     /// The draw among those who get in line before the sale opens; without one nobody can then.
     pub draw: Option<Draw>,
-    /// Whether admission is paused.
     pub paused: bool,
     /// When the queue was last emptied: an account that joined before and that the queue no longer knows has no place.
     pub emptied_at: Option<Timestamp>,
     /// Counts the changes, from 1; the entity tag is made of it.
     pub version: u32,
-    /// When it was published.
     pub created_at: Timestamp,
 }
 
@@ -161,14 +155,11 @@ pub enum DrawError {
 /// A concert as buyers see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct ConcertSummary {
-    /// The concert.
     pub concert: Concert,
-    /// How many performances it has.
     pub performances_count: u32,
-    /// When the first of them starts.
     pub first_performance_at: Option<Timestamp>,
-    /// When the last of them starts.
     pub last_performance_at: Option<Timestamp>,
 }
 

@@ -1,5 +1,7 @@
 //! Whole catalogs, imported at once.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::{
@@ -114,21 +116,32 @@ pub enum ImportError {
     Storage(#[from] StorageError),
 }
 
-/// Hears of an import how many seats more have been written, each time some have.
-pub type ImportProgress<'a> = &'a (dyn Fn(u64) + Send + Sync);
+/// Shows how far an import is. A closure that takes the number is one.
+pub trait ImportProgress: Send + Sync {
+    /// Receives how many more seats of the catalog's performances were imported, those of performances that were stored
+    /// before too. The numbers add up to [`ImportedCatalog::seats_count`], unless the storage failed and the adapter
+    /// began again: then it counts again, too.
+    fn add(&self, seats: u64);
+}
 
-/// Takes whole catalogs in.
+impl<F: Fn(u64) + Send + Sync> ImportProgress for F {
+    fn add(&self, seats: u64) {
+        self(seats);
+    }
+}
+
+/// Imports whole catalogs.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait CatalogImport: Send + Sync {
-    /// Writes a catalog in one transaction, all of it or nothing. What has a known key is updated where
-    /// that hurts nobody: texts, sale window and limits of a concert, name and location of a venue, the
-    /// start of a performance, and the prices of its seats that are neither held nor sold. A concert keeps
-    /// its draw, and its line stays paused where it is.
-    /// New ids and seeds are made by the caller's source. `promoter_id` becomes the promoter of new concerts.
+    /// Writes a catalog in one transaction, all of it or nothing. What has a known key is updated as far as that takes
+    /// nothing from buyers: texts, sale window and limits of a concert, name and location of a venue, the start of a
+    /// performance, and the prices of its seats that are neither held nor sold. A concert keeps its draw, and stays
+    /// paused if it is. `promoter_id` becomes the promoter of new concerts.
     async fn import(
         &self,
         catalog: &ImportedCatalog,
         promoter_id: Option<AccountId>,
-        progress: ImportProgress<'_>,
+        progress: Arc<dyn ImportProgress>,
     ) -> Result<ImportReport, ImportError>;
 }

@@ -12,16 +12,13 @@ use crate::{
 
 /// A seat as buyers see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct SeatView<'m> {
-    /// Its label.
     pub label: &'m SeatLabel,
-    /// Its section's name.
     pub section: &'m str,
-    /// Its row's name.
     pub row: &'m str,
     /// Its number in the row.
     pub number: u32,
-    /// What it costs.
     pub price: Points,
     /// Whether it can be had.
     pub status: SeatStatus,
