@@ -11,8 +11,9 @@ use boxoffice_domain::{
     payments::PaymentStatus,
     reservations::{
         CancelRefusal, CancelRequest, HOLD_SECONDS_DEFAULT, HoldRefusal, HoldRequest, ReservationState,
-        ReservationStatus, SeatLabel, SeatStatus,
+        ReservationStatus,
     },
+    seats::{SeatLabel, SeatStatus},
     wallet::EntryKind,
 };
 use chrono::TimeDelta;

@@ -3,12 +3,10 @@
 use boxoffice_domain::{
     ChargeId, EntropySource,
     fixtures::instant,
+    gateway::GatewayVerdict,
     idempotency::KeyReused,
     page::PageRequest,
-    wallet::{
-        BALANCE_MAX, Charge, ChargeRefusal, ChargeRequest, ChargeState, ChargeStatus, EntryKind, GatewayVerdict,
-        PendingKey,
-    },
+    wallet::{BALANCE_MAX, Charge, ChargeRefusal, ChargeRequest, ChargeState, ChargeStatus, EntryKind, PendingKey},
 };
 use futures::future::Either;
 

@@ -1,5 +1,4 @@
-//! The audit finds what it is there to find: the database is damaged behind everybody's back, and the invariant that
-//! was broken is named.
+//! The audit names the invariant that a damage of the database breaks.
 
 use boxoffice_contracts::storage::{PRICE_A, charge_request};
 use boxoffice_domain::fixtures;

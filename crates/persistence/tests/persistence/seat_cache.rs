@@ -1,10 +1,10 @@
-//! Seat maps from memory: with entries that are kept for ever, for hardly any time and not at all, in several lanes, and
+//! Seat maps from the cache: with entries that are kept for ever, for hardly any time and not at all, in several lanes, and
 //! beside a peer.
 
 use std::{sync::Arc, time::Duration};
 
 use boxoffice_contracts::storage::{at_once, label, unavailable};
-use boxoffice_domain::{fixtures, reservations::SeatStatus};
+use boxoffice_domain::{fixtures, seats::SeatStatus};
 use boxoffice_peers::{Announcement, MemoryPeers, Peers, Subscription, Topic};
 use boxoffice_persistence::PersistenceSettings;
 use boxoffice_testkit::servers::ServerKind;
@@ -54,7 +54,6 @@ with_cache!(mariadb_for_hardly_any_time, Backend::Server(ServerKind::MariaDb), D
 
 crate::on_every_backend! {
     a_refusal_shows_what_a_peer_has_sold
-    what_a_peer_does_is_shown_when_the_entry_is_too_old
     a_repeated_outcome_shows_what_a_peer_has_done
     what_a_peer_publishes_is_shown_at_once
     caches_of_peers_agree_with_the_seats
@@ -78,30 +77,6 @@ async fn a_refusal_shows_what_a_peer_has_sold(backend: Backend) {
     });
     assert!(seen.await.into_iter().all(|seen| seen == (SeatStatus::Sold, SeatStatus::Held)));
     assert_eq!(stage.free_labels(&show).await.len(), 48);
-    home.close().await;
-}
-
-async fn what_a_peer_does_is_shown_when_the_entry_is_too_old(backend: Backend) {
-    let age_max = Duration::from_millis(20);
-    let home = Home::open(backend, with_age(age_max)).await;
-    let (peer, _) = home.peer(settings()).await;
-    let stage = home.stage();
-    let show = stage.show().await;
-    let buyer = stage.account_with(10_000).await;
-    let mut expected = SeatStatus::Available;
-    for round in 0..4 {
-        // At least this long, and so long enough, however long it takes.
-        tokio::time::sleep(age_max + Duration::from_millis(1)).await;
-        assert_eq!(stage.seat(&show, "A-1-1").await, expected);
-        expected = if round % 2 == 0 {
-            peer.holds(&show, buyer, &["A-1-1"]).await;
-            SeatStatus::Held
-        } else {
-            stage.clock.advance_seconds(1_000);
-            assert_eq!(peer.expire_due(10).await, 1);
-            SeatStatus::Available
-        };
-    }
     home.close().await;
 }
 
