@@ -120,10 +120,11 @@ pub type ImportProgress<'a> = &'a (dyn Fn(u64) + Send + Sync);
 /// Takes whole catalogs in.
 #[async_trait]
 pub trait CatalogImport: Send + Sync {
-    /// Writes a catalog in one transaction, all of it or nothing. What has a known key is updated where
-    /// that hurts nobody: texts, sale window and limits of a concert, name and location of a venue, the
-    /// start of a performance, and the prices of its seats that are neither held nor sold. A concert keeps
-    /// its draw, and its line stays paused where it is.
+    /// Writes a catalog in one transaction, all of it or nothing. What has a known key is updated as far as that
+    /// harms no buyer: texts, sale window and limits of a concert, name and location of a venue, the start of a
+    /// performance, and the prices of its seats that are neither held nor sold. A concert keeps its draw, and whether its
+    /// queue is paused. [`Importer`](super::Importer) decides all that for an implementor.
+    ///
     /// New ids and seeds are made by the caller's source. `promoter_id` becomes the promoter of new concerts.
     async fn import(
         &self,

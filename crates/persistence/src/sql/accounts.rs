@@ -134,14 +134,7 @@ impl Sessions for Store {
         let exchanged = self.writer.transaction((request, time(self.now())), |connection, (request, now)| {
             Box::pin(exchange(connection, request, *now))
         });
-        match exchanged.await? {
-            Exchanged::Rotated(account_id) => match self.find(account_id).await? {
-                Some(account) => Ok(Rotation::Rotated(account)),
-                None => Err(StorageError::failed("the account of a session is missing")),
-            },
-            Exchanged::Reused => Ok(Rotation::Reused),
-            Exchanged::Unknown => Ok(Rotation::Unknown),
-        }
+        Ok(exchanged.await?)
     }
 
     async fn end(&self, id: SessionId) -> Result<(), StorageError> {
@@ -156,18 +149,12 @@ impl Sessions for Store {
     }
 }
 
-enum Exchanged {
-    Rotated(AccountId),
-    Reused,
-    Unknown,
-}
-
 /// Exchanges the secret by one conditional update, so that exactly one of several concurrent exchanges succeeds.
 async fn exchange(
     connection: &mut Connection,
     request: &RotateRequest,
     now: NaiveDateTime,
-) -> Result<Exchanged, Failure> {
+) -> Result<Rotation, Failure> {
     let (presented, next) = (request.presented.0.as_slice(), request.next.0.as_slice());
     let session = sessions::table.find(request.session_id.stored());
     let living = session
@@ -181,15 +168,16 @@ async fn exchange(
         .await?;
     let row = session.clone().select(SessionRow::as_select()).first(connection).await.optional()?;
     let Some(row) = row else {
-        return Ok(Exchanged::Unknown);
+        return Ok(Rotation::Unknown);
     };
     // In the second case an earlier attempt, whose answer was lost, had exchanged it.
     if rotated > 0 || (row.ended_at.is_none() && row.refresh_hash == next) {
-        return Ok(Exchanged::Rotated(id(&row.account_id)?));
+        let account = accounts::table.find(row.account_id).select(AccountRow::as_select()).first(connection).await?;
+        return Ok(Rotation::Rotated(Credentials::try_from(account)?.account));
     }
     if row.ended_at.is_some() || row.expires_at <= now {
-        return Ok(Exchanged::Unknown);
+        return Ok(Rotation::Unknown);
     }
     diesel::update(session).set(sessions::ended_at.eq(now)).execute(connection).await?;
-    Ok(Exchanged::Reused)
+    Ok(Rotation::Reused)
 }

@@ -17,60 +17,37 @@ crate::on_every_backend! {
     a_shutdown_ends_while_commands_keep_coming
 }
 
-/// Some of the contracts, with one command in each transaction.
-mod sqlite_without_batches {
-    use super::{Backend, Home, PersistenceSettings, settings};
-
-    async fn home() -> Home {
-        Home::open(Backend::Sqlite, PersistenceSettings { batch_commands_max: 1, ..settings() }).await
-    }
-
-    boxoffice_contracts::storage_contract! { super::home;
-        races { everything_at_once_breaks_nothing a_hold_and_the_sweep_of_the_former_one_agree }
-        reservations { overlapping_holds_neither_share_nor_split_seats ten_holds_at_once_of_one_account_give_its_limit }
-        payments { fifty_identical_payments_debit_once points_for_one_of_two_reservations_pay_exactly_one }
-    }
+// One command in each transaction.
+crate::contracts_with! { sqlite_without_batches, Backend::Sqlite,
+    PersistenceSettings { batch_commands_max: 1, ..settings() };
+    races { everything_at_once_breaks_nothing a_hold_and_the_sweep_of_the_former_one_agree }
+    reservations { overlapping_holds_neither_share_nor_split_seats ten_holds_at_once_of_one_account_give_its_limit }
+    payments { fifty_identical_payments_debit_once points_for_one_of_two_reservations_pay_exactly_one }
 }
 
-/// Some of the contracts, with batches of two on a database that keeps them apart by row locks.
-mod mysql_in_small_batches {
-    use super::{Backend, Home, PersistenceSettings, ServerKind, settings};
-
-    async fn home() -> Home {
-        let settings = PersistenceSettings { batch_commands_max: 2, ..settings() };
-        Home::open(Backend::Server(ServerKind::MySql), settings).await
-    }
-
-    boxoffice_contracts::storage_contract! { super::home;
-        reservations { ten_holds_at_once_of_one_account_give_its_limit }
-        payments { fifty_payments_of_one_reservation_debit_once }
-        wallet { charges_and_payments_at_once_add_up }
-    }
+// Batches of two, on a database that keeps them apart by row locks.
+crate::contracts_with! { mysql_in_small_batches, Backend::Server(ServerKind::MySql),
+    PersistenceSettings { batch_commands_max: 2, ..settings() };
+    reservations { ten_holds_at_once_of_one_account_give_its_limit }
+    payments { fifty_payments_of_one_reservation_debit_once }
+    wallet { charges_and_payments_at_once_add_up }
 }
 
 /// Several lanes write at once, and the same accounts and seats are met in more than one of them.
 macro_rules! in_three_lanes {
     ($module:ident, $backend:expr) => {
-        mod $module {
-            use super::{Backend, Home, PersistenceSettings, settings};
-
-            async fn home() -> Home {
-                Home::open($backend, PersistenceSettings { lanes: 3, ..settings() }).await
-            }
-
-            boxoffice_contracts::storage_contract! { super::home;
-                races { everything_at_once_breaks_nothing a_payment_and_a_cancellation_at_once_leave_no_point_behind }
-                reservations { the_limit_counts_every_performance_of_the_concert }
-                payments { points_for_one_of_two_reservations_pay_exactly_one fifty_identical_payments_debit_once }
-                wallet { charges_and_payments_at_once_add_up }
-            }
+        crate::contracts_with! { $module, $backend, PersistenceSettings { lanes: 3, ..settings() };
+            races { everything_at_once_breaks_nothing a_payment_and_a_cancellation_at_once_leave_no_point_behind }
+            reservations { the_limit_counts_every_performance_of_the_concert }
+            payments { points_for_one_of_two_reservations_pay_exactly_one fifty_identical_payments_debit_once }
+            wallet { charges_and_payments_at_once_add_up }
         }
     };
 }
 
 in_three_lanes!(sqlite_in_three_lanes, Backend::Sqlite);
-in_three_lanes!(mariadb_in_three_lanes, Backend::Server(super::ServerKind::MariaDb));
-in_three_lanes!(mysql_in_three_lanes, Backend::Server(super::ServerKind::MySql));
+in_three_lanes!(mariadb_in_three_lanes, Backend::Server(ServerKind::MariaDb));
+in_three_lanes!(mysql_in_three_lanes, Backend::Server(ServerKind::MySql));
 
 async fn a_full_lane_refuses_and_serves_the_others(backend: Backend) {
     let tiny = PersistenceSettings { lane_waiting_max: 2, batch_commands_max: 2, ..settings() };
