@@ -3,7 +3,7 @@
 use std::{num::NonZeroU32, sync::Arc};
 
 use boxoffice_domain::{
-    EntropySource, PerformanceId, ReservationId, StorageError, Timestamp,
+    EntropySource, PerformanceId, ReservationId, StorageError,
     catalog::Catalog,
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
@@ -11,7 +11,7 @@ use boxoffice_domain::{
         CancelError, CancelRequest, HoldRefusal, HoldRequest, ReservationStatus, ReservationView, Reservations,
         SeatSelection,
     },
-    waiting_room::{QueuePlace, WaitingRoom},
+    waiting_room::{QueuePlace, WaitingRoom, WaitingRoomError},
 };
 
 use crate::{
@@ -67,15 +67,14 @@ impl ReservationService {
             idempotency,
         };
         let made = self.reservations.hold(request).await?;
-        if made.replayed {
-            self.keep_admission_again(place).await;
-        } else {
-            self.keep_admission(place, made.value.reservation.held_until).await;
+        // The seats are held even if this fails: the rest of the admission is left to pay them in.
+        if let Err(error) = self.keep_admission(place, &made).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "an admission could not be lengthened");
         }
         Ok(made)
     }
 
-    /// The answer to a repeated request is given also when the token no longer opens the gate.
+    /// Answers a repeated request, also if the token no longer opens the gate.
     async fn replayed(
         &self,
         place: QueuePlace,
@@ -86,29 +85,23 @@ impl ReservationService {
         else {
             return Err(closed.into());
         };
-        let Some(view) = self.reservations.find_by_key(place.account_id, &again.key).await? else {
-            return Err(closed.into());
+        let first = self.reservations.find_by_key(place.account_id, &again.key).await?;
+        first.ok_or(closed)?.replay_hold(&again).map_err(|reused| GatedError::Refused(reused.into()))
+    }
+
+    /// Lets the admission last as long as the account holds seats.
+    async fn keep_admission(&self, place: QueuePlace, made: &Made<ReservationView>) -> Result<(), WaitingRoomError> {
+        let held_until = if made.replayed {
+            // The process that held the seats at first may have ended before it lengthened the admission. The account may
+            // have held others since, or given these up.
+            self.reservations.held_until(place.account_id, place.concert_id).await?
+        } else {
+            Some(made.value.reservation.held_until)
         };
-        view.replay_hold(&again).map_err(|reused| GatedError::Refused(reused.into()))
-    }
-
-    async fn keep_admission(&self, place: QueuePlace, until: Timestamp) {
-        // The seats are held even if this fails: the rest of the admission is left to pay them in.
-        if let Err(error) = self.waiting_room.keep_until(place.concert_id, place.account_id, Some(until)).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "an admission could not be lengthened");
+        if held_until.is_some() {
+            self.waiting_room.keep_until(place.concert_id, place.account_id, held_until).await?;
         }
-    }
-
-    /// The process that held the seats at first may have ended before it lengthened the admission. The account may have
-    /// held others since, or given these up.
-    async fn keep_admission_again(&self, place: QueuePlace) {
-        match self.reservations.held_until(place.account_id, place.concert_id).await {
-            Ok(Some(until)) => self.keep_admission(place, until).await,
-            Ok(None) => {}
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "an admission could not be lengthened again");
-            }
-        }
+        Ok(())
     }
 
     /// Gives a reservation up. What was paid for it goes back to the wallet.
