@@ -31,6 +31,7 @@ mod points;
 pub mod reservations;
 pub mod sale;
 pub mod seats;
+pub mod selling_rules;
 pub mod text;
 mod time;
 pub mod waiting_room;
@@ -43,6 +44,7 @@ pub use ids::{
     AccountId, ChargeId, ConcertId, EntropySource, PaymentId, PerformanceId, ReservationId, SessionId, VenueId,
 };
 pub use points::{NegativePoints, Points};
+pub use selling_rules::SellingRules;
 pub use time::{Clock, Timestamp, seconds_after};
 #[cfg(feature = "mocks")]
 pub use {ids::MockEntropySource, time::MockClock};
