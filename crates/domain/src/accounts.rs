@@ -323,7 +323,8 @@ mod tests {
         assert!(Password::new("1234567").is_err());
         assert!(Password::new(&"비".repeat(128)).is_ok());
         assert!(Password::new(&"비".repeat(129)).is_err());
-        assert_eq!(format!("{:?}", Password::new("hunter2hunter2").unwrap()), "Password(…)");
+        let password = Password::new("hunter2hunter2").unwrap();
+        assert_eq!((format!("{password:?}").as_str(), password.expose()), ("Password(…)", "hunter2hunter2"));
     }
 
     #[test]
@@ -332,5 +333,6 @@ mod tests {
             assert_eq!(role.as_str().parse(), Ok(role));
         }
         assert_eq!("root".parse::<Role>(), Err(UnknownRole));
+        assert_eq!([Role::Customer, Role::Promoter, Role::Admin].map(Role::may_publish), [false, true, true]);
     }
 }

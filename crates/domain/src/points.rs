@@ -70,3 +70,18 @@ impl fmt::Display for Points {
         self.0.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_and_differences_are_exact_or_none() {
+        let [two, three, five, most] = [2, 3, 5, i64::MAX].map(|number| Points::new(number).unwrap());
+        assert_eq!((five.checked_sub(three), five.checked_sub(five)), (Some(two), Some(Points::ZERO)));
+        assert_eq!((three.checked_sub(five), most.checked_add(two)), (None, None));
+        assert_eq!((Points::checked_sum([two, three]), Points::checked_sum([two, most])), (Some(five), None));
+        assert_eq!((Points::try_from(5), Points::try_from(-1)), (Ok(five), Err(NegativePoints)));
+        assert_eq!(five.to_string(), "5");
+    }
+}

@@ -295,3 +295,24 @@ pub trait Reservations: Send + Sync {
     /// oldest first, and returns how many it marked. Loads no more than that.
     async fn expire_due(&self, limit: u32) -> Result<u32, StorageError>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{self, instant};
+
+    #[test]
+    fn statuses_are_named_as_they_are_parsed() {
+        for status in ReservationStatus::ALL {
+            assert_eq!(status.as_str().parse(), Ok(status));
+        }
+        assert_eq!("".parse::<ReservationStatus>(), Err(UnknownReservationStatus));
+    }
+
+    #[test]
+    fn a_hold_changes_when_it_lapses() {
+        let held = fixtures::held(&fixtures::terms(), &["A-1-1"]);
+        assert_eq!((held.changed_at(instant(299)), held.changed_at(instant(300))), (instant(0), instant(300)));
+        assert_eq!(held.changed_at(instant(301)), instant(300));
+    }
+}

@@ -236,6 +236,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_status_is_shown_by_its_name() {
+        let names = [SeatStatus::Available, SeatStatus::Held, SeatStatus::Sold].map(|status| status.to_string());
+        assert_eq!(names, ["available", "held", "sold"]);
+    }
+
+    #[test]
     fn a_part_name_has_no_dash() {
         assert_eq!(PartName::new("A-1"), Err(TextError::Forbidden('-')));
     }

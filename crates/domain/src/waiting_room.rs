@@ -287,3 +287,15 @@ pub trait WaitingRoom: Send + Sync {
     /// How many the queues have, the longest first, at most `limit` of them.
     async fn census(&self, limit: usize) -> Result<Vec<QueueCensus>, WaitingRoomError>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_is_drawn_has_50_bits() {
+        let number = |random| DrawNumber::from_random(random).get();
+        assert_eq!([0, 5, (1 << 50) - 1, 1 << 50, u64::MAX].map(number), [0, 5, (1 << 50) - 1, 0, (1 << 50) - 1]);
+        assert_eq!(Draw::new([7; 32]).seed(), &[7; 32]);
+    }
+}

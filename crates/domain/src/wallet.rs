@@ -274,3 +274,23 @@ pub trait Wallets: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Charge>, StorageError>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn an_entry_names_what_caused_it() {
+        let charge_id = ChargeId::new(Uuid::from_u128(1));
+        let reservation_id = ReservationId::new(Uuid::from_u128(2));
+        let payment_id = PaymentId::new(Uuid::from_u128(3));
+        for (kind, name, charge, reservation) in [
+            (EntryKind::Charge { charge_id }, "charge", Some(charge_id), None),
+            (EntryKind::Payment { reservation_id, payment_id }, "payment", None, Some(reservation_id)),
+            (EntryKind::Refund { reservation_id }, "refund", None, Some(reservation_id)),
+        ] {
+            assert_eq!((kind.as_str(), kind.charge_id(), kind.reservation_id()), (name, charge, reservation));
+        }
+    }
+}

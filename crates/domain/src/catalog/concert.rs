@@ -242,6 +242,28 @@ mod tests {
         assert_eq!(sales.check(at(19)), Ok(()));
         assert_eq!(sales.check(at(20)), Err(NotOnSale::Closed));
         assert_eq!(SalesWindow::new(at(10), at(10)), Err(InvalidSalesWindow));
+        assert_eq!(<(Timestamp, Timestamp)>::from(sales), (at(10), at(20)));
+    }
+
+    #[test]
+    fn a_concert_is_bookable_in_its_sale_until_its_last_performance_starts() {
+        let at = crate::fixtures::instant;
+        let summary = |last| ConcertSummary {
+            concert: concert(None),
+            performances_count: 1,
+            first_performance_at: Some(at(120)),
+            last_performance_at: last,
+        };
+        for (last, now, bookable) in [
+            (Some(at(150)), 99, false),
+            (Some(at(150)), 100, true),
+            (Some(at(150)), 149, true),
+            (Some(at(150)), 150, false),
+            (Some(at(300)), 200, false),
+            (None, 100, false),
+        ] {
+            assert_eq!(summary(last).is_bookable(at(now)), bookable, "at {now}, with the last one at {last:?}");
+        }
     }
 
     #[test]
@@ -280,8 +302,15 @@ mod tests {
         let before = Concert { paused: true, emptied_at: Some(at(3)), ..concert(Some(DRAW)) };
         let after = ConcertChange::default().apply(&before, at(150)).unwrap();
         assert_eq!(after, Concert { version: 8, ..before.clone() });
-        let change = ConcertChange { paused: Some(false), emptied_at: Some(at(9)), ..ConcertChange::default() };
+        let change = ConcertChange {
+            max_seats_per_account: Some(9),
+            max_active: Some(8),
+            paused: Some(false),
+            emptied_at: Some(at(9)),
+            ..ConcertChange::default()
+        };
         let after = change.apply(&before, at(150)).unwrap();
+        assert_eq!((after.max_seats_per_account, after.max_active), (9, 8));
         assert_eq!((after.paused, after.emptied_at, after.draw), (false, Some(at(9)), before.draw));
     }
 }

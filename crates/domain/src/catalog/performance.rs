@@ -174,6 +174,7 @@ mod tests {
         let prices: Vec<_> = list.seats(&plan).map(|(seat, price)| (seat.label.to_string(), price.get())).collect();
         assert_eq!(prices, [("A-1-1".to_owned(), 9), ("B-1-1".to_owned(), 5), ("B-1-2".to_owned(), 5)]);
         assert_eq!((list.min().get(), list.max().get()), (5, 9));
+        assert_eq!(list.by_section(), [points(9), points(5)]);
 
         let error = |prices: &[(PartName, Points)]| PriceList::new(&plan, prices).unwrap_err();
         assert_eq!(error(&[(part("A"), points(1))]), PriceError::SectionMissing("B".to_owned()));

@@ -230,6 +230,8 @@ pub(super) mod tests {
     fn a_venue_has_at_most_200_000_seats() {
         assert_eq!(SeatingPlan::new(vec![section("A", &[("1", 200_000)])]).unwrap().capacity(), 200_000);
         assert_eq!(SeatingPlan::new(vec![section("A", &[("1", 200_001)])]), Err(PlanError::TooManySeats));
+        let sections = vec![section("A", &[("1", 1)])];
+        assert_eq!(Vec::from(SeatingPlan::new(sections.clone()).unwrap()), sections);
         let huge = section("A", &[("1", u32::MAX), ("2", u32::MAX)]);
         assert_eq!(SeatingPlan::new(vec![huge]), Err(PlanError::TooManySeats));
     }

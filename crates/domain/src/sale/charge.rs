@@ -124,6 +124,7 @@ mod tests {
             let again = complete(&mut sale, &request, verdict).unwrap();
             assert_eq!((again.replayed, again.value.state), (true, completed));
         }
+        assert_eq!(sale.wallet().updated_at, instant(1));
         let entry = &sale.state.changes().entries()[0];
         assert_eq!((entry.sequence, entry.amount, entry.balance_after.get()), (1, 5_000, 5_000));
         assert_eq!(sale.state.changes().entries().len(), 1);

@@ -112,7 +112,9 @@ impl LoadPlan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{fixtures, gateway::GatewayVerdict, idempotency::Idempotency, reservations::HoldRequest};
+    use crate::{
+        fixtures, gateway::GatewayVerdict, idempotency::Idempotency, reservations::HoldRequest, sale::testing::Sale,
+    };
 
     #[test]
     fn a_plan_names_each_key_once_and_locks_the_account_of_each_command() {
