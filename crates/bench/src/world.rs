@@ -1,6 +1,6 @@
 //! What a load works on: a server with a catalog, admitted buyers, and seats for each.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, ops::Range, path::Path, time::Duration};
 
 use anyhow::{Context, ensure};
 use boxoffice_domain::AccountId;
@@ -14,18 +14,23 @@ use uuid::Uuid;
 
 use crate::{
     clock,
-    drive::{self, Processes},
+    drive::{self, ClosedLoop, Processes},
+    options::{self, Bench},
     process::Watched,
     server::{Server, Store},
     workspace,
 };
 
 /// Requests that prepare something go over this many connections.
-pub(crate) const PREPARING: usize = 64;
-/// Longer than anything is prepared.
+const PREPARING: usize = 64;
+/// Longer than any preparation.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(10);
 /// How many seats of a concert an account may have: the default of boxoffice.
 pub(crate) const SEATS_PER_ACCOUNT: usize = 4;
+/// The seats of the hall.
+const SEATS: usize = 15_002;
+/// More than enough for every seat that an account may have.
+const POINTS_EACH: i64 = 1_000_000;
 const SEED: u64 = 20_261_121;
 
 /// A seat of a performance.
@@ -36,7 +41,7 @@ pub(crate) struct Place {
     pub(crate) label: String,
 }
 
-/// A server in which there is something to sell, and to whom.
+/// A server with something to sell, and its buyers.
 pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) processes: Processes,
@@ -50,19 +55,34 @@ pub(crate) struct World {
     pub(crate) signer: TokenSigner,
 }
 
-/// The shape of a world.
+/// The size of a world.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
-    pub(crate) performances: usize,
-    pub(crate) buyers: usize,
+    performances: usize,
+    /// How many seats there are buyers for.
+    seats: usize,
     /// How many sections of the hall there are at most.
-    pub(crate) sections_max: usize,
+    sections_max: usize,
+    /// How many seats each buyer holds already.
+    live_holds: usize,
 }
 
 impl Shape {
-    /// With this many performances of the arena, and buyers for all of their seats.
-    pub(crate) fn of_performances(performances: usize) -> Self {
-        Self { performances, buyers: performances * 15_002 / SEATS_PER_ACCOUNT, sections_max: usize::MAX }
+    /// Performances with buyers for all seats, or, in a smoke test, one in a small hall with few buyers.
+    pub(crate) fn new(bench: &Bench, performances: usize) -> Self {
+        if bench.smoke {
+            return Self { performances: 1, seats: 400, sections_max: 1, live_holds: 0 };
+        }
+        Self { performances, seats: performances * SEATS, sections_max: usize::MAX, live_holds: 0 }
+    }
+
+    pub(crate) fn with_live_holds(self, live_holds: usize) -> Self {
+        Self { live_holds, ..self }
+    }
+
+    /// How many seats a buyer may have.
+    fn seats_each(self) -> usize {
+        self.live_holds + SEATS_PER_ACCOUNT
     }
 }
 
@@ -87,7 +107,7 @@ fn catalog(shape: Shape) -> anyhow::Result<Value> {
     Ok(json!({"venues": [venue], "concerts": [{
         "key": "tour", "title": "ORBIT 월드 투어", "artist": "ORBIT", "description": "",
         "sales_open_at": "2026-01-05T11:00:00Z", "sales_close_at": "2030-12-31T15:00:00Z",
-        "max_seats_per_account": SEATS_PER_ACCOUNT, "max_active": 1_000_000, "performances": performances,
+        "max_seats_per_account": shape.seats_each(), "max_active": 1_000_000, "performances": performances,
     }]}))
 }
 
@@ -96,34 +116,38 @@ impl World {
     pub(crate) const PATIENT: [(&str, &str); 3] =
         [("admission_seconds", "86400"), ("no_show_seconds", "86400"), ("hold_seconds", "86400")];
 
-    /// Starts a server on an empty database, and puts everything in place.
+    /// Starts a server on an empty database, and prepares seats and buyers.
     pub(crate) async fn prepare(
-        binary: &Path,
-        folder: &Path,
+        bench: &Bench,
         store: &Store,
         name: &str,
         shape: Shape,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
-        let mut world = Self::open(binary, folder, store, name, &catalog(shape)?, settings).await?;
-        world.sign_up(shape.buyers).await?;
-        world.find_places().await?;
+        let mut world = Self::open(bench, store, name, &catalog(shape)?, settings).await?;
+        world.sign_up(shape.seats / shape.seats_each()).await?;
+        world.find_places(shape.seats_each()).await?;
+        if shape.live_holds > 0 {
+            world.admit_all().await?;
+            let held = shape.live_holds * world.buyers.len();
+            world.hold_all(0..held).await?;
+            world.places.drain(..held);
+        }
         Ok(world)
     }
 
     /// Starts a server on an empty database, with a catalog and without buyers.
     pub(crate) async fn open(
-        binary: &Path,
-        folder: &Path,
+        bench: &Bench,
         store: &Store,
         name: &str,
         catalog: &Value,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
-        let folder = folder.join(format!("{}-{name}", store.backend.name()));
+        let folder = options::folder().join(format!("{}-{name}", store.backend.name()));
         let database_url = store.database(name).await?;
         let settings: Vec<_> = Self::PATIENT.iter().chain(settings).copied().collect();
-        let server = Server::start(binary, &folder, &database_url, &settings).await?;
+        let server = Server::start(&bench.binary, &folder, &database_url, &settings).await?;
         let signer = TokenSigner::of_server(&folder, clock::now().timestamp())?;
         let mut processes = vec![("boxoffice", server.watched()?)];
         processes.extend(store.process.map(|process| ("database", process)));
@@ -138,7 +162,7 @@ impl World {
             places: Vec::new(),
             signer,
         };
-        world.import(binary, catalog).await?;
+        world.import(&bench.binary, catalog).await?;
         Ok(world)
     }
 
@@ -146,10 +170,9 @@ impl World {
     pub(crate) async fn import(&self, binary: &Path, catalog: &Value) -> anyhow::Result<()> {
         let file = self.server.folder.join("catalog.json");
         fs::write(&file, catalog.to_string())?;
-        self.server.run(binary, &["import", &file.to_string_lossy()], "").await.map(drop)
+        self.server.run(binary, &["import", &file.to_string_lossy()]).await
     }
 
-    /// Makes accounts.
     async fn sign_up(&mut self, count: usize) -> anyhow::Result<()> {
         let request = |index: usize| buyer::sign_up(&format!("buyer-{index}"), "correct horse", "Buyer").prepare();
         let requests: Vec<_> = (0..count).map(request).collect();
@@ -161,8 +184,7 @@ impl World {
         Ok(())
     }
 
-    /// Finds out what there is to sell.
-    async fn find_places(&mut self) -> anyhow::Result<()> {
+    async fn find_places(&mut self, seats_each: usize) -> anyhow::Result<()> {
         let mut connection = Connection::open(self.server.address).await?;
         let concerts: List<Identified> = connection.send(&Request::get("/v1/concerts").prepare()).await?.read()?;
         self.concert_id = concerts.items.first().context("there is no concert")?.id;
@@ -176,12 +198,16 @@ impl World {
             self.places.extend(map.seats.into_iter().map(place));
         }
         self.places.shuffle(&mut SmallRng::seed_from_u64(SEED));
-        self.places.truncate(self.buyers.len() * SEATS_PER_ACCOUNT);
+        self.places.truncate(self.buyers.len() * seats_each);
         Ok(())
     }
 
-    /// Lets these buyers join the queue, which admits each at once.
-    pub(crate) async fn admit(&mut self, buyers: std::ops::Range<usize>) -> anyhow::Result<()> {
+    /// Lets all buyers join the queue, which admits each at once.
+    pub(crate) async fn admit_all(&mut self) -> anyhow::Result<()> {
+        self.admit(0..self.buyers.len()).await
+    }
+
+    async fn admit(&mut self, buyers: Range<usize>) -> anyhow::Result<()> {
         let requests: Vec<_> =
             self.buyers[buyers.clone()].iter().map(|buyer| buyer.join(self.concert_id).prepare()).collect();
         for (index, response) in self.send_all(&requests, |response| matches!(response.status, 200 | 201)).await? {
@@ -192,19 +218,15 @@ impl World {
         Ok(())
     }
 
-    /// The buyer of a place: buyers take turns, so that no two requests of one come close together.
+    /// The buyer of a place. Buyers alternate, so that two requests of one buyer do not come close together.
     pub(crate) fn buyer_of(&self, place: usize) -> usize {
         place % self.buyers.len()
     }
 
     /// Holds a place for its buyer.
     pub(crate) fn hold(&self, place: usize) -> Prepared {
-        self.hold_for(self.buyer_of(place), place)
-    }
-
-    pub(crate) fn hold_for(&self, buyer: usize, place: usize) -> Prepared {
-        let place = &self.places[place];
-        self.buyers[buyer].hold(place.performance_id, &[&place.label]).prepare()
+        let Place { performance_id, label, .. } = &self.places[place];
+        self.buyers[self.buyer_of(place)].hold(performance_id, &[label]).prepare()
     }
 
     /// Pays the reservation of a place, under its id as the key.
@@ -216,29 +238,39 @@ impl World {
         self.buyers[self.buyer_of(place)].cancel(reservation_id).prepare()
     }
 
-    /// Tops up the wallet of every buyer.
-    pub(crate) async fn charge_all(&self, amount: i64) -> anyhow::Result<()> {
-        let requests: Vec<_> =
-            self.buyers.iter().map(|buyer| buyer.charge(amount).key("every-buyer").prepare()).collect();
-        self.send_all(&requests, drive::created).await.map(drop)
+    /// A closed loop that is measured.
+    pub(crate) fn load(&self, connections: usize, time_max: Duration, wanted: drive::Wanted) -> ClosedLoop<'_> {
+        ClosedLoop { address: self.server.address, connections, time_max, wanted, processes: &self.processes }
     }
 
-    /// Sends requests that prepare or clean up, each of which must get a wanted answer. Gives the answers in the order
-    /// of the requests.
+    /// Sends requests that prepare or clean up, each of which must get a wanted response. Gives the responses with the
+    /// indexes of their requests.
     pub(crate) async fn send_all(
         &self,
         requests: &[Prepared],
         wanted: drive::Wanted,
     ) -> anyhow::Result<Vec<(usize, Response)>> {
-        let none = Processes::default();
-        let sent = drive::closed_loop(self.server.address, PREPARING, PATIENCE, requests, wanted, &none).await?;
-        let (measured, mut answers) = sent;
-        ensure!(measured.errors.is_empty(), "preparing failed: {:?}", measured.errors);
-        answers.sort_unstable_by_key(|(index, _)| *index);
-        Ok(answers)
+        let processes = &Processes::default();
+        let load = ClosedLoop { processes, ..self.load(PREPARING, PATIENCE, wanted) };
+        let (_, responses) = load.once(requests).await.context("preparing failed")?;
+        Ok(responses)
     }
 
-    /// Cancels what was held, so that the same places are free again.
+    /// Tops up the wallet of every buyer.
+    pub(crate) async fn charge_all(&self) -> anyhow::Result<()> {
+        let requests: Vec<_> =
+            self.buyers.iter().map(|buyer| buyer.charge(POINTS_EACH).key("every-buyer").prepare()).collect();
+        self.send_all(&requests, drive::created).await.map(drop)
+    }
+
+    /// Holds places, and gives them with their reservations.
+    pub(crate) async fn hold_all(&self, places: Range<usize>) -> anyhow::Result<Vec<(usize, Uuid)>> {
+        let requests: Vec<_> = places.clone().map(|place| self.hold(place)).collect();
+        let held = ids(&self.send_all(&requests, drive::created).await?)?;
+        Ok(held.into_iter().map(|(index, id)| (places.start + index, id)).collect())
+    }
+
+    /// Cancels the reservations of places, so that the places are free again.
     pub(crate) async fn cancel_all(&self, held: &[(usize, Uuid)]) -> anyhow::Result<()> {
         let requests: Vec<_> = held.iter().map(|(place, id)| self.cancel(*place, *id)).collect();
         self.send_all(&requests, drive::ok).await.map(drop)

@@ -11,15 +11,8 @@ use crate::{
     catalog::{NotOnSale, PerformanceTerms},
     idempotency::{Idempotency, IdempotencyKey, KeyReused, Made},
     page::{Page, PageRequest},
+    seats::{Seat, SeatLabel, SeatSelection},
 };
-
-pub use crate::seats::{
-    InvalidSeatLabel, SEAT_LABEL_BYTES_MAX, SEATS_PER_RESERVATION_MAX, Seat, SeatLabel, SeatSelection, SeatState,
-    SeatStatus, SelectionError,
-};
-
-/// How long a hold lasts where nothing else is set.
-pub const HOLD_SECONDS_DEFAULT: NonZeroU32 = NonZeroU32::new(300).unwrap();
 
 /// A seat of a reservation, at the price at which it was held.
 #[derive(Clone, Debug, PartialEq, Eq)]

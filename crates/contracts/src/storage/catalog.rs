@@ -13,7 +13,8 @@ use boxoffice_domain::{
     },
     fixtures::{self, idempotency, instant},
     page::PageRequest,
-    reservations::{HoldRefusal, SeatStatus},
+    reservations::HoldRefusal,
+    seats::SeatStatus,
     waiting_room::Draw,
 };
 use chrono::TimeDelta;

@@ -30,13 +30,15 @@ use boxoffice_domain::{
     catalog::{Catalog, CatalogImport, Concert, NewPerformance, PerformanceSummary, SeatMap},
     events::Outbox,
     fixtures::{TestClock, instant},
+    gateway::GatewayVerdict,
     idempotency::Made,
     payments::{PayError, PayRefusal, PayRequest, Payments, Receipt},
     reservations::{
         CancelError, CancelRefusal, CancelRequest, HoldError, HoldRefusal, HoldRequest, Reservation, ReservationStatus,
-        ReservationView, Reservations, SeatLabel, SeatStatus,
+        ReservationView, Reservations,
     },
-    wallet::{Charge, ChargeError, ChargeRefusal, ChargeRequest, GatewayVerdict, Wallet, WalletEntry, Wallets},
+    seats::{SeatLabel, SeatStatus},
+    wallet::{Charge, ChargeError, ChargeRefusal, ChargeRequest, Wallet, WalletEntry, Wallets},
 };
 use boxoffice_peers::leases::Leases;
 use futures::{StreamExt, stream};

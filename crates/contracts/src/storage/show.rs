@@ -5,11 +5,12 @@ use std::{future::Future, sync::Arc};
 use boxoffice_domain::{
     AccountId, ChargeId, ConcertId, EntropySource, PaymentId, PerformanceId, Points, ReservationId, Timestamp, VenueId,
     accounts::{Account, Credentials, LoginId, PasswordHash, Role},
-    catalog::{Concert, NewPerformance, PartName, PriceList, Row, SeatingPlan, Section, Venue},
+    catalog::{Concert, NewPerformance, PriceList, Row, SeatingPlan, Section, Venue},
     fixtures::{self, TestEntropy},
     idempotency::{Fingerprint, Idempotency},
     payments::PayRequest,
-    reservations::{HOLD_SECONDS_DEFAULT, HoldRefusal, HoldRequest, Reservation, SeatLabel, SeatSelection},
+    reservations::{HoldRefusal, HoldRequest, Reservation},
+    seats::{PartName, SeatLabel, SeatSelection},
     text::{Description, Name},
     wallet::ChargeRequest,
 };
@@ -54,7 +55,7 @@ impl Show {
             concert_id: self.concert.id,
             performance_id: self.performance_id,
             seats: SeatSelection::new(labels).expect("a selection"),
-            hold_seconds: HOLD_SECONDS_DEFAULT,
+            hold_seconds: fixtures::selling_rules().hold_seconds,
             idempotency: None,
         }
     }

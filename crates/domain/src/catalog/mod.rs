@@ -2,6 +2,7 @@
 
 mod concert;
 mod import;
+mod importer;
 mod performance;
 mod plan;
 mod seat_map;
@@ -23,13 +24,13 @@ pub use self::{
         CatalogImport, CatalogKey, ImportError, ImportProgress, ImportReport, ImportedCatalog, ImportedConcert,
         ImportedPerformance, ImportedVenue,
     },
+    importer::{Imported, Importer, StoredPerformance},
     performance::{
         NewPerformance, PRICE_MAX, PerformanceKey, PerformanceSummary, PerformanceTerms, PriceError, PriceList, Sales,
     },
     plan::{PlanError, PlannedSeat, Row, SeatingPlan, Section, VENUE_SEATS_MAX, Venue, VenueSummary},
-    seat_map::{SeatLabels, SeatMap, SeatView},
+    seat_map::{MappedSeats, SeatLabels, SeatMap, SeatView},
 };
-pub use crate::seats::PartName;
 
 /// Why something was not published.
 #[derive(Debug, thiserror::Error)]

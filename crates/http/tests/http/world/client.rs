@@ -34,9 +34,18 @@ pub(crate) fn post(path: impl Into<String>, body: Value) -> Ask {
     if body.is_null() { ask } else { ask.raw("application/json", body.to_string()) }
 }
 
+pub(crate) fn patch(path: impl Into<String>, body: Value) -> Ask {
+    post(path, body).method(Method::PATCH)
+}
+
 impl Ask {
     pub(crate) fn method(mut self, method: Method) -> Self {
         self.method = method;
+        self
+    }
+
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.headers.retain(|(known, _)| *known != name);
         self
     }
 
@@ -52,7 +61,7 @@ impl Ask {
 
     /// With this access token.
     pub(crate) fn signed_in(self, token: &str) -> Self {
-        self.header("authorization", format!("Bearer {token}"))
+        self.without("authorization").header("authorization", format!("Bearer {token}"))
     }
 
     /// As the customer, with this queue token.
@@ -74,12 +83,17 @@ impl Ask {
 
     pub(crate) async fn send(self, router: &Router) -> Answer {
         let (method, path) = (self.method.clone(), self.path.clone());
+        let answer = self.unchecked(router).await;
+        answer.check(&method, path.split('?').next().unwrap());
+        answer
+    }
+
+    /// The response, without comparing it with the document.
+    pub(crate) async fn unchecked(self, router: &Router) -> Answer {
         let response = router.clone().oneshot(self.into_request()).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
-        let answer = Answer { status: parts.status, headers: parts.headers, body: body.to_vec() };
-        answer.check(&method, path.split('?').next().unwrap());
-        answer
+        Answer { status: parts.status, headers: parts.headers, body: body.to_vec() }
     }
 }
 
@@ -118,6 +132,9 @@ impl Answer {
         let problem = self.json();
         assert_eq!(problem["title"], code.title());
         assert_eq!(problem["type"], format!("urn:boxoffice:problem:{}", code.as_str()));
+        assert_eq!(self.header("www-authenticate").is_some(), code.status() == StatusCode::UNAUTHORIZED, "{code:?}");
+        let waits = matches!(code, Code::Unavailable | Code::RateLimited);
+        assert_eq!(self.header("retry-after").is_some(), waits, "{code:?}");
         problem
     }
 
@@ -127,6 +144,11 @@ impl Answer {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let errors = problem["errors"].as_array().unwrap().iter();
         errors.map(|error| (text(&error["pointer"]), text(&error["code"]))).collect()
+    }
+
+    /// Expects that this is the only violation.
+    pub(crate) fn violates(&self, pointer: &str, code: &str) {
+        assert_eq!(self.violations(), [(pointer.to_owned(), code.to_owned())]);
     }
 
     pub(crate) fn succeeds(&self, status: StatusCode) -> Value {
