@@ -158,4 +158,23 @@ mod tests {
         assert_eq!(versions_allowed(&if_match("W/\"3-abc\"")), Some(vec![0]));
         assert_eq!(versions_allowed(&if_match("3")), Some(vec![0]));
     }
+
+    #[test]
+    fn a_client_that_has_the_current_response_gets_a_304() {
+        let response = Tagged::of(&"body").unwrap();
+        let tag = response.tag.to_str().unwrap();
+        let has = |tags: &str| {
+            let headers = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_str(tags).unwrap())]);
+            response.respond(&headers, CacheScope::Private)
+        };
+        for tags in [tag, &format!("W/{tag}"), &format!("\"x\", {tag}"), "*"] {
+            let unchanged = has(tags);
+            assert_eq!((unchanged.status(), &unchanged.headers()[ETAG]), (StatusCode::NOT_MODIFIED, &response.tag));
+        }
+        let other = has("\"x\"");
+        assert_eq!(
+            (other.status(), other.headers()[CACHE_CONTROL].to_str().unwrap()),
+            (StatusCode::OK, "private, no-cache")
+        );
+    }
 }
