@@ -64,10 +64,7 @@ fn http_settings(settings: &Settings) -> HttpSettings {
         event_streams_max: settings.event_streams_max,
         event_heartbeat: seconds(EVENT_HEARTBEAT_SECONDS),
         cors_origins: settings.cors_origins.clone(),
-        max_seats_per_account_default: settings.max_seats_per_account,
-        max_active_default: settings.max_active,
-        seats_per_reservation_max: settings.seats_per_reservation,
-        charge_points_max: settings.charge_points_max,
+        rules: settings.selling_rules(),
         trust_forwarded_for: settings.trust_forwarded_for,
         answers_kept_for: cache_time(settings),
     }

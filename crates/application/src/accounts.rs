@@ -37,12 +37,6 @@ pub struct SessionSettings {
     pub refresh_seconds: u32,
 }
 
-impl Default for SessionSettings {
-    fn default() -> Self {
-        Self { access_seconds: 15 * 60, refresh_seconds: 30 * 24 * 60 * 60 }
-    }
-}
-
 /// An account to be made.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the fields are those of `Account`, and its password")]

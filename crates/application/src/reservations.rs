@@ -1,9 +1,9 @@
 //! Holding seats, and giving them up.
 
-use std::{num::NonZeroU32, sync::Arc};
+use std::sync::Arc;
 
 use boxoffice_domain::{
-    AccountId, ConcertId, EntropySource, PerformanceId, ReservationId, StorageError, Timestamp,
+    AccountId, ConcertId, EntropySource, PerformanceId, ReservationId, SellingRules, StorageError, Timestamp,
     catalog::Catalog,
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
@@ -37,8 +37,8 @@ pub struct ReservationService {
     /// Keeps a hold and a payment of one account apart.
     pub account_locks: Arc<AccountLocks>,
     pub entropy: Arc<dyn EntropySource>,
-    /// How long a hold lasts, in seconds.
-    pub hold_seconds: NonZeroU32,
+    /// How long a hold lasts.
+    pub rules: SellingRules,
 }
 
 impl ReservationService {
@@ -62,7 +62,7 @@ impl ReservationService {
             concert_id,
             performance_id,
             seats,
-            hold_seconds: self.hold_seconds,
+            hold_seconds: self.rules.hold_seconds,
             idempotency,
         };
         let made = self.reservations.hold(request).await?;

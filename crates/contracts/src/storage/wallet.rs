@@ -2,16 +2,15 @@
 
 use boxoffice_domain::{
     ChargeId, EntropySource,
-    fixtures::instant,
+    fixtures::{TestEntropy, instant, selling_rules},
     gateway::GatewayVerdict,
     idempotency::KeyReused,
     page::PageRequest,
-    wallet::{BALANCE_MAX, Charge, ChargeRefusal, ChargeRequest, ChargeState, ChargeStatus, EntryKind, PendingKey},
+    wallet::{Charge, ChargeRefusal, ChargeRequest, ChargeState, ChargeStatus, EntryKind, PendingKey},
 };
 use futures::future::Either;
 
 use super::{PRICE_A, PRICE_B, Stage, at_once, charge_request, other_request, pay_request, points};
-use boxoffice_domain::fixtures::TestEntropy;
 
 /// A thousand charges of one wallet at once all succeed, and its history tells each of them.
 pub async fn a_thousand_charges_at_once_add_up(stage: &Stage) {
@@ -76,7 +75,8 @@ pub async fn a_charge_completed_fifty_times_is_credited_once(stage: &Stage) {
 /// What the gateway is being asked for counts, so that an approved charge can always be credited.
 pub async fn charges_in_progress_count_against_the_limit(stage: &Stage) {
     let account_id = stage.account().await;
-    let requests = (0..10).map(|_| charge_request(account_id, BALANCE_MAX / 4));
+    let balance_max = selling_rules().balance_points_max.get();
+    let requests = (0..10).map(|_| charge_request(account_id, balance_max / 4));
     let outcomes = at_once(requests, |request| stage.begin_charge(request)).await;
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 4);
     let limited = Err(ChargeRefusal::BalanceLimitReached);
@@ -86,11 +86,11 @@ pub async fn charges_in_progress_count_against_the_limit(stage: &Stage) {
     stage.complete_charge(begun[0].id, GatewayVerdict::Approved).await.unwrap();
     assert_eq!(stage.begin_charge(charge_request(account_id, 1)).await, limited);
     stage.complete_charge(begun[1].id, GatewayVerdict::Declined).await.unwrap();
-    let last = stage.begin_charge(charge_request(account_id, BALANCE_MAX / 4)).await.unwrap().value;
+    let last = stage.begin_charge(charge_request(account_id, balance_max / 4)).await.unwrap().value;
     for charge in [&begun[2], &begun[3], &last] {
         stage.complete_charge(charge.id, GatewayVerdict::Approved).await.unwrap();
     }
-    assert_eq!(stage.balance(account_id).await, BALANCE_MAX);
+    assert_eq!(stage.balance(account_id).await, balance_max);
 }
 
 /// A declined charge leaves the wallet alone, also where an approval comes in later.

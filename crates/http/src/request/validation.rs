@@ -7,21 +7,21 @@ use chrono::Datelike;
 
 use crate::reply::{Problem, Violation};
 
-/// What is wrong with a request.
+/// Checks the fields of a request, and collects what is wrong with them.
 #[derive(Default)]
-pub(crate) struct Violations(Vec<Violation>);
+pub(crate) struct Fields(Vec<Violation>);
 
 /// What `check` makes of a request, unless it finds violations. It checks the fields in the order of their names, so that
 /// the violations have a stable order.
-pub(crate) fn validated<T>(check: impl FnOnce(&mut Violations) -> Option<T>) -> Result<T, Problem> {
-    let mut violations = Violations::default();
-    match check(&mut violations) {
-        Some(value) if violations.0.is_empty() => Ok(value),
-        _ => Err(Problem::violations(violations.0)),
+pub(crate) fn validated<T>(check: impl FnOnce(&mut Fields) -> Option<T>) -> Result<T, Problem> {
+    let mut fields = Fields::default();
+    match check(&mut fields) {
+        Some(value) if fields.0.is_empty() => Ok(value),
+        _ => Err(Problem::violations(fields.0)),
     }
 }
 
-impl Violations {
+impl Fields {
     /// The value, or `None` and a violation of the rule with this code.
     pub(crate) fn check<T, E: Display>(&mut self, pointer: &str, code: &'static str, value: Result<T, E>) -> Option<T> {
         let violation =

@@ -48,16 +48,6 @@ pub struct RedisSettings {
     pub command_timeout: Duration,
 }
 
-impl Default for RedisSettings {
-    fn default() -> Self {
-        Self {
-            prefix: "boxoffice".to_owned(),
-            connect_timeout: Duration::from_secs(1),
-            command_timeout: Duration::from_millis(500),
-        }
-    }
-}
-
 /// The present connection and its number; none while Redis is away.
 type Connected = Option<(u64, Connection)>;
 

@@ -33,10 +33,10 @@ pub(crate) struct SignUpRequest {
 
 impl SignUpRequest {
     fn parse(&self) -> Result<SignUp, Problem> {
-        validated(|rules| {
-            let login_id = rules.check("/login_id", "login_id", LoginId::new(&self.login_id));
-            let name = rules.text("/name", Name::new(&self.name));
-            let password = rules.check("/password", "password_length", Password::new(&self.password));
+        validated(|fields| {
+            let login_id = fields.check("/login_id", "login_id", LoginId::new(&self.login_id));
+            let name = fields.text("/name", Name::new(&self.name));
+            let password = fields.check("/password", "password_length", Password::new(&self.password));
             Some(SignUp { login_id: login_id?, password: password?, name: name? })
         })
     }

@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use crate::{
     reply::{Problem, etag, problem_from},
-    request::validation::Violations,
+    request::validation::Fields,
 };
 
 /// A venue as it is named beside a performance.
@@ -167,10 +167,10 @@ problem_from!(CatalogError: [
     VersionMismatch => PreconditionFailed,
 ], [SalesWindow, Draw, Prices, KeyReused, Gate, WaitingRoom, Storage]);
 
-fn check_max_active(rules: &mut Violations, count: i64) -> Option<u32> {
-    rules.number("/max_active", count, 1..=ACTIVE_MAX.into())
+fn check_max_active(fields: &mut Fields, count: i64) -> Option<u32> {
+    fields.number("/max_active", count, 1..=ACTIVE_MAX.into())
 }
 
-fn check_max_seats(rules: &mut Violations, count: i64) -> Option<u32> {
-    rules.number("/max_seats_per_account", count, 1..=SEATS_PER_ACCOUNT_MAX.into())
+fn check_max_seats(fields: &mut Fields, count: i64) -> Option<u32> {
+    fields.number("/max_seats_per_account", count, 1..=SEATS_PER_ACCOUNT_MAX.into())
 }

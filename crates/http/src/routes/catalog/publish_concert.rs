@@ -5,6 +5,7 @@ use axum::{
 };
 use boxoffice_application::{catalog::NewConcert, fingerprint};
 use boxoffice_domain::{
+    SellingRules,
     catalog::{ConcertSummary, InvalidSalesWindow, SalesWindow},
     idempotency::Made,
     text::{Description, Name},
@@ -15,7 +16,6 @@ use utoipa::ToSchema;
 
 use super::{ManagedConcertResponse, check_max_active, check_max_seats};
 use crate::{
-    HttpSettings,
     api::Api,
     reply::{Problem, made, refusals},
     request::{Body, OptionalKey, SignedIn, present, validation::validated},
@@ -52,23 +52,23 @@ pub(crate) struct PublishConcertRequest {
 }
 
 impl PublishConcertRequest {
-    fn parse(&self, settings: &HttpSettings) -> Result<NewConcert, Problem> {
-        validated(|rules| {
-            let artist = rules.text("/artist", Name::new(&self.artist));
-            let description = rules.text("/description", Description::new(&self.description));
-            let max_active = self.max_active.and_then(|count| check_max_active(rules, count));
-            let max_seats = self.max_seats_per_account.and_then(|count| check_max_seats(rules, count));
-            let close_at = rules.instant("/sales_close_at", self.sales_close_at);
-            let open_at = rules.instant("/sales_open_at", self.sales_open_at);
-            let title = rules.text("/title", Name::new(&self.title));
+    fn parse(&self, rules: &SellingRules) -> Result<NewConcert, Problem> {
+        validated(|fields| {
+            let artist = fields.text("/artist", Name::new(&self.artist));
+            let description = fields.text("/description", Description::new(&self.description));
+            let max_active = self.max_active.and_then(|count| check_max_active(fields, count));
+            let max_seats = self.max_seats_per_account.and_then(|count| check_max_seats(fields, count));
+            let close_at = fields.instant("/sales_close_at", self.sales_close_at);
+            let open_at = fields.instant("/sales_open_at", self.sales_open_at);
+            let title = fields.text("/title", Name::new(&self.title));
             Some(NewConcert {
                 title: title?,
                 artist: artist?,
                 description: description?,
-                max_seats_per_account: max_seats.unwrap_or(settings.max_seats_per_account_default),
-                max_active: max_active.unwrap_or(settings.max_active_default),
+                max_seats_per_account: max_seats.unwrap_or(rules.max_seats_per_account.get()),
+                max_active: max_active.unwrap_or(rules.max_active.get()),
                 draw: self.draw,
-                sales: rules.check("/sales_close_at", "sales_window", SalesWindow::new(open_at?, close_at?))?,
+                sales: fields.check("/sales_close_at", "sales_window", SalesWindow::new(open_at?, close_at?))?,
             })
         })
     }
@@ -102,7 +102,7 @@ pub(crate) async fn handler(
     key: OptionalKey,
     Body(body): Body<PublishConcertRequest>,
 ) -> Result<Response, Problem> {
-    let new = body.parse(&api.settings)?;
+    let new = body.parse(&api.settings.rules)?;
     let idempotency = key.naming(|| fingerprint::publish_concert(&new));
     let (service, named) = (api.services.catalog.clone(), idempotency.clone());
     let act = async move { service.publish_concert(identity, new, named).await };

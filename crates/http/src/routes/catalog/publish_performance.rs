@@ -16,7 +16,7 @@ use crate::{
     reply::{Problem, made, refusals},
     request::{
         Body, Id, OptionalKey, SignedIn,
-        validation::{Violations, validated},
+        validation::{Fields, validated},
     },
 };
 
@@ -44,9 +44,9 @@ struct PriceRequest {
 
 impl PublishPerformanceRequest {
     fn parse(&self, concert_id: ConcertId) -> Result<PublishPerformance, Problem> {
-        validated(|rules| {
-            let prices = rules.each("/prices", &self.prices, |rules, pointer, price| price.parse(rules, pointer));
-            let starts_at = rules.instant("/starts_at", self.starts_at);
+        validated(|fields| {
+            let prices = fields.each("/prices", &self.prices, |fields, pointer, price| price.parse(fields, pointer));
+            let starts_at = fields.instant("/starts_at", self.starts_at);
             let venue_id = VenueId::new(self.venue_id);
             Some(PublishPerformance { concert_id, venue_id, starts_at: starts_at?, prices: prices? })
         })
@@ -54,9 +54,9 @@ impl PublishPerformanceRequest {
 }
 
 impl PriceRequest {
-    fn parse(&self, rules: &mut Violations, pointer: &str) -> Option<(PartName, Points)> {
-        let price = rules.number(&format!("{pointer}/price"), self.price, 0..=PRICE_MAX);
-        let section = rules.text(&format!("{pointer}/section"), PartName::new(&self.section));
+    fn parse(&self, fields: &mut Fields, pointer: &str) -> Option<(PartName, Points)> {
+        let price = fields.number(&format!("{pointer}/price"), self.price, 0..=PRICE_MAX);
+        let section = fields.text(&format!("{pointer}/section"), PartName::new(&self.section));
         Some((section?, price?))
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     reply::{Problem, made, refusals},
     request::{
         Body, OptionalKey, SignedIn,
-        validation::{Violations, validated},
+        validation::{Fields, validated},
     },
 };
 
@@ -59,11 +59,11 @@ struct RowBody {
 
 impl PublishVenueRequest {
     fn parse(&self) -> Result<NewVenue, Problem> {
-        let (location, name, sections) = validated(|rules| {
-            let location = rules.text("/location", Name::new(&self.location));
-            let name = rules.text("/name", Name::new(&self.name));
-            let parse = |rules: &mut _, pointer: &_, section: &SectionBody| section.parse(rules, pointer);
-            let sections = rules.each("/sections", &self.sections, parse);
+        let (location, name, sections) = validated(|fields| {
+            let location = fields.text("/location", Name::new(&self.location));
+            let name = fields.text("/name", Name::new(&self.name));
+            let parse = |fields: &mut _, pointer: &_, section: &SectionBody| section.parse(fields, pointer);
+            let sections = fields.each("/sections", &self.sections, parse);
             Some((location?, name?, sections?))
         })?;
         Ok(NewVenue { name, location, plan: SeatingPlan::new(sections)? })
@@ -71,18 +71,18 @@ impl PublishVenueRequest {
 }
 
 impl SectionBody {
-    fn parse(&self, rules: &mut Violations, pointer: &str) -> Option<Section> {
-        let name = rules.text(&format!("{pointer}/name"), PartName::new(&self.name));
-        let parse = |rules: &mut _, pointer: &_, row: &RowBody| row.parse(rules, pointer);
-        let rows = rules.each(&format!("{pointer}/rows"), &self.rows, parse);
+    fn parse(&self, fields: &mut Fields, pointer: &str) -> Option<Section> {
+        let name = fields.text(&format!("{pointer}/name"), PartName::new(&self.name));
+        let parse = |fields: &mut _, pointer: &_, row: &RowBody| row.parse(fields, pointer);
+        let rows = fields.each(&format!("{pointer}/rows"), &self.rows, parse);
         Some(Section { name: name?, rows: rows? })
     }
 }
 
 impl RowBody {
-    fn parse(&self, rules: &mut Violations, pointer: &str) -> Option<Row> {
-        let name = rules.text(&format!("{pointer}/name"), PartName::new(&self.name));
-        let seats = rules.number(&format!("{pointer}/seats"), self.seats, 1..=VENUE_SEATS_MAX.into());
+    fn parse(&self, fields: &mut Fields, pointer: &str) -> Option<Row> {
+        let name = fields.text(&format!("{pointer}/name"), PartName::new(&self.name));
+        let seats = fields.number(&format!("{pointer}/seats"), self.seats, 1..=VENUE_SEATS_MAX.into());
         Some(Row { name: name?, seats: seats? })
     }
 }

@@ -53,15 +53,17 @@ pub(crate) struct UpdateConcertRequest {
 impl UpdateConcertRequest {
     fn parse(&self) -> Result<ConcertChange, Problem> {
         let Self { artist, description, title, .. } = self;
-        validated(|rules| {
+        validated(|fields| {
             Some(ConcertChange {
-                artist: artist.as_deref().and_then(|text| rules.text("/artist", Name::new(text))),
-                description: description.as_deref().and_then(|text| rules.text("/description", Description::new(text))),
-                max_active: self.max_active.and_then(|count| check_max_active(rules, count)),
-                max_seats_per_account: self.max_seats_per_account.and_then(|count| check_max_seats(rules, count)),
-                sales_close_at: self.sales_close_at.and_then(|at| rules.instant("/sales_close_at", at)),
-                sales_open_at: self.sales_open_at.and_then(|at| rules.instant("/sales_open_at", at)),
-                title: title.as_deref().and_then(|text| rules.text("/title", Name::new(text))),
+                artist: artist.as_deref().and_then(|text| fields.text("/artist", Name::new(text))),
+                description: description
+                    .as_deref()
+                    .and_then(|text| fields.text("/description", Description::new(text))),
+                max_active: self.max_active.and_then(|count| check_max_active(fields, count)),
+                max_seats_per_account: self.max_seats_per_account.and_then(|count| check_max_seats(fields, count)),
+                sales_close_at: self.sales_close_at.and_then(|at| fields.instant("/sales_close_at", at)),
+                sales_open_at: self.sales_open_at.and_then(|at| fields.instant("/sales_open_at", at)),
+                title: title.as_deref().and_then(|text| fields.text("/title", Name::new(text))),
                 ..ConcertChange::default()
             })
         })

@@ -18,7 +18,7 @@ use crate::{
     reply::{Code, Problem, made, problem_from, refusals},
     request::{
         AtGate, Body, OptionalKey, Queued, SignedIn,
-        validation::{Violations, validated},
+        validation::{Fields, validated},
     },
 };
 
@@ -33,11 +33,11 @@ pub(crate) struct HoldRequest {
 }
 
 impl HoldRequest {
-    fn parse(&self, seats_max: usize) -> Result<SeatSelection, Problem> {
-        let label = |rules: &mut Violations, pointer: &str, text: &String| {
-            rules.check(pointer, "seat_label", SeatLabel::new(text))
+    fn parse(&self, seats_max: u32) -> Result<SeatSelection, Problem> {
+        let label = |fields: &mut Fields, pointer: &str, text: &String| {
+            fields.check(pointer, "seat_label", SeatLabel::new(text))
         };
-        let labels = validated(|rules| rules.each("/seats", &self.seats, label))?;
+        let labels = validated(|fields| fields.each("/seats", &self.seats, label))?;
         SeatSelection::with_max(labels, seats_max).map_err(Problem::from)
     }
 }
@@ -48,9 +48,7 @@ impl From<SelectionError> for Problem {
         match error {
             SelectionError::Empty => Self::violation("/seats", "seats_empty", message),
             SelectionError::Repeated { index } => Self::violation(format!("/seats/{index}"), "seat_repeated", message),
-            SelectionError::TooMany { seats_max } => {
-                Self::of_limit(Code::TooManySeats, u32::try_from(seats_max).unwrap_or(u32::MAX))
-            }
+            SelectionError::TooMany { seats_max } => Self::of_limit(Code::TooManySeats, seats_max),
         }
     }
 }
@@ -110,7 +108,7 @@ pub(crate) async fn handler(
     key: OptionalKey,
     Body(body): Body<HoldRequest>,
 ) -> Result<Response, Problem> {
-    let seats = body.parse(api.settings.seats_per_reservation_max)?;
+    let seats = body.parse(api.settings.rules.seats_per_reservation_max.get())?;
     let hold = HoldSeats { performance_id: PerformanceId::new(body.performance_id), seats };
     let idempotency = key.naming(|| fingerprint::hold(&hold));
     let (service, named) = (api.services.reservations.clone(), idempotency.clone());

@@ -1,6 +1,9 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 use boxoffice_application::{WalletService, fingerprint, wallet::ChargePointsError};
-use boxoffice_domain::wallet::{ChargeAmount, ChargeRefusal};
+use boxoffice_domain::{
+    Points,
+    wallet::{ChargeAmount, ChargeRefusal},
+};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -21,10 +24,10 @@ pub(crate) struct ChargeRequest {
 }
 
 impl ChargeRequest {
-    fn parse(&self, amount_max: i64) -> Result<ChargeAmount, Problem> {
-        validated(|rules| {
-            let amount = rules.number("/amount", self.amount, 1..=amount_max)?;
-            rules.check("/amount", "range", ChargeAmount::new(amount))
+    fn parse(&self, amount_max: Points) -> Result<ChargeAmount, Problem> {
+        validated(|fields| {
+            let amount = fields.number("/amount", self.amount, 1..=amount_max.get())?;
+            fields.check("/amount", "range", ChargeAmount::new(amount))
         })
     }
 }
@@ -68,7 +71,7 @@ pub(crate) async fn handler(
     key: RequiredKey,
     Body(body): Body<ChargeRequest>,
 ) -> Result<Response, Problem> {
-    let amount = body.parse(api.settings.charge_points_max)?;
+    let amount = body.parse(api.settings.rules.charge_points_max)?;
     let idempotency = key.naming(fingerprint::charge(amount.points()));
     let named = idempotency.clone();
     let act = async move { wallet.charge(identity, amount, named).await };

@@ -9,7 +9,7 @@ use boxoffice_domain::{
 use boxoffice_waiting_room::Settings;
 
 use super::{in_memory, restarted};
-use crate::support::{Instance, account, concert, terms};
+use crate::support::{Instance, account, concert, settings, terms};
 
 #[tokio::test]
 async fn only_admissions_that_others_left_are_measured() {
@@ -18,7 +18,7 @@ async fn only_admissions_that_others_left_are_measured() {
         other => panic!("{other:?} instead of waiting"),
     };
     let clock = Arc::new(TestClock::new());
-    let settings = Settings { reform_seconds: 1_000, admission_seconds: 10_000, ..Settings::default() };
+    let settings = Settings { reform_seconds: 1_000, admission_seconds: 10_000, ..settings() };
     let server = in_memory(&clock, settings);
     let places = server.join_many(10).await;
     clock.advance_seconds(1_010);
@@ -37,9 +37,9 @@ async fn only_admissions_that_others_left_are_measured() {
 #[tokio::test]
 async fn past_the_bound_of_what_is_remembered_nothing_is_restored() {
     let clock = Arc::new(TestClock::new());
-    let old = in_memory(&clock, Settings::default()).join(1).await.place;
+    let old = in_memory(&clock, settings()).join(1).await.place;
     clock.advance_seconds(10);
-    let settings = Settings { capacity: 3, reform_seconds: 0, ..Settings::default() };
+    let settings = Settings { capacity: 3, reform_seconds: 0, ..settings() };
     let server = in_memory(&clock, settings);
     for number in 10..13 {
         let place = server.join(number).await.place;
@@ -55,7 +55,7 @@ async fn past_the_bound_of_what_is_remembered_nothing_is_restored() {
 #[tokio::test]
 async fn a_restored_queue_is_bounded_too() {
     let (clock, places, _) = restarted(4).await;
-    let server = in_memory(&clock, Settings { capacity: 3, ..Settings::default() });
+    let server = in_memory(&clock, Settings { capacity: 3, ..settings() });
     for place in &places[1..] {
         server.poll(place).await;
     }
@@ -68,7 +68,7 @@ async fn a_restored_queue_is_bounded_too() {
 async fn idle_queues_are_dropped_past_the_bound_and_their_places_are_not_given_again() {
     let clock = Arc::new(TestClock::new());
     // Nothing is restored, so that a queue has nothing to remember.
-    let settings = Settings { queues_max: 2, reform_seconds: 0, restorable_seconds: 0, ..Settings::default() };
+    let settings = Settings { queues_max: 2, reform_seconds: 0, restorable_seconds: 0, ..settings() };
     let server = in_memory(&clock, settings);
     let first = server.try_join_at(concert(1), 1).await.expect("joins").status.place;
     server.try_join_at(concert(2), 1).await.expect("joins");
@@ -89,8 +89,8 @@ async fn idle_queues_are_dropped_past_the_bound_and_their_places_are_not_given_a
 #[tokio::test]
 async fn a_queue_is_dropped_only_when_it_has_nothing_to_remember() {
     let clock = Arc::new(TestClock::new());
-    let settings = Settings { queues_max: 1, reform_seconds: 0, restorable_seconds: 100, ..Settings::default() };
-    let server = in_memory(&clock, settings);
+    let rules = Settings { queues_max: 1, reform_seconds: 0, restorable_seconds: 100, ..settings() };
+    let server = in_memory(&clock, rules);
     let joins = async |number| server.try_join_at(concert(number), 1).await.map(|joined| joined.status.place);
     let is_full = |joined| matches!(joined, Err(WaitingRoomError::Full));
     let number = PlaceNumber(u64::MAX);
@@ -104,7 +104,7 @@ async fn a_queue_is_dropped_only_when_it_has_nothing_to_remember() {
     let waiting = joins(3).await.expect("no place can be restored any more");
     server.leave(&waiting).await;
 
-    let server = in_memory(&clock, Settings { queues_max: 1, reform_seconds: 0, ..Settings::default() });
+    let server = in_memory(&clock, Settings { queues_max: 1, reform_seconds: 0, ..settings() });
     server.waiting_room.empty(concert(1)).await.expect("empties");
     let joined = server.try_join_at(concert(2), 1).await.map(|joined| joined.status.place);
     assert!(is_full(joined), "that the queue was emptied is remembered");
@@ -113,7 +113,7 @@ async fn a_queue_is_dropped_only_when_it_has_nothing_to_remember() {
 #[tokio::test]
 async fn watching_a_concert_without_a_queue_opens_none_and_sees_it_opened() {
     let clock = Arc::new(TestClock::new());
-    let server = Arc::new(in_memory(&clock, Settings::default()));
+    let server = Arc::new(in_memory(&clock, settings()));
     let none = server.version().await;
     let watcher = tokio::spawn({
         let server = Arc::clone(&server);
@@ -137,7 +137,7 @@ async fn settings_are_moved_into_their_bounds() {
         no_show_seconds: 0,
         reform_seconds: 0,
         poll_seconds_max: 0,
-        ..Settings::default()
+        ..settings()
     };
     let server = Instance { terms: terms(1), ..in_memory(&clock, settings) };
     server.join(1).await;
@@ -151,7 +151,7 @@ async fn settings_are_moved_into_their_bounds() {
 async fn a_million_in_queue() {
     const PEOPLE: usize = 1_000_000;
     let clock = Arc::new(TestClock::new());
-    let settings = Settings { reform_seconds: 0, ..Settings::default() };
+    let settings = Settings { reform_seconds: 0, ..settings() };
     let server = Instance { terms: terms(500), ..in_memory(&clock, settings) };
     let mut places = Vec::with_capacity(PEOPLE);
     for number in 0..PEOPLE {

@@ -10,7 +10,7 @@ use boxoffice_domain::{
 use boxoffice_waiting_room::Settings;
 
 use super::{in_memory, restarted};
-use crate::support::{Instance, account, concert, terms};
+use crate::support::{Instance, account, concert, settings, terms};
 
 #[tokio::test]
 async fn a_lost_queue_re_forms_in_the_old_order_before_newcomers() {
@@ -49,7 +49,7 @@ async fn an_account_that_comes_back_changes_the_standing_of_those_behind() {
 #[tokio::test]
 async fn the_end_of_re_forming_is_known_without_a_queue() {
     let clock = Arc::new(TestClock::new());
-    let server = in_memory(&clock, Settings::default());
+    let server = in_memory(&clock, settings());
     assert_eq!(server.advance().await, Some(instant(5)));
     clock.advance_seconds(5);
     assert_eq!(server.advance().await, None);
@@ -174,7 +174,7 @@ async fn a_place_that_was_given_twice_is_shared_in_the_order_of_accounts() {
 async fn a_lost_queue_re_forms_in_the_order_drawn() {
     let clock = Arc::new(TestClock::new());
     let drawn = QueueTerms { opens_at: Some(instant(100)), ..terms(1) };
-    let lost = Instance { terms: drawn, ..in_memory(&clock, Settings::default()) };
+    let lost = Instance { terms: drawn, ..in_memory(&clock, settings()) };
     let mut places = Vec::new();
     for number in [3, 1, 4, 2] {
         places.push(lost.join(number).await.place);
@@ -182,7 +182,7 @@ async fn a_lost_queue_re_forms_in_the_order_drawn() {
     clock.set(instant(100));
     let late = lost.join(0).await.place;
     clock.set(instant(110));
-    let server = Instance { terms: drawn, ..in_memory(&clock, Settings::default()) };
+    let server = Instance { terms: drawn, ..in_memory(&clock, settings()) };
     for place in [&late, &places[2], &places[0], &places[3], &places[1]] {
         server.poll(place).await;
     }
@@ -193,7 +193,7 @@ async fn a_lost_queue_re_forms_in_the_order_drawn() {
 
     // It may also be lost before it opens.
     clock.set(instant(50));
-    let server = Instance { terms: drawn, ..in_memory(&clock, Settings { reform_seconds: 0, ..Settings::default() }) };
+    let server = Instance { terms: drawn, ..in_memory(&clock, Settings { reform_seconds: 0, ..settings() }) };
     for place in &places {
         assert!(matches!(server.poll(place).await, Standing::Waiting { position: None, .. }));
     }
@@ -242,7 +242,7 @@ async fn a_pause_outlasts_a_restart_and_lets_holders_of_seats_back_in() {
 #[tokio::test]
 async fn an_old_place_is_not_restored_for_ever() {
     let (clock, places, server) = restarted(2).await;
-    let day = i64::from(Settings::default().restorable_seconds);
+    let day = i64::from(settings().restorable_seconds);
     clock.set(instant(day) - chrono::TimeDelta::microseconds(1));
     assert!(server.is_active(&places[0]).await);
     clock.set(instant(day));

@@ -8,10 +8,9 @@ use boxoffice_domain::{
     waiting_room::{QueuePlace, Standing, WaitingRoom, WaitingRoomError},
 };
 use boxoffice_testkit::servers::RedisServer;
-use boxoffice_waiting_room::Settings;
 use tokio::time::Instant;
 
-use crate::support::{EXACT, Instance, POLLING, account, at_once, concert, is_active, until};
+use crate::support::{EXACT, Instance, POLLING, account, at_once, concert, is_active, settings, until};
 
 pub(crate) fn is_unavailable<T>(result: &Result<T, WaitingRoomError>) -> bool {
     matches!(result, Err(WaitingRoomError::Storage(StorageError::Unavailable(_))))
@@ -125,7 +124,7 @@ async fn an_instance_starts_without_redis_and_finds_it_later() {
     let server = RedisServer::start().await.expect("starts");
     server.kill().await.expect("kills");
     let clock = Arc::new(TestClock::new());
-    let instance = Instance::start(&server.url(), &clock, Settings::default(), EXACT).await;
+    let instance = Instance::start(&server.url(), &clock, settings(), EXACT).await;
     assert!(!instance.waiting_room.is_connected());
     assert!(is_unavailable(&instance.try_join_at(concert(1), 1).await));
     server.start_again().await.expect("starts");

@@ -7,16 +7,15 @@ use boxoffice_domain::{
     waiting_room::{QueuePlace, Recall, Standing, WaitingRoom},
 };
 use boxoffice_testkit::servers::{RedisCluster, RedisServer};
-use boxoffice_waiting_room::Settings;
 
-use crate::support::{EXACT, Instance, concert, until};
+use crate::support::{EXACT, Instance, concert, settings, until};
 
 /// Two instances over one Redis at which accounts 0.. joined in order, and which was emptied 20 s after it began.
 async fn emptied(joined: u128) -> (RedisServer, Arc<TestClock>, Vec<QueuePlace>, [Instance; 2]) {
     let server = RedisServer::start().await.expect("starts");
     let clock = Arc::new(TestClock::new());
-    let one = Instance::start(&server.url(), &clock, Settings::default(), EXACT).await;
-    let other = Instance::start(&server.url(), &clock, Settings::default(), EXACT).await;
+    let one = Instance::start(&server.url(), &clock, settings(), EXACT).await;
+    let other = Instance::start(&server.url(), &clock, settings(), EXACT).await;
     clock.advance_seconds(10);
     let places = one.join_many(joined).await;
     clock.advance_seconds(10);
@@ -116,7 +115,7 @@ async fn a_server_that_is_killed_and_starts_empty_is_noticed() {
 async fn a_queue_that_was_lost_with_one_node_of_a_cluster_re_forms_by_itself() {
     let cluster = RedisCluster::start().await.expect("starts");
     let clock = Arc::new(TestClock::new());
-    let instance = Instance::start(&cluster.url(), &clock, Settings::default(), EXACT).await;
+    let instance = Instance::start(&cluster.url(), &clock, settings(), EXACT).await;
     clock.advance_seconds(100);
     let places = instance.join_many(6).await;
     assert!(instance.is_active(&places[2]).await, "the beginning is long ago");
