@@ -75,23 +75,20 @@ impl IntoResponses for NotModified {
     }
 }
 
-/// A tag of a digest of the content, and of a suffix that tells encodings of the same content apart.
-pub(crate) fn tag_of(digest: &[u8], form: &str) -> HeaderValue {
-    field(format!("\"{}{form}\"", text_of(digest)))
+/// A tag of a digest of the content, and of a suffix that distinguishes encodings of the same content.
+pub(crate) fn tag_of(digest: &[u8], suffix: &str) -> HeaderValue {
+    tag("", digest, suffix)
 }
 
 /// A tag of a version and of the content, which time may change at one version. `If-Match` compares the version alone,
 /// so that the server does not refuse a change because a sale has opened since.
 fn of_version(version: u32, content: &[u8]) -> HeaderValue {
-    field(format!("\"{version}-{}\"", text_of(&Sha256::digest(content))))
+    tag(&format!("{version}-"), &Sha256::digest(content), "")
 }
 
-fn text_of(digest: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(&digest[..12])
-}
-
-fn field(tag: String) -> HeaderValue {
-    HeaderValue::try_from(tag).expect("a tag is made of visible characters")
+fn tag(prefix: &str, digest: &[u8], suffix: &str) -> HeaderValue {
+    let digest = URL_SAFE_NO_PAD.encode(&digest[..12]);
+    HeaderValue::try_from(format!("\"{prefix}{digest}{suffix}\"")).expect("a tag is made of visible characters")
 }
 
 /// The tag of [`Tagged::of_version`], as a header field.
