@@ -1,5 +1,7 @@
 //! Importing whole catalogs.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId,
@@ -17,7 +19,7 @@ impl CatalogImport for MemoryStore {
         &self,
         catalog: &ImportedCatalog,
         promoter_id: Option<AccountId>,
-        progress: ImportProgress<'_>,
+        progress: Arc<dyn ImportProgress>,
     ) -> Result<ImportReport, ImportError> {
         let mut stored = self.rows();
         // A refused import leaves the stored rows as they are.
@@ -48,7 +50,7 @@ impl CatalogImport for MemoryStore {
                 let stored = Performance { id, concert_id, venue_id: venue.id, starts_at, price_min, price_max };
                 rows.put_performance(stored, &prices, &venue.plan, self.now())?;
                 rows.imported_performances.insert(performance.key.clone(), id);
-                progress(u64::from(venue.plan.capacity()));
+                progress.add(u64::from(venue.plan.capacity()));
             }
             rows.refresh_terms(concert_id)?;
         }
