@@ -7,6 +7,7 @@ use std::{
     fs::File,
     io::{IsTerminal, Read},
     path::Path,
+    sync::Arc,
 };
 
 use anyhow::{Context, bail};
@@ -54,7 +55,8 @@ pub(crate) async fn import_catalog(
         None => None,
     };
     let bar = progress_bar(catalog.seats_count());
-    let imported = import.import(catalog, promoter_id, &|seats| bar.inc(seats)).await;
+    let progress = bar.clone();
+    let imported = import.import(catalog, promoter_id, Arc::new(move |seats| progress.inc(seats))).await;
     bar.finish_and_clear();
     match imported {
         Ok(report) => {
@@ -143,5 +145,5 @@ pub(crate) async fn import_embedded(
 ) -> anyhow::Result<ImportReport> {
     let catalog: ImportedCatalog = catalog_file::parse(text.as_bytes(), rules)
         .map_err(|mistakes| anyhow::anyhow!("a catalog of the demo is wrong: {}", mistakes[0]))?;
-    Ok(import.import(&catalog, Some(promoter_id), &|_| ()).await?)
+    Ok(import.import(&catalog, Some(promoter_id), Arc::new(|_| ())).await?)
 }

@@ -132,19 +132,18 @@ fn start_workers(
     metrics: &PrometheusHandle,
     workers: &Workers,
 ) {
-    let UseCases { services, peering, tokens, .. } = use_cases;
+    let UseCases { services, waiting_room, wallet, peering, tokens, .. } = use_cases;
     let interval = seconds(settings.sweep_seconds);
     let sweeper = ExpirySweeper { reservations: Arc::clone(&services.reservations), interval };
     start_for_all(settings, adapters, workers, sweeper);
-    let charges = PendingCharges::new(Arc::clone(&services.wallet), settings.charge_retry_seconds);
+    let charges = PendingCharges::new(Arc::clone(wallet), settings.charge_retry_seconds);
     start_for_all(settings, adapters, workers, charges);
-    let (waiting_room, clock) = (Arc::clone(&services.waiting_room), Arc::clone(&adapters.clock));
-    workers.start(Admissions { waiting_room, clock });
+    workers.start(Admissions { waiting_room: Arc::clone(waiting_room), clock: Arc::clone(&adapters.clock) });
     if let Some(presence) = &peering.presence {
         workers.start(PresenceWatch { presence: Arc::clone(presence), has_peers: false });
     }
     workers.start(KeysWatch { path: wiring::keys_path(settings), tokens: Arc::clone(tokens) });
-    let queues = Arc::clone(&services.catalog.waiting_room);
+    let queues = Arc::clone(&waiting_room.waiting_room);
     workers.start(MetricsUpkeep { queues, handle: metrics.clone(), measured: Vec::new() });
     if settings.demo {
         let buyers = demo::Buyers {

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use boxoffice_application::{
-    AccountLocks, AccountService, CatalogGeneration, CatalogImportService, CatalogService, PaymentService,
+    AccountLocks, AccountService, CatalogGeneration, CatalogImportService, CatalogService, Gate, PaymentService,
     ReservationService, SaleTermsCache, WaitingRoomService, WalletService,
     accounts::{EndedSessions, SessionSettings},
 };
@@ -55,6 +55,8 @@ pub(crate) struct Adapters {
 /// The services, and what the workers need beside them.
 pub(crate) struct UseCases {
     pub(crate) services: Services,
+    pub(crate) waiting_room: Arc<WaitingRoomService>,
+    pub(crate) wallet: Arc<WalletService>,
     pub(crate) import: CatalogImportService,
     pub(crate) peering: Peering,
     pub(crate) tokens: Arc<CurrentTokens>,
@@ -115,12 +117,11 @@ impl Adapters {
         let tokens = tokens(settings, self.entropy.as_ref())?;
         let (clock, entropy) = (&self.clock, &self.entropy);
         let peering = self.peering(settings);
-        let waiting_room = waiting_room(settings, Arc::clone(clock), peering.link.clone()).await;
         let peers = Arc::clone(&peering.peers);
         self.database.publish_to(Arc::clone(&peers));
         let generation = Arc::new(CatalogGeneration::new(Arc::clone(&peers)));
-        let gate = Arc::new(WaitingRoomService {
-            waiting_room: Arc::clone(&waiting_room),
+        let waiting_room = Arc::new(WaitingRoomService {
+            waiting_room: waiting_room(settings, Arc::clone(clock), peering.link.clone()).await,
             tokens: Arc::clone(&tokens) as Arc<dyn QueueTokens>,
             catalog: Arc::clone(&self.database.catalog),
             payments: Arc::clone(&self.database.payments),
@@ -128,15 +129,22 @@ impl Adapters {
             terms: SaleTermsCache::new(cache_time(settings), Arc::clone(&generation)),
             clock: Arc::clone(clock),
         });
+        let gate = Gate::Queue(Arc::clone(&waiting_room));
         let account_locks = Arc::new(AccountLocks::default());
         let import =
             CatalogImportService { import: Arc::clone(&self.database.import), generation: Arc::clone(&generation) };
+        let wallet = Arc::new(WalletService {
+            wallets: Arc::clone(&self.database.wallets),
+            gateway: gateway(settings),
+            clock: Arc::clone(clock),
+            entropy: Arc::clone(entropy),
+            rules: settings.selling_rules(),
+        });
         let services = Services {
             accounts: Arc::new(self.accounts(settings, &tokens, Arc::clone(&peers))?),
             catalog: Arc::new(CatalogService {
                 catalog: Arc::clone(&self.database.catalog),
-                gate: Arc::clone(&gate),
-                waiting_room: Arc::clone(&waiting_room),
+                gate: gate.clone(),
                 generation,
                 clock: Arc::clone(clock),
                 entropy: Arc::clone(entropy),
@@ -144,35 +152,26 @@ impl Adapters {
             reservations: Arc::new(ReservationService {
                 reservations: Arc::clone(&self.database.reservations),
                 catalog: Arc::clone(&self.database.catalog),
-                gate: Arc::clone(&gate),
-                waiting_room: Arc::clone(&waiting_room),
+                gate: gate.clone(),
                 account_locks: Arc::clone(&account_locks),
                 entropy: Arc::clone(entropy),
                 rules: settings.selling_rules(),
             }),
-            payments: Arc::new(PaymentService {
+            payments: Some(Arc::new(PaymentService {
                 payments: Arc::clone(&self.database.payments),
                 reservations: Arc::clone(&self.database.reservations),
-                gate: Arc::clone(&gate),
-                waiting_room,
+                gate,
                 account_locks,
                 clock: Arc::clone(clock),
                 entropy: Arc::clone(entropy),
-            }),
-            wallet: Arc::new(WalletService {
-                wallets: Arc::clone(&self.database.wallets),
-                gateway: gateway(settings),
-                clock: Arc::clone(clock),
-                entropy: Arc::clone(entropy),
-                rules: settings.selling_rules(),
-            }),
-            waiting_room: gate,
+            })),
+            wallet: Some(Arc::clone(&wallet)),
             peers,
             readiness: Arc::clone(&self.database.readiness),
             entropy: Arc::clone(entropy),
             clock: Arc::clone(clock),
         };
-        Ok(UseCases { services, import, peering, tokens })
+        Ok(UseCases { services, waiting_room, wallet, import, peering, tokens })
     }
 
     /// A lease of the database, for this instance.

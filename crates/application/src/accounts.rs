@@ -65,16 +65,12 @@ impl std::fmt::Debug for SessionTokens {
 /// Why an account was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum SignUpError {
-    /// Another account has the login id.
     #[error("the login id is taken")]
     LoginIdTaken,
-    /// The idempotency key names another request.
     #[error(transparent)]
     KeyReused(#[from] KeyReused),
-    /// The password could not be hashed.
     #[error(transparent)]
     Hashing(#[from] HashingError),
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -85,10 +81,8 @@ pub enum SignInError {
     /// No such account, or another password. The caller does not learn which of the two.
     #[error("the login id or the password is wrong")]
     InvalidCredentials,
-    /// The password could not be checked.
     #[error(transparent)]
     Hashing(#[from] HashingError),
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -99,7 +93,6 @@ pub enum RefreshError {
     /// Not the refresh token of a live session. If it had been spent before, the session has ended.
     #[error("the refresh token is not valid")]
     Invalid,
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

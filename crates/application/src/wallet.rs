@@ -19,10 +19,9 @@ use crate::Identity;
 /// Why points were not charged.
 #[derive(Debug, thiserror::Error)]
 pub enum ChargePointsError {
-    /// A rule refuses.
     #[error(transparent)]
     Refused(#[from] ChargeRefusal),
-    /// The payment gateway declined; no money was taken.
+    /// No money was taken.
     #[error("the payment gateway declined the charge")]
     Declined(Box<Charge>),
     /// The payment gateway gave no verdict. The charge stays pending and is resolved later.
@@ -87,11 +86,10 @@ impl WalletService {
             balance_max: self.rules.balance_points_max,
             idempotency,
         };
-        let Made { value: charge, replayed } = self.wallets.begin_charge(request).await?;
-        let charge = match charge.state {
-            ChargeState::Pending => self.ask_gateway(&charge).await?,
-            ChargeState::Completed { .. } | ChargeState::Declined { .. } => charge,
-        };
+        let Made { value: mut charge, replayed } = self.wallets.begin_charge(request).await?;
+        if charge.state == ChargeState::Pending {
+            charge = self.ask_gateway(&charge).await?;
+        }
         match charge.state {
             ChargeState::Declined { .. } => Err(ChargePointsError::Declined(Box::new(charge))),
             ChargeState::Pending | ChargeState::Completed { .. } => Ok(Made { value: charge, replayed }),

@@ -1,8 +1,9 @@
-//! Servers for the tests of boxoffice, each private to its test run.
+//! What the tests of boxoffice share: servers, each private to its test run, and the check against the `OpenAPI` document.
 
 mod folder;
 pub mod galera;
 pub mod load_balancer;
+pub mod openapi;
 pub mod servers;
 pub mod tcp_proxy;
 

@@ -1,10 +1,10 @@
 //! The waiting room in Redis: for any number of server processes.
 //!
 //! Every step on a queue is a script that Redis runs alone, and every step first advances the queue to now: what is due
-//! ends, the next are admitted. So nothing can come between two instances, the cap holds at any instant, and the step
+//! ends, the next are admitted. So nothing can come between two instances, the limit holds at any instant, and the step
 //! that frees an admission gives it to the next in the queue. One step ends or admits a few hundred at most, and the next
-//! one goes on. Works with Redis 6.2 and Valkey, alone, with sentinels, or as a cluster: all keys of a queue are on one
-//! node.
+//! one goes on. It works with Redis 6.2 and Valkey, alone, with sentinels, or as a cluster: all keys of a queue are on
+//! one node.
 //!
 //! # What Redis holds
 //!
@@ -22,36 +22,37 @@
 //! | `left` | the latest who left while they waited |
 //!
 //! and under `PREFIX:{queues}:` since when this Redis is ours and three lists of the queues. An account that waits takes
-//! about 130 bytes (measured: 128 MB for a million), and twice that before a draw. The number of a place counts from the
-//! time in microseconds and says when the account joined, to the millisecond; only if that is not so (after a thousand
-//! have joined within a millisecond, or in a restored queue) the time of joining takes another 100 bytes.
+//! about 130 bytes, and twice that before a draw. The number of a place counts microseconds since 1970 and says when the
+//! account joined, to the millisecond. Only if it does not (after a thousand have joined within a millisecond, or in a
+//! restored queue), the time of joining takes another 100 bytes.
 //!
-//! A queue itself never goes back in time. The clocks of the instances should differ by less than a second: a place that
-//! was given by a clock ahead just before Redis was emptied may otherwise count as one of the new queue, and end. Redis
-//! must not evict anything: `maxmemory-policy noeviction`.
+//! A queue itself never goes back in time. The clocks of the instances should differ by less than a second: otherwise a
+//! place that a clock ahead gave just before Redis was emptied may count as one of the new queue, and end. Redis must not
+//! evict anything: `maxmemory-policy noeviction`.
 //!
 //! # When Redis comes back empty
 //!
 //! The tokens are not lost. The next request opens the queue again, with the present time as its first place: lower
 //! places are [forgotten](Recall::Forgotten), and [restored](WaitingRoom::restore) in the old order, before all accounts
-//! that have joined since. A key says since when this Redis is ours; for [`Settings::reform_seconds`] from then nobody
-//! is admitted. A queue that was lost alone, with one node of a cluster, re-forms as long from its own opening once an
+//! that have joined since. A key says since when this Redis is ours; for [`Settings::reform_seconds`] from then none is
+//! admitted. A queue that was lost alone, with one node of a cluster, re-forms for as long from its opening once an
 //! account comes back. For what has ended, see [the waiting room in memory](crate::memory).
 //!
 //! # Polls
 //!
 //! Most polls are answered without Redis, from the place in the token and a snapshot of the queue that is at most
-//! `snapshot_age_max` old and taken by the request that asks first. The position then has an error of at
-//! most 1/16 of it. Redis is asked about all that may have been admitted since: the first 512 in the queue, or as many as
-//! are admitted at once if that is more; so their position is exact. It is also asked about places that have ended or
-//! were given before the queue was opened, and about those drawn once the queue has opened. A place that was left or
-//! emptied away at one instance may be said to wait by another one for as long as its snapshot is old.
+//! `snapshot_age_max` old and taken by the request that asks first. The position then has an error of at most 1/16 of it.
+//! Redis is asked about all that may have been admitted since: the first 512 in the queue, or as many as are admitted at
+//! once if that is more; so their position is exact. It is also asked about places that have ended or were given before
+//! the queue was opened, and about those drawn once the queue has opened. A place that was left or emptied away at one
+//! instance may still wait for another one while the snapshot there is old.
 //!
 //! # While Redis is away
 //!
-//! Everything fails at once with [`StorageError::Unavailable`](boxoffice_domain::StorageError::Unavailable), except for those who were admitted when the last
-//! snapshot was taken: they stay so until their admission ends. That they hold seats or have paid is remembered, and
-//! done in Redis when it is back; a place that was spent is expired at this instance from the payment on.
+//! Everything fails at once with [`StorageError::Unavailable`](boxoffice_domain::StorageError::Unavailable), except for
+//! the accounts that were admitted when the last snapshot was taken: they stay so until their admission ends. That they
+//! hold seats or have paid is remembered, and done in Redis when it is back. A place that was spent is expired at this
+//! instance from the payment on.
 
 mod core;
 mod known;
@@ -59,7 +60,6 @@ mod pending;
 mod queue_list;
 mod scripts;
 mod snapshot;
-mod steps;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -67,8 +67,8 @@ use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, Clock, ConcertId, Timestamp,
     waiting_room::{
-        JoinRequest, Joined, PlaceNumber, QueueCensus, QueuePlace, QueueStats, QueueStatus, QueueTerms, Recall,
-        RestoreRequest, WaitingRoom, WaitingRoomError,
+        JoinRequest, Joined, QueueCensus, QueuePlace, QueueStats, QueueStatus, QueueTerms, Recall, RestoreRequest,
+        WaitingRoom, WaitingRoomError,
     },
 };
 use boxoffice_peers::redis::{Link, Listener, MICROS_MAX, damaged, micros};
@@ -76,14 +76,11 @@ use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
 };
-use uuid::Uuid;
 
 use self::{
-    core::{Core, Outcome, is_passing},
+    core::{Core, is_passing},
     known::KnownQueues,
     pending::{Act, Pending},
-    queue_list::QueueList,
-    steps::Steps,
 };
 use crate::{
     rules::{Rules, expired, known},
@@ -104,7 +101,7 @@ pub struct RedisWaitingRoom {
 
 impl fmt::Debug for RedisWaitingRoom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisWaitingRoom").field("link", &self.core.steps.link).finish_non_exhaustive()
+        f.debug_struct("RedisWaitingRoom").field("link", &self.core.link).finish_non_exhaustive()
     }
 }
 
@@ -122,23 +119,23 @@ impl RedisWaitingRoom {
     /// bounds are moved into them.
     pub async fn open(link: Arc<Link>, clock: Arc<dyn Clock>, rules: Settings, snapshot_age_max: Duration) -> Self {
         describe_metrics();
-        let steps = Arc::new(Steps {
+        let core = Arc::new(Core {
             rules: Rules::new(rules.bounded(), clock.now()),
             clock,
             link: Arc::clone(&link),
             queues: KnownQueues::default(),
+            pending: Pending::default(),
+            snapshot_age_max,
         });
-        let list = QueueList::new(Arc::clone(&steps));
-        let core = Arc::new(Core { steps, list, pending: Pending::default(), snapshot_age_max });
         let changes = Changes(Arc::clone(&core));
         let tasks = [
-            tokio::spawn(Arc::clone(&link).keep_listening(vec![core.steps.channel()], changes)),
+            tokio::spawn(Arc::clone(&link).keep_listening(vec![core.channel()], changes)),
             tokio::spawn(do_pending(Arc::clone(&core))),
         ];
         // The first advance writes down since when this Redis is ours, which should be as early as may be.
         let _ = timeout(link.connect_timeout(), async {
             link.up().await;
-            let _ = core.list.advance().await;
+            let _ = core.advance().await;
         })
         .await;
         Self { core, tasks }
@@ -146,7 +143,7 @@ impl RedisWaitingRoom {
 
     /// Whether there is a connection at the moment.
     pub fn is_connected(&self) -> bool {
-        self.core.steps.link.is_up()
+        self.core.link.is_up()
     }
 }
 
@@ -156,15 +153,10 @@ impl WaitingRoom for RedisWaitingRoom {
         let JoinRequest { concert_id, account_id, .. } = request;
         let queue = self.core.queue(concert_id);
         let mut reply = self.core.step_opening(&queue, &scripts::JOIN, request).await?;
-        let standing = match self.core.outcome(&mut reply)? {
-            Outcome::Stands(standing) => standing,
-            Outcome::Full => return Err(WaitingRoomError::Full),
-            Outcome::Forgotten => return Err(damaged().into()),
-        };
+        let standing = self.core.standing(&mut reply)?.ok_or_else(damaged)?;
         let values = &mut reply.values;
-        let (number, joined_at) = (PlaceNumber(values.number("number")?), values.time("joined_at")?);
+        let (number, joined_at, newly) = (values.take("number")?, values.take("joined_at")?, values.take("newly")?);
         let place = QueuePlace { concert_id, account_id, number, joined_at };
-        let newly = values.flag("newly")?;
         if newly {
             metrics::counter!("boxoffice_queue_joined_total").increment(1);
         }
@@ -180,14 +172,14 @@ impl WaitingRoom for RedisWaitingRoom {
         let asked = match self.core.recent_standing(&queue, place).await {
             Ok(Some(standing)) => return Ok(known(place, standing)),
             Ok(None) => self.core.ask(&queue, place).await,
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         };
         match asked {
-            Err(error) if is_passing(&error) => match self.core.last_standing(&queue, place) {
-                Some(standing) => Ok(known(place, standing)),
-                None => Err(error.into()),
-            },
-            asked => Ok(asked?),
+            Err(WaitingRoomError::Storage(error)) if is_passing(&error) => {
+                let standing = self.core.last_standing(&queue, place).ok_or(error)?;
+                Ok(known(place, standing))
+            }
+            asked => asked,
         }
     }
 
@@ -195,14 +187,9 @@ impl WaitingRoom for RedisWaitingRoom {
         let place = request.place;
         let queue = self.core.queue(place.concert_id);
         let mut reply = self.core.step_opening(&queue, &scripts::RESTORE, request).await?;
-        match self.core.outcome(&mut reply)? {
-            Outcome::Stands(standing) => {
-                queue.apply_standing(&place, standing);
-                Ok(QueueStatus { place, standing })
-            }
-            Outcome::Full => Err(WaitingRoomError::Full),
-            Outcome::Forgotten => Err(damaged().into()),
-        }
+        let standing = self.core.standing(&mut reply)?.ok_or_else(damaged)?;
+        queue.apply_standing(&place, standing);
+        Ok(QueueStatus { place, standing })
     }
 
     async fn leave(&self, place: &QueuePlace) -> Result<(), WaitingRoomError> {
@@ -266,7 +253,7 @@ impl WaitingRoom for RedisWaitingRoom {
         // A queue has to remember that no earlier place is to be restored.
         let mut reply = self.core.step_opening(&queue, &scripts::EMPTY, ()).await?;
         queue.drop_snapshot();
-        Ok(reply.values.number("ended")?)
+        Ok(reply.values.take("ended")?)
     }
 
     async fn stats(&self, concert_id: ConcertId) -> Result<Option<QueueStats>, WaitingRoomError> {
@@ -274,12 +261,12 @@ impl WaitingRoom for RedisWaitingRoom {
         let Some(mut reply) = self.core.step(&queue, &scripts::STATS, ()).await? else { return Ok(None) };
         let values = &mut reply.values;
         Ok(Some(QueueStats {
-            waiting: values.number("waiting")?,
-            active: values.number("active")?,
-            admitted_total: values.number("admitted_total")?,
-            admitted_last_minute: values.number("admitted_last_minute")?,
-            no_shows_total: values.number("no_shows_total")?,
-            oldest_joined_at: values.time_if_any("oldest_joined_at")?,
+            waiting: values.take("waiting")?,
+            active: values.take("active")?,
+            admitted_total: values.take("admitted_total")?,
+            admitted_last_minute: values.take("admitted_last_minute")?,
+            no_shows_total: values.take("no_shows_total")?,
+            oldest_joined_at: values.take("oldest_joined_at")?,
         }))
     }
 
@@ -299,11 +286,11 @@ impl WaitingRoom for RedisWaitingRoom {
     }
 
     async fn advance(&self) -> Result<Option<Timestamp>, WaitingRoomError> {
-        Ok(self.core.list.advance().await?)
+        Ok(self.core.advance().await?)
     }
 
     async fn census(&self, limit: usize) -> Result<Vec<QueueCensus>, WaitingRoomError> {
-        Ok(self.core.list.census(limit).await?)
+        Ok(self.core.census(limit).await?)
     }
 }
 
@@ -312,12 +299,12 @@ struct Changes(Arc<Core>);
 
 impl Listener for Changes {
     fn begins(&self) {
-        self.0.steps.queues.wake_all();
+        self.0.queues.wake_all();
     }
 
     fn apply(&self, _channel: &str, message: &[u8]) {
         if let Some(change) = Change::read(message)
-            && let Some(queue) = self.0.steps.queues.known(change.concert_id)
+            && let Some(queue) = self.0.queues.known(change.concert_id)
         {
             queue.apply_version(change.opened_at, change.version);
         }
@@ -339,7 +326,7 @@ impl Change {
         let text = std::str::from_utf8(message).ok()?;
         let value = |name: &str| text.split(' ').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
         Some(Self {
-            concert_id: ConcertId::new(Uuid::parse_str(value("concert")?).ok()?),
+            concert_id: value("concert")?.parse().ok()?,
             opened_at: value("opened_at")?.parse().ok()?,
             version: value("version")?.parse().ok()?,
         })
@@ -350,7 +337,7 @@ impl Change {
 async fn do_pending(core: Arc<Core>) {
     loop {
         sleep(PENDING_INTERVAL).await;
-        if !core.pending.is_empty() && core.steps.link.is_up() {
+        if core.link.is_up() {
             core.do_pending().await;
         }
     }

@@ -4,7 +4,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use boxoffice_application::{
-    AccountService, CatalogService, Identity, PaymentService, ReservationService, WaitingRoomService, WalletService,
+    AccountService, CatalogService, Gate, Identity, PaymentService, ReservationService, WaitingRoomService,
+    WalletService,
     accounts::{EndedSessions, SessionSettings},
     fingerprint,
     payments::PayError,
@@ -271,8 +272,7 @@ impl World {
     pub(crate) fn catalog_service(&self) -> CatalogService {
         CatalogService {
             catalog: self.stage.storage.catalog.clone(),
-            gate: Arc::new(self.waiting_room_service()),
-            waiting_room: self.waiting_room.clone(),
+            gate: Gate::Queue(Arc::new(self.waiting_room_service())),
             generation: Arc::default(),
             clock: self.stage.clock.clone(),
             entropy: Arc::new(TestEntropy),
@@ -283,8 +283,7 @@ impl World {
         ReservationService {
             reservations: self.stage.storage.reservations.clone(),
             catalog: self.stage.storage.catalog.clone(),
-            gate: Arc::new(self.waiting_room_service()),
-            waiting_room: self.waiting_room.clone(),
+            gate: Gate::Queue(Arc::new(self.waiting_room_service())),
             account_locks: Arc::default(),
             entropy: Arc::new(TestEntropy),
             rules: selling_rules(),
@@ -295,8 +294,7 @@ impl World {
         PaymentService {
             payments: self.stage.storage.payments.clone(),
             reservations: self.stage.storage.reservations.clone(),
-            gate: Arc::new(self.waiting_room_service()),
-            waiting_room: self.waiting_room.clone(),
+            gate: Gate::Queue(Arc::new(self.waiting_room_service())),
             account_locks: Arc::default(),
             clock: self.stage.clock.clone(),
             entropy: Arc::new(TestEntropy),

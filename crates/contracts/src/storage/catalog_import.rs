@@ -1,6 +1,9 @@
 //! Taking whole catalogs in.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use boxoffice_domain::{
     PerformanceId,
@@ -47,12 +50,13 @@ fn catalog(price_a: i64) -> ImportedCatalog {
 }
 
 async fn import(stage: &Stage, catalog: &ImportedCatalog) -> Result<ImportReport, ImportError> {
-    let told = AtomicU64::new(0);
-    let tell = |seats| {
-        told.fetch_add(seats, Ordering::Relaxed);
+    let counted = Arc::new(AtomicU64::new(0));
+    let progress = Arc::clone(&counted);
+    let count = move |seats| {
+        progress.fetch_add(seats, Ordering::Relaxed);
     };
-    let report = stage.storage.import.import(catalog, None, &tell).await?;
-    assert_eq!(told.into_inner(), catalog.seats_count(), "progress is told to the last seat");
+    let report = stage.storage.import.import(catalog, None, Arc::new(count)).await?;
+    assert_eq!(counted.load(Ordering::Relaxed), catalog.seats_count(), "progress goes to the last seat");
     Ok(report)
 }
 
@@ -208,8 +212,8 @@ pub async fn an_import_never_changes_a_draw_or_a_pause(stage: &Stage) {
 pub async fn two_imports_at_once_make_one_catalog(stage: &Stage) {
     let reports = at_once(0..2, |_| {
         let stage = stage.clone();
-        // What an attempt told before it was repeated is told again, so the progress is not compared here.
-        async move { stage.storage.import.import(&catalog(PRICE_A), None, &|_| {}).await.unwrap() }
+        // What an attempt counted before it was repeated is counted again, so the progress is not compared here.
+        async move { stage.storage.import.import(&catalog(PRICE_A), None, Arc::new(|_| ())).await.unwrap() }
     })
     .await;
     assert_eq!(reports.iter().map(|report| report.performances_created).sum::<u32>(), 2);

@@ -73,7 +73,7 @@ pub async fn watchers_are_woken(stage: impl AsyncFn(Rules) -> Stage) {
         async move { scene.leave(&place).await }
     });
     together(departures).await;
-    let woken = tokio::time::timeout(Duration::from_mins(1), watchers.join_all()).await;
+    let woken = tokio::time::timeout(Duration::from_secs(60), watchers.join_all()).await;
     assert_eq!(woken.expect("a watcher was not woken").len(), 200);
     assert_eq!(scene.census().await, (0, 0, 210));
 

@@ -137,7 +137,7 @@ impl Scene {
     /// Waits until the queue is at another version than `seen`.
     pub(super) async fn assert_changed(&self, seen: u64) {
         let changed = self.stage.waiting_room.changed(self.concert_id, seen);
-        let changed = tokio::time::timeout(Duration::from_mins(1), changed).await;
+        let changed = tokio::time::timeout(Duration::from_secs(60), changed).await;
         assert_ne!(changed.expect("a change that woke no watcher").expect("has a version"), seen);
     }
 

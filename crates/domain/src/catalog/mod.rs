@@ -2,6 +2,7 @@
 
 mod concert;
 mod import;
+mod importer;
 mod performance;
 mod plan;
 mod seat_map;
@@ -14,6 +15,8 @@ use crate::{
     page::{Page, PageRequest},
 };
 
+#[cfg(feature = "mocks")]
+pub use self::import::MockCatalogImport;
 pub use self::{
     concert::{
         ACTIVE_MAX, Concert, ConcertChange, ConcertChangeError, ConcertSummary, DrawError, InvalidSalesWindow,
@@ -23,6 +26,7 @@ pub use self::{
         CatalogImport, CatalogKey, ImportError, ImportProgress, ImportReport, ImportedCatalog, ImportedConcert,
         ImportedPerformance, ImportedVenue,
     },
+    importer::{Imported, Importer, StoredPerformance},
     performance::{
         NewPerformance, PRICE_MAX, PerformanceKey, PerformanceSummary, PerformanceTerms, PriceError, PriceList, Sales,
     },

@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{
     AccountId, ConcertId, Timestamp,
+    fixtures::TestClock,
     waiting_room::{
         DrawNumber, JoinRequest, Joined, QueuePlace, QueueStatus, QueueTerms, Recall, RestoreRequest, Standing,
         WaitingRoom, WaitingRoomError,
@@ -154,6 +154,10 @@ impl<R: WaitingRoom> Instance<R> {
 
     pub(crate) async fn keep_until(&self, place: &QueuePlace, held_until: Option<Timestamp>) {
         self.waiting_room.keep_until(place.concert_id, place.account_id, held_until).await.expect("keeps");
+    }
+
+    pub(crate) async fn advance(&self) -> Option<Timestamp> {
+        self.waiting_room.advance().await.expect("advances")
     }
 
     /// How many wait, are admitted, and have ever been admitted at concert 1.

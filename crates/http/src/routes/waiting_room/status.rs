@@ -1,24 +1,25 @@
-//! `GET /v1/queue`.
-
-use axum::{Json, extract::State};
+use axum::Json;
+use boxoffice_application::WaitingRoomService;
 
 use super::QueueResponse;
 use crate::{
-    api::Api,
     reply::{Problem, refusals},
-    request::Queued,
+    request::{Queued, Service},
 };
 
-refusals!([SIGNED_IN, TICKET], []);
+refusals!([SIGNED_IN, QUEUED], []);
 
-/// Where the holder of a queue token stands
+/// The status of a queue token
 #[utoipa::path(
     get, path = "/v1/queue", tag = "waiting room", operation_id = "waiting_room_status", security(("bearer" = [])),
     params(Queued),
     responses((status = 200, description = "The status.", body = QueueResponse), Refusals),
 )]
 #[tracing::instrument(level = "debug", name = "http.waiting_room.status", skip_all)]
-pub(crate) async fn handler(State(api): State<Api>, Queued(place): Queued) -> Result<Json<QueueResponse>, Problem> {
-    let view = api.services.waiting_room.status(place).await?;
+pub(crate) async fn handler(
+    Service(waiting_room): Service<WaitingRoomService>,
+    Queued(place): Queued,
+) -> Result<Json<QueueResponse>, Problem> {
+    let view = waiting_room.status(place).await?;
     Ok(Json(view.into()))
 }

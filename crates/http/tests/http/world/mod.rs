@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use axum::Router;
 use boxoffice_application::{
-    AccountService, CatalogGeneration, CatalogService, PaymentService, ReservationService, SaleTermsCache,
+    AccountService, CatalogGeneration, CatalogService, Gate, PaymentService, ReservationService, SaleTermsCache,
     WaitingRoomService, WalletService,
     accounts::{EndedSessions, SessionSettings},
 };
@@ -137,9 +137,9 @@ impl World {
         request.send(&self.router()).await
     }
 
-    fn services(&self) -> Services {
+    pub(crate) fn services(&self) -> Services {
         let (storage, clock) = (self.stage.storage.clone(), self.stage.clock.clone());
-        let gate = Arc::new(WaitingRoomService {
+        let gate = Gate::Queue(Arc::new(WaitingRoomService {
             waiting_room: self.waiting_room.clone(),
             tokens: Arc::new(queue_tokens()),
             catalog: storage.catalog.clone(),
@@ -147,7 +147,7 @@ impl World {
             reservations: storage.reservations.clone(),
             terms: SaleTermsCache::default(),
             clock: clock.clone(),
-        });
+        }));
         Services {
             accounts: Arc::new(AccountService {
                 accounts: storage.accounts,
@@ -167,7 +167,6 @@ impl World {
             catalog: Arc::new(CatalogService {
                 catalog: storage.catalog.clone(),
                 gate: gate.clone(),
-                waiting_room: self.waiting_room.clone(),
                 generation: Arc::clone(&self.generation),
                 clock: clock.clone(),
                 entropy: Arc::new(TestEntropy),
@@ -176,28 +175,25 @@ impl World {
                 reservations: storage.reservations.clone(),
                 catalog: storage.catalog,
                 gate: gate.clone(),
-                waiting_room: self.waiting_room.clone(),
                 account_locks: Arc::default(),
                 entropy: Arc::new(TestEntropy),
                 rules: selling_rules(),
             }),
-            payments: Arc::new(PaymentService {
+            payments: Some(Arc::new(PaymentService {
                 payments: storage.payments,
                 reservations: storage.reservations,
-                gate: gate.clone(),
-                waiting_room: self.waiting_room.clone(),
+                gate,
                 account_locks: Arc::default(),
                 clock: clock.clone(),
                 entropy: Arc::new(TestEntropy),
-            }),
-            wallet: Arc::new(WalletService {
+            })),
+            wallet: Some(Arc::new(WalletService {
                 wallets: storage.wallets,
                 gateway: Arc::clone(&self.gateway),
                 clock: clock.clone(),
                 entropy: Arc::new(TestEntropy),
                 rules: selling_rules(),
-            }),
-            waiting_room: gate,
+            })),
             peers: Arc::clone(&self.peers),
             readiness: storage.readiness,
             entropy: Arc::new(TestEntropy),

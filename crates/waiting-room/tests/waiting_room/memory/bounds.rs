@@ -2,71 +2,14 @@
 
 use std::sync::Arc;
 
-use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{
-    fixtures::instant,
-    waiting_room::{PlaceNumber, QueuePlace, QueueStatus, Recall, Standing, WaitingRoom, WaitingRoomError},
+    fixtures::{TestClock, instant},
+    waiting_room::{PlaceNumber, QueuePlace, Recall, Standing, WaitingRoom, WaitingRoomError},
 };
 use boxoffice_waiting_room::Settings;
 
-use super::{in_memory, restarted};
+use super::in_memory;
 use crate::support::{Instance, account, concert, settings, terms};
-
-#[tokio::test]
-async fn only_admissions_that_others_left_are_measured() {
-    let estimate = |status: QueueStatus| match status.standing {
-        Standing::Waiting { estimated_wait_seconds, .. } => estimated_wait_seconds,
-        other => panic!("{other:?} instead of waiting"),
-    };
-    let clock = Arc::new(TestClock::new());
-    let settings = Settings { reform_seconds: 1_000, admission_seconds: 10_000, ..settings() };
-    let server = in_memory(&clock, settings);
-    let mut places = Vec::new();
-    for number in 0..10 {
-        places.push(server.join(number).await.place);
-    }
-    clock.advance_seconds(1_010);
-    server.poll(&places[0]).await;
-    assert_eq!(estimate(server.join(9).await), None, "three filled the empty room");
-    clock.advance_seconds(10);
-    server.waiting_room.set_terms(concert(1), terms(4)).await.expect("sets");
-    let server = Instance { terms: terms(4), ..server };
-    assert_eq!(estimate(server.join(9).await), None, "one filled the larger room");
-    server.leave(&places[0]).await;
-    // Number 9 is the 5th in queue; the time in which nobody could be admitted does not count.
-    let estimated = estimate(server.join(9).await).expect("there is a measure");
-    assert!((40..=100).contains(&estimated), "{estimated} s for 5 people at one in 10 to 20 s");
-}
-
-#[tokio::test]
-async fn past_the_bound_of_what_is_remembered_nothing_is_restored() {
-    let clock = Arc::new(TestClock::new());
-    let old = in_memory(&clock, settings()).join(1).await.place;
-    clock.advance_seconds(10);
-    let settings = Settings { capacity: 3, reform_seconds: 0, ..settings() };
-    let server = in_memory(&clock, settings);
-    for number in 10..13 {
-        let place = server.join(number).await.place;
-        server.leave(&place).await;
-        assert_eq!(server.recall(&old).await, Recall::Forgotten);
-    }
-    let place = server.join(13).await.place;
-    server.leave(&place).await;
-    assert!(server.is_expired(&old).await);
-    assert!(matches!(server.join(1).await.standing, Standing::Active { .. }));
-}
-
-#[tokio::test]
-async fn a_restored_queue_is_bounded_too() {
-    let (clock, places, _) = restarted(4).await;
-    let server = in_memory(&clock, Settings { capacity: 3, ..settings() });
-    for place in &places[1..] {
-        server.poll(place).await;
-    }
-    assert!(matches!(server.try_restore(&places[0]).await, Err(WaitingRoomError::Full)));
-    clock.advance_seconds(5);
-    assert_eq!(server.position(&places[0]).await, 1, "there is room once the others are admitted");
-}
 
 #[tokio::test]
 async fn idle_queues_are_dropped_past_the_bound_and_their_places_are_not_given_again() {
@@ -77,7 +20,7 @@ async fn idle_queues_are_dropped_past_the_bound_and_their_places_are_not_given_a
     let first = server.try_join_at(concert(1), 1).await.expect("joins").status.place;
     server.try_join_at(concert(2), 1).await.expect("joins");
     assert!(matches!(server.try_join_at(concert(3), 1).await, Err(WaitingRoomError::Full)));
-    let version = server.waiting_room.changed(concert(1), 0).await.expect("answers");
+    let version = server.version().await;
 
     server.leave(&first).await;
     server.try_join_at(concert(3), 1).await.expect("the first queue was idle");
@@ -87,7 +30,7 @@ async fn idle_queues_are_dropped_past_the_bound_and_their_places_are_not_given_a
     clock.advance_seconds(600);
     let again = server.try_join_at(concert(1), 1).await.expect("the others' admissions are over").status.place;
     assert!(again.number > first.number);
-    assert!(server.waiting_room.changed(concert(1), 0).await.expect("answers") > version);
+    assert!(server.version().await > version);
 }
 
 #[tokio::test]
@@ -115,24 +58,6 @@ async fn a_queue_is_dropped_only_when_it_has_nothing_to_remember() {
 }
 
 #[tokio::test]
-async fn watching_a_concert_without_a_queue_opens_none_and_sees_it_opened() {
-    let clock = Arc::new(TestClock::new());
-    let server = Arc::new(in_memory(&clock, settings()));
-    let none = server.waiting_room.changed(concert(1), 0).await.expect("answers");
-    let watcher = tokio::spawn({
-        let server = Arc::clone(&server);
-        async move { server.waiting_room.changed(concert(1), none).await.expect("answers") }
-    });
-    tokio::task::yield_now().await;
-    server.try_join_at(concert(2), 1).await.expect("joins");
-    tokio::task::yield_now().await;
-    assert!(!watcher.is_finished(), "another queue is none of its business");
-    assert_eq!(server.waiting_room.census(9).await.expect("counts").len(), 1);
-    server.join(1).await;
-    assert_ne!(watcher.await.expect("ends"), none);
-}
-
-#[tokio::test]
 async fn settings_are_moved_into_their_bounds() {
     let clock = Arc::new(TestClock::new());
     let settings = Settings {
@@ -150,7 +75,7 @@ async fn settings_are_moved_into_their_bounds() {
     assert!(matches!(server.try_join_at(concert(1), 3).await, Err(WaitingRoomError::Full)));
 }
 
-/// A million people join; many leave, ask, and are served, in no order.
+/// A million accounts join; many leave, ask, and are served, in no order.
 #[tokio::test]
 async fn a_million_in_queue() {
     const PEOPLE: usize = 1_000_000;
