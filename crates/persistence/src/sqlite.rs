@@ -27,16 +27,10 @@ pub(crate) const RESERVATIONS_BY_ACCOUNT: &str = " INDEXED BY reservations_by_ac
 pub(crate) const PAYMENTS_BY_ACCOUNT: &str = " INDEXED BY payments_by_account";
 
 /// The seats that reservations list: `reservation_id`, `label`, `price`. A list that cannot be parsed counts as empty.
-pub(crate) const RESERVED_SEATS: &str = "SELECT reservations.id AS reservation_id, seat.value ->> 'label' AS label, \
-    seat.value ->> 'price' AS price FROM reservations \
-    JOIN json_each(CASE WHEN json_valid(reservations.seats) THEN reservations.seats ELSE '[]' END) AS seat";
+pub(crate) const RESERVED_SEATS: &str = include_str!("sqlite/reserved_seats.sql");
 /// The events of all batches: `subject_id`, `kind`. Those of a batch that cannot be parsed are missing; an event
 /// without a subject has the id of its batch.
-pub(crate) const EVENTS: &str = "SELECT DISTINCT \
-    coalesce(unhex(replace(coalesce(event.value ->> 'reservation_id', event.value ->> 'charge_id'), '-', '')), \
-    outbox_batches.id) AS subject_id, \
-    event.value ->> 'kind' AS kind FROM outbox_batches \
-    JOIN json_each(CASE WHEN json_valid(outbox_batches.events) THEN outbox_batches.events ELSE '[]' END) AS event";
+pub(crate) const EVENTS: &str = include_str!("sqlite/events.sql");
 
 /// Begins a transaction that reads everything as it is at one instant.
 pub(crate) const READ_SNAPSHOT: [&str; 1] = ["BEGIN"];
@@ -60,13 +54,12 @@ pub(crate) async fn agrees_at_commit(_connection: &mut Connection) -> diesel::Qu
 pub(crate) const WRITERS_MAX: u32 = 1;
 
 /// Makes an insert change `columns` of a row that exists already.
-pub(crate) fn or_update(mut insert: Statement, key: &'static str, columns: &[&'static str]) -> Statement {
-    insert = insert.sql(" ON CONFLICT (").sql(key).sql(") DO UPDATE SET ");
-    for (index, column) in columns.iter().enumerate() {
-        let separator = if index > 0 { ", " } else { "" };
-        insert = insert.sql(separator).sql(column).sql(" = excluded.").sql(column);
-    }
+pub(crate) fn or_update(insert: Statement, key: &'static str, columns: &[&'static str]) -> Statement {
     insert
+        .sql(" ON CONFLICT (")
+        .sql(key)
+        .sql(") DO UPDATE SET ")
+        .each(", ", columns, |insert, column| insert.sql(column).sql(" = excluded.").sql(column))
 }
 
 /// Keeps other processes from migrating until it is dropped.
@@ -83,5 +76,5 @@ pub(crate) async fn lock_schema(url: &str) -> Result<SchemaLock, ConnectError> {
         Ok::<_, std::io::Error>(file)
     });
     let locked = locked.await.map_err(|error| ConnectError::Migration(error.into()))?;
-    locked.map_err(|error| ConnectError::Unreachable(error.into()))
+    locked.map_err(ConnectError::unreachable)
 }

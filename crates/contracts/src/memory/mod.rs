@@ -44,7 +44,7 @@ impl std::fmt::Debug for MemoryStore {
     }
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Rows {
     accounts: BTreeMap<AccountId, Credentials>,
     /// With whether they have ended.
@@ -75,6 +75,7 @@ struct Performance {
 }
 
 /// What was published under which key, unique for the publishing account.
+#[derive(Clone)]
 struct Published<T>(Vec<(AccountId, IdempotencyKey, Fingerprint, T)>);
 
 impl<T> Default for Published<T> {

@@ -134,10 +134,12 @@ impl<F: Fn(u64) + Send + Sync> ImportProgress for F {
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait CatalogImport: Send + Sync {
-    /// Writes a catalog in one transaction, all of it or nothing. What has a known key is updated as far as that takes
-    /// nothing from buyers: texts, sale window and limits of a concert, name and location of a venue, the start of a
-    /// performance, and the prices of its seats that are neither held nor sold. A concert keeps its draw, and stays
-    /// paused if it is. `promoter_id` becomes the promoter of new concerts.
+    /// Writes a catalog in one transaction, all of it or nothing. What has a known key is updated as far as that
+    /// harms no buyer: texts, sale window and limits of a concert, name and location of a venue, the start of a
+    /// performance, and the prices of its seats that are neither held nor sold. A concert keeps its draw, and whether its
+    /// queue is paused. [`Importer`](super::Importer) decides all that for an implementor.
+    ///
+    /// New ids and seeds are made by the caller's source. `promoter_id` becomes the promoter of new concerts.
     async fn import(
         &self,
         catalog: &ImportedCatalog,

@@ -1,4 +1,4 @@
-//! An empty storage for one test, and what it leaves behind taken away.
+//! An empty storage for one test, which removes what the test leaves behind.
 
 use std::{
     fmt,
@@ -29,18 +29,24 @@ pub(crate) enum Place {
     Server(TestDatabase),
 }
 
-/// A folder that goes with its owner.
+/// A folder that is removed with its owner.
 #[derive(Debug)]
 pub(crate) struct Folder(PathBuf);
 
+impl Folder {
+    fn file(&self) -> String {
+        self.0.join("boxoffice.db").to_string_lossy().into_owned()
+    }
+}
+
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What is left of it is in the folder for temporary files.
+        // If it fails, the folder stays among the temporary files.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
-/// Databases whose tables are there and empty. To make the tables takes a server far longer than to empty them.
+/// Databases with empty tables, for further tests. A server makes the tables far more slowly than it empties them.
 static EMPTIED: Mutex<Vec<TestDatabase>> = Mutex::new(Vec::new());
 
 fn take_emptied(kind: ServerKind) -> Option<TestDatabase> {
@@ -66,7 +72,7 @@ async fn empty(url: &str) {
 }
 
 impl Place {
-    /// A place for a database of its own, with nothing in it.
+    /// A new place without tables.
     pub(crate) async fn new(backend: Backend) -> Self {
         match backend {
             Backend::Sqlite => {
@@ -78,22 +84,18 @@ impl Place {
         }
     }
 
-    fn file(folder: &Folder) -> String {
-        folder.0.join("boxoffice.db").to_string_lossy().into_owned()
-    }
-
     pub(crate) fn url(&self) -> String {
         match self {
-            Self::Folder(folder) => format!("sqlite://{}", Self::file(folder)),
+            Self::Folder(folder) => format!("sqlite://{}", folder.file()),
             Self::Server(database) => database.url().to_owned(),
         }
     }
 
-    /// Changes the database behind the back of everybody.
+    /// Changes the database past every instance.
     pub(crate) async fn execute(&self, statements: &str) {
         match self {
             Self::Folder(folder) => {
-                let mut connection = SqliteConnection::establish(&Self::file(folder)).unwrap();
+                let mut connection = SqliteConnection::establish(&folder.file()).unwrap();
                 connection.batch_execute(&format!("PRAGMA busy_timeout = 10000; {statements}")).unwrap();
             }
             Self::Server(database) => {
@@ -156,6 +158,7 @@ pub(crate) struct Home {
     stage: Stage,
     pub(crate) database: Database,
     pub(crate) place: Place,
+    peers: Mutex<Vec<Database>>,
 }
 
 impl fmt::Debug for Home {
@@ -167,24 +170,38 @@ impl fmt::Debug for Home {
 impl Home {
     /// A new database.
     pub(crate) async fn open(backend: Backend, settings: PersistenceSettings) -> Self {
-        let place = Place::with_schema(backend).await;
+        Self::at(Place::with_schema(backend).await, settings).await
+    }
+
+    /// The database at this place.
+    pub(crate) async fn at(place: Place, settings: PersistenceSettings) -> Self {
         let clock = Arc::new(TestClock::new());
         let (stage, database) = join(&place.url(), settings, clock).await;
-        Self { stage, database, place }
+        Self { stage, database, place, peers: Mutex::default() }
     }
 
     pub(crate) fn stage(&self) -> &Stage {
         &self.stage
     }
 
-    /// The same database as another process has it open, by the same clock.
-    pub(crate) async fn another(&self, settings: PersistenceSettings) -> (Stage, Database) {
-        join(&self.place.url(), settings, Arc::clone(&self.stage.clock)).await
+    /// The same database as a peer has it open, by the same clock.
+    pub(crate) async fn peer(&self, settings: PersistenceSettings) -> (Stage, Database) {
+        let (stage, database) = join(&self.place.url(), settings, Arc::clone(&self.stage.clock)).await;
+        self.peers.lock().unwrap().push(database.clone());
+        (stage, database)
+    }
+
+    /// Ends a test that leaves everything in order.
+    pub(crate) async fn end(self) {
+        self.stage.assert_sound().await;
+        self.close().await;
     }
 
     pub(crate) async fn close(self) {
-        self.database.shutdown().await;
-        drop((self.stage, self.database));
+        for database in self.peers.into_inner().unwrap().into_iter().chain([self.database]) {
+            database.shutdown().await;
+        }
+        drop(self.stage);
         self.place.hand_on().await;
     }
 }

@@ -1,9 +1,6 @@
 //! The terms under which performances are sold.
 
-use boxoffice_domain::{
-    PerformanceId, StorageError,
-    catalog::{PerformanceTerms, VenueSummary},
-};
+use boxoffice_domain::{PerformanceId, StorageError, catalog::PerformanceTerms};
 use chrono::NaiveDateTime;
 use diesel::{
     prelude::Queryable,
@@ -12,8 +9,8 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 
 use super::{
-    super::{super::Connection, retry::Failure},
-    rows::sales_window,
+    super::{super::Connection, failure::Failure},
+    rows::{VenueSummaryRow, sales_window},
 };
 use crate::{
     statement::Statement,
@@ -26,16 +23,14 @@ struct TermsRow {
     id: Vec<u8>,
     concert_id: Vec<u8>,
     title: String,
-    venue_id: Vec<u8>,
-    venue_name: String,
-    venue_location: String,
+    venue: VenueSummaryRow,
     starts_at: NaiveDateTime,
     sales_open_at: NaiveDateTime,
     sales_close_at: NaiveDateTime,
     max_seats_per_account: i64,
 }
 
-type TermsSql = (Binary, Binary, Text, Binary, Text, Text, Timestamp, Timestamp, Timestamp, BigInt);
+type TermsSql = (Binary, Binary, Text, (Binary, Text, Text), Timestamp, Timestamp, Timestamp, BigInt);
 
 impl TryFrom<TermsRow> for PerformanceTerms {
     type Error = StorageError;
@@ -45,11 +40,7 @@ impl TryFrom<TermsRow> for PerformanceTerms {
             id: id(&row.id)?,
             concert_id: id(&row.concert_id)?,
             title: name(&row.title)?,
-            venue: VenueSummary {
-                id: id(&row.venue_id)?,
-                name: name(&row.venue_name)?,
-                location: name(&row.venue_location)?,
-            },
+            venue: row.venue.try_into()?,
             starts_at: row.starts_at.and_utc(),
             sales: sales_window(row.sales_open_at, row.sales_close_at)?,
             max_seats_per_account: count(row.max_seats_per_account)?,
@@ -66,14 +57,7 @@ pub(in super::super) async fn terms(
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<TermsRow> = Statement::<TermsSql>::new(
-        "SELECT performances.id, performances.concert_id, concerts.title, venues.id, venues.name, venues.location, \
-         performances.starts_at, concerts.sales_open_at, concerts.sales_close_at, concerts.max_seats_per_account \
-         FROM performances JOIN concerts ON concerts.id = performances.concert_id \
-         JOIN venues ON venues.id = performances.venue_id WHERE performances.id IN ",
-    )
-    .list(ids)
-    .load(connection)
-    .await?;
+    let query = Statement::<TermsSql>::new(include_str!("terms.sql")).list(ids);
+    let rows: Vec<TermsRow> = query.load(connection).await?;
     Ok(rows.into_iter().map(PerformanceTerms::try_from).collect::<Result<_, _>>()?)
 }
