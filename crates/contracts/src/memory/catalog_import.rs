@@ -1,16 +1,18 @@
 //! Importing whole catalogs.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, ConcertId, PerformanceId, VenueId,
     catalog::{
-        CatalogImport, Concert, DrawError, ImportError, ImportProgress, ImportReport, ImportedCatalog, ImportedConcert,
-        Venue,
+        CatalogImport, CatalogKey, Concert, DrawError, ImportError, ImportProgress, ImportReport, ImportedCatalog,
+        ImportedConcert, Venue,
     },
     waiting_room::Draw,
 };
 
-use super::{MemoryStore, Performance, Rows};
+use super::{MemoryStore, catalog::performance_row};
 
 #[async_trait]
 impl CatalogImport for MemoryStore {
@@ -20,93 +22,78 @@ impl CatalogImport for MemoryStore {
         promoter_id: Option<AccountId>,
         progress: ImportProgress<'_>,
     ) -> Result<ImportReport, ImportError> {
-        let mut rows = self.rows();
-        self.check(&rows, catalog)?;
+        let (mut rows, now) = (self.rows(), self.now());
+        // A refusal drops the draft, so that nothing is written.
+        let mut draft = rows.clone();
         let mut report = ImportReport::default();
-        for imported in &catalog.venues {
-            let known = rows.imported_venues.get(&imported.key).copied();
-            let id = known.unwrap_or_else(|| VenueId::new(self.entropy.uuid()));
-            let created_at = rows.venues.get(&id).map_or_else(|| self.now(), |venue| venue.created_at);
+        for (venue_index, imported) in catalog.venues.iter().enumerate() {
+            let counts = [&mut report.venues_created, &mut report.venues_updated];
+            let new_id = VenueId::new(self.entropy.uuid());
+            let id = known_or_new(&mut draft.imported_venues, &imported.key, new_id, counts);
+            let stored = draft.venues.rows.get(&id);
+            if stored.is_some_and(|stored| stored.plan != imported.plan) {
+                return Err(ImportError::PlanChanged { venue_index });
+            }
+            let created_at = stored.map_or(now, |stored| stored.created_at);
             let (name, location, plan) = (imported.name.clone(), imported.location.clone(), imported.plan.clone());
-            rows.venues.insert(id, Venue { id, name, location, plan, created_at });
-            rows.imported_venues.insert(imported.key.clone(), id);
-            report.venues_created += u32::from(known.is_none());
-            report.venues_updated += u32::from(known.is_some());
+            draft.venues.rows.insert(id, Venue { id, name, location, plan, created_at });
         }
-        for imported in &catalog.concerts {
-            let known = rows.imported_concerts.get(&imported.key).copied();
-            let concert = self.concert_of_catalog(&rows, known, imported, promoter_id);
-            let concert_id = concert.id;
-            rows.concerts.insert(concert_id, concert);
-            rows.imported_concerts.insert(imported.key.clone(), concert_id);
-            report.concerts_created += u32::from(known.is_none());
-            report.concerts_updated += u32::from(known.is_some());
-            for performance in &imported.performances {
-                let venue = &catalog.venues[performance.venue_index];
-                let known = rows.imported_performances.get(&performance.key).copied();
-                let id = known.unwrap_or_else(|| PerformanceId::new(self.entropy.uuid()));
-                let (price_min, price_max) = (performance.prices.min(), performance.prices.max());
-                let venue_id = rows.imported_venues[&venue.key];
-                let starts_at = performance.starts_at;
-                let stored = Performance { id, concert_id, venue_id, starts_at, price_min, price_max };
-                rows.put_performance(stored, &performance.prices, &venue.plan, self.now())?;
-                rows.imported_performances.insert(performance.key.clone(), id);
+        for (concert_index, imported) in catalog.concerts.iter().enumerate() {
+            let counts = [&mut report.concerts_created, &mut report.concerts_updated];
+            let new_id = ConcertId::new(self.entropy.uuid());
+            let concert_id = known_or_new(&mut draft.imported_concerts, &imported.key, new_id, counts);
+            let stored = draft.concerts.rows.get(&concert_id);
+            let concert = self
+                .concert(concert_id, stored, imported, promoter_id)
+                .map_err(|error| ImportError::Draw { concert_index, error })?;
+            draft.concerts.rows.insert(concert_id, concert);
+            for (performance_index, performance) in imported.performances.iter().enumerate() {
+                let venue_id = draft.imported_venues[&catalog.venues[performance.venue_index].key];
+                let venue = draft.venues.rows[&venue_id].clone();
+                let counts = [&mut report.performances_created, &mut report.performances_updated];
+                let new_id = PerformanceId::new(self.entropy.uuid());
+                let id = known_or_new(&mut draft.imported_performances, &performance.key, new_id, counts);
                 let seats = u64::from(venue.plan.capacity());
-                report.performances_created += u32::from(known.is_none());
-                report.performances_updated += u32::from(known.is_some());
-                report.seats_created += if known.is_none() { seats } else { 0 };
+                match draft.performances.rows.get(&id) {
+                    None => report.seats_created += seats,
+                    Some(stored) if (stored.concert_id, stored.venue.id) == (concert_id, venue_id) => {}
+                    Some(_) => return Err(ImportError::PerformanceMoved { concert_index, performance_index }),
+                }
+                let row = performance_row(id, concert_id, &venue, performance.starts_at, &performance.prices);
+                draft.performances.rows.insert(id, row);
+                draft.put_seats(id, &performance.prices, &venue.plan, now);
                 progress(seats);
             }
-            rows.refresh_terms(concert_id)?;
+            draft.refresh_terms(concert_id);
         }
+        *rows = draft;
         Ok(report)
     }
 }
 
-impl MemoryStore {
-    /// Refuses before anything is written.
-    fn check(&self, rows: &Rows, catalog: &ImportedCatalog) -> Result<(), ImportError> {
-        for (venue_index, imported) in catalog.venues.iter().enumerate() {
-            let stored = rows.imported_venues.get(&imported.key).and_then(|id| rows.venues.get(id));
-            if stored.is_some_and(|stored| stored.plan != imported.plan) {
-                return Err(ImportError::PlanChanged { venue_index });
-            }
-        }
-        for (concert_index, imported) in catalog.concerts.iter().enumerate() {
-            let stored = rows.imported_concerts.get(&imported.key).and_then(|id| rows.concerts.get(id));
-            if let Some(stored) = stored {
-                let refused = |error| ImportError::Draw { concert_index, error };
-                if imported.draw && stored.draw.is_none() {
-                    return Err(refused(DrawError::Changed));
-                }
-                let concert = Concert { sales: imported.sales, ..stored.clone() };
-                concert.check_draw(stored, self.now()).map_err(refused)?;
-            }
-            for (performance_index, performance) in imported.performances.iter().enumerate() {
-                let stored = rows.imported_performances.get(&performance.key).and_then(|id| rows.performances.get(id));
-                let venue_key = &catalog.venues[performance.venue_index].key;
-                let is_there = |stored: &Performance| {
-                    rows.imported_concerts.get(&imported.key) == Some(&stored.concert_id)
-                        && rows.imported_venues.get(venue_key) == Some(&stored.venue_id)
-                };
-                if stored.is_some_and(|stored| !is_there(stored)) {
-                    return Err(ImportError::PerformanceMoved { concert_index, performance_index });
-                }
-            }
-        }
-        Ok(())
-    }
+/// The id of what was imported under this key before, or the new one; counts which of them.
+fn known_or_new<K: Copy>(
+    ids: &mut BTreeMap<CatalogKey, K>,
+    key: &CatalogKey,
+    new_id: K,
+    [created, updated]: [&mut u32; 2],
+) -> K {
+    *if ids.contains_key(key) { updated } else { created } += 1;
+    *ids.entry(key.clone()).or_insert(new_id)
+}
 
-    fn concert_of_catalog(
+impl MemoryStore {
+    /// The concert as it is after the import, `stored` before it.
+    fn concert(
         &self,
-        rows: &Rows,
-        known: Option<ConcertId>,
+        id: ConcertId,
+        stored: Option<&Concert>,
         imported: &ImportedConcert,
         promoter_id: Option<AccountId>,
-    ) -> Concert {
-        let stored = known.and_then(|id| rows.concerts.get(&id)).cloned();
-        let before = stored.clone().unwrap_or_else(|| Concert {
-            id: ConcertId::new(self.entropy.uuid()),
+    ) -> Result<Concert, DrawError> {
+        let now = self.now();
+        let concert = Concert {
+            id,
             promoter_id,
             title: imported.title.clone(),
             artist: imported.artist.clone(),
@@ -118,20 +105,16 @@ impl MemoryStore {
             paused: false,
             emptied_at: None,
             version: 1,
-            created_at: self.now(),
-        });
-        let mut concert = Concert {
-            title: imported.title.clone(),
-            artist: imported.artist.clone(),
-            description: imported.description.clone(),
-            sales: imported.sales,
-            max_seats_per_account: imported.max_seats_per_account,
-            max_active: imported.max_active,
-            ..before
+            created_at: now,
         };
-        if stored.is_some_and(|stored| stored != concert) {
-            concert.version += 1;
+        let Some(stored) = stored else { return Ok(concert) };
+        if imported.draw && stored.draw.is_none() {
+            return Err(DrawError::Changed);
         }
-        concert
+        let Concert { promoter_id, draw, paused, emptied_at, version, created_at, .. } = *stored;
+        let mut concert = Concert { promoter_id, draw, paused, emptied_at, version, created_at, ..concert };
+        concert.check_draw(stored, now)?;
+        concert.version += u32::from(concert != *stored);
+        Ok(concert)
     }
 }

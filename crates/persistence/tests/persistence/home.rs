@@ -15,6 +15,8 @@ use boxoffice_testkit::servers::{ServerKind, TestDatabase, fresh_database};
 use diesel::{Connection, SqliteConnection, connection::SimpleConnection, sql_types::Text};
 use diesel_async::{AsyncConnection, AsyncMysqlConnection, RunQueryDsl, SimpleAsyncConnection};
 
+use crate::corrupter::Corrupter;
+
 /// A kind of database to test on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Backend {
@@ -65,6 +67,19 @@ async fn empty(url: &str) {
     connection.batch_execute("COMMIT").await.unwrap();
 }
 
+/// Changes the database at this URL.
+pub(crate) async fn execute(url: &str, statements: &str) {
+    if let Some(file) = url.strip_prefix("sqlite://") {
+        let mut connection = SqliteConnection::establish(file).unwrap();
+        connection.batch_execute(&format!("PRAGMA busy_timeout = 10000; {statements}")).unwrap();
+    } else {
+        let mut connection = AsyncMysqlConnection::establish(url).await.unwrap();
+        for statement in statements.split(';').filter(|statement| !statement.trim().is_empty()) {
+            connection.batch_execute(statement).await.unwrap();
+        }
+    }
+}
+
 impl Place {
     /// A place for a database of its own, with nothing in it.
     pub(crate) async fn new(backend: Backend) -> Self {
@@ -78,31 +93,16 @@ impl Place {
         }
     }
 
-    fn file(folder: &Folder) -> String {
-        folder.0.join("boxoffice.db").to_string_lossy().into_owned()
-    }
-
     pub(crate) fn url(&self) -> String {
         match self {
-            Self::Folder(folder) => format!("sqlite://{}", Self::file(folder)),
+            Self::Folder(folder) => format!("sqlite://{}", folder.0.join("boxoffice.db").display()),
             Self::Server(database) => database.url().to_owned(),
         }
     }
 
-    /// Changes the database behind the back of everybody.
+    /// Changes the database behind the back of the ports.
     pub(crate) async fn execute(&self, statements: &str) {
-        match self {
-            Self::Folder(folder) => {
-                let mut connection = SqliteConnection::establish(&Self::file(folder)).unwrap();
-                connection.batch_execute(&format!("PRAGMA busy_timeout = 10000; {statements}")).unwrap();
-            }
-            Self::Server(database) => {
-                let mut connection = AsyncMysqlConnection::establish(database.url()).await.unwrap();
-                for statement in statements.split(';').filter(|statement| !statement.trim().is_empty()) {
-                    connection.batch_execute(statement).await.unwrap();
-                }
-            }
-        }
+        execute(&self.url(), statements).await;
     }
 
     pub(crate) async fn remove(self) {
@@ -166,6 +166,7 @@ impl Home {
         let place = Place::with_schema(backend).await;
         let clock = Arc::new(TestClock::new());
         let (stage, database) = join(&place.url(), settings, clock).await;
+        let stage = stage.with_corrupter(Arc::new(Corrupter(place.url())));
         Self { stage, database, place }
     }
 
@@ -175,7 +176,8 @@ impl Home {
 
     /// The same database as another process has it open, by the same clock.
     pub(crate) async fn another(&self, settings: PersistenceSettings) -> (Stage, Database) {
-        join(&self.place.url(), settings, Arc::clone(&self.stage.clock)).await
+        let (stage, database) = join(&self.place.url(), settings, Arc::clone(&self.stage.clock)).await;
+        (self.stage.as_seen_through(stage.storage), database)
     }
 
     pub(crate) async fn close(self) {

@@ -25,10 +25,11 @@ mod sqlite_without_batches {
         Home::open(Backend::Sqlite, PersistenceSettings { batch_commands_max: 1, ..settings() }).await
     }
 
-    boxoffice_contracts::storage_contract! { super::home;
+    boxoffice_contracts::storage_contract! { home;
         races { everything_at_once_breaks_nothing a_hold_and_the_sweep_of_the_former_one_agree }
         reservations { overlapping_holds_neither_share_nor_split_seats ten_holds_at_once_of_one_account_give_its_limit }
-        payments { fifty_identical_payments_debit_once points_for_one_of_two_reservations_pay_exactly_one }
+        payments { fifty_identical_payments_debit_once }
+        wallet { points_for_one_of_two_reservations_pay_exactly_one }
     }
 }
 
@@ -41,7 +42,7 @@ mod mysql_in_small_batches {
         Home::open(Backend::Server(ServerKind::MySql), settings).await
     }
 
-    boxoffice_contracts::storage_contract! { super::home;
+    boxoffice_contracts::storage_contract! { home;
         reservations { ten_holds_at_once_of_one_account_give_its_limit }
         payments { fifty_payments_of_one_reservation_debit_once }
         wallet { charges_and_payments_at_once_add_up }
@@ -58,11 +59,11 @@ macro_rules! in_three_lanes {
                 Home::open($backend, PersistenceSettings { lanes: 3, ..settings() }).await
             }
 
-            boxoffice_contracts::storage_contract! { super::home;
+            boxoffice_contracts::storage_contract! { home;
                 races { everything_at_once_breaks_nothing a_payment_and_a_cancellation_at_once_leave_no_point_behind }
                 reservations { the_limit_counts_every_performance_of_the_concert }
-                payments { points_for_one_of_two_reservations_pay_exactly_one fifty_identical_payments_debit_once }
-                wallet { charges_and_payments_at_once_add_up }
+                payments { fifty_identical_payments_debit_once }
+                wallet { charges_and_payments_at_once_add_up points_for_one_of_two_reservations_pay_exactly_one }
             }
         }
     };

@@ -22,6 +22,7 @@ use on_every_backend;
 
 mod audit;
 mod commit_cuts;
+mod corrupter;
 mod galera;
 mod home;
 mod instances;

@@ -27,7 +27,7 @@ macro_rules! with_cache {
                 Home::open($backend, PersistenceSettings { lanes: $lanes, ..with_age($age) }).await
             }
 
-            boxoffice_contracts::storage_contract! { super::home;
+            boxoffice_contracts::storage_contract! { home;
                 catalog {
                     seats_come_in_the_order_of_the_plan
                     lapsed_holds_count_as_available
