@@ -22,8 +22,8 @@ use boxoffice_domain::{
     idempotency::{Fingerprint, Idempotency, IdempotencyKey},
     payments::{PayError, PayRequest, PaymentMethod, Payments},
     reservations::{CancelError, CancelRequest, HoldError, HoldRequest, Reservation, Reservations},
-    reservations::{HOLD_SECONDS_DEFAULT, SeatLabel, SeatSelection, SeatStatus},
-    seats::PartName,
+    reservations::HOLD_SECONDS_DEFAULT,
+    seats::{PartName, SeatLabel, SeatSelection, SeatStatus},
     text::{Description, Name},
     uuid::Uuid,
 };

@@ -10,8 +10,7 @@ use std::{error::Error, time::Duration};
 
 use boxoffice_domain::{
     AccountId, ChargeId, Points, async_trait,
-    payments::{GatewayError, GatewayRequest, PaymentGateway},
-    wallet::GatewayVerdict,
+    gateway::{GatewayError, GatewayRequest, GatewayVerdict, PaymentGateway},
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

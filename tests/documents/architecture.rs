@@ -45,7 +45,7 @@ const TESTED_WITH_TESTKIT: &[&str] = &[
 const FOR_TESTS: [&str; 2] = ["boxoffice-contracts", "boxoffice-testkit"];
 
 /// Which crates may be tested with the waiting room, whose queues in memory need no server.
-const TESTED_WITH_WAITING_ROOM: &[&str] = &["boxoffice-application"];
+const TESTED_WITH_WAITING_ROOM: &[&str] = &["boxoffice-application", "boxoffice-http"];
 
 /// Everything that is linked into the domain. None of it does I/O, runs futures, or speaks SQL or HTTP; a
 /// name is added here only after looking.

@@ -5,9 +5,10 @@ use std::{collections::HashMap, fmt};
 use boxoffice_domain::{
     Points, Timestamp,
     catalog::{
-        ACTIVE_MAX, ImportedCatalog, ImportedConcert, ImportedPerformance, ImportedVenue, PRICE_MAX, PartName,
-        PlanError, PriceError, PriceList, Row, SEATS_PER_ACCOUNT_MAX, SalesWindow, SeatingPlan, Section,
+        ACTIVE_MAX, ImportedCatalog, ImportedConcert, ImportedPerformance, ImportedVenue, PRICE_MAX, PlanError,
+        PriceError, PriceList, Row, SEATS_PER_ACCOUNT_MAX, SalesWindow, SeatingPlan, Section,
     },
+    seats::PartName,
     text::{Description, Name, TextError},
 };
 use chrono::{DateTime, Datelike, SubsecRound, Utc};

@@ -18,7 +18,7 @@ use boxoffice_application::{
 use boxoffice_domain::{
     Clock, EntropySource, Points,
     accounts::AccessTokens,
-    payments::PaymentGateway,
+    gateway::PaymentGateway,
     reservations::HOLD_SECONDS_DEFAULT,
     waiting_room::{QueueTokens, WaitingRoom},
 };

@@ -10,32 +10,30 @@ use boxoffice_domain::{
     AccountId, Clock, EntropySource, SessionId, StorageError, Timestamp,
     accounts::{
         AccessClaims, AccessTokenError, AccessTokens, Account, Accounts, CreateAccountError, Credentials, HashingError,
-        LoginId, Password, PasswordHasher, RefreshHash, Role, Rotation, Session, Sessions,
+        LoginId, Password, PasswordHasher, RefreshHash, Role, RotateRequest, Rotation, Session, Sessions,
     },
     idempotency::{Idempotency, KeyReused, Made},
+    seconds_after,
     text::Name,
-    time::seconds_after,
 };
 use boxoffice_peers::{Peers, Topic};
 use sha2::{Digest, Sha256};
 
-/// Who is asking, as an access token says.
+/// The caller, as its access token names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The account.
     pub account_id: AccountId,
-    /// The session in which it signed in.
+    /// The session in which the account signed in.
     pub session_id: SessionId,
-    /// What it may do.
     pub role: Role,
 }
 
 /// How long a sign-in lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionSettings {
-    /// How long an access token is good, in seconds.
+    /// How long an access token is valid.
     pub access_seconds: u32,
-    /// How long a session lasts without being refreshed, in seconds.
+    /// How long a session lasts without being refreshed.
     pub refresh_seconds: u32,
 }
 
@@ -45,25 +43,22 @@ impl Default for SessionSettings {
     }
 }
 
-/// What somebody signs up with.
+/// An account to be made.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the fields are those of `Account`, and its password")]
 pub struct SignUp {
-    /// What the account shall sign in with.
     pub login_id: LoginId,
-    /// Its password.
     pub password: Password,
-    /// What the person is called.
     pub name: Name,
 }
 
 /// What a signed-in client keeps.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionTokens {
-    /// Names the account to every route, for a short time.
     pub access_token: String,
-    /// For how long, in seconds.
+    /// How long the access token is valid.
     pub expires_in_seconds: u32,
-    /// Good once, for the next pair of tokens.
+    /// Single use: exchanges for the next pair of tokens.
     pub refresh_token: String,
 }
 
@@ -90,10 +85,10 @@ pub enum SignUpError {
     Storage(#[from] StorageError),
 }
 
-/// Why somebody was not signed in.
+/// Why a caller was not signed in.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
-    /// No such account, or another password; which of the two is not told.
+    /// No such account, or another password. The caller does not learn which of the two.
     #[error("the login id or the password is wrong")]
     InvalidCredentials,
     /// The password could not be checked.
@@ -107,7 +102,7 @@ pub enum SignInError {
 /// Why a session was not refreshed.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
-    /// Not the refresh token of a living session; if it had been spent before, the session has ended.
+    /// Not the refresh token of a live session. If it had been spent before, the session has ended.
     #[error("the refresh token is not valid")]
     Invalid,
     /// The storage failed.
@@ -117,37 +112,23 @@ pub enum RefreshError {
 
 /// Signing up, signing in, and staying signed in.
 pub struct AccountService {
-    /// Where accounts are kept.
     pub accounts: Arc<dyn Accounts>,
-    /// Where sessions are kept.
     pub sessions: Arc<dyn Sessions>,
-    /// Hashes passwords.
     pub passwords: Arc<dyn PasswordHasher>,
-    /// Signs access tokens.
     pub tokens: Arc<dyn AccessTokens>,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// Makes ids and secrets.
     pub entropy: Arc<dyn EntropySource>,
-    /// How long sign-ins last.
     pub settings: SessionSettings,
-    /// Which sessions this process has ended while access tokens of theirs may still be good.
+    /// The ended sessions whose access tokens have not expired yet.
     pub ended: EndedSessions,
-    /// Receive which sessions have ended.
     pub peers: Arc<dyn Peers>,
-}
-
-impl std::fmt::Debug for AccountService {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AccountService").field("settings", &self.settings).finish_non_exhaustive()
-    }
 }
 
 impl AccountService {
     /// Makes an account of this role.
     ///
-    /// Under the idempotency key of the account that has the login id, with the same name and password,
-    /// gives that account.
+    /// If the account that has the login id was made under the same idempotency key with the same name and password,
+    /// returns that account.
     pub async fn sign_up(
         &self,
         sign_up: SignUp,
@@ -158,21 +139,13 @@ impl AccountService {
         let password_hash = self.passwords.hash(password.clone()).await?;
         let id = AccountId::new(self.entropy.uuid());
         let account = Account { id, login_id, name, role, created_at: self.clock.now() };
-        let credentials = Credentials { account: account.clone(), password_hash, idempotency };
-        match self.accounts.create(credentials.clone()).await {
-            Ok(()) => Ok(Made::now(account)),
-            Err(CreateAccountError::LoginIdTaken(existing)) => self.replayed(credentials, *existing, password).await,
-            Err(CreateAccountError::Storage(error)) => Err(error.into()),
-        }
-    }
-
-    async fn replayed(
-        &self,
-        asked: Credentials,
-        existing: Credentials,
-        password: Password,
-    ) -> Result<Made<Account>, SignUpError> {
-        let (Some(first), Some(again)) = (existing.idempotency, asked.idempotency) else {
+        let credentials = Credentials { account: account.clone(), password_hash, idempotency: idempotency.clone() };
+        let existing = match self.accounts.create(credentials).await {
+            Ok(()) => return Ok(Made::now(account)),
+            Err(CreateAccountError::LoginIdTaken(existing)) => existing,
+            Err(CreateAccountError::Storage(error)) => return Err(error.into()),
+        };
+        let (Some(first), Some(again)) = (existing.idempotency, idempotency) else {
             return Err(SignUpError::LoginIdTaken);
         };
         if first.key != again.key {
@@ -186,8 +159,8 @@ impl AccountService {
         }
     }
 
-    /// Opens a session. A text that cannot be a login id takes as long to be refused as a wrong one. One that
-    /// cannot be a password is refused at once, whatever the login id, and so tells nothing of it.
+    /// Opens a session. Refusing a text that cannot be a login id takes as long as refusing a wrong one. A text that
+    /// cannot be a password is refused at once, whatever the login id, and so says nothing about it.
     pub async fn sign_in(&self, login_id: &str, password: &str) -> Result<SessionTokens, SignInError> {
         let password = Password::new(password).map_err(|_| SignInError::InvalidCredentials)?;
         let credentials = match LoginId::new(login_id) {
@@ -210,46 +183,51 @@ impl AccountService {
         Ok(self.issue(&account, id, secret, now)?)
     }
 
-    /// Exchanges a refresh token for the next pair of tokens. It is spent by that; presenting it a second
-    /// time ends the session, for whoever holds it (RFC 9700, section 4.14.2).
+    /// Exchanges a refresh token for the next pair of tokens, which spends it. Presenting it a second time ends the
+    /// session for every holder (RFC 9700, section 4.14.2).
     pub async fn refresh(&self, refresh_token: &str) -> Result<SessionTokens, RefreshError> {
-        let (id, secret) = parse_refresh_token(refresh_token).ok_or(RefreshError::Invalid)?;
+        let (session_id, secret) = parse_refresh_token(refresh_token).ok_or(RefreshError::Invalid)?;
         let now = self.clock.now();
         let next = self.entropy.secret();
-        let expires_at = seconds_after(now, self.settings.refresh_seconds);
-        match self.sessions.rotate(id, hash_of(secret), hash_of(next), expires_at).await? {
-            Rotation::Rotated(account) => Ok(self.issue(&account, id, next, now)?),
+        let request = RotateRequest {
+            session_id,
+            presented: hash_of(secret),
+            next: hash_of(next),
+            expires_at: seconds_after(now, self.settings.refresh_seconds),
+        };
+        match self.sessions.rotate(request).await? {
+            Rotation::Rotated(account) => Ok(self.issue(&account, session_id, next, now)?),
             Rotation::Reused => {
-                tracing::warn!(session_id = %id, "a spent refresh token was presented; the session is ended");
-                self.forget_session(id);
+                tracing::warn!(%session_id, "a spent refresh token was presented; the session is ended");
+                self.forget_session(session_id);
                 Err(RefreshError::Invalid)
             }
             Rotation::Unknown => Err(RefreshError::Invalid),
         }
     }
 
-    /// Ends the session of the caller. This process refuses its access tokens from now on; its peers do when they
-    /// receive that, or if it is lost, when the tokens expire.
+    /// Ends the session of the caller. This process refuses its access tokens from now on. Its peers do so when they
+    /// receive the announcement or, if that is lost, when the tokens expire.
     pub async fn sign_out(&self, identity: Identity) -> Result<(), StorageError> {
         self.sessions.end(identity.session_id).await?;
         self.forget_session(identity.session_id);
         Ok(())
     }
 
-    /// Applies what a peer has published under [`Topic::Sessions`]: a session has ended there.
+    /// Refuses the access tokens of a session that a peer has ended, which it publishes under [`Topic::Sessions`].
     pub fn apply_ended_session(&self, text: &str) {
         if let Ok(id) = text.parse() {
-            self.remember_ended(id, self.clock.now());
+            self.remember_ended(id);
         }
     }
 
-    /// Refuses the access tokens of a session that has ended, here and elsewhere.
+    /// Refuses the access tokens of a session that has ended, here and at the peers.
     fn forget_session(&self, id: SessionId) {
-        self.remember_ended(id, self.clock.now());
+        self.remember_ended(id);
         self.peers.publish(Topic::Sessions, id.to_string());
     }
 
-    /// Who bears this access token.
+    /// The caller that an access token names.
     pub fn authenticate(&self, access_token: &str) -> Result<Identity, AccessTokenError> {
         let claims = self.tokens.verify(access_token, self.clock.now())?;
         if self.ended.contains(claims.session_id) {
@@ -279,17 +257,18 @@ impl AccountService {
         })
     }
 
-    fn remember_ended(&self, id: SessionId, now: Timestamp) {
+    fn remember_ended(&self, id: SessionId) {
+        let now = self.clock.now();
         self.ended.insert(id, seconds_after(now, self.settings.access_seconds), now);
     }
 }
 
-/// Sessions that were ended, each kept until the last access token of it has expired by itself.
+/// Sessions that were ended, each kept until its last access token has expired.
 #[derive(Debug, Default)]
 pub struct EndedSessions(Mutex<HashMap<SessionId, Timestamp>>);
 
 impl EndedSessions {
-    /// How many are kept before those that no longer matter are looked for.
+    /// From this many on, each insertion removes those whose tokens have expired.
     const PRUNE_ABOVE: usize = 10_000;
 
     fn contains(&self, id: SessionId) -> bool {

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use boxoffice_domain::{
     Clock, ConcertId, EntropySource, PerformanceId, Points, StorageError, Timestamp, VenueId,
+    accounts::Role,
     catalog::{
         Catalog, Concert, ConcertChange, ConcertChangeError, ConcertSummary, DrawError, InvalidSalesWindow,
-        NewPerformance, PartName, PerformanceKey, PerformanceSummary, PriceError, PriceList, PublishError, Sales,
-        SalesWindow, SeatMap, SeatingPlan, UpdateConcertError, Venue,
+        NewPerformance, PerformanceKey, PerformanceSummary, PriceError, PriceList, PublishError, Sales, SalesWindow,
+        SeatMap, SeatingPlan, UpdateConcertError, Venue,
     },
     idempotency::{Idempotency, KeyReused, Made},
     page::{Page, PageRequest},
+    seats::PartName,
     text::{Description, Name},
     waiting_room::{Draw, QueuePlace, WaitingRoom, WaitingRoomError},
 };
@@ -20,17 +22,15 @@ use crate::{
     waiting_room::{GateError, Purpose, WaitingRoomService},
 };
 
-/// How often a change is tried again that came between another one's reading and writing.
+/// How often a change is tried while others are written between its reading and its writing.
 const UPDATE_ATTEMPTS_MAX: u32 = 5;
 
 /// A venue to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are those of `Venue`")]
 pub struct NewVenue {
-    /// What it is called.
     pub name: Name,
-    /// Where it is.
     pub location: Name,
-    /// Its seats.
     pub plan: SeatingPlan,
 }
 
@@ -44,8 +44,27 @@ pub struct NewConcert {
     pub sales: SalesWindow,
     pub max_seats_per_account: u32,
     pub max_active: u32,
-    /// Whether those who get in line before the sale opens are put in an order by a draw.
+    /// Whether a draw orders the accounts that join before the sale opens.
     pub draw: bool,
+}
+
+/// A performance to be published, of a concert that the caller manages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishPerformance {
+    pub concert_id: ConcertId,
+    pub venue_id: VenueId,
+    pub starts_at: Timestamp,
+    /// One price for each section of the venue, in any order.
+    pub prices: Vec<(PartName, Points)>,
+}
+
+/// A change of a concert that the caller manages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpdateConcert {
+    pub concert_id: ConcertId,
+    pub change: ConcertChange,
+    /// The version that the concert must have; any version if `None`.
+    pub version: Option<u32>,
 }
 
 /// Why something was not published or changed.
@@ -117,39 +136,30 @@ impl From<ConcertChangeError> for CatalogError {
     }
 }
 
-/// That somebody has passed the gate before a concert's performances, or before a performance and its seats.
-/// Only passing it makes one, and nothing behind it is read without one; what is read may then be shared by
-/// many who have.
+/// Proof that a caller has passed the gate of a concert's performances, or of a performance and its seats.
+/// Only passing the gate makes one, and nothing behind it is read without one. Callers that have one may share what was
+/// read.
 #[derive(Clone, Copy, Debug)]
 pub struct Admitted<T>(T);
 
 impl<T: Copy> Admitted<T> {
-    /// What the gate is before.
+    /// What is behind the gate.
     pub fn id(self) -> T {
         self.0
     }
 }
 
-/// Publishing what is sold, and looking at it.
+/// Publishes what is sold, and shows it.
 pub struct CatalogService {
-    /// Where the catalog is kept.
     pub catalog: Arc<dyn Catalog>,
-    /// The gate before dates and seats.
+    /// The gate of dates and seats.
     pub gate: Arc<WaitingRoomService>,
-    /// The queues, which get the terms of a concert that was changed.
+    /// Receives the terms of a concert that was changed.
     pub waiting_room: Arc<dyn WaitingRoom>,
     /// A new generation begins with each change of the catalog.
     pub generation: Arc<CatalogGeneration>,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// Makes ids.
     pub entropy: Arc<dyn EntropySource>,
-}
-
-impl std::fmt::Debug for CatalogService {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CatalogService").finish_non_exhaustive()
-    }
 }
 
 impl CatalogService {
@@ -197,35 +207,32 @@ impl CatalogService {
         self.change(self.catalog.publish_concert(concert, idempotency)).await
     }
 
-    /// Changes a concert of the caller; with `version` only if it is at that version.
+    /// Changes a concert of the caller, and its queue if that can be reached.
     pub async fn update_concert(
         &self,
         identity: Identity,
-        id: ConcertId,
-        change: ConcertChange,
-        version: Option<u32>,
+        update: UpdateConcert,
     ) -> Result<ConcertSummary, CatalogError> {
-        let summary = self.write_change(identity, id, change, version).await?;
-        // The queue gets them again with the next account that joins.
+        let summary = self.write_change(identity, update).await?;
+        // Otherwise the queue gets the terms with the next account that joins.
         if let Err(error) = self.set_terms(&summary.concert).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "a queue has not got the terms of its concert");
         }
         Ok(summary)
     }
 
+    /// Writes a change of a concert of the caller, and leaves its queue as it is.
     pub(crate) async fn write_change(
         &self,
         identity: Identity,
-        id: ConcertId,
-        change: ConcertChange,
-        version: Option<u32>,
+        update: UpdateConcert,
     ) -> Result<ConcertSummary, CatalogError> {
         for _ in 0..UPDATE_ATTEMPTS_MAX {
-            let summary = self.managed(identity, id).await?;
-            if version.is_some_and(|version| version != summary.concert.version) {
+            let summary = self.managed(identity, update.concert_id).await?;
+            if update.version.is_some_and(|version| version != summary.concert.version) {
                 return Err(CatalogError::VersionMismatch);
             }
-            let concert = change.clone().apply(&summary.concert, self.clock.now())?;
+            let concert = update.change.clone().apply(&summary.concert, self.clock.now())?;
             match self.change(self.catalog.update_concert(concert.clone())).await {
                 Ok(()) => return Ok(ConcertSummary { concert, ..summary }),
                 Err(CatalogError::VersionMismatch) => {}
@@ -252,20 +259,17 @@ impl CatalogService {
     pub async fn publish_performance(
         &self,
         identity: Identity,
-        concert_id: ConcertId,
-        venue_id: VenueId,
-        starts_at: Timestamp,
-        prices: &[(PartName, Points)],
+        new: PublishPerformance,
         idempotency: Option<Idempotency>,
     ) -> Result<Made<PerformanceSummary>, CatalogError> {
-        self.managed(identity, concert_id).await?;
-        let venue = self.catalog.venue(venue_id).await?.ok_or(CatalogError::VenueNotFound)?;
-        let prices = PriceList::new(&venue.plan, prices)?;
+        self.managed(identity, new.concert_id).await?;
+        let venue = self.catalog.venue(new.venue_id).await?.ok_or(CatalogError::VenueNotFound)?;
+        let prices = PriceList::new(&venue.plan, &new.prices)?;
         let performance = NewPerformance {
             id: PerformanceId::new(self.entropy.uuid()),
-            concert_id,
+            concert_id: new.concert_id,
             venue,
-            starts_at,
+            starts_at: new.starts_at,
             prices,
             created_at: self.clock.now(),
         };
@@ -285,11 +289,11 @@ impl CatalogService {
         may_publish(identity)?;
         let summary = self.catalog.concert(id).await?.ok_or(CatalogError::ConcertNotFound)?;
         let own = summary.concert.promoter_id == Some(identity.account_id);
-        let admin = identity.role == boxoffice_domain::accounts::Role::Admin;
+        let admin = identity.role == Role::Admin;
         if own || admin { Ok(summary) } else { Err(CatalogError::Forbidden) }
     }
 
-    /// The concerts; with `bookable_only` those for which one can get in line now.
+    /// The concerts; with `bookable_only` those whose queue can be joined now.
     pub async fn concerts(
         &self,
         bookable_only: bool,
@@ -303,7 +307,7 @@ impl CatalogService {
         self.catalog.concert(id).await?.ok_or(CatalogError::ConcertNotFound)
     }
 
-    /// Passes the gate before the performances of a concert.
+    /// Passes the gate of the performances of a concert.
     pub async fn admit_to_concert(
         &self,
         place: QueuePlace,
@@ -316,7 +320,7 @@ impl CatalogService {
         Ok(Admitted(concert_id))
     }
 
-    /// Passes the gate before a performance and its seats: that of its concert.
+    /// Passes the gate of a performance and its seats: that of its concert.
     pub async fn admit_to_performance(
         &self,
         place: QueuePlace,
@@ -348,7 +352,7 @@ impl CatalogService {
     }
 }
 
-/// Told first, so that nobody else learns what exists.
+/// Checked first, so that other callers do not learn what exists.
 fn may_publish(identity: Identity) -> Result<(), CatalogError> {
     if identity.role.may_publish() { Ok(()) } else { Err(CatalogError::Forbidden) }
 }

@@ -9,22 +9,15 @@ use boxoffice_domain::{
 
 use crate::CatalogGeneration;
 
-/// Imports catalogs, and lets every process show what was imported.
+/// Imports catalogs, so that every process shows what was imported.
 pub struct CatalogImportService {
-    /// Writes the catalog.
     pub import: Arc<dyn CatalogImport>,
     /// A new generation begins with each change.
     pub generation: Arc<CatalogGeneration>,
 }
 
-impl std::fmt::Debug for CatalogImportService {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CatalogImportService").finish_non_exhaustive()
-    }
-}
-
 impl CatalogImportService {
-    /// Imports a catalog whole or not at all; what is new in it belongs to this promoter, or to the operator.
+    /// Imports a catalog whole or not at all. What is new in it belongs to this promoter, or else to the operator.
     pub async fn import(
         &self,
         catalog: &ImportedCatalog,
@@ -44,7 +37,7 @@ mod tests {
 
     use super::*;
 
-    /// Imports this often, and is refused before that.
+    /// An import with this outcome.
     struct Import(fn() -> Result<ImportReport, ImportError>);
 
     #[async_trait]

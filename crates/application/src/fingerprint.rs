@@ -3,17 +3,13 @@
 //! A caller that gives a request an idempotency key makes the fingerprint of the request once, with the function for
 //! its act, and hands both down as an [`Idempotency`](boxoffice_domain::idempotency::Idempotency).
 
-use boxoffice_domain::{
-    ConcertId, PerformanceId, Points, ReservationId, Timestamp, VenueId,
-    catalog::PartName,
-    idempotency::Fingerprint,
-    reservations::{SeatLabel, SeatSelection},
-};
+use boxoffice_domain::{Points, ReservationId, idempotency::Fingerprint, seats::SeatLabel};
 use sha2::{Digest, Sha256};
 
 use crate::{
     accounts::SignUp,
-    catalog::{NewConcert, NewVenue},
+    catalog::{NewConcert, NewVenue, PublishPerformance},
+    reservations::HoldSeats,
 };
 
 /// Of signing up. It leaves the password out: a fast digest of it must not be stored.
@@ -27,7 +23,7 @@ pub fn publish_venue(new: &NewVenue) -> Fingerprint {
     digest("venue", [new.name.to_string(), new.location.to_string()].into_iter().chain(seats))
 }
 
-/// Of publishing a concert. Only a concert with a draw mentions it, so that requests from before draws stay the same.
+/// Of publishing a concert. A concert without a draw says nothing about draws, as before there were any.
 pub fn publish_concert(new: &NewConcert) -> Fingerprint {
     let parts = [
         new.title.to_string(),
@@ -42,23 +38,18 @@ pub fn publish_concert(new: &NewConcert) -> Fingerprint {
 }
 
 /// Of publishing a performance. The order of the prices does not matter.
-pub fn publish_performance(
-    concert_id: ConcertId,
-    venue_id: VenueId,
-    starts_at: Timestamp,
-    prices: &[(PartName, Points)],
-) -> Fingerprint {
-    let mut prices: Vec<_> = prices.iter().collect();
+pub fn publish_performance(new: &PublishPerformance) -> Fingerprint {
+    let mut prices: Vec<_> = new.prices.iter().collect();
     prices.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
     let prices = prices.into_iter().flat_map(|(section, price)| [section.as_str().to_owned(), price.to_string()]);
-    let ids = [concert_id.to_string(), venue_id.to_string(), starts_at.to_rfc3339()];
-    digest("performance", ids.into_iter().chain(prices))
+    let others = [new.concert_id.to_string(), new.venue_id.to_string(), new.starts_at.to_rfc3339()];
+    digest("performance", others.into_iter().chain(prices))
 }
 
 /// Of holding seats.
-pub fn hold(performance_id: PerformanceId, seats: &SeatSelection) -> Fingerprint {
-    let performance_id = performance_id.to_string();
-    let labels = seats.labels().iter().map(SeatLabel::as_str);
+pub fn hold(hold: &HoldSeats) -> Fingerprint {
+    let performance_id = hold.performance_id.to_string();
+    let labels = hold.seats.labels().iter().map(SeatLabel::as_str);
     digest("hold", std::iter::once(performance_id.as_str()).chain(labels))
 }
 
@@ -87,9 +78,7 @@ fn digest(act: &str, parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Finge
     update(act.as_bytes());
     parts.into_iter().for_each(|part| update(part.as_ref()));
     let digest = digest.finalize();
-    let mut first = [0; 16];
-    first.copy_from_slice(&digest[..16]);
-    Fingerprint(first)
+    Fingerprint(*digest.first_chunk().expect("32 bytes are more than 16"))
 }
 
 #[cfg(test)]
@@ -97,79 +86,39 @@ mod tests {
     use std::collections::HashSet;
 
     use boxoffice_domain::{
+        ConcertId, PerformanceId, VenueId,
         accounts::{LoginId, Password},
         catalog::{Row, SalesWindow, SeatingPlan, Section},
         fixtures::instant,
+        seats::{PartName, SeatSelection},
         text::{Description, Name},
     };
     use uuid::Uuid;
 
     use super::*;
 
+    const fn id(number: u128) -> Uuid {
+        Uuid::from_u128(number)
+    }
+
     fn name(text: &str) -> Name {
         Name::new(text).unwrap()
     }
 
-    #[test]
-    fn other_parts_make_another_fingerprint() {
-        assert_eq!(digest("hold", ["a", "b"]), digest("hold", ["a", "b"]));
-        assert_ne!(digest("hold", ["a", "b"]), digest("hold", ["ab"]));
-        assert_ne!(digest("hold", ["a", "b"]), digest("hold", ["b", "a"]));
-        assert_ne!(digest("hold", ["a"]), digest("pay", ["a"]));
+    fn of_sign_up(login_id: &str, password: &str, text: &str) -> Fingerprint {
+        let (login_id, password) = (LoginId::new(login_id).unwrap(), Password::new(password).unwrap());
+        sign_up(&SignUp { login_id, password, name: name(text) })
     }
 
-    #[test]
-    fn the_password_is_no_part_of_the_request() {
-        let with = |password| SignUp {
-            login_id: LoginId::new("haneul").unwrap(),
-            password: Password::new(password).unwrap(),
-            name: name("Haneul"),
-        };
-        assert_eq!(sign_up(&with("long enough")), sign_up(&with("another password")));
-        assert_ne!(sign_up(&with("long enough")), sign_up(&SignUp { name: name("Other"), ..with("long enough") }));
-    }
-
-    #[test]
-    fn what_is_held_cancelled_paid_and_charged_tells_one_request_from_another() {
-        let id = Uuid::from_u128;
-        let seats = |labels: &[&str]| {
-            SeatSelection::new(labels.iter().map(|label| SeatLabel::new(label).unwrap()).collect()).unwrap()
-        };
-        let of = |performance, labels| hold(PerformanceId::new(id(performance)), &seats(labels));
-        let points = |points| charge(Points::new(points).unwrap());
-        let fingerprints = [
-            of(1, &["A-1-1", "A-1-2"]),
-            of(2, &["A-1-1", "A-1-2"]),
-            of(1, &["A-1-2", "A-1-1"]),
-            of(1, &["A-1-1"]),
-            cancel(ReservationId::new(id(1))),
-            cancel(ReservationId::new(id(2))),
-            pay(ReservationId::new(id(1))),
-            pay(ReservationId::new(id(2))),
-            points(5_000),
-            points(5_001),
-        ];
-        assert_eq!(HashSet::from(fingerprints).len(), fingerprints.len());
-        assert_eq!(of(1, &["A-1-1"]), of(1, &["A-1-1"]));
-        assert_eq!(points(5_000), points(5_000));
-    }
-
-    #[test]
-    fn texts_and_seats_tell_one_venue_from_another() {
+    fn of_venue(text: &str, location: &str, seats: u32) -> Fingerprint {
         let part = |text| PartName::new(text).unwrap();
-        let of = |text, seats| {
-            let sections = vec![Section { name: part("A"), rows: vec![Row { name: part("1"), seats }] }];
-            let plan = SeatingPlan::new(sections).unwrap();
-            publish_venue(&NewVenue { name: name(text), location: name("Seoul"), plan })
-        };
-        assert_eq!(of("Hall", 2), of("Hall", 2));
-        assert_ne!(of("Hall", 2), of("Other", 2));
-        assert_ne!(of("Hall", 2), of("Hall", 3));
+        let sections = vec![Section { name: part("A"), rows: vec![Row { name: part("1"), seats }] }];
+        let plan = SeatingPlan::new(sections).unwrap();
+        publish_venue(&NewVenue { name: name(text), location: name(location), plan })
     }
 
-    #[test]
-    fn every_field_of_a_concert_tells_one_request_from_another() {
-        let one = NewConcert {
+    fn of_concert(change: impl FnOnce(&mut NewConcert)) -> Fingerprint {
+        let mut new = NewConcert {
             title: name("Night of Songs"),
             artist: name("The Waiting"),
             description: Description::default(),
@@ -178,31 +127,73 @@ mod tests {
             max_active: 70,
             draw: false,
         };
-        let requests = [
-            one.clone(),
-            NewConcert { title: name("Another"), ..one.clone() },
-            NewConcert { artist: name("Another"), ..one.clone() },
-            NewConcert { description: Description::new("Another").unwrap(), ..one.clone() },
-            NewConcert { sales: SalesWindow::new(instant(-100), instant(101)).unwrap(), ..one.clone() },
-            NewConcert { max_seats_per_account: 5, ..one.clone() },
-            NewConcert { max_active: 71, ..one.clone() },
-            NewConcert { draw: true, ..one },
-        ];
-        let fingerprints: HashSet<_> = requests.iter().map(publish_concert).collect();
-        assert_eq!(fingerprints.len(), requests.len());
+        change(&mut new);
+        publish_concert(&new)
+    }
+
+    fn of_performance(concert: u128, venue: u128, second: i64, prices: &[(&str, i64)]) -> Fingerprint {
+        let price = |(section, price): &(&str, i64)| (PartName::new(section).unwrap(), Points::new(*price).unwrap());
+        publish_performance(&PublishPerformance {
+            concert_id: ConcertId::new(id(concert)),
+            venue_id: VenueId::new(id(venue)),
+            starts_at: instant(second),
+            prices: prices.iter().map(price).collect(),
+        })
+    }
+
+    fn of_hold(performance: u128, labels: &[&str]) -> Fingerprint {
+        let labels = labels.iter().map(|label| SeatLabel::new(label).unwrap()).collect();
+        hold(&HoldSeats {
+            performance_id: PerformanceId::new(id(performance)),
+            seats: SeatSelection::new(labels).unwrap(),
+        })
     }
 
     #[test]
-    fn prices_in_another_order_are_the_same_request() {
-        let of = |venue, prices: &[(&str, i64)]| {
-            let price =
-                |(section, price): &(&str, i64)| (PartName::new(section).unwrap(), Points::new(*price).unwrap());
-            let prices: Vec<_> = prices.iter().map(price).collect();
-            let id = Uuid::from_u128;
-            publish_performance(ConcertId::new(id(1)), VenueId::new(id(venue)), instant(0), &prices)
-        };
-        assert_eq!(of(2, &[("A", 9), ("B", 5)]), of(2, &[("B", 5), ("A", 9)]));
-        assert_ne!(of(2, &[("A", 9), ("B", 5)]), of(2, &[("A", 5), ("B", 9)]));
-        assert_ne!(of(2, &[("A", 9)]), of(3, &[("A", 9)]));
+    fn whatever_is_asked_for_tells_one_request_from_another() {
+        let fingerprints = [
+            of_sign_up("haneul", "long enough", "Haneul"),
+            of_sign_up("haneul2", "long enough", "Haneul"),
+            of_sign_up("haneul", "long enough", "Other"),
+            of_venue("Hall", "Seoul", 2),
+            of_venue("Other", "Seoul", 2),
+            of_venue("Hall", "Busan", 2),
+            of_venue("Hall", "Seoul", 3),
+            of_concert(|_| {}),
+            of_concert(|new| new.title = name("Another")),
+            of_concert(|new| new.artist = name("Another")),
+            of_concert(|new| new.description = Description::new("Another").unwrap()),
+            of_concert(|new| new.sales = SalesWindow::new(instant(-101), instant(100)).unwrap()),
+            of_concert(|new| new.sales = SalesWindow::new(instant(-100), instant(101)).unwrap()),
+            of_concert(|new| new.max_seats_per_account = 5),
+            of_concert(|new| new.max_active = 71),
+            of_concert(|new| new.draw = true),
+            of_performance(1, 2, 0, &[("A", 9), ("B", 5)]),
+            of_performance(3, 2, 0, &[("A", 9), ("B", 5)]),
+            of_performance(1, 3, 0, &[("A", 9), ("B", 5)]),
+            of_performance(1, 2, 1, &[("A", 9), ("B", 5)]),
+            of_performance(1, 2, 0, &[("A", 5), ("B", 9)]),
+            of_hold(1, &["A-1-1", "A-1-2"]),
+            of_hold(2, &["A-1-1", "A-1-2"]),
+            of_hold(1, &["A-1-2", "A-1-1"]),
+            of_hold(1, &["A-1-1"]),
+            cancel(ReservationId::new(id(1))),
+            cancel(ReservationId::new(id(2))),
+            pay(ReservationId::new(id(1))),
+            pay(ReservationId::new(id(2))),
+            charge(Points::new(5_000).unwrap()),
+            charge(Points::new(5_001).unwrap()),
+            digest("hold", ["a", "b"]),
+            digest("hold", ["ab"]),
+            digest("pay", ["a", "b"]),
+        ];
+        assert_eq!(HashSet::from(fingerprints).len(), fingerprints.len());
+    }
+
+    #[test]
+    fn the_password_and_the_order_of_prices_are_no_part_of_the_request() {
+        assert_eq!(of_sign_up("haneul", "long enough", "Haneul"), of_sign_up("haneul", "another password", "Haneul"));
+        let (prices, turned) = ([("A", 9), ("B", 5)], [("B", 5), ("A", 9)]);
+        assert_eq!(of_performance(1, 2, 0, &prices), of_performance(1, 2, 0, &turned));
     }
 }

@@ -1,10 +1,8 @@
-//! The use cases of boxoffice: what a request or a worker wants done, said in terms of the ports of
-//! [`boxoffice_domain`].
+//! The use cases of boxoffice: what a request or a worker wants done, in terms of the ports of [`boxoffice_domain`].
 //!
-//! There is one service for each capability, under the name that the capability has in every crate. A
-//! service holds its ports as `Arc<dyn Port>`; it decides in which order they are called and what a
-//! refusal of one means for the next, and leaves every rule to the domain and every transaction to the
-//! adapter.
+//! There is one service for each capability, under the name that the capability has in every crate. A service holds its
+//! ports as `Arc<dyn Port>`. It decides in which order they are called and what a refusal of one means for the next. It
+//! leaves every rule to the domain and every transaction to the adapter.
 
 pub mod account_locks;
 pub mod accounts;
@@ -19,6 +17,27 @@ pub mod reservations;
 mod sale_terms;
 pub mod waiting_room;
 pub mod wallet;
+
+/// A service is printed by its name: its ports have nothing to print.
+macro_rules! debug_by_name {
+    ($($service:ident,)*) => {$(
+        impl std::fmt::Debug for $service {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($service)).finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+
+debug_by_name! {
+    AccountService,
+    CatalogImportService,
+    CatalogService,
+    PaymentService,
+    ReservationService,
+    WaitingRoomService,
+    WalletService,
+}
 
 pub use account_locks::AccountLocks;
 pub use accounts::{AccountService, Identity};

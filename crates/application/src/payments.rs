@@ -20,34 +20,22 @@ use crate::{
 /// Why a payment was not made.
 pub type PayError = GatedError<PayRefusal>;
 
-/// Paying for held seats.
+/// Pays for held seats.
 pub struct PaymentService {
-    /// Where payments are kept.
     pub payments: Arc<dyn Payments>,
-    /// Where reservations are kept.
     pub reservations: Arc<dyn Reservations>,
-    /// The gate.
     pub gate: Arc<WaitingRoomService>,
-    /// The lines, where a payment ends the admission.
+    /// A payment ends the admission there.
     pub waiting_room: Arc<dyn WaitingRoom>,
     /// Keeps a hold and a payment of one account apart.
     pub account_locks: Arc<AccountLocks>,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// Makes ids.
     pub entropy: Arc<dyn EntropySource>,
 }
 
-impl std::fmt::Debug for PaymentService {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PaymentService").finish_non_exhaustive()
-    }
-}
-
 impl PaymentService {
-    /// Pays a held reservation with points; how many is the reservation's to say. With the payment of the
-    /// last seats that the account holds of the concert, its admission ends. A payment that is refused
-    /// changes nothing: hold, queue token and place are as before.
+    /// Pays a held reservation with as many points as it costs. With the payment of the last seats that the account holds
+    /// of the concert, its admission ends. A payment that is refused changes nothing: hold, queue token and place stay.
     pub async fn pay(
         &self,
         place: QueuePlace,
@@ -55,9 +43,6 @@ impl PaymentService {
         idempotency: Idempotency,
     ) -> Result<Made<PaymentView>, PayError> {
         let _locked = self.account_locks.lock(place.account_id).await;
-        if let Err(closed) = self.gate.check(place, Purpose::Continue).await {
-            return self.without_admission(place, reservation_id, &idempotency, closed).await;
-        }
         let request = PayRequest {
             payment_id: PaymentId::new(self.entropy.uuid()),
             reservation_id,
@@ -67,29 +52,26 @@ impl PaymentService {
             method: PaymentMethod::Wallet,
             idempotency,
         };
+        if let Err(closed) = self.gate.check(place, Purpose::Continue).await {
+            return self.without_admission(&request, closed).await;
+        }
         let Made { value: receipt, replayed } = self.payments.pay(request).await?;
         self.end_admission(place, &receipt).await;
         Ok(Made { value: receipt.payment, replayed })
     }
 
-    /// Without an admission nothing is paid; but a repeated request gets its answer, and whoever comes too
-    /// late for the reservation is told that, rather than about the token that went with it.
-    async fn without_admission(
-        &self,
-        place: QueuePlace,
-        reservation_id: ReservationId,
-        again: &Idempotency,
-        closed: GateError,
-    ) -> Result<Made<PaymentView>, PayError> {
+    /// Without an admission nothing is paid. But a repeated request gets its answer, and a buyer who is too late for the
+    /// reservation learns that, rather than that the token went with it.
+    async fn without_admission(&self, request: &PayRequest, closed: GateError) -> Result<Made<PaymentView>, PayError> {
         if !matches!(closed, GateError::Expired | GateError::NotActive { .. }) {
             return Err(closed.into());
         }
-        if let Some(first) = self.payments.find_by_key(place.account_id, &again.key).await? {
-            return first.replay(again).map_err(|reused| PayError::Refused(reused.into()));
+        if let Some(first) = self.payments.find_by_key(request.account_id, &request.idempotency.key).await? {
+            return first.replay(&request.idempotency).map_err(|reused| PayError::Refused(reused.into()));
         }
-        let view = self.reservations.find(place.account_id, reservation_id).await?;
+        let view = self.reservations.find(request.account_id, request.reservation_id).await?;
         let view = view.ok_or(PayError::Refused(PayRefusal::ReservationNotFound))?;
-        if view.reservation.concert_id != place.concert_id {
+        if view.reservation.concert_id != request.concert_id {
             return Err(GateError::Invalid.into());
         }
         let now = self.clock.now();

@@ -9,8 +9,8 @@ use boxoffice_domain::{
     page::{Page, PageRequest},
     reservations::{
         CancelError, CancelRequest, HoldRefusal, HoldRequest, ReservationStatus, ReservationView, Reservations,
-        SeatSelection,
     },
+    seats::SeatSelection,
     waiting_room::{QueuePlace, WaitingRoom},
 };
 
@@ -19,31 +19,28 @@ use crate::{
     waiting_room::{GateError, GatedError, Purpose, WaitingRoomService},
 };
 
+/// Seats of a performance to be held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldSeats {
+    pub performance_id: PerformanceId,
+    pub seats: SeatSelection,
+}
+
 /// Why seats were not held.
 pub type HoldSeatsError = GatedError<HoldRefusal>;
 
-/// Holding seats, and giving them up.
+/// Holds seats, and gives them up.
 pub struct ReservationService {
-    /// Where reservations are kept.
     pub reservations: Arc<dyn Reservations>,
-    /// Knows which concert a performance is of.
     pub catalog: Arc<dyn Catalog>,
-    /// The gate.
     pub gate: Arc<WaitingRoomService>,
-    /// The lines, where an admission is made to last as long as a hold.
+    /// A hold prolongs the admission there.
     pub waiting_room: Arc<dyn WaitingRoom>,
     /// Keeps a hold and a payment of one account apart.
     pub account_locks: Arc<AccountLocks>,
-    /// Makes ids.
     pub entropy: Arc<dyn EntropySource>,
     /// How long a hold lasts, in seconds.
     pub hold_seconds: NonZeroU32,
-}
-
-impl std::fmt::Debug for ReservationService {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ReservationService").field("hold_seconds", &self.hold_seconds).finish_non_exhaustive()
-    }
 }
 
 impl ReservationService {
@@ -51,8 +48,7 @@ impl ReservationService {
     pub async fn hold(
         &self,
         place: QueuePlace,
-        performance_id: PerformanceId,
-        seats: SeatSelection,
+        HoldSeats { performance_id, seats }: HoldSeats,
         idempotency: Option<Idempotency>,
     ) -> Result<Made<ReservationView>, HoldSeatsError> {
         let concert_id = self.catalog.concert_of(performance_id).await?;
@@ -97,13 +93,13 @@ impl ReservationService {
     }
 
     async fn keep_admission(&self, place: QueuePlace, until: Timestamp) {
-        // The seats are held whatever becomes of this; its owner still has the rest of the admission to pay.
+        // The seats are held even if this fails: the rest of the admission is left to pay them in.
         if let Err(error) = self.waiting_room.keep_until(place.concert_id, place.account_id, Some(until)).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "an admission could not be lengthened");
         }
     }
 
-    /// The process that held the seats at first may have died before it lengthened the admission. The account may have
+    /// The process that held the seats at first may have ended before it lengthened the admission. The account may have
     /// held others since, or given these up.
     async fn keep_admission_again(&self, place: QueuePlace) {
         match self.reservations.held_until(place.account_id, place.concert_id).await {
@@ -115,7 +111,7 @@ impl ReservationService {
         }
     }
 
-    /// Gives a reservation up; what was paid for it goes back to the wallet.
+    /// Gives a reservation up. What was paid for it goes back to the wallet.
     pub async fn cancel(
         &self,
         identity: Identity,
@@ -141,7 +137,7 @@ impl ReservationService {
         self.reservations.list(identity.account_id, status, page).await
     }
 
-    /// Tidies away at most `limit` holds whose time is over, and gives how many.
+    /// Expires at most `limit` holds whose time is over, and returns how many.
     pub async fn expire_due(&self, limit: u32) -> Result<u32, StorageError> {
         self.reservations.expire_due(limit).await
     }

@@ -1,11 +1,11 @@
 //! What joining a queue needs to know of its concert, cached for a moment.
 //!
-//! Before a sale opens everybody comes at once, and asks to join the same queue. What the queue has to know of the
-//! concert rarely changes: it is not read again for each of them.
+//! Before a sale opens, many accounts join the same queue at once. What the queue has to know of the concert rarely
+//! changes, so it is not read for each of them.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -47,8 +47,8 @@ impl SaleTerms {
 
 /// The terms of the concerts that were asked for lately.
 ///
-/// A change that this process makes is seen at once; one of a peer when it is published, or if that is lost, after the
-/// time that terms are kept for.
+/// A change that this process makes is seen at once; one of a peer when its announcement arrives or, if that is lost,
+/// after the time that terms are kept for.
 #[derive(Debug, Default)]
 pub struct SaleTermsCache {
     kept_for: Duration,
@@ -87,29 +87,32 @@ impl SaleTermsCache {
             return Ok(read.await?.map(|summary| SaleTerms::from(&summary.concert)));
         }
         let entry = self.entry(id);
-        let kept = || *entry.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let is_fresh = |kept: &Kept| now < kept.fresh_until && kept.generation == self.generation.number();
-        let fresh = || kept().filter(is_fresh).map(|kept| Some(kept.terms));
+        let fresh = || lock(&entry.kept).filter(is_fresh).map(|kept| Some(kept.terms));
         let read = async {
             let (generation, fresh_until) = (self.generation.number(), now + self.kept_for);
             let Some(summary) = read.await? else {
-                self.entries.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+                lock(&self.entries).remove(&id);
                 return Ok(None);
             };
             let terms = SaleTerms::from(&summary.concert);
-            *entry.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(Kept { terms, fresh_until, generation });
+            *lock(&entry.kept) = Some(Kept { terms, fresh_until, generation });
             Ok(Some(terms))
         };
         Ok(entry.flight.get(fresh, read).await?.into_inner())
     }
 
     fn entry(&self, id: ConcertId) -> Arc<Entry> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = lock(&self.entries);
         if entries.len() >= CONCERTS_MAX && !entries.contains_key(&id) {
             entries.clear();
         }
         Arc::clone(entries.entry(id).or_default())
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::{error::Error, sync::Arc};
 
 use boxoffice_domain::{
     ActError, Clock, ConcertId, StorageError, Timestamp,
-    catalog::{Catalog, NotOnSale},
+    catalog::{Catalog, ConcertSummary, NotOnSale},
     payments::Payments,
     reservations::Reservations,
     waiting_room::{
@@ -13,17 +13,12 @@ use boxoffice_domain::{
     },
 };
 
-use crate::{
-    Identity, draw,
-    sale_terms::{SaleTerms, SaleTermsCache},
-};
+use crate::{Identity, draw, sale_terms::SaleTermsCache};
 
 /// A queue token and where its place stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueView {
-    /// The token.
     pub token: QueueToken,
-    /// Where its place stands.
     pub status: QueueStatus,
 }
 
@@ -93,42 +88,29 @@ impl<R: Error + 'static> From<ActError<R>> for GatedError<R> {
 /// What an admission is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Looking at dates and seats, and paying what is held: possible until the admission and the last hold
-    /// are over.
+    /// Looking at dates and seats, and paying what is held: possible until the admission and the last hold are over.
     Continue,
-    /// Holding further seats: possible until the admission is over. A hold lengthens the stay; if it also allowed further
-    /// holds, one account could keep its admission for ever.
+    /// Holding further seats: possible until the admission is over. If a hold, which prolongs the stay, also allowed
+    /// further holds, one account could keep its admission for ever.
     Hold,
 }
 
-/// Joins the queues of concerts, and guards the gate behind them.
+/// Joins the queues of concerts, and keeps the gate behind them.
 pub struct WaitingRoomService {
-    /// Keeps the queues.
     pub waiting_room: Arc<dyn WaitingRoom>,
-    /// Signs places.
     pub tokens: Arc<dyn QueueTokens>,
-    /// Knows the concerts.
     pub catalog: Arc<dyn Catalog>,
-    /// Knows which places were spent.
     pub payments: Arc<dyn Payments>,
-    /// Knows who holds seats.
     pub reservations: Arc<dyn Reservations>,
-    /// The terms of concerts, cached.
     pub terms: SaleTermsCache,
-    /// The clock.
     pub clock: Arc<dyn Clock>,
 }
 
-impl std::fmt::Debug for WaitingRoomService {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WaitingRoomService").finish_non_exhaustive()
-    }
-}
-
 impl WaitingRoomService {
-    /// Joins the queue of a concert, or returns the place that the account has there already; with whether it is new.
+    /// Joins the queue of a concert, or returns the place that the account has there already, and whether it is new.
     pub async fn join(&self, identity: Identity, concert_id: ConcertId) -> Result<(QueueView, bool), JoinError> {
-        let terms = self.terms_of(concert_id).await?.ok_or(JoinError::ConcertNotFound)?;
+        let read = self.catalog.concert(concert_id);
+        let terms = self.terms.get(concert_id, self.clock.now(), read).await?.ok_or(JoinError::ConcertNotFound)?;
         terms.check_joining(self.clock.now())?;
         let account_id = identity.account_id;
         let draw = terms.draw.map(|draw| draw::number(&draw, account_id));
@@ -137,11 +119,7 @@ impl WaitingRoomService {
         Ok((self.view(joined.status), joined.newly))
     }
 
-    async fn terms_of(&self, concert_id: ConcertId) -> Result<Option<SaleTerms>, StorageError> {
-        self.terms.get(concert_id, self.clock.now(), self.catalog.concert(concert_id)).await
-    }
-
-    /// The place in a token, if the token is one of ours and this account's.
+    /// The place in a token, if we signed the token for this account.
     pub fn place(&self, identity: Identity, token: &str) -> Result<QueuePlace, GateError> {
         let place = self.tokens.open(token).ok_or(GateError::Invalid)?;
         if place.account_id == identity.account_id { Ok(place) } else { Err(GateError::Invalid) }
@@ -203,37 +181,30 @@ impl WaitingRoomService {
     /// Restores a forgotten place, unless a payment has spent it, the queue was emptied since, or its concert is gone. An
     /// account that holds seats had been admitted, and is admitted again before the hold is over.
     async fn recall(&self, place: QueuePlace) -> Result<QueueStatus, GateError> {
+        let QueuePlace { concert_id, account_id, number, joined_at } = place;
         let expired = QueueStatus { place, standing: Standing::Expired };
-        if self.payments.has_spent(place.account_id, place.concert_id, place.number).await? {
+        if self.payments.has_spent(account_id, concert_id, number).await? {
             return Ok(expired);
         }
-        let Some(summary) = self.catalog.concert(place.concert_id).await? else {
+        let Some(ConcertSummary { concert, .. }) = self.catalog.concert(concert_id).await? else {
             return Ok(expired);
         };
-        let concert = summary.concert;
+        let held_until = self.reservations.held_until(account_id, concert_id).await?;
         // Emptying a queue ends only the places that wait.
-        let emptied = concert.emptied_at.is_some_and(|emptied_at| place.joined_at < emptied_at);
-        if emptied && self.held_until(&place).await?.is_none() {
+        let emptied = concert.emptied_at.is_some_and(|emptied_at| joined_at < emptied_at);
+        if emptied && held_until.is_none() {
             return Ok(expired);
         }
-        let draw = concert.draw.map(|draw| draw::number(&draw, place.account_id));
+        let draw = concert.draw.map(|draw| draw::number(&draw, account_id));
         let status = self.waiting_room.restore(RestoreRequest { place, terms: concert.queue_terms(), draw }).await?;
-        if status.standing == Standing::Expired {
-            return Ok(status);
-        }
-        let held_until = self.held_until(&place).await?;
         if held_until.is_none() {
             return Ok(status);
         }
-        self.waiting_room.keep_until(place.concert_id, place.account_id, held_until).await?;
+        self.waiting_room.keep_until(concert_id, account_id, held_until).await?;
         match self.waiting_room.status(&place).await? {
             Recall::Known(status) => Ok(status),
             Recall::Forgotten => Ok(status),
         }
-    }
-
-    async fn held_until(&self, place: &QueuePlace) -> Result<Option<Timestamp>, StorageError> {
-        self.reservations.held_until(place.account_id, place.concert_id).await
     }
 
     fn view(&self, status: QueueStatus) -> QueueView {

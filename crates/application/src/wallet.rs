@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use boxoffice_domain::{
     ChargeId, Clock, EntropySource, Points, StorageError,
+    gateway::{GatewayError, GatewayRequest, PaymentGateway},
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
-    payments::{GatewayError, GatewayRequest, PaymentGateway},
     wallet::{
         Charge, ChargeAmount, ChargeError, ChargeRefusal, ChargeRequest, ChargeState, PendingKey, Wallet, WalletEntry,
         Wallets,
     },
 };
-
 use chrono::TimeDelta;
 
 use crate::Identity;
@@ -49,41 +48,31 @@ impl From<ChargeError> for ChargePointsError {
     }
 }
 
-/// What became of the charges that were looked at again.
+/// What became of the pending charges that the gateway was asked about again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Resolved {
     /// How many were approved or declined.
     pub ended: u32,
-    /// How many are still without a verdict.
+    /// How many still have no verdict.
     pub pending: u32,
-    /// Where to go on the next time; `None` where the end was reached.
+    /// Where the next call goes on; `None` at the end.
     pub next: Option<PendingKey>,
 }
 
-/// Filling a wallet, and reading it.
+/// Fills wallets, and shows them.
 pub struct WalletService {
-    /// Where wallets are kept.
     pub wallets: Arc<dyn Wallets>,
-    /// Takes the money.
     pub gateway: Arc<dyn PaymentGateway>,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// Makes ids.
     pub entropy: Arc<dyn EntropySource>,
-    /// The most points that charging may bring a wallet to.
+    /// The highest balance that a charge may lead to.
     pub balance_max: Points,
 }
 
-impl std::fmt::Debug for WalletService {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WalletService").finish_non_exhaustive()
-    }
-}
-
 impl WalletService {
-    /// Charges points: recorded as pending, then the gateway is asked under the charge's id, then credited.
-    /// A failure between two of these steps leaves a pending charge, which [`Self::resolve_pending`] or a
-    /// repetition of the request brings to its end: never lost, never credited twice.
+    /// Charges points: records the charge as pending, asks the gateway under its id, then credits it. A failure between
+    /// two of these steps leaves a pending charge, which [`Self::resolve_pending`] or a repeated request ends. A charge is
+    /// never lost, and never credited twice.
     pub async fn charge(
         &self,
         identity: Identity,
@@ -117,9 +106,8 @@ impl WalletService {
         ended.ok_or_else(|| StorageError::failed("a charge vanished while the gateway was asked").into())
     }
 
-    /// Asks the gateway again about at most `limit` charges that have been pending for `pending_seconds`, those
-    /// after the one where the last time ended: however many never get a verdict, they are not in the way of
-    /// the others.
+    /// Asks the gateway again about at most `limit` charges that have been pending for `pending_seconds`, from `after` on,
+    /// where the last call ended: however many never get a verdict, the others still get theirs.
     pub async fn resolve_pending(
         &self,
         pending_seconds: u32,

@@ -79,7 +79,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<String> {
         ("gateway_timeout_milliseconds", "200"),
         ("gateway_scripted_by_amount", "true"),
     ];
-    let mut world = World::prepare(&bench.binary, &bench.folder, &store, "indexes", bench.shape(2), &settings).await?;
+    let mut world = World::prepare(bench, &store, "indexes", bench.shape(2), &settings).await?;
     let mut connection = server::connect(&world.server.database_url).await?;
     let size = if bench.smoke { SIZE_SMOKE } else { SIZE };
     fill::fill(&mut connection, &world, size).await?;

@@ -1,6 +1,7 @@
 //! Measures boxoffice: starts servers, drives real HTTP, and compares within one run.
 
 mod clock;
+mod compare;
 mod drive;
 mod indexes;
 mod machine;
@@ -31,7 +32,7 @@ use crate::{
 
 /// How long a measurement of a smoke test takes.
 const TIME_SMOKE: Duration = Duration::from_millis(200);
-const SHAPE_SMOKE: Shape = Shape { performances: 1, buyers: 100, sections_max: 1 };
+const SHAPE_SMOKE: Shape = Shape { performances: 1, seats: 400, sections_max: 1, live_holds: 0 };
 
 /// Measures boxoffice, and writes what it finds to docs/performance.
 #[derive(Debug, Parser)]
@@ -48,8 +49,14 @@ struct CommandLine {
     /// Everything small and short: shows that it works, measures nothing, and writes nothing
     #[arg(long)]
     smoke: bool,
-    /// Holds distinct seats over this many connections for the time given and nothing else: something to put a
-    /// profiler on
+    /// Another release binary: holds, money and purchases of both are measured in turns, and nothing is written
+    #[arg(long)]
+    against: Option<PathBuf>,
+    /// How many live holds each account has before holds, money and purchases are measured; several numbers are
+    /// measured in turns, and nothing is written
+    #[arg(long, value_delimiter = ',')]
+    live_holds: Vec<usize>,
+    /// Measures nothing but distinct holds over this many connections, for a profiler to watch; writes nothing
     #[arg(long)]
     steady: Option<usize>,
     /// Another option for the command line of the database server
@@ -64,12 +71,16 @@ struct CommandLine {
 }
 
 /// How it is measured.
+#[derive(Clone)]
 pub(crate) struct Bench {
     pub(crate) binary: PathBuf,
     pub(crate) folder: PathBuf,
     pub(crate) rounds: usize,
     pub(crate) time: Duration,
     pub(crate) smoke: bool,
+    /// The binaries that are compared, by their names in the report; the first is `binary`.
+    pub(crate) compared: Vec<(&'static str, PathBuf)>,
+    pub(crate) live_holds: Vec<usize>,
     pub(crate) steady: Option<usize>,
     pub(crate) database_options: Vec<String>,
 }
@@ -77,15 +88,27 @@ pub(crate) struct Bench {
 impl Bench {
     fn of(line: &CommandLine) -> anyhow::Result<Self> {
         ensure!(line.seconds > 0.0 && line.rounds > 0, "there must be something to measure");
+        let binary = std::path::absolute(&line.binary)?;
+        let mut compared = vec![("this", binary.clone())];
+        if let Some(against) = &line.against {
+            compared.push(("against", std::path::absolute(against)?));
+        }
         Ok(Self {
-            binary: std::path::absolute(&line.binary)?,
+            binary,
             folder: std::env::temp_dir().join(format!("boxoffice-bench-{}", std::process::id())),
             rounds: if line.smoke { 1 } else { line.rounds },
             time: if line.smoke { TIME_SMOKE } else { Duration::from_secs_f64(line.seconds) },
             smoke: line.smoke,
+            compared,
+            live_holds: line.live_holds.clone(),
             steady: line.steady,
             database_options: line.database_option.clone(),
         })
+    }
+
+    /// Whether several servers are measured in turns, instead of the parts for the report.
+    fn compares(&self) -> bool {
+        self.compared.len() > 1 || !self.live_holds.is_empty() || self.steady.is_some()
     }
 
     /// This many performances with buyers for all seats, or in a smoke test one in a small hall with a few buyers.
@@ -167,6 +190,9 @@ impl Part {
     }
 
     async fn measure(self, bench: &Bench) -> anyhow::Result<Outcome> {
+        if bench.compares() {
+            return compare::run(bench, self).await.map(Outcome::Section);
+        }
         let mut section = match self {
             Self::Holds(backend) => holds::run(bench, backend).await?,
             Self::Lone(backend) => lone::run(bench, backend).await?,
@@ -187,7 +213,7 @@ impl Part {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let line = CommandLine::parse();
-    let parts = Part::asked(&line.only)?;
+    let mut parts = Part::asked(&line.only)?;
     if line.list {
         for part in parts {
             println!("{}", part.key());
@@ -195,6 +221,10 @@ async fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     let bench = Bench::of(&line)?;
+    if bench.compares() {
+        parts.retain(|part| compare::can_compare(*part));
+        ensure!(!parts.is_empty(), "holds, money and purchases can be compared");
+    }
     std::fs::create_dir_all(&bench.folder)?;
     let result = run(&bench, &parts).await;
     remove(&bench.folder);
@@ -205,7 +235,7 @@ async fn main() -> anyhow::Result<()> {
 async fn run(bench: &Bench, parts: &[Part]) -> anyhow::Result<()> {
     let run = Run::begin(bench);
     println!("{}\n{}\n", run.machine_text(), run.text());
-    let writes = !bench.smoke && bench.steady.is_none();
+    let writes = !bench.smoke && !bench.compares();
     let mut results = if writes { Some(Results::of(&workspace().join("docs/performance"))?) } else { None };
     let order = Part::ALL.map(Part::key);
     let mut failed = Vec::new();

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    clock,
+    Bench, clock,
     drive::{self, Processes},
     process::Watched,
     server::{Server, Store},
@@ -26,6 +26,8 @@ pub(crate) const PREPARING: usize = 64;
 pub(crate) const PATIENCE: Duration = Duration::from_mins(10);
 /// How many seats of a concert an account may have: the default of boxoffice.
 pub(crate) const SEATS_PER_ACCOUNT: usize = 4;
+/// More than enough for every seat that an account may have.
+const POINTS_EACH: i64 = 1_000_000;
 const SEED: u64 = 20_261_121;
 
 /// A seat of a performance.
@@ -54,15 +56,23 @@ pub(crate) struct World {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     pub(crate) performances: usize,
-    pub(crate) buyers: usize,
+    /// How many seats there are buyers for.
+    pub(crate) seats: usize,
     /// How many sections of the hall there are at most.
     pub(crate) sections_max: usize,
+    /// How many seats each buyer holds already.
+    pub(crate) live_holds: usize,
 }
 
 impl Shape {
     /// With this many performances of the arena, and buyers for all of their seats.
     pub(crate) fn of_performances(performances: usize) -> Self {
-        Self { performances, buyers: performances * 15_002 / SEATS_PER_ACCOUNT, sections_max: usize::MAX }
+        Self { performances, seats: performances * 15_002, sections_max: usize::MAX, live_holds: 0 }
+    }
+
+    /// How many seats a buyer may have.
+    fn seats_each(self) -> usize {
+        self.live_holds + SEATS_PER_ACCOUNT
     }
 }
 
@@ -87,7 +97,7 @@ fn catalog(shape: Shape) -> anyhow::Result<Value> {
     Ok(json!({"venues": [venue], "concerts": [{
         "key": "tour", "title": "ORBIT 월드 투어", "artist": "ORBIT", "description": "",
         "sales_open_at": "2026-01-05T11:00:00Z", "sales_close_at": "2030-12-31T15:00:00Z",
-        "max_seats_per_account": SEATS_PER_ACCOUNT, "max_active": 1_000_000, "performances": performances,
+        "max_seats_per_account": shape.seats_each(), "max_active": 1_000_000, "performances": performances,
     }]}))
 }
 
@@ -98,32 +108,31 @@ impl World {
 
     /// Starts a server on an empty database, and puts everything in place.
     pub(crate) async fn prepare(
-        binary: &Path,
-        folder: &Path,
+        bench: &Bench,
         store: &Store,
         name: &str,
         shape: Shape,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
-        let mut world = Self::open(binary, folder, store, name, &catalog(shape)?, settings).await?;
-        world.sign_up(shape.buyers).await?;
-        world.find_places().await?;
+        let mut world = Self::open(bench, store, name, &catalog(shape)?, settings).await?;
+        world.sign_up(shape.seats / shape.seats_each()).await?;
+        world.find_places(shape.seats_each()).await?;
+        world.hold_first(shape.live_holds).await?;
         Ok(world)
     }
 
     /// Starts a server on an empty database, with a catalog and without buyers.
     pub(crate) async fn open(
-        binary: &Path,
-        folder: &Path,
+        bench: &Bench,
         store: &Store,
         name: &str,
         catalog: &Value,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
-        let folder = folder.join(format!("{}-{name}", store.backend.name()));
+        let folder = bench.folder.join(format!("{}-{name}", store.backend.name()));
         let database_url = store.database(name).await?;
         let settings: Vec<_> = Self::PATIENT.iter().chain(settings).copied().collect();
-        let server = Server::start(binary, &folder, &database_url, &settings).await?;
+        let server = Server::start(&bench.binary, &folder, &database_url, &settings).await?;
         let signer = TokenSigner::of_server(&folder, clock::now().timestamp())?;
         let mut processes = vec![("boxoffice", server.watched()?)];
         processes.extend(store.process.map(|process| ("database", process)));
@@ -138,7 +147,7 @@ impl World {
             places: Vec::new(),
             signer,
         };
-        world.import(binary, catalog).await?;
+        world.import(&bench.binary, catalog).await?;
         Ok(world)
     }
 
@@ -162,7 +171,7 @@ impl World {
     }
 
     /// Finds out what there is to sell.
-    async fn find_places(&mut self) -> anyhow::Result<()> {
+    async fn find_places(&mut self, seats_each: usize) -> anyhow::Result<()> {
         let mut connection = Connection::open(self.server.address).await?;
         let concerts: List<Identified> = connection.send(&Request::get("/v1/concerts").prepare()).await?.read()?;
         self.concert_id = concerts.items.first().context("there is no concert")?.id;
@@ -176,7 +185,19 @@ impl World {
             self.places.extend(map.seats.into_iter().map(place));
         }
         self.places.shuffle(&mut SmallRng::seed_from_u64(SEED));
-        self.places.truncate(self.buyers.len() * SEATS_PER_ACCOUNT);
+        self.places.truncate(self.buyers.len() * seats_each);
+        Ok(())
+    }
+
+    /// Lets each buyer hold this many seats, which are then no longer for sale.
+    async fn hold_first(&mut self, seats_each: usize) -> anyhow::Result<()> {
+        let count = seats_each * self.buyers.len();
+        if count > 0 {
+            self.admit(0..self.buyers.len()).await?;
+            let requests: Vec<_> = (0..count).map(|place| self.hold(place)).collect();
+            self.send_all(&requests, drive::created).await?;
+            self.places.drain(..count);
+        }
         Ok(())
     }
 
@@ -217,9 +238,9 @@ impl World {
     }
 
     /// Tops up the wallet of every buyer.
-    pub(crate) async fn charge_all(&self, amount: i64) -> anyhow::Result<()> {
+    pub(crate) async fn charge_all(&self) -> anyhow::Result<()> {
         let requests: Vec<_> =
-            self.buyers.iter().map(|buyer| buyer.charge(amount).key("every-buyer").prepare()).collect();
+            self.buyers.iter().map(|buyer| buyer.charge(POINTS_EACH).key("every-buyer").prepare()).collect();
         self.send_all(&requests, drive::created).await.map(drop)
     }
 

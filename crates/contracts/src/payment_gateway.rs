@@ -2,8 +2,11 @@
 
 use boxoffice_domain::{
     fixtures,
-    payments::{GatewayRequest, PaymentGateway},
-    wallet::GatewayVerdict::{Approved, Declined},
+    gateway::{
+        GatewayRequest,
+        GatewayVerdict::{Approved, Declined},
+        PaymentGateway,
+    },
 };
 use futures::future::join_all;
 

@@ -227,6 +227,19 @@ pub struct Session {
     pub expires_at: Timestamp,
 }
 
+/// A holder of a refresh secret exchanges it for the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RotateRequest {
+    /// The session.
+    pub session_id: SessionId,
+    /// The hash of the secret that was presented.
+    pub presented: RefreshHash,
+    /// The hash of the secret that takes its place.
+    pub next: RefreshHash,
+    /// When the session ends from then on, if it is not refreshed before.
+    pub expires_at: Timestamp,
+}
+
 /// What became of an attempt to refresh a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rotation {
@@ -248,13 +261,7 @@ pub trait Sessions: Send + Sync {
 
     /// Exchanges the refresh secret, atomically: of several concurrent calls with one secret, exactly one
     /// is [`Rotation::Rotated`], and the next one ends the session ([`Rotation::Reused`]).
-    async fn rotate(
-        &self,
-        id: SessionId,
-        presented: RefreshHash,
-        next: RefreshHash,
-        expires_at: Timestamp,
-    ) -> Result<Rotation, StorageError>;
+    async fn rotate(&self, request: RotateRequest) -> Result<Rotation, StorageError>;
 
     /// Ends a session; ending one that is not there is no error.
     async fn end(&self, id: SessionId) -> Result<(), StorageError>;

@@ -68,31 +68,31 @@
 pub mod accounts;
 pub mod audit;
 pub mod catalog;
-pub mod error;
+mod error;
 pub mod events;
 #[cfg(any(test, feature = "fixtures"))]
 pub mod fixtures;
 pub mod gateway;
 pub mod idempotency;
-pub mod ids;
+mod ids;
 pub mod page;
 pub mod payments;
-pub mod points;
+mod points;
 pub mod reservations;
 pub mod sale;
 pub mod seats;
 pub mod text;
-pub mod time;
+mod time;
 pub mod waiting_room;
 pub mod wallet;
 
 pub use {async_trait::async_trait, chrono, uuid};
 
 pub use error::{ActError, StorageError};
-#[cfg(feature = "mocks")]
-pub use ids::MockEntropySource;
 pub use ids::{
     AccountId, ChargeId, ConcertId, EntropySource, PaymentId, PerformanceId, ReservationId, SessionId, VenueId,
 };
-pub use points::Points;
-pub use time::{Clock, Timestamp};
+pub use points::{NegativePoints, Points};
+pub use time::{Clock, Timestamp, seconds_after};
+#[cfg(feature = "mocks")]
+pub use {ids::MockEntropySource, time::MockClock};

@@ -12,10 +12,6 @@ use crate::{
     waiting_room::PlaceNumber,
 };
 
-#[cfg(feature = "mocks")]
-pub use crate::gateway::MockPaymentGateway;
-pub use crate::gateway::{GatewayError, GatewayRequest, PaymentGateway};
-
 /// How a payment is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 /// assert_eq!(price.checked_add(price), Points::new(110_000).ok());
 /// assert_eq!(Points::ZERO.checked_sub(price), None);
 /// assert!(Points::new(-1).is_err());
-/// # Ok::<(), boxoffice_domain::points::NegativePoints>(())
+/// # Ok::<(), boxoffice_domain::NegativePoints>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]

@@ -11,11 +11,7 @@ use crate::{
     catalog::{NotOnSale, PerformanceTerms},
     idempotency::{Idempotency, IdempotencyKey, KeyReused, Made},
     page::{Page, PageRequest},
-};
-
-pub use crate::seats::{
-    InvalidSeatLabel, SEAT_LABEL_BYTES_MAX, SEATS_PER_RESERVATION_MAX, Seat, SeatLabel, SeatSelection, SeatState,
-    SeatStatus, SelectionError,
+    seats::{Seat, SeatLabel, SeatSelection},
 };
 
 /// How long a hold lasts where nothing else is set.

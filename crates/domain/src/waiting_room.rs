@@ -225,7 +225,7 @@ pub struct QueueCensus {
 }
 
 /// How a queue is doing, for those who run it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct QueueStats {
     /// How many wait.

@@ -6,11 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AccountId, ActError, ChargeId, PaymentId, Points, ReservationId, StorageError, Timestamp,
+    gateway::GatewayVerdict,
     idempotency::{Idempotency, KeyReused, Made},
     page::{Page, PageRequest},
 };
-
-pub use crate::gateway::GatewayVerdict;
 
 /// The most points of one charge, where nothing else is set.
 pub const CHARGE_MAX: i64 = 10_000_000;
@@ -100,19 +99,19 @@ impl Wallet {
     /// Takes points out; `None` where there are too few.
     #[must_use]
     pub(crate) fn take_out(&self, now: Timestamp, amount: Points, kind: EntryKind) -> Option<(Self, WalletEntry)> {
-        let balance = self.balance.checked_sub(amount)?;
-        Some(self.moved(now, balance, -amount.get(), kind))
+        self.moved(now, -amount.get(), kind)
     }
 
     /// Puts points in; `None` if the balance would be too large to represent. The limit of the balance was checked when
     /// the charge began, and a refund returns what had been in the wallet before.
     #[must_use]
     pub(crate) fn put_in(&self, now: Timestamp, amount: Points, kind: EntryKind) -> Option<(Self, WalletEntry)> {
-        let balance = self.balance.checked_add(amount)?;
-        Some(self.moved(now, balance, amount.get(), kind))
+        self.moved(now, amount.get(), kind)
     }
 
-    fn moved(&self, now: Timestamp, balance: Points, amount: i64, kind: EntryKind) -> (Self, WalletEntry) {
+    fn moved(&self, now: Timestamp, amount: i64, kind: EntryKind) -> Option<(Self, WalletEntry)> {
+        let balance = self.balance.get().checked_add(amount)?;
+        let balance = Points::new(balance).ok()?;
         let sequence = self.entries_count + 1;
         let wallet = Self { balance, entries_count: sequence, updated_at: now, ..self.clone() };
         let entry = WalletEntry {
@@ -123,7 +122,7 @@ impl Wallet {
             balance_after: balance,
             created_at: now,
         };
-        (wallet, entry)
+        Some((wallet, entry))
     }
 }
 

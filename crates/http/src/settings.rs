@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use boxoffice_domain::{reservations::SEATS_PER_RESERVATION_MAX, wallet::CHARGE_MAX};
+use boxoffice_domain::{seats::SEATS_PER_RESERVATION_MAX, wallet::CHARGE_MAX};
 
 /// The bounds of the API, each with a default.
 #[derive(Clone, Debug, PartialEq, Eq)]

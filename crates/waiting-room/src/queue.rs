@@ -7,8 +7,7 @@ use std::{
 };
 
 use boxoffice_domain::{
-    AccountId, ConcertId, Timestamp,
-    time::seconds_after,
+    AccountId, ConcertId, Timestamp, seconds_after,
     waiting_room::{
         DrawNumber, JoinRequest, Joined, PlaceNumber, QueueCensus, QueuePlace, QueueStats, QueueStatus, QueueTerms,
         Recall, RestoreRequest, Standing, WaitingRoomError,

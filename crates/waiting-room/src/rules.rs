@@ -3,8 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use boxoffice_domain::{
-    Timestamp,
-    time::seconds_after,
+    Timestamp, seconds_after,
     waiting_room::{PlaceNumber, QueuePlace, QueueStatus, Recall, Standing},
 };
 

@@ -9,8 +9,11 @@ use std::{
 use async_trait::async_trait;
 use boxoffice_domain::{
     ChargeId, Points,
-    payments::{GatewayError, GatewayRequest, PaymentGateway},
-    wallet::GatewayVerdict::{self, Approved, Declined},
+    gateway::{
+        GatewayError, GatewayRequest,
+        GatewayVerdict::{self, Approved, Declined},
+        PaymentGateway,
+    },
 };
 use serde::Deserialize;
 use tokio::time::sleep;

@@ -9,7 +9,7 @@ use boxoffice_domain::{
     AccountId, SessionId, StorageError,
     accounts::{
         AccessTokenError, Account, Credentials, HashingError, LoginId, MockAccessTokens, MockAccounts,
-        MockPasswordHasher, MockSessions, Password, RefreshHash, Role, Rotation,
+        MockPasswordHasher, MockSessions, Password, RefreshHash, Role, RotateRequest, Rotation,
     },
     fixtures::instant,
     idempotency::{Idempotency, KeyReused, Made},
@@ -163,8 +163,9 @@ async fn signing_in_opens_a_session_that_keeps_only_the_hash_of_its_secret() {
     let (session_id, secret) = session_and_secret(&tokens.refresh_token);
     let identity = world.account_service().authenticate(&tokens.access_token).unwrap();
     assert_eq!((identity.account_id, identity.session_id, identity.role), (account.id, session_id, Role::Customer));
-    let (stored, next) = (RefreshHash(Sha256::digest(secret).into()), RefreshHash([0; 32]));
-    let rotated = world.stage.storage.sessions.rotate(session_id, stored, next, instant(1)).await.unwrap();
+    let (presented, next) = (RefreshHash(Sha256::digest(secret).into()), RefreshHash([0; 32]));
+    let request = RotateRequest { session_id, presented, next, expires_at: instant(1) };
+    let rotated = world.stage.storage.sessions.rotate(request).await.unwrap();
     assert_eq!(rotated, Rotation::Rotated(account));
 }
 
@@ -307,7 +308,7 @@ async fn a_refresh_token_of_an_unknown_session_or_a_failing_storage_ends_no_sess
         (Err(StorageError::Busy), refresh_token(session_id, secret)),
     ] {
         world.stage.storage.sessions = mock(|sessions: &mut MockSessions| {
-            sessions.expect_rotate().times(1).return_once(|_, _, _, _| rotation);
+            sessions.expect_rotate().times(1).return_once(|_| rotation);
         });
         let service = world.account_service();
         assert!(service.refresh(&token).await.is_err());

@@ -13,7 +13,7 @@ use boxoffice_domain::{
 };
 use uuid::Uuid;
 
-use crate::support::{ADMISSION_SECONDS, World, assert_refused, mock, selection, under};
+use crate::support::{ADMISSION_SECONDS, World, assert_refused, mock, under};
 
 const SEAT: &[&str] = &["A-1-1"];
 const HOLD_SECONDS: i64 = 300;
@@ -100,13 +100,13 @@ async fn an_unknown_performance_and_the_token_of_another_concert_are_refused_bef
     let mut world = World::new().await;
     let place = world.admitted().await;
     world.waiting_room = mock(|_: &mut MockWaitingRoom| {});
-    let unknown = PerformanceId::new(Uuid::from_u128(1));
-    let held = world.reservation_service().hold(place, unknown, selection(SEAT), None).await;
-    assert_refused!(held, HoldSeatsError::Refused(HoldRefusal::PerformanceNotFound));
-
     let elsewhere = QueuePlace { concert_id: world.stage.show().await.concert.id, ..place };
     let held = world.hold(elsewhere, SEAT, Some("k")).await;
     assert_refused!(held, HoldSeatsError::Gate(GateError::Invalid));
+
+    world.show.performance_id = PerformanceId::new(Uuid::from_u128(1));
+    let held = world.hold(place, SEAT, None).await;
+    assert_refused!(held, HoldSeatsError::Refused(HoldRefusal::PerformanceNotFound));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use boxoffice_application::{
     accounts::{EndedSessions, SessionSettings},
     fingerprint,
     payments::PayError,
-    reservations::HoldSeatsError,
+    reservations::{HoldSeats, HoldSeatsError},
 };
 pub(crate) use boxoffice_contracts::storage::points;
 use boxoffice_contracts::{
@@ -23,8 +23,9 @@ use boxoffice_domain::{
     },
     catalog::{Concert, MockCatalog},
     fixtures::{TestClock, TestEntropy},
+    gateway::{MockPaymentGateway, PaymentGateway},
     idempotency::{Fingerprint, Idempotency, IdempotencyKey, Made},
-    payments::{MockPaymentGateway, MockPayments, PaymentGateway, PaymentView},
+    payments::{MockPayments, PaymentView},
     reservations::{HOLD_SECONDS_DEFAULT, MockReservations, Reservation, ReservationView},
     seats::SeatSelection,
     waiting_room::{MockWaitingRoom, QueuePlace, QueueStatus, Recall, Standing, WaitingRoom},
@@ -205,9 +206,14 @@ impl World {
         }
     }
 
+    fn seats(&self, labels: &[&str]) -> HoldSeats {
+        let seats = SeatSelection::new(labels.iter().map(|text| label(text)).collect()).unwrap();
+        HoldSeats { performance_id: self.show.performance_id, seats }
+    }
+
     /// The key `key` as it comes with a request for these seats.
     pub(crate) fn key_for(&self, key: &str, labels: &[&str]) -> Idempotency {
-        under(key, fingerprint::hold(self.show.performance_id, &selection(labels)))
+        under(key, fingerprint::hold(&self.seats(labels)))
     }
 
     /// Holds seats; under a key, if there is one.
@@ -218,7 +224,7 @@ impl World {
         key: Option<&str>,
     ) -> Result<Made<ReservationView>, HoldSeatsError> {
         let idempotency = key.map(|key| self.key_for(key, labels));
-        self.reservation_service().hold(place, self.show.performance_id, selection(labels), idempotency).await
+        self.reservation_service().hold(place, self.seats(labels), idempotency).await
     }
 
     /// Holds a seat, and expects to get it.
@@ -355,10 +361,6 @@ pub(crate) fn other_promoter() -> Identity {
 
 pub(crate) fn admin() -> Identity {
     identity(AccountId::new(Uuid::from_u128(1)), Role::Admin)
-}
-
-pub(crate) fn selection(labels: &[&str]) -> SeatSelection {
-    SeatSelection::new(labels.iter().map(|text| label(text)).collect()).unwrap()
 }
 
 /// A key with the fingerprint of what is asked under it.

@@ -1,13 +1,12 @@
 use boxoffice_application::{
     draw,
-    waiting_room::{GateError, JoinError, Purpose},
+    waiting_room::{GateError, JoinError, Purpose, QueueView},
 };
 use boxoffice_domain::{
-    ConcertId, StorageError, Timestamp,
+    StorageError,
     catalog::{MockCatalog, NotOnSale, SalesWindow},
     fixtures::instant,
     payments::MockPayments,
-    reservations::MockReservations,
     waiting_room::{
         Draw, JoinRequest, Joined, MockWaitingRoom, QueuePlace, QueueStatus, Recall, RestoreRequest, Standing,
         WaitingRoom, WaitingRoomError,
@@ -15,13 +14,16 @@ use boxoffice_domain::{
 };
 use chrono::TimeDelta;
 use mockall::predicate::eq;
-use uuid::Uuid;
 
 use crate::support::{ADMISSION_SECONDS, World, assert_refused, mock};
 
 const DRAW: Draw = Draw::new([7; 32]);
 
 impl World {
+    async fn try_join(&self) -> Result<(QueueView, bool), JoinError> {
+        self.waiting_room_service().join(self.buyer(), self.show.concert.id).await
+    }
+
     async fn check(&self, place: QueuePlace, purpose: Purpose) -> Result<(), GateError> {
         self.waiting_room_service().check(place, purpose).await
     }
@@ -37,15 +39,6 @@ impl World {
         let sales = SalesWindow::new(instant(50), instant(100)).unwrap();
         self.change_concert(|concert| (concert.draw, concert.sales) = (Some(DRAW), sales)).await;
     }
-
-    /// The place of the buyer, forgotten by a queue that admits one at a time, and has admitted another.
-    async fn forgotten(&mut self) -> QueuePlace {
-        let place = self.admitted().await;
-        self.lose_queues();
-        self.change_concert(|concert| concert.max_active = 1).await;
-        self.join(self.stage.account().await).await;
-        place
-    }
 }
 
 fn waits(standing: Standing, at: u64) -> bool {
@@ -55,7 +48,7 @@ fn waits(standing: Standing, at: u64) -> bool {
 // Joining
 
 #[tokio::test]
-async fn where_there_is_a_draw_one_joins_before_the_sale_with_a_number() {
+async fn if_there_is_a_draw_an_account_joins_with_its_number() {
     let mut world = World::new().await;
     world.has_a_draw().await;
     let (place, account_id) = (world.admitted().await, world.buyer);
@@ -64,21 +57,18 @@ async fn where_there_is_a_draw_one_joins_before_the_sale_with_a_number() {
     let admitted = world.check(place, Purpose::Continue).await;
     assert_refused!(admitted, GateError::NotActive { position: None });
 
-    // The room knows best whether the number still counts, so it gets one afterwards too.
+    // The waiting room decides whether the number still counts, so it gets one after the draw too.
     let concert = &world.show.concert;
     let (terms, draw) = (concert.queue_terms(), Some(draw::number(&DRAW, account_id)));
     let request = JoinRequest { concert_id: concert.id, account_id, terms, draw };
     world.waiting_room = mock(|room: &mut MockWaitingRoom| {
         let joined = Joined { status: QueueStatus { place, standing }, newly: true };
-        room.expect_join().with(eq(request)).times(3).returning(move |_| Ok(joined));
+        room.expect_join().with(eq(request)).times(2).returning(move |_| Ok(joined));
     });
-    for now in [0, 50, 99] {
+    for now in [0, 50] {
         world.stage.clock.set(instant(now));
         assert_eq!(world.admitted().await, place);
     }
-    world.stage.clock.set(instant(100));
-    let joined = world.waiting_room_service().join(world.buyer(), concert.id).await;
-    assert_refused!(joined, JoinError::NotOnSale(NotOnSale::Closed));
 }
 
 #[tokio::test]
@@ -86,7 +76,7 @@ async fn joining_gives_a_token_of_the_same_place_each_time_in_a_queue_with_the_l
     let mut world = World::new().await;
     let place = world.waiting().await;
     let service = world.waiting_room_service();
-    let (view, newly) = service.join(world.buyer(), world.show.concert.id).await.unwrap();
+    let (view, newly) = world.try_join().await.unwrap();
     assert_eq!((view.status.place, newly), (place, false));
     assert!(waits(view.status.standing, 1), "{:?}", view.status);
     assert_eq!(service.place(world.buyer(), &view.token.0).unwrap(), place);
@@ -98,21 +88,24 @@ async fn joining_gives_a_token_of_the_same_place_each_time_in_a_queue_with_the_l
 }
 
 #[tokio::test]
-async fn an_account_joins_while_the_sale_is_open() {
-    let world = World::new().await;
-    let sales = world.show.concert.sales;
-    let microsecond = TimeDelta::microseconds(1);
-    for (now, refusal) in [
-        (sales.open_at() - microsecond, Some(NotOnSale::NotOpen)),
-        (sales.open_at(), None),
-        (sales.close_at() - microsecond, None),
-        (sales.close_at(), Some(NotOnSale::Closed)),
-    ] {
-        world.stage.clock.set(now);
-        match world.waiting_room_service().join(world.buyer(), world.show.concert.id).await {
-            Ok(_) => assert_eq!(refusal, None),
-            Err(JoinError::NotOnSale(found)) => assert_eq!(refusal, Some(found)),
-            Err(other) => panic!("{other:?}"),
+async fn an_account_joins_while_the_sale_is_open_and_earlier_if_there_is_a_draw() {
+    let almost = |second| instant(second) - TimeDelta::microseconds(1);
+    for draws in [false, true] {
+        let mut world = World::new().await;
+        world.has_a_draw().await;
+        if !draws {
+            world.change_concert(|concert| concert.draw = None).await;
+        }
+        let too_early = (!draws).then_some(NotOnSale::NotOpen);
+        for (now, refusal) in
+            [(almost(50), too_early), (instant(50), None), (almost(100), None), (instant(100), Some(NotOnSale::Closed))]
+        {
+            world.stage.clock.set(now);
+            match world.try_join().await {
+                Ok(_) => assert_eq!(refusal, None),
+                Err(JoinError::NotOnSale(found)) => assert_eq!(refusal, Some(found)),
+                Err(other) => panic!("{other:?}"),
+            }
         }
     }
 }
@@ -120,21 +113,19 @@ async fn an_account_joins_while_the_sale_is_open() {
 #[tokio::test]
 async fn an_account_does_not_join_an_unknown_concert_or_a_full_queue_or_without_the_storage() {
     let mut world = World::new().await;
-    let unknown = ConcertId::new(Uuid::from_u128(1));
-    let joined = world.waiting_room_service().join(world.buyer(), unknown).await;
-    assert_refused!(joined, JoinError::ConcertNotFound);
-
     world.waiting_room = mock(|room: &mut MockWaitingRoom| {
         room.expect_join().times(1).return_once(|_| Err(WaitingRoomError::Full));
     });
-    let joined = world.waiting_room_service().join(world.buyer(), world.show.concert.id).await;
-    assert_refused!(joined, JoinError::WaitingRoom(WaitingRoomError::Full));
-
-    world.stage.storage.catalog = mock(|catalog: &mut MockCatalog| {
-        catalog.expect_concert().times(1).return_once(|_| Err(StorageError::Busy));
-    });
-    let joined = world.waiting_room_service().join(world.buyer(), world.show.concert.id).await;
-    assert_refused!(joined, JoinError::Storage(StorageError::Busy));
+    assert_refused!(world.try_join().await, JoinError::WaitingRoom(WaitingRoomError::Full));
+    for (found, unknown) in [(Ok(None), true), (Err(StorageError::Busy), false)] {
+        world.stage.storage.catalog = mock(|catalog: &mut MockCatalog| {
+            catalog.expect_concert().times(1).return_once(|_| found);
+        });
+        match world.try_join().await {
+            Err(JoinError::ConcertNotFound) => assert!(unknown),
+            refused => assert_refused!(refused, JoinError::Storage(StorageError::Busy)),
+        }
+    }
 }
 
 // Status
@@ -161,12 +152,11 @@ async fn a_forgotten_place_comes_back_in_a_queue_with_the_limit_of_the_concert()
     world.lose_queues();
     world.check(place, Purpose::Hold).await.unwrap();
 
-    let mut world = World::new().await;
-    let place = world.forgotten().await;
+    // Now the queue admits one at a time, and has admitted another account.
+    world.lose_queues();
+    world.change_concert(|concert| concert.max_active = 1).await;
+    world.join(world.stage.account().await).await;
     assert!(waits(world.status(place).await.unwrap(), 1));
-
-    let mut world = World::new().await;
-    let place = world.forgotten().await;
     assert_refused!(world.check(place, Purpose::Continue).await, GateError::NotActive { position: Some(1) });
 }
 
@@ -204,17 +194,31 @@ async fn a_forgotten_place_is_not_restored_without_its_concert_or_while_the_stor
 }
 
 #[tokio::test]
-async fn an_account_that_holds_seats_is_admitted_again_after_the_queue_was_lost() {
-    for holds in [true, false] {
+async fn a_forgotten_place_of_before_the_emptying_is_not_restored_and_one_with_held_seats_is_admitted_again() {
+    let (microsecond, same) = (TimeDelta::microseconds(1), TimeDelta::zero());
+    for (holds, emptied_after, gate) in [
+        (false, None, "waits"),
+        (true, None, "open"),
+        (false, Some(microsecond), "expired"),
+        (false, Some(same), "waits"),
+        (true, Some(microsecond), "open"),
+    ] {
         let mut world = World::new().await;
         let place = world.admitted().await;
         if holds {
             world.held(place, "A-1-1").await;
         }
         // A paused queue admits no other account.
-        world.change_concert(|concert| concert.paused = true).await;
+        let emptied_at = emptied_after.map(|after| place.joined_at + after);
+        world.change_concert(|concert| (concert.paused, concert.emptied_at) = (true, emptied_at)).await;
         world.lose_queues();
-        assert_eq!(world.check(place, Purpose::Continue).await.is_ok(), holds);
+        let checked = match world.check(place, Purpose::Continue).await {
+            Ok(()) => "open",
+            Err(GateError::NotActive { position: Some(1) }) => "waits",
+            Err(GateError::Expired) => "expired",
+            Err(other) => panic!("{other:?}"),
+        };
+        assert_eq!(checked, gate, "{holds} {emptied_after:?}");
     }
 }
 
@@ -226,8 +230,6 @@ async fn a_place_is_restored_with_its_number_and_the_terms_of_its_concert() {
     let place = world.admitted().await;
     let (terms, draw) = (world.show.concert.queue_terms(), Some(draw::number(&DRAW, world.buyer)));
     let request = RestoreRequest { place, terms, draw };
-    // A place that has ended is not looked up among the holds.
-    world.stage.storage.reservations = mock(|_: &mut MockReservations| {});
     for restored in [Ok(QueueStatus { place, standing: Standing::Expired }), Err(WaitingRoomError::Full)] {
         let full = restored.is_err();
         world.waiting_room = mock(|room: &mut MockWaitingRoom| {
@@ -241,42 +243,21 @@ async fn a_place_is_restored_with_its_number_and_the_terms_of_its_concert() {
     }
 }
 
-#[tokio::test]
-async fn a_place_of_before_the_queue_was_emptied_is_not_restored_unless_its_account_holds_seats() {
-    let microsecond = TimeDelta::microseconds(1);
-    for (emptied_after, holds, expired) in
-        [(microsecond, false, true), (TimeDelta::zero(), false, false), (microsecond, true, false)]
-    {
-        let mut world = World::new().await;
-        let place = world.admitted().await;
-        if holds {
-            world.held(place, "A-1-1").await;
-        }
-        world.change_concert(|concert| concert.emptied_at = Some(place.joined_at + emptied_after)).await;
-        world.lose_queues();
-        assert_eq!(world.status(place).await.unwrap() == Standing::Expired, expired);
-    }
-}
-
 // Leaving
 
 #[tokio::test]
-async fn leaving_ends_a_place_and_is_no_error_again() {
-    let world = World::new().await;
-    let place = world.admitted().await;
-    for _ in 0..2 {
-        world.waiting_room_service().leave(place).await.unwrap();
-        assert_eq!(world.standing(place).await, Standing::Expired);
+async fn leaving_ends_a_place_also_a_forgotten_one_and_is_no_error_again() {
+    for forgotten in [false, true] {
+        let mut world = World::new().await;
+        let place = world.admitted().await;
+        if forgotten {
+            world.lose_queues();
+        }
+        for _ in 0..2 {
+            world.waiting_room_service().leave(place).await.unwrap();
+            assert_eq!(world.standing(place).await, Standing::Expired, "it cannot come back");
+        }
     }
-}
-
-#[tokio::test]
-async fn a_forgotten_place_is_known_again_before_it_leaves_so_that_it_cannot_come_back() {
-    let mut world = World::new().await;
-    let place = world.admitted().await;
-    world.lose_queues();
-    world.waiting_room_service().leave(place).await.unwrap();
-    assert_eq!(world.status(place).await.unwrap(), Standing::Expired);
 }
 
 #[tokio::test]
@@ -316,36 +297,22 @@ async fn the_gate_is_closed_to_a_place_that_waits_or_is_over() {
     assert_refused!(world.check(waiting, Purpose::Continue).await, GateError::WaitingRoom(_));
 }
 
-/// Whether the gate is open at `now` to a place that is admitted until 600 and holds seats until 800.
-async fn is_open(now: Timestamp, purpose: Purpose) -> bool {
+#[tokio::test]
+async fn seats_are_newly_held_until_the_admission_ends_and_paid_until_the_last_hold_ends() {
     let mut world = World::new().await;
     let (place, admitted_until) = (world.admitted().await, instant(ADMISSION_SECONDS));
-    let standing = Standing::Active { admitted_until, active_until: instant(800) };
+    let active_until = admitted_until + TimeDelta::seconds(200);
+    // In the waiting room nothing has ended yet: the service decides.
+    let status = QueueStatus { place, standing: Standing::Active { admitted_until, active_until } };
     world.waiting_room = mock(|room: &mut MockWaitingRoom| {
-        room.expect_status().returning(move |_| Ok(Recall::Known(QueueStatus { place, standing })));
+        room.expect_status().returning(move |_| Ok(Recall::Known(status)));
     });
-    world.stage.clock.set(now);
-    match world.check(place, purpose).await {
-        Ok(()) => true,
-        Err(GateError::Expired) => false,
-        Err(other) => panic!("{other:?}"),
+    for (purpose, until) in [(Purpose::Hold, admitted_until), (Purpose::Continue, active_until)] {
+        world.stage.clock.set(until - TimeDelta::microseconds(1));
+        world.check(place, purpose).await.unwrap();
+        world.stage.clock.set(until);
+        assert_refused!(world.check(place, purpose).await, GateError::Expired);
     }
-}
-
-#[tokio::test]
-async fn seats_are_newly_held_until_the_admission_ends_and_not_while_only_a_hold_extends_it() {
-    let almost = instant(600) - TimeDelta::microseconds(1);
-    assert!(is_open(almost, Purpose::Hold).await);
-    assert!(!is_open(instant(600), Purpose::Hold).await);
-    assert!(!is_open(instant(700), Purpose::Hold).await);
-}
-
-#[tokio::test]
-async fn what_is_held_can_be_paid_until_the_last_hold_ends() {
-    let almost = instant(800) - TimeDelta::microseconds(1);
-    assert!(is_open(instant(600), Purpose::Continue).await);
-    assert!(is_open(almost, Purpose::Continue).await);
-    assert!(!is_open(instant(800), Purpose::Continue).await);
 }
 
 // The worker and the queue stream

@@ -8,10 +8,10 @@ use boxoffice_contracts::storage::charge_request;
 use boxoffice_domain::{
     ChargeId, StorageError,
     fixtures::instant,
+    gateway::{GatewayError, GatewayRequest, GatewayVerdict, MockPaymentGateway},
     idempotency::{KeyReused, Made},
     page::PageRequest,
-    payments::{GatewayError, GatewayRequest, MockPaymentGateway},
-    wallet::{Charge, ChargeAmount, ChargeRefusal, ChargeState, GatewayVerdict, MockWallets, PendingKey},
+    wallet::{Charge, ChargeAmount, ChargeRefusal, ChargeState, MockWallets, PendingKey},
 };
 use mockall::predicate::eq;
 

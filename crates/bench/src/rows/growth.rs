@@ -73,7 +73,7 @@ pub(crate) async fn run(bench: &Bench, backend: Backend) -> anyhow::Result<Secti
     let mut worlds = Vec::new();
     for seats_min in if bench.smoke { SEATS_SMOKE } else { SEATS } {
         let name = format!("seats_{seats_min}");
-        let world = World::prepare(&bench.binary, &bench.folder, &store, &name, bench.shape(1), &[]).await?;
+        let world = World::prepare(bench, &store, &name, bench.shape(1), &[]).await?;
         let mut connection = server::connect(&world.server.database_url).await?;
         grow(&mut connection, seats_min).await?;
         let seats: Option<usize> = connection.query_first("SELECT COUNT(*) FROM seats").await?;

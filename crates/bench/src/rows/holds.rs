@@ -19,8 +19,8 @@ const ONE_FREE_OF: usize = 20;
 const TAKEN: usize = 400;
 /// How many requests of the crowd there are for each second; more than are answered.
 const CROWD_PER_SECOND: f64 = 80_000.0;
-const CROWD_CONNECTIONS: usize = 256;
-const CONNECTIONS: [usize; 4] = [1, 8, 64, 256];
+pub(crate) const CROWD_CONNECTIONS: usize = 256;
+const CONNECTIONS: [usize; 4] = [1, 8, 64, CROWD_CONNECTIONS];
 
 /// How many holds of one round may be asked for, by the number of connections: more than there is time for.
 fn places_of(world: &World, connections: usize) -> usize {
@@ -93,12 +93,9 @@ fn places_before(world: &World) -> (Vec<usize>, Vec<usize>) {
 /// The same server with batches, and with a transaction for each hold.
 pub(crate) async fn run(bench: &Bench, backend: Backend) -> anyhow::Result<Section> {
     let store = Store::start(backend, bench).await?;
-    let mut grouped = World::prepare(&bench.binary, &bench.folder, &store, "grouped", bench.shape(7), &[]).await?;
-    if let Some(connections) = bench.steady {
-        return steady(bench, backend, &mut grouped, connections).await;
-    }
+    let mut grouped = World::prepare(bench, &store, "grouped", bench.shape(7), &[]).await?;
     let one_by_one = [("write_batch_max", "1")];
-    let mut alone = World::prepare(&bench.binary, &bench.folder, &store, "alone", bench.shape(3), &one_by_one).await?;
+    let mut alone = World::prepare(bench, &store, "alone", bench.shape(3), &one_by_one).await?;
     for world in [&mut grouped, &mut alone] {
         let all = 0..world.buyers.len();
         world.admit(all).await?;
@@ -145,20 +142,4 @@ fn section_of(backend: Backend, store: &Store, distinct: &[Compared], crowded: &
     section.rows.push(Row::of("hold, grouped", &load, &crowded.0));
     section.rows.push(Row::of("hold, batches of 1", &load, &crowded.1));
     section
-}
-
-/// Rounds of one load, for a profiler to be put on the processes.
-async fn steady(bench: &Bench, backend: Backend, world: &mut World, connections: usize) -> anyhow::Result<Section> {
-    let all = 0..world.buyers.len();
-    world.admit(all).await?;
-    let mut section = Section::new("steady", format!("Steady holds, {}", backend.name()), "");
-    round(world, connections, Duration::from_secs(1)).await?;
-    let ids = world.processes.0.iter().map(|(name, watched)| format!("{name} {watched:?}")).collect::<Vec<_>>();
-    eprintln!("now: {}", ids.join(", "));
-    let mut rounds = Vec::new();
-    for _ in 0..bench.rounds {
-        rounds.push(round(world, connections, bench.time).await?);
-    }
-    section.rows.push(Row::of("hold, grouped", format!("{connections} connections"), &rounds));
-    Ok(section)
 }

@@ -14,7 +14,7 @@ use boxoffice_testkit::servers::RedisServer;
 use futures::{StreamExt, stream};
 use tokio::time::Instant;
 
-use super::purchase::{Made, POINTS_EACH, TIMES, purchase};
+use super::purchase::{Made, TIMES, purchase};
 use crate::{
     Bench,
     drive::{Measured, Processes, Stopwatch},
@@ -54,7 +54,7 @@ impl Turns {
 }
 
 /// Lets many buy at once for a time, each request over the next instance, and undoes it afterwards.
-async fn buy(
+pub(crate) async fn buy(
     world: &World,
     addresses: &[SocketAddr],
     processes: &Processes,
@@ -109,8 +109,8 @@ pub(crate) async fn run(bench: &Bench, backend: Backend) -> anyhow::Result<Secti
     let redis_process = Watched::new(redis.process_id().await?)?;
     let url = redis.url();
     let settings = [("waiting_room", url.as_str())];
-    let world = World::prepare(&bench.binary, &bench.folder, &store, "instances", bench.shape(7), &settings).await?;
-    world.charge_all(POINTS_EACH).await?;
+    let world = World::prepare(bench, &store, "instances", bench.shape(7), &settings).await?;
+    world.charge_all().await?;
     let mut measured: [Vec<Measured>; INSTANCES_MAX] = Default::default();
     // The first round warms everything up and does not count.
     for round in 0..=bench.rounds {

@@ -193,7 +193,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Section> {
     let store = Store::start(Backend::MariaDb, bench).await?;
     let sizes: &[usize] = if bench.smoke { &WAITING_SMOKE } else { &WAITING };
     let settings = [("queue_capacity", "2000000")];
-    let world = World::open(&bench.binary, &bench.folder, &store, "line", &catalog(sizes)?, &settings).await?;
+    let world = World::open(bench, &store, "line", &catalog(sizes)?, &settings).await?;
     let mut lines = Vec::new();
     let mut bytes_each = 0.0;
     for (waiting, concert_id) in concerts(&world).await? {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use boxoffice_domain::fixtures::TestEntropy;
-use boxoffice_domain::{EntropySource, events::Event, reservations::SeatLabel};
+use boxoffice_domain::{EntropySource, events::Event, seats::SeatLabel};
 use chrono::TimeDelta;
 use mysql_async::{Conn, Row as Stored, prelude::Queryable};
 use serde_json::json;
@@ -23,7 +23,7 @@ use crate::{
 /// Both over one connection, in turns.
 pub(crate) async fn run(bench: &Bench, backend: Backend) -> anyhow::Result<Section> {
     let store = Store::start(backend, bench).await?;
-    let mut world = World::prepare(&bench.binary, &bench.folder, &store, "lone", bench.shape(1), &[]).await?;
+    let mut world = World::prepare(bench, &store, "lone", bench.shape(1), &[]).await?;
     world.admit(0..world.buyers.len()).await?;
     let mut client = server::connect(&world.server.database_url).await?;
     let warm = bench.time.min(Duration::from_secs(1));

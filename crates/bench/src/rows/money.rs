@@ -15,8 +15,6 @@ use crate::{
 };
 
 const CONNECTIONS: usize = 256;
-/// More than enough for every seat that an account may have.
-const POINTS_EACH: i64 = 100_000;
 /// How many acts of a kind there are for each second of a round; more than are answered.
 const ACTS_PER_SECOND: f64 = 20_000.0;
 
@@ -78,26 +76,42 @@ async fn hold(world: &World, count: usize) -> anyhow::Result<Held> {
     ids(&world.send_all(&requests, drive::created).await?)
 }
 
+/// What a round measures, in this order.
+const ACTS: [&str; 4] = ["charge", "payment", "cancel what is held", "cancel what is paid"];
+
+/// Charges, pays and cancels, each for a while. Rounds of one world have different numbers.
+pub(crate) async fn round(
+    world: &mut World,
+    number: usize,
+    time: Duration,
+) -> anyhow::Result<[(&'static str, Measured); 4]> {
+    let each = drive::count_for(ACTS_PER_SECOND, time).min(world.places.len() / 2);
+    // A payment has ended the admission of a buyer who held nothing else.
+    world.admit(0..world.buyers.len()).await?;
+    let mut to_pay = hold(world, 2 * each).await?;
+    let to_cancel = to_pay.split_off(each);
+    let charges = charge(world, number, time).await?;
+    let (payments, paid, unpaid) = pay(world, to_pay, time).await?;
+    world.cancel_all(&unpaid).await?;
+    let held_cancelled = cancel(world, to_cancel, time).await?;
+    let paid_cancelled = cancel(world, paid, time).await?;
+    let [charge, payment, cancel_held, cancel_paid] = ACTS;
+    Ok([(charge, charges), (payment, payments), (cancel_held, held_cancelled), (cancel_paid, paid_cancelled)])
+}
+
 /// Charges, payments and cancellations in turn.
 pub(crate) async fn run(bench: &Bench, backend: Backend) -> anyhow::Result<Section> {
     let store = Store::start(backend, bench).await?;
-    let mut world = World::prepare(&bench.binary, &bench.folder, &store, "money", bench.shape(7), &[]).await?;
-    world.charge_all(POINTS_EACH).await?;
-    let all = 0..world.buyers.len();
-    let each = drive::count_for(ACTS_PER_SECOND, bench.time).min(world.places.len() / 2);
-    let [mut charges, mut payments, mut held_cancelled, mut paid_cancelled] = [const { Vec::new() }; 4];
+    let mut world = World::prepare(bench, &store, "money", bench.shape(7), &[]).await?;
+    world.charge_all().await?;
     // The first round warms everything up, and is not counted.
-    for round in 0..=bench.rounds {
-        // A payment has ended the admission of a buyer who held nothing else.
-        world.admit(all.clone()).await?;
-        let mut to_pay = hold(&world, 2 * each).await?;
-        let to_cancel = to_pay.split_off(each);
-        charges.push(charge(&world, round, bench.time).await?);
-        let (measured, paid, unpaid) = pay(&world, to_pay, bench.time).await?;
-        payments.push(measured);
-        world.cancel_all(&unpaid).await?;
-        held_cancelled.push(cancel(&world, to_cancel, bench.time).await?);
-        paid_cancelled.push(cancel(&world, paid, bench.time).await?);
+    round(&mut world, 0, bench.time).await?;
+    let mut acts = ACTS.map(|name| (name, Vec::new()));
+    for number in 1..=bench.rounds {
+        let measured = round(&mut world, number, bench.time).await?;
+        for ((_, rounds), (_, measured)) in acts.iter_mut().zip(measured) {
+            rounds.push(measured);
+        }
     }
     world.server.stop().await?;
     let setting = format!(
@@ -110,12 +124,6 @@ pub(crate) async fn run(bench: &Bench, backend: Backend) -> anyhow::Result<Secti
     let key = format!("money-{}", backend.name().to_lowercase());
     let mut section = Section::new(key, format!("Points over HTTP, {}", backend.name()), setting);
     let load = format!("{CONNECTIONS} connections");
-    let acts = [
-        ("charge", charges),
-        ("payment", payments),
-        ("cancel what is held", held_cancelled),
-        ("cancel what is paid", paid_cancelled),
-    ];
-    section.rows = acts.map(|(name, rounds)| Row::of(name, &load, &rounds[1..])).into();
+    section.rows = acts.map(|(name, rounds)| Row::of(name, &load, &rounds)).into();
     Ok(section)
 }

@@ -29,7 +29,6 @@ const P99_MAX: Duration = Duration::from_secs(1);
 /// A backlog shows late, so a rate is kept up for several times what other rounds take.
 pub(super) const TIMES: u32 = 3;
 const CONNECTIONS: usize = 256;
-pub(super) const POINTS_EACH: i64 = 1_000_000;
 
 /// Reservations of a rate, each with its place.
 pub(super) type Made = RefCell<Vec<(usize, Uuid)>>;
@@ -87,8 +86,8 @@ fn sustained(measured: &Measured) -> bool {
 /// Rising rates, and then rounds at the highest one that was sustained.
 pub(crate) async fn run(bench: &Bench, backend: Backend) -> anyhow::Result<Section> {
     let store = Store::start(backend, bench).await?;
-    let world = World::prepare(&bench.binary, &bench.folder, &store, "purchase", bench.shape(7), &[]).await?;
-    world.charge_all(POINTS_EACH).await?;
+    let world = World::prepare(bench, &store, "purchase", bench.shape(7), &[]).await?;
+    world.charge_all().await?;
     let time = bench.time * TIMES;
     let rates: &[f64] = if bench.smoke { &RATES_SMOKE } else { &RATES };
     at_rate(&world, rates[0], time).await?;

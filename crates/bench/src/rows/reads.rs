@@ -343,7 +343,7 @@ impl Variant {
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
         let database = if settings.is_empty() { "cached" } else { "uncached" };
-        let mut world = World::prepare(&bench.binary, &bench.folder, store, database, bench.shape(1), settings).await?;
+        let mut world = World::prepare(bench, store, database, bench.shape(1), settings).await?;
         let all = 0..world.buyers.len();
         world.admit(all).await?;
         let mut listing = shared_catalog("listing.json")?;

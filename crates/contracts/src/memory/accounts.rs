@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use boxoffice_domain::{
-    AccountId, SessionId, StorageError, Timestamp,
+    AccountId, SessionId, StorageError,
     accounts::{
-        Account, Accounts, CreateAccountError, Credentials, LoginId, RefreshHash, Role, Rotation, Session, Sessions,
+        Account, Accounts, CreateAccountError, Credentials, LoginId, Role, RotateRequest, Rotation, Session, Sessions,
     },
     wallet::Wallet,
 };
@@ -53,25 +53,19 @@ impl Sessions for MemoryStore {
         Ok(())
     }
 
-    async fn rotate(
-        &self,
-        id: SessionId,
-        presented: RefreshHash,
-        next: RefreshHash,
-        expires_at: Timestamp,
-    ) -> Result<Rotation, StorageError> {
+    async fn rotate(&self, request: RotateRequest) -> Result<Rotation, StorageError> {
         let now = self.now();
         let mut rows = self.rows();
         let Some((session, ended)) =
-            rows.sessions.get_mut(&id).filter(|(session, ended)| !ended && now < session.expires_at)
+            rows.sessions.get_mut(&request.session_id).filter(|(session, ended)| !ended && now < session.expires_at)
         else {
             return Ok(Rotation::Unknown);
         };
-        if session.refresh_hash != presented {
+        if session.refresh_hash != request.presented {
             *ended = true;
             return Ok(Rotation::Reused);
         }
-        (session.refresh_hash, session.expires_at) = (next, expires_at);
+        (session.refresh_hash, session.expires_at) = (request.next, request.expires_at);
         let account_id = session.account_id;
         Ok(Rotation::Rotated(rows.accounts[&account_id].account.clone()))
     }

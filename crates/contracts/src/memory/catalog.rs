@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use boxoffice_domain::{
-    AccountId, ConcertId, PerformanceId, Points, StorageError, Timestamp, VenueId,
+    AccountId, ConcertId, PerformanceId, StorageError, Timestamp, VenueId,
     catalog::{
-        Catalog, Concert, ConcertSummary, NewPerformance, PerformanceKey, PerformanceSummary, PerformanceTerms,
-        PriceList, PublishError, Sales, SeatMap, SeatingPlan, UpdateConcertError, Venue, VenueSummary,
+        Catalog, Concert, ConcertSummary, MappedSeats, NewPerformance, PerformanceKey, PerformanceSummary,
+        PerformanceTerms, PriceList, PublishError, Sales, SeatMap, SeatingPlan, UpdateConcertError, Venue,
+        VenueSummary,
     },
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
@@ -207,9 +208,10 @@ impl Catalog for MemoryStore {
         let rows = self.rows();
         let seats = rows.seats_in_order(id);
         let labels = Arc::new(seats.iter().map(|seat| seat.label.clone()).collect());
-        let prices: Arc<[Points]> = seats.iter().map(|seat| seat.price).collect();
+        let prices = seats.iter().map(|seat| seat.price).collect();
         let states: Vec<_> = seats.iter().map(|seat| seat.state).collect();
-        Ok((!seats.is_empty()).then(|| SeatMap::at(self.now(), id, labels, prices, &states)))
+        let mapped = MappedSeats { performance_id: id, labels, prices };
+        Ok((!seats.is_empty()).then(|| SeatMap::at(self.now(), mapped, &states)))
     }
 
     async fn sales(&self, id: PerformanceId) -> Result<Option<Sales>, StorageError> {

@@ -2,7 +2,9 @@
 
 use boxoffice_domain::{
     AccountId, EntropySource, SessionId,
-    accounts::{Account, CreateAccountError, Credentials, LoginId, RefreshHash, Role, Rotation, Session},
+    accounts::{
+        Account, CreateAccountError, Credentials, LoginId, RefreshHash, Role, RotateRequest, Rotation, Session,
+    },
     fixtures::{TestEntropy, idempotency, instant},
 };
 use chrono::TimeDelta;
@@ -77,9 +79,13 @@ async fn opened(stage: &Stage) -> (Account, Session) {
 
 impl Stage {
     async fn rotate(&self, session: &Session, presented: u8, next: u8) -> Rotation {
-        let expires_at = self.now() + TimeDelta::days(1);
-        let (presented, next) = (RefreshHash([presented; 32]), RefreshHash([next; 32]));
-        self.storage.sessions.rotate(session.id, presented, next, expires_at).await.expect("the storage works")
+        let request = RotateRequest {
+            session_id: session.id,
+            presented: RefreshHash([presented; 32]),
+            next: RefreshHash([next; 32]),
+            expires_at: self.now() + TimeDelta::days(1),
+        };
+        self.storage.sessions.rotate(request).await.expect("the storage works")
     }
 }
 

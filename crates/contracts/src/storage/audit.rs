@@ -3,7 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use boxoffice_domain::{AccountId, PaymentId, PerformanceId, ReservationId, reservations::SeatLabel};
+use boxoffice_domain::{AccountId, PaymentId, PerformanceId, ReservationId, seats::SeatLabel};
 
 use super::{PRICE_A, Stage, label};
 

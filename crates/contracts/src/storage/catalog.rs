@@ -17,7 +17,8 @@ use boxoffice_domain::{
     fixtures::{TestEntropy, idempotency, instant},
     idempotency::{Idempotency, Made},
     page::PageRequest,
-    reservations::{HoldRefusal, SeatStatus},
+    reservations::HoldRefusal,
+    seats::SeatStatus,
     waiting_room::Draw,
 };
 use chrono::TimeDelta;

@@ -10,7 +10,7 @@ use boxoffice_domain::{
     },
     fixtures::instant,
     page::PageRequest,
-    reservations::SeatStatus,
+    seats::SeatStatus,
     text::Description,
 };
 

@@ -8,7 +8,8 @@ use boxoffice_domain::{
     idempotency::KeyReused,
     page::PageRequest,
     payments::{PayRefusal, PayRequest, PaymentMethod, PaymentSource, PaymentStatus},
-    reservations::{HoldRequest, ReservationState, ReservationStatus, SeatStatus},
+    reservations::{HoldRequest, ReservationState, ReservationStatus},
+    seats::SeatStatus,
     waiting_room::PlaceNumber,
 };
 

@@ -3,7 +3,8 @@
 use boxoffice_domain::{
     AccountId, fixtures,
     payments::PayRefusal,
-    reservations::{CancelRefusal, Reservation, ReservationState, ReservationStatus, SeatStatus},
+    reservations::{CancelRefusal, Reservation, ReservationState, ReservationStatus},
+    seats::SeatStatus,
 };
 use chrono::TimeDelta;
 

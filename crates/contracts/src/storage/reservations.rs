@@ -10,8 +10,9 @@ use boxoffice_domain::{
     page::PageRequest,
     reservations::{
         CancelRefusal, CancelRequest, HOLD_SECONDS_DEFAULT, HoldRefusal, HoldRequest, ReservationState,
-        ReservationStatus, SeatLabel, SeatStatus,
+        ReservationStatus,
     },
+    seats::{SeatLabel, SeatStatus},
 };
 use chrono::TimeDelta;
 

@@ -9,14 +9,16 @@ use boxoffice_domain::{
     AccountId, ActError, ChargeId, Clock, StorageError, Timestamp,
     catalog::{Catalog, Concert, NewPerformance, PerformanceSummary, Sales, SeatMap},
     fixtures::{self, TestClock, TestEntropy, instant},
+    gateway::GatewayVerdict,
     idempotency::Made,
     page::{Page, PageRequest},
     payments::{PayRefusal, PayRequest, PaymentMethod, Payments, Receipt},
     reservations::{
         CancelRefusal, CancelRequest, HoldRefusal, HoldRequest, Reservation, ReservationStatus, ReservationView,
-        Reservations, SeatLabel, SeatStatus,
+        Reservations,
     },
-    wallet::{Charge, ChargeRefusal, ChargeRequest, GatewayVerdict, Wallet, WalletEntry},
+    seats::{SeatLabel, SeatStatus},
+    wallet::{Charge, ChargeRefusal, ChargeRequest, Wallet, WalletEntry},
 };
 use futures::{StreamExt, stream};
 

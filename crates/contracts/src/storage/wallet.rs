@@ -3,14 +3,13 @@
 use boxoffice_domain::{
     AccountId, ChargeId, EntropySource,
     fixtures::{TestEntropy, instant},
+    gateway::GatewayVerdict,
     idempotency::KeyReused,
     page::PageRequest,
     payments::{PayRefusal, PaymentStatus},
-    reservations::{ReservationState, SeatStatus},
-    wallet::{
-        BALANCE_MAX, Charge, ChargeRefusal, ChargeRequest, ChargeState, ChargeStatus, EntryKind, GatewayVerdict,
-        PendingKey,
-    },
+    reservations::ReservationState,
+    seats::SeatStatus,
+    wallet::{BALANCE_MAX, Charge, ChargeRefusal, ChargeRequest, ChargeState, ChargeStatus, EntryKind, PendingKey},
 };
 use futures::future::Either;
 

@@ -27,9 +27,8 @@ pub use self::{
         NewPerformance, PRICE_MAX, PerformanceKey, PerformanceSummary, PerformanceTerms, PriceError, PriceList, Sales,
     },
     plan::{PlanError, PlannedSeat, Row, SeatingPlan, Section, VENUE_SEATS_MAX, Venue, VenueSummary},
-    seat_map::{SeatLabels, SeatMap, SeatView},
+    seat_map::{MappedSeats, SeatLabels, SeatMap, SeatView},
 };
-pub use crate::seats::PartName;
 
 /// Why something was not published.
 #[derive(Debug, thiserror::Error)]

@@ -72,50 +72,56 @@ impl Deref for SeatLabels {
     }
 }
 
-/// The seats of a performance at one instant, in the order of the plan. What hardly ever changes is shared
-/// by the maps of one performance, so that a map is cheap to make and to compare.
+/// What rarely changes about the seats of a performance, in the order of the plan. The maps of a performance share it,
+/// so that a map is cheap to make and to compare.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MappedSeats {
+    /// The performance.
+    pub performance_id: PerformanceId,
+    /// The label of each seat.
+    pub labels: Arc<SeatLabels>,
+    /// What each seat costs.
+    pub prices: Arc<[Points]>,
+}
+
+/// The seats of a performance at one instant, in the order of the plan.
 ///
 /// ```
 /// use std::sync::Arc;
 /// use boxoffice_domain::{
-///     Points, catalog::{SeatLabels, SeatMap}, fixtures::{self, instant},
+///     Points, catalog::{MappedSeats, SeatLabels, SeatMap}, fixtures::{self, instant},
 ///     seats::{SeatLabel, SeatState, SeatStatus},
 /// };
 /// let labels = ["A-1-1", "A-1-2"].map(|text| SeatLabel::new(text).unwrap());
-/// let labels = Arc::new(SeatLabels::from_iter(labels));
-/// let prices: Arc<[Points]> = [Points::ZERO; 2].into();
 /// let terms = fixtures::terms();
+/// let seats = MappedSeats {
+///     performance_id: terms.id,
+///     labels: Arc::new(SeatLabels::from_iter(labels)),
+///     prices: [Points::ZERO; 2].into(),
+/// };
 /// let by = fixtures::hold_request(&terms, &["A-1-2"]).reservation_id;
 /// let states = [SeatState::Free, SeatState::Held { by, until: instant(300) }];
-/// let map = SeatMap::at(instant(299), terms.id, labels.clone(), prices.clone(), &states);
+/// let map = SeatMap::at(instant(299), seats.clone(), &states);
 /// assert_eq!((map.available(), map.lapses_at()), (1, Some(instant(300))));
 /// let second = map.seats().nth(1).unwrap();
 /// assert_eq!((second.section, second.row, second.number, second.status), ("A", "1", 2, SeatStatus::Held));
 /// // The hold is over at its end, and from then on nothing changes by itself.
-/// let map = SeatMap::at(instant(300), terms.id, labels, prices, &states);
+/// let map = SeatMap::at(instant(300), seats, &states);
 /// assert_eq!((map.available(), map.lapses_at()), (2, None));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeatMap {
-    performance_id: PerformanceId,
-    labels: Arc<SeatLabels>,
-    prices: Arc<[Points]>,
+    seats: MappedSeats,
     statuses: Vec<SeatStatus>,
     available: usize,
     lapses_at: Option<Timestamp>,
 }
 
 impl SeatMap {
-    /// Shows seats as they are at `now`. The three lists are those of the same seats, in the order of the
-    /// plan; what one of them has beyond the others is left out.
-    pub fn at(
-        now: Timestamp,
-        performance_id: PerformanceId,
-        labels: Arc<SeatLabels>,
-        prices: Arc<[Points]>,
-        states: &[SeatState],
-    ) -> Self {
-        let count = labels.len().min(prices.len()).min(states.len());
+    /// Shows seats as they are at `now`. The labels, prices and states are those of the same seats; what one of the lists
+    /// has beyond the others is left out.
+    pub fn at(now: Timestamp, seats: MappedSeats, states: &[SeatState]) -> Self {
+        let count = seats.labels.len().min(seats.prices.len()).min(states.len());
         let (mut statuses, mut available, mut lapses_at) = (Vec::with_capacity(count), 0, None::<Timestamp>);
         for state in &states[..count] {
             let status = state.status(now);
@@ -128,12 +134,12 @@ impl SeatMap {
             }
             statuses.push(status);
         }
-        Self { performance_id, labels, prices, statuses, available, lapses_at }
+        Self { seats, statuses, available, lapses_at }
     }
 
     /// The performance.
     pub fn performance_id(&self) -> PerformanceId {
-        self.performance_id
+        self.seats.performance_id
     }
 
     /// Every seat.
@@ -143,14 +149,14 @@ impl SeatMap {
 
     /// The seats of a section.
     pub fn section(&self, name: &str) -> impl Iterator<Item = SeatView<'_>> {
-        let places = self.labels.section(name).take_while(|place| *place < self.statuses.len());
+        let places = self.seats.labels.section(name).take_while(|place| *place < self.statuses.len());
         places.map(|place| self.seat(place))
     }
 
     fn seat(&self, place: usize) -> SeatView<'_> {
-        let label = &self.labels[place];
+        let label = &self.seats.labels[place];
         let (section, row, number) = label.parts();
-        SeatView { label, section, row, number, price: self.prices[place], status: self.statuses[place] }
+        SeatView { label, section, row, number, price: self.seats.prices[place], status: self.statuses[place] }
     }
 
     /// The status of every seat.
@@ -170,8 +176,7 @@ impl SeatMap {
 
     /// Whether two maps are of the same seats at the same prices; only statuses may differ.
     pub fn has_seats_of(&self, other: &Self) -> bool {
-        self.performance_id == other.performance_id
-            && (Arc::ptr_eq(&self.labels, &other.labels) || self.labels == other.labels)
-            && (Arc::ptr_eq(&self.prices, &other.prices) || self.prices == other.prices)
+        // An `Arc` compares its value only if the other one is at another place.
+        self.seats == other.seats
     }
 }

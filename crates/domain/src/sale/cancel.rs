@@ -5,38 +5,37 @@ use crate::{
     events::Event,
     idempotency::Made,
     payments::{Payment, PaymentSource, PaymentState},
-    reservations::{CancelRefusal, CancelRequest, Reservation, ReservationState, ReservationStatus},
+    reservations::{CancelRefusal, CancelRequest, Reservation, ReservationState, ReservationStatus, ReservationView},
     seats::{Seat, SeatState},
     wallet::EntryKind,
 };
 
-use super::{CancelOutcome, LoadError, SaleState};
+use super::{Decision, LoadError, NotDone, SaleState};
 
 impl SaleState {
-    pub(super) fn cancel(&mut self, now: Timestamp, request: &CancelRequest) -> Result<CancelOutcome, LoadError> {
+    pub(super) fn cancel(
+        &mut self,
+        now: Timestamp,
+        request: &CancelRequest,
+    ) -> Decision<Made<ReservationView>, CancelRefusal> {
         self.require_account(request.account_id)?;
-        let owned = self.reservations.get(&request.reservation_id);
-        let Some(reservation) = owned.filter(|found| found.account_id == request.account_id).cloned() else {
-            return Ok(Err(CancelRefusal::NotFound));
-        };
+        let reservation = self.reservation_of(request.account_id, request.reservation_id).cloned();
+        let reservation = reservation.ok_or(NotDone::Refused(CancelRefusal::NotFound))?;
         if let (Some(first), Some(again)) = (reservation.cancelled_under(), &request.idempotency)
             && first.key == again.key
         {
-            return Ok(self.view(reservation)?.replay_cancel(again).map_err(CancelRefusal::from));
+            return Ok(self.view(reservation)?.replay_cancel(again)?);
         }
         let starts_at = self.terms_of(&reservation)?.starts_at;
         match reservation.status(now) {
-            ReservationStatus::Cancelled => return Ok(Err(CancelRefusal::AlreadyCancelled)),
-            ReservationStatus::Expired => return Ok(Err(CancelRefusal::HoldExpired)),
-            ReservationStatus::Confirmed if now >= starts_at => return Ok(Err(CancelRefusal::Closed)),
+            ReservationStatus::Cancelled => return Err(NotDone::Refused(CancelRefusal::AlreadyCancelled)),
+            ReservationStatus::Expired => return Err(NotDone::Refused(CancelRefusal::HoldExpired)),
+            ReservationStatus::Confirmed if now >= starts_at => return Err(NotDone::Refused(CancelRefusal::Closed)),
             ReservationStatus::Held | ReservationStatus::Confirmed => {}
         }
         let payment_id = reservation.payment_id();
-        let refunded = match payment_id {
-            Some(id) => Some(self.refund(now, &reservation, id)?),
-            None => None,
-        };
-        self.save_event(Event::ReservationCancelled {
+        let refunded = payment_id.map(|id| self.refund(now, &reservation, id)).transpose()?;
+        self.events.push(Event::ReservationCancelled {
             reservation_id: reservation.id,
             account_id: reservation.account_id,
             performance_id: reservation.performance_id,
@@ -46,7 +45,7 @@ impl SaleState {
         let state = ReservationState::Cancelled { payment_id, idempotency: request.idempotency.clone() };
         let reservation = Reservation { state, updated_at: now, ..reservation };
         self.save_reservation(reservation.clone());
-        Ok(Ok(Made::now(self.view(reservation)?)))
+        Ok(Made::now(self.view(reservation)?))
     }
 
     /// Marks the payment of a confirmed reservation as refunded; its points go back where they came from.
@@ -67,8 +66,10 @@ impl SaleState {
 
     /// Frees the seats that still name the reservation. One that another reservation has taken since stays.
     pub(super) fn free_seats(&mut self, reservation: &Reservation) -> Vec<Seat> {
-        let own = self.own_seats(reservation).into_iter();
-        let seats: Vec<_> = own.map(|seat| Seat { state: SeatState::Free, ..seat }).collect();
+        let mut seats = self.own_seats(reservation);
+        for seat in &mut seats {
+            seat.state = SeatState::Free;
+        }
         self.save_seats(reservation.performance_id, seats.clone());
         seats
     }

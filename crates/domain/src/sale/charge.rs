@@ -1,14 +1,14 @@
 //! Adding points for money: recorded before the payment gateway is asked, credited once when it has approved.
 
 use crate::{
-    AccountId, ChargeId, Timestamp,
+    Timestamp,
     events::Event,
     gateway::GatewayVerdict,
     idempotency::Made,
     wallet::{Charge, ChargeRefusal, ChargeRequest, ChargeState, EntryKind, Wallet},
 };
 
-use super::{BeginChargeOutcome, CompleteChargeOutcome, LoadError, SaleState};
+use super::{Decision, LoadError, NotDone, SaleState};
 
 impl SaleState {
     /// Records a charge if the balance with all charges in progress stays within the limit, so that a charge that was
@@ -17,47 +17,42 @@ impl SaleState {
         &mut self,
         now: Timestamp,
         request: &ChargeRequest,
-    ) -> Result<BeginChargeOutcome, LoadError> {
+    ) -> Decision<Made<Charge>, ChargeRefusal> {
         let wallet = self.wallet(request.account_id)?;
         if let Some(first) = self.charge_by_key(request.account_id, &request.idempotency.key) {
-            return Ok(first.clone().replay(&request.idempotency).map_err(ChargeRefusal::from));
+            return Ok(first.clone().replay(&request.idempotency)?);
         }
-        let pending = wallet.pending.checked_add(request.amount.points());
+        let amount = request.amount.points();
+        let pending = wallet.pending.checked_add(amount);
         let most = pending.and_then(|pending| wallet.balance.checked_add(pending));
         let (Some(pending), Some(_)) = (pending, most.filter(|most| *most <= request.balance_max)) else {
-            return Ok(Err(ChargeRefusal::BalanceLimitReached));
+            return Err(NotDone::Refused(ChargeRefusal::BalanceLimitReached));
         };
         let wallet = Wallet { pending, ..wallet.clone() };
         let charge = Charge {
             id: request.charge_id,
             account_id: request.account_id,
-            amount: request.amount.points(),
+            amount,
             state: ChargeState::Pending,
             created_at: now,
             idempotency: request.idempotency.clone(),
         };
-        let Charge { id: charge_id, account_id, amount, .. } = charge;
-        self.save_event(Event::ChargeRequested { charge_id, account_id, amount });
+        self.events.push(Event::ChargeRequested { charge_id: charge.id, account_id: charge.account_id, amount });
         self.save_wallet(wallet, None);
         self.save_charge(charge.clone());
-        Ok(Ok(Made::now(charge)))
+        Ok(Made::now(charge))
     }
 
     pub(super) fn complete_charge(
         &mut self,
         now: Timestamp,
-        charge_id: ChargeId,
-        account_id: AccountId,
+        charge: Charge,
         verdict: GatewayVerdict,
-    ) -> Result<CompleteChargeOutcome, LoadError> {
-        let Some(charge) = self.charges.get(&charge_id) else { return Ok(None) };
-        if charge.account_id != account_id {
-            return Err(LoadError::ChargeOfAnotherAccount(charge_id));
-        }
+    ) -> Result<Made<Charge>, LoadError> {
         if charge.state != ChargeState::Pending {
-            return Ok(Some(Made::before(charge.clone())));
+            return Ok(Made::before(charge));
         }
-        let (charge, amount) = (charge.clone(), charge.amount);
+        let Charge { id: charge_id, account_id, amount, .. } = charge;
         let wallet = self.wallet(account_id)?;
         // The audit compares the sum of pending charges; a credit is not withheld because it disagrees.
         let pending = wallet.pending.checked_sub(amount).unwrap_or_default();
@@ -67,19 +62,19 @@ impl SaleState {
                 let credited = wallet.put_in(now, amount, EntryKind::Charge { charge_id });
                 let (wallet, entry) = credited.ok_or(LoadError::Overflow)?;
                 let balance = wallet.balance;
-                self.save_event(Event::ChargeCompleted { charge_id, account_id, amount, balance });
+                self.events.push(Event::ChargeCompleted { charge_id, account_id, amount, balance });
                 self.save_wallet(wallet, Some(entry));
                 ChargeState::Completed { balance_after: balance, completed_at: now }
             }
             GatewayVerdict::Declined => {
-                self.save_event(Event::ChargeDeclined { charge_id, account_id, amount });
+                self.events.push(Event::ChargeDeclined { charge_id, account_id, amount });
                 self.save_wallet(wallet, None);
                 ChargeState::Declined { declined_at: now }
             }
         };
         let charge = Charge { state, ..charge };
         self.save_charge(charge.clone());
-        Ok(Some(Made::now(charge)))
+        Ok(Made::now(charge))
     }
 }
 
@@ -91,7 +86,7 @@ mod tests {
         fixtures::{self, instant},
         idempotency::KeyReused,
         sale::{
-            Command,
+            BeginChargeOutcome, Command, CompleteChargeOutcome,
             testing::{Sale, points, reused},
         },
         wallet::{BALANCE_MAX, ChargeStatus},

@@ -15,16 +15,11 @@ impl SaleState {
         if now < until {
             return None;
         }
-        self.save_event(Event::ReservationExpired {
-            reservation_id: id,
-            account_id: reservation.account_id,
-            performance_id: reservation.performance_id,
-        });
-        let performance_id = reservation.performance_id;
+        let Reservation { account_id, performance_id, .. } = reservation;
+        self.events.push(Event::ReservationExpired { reservation_id: id, account_id, performance_id });
         let labels = self.free_seats(&reservation).into_iter().map(|seat| seat.label).collect();
         // It expired then, whenever the worker comes.
-        let reservation = Reservation { state: ReservationState::Expired, updated_at: until, ..reservation };
-        self.save_reservation(reservation);
+        self.save_reservation(Reservation { state: ReservationState::Expired, updated_at: until, ..reservation });
         Some(FreedSeats { performance_id, reservation_id: id, labels })
     }
 }

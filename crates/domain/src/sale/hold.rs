@@ -5,37 +5,55 @@ use crate::{
     catalog::PerformanceTerms,
     events::Event,
     idempotency::Made,
-    reservations::{HoldRefusal, HoldRequest, Reservation, ReservationState, ReservedSeat},
+    reservations::{HoldRefusal, HoldRequest, Reservation, ReservationState, ReservationView, ReservedSeat},
     seats::{Seat, SeatLabel, SeatState, SeatStatus},
     time::seconds_after,
 };
 
-use super::{HoldOutcome, LoadError, SaleState};
+use super::{Decision, LoadError, NotDone, SaleState};
 
 impl SaleState {
-    pub(super) fn hold(&mut self, now: Timestamp, request: &HoldRequest) -> Result<HoldOutcome, LoadError> {
+    pub(super) fn hold(
+        &mut self,
+        now: Timestamp,
+        request: &HoldRequest,
+    ) -> Decision<Made<ReservationView>, HoldRefusal> {
         self.require_account(request.account_id)?;
         if let Some(again) = &request.idempotency
             && let Some(first) = self.reservation_by_key(request.account_id, &again.key)
         {
-            return Ok(self.view(first.clone())?.replay_hold(again).map_err(HoldRefusal::from));
+            return Ok(self.view(first.clone())?.replay_hold(again)?);
         }
-        let seats = match self.seats_to_hold(now, request) {
-            Ok(seats) => seats,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+        let mut seats = self.seats_to_hold(now, request).map_err(NotDone::Refused)?;
         let total_amount = Points::checked_sum(seats.iter().map(|seat| seat.price)).ok_or(LoadError::Overflow)?;
-        let (reservation, seats) = take(now, request, seats, total_amount);
-        self.save_event(Event::ReservationHeld {
+        let until = seconds_after(now, request.hold_seconds.get());
+        let reserved = seats.iter().map(|seat| ReservedSeat { label: seat.label.clone(), price: seat.price });
+        let reservation = Reservation {
+            id: request.reservation_id,
+            account_id: request.account_id,
+            performance_id: request.performance_id,
+            concert_id: request.concert_id,
+            seats: reserved.collect(),
+            total_amount,
+            state: ReservationState::Held { until },
+            held_until: until,
+            created_at: now,
+            updated_at: now,
+            idempotency: request.idempotency.clone(),
+        };
+        self.events.push(Event::ReservationHeld {
             reservation_id: reservation.id,
             account_id: reservation.account_id,
             performance_id: reservation.performance_id,
             seats: request.seats.labels().to_vec(),
-            held_until: reservation.held_until,
+            held_until: until,
         });
+        for seat in &mut seats {
+            seat.state = SeatState::Held { by: reservation.id, until };
+        }
         self.save_seats(reservation.performance_id, seats);
         self.save_reservation(reservation.clone());
-        Ok(Ok(Made::now(self.view(reservation)?)))
+        Ok(Made::now(self.view(reservation)?))
     }
 
     /// The seats that are wanted, if the account may have all of them.
@@ -49,7 +67,7 @@ impl SaleState {
             return Err(HoldRefusal::SeatNotFound(wanted.iter().filter(|label| !known(label)).cloned().collect()));
         }
         let had = self.live_holdings(now, request.account_id, request.concert_id);
-        let had: u64 = had.map(|(_, holding)| u64::from(holding.seats_count)).sum();
+        let had: u64 = had.map(|holding| u64::from(holding.seats_count)).sum();
         let limit = terms.max_seats_per_account;
         if had + wanted.len() as u64 > u64::from(limit) {
             return Err(HoldRefusal::SeatLimitReached { limit });
@@ -74,26 +92,6 @@ fn check_terms(now: Timestamp, request: &HoldRequest, terms: &PerformanceTerms) 
     Ok(())
 }
 
-fn take(now: Timestamp, request: &HoldRequest, seats: Vec<Seat>, total_amount: Points) -> (Reservation, Vec<Seat>) {
-    let until = seconds_after(now, request.hold_seconds.get());
-    let reserved = seats.iter().map(|seat| ReservedSeat { label: seat.label.clone(), price: seat.price });
-    let reservation = Reservation {
-        id: request.reservation_id,
-        account_id: request.account_id,
-        performance_id: request.performance_id,
-        concert_id: request.concert_id,
-        seats: reserved.collect(),
-        total_amount,
-        state: ReservationState::Held { until },
-        held_until: until,
-        created_at: now,
-        updated_at: now,
-        idempotency: request.idempotency.clone(),
-    };
-    let state = SeatState::Held { by: reservation.id, until };
-    (reservation, seats.into_iter().map(|seat| Seat { state, ..seat }).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,7 +102,7 @@ mod tests {
         idempotency::KeyReused,
         reservations::ReservationStatus,
         sale::{
-            Command, Holding,
+            Command,
             testing::{Sale, points, reused},
         },
     };
@@ -160,11 +158,8 @@ mod tests {
     #[test]
     fn held_and_owned_seats_count_against_the_limit_and_lapsed_ones_do_not() {
         let mut sale = Sale::new(&["A-1-1", "A-1-2", "A-1-3", "A-1-4", "A-1-5"], 200_000);
-        let (account_id, concert_id) = (sale.account_id, sale.terms.concert_id);
-        let owned = Holding { seats_count: 1, held_until: None };
-        let held = Holding { seats_count: 1, held_until: Some(instant(10)) };
-        sale.state.add_holding(account_id, concert_id, ReservationId::new(Uuid::from_u128(1)), owned);
-        sale.state.add_holding(account_id, concert_id, ReservationId::new(Uuid::from_u128(2)), held);
+        sale.add_holding(1, None);
+        sale.add_holding(2, Some(instant(10)));
         let three = sale.hold_request(&["A-1-1", "A-1-2", "A-1-3"]);
         assert_eq!(sale.hold(9, &three), Err(HoldRefusal::SeatLimitReached { limit: 4 }));
         let reservation = sale.hold(10, &three).unwrap().value.reservation;

@@ -43,6 +43,7 @@ mod hold;
 mod pay;
 mod plan;
 mod replay;
+mod rows;
 mod state;
 #[cfg(test)]
 mod testing;
@@ -50,7 +51,7 @@ mod testing;
 use crate::{
     AccountId, ChargeId, PerformanceId, ReservationId, Timestamp,
     gateway::GatewayVerdict,
-    idempotency::Made,
+    idempotency::{KeyReused, Made},
     payments::{PayRefusal, PayRequest, Receipt},
     reservations::{CancelRefusal, CancelRequest, HoldRefusal, HoldRequest, ReservationView},
     seats::SeatLabel,
@@ -194,17 +195,53 @@ pub enum LoadError {
     Overflow,
 }
 
+/// Why a command changed nothing.
+enum NotDone<R> {
+    /// A rule refuses it.
+    Refused(R),
+    /// Rows are missing or damaged.
+    Load(LoadError),
+}
+
+impl<R> From<LoadError> for NotDone<R> {
+    fn from(error: LoadError) -> Self {
+        Self::Load(error)
+    }
+}
+
+impl<R: From<KeyReused>> From<KeyReused> for NotDone<R> {
+    fn from(reused: KeyReused) -> Self {
+        Self::Refused(reused.into())
+    }
+}
+
+type Decision<T, R> = Result<T, NotDone<R>>;
+
+/// The outcome of a command, a refusal included.
+fn outcome<T, R>(decision: Decision<T, R>) -> Result<Result<T, R>, LoadError> {
+    match decision {
+        Ok(done) => Ok(Ok(done)),
+        Err(NotDone::Refused(refusal)) => Ok(Err(refusal)),
+        Err(NotDone::Load(error)) => Err(error),
+    }
+}
+
 impl SaleState {
     /// Decides a command at `now`, the time after the rows were locked, and shows the outcome to the commands after it.
     pub fn decide(&mut self, now: Timestamp, command: &Command) -> Result<Outcome, LoadError> {
         Ok(match command {
-            Command::Hold(request) => Outcome::Hold(self.hold(now, request)?),
-            Command::Pay(request) => Outcome::Pay(self.pay(now, request)?),
-            Command::Cancel(request) => Outcome::Cancel(self.cancel(now, request)?),
+            Command::Hold(request) => Outcome::Hold(outcome(self.hold(now, request))?),
+            Command::Pay(request) => Outcome::Pay(outcome(self.pay(now, request))?),
+            Command::Cancel(request) => Outcome::Cancel(outcome(self.cancel(now, request))?),
             Command::Expire { reservation_id } => Outcome::Expire(self.expire(now, *reservation_id)),
-            Command::BeginCharge(request) => Outcome::BeginCharge(self.begin_charge(now, request)?),
+            Command::BeginCharge(request) => Outcome::BeginCharge(outcome(self.begin_charge(now, request))?),
             Command::CompleteCharge { charge_id, account_id, verdict } => {
-                Outcome::CompleteCharge(self.complete_charge(now, *charge_id, *account_id, *verdict)?)
+                let charge = self.charges.get(charge_id).cloned();
+                if charge.as_ref().is_some_and(|charge| charge.account_id != *account_id) {
+                    return Err(LoadError::ChargeOfAnotherAccount(*charge_id));
+                }
+                let completed = charge.map(|charge| self.complete_charge(now, charge, *verdict));
+                Outcome::CompleteCharge(completed.transpose()?)
             }
         })
     }

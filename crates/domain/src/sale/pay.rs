@@ -1,7 +1,7 @@
 //! Paying a held reservation: how much is the reservation's to say, never the caller's.
 
 use crate::{
-    AccountId, ConcertId, ReservationId, Timestamp,
+    Timestamp,
     catalog::PerformanceTerms,
     events::Event,
     idempotency::Made,
@@ -11,7 +11,7 @@ use crate::{
     wallet::{EntryKind, Wallet, WalletEntry},
 };
 
-use super::{LoadError, PayOutcome, SaleState};
+use super::{Decision, LoadError, NotDone, SaleState};
 
 /// Whether a reservation could be paid by its owner at `now`, leaving aside whether the points suffice.
 pub fn check_payable(now: Timestamp, reservation: &Reservation, terms: &PerformanceTerms) -> Result<(), PayRefusal> {
@@ -24,69 +24,46 @@ pub fn check_payable(now: Timestamp, reservation: &Reservation, terms: &Performa
     }
 }
 
-/// What a payment takes from a wallet; nothing if it was made outside.
-type Debit = Option<(Wallet, WalletEntry)>;
-
 impl SaleState {
-    pub(super) fn pay(&mut self, now: Timestamp, request: &PayRequest) -> Result<PayOutcome, LoadError> {
+    pub(super) fn pay(&mut self, now: Timestamp, request: &PayRequest) -> Decision<Made<Receipt>, PayRefusal> {
         self.require_account(request.account_id)?;
-        if let Some(first) = self.payment_by_key(request.account_id, &request.idempotency.key) {
-            return self.paid_before(now, first.clone(), request);
-        }
-        let owned = self.reservations.get(&request.reservation_id);
-        let Some(reservation) = owned.filter(|found| found.account_id == request.account_id).cloned() else {
-            return Ok(Err(PayRefusal::ReservationNotFound));
+        let Made { value: payment, replayed } = match self.payment_by_key(request.account_id, &request.idempotency.key)
+        {
+            Some(first) => self.payment_view(first.clone())?.replay(&request.idempotency)?,
+            None => Made::now(self.sell(now, request)?),
         };
-        let terms = self.terms_of(&reservation)?;
-        let seats = match self.seats_to_sell(now, request, &reservation, terms) {
-            Ok(seats) => seats,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        let debit = match request.method {
-            PaymentMethod::Outside => None,
-            PaymentMethod::Wallet => match debit(now, request, &reservation, self.wallet(request.account_id)?) {
-                Ok(debit) => Some(debit),
-                Err(refusal) => return Ok(Err(refusal)),
-            },
-        };
-        self.confirm(now, request, reservation, seats, debit)
+        let paid = payment.reservation.reservation.id;
+        let holdings = self.live_holdings(now, request.account_id, payment.payment.concert_id);
+        let others = holdings.filter(|holding| holding.reservation_id != paid);
+        let other_held_until = others.filter_map(|holding| holding.held_until).max();
+        Ok(Made { value: Receipt { payment, other_held_until }, replayed })
     }
 
-    /// The seats of a reservation that can be paid.
-    fn seats_to_sell(
-        &self,
-        now: Timestamp,
-        request: &PayRequest,
-        reservation: &Reservation,
-        terms: &PerformanceTerms,
-    ) -> Result<Vec<Seat>, PayRefusal> {
-        if reservation.concert_id != request.concert_id {
-            return Err(PayRefusal::WrongConcert);
-        }
-        check_payable(now, reservation, terms)?;
-        let seats = self.own_seats(reservation);
-        // An instance whose clock is ahead may have seen the hold lapse and given a seat away.
-        if seats.len() == reservation.seats.len() { Ok(seats) } else { Err(PayRefusal::HoldExpired) }
+    fn payment_view(&self, payment: Payment) -> Result<PaymentView, LoadError> {
+        let id = payment.reservation_id;
+        let reservation = self.reservations.get(&id).ok_or(LoadError::Reservation(id))?;
+        Ok(PaymentView { payment, reservation: self.view(reservation.clone())? })
     }
 
-    fn confirm(
-        &mut self,
-        now: Timestamp,
-        request: &PayRequest,
-        reservation: Reservation,
-        seats: Vec<Seat>,
-        debit: Debit,
-    ) -> Result<PayOutcome, LoadError> {
+    fn sell(&mut self, now: Timestamp, request: &PayRequest) -> Decision<PaymentView, PayRefusal> {
+        let reservation = self.reservation_of(request.account_id, request.reservation_id).cloned();
+        let reservation = reservation.ok_or(NotDone::Refused(PayRefusal::ReservationNotFound))?;
+        let seats = self.seats_to_sell(now, request, &reservation)?;
+        let source = match self.debit(now, request, &reservation)? {
+            Some((wallet, entry)) => {
+                let balance_after = wallet.balance;
+                self.save_wallet(wallet, Some(entry));
+                PaymentSource::Wallet { balance_after }
+            }
+            None => PaymentSource::Outside,
+        };
         let payment = Payment {
             id: request.payment_id,
             account_id: request.account_id,
             concert_id: reservation.concert_id,
             reservation_id: reservation.id,
             amount: reservation.total_amount,
-            source: match &debit {
-                Some((wallet, _)) => PaymentSource::Wallet { balance_after: wallet.balance },
-                None => PaymentSource::Outside,
-            },
+            source,
             paid_at: now,
             state: PaymentState::Completed,
             queue_place: request.queue_place,
@@ -94,75 +71,69 @@ impl SaleState {
         };
         let state = ReservationState::Confirmed { payment_id: payment.id };
         let reservation = Reservation { state, updated_at: now, ..reservation };
-        let sold = SeatState::Sold { to: reservation.id };
-        self.save_event(Event::ReservationConfirmed {
+        self.events.push(Event::ReservationConfirmed {
             reservation_id: reservation.id,
             account_id: reservation.account_id,
             performance_id: reservation.performance_id,
             payment_id: payment.id,
             amount: payment.amount,
         });
-        self.save_seats(
-            reservation.performance_id,
-            seats.into_iter().map(|seat| Seat { state: sold, ..seat }).collect(),
-        );
-        if let Some((wallet, entry)) = debit {
-            self.save_wallet(wallet, Some(entry));
-        }
+        self.save_seats(reservation.performance_id, seats);
         self.save_payment(payment.clone());
         self.save_reservation(reservation.clone());
-        let view = PaymentView { payment, reservation: self.view(reservation)? };
-        Ok(Ok(Made::now(self.receipt(now, view))))
+        Ok(PaymentView { payment, reservation: self.view(reservation)? })
     }
 
-    fn paid_before(&self, now: Timestamp, first: Payment, request: &PayRequest) -> Result<PayOutcome, LoadError> {
-        let id = first.reservation_id;
-        let reservation = self.reservations.get(&id).ok_or(LoadError::Reservation(id))?;
-        let view = PaymentView { payment: first, reservation: self.view(reservation.clone())? };
-        Ok(match view.replay(&request.idempotency) {
-            Ok(Made { value: view, replayed }) => Ok(Made { value: self.receipt(now, view), replayed }),
-            Err(reused) => Err(reused.into()),
-        })
-    }
-
-    fn receipt(&self, now: Timestamp, payment: PaymentView) -> Receipt {
-        let Reservation { id, account_id, concert_id, .. } = payment.reservation.reservation;
-        Receipt { payment, other_held_until: self.other_held_until(now, account_id, concert_id, id) }
-    }
-
-    fn other_held_until(
+    /// The seats of a reservation that can be paid, as they are once it is.
+    fn seats_to_sell(
         &self,
         now: Timestamp,
-        account_id: AccountId,
-        concert_id: ConcertId,
-        reservation_id: ReservationId,
-    ) -> Option<Timestamp> {
-        let holdings = self.live_holdings(now, account_id, concert_id);
-        holdings.filter(|(id, _)| *id != reservation_id).filter_map(|(_, holding)| holding.held_until).max()
+        request: &PayRequest,
+        reservation: &Reservation,
+    ) -> Decision<Vec<Seat>, PayRefusal> {
+        let terms = self.terms_of(reservation)?;
+        if reservation.concert_id != request.concert_id {
+            return Err(NotDone::Refused(PayRefusal::WrongConcert));
+        }
+        check_payable(now, reservation, terms).map_err(NotDone::Refused)?;
+        let mut seats = self.own_seats(reservation);
+        // An instance whose clock is ahead may have seen the hold lapse and given a seat away.
+        if seats.len() != reservation.seats.len() {
+            return Err(NotDone::Refused(PayRefusal::HoldExpired));
+        }
+        for seat in &mut seats {
+            seat.state = SeatState::Sold { to: reservation.id };
+        }
+        Ok(seats)
     }
-}
 
-fn debit(
-    now: Timestamp,
-    request: &PayRequest,
-    reservation: &Reservation,
-    wallet: &Wallet,
-) -> Result<(Wallet, WalletEntry), PayRefusal> {
-    let kind = EntryKind::Payment { reservation_id: reservation.id, payment_id: request.payment_id };
-    let required = reservation.total_amount;
-    let refusal = PayRefusal::InsufficientPoints { balance: wallet.balance, required };
-    wallet.take_out(now, required, kind).ok_or(refusal)
+    /// What a payment takes from a wallet; nothing if it was made outside.
+    fn debit(
+        &self,
+        now: Timestamp,
+        request: &PayRequest,
+        reservation: &Reservation,
+    ) -> Decision<Option<(Wallet, WalletEntry)>, PayRefusal> {
+        if request.method == PaymentMethod::Outside {
+            return Ok(None);
+        }
+        let wallet = self.wallet(request.account_id)?;
+        let required = reservation.total_amount;
+        let kind = EntryKind::Payment { reservation_id: reservation.id, payment_id: request.payment_id };
+        let refusal = PayRefusal::InsufficientPoints { balance: wallet.balance, required };
+        wallet.take_out(now, required, kind).map(Some).ok_or(NotDone::Refused(refusal))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        PaymentId, Points,
+        AccountId, ConcertId, PaymentId, Points, ReservationId,
         fixtures::{self, instant},
         idempotency::KeyReused,
         sale::{
-            Command, Holding,
+            Command,
             testing::{Sale, points, reused},
         },
     };
@@ -249,10 +220,8 @@ mod tests {
     #[test]
     fn a_receipt_says_until_when_other_seats_are_held_now() {
         let (mut sale, held) = Sale::held(55_000);
-        let (account_id, concert_id) = (sale.account_id, sale.terms.concert_id);
         for (number, held_until) in [(1, Some(instant(100))), (2, Some(instant(200))), (3, None)] {
-            let id = ReservationId::new(Uuid::from_u128(number));
-            sale.state.add_holding(account_id, concert_id, id, Holding { seats_count: 1, held_until });
+            sale.add_holding(number, held_until);
         }
         let request = fixtures::pay_request(&held);
         assert_eq!(sale.pay(0, &request).unwrap().value.other_held_until, Some(instant(200)));

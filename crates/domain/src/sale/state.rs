@@ -6,23 +6,26 @@ use crate::{
     AccountId, ChargeId, ConcertId, PerformanceId, ReservationId, Timestamp,
     catalog::PerformanceTerms,
     events::Event,
-    idempotency::{Idempotency, IdempotencyKey},
+    idempotency::IdempotencyKey,
     payments::Payment,
     reservations::{Reservation, ReservationState, ReservationView},
     seats::{Seat, SeatLabel},
     wallet::{Charge, Wallet, WalletEntry},
 };
 
-use super::{
-    LoadError,
-    changes::{Changes, Written},
-};
+use super::{LoadError, changes::Changes, rows::Rows};
 
-type ByKey<T> = HashMap<(AccountId, IdempotencyKey), T>;
+type ByKey<Id> = HashMap<(AccountId, IdempotencyKey), Id>;
 
 /// Seats of one concert that an account holds or owns under one reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holding {
+    /// The account.
+    pub account_id: AccountId,
+    /// The concert.
+    pub concert_id: ConcertId,
+    /// The reservation.
+    pub reservation_id: ReservationId,
     /// How many seats.
     pub seats_count: u32,
     /// When the hold ends; `None` if the seats are owned.
@@ -30,8 +33,20 @@ pub struct Holding {
 }
 
 impl Holding {
-    pub(super) fn is_live(&self, now: Timestamp) -> bool {
-        self.held_until.is_none_or(|until| now < until)
+    /// What a reservation holds, lapsed or not, or owns; `None` if it was cancelled or marked as expired.
+    pub fn of(reservation: &Reservation) -> Option<Self> {
+        let held_until = match reservation.state {
+            ReservationState::Held { until } => Some(until),
+            ReservationState::Confirmed { .. } => None,
+            ReservationState::Cancelled { .. } | ReservationState::Expired => return None,
+        };
+        Some(Self {
+            account_id: reservation.account_id,
+            concert_id: reservation.concert_id,
+            reservation_id: reservation.id,
+            seats_count: u32::try_from(reservation.seats.len()).unwrap_or(u32::MAX),
+            held_until,
+        })
     }
 }
 
@@ -39,55 +54,37 @@ impl Holding {
 ///
 /// An adapter adds each row that the [`LoadPlan`](super::LoadPlan) names and the storage has. Adding a row twice
 /// replaces it. Each row goes where its own ids say, so a wallet cannot stand for another account's, nor a seat for two.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct SaleState {
-    wallets_required: bool,
-    pub(super) wallets: HashMap<AccountId, Wallet>,
+    wallets_optional: bool,
+    pub(super) wallets: Rows<AccountId, Wallet>,
+    pub(super) entries: Vec<WalletEntry>,
     pub(super) terms: HashMap<PerformanceId, PerformanceTerms>,
-    pub(super) reservations: HashMap<ReservationId, Reservation>,
-    pub(super) payments: HashMap<ReservationId, Payment>,
-    pub(super) charges: HashMap<ChargeId, Charge>,
-    pub(super) seats: HashMap<PerformanceId, BTreeMap<SeatLabel, Seat>>,
-    pub(super) holdings: HashMap<(AccountId, ConcertId), HashMap<ReservationId, Holding>>,
+    pub(super) seats: BTreeMap<PerformanceId, Rows<SeatLabel, Seat>>,
+    pub(super) reservations: Rows<ReservationId, Reservation>,
     pub(super) reservations_by_key: ByKey<ReservationId>,
+    holdings: HashMap<(AccountId, ConcertId), HashMap<ReservationId, Holding>>,
+    pub(super) payments: Rows<ReservationId, Payment>,
     pub(super) payments_by_key: ByKey<ReservationId>,
+    pub(super) charges: Rows<ChargeId, Charge>,
     pub(super) charges_by_key: ByKey<ChargeId>,
-    pub(super) written: Written,
-}
-
-impl Default for SaleState {
-    fn default() -> Self {
-        Self::new()
-    }
+    pub(super) events: Vec<Event>,
 }
 
 impl SaleState {
     /// Nothing is loaded yet. Every account that acts must have a wallet.
     pub fn new() -> Self {
-        Self {
-            wallets_required: true,
-            wallets: HashMap::new(),
-            terms: HashMap::new(),
-            reservations: HashMap::new(),
-            payments: HashMap::new(),
-            charges: HashMap::new(),
-            seats: HashMap::new(),
-            holdings: HashMap::new(),
-            reservations_by_key: HashMap::new(),
-            payments_by_key: HashMap::new(),
-            charges_by_key: HashMap::new(),
-            written: Written::default(),
-        }
+        Self::default()
     }
 
     /// For products that keep no points: an account needs a wallet only to charge it, or to pay or be refunded from it.
     pub fn without_wallets() -> Self {
-        Self { wallets_required: false, ..Self::new() }
+        Self { wallets_optional: true, ..Self::default() }
     }
 
     /// Adds a wallet.
     pub fn add_wallet(&mut self, wallet: Wallet) {
-        self.wallets.insert(wallet.account_id, wallet);
+        self.wallets.add(wallet.account_id, wallet);
     }
 
     /// Adds the terms of a performance.
@@ -97,32 +94,33 @@ impl SaleState {
 
     /// Adds a reservation, which is then found by its idempotency key too.
     pub fn add_reservation(&mut self, reservation: Reservation) {
-        if let Some(Idempotency { key, .. }) = &reservation.idempotency {
-            self.reservations_by_key.insert((reservation.account_id, key.clone()), reservation.id);
+        if let Some(idempotency) = &reservation.idempotency {
+            self.reservations_by_key.insert((reservation.account_id, idempotency.key.clone()), reservation.id);
         }
-        self.reservations.insert(reservation.id, reservation);
+        self.reservations.add(reservation.id, reservation);
     }
 
     /// Adds a payment, which is then found by its idempotency key too.
     pub fn add_payment(&mut self, payment: Payment) {
         self.payments_by_key.insert((payment.account_id, payment.idempotency.key.clone()), payment.reservation_id);
-        self.payments.insert(payment.reservation_id, payment);
+        self.payments.add(payment.reservation_id, payment);
     }
 
     /// Adds a charge, which is then found by its idempotency key too.
     pub fn add_charge(&mut self, charge: Charge) {
         self.charges_by_key.insert((charge.account_id, charge.idempotency.key.clone()), charge.id);
-        self.charges.insert(charge.id, charge);
+        self.charges.add(charge.id, charge);
     }
 
     /// Adds a seat of a performance.
     pub fn add_seat(&mut self, performance_id: PerformanceId, seat: Seat) {
-        self.seats.entry(performance_id).or_default().insert(seat.label.clone(), seat);
+        self.seats.entry(performance_id).or_default().add(seat.label.clone(), seat);
     }
 
     /// Adds what an account holds or owns of a concert under one reservation.
-    pub fn add_holding(&mut self, account: AccountId, concert: ConcertId, id: ReservationId, holding: Holding) {
-        self.holdings.entry((account, concert)).or_default().insert(id, holding);
+    pub fn add_holding(&mut self, holding: Holding) {
+        let holdings = self.holdings.entry((holding.account_id, holding.concert_id)).or_default();
+        holdings.insert(holding.reservation_id, holding);
     }
 
     /// What the commands decided so far have changed.
@@ -132,7 +130,7 @@ impl SaleState {
 
     /// Checks that the account of a command that moves no points was loaded.
     pub(super) fn require_account(&self, account_id: AccountId) -> Result<(), LoadError> {
-        if self.wallets_required { self.wallet(account_id).map(|_| ()) } else { Ok(()) }
+        if self.wallets_optional { Ok(()) } else { self.wallet(account_id).map(|_| ()) }
     }
 
     pub(super) fn wallet(&self, account_id: AccountId) -> Result<&Wallet, LoadError> {
@@ -141,6 +139,11 @@ impl SaleState {
 
     pub(super) fn terms_of(&self, reservation: &Reservation) -> Result<&PerformanceTerms, LoadError> {
         self.terms.get(&reservation.performance_id).ok_or(LoadError::Terms(reservation.performance_id))
+    }
+
+    /// A reservation of this account.
+    pub(super) fn reservation_of(&self, account_id: AccountId, id: ReservationId) -> Option<&Reservation> {
+        self.reservations.get(&id).filter(|reservation| reservation.account_id == account_id)
     }
 
     pub(super) fn view(&self, reservation: Reservation) -> Result<ReservationView, LoadError> {
@@ -165,71 +168,48 @@ impl SaleState {
         seats
     }
 
-    /// The live holdings of an account in a concert.
+    /// What an account holds at `now` or owns of a concert.
     pub(super) fn live_holdings(
         &self,
         now: Timestamp,
         account_id: AccountId,
         concert_id: ConcertId,
-    ) -> impl Iterator<Item = (ReservationId, Holding)> {
-        let holdings = self.holdings.get(&(account_id, concert_id)).into_iter().flatten();
-        holdings.map(|(id, holding)| (*id, *holding)).filter(move |(_, holding)| holding.is_live(now))
-    }
-
-    pub(super) fn save_event(&mut self, event: Event) {
-        self.written.events.push(event);
+    ) -> impl Iterator<Item = &Holding> {
+        let holdings = self.holdings.get(&(account_id, concert_id)).into_iter().flat_map(HashMap::values);
+        holdings.filter(move |holding| holding.held_until.is_none_or(|until| now < until))
     }
 
     pub(super) fn save_wallet(&mut self, wallet: Wallet, entry: Option<WalletEntry>) {
-        self.written.wallets.insert(wallet.account_id);
-        self.written.entries.extend(entry);
+        self.wallets.mark(wallet.account_id);
         self.add_wallet(wallet);
+        self.entries.extend(entry);
     }
 
     pub(super) fn save_seats(&mut self, performance_id: PerformanceId, seats: Vec<Seat>) {
+        let rows = self.seats.entry(performance_id).or_default();
         for seat in seats {
-            self.written.seats.insert((performance_id, seat.label.clone()));
-            self.add_seat(performance_id, seat);
+            rows.mark(seat.label.clone());
+            rows.add(seat.label.clone(), seat);
         }
     }
 
     pub(super) fn save_reservation(&mut self, reservation: Reservation) {
-        if self.reservations.contains_key(&reservation.id) {
-            self.written.reservations_changed.insert(reservation.id);
-        } else {
-            self.written.reservations_new.insert(reservation.id);
+        let key = (reservation.account_id, reservation.concert_id);
+        match Holding::of(&reservation) {
+            Some(holding) => self.add_holding(holding),
+            None => drop(self.holdings.entry(key).or_default().remove(&reservation.id)),
         }
-        let holdings = self.holdings.entry((reservation.account_id, reservation.concert_id)).or_default();
-        let seats_count = u32::try_from(reservation.seats.len()).unwrap_or(u32::MAX);
-        match &reservation.state {
-            ReservationState::Held { until } => {
-                holdings.insert(reservation.id, Holding { seats_count, held_until: Some(*until) });
-            }
-            ReservationState::Confirmed { .. } => {
-                holdings.insert(reservation.id, Holding { seats_count, held_until: None });
-            }
-            ReservationState::Cancelled { .. } | ReservationState::Expired => {
-                holdings.remove(&reservation.id);
-            }
-        }
+        self.reservations.mark(reservation.id);
         self.add_reservation(reservation);
     }
 
     pub(super) fn save_payment(&mut self, payment: Payment) {
-        if self.payments.contains_key(&payment.reservation_id) {
-            self.written.payments_changed.insert(payment.reservation_id);
-        } else {
-            self.written.payments_new.insert(payment.reservation_id);
-        }
+        self.payments.mark(payment.reservation_id);
         self.add_payment(payment);
     }
 
     pub(super) fn save_charge(&mut self, charge: Charge) {
-        if self.charges.contains_key(&charge.id) {
-            self.written.charges_changed.insert(charge.id);
-        } else {
-            self.written.charges_new.insert(charge.id);
-        }
+        self.charges.mark(charge.id);
         self.add_charge(charge);
     }
 }

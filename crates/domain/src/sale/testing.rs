@@ -1,7 +1,9 @@
 //! One account at one performance, for the tests of the decisions.
 
+use uuid::Uuid;
+
 use crate::{
-    AccountId, PerformanceId, Points,
+    AccountId, PerformanceId, Points, ReservationId, Timestamp,
     catalog::PerformanceTerms,
     fixtures::{self, instant},
     idempotency::{Fingerprint, Idempotency},
@@ -11,7 +13,7 @@ use crate::{
     wallet::Wallet,
 };
 
-use super::{CancelOutcome, Command, HoldOutcome, Outcome, PayOutcome, SaleState};
+use super::{CancelOutcome, Command, HoldOutcome, Holding, Outcome, PayOutcome, SaleState};
 
 pub(super) struct Sale {
     pub(super) state: SaleState,
@@ -85,11 +87,18 @@ impl Sale {
     }
 
     pub(super) fn seat(&self, label: &str) -> Seat {
-        self.state.seats[&self.terms.id][&SeatLabel::new(label).unwrap()].clone()
+        self.state.seats[&self.terms.id].get(&SeatLabel::new(label).unwrap()).unwrap().clone()
     }
 
     pub(super) fn set_seat(&mut self, seat: Seat) {
         self.state.add_seat(self.performance_id(), seat);
+    }
+
+    /// Lets the account hold or own one seat of the concert under another reservation.
+    pub(super) fn add_holding(&mut self, number: u128, held_until: Option<Timestamp>) {
+        let (account_id, concert_id) = (self.account_id, self.terms.concert_id);
+        let reservation_id = ReservationId::new(Uuid::from_u128(number));
+        self.state.add_holding(Holding { account_id, concert_id, reservation_id, seats_count: 1, held_until });
     }
 
     pub(super) fn performance_id(&self) -> PerformanceId {
@@ -97,7 +106,7 @@ impl Sale {
     }
 
     pub(super) fn wallet(&self) -> &Wallet {
-        &self.state.wallets[&self.account_id]
+        self.state.wallets.get(&self.account_id).unwrap()
     }
 
     pub(super) fn event_kinds(&self) -> Vec<&'static str> {

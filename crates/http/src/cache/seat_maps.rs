@@ -15,7 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use boxoffice_application::catalog::Admitted;
-use boxoffice_domain::{PerformanceId, Timestamp, catalog::SeatMap, reservations::SeatStatus};
+use boxoffice_domain::{PerformanceId, Timestamp, catalog::SeatMap, seats::SeatStatus};
 use flate2::{Compression, write::GzEncoder};
 use sha2::{Digest, Sha256};
 use tokio::{sync::OnceCell, time::Instant};

@@ -3,9 +3,9 @@ use std::io::Read;
 use axum::http::header::{ACCEPT_ENCODING, ETAG, IF_NONE_MATCH};
 use boxoffice_domain::{
     Points, ReservationId,
-    catalog::SeatLabels,
+    catalog::{MappedSeats, SeatLabels},
     fixtures::instant,
-    reservations::{SeatLabel, SeatState},
+    seats::{SeatLabel, SeatState},
 };
 use flate2::read::GzDecoder;
 use uuid::Uuid;
@@ -22,7 +22,8 @@ fn labels(count: u32) -> Arc<SeatLabels> {
 fn map(count: u32, price: i64, state: impl Fn(u32) -> SeatState) -> SeatMap {
     let prices = (0..count).map(|number| Points::new(price * i64::from(number)).unwrap()).collect();
     let states: Vec<_> = (0..count).map(state).collect();
-    SeatMap::at(instant(0), PerformanceId::new(Uuid::from_u128(7)), labels(count), prices, &states)
+    let performance_id = PerformanceId::new(Uuid::from_u128(7));
+    SeatMap::at(instant(0), MappedSeats { performance_id, labels: labels(count), prices }, &states)
 }
 
 fn mixed(number: u32) -> SeatState {

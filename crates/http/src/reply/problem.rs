@@ -13,7 +13,7 @@ use axum::{
 use boxoffice_application::waiting_room::GateError;
 use boxoffice_domain::{
     ChargeId, Points, StorageError, accounts::HashingError, catalog::NotOnSale, idempotency::KeyReused,
-    reservations::SeatLabel, waiting_room::WaitingRoomError,
+    seats::SeatLabel, waiting_room::WaitingRoomError,
 };
 use serde::Serialize;
 use utoipa::ToSchema;

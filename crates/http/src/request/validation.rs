@@ -3,7 +3,7 @@
 use boxoffice_domain::{
     Timestamp,
     accounts::{LoginId, Password},
-    catalog::PartName,
+    seats::PartName,
     text::{Description, Name, TextError},
 };
 use chrono::Datelike;

@@ -3,42 +3,41 @@
 use std::sync::Arc;
 
 use axum::http::{Method, StatusCode};
-use boxoffice_domain::{StorageError, accounts::Role};
+use boxoffice_domain::{StorageError, audit::MockReadiness, fixtures::TestEntropy, wallet::MockWallets};
 use boxoffice_http::{Code, Draining};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::world::{
-    CONCERT, SlowGateway, World, account, charge_points, concert, delete, entropy, get, post, slow_world,
-};
+use crate::world::{NOTHING, World, ask_charge, delete, get, mock, post};
 
 #[tokio::test]
 async fn an_unknown_route_is_a_problem() {
-    World::new().answer(get("/v1/nothing")).await.refuses(Code::NotFound);
-    World::new().answer(get("/")).await.refuses(Code::NotFound);
+    let router = World::new().await.router();
+    for path in ["/v1/nothing", "/", "/docs/none"] {
+        get(path).send(&router).await.refuses(Code::NotFound);
+    }
 }
 
 #[tokio::test]
 async fn a_wrong_method_is_refused_with_the_right_ones() {
-    let answer = World::new().answer(delete("/v1/concerts")).await;
-    answer.refuses(Code::MethodNotAllowed);
-    let allowed: Vec<_> = answer.header("allow").unwrap().split(',').collect();
-    assert_eq!(allowed, ["GET", "HEAD", "POST"]);
-    let answer = World::new().answer(get("/v1/accounts")).await;
-    answer.refuses(Code::MethodNotAllowed);
-    assert_eq!(answer.header("allow"), Some("POST"));
-    World::new().answer(post("/healthz", json!({}))).await.refuses(Code::MethodNotAllowed);
+    let router = World::new().await.router();
+    for (ask, allowed) in [
+        (delete("/v1/concerts"), "GET,HEAD,POST"),
+        (get("/v1/accounts"), "POST"),
+        (post("/healthz", json!({})), "GET,HEAD"),
+    ] {
+        let answer = ask.send(&router).await;
+        answer.refuses(Code::MethodNotAllowed);
+        assert_eq!(answer.header("allow"), Some(allowed));
+    }
 }
 
 #[tokio::test]
 async fn head_is_get_without_the_body() {
-    let world = World::with(|world| {
-        world.catalog.expect_concert().returning(|_| Ok(Some(concert(1))));
-    });
+    let world = World::new().await;
     let router = world.router();
-    let path = format!("/v1/concerts/{CONCERT}");
-    let whole = get(&path).send(&router).await;
-    let head = get(&path).method(Method::HEAD).send(&router).await;
+    let whole = get(world.concert_path()).send(&router).await;
+    let head = get(world.concert_path()).method(Method::HEAD).send(&router).await;
     assert_eq!((head.status, head.body.len()), (StatusCode::OK, 0));
     assert_eq!(head.header("etag"), whole.header("etag"));
     let missing = get("/v1/nothing").method(Method::HEAD).send(&router).await;
@@ -47,73 +46,78 @@ async fn head_is_get_without_the_body() {
 
 #[tokio::test]
 async fn an_accept_field_without_json_is_refused() {
+    let world = World::new().await;
+    let router = world.router();
     let ask = |accept: &str| get("/v1/me").signed_in("customer").header("accept", accept);
     for accept in ["text/html", "application/xml;q=0.9, text/*", "application/*;q=0, */*", "text/event-stream"] {
-        World::new().answer(ask(accept)).await.refuses(Code::NotAcceptable);
+        ask(accept).send(&router).await.refuses(Code::NotAcceptable);
     }
     for accept in ["*/*", "application/*", "text/html, application/json;q=0.1", "application/problem+json"] {
-        let world = World::with(|world| {
-            world.accounts.expect_find().returning(|_| Ok(Some(account(Role::Customer))));
-        });
-        world.answer(ask(accept)).await.succeeds(StatusCode::OK);
+        ask(accept).send(&router).await.succeeds(StatusCode::OK);
     }
-    let events = get("/v1/queue/events").queued("queue").header("accept", "application/json");
-    World::new().answer(events).await.refuses(Code::NotAcceptable);
+    let events = get("/v1/queue/events").queued(&world.token().await).header("accept", "application/json");
+    events.send(&router).await.refuses(Code::NotAcceptable);
 }
 
 #[tokio::test]
 async fn a_request_keeps_its_id() {
-    let chosen = World::new().answer(get("/healthz").header("x-request-id", "abc-123")).await;
-    assert_eq!(chosen.header("x-request-id"), Some("abc-123"));
+    let router = World::new().await.router();
+    let ask = |path: &str, id: &str| get(path).header("x-request-id", id);
+    assert_eq!(ask("/healthz", "abc-123").send(&router).await.header("x-request-id"), Some("abc-123"));
     for bad in ["", "a b", &"x".repeat(129), "é"] {
-        let made = World::new().answer(get("/healthz").header("x-request-id", bad)).await;
+        let made = ask("/healthz", bad).send(&router).await;
         assert!(Uuid::parse_str(made.header("x-request-id").unwrap()).is_ok(), "{bad}");
     }
-    let problem = World::new().answer(get("/v1/nothing").header("x-request-id", "abc-123")).await;
+    let problem = ask("/v1/nothing", "abc-123").send(&router).await;
     assert_eq!(problem.refuses(Code::NotFound)["request_id"], "abc-123");
 }
 
 #[tokio::test]
 async fn every_response_has_the_security_fields() {
+    let router = World::new().await.router();
     for path in ["/healthz", "/v1/nothing", "/v1/me", "/docs/", "/openapi.json"] {
-        let answer = World::new().answer(get(path)).await;
+        let answer = get(path).send(&router).await;
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
         assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{path}");
         assert_eq!(answer.header("x-frame-options"), Some("DENY"), "{path}");
-        assert!(answer.header("content-security-policy").unwrap().contains("default-src 'none'"), "{path}");
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.contains("default-src 'none'") && !policy.contains("http"), "{path}");
         assert_eq!(answer.header("strict-transport-security"), None);
     }
-    assert_eq!(World::new().answer(get("/v1/me")).await.header("cache-control"), Some("no-store"));
+    assert_eq!(get("/v1/me").send(&router).await.header("cache-control"), Some("no-store"));
 }
 
 #[tokio::test]
 async fn cross_origin_calls_are_off_unless_configured() {
-    let ask = || get("/healthz").header("origin", "https://tickets.example");
-    assert_eq!(World::new().answer(ask()).await.header("access-control-allow-origin"), None);
+    let mut world = World::new().await;
+    let ask = |origin: &str| get("/healthz").header("origin", origin);
+    let allowed = "access-control-allow-origin";
+    assert_eq!(world.answer(ask("https://tickets.example")).await.header(allowed), None);
 
-    let world = || World::with(|world| world.settings.cors_origins = vec!["https://tickets.example".to_owned()]);
-    let answer = world().answer(ask()).await;
-    assert_eq!(answer.header("access-control-allow-origin"), Some("https://tickets.example"));
+    world.settings.cors_origins = vec!["https://tickets.example".to_owned()];
+    let router = world.router();
+    assert_eq!(ask("https://evil.example").send(&router).await.header(allowed), None);
+    let answer = ask("https://tickets.example").send(&router).await;
+    assert_eq!(answer.header(allowed), Some("https://tickets.example"));
     let exposed = answer.header("access-control-expose-headers").unwrap().to_ascii_lowercase();
     for name in ["etag", "location", "idempotency-replayed", "ratelimit", "retry-after", "x-request-id"] {
         assert!(exposed.contains(name), "{name} in {exposed}");
     }
-    let other = world().answer(get("/healthz").header("origin", "https://evil.example")).await;
-    assert_eq!(other.header("access-control-allow-origin"), None);
-    let asked_before = get("/v1/reservations")
+    let preflight = get("/v1/reservations")
         .method(Method::OPTIONS)
         .header("origin", "https://tickets.example")
         .header("access-control-request-method", "POST")
         .header("access-control-request-headers", "queue-token, idempotency-key");
-    let answer = world().answer(asked_before).await;
+    let answer = preflight.send(&router).await;
     assert_eq!(answer.status, StatusCode::OK);
     assert!(answer.header("access-control-allow-headers").unwrap().contains("queue-token"));
 }
 
 #[tokio::test]
 async fn a_failure_does_not_reveal_its_cause() {
-    let world = World::with(|world| {
-        world.wallets.expect_find().returning(|_| Err(StorageError::failed("secret: table wallets is gone")));
+    let mut world = World::new().await;
+    world.stage.storage.wallets = mock(|wallets: &mut MockWallets| {
+        wallets.expect_find().returning(|_| Err(StorageError::failed("secret: table wallets is gone")));
     });
     let answer = world.answer(get("/v1/wallet").signed_in("customer")).await;
     answer.refuses(Code::Internal);
@@ -123,38 +127,39 @@ async fn a_failure_does_not_reveal_its_cause() {
 #[tokio::test]
 async fn a_panic_is_a_failure_like_any_other() {
     // A mock of which nothing is expected panics, once in the handler and once in an act of its own task.
-    World::new().answer(get("/v1/wallet").signed_in("customer")).await.refuses(Code::Internal);
-    let answer = World::new().answer(charge_points(5)).await;
+    let mut world = World::new().await;
+    world.stage.storage.wallets = Arc::new(MockWallets::new());
+    world.answer(get("/v1/wallet").signed_in("customer")).await.refuses(Code::Internal);
+    let answer = world.answer(ask_charge(5, "k")).await;
     answer.refuses(Code::Internal);
     assert!(!String::from_utf8_lossy(&answer.body).contains("expect"));
 }
 
 #[tokio::test]
 async fn requests_beyond_the_bound_are_refused_at_once() {
-    let gateway = SlowGateway::new();
-    let mut world = slow_world(&gateway);
+    let mut world = World::new().await;
+    let gateway = world.slow_gateway();
     world.settings.concurrent_requests_max = 1;
     let router = world.router();
     let busy = router.clone();
-    let first = tokio::spawn(async move { charge_points(5).send(&busy).await });
+    let first = tokio::spawn(async move { ask_charge(5, "k").send(&busy).await });
     gateway.asked.notified().await;
     let answer = get("/v1/concerts").send(&router).await;
     answer.refuses(Code::Unavailable);
     assert_eq!(answer.header("retry-after"), Some("1"));
     // Operators get through.
-    assert_eq!(get("/healthz").send(&router).await.status, StatusCode::OK);
+    get("/healthz").send(&router).await.succeeds(StatusCode::OK);
     first.abort();
 }
 
 #[tokio::test]
 async fn what_was_served_and_refused_is_counted_by_route() {
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
-    let handle = recorder.handle();
-    let readiness = boxoffice_domain::audit::MockReadiness::new();
-    let operations = boxoffice_http::operations_router(Arc::new(readiness), entropy(), Some(handle), Draining::new());
+    let (readiness, entropy) = (Arc::new(MockReadiness::new()), Arc::new(TestEntropy));
+    let operations = boxoffice_http::operations_router(readiness, entropy, Some(recorder.handle()), Draining::new());
+    let router = World::new().await.router();
     let _local = metrics::set_default_local_recorder(&recorder);
-    let router = World::new().router();
-    get(format!("/v1/payments/{}", Uuid::nil())).send(&router).await.refuses(Code::Unauthenticated);
+    get(format!("/v1/payments/{NOTHING}")).send(&router).await.refuses(Code::Unauthenticated);
     get("/made/up").method(Method::from_bytes(b"BREW").unwrap()).send(&router).await.refuses(Code::NotFound);
     let text = String::from_utf8(get("/metrics").send(&operations).await.body).unwrap();
     for line in [

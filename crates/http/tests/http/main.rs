@@ -1,4 +1,4 @@
-//! The router over use cases whose ports are mocked. Every response is also checked against the `OpenAPI` document, see
+//! The router over a storage and queues in memory. Every response is also checked against the `OpenAPI` document, see
 //! [`world`].
 
 mod cache;

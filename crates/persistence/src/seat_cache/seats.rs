@@ -7,7 +7,7 @@ use std::{
 
 use boxoffice_domain::{
     PerformanceId, Points, Timestamp,
-    catalog::{SeatLabels, SeatMap},
+    catalog::{MappedSeats, SeatLabels, SeatMap},
     seats::{Seat, SeatLabel, SeatState, SeatStatus},
 };
 use hashbrown::HashTable;
@@ -59,7 +59,8 @@ impl Seats {
     }
 
     pub(super) fn map(&self, id: PerformanceId, now: Timestamp) -> SeatMap {
-        SeatMap::at(now, id, Arc::clone(&self.labels), Arc::clone(&self.prices), &self.states)
+        let (labels, prices) = (Arc::clone(&self.labels), Arc::clone(&self.prices));
+        SeatMap::at(now, MappedSeats { performance_id: id, labels, prices }, &self.states)
     }
 
     pub(super) fn available(&self, now: Timestamp) -> usize {

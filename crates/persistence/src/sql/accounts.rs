@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use boxoffice_domain::{
-    AccountId, SessionId, StorageError, Timestamp,
+    AccountId, SessionId, StorageError,
     accounts::{
-        Account, Accounts, CreateAccountError, Credentials, LoginId, PasswordHash, RefreshHash, Role, Rotation,
-        Session, Sessions,
+        Account, Accounts, CreateAccountError, Credentials, LoginId, PasswordHash, RefreshHash, Role, RotateRequest,
+        Rotation, Session, Sessions,
     },
     wallet::Wallet,
 };
@@ -173,15 +173,14 @@ impl Sessions for Store {
         }
     }
 
-    async fn rotate(
-        &self,
-        id: SessionId,
-        presented: RefreshHash,
-        next: RefreshHash,
-        expires_at: Timestamp,
-    ) -> Result<Rotation, StorageError> {
-        let now = time(self.now());
-        let exchange = Exchange { id: id.stored(), presented, next, expires_at: time(expires_at), now };
+    async fn rotate(&self, request: RotateRequest) -> Result<Rotation, StorageError> {
+        let exchange = Exchange {
+            id: request.session_id.stored(),
+            presented: request.presented,
+            next: request.next,
+            expires_at: time(request.expires_at),
+            now: time(self.now()),
+        };
         let exchanged = self
             .writer
             .transaction(&move |connection| {

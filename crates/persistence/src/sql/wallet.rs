@@ -3,13 +3,11 @@
 use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, ChargeId, PaymentId, Points, StorageError, Timestamp,
+    gateway::GatewayVerdict,
     idempotency::Made,
     page::{Page, PageRequest},
     sale::{BeginChargeOutcome, Command, CompleteChargeOutcome},
-    wallet::{
-        Charge, ChargeError, ChargeRequest, ChargeState, EntryKind, GatewayVerdict, PendingKey, Wallet, WalletEntry,
-        Wallets,
-    },
+    wallet::{Charge, ChargeError, ChargeRequest, ChargeState, EntryKind, PendingKey, Wallet, WalletEntry, Wallets},
 };
 use chrono::NaiveDateTime;
 use diesel::prelude::*;

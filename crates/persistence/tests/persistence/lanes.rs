@@ -4,7 +4,8 @@ use boxoffice_contracts::storage::{Stage, at_once};
 use boxoffice_domain::{
     AccountId, StorageError, fixtures,
     page::PageRequest,
-    reservations::{HoldError, HoldRefusal, Reservation, SeatStatus},
+    reservations::{HoldError, HoldRefusal, Reservation},
+    seats::SeatStatus,
 };
 use boxoffice_persistence::PersistenceSettings;
 use boxoffice_testkit::servers::ServerKind;

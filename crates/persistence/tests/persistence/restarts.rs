@@ -13,7 +13,8 @@ use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{
     AccountId, StorageError, fixtures,
     payments::{PayError, Payment},
-    reservations::{HoldError, HoldRefusal, Reservation, ReservationState, ReservationStatus, SeatLabel},
+    reservations::{HoldError, HoldRefusal, Reservation, ReservationState, ReservationStatus},
+    seats::SeatLabel,
 };
 use boxoffice_persistence::{PersistenceSettings, migrate};
 use boxoffice_testkit::servers::{DatabaseServer, ServerKind};

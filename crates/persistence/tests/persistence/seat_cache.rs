@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use boxoffice_contracts::storage::{at_once, label, unavailable};
-use boxoffice_domain::{fixtures, reservations::SeatStatus};
+use boxoffice_domain::{fixtures, seats::SeatStatus};
 use boxoffice_peers::{Announcement, MemoryPeers, Peers, Subscription, Topic};
 use boxoffice_persistence::PersistenceSettings;
 use boxoffice_testkit::servers::ServerKind;

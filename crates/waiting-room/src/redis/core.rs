@@ -3,8 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use boxoffice_domain::{
-    AccountId, ConcertId, StorageError, Timestamp,
-    time::seconds_after,
+    AccountId, ConcertId, StorageError, Timestamp, seconds_after,
     waiting_room::{QueuePlace, Recall, Standing, WaitingRoomError},
 };
 use boxoffice_peers::redis::{Argument, damaged};

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use boxoffice_domain::{
-    ConcertId, StorageError, Timestamp,
-    time::seconds_after,
+    ConcertId, StorageError, Timestamp, seconds_after,
     waiting_room::{QueueCensus, WaitingRoomError},
 };
 use boxoffice_peers::redis::{Argument, Reply, Script, damaged, micros, texts};

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::Response};
-use boxoffice_application::fingerprint;
+use boxoffice_application::{catalog::PublishPerformance, fingerprint};
 use boxoffice_domain::{
     ConcertId, Points, VenueId,
-    catalog::{PRICE_MAX, PartName, PriceError},
+    catalog::{PRICE_MAX, PriceError},
+    seats::PartName,
 };
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -98,11 +99,15 @@ pub(crate) async fn handler(
     key: OptionalKey,
     Body(body): Body<PublishPerformanceRequest>,
 ) -> Result<Response, Problem> {
-    let prices = body.prices()?;
-    let (venue_id, starts_at) = (VenueId::new(body.venue_id), in_microseconds(body.starts_at));
-    let idempotency = key.naming(|| fingerprint::publish_performance(id, venue_id, starts_at, &prices));
+    let new = PublishPerformance {
+        concert_id: id,
+        venue_id: VenueId::new(body.venue_id),
+        starts_at: in_microseconds(body.starts_at),
+        prices: body.prices()?,
+    };
+    let idempotency = key.naming(|| fingerprint::publish_performance(&new));
     let (service, named) = (Arc::clone(&api.services.catalog), idempotency.clone());
-    let act = async move { service.publish_performance(identity, id, venue_id, starts_at, &prices, named).await };
+    let act = async move { service.publish_performance(identity, new, named).await };
     let performance = api.run_idempotent(identity, idempotency.as_ref(), act).await??;
     let location = format!("/v1/performances/{}", performance.value.id);
     Ok(made(performance, StatusCode::CREATED, Some(&location), PerformanceResponse::from))

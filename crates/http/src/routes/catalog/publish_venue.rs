@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::{extract::State, http::StatusCode, response::Response};
 use boxoffice_application::{catalog::NewVenue, fingerprint};
 use boxoffice_domain::{
-    catalog::{PartName, PlanError, Row, SeatingPlan, Section, VENUE_SEATS_MAX, Venue},
+    catalog::{PlanError, Row, SeatingPlan, Section, VENUE_SEATS_MAX, Venue},
+    seats::PartName,
     text::Name,
 };
 use chrono::{DateTime, Utc};

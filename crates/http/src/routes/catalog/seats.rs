@@ -4,7 +4,7 @@ use axum::{extract::State, http::HeaderMap, response::Response};
 use boxoffice_domain::{
     PerformanceId,
     catalog::{SeatMap, SeatView},
-    reservations::SeatStatus,
+    seats::SeatStatus,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};

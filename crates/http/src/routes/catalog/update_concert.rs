@@ -8,7 +8,7 @@ use axum::{
     http::HeaderMap,
     response::{IntoResponse, Response},
 };
-use boxoffice_application::Identity;
+use boxoffice_application::{Identity, catalog::UpdateConcert};
 use boxoffice_domain::{
     ConcertId,
     catalog::{ACTIVE_MAX, ConcertChange, DrawError, SEATS_PER_ACCOUNT_MAX},
@@ -124,7 +124,8 @@ pub(crate) async fn handler(
     let change = body.parse()?;
     let version = version_expected(&api, identity, id, &headers).await?;
     let service = Arc::clone(&api.services.catalog);
-    let act = async move { service.update_concert(identity, id, change, version).await };
+    let update = UpdateConcert { concert_id: id, change, version };
+    let act = async move { service.update_concert(identity, update).await };
     let summary = api.run_detached(act).await??;
     let (tag, body) = ManagedConcertResponse::tagged(summary, api.now())?;
     Ok(([tag], Json(body)).into_response())

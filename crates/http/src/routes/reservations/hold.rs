@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::Response};
-use boxoffice_application::{fingerprint, reservations::HoldSeatsError};
+use boxoffice_application::{
+    fingerprint,
+    reservations::{HoldSeats, HoldSeatsError},
+};
 use boxoffice_domain::{
     PerformanceId,
-    reservations::{HoldRefusal, SeatLabel, SeatSelection, SelectionError},
+    reservations::HoldRefusal,
+    seats::{SeatLabel, SeatSelection, SelectionError},
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -118,11 +122,11 @@ pub(crate) async fn handler(
     key: OptionalKey,
     Body(body): Body<HoldRequest>,
 ) -> Result<Response, Problem> {
-    let performance_id = PerformanceId::new(body.performance_id);
     let seats = body.parse(api.settings.seats_per_reservation_max)?;
-    let idempotency = key.naming(|| fingerprint::hold(performance_id, &seats));
+    let hold = HoldSeats { performance_id: PerformanceId::new(body.performance_id), seats };
+    let idempotency = key.naming(|| fingerprint::hold(&hold));
     let (service, named) = (Arc::clone(&api.services.reservations), idempotency.clone());
-    let act = async move { service.hold(place, performance_id, seats, named).await };
+    let act = async move { service.hold(place, hold, named).await };
     let held = api.run_idempotent(identity, idempotency.as_ref(), act).await??;
     let location = format!("/v1/reservations/{}", held.value.reservation.id);
     // A repeated request gets the first response, in which the seats are held, even if they no longer are.

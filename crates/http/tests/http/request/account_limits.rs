@@ -12,25 +12,19 @@ use std::{
 };
 
 use async_trait::async_trait;
-use axum::{Extension, Router, extract::ConnectInfo, http::StatusCode};
-use boxoffice_domain::accounts::HashingError;
+use axum::{Extension, Router, extract::ConnectInfo};
+use boxoffice_domain::accounts::{HashingError, MockPasswordHasher};
 use boxoffice_http::Code;
 use boxoffice_peers::{Peers, Quota};
 use serde_json::json;
 
-use crate::world::{Answer, Ask, World, post};
+use crate::world::{Answer, Ask, World, ask_sign_in, get, mock, post};
 
-/// A server with a limit of 2, on which every sign-in is wrong.
-fn world() -> World {
-    World::with(|world| {
-        world.settings.account_requests_per_minute = 2;
-        world.accounts.expect_credentials().returning(|_| Ok(None));
-        world.passwords.expect_verify().returning(|_, _| Ok(false));
-    })
-}
-
-fn sign_in() -> Ask {
-    post("/v1/sessions", json!({"login_id": "haneul", "password": "long enough"}))
+/// A server with a limit, on which every sign-in is wrong.
+async fn limited_to(per_minute: u32) -> World {
+    let mut world = World::new().await;
+    world.settings.account_requests_per_minute = per_minute;
+    world
 }
 
 async fn from(router: &Router, address: &str, ask: Ask) -> Answer {
@@ -40,44 +34,44 @@ async fn from(router: &Router, address: &str, ask: Ask) -> Answer {
 
 #[tokio::test]
 async fn an_address_has_a_quota_for_all_account_routes_together() {
-    let router = world().router();
-    let first = from(&router, "192.0.2.1:1", sign_in()).await;
+    let router = limited_to(2).await.router();
+    let first = from(&router, "192.0.2.1:1", ask_sign_in()).await;
     first.refuses(Code::InvalidCredentials);
     assert_eq!(first.header("ratelimit-policy"), Some(r#""accounts";q=2;w=60"#));
     assert_eq!(first.header("ratelimit"), Some(r#""accounts";r=1;t=30"#));
-    from(&router, "192.0.2.1:2", sign_in()).await.refuses(Code::InvalidCredentials);
+    from(&router, "192.0.2.1:2", ask_sign_in()).await.refuses(Code::InvalidCredentials);
     let refused = from(&router, "192.0.2.1:3", post("/v1/accounts", json!({}))).await;
     refused.refuses(Code::RateLimited);
     assert_eq!(refused.header("retry-after"), Some("30"));
     assert_eq!(refused.header("ratelimit"), Some(r#""accounts";r=0;t=30"#));
-    from(&router, "192.0.2.2:1", sign_in()).await.refuses(Code::InvalidCredentials);
+    from(&router, "192.0.2.2:1", ask_sign_in()).await.refuses(Code::InvalidCredentials);
 }
 
 #[tokio::test]
 async fn addresses_of_one_network_share_a_quota() {
-    let router = world().router();
+    let router = limited_to(2).await.router();
     for address in ["[2001:db8::1]:1", "[2001:db8::2]:1"] {
-        from(&router, address, sign_in()).await.refuses(Code::InvalidCredentials);
+        from(&router, address, ask_sign_in()).await.refuses(Code::InvalidCredentials);
     }
-    from(&router, "[2001:db8::ffff:3]:1", sign_in()).await.refuses(Code::RateLimited);
-    from(&router, "[2001:db8:0:1::3]:1", sign_in()).await.refuses(Code::InvalidCredentials);
+    from(&router, "[2001:db8::ffff:3]:1", ask_sign_in()).await.refuses(Code::RateLimited);
+    from(&router, "[2001:db8:0:1::3]:1", ask_sign_in()).await.refuses(Code::InvalidCredentials);
     // An IPv4 address is the same one when it comes through an IPv6 socket.
     for address in ["192.0.2.9:1", "[::ffff:192.0.2.9]:1"] {
-        from(&router, address, sign_in()).await.refuses(Code::InvalidCredentials);
+        from(&router, address, ask_sign_in()).await.refuses(Code::InvalidCredentials);
     }
-    from(&router, "192.0.2.9:1", sign_in()).await.refuses(Code::RateLimited);
+    from(&router, "192.0.2.9:1", ask_sign_in()).await.refuses(Code::RateLimited);
 }
 
 #[tokio::test]
 async fn a_forwarded_address_counts_only_behind_a_trusted_proxy() {
-    let ask = |forwarded: &str| sign_in().header("x-forwarded-for", forwarded);
-    let router = world().router();
+    let ask = |forwarded: &str| ask_sign_in().header("x-forwarded-for", forwarded);
+    let router = limited_to(2).await.router();
     for forwarded in ["198.51.100.1", "198.51.100.2"] {
         from(&router, "192.0.2.1:1", ask(forwarded)).await.refuses(Code::InvalidCredentials);
     }
     from(&router, "192.0.2.1:1", ask("198.51.100.3")).await.refuses(Code::RateLimited);
 
-    let mut trusting = world();
+    let mut trusting = limited_to(2).await;
     trusting.settings.trust_forwarded_for = true;
     let router = trusting.router();
     for _ in 0..2 {
@@ -89,22 +83,19 @@ async fn a_forwarded_address_counts_only_behind_a_trusted_proxy() {
 
 #[tokio::test]
 async fn other_routes_are_not_limited() {
-    let router = world().router();
+    let router = limited_to(2).await.router();
     for _ in 0..5 {
-        from(&router, "192.0.2.1:1", crate::world::get("/v1/me")).await.refuses(Code::Unauthenticated);
+        from(&router, "192.0.2.1:1", get("/v1/me")).await.refuses(Code::Unauthenticated);
     }
 }
 
 #[tokio::test]
 async fn a_busy_hasher_is_not_a_failure() {
-    let world = World::with(|world| {
-        world.accounts.expect_credentials().returning(|_| Ok(None));
-        world.passwords.expect_verify().returning(|_, _| Err(HashingError::Busy));
+    let mut world = World::new().await;
+    world.passwords = mock(|hasher: &mut MockPasswordHasher| {
+        hasher.expect_verify().returning(|_, _| Err(HashingError::Busy));
     });
-    let answer = world.answer(sign_in()).await;
-    answer.refuses(Code::Unavailable);
-    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(answer.header("retry-after").is_some());
+    world.answer(ask_sign_in()).await.refuses(Code::Unavailable);
 }
 
 /// Counts over all instances, unless it is away.
@@ -129,9 +120,8 @@ impl Peers for Counted {
 }
 
 /// A server with a limit of 3 that is counted by these.
-fn counted_by(quotas: &Arc<Counted>) -> Router {
-    let mut world = world();
-    world.settings.account_requests_per_minute = 3;
+async fn counted_by(quotas: &Arc<Counted>) -> Router {
+    let mut world = limited_to(3).await;
     world.peers = Arc::clone(quotas) as _;
     world.router()
 }
@@ -139,14 +129,14 @@ fn counted_by(quotas: &Arc<Counted>) -> Router {
 #[tokio::test]
 async fn a_quota_counts_over_all_instances_or_if_they_cannot_at_each() {
     let quotas = Arc::new(Counted::default());
-    let instances = [counted_by(&quotas), counted_by(&quotas)];
+    let instances = [counted_by(&quotas).await, counted_by(&quotas).await];
     for number in 0..3_usize {
-        let answer = sign_in().send(&instances[number % 2]).await;
+        let answer = ask_sign_in().send(&instances[number % 2]).await;
         answer.refuses(Code::InvalidCredentials);
         assert_eq!(answer.header("ratelimit"), Some(format!(r#""accounts";r={};t=42"#, 2 - number).as_str()));
     }
     for instance in &instances {
-        let answer = sign_in().send(instance).await;
+        let answer = ask_sign_in().send(instance).await;
         answer.refuses(Code::RateLimited);
         assert_eq!(answer.header("retry-after"), Some("42"));
     }
@@ -154,8 +144,8 @@ async fn a_quota_counts_over_all_instances_or_if_they_cannot_at_each() {
     quotas.away.store(true, Ordering::SeqCst);
     for instance in &instances {
         for _ in 0..3 {
-            sign_in().send(instance).await.refuses(Code::InvalidCredentials);
+            ask_sign_in().send(instance).await.refuses(Code::InvalidCredentials);
         }
-        sign_in().send(instance).await.refuses(Code::RateLimited);
+        ask_sign_in().send(instance).await.refuses(Code::RateLimited);
     }
 }

@@ -1,116 +1,30 @@
 //! The stream of queue events.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
-use async_trait::async_trait;
 use axum::{Router, body::Body, http::StatusCode};
-use boxoffice_domain::{
-    AccountId, ConcertId, Timestamp,
-    waiting_room::{
-        JoinRequest, Joined, QueueCensus, QueuePlace, QueueStats, QueueStatus, QueueTerms, Recall, RestoreRequest,
-        Standing, WaitingRoom, WaitingRoomError,
-    },
-};
+use boxoffice_domain::waiting_room::WaitingRoom;
 use boxoffice_http::Code;
 use futures::StreamExt;
 use serde_json::Value;
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 use tower::ServiceExt;
 
-use crate::world::{World, active, get, waiting};
-
-/// A line of one, moved by the test.
-struct Line {
-    standing: Mutex<Standing>,
-    version: watch::Sender<u64>,
-}
-
-impl Line {
-    fn new(standing: Standing) -> Arc<Self> {
-        Arc::new(Self { standing: Mutex::new(standing), version: watch::Sender::new(1) })
-    }
-
-    fn moves(&self, standing: Standing) {
-        *self.standing.lock().unwrap() = standing;
-        self.version.send_modify(|version| *version += 1);
-    }
-
-    fn router(self: &Arc<Self>, change: impl FnOnce(&mut World)) -> Router {
-        let world = World::with(|world| world.other_waiting_room = Some(self.clone()));
-        let mut world = world;
-        change(&mut world);
-        world.router()
-    }
-}
-
-#[async_trait]
-impl WaitingRoom for Line {
-    async fn status(&self, place: &QueuePlace) -> Result<Recall, WaitingRoomError> {
-        let standing = *self.standing.lock().unwrap();
-        Ok(Recall::Known(QueueStatus { place: *place, standing }))
-    }
-
-    async fn changed(&self, _: ConcertId, seen: u64) -> Result<u64, WaitingRoomError> {
-        Ok(*self.version.subscribe().wait_for(|version| *version != seen).await.unwrap())
-    }
-
-    async fn join(&self, _: JoinRequest) -> Result<Joined, WaitingRoomError> {
-        unreachable!("no test joins")
-    }
-
-    async fn restore(&self, _: RestoreRequest) -> Result<QueueStatus, WaitingRoomError> {
-        unreachable!("nothing is forgotten")
-    }
-
-    async fn leave(&self, _: &QueuePlace) -> Result<(), WaitingRoomError> {
-        Ok(())
-    }
-
-    async fn keep_until(&self, _: ConcertId, _: AccountId, _: Option<Timestamp>) -> Result<(), WaitingRoomError> {
-        Ok(())
-    }
-
-    async fn spend(&self, _: ConcertId, _: AccountId) -> Result<(), WaitingRoomError> {
-        Ok(())
-    }
-
-    async fn set_terms(&self, _: ConcertId, _: QueueTerms) -> Result<(), WaitingRoomError> {
-        Ok(())
-    }
-
-    async fn empty(&self, _: ConcertId) -> Result<u64, WaitingRoomError> {
-        Ok(0)
-    }
-
-    async fn stats(&self, _: ConcertId) -> Result<Option<QueueStats>, WaitingRoomError> {
-        Ok(None)
-    }
-
-    async fn advance(&self) -> Result<Option<Timestamp>, WaitingRoomError> {
-        Ok(None)
-    }
-
-    async fn census(&self, _: usize) -> Result<Vec<QueueCensus>, WaitingRoomError> {
-        Ok(Vec::new())
-    }
-}
+use crate::world::{World, get, token};
 
 /// An open stream.
 struct Stream(axum::body::BodyDataStream);
 
 impl Stream {
-    async fn open(router: &Router) -> Self {
-        let request = get("/v1/queue/events").queued("queue").into_request();
+    async fn open(router: &Router, token: &str) -> Self {
+        let request = get("/v1/queue/events").queued(token).into_request();
         let response = router.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         Self(Body::into_data_stream(response.into_body()))
     }
 
-    /// The next piece of text; `None` where the stream has ended.
+    /// The next piece of text; `None` if the stream has ended.
     async fn next(&mut self) -> Option<String> {
         let bytes = self.0.next().await?.unwrap();
         Some(String::from_utf8(bytes.to_vec()).unwrap())
@@ -131,33 +45,30 @@ impl Stream {
 
 #[tokio::test(start_paused = true)]
 async fn each_change_is_an_event_and_expired_the_last() {
-    let line = Line::new(waiting(3));
-    let router = line.router(|_| {});
-    let mut stream = Stream::open(&router).await;
-    assert_eq!(stream.event().await, Some((3, "waiting".to_owned())));
-    line.moves(waiting(2));
+    let mut world = World::new().await;
+    let (_, ahead) = world.waiting_at(2).await;
+    let place = world.join(world.customer).await;
+    let mut stream = Stream::open(&world.router(), &token(&place)).await;
     assert_eq!(stream.event().await, Some((2, "waiting".to_owned())));
-    line.moves(active());
-    assert_eq!(stream.event().await, Some((0, "active".to_owned())));
-    line.moves(Standing::Expired);
-    assert_eq!(stream.event().await, Some((0, "expired".to_owned())));
+    for (leaving, expected) in [(&ahead[1], (1, "waiting")), (&ahead[0], (0, "active")), (&place, (0, "expired"))] {
+        world.queues.leave(leaving).await.unwrap();
+        assert_eq!(stream.event().await, Some((expected.0, expected.1.to_owned())));
+    }
     assert_eq!(stream.event().await, None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_fast_queue_sends_an_event_each_200_milliseconds_at_most() {
-    let line = Line::new(waiting(1_000));
-    let router = line.router(|_| {});
-    let mut stream = Stream::open(&router).await;
+    let mut world = World::new().await;
+    let (token, ahead) = world.waiting_at(1_000).await;
+    let mut stream = Stream::open(&world.router(), &token).await;
     stream.event().await.unwrap();
     let started = Instant::now();
-    let mover = tokio::spawn({
-        let line = line.clone();
-        async move {
-            for position in (1..1_000).rev() {
-                line.moves(waiting(position));
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+    let queues = world.queues.clone();
+    let mover = tokio::spawn(async move {
+        for place in &ahead[1..] {
+            queues.leave(place).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     });
     let mut events = 0;
@@ -171,9 +82,9 @@ async fn a_fast_queue_sends_an_event_each_200_milliseconds_at_most() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_without_changes_sends_heartbeats() {
-    let line = Line::new(active());
-    let router = line.router(|world| world.settings.event_heartbeat = Duration::from_secs(5));
-    let mut stream = Stream::open(&router).await;
+    let mut world = World::new().await;
+    world.settings.event_heartbeat = Duration::from_secs(5);
+    let mut stream = Stream::open(&world.router(), &world.token().await).await;
     stream.event().await.unwrap();
     let started = Instant::now();
     assert!(stream.next().await.unwrap().starts_with(": heartbeat"));
@@ -182,23 +93,20 @@ async fn a_stream_without_changes_sends_heartbeats() {
 
 #[tokio::test(start_paused = true)]
 async fn draining_ends_the_streams() {
-    let line = Line::new(waiting(3));
-    let draining = boxoffice_http::Draining::new();
-    let router = line.router(|world| world.draining = draining.clone());
-    let mut stream = Stream::open(&router).await;
+    let world = World::new().await;
+    let mut stream = Stream::open(&world.router(), &world.token().await).await;
     stream.event().await.unwrap();
-    draining.begin();
+    world.draining.begin();
     assert_eq!(stream.event().await, None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn streams_are_bounded_and_a_closed_one_makes_room() {
-    let line = Line::new(waiting(3));
-    let router = line.router(|world| world.settings.event_streams_max = 1);
-    let stream = Stream::open(&router).await;
-    let refused = get("/v1/queue/events").queued("queue").send(&router).await;
-    refused.refuses(Code::Unavailable);
-    assert!(refused.header("retry-after").is_some());
+    let mut world = World::new().await;
+    world.settings.event_streams_max = 1;
+    let (router, token) = (world.router(), world.token().await);
+    let stream = Stream::open(&router, &token).await;
+    get("/v1/queue/events").queued(&token).send(&router).await.refuses(Code::Unavailable);
     drop(stream);
-    Stream::open(&router).await.event().await.unwrap();
+    Stream::open(&router, &token).await.event().await.unwrap();
 }

@@ -1,70 +1,72 @@
 //! Joining a queue, and the standing in it.
 
 use axum::http::StatusCode;
-use boxoffice_domain::waiting_room::{Joined, QueueStatus, Standing};
+use boxoffice_domain::{
+    StorageError,
+    catalog::SalesWindow,
+    fixtures::instant,
+    waiting_room::{Draw, MockWaitingRoom, WaitingRoomError},
+};
 use boxoffice_http::Code;
 use serde_json::{Value, json};
 
-use crate::world::{CONCERT, World, active, concert, delete, drawn, get, place, post, waiting};
+use crate::world::{World, delete, get, mock};
 
 #[tokio::test]
 async fn joining_is_201_and_joining_again_200() {
-    for (newly, status) in [(true, StatusCode::CREATED), (false, StatusCode::OK)] {
-        let world = World::with(|world| {
-            world.catalog.expect_concert().returning(|_| Ok(Some(concert(1))));
-            let status = QueueStatus { place: place(), standing: waiting(7) };
-            world.waiting_room.expect_join().returning(move |_| Ok(Joined { status, newly }));
-        });
-        let join = post(format!("/v1/concerts/{CONCERT}/queue"), Value::Null).signed_in("customer");
+    let mut world = World::new().await;
+    world.change_concert(|concert| concert.max_active = 1).await;
+    world.join(world.stranger).await;
+    let router = world.router();
+    for status in [StatusCode::CREATED, StatusCode::OK] {
+        let joined = world.ask_join().send(&router).await.succeeds(status);
         let expected = json!({
-            "token": "queue", "concert_id": CONCERT, "status": "waiting", "position": 7,
-            "estimated_wait_seconds": 12, "poll_after_seconds": 2, "joined_at": "2027-01-15T07:59:00Z",
-            "active_until": null,
+            "token": world.token().await, "concert_id": world.show.concert.id.uuid(), "status": "waiting",
+            "position": 1, "estimated_wait_seconds": null, "poll_after_seconds": joined["poll_after_seconds"],
+            "joined_at": "2027-01-15T08:00:00Z", "active_until": null,
         });
-        assert_eq!(world.answer(join).await.succeeds(status), expected);
+        assert_eq!(joined, expected);
     }
 }
 
 #[tokio::test]
 async fn the_queue_shows_that_a_token_is_active_or_expired() {
-    let status = |standing| World::standing(standing).answer(get("/v1/queue").queued("queue"));
-    let admitted = status(active()).await.succeeds(StatusCode::OK);
+    let world = World::new().await;
+    let (router, token) = (world.router(), world.token().await);
+    let status = || get("/v1/queue").queued(&token);
+    let admitted = status().send(&router).await.succeeds(StatusCode::OK);
     assert_eq!((&admitted["status"], &admitted["position"]), (&json!("active"), &json!(0)));
     assert_eq!(admitted["active_until"], "2027-01-15T08:10:00Z");
-    let over = status(Standing::Expired).await.succeeds(StatusCode::OK);
+    delete("/v1/queue").queued(&token).send(&router).await.succeeds(StatusCode::NO_CONTENT);
+    let over = status().send(&router).await.succeeds(StatusCode::OK);
     assert_eq!((&over["status"], &over["position"]), (&json!("expired"), &json!(0)));
     assert_eq!((&over["poll_after_seconds"], &over["active_until"]), (&Value::Null, &Value::Null));
-    let mut world = World::standing(active());
-    world.waiting_room.expect_leave().times(1).returning(|_| Ok(()));
-    world.answer(delete("/v1/queue").queued("queue")).await.succeeds(StatusCode::NO_CONTENT);
 }
 
-fn undrawn() -> Standing {
-    Standing::Waiting { position: None, estimated_wait_seconds: None, poll_after_seconds: 20 }
+#[tokio::test]
+async fn a_waiting_room_that_fails_or_is_full_is_unavailable() {
+    let mut world = World::new().await;
+    let token = world.token().await;
+    world.waiting_room = mock(|room: &mut MockWaitingRoom| {
+        room.expect_join().returning(|_| Err(WaitingRoomError::Full));
+        room.expect_status().returning(|_| Err(StorageError::Busy.into()));
+    });
+    for ask in [world.ask_join(), get("/v1/queue").queued(&token), get(world.seats_path()).queued(&token)] {
+        world.answer(ask).await.refuses(Code::Unavailable);
+    }
 }
 
 #[tokio::test]
 async fn an_account_that_joins_before_the_draw_has_no_position() {
-    let mut world = World::knowing(drawn(60));
-    let status = QueueStatus { place: place(), standing: undrawn() };
-    world.waiting_room.expect_join().returning(move |request| {
-        assert!(request.draw.is_some());
-        Ok(Joined { status, newly: true })
-    });
-    let join = post(format!("/v1/concerts/{CONCERT}/queue"), Value::Null).signed_in("customer");
-    let joined = world.answer(join).await.succeeds(StatusCode::CREATED);
+    let mut world = World::new().await;
+    world.change_concert(|concert| concert.sales = SalesWindow::new(instant(60), instant(3_600)).unwrap()).await;
+    world.answer(world.ask_join()).await.refuses(Code::SaleNotOpen);
+    world.change_concert(|concert| concert.draw = Some(Draw::new([7; 32]))).await;
+    let joined = world.answer(world.ask_join()).await.succeeds(StatusCode::CREATED);
     assert_eq!((&joined["status"], joined.get("position")), (&json!("waiting"), Some(&Value::Null)));
     assert_eq!((&joined["estimated_wait_seconds"], &joined["poll_after_seconds"]), (&Value::Null, &json!(20)));
 
-    let without_draw = {
-        let mut summary = drawn(60);
-        summary.concert.draw = None;
-        World::knowing(summary)
-    };
-    let join = post(format!("/v1/concerts/{CONCERT}/queue"), Value::Null).signed_in("customer");
-    without_draw.answer(join).await.refuses(Code::SaleNotOpen);
-
-    let guarded = get(format!("/v1/concerts/{CONCERT}/performances")).queued("queue");
-    let refused = World::standing(undrawn()).answer(guarded).await.refuses(Code::QueueTokenNotActive);
+    let guarded = get(format!("{}/performances", world.concert_path())).queued(joined["token"].as_str().unwrap());
+    let refused = world.answer(guarded).await.refuses(Code::QueueTokenNotActive);
     assert_eq!(refused.get("position"), Some(&Value::Null));
 }

@@ -1,63 +1,45 @@
 //! Points and their history.
 
 use axum::http::StatusCode;
-use boxoffice_domain::{
-    ChargeId, ReservationId,
-    fixtures::instant,
-    page::Page,
-    wallet::{EntryKind, Wallet, WalletEntry},
-};
 use serde_json::{Value, json};
 
-use crate::world::{CONCERT, World, get, points, post};
+use crate::world::{BALANCE, PRICE, World, ask_cancel, ask_charge, get, post};
 
 #[tokio::test]
 async fn a_wallet_has_a_balance_and_a_history() {
-    let mut world = World::new();
-    world.wallets.expect_find().returning(|account_id| {
-        let mut wallet = Wallet::new(account_id, instant(0));
-        wallet.balance = points(7);
-        Ok(Some(wallet))
-    });
-    world.wallets.expect_entries().returning(|account_id, page| {
-        let entry = |sequence, amount, kind| WalletEntry {
-            account_id,
-            sequence,
-            kind,
-            amount,
-            balance_after: points(7),
-            created_at: instant(0),
-        };
-        let charge = EntryKind::Charge { charge_id: ChargeId::new(CONCERT) };
-        let refund = EntryKind::Refund { reservation_id: ReservationId::new(CONCERT) };
-        assert_eq!(page.after, if page.limit == 2 { None } else { Some(4) });
-        Ok(Page { items: vec![entry(5, 3, refund), entry(4, 4, charge)], next: Some(4) })
-    });
+    let world = World::new().await;
     let router = world.router();
-    let wallet = get("/v1/wallet").signed_in("customer").send(&router).await.succeeds(StatusCode::OK);
-    assert_eq!(wallet, json!({"balance": 7, "updated_at": "2027-01-15T08:00:00Z"}));
-    let entries = get("/v1/wallet/entries?limit=2").signed_in("customer").send(&router).await.succeeds(StatusCode::OK);
-    let [refund, charge] = [&entries["items"][0], &entries["items"][1]];
-    assert_eq!(
-        (&refund["kind"], &refund["reservation_id"], &refund["charge_id"]),
-        (&json!("refund"), &json!(CONCERT), &Value::Null)
-    );
-    assert_eq!((&charge["kind"], &charge["charge_id"]), (&json!("charge"), &json!(CONCERT)));
-    assert_ne!(refund["id"], charge["id"]);
-    let again = get(format!("/v1/wallet/entries?limit=3&cursor={}", entries["next_cursor"].as_str().unwrap()));
-    assert_eq!(
-        again.signed_in("customer").send(&router).await.succeeds(StatusCode::OK)["items"][0]["id"],
-        refund["id"]
-    );
+    let held = world.stage.holds(&world.show, world.customer, &["A-1-1"]).await;
+    world.stage.pays(&held).await;
+    let read = async |path: &str| get(path).signed_in("customer").send(&router).await.succeeds(StatusCode::OK);
+    let wallet = json!({"balance": BALANCE - PRICE, "updated_at": "2027-01-15T08:00:00Z"});
+    assert_eq!(read("/v1/wallet").await, wallet);
+    ask_cancel(held.id.uuid()).send(&router).await.succeeds(StatusCode::OK);
+
+    let (newest, mut page) = (read("/v1/wallet/entries?limit=2").await, read("/v1/wallet/entries?limit=1").await);
+    let mut entries = vec![page["items"][0].clone()];
+    while let Some(cursor) = page["next_cursor"].as_str() {
+        page = read(&format!("/v1/wallet/entries?limit=1&cursor={cursor}")).await;
+        entries.push(page["items"][0].clone());
+    }
+    assert_eq!(newest["items"], json!(entries[..2]));
+    let kinds: Vec<_> = entries.iter().map(|entry| (&entry["kind"], &entry["amount"])).collect();
+    let expected = [json!("refund"), json!(PRICE), json!("payment"), json!(-PRICE), json!("charge"), json!(BALANCE)];
+    assert_eq!(kinds, expected.chunks(2).map(|entry| (&entry[0], &entry[1])).collect::<Vec<_>>());
+    assert_eq!((&entries[0]["reservation_id"], &entries[0]["charge_id"]), (&json!(held.id.uuid()), &Value::Null));
+    assert!(entries[2]["charge_id"].is_string() && entries[2]["reservation_id"].is_null());
+    assert!(entries[0]["id"] != entries[1]["id"] && entries[1]["id"] != entries[2]["id"]);
 }
 
 #[tokio::test]
 async fn a_charge_has_its_bounds() {
+    let router = World::new().await.router();
     for amount in [0, -1, 10_000_001] {
-        let ask = post("/v1/wallet/charges", json!({ "amount": amount })).signed_in("customer").key("k");
-        let answer = World::new().answer(ask).await;
-        assert_eq!(answer.violations(), [("/amount".to_owned(), "range".to_owned())]);
+        ask_charge(amount, "k").send(&router).await.violates("/amount", "range");
     }
-    let ask = post("/v1/wallet/charges", json!({"amount": 1.5})).signed_in("customer").key("k");
-    assert_eq!(World::new().answer(ask).await.violations(), [("/amount".to_owned(), "wrong_type".to_owned())]);
+    let fraction = post("/v1/wallet/charges", json!({"amount": 1.5})).signed_in("customer").key("k");
+    fraction.send(&router).await.violates("/amount", "wrong_type");
+    let charge = ask_charge(5, "k").send(&router).await.succeeds(StatusCode::CREATED);
+    let path = format!("/v1/wallet/charges/{}", charge["id"].as_str().unwrap());
+    assert_eq!(get(path).signed_in("customer").send(&router).await.succeeds(StatusCode::OK), charge);
 }

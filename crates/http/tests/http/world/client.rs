@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use axum::{
     Router,
     body::{Body, to_bytes},
-    http::{HeaderMap, Method, Request, StatusCode},
+    http::{HeaderMap, HeaderName, Method, Request, StatusCode},
 };
 use boxoffice_http::Code;
 use serde_json::{Value, json};
@@ -33,9 +33,18 @@ pub(crate) fn post(path: impl Into<String>, body: Value) -> Ask {
     if body.is_null() { ask } else { ask.raw("application/json", body.to_string()) }
 }
 
+pub(crate) fn patch(path: impl Into<String>, body: Value) -> Ask {
+    post(path, body).method(Method::PATCH)
+}
+
 impl Ask {
     pub(crate) fn method(mut self, method: Method) -> Self {
         self.method = method;
+        self
+    }
+
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.headers.retain(|(known, _)| *known != name);
         self
     }
 
@@ -51,7 +60,7 @@ impl Ask {
 
     /// With this access token.
     pub(crate) fn signed_in(self, token: &str) -> Self {
-        self.header("authorization", format!("Bearer {token}"))
+        self.without("authorization").header("authorization", format!("Bearer {token}"))
     }
 
     /// As the customer, with this queue token.
@@ -90,6 +99,19 @@ pub(crate) struct Answer {
     pub body: Vec<u8>,
 }
 
+/// What the fields begin with that the document does not describe for each response.
+const EVERYWHERE: [&str; 9] = [
+    "access-control-",
+    "allow",
+    "cache-control",
+    "connection",
+    "content-",
+    "ratelimit",
+    "referrer-policy",
+    "vary",
+    "x-",
+];
+
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::to_value(boxoffice_http::openapi()).unwrap());
 
 impl Answer {
@@ -116,6 +138,9 @@ impl Answer {
         let problem = self.json();
         assert_eq!(problem["title"], code.title());
         assert_eq!(problem["type"], format!("urn:boxoffice:problem:{}", code.as_str()));
+        assert_eq!(self.header("www-authenticate").is_some(), code.status() == StatusCode::UNAUTHORIZED, "{code:?}");
+        let waits = matches!(code, Code::Unavailable | Code::RateLimited);
+        assert_eq!(self.header("retry-after").is_some(), waits, "{code:?}");
         problem
     }
 
@@ -127,6 +152,11 @@ impl Answer {
         errors.map(|error| (text(&error["pointer"]), text(&error["code"]))).collect()
     }
 
+    /// Expects that this is the only violation.
+    pub(crate) fn violates(&self, pointer: &str, code: &str) {
+        assert_eq!(self.violations(), [(pointer.to_owned(), code.to_owned())]);
+    }
+
     pub(crate) fn succeeds(&self, status: StatusCode) -> Value {
         assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
         if self.body.is_empty() { Value::Null } else { self.json() }
@@ -134,9 +164,7 @@ impl Answer {
 
     /// Checks that the document describes this response.
     fn check(&self, method: &Method, path: &str) {
-        let Some(operation) = operation_of(method, path) else {
-            return;
-        };
+        let Some(operation) = operation_of(method, path) else { return };
         let response = &operation["responses"][self.status.as_str()];
         assert!(response.is_object(), "{method} {path} gives {}, which is not described", self.status);
         let media_type = self.header("content-type").and_then(|text| text.split(';').next());
@@ -150,25 +178,15 @@ impl Answer {
             let errors: Vec<_> = validator.iter_errors(&answer).map(|error| error.to_string()).collect();
             assert!(errors.is_empty(), "{method} {path} {}: {errors:?} in {answer}", self.status);
         }
-        for (name, _) in &self.headers {
-            let everywhere = [
-                "content-type",
-                "connection",
-                "content-encoding",
-                "content-length",
-                "cache-control",
-                "content-security-policy",
-                "vary",
-                "allow",
-                "x-content-type-options",
-                "x-frame-options",
-                "referrer-policy",
-            ];
-            let described = response["headers"].as_object().unwrap();
-            let known = described.keys().any(|described| described.eq_ignore_ascii_case(name.as_str()));
-            let known = known || everywhere.contains(&name.as_str()) || name.as_str().starts_with("access-control-");
-            let limit = name.as_str().starts_with("ratelimit");
-            assert!(known || limit, "{method} {path} {} has the field {name}, which is not described", self.status);
+        let described = response["headers"].as_object().unwrap();
+        for name in self.headers.keys().map(HeaderName::as_str) {
+            let known = described.keys().any(|described| described.eq_ignore_ascii_case(name));
+            let everywhere = EVERYWHERE.iter().any(|prefix| name.starts_with(prefix));
+            assert!(
+                known || everywhere,
+                "{method} {path} {} has the field {name}, which is not described",
+                self.status
+            );
         }
     }
 }

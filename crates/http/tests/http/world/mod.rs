@@ -1,237 +1,333 @@
-//! The router with a mock behind each port.
+//! The router over a storage and queues in memory, with a concert on sale. A test replaces a port by a mock if the port has
+//! to fail, or must not be called.
 
 mod client;
-mod fixtures;
-mod gateway;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use axum::Router;
 use boxoffice_application::{
-    AccountService, CatalogGeneration, CatalogService, PaymentService, ReservationService, WaitingRoomService,
-    WalletService,
+    AccountService, CatalogGeneration, CatalogService, PaymentService, ReservationService, SaleTermsCache,
+    WaitingRoomService, WalletService,
     accounts::{EndedSessions, SessionSettings},
 };
+use boxoffice_contracts::{
+    memory::MemoryStore,
+    storage::{Show, Stage, Storage, points},
+};
 use boxoffice_domain::{
-    AccountId, Clock, ConcertId, EntropySource, MockEntropySource, PerformanceId, SessionId,
-    accounts::{
-        AccessClaims, AccessTokenError, MockAccessTokens, MockAccounts, MockPasswordHasher, MockSessions, Role,
-    },
-    audit::MockReadiness,
-    catalog::{ConcertSummary, MockCatalog},
-    fixtures::{TestClock, instant},
-    payments::{MockPaymentGateway, MockPayments, PaymentGateway},
-    reservations::{HOLD_SECONDS_DEFAULT, MockReservations},
-    waiting_room::{
-        MockQueueTokens, MockWaitingRoom, QueuePlace, QueueStatus, QueueToken, Recall, Standing, WaitingRoom,
-    },
-    wallet::MockWallets,
+    AccountId, SessionId, StorageError, Timestamp,
+    accounts::{AccessClaims, AccessTokenError, AccessTokens, MockPasswordHasher, PasswordHash, PasswordHasher, Role},
+    catalog::Concert,
+    fixtures::{TestClock, TestEntropy},
+    gateway::{GatewayError, GatewayRequest, GatewayVerdict, MockPaymentGateway, PaymentGateway},
+    reservations::HOLD_SECONDS_DEFAULT,
+    waiting_room::{JoinRequest, QueuePlace, QueueTokens, WaitingRoom},
+    wallet::BALANCE_MAX,
 };
 use boxoffice_http::{Draining, FreshnessMarks, HttpSettings, Services};
 use boxoffice_peers::{Alone, Peers};
+use boxoffice_waiting_room::{MemoryWaitingRoom, Settings, SignedTokens};
+use serde_json::{Value, json};
+use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
-pub(crate) use client::{Answer, Ask, delete, get, post};
-pub(crate) use fixtures::{
-    CONCERT, CUSTOMER, OTHER_CONCERT, PERFORMANCE, PROMOTER, VENUE, account, active, charge_of, concert, drawn, held,
-    name, paid, performance, place, points, waiting,
-};
-pub(crate) use gateway::{SlowGateway, charge_points, slow_world};
+pub(crate) use client::{Answer, Ask, delete, get, patch, post};
 
-/// The ports, with what every test needs expected of them, and the settings.
+/// What a seat of section A costs.
+pub(crate) const PRICE: i64 = boxoffice_contracts::storage::PRICE_A;
+/// What the customer has in the beginning.
+pub(crate) const BALANCE: i64 = 10_000;
+/// An id that nothing has.
+pub(crate) const NOTHING: Uuid = Uuid::from_u128(0xF00);
+
+/// A mock that expects these calls, and panics at any other.
+pub(crate) fn mock<M: Default>(expect: impl FnOnce(&mut M)) -> Arc<M> {
+    let mut mock = M::default();
+    expect(&mut mock);
+    Arc::new(mock)
+}
+
+/// A concert on sale, and what the services are built on.
 pub(crate) struct World {
-    pub accounts: MockAccounts,
-    pub sessions: MockSessions,
-    pub passwords: MockPasswordHasher,
-    pub access_tokens: MockAccessTokens,
-    pub catalog: MockCatalog,
-    pub waiting_room: MockWaitingRoom,
-    /// Replaces the mock where a test has to wait in it.
-    pub other_waiting_room: Option<Arc<dyn WaitingRoom>>,
-    pub queue_tokens: MockQueueTokens,
-    pub payments: MockPayments,
-    pub reservations: MockReservations,
-    pub wallets: MockWallets,
-    pub gateway: MockPaymentGateway,
-    pub other_gateway: Option<Arc<dyn PaymentGateway>>,
-    pub readiness: MockReadiness,
+    pub stage: Stage,
+    pub show: Show,
+    /// The bearer of the access token `customer`, who has [`BALANCE`] points.
+    pub customer: AccountId,
+    /// The bearer of the access token `stranger`, who has none.
+    pub stranger: AccountId,
+    /// The queues, also while [`Self::waiting_room`] is a mock.
+    pub queues: Arc<MemoryWaitingRoom>,
+    pub waiting_room: Arc<dyn WaitingRoom>,
+    pub passwords: Arc<dyn PasswordHasher>,
+    pub gateway: Arc<dyn PaymentGateway>,
     pub settings: HttpSettings,
     pub draining: Draining,
     pub peers: Arc<dyn Peers>,
-    pub marks: Option<Arc<FreshnessMarks>>,
+    pub marks: Arc<FreshnessMarks>,
     pub generation: Arc<CatalogGeneration>,
 }
 
 impl World {
-    /// Knows the access tokens `customer`, `promoter` and `expired`, and the customer's queue tokens `queue`
-    /// for [`CONCERT`] and `elsewhere` for [`OTHER_CONCERT`]; `stranger` is another account's.
-    pub(crate) fn new() -> Self {
-        let mut access_tokens = MockAccessTokens::new();
-        access_tokens.expect_verify().returning(|token, _| match token {
-            "customer" => Ok(claims(CUSTOMER, Role::Customer)),
-            "promoter" => Ok(claims(PROMOTER, Role::Promoter)),
-            "expired" => Err(AccessTokenError::Expired),
-            _ => Err(AccessTokenError::Invalid),
-        });
-        access_tokens.expect_issue().returning(|_, _| Ok("access".to_owned()));
-        let mut queue_tokens = MockQueueTokens::new();
-        queue_tokens.expect_seal().returning(|_| QueueToken("queue".to_owned()));
-        queue_tokens.expect_open().returning(|token| match token {
-            "queue" => Some(place()),
-            "elsewhere" => Some(QueuePlace { concert_id: ConcertId::new(OTHER_CONCERT), ..place() }),
-            "stranger" => Some(QueuePlace { account_id: PROMOTER, ..place() }),
-            _ => None,
-        });
+    /// At [`instant`](boxoffice_domain::fixtures::instant) 0, a day after the sale opened. The gateway approves everything.
+    pub(crate) async fn new() -> Self {
+        let clock = Arc::new(TestClock::new());
+        let store = MemoryStore::new(clock.clone(), Arc::new(TestEntropy));
+        let stage = Stage::new(Storage::of(Arc::new(store)), clock.clone());
+        let queue_settings = Settings { reform_seconds: 0, no_show_seconds: 86_400, ..Settings::default() };
+        let queues = Arc::new(MemoryWaitingRoom::new(clock, queue_settings));
+        let settings = HttpSettings { account_requests_per_minute: 0, ..HttpSettings::default() };
         Self {
-            accounts: MockAccounts::new(),
-            sessions: MockSessions::new(),
-            passwords: MockPasswordHasher::new(),
-            access_tokens,
-            catalog: MockCatalog::new(),
-            waiting_room: MockWaitingRoom::new(),
-            other_waiting_room: None,
-            queue_tokens,
-            payments: MockPayments::new(),
-            reservations: MockReservations::new(),
-            wallets: MockWallets::new(),
-            gateway: MockPaymentGateway::new(),
-            other_gateway: None,
-            readiness: MockReadiness::new(),
-            settings: HttpSettings { account_requests_per_minute: 0, ..HttpSettings::default() },
+            show: stage.show().await,
+            customer: stage.account_with(BALANCE).await,
+            stranger: stage.account().await,
+            stage,
+            waiting_room: queues.clone(),
+            queues,
+            passwords: passwords(),
+            gateway: mock(|gateway: &mut MockPaymentGateway| {
+                gateway.expect_charge().returning(|_| Ok(GatewayVerdict::Approved));
+            }),
             draining: Draining::new(),
             peers: Arc::new(Alone),
-            marks: None,
+            marks: Arc::new(FreshnessMarks::new(settings.answers_kept_for)),
             generation: Arc::default(),
+            settings,
         }
     }
 
-    /// A new world with this change.
-    pub(crate) fn with(change: impl FnOnce(&mut Self)) -> Self {
-        let mut world = Self::new();
-        change(&mut world);
+    /// With responses kept for this time.
+    pub(crate) async fn keeping(kept_for: std::time::Duration) -> Self {
+        let mut world = Self::new().await;
+        world.settings.answers_kept_for = kept_for;
+        world.marks = Arc::new(FreshnessMarks::new(kept_for));
         world
     }
 
-    /// As [`Self::with`], with the customer admitted to [`CONCERT`] and the performance known.
-    pub(crate) fn admitted(change: impl FnOnce(&mut Self)) -> Self {
-        let mut world = Self::standing(active());
-        change(&mut world);
-        world
+    pub(crate) fn router(&self) -> Router {
+        let marks = Arc::clone(&self.marks);
+        boxoffice_http::router(self.services(), self.settings.clone(), None, self.draining.clone(), marks)
     }
 
-    /// A new world that knows a concert, which may be changed.
-    pub(crate) fn knowing(summary: ConcertSummary) -> Self {
-        Self::with(|world| {
-            world.catalog.expect_concert().returning(move |_| Ok(Some(summary.clone())));
-            world.catalog.expect_update_concert().returning(|_| Ok(()));
-        })
+    /// The response to one request.
+    pub(crate) async fn answer(&self, request: Ask) -> Answer {
+        request.send(&self.router()).await
     }
 
-    /// A new world in which the customer's place has this standing.
-    pub(crate) fn standing(standing: Standing) -> Self {
-        let mut world = Self::new();
-        let status = move |place: &QueuePlace| Ok(Recall::Known(QueueStatus { place: *place, standing }));
-        world.waiting_room.expect_status().returning(status);
-        world
-            .catalog
-            .expect_concert_of()
-            .returning(|id| Ok((id == PerformanceId::new(PERFORMANCE)).then_some(ConcertId::new(CONCERT))));
-        world
-    }
-
-    pub(crate) fn router(self) -> Router {
-        let (clock, draining): (Arc<dyn Clock>, _) = (Arc::new(TestClock::new()), self.draining.clone());
-        let settings = self.settings.clone();
-        let new_marks = || Arc::new(FreshnessMarks::new(settings.answers_kept_for));
-        let marks = self.marks.clone().unwrap_or_else(new_marks);
-        boxoffice_http::router(self.services(clock), settings, None, draining, marks)
-    }
-
-    fn services(self, clock: Arc<dyn Clock>) -> Services {
-        let entropy = entropy();
-        let (catalog, payments) = (Arc::new(self.catalog), Arc::new(self.payments));
-        let waiting_room = self.other_waiting_room.unwrap_or_else(|| Arc::new(self.waiting_room));
-        let reservations = Arc::new(self.reservations);
+    fn services(&self) -> Services {
+        let (storage, clock) = (self.stage.storage.clone(), self.stage.clock.clone());
         let gate = Arc::new(WaitingRoomService {
-            waiting_room: Arc::clone(&waiting_room),
-            tokens: Arc::new(self.queue_tokens),
-            catalog: catalog.clone(),
-            payments: payments.clone(),
-            reservations: reservations.clone(),
-            terms: boxoffice_application::SaleTermsCache::default(),
-            clock: Arc::clone(&clock),
+            waiting_room: self.waiting_room.clone(),
+            tokens: Arc::new(queue_tokens()),
+            catalog: storage.catalog.clone(),
+            payments: storage.payments.clone(),
+            reservations: storage.reservations.clone(),
+            terms: SaleTermsCache::default(),
+            clock: clock.clone(),
         });
         Services {
             accounts: Arc::new(AccountService {
-                accounts: Arc::new(self.accounts),
-                sessions: Arc::new(self.sessions),
-                passwords: Arc::new(self.passwords),
-                tokens: Arc::new(self.access_tokens),
-                clock: Arc::clone(&clock),
-                entropy: Arc::clone(&entropy),
+                accounts: storage.accounts,
+                sessions: storage.sessions,
+                passwords: Arc::clone(&self.passwords),
+                tokens: Arc::new(NamedTokens {
+                    customer: self.customer,
+                    stranger: self.stranger,
+                    promoter: self.show.promoter_id,
+                }),
+                clock: clock.clone(),
+                entropy: Arc::new(TestEntropy),
                 settings: SessionSettings::default(),
                 ended: EndedSessions::default(),
                 peers: Arc::clone(&self.peers),
             }),
             catalog: Arc::new(CatalogService {
-                catalog: catalog.clone(),
-                gate: Arc::clone(&gate),
-                waiting_room: Arc::clone(&waiting_room),
-                generation: self.generation,
-                clock: Arc::clone(&clock),
-                entropy: Arc::clone(&entropy),
+                catalog: storage.catalog.clone(),
+                gate: gate.clone(),
+                waiting_room: self.waiting_room.clone(),
+                generation: Arc::clone(&self.generation),
+                clock: clock.clone(),
+                entropy: Arc::new(TestEntropy),
             }),
             reservations: Arc::new(ReservationService {
-                reservations: reservations.clone(),
-                catalog,
-                gate: Arc::clone(&gate),
-                waiting_room: Arc::clone(&waiting_room),
+                reservations: storage.reservations.clone(),
+                catalog: storage.catalog,
+                gate: gate.clone(),
+                waiting_room: self.waiting_room.clone(),
                 account_locks: Arc::default(),
-                entropy: Arc::clone(&entropy),
+                entropy: Arc::new(TestEntropy),
                 hold_seconds: HOLD_SECONDS_DEFAULT,
             }),
             payments: Arc::new(PaymentService {
-                payments,
-                reservations,
-                gate: Arc::clone(&gate),
-                waiting_room,
+                payments: storage.payments,
+                reservations: storage.reservations,
+                gate: gate.clone(),
+                waiting_room: self.waiting_room.clone(),
                 account_locks: Arc::default(),
-                clock: Arc::clone(&clock),
-                entropy: Arc::clone(&entropy),
+                clock: clock.clone(),
+                entropy: Arc::new(TestEntropy),
             }),
             wallet: Arc::new(WalletService {
-                wallets: Arc::new(self.wallets),
-                gateway: self.other_gateway.unwrap_or_else(|| Arc::new(self.gateway)),
-                clock: Arc::clone(&clock),
-                entropy: Arc::clone(&entropy),
-                balance_max: boxoffice_domain::Points::new(boxoffice_domain::wallet::BALANCE_MAX).expect("positive"),
+                wallets: storage.wallets,
+                gateway: Arc::clone(&self.gateway),
+                clock: clock.clone(),
+                entropy: Arc::new(TestEntropy),
+                balance_max: points(BALANCE_MAX),
             }),
             waiting_room: gate,
-            peers: self.peers,
-            readiness: Arc::new(self.readiness),
-            entropy,
+            peers: Arc::clone(&self.peers),
+            readiness: storage.readiness,
+            entropy: Arc::new(TestEntropy),
             clock,
         }
     }
 
-    /// The response to one request.
-    pub(crate) async fn answer(self, request: Ask) -> Answer {
-        request.send(&self.router()).await
+    /// The place that an account gets in the queue of the concert.
+    pub(crate) async fn join(&self, account_id: AccountId) -> QueuePlace {
+        let concert = &self.show.concert;
+        let request = JoinRequest { concert_id: concert.id, account_id, terms: concert.queue_terms(), draw: None };
+        self.queues.join(request).await.unwrap().status.place
+    }
+
+    /// The queue token of an account, which is admitted if there is room.
+    pub(crate) async fn token_of(&self, account_id: AccountId) -> String {
+        token(&self.join(account_id).await)
+    }
+
+    /// The queue token of the customer, who is admitted if there is room.
+    pub(crate) async fn token(&self) -> String {
+        self.token_of(self.customer).await
+    }
+
+    /// The token of the customer, who waits behind one account for each of the first `positions`.
+    pub(crate) async fn waiting_at(&mut self, position: usize) -> (String, Vec<QueuePlace>) {
+        self.change_concert(|concert| concert.max_active = 1).await;
+        let mut ahead = Vec::new();
+        for account_id in self.stage.accounts(position).await {
+            ahead.push(self.join(account_id).await);
+        }
+        (self.token().await, ahead)
+    }
+
+    /// The queue token of the customer for another concert.
+    pub(crate) async fn token_elsewhere(&self) -> String {
+        let concert = self.stage.show().await.concert;
+        let (concert_id, account_id, terms) = (concert.id, self.customer, concert.queue_terms());
+        token(&self.queues.join(JoinRequest { concert_id, account_id, terms, draw: None }).await.unwrap().status.place)
+    }
+
+    /// Changes the concert in the storage, of which no service hears.
+    pub(crate) async fn change_concert(&mut self, change: impl FnOnce(&mut Concert)) {
+        change(&mut self.show.concert);
+        self.show.concert.version += 1;
+        self.stage.storage.catalog.update_concert(self.show.concert.clone()).await.unwrap();
+    }
+
+    /// Replaces the payment gateway by one that waits for the test.
+    pub(crate) fn slow_gateway(&mut self) -> Arc<SlowGateway> {
+        let gateway = Arc::new(SlowGateway { asked: Notify::new(), let_go: Semaphore::new(0) });
+        self.gateway = gateway.clone();
+        gateway
+    }
+
+    pub(crate) fn concert_path(&self) -> String {
+        format!("/v1/concerts/{}", self.show.concert.id)
+    }
+
+    pub(crate) fn performance_path(&self) -> String {
+        format!("/v1/performances/{}", self.show.performance_id)
+    }
+
+    pub(crate) fn seats_path(&self) -> String {
+        format!("{}/seats", self.performance_path())
+    }
+
+    /// A request to join the queue.
+    pub(crate) fn ask_join(&self) -> Ask {
+        post(format!("{}/queue", self.concert_path()), Value::Null).signed_in("customer")
     }
 }
 
-pub(crate) fn entropy() -> Arc<dyn EntropySource> {
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    let mut entropy = MockEntropySource::new();
-    entropy.expect_uuid().returning(|| Uuid::from_u64_pair(7, LAST.fetch_add(1, Ordering::Relaxed)));
-    entropy.expect_secret().returning(|| [7; 32]);
-    Arc::new(entropy)
+/// A request of the customer to hold seats.
+pub(crate) fn ask_hold(token: &str, performance_id: Uuid, labels: &[&str]) -> Ask {
+    post("/v1/reservations", json!({"performance_id": performance_id, "seats": labels})).queued(token)
 }
 
-fn claims(account_id: AccountId, role: Role) -> AccessClaims {
-    let session_id = SessionId::new(Uuid::from_u128(0x50));
-    AccessClaims { account_id, session_id, role, expires_at: instant(900) }
+/// A request of the customer to pay, under a key.
+pub(crate) fn ask_pay(token: &str, reservation_id: Uuid, key: &str) -> Ask {
+    post("/v1/payments", json!({ "reservation_id": reservation_id })).queued(token).key(key)
+}
+
+pub(crate) fn ask_cancel(reservation_id: Uuid) -> Ask {
+    post(format!("/v1/reservations/{reservation_id}/cancel"), Value::Null).signed_in("customer")
+}
+
+/// A request of the customer to charge points, under a key.
+pub(crate) fn ask_charge(amount: i64, key: &str) -> Ask {
+    post("/v1/wallet/charges", json!({ "amount": amount })).signed_in("customer").key(key)
+}
+
+pub(crate) fn ask_sign_up() -> Ask {
+    post("/v1/accounts", json!({"login_id": "haneul", "password": "long enough", "name": " Haneul "}))
+}
+
+pub(crate) fn ask_sign_in() -> Ask {
+    post("/v1/sessions", json!({"login_id": "haneul", "password": "long enough"}))
+}
+
+pub(crate) fn token(place: &QueuePlace) -> String {
+    queue_tokens().seal(place).0
+}
+
+fn queue_tokens() -> SignedTokens {
+    SignedTokens::new(&[7; 32], &[])
+}
+
+fn passwords() -> Arc<MockPasswordHasher> {
+    mock(|hasher: &mut MockPasswordHasher| {
+        let hash_of = |password: &boxoffice_domain::accounts::Password| PasswordHash(password.expose().to_owned());
+        hasher.expect_hash().returning(move |password| Ok(hash_of(&password)));
+        hasher.expect_verify().returning(move |password, hash| Ok(hash == Some(hash_of(&password))));
+    })
+}
+
+/// Access tokens that are the names of these accounts. `nobody` is one of an account that is gone, `expired` an old one.
+struct NamedTokens {
+    customer: AccountId,
+    stranger: AccountId,
+    promoter: AccountId,
+}
+
+impl AccessTokens for NamedTokens {
+    fn issue(&self, _: &AccessClaims, _: Timestamp) -> Result<String, StorageError> {
+        Ok("issued".to_owned())
+    }
+
+    fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, AccessTokenError> {
+        let (account_id, role) = match token {
+            "customer" => (self.customer, Role::Customer),
+            "stranger" => (self.stranger, Role::Customer),
+            "promoter" => (self.promoter, Role::Promoter),
+            "nobody" => (AccountId::new(NOTHING), Role::Customer),
+            "expired" => return Err(AccessTokenError::Expired),
+            _ => return Err(AccessTokenError::Invalid),
+        };
+        Ok(AccessClaims { account_id, session_id: SessionId::new(Uuid::from_u128(0x50)), role, expires_at: now })
+    }
+}
+
+/// A gateway that approves when the test lets it.
+pub(crate) struct SlowGateway {
+    pub asked: Notify,
+    pub let_go: Semaphore,
+}
+
+#[async_trait]
+impl PaymentGateway for SlowGateway {
+    async fn charge(&self, _request: GatewayRequest) -> Result<GatewayVerdict, GatewayError> {
+        self.asked.notify_one();
+        self.let_go.acquire().await.expect("never closed").forget();
+        Ok(GatewayVerdict::Approved)
+    }
 }

@@ -163,8 +163,13 @@ async fn load_holdings(connection: &mut Connection, plan: &LoadPlan, state: &mut
             .await?;
         for row in rows {
             let held_until = (row.status == "held").then(|| row.held_until.and_utc());
-            let holding = Holding { seats_count: count(row.seats_count)?, held_until };
-            state.add_holding(id(&row.account_id)?, *concert_id, id(&row.id)?, holding);
+            state.add_holding(Holding {
+                account_id: id(&row.account_id)?,
+                concert_id: *concert_id,
+                reservation_id: id(&row.id)?,
+                seats_count: count(row.seats_count)?,
+                held_until,
+            });
         }
     }
     Ok(())
