@@ -16,11 +16,11 @@ use std::{
 };
 
 use boxoffice_domain::{
-    AccountId, Clock, ConcertId, PaymentId, PerformanceId, Points, ReservationId, StorageError, Timestamp, VenueId,
+    AccountId, Clock, ConcertId, PaymentId, PerformanceId, ReservationId, StorageError, Timestamp, VenueId,
     async_trait,
     catalog::{
-        Catalog, Concert, ConcertSummary, NewPerformance, PerformanceKey, PerformanceSummary, PerformanceTerms,
-        PublishError, Sales, SeatMap, UpdateConcertError, Venue, VenueSummary,
+        Catalog, Concert, ConcertSummary, MappedSeats, NewPerformance, PerformanceKey, PerformanceSummary,
+        PerformanceTerms, PublishError, Sales, SeatMap, UpdateConcertError, Venue, VenueSummary,
     },
     idempotency::{Idempotency, IdempotencyKey, Made},
     page::{Page, PageRequest},
@@ -81,10 +81,9 @@ impl Tables {
         for id in &plan.performances {
             self.performances.get(id).into_iter().for_each(|terms| state.add_terms(terms.clone()));
         }
-        for reservation in self.reservations.values() {
-            let of = (reservation.account_id, reservation.concert_id);
-            if let Some(holding) = holding(reservation).filter(|_| plan.holdings.contains(&of)) {
-                state.add_holding(of.0, of.1, reservation.id, holding);
+        for holding in self.reservations.values().filter_map(Holding::of) {
+            if plan.holdings.contains(&(holding.account_id, holding.concert_id)) {
+                state.add_holding(holding);
             }
         }
         for (id, labels) in &plan.seats {
@@ -116,16 +115,6 @@ impl Tables {
 
     fn payment_by_key(&self, account_id: AccountId, key: &IdempotencyKey) -> Option<&Payment> {
         self.payments.values().find(|found| found.account_id == account_id && found.idempotency.key == *key)
-    }
-}
-
-/// What a reservation counts against the limit of its account.
-fn holding(reservation: &Reservation) -> Option<Holding> {
-    let seats_count = u32::try_from(reservation.seats.len()).ok()?;
-    match reservation.state {
-        ReservationState::Held { until } => Some(Holding { seats_count, held_until: Some(until) }),
-        ReservationState::Confirmed { .. } => Some(Holding { seats_count, held_until: None }),
-        ReservationState::Cancelled { .. } | ReservationState::Expired => None,
     }
 }
 
@@ -213,10 +202,7 @@ impl FileStore {
     }
 
     /// Carries out `act` on the rows, alone, and commits what it changed. If it fails, nothing is changed.
-    fn transaction<T, E: From<StorageError>>(
-        &self,
-        act: impl FnOnce(&mut Tables) -> Result<T, E>,
-    ) -> Result<T, E> {
+    fn transaction<T, E: From<StorageError>>(&self, act: impl FnOnce(&mut Tables) -> Result<T, E>) -> Result<T, E> {
         let unavailable = |error: io::Error| StorageError::Unavailable(error.into());
         let lock = File::create(self.path.with_extension("lock")).map_err(unavailable)?;
         lock.lock().map_err(unavailable)?;
@@ -485,9 +471,10 @@ impl Catalog for FileStore {
         let tables = self.read()?;
         let seats = tables.seats_in_order(id);
         let labels = Arc::new(seats.iter().map(|seat| seat.label.clone()).collect());
-        let prices: Arc<[Points]> = seats.iter().map(|seat| seat.price).collect();
+        let prices = seats.iter().map(|seat| seat.price).collect();
         let states: Vec<_> = seats.iter().map(|seat| seat.state).collect();
-        Ok((!seats.is_empty()).then(|| SeatMap::at(self.clock.now(), id, labels, prices, &states)))
+        let mapped = MappedSeats { performance_id: id, labels, prices };
+        Ok((!seats.is_empty()).then(|| SeatMap::at(self.clock.now(), mapped, &states)))
     }
 
     async fn sales(&self, id: PerformanceId) -> Result<Option<Sales>, StorageError> {

@@ -46,7 +46,8 @@ impl HttpGateway {
 impl PaymentGateway for HttpGateway {
     async fn charge(&self, request: GatewayRequest) -> Result<GatewayVerdict, GatewayError> {
         let body = ChargeBody { account_id: request.account_id, amount: request.amount };
-        let asked = self.client.post(&self.charges).header("idempotency-key", request.charge_id.to_string()).json(&body);
+        let asked =
+            self.client.post(&self.charges).header("idempotency-key", request.charge_id.to_string()).json(&body);
         let answer = asked.send().await.and_then(reqwest::Response::error_for_status).map_err(no_verdict)?;
         Ok(answer.json::<VerdictBody>().await.map_err(no_verdict)?.verdict)
     }

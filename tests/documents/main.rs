@@ -2,6 +2,7 @@
 //! running server, and each lists all breaches at once.
 
 mod architecture;
+mod examples;
 mod links;
 mod operators;
 mod paths;
