@@ -7,6 +7,7 @@
 
 use std::{
     error::Error,
+    num::NonZeroU32,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -21,12 +22,14 @@ use boxoffice_domain::{
     chrono::{DateTime, TimeDelta},
     idempotency::{Fingerprint, Idempotency, IdempotencyKey},
     payments::{PayError, PayRequest, PaymentMethod, Payments},
-    reservations::HOLD_SECONDS_DEFAULT,
     reservations::{CancelError, CancelRequest, HoldError, HoldRequest, Reservation, Reservations},
     seats::{PartName, SeatLabel, SeatSelection, SeatStatus},
     text::{Description, Name},
     uuid::Uuid,
 };
+
+/// How long seats are put aside.
+const HOLD_SECONDS: NonZeroU32 = NonZeroU32::new(300).unwrap();
 
 /// The time of the operating system, in whole microseconds.
 struct SystemClock;
@@ -137,7 +140,7 @@ impl<S: Catalog + Reservations + Payments> Cinema<S> {
             concert_id: screening.film,
             performance_id: screening.id,
             seats: SeatSelection::new(labels.collect()).expect("a few different seats"),
-            hold_seconds: HOLD_SECONDS_DEFAULT,
+            hold_seconds: HOLD_SECONDS,
             idempotency: None,
         };
         Ok(self.store.hold(request).await?.value.reservation)

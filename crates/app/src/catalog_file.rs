@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt};
 
 use boxoffice_domain::{
-    Points, Timestamp,
+    Points, SellingRules, Timestamp,
     catalog::{
         ACTIVE_MAX, ImportedCatalog, ImportedConcert, ImportedPerformance, ImportedVenue, PRICE_MAX, PlanError,
         PriceError, PriceList, Row, SEATS_PER_ACCOUNT_MAX, SalesWindow, SeatingPlan, Section,
@@ -17,15 +17,6 @@ use serde_path_to_error::Segment;
 
 /// The most seats that the performances of one file have together: they are written in one transaction.
 const SEATS_MAX: u64 = 10_000_000;
-
-/// What a concert gets that leaves a number out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Defaults {
-    /// How many of its seats one account may have.
-    pub(crate) max_seats_per_account: u32,
-    /// How many accounts it admits at once.
-    pub(crate) max_active: u32,
-}
 
 /// Something wrong in a file, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,9 +100,9 @@ struct PriceEntry {
 
 /// The catalog in a text, or everything that is wrong with it. Where the text has not even the shape of a
 /// catalog, that is the first such place alone.
-pub(crate) fn parse(text: &[u8], defaults: Defaults) -> Result<ImportedCatalog, Vec<Mistake>> {
+pub(crate) fn parse(text: &[u8], rules: &SellingRules) -> Result<ImportedCatalog, Vec<Mistake>> {
     let file = read_shape(text).map_err(|mistake| vec![mistake])?;
-    let mut reader = Reader { defaults, mistakes: Vec::new() };
+    let mut reader = Reader { rules, mistakes: Vec::new() };
     let catalog = reader.catalog(&file);
     if reader.mistakes.is_empty() { Ok(catalog) } else { Err(reader.mistakes) }
 }
@@ -135,12 +126,12 @@ fn pointer_of(path: &serde_path_to_error::Path) -> String {
 
 /// Turns entries into checked values, and notes what is wrong. What is wrong is left out of the result, which is
 /// thrown away then.
-struct Reader {
-    defaults: Defaults,
+struct Reader<'a> {
+    rules: &'a SellingRules,
     mistakes: Vec<Mistake>,
 }
 
-impl Reader {
+impl Reader<'_> {
     fn note(&mut self, pointer: impl Into<String>, what: impl Into<String>) {
         self.mistakes.push(Mistake { pointer: pointer.into(), what: what.into() });
     }
@@ -232,10 +223,9 @@ impl Reader {
         let artist = self.noted(format!("{at}/artist"), Name::new(&entry.artist));
         let description = self.noted(format!("{at}/description"), Description::new(&entry.description));
         let sales = self.sales(&at, entry);
-        let Defaults { max_seats_per_account, max_active } = self.defaults;
-        let max_seats_per_account = entry.max_seats_per_account.unwrap_or(max_seats_per_account);
+        let max_seats_per_account = entry.max_seats_per_account.unwrap_or(self.rules.max_seats_per_account.get());
         self.check_range(&at, "max_seats_per_account", max_seats_per_account, SEATS_PER_ACCOUNT_MAX);
-        let max_active = entry.max_active.unwrap_or(max_active);
+        let max_active = entry.max_active.unwrap_or(self.rules.max_active.get());
         self.check_range(&at, "max_active", max_active, ACTIVE_MAX);
         let performances = entry.performances.iter().enumerate();
         let performances: Vec<_> = performances

@@ -1,8 +1,11 @@
+use boxoffice_domain::fixtures::selling_rules;
 use serde_json::{Value, json};
 
 use super::*;
 
-const DEFAULTS: Defaults = Defaults { max_seats_per_account: 4, max_active: 500 };
+fn parse(text: &[u8]) -> Result<ImportedCatalog, Vec<Mistake>> {
+    super::parse(text, &selling_rules())
+}
 
 fn sample() -> Value {
     json!({
@@ -26,13 +29,13 @@ fn with(pointer: &str, value: Value) -> Value {
 }
 
 fn mistakes(file: &Value) -> Vec<String> {
-    let mistakes = parse(file.to_string().as_bytes(), DEFAULTS).unwrap_err();
+    let mistakes = parse(file.to_string().as_bytes()).unwrap_err();
     mistakes.iter().map(ToString::to_string).collect()
 }
 
 #[test]
 fn a_right_file_becomes_a_catalog() {
-    let catalog = parse(sample().to_string().as_bytes(), DEFAULTS).unwrap();
+    let catalog = parse(sample().to_string().as_bytes()).unwrap();
     assert_eq!(catalog.seats_count(), 9);
     let concert = &catalog.concerts[0];
     assert_eq!((concert.max_seats_per_account, concert.max_active, concert.draw), (4, 50, false));
@@ -48,7 +51,7 @@ fn the_sample_catalogs_are_right() {
         (include_str!("../../../tests/catalog/arena.json"), 2, 3, 3 * 15_002 + 4 * 2_452),
         (include_str!("../../../tests/catalog/listing.json"), 20, 1_000, 0),
     ] {
-        let catalog = parse(text.as_bytes(), DEFAULTS).unwrap();
+        let catalog = parse(text.as_bytes()).unwrap();
         assert_eq!((catalog.venues.len(), catalog.concerts.len()), (venues, concerts));
         assert!(seats == 0 || catalog.seats_count() == seats, "{}", catalog.seats_count());
     }
@@ -62,21 +65,21 @@ fn a_concert_that_leaves_numbers_out_gets_the_defaults() {
     concert.insert("draw".to_owned(), json!(true));
     concert.remove("max_seats_per_account");
     concert.remove("description");
-    let catalog = parse(file.to_string().as_bytes(), DEFAULTS).unwrap();
+    let catalog = parse(file.to_string().as_bytes()).unwrap();
     assert_eq!((catalog.concerts[0].max_seats_per_account, catalog.concerts[0].max_active), (4, 500));
     assert!(catalog.concerts[0].draw);
 }
 
 #[test]
 fn what_is_no_catalog_is_refused_where_its_shape_is_wrong() {
-    let refused = |text: &str| parse(text.as_bytes(), DEFAULTS).unwrap_err()[0].to_string();
+    let refused = |text: &str| parse(text.as_bytes()).unwrap_err()[0].to_string();
     assert!(refused("").starts_with("/: EOF while parsing"), "{}", refused(""));
     assert!(refused("[]").starts_with("/: invalid"), "{}", refused("[]"));
     assert!(refused("{}").starts_with("/: missing field `venues`"), "{}", refused("{}"));
     assert!(refused(r#"{"venues": [], "concerts": []} x"#).starts_with("/: trailing characters"));
-    assert!(parse("[".repeat(100_000).as_bytes(), DEFAULTS).is_err());
-    assert!(parse(b"\xff\xfe", DEFAULTS).is_err());
-    assert!(parse(br#"{"venues": [], "concerts": []}"#, DEFAULTS).is_ok());
+    assert!(parse("[".repeat(100_000).as_bytes()).is_err());
+    assert!(parse(b"\xff\xfe").is_err());
+    assert!(parse(br#"{"venues": [], "concerts": []}"#).is_ok());
 }
 
 #[test]
@@ -104,7 +107,7 @@ fn wrong_types_huge_numbers_and_unknown_fields_are_named_by_their_pointer() {
         mistakes(&file)
     );
     let text = sample().to_string().replace(r#""title":"#, r#""title":"Again","title":"#);
-    let told = parse(text.as_bytes(), DEFAULTS).unwrap_err();
+    let told = parse(text.as_bytes()).unwrap_err();
     assert!(
         told[0].to_string().starts_with("/concerts/0") && told[0].what.contains("duplicate field `title`"),
         "{told:?}"

@@ -15,8 +15,7 @@ use crate::{
     },
     cli::{Command, CommandLine, KeysCommand},
     exit::Exit,
-    import, output,
-    serve::{self, defaults_of},
+    import, output, serve,
     settings::{self, Layers, Settings},
     telemetry, verify_draw,
     wiring::{self, Adapters},
@@ -79,7 +78,7 @@ async fn open(settings: &Settings) -> anyhow::Result<Adapters> {
 
 /// The file is checked before the database is touched.
 async fn import_file(settings: &Settings, file: &Path, promoter: Option<&LoginId>) -> anyhow::Result<Exit> {
-    let Some(catalog) = import::read_catalog(file, defaults_of(settings))? else {
+    let Some(catalog) = import::read_catalog(file, &settings.selling_rules())? else {
         return Ok(Exit::Refused);
     };
     let adapters = open(settings).await?;

@@ -18,7 +18,6 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::{
     adapters::{Argon2Passwords, PasswordSettings},
-    catalog_file::Defaults,
     import,
     settings::Settings,
 };
@@ -46,14 +45,13 @@ fn buyer_login_id(number: u32) -> String {
 pub(crate) async fn prepare(
     accounts: &AccountService,
     import: &CatalogImportService,
-    defaults: Defaults,
     settings: &Settings,
 ) -> anyhow::Result<()> {
     let listen: SocketAddr = settings.listen;
     account(accounts, CUSTOMER, Role::Customer).await?;
     let promoter_id = account(accounts, PROMOTER, Role::Promoter).await?;
     for (name, text) in CATALOGS {
-        let report = import::import_embedded(import, text, promoter_id, defaults).await;
+        let report = import::import_embedded(import, text, promoter_id, &settings.selling_rules()).await;
         let report = report.with_context(|| format!("the catalog {name} of the demonstration was not imported"))?;
         tracing::info!(catalog = name, "{}", import::describe(&report));
     }

@@ -13,14 +13,14 @@ use std::{
 use anyhow::{Context, bail};
 use boxoffice_application::CatalogImportService;
 use boxoffice_domain::{
-    AccountId,
+    AccountId, SellingRules,
     accounts::{Accounts, LoginId},
     catalog::{DrawError, ImportError, ImportReport, ImportedCatalog},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
-    catalog_file::{self, Defaults, Mistake},
+    catalog_file::{self, Mistake},
     exit::Exit,
     output,
 };
@@ -31,9 +31,9 @@ const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 const MISTAKES_SHOWN_MAX: usize = 100;
 
 /// The catalog in a file. Where it is wrong, everything that is has been printed.
-pub(crate) fn read_catalog(file: &Path, defaults: Defaults) -> anyhow::Result<Option<ImportedCatalog>> {
+pub(crate) fn read_catalog(file: &Path, rules: &SellingRules) -> anyhow::Result<Option<ImportedCatalog>> {
     let text = read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    match catalog_file::parse(&text, defaults) {
+    match catalog_file::parse(&text, rules) {
         Ok(catalog) => Ok(Some(catalog)),
         Err(mistakes) => {
             refuse(file, &mistakes);
@@ -140,9 +140,9 @@ pub(crate) async fn import_embedded(
     import: &CatalogImportService,
     text: &str,
     promoter_id: AccountId,
-    defaults: Defaults,
+    rules: &SellingRules,
 ) -> anyhow::Result<ImportReport> {
-    let catalog: ImportedCatalog = catalog_file::parse(text.as_bytes(), defaults)
+    let catalog: ImportedCatalog = catalog_file::parse(text.as_bytes(), rules)
         .map_err(|mistakes| anyhow::anyhow!("a catalog of the demonstration is wrong: {}", mistakes[0]))?;
     Ok(import.import(&catalog, Some(promoter_id), &|_| ()).await?)
 }

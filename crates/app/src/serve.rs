@@ -13,7 +13,6 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    catalog_file::Defaults,
     demo,
     exit::Exit,
     listener::{Bounds, Listener},
@@ -42,8 +41,7 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
     let adapters = Adapters::connect(settings).await?;
     let mut use_cases = adapters.use_cases(settings).await?;
     if settings.demo {
-        let defaults = defaults_of(settings);
-        demo::prepare(&use_cases.accounts, &use_cases.import, defaults, settings).await?;
+        demo::prepare(&use_cases.accounts, &use_cases.import, settings).await?;
     }
     tracing::info!(database = %url, data_dir = %settings.data_dir.display(), "the database is ready");
 
@@ -82,11 +80,6 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
     use_cases.peering.peers.leave().await;
     tracing::info!("stopped");
     Ok(Exit::Success)
-}
-
-/// What a concert of an imported catalog gets that leaves a number out.
-pub(crate) fn defaults_of(settings: &Settings) -> Defaults {
-    Defaults { max_seats_per_account: settings.max_seats_per_account, max_active: settings.max_active }
 }
 
 /// Opens the ports, and answers until the signal to stop and the end of what is in flight then.

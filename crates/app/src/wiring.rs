@@ -2,24 +2,23 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    num::NonZeroU32,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
     time::Duration,
 };
 
 use anyhow::{Context, bail};
 use boxoffice_application::{
-    AccountLocks, AccountService, CatalogGeneration, CatalogImportService, CatalogService, PaymentService,
+    AccountLocks, AccountService, CatalogGeneration, CatalogImportService, CatalogService, Gate, PaymentService,
     ReservationService, SaleTermsCache, WaitingRoomService, WalletService,
     accounts::{EndedSessions, SessionSettings},
 };
 use boxoffice_domain::{
-    Clock, EntropySource, Points,
+    Clock, EntropySource,
     accounts::AccessTokens,
     gateway::PaymentGateway,
-    reservations::HOLD_SECONDS_DEFAULT,
     waiting_room::{QueueTokens, WaitingRoom},
 };
 use boxoffice_peers::{
@@ -41,6 +40,9 @@ use crate::{
 /// How long ago seats may have been read that are shown, at most: a seat map is half a second old at most, and a
 /// rendering of it is shown for the other half.
 const SEATS_AGE_MAX: Duration = Duration::from_millis(250);
+
+/// How many commands a batch should have. Smaller batches were slower: each command pays more of the fixed cost.
+const BATCH_COMMANDS_WANTED: usize = 64;
 
 /// What the use cases need that is no use case itself.
 pub(crate) struct Adapters {
@@ -78,7 +80,7 @@ impl Adapters {
             connect_timeout: seconds(settings.database_connect_seconds),
             retry_max: settings.write_retry_max,
             seats_age_max: cache_time(settings).min(SEATS_AGE_MAX),
-            ..PersistenceSettings::default()
+            batch_commands_wanted: BATCH_COMMANDS_WANTED,
         };
         let connected =
             boxoffice_persistence::connect(url.expose(), persistence, Arc::clone(&clock), Arc::clone(&entropy)).await;
@@ -93,11 +95,10 @@ impl Adapters {
         tokens: &Arc<CurrentTokens>,
         peers: Arc<dyn Peers>,
     ) -> anyhow::Result<AccountService> {
-        let defaults = PasswordSettings::default();
         let passwords = PasswordSettings {
             memory_kib: settings.password_memory_kib,
             iterations: settings.password_iterations,
-            parallel: if settings.hashing_parallel == 0 { defaults.parallel } else { settings.hashing_parallel },
+            parallel: hashing_parallel(settings),
             waiting_max: settings.hashing_waiting_max,
         };
         let passwords = Argon2Passwords::new(passwords, Arc::clone(&self.entropy));
@@ -126,7 +127,7 @@ impl Adapters {
         let peers = Arc::clone(&peering.peers);
         self.database.publish_to(Arc::clone(&peers));
         let generation = Arc::new(CatalogGeneration::new(Arc::clone(&peers)));
-        let gate = Arc::new(WaitingRoomService {
+        let queueing = Arc::new(WaitingRoomService {
             waiting_room: Arc::clone(&waiting_room),
             tokens: Arc::clone(&tokens) as Arc<dyn QueueTokens>,
             catalog: Arc::clone(&self.database.catalog),
@@ -135,13 +136,13 @@ impl Adapters {
             terms: SaleTermsCache::new(cache_time(settings), Arc::clone(&generation)),
             clock: Arc::clone(clock),
         });
+        let gate = Gate::Queue(Arc::clone(&queueing));
         let account_locks = Arc::new(AccountLocks::default());
         Ok(UseCases {
             accounts: Arc::new(self.accounts(settings, &tokens, peers)?),
             catalog: Arc::new(CatalogService {
                 catalog: Arc::clone(&self.database.catalog),
-                gate: Arc::clone(&gate),
-                waiting_room: Arc::clone(&waiting_room),
+                gate: gate.clone(),
                 generation: Arc::clone(&generation),
                 clock: Arc::clone(clock),
                 entropy: Arc::clone(entropy),
@@ -149,18 +150,15 @@ impl Adapters {
             reservations: Arc::new(ReservationService {
                 reservations: Arc::clone(&self.database.reservations),
                 catalog: Arc::clone(&self.database.catalog),
-                gate: Arc::clone(&gate),
-                waiting_room: Arc::clone(&waiting_room),
+                gate: gate.clone(),
                 account_locks: Arc::clone(&account_locks),
                 entropy: Arc::clone(entropy),
-                // The setting is at least 1.
-                hold_seconds: NonZeroU32::new(settings.hold_seconds).unwrap_or(HOLD_SECONDS_DEFAULT),
+                rules: settings.selling_rules(),
             }),
             payments: Arc::new(PaymentService {
                 payments: Arc::clone(&self.database.payments),
                 reservations: Arc::clone(&self.database.reservations),
-                gate: Arc::clone(&gate),
-                waiting_room: Arc::clone(&waiting_room),
+                gate,
                 account_locks,
                 clock: Arc::clone(clock),
                 entropy: Arc::clone(entropy),
@@ -170,9 +168,9 @@ impl Adapters {
                 gateway: gateway(settings),
                 clock: Arc::clone(clock),
                 entropy: Arc::clone(entropy),
-                balance_max: Points::new(settings.balance_points_max)?,
+                rules: settings.selling_rules(),
             }),
-            waiting_room: gate,
+            waiting_room: queueing,
             import: CatalogImportService {
                 import: Arc::clone(&self.database.import),
                 generation: Arc::clone(&generation),
@@ -270,6 +268,14 @@ async fn waiting_room(settings: &Settings, clock: Arc<dyn Clock>, link: Option<A
             let snapshot_age_max = milliseconds(settings.redis_poll_milliseconds);
             Arc::new(RedisWaitingRoom::open(link, clock, rules, snapshot_age_max).await)
         }
+    }
+}
+
+/// By default half of the processors, so that a flood of sign-ins leaves the other half to the buyers.
+fn hashing_parallel(settings: &Settings) -> usize {
+    match settings.hashing_parallel {
+        0 => thread::available_parallelism().map_or(1, |processors| processors.get() / 2),
+        parallel => parallel,
     }
 }
 

@@ -107,7 +107,7 @@ fn wrong_settings_are_refused_by_name_before_anything_is_done() {
     let (code, printed, error) = outcome(command.output().unwrap());
     assert_eq!((code, printed.as_str()), (2, ""));
     for told in [
-        "`hold_secs` is no setting",
+        "`hold_secs` is not a setting",
         "`max_active` must be a whole number from 1 to 1000000, not `0`",
         "boxoffice.toml",
         "`write_lanes` must be a whole number from 1 to 64, not `many` (set by the variable BOXOFFICE_WRITE_LANES)",
@@ -124,7 +124,7 @@ fn the_file_can_be_named_by_a_variable() {
     let folder = Folder::new();
     let file = folder.file("settings.toml", "colour = 'red'\n");
     let (code, _, error) = outcome(boxoffice(&folder, &["audit"]).env("BOXOFFICE_CONFIG", &file).output().unwrap());
-    assert!(code == 2 && error.contains("`colour` is no setting"), "{error}");
+    assert!(code == 2 && error.contains("`colour` is not a setting"), "{error}");
     let (code, _, error) = run(&folder, &["audit", "--config", "missing.toml"]);
     assert!(code == 2 && error.contains("cannot read missing.toml"), "{error}");
 }
@@ -185,7 +185,9 @@ fn a_catalog_is_imported_again_without_harm_and_the_audit_is_clean() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_is_published_to_the_servers_over_the_same_redis() {
     let server = RedisServer::start().await.unwrap();
-    let link = Link::open(RedisUrl::parse(&server.url()).unwrap(), RedisSettings::default());
+    let second = Duration::from_secs(1);
+    let settings = RedisSettings { prefix: "boxoffice".to_owned(), connect_timeout: second, command_timeout: second };
+    let link = Link::open(RedisUrl::parse(&server.url()).unwrap(), settings);
     let peers = RedisPeers::new(link);
     let mut subscription = peers.subscribe();
     while !peers.all_received() {

@@ -37,12 +37,6 @@ pub struct SessionSettings {
     pub refresh_seconds: u32,
 }
 
-impl Default for SessionSettings {
-    fn default() -> Self {
-        Self { access_seconds: 15 * 60, refresh_seconds: 30 * 24 * 60 * 60 }
-    }
-}
-
 /// An account to be made.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the fields are those of `Account`, and its password")]
@@ -71,16 +65,12 @@ impl std::fmt::Debug for SessionTokens {
 /// Why an account was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum SignUpError {
-    /// Another account has the login id.
     #[error("the login id is taken")]
     LoginIdTaken,
-    /// The idempotency key names another request.
     #[error(transparent)]
     KeyReused(#[from] KeyReused),
-    /// The password could not be hashed.
     #[error(transparent)]
     Hashing(#[from] HashingError),
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -91,10 +81,8 @@ pub enum SignInError {
     /// No such account, or another password. The caller does not learn which of the two.
     #[error("the login id or the password is wrong")]
     InvalidCredentials,
-    /// The password could not be checked.
     #[error(transparent)]
     Hashing(#[from] HashingError),
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -105,7 +93,6 @@ pub enum RefreshError {
     /// Not the refresh token of a live session. If it had been spent before, the session has ended.
     #[error("the refresh token is not valid")]
     Invalid,
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

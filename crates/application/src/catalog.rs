@@ -14,12 +14,12 @@ use boxoffice_domain::{
     page::{Page, PageRequest},
     seats::PartName,
     text::{Description, Name},
-    waiting_room::{Draw, QueuePlace, WaitingRoom, WaitingRoomError},
+    waiting_room::{Draw, WaitingRoomError},
 };
 
 use crate::{
-    CatalogGeneration, Identity,
-    waiting_room::{GateError, Purpose, WaitingRoomService},
+    CatalogGeneration, Gate, Identity, Visitor,
+    waiting_room::{GateError, Purpose},
 };
 
 /// How often a change is tried while others are written between its reading and its writing.
@@ -70,40 +70,28 @@ pub struct UpdateConcert {
 /// Why something was not published or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
-    /// The caller may not.
     #[error("this is for the concert's promoter")]
     Forbidden,
-    /// There is no such concert.
     #[error("the concert does not exist")]
     ConcertNotFound,
-    /// There is no such venue.
     #[error("the venue does not exist")]
     VenueNotFound,
-    /// There is no such performance.
     #[error("the performance does not exist")]
     PerformanceNotFound,
-    /// The concert is at another version than the caller expects.
     #[error("the concert has been changed meanwhile")]
     VersionMismatch,
-    /// The sale would close before it opens.
     #[error(transparent)]
     SalesWindow(#[from] InvalidSalesWindow),
-    /// The draw cannot be then.
     #[error(transparent)]
     Draw(#[from] DrawError),
-    /// The prices do not fit the venue.
     #[error(transparent)]
     Prices(#[from] PriceError),
-    /// The idempotency key names another request.
     #[error(transparent)]
     KeyReused(#[from] KeyReused),
-    /// The queue token does not open the gate.
     #[error(transparent)]
     Gate(#[from] GateError),
-    /// The waiting room failed.
     #[error(transparent)]
     WaitingRoom(#[from] WaitingRoomError),
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -152,10 +140,8 @@ impl<T: Copy> Admitted<T> {
 /// Publishes what is sold, and shows it.
 pub struct CatalogService {
     pub catalog: Arc<dyn Catalog>,
-    /// The gate of dates and seats.
-    pub gate: Arc<WaitingRoomService>,
-    /// Receives the terms of a concert that was changed.
-    pub waiting_room: Arc<dyn WaitingRoom>,
+    /// The gate of dates and seats. Its queues receive the terms of a concert that was changed.
+    pub gate: Gate,
     /// A new generation begins with each change of the catalog.
     pub generation: Arc<CatalogGeneration>,
     pub clock: Arc<dyn Clock>,
@@ -252,7 +238,10 @@ impl CatalogService {
     }
 
     pub(crate) async fn set_terms(&self, concert: &Concert) -> Result<(), WaitingRoomError> {
-        self.waiting_room.set_terms(concert.id, concert.queue_terms()).await
+        match self.gate.queues() {
+            Some(queues) => queues.set_terms(concert.id, concert.queue_terms()).await,
+            None => Ok(()),
+        }
     }
 
     /// Publishes a performance of a concert of the caller, with all its seats.
@@ -310,24 +299,28 @@ impl CatalogService {
     /// Passes the gate of the performances of a concert.
     pub async fn admit_to_concert(
         &self,
-        place: QueuePlace,
+        visitor: impl Into<Visitor>,
         concert_id: ConcertId,
     ) -> Result<Admitted<ConcertId>, CatalogError> {
-        if place.concert_id != concert_id && self.catalog.concert(concert_id).await?.is_none() {
+        let visitor = visitor.into();
+        if visitor.place.is_none_or(|place| place.concert_id != concert_id)
+            && self.catalog.concert(concert_id).await?.is_none()
+        {
             return Err(CatalogError::ConcertNotFound);
         }
-        self.gate.admit(place, concert_id, Purpose::Continue).await?;
+        self.gate.admit(visitor, concert_id, Purpose::Continue).await?;
         Ok(Admitted(concert_id))
     }
 
     /// Passes the gate of a performance and its seats: that of its concert.
     pub async fn admit_to_performance(
         &self,
-        place: QueuePlace,
+        visitor: impl Into<Visitor>,
         id: PerformanceId,
     ) -> Result<Admitted<PerformanceId>, CatalogError> {
+        let visitor = visitor.into();
         let concert_id = self.catalog.concert_of(id).await?.ok_or(CatalogError::PerformanceNotFound)?;
-        self.gate.admit(place, concert_id, Purpose::Continue).await?;
+        self.gate.admit(visitor, concert_id, Purpose::Continue).await?;
         Ok(Admitted(id))
     }
 

@@ -11,6 +11,7 @@ use boxoffice_domain::{
     AccountId,
     waiting_room::{Draw, DrawNumber},
 };
+use hex::FromHex;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
@@ -33,20 +34,12 @@ pub fn number(draw: &Draw, account_id: AccountId) -> DrawNumber {
 
 /// 32 bytes as text.
 pub fn hexadecimal(bytes: &[u8; 32]) -> String {
-    let digit = |value: u8| char::from_digit(u32::from(value), 16).expect("four bits are one digit");
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    hex::encode(bytes)
 }
 
 /// The 32 bytes in a text, if it has 64 hexadecimal digits.
 pub fn from_hexadecimal(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut bytes = [0; 32];
-    for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
-        *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
-    }
-    Some(bytes)
+    FromHex::from_hex(text).ok()
 }
 
 #[cfg(test)]

@@ -3,18 +3,17 @@
 use std::sync::Arc;
 
 use boxoffice_domain::{
-    Clock, EntropySource, PaymentId, ReservationId, StorageError,
+    AccountId, Clock, ConcertId, EntropySource, PaymentId, ReservationId, StorageError,
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
     payments::{PayRefusal, PayRequest, PaymentMethod, PaymentView, Payments, Receipt},
-    reservations::Reservations,
+    reservations::{ReservationView, Reservations},
     sale::check_payable,
-    waiting_room::{QueuePlace, WaitingRoom},
 };
 
 use crate::{
-    AccountLocks, Identity,
-    waiting_room::{GateError, GatedError, Purpose, WaitingRoomService},
+    AccountLocks, Gate, Identity, Visitor,
+    waiting_room::{GateError, GatedError, Purpose},
 };
 
 /// Why a payment was not made.
@@ -24,9 +23,8 @@ pub type PayError = GatedError<PayRefusal>;
 pub struct PaymentService {
     pub payments: Arc<dyn Payments>,
     pub reservations: Arc<dyn Reservations>,
-    pub gate: Arc<WaitingRoomService>,
     /// A payment ends the admission there.
-    pub waiting_room: Arc<dyn WaitingRoom>,
+    pub gate: Gate,
     /// Keeps a hold and a payment of one account apart.
     pub account_locks: Arc<AccountLocks>,
     pub clock: Arc<dyn Clock>,
@@ -38,25 +36,33 @@ impl PaymentService {
     /// of the concert, its admission ends. A payment that is refused changes nothing: hold, queue token and place stay.
     pub async fn pay(
         &self,
-        place: QueuePlace,
+        visitor: impl Into<Visitor>,
         reservation_id: ReservationId,
         idempotency: Idempotency,
     ) -> Result<Made<PaymentView>, PayError> {
-        let _locked = self.account_locks.lock(place.account_id).await;
+        let Visitor { account_id, place } = visitor.into();
+        let _locked = self.account_locks.lock(account_id).await;
+        let concert_id = match place {
+            Some(place) => place.concert_id,
+            None => self.reservation(account_id, reservation_id).await?.reservation.concert_id,
+        };
         let request = PayRequest {
             payment_id: PaymentId::new(self.entropy.uuid()),
             reservation_id,
-            account_id: place.account_id,
-            concert_id: place.concert_id,
-            queue_place: Some(place.number),
+            account_id,
+            concert_id,
+            queue_place: place.map(|place| place.number),
             method: PaymentMethod::Wallet,
             idempotency,
         };
-        if let Err(closed) = self.gate.check(place, Purpose::Continue).await {
+        if let Err(closed) = self.gate.admit(Visitor { account_id, place }, concert_id, Purpose::Continue).await {
             return self.without_admission(&request, closed).await;
         }
         let Made { value: receipt, replayed } = self.payments.pay(request).await?;
-        self.end_admission(place, &receipt).await;
+        // A repeated request may come with the place of a later visit, which this payment did not spend.
+        if receipt.payment.payment.queue_place == place.map(|place| place.number) {
+            self.end_admission(concert_id, account_id, &receipt).await;
+        }
         Ok(Made { value: receipt.payment, replayed })
     }
 
@@ -69,8 +75,7 @@ impl PaymentService {
         if let Some(first) = self.payments.find_by_key(request.account_id, &request.idempotency.key).await? {
             return first.replay(&request.idempotency).map_err(|reused| PayError::Refused(reused.into()));
         }
-        let view = self.reservations.find(request.account_id, request.reservation_id).await?;
-        let view = view.ok_or(PayError::Refused(PayRefusal::ReservationNotFound))?;
+        let view = self.reservation(request.account_id, request.reservation_id).await?;
         if view.reservation.concert_id != request.concert_id {
             return Err(GateError::Invalid.into());
         }
@@ -79,15 +84,16 @@ impl PaymentService {
         Err(closed.into())
     }
 
-    async fn end_admission(&self, place: QueuePlace, receipt: &Receipt) {
-        let (concert_id, account_id) = (place.concert_id, place.account_id);
-        // A repeated request may come with the place of a later visit, which this payment did not spend.
-        if receipt.payment.payment.queue_place != Some(place.number) {
-            return;
-        }
+    async fn reservation(&self, account_id: AccountId, id: ReservationId) -> Result<ReservationView, PayError> {
+        let view = self.reservations.find(account_id, id).await?;
+        view.ok_or(PayError::Refused(PayRefusal::ReservationNotFound))
+    }
+
+    async fn end_admission(&self, concert_id: ConcertId, account_id: AccountId, receipt: &Receipt) {
+        let Some(queues) = self.gate.queues() else { return };
         let ended = match receipt.other_held_until {
-            Some(until) => self.waiting_room.keep_until(concert_id, account_id, Some(until)).await,
-            None => self.waiting_room.spend(concert_id, account_id).await,
+            Some(until) => queues.keep_until(concert_id, account_id, Some(until)).await,
+            None => queues.spend(concert_id, account_id).await,
         };
         if let Err(error) = ended {
             // The payment stands; the admission then ends by its own time.

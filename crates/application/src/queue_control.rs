@@ -50,11 +50,17 @@ impl CatalogService {
         // Written first: whatever becomes of the queue, no old place is restored in it.
         let change = ConcertChange { emptied_at: Some(self.clock.now()), ..ConcertChange::default() };
         self.write_change(identity, UpdateConcert { concert_id: id, change, version: None }).await?;
-        Ok(self.waiting_room.empty(id).await?)
+        match self.gate.queues() {
+            Some(queues) => Ok(queues.empty(id).await?),
+            None => Ok(0),
+        }
     }
 
     async fn report(&self, concert: Concert) -> Result<QueueReport, CatalogError> {
-        let stats = self.waiting_room.stats(concert.id).await?.unwrap_or_default();
-        Ok(QueueReport { concert, stats })
+        let stats = match self.gate.queues() {
+            Some(queues) => queues.stats(concert.id).await?,
+            None => None,
+        };
+        Ok(QueueReport { concert, stats: stats.unwrap_or_default() })
     }
 }

@@ -1,9 +1,9 @@
 //! Holding seats, and giving them up.
 
-use std::{num::NonZeroU32, sync::Arc};
+use std::sync::Arc;
 
 use boxoffice_domain::{
-    EntropySource, PerformanceId, ReservationId, StorageError, Timestamp,
+    AccountId, ConcertId, EntropySource, PerformanceId, ReservationId, SellingRules, StorageError, Timestamp,
     catalog::Catalog,
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
@@ -11,12 +11,11 @@ use boxoffice_domain::{
         CancelError, CancelRequest, HoldRefusal, HoldRequest, ReservationStatus, ReservationView, Reservations,
     },
     seats::SeatSelection,
-    waiting_room::{QueuePlace, WaitingRoom},
 };
 
 use crate::{
-    AccountLocks, Identity,
-    waiting_room::{GateError, GatedError, Purpose, WaitingRoomService},
+    AccountLocks, Gate, Identity, Visitor,
+    waiting_room::{GateError, GatedError, Purpose},
 };
 
 /// Seats of a performance to be held.
@@ -33,44 +32,44 @@ pub type HoldSeatsError = GatedError<HoldRefusal>;
 pub struct ReservationService {
     pub reservations: Arc<dyn Reservations>,
     pub catalog: Arc<dyn Catalog>,
-    pub gate: Arc<WaitingRoomService>,
     /// A hold prolongs the admission there.
-    pub waiting_room: Arc<dyn WaitingRoom>,
+    pub gate: Gate,
     /// Keeps a hold and a payment of one account apart.
     pub account_locks: Arc<AccountLocks>,
     pub entropy: Arc<dyn EntropySource>,
-    /// How long a hold lasts, in seconds.
-    pub hold_seconds: NonZeroU32,
+    /// How long a hold lasts.
+    pub rules: SellingRules,
 }
 
 impl ReservationService {
     /// Holds seats for an admitted account, all of them or none.
     pub async fn hold(
         &self,
-        place: QueuePlace,
+        visitor: impl Into<Visitor>,
         HoldSeats { performance_id, seats }: HoldSeats,
         idempotency: Option<Idempotency>,
     ) -> Result<Made<ReservationView>, HoldSeatsError> {
+        let visitor = visitor.into();
         let concert_id = self.catalog.concert_of(performance_id).await?;
         let concert_id = concert_id.ok_or(GatedError::Refused(HoldRefusal::PerformanceNotFound))?;
-        let _locked = self.account_locks.lock(place.account_id).await;
-        if let Err(closed) = self.gate.admit(place, concert_id, Purpose::Hold).await {
-            return self.replayed(place, idempotency, closed).await;
+        let _locked = self.account_locks.lock(visitor.account_id).await;
+        if let Err(closed) = self.gate.admit(visitor, concert_id, Purpose::Hold).await {
+            return self.replayed(visitor, idempotency, closed).await;
         }
         let request = HoldRequest {
             reservation_id: ReservationId::new(self.entropy.uuid()),
-            account_id: place.account_id,
+            account_id: visitor.account_id,
             concert_id,
             performance_id,
             seats,
-            hold_seconds: self.hold_seconds,
+            hold_seconds: self.rules.hold_seconds,
             idempotency,
         };
         let made = self.reservations.hold(request).await?;
         if made.replayed {
-            self.keep_admission_again(place).await;
+            self.keep_admission_again(concert_id, visitor.account_id).await;
         } else {
-            self.keep_admission(place, made.value.reservation.held_until).await;
+            self.keep_admission(concert_id, visitor.account_id, made.value.reservation.held_until).await;
         }
         Ok(made)
     }
@@ -78,7 +77,7 @@ impl ReservationService {
     /// The answer to a repeated request is given also when the token no longer opens the gate.
     async fn replayed(
         &self,
-        place: QueuePlace,
+        visitor: Visitor,
         idempotency: Option<Idempotency>,
         closed: GateError,
     ) -> Result<Made<ReservationView>, HoldSeatsError> {
@@ -86,24 +85,26 @@ impl ReservationService {
         else {
             return Err(closed.into());
         };
-        let Some(view) = self.reservations.find_by_key(place.account_id, &again.key).await? else {
+        let Some(view) = self.reservations.find_by_key(visitor.account_id, &again.key).await? else {
             return Err(closed.into());
         };
         view.replay_hold(&again).map_err(|reused| GatedError::Refused(reused.into()))
     }
 
-    async fn keep_admission(&self, place: QueuePlace, until: Timestamp) {
+    async fn keep_admission(&self, concert_id: ConcertId, account_id: AccountId, until: Timestamp) {
         // The seats are held even if this fails: the rest of the admission is left to pay them in.
-        if let Err(error) = self.waiting_room.keep_until(place.concert_id, place.account_id, Some(until)).await {
+        if let Some(queues) = self.gate.queues()
+            && let Err(error) = queues.keep_until(concert_id, account_id, Some(until)).await
+        {
             tracing::warn!(error = &error as &dyn std::error::Error, "an admission could not be lengthened");
         }
     }
 
     /// The process that held the seats at first may have ended before it lengthened the admission. The account may have
     /// held others since, or given these up.
-    async fn keep_admission_again(&self, place: QueuePlace) {
-        match self.reservations.held_until(place.account_id, place.concert_id).await {
-            Ok(Some(until)) => self.keep_admission(place, until).await,
+    async fn keep_admission_again(&self, concert_id: ConcertId, account_id: AccountId) {
+        match self.reservations.held_until(account_id, concert_id).await {
+            Ok(Some(until)) => self.keep_admission(concert_id, account_id, until).await,
             Ok(None) => {}
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "an admission could not be lengthened again");

@@ -25,16 +25,12 @@ pub struct QueueView {
 /// Why an account did not join.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
-    /// There is no such concert.
     #[error("the concert does not exist")]
     ConcertNotFound,
-    /// The concert is not sold at the moment.
     #[error(transparent)]
     NotOnSale(#[from] NotOnSale),
-    /// The queue is full, or the waiting room failed.
     #[error(transparent)]
     WaitingRoom(#[from] WaitingRoomError),
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -42,22 +38,18 @@ pub enum JoinError {
 /// Why a queue token does not open the gate.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
-    /// Forged, or another account's or concert's.
+    /// Forged, or the token of another account or concert.
     #[error("the queue token is not valid here")]
     Invalid,
-    /// Its holder still waits.
     #[error("the queue token is not active yet")]
     NotActive {
         /// 1 for the next to be admitted; `None` before the draw.
         position: Option<u64>,
     },
-    /// Its admission is over.
     #[error("the queue token has expired")]
     Expired,
-    /// The waiting room failed.
     #[error(transparent)]
     WaitingRoom(#[from] WaitingRoomError),
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -65,13 +57,10 @@ pub enum GateError {
 /// Why an act behind the gate did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum GatedError<R: Error + 'static> {
-    /// The queue token does not open the gate.
     #[error(transparent)]
     Gate(#[from] GateError),
-    /// A rule refuses.
     #[error(transparent)]
     Refused(R),
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use boxoffice_domain::{
-    ChargeId, Clock, EntropySource, Points, StorageError,
+    ChargeId, Clock, EntropySource, SellingRules, StorageError,
     gateway::{GatewayError, GatewayRequest, PaymentGateway},
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
@@ -19,10 +19,9 @@ use crate::Identity;
 /// Why points were not charged.
 #[derive(Debug, thiserror::Error)]
 pub enum ChargePointsError {
-    /// A rule refuses.
     #[error(transparent)]
     Refused(#[from] ChargeRefusal),
-    /// The payment gateway declined; no money was taken.
+    /// No money was taken.
     #[error("the payment gateway declined the charge")]
     Declined(Box<Charge>),
     /// The payment gateway gave no verdict. The charge stays pending and is resolved later.
@@ -65,8 +64,8 @@ pub struct WalletService {
     pub gateway: Arc<dyn PaymentGateway>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn EntropySource>,
-    /// The highest balance that a charge may lead to.
-    pub balance_max: Points,
+    /// How high a balance may become.
+    pub rules: SellingRules,
 }
 
 impl WalletService {
@@ -84,7 +83,7 @@ impl WalletService {
             charge_id,
             account_id: identity.account_id,
             amount,
-            balance_max: self.balance_max,
+            balance_max: self.rules.balance_points_max,
             idempotency,
         };
         let Made { value: charge, replayed } = self.wallets.begin_charge(request).await?;

@@ -1,4 +1,4 @@
-//! The time of day. It is read here and nowhere else.
+//! The time of day, which no other module reads.
 
 use chrono::{DateTime, Utc};
 

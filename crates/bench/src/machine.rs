@@ -1,23 +1,23 @@
-//! On what it is measured, and what is measured.
+//! The machine, and the version that is measured on it.
 
 use std::{fs, path::Path, process::Command};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Bench, clock, workspace};
+use crate::{clock, options::Bench, workspace};
 
 /// One run of the benchmark.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Run {
     pub(crate) date: String,
-    /// The commit of the workspace, and whether it was changed since.
+    /// The commit of the workspace, and whether files have changed since.
     pub(crate) commit: String,
     pub(crate) compiler: String,
     pub(crate) processor: String,
     pub(crate) cores: usize,
     pub(crate) memory_gib: u64,
     pub(crate) kernel: String,
-    pub(crate) rounds: usize,
+    pub(crate) rounds: u32,
     /// How long one measurement of a round takes.
     pub(crate) seconds: f64,
 }
@@ -42,14 +42,13 @@ impl Run {
         }
     }
 
-    /// When, and what was measured.
+    /// Date, version and length of the measurements.
     pub(crate) fn text(&self) -> String {
         let Self { date, commit, rounds, seconds, .. } = self;
         let rounds = if *rounds == 1 { "1 round".to_owned() } else { format!("{rounds} rounds") };
         format!("{date}, commit {commit}; {rounds} of {seconds} s for each measurement")
     }
 
-    /// On what.
     pub(crate) fn machine_text(&self) -> String {
         let Self { compiler, processor, cores, memory_gib, kernel, .. } = self;
         format!("{processor}, {cores} cores, {memory_gib} GiB of memory, Linux {kernel}; {compiler}")
@@ -62,12 +61,12 @@ fn unknown() -> String {
 
 fn commit() -> String {
     let Some(commit) = output("git", &["rev-parse", "--short=12", "HEAD"]) else { return unknown() };
-    // What the benchmark itself writes is no change of what it measures.
+    // What the benchmark writes does not change the program that it measures.
     let changes = output("git", &["status", "--porcelain", "--", ".", ":!docs/performance"]);
     if changes.is_some_and(|changes| !changes.is_empty()) { format!("{commit} with changes") } else { commit }
 }
 
-/// What a program says, where it is there and does not fail.
+/// The output of a program; `None` if it is missing or fails.
 fn output(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).current_dir(workspace()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;

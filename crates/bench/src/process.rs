@@ -1,20 +1,18 @@
-//! What a process has cost so far.
+//! What a process has cost since its start.
 
 use anyhow::Context;
 use procfs::{WithCurrentSystemInfo, process::Process};
 
-/// A process that is watched, by its id.
+/// The id of a process whose cost is measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Watched(i32);
 
-/// What it has cost.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cost {
     /// Seconds of one core, in the process and in the kernel for it.
     pub(crate) cpu_seconds: f64,
-    /// Resident memory now.
     pub(crate) resident_bytes: u64,
-    /// The most resident memory that it has had.
+    /// The most resident memory since its start.
     pub(crate) resident_bytes_max: u64,
 }
 

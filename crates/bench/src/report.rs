@@ -1,4 +1,4 @@
-//! Measurements as a table, as JSON, and as pictures.
+//! Measurements as a table, as JSON and as pictures.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -16,7 +16,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Zero where there was no round, as a rate of which nothing came.
+    /// Zero if there was no round.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let mut values: Vec<_> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
@@ -41,26 +41,22 @@ impl Spread {
 /// One line of the table.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
-    /// What was measured.
     pub(crate) name: String,
-    /// How the load came.
+    /// The load under which it was measured.
     pub(crate) load: String,
-    /// Wanted answers a second.
+    /// Wanted responses a second.
     pub(crate) per_second: Spread,
-    /// Milliseconds that this share of the answers did not exceed.
+    /// Milliseconds that this share of the responses did not exceed.
     pub(crate) p50_ms: Spread,
     pub(crate) p95_ms: Spread,
     pub(crate) p99_ms: Spread,
     pub(crate) max_ms: Spread,
-    /// Unwanted answers, of all rounds.
-    pub(crate) errors: u64,
+    /// Unwanted responses of all rounds.
     pub(crate) errors_by_code: BTreeMap<String, u64>,
-    /// Microseconds of one core for each wanted answer, by process.
+    /// Microseconds of one core for each wanted response, by process.
     pub(crate) cpu_us_each: Vec<(String, f64)>,
-    /// The most resident memory of each process so far, in MiB.
+    /// The most resident memory of each process since its start, in MiB.
     pub(crate) memory_mib_max: Vec<(String, f64)>,
-    /// Bytes of the body of each wanted answer.
-    pub(crate) body_bytes_each: f64,
     pub(crate) rounds: usize,
 }
 
@@ -81,11 +77,9 @@ impl Row {
             p95_ms: quantile(0.95),
             p99_ms: quantile(0.99),
             max_ms: spread(&|measured: &Measured| measured.latencies.max().as_secs_f64() * 1e3),
-            errors: rounds.iter().map(Measured::errors_count).sum(),
             errors_by_code,
             cpu_us_each: cpu_each(rounds),
             memory_mib_max: memory(rounds),
-            body_bytes_each: body_each(rounds),
             rounds: rounds.len(),
         }
     }
@@ -97,19 +91,9 @@ impl Row {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^53")]
-fn body_each(rounds: &[Measured]) -> f64 {
-    let bytes: u64 = rounds.iter().map(|measured| measured.body_bytes).sum();
-    bytes as f64 / count_of(rounds).max(1) as f64
-}
-
-fn count_of(rounds: &[Measured]) -> u64 {
-    rounds.iter().map(|measured| measured.latencies.count()).sum()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^53")]
 fn cpu_each(rounds: &[Measured]) -> Vec<(String, f64)> {
     let names = rounds.first().map(|measured| measured.cpu_seconds.clone()).unwrap_or_default();
-    let count = count_of(rounds);
+    let count: u64 = rounds.iter().map(|measured| measured.latencies.count()).sum();
     let spent = |index: usize| rounds.iter().map(|measured| measured.cpu_seconds[index].1).sum::<f64>();
     names
         .iter()
@@ -124,7 +108,7 @@ fn memory(rounds: &[Measured]) -> Vec<(String, f64)> {
     last.into_iter().map(|(name, bytes)| (name.to_owned(), bytes as f64 / 1_048_576.0)).collect()
 }
 
-/// A number that is not of a load.
+/// A number that is not a rate.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Figure {
     pub(crate) name: String,
@@ -132,7 +116,7 @@ pub(crate) struct Figure {
     pub(crate) unit: String,
 }
 
-/// What is drawn as lines because it depends on something.
+/// A picture of lines.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Curve {
     pub(crate) x_unit: String,
@@ -144,52 +128,35 @@ pub(crate) struct Curve {
 /// A part of the report.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Section {
-    /// The name of its files.
+    /// The key of the part, which is the name of its picture.
     pub(crate) key: String,
     pub(crate) title: String,
-    /// What the load was, and on what it was put.
+    /// The versions, the settings and the load.
     pub(crate) setting: String,
     pub(crate) rows: Vec<Row>,
-    /// Numbers that are not of a load.
     pub(crate) figures: Vec<Figure>,
-    /// What is no number, and comparisons.
-    pub(crate) facts: Vec<(String, String)>,
-    /// What its picture shows instead of a bar for each row.
+    /// Drawn instead of a bar for each row.
     pub(crate) curve: Option<Curve>,
 }
 
 impl Section {
-    pub(crate) fn new(key: impl Into<String>, title: impl Into<String>, setting: impl Into<String>) -> Self {
+    /// A section without a key.
+    pub(crate) fn new(title: impl Into<String>, setting: impl Into<String>) -> Self {
         Self {
-            key: key.into(),
+            key: String::new(),
             title: title.into(),
             setting: setting.into(),
             rows: Vec::new(),
             figures: Vec::new(),
-            facts: Vec::new(),
             curve: None,
         }
-    }
-
-    pub(crate) fn fact(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.facts.push((name.into(), value.into()));
     }
 
     pub(crate) fn figure(&mut self, name: impl Into<String>, value: Spread, unit: impl Into<String>) {
         self.figures.push(Figure { name: name.into(), value, unit: unit.into() });
     }
 
-    /// The row of this name and load.
-    pub(crate) fn row(&self, name: &str, load: &str) -> Option<&Row> {
-        self.rows.iter().find(|row| row.name == name && row.load == load)
-    }
-
-    /// The median of the figure of this name.
-    pub(crate) fn figure_of(&self, name: &str) -> Option<Spread> {
-        self.figures.iter().find(|figure| figure.name == name).map(|figure| figure.value)
-    }
-
-    /// Its picture; a part of which nothing can be drawn has none.
+    /// The picture; `None` if there is nothing to draw.
     pub(crate) fn picture(&self) -> Result<Option<String>, PlotError> {
         if let Some(curve) = &self.curve {
             let line = |(label, points): (&String, &Vec<_>)| Line { label: label.clone(), points: points.clone() };
@@ -203,7 +170,6 @@ impl Section {
         plot::bars(&self.title, "a second, from the lowest to the highest round", &bars).map(Some)
     }
 
-    /// As Markdown.
     pub(crate) fn markdown(&self) -> String {
         let mut text = format!("### {}\n\n{}\n\n", self.title, self.setting);
         if !self.rows.is_empty() {
@@ -231,21 +197,18 @@ impl Section {
                 each(&row.memory_mib_max),
             );
         }
-        if !(self.figures.is_empty() && self.facts.is_empty()) {
+        if !self.figures.is_empty() {
             text.push_str(if self.rows.is_empty() { "" } else { "\n" });
             text.push_str("| what | measured |\n| --- | --- |\n");
         }
         for Figure { name, value, unit } in &self.figures {
             let _ = writeln!(text, "| {name} | {} {unit} |", value.text());
         }
-        for (name, value) in &self.facts {
-            let _ = writeln!(text, "| {name} | {value} |");
-        }
         text
     }
 }
 
-/// How many answers were not wanted, and which.
+/// The unwanted responses by their codes.
 fn errors_text(row: &Row) -> String {
     let codes: Vec<_> = row.errors_by_code.iter().map(|(code, count)| format!("{count} × {code}")).collect();
     if codes.is_empty() { "0".to_owned() } else { codes.join(", ") }

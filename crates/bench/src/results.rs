@@ -1,4 +1,4 @@
-//! The documents that are made from measurements.
+//! The pages that are made from measurements.
 
 use std::{
     fmt::Write as _,
@@ -28,35 +28,35 @@ struct Part {
 pub(crate) struct Results {
     folder: PathBuf,
     parts: Vec<Part>,
+    /// The latest run.
+    latest: Option<Run>,
 }
 
 impl Results {
-    /// The results of earlier runs in this folder.
-    pub(crate) fn of(folder: &Path) -> anyhow::Result<Self> {
+    /// Reads the results of earlier runs from a folder.
+    pub(crate) fn load(folder: &Path) -> anyhow::Result<Self> {
         let file = folder.join(RESULTS);
-        let parts = if file.exists() {
+        let parts: Vec<Part> = if file.exists() {
             serde_json::from_str(&fs::read_to_string(&file)?)
-                .with_context(|| format!("{} is of another version; remove it", file.display()))?
+                .with_context(|| format!("{} has another format; remove it", file.display()))?
         } else {
             Vec::new()
         };
-        Ok(Self { folder: folder.to_owned(), parts })
+        let latest = parts.iter().map(|part| &part.run).max_by(|one, other| one.date.cmp(&other.date)).cloned();
+        Ok(Self { folder: folder.to_owned(), parts, latest })
     }
 
-    /// Replaces a part, and writes everything, so that nothing is lost if a later part fails.
+    /// Replaces a part, and writes all pages, so that the part is kept if a later one fails.
     pub(crate) fn add(&mut self, run: &Run, section: Section, order: &[String]) -> anyhow::Result<()> {
         self.parts.retain(|part| part.section.key != section.key);
         self.parts.push(Part { run: run.clone(), section });
         self.parts.sort_by_key(|part| order.iter().position(|key| *key == part.section.key).unwrap_or(order.len()));
-        self.write(run)
+        self.latest = Some(run.clone());
+        self.write()
     }
 
-    /// Writes a part that is a separate document.
-    pub(crate) fn write_page(&self, key: &str, page: &str) -> anyhow::Result<()> {
-        Ok(fs::write(self.folder.join(format!("{key}.md")), page)?)
-    }
-
-    fn write(&self, run: &Run) -> anyhow::Result<()> {
+    /// Writes the pages, the pictures and the results.
+    pub(crate) fn write(&self) -> anyhow::Result<()> {
         fs::create_dir_all(&self.folder)?;
         for Part { section, .. } in &self.parts {
             if let Some(picture) = section.picture()? {
@@ -68,21 +68,23 @@ impl Results {
         fs::write(self.folder.join(RESULTS), json)?;
         let readme = self.folder.join(README);
         let text = fs::read_to_string(&readme).with_context(|| format!("cannot read {}", readme.display()))?;
-        fs::write(&readme, put_between(&text, &self.markdown(run))?)?;
+        fs::write(&readme, put_between(&text, &self.markdown())?)?;
         Ok(())
     }
 
-    /// Everything, as Markdown.
-    fn markdown(&self, run: &Run) -> String {
+    fn markdown(&self) -> String {
         let sections: Vec<_> = self.parts.iter().map(|part| &part.section).collect();
-        let mut text = format!("{}\n\n{}\n\n", run.machine_text(), run.text());
+        let mut text = String::new();
+        if let Some(run) = &self.latest {
+            let _ = writeln!(text, "{}\n\n{}\n", run.machine_text(), run.text());
+        }
         let _ = writeln!(text, "### Targets\n\n{}", targets::markdown(&sections));
         for Part { run: measured, section } in &self.parts {
             let mut part = section.markdown();
             if section.curve.is_some() || !section.rows.is_empty() {
                 let _ = write!(part, "\n![{}]({})\n", section.title, picture_of(section));
             }
-            if measured != run {
+            if self.latest.as_ref() != Some(measured) {
                 let _ = write!(part, "\nMeasured earlier: {}. {}\n", measured.text(), measured.machine_text());
             }
             let _ = writeln!(text, "{part}");
@@ -95,7 +97,7 @@ fn picture_of(section: &Section) -> String {
     format!("{}.svg", section.key)
 }
 
-/// Puts something between the marks, and leaves what is around them.
+/// Replaces the text between the marks.
 fn put_between(text: &str, new: &str) -> anyhow::Result<String> {
     let (before, rest) = text.split_once(START).context("the mark of the start is missing")?;
     let (_, after) = rest.split_once(END).context("the mark of the end is missing")?;
@@ -107,11 +109,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_around_the_results_is_left() {
+    fn the_text_around_the_results_stays() {
         let text = format!("# Before\n{START}\nold\n{END}\n# After\n");
         let put = put_between(&text, "new").unwrap();
         assert_eq!(put, format!("# Before\n{START}\n\nnew\n\n{END}\n# After\n"));
         assert_eq!(put_between(&put, "new").unwrap(), put);
         assert!(put_between("nothing", "new").is_err());
+    }
+
+    #[test]
+    fn the_committed_results_have_a_measurement_for_every_target() {
+        let results = Results::load(&crate::workspace().join("docs/performance")).unwrap();
+        assert!(!results.markdown().contains("not measured"), "{}", results.markdown());
     }
 }

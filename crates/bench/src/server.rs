@@ -10,16 +10,18 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use boxoffice_domain::Timestamp;
 use boxoffice_testkit::servers::{DatabaseServer, ServerKind};
 use mysql_async::{Conn, Opts, prelude::Queryable};
 use tokio::time::Instant;
 
-use crate::{Bench, process::Watched};
+use crate::{
+    options::{self, Bench},
+    process::Watched,
+};
 
 const LISTENS: &str = "boxoffice listens on http://";
 
-/// Where a server keeps its data.
+/// The kind of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Backend {
     MariaDb,
@@ -35,14 +37,6 @@ impl Backend {
             Self::Sqlite => "SQLite",
         }
     }
-
-    fn kind(self) -> Option<ServerKind> {
-        match self {
-            Self::MariaDb => Some(ServerKind::MariaDb),
-            Self::MySql => Some(ServerKind::MySql),
-            Self::Sqlite => None,
-        }
-    }
 }
 
 /// A running database server, or a folder for files.
@@ -52,7 +46,7 @@ pub(crate) struct Store {
     server: Option<DatabaseServer>,
     /// The database server's process; an embedded database has none.
     pub(crate) process: Option<Watched>,
-    /// Its version, and how it flushes.
+    /// The version, and the settings of durability.
     pub(crate) described: String,
     folder: PathBuf,
 }
@@ -60,16 +54,25 @@ pub(crate) struct Store {
 impl Store {
     /// Starts a private server with an empty data folder.
     pub(crate) async fn start(backend: Backend, bench: &Bench) -> anyhow::Result<Self> {
-        let folder = bench.folder.join(backend.name());
+        let folder = options::folder().join(backend.name());
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
         fs::create_dir_all(&folder)?;
-        let Some(kind) = backend.kind() else {
-            let described = "SQLite (built in), journal_mode = WAL, synchronous = FULL".to_owned();
-            return Ok(Self { backend, server: None, process: None, described, folder });
-        };
         // As large as the tables that grow; a server in production has most of the memory of its machine.
-        let options = ["--innodb-buffer-pool-size=3G", "--innodb-log-file-size=1G"];
-        let usual = if backend == Backend::MariaDb { &options[..] } else { &options[..1] };
-        let options: Vec<_> = usual.iter().copied().chain(bench.database_options.iter().map(String::as_str)).collect();
+        let mut options = vec!["--innodb-buffer-pool-size=3G"];
+        let kind = match backend {
+            Backend::MariaDb => {
+                options.push("--innodb-log-file-size=1G");
+                ServerKind::MariaDb
+            }
+            Backend::MySql => ServerKind::MySql,
+            Backend::Sqlite => {
+                let described = "SQLite (built in), journal_mode = WAL, synchronous = FULL".to_owned();
+                return Ok(Self { backend, server: None, process: None, described, folder });
+            }
+        };
+        options.extend(bench.database_option.iter().map(String::as_str));
         let server = DatabaseServer::start_with(kind, &options).await?;
         let mut connection = connect(&server.url("")).await?;
         let variables: Option<(String, String, String, String)> = connection
@@ -91,20 +94,13 @@ impl Store {
         Ok(Self { backend, server: Some(server), process, described, folder })
     }
 
-    /// The URL of a new, empty database.
+    /// The URL of a new, empty database, whose name no other has.
     pub(crate) async fn database(&self, name: &str) -> anyhow::Result<String> {
         if let Some(server) = &self.server {
-            server.drop_database(name).await?;
             server.create_database(name).await?;
             return Ok(server.url(name));
         }
-        let file = |ending: &str| self.folder.join(format!("{name}.db{ending}"));
-        for path in ["", "-wal", "-shm"].map(file) {
-            if path.exists() {
-                fs::remove_file(path)?;
-            }
-        }
-        Ok(format!("sqlite://{}", file("").display()))
+        Ok(format!("sqlite://{}", self.folder.join(format!("{name}.db")).display()))
     }
 }
 
@@ -117,39 +113,17 @@ pub(crate) async fn connect(url: &str) -> anyhow::Result<Conn> {
     Ok(connection)
 }
 
-/// An instant as the database reads it.
-pub(crate) fn time(at: Timestamp) -> String {
-    at.format("%Y-%m-%d %H:%M:%S%.6f").to_string()
-}
-
-/// The instant of this many hours ago, as an expression of SQL.
-pub(crate) fn ago(hours: i64) -> String {
-    format!("(UTC_TIMESTAMP(6) - INTERVAL {hours} HOUR)")
-}
-
-/// Makes a table `numbers` of at least so many whole numbers `n` from 0 on, for statements that make many rows.
-pub(crate) async fn fill_numbers(connection: &mut Conn, count: usize) -> anyhow::Result<()> {
-    connection.query_drop("CREATE TABLE numbers (n INT PRIMARY KEY)").await?;
-    connection.query_drop("INSERT INTO numbers VALUES (0)").await?;
-    let mut rows = 1;
-    while rows < count {
-        connection.query_drop(format!("INSERT INTO numbers SELECT n + {rows} FROM numbers")).await?;
-        rows *= 2;
-    }
-    Ok(())
-}
-
 /// A running boxoffice.
 #[derive(Debug)]
 pub(crate) struct Server {
     process: Child,
-    /// Kept open: a server whose output is gone would fail to write to it.
+    /// Kept open, or the server could not write to it.
     _output: BufReader<ChildStdout>,
     pub(crate) address: SocketAddr,
     pub(crate) folder: PathBuf,
     pub(crate) database_url: String,
     settings: Vec<(String, String)>,
-    /// From the start of the process until the API answered that it is ready.
+    /// From the start of the process until `/readyz` answered 200.
     pub(crate) ready_after: Duration,
 }
 
@@ -166,7 +140,7 @@ impl Server {
             ("data_dir", folder.to_string_lossy().into_owned()),
             ("database", database_url.to_owned()),
             ("listen", "127.0.0.1:0".to_owned()),
-            // Thousands of accounts come from one address, and no password has to be safe.
+            // Thousands of accounts sign up from one address, and no password has to be safe.
             ("account_requests_per_minute", "0".to_owned()),
             ("password_memory_kib", "8".to_owned()),
             ("password_iterations", "1".to_owned()),
@@ -207,14 +181,13 @@ impl Server {
     }
 
     /// Runs another command of the binary with the settings of this server.
-    pub(crate) async fn run(&self, binary: &Path, arguments: &[&str], password: &str) -> anyhow::Result<String> {
+    pub(crate) async fn run(&self, binary: &Path, arguments: &[&str]) -> anyhow::Result<()> {
         let mut command = command(binary, &self.settings);
-        command.args(arguments).env("BOXOFFICE_PASSWORD", password);
+        command.args(arguments);
         let output = tokio::task::spawn_blocking(move || command.output()).await??;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let error = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "`boxoffice {}` failed: {text}{error}", arguments.join(" "));
-        Ok(text)
+        ensure!(output.status.success(), "`boxoffice {}` failed: {error}", arguments.join(" "));
+        Ok(())
     }
 
     /// Asks it to stop, and waits until it has.

@@ -1,6 +1,6 @@
 //! What a load works on: a server with a catalog, admitted buyers, and seats for each.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, ops::Range, path::Path, time::Duration};
 
 use anyhow::{Context, ensure};
 use boxoffice_domain::AccountId;
@@ -13,19 +13,22 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    Bench, clock,
-    drive::{self, Processes},
+    clock,
+    drive::{self, ClosedLoop, Processes},
+    options::{self, Bench},
     process::Watched,
     server::{Server, Store},
     workspace,
 };
 
 /// Requests that prepare something go over this many connections.
-pub(crate) const PREPARING: usize = 64;
-/// Longer than anything is prepared.
+const PREPARING: usize = 64;
+/// Longer than any preparation.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(10);
 /// How many seats of a concert an account may have: the default of boxoffice.
 pub(crate) const SEATS_PER_ACCOUNT: usize = 4;
+/// The seats of the hall.
+const SEATS: usize = 15_002;
 /// More than enough for every seat that an account may have.
 const POINTS_EACH: i64 = 1_000_000;
 const SEED: u64 = 20_261_121;
@@ -38,7 +41,7 @@ pub(crate) struct Place {
     pub(crate) label: String,
 }
 
-/// A server in which there is something to sell, and to whom.
+/// A server with something to sell, and its buyers.
 pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) processes: Processes,
@@ -52,22 +55,29 @@ pub(crate) struct World {
     pub(crate) signer: TokenSigner,
 }
 
-/// The shape of a world.
+/// The size of a world.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
-    pub(crate) performances: usize,
+    performances: usize,
     /// How many seats there are buyers for.
-    pub(crate) seats: usize,
+    seats: usize,
     /// How many sections of the hall there are at most.
-    pub(crate) sections_max: usize,
+    sections_max: usize,
     /// How many seats each buyer holds already.
-    pub(crate) live_holds: usize,
+    live_holds: usize,
 }
 
 impl Shape {
-    /// With this many performances of the arena, and buyers for all of their seats.
-    pub(crate) fn of_performances(performances: usize) -> Self {
-        Self { performances, seats: performances * 15_002, sections_max: usize::MAX, live_holds: 0 }
+    /// Performances with buyers for all seats, or, in a smoke test, one in a small hall with few buyers.
+    pub(crate) fn new(bench: &Bench, performances: usize) -> Self {
+        if bench.smoke {
+            return Self { performances: 1, seats: 400, sections_max: 1, live_holds: 0 };
+        }
+        Self { performances, seats: performances * SEATS, sections_max: usize::MAX, live_holds: 0 }
+    }
+
+    pub(crate) fn with_live_holds(self, live_holds: usize) -> Self {
+        Self { live_holds, ..self }
     }
 
     /// How many seats a buyer may have.
@@ -106,7 +116,7 @@ impl World {
     pub(crate) const PATIENT: [(&str, &str); 3] =
         [("admission_seconds", "86400"), ("no_show_seconds", "86400"), ("hold_seconds", "86400")];
 
-    /// Starts a server on an empty database, and puts everything in place.
+    /// Starts a server on an empty database, and prepares seats and buyers.
     pub(crate) async fn prepare(
         bench: &Bench,
         store: &Store,
@@ -117,7 +127,12 @@ impl World {
         let mut world = Self::open(bench, store, name, &catalog(shape)?, settings).await?;
         world.sign_up(shape.seats / shape.seats_each()).await?;
         world.find_places(shape.seats_each()).await?;
-        world.hold_first(shape.live_holds).await?;
+        if shape.live_holds > 0 {
+            world.admit_all().await?;
+            let held = shape.live_holds * world.buyers.len();
+            world.hold_all(0..held).await?;
+            world.places.drain(..held);
+        }
         Ok(world)
     }
 
@@ -129,7 +144,7 @@ impl World {
         catalog: &Value,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
-        let folder = bench.folder.join(format!("{}-{name}", store.backend.name()));
+        let folder = options::folder().join(format!("{}-{name}", store.backend.name()));
         let database_url = store.database(name).await?;
         let settings: Vec<_> = Self::PATIENT.iter().chain(settings).copied().collect();
         let server = Server::start(&bench.binary, &folder, &database_url, &settings).await?;
@@ -155,10 +170,9 @@ impl World {
     pub(crate) async fn import(&self, binary: &Path, catalog: &Value) -> anyhow::Result<()> {
         let file = self.server.folder.join("catalog.json");
         fs::write(&file, catalog.to_string())?;
-        self.server.run(binary, &["import", &file.to_string_lossy()], "").await.map(drop)
+        self.server.run(binary, &["import", &file.to_string_lossy()]).await
     }
 
-    /// Makes accounts.
     async fn sign_up(&mut self, count: usize) -> anyhow::Result<()> {
         let request = |index: usize| buyer::sign_up(&format!("buyer-{index}"), "correct horse", "Buyer").prepare();
         let requests: Vec<_> = (0..count).map(request).collect();
@@ -170,7 +184,6 @@ impl World {
         Ok(())
     }
 
-    /// Finds out what there is to sell.
     async fn find_places(&mut self, seats_each: usize) -> anyhow::Result<()> {
         let mut connection = Connection::open(self.server.address).await?;
         let concerts: List<Identified> = connection.send(&Request::get("/v1/concerts").prepare()).await?.read()?;
@@ -189,20 +202,12 @@ impl World {
         Ok(())
     }
 
-    /// Lets each buyer hold this many seats, which are then no longer for sale.
-    async fn hold_first(&mut self, seats_each: usize) -> anyhow::Result<()> {
-        let count = seats_each * self.buyers.len();
-        if count > 0 {
-            self.admit(0..self.buyers.len()).await?;
-            let requests: Vec<_> = (0..count).map(|place| self.hold(place)).collect();
-            self.send_all(&requests, drive::created).await?;
-            self.places.drain(..count);
-        }
-        Ok(())
+    /// Lets all buyers join the queue, which admits each at once.
+    pub(crate) async fn admit_all(&mut self) -> anyhow::Result<()> {
+        self.admit(0..self.buyers.len()).await
     }
 
-    /// Lets these buyers join the queue, which admits each at once.
-    pub(crate) async fn admit(&mut self, buyers: std::ops::Range<usize>) -> anyhow::Result<()> {
+    async fn admit(&mut self, buyers: Range<usize>) -> anyhow::Result<()> {
         let requests: Vec<_> =
             self.buyers[buyers.clone()].iter().map(|buyer| buyer.join(self.concert_id).prepare()).collect();
         for (index, response) in self.send_all(&requests, |response| matches!(response.status, 200 | 201)).await? {
@@ -213,19 +218,15 @@ impl World {
         Ok(())
     }
 
-    /// The buyer of a place: buyers take turns, so that no two requests of one come close together.
+    /// The buyer of a place. Buyers alternate, so that two requests of one buyer do not come close together.
     pub(crate) fn buyer_of(&self, place: usize) -> usize {
         place % self.buyers.len()
     }
 
     /// Holds a place for its buyer.
     pub(crate) fn hold(&self, place: usize) -> Prepared {
-        self.hold_for(self.buyer_of(place), place)
-    }
-
-    pub(crate) fn hold_for(&self, buyer: usize, place: usize) -> Prepared {
-        let place = &self.places[place];
-        self.buyers[buyer].hold(place.performance_id, &[&place.label]).prepare()
+        let Place { performance_id, label, .. } = &self.places[place];
+        self.buyers[self.buyer_of(place)].hold(performance_id, &[label]).prepare()
     }
 
     /// Pays the reservation of a place, under its id as the key.
@@ -237,6 +238,24 @@ impl World {
         self.buyers[self.buyer_of(place)].cancel(reservation_id).prepare()
     }
 
+    /// A closed loop that is measured.
+    pub(crate) fn load(&self, connections: usize, time_max: Duration, wanted: drive::Wanted) -> ClosedLoop<'_> {
+        ClosedLoop { address: self.server.address, connections, time_max, wanted, processes: &self.processes }
+    }
+
+    /// Sends requests that prepare or clean up, each of which must get a wanted response. Gives the responses with the
+    /// indexes of their requests.
+    pub(crate) async fn send_all(
+        &self,
+        requests: &[Prepared],
+        wanted: drive::Wanted,
+    ) -> anyhow::Result<Vec<(usize, Response)>> {
+        let processes = &Processes::default();
+        let load = ClosedLoop { processes, ..self.load(PREPARING, PATIENCE, wanted) };
+        let (_, responses) = load.once(requests).await.context("preparing failed")?;
+        Ok(responses)
+    }
+
     /// Tops up the wallet of every buyer.
     pub(crate) async fn charge_all(&self) -> anyhow::Result<()> {
         let requests: Vec<_> =
@@ -244,22 +263,14 @@ impl World {
         self.send_all(&requests, drive::created).await.map(drop)
     }
 
-    /// Sends requests that prepare or clean up, each of which must get a wanted answer. Gives the answers in the order
-    /// of the requests.
-    pub(crate) async fn send_all(
-        &self,
-        requests: &[Prepared],
-        wanted: drive::Wanted,
-    ) -> anyhow::Result<Vec<(usize, Response)>> {
-        let none = Processes::default();
-        let sent = drive::closed_loop(self.server.address, PREPARING, PATIENCE, requests, wanted, &none).await?;
-        let (measured, mut answers) = sent;
-        ensure!(measured.errors.is_empty(), "preparing failed: {:?}", measured.errors);
-        answers.sort_unstable_by_key(|(index, _)| *index);
-        Ok(answers)
+    /// Holds places, and gives them with their reservations.
+    pub(crate) async fn hold_all(&self, places: Range<usize>) -> anyhow::Result<Vec<(usize, Uuid)>> {
+        let requests: Vec<_> = places.clone().map(|place| self.hold(place)).collect();
+        let held = ids(&self.send_all(&requests, drive::created).await?)?;
+        Ok(held.into_iter().map(|(index, id)| (places.start + index, id)).collect())
     }
 
-    /// Cancels what was held, so that the same places are free again.
+    /// Cancels the reservations of places, so that the places are free again.
     pub(crate) async fn cancel_all(&self, held: &[(usize, Uuid)]) -> anyhow::Result<()> {
         let requests: Vec<_> = held.iter().map(|(place, id)| self.cancel(*place, *id)).collect();
         self.send_all(&requests, drive::ok).await.map(drop)

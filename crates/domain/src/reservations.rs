@@ -14,9 +14,6 @@ use crate::{
     seats::{Seat, SeatLabel, SeatSelection},
 };
 
-/// How long a hold lasts where nothing else is set.
-pub const HOLD_SECONDS_DEFAULT: NonZeroU32 = NonZeroU32::new(300).unwrap();
-
 /// A seat of a reservation, at the price at which it was held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]

@@ -10,8 +10,8 @@ use crate::{
     text::{Name, TextError, string_conversions},
 };
 
-/// The most seats of one reservation, where nothing else is set.
-pub const SEATS_PER_RESERVATION_MAX: usize = 4;
+/// The most seats that selling rules may allow in one reservation.
+pub const SEATS_PER_RESERVATION_MAX: u32 = 100;
 /// The most bytes of a seat label: two names of 255 characters, two dashes and a number.
 pub const SEAT_LABEL_BYTES_MAX: usize = 2_060;
 
@@ -116,7 +116,7 @@ pub enum SelectionError {
     #[error("select at most {seats_max} seats")]
     TooMany {
         /// The most seats of one reservation.
-        seats_max: usize,
+        seats_max: u32,
     },
     /// One label twice.
     #[error("the seat is selected twice")]
@@ -132,12 +132,12 @@ impl SeatSelection {
         Self::with_max(labels, SEATS_PER_RESERVATION_MAX)
     }
 
-    /// As [`Self::new`], with another number of seats allowed.
-    pub fn with_max(labels: Vec<SeatLabel>, seats_max: usize) -> Result<Self, SelectionError> {
+    /// As [`Self::new`], under a rule that allows `seats_max` seats.
+    pub fn with_max(labels: Vec<SeatLabel>, seats_max: u32) -> Result<Self, SelectionError> {
         if labels.is_empty() {
             return Err(SelectionError::Empty);
         }
-        if labels.len() > seats_max {
+        if labels.len() > seats_max as usize {
             return Err(SelectionError::TooMany { seats_max });
         }
         let mut seen = HashSet::new();
@@ -271,17 +271,15 @@ mod tests {
     }
 
     #[test]
-    fn a_selection_is_one_to_four_distinct_seats() {
+    fn a_selection_is_distinct_seats_and_at_most_as_many_as_allowed() {
         let labels = |texts: &[&str]| texts.iter().map(|text| SeatLabel::new(text).unwrap()).collect::<Vec<_>>();
         assert_eq!(SeatSelection::new(vec![]), Err(SelectionError::Empty));
         assert_eq!(
             SeatSelection::new(labels(&["A-1-1", "A-1-2", "A-1-1"])),
             Err(SelectionError::Repeated { index: 2 })
         );
-        assert!(SeatSelection::new(labels(&["A-1-1", "A-1-2", "A-1-3", "A-1-4"])).is_ok());
-        assert_eq!(
-            SeatSelection::new(labels(&["A-1-1", "A-1-2", "A-1-3", "A-1-4", "A-1-5"])),
-            Err(SelectionError::TooMany { seats_max: 4 })
-        );
+        let seats = labels(&["A-1-1", "A-1-2", "A-1-3"]);
+        assert!(SeatSelection::with_max(seats.clone(), 3).is_ok());
+        assert_eq!(SeatSelection::with_max(seats, 2), Err(SelectionError::TooMany { seats_max: 2 }));
     }
 }

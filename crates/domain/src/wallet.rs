@@ -11,11 +11,6 @@ use crate::{
     page::{Page, PageRequest},
 };
 
-/// The most points of one charge, where nothing else is set.
-pub const CHARGE_MAX: i64 = 10_000_000;
-/// The most points that charging may bring a wallet to, where nothing else is set.
-pub const BALANCE_MAX: i64 = 1_000_000_000_000;
-
 /// The points of one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]

@@ -2,13 +2,14 @@
 
 mod world;
 
-use boxoffice_domain::{gateway::GatewayVerdict, wallet::BALANCE_MAX};
+use boxoffice_domain::{fixtures::selling_rules, gateway::GatewayVerdict};
 use proptest::{prelude::*, sample::subsequence, test_runner::FileFailurePersistence};
 use world::{ACCOUNTS, Command, PERFORMANCES, SEATS, World};
 
 /// Amounts are near the prices, so that wallets run short, and now and then at the limit of the balance.
 fn amount() -> impl Strategy<Value = i64> {
-    prop_oneof![8 => 1i64..=60, 1 => Just(BALANCE_MAX / 2), 1 => Just(BALANCE_MAX)]
+    let balance_max = selling_rules().balance_points_max.get();
+    prop_oneof![8 => 1i64..=60, 1 => Just(balance_max / 2), 1 => Just(balance_max)]
 }
 
 fn verdict() -> impl Strategy<Value = GatewayVerdict> {
@@ -44,7 +45,8 @@ fn commands() -> impl Strategy<Value = Vec<Command>> {
 fn config() -> ProptestConfig {
     // A failing case is written beside this file, and tried first from then on.
     let persistence = FileFailurePersistence::WithSource("regressions");
-    ProptestConfig { cases: 512, failure_persistence: Some(Box::new(persistence)), ..ProptestConfig::default() }
+    let usual = ProptestConfig::default();
+    ProptestConfig { cases: 2 * usual.cases, failure_persistence: Some(Box::new(persistence)), ..usual }
 }
 
 proptest! {

@@ -21,6 +21,9 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Api(Arc<Shared>);
 
+/// Makes the text of the OpenAPI document.
+type DocumentText = Box<dyn FnOnce() -> Bytes + Send + Sync>;
+
 /// The parts of [`Api`].
 pub(crate) struct Shared {
     pub services: Services,
@@ -39,7 +42,7 @@ pub(crate) struct Shared {
     /// How new the seats have to be that an account is shown.
     pub marks: Arc<FreshnessMarks>,
     /// The text of the OpenAPI document.
-    pub document: LazyLock<Bytes>,
+    pub document: LazyLock<Bytes, DocumentText>,
     operations: Operations,
 }
 
@@ -58,7 +61,7 @@ impl Api {
         metrics: Option<PrometheusHandle>,
         draining: Draining,
         marks: Arc<FreshnessMarks>,
-        document: fn() -> Bytes,
+        document: DocumentText,
     ) -> Self {
         let readiness = Arc::clone(&services.readiness);
         Self(Arc::new(Shared {

@@ -12,7 +12,7 @@ use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
         ComponentsBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder, PathItem, RefOr,
-        path::Operation,
+        path::{Operation, Parameter},
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
         tag::TagBuilder,
     },
@@ -45,11 +45,14 @@ const TAGS: &[(&str, &str)] = &[
 ];
 
 /// Completes the description of these routes.
-pub(crate) fn describe(routes: OpenApi) -> OpenApi {
+pub(crate) fn describe(routes: OpenApi, has_queues: bool) -> OpenApi {
     let mut document = OpenApiBuilder::new().info(info()).tags(Some(tags())).components(Some(components())).build();
     document.merge(routes);
-    for item in document.paths.paths.values_mut() {
-        operations_of(item).for_each(add_request_id);
+    for operation in document.paths.paths.values_mut().flat_map(operations_of) {
+        add_request_id(operation);
+        if !has_queues {
+            operation.parameters.iter_mut().for_each(|parameters| parameters.retain(is_not_queue_token));
+        }
     }
     document
 }
@@ -78,6 +81,10 @@ fn components() -> utoipa::openapi::Components {
 
 fn operations_of(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten()
+}
+
+fn is_not_queue_token(parameter: &RefOr<Parameter>) -> bool {
+    !matches!(parameter, RefOr::T(parameter) if parameter.name == "Queue-Token")
 }
 
 fn add_request_id(operation: &mut Operation) {

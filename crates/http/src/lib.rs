@@ -21,7 +21,7 @@ mod settings;
 use std::sync::Arc;
 
 use boxoffice_application::{
-    AccountService, CatalogService, PaymentService, ReservationService, WaitingRoomService, WalletService,
+    AccountService, CatalogService, Gate, PaymentService, ReservationService, WaitingRoomService, WalletService,
 };
 use boxoffice_domain::{Clock, EntropySource, audit::Readiness};
 use boxoffice_peers::Peers;
@@ -32,21 +32,20 @@ pub use reply::Code;
 pub use router::{openapi, operations_router, router};
 pub use settings::HttpSettings;
 
-/// What the routes call.
+/// What the routes call. What is `None` has no routes, and is not in the OpenAPI document; nor have the queues if the
+/// [gate](boxoffice_application::Gate) of the catalog is an open door.
 #[derive(Clone)]
 pub struct Services {
     /// Signing up and signing in.
     pub accounts: Arc<AccountService>,
     /// Venues, concerts, performances and seats.
     pub catalog: Arc<CatalogService>,
-    /// The queues and the gate behind them.
-    pub waiting_room: Arc<WaitingRoomService>,
     /// Holding and cancelling seats.
     pub reservations: Arc<ReservationService>,
-    /// Paying held seats.
-    pub payments: Arc<PaymentService>,
-    /// Points and their history.
-    pub wallet: Arc<WalletService>,
+    /// Paying held seats, if the product takes points.
+    pub payments: Option<Arc<PaymentService>>,
+    /// Points and their history, if the product has wallets.
+    pub wallet: Option<Arc<WalletService>>,
     /// Count the requests of a client over all instances.
     pub peers: Arc<dyn Peers>,
     /// Whether the storage can serve.
@@ -55,6 +54,15 @@ pub struct Services {
     pub entropy: Arc<dyn EntropySource>,
     /// Tells the time of which a response shows the status.
     pub clock: Arc<dyn Clock>,
+}
+
+impl Services {
+    fn waiting_room(&self) -> Option<&Arc<WaitingRoomService>> {
+        match &self.catalog.gate {
+            Gate::Queue(waiting_room) => Some(waiting_room),
+            Gate::OpenDoor => None,
+        }
+    }
 }
 
 impl std::fmt::Debug for Services {

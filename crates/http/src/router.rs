@@ -16,6 +16,46 @@ use crate::{
     routes::{accounts, catalog, operations, payments, queue_control, reservations, waiting_room, wallet},
 };
 
+/// What a product may have beside accounts, a catalog and reservations.
+#[derive(Clone, Copy)]
+struct Extent {
+    waiting_room: bool,
+    payments: bool,
+    wallet: bool,
+}
+
+impl Extent {
+    const WHOLE: Self = Self { waiting_room: true, payments: true, wallet: true };
+
+    fn of(services: &Services) -> Self {
+        Self {
+            waiting_room: services.waiting_room().is_some(),
+            payments: services.payments.is_some(),
+            wallet: services.wallet.is_some(),
+        }
+    }
+
+    /// The routes of the API but for those that are limited.
+    fn routes(self) -> OpenApiRouter<Api> {
+        let mut routes = core_routes();
+        for (has, more) in [
+            (self.waiting_room, waiting_room_routes as fn() -> OpenApiRouter<Api>),
+            (self.payments, payment_routes),
+            (self.wallet, wallet_routes),
+        ] {
+            if has {
+                routes = routes.merge(more());
+            }
+        }
+        routes
+    }
+
+    fn document(self) -> OpenApi {
+        let routes = limited_routes().merge(self.routes()).merge(operations_routes::<Api>()).merge(document_routes());
+        document::describe(routes.into_openapi(), self.waiting_room)
+    }
+}
+
 /// The routes whose use is limited for each client address: those that hash a password or test a secret.
 fn limited_routes() -> OpenApiRouter<Api> {
     OpenApiRouter::default()
@@ -24,8 +64,8 @@ fn limited_routes() -> OpenApiRouter<Api> {
         .routes(routes!(accounts::refresh::handler))
 }
 
-/// The other routes of the API.
-fn api_routes() -> OpenApiRouter<Api> {
+/// The routes that every product has.
+fn core_routes() -> OpenApiRouter<Api> {
     OpenApiRouter::default()
         .routes(routes!(accounts::sign_out::handler))
         .routes(routes!(accounts::me::handler))
@@ -36,24 +76,36 @@ fn api_routes() -> OpenApiRouter<Api> {
         .routes(routes!(catalog::seats::handler))
         .routes(routes!(catalog::sales::handler))
         .routes(routes!(catalog::publish_venue::handler))
+        .routes(routes!(reservations::hold::handler, reservations::list::handler))
+        .routes(routes!(reservations::find::handler))
+        .routes(routes!(reservations::cancel::handler))
+}
+
+fn waiting_room_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::default()
         .routes(routes!(waiting_room::join::handler, queue_control::empty::handler))
         .routes(routes!(waiting_room::status::handler, waiting_room::leave::handler))
         .routes(routes!(waiting_room::queue_stream::handler))
         .routes(routes!(queue_control::stats::handler))
         .routes(routes!(queue_control::pause::handler))
         .routes(routes!(queue_control::resume::handler))
-        .routes(routes!(reservations::hold::handler, reservations::list::handler))
-        .routes(routes!(reservations::find::handler))
-        .routes(routes!(reservations::cancel::handler))
+}
+
+fn payment_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::default()
         .routes(routes!(payments::pay::handler, payments::list::handler))
         .routes(routes!(payments::find::handler))
+}
+
+fn wallet_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::default()
         .routes(routes!(wallet::balance::handler))
         .routes(routes!(wallet::charge::handler))
         .routes(routes!(wallet::find_charge::handler))
         .routes(routes!(wallet::entries::handler))
 }
 
-/// The routes for operators, which may be served on a port of their own.
+/// The routes for operators, which may be served on another port.
 fn operations_routes<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S>
 where
     Operations: FromRef<S>,
@@ -68,13 +120,12 @@ fn document_routes() -> OpenApiRouter<Api> {
     OpenApiRouter::default().routes(routes!(operations::openapi_json))
 }
 
-/// The description of the API: `OpenAPI` 3.1, generated from the routes.
+/// The description of the whole API: `OpenAPI` 3.1, generated from the routes.
 pub fn openapi() -> OpenApi {
-    let routes = limited_routes().merge(api_routes()).merge(operations_routes::<Api>()).merge(document_routes());
-    document::describe(routes.into_openapi())
+    Extent::WHOLE.document()
 }
 
-/// Every route. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that the limits tell clients
+/// The routes of these services. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that the limits tell clients
 /// apart by their address. Without `metrics`, `/metrics` is not found: [`operations_router`] serves it elsewhere.
 pub fn router(
     services: Services,
@@ -86,15 +137,16 @@ pub fn router(
     let cross_origin = layers::cross_origin(&settings.cors_origins);
     let entropy = Arc::clone(&services.entropy);
     let limiter = AccountLimiter::new(&settings, Arc::clone(&services.peers));
-    let document = || openapi().to_json().unwrap_or_default().into();
-    let api = Api::new(services, settings, metrics, draining, marks, document);
+    let extent = Extent::of(&services);
+    let document = move || extent.document().to_json().unwrap_or_default().into();
+    let api = Api::new(services, settings, metrics, draining, marks, Box::new(document));
 
     let limited = Router::from(limited_routes());
     let limited = match limiter {
         Some(limiter) => limited.route_layer(middleware::from_fn_with_state(Arc::new(limiter), limit_account_requests)),
         None => limited,
     };
-    let guarded = Router::from(api_routes()).merge(limited);
+    let guarded = Router::from(extent.routes()).merge(limited);
     let guarded = guarded.layer(middleware::from_fn_with_state(api.clone(), layers::guard));
     let all = guarded.merge(operations_routes()).merge(document_routes()).merge(document::pages());
     let all = all.method_not_allowed_fallback(layers::method_not_allowed).fallback(layers::not_found);

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use self::announcer::Announcer;
 pub use self::link::{
-    Argument, Kind, Link, Listener, MICROS_MAX, RedisSettings, RedisUrl, Reply, Script, damaged, micros, texts,
+    Argument, FromReply, Kind, Link, Listener, MICROS_MAX, RedisSettings, RedisUrl, Reply, Script, damaged, micros,
 };
 use crate::{Peers, Quota, Subscription, Topic, arguments};
 
@@ -84,9 +84,9 @@ impl RedisPeers {
         let arguments = TakeQuota { per_minute: per_minute.get() };
         let mut reply = self.link.run(&TAKE_QUOTA, &[key], &arguments).await?.ok_or_else(damaged)?;
         Ok(Quota {
-            taken: reply.flag("taken")?,
-            remaining: u32::try_from(reply.number("remaining")?).unwrap_or(u32::MAX),
-            until: Duration::from_micros(reply.number("micros")?),
+            taken: reply.take("taken")?,
+            remaining: u32::try_from(reply.take::<u64>("remaining")?).unwrap_or(u32::MAX),
+            until: Duration::from_micros(reply.take("micros")?),
         })
     }
 }

@@ -17,7 +17,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 fn open(server: &RedisServer) -> Arc<Link> {
     let patience = Duration::from_secs(2);
-    let settings = RedisSettings { connect_timeout: patience, command_timeout: patience, ..RedisSettings::default() };
+    let settings =
+        RedisSettings { prefix: "boxoffice".to_owned(), connect_timeout: patience, command_timeout: patience };
     Link::open(RedisUrl::parse(&server.url()).expect("a URL"), settings)
 }
 

@@ -57,21 +57,6 @@ pub struct PersistenceSettings {
     pub seats_age_max: Duration,
 }
 
-impl Default for PersistenceSettings {
-    fn default() -> Self {
-        Self {
-            lanes: 2,
-            batch_commands_wanted: 64,
-            batch_commands_max: 256,
-            lane_waiting_max: 8_192,
-            connections_max: 16,
-            connect_timeout: Duration::from_secs(3),
-            retry_max: 6,
-            seats_age_max: Duration::from_millis(250),
-        }
-    }
-}
-
 /// Why a database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {

@@ -156,22 +156,28 @@ pub fn lines(title: &str, (x_unit, y_unit): (&str, &str), lines: &[Line]) -> Res
     Ok(picture)
 }
 
-/// A number as people read it: with thousands separated, and with decimals only below 10.
-pub fn grouped(value: f64) -> String {
-    if value != 0.0 && value.abs() < 10.0 {
-        let text = format!("{value:.2}");
-        return text.trim_end_matches('0').trim_end_matches('.').to_owned();
-    }
-    let digits = format!("{value:.0}");
-    let (sign, digits) = digits.strip_prefix('-').map_or(("", digits.as_str()), |digits| ("-", digits));
-    let mut text = String::from(sign);
+/// A count with thousands separated.
+pub fn grouped_count(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
     }
     text
+}
+
+/// A number with thousands separated, and with decimals only below 10.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what is shown is below 2^64")]
+pub fn grouped(value: f64) -> String {
+    if value != 0.0 && value.abs() < 10.0 {
+        let text = format!("{value:.2}");
+        return text.trim_end_matches('0').trim_end_matches('.').to_owned();
+    }
+    let sign = if value < 0.0 { "-" } else { "" };
+    format!("{sign}{}", grouped_count(value.abs().round_ties_even() as u64))
 }
 
 #[cfg(test)]

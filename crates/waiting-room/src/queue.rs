@@ -430,9 +430,23 @@ mod tests {
 
     use super::*;
 
+    const RESTORABLE_SECONDS: u32 = 86_400;
+
+    fn settings() -> Settings {
+        Settings {
+            capacity: 10,
+            queues_max: 1,
+            admission_seconds: 600,
+            no_show_seconds: 60,
+            reform_seconds: 0,
+            poll_seconds_max: 20,
+            restorable_seconds: RESTORABLE_SECONDS,
+        }
+    }
+
     /// A queue that one account has joined.
     fn queue_with(draw: Option<u64>, terms: QueueTerms) -> (Queue, QueuePlace) {
-        let rules = Rules::new(Settings { reform_seconds: 0, ..Settings::default() }, instant(0));
+        let rules = Rules::new(settings(), instant(0));
         let concert_id = ConcertId::new(Uuid::from_u128(1));
         let mut queue = Queue::new(Arc::new(rules), concert_id, instant(0));
         queue.advance(instant(0));
@@ -462,7 +476,7 @@ mod tests {
         queue.leave(&place, instant(0));
         assert!(queue.ended.is_empty(), "an emptied queue restores nothing");
         let (mut queue, place) = queue_with(None, terms);
-        queue.leave(&place, instant(i64::from(Settings::default().restorable_seconds)));
+        queue.leave(&place, instant(i64::from(RESTORABLE_SECONDS)));
         assert!(queue.ended.is_empty(), "every earlier place is too old");
     }
 

@@ -59,7 +59,6 @@ mod pending;
 mod queue_list;
 mod scripts;
 mod snapshot;
-mod steps;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -67,8 +66,8 @@ use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, Clock, ConcertId, Timestamp,
     waiting_room::{
-        JoinRequest, Joined, PlaceNumber, QueueCensus, QueuePlace, QueueStats, QueueStatus, QueueTerms, Recall,
-        RestoreRequest, WaitingRoom, WaitingRoomError,
+        JoinRequest, Joined, QueueCensus, QueuePlace, QueueStats, QueueStatus, QueueTerms, Recall, RestoreRequest,
+        WaitingRoom, WaitingRoomError,
     },
 };
 use boxoffice_peers::redis::{Link, Listener, MICROS_MAX, damaged, micros};
@@ -76,14 +75,11 @@ use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
 };
-use uuid::Uuid;
 
 use self::{
-    core::{Core, Outcome, is_passing},
+    core::{Core, is_passing},
     known::KnownQueues,
     pending::{Act, Pending},
-    queue_list::QueueList,
-    steps::Steps,
 };
 use crate::{
     rules::{Rules, expired, known},
@@ -104,7 +100,7 @@ pub struct RedisWaitingRoom {
 
 impl fmt::Debug for RedisWaitingRoom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisWaitingRoom").field("link", &self.core.steps.link).finish_non_exhaustive()
+        f.debug_struct("RedisWaitingRoom").field("link", &self.core.link).finish_non_exhaustive()
     }
 }
 
@@ -122,23 +118,23 @@ impl RedisWaitingRoom {
     /// bounds are moved into them.
     pub async fn open(link: Arc<Link>, clock: Arc<dyn Clock>, rules: Settings, snapshot_age_max: Duration) -> Self {
         describe_metrics();
-        let steps = Arc::new(Steps {
+        let core = Arc::new(Core {
             rules: Rules::new(rules.bounded(), clock.now()),
             clock,
             link: Arc::clone(&link),
             queues: KnownQueues::default(),
+            pending: Pending::default(),
+            snapshot_age_max,
         });
-        let list = QueueList::new(Arc::clone(&steps));
-        let core = Arc::new(Core { steps, list, pending: Pending::default(), snapshot_age_max });
         let changes = Changes(Arc::clone(&core));
         let tasks = [
-            tokio::spawn(Arc::clone(&link).keep_listening(vec![core.steps.channel()], changes)),
+            tokio::spawn(Arc::clone(&link).keep_listening(vec![core.channel()], changes)),
             tokio::spawn(do_pending(Arc::clone(&core))),
         ];
         // The first advance writes down since when this Redis is ours, which should be as early as may be.
         let _ = timeout(link.connect_timeout(), async {
             link.up().await;
-            let _ = core.list.advance().await;
+            let _ = core.advance().await;
         })
         .await;
         Self { core, tasks }
@@ -146,7 +142,7 @@ impl RedisWaitingRoom {
 
     /// Whether there is a connection at the moment.
     pub fn is_connected(&self) -> bool {
-        self.core.steps.link.is_up()
+        self.core.link.is_up()
     }
 }
 
@@ -156,15 +152,10 @@ impl WaitingRoom for RedisWaitingRoom {
         let JoinRequest { concert_id, account_id, .. } = request;
         let queue = self.core.queue(concert_id);
         let mut reply = self.core.step_opening(&queue, &scripts::JOIN, request).await?;
-        let standing = match self.core.outcome(&mut reply)? {
-            Outcome::Stands(standing) => standing,
-            Outcome::Full => return Err(WaitingRoomError::Full),
-            Outcome::Forgotten => return Err(damaged().into()),
-        };
+        let standing = self.core.standing(&mut reply)?.ok_or_else(damaged)?;
         let values = &mut reply.values;
-        let (number, joined_at) = (PlaceNumber(values.number("number")?), values.time("joined_at")?);
+        let (number, joined_at, newly) = (values.take("number")?, values.take("joined_at")?, values.take("newly")?);
         let place = QueuePlace { concert_id, account_id, number, joined_at };
-        let newly = values.flag("newly")?;
         if newly {
             metrics::counter!("boxoffice_queue_joined_total").increment(1);
         }
@@ -180,14 +171,14 @@ impl WaitingRoom for RedisWaitingRoom {
         let asked = match self.core.recent_standing(&queue, place).await {
             Ok(Some(standing)) => return Ok(known(place, standing)),
             Ok(None) => self.core.ask(&queue, place).await,
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         };
         match asked {
-            Err(error) if is_passing(&error) => match self.core.last_standing(&queue, place) {
-                Some(standing) => Ok(known(place, standing)),
-                None => Err(error.into()),
-            },
-            asked => Ok(asked?),
+            Err(WaitingRoomError::Storage(error)) if is_passing(&error) => {
+                let standing = self.core.last_standing(&queue, place).ok_or(error)?;
+                Ok(known(place, standing))
+            }
+            asked => asked,
         }
     }
 
@@ -195,14 +186,9 @@ impl WaitingRoom for RedisWaitingRoom {
         let place = request.place;
         let queue = self.core.queue(place.concert_id);
         let mut reply = self.core.step_opening(&queue, &scripts::RESTORE, request).await?;
-        match self.core.outcome(&mut reply)? {
-            Outcome::Stands(standing) => {
-                queue.apply_standing(&place, standing);
-                Ok(QueueStatus { place, standing })
-            }
-            Outcome::Full => Err(WaitingRoomError::Full),
-            Outcome::Forgotten => Err(damaged().into()),
-        }
+        let standing = self.core.standing(&mut reply)?.ok_or_else(damaged)?;
+        queue.apply_standing(&place, standing);
+        Ok(QueueStatus { place, standing })
     }
 
     async fn leave(&self, place: &QueuePlace) -> Result<(), WaitingRoomError> {
@@ -266,7 +252,7 @@ impl WaitingRoom for RedisWaitingRoom {
         // A queue has to remember that no earlier place is to be restored.
         let mut reply = self.core.step_opening(&queue, &scripts::EMPTY, ()).await?;
         queue.drop_snapshot();
-        Ok(reply.values.number("ended")?)
+        Ok(reply.values.take("ended")?)
     }
 
     async fn stats(&self, concert_id: ConcertId) -> Result<Option<QueueStats>, WaitingRoomError> {
@@ -274,12 +260,12 @@ impl WaitingRoom for RedisWaitingRoom {
         let Some(mut reply) = self.core.step(&queue, &scripts::STATS, ()).await? else { return Ok(None) };
         let values = &mut reply.values;
         Ok(Some(QueueStats {
-            waiting: values.number("waiting")?,
-            active: values.number("active")?,
-            admitted_total: values.number("admitted_total")?,
-            admitted_last_minute: values.number("admitted_last_minute")?,
-            no_shows_total: values.number("no_shows_total")?,
-            oldest_joined_at: values.time_if_any("oldest_joined_at")?,
+            waiting: values.take("waiting")?,
+            active: values.take("active")?,
+            admitted_total: values.take("admitted_total")?,
+            admitted_last_minute: values.take("admitted_last_minute")?,
+            no_shows_total: values.take("no_shows_total")?,
+            oldest_joined_at: values.take("oldest_joined_at")?,
         }))
     }
 
@@ -299,11 +285,11 @@ impl WaitingRoom for RedisWaitingRoom {
     }
 
     async fn advance(&self) -> Result<Option<Timestamp>, WaitingRoomError> {
-        Ok(self.core.list.advance().await?)
+        Ok(self.core.advance().await?)
     }
 
     async fn census(&self, limit: usize) -> Result<Vec<QueueCensus>, WaitingRoomError> {
-        Ok(self.core.list.census(limit).await?)
+        Ok(self.core.census(limit).await?)
     }
 }
 
@@ -312,12 +298,12 @@ struct Changes(Arc<Core>);
 
 impl Listener for Changes {
     fn begins(&self) {
-        self.0.steps.queues.wake_all();
+        self.0.queues.wake_all();
     }
 
     fn apply(&self, _channel: &str, message: &[u8]) {
         if let Some(change) = Change::read(message)
-            && let Some(queue) = self.0.steps.queues.known(change.concert_id)
+            && let Some(queue) = self.0.queues.known(change.concert_id)
         {
             queue.apply_version(change.opened_at, change.version);
         }
@@ -339,7 +325,7 @@ impl Change {
         let text = std::str::from_utf8(message).ok()?;
         let value = |name: &str| text.split(' ').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
         Some(Self {
-            concert_id: ConcertId::new(Uuid::parse_str(value("concert")?).ok()?),
+            concert_id: value("concert")?.parse().ok()?,
             opened_at: value("opened_at")?.parse().ok()?,
             version: value("version")?.parse().ok()?,
         })
@@ -350,7 +336,7 @@ impl Change {
 async fn do_pending(core: Arc<Core>) {
     loop {
         sleep(PENDING_INTERVAL).await;
-        if !core.pending.is_empty() && core.steps.link.is_up() {
+        if !core.pending.is_empty() && core.link.is_up() {
             core.do_pending().await;
         }
     }

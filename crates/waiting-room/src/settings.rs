@@ -21,20 +21,6 @@ pub struct Settings {
     pub restorable_seconds: u32,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            capacity: 1_000_000,
-            queues_max: 10_000,
-            admission_seconds: 600,
-            no_show_seconds: 60,
-            reform_seconds: 5,
-            poll_seconds_max: 20,
-            restorable_seconds: 86_400,
-        }
-    }
-}
-
 impl Settings {
     /// These settings, each moved into its bounds.
     pub(crate) fn bounded(self) -> Self {

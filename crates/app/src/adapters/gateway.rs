@@ -59,18 +59,6 @@ pub(crate) struct SimulatorSettings {
     pub(crate) scripted_by_amount: bool,
 }
 
-impl Default for SimulatorSettings {
-    /// Approves at once, whatever the amount.
-    fn default() -> Self {
-        Self {
-            mode: SimulatorMode::Approve,
-            delay: Duration::ZERO,
-            timeout: Duration::from_secs(5),
-            scripted_by_amount: false,
-        }
-    }
-}
-
 impl SimulatorSettings {
     fn mode_of_first(&self, amount: Points) -> SimulatorMode {
         match amount.get() % 1_000 {
@@ -174,8 +162,16 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_secs(5);
 
+    /// Approves at once, whatever the amount.
+    const AT_ONCE: SimulatorSettings = SimulatorSettings {
+        mode: SimulatorMode::Approve,
+        delay: Duration::ZERO,
+        timeout: TIMEOUT,
+        scripted_by_amount: false,
+    };
+
     fn gateway(mode: SimulatorMode) -> SimulatedGateway {
-        SimulatedGateway::new(SimulatorSettings { mode, ..SimulatorSettings::default() })
+        SimulatedGateway::new(SimulatorSettings { mode, ..AT_ONCE })
     }
 
     fn request(amount: i64) -> GatewayRequest {
@@ -215,7 +211,7 @@ mod tests {
     async fn a_delay_beyond_the_timeout_is_an_answer_that_comes_late() {
         for (delay, first) in [(4, ("approved", 4)), (5, ("timed out", 5)), (60, ("timed out", 5))] {
             let delay = Duration::from_secs(delay);
-            let gateway = SimulatedGateway::new(SimulatorSettings { delay, ..SimulatorSettings::default() });
+            let gateway = SimulatedGateway::new(SimulatorSettings { delay, ..AT_ONCE });
             let request = request(1_000);
             assert_eq!(asked(&gateway, &request).await, (first.0, Duration::from_secs(first.1)));
             assert_eq!(asked(&gateway, &request).await, ("approved", Duration::ZERO));
@@ -224,7 +220,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_amount_says_what_happens_where_it_may() {
-        let scripted = SimulatorSettings { scripted_by_amount: true, ..SimulatorSettings::default() };
+        let scripted = SimulatorSettings { scripted_by_amount: true, ..AT_ONCE };
         for (amount, first, again) in [
             (10_000, "approved", "approved"),
             (10_402, "declined", "declined"),
@@ -240,7 +236,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_caller_that_hangs_up_does_not_undo_the_decision() {
-        let settings = SimulatorSettings { delay: Duration::from_secs(1), ..SimulatorSettings::default() };
+        let settings = SimulatorSettings { delay: Duration::from_secs(1), ..AT_ONCE };
         let (gateway, request) = (SimulatedGateway::new(settings), request(1_000));
         let hung_up = tokio::time::timeout(Duration::from_millis(1), gateway.charge(request)).await;
         assert!(hung_up.is_err());

@@ -86,3 +86,51 @@ impl WaitingRoomUrl {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::load::tests::of_variables;
+    use super::*;
+
+    #[test]
+    fn the_password_in_a_url_is_never_shown() {
+        let database = "mysql://seller:hun@ter2@db.example:3306/boxoffice";
+        let waiting_room = "redis://seller:hunter2@h:6379/1";
+        let settings =
+            of_variables(&[("BOXOFFICE_DATABASE", database), ("BOXOFFICE_WAITING_ROOM", waiting_room)]).unwrap();
+        let shown = format!("{settings:?} {}", settings.database_url());
+        assert!(!shown.contains("hun") && !shown.contains("ter2"), "{shown}");
+        assert_eq!(settings.database_url().to_string(), "mysql://seller:…@db.example:3306/boxoffice");
+        assert_eq!(settings.database_url().expose(), database);
+        for (variable, wrong) in [
+            ("BOXOFFICE_DATABASE", "mysql://seller:hunter2@db.example"),
+            ("BOXOFFICE_DATABASE", "mysql:seller:hunter2@db.example/boxoffice"),
+            ("BOXOFFICE_WAITING_ROOM", "redis:hunter2@h"),
+            ("BOXOFFICE_WAITING_ROOM", "redis://:hunter2@h/x"),
+            ("BOXOFFICE_WAITING_ROOM", "redis-ring://:hunter2@h"),
+            ("BOXOFFICE_WAITING_ROOM", "rediss-sentinel://:hunter2@h"),
+        ] {
+            let refusal = of_variables(&[(variable, wrong)]).unwrap_err().to_string();
+            assert!(!refusal.contains("hunter2"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn a_database_in_a_file_is_found_in_its_url() {
+        let path = |url: &str| DatabaseUrl::parse(url).unwrap().sqlite_path().map(Path::to_owned);
+        assert_eq!(path("sqlite:///var/lib/b.db"), Some("/var/lib/b.db".into()));
+        assert_eq!(path("sqlite://b.db"), Some("b.db".into()));
+        assert_eq!(path("sqlite:b.db"), Some("b.db".into()));
+        assert_eq!(path("mysql://u@h/d"), None);
+        assert!(DatabaseUrl::parse("sqlite:").is_err() && DatabaseUrl::parse("sqlite::memory:").is_err());
+    }
+
+    #[test]
+    fn the_queues_are_where_the_url_says() {
+        assert_eq!(WaitingRoomUrl::parse("memory:"), Ok(WaitingRoomUrl::Memory));
+        for url in ["redis://h:1", "rediss://h", "redis-cluster://a:1,b:2", "redis-sentinel://a,b/main"] {
+            let parsed = WaitingRoomUrl::parse(url);
+            assert!(matches!(parsed, Ok(WaitingRoomUrl::Redis(shown)) if shown.to_string() == url), "{url}");
+        }
+    }
+}

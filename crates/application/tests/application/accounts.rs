@@ -104,22 +104,18 @@ async fn signing_up_stores_an_account_of_the_role_with_the_hash_of_its_password_
 }
 
 #[tokio::test]
-async fn nothing_is_stored_while_too_many_passwords_are_being_hashed() {
-    let mut world = World::new().await;
-    world.close();
-    world.passwords = mock(|hasher: &mut MockPasswordHasher| {
-        hasher.expect_hash().return_once(|_| Err(HashingError::Busy));
-    });
-    assert_refused!(world.sign_up(None).await, SignUpError::Hashing(HashingError::Busy));
-}
-
-#[tokio::test]
-async fn an_account_that_could_not_be_stored_is_a_failure_of_the_storage() {
+async fn the_first_failure_of_signing_up_ends_it() {
     let mut world = World::new().await;
     world.stage.storage.accounts = mock(|accounts: &mut MockAccounts| {
         accounts.expect_create().return_once(|_| Err(StorageError::Busy.into()));
     });
     assert_refused!(world.sign_up(None).await, SignUpError::Storage(StorageError::Busy));
+
+    world.close();
+    world.passwords = mock(|hasher: &mut MockPasswordHasher| {
+        hasher.expect_hash().return_once(|_| Err(HashingError::Busy));
+    });
+    assert_refused!(world.sign_up(None).await, SignUpError::Hashing(HashingError::Busy));
 }
 
 #[tokio::test]

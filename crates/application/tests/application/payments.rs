@@ -85,26 +85,18 @@ async fn a_refused_payment_touches_neither_the_queue_nor_the_hold() {
 }
 
 #[tokio::test]
-async fn the_place_of_another_concert_pays_nothing_and_stays() {
-    let (world, _, held) = world_with_hold().await;
+async fn a_wrong_place_an_unknown_outcome_and_a_lost_waiting_room_leave_the_place_alone_and_pay_nothing() {
+    let (mut world, place, held) = world_with_hold().await;
     let elsewhere = world.elsewhere().await;
     assert_refused!(world.pay(elsewhere, &held, "k").await, PayError::Refused(PayRefusal::WrongConcert));
     assert!(matches!(world.standing(elsewhere).await, Standing::Active { .. }));
-}
 
-#[tokio::test]
-async fn a_payment_whose_outcome_is_unknown_leaves_the_place_alone() {
-    let (mut world, place, held) = world_with_hold().await;
     world.stage.storage.payments = mock(|payments: &mut MockPayments| {
         payments.expect_pay().times(1).return_once(|_| Err(StorageError::Busy.into()));
     });
     assert_refused!(world.pay(place, &held, "k").await, PayError::Storage(StorageError::Busy));
     assert!(matches!(world.standing(place).await, Standing::Active { .. }));
-}
 
-#[tokio::test]
-async fn nothing_is_paid_while_the_waiting_room_cannot_be_reached() {
-    let (mut world, place, held) = world_with_hold().await;
     world.lose_waiting_room();
     let paid = world.pay(place, &held, "k").await;
     assert_refused!(paid, PayError::Gate(GateError::WaitingRoom(WaitingRoomError::Storage(_))));
@@ -136,10 +128,13 @@ async fn a_repeated_payment_does_not_spend_the_place_of_a_later_visit() {
 // Without an admission
 
 #[tokio::test]
-async fn a_repeated_payment_is_answered_as_at_first_although_it_spent_its_token() {
+async fn a_repeated_payment_is_answered_as_at_first_although_its_token_is_over_and_the_key_pays_nothing_else() {
     let (mut world, place, held) = world_with_hold().await;
+    let other = world.held(place, "A-1-2").await;
     let first = Made::before(world.pay(place, &held, "k").await.unwrap().value);
+    world.queues.leave(&place).await.unwrap();
     assert_eq!(world.pay(place, &held, "k").await.unwrap(), first);
+    assert_refused!(world.pay(place, &other, "k").await, PayError::Refused(PayRefusal::KeyReused(KeyReused)));
 
     let waiting = world.waiting().await;
     assert_eq!(world.pay(waiting, &held, "k").await.unwrap(), first, "the account waits for a later visit");
@@ -149,15 +144,6 @@ async fn a_repeated_payment_is_answered_as_at_first_although_it_spent_its_token(
 
     world.lose_queues();
     assert_eq!(world.pay(place, &held, "k").await.unwrap(), first, "the queues were lost");
-}
-
-#[tokio::test]
-async fn a_key_that_paid_another_reservation_is_reused() {
-    let (world, place, held) = world_with_hold().await;
-    let other = world.held(place, "A-1-2").await;
-    world.pay(place, &held, "k").await.unwrap();
-    world.queues.leave(&place).await.unwrap();
-    assert_refused!(world.pay(place, &other, "k").await, PayError::Refused(PayRefusal::KeyReused(KeyReused)));
 }
 
 #[tokio::test]

@@ -32,10 +32,6 @@ impl World {
         let request = HoldRequest { idempotency: Some(self.key_for("k", SEAT)), ..request };
         self.stage.hold(request).await.unwrap();
     }
-
-    async fn assert_nothing_is_held(&self) {
-        assert_eq!(self.stage.free_labels(&self.show).await, self.show.labels());
-    }
 }
 
 // Holding
@@ -110,7 +106,7 @@ async fn an_unknown_performance_and_the_token_of_another_concert_are_refused_bef
 }
 
 #[tokio::test]
-async fn nothing_is_held_without_an_admission() {
+async fn nothing_is_held_without_an_admission_also_not_while_only_a_hold_extends_it() {
     let mut world = World::new().await;
     let place = world.expired().await;
     assert_refused!(world.hold(place, SEAT, None).await, HoldSeatsError::Gate(GateError::Expired));
@@ -119,24 +115,16 @@ async fn nothing_is_held_without_an_admission() {
     let place = world.waiting().await;
     let held = world.hold(place, SEAT, None).await;
     assert_refused!(held, HoldSeatsError::Gate(GateError::NotActive { position: Some(1) }));
-    world.assert_nothing_is_held().await;
-}
+    assert_eq!(world.stage.free_labels(&world.show).await, world.show.labels());
 
-#[tokio::test]
-async fn an_admission_that_only_a_hold_extends_holds_nothing_more() {
     // Otherwise one account could keep its admission for ever.
-    let world = World::new().await;
+    let mut world = World::new().await;
     let place = world.nearly_over().await;
-    world.held(place, "A-1-1").await;
+    world.hold(place, SEAT, Some("k")).await.unwrap();
     world.stage.clock.set(instant(ADMISSION_SECONDS));
     assert_refused!(world.hold(place, &["A-1-2"], None).await, HoldSeatsError::Gate(GateError::Expired));
-}
 
-#[tokio::test]
-async fn nothing_is_held_while_the_waiting_room_cannot_be_reached_also_under_a_key() {
-    let mut world = World::new().await;
-    let place = world.admitted().await;
-    world.hold(place, SEAT, Some("k")).await.unwrap();
+    // Without the waiting room, a key that names a reservation changes nothing either.
     world.lose_waiting_room();
     let refused = world.hold(place, SEAT, Some("k")).await;
     assert_refused!(refused, HoldSeatsError::Gate(GateError::WaitingRoom(WaitingRoomError::Storage(_))));

@@ -4,7 +4,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use boxoffice_application::{
-    AccountService, CatalogService, Identity, PaymentService, ReservationService, WaitingRoomService, WalletService,
+    AccountService, CatalogService, Gate, Identity, PaymentService, ReservationService, WaitingRoomService,
+    WalletService,
     accounts::{EndedSessions, SessionSettings},
     fingerprint,
     payments::PayError,
@@ -22,14 +23,14 @@ use boxoffice_domain::{
         Password, PasswordHash, PasswordHasher, Role,
     },
     catalog::{Concert, MockCatalog},
-    fixtures::{TestClock, TestEntropy},
+    fixtures::{TestClock, TestEntropy, selling_rules},
     gateway::{MockPaymentGateway, PaymentGateway},
     idempotency::{Fingerprint, Idempotency, IdempotencyKey, Made},
     payments::{MockPayments, PaymentView},
-    reservations::{HOLD_SECONDS_DEFAULT, MockReservations, Reservation, ReservationView},
+    reservations::{MockReservations, Reservation, ReservationView},
     seats::SeatSelection,
     waiting_room::{MockWaitingRoom, QueuePlace, QueueStatus, Recall, Standing, WaitingRoom},
-    wallet::{BALANCE_MAX, MockWallets},
+    wallet::MockWallets,
 };
 use boxoffice_waiting_room::{MemoryWaitingRoom, Settings, SignedTokens};
 use uuid::Uuid;
@@ -250,7 +251,7 @@ impl World {
             tokens: self.access_tokens.clone(),
             clock: self.stage.clock.clone(),
             entropy: Arc::new(TestEntropy),
-            settings: SessionSettings::default(),
+            settings: SessionSettings { access_seconds: 900, refresh_seconds: 2_592_000 },
             ended: EndedSessions::default(),
             peers: Arc::new(boxoffice_peers::Alone),
         }
@@ -271,8 +272,7 @@ impl World {
     pub(crate) fn catalog_service(&self) -> CatalogService {
         CatalogService {
             catalog: self.stage.storage.catalog.clone(),
-            gate: Arc::new(self.waiting_room_service()),
-            waiting_room: self.waiting_room.clone(),
+            gate: Gate::Queue(Arc::new(self.waiting_room_service())),
             generation: Arc::default(),
             clock: self.stage.clock.clone(),
             entropy: Arc::new(TestEntropy),
@@ -283,11 +283,10 @@ impl World {
         ReservationService {
             reservations: self.stage.storage.reservations.clone(),
             catalog: self.stage.storage.catalog.clone(),
-            gate: Arc::new(self.waiting_room_service()),
-            waiting_room: self.waiting_room.clone(),
+            gate: Gate::Queue(Arc::new(self.waiting_room_service())),
             account_locks: Arc::default(),
             entropy: Arc::new(TestEntropy),
-            hold_seconds: HOLD_SECONDS_DEFAULT,
+            rules: selling_rules(),
         }
     }
 
@@ -295,8 +294,7 @@ impl World {
         PaymentService {
             payments: self.stage.storage.payments.clone(),
             reservations: self.stage.storage.reservations.clone(),
-            gate: Arc::new(self.waiting_room_service()),
-            waiting_room: self.waiting_room.clone(),
+            gate: Gate::Queue(Arc::new(self.waiting_room_service())),
             account_locks: Arc::default(),
             clock: self.stage.clock.clone(),
             entropy: Arc::new(TestEntropy),
@@ -309,13 +307,21 @@ impl World {
             gateway: self.gateway.clone(),
             clock: self.stage.clock.clone(),
             entropy: Arc::new(TestEntropy),
-            balance_max: points(BALANCE_MAX),
+            rules: selling_rules(),
         }
     }
 }
 
 fn empty_queues(stage: &Stage) -> Arc<MemoryWaitingRoom> {
-    let settings = Settings { reform_seconds: 0, no_show_seconds: 86_400, ..Settings::default() };
+    let settings = Settings {
+        capacity: 1_000,
+        queues_max: 100,
+        admission_seconds: 600,
+        no_show_seconds: 86_400,
+        reform_seconds: 0,
+        poll_seconds_max: 20,
+        restorable_seconds: 86_400,
+    };
     Arc::new(MemoryWaitingRoom::new(stage.clock.clone(), settings))
 }
 

@@ -6,8 +6,8 @@ use boxoffice_application::{
 };
 use boxoffice_contracts::storage::charge_request;
 use boxoffice_domain::{
-    ChargeId, StorageError,
-    fixtures::instant,
+    ChargeId, SellingRules, StorageError,
+    fixtures::{instant, selling_rules},
     gateway::{GatewayError, GatewayRequest, GatewayVerdict, MockPaymentGateway},
     idempotency::{KeyReused, Made},
     page::PageRequest,
@@ -116,7 +116,8 @@ async fn a_charge_that_the_gateway_declines_credits_nothing_and_stays_declined()
 #[tokio::test]
 async fn the_gateway_is_not_asked_about_a_charge_that_is_not_recorded() {
     let mut world = World::new().await;
-    let service = WalletService { balance_max: points(BALANCE + AMOUNT - 1), ..world.wallet_service() };
+    let rules = SellingRules { balance_points_max: points(BALANCE + AMOUNT - 1), ..selling_rules() };
+    let service = WalletService { rules, ..world.wallet_service() };
     let (amount, key) = (ChargeAmount::new(points(AMOUNT)).unwrap(), under("k", fingerprint::charge(points(AMOUNT))));
     let charged = service.charge(world.buyer(), amount, key).await;
     assert_refused!(charged, ChargePointsError::Refused(ChargeRefusal::BalanceLimitReached));

@@ -8,10 +8,7 @@ use boxoffice_domain::{
     fixtures::{self, TestEntropy, idempotency, instant},
     idempotency::KeyReused,
     page::PageRequest,
-    reservations::{
-        CancelRefusal, CancelRequest, HOLD_SECONDS_DEFAULT, HoldRefusal, HoldRequest, ReservationState,
-        ReservationStatus,
-    },
+    reservations::{CancelRefusal, CancelRequest, HoldRefusal, HoldRequest, ReservationState, ReservationStatus},
     seats::{SeatLabel, SeatStatus},
 };
 use chrono::TimeDelta;
@@ -34,7 +31,7 @@ pub async fn a_hold_has_its_seats_its_sum_and_its_end(stage: &Stage) {
     assert_eq!(seats, [("B-1-3", PRICE_B), ("A-1-10", PRICE_A), ("A-1-2", PRICE_A)]);
     assert_eq!(reservation.total_amount.get(), 2 * PRICE_A + PRICE_B);
     assert_eq!(reservation.id, request.reservation_id);
-    assert_eq!(reservation.held_until, instant(i64::from(HOLD_SECONDS_DEFAULT.get())));
+    assert_eq!(reservation.held_until, instant(i64::from(request.hold_seconds.get())));
     assert_eq!(reservation.status(stage.now()), ReservationStatus::Held);
     let performance = &made.value.performance;
     assert_eq!((performance.id, performance.concert_id), (show.performance_id, show.concert.id));

@@ -11,7 +11,7 @@ use boxoffice_domain::{
     idempotency::{Fingerprint, Idempotency, Made},
     page::{Page, PageRequest},
     payments::PayRequest,
-    reservations::{HOLD_SECONDS_DEFAULT, HoldRefusal, HoldRequest, Reservation},
+    reservations::{HoldRefusal, HoldRequest, Reservation},
     seats::{PartName, SeatLabel, SeatSelection},
     text::{Description, Name},
     wallet::ChargeRequest,
@@ -56,7 +56,7 @@ impl Show {
             concert_id: self.concert.id,
             performance_id: self.performance_id,
             seats: SeatSelection::new(labels).expect("a selection"),
-            hold_seconds: HOLD_SECONDS_DEFAULT,
+            hold_seconds: fixtures::selling_rules().hold_seconds,
             idempotency: None,
         }
     }

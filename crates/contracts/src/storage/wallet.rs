@@ -2,14 +2,14 @@
 
 use boxoffice_domain::{
     AccountId, ChargeId, EntropySource,
-    fixtures::{TestEntropy, instant},
+    fixtures::{TestEntropy, instant, selling_rules},
     gateway::GatewayVerdict,
     idempotency::KeyReused,
     page::PageRequest,
     payments::{PayRefusal, PaymentStatus},
     reservations::ReservationState,
     seats::SeatStatus,
-    wallet::{BALANCE_MAX, Charge, ChargeRefusal, ChargeRequest, ChargeState, ChargeStatus, EntryKind, PendingKey},
+    wallet::{Charge, ChargeRefusal, ChargeRequest, ChargeState, ChargeStatus, EntryKind, PendingKey},
 };
 use futures::future::Either;
 
@@ -158,7 +158,8 @@ pub async fn a_charge_completed_fifty_times_is_credited_once(stage: &Stage) {
 /// Charges without a verdict count, so that an approved charge can always be credited.
 pub async fn charges_in_progress_count_against_the_limit(stage: &Stage) {
     let account_id = stage.account().await;
-    let requests = (0..10).map(|_| charge_request(account_id, BALANCE_MAX / 4));
+    let balance_max = selling_rules().balance_points_max.get();
+    let requests = (0..10).map(|_| charge_request(account_id, balance_max / 4));
     let outcomes = at_once(requests, |request| stage.begin_charge(request)).await;
     let limited = Err(ChargeRefusal::BalanceLimitReached);
     assert_eq!((succeeded(&outcomes), count(&outcomes, &limited)), (4, 6));
@@ -167,11 +168,11 @@ pub async fn charges_in_progress_count_against_the_limit(stage: &Stage) {
     stage.complete_charge(begun[0].id, GatewayVerdict::Approved).await.unwrap();
     assert_eq!(stage.begin_charge(charge_request(account_id, 1)).await, limited);
     stage.complete_charge(begun[1].id, GatewayVerdict::Declined).await.unwrap();
-    let last = stage.begin_charge(charge_request(account_id, BALANCE_MAX / 4)).await.unwrap().value;
+    let last = stage.begin_charge(charge_request(account_id, balance_max / 4)).await.unwrap().value;
     for charge in [&begun[2], &begun[3], &last] {
         stage.complete_charge(charge.id, GatewayVerdict::Approved).await.unwrap();
     }
-    assert_eq!(stage.balance(account_id).await, BALANCE_MAX);
+    assert_eq!(stage.balance(account_id).await, balance_max);
 }
 
 /// A declined charge leaves the wallet alone, also where an approval comes in later.

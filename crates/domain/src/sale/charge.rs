@@ -89,7 +89,7 @@ mod tests {
             BeginChargeOutcome, Command, CompleteChargeOutcome,
             testing::{Sale, points, reused},
         },
-        wallet::{BALANCE_MAX, ChargeStatus},
+        wallet::ChargeStatus,
     };
 
     fn sale() -> Sale {
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn charges_in_progress_count_against_the_limit() {
         let mut sale = sale();
-        sale.add_account(sale.account_id, BALANCE_MAX - 20);
+        sale.add_account(sale.account_id, fixtures::selling_rules().balance_points_max.get() - 20);
         let (first, second, third) = (request(&sale, 19), request(&sale, 2), request(&sale, 1));
         begin(&mut sale, &first).unwrap();
         assert_eq!(begin(&mut sale, &second), Err(ChargeRefusal::BalanceLimitReached));

@@ -4,7 +4,7 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderName, header::AUTHORIZATION, request::Parts},
 };
-use boxoffice_application::Identity;
+use boxoffice_application::{Identity, Visitor, WaitingRoomService};
 use boxoffice_domain::{accounts::AccessTokenError, waiting_room::QueuePlace};
 use utoipa::{
     IntoParams,
@@ -14,7 +14,7 @@ use utoipa::{
     },
 };
 
-use super::header_parameter;
+use super::{header_parameter, service::Service};
 use crate::{
     api::Api,
     reply::{Code, Problem},
@@ -60,17 +60,34 @@ impl FromRequestParts<Api> for Queued {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let Service(waiting_room) = Service::<WaitingRoomService>::from_request_parts(parts, api).await?;
         let SignedIn(identity) = SignedIn::from_request_parts(parts, api).await?;
         let Some(field) = parts.headers.get(QUEUE_TOKEN) else {
             return Err(Problem::new(Code::QueueTokenMissing));
         };
         let token = field.to_str().map_err(|_| Problem::new(Code::QueueTokenInvalid))?;
-        Ok(Self(api.services.waiting_room.place(identity, token)?))
+        Ok(Self(waiting_room.place(identity, token)?))
     }
 }
 
 impl IntoParams for Queued {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         vec![header_parameter("Queue-Token", Required::True, "The token that joining the queue gave")]
+    }
+}
+
+/// An account before the gate: [`Queued`], unless the door is open.
+pub(crate) struct AtGate(pub Visitor);
+
+impl FromRequestParts<Api> for AtGate {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        if api.services.waiting_room().is_none() {
+            let SignedIn(identity) = SignedIn::from_request_parts(parts, api).await?;
+            return Ok(Self(identity.into()));
+        }
+        let Queued(place) = Queued::from_request_parts(parts, api).await?;
+        Ok(Self(place.into()))
     }
 }

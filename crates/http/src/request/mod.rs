@@ -8,15 +8,17 @@ mod if_none_match;
 mod path;
 mod pointer;
 mod query;
+mod service;
 pub(crate) mod validation;
 
 pub(crate) use account_limits::{AccountLimiter, limit_account_requests};
-pub(crate) use auth::{QUEUE_TOKEN, Queued, SignedIn};
+pub(crate) use auth::{AtGate, QUEUE_TOKEN, Queued, SignedIn};
 pub(crate) use body::{Body, present};
 pub(crate) use idempotency_key::{IDEMPOTENCY_KEY, OptionalKey, RequiredKey};
 pub(crate) use if_none_match::IfNoneMatch;
 pub(crate) use path::Id;
 pub(crate) use query::{PageQuery, Query, page};
+pub(crate) use service::Service;
 
 use utoipa::openapi::{
     ObjectBuilder, Required, Type,

@@ -6,6 +6,7 @@ mod detached;
 mod document;
 mod layers;
 mod refusals;
+mod seats_only;
 mod request {
     mod account_limits;
     mod body;

@@ -4,9 +4,9 @@ use axum::http::StatusCode;
 use boxoffice_domain::{
     StorageError,
     catalog::SalesWindow,
-    fixtures::instant,
+    fixtures::{instant, selling_rules},
     gateway::{GatewayError, GatewayVerdict, MockPaymentGateway},
-    wallet::{BALANCE_MAX, MockWallets},
+    wallet::MockWallets,
 };
 use boxoffice_http::Code;
 use serde_json::json;
@@ -89,7 +89,7 @@ async fn a_charge_is_refused_with_its_code() {
     for code in [Code::GatewayFailed, Code::ChargeDeclined] {
         assert!(world.answer(ask_charge(5, "k")).await.refuses(code)["charge_id"].is_string());
     }
-    world.stage.charge(world.customer, BALANCE_MAX - BALANCE).await;
+    world.stage.charge(world.customer, selling_rules().balance_points_max.get() - BALANCE).await;
     world.answer(ask_charge(5, "other")).await.refuses(Code::BalanceLimitReached);
     world.stage.storage.wallets = mock(|wallets: &mut MockWallets| {
         wallets.expect_begin_charge().returning(|_| Err(StorageError::failed("secret").into()));

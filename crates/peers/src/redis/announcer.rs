@@ -32,7 +32,7 @@ const SILENCE_MAX: Duration = Duration::from_millis(300);
 const BUSY_MAX: Duration = Duration::from_secs(1);
 /// For how long a silent peer counts as alive. One that cannot reach Redis sells on to accounts that were admitted before,
 /// until their admissions and holds are over.
-const GONE_AFTER: Duration = Duration::from_mins(30);
+const GONE_AFTER: Duration = Duration::from_secs(30 * 60);
 /// How long leaving may take.
 const LEAVE_MAX: Duration = Duration::from_secs(1);
 /// Announcements that could not be sent.

@@ -22,7 +22,7 @@ use self::url::Connection;
 pub use self::url::RedisUrl;
 pub use self::{
     listen::Listener,
-    reply::{MICROS_MAX, Reply, damaged, micros, texts},
+    reply::{FromReply, MICROS_MAX, Reply, damaged, micros},
     script::{Argument, Kind, Script},
 };
 
@@ -46,16 +46,6 @@ pub struct RedisSettings {
     pub connect_timeout: Duration,
     /// How long a command may take.
     pub command_timeout: Duration,
-}
-
-impl Default for RedisSettings {
-    fn default() -> Self {
-        Self {
-            prefix: "boxoffice".to_owned(),
-            connect_timeout: Duration::from_secs(1),
-            command_timeout: Duration::from_millis(500),
-        }
-    }
 }
 
 /// The present connection and its number; none while Redis is away.

@@ -139,11 +139,15 @@ impl Place {
 /// What the tests run with: as in production, but patient, since many tests share few processors.
 pub(crate) fn settings() -> PersistenceSettings {
     PersistenceSettings {
+        lanes: 2,
         // Every lane is used, however little there is to do.
         batch_commands_wanted: 1,
+        batch_commands_max: 256,
+        lane_waiting_max: 8_192,
         connections_max: 8,
         connect_timeout: Duration::from_mins(1),
-        ..PersistenceSettings::default()
+        retry_max: 6,
+        seats_age_max: Duration::from_millis(250),
     }
 }
 

@@ -3,21 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use boxoffice_domain::{
-    AccountId, ConcertId, StorageError, Timestamp, seconds_after,
+    AccountId, Clock, ConcertId, StorageError, Timestamp, seconds_after,
     waiting_room::{QueuePlace, Recall, Standing, WaitingRoomError},
 };
-use boxoffice_peers::redis::{Argument, damaged};
+use boxoffice_peers::redis::{Argument, Link, damaged};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    known::KnownQueue,
+    known::{KnownQueue, KnownQueues},
     pending::{Act, Pending},
-    queue_list::QueueList,
-    scripts::{self, Step, StepReply},
+    scripts::{self, Context, Step, StepReply, queue_keys},
     snapshot::{News, Pace, Snapshot},
-    steps::Steps,
 };
-use crate::rules::{expired, known};
+use crate::rules::{Rules, expired, known};
 
 /// How long watchers wait from one look at a queue to the next while it changes all the time.
 const LOOK_MIN: Duration = Duration::from_millis(50);
@@ -26,38 +24,68 @@ const OPEN_ATTEMPTS_MAX: usize = 3;
 
 /// The waiting room without the tasks that serve it.
 pub(super) struct Core {
-    pub(super) steps: Arc<Steps>,
-    pub(super) list: QueueList,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) rules: Rules,
+    pub(super) link: Arc<Link>,
+    pub(super) queues: KnownQueues,
     pub(super) pending: Pending,
     pub(super) snapshot_age_max: Duration,
 }
 
-/// What becomes of an account that joins, asks or comes back.
-pub(super) enum Outcome {
-    Stands(Standing),
-    Forgotten,
-    Full,
-}
-
 impl Core {
     pub(super) fn now(&self) -> Timestamp {
-        self.steps.clock.now()
+        self.clock.now()
     }
 
     pub(super) fn queue(&self, concert_id: ConcertId) -> Arc<KnownQueue> {
-        self.steps.queues.of(concert_id)
+        self.queues.of(concert_id)
+    }
+
+    /// The channel on which it is published that standings have changed.
+    pub(super) fn channel(&self) -> String {
+        format!("{}:changed", self.link.prefix())
     }
 
     /// Runs a step on a queue; `None` if there is no queue.
+    pub(super) async fn run_step<A: Argument>(
+        &self,
+        queue: &KnownQueue,
+        step: &Step<A>,
+        arguments: A,
+    ) -> Result<Option<StepReply>, StorageError> {
+        let settings = &self.rules.settings;
+        let micros = |seconds: u32| u64::from(seconds) * 1_000_000;
+        let concert = queue.concert_id.to_string();
+        let keys = queue_keys(self.link.prefix(), &concert);
+        let context = Context {
+            now: self.now(),
+            capacity: settings.capacity as u64,
+            admission_micros: micros(settings.admission_seconds),
+            no_show_micros: micros(settings.no_show_seconds),
+            reform_micros: micros(settings.reform_seconds),
+            restorable_micros: micros(settings.restorable_seconds),
+            channel: self.channel(),
+            concert,
+        };
+        let Some(values) = self.link.run(step, &keys, &(context, arguments)).await? else { return Ok(None) };
+        let reply = StepReply::read(values)?;
+        metrics::counter!("boxoffice_queue_admitted_total").increment(reply.admitted);
+        metrics::counter!("boxoffice_queue_no_shows_total").increment(reply.no_shows);
+        metrics::counter!("boxoffice_queue_expired_total").increment(reply.expired);
+        queue.apply_version(reply.opened_at, reply.version);
+        Ok(Some(reply))
+    }
+
+    /// As [`Self::run_step`], and keeps the list of queues up to date.
     pub(super) async fn step<A: Argument>(
         &self,
         queue: &KnownQueue,
         step: &Step<A>,
         arguments: A,
     ) -> Result<Option<StepReply>, StorageError> {
-        let reply = self.steps.run(queue, step, arguments).await?;
+        let reply = self.run_step(queue, step, arguments).await?;
         if let Some(reply) = &reply {
-            self.list.note(queue, reply).await;
+            self.note(queue, reply).await;
         }
         Ok(reply)
     }
@@ -73,53 +101,48 @@ impl Core {
             if let Some(reply) = self.step(queue, step, arguments.clone()).await? {
                 return Ok(reply);
             }
-            let Some(ours_since) = self.list.register(queue.concert_id).await? else {
+            let Some(ours_since) = self.register(queue.concert_id).await? else {
                 tracing::warn!("no further queue can be opened");
                 return Err(WaitingRoomError::Full);
             };
-            self.steps.run(queue, &scripts::OPEN, scripts::Open { ours_since }).await?;
+            self.run_step(queue, &scripts::OPEN, scripts::Open { ours_since }).await?;
         }
         Err(StorageError::Unavailable("the queue was lost again and again".into()).into())
     }
 
-    /// Reads where an account stands.
-    pub(super) fn outcome(&self, reply: &mut StepReply) -> Result<Outcome, StorageError> {
+    /// Reads where an account stands that joins, asks or comes back; `None` if its place is forgotten.
+    pub(super) fn standing(&self, reply: &mut StepReply) -> Result<Option<Standing>, WaitingRoomError> {
         let values = &mut reply.values;
-        Ok(match values.text("standing")?.as_str() {
-            "active" => {
-                let (admitted_until, active_until) = (values.time("admitted_until")?, values.time("active_until")?);
-                Outcome::Stands(Standing::Active { admitted_until, active_until })
-            }
+        Ok(Some(match values.take::<String>("standing")?.as_str() {
+            "active" => Standing::Active {
+                admitted_until: values.take("admitted_until")?,
+                active_until: values.take("active_until")?,
+            },
             "waiting" => {
-                let before = values.number("before")?;
-                Outcome::Stands(Pace::read(values)?.standing(before, reply.now, &self.steps.rules))
+                let before = values.take("before")?;
+                Pace::read(values)?.standing(before, reply.now, &self.rules)
             }
-            "expired" => Outcome::Stands(Standing::Expired),
-            "forgotten" => Outcome::Forgotten,
-            "full" => Outcome::Full,
-            _ => return Err(damaged()),
-        })
+            "expired" => Standing::Expired,
+            "forgotten" => return Ok(None),
+            "full" => return Err(WaitingRoomError::Full),
+            _ => return Err(damaged().into()),
+        }))
     }
 
     /// Asks Redis about a place.
-    pub(super) async fn ask(&self, queue: &KnownQueue, place: &QueuePlace) -> Result<Recall, StorageError> {
+    pub(super) async fn ask(&self, queue: &KnownQueue, place: &QueuePlace) -> Result<Recall, WaitingRoomError> {
         let now = self.now();
         let Some(mut reply) = self.step(queue, &scripts::STATUS, *place).await? else {
             return Ok(if self.is_restorable(place, now) { Recall::Forgotten } else { expired(place) });
         };
-        match self.outcome(&mut reply)? {
-            Outcome::Stands(standing) => {
-                queue.apply_standing(place, standing);
-                Ok(known(place, standing))
-            }
-            Outcome::Forgotten => Ok(Recall::Forgotten),
-            Outcome::Full => Err(damaged()),
-        }
+        let Some(standing) = self.standing(&mut reply)? else { return Ok(Recall::Forgotten) };
+        queue.apply_standing(place, standing);
+        Ok(known(place, standing))
     }
 
     /// Whether a place can be restored in a queue that is lost.
     pub(super) fn is_restorable(&self, place: &QueuePlace, now: Timestamp) -> bool {
-        now < seconds_after(place.joined_at, self.steps.rules.settings.restorable_seconds)
+        now < seconds_after(place.joined_at, self.rules.settings.restorable_seconds)
     }
 
     /// Where a place stood when Redis last replied, if it was admitted.
@@ -150,7 +173,7 @@ impl Core {
             return Ok(None);
         }
         let snapshot = self.snapshot(queue, before_now(self.snapshot_age_max)).await?;
-        let standing = snapshot.and_then(|snapshot| snapshot.standing(place.number, self.now(), &self.steps.rules));
+        let standing = snapshot.and_then(|snapshot| snapshot.standing(place.number, self.now(), &self.rules));
         Ok(standing.filter(|_| !queue.has_left(place)))
     }
 

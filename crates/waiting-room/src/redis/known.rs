@@ -21,9 +21,9 @@ use super::{
     snapshot::{Admitted, News, Snapshot},
 };
 
-/// Queues that no request was about for so long are forgotten when there are many.
+/// After how long without a request a queue is forgotten if there are many.
 const FORGOTTEN_AFTER: Duration = Duration::from_mins(1);
-/// How many queues are known before the oldest are forgotten.
+/// From how many queues on those are forgotten.
 const QUEUES_KNOWN: usize = 1_024;
 /// How many that left one queue are remembered.
 const LEFT_MAX: usize = 65_536;
@@ -51,9 +51,10 @@ pub(super) struct KnownQueue {
     pub(super) snapshots: SingleFlight<SharedError>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Known {
-    asked: Instant,
+    /// When a request was last about the queue.
+    asked: Option<Instant>,
     /// When the queue was opened, and its version.
     version: (u64, u64),
     /// When something is due, as the list of queues has it.
@@ -71,18 +72,13 @@ impl KnownQueues {
     pub(super) fn of(&self, concert_id: ConcertId) -> Arc<KnownQueue> {
         let now = Instant::now();
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(queue) = queues.get(&concert_id) {
-            queue.known().asked = now;
-            return Arc::clone(queue);
+        if queues.len() >= QUEUES_KNOWN && !queues.contains_key(&concert_id) {
+            let is_recent = |asked| now.duration_since(asked) < FORGOTTEN_AFTER;
+            queues.retain(|_, queue| Arc::strong_count(queue) > 1 || queue.known().asked.is_some_and(is_recent));
         }
-        if queues.len() >= QUEUES_KNOWN {
-            queues.retain(|_, queue| {
-                Arc::strong_count(queue) > 1 || now.duration_since(queue.known().asked) < FORGOTTEN_AFTER
-            });
-        }
-        let queue = Arc::new(KnownQueue::new(concert_id, Arc::clone(&self.versions)));
-        queues.insert(concert_id, Arc::clone(&queue));
-        queue
+        let queue = queues.entry(concert_id).or_insert_with(|| Arc::new(KnownQueue::new(concert_id, &self.versions)));
+        queue.known().asked = Some(now);
+        Arc::clone(queue)
     }
 
     /// The queue, if this instance knows anything of it.
@@ -99,24 +95,13 @@ impl KnownQueues {
 }
 
 impl KnownQueue {
-    fn new(concert_id: ConcertId, versions: Arc<AtomicU64>) -> Self {
+    fn new(concert_id: ConcertId, versions: &Arc<AtomicU64>) -> Self {
         let first = versions.fetch_add(1, Ordering::Relaxed) + 1;
-        let known = Known {
-            asked: Instant::now(),
-            version: (0, 0),
-            listed_due: None,
-            registered: None,
-            snapshot: None,
-            admissions_version: 0,
-            admitted: HashMap::new(),
-            left_total: 0,
-            left: HashSet::new(),
-        };
         Self {
             concert_id,
-            versions,
+            versions: Arc::clone(versions),
             watched: watch::Sender::new(first),
-            known: Mutex::new(known),
+            known: Mutex::default(),
             snapshots: SingleFlight::default(),
         }
     }
@@ -204,7 +189,7 @@ impl KnownQueue {
         known.snapshot = Some(Arc::clone(&snapshot));
         known.admissions_version = news.admissions_version;
         if let Some(admitted) = news.admitted {
-            known.admitted = admitted.into_iter().collect();
+            known.admitted = admitted;
         }
         known.left_total = news.left_total;
         if known.left.len() + news.left.len() > LEFT_MAX {

@@ -1,20 +1,17 @@
 //! Which queues there are, and when an instance has to visit each: shared by all instances, so that one of them does each
 //! piece of work.
 
-use std::sync::Arc;
-
 use boxoffice_domain::{
     ConcertId, StorageError, Timestamp, seconds_after,
     waiting_room::{QueueCensus, WaitingRoomError},
 };
-use boxoffice_peers::redis::{Argument, Reply, Script, damaged, micros, texts};
+use boxoffice_peers::redis::{Argument, FromReply, Reply, Script, damaged, micros};
 use futures::{StreamExt, TryStreamExt, stream};
-use uuid::Uuid;
 
 use super::{
+    core::Core,
     known::KnownQueue,
-    scripts::{self, ListKeys, StepReply},
-    steps::Steps,
+    scripts::{self, DUE, LENGTHS, StepReply, list_key, list_keys},
 };
 
 /// How long an instance has for the queues that it has claimed before another one visits them.
@@ -30,19 +27,9 @@ const VISITS_AT_ONCE: usize = 16;
 /// How many queues a census counts at most: the longest ones, as of their last visits.
 const CENSUS_MAX: usize = 1_000;
 
-/// The list of queues.
-pub(super) struct QueueList {
-    keys: ListKeys,
-    steps: Arc<Steps>,
-}
-
-impl QueueList {
-    pub(super) fn new(steps: Arc<Steps>) -> Self {
-        Self { keys: ListKeys::new(steps.link.prefix()), steps }
-    }
-
+impl Core {
     async fn run<A: Argument>(&self, script: &Script<A>, arguments: A) -> Result<Option<Reply>, StorageError> {
-        self.steps.link.run(script, self.keys.all(), &arguments).await
+        self.link.run(script, &list_keys(self.link.prefix()), &arguments).await
     }
 
     /// Adds a queue to the list. Returns since when this Redis is ours, or `None` if there are too many queues and none
@@ -59,12 +46,12 @@ impl QueueList {
 
     async fn try_register(&self, concert_id: ConcertId) -> Result<Option<Timestamp>, StorageError> {
         let arguments = scripts::Register {
-            now: self.steps.clock.now(),
+            now: self.now(),
             concert: concert_id.to_string(),
-            queues_max: self.steps.rules.settings.queues_max as u64,
+            queues_max: self.rules.settings.queues_max as u64,
         };
         let reply = self.run(&scripts::REGISTER, arguments).await?;
-        reply.map(|mut reply| reply.time("ours_since")).transpose()
+        reply.map(|mut reply| reply.take("ours_since")).transpose()
     }
 
     /// Adds to the list what a step replied, as far as the list does not have it. A failure is made good by the next
@@ -79,8 +66,8 @@ impl QueueList {
             && queue.is_due_earlier(due, reply.now)
         {
             let mut command = redis::cmd("ZADD");
-            command.arg(self.keys.named("due")).arg("LT").arg(micros(due)).arg(queue.concert_id.to_string());
-            match self.steps.link.query(&command).await {
+            command.arg(list_key(self.link.prefix(), DUE)).arg("LT").arg(micros(due)).arg(queue.concert_id.to_string());
+            match self.link.query(&command).await {
                 Ok(_) => queue.set_listed_due(due),
                 Err(error) => {
                     tracing::debug!(error = &error as &dyn std::error::Error, "what is due cannot be written down");
@@ -93,7 +80,7 @@ impl QueueList {
     /// something is due next.
     pub(super) async fn advance(&self) -> Result<Option<Timestamp>, StorageError> {
         for _ in 0..ROUNDS_MAX {
-            let now = self.steps.clock.now();
+            let now = self.now();
             let claimed_until = seconds_after(now, CLAIM_SECONDS);
             let arguments = scripts::Claim {
                 now,
@@ -103,13 +90,13 @@ impl QueueList {
                 unvisited_max: UNVISITED_MAX,
             };
             let mut claimed = self.run(&scripts::CLAIM, arguments).await?.ok_or_else(damaged)?;
-            let due = concerts(&claimed.texts("due")?)?;
-            let unvisited = concerts(&claimed.texts("unvisited")?)?;
+            let due: Vec<ConcertId> = claimed.take("due")?;
+            let unvisited: Vec<ConcertId> = claimed.take("unvisited")?;
             if due.is_empty() && unvisited.is_empty() {
-                let Some(first) = claimed.text_if_any("first")? else { return Ok(None) };
-                let first_due = claimed.time("first_due")?;
+                let Some(first) = claimed.take("first")? else { return Ok(None) };
+                let first_due = claimed.take("first_due")?;
                 // Nothing may be due there any more, which the list does not learn by itself.
-                if self.visit(concert(&first)?, Some(first_due), true).await?.due == Some(first_due) {
+                if self.visit(first, Some(first_due), true).await?.due == Some(first_due) {
                     return Ok(Some(first_due));
                 }
                 continue;
@@ -123,7 +110,7 @@ impl QueueList {
                 .try_collect::<Vec<_>>()
                 .await?;
         }
-        Ok(Some(self.steps.clock.now()))
+        Ok(Some(self.now()))
     }
 
     /// Advances a queue, counts it, and writes down when something is due there. `claimed_until` is what the list says of
@@ -134,8 +121,8 @@ impl QueueList {
         claimed_until: Option<Timestamp>,
         may_drop: bool,
     ) -> Result<Visit, StorageError> {
-        let queue = self.steps.queues.of(concert_id);
-        let reply = self.steps.run(&queue, &scripts::VISIT, scripts::Visit { may_drop }).await?;
+        let queue = self.queue(concert_id);
+        let reply = self.run_step(&queue, &scripts::VISIT, scripts::Visit { may_drop }).await?;
         let visit = match reply {
             Some(mut reply) => Visit { census: Some(census(concert_id, &mut reply.values)?), due: reply.due },
             None => Visit { census: None, due: None },
@@ -170,8 +157,8 @@ impl QueueList {
     /// The first `count` queues in the order of their lengths, in the direction that the command has.
     async fn by_length(&self, command: &str, count: usize) -> Result<Vec<ConcertId>, StorageError> {
         let mut command = redis::cmd(command);
-        command.arg(self.keys.named("lengths")).arg(0).arg(count - 1);
-        concerts(&texts(self.steps.link.query(&command).await?)?)
+        command.arg(list_key(self.link.prefix(), LENGTHS)).arg(0).arg(count - 1);
+        Vec::from_value(self.link.query(&command).await?)
     }
 }
 
@@ -183,19 +170,11 @@ struct Visit {
     due: Option<Timestamp>,
 }
 
-fn concerts(texts: &[String]) -> Result<Vec<ConcertId>, StorageError> {
-    texts.iter().map(|text| concert(text)).collect()
-}
-
-fn concert(text: &str) -> Result<ConcertId, StorageError> {
-    Uuid::parse_str(text).map(ConcertId::new).map_err(|_| damaged())
-}
-
 fn census(concert_id: ConcertId, values: &mut Reply) -> Result<QueueCensus, StorageError> {
     Ok(QueueCensus {
         concert_id,
-        waiting: values.number("waiting")?,
-        active: values.number("active")?,
-        admitted_total: values.number("admitted_total")?,
+        waiting: values.take("waiting")?,
+        active: values.take("active")?,
+        admitted_total: values.take("admitted_total")?,
     })
 }

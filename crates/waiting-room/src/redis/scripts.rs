@@ -16,38 +16,27 @@ const PRELUDE: &str = include_str!("scripts/prelude.lua");
 
 /// The keys of a queue.
 const QUEUE_KEYS: [&str; 9] = ["queue", "waiting", "drawn", "joined", "active", "ending", "ended", "minute", "left"];
+/// The key of the queues, by when something is due there.
+pub(super) const DUE: &str = "due";
+/// The key of the queues, by how many wait there.
+pub(super) const LENGTHS: &str = "lengths";
 /// The keys of the list of queues.
-const LIST_KEYS: [&str; 4] = ["ours_since", "due", "visited", "lengths"];
+const LIST_KEYS: [&str; 4] = ["ours_since", DUE, "visited", LENGTHS];
 
-/// The keys of the queue of a concert, or of the list of queues. What is in braces decides on which node of a cluster they
-/// are: all on the same one.
-fn keys(names: &[&str], prefix: &str, of: &str) -> Vec<String> {
-    names.iter().map(|name| format!("{prefix}:{{{of}}}:{name}")).collect()
-}
-
-/// The keys of a queue, as its scripts take them.
+/// The keys of the queue of a concert, as its scripts take them. What is in braces decides on which node of a cluster
+/// they are: all on the same one.
 pub(super) fn queue_keys(prefix: &str, concert: &str) -> Vec<String> {
-    keys(&QUEUE_KEYS, prefix, concert)
+    QUEUE_KEYS.iter().map(|name| format!("{prefix}:{{{concert}}}:{name}")).collect()
 }
 
 /// The keys of the list of queues, as its scripts take them.
-#[derive(Debug)]
-pub(super) struct ListKeys(Vec<String>);
+pub(super) fn list_keys(prefix: &str) -> Vec<String> {
+    LIST_KEYS.iter().map(|name| list_key(prefix, name)).collect()
+}
 
-impl ListKeys {
-    pub(super) fn new(prefix: &str) -> Self {
-        Self(keys(&LIST_KEYS, prefix, "queues"))
-    }
-
-    pub(super) fn all(&self) -> &[String] {
-        &self.0
-    }
-
-    /// One of [`LIST_KEYS`].
-    pub(super) fn named(&self, name: &str) -> &str {
-        let index = LIST_KEYS.iter().position(|known| *known == name).expect("a key of the list");
-        &self.0[index]
-    }
+/// One of the keys of the list of queues.
+pub(super) fn list_key(prefix: &str, name: &str) -> String {
+    format!("{prefix}:{{queues}}:{name}")
 }
 
 arguments! {
@@ -179,13 +168,13 @@ pub(super) struct StepReply {
 impl StepReply {
     pub(super) fn read(mut values: Reply) -> Result<Self, StorageError> {
         Ok(Self {
-            opened_at: values.number("opened_at")?,
-            version: values.number("version")?,
-            due: values.time_if_any("due")?,
-            now: values.time("now")?,
-            admitted: values.number("admitted")?,
-            no_shows: values.number("no_shows")?,
-            expired: values.number("expired")?,
+            opened_at: values.take("opened_at")?,
+            version: values.take("version")?,
+            due: values.take("due")?,
+            now: values.take("now")?,
+            admitted: values.take("admitted")?,
+            no_shows: values.take("no_shows")?,
+            expired: values.take("expired")?,
             values,
         })
     }

@@ -1,12 +1,13 @@
 //! What an instance knows of a queue for a moment, and what it can answer from that.
 
+use std::collections::HashMap;
+
 use boxoffice_domain::{
     AccountId, StorageError, Timestamp,
     waiting_room::{PlaceNumber, Standing},
 };
 use boxoffice_peers::redis::{Reply, damaged};
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::scripts::StepReply;
 use crate::{admission_rate::AdmissionRate, rules::Rules};
@@ -23,9 +24,9 @@ pub(super) struct Pace {
 impl Pace {
     pub(super) fn read(values: &mut Reply) -> Result<Self, StorageError> {
         Ok(Self {
-            opens_at: values.time_if_any("opens_at")?,
-            paused: values.flag("paused")?,
-            rate: AdmissionRate::measured(values.float("rate_admissions")?, values.float("rate_seconds")?),
+            opens_at: values.take("opens_at")?,
+            paused: values.take("paused")?,
+            rate: AdmissionRate::measured(values.take("rate_admissions")?, values.take("rate_seconds")?),
         })
     }
 
@@ -74,7 +75,7 @@ pub(super) struct News {
     pub(super) snapshot: Snapshot,
     pub(super) admissions_version: u64,
     /// The admissions, if they have changed.
-    pub(super) admitted: Option<Vec<(AccountId, Admitted)>>,
+    pub(super) admitted: Option<HashMap<AccountId, Admitted>>,
     /// How many have left since the queue was opened.
     pub(super) left_total: u64,
     /// The latest of those.
@@ -88,43 +89,30 @@ impl News {
             taken,
             opened_at,
             version: (opened_at, version),
-            waiting: values.number("waiting")?,
+            waiting: values.take("waiting")?,
             pace: Pace::read(&mut values)?,
-            last_number: values.number("last_number")?,
-            emptied_to: values.number("emptied_to")?,
-            drawn_to: values.number("drawn_to")?,
-            admitted_to: values.number("admitted_to")?,
-            pivots: zip(values.numbers("pivot_ranks")?, values.numbers("pivot_keys")?)?.collect(),
+            last_number: values.take("last_number")?,
+            emptied_to: values.take("emptied_to")?,
+            drawn_to: values.take("drawn_to")?,
+            admitted_to: values.take("admitted_to")?,
+            pivots: zip(values.take("pivot_ranks")?, values.take("pivot_keys")?)?.collect(),
         };
         Ok(Self {
             snapshot,
-            admissions_version: values.number("admissions_version")?,
+            admissions_version: values.take("admissions_version")?,
             admitted: admitted(&mut values)?,
-            left_total: values.number("left_total")?,
-            left: zip(accounts(&mut values, "left_accounts")?, numbers(&mut values, "left_numbers")?)?.collect(),
+            left_total: values.take("left_total")?,
+            left: zip(values.take("left_accounts")?, values.take("left_numbers")?)?.collect(),
         })
     }
 }
 
-fn admitted(values: &mut Reply) -> Result<Option<Vec<(AccountId, Admitted)>>, StorageError> {
-    if !values.has("admitted_accounts") {
-        return Ok(None);
-    }
-    let accounts = accounts(values, "admitted_accounts")?;
-    let times = zip(values.times("admitted_untils")?, values.times("active_untils")?)?.collect();
-    let admissions = zip(accounts, zip(numbers(values, "admitted_numbers")?, times)?.collect())?;
-    let admission =
-        |(account_id, (number, (until, active_until)))| (account_id, Admitted { number, until, active_until });
-    Ok(Some(admissions.map(admission).collect()))
-}
-
-fn accounts(values: &mut Reply, name: &str) -> Result<Vec<AccountId>, StorageError> {
-    let account = |bytes: Vec<u8>| Uuid::from_slice(&bytes).map(AccountId::new).map_err(|_| damaged());
-    values.byte_strings(name)?.into_iter().map(account).collect()
-}
-
-fn numbers(values: &mut Reply, name: &str) -> Result<Vec<PlaceNumber>, StorageError> {
-    Ok(values.numbers(name)?.into_iter().map(PlaceNumber).collect())
+fn admitted(values: &mut Reply) -> Result<Option<HashMap<AccountId, Admitted>>, StorageError> {
+    let Some(accounts) = values.take("admitted_accounts")? else { return Ok(None) };
+    let times = zip(values.take("admitted_untils")?, values.take("active_untils")?)?.collect();
+    let admitted = zip(values.take("admitted_numbers")?, times)?;
+    let admitted = admitted.map(|(number, (until, active_until))| Admitted { number, until, active_until });
+    Ok(Some(zip(accounts, admitted.collect())?.collect()))
 }
 
 /// Two lists that must be as long.

@@ -3,11 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use boxoffice_contracts::waiting_room::{Rules, Stage};
-use boxoffice_domain::EntropySource;
-use boxoffice_domain::fixtures::{TestClock, TestEntropy};
+use boxoffice_domain::{
+    EntropySource,
+    fixtures::{TestClock, TestEntropy},
+};
 use boxoffice_peers::redis::{Link, RedisSettings, RedisUrl};
 use boxoffice_testkit::servers::{RedisCluster, RedisServer};
 use boxoffice_waiting_room::{MemoryWaitingRoom, RedisWaitingRoom, Settings};
+
+use crate::support;
 
 fn settings(rules: Rules) -> Settings {
     let Rules { capacity, admission_seconds, no_show_seconds, poll_seconds_max } = rules;
@@ -17,7 +21,7 @@ fn settings(rules: Rules) -> Settings {
         no_show_seconds,
         poll_seconds_max,
         reform_seconds: 0,
-        ..Settings::default()
+        ..support::settings()
     }
 }
 

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use boxoffice_domain::fixtures::TestClock;
-use boxoffice_domain::waiting_room::QueuePlace;
+use boxoffice_domain::{fixtures::TestClock, waiting_room::QueuePlace};
 use boxoffice_waiting_room::{MemoryWaitingRoom, Settings};
 
-use crate::support::{Instance, terms};
+use crate::support::{Instance, settings, terms};
 
 mod bounds;
 mod restarts;
@@ -19,9 +18,9 @@ fn in_memory(clock: &Arc<TestClock>, settings: Settings) -> Instance<MemoryWaiti
 /// the time that comes with the clock's next 5 seconds.
 async fn restarted(joined: u128) -> (Arc<TestClock>, Vec<QueuePlace>, Instance<MemoryWaitingRoom>) {
     let clock = Arc::new(TestClock::new());
-    let lost = in_memory(&clock, Settings::default());
+    let lost = in_memory(&clock, settings());
     let places = lost.join_many(joined).await;
     clock.advance_seconds(10);
-    let server = in_memory(&clock, Settings::default());
+    let server = in_memory(&clock, settings());
     (clock, places, server)
 }

@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{
     AccountId, ConcertId, Timestamp,
+    fixtures::TestClock,
     waiting_room::{
         DrawNumber, JoinRequest, Joined, QueuePlace, QueueStatus, QueueTerms, Recall, RestoreRequest, Standing,
         WaitingRoom, WaitingRoomError,
@@ -34,8 +34,22 @@ pub(crate) const EXACT: Duration = Duration::ZERO;
 /// How old a snapshot may be that polls are answered from.
 pub(crate) const POLLING: Duration = Duration::from_millis(250);
 
+/// What the tests run with: the rules of a server.
+pub(crate) fn settings() -> Settings {
+    Settings {
+        capacity: 1_000_000,
+        queues_max: 10_000,
+        admission_seconds: 600,
+        no_show_seconds: 60,
+        reform_seconds: 5,
+        poll_seconds_max: 20,
+        restorable_seconds: 86_400,
+    }
+}
+
+/// As [`settings`], and admits from the start.
 pub(crate) fn at_once() -> Settings {
-    Settings { reform_seconds: 0, ..Settings::default() }
+    Settings { reform_seconds: 0, ..settings() }
 }
 
 pub(crate) fn terms(max_active: u32) -> QueueTerms {
@@ -57,7 +71,7 @@ impl Instance {
     pub(crate) async fn start(url: &str, clock: &Arc<TestClock>, rules: Settings, snapshot_age_max: Duration) -> Self {
         let patience = Duration::from_secs(2);
         let settings =
-            RedisSettings { connect_timeout: patience, command_timeout: patience, ..RedisSettings::default() };
+            RedisSettings { prefix: "boxoffice".to_owned(), connect_timeout: patience, command_timeout: patience };
         let link = Link::open(RedisUrl::parse(url).expect("a URL"), settings);
         let waiting_room = RedisWaitingRoom::open(link, clock.clone(), rules, snapshot_age_max).await;
         Self { waiting_room, terms: terms(3) }
@@ -140,6 +154,10 @@ impl<R: WaitingRoom> Instance<R> {
 
     pub(crate) async fn keep_until(&self, place: &QueuePlace, held_until: Option<Timestamp>) {
         self.waiting_room.keep_until(place.concert_id, place.account_id, held_until).await.expect("keeps");
+    }
+
+    pub(crate) async fn advance(&self) -> Option<Timestamp> {
+        self.waiting_room.advance().await.expect("advances")
     }
 
     /// How many wait, are admitted, and have ever been admitted at concert 1.

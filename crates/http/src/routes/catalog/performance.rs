@@ -7,7 +7,7 @@ use super::PerformanceResponse;
 use crate::{
     api::Api,
     reply::{CacheScope, NotModified, Problem, Tagged, refusals},
-    request::{Id, IfNoneMatch, Queued},
+    request::{AtGate, Id, IfNoneMatch, Queued},
 };
 
 refusals!([SIGNED_IN, ADMITTED, PATH], [PerformanceNotFound]);
@@ -25,15 +25,15 @@ refusals!([SIGNED_IN, ADMITTED, PATH], [PerformanceNotFound]);
 #[tracing::instrument(level = "debug", name = "http.catalog.performance", skip_all)]
 pub(crate) async fn handler(
     State(api): State<Api>,
-    Queued(place): Queued,
+    AtGate(visitor): AtGate,
     headers: HeaderMap,
     Id(id): Id<PerformanceId>,
 ) -> Result<Response, Problem> {
-    let admitted = api.services.catalog.admit_to_performance(place, id).await?;
+    let admitted = api.services.catalog.admit_to_performance(visitor, id).await?;
     let read = async {
         let performance = api.services.catalog.performance(admitted).await?;
         Tagged::of(&PerformanceResponse::from(performance))
     };
-    let mark = api.marks.of(place.account_id);
+    let mark = api.marks.of(visitor.account_id);
     Ok(api.reads.performance.get(id, mark, read).await?.respond(&headers, CacheScope::Private))
 }

@@ -11,7 +11,7 @@ use crate::{
     api::Api,
     cache::catalog_reads::PerformancesAsked,
     reply::{CacheScope, ListResponse, NotModified, Problem, Tagged, refusals},
-    request::{Id, IfNoneMatch, Query, Queued, page},
+    request::{AtGate, Id, IfNoneMatch, Query, Queued, page},
 };
 
 #[derive(Deserialize, IntoParams)]
@@ -43,7 +43,7 @@ refusals!([SIGNED_IN, ADMITTED, PATH, LIST], [ConcertNotFound]);
 #[tracing::instrument(level = "debug", name = "http.catalog.performances", skip_all)]
 pub(crate) async fn handler(
     State(api): State<Api>,
-    Queued(place): Queued,
+    AtGate(visitor): AtGate,
     headers: HeaderMap,
     Id(id): Id<ConcertId>,
     Query(query): Query<PerformanceQuery>,
@@ -52,13 +52,13 @@ pub(crate) async fn handler(
     if page.after.is_some_and(|after| !(1970..=9999).contains(&after.starts_at.year())) {
         return Err(Problem::malformed("The cursor is not one of this list."));
     }
-    let admitted = api.services.catalog.admit_to_concert(place, id).await?;
+    let admitted = api.services.catalog.admit_to_concert(visitor, id).await?;
     let asked = PerformancesAsked { concert_id: id, available_only: query.available.unwrap_or_default(), page };
     let PerformancesAsked { available_only, page, .. } = asked.clone();
     let read = async {
         let page = api.services.catalog.performances(admitted, available_only, page).await?;
         Tagged::of(&ListResponse::new(page, PerformanceResponse::from))
     };
-    let mark = api.marks.of(place.account_id);
+    let mark = api.marks.of(visitor.account_id);
     Ok(api.reads.performances.get(asked, mark, read).await?.respond(&headers, CacheScope::Private))
 }

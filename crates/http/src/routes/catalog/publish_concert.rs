@@ -9,6 +9,7 @@ use axum::{
 };
 use boxoffice_application::{catalog::NewConcert, fingerprint};
 use boxoffice_domain::{
+    SellingRules,
     catalog::{ACTIVE_MAX, ConcertSummary, InvalidSalesWindow, SEATS_PER_ACCOUNT_MAX, SalesWindow},
     idempotency::Made,
     text::{Description, Name},
@@ -20,7 +21,6 @@ use validator::Validate;
 
 use super::ManagedConcertResponse;
 use crate::{
-    HttpSettings,
     api::Api,
     reply::{Problem, made, refusals},
     request::{
@@ -67,7 +67,7 @@ pub(crate) struct PublishConcertRequest {
 }
 
 impl PublishConcertRequest {
-    fn parse(&self, settings: &HttpSettings) -> Result<NewConcert, Problem> {
+    fn parse(&self, rules: &SellingRules) -> Result<NewConcert, Problem> {
         let open_at = in_microseconds(self.sales_open_at);
         let close_at = in_microseconds(self.sales_close_at);
         let max_seats = count("/max_seats_per_account", self.max_seats_per_account)?;
@@ -76,8 +76,8 @@ impl PublishConcertRequest {
             artist: parsed("/artist", "text", Name::new(&self.artist))?,
             description: parsed("/description", "text", Description::new(&self.description))?,
             sales: SalesWindow::new(open_at, close_at)?,
-            max_seats_per_account: max_seats.unwrap_or(settings.max_seats_per_account_default),
-            max_active: count("/max_active", self.max_active)?.unwrap_or(settings.max_active_default),
+            max_seats_per_account: max_seats.unwrap_or(rules.max_seats_per_account.get()),
+            max_active: count("/max_active", self.max_active)?.unwrap_or(rules.max_active.get()),
             draw: self.draw,
         })
     }
@@ -111,7 +111,7 @@ pub(crate) async fn handler(
     key: OptionalKey,
     Body(body): Body<PublishConcertRequest>,
 ) -> Result<Response, Problem> {
-    let new = body.parse(&api.settings)?;
+    let new = body.parse(&api.settings.rules)?;
     let idempotency = key.naming(|| fingerprint::publish_concert(&new));
     let (service, named) = (Arc::clone(&api.services.catalog), idempotency.clone());
     let act = async move { service.publish_concert(identity, new, named).await };

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     api::Api,
     reply::{CacheScope, NotModified, Problem, Tagged, mirror, refusals},
-    request::{Id, IfNoneMatch, Query, Queued},
+    request::{AtGate, Id, IfNoneMatch, Query, Queued},
 };
 
 #[derive(Default, Deserialize, IntoParams, PartialEq)]
@@ -114,19 +114,19 @@ refusals!([SIGNED_IN, ADMITTED, PATH], [PerformanceNotFound]);
 #[tracing::instrument(level = "debug", name = "http.catalog.seats", skip_all)]
 pub(crate) async fn handler(
     State(api): State<Api>,
-    Queued(place): Queued,
+    AtGate(visitor): AtGate,
     headers: HeaderMap,
     Id(id): Id<PerformanceId>,
     Query(query): Query<SeatQuery>,
 ) -> Result<Response, Problem> {
-    let admitted = api.services.catalog.admit_to_performance(place, id).await?;
+    let admitted = api.services.catalog.admit_to_performance(visitor, id).await?;
     if query == SeatQuery::default() {
-        let mark = api.marks.of(place.account_id);
+        let mark = api.marks.of(visitor.account_id);
         return api.seat_maps.map(&api.services, admitted, mark).await?.respond(&headers).await;
     }
     let map = api.services.catalog.seats(admitted).await?;
     let response = Tagged::of(&SeatMapResponse::new(&map, &query))?;
     // It may be newer than the whole map that is shown at the moment.
-    api.marks.set(place.account_id);
+    api.marks.set(visitor.account_id);
     Ok(response.respond(&headers, CacheScope::Private))
 }

@@ -1,13 +1,14 @@
 //! `GET /v1/payments/{id}`.
 
 use axum::{Json, extract::State};
+use boxoffice_application::PaymentService;
 use boxoffice_domain::PaymentId;
 
 use super::PaymentResponse;
 use crate::{
     api::Api,
     reply::{Code, Problem, refusals},
-    request::{Id, SignedIn},
+    request::{Id, Service, SignedIn},
 };
 
 refusals!([SIGNED_IN, PATH], [PaymentNotFound]);
@@ -21,10 +22,11 @@ refusals!([SIGNED_IN, PATH], [PaymentNotFound]);
 #[tracing::instrument(level = "debug", name = "http.payments.find", skip_all)]
 pub(crate) async fn handler(
     State(api): State<Api>,
+    Service(payments): Service<PaymentService>,
     SignedIn(identity): SignedIn,
     Id(id): Id<PaymentId>,
 ) -> Result<Json<PaymentResponse>, Problem> {
-    let view = api.services.payments.find(identity, id).await?;
+    let view = payments.find(identity, id).await?;
     let view = view.ok_or_else(|| Problem::new(Code::PaymentNotFound))?;
     Ok(Json(PaymentResponse::new(view, api.now())))
 }

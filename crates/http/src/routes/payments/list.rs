@@ -1,12 +1,13 @@
 //! `GET /v1/payments`.
 
 use axum::{Json, extract::State};
+use boxoffice_application::PaymentService;
 
 use super::PaymentResponse;
 use crate::{
     api::Api,
     reply::{ListResponse, Problem, refusals},
-    request::{PageQuery, Query, SignedIn},
+    request::{PageQuery, Query, Service, SignedIn},
 };
 
 refusals!([SIGNED_IN, LIST], []);
@@ -20,10 +21,11 @@ refusals!([SIGNED_IN, LIST], []);
 #[tracing::instrument(level = "debug", name = "http.payments.list", skip_all)]
 pub(crate) async fn handler(
     State(api): State<Api>,
+    Service(payments): Service<PaymentService>,
     SignedIn(identity): SignedIn,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<ListResponse<PaymentResponse>>, Problem> {
-    let page = api.services.payments.list(identity, query.page()?).await?;
+    let page = payments.list(identity, query.page()?).await?;
     let now = api.now();
     Ok(Json(ListResponse::new(page, |view| PaymentResponse::new(view, now))))
 }

@@ -1,9 +1,7 @@
 //! `POST /v1/payments`.
 
-use std::sync::Arc;
-
 use axum::{extract::State, http::StatusCode, response::Response};
-use boxoffice_application::{fingerprint, payments::PayError};
+use boxoffice_application::{PaymentService, fingerprint, payments::PayError};
 use boxoffice_domain::{ReservationId, payments::PayRefusal};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -14,7 +12,7 @@ use super::PaymentResponse;
 use crate::{
     api::Api,
     reply::{Code, Problem, made, problem_from, refusals},
-    request::{Body, Queued, RequiredKey, SignedIn},
+    request::{AtGate, Body, Queued, RequiredKey, Service, SignedIn},
 };
 
 #[derive(Deserialize, ToSchema, Validate)]
@@ -72,15 +70,16 @@ refusals!(
 #[tracing::instrument(level = "debug", name = "http.payments.pay", skip_all)]
 pub(crate) async fn handler(
     State(api): State<Api>,
+    Service(payments): Service<PaymentService>,
     SignedIn(identity): SignedIn,
     key: RequiredKey,
-    Queued(place): Queued,
+    AtGate(visitor): AtGate,
     Body(body): Body<PayRequest>,
 ) -> Result<Response, Problem> {
     let reservation_id = ReservationId::new(body.reservation_id);
     let idempotency = key.naming(fingerprint::pay(reservation_id));
-    let (service, named) = (Arc::clone(&api.services.payments), idempotency.clone());
-    let act = async move { service.pay(place, reservation_id, named).await };
+    let named = idempotency.clone();
+    let act = async move { payments.pay(visitor, reservation_id, named).await };
     let paid = api.run_idempotent(identity, Some(&idempotency), act).await??;
     let location = format!("/v1/payments/{}", paid.value.payment.id);
     let paid_at = paid.value.payment.paid_at;

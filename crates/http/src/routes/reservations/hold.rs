@@ -21,7 +21,7 @@ use super::ReservationResponse;
 use crate::{
     api::Api,
     reply::{Code, Problem, Violation, made, problem_from, refusals},
-    request::{Body, OptionalKey, Queued, SignedIn},
+    request::{AtGate, Body, OptionalKey, Queued, SignedIn},
 };
 
 #[derive(Deserialize, ToSchema, Validate)]
@@ -35,7 +35,7 @@ pub(crate) struct HoldRequest {
 }
 
 impl HoldRequest {
-    fn parse(&self, seats_max: usize) -> Result<SeatSelection, Problem> {
+    fn parse(&self, seats_max: u32) -> Result<SeatSelection, Problem> {
         let (mut labels, mut violations) = (Vec::new(), Vec::new());
         for (index, label) in self.seats.iter().enumerate() {
             match SeatLabel::new(label) {
@@ -60,9 +60,7 @@ impl From<SelectionError> for Problem {
         match error {
             SelectionError::Empty => Self::violation("/seats", "seats_empty", message),
             SelectionError::Repeated { index } => Self::violation(format!("/seats/{index}"), "seat_repeated", message),
-            SelectionError::TooMany { seats_max } => {
-                Self::of_limit(Code::TooManySeats, u32::try_from(seats_max).unwrap_or(u32::MAX))
-            }
+            SelectionError::TooMany { seats_max } => Self::of_limit(Code::TooManySeats, seats_max),
         }
     }
 }
@@ -118,15 +116,15 @@ refusals!(
 pub(crate) async fn handler(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
-    Queued(place): Queued,
+    AtGate(visitor): AtGate,
     key: OptionalKey,
     Body(body): Body<HoldRequest>,
 ) -> Result<Response, Problem> {
-    let seats = body.parse(api.settings.seats_per_reservation_max)?;
+    let seats = body.parse(api.settings.rules.seats_per_reservation_max.get())?;
     let hold = HoldSeats { performance_id: PerformanceId::new(body.performance_id), seats };
     let idempotency = key.naming(|| fingerprint::hold(&hold));
     let (service, named) = (Arc::clone(&api.services.reservations), idempotency.clone());
-    let act = async move { service.hold(place, hold, named).await };
+    let act = async move { service.hold(visitor, hold, named).await };
     let held = api.run_idempotent(identity, idempotency.as_ref(), act).await??;
     let location = format!("/v1/reservations/{}", held.value.reservation.id);
     // A repeated request gets the first response, in which the seats are held, even if they no longer are.

@@ -1,16 +1,14 @@
 //! `POST /v1/concerts/{id}/queue`.
 
-use std::sync::Arc;
-
 use axum::{Json, extract::State, http::StatusCode};
-use boxoffice_application::waiting_room::JoinError;
+use boxoffice_application::{WaitingRoomService, waiting_room::JoinError};
 use boxoffice_domain::ConcertId;
 
 use super::QueueResponse;
 use crate::{
     api::Api,
     reply::{Problem, problem_from, refusals},
-    request::{Id, OptionalKey, SignedIn},
+    request::{Id, OptionalKey, Service, SignedIn},
 };
 
 problem_from!(JoinError: [ConcertNotFound => ConcertNotFound], [NotOnSale, WaitingRoom, Storage]);
@@ -36,12 +34,13 @@ refusals!([SIGNED_IN, PATH], [ConcertNotFound, SaleNotOpen, SaleClosed]);
 #[tracing::instrument(level = "debug", name = "http.waiting_room.join", skip_all)]
 pub(crate) async fn handler(
     State(api): State<Api>,
+    Service(waiting_room): Service<WaitingRoomService>,
     SignedIn(identity): SignedIn,
     Id(concert_id): Id<ConcertId>,
     _: OptionalKey,
 ) -> Result<(StatusCode, Json<QueueResponse>), Problem> {
-    let service = Arc::clone(&api.services.waiting_room);
-    let (view, newly) = api.run_detached(async move { service.join(identity, concert_id).await }).await??;
+    let act = async move { waiting_room.join(identity, concert_id).await };
+    let (view, newly) = api.run_detached(act).await??;
     let status = if newly { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(view.into())))
 }

@@ -1,13 +1,12 @@
 //! `DELETE /v1/queue`.
 
-use std::sync::Arc;
-
 use axum::{extract::State, http::StatusCode};
+use boxoffice_application::WaitingRoomService;
 
 use crate::{
     api::Api,
     reply::{Problem, refusals},
-    request::Queued,
+    request::{Queued, Service},
 };
 
 refusals!([SIGNED_IN, TICKET], []);
@@ -19,8 +18,11 @@ refusals!([SIGNED_IN, TICKET], []);
     responses((status = 204, description = "The token has expired."), Refusals),
 )]
 #[tracing::instrument(level = "debug", name = "http.waiting_room.leave", skip_all)]
-pub(crate) async fn handler(State(api): State<Api>, Queued(place): Queued) -> Result<StatusCode, Problem> {
-    let service = Arc::clone(&api.services.waiting_room);
-    api.run_detached(async move { service.leave(place).await }).await??;
+pub(crate) async fn handler(
+    State(api): State<Api>,
+    Service(waiting_room): Service<WaitingRoomService>,
+    Queued(place): Queued,
+) -> Result<StatusCode, Problem> {
+    api.run_detached(async move { waiting_room.leave(place).await }).await??;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,6 +1,6 @@
 //! `GET /v1/queue/events`: the status of a queue token as it changes, as server-sent events.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
@@ -9,6 +9,7 @@ use axum::{
         sse::{Event, KeepAlive},
     },
 };
+use boxoffice_application::WaitingRoomService;
 use boxoffice_domain::waiting_room::QueuePlace;
 use futures::{Stream, stream};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -18,7 +19,7 @@ use crate::{
     api::Api,
     queue_streams::QueueStreamPermit,
     reply::{Problem, refusals},
-    request::Queued,
+    request::{Queued, Service},
 };
 
 /// The path of the route, the only one that responds with another media type.
@@ -44,13 +45,14 @@ refusals!([SIGNED_IN, TICKET], []);
 #[tracing::instrument(level = "debug", name = "http.waiting_room.events", skip_all)]
 pub(crate) async fn handler(
     State(api): State<Api>,
+    Service(waiting_room): Service<WaitingRoomService>,
     Queued(place): Queued,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let too_many = || Problem::unavailable("Too many queue streams are open.").retry_after(5);
     let permit = api.queue_streams.open(place.account_id).ok_or_else(too_many)?;
-    let first = api.services.waiting_room.status(place).await?.into();
+    let first = waiting_room.status(place).await?.into();
     let heartbeat = KeepAlive::new().interval(api.settings.event_heartbeat).text("heartbeat");
-    let watch = Watch { api, place, seen: 0, sent_at: Instant::now(), last: None, _permit: permit };
+    let watch = Watch { api, waiting_room, place, seen: 0, sent_at: Instant::now(), last: None, _permit: permit };
     let events = stream::unfold(Step::First(first, watch), |step| async move {
         let (status, mut watch) = match step {
             Step::First(status, watch) => (status, watch),
@@ -72,6 +74,7 @@ enum Step {
 /// One open stream.
 struct Watch {
     api: Api,
+    waiting_room: Arc<WaitingRoomService>,
     place: QueuePlace,
     /// The version of the queue that was known before the last status was read; 0 if none was.
     seen: u64,
@@ -103,7 +106,7 @@ impl Watch {
             sleep_until(self.sent_at + BETWEEN_EVENTS).await;
             self.wait().await?;
             let read_at = Instant::now();
-            let view = self.api.services.waiting_room.status(self.place).await;
+            let view = self.waiting_room.status(self.place).await;
             let status = QueueResponse::from(view.map_err(log_end).ok()?);
             if self.last.as_ref() != Some(&status) {
                 return Some(status);
@@ -117,7 +120,7 @@ impl Watch {
     async fn wait(&mut self) -> Option<()> {
         let poll_after = self.last.as_ref().and_then(|last| last.poll_after_seconds).map_or(u64::MAX, u64::from);
         let at_most = Duration::from_secs(poll_after.max(1)).min(self.api.settings.event_heartbeat);
-        let changed = self.api.services.waiting_room.changed(self.place.concert_id, self.seen);
+        let changed = self.waiting_room.changed(self.place.concert_id, self.seen);
         if let Ok(version) = timeout(at_most, changed).await {
             self.seen = version.map_err(log_end).ok()?;
         }

@@ -1,12 +1,12 @@
 //! `GET /v1/queue`.
 
-use axum::{Json, extract::State};
+use axum::Json;
+use boxoffice_application::WaitingRoomService;
 
 use super::QueueResponse;
 use crate::{
-    api::Api,
     reply::{Problem, refusals},
-    request::Queued,
+    request::{Queued, Service},
 };
 
 refusals!([SIGNED_IN, TICKET], []);
@@ -18,7 +18,10 @@ refusals!([SIGNED_IN, TICKET], []);
     responses((status = 200, description = "The status.", body = QueueResponse), Refusals),
 )]
 #[tracing::instrument(level = "debug", name = "http.waiting_room.status", skip_all)]
-pub(crate) async fn handler(State(api): State<Api>, Queued(place): Queued) -> Result<Json<QueueResponse>, Problem> {
-    let view = api.services.waiting_room.status(place).await?;
+pub(crate) async fn handler(
+    Service(waiting_room): Service<WaitingRoomService>,
+    Queued(place): Queued,
+) -> Result<Json<QueueResponse>, Problem> {
+    let view = waiting_room.status(place).await?;
     Ok(Json(view.into()))
 }

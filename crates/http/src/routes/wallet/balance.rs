@@ -1,15 +1,15 @@
 //! `GET /v1/wallet`.
 
-use axum::{Json, extract::State};
+use axum::Json;
+use boxoffice_application::WalletService;
 use boxoffice_domain::{StorageError, wallet::Wallet};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    api::Api,
     reply::{Problem, refusals},
-    request::SignedIn,
+    request::{Service, SignedIn},
 };
 
 #[derive(Serialize, ToSchema)]
@@ -35,10 +35,10 @@ refusals!([SIGNED_IN], []);
 )]
 #[tracing::instrument(level = "debug", name = "http.wallet.balance", skip_all)]
 pub(crate) async fn handler(
-    State(api): State<Api>,
+    Service(wallet): Service<WalletService>,
     SignedIn(identity): SignedIn,
 ) -> Result<Json<WalletResponse>, Problem> {
-    let wallet = api.services.wallet.balance(identity).await?;
+    let wallet = wallet.balance(identity).await?;
     let wallet = wallet.ok_or_else(|| StorageError::failed("an account has no wallet"))?;
     Ok(Json(wallet.into()))
 }

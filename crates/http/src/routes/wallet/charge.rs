@@ -1,9 +1,7 @@
 //! `POST /v1/wallet/charges`.
 
-use std::sync::Arc;
-
 use axum::{extract::State, http::StatusCode, response::Response};
-use boxoffice_application::{fingerprint, wallet::ChargePointsError};
+use boxoffice_application::{WalletService, fingerprint, wallet::ChargePointsError};
 use boxoffice_domain::{
     Points,
     wallet::{ChargeAmount, ChargeRefusal},
@@ -16,7 +14,7 @@ use super::ChargeResponse;
 use crate::{
     api::Api,
     reply::{Code, Problem, made, problem_from, refusals},
-    request::{Body, RequiredKey, SignedIn, validation::parsed},
+    request::{Body, RequiredKey, Service, SignedIn, validation::parsed},
 };
 
 #[derive(Deserialize, ToSchema, Validate)]
@@ -30,8 +28,8 @@ pub(crate) struct ChargeRequest {
 }
 
 impl ChargeRequest {
-    fn parse(&self, amount_max: i64) -> Result<ChargeAmount, Problem> {
-        if self.amount > amount_max {
+    fn parse(&self, amount_max: Points) -> Result<ChargeAmount, Problem> {
+        if self.amount > amount_max.get() {
             return Err(Problem::violation("/amount", "range", format!("must be 1 to {amount_max}")));
         }
         let amount = parsed("/amount", "range", Points::new(self.amount))?;
@@ -73,14 +71,15 @@ refusals!([SIGNED_IN, BODY, KEYED], [IdempotencyKeyRequired, ChargeDeclined, Bal
 #[tracing::instrument(level = "debug", name = "http.wallet.charge", skip_all)]
 pub(crate) async fn handler(
     State(api): State<Api>,
+    Service(wallet): Service<WalletService>,
     SignedIn(identity): SignedIn,
     key: RequiredKey,
     Body(body): Body<ChargeRequest>,
 ) -> Result<Response, Problem> {
-    let amount = body.parse(api.settings.charge_points_max)?;
+    let amount = body.parse(api.settings.rules.charge_points_max)?;
     let idempotency = key.naming(fingerprint::charge(amount.points()));
-    let (service, named) = (Arc::clone(&api.services.wallet), idempotency.clone());
-    let act = async move { service.charge(identity, amount, named).await };
+    let named = idempotency.clone();
+    let act = async move { wallet.charge(identity, amount, named).await };
     let charged = api.run_idempotent(identity, Some(&idempotency), act).await??;
     let location = format!("/v1/wallet/charges/{}", charged.value.id);
     Ok(made(charged, StatusCode::CREATED, Some(&location), ChargeResponse::from))

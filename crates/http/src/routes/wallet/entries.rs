@@ -1,6 +1,7 @@
 //! `GET /v1/wallet/entries`.
 
-use axum::{Json, extract::State};
+use axum::Json;
+use boxoffice_application::WalletService;
 use boxoffice_domain::{
     ChargeId, ReservationId,
     wallet::{EntryKind, WalletEntry},
@@ -12,9 +13,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    api::Api,
     reply::{ListResponse, Problem, mirror, refusals},
-    request::{PageQuery, Query, SignedIn},
+    request::{PageQuery, Query, Service, SignedIn},
 };
 
 #[derive(Clone, Copy, Serialize, ToSchema)]
@@ -83,10 +83,10 @@ refusals!([SIGNED_IN, LIST], []);
 )]
 #[tracing::instrument(level = "debug", name = "http.wallet.entries", skip_all)]
 pub(crate) async fn handler(
-    State(api): State<Api>,
+    Service(wallet): Service<WalletService>,
     SignedIn(identity): SignedIn,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<ListResponse<EntryResponse>>, Problem> {
-    let page = api.services.wallet.entries(identity, query.page()?).await?;
+    let page = wallet.entries(identity, query.page()?).await?;
     Ok(Json(ListResponse::new(page, EntryResponse::from)))
 }

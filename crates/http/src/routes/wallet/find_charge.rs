@@ -1,13 +1,13 @@
 //! `GET /v1/wallet/charges/{id}`.
 
-use axum::{Json, extract::State};
+use axum::Json;
+use boxoffice_application::WalletService;
 use boxoffice_domain::ChargeId;
 
 use super::ChargeResponse;
 use crate::{
-    api::Api,
     reply::{Code, Problem, refusals},
-    request::{Id, SignedIn},
+    request::{Id, Service, SignedIn},
 };
 
 refusals!([SIGNED_IN, PATH], [ChargeNotFound]);
@@ -20,10 +20,10 @@ refusals!([SIGNED_IN, PATH], [ChargeNotFound]);
 )]
 #[tracing::instrument(level = "debug", name = "http.wallet.find_charge", skip_all)]
 pub(crate) async fn handler(
-    State(api): State<Api>,
+    Service(wallet): Service<WalletService>,
     SignedIn(identity): SignedIn,
     Id(id): Id<ChargeId>,
 ) -> Result<Json<ChargeResponse>, Problem> {
-    let charge = api.services.wallet.find_charge(identity, id).await?;
+    let charge = wallet.find_charge(identity, id).await?;
     Ok(Json(charge.ok_or_else(|| Problem::new(Code::ChargeNotFound))?.into()))
 }

@@ -3,28 +3,26 @@
 
 mod client;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use axum::Router;
 use boxoffice_application::{
-    AccountService, CatalogGeneration, CatalogService, PaymentService, ReservationService, SaleTermsCache,
+    AccountService, CatalogGeneration, CatalogService, Gate, PaymentService, ReservationService, SaleTermsCache,
     WaitingRoomService, WalletService,
     accounts::{EndedSessions, SessionSettings},
 };
 use boxoffice_contracts::{
     memory::MemoryStore,
-    storage::{Show, Stage, Storage, points},
+    storage::{Show, Stage, Storage},
 };
 use boxoffice_domain::{
     AccountId, SessionId, StorageError, Timestamp,
     accounts::{AccessClaims, AccessTokenError, AccessTokens, MockPasswordHasher, PasswordHash, PasswordHasher, Role},
     catalog::Concert,
-    fixtures::{TestClock, TestEntropy},
+    fixtures::{TestClock, TestEntropy, selling_rules},
     gateway::{GatewayError, GatewayRequest, GatewayVerdict, MockPaymentGateway, PaymentGateway},
-    reservations::HOLD_SECONDS_DEFAULT,
     waiting_room::{JoinRequest, QueuePlace, QueueTokens, WaitingRoom},
-    wallet::BALANCE_MAX,
 };
 use boxoffice_http::{Draining, FreshnessMarks, HttpSettings, Services};
 use boxoffice_peers::{Alone, Peers};
@@ -69,15 +67,39 @@ pub(crate) struct World {
     pub generation: Arc<CatalogGeneration>,
 }
 
+/// As in production, without a limit for one client address.
+fn settings() -> HttpSettings {
+    HttpSettings {
+        body_bytes_max: 65_536,
+        request_timeout: Duration::from_secs(30),
+        concurrent_requests_max: 4_096,
+        account_requests_per_minute: 0,
+        event_streams_max: 1_000,
+        event_heartbeat: Duration::from_secs(15),
+        cors_origins: Vec::new(),
+        rules: selling_rules(),
+        answers_kept_for: Duration::from_millis(250),
+        trust_forwarded_for: false,
+    }
+}
+
 impl World {
     /// At [`instant`](boxoffice_domain::fixtures::instant) 0, a day after the sale opened. The gateway approves everything.
     pub(crate) async fn new() -> Self {
         let clock = Arc::new(TestClock::new());
         let store = MemoryStore::new(clock.clone(), Arc::new(TestEntropy));
         let stage = Stage::new(Storage::of(Arc::new(store)), clock.clone());
-        let queue_settings = Settings { reform_seconds: 0, no_show_seconds: 86_400, ..Settings::default() };
+        let queue_settings = Settings {
+            capacity: 1_000,
+            queues_max: 100,
+            admission_seconds: 600,
+            no_show_seconds: 86_400,
+            reform_seconds: 0,
+            poll_seconds_max: 20,
+            restorable_seconds: 86_400,
+        };
         let queues = Arc::new(MemoryWaitingRoom::new(clock, queue_settings));
-        let settings = HttpSettings { account_requests_per_minute: 0, ..HttpSettings::default() };
+        let settings = settings();
         Self {
             show: stage.show().await,
             customer: stage.account_with(BALANCE).await,
@@ -115,9 +137,9 @@ impl World {
         request.send(&self.router()).await
     }
 
-    fn services(&self) -> Services {
+    pub(crate) fn services(&self) -> Services {
         let (storage, clock) = (self.stage.storage.clone(), self.stage.clock.clone());
-        let gate = Arc::new(WaitingRoomService {
+        let gate = Gate::Queue(Arc::new(WaitingRoomService {
             waiting_room: self.waiting_room.clone(),
             tokens: Arc::new(queue_tokens()),
             catalog: storage.catalog.clone(),
@@ -125,7 +147,7 @@ impl World {
             reservations: storage.reservations.clone(),
             terms: SaleTermsCache::default(),
             clock: clock.clone(),
-        });
+        }));
         Services {
             accounts: Arc::new(AccountService {
                 accounts: storage.accounts,
@@ -138,14 +160,13 @@ impl World {
                 }),
                 clock: clock.clone(),
                 entropy: Arc::new(TestEntropy),
-                settings: SessionSettings::default(),
+                settings: SessionSettings { access_seconds: 900, refresh_seconds: 2_592_000 },
                 ended: EndedSessions::default(),
                 peers: Arc::clone(&self.peers),
             }),
             catalog: Arc::new(CatalogService {
                 catalog: storage.catalog.clone(),
                 gate: gate.clone(),
-                waiting_room: self.waiting_room.clone(),
                 generation: Arc::clone(&self.generation),
                 clock: clock.clone(),
                 entropy: Arc::new(TestEntropy),
@@ -154,28 +175,25 @@ impl World {
                 reservations: storage.reservations.clone(),
                 catalog: storage.catalog,
                 gate: gate.clone(),
-                waiting_room: self.waiting_room.clone(),
                 account_locks: Arc::default(),
                 entropy: Arc::new(TestEntropy),
-                hold_seconds: HOLD_SECONDS_DEFAULT,
+                rules: selling_rules(),
             }),
-            payments: Arc::new(PaymentService {
+            payments: Some(Arc::new(PaymentService {
                 payments: storage.payments,
                 reservations: storage.reservations,
-                gate: gate.clone(),
-                waiting_room: self.waiting_room.clone(),
+                gate,
                 account_locks: Arc::default(),
                 clock: clock.clone(),
                 entropy: Arc::new(TestEntropy),
-            }),
-            wallet: Arc::new(WalletService {
+            })),
+            wallet: Some(Arc::new(WalletService {
                 wallets: storage.wallets,
                 gateway: Arc::clone(&self.gateway),
                 clock: clock.clone(),
                 entropy: Arc::new(TestEntropy),
-                balance_max: points(BALANCE_MAX),
-            }),
-            waiting_room: gate,
+                rules: selling_rules(),
+            })),
             peers: Arc::clone(&self.peers),
             readiness: storage.readiness,
             entropy: Arc::new(TestEntropy),

@@ -1,8 +1,9 @@
 //! What Redis replies.
 
-use boxoffice_domain::{StorageError, Timestamp};
+use boxoffice_domain::{AccountId, ConcertId, StorageError, Timestamp, waiting_room::PlaceNumber};
 use chrono::DateTime;
 use redis::Value;
+use uuid::Uuid;
 
 /// What a script replied: values, each under its name. A value that is not there is absent.
 #[derive(Debug)]
@@ -25,84 +26,70 @@ impl Reply {
         Ok(Some(Self(named)))
     }
 
-    fn value_if_any(&mut self, name: &str) -> Option<Value> {
-        let index = self.0.iter().position(|(known, _)| known == name.as_bytes())?;
-        Some(self.0.swap_remove(index).1)
-    }
-
-    /// Whether there is a value of that name.
-    pub fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(known, _)| known == name.as_bytes())
-    }
-
-    fn value(&mut self, name: &str) -> Result<Value, StorageError> {
-        self.value_if_any(name).ok_or_else(damaged)
-    }
-
-    /// Takes a number out.
-    pub fn number(&mut self, name: &str) -> Result<u64, StorageError> {
-        number(&self.value(name)?)
-    }
-
-    pub fn flag(&mut self, name: &str) -> Result<bool, StorageError> {
-        Ok(self.number(name)? == 1)
-    }
-
-    pub fn time(&mut self, name: &str) -> Result<Timestamp, StorageError> {
-        time(self.number(name)?)
-    }
-
-    pub fn time_if_any(&mut self, name: &str) -> Result<Option<Timestamp>, StorageError> {
-        self.value_if_any(name).map(|value| time(number(&value)?)).transpose()
-    }
-
-    pub fn text(&mut self, name: &str) -> Result<String, StorageError> {
-        text(self.value(name)?)
-    }
-
-    pub fn text_if_any(&mut self, name: &str) -> Result<Option<String>, StorageError> {
-        self.value_if_any(name).map(text).transpose()
-    }
-
-    /// Takes a number out that need not be whole, which Redis sends as text.
-    pub fn float(&mut self, name: &str) -> Result<f64, StorageError> {
-        self.text(name)?.parse().map_err(|_| damaged())
-    }
-
-    pub fn numbers(&mut self, name: &str) -> Result<Vec<u64>, StorageError> {
-        list(self.value(name)?, |value| number(&value))
-    }
-
-    pub fn times(&mut self, name: &str) -> Result<Vec<Timestamp>, StorageError> {
-        list(self.value(name)?, |value| time(number(&value)?))
-    }
-
-    pub fn texts(&mut self, name: &str) -> Result<Vec<String>, StorageError> {
-        list(self.value(name)?, text)
-    }
-
-    pub fn byte_strings(&mut self, name: &str) -> Result<Vec<Vec<u8>>, StorageError> {
-        list(self.value(name)?, bytes)
+    /// Takes the value of a name out.
+    pub fn take<T: FromReply>(&mut self, name: &str) -> Result<T, StorageError> {
+        match self.0.iter().position(|(known, _)| known == name.as_bytes()) {
+            Some(index) => T::from_value(self.0.swap_remove(index).1),
+            None => T::from_absence(),
+        }
     }
 }
 
-/// The texts that a command replied, as `ZRANGE` does.
-pub fn texts(value: Value) -> Result<Vec<String>, StorageError> {
-    list(value, text)
-}
+/// A type that values in a reply are read as.
+pub trait FromReply: Sized {
+    /// Reads a value.
+    fn from_value(value: Value) -> Result<Self, StorageError>;
 
-fn list<T>(value: Value, read: impl Fn(Value) -> Result<T, StorageError>) -> Result<Vec<T>, StorageError> {
-    match value {
-        Value::Array(values) => values.into_iter().map(read).collect(),
-        _ => Err(damaged()),
+    /// What there is without a value: a failure, unless the type says that it may be absent.
+    fn from_absence() -> Result<Self, StorageError> {
+        Err(damaged())
     }
 }
 
-fn number(value: &Value) -> Result<u64, StorageError> {
-    match value {
-        Value::Int(number) => u64::try_from(*number).map_err(|_| damaged()),
-        _ => Err(damaged()),
+impl<T: FromReply> FromReply for Option<T> {
+    fn from_value(value: Value) -> Result<Self, StorageError> {
+        T::from_value(value).map(Some)
     }
+
+    fn from_absence() -> Result<Self, StorageError> {
+        Ok(None)
+    }
+}
+
+impl<T: FromReply> FromReply for Vec<T> {
+    fn from_value(value: Value) -> Result<Self, StorageError> {
+        match value {
+            Value::Array(values) => values.into_iter().map(T::from_value).collect(),
+            _ => Err(damaged()),
+        }
+    }
+}
+
+/// Types that are one value, each with how it is read; `None` is a damaged value.
+macro_rules! from_reply {
+    ($($type:ty = $read:expr;)*) => {$(
+        impl FromReply for $type {
+            fn from_value(value: Value) -> Result<Self, StorageError> {
+                let read: fn(Value) -> Option<$type> = $read;
+                read(value).ok_or_else(damaged)
+            }
+        }
+    )*};
+}
+
+from_reply! {
+    u64 = |value| match value {
+        Value::Int(number) => number.try_into().ok(),
+        _ => None,
+    };
+    bool = |value| Some(u64::from_value(value).ok()? == 1);
+    // Redis sends a number that need not be whole as text.
+    f64 = |value| String::from_value(value).ok()?.parse().ok();
+    String = |value| String::from_utf8(bytes(value).ok()?).ok();
+    Timestamp = |value| DateTime::from_timestamp_micros(u64::from_value(value).ok()?.try_into().ok()?);
+    PlaceNumber = |value| Some(PlaceNumber(u64::from_value(value).ok()?));
+    AccountId = |value| Some(AccountId::new(Uuid::from_slice(&bytes(value).ok()?).ok()?));
+    ConcertId = |value| String::from_value(value).ok()?.parse().ok();
 }
 
 fn bytes(value: Value) -> Result<Vec<u8>, StorageError> {
@@ -113,10 +100,6 @@ fn bytes(value: Value) -> Result<Vec<u8>, StorageError> {
     }
 }
 
-fn text(value: Value) -> Result<String, StorageError> {
-    String::from_utf8(bytes(value)?).map_err(|_| damaged())
-}
-
 pub fn damaged() -> StorageError {
     StorageError::failed("Redis holds something that boxoffice did not write")
 }
@@ -124,10 +107,6 @@ pub fn damaged() -> StorageError {
 /// A time as Redis holds it: whole microseconds since 1970, as exact numbers go.
 pub fn micros(at: Timestamp) -> u64 {
     u64::try_from(at.timestamp_micros()).unwrap_or_default().clamp(1, MICROS_MAX)
-}
-
-fn time(micros: u64) -> Result<Timestamp, StorageError> {
-    i64::try_from(micros).ok().and_then(DateTime::from_timestamp_micros).ok_or_else(damaged)
 }
 
 /// In the year 2255. Later times count as this one.

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{
-    fixtures::instant,
+    fixtures::{TestClock, instant},
     waiting_room::{PlaceNumber, QueuePlace, QueueStatus, Recall, Standing, WaitingRoom, WaitingRoomError},
 };
 use boxoffice_waiting_room::Settings;
 
 use super::{in_memory, restarted};
-use crate::support::{Instance, account, concert, terms};
+use crate::support::{Instance, account, concert, settings, terms};
 
 #[tokio::test]
 async fn only_admissions_that_others_left_are_measured() {
@@ -19,12 +18,9 @@ async fn only_admissions_that_others_left_are_measured() {
         other => panic!("{other:?} instead of waiting"),
     };
     let clock = Arc::new(TestClock::new());
-    let settings = Settings { reform_seconds: 1_000, admission_seconds: 10_000, ..Settings::default() };
+    let settings = Settings { reform_seconds: 1_000, admission_seconds: 10_000, ..settings() };
     let server = in_memory(&clock, settings);
-    let mut places = Vec::new();
-    for number in 0..10 {
-        places.push(server.join(number).await.place);
-    }
+    let places = server.join_many(10).await;
     clock.advance_seconds(1_010);
     server.poll(&places[0]).await;
     assert_eq!(estimate(server.join(9).await), None, "three filled the empty room");
@@ -33,7 +29,7 @@ async fn only_admissions_that_others_left_are_measured() {
     let server = Instance { terms: terms(4), ..server };
     assert_eq!(estimate(server.join(9).await), None, "one filled the larger room");
     server.leave(&places[0]).await;
-    // Number 9 is the 5th in queue; the time in which nobody could be admitted does not count.
+    // Number 9 is the 5th in the queue; the time in which none could be admitted does not count.
     let estimated = estimate(server.join(9).await).expect("there is a measure");
     assert!((40..=100).contains(&estimated), "{estimated} s for 5 people at one in 10 to 20 s");
 }
@@ -41,9 +37,9 @@ async fn only_admissions_that_others_left_are_measured() {
 #[tokio::test]
 async fn past_the_bound_of_what_is_remembered_nothing_is_restored() {
     let clock = Arc::new(TestClock::new());
-    let old = in_memory(&clock, Settings::default()).join(1).await.place;
+    let old = in_memory(&clock, settings()).join(1).await.place;
     clock.advance_seconds(10);
-    let settings = Settings { capacity: 3, reform_seconds: 0, ..Settings::default() };
+    let settings = Settings { capacity: 3, reform_seconds: 0, ..settings() };
     let server = in_memory(&clock, settings);
     for number in 10..13 {
         let place = server.join(number).await.place;
@@ -59,7 +55,7 @@ async fn past_the_bound_of_what_is_remembered_nothing_is_restored() {
 #[tokio::test]
 async fn a_restored_queue_is_bounded_too() {
     let (clock, places, _) = restarted(4).await;
-    let server = in_memory(&clock, Settings { capacity: 3, ..Settings::default() });
+    let server = in_memory(&clock, Settings { capacity: 3, ..settings() });
     for place in &places[1..] {
         server.poll(place).await;
     }
@@ -72,12 +68,12 @@ async fn a_restored_queue_is_bounded_too() {
 async fn idle_queues_are_dropped_past_the_bound_and_their_places_are_not_given_again() {
     let clock = Arc::new(TestClock::new());
     // Nothing is restored, so that a queue has nothing to remember.
-    let settings = Settings { queues_max: 2, reform_seconds: 0, restorable_seconds: 0, ..Settings::default() };
+    let settings = Settings { queues_max: 2, reform_seconds: 0, restorable_seconds: 0, ..settings() };
     let server = in_memory(&clock, settings);
     let first = server.try_join_at(concert(1), 1).await.expect("joins").status.place;
     server.try_join_at(concert(2), 1).await.expect("joins");
     assert!(matches!(server.try_join_at(concert(3), 1).await, Err(WaitingRoomError::Full)));
-    let version = server.waiting_room.changed(concert(1), 0).await.expect("answers");
+    let version = server.version().await;
 
     server.leave(&first).await;
     server.try_join_at(concert(3), 1).await.expect("the first queue was idle");
@@ -87,14 +83,14 @@ async fn idle_queues_are_dropped_past_the_bound_and_their_places_are_not_given_a
     clock.advance_seconds(600);
     let again = server.try_join_at(concert(1), 1).await.expect("the others' admissions are over").status.place;
     assert!(again.number > first.number);
-    assert!(server.waiting_room.changed(concert(1), 0).await.expect("answers") > version);
+    assert!(server.version().await > version);
 }
 
 #[tokio::test]
 async fn a_queue_is_dropped_only_when_it_has_nothing_to_remember() {
     let clock = Arc::new(TestClock::new());
-    let settings = Settings { queues_max: 1, reform_seconds: 0, restorable_seconds: 100, ..Settings::default() };
-    let server = in_memory(&clock, settings);
+    let rules = Settings { queues_max: 1, reform_seconds: 0, restorable_seconds: 100, ..settings() };
+    let server = in_memory(&clock, rules);
     let joins = async |number| server.try_join_at(concert(number), 1).await.map(|joined| joined.status.place);
     let is_full = |joined| matches!(joined, Err(WaitingRoomError::Full));
     let number = PlaceNumber(u64::MAX);
@@ -108,7 +104,7 @@ async fn a_queue_is_dropped_only_when_it_has_nothing_to_remember() {
     let waiting = joins(3).await.expect("no place can be restored any more");
     server.leave(&waiting).await;
 
-    let server = in_memory(&clock, Settings { queues_max: 1, reform_seconds: 0, ..Settings::default() });
+    let server = in_memory(&clock, Settings { queues_max: 1, reform_seconds: 0, ..settings() });
     server.waiting_room.empty(concert(1)).await.expect("empties");
     let joined = server.try_join_at(concert(2), 1).await.map(|joined| joined.status.place);
     assert!(is_full(joined), "that the queue was emptied is remembered");
@@ -117,8 +113,8 @@ async fn a_queue_is_dropped_only_when_it_has_nothing_to_remember() {
 #[tokio::test]
 async fn watching_a_concert_without_a_queue_opens_none_and_sees_it_opened() {
     let clock = Arc::new(TestClock::new());
-    let server = Arc::new(in_memory(&clock, Settings::default()));
-    let none = server.waiting_room.changed(concert(1), 0).await.expect("answers");
+    let server = Arc::new(in_memory(&clock, settings()));
+    let none = server.version().await;
     let watcher = tokio::spawn({
         let server = Arc::clone(&server);
         async move { server.waiting_room.changed(concert(1), none).await.expect("answers") }
@@ -126,7 +122,7 @@ async fn watching_a_concert_without_a_queue_opens_none_and_sees_it_opened() {
     tokio::task::yield_now().await;
     server.try_join_at(concert(2), 1).await.expect("joins");
     tokio::task::yield_now().await;
-    assert!(!watcher.is_finished(), "another queue is none of its business");
+    assert!(!watcher.is_finished(), "another queue does not wake it");
     assert_eq!(server.waiting_room.census(9).await.expect("counts").len(), 1);
     server.join(1).await;
     assert_ne!(watcher.await.expect("ends"), none);
@@ -141,7 +137,7 @@ async fn settings_are_moved_into_their_bounds() {
         no_show_seconds: 0,
         reform_seconds: 0,
         poll_seconds_max: 0,
-        ..Settings::default()
+        ..settings()
     };
     let server = Instance { terms: terms(1), ..in_memory(&clock, settings) };
     server.join(1).await;
@@ -150,12 +146,12 @@ async fn settings_are_moved_into_their_bounds() {
     assert!(matches!(server.try_join_at(concert(1), 3).await, Err(WaitingRoomError::Full)));
 }
 
-/// A million people join; many leave, ask, and are served, in no order.
+/// A million accounts join; many leave, ask, and are served, in no order.
 #[tokio::test]
 async fn a_million_in_queue() {
     const PEOPLE: usize = 1_000_000;
     let clock = Arc::new(TestClock::new());
-    let settings = Settings { reform_seconds: 0, ..Settings::default() };
+    let settings = Settings { reform_seconds: 0, ..settings() };
     let server = Instance { terms: terms(500), ..in_memory(&clock, settings) };
     let mut places = Vec::with_capacity(PEOPLE);
     for number in 0..PEOPLE {

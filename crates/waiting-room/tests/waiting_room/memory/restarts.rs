@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{
     Clock,
-    fixtures::instant,
+    fixtures::{TestClock, instant},
     waiting_room::{PlaceNumber, QueuePlace, QueueStatus, QueueTerms, Recall, Standing, WaitingRoom},
 };
 use boxoffice_waiting_room::Settings;
 
 use super::{in_memory, restarted};
-use crate::support::{Instance, account, concert, terms};
+use crate::support::{Instance, account, concert, settings, terms};
 
 #[tokio::test]
 async fn a_lost_queue_re_forms_in_the_old_order_before_newcomers() {
@@ -21,16 +20,16 @@ async fn a_lost_queue_re_forms_in_the_old_order_before_newcomers() {
     assert!(newcomer.place.number > places[19].number);
     for index in (0..20).map(|step| step * 7 % 20) {
         assert_eq!(server.recall(&places[index]).await, Recall::Forgotten);
-        assert!(matches!(server.poll(&places[index]).await, Standing::Waiting { .. }), "nobody is admitted yet");
+        assert!(matches!(server.poll(&places[index]).await, Standing::Waiting { .. }), "none is admitted yet");
     }
     for (position, place) in (1..).zip(places.iter().chain([&newcomer.place])) {
         assert_eq!(server.position(place).await, position);
     }
     clock.advance_seconds(4);
-    assert_eq!(server.waiting_room.advance().await.expect("tidies"), Some(instant(15)));
+    assert_eq!(server.advance().await, Some(instant(15)));
     assert_eq!(server.position(&places[0]).await, 1);
     clock.advance_seconds(1);
-    server.waiting_room.advance().await.expect("tidies");
+    server.advance().await;
     for place in &places[..3] {
         assert!(server.is_active(place).await);
     }
@@ -39,26 +38,26 @@ async fn a_lost_queue_re_forms_in_the_old_order_before_newcomers() {
 }
 
 #[tokio::test]
-async fn who_comes_back_changes_the_standing_of_those_behind() {
+async fn an_account_that_comes_back_changes_the_standing_of_those_behind() {
     let (_, places, server) = restarted(2).await;
     server.poll(&places[1]).await;
-    let version = server.waiting_room.changed(concert(1), 0).await.expect("answers");
+    let version = server.version().await;
     server.poll(&places[0]).await;
-    assert_ne!(server.waiting_room.changed(concert(1), 0).await.expect("answers"), version);
+    assert_ne!(server.version().await, version);
 }
 
 #[tokio::test]
 async fn the_end_of_re_forming_is_known_without_a_queue() {
     let clock = Arc::new(TestClock::new());
-    let server = in_memory(&clock, Settings::default());
-    assert_eq!(server.waiting_room.advance().await.expect("tidies"), Some(instant(5)));
+    let server = in_memory(&clock, settings());
+    assert_eq!(server.advance().await, Some(instant(5)));
     clock.advance_seconds(5);
-    assert_eq!(server.waiting_room.advance().await.expect("tidies"), None);
+    assert_eq!(server.advance().await, None);
     assert!(matches!(server.join(1).await.standing, Standing::Active { .. }));
 }
 
 #[tokio::test]
-async fn who_comes_back_late_is_before_all_who_joined_later() {
+async fn an_account_that_comes_back_late_is_before_all_that_joined_later() {
     let (clock, places, server) = restarted(10).await;
     clock.advance_seconds(5);
     for index in [4, 6, 7, 8, 9] {
@@ -68,42 +67,26 @@ async fn who_comes_back_late_is_before_all_who_joined_later() {
     assert_eq!(server.position(&places[2]).await, 1);
     assert_eq!(server.position(&places[5]).await, 2);
     assert_eq!(server.position(&places[8]).await, 3);
-    let active = server.waiting_room.census(1).await.expect("counts")[0].active;
-    assert_eq!(active, 3);
+    assert_eq!(server.census().await.1, 3);
 }
 
 #[tokio::test]
-async fn who_holds_seats_is_admitted_again_before_the_queue_has_re_formed_and_within_the_limit() {
+async fn an_account_that_holds_seats_is_admitted_again_before_the_queue_has_re_formed_and_within_the_limit() {
     let (clock, places, server) = restarted(10).await;
     for place in &places {
         server.poll(place).await;
     }
-    let until = clock.now() + chrono::TimeDelta::seconds(300);
     for number in [9, 7, 8, 6] {
-        let account_id = places[number].account_id;
-        server.waiting_room.keep_until(concert(1), account_id, Some(until)).await.expect("keeps");
+        server.keep_until(&places[number], Some(instant(310))).await;
     }
-    assert!(server.is_active(&places[9]).await && server.is_active(&places[7]).await);
-    assert!(server.is_active(&places[8]).await);
-    assert_eq!(server.position(&places[6]).await, 7, "three are admitted at once, and no fourth");
+    for number in [9, 7, 8] {
+        assert!(server.is_active(&places[number]).await);
+    }
+    assert_eq!(server.position(&places[6]).await, 7, "three are admitted at once, and not a fourth");
     clock.advance_seconds(5);
     assert_eq!(server.position(&places[0]).await, 1);
     server.spend(&places[9]).await;
     assert!(server.is_active(&places[0]).await);
-}
-
-#[tokio::test]
-async fn holding_seats_lets_nobody_jump_a_queue_that_was_not_lost() {
-    let clock = Arc::new(TestClock::new());
-    let server = in_memory(&clock, Settings { reform_seconds: 0, ..Settings::default() });
-    for number in 0..4 {
-        server.join(number).await;
-    }
-    let last = server.join(4).await.place;
-    server.leave(&server.join(0).await.place).await;
-    let until = clock.now() + chrono::TimeDelta::seconds(300);
-    server.waiting_room.keep_until(concert(1), last.account_id, Some(until)).await.expect("keeps");
-    assert_eq!(server.position(&last).await, 1);
 }
 
 #[tokio::test]
@@ -191,7 +174,7 @@ async fn a_place_that_was_given_twice_is_shared_in_the_order_of_accounts() {
 async fn a_lost_queue_re_forms_in_the_order_drawn() {
     let clock = Arc::new(TestClock::new());
     let drawn = QueueTerms { opens_at: Some(instant(100)), ..terms(1) };
-    let lost = Instance { terms: drawn, ..in_memory(&clock, Settings::default()) };
+    let lost = Instance { terms: drawn, ..in_memory(&clock, settings()) };
     let mut places = Vec::new();
     for number in [3, 1, 4, 2] {
         places.push(lost.join(number).await.place);
@@ -199,7 +182,7 @@ async fn a_lost_queue_re_forms_in_the_order_drawn() {
     clock.set(instant(100));
     let late = lost.join(0).await.place;
     clock.set(instant(110));
-    let server = Instance { terms: drawn, ..in_memory(&clock, Settings::default()) };
+    let server = Instance { terms: drawn, ..in_memory(&clock, settings()) };
     for place in [&late, &places[2], &places[0], &places[3], &places[1]] {
         server.poll(place).await;
     }
@@ -210,7 +193,7 @@ async fn a_lost_queue_re_forms_in_the_order_drawn() {
 
     // It may also be lost before it opens.
     clock.set(instant(50));
-    let server = Instance { terms: drawn, ..in_memory(&clock, Settings { reform_seconds: 0, ..Settings::default() }) };
+    let server = Instance { terms: drawn, ..in_memory(&clock, Settings { reform_seconds: 0, ..settings() }) };
     for place in &places {
         assert!(matches!(server.poll(place).await, Standing::Waiting { position: None, .. }));
     }
@@ -251,16 +234,15 @@ async fn a_pause_outlasts_a_restart_and_lets_holders_of_seats_back_in() {
     }
     clock.advance_seconds(5);
     assert_eq!(server.position(&places[0]).await, 1);
-    let until = clock.now() + chrono::TimeDelta::seconds(300);
-    server.waiting_room.keep_until(concert(1), places[1].account_id, Some(until)).await.expect("keeps");
+    server.keep_until(&places[1], Some(instant(310))).await;
     assert!(server.is_active(&places[1]).await);
     assert_eq!(server.position(&places[2]).await, 2);
 }
 
 #[tokio::test]
-async fn an_old_ticket_is_not_restored_for_ever() {
+async fn an_old_place_is_not_restored_for_ever() {
     let (clock, places, server) = restarted(2).await;
-    let day = i64::from(Settings::default().restorable_seconds);
+    let day = i64::from(settings().restorable_seconds);
     clock.set(instant(day) - chrono::TimeDelta::microseconds(1));
     assert!(server.is_active(&places[0]).await);
     clock.set(instant(day));

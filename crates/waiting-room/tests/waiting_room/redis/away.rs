@@ -2,17 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{
     Clock, StorageError,
-    fixtures::instant,
+    fixtures::{TestClock, instant},
     waiting_room::{QueuePlace, Standing, WaitingRoom, WaitingRoomError},
 };
 use boxoffice_testkit::servers::RedisServer;
-use boxoffice_waiting_room::Settings;
 use tokio::time::Instant;
 
-use crate::support::{EXACT, Instance, POLLING, account, at_once, concert, is_active, until};
+use crate::support::{EXACT, Instance, POLLING, account, at_once, concert, is_active, settings, until};
 
 pub(crate) fn is_unavailable<T>(result: &Result<T, WaitingRoomError>) -> bool {
     matches!(result, Err(WaitingRoomError::Storage(StorageError::Unavailable(_))))
@@ -48,9 +46,9 @@ async fn assert_away(one: &Instance, clock: &TestClock, places: &[QueuePlace]) {
     assert!(begun.elapsed() < Duration::from_secs(1), "failing takes {:?}", begun.elapsed());
 
     for place in &places[..3] {
-        assert!(one.is_active(place).await, "who is admitted stays so");
+        assert!(one.is_active(place).await, "an admission stays one");
     }
-    // Their snapshot is too old now.
+    // The snapshot is too old now.
     until("the snapshot is old", async || is_unavailable(&one.waiting_room.status(&places[5]).await)).await;
 
     one.keep_until(&places[0], Some(instant(900))).await;
@@ -126,12 +124,12 @@ async fn an_instance_starts_without_redis_and_finds_it_later() {
     let server = RedisServer::start().await.expect("starts");
     server.kill().await.expect("kills");
     let clock = Arc::new(TestClock::new());
-    let instance = Instance::start(&server.url(), &clock, Settings::default(), EXACT).await;
+    let instance = Instance::start(&server.url(), &clock, settings(), EXACT).await;
     assert!(!instance.waiting_room.is_connected());
     assert!(is_unavailable(&instance.try_join_at(concert(1), 1).await));
     server.start_again().await.expect("starts");
     until("it is found", async || instance.try_join_at(concert(1), 1).await.is_ok()).await;
-    assert!(!instance.is_active(&instance.join(1).await.place).await, "the queues of before may re-form");
+    assert!(!instance.is_active(&instance.join(1).await.place).await, "the earlier queues may re-form");
     clock.advance_seconds(5);
     assert!(instance.is_active(&instance.join(1).await.place).await);
     assert!(is_active(instance.join(2).await.standing));

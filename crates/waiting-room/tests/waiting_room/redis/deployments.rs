@@ -59,8 +59,8 @@ async fn the_queue_goes_on_where_a_sentinel_has_promoted_the_replica() {
     assert!(is_unavailable(&one.try_join_at(concert(1), 100).await));
     until("the queue goes on", async || one.try_join_at(concert(1), 100).await.is_ok()).await;
     for place in &places[..3] {
-        assert!(one.is_active(place).await, "who was admitted is");
+        assert!(one.is_active(place).await, "it was admitted before");
     }
     assert_eq!(one.position(&places[3]).await, 1);
-    assert_eq!(one.position(&places[4]).await, 2, "nobody has lost a place");
+    assert_eq!(one.position(&places[4]).await, 2, "no account has lost its place");
 }

@@ -2,22 +2,20 @@
 
 use std::sync::Arc;
 
-use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{
-    fixtures::instant,
+    fixtures::{TestClock, instant},
     waiting_room::{QueuePlace, Recall, Standing, WaitingRoom},
 };
 use boxoffice_testkit::servers::{RedisCluster, RedisServer};
-use boxoffice_waiting_room::Settings;
 
-use crate::support::{EXACT, Instance, concert, until};
+use crate::support::{EXACT, Instance, concert, settings, until};
 
 /// Two instances over one Redis at which accounts 0.. joined in order, and which was emptied 20 s after it began.
 async fn emptied(joined: u128) -> (RedisServer, Arc<TestClock>, Vec<QueuePlace>, [Instance; 2]) {
     let server = RedisServer::start().await.expect("starts");
     let clock = Arc::new(TestClock::new());
-    let one = Instance::start(&server.url(), &clock, Settings::default(), EXACT).await;
-    let other = Instance::start(&server.url(), &clock, Settings::default(), EXACT).await;
+    let one = Instance::start(&server.url(), &clock, settings(), EXACT).await;
+    let other = Instance::start(&server.url(), &clock, settings(), EXACT).await;
     clock.advance_seconds(10);
     let places = one.join_many(joined).await;
     clock.advance_seconds(10);
@@ -33,17 +31,17 @@ async fn a_queue_that_was_lost_re_forms_in_the_old_order_over_all_instances() {
     for step in 0..20 {
         let (index, instance) = (step * 7 % 20, if step % 2 == 0 { &one } else { &other });
         assert_eq!(instance.recall(&places[index]).await, Recall::Forgotten);
-        assert!(!instance.is_active(&places[index]).await, "nobody is admitted yet");
+        assert!(!instance.is_active(&places[index]).await, "none is admitted yet");
     }
     for (position, place) in (1..).zip(places.iter().chain([&newcomer])) {
         assert_eq!(one.position(place).await, position);
         assert_eq!(other.position(place).await, position);
     }
     clock.advance_seconds(4);
-    one.waiting_room.advance().await.expect("advances");
+    one.advance().await;
     assert_eq!(one.census().await, (21, 0, 0));
     clock.advance_seconds(1);
-    other.waiting_room.advance().await.expect("advances");
+    other.advance().await;
     assert_eq!(one.census().await, (18, 3, 3));
     for place in &places[..3] {
         assert!(one.is_active(place).await);
@@ -55,13 +53,13 @@ async fn a_queue_that_was_lost_re_forms_in_the_old_order_over_all_instances() {
 async fn a_queue_that_begins_long_after_does_not_re_form() {
     let (_server, clock, _, [one, other]) = emptied(1).await;
     // A worker of any instance finds out that this Redis is new.
-    other.waiting_room.advance().await.expect("advances");
+    other.advance().await;
     clock.advance_seconds(5);
     assert!(one.is_active(&one.join(7).await.place).await);
 }
 
 #[tokio::test]
-async fn what_ended_since_is_not_restored_and_who_holds_seats_is_admitted_first() {
+async fn what_ended_since_is_not_restored_and_an_account_that_holds_seats_is_admitted_first() {
     let (_server, clock, places, [one, other]) = emptied(8).await;
     one.spend(&places[0]).await;
     other.leave(&places[1]).await;
@@ -109,7 +107,7 @@ async fn a_server_that_is_killed_and_starts_empty_is_noticed() {
     .await;
     assert_eq!(one.position(&places[1]).await, 1);
     assert_eq!(other.position(&places[0]).await, 1);
-    assert_eq!(one.position(&places[3]).await, 4, "nobody is admitted");
+    assert_eq!(one.position(&places[3]).await, 4, "none is admitted");
 }
 
 /// The key that says since when this Redis is ours is on another node than the queue that was lost.
@@ -117,7 +115,7 @@ async fn a_server_that_is_killed_and_starts_empty_is_noticed() {
 async fn a_queue_that_was_lost_with_one_node_of_a_cluster_re_forms_by_itself() {
     let cluster = RedisCluster::start().await.expect("starts");
     let clock = Arc::new(TestClock::new());
-    let instance = Instance::start(&cluster.url(), &clock, Settings::default(), EXACT).await;
+    let instance = Instance::start(&cluster.url(), &clock, settings(), EXACT).await;
     clock.advance_seconds(100);
     let places = instance.join_many(6).await;
     assert!(instance.is_active(&places[2]).await, "the beginning is long ago");

@@ -9,8 +9,10 @@ use std::{
     time::Duration,
 };
 
-use boxoffice_domain::fixtures::TestClock;
-use boxoffice_domain::waiting_room::{QueuePlace, Recall, Standing, WaitingRoom, WaitingRoomError};
+use boxoffice_domain::{
+    fixtures::TestClock,
+    waiting_room::{QueuePlace, Recall, Standing, WaitingRoom, WaitingRoomError},
+};
 use boxoffice_testkit::servers::RedisServer;
 use boxoffice_waiting_room::Settings;
 use tokio::{
@@ -25,8 +27,8 @@ async fn three(snapshot_age_max: Duration) -> (RedisServer, Arc<TestClock>, Vec<
     let clock = Arc::new(TestClock::new());
     let mut instances = Vec::new();
     for _ in 0..3 {
-        instances
-            .push(Arc::new(Instance::start(&server.url(), &clock, at_once(), snapshot_age_max).await.admitting(20)));
+        let instance = Instance::start(&server.url(), &clock, at_once(), snapshot_age_max).await;
+        instances.push(Arc::new(instance.admitting(20)));
     }
     (server, clock, instances)
 }
@@ -34,7 +36,7 @@ async fn three(snapshot_age_max: Duration) -> (RedisServer, Arc<TestClock>, Vec<
 /// Hundreds join, poll and end over three instances, with the polls that production has; the number of admissions is
 /// read from Redis itself all the time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_cap_is_never_exceeded_and_everybody_is_served() {
+async fn the_limit_is_never_exceeded_and_every_account_is_served() {
     const PEOPLE: u64 = 400;
     let (server, clock, instances) = three(POLLING).await;
     let ended = Arc::new(AtomicBool::new(false));
@@ -74,18 +76,18 @@ async fn the_cap_is_never_exceeded_and_everybody_is_served() {
             place
         });
     }
-    let places = timeout(4 * DEADLINE, buyers.join_all()).await.expect("somebody was never admitted");
+    let places = timeout(4 * DEADLINE, buyers.join_all()).await.expect("all are admitted");
     ended.store(true, Ordering::SeqCst);
     let (samples, most, _server) = sampler.await.expect("samples");
     assert!(samples > 50 && most == 20, "{most} at most in {samples} samples");
     let places: BTreeSet<_> = places.iter().map(|place| place.number).collect();
-    assert_eq!(places.len(), places.len());
+    assert_eq!(places.len() as u64, PEOPLE);
     assert_eq!(instances[0].census().await, (0, 0, PEOPLE));
     assert_eq!(admitted.lock().expect("no panic").len(), places.len());
 }
 
 #[tokio::test]
-async fn people_are_admitted_in_the_order_of_joining_over_three_instances() {
+async fn accounts_are_admitted_in_the_order_of_joining_over_three_instances() {
     let (_server, _clock, instances) = three(EXACT).await;
     let mut places = Vec::new();
     for number in 0..120_u128 {
@@ -104,13 +106,10 @@ async fn people_are_admitted_in_the_order_of_joining_over_three_instances() {
 }
 
 #[tokio::test]
-async fn those_who_watch_at_another_instance_are_woken_in_time() {
+async fn watchers_at_another_instance_are_woken_in_time() {
     let (_server, _clock, instances) = three(POLLING).await;
     let [one, other, third] = [0, 1, 2].map(|index| Arc::clone(&instances[index]));
-    let mut places = Vec::new();
-    for number in 0..30 {
-        places.push(one.join(number).await.place);
-    }
+    let places = one.join_many(30).await;
     for freed in 0..5 {
         let next = places[20 + freed];
         assert!(!other.is_active(&next).await);
@@ -142,7 +141,7 @@ async fn a_change_is_found_without_a_message_of_it() {
     let (watching, leaving) = (Arc::clone(&instances[1]), Arc::clone(&instances[0]));
     assert!(!watching.is_active(&places[20]).await);
     let seen = watching.version().await;
-    // Nobody may listen any more: every connection that does is closed as often as it is made.
+    // No connection may listen any more: each is closed as often as it is made.
     let closing = tokio::spawn(async move {
         loop {
             let _ = server.command("CLIENT KILL TYPE pubsub").await;
@@ -159,29 +158,25 @@ async fn a_change_is_found_without_a_message_of_it() {
 #[tokio::test]
 async fn a_worker_of_any_instance_goes_on_where_another_has_ended() {
     let (_server, clock, mut instances) = three(EXACT).await;
-    for number in 0..25 {
-        instances[0].join(number).await;
-    }
+    instances[0].join_many(25).await;
     instances.remove(0);
     let [one, other] = [0, 1].map(|index| Arc::clone(&instances[index]));
     clock.advance_seconds(600);
-    one.waiting_room.advance().await.expect("advances");
+    one.advance().await;
     assert_eq!(other.census().await, (0, 5, 25));
     clock.advance_seconds(60);
-    other.waiting_room.advance().await.expect("advances");
+    other.advance().await;
     assert_eq!(one.census().await, (0, 0, 25));
 }
 
 /// What is due was not written down, because the instance ended between the step and that.
 #[tokio::test]
-async fn a_queue_that_nobody_has_written_down_as_due_is_looked_at_all_the_same() {
+async fn a_queue_that_no_instance_has_written_down_as_due_is_visited_all_the_same() {
     let (server, clock, instances) = three(EXACT).await;
-    for number in 0..25 {
-        instances[0].join(number).await;
-    }
+    instances[0].join_many(25).await;
     server.command("DEL boxoffice:{queues}:due").await.expect("deletes");
     clock.advance_seconds(600);
-    instances[1].waiting_room.advance().await.expect("advances");
+    instances[1].advance().await;
     assert_eq!(server.command(&format!("ZCARD boxoffice:{{{}}}:ending", concert(1))).await.expect("answers"), "5");
 }
 
@@ -213,6 +208,6 @@ async fn scripts_that_redis_has_forgotten_are_loaded_again() {
     server.command("SCRIPT FLUSH").await.expect("flushes");
     instances[1].spend(&places[0]).await;
     server.command("SCRIPT FLUSH").await.expect("flushes");
-    instances[2].waiting_room.advance().await.expect("advances");
+    instances[2].advance().await;
     assert_eq!(instances[2].census().await, (0, 2, 3));
 }

@@ -2,15 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{
-    fixtures::instant,
+    fixtures::{TestClock, instant},
     waiting_room::{DrawNumber, JoinRequest, QueuePlace, Standing, WaitingRoom},
 };
 use boxoffice_testkit::servers::RedisServer;
 use futures::{StreamExt, stream};
 
-use crate::support::{EXACT, Instance, POLLING, account, at_once, concert, is_active, until};
+use crate::support::{DEADLINE, EXACT, Instance, POLLING, account, at_once, concert, is_active, until};
 
 /// An instance that asks Redis each time, and one that does so once in a while.
 async fn pair(polling: Duration, max_active: u32) -> (RedisServer, Arc<TestClock>, Instance, Instance) {
@@ -32,7 +31,7 @@ const HOUR: Duration = Duration::from_hours(1);
 
 async fn join_many(instance: &Instance, clock: &TestClock, count: u128) -> Vec<QueuePlace> {
     let joins = stream::iter(0..count).map(|number| {
-        // Not at an even pace, as people do not come.
+        // Not at an even pace.
         clock.advance(chrono::TimeDelta::microseconds(1 + i64::try_from(number % 1_000).expect("small")));
         async move { instance.join(number).await.place }
     });
@@ -60,7 +59,7 @@ async fn positions_are_exact_in_front_and_nearly_so_behind() {
             assert_eq!(told, position);
         }
         assert!(told.abs_diff(position) <= position / 16 + 1, "{told} instead of {position}");
-        assert!(told >= last, "who is behind is not told to be before");
+        assert!(told >= last, "positions do not go back");
         last = told;
     }
     let asked = steps(&server).await - before;
@@ -68,7 +67,7 @@ async fn positions_are_exact_in_front_and_nearly_so_behind() {
     assert_eq!(asking.position(remaining[5_009]).await, 5_000, "the other instance is exact");
 }
 
-/// The first 512 are so many that ten may be admitted and nobody behind the 512th is.
+/// Those behind the first 512 cannot have been admitted since the snapshot.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_may_have_changed_is_asked_of_redis() {
     let (server, clock, asking, polling) = pair(HOUR, 2).await;
@@ -78,24 +77,24 @@ async fn what_may_have_changed_is_asked_of_redis() {
     let before = steps(&server).await;
     assert!(polling.is_active(&places[0]).await);
     asking.spend(&places[0]).await;
-    assert_eq!(polling.poll(&places[0]).await, Standing::Expired, "what is spent is so everywhere at once");
-    assert!(polling.is_active(&places[2]).await, "who is admitted is so everywhere at once");
+    assert_eq!(polling.poll(&places[0]).await, Standing::Expired, "what is spent here is spent everywhere at once");
+    assert!(polling.is_active(&places[2]).await, "what is admitted here is admitted everywhere at once");
     assert_eq!(polling.position(&places[300]).await, 298);
     let joined = asking.join(7_777).await.place;
-    assert_eq!(polling.position(&joined).await, 998, "who came later is not in the snapshot");
+    assert_eq!(polling.position(&joined).await, 998, "a later place is not in the snapshot");
     assert!(steps(&server).await >= before + 7);
 
     let before = steps(&server).await;
     polling.position(far).await;
     assert_eq!(steps(&server).await, before);
     polling.leave(far).await;
-    assert_eq!(polling.poll(far).await, Standing::Expired, "its own departures an instance knows");
+    assert_eq!(polling.poll(far).await, Standing::Expired, "an instance knows who left at it");
     assert_eq!(polling.waiting_room.empty(concert(1)).await.expect("empties"), 997);
     assert_eq!(polling.poll(&places[950]).await, Standing::Expired, "and that it has emptied the queue");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_others_have_done_is_known_after_a_moment() {
+async fn what_other_instances_have_done_is_known_after_a_moment() {
     let (_server, clock, asking, polling) = pair(POLLING, 2).await;
     let places = join_many(&asking, &clock, 1_000).await;
     polling.position(&places[800]).await;
@@ -106,31 +105,29 @@ async fn what_others_have_done_is_known_after_a_moment() {
     assert!(polling.is_active(&places[1]).await);
 }
 
-/// Whoever is told of a change finds it in the next status, however old a snapshot may be.
+/// A watcher that learns of a change finds it in the next status, however old a snapshot may be.
 #[tokio::test]
-async fn a_change_that_is_told_is_seen() {
+async fn a_change_that_wakes_a_watcher_is_seen() {
     let (_server, _clock, asking, polling) = pair(HOUR, 1).await;
     let places = asking.join_many(30).await;
     for next in 1..30 {
         let seen = polling.version().await;
         assert!(!polling.is_active(&places[next]).await);
         asking.spend(&places[next - 1]).await;
-        let mut seen = tokio::time::timeout(crate::support::DEADLINE, polling.waiting_room.changed(concert(1), seen))
-            .await
-            .expect("is told")
-            .expect("answers");
-        // An earlier change may have been told late; this one is told in the end.
+        let woken = async |seen| {
+            let changed = polling.waiting_room.changed(concert(1), seen);
+            tokio::time::timeout(DEADLINE, changed).await.expect("is woken").expect("answers")
+        };
+        let mut seen = woken(seen).await;
+        // It may have been woken late by an earlier change; this one wakes it in the end.
         while !polling.is_active(&places[next]).await {
-            seen = tokio::time::timeout(crate::support::DEADLINE, polling.waiting_room.changed(concert(1), seen))
-                .await
-                .expect("is told of what it does not see")
-                .expect("answers");
+            seen = woken(seen).await;
         }
     }
 }
 
 #[tokio::test]
-async fn before_the_draw_nobody_asks_redis_and_after_it_the_drawn_do() {
+async fn before_the_draw_no_poll_asks_redis_and_after_it_those_of_the_drawn_do() {
     let (server, clock, asking, polling) = pair(HOUR, 1).await;
     let mut asking = asking;
     asking.terms.opens_at = Some(instant(100));

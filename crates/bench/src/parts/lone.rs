@@ -3,83 +3,79 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use boxoffice_domain::fixtures::TestEntropy;
-use boxoffice_domain::{EntropySource, events::Event, seats::SeatLabel};
+use boxoffice_domain::{EntropySource, events::Event, fixtures::TestEntropy, seats::SeatLabel};
 use chrono::TimeDelta;
 use mysql_async::{Conn, Row as Stored, prelude::Queryable};
 use serde_json::json;
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::holds;
 use crate::{
-    Bench, clock,
+    clock,
     drive::{Measured, Stopwatch},
+    options::Bench,
     report::{Row, Section, Spread},
     server::{self, Backend, Store},
-    world::{Place, World},
+    world::{Place, Shape, World},
 };
 
 /// Both over one connection, in turns.
-pub(crate) async fn run(bench: &Bench, backend: Backend) -> anyhow::Result<Section> {
-    let store = Store::start(backend, bench).await?;
-    let mut world = World::prepare(bench, &store, "lone", bench.shape(1), &[]).await?;
-    world.admit(0..world.buyers.len()).await?;
+pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
+    let store = Store::start(Backend::MariaDb, bench).await?;
+    let mut world = World::prepare(bench, &store, "lone", Shape::new(bench, 1), &[]).await?;
+    world.admit_all().await?;
     let mut client = server::connect(&world.server.database_url).await?;
-    let warm = bench.time.min(Duration::from_secs(1));
-    plain_round(&world, &mut client, warm).await?;
-    holds::round(&mut world, 1, warm).await?;
+    let warm_up = bench.time.min(Duration::from_secs(1));
+    plain_round(&world, &mut client, warm_up).await?;
+    holds::round(&world, 1, warm_up).await?;
     let (mut plain, mut http) = (Vec::new(), Vec::new());
     for _ in 0..bench.rounds {
         plain.push(plain_round(&world, &mut client, bench.time).await?);
-        http.push(holds::round(&mut world, 1, bench.time).await?);
+        http.push(holds::round(&world, 1, bench.time).await?);
     }
     client.disconnect().await?;
+    world.server.stop().await?;
     let setting = format!("{}; one connection, one hold after the other, in turns", store.described);
-    let mut section = Section::new("lone", format!("A lone hold, {}", backend.name()), setting);
+    let mut section = Section::new("A lone hold, MariaDB", setting);
     section.rows.push(Row::of("plain transaction", "1 connection", &plain));
     section.rows.push(Row::of("hold over HTTP", "1 connection", &http));
-    let ratios = http.iter().zip(&plain).map(|(http, plain)| {
-        http.latencies.quantile(0.5).as_secs_f64() / plain.latencies.quantile(0.5).as_secs_f64().max(1e-9)
-    });
-    let ratio = Spread::of(ratios);
-    let text = format!("{:.2} ({:.2}–{:.2}); wanted: at most 1.30", ratio.median, ratio.least, ratio.most);
-    section.fact("median over HTTP ÷ median of the plain transaction", text);
-    world.server.stop().await?;
+    let p50 = |measured: &Measured| measured.latencies.quantile(0.5).as_secs_f64();
+    let ratios = http.iter().zip(&plain).map(|(http, plain)| p50(http) / p50(plain).max(1e-9));
+    section.figure("median over HTTP ÷ median of the plain transaction", Spread::of(ratios), "times");
     Ok(section)
 }
 
-/// Holds distinct seats for a while, and then makes them free.
+/// Holds distinct seats for a while, and then frees them.
 async fn plain_round(world: &World, client: &mut Conn, time: Duration) -> anyhow::Result<Measured> {
     let mut measured = Measured::default();
-    let watch = Stopwatch::start(&world.processes)?;
+    let stopwatch = Stopwatch::start(&world.processes)?;
     for place in 0..world.places.len() {
-        if watch.elapsed() >= time {
+        if stopwatch.elapsed() >= time {
             break;
         }
         let sent = Instant::now();
         plain_hold(world, client, place).await?;
         measured.latencies.record(sent.elapsed());
     }
-    let measured = watch.stop(measured)?;
+    let measured = stopwatch.stop(measured)?;
     client.query_drop("UPDATE reservations SET status = 'cancelled' WHERE status = 'held'").await?;
-    let promised = measured.latencies.count();
-    ensure!(client.affected_rows() == promised, "{promised} holds were promised, and others are there");
+    let held = measured.latencies.count();
+    ensure!(client.affected_rows() == held, "{held} reservations were made, and others are there");
     let free = "UPDATE seats SET reservation_id = NULL, held_until = NULL WHERE held_until IS NOT NULL";
     client.query_drop(free).await?;
-    ensure!(client.affected_rows() == promised, "{promised} seats were promised, and others are held");
+    ensure!(client.affected_rows() == held, "{held} seats were held, and others are there");
     Ok(measured)
 }
 
 /// The transaction of a hold, with the statements of the server in their order.
 async fn plain_hold(world: &World, client: &mut Conn, place: usize) -> anyhow::Result<()> {
     let account_id = world.account_ids[world.buyer_of(place)];
-    let account = account_id.uuid();
     let Place { performance_id, label, .. } = &world.places[place];
-    let (account, performance, concert) = (account.as_bytes(), performance_id.as_bytes(), world.concert_id.as_bytes());
+    let (account, performance, concert) =
+        (account_id.uuid().into_bytes(), performance_id.into_bytes(), world.concert_id.into_bytes());
     let now = clock::now();
     let held_until = now + TimeDelta::days(1);
-    let (now_text, until_text) = (server::time(now), server::time(held_until));
+    let [now_text, until_text] = [now, held_until].map(|at| at.format("%Y-%m-%d %H:%M:%S%.6f").to_string());
 
     client.query_drop("START TRANSACTION").await?;
     let wallet = "SELECT account_id, balance, pending, entries_count, updated_at FROM wallets WHERE account_id IN (?) \
@@ -98,10 +94,10 @@ async fn plain_hold(world: &World, client: &mut Conn, place: usize) -> anyhow::R
     let seat = "SELECT ordinal, price FROM seats WHERE performance_id = ? AND label IN (?) \
                 AND reservation_id IS NULL ORDER BY label FOR UPDATE";
     let seat: Option<(i32, i64)> = client.exec_first(seat, (performance, label)).await?;
-    let (ordinal, price) = seat.context("a seat that no other client asks for cannot be had")?;
+    let (ordinal, price) = seat.context("a seat that no other client asks for is missing")?;
 
     let reservation_id = TestEntropy.uuid();
-    let reservation = reservation_id.as_bytes();
+    let reservation = reservation_id.into_bytes();
     let seats = json!([{"label": label, "price": price}]).to_string();
     let insert = "INSERT INTO reservations (id, account_id, performance_id, concert_id, status, seats_count, \
                   total_amount, held_until, payment_id, created_at, updated_at, idempotency_key, fingerprint, \
@@ -121,8 +117,7 @@ async fn plain_hold(world: &World, client: &mut Conn, place: usize) -> anyhow::R
         held_until,
     };
     let publish = "INSERT INTO outbox_batches (id, events, occurred_at) VALUES (?, ?, ?)";
-    let batch_id: Uuid = TestEntropy.uuid();
-    client.exec_drop(publish, (batch_id.as_bytes(), serde_json::to_string(&[event])?, &now_text)).await?;
+    client.exec_drop(publish, (TestEntropy.uuid().into_bytes(), serde_json::to_string(&[event])?, &now_text)).await?;
     client.query_drop("COMMIT").await?;
     Ok(())
 }
