@@ -50,7 +50,7 @@ struct Tables {
     reservations: BTreeMap<ReservationId, Reservation>,
     /// By the reservation that they paid.
     payments: BTreeMap<ReservationId, Payment>,
-    /// What was published under the keys of callers, by account and key.
+    /// What was published under the keys of callers, by kind, account and key.
     published: BTreeMap<String, (Idempotency, Uuid)>,
 }
 
@@ -166,12 +166,13 @@ impl Tables {
     /// What was published under the key, or takes note of what is being published.
     fn publish_once(
         &mut self,
+        kind: &str,
         publisher: AccountId,
         idempotency: Option<Idempotency>,
         id: Uuid,
     ) -> Result<Made<Uuid>, PublishError> {
         let Some(again) = idempotency else { return Ok(Made::now(id)) };
-        let entry = format!("{publisher}/{}", again.key.as_str());
+        let entry = format!("{kind}/{publisher}/{}", again.key.as_str());
         if let Some((first, id)) = self.published.get(&entry) {
             return Ok(first.replay(&again, *id)?);
         }
@@ -192,7 +193,7 @@ impl FileStore {
         Self { path: path.to_owned(), clock }
     }
 
-    /// The rows as they were last committed. Nobody waits: a commit replaces the file as a whole.
+    /// The rows as they were last committed. Readers do not wait: a commit replaces the file as a whole.
     fn read(&self) -> Result<Tables, StorageError> {
         match fs::read(&self.path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| StorageError::Failed(error.into())),
@@ -355,7 +356,7 @@ impl Catalog for FileStore {
         idempotency: Option<Idempotency>,
     ) -> Result<Made<Venue>, PublishError> {
         self.transaction(|tables| {
-            let Made { value: id, replayed } = tables.publish_once(publisher, idempotency, venue.id.uuid())?;
+            let Made { value: id, replayed } = tables.publish_once("venue", publisher, idempotency, venue.id.uuid())?;
             Ok(Made { value: tables.venues.entry(VenueId::new(id)).or_insert(venue).clone(), replayed })
         })
     }
@@ -367,7 +368,8 @@ impl Catalog for FileStore {
     ) -> Result<Made<Concert>, PublishError> {
         let promoter_id = concert.promoter_id.ok_or_else(|| StorageError::failed("the concert has no promoter"))?;
         self.transaction(|tables| {
-            let Made { value: id, replayed } = tables.publish_once(promoter_id, idempotency, concert.id.uuid())?;
+            let Made { value: id, replayed } =
+                tables.publish_once("concert", promoter_id, idempotency, concert.id.uuid())?;
             Ok(Made { value: tables.concerts.entry(ConcertId::new(id)).or_insert(concert).clone(), replayed })
         })
     }
@@ -380,7 +382,8 @@ impl Catalog for FileStore {
     ) -> Result<Made<PerformanceSummary>, PublishError> {
         self.transaction(|tables| {
             let concert = tables.concerts.get(&new.concert_id).ok_or(PublishError::ConcertNotFound)?.clone();
-            let Made { value: id, replayed } = tables.publish_once(publisher, idempotency, new.id.uuid())?;
+            let Made { value: id, replayed } =
+                tables.publish_once("performance", publisher, idempotency, new.id.uuid())?;
             if !replayed {
                 let seat = |label: SeatLabel, ordinal, price| Seat { label, ordinal, price, state: SeatState::Free };
                 let seats = new.prices.seats(&new.venue.plan);

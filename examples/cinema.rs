@@ -1,7 +1,7 @@
 //! A cinema that sells seats at its counter, in one file: the rules of the domain over the storage in memory.
 //!
-//! It keeps no points, has no queue and takes cash. So nobody signs in: a customer is a new account. What it gets from the
-//! crate is that no seat is sold twice, that a hold ends by itself, and that a reservation has all of its seats or none.
+//! It keeps no points, has no queue and takes cash. Customers do not sign in: each one is a new account. The crate sees to
+//! it that no seat is sold twice, that a hold ends by itself, and that a reservation has all of its seats or none.
 //!
 //! `cargo run --bin cinema` plays an evening.
 
@@ -162,7 +162,7 @@ impl<S: Catalog + Reservations + Payments> Cinema<S> {
         Ok(self.store.pay(request).await?.value.payment.payment.amount)
     }
 
-    /// Takes tickets back; whoever is at the counter gives the cash back.
+    /// Takes tickets back; the clerk returns the cash.
     async fn take_back(&self, reservation: &Reservation) -> Result<(), CancelError> {
         let (reservation_id, account_id) = (reservation.id, reservation.account_id);
         self.store.cancel(CancelRequest { reservation_id, account_id, idempotency: None }).await?;
@@ -192,7 +192,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let first = cinema.put_aside(&tonight, &["Hall-1-3", "Hall-1-4"]).await?;
     let refused = cinema.put_aside(&tonight, &["Hall-1-4", "Hall-1-5"]).await;
     println!("the next customer wants a seat of the first: {}", refused.expect_err("it is put aside"));
-    println!("sold for {} won", cinema.sell(&first).await?.get());
+    println!("sold for {}", cinema.sell(&first).await?.get());
     println!("{}  {:?}", cinema.picture(&tonight).await?, cinema.sales(&tonight).await?);
     cinema.take_back(&first).await?;
     println!("{}  {:?}", cinema.picture(&tonight).await?, cinema.sales(&tonight).await?);

@@ -1,10 +1,9 @@
-//! The shape of the workspace: dependencies point inward, the domain is pure, and a capability has one
-//! name. What is forbidden here cannot be built up unnoticed.
+//! The shape of the workspace: dependencies point inward, the domain is pure, and a capability has one name.
 
-use std::{collections::BTreeSet, env, path::PathBuf, process::Command};
+use std::{collections::BTreeSet, env, process::Command};
 
 use boxoffice_tests::workspace;
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Which crates of the workspace each of its crates may be built on.
 const ALLOWED: &[(&str, &[&str])] = &[
@@ -47,24 +46,16 @@ const FOR_TESTS: [&str; 2] = ["boxoffice-contracts", "boxoffice-testkit"];
 /// Which crates may be tested with the waiting room, whose queues in memory need no server.
 const TESTED_WITH_WAITING_ROOM: &[&str] = &["boxoffice-application", "boxoffice-http"];
 
-/// Everything that is linked into the domain. None of it does I/O, runs futures, or speaks SQL or HTTP; a
-/// name is added here only after looking.
+/// Everything that is linked into the domain. None of it does I/O, runs futures, or speaks SQL or HTTP.
 const LINKED_INTO_DOMAIN: &[&str] =
     &["boxoffice-domain", "chrono", "num-traits", "serde", "serde_core", "thiserror", "uuid"];
 
 const CAPABILITIES: &[&str] = &["accounts", "catalog", "payments", "reservations", "waiting_room", "wallet"];
 
-fn workspace_root() -> PathBuf {
-    workspace().to_path_buf()
-}
-
-fn metadata() -> Metadata {
-    MetadataCommand::new().manifest_path(workspace_root().join("Cargo.toml")).no_deps().exec().unwrap()
-}
-
 #[test]
 fn dependencies_point_inward() {
-    let packages = metadata().packages;
+    let metadata = MetadataCommand::new().manifest_path(workspace().join("Cargo.toml")).no_deps().exec().unwrap();
+    let packages = metadata.packages;
     let members: BTreeSet<_> = packages.iter().map(|package| package.name.to_string()).collect();
     let known: BTreeSet<_> = ALLOWED.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(members, known, "every crate of the workspace has its line in `ALLOWED`");
@@ -87,12 +78,12 @@ fn dependencies_point_inward() {
     assert!(forbidden.is_empty(), "these dependencies do not point inward: {forbidden:#?}");
 }
 
-/// Asks `cargo tree`, because `cargo metadata` gives a crate the features that any other crate of the
-/// workspace asks of it: the domain would seem to be built on what only the binary uses.
+/// Asks `cargo tree`, because `cargo metadata` unites the features of the workspace: the domain would seem to depend on
+/// what only the binary uses.
 #[test]
 fn the_domain_is_pure() {
     let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .current_dir(workspace_root())
+        .current_dir(workspace())
         .args(["tree", "--offline", "--package", "boxoffice-domain", "--edges", "normal,no-proc-macro"])
         .args(["--prefix", "none", "--format", "{lib}"])
         .output()
@@ -108,13 +99,13 @@ fn the_domain_is_pure() {
 
 #[test]
 fn a_capability_has_the_same_name_in_every_layer() {
-    let root = workspace_root().join("crates");
+    let root = workspace().join("crates");
     let mut missing = Vec::new();
     for capability in CAPABILITIES {
-        // The line of a concert is kept by a crate of its own, not by the database.
+        // A separate crate keeps the queue of a concert, not the database.
         let adapter = match *capability {
             "waiting_room" => "waiting-room/src/lib".to_owned(),
-            kept_in_database => format!("persistence/src/sql/{kept_in_database}"),
+            stored => format!("persistence/src/sql/{stored}"),
         };
         let layers = ["domain/src", "application/src", "http/src/routes"].map(|layer| format!("{layer}/{capability}"));
         for module in layers.into_iter().chain([adapter]) {

@@ -1,9 +1,10 @@
-//! The workspace is put together as its rules say, and what the documents say about it is true. No test here needs a
-//! running server, and each lists all breaches at once.
+//! The workspace follows its rules, and what the documents say about it is true. No test here needs a running server, and
+//! each lists all breaches at once.
 
 mod architecture;
 mod examples;
 mod links;
+mod metrics;
 mod operators;
 mod paths;
 mod requirements;

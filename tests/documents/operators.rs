@@ -1,4 +1,4 @@
-//! What the documents and files for operators name is there: settings, routes, alerts, figures, tables.
+//! What the documents and files for operators name exists: settings, routes, alerts, figures, tables.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,16 +1,18 @@
-//! The draw before a sale opens, checked by the command that anybody can run.
+//! The draw before a sale opens, checked by the command that any buyer can run.
 
 use std::fs;
 
+use boxoffice_rush::TokenSigner;
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::support::{
+    Numbers,
     client::Buyer,
-    eventually, seconds_from_now,
+    eventually, now, seconds_from_now,
     server::Server,
     show::{Show, Terms},
-    strangers::{Stranger, strangers},
 };
 
 const PEOPLE: usize = 10_000;
@@ -18,8 +20,26 @@ const MAX_ACTIVE: usize = 500;
 /// How many requests are under way at once.
 const AT_ONCE: usize = 64;
 
+/// So many accounts, the same in every run. Their access tokens are signed with the server's own key, because hashing ten
+/// thousand passwords takes minutes. An account that only joins a queue need not have signed up. The login id of each is
+/// its id.
+fn accounts(server: &Server, count: usize) -> Vec<Buyer> {
+    let signer = TokenSigner::of_server(&server.folder().join("data"), now().timestamp()).expect("the server's keys");
+    let mut numbers = Numbers::new(10_000);
+    let account = |_| {
+        let id = Uuid::from_bytes(std::array::from_fn(|_| u8::try_from(numbers.below(256)).expect("a byte")));
+        Buyer {
+            api: server.api().clone(),
+            login_id: id.to_string(),
+            refresh_token: String::new(),
+            asks: boxoffice_rush::Buyer::new(signer.sign(id)),
+        }
+    };
+    (0..count).map(account).collect()
+}
+
 /// A concert with a draw, which opens in an hour.
-fn drawn(max_active: u32) -> Terms {
+fn drawn(max_active: usize) -> Terms {
     Terms { draw: true, opens_in_seconds: 3_600, ..Terms::max_active(max_active) }
 }
 
@@ -27,40 +47,40 @@ async fn concert(buyer: &Buyer, show: &Show) -> Value {
     buyer.api.get(format!("/v1/concerts/{}", show.concert)).send().await.is(200).clone()
 }
 
-/// Lets the sale open in a moment instead, and waits until it has; gives the seed.
+/// Lets the sale open in a second instead, and waits until it has; gives the seed.
 async fn open(promoter: &Buyer, show: &Show) -> String {
     let body = json!({"sales_open_at": seconds_from_now(1)});
     promoter.patch(format!("/v1/concerts/{}", show.concert), &body).send().await.is(200);
-    eventually("the seed is published", || async {
+    eventually("the seed is published", async || {
         concert(promoter, show).await["draw"]["seed"].as_str().map(str::to_owned)
     })
     .await
 }
 
-/// Everybody gets in line before the draw.
-async fn all_join(people: Vec<Stranger>, show: &Show) -> Vec<Stranger> {
-    let join = |mut stranger: Stranger| async {
-        let joined = stranger.buyer.join(&show.concert).await;
+/// So many accounts that have joined before the draw.
+async fn joined(server: &Server, count: usize, show: &Show) -> Vec<Buyer> {
+    let join = |mut buyer: Buyer| async {
+        let joined = buyer.join(&show.concert).await;
         assert_eq!((&joined["status"], &joined["position"]), (&json!("waiting"), &Value::Null));
-        stranger
+        buyer
     };
-    stream::iter(people).map(join).buffered(AT_ONCE).collect().await
+    stream::iter(accounts(server, count)).map(join).buffered(AT_ONCE).collect().await
 }
 
-/// Everybody in the order of the positions that they are told: from 1 on, each once.
-async fn in_order(people: &[Stranger]) -> Vec<&Stranger> {
-    let position = |stranger: &'_ Stranger| {
-        let buyer = stranger.buyer.clone();
+/// The accounts in the order of their positions: from 1 on, each once.
+async fn in_order(buyers: &[Buyer]) -> Vec<&Buyer> {
+    let position = |buyer: &Buyer| {
+        let buyer = buyer.clone();
         async move { buyer.queue().await["position"].as_u64().expect("a position") }
     };
-    let positions: Vec<u64> = stream::iter(people).map(position).buffered(AT_ONCE).collect().await;
-    let mut ordered: Vec<_> = positions.into_iter().zip(people).collect();
+    let positions: Vec<u64> = stream::iter(buyers).map(position).buffered(AT_ONCE).collect().await;
+    let mut ordered: Vec<_> = positions.into_iter().zip(buyers).collect();
     ordered.sort_by_key(|(position, _)| *position);
-    assert!(ordered.iter().map(|(position, _)| *position).eq(1..=people.len() as u64));
-    ordered.into_iter().map(|(_, stranger)| stranger).collect()
+    assert!(ordered.iter().map(|(position, _)| *position).eq(1..=buyers.len() as u64));
+    ordered.into_iter().map(|(_, buyer)| buyer).collect()
 }
 
-/// What `boxoffice verify-draw` says of a list: its exit code and output.
+/// The exit code and output of `boxoffice verify-draw` for a list.
 async fn verified(server: &Server, seed_hash: &str, seed: &str, list: &str) -> (i32, String) {
     let file = server.folder().join("order");
     fs::write(&file, list).expect("a file for the order");
@@ -70,22 +90,22 @@ async fn verified(server: &Server, seed_hash: &str, seed: &str, list: &str) -> (
     (status, output + &error)
 }
 
-fn list_of(order: &[&Stranger]) -> String {
-    let line = |(position, stranger): (usize, &&Stranger)| format!("{},{position}\n", stranger.account_id);
+fn list_of(order: &[&Buyer]) -> String {
+    let line = |(position, buyer): (usize, &&Buyer)| format!("{},{position}\n", buyer.login_id);
     "account_id,position\n".to_owned() + &(1..).zip(order).map(line).collect::<String>()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_are_admitted_in_the_order_that_was_drawn() {
-    // Nobody polls here but those whose turn it is.
+    // Only accounts at the front poll here.
     let server = Server::start(&[("NO_SHOW_SECONDS", "3600")]).await;
     let promoter = server.promoter("promoter").await;
-    let show = Show::publish(&promoter, drawn(500)).await;
+    let show = Show::publish(&promoter, drawn(MAX_ACTIVE)).await;
     let before = concert(&promoter, &show).await["draw"].clone();
     assert_eq!(before["seed"], Value::Null);
-    let people = all_join(strangers(&server, PEOPLE), &show).await;
+    let people = joined(&server, PEOPLE, &show).await;
 
-    // Nobody is admitted while the whole order is written down.
+    // No account is admitted while the whole order is read.
     promoter.post(format!("/v1/concerts/{}/queue/pause", show.concert), &Value::Null).send().await.is(200);
     let seed = open(&promoter, &show).await;
     let after = concert(&promoter, &show).await["draw"].clone();
@@ -94,7 +114,7 @@ async fn ten_thousand_are_admitted_in_the_order_that_was_drawn() {
     let mut order = in_order(&people).await;
     let (status, output) = verified(&server, seed_hash, &seed, &list_of(&order)).await;
     assert_eq!((status, output.contains("10000 accounts")), (0, true), "{output}");
-    assert!(order.iter().zip(&people).any(|(one, other)| one.account_id != other.account_id), "nothing was drawn");
+    assert!(order.iter().zip(&people).any(|(one, other)| one.login_id != other.login_id), "nothing was drawn");
 
     // Each way of cheating is found.
     let other_seed = seed.chars().rev().collect::<String>();
@@ -107,15 +127,15 @@ async fn ten_thousand_are_admitted_in_the_order_that_was_drawn() {
     let (status, output) = verified(&server, seed_hash, &seed, "").await;
     assert_eq!(status, 2, "{output}");
 
-    // Whoever comes later stands behind, and is admitted in its turn.
+    // An account that joins later stands behind.
     let mut late = Buyer::new(server.api()).await;
     assert_eq!(late.join(&show.concert).await["position"], PEOPLE + 1);
     promoter.post(format!("/v1/concerts/{}/queue/resume", show.concert), &Value::Null).send().await.is(200);
-    for (index, stranger) in order.iter().enumerate().take(300) {
-        assert_eq!(stranger.buyer.queue_status().await, "active");
-        let next = &order[index + MAX_ACTIVE].buyer;
+    for (index, buyer) in order.iter().enumerate().take(300) {
+        assert_eq!(buyer.queue_status().await, "active");
+        let next = order[index + MAX_ACTIVE];
         assert_eq!(next.queue().await["position"], 1);
-        stranger.buyer.leave().await;
+        buyer.leave().await;
         assert_eq!(next.queue_status().await, "active");
     }
     assert_eq!(late.queue().await["position"], PEOPLE + 1 - MAX_ACTIVE - 300);
@@ -128,42 +148,38 @@ async fn a_draw_outlasts_restarts_before_and_after_it() {
     let promoter = server.promoter("promoter").await;
     let show = Show::publish(&promoter, drawn(1)).await;
     let seed_hash = concert(&promoter, &show).await["draw"]["seed_hash"].clone();
-    let mut people = all_join(strangers(&server, 60), &show).await;
+    let mut people = joined(&server, 60, &show).await;
 
-    // Leaving and joining again gives another ticket, and the same number.
-    let again = &mut people[30].buyer;
+    // Leaving and joining again gives another token, and the same number.
+    let again = &mut people[30];
     let former = again.asks.queue_token.clone();
     again.leave().await;
     again.join(&show.concert).await;
     assert_ne!(again.asks.queue_token, former);
 
     server.restart().await;
-    for stranger in &people[..40] {
-        assert_eq!(stranger.buyer.queue().await["position"], Value::Null);
+    for buyer in &people[..40] {
+        assert_eq!(buyer.queue().await["position"], Value::Null);
     }
     promoter.post(format!("/v1/concerts/{}/queue/pause", show.concert), &Value::Null).send().await.is(200);
     let seed = open(&promoter, &show).await;
-    // Some come back only now; and one comes who was never here.
+    // Some return only now, and one joins that was not here before.
     let mut late = Buyer::new(server.api()).await;
     late.join(&show.concert).await;
-    for stranger in &people[40..] {
-        stranger.buyer.queue().await;
+    for buyer in &people[40..] {
+        buyer.queue().await;
     }
-    let order: Vec<String> = in_order(&people).await.iter().map(|stranger| stranger.account_id.clone()).collect();
+    let order = list_of(&in_order(&people).await);
     assert_eq!(late.queue().await["position"], 61);
 
     server.restart().await;
     late.queue().await;
-    for stranger in people.iter().rev() {
-        stranger.buyer.queue().await;
+    for buyer in people.iter().rev() {
+        buyer.queue().await;
     }
-    let ordered = in_order(&people).await;
-    assert_eq!(
-        ordered.iter().map(|stranger| &stranger.account_id).collect::<Vec<_>>(),
-        order.iter().collect::<Vec<_>>()
-    );
+    assert_eq!(list_of(&in_order(&people).await), order);
     assert_eq!(late.queue().await["position"], 61);
-    let (status, output) = verified(&server, seed_hash.as_str().expect("a hash"), &seed, &list_of(&ordered)).await;
+    let (status, output) = verified(&server, seed_hash.as_str().expect("a hash"), &seed, &order).await;
     assert_eq!(status, 0, "{output}");
     server.finish().await;
 }

@@ -4,19 +4,18 @@ use serde_json::{Value, json};
 
 use crate::support::{
     client::{Answer, Ask, Buyer, fresh},
-    seconds_from_now,
+    seconds_from_now, send_together,
     server::{PASSWORD, Server},
-    show::{PRICE, Show, Terms, club},
-    together,
+    show::{PRICE, Terms, club, server_with_buyer, server_with_show},
 };
 
-/// Sends a request twice under one key, and another content a third time; gives the first answer.
+/// Sends a request three times under one key, and then another body under it; gives the first answer.
 async fn twice_and_otherwise(ask: impl Fn() -> Ask, body: &Value, other: &Value) -> Answer {
     let key = fresh("twice");
     let first = ask().json(body).key(key.as_str()).send().await;
     first.is(201);
     assert!(!first.is_replayed());
-    // The draft writes a key in quotes; it is the same one.
+    // A key in quotes, as the draft of the header field writes it, is the same key.
     for key in [key.clone(), format!("\"{key}\"")] {
         let again = ask().json(body).key(key).send().await;
         assert_eq!((again.is(201), again.is_replayed()), (&first.json, true));
@@ -27,7 +26,7 @@ async fn twice_and_otherwise(ask: impl Fn() -> Ask, body: &Value, other: &Value)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_made_under_a_key_is_made_once() {
+async fn what_is_made_under_a_key_is_made_once() {
     let server = Server::start(&[]).await;
     let promoter = server.promoter("promoter").await;
     let account = |name: &str| json!({"login_id": "twice", "password": PASSWORD, "name": name});
@@ -51,7 +50,7 @@ async fn whatever_is_made_under_a_key_is_made_once() {
     let listed = server.api().get(format!("/v1/concerts/{concert}")).send().await;
     assert_eq!(listed.is(200)["performances_count"], 1);
 
-    let buyer = Buyer::many_admitted(server.api(), 1, &concert).await.remove(0);
+    let buyer = Buyer::admitted(server.api(), &concert).await;
     let charge = |amount: i64| json!({ "amount": amount });
     twice_and_otherwise(|| buyer.post("/v1/wallet/charges", &json!({})), &charge(2 * PRICE), &charge(1)).await;
     assert_eq!(buyer.balance().await, 2 * PRICE);
@@ -70,17 +69,15 @@ async fn whatever_is_made_under_a_key_is_made_once() {
     let cancel = || buyer.post(path.as_str(), &json!({})).key(key.as_str());
     let cancelled = cancel().send().await;
     assert_eq!((cancel().send().await.is(200), cancel().send().await.is_replayed()), (cancelled.is(200), true));
-    // A cancellation makes nothing that could keep its key for the account: the key belongs to the reservation.
+    // A cancellation makes no row of the account: its key belongs to the reservation.
     let other = buyer.ask_cancel(&held.id()).key(key.as_str()).send().await;
     assert_eq!((&other.is(200)["id"], other.is_replayed()), (&held.json["id"], false));
     server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeated_request_gets_the_first_answer_whatever_has_happened_since() {
-    let server = Server::start(&[]).await;
-    let show = Show::on(&server, Terms::default()).await;
-    let buyer = Buyer::many_admitted(server.api(), 1, &show.concert).await.remove(0);
+async fn a_repeated_request_gets_the_first_answer_whatever_happened_since() {
+    let (server, show, buyer) = server_with_buyer(&[], Terms::default()).await;
     let hold = || buyer.ask_hold(&show.performance, &["A-1-1"]).key("hold");
     let held = hold().send().await;
     buyer.charge(PRICE).await;
@@ -91,30 +88,29 @@ async fn a_repeated_request_gets_the_first_answer_whatever_has_happened_since() 
 
     // The payment has spent the token.
     buyer.ask_pay(&reservation).send().await.refuses(409, "reservation_already_paid");
-    for (ask, first) in [(hold(), &held), (pay(), &paid)] {
-        let again = ask.send().await;
-        assert_eq!((again.is(201), again.is_replayed()), (&first.json, true));
-    }
+    let both_are_replayed = async || {
+        for (ask, first) in [(hold(), &held), (pay(), &paid)] {
+            let again = ask.send().await;
+            assert_eq!((again.is(201), again.is_replayed()), (&first.json, true));
+        }
+    };
+    both_are_replayed().await;
     // The reservation is cancelled and refunded.
     buyer.ask_cancel(&reservation).send().await.is(200);
-    for (ask, first) in [(hold(), &held), (pay(), &paid)] {
-        let again = ask.send().await;
-        assert_eq!((again.is(201), again.is_replayed()), (&first.json, true));
-    }
-    // A repetition makes nothing, and brings nothing back.
+    both_are_replayed().await;
+    // A repetition makes nothing, and restores nothing.
     assert_eq!(
         (buyer.balance().await, buyer.reservation(&reservation).await["status"].as_str()),
         (PRICE, Some("cancelled"))
     );
-    // Another content under the key is another request, token or not.
+    // Another body under the key is another request, whether the token is valid or not.
     buyer.ask_hold(&show.performance, &["A-1-2"]).key("hold").send().await.refuses(422, "idempotency_key_reused");
     server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_are_required_where_points_move_and_each_account_has_its_own() {
-    let server = Server::start(&[]).await;
-    let show = Show::on(&server, Terms::default()).await;
+    let (server, show) = server_with_show(&[], Terms::default()).await;
     let buyers = Buyer::many_admitted(server.api(), 2, &show.concert).await;
     let reservation = buyers[0].hold(&show.performance, &["A-1-1"]).await;
     for ask in [buyers[0].ask_charge(1), buyers[0].ask_pay(&reservation)] {
@@ -133,21 +129,21 @@ async fn keys_are_required_where_points_move_and_each_account_has_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_identical_charges_and_holds_act_once() {
-    let server = Server::start(&[]).await;
-    let show = Show::on(&server, Terms::default()).await;
-    let buyer = Buyer::many_admitted(server.api(), 1, &show.concert).await.remove(0);
-    for hold in [false, true] {
+async fn fifty_identical_requests_act_once() {
+    let (server, show, buyer) = server_with_buyer(&[], Terms::default()).await;
+    let reservation = buyer.hold(&show.performance, &["A-1-1"]).await;
+    let asks: [&dyn Fn() -> Ask; 3] =
+        [&|| buyer.ask_charge(3 * PRICE), &|| buyer.ask_hold(&show.performance, &["A-1-2"]), &|| {
+            buyer.ask_pay(&reservation)
+        }];
+    for ask in asks {
         let key = fresh("at-once");
-        let answers = together(50, |_| {
-            let ask = if hold { buyer.ask_hold(&show.performance, &["A-1-1"]) } else { buyer.ask_charge(77) };
-            ask.key(key.as_str()).send()
-        })
-        .await;
+        let answers = send_together(50, |_| ask().key(key.as_str())).await;
         assert!(answers.iter().all(|answer| answer.is(201) == &answers[0].json));
         assert_eq!(answers.iter().filter(|answer| answer.is_replayed()).count(), 49);
     }
-    assert_eq!(buyer.balance().await, 77);
-    assert_eq!(buyer.list("/v1/reservations").await.len(), 1);
+    assert_eq!(buyer.balance().await, 2 * PRICE);
+    assert_eq!(buyer.list("/v1/reservations").await.len(), 2);
+    assert_eq!(buyer.list("/v1/payments").await.len(), 1);
     server.finish().await;
 }

@@ -1,11 +1,13 @@
-//! A whole purchase, step by step, and taking it back.
+//! A whole purchase, step by step, and its cancellation.
 
 use serde_json::json;
 
 use crate::support::{
     client::{Api, Buyer, fresh},
+    list,
     server::{Backend, MARIADB, MYSQL, PASSWORD, Server},
     show::{PRICE, Show, Terms},
+    text,
 };
 
 async fn sign_up_and_in(api: &Api) -> Buyer {
@@ -57,9 +59,8 @@ async fn assert_gate_is_closed(buyer: &Buyer, show: &Show) {
 
 async fn statuses(buyer: &Buyer, show: &Show, labels: &[&str]) -> Vec<String> {
     let map = buyer.seats(&show.performance).await;
-    let seats = map["seats"].as_array().expect("seats").iter();
-    let wanted = seats.filter(|seat| labels.contains(&seat["label"].as_str().expect("a label")));
-    wanted.map(|seat| seat["status"].as_str().expect("a status").to_owned()).collect()
+    let wanted = list(&map, "seats").iter().filter(|seat| labels.contains(&text(seat, "label")));
+    wanted.map(|seat| text(seat, "status").to_owned()).collect()
 }
 
 async fn whole_journey(backend: Backend) {
@@ -114,12 +115,12 @@ async fn whole_journey(backend: Backend) {
     assert_eq!(refunded.is(200)["status"], "refunded");
     assert!(refunded.json["refunded_at"].is_string());
     assert_eq!(buyer.balance().await, 5 * PRICE);
-    let entries: Vec<_> = buyer.list("/v1/wallet/entries").await;
-    let told: Vec<_> =
+    let entries = buyer.list("/v1/wallet/entries").await;
+    let listed: Vec<_> =
         entries.iter().map(|entry| json!([entry["kind"], entry["amount"], entry["balance_after"]])).collect();
     let expected =
         json!([["refund", 2 * PRICE, 5 * PRICE], ["payment", -2 * PRICE, 3 * PRICE], ["charge", 5 * PRICE, 5 * PRICE]]);
-    assert_eq!(json!(told), expected);
+    assert_eq!(json!(listed), expected);
     assert_eq!((&entries[0]["reservation_id"], &entries[2]["charge_id"]), (&json!(reservation), &json!(charge.id())));
     assert_eq!(statuses(&buyer, &show, &["A-1-1", "A-1-2"]).await, ["available", "available"]);
     assert_eq!(sales().await, json!({"available": 50, "held": 0, "sold": 0, "revenue": 0}));
@@ -127,16 +128,16 @@ async fn whole_journey(backend: Backend) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_is_bought_and_given_back_on_sqlite() {
+async fn a_ticket_is_bought_and_cancelled_on_sqlite() {
     whole_journey(Backend::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_is_bought_and_given_back_on_mariadb() {
+async fn a_ticket_is_bought_and_cancelled_on_mariadb() {
     whole_journey(MARIADB).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_is_bought_and_given_back_on_mysql() {
+async fn a_ticket_is_bought_and_cancelled_on_mysql() {
     whole_journey(MYSQL).await;
 }

@@ -1,25 +1,24 @@
-//! End-to-end tests: the real binary as a process of its own, over HTTP, on real databases.
+//! End-to-end tests: the real binary as a process, over HTTP, on real databases.
 //!
-//! Every response of every request is checked against the `OpenAPI` document, and every test ends with an audit of its
-//! database.
+//! Every answer is checked against the `OpenAPI` document, and every test ends with an audit of its database.
 
 mod catalog;
+mod documents;
 mod draw;
 mod errors;
 mod faults;
 mod hostile;
 mod idempotency;
 mod instances;
-mod instances_events;
 mod instances_galera;
 mod instances_sharing;
+mod instances_streams;
 mod journey;
-mod line_control;
+mod metrics;
 mod money;
 mod operations;
-mod operations_documents;
 mod queue;
-mod readme;
+mod queue_control;
 mod reads;
 mod rush;
 mod sessions;

@@ -1,23 +1,20 @@
-//! Points: none is lost, none is made, none is spent twice, however many requests come at once.
+//! Points: none is lost, made or spent twice, however many requests come at once.
 
 use serde_json::{Value, json};
 
 use crate::support::{
     client::{Answer, Buyer, fresh},
-    eventually,
+    send_together,
     server::Server,
-    show::{PRICE, Show, Terms, labels},
-    together,
+    show::{PRICE, Show, Terms, labels, server_with_buyer, server_with_show},
+    until,
 };
 
-/// An admitted buyer who may have many seats, and a wallet with so many points.
-async fn rich_buyer(server: &Server, points: i64) -> (Buyer, Show) {
-    let show = Show::on(server, Terms::max_seats(50)).await;
-    let buyer = Buyer::many_admitted(server.api(), 1, &show.concert).await.remove(0);
-    if points > 0 {
-        buyer.charge(points).await;
-    }
-    (buyer, show)
+/// An admitted buyer who may have many seats, and has so many points.
+async fn rich_buyer(points: i64) -> (Server, Show, Buyer) {
+    let (server, show, buyer) = server_with_buyer(&[], Terms::max_seats(50)).await;
+    buyer.charge(points).await;
+    (server, show, buyer)
 }
 
 /// Holds one seat each.
@@ -33,8 +30,8 @@ fn count(answers: &[Answer], status: u16) -> usize {
     answers.iter().filter(|answer| answer.status == status).count()
 }
 
-/// The history begins at nothing, each line follows from the one before, and the last is the balance.
-async fn assert_history_adds_up(buyer: &Buyer) -> Vec<Value> {
+/// The entries of the wallet, oldest first: each follows from the one before, and the last is the balance.
+async fn verified_history(buyer: &Buyer) -> Vec<Value> {
     let mut entries = buyer.list("/v1/wallet/entries").await;
     entries.reverse();
     let mut balance = 0;
@@ -51,30 +48,26 @@ async fn assert_history_adds_up(buyer: &Buyer) -> Vec<Value> {
 async fn a_thousand_charges_at_once_all_succeed_and_add_up() {
     let server = Server::start(&[]).await;
     let buyer = Buyer::new(server.api()).await;
-    let answers = together(1_000, |index| {
-        let ask = buyer.ask_charge(i64::try_from(index).expect("small") + 1);
-        async move { ask.send().await }
-    })
-    .await;
+    let answers = send_together(1_000, |index| buyer.ask_charge(i64::try_from(index).expect("small") + 1)).await;
     assert_eq!(count(&answers, 201), 1_000);
     assert_eq!(buyer.balance().await, 1_000 * 1_001 / 2);
-    assert_eq!(assert_history_adds_up(&buyer).await.len(), 1_000);
+    assert_eq!(verified_history(&buyer).await.len(), 1_000);
     server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn charges_and_payments_at_once_add_up() {
-    let server = Server::start(&[]).await;
-    let (buyer, show) = rich_buyer(&server, 20 * PRICE).await;
+    let (server, show, buyer) = rich_buyer(20 * PRICE).await;
     let reservations = hold_one_by_one(&buyer, &show, 20).await;
-    let answers = together(120, |index| {
-        let ask = if index % 6 == 0 { buyer.ask_pay(&reservations[index / 6]) } else { buyer.ask_charge(7) };
-        async move { ask.send().await }
-    })
-    .await;
+    let answers =
+        send_together(
+            120,
+            |index| if index % 6 == 0 { buyer.ask_pay(&reservations[index / 6]) } else { buyer.ask_charge(7) },
+        )
+        .await;
     assert_eq!(count(&answers, 201), 120);
     assert_eq!(buyer.balance().await, 100 * 7);
-    let entries = assert_history_adds_up(&buyer).await;
+    let entries = verified_history(&buyer).await;
     assert_eq!(entries.iter().filter(|entry| entry["kind"] == "payment").count(), 20);
     assert_eq!(buyer.list("/v1/payments").await.len(), 20);
     assert_eq!(buyer.queue_status().await, "expired");
@@ -82,34 +75,10 @@ async fn charges_and_payments_at_once_add_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_identical_payments_debit_once_and_get_the_same_answer() {
-    let server = Server::start(&[]).await;
-    let (buyer, show) = rich_buyer(&server, 3 * PRICE).await;
-    let reservation = buyer.hold(&show.performance, &["A-1-1"]).await;
-    let key = fresh("the-same");
-    let answers = together(50, |_| {
-        let ask = buyer.ask_pay(&reservation).key(key.as_str());
-        async move { ask.send().await }
-    })
-    .await;
-    assert_eq!(count(&answers, 201), 50);
-    assert!(answers.iter().all(|answer| answer.json == answers[0].json));
-    assert_eq!(answers.iter().filter(|answer| answer.is_replayed()).count(), 49);
-    assert_eq!(buyer.balance().await, 2 * PRICE);
-    assert_eq!(buyer.list("/v1/payments").await.len(), 1);
-    server.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn fifty_different_payments_for_one_reservation_debit_once() {
-    let server = Server::start(&[]).await;
-    let (buyer, show) = rich_buyer(&server, 50 * PRICE).await;
+    let (server, show, buyer) = rich_buyer(50 * PRICE).await;
     let reservation = buyer.hold(&show.performance, &["A-1-1"]).await;
-    let answers = together(50, |_| {
-        let ask = buyer.ask_pay(&reservation);
-        async move { ask.send().await }
-    })
-    .await;
+    let answers = send_together(50, |_| buyer.ask_pay(&reservation)).await;
     let (paid, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 201);
     assert_eq!((paid.len(), refused.len()), (1, 49));
     for answer in refused {
@@ -121,20 +90,15 @@ async fn fifty_different_payments_for_one_reservation_debit_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn points_for_one_of_two_reservations_pay_exactly_one() {
-    let server = Server::start(&[]).await;
-    let (buyer, show) = rich_buyer(&server, PRICE).await;
+    let (server, show, buyer) = rich_buyer(PRICE).await;
     let reservations = hold_one_by_one(&buyer, &show, 2).await;
-    let answers = together(2, |index| {
-        let ask = buyer.ask_pay(&reservations[index]);
-        async move { ask.send().await }
-    })
-    .await;
+    let answers = send_together(2, |index| buyer.ask_pay(&reservations[index])).await;
     let refused: Vec<_> = answers.iter().filter(|answer| answer.status != 201).collect();
     assert_eq!(refused.len(), 1);
-    let told = refused[0].refuses(402, "insufficient_points");
-    assert_eq!((&told["balance"], &told["required"]), (&json!(0), &json!(PRICE)));
+    let refusal = refused[0].refuses(402, "insufficient_points");
+    assert_eq!((&refusal["balance"], &refusal["required"]), (&json!(0), &json!(PRICE)));
     assert_eq!(buyer.balance().await, 0);
-    // It still holds the other one, so its admission goes on.
+    // The account still holds the other one, so its admission goes on.
     assert_eq!(buyer.queue_status().await, "active");
     server.finish().await;
 }
@@ -142,14 +106,12 @@ async fn points_for_one_of_two_reservations_pay_exactly_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_and_a_cancellation_at_once_leave_no_trace_or_a_refund() {
     const ROUNDS: usize = 20;
-    let server = Server::start(&[]).await;
-    let (buyer, show) = rich_buyer(&server, 30 * PRICE).await;
+    let (server, show, buyer) = rich_buyer(30 * PRICE).await;
     // One more seat is held all the time, so that no payment ends the admission.
     let reservations = hold_one_by_one(&buyer, &show, ROUNDS + 1).await;
-    let answers = together(2 * ROUNDS, |index| {
+    let answers = send_together(2 * ROUNDS, |index| {
         let reservation = &reservations[index / 2];
-        let ask = if index % 2 == 0 { buyer.ask_pay(reservation) } else { buyer.ask_cancel(reservation) };
-        async move { ask.send().await }
+        if index % 2 == 0 { buyer.ask_pay(reservation) } else { buyer.ask_cancel(reservation) }
     })
     .await;
     for (round, pair) in answers.chunks(2).enumerate() {
@@ -167,24 +129,19 @@ async fn a_payment_and_a_cancellation_at_once_leave_no_trace_or_a_refund() {
     }
     assert_eq!(buyer.balance().await, 30 * PRICE);
     assert_eq!(buyer.seats(&show.performance).await["seats_available"], 49);
-    assert_history_adds_up(&buyer).await;
+    verified_history(&buyer).await;
     server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_cancellations_at_once_one_wins_and_one_refund_is_made() {
     const ROUNDS: usize = 10;
-    let server = Server::start(&[]).await;
-    let (buyer, show) = rich_buyer(&server, 30 * PRICE).await;
+    let (server, show, buyer) = rich_buyer(30 * PRICE).await;
     let reservations = hold_one_by_one(&buyer, &show, ROUNDS + 1).await;
     for reservation in &reservations[..ROUNDS / 2] {
         buyer.pay(reservation).await;
     }
-    let answers = together(2 * ROUNDS, |index| {
-        let ask = buyer.ask_cancel(&reservations[index / 2]);
-        async move { ask.send().await }
-    })
-    .await;
+    let answers = send_together(2 * ROUNDS, |index| buyer.ask_cancel(&reservations[index / 2])).await;
     for pair in answers.chunks(2) {
         assert_eq!(count(pair, 200), 1);
         for loser in pair.iter().filter(|answer| answer.status != 200) {
@@ -192,24 +149,22 @@ async fn of_two_cancellations_at_once_one_wins_and_one_refund_is_made() {
         }
     }
     assert_eq!(buyer.balance().await, 30 * PRICE);
-    let refunds = assert_history_adds_up(&buyer).await.iter().filter(|entry| entry["kind"] == "refund").count();
+    let refunds = verified_history(&buyer).await.iter().filter(|entry| entry["kind"] == "refund").count();
     assert_eq!(refunds, ROUNDS / 2);
     server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hold_that_has_ended_is_not_paid_and_its_seat_sells_again() {
-    // Nothing is tidied away here: the end of a hold is its time, and nothing else.
-    let server = Server::start(&[("HOLD_SECONDS", "2"), ("SWEEP_SECONDS", "3600")]).await;
-    let show = Show::on(&server, Terms::default()).await;
+    // No worker sweeps here: a hold ends by its time alone.
+    let (server, show) = server_with_show(&[("HOLD_SECONDS", "2"), ("SWEEP_SECONDS", "3600")], Terms::default()).await;
     let buyers = Buyer::many_admitted(server.api(), 2, &show.concert).await;
     for buyer in &buyers {
         buyer.charge(PRICE).await;
     }
     let late = buyers[0].hold(&show.performance, &["A-1-1"]).await;
     buyers[1].ask_hold(&show.performance, &["A-1-1"]).send().await.refuses(409, "seat_unavailable");
-    eventually("the hold ends", || async { (buyers[0].reservation(&late).await["status"] == "expired").then_some(()) })
-        .await;
+    until("the hold ends", async || buyers[0].reservation(&late).await["status"] == "expired").await;
     buyers[0].ask_pay(&late).send().await.refuses(410, "hold_expired");
     buyers[0].ask_cancel(&late).send().await.refuses(410, "hold_expired");
     let lapsed = buyers[0].reservation(&late).await;
@@ -226,14 +181,13 @@ async fn a_hold_that_has_ended_is_not_paid_and_its_seat_sells_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_that_fails_leaves_hold_token_and_place_as_they_were() {
-    let server = Server::start(&[]).await;
-    let (buyer, show) = rich_buyer(&server, PRICE).await;
+    let (server, show, buyer) = rich_buyer(PRICE).await;
     let reservation = buyer.hold(&show.performance, &["A-1-1", "A-1-2"]).await;
     let (held, queue) = (buyer.reservation(&reservation).await, buyer.queue().await);
     let key = fresh("failed");
     let failed = buyer.ask_pay(&reservation).key(key.as_str()).send().await;
-    let told = failed.refuses(402, "insufficient_points");
-    assert_eq!((&told["balance"], &told["required"]), (&json!(PRICE), &json!(2 * PRICE)));
+    let refusal = failed.refuses(402, "insufficient_points");
+    assert_eq!((&refusal["balance"], &refusal["required"]), (&json!(PRICE), &json!(2 * PRICE)));
     assert_eq!(buyer.reservation(&reservation).await, held);
     assert_eq!(buyer.queue().await, queue);
     assert_eq!(buyer.balance().await, PRICE);
@@ -246,8 +200,7 @@ async fn a_payment_that_fails_leaves_hold_token_and_place_as_they_were() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_admission_ends_with_the_payment_of_the_last_held_seats() {
-    let server = Server::start(&[]).await;
-    let (buyer, show) = rich_buyer(&server, 2 * PRICE).await;
+    let (server, show, buyer) = rich_buyer(2 * PRICE).await;
     let reservations = hold_one_by_one(&buyer, &show, 2).await;
     buyer.pay(&reservations[0]).await;
     assert_eq!(buyer.queue_status().await, "active");
@@ -265,28 +218,27 @@ async fn an_approval_that_comes_too_late_is_credited_exactly_once() {
     ];
     let server = Server::start(&settings).await;
     let buyer = Buyer::new(server.api()).await;
-    // One is asked for again by the client, the other one by nobody but the worker.
-    let answers = together(2, |index| buyer.ask_charge(1_504).key(["asked-again", "left-alone"][index]).send()).await;
+    // The client repeats one of them, and only the worker asks for the other.
+    let answers = send_together(2, |index| buyer.ask_charge(1_504).key(["repeated", "not-repeated"][index])).await;
     for answer in &answers {
         answer.refuses(502, "gateway_failed");
     }
-    let again = together(20, |_| buyer.ask_charge(1_504).key("asked-again").send()).await;
+    let again = send_together(20, |_| buyer.ask_charge(1_504).key("repeated")).await;
     for answer in &again {
         assert_eq!(
             (&answer.is(201)["id"], &answer.json["status"]),
             (&answers[0].json["charge_id"], &json!("completed"))
         );
     }
-    eventually("both are credited", || async { (buyer.balance().await == 2 * 1_504).then_some(()) }).await;
-    assert_eq!(assert_history_adds_up(&buyer).await.len(), 2);
+    until("both are credited", async || buyer.balance().await == 2 * 1_504).await;
+    assert_eq!(verified_history(&buyer).await.len(), 2);
     server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_limits_of_charges_balances_and_reservations_are_settings() {
     let limits = [("SEATS_PER_RESERVATION", "5"), ("CHARGE_POINTS_MAX", "100"), ("BALANCE_POINTS_MAX", "150")];
-    let server = Server::start(&limits).await;
-    let (buyer, show) = rich_buyer(&server, 0).await;
+    let (server, show, buyer) = server_with_buyer(&limits, Terms::max_seats(50)).await;
     let refused = buyer.ask_charge(101).send().await;
     assert_eq!(refused.violations(), [("/amount", "range")]);
     buyer.charge(100).await;

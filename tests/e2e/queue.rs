@@ -1,4 +1,4 @@
-//! The line: everybody has one place, nobody is dropped, and nobody gets through the gate who may not.
+//! The queue: each account has one place, none is dropped, and only admitted accounts pass the gate.
 
 use std::collections::BTreeSet;
 
@@ -8,9 +8,10 @@ use tokio::time::{Duration, Instant};
 use crate::support::{
     client::{Answer, Ask, Buyer},
     eventually,
+    queue_stream::QueueStream,
     server::Server,
-    show::{PRICE, Show, Terms},
-    together,
+    show::{PRICE, Show, Terms, server_with_show},
+    text, together, until,
 };
 
 const PEOPLE: usize = 1_000;
@@ -18,16 +19,16 @@ const MAX_ACTIVE: usize = 50;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_who_join_at_once_are_served_in_the_order_of_their_places() {
-    // Nobody polls here but those whose turn it is.
-    let server = Server::start(&[("NO_SHOW_SECONDS", "3600")]).await;
-    let show = Show::on(&server, Terms::max_active(50)).await;
+    // Only accounts at the front poll here.
+    let (server, show) = server_with_show(&[("NO_SHOW_SECONDS", "3600")], Terms::max_active(MAX_ACTIVE)).await;
     let people = Buyer::many(server.api(), PEOPLE).await;
     let joins = together(PEOPLE, |index| {
         let mut buyer = people[index].clone();
         let ask = buyer.ask_join(&show.concert);
         async move {
             let answer = ask.send().await;
-            answer.is(201)["token"].as_str().expect("a token").clone_into(&mut buyer.asks.queue_token);
+            answer.is(201);
+            buyer.keep_token(&answer);
             (buyer, answer.json)
         }
     })
@@ -41,20 +42,20 @@ async fn a_thousand_who_join_at_once_are_served_in_the_order_of_their_places() {
     let positions: Vec<_> = waiting.iter().map(|(_, joined)| position(joined)).collect();
     assert_eq!(positions, (1..=950).collect::<Vec<_>>());
 
-    // Asking does not change a place, and joining again gives the same one.
+    // A poll does not change a place, and joining again gives the same one.
     let (last, joined) = waiting[949];
     assert_eq!(position(&last.queue().await), 950);
     let again = last.ask_join(&show.concert).send().await;
     assert_eq!((&again.is(200)["token"], position(&again.json)), (&joined["token"], 950));
     assert_eq!(joined["joined_at"], again.json["joined_at"]);
 
-    // One in the middle gives up; those behind move up by one.
+    // One in the middle leaves; those behind move up by one.
     let (gone, _) = waiting.remove(500);
     gone.leave().await;
     assert_eq!(position(&last.queue().await), 949);
     assert_eq!(gone.queue_status().await, "expired");
 
-    // Whoever leaves is followed at once, by the next in line.
+    // When one leaves, the next in the queue is admitted at once.
     let in_order: Vec<_> = active.iter().chain(&waiting).map(|(buyer, _)| buyer).collect();
     for (index, buyer) in in_order.iter().enumerate() {
         if let Some(next) = in_order.get(index + MAX_ACTIVE) {
@@ -70,7 +71,7 @@ async fn a_thousand_who_join_at_once_are_served_in_the_order_of_their_places() {
     server.finish().await;
 }
 
-/// Every route that takes a queue token; the first three whatever its status.
+/// Every route that takes a queue token; the first three accept every status.
 fn guarded(buyer: &Buyer, show: &Show, reservation: &str) -> Vec<Ask> {
     let Show { concert, performance, .. } = show;
     vec![
@@ -116,7 +117,7 @@ fn forgeries(token: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_guarded_route_refuses_every_wrong_token_with_its_own_code() {
+async fn every_guarded_route_refuses_each_wrong_token_with_its_own_code() {
     let server = Server::start(&[]).await;
     let promoter = server.promoter("promoter").await;
     let show = Show::publish(&promoter, Terms::max_active(1)).await;
@@ -137,7 +138,7 @@ async fn every_guarded_route_refuses_every_wrong_token_with_its_own_code() {
         |token: &str| guarded(&buyer, &show, &reservation).into_iter().map(|ask| ask.queue_token(token)).collect();
     all_refuse(foreign(&other.asks.queue_token), 401, "queue_token_invalid").await;
 
-    // An active token of another concert is good for itself, and opens no gate but its own.
+    // An active token of another concert is valid, and opens no gate but its own.
     let mut elsewhere = buyer.clone();
     elsewhere.be_admitted(&other_show.concert).await;
     all_refuse(gate(&elsewhere, &show, &reservation), 401, "queue_token_invalid").await;
@@ -149,10 +150,10 @@ async fn every_guarded_route_refuses_every_wrong_token_with_its_own_code() {
     assert_eq!(buyer.queue_status().await, "expired");
     all_refuse(gate(&buyer, &show, &reservation), 403, "queue_token_expired").await;
     buyer.leave().await;
-    assert_eq!(buyer.events().await.next().await.expect("an event")["status"], "expired");
+    assert_eq!(QueueStream::open(&buyer).await.status().await["status"], "expired");
     assert_eq!(buyer.reservation(&reservation).await["status"], "held");
 
-    // Who joins anew stands at the end of the line; meanwhile it was the other one's turn.
+    // After joining again it stands at the end of the queue; meanwhile the other one was admitted.
     assert_eq!(other.queue_status().await, "active");
     let spent = buyer.asks.queue_token.clone();
     assert_eq!(buyer.join(&show.concert).await["status"], "waiting");
@@ -163,11 +164,11 @@ async fn every_guarded_route_refuses_every_wrong_token_with_its_own_code() {
     other.leave().await;
     assert_eq!(buyer.queue_status().await, "active");
     buyer.ask_hold(&show.performance, &["A-1-2"]).send().await.is(201);
-    // The token of the former visit stays expired.
+    // The previous token stays expired.
     let former = buyer.get("/v1/queue").queue_token(&spent).send().await;
     assert_eq!(former.is(200)["status"], "expired");
 
-    // Without an access token no queue token is looked at.
+    // Without an access token no queue token is checked.
     for ask in guarded(&buyer, &show, &reservation) {
         ask.without("authorization").send().await.refuses(401, "unauthenticated");
     }
@@ -175,15 +176,11 @@ async fn every_guarded_route_refuses_every_wrong_token_with_its_own_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_frees_the_slot_for_the_next_at_once() {
-    let server = Server::start(&[]).await;
-    let show = Show::on(&server, Terms::max_active(1)).await;
-    let mut buyers = Buyer::many(server.api(), 4).await;
-    for buyer in &mut buyers {
-        buyer.join(&show.concert).await;
-        buyer.charge(PRICE).await;
-    }
+async fn a_payment_admits_the_next_at_once() {
+    let (server, show) = server_with_show(&[], Terms::max_active(1)).await;
+    let buyers = Buyer::many_in_queue(server.api(), 4, &show.concert).await;
     for (index, buyer) in buyers.iter().enumerate() {
+        buyer.charge(PRICE).await;
         let reservation = buyer.hold(&show.performance, &[&format!("A-1-{}", index + 1)]).await;
         buyer.pay(&reservation).await;
         if let Some(next) = buyers.get(index + 1) {
@@ -194,92 +191,60 @@ async fn a_payment_frees_the_slot_for_the_next_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_are_admitted_as_soon_as_the_promoter_lets_them_in() {
-    let server = Server::start(&[]).await;
-    let promoter = server.promoter("promoter").await;
-    let show = Show::publish(&promoter, Terms::max_active(1)).await;
-    let mut buyers = Buyer::many(server.api(), 5).await;
-    for buyer in &mut buyers {
-        buyer.join(&show.concert).await;
-    }
-    let path = format!("/v1/concerts/{}", show.concert);
-    assert_eq!(promoter.patch(path, &json!({"max_active": 3})).send().await.is(200)["max_active"], 3);
-    let mut statuses = Vec::new();
-    for buyer in &buyers {
-        statuses.push(buyer.queue_status().await);
-    }
-    assert_eq!(statuses, ["active", "active", "active", "waiting", "waiting"]);
-    server.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_event_stream_tells_waiting_then_active_then_expired() {
-    let server = Server::start(&[]).await;
-    let show = Show::on(&server, Terms::max_active(1)).await;
-    let mut buyers = Buyer::many(server.api(), 3).await;
-    for buyer in &mut buyers {
-        buyer.join(&show.concert).await;
-    }
-    let mut events = buyers[2].events().await;
-    let told = async |events: &mut crate::support::client::Events| {
-        let status = events.next().await.expect("the stream goes on");
-        (status["status"].as_str().expect("a status").to_owned(), status["position"].as_u64().expect("a position"))
+async fn a_queue_stream_shows_waiting_then_active_then_expired() {
+    let (server, show) = server_with_show(&[], Terms::max_active(1)).await;
+    let buyers = Buyer::many_in_queue(server.api(), 3, &show.concert).await;
+    let mut stream = QueueStream::open(&buyers[2]).await;
+    let mut shows = async |status: &str, position: u64| {
+        let shown = stream.status().await;
+        assert_eq!((text(&shown, "status"), shown["position"].as_u64()), (status, Some(position)));
     };
-    assert_eq!(told(&mut events).await, ("waiting".to_owned(), 2));
+    shows("waiting", 2).await;
     buyers[0].leave().await;
-    assert_eq!(told(&mut events).await, ("waiting".to_owned(), 1));
+    shows("waiting", 1).await;
     assert_eq!(buyers[1].queue_status().await, "active");
     buyers[1].leave().await;
-    assert_eq!(told(&mut events).await, ("active".to_owned(), 0));
+    shows("active", 0).await;
     buyers[2].leave().await;
-    assert_eq!(told(&mut events).await, ("expired".to_owned(), 0));
-    assert_eq!(events.next().await, None);
+    shows("expired", 0).await;
+    assert_eq!(stream.next().await, None);
     server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_open_event_stream_ends_when_the_server_stops() {
-    let mut server = Server::start(&[]).await;
-    let show = Show::on(&server, Terms::max_active(1)).await;
-    let mut buyers = Buyer::many(server.api(), 1).await;
-    buyers[0].join(&show.concert).await;
-    let mut events = buyers[0].events().await;
-    assert_eq!(events.next().await.expect("an event")["status"], "active");
+async fn an_open_queue_stream_ends_when_the_server_stops() {
+    let (mut server, show) = server_with_show(&[], Terms::max_active(1)).await;
+    let buyer = Buyer::admitted(server.api(), &show.concert).await;
+    let mut stream = QueueStream::open(&buyer).await;
+    assert_eq!(stream.status().await["status"], "active");
     server.terminate();
-    assert_eq!(events.next().await, None);
+    assert_eq!(stream.next().await, None);
     assert_eq!(server.ended().await.code(), Some(0));
     server.start_again().await;
     server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_come_in_time_is_passed_over_and_blocks_nobody() {
-    let server = Server::start(&[("NO_SHOW_SECONDS", "3")]).await;
-    let show = Show::on(&server, Terms::max_active(1)).await;
-    let mut buyers = Buyer::many(server.api(), 3).await;
-    for buyer in &mut buyers {
-        buyer.join(&show.concert).await;
-    }
-    // The second one never asks again after the first has left, and the third gets in all the same.
+async fn an_account_that_does_not_come_in_time_is_passed_over() {
+    let (server, show) = server_with_show(&[("NO_SHOW_SECONDS", "3")], Terms::max_active(1)).await;
+    let buyers = Buyer::many_in_queue(server.api(), 3, &show.concert).await;
+    // The second one never polls after the first has left, and the third is admitted all the same.
     buyers[0].leave().await;
     let third = &buyers[2];
-    eventually("the third is admitted", || async { (third.queue_status().await == "active").then_some(()) }).await;
+    until("the third is admitted", async || third.queue_status().await == "active").await;
     assert_eq!(buyers[1].queue_status().await, "expired");
     server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_admission_ends_with_its_time() {
-    let server = Server::start(&[("ADMISSION_SECONDS", "2"), ("HOLD_SECONDS", "6")]).await;
-    let show = Show::on(&server, Terms::max_active(1)).await;
-    let mut buyers = Buyer::many(server.api(), 2).await;
-    for buyer in &mut buyers {
-        buyer.join(&show.concert).await;
-    }
+    let (server, show) =
+        server_with_show(&[("ADMISSION_SECONDS", "2"), ("HOLD_SECONDS", "6")], Terms::max_active(1)).await;
+    let buyers = Buyer::many_in_queue(server.api(), 2, &show.concert).await;
     let (first, second) = (&buyers[0], &buyers[1]);
     // The first one holds a seat, so it may stay until the hold ends, but hold nothing more.
     let reservation = first.hold(&show.performance, &["A-1-1"]).await;
-    eventually("the admission proper is over", || async {
+    eventually("the admission proper is over", async || {
         let answer = first.ask_hold(&show.performance, &["A-1-1"]).send().await;
         (answer.status == 403).then(|| answer.refuses(403, "queue_token_expired").clone())
     })
@@ -288,21 +253,19 @@ async fn an_admission_ends_with_its_time() {
     first.charge(PRICE).await;
     first.pay(&reservation).await;
     assert_eq!((first.queue_status().await.as_str(), second.queue_status().await.as_str()), ("expired", "active"));
-    eventually("the second's time is over", || async { (second.queue_status().await == "expired").then_some(()) })
-        .await;
+    until("the second's time is over", async || second.queue_status().await == "expired").await;
     server.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_line_re_forms_in_its_order_after_a_restart() {
+async fn the_queue_re_forms_in_its_order_after_a_restart() {
     const REFORM: Duration = Duration::from_secs(5);
-    let mut server = Server::start(&[]).await;
-    let show = Show::on(&server, Terms::max_active(2)).await;
+    let (mut server, show) = server_with_show(&[], Terms::max_active(2)).await;
     let mut people = Buyer::many(server.api(), 6).await;
     for buyer in &mut people[..5] {
         buyer.join(&show.concert).await;
     }
-    // The first pays, which spends its token and lets the third in; the fourth and fifth wait.
+    // The first pays, which spends its token and admits the third; the fourth and fifth wait.
     people[0].charge(PRICE).await;
     let reservation = people[0].hold(&show.performance, &["A-1-1"]).await;
     people[0].pay(&reservation).await;
@@ -315,7 +278,7 @@ async fn the_line_re_forms_in_its_order_after_a_restart() {
     for buyer in &mut people {
         buyer.api = server.api().clone();
     }
-    // They come back in the wrong order, and a new one comes in between.
+    // They return in the wrong order, and a new one joins in between.
     for index in [4, 3] {
         assert_eq!(people[index].queue().await["position"], 1);
     }
@@ -327,8 +290,8 @@ async fn the_line_re_forms_in_its_order_after_a_restart() {
     assert_eq!((&again.is(200)["token"], &again.json["position"]), (&json!(people[4].asks.queue_token), &json!(4)));
 
     let second = &people[1];
-    eventually("the line has re-formed", || async { (second.queue_status().await == "active").then_some(()) }).await;
-    assert!(began.elapsed() >= REFORM, "somebody was admitted after {:?}", began.elapsed());
+    until("the queue has re-formed", async || second.queue_status().await == "active").await;
+    assert!(began.elapsed() >= REFORM, "an account was admitted after {:?}", began.elapsed());
     assert_eq!(people[2].queue_status().await, "active");
     for (position, index) in (1..).zip([3, 4, 5]) {
         let queue = people[index].queue().await;

@@ -1,10 +1,11 @@
-//! What is shown from memory: never less than the server has answered.
+//! Seat maps from the cache: never older than what the account was answered.
 
 use crate::support::{
     client::Buyer,
+    list,
     server::{Backend, MARIADB, Server},
-    show::{Show, Terms, labels},
-    together,
+    show::{Show, Terms, labels, server_with_buyer},
+    text, together,
 };
 
 const BUYERS: usize = 100;
@@ -12,13 +13,12 @@ const BUYERS: usize = 100;
 /// How a seat is shown to a buyer.
 async fn shown(buyer: &Buyer, performance: &str, label: &str) -> String {
     let map = buyer.seats(performance).await;
-    let seat = map["seats"].as_array().expect("seats").iter().find(|seat| seat["label"] == label);
-    seat.expect("the seat")["status"].as_str().expect("a status").to_owned()
+    let seat = list(&map, "seats").iter().find(|seat| seat["label"] == label);
+    text(seat.expect("the seat"), "status").to_owned()
 }
 
-/// Two want each seat, and all of them look after each answer: whoever got it, whoever was refused, and whoever has
-/// given it up again.
-async fn everybody_is_shown_what_they_were_answered(backend: Backend, settings: &[(&str, &str)]) {
+/// Two want each seat, and look at the map after each answer to a hold or a cancellation.
+async fn maps_agree_with_answers(backend: Backend, settings: &[(&str, &str)]) {
     let server = Server::start_on(backend, settings).await;
     let show = Show::on(&server, Terms::default()).await;
     let buyers = Buyer::many_admitted(server.api(), BUYERS, &show.concert).await;
@@ -32,10 +32,10 @@ async fn everybody_is_shown_what_they_were_answered(backend: Backend, settings: 
             let now = shown(&buyer, &performance, &label).await;
             if answer.status != 201 {
                 answer.refuses(409, "seat_unavailable");
-                // The one who had it may have given it up since.
+                // Its holder may have cancelled since.
                 return (answer.status, now);
             }
-            assert_eq!(now, "held", "{label} was held by the one who looks");
+            assert_eq!(now, "held", "{label} is held by this buyer");
             if index % 3 == 0 {
                 buyer.ask_cancel(&answer.id()).send().await.is(200);
                 return (200, shown(&buyer, &performance, &label).await);
@@ -44,7 +44,7 @@ async fn everybody_is_shown_what_they_were_answered(backend: Backend, settings: 
         }
     })
     .await;
-    // Nobody gives up anything any more: whoever is refused now sees the seat taken, and whoever has it, held.
+    // No buyer cancels any more: one who is refused now sees the seat taken, and its holder sees it held.
     for (index, (status, seen)) in ends.iter().enumerate() {
         let (buyer, label) = (&buyers[index], labels[index % labels.len()].as_str());
         match status {
@@ -61,26 +61,23 @@ async fn everybody_is_shown_what_they_were_answered(backend: Backend, settings: 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_shown_less_than_the_own_answer_said_on_sqlite() {
-    everybody_is_shown_what_they_were_answered(Backend::Sqlite, &[]).await;
+async fn no_buyer_is_shown_less_than_its_last_answer_said_on_sqlite() {
+    maps_agree_with_answers(Backend::Sqlite, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_shown_less_than_the_own_answer_said_on_mariadb() {
-    everybody_is_shown_what_they_were_answered(MARIADB, &[("CACHE_MILLISECONDS", "500")]).await;
+async fn no_buyer_is_shown_less_than_its_last_answer_said_on_mariadb() {
+    maps_agree_with_answers(MARIADB, &[("CACHE_MILLISECONDS", "500")]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_shown_less_than_the_own_answer_said_without_a_cache() {
-    everybody_is_shown_what_they_were_answered(Backend::Sqlite, &[("CACHE_MILLISECONDS", "0")]).await;
+async fn no_buyer_is_shown_less_than_its_last_answer_said_without_a_cache() {
+    maps_agree_with_answers(Backend::Sqlite, &[("CACHE_MILLISECONDS", "0")]).await;
 }
 
-/// A map that has not changed is told of without being sent, and counted as served from memory.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_map_that_is_there_already_is_not_sent_again() {
-    let server = Server::start(&[]).await;
-    let show = Show::on(&server, Terms::default()).await;
-    let buyer = Buyer::many_admitted(server.api(), 1, &show.concert).await.remove(0);
+async fn an_unchanged_map_is_not_sent_again_and_counts_as_cached() {
+    let (server, show, buyer) = server_with_buyer(&[], Terms::default()).await;
     let path = format!("/v1/performances/{}/seats", show.performance);
     let first = buyer.get(&path).send().await;
     let tag = first.header("etag").expect("a tag").to_owned();

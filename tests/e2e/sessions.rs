@@ -1,33 +1,30 @@
 //! Signing in, and staying signed in.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::{
     client::{Answer, Api, Buyer},
     eventually,
     server::Server,
+    text,
 };
 
 async fn refresh(api: &Api, token: &str) -> Answer {
     api.post("/v1/sessions/refresh", &json!({"refresh_token": token})).send().await
 }
 
-fn text(value: &Value) -> &str {
-    value.as_str().expect("a text")
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_session() {
+async fn a_refresh_token_is_single_use_and_its_reuse_ends_the_session() {
     let server = Server::start(&[]).await;
     let (api, buyer) = (server.api(), Buyer::new(server.api()).await);
     let other_session = Buyer::sign_in(api, &buyer.login_id).await;
     let next = refresh(api, &buyer.refresh_token).await;
-    let (access, newest) = (text(&next.is(200)["access_token"]), text(&next.json["refresh_token"]));
+    let (access, newest) = (text(next.is(200), "access_token"), text(&next.json, "refresh_token"));
     assert_ne!(newest, buyer.refresh_token);
     api.get("/v1/me").bearer(access).send().await.is(200);
     buyer.get("/v1/me").send().await.is(200);
 
-    // Somebody has stolen the first one: neither he nor the owner goes on.
+    // The first one is used again, so one of the two callers has stolen it: neither goes on.
     refresh(api, &buyer.refresh_token).await.refuses(401, "unauthenticated");
     refresh(api, newest).await.refuses(401, "unauthenticated");
     api.get("/v1/me").bearer(access).send().await.refuses(401, "unauthenticated");
@@ -47,7 +44,7 @@ async fn signing_out_ends_the_session_and_no_other() {
     buyer.get("/v1/me").send().await.refuses(401, "unauthenticated");
     refresh(server.api(), &buyer.refresh_token).await.refuses(401, "unauthenticated");
     other_session.get("/v1/me").send().await.is(200);
-    // What a session is does not end with the process: the keys and the refresh tokens are kept.
+    // Keys and refresh tokens are stored, so sessions outlast the process.
     server.restart().await;
     server.api().get("/v1/me").bearer(&other_session.asks.access_token).send().await.is(200);
     refresh(server.api(), &other_session.refresh_token).await.is(200);
@@ -56,10 +53,10 @@ async fn signing_out_ends_the_session_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_access_token_expires_and_the_refresh_token_brings_the_next() {
+async fn an_access_token_expires_and_the_refresh_token_gives_the_next() {
     let server = Server::start(&[("ACCESS_TOKEN_SECONDS", "1")]).await;
     let buyer = Buyer::new(server.api()).await;
-    let refused = eventually("the access token expires", || async {
+    let refused = eventually("the access token expires", async || {
         let answer = buyer.get("/v1/me").send().await;
         (answer.status != 200).then_some(answer)
     })
@@ -91,7 +88,7 @@ async fn no_forged_access_token_is_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn too_many_sign_ups_from_one_address_are_told_when_to_come_back() {
+async fn too_many_sign_ins_from_one_address_are_refused_with_the_time_to_retry() {
     let server = Server::start(&[("ACCOUNT_REQUESTS_PER_MINUTE", "3")]).await;
     let sign_in = || server.api().post("/v1/sessions", &json!({"login_id": "nobody", "password": "wrong password"}));
     for left in (0..3).rev() {
@@ -104,7 +101,7 @@ async fn too_many_sign_ups_from_one_address_are_told_when_to_come_back() {
     let seconds: u32 = refused.header("retry-after").expect("a time").parse().expect("seconds");
     assert!((1..=20).contains(&seconds), "{seconds}");
     assert_eq!(refused.header("ratelimit-policy"), Some("\"accounts\";q=3;w=60"));
-    // It is for guessing at secrets only.
+    // The limit is only for routes that take secrets.
     server.api().get("/v1/concerts").send().await.is(200);
     server.finish().await;
 }

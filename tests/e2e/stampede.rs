@@ -1,4 +1,4 @@
-//! Hundreds want the same seats at the same instant.
+//! Hundreds of buyers want the same seats at the same instant.
 
 use std::collections::BTreeSet;
 
@@ -7,20 +7,17 @@ use serde_json::json;
 use crate::support::{
     Numbers,
     client::Buyer,
+    list, send_together,
     server::{Backend, MARIADB, MYSQL, Server},
-    show::{Show, Terms, labels},
-    together,
+    show::{Show, Terms, labels, server_with_buyer},
+    text,
 };
 
 const BUYERS: usize = 500;
 
-/// One of them gets it, and all others are told which seat it is about.
+/// One buyer gets it, and the refusals of all others name it.
 async fn all_want_one_seat(buyers: &[Buyer], show: &Show) {
-    let answers = together(BUYERS, |index| {
-        let ask = buyers[index].ask_hold(&show.performance, &["A-3-5"]);
-        async move { ask.send().await }
-    })
-    .await;
+    let answers = send_together(BUYERS, |index| buyers[index].ask_hold(&show.performance, &["A-3-5"])).await;
     let (held, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 201);
     assert_eq!((held.len(), refused.len()), (1, BUYERS - 1));
     for answer in refused {
@@ -44,18 +41,16 @@ fn wishes() -> Vec<Vec<String>> {
 
 async fn all_want_some_seats(buyers: &[Buyer], show: &Show) {
     let wishes = wishes();
-    let answers = together(BUYERS, |index| {
+    let answers = send_together(BUYERS, |index| {
         let wish: Vec<_> = wishes[index].iter().map(String::as_str).collect();
-        let ask = buyers[index].ask_hold(&show.performance, &wish);
-        async move { ask.send().await }
+        buyers[index].ask_hold(&show.performance, &wish)
     })
     .await;
     let mut taken = BTreeSet::new();
     for (answer, wish) in answers.iter().zip(&wishes) {
         if answer.status == 201 {
-            let seats = answer.json["seats"].as_array().expect("seats").iter();
-            let got: Vec<_> = seats.map(|seat| seat["label"].as_str().expect("a label").to_owned()).collect();
-            assert_eq!(&got, wish, "a reservation is of all its seats");
+            let got: Vec<_> = list(&answer.json, "seats").iter().map(|seat| text(seat, "label").to_owned()).collect();
+            assert_eq!(&got, wish, "a reservation has all its seats");
             for label in got {
                 assert!(taken.insert(label.clone()), "{label} is held twice");
             }
@@ -63,23 +58,23 @@ async fn all_want_some_seats(buyers: &[Buyer], show: &Show) {
     }
     let losers: Vec<_> = answers.iter().zip(buyers).filter(|(answer, _)| answer.status != 201).collect();
     for (answer, _) in &losers {
-        let refused = answer.refuses(409, "seat_unavailable")["seats"].as_array().expect("seats");
+        let refused = list(answer.refuses(409, "seat_unavailable"), "seats");
         assert!(!refused.is_empty());
         assert!(refused.iter().all(|label| taken.contains(label.as_str().expect("a label"))));
     }
     assert!(!taken.is_empty() && !losers.is_empty());
 
-    // Nothing hangs: whatever nobody has can be had, and whatever is shown as held is held.
+    // Every seat without a holder can be held, and every seat that is shown as held has one.
     let map = losers[0].1.seats(&show.performance).await;
-    let mut lonely = losers.iter();
+    let mut without_seat = losers.iter();
     let mut free = 0;
-    for seat in map["seats"].as_array().expect("seats") {
-        let label = seat["label"].as_str().expect("a label");
+    for seat in list(&map, "seats") {
+        let label = text(seat, "label");
         if taken.contains(label) {
             assert_eq!(seat["status"], "held");
         } else {
             assert_eq!(seat["status"], "available");
-            lonely.next().expect("there are more losers than seats").1.hold(&show.performance, &[label]).await;
+            without_seat.next().expect("there are more losers than seats").1.hold(&show.performance, &[label]).await;
             free += 1;
         }
     }
@@ -102,31 +97,25 @@ async fn stampede(backend: Backend) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_gets_a_seat_twice_or_half_a_reservation_on_sqlite() {
+async fn no_seat_is_sold_twice_and_no_reservation_is_partial_on_sqlite() {
     stampede(Backend::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_gets_a_seat_twice_or_half_a_reservation_on_mariadb() {
+async fn no_seat_is_sold_twice_and_no_reservation_is_partial_on_mariadb() {
     stampede(MARIADB).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_gets_a_seat_twice_or_half_a_reservation_on_mysql() {
+async fn no_seat_is_sold_twice_and_no_reservation_is_partial_on_mysql() {
     stampede(MYSQL).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_holds_at_once_give_an_account_exactly_its_four_seats() {
-    let server = Server::start(&[]).await;
-    let show = Show::on(&server, Terms::default()).await;
-    let buyer = Buyer::many_admitted(server.api(), 1, &show.concert).await.remove(0);
+    let (server, show, buyer) = server_with_buyer(&[], Terms::default()).await;
     let labels = labels();
-    let answers = together(10, |index| {
-        let ask = buyer.ask_hold(&show.performance, &[&labels[index]]);
-        async move { ask.send().await }
-    })
-    .await;
+    let answers = send_together(10, |index| buyer.ask_hold(&show.performance, &[&labels[index]])).await;
     let (held, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 201);
     assert_eq!((held.len(), refused.len()), (4, 6));
     for answer in refused {
@@ -134,7 +123,7 @@ async fn ten_holds_at_once_give_an_account_exactly_its_four_seats() {
     }
     assert_eq!(buyer.list("/v1/reservations?status=held").await.len(), 4);
     assert_eq!(buyer.seats(&show.performance).await["seats_available"], 46);
-    // The limit is for what it has: a seat given up makes room for another one.
+    // A cancelled seat does not count any more.
     buyer.ask_cancel(&held[0].id()).send().await.is(200);
     buyer.hold(&show.performance, &["A-5-10"]).await;
     buyer.ask_hold(&show.performance, &["A-5-9"]).send().await.refuses(409, "seat_limit_reached");

@@ -1,6 +1,10 @@
 //! What the test programs share: reading the files of the repository.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 /// The folder of the workspace.
 pub fn workspace() -> &'static Path {
@@ -21,7 +25,7 @@ pub fn files(folder: &str, ending: &str) -> Vec<String> {
         let name = entry.file_name().into_string().expect("its name is Unicode");
         let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
         if entry.file_type().expect("its type").is_dir() {
-            // Hidden folders, and those that a build or a server makes, are no part of the repository.
+            // Hidden folders, and those that a build or a server makes, are not part of the repository.
             let foreign = name.starts_with('.') || ["target", "data"].contains(&path.as_str());
             if !foreign {
                 found.extend(files(&path, ending));
@@ -32,6 +36,27 @@ pub fn files(folder: &str, ending: &str) -> Vec<String> {
     }
     found.sort();
     found
+}
+
+/// A metric as operators see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: String,
+    pub labels: BTreeSet<String>,
+}
+
+/// The table of metrics in `docs/ARCHITECTURE.md`.
+pub fn documented_metrics() -> BTreeMap<String, Metric> {
+    let architecture = read("docs/ARCHITECTURE.md");
+    let (_, section) = architecture.split_once("\n## Metrics\n").expect("a section about metrics");
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| {
+        let cells: Vec<_> = row.split('|').map(|cell| cell.trim().replace('`', "")).collect();
+        let labels = cells[3].split(", ").filter(|label| !label.is_empty()).map(str::to_owned).collect();
+        (cells[1].clone(), Metric { kind: cells[2].clone(), labels })
+    })
+    .collect()
 }
 
 /// Every word of a text that begins like one of these.

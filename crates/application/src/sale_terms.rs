@@ -99,7 +99,7 @@ impl SaleTermsCache {
             *lock(&entry.kept) = Some(Kept { terms, fresh_until, generation });
             Ok(Some(terms))
         };
-        Ok(entry.flight.get(fresh, read).await?.into_inner())
+        Ok(entry.flight.get(fresh, read).await?)
     }
 
     fn entry(&self, id: ConcertId) -> Arc<Entry> {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use boxoffice_rush::plot::{self, Bar, Line, PlotError, grouped};
+use boxoffice_rush::plot::{self, Bar, Lines, grouped};
 use serde::{Deserialize, Serialize};
 
 use crate::drive::Measured;
@@ -57,7 +57,6 @@ pub(crate) struct Row {
     pub(crate) cpu_us_each: Vec<(String, f64)>,
     /// The most resident memory of each process since its start, in MiB.
     pub(crate) memory_mib_max: Vec<(String, f64)>,
-    pub(crate) rounds: usize,
 }
 
 impl Row {
@@ -80,7 +79,6 @@ impl Row {
             errors_by_code,
             cpu_us_each: cpu_each(rounds),
             memory_mib_max: memory(rounds),
-            rounds: rounds.len(),
         }
     }
 
@@ -121,8 +119,7 @@ pub(crate) struct Figure {
 pub(crate) struct Curve {
     pub(crate) x_unit: String,
     pub(crate) y_unit: String,
-    /// The points of each line, by its name.
-    pub(crate) lines: BTreeMap<String, Vec<(f64, f64)>>,
+    pub(crate) lines: Lines,
 }
 
 /// A part of the report.
@@ -157,11 +154,9 @@ impl Section {
     }
 
     /// The picture; `None` if there is nothing to draw.
-    pub(crate) fn picture(&self) -> Result<Option<String>, PlotError> {
+    pub(crate) fn picture(&self) -> anyhow::Result<Option<String>> {
         if let Some(curve) = &self.curve {
-            let line = |(label, points): (&String, &Vec<_>)| Line { label: label.clone(), points: points.clone() };
-            let lines: Vec<_> = curve.lines.iter().map(line).collect();
-            return plot::lines(&self.title, (&curve.x_unit, &curve.y_unit), &lines).map(Some);
+            return plot::lines(&self.title, (&curve.x_unit, &curve.y_unit), &curve.lines).map(Some);
         }
         if self.rows.is_empty() {
             return Ok(None);

@@ -51,7 +51,7 @@ pub async fn a_changed_or_foreign_token_is_invalid<T: AccessTokens, U: AccessTok
         assert_eq!(tokens.verify(&text, instant(0)), invalid, "{text}");
     }
     assert_eq!(foreign.verify(&token, instant(0)), invalid);
-    // Not even that its time is over is told.
+    // A foreign token is invalid, and not expired.
     assert_eq!(foreign.verify(&token, instant(900)), invalid);
     assert!(tokens.verify(&token, instant(0)).is_ok());
 }

@@ -65,7 +65,7 @@ fn assert_taken(subject: &impl Subject, expected: i64) {
     }
 }
 
-/// An approval is told as such, and so is a refusal, which is not a failure.
+/// A refusal is a verdict, and not a failure.
 pub async fn a_charge_gets_its_verdict<S: Subject>(subject: impl AsyncFn() -> S) {
     let subject = subject().await;
     let (approved, declined) = (charge(&subject, Behaviour::Approves), charge(&subject, Behaviour::Declines));
@@ -103,7 +103,7 @@ pub async fn a_charge_without_a_verdict_can_be_asked_for_again<S: Subject>(subje
     assert_taken(&subject, charge.amount.get());
 }
 
-/// A gateway gives up waiting, so that its caller is not kept for ever. Asked again, it tells what was decided.
+/// A gateway gives up waiting, so that its caller is not kept for ever. Asked again, it returns what was decided.
 pub async fn money_whose_answer_was_lost_is_not_taken_twice<S: Subject>(subject: impl AsyncFn() -> S) {
     let subject = subject().await;
     let charge = charge(&subject, Behaviour::LosesTheAnswer);

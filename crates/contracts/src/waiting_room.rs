@@ -20,11 +20,13 @@ mod leaving;
 mod limit;
 mod operators;
 mod polling;
+mod restarts;
 mod restoring;
 mod scene;
 
 pub use self::{
-    crowds::*, draw::*, expiry::*, joining::*, leaving::*, limit::*, operators::*, polling::*, restoring::*,
+    crowds::*, draw::*, expiry::*, joining::*, leaving::*, limit::*, operators::*, polling::*, restarts::*,
+    restoring::*,
 };
 
 /// The rules under which a waiting room is tested. It admits from its first moment on.

@@ -27,7 +27,7 @@ use async_trait::async_trait;
 pub use announcements::{Announcement, Subscription, Topic};
 pub use memory::{MemoryLeases, MemoryPeers};
 pub use shared_error::SharedError;
-pub use single_flight::{Flight, SingleFlight};
+pub use single_flight::SingleFlight;
 
 /// The other processes of this installation. Each default is that of a process without peers.
 #[async_trait]

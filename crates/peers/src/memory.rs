@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
     },
 };
@@ -13,7 +13,10 @@ use boxoffice_domain::{StorageError, Timestamp};
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
-use crate::{Announcement, Peers, Subscription, Topic, leases::Leases};
+use crate::{
+    Announcement, Peers, Subscription, Topic,
+    leases::{Claim, Leases},
+};
 
 /// How many announcements wait for a subscriber that is slow. It is told that it missed the earlier ones.
 const WAITING_MAX: usize = 65_536;
@@ -77,29 +80,31 @@ pub struct MemoryLeases(Mutex<HashMap<String, (Uuid, Timestamp)>>);
 impl MemoryLeases {
     /// Whether no lease is held.
     pub fn is_empty(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.locked().is_empty()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, HashMap<String, (Uuid, Timestamp)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
 impl Leases for MemoryLeases {
-    async fn take(&self, job: &str, holder: Uuid, now: Timestamp, until: Timestamp) -> Result<bool, StorageError> {
-        let mut leases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = leases.get(job).is_none_or(|(other, held_until)| *other == holder || *held_until <= now);
+    async fn take(&self, claim: Claim<'_>, now: Timestamp, until: Timestamp) -> Result<bool, StorageError> {
+        let mut leases = self.locked();
+        let free = leases.get(claim.job).is_none_or(|(holder, ends_at)| *holder == claim.holder || *ends_at <= now);
         if free {
-            leases.insert(job.to_owned(), (holder, until));
+            leases.insert(claim.job.to_owned(), (claim.holder, until));
         }
         Ok(free)
     }
 
-    async fn is_held_by_other(&self, job: &str, holder: Uuid, now: Timestamp) -> Result<bool, StorageError> {
-        let leases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(leases.get(job).is_some_and(|(other, until)| *other != holder && now < *until))
+    async fn is_held_by_other(&self, claim: Claim<'_>, now: Timestamp) -> Result<bool, StorageError> {
+        Ok(self.locked().get(claim.job).is_some_and(|(holder, ends_at)| *holder != claim.holder && now < *ends_at))
     }
 
-    async fn release(&self, job: &str, holder: Uuid) -> Result<(), StorageError> {
-        let mut leases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        leases.retain(|held, (other, _)| held != job || *other != holder);
+    async fn release(&self, claim: Claim<'_>) -> Result<(), StorageError> {
+        self.locked().retain(|job, (holder, _)| job != claim.job || *holder != claim.holder);
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     Peers,
-    leases::{self, Leases},
+    leases::{self, Claim, Leases},
 };
 
 const FIRST: &str = "first instance";
@@ -46,6 +46,10 @@ impl Presence {
         Self { leases, clock, holder, alone_until: Mutex::default() }
     }
 
+    fn claim(&self, job: &'static str) -> Claim<'static> {
+        Claim { job, holder: self.holder }
+    }
+
     /// Looks whether there are peers, and shows them this instance.
     pub async fn look(&self) -> Result<bool, StorageError> {
         let began = Instant::now();
@@ -58,18 +62,18 @@ impl Presence {
     async fn finds_peers(&self) -> Result<bool, StorageError> {
         let now = self.clock.now();
         let until = now + SHOWN_FOR;
-        if self.leases.take(FIRST, self.holder, now, until).await? {
-            return self.leases.is_held_by_other(FURTHER, self.holder, now).await;
+        if self.leases.take(self.claim(FIRST), now, until).await? {
+            return self.leases.is_held_by_other(self.claim(FURTHER), now).await;
         }
         // A third instance that holds it shows the first one as much.
-        self.leases.take(FURTHER, self.holder, now, until).await?;
+        self.leases.take(self.claim(FURTHER), now, until).await?;
         Ok(true)
     }
 
     /// Ends the presence of this instance.
     pub async fn end(&self) {
         for job in [FIRST, FURTHER] {
-            leases::release(self.leases.as_ref(), job, self.holder).await;
+            leases::release(self.leases.as_ref(), self.claim(job)).await;
         }
     }
 }

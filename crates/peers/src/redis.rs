@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use boxoffice_domain::StorageError;
 use tokio::task::JoinHandle;
 
-use self::announcer::Announcer;
+use self::announcer::{Announcer, channel};
 pub use self::link::{
     Argument, FromReply, Kind, Link, Listener, MICROS_MAX, RedisSettings, RedisUrl, Reply, Script, damaged, micros,
 };
@@ -35,7 +35,7 @@ static TAKE_QUOTA: LazyLock<Script<TakeQuota>> =
 pub struct RedisPeers {
     link: Arc<Link>,
     announcer: Arc<Announcer>,
-    /// End with this.
+    /// They end when this is dropped.
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -57,10 +57,8 @@ impl RedisPeers {
     /// Peers over this connection.
     pub fn new(link: Arc<Link>) -> Self {
         let (announcer, outgoing) = Announcer::new();
-        let announcer = Arc::new(announcer);
-        let channel = channel(&link);
-        let listening = Arc::clone(&link).keep_listening(vec![channel.clone()], Arc::clone(&announcer));
-        let sending = Arc::clone(&announcer).send(Arc::clone(&link), channel, outgoing, true);
+        let listening = Arc::clone(&link).keep_listening(vec![channel(&link)], Arc::clone(&announcer));
+        let sending = Arc::clone(&announcer).send(Arc::clone(&link), outgoing, true);
         Self { link, announcer, tasks: vec![tokio::spawn(listening), tokio::spawn(sending)] }
     }
 
@@ -68,9 +66,7 @@ impl RedisPeers {
     /// its peers do not wait for it if it is killed before that.
     pub fn publish_only(link: Arc<Link>) -> Self {
         let (announcer, outgoing) = Announcer::new();
-        let announcer = Arc::new(announcer);
-        let channel = channel(&link);
-        let sending = Arc::clone(&announcer).send(Arc::clone(&link), channel, outgoing, false);
+        let sending = Arc::clone(&announcer).send(Arc::clone(&link), outgoing, false);
         Self { link, announcer, tasks: vec![tokio::spawn(sending)] }
     }
 
@@ -120,23 +116,5 @@ impl Peers for RedisPeers {
 
     async fn leave(&self) {
         self.announcer.leave().await;
-    }
-}
-
-fn channel(link: &Link) -> String {
-    format!("{}:peers", link.prefix())
-}
-
-impl Listener for Arc<Announcer> {
-    fn begins(&self) {
-        self.begin();
-    }
-
-    fn apply(&self, _channel: &str, message: &[u8]) {
-        self.receive(message);
-    }
-
-    fn ends(&self) {
-        self.end();
     }
 }

@@ -1,6 +1,6 @@
 //! One failure of the storage for several callers.
 
-use std::{error::Error, fmt, sync::Arc};
+use std::{error::Error, sync::Arc};
 
 use boxoffice_domain::StorageError;
 
@@ -9,11 +9,8 @@ use boxoffice_domain::StorageError;
 pub struct SharedError {
     /// Whether trying again later may do better.
     passing: bool,
-    cause: Cause,
+    cause: Arc<dyn Error + Send + Sync>,
 }
-
-#[derive(Clone, Debug)]
-struct Cause(Arc<dyn Error + Send + Sync>);
 
 impl From<StorageError> for SharedError {
     fn from(error: StorageError) -> Self {
@@ -22,24 +19,12 @@ impl From<StorageError> for SharedError {
             StorageError::Unavailable(cause) => (true, Arc::from(cause)),
             StorageError::Failed(cause) => (false, Arc::from(cause)),
         };
-        Self { passing, cause: Cause(cause) }
+        Self { passing, cause }
     }
 }
 
 impl From<SharedError> for StorageError {
     fn from(SharedError { passing, cause }: SharedError) -> Self {
         if passing { Self::Unavailable(Box::new(cause)) } else { Self::Failed(Box::new(cause)) }
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Error for Cause {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
     }
 }

@@ -16,40 +16,18 @@ impl<E> Default for SingleFlight<E> {
     }
 }
 
-/// A value, and how the caller got it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flight<T> {
-    /// It was kept.
-    Kept(T),
-    /// This caller has read it.
-    Read(T),
-}
-
-impl<T> Flight<T> {
-    /// The value.
-    pub fn into_inner(self) -> T {
-        match self {
-            Self::Kept(value) | Self::Read(value) => value,
-        }
-    }
-}
-
 impl<E: Clone> SingleFlight<E> {
     /// The value that is kept, if it is good enough for this caller; otherwise the one that `read` makes. `read` also puts
     /// it where `kept` finds it. A reading that is broken off counts as none.
-    pub async fn get<T>(
-        &self,
-        kept: impl Fn() -> Option<T>,
-        read: impl Future<Output = Result<T, E>>,
-    ) -> Result<Flight<T>, E> {
+    pub async fn get<T>(&self, kept: impl Fn() -> Option<T>, read: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         let asked_at = Instant::now();
         if let Some(value) = kept() {
-            return Ok(Flight::Kept(value));
+            return Ok(value);
         }
         let mut failed = self.failed.lock().await;
         // The caller that held the lock may have read for this one too, or may have failed for both.
         if let Some(value) = kept() {
-            return Ok(Flight::Kept(value));
+            return Ok(value);
         }
         if let Some((failed_at, error)) = &*failed
             && *failed_at >= asked_at
@@ -60,7 +38,7 @@ impl<E: Clone> SingleFlight<E> {
         if let Err(error) = &read {
             *failed = Some((Instant::now(), error.clone()));
         }
-        read.map(Flight::Read)
+        read
     }
 }
 
@@ -100,7 +78,7 @@ mod tests {
                 self.kept.store(self.readings.fetch_add(1, SeqCst) + 1, SeqCst);
                 Ok(self.kept.load(SeqCst))
             };
-            self.flight.get(|| self.kept(), read).await.unwrap().into_inner()
+            self.flight.get(|| self.kept(), read).await.unwrap()
         }
 
         async fn fails(&self) -> &'static str {

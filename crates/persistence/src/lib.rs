@@ -18,7 +18,7 @@ mod statement;
 mod stored;
 mod write_lanes;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use boxoffice_domain::{
     AccountId, Clock, EntropySource,
@@ -69,6 +69,12 @@ pub enum ConnectError {
     /// The schema cannot be changed.
     #[error("the database's schema cannot be migrated")]
     Migration(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl ConnectError {
+    fn unreachable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unreachable(error.into())
+    }
 }
 
 /// Every port that stores in a database.
@@ -151,30 +157,20 @@ impl Database {
     }
 }
 
-/// A database as its URL names it.
-enum Location {
-    Mysql(String),
-    Sqlite(PathBuf),
+/// The kinds of databases.
+enum Kind {
+    Mysql,
+    Sqlite,
 }
 
-impl Location {
-    fn parse(url: &str) -> Result<Self, ConnectError> {
-        if url.starts_with("mysql://") {
-            return Ok(Self::Mysql(url.to_owned()));
-        }
-        let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"));
-        match path {
-            Some(path) if !path.is_empty() => Ok(Self::Sqlite(PathBuf::from(path))),
-            _ => Err(ConnectError::UnknownKind),
-        }
+/// The kind of a database, and the URL as its driver takes it.
+fn parse(url: &str) -> Result<(Kind, String), ConnectError> {
+    if url.starts_with("mysql://") {
+        return Ok((Kind::Mysql, url.to_owned()));
     }
-
-    /// The URL as the driver of the backend takes it.
-    fn driver_url(&self) -> String {
-        match self {
-            Self::Mysql(url) => url.clone(),
-            Self::Sqlite(path) => path.to_string_lossy().into_owned(),
-        }
+    match url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")) {
+        Some(path) if !path.is_empty() => Ok((Kind::Sqlite, path.to_owned())),
+        _ => Err(ConnectError::UnknownKind),
     }
 }
 
@@ -185,30 +181,24 @@ pub async fn connect(
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn EntropySource>,
 ) -> Result<Database, ConnectError> {
-    let location = Location::parse(url)?;
-    let driver_url = location.driver_url();
-    match location {
-        Location::Mysql(_) => mysql::connect(driver_url, settings, clock, entropy).await,
-        Location::Sqlite(_) => sqlite::connect(driver_url, settings, clock, entropy).await,
+    match parse(url)? {
+        (Kind::Mysql, url) => mysql::connect(url, settings, clock, entropy).await,
+        (Kind::Sqlite, url) => sqlite::connect(url, settings, clock, entropy).await,
     }
 }
 
 /// Brings the schema up to date, and returns the names of the migrations that were missing.
 pub async fn migrate(url: &str) -> Result<Vec<String>, ConnectError> {
-    let location = Location::parse(url)?;
-    let driver_url = location.driver_url();
-    match location {
-        Location::Mysql(_) => mysql::migrate(driver_url).await,
-        Location::Sqlite(_) => sqlite::migrate(driver_url).await,
+    match parse(url)? {
+        (Kind::Mysql, url) => mysql::migrate(url).await,
+        (Kind::Sqlite, url) => sqlite::migrate(url).await,
     }
 }
 
 /// Reverts the last `migrations_count` migrations, and returns their names, the last one first.
 pub async fn migrate_down(url: &str, migrations_count: usize) -> Result<Vec<String>, ConnectError> {
-    let location = Location::parse(url)?;
-    let driver_url = location.driver_url();
-    match location {
-        Location::Mysql(_) => mysql::migrate_down(driver_url, migrations_count).await,
-        Location::Sqlite(_) => sqlite::migrate_down(driver_url, migrations_count).await,
+    match parse(url)? {
+        (Kind::Mysql, url) => mysql::migrate_down(url, migrations_count).await,
+        (Kind::Sqlite, url) => sqlite::migrate_down(url, migrations_count).await,
     }
 }

@@ -1,6 +1,7 @@
 //! What is special to MySQL 8.0 or newer and MariaDB 10.6 or newer. Uses no syntax that only one of the two knows.
 
-use diesel_async::{AsyncConnection, AsyncMysqlConnection, SimpleAsyncConnection};
+use diesel::sql_types::{BigInt, Text};
+use diesel_async::{AsyncConnection, AsyncMysqlConnection, RunQueryDsl, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
 use crate::{ConnectError, statement::Statement};
@@ -79,8 +80,6 @@ fn with_keepalive(url: &str) -> String {
 /// Whether several nodes take writes and detect conflicts between changed rows at commit, without seeing each other's
 /// locks: Galera, or group replication with several primaries.
 pub(crate) async fn agrees_at_commit(connection: &mut Connection) -> diesel::QueryResult<bool> {
-    use diesel::sql_types::Text;
-    use diesel_async::RunQueryDsl;
     let on: Statement<(Text, Text)> = Statement::new(
         "SHOW GLOBAL VARIABLES WHERE (Variable_name = 'wsrep_on' AND Value = 'ON') \
          OR (Variable_name = 'group_replication_single_primary_mode' AND Value = 'OFF')",
@@ -93,13 +92,10 @@ pub(crate) async fn agrees_at_commit(connection: &mut Connection) -> diesel::Que
 pub(crate) const WRITERS_MAX: u32 = 4;
 
 /// Makes an insert change `columns` of a row that exists already.
-pub(crate) fn or_update(mut insert: Statement, _key: &'static str, columns: &[&'static str]) -> Statement {
-    insert = insert.sql(" ON DUPLICATE KEY UPDATE ");
-    for (index, column) in columns.iter().enumerate() {
-        let separator = if index > 0 { ", " } else { "" };
-        insert = insert.sql(separator).sql(column).sql(" = VALUES(").sql(column).sql(")");
-    }
+pub(crate) fn or_update(insert: Statement, _key: &'static str, columns: &[&'static str]) -> Statement {
     insert
+        .sql(" ON DUPLICATE KEY UPDATE ")
+        .each(", ", columns, |insert, column| insert.sql(column).sql(" = VALUES(").sql(column).sql(")"))
 }
 
 /// Keeps other processes from migrating until it is dropped.
@@ -107,16 +103,14 @@ pub(crate) type SchemaLock = Connection;
 
 /// Keeps two processes from migrating at once. The lock belongs to the session and ends with it.
 pub(crate) async fn lock_schema(url: &str) -> Result<SchemaLock, ConnectError> {
-    use diesel_async::RunQueryDsl;
-    let unreachable = |error: diesel::ConnectionError| ConnectError::Unreachable(error.into());
-    let mut connection = establish(url).await.map_err(unreachable)?;
+    let mut connection = establish(url).await.map_err(ConnectError::unreachable)?;
     // The lock is global to the server, so its name contains the database: as a number, since a name has at most 64
     // characters. Two databases with the same number only wait for each other.
-    let taken: Statement<diesel::sql_types::BigInt> =
+    let taken: Statement<BigInt> =
         Statement::new("SELECT CAST(GET_LOCK(CONCAT('boxoffice_migrate_', CRC32(DATABASE())), 120) AS SIGNED)");
     match taken.get_result::<i64>(&mut connection).await {
         Ok(1) => Ok(connection),
         Ok(_) => Err(ConnectError::Migration("another process has been migrating for two minutes".into())),
-        Err(error) => Err(ConnectError::Unreachable(error.into())),
+        Err(error) => Err(ConnectError::unreachable(error)),
     }
 }

@@ -60,13 +60,12 @@ pub(crate) async fn agrees_at_commit(_connection: &mut Connection) -> diesel::Qu
 pub(crate) const WRITERS_MAX: u32 = 1;
 
 /// Makes an insert change `columns` of a row that exists already.
-pub(crate) fn or_update(mut insert: Statement, key: &'static str, columns: &[&'static str]) -> Statement {
-    insert = insert.sql(" ON CONFLICT (").sql(key).sql(") DO UPDATE SET ");
-    for (index, column) in columns.iter().enumerate() {
-        let separator = if index > 0 { ", " } else { "" };
-        insert = insert.sql(separator).sql(column).sql(" = excluded.").sql(column);
-    }
+pub(crate) fn or_update(insert: Statement, key: &'static str, columns: &[&'static str]) -> Statement {
     insert
+        .sql(" ON CONFLICT (")
+        .sql(key)
+        .sql(") DO UPDATE SET ")
+        .each(", ", columns, |insert, column| insert.sql(column).sql(" = excluded.").sql(column))
 }
 
 /// Keeps other processes from migrating until it is dropped.
@@ -83,5 +82,5 @@ pub(crate) async fn lock_schema(url: &str) -> Result<SchemaLock, ConnectError> {
         Ok::<_, std::io::Error>(file)
     });
     let locked = locked.await.map_err(|error| ConnectError::Migration(error.into()))?;
-    locked.map_err(|error| ConnectError::Unreachable(error.into()))
+    locked.map_err(ConnectError::unreachable)
 }

@@ -11,7 +11,7 @@ use diesel::{
     mysql::Mysql,
     query_builder::{AstPass, Query, QueryFragment, QueryId},
     result::QueryResult,
-    sql_types::{BigInt, Binary, Integer, Nullable, Text, Timestamp, Untyped},
+    sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text, Timestamp, Untyped},
     sqlite::Sqlite,
 };
 
@@ -31,7 +31,7 @@ pub(crate) fn padded(count: usize) -> usize {
 /// A row of columns of one table.
 pub(crate) trait Row {
     /// The SQL types of the columns.
-    type Sql;
+    type Sql: 'static;
     const TABLE: &'static str;
     const COLUMNS: &'static [&'static str];
 }
@@ -44,14 +44,18 @@ pub(crate) enum Bind {
     /// A word of the program, such as a status.
     Word(&'static str),
     Bytes(Vec<u8>),
-    OptionalBytes(Option<Vec<u8>>),
+    Bool(bool),
     Integer(i32),
     BigInt(i64),
-    OptionalBigInt(Option<i64>),
     Text(String),
-    OptionalText(Option<String>),
     Time(NaiveDateTime),
-    OptionalTime(Option<NaiveDateTime>),
+    Null,
+}
+
+impl<T: Into<Self>> From<Option<T>> for Bind {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, T::into)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -87,13 +91,26 @@ impl<ST> Statement<ST> {
 
     /// `SELECT column, … FROM table`.
     pub(crate) fn select<R: Row<Sql = ST>>() -> Self {
-        Self::new("SELECT ").joined(R::COLUMNS).sql(" FROM ").sql(R::TABLE)
+        Self::new("SELECT ").columns(R::COLUMNS).sql(" FROM ").sql(R::TABLE)
     }
 
-    fn joined(mut self, columns: &[&'static str]) -> Self {
-        for (index, column) in columns.iter().enumerate() {
-            self.pieces.push(Piece::Static(if index > 0 { ", " } else { "" }));
-            self.pieces.push(Piece::Static(column));
+    fn columns(self, columns: &[&'static str]) -> Self {
+        self.each(", ", columns, |statement, column| statement.sql(column))
+    }
+
+    /// What `say` makes of each item, with `separator` between them.
+    #[must_use]
+    pub(crate) fn each<T>(
+        mut self,
+        separator: &'static str,
+        items: impl IntoIterator<Item = T>,
+        say: impl Fn(Self, T) -> Self,
+    ) -> Self {
+        for (index, item) in items.into_iter().enumerate() {
+            if index > 0 {
+                self.pieces.push(Piece::Static(separator));
+            }
+            self = say(self, item);
         }
         self
     }
@@ -150,7 +167,16 @@ impl<ST> Statement<ST> {
 impl Statement {
     /// `INSERT INTO table (column, …) VALUES `.
     pub(crate) fn insert_into<R: Row>() -> Self {
-        Self::new("INSERT INTO ").sql(R::TABLE).sql(" (").joined(R::COLUMNS).sql(") VALUES ")
+        Self::new("INSERT INTO ").sql(R::TABLE).sql(" (").columns(R::COLUMNS).sql(") VALUES ")
+    }
+
+    /// `UPDATE table SET column = value, …`: changes `columns` to what they are in `row`.
+    pub(crate) fn update<R: Row>(row: Vec<Bind>, columns: &[&'static str]) -> Self {
+        let changed = R::COLUMNS.iter().zip(row).filter(|(column, _)| columns.contains(column));
+        Self::new("UPDATE ")
+            .sql(R::TABLE)
+            .sql(" SET ")
+            .each(", ", changed, |statement, (column, value)| statement.sql(column).sql(" = ").bind(value))
     }
 }
 
@@ -177,22 +203,12 @@ macro_rules! query_fragment {
                         Piece::Bind(Bind::Bytes16(value)) => pass.push_bind_param::<Binary, _>(value)?,
                         Piece::Bind(Bind::Word(value)) => pass.push_bind_param::<Text, _>(*value)?,
                         Piece::Bind(Bind::Bytes(value)) => pass.push_bind_param::<Binary, _>(value)?,
-                        Piece::Bind(Bind::OptionalBytes(value)) => {
-                            pass.push_bind_param::<Nullable<Binary>, _>(value)?;
-                        }
+                        Piece::Bind(Bind::Bool(value)) => pass.push_bind_param::<Bool, _>(value)?,
                         Piece::Bind(Bind::Integer(value)) => pass.push_bind_param::<Integer, _>(value)?,
                         Piece::Bind(Bind::BigInt(value)) => pass.push_bind_param::<BigInt, _>(value)?,
-                        Piece::Bind(Bind::OptionalBigInt(value)) => {
-                            pass.push_bind_param::<Nullable<BigInt>, _>(value)?;
-                        }
                         Piece::Bind(Bind::Text(value)) => pass.push_bind_param::<Text, _>(value)?,
-                        Piece::Bind(Bind::OptionalText(value)) => {
-                            pass.push_bind_param::<Nullable<Text>, _>(value)?;
-                        }
                         Piece::Bind(Bind::Time(value)) => pass.push_bind_param::<Timestamp, _>(value)?,
-                        Piece::Bind(Bind::OptionalTime(value)) => {
-                            pass.push_bind_param::<Nullable<Timestamp>, _>(value)?;
-                        }
+                        Piece::Bind(Bind::Null) => pass.push_bind_param::<Nullable<Binary>, _>(&None::<Vec<u8>>)?,
                     }
                 }
                 Ok(())

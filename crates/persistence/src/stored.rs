@@ -5,7 +5,7 @@ use boxoffice_domain::{
     Timestamp, VenueId,
     idempotency::{Fingerprint, Idempotency, IdempotencyKey},
     seats::SeatLabel,
-    text::Name,
+    text::{Description, Name},
     waiting_room::PlaceNumber,
 };
 use chrono::NaiveDateTime;
@@ -52,14 +52,6 @@ pub(crate) fn idempotency(key: &str, fingerprint: &[u8]) -> Result<Idempotency, 
     Ok(Idempotency { key, fingerprint: Fingerprint(fingerprint) })
 }
 
-pub(crate) fn key_text(idempotency: Option<&Idempotency>) -> Option<String> {
-    idempotency.map(|idempotency| idempotency.key.as_str().to_owned())
-}
-
-pub(crate) fn fingerprint_bytes(idempotency: Option<&Idempotency>) -> Option<Vec<u8>> {
-    idempotency.map(|idempotency| idempotency.fingerprint.0.to_vec())
-}
-
 pub(crate) fn json(value: &(impl Serialize + ?Sized)) -> Result<String, StorageError> {
     serde_json::to_string(value).map_err(|error| StorageError::Failed(error.into()))
 }
@@ -96,12 +88,6 @@ macro_rules! stored_ids {
                 Self::Bytes16(id.uuid().into_bytes())
             }
         }
-
-        impl From<Option<$name>> for Bind {
-            fn from(id: Option<$name>) -> Self {
-                id.map_or(Self::OptionalBytes(None), Self::from)
-            }
-        }
     )*};
 }
 
@@ -120,18 +106,19 @@ macro_rules! bound_values {
 bound_values! {
     id: Uuid => Self::Bytes16(id.into_bytes()),
     fingerprint: Fingerprint => Self::Bytes16(fingerprint.0),
-    fingerprint: Option<Fingerprint> => fingerprint.map_or(Self::OptionalBytes(None), Self::from),
+    bytes: Vec<u8> => Self::Bytes(bytes),
     word: &'static str => Self::Word(word),
     text: String => Self::Text(text),
+    text: &Name => Self::Text(text.as_str().to_owned()),
+    text: &Description => Self::Text(text.as_str().to_owned()),
     label: &SeatLabel => Self::Text(label.as_str().to_owned()),
     key: &IdempotencyKey => Self::Text(key.as_str().to_owned()),
-    key: Option<&IdempotencyKey> => Self::OptionalText(key.map(|key| key.as_str().to_owned())),
+    flag: bool => Self::Bool(flag),
     number: i32 => Self::Integer(number),
+    number: u32 => Self::BigInt(i64::from(number)),
     number: i64 => Self::BigInt(number),
     number: u64 => Self::BigInt(i64::try_from(number).unwrap_or(i64::MAX)),
     points: Points => Self::BigInt(points.get()),
-    points: Option<Points> => Self::OptionalBigInt(points.map(Points::get)),
-    place: Option<PlaceNumber> => Self::OptionalBigInt(place.map(place_number)),
+    place: PlaceNumber => Self::BigInt(place_number(place)),
     at: Timestamp => Self::Time(time(at)),
-    at: Option<Timestamp> => Self::OptionalTime(at.map(time)),
 }

@@ -1,4 +1,4 @@
-//! What a buyer asks of boxoffice, and the responses, as far as clients read them.
+//! The requests of a buyer, and the responses as far as clients read them.
 
 use std::fmt::Display;
 
@@ -16,7 +16,6 @@ pub struct Buyer {
     pub queue_token: String,
 }
 
-/// Makes an account.
 pub fn sign_up(login_id: &str, password: &str, name: &str) -> Request {
     Request::post("/v1/accounts", &json!({"login_id": login_id, "password": password, "name": name}))
 }
@@ -32,7 +31,6 @@ impl Buyer {
         Self { access_token: access_token.into(), queue_token: String::new() }
     }
 
-    /// Any request.
     pub fn request(&self, method: impl Into<String>, path: impl Into<String>) -> Request {
         let request = Request::new(method, path).bearer(&self.access_token);
         if self.queue_token.is_empty() { request } else { request.queue_token(&self.queue_token) }
@@ -79,7 +77,6 @@ impl Buyer {
         self.request("POST", "/v1/payments").json(&json!({"reservation_id": reservation_id.to_string()}))
     }
 
-    /// Cancels a reservation.
     pub fn cancel(&self, reservation_id: impl Display) -> Request {
         self.request("POST", format!("/v1/reservations/{reservation_id}/cancel"))
     }
@@ -95,7 +92,6 @@ impl Buyer {
     }
 }
 
-/// Anything that has an id.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Identified {
     pub id: Uuid,

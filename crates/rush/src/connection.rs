@@ -49,8 +49,11 @@ impl Response {
         serde_json::from_slice(&self.body).map_err(io::Error::other)
     }
 
-    /// The `code` of the problem in the body.
+    /// The `code` of an error.
     pub fn code(&self) -> Option<String> {
+        if self.status < 400 {
+            return None;
+        }
         let problem: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
         problem.get("code")?.as_str().map(str::to_owned)
     }

@@ -1,8 +1,7 @@
-//! What it takes to put boxoffice under load as its buyers do: what a buyer asks, connections that cost little, how
-//! long everything took, and pictures of that.
+//! A client that puts boxoffice under load: the requests of a buyer, connections that cost little, latencies, and
+//! pictures of measurements.
 //!
-//! It serves the stampede to watch (`boxoffice-rush`, the program of this package), the benchmark (`boxoffice-bench`)
-//! and the end-to-end tests.
+//! It serves the program of this package (`boxoffice-rush`), the benchmark (`boxoffice-bench`) and the end-to-end tests.
 
 pub mod buyer;
 pub mod connection;

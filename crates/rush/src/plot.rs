@@ -1,6 +1,6 @@
 //! Pictures of measurements, as SVG.
 
-use std::{error::Error, fmt::Display, ops::Range};
+use std::collections::BTreeMap;
 
 use plotters::{
     chart::{ChartBuilder, LabelAreaPosition},
@@ -29,21 +29,6 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(0xc5, 0x30, 0x30),
 ];
 
-#[derive(Debug)]
-pub struct PlotError(String);
-
-impl Display for PlotError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the picture cannot be drawn: {}", self.0)
-    }
-}
-
-impl Error for PlotError {}
-
-fn failed(error: impl Display) -> PlotError {
-    PlotError(error.to_string())
-}
-
 /// A bar with the range of what was measured.
 #[derive(Clone, Debug)]
 pub struct Bar {
@@ -56,23 +41,22 @@ pub struct Bar {
 }
 
 /// Horizontal bars, the first one on top, each with a line from its lowest to its highest round.
-pub fn bars(title: &str, unit: &str, bars: &[Bar]) -> Result<String, PlotError> {
+pub fn bars(title: &str, unit: &str, bars: &[Bar]) -> anyhow::Result<String> {
     let mut picture = String::new();
-    let count = i32::try_from(bars.len()).map_err(failed)?;
-    let height = 110 + 30 * u32::try_from(bars.len()).map_err(failed)?;
+    let count = i32::try_from(bars.len())?;
+    let height = 110 + 30 * u32::try_from(bars.len())?;
     let longest = bars.iter().map(|bar| bar.label.chars().count()).max().unwrap_or_default();
-    let left = (u32::try_from(longest).map_err(failed)? * LABEL_CHARACTER_WIDTH + 24).clamp(120, WIDTH / 2);
+    let left = (u32::try_from(longest)? * LABEL_CHARACTER_WIDTH + 24).clamp(120, WIDTH / 2);
     let most = bars.iter().map(|bar| bar.range.1.max(bar.value)).fold(1.0, f64::max);
     {
         let area = SVGBackend::with_string(&mut picture, (WIDTH, height)).into_drawing_area();
-        area.fill(&WHITE).map_err(failed)?;
+        area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&area)
             .caption(title, (FONT, 20).into_font().color(&INK))
             .margin(12)
             .set_label_area_size(LabelAreaPosition::Left, left)
             .set_label_area_size(LabelAreaPosition::Bottom, 40)
-            .build_cartesian_2d(0.0..most * 1.18, 0.0..f64::from(count))
-            .map_err(failed)?;
+            .build_cartesian_2d(0.0..most * 1.18, 0.0..f64::from(count))?;
         chart
             .configure_mesh()
             .disable_y_mesh()
@@ -83,50 +67,42 @@ pub fn bars(title: &str, unit: &str, bars: &[Bar]) -> Result<String, PlotError> 
             .light_line_style(WHITE)
             .bold_line_style(GREY)
             .label_style((FONT, 13).into_font().color(&INK))
-            .draw()
-            .map_err(failed)?;
+            .draw()?;
         let text = TextStyle::from((FONT, 13).into_font()).color(&INK);
         for (index, bar) in (0..count).zip(bars) {
             let middle = f64::from(count - index) - 0.5;
             let shape = Rectangle::new([(0.0, middle - 0.32), (bar.value, middle + 0.32)], BLUE.filled());
             let range = PathElement::new([(bar.range.0, middle), (bar.range.1, middle)], INK.stroke_width(2));
             let label_at = (bar.range.1.max(bar.value) + most * 0.012, middle + 0.25);
-            chart.draw_series([shape]).map_err(failed)?;
-            chart.draw_series([range]).map_err(failed)?;
-            chart.draw_series([Text::new(grouped(bar.value), label_at, text.clone())]).map_err(failed)?;
+            chart.draw_series([shape])?;
+            chart.draw_series([range])?;
+            chart.draw_series([Text::new(grouped(bar.value), label_at, text.clone())])?;
             let (_, y) = chart.backend_coord(&(0.0, middle));
-            area.draw(&Text::new(bar.label.clone(), (14, y - 7), text.clone())).map_err(failed)?;
+            area.draw(&Text::new(bar.label.clone(), (14, y - 7), text.clone()))?;
         }
-        area.present().map_err(failed)?;
+        area.present()?;
     }
     Ok(picture)
 }
 
-/// One line of a picture.
-#[derive(Clone, Debug)]
-pub struct Line {
-    /// What it stands for.
-    pub label: String,
-    /// Its points, from left to right.
-    pub points: Vec<(f64, f64)>,
-}
+/// The points of lines from left to right, by the labels of the lines.
+pub type Lines = BTreeMap<String, Vec<(f64, f64)>>;
 
 /// Lines over one axis, from zero.
-pub fn lines(title: &str, (x_unit, y_unit): (&str, &str), lines: &[Line]) -> Result<String, PlotError> {
+pub fn lines(title: &str, (x_unit, y_unit): (&str, &str), lines: &Lines) -> anyhow::Result<String> {
     let mut picture = String::new();
-    let points = || lines.iter().flat_map(|line| &line.points);
-    let x: Range<f64> = 0.0..points().map(|point| point.0).fold(1.0, f64::max);
-    let y: Range<f64> = 0.0..points().map(|point| point.1).fold(1.0, f64::max) * 1.05;
+    let points = || lines.values().flatten();
+    let x = 0.0..points().map(|point| point.0).fold(1.0, f64::max);
+    let y = 0.0..points().map(|point| point.1).fold(1.0, f64::max) * 1.05;
     {
         let area = SVGBackend::with_string(&mut picture, (WIDTH, 420)).into_drawing_area();
-        area.fill(&WHITE).map_err(failed)?;
+        area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&area)
             .caption(title, (FONT, 20).into_font().color(&INK))
             .margin(12)
             .set_label_area_size(LabelAreaPosition::Left, 75)
             .set_label_area_size(LabelAreaPosition::Bottom, 40)
-            .build_cartesian_2d(x, y)
-            .map_err(failed)?;
+            .build_cartesian_2d(x, y)?;
         chart
             .configure_mesh()
             .x_desc(x_unit)
@@ -136,22 +112,19 @@ pub fn lines(title: &str, (x_unit, y_unit): (&str, &str), lines: &[Line]) -> Res
             .light_line_style(WHITE)
             .bold_line_style(GREY)
             .label_style((FONT, 13).into_font().color(&INK))
-            .draw()
-            .map_err(failed)?;
-        for (line, colour) in lines.iter().zip(COLOURS.iter().cycle().copied()) {
-            let series = LineSeries::new(line.points.iter().copied(), colour.stroke_width(2));
-            let drawn = chart.draw_series(series).map_err(failed)?;
-            drawn
-                .label(line.label.as_str())
+            .draw()?;
+        for ((label, points), colour) in lines.iter().zip(COLOURS.iter().cycle().copied()) {
+            chart
+                .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)))?
+                .label(label)
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
         }
         chart
             .configure_series_labels()
             .background_style(WHITE.mix(0.85))
             .label_font((FONT, 13).into_font().color(&INK))
-            .draw()
-            .map_err(failed)?;
-        area.present().map_err(failed)?;
+            .draw()?;
+        area.present()?;
     }
     Ok(picture)
 }
@@ -197,9 +170,9 @@ mod tests {
         for text in ["<svg", "Holds", "grouped", "one by one", "20,000"] {
             assert!(picture.contains(text), "{text}");
         }
-        let line = Line { label: "sold".to_owned(), points: vec![(0.0, 0.0), (1.0, 15_002.0)] };
-        let picture = lines("A rush", ("seconds", "seats"), &[line]).unwrap();
+        let sold = ("sold".to_owned(), vec![(0.0, 0.0), (1.0, 15_002.0)]);
+        let picture = lines("A rush", ("seconds", "seats"), &Lines::from([sold])).unwrap();
         assert!(picture.contains("A rush") && picture.contains("sold"));
-        assert!(lines("Nothing", ("x", "y"), &[]).is_ok());
+        assert!(lines("Nothing", ("x", "y"), &Lines::new()).is_ok());
     }
 }

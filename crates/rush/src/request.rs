@@ -2,20 +2,17 @@
 
 use serde::Serialize;
 
-/// What is asked of a server.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The method.
     pub method: String,
     /// The path with its query.
     pub path: String,
     /// The header fields, each name once.
     pub headers: Vec<(&'static str, String)>,
-    /// The body, if there is one.
     pub body: Option<Vec<u8>>,
 }
 
-/// A request as it is sent. It is put together before the time is taken, and may be sent again and again.
+/// The bytes of a request, put together before the measured time begins.
 #[derive(Clone, Debug)]
 pub struct Prepared(pub(crate) Vec<u8>);
 
@@ -25,17 +22,14 @@ impl Request {
         Self { method: method.into(), path: path.into(), headers: Vec::new(), body: None }
     }
 
-    /// A `GET`.
     pub fn get(path: impl Into<String>) -> Self {
         Self::new("GET", path)
     }
 
-    /// A `POST` with a body.
     pub fn post(path: impl Into<String>, body: &impl Serialize) -> Self {
         Self::new("POST", path).json(body)
     }
 
-    /// Sets a header field.
     #[must_use]
     pub fn header(self, name: &'static str, value: impl Into<String>) -> Self {
         let mut request = self.without(name);
@@ -43,7 +37,6 @@ impl Request {
         request
     }
 
-    /// Removes a header field.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.headers.retain(|(known, _)| *known != name);
@@ -62,26 +55,22 @@ impl Request {
         self.header("queue-token", token)
     }
 
-    /// Sets the idempotency key.
     #[must_use]
     pub fn key(self, key: impl Into<String>) -> Self {
         self.header("idempotency-key", key)
     }
 
-    /// Sets the body.
     #[must_use]
     pub fn body(mut self, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
         self.body = Some(body.into());
         self.header("content-type", media_type)
     }
 
-    /// Sets a body of JSON.
     #[must_use]
     pub fn json(self, body: &impl Serialize) -> Self {
         self.body("application/json", serde_json::to_vec(body).expect("a body of a request has a JSON form"))
     }
 
-    /// The bytes of the request.
     pub fn prepare(&self) -> Prepared {
         // Every method but GET is expected to have a body, so the request says how long it is even without one.
         let length = self.body.as_ref().map_or(0, Vec::len).to_string();

@@ -1,27 +1,19 @@
 //! A private Galera cluster: three nodes of `MariaDB` that each take writes, and agree at every commit.
 
-use std::io;
-use std::time::Duration;
+use std::{io, slice};
 
-use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts};
-use tokio::time::{Instant, sleep};
-
-use crate::servers::{DatabaseServer, ServerKind, free_port};
+use crate::servers::{DatabaseServer, ServerKind, attempts, free_port, until};
 
 /// How many nodes there are: the fewest of which one may be lost.
-pub const NODES: usize = 3;
-const START_ATTEMPTS_MAX: usize = 3;
-const JOINED_MAX: Duration = Duration::from_secs(30);
-const POLL: Duration = Duration::from_millis(20);
+const NODES: usize = 3;
 
-/// A cluster of [`NODES`] nodes. Each is a [`DatabaseServer`], to be killed like any other.
+/// A cluster of three nodes. Each is a [`DatabaseServer`], and can be killed like any other.
 #[derive(Debug)]
 pub struct GaleraCluster {
     nodes: Vec<DatabaseServer>,
 }
 
-/// The ports of a node beside that of its clients: for the group, and for what a node that was away has missed.
+/// The ports of a node: for clients, for the group, and for the transactions that a node missed.
 #[derive(Clone, Copy, Debug)]
 struct Ports {
     clients: u16,
@@ -32,15 +24,7 @@ struct Ports {
 impl GaleraCluster {
     /// Starts the nodes with the same empty data, and waits until all are one group.
     pub async fn start() -> io::Result<Self> {
-        let mut last = None;
-        for _ in 0..START_ATTEMPTS_MAX {
-            match Self::start_once().await {
-                Ok(cluster) => return Ok(cluster),
-                // Another process may have taken a port in the meantime.
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.unwrap_or_else(|| io::Error::other("no attempt was made")))
+        attempts(Self::start_once).await
     }
 
     async fn start_once() -> io::Result<Self> {
@@ -56,7 +40,7 @@ impl GaleraCluster {
             if nodes.is_empty() {
                 options.push("--wsrep-new-cluster".to_owned());
             }
-            let node = DatabaseServer::start_at(ServerKind::MariaDb, "galera", ports.clients, options).await?;
+            let node = DatabaseServer::start_at(ServerKind::MariaDb, "galera", ports.clients, &options).await?;
             nodes.push(node);
             wait_for_members(&nodes, nodes.len()).await?;
         }
@@ -73,24 +57,24 @@ impl GaleraCluster {
         self.nodes[0].create_database(name).await
     }
 
-    /// How often the cluster has refused a commit of this node, because of one of another node that came first.
+    /// How often the cluster refused a commit of this node because another node committed first.
     pub async fn refused_commits(&self, node: usize) -> io::Result<u64> {
         let failures = status(&self.nodes[node], "wsrep_local_cert_failures").await?;
         let ended = status(&self.nodes[node], "wsrep_local_bf_aborts").await?;
         Ok(failures + ended)
     }
 
-    /// Waits until the nodes that are left, named by their places, are one group that serves.
+    /// Waits until the remaining nodes, named by their indexes, are one group that serves.
     pub async fn wait_for(&self, nodes: &[usize]) -> io::Result<()> {
         for node in nodes {
-            wait_for_members(std::slice::from_ref(&self.nodes[*node]), nodes.len()).await?;
+            wait_for_members(slice::from_ref(&self.nodes[*node]), nodes.len()).await?;
         }
         Ok(())
     }
 }
 
 fn options(group: &str, ports: Ports) -> Vec<String> {
-    // A node that is gone is noticed within seconds, not after fifteen.
+    // The group notices a lost node within seconds, not after fifteen.
     let provider = [
         "base_host=127.0.0.1".to_owned(),
         format!("base_port={}", ports.group),
@@ -105,39 +89,25 @@ fn options(group: &str, ports: Ports) -> Vec<String> {
         format!("--wsrep-cluster-address={group}"),
         format!("--wsrep-node-address=127.0.0.1:{}", ports.group),
         format!("--wsrep-provider-options={}", provider.join(";")),
-        // What was answered through one node is seen through every other.
+        // What one node committed is visible through every other.
         "--wsrep-sync-wait=1".to_owned(),
     ]
 }
 
-/// Waits until each node sees this many members, itself among them, and has all that they have.
+/// Waits until each node sees this many members, itself included, and has all of their transactions.
 async fn wait_for_members(nodes: &[DatabaseServer], members: usize) -> io::Result<()> {
     const SYNCED: u64 = 4;
-    let began = Instant::now();
     for node in nodes {
-        loop {
-            let seen = status(node, "wsrep_cluster_size").await;
-            let state = status(node, "wsrep_local_state").await;
-            if let (Ok(seen), Ok(SYNCED)) = (&seen, &state)
-                && u64::try_from(members).is_ok_and(|members| members == *seen)
-            {
-                break;
-            }
-            if began.elapsed() > JOINED_MAX {
-                let message = format!("{members} nodes did not become one group: {seen:?} members, state {state:?}");
-                return Err(io::Error::new(io::ErrorKind::TimedOut, message));
-            }
-            sleep(POLL).await;
-        }
+        let has_joined = || async {
+            let (seen, state) = (status(node, "wsrep_cluster_size").await, status(node, "wsrep_local_state").await);
+            Ok(seen.is_ok_and(|seen| seen == members as u64) && state.is_ok_and(|state| state == SYNCED))
+        };
+        until(&format!("{members} nodes are one group"), has_joined).await?;
     }
     Ok(())
 }
 
 async fn status(node: &DatabaseServer, name: &str) -> io::Result<u64> {
-    let options = Opts::from_url(&node.url("")).map_err(io::Error::other)?;
-    let mut connection = Conn::new(options).await.map_err(io::Error::other)?;
-    let row: Option<(String, String)> =
-        connection.query_first(format!("SHOW GLOBAL STATUS LIKE '{name}'")).await.map_err(io::Error::other)?;
-    connection.disconnect().await.map_err(io::Error::other)?;
+    let row: Option<(String, String)> = node.query_first(&format!("SHOW GLOBAL STATUS LIKE '{name}'")).await?;
     row.and_then(|(_, value)| value.parse().ok()).ok_or_else(|| io::Error::other(format!("no status {name}")))
 }

@@ -1,6 +1,10 @@
-//! Servers for the tests of boxoffice, each private to its test run.
+//! What the tests of boxoffice share: servers, each private to its test run, and the check against the `OpenAPI` document.
 
+mod folder;
 pub mod galera;
 pub mod load_balancer;
+pub mod openapi;
 pub mod servers;
 pub mod tcp_proxy;
+
+pub use folder::TestFolder;

@@ -1,41 +1,50 @@
 //! A network that can be broken: a proxy on the loopback in front of another port.
 
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use mysql_async::Opts;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpSocket, TcpStream, lookup_host,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+    time::sleep,
+};
+use url::Url;
 
-use crate::servers::free_port;
+use crate::servers::{free_port, until};
 
 /// What a `MySQL` client sends to commit, as one packet: its length, its number, `COM_QUERY`, the text.
 pub const MYSQL_COMMIT: &[u8] = b"\x07\x00\x00\x00\x03COMMIT";
 
+const MYSQL_PORT: u16 = 3_306;
 const CHUNK_BYTES: usize = 16 * 1024;
 const BACKLOG: u32 = 1_024;
-const BIND_ATTEMPTS_MAX: usize = 500;
-const BIND_PAUSE: Duration = Duration::from_millis(10);
+/// How soon to look again whether the port can be opened.
+const LISTEN_PAUSE: Duration = Duration::from_millis(10);
 
-/// What becomes of connections.
+/// How the proxy treats connections.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Network {
     /// They reach the target.
     Whole,
-    /// New ones are refused, as by a machine on which nobody listens. Those that are open go on.
+    /// New ones are refused, as if no process listened. Open ones go on.
     Refusing,
-    /// New ones are taken, and what comes over them or those that are open is swallowed, without a word.
+    /// New ones are accepted, and all bytes of new and open ones are lost.
     Swallowing,
 }
 
-/// When a connection is cut over which certain bytes come from its client.
+/// When a connection is cut whose client sends certain bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CutAt {
     /// Before the target has them.
@@ -51,24 +60,25 @@ pub enum CutAt {
 struct Cut {
     bytes: &'static [u8],
     at: CutAt,
-    /// The first of so many meetings with these bytes is cut, and the others pass.
+    /// Of so many occurrences of the bytes, the first is cut.
     one_in: usize,
 }
 
-/// A proxy in front of a port. It goes, with its connections, when it is dropped.
+/// A proxy in front of a port. It ends, with its connections, when it is dropped.
 #[derive(Debug)]
 pub struct TcpProxy {
     address: SocketAddr,
     shared: Arc<Shared>,
-    network: watch::Sender<Network>,
-    task: tokio::task::JoinHandle<()>,
+    task: JoinHandle<()>,
 }
 
 #[derive(Debug)]
 struct Shared {
     target: SocketAddr,
+    network: watch::Sender<Network>,
     cut: Mutex<Option<Cut>>,
-    met: AtomicUsize,
+    /// How often the bytes of the cut occurred.
+    occurrences: AtomicUsize,
     cuts: AtomicUsize,
     /// Every open connection ends at the next change.
     sweeps: watch::Sender<usize>,
@@ -76,40 +86,32 @@ struct Shared {
 
 impl TcpProxy {
     /// Listens on a free port of the loopback, in front of `target`.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a runtime.
     pub fn start(target: SocketAddr) -> io::Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let listener = listen(address)?;
         let shared = Arc::new(Shared {
             target,
+            network: watch::Sender::new(Network::Whole),
             cut: Mutex::new(None),
-            met: AtomicUsize::new(0),
+            occurrences: AtomicUsize::new(0),
             cuts: AtomicUsize::new(0),
             sweeps: watch::Sender::new(0),
         });
-        let network = watch::Sender::new(Network::Whole);
-        let task = tokio::spawn(run(address, listener, Arc::clone(&shared), network.subscribe()));
-        Ok(Self { address, shared, network, task })
+        let task = tokio::spawn(run(address, listener, Arc::clone(&shared)));
+        Ok(Self { address, shared, task })
     }
 
     /// Listens in front of the database server of a URL. The second value is that URL, through the proxy.
     pub async fn before_database(url: &str) -> io::Result<(Self, String)> {
-        let options = Opts::from_url(url).map_err(io::Error::other)?;
-        let (host, port) = (options.ip_or_hostname().to_owned(), options.tcp_port());
-        let target = tokio::net::lookup_host((host.as_str(), port)).await?.next();
-        let proxy = Self::start(target.ok_or_else(|| io::Error::other("the host has no address"))?)?;
-        let here = format!("@{}/", proxy.address);
-        let through = url.replacen(&format!("@{host}:{port}/"), &here, 1);
-        let separator = if through.contains('?') { '&' } else { '?' };
-        if through.contains(&here) {
-            // The client would otherwise ask the server for its socket, and go past the proxy.
-            Ok((proxy, format!("{through}{separator}prefer_socket=false")))
-        } else {
-            Err(io::Error::new(io::ErrorKind::InvalidInput, "the URL names no user, host and port"))
-        }
+        let no_host = || io::Error::new(io::ErrorKind::InvalidInput, "the URL names no host");
+        let mut through = Url::parse(url).map_err(io::Error::other)?;
+        let host = (through.host_str().ok_or_else(no_host)?, through.port().unwrap_or(MYSQL_PORT));
+        let proxy = Self::start(lookup_host(host).await?.next().ok_or_else(no_host)?)?;
+        through.set_ip_host(proxy.address.ip()).map_err(|()| no_host())?;
+        through.set_port(Some(proxy.address.port())).map_err(|()| no_host())?;
+        // The client would otherwise ask the server for its socket, and go past the proxy.
+        through.query_pairs_mut().append_pair("prefer_socket", "false");
+        Ok((proxy, through.into()))
     }
 
     /// Where it listens.
@@ -117,14 +119,13 @@ impl TcpProxy {
         self.address
     }
 
-    /// Changes what becomes of connections. When it returns, no connection is taken as before.
+    /// Changes how connections are treated. When it returns, every new one is treated so.
     pub async fn set(&self, network: Network) {
-        self.network.send_replace(network);
-        // The port is closed and opened by the task; one sees it by connecting.
+        self.shared.network.send_replace(network);
+        // The task closes and opens the port, which only connecting shows.
         let refusing = network == Network::Refusing;
-        while TcpStream::connect(self.address).await.is_err() != refusing {
-            sleep(BIND_PAUSE).await;
-        }
+        let is_set = || async { Ok(TcpStream::connect(self.address).await.is_err() == refusing) };
+        until("the proxy changes the network", is_set).await.expect("the proxy runs");
     }
 
     /// Cuts every connection that is open.
@@ -132,9 +133,9 @@ impl TcpProxy {
         self.shared.sweeps.send_modify(|sweeps| *sweeps += 1);
     }
 
-    /// From now on, cuts one in `one_in` of the connections over which `bytes` come, the next one first.
+    /// From now on, cuts one in `one_in` of the connections whose clients send `bytes`, the next one first.
     pub fn cut_when(&self, bytes: &'static [u8], at: CutAt, one_in: usize) {
-        self.shared.met.store(0, Ordering::SeqCst);
+        self.shared.occurrences.store(0, Ordering::SeqCst);
         *self.shared.cut() = Some(Cut { bytes, at, one_in: one_in.max(1) });
     }
 
@@ -156,54 +157,49 @@ impl Drop for TcpProxy {
 }
 
 impl Shared {
-    fn cut(&self) -> std::sync::MutexGuard<'_, Option<Cut>> {
+    fn cut(&self) -> MutexGuard<'_, Option<Cut>> {
         self.cut.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a connection is cut that has met the bytes of a cut.
-    fn decide(&self, cut: Cut) -> bool {
-        self.met.fetch_add(1, Ordering::SeqCst).is_multiple_of(cut.one_in)
+    fn swallows(&self) -> bool {
+        *self.network.borrow() == Network::Swallowing
+    }
+
+    /// When to cut a connection, if what its client just sent ends the bytes of a cut that applies.
+    fn meets(&self, tail: &mut Vec<u8>, read: &[u8]) -> Option<CutAt> {
+        let cut = (*self.cut())?;
+        let applies =
+            ends(tail, read, cut.bytes) && self.occurrences.fetch_add(1, Ordering::SeqCst).is_multiple_of(cut.one_in);
+        applies.then_some(cut.at)
     }
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
-    // Connections of before may still be closing on this port.
+    // Earlier connections may still be closing on this port.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-async fn listen_again(address: SocketAddr) -> Option<TcpListener> {
-    for _ in 0..BIND_ATTEMPTS_MAX {
-        if let Ok(listener) = listen(address) {
-            return Some(listener);
-        }
-        sleep(BIND_PAUSE).await;
-    }
-    None
-}
-
-/// Takes connections while the network is not refusing them.
-async fn run(address: SocketAddr, listener: TcpListener, shared: Arc<Shared>, mut network: watch::Receiver<Network>) {
+/// Accepts connections while the network does not refuse them.
+async fn run(address: SocketAddr, listener: TcpListener, shared: Arc<Shared>) {
     let (mut listener, mut connections) = (Some(listener), JoinSet::new());
+    let mut network = shared.network.subscribe();
     loop {
-        let refusing = *network.borrow_and_update() == Network::Refusing;
-        if refusing {
+        if *network.borrow_and_update() == Network::Refusing {
             listener = None;
         } else if listener.is_none() {
-            listener = listen_again(address).await;
+            listener = listen(address).ok();
         }
-        let accepted = async {
-            match &listener {
-                Some(listener) => listener.accept().await,
-                None => std::future::pending().await,
-            }
+        let Some(open) = &listener else {
+            sleep(LISTEN_PAUSE).await;
+            continue;
         };
         tokio::select! {
             changed = network.changed() => if changed.is_err() { return },
-            accepted = accepted => if let Ok((client, _)) = accepted {
-                connections.spawn(carry(client, Arc::clone(&shared), network.clone()));
+            accepted = open.accept() => if let Ok((client, _)) = accepted {
+                connections.spawn(carry(client, Arc::clone(&shared)));
             },
             Some(_) = connections.join_next() => {}
         }
@@ -211,18 +207,18 @@ async fn run(address: SocketAddr, listener: TcpListener, shared: Arc<Shared>, mu
 }
 
 /// One connection, from its client's first byte to its end.
-async fn carry(client: TcpStream, shared: Arc<Shared>, network: watch::Receiver<Network>) {
+async fn carry(client: TcpStream, shared: Arc<Shared>) {
     let mut sweeps = shared.sweeps.subscribe();
     tokio::select! {
         _ = sweeps.changed() => {}
-        // How a connection ended is for its two ends to find out.
-        _ended = carry_whole(client, &shared, &network) => {}
+        // Both ends see for themselves how the connection ended.
+        _ended = carry_whole(client, &shared) => {}
     }
 }
 
-async fn carry_whole(client: TcpStream, shared: &Shared, network: &watch::Receiver<Network>) -> io::Result<()> {
-    if *network.borrow() == Network::Swallowing {
-        // Held open until it is swept away.
+async fn carry_whole(client: TcpStream, shared: &Shared) -> io::Result<()> {
+    if shared.swallows() {
+        // Stays open until a sweep.
         let _client = client;
         return std::future::pending().await;
     }
@@ -231,16 +227,18 @@ async fn carry_whole(client: TcpStream, shared: &Shared, network: &watch::Receiv
     target.set_nodelay(true)?;
     let (mut client_reads, mut client_writes) = client.into_split();
     let (mut target_reads, mut target_writes) = target.into_split();
-    let met = tokio::select! {
-        met = carry_requests(&mut client_reads, &mut target_writes, shared, network) => met?,
-        ended = carry_answers(&mut target_reads, &mut client_writes, network) => return ended,
+    // The last bytes of the chunks before, among which the beginning of a match may be.
+    let mut tail = Vec::new();
+    let cut = tokio::select! {
+        cut = pump(&mut client_reads, &mut target_writes, shared, |read| shared.meets(&mut tail, read)) => cut?,
+        ended = pump(&mut target_reads, &mut client_writes, shared, |_| None) => return ended.map(drop),
     };
-    let Some((at, bytes)) = met else { return Ok(()) };
+    let Some((at, bytes)) = cut else { return Ok(()) };
     let client = (client_reads, client_writes);
     if at != CutAt::Request {
         target_writes.write_all(&bytes).await?;
         let client = (at == CutAt::Answer).then_some(client);
-        // The target is not cut off before it has answered, so it did all that it was asked for.
+        // The target keeps its connection until it has answered, so it did everything that the client asked for.
         target_reads.readable().await?;
         drop(client);
     }
@@ -248,57 +246,38 @@ async fn carry_whole(client: TcpStream, shared: &Shared, network: &watch::Receiv
     Ok(())
 }
 
-/// Carries until the client ends, or meets the bytes of a cut: then gives what has not been carried yet.
-async fn carry_requests(
+/// Carries bytes until `from` ends, or a cut applies: then returns the bytes that were not carried.
+async fn pump(
     from: &mut OwnedReadHalf,
     to: &mut OwnedWriteHalf,
     shared: &Shared,
-    network: &watch::Receiver<Network>,
+    mut cut: impl FnMut(&[u8]) -> Option<CutAt>,
 ) -> io::Result<Option<(CutAt, Vec<u8>)>> {
     let mut chunk = vec![0; CHUNK_BYTES];
-    // The last bytes of the chunks before, among which the beginning of a match may be.
-    let mut tail: Vec<u8> = Vec::new();
     loop {
         let count = from.read(&mut chunk).await?;
-        if count == 0 {
+        let read = &chunk[..count];
+        if read.is_empty() {
             return Ok(None);
         }
-        if *network.borrow() == Network::Swallowing {
+        if shared.swallows() {
             continue;
         }
-        let read = &chunk[..count];
-        let armed = *shared.cut();
-        if let Some(cut) = armed.filter(|cut| meets(&mut tail, read, cut.bytes) && shared.decide(*cut)) {
-            return Ok(Some((cut.at, read.to_vec())));
+        if let Some(at) = cut(read) {
+            return Ok(Some((at, read.to_vec())));
         }
         to.write_all(read).await?;
     }
 }
 
-/// Whether `bytes` end in what has just been read. `tail` is what was read before, and is brought up to date.
-fn meets(tail: &mut Vec<u8>, read: &[u8], bytes: &[u8]) -> bool {
+/// Whether an occurrence of `bytes` ends in what was just read. `tail` is what was read before, and is brought up to
+/// date.
+fn ends(tail: &mut Vec<u8>, read: &[u8], bytes: &[u8]) -> bool {
     tail.extend_from_slice(read);
     let met = tail.windows(bytes.len()).any(|window| window == bytes);
     let kept = if met { 0 } else { tail.len().min(bytes.len() - 1) };
     tail.drain(..tail.len() - kept);
     met
-}
-
-async fn carry_answers(
-    from: &mut OwnedReadHalf,
-    to: &mut OwnedWriteHalf,
-    network: &watch::Receiver<Network>,
-) -> io::Result<()> {
-    let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        let count = from.read(&mut chunk).await?;
-        if count == 0 {
-            return Ok(());
-        }
-        if *network.borrow() != Network::Swallowing {
-            to.write_all(&chunk[..count]).await?;
-        }
-    }
 }
 
 #[cfg(test)]
@@ -327,21 +306,12 @@ mod tests {
         (address, lines)
     }
 
-    /// What comes back for a line; none where the connection is cut.
+    /// What comes back for a line; `None` if the connection is cut.
     async fn ask(stream: &mut TcpStream, line: &str) -> Option<String> {
         stream.write_all(line.as_bytes()).await.ok()?;
         let mut answer = vec![0; line.len()];
         stream.read_exact(&mut answer).await.ok()?;
         Some(String::from_utf8(answer).unwrap())
-    }
-
-    async fn until(what: impl Fn() -> bool) {
-        let met = async {
-            while !what() {
-                sleep(BIND_PAUSE).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), met).await.expect("it happens in time");
     }
 
     #[tokio::test]
@@ -364,7 +334,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusing_network_takes_nobody_new_and_comes_back_on_the_same_port() {
+    async fn a_refusing_network_accepts_no_connection_and_comes_back_on_the_same_port() {
         let (target, _) = echo().await;
         let proxy = TcpProxy::start(target).unwrap();
         let mut open = TcpStream::connect(proxy.address()).await.unwrap();
@@ -379,7 +349,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_swallowing_network_says_nothing() {
+    async fn a_swallowing_network_answers_nothing() {
         let (target, lines) = echo().await;
         let proxy = TcpProxy::start(target).unwrap();
         let mut open = TcpStream::connect(proxy.address()).await.unwrap();
@@ -402,7 +372,8 @@ mod tests {
             let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
             assert!(ask(&mut stream, "COMMITS\n").await.is_some(), "{at:?}");
             assert_eq!(ask(&mut stream, "COMMIT\n").await, None, "{at:?}");
-            until(|| lines.load(Ordering::SeqCst) == 1 + reaches && proxy.cuts() == 1).await;
+            let is_cut = || async { Ok(lines.load(Ordering::SeqCst) == 1 + reaches && proxy.cuts() == 1) };
+            until("the first is cut", is_cut).await.unwrap();
             // The second one passes, even where it comes in two pieces, and the third one is cut, as it is in pieces.
             let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
             stream.set_nodelay(true).unwrap();
@@ -410,7 +381,7 @@ mod tests {
             assert!(ask(&mut stream, "MIT\n").await.is_some(), "{at:?}");
             assert!(ask(&mut stream, "COM").await.is_some(), "{at:?}");
             assert_eq!(ask(&mut stream, "MIT\n").await, None, "{at:?}");
-            until(|| proxy.cuts() == 2).await;
+            until("the third is cut", || async { Ok(proxy.cuts() == 2) }).await.unwrap();
             proxy.cut_nothing();
             let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
             assert!(ask(&mut stream, "COMMIT\n").await.is_some(), "{at:?}");

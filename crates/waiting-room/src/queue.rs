@@ -238,7 +238,7 @@ impl Queue {
         self.active.first_ending().into_iter().chain(opening).min()
     }
 
-    pub(crate) fn stats(&mut self, now: Timestamp) -> QueueStats {
+    pub(crate) fn stats(&self, now: Timestamp) -> QueueStats {
         // All who took part in the draw joined before all who did not.
         let drawn = self.drawn.first().map(|(_, account_id)| *account_id);
         let oldest = drawn.or_else(|| self.order.first().map(|(_, account_id)| account_id));

@@ -1,10 +1,10 @@
 //! The waiting room in Redis: for any number of server processes.
 //!
 //! Every step on a queue is a script that Redis runs alone, and every step first advances the queue to now: what is due
-//! ends, the next are admitted. So nothing can come between two instances, the cap holds at any instant, and the step
+//! ends, the next are admitted. So nothing can come between two instances, the limit holds at any instant, and the step
 //! that frees an admission gives it to the next in the queue. One step ends or admits a few hundred at most, and the next
-//! one goes on. Works with Redis 6.2 and Valkey, alone, with sentinels, or as a cluster: all keys of a queue are on one
-//! node.
+//! one goes on. It works with Redis 6.2 and Valkey, alone, with sentinels, or as a cluster: all keys of a queue are on
+//! one node.
 //!
 //! # What Redis holds
 //!
@@ -22,36 +22,37 @@
 //! | `left` | the latest who left while they waited |
 //!
 //! and under `PREFIX:{queues}:` since when this Redis is ours and three lists of the queues. An account that waits takes
-//! about 130 bytes (measured: 128 MB for a million), and twice that before a draw. The number of a place counts from the
-//! time in microseconds and says when the account joined, to the millisecond; only if that is not so (after a thousand
-//! have joined within a millisecond, or in a restored queue) the time of joining takes another 100 bytes.
+//! about 130 bytes, and twice that before a draw. The number of a place counts microseconds since 1970 and says when the
+//! account joined, to the millisecond. Only if it does not (after a thousand have joined within a millisecond, or in a
+//! restored queue), the time of joining takes another 100 bytes.
 //!
-//! A queue itself never goes back in time. The clocks of the instances should differ by less than a second: a place that
-//! was given by a clock ahead just before Redis was emptied may otherwise count as one of the new queue, and end. Redis
-//! must not evict anything: `maxmemory-policy noeviction`.
+//! A queue itself never goes back in time. The clocks of the instances should differ by less than a second: otherwise a
+//! place that a clock ahead gave just before Redis was emptied may count as one of the new queue, and end. Redis must not
+//! evict anything: `maxmemory-policy noeviction`.
 //!
 //! # When Redis comes back empty
 //!
 //! The tokens are not lost. The next request opens the queue again, with the present time as its first place: lower
 //! places are [forgotten](Recall::Forgotten), and [restored](WaitingRoom::restore) in the old order, before all accounts
-//! that have joined since. A key says since when this Redis is ours; for [`Settings::reform_seconds`] from then nobody
-//! is admitted. A queue that was lost alone, with one node of a cluster, re-forms as long from its own opening once an
+//! that have joined since. A key says since when this Redis is ours; for [`Settings::reform_seconds`] from then none is
+//! admitted. A queue that was lost alone, with one node of a cluster, re-forms for as long from its opening once an
 //! account comes back. For what has ended, see [the waiting room in memory](crate::memory).
 //!
 //! # Polls
 //!
 //! Most polls are answered without Redis, from the place in the token and a snapshot of the queue that is at most
-//! `snapshot_age_max` old and taken by the request that asks first. The position then has an error of at
-//! most 1/16 of it. Redis is asked about all that may have been admitted since: the first 512 in the queue, or as many as
-//! are admitted at once if that is more; so their position is exact. It is also asked about places that have ended or
-//! were given before the queue was opened, and about those drawn once the queue has opened. A place that was left or
-//! emptied away at one instance may be said to wait by another one for as long as its snapshot is old.
+//! `snapshot_age_max` old and taken by the request that asks first. The position then has an error of at most 1/16 of it.
+//! Redis is asked about all that may have been admitted since: the first 512 in the queue, or as many as are admitted at
+//! once if that is more; so their position is exact. It is also asked about places that have ended or were given before
+//! the queue was opened, and about those drawn once the queue has opened. A place that was left or emptied away at one
+//! instance may still wait for another one while the snapshot there is old.
 //!
 //! # While Redis is away
 //!
-//! Everything fails at once with [`StorageError::Unavailable`](boxoffice_domain::StorageError::Unavailable), except for those who were admitted when the last
-//! snapshot was taken: they stay so until their admission ends. That they hold seats or have paid is remembered, and
-//! done in Redis when it is back; a place that was spent is expired at this instance from the payment on.
+//! Everything fails at once with [`StorageError::Unavailable`](boxoffice_domain::StorageError::Unavailable), except for
+//! the accounts that were admitted when the last snapshot was taken: they stay so until their admission ends. That they
+//! hold seats or have paid is remembered, and done in Redis when it is back. A place that was spent is expired at this
+//! instance from the payment on.
 
 mod core;
 mod known;
@@ -336,7 +337,7 @@ impl Change {
 async fn do_pending(core: Arc<Core>) {
     loop {
         sleep(PENDING_INTERVAL).await;
-        if !core.pending.is_empty() && core.link.is_up() {
+        if core.link.is_up() {
             core.do_pending().await;
         }
     }

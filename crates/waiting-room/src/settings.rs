@@ -3,16 +3,16 @@
 /// How queues are run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How many may wait in one queue. Past it, joining is refused. At most 1,000,000,000.
+    /// How many may wait in one queue. Beyond it, joining is refused. At most 1,000,000,000.
     pub capacity: usize,
-    /// How many queues there may be at once. Past it, idle ones are dropped; if none is idle, joining a concert that has
+    /// How many queues there may be at once. Beyond it, idle ones are dropped; if none is idle, joining a concert that has
     /// no queue yet is refused as with a full queue.
     pub queues_max: usize,
     /// How many seconds an admission lasts, at least.
     pub admission_seconds: u32,
     /// How many seconds an account that was admitted has for a sign of life before it is passed over. At least 3.
     pub no_show_seconds: u32,
-    /// For how many seconds after the start nobody is admitted, so that the queues of an earlier process re-form.
+    /// For how many seconds after the start no account is admitted, so that the queues of an earlier process re-form.
     pub reform_seconds: u32,
     /// The most seconds between two polls. At least 1; at most a third of `no_show_seconds`, so that a client that polls
     /// as often as that learns of the admission in time.
@@ -35,9 +35,9 @@ impl Settings {
     }
 }
 
-/// Says what the counters of every waiting room count.
+/// Describes the counters of every waiting room.
 pub(crate) fn describe_metrics() {
-    metrics::describe_counter!("boxoffice_queue_joined_total", "Accounts that got in line.");
+    metrics::describe_counter!("boxoffice_queue_joined_total", "Accounts that joined a queue.");
     metrics::describe_counter!("boxoffice_queue_admitted_total", "Accounts that were admitted.");
     metrics::describe_counter!("boxoffice_queue_no_shows_total", "Admissions whose holder did not come.");
     metrics::describe_counter!("boxoffice_queue_expired_total", "Admissions whose time was over.");

@@ -11,16 +11,15 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use boxoffice_rush::{Request, buyer};
+use boxoffice_testkit::openapi::{Document, Exchange};
+use boxoffice_tests::read;
 use futures::{StreamExt, stream};
 use reqwest::{Client, Method, Response, header::HeaderMap};
 use serde_json::{Value, json};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
 
-use super::{
-    PATIENCE, eventually,
-    openapi_check::{Exchange, document},
-    server::PASSWORD,
-};
+use super::{eventually, list, server::PASSWORD, text};
 
 /// How many accounts are made at once.
 const SIGN_UPS_AT_ONCE: usize = 32;
@@ -56,6 +55,12 @@ pub(crate) struct Answer {
     /// Null where the body is no JSON.
     pub(crate) json: Value,
     asked: String,
+}
+
+/// The document that every answer is checked against.
+pub(crate) fn document() -> &'static Document {
+    static DOCUMENT: OnceLock<Document> = OnceLock::new();
+    DOCUMENT.get_or_init(|| Document::new(serde_json::from_str(&read("docs/openapi.json")).expect("it is JSON")))
 }
 
 /// A text that is unique in this process.
@@ -101,7 +106,7 @@ impl Api {
     }
 
     /// Sends a request, and gives the response before its body, which may have no end.
-    async fn open(&self, request: &Request) -> reqwest::Result<Response> {
+    pub(super) async fn open(&self, request: &Request) -> reqwest::Result<Response> {
         let method = request.method.parse::<Method>().expect("a method");
         let mut sent = self.client.request(method, format!("{}{}", self.url, request.path));
         for (name, value) in &request.headers {
@@ -113,14 +118,14 @@ impl Api {
         sent.send().await
     }
 
-    /// A page that is no part of the API.
-    pub(crate) async fn page(&self, path: &str) -> Response {
-        self.client.get(format!("{}{path}", self.url)).send().await.expect("the server answers")
+    /// All metrics, in the text format of Prometheus.
+    pub(crate) async fn metrics(&self) -> String {
+        self.get("/metrics").send().await.text
     }
 
     /// The sum of all series of a metric.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
-        let text = self.get("/metrics").send().await.text;
+        let text = self.metrics().await;
         let is_of_it = |rest: &str| rest.starts_with('{') || rest.starts_with(' ');
         let series = text.lines().filter(|line| line.strip_prefix(name).is_some_and(is_of_it));
         series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
@@ -256,8 +261,7 @@ impl Answer {
 
     /// The pointers and codes of a refused body.
     pub(crate) fn violations(&self) -> Vec<(&str, &str)> {
-        let errors = self.json["errors"].as_array().into_iter().flatten();
-        errors.filter_map(|error| Some((error["pointer"].as_str()?, error["code"].as_str()?))).collect()
+        list(&self.json, "errors").iter().map(|error| (text(error, "pointer"), text(error, "code"))).collect()
     }
 }
 
@@ -279,9 +283,25 @@ impl Buyer {
         Self::sign_in(api, &login_id).await
     }
 
+    /// Signs up and in, joins the queue and waits until admitted.
+    pub(crate) async fn admitted(api: &Api, concert: &str) -> Self {
+        let mut buyer = Self::new(api).await;
+        buyer.be_admitted(concert).await;
+        buyer
+    }
+
     /// Many of them.
     pub(crate) async fn many(api: &Api, count: usize) -> Vec<Self> {
         stream::iter(0..count).map(|_| Self::new(api)).buffered(SIGN_UPS_AT_ONCE).collect().await
+    }
+
+    /// Many of them, who have joined the queue one after the other.
+    pub(crate) async fn many_in_queue(api: &Api, count: usize, concert: &str) -> Vec<Self> {
+        let mut buyers = Self::many(api, count).await;
+        for buyer in &mut buyers {
+            buyer.join(concert).await;
+        }
+        buyers
     }
 
     /// Many of them, admitted to a concert.
@@ -297,12 +317,11 @@ impl Buyer {
     pub(crate) async fn sign_in(api: &Api, login_id: &str) -> Self {
         let answer = api.ask(buyer::sign_in(login_id, PASSWORD)).send().await;
         let session = answer.is(201);
-        let token = |name: &str| session[name].as_str().expect("a token").to_owned();
         Self {
             api: api.clone(),
             login_id: login_id.to_owned(),
-            refresh_token: token("refresh_token"),
-            asks: boxoffice_rush::Buyer::new(token("access_token")),
+            refresh_token: text(session, "refresh_token").to_owned(),
+            asks: boxoffice_rush::Buyer::new(text(session, "access_token")),
         }
     }
 
@@ -311,9 +330,7 @@ impl Buyer {
         let claims = self.asks.access_token.split('.').nth(1).expect("a token has three parts");
         let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).expect("it is in Base64");
         let claims: Value = serde_json::from_slice(&claims).expect("it is JSON");
-        let digits = claims["sub"].as_str().expect("an id").replace('-', "");
-        let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).expect("hexadecimal digits");
-        (0..digits.len()).step_by(2).map(byte).collect()
+        text(&claims, "sub").parse::<Uuid>().expect("an id").into_bytes().into()
     }
 
     pub(crate) fn ask(&self, method: &str, path: impl Into<String>) -> Ask {
@@ -345,8 +362,13 @@ impl Buyer {
     pub(crate) async fn join(&mut self, concert: &str) -> Value {
         let answer = self.ask_join(concert).send().await;
         assert!(matches!(answer.status, 200 | 201), "{}", answer.text);
-        answer.json["token"].as_str().expect("a token").clone_into(&mut self.asks.queue_token);
+        self.keep_token(&answer);
         answer.json
+    }
+
+    /// Keeps the queue token of an answer.
+    pub(crate) fn keep_token(&mut self, answer: &Answer) {
+        text(&answer.json, "token").clone_into(&mut self.asks.queue_token);
     }
 
     /// The status of the queue token.
@@ -355,16 +377,15 @@ impl Buyer {
     }
 
     pub(crate) async fn queue_status(&self) -> String {
-        self.queue().await["status"].as_str().expect("a status").to_owned()
+        text(&self.queue().await, "status").to_owned()
     }
 
     /// Joins the queue and waits until it is admitted.
     pub(crate) async fn be_admitted(&mut self, concert: &str) {
         let mut status = self.join(concert).await;
         if status["status"] != "active" {
-            let this = self.clone();
-            status = eventually("the account is admitted", || async {
-                let status = this.queue().await;
+            status = eventually("the account is admitted", async || {
+                let status = self.queue().await;
                 (status["status"] == "active").then_some(status)
             })
             .await;
@@ -430,55 +451,11 @@ impl Buyer {
             let separator = if path.contains('?') { '&' } else { '?' };
             let answer = self.get(format!("{path}{separator}limit=100{cursor}")).send().await;
             let page = answer.is(200);
-            items.extend(page["items"].as_array().expect("items").iter().cloned());
+            items.extend_from_slice(list(page, "items"));
             match page["next_cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
                 None => return items,
             }
         }
-    }
-
-    /// Opens the queue stream.
-    pub(crate) async fn events(&self) -> Events {
-        let request = self.asks.get("/v1/queue/events").header("accept", "text/event-stream");
-        let response = self.api.open(&request).await.expect("the server answers");
-        assert_eq!(
-            (response.status().as_u16(), &response.headers()["content-type"]),
-            (200, &"text/event-stream".parse().expect("a field"))
-        );
-        Events { response, text: String::new() }
-    }
-}
-
-/// The events of a queue stream as they come.
-pub(crate) struct Events {
-    response: Response,
-    text: String,
-}
-
-impl Events {
-    /// The next status; `None` if the stream has ended.
-    pub(crate) async fn next(&mut self) -> Option<Value> {
-        loop {
-            while let Some((event, rest)) = self.text.split_once("\n\n") {
-                let (event, rest) = (event.to_owned(), rest.to_owned());
-                self.text = rest;
-                let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-                // A comment only shows that the stream is alive.
-                if let (Some("status"), Some(data)) = (field("event:"), field("data:")) {
-                    let status = serde_json::from_str(data).expect("the data are JSON");
-                    document().check_component("QueueStatus", &status).expect("the data are a queue status");
-                    return Some(status);
-                }
-            }
-            let chunk = timeout(PATIENCE, self.response.chunk()).await.expect("an event within the time");
-            self.text.push_str(std::str::from_utf8(&chunk.expect("the stream goes on")?).expect("it is text"));
-        }
-    }
-
-    /// Waits until the stream breaks, as it does when the server is killed.
-    pub(crate) async fn broken(mut self) {
-        let broken = async { while let Ok(Some(_)) = self.response.chunk().await {} };
-        timeout(PATIENCE, broken).await.expect("the stream breaks off");
     }
 }

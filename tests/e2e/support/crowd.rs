@@ -1,4 +1,4 @@
-//! A stampede over a fleet: buyers who want the same seats, repeat unanswered requests, and remember every answer.
+//! A crowd of buyers who want the same seats, repeat unanswered requests, and remember every answer.
 
 mod outcome;
 
@@ -16,7 +16,7 @@ use boxoffice_testkit::{
     tcp_proxy::{Network, TcpProxy},
 };
 use futures::{StreamExt, stream};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep},
@@ -24,17 +24,18 @@ use tokio::{
 
 use super::{
     Numbers, all,
-    chronicle::Chronicle,
-    client::{Answer, Ask, Buyer, fresh},
+    client::{Answer, Api, Ask, Buyer, fresh},
     fleet::Fleet,
-    line_log::{self, LineLog, Sampler},
-    now, seconds_from_now,
-    show::PRICE,
+    list, now,
+    queue_log::{self, QueueLog},
+    server::Server,
+    show::{PRICE, SEATS_PER_ROW, Show, Terms, add_performance, venue_of},
+    text,
+    timeline::Timeline,
 };
 
 pub(crate) use outcome::Outcome;
 
-const SEATS_PER_ROW: usize = 10;
 /// A buyer chooses among this share of the free seats: few, so that buyers collide.
 const CHOICE_SHARE: usize = 4;
 /// One buyer in so many cancels its first hold.
@@ -48,14 +49,13 @@ const AT_ONCE: usize = 32;
 /// Up to this position positions are exact; further back they have an error of up to 1/16.
 const POSITION_EXACT_MAX: i64 = 448;
 
-/// How large a stampede is.
+/// How large a crowd is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     pub(crate) buyers: usize,
     pub(crate) rows: usize,
-    /// How many are admitted at once.
     pub(crate) max_active: usize,
-    /// Whether the queue is lost meanwhile: then buyers may come back in another order, and a position may grow.
+    /// Whether the queue is lost meanwhile: then buyers may return in another order, and a position may grow.
     pub(crate) queue_is_lost: bool,
 }
 
@@ -67,27 +67,27 @@ impl Plan {
 
 /// A successful answer, which must be true afterwards.
 #[derive(Clone, Debug)]
-enum Told {
+enum Success {
     Charged(Value),
     Held(Value),
+    Cancelled(Value),
     Paid(Value),
-    GivenBack(Value),
 }
 
-/// A buyer in the stampede.
+/// A buyer in the crowd.
 struct Patron {
     number: usize,
     plan: Plan,
     buyer: Buyer,
-    told: Vec<Told>,
+    successes: Vec<Success>,
     /// When it first asked for a place in the queue, and when it had one.
     joined: (Instant, Instant),
-    /// When it was answered that it is admitted, in microseconds since 1970.
-    told_active: Vec<i64>,
+    /// When it was first answered that it is admitted, in microseconds since 1970.
+    first_active_micros: Option<i64>,
     /// How many requests were repeated because they were not answered, and because a service was down.
     unanswered: usize,
     unavailable: usize,
-    chronicle: Chronicle,
+    timeline: Timeline,
 }
 
 /// Ends the other buyers when the task of a buyer panics: its holds would never be free for them.
@@ -101,75 +101,97 @@ impl Drop for Broken {
     }
 }
 
-/// A stampede before it begins.
-pub(crate) struct Gathering {
-    pub(crate) concert: String,
-    performance: String,
-    /// Another performance of the concert, which the crowd does not want.
-    pub(crate) beside: String,
-    plan: Plan,
-    patrons: Vec<Patron>,
-    line: Line,
-    chronicle: Chronicle,
-}
-
-/// A stampede that is under way.
-pub(crate) struct Crowd {
-    pub(crate) concert: String,
+/// What a crowd wants, and how it is watched.
+struct Sale {
+    concert: String,
     performance: String,
     plan: Plan,
-    sold: Arc<AtomicUsize>,
-    joining: JoinHandle<Vec<JoinHandle<Patron>>>,
-    line: Line,
-    chronicle: Chronicle,
+    watch: Option<QueueWatch>,
+    timeline: Timeline,
 }
 
 /// What Redis logs of the queue.
-struct Line {
+struct QueueWatch {
     redis: Arc<RedisServer>,
     monitor: RedisMonitor,
-    sampler: Sampler,
     /// The steps on the queues that were lost.
     lost: Vec<Vec<RedisStep>>,
 }
 
+/// A crowd that has not begun.
+pub(crate) struct Gathering {
+    /// Another performance of the concert, which the crowd does not want.
+    pub(crate) beside: String,
+    sale: Sale,
+    patrons: Vec<Patron>,
+}
+
+/// A crowd that is buying.
+pub(crate) struct Crowd {
+    sale: Sale,
+    sold: Arc<AtomicUsize>,
+    joining: JoinHandle<Vec<JoinHandle<Patron>>>,
+}
+
 impl Gathering {
-    /// Publishes a concert and makes the buyers.
-    pub(crate) async fn of(fleet: &Fleet, plan: Plan, chronicle: &Chronicle) -> Self {
-        let (concert, [performance, beside]) = publish(fleet, plan).await;
-        let redis = Arc::clone(&fleet.shared.redis);
-        let monitor = line_log::listen(&redis, &concert).await;
-        let line = Line { sampler: Sampler::start(&redis, &concert), redis, monitor, lost: Vec::new() };
-        let buyers = Buyer::many(fleet.api(), plan.buyers).await;
-        chronicle.note(format!("{} buyers are there for {} seats", plan.buyers, plan.seats()));
+    /// Publishes a concert on a fleet and makes the buyers.
+    pub(crate) async fn of(fleet: &Fleet, plan: Plan) -> Self {
+        Self::make(&fleet.promoter().await, fleet.api(), Some(&fleet.redis), plan, &fleet.timeline).await
+    }
+
+    async fn make(
+        promoter: &Buyer,
+        api: &Api,
+        redis: Option<&Arc<RedisServer>>,
+        plan: Plan,
+        timeline: &Timeline,
+    ) -> Self {
+        let terms = Terms::max_active(plan.max_active);
+        let starts_in_seconds = terms.starts_in_seconds;
+        let Show { concert, performance, venue } = Show::publish_in(promoter, &venue_of(plan.rows), terms).await;
+        let beside = add_performance(promoter, &concert, &venue, starts_in_seconds).await;
+        let watch = match redis {
+            Some(redis) => {
+                let monitor = queue_log::listen(redis, &concert).await;
+                Some(QueueWatch { redis: Arc::clone(redis), monitor, lost: Vec::new() })
+            }
+            None => None,
+        };
+        let buyers = Buyer::many(api, plan.buyers).await;
+        timeline.note(format!("{} buyers are there for {} seats", plan.buyers, plan.seats()));
         let began = Instant::now();
         let patron = |(number, buyer)| Patron {
             number,
             plan,
             buyer,
-            told: Vec::new(),
+            successes: Vec::new(),
             joined: (began, began),
-            told_active: Vec::new(),
+            first_active_micros: None,
             unanswered: 0,
             unavailable: 0,
-            chronicle: chronicle.clone(),
+            timeline: timeline.clone(),
         };
         let patrons = buyers.into_iter().enumerate().map(patron).collect();
-        Self { concert, performance, beside, plan, patrons, line, chronicle: chronicle.clone() }
+        let sale = Sale { concert, performance, plan, watch, timeline: timeline.clone() };
+        Self { beside, sale, patrons }
+    }
+
+    pub(crate) fn concert(&self) -> &str {
+        &self.sale.concert
     }
 
     /// Lets the buyers join the queue, and buy when all have a place.
     pub(crate) fn run(self) -> Crowd {
-        let Self { concert, performance, plan, patrons, line, chronicle, .. } = self;
+        let Self { sale, patrons, .. } = self;
         let sold = Arc::new(AtomicUsize::new(0));
         let is_broken = Arc::new(AtomicBool::new(false));
         let joining = tokio::spawn({
-            let (concert, performance) = (concert.clone(), performance.clone());
-            let (sold, chronicle) = (Arc::clone(&sold), chronicle.clone());
+            let (concert, performance) = (sale.concert.clone(), sale.performance.clone());
+            let (sold, timeline) = (Arc::clone(&sold), sale.timeline.clone());
             async move {
                 let joined = stream::iter(patrons).map(|patron| patron.join(&concert)).buffer_unordered(AT_ONCE);
                 let joined: Vec<_> = joined.collect().await;
-                chronicle.note("all have joined the queue");
+                timeline.note("all have joined the queue");
                 let run = |mut patron: Patron| {
                     let (performance, sold) = (performance.clone(), Arc::clone(&sold));
                     let is_broken = Arc::clone(&is_broken);
@@ -182,79 +204,67 @@ impl Gathering {
                 joined.into_iter().map(run).collect()
             }
         });
-        Crowd { concert, performance, plan, sold, joining, line, chronicle }
+        Crowd { sale, sold, joining }
     }
 }
 
 impl Crowd {
-    /// Publishes a concert and makes the buyers, who join the queue and buy when all have a place.
-    pub(crate) async fn start(fleet: &Fleet, plan: Plan, chronicle: &Chronicle) -> Self {
-        Gathering::of(fleet, plan, chronicle).await.run()
+    /// Publishes a concert on a fleet and makes the buyers, who join the queue and buy when all have a place.
+    pub(crate) async fn start(fleet: &Fleet, plan: Plan) -> Self {
+        Gathering::of(fleet, plan).await.run()
+    }
+
+    /// The same on a server that has its queues in memory.
+    pub(crate) async fn on_server(server: &Server, plan: Plan, timeline: &Timeline) -> Self {
+        let promoter = server.promoter("promoter").await;
+        Gathering::make(&promoter, server.api(), None, plan, timeline).await.run()
+    }
+
+    pub(crate) fn concert(&self) -> &str {
+        &self.sale.concert
     }
 
     /// Waits until at least so many percent of the seats are sold.
     pub(crate) async fn sold_percent(&self, percent: usize) {
         let began = Instant::now();
-        while self.sold.load(Ordering::Relaxed) < self.plan.seats() * percent / 100 {
+        while self.sold.load(Ordering::Relaxed) < self.sale.plan.seats() * percent / 100 {
             assert!(began.elapsed() < STAMPEDE_MAX, "{percent} % of the seats were not sold in {STAMPEDE_MAX:?}");
-            sleep(PAUSE).await;
+            sleep(PAUSE / 10).await;
         }
-        self.chronicle.note(format!("{percent} % of the seats are sold"));
+        self.sale.timeline.note(format!("{percent} % of the seats are sold"));
     }
 
     /// Restarts Redis, which then is empty. The instances reach it through the proxy alone, so that no step on the queue
     /// is missed before or after.
     pub(crate) async fn empty_redis(&mut self, proxy: &TcpProxy) {
+        let Sale { concert, watch: Some(watch), timeline, .. } = &mut self.sale else { panic!("there is no Redis") };
         proxy.set(Network::Refusing).await;
         proxy.cut_all();
-        let line = &mut self.line;
-        line.lost.push(line.monitor.steps().await.expect("Redis tells what it did"));
-        line.redis.kill().await.expect("it is killed");
-        self.chronicle.note("Redis is killed, and everything in it");
-        line.redis.start_again().await.expect("it starts");
-        line.monitor = line_log::listen(&line.redis, &self.concert).await;
+        watch.lost.push(watch.monitor.steps().await.expect("Redis shows what it did"));
+        watch.redis.kill().await.expect("it is killed");
+        timeline.note("Redis is killed, and everything in it");
+        watch.redis.start_again().await.expect("it starts");
+        watch.monitor = queue_log::listen(&watch.redis, concert).await;
         proxy.set(Network::Whole).await;
-        self.chronicle.note("Redis is back, and empty");
+        timeline.note("Redis is back, and empty");
     }
 
     /// Waits until every buyer has bought or found nothing left.
     pub(crate) async fn ended(self) -> Outcome {
-        let Self { concert, performance, plan, joining, line, chronicle, .. } = self;
+        let Self { sale, joining, .. } = self;
         let patrons = all(all(vec![joining]).await.remove(0)).await;
-        let unanswered: usize = patrons.iter().map(|patron| patron.unanswered).sum();
-        let unavailable: usize = patrons.iter().map(|patron| patron.unavailable).sum();
-        chronicle
-            .note(format!("the stampede has ended: {unanswered} requests unanswered, {unavailable} refused for now"));
-        let (samples, most) = line.sampler.end().await;
-        assert!(samples > 10 && most <= plan.max_active, "{most} were admitted at once in one of {samples} samples");
-        let mut lines = line.lost;
-        lines.push(line.monitor.steps().await.expect("Redis tells what it did"));
-        let lines = lines.iter().map(|steps| LineLog::replay(steps, plan.max_active)).collect();
-        Outcome { concert, performance, plan, patrons, lines, chronicle }
+        let mut logs = Vec::new();
+        if let Some(QueueWatch { monitor, mut lost, .. }) = sale.watch {
+            lost.push(monitor.steps().await.expect("Redis shows what it did"));
+            logs.extend(lost.iter().map(|steps| QueueLog::replay(steps, sale.plan.max_active)));
+        }
+        let Sale { concert, performance, plan, timeline, .. } = sale;
+        let outcome = Outcome { concert, performance, plan, patrons, logs, timeline };
+        let (unanswered, unavailable) = outcome.repeated();
+        let event = format!("the crowd has ended: {unanswered} requests unanswered, {unavailable} refused for now");
+        outcome.timeline.note(event);
+        outcome
     }
-}
-
-/// Gives the concert and two performances of it.
-async fn publish(fleet: &Fleet, plan: Plan) -> (String, [String; 2]) {
-    let promoter = fleet.instances[0].promoter("promoter").await;
-    let rows: Vec<_> = (1..=plan.rows).map(|row| json!({"name": row.to_string(), "seats": SEATS_PER_ROW})).collect();
-    let venue = json!({"name": "Hall", "location": "서울", "sections": [{"name": "A", "rows": rows}]});
-    let venue = promoter.post("/v1/venues", &venue).send().await;
-    assert_eq!(venue.is(201)["capacity"], plan.seats());
-    let concert = json!({
-        "title": "The rush", "artist": "Everybody", "description": "Once.", "max_seats_per_account": 4,
-        "sales_open_at": seconds_from_now(-60), "sales_close_at": seconds_from_now(86_400),
-        "max_active": plan.max_active,
-    });
-    let concert = promoter.post("/v1/concerts", &concert).send().await;
-    concert.is(201);
-    let body = json!({
-        "venue_id": venue.id(), "starts_at": seconds_from_now(2 * 86_400),
-        "prices": [{"section": "A", "price": PRICE}],
-    });
-    let path = format!("/v1/concerts/{}/performances", concert.id());
-    let performances = [promoter.post(&path, &body).send().await, promoter.post(&path, &body).send().await];
-    (concert.id(), performances.map(|performance| performance.id()))
 }
 
 impl Patron {
@@ -274,7 +284,7 @@ impl Patron {
                     ("is not answered", PAUSE)
                 }
             };
-            self.chronicle.note(format!("buyer {}: {what} {why}", self.number));
+            self.timeline.note(format!("buyer {}: {what} {why}", self.number));
             assert!(began.elapsed() < REPEATED_MAX, "buyer {}: {what} {why} for {REPEATED_MAX:?}", self.number);
             sleep(pause).await;
         }
@@ -289,7 +299,7 @@ impl Patron {
         let began = Instant::now();
         let answer = self.persist("joining the queue", |buyer| buyer.ask_join(concert)).await;
         assert!(matches!(answer.status, 200 | 201), "buyer {}: {}", self.number, answer.text);
-        answer.json["token"].as_str().expect("a token").clone_into(&mut self.buyer.asks.queue_token);
+        self.buyer.keep_token(&answer);
         self.joined = (began, Instant::now());
         self
     }
@@ -304,12 +314,12 @@ impl Patron {
             let is_put_back = position.saturating_sub(error) > nearest;
             assert!(self.plan.queue_is_lost || !is_put_back, "buyer {} was put back: {status}", self.number);
             nearest = nearest.min(position);
-            match status["status"].as_str() {
-                Some("active") => {
-                    self.told_active.push(now().timestamp_micros());
+            match text(status, "status") {
+                "active" => {
+                    self.first_active_micros.get_or_insert(now().timestamp_micros());
                     return;
                 }
-                Some("waiting") => {
+                "waiting" => {
                     let seconds = status["poll_after_seconds"].as_u64().expect("a number");
                     sleep(Duration::from_secs(seconds)).await;
                 }
@@ -354,7 +364,7 @@ impl Patron {
                 self.be_admitted().await;
                 continue;
             }
-            let seats = choose(answer.is(200), &mut numbers);
+            let seats = choose(list(answer.is(200), "seats"), &mut numbers);
             if seats.is_empty() {
                 if broken.0.load(Ordering::Relaxed) {
                     return;
@@ -363,19 +373,18 @@ impl Patron {
                     self.persist("leaving", |buyer| buyer.delete("/v1/queue")).await.is(204);
                     return;
                 }
-                // All that are not sold are held, and may come back.
+                // All that are not sold are held, and may be cancelled.
                 assert!(began.elapsed() < STAMPEDE_MAX, "buyer {}: seats stay held and are not paid", self.number);
                 sleep(2 * PAUSE).await;
                 continue;
             }
-            if self.told.is_empty() {
+            if self.successes.is_empty() {
                 let charged = self.command("a charge", |asks| asks.charge(2 * PRICE)).await;
-                self.told.push(Told::Charged(charged.is(201).clone()));
+                self.successes.push(Success::Charged(charged.is(201).clone()));
             }
-            let count = seats.len();
             let held = self.command_when_admitted("a hold", |asks| asks.hold(performance, &seats)).await;
             match (held.status, held.json["code"].as_str()) {
-                (201, _) => self.told.push(Told::Held(held.json.clone())),
+                (201, _) => self.successes.push(Success::Held(held.json.clone())),
                 (409, Some("seat_unavailable")) => {
                     // What is shown may be half a second old.
                     sleep(2 * PAUSE).await;
@@ -385,26 +394,24 @@ impl Patron {
             }
             if !is_sure {
                 is_sure = true;
-                let given_back = self.command("a cancellation", |asks| asks.cancel(held.id())).await;
-                self.told.push(Told::GivenBack(given_back.is(200).clone()));
+                let cancelled = self.command("a cancellation", |asks| asks.cancel(held.id())).await;
+                self.successes.push(Success::Cancelled(cancelled.is(200).clone()));
                 continue;
             }
             let paid = self.command_when_admitted("a payment", |asks| asks.pay(held.id())).await;
-            self.told.push(Told::Paid(paid.is(201).clone()));
-            sold.fetch_add(count, Ordering::Relaxed);
+            self.successes.push(Success::Paid(paid.is(201).clone()));
+            sold.fetch_add(seats.len(), Ordering::Relaxed);
             return;
         }
     }
 }
 
 /// One or two of the first free seats, if there is any.
-fn choose(map: &Value, numbers: &mut Numbers) -> Vec<String> {
-    let free = map["seats"].as_array().expect("seats");
+fn choose(free: &[Value], numbers: &mut Numbers) -> Vec<String> {
     if free.is_empty() {
         return Vec::new();
     }
     let first = numbers.below(free.len().div_ceil(CHOICE_SHARE));
     let count = 1 + numbers.below(2);
-    let label = |seat: &Value| seat["label"].as_str().expect("a label").to_owned();
-    free.iter().skip(first).take(count).map(label).collect()
+    free.iter().skip(first).take(count).map(|seat| text(seat, "label").to_owned()).collect()
 }

@@ -1,75 +1,78 @@
 //! Several instances of the real binary behind a real load balancer.
 
-use std::{process::Command, sync::Arc};
+use std::sync::Arc;
 
-use boxoffice_testkit::{load_balancer::LoadBalancer, servers::RedisServer, tcp_proxy::TcpProxy};
-
-use super::{
-    chronicle::Chronicle,
-    client::Api,
-    server::{Server, binary},
+use boxoffice_testkit::{
+    load_balancer::LoadBalancer,
+    servers::{RedisServer, ServerKind, TestDatabase, fresh_database},
 };
 
-/// How long an instance that was told to stop still takes requests: longer than the load balancer needs to see it.
+use super::{
+    client::{Api, Buyer},
+    server::{Server, run_binary},
+    timeline::{Printed, Timeline},
+};
+
+/// How long an instance that stops still takes requests: longer than the load balancer needs to notice it.
 const DRAIN_SECONDS: &str = "3";
 
-/// Where a fleet keeps what it shares.
-#[derive(Clone, Debug)]
-pub(crate) struct Shared {
-    /// The URL of the database of each instance: of one server, or of several nodes of one cluster.
-    pub(crate) databases: Vec<String>,
-    /// The Redis that has the waiting room of all instances.
-    pub(crate) redis: Arc<RedisServer>,
-    /// How it is reached.
-    pub(crate) waiting_room: String,
-}
-
-impl Shared {
-    /// All instances over one database, and over a Redis of their own.
-    pub(crate) async fn over(database: &str, instances: usize) -> Self {
-        let redis = RedisServer::start().await.expect("a Redis of its own");
-        let waiting_room = redis.url();
-        Self { databases: vec![database.to_owned(); instances], redis: Arc::new(redis), waiting_room }
-    }
-
-    /// Lets all instances reach Redis through a proxy alone.
-    pub(crate) fn reach_redis_through(&mut self, proxy: &TcpProxy) {
-        self.waiting_room = format!("redis://{}", proxy.address());
-    }
-}
-
-/// Instances and what stands before them. They share the database, the waiting room and the keys.
+/// Instances and their load balancer. They share the database, the waiting room in Redis, and the keys.
 pub(crate) struct Fleet {
     pub(crate) instances: Vec<Server>,
     pub(crate) balancer: LoadBalancer,
-    pub(crate) shared: Shared,
+    pub(crate) redis: Arc<RedisServer>,
+    pub(crate) timeline: Timeline,
     api: Api,
-    chronicle: Chronicle,
+    /// Removed at the end of a test that succeeds.
+    database: Option<TestDatabase>,
+    _printed: Printed,
 }
 
 impl Fleet {
-    pub(crate) async fn start(shared: Shared, settings: &[(&str, &str)], chronicle: &Chronicle) -> Self {
+    /// So many instances over one database of a MariaDB server.
+    pub(crate) async fn start(instances: usize, settings: &[(&str, &str)]) -> Self {
+        let database = fresh_database(ServerKind::MariaDb).await.expect("a database");
+        let urls = vec![database.url().to_owned(); instances];
+        Self { database: Some(database), ..Self::over(urls, settings).await }
+    }
+
+    /// An instance over each of these databases, which are one or replicate each other.
+    pub(crate) async fn over(databases: Vec<String>, settings: &[(&str, &str)]) -> Self {
+        let redis = RedisServer::start().await.expect("a private Redis");
+        let url = redis.url();
+        Self::over_redis(databases, redis, &url, settings).await
+    }
+
+    /// As [`Self::over`], with Redis reached by this URL.
+    pub(crate) async fn over_redis(
+        databases: Vec<String>,
+        redis: RedisServer,
+        redis_url: &str,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        let (timeline, printed) = Timeline::new();
         let mut instances = Vec::new();
-        for database in &shared.databases {
+        for database in &databases {
             let mut server = Server::prepare(settings);
-            server.keeps_its_port();
             server.breaks_things();
-            // On a busy machine everything takes long, and nothing is away because of that.
-            server.set("REDIS_CONNECT_MILLISECONDS", "2000");
-            server.set("REDIS_TIMEOUT_MILLISECONDS", "2000");
-            server.set("DATABASE", database);
-            server.set("WAITING_ROOM", &shared.waiting_room);
-            server.set("DRAIN_SECONDS", DRAIN_SECONDS);
-            server.set("TRUST_FORWARDED_FOR", "true");
+            for (name, value) in [
+                // A busy machine is slow, and no service is away because of that.
+                ("REDIS_CONNECT_MILLISECONDS", "2000"),
+                ("REDIS_TIMEOUT_MILLISECONDS", "2000"),
+                ("DATABASE", database.as_str()),
+                ("WAITING_ROOM", redis_url),
+                ("DRAIN_SECONDS", DRAIN_SECONDS),
+                ("TRUST_FORWARDED_FOR", "true"),
+            ] {
+                server.set(name, value);
+            }
             instances.push(server);
         }
-        // As an operator does it: one file of keys, given to every instance.
-        let keys = instances[0].folder().join("shared-keys.json");
-        let made = Command::new(binary()).args(["keys", "rotate", "--keys-file"]).arg(&keys).output();
-        let made = made.expect("the binary starts");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        // As an operator does it: one file of keys for every instance.
+        let keys = instances[0].keys_file();
+        run_binary(&["keys", "rotate", "--keys-file", &keys]);
         for server in &mut instances {
-            server.set("KEYS_FILE", keys.to_str().expect("a path"));
+            server.set("KEYS_FILE", &keys);
             server.start_again().await;
         }
         let addresses: Vec<_> = instances.iter().map(Server::address).collect();
@@ -78,8 +81,8 @@ impl Fleet {
             balancer.wait_for(index, true).await.expect("the instance is taken in");
         }
         let api = Api::balanced(&format!("http://{}", balancer.address()));
-        chronicle.note(format!("{} instances serve", instances.len()));
-        Self { instances, balancer, shared, api, chronicle: chronicle.clone() }
+        timeline.note(format!("{} instances serve", instances.len()));
+        Self { instances, balancer, redis: Arc::new(redis), timeline, api, database: None, _printed: printed }
     }
 
     /// The API through the load balancer.
@@ -87,41 +90,52 @@ impl Fleet {
         &self.api
     }
 
+    /// The same buyer at one instance itself.
+    pub(crate) fn at(&self, index: usize, buyer: &Buyer) -> Buyer {
+        Buyer { api: self.instances[index].api().clone(), ..buyer.clone() }
+    }
+
+    /// The same buyer at each instance itself.
+    pub(crate) fn at_each(&self, buyer: &Buyer) -> Vec<Buyer> {
+        (0..self.instances.len()).map(|index| self.at(index, buyer)).collect()
+    }
+
+    pub(crate) async fn promoter(&self) -> Buyer {
+        self.instances[0].promoter("promoter").await
+    }
+
     /// Kills an instance at this instant.
     pub(crate) fn kill(&mut self, index: usize) {
         self.instances[index].kill();
-        self.chronicle.note(format!("instance {index} is killed"));
+        self.timeline.note(format!("instance {index} is killed"));
     }
 
-    /// Stops an instance as an operator does, and starts it again. It must end well.
+    /// Stops an instance as an operator does, and starts it again. It must exit with 0.
     pub(crate) async fn restart(&mut self, index: usize) {
-        self.chronicle.note(format!("instance {index} is told to stop"));
+        self.timeline.note(format!("instance {index} gets the signal to stop"));
         self.instances[index].stop().await;
-        self.chronicle.note(format!("instance {index} has ended"));
+        self.timeline.note(format!("instance {index} has ended"));
         self.start_again(index).await;
     }
 
-    /// Starts an instance that has ended, and waits until it is given requests.
+    /// Starts an instance that has ended, and waits until the load balancer sends it requests.
     pub(crate) async fn start_again(&mut self, index: usize) {
         self.instances[index].start_again().await;
         self.balancer.wait_for(index, true).await.expect("the instance is taken in");
-        self.chronicle.note(format!("instance {index} serves again"));
+        self.timeline.note(format!("instance {index} serves again"));
     }
 
-    /// Checks every invariant of the database, as this instance sees it.
-    pub(crate) async fn audit(&self, index: usize) {
-        self.instances[index].audit().await;
-        self.chronicle.note("the audit is clean");
-    }
-
-    /// The end of a test: each instance that runs ends well, and the audit is clean.
-    pub(crate) async fn finish(mut self, audited: usize) {
+    /// The end of a test: each running instance exits with 0, and the audit is clean.
+    pub(crate) async fn finish(mut self) {
         for server in self.instances.iter().filter(|server| server.is_running()) {
             server.terminate();
         }
         for server in self.instances.iter_mut().filter(|server| server.is_running()) {
             assert_eq!(server.ended().await.code(), Some(0), "an instance did not end well");
         }
-        self.audit(audited).await;
+        self.instances[0].audit().await;
+        if let Some(database) = self.database.take() {
+            database.remove().await.expect("the database is removed");
+        }
     }
 }

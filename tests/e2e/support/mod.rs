@@ -1,30 +1,32 @@
-//! What the tests share: the server as a process, a client, and the check against the `OpenAPI` document.
+//! What the tests share: the server as a process, and a client that checks every answer against the `OpenAPI` document.
 
-pub(crate) mod chronicle;
 pub(crate) mod client;
 pub(crate) mod crowd;
 pub(crate) mod fleet;
-pub(crate) mod line_log;
-pub(crate) mod openapi_check;
+pub(crate) mod queue_log;
+pub(crate) mod queue_stream;
 pub(crate) mod server;
 pub(crate) mod show;
-pub(crate) mod strangers;
+pub(crate) mod timeline;
 
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use serde_json::Value;
 use tokio::{
     sync::Barrier,
     task::JoinHandle,
     time::{Instant, sleep},
 };
 
+use client::{Answer, Ask};
+
 /// How long anything that must happen may take. Nothing takes that long; a machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 const POLL: Duration = Duration::from_millis(20);
 
-/// Asks again and again until there is an answer.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut probe: impl FnMut() -> F) -> T {
+/// Probes again and again until there is a result.
+pub(crate) async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = probe().await {
@@ -35,7 +37,12 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut
     }
 }
 
-/// Starts `count` tasks at the same instant and gives what each came to, in their order.
+/// Waits until a condition holds.
+pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    eventually(what, async || condition().await.then_some(())).await;
+}
+
+/// Starts `count` tasks at the same instant and gives their results, in their order.
 pub(crate) async fn together<T, F>(count: usize, act: impl FnMut(usize) -> F) -> Vec<T>
 where
     T: Send + 'static,
@@ -52,13 +59,30 @@ where
     all((0..count).map(act).map(start).collect()).await
 }
 
-/// What each task came to; a panic in one of them is this test's.
+/// Sends `count` requests at the same instant and gives their answers, in their order.
+pub(crate) async fn send_together(count: usize, mut ask: impl FnMut(usize) -> Ask) -> Vec<Answer> {
+    together(count, |index| ask(index).send()).await
+}
+
+/// The results of tasks; a panic in one of them is this test's.
 pub(crate) async fn all<T>(tasks: Vec<JoinHandle<T>>) -> Vec<T> {
     let mut results = Vec::with_capacity(tasks.len());
     for task in tasks {
         results.push(task.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())));
     }
     results
+}
+
+/// The text under this name.
+#[track_caller]
+pub(crate) fn text<'v>(value: &'v Value, name: &str) -> &'v str {
+    value[name].as_str().unwrap_or_else(|| panic!("no text `{name}` in {value}"))
+}
+
+/// The list under this name.
+#[track_caller]
+pub(crate) fn list<'v>(value: &'v Value, name: &str) -> &'v [Value] {
+    value[name].as_array().unwrap_or_else(|| panic!("no list `{name}` in {value}"))
 }
 
 /// The instant that lies so many seconds from now, as the API writes it.
@@ -71,7 +95,7 @@ pub(crate) fn now() -> DateTime<Utc> {
     std::time::SystemTime::now().into()
 }
 
-/// Numbers that look random and are the same at every run.
+/// Numbers that look random and are the same in every run.
 pub(crate) struct Numbers(u64);
 
 impl Numbers {

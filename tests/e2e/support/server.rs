@@ -1,4 +1,4 @@
-//! The real binary as a process, with its own data folder and database.
+//! The real binary as a process, with a data folder and a database for each test.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +14,7 @@ use std::{
     },
 };
 
-use boxoffice_testkit::servers::{DatabaseServer, ServerKind, TestDatabase, free_port, fresh_database};
+use boxoffice_testkit::servers::{ServerKind, TestDatabase, free_port, fresh_database};
 use boxoffice_tests::workspace;
 use tokio::time::timeout;
 
@@ -30,7 +30,7 @@ const LOG_LINES_SHOWN: usize = 60;
 /// The password of every account in the tests.
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
-/// Where the server keeps its data.
+/// Where the server stores its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Backend {
     Sqlite,
@@ -73,14 +73,6 @@ impl Server {
         }
     }
 
-    /// Starts over a database of a server that the test stops and starts.
-    pub(crate) async fn start_at(database: &DatabaseServer, settings: &[(&str, &str)]) -> Self {
-        database.create_database("boxoffice").await.expect("a database for the test");
-        let mut server = Self::prepare(settings);
-        server.set("DATABASE", &database.url("boxoffice"));
-        server.started().await
-    }
-
     /// A server that has not been started yet.
     pub(crate) fn prepare(settings: &[(&str, &str)]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -92,7 +84,7 @@ impl Server {
             settings: BTreeMap::new(),
             database: None,
             process: None,
-            address: "127.0.0.1:0".to_owned(),
+            address: format!("127.0.0.1:{}", free_port().expect("a port")),
             api: Api::new(""),
             breaks_things: false,
         };
@@ -107,11 +99,6 @@ impl Server {
             server.set(name, value);
         }
         server
-    }
-
-    /// Gives it a port that stays its own while it is down.
-    pub(crate) fn keeps_its_port(&mut self) {
-        self.address = format!("127.0.0.1:{}", free_port().expect("a port"));
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -144,15 +131,15 @@ impl Server {
             let mut line = String::new();
             output.read_line(&mut line).map(|_| (line, output))
         });
-        let told = timeout(PATIENCE, first_line).await.map(|read| read.expect("it is read").expect("it is text"));
-        let Ok((line, output)) = told else {
+        let listening = timeout(PATIENCE, first_line).await.map(|read| read.expect("it is read").expect("it is text"));
+        let Ok((line, output)) = listening else {
             process.kill().ok();
             process.wait().ok();
             panic!("the server did not say that it listens");
         };
         self.process = Some((process, output));
         let url = line.trim_end().strip_prefix(LISTENS).unwrap_or_else(|| panic!("the server said `{line}`"));
-        url.strip_prefix("http://").expect("the address is a URL").clone_into(&mut self.address);
+        assert_eq!(url, self.url());
         self.api = Api::new(url);
     }
 
@@ -164,13 +151,19 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// The URL of the database, where it is not an embedded one.
-    pub(crate) fn database_url(&self) -> &str {
-        self.database.as_ref().expect("a separate database").url()
+    /// A connection to the database, which is not embedded.
+    pub(crate) async fn database_connection(&self) -> mysql_async::Conn {
+        let url = self.database.as_ref().expect("a separate database").url();
+        mysql_async::Conn::from_url(url).await.expect("a connection")
     }
 
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Where the keys of several instances are, if this one makes them.
+    pub(crate) fn keys_file(&self) -> String {
+        self.folder.join("shared-keys.json").to_str().expect("a path").to_owned()
     }
 
     /// Lets the log hold errors.
@@ -311,9 +304,16 @@ impl Drop for Server {
     }
 }
 
+/// The output of a command that needs no settings.
+pub(crate) fn run_binary(arguments: &[&str]) -> String {
+    let output = Command::new(binary()).args(arguments).env_clear().output().expect("the binary starts");
+    assert!(output.status.success(), "boxoffice {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("its output is text")
+}
+
 /// The binary under test: the one that the environment names, or else the one of this workspace, built now with
 /// `boxoffice-rush` beside it.
-pub(crate) fn binary() -> &'static Path {
+fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| match env::var_os("BOXOFFICE_BIN").filter(|path| !path.is_empty()) {
         Some(path) => path.into(),

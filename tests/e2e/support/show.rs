@@ -6,8 +6,9 @@ use super::{client::Buyer, seconds_from_now, server::Server};
 
 /// What a seat costs.
 pub(crate) const PRICE: i64 = 1_000;
+pub(crate) const SEATS_PER_ROW: usize = 10;
 
-/// A concert of one performance in a club of 50 seats.
+/// A concert of one performance.
 pub(crate) struct Show {
     pub(crate) concert: String,
     pub(crate) performance: String,
@@ -16,7 +17,7 @@ pub(crate) struct Show {
 
 /// The terms of a concert.
 pub(crate) struct Terms {
-    pub(crate) max_active: u32,
+    pub(crate) max_active: usize,
     pub(crate) max_seats: u32,
     pub(crate) opens_in_seconds: i64,
     pub(crate) closes_in_seconds: i64,
@@ -38,7 +39,7 @@ impl Default for Terms {
 }
 
 impl Terms {
-    pub(crate) fn max_active(max_active: u32) -> Self {
+    pub(crate) fn max_active(max_active: usize) -> Self {
         Self { max_active, ..Self::default() }
     }
 
@@ -47,18 +48,34 @@ impl Terms {
     }
 }
 
+/// A server over `SQLite` with a show.
+pub(crate) async fn server_with_show(settings: &[(&str, &str)], terms: Terms) -> (Server, Show) {
+    let server = Server::start(settings).await;
+    let show = Show::on(&server, terms).await;
+    (server, show)
+}
+
+/// A server over `SQLite` with a show, and a buyer who is admitted to it.
+pub(crate) async fn server_with_buyer(settings: &[(&str, &str)], terms: Terms) -> (Server, Show, Buyer) {
+    let (server, show) = server_with_show(settings, terms).await;
+    let buyer = Buyer::admitted(server.api(), &show.concert).await;
+    (server, show, buyer)
+}
+
 impl Show {
-    /// Publishes it as a promoter.
+    /// Publishes it in a club of 50 seats, as a promoter.
     pub(crate) async fn publish(promoter: &Buyer, terms: Terms) -> Self {
-        let venue = promoter.post("/v1/venues", &club()).send().await;
-        assert_eq!(venue.is(201)["capacity"], 50);
+        Self::publish_in(promoter, &club(), terms).await
+    }
+
+    pub(crate) async fn publish_in(promoter: &Buyer, venue: &Value, terms: Terms) -> Self {
+        let venue = promoter.post("/v1/venues", venue).send().await;
+        venue.is(201);
         let concert = promoter.post("/v1/concerts", &concert(&terms)).send().await;
         concert.is(201);
         let (venue, concert) = (venue.id(), concert.id());
-        let body = performance(&venue, terms.starts_in_seconds);
-        let performance = promoter.post(format!("/v1/concerts/{concert}/performances"), &body).send().await;
-        performance.is(201);
-        Self { concert, performance: performance.id(), venue }
+        let performance = add_performance(promoter, &concert, &venue, terms.starts_in_seconds).await;
+        Self { concert, performance, venue }
     }
 
     /// Publishes it on this server.
@@ -68,9 +85,22 @@ impl Show {
     }
 }
 
+/// Publishes a performance, and gives its id.
+pub(crate) async fn add_performance(promoter: &Buyer, concert: &str, venue: &str, starts_in_seconds: i64) -> String {
+    let body = performance(venue, starts_in_seconds);
+    let performance = promoter.post(format!("/v1/concerts/{concert}/performances"), &body).send().await;
+    performance.is(201);
+    performance.id()
+}
+
 /// A venue of 50 seats in 5 rows.
 pub(crate) fn club() -> Value {
-    let rows: Vec<_> = (1..=5).map(|row| json!({"name": row.to_string(), "seats": 10})).collect();
+    venue_of(5)
+}
+
+/// A venue of one section with so many rows.
+pub(crate) fn venue_of(rows: usize) -> Value {
+    let rows: Vec<_> = (1..=rows).map(|row| json!({"name": row.to_string(), "seats": SEATS_PER_ROW})).collect();
     json!({"name": "Rolling Hall", "location": "서울 마포구", "sections": [{"name": "A", "rows": rows}]})
 }
 

@@ -1,7 +1,7 @@
 //! Access tokens: JSON Web Tokens, signed with HMAC-SHA256 (RFC 7518, section 3.2).
 //!
-//! Whoever checks them here can sign them too, since all instances have the same keys: so nothing would be won by a
-//! signature that others can check, which takes ten times as long.
+//! Every instance signs and checks under the same keys, so a signature that a third party can check would gain nothing,
+//! and takes ten times as long.
 
 use boxoffice_domain::{
     AccountId, SessionId, StorageError, Timestamp,
@@ -25,23 +25,19 @@ use super::keys::Key;
 
 const ISSUER: &str = "boxoffice";
 const AUDIENCE: &str = "boxoffice-api";
-/// A token of ours has some 400 bytes; what is longer is not looked at.
+/// Our tokens have some 400 bytes; longer ones are refused unread.
 const TOKEN_BYTES_MAX: usize = 1_024;
-/// Everybody in a long line, who each poll again and again: to read a token costs several times what remembering does.
-/// One that is remembered takes some 120 bytes, so all of them together as much as a line of as many. What is over
-/// stays until its room is needed.
+/// As many as the accounts of a long queue, which all poll: reading a token costs several times a look-up. A cached token
+/// takes some 120 bytes. Expired ones stay until their room is needed.
 const VERIFIED_MAX: u64 = 1_000_000;
-/// For how many there is room from the start.
 const VERIFIED_EXPECTED: usize = 1_000;
-
-/// Half of the room is for those who were seen once: they come back, but a line is long until they do.
+/// Half of the room is for tokens that were seen once: in a long queue their accounts take a while to poll again.
 const SEEN_OFTEN: f64 = 0.5;
 
 /// Signs access tokens with the first of its keys, and accepts those signed with any of them.
 ///
-/// What a token says was checked with its signature once, and is remembered under the SHA-256 of the whole
-/// token, signature included: whoever presents a token that is found has presented those very bytes before.
-/// Whether its time is over is judged anew on each call.
+/// The claims of a checked token are cached under the SHA-256 of the whole token, its signature included. Its expiry is
+/// checked on each call.
 pub(crate) struct JwtAccessTokens {
     signing: (String, EncodingKey),
     verifying: Vec<(String, DecodingKey)>,
@@ -56,7 +52,7 @@ impl std::fmt::Debug for JwtAccessTokens {
     }
 }
 
-/// What a token says, by the names of RFC 7519 where it has one. Times are whole seconds.
+/// The claims of a token, by the names of RFC 7519 if it has one. Times are whole seconds.
 #[derive(Serialize, Deserialize)]
 struct Claims {
     iss: String,
@@ -69,9 +65,9 @@ struct Claims {
 }
 
 impl JwtAccessTokens {
-    /// Fails where there is no key.
+    /// Fails without a key.
     pub(crate) fn new(keys: &[Key]) -> anyhow::Result<Self> {
-        // Nothing else in the process installs one, so that it is there already means that this ran before.
+        // If a provider is installed already, this function installed it.
         PROVIDER.install_default().ok();
         let first = keys.first().ok_or_else(|| anyhow::anyhow!("there is no key to sign access tokens with"))?;
         let verifying = keys.iter().map(|key| (key.id.clone(), DecodingKey::from_secret(key.expose())));
@@ -79,17 +75,17 @@ impl JwtAccessTokens {
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        // The library would read the clock itself, and judge only what is not remembered.
+        // The library would read the clock itself, and not at all for cached tokens.
         validation.validate_exp = false;
         Ok(Self {
             signing: (first.id.clone(), EncodingKey::from_secret(first.expose())),
             verifying: verifying.collect(),
             validation,
-            verified: remembering(VERIFIED_MAX)?,
+            verified: cache_of(VERIFIED_MAX)?,
         })
     }
 
-    /// What a token of ours says, whether or not its time is over.
+    /// The claims of a valid token, also of an expired one.
     fn read(&self, token: &str) -> Option<AccessClaims> {
         let digest = Sha256::digest(token).into();
         if let Some(claims) = self.verified.get(&digest) {
@@ -100,7 +96,7 @@ impl JwtAccessTokens {
         Some(claims)
     }
 
-    /// The same by checking the signature and reading, which costs several times as much as remembering.
+    /// As [`Self::read`], without the cache.
     fn check(&self, token: &str) -> Option<AccessClaims> {
         let kid = jsonwebtoken::decode_header(token).ok()?.kid?;
         let (_, key) = self.verifying.iter().find(|(id, _)| *id == kid)?;
@@ -114,8 +110,7 @@ impl JwtAccessTokens {
     }
 }
 
-/// A cache of so many tokens.
-fn remembering(tokens_max: u64) -> anyhow::Result<Cache<[u8; 32], AccessClaims>> {
+fn cache_of(tokens_max: u64) -> anyhow::Result<Cache<[u8; 32], AccessClaims>> {
     let options = OptionsBuilder::new()
         .estimated_items_capacity(VERIFIED_EXPECTED)
         .weight_capacity(tokens_max)
@@ -125,7 +120,7 @@ fn remembering(tokens_max: u64) -> anyhow::Result<Cache<[u8; 32], AccessClaims>>
 }
 
 impl AccessTokens for JwtAccessTokens {
-    /// The token keeps whole seconds: a part of a second before `expires_at` is lost.
+    /// A token has whole seconds, so it may expire up to a second before `expires_at`.
     fn issue(&self, claims: &AccessClaims, now: Timestamp) -> Result<String, StorageError> {
         let (id, key) = &self.signing;
         let header = Header { kid: Some(id.clone()), ..Header::new(Algorithm::HS256) };
@@ -140,7 +135,7 @@ impl AccessTokens for JwtAccessTokens {
         };
         let token =
             jsonwebtoken::encode(&header, &written, key).map_err(|error| StorageError::Failed(Box::new(error)))?;
-        // What was signed here need not be verified here.
+        // What this instance signed it need not verify.
         if let Some(expires_at) = Timestamp::from_timestamp(written.exp, 0) {
             self.verified.insert(Sha256::digest(&token).into(), AccessClaims { expires_at, ..*claims });
         }
@@ -156,7 +151,7 @@ impl AccessTokens for JwtAccessTokens {
     }
 }
 
-/// HMAC-SHA256 and nothing else, so that no token can ask for another algorithm, and none is compiled in.
+/// HMAC-SHA256 only, so that no token can ask for another algorithm, and none is compiled in.
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: |algorithm, key| {
         only_hs256(*algorithm)?;
@@ -195,7 +190,7 @@ impl JwtSigner for Sha256Mac {
 
 impl signature::Verifier<Vec<u8>> for Sha256Mac {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
-        // The comparison takes the same time wherever they differ.
+        // The comparison takes constant time.
         self.0.clone().chain_update(message).verify_slice(signature).map_err(|_| signature::Error::new())
     }
 }
@@ -213,17 +208,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::adapters::{Keys, SystemEntropy};
+    use crate::adapters::SystemEntropy;
 
     fn keys(number: usize) -> Vec<Key> {
-        let folder = std::env::temp_dir().join(format!("boxoffice-tokens-{}", SystemEntropy.uuid()));
-        let key = |index| {
-            let folder = folder.join(format!("{index}"));
-            Keys::load_or_create(&folder, &SystemEntropy).unwrap().access_tokens.remove(0)
-        };
-        let keys = (0..number).map(key).collect();
-        std::fs::remove_dir_all(folder).unwrap();
-        keys
+        (0..number).map(|_| Key::new(&SystemEntropy)).collect()
     }
 
     fn claims() -> AccessClaims {
@@ -235,7 +223,7 @@ mod tests {
         }
     }
 
-    /// A token of any header and claims, rightly signed.
+    /// A token of any header and claims, with a valid signature.
     fn signed(key: &Key, header: &Value, claims: &Value) -> String {
         let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
         let message = format!("{}.{}", part(header), part(claims));
@@ -258,7 +246,7 @@ mod tests {
         let (tokens, claims) = (JwtAccessTokens::new(&keys(1)).unwrap(), claims());
         let token = tokens.issue(&claims, instant(0)).unwrap();
         assert!(token.len() < TOKEN_BYTES_MAX / 2, "{} bytes", token.len());
-        // The second time the token is remembered, and its time is judged all the same.
+        // The second time the token is cached, and its expiry is checked all the same.
         for _ in 0..2 {
             assert_eq!(tokens.verify(&token, instant(899)), Ok(claims));
             assert_eq!(tokens.verify(&token, instant(900)), Err(AccessTokenError::Expired));
@@ -328,11 +316,11 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_when_the_cache_is_full_is_remembered_for_a_while() {
-        let (cache, claims) = (remembering(10_000).unwrap(), claims());
+    fn a_full_cache_keeps_the_newest_tokens() {
+        let (cache, claims) = (cache_of(10_000).unwrap(), claims());
         let digest = |number: u32| <[u8; 32]>::from(Sha256::digest(number.to_be_bytes()));
         (0..30_000).for_each(|number| cache.insert(digest(number), claims));
-        assert!(cache.len() <= 10_000, "{} are remembered", cache.len());
+        assert!(cache.len() <= 10_000, "{} are cached", cache.len());
         let known = (27_000..30_000).filter(|number| cache.get(&digest(*number)).is_some()).count();
         assert_eq!(known, 3_000, "of the last 3,000");
     }

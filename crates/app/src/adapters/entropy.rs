@@ -4,8 +4,8 @@ use boxoffice_domain::EntropySource;
 use rand::{TryRng, rngs::SysRng};
 use uuid::Uuid;
 
-/// Makes ids of the time and of a generator that the operating system's randomness seeds, and secrets of that
-/// randomness alone.
+/// Makes ids from the time and a generator that the operating system seeds, and secrets from the operating system's
+/// randomness.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SystemEntropy;
 

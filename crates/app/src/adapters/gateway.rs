@@ -1,4 +1,4 @@
-//! A payment gateway to practise with: it takes nobody's money.
+//! A simulated payment gateway, which takes no money.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,24 +15,21 @@ use boxoffice_domain::{
         PaymentGateway,
     },
 };
-use serde::Deserialize;
 use tokio::time::sleep;
 
 /// How many of the newest charges are remembered.
 const REMEMBERED_MAX: usize = 100_000;
 
 /// What the simulator does with a charge that it has not decided yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SimulatorMode {
     /// Approves it.
-    #[default]
     Approve,
     /// Declines it.
     Decline,
     /// Never answers and never decides.
     TimeOut,
-    /// Approves it, and answers when the caller has given up; asked again, it tells the approval.
+    /// Approves it, and answers after the caller has given up. Asked again, it answers at once.
     AnswerLate,
     /// Fails without a decision.
     Fail,
@@ -43,13 +40,12 @@ pub(crate) enum SimulatorMode {
 pub(crate) struct SimulatorSettings {
     /// What it does with a charge.
     pub(crate) mode: SimulatorMode,
-    /// How long a decision takes. It is made as soon as it is asked for, so a delay beyond the timeout is
-    /// an answer that comes late.
+    /// How long an answer takes. The decision is made at once, so with a delay beyond the timeout the answer is late.
     pub(crate) delay: Duration,
     /// How long the caller waits for an answer.
     pub(crate) timeout: Duration,
-    /// Lets the last three digits of the amount say what happens when a charge is asked for the first
-    /// time, whatever the mode: so a demonstration or a test over HTTP brings about what it needs.
+    /// Lets the last three digits of the amount choose what happens to the first request of a charge, whatever the mode,
+    /// so that a demo or a test over HTTP can cause it.
     ///
     /// | amount ends in | the first time | asked again |
     /// | --- | --- | --- |
@@ -70,18 +66,17 @@ impl SimulatorSettings {
     }
 }
 
-/// Stands in for the outside system that takes real money.
+/// Stands in for the external system that takes money.
 ///
-/// It remembers what it decided for the newest 100,000 charges, and tells it at once when asked again. It
-/// forgets when the process ends: a charge that is asked for again after a restart is decided anew, by the
-/// mode. A real gateway must not do that; the simulator may, because it has taken nothing from anybody.
+/// It remembers its verdict on the newest 100,000 charges, and repeats it at once when asked again. After a restart it
+/// decides again, by the mode. A real gateway must not do that; the simulator may, because it has taken no money.
 #[derive(Debug)]
 pub(crate) struct SimulatedGateway {
     settings: SimulatorSettings,
     memory: Mutex<Memory>,
 }
 
-/// What is known of the charges that were asked for; `None` where one is undecided.
+/// The verdict on each charge; `None` if it is undecided.
 #[derive(Debug, Default)]
 struct Memory {
     verdicts: HashMap<ChargeId, Option<GatewayVerdict>>,
@@ -101,7 +96,7 @@ impl Memory {
     }
 }
 
-/// What the caller gets to see.
+/// What the caller sees.
 enum Answer {
     Verdict { verdict: GatewayVerdict, delay: Duration },
     Failure,
@@ -113,8 +108,8 @@ impl SimulatedGateway {
         Self { settings, memory: Mutex::default() }
     }
 
-    /// Decides the charge, unless it is decided, and says how the caller hears of it. Nothing here waits:
-    /// a caller that gives up changes nothing.
+    /// Decides the charge, unless it is decided, and returns what the caller sees. It does not wait, so a caller that gives
+    /// up changes nothing.
     fn decide(&self, request: &GatewayRequest) -> Answer {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let mode = match memory.verdicts.get(&request.charge_id) {
@@ -148,7 +143,7 @@ impl PaymentGateway for SimulatedGateway {
                 sleep(timeout).await;
                 Err(GatewayError::TimedOut)
             }
-            Answer::Failure => Err(GatewayError::Failed("the simulated gateway was told to fail".into())),
+            Answer::Failure => Err(GatewayError::Failed("the simulated gateway fails, as its mode says".into())),
         }
     }
 }
@@ -179,16 +174,16 @@ mod tests {
         GatewayRequest { charge_id: charge.charge_id, account_id: charge.account_id, amount: charge.amount.points() }
     }
 
-    /// What the caller was told, and how long it took.
+    /// What the caller saw, and how long it took.
     async fn asked(gateway: &SimulatedGateway, request: &GatewayRequest) -> (&'static str, Duration) {
         let start = Instant::now();
-        let told = match gateway.charge(*request).await {
+        let seen = match gateway.charge(*request).await {
             Ok(Approved) => "approved",
             Ok(Declined) => "declined",
             Err(GatewayError::TimedOut) => "timed out",
             Err(GatewayError::Failed(_)) => "failed",
         };
-        (told, start.elapsed())
+        (seen, start.elapsed())
     }
 
     #[tokio::test(start_paused = true)]
@@ -219,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_amount_says_what_happens_where_it_may() {
+    async fn the_amount_chooses_what_happens_if_it_may() {
         let scripted = SimulatorSettings { scripted_by_amount: true, ..AT_ONCE };
         for (amount, first, again) in [
             (10_000, "approved", "approved"),

@@ -1,5 +1,4 @@
-//! The adapters that need nothing but this process: time, randomness, passwords, tokens, keys, and a payment gateway to
-//! practise with.
+//! The adapters that need only this process: time, randomness, passwords, tokens, keys, and a simulated payment gateway.
 
 pub(crate) mod access_tokens;
 pub(crate) mod clock;

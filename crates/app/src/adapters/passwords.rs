@@ -13,28 +13,28 @@ use tokio::{sync::Semaphore, task};
 /// The length of a salt that RFC 9106, section 3.1, recommends.
 const SALT_BYTES: usize = 16;
 
-/// How hard a password is to guess, and how much of the machine checking passwords may take.
+/// The cost of a hash, and how much of the machine hashing may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PasswordSettings {
     /// The memory that one hash takes, in KiB.
     pub(crate) memory_kib: u32,
-    /// How often that memory is gone over.
+    /// How many passes over that memory a hash makes.
     pub(crate) iterations: u32,
-    /// How many passwords are worked on at once. Each keeps a core busy.
+    /// How many passwords are hashed at once. Each keeps a core busy.
     pub(crate) parallel: usize,
-    /// How many more may wait for their turn; whoever comes then is told to come later.
+    /// How many more may wait; further ones are refused as busy.
     pub(crate) waiting_max: usize,
 }
 
-/// Hashes passwords on threads of their own, a bounded number at once.
+/// Hashes passwords on blocking threads, a bounded number at once.
 pub(crate) struct Argon2Passwords {
     argon2: Argon2<'static>,
     entropy: Arc<dyn EntropySource>,
-    /// The hash of a password that nobody knows, to be compared with where there is no account.
-    nobody: PasswordHash,
-    /// One permit for whoever is being worked on or waits.
+    /// The hash of a random password, to be compared with if there is no account.
+    unknown: PasswordHash,
+    /// A permit for each password that is being hashed or waits.
     places: Arc<Semaphore>,
-    /// One permit for whoever is being worked on.
+    /// A permit for each password that is being hashed.
     workers: Arc<Semaphore>,
 }
 
@@ -49,14 +49,14 @@ impl Argon2Passwords {
     pub(crate) fn new(settings: PasswordSettings, entropy: Arc<dyn EntropySource>) -> Result<Self, HashingError> {
         let params = Params::new(settings.memory_kib, settings.iterations, 1, None).map_err(failed)?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        let nobody = hash(&argon2, &entropy.secret(), &entropy.secret())?;
+        let unknown = hash(&argon2, &entropy.secret(), &entropy.secret())?;
         let parallel = settings.parallel.clamp(1, Semaphore::MAX_PERMITS);
         let places = parallel.saturating_add(settings.waiting_max).min(Semaphore::MAX_PERMITS);
         let (places, workers) = (Arc::new(Semaphore::new(places)), Arc::new(Semaphore::new(parallel)));
-        Ok(Self { argon2, entropy, nobody, places, workers })
+        Ok(Self { argon2, entropy, unknown, places, workers })
     }
 
-    /// Runs slow work where it blocks nobody, once it is its turn.
+    /// Runs slow work on a blocking thread when a worker is free.
     async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Argon2<'static>) -> Result<T, HashingError> + Send + 'static,
@@ -65,8 +65,7 @@ impl Argon2Passwords {
         let worker = Arc::clone(&self.workers).acquire_owned().await.map_err(failed)?;
         let argon2 = self.argon2.clone();
         let run = move || {
-            // Work that has begun cannot be stopped, so it keeps its permits even where nobody waits any
-            // more for its result: a client that hangs up makes no room for more work than allowed.
+            // Work that has begun cannot be stopped, so it keeps its permits if its caller gives up.
             let _permits = (place, worker);
             work(&argon2)
         };
@@ -83,7 +82,7 @@ impl PasswordHasher for Argon2Passwords {
 
     async fn verify(&self, password: Password, hash: Option<PasswordHash>) -> Result<bool, HashingError> {
         let known = hash.is_some();
-        let hash = hash.unwrap_or_else(|| self.nobody.clone());
+        let hash = hash.unwrap_or_else(|| self.unknown.clone());
         let matches = self.work(move |argon2| verify(argon2, password.expose().as_bytes(), &hash)).await?;
         Ok(known && matches)
     }
@@ -94,7 +93,7 @@ fn hash(argon2: &Argon2<'_>, password: &[u8], salt: &[u8; 32]) -> Result<Passwor
     Ok(PasswordHash(hash.to_string()))
 }
 
-/// Works with the parameters that the hash was made with, which may differ from those of today.
+/// Uses the parameters of the hash, which may differ from the present ones.
 fn verify(argon2: &Argon2<'_>, password: &[u8], hash: &PasswordHash) -> Result<bool, HashingError> {
     match argon2.verify_password(password, hash.0.as_str()) {
         Ok(()) => Ok(true),
@@ -128,25 +127,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_password_matches_its_own_hash_alone() {
+    async fn a_password_matches_only_its_hash() {
         let passwords = passwords(light());
         let hash = passwords.hash(password("correct horse")).await.unwrap();
         assert!(passwords.verify(password("correct horse"), Some(hash.clone())).await.unwrap());
         assert!(!passwords.verify(password("Correct horse"), Some(hash.clone())).await.unwrap());
         let again = passwords.hash(password("correct horse")).await.unwrap();
-        assert_ne!(hash, again, "each hash has a salt of its own");
+        assert_ne!(hash, again, "each hash has another salt");
     }
 
     #[tokio::test]
-    async fn nobody_has_a_password() {
-        let passwords = passwords(light());
-        assert!(!passwords.verify(password("correct horse"), None).await.unwrap());
-    }
-
-    #[test]
-    fn an_unknown_account_costs_as_much_as_a_known_one() {
+    async fn an_unknown_account_has_no_password_and_costs_as_much_as_a_known_one() {
         let passwords = passwords(PasswordSettings { memory_kib: 16, iterations: 2, ..light() });
-        assert!(passwords.nobody.0.starts_with("$argon2id$v=19$m=16,t=2,p=1$"), "{}", passwords.nobody.0);
+        assert!(!passwords.verify(password("correct horse"), None).await.unwrap());
+        assert!(passwords.unknown.0.starts_with("$argon2id$v=19$m=16,t=2,p=1$"), "{}", passwords.unknown.0);
     }
 
     #[tokio::test]
@@ -169,9 +163,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_comes_when_enough_are_waiting_is_turned_away() {
+    async fn a_password_is_refused_as_busy_when_enough_are_waiting() {
         let passwords = passwords(light());
-        // The only worker is taken, so whoever comes waits.
+        // The only worker is taken, so the others wait.
         let worker = passwords.workers.clone().acquire_owned().await.unwrap();
         let mut waiting = Vec::new();
         for _ in 0..3 {
@@ -181,7 +175,7 @@ mod tests {
         }
         let refused = passwords.verify(password("correct horse"), None).await;
         assert!(matches!(refused, Err(HashingError::Busy)));
-        // Somebody gives up waiting, which makes room for another.
+        // One caller gives up, which makes room for another.
         waiting.pop();
         let mut late = Box::pin(passwords.hash(password("correct horse")));
         assert!((&mut late).now_or_never().is_none());

@@ -1,4 +1,4 @@
-//! Access and queue tokens under the keys that are in the file now.
+//! Access and queue tokens under the present keys.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -11,7 +11,7 @@ use boxoffice_waiting_room::SignedTokens;
 
 use super::{JwtAccessTokens, Keys, keys::Key};
 
-/// Signs and accepts both kinds of tokens, under keys that can be changed while it is used.
+/// Signs and accepts both kinds of tokens, under keys that can change meanwhile.
 #[derive(Debug)]
 pub(crate) struct CurrentTokens {
     current: RwLock<Arc<Signers>>,
@@ -37,7 +37,7 @@ impl Signers {
     }
 }
 
-/// Tells operators how many keys there are, and when the one that signs was made.
+/// Measures how many keys there are, and when the one that signs was made.
 fn measure(keys: &Keys) {
     for (tokens, list) in [("access", &keys.access_tokens), ("queue", &keys.queue_tokens)] {
         metrics::gauge!("boxoffice_keys_accepted", "tokens" => tokens)
@@ -48,12 +48,11 @@ fn measure(keys: &Keys) {
 }
 
 impl CurrentTokens {
-    /// Begins with these keys.
     pub(crate) fn new(keys: Keys) -> anyhow::Result<Self> {
         Ok(Self { current: RwLock::new(Arc::new(Signers::new(keys)?)) })
     }
 
-    /// From now on, uses these keys. Says whether they are others than before.
+    /// From now on, uses these keys. Returns whether they differ from the previous ones.
     pub(crate) fn change(&self, keys: Keys) -> anyhow::Result<bool> {
         if self.current().keys == keys {
             return Ok(false);
@@ -95,19 +94,16 @@ mod tests {
     };
 
     use super::*;
-    use crate::adapters::{SystemEntropy, rotation};
+    use crate::adapters::{SystemEntropy, rotation::Rotation};
 
     /// Two instances that read the file at different moments, through a whole rotation.
     #[test]
     fn in_a_rolling_rotation_every_instance_accepts_what_any_other_has_signed() {
-        let folder = std::env::temp_dir().join(format!("boxoffice-current-{}", SystemEntropy.uuid()));
-        std::fs::create_dir(&folder).unwrap();
-        let rotate = |prepare, keep| {
-            let rotation = rotation::Rotation { prepare, keep };
-            rotation::rotate(&folder.join("keys.json"), rotation, &SystemEntropy).unwrap()
-        };
-        let first = rotate(false, None);
-        let (one, other) = (CurrentTokens::new(first.clone()).unwrap(), CurrentTokens::new(first.clone()).unwrap());
+        let rotate = |keys: &Keys, prepare, keep| keys.clone().rotated(Rotation { prepare, keep }, &SystemEntropy);
+        let first = Keys::new(&SystemEntropy);
+        let prepared = rotate(&first, true, None);
+        let rotated = rotate(&prepared, false, None);
+        let (one, other) = (CurrentTokens::new(first.clone()).unwrap(), CurrentTokens::new(first).unwrap());
         let claims = AccessClaims {
             account_id: AccountId::new(SystemEntropy.uuid()),
             session_id: SessionId::new(SystemEntropy.uuid()),
@@ -128,20 +124,19 @@ mod tests {
             }
         };
         let old = (one.issue(&claims, instant(0)).unwrap(), one.seal(&place));
-        for (step, keys) in [("prepared", rotate(true, None)), ("rotated", rotate(false, None))] {
+        for (step, keys) in [("prepared", &prepared), ("rotated", &rotated)] {
             assert!(one.change(keys.clone()).unwrap());
             agree(step);
             assert!(other.change(keys.clone()).unwrap());
-            assert!(!other.change(keys).unwrap(), "they are the same");
+            assert!(!other.change(keys.clone()).unwrap(), "they are the same");
             agree(step);
             assert_eq!(one.verify(&old.0, instant(0)), Ok(claims), "{step}");
             assert_eq!(one.open(&old.1.0), Some(place), "{step}");
         }
         assert_ne!(one.seal(&place), old.1, "the new key signs");
-        // Contracted: what the old key signed is good no more.
-        assert!(one.change(rotate(false, Some(1))).unwrap());
+        // The old key is dropped, and what it signed is no longer accepted.
+        assert!(one.change(rotate(&rotated, false, Some(1))).unwrap());
         assert_eq!(one.verify(&old.0, instant(0)), Err(AccessTokenError::Invalid));
         assert_eq!(one.open(&old.1.0), None);
-        std::fs::remove_dir_all(folder).unwrap();
     }
 }

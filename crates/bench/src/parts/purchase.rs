@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     io,
     net::SocketAddr,
     time::Duration,
@@ -12,7 +12,7 @@ use anyhow::ensure;
 use boxoffice_rush::{
     Buyer, Connection, Pool, Request, Response,
     buyer::{QueueStatus, Reservation},
-    plot::grouped,
+    plot::{Lines, grouped},
 };
 use futures::{StreamExt, stream};
 use tokio::time::Instant;
@@ -189,7 +189,7 @@ fn section_of(
     );
     let mut section = Section::new(format!("Whole purchases, {}", backend.name()), setting);
     let load = |rate: f64| format!("{} begun a second", grouped(rate));
-    let mut lines = BTreeMap::<String, Vec<_>>::new();
+    let mut lines = Lines::new();
     for (rate, round) in measured {
         section.rows.push(Row::of("whole purchase", load(*rate), std::slice::from_ref(round)));
         for (name, share) in [("p50", 0.5), ("p99", 0.99)] {

@@ -7,8 +7,7 @@ use boxoffice_domain::{
     AccountId, ConcertId, PerformanceId, StorageError, Timestamp, VenueId,
     catalog::{
         Catalog, Concert, ConcertSummary, MappedSeats, NewPerformance, PerformanceKey, PerformanceSummary,
-        PerformanceTerms, PriceList, PublishError, Sales, SeatMap, SeatingPlan, UpdateConcertError, Venue,
-        VenueSummary,
+        PerformanceTerms, PublishError, Sales, SeatMap, UpdateConcertError, Venue, VenueSummary,
     },
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
@@ -54,9 +53,9 @@ impl Rows {
     }
 
     /// Stores the seats of a performance with their prices; those of a known performance that are taken keep theirs.
-    pub(super) fn put_seats(&mut self, id: PerformanceId, prices: &PriceList, plan: &SeatingPlan, now: Timestamp) {
-        let seats = self.sale.seats.entry(id).or_default();
-        for (planned, price) in prices.seats(plan) {
+    pub(super) fn put_seats(&mut self, performance: &NewPerformance, now: Timestamp) {
+        let seats = self.sale.seats.entry(performance.id).or_default();
+        for (planned, price) in performance.prices.seats(&performance.venue.plan) {
             let (label, ordinal) = (planned.label, planned.ordinal);
             let new = Seat { label: label.clone(), ordinal, price, state: SeatState::Free };
             let seat = seats.entry(label).or_insert(new);
@@ -84,22 +83,17 @@ impl Rows {
 }
 
 /// What is stored of a performance.
-pub(super) fn performance_row(
-    id: PerformanceId,
-    concert_id: ConcertId,
-    venue: &Venue,
-    starts_at: Timestamp,
-    prices: &PriceList,
-) -> PerformanceSummary {
+pub(super) fn performance_row(new: &NewPerformance) -> PerformanceSummary {
+    let Venue { id, name, location, plan, .. } = &new.venue;
     PerformanceSummary {
-        id,
-        concert_id,
-        venue: VenueSummary { id: venue.id, name: venue.name.clone(), location: venue.location.clone() },
-        starts_at,
-        seats_total: venue.plan.capacity(),
-        seats_available: venue.plan.capacity(),
-        price_min: prices.min(),
-        price_max: prices.max(),
+        id: new.id,
+        concert_id: new.concert_id,
+        venue: VenueSummary { id: *id, name: name.clone(), location: location.clone() },
+        starts_at: new.starts_at,
+        seats_total: plan.capacity(),
+        seats_available: plan.capacity(),
+        price_min: new.prices.min(),
+        price_max: new.prices.max(),
     }
 }
 
@@ -137,10 +131,9 @@ impl Catalog for MemoryStore {
         if !rows.concerts.rows.contains_key(&new.concert_id) {
             return Err(PublishError::ConcertNotFound);
         }
-        let row = performance_row(new.id, new.concert_id, &new.venue, new.starts_at, &new.prices);
-        let made = rows.performances.publish(publisher, idempotency, new.id, row)?;
+        let made = rows.performances.publish(publisher, idempotency, new.id, performance_row(&new))?;
         if !made.replayed {
-            rows.put_seats(new.id, &new.prices, &new.venue.plan, now);
+            rows.put_seats(&new, now);
             rows.refresh_terms(new.concert_id);
         }
         Ok(Made { value: rows.performance_summary(&made.value, now), replayed: made.replayed })

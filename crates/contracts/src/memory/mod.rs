@@ -54,24 +54,22 @@ struct Rows {
     concerts: Published<ConcertId, Concert>,
     /// The name of the venue and the number of available seats are those of the publication.
     performances: Published<PerformanceId, PerformanceSummary>,
-    imported_venues: BTreeMap<CatalogKey, VenueId>,
-    imported_concerts: BTreeMap<CatalogKey, ConcertId>,
-    imported_performances: BTreeMap<CatalogKey, PerformanceId>,
     leases: BTreeMap<String, (Uuid, Timestamp)>,
     batches: Vec<EventBatch>,
     sale: SaleTables,
 }
 
-/// A table of the catalog, with the keys under which its rows were published.
+/// A table of the catalog, with the keys under which its rows were published or imported.
 #[derive(Clone)]
 struct Published<K, V> {
     rows: BTreeMap<K, V>,
     keys: HashMap<(AccountId, IdempotencyKey), (Idempotency, K)>,
+    imported: BTreeMap<CatalogKey, K>,
 }
 
 impl<K, V> Default for Published<K, V> {
     fn default() -> Self {
-        Self { rows: BTreeMap::new(), keys: HashMap::new() }
+        Self { rows: BTreeMap::new(), keys: HashMap::new(), imported: BTreeMap::new() }
     }
 }
 
@@ -92,6 +90,15 @@ impl<K: Copy + Ord, V: Clone> Published<K, V> {
         }
         self.rows.insert(id, row.clone());
         Ok(Made::now(row))
+    }
+
+    fn imported(&self, key: &CatalogKey) -> Option<&V> {
+        self.rows.get(self.imported.get(key)?)
+    }
+
+    fn import(&mut self, key: &CatalogKey, id: K, row: V) {
+        self.imported.insert(key.clone(), id);
+        self.rows.insert(id, row);
     }
 }
 

@@ -1,14 +1,19 @@
 //! The contract of [`Leases`](boxoffice_peers::leases::Leases).
 
 use boxoffice_domain::{Timestamp, fixtures::instant};
+use boxoffice_peers::leases::Claim;
 use uuid::Uuid;
 
 use super::{Stage, at_once};
 
 const WORK: &str = "sweeping";
 
+fn claim(holder: u128) -> Claim<'static> {
+    Claim { job: WORK, holder: Uuid::from_u128(holder) }
+}
+
 async fn take(stage: &Stage, holder: u128, now: Timestamp, until: Timestamp) -> bool {
-    stage.storage.leases.take(WORK, Uuid::from_u128(holder), now, until).await.expect("the storage answers")
+    stage.storage.leases.take(claim(holder), now, until).await.expect("the storage answers")
 }
 
 /// If fifty ask at once, one gets the lease, also after it lapsed; and the holder keeps it as long as it extends it.
@@ -39,9 +44,9 @@ pub async fn one_of_fifty_at_once_gets_a_lease(stage: &Stage) {
 /// A released lease can be taken at once, and only the holder releases it.
 pub async fn a_lease_is_released_by_its_holder_alone(stage: &Stage) {
     let (leases, now) = (&stage.storage.leases, instant(0));
-    let release = async |holder| leases.release(WORK, Uuid::from_u128(holder)).await.expect("the storage answers");
+    let release = async |holder| leases.release(claim(holder)).await.expect("the storage answers");
     let others_of = async |holder, now| {
-        let taken = leases.is_held_by_other(WORK, Uuid::from_u128(holder), now).await;
+        let taken = leases.is_held_by_other(claim(holder), now).await;
         taken.expect("the storage answers")
     };
     release(1).await;
@@ -53,6 +58,6 @@ pub async fn a_lease_is_released_by_its_holder_alone(stage: &Stage) {
     assert!(!take(stage, 2, now, instant(100)).await);
     release(1).await;
     assert!(take(stage, 2, now, instant(100)).await);
-    let other = leases.take("other work", Uuid::from_u128(1), now, instant(100)).await;
+    let other = leases.take(Claim { job: "other work", ..claim(1) }, now, instant(100)).await;
     assert!(other.expect("the storage answers"), "each piece of work has its own holder");
 }

@@ -2,6 +2,7 @@
 
 mod concert;
 mod import;
+mod importer;
 mod performance;
 mod plan;
 mod seat_map;
@@ -23,6 +24,7 @@ pub use self::{
         CatalogImport, CatalogKey, ImportError, ImportProgress, ImportReport, ImportedCatalog, ImportedConcert,
         ImportedPerformance, ImportedVenue,
     },
+    importer::{Imported, Importer, StoredPerformance},
     performance::{
         NewPerformance, PRICE_MAX, PerformanceKey, PerformanceSummary, PerformanceTerms, PriceError, PriceList, Sales,
     },

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use boxoffice_peers::{Flight, SingleFlight};
+use boxoffice_peers::SingleFlight;
 use metrics::Counter;
 use tokio::time::{Instant, sleep_until};
 
@@ -99,7 +99,10 @@ where
             let latest = slot.latest();
             let (began_at, value) = latest.as_ref()?;
             let fresh = *began_at + self.kept_for >= asked_at && since.is_none_or(|since| *began_at > since);
-            (fresh && good(value)).then(|| value.clone())
+            (fresh && good(value)).then(|| {
+                self.hits.increment(1);
+                value.clone()
+            })
         };
         let reading = async {
             self.misses.increment(1);
@@ -116,11 +119,7 @@ where
             self.slots.insert(key, Arc::clone(&slot));
             Ok(value)
         };
-        let flight = slot.flight.get(kept, reading).await?;
-        if let Flight::Kept(_) = flight {
-            self.hits.increment(1);
-        }
-        Ok(flight.into_inner())
+        slot.flight.get(kept, reading).await
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::http::{Method, StatusCode};
 use boxoffice_application::{CatalogService, Gate, ReservationService};
-use boxoffice_domain::{fixtures::TestEntropy, reservations::HOLD_SECONDS_DEFAULT};
+use boxoffice_domain::fixtures::{TestEntropy, selling_rules};
 use boxoffice_http::{Code, Services};
 use serde_json::json;
 
@@ -26,7 +26,7 @@ fn seats_only(world: &World) -> axum::Router {
             gate: Gate::OpenDoor,
             account_locks: Arc::default(),
             entropy: Arc::new(TestEntropy),
-            hold_seconds: HOLD_SECONDS_DEFAULT,
+            rules: selling_rules(),
         }),
         payments: None,
         wallet: None,

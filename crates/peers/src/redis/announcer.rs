@@ -13,16 +13,16 @@ use std::{
 };
 
 use tokio::{
-    sync::{broadcast, mpsc, oneshot},
+    sync::{broadcast, mpsc},
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
-use super::link::Link;
+use super::link::{Link, Listener};
 use crate::{Announcement, Subscription, Topic};
 
 /// How many announcements may wait to be sent. Further ones are lost.
 const OUTGOING_MAX: usize = 256;
-/// How many received announcements may wait to be applied. A subscriber that is slower is told that it missed some.
+/// How many received announcements may wait to be applied. A slower subscriber gets [`Announcement::Missed`].
 const INCOMING_MAX: usize = 1_024;
 /// How often an instance shows that it is alive.
 const ALIVE_INTERVAL: Duration = Duration::from_millis(100);
@@ -56,9 +56,11 @@ struct Sending {
 }
 
 /// What is to be sent.
-pub(super) enum Outgoing {
-    Published { number: u64, topic: Topic, text: String },
-    Gone { sent: oneshot::Sender<()> },
+pub(super) struct Outgoing {
+    number: u64,
+    /// The name of a topic, or [`GONE`].
+    word: &'static str,
+    text: String,
 }
 
 #[derive(Default)]
@@ -70,7 +72,7 @@ struct Receiving {
 
 /// Another instance.
 struct Peer {
-    heard_at: Instant,
+    received_at: Instant,
     number: u64,
     /// When it last published on each topic.
     published_at: [Option<Instant>; Topic::ALL.len()],
@@ -78,28 +80,17 @@ struct Peer {
 
 impl Announcer {
     /// The announcer, and what has to be [sent](Self::send).
-    pub(super) fn new() -> (Self, mpsc::Receiver<Outgoing>) {
+    pub(super) fn new() -> (Arc<Self>, mpsc::Receiver<Outgoing>) {
         let (outgoing, to_send) = mpsc::channel(OUTGOING_MAX);
         let (incoming, _) = broadcast::channel(INCOMING_MAX);
         metrics::counter!(LOST).absolute(0);
         let own = format!("{:016x}", RandomState::new().hash_one(0));
         let sending = Mutex::new(Sending { last: 0, outgoing });
-        (Self { own, sending, incoming, receiving: Mutex::default() }, to_send)
+        (Arc::new(Self { own, sending, incoming, receiving: Mutex::default() }), to_send)
     }
 
     pub(super) fn subscribe(&self) -> Subscription {
         Subscription(self.incoming.subscribe())
-    }
-
-    /// Receiving begins: what was published before may have been missed.
-    pub(super) fn begin(&self) {
-        locked(&self.receiving).since = Some(Instant::now());
-        self.missed();
-    }
-
-    /// Receiving ends, until it begins again.
-    pub(super) fn end(&self) {
-        locked(&self.receiving).since = None;
     }
 
     fn missed(&self) {
@@ -107,8 +98,117 @@ impl Announcer {
         let _ = self.incoming.send(Announcement::Missed);
     }
 
-    /// Passes a message on, unless it is not ours or from this instance.
-    pub(super) fn receive(&self, message: &[u8]) {
+    /// Notes a message, and returns whether earlier ones may have been missed.
+    fn is_gap(&self, from: &str, number: u64, word: &str, topic: Option<Topic>) -> bool {
+        let mut receiving = locked(&self.receiving);
+        let received_at = Instant::now();
+        if word == GONE {
+            return receiving.peers.remove(from).is_none_or(|peer| peer.number != number);
+        }
+        let before = receiving.peers.get(from).map(|peer| peer.number);
+        let new = Peer { received_at, number, published_at: [None; Topic::ALL.len()] };
+        let peer = receiving.peers.entry(from.to_owned()).or_insert(new);
+        (peer.received_at, peer.number) = (received_at, number);
+        if let Some(topic) = topic {
+            peer.published_at[topic as usize] = Some(received_at);
+        }
+        // An announcement has the next number, a sign of life the last one. A word of another version may be either.
+        let expected = |before: u64| if word == ALIVE { before == number } else { before + 1 == number };
+        before.is_none_or(|before| !expected(before))
+    }
+
+    pub(super) fn all_received(&self) -> bool {
+        let now = Instant::now();
+        let mut receiving = locked(&self.receiving);
+        receiving.peers.retain(|_, peer| now - peer.received_at < GONE_AFTER);
+        // By then every peer has shown a sign of life.
+        receiving.since.is_some_and(|since| now - since > SILENCE_MAX)
+            && receiving.peers.values().all(|peer| now - peer.received_at < SILENCE_MAX)
+    }
+
+    pub(super) fn busy_with(&self, topic: Topic) -> u32 {
+        let now = Instant::now();
+        let busy = |peer: &&Peer| peer.published_at[topic as usize].is_some_and(|at| now - at < BUSY_MAX);
+        let count = locked(&self.receiving).peers.values().filter(busy).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn publish(&self, topic: Topic, text: String) {
+        let mut sending = locked(&self.sending);
+        sending.last += 1;
+        // One that is lost leaves a gap in the numbers.
+        let published = Outgoing { number: sending.last, word: topic.name(), text };
+        if sending.outgoing.try_send(published).is_err() {
+            lost();
+        }
+    }
+
+    pub(super) async fn leave(&self) {
+        let (number, outgoing) = {
+            let sending = locked(&self.sending);
+            (sending.last, sending.outgoing.clone())
+        };
+        let leaving = async {
+            if outgoing.send(Outgoing { number, word: GONE, text: String::new() }).await.is_ok() {
+                outgoing.closed().await;
+            }
+        };
+        if timeout(LEAVE_MAX, leaving).await.is_err() {
+            tracing::debug!("the peers do not know that this instance leaves");
+        }
+    }
+
+    /// Sends what is published, in its order, and signs of life in between if it is to show any. Ends with [`GONE`].
+    pub(super) async fn send(
+        self: Arc<Self>,
+        link: Arc<Link>,
+        mut outgoing: mpsc::Receiver<Outgoing>,
+        shows_life: bool,
+    ) {
+        let channel = channel(&link);
+        let send = async |number: u64, word: &str, text: &str| {
+            let mut command = redis::cmd("PUBLISH");
+            command.arg(&channel).arg(format!("{} {number} {word} {text}", self.own));
+            link.query(&command).await.is_ok()
+        };
+        let mut alive = interval(ALIVE_INTERVAL);
+        alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                next = outgoing.recv() => {
+                    let Some(Outgoing { number, word, text }) = next else { return };
+                    let is_sent = send(number, word, &text).await;
+                    if word == GONE {
+                        return;
+                    }
+                    if !is_sent {
+                        lost();
+                    }
+                }
+                _ = alive.tick(), if shows_life => {
+                    // What waits to be sent is a sign of life itself.
+                    let last = {
+                        let sending = locked(&self.sending);
+                        outgoing.is_empty().then_some(sending.last)
+                    };
+                    if let Some(last) = last {
+                        send(last, ALIVE, "").await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Listener for Arc<Announcer> {
+    /// What was published before may have been missed.
+    fn begins(&self) {
+        locked(&self.receiving).since = Some(Instant::now());
+        self.missed();
+    }
+
+    /// Passes a message on, unless it is none of boxoffice's or from this instance.
+    fn apply(&self, _channel: &str, message: &[u8]) {
         let Ok(message) = std::str::from_utf8(message) else { return };
         let mut words = message.splitn(4, ' ');
         let (Some(from), Some(number), Some(word)) = (words.next(), words.next(), words.next()) else { return };
@@ -125,112 +225,14 @@ impl Announcer {
         }
     }
 
-    /// Notes a message, and returns whether others may have been missed before it.
-    fn is_gap(&self, from: &str, number: u64, word: &str, topic: Option<Topic>) -> bool {
-        let mut receiving = locked(&self.receiving);
-        let heard_at = Instant::now();
-        if word == GONE {
-            return receiving.peers.remove(from).is_none_or(|peer| peer.number != number);
-        }
-        let before = receiving.peers.get(from).map(|peer| peer.number);
-        let new = Peer { heard_at, number, published_at: [None; Topic::ALL.len()] };
-        let peer = receiving.peers.entry(from.to_owned()).or_insert(new);
-        (peer.heard_at, peer.number) = (heard_at, number);
-        if let Some(topic) = topic {
-            peer.published_at[topic as usize] = Some(heard_at);
-        }
-        // An announcement has the next number, a sign of life the last one. A word of another version may be either.
-        let expected = |before: u64| if word == ALIVE { before == number } else { before + 1 == number };
-        before.is_none_or(|before| !expected(before))
+    fn ends(&self) {
+        locked(&self.receiving).since = None;
     }
+}
 
-    pub(super) fn all_received(&self) -> bool {
-        let now = Instant::now();
-        let mut receiving = locked(&self.receiving);
-        receiving.peers.retain(|_, peer| now - peer.heard_at < GONE_AFTER);
-        // By then every peer has shown a sign of life.
-        receiving.since.is_some_and(|since| now - since > SILENCE_MAX)
-            && receiving.peers.values().all(|peer| now - peer.heard_at < SILENCE_MAX)
-    }
-
-    pub(super) fn busy_with(&self, topic: Topic) -> u32 {
-        let now = Instant::now();
-        let busy = |peer: &&Peer| peer.published_at[topic as usize].is_some_and(|at| now - at < BUSY_MAX);
-        let count = locked(&self.receiving).peers.values().filter(busy).count();
-        u32::try_from(count).unwrap_or(u32::MAX)
-    }
-
-    pub(super) fn publish(&self, topic: Topic, text: String) {
-        let mut sending = locked(&self.sending);
-        sending.last += 1;
-        // One that is lost leaves a gap in the numbers.
-        let published = Outgoing::Published { number: sending.last, topic, text };
-        if sending.outgoing.try_send(published).is_err() {
-            lost();
-        }
-    }
-
-    pub(super) async fn leave(&self) {
-        let (sent, is_sent) = oneshot::channel();
-        let outgoing = locked(&self.sending).outgoing.clone();
-        let leaving = async {
-            if outgoing.send(Outgoing::Gone { sent }).await.is_ok() {
-                // It is dropped if it could not be sent.
-                let _ = is_sent.await;
-            }
-        };
-        if timeout(LEAVE_MAX, leaving).await.is_err() {
-            tracing::debug!("the peers could not be told that this instance leaves");
-        }
-    }
-
-    /// Sends what is published, in its order, and signs of life in between if it is to show any. Ends with `gone`.
-    pub(super) async fn send(
-        self: Arc<Self>,
-        link: Arc<Link>,
-        channel: String,
-        mut outgoing: mpsc::Receiver<Outgoing>,
-        shows_life: bool,
-    ) {
-        let send = async |number: u64, word: &str, text: &str| {
-            let mut command = redis::cmd("PUBLISH");
-            command.arg(&channel).arg(format!("{} {number} {word} {text}", self.own));
-            link.query(&command).await.is_ok()
-        };
-        let mut alive = interval(ALIVE_INTERVAL);
-        alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            let next = tokio::select! {
-                next = outgoing.recv() => next,
-                _ = alive.tick(), if shows_life => {
-                    // What waits to be sent is a sign of life itself.
-                    let last = {
-                        let sending = locked(&self.sending);
-                        outgoing.is_empty().then_some(sending.last)
-                    };
-                    if let Some(last) = last {
-                        send(last, ALIVE, "").await;
-                    }
-                    continue;
-                }
-            };
-            match next {
-                Some(Outgoing::Published { number, topic, text }) => {
-                    if !send(number, topic.name(), &text).await {
-                        lost();
-                    }
-                }
-                Some(Outgoing::Gone { sent }) => {
-                    let last = locked(&self.sending).last;
-                    send(last, GONE, "").await;
-                    // Fails if the caller has given up.
-                    let _ = sent.send(());
-                    return;
-                }
-                None => return,
-            }
-        }
-    }
+/// The channel on which all instances publish.
+pub(super) fn channel(link: &Link) -> String {
+    format!("{}:peers", link.prefix())
 }
 
 fn lost() {
@@ -248,8 +250,8 @@ mod tests {
 
     use super::*;
 
-    fn receive(announcer: &Announcer, message: &str) {
-        announcer.receive(message.as_bytes());
+    fn receive(announcer: &Arc<Announcer>, message: &str) {
+        announcer.apply("channel", message.as_bytes());
     }
 
     /// What was received since the last call.
@@ -266,7 +268,7 @@ mod tests {
         let (announcer, _outgoing) = Announcer::new();
         let mut subscription = announcer.subscribe();
         assert!(!announcer.all_received(), "nothing is received");
-        announcer.begin();
+        announcer.begins();
         assert_eq!(received(&mut subscription), ["missed"]);
         assert!(!announcer.all_received(), "a peer may be there that has not sent anything yet");
         advance(SILENCE_MAX + ALIVE_INTERVAL).await;
@@ -299,7 +301,7 @@ mod tests {
         assert!(!announcer.all_received());
         advance(GONE_AFTER).await;
         assert!(announcer.all_received(), "it was silent for so long that it counts as gone");
-        announcer.end();
+        announcer.ends();
         assert!(!announcer.all_received());
     }
 
@@ -322,14 +324,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_ours_is_left_alone() {
+    async fn other_messages_are_ignored() {
         let (announcer, _outgoing) = Announcer::new();
         let mut subscription = announcer.subscribe();
         let own = format!("{} 1 seats own", announcer.own);
         for message in ["", "one", "one 2", "one x seats text", "one -1 seats text", &own] {
             receive(&announcer, message);
         }
-        announcer.receive(&[0xFF, 0xFE]);
+        announcer.apply("channel", &[0xFF, 0xFE]);
         assert!(received(&mut subscription).is_empty());
     }
 
@@ -340,11 +342,11 @@ mod tests {
             announcer.publish(Topic::Seats, number.to_string());
         }
         let mut numbers = Vec::new();
-        while let Ok(Outgoing::Published { number, .. }) = outgoing.try_recv() {
+        while let Ok(Outgoing { number, .. }) = outgoing.try_recv() {
             numbers.push(number);
         }
         announcer.publish(Topic::Seats, "after".to_owned());
-        let Ok(Outgoing::Published { number, .. }) = outgoing.try_recv() else { panic!("it is sent") };
+        let Ok(Outgoing { number, .. }) = outgoing.try_recv() else { panic!("it is sent") };
         let sent = OUTGOING_MAX as u64;
         assert_eq!((numbers, number), ((1..=sent).collect(), sent + 6));
     }

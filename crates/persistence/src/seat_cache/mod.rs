@@ -1,21 +1,21 @@
-//! The seats of the performances that are being looked at, kept in memory.
+//! The seats of the performances that callers look at, cached.
 //!
 //! An entry is what the table `seats` says of one performance. One query reads it when a caller asks, and the write lanes
-//! keep it up to date: after a batch has been committed, and before any of its callers gets its outcome, its news are
-//! applied here. So a map never shows less than an outcome that this process has returned. What peers write is seen
-//! because an entry that was read longer ago than `age_max` is read again before it is shown. If peers publish what they
-//! write, it is applied at once; and while all of that is known to be received, an entry is good for longer. Nothing is
-//! read for an entry that is not asked for.
+//! keep it up to date: after a batch has been committed, and before any of its callers gets its outcome, what the batch
+//! says of seats is applied here. So a map never shows less than an outcome that this process has returned. An entry that
+//! was read longer ago than `age_max` is read again before it is shown, so that it shows what peers write. If peers publish
+//! what they write, it is applied at once; and while all of that is known to be received, an entry is good for longer.
+//! Nothing is read for an entry that no caller asks for.
 //!
 //! The cache decides nothing. A hold is decided over rows that are locked, whatever an entry says.
 //!
-//! An entry may have been read before or after a peer wrote, and of two lanes the one that committed first may apply its
-//! news last. So news are only applied if they continue from what the entry says; if they contradict it, the entry is in
-//! doubt and read again. The seats of a refused hold may have become free when the refusal is applied: an entry that has
-//! applied one is good for `age_max` only.
+//! An entry may have been read before or after a peer wrote, and of two lanes the one that committed first may be applied
+//! last. So an update is only applied if it continues from what the entry says; if it contradicts the entry, the entry is
+//! in doubt and read again. The seats of a refused hold may have become free when the refusal is applied: an entry that
+//! has applied one is good for `age_max` only.
 
-mod news;
 mod seats;
+mod updates;
 
 use std::{
     collections::HashMap,
@@ -24,14 +24,14 @@ use std::{
 };
 
 use boxoffice_domain::{
-    AccountId, Clock, PerformanceId, StorageError,
+    AccountId, Clock, PerformanceId, StorageError, Timestamp,
     catalog::SeatMap,
     sale::{Command, Outcome},
 };
-use boxoffice_peers::{Flight, Peers, SharedError, SingleFlight, Topic};
+use boxoffice_peers::{Peers, SharedError, SingleFlight, Topic};
 use tokio::time::Instant;
 
-use self::{news::News, seats::Seats};
+use self::{seats::Seats, updates::SeatUpdate};
 
 pub(crate) use self::seats::Reading;
 
@@ -39,15 +39,15 @@ pub(crate) use self::seats::Reading;
 const ENTRIES_MAX: usize = 1_000;
 /// The most seats of all entries together, of about 150 bytes each. A single entry may have more.
 const SEATS_MAX: usize = 500_000;
-/// How long an entry is kept up to date for which no caller asks.
+/// How long an entry is kept up to date after a caller has asked for it.
 const IDLE_MAX: Duration = Duration::from_secs(10);
-/// How long ago an entry may have been read that is shown while everything is received that peers publish. What none of
-/// them publishes, such as a repair by hand, is seen after it.
+/// How long ago an entry may have been read that is shown while everything is received that peers publish. What is not
+/// published, such as a repair by hand, is shown after this time.
 const RECEIVING_AGE_MAX: Duration = Duration::from_secs(10);
-/// The most news that are kept for one reading that is under way.
-const NEWS_MAX: usize = 100_000;
+/// The most updates that are kept for one reading that is under way.
+const UPDATES_MAX: usize = 100_000;
 
-/// What is published if the outcome of a batch is not known: nothing that can be read.
+/// What is published if the outcome of a batch is not known: a text that peers cannot read.
 const UNKNOWN: &str = "unknown";
 
 /// The cached seats of one store.
@@ -86,8 +86,8 @@ struct State {
     seats: Option<Seats>,
     /// What was not read after this is not to be shown.
     doubted_at: Option<Instant>,
-    /// The news since the reading that is under way began.
-    news: Option<Vec<Arc<News>>>,
+    /// The updates since the reading that is under way began.
+    updates: Option<Vec<Arc<SeatUpdate>>>,
 }
 
 impl SeatCache {
@@ -111,7 +111,12 @@ impl SeatCache {
         }
         let (entry, asked_at) = self.entry(id);
         let ages = self.ages_now();
-        let kept = || locked(&entry.state).fresh(asked_at, ages).map(|seats| Some(seats.map(id, self.clock.now())));
+        let kept = || {
+            let state = locked(&entry.state);
+            let seats = state.fresh(asked_at, ages)?;
+            metrics::counter!("boxoffice_cache_hits_total", "cache" => "seat_boards").increment(1);
+            Some(Some(seats.map(id, self.clock.now())))
+        };
         let reading = async {
             metrics::counter!("boxoffice_cache_misses_total", "cache" => "seat_boards").increment(1);
             let (under_way, known) = entry.begin_reading();
@@ -119,11 +124,7 @@ impl SeatCache {
             self.note_size(id, map.as_ref().map_or(0, |map| map.statuses().len()));
             Ok(map)
         };
-        let flight = entry.flight.get(kept, reading).await?;
-        if let Flight::Kept(_) = flight {
-            metrics::counter!("boxoffice_cache_hits_total", "cache" => "seat_boards").increment(1);
-        }
-        Ok(flight.into_inner())
+        Ok(entry.flight.get(kept, reading).await?)
     }
 
     /// How many seats of a performance are available, if its entry is good enough to be shown.
@@ -166,8 +167,7 @@ impl SeatCache {
         }
         while all.len() > ENTRIES_MAX || all.values().map(|kept| kept.seats_count).sum::<usize>() > SEATS_MAX {
             let others = all.iter().filter(|(other, _)| **other != id);
-            let Some((oldest, _)) = others.min_by_key(|(_, kept)| kept.asked_at) else { break };
-            let oldest = *oldest;
+            let Some((&oldest, _)) = others.min_by_key(|(_, kept)| kept.asked_at) else { break };
             all.remove(&oldest);
         }
     }
@@ -195,30 +195,30 @@ impl SeatCache {
             publish(UNKNOWN.to_owned());
         }
         let outcomes = commands.iter().zip(outcomes);
-        let news = outcomes.filter_map(|(command, outcome)| News::of(command, outcome.as_ref().ok()?));
-        let news: Vec<_> = news.collect();
-        if let Some(text) = news::text_of(&news) {
+        let updates = outcomes.filter_map(|(command, outcome)| SeatUpdate::of(command, outcome.as_ref().ok()?));
+        let updates: Vec<_> = updates.collect();
+        if let Some(text) = updates::text_of(&updates) {
             publish(text);
         }
-        self.apply(news);
+        self.apply(updates);
     }
 
-    /// Applies what a peer has published. Returns the accounts whose commands these were.
+    /// Applies what a peer has published. Returns the accounts that sent the commands.
     pub(crate) fn apply_published(&self, text: &str) -> Vec<AccountId> {
-        let Some(changes) = news::read(text) else {
-            // From a peer that does not know, or is of another version: what is kept may be outdated.
+        let Some(changes) = updates::read(text) else {
+            // The peer does not know what happened, or is of another version: any entry may be outdated.
             self.forget_all();
             return Vec::new();
         };
         let accounts = changes.iter().filter_map(|change| change.account_id).collect();
-        self.apply(changes.into_iter().map(News::Changed));
+        self.apply(changes.into_iter().map(SeatUpdate::Changed));
         accounts
     }
 
-    fn apply(&self, news: impl IntoIterator<Item = News>) {
-        for news in news {
-            if let Some(entry) = self.asked_lately(news.performance_id()) {
-                entry.apply(news, self.clock.as_ref());
+    fn apply(&self, updates: impl IntoIterator<Item = SeatUpdate>) {
+        for update in updates {
+            if let Some(entry) = self.asked_lately(update.performance_id()) {
+                entry.apply(update, self.clock.now());
             }
         }
     }
@@ -240,25 +240,25 @@ impl SeatCache {
 }
 
 impl Entry {
-    /// Begins to keep the news for a reading that begins now; returns of how many seats the labels are known.
+    /// Begins to keep updates for a reading that begins now; returns of how many seats the labels are known.
     fn begin_reading(&self) -> (UnderWay<'_>, Option<usize>) {
         let mut state = locked(&self.state);
-        state.news = Some(Vec::new());
+        state.updates = Some(Vec::new());
         let known = state.seats.as_ref().map(|seats| seats.labels.len());
         (UnderWay { entry: self, began_at: Instant::now() }, known)
     }
 
-    fn apply(&self, news: News, clock: &dyn Clock) {
+    fn apply(&self, update: SeatUpdate, now: Timestamp) {
         let mut state = locked(&self.state);
-        let news = Arc::new(news);
-        let has_room = match &mut state.news {
-            Some(kept) if kept.len() < NEWS_MAX => {
-                kept.push(Arc::clone(&news));
+        let update = Arc::new(update);
+        let has_room = match &mut state.updates {
+            Some(kept) if kept.len() < UPDATES_MAX => {
+                kept.push(Arc::clone(&update));
                 true
             }
             kept => kept.is_none(),
         };
-        let continues = state.seats.as_mut().is_none_or(|seats| seats.apply(&news, clock.now()));
+        let continues = state.seats.as_mut().is_none_or(|seats| seats.apply(&update, now));
         if !has_room || !continues {
             state.doubted_at = Some(Instant::now());
         }
@@ -282,15 +282,15 @@ struct UnderWay<'e> {
 }
 
 impl UnderWay<'_> {
-    /// Puts what was read into the entry, with the news since the reading began: the database may have been read before
+    /// Puts what was read into the entry, with the updates since the reading began: the database may have been read before
     /// they were written.
     fn end(self, id: PerformanceId, reading: Reading, clock: &dyn Clock) -> Option<SeatMap> {
         let mut state = locked(&self.entry.state);
         let former = state.seats.take();
         let mut seats = Seats::of(reading, former, self.began_at)?;
         let now = clock.now();
-        for news in state.news.take().into_iter().flatten() {
-            if !seats.apply(&news, now) {
+        for update in state.updates.take().into_iter().flatten() {
+            if !seats.apply(&update, now) {
                 state.doubted_at = Some(Instant::now());
             }
         }
@@ -302,8 +302,8 @@ impl UnderWay<'_> {
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        // At the end they have been applied; a reading that was broken off does not need them.
-        locked(&self.entry.state).news = None;
+        // They have been applied, or the reading was broken off and does not need them.
+        locked(&self.entry.state).updates = None;
     }
 }
 

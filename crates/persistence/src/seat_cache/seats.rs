@@ -1,4 +1,4 @@
-//! The seats of one performance as they were last read, and as news have changed them since.
+//! The seats of one performance as they were last read, and as updates have changed them since.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -13,7 +13,7 @@ use boxoffice_domain::{
 use hashbrown::HashTable;
 use tokio::time::Instant;
 
-use super::news::{News, Now};
+use super::updates::{Now, SeatUpdate};
 
 /// What was read of a performance.
 #[derive(Debug)]
@@ -67,12 +67,11 @@ impl Seats {
         self.states.iter().filter(|state| state.status(now) == SeatStatus::Available).count()
     }
 
-    /// Applies news. Returns `false` if they do not continue from what is here, because a peer has written in between,
-    /// before or after.
-    pub(super) fn apply(&mut self, news: &News, now: Timestamp) -> bool {
+    /// Applies an update. Returns `false` if it does not continue from what is here: a peer has written before or after it.
+    pub(super) fn apply(&mut self, update: &SeatUpdate, now: Timestamp) -> bool {
         let available = |state: &SeatState| state.status(now) == SeatStatus::Available;
-        match news {
-            News::Changed(change) => {
+        match update {
+            SeatUpdate::Changed(change) => {
                 let (state, its) = (change.state(), Some(change.reservation_id));
                 if change.now == Now::Free {
                     return self.each(&change.seats, |known| {
@@ -85,19 +84,21 @@ impl Seats {
                 self.each(&change.seats, |known| {
                     let has = known.reservation_id() == its;
                     let continues = available(known) || has;
-                    // The news of a hold may come from a peer after this process has sold the seats.
+                    // The hold may arrive from a peer after this process has sold the seats.
                     if continues && !(has && matches!(known, SeatState::Sold { .. })) {
                         *known = state;
                     }
                     continues
                 })
             }
-            News::Repeated(change) if change.now == Now::Free => {
+            SeatUpdate::Replayed(change) if change.now == Now::Free => {
                 self.each(&change.seats, |known| known.reservation_id() != Some(change.reservation_id))
             }
             // The time of the first outcome may be over.
-            News::Repeated(change) => available(&change.state()) || self.each(&change.seats, |known| !available(known)),
-            News::Unavailable { seats, .. } => seats.iter().all(|seat| {
+            SeatUpdate::Replayed(change) => {
+                available(&change.state()) || self.each(&change.seats, |known| !available(known))
+            }
+            SeatUpdate::Unavailable { seats, .. } => seats.iter().all(|seat| {
                 let mut found_out = false;
                 let known = self.each([&seat.label], |known| {
                     if available(known) {
@@ -127,7 +128,7 @@ impl Seats {
     }
 }
 
-/// Finds labels among others. It keeps their places alone: the labels are there already.
+/// Finds a label in the list of all labels, of which it keeps the places alone.
 struct ByLabel {
     hasher: RandomState,
     places: HashTable<u32>,

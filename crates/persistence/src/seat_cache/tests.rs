@@ -1,8 +1,8 @@
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use boxoffice_domain::{
-    Points, ReservationId, Timestamp,
-    fixtures::{self, instant},
+    Points, ReservationId,
+    fixtures::{self, TestClock, instant},
     idempotency::Made,
     reservations::{HoldRefusal, HoldRequest, Reservation, ReservationView},
     sale::FreedSeats,
@@ -15,23 +15,16 @@ use uuid::Uuid;
 use super::*;
 
 const AGE_MAX: Duration = Duration::from_millis(250);
+/// More than no time.
+const MOMENT: Duration = Duration::from_millis(1);
 const ID: PerformanceId = PerformanceId::new(Uuid::from_u128(1));
 const ONE: ReservationId = ReservationId::new(Uuid::from_u128(11));
 const OTHER: ReservationId = ReservationId::new(Uuid::from_u128(12));
 
-#[derive(Default)]
-struct SecondsClock(AtomicI64);
-
-impl Clock for SecondsClock {
-    fn now(&self) -> Timestamp {
-        instant(self.0.load(Ordering::SeqCst))
-    }
-}
-
 /// A table of two seats, a cache over it, and how often it was read.
 struct Hall {
     cache: SeatCache,
-    clock: Arc<SecondsClock>,
+    clock: Arc<TestClock>,
     table: Mutex<Vec<SeatState>>,
     readings: AtomicUsize,
 }
@@ -50,7 +43,7 @@ impl Hall {
     }
 
     fn with_age(age_max: Duration, table: &[SeatState]) -> Self {
-        let clock = Arc::new(SecondsClock::default());
+        let clock = Arc::new(TestClock::new());
         let cache = SeatCache::new(age_max, clock.clone());
         Self { cache, clock, table: Mutex::new(table.to_vec()), readings: AtomicUsize::new(0) }
     }
@@ -81,8 +74,10 @@ impl Hall {
         self.map_of(ID).await.unwrap()
     }
 
-    async fn statuses(&self) -> Vec<SeatStatus> {
-        self.map().await.statuses().to_vec()
+    /// What the map shows of the two seats, and how often the table has been read then.
+    async fn shown(&self) -> ([SeatStatus; 2], usize) {
+        let map = self.map().await;
+        (map.statuses().try_into().unwrap(), self.readings())
     }
 
     fn readings(&self) -> usize {
@@ -129,12 +124,11 @@ use SeatStatus::{Available, Held as HeldNow, Sold};
 #[tokio::test(start_paused = true)]
 async fn what_this_process_writes_is_seen_at_once_and_without_reading() {
     let hall = Hall::of(&[SeatState::Free, SeatState::Free]);
-    assert_eq!(hall.statuses().await, [Available, Available]);
+    assert_eq!(hall.shown().await, ([Available, Available], 1));
     hall.commit(took(ONE, 2, false), &[(2, held(ONE))]);
-    assert_eq!(hall.statuses().await, [Available, HeldNow]);
+    assert_eq!(hall.shown().await, ([Available, HeldNow], 1));
     hall.commit(gave_up(ONE, 2), &[(2, SeatState::Free)]);
-    assert_eq!(hall.statuses().await, [Available, Available]);
-    assert_eq!(hall.readings(), 1);
+    assert_eq!(hall.shown().await, ([Available, Available], 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,9 +137,9 @@ async fn what_peers_write_is_seen_when_the_entry_is_too_old() {
     hall.map().await;
     hall.write(1, SeatState::Sold { to: OTHER });
     advance(AGE_MAX).await;
-    assert_eq!((hall.statuses().await, hall.readings()), (vec![Available, Available], 1));
-    advance(Duration::from_millis(1)).await;
-    assert_eq!((hall.statuses().await, hall.readings()), (vec![Sold, Available], 2));
+    assert_eq!(hall.shown().await, ([Available, Available], 1));
+    advance(MOMENT).await;
+    assert_eq!(hall.shown().await, ([Sold, Available], 2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -169,7 +163,7 @@ async fn a_write_during_a_reading_is_not_lost() {
     };
     let (map, ()) = tokio::join!(looking, writing);
     assert_eq!(map.unwrap().unwrap().statuses(), [HeldNow, Available]);
-    assert_eq!((hall.statuses().await, hall.readings()), (vec![HeldNow, Available], 1));
+    assert_eq!(hall.shown().await, ([HeldNow, Available], 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,10 +185,10 @@ async fn a_seat_that_a_peer_has_taken_is_not_shown_as_free_by_our_older_cancella
     // applied.
     hall.write(1, held(OTHER));
     advance(AGE_MAX * 2).await;
-    assert_eq!(hall.statuses().await, [HeldNow, Available]);
+    assert_eq!(hall.shown().await, ([HeldNow, Available], 2));
     hall.apply(gave_up(ONE, 1));
-    advance(Duration::from_micros(1)).await;
-    assert_eq!((hall.statuses().await, hall.readings()), (vec![HeldNow, Available], 3));
+    advance(MOMENT).await;
+    assert_eq!(hall.shown().await, ([HeldNow, Available], 3));
 }
 
 #[tokio::test(start_paused = true)]
@@ -202,9 +196,9 @@ async fn an_older_hold_of_ours_does_not_hide_a_sale_of_a_peer() {
     let hall = Hall::of(&[SeatState::Sold { to: OTHER }, SeatState::Free]);
     hall.map().await;
     hall.apply(took(ONE, 1, false));
-    advance(Duration::from_micros(1)).await;
-    hall.clock.0.store(400, Ordering::SeqCst);
-    assert_eq!((hall.statuses().await, hall.readings()), (vec![Sold, Available], 2));
+    advance(MOMENT).await;
+    hall.clock.set(instant(400));
+    assert_eq!(hall.shown().await, ([Sold, Available], 2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -212,10 +206,10 @@ async fn a_refusal_shows_what_a_peer_has_sold() {
     let hall = Hall::of(&[SeatState::Free, SeatState::Free]);
     hall.map().await;
     hall.commit(refused(1, SeatState::Sold { to: OTHER }), &[(1, SeatState::Sold { to: OTHER })]);
-    assert_eq!((hall.statuses().await, hall.readings()), (vec![Sold, Available], 1));
+    assert_eq!(hall.shown().await, ([Sold, Available], 1));
     // What is known better already stays.
     hall.apply(refused(1, held(OTHER)));
-    assert_eq!((hall.statuses().await, hall.readings()), (vec![Sold, Available], 1));
+    assert_eq!(hall.shown().await, ([Sold, Available], 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -223,39 +217,29 @@ async fn a_repeated_outcome_that_the_entry_contradicts_has_it_read_again() {
     let hall = Hall::of(&[SeatState::Free, SeatState::Free]);
     hall.map().await;
     hall.commit(took(OTHER, 1, true), &[(1, held(OTHER))]);
-    advance(Duration::from_micros(1)).await;
-    assert_eq!((hall.statuses().await, hall.readings()), (vec![HeldNow, Available], 2));
+    advance(MOMENT).await;
+    assert_eq!(hall.shown().await, ([HeldNow, Available], 2));
     hall.apply(took(OTHER, 1, true));
-    assert_eq!((hall.statuses().await, hall.readings()), (vec![HeldNow, Available], 2));
+    assert_eq!(hall.shown().await, ([HeldNow, Available], 2));
     // After its time, the first answer says nothing of today.
     hall.write(1, SeatState::Free);
-    hall.clock.0.store(300, Ordering::SeqCst);
+    hall.clock.set(instant(300));
     hall.apply(took(OTHER, 1, true));
-    assert_eq!((hall.statuses().await, hall.readings()), (vec![Available, Available], 2));
+    assert_eq!(hall.shown().await, ([Available, Available], 2));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_hold_lapses_in_the_cache_too() {
     let hall = Hall::of(&[held(ONE), SeatState::Free]);
     assert_eq!(hall.map().await.lapses_at(), Some(instant(300)));
-    hall.clock.0.store(299, Ordering::SeqCst);
-    assert_eq!(hall.statuses().await, [HeldNow, Available]);
-    hall.clock.0.store(300, Ordering::SeqCst);
-    assert_eq!((hall.statuses().await, hall.readings()), (vec![Available, Available], 1));
-    // Taken by another, and then tidied away from the one before.
+    hall.clock.set(instant(299));
+    assert_eq!(hall.shown().await, ([HeldNow, Available], 1));
+    hall.clock.set(instant(300));
+    assert_eq!(hall.shown().await, ([Available, Available], 1));
+    // Another account buys the seat, and then the lapsed hold expires.
     hall.commit(took(OTHER, 1, false), &[(1, SeatState::Sold { to: OTHER })]);
     hall.apply(Outcome::Expire(Some(FreedSeats { performance_id: ID, reservation_id: ONE, labels: vec![] })));
     assert_eq!(hall.readings(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn after_a_failed_batch_every_entry_is_read_again() {
-    let hall = Hall::of(&[SeatState::Free, SeatState::Free]);
-    hall.map().await;
-    hall.write(2, held(ONE));
-    let failed = Err(StorageError::Unavailable("the commit was not answered".into()));
-    hall.cache.apply_batch(&[Command::Hold(request(&["A-1-2"]))], &[failed]);
-    assert_eq!((hall.statuses().await, hall.readings()), (vec![Available, HeldNow], 2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -269,52 +253,37 @@ async fn many_who_ask_at_once_share_a_reading_and_its_failure() {
     let (one, other) = tokio::join!(hall.cache.map(ID, failing), hall.cache.map(ID, failing));
     assert!(matches!(one, Err(StorageError::Unavailable(_))) && matches!(other, Err(StorageError::Unavailable(_))));
     assert_eq!(hall.readings(), 1);
-    advance(Duration::from_millis(1)).await;
+    advance(MOMENT).await;
     let broken_off = hall.cache.map(ID, |_| std::future::pending());
     assert!(tokio::time::timeout(Duration::from_secs(1), broken_off).await.is_err());
-    assert!(hall.cache.entry(ID).0.state.lock().unwrap().news.is_none());
-    let (one, other) = tokio::join!(hall.statuses(), hall.statuses());
-    assert_eq!((one, other, hall.readings()), (vec![Available; 2], vec![Available; 2], 2));
+    assert!(hall.cache.entry(ID).0.state.lock().unwrap().updates.is_none());
+    let shown = ([Available; 2], 2);
+    assert_eq!(tokio::join!(hall.shown(), hall.shown()), (shown, shown));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_entries_asked_for_the_longest_ago_go_first() {
-    let hall = Hall::of(&[SeatState::Free]);
     let id = |number: usize| PerformanceId::new(Uuid::from_u128(number as u128));
-    let read = async |number: usize| {
-        hall.map_of(id(number)).await.unwrap();
-        advance(Duration::from_micros(1)).await;
-    };
-    for number in 0..ENTRIES_MAX {
-        read(number).await;
+    for (seats_each, entries_max) in [(1, ENTRIES_MAX), (SEATS_MAX / 2, 2)] {
+        let hall = Hall::of(&vec![SeatState::Free; seats_each]);
+        for number in (0..entries_max).chain([0, entries_max]) {
+            hall.map_of(id(number)).await.unwrap();
+            advance(MOMENT / 1_000).await;
+        }
+        let kept = hall.cache.kept.lock().unwrap();
+        assert_eq!(kept.len(), entries_max);
+        assert!(kept.contains_key(&id(0)) && !kept.contains_key(&id(1)) && kept.contains_key(&id(entries_max)));
     }
-    read(0).await;
-    read(ENTRIES_MAX).await;
-    let kept = hall.cache.kept.lock().unwrap();
-    assert_eq!(kept.len(), ENTRIES_MAX);
-    assert!(kept.contains_key(&id(0)) && !kept.contains_key(&id(1)) && kept.contains_key(&id(ENTRIES_MAX)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_seats_of_all_entries_are_bounded() {
-    let hall = Hall::of(&vec![SeatState::Free; SEATS_MAX / 2]);
-    let id = |number: u128| PerformanceId::new(Uuid::from_u128(number));
-    for number in 1..=3 {
-        hall.map_of(id(number)).await.unwrap();
-        advance(Duration::from_micros(1)).await;
-    }
-    let kept = hall.cache.kept.lock().unwrap();
-    assert_eq!((kept.len(), kept.contains_key(&id(1))), (2, false));
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_kept_up_to_date_that_is_not_asked_for() {
     let hall = Hall::of(&[SeatState::Free, SeatState::Free]);
     hall.map().await;
-    advance(IDLE_MAX + Duration::from_millis(1)).await;
+    advance(IDLE_MAX + MOMENT).await;
     hall.commit(took(ONE, 1, false), &[(1, held(ONE))]);
     assert!(hall.cache.kept.lock().unwrap().is_empty());
-    assert_eq!(hall.statuses().await, [HeldNow, Available]);
+    assert_eq!(hall.shown().await, ([HeldNow, Available], 2));
 }
 
 #[tokio::test]
@@ -323,7 +292,8 @@ async fn what_is_not_there_is_not_kept_and_without_an_age_nothing_is() {
     assert_eq!(hall.map_of(ID).await, None);
     assert!(hall.cache.kept.lock().unwrap().is_empty());
     let hall = Hall::with_age(Duration::ZERO, &[SeatState::Free, held(ONE)]);
-    assert_eq!((hall.statuses().await, hall.statuses().await.len(), hall.readings()), (vec![Available, HeldNow], 2, 2));
+    assert_eq!(hall.shown().await, ([Available, HeldNow], 1));
+    assert_eq!(hall.shown().await, ([Available, HeldNow], 2));
     assert!(hall.cache.kept.lock().unwrap().is_empty());
 }
 
@@ -331,20 +301,17 @@ async fn what_is_not_there_is_not_kept_and_without_an_age_nothing_is() {
 async fn an_entry_is_good_for_longer_while_everything_is_received() {
     let (hall, peers) = (Hall::of(&[SeatState::Free; 2]), Arc::new(MemoryPeers::default()));
     hall.cache.publish_to(peers.clone());
-    peers.set_all_received(true);
-    hall.map().await;
-    advance(RECEIVING_AGE_MAX).await;
-    hall.map().await;
-    assert_eq!(hall.readings(), 1);
-    advance(Duration::from_millis(1)).await;
-    hall.map().await;
-    assert_eq!(hall.readings(), 2);
-    advance(AGE_MAX + Duration::from_millis(1)).await;
-    hall.map().await;
-    assert_eq!(hall.readings(), 2);
-    peers.set_all_received(false);
-    hall.map().await;
-    assert_eq!(hall.readings(), 3);
+    for (passed, all_received, readings) in [
+        (Duration::ZERO, true, 1),
+        (RECEIVING_AGE_MAX, true, 1),
+        (MOMENT, true, 2),
+        (AGE_MAX + MOMENT, true, 2),
+        (Duration::ZERO, false, 3),
+    ] {
+        advance(passed).await;
+        peers.set_all_received(all_received);
+        assert_eq!(hall.shown().await, ([Available; 2], readings));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -353,24 +320,27 @@ async fn what_a_refusal_shows_may_be_outdated_and_is_read_soon() {
     hall.cache.publish_to(peers.clone());
     peers.set_all_received(true);
     hall.map().await;
-    // One lane has freed the seat before another one applies why it refused.
+    // One lane has freed the seat before another one applies its refusal.
     hall.commit(gave_up(ONE, 1), &[(1, SeatState::Free)]);
     hall.apply(refused(1, held(ONE)));
-    assert_eq!((hall.statuses().await, hall.readings()), (vec![HeldNow, Available], 1));
-    advance(AGE_MAX + Duration::from_millis(1)).await;
-    assert_eq!((hall.statuses().await, hall.readings()), (vec![Available, Available], 2));
+    assert_eq!(hall.shown().await, ([HeldNow, Available], 1));
+    advance(AGE_MAX + MOMENT).await;
+    assert_eq!(hall.shown().await, ([Available, Available], 2));
     // What was read is good for longer again.
     advance(RECEIVING_AGE_MAX).await;
-    assert_eq!((hall.statuses().await, hall.readings()), (vec![Available, Available], 2));
+    assert_eq!(hall.shown().await, ([Available, Available], 2));
 }
 
 #[tokio::test]
-async fn a_batch_of_unknown_outcome_has_peers_read_all_seats_again() {
+async fn after_a_batch_of_unknown_outcome_every_entry_is_read_again_by_peers_too() {
     let (hall, peers) = (Hall::of(&[SeatState::Free; 2]), Arc::new(MemoryPeers::default()));
     hall.cache.publish_to(peers.clone());
     let mut subscription = peers.subscribe();
-    let command = Command::Hold(request(&["A-1-1"]));
-    hall.cache.apply_batch(std::slice::from_ref(&command), &[Err(StorageError::Busy)]);
+    hall.map().await;
+    hall.write(2, held(ONE));
+    let failed = Err(StorageError::Unavailable("the commit was not answered".into()));
+    hall.cache.apply_batch(&[Command::Hold(request(&["A-1-2"]))], &[failed]);
+    assert_eq!(hall.shown().await, ([Available, HeldNow], 2));
     let Some(Announcement::Published { topic: Topic::Seats, text }) = subscription.try_next() else {
         panic!("it is published");
     };
@@ -388,8 +358,8 @@ async fn seats_are_counted_in_an_entry_that_is_good_enough_to_be_shown() {
     assert_eq!(hall.cache.available(ID), None, "no caller has asked for it");
     hall.map().await;
     assert_eq!(hall.cache.available(ID), Some(1));
-    hall.clock.0.store(300, Ordering::SeqCst);
+    hall.clock.set(instant(300));
     assert_eq!(hall.cache.available(ID), Some(2), "the hold has lapsed");
-    advance(AGE_MAX + Duration::from_millis(1)).await;
+    advance(AGE_MAX + MOMENT).await;
     assert_eq!(hall.cache.available(ID), None);
 }

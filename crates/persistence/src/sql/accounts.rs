@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use boxoffice_domain::{
-    AccountId, SessionId, StorageError,
+    AccountId, SessionId, StorageError, Timestamp,
     accounts::{
         Account, Accounts, CreateAccountError, Credentials, LoginId, PasswordHash, RefreshHash, Role, RotateRequest,
         Rotation, Session, Sessions,
@@ -14,42 +14,28 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::{
+    super::Connection,
     Store,
+    failure::{Failure, Kind},
     insert::insert,
-    retry::{Failure, Kind},
     wallet::WalletRow,
 };
 use crate::{
+    row::row,
     schema::{accounts, sessions},
-    stored::{Stored, damaged, fingerprint_bytes, id, key_text, name, optional_idempotency, time},
+    stored::{Stored, damaged, id, name, optional_idempotency, time},
 };
 
-#[derive(Debug, Insertable, Queryable)]
-#[diesel(table_name = accounts)]
-struct AccountRow {
-    id: Vec<u8>,
-    login_id: String,
-    name: String,
-    role: String,
-    password_hash: String,
-    created_at: NaiveDateTime,
-    idempotency_key: Option<String>,
-    fingerprint: Option<Vec<u8>>,
-}
-
-impl From<&Credentials> for AccountRow {
-    fn from(credentials: &Credentials) -> Self {
-        let account = &credentials.account;
-        Self {
-            id: account.id.stored(),
-            login_id: account.login_id.as_str().to_owned(),
-            name: account.name.as_str().to_owned(),
-            role: account.role.as_str().to_owned(),
-            password_hash: credentials.password_hash.0.clone(),
-            created_at: time(account.created_at),
-            idempotency_key: key_text(credentials.idempotency.as_ref()),
-            fingerprint: fingerprint_bytes(credentials.idempotency.as_ref()),
-        }
+row! {
+    struct AccountRow in accounts, from (credentials: &Credentials) {
+        id: Vec<u8> = credentials.account.id,
+        login_id: String = credentials.account.login_id.as_str().to_owned(),
+        name: String = &credentials.account.name,
+        role: String = credentials.account.role.as_str(),
+        password_hash: String = credentials.password_hash.0.clone(),
+        created_at: NaiveDateTime = credentials.account.created_at,
+        idempotency_key: Option<String> = credentials.idempotency.as_ref().map(|first| &first.key),
+        fingerprint: Option<Vec<u8>> = credentials.idempotency.as_ref().map(|first| first.fingerprint),
     }
 }
 
@@ -69,38 +55,32 @@ impl TryFrom<AccountRow> for Credentials {
     }
 }
 
-#[derive(Debug, Insertable, Queryable)]
-#[diesel(table_name = sessions)]
-struct SessionRow {
-    id: Vec<u8>,
-    account_id: Vec<u8>,
-    refresh_hash: Vec<u8>,
-    created_at: NaiveDateTime,
-    expires_at: NaiveDateTime,
-    ended_at: Option<NaiveDateTime>,
+row! {
+    #[expect(dead_code, reason = "written for the operator, and not read")]
+    struct SessionRow in sessions, from (session: &Session) {
+        id: Vec<u8> = session.id,
+        account_id: Vec<u8> = session.account_id,
+        refresh_hash: Vec<u8> = session.refresh_hash.0.to_vec(),
+        created_at: NaiveDateTime = session.created_at,
+        expires_at: NaiveDateTime = session.expires_at,
+        ended_at: Option<NaiveDateTime> = None::<Timestamp>,
+    }
 }
 
 #[async_trait]
 impl Accounts for Store {
     async fn create(&self, credentials: Credentials) -> Result<(), CreateAccountError> {
-        let asked = credentials.clone();
-        let created = self
-            .writer
-            .transaction(&move |connection| {
-                let row = AccountRow::from(&asked);
-                let account = asked.account.clone();
-                Box::pin(async move {
-                    diesel::insert_into(accounts::table).values(row).execute(connection).await?;
-                    let wallet = Wallet::new(account.id, account.created_at);
-                    insert::<WalletRow>(connection, [WalletRow::bind(&wallet)]).await
-                })
+        let created = self.writer.transaction(&credentials, |connection, credentials| {
+            Box::pin(async move {
+                insert::<AccountRow>(connection, [AccountRow::bind(credentials)]).await?;
+                let wallet = Wallet::new(credentials.account.id, credentials.account.created_at);
+                insert::<WalletRow>(connection, [WalletRow::bind(&wallet)]).await
             })
-            .await;
-        match created {
+        });
+        match created.await {
             Ok(()) => Ok(()),
             Err(failure) if failure.kind == Kind::Duplicate => {
-                let existing = self.credentials(&credentials.account.login_id).await?;
-                match existing {
+                match self.credentials(&credentials.account.login_id).await? {
                     // An earlier attempt, whose answer was lost, had made it.
                     Some(existing) if existing.account.id == credentials.account.id => Ok(()),
                     Some(existing) => Err(CreateAccountError::LoginIdTaken(Box::new(existing))),
@@ -112,36 +92,26 @@ impl Accounts for Store {
     }
 
     async fn find(&self, id: AccountId) -> Result<Option<Account>, StorageError> {
-        let mut session = self.reader().await?;
-        let row = accounts::table.find(id.stored()).first::<AccountRow>(session.connection()).await.optional();
-        let row = session.finished(row)?;
-        Ok(row.map(Credentials::try_from).transpose()?.map(|credentials| credentials.account))
+        let query = accounts::table.find(id.stored()).select(AccountRow::as_select());
+        Ok(self.find_one(query).await?.map(|credentials: Credentials| credentials.account))
     }
 
     async fn credentials(&self, login_id: &LoginId) -> Result<Option<Credentials>, StorageError> {
-        let mut session = self.reader().await?;
-        let row = accounts::table
-            .filter(accounts::login_id.eq(login_id.as_str()))
-            .first::<AccountRow>(session.connection())
-            .await
-            .optional();
-        session.finished(row)?.map(Credentials::try_from).transpose()
+        let query = accounts::table.filter(accounts::login_id.eq(login_id.as_str())).select(AccountRow::as_select());
+        self.find_one(query).await
     }
 
     async fn set_role(&self, login_id: &LoginId, role: Role) -> Result<Option<Account>, StorageError> {
-        let text = login_id.as_str().to_owned();
-        self.writer
-            .transaction(&move |connection| {
-                let text = text.clone();
-                Box::pin(async move {
-                    diesel::update(accounts::table.filter(accounts::login_id.eq(text)))
-                        .set(accounts::role.eq(role.as_str()))
-                        .execute(connection)
-                        .await?;
-                    Ok(())
-                })
+        let updated = self.writer.transaction((login_id, role), |connection, (login_id, role)| {
+            Box::pin(async move {
+                diesel::update(accounts::table.filter(accounts::login_id.eq(login_id.as_str())))
+                    .set(accounts::role.eq(role.as_str()))
+                    .execute(connection)
+                    .await?;
+                Ok(())
             })
-            .await?;
+        });
+        updated.await?;
         Ok(self.credentials(login_id).await?.map(|credentials| credentials.account))
     }
 }
@@ -149,24 +119,10 @@ impl Accounts for Store {
 #[async_trait]
 impl Sessions for Store {
     async fn open(&self, session: Session) -> Result<(), StorageError> {
-        let opened = self
-            .writer
-            .transaction(&move |connection| {
-                let row = SessionRow {
-                    id: session.id.stored(),
-                    account_id: session.account_id.stored(),
-                    refresh_hash: session.refresh_hash.0.to_vec(),
-                    created_at: time(session.created_at),
-                    expires_at: time(session.expires_at),
-                    ended_at: None,
-                };
-                Box::pin(async move {
-                    diesel::insert_into(sessions::table).values(row).execute(connection).await?;
-                    Ok(())
-                })
-            })
-            .await;
-        match opened {
+        let opened = self.writer.transaction(&session, |connection, session| {
+            Box::pin(insert::<SessionRow>(connection, [SessionRow::bind(session)]))
+        });
+        match opened.await {
             // An earlier attempt, whose answer was lost, had opened it: no other session has its id.
             Err(failure) if failure.kind == Kind::Duplicate => Ok(()),
             opened => Ok(opened?),
@@ -175,20 +131,14 @@ impl Sessions for Store {
 
     async fn rotate(&self, request: RotateRequest) -> Result<Rotation, StorageError> {
         let exchange = Exchange {
-            id: request.session_id.stored(),
+            id: request.session_id,
             presented: request.presented,
             next: request.next,
             expires_at: time(request.expires_at),
             now: time(self.now()),
         };
-        let exchanged = self
-            .writer
-            .transaction(&move |connection| {
-                let exchange = exchange.clone();
-                Box::pin(async move { exchange.run(connection).await })
-            })
-            .await?;
-        match exchanged {
+        let exchanged = self.writer.transaction(&exchange, |connection, exchange| Box::pin(exchange.run(connection)));
+        match exchanged.await? {
             Exchanged::Rotated(account_id) => match self.find(account_id).await? {
                 Some(account) => Ok(Rotation::Rotated(account)),
                 None => Err(StorageError::failed("the account of a session is missing")),
@@ -199,24 +149,20 @@ impl Sessions for Store {
     }
 
     async fn end(&self, id: SessionId) -> Result<(), StorageError> {
-        let now = time(self.now());
-        Ok(self
-            .writer
-            .transaction(&move |connection| {
+        let ended = self.writer.transaction((id, time(self.now())), |connection, (id, now)| {
+            Box::pin(async move {
                 let living = sessions::table.find(id.stored()).filter(sessions::ended_at.is_null());
-                Box::pin(async move {
-                    diesel::update(living).set(sessions::ended_at.eq(now)).execute(connection).await?;
-                    Ok(())
-                })
+                diesel::update(living).set(sessions::ended_at.eq(now)).execute(connection).await?;
+                Ok(())
             })
-            .await?)
+        });
+        Ok(ended.await?)
     }
 }
 
 /// One exchange of a refresh secret.
-#[derive(Clone)]
 struct Exchange {
-    id: Vec<u8>,
+    id: SessionId,
     presented: RefreshHash,
     next: RefreshHash,
     expires_at: NaiveDateTime,
@@ -231,16 +177,18 @@ enum Exchanged {
 
 impl Exchange {
     /// Exchanges the secret by one conditional update, so that exactly one of several concurrent exchanges succeeds.
-    async fn run(self, connection: &mut super::super::Connection) -> Result<Exchanged, Failure> {
-        let living = sessions::table
-            .find(self.id.clone())
+    async fn run(&self, connection: &mut Connection) -> Result<Exchanged, Failure> {
+        let session = sessions::table.find(self.id.stored());
+        let living = session
+            .clone()
             .filter(sessions::ended_at.is_null())
-            .filter(sessions::expires_at.gt(self.now));
-        let rotated = diesel::update(living.filter(sessions::refresh_hash.eq(self.presented.0.to_vec())))
+            .filter(sessions::expires_at.gt(self.now))
+            .filter(sessions::refresh_hash.eq(self.presented.0.to_vec()));
+        let rotated = diesel::update(living)
             .set((sessions::refresh_hash.eq(self.next.0.to_vec()), sessions::expires_at.eq(self.expires_at)))
             .execute(connection)
             .await?;
-        let row: Option<SessionRow> = sessions::table.find(self.id.clone()).first(connection).await.optional()?;
+        let row = session.clone().select(SessionRow::as_select()).first(connection).await.optional()?;
         let Some(row) = row else {
             return Ok(Exchanged::Unknown);
         };
@@ -251,7 +199,7 @@ impl Exchange {
         if row.ended_at.is_some() || row.expires_at <= self.now {
             return Ok(Exchanged::Unknown);
         }
-        diesel::update(sessions::table.find(self.id)).set(sessions::ended_at.eq(self.now)).execute(connection).await?;
+        diesel::update(session).set(sessions::ended_at.eq(self.now)).execute(connection).await?;
         Ok(Exchanged::Reused)
     }
 }

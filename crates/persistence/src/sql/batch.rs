@@ -20,84 +20,75 @@ use self::{load::load, save::save};
 use super::{
     super::Connection,
     Writer,
-    pool::Session,
-    retry::{BATCH_TIME_MAX, Failure, commit},
+    failure::Failure,
+    retry::{Attempts, BATCH_TIME_MAX, commit},
 };
 use crate::{
     statement::Statement,
     write_lanes::{BatchWriter, Decided},
 };
 
-/// The outcomes of a batch whose commit was not answered: it may have happened or not.
-type InDoubt = Option<Vec<Decided>>;
+/// A batch that is being written.
+struct Batch<'b> {
+    id: Uuid,
+    commands: &'b [Command],
+    /// The outcomes, if a commit was not answered: it may have happened or not.
+    in_doubt: Option<Vec<Decided>>,
+}
 
 #[async_trait]
 impl BatchWriter for Writer {
     async fn write_batch(&self, commands: &[Command]) -> Result<Vec<Decided>, StorageError> {
-        let batch_id = self.entropy.uuid();
-        let mut in_doubt: InDoubt = None;
-        let (mut attempt, mut began) = (0, Instant::now());
+        let mut batch = Batch { id: self.entropy.uuid(), commands, in_doubt: None };
+        let mut attempts = Attempts::begin(self.retry_max);
         loop {
-            let was_in_doubt = in_doubt.is_some();
-            let attempted = timeout(BATCH_TIME_MAX, self.attempt(batch_id, commands, &mut in_doubt)).await;
+            let was_in_doubt = batch.in_doubt.is_some();
+            let attempted = timeout(BATCH_TIME_MAX, self.attempt(&mut batch)).await;
             match attempted.unwrap_or_else(|elapsed| Err(Failure::timed_out(elapsed))) {
                 Ok(outcomes) => return Ok(outcomes),
                 Err(failure) => {
                     // However long the unanswered commit took, there is time to find out whether it happened.
-                    if !was_in_doubt && in_doubt.is_some() {
-                        began = Instant::now();
+                    if !was_in_doubt && batch.in_doubt.is_some() {
+                        attempts.restart_time();
                     }
-                    failure.before_retry(attempt, self.retry_max, began).await?;
+                    attempts.wait_after(failure).await?;
                 }
             }
-            attempt += 1;
         }
     }
 }
 
 impl Writer {
-    async fn attempt(
-        &self,
-        batch_id: Uuid,
-        commands: &[Command],
-        in_doubt: &mut InDoubt,
-    ) -> Result<Vec<Decided>, Failure> {
+    async fn attempt(&self, batch: &mut Batch<'_>) -> Result<Vec<Decided>, Failure> {
         let mut session = self.pool.session().await?;
-        let attempted = self.attempt_in(&mut session, batch_id, commands, in_doubt).await;
+        let attempted = self.attempt_over(session.connection(), batch).await;
         let outcomes = self.ended(&mut session, attempted).await?;
         count_outcomes(&outcomes);
         Ok(outcomes)
     }
 
-    async fn attempt_in(
-        &self,
-        session: &mut Session<'_>,
-        batch_id: Uuid,
-        commands: &[Command],
-        in_doubt: &mut InDoubt,
-    ) -> Result<Vec<Decided>, Failure> {
-        let connection = session.connection();
+    async fn attempt_over(&self, connection: &mut Connection, batch: &mut Batch<'_>) -> Result<Vec<Decided>, Failure> {
         self.begin(connection).await?;
-        let mut state = load(connection, LoadPlan::new(commands)).await?;
+        let mut state = load(connection, LoadPlan::new(batch.commands)).await?;
         // The rows are locked now, so an earlier attempt has ended. The doubt stays until this attempt commits: this one
         // may be interrupted too, or have lost its locks.
-        if in_doubt.is_some() && is_written(connection, batch_id).await? {
+        if batch.in_doubt.is_some() && is_written(connection, batch.id).await? {
             connection.batch_execute("ROLLBACK").await?;
-            return Ok(in_doubt.take().unwrap_or_default());
+            return Ok(batch.in_doubt.take().unwrap_or_default());
         }
         let now = self.clock.now();
-        let outcomes: Vec<_> = commands.iter().map(|command| state.decide(now, command)).collect();
+        let outcomes: Vec<_> = batch.commands.iter().map(|command| state.decide(now, command)).collect();
         if state.changes().is_empty() {
             connection.batch_execute("ROLLBACK").await?;
             return Ok(outcomes);
         }
-        save(connection, state.changes(), batch_id, now).await?;
+        save(connection, state.changes(), batch.id, now).await?;
         if self.locks_are_local {
-            change_locked_wallets(connection, commands).await?;
+            change_locked_wallets(connection, batch.commands).await?;
         }
         self.before_commit(connection).await?;
         // Noted before the commit begins, which may be interrupted.
-        let doubtful = in_doubt.insert(outcomes);
+        let doubtful = batch.in_doubt.insert(outcomes);
         let began = Instant::now();
         commit(connection).await?;
         metrics::histogram!("boxoffice_commit_seconds").record(began.elapsed().as_secs_f64());

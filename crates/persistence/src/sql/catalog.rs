@@ -5,7 +5,7 @@ mod publish;
 mod rows;
 mod terms;
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use async_trait::async_trait;
 use boxoffice_domain::{
@@ -23,97 +23,98 @@ use diesel::{
     dsl::{count_star, exists, max, min},
     prelude::*,
 };
-use diesel_async::RunQueryDsl;
+use diesel_async::{RunQueryDsl, methods::LoadQuery};
+use futures::future::BoxFuture;
 
 pub(super) use self::terms::terms;
 use self::{
     publish::Publication,
-    rows::{ConcertRow, PerformanceRow, SummaryRow, VenueRow},
+    rows::{ConcertRow, Origin, PerformanceRow, SummaryRow, VenueRow},
 };
 use super::{
     super::Connection,
     Store,
-    insert::insert,
-    retry::Failure,
-    seats::{SeatRow, is_available, new_seats},
+    seats::{is_available, new_seats},
 };
 use crate::{
     schema::{concerts, performances, seats, venues},
-    seat_cache::SeatCache,
-    stored::{Stored, count, id as parse_id, time},
+    statement::Statement,
+    stored::{Stored, count, id as parse_id, json, time},
 };
 
-/// Adds how many seats are available: from the seat cache if it has the performance, else counted.
-async fn summaries(
-    connection: &mut Connection,
-    cache: &SeatCache,
-    rows: Vec<SummaryRow>,
-    now: NaiveDateTime,
-) -> Result<Vec<PerformanceSummary>, Failure> {
-    let mut available = HashMap::new();
-    let mut to_count = Vec::new();
-    for row in &rows {
-        match cache.available(parse_id(&row.id)?) {
-            Some(known) => {
-                available.insert(row.id.clone(), known);
-            }
-            None => to_count.push(row.id.clone()),
-        }
-    }
-    if !to_count.is_empty() {
-        let counted: Vec<(Vec<u8>, i64)> = seats::table
-            .filter(seats::performance_id.eq_any(to_count))
-            .filter(is_available!(now))
-            .group_by(seats::performance_id)
-            .select((seats::performance_id, count_star()))
-            .load(connection)
-            .await?;
-        for (id, seats) in counted {
-            available.insert(id, count(seats)?);
-        }
-    }
-    let with_seats = |row: &SummaryRow| row.summary(available.get(&row.id).copied().unwrap_or(0));
-    Ok(rows.iter().map(with_seats).collect::<Result<_, _>>()?)
-}
-
-async fn with_performances(connection: &mut Connection, rows: Vec<ConcertRow>) -> Result<Vec<ConcertSummary>, Failure> {
-    type Counted = (Vec<u8>, i64, Option<NaiveDateTime>, Option<NaiveDateTime>);
-    let ids: Vec<_> = rows.iter().map(|row| row.id.clone()).collect();
-    let counted: Vec<Counted> = performances::table
-        .filter(performances::concert_id.eq_any(ids))
-        .group_by(performances::concert_id)
-        .select((performances::concert_id, count_star(), min(performances::starts_at), max(performances::starts_at)))
-        .load(connection)
-        .await?;
-    let mut counted: HashMap<_, _> =
-        counted.into_iter().map(|(id, count, first, last)| (id, (count, first, last))).collect();
-    let mut summaries = Vec::with_capacity(rows.len());
-    for row in rows {
-        let (performances_count, first, last) = counted.remove(&row.id).unwrap_or((0, None, None));
-        summaries.push(ConcertSummary {
-            concert: row.try_into()?,
-            performances_count: count(performances_count)?,
-            first_performance_at: first.map(|at| at.and_utc()),
-            last_performance_at: last.map(|at| at.and_utc()),
-        });
-    }
-    Ok(summaries)
-}
-
-/// The act that inserts a row, and the rows of its seats if it has any.
-macro_rules! insertion {
-    ($table:ident, $row:ident $(, $seats:ident)?) => {{
-        $(let $seats = Arc::new($seats);)?
-        Box::new(move |connection: &mut Connection| {
-            let row = $row.clone();
-            $(let $seats = Arc::clone(&$seats);)?
-            Box::pin(async move {
-                diesel::insert_into($table::table).values(row).execute(connection).await?;
-                $(insert::<SeatRow>(connection, $seats.iter().cloned()).await?;)?
-                Ok(())
-            })
+impl Store {
+    /// The concerts of a query, with how many performances they have and when.
+    fn concert_summaries<'a>(
+        &'a self,
+        query: impl LoadQuery<'a, Connection, ConcertRow> + Send + 'a,
+    ) -> BoxFuture<'a, Result<Vec<ConcertSummary>, StorageError>> {
+        Box::pin(async move {
+            type Counted = (Vec<u8>, i64, Option<NaiveDateTime>, Option<NaiveDateTime>);
+            let mut session = self.reader().await?;
+            let rows = session.read(query).await?;
+            let ids: Vec<_> = rows.iter().map(|row| row.id.clone()).collect();
+            let counting = performances::table
+                .filter(performances::concert_id.eq_any(ids))
+                .group_by(performances::concert_id)
+                .select((
+                    performances::concert_id,
+                    count_star(),
+                    min(performances::starts_at),
+                    max(performances::starts_at),
+                ));
+            let counted: Vec<Counted> = session.read(counting).await?;
+            let mut counted: HashMap<_, _> =
+                counted.into_iter().map(|(id, count, first, last)| (id, (count, first, last))).collect();
+            let summary = |row: ConcertRow| {
+                let (performances_count, first, last) = counted.remove(&row.id).unwrap_or((0, None, None));
+                Ok(ConcertSummary {
+                    concert: row.try_into()?,
+                    performances_count: count(performances_count)?,
+                    first_performance_at: first.map(|at| at.and_utc()),
+                    last_performance_at: last.map(|at| at.and_utc()),
+                })
+            };
+            rows.into_iter().map(summary).collect()
         })
-    }};
+    }
+
+    /// The performances of a query, with how many seats are available: from the seat cache if it has the performance, else
+    /// counted.
+    fn performance_summaries<'a>(
+        &'a self,
+        query: impl LoadQuery<'a, Connection, SummaryRow> + Send + 'a,
+    ) -> BoxFuture<'a, Result<Vec<PerformanceSummary>, StorageError>> {
+        Box::pin(async move {
+            let now = time(self.now());
+            let mut session = self.reader().await?;
+            let rows = session.read(query).await?;
+            let mut available = HashMap::new();
+            let mut to_count = Vec::new();
+            for row in &rows {
+                match self.seat_cache.available(parse_id(&row.id)?) {
+                    Some(known) => {
+                        available.insert(row.id.clone(), known);
+                    }
+                    None => to_count.push(row.id.clone()),
+                }
+            }
+            if !to_count.is_empty() {
+                let counting = seats::table
+                    .filter(seats::performance_id.eq_any(to_count))
+                    .filter(is_available!(now))
+                    .group_by(seats::performance_id)
+                    .select((seats::performance_id, count_star()));
+                for (id, seats) in session.read::<(Vec<u8>, i64)>(counting).await? {
+                    available.insert(id, count(seats)?);
+                }
+            }
+            let summary = |row: SummaryRow| {
+                let seats_available = available.get(&row.id).copied().unwrap_or(0);
+                row.summary(seats_available)
+            };
+            rows.into_iter().map(summary).collect()
+        })
+    }
 }
 
 #[async_trait]
@@ -124,15 +125,11 @@ impl Catalog for Store {
         venue: Venue,
         idempotency: Option<Idempotency>,
     ) -> Result<Made<Venue>, PublishError> {
-        let row = VenueRow::new(&venue, None, Some(publisher), idempotency.as_ref())?;
-        let publication = Publication {
-            table: "venues",
-            publisher_column: "publisher_id",
-            id: venue.id.uuid(),
-            publisher: Some(publisher),
-            idempotency,
-        };
-        let published = self.publish(publication, insertion!(venues, row)).await?;
+        let origin = Origin { publisher: Some(publisher), idempotency: idempotency.as_ref(), catalog_key: None };
+        let row = VenueRow::bind(&venue, json(venue.plan.sections())?, origin);
+        let publication =
+            Publication { id: venue.id.uuid(), origin, publisher_column: "publisher_id", row, seats: Vec::new() };
+        let published = self.publish::<VenueRow>(publication).await?;
         if !published.replayed {
             return Ok(Made::now(venue));
         }
@@ -145,15 +142,11 @@ impl Catalog for Store {
         concert: Concert,
         idempotency: Option<Idempotency>,
     ) -> Result<Made<Concert>, PublishError> {
-        let row = ConcertRow::new(&concert, None, idempotency.as_ref());
-        let publication = Publication {
-            table: "concerts",
-            publisher_column: "promoter_id",
-            id: concert.id.uuid(),
-            publisher: concert.promoter_id,
-            idempotency,
-        };
-        let published = self.publish(publication, insertion!(concerts, row)).await?;
+        let origin = Origin { publisher: concert.promoter_id, idempotency: idempotency.as_ref(), catalog_key: None };
+        let row = ConcertRow::bind(&concert, origin);
+        let publication =
+            Publication { id: concert.id.uuid(), origin, publisher_column: "promoter_id", row, seats: Vec::new() };
+        let published = self.publish::<ConcertRow>(publication).await?;
         if !published.replayed {
             return Ok(Made::now(concert));
         }
@@ -171,35 +164,28 @@ impl Catalog for Store {
         if self.concert(performance.concert_id).await?.is_none() {
             return Err(PublishError::ConcertNotFound);
         }
-        let row = PerformanceRow::new(&performance, None, Some(publisher), idempotency.as_ref());
+        let origin = Origin { publisher: Some(publisher), idempotency: idempotency.as_ref(), catalog_key: None };
+        let row = PerformanceRow::bind(&performance, origin);
         let seats = new_seats(performance.id, &performance.prices, &performance.venue.plan);
-        let publication = Publication {
-            table: "performances",
-            publisher_column: "publisher_id",
-            id: performance.id.uuid(),
-            publisher: Some(publisher),
-            idempotency,
-        };
-        let Made { value, replayed } = self.publish(publication, insertion!(performances, row, seats)).await?;
+        let publication =
+            Publication { id: performance.id.uuid(), origin, publisher_column: "publisher_id", row, seats };
+        let Made { value, replayed } = self.publish::<PerformanceRow>(publication).await?;
         let value = self.performance(value.into()).await?.ok_or_else(vanished)?;
         Ok(Made { value, replayed })
     }
 
     async fn update_concert(&self, concert: Concert) -> Result<(), UpdateConcertError> {
-        let row = ConcertRow::new(&concert, None, None);
-        let changed = self
-            .writer
-            .transaction(&move |connection| {
-                let row = row.clone();
-                let stored = concerts::table.find(row.id.clone()).filter(concerts::version.eq(row.version - 1));
-                Box::pin(async move {
-                    let changed = diesel::update(stored).set(row).execute(connection).await?;
-                    Ok(changed)
-                })
+        let changed = self.writer.transaction(&concert, |connection, concert| {
+            Box::pin(async move {
+                let update = update_concert(concert, &["version", "paused", "emptied_at"])
+                    .sql(" WHERE id = ")
+                    .bind(concert.id)
+                    .sql(" AND version = ")
+                    .bind(i64::from(concert.version) - 1);
+                Ok(update.execute(connection).await?)
             })
-            .await
-            .map_err(StorageError::from)?;
-        if changed == 1 {
+        });
+        if changed.await.map_err(StorageError::from)? == 1 {
             return Ok(());
         }
         // An earlier attempt, whose answer was lost, may have changed it.
@@ -210,17 +196,12 @@ impl Catalog for Store {
     }
 
     async fn venue(&self, id: VenueId) -> Result<Option<Venue>, StorageError> {
-        let mut session = self.reader().await?;
-        let row = venues::table.find(id.stored()).first::<VenueRow>(session.connection()).await.optional();
-        session.finished(row)?.map(Venue::try_from).transpose()
+        self.find_one(venues::table.find(id.stored()).select(VenueRow::as_select())).await
     }
 
     async fn concert(&self, id: ConcertId) -> Result<Option<ConcertSummary>, StorageError> {
-        let mut session = self.reader().await?;
-        let rows = concerts::table.find(id.stored()).load::<ConcertRow>(session.connection()).await;
-        let rows = session.finished(rows)?;
-        let summaries = with_performances(session.connection(), rows).await;
-        Ok(session.ended(summaries)?.pop())
+        let query = concerts::table.find(id.stored()).select(ConcertRow::as_select());
+        Ok(self.concert_summaries(query).await?.pop())
     }
 
     async fn concerts(
@@ -228,7 +209,11 @@ impl Catalog for Store {
         bookable_at: Option<Timestamp>,
         page: PageRequest<ConcertId>,
     ) -> Result<Page<ConcertSummary, ConcertId>, StorageError> {
-        let mut query = concerts::table.order(concerts::id).limit(i64::from(page.limit) + 1).into_boxed();
+        let mut query = concerts::table
+            .order(concerts::id)
+            .limit(i64::from(page.limit) + 1)
+            .select(ConcertRow::as_select())
+            .into_boxed();
         if let Some(after) = page.after {
             query = query.filter(concerts::id.gt(after.stored()));
         }
@@ -241,11 +226,7 @@ impl Catalog for Store {
                 .filter(concerts::sales_close_at.gt(now))
                 .filter(exists(to_come));
         }
-        let mut session = self.reader().await?;
-        let rows = query.load::<ConcertRow>(session.connection()).await;
-        let rows = session.finished(rows)?;
-        let summaries = with_performances(session.connection(), rows).await;
-        Ok(Page::from_rows(session.ended(summaries)?, page.limit, |summary| summary.concert.id))
+        Ok(Page::from_rows(self.concert_summaries(query).await?, page.limit, |summary| summary.concert.id))
     }
 
     async fn performances(
@@ -263,46 +244,34 @@ impl Catalog for Store {
             .select(SummaryRow::as_select())
             .into_boxed();
         if let Some(after) = page.after {
-            let starts_at = time(after.starts_at);
-            query = query.filter(
-                performances::starts_at
-                    .gt(starts_at)
-                    .or(performances::starts_at.eq(starts_at).and(performances::id.gt(after.id.stored()))),
-            );
+            let (starts_at, id) = (time(after.starts_at), after.id.stored());
+            let at_once = performances::starts_at.eq(starts_at).and(performances::id.gt(id));
+            query = query.filter(performances::starts_at.gt(starts_at).or(at_once));
         }
         if available_only {
             let free = seats::table.filter(seats::performance_id.eq(performances::id)).filter(is_available!(now));
             query = query.filter(performances::starts_at.gt(now)).filter(exists(free));
         }
-        let mut session = self.reader().await?;
-        let rows = query.load::<SummaryRow>(session.connection()).await;
-        let rows = session.finished(rows)?;
-        let summaries = summaries(session.connection(), &self.seat_cache, rows, now).await;
+        let summaries = self.performance_summaries(query).await?;
         let key = |summary: &PerformanceSummary| PerformanceKey { starts_at: summary.starts_at, id: summary.id };
-        Ok(Page::from_rows(session.ended(summaries)?, page.limit, key))
+        Ok(Page::from_rows(summaries, page.limit, key))
     }
 
     async fn performance(&self, id: PerformanceId) -> Result<Option<PerformanceSummary>, StorageError> {
-        let now = time(self.now());
         let query = performances::table
             .inner_join(venues::table)
             .filter(performances::id.eq(id.stored()))
             .select(SummaryRow::as_select());
-        let mut session = self.reader().await?;
-        let rows = query.load::<SummaryRow>(session.connection()).await;
-        let rows = session.finished(rows)?;
-        let summaries = summaries(session.connection(), &self.seat_cache, rows, now).await;
-        Ok(session.ended(summaries)?.pop())
+        Ok(self.performance_summaries(query).await?.pop())
     }
 
     async fn concert_of(&self, id: PerformanceId) -> Result<Option<ConcertId>, StorageError> {
         if let Some(known) = self.concerts_of.get(&id) {
             return Ok(Some(known));
         }
-        let mut session = self.reader().await?;
         let query = performances::table.find(id.stored()).select(performances::concert_id);
-        let found = query.first::<Vec<u8>>(session.connection()).await.optional();
-        let found: Option<ConcertId> = session.finished(found)?.map(|found| parse_id(&found)).transpose()?;
+        let found = self.read::<Vec<u8>>(query).await?.pop();
+        let found: Option<ConcertId> = found.map(|found| parse_id(&found)).transpose()?;
         if let Some(concert_id) = found {
             self.concerts_of.insert(id, concert_id);
         }
@@ -334,6 +303,13 @@ impl Catalog for Store {
         }
         Ok(Some(sales))
     }
+}
+
+/// `UPDATE concerts SET …`: the columns that a catalog names, and these further ones.
+fn update_concert(concert: &Concert, further: &[&'static str]) -> Statement {
+    const NAMED: [&str; 7] =
+        ["title", "artist", "description", "sales_open_at", "sales_close_at", "max_seats_per_account", "max_active"];
+    Statement::update::<ConcertRow>(ConcertRow::bind(concert, Origin::default()), &[&NAMED, further].concat())
 }
 
 fn too_much() -> StorageError {

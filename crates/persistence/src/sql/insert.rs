@@ -4,7 +4,7 @@ use diesel_async::RunQueryDsl;
 
 use super::{
     super::{Connection, or_update},
-    retry::Failure,
+    failure::Failure,
 };
 use crate::statement::{Bind, ROWS_MAX, ROWS_STEP, Row, Statement, padded};
 

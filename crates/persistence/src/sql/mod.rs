@@ -4,6 +4,7 @@ mod accounts;
 mod audit;
 mod batch;
 mod catalog;
+mod failure;
 mod insert;
 mod leases;
 mod outbox;
@@ -14,21 +15,30 @@ mod retry;
 mod seats;
 mod wallet;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use boxoffice_domain::{Clock, ConcertId, EntropySource, PerformanceId, StorageError, Timestamp, audit::Readiness};
-use diesel_async::{AsyncMigrationHarness, RunQueryDsl};
+use diesel::migration::MigrationSource;
+use diesel_async::{AsyncConnectionCore, AsyncMigrationHarness, methods::LoadQuery};
 use diesel_migrations::MigrationHarness;
+use futures::future::BoxFuture;
+use tokio::time::timeout;
 
 use self::{
+    failure::Failure,
     pool::{Pool, Session},
-    retry::{count_from_zero, in_time},
+    retry::count_from_zero,
 };
 use super::{Connection, MIGRATIONS, WRITERS_MAX, agrees_at_commit, establish, lock_schema};
 use crate::{
     ConnectError, Database, PersistenceSettings, seat_cache::SeatCache, statement::Statement, write_lanes::WriteLanes,
 };
+
+/// How long a worker or a health check waits for a read. Requests have another limit.
+const READ_TIME_MAX: Duration = Duration::from_secs(10);
+/// How many performances are cached with their concerts.
+const CONCERTS_REMEMBERED_MAX: u64 = 100_000;
 
 /// Implements every storage port over two pools, so that writers never wait for readers.
 pub(crate) struct Store {
@@ -41,9 +51,6 @@ pub(crate) struct Store {
     concerts_of: moka::sync::Cache<PerformanceId, ConcertId>,
 }
 
-/// How many performances are cached with their concerts.
-const CONCERTS_REMEMBERED_MAX: u64 = 100_000;
-
 /// Runs writing transactions, in a write lane or outside.
 pub(crate) struct Writer {
     pool: Arc<Pool>,
@@ -55,12 +62,44 @@ pub(crate) struct Writer {
 }
 
 impl Store {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A connection for several queries that belong together.
     async fn reader(&self) -> Result<Session<'_>, StorageError> {
         self.readers.session().await
     }
 
-    fn now(&self) -> Timestamp {
-        self.clock.now()
+    /// The rows of a query. The future is boxed, here and below, because the compiler cannot tell that one with the type of
+    /// a query in it is `Send`.
+    fn read<'a, R: Send + 'a>(
+        &'a self,
+        query: impl LoadQuery<'a, Connection, R> + Send + 'a,
+    ) -> BoxFuture<'a, Result<Vec<R>, StorageError>> {
+        Box::pin(async move { Ok(self.reader().await?.read(query).await?) })
+    }
+
+    /// The rows of a query of a worker or a health check.
+    fn read_in_time<'a, R: Send + 'a>(
+        &'a self,
+        query: impl LoadQuery<'a, Connection, R> + Send + 'a,
+    ) -> BoxFuture<'a, Result<Vec<R>, StorageError>> {
+        let read = timeout(READ_TIME_MAX, self.read(query));
+        Box::pin(async move { read.await.unwrap_or_else(|elapsed| Err(Failure::timed_out(elapsed).into())) })
+    }
+
+    /// The entity that a query finds.
+    fn find_one<'a, R, E>(
+        &'a self,
+        query: impl LoadQuery<'a, Connection, R> + Send + 'a,
+    ) -> BoxFuture<'a, Result<Option<E>, StorageError>>
+    where
+        R: Send + 'a,
+        E: TryFrom<R, Error = StorageError>,
+    {
+        let read = self.read(query);
+        Box::pin(async move { read.await?.pop().map(E::try_from).transpose() })
     }
 }
 
@@ -70,33 +109,26 @@ pub(crate) async fn connect(
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn EntropySource>,
 ) -> Result<Database, ConnectError> {
-    let unreachable = |error: diesel::ConnectionError| ConnectError::Unreachable(error.into());
-    let mut first = establish(&url).await.map_err(unreachable)?;
-    let agreed = agrees_at_commit(&mut first).await;
-    let locks_are_local = agreed.map_err(|error| ConnectError::Unreachable(error.into()))?;
+    let mut first = establish(&url).await.map_err(ConnectError::unreachable)?;
+    let locks_are_local = agrees_at_commit(&mut first).await.map_err(ConnectError::unreachable)?;
     drop(first);
-    let readers = Pool::open(url.clone(), settings.connections_max, settings.connect_timeout, "read").await?;
-    let writers = Pool::open(url.clone(), WRITERS_MAX, settings.connect_timeout, "write").await?;
-    let writers = Arc::new(writers);
+    let open = |connections_max, name| Pool::open(&url, connections_max, settings.connect_timeout, name);
+    let writers = Arc::new(open(WRITERS_MAX, "write"));
     // A connection belongs to the runtime that made it, and each write lane has its own runtime.
-    let mut lane_connections = Vec::new();
-    if WRITERS_MAX == 1 {
-        lane_connections.push(Arc::clone(&writers));
+    let lane_connections = if WRITERS_MAX == 1 {
+        vec![Arc::clone(&writers)]
     } else {
-        for _ in 0..settings.lanes.max(1) {
-            let connections = Pool::open(url.clone(), 1, settings.connect_timeout, "lane").await?;
-            lane_connections.push(Arc::new(connections));
-        }
-    }
+        (0..settings.lanes.max(1)).map(|_| Arc::new(open(1, "lane"))).collect()
+    };
     let writer = |pool| {
         let (clock, entropy) = (Arc::clone(&clock), Arc::clone(&entropy));
         Writer { pool, clock, entropy, retry_max: settings.retry_max, locks_are_local }
     };
     let seat_cache = Arc::new(SeatCache::new(settings.seats_age_max, Arc::clone(&clock)));
     let lanes = WriteLanes::start(lane_connections.into_iter().map(writer).collect(), &seat_cache, &settings);
-    let lanes = lanes.map_err(|error| ConnectError::Unreachable(error.into()))?;
+    let lanes = lanes.map_err(ConnectError::unreachable)?;
     let store = Store {
-        readers,
+        readers: open(settings.connections_max, "read"),
         writer: Arc::new(writer(writers)),
         lanes: lanes.clone(),
         seat_cache: Arc::clone(&seat_cache),
@@ -132,9 +164,8 @@ async fn with_schema_locked(
     url: String,
     act: impl FnOnce(&mut AsyncMigrationHarness<Connection>) -> Migrated,
 ) -> Result<Vec<String>, ConnectError> {
-    let unreachable = |error: diesel::ConnectionError| ConnectError::Unreachable(error.into());
     let guard = lock_schema(&url).await?;
-    let mut harness = AsyncMigrationHarness::new(establish(&url).await.map_err(unreachable)?);
+    let mut harness = AsyncMigrationHarness::new(establish(&url).await.map_err(ConnectError::unreachable)?);
     let migrated = act(&mut harness).map_err(ConnectError::Migration);
     drop(guard);
     migrated
@@ -143,21 +174,13 @@ async fn with_schema_locked(
 #[async_trait]
 impl Readiness for Store {
     async fn ready(&self) -> Result<(), StorageError> {
-        in_time(self.check_schema()).await
-    }
-}
-
-impl Store {
-    async fn check_schema(&self) -> Result<(), StorageError> {
-        let mut session = self.reader().await?;
+        type Backend = <Connection as AsyncConnectionCore>::Backend;
         let newest: Statement<diesel::sql_types::Text> =
             Statement::new("SELECT MAX(version) FROM __diesel_schema_migrations");
-        let newest = newest.get_result::<String>(session.connection()).await;
-        let newest = session.finished(newest)?;
-        let needed = diesel::migration::MigrationSource::<<Connection as diesel_async::AsyncConnectionCore>::Backend>::migrations(&MIGRATIONS)
-            .map_err(StorageError::Failed)?;
+        let newest: Option<String> = self.read_in_time(newest).await?.pop();
+        let needed = MigrationSource::<Backend>::migrations(&MIGRATIONS).map_err(StorageError::Failed)?;
         let needed = needed.iter().map(|migration| migration.name().version().to_string()).max();
-        if needed.is_some_and(|needed| newest < needed) {
+        if newest < needed {
             return Err(StorageError::Unavailable("the schema is behind this build".into()));
         }
         Ok(())

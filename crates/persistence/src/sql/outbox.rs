@@ -8,7 +8,6 @@ use boxoffice_domain::{
 };
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::Store;
@@ -47,9 +46,8 @@ impl Outbox for Store {
         if let Some(after) = page.after {
             query = query.filter(outbox_batches::id.gt(after.as_bytes().to_vec()));
         }
-        let mut session = self.reader().await?;
-        let rows = query.load(session.connection()).await;
-        let batches = session.finished(rows)?.into_iter().map(EventBatch::try_from).collect::<Result<Vec<_>, _>>()?;
+        let rows = self.read(query).await?;
+        let batches = rows.into_iter().map(EventBatch::try_from).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::from_rows(batches, page.limit, |batch| batch.id))
     }
 }

@@ -16,13 +16,13 @@ use diesel::{
     dsl::{exists, not},
     prelude::*,
 };
-use diesel_async::RunQueryDsl;
+use diesel_async::methods::LoadQuery;
+use futures::future::BoxFuture;
 
 use super::{
     super::{Connection, PAYMENTS_BY_ACCOUNT},
     Store,
-    reservations::{ReservationRow, views},
-    retry::Failure,
+    reservations::{ReservationRow, reservation_views},
 };
 use crate::{
     row::row,
@@ -74,21 +74,29 @@ impl TryFrom<PaymentRow> for Payment {
     }
 }
 
-/// Payments with their reservations, in the order of `rows`.
-async fn payment_views(connection: &mut Connection, rows: Vec<PaymentRow>) -> Result<Vec<PaymentView>, Failure> {
-    let ids: Vec<_> = rows.iter().map(|row| row.reservation_id.clone()).collect();
-    let reserved = reservations::table.filter(reservations::id.eq_any(ids)).select(ReservationRow::as_select());
-    let reserved = reserved.load(connection).await?;
-    let reserved = views(connection, reserved).await?;
-    let mut reserved: HashMap<_, _> = reserved.into_iter().map(|view| (view.reservation.id, view)).collect();
-    let mut payments = Vec::with_capacity(rows.len());
-    for row in rows {
-        let payment = Payment::try_from(row)?;
-        let reservation = reserved.remove(&payment.reservation_id);
-        let reservation = reservation.ok_or_else(|| StorageError::failed("the reservation of a payment is missing"))?;
-        payments.push(PaymentView { payment, reservation });
+impl Store {
+    /// The payments of a query with their reservations, in its order.
+    fn payment_views<'a>(
+        &'a self,
+        query: impl LoadQuery<'a, Connection, PaymentRow> + Send + 'a,
+    ) -> BoxFuture<'a, Result<Vec<PaymentView>, StorageError>> {
+        Box::pin(async move {
+            let mut session = self.reader().await?;
+            let rows = session.read(query).await?;
+            let ids: Vec<_> = rows.iter().map(|row| row.reservation_id.clone()).collect();
+            let reserved = reservations::table.filter(reservations::id.eq_any(ids)).select(ReservationRow::as_select());
+            let reserved = reservation_views(&mut session, reserved).await?;
+            let mut reserved: HashMap<_, _> = reserved.into_iter().map(|view| (view.reservation.id, view)).collect();
+            let view = |row: PaymentRow| {
+                let payment = Payment::try_from(row)?;
+                let reservation = reserved.remove(&payment.reservation_id);
+                let reservation =
+                    reservation.ok_or_else(|| StorageError::failed("the reservation of a payment is missing"))?;
+                Ok(PaymentView { payment, reservation })
+            };
+            rows.into_iter().map(view).collect()
+        })
     }
-    Ok(payments)
 }
 
 #[async_trait]
@@ -99,15 +107,8 @@ impl Payments for Store {
     }
 
     async fn find(&self, account_id: AccountId, id: PaymentId) -> Result<Option<PaymentView>, StorageError> {
-        let query = payments::table
-            .find(id.stored())
-            .filter(payments::account_id.eq(account_id.stored()))
-            .select(PaymentRow::as_select());
-        let mut session = self.reader().await?;
-        let rows = query.load(session.connection()).await;
-        let rows = session.finished(rows)?;
-        let views = payment_views(session.connection(), rows).await;
-        Ok(session.ended(views)?.pop())
+        let query = payments::table.find(id.stored()).filter(payments::account_id.eq(account_id.stored()));
+        Ok(self.payment_views(query.select(PaymentRow::as_select())).await?.pop())
     }
 
     async fn find_by_key(
@@ -117,13 +118,8 @@ impl Payments for Store {
     ) -> Result<Option<PaymentView>, StorageError> {
         let query = payments::table
             .filter(payments::account_id.eq(account_id.stored()))
-            .filter(payments::idempotency_key.eq(key.as_str()))
-            .select(PaymentRow::as_select());
-        let mut session = self.reader().await?;
-        let rows = query.load(session.connection()).await;
-        let rows = session.finished(rows)?;
-        let views = payment_views(session.connection(), rows).await;
-        Ok(session.ended(views)?.pop())
+            .filter(payments::idempotency_key.eq(key.as_str()));
+        Ok(self.payment_views(query.select(PaymentRow::as_select())).await?.pop())
     }
 
     async fn list(
@@ -136,12 +132,8 @@ impl Payments for Store {
         if let Some(after) = page.after {
             query = query.sql(" AND id < ").bind(after);
         }
-        let mut session = self.reader().await?;
-        let rows = query.sql(" ORDER BY id DESC LIMIT ").bind(i64::from(page.limit) + 1);
-        let rows = rows.load::<PaymentRow>(session.connection()).await;
-        let rows = session.finished(rows)?;
-        let views = payment_views(session.connection(), rows).await;
-        Ok(Page::from_rows(session.ended(views)?, page.limit, |view| view.payment.id))
+        let query = query.sql(" ORDER BY id DESC LIMIT ").bind(i64::from(page.limit) + 1);
+        Ok(Page::from_rows(self.payment_views(query).await?, page.limit, |view| view.payment.id))
     }
 
     async fn has_spent(
@@ -159,9 +151,7 @@ impl Payments for Store {
             .filter(reservations::concert_id.eq(concert_id.stored()))
             .filter(reservations::status.eq("held"))
             .filter(reservations::held_until.gt(time(self.now())));
-        let mut session = self.reader().await?;
-        let found =
-            diesel::select(exists(spent).and(not(exists(holds)))).get_result::<bool>(session.connection()).await;
-        Ok(session.finished(found)?)
+        let found: Vec<bool> = self.read(diesel::select(exists(spent).and(not(exists(holds))))).await?;
+        Ok(found == [true])
     }
 }

@@ -9,16 +9,14 @@ use std::{
 };
 
 use boxoffice_domain::StorageError;
-use diesel::QueryResult;
-use diesel_async::SimpleAsyncConnection;
+use diesel_async::{SimpleAsyncConnection, methods::LoadQuery};
+use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::{
     super::{Connection, establish},
-    retry::{Failure, Kind},
+    failure::{Failure, Kind},
 };
-use crate::ConnectError;
-
 /// How long a connection may be idle and still counts as good. A database does not restart in less time, and asking
 /// whether it is there costs little in comparison.
 const TRUSTED_IDLE: Duration = Duration::from_millis(500);
@@ -68,17 +66,10 @@ impl bb8::ManageConnection for Manager {
 }
 
 impl Pool {
-    pub(super) async fn open(
-        url: String,
-        connections_max: u32,
-        connect_timeout: Duration,
-        name: &'static str,
-    ) -> Result<Self, ConnectError> {
-        // Connects once here, so that an unreachable database is reported at once.
-        let first = establish(&url).await.map_err(|error| ConnectError::Unreachable(error.into()))?;
-        drop(first);
+    /// A pool of connections to the database at `url`, which are made when they are needed.
+    pub(super) fn open(url: &str, connections_max: u32, connect_timeout: Duration, name: &'static str) -> Self {
         let generation = Arc::new(AtomicU64::new(0));
-        let manager = Manager { url, generation: Arc::clone(&generation) };
+        let manager = Manager { url: url.to_owned(), generation: Arc::clone(&generation) };
         let connections = bb8::Pool::builder()
             .max_size(connections_max.max(1))
             .connection_timeout(connect_timeout)
@@ -86,7 +77,7 @@ impl Pool {
             .build_unchecked(manager);
         metrics::gauge!("boxoffice_pool_connections_max", "pool" => name).set(connections_max.max(1));
         metrics::counter!("boxoffice_pool_timeouts_total", "pool" => name).absolute(0);
-        Ok(Self { connections, generation, name })
+        Self { connections, generation, name }
     }
 
     /// Takes a connection out of the pool until the session is dropped.
@@ -99,11 +90,10 @@ impl Pool {
                     StorageError::Unavailable("no connection became free in time".into())
                 }
             })?;
-            let state = self.connections.state();
-            let pool = self.name;
-            metrics::gauge!("boxoffice_pool_connections", "pool" => pool, "state" => "open").set(state.connections);
-            metrics::gauge!("boxoffice_pool_connections", "pool" => pool, "state" => "idle")
-                .set(state.idle_connections);
+            let (pool, state) = (self.name, self.connections.state());
+            for (name, count) in [("open", state.connections), ("idle", state.idle_connections)] {
+                metrics::gauge!("boxoffice_pool_connections", "pool" => pool, "state" => name).set(count);
+            }
             if link.generation < self.generation.load(Ordering::Relaxed) {
                 continue;
             }
@@ -129,7 +119,7 @@ impl Session<'_> {
             return true;
         }
         let answered = self.connection().batch_execute("SELECT 1").await;
-        match self.finished(answered) {
+        match self.ended(answered.map_err(Failure::from)) {
             Ok(()) => true,
             Err(failure) => {
                 tracing::debug!(?failure, "an idle connection was lost");
@@ -140,28 +130,24 @@ impl Session<'_> {
         }
     }
 
-    /// The connection, for one statement or one transaction. Its result goes to [`Self::finished`] or [`Self::ended`].
+    /// The connection, for one statement or one transaction. Its result goes to [`Self::ended`].
     pub(super) fn connection(&mut self) -> &mut Connection {
         self.link.in_the_middle = true;
         &mut self.link.connection
     }
 
-    /// Ends what [`Self::connection`] began.
-    pub(super) fn finished<T>(&mut self, result: QueryResult<T>) -> Result<T, Failure> {
-        match result {
-            Ok(value) => {
-                self.answered();
-                Ok(value)
-            }
-            Err(error) => {
-                let failure = Failure::from(error);
-                self.failed(&failure);
-                Err(failure)
-            }
-        }
+    /// The rows of a query.
+    pub(super) fn read<'s, 'q: 's, R: Send + 's>(
+        &'s mut self,
+        query: impl LoadQuery<'q, Connection, R> + Send + 'q,
+    ) -> BoxFuture<'s, Result<Vec<R>, Failure>> {
+        Box::pin(async move {
+            let rows = diesel_async::RunQueryDsl::load(query, self.connection()).await;
+            self.ended(rows.map_err(Failure::from))
+        })
     }
 
-    /// As [`Self::finished`], for several statements together.
+    /// Ends what [`Self::connection`] began.
     pub(super) fn ended<T>(&mut self, result: Result<T, Failure>) -> Result<T, Failure> {
         match &result {
             Ok(_) => self.answered(),

@@ -18,14 +18,14 @@ use diesel::{
     prelude::*,
     sql_types::{Nullable, Timestamp as SqlTimestamp},
 };
-use diesel_async::RunQueryDsl;
-use futures::future::try_join_all;
+use diesel_async::methods::LoadQuery;
+use futures::future::{BoxFuture, try_join_all};
 
 use super::{
     super::{Connection, LIVE_INDEX, RESERVATIONS_BY_ACCOUNT},
     Store,
     catalog::terms,
-    retry::{Failure, in_time},
+    pool::Session,
 };
 use crate::{
     row::row,
@@ -112,21 +112,34 @@ impl TryFrom<ReservationRow> for Reservation {
     }
 }
 
-/// Reservations with the terms of their performances, in the order of `rows`.
-pub(super) async fn views(
-    connection: &mut Connection,
-    rows: Vec<ReservationRow>,
-) -> Result<Vec<ReservationView>, Failure> {
-    let reservations = rows.into_iter().map(Reservation::try_from).collect::<Result<Vec<_>, _>>()?;
-    let performances: BTreeSet<_> = reservations.iter().map(|reservation| reservation.performance_id).collect();
-    let terms = terms(connection, performances).await?;
-    let terms: HashMap<_, _> = terms.into_iter().map(|terms| (terms.id, terms)).collect();
-    let view = |reservation: Reservation| {
-        let performance = terms.get(&reservation.performance_id).cloned();
-        let performance = performance.ok_or_else(|| StorageError::failed("the terms of a reservation are missing"))?;
-        Ok(ReservationView { reservation, performance })
-    };
-    reservations.into_iter().map(view).collect()
+/// The reservations of a query with the terms of their performances, in its order.
+pub(super) fn reservation_views<'s, 'q: 's>(
+    session: &'s mut Session<'_>,
+    query: impl LoadQuery<'q, Connection, ReservationRow> + Send + 'q,
+) -> BoxFuture<'s, Result<Vec<ReservationView>, StorageError>> {
+    Box::pin(async move {
+        let rows = session.read(query).await?;
+        let reservations = rows.into_iter().map(Reservation::try_from).collect::<Result<Vec<_>, _>>()?;
+        let performances: BTreeSet<_> = reservations.iter().map(|reservation| reservation.performance_id).collect();
+        let terms = terms(session.connection(), performances).await;
+        let terms: HashMap<_, _> = session.ended(terms)?.into_iter().map(|terms| (terms.id, terms)).collect();
+        let view = |reservation: Reservation| {
+            let performance = terms.get(&reservation.performance_id).cloned();
+            let performance =
+                performance.ok_or_else(|| StorageError::failed("the terms of a reservation are missing"))?;
+            Ok(ReservationView { reservation, performance })
+        };
+        reservations.into_iter().map(view).collect()
+    })
+}
+
+impl Store {
+    fn reservation_views<'a>(
+        &'a self,
+        query: impl LoadQuery<'a, Connection, ReservationRow> + Send + 'a,
+    ) -> BoxFuture<'a, Result<Vec<ReservationView>, StorageError>> {
+        Box::pin(async move { reservation_views(&mut self.reader().await?, query).await })
+    }
 }
 
 #[async_trait]
@@ -142,15 +155,8 @@ impl Reservations for Store {
     }
 
     async fn find(&self, account_id: AccountId, id: ReservationId) -> Result<Option<ReservationView>, StorageError> {
-        let query = reservations::table
-            .find(id.stored())
-            .filter(reservations::account_id.eq(account_id.stored()))
-            .select(ReservationRow::as_select());
-        let mut session = self.reader().await?;
-        let rows = query.load(session.connection()).await;
-        let rows = session.finished(rows)?;
-        let views = views(session.connection(), rows).await;
-        Ok(session.ended(views)?.pop())
+        let query = reservations::table.find(id.stored()).filter(reservations::account_id.eq(account_id.stored()));
+        Ok(self.reservation_views(query.select(ReservationRow::as_select())).await?.pop())
     }
 
     async fn find_by_key(
@@ -160,13 +166,8 @@ impl Reservations for Store {
     ) -> Result<Option<ReservationView>, StorageError> {
         let query = reservations::table
             .filter(reservations::account_id.eq(account_id.stored()))
-            .filter(reservations::idempotency_key.eq(key.as_str()))
-            .select(ReservationRow::as_select());
-        let mut session = self.reader().await?;
-        let rows = query.load(session.connection()).await;
-        let rows = session.finished(rows)?;
-        let views = views(session.connection(), rows).await;
-        Ok(session.ended(views)?.pop())
+            .filter(reservations::idempotency_key.eq(key.as_str()));
+        Ok(self.reservation_views(query.select(ReservationRow::as_select())).await?.pop())
     }
 
     async fn list(
@@ -191,12 +192,8 @@ impl Reservations for Store {
             }
             Some(status) => query.sql(" AND status = ").bind(status.as_str()),
         };
-        let mut session = self.reader().await?;
-        let rows = query.sql(" ORDER BY id DESC LIMIT ").bind(i64::from(page.limit) + 1);
-        let rows = rows.load::<ReservationRow>(session.connection()).await;
-        let rows = session.finished(rows)?;
-        let views = views(session.connection(), rows).await;
-        let views = session.ended(views)?;
+        let query = query.sql(" ORDER BY id DESC LIMIT ").bind(i64::from(page.limit) + 1);
+        let views = self.reservation_views(query).await?;
         Ok(Page::from_rows(views, page.limit, |view| view.reservation.id))
     }
 
@@ -213,9 +210,8 @@ impl Reservations for Store {
             .bind(concert_id)
             .sql(" AND status = 'held' AND held_until > ")
             .bind(self.now());
-        let mut session = self.reader().await?;
-        let found = query.get_result::<Option<NaiveDateTime>>(session.connection()).await;
-        Ok(session.finished(found)?.map(|until| until.and_utc()))
+        let found: Vec<Option<NaiveDateTime>> = self.read(query).await?;
+        Ok(found.into_iter().flatten().next().map(|until| until.and_utc()))
     }
 
     async fn expire_due(&self, limit: u32) -> Result<u32, StorageError> {
@@ -225,14 +221,8 @@ impl Reservations for Store {
             .order(reservations::held_until)
             .limit(i64::from(limit))
             .select(reservations::id);
-        let rows = in_time(async {
-            let mut session = self.reader().await?;
-            let rows = due.load::<Vec<u8>>(session.connection()).await;
-            Ok(session.finished(rows)?)
-        });
-        let rows = rows.await?;
-        let mut waiting = Vec::with_capacity(rows.len());
-        for reservation_id in rows {
+        let mut waiting = Vec::new();
+        for reservation_id in self.read_in_time::<Vec<u8>>(due).await? {
             waiting.push(self.lanes.submit(Command::Expire { reservation_id: parse_id(&reservation_id)? }));
         }
         let expired: Vec<ExpireOutcome> = try_join_all(waiting).await?;

@@ -1,9 +1,8 @@
-//! What a failed statement means, and the one way in which a transaction is run and retried.
+//! The one way in which a transaction is run and retried.
 
 use std::{error::Error, time::Duration};
 
 use boxoffice_domain::StorageError;
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::SimpleAsyncConnection;
 use futures::future::BoxFuture;
 use tokio::time::{Instant, timeout};
@@ -11,6 +10,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     super::{BEGIN, Connection},
     Writer,
+    failure::{Failure, Kind},
     pool::Session,
 };
 
@@ -19,35 +19,9 @@ use super::{
 pub(super) const BATCH_TIME_MAX: Duration = Duration::from_secs(20);
 /// How long one attempt at any other transaction may take: a performance has up to 200,000 seats.
 const TRANSACTION_TIME_MAX: Duration = Duration::from_mins(1);
-/// How long a worker or a health check waits for a read. Requests have another limit.
-const READ_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// How long after its first attempt a write is retried.
 const RETRY_TIME_MAX: Duration = Duration::from_secs(5);
-
-/// The kind of a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Two transactions were in conflict, and the database ended this one.
-    Contention,
-    /// The connection is lost, or the server is stopping.
-    ConnectionLost,
-    /// A row with this key exists already.
-    Duplicate,
-    /// Anything else: a defect, or damaged data.
-    Defect,
-}
-
-impl Kind {
-    fn reason(self) -> &'static str {
-        match self {
-            Self::Contention => "contention",
-            Self::ConnectionLost => "connection_lost",
-            Self::Duplicate => "duplicate",
-            Self::Defect => "defect",
-        }
-    }
-}
 
 /// Reports the count of retries as 0 from the start, so that the first retry shows as an increase.
 pub(super) fn count_from_zero() {
@@ -56,124 +30,45 @@ pub(super) fn count_from_zero() {
     }
 }
 
-/// A failed statement, or another failure in its transaction.
-#[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) kind: Kind,
-    cause: Box<dyn Error + Send + Sync>,
+/// The attempts at one write. No attempt begins later than [`RETRY_TIME_MAX`] after the first one: while the database is
+/// away, each attempt waits for a connection.
+pub(super) struct Attempts {
+    retry_max: u32,
+    retries: u32,
+    began: Instant,
 }
 
-impl From<DieselError> for Failure {
-    fn from(error: DieselError) -> Self {
-        let kind = match &error {
-            DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Kind::Duplicate,
-            DieselError::DatabaseError(
-                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
-                _,
-            )
-            | DieselError::BrokenTransactionManager => Kind::ConnectionLost,
-            DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => Kind::Contention,
-            DieselError::DatabaseError(DatabaseErrorKind::Unknown, information) => kind_of(information.message()),
-            _ => Kind::Defect,
-        };
-        Self { kind, cause: error.into() }
-    }
-}
-
-/// The drivers describe most failures by text alone. An error of the server about a statement is a defect; an error of
-/// the driver, or of a server that stops, is a lost connection.
-fn kind_of(message: &str) -> Kind {
-    const CONTENTION: [&str; 4] = [
-        "try restarting transaction",
-        "database is locked",
-        "Record has changed since",
-        // The transaction was rolled back without an error: see `begin`.
-        "SAVEPOINT whole does not exist",
-    ];
-    const LOST: [&str; 13] = [
-        "Input/output error",
-        "Driver error",
-        "Server shutdown in progress",
-        "Connection was killed",
-        "gone away",
-        "Lost connection",
-        "disconnected by the server",
-        "Query execution was interrupted",
-        // A node of a Galera cluster that has lost the other nodes, or has not caught up with them.
-        "WSREP has not yet prepared node",
-        "disk I/O error",
-        "database or disk is full",
-        // The same with MySQL: `The table 'outbox_batches' is full`.
-        "' is full",
-        "read-only",
-    ];
-    let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
-    if says(&CONTENTION) {
-        Kind::Contention
-    } else if says(&LOST) {
-        Kind::ConnectionLost
-    } else {
-        Kind::Defect
-    }
-}
-
-impl From<StorageError> for Failure {
-    fn from(error: StorageError) -> Self {
-        match error {
-            StorageError::Busy => Self { kind: Kind::ConnectionLost, cause: Box::new(StorageError::Busy) },
-            StorageError::Unavailable(cause) => Self { kind: Kind::ConnectionLost, cause },
-            StorageError::Failed(cause) => Self { kind: Kind::Defect, cause },
-        }
-    }
-}
-
-impl From<Failure> for StorageError {
-    fn from(failure: Failure) -> Self {
-        match failure.kind {
-            Kind::Contention | Kind::ConnectionLost => Self::Unavailable(failure.cause),
-            Kind::Duplicate | Kind::Defect => Self::Failed(failure.cause),
-        }
-    }
-}
-
-impl Failure {
-    /// A commit that was not answered with success. Whatever the text says, it may have happened, so it counts as one whose
-    /// answer was lost. Only a conflict, which some clusters report at commit, stays a conflict.
-    fn of_commit(error: DieselError) -> Self {
-        let failure = Self::from(error);
-        let kind = if failure.kind == Kind::Contention { Kind::Contention } else { Kind::ConnectionLost };
-        Self { kind, ..failure }
+impl Attempts {
+    /// The first attempt begins now.
+    pub(super) fn begin(retry_max: u32) -> Self {
+        Self { retry_max, retries: 0, began: Instant::now() }
     }
 
-    /// The database did not answer in time. Its connection is not used again.
-    pub(super) fn timed_out(_elapsed: tokio::time::error::Elapsed) -> Self {
-        Self { kind: Kind::ConnectionLost, cause: "the database did not answer in time".into() }
+    /// Gives further attempts the whole time again.
+    pub(super) fn restart_time(&mut self) {
+        self.began = Instant::now();
     }
 
-    /// Waits before the next attempt, or returns the failure if there is none. No attempt begins later than
-    /// [`RETRY_TIME_MAX`] after the first one: while the database is away, each attempt waits for a connection.
+    /// Waits before the next attempt, or returns the failure if there is none.
     ///
     /// After contention, by which another transaction made progress, waits 10, 20, 40, 40 … ms, as often as there is time.
     /// After any other failure waits 10, 20, 40 … 640 ms, at most `retry_max` times.
-    pub(super) async fn before_retry(self, attempt: u32, retry_max: u32, began: Instant) -> Result<(), StorageError> {
-        let (doublings_max, attempts_max) = match self.kind {
+    pub(super) async fn wait_after(&mut self, failure: Failure) -> Result<(), StorageError> {
+        let (doublings_max, retry_max) = match failure.kind {
             Kind::Contention => (2, u32::MAX),
-            Kind::ConnectionLost | Kind::Duplicate => (6, retry_max),
+            Kind::ConnectionLost | Kind::Duplicate => (6, self.retry_max),
             Kind::Defect => (0, 0),
         };
-        if attempt >= attempts_max || began.elapsed() >= RETRY_TIME_MAX {
-            return Err(self.into());
+        if self.retries >= retry_max || self.began.elapsed() >= RETRY_TIME_MAX {
+            return Err(failure.into());
         }
-        metrics::counter!("boxoffice_write_retries_total", "reason" => self.kind.reason()).increment(1);
-        tracing::debug!(reason = self.kind.reason(), cause = &*self.cause as &dyn Error, "retrying a write");
-        tokio::time::sleep(Duration::from_millis(10 << attempt.min(doublings_max))).await;
+        let reason = failure.kind.reason();
+        metrics::counter!("boxoffice_write_retries_total", "reason" => reason).increment(1);
+        tracing::debug!(reason, cause = &*failure.cause as &dyn Error, "retrying a write");
+        tokio::time::sleep(Duration::from_millis(10 << self.retries.min(doublings_max))).await;
+        self.retries += 1;
         Ok(())
     }
-}
-
-/// Limits the time of a read that has no other limit.
-pub(super) async fn in_time<T>(read: impl Future<Output = Result<T, StorageError>>) -> Result<T, StorageError> {
-    timeout(READ_TIME_MAX, read).await.unwrap_or_else(|elapsed| Err(Failure::timed_out(elapsed).into()))
 }
 
 /// Commits. A failed commit may still have happened.
@@ -181,8 +76,8 @@ pub(super) async fn commit(connection: &mut Connection) -> Result<(), Failure> {
     connection.batch_execute("COMMIT").await.map_err(Failure::of_commit)
 }
 
-/// The statements of a transaction. A retry runs them again from the start.
-pub(super) type Act<T> = dyn for<'c> Fn(&'c mut Connection) -> BoxFuture<'c, Result<T, Failure>> + Send + Sync;
+/// The statements of a transaction over its input. A retry runs them again from the start.
+pub(super) type Statements<I, T> = for<'c> fn(&'c mut Connection, &'c I) -> BoxFuture<'c, Result<T, Failure>>;
 
 impl Writer {
     /// Begins a transaction that will write.
@@ -204,27 +99,34 @@ impl Writer {
         Ok(())
     }
 
-    /// Runs `act` in a transaction, and retries it after contention or a lost connection, within the bound. A commit whose
-    /// answer was lost may have happened: `act` must find what its earlier run made.
-    pub(super) async fn transaction<T: Send>(&self, act: &Act<T>) -> Result<T, Failure> {
-        let (mut attempt, began) = (0, Instant::now());
+    /// Runs statements in a transaction, and retries it after contention or a lost connection, within the bound. A commit
+    /// whose answer was lost may have happened: the statements must find what their earlier run made.
+    pub(super) async fn transaction<I: Send + Sync, T: Send>(
+        &self,
+        input: I,
+        statements: Statements<I, T>,
+    ) -> Result<T, Failure> {
+        let mut attempts = Attempts::begin(self.retry_max);
         loop {
-            let attempted = timeout(TRANSACTION_TIME_MAX, self.transaction_once(act)).await;
+            let attempted = timeout(TRANSACTION_TIME_MAX, self.transaction_once(&input, statements)).await;
             match attempted.unwrap_or_else(|elapsed| Err(Failure::timed_out(elapsed))) {
                 Ok(value) => return Ok(value),
                 Err(failure) if failure.kind == Kind::Duplicate => return Err(failure),
-                Err(failure) => failure.before_retry(attempt, self.retry_max, began).await?,
+                Err(failure) => attempts.wait_after(failure).await?,
             }
-            attempt += 1;
         }
     }
 
-    async fn transaction_once<T: Send>(&self, act: &Act<T>) -> Result<T, Failure> {
+    async fn transaction_once<I: Send + Sync, T: Send>(
+        &self,
+        input: &I,
+        statements: Statements<I, T>,
+    ) -> Result<T, Failure> {
         let mut session = self.pool.session().await?;
         let connection = session.connection();
         let result = async {
             self.begin(connection).await?;
-            let value = act(connection).await?;
+            let value = statements(connection, input).await?;
             self.before_commit(connection).await?;
             commit(connection).await?;
             Ok(value)
@@ -266,15 +168,39 @@ impl Writer {
 mod tests {
     use super::*;
 
-    #[test]
-    fn failures_are_told_apart_by_their_texts() {
-        let deadlock = "Deadlock found when trying to get lock; try restarting transaction";
-        assert_eq!(kind_of(deadlock), Kind::Contention);
-        assert_eq!(kind_of("Lock wait timeout exceeded; try restarting transaction"), Kind::Contention);
-        assert_eq!(kind_of("SAVEPOINT whole does not exist"), Kind::Contention);
-        assert_eq!(kind_of("WSREP has not yet prepared node for application use"), Kind::ConnectionLost);
-        assert_eq!(kind_of("Input/output error: connection reset by peer"), Kind::ConnectionLost);
-        assert_eq!(kind_of("The table 'outbox_batches' is full"), Kind::ConnectionLost);
-        assert_eq!(kind_of("You have an error in your SQL syntax"), Kind::Defect);
+    /// How long each wait before a retry is, in milliseconds, until there is no further attempt.
+    async fn waits(kind: Kind, retry_max: u32) -> Vec<u128> {
+        let (mut attempts, mut waits) = (Attempts::begin(retry_max), Vec::new());
+        loop {
+            let failed_at = Instant::now();
+            if attempts.wait_after(Failure { kind, cause: "a failure".into() }).await.is_err() {
+                return waits;
+            }
+            waits.push(failed_at.elapsed().as_millis());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_is_retried_within_its_bounds() {
+        let lost = [10, 20, 40, 80, 160, 320, 640, 640];
+        for kind in [Kind::ConnectionLost, Kind::Duplicate] {
+            assert_eq!(waits(kind, 8).await, lost, "{kind:?}");
+            assert_eq!(waits(kind, 0).await, [0; 0], "{kind:?}");
+        }
+        assert_eq!(waits(Kind::Defect, 8).await, [0; 0]);
+        // As often as there is time: the last attempt begins before 5 s are over.
+        let contended = waits(Kind::Contention, 0).await;
+        assert_eq!(contended[..4], [10, 20, 40, 40]);
+        assert_eq!(contended.iter().sum::<u128>(), 5_030);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_attempt_begins_after_the_time_is_over_unless_it_restarts() {
+        let lost = || Failure { kind: Kind::ConnectionLost, cause: "a failure".into() };
+        let mut attempts = Attempts::begin(8);
+        tokio::time::advance(RETRY_TIME_MAX).await;
+        assert!(attempts.wait_after(lost()).await.is_err());
+        attempts.restart_time();
+        assert!(attempts.wait_after(lost()).await.is_ok());
     }
 }

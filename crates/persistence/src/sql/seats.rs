@@ -7,7 +7,6 @@ use boxoffice_domain::{
 };
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 
 use super::Store;
 use crate::{
@@ -100,10 +99,7 @@ impl Store {
             return Ok(Reading::Whole(self.stored_seats(id).await?));
         };
         let query = seats::table.filter(seats::performance_id.eq(id.stored())).select(SeatStateRow::as_select());
-        let mut session = self.reader().await?;
-        let rows = query.load(session.connection()).await;
-        let mut rows = session.finished(rows)?;
-        drop(session);
+        let mut rows = self.read(query).await?;
         // A published performance gets no more seats. If it did, their labels would be missing.
         if rows.len() != known {
             return Ok(Reading::Whole(self.stored_seats(id).await?));
@@ -116,9 +112,7 @@ impl Store {
     /// The seats of a performance, in the order of the plan.
     pub(super) async fn stored_seats(&self, id: PerformanceId) -> Result<Vec<Seat>, StorageError> {
         let query = seats::table.filter(seats::performance_id.eq(id.stored())).select(SeatRow::as_select());
-        let mut session = self.reader().await?;
-        let rows = query.load(session.connection()).await;
-        let rows = session.finished(rows)?;
+        let rows = self.read(query).await?;
         let mut seats = rows.into_iter().map(Seat::try_from).collect::<Result<Vec<_>, _>>()?;
         seats.sort_unstable_by_key(|seat| seat.ordinal);
         Ok(seats)

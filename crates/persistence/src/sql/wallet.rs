@@ -11,9 +11,8 @@ use boxoffice_domain::{
 };
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 
-use super::{Store, retry::in_time};
+use super::Store;
 use crate::{
     row::row,
     schema::{charges, wallet_entries, wallets},
@@ -141,10 +140,7 @@ impl TryFrom<ChargeRow> for Charge {
 #[async_trait]
 impl Wallets for Store {
     async fn find(&self, account_id: AccountId) -> Result<Option<Wallet>, StorageError> {
-        let mut session = self.reader().await?;
-        let query = wallets::table.find(account_id.stored()).select(WalletRow::as_select());
-        let row = query.first(session.connection()).await.optional();
-        session.finished(row)?.map(Wallet::try_from).transpose()
+        self.find_one(wallets::table.find(account_id.stored()).select(WalletRow::as_select())).await
     }
 
     async fn entries(
@@ -161,9 +157,7 @@ impl Wallets for Store {
         if let Some(after) = page.after {
             query = query.filter(wallet_entries::sequence.lt(i64::try_from(after).unwrap_or(i64::MAX)));
         }
-        let mut session = self.reader().await?;
-        let rows = query.load(session.connection()).await;
-        let rows = session.finished(rows)?;
+        let rows = self.read(query).await?;
         let entries = rows.into_iter().map(WalletEntry::try_from).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::from_rows(entries, page.limit, |entry| entry.sequence))
     }
@@ -174,12 +168,8 @@ impl Wallets for Store {
     }
 
     async fn complete_charge(&self, id: ChargeId, verdict: GatewayVerdict) -> Result<Option<Charge>, StorageError> {
-        let mut session = self.reader().await?;
         let query = charges::table.find(id.stored()).select(charges::account_id);
-        let found = query.first::<Vec<u8>>(session.connection()).await.optional();
-        let found = session.finished(found)?;
-        drop(session);
-        let Some(account_id) = found else {
+        let Some(account_id) = self.read::<Vec<u8>>(query).await?.pop() else {
             return Ok(None);
         };
         let account_id = parse_id(&account_id)?;
@@ -189,13 +179,8 @@ impl Wallets for Store {
     }
 
     async fn find_charge(&self, account_id: AccountId, id: ChargeId) -> Result<Option<Charge>, StorageError> {
-        let query = charges::table
-            .find(id.stored())
-            .filter(charges::account_id.eq(account_id.stored()))
-            .select(ChargeRow::as_select());
-        let mut session = self.reader().await?;
-        let row = query.first(session.connection()).await.optional();
-        session.finished(row)?.map(Charge::try_from).transpose()
+        let query = charges::table.find(id.stored()).filter(charges::account_id.eq(account_id.stored()));
+        self.find_one(query.select(ChargeRow::as_select())).await
     }
 
     async fn pending_charges(
@@ -212,18 +197,10 @@ impl Wallets for Store {
             .select(ChargeRow::as_select())
             .into_boxed();
         if let Some(after) = after {
-            let created_at = time(after.created_at);
-            query = query.filter(
-                charges::created_at
-                    .gt(created_at)
-                    .or(charges::created_at.eq(created_at).and(charges::id.gt(after.id.stored()))),
-            );
+            let (created_at, id) = (time(after.created_at), after.id.stored());
+            let at_once = charges::created_at.eq(created_at).and(charges::id.gt(id));
+            query = query.filter(charges::created_at.gt(created_at).or(at_once));
         }
-        in_time(async {
-            let mut session = self.reader().await?;
-            let rows = query.load(session.connection()).await;
-            session.finished(rows)?.into_iter().map(Charge::try_from).collect()
-        })
-        .await
+        self.read_in_time(query).await?.into_iter().map(Charge::try_from).collect()
     }
 }

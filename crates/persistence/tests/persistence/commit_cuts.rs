@@ -1,13 +1,13 @@
 //! The connection to the database is cut at the very commit: before it, during it, and after it.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use boxoffice_contracts::storage::{PRICE_A, pay_request};
-use boxoffice_domain::fixtures::TestClock;
-use boxoffice_domain::{StorageError, fixtures, reservations::HoldError};
+use boxoffice_domain::{
+    StorageError,
+    fixtures::{self, TestClock},
+    reservations::HoldError,
+};
 use boxoffice_persistence::{PersistenceSettings, migrate};
 use boxoffice_testkit::{
     servers::{ServerKind, TestDatabase, fresh_database},
@@ -15,11 +15,11 @@ use boxoffice_testkit::{
 };
 use diesel::sql_types::BigInt;
 use diesel_async::{AsyncConnection, AsyncMysqlConnection, RunQueryDsl};
-use tokio::{task::JoinSet, time::timeout};
+use tokio::time::timeout;
 
 use crate::{
     home::{join, settings},
-    restarts::{Told, assert_are_true, buyer},
+    restarts::Stampede,
 };
 
 const BUYERS: usize = 100;
@@ -81,7 +81,7 @@ async fn every_act_is_done_once(kind: ServerKind) {
     place.remove().await.unwrap();
 }
 
-/// Commits are cut in every way under buyers who hold, pay and give back at once, over two instances.
+/// Commits are cut in every way under buyers who hold, pay and cancel at once, over two instances.
 async fn a_stampede_loses_and_doubles_nothing(kind: ServerKind) {
     let (place, proxy, url) = database_behind_a_proxy(kind).await;
     let clock = Arc::new(TestClock::new());
@@ -93,35 +93,26 @@ async fn a_stampede_loses_and_doubles_nothing(kind: ServerKind) {
     for account_id in &accounts {
         stage.charge(*account_id, 100 * PRICE_A).await;
     }
-    let labels: Arc<[_]> = show.labels().into();
-    let told = Arc::new(Told::default());
-    let mut buyers = JoinSet::new();
+    let mut stampede = Stampede::default();
     for (number, account_id) in accounts.iter().enumerate() {
-        let stage = if number % 2 == 0 { stage.clone() } else { other.clone() };
-        let seed = 104_729 * (1 + u64::try_from(number).unwrap());
-        buyers.spawn(buyer(stage, show.clone(), *account_id, labels.clone(), told.clone(), seed));
+        let stage = if number % 2 == 0 { &stage } else { &other };
+        stampede.add_buyer(stage, &show, *account_id);
     }
     for at in EVERY_WAY {
         let enough = proxy.cuts() + CUTS_EACH;
         proxy.cut_when(MYSQL_COMMIT, at, 3);
         while proxy.cuts() < enough {
-            told.wait_for(&told.answers, 1).await;
+            stampede.answers.wait_for(1).await;
         }
     }
     proxy.cut_nothing();
-    told.done.store(true, Ordering::Relaxed);
-    let receipts = buyers.join_all().await;
-    assert!(receipts.iter().any(|receipts| !receipts.cancelled.is_empty()));
-    for receipts in &receipts {
-        assert_are_true(&stage, receipts).await;
-    }
-    stage.assert_sound().await;
+    stampede.end(&stage).await;
     database.shutdown().await;
     other_database.shutdown().await;
     place.remove().await.unwrap();
 }
 
-/// A database that has gone without a word does not keep anybody waiting for ever, and is used again when it is back.
+/// A database that no longer answers does not keep callers waiting for ever, and is used again when it answers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_database_is_given_up_and_found_again() {
     let (place, proxy, url) = database_behind_a_proxy(ServerKind::MariaDb).await;

@@ -1,4 +1,4 @@
-//! An empty storage for one test, and what it leaves behind taken away.
+//! An empty storage for one test, which removes what the test leaves behind.
 
 use std::{
     fmt,
@@ -31,18 +31,24 @@ pub(crate) enum Place {
     Server(TestDatabase),
 }
 
-/// A folder that goes with its owner.
+/// A folder that is removed with its owner.
 #[derive(Debug)]
 pub(crate) struct Folder(PathBuf);
 
+impl Folder {
+    fn file(&self) -> String {
+        self.0.join("boxoffice.db").to_string_lossy().into_owned()
+    }
+}
+
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What is left of it is in the folder for temporary files.
+        // If it fails, the folder stays among the temporary files.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
-/// Databases whose tables are there and empty. To make the tables takes a server far longer than to empty them.
+/// Databases with empty tables, for further tests. A server makes the tables far more slowly than it empties them.
 static EMPTIED: Mutex<Vec<TestDatabase>> = Mutex::new(Vec::new());
 
 fn take_emptied(kind: ServerKind) -> Option<TestDatabase> {
@@ -95,12 +101,12 @@ impl Place {
 
     pub(crate) fn url(&self) -> String {
         match self {
-            Self::Folder(folder) => format!("sqlite://{}", folder.0.join("boxoffice.db").display()),
+            Self::Folder(folder) => format!("sqlite://{}", folder.file()),
             Self::Server(database) => database.url().to_owned(),
         }
     }
 
-    /// Changes the database behind the back of the ports.
+    /// Changes the database past every instance.
     pub(crate) async fn execute(&self, statements: &str) {
         execute(&self.url(), statements).await;
     }
@@ -156,6 +162,7 @@ pub(crate) struct Home {
     stage: Stage,
     pub(crate) database: Database,
     pub(crate) place: Place,
+    peers: Mutex<Vec<Database>>,
 }
 
 impl fmt::Debug for Home {
@@ -171,22 +178,31 @@ impl Home {
         let clock = Arc::new(TestClock::new());
         let (stage, database) = join(&place.url(), settings, clock).await;
         let stage = stage.with_corrupter(Arc::new(Corrupter(place.url())));
-        Self { stage, database, place }
+        Self { stage, database, place, peers: Mutex::default() }
     }
 
     pub(crate) fn stage(&self) -> &Stage {
         &self.stage
     }
 
-    /// The same database as another process has it open, by the same clock.
-    pub(crate) async fn another(&self, settings: PersistenceSettings) -> (Stage, Database) {
+    /// The same database as a peer has it open, by the same clock.
+    pub(crate) async fn peer(&self, settings: PersistenceSettings) -> (Stage, Database) {
         let (stage, database) = join(&self.place.url(), settings, Arc::clone(&self.stage.clock)).await;
+        self.peers.lock().unwrap().push(database.clone());
         (self.stage.as_seen_through(stage.storage), database)
     }
 
+    /// Ends a test that leaves everything in order.
+    pub(crate) async fn end(self) {
+        self.stage.assert_sound().await;
+        self.close().await;
+    }
+
     pub(crate) async fn close(self) {
-        self.database.shutdown().await;
-        drop((self.stage, self.database));
+        for database in self.peers.into_inner().unwrap().into_iter().chain([self.database]) {
+            database.shutdown().await;
+        }
+        drop(self.stage);
         self.place.hand_on().await;
     }
 }

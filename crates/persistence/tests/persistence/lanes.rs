@@ -106,8 +106,7 @@ async fn a_full_lane_refuses_and_serves_the_others(backend: Backend) {
     for label in stage.free_labels(&show).await {
         stage.holds(&show, account_id, &[label.as_str()]).await;
     }
-    stage.assert_sound().await;
-    home.close().await;
+    home.end().await;
 }
 
 async fn a_shutdown_answers_what_was_taken_and_refuses_the_rest(backend: Backend) {
@@ -135,8 +134,7 @@ async fn a_shutdown_answers_what_was_taken_and_refuses_the_rest(backend: Backend
     assert_eq!(stage.seat(&show, "A-1-1").await, SeatStatus::Held);
     let unknown = fixtures::cancel_request(&any_reservation(stage, account_id).await);
     assert!(stage.storage.reservations.cancel(unknown).await.is_err());
-    stage.assert_sound().await;
-    home.close().await;
+    home.end().await;
 }
 
 /// Any reservation of the account.
@@ -172,6 +170,5 @@ async fn a_shutdown_ends_while_commands_keep_coming(backend: Backend) {
         home.database.shutdown().await;
     };
     tokio::join!(comers, closing);
-    stage.assert_sound().await;
-    home.close().await;
+    home.end().await;
 }

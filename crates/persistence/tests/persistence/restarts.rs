@@ -1,6 +1,7 @@
 //! The database goes away and comes back in the middle of a stampede.
 
 use std::{
+    error::Error,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -9,12 +10,11 @@ use std::{
 };
 
 use boxoffice_contracts::storage::{Dice, PRICE_A, Show, Stage, pay_request};
-use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{
-    AccountId, StorageError, fixtures,
-    payments::{PayError, Payment},
-    reservations::{HoldError, HoldRefusal, Reservation, ReservationState, ReservationStatus},
-    seats::SeatLabel,
+    AccountId, ActError, StorageError,
+    fixtures::{self, TestClock},
+    payments::Payment,
+    reservations::{HoldRefusal, Reservation, ReservationState, ReservationStatus},
 };
 use boxoffice_persistence::{PersistenceSettings, migrate};
 use boxoffice_testkit::servers::{DatabaseServer, ServerKind};
@@ -26,68 +26,98 @@ const BUYERS: usize = 200;
 /// How many answers are waited for before the database goes, and again after it has come back.
 const ANSWERS_BETWEEN: usize = 300;
 
-/// What buyers were told, counted while they go on.
+/// Buyers who hold, pay and cancel at once until the stampede ends.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
-    pub(crate) done: AtomicBool,
-    pub(crate) answers: AtomicUsize,
+pub(crate) struct Stampede {
+    pub(crate) answers: Answers,
+    buyers: JoinSet<Receipts>,
+}
+
+impl Stampede {
+    pub(crate) fn add_buyer(&mut self, stage: &Stage, show: &Show, account_id: AccountId) {
+        let seed = 104_729 * (1 + self.buyers.len() as u64);
+        self.buyers.spawn(buyer(stage.clone(), show.clone(), account_id, self.answers.clone(), seed));
+    }
+
+    /// Waits for `enough`, and fails if a buyer ends before that.
+    pub(crate) async fn run_until(&mut self, enough: impl Future<Output = ()>) {
+        tokio::select! {
+            ended = self.buyers.join_next() => panic!("{ended:?}"),
+            () = enough => {}
+        }
+    }
+
+    /// Ends the stampede. What the buyers got as answers is true, and everything is in order.
+    pub(crate) async fn end(self, stage: &Stage) {
+        self.answers.0.done.store(true, Ordering::Relaxed);
+        let receipts = self.buyers.join_all().await;
+        assert!(receipts.iter().any(|receipts| !receipts.cancelled.is_empty()));
+        for receipts in &receipts {
+            assert_are_true(stage, receipts).await;
+        }
+        stage.assert_sound().await;
+    }
+}
+
+/// Counts what the buyers get.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Answers(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    done: AtomicBool,
+    answers: AtomicUsize,
     failures: AtomicUsize,
 }
 
-impl Told {
-    pub(crate) async fn wait_for(&self, counter: &AtomicUsize, more: usize) {
-        let enough = counter.load(Ordering::Relaxed) + more;
-        while counter.load(Ordering::Relaxed) < enough {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+impl Answers {
+    /// Waits for so many more answers.
+    pub(crate) async fn wait_for(&self, more: usize) {
+        wait_for(&self.0.answers, more).await;
     }
 
-    /// Counts an answer, and fails the test where it is one that nobody should get.
-    fn count<T, R>(&self, answer: Result<T, Result<R, StorageError>>) -> Option<Result<T, R>> {
+    async fn wait_for_failure(&self) {
+        wait_for(&self.0.failures, 1).await;
+    }
+
+    /// Counts an answer; `None` if the storage was away. Fails the test if it is one that no buyer should get.
+    fn count<T, R: Error>(&self, answer: Result<T, ActError<R>>) -> Option<Result<T, R>> {
+        let counter = match &answer {
+            Err(ActError::Storage(StorageError::Unavailable(_) | StorageError::Busy)) => &self.0.failures,
+            _ => &self.0.answers,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
         match answer {
-            Ok(made) => {
-                self.answers.fetch_add(1, Ordering::Relaxed);
-                Some(Ok(made))
-            }
-            Err(Ok(refusal)) => {
-                self.answers.fetch_add(1, Ordering::Relaxed);
-                Some(Err(refusal))
-            }
-            Err(Err(StorageError::Unavailable(_) | StorageError::Busy)) => {
-                self.failures.fetch_add(1, Ordering::Relaxed);
-                None
-            }
-            Err(Err(error)) => panic!("neither an answer nor absence: {error:?}"),
+            Ok(made) => Some(Ok(made)),
+            Err(ActError::Refused(refusal)) => Some(Err(refusal)),
+            Err(ActError::Storage(StorageError::Failed(error))) => panic!("neither an answer nor absence: {error:?}"),
+            Err(ActError::Storage(_)) => None,
         }
     }
 }
 
-/// What one buyer was told and must find true afterwards.
-#[derive(Debug, Default)]
-pub(crate) struct Receipts {
-    pub(crate) held: Vec<Reservation>,
-    pub(crate) paid: Vec<Payment>,
-    pub(crate) cancelled: Vec<Reservation>,
+async fn wait_for(counter: &AtomicUsize, more: usize) {
+    let enough = counter.load(Ordering::Relaxed) + more;
+    while counter.load(Ordering::Relaxed) < enough {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
-/// Holds a seat, pays it and gives it back, again and again, as long as nobody says that it is enough. A request that
-/// failed is not sent again: what became of it is unknown, and either is right.
-pub(crate) async fn buyer(
-    stage: Stage,
-    show: Show,
-    account_id: AccountId,
-    labels: Arc<[SeatLabel]>,
-    told: Arc<Told>,
-    seed: u64,
-) -> Receipts {
-    let (mut receipts, mut dice) = (Receipts::default(), Dice::new(seed));
-    while !told.done.load(Ordering::Relaxed) {
+/// What one buyer got as answers, and must find true afterwards.
+#[derive(Debug, Default)]
+struct Receipts {
+    held: Vec<Reservation>,
+    paid: Vec<Payment>,
+    cancelled: Vec<Reservation>,
+}
+
+/// Holds a seat, pays it and cancels it, again and again, until the stampede is done. A request that failed is not sent
+/// again: what became of it is unknown, and either is right.
+async fn buyer(stage: Stage, show: Show, account_id: AccountId, answers: Answers, seed: u64) -> Receipts {
+    let (mut receipts, mut dice, labels) = (Receipts::default(), Dice::new(seed), show.labels());
+    while !answers.0.done.load(Ordering::Relaxed) {
         let request = show.hold_request_for(account_id, dice.pick(&labels, 1));
-        let held = stage.storage.reservations.hold(request).await.map_err(|error| match error {
-            HoldError::Refused(refusal) => Ok(refusal),
-            HoldError::Storage(error) => Err(error),
-        });
-        let reservation = match told.count(held) {
+        let reservation = match answers.count(stage.storage.reservations.hold(request).await) {
             Some(Ok(made)) => made.value.reservation,
             Some(Err(HoldRefusal::SeatUnavailable(_) | HoldRefusal::SeatLimitReached { .. })) => continue,
             Some(Err(refusal)) => panic!("another refusal: {refusal}"),
@@ -98,21 +128,12 @@ pub(crate) async fn buyer(
             }
         };
         receipts.held.push(reservation.clone());
-        let paid = stage.storage.payments.pay(pay_request(&reservation)).await.map_err(|error| match error {
-            PayError::Refused(refusal) => Ok(refusal),
-            PayError::Storage(error) => Err(error),
-        });
-        match told.count(paid) {
+        match answers.count(stage.storage.payments.pay(pay_request(&reservation)).await) {
             Some(Ok(made)) => receipts.paid.push(made.value.payment.payment),
             Some(Err(refusal)) => panic!("another refusal: {refusal}"),
             None => continue,
         }
-        let cancelled = stage.storage.reservations.cancel(fixtures::cancel_request(&reservation)).await;
-        let cancelled = cancelled.map_err(|error| match error {
-            boxoffice_domain::reservations::CancelError::Refused(refusal) => Ok(refusal),
-            boxoffice_domain::reservations::CancelError::Storage(error) => Err(error),
-        });
-        match told.count(cancelled) {
+        match answers.count(stage.storage.reservations.cancel(fixtures::cancel_request(&reservation)).await) {
             Some(Ok(made)) => receipts.cancelled.push(made.value.reservation),
             Some(Err(refusal)) => panic!("another refusal: {refusal}"),
             None => {}
@@ -139,32 +160,26 @@ async fn the_database_goes_and_comes_back(kind: ServerKind, lanes: usize) {
     for account_id in &accounts {
         stage.charge(*account_id, 100 * PRICE_A).await;
     }
-    let labels: Arc<[SeatLabel]> = show.labels().into();
-    let told = Arc::new(Told::default());
-    let mut buyers = JoinSet::new();
-    for (seed, account_id) in (1..).zip(&accounts) {
-        buyers.spawn(buyer(stage.clone(), show.clone(), *account_id, labels.clone(), told.clone(), seed * 7_919));
+    let mut stampede = Stampede::default();
+    for account_id in accounts {
+        stampede.add_buyer(&stage, &show, account_id);
     }
+    let answers = stampede.answers.clone();
     for kill in [true, false] {
-        told.wait_for(&told.answers, ANSWERS_BETWEEN).await;
+        answers.wait_for(ANSWERS_BETWEEN).await;
         if kill {
             server.kill().await.unwrap();
         } else {
             server.stop().await.unwrap();
         }
-        told.wait_for(&told.failures, 1).await;
+        answers.wait_for_failure().await;
         server.start_again().await.unwrap();
     }
-    told.wait_for(&told.answers, ANSWERS_BETWEEN).await;
-    told.done.store(true, Ordering::Relaxed);
-    let receipts = buyers.join_all().await;
+    answers.wait_for(ANSWERS_BETWEEN).await;
+    stampede.end(&stage).await;
 
-    // All works again, without anybody having done anything about it.
+    // All works again, although no operator did anything about it.
     stage.storage.readiness.ready().await.unwrap();
-    stage.assert_sound().await;
-    for receipts in &receipts {
-        assert_are_true(&stage, receipts).await;
-    }
     stage.clock.advance_seconds(301);
     stage.expire_due(1_000).await;
     for label in stage.free_labels(&show).await {
@@ -177,8 +192,8 @@ async fn the_database_goes_and_comes_back(kind: ServerKind, lanes: usize) {
     database.shutdown().await;
 }
 
-/// What was answered is there: nothing held that is unknown, nothing paid or given up that is not.
-pub(crate) async fn assert_are_true(stage: &Stage, receipts: &Receipts) {
+/// What was answered is stored: each hold, each payment, each cancellation.
+async fn assert_are_true(stage: &Stage, receipts: &Receipts) {
     for held in &receipts.held {
         let found = stage.reservation(held).await;
         let first = Reservation { state: held.state.clone(), updated_at: held.updated_at, ..found };

@@ -62,13 +62,13 @@ crate::on_every_backend! {
 
 async fn a_refusal_shows_what_a_peer_has_sold(backend: Backend) {
     let home = Home::open(backend, with_age(FOR_EVER)).await;
-    let (other, database) = home.another(settings()).await;
+    let (peer, _) = home.peer(settings()).await;
     let stage = home.stage();
     let show = stage.show().await;
-    let (one, rival) = (stage.account().await, stage.account_with(10_000).await);
+    let (one, buyer) = (stage.account().await, stage.account_with(10_000).await);
     assert_eq!(stage.free_labels(&show).await.len(), 50);
-    other.pays(&other.holds(&show, rival, &["A-1-1"]).await).await;
-    other.holds(&show, rival, &["A-1-2"]).await;
+    peer.pays(&peer.holds(&show, buyer, &["A-1-1"]).await).await;
+    peer.holds(&show, buyer, &["A-1-2"]).await;
     let refused = stage.hold(show.hold_request(one, &["A-1-1", "A-1-2", "A-1-3"])).await;
     let taken = vec![label("A-1-1"), label("A-1-2")];
     assert_eq!(unavailable(&refused), Some(taken));
@@ -78,38 +78,36 @@ async fn a_refusal_shows_what_a_peer_has_sold(backend: Backend) {
     });
     assert!(seen.await.into_iter().all(|seen| seen == (SeatStatus::Sold, SeatStatus::Held)));
     assert_eq!(stage.free_labels(&show).await.len(), 48);
-    database.shutdown().await;
     home.close().await;
 }
 
 async fn what_a_peer_does_is_shown_when_the_entry_is_too_old(backend: Backend) {
     let age_max = Duration::from_millis(20);
     let home = Home::open(backend, with_age(age_max)).await;
-    let (other, database) = home.another(settings()).await;
+    let (peer, _) = home.peer(settings()).await;
     let stage = home.stage();
     let show = stage.show().await;
-    let rival = stage.account_with(10_000).await;
+    let buyer = stage.account_with(10_000).await;
     let mut expected = SeatStatus::Available;
     for round in 0..4 {
         // At least this long, and so long enough, however long it takes.
         tokio::time::sleep(age_max + Duration::from_millis(1)).await;
         assert_eq!(stage.seat(&show, "A-1-1").await, expected);
         expected = if round % 2 == 0 {
-            other.holds(&show, rival, &["A-1-1"]).await;
+            peer.holds(&show, buyer, &["A-1-1"]).await;
             SeatStatus::Held
         } else {
             stage.clock.advance_seconds(1_000);
-            assert_eq!(other.expire_due(10).await, 1);
+            assert_eq!(peer.expire_due(10).await, 1);
             SeatStatus::Available
         };
     }
-    database.shutdown().await;
     home.close().await;
 }
 
 async fn a_repeated_outcome_shows_what_a_peer_has_done(backend: Backend) {
     let home = Home::open(backend, with_age(FOR_EVER)).await;
-    let (other, database) = home.another(settings()).await;
+    let (peer, _) = home.peer(settings()).await;
     let stage = home.stage();
     let show = stage.show().await;
     let account_id = stage.account_with(10_000).await;
@@ -118,10 +116,9 @@ async fn a_repeated_outcome_shows_what_a_peer_has_done(backend: Backend) {
     let idempotency = Some(fixtures::idempotency());
     let request =
         boxoffice_domain::reservations::HoldRequest { idempotency, ..show.hold_request(account_id, &["A-1-1"]) };
-    other.hold(request.clone()).await.unwrap();
+    peer.hold(request.clone()).await.unwrap();
     assert!(stage.hold(request).await.unwrap().replayed);
     assert_eq!(stage.seat(&show, "A-1-1").await, SeatStatus::Held);
-    database.shutdown().await;
     home.close().await;
 }
 
@@ -135,48 +132,47 @@ async fn published(subscription: &mut Subscription) -> Arc<str> {
 
 async fn what_a_peer_publishes_is_shown_at_once(backend: Backend) {
     let home = Home::open(backend, with_age(FOR_EVER)).await;
-    let (other, database) = home.another(settings()).await;
+    let (peer, database) = home.peer(settings()).await;
     let peers = Arc::new(MemoryPeers::default());
     let mut subscription = peers.subscribe();
     database.publish_to(peers);
     let stage = home.stage();
     let show = stage.show().await;
-    let rival = stage.account_with(10_000).await;
+    let buyer = stage.account_with(10_000).await;
     assert_eq!(stage.free_labels(&show).await.len(), 50);
-    let held = other.holds(&show, rival, &["A-1-1", "A-1-2"]).await;
+    let held = peer.holds(&show, buyer, &["A-1-1", "A-1-2"]).await;
     assert_eq!(stage.seat(&show, "A-1-1").await, SeatStatus::Available, "nothing was received");
     let of_the_hold = published(&mut subscription).await;
-    assert_eq!(home.database.apply_seats(&of_the_hold), [rival]);
+    assert_eq!(home.database.apply_seats(&of_the_hold), [buyer]);
     assert_eq!(stage.seat(&show, "A-1-2").await, SeatStatus::Held);
-    other.pays(&held).await;
+    peer.pays(&held).await;
     home.database.apply_seats(&published(&mut subscription).await);
     assert_eq!(stage.seat(&show, "A-1-1").await, SeatStatus::Sold);
     // What comes late does not go back.
     home.database.apply_seats(&of_the_hold);
     assert_eq!(stage.seat(&show, "A-1-1").await, SeatStatus::Sold);
-    other.cancel(fixtures::cancel_request(&held)).await.unwrap();
+    peer.cancel(fixtures::cancel_request(&held)).await.unwrap();
     home.database.apply_seats(&published(&mut subscription).await);
     assert_eq!(stage.free_labels(&show).await.len(), 50);
     // What is refused, or repeated, is not published. What cannot be read has everything read again.
-    let held = other.holds(&show, rival, &["A-2-1"]).await;
+    let held = peer.holds(&show, buyer, &["A-2-1"]).await;
     published(&mut subscription).await;
-    other.hold(show.hold_request(stage.account().await, &["A-2-1"])).await.unwrap_err();
+    peer.hold(show.hold_request(stage.account().await, &["A-2-1"])).await.unwrap_err();
     assert!(subscription.try_next().is_none());
     assert_eq!(stage.seat(&show, "A-2-1").await, SeatStatus::Available, "nothing was received");
     assert!(home.database.apply_seats("of another version").is_empty());
     assert_eq!(stage.seat(&show, "A-2-1").await, SeatStatus::Held);
-    other.cancel(fixtures::cancel_request(&held)).await.unwrap();
+    peer.cancel(fixtures::cancel_request(&held)).await.unwrap();
     home.database.forget_seats();
     assert_eq!(stage.free_labels(&show).await.len(), 50);
-    database.shutdown().await;
     home.close().await;
 }
 
 async fn caches_of_peers_agree_with_the_seats(backend: Backend) {
     let home = Home::open(backend, with_age(FOR_EVER)).await;
-    let (other, other_database) = home.another(with_age(FOR_EVER)).await;
-    let stages = [home.stage().clone(), other];
-    let databases = [home.database.clone(), other_database];
+    let (peer, peer_database) = home.peer(with_age(FOR_EVER)).await;
+    let stages = [home.stage().clone(), peer];
+    let databases = [home.database.clone(), peer_database];
     let show = stages[0].show().await;
     let accounts = stages[0].accounts(60).await;
     let mut applying = Vec::new();
@@ -218,12 +214,10 @@ async fn caches_of_peers_agree_with_the_seats(backend: Backend) {
         peers.publish(Topic::Seats, String::new());
         applied.await.unwrap();
     }
-    let (truth, database) = home.another(settings()).await;
+    let (truth, _) = home.peer(settings()).await;
     let expected = truth.free_labels(&show).await;
     for stage in &stages {
         assert_eq!(stage.free_labels(&show).await, expected);
     }
-    database.shutdown().await;
-    databases[1].shutdown().await;
     home.close().await;
 }

@@ -1,15 +1,18 @@
 //! Private Redis servers, and a cluster of them. They hold everything in memory: one that starts again is empty.
 
-use std::io::{self, BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::{
+    io::{self, BufRead, BufReader, Write},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    time::Duration,
+};
 
 use tokio::sync::OnceCell;
-use tokio::time::{sleep, timeout};
 
-use super::redis_monitor::RedisMonitor;
-use super::{Keeper, POLL_MILLISECONDS, READY_SECONDS_MAX, START_ATTEMPTS_MAX, blocking, free_port};
+use super::{
+    attempts, free_port,
+    keeper::{Keeper, blocking},
+    until,
+};
 
 /// How far a node of a cluster listens to the others above its own port.
 const BUS_OFFSET: u16 = 10_000;
@@ -19,9 +22,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A Redis server that is private to this process.
 #[derive(Debug)]
 pub struct RedisServer {
-    kind: &'static str,
+    is_sentinel: bool,
     port: u16,
-    keeper: Arc<Mutex<Keeper>>,
+    keeper: Keeper,
 }
 
 impl RedisServer {
@@ -30,30 +33,26 @@ impl RedisServer {
         Self::start_with(&[]).await
     }
 
-    /// As [`Self::start`], with further options of the server's command line.
+    /// As [`Self::start`], with further options for the server.
     pub async fn start_with(options: &[&str]) -> io::Result<Self> {
-        Self::start_as("redis", options).await
+        Self::start_as(false, options).await
     }
 
     /// Starts a sentinel, which watches nothing yet.
     pub async fn start_sentinel() -> io::Result<Self> {
-        Self::start_as("sentinel", &[]).await
+        Self::start_as(true, &[]).await
     }
 
-    async fn start_as(kind: &'static str, options: &[&str]) -> io::Result<Self> {
-        let mut last = None;
-        for _ in 0..START_ATTEMPTS_MAX {
+    async fn start_as(is_sentinel: bool, options: &[&str]) -> io::Result<Self> {
+        let kind = if is_sentinel { "sentinel" } else { "redis" };
+        let options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
+        let start = || async {
             let port = free_port()?;
-            let options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
-            let keeper = blocking(move || Keeper::new(kind, port, &options)).await?;
-            let server = Self { kind, port, keeper: Arc::new(Mutex::new(keeper)) };
-            match server.start_again().await {
-                Ok(()) => return Ok(server),
-                // Another process may have taken the port in the meantime.
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.unwrap_or_else(|| io::Error::other("no attempt was made")))
+            let server = Self { is_sentinel, port, keeper: Keeper::new(kind, port, &options).await? };
+            server.start_again().await?;
+            Ok(server)
+        };
+        attempts(start).await
     }
 
     /// One that every test of this process shares. Never stop it: other tests use it.
@@ -72,81 +71,58 @@ impl RedisServer {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
     }
 
-    /// Notes from now on every command of which an argument contains one of these texts.
-    pub async fn monitor(&self, texts: &[&str]) -> io::Result<RedisMonitor> {
-        RedisMonitor::start(self.port, texts).await
-    }
-
-    /// The process of the server that runs now.
+    /// The id of the server's process.
     pub async fn process_id(&self) -> io::Result<u32> {
-        let told = self.command("INFO server").await?;
-        let id = told.lines().find_map(|line| line.strip_prefix("process_id:")?.trim().parse().ok());
-        id.ok_or_else(|| io::Error::other("Redis does not tell its process"))
+        let info = self.command("INFO server").await?;
+        let id = info.lines().find_map(|line| line.strip_prefix("process_id:")?.trim().parse().ok());
+        id.ok_or_else(|| io::Error::other("Redis does not show the id of its process"))
     }
 
     /// Kills the server (SIGKILL) and waits until it is gone, and everything in it.
     pub async fn kill(&self) -> io::Result<()> {
-        self.ask("kill").await.map(drop)
+        self.keeper.ask("kill").await.map(drop)
     }
 
     /// Stops the server where it is (SIGSTOP): it accepts connections and answers nothing.
     pub async fn pause(&self) -> io::Result<()> {
-        self.ask("pause").await.map(drop)
+        self.keeper.ask("pause").await.map(drop)
     }
 
     /// Lets a paused server go on (SIGCONT).
     pub async fn resume(&self) -> io::Result<()> {
-        self.ask("resume").await.map(drop)
+        self.keeper.ask("resume").await.map(drop)
     }
 
     /// Starts the server again, empty and on the same port, and waits until it answers.
     pub async fn start_again(&self) -> io::Result<()> {
-        self.ask("start").await?;
-        let folder = self.ask("folder").await?;
-        let ready = async {
-            loop {
-                // Another server may have taken the port. A sentinel does not tell its folder.
-                let (asked, expected) = match self.kind {
-                    "sentinel" => ("ROLE", "sentinel"),
-                    _ => ("CONFIG GET dir", folder.as_str()),
-                };
-                if let Ok(found) = self.command(asked).await {
-                    return if found.lines().any(|line| line == expected) {
-                        Ok(())
-                    } else {
-                        Err(io::Error::new(io::ErrorKind::AddrInUse, "another server has taken the port"))
-                    };
-                }
-                if self.ask("alive").await? == "dead" {
-                    return Err(io::Error::other("redis ended while it started; its last words are above"));
-                }
-                sleep(Duration::from_millis(POLL_MILLISECONDS)).await;
-            }
-        };
-        timeout(Duration::from_secs(READY_SECONDS_MAX), ready).await.unwrap_or_else(|_| {
-            Err(io::Error::new(io::ErrorKind::TimedOut, format!("redis did not answer within {READY_SECONDS_MAX} s")))
-        })
+        let folder = self.keeper.start().await?;
+        // A sentinel does not show its folder.
+        let (command, expected) =
+            if self.is_sentinel { ("ROLE", "sentinel") } else { ("CONFIG GET dir", folder.as_str()) };
+        let is_this = || async { Ok(self.command(command).await?.lines().any(|line| line == expected)) };
+        self.keeper.until_ready(is_this).await
     }
 
-    /// Sends a command, whose words hold no spaces, and gives the answer, of a list one entry a line.
+    /// Sends a command, whose words hold no spaces, and returns the answer; a list has one entry a line.
     pub async fn command(&self, command: &str) -> io::Result<String> {
-        Self::command_at(self.port, command.to_owned()).await
+        command_at(self.address(), command.to_owned()).await
     }
 
-    pub(super) async fn command_at(port: u16, command: String) -> io::Result<String> {
-        blocking(move || {
-            let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-            stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-            (&stream).write_all(format!("{command}\r\n").as_bytes())?;
-            read_answer(&mut BufReader::new(&stream))
-        })
-        .await
+    async fn knows_the_cluster(&self) -> io::Result<bool> {
+        let info = self.command("CLUSTER INFO").await?;
+        let says = |word: &str| info.lines().any(|line| line == word);
+        Ok(says("cluster_state:ok") && says("cluster_slots_assigned:16384") && says("cluster_size:3"))
     }
+}
 
-    async fn ask(&self, request: &'static str) -> io::Result<String> {
-        let keeper = Arc::clone(&self.keeper);
-        blocking(move || keeper.lock().unwrap_or_else(PoisonError::into_inner).ask(request)).await
-    }
+pub(super) async fn command_at(address: SocketAddr, command: String) -> io::Result<String> {
+    blocking(move || {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+        (&stream).write_all(format!("{command}\r\n").as_bytes())?;
+        read_answer(&mut BufReader::new(&stream))
+    })
+    .await
 }
 
 fn read_answer(answers: &mut impl BufRead) -> io::Result<String> {
@@ -181,7 +157,7 @@ pub struct RedisCluster {
 }
 
 impl RedisCluster {
-    /// Starts three nodes, shares the slots out to them, and waits until each says that the cluster works.
+    /// Starts three nodes, assigns each a third of the slots, and waits until each node reports a working cluster.
     pub async fn start() -> io::Result<Self> {
         let mut nodes = Vec::new();
         for _ in 0..3 {
@@ -198,17 +174,9 @@ impl RedisCluster {
                 node.command(&format!("CLUSTER MEET 127.0.0.1 {port} {bus}")).await?;
             }
         }
-        let ready = async {
-            for node in &cluster.nodes {
-                while !node.knows_the_cluster().await? {
-                    sleep(Duration::from_millis(POLL_MILLISECONDS)).await;
-                }
-            }
-            Ok(())
-        };
-        timeout(Duration::from_secs(READY_SECONDS_MAX), ready).await.unwrap_or_else(|_| {
-            Err(io::Error::new(io::ErrorKind::TimedOut, "the nodes did not become a cluster in time"))
-        })?;
+        for node in &cluster.nodes {
+            until("the node knows the cluster", || node.knows_the_cluster()).await?;
+        }
         Ok(cluster)
     }
 
@@ -227,13 +195,5 @@ impl RedisCluster {
     pub fn url(&self) -> String {
         let nodes: Vec<String> = self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
         format!("redis-cluster://{}", nodes.join(","))
-    }
-}
-
-impl RedisServer {
-    async fn knows_the_cluster(&self) -> io::Result<bool> {
-        let info = self.command("CLUSTER INFO").await?;
-        let says = |word: &str| info.lines().any(|line| line == word);
-        Ok(says("cluster_state:ok") && says("cluster_slots_assigned:16384") && says("cluster_size:3"))
     }
 }

@@ -1,23 +1,24 @@
-//! What a Redis server does, as it says itself: every command, those within scripts too, in the order of their doing.
+//! What a Redis server does, by its own report: every command, also those within scripts, in order.
 
-use std::io;
-use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use boxoffice_domain::{EntropySource, fixtures::TestEntropy};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+    task::JoinHandle,
+};
 
-use super::{POLL_MILLISECONDS, RedisServer};
-use boxoffice_domain::EntropySource;
-use boxoffice_domain::fixtures::TestEntropy;
+use super::{
+    redis::{RedisServer, command_at},
+    until,
+};
 
-/// How long a command may take to be told of.
-const TOLD_MAX: Duration = Duration::from_secs(20);
-
-/// One command that Redis did.
+/// One command that Redis ran.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RedisStep {
     /// When, in microseconds since 1970, by the clock of the machine of Redis.
@@ -26,30 +27,30 @@ pub struct RedisStep {
     pub words: Vec<Vec<u8>>,
 }
 
-/// The commands that name a certain text, from the start of this until it is dropped or the server ends.
+/// Records the commands that contain certain texts, until it is dropped or the server ends.
 #[derive(Debug)]
 pub struct RedisMonitor {
     heard: Arc<Mutex<Heard>>,
     listening: JoinHandle<()>,
-    port: u16,
+    server: SocketAddr,
 }
 
 #[derive(Debug, Default)]
 struct Heard {
     steps: Vec<RedisStep>,
-    /// The last word that was said so that it be heard.
+    /// The argument of the last `ECHO`, which marks a place among the commands.
     mark: String,
 }
 
-impl RedisMonitor {
-    /// Listens for commands of which an argument contains one of these texts.
-    pub(super) async fn start(port: u16, texts: &[&str]) -> io::Result<Self> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+impl RedisServer {
+    /// From now on, records every command of which an argument contains one of these texts.
+    pub async fn monitor(&self, texts: &[&str]) -> io::Result<RedisMonitor> {
+        let mut stream = TcpStream::connect(self.address()).await?;
         stream.write_all(b"MONITOR\r\n").await?;
         let mut lines = BufReader::new(stream).lines();
         match lines.next_line().await? {
             Some(line) if line == "+OK" => {}
-            other => return Err(io::Error::other(format!("Redis does not tell what it does: {other:?}"))),
+            other => return Err(io::Error::other(format!("Redis does not report its commands: {other:?}"))),
         }
         let heard = Arc::new(Mutex::new(Heard::default()));
         let (hearing, texts) = (Arc::clone(&heard), texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
@@ -65,24 +66,27 @@ impl RedisMonitor {
                 }
             }
         });
-        Ok(Self { heard, listening, port })
+        Ok(RedisMonitor { heard, listening, server: self.address() })
     }
+}
 
-    /// Every step so far: none is missing that was done before this was called.
+impl RedisMonitor {
+    /// Every step so far. No step is missing that was done before this call.
     pub async fn steps(&self) -> io::Result<Vec<RedisStep>> {
         let mark = TestEntropy.uuid().simple().to_string();
-        RedisServer::command_at(self.port, format!("ECHO {mark}")).await?;
-        let began = Instant::now();
-        while lock(&self.heard).mark != mark {
-            if began.elapsed() > TOLD_MAX || self.listening.is_finished() {
-                return Err(io::Error::other("Redis no longer tells what it does"));
+        command_at(self.server, format!("ECHO {mark}")).await?;
+        let is_heard = || async {
+            let heard = lock(&self.heard).mark == mark;
+            if heard || !self.listening.is_finished() {
+                return Ok(heard);
             }
-            sleep(Duration::from_millis(POLL_MILLISECONDS)).await;
-        }
+            Err(io::Error::other("Redis no longer reports its commands"))
+        };
+        until("Redis reports its commands", is_heard).await?;
         Ok(self.heard())
     }
 
-    /// What has been heard so far, for after the server has ended.
+    /// What was recorded so far, for use after the server has ended.
     pub fn heard(&self) -> Vec<RedisStep> {
         lock(&self.heard).steps.clone()
     }

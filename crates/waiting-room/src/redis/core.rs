@@ -160,7 +160,7 @@ impl Core {
             let news = reply.map(|reply| News::read(reply, taken)).transpose()?;
             Ok(news.map(|news| queue.apply_snapshot(news)))
         };
-        Ok(queue.snapshots.get(|| queue.snapshot_since(since).map(Some), read).await?.into_inner())
+        Ok(queue.snapshots.get(|| queue.snapshot_since(since).map(Some), read).await?)
     }
 
     /// Where a place stands, if that is sure without asking Redis about it.

@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use boxoffice_contracts::waiting_room::{Rules, Stage};
+use boxoffice_contracts::waiting_room::{Rules, Stage, Start};
 use boxoffice_domain::{
     EntropySource,
     fixtures::{TestClock, TestEntropy},
+    waiting_room::WaitingRoom,
 };
 use boxoffice_peers::redis::{Link, RedisSettings, RedisUrl};
 use boxoffice_testkit::servers::{RedisCluster, RedisServer};
@@ -13,27 +14,25 @@ use boxoffice_waiting_room::{MemoryWaitingRoom, RedisWaitingRoom, Settings};
 
 use crate::support;
 
-fn settings(rules: Rules) -> Settings {
-    let Rules { capacity, admission_seconds, no_show_seconds, poll_seconds_max } = rules;
+fn settings(start: &Start) -> Settings {
+    let Rules { capacity, admission_seconds, no_show_seconds, poll_seconds_max } = start.rules;
     Settings {
         capacity,
         admission_seconds,
         no_show_seconds,
         poll_seconds_max,
-        reform_seconds: 0,
+        reform_seconds: start.reform_seconds,
         ..support::settings()
     }
 }
 
-async fn in_memory(rules: Rules) -> Stage {
-    let clock = Arc::new(TestClock::new());
-    Stage { waiting_room: Arc::new(MemoryWaitingRoom::new(clock.clone(), settings(rules))), clock }
+async fn in_memory(start: Start) -> Arc<dyn WaitingRoom> {
+    Arc::new(MemoryWaitingRoom::new(start.clock.clone(), settings(&start)))
 }
 
 /// A waiting room with its own prefix in a Redis that the tests share. Every poll asks Redis: the contract is about exact
 /// positions.
-async fn in_redis(url: &str, rules: Rules) -> Stage {
-    let clock = Arc::new(TestClock::new());
+async fn in_redis(url: &str, start: Start) -> Arc<dyn WaitingRoom> {
     let redis = RedisSettings {
         prefix: format!("test-{}", TestEntropy.uuid()),
         // The machine is shared with other tests.
@@ -41,27 +40,35 @@ async fn in_redis(url: &str, rules: Rules) -> Stage {
         command_timeout: Duration::from_secs(10),
     };
     let link = Link::open(RedisUrl::parse(url).expect("a URL"), redis);
-    let waiting_room = RedisWaitingRoom::open(link, clock.clone(), settings(rules), Duration::ZERO).await;
+    let waiting_room = RedisWaitingRoom::open(link, start.clock.clone(), settings(&start), Duration::ZERO).await;
     assert!(waiting_room.is_connected());
-    Stage { waiting_room: Arc::new(waiting_room), clock }
+    Arc::new(waiting_room)
 }
 
-async fn on_one_redis(rules: Rules) -> Stage {
-    in_redis(&RedisServer::shared().await.expect("starts").url(), rules).await
+async fn on_one_redis(start: Start) -> Arc<dyn WaitingRoom> {
+    in_redis(&RedisServer::shared().await.expect("starts").url(), start).await
 }
 
-async fn on_a_cluster(rules: Rules) -> Stage {
-    in_redis(&RedisCluster::shared().await.expect("starts").url(), rules).await
+async fn on_a_cluster(start: Start) -> Arc<dyn WaitingRoom> {
+    in_redis(&RedisCluster::shared().await.expect("starts").url(), start).await
+}
+
+async fn stage(open: impl AsyncFn(Start) -> Arc<dyn WaitingRoom>, rules: Rules) -> Stage {
+    let clock = Arc::new(TestClock::new());
+    Stage { waiting_room: open(Start { rules, clock: clock.clone(), reform_seconds: 0 }).await, clock }
 }
 
 mod memory {
-    boxoffice_contracts::waiting_room_contract!(super::in_memory);
+    boxoffice_contracts::waiting_room_contract!(async |rules| super::stage(super::in_memory, rules).await);
+    boxoffice_contracts::waiting_room_restart_contract!(super::in_memory);
 }
 
 mod one_redis {
-    boxoffice_contracts::waiting_room_contract!(super::on_one_redis);
+    boxoffice_contracts::waiting_room_contract!(async |rules| super::stage(super::on_one_redis, rules).await);
+    boxoffice_contracts::waiting_room_restart_contract!(super::on_one_redis);
 }
 
 mod redis_cluster {
-    boxoffice_contracts::waiting_room_contract!(super::on_a_cluster);
+    boxoffice_contracts::waiting_room_contract!(async |rules| super::stage(super::on_a_cluster, rules).await);
+    boxoffice_contracts::waiting_room_restart_contract!(super::on_a_cluster);
 }

@@ -3,12 +3,12 @@
 use std::{fmt, time::Duration};
 
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError,
+    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisConnectionInfo, RedisError,
     RedisResult, TlsMode,
     aio::{MultiplexedConnection, PubSub},
     cluster::ClusterClientBuilder,
     cluster_async::ClusterConnection,
-    sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
+    sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType},
 };
 
 /// Where a sentinel listens where its address does not say.
@@ -39,14 +39,11 @@ enum Target {
 
 #[derive(Clone)]
 struct Sentinels {
-    addresses: Vec<ConnectionAddr>,
+    nodes: Vec<ConnectionInfo>,
     master: String,
-    database: i64,
+    /// The user, the password and the database of the master.
+    master_settings: RedisConnectionInfo,
     tls: bool,
-    /// With user and password of the master.
-    master_info: ConnectionInfo,
-    /// With user and password of the sentinels.
-    sentinel_info: ConnectionInfo,
 }
 
 /// A connection that any number of tasks share.
@@ -148,26 +145,12 @@ impl Eq for RedisUrl {}
 
 impl Sentinels {
     fn client(&self) -> RedisResult<SentinelClient> {
-        let mut builder = SentinelClientBuilder::new(self.addresses.clone(), &self.master, SentinelServerType::Master)?
-            .set_client_to_redis_db(self.database);
+        let settings = self.master_settings.clone();
+        let mut master = SentinelNodeConnectionInfo::default().set_redis_connection_info(settings);
         if self.tls {
-            builder =
-                builder.set_client_to_redis_tls_mode(TlsMode::Secure).set_client_to_sentinel_tls_mode(TlsMode::Secure);
+            master = master.set_tls_mode(TlsMode::Secure);
         }
-        let (master, sentinel) = (self.master_info.redis_settings(), self.sentinel_info.redis_settings());
-        if let Some(username) = master.username() {
-            builder = builder.set_client_to_redis_username(username);
-        }
-        if let Some(password) = master.password() {
-            builder = builder.set_client_to_redis_password(password);
-        }
-        if let Some(username) = sentinel.username() {
-            builder = builder.set_client_to_sentinel_username(username);
-        }
-        if let Some(password) = sentinel.password() {
-            builder = builder.set_client_to_sentinel_password(password);
-        }
-        builder.build()
+        SentinelClient::build(self.nodes.clone(), &self.master, Some(master), SentinelServerType::Master)
     }
 }
 
@@ -219,26 +202,23 @@ fn sentinel(security: &str, tls: bool, parts: &Parts<'_>) -> Result<Target, Stri
     if master.is_empty() {
         return Err("must name the master, as in `redis-sentinel://HOST:PORT,HOST:PORT/NAME`".to_owned());
     }
-    let database = database.parse().map_err(|_| "must end with the number of a database".to_owned())?;
-    let info = |credentials: &str, host: &str| {
-        let info = format!("{security}://{credentials}{host}").into_connection_info();
+    let database: i64 = database.parse().map_err(|_| "must end with the number of a database".to_owned())?;
+    let info = |credentials: &str, address: &str| {
+        let info = format!("{security}://{credentials}{address}").into_connection_info();
         info.map_err(|error| refusal(&error))
     };
-    let mut addresses = Vec::with_capacity(parts.hosts.len());
-    for host in &parts.hosts {
-        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
-        let address = if has_port { (*host).to_owned() } else { format!("{host}:{SENTINEL_PORT}") };
-        addresses.push(info("", &address)?.addr().clone());
-    }
     let (user, password) = (parts.parameter("sentinel_username"), parts.parameter("sentinel_password"));
     let credentials = if password.is_empty() { String::new() } else { format!("{user}:{password}@") };
+    let node = |host: &&str| {
+        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
+        let port = if has_port { String::new() } else { format!(":{SENTINEL_PORT}") };
+        info(&credentials, &format!("{host}{port}"))
+    };
     Ok(Target::Sentinel(Box::new(Sentinels {
-        addresses,
+        nodes: parts.hosts.iter().map(node).collect::<Result<_, _>>()?,
         master: master.to_owned(),
-        database,
+        master_settings: info(parts.credentials, &format!("localhost/{database}"))?.redis_settings().clone(),
         tls,
-        master_info: info(parts.credentials, "localhost")?,
-        sentinel_info: info(&credentials, "localhost")?,
     })))
 }
 
@@ -305,12 +285,12 @@ mod tests {
         let text = "rediss-sentinel://seller:se%2Fcret@a,[::1]:7,b:2/main/4?sentinel_username=s&sentinel_password=p";
         let url = RedisUrl::parse(text).expect("a URL");
         let Target::Sentinel(sentinels) = url.target else { panic!("not a sentinel") };
-        let addresses: Vec<String> = sentinels.addresses.iter().map(ToString::to_string).collect();
+        let addresses: Vec<String> = sentinels.nodes.iter().map(|node| node.addr().to_string()).collect();
         assert_eq!(addresses, ["a:26379", "::1:7", "b:2"]);
-        assert!(sentinels.tls && sentinels.database == 4 && sentinels.master == "main");
-        assert_eq!(sentinels.master_info.redis_settings().password(), Some("se/cret"));
-        assert_eq!(sentinels.sentinel_info.redis_settings().username(), Some("s"));
-        assert_eq!(sentinels.sentinel_info.redis_settings().password(), Some("p"));
+        assert!(sentinels.tls && sentinels.master == "main");
+        let (master, sentinel) = (&sentinels.master_settings, sentinels.nodes[0].redis_settings());
+        assert_eq!((master.username(), master.password(), master.db()), (Some("seller"), Some("se/cret"), 4));
+        assert_eq!((sentinel.username(), sentinel.password()), (Some("s"), Some("p")));
         assert!(sentinels.client().is_ok());
     }
 }

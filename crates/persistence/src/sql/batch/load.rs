@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use boxoffice_domain::{
-    AccountId, ChargeId, PerformanceId, ReservationId,
+    AccountId, PerformanceId, StorageError,
     idempotency::IdempotencyKey,
     payments::Payment,
     reservations::Reservation,
@@ -12,14 +12,14 @@ use boxoffice_domain::{
     wallet::{Charge, Wallet},
 };
 use diesel::sql_types::Binary;
-use diesel_async::RunQueryDsl;
+use diesel_async::{RunQueryDsl, methods::LoadQuery};
 
 use super::super::{
     super::{Connection, LIVE_INDEX, LOCK_ROWS},
     catalog::terms,
+    failure::Failure,
     payments::PaymentRow,
     reservations::{HoldingRow, ReservationRow},
-    retry::Failure,
     seats::SeatRow,
     wallet::{ChargeRow, WalletRow},
 };
@@ -41,19 +41,20 @@ const LABELS_MAX: usize = 64;
 /// holdings of the account, cannot change meanwhile.
 pub(super) async fn load(connection: &mut Connection, mut plan: LoadPlan) -> Loaded<SaleState> {
     let mut state = SaleState::new();
-    for wallet in wallets(connection, &plan.accounts).await? {
+    for wallet in load_by_key::<WalletRow, Wallet>(connection, "account_id", binds(&plan.accounts), LOCK_ROWS).await? {
         state.add_wallet(wallet);
     }
     load_known_keys(connection, &mut plan, &mut state).await?;
-    for reservation in reservations(connection, &plan.reservations).await? {
+    let ids = binds(&plan.reservations);
+    for reservation in load_by_key::<ReservationRow, Reservation>(connection, "id", ids, LOCK_ROWS).await? {
         plan.include_reservation(&reservation);
         state.add_reservation(reservation);
     }
-    let to_refund = plan.reservations_to_refund.iter().copied().map(Bind::from).collect();
-    for payment in payments(connection, "reservation_id", to_refund).await? {
+    let to_refund = binds(&plan.reservations_to_refund);
+    for payment in load_by_key::<PaymentRow, Payment>(connection, "reservation_id", to_refund, "").await? {
         state.add_payment(payment);
     }
-    for charge in charges(connection, &plan.charges).await? {
+    for charge in load_by_key::<ChargeRow, Charge>(connection, "id", binds(&plan.charges), "").await? {
         state.add_charge(charge);
     }
     for terms in terms(connection, plan.performances.iter().copied()).await? {
@@ -70,7 +71,8 @@ async fn load_known_keys(connection: &mut Connection, plan: &mut LoadPlan, state
         plan.reservations.insert(id(&found)?);
     }
     let found = by_key(connection, "payments", &plan.payment_keys).await?;
-    for payment in payments(connection, "id", found.into_iter().map(Bind::Bytes).collect()).await? {
+    let found = found.into_iter().map(Bind::Bytes).collect();
+    for payment in load_by_key::<PaymentRow, Payment>(connection, "id", found, "").await? {
         plan.include_payment(&payment);
         state.add_payment(payment);
     }
@@ -103,47 +105,28 @@ async fn by_key(
     Ok(found)
 }
 
+fn binds<I: Copy + Into<Bind>>(ids: &BTreeSet<I>) -> Vec<Bind> {
+    ids.iter().copied().map(Into::into).collect()
+}
+
 /// `SELECT … FROM table WHERE key IN (…) ORDER BY key`, with the rows locked if `lock` says so.
-fn select_by_key<R: Row>(
+async fn load_by_key<R, E>(
+    connection: &mut Connection,
     key: &'static str,
-    values: impl IntoIterator<Item: Into<Bind>>,
+    values: Vec<Bind>,
     lock: &'static str,
-) -> Statement<R::Sql> {
-    Statement::select::<R>().sql(" WHERE ").sql(key).sql(" IN ").list(values).sql(" ORDER BY ").sql(key).sql(lock)
-}
-
-async fn wallets(connection: &mut Connection, accounts: &BTreeSet<AccountId>) -> Loaded<Vec<Wallet>> {
-    if accounts.is_empty() {
-        return Ok(Vec::new());
-    }
-    let query = select_by_key::<WalletRow>("account_id", accounts.iter().copied(), LOCK_ROWS);
-    let rows: Vec<WalletRow> = query.load(connection).await?;
-    Ok(rows.into_iter().map(Wallet::try_from).collect::<Result<_, _>>()?)
-}
-
-async fn reservations(connection: &mut Connection, ids: &BTreeSet<ReservationId>) -> Loaded<Vec<Reservation>> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let query = select_by_key::<ReservationRow>("id", ids.iter().copied(), LOCK_ROWS);
-    let rows: Vec<ReservationRow> = query.load(connection).await?;
-    Ok(rows.into_iter().map(Reservation::try_from).collect::<Result<_, _>>()?)
-}
-
-async fn payments(connection: &mut Connection, key: &'static str, values: Vec<Bind>) -> Loaded<Vec<Payment>> {
+) -> Loaded<Vec<E>>
+where
+    R: Row + Send,
+    E: TryFrom<R, Error = StorageError>,
+    Statement<R::Sql>: LoadQuery<'static, Connection, R>,
+{
     if values.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<PaymentRow> = select_by_key::<PaymentRow>(key, values, "").load(connection).await?;
-    Ok(rows.into_iter().map(Payment::try_from).collect::<Result<_, _>>()?)
-}
-
-async fn charges(connection: &mut Connection, ids: &BTreeSet<ChargeId>) -> Loaded<Vec<Charge>> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let rows: Vec<ChargeRow> = select_by_key::<ChargeRow>("id", ids.iter().copied(), "").load(connection).await?;
-    Ok(rows.into_iter().map(Charge::try_from).collect::<Result<_, _>>()?)
+    let query = Statement::select::<R>().sql(" WHERE ").sql(key).sql(" IN ").list(values);
+    let rows: Vec<R> = query.sql(" ORDER BY ").sql(key).sql(lock).load(connection).await?;
+    Ok(rows.into_iter().map(E::try_from).collect::<Result<_, _>>()?)
 }
 
 async fn load_holdings(connection: &mut Connection, plan: &LoadPlan, state: &mut SaleState) -> Loaded<()> {

@@ -5,11 +5,11 @@ use uuid::Uuid;
 
 use super::super::{
     super::Connection,
+    failure::Failure,
     insert::{insert, upsert},
     outbox::EventBatchRow,
     payments::PaymentRow,
     reservations::ReservationRow,
-    retry::Failure,
     seats::SeatRow,
     wallet::{ChargeRow, WalletEntryRow, WalletRow},
 };

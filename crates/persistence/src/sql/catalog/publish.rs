@@ -1,9 +1,7 @@
 //! Publishing under idempotency keys.
 
-use std::sync::Arc;
-
 use boxoffice_domain::{
-    AccountId, StorageError,
+    StorageError,
     catalog::PublishError,
     idempotency::{Idempotency, KeyReused, Made},
 };
@@ -11,37 +9,53 @@ use diesel::sql_types::Binary;
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use super::super::{
-    super::Connection,
-    Store,
-    retry::{Act, Failure, Kind},
+use super::{
+    super::{
+        super::Connection,
+        Store,
+        failure::{Failure, Kind},
+        insert::insert,
+        seats::SeatRow,
+    },
+    rows::Origin,
 };
 use crate::{
-    statement::Statement,
+    statement::{Bind, Row, Statement},
     stored::{id, idempotency as stored_idempotency},
 };
 
 /// How often publishing is tried again after a concurrent publication under the same key.
 const PUBLISH_ATTEMPTS_MAX: u32 = 3;
 
-/// A row to publish in `table`.
-pub(super) struct Publication {
-    pub(super) table: &'static str,
-    /// The column of the account under whose keys the table is unique.
-    pub(super) publisher_column: &'static str,
+/// A row to publish.
+pub(super) struct Publication<'p> {
     pub(super) id: Uuid,
-    pub(super) publisher: Option<AccountId>,
-    pub(super) idempotency: Option<Idempotency>,
+    pub(super) origin: Origin<'p>,
+    /// The column of the publisher, under whose keys the table is unique.
+    pub(super) publisher_column: &'static str,
+    pub(super) row: Vec<Bind>,
+    /// The rows of its seats, if it has any.
+    pub(super) seats: Vec<Vec<Bind>>,
 }
 
-impl Publication {
-    /// Finds the row that an earlier request published under the same key: its id and what that request asked.
-    async fn find_earlier(&self, connection: &mut Connection) -> Result<Option<(Uuid, Idempotency)>, Failure> {
-        let (Some(publisher), Some(idempotency)) = (self.publisher, &self.idempotency) else {
+impl Publication<'_> {
+    /// Inserts the rows, unless an earlier request under the same key has published: then returns the id that it gave, and
+    /// what it asked.
+    async fn run<R: Row>(&self, connection: &mut Connection) -> Result<Option<(Uuid, Idempotency)>, Failure> {
+        let earlier = self.find_earlier::<R>(connection).await?;
+        if earlier.is_none() {
+            insert::<R>(connection, [self.row.clone()]).await?;
+            insert::<SeatRow>(connection, self.seats.iter().cloned()).await?;
+        }
+        Ok(earlier)
+    }
+
+    async fn find_earlier<R: Row>(&self, connection: &mut Connection) -> Result<Option<(Uuid, Idempotency)>, Failure> {
+        let (Some(publisher), Some(idempotency)) = (self.origin.publisher, self.origin.idempotency) else {
             return Ok(None);
         };
         let found: Vec<(Vec<u8>, Vec<u8>)> = Statement::<(Binary, Binary)>::new("SELECT id, fingerprint FROM ")
-            .sql(self.table)
+            .sql(R::TABLE)
             .sql(" WHERE ")
             .sql(self.publisher_column)
             .sql(" = ")
@@ -63,49 +77,29 @@ impl Publication {
             // An earlier attempt of this request had published it, and its answer was lost.
             return Ok(Made::now(id));
         }
-        first.replay(self.idempotency.as_ref().ok_or(KeyReused)?, id)
-    }
-
-    async fn is_published(&self, store: &Store) -> Result<bool, StorageError> {
-        let query = Statement::<Binary>::new("SELECT id FROM ").sql(self.table).sql(" WHERE id = ").bind(self.id);
-        let mut session = store.reader().await?;
-        let found = query.load::<Vec<u8>>(session.connection()).await;
-        Ok(!session.finished(found)?.is_empty())
+        first.replay(self.origin.idempotency.ok_or(KeyReused)?, id)
     }
 }
 
 impl Store {
-    /// Publishes a row with `insert`, unless an earlier request under the same key did. Gives the id of the row.
-    pub(super) async fn publish(
-        &self,
-        publication: Publication,
-        insert: Box<Act<()>>,
-    ) -> Result<Made<Uuid>, PublishError> {
-        let work = Arc::new((publication, insert));
-        let publication = &work.0;
+    /// Publishes a row, unless an earlier request under the same key did. Returns the id of the row.
+    pub(super) async fn publish<R: Row>(&self, publication: Publication<'_>) -> Result<Made<Uuid>, PublishError> {
         let mut attempt = 0;
         loop {
-            let attempted = Arc::clone(&work);
             let published = self
                 .writer
-                .transaction(&move |connection| {
-                    let work = Arc::clone(&attempted);
-                    Box::pin(async move {
-                        let (publication, insert) = &*work;
-                        let earlier = publication.find_earlier(connection).await?;
-                        if earlier.is_none() {
-                            insert(connection).await?;
-                        }
-                        Ok(earlier)
-                    })
-                })
+                .transaction(&publication, |connection, publication| Box::pin(publication.run::<R>(connection)))
                 .await;
             match published {
                 Ok(None) => return Ok(Made::now(publication.id)),
                 Ok(Some((id, first))) => return Ok(publication.replay(id, &first)?),
                 Err(failure) if failure.kind == Kind::Duplicate => {
                     // An earlier attempt had published it, and its answer was lost.
-                    if publication.is_published(self).await? {
+                    let query = Statement::<Binary>::new("SELECT id FROM ")
+                        .sql(R::TABLE)
+                        .sql(" WHERE id = ")
+                        .bind(publication.id);
+                    if !self.read::<Vec<u8>>(query).await?.is_empty() {
                         return Ok(Made::now(publication.id));
                     }
                     // Another request under the same key came between reading and writing.

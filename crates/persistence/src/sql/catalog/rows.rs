@@ -2,57 +2,54 @@
 
 use boxoffice_domain::{
     AccountId, StorageError,
-    catalog::{Concert, NewPerformance, PerformanceSummary, SalesWindow, SeatingPlan, Section, Venue, VenueSummary},
-    idempotency::Idempotency,
-    text::{Description, Name},
+    catalog::{
+        CatalogKey, Concert, NewPerformance, PerformanceSummary, SalesWindow, SeatingPlan, Section, Venue, VenueSummary,
+    },
+    idempotency::{Fingerprint, Idempotency, IdempotencyKey},
+    text::Description,
     waiting_room::Draw,
 };
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 use crate::{
-    schema::{concerts, performances, venues},
-    stored::{Stored, count, damaged, fingerprint_bytes, id, json, key_text, name, optional_id, points, time},
+    row::row,
+    schema::{performances, venues},
+    stored::{count, damaged, id, name, optional_id, points},
 };
 
-#[derive(Clone, Debug, Insertable, Queryable)]
-#[diesel(table_name = venues)]
-pub(super) struct VenueRow {
-    pub(super) id: Vec<u8>,
-    pub(super) catalog_key: Option<String>,
-    pub(super) publisher_id: Option<Vec<u8>>,
-    pub(super) name: String,
-    pub(super) location: String,
-    pub(super) capacity: i64,
-    pub(super) sections: String,
-    pub(super) created_at: NaiveDateTime,
-    pub(super) idempotency_key: Option<String>,
-    pub(super) fingerprint: Option<Vec<u8>>,
+/// How a row comes into the catalog: by a request, or by an import under a key of its file.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Origin<'o> {
+    pub(super) publisher: Option<AccountId>,
+    pub(super) idempotency: Option<&'o Idempotency>,
+    pub(super) catalog_key: Option<&'o CatalogKey>,
 }
 
-pub(super) fn sections_text(plan: &SeatingPlan) -> Result<String, StorageError> {
-    json(plan.sections())
+impl Origin<'_> {
+    fn idempotency_key(&self) -> Option<&IdempotencyKey> {
+        self.idempotency.map(|idempotency| &idempotency.key)
+    }
+
+    fn fingerprint(&self) -> Option<Fingerprint> {
+        self.idempotency.map(|idempotency| idempotency.fingerprint)
+    }
 }
 
-impl VenueRow {
-    pub(super) fn new(
-        venue: &Venue,
-        key: Option<&Name>,
-        publisher_id: Option<AccountId>,
-        idempotency: Option<&Idempotency>,
-    ) -> Result<Self, StorageError> {
-        Ok(Self {
-            id: venue.id.stored(),
-            catalog_key: key.map(|key| key.as_str().to_owned()),
-            publisher_id: publisher_id.map(|id| id.stored()),
-            name: venue.name.as_str().to_owned(),
-            location: venue.location.as_str().to_owned(),
-            capacity: i64::from(venue.plan.capacity()),
-            sections: sections_text(&venue.plan)?,
-            created_at: time(venue.created_at),
-            idempotency_key: key_text(idempotency),
-            fingerprint: fingerprint_bytes(idempotency),
-        })
+row! {
+    #[expect(dead_code, reason = "some columns only serve queries")]
+    pub(super) struct VenueRow in venues, from (venue: &Venue, sections: String, origin: Origin<'_>) {
+        id: Vec<u8> = venue.id,
+        catalog_key: Option<String> = origin.catalog_key,
+        publisher_id: Option<Vec<u8>> = origin.publisher,
+        name: String = &venue.name,
+        location: String = &venue.location,
+        capacity: i64 = venue.plan.capacity(),
+        // JSON.
+        sections: String = sections,
+        created_at: NaiveDateTime = venue.created_at,
+        idempotency_key: Option<String> = origin.idempotency_key(),
+        fingerprint: Option<Vec<u8>> = origin.fingerprint(),
     }
 }
 
@@ -71,51 +68,26 @@ impl TryFrom<VenueRow> for Venue {
     }
 }
 
-/// As a change, it leaves a column alone that is `None` in it: the keys under which the concert was published. A draw and
-/// the time at which the queue was emptied are never taken back.
-#[derive(AsChangeset, Clone, Debug, Insertable, Queryable)]
-#[diesel(table_name = concerts)]
-pub(super) struct ConcertRow {
-    pub(super) id: Vec<u8>,
-    pub(super) catalog_key: Option<String>,
-    pub(super) promoter_id: Option<Vec<u8>>,
-    pub(super) title: String,
-    pub(super) artist: String,
-    pub(super) description: String,
-    pub(super) sales_open_at: NaiveDateTime,
-    pub(super) sales_close_at: NaiveDateTime,
-    pub(super) max_seats_per_account: i64,
-    pub(super) max_active: i64,
-    pub(super) version: i64,
-    pub(super) created_at: NaiveDateTime,
-    pub(super) idempotency_key: Option<String>,
-    pub(super) fingerprint: Option<Vec<u8>>,
-    pub(super) draw_seed: Option<Vec<u8>>,
-    pub(super) paused: bool,
-    pub(super) emptied_at: Option<NaiveDateTime>,
-}
-
-impl ConcertRow {
-    pub(super) fn new(concert: &Concert, key: Option<&Name>, idempotency: Option<&Idempotency>) -> Self {
-        Self {
-            id: concert.id.stored(),
-            catalog_key: key.map(|key| key.as_str().to_owned()),
-            promoter_id: concert.promoter_id.map(|id| id.stored()),
-            title: concert.title.as_str().to_owned(),
-            artist: concert.artist.as_str().to_owned(),
-            description: concert.description.as_str().to_owned(),
-            sales_open_at: time(concert.sales.open_at()),
-            sales_close_at: time(concert.sales.close_at()),
-            max_seats_per_account: i64::from(concert.max_seats_per_account),
-            max_active: i64::from(concert.max_active),
-            version: i64::from(concert.version),
-            created_at: time(concert.created_at),
-            idempotency_key: key_text(idempotency),
-            fingerprint: fingerprint_bytes(idempotency),
-            draw_seed: concert.draw.map(|draw| draw.seed().to_vec()),
-            paused: concert.paused,
-            emptied_at: concert.emptied_at.map(time),
-        }
+row! {
+    #[expect(dead_code, reason = "some columns only serve queries")]
+    pub(super) struct ConcertRow in concerts, from (concert: &Concert, origin: Origin<'_>) {
+        id: Vec<u8> = concert.id,
+        catalog_key: Option<String> = origin.catalog_key,
+        promoter_id: Option<Vec<u8>> = concert.promoter_id,
+        title: String = &concert.title,
+        artist: String = &concert.artist,
+        description: String = &concert.description,
+        sales_open_at: NaiveDateTime = concert.sales.open_at(),
+        sales_close_at: NaiveDateTime = concert.sales.close_at(),
+        max_seats_per_account: i64 = concert.max_seats_per_account,
+        max_active: i64 = concert.max_active,
+        version: i64 = concert.version,
+        created_at: NaiveDateTime = concert.created_at,
+        idempotency_key: Option<String> = origin.idempotency_key(),
+        fingerprint: Option<Vec<u8>> = origin.fingerprint(),
+        draw_seed: Option<Vec<u8>> = concert.draw.map(|draw| draw.seed().to_vec()),
+        paused: bool = concert.paused,
+        emptied_at: Option<NaiveDateTime> = concert.emptied_at,
     }
 }
 
@@ -149,44 +121,21 @@ impl TryFrom<ConcertRow> for Concert {
     }
 }
 
-#[derive(Clone, Debug, Insertable, Queryable)]
-#[diesel(table_name = performances)]
-pub(super) struct PerformanceRow {
-    pub(super) id: Vec<u8>,
-    pub(super) catalog_key: Option<String>,
-    pub(super) publisher_id: Option<Vec<u8>>,
-    pub(super) concert_id: Vec<u8>,
-    pub(super) venue_id: Vec<u8>,
-    pub(super) starts_at: NaiveDateTime,
-    pub(super) seats_total: i64,
-    pub(super) price_min: i64,
-    pub(super) price_max: i64,
-    pub(super) created_at: NaiveDateTime,
-    pub(super) idempotency_key: Option<String>,
-    pub(super) fingerprint: Option<Vec<u8>>,
-}
-
-impl PerformanceRow {
-    pub(super) fn new(
-        performance: &NewPerformance,
-        key: Option<&Name>,
-        publisher_id: Option<AccountId>,
-        idempotency: Option<&Idempotency>,
-    ) -> Self {
-        Self {
-            id: performance.id.stored(),
-            catalog_key: key.map(|key| key.as_str().to_owned()),
-            publisher_id: publisher_id.map(|id| id.stored()),
-            concert_id: performance.concert_id.stored(),
-            venue_id: performance.venue.id.stored(),
-            starts_at: time(performance.starts_at),
-            seats_total: i64::from(performance.venue.plan.capacity()),
-            price_min: performance.prices.min().get(),
-            price_max: performance.prices.max().get(),
-            created_at: time(performance.created_at),
-            idempotency_key: key_text(idempotency),
-            fingerprint: fingerprint_bytes(idempotency),
-        }
+row! {
+    #[expect(dead_code, reason = "some columns only serve queries")]
+    pub(super) struct PerformanceRow in performances, from (performance: &NewPerformance, origin: Origin<'_>) {
+        id: Vec<u8> = performance.id,
+        catalog_key: Option<String> = origin.catalog_key,
+        publisher_id: Option<Vec<u8>> = origin.publisher,
+        concert_id: Vec<u8> = performance.concert_id,
+        venue_id: Vec<u8> = performance.venue.id,
+        starts_at: NaiveDateTime = performance.starts_at,
+        seats_total: i64 = performance.venue.plan.capacity(),
+        price_min: i64 = performance.prices.min(),
+        price_max: i64 = performance.prices.max(),
+        created_at: NaiveDateTime = performance.created_at,
+        idempotency_key: Option<String> = origin.idempotency_key(),
+        fingerprint: Option<Vec<u8>> = origin.fingerprint(),
     }
 }
 
@@ -196,27 +145,36 @@ impl PerformanceRow {
 pub(super) struct SummaryRow {
     pub(super) id: Vec<u8>,
     concert_id: Vec<u8>,
-    venue_id: Vec<u8>,
-    #[diesel(select_expression = venues::name)]
-    venue_name: String,
-    #[diesel(select_expression = venues::location)]
-    venue_location: String,
+    #[diesel(embed)]
+    venue: VenueSummaryRow,
     starts_at: NaiveDateTime,
     seats_total: i64,
     price_min: i64,
     price_max: i64,
 }
 
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = venues)]
+pub(super) struct VenueSummaryRow {
+    id: Vec<u8>,
+    name: String,
+    location: String,
+}
+
+impl TryFrom<VenueSummaryRow> for VenueSummary {
+    type Error = StorageError;
+
+    fn try_from(row: VenueSummaryRow) -> Result<Self, StorageError> {
+        Ok(Self { id: id(&row.id)?, name: name(&row.name)?, location: name(&row.location)? })
+    }
+}
+
 impl SummaryRow {
-    pub(super) fn summary(&self, seats_available: u32) -> Result<PerformanceSummary, StorageError> {
+    pub(super) fn summary(self, seats_available: u32) -> Result<PerformanceSummary, StorageError> {
         Ok(PerformanceSummary {
             id: id(&self.id)?,
             concert_id: id(&self.concert_id)?,
-            venue: VenueSummary {
-                id: id(&self.venue_id)?,
-                name: name(&self.venue_name)?,
-                location: name(&self.venue_location)?,
-            },
+            venue: self.venue.try_into()?,
             starts_at: self.starts_at.and_utc(),
             seats_total: count(self.seats_total)?,
             seats_available,

@@ -1,9 +1,6 @@
 //! The terms under which performances are sold.
 
-use boxoffice_domain::{
-    PerformanceId, StorageError,
-    catalog::{PerformanceTerms, VenueSummary},
-};
+use boxoffice_domain::{PerformanceId, StorageError, catalog::PerformanceTerms};
 use chrono::NaiveDateTime;
 use diesel::{
     prelude::Queryable,
@@ -12,8 +9,8 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 
 use super::{
-    super::{super::Connection, retry::Failure},
-    rows::sales_window,
+    super::{super::Connection, failure::Failure},
+    rows::{VenueSummaryRow, sales_window},
 };
 use crate::{
     statement::Statement,
@@ -26,16 +23,14 @@ struct TermsRow {
     id: Vec<u8>,
     concert_id: Vec<u8>,
     title: String,
-    venue_id: Vec<u8>,
-    venue_name: String,
-    venue_location: String,
+    venue: VenueSummaryRow,
     starts_at: NaiveDateTime,
     sales_open_at: NaiveDateTime,
     sales_close_at: NaiveDateTime,
     max_seats_per_account: i64,
 }
 
-type TermsSql = (Binary, Binary, Text, Binary, Text, Text, Timestamp, Timestamp, Timestamp, BigInt);
+type TermsSql = (Binary, Binary, Text, (Binary, Text, Text), Timestamp, Timestamp, Timestamp, BigInt);
 
 impl TryFrom<TermsRow> for PerformanceTerms {
     type Error = StorageError;
@@ -45,11 +40,7 @@ impl TryFrom<TermsRow> for PerformanceTerms {
             id: id(&row.id)?,
             concert_id: id(&row.concert_id)?,
             title: name(&row.title)?,
-            venue: VenueSummary {
-                id: id(&row.venue_id)?,
-                name: name(&row.venue_name)?,
-                location: name(&row.venue_location)?,
-            },
+            venue: row.venue.try_into()?,
             starts_at: row.starts_at.and_utc(),
             sales: sales_window(row.sales_open_at, row.sales_close_at)?,
             max_seats_per_account: count(row.max_seats_per_account)?,

@@ -1,6 +1,6 @@
-//! Whether what the server told the crowd is true: every buyer looks again, and the audit looks at the database.
+//! Checks what the server said: every buyer looks again, and the audit reads the database.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use boxoffice_rush::{
     Buyer,
@@ -11,11 +11,7 @@ use serde::Serialize;
 use tokio::process::Command;
 use uuid::Uuid;
 
-use super::{
-    Rush,
-    shopper::{Shopper, login_id},
-    tally::Step,
-};
+use super::{account::login_id, rush::Rush, shopper::Shopper, tally::Step};
 
 /// How many untrue statements are listed; the others are counted.
 const UNTRUE_SHOWN_MAX: usize = 20;
@@ -41,7 +37,7 @@ impl Outside {
     }
 }
 
-/// What the audit of the server's database came to.
+/// The result of the audit of the server's database.
 #[derive(Debug, Serialize)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub(crate) enum Audit {
@@ -50,7 +46,7 @@ pub(crate) enum Audit {
     NotRun { reason: String },
 }
 
-/// Has every buyer look again at what was bought, and at the wallet.
+/// Every buyer looks again at the purchase and at the wallet.
 pub(crate) async fn from_outside(rush: &Rush, shoppers: &mut [Shopper]) -> anyhow::Result<Outside> {
     let mut outside = Outside::default();
     for ((performance_id, seat), numbers) in owners(shoppers) {
@@ -60,8 +56,8 @@ pub(crate) async fn from_outside(rush: &Rush, shoppers: &mut [Shopper]) -> anyho
             outside.is_untrue(format!("the seat {seat} of {performance_id} was sold to {first} and to {second}"));
         }
     }
-    let mut looks = stream::iter(shoppers.iter_mut().map(|shopper| look_again(rush, shopper)))
-        .buffer_unordered(rush.options.connections as usize);
+    let mut looks =
+        stream::iter(shoppers.iter_mut().map(look_again)).buffer_unordered(rush.options.connections as usize);
     while let Some((bought, untrue)) = looks.try_next().await? {
         outside.wallets_checked += 1;
         outside.purchases_checked += u64::from(bought);
@@ -72,59 +68,54 @@ pub(crate) async fn from_outside(rush: &Rush, shoppers: &mut [Shopper]) -> anyho
     Ok(outside)
 }
 
-/// The buyers who were told to own each seat.
+/// The buyers to whom the server said that they own each seat.
 fn owners(shoppers: &[Shopper]) -> HashMap<(Uuid, &ReservedSeat), Vec<u32>> {
     let mut owners: HashMap<_, Vec<u32>> = HashMap::new();
     for shopper in shoppers {
         for seat in shopper.owned_seats() {
-            owners.entry(seat).or_default().push(shopper.number);
+            owners.entry(seat).or_default().push(shopper.account.number);
         }
     }
     owners
 }
 
 /// Whether this buyer has bought something, and what is untrue.
-async fn look_again(rush: &Rush, shopper: &mut Shopper) -> anyhow::Result<(bool, Vec<String>)> {
-    let (who, mut untrue) = (login_id(shopper.number), Vec::new());
+async fn look_again(shopper: &mut Shopper) -> anyhow::Result<(bool, Vec<String>)> {
+    let (login_id, mut untrue) = (shopper.login_id(), Vec::new());
     let bought = shopper.bought.clone();
     let spent = bought.as_ref().map_or(0, |payment| payment.amount);
-    let balance = shopper.balance(&rush.client).await?;
+    let balance = shopper.account.balance().await?;
     if balance + spent != shopper.points {
-        untrue.push(format!("{who} had {} points, paid {spent}, and has {balance}", shopper.points));
+        untrue.push(format!("{login_id} had {} points, paid {spent}, and has {balance}", shopper.points));
     }
     if let Some(payment) = &bought {
         let confirmed = |buyer: &Buyer| buyer.get("/v1/reservations?status=confirmed&limit=100");
-        let owned: List<Reservation> = shopper.ask(&rush.client, Step::Reservations, confirmed).await?;
+        let owned: List<Reservation> = shopper.account.ask(Step::Reservations, confirmed).await?;
         if !owned.items.iter().any(|owned| is_of(owned, payment)) {
-            untrue.push(format!("{who} paid for {}, and does not own what was paid", payment.reservation_id));
+            untrue.push(format!("{login_id} paid for {}, and does not own what was paid", payment.reservation_id));
         }
     }
     Ok((bought.is_some(), untrue))
 }
 
 fn is_of(owned: &Reservation, payment: &Payment) -> bool {
-    let sorted = |reservation: &Reservation| {
-        let mut seats = reservation.seats.clone();
-        seats.sort_unstable();
-        seats
-    };
+    let seats = |reservation: &Reservation| BTreeSet::from_iter(reservation.seats.clone());
     owned.id == payment.reservation_id
         && owned.status == "confirmed"
         && owned.total_amount == payment.amount
         && owned.performance.id == payment.reservation.performance.id
-        && sorted(owned) == sorted(&payment.reservation)
+        && seats(owned) == seats(&payment.reservation)
 }
 
-/// Has `boxoffice audit` check the database that its settings name, if that is the server's: if it holds a reservation
-/// that the server has just made.
+/// Runs `boxoffice audit`, which checks the database if it has a reservation that the server has just made.
 pub(crate) async fn from_inside(rush: &Rush, shoppers: &mut [Shopper]) -> anyhow::Result<Audit> {
     let not_run = |reason: String| Ok(Audit::NotRun { reason });
     let held = shoppers.iter_mut().find_map(|shopper| shopper.held.map(|held| (shopper, held)));
     let Some((shopper, reservation_id)) = held else {
-        return not_run("nothing was held, so it cannot be told which database is the server's".to_owned());
+        return not_run("nothing was held, so the database of the server cannot be recognised".to_owned());
     };
     let me = |buyer: &Buyer| buyer.get("/v1/me");
-    let Identified { id: account_id } = shopper.ask(&rush.client, Step::Reservations, me).await?;
+    let Identified { id: account_id } = shopper.account.ask(Step::Reservations, me).await?;
     let program = match &rush.options.boxoffice {
         Some(program) => program.clone(),
         None => std::env::current_exe()?.with_file_name("boxoffice"),

@@ -9,11 +9,11 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::tally::{Step, Tally};
+use super::tally::{Step, Tally, words};
 
 /// How often a request is sent that the server has no time for, or whose response was lost.
 const ATTEMPTS_MAX: u32 = 20;
-/// How long to wait after a lost response, and if the server does not say how long.
+/// The wait after a lost response, and the default if the server does not say how long to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The longest wait that a server may ask for.
 const RETRY_AFTER_MAX: Duration = Duration::from_mins(1);
@@ -33,11 +33,11 @@ impl Client {
         Ok(Self { pool: Pool::open(address, connections).await?, map_permits, tally })
     }
 
-    /// Waits until a seat map may be asked for, which it may while this permit is kept.
+    /// Waits for a permit to ask for a seat map.
     pub(crate) async fn map_permit(&self) -> anyhow::Result<SemaphorePermit<'_>> {
         let asked = Instant::now();
         let permit = self.map_permits.acquire().await?;
-        self.tally.shared().map_waits.record(asked.elapsed());
+        self.tally.lock().map_waits.record(asked.elapsed());
         Ok(permit)
     }
 
@@ -48,7 +48,7 @@ impl Client {
         let mut last = String::new();
         for _ in 0..ATTEMPTS_MAX {
             let wait = match self.send_once(step, &request).await {
-                Ok(response) => match Self::wait_of(step, &response) {
+                Ok(response) => match retry_after(step, &response) {
                     None => return Ok(response),
                     Some(wait) => {
                         last = format!("status {}", response.status);
@@ -56,39 +56,35 @@ impl Client {
                     }
                 },
                 Err(error) => {
-                    self.tally.broken.add(1);
+                    self.tally.lock().totals.connections_broken += 1;
                     last = error.to_string();
                     RETRY_AFTER
                 }
             };
             sleep(wait).await;
         }
-        bail!("`{}` was not answered in {ATTEMPTS_MAX} attempts: {last}", step.name())
+        bail!("`{}` was not answered in {ATTEMPTS_MAX} attempts: {last}", words(step))
     }
 
     async fn send_once(&self, step: Step, request: &Prepared) -> std::io::Result<Response> {
         let asked = Instant::now();
         let (response, waited) = self.pool.send(request).await?;
-        self.tally.answered(step, waited, asked.elapsed().saturating_sub(waited));
-        match response.status {
-            ..400 => {}
-            503 | 400..500 => self.tally.refused(response.code(), response.status),
-            status => self.tally.failed(status),
-        }
+        let took = asked.elapsed().saturating_sub(waited);
+        self.tally.lock().responded(step, &response, waited, took);
         Ok(response)
     }
+}
 
-    /// How long to wait before sending again, if the response asks for that.
-    fn wait_of(step: Step, response: &Response) -> Option<Duration> {
-        let later = match response.status {
-            503 => true,
-            // The limit on signing in is per minute: thousands of buyers cannot wait for it.
-            429 => step != Step::SignIn,
-            // The response to an earlier attempt was lost, and the server still works on it.
-            409 => response.code().as_deref() == Some("idempotency_key_in_use"),
-            _ => false,
-        };
-        let asked = || response.header("retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs);
-        later.then(|| asked().unwrap_or(RETRY_AFTER).min(RETRY_AFTER_MAX))
-    }
+/// How long to wait before sending again, if the response asks for that.
+fn retry_after(step: Step, response: &Response) -> Option<Duration> {
+    let retry = match response.status {
+        503 => true,
+        // The limit on signing in is per minute: thousands of buyers cannot wait for it.
+        429 => step != Step::SignIn,
+        // The response to an earlier attempt was lost, and the server is still working on it.
+        409 => response.code().as_deref() == Some("idempotency_key_in_use"),
+        _ => false,
+    };
+    let asked = || response.header("retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs);
+    retry.then(|| asked().unwrap_or(RETRY_AFTER).min(RETRY_AFTER_MAX))
 }

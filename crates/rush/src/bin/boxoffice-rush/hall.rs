@@ -2,26 +2,26 @@
 
 use std::{cmp::Reverse, collections::HashMap};
 
-use anyhow::bail;
-use boxoffice_rush::buyer::{SeatMap, SeatStatus};
+use anyhow::ensure;
+use boxoffice_rush::buyer::{Seat, SeatMap, SeatStatus};
 use rand::{Rng, RngExt};
 use serde::Deserialize;
 
-/// How many stretches of free seats buyers look past, on average, before they reach for one.
+/// How many stretches of free seats buyers look past, on average, before they choose one.
 const LOOKED_PAST: f64 = 24.0;
 
-/// The part of a map that changes.
+/// The part of a seat map that changes.
 #[derive(Deserialize)]
 pub(crate) struct Statuses {
-    seats: Vec<StatusOnly>,
+    seats: Vec<Status>,
 }
 
-#[derive(Deserialize)]
-struct StatusOnly {
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct Status {
     status: SeatStatus,
 }
 
-/// The seats of a performance that the crowd is after.
+/// The seats of a performance that the crowd wants.
 #[derive(Debug)]
 pub(crate) struct Hall {
     /// The labels of all seats, in the order of the hall.
@@ -34,29 +34,34 @@ pub(crate) struct Hall {
 /// The seats of a hall at one instant.
 #[derive(Debug)]
 pub(crate) struct View {
-    statuses: Vec<SeatStatus>,
+    pub(crate) tag: String,
+    seats: Vec<Status>,
+}
+
+impl View {
+    fn is(&self, seat: usize, status: SeatStatus) -> bool {
+        self.seats[seat].status == status
+    }
 }
 
 impl Hall {
     /// The hall with its wanted seats: the available seats nearest to the front, at most `wanted_max`. Dearer sections
     /// are before the others, and in them the first rows.
     pub(crate) fn new(map: SeatMap, wanted_max: usize) -> Self {
-        // A row, its price, and how many rows of its section lie before it.
-        let (mut rows, mut sections) = (Vec::<(Reverse<u64>, usize, Vec<_>)>::new(), HashMap::<&str, usize>::new());
-        let mut last = None;
-        for (index, seat) in map.seats.iter().enumerate() {
-            let name = Some((&seat.section, &seat.row));
-            if last != name {
-                last = name;
-                let rows_before = sections.entry(&seat.section).or_default();
-                rows.push((Reverse(seat.price), *rows_before, Vec::new()));
-                *rows_before += 1;
-            }
-            if let (SeatStatus::Available, Some((_, _, seats))) = (seat.status, rows.last_mut()) {
-                seats.push((index, seat.number));
-            }
+        let seats: Vec<_> = map.seats.iter().enumerate().collect();
+        let is_same_row = |(_, a): &(_, &Seat), (_, b): &(_, &Seat)| (&a.section, &a.row) == (&b.section, &b.row);
+        let mut rows_of_sections = HashMap::<&str, usize>::new();
+        // Each row with its price and the number of rows of its section up to it.
+        let mut rows = Vec::new();
+        for row in seats.chunk_by(is_same_row) {
+            let (_, first) = row[0];
+            let row_number = rows_of_sections.entry(&first.section).or_default();
+            *row_number += 1;
+            let available = row.iter().filter(|(_, seat)| seat.status == SeatStatus::Available);
+            let seats: Vec<_> = available.map(|(index, seat)| (*index, seat.number)).collect();
+            rows.push((Reverse(first.price), *row_number, seats));
         }
-        rows.sort_by_key(|(price, rows_before, _)| (*price, *rows_before));
+        rows.sort_by_key(|(price, row_number, _)| (*price, *row_number));
         let mut left = wanted_max;
         let mut rows: Vec<_> = rows.into_iter().map(|(_, _, seats)| seats).collect();
         for seats in &mut rows {
@@ -67,7 +72,6 @@ impl Hall {
         Self { labels: map.seats.into_iter().map(|seat| seat.label).collect(), rows }
     }
 
-    /// How many seats the crowd is after.
     pub(crate) fn wanted(&self) -> usize {
         self.rows.iter().map(Vec::len).sum()
     }
@@ -77,16 +81,15 @@ impl Hall {
     }
 
     /// The seats as a map shows them.
-    pub(crate) fn view(&self, Statuses { seats }: Statuses) -> anyhow::Result<View> {
-        if seats.len() != self.labels.len() {
-            bail!("the hall had {} seats, and now has {}", self.labels.len(), seats.len());
-        }
-        Ok(View { statuses: seats.into_iter().map(|seat| seat.status).collect() })
+    pub(crate) fn view(&self, tag: &str, Statuses { seats }: Statuses) -> anyhow::Result<View> {
+        let (before, now) = (self.labels.len(), seats.len());
+        ensure!(now == before, "the hall had {before} seats, and now has {now}");
+        Ok(View { tag: tag.to_owned(), seats })
     }
 
     /// Whether one of the wanted seats is held, so that it may come free again.
     pub(crate) fn any_held(&self, view: &View) -> bool {
-        self.rows.iter().flatten().any(|(index, _)| view.statuses[*index] == SeatStatus::Held)
+        self.rows.iter().flatten().any(|(index, _)| view.is(*index, SeatStatus::Held))
     }
 
     /// Chooses free seats beside each other for the party, or fewer if there are not as many; `None` if none is free.
@@ -98,21 +101,16 @@ impl Hall {
         lost_before: u32,
         numbers: &mut impl Rng,
     ) -> Option<Vec<usize>> {
-        for size in (1..=party).rev() {
-            let stretches = self.stretches(view, size);
-            if stretches.is_empty() {
-                continue;
-            }
-            let stretch = stretches[rank(stretches.len(), lost_before, numbers)];
-            let start = numbers.random_range(0..=stretch.len() - size);
-            return Some(stretch[start..start + size].iter().map(|(index, _)| *index).collect());
-        }
-        None
+        let mut sizes = (1..=party).rev().map(|size| (size, self.stretches(view, size)));
+        let (size, stretches) = sizes.find(|(_, stretches)| !stretches.is_empty())?;
+        let stretch = stretches[rank(stretches.len(), lost_before, numbers)];
+        let start = numbers.random_range(0..=stretch.len() - size);
+        Some(stretch[start..start + size].iter().map(|(index, _)| *index).collect())
     }
 
     /// The stretches of at least `size` free seats beside each other, from the front to the back.
     fn stretches(&self, view: &View, size: usize) -> Vec<&[(usize, u32)]> {
-        let free = |seat: &(usize, u32)| view.statuses[seat.0] == SeatStatus::Available;
+        let free = |seat: &(usize, u32)| view.is(seat.0, SeatStatus::Available);
         let beside = |a: &(usize, u32), b: &(usize, u32)| free(a) && free(b) && a.1 + 1 == b.1;
         let stretches = self.rows.iter().flat_map(|row| row.chunk_by(beside));
         stretches.filter(|stretch| stretch.len() >= size && free(&stretch[0])).collect()
@@ -135,31 +133,35 @@ fn rank(count: usize, lost_before: u32, numbers: &mut impl Rng) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, ops::Range};
 
-    use boxoffice_rush::buyer::Seat;
     use rand::{SeedableRng, rngs::StdRng};
 
     use super::*;
 
-    /// Two sections of ten rows of ten; the second one is dearer.
-    fn map(status: impl Fn(usize) -> SeatStatus) -> SeatMap {
-        let mut seats = Vec::new();
-        for (section, price) in [("A", 50_u64), ("B", 90)] {
-            for row in 1..=10 {
-                for number in 1..=10 {
-                    let label = format!("{section}-{row}-{number}");
-                    let status = status(seats.len());
-                    let (section, row) = (section.to_owned(), row.to_string());
-                    seats.push(Seat { label, section, row, number, price, status });
-                }
-            }
-        }
-        SeatMap { seats }
+    fn free(_: usize) -> SeatStatus {
+        SeatStatus::Available
     }
 
-    fn all_free() -> (Hall, View) {
-        (Hall::new(map(|_| SeatStatus::Available), 1_000), View { statuses: vec![SeatStatus::Available; 200] })
+    /// Two sections of ten rows of ten; the second one is dearer.
+    fn hall(status: impl Fn(usize) -> SeatStatus, wanted_max: usize) -> Hall {
+        let seat = |index: usize| {
+            let (section, price) = if index < 100 { ("A", 50) } else { ("B", 90) };
+            let (row, number) = (index % 100 / 10 + 1, index % 10 + 1);
+            Seat {
+                label: format!("{section}-{row}-{number}"),
+                section: section.to_owned(),
+                row: row.to_string(),
+                number: u32::try_from(number).unwrap(),
+                price,
+                status: status(index),
+            }
+        };
+        Hall::new(SeatMap { seats: (0..200).map(seat).collect() }, wanted_max)
+    }
+
+    fn view(status: impl Fn(usize) -> SeatStatus) -> View {
+        View { tag: String::new(), seats: (0..200).map(|seat| Status { status: status(seat) }).collect() }
     }
 
     fn choices(hall: &Hall, view: &View, party: usize, seed: u64) -> Vec<Vec<usize>> {
@@ -168,8 +170,8 @@ mod tests {
     }
 
     #[test]
-    fn seats_are_beside_each_other_and_in_the_hall() {
-        let (hall, view) = all_free();
+    fn seats_are_beside_each_other_and_follow_from_the_seed() {
+        let (hall, view) = (hall(free, 1_000), view(free));
         for party in 1..=4 {
             for seats in choices(&hall, &view, party, 7) {
                 assert_eq!(seats.len(), party);
@@ -178,54 +180,42 @@ mod tests {
                 assert!(seats[party - 1] < 200);
             }
         }
-    }
-
-    #[test]
-    fn most_sit_near_the_front_and_the_dearer_section_is_the_front() {
-        let (hall, view) = all_free();
-        let first = choices(&hall, &view, 2, 7).into_iter().map(|seats| seats[0] / 10).collect::<Vec<_>>();
-        let of = |rows: std::ops::Range<usize>| first.iter().filter(|row| rows.contains(row)).count();
-        let (front, middle, back) = (of(10..15), of(15..20), of(0..10));
-        assert!(front > middle, "{front} {middle} {back}");
-        assert!(front + middle > 200, "{front} {middle} {back}");
-    }
-
-    #[test]
-    fn the_same_seed_makes_the_same_choices() {
-        let (hall, view) = all_free();
         assert_eq!(choices(&hall, &view, 3, 7), choices(&hall, &view, 3, 7));
         assert_ne!(choices(&hall, &view, 3, 7), choices(&hall, &view, 3, 8));
     }
 
     #[test]
-    fn what_is_taken_is_not_chosen_and_a_party_takes_fewer_where_it_must() {
-        let hall = Hall::new(map(|_| SeatStatus::Available), 1_000);
-        // Only the pairs 3 and 4, and 103 alone, are free.
-        let statuses =
-            (0..200).map(|seat| if [3, 4, 103].contains(&seat) { SeatStatus::Available } else { SeatStatus::Sold });
-        let view = View { statuses: statuses.collect() };
-        assert!(choices(&hall, &view, 4, 1).iter().all(|seats| *seats == [3, 4]));
-        let alone: BTreeSet<_> = choices(&hall, &view, 1, 1).into_iter().flatten().collect();
+    fn most_sit_near_the_front_and_the_dearer_section_is_the_front() {
+        let rows: Vec<_> = choices(&hall(free, 1_000), &view(free), 2, 7).iter().map(|seats| seats[0] / 10).collect();
+        let of = |range: Range<usize>| rows.iter().filter(|row| range.contains(row)).count();
+        let (front, middle, back) = (of(10..15), of(15..20), of(0..10));
+        assert!(front > middle && front + middle > 200, "{front} {middle} {back}");
+    }
+
+    #[test]
+    fn taken_seats_are_not_chosen_and_a_party_takes_fewer_if_it_must() {
+        let hall = hall(free, 1_000);
+        let few = view(|seat| if [3, 4, 103].contains(&seat) { SeatStatus::Available } else { SeatStatus::Sold });
+        assert!(choices(&hall, &few, 4, 1).iter().all(|seats| *seats == [3, 4]));
+        let alone: BTreeSet<_> = choices(&hall, &few, 1, 1).into_iter().flatten().collect();
         assert_eq!(alone, BTreeSet::from([3, 4, 103]));
-        let nothing = View { statuses: vec![SeatStatus::Sold; 200] };
+        let nothing = view(|_| SeatStatus::Sold);
         assert_eq!(hall.choose(&nothing, 4, 0, &mut StdRng::seed_from_u64(1)), None);
         assert!(!hall.any_held(&nothing));
     }
 
     #[test]
     fn only_as_many_seats_as_are_wanted_and_none_that_was_gone_before() {
-        let hall = Hall::new(map(|seat| if seat == 100 { SeatStatus::Sold } else { SeatStatus::Available }), 15);
+        let hall = hall(|seat| if seat == 100 { SeatStatus::Sold } else { SeatStatus::Available }, 15);
         assert_eq!(hall.wanted(), 15);
-        let view = View { statuses: vec![SeatStatus::Available; 200] };
-        let chosen: BTreeSet<_> = choices(&hall, &view, 1, 1).into_iter().flatten().collect();
+        let chosen: BTreeSet<_> = choices(&hall, &view(free), 1, 1).into_iter().flatten().collect();
         assert_eq!(chosen, (101..116).collect(), "the dearer section is the front");
         assert_eq!(hall.labels(&[101]), ["B-1-2"]);
     }
 
     #[test]
-    fn a_map_that_has_become_another_is_no_map_of_the_hall() {
-        let hall = Hall::new(map(|_| SeatStatus::Available), 1_000);
+    fn a_map_of_another_hall_is_an_error() {
         let other = serde_json::from_str(r#"{"seats": [{"label": "A", "status": "sold"}]}"#).unwrap();
-        assert!(hall.view(other).is_err());
+        assert!(hall(free, 1_000).view("", other).is_err());
     }
 }

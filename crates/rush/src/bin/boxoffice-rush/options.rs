@@ -9,9 +9,9 @@ const DURATION_MAX: Duration = Duration::from_hours(24);
 
 /// Sends a crowd of buyers to a running server that was started with --demo
 ///
-/// Each joins the queue, waits, looks, reaches for seats near the front, pays or walks away. Shows what happens, sums it
-/// up, draws it, and checks that no seat was sold twice; has `boxoffice audit` check the database too, if its settings
-/// name the server's. Exits with 1 if something is not as it should be, with 2 if it could not run.
+/// Each buyer joins the queue, waits, looks at the seats, holds some near the front, and pays or walks away. Shows what
+/// happens, sums it up, draws it, and checks that no seat was sold twice. Runs `boxoffice audit` too, if its settings
+/// name the database of the server. Exits with 1 if something is wrong, and with 2 if it could not run.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "boxoffice-rush", version)]
 pub(crate) struct RushOptions {
@@ -30,13 +30,13 @@ pub(crate) struct RushOptions {
     /// The time within which they come, more of them at its beginning
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub(crate) arrive: Duration,
-    /// How long a buyer thinks at most before choosing and before paying
+    /// The longest time that a buyer thinks before choosing and before paying
     #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = duration)]
     pub(crate) think: Duration,
-    /// How many of a hundred buyers hold seats, cancel and leave
+    /// Percentage of buyers who hold seats, cancel and leave
     #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub(crate) walk_away: u32,
-    /// The time after which everybody goes home
+    /// The time after which every buyer leaves
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
     pub(crate) deadline: Duration,
     /// How many connections they share

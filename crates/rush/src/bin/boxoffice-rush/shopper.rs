@@ -1,45 +1,38 @@
-//! One of the crowd: joins the queue, waits, looks, reaches for seats, pays or walks away.
+//! One of the crowd: joins the queue, waits, chooses seats, and pays or walks away.
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use boxoffice_rush::{
     Buyer, Request, Response,
-    buyer::{self, Payment, QueueState, QueueStatus, Reservation, ReservedSeat, Session, Wallet},
+    buyer::{Payment, Reservation, ReservedSeat},
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::IgnoredAny;
 use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    Rush,
-    client::Client,
+    account::{Account, Wait, login_id, new_key},
     hall::View,
-    new_key,
-    stage::Stage,
-    stage::StagePerformance,
+    rush::Rush,
+    stage::{Stage, StagePerformance},
     tally::{Outcome, Step},
 };
 
-/// The password of the buyers that `boxoffice serve --demo` makes.
-const PASSWORD: &str = "buyer-password";
-/// How often a buyer reaches for other seats before giving up.
+/// How often a buyer tries other seats before giving up.
 const LOST_MAX: u32 = 10;
 /// How often a buyer looks again while others hold all that is left.
 const LOOKS_MAX: u32 = 10;
 /// The time between two such looks.
 const LOOK_AGAIN_MILLISECONDS: Range<u64> = 1_000..3_000;
-/// Of ten parties, how many people each has.
+/// The codes of refusals once the admission is over.
+const ADMISSION_IS_OVER: [&str; 3] = ["queue_token_expired", "queue_token_not_active", "queue_token_invalid"];
+/// Of ten parties, how many seats each wants.
 const PARTIES: [usize; 10] = [1, 1, 2, 2, 2, 2, 2, 3, 4, 4];
-pub(crate) const PARTY_MAX: u64 = 4;
 
-/// A buyer of the demonstration, with an intention.
-#[derive(Debug)]
 pub(crate) struct Shopper {
-    pub(crate) number: u32,
-    account: Buyer,
+    pub(crate) account: Account,
     numbers: StdRng,
     /// The points before the first purchase.
     pub(crate) points: u64,
@@ -49,24 +42,15 @@ pub(crate) struct Shopper {
     pub(crate) bought: Option<Payment>,
 }
 
-/// How waiting in the queue ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wait {
-    Admitted,
-    /// The place is no longer valid.
-    Lost,
-    Stopped,
-}
-
-/// What came of reaching for seats.
-enum Reached {
+/// The result of trying to hold seats.
+enum Hold {
     Held(Reservation),
     Gone,
     TooMany,
     TooLate,
 }
 
-/// What came of trying one performance.
+/// The result of trying one performance.
 enum Tried {
     Done(Outcome),
     AllSold,
@@ -74,163 +58,73 @@ enum Tried {
     AllHeld,
 }
 
-/// A seat map that the buyer knows.
-struct Look {
-    tag: String,
-    view: Arc<View>,
-}
-
-/// The login id of this buyer of the demonstration. The first has the number 1.
-pub(crate) fn login_id(number: u32) -> String {
-    format!("buyer-{number:05}")
-}
-
 impl Shopper {
-    /// Signs in. `None` if there is no such account.
-    pub(crate) async fn sign_in(client: &Client, number: u32, seed: u64) -> anyhow::Result<Option<Self>> {
-        let response = client.send(Step::SignIn, &buyer::sign_in(&login_id(number), PASSWORD)).await?;
-        match response.status {
-            401 => return Ok(None),
-            429 => bail!(
-                "the server limits how often one address may sign in: start it with --demo, or set \
-                 BOXOFFICE_ACCOUNT_REQUESTS_PER_MINUTE to 0"
-            ),
-            _ => {}
-        }
-        let session: Session = response.read().context("signing in")?;
-        let numbers = StdRng::seed_from_u64(seed.wrapping_mul(1_000_003).wrapping_add(u64::from(number)));
-        let account = Buyer::new(session.access_token);
-        Ok(Some(Self { number, account, numbers, points: 0, held: None, bought: None }))
+    /// A buyer whose wishes follow from the seed and its number.
+    pub(crate) fn new(account: Account, seed: u64, points: u64) -> Self {
+        let numbers = StdRng::seed_from_u64(seed.wrapping_mul(1_000_003).wrapping_add(u64::from(account.number)));
+        Self { account, numbers, points, held: None, bought: None }
     }
 
-    /// Sends a request of this account, and signs in again if the access token has expired.
-    async fn send(
-        &mut self,
-        client: &Client,
-        step: Step,
-        request: impl Fn(&Buyer) -> Request,
-    ) -> anyhow::Result<Response> {
-        let response = client.send(step, &request(&self.account)).await?;
-        if response.status != 401 || response.code().as_deref() != Some("access_token_expired") {
-            return Ok(response);
-        }
-        let again = Self::sign_in(client, self.number, 0).await?.context("a demo account has vanished")?;
-        self.account.access_token = again.account.access_token;
-        client.send(step, &request(&self.account)).await
+    pub(crate) fn login_id(&self) -> String {
+        login_id(self.account.number)
     }
 
-    /// Sends a request that has to succeed.
-    pub(crate) async fn ask<T: DeserializeOwned>(
-        &mut self,
-        client: &Client,
-        step: Step,
-        request: impl Fn(&Buyer) -> Request,
-    ) -> anyhow::Result<T> {
-        let response = self.send(client, step, request).await?;
-        response.read().with_context(|| format!("`{}`", step.name()))
-    }
-
-    pub(crate) async fn balance(&mut self, client: &Client) -> anyhow::Result<u64> {
-        Ok(self.ask::<Wallet>(client, Step::Wallet, Buyer::wallet).await?.balance)
-    }
-
-    /// Tops the wallet up to these points.
-    pub(crate) async fn fill_wallet(&mut self, client: &Client, points: u64) -> anyhow::Result<()> {
-        self.points = self.balance(client).await?;
-        if let Some(missing) = points.checked_sub(self.points).filter(|missing| *missing > 0) {
-            let (amount, key) = (i64::try_from(missing)?, new_key());
-            self.ask::<IgnoredAny>(client, Step::Charge, |buyer| buyer.charge(amount).key(&key)).await?;
-            self.points += missing;
-        }
-        Ok(())
-    }
-
-    /// Joins the queue of a concert.
-    pub(crate) async fn join(&mut self, client: &Client, concert_id: Uuid) -> anyhow::Result<QueueStatus> {
-        let status: QueueStatus = self.ask(client, Step::Join, |buyer| buyer.join(concert_id)).await?;
-        self.account.queue_token.clone_from(&status.token);
-        Ok(status)
-    }
-
-    /// Polls as often as the server says until the buyer is admitted.
-    pub(crate) async fn wait(
-        &mut self,
-        client: &Client,
-        mut status: QueueStatus,
-        stop: &CancellationToken,
-    ) -> anyhow::Result<Wait> {
-        loop {
-            match status.status {
-                QueueState::Active => return Ok(Wait::Admitted),
-                QueueState::Expired => return Ok(Wait::Lost),
-                QueueState::Waiting => {}
-            }
-            let pause = Duration::from_secs(status.poll_after_seconds.unwrap_or(1));
-            if stop.run_until_cancelled(sleep(pause)).await.is_none() {
-                return Ok(Wait::Stopped);
-            }
-            status = self.ask(client, Step::Poll, Buyer::poll).await?;
-            self.account.queue_token.clone_from(&status.token);
-        }
-    }
-
-    /// Leaves the queue, or makes room for the next.
-    pub(crate) async fn leave(&mut self, client: &Client) -> anyhow::Result<()> {
-        self.send(client, Step::Leave, Buyer::leave).await?;
-        self.account.queue_token.clear();
-        Ok(())
-    }
-
-    /// The whole evening, from coming to going.
+    /// The whole visit.
     pub(crate) async fn attend(&mut self, rush: &Rush) -> Outcome {
         match self.come(rush).await {
             Ok(outcome) => outcome,
             Err(error) => {
-                rush.tally().trouble(format!("{}: {error:#}", login_id(self.number)));
+                rush.tally().lock().trouble(format!("{}: {error:#}", self.login_id()));
                 Outcome::Failed
             }
         }
     }
 
     async fn come(&mut self, rush: &Rush) -> anyhow::Result<Outcome> {
-        let (client, tally) = (&rush.client, rush.tally());
         // Squared, so that more come at the beginning.
         let arrival = rush.options.arrive.mul_f64(self.numbers.random::<f64>().powi(2));
         if !rush.pause(arrival).await {
             return Ok(Outcome::WentHome);
         }
-        let status = self.join(client, rush.stage.concert_id).await?;
+        let status = self.account.join(rush.stage.concert_id).await?;
         let joined = Instant::now();
-        tally.arrived.add(1);
-        tally.in_line.add(1);
-        let waited = self.wait(client, status, &rush.stop).await;
-        tally.in_line.take(1);
+        rush.tally().lock().totals.arrived += 1;
+        rush.tally().lock().crowd.waiting += 1;
+        let waited = self.account.wait(status, &rush.stop).await;
+        rush.tally().lock().crowd.waiting -= 1;
         let outcome = match waited? {
             Wait::Lost => return Ok(Outcome::TooLate),
             Wait::Stopped => Ok(Outcome::WentHome),
             Wait::Admitted => {
-                tally.shared().line_waits.record(joined.elapsed());
-                tally.admitted_total.add(1);
-                tally.admitted.add(1);
+                rush.tally().lock().queue_waits.record(joined.elapsed());
+                rush.tally().lock().totals.admitted += 1;
+                rush.tally().lock().crowd.admitted += 1;
                 let outcome = self.shop(rush).await;
-                tally.admitted.take(1);
+                rush.tally().lock().crowd.admitted -= 1;
                 outcome
             }
         };
         // A payment ends the admission. Every other buyer leaves, or no other would be admitted for minutes.
         if !matches!(outcome, Ok(Outcome::Bought)) {
-            self.leave(client).await?;
+            self.account.leave().await?;
         }
         outcome
     }
 
-    /// Looks at the dates, and tries one after the other until something came of it.
+    /// Sends a request; `None` if the admission is over.
+    async fn send(&mut self, step: Step, request: impl Fn(&Buyer) -> Request) -> anyhow::Result<Option<Response>> {
+        let response = self.account.send(step, request).await?;
+        let is_over = matches!(response.status, 401 | 403)
+            && response.code().is_some_and(|code| ADMISSION_IS_OVER.contains(&code.as_str()));
+        Ok(if is_over { None } else { Some(response) })
+    }
+
+    /// Looks at the dates, and tries one after the other.
     async fn shop(&mut self, rush: &Rush) -> anyhow::Result<Outcome> {
         let Stage { concert_id, performances, .. } = &rush.stage;
-        let dates = self.send(&rush.client, Step::Dates, |buyer| buyer.performances(concert_id)).await?;
-        if is_too_late(&dates) {
+        let Some(dates) = self.send(Step::Dates, |buyer| buyer.performances(concert_id)).await? else {
             return Ok(Outcome::TooLate);
-        }
+        };
         dates.read::<IgnoredAny>().context("looking at the dates")?;
         let first = self.numbers.random_range(0..performances.len());
         let mut all_sold = true;
@@ -247,44 +141,35 @@ impl Shopper {
         Ok(Outcome::NothingLeft)
     }
 
-    /// Reaches for seats of one performance until they are held or there are none.
+    /// Tries seats of one performance until they are held or there are none.
     async fn try_performance(&mut self, rush: &Rush, performance: &StagePerformance) -> anyhow::Result<Tried> {
+        let StagePerformance { id, hall, .. } = performance;
         let mut party = PARTIES[self.numbers.random_range(0..PARTIES.len())].min(rush.stage.party_max);
         let (mut lost, mut looks, mut known) = (0, 0, None);
-        let mut stale = true;
         while !rush.stop.is_cancelled() {
-            if stale {
-                let Some(permit) = rush.stop.run_until_cancelled(rush.client.map_permit()).await else { break };
-                let look = self.look_at_seats(rush, performance, known.take()).await?;
-                drop(permit?);
-                let Some(look) = look else {
-                    return Ok(Tried::Done(Outcome::TooLate));
-                };
-                known = Some(look);
-            }
-            let Some(Look { view, .. }) = &known else { bail!("nothing was looked at") };
-            let Some(seats) = performance.hall.choose(view, party, lost, &mut self.numbers) else {
-                if !performance.hall.any_held(view) {
-                    return Ok(Tried::AllSold);
+            let Some(permit) = rush.stop.run_until_cancelled(rush.client.map_permit()).await else { break };
+            let look = self.look_at_seats(performance, known).await?;
+            drop(permit?);
+            let Some(view) = look else { return Ok(Tried::Done(Outcome::TooLate)) };
+            if let Some(seats) = hall.choose(&view, party, lost, &mut self.numbers) {
+                self.think(rush).await;
+                match self.hold(rush, *id, &hall.labels(&seats)).await? {
+                    Hold::Held(reservation) => return Ok(Tried::Done(self.decide(rush, reservation).await?)),
+                    Hold::Gone if lost == LOST_MAX => return Ok(Tried::Done(Outcome::GaveUp)),
+                    Hold::Gone => lost += 1,
+                    Hold::TooMany if party == 1 => return Ok(Tried::Done(Outcome::HasEnough)),
+                    Hold::TooMany => party -= 1,
+                    Hold::TooLate => return Ok(Tried::Done(Outcome::TooLate)),
                 }
+            } else if !hall.any_held(&view) {
+                return Ok(Tried::AllSold);
+            } else if looks == LOOKS_MAX {
+                return Ok(Tried::AllHeld);
+            } else {
                 looks += 1;
-                if looks > LOOKS_MAX {
-                    return Ok(Tried::AllHeld);
-                }
                 rush.pause(Duration::from_millis(self.numbers.random_range(LOOK_AGAIN_MILLISECONDS))).await;
-                stale = true;
-                continue;
-            };
-            let seats = performance.hall.labels(&seats);
-            self.think(rush).await;
-            match self.hold(rush, performance.id, &seats).await? {
-                Reached::Held(reservation) => return Ok(Tried::Done(self.decide(rush, reservation).await?)),
-                Reached::Gone if lost == LOST_MAX => return Ok(Tried::Done(Outcome::GaveUp)),
-                Reached::Gone => (lost, stale) = (lost + 1, true),
-                Reached::TooMany if party == 1 => return Ok(Tried::Done(Outcome::HasEnough)),
-                Reached::TooMany => (party, stale) = (party - 1, false),
-                Reached::TooLate => return Ok(Tried::Done(Outcome::TooLate)),
             }
+            known = Some(view);
         }
         Ok(Tried::Done(Outcome::WentHome))
     }
@@ -292,27 +177,21 @@ impl Shopper {
     /// The seats as they are now; `None` if the admission is over.
     async fn look_at_seats(
         &mut self,
-        rush: &Rush,
         performance: &StagePerformance,
-        known: Option<Look>,
-    ) -> anyhow::Result<Option<Look>> {
+        known: Option<Arc<View>>,
+    ) -> anyhow::Result<Option<Arc<View>>> {
         let request = |buyer: &Buyer| {
             let request = buyer.seats(performance.id);
             match &known {
-                Some(look) => request.header("if-none-match", &look.tag),
+                Some(view) => request.header("if-none-match", &view.tag),
                 None => request,
             }
         };
-        let response = self.send(&rush.client, Step::Seats, request).await?;
-        if is_too_late(&response) {
-            return Ok(None);
+        match self.send(Step::Seats, request).await? {
+            Some(response) if response.status == 304 => Ok(known),
+            Some(response) => performance.view(&response).context("looking at the seats").map(Some),
+            None => Ok(None),
         }
-        if response.status == 304 {
-            return Ok(known);
-        }
-        let tag = response.header("etag").unwrap_or_default().to_owned();
-        let view = performance.view(&tag, &response).context("looking at the seats")?;
-        Ok(Some(Look { tag, view }))
     }
 
     async fn think(&mut self, rush: &Rush) {
@@ -322,60 +201,56 @@ impl Shopper {
         }
     }
 
-    async fn hold(&mut self, rush: &Rush, performance_id: Uuid, seats: &[String]) -> anyhow::Result<Reached> {
+    async fn hold(&mut self, rush: &Rush, performance_id: Uuid, seats: &[String]) -> anyhow::Result<Hold> {
         let key = new_key();
         let hold = |buyer: &Buyer| buyer.hold(performance_id, seats).key(&key);
-        let response = self.send(&rush.client, Step::Hold, hold).await?;
-        if is_too_late(&response) {
-            return Ok(Reached::TooLate);
-        }
+        let Some(response) = self.send(Step::Hold, hold).await? else { return Ok(Hold::TooLate) };
         match response.code().as_deref() {
             Some("seat_unavailable") => {
-                rush.tally().lost_races.add(1);
-                Ok(Reached::Gone)
+                rush.tally().lock().totals.lost_races += 1;
+                Ok(Hold::Gone)
             }
-            Some("seat_limit_reached" | "too_many_seats") => Ok(Reached::TooMany),
+            Some("seat_limit_reached" | "too_many_seats") => Ok(Hold::TooMany),
             _ => {
                 let reservation: Reservation = response.read().context("holding seats")?;
                 self.held = Some(reservation.id);
-                Ok(Reached::Held(reservation))
+                Ok(Hold::Held(reservation))
             }
         }
     }
 
-    /// Pays, or walks away, and counts as a holder meanwhile.
+    /// Pays, or walks away.
     async fn decide(&mut self, rush: &Rush, held: Reservation) -> anyhow::Result<Outcome> {
-        let (tally, seats) = (rush.tally(), held.seats.len() as u64);
-        tally.holding.add(1);
-        tally.seats_held.add(seats);
+        let seats = held.seats.len() as u64;
+        rush.tally().lock().crowd.holding += 1;
+        rush.tally().lock().crowd.seats_held += seats;
         self.think(rush).await;
         let decided = if self.numbers.random_range(0..100) < rush.options.walk_away {
-            self.cancel(rush, held.id).await
+            self.cancel(held.id).await
         } else {
             self.pay(rush, &held).await
         };
-        tally.holding.take(1);
-        tally.seats_held.take(seats);
+        rush.tally().lock().crowd.holding -= 1;
+        rush.tally().lock().crowd.seats_held -= seats;
         decided
     }
 
-    async fn cancel(&mut self, rush: &Rush, reservation_id: Uuid) -> anyhow::Result<Outcome> {
+    async fn cancel(&mut self, reservation_id: Uuid) -> anyhow::Result<Outcome> {
         let key = new_key();
-        let cancel = |buyer: &Buyer| buyer.cancel(reservation_id).key(&key);
-        let response = self.send(&rush.client, Step::Cancel, cancel).await?;
+        let response = self.account.send(Step::Cancel, |buyer| buyer.cancel(reservation_id).key(&key)).await?;
         if response.code().as_deref() == Some("hold_expired") {
             return Ok(Outcome::TooLate);
         }
-        response.read::<IgnoredAny>().context("giving seats back")?;
+        response.read::<IgnoredAny>().context("cancelling")?;
         Ok(Outcome::WalkedAway)
     }
 
     async fn pay(&mut self, rush: &Rush, held: &Reservation) -> anyhow::Result<Outcome> {
         let key = new_key();
-        let response = self.send(&rush.client, Step::Pay, |buyer| buyer.pay(held.id).key(&key)).await?;
-        if is_too_late(&response) || response.code().as_deref() == Some("hold_expired") {
+        let response = self.send(Step::Pay, |buyer| buyer.pay(held.id).key(&key)).await?;
+        let Some(response) = response.filter(|response| response.code().as_deref() != Some("hold_expired")) else {
             return Ok(Outcome::TooLate);
-        }
+        };
         let payment: Payment = response.read().context("paying")?;
         if payment.amount != held.total_amount {
             bail!("a reservation of {} points was paid with {}", held.total_amount, payment.amount);
@@ -385,15 +260,9 @@ impl Shopper {
         Ok(Outcome::Bought)
     }
 
-    /// The seats that the buyer was told to own, with their performance.
+    /// The seats that the server said the buyer owns, with their performance.
     pub(crate) fn owned_seats(&self) -> impl Iterator<Item = (Uuid, &ReservedSeat)> {
         let reservation = self.bought.as_ref().map(|payment| &payment.reservation);
         reservation.into_iter().flat_map(|bought| bought.seats.iter().map(|seat| (bought.performance.id, seat)))
     }
-}
-
-/// Whether the admission is over.
-fn is_too_late(response: &Response) -> bool {
-    let over = |code: &str| matches!(code, "queue_token_expired" | "queue_token_not_active" | "queue_token_invalid");
-    matches!(response.status, 401 | 403) && response.code().is_some_and(|code| over(&code))
 }

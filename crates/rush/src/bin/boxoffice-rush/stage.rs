@@ -1,4 +1,4 @@
-//! The seats that the crowd is after.
+//! The seats that the crowd wants.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -10,23 +10,24 @@ use boxoffice_rush::{
     Buyer, Response,
     buyer::{Concert, List, Performance, SeatMap},
 };
-use tokio::time::sleep;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    client::Client,
+    account::{Account, Wait},
     hall::{Hall, View},
     options::RushOptions,
-    shopper::{PARTY_MAX, Shopper, Wait},
     tally::Step,
 };
 
+/// How many seats the largest party wants.
+const PARTY_MAX: u64 = 4;
 /// How long the scout waits in the queue of a concert to see its dates. A server that has just started admits no buyer
 /// for some seconds.
 const SCOUT_TIME_MAX: Duration = Duration::from_mins(1);
 
-/// The concert, and those of its performances whose seats are wanted.
+/// The concert, and its performances whose seats are wanted.
 #[derive(Debug)]
 pub(crate) struct Stage {
     pub(crate) concert_id: Uuid,
@@ -43,95 +44,86 @@ pub(crate) struct Stage {
 pub(crate) struct StagePerformance {
     pub(crate) id: Uuid,
     pub(crate) hall: Hall,
-    /// The latest view with its tag, so that a map that many buyers get is parsed once.
-    latest: Mutex<Option<(String, Arc<View>)>>,
+    /// The latest view, so that a map that many buyers receive is parsed once.
+    latest: Mutex<Option<Arc<View>>>,
 }
 
 impl StagePerformance {
-    /// What the seat map with this tag shows.
-    pub(crate) fn view(&self, tag: &str, response: &Response) -> anyhow::Result<Arc<View>> {
+    /// What a seat map shows.
+    pub(crate) fn view(&self, response: &Response) -> anyhow::Result<Arc<View>> {
+        let tag = response.header("etag").unwrap_or_default();
         let latest = || self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, view)) = latest().as_ref().filter(|(of, _)| of == tag) {
+        if let Some(view) = latest().as_ref().filter(|view| view.tag == tag) {
             return Ok(Arc::clone(view));
         }
-        let view = Arc::new(self.hall.view(response.read()?)?);
-        *latest() = Some((tag.to_owned(), Arc::clone(&view)));
+        let view = Arc::new(self.hall.view(tag, response.read()?)?);
+        *latest() = Some(Arc::clone(&view));
         Ok(view)
     }
 }
 
 /// Chooses the concert, and looks at its halls.
-pub(crate) async fn choose(client: &Client, scout: &mut Shopper, options: &RushOptions) -> anyhow::Result<Stage> {
-    let (mut found, mut busy) = (None, 0);
-    for concert in concerts(client, scout, options.concert).await? {
-        if !is_admitted(client, scout, &concert).await? {
+pub(crate) async fn choose(scout: &mut Account, options: &RushOptions) -> anyhow::Result<Stage> {
+    let (mut found, mut busy) = (None::<(u64, Concert, Vec<Performance>)>, 0);
+    for concert in concerts(scout, options.concert).await? {
+        if !is_admitted(scout, &concert).await? {
             busy += 1;
             continue;
         }
-        let performances = performances(client, scout, &concert).await?;
-        scout.leave(client).await?;
+        let dates: List<Performance> = scout.ask(Step::Dates, |buyer| buyer.performances(concert.id)).await?;
+        let performances = dates.items;
+        scout.leave().await?;
         let bookable = performances.iter().filter(|performance| performance.seats_available > 0);
         let largest = bookable.map(|performance| performance.seats_total).max();
-        if let Some(seats) = largest.filter(|seats| found.as_ref().is_none_or(|(most, _)| seats > most)) {
-            found = Some((seats, concert));
+        if let Some(seats) = largest.filter(|seats| found.as_ref().is_none_or(|(most, ..)| seats > most)) {
+            found = Some((seats, concert, performances));
         }
     }
-    let Some((_, concert)) = found else {
-        bail!("there is no concert with seats to be had ({busy} had a line too long to look behind it)");
+    let Some((_, concert, performances)) = found else {
+        bail!("no bookable concert has seats left ({busy} were left out because their queue is too long)");
     };
-    if !is_admitted(client, scout, &concert).await? {
-        bail!("the line has become too long to look behind it");
+    if !is_admitted(scout, &concert).await? {
+        bail!("the queue of `{}` has become too long", concert.title);
     }
-    let stage = look(client, scout, concert, options).await;
-    scout.leave(client).await?;
+    let stage = look(scout, concert, performances, options).await;
+    scout.leave().await?;
     stage
 }
 
-/// The concerts that can be booked, or the one that the options name.
-async fn concerts(client: &Client, scout: &mut Shopper, only: Option<Uuid>) -> anyhow::Result<Vec<Concert>> {
+/// The bookable concerts, or the one that the options name.
+async fn concerts(scout: &mut Account, only: Option<Uuid>) -> anyhow::Result<Vec<Concert>> {
     if let Some(id) = only {
         let path = format!("/v1/concerts/{id}");
-        return Ok(vec![scout.ask(client, Step::Concerts, |buyer| buyer.get(&path)).await?]);
+        return Ok(vec![scout.ask(Step::Concerts, |buyer| buyer.get(&path)).await?]);
     }
     let list = |buyer: &Buyer| buyer.get("/v1/concerts?bookable=true");
-    Ok(scout.ask::<List<Concert>>(client, Step::Concerts, list).await?.items)
+    Ok(scout.ask::<List<Concert>>(Step::Concerts, list).await?.items)
 }
 
 /// Whether the scout was admitted in time. If it was not, it has left the queue.
-async fn is_admitted(client: &Client, scout: &mut Shopper, concert: &Concert) -> anyhow::Result<bool> {
-    let status = scout.join(client, concert.id).await?;
-    let stop = CancellationToken::new();
-    let waited = {
-        let waiting = scout.wait(client, status, &stop);
-        tokio::pin!(waiting);
-        tokio::select! {
-            waited = &mut waiting => waited?,
-            () = sleep(SCOUT_TIME_MAX) => {
-                stop.cancel();
-                waiting.await?
-            }
-        }
-    };
-    if waited == Wait::Stopped {
-        scout.leave(client).await?;
+async fn is_admitted(scout: &mut Account, concert: &Concert) -> anyhow::Result<bool> {
+    let status = scout.join(concert.id).await?;
+    if let Ok(waited) = timeout(SCOUT_TIME_MAX, scout.wait(status, &CancellationToken::new())).await {
+        return Ok(waited? == Wait::Admitted);
     }
-    Ok(waited == Wait::Admitted)
-}
-
-/// The performances by their start.
-async fn performances(client: &Client, scout: &mut Shopper, concert: &Concert) -> anyhow::Result<Vec<Performance>> {
-    Ok(scout.ask::<List<_>>(client, Step::Dates, |buyer| buyer.performances(concert.id)).await?.items)
+    scout.leave().await?;
+    Ok(false)
 }
 
 /// Takes performances by their start until they have as many seats as are wanted.
-async fn look(client: &Client, scout: &mut Shopper, concert: Concert, options: &RushOptions) -> anyhow::Result<Stage> {
+async fn look(
+    scout: &mut Account,
+    concert: Concert,
+    performances: Vec<Performance>,
+    options: &RushOptions,
+) -> anyhow::Result<Stage> {
     let (mut chosen, mut seats_wanted, mut price_max) = (Vec::new(), 0, 0);
-    for performance in performances(client, scout, &concert).await? {
+    for performance in performances {
         let missing = u64::from(options.seats) - seats_wanted;
         if missing == 0 {
             break;
         }
-        let map: SeatMap = scout.ask(client, Step::Seats, |buyer| buyer.seats(performance.id)).await?;
+        let map: SeatMap = scout.ask(Step::Seats, |buyer| buyer.seats(performance.id)).await?;
         let hall = Hall::new(map, usize::try_from(missing)?);
         if hall.wanted() > 0 {
             seats_wanted += hall.wanted() as u64;

@@ -4,65 +4,12 @@ use std::sync::Arc;
 
 use boxoffice_domain::{
     fixtures::{TestClock, instant},
-    waiting_room::{PlaceNumber, QueuePlace, QueueStatus, Recall, Standing, WaitingRoom, WaitingRoomError},
+    waiting_room::{PlaceNumber, QueuePlace, Recall, Standing, WaitingRoom, WaitingRoomError},
 };
 use boxoffice_waiting_room::Settings;
 
-use super::{in_memory, restarted};
+use super::in_memory;
 use crate::support::{Instance, account, concert, settings, terms};
-
-#[tokio::test]
-async fn only_admissions_that_others_left_are_measured() {
-    let estimate = |status: QueueStatus| match status.standing {
-        Standing::Waiting { estimated_wait_seconds, .. } => estimated_wait_seconds,
-        other => panic!("{other:?} instead of waiting"),
-    };
-    let clock = Arc::new(TestClock::new());
-    let settings = Settings { reform_seconds: 1_000, admission_seconds: 10_000, ..settings() };
-    let server = in_memory(&clock, settings);
-    let places = server.join_many(10).await;
-    clock.advance_seconds(1_010);
-    server.poll(&places[0]).await;
-    assert_eq!(estimate(server.join(9).await), None, "three filled the empty room");
-    clock.advance_seconds(10);
-    server.waiting_room.set_terms(concert(1), terms(4)).await.expect("sets");
-    let server = Instance { terms: terms(4), ..server };
-    assert_eq!(estimate(server.join(9).await), None, "one filled the larger room");
-    server.leave(&places[0]).await;
-    // Number 9 is the 5th in the queue; the time in which none could be admitted does not count.
-    let estimated = estimate(server.join(9).await).expect("there is a measure");
-    assert!((40..=100).contains(&estimated), "{estimated} s for 5 people at one in 10 to 20 s");
-}
-
-#[tokio::test]
-async fn past_the_bound_of_what_is_remembered_nothing_is_restored() {
-    let clock = Arc::new(TestClock::new());
-    let old = in_memory(&clock, settings()).join(1).await.place;
-    clock.advance_seconds(10);
-    let settings = Settings { capacity: 3, reform_seconds: 0, ..settings() };
-    let server = in_memory(&clock, settings);
-    for number in 10..13 {
-        let place = server.join(number).await.place;
-        server.leave(&place).await;
-        assert_eq!(server.recall(&old).await, Recall::Forgotten);
-    }
-    let place = server.join(13).await.place;
-    server.leave(&place).await;
-    assert!(server.is_expired(&old).await);
-    assert!(matches!(server.join(1).await.standing, Standing::Active { .. }));
-}
-
-#[tokio::test]
-async fn a_restored_queue_is_bounded_too() {
-    let (clock, places, _) = restarted(4).await;
-    let server = in_memory(&clock, Settings { capacity: 3, ..settings() });
-    for place in &places[1..] {
-        server.poll(place).await;
-    }
-    assert!(matches!(server.try_restore(&places[0]).await, Err(WaitingRoomError::Full)));
-    clock.advance_seconds(5);
-    assert_eq!(server.position(&places[0]).await, 1, "there is room once the others are admitted");
-}
 
 #[tokio::test]
 async fn idle_queues_are_dropped_past_the_bound_and_their_places_are_not_given_again() {
@@ -108,24 +55,6 @@ async fn a_queue_is_dropped_only_when_it_has_nothing_to_remember() {
     server.waiting_room.empty(concert(1)).await.expect("empties");
     let joined = server.try_join_at(concert(2), 1).await.map(|joined| joined.status.place);
     assert!(is_full(joined), "that the queue was emptied is remembered");
-}
-
-#[tokio::test]
-async fn watching_a_concert_without_a_queue_opens_none_and_sees_it_opened() {
-    let clock = Arc::new(TestClock::new());
-    let server = Arc::new(in_memory(&clock, settings()));
-    let none = server.version().await;
-    let watcher = tokio::spawn({
-        let server = Arc::clone(&server);
-        async move { server.waiting_room.changed(concert(1), none).await.expect("answers") }
-    });
-    tokio::task::yield_now().await;
-    server.try_join_at(concert(2), 1).await.expect("joins");
-    tokio::task::yield_now().await;
-    assert!(!watcher.is_finished(), "another queue does not wake it");
-    assert_eq!(server.waiting_room.census(9).await.expect("counts").len(), 1);
-    server.join(1).await;
-    assert_ne!(watcher.await.expect("ends"), none);
 }
 
 #[tokio::test]

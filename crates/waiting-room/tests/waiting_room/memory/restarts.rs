@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use boxoffice_domain::{
-    Clock,
     fixtures::{TestClock, instant},
-    waiting_room::{PlaceNumber, QueuePlace, QueueStatus, QueueTerms, Recall, Standing, WaitingRoom},
+    waiting_room::{PlaceNumber, QueuePlace, QueueStatus, Recall, Standing},
 };
 use boxoffice_waiting_room::Settings;
 
 use super::{in_memory, restarted};
+<<<<<<< HEAD
 use crate::support::{Instance, account, concert, settings, terms};
 
 #[tokio::test]
@@ -45,6 +45,9 @@ async fn an_account_that_comes_back_changes_the_standing_of_those_behind() {
     server.poll(&places[0]).await;
     assert_ne!(server.version().await, version);
 }
+=======
+use crate::support::{account, concert};
+>>>>>>> w/queue
 
 #[tokio::test]
 async fn the_end_of_re_forming_is_known_without_a_queue() {
@@ -54,96 +57,6 @@ async fn the_end_of_re_forming_is_known_without_a_queue() {
     clock.advance_seconds(5);
     assert_eq!(server.advance().await, None);
     assert!(matches!(server.join(1).await.standing, Standing::Active { .. }));
-}
-
-#[tokio::test]
-async fn an_account_that_comes_back_late_is_before_all_that_joined_later() {
-    let (clock, places, server) = restarted(10).await;
-    clock.advance_seconds(5);
-    for index in [4, 6, 7, 8, 9] {
-        server.poll(&places[index]).await;
-    }
-    assert_eq!(server.position(&places[8]).await, 1, "three were admitted as they came");
-    assert_eq!(server.position(&places[2]).await, 1);
-    assert_eq!(server.position(&places[5]).await, 2);
-    assert_eq!(server.position(&places[8]).await, 3);
-    assert_eq!(server.census().await.1, 3);
-}
-
-#[tokio::test]
-async fn an_account_that_holds_seats_is_admitted_again_before_the_queue_has_re_formed_and_within_the_limit() {
-    let (clock, places, server) = restarted(10).await;
-    for place in &places {
-        server.poll(place).await;
-    }
-    for number in [9, 7, 8, 6] {
-        server.keep_until(&places[number], Some(instant(310))).await;
-    }
-    for number in [9, 7, 8] {
-        assert!(server.is_active(&places[number]).await);
-    }
-    assert_eq!(server.position(&places[6]).await, 7, "three are admitted at once, and not a fourth");
-    clock.advance_seconds(5);
-    assert_eq!(server.position(&places[0]).await, 1);
-    server.spend(&places[9]).await;
-    assert!(server.is_active(&places[0]).await);
-}
-
-#[tokio::test]
-async fn what_ended_after_it_was_restored_is_not_restored_again() {
-    let (clock, places, server) = restarted(10).await;
-    for place in &places {
-        server.poll(place).await;
-    }
-    clock.advance_seconds(5);
-    server.leave(&places[9]).await;
-    server.spend(&places[0]).await;
-    clock.advance_seconds(59);
-    assert!(server.is_active(&places[2]).await && server.is_active(&places[3]).await);
-    clock.advance_seconds(1);
-    assert!(server.is_expired(&places[1]).await, "did not come");
-    assert!(server.is_active(&places[4]).await);
-    clock.advance_seconds(599);
-    assert!(server.is_expired(&places[2]).await && server.is_expired(&places[3]).await, "its time is over");
-    for ended in [0, 1, 2, 3, 9] {
-        assert!(server.is_expired(&places[ended]).await, "number {ended}");
-    }
-}
-
-#[tokio::test]
-async fn what_ends_before_it_is_restored_is_not_restored() {
-    let (_, places, server) = restarted(3).await;
-    server.leave(&places[0]).await;
-    server.leave(&places[0]).await;
-    server.spend(&places[1]).await;
-    assert!(server.is_expired(&places[0]).await, "left while it was forgotten");
-    assert!(server.is_expired(&places[1]).await, "paid while it was forgotten");
-    assert_eq!(server.position(&places[2]).await, 1);
-    server.spend(&places[2]).await;
-    assert!(server.is_expired(&places[2]).await, "paid while it waited again");
-}
-
-#[tokio::test]
-async fn a_newer_place_is_the_end_of_an_older_one() {
-    let (clock, places, server) = restarted(5).await;
-    let again = server.join(1).await.place;
-    assert!(server.is_expired(&places[1]).await);
-    server.leave(&again).await;
-    assert!(server.is_expired(&places[1]).await, "also when the newer one has ended");
-
-    // An account that had two places before the restart shows the older one first.
-    let older = QueuePlace { number: PlaceNumber(places[0].number.0 - 1), ..places[3] };
-    assert_eq!(server.position(&older).await, 1);
-    assert_eq!(server.position(&places[3]).await, 1);
-    assert!(server.is_expired(&older).await);
-    assert_eq!(server.waiting_room.census(1).await.expect("counts")[0].waiting, 1);
-
-    // Not even an admission under the older one stays.
-    let older = QueuePlace { number: PlaceNumber(places[0].number.0 - 2), ..places[4] };
-    clock.advance_seconds(5);
-    assert!(server.is_active(&older).await);
-    server.leave(&places[4]).await;
-    assert!(server.is_expired(&older).await && server.is_expired(&places[4]).await);
 }
 
 #[tokio::test]
@@ -159,6 +72,7 @@ async fn a_place_of_this_process_that_is_unknown_is_over() {
 }
 
 #[tokio::test]
+<<<<<<< HEAD
 async fn a_place_that_was_given_twice_is_shared_in_the_order_of_accounts() {
     let (_, places, server) = restarted(2).await;
     let twin = QueuePlace { account_id: account(8), ..places[0] };
@@ -240,6 +154,8 @@ async fn a_pause_outlasts_a_restart_and_lets_holders_of_seats_back_in() {
 }
 
 #[tokio::test]
+=======
+>>>>>>> w/queue
 async fn an_old_place_is_not_restored_for_ever() {
     let (clock, places, server) = restarted(2).await;
     let day = i64::from(settings().restorable_seconds);
@@ -248,14 +164,4 @@ async fn an_old_place_is_not_restored_for_ever() {
     clock.set(instant(day));
     assert!(server.is_active(&places[0]).await, "what was restored stays");
     assert!(server.is_expired(&places[1]).await);
-}
-
-#[tokio::test]
-async fn a_hold_that_is_over_lets_nobody_back_in() {
-    let (clock, places, server) = restarted(2).await;
-    server.poll(&places[0]).await;
-    server.keep_until(&places[0], Some(clock.now())).await;
-    assert_eq!(server.position(&places[0]).await, 1);
-    server.keep_until(&places[0], Some(clock.now() + chrono::TimeDelta::microseconds(1))).await;
-    assert!(server.is_active(&places[0]).await);
 }

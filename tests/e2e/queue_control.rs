@@ -1,4 +1,4 @@
-//! What a promoter does with a line.
+//! How a promoter controls a queue.
 
 use serde_json::{Value, json};
 
@@ -9,13 +9,14 @@ use crate::support::{
     show::{Show, Terms},
 };
 
+/// A promoter and the queue of its show.
 struct Desk {
     promoter: Buyer,
     show: Show,
 }
 
 impl Desk {
-    async fn open(server: &Server, max_active: u32) -> Self {
+    async fn open(server: &Server, max_active: usize) -> Self {
         let promoter = server.promoter("promoter").await;
         let show = Show::publish(&promoter, Terms::max_active(max_active)).await;
         Self { promoter, show }
@@ -38,11 +39,7 @@ impl Desk {
     }
 
     async fn joined(&self, server: &Server, count: usize) -> Vec<Buyer> {
-        let mut people = Buyer::many(server.api(), count).await;
-        for buyer in &mut people {
-            buyer.join(&self.show.concert).await;
-        }
-        people
+        Buyer::many_in_queue(server.api(), count, &self.show.concert).await
     }
 }
 
@@ -55,7 +52,7 @@ async fn statuses(people: &[Buyer]) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_paused_line_stays_paused_over_a_restart_and_sells_to_those_admitted() {
+async fn a_paused_queue_stays_paused_over_a_restart_and_sells_to_those_admitted() {
     let mut server = Server::start(&[]).await;
     let desk = Desk::open(&server, 2).await;
     let people = desk.joined(&server, 5).await;
@@ -73,7 +70,7 @@ async fn a_paused_line_stays_paused_over_a_restart_and_sells_to_those_admitted()
 
     server.restart().await;
     assert_eq!(desk.stats().await["paused"], true);
-    // Whoever was last comes back first, and opens the line again.
+    // The last one returns first, which opens the queue again.
     late.queue().await;
     for buyer in people[2..].iter().rev() {
         assert_eq!(buyer.queue_status().await, "waiting");
@@ -83,7 +80,7 @@ async fn a_paused_line_stays_paused_over_a_restart_and_sells_to_those_admitted()
     assert_eq!((&resumed["paused"], &resumed["active"], &resumed["waiting"]), (&json!(false), &json!(2), &json!(2)));
     assert_eq!(statuses(&people[2..]).await, ["active", "active", "waiting"]);
 
-    // The limit is changed while people wait.
+    // A higher limit admits at once.
     let path = format!("/v1/concerts/{}", desk.show.concert);
     desk.promoter.patch(path, &json!({"max_active": 3})).send().await.is(200);
     assert_eq!(people[4].queue_status().await, "active");
@@ -92,21 +89,21 @@ async fn a_paused_line_stays_paused_over_a_restart_and_sells_to_those_admitted()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_emptied_line_is_empty_also_for_those_who_come_back_after_a_restart() {
+async fn an_emptied_queue_is_empty_also_for_accounts_that_return_after_a_restart() {
     let mut server = Server::start(&[]).await;
     let desk = Desk::open(&server, 1).await;
     let people = desk.joined(&server, 4).await;
     assert_eq!(desk.empty().await.is(200), &json!({"removed": 3}));
     assert_eq!(statuses(&people).await, ["active", "expired", "expired", "expired"]);
     let reservation = people[0].hold(&desk.show.performance, &["A-1-1"]).await;
-    let mut anew = people[3].clone();
-    assert_eq!(anew.join(&desk.show.concert).await["position"], 1);
+    let mut rejoined = people[3].clone();
+    assert_eq!(rejoined.join(&desk.show.concert).await["position"], 1);
 
     server.restart().await;
     assert_eq!(statuses(&people[1..]).await, ["expired", "expired", "expired"]);
-    // Who was admitted and holds seats still is, and pays; who joined anew waits behind.
-    assert_eq!(anew.queue_status().await, "active", "nobody else has come back yet");
-    anew.leave().await;
+    // An admitted account that holds seats still is, and pays; one that joined again waits behind.
+    assert_eq!(rejoined.queue_status().await, "active", "no other has returned yet");
+    rejoined.leave().await;
     people[0].charge(10_000).await;
     people[0].pay(&reservation).await;
     assert_eq!(desk.empty().await.is(200), &json!({"removed": 0}));
@@ -114,7 +111,7 @@ async fn an_emptied_line_is_empty_also_for_those_who_come_back_after_a_restart()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_stats_tell_what_happens_in_a_line() {
+async fn the_stats_show_the_state_of_a_queue() {
     let server = Server::start(&[("NO_SHOW_SECONDS", "3"), ("POLL_SECONDS_MAX", "1")]).await;
     let desk = Desk::open(&server, 1).await;
     let nothing = desk.stats().await;
@@ -124,11 +121,11 @@ async fn the_stats_tell_what_happens_in_a_line() {
     assert_eq!(stats["concert_id"], json!(desk.show.concert));
     let counts = |stats: &Value| ["waiting", "active", "max_active", "admitted_total"].map(|name| stats[name].clone());
     assert_eq!(counts(&stats), [2, 1, 1, 1].map(|count| json!(count)));
-    assert!(stats["oldest_wait_seconds"].as_u64().expect("somebody waits") < 40);
+    assert!(stats["oldest_wait_seconds"].as_u64().expect("two wait") < 40);
 
-    // The second does not come when it is its turn; the third is admitted instead.
+    // The second does not come when it is admitted; the third is admitted instead.
     people[0].leave().await;
-    let passed_over = eventually("the second is passed over", || async {
+    let passed_over = eventually("the second is passed over", async || {
         let stats = desk.stats().await;
         (stats["no_shows_total"] == 1).then_some(stats)
     })
@@ -137,14 +134,14 @@ async fn the_stats_tell_what_happens_in_a_line() {
     assert_eq!(passed_over["admitted_per_minute"], 3);
     assert_eq!(people[1].queue_status().await, "expired");
 
-    // It is all the promoter's, and no other's.
+    // Only the promoter of the concert may do this.
     let other = server.promoter("other").await;
-    let asks = |who: &Buyer| {
+    let asks = |account: &Buyer| {
         [
-            who.get(desk.path("/stats")),
-            who.post(desk.path("/pause"), &Value::Null),
-            who.post(desk.path("/resume"), &Value::Null),
-            who.delete(desk.path("")),
+            account.get(desk.path("/stats")),
+            account.post(desk.path("/pause"), &Value::Null),
+            account.post(desk.path("/resume"), &Value::Null),
+            account.delete(desk.path("")),
         ]
     };
     for ask in asks(&other).into_iter().chain(asks(&people[0])) {

@@ -1,4 +1,4 @@
-//! What happened when, for whoever has to find out why a test failed.
+//! What happened when, printed if a test fails.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,19 +9,19 @@ const SHOWN_MAX: usize = 400;
 
 /// Notes events with their times. A copy notes into the same list.
 #[derive(Clone)]
-pub(crate) struct Chronicle {
+pub(crate) struct Timeline {
     began: Instant,
     events: Arc<Mutex<Vec<String>>>,
 }
 
 /// Prints the events if its test fails.
-pub(crate) struct Printed(Chronicle);
+pub(crate) struct Printed(Timeline);
 
-impl Chronicle {
+impl Timeline {
     /// An empty one, and what prints it: keep that to the end of the test.
     pub(crate) fn new() -> (Self, Printed) {
-        let chronicle = Self { began: Instant::now(), events: Arc::default() };
-        (chronicle.clone(), Printed(chronicle))
+        let timeline = Self { began: Instant::now(), events: Arc::default() };
+        (timeline.clone(), Printed(timeline))
     }
 
     pub(crate) fn note(&self, event: impl AsRef<str>) {

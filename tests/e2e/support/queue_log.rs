@@ -1,62 +1,15 @@
-//! Redis's own log of every step on a line: who was admitted when, and in which order.
+//! Redis's own log of every step on a queue: which account was admitted when, and in which order.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use boxoffice_testkit::servers::{RedisMonitor, RedisServer, RedisStep};
-use tokio::{task::JoinHandle, time::sleep};
 
-/// How long to wait between two samples of the number of the admitted.
-const BETWEEN_SAMPLES: Duration = Duration::from_millis(5);
-
-/// Somebody in line, as Redis knows it: the bytes of the account's id.
+/// An account in the queue, as Redis knows it: the bytes of its id.
 pub(crate) type Member = Vec<u8>;
 
-/// Samples how many are admitted, until it is told to end.
-#[derive(Debug)]
-pub(crate) struct Sampler {
-    ended: Arc<AtomicBool>,
-    samples: Arc<AtomicUsize>,
-    most: Arc<AtomicUsize>,
-    task: JoinHandle<()>,
-}
-
-impl Sampler {
-    pub(crate) fn start(redis: &Arc<RedisServer>, concert: &str) -> Self {
-        let (ended, samples, most) = (Arc::default(), Arc::default(), Arc::default());
-        let sampler = (Arc::clone(&ended), Arc::clone(&samples), Arc::clone(&most), Arc::clone(redis));
-        let command = format!("ZCARD boxoffice:{{{concert}}}:ending");
-        let task = tokio::spawn(async move {
-            let (ended, samples, most, redis): (Arc<AtomicBool>, Arc<AtomicUsize>, Arc<AtomicUsize>, _) = sampler;
-            while !ended.load(Ordering::Relaxed) {
-                // While Redis is away there is nothing to count.
-                if let Some(count) = redis.command(&command).await.ok().and_then(|text| text.parse().ok()) {
-                    samples.fetch_add(1, Ordering::Relaxed);
-                    most.fetch_max(count, Ordering::Relaxed);
-                }
-                sleep(BETWEEN_SAMPLES).await;
-            }
-        });
-        Self { ended, samples, most, task }
-    }
-
-    /// How many samples there are, and the most that were admitted at once.
-    pub(crate) async fn end(self) -> (usize, usize) {
-        self.ended.store(true, Ordering::Relaxed);
-        self.task.await.expect("it samples");
-        (self.samples.load(Ordering::Relaxed), self.most.load(Ordering::Relaxed))
-    }
-}
-
-/// Notes every step on the line of a concert.
+/// Notes every step on the queue of a concert.
 pub(crate) async fn listen(redis: &RedisServer, concert: &str) -> RedisMonitor {
-    redis.monitor(&[&format!("{{{concert}}}"), "ours_since"]).await.expect("Redis tells what it does")
+    redis.monitor(&[&format!("{{{concert}}}"), "ours_since"]).await.expect("Redis shows what it does")
 }
 
 /// An admission.
@@ -66,39 +19,39 @@ pub(crate) struct Admission {
     pub(crate) member: Member,
 }
 
-/// What became of a line, from the beginning of a Redis to its end.
+/// What became of a queue, from the start of a Redis to its end.
 #[derive(Debug, Default)]
-pub(crate) struct LineLog {
+pub(crate) struct QueueLog {
     /// Since when this Redis is ours, in microseconds.
     pub(crate) ours_since: Option<u64>,
-    /// All who were in line, each with its place, in the order in which they came or came back.
+    /// All that joined or returned, each with its place, in that order.
     pub(crate) entered: Vec<(Member, u64)>,
-    /// How many of them were there when the first ones were called.
+    /// How many of them had entered when the first ones were called.
     pub(crate) entered_before_calls: usize,
-    /// The admissions by turn, in their order.
+    /// The admissions from the front of the queue, in their order.
     pub(crate) admitted: Vec<Admission>,
-    /// The admissions of those who hold seats, and had been admitted by a line that was lost.
+    /// The admissions of accounts that hold seats, and had been admitted by a queue that was lost.
     pub(crate) admitted_again: Vec<Admission>,
-    /// Those who left before their turn.
+    /// The accounts that left before they were admitted.
     pub(crate) left: HashSet<Member>,
-    /// The most who were admitted at once.
+    /// The most that were admitted at once.
     pub(crate) most: usize,
 }
 
-/// The line as it is after each step.
+/// The queue as it is after each step.
 #[derive(Default)]
 struct Replay {
-    log: LineLog,
+    log: QueueLog,
     waiting: BTreeSet<(u64, Member)>,
     places: BTreeMap<Member, u64>,
     active: HashSet<Member>,
-    /// Those who were taken from the front and are to be admitted next.
+    /// The accounts that were taken from the front and are to be admitted next.
     called: VecDeque<Member>,
 }
 
-impl LineLog {
-    /// Replays the steps. Whoever is admitted must be the first in line at that instant, or have been admitted before by
-    /// a line that was lost; and there may be at most `max_active` after each step.
+impl QueueLog {
+    /// Replays the steps. An account that is admitted must be the first in the queue at that instant, or have been
+    /// admitted before by a queue that was lost; and at most `max_active` are admitted after each step.
     pub(crate) fn replay(steps: &[RedisStep], max_active: usize) -> Self {
         let mut replay = Replay::default();
         for step in steps {
@@ -109,12 +62,12 @@ impl LineLog {
         replay.log
     }
 
-    /// Those who were admitted by their turn, in the order of that.
+    /// The accounts that were admitted from the front, in that order.
     pub(crate) fn order(&self) -> Vec<Member> {
         self.admitted.iter().map(|admission| admission.member.clone()).collect()
     }
 
-    /// Those who came and did not leave before their turn, in the order in which they came.
+    /// The accounts that entered and did not leave before they were admitted, in the order in which they entered.
     pub(crate) fn stayed(&self) -> Vec<Member> {
         let members = self.entered.iter().map(|(member, _)| member);
         members.filter(|member| !self.left.contains(*member)).cloned().collect()
@@ -140,16 +93,16 @@ impl Replay {
             _ => {
                 let written = ["ZADD", "ZREM", "ZPOPMIN", "ZPOPMAX", "ZINCRBY", "DEL", "RENAME", "ZUNIONSTORE"];
                 let is_write = written.iter().any(|known| known.as_bytes() == *command);
-                assert!(!is_write || !matches!(key, b"waiting" | b"ending"), "not a step that is known: {step:?}");
+                assert!(!is_write || !matches!(key, b"waiting" | b"ending"), "an unknown step: {step:?}");
             }
         }
     }
 
     fn enter(&mut self, place: u64, member: Member) {
-        assert!(!self.active.contains(&member), "somebody waits who is admitted");
+        assert!(!self.active.contains(&member), "an admitted account waits");
         self.waiting.insert((place, member.clone()));
         let before = self.places.insert(member.clone(), place);
-        assert_eq!(before, None, "somebody has two places");
+        assert_eq!(before, None, "an account has two places");
         self.log.entered.push((member, place));
     }
 
@@ -161,7 +114,7 @@ impl Replay {
     }
 
     fn call(&mut self, count: u64, step: &RedisStep) {
-        assert!(self.called.is_empty(), "the next ones were called before the first ones came: {step:?}");
+        assert!(self.called.is_empty(), "the next ones were called before the first ones were admitted: {step:?}");
         if self.log.admitted.is_empty() {
             self.log.entered_before_calls = self.log.entered.len();
         }
@@ -183,7 +136,11 @@ impl Replay {
             self.log.left.remove(&admission.member);
             self.log.admitted_again.push(admission);
         } else {
-            assert_eq!(self.called.pop_front().as_ref(), Some(&admission.member), "somebody was admitted out of turn");
+            assert_eq!(
+                self.called.pop_front().as_ref(),
+                Some(&admission.member),
+                "an account was admitted out of order"
+            );
             self.log.admitted.push(admission);
         }
     }
@@ -198,25 +155,21 @@ fn number(text: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    fn steps(lines: &[&str]) -> Vec<RedisStep> {
+    const JOINED: [&str; 2] = ["ZADD p:{c}:waiting 1 a", "ZADD p:{c}:waiting 2 b"];
+
+    fn replay(more: &[&str], max_active: usize) -> Result<QueueLog, ()> {
         let step = |(index, line): (usize, &&str)| RedisStep {
             at_micros: index as u64,
             words: line.split(' ').map(|word| word.as_bytes().to_vec()).collect(),
         };
-        lines.iter().enumerate().map(step).collect()
-    }
-
-    const JOINED: [&str; 2] = ["ZADD p:{c}:waiting 1 a", "ZADD p:{c}:waiting 2 b"];
-
-    fn replay(more: &[&str], max_active: usize) -> Result<LineLog, ()> {
-        let steps = steps(&[&JOINED, more].concat());
-        std::panic::catch_unwind(|| LineLog::replay(&steps, max_active)).map_err(drop)
+        let steps: Vec<_> = JOINED.iter().chain(more).enumerate().map(step).collect();
+        std::panic::catch_unwind(|| QueueLog::replay(&steps, max_active)).map_err(drop)
     }
 
     #[test]
-    fn admissions_in_turn_are_told_with_the_most_at_once() {
-        let in_turn = ["ZPOPMIN p:{c}:waiting 5", "ZADD p:{c}:ending 9 a", "ZADD p:{c}:ending 9 b"];
-        let log = replay(&in_turn, 2).unwrap();
+    fn admissions_in_order_are_listed_with_the_most_at_once() {
+        let in_order = ["ZPOPMIN p:{c}:waiting 5", "ZADD p:{c}:ending 9 a", "ZADD p:{c}:ending 9 b"];
+        let log = replay(&in_order, 2).unwrap();
         assert_eq!((log.order(), log.most), (vec![b"a".to_vec(), b"b".to_vec()], 2));
     }
 

@@ -1,4 +1,4 @@
-//! What a batch has changed, or found out, of the seats of a performance; and how that is published to peers.
+//! What a batch has changed, or found out, of the seats of a performance, and how that is published to peers.
 
 use boxoffice_domain::{
     AccountId, PerformanceId, ReservationId, Timestamp,
@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 
 /// What a committed batch says of seats.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum News {
-    /// This has changed.
+pub(super) enum SeatUpdate {
+    /// These seats have changed.
     Changed(SeatChange),
-    /// An earlier outcome was repeated, by which this has changed.
-    Repeated(SeatChange),
+    /// An earlier outcome was replayed, by which these seats had changed.
+    Replayed(SeatChange),
     /// A hold was refused because of these seats, which are in these states.
     Unavailable { performance_id: PerformanceId, seats: Vec<Seat> },
 }
@@ -25,7 +25,7 @@ pub(super) enum News {
 pub(super) struct SeatChange {
     pub(super) performance_id: PerformanceId,
     pub(super) reservation_id: ReservationId,
-    /// Whose command it was.
+    /// The account that sent the command.
     pub(super) account_id: Option<AccountId>,
     pub(super) now: Now,
     pub(super) seats: Vec<SeatLabel>,
@@ -52,15 +52,15 @@ impl SeatChange {
         }
     }
 
-    fn of<V>(reservation: &Reservation, now: Now, made: &Made<V>, account_id: Option<AccountId>) -> News {
+    fn of<V>(reservation: &Reservation, now: Now, made: &Made<V>, account_id: Option<AccountId>) -> SeatUpdate {
         let seats = reservation.seats.iter().map(|seat| seat.label.clone()).collect();
         let (performance_id, reservation_id) = (reservation.performance_id, reservation.id);
         let change = Self { performance_id, reservation_id, account_id, now, seats };
-        if made.replayed { News::Repeated(change) } else { News::Changed(change) }
+        if made.replayed { SeatUpdate::Replayed(change) } else { SeatUpdate::Changed(change) }
     }
 }
 
-impl News {
+impl SeatUpdate {
     pub(super) fn of(command: &Command, outcome: &Outcome) -> Option<Self> {
         let account_id = command.account_id();
         Some(match outcome {
@@ -89,23 +89,23 @@ impl News {
 
     pub(super) fn performance_id(&self) -> PerformanceId {
         match self {
-            Self::Changed(change) | Self::Repeated(change) => change.performance_id,
+            Self::Changed(change) | Self::Replayed(change) => change.performance_id,
             Self::Unavailable { performance_id, .. } => *performance_id,
         }
     }
 }
 
-/// The text to publish, if anything has changed. What was found out is of no use to peers.
-pub(super) fn text_of(news: &[News]) -> Option<String> {
-    let changes = news.iter().filter_map(|news| match news {
-        News::Changed(change) => Some(change),
-        News::Repeated(_) | News::Unavailable { .. } => None,
+/// The text to publish, if anything has changed. A replay or a refusal is of no use to peers.
+pub(super) fn text_of(updates: &[SeatUpdate]) -> Option<String> {
+    let changes = updates.iter().filter_map(|update| match update {
+        SeatUpdate::Changed(change) => Some(change),
+        SeatUpdate::Replayed(_) | SeatUpdate::Unavailable { .. } => None,
     });
     let changes: Vec<&SeatChange> = changes.collect();
     if changes.is_empty() { None } else { serde_json::to_string(&changes).ok() }
 }
 
-/// Reads what a peer has published; `None` if it makes no sense, as from a peer of another version.
+/// Reads what a peer has published; `None` if it cannot be read, as from a peer of another version.
 pub(super) fn read(text: &str) -> Option<Vec<SeatChange>> {
     serde_json::from_str(text).ok()
 }
@@ -131,14 +131,14 @@ mod tests {
             change(Some(2), Now::Sold, &["B-2-7"]),
             change(None, Now::Free, &["A-1-2"]),
         ];
-        let found_out = || News::Unavailable { performance_id: changes[0].performance_id, seats: Vec::new() };
-        let news: Vec<_> = changes.iter().cloned().map(News::Changed).chain([found_out()]).collect();
-        assert_eq!(read(&text_of(&news).unwrap()).unwrap(), changes);
-        assert_eq!(text_of(&[found_out(), News::Repeated(changes[0].clone())]), None);
+        let found_out = || SeatUpdate::Unavailable { performance_id: changes[0].performance_id, seats: Vec::new() };
+        let updates: Vec<_> = changes.iter().cloned().map(SeatUpdate::Changed).chain([found_out()]).collect();
+        assert_eq!(read(&text_of(&updates).unwrap()).unwrap(), changes);
+        assert_eq!(text_of(&[found_out(), SeatUpdate::Replayed(changes[0].clone())]), None);
     }
 
     #[test]
-    fn what_makes_no_sense_is_not_read() {
+    fn other_texts_are_not_read() {
         let one = r#"{"performance_id":"00000000-0000-0000-0000-000000000001","reservation_id":"00000000-0000-0000-0000-000000000002","now":"Sold","seats":["A-1-1"]}"#;
         assert_eq!(read(&format!("[{one}]")).unwrap().len(), 1);
         let label = one.replace("A-1-1", "no seat");
