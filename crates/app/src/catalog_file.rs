@@ -1,22 +1,12 @@
-//! The format of a catalog file, and the way from its text to a checked [`ImportedCatalog`].
+//! The format of a catalog file, and how its text becomes a checked [`ImportedCatalog`].
 
-use std::{collections::HashMap, fmt};
+mod check;
 
-use boxoffice_domain::{
-    Points, SellingRules, Timestamp,
-    catalog::{
-        ACTIVE_MAX, ImportedCatalog, ImportedConcert, ImportedPerformance, ImportedVenue, PRICE_MAX, PlanError,
-        PriceError, PriceList, Row, SEATS_PER_ACCOUNT_MAX, SalesWindow, SeatingPlan, Section,
-    },
-    seats::PartName,
-    text::{Description, Name, TextError},
-};
-use chrono::{DateTime, Datelike, SubsecRound, Utc};
+use std::fmt;
+
+use boxoffice_domain::{SellingRules, catalog::ImportedCatalog};
 use serde::Deserialize;
 use serde_path_to_error::Segment;
-
-/// The most seats that the performances of one file have together: they are written in one transaction.
-const SEATS_MAX: u64 = 10_000_000;
 
 /// Something wrong in a file, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,13 +88,11 @@ struct PriceEntry {
     price: i64,
 }
 
-/// The catalog in a text, or everything that is wrong with it. Where the text has not even the shape of a
-/// catalog, that is the first such place alone.
+/// The catalog in a text, or everything that is wrong with it. If the text does not have the shape of a catalog, that is
+/// only the first place.
 pub(crate) fn parse(text: &[u8], rules: &SellingRules) -> Result<ImportedCatalog, Vec<Mistake>> {
     let file = read_shape(text).map_err(|mistake| vec![mistake])?;
-    let mut reader = Reader { rules, mistakes: Vec::new() };
-    let catalog = reader.catalog(&file);
-    if reader.mistakes.is_empty() { Ok(catalog) } else { Err(reader.mistakes) }
+    check::check(&file, rules)
 }
 
 fn read_shape(text: &[u8]) -> Result<CatalogFile, Mistake> {
@@ -124,213 +112,207 @@ fn pointer_of(path: &serde_path_to_error::Path) -> String {
     segments.collect()
 }
 
-/// Turns entries into checked values, and notes what is wrong. What is wrong is left out of the result, which is
-/// thrown away then.
-struct Reader<'a> {
-    rules: &'a SellingRules,
-    mistakes: Vec<Mistake>,
-}
+#[cfg(test)]
+mod tests {
+    use boxoffice_domain::fixtures::selling_rules;
+    use serde_json::{Value, json};
 
-impl Reader<'_> {
-    fn note(&mut self, pointer: impl Into<String>, what: impl Into<String>) {
-        self.mistakes.push(Mistake { pointer: pointer.into(), what: what.into() });
+    use super::*;
+
+    fn parse(text: &[u8]) -> Result<ImportedCatalog, Vec<Mistake>> {
+        super::parse(text, &selling_rules())
     }
 
-    /// The value, where there is one; otherwise the mistake is noted.
-    fn noted<T, E: fmt::Display>(&mut self, pointer: impl Into<String>, result: Result<T, E>) -> Option<T> {
-        result.map_err(|error| self.note(pointer, error.to_string())).ok()
-    }
-
-    fn catalog(&mut self, file: &CatalogFile) -> ImportedCatalog {
-        let mut venues_by_key = HashMap::new();
-        let venues: Vec<_> = file.venues.iter().enumerate().map(|(i, venue)| self.venue(i, venue)).collect();
-        for (index, venue) in file.venues.iter().enumerate() {
-            self.claim(&mut venues_by_key, &venue.key, index, format!("/venues/{index}"));
-        }
-        let mut keys = Keys::default();
-        let concerts = file.concerts.iter().enumerate();
-        let concerts = concerts
-            .map(|(index, concert)| self.concert(index, concert, &venues, &venues_by_key, &mut keys))
-            .collect::<Vec<_>>();
-        if !self.mistakes.is_empty() {
-            return ImportedCatalog::default();
-        }
-        // Without a mistake every venue and concert is there, at its own index.
-        let catalog = ImportedCatalog {
-            venues: venues.into_iter().flatten().collect(),
-            concerts: concerts.into_iter().flatten().collect(),
-        };
-        if catalog.seats_count() > SEATS_MAX {
-            let what = format!("the performances have {} seats; at most {SEATS_MAX} fit", catalog.seats_count());
-            self.note("/concerts", what);
-        }
-        catalog
-    }
-
-    /// Notes a key that another entry of its kind has already. Keys are compared as they are stored: trimmed.
-    fn claim<'a>(&mut self, claimed: &mut Claimed<'a>, key: &'a str, index: usize, entry: String) {
-        let key = key.trim();
-        if let Some((_, first)) = claimed.get(key) {
-            let what = format!("the key `{key}` is taken by {first}");
-            self.note(format!("{entry}/key"), what);
-        } else {
-            claimed.insert(key, (index, entry));
-        }
-    }
-
-    fn venue(&mut self, index: usize, entry: &VenueEntry) -> Option<ImportedVenue> {
-        let at = format!("/venues/{index}");
-        let key = self.noted(format!("{at}/key"), Name::new(&entry.key));
-        let name = self.noted(format!("{at}/name"), Name::new(&entry.name));
-        let location = self.noted(format!("{at}/location"), Name::new(&entry.location));
-        let plan = self.plan(&format!("{at}/sections"), &entry.sections);
-        Some(ImportedVenue { key: key?, name: name?, location: location?, plan: plan? })
-    }
-
-    fn plan(&mut self, at: &str, entries: &[SectionEntry]) -> Option<SeatingPlan> {
-        let sections: Vec<_> =
-            entries.iter().enumerate().map(|(i, entry)| self.section(&format!("{at}/{i}"), entry)).collect();
-        let sections = sections.into_iter().collect::<Option<_>>()?;
-        SeatingPlan::new(sections).map_err(|error| self.note(pointer_of_plan_error(at, error), error.to_string())).ok()
-    }
-
-    fn section(&mut self, at: &str, entry: &SectionEntry) -> Option<Section> {
-        let name = self.noted(format!("{at}/name"), PartName::new(&entry.name));
-        let rows: Vec<_> = entry
-            .rows
-            .iter()
-            .enumerate()
-            .map(|(i, row)| {
-                let name = self.noted(format!("{at}/rows/{i}/name"), PartName::new(&row.name))?;
-                Some(Row { name, seats: row.seats })
-            })
-            .collect();
-        Some(Section { name: name?, rows: rows.into_iter().collect::<Option<_>>()? })
-    }
-
-    fn concert<'a>(
-        &mut self,
-        index: usize,
-        entry: &'a ConcertEntry,
-        venues: &[Option<ImportedVenue>],
-        venues_by_key: &Claimed<'_>,
-        keys: &mut Keys<'a>,
-    ) -> Option<ImportedConcert> {
-        let at = format!("/concerts/{index}");
-        self.claim(&mut keys.concerts, &entry.key, index, at.clone());
-        let key = self.noted(format!("{at}/key"), Name::new(&entry.key));
-        let title = self.noted(format!("{at}/title"), Name::new(&entry.title));
-        let artist = self.noted(format!("{at}/artist"), Name::new(&entry.artist));
-        let description = self.noted(format!("{at}/description"), Description::new(&entry.description));
-        let sales = self.sales(&at, entry);
-        let max_seats_per_account = entry.max_seats_per_account.unwrap_or(self.rules.max_seats_per_account.get());
-        self.check_range(&at, "max_seats_per_account", max_seats_per_account, SEATS_PER_ACCOUNT_MAX);
-        let max_active = entry.max_active.unwrap_or(self.rules.max_active.get());
-        self.check_range(&at, "max_active", max_active, ACTIVE_MAX);
-        let performances = entry.performances.iter().enumerate();
-        let performances: Vec<_> = performances
-            .map(|(index, performance)| {
-                let at = format!("{at}/performances/{index}");
-                self.claim(&mut keys.performances, &performance.key, index, at.clone());
-                self.performance(&at, performance, venues, venues_by_key)
-            })
-            .collect();
-        Some(ImportedConcert {
-            key: key?,
-            title: title?,
-            artist: artist?,
-            description: description?,
-            sales: sales?,
-            max_seats_per_account,
-            max_active,
-            draw: entry.draw,
-            performances: performances.into_iter().collect::<Option<_>>()?,
+    fn sample() -> Value {
+        json!({
+            "venues": [{"key": "hall", "name": "Hall", "location": "Seoul", "sections": [
+                {"name": "A", "rows": [{"name": "1", "seats": 2}, {"name": "2", "seats": 3}]},
+                {"name": "B", "rows": [{"name": "1", "seats": 4}]},
+            ]}],
+            "concerts": [{"key": "night", "title": "Night", "artist": "Band", "description": "",
+                "sales_open_at": "2026-01-05T11:00:00Z", "sales_close_at": "2030-12-31T15:00:00Z",
+                "max_seats_per_account": 4, "max_active": 50,
+                "performances": [{"key": "night-1", "venue": "hall", "starts_at": "2030-01-12T19:00:00+09:00",
+                    "prices": [{"section": "B", "price": 10}, {"section": "A", "price": 20}]}]}],
         })
     }
 
-    fn sales(&mut self, at: &str, entry: &ConcertEntry) -> Option<SalesWindow> {
-        let open_at = self.noted(format!("{at}/sales_open_at"), instant(&entry.sales_open_at));
-        let close_at = self.noted(format!("{at}/sales_close_at"), instant(&entry.sales_close_at));
-        self.noted(format!("{at}/sales_close_at"), SalesWindow::new(open_at?, close_at?))
+    /// The sample with the value at a pointer replaced.
+    fn with(pointer: &str, value: Value) -> Value {
+        let mut file = sample();
+        *file.pointer_mut(pointer).unwrap() = value;
+        file
     }
 
-    fn check_range(&mut self, at: &str, field: &str, number: u32, max: u32) {
-        if !(1..=max).contains(&number) {
-            self.note(format!("{at}/{field}"), format!("must be from 1 to {max}"));
+    fn mistakes(file: &Value) -> Vec<String> {
+        let mistakes = parse(file.to_string().as_bytes()).unwrap_err();
+        mistakes.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_valid_file_becomes_a_catalog() {
+        let catalog = parse(sample().to_string().as_bytes()).unwrap();
+        assert_eq!(catalog.seats_count(), 9);
+        let concert = &catalog.concerts[0];
+        assert_eq!((concert.max_seats_per_account, concert.max_active, concert.draw), (4, 50, false));
+        let performance = &concert.performances[0];
+        assert_eq!(performance.starts_at.to_rfc3339(), "2030-01-12T10:00:00+00:00");
+        assert_eq!(performance.prices.by_section().iter().map(|price| price.get()).collect::<Vec<_>>(), [20, 10]);
+    }
+
+    #[test]
+    fn the_sample_catalogs_are_valid() {
+        for (text, venues, concerts, seats) in [
+            (include_str!("../../../tests/catalog/club.json"), 1, 1, 100),
+            (include_str!("../../../tests/catalog/arena.json"), 2, 3, 3 * 15_002 + 4 * 2_452),
+            (include_str!("../../../tests/catalog/listing.json"), 20, 1_000, 0),
+        ] {
+            let catalog = parse(text.as_bytes()).unwrap();
+            assert_eq!((catalog.venues.len(), catalog.concerts.len()), (venues, concerts));
+            assert!(seats == 0 || catalog.seats_count() == seats, "{}", catalog.seats_count());
         }
     }
 
-    fn performance(
-        &mut self,
-        at: &str,
-        entry: &PerformanceEntry,
-        venues: &[Option<ImportedVenue>],
-        venues_by_key: &Claimed<'_>,
-    ) -> Option<ImportedPerformance> {
-        let key = self.noted(format!("{at}/key"), Name::new(&entry.key));
-        let starts_at = self.noted(format!("{at}/starts_at"), instant(&entry.starts_at));
-        let prices: Vec<_> =
-            entry.prices.iter().enumerate().map(|(i, price)| self.price(&format!("{at}/prices/{i}"), price)).collect();
-        let Some((venue_index, _)) = venues_by_key.get(entry.venue.trim()) else {
-            self.note(format!("{at}/venue"), "the file has no venue of this key");
-            return None;
-        };
-        let prices = prices.into_iter().collect::<Option<Vec<_>>>()?;
-        // The prices for a venue that is wrong itself cannot be checked.
-        let plan = &venues[*venue_index].as_ref()?.plan;
-        let prices = PriceList::new(plan, &prices)
-            .map_err(|error| self.note(pointer_of_price_error(at, &error), error.to_string()))
-            .ok();
-        Some(ImportedPerformance { key: key?, venue_index: *venue_index, starts_at: starts_at?, prices: prices? })
+    #[test]
+    fn a_concert_without_numbers_gets_those_of_the_selling_rules() {
+        let mut file = sample();
+        let concert = file["concerts"][0].as_object_mut().unwrap();
+        concert.remove("max_active");
+        concert.insert("draw".to_owned(), json!(true));
+        concert.remove("max_seats_per_account");
+        concert.remove("description");
+        let catalog = parse(file.to_string().as_bytes()).unwrap();
+        assert_eq!((catalog.concerts[0].max_seats_per_account, catalog.concerts[0].max_active), (4, 500));
+        assert!(catalog.concerts[0].draw);
     }
 
-    fn price(&mut self, at: &str, entry: &PriceEntry) -> Option<(PartName, Points)> {
-        // A name that no section can have is told as one that the venue does not have.
-        let section = PartName::new(&entry.section).map_err(|_: TextError| "the venue has no such section");
-        let section = self.noted(format!("{at}/section"), section);
-        let points = Points::new(entry.price).map_err(|_| format!("a price is 0 to {PRICE_MAX} points"));
-        let points = self.noted(format!("{at}/price"), points);
-        Some((section?, points?))
+    #[test]
+    fn a_text_of_another_shape_is_refused_at_its_first_wrong_place() {
+        let refused = |text: &str| parse(text.as_bytes()).unwrap_err()[0].to_string();
+        assert!(refused("").starts_with("/: EOF while parsing"), "{}", refused(""));
+        assert!(refused("[]").starts_with("/: invalid"), "{}", refused("[]"));
+        assert!(refused("{}").starts_with("/: missing field `venues`"), "{}", refused("{}"));
+        assert!(refused(r#"{"venues": [], "concerts": []} x"#).starts_with("/: trailing characters"));
+        assert!(parse("[".repeat(100_000).as_bytes()).is_err());
+        assert!(parse(b"\xff\xfe").is_err());
+        assert!(parse(br#"{"venues": [], "concerts": []}"#).is_ok());
     }
-}
 
-/// Who has which key: the index of the entry, and its pointer.
-type Claimed<'a> = HashMap<&'a str, (usize, String)>;
-
-#[derive(Default)]
-struct Keys<'a> {
-    concerts: Claimed<'a>,
-    /// Of all concerts: a performance is found again by its key alone.
-    performances: Claimed<'a>,
-}
-
-/// A time that every database can keep, in whole microseconds.
-fn instant(text: &str) -> Result<Timestamp, &'static str> {
-    let at = DateTime::parse_from_rfc3339(text).map_err(|_| "must be an RFC 3339 time such as 2030-01-12T10:00:00Z")?;
-    let at = at.with_timezone(&Utc).trunc_subsecs(6);
-    if (1970..=9999).contains(&at.year()) { Ok(at) } else { Err("must be in the years 1970 to 9999") }
-}
-
-fn pointer_of_plan_error(at: &str, error: PlanError) -> String {
-    match error {
-        PlanError::NoSeats { section: Some(section) } => format!("{at}/{section}/rows"),
-        PlanError::NoSeats { section: None } | PlanError::TooManySeats => at.to_owned(),
-        PlanError::SectionRepeated { section } => format!("{at}/{section}/name"),
-        PlanError::RowRepeated { section, row } => format!("{at}/{section}/rows/{row}/name"),
-        PlanError::EmptyRow { section, row } => format!("{at}/{section}/rows/{row}/seats"),
-    }
-}
-
-fn pointer_of_price_error(at: &str, error: &PriceError) -> String {
-    match error {
-        PriceError::SectionMissing(_) => format!("{at}/prices"),
-        PriceError::SectionUnknown { price } | PriceError::SectionRepeated { price } => {
-            format!("{at}/prices/{price}/section")
+    #[test]
+    fn wrong_types_huge_numbers_and_unknown_fields_are_named_by_their_pointer() {
+        for (pointer, value) in [
+            ("/venues/0/sections/0/rows/1/seats", json!("many")),
+            ("/venues/0/sections/0/rows/1/seats", json!(-1)),
+            ("/venues/0/sections/0/rows/1/seats", json!(1.5)),
+            ("/venues/0/sections/0/rows/1/seats", json!(4_294_967_296_u64)),
+            ("/concerts/0/performances/0/prices/0/price", json!(18_446_744_073_709_551_615_u64)),
+            ("/concerts/0/performances/0/prices/0/price", json!(1e300)),
+            ("/concerts/0/max_active", json!(1e10)),
+            ("/concerts/0/title", Value::Null),
+            ("/venues/0/sections", json!({})),
+            ("/concerts/0/performances/0", json!("night-1")),
+        ] {
+            let found = mistakes(&with(pointer, value.clone()));
+            assert!(found.len() == 1 && found[0].starts_with(&format!("{pointer}: ")), "{value}: {found:?}");
         }
-        PriceError::TooHigh { price } => format!("{at}/prices/{price}/price"),
+        let mut file = sample();
+        file["concerts"][0]["performances"][0]["prize"] = json!(1);
+        let found = mistakes(&file);
+        assert!(found[0].starts_with("/concerts/0/performances/0/prize: unknown field `prize`"), "{found:?}");
+        let text = sample().to_string().replace(r#""title":"#, r#""title":"Again","title":"#);
+        let found = parse(text.as_bytes()).unwrap_err();
+        assert!(
+            found[0].pointer.starts_with("/concerts/0") && found[0].what.contains("duplicate field `title`"),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn each_rule_names_its_place() {
+        let no_seats = "a venue has at least one section, and a section at least one row";
+        let no_time = "must be an RFC 3339 time such as 2030-01-12T10:00:00Z";
+        let (venue, concert, performance) = ("/venues/0", "/concerts/0", "/concerts/0/performances/0");
+        for (at, field, value, what) in [
+            (venue, "name", json!(""), "must not be empty"),
+            (venue, "location", json!("a\nb"), "must not contain control characters"),
+            (venue, "sections", json!([]), no_seats),
+            (venue, "sections/1/name", json!("A-1"), "must not contain `-`"),
+            (venue, "sections/1/name", json!(" A "), "section names are unique in their venue"),
+            (venue, "sections/1/rows", json!([]), no_seats),
+            (venue, "sections/0/rows/1/name", json!("1-2"), "must not contain `-`"),
+            (venue, "sections/0/rows/1/name", json!("1"), "row names are unique in their section"),
+            (venue, "sections/0/rows/1/seats", json!(0), "a row has at least one seat"),
+            (concert, "key", json!(" "), "must not be empty"),
+            (concert, "title", json!("x".repeat(256)), "must have at most 255 characters"),
+            (concert, "description", json!("x".repeat(4_001)), "must have at most 4000 characters"),
+            (concert, "sales_open_at", json!("tomorrow"), no_time),
+            (concert, "max_active", json!(0), "must be from 1 to 1000000"),
+            (concert, "max_seats_per_account", json!(101), "must be from 1 to 100"),
+            (performance, "starts_at", json!("0001-01-01T00:00:00Z"), "must be in the years 1970 to 9999"),
+            (performance, "venue", json!("arena"), "the file has no venue of this key"),
+            (performance, "prices", json!([]), "the section `A` has no price"),
+            (performance, "prices/1/section", json!("C"), "the venue has no such section"),
+            (performance, "prices/1/section", json!("A-1"), "the venue has no such section"),
+            (performance, "prices/1/section", json!("B"), "the section has a price already"),
+            (performance, "prices/1/price", json!(-1), "a price is 0 to 100000000 points"),
+            (performance, "prices/1/price", json!(100_000_001), "a price is 0 to 100000000 points"),
+        ] {
+            let pointer = format!("{at}/{field}");
+            assert_eq!(mistakes(&with(&pointer, value)), [format!("{pointer}: {what}")]);
+        }
+        let large = with("/venues/0/sections/0/rows/1/seats", json!(u32::MAX));
+        assert_eq!(mistakes(&large), ["/venues/0/sections: a venue has at most 200000 seats"]);
+        let late = with("/concerts/0/sales_open_at", json!("2031-01-01T00:00:00Z"));
+        assert_eq!(mistakes(&late), ["/concerts/0/sales_close_at: sales must open before they close"]);
+    }
+
+    #[test]
+    fn keys_are_unique_among_their_kind() {
+        let mut file = sample();
+        let (venue, concert) = (file["venues"][0].clone(), file["concerts"][0].clone());
+        file["venues"].as_array_mut().unwrap().push(venue);
+        file["concerts"].as_array_mut().unwrap().push(concert);
+        assert_eq!(
+            mistakes(&file),
+            [
+                "/venues/1/key: the key `hall` is taken by /venues/0",
+                "/concerts/1/key: the key `night` is taken by /concerts/0",
+                "/concerts/1/performances/0/key: the key `night-1` is taken by /concerts/0/performances/0",
+            ]
+        );
+    }
+
+    #[test]
+    fn every_mistake_is_found_at_once() {
+        let mut file = with("/venues/0/sections/1/name", json!("B-"));
+        file["venues"][0]["name"] = json!("");
+        file["concerts"][0]["max_active"] = json!(0);
+        file["concerts"][0]["performances"][0]["starts_at"] = json!("");
+        file["concerts"][0]["performances"][0]["prices"][0]["price"] = json!(-5);
+        let found = mistakes(&file);
+        let places: Vec<_> = found.iter().map(|found| found.split(": ").next().unwrap()).collect();
+        assert_eq!(
+            places,
+            [
+                "/venues/0/name",
+                "/venues/0/sections/1/name",
+                "/concerts/0/max_active",
+                "/concerts/0/performances/0/starts_at",
+                "/concerts/0/performances/0/prices/0/price",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_file_has_at_most_ten_million_seats() {
+        let mut file = with("/venues/0/sections/0/rows/1/seats", json!(199_000));
+        let performance = file["concerts"][0]["performances"][0].clone();
+        let performances = (0..60).map(|i| {
+            let mut performance = performance.clone();
+            performance["key"] = json!(format!("night-{i}"));
+            performance
+        });
+        file["concerts"][0]["performances"] = performances.collect();
+        assert_eq!(mistakes(&file), ["/concerts: the performances have 11940360 seats; at most 10000000 fit"]);
     }
 }
-
-#[cfg(test)]
-#[path = "catalog_file_tests.rs"]
-mod tests;

@@ -45,48 +45,47 @@ pub(crate) struct CommandLine {
     settings: SettingFlags,
 }
 
-/// What is to be done.
 #[derive(Debug, Default, Subcommand)]
 pub(crate) enum Command {
-    /// Serves the API until it is told to stop (the default)
+    /// Serves the API until a signal to stop (the default)
     ///
-    /// Brings the schema of the database up to date first. SIGTERM or Ctrl-C stops it: no new work is taken, what
-    /// is in flight ends, and it exits with 0. A second one does not wait for that.
+    /// Brings the schema of the database up to date first. SIGTERM or Ctrl-C stops it: it accepts no more requests, those in
+    /// flight end, and it exits with 0. A second signal aborts them.
     #[default]
     Serve,
     /// Brings the schema of the database up to date
     Migrate {
-        /// Takes back this many migrations, the latest first; what they hold is lost
+        /// Takes back this many migrations, the latest first; the data in them is lost
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         down: Option<u32>,
     },
     /// Imports a catalog of venues, concerts and performances
     ///
-    /// The file is checked whole before anything is written; it is imported whole or not at all. Exits with 1
-    /// where the file is wrong, naming every error by its JSON pointer, and with 2 where it could not run. What was
-    /// imported before under the same key is updated; seats that are held or sold are never touched.
+    /// The whole file is checked before anything is written; it is imported whole or not at all. Exits with 1 if the file is
+    /// wrong, with every error at its JSON pointer, and with 2 if it could not run. What was imported before under the same
+    /// key is updated; seats that are held or sold are never touched.
     Import {
         /// The catalog, a JSON file
         file: PathBuf,
-        /// The account to which new concerts belong; without it they belong to the house
+        /// The account to which new concerts belong; without it they belong to the operator
         #[arg(long, value_name = "LOGIN_ID", value_parser = LoginId::new)]
         promoter: Option<LoginId>,
     },
     /// Makes an account, or changes the role of one
     ///
-    /// The password of a new account is asked on the terminal, or taken from the variable `BOXOFFICE_PASSWORD`.
+    /// Asks for the password of a new account on the terminal, or takes it from the variable `BOXOFFICE_PASSWORD`.
     Account {
-        /// What the account signs in with
+        /// The login id of the account
         #[arg(value_parser = LoginId::new)]
         login_id: LoginId,
-        /// What it may do: customer, promoter or admin
+        /// customer, promoter or admin
         #[arg(long)]
         role: Role,
-        /// What the person is called, for a new account; without it the login id
+        /// The name for a new account; without it the login id
         #[arg(long, value_parser = Name::new)]
         name: Option<Name>,
     },
-    /// Looks after the keys that tokens are signed with
+    /// Changes the keys that sign tokens
     Keys {
         #[command(subcommand)]
         command: KeysCommand,
@@ -104,22 +103,21 @@ pub(crate) enum Command {
     },
     /// Checks a draw that has been held
     ///
-    /// Needs no server and no database: whoever has noted the hash before the draw, and knows who was admitted in which
-    /// order, can run it. Exits with 0 where the seed has the hash and the order is that of the numbers drawn, with 1
-    /// naming the first breach, with 2 where it could not run.
+    /// Needs no server and no database, only the hash that was published before the draw, and the order of admission. Exits
+    /// with 0 if the seed has the hash and the order is that of the numbers drawn, with 1 at the first breach, and with 2 if
+    /// it could not run.
     VerifyDraw(VerifyDrawOptions),
     /// Prints the OpenAPI document of the API
     Openapi,
 }
 
-/// What is to be done with the keys.
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub(crate) enum KeysCommand {
-    /// Lets a new key sign, and makes the file where there is none
+    /// Lets a new key sign, and makes the file if it is missing
     ///
-    /// Instances that run take the file's keys within seconds. What the old keys signed stays good until they are
-    /// dropped. With several instances, run it with --prepare first and give every instance the file; then run it
-    /// without, so that no instance meets a token of a key that it does not have yet.
+    /// Running instances take over the file within seconds. Tokens of the old keys stay valid until the keys are dropped.
+    /// With several instances, run it with --prepare first and copy the file to every instance; then run it without, so that
+    /// every instance has the new key before one signs with it.
     Rotate {
         /// Makes a key that is accepted and does not sign yet
         #[arg(long)]
@@ -130,13 +128,12 @@ pub(crate) enum KeysCommand {
     },
 }
 
-/// The settings that were given as flags. They are read as text, so that a wrong one is refused in the same words
-/// wherever it came from.
+/// The settings that were given as flags, as text, so that a wrong one is refused in the same words as from other sources.
 #[derive(Debug, Default)]
 struct SettingFlags(Vec<(&'static str, String)>);
 
 impl CommandLine {
-    /// What is to be done, and where the settings for it come from.
+    /// The command, and the sources of its settings.
     pub(crate) fn into_parts(self) -> Result<(Command, Layers), SettingsError> {
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             let name = name.into_string().ok().filter(|name| name.starts_with(VARIABLE_PREFIX))?;
@@ -169,7 +166,7 @@ fn flag_of(setting: &Setting) -> Arg {
         .value_name("VALUE")
         .global(true)
         .action(ArgAction::Set)
-        // A value may begin with a dash, if only to be refused by name.
+        // A value that begins with a dash is refused by the setting's name.
         .allow_hyphen_values(!setting.is_switch())
         .hide_short_help(!SHOWN_FIRST.contains(&setting.key));
     if setting.is_switch() {
@@ -221,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn accounts_are_named_rightly_or_not_at_all() {
+    fn a_wrong_argument_is_refused() {
         let parse = |arguments: &[&str]| CommandLine::try_parse_from([&["boxoffice"], arguments].concat());
         assert!(parse(&["account", "haneul", "--role", "promoter"]).is_ok());
         assert!(

@@ -21,7 +21,7 @@ use crate::{
     wiring::{self, Adapters},
 };
 
-/// Does what the command line says.
+/// Runs the command.
 pub(crate) fn run(command_line: CommandLine) -> anyhow::Result<Exit> {
     let (command, layers) = command_line.into_parts().context("the settings are wrong")?;
     // These need no settings.
@@ -35,14 +35,14 @@ pub(crate) fn run(command_line: CommandLine) -> anyhow::Result<Exit> {
     warn_of_unknown_variables(&layers);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let exit = runtime.block_on(dispatch(command, &settings));
-    // Requests that were broken off are not waited for a second time.
+    // The server has waited for the requests that it aborted.
     runtime.shutdown_background();
     exit
 }
 
 fn warn_of_unknown_variables(layers: &Layers) {
     for variable in settings::unknown_variables(&layers.variables) {
-        tracing::warn!(variable, "a variable is ignored: there is no such setting");
+        tracing::warn!(variable, "a variable is ignored, because there is no such setting");
     }
 }
 
@@ -69,7 +69,7 @@ async fn dispatch(command: Command, settings: &Settings) -> anyhow::Result<Exit>
     }
 }
 
-/// The database with its schema up to date, so that a catalog can be imported before the first start.
+/// The database with its schema up to date, so that commands work before the first start.
 async fn open(settings: &Settings) -> anyhow::Result<Adapters> {
     wiring::make_files(settings)?;
     wiring::migrate(&settings.database_url()).await?;
@@ -131,8 +131,8 @@ fn rotate_keys(settings: &Settings, rotation: Rotation) -> anyhow::Result<Exit> 
     Ok(Exit::Success)
 }
 
-/// Changes nothing: does not make an embedded database that is not there. With a reservation, fails unless the database
-/// holds it.
+/// Changes nothing, and does not make a missing embedded database. Fails if a reservation is given that the database does
+/// not hold.
 async fn audit(settings: &Settings, reservation: Option<(AccountId, ReservationId)>) -> anyhow::Result<Exit> {
     require_database(settings)?;
     let adapters = Adapters::connect(settings).await?;
@@ -159,7 +159,7 @@ async fn breaches(
     database.audit.breaches().await.map(Some).context("the audit could not run")
 }
 
-/// Fails unless an embedded database is there already.
+/// Fails if an embedded database is missing.
 fn require_database(settings: &Settings) -> anyhow::Result<()> {
     let url = settings.database_url();
     match url.sqlite_path() {

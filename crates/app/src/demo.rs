@@ -1,4 +1,4 @@
-//! Something to try out: a small catalog whose sale is open, and accounts whose passwords everybody knows.
+//! The demo: a small catalog on sale, and accounts with public passwords.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -26,22 +26,22 @@ const CATALOGS: [(&str, &str); 2] = [
     ("club.json", include_str!("../../../tests/catalog/club.json")),
     ("arena.json", include_str!("../../../tests/catalog/arena.json")),
 ];
-/// The login id and password of somebody who buys.
+/// The login id and password of a buyer.
 const CUSTOMER: (&str, &str) = ("demo", "demo-password");
-/// The login id and password of whom the concerts belong to.
+/// The login id and password of the promoter of the concerts.
 const PROMOTER: (&str, &str) = ("promoter", "promoter-password");
 
-/// The password of every buyer of a rush, which the program `boxoffice-rush` knows too.
+/// The password of every buyer of a rush, as in `boxoffice-rush`.
 const BUYER_PASSWORD: &str = "buyer-password";
-/// How many buyers are made at once: enough to keep the database busy, few enough to let others write too.
+/// How many buyers are made at once: enough to keep the database busy, few enough to let other writes through.
 const BUYERS_MADE_AT_ONCE: usize = 16;
 
-/// What the buyer of this number signs in with, as `boxoffice-rush` does. The first has the number 1.
+/// The login id of a buyer, as in `boxoffice-rush`. The first has the number 1.
 fn buyer_login_id(number: u32) -> String {
     format!("buyer-{number:05}")
 }
 
-/// Puts the demonstration in place, but for its buyers; at a second start it is there already.
+/// Makes the demo except its buyers, unless an earlier start has made it.
 pub(crate) async fn prepare(
     accounts: &AccountService,
     import: &CatalogImportService,
@@ -52,49 +52,50 @@ pub(crate) async fn prepare(
     let promoter_id = account(accounts, PROMOTER, Role::Promoter).await?;
     for (name, text) in CATALOGS {
         let report = import::import_embedded(import, text, promoter_id, &settings.selling_rules()).await;
-        let report = report.with_context(|| format!("the catalog {name} of the demonstration was not imported"))?;
+        let report = report.with_context(|| format!("the catalog {name} of the demo was not imported"))?;
         tracing::info!(catalog = name, "{}", import::describe(&report));
     }
     tracing::warn!(
         customer = CUSTOMER.0,
         promoter = PROMOTER.0,
-        "this is a demonstration: the passwords of its accounts are public"
+        "this is a demo: the passwords of its accounts are public"
     );
     if settings.account_requests_per_minute == 0 {
-        tracing::warn!("sign-ups and sign-ins of one address are not limited, so that the buyers of a rush get in");
+        tracing::warn!(
+            "sign-ups and sign-ins of a client address are not limited, so that the buyers of a rush can sign in"
+        );
     }
     if !listen.ip().is_loopback() {
-        tracing::warn!(%listen, "the demonstration is open to the network: anybody who reaches it can sign in as its promoter");
+        tracing::warn!(%listen, "the demo is open to the network: anyone who reaches it can sign in as its promoter");
     }
     Ok(())
 }
 
-/// The accounts of those who take part in a stampede. Thousands of them take a while on a slow disk, so they are
-/// made while the server is serving already.
+/// The accounts of the buyers of a rush. Thousands of them take a while on a slow disk, so they are made while the server
+/// serves.
 pub(crate) struct Buyers {
     pub(crate) accounts: Arc<dyn Accounts>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn EntropySource>,
-    /// How many there shall be.
     pub(crate) count: u32,
 }
 
 impl Buyers {
-    /// Makes those who are missing. What fails is made at the next start.
+    /// Makes the missing accounts. After a failure the next start makes the rest.
     pub(crate) async fn make(self) {
         match self.make_missing().await {
-            Ok(0) => tracing::info!(count = self.count, "the buyers of the demonstration are there"),
-            Ok(made) => tracing::info!(made, count = self.count, "the buyers of the demonstration were made"),
+            Ok(0) => tracing::info!(count = self.count, "the buyers of the demo exist"),
+            Ok(made) => tracing::info!(made, count = self.count, "the buyers of the demo were made"),
             Err(error) => {
                 let error: &(dyn std::error::Error + 'static) = error.as_ref();
-                tracing::warn!(error, "the buyers of the demonstration were not all made; the next start goes on");
+                tracing::warn!(error, "not all buyers of the demo were made; the next start makes the rest");
             }
         }
     }
 
-    /// The last one is made when all others are there, so that whether it is there tells of all.
+    /// The last buyer is made after all others, so if it exists, all do.
     async fn make_missing(&self) -> anyhow::Result<u32> {
-        if self.count == 0 || self.is_there(self.count).await? {
+        if self.count == 0 || self.exists(self.count).await? {
             return Ok(0);
         }
         let hash = self.hash().await?;
@@ -104,20 +105,20 @@ impl Buyers {
         Ok(made + u32::from(self.make_one(self.count, &hash).await?))
     }
 
-    /// One hash for all, as cheap as there is: it has nothing to protect, and thousands are signed in at once.
+    /// One hash for all, as cheap as possible: it protects nothing, and thousands of buyers sign in at once.
     async fn hash(&self) -> anyhow::Result<PasswordHash> {
         let cheapest = PasswordSettings { memory_kib: 8, iterations: 1, parallel: 1, waiting_max: 0 };
         let passwords = Argon2Passwords::new(cheapest, Arc::clone(&self.entropy))?;
         Ok(passwords.hash(Password::new(BUYER_PASSWORD)?).await?)
     }
 
-    async fn is_there(&self, number: u32) -> anyhow::Result<bool> {
+    async fn exists(&self, number: u32) -> anyhow::Result<bool> {
         Ok(self.accounts.credentials(&LoginId::new(&buyer_login_id(number))?).await?.is_some())
     }
 
-    /// Whether it was missing.
+    /// Makes one buyer. Returns whether the account was missing.
     async fn make_one(&self, number: u32, hash: &PasswordHash) -> anyhow::Result<bool> {
-        if self.is_there(number).await? {
+        if self.exists(number).await? {
             return Ok(false);
         }
         let text = buyer_login_id(number);
@@ -131,7 +132,7 @@ impl Buyers {
         let credentials = Credentials { account, password_hash: hash.clone(), idempotency: None };
         match self.accounts.create(credentials).await {
             Ok(()) => Ok(true),
-            // Another instance that starts at the same moment was quicker.
+            // Another instance that starts now was first.
             Err(CreateAccountError::LoginIdTaken(_)) => Ok(false),
             Err(CreateAccountError::Storage(error)) => Err(error.into()),
         }
@@ -151,10 +152,10 @@ async fn account(
     let sign_up = SignUp { login_id: login_id.clone(), password: Password::new(password)?, name };
     match accounts.sign_up(sign_up, role, None).await {
         Ok(made) => Ok(made.value.id),
-        // Another instance that starts at the same moment was quicker.
+        // Another instance that starts now was first.
         Err(SignUpError::LoginIdTaken) => {
             let credentials = accounts.accounts.credentials(&login_id).await?;
-            Ok(credentials.context("an account of the demonstration has vanished")?.account.id)
+            Ok(credentials.context("an account of the demo has vanished")?.account.id)
         }
         Err(error) => Err(error.into()),
     }

@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
-/// What a command came to, as far as a script wants to know.
+/// The result of a command, for scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// It did what it was told.
+    /// The command succeeded.
     Success,
-    /// It ran, and the answer is no: a wrong file, or a breach found.
+    /// The command ran, and found something wrong: in a file, or a breach.
     Refused,
-    /// It could not run.
+    /// The command could not run.
     Failed,
 }
 

@@ -1,13 +1,13 @@
-//! Reading a promoter's catalog, and importing it.
+//! Importing catalog files.
 //!
-//! The file is a JSON object of `venues` and `concerts` with their performances, each with a `key` of the
-//! promoter's own. It is checked whole before anything is written, and every error names its place by a JSON
-//! pointer (RFC 6901).
+//! A file is a JSON object of `venues` and `concerts` with their performances, each with a `key` that its promoter chose.
+//! The whole file is checked before anything is written, and each mistake has its place as a JSON pointer (RFC 6901).
 
 use std::{
     fs::File,
     io::{IsTerminal, Read},
     path::Path,
+    sync::Arc,
 };
 
 use anyhow::{Context, bail};
@@ -27,10 +27,10 @@ use crate::{
 
 /// The most bytes of a catalog file.
 const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
-/// The most mistakes that are printed; a file with more is wrong throughout.
+/// The most mistakes that are printed.
 const MISTAKES_SHOWN_MAX: usize = 100;
 
-/// The catalog in a file. Where it is wrong, everything that is has been printed.
+/// The catalog in a file; `None` if it is wrong, and then every mistake has been printed.
 pub(crate) fn read_catalog(file: &Path, rules: &SellingRules) -> anyhow::Result<Option<ImportedCatalog>> {
     let text = read(file).with_context(|| format!("cannot read {}", file.display()))?;
     match catalog_file::parse(&text, rules) {
@@ -42,7 +42,7 @@ pub(crate) fn read_catalog(file: &Path, rules: &SellingRules) -> anyhow::Result<
     }
 }
 
-/// Imports the catalog of a file, and prints what that did.
+/// Imports the catalog of a file, and prints what changed.
 pub(crate) async fn import_catalog(
     import: &CatalogImportService,
     accounts: &dyn Accounts,
@@ -55,7 +55,8 @@ pub(crate) async fn import_catalog(
         None => None,
     };
     let bar = progress_bar(catalog.seats_count());
-    let imported = import.import(catalog, promoter_id, &|seats| bar.inc(seats)).await;
+    let progress = bar.clone();
+    let imported = import.import(catalog, promoter_id, Arc::new(move |seats| progress.inc(seats))).await;
     bar.finish_and_clear();
     match imported {
         Ok(report) => {
@@ -83,7 +84,7 @@ async fn promoter_of(accounts: &dyn Accounts, login_id: &LoginId) -> anyhow::Res
     let credentials = accounts.credentials(login_id).await?;
     let Some(credentials) = credentials else { bail!("there is no account `{login_id}`") };
     if !credentials.account.role.may_publish() {
-        bail!("the account `{login_id}` may not publish: `boxoffice account {login_id} --role promoter` lets it");
+        bail!("the account `{login_id}` may not publish; `boxoffice account {login_id} --role promoter` allows it");
     }
     Ok(credentials.account.id)
 }
@@ -95,10 +96,10 @@ fn refuse(file: &Path, mistakes: &[Mistake]) {
     if let Some(more) = mistakes.len().checked_sub(MISTAKES_SHOWN_MAX).filter(|more| *more > 0) {
         output::print_error(&format!("and {more} more"));
     }
-    output::print_error(&format!("{}: {} wrong; nothing was imported", file.display(), mistakes.len()));
+    output::print_error(&format!("{}: {} mistakes; nothing was imported", file.display(), mistakes.len()));
 }
 
-/// What the stored catalog forbids, at its place in the file.
+/// A conflict with the stored catalog, at its place in the file.
 fn conflict(error: &ImportError) -> Mistake {
     let pointer = match error {
         ImportError::PlanChanged { venue_index } => format!("/venues/{venue_index}/sections"),
@@ -112,7 +113,7 @@ fn conflict(error: &ImportError) -> Mistake {
     Mistake { pointer, what: error.to_string() }
 }
 
-/// Shown on a terminal only; hidden, it costs nothing.
+/// Hidden, which costs nothing, unless there is a terminal.
 fn progress_bar(seats: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -121,7 +122,7 @@ fn progress_bar(seats: u64) -> ProgressBar {
     ProgressBar::new(seats).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// What an import did, in one line.
+/// What an import changed, in one line.
 pub(crate) fn describe(report: &ImportReport) -> String {
     format!(
         "imported: venues {} new and {} known, concerts {} new and {} known, performances {} new and {} known, {} new seats",
@@ -135,7 +136,7 @@ pub(crate) fn describe(report: &ImportReport) -> String {
     )
 }
 
-/// Imports a catalog that is part of this program.
+/// Imports a catalog that is compiled into this program.
 pub(crate) async fn import_embedded(
     import: &CatalogImportService,
     text: &str,
@@ -143,6 +144,6 @@ pub(crate) async fn import_embedded(
     rules: &SellingRules,
 ) -> anyhow::Result<ImportReport> {
     let catalog: ImportedCatalog = catalog_file::parse(text.as_bytes(), rules)
-        .map_err(|mistakes| anyhow::anyhow!("a catalog of the demonstration is wrong: {}", mistakes[0]))?;
-    Ok(import.import(&catalog, Some(promoter_id), &|_| ()).await?)
+        .map_err(|mistakes| anyhow::anyhow!("a catalog of the demo is wrong: {}", mistakes[0]))?;
+    Ok(import.import(&catalog, Some(promoter_id), Arc::new(|_| ())).await?)
 }

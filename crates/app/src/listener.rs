@@ -1,7 +1,7 @@
-//! Taking connections, and giving each request to the router.
+//! Accepting connections, and passing each request to the router.
 //!
-//! Everything is bounded: how many connections there are (the rest waits in the kernel), how long one may take to
-//! send the head of a request or be idle before one, and how large that head may be.
+//! Everything is bounded: the number of connections (further ones wait in the kernel), how long one may be idle or take to
+//! send the head of a request, and how large that head may be.
 
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -20,15 +20,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The most bytes of a request's head.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// How long to wait after the kernel could not give a connection, which it does when it is out of something.
+/// How long to wait after the kernel failed to accept a connection, as it does when it runs out of a resource.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How connections are bounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bounds {
-    /// How many there are at once.
+    /// How many connections there are at once.
     pub(crate) connections_max: usize,
-    /// How long one may take to send the head of its next request.
+    /// How long a connection may take to send the head of its next request.
     pub(crate) head_timeout: Duration,
 }
 
@@ -41,18 +41,17 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Opens a port.
     pub(crate) async fn open(address: SocketAddr, bounds: Bounds) -> anyhow::Result<Self> {
         let socket = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
         Ok(Self { socket, bounds, connections: TaskTracker::new() })
     }
 
-    /// Where it is, with the port that the kernel chose where none was given.
+    /// The address, with the port that the kernel chose for port 0.
     pub(crate) fn address(&self) -> anyhow::Result<SocketAddr> {
         Ok(self.socket.local_addr()?)
     }
 
-    /// Takes connections until told to stop; then waits for the requests in flight, and closes.
+    /// Accepts connections until `stop`; then waits for the requests in flight, and closes.
     pub(crate) async fn serve(self, router: Router, stop: CancellationToken) {
         let places = Arc::new(Semaphore::new(self.bounds.connections_max));
         loop {
@@ -81,7 +80,7 @@ impl Listener {
         match self.socket.accept().await {
             Ok((stream, client)) => Some((stream, client, place)),
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a connection could not be taken");
+                tracing::warn!(error = &error as &dyn std::error::Error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 None
             }
@@ -96,9 +95,9 @@ async fn serve_connection(
     bounds: Bounds,
     stop: CancellationToken,
 ) {
-    // Answers are small and awaited: holding one back to fill a packet would only delay it.
+    // Responses are small: holding one back to fill a packet would only delay it.
     stream.set_nodelay(true).ok();
-    // A client that takes nothing of its answer must not keep its place for ever.
+    // A client that does not read its response must not keep its connection for ever.
     socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(bounds.head_timeout)).ok();
     let service = tower::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(client));
@@ -117,7 +116,7 @@ async fn serve_connection(
         }
     };
     if let Err(error) = ended {
-        // Clients break off, stall and send nonsense: nothing that an operator could mend.
+        // Clients abort, stall and send garbage; an operator can do nothing about it.
         tracing::debug!(error = &error as &dyn std::error::Error, %client, "a connection broke");
     }
 }

@@ -24,8 +24,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use mimalloc::MiMalloc;
 
-/// A batch of writes binds thousands of small values, and a request makes dozens of small objects: the system's own
-/// allocator took a quarter of the processor's time.
+/// A batch of writes binds thousands of small values, and a request makes dozens of small objects: the allocator of the
+/// system took a quarter of the processor's time.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

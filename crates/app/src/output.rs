@@ -1,8 +1,8 @@
-//! Writing to whoever started the process.
+//! The standard output and the standard error.
 
 use std::io::{self, ErrorKind, Write};
 
-/// Prints a line. A reader that has gone away, as `head` does, is no failure.
+/// Prints a line. It is not a failure if the reader has left, as `head` does.
 pub(crate) fn print_line(line: &str) -> io::Result<()> {
     let mut output = io::stdout().lock();
     match writeln!(output, "{line}").and_then(|()| output.flush()) {
@@ -11,7 +11,7 @@ pub(crate) fn print_line(line: &str) -> io::Result<()> {
     }
 }
 
-/// Prints a line of an error. Where that fails, there is nobody left to be told.
+/// Prints a line of an error. A failure to print it is ignored.
 pub(crate) fn print_error(line: &str) {
     writeln!(io::stderr().lock(), "{line}").ok();
 }

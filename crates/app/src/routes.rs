@@ -1,4 +1,4 @@
-//! What is served on which port, and within which bounds.
+//! What is served on which port.
 
 use std::sync::Arc;
 
@@ -8,49 +8,34 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::{
     settings::Settings,
-    wiring::{Adapters, UseCases, cache_time, seconds},
+    wiring::{cache_time, seconds},
 };
 
-/// How often an event stream in which nothing happens shows that it is alive. Proxies that close idle connections
-/// wait for a minute or more.
+/// How often a queue stream without events sends a heartbeat. Proxies close connections that are idle for a minute or
+/// more.
 const EVENT_HEARTBEAT_SECONDS: u32 = 15;
 
 /// A router for each port.
 pub(crate) struct Routers {
-    /// For the port of the API.
     pub(crate) api: Router,
-    /// For the port of the operators, where they have one.
+    /// For the port of the operators, if there is one.
     pub(crate) operations: Option<Router>,
 }
 
-/// Every route.
 pub(crate) fn routers(
     settings: &Settings,
-    adapters: &Adapters,
-    use_cases: &UseCases,
+    services: Services,
     marks: Arc<FreshnessMarks>,
     metrics: PrometheusHandle,
     draining: &Draining,
 ) -> Routers {
-    let readiness = &adapters.database.readiness;
-    let services = Services {
-        accounts: Arc::clone(&use_cases.accounts),
-        catalog: Arc::clone(&use_cases.catalog),
-        reservations: Arc::clone(&use_cases.reservations),
-        payments: Some(Arc::clone(&use_cases.payments)),
-        wallet: Some(Arc::clone(&use_cases.wallet)),
-        peers: Arc::clone(&use_cases.peering.peers),
-        readiness: Arc::clone(readiness),
-        entropy: Arc::clone(&adapters.entropy),
-        clock: Arc::clone(&adapters.clock),
-    };
     let http = http_settings(settings);
     if settings.metrics_listen.is_none() {
         let api = boxoffice_http::router(services, http, Some(metrics), draining.clone(), marks);
         return Routers { api, operations: None };
     }
-    let entropy = Arc::clone(&adapters.entropy);
-    let operations = boxoffice_http::operations_router(Arc::clone(readiness), entropy, Some(metrics), draining.clone());
+    let (readiness, entropy) = (Arc::clone(&services.readiness), Arc::clone(&services.entropy));
+    let operations = boxoffice_http::operations_router(readiness, entropy, Some(metrics), draining.clone());
     let api = boxoffice_http::router(services, http, None, draining.clone(), marks);
     Routers { api, operations: Some(operations) }
 }

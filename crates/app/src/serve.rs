@@ -1,37 +1,37 @@
-//! The server: from an empty folder to answering, and from there to a clean end.
+//! The server, from an empty folder to serving, and from there to a clean end.
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use boxoffice_http::{Draining, FreshnessMarks};
-use boxoffice_peers::leases::Lease;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::timeout,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     demo,
     exit::Exit,
     listener::{Bounds, Listener},
-    output, routes,
+    output,
+    routes::{self, Routers},
     settings::Settings,
     subscriber::Subscriber,
     telemetry,
     wiring::{self, Adapters, UseCases, cache_time, seconds},
     workers::{
-        self, Admissions, ExpirySweeper, KeysWatch, Leased, MetricsUpkeep, PendingCharges, PresenceWatch, Worker,
+        Admissions, ExpirySweeper, KeysWatch, Leased, MetricsUpkeep, PendingCharges, PresenceWatch, Worker, Workers,
     },
 };
 
-/// How long the background workers and the write lanes have to end. Nothing that was answered depends on it.
-const WORKERS_END_MAX: Duration = Duration::from_secs(10);
+/// How long the workers have to end, and the write lanes after them. No response depends on it.
+const END_MAX: Duration = Duration::from_secs(10);
 
-/// Serves until told to stop.
+/// Serves until a signal to stop.
 pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
-    // Whoever tells it to stop while it is starting is heard when it has started.
+    // A signal that comes during the start takes effect after it.
     let signals = Signals::listen()?;
     let metrics = telemetry::start_metrics()?;
     let url = settings.database_url();
@@ -41,40 +41,30 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
     let adapters = Adapters::connect(settings).await?;
     let mut use_cases = adapters.use_cases(settings).await?;
     if settings.demo {
-        demo::prepare(&use_cases.accounts, &use_cases.import, settings).await?;
+        demo::prepare(&use_cases.services.accounts, &use_cases.import, settings).await?;
     }
     tracing::info!(database = %url, data_dir = %settings.data_dir.display(), "the database is ready");
 
-    let (workers, workers_stop) = (TaskTracker::new(), CancellationToken::new());
-    start_workers(settings, &adapters, &use_cases, &metrics, &workers, &workers_stop);
-    if settings.demo {
-        let buyers = demo::Buyers {
-            accounts: Arc::clone(&adapters.database.accounts),
-            clock: Arc::clone(&adapters.clock),
-            entropy: Arc::clone(&adapters.entropy),
-            count: settings.demo_buyers,
-        };
-        // Each is made whole or not at all, so this may be broken off anywhere.
-        workers.spawn(workers_stop.clone().run_until_cancelled_owned(buyers.make()));
-    }
+    let workers = Workers::default();
+    start_workers(settings, &adapters, &use_cases, &metrics, &workers);
     let marks = Arc::new(FreshnessMarks::new(cache_time(settings)));
     if let Some(subscription) = use_cases.peering.subscription.take() {
         let subscriber = Subscriber {
             database: adapters.database.clone(),
-            accounts: Arc::clone(&use_cases.accounts),
-            generation: Arc::clone(&use_cases.generation),
+            accounts: Arc::clone(&use_cases.services.accounts),
+            generation: Arc::clone(&use_cases.services.catalog.generation),
             marks: Arc::clone(&marks),
         };
-        workers.spawn(workers_stop.clone().run_until_cancelled_owned(subscriber.run(subscription)));
+        workers.run(subscriber.run(subscription));
     }
-    answer(settings, &adapters, &use_cases, marks, metrics, signals).await?;
+    let draining = Draining::new();
+    let routers = routes::routers(settings, use_cases.services.clone(), marks, metrics, &draining);
+    answer(settings, routers, draining, signals).await?;
 
-    workers_stop.cancel();
-    workers.close();
-    if timeout(WORKERS_END_MAX, workers.wait()).await.is_err() {
-        tracing::warn!("a background worker did not end in time");
+    if timeout(END_MAX, workers.end()).await.is_err() {
+        tracing::warn!("a worker did not end in time");
     }
-    if timeout(WORKERS_END_MAX, adapters.database.shutdown()).await.is_err() {
+    if timeout(END_MAX, adapters.database.shutdown()).await.is_err() {
         tracing::warn!("the write lanes did not end in time");
     }
     use_cases.peering.peers.leave().await;
@@ -82,24 +72,17 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Opens the ports, and answers until the signal to stop and the end of what is in flight then.
-async fn answer(
-    settings: &Settings,
-    adapters: &Adapters,
-    use_cases: &UseCases,
-    marks: Arc<FreshnessMarks>,
-    metrics: PrometheusHandle,
-    mut signals: Signals,
-) -> anyhow::Result<()> {
-    let draining = Draining::new();
-    let routers = routes::routers(settings, adapters, use_cases, marks, metrics, &draining);
-    let listener = Listener::open(settings.listen, bounds_of(settings)).await?;
+/// Opens the ports, and serves until a signal to stop and the end of the requests that are in flight then.
+async fn answer(settings: &Settings, routers: Routers, draining: Draining, mut signals: Signals) -> anyhow::Result<()> {
+    let bounds =
+        Bounds { connections_max: settings.connections_max, head_timeout: seconds(settings.connection_idle_seconds) };
+    let listener = Listener::open(settings.listen, bounds).await?;
     let address = listener.address()?;
-    // The operators' port stays open until the very end, so that the stopping can be watched.
+    // The operators' port stays open until the end, so that they can watch the stop.
     let operations_stop = CancellationToken::new();
     let _operations_end = operations_stop.clone().drop_guard();
     if let (Some(at), Some(router)) = (settings.metrics_listen, routers.operations) {
-        let listener = Listener::open(at, bounds_of(settings)).await?;
+        let listener = Listener::open(at, bounds).await?;
         tracing::info!(address = %listener.address()?, "serving metrics and health");
         tokio::spawn(listener.serve(router, operations_stop));
     }
@@ -110,40 +93,36 @@ async fn answer(
 
     signals.next().await;
     leave(settings, &draining, &mut signals).await;
-    tracing::info!(seconds_max = settings.shutdown_seconds, "stopping: what is in flight may end");
+    tracing::info!(seconds_max = settings.shutdown_seconds, "stopping when the requests in flight have ended");
     draining.begin();
     stop.cancel();
     let ended = async {
-        serving.await.context("the server broke")?;
-        // What a client set in motion and did not wait for.
+        serving.await.context("the server panicked")?;
+        // Clients may have left before their acts ended.
         draining.acts_ended().await;
         anyhow::Ok(())
     };
     tokio::select! {
         ended = ended => ended?,
         () = tokio::time::sleep(seconds(settings.shutdown_seconds)) => {
-            tracing::warn!("requests in flight did not end in time and are broken off");
+            tracing::warn!("the requests in flight did not end in time and are aborted");
         }
-        () = signals.next() => tracing::warn!("told to stop a second time: requests in flight are broken off"),
+        () = signals.next() => tracing::warn!("a second signal to stop: the requests in flight are aborted"),
     }
     Ok(())
 }
 
-/// Lets load balancers find out that no more requests should be sent here, while those that come are served.
+/// Gives load balancers time to notice that this instance stops. It still serves the requests that come.
 async fn leave(settings: &Settings, draining: &Draining, signals: &mut Signals) {
     draining.leave();
     if settings.drain_seconds == 0 {
         return;
     }
-    tracing::info!(seconds = settings.drain_seconds, "leaving: load balancers are told to send nothing more");
+    tracing::info!(seconds = settings.drain_seconds, "leaving: /readyz answers 503, and requests are still served");
     tokio::select! {
         () = tokio::time::sleep(seconds(settings.drain_seconds)) => {}
-        () = signals.next() => tracing::info!("told to stop a second time: load balancers are waited for no longer"),
+        () = signals.next() => tracing::info!("a second signal to stop: load balancers get no more time"),
     }
-}
-
-fn bounds_of(settings: &Settings) -> Bounds {
-    Bounds { connections_max: settings.connections_max, head_timeout: seconds(settings.connection_idle_seconds) }
 }
 
 fn start_workers(
@@ -151,50 +130,44 @@ fn start_workers(
     adapters: &Adapters,
     use_cases: &UseCases,
     metrics: &PrometheusHandle,
-    tracker: &TaskTracker,
-    stop: &CancellationToken,
+    workers: &Workers,
 ) {
-    let sweeper =
-        ExpirySweeper { reservations: Arc::clone(&use_cases.reservations), interval: seconds(settings.sweep_seconds) };
-    start_for_all(settings, adapters, tracker, stop, sweeper);
-    let charges = PendingCharges {
-        wallet: Arc::clone(&use_cases.wallet),
-        pending_seconds: settings.charge_retry_seconds,
-        after: None,
-        without_verdict: 0,
-    };
-    start_for_all(settings, adapters, tracker, stop, charges);
-    let admissions =
-        Admissions { waiting_room: Arc::clone(&use_cases.waiting_room), clock: Arc::clone(&adapters.clock) };
-    workers::start(tracker, stop, admissions);
-    if let Some(presence) = &use_cases.peering.presence {
-        workers::start(tracker, stop, PresenceWatch { presence: Arc::clone(presence), has_peers: false });
+    let UseCases { services, waiting_room, wallet, peering, tokens, .. } = use_cases;
+    let interval = seconds(settings.sweep_seconds);
+    let sweeper = ExpirySweeper { reservations: Arc::clone(&services.reservations), interval };
+    start_for_all(settings, adapters, workers, sweeper);
+    let charges = PendingCharges::new(Arc::clone(wallet), settings.charge_retry_seconds);
+    start_for_all(settings, adapters, workers, charges);
+    workers.start(Admissions { waiting_room: Arc::clone(waiting_room), clock: Arc::clone(&adapters.clock) });
+    if let Some(presence) = &peering.presence {
+        workers.start(PresenceWatch { presence: Arc::clone(presence), has_peers: false });
     }
-    let keys = KeysWatch { path: wiring::keys_path(settings), tokens: Arc::clone(&use_cases.tokens) };
-    workers::start(tracker, stop, keys);
-    let upkeep = MetricsUpkeep { queues: Arc::clone(&use_cases.queues), handle: metrics.clone(), measured: Vec::new() };
-    workers::start(tracker, stop, upkeep);
+    workers.start(KeysWatch { path: wiring::keys_path(settings), tokens: Arc::clone(tokens) });
+    let queues = Arc::clone(&waiting_room.waiting_room);
+    workers.start(MetricsUpkeep { queues, handle: metrics.clone(), measured: Vec::new() });
+    if settings.demo {
+        let buyers = demo::Buyers {
+            accounts: Arc::clone(&adapters.database.accounts),
+            clock: Arc::clone(&adapters.clock),
+            entropy: Arc::clone(&adapters.entropy),
+            count: settings.demo_buyers,
+        };
+        // An account is made in one transaction, so this may be aborted at any point.
+        workers.run(buyers.make());
+    }
 }
 
-/// Starts a worker that does something for all instances over one database, so that one of them at a time does it. An
-/// embedded database has one instance.
-fn start_for_all(
-    settings: &Settings,
-    adapters: &Adapters,
-    tracker: &TaskTracker,
-    stop: &CancellationToken,
-    worker: impl Worker + Sync,
-) {
+/// Starts a worker that works for all instances over one database, at one of them at a time. An embedded database has one
+/// instance.
+fn start_for_all(settings: &Settings, adapters: &Adapters, workers: &Workers, worker: impl Worker + Sync) {
     if settings.database_url().sqlite_path().is_some() {
-        workers::start(tracker, stop, worker);
-        return;
+        workers.start(worker);
+    } else {
+        workers.start(Leased { lease: adapters.lease(worker.name()), worker });
     }
-    let (leases, clock) = (Arc::clone(&adapters.database.leases), Arc::clone(&adapters.clock));
-    let lease = Lease::new(leases, clock, worker.name(), adapters.entropy.uuid());
-    workers::start(tracker, stop, Leased { lease, worker });
 }
 
-/// The signals that mean to stop.
+/// The signals to stop.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,

@@ -7,7 +7,7 @@ use boxoffice_http::FreshnessMarks;
 use boxoffice_peers::{Announcement, Subscription, Topic};
 use boxoffice_persistence::Database;
 
-/// Whatever keeps something that a peer may change.
+/// What caches something that a peer may change.
 pub(crate) struct Subscriber {
     pub(crate) database: Database,
     pub(crate) accounts: Arc<AccountService>,
@@ -16,7 +16,7 @@ pub(crate) struct Subscriber {
 }
 
 impl Subscriber {
-    /// Applies one announcement after the other. Never ends.
+    /// Applies one announcement after the other, without end.
     pub(crate) async fn run(self, mut subscription: Subscription) {
         loop {
             self.apply(subscription.next().await);

@@ -1,4 +1,4 @@
-//! Log lines and metrics: how they are made, never what they say.
+//! How log lines and metrics are made.
 
 use std::{io::IsTerminal, panic};
 
@@ -8,16 +8,16 @@ use tracing_subscriber::EnvFilter;
 
 use crate::settings::{LogFormat, Settings};
 
-/// From half a millisecond, the fastest answer worth telling apart, to ten seconds, where everybody has left.
+/// From half a millisecond to ten seconds, when clients have given up.
 const SECONDS_BUCKETS: [f64; 14] =
     [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 const BATCH_BUCKETS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
-/// Sends log lines to the standard error, which leaves the standard output to what a command prints.
+/// Sends log lines to the standard error: the standard output is for what a command prints.
 pub(crate) fn start_logging(settings: &Settings) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.log).context("the log directives cannot be used")?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // Where a line cannot be written, there is nowhere to complain of it either: trying to would panic.
+    // Reporting that a line could not be written would panic.
     let lines = lines.log_internal_errors(false);
     let started = match settings.log_format {
         LogFormat::Human => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
@@ -28,14 +28,14 @@ pub(crate) fn start_logging(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A panic is a defect; it is logged once, here, whoever survives it.
+/// Logs a panic, which is a defect, once, whatever catches it.
 fn log_panic(panic: &panic::PanicHookInfo<'_>) {
     let message = panic.payload_as_str().unwrap_or("no message");
     let location = panic.location().map(ToString::to_string);
     tracing::error!(message, location, "a panic");
 }
 
-/// Starts counting, and gives the handle that shows the counts.
+/// Starts the metrics, and returns the handle that renders them.
 pub(crate) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     let builder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)?
@@ -46,7 +46,7 @@ pub(crate) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     Ok(handle)
 }
 
-/// What the adapters count. The metrics of the waiting room are described where they are made.
+/// Describes the metrics, but for those that the waiting room and the Redis link describe.
 fn describe_metrics() {
     use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
     describe_counter!("http_requests_total", "Requests answered, by method, route and status.");
@@ -57,26 +57,23 @@ fn describe_metrics() {
     describe_counter!("boxoffice_points_charged_total", "Points that were charged.");
     describe_histogram!("boxoffice_batch_commands", Unit::Count, "How many commands a transaction took, by lane.");
     describe_histogram!("boxoffice_commit_seconds", Unit::Seconds, "How long the commit of a batch took.");
-    describe_counter!("boxoffice_write_retries_total", "Transactions that were tried again, by reason.");
+    describe_counter!("boxoffice_write_retries_total", "Transactions that were retried, by reason.");
     describe_gauge!("boxoffice_pool_connections", "Connections to the database, by pool and state.");
     describe_gauge!("boxoffice_pool_connections_max", "How many connections a pool may have.");
-    describe_counter!("boxoffice_pool_timeouts_total", "Waits for a connection that were given up, by pool.");
+    describe_counter!("boxoffice_pool_timeouts_total", "Waits for a connection that timed out, by pool.");
     describe_gauge!("boxoffice_lane_waiting", "Commands that wait, by write lane.");
-    describe_gauge!("boxoffice_queue_waiting", "How many wait in the line of a concert.");
-    describe_gauge!("boxoffice_queue_active", "How many are admitted to a concert at the moment.");
-    describe_gauge!("boxoffice_queue_admitted", "How many were admitted to a concert since its line began.");
-    describe_counter!("boxoffice_holds_expired_total", "Lapsed holds that were tidied away.");
-    describe_gauge!(
-        "boxoffice_charges_pending",
-        "Charges that the payment gateway gave no verdict on, when asked again."
-    );
-    describe_gauge!("boxoffice_event_streams", "Event streams that are open.");
+    describe_gauge!("boxoffice_queue_waiting", "Accounts that wait in the queue of a concert.");
+    describe_gauge!("boxoffice_queue_active", "Accounts that are admitted to a concert.");
+    describe_gauge!("boxoffice_queue_admitted", "Accounts that were admitted to a concert since its queue began.");
+    describe_counter!("boxoffice_holds_expired_total", "Lapsed holds that were marked as expired.");
+    describe_gauge!("boxoffice_charges_pending", "Charges that the payment gateway did not decide when asked again.");
+    describe_gauge!("boxoffice_event_streams", "Queue streams that are open.");
     describe_gauge!("boxoffice_key_made_timestamp_seconds", Unit::Seconds, "When the signing key was made, by tokens.");
     describe_gauge!("boxoffice_keys_accepted", "How many keys are accepted, by tokens.");
-    describe_gauge!("boxoffice_build_info", "Always 1; its label tells the version.");
+    describe_gauge!("boxoffice_build_info", "Always 1; its label is the version.");
     describe_counter!("boxoffice_cache_hits_total", "Reads that were answered from memory, by cache.");
-    describe_counter!("boxoffice_cache_misses_total", "Reads for which the storage was asked, by cache.");
+    describe_counter!("boxoffice_cache_misses_total", "Reads that needed the storage, by cache.");
     describe_counter!("boxoffice_worker_failures_total", "Ticks of a background worker that failed, by worker.");
-    describe_gauge!("boxoffice_worker_lease_held", "1 where this instance does what a worker does for all, by worker.");
+    describe_gauge!("boxoffice_worker_lease_held", "1 if this instance holds the lease of a worker, by worker.");
     describe_counter!("boxoffice_announcements_lost_total", "Announcements that could not be sent to the peers.");
 }

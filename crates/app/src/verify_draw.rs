@@ -1,16 +1,15 @@
-//! Checking a draw that has been held, with nothing but what is public and a list of who was admitted when.
+//! Checking a draw that was held, from its public seed and a list of the accounts that were admitted.
 //!
-//! The list is in CSV or in JSON lines, one account a line, in the order in which they were admitted. CSV may begin with
-//! a line of names; without one its columns are `account_id,draw_number`. What is known of an account: `account_id`, and
-//! if it was noted `draw_number`, `position` (in a line that nobody left since) and `admitted_at`. Accounts that were
-//! admitted at the same instant may stand in any order among each other; where that is not noted, in none but theirs.
+//! The list is in CSV or in JSON lines, one account a line, in the order of admission. CSV may begin with a line of column
+//! names; without one the columns are `account_id,draw_number`. `account_id` is required; `draw_number`, `position` (in a
+//! queue that no account left since) and `admitted_at` are checked if they are there. Accounts that were admitted at the
+//! same instant may be in any order.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
     fmt,
     fs::File,
     io::{self, BufRead, BufReader, Read},
-    path::Path,
 };
 
 use anyhow::{Context, anyhow, bail};
@@ -25,61 +24,47 @@ use uuid::Uuid;
 
 use crate::{exit::Exit, output};
 
-/// The most bytes of a line; longer ones are no accounts.
+/// The most bytes of a line.
 const LINE_BYTES_MAX: u64 = 64 * 1024;
 
-/// What is to be checked.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct VerifyDrawOptions {
     /// The hash that the concert showed before the draw: 64 hexadecimal digits
     #[arg(long, value_name = "HASH", value_parser = bytes)]
-    seed_hash: Bytes,
-    /// The seed that the concert shows since its sale has opened: 64 hexadecimal digits
+    seed_hash: [u8; 32],
+    /// The seed that the concert shows since its sale opened: 64 hexadecimal digits
     #[arg(long, value_name = "SEED", value_parser = bytes)]
-    seed: Bytes,
-    /// The accounts in the order in which they were admitted, in CSV or JSON lines; `-` for the standard input
+    seed: [u8; 32],
+    /// The accounts in the order of admission, in CSV or JSON lines; `-` for the standard input
     file: String,
 }
 
-/// 32 bytes that were given as text.
-#[derive(Clone, Copy, Debug)]
-struct Bytes([u8; 32]);
-
-fn bytes(text: &str) -> Result<Bytes, &'static str> {
-    draw::from_hexadecimal(text).map(Bytes).ok_or("it must have 64 hexadecimal digits")
+fn bytes(text: &str) -> Result<[u8; 32], &'static str> {
+    draw::from_hexadecimal(text).ok_or("it must have 64 hexadecimal digits")
 }
 
-/// Checks a draw, and prints what came of that.
+/// Checks a draw, and prints the result.
 pub(crate) fn run(options: &VerifyDrawOptions) -> anyhow::Result<Exit> {
-    let draw = Draw::new(options.seed.0);
-    let Some(accounts) = read(&options.file, |list| verify(&options.seed_hash.0, &draw, list))? else {
-        return Ok(Exit::Refused);
-    };
-    output::print_line(&format!("the seed has the published hash, and {accounts} accounts are in the order drawn"))?;
-    Ok(Exit::Success)
-}
-
-/// How many accounts are in order; `None` where a breach was found and printed.
-fn read(
-    file: &str,
-    verify: impl FnOnce(&mut dyn BufRead) -> anyhow::Result<Result<usize, Breach>>,
-) -> anyhow::Result<Option<usize>> {
-    let verified = if file == "-" {
-        verify(&mut io::stdin().lock()).context("cannot check the standard input")?
+    let VerifyDrawOptions { seed_hash, seed, file } = options;
+    let mut list: Box<dyn BufRead> = if file == "-" {
+        Box::new(io::stdin().lock())
     } else {
-        let opened = File::open(Path::new(file)).with_context(|| format!("cannot read {file}"))?;
-        verify(&mut BufReader::new(opened)).with_context(|| format!("cannot check {file}"))?
+        let opened = File::open(file).with_context(|| format!("cannot read {file}"))?;
+        Box::new(BufReader::new(opened))
     };
-    match verified {
-        Ok(accounts) => Ok(Some(accounts)),
-        Err(breach) => {
-            output::print_line(&breach.to_string())?;
-            Ok(None)
+    let verified = verify(seed_hash, &Draw::new(*seed), list.as_mut());
+    let (line, exit) = match verified.with_context(|| format!("cannot check {file}"))? {
+        Ok(accounts) => {
+            let line = format!("the seed has the published hash, and {accounts} accounts are in the order drawn");
+            (line, Exit::Success)
         }
-    }
+        Err(breach) => (breach.to_string(), Exit::Refused),
+    };
+    output::print_line(&line)?;
+    Ok(exit)
 }
 
-/// The first thing that is not as the draw has it. Lines are counted from 1.
+/// The first deviation from the draw. Lines are counted from 1.
 #[derive(Debug, PartialEq, Eq)]
 enum Breach {
     Seed { hash: String },
@@ -92,7 +77,7 @@ enum Breach {
 impl fmt::Display for Breach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Seed { hash } => write!(f, "seed: its hash is {hash}, which is not the published one"),
+            Self::Seed { hash } => write!(f, "seed: its hash is {hash}, not the published one"),
             Self::Number { line, account_id, noted, drawn } => {
                 write!(f, "line {line}: the account {account_id} has drawn {drawn}, not {noted}")
             }
@@ -100,22 +85,18 @@ impl fmt::Display for Breach {
                 write!(f, "line {line}: the account {account_id} is on line {first} too")
             }
             Self::NotAdmittedInOrder { line, account_id } => {
-                write!(f, "line {line}: the account {account_id} was not admitted after the one before")
+                write!(f, "line {line}: the account {account_id} was admitted before the previous one")
             }
             Self::Order { line, account_id, drawn, before } => {
-                let Lot { number, account_id: other } = before;
-                write!(
-                    f,
-                    "line {line}: the account {account_id}, which has drawn {drawn}, was admitted after {other}, which has \
-                     drawn {}",
-                    number.get()
-                )
+                let (first, number) = (before.account_id, before.number.get());
+                let of_first = format!("{first}, which has drawn {number}");
+                write!(f, "line {line}: {account_id}, which has drawn {drawn}, was admitted after {of_first}")
             }
         }
     }
 }
 
-/// Where an account stands in the draw.
+/// The place of an account in the draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Lot {
     number: DrawNumber,
@@ -134,7 +115,7 @@ struct Listed {
     admitted_at: Option<DateTime<Utc>>,
 }
 
-/// How many accounts are in the order drawn, or the first breach. An error is a list that cannot be read.
+/// How many accounts are in the order drawn, or the first breach. Fails if the list cannot be read.
 fn verify(seed_hash: &[u8; 32], draw: &Draw, list: &mut dyn BufRead) -> anyhow::Result<Result<usize, Breach>> {
     let hash = draw::seed_hash(draw);
     if hash != *seed_hash {
@@ -150,13 +131,13 @@ fn verify(seed_hash: &[u8; 32], draw: &Draw, list: &mut dyn BufRead) -> anyhow::
             continue;
         }
         let listed = if text.starts_with('{') {
-            serde_json::from_str(text).with_context(|| format!("line {line} is no account"))?
+            serde_json::from_str(text).with_context(|| format!("line {line} is not an account"))?
         } else if columns.is_none() && text.split(',').any(|name| name.trim() == "account_id") {
             columns = Some(text.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>());
             continue;
         } else {
             let columns = columns.get_or_insert_with(|| vec!["account_id".to_owned(), "draw_number".to_owned()]);
-            account_of(columns, text).with_context(|| format!("line {line} is no account"))?
+            account_of(columns, text).with_context(|| format!("line {line} is not an account"))?
         };
         if let Err(breach) = check.take(line, listed) {
             return Ok(Err(breach));
@@ -200,9 +181,9 @@ struct Check<'d> {
     draw: &'d Draw,
     first_lines: HashMap<AccountId, usize>,
     last: Option<Listed>,
-    /// The last in the order of all who were admitted before the present instant.
+    /// The last in the draw of all accounts that were admitted before the present instant.
     earlier: Option<Lot>,
-    /// The last in the order of those who were admitted at it.
+    /// The last in the draw of those that were admitted at it.
     together: Option<Lot>,
 }
 
@@ -219,11 +200,9 @@ impl Check<'_> {
             return Err(Breach::Number { line, account_id, noted, drawn });
         }
         if let Some(last) = self.last.replace(listed) {
-            let backwards = |rises: Option<bool>| rises == Some(false);
             let position = last.position.zip(listed.position);
             let admitted_at = last.admitted_at.zip(listed.admitted_at);
-            if backwards(position.map(|(last, next)| last < next))
-                || backwards(admitted_at.map(|(last, next)| last <= next))
+            if position.is_some_and(|(last, next)| next <= last) || admitted_at.is_some_and(|(last, next)| next < last)
             {
                 return Err(Breach::NotAdmittedInOrder { line, account_id });
             }
@@ -241,5 +220,153 @@ impl Check<'_> {
 }
 
 #[cfg(test)]
-#[path = "verify_draw_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+
+    const DRAW: Draw = Draw::new([7; 32]);
+
+    /// Accounts in the order drawn.
+    fn drawn(count: u128) -> Vec<AccountId> {
+        let mut accounts: Vec<AccountId> = (0..count).map(|id| AccountId::new(Uuid::from_u128(id))).collect();
+        accounts.sort_by_key(|id| draw::number(&DRAW, *id));
+        accounts
+    }
+
+    fn number(account_id: AccountId) -> u64 {
+        draw::number(&DRAW, account_id).get()
+    }
+
+    fn verified(list: &str) -> anyhow::Result<Result<usize, Breach>> {
+        verify(&draw::seed_hash(&DRAW), &DRAW, &mut list.as_bytes())
+    }
+
+    fn holds(list: &str) -> usize {
+        verified(list).expect("it is readable").expect("it is as drawn")
+    }
+
+    fn breach(list: &str) -> Breach {
+        verified(list).expect("it is readable").expect_err("it is not as drawn")
+    }
+
+    fn lines(accounts: &[AccountId], line: impl Fn(usize, AccountId) -> String) -> String {
+        accounts.iter().enumerate().map(|(index, id)| line(index, *id) + "\n").collect()
+    }
+
+    #[test]
+    fn a_list_in_order_holds_in_every_form() {
+        let accounts = drawn(1_000);
+        assert_eq!(holds(&lines(&accounts, |_, id| id.to_string())), 1_000);
+        assert_eq!(holds(&lines(&accounts, |_, id| format!("{id},{}", number(id)))), 1_000);
+        let named = lines(&accounts, |index, id| format!("{index}, {}, \"{id}\"", number(id)));
+        assert_eq!(holds(&format!("position, draw_number, account_id\r\n{named}\n\n")), 1_000);
+        let json = lines(&accounts, |index, id| {
+            serde_json::json!({"account_id": id.uuid(), "position": index + 1, "status": "waiting"}).to_string()
+        });
+        assert_eq!(holds(&json), 1_000);
+    }
+
+    #[test]
+    fn a_changed_seed_or_commitment_is_found() {
+        let list = lines(&drawn(10), |_, id| id.to_string());
+        let other = Draw::new([8; 32]);
+        let changed_seed = verify(&draw::seed_hash(&DRAW), &other, &mut list.as_bytes()).unwrap();
+        assert_eq!(changed_seed, Err(Breach::Seed { hash: draw::hexadecimal(&draw::seed_hash(&other)) }));
+        let changed_hash = verify(&draw::seed_hash(&other), &DRAW, &mut list.as_bytes()).unwrap();
+        assert_eq!(changed_hash, Err(Breach::Seed { hash: draw::hexadecimal(&draw::seed_hash(&DRAW)) }));
+        // If both change together, the order deviates.
+        let both = verify(&draw::seed_hash(&other), &other, &mut list.as_bytes()).unwrap();
+        assert!(matches!(both, Err(Breach::Order { .. })), "{both:?}");
+    }
+
+    #[test]
+    fn a_swapped_pair_is_found_wherever_it_is() {
+        for at in 0..20 {
+            let mut accounts = drawn(21);
+            accounts.swap(at, at + 1);
+            let before = Lot { number: draw::number(&DRAW, accounts[at]), account_id: accounts[at] };
+            let (account_id, line) = (accounts[at + 1], at + 2);
+            let found = breach(&lines(&accounts, |_, id| id.to_string()));
+            assert_eq!(found, Breach::Order { line, account_id, drawn: number(account_id), before });
+        }
+    }
+
+    #[test]
+    fn an_account_that_was_put_first_is_found() {
+        let mut accounts = drawn(30);
+        let favourite = accounts.remove(25);
+        accounts.insert(0, favourite);
+        let found = breach(&lines(&accounts, |_, id| id.to_string()));
+        assert!(
+            matches!(found, Breach::Order { line: 2, account_id, .. } if account_id == accounts[1]),
+            "{found:?}: the favourite's number is the higher one"
+        );
+    }
+
+    #[test]
+    fn a_wrong_number_is_found() {
+        let accounts = drawn(10);
+        let list = lines(&accounts, |index, id| format!("{id},{}", number(id) + u64::from(index == 6)));
+        let (account_id, drawn) = (accounts[6], number(accounts[6]));
+        assert_eq!(breach(&list), Breach::Number { line: 7, account_id, noted: drawn + 1, drawn });
+    }
+
+    #[test]
+    fn an_account_that_is_listed_twice_is_found() {
+        let mut accounts = drawn(10);
+        accounts[4] = accounts[3];
+        let expected = Breach::Twice { line: 5, account_id: accounts[3], first: 4 };
+        assert_eq!(breach(&lines(&accounts, |_, id| id.to_string())), expected);
+    }
+
+    #[test]
+    fn positions_and_times_have_to_be_in_order_too() {
+        let accounts = drawn(3);
+        let list = |position: [u32; 3]| {
+            "account_id,position\n".to_owned() + &lines(&accounts, |index, id| format!("{id},{}", position[index]))
+        };
+        assert_eq!(holds(&list([1, 2, 9])), 3);
+        let expected = |line| Breach::NotAdmittedInOrder { line, account_id: accounts[line - 2] };
+        assert_eq!(breach(&list([1, 3, 2])), expected(4));
+        assert_eq!(breach(&list([1, 1, 2])), expected(3));
+        let timed = |seconds: [u32; 3]| {
+            let at = |index: usize| format!("2030-01-01T00:00:0{}Z", seconds[index]);
+            lines(&accounts, |index, id| format!(r#"{{"account_id":"{id}","admitted_at":"{}"}}"#, at(index)))
+        };
+        assert_eq!(holds(&timed([1, 1, 2])), 3);
+        assert_eq!(breach(&timed([1, 2, 1])), Breach::NotAdmittedInOrder { line: 3, account_id: accounts[2] });
+    }
+
+    #[test]
+    fn only_accounts_admitted_at_the_same_instant_may_be_in_any_order() {
+        let accounts = drawn(6);
+        let list = |order: [usize; 6]| {
+            let seconds = [0, 0, 0, 1, 1, 2];
+            let line = |(place, index): (usize, &usize)| {
+                format!("{},2030-01-01T00:00:0{}Z\n", accounts[*index], seconds[place])
+            };
+            "account_id,admitted_at\n".to_owned() + &order.iter().enumerate().map(line).collect::<String>()
+        };
+        assert_eq!(holds(&list([2, 0, 1, 4, 3, 5])), 6);
+        for wrong in [[3, 0, 1, 2, 4, 5], [0, 1, 3, 2, 4, 5], [0, 1, 2, 5, 3, 4], [1, 2, 5, 3, 4, 0]] {
+            assert!(matches!(breach(&list(wrong)), Breach::Order { .. }), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_not_a_list_of_accounts_is_not_checked() {
+        let account = Uuid::from_u128(1);
+        for list in [
+            String::new(),
+            "\n\n".to_owned(),
+            "account_id,position\n".to_owned(),
+            "nobody\n".to_owned(),
+            format!("{account},7,8\n"),
+            format!("{account},many\n"),
+            format!("{{\"account\":\"{account}\"}}\n"),
+            format!("{{\"account_id\":\"{account}\",\"position\":-1}}\n"),
+            "x".repeat(100_000),
+        ] {
+            assert!(verified(&list).is_err(), "{list}");
+        }
+    }
+}

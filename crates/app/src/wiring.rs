@@ -1,4 +1,4 @@
-//! Which adapter stands behind which port: the only place that knows.
+//! Which adapter implements which port; no other file knows.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -21,8 +21,10 @@ use boxoffice_domain::{
     gateway::PaymentGateway,
     waiting_room::{QueueTokens, WaitingRoom},
 };
+use boxoffice_http::Services;
 use boxoffice_peers::{
     Alone, Peers, Subscription,
+    leases::Lease,
     presence::Presence,
     redis::{Link, RedisPeers, RedisSettings, RedisUrl},
 };
@@ -37,37 +39,31 @@ use crate::{
     settings::{DatabaseUrl, Settings, WaitingRoomUrl},
 };
 
-/// How long ago seats may have been read that are shown, at most: a seat map is half a second old at most, and a
-/// rendering of it is shown for the other half.
+/// The greatest age of cached seats. A seat map may be half a second old, and a rendering of it is shown for the other half.
 const SEATS_AGE_MAX: Duration = Duration::from_millis(250);
 
 /// How many commands a batch should have. Smaller batches were slower: each command pays more of the fixed cost.
 const BATCH_COMMANDS_WANTED: usize = 64;
 
-/// What the use cases need that is no use case itself.
+/// What the services are built from.
 pub(crate) struct Adapters {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn EntropySource>,
     pub(crate) database: Database,
 }
 
-/// The use cases, and what the workers need beside them.
+/// The services, and what the workers need beside them.
 pub(crate) struct UseCases {
-    pub(crate) accounts: Arc<AccountService>,
-    pub(crate) catalog: Arc<CatalogService>,
+    pub(crate) services: Services,
     pub(crate) waiting_room: Arc<WaitingRoomService>,
-    pub(crate) reservations: Arc<ReservationService>,
-    pub(crate) payments: Arc<PaymentService>,
     pub(crate) wallet: Arc<WalletService>,
     pub(crate) import: CatalogImportService,
-    pub(crate) queues: Arc<dyn WaitingRoom>,
-    pub(crate) generation: Arc<CatalogGeneration>,
     pub(crate) peering: Peering,
     pub(crate) tokens: Arc<CurrentTokens>,
 }
 
 impl Adapters {
-    /// Connects to the database. Its schema is as it is.
+    /// Connects to the database, and leaves its schema as it is.
     pub(crate) async fn connect(settings: &Settings) -> anyhow::Result<Self> {
         let (clock, entropy): (Arc<dyn Clock>, Arc<dyn EntropySource>) =
             (Arc::new(SystemClock), Arc::new(SystemEntropy));
@@ -88,7 +84,6 @@ impl Adapters {
         Ok(Self { clock, entropy, database })
     }
 
-    /// Signing up and signing in.
     pub(crate) fn accounts(
         &self,
         settings: &Settings,
@@ -118,17 +113,15 @@ impl Adapters {
         })
     }
 
-    /// Every use case.
     pub(crate) async fn use_cases(&self, settings: &Settings) -> anyhow::Result<UseCases> {
         let tokens = tokens(settings, self.entropy.as_ref())?;
         let (clock, entropy) = (&self.clock, &self.entropy);
         let peering = self.peering(settings);
-        let waiting_room = waiting_room(settings, Arc::clone(clock), peering.link.clone()).await;
         let peers = Arc::clone(&peering.peers);
         self.database.publish_to(Arc::clone(&peers));
         let generation = Arc::new(CatalogGeneration::new(Arc::clone(&peers)));
-        let queueing = Arc::new(WaitingRoomService {
-            waiting_room: Arc::clone(&waiting_room),
+        let waiting_room = Arc::new(WaitingRoomService {
+            waiting_room: waiting_room(settings, Arc::clone(clock), peering.link.clone()).await,
             tokens: Arc::clone(&tokens) as Arc<dyn QueueTokens>,
             catalog: Arc::clone(&self.database.catalog),
             payments: Arc::clone(&self.database.payments),
@@ -136,14 +129,23 @@ impl Adapters {
             terms: SaleTermsCache::new(cache_time(settings), Arc::clone(&generation)),
             clock: Arc::clone(clock),
         });
-        let gate = Gate::Queue(Arc::clone(&queueing));
+        let gate = Gate::Queue(Arc::clone(&waiting_room));
         let account_locks = Arc::new(AccountLocks::default());
-        Ok(UseCases {
-            accounts: Arc::new(self.accounts(settings, &tokens, peers)?),
+        let import =
+            CatalogImportService { import: Arc::clone(&self.database.import), generation: Arc::clone(&generation) };
+        let wallet = Arc::new(WalletService {
+            wallets: Arc::clone(&self.database.wallets),
+            gateway: gateway(settings),
+            clock: Arc::clone(clock),
+            entropy: Arc::clone(entropy),
+            rules: settings.selling_rules(),
+        });
+        let services = Services {
+            accounts: Arc::new(self.accounts(settings, &tokens, Arc::clone(&peers))?),
             catalog: Arc::new(CatalogService {
                 catalog: Arc::clone(&self.database.catalog),
                 gate: gate.clone(),
-                generation: Arc::clone(&generation),
+                generation,
                 clock: Arc::clone(clock),
                 entropy: Arc::clone(entropy),
             }),
@@ -155,45 +157,39 @@ impl Adapters {
                 entropy: Arc::clone(entropy),
                 rules: settings.selling_rules(),
             }),
-            payments: Arc::new(PaymentService {
+            payments: Some(Arc::new(PaymentService {
                 payments: Arc::clone(&self.database.payments),
                 reservations: Arc::clone(&self.database.reservations),
                 gate,
                 account_locks,
                 clock: Arc::clone(clock),
                 entropy: Arc::clone(entropy),
-            }),
-            wallet: Arc::new(WalletService {
-                wallets: Arc::clone(&self.database.wallets),
-                gateway: gateway(settings),
-                clock: Arc::clone(clock),
-                entropy: Arc::clone(entropy),
-                rules: settings.selling_rules(),
-            }),
-            waiting_room: queueing,
-            import: CatalogImportService {
-                import: Arc::clone(&self.database.import),
-                generation: Arc::clone(&generation),
-            },
-            queues: waiting_room,
-            generation,
-            peering,
-            tokens,
-        })
+            })),
+            wallet: Some(Arc::clone(&wallet)),
+            peers,
+            readiness: Arc::clone(&self.database.readiness),
+            entropy: Arc::clone(entropy),
+            clock: Arc::clone(clock),
+        };
+        Ok(UseCases { services, waiting_room, wallet, import, peering, tokens })
+    }
+
+    /// A lease of the database, for this instance.
+    pub(crate) fn lease(&self, job: &'static str) -> Lease {
+        Lease::new(Arc::clone(&self.database.leases), Arc::clone(&self.clock), job, self.entropy.uuid())
     }
 }
 
-/// What signs and accepts tokens, under the keys of this installation.
+/// Signs and accepts tokens under the keys of this installation, which are made at the first start unless a file is named.
 pub(crate) fn tokens(settings: &Settings, entropy: &dyn EntropySource) -> anyhow::Result<Arc<CurrentTokens>> {
     let keys = match &settings.keys_file {
         Some(path) => Keys::load_shared(path).context("`keys_file` cannot be used")?,
-        // Made at the first start.
         None => Keys::load_or_create(&settings.data_dir, entropy)?,
     };
     Ok(Arc::new(CurrentTokens::new(keys)?))
 }
 
-/// Where the keys are.
+/// The path of the file of the keys.
 pub(crate) fn keys_path(settings: &Settings) -> PathBuf {
     settings.keys_file.clone().unwrap_or_else(|| settings.data_dir.join(FILE_NAME))
 }
@@ -201,7 +197,7 @@ pub(crate) fn keys_path(settings: &Settings) -> PathBuf {
 /// How this instance reaches its peers.
 pub(crate) struct Peering {
     pub(crate) peers: Arc<dyn Peers>,
-    /// Finds out whether there are any, if they cannot be reached.
+    /// Looks for peers, if this instance cannot reach them.
     pub(crate) presence: Option<Arc<Presence>>,
     /// What they publish.
     pub(crate) subscription: Option<Subscription>,
@@ -221,7 +217,7 @@ impl Adapters {
             WaitingRoomUrl::Memory if settings.database_url().sqlite_path().is_some() => {
                 Peering { peers: Arc::new(Alone), presence: None, subscription: None, link: None }
             }
-            // There should be no peers, but there may be.
+            // There should be no peers, but an operator may have started some.
             WaitingRoomUrl::Memory => {
                 let (leases, clock) = (Arc::clone(&self.database.leases), Arc::clone(&self.clock));
                 let presence = Arc::new(Presence::new(leases, clock, self.entropy.uuid()));
@@ -232,11 +228,11 @@ impl Adapters {
     }
 }
 
-/// The peers of a command, which only publishes. Waits for the connection as long as connecting may take.
+/// The peers of a command, which only publishes. Waits for the connection, at most as long as connecting may take.
 pub(crate) async fn peers_of_command(settings: &Settings) -> Arc<dyn Peers> {
     let WaitingRoomUrl::Redis(url) = &settings.waiting_room else { return Arc::new(Alone) };
     let link = open_link(url, settings);
-    // If Redis is away, that has been logged.
+    // If Redis is away, the link has logged it.
     let _ = tokio::time::timeout(link.connect_timeout(), link.up()).await;
     Arc::new(RedisPeers::publish_only(link))
 }
@@ -250,8 +246,7 @@ fn open_link(url: &RedisUrl, settings: &Settings) -> Arc<Link> {
     Link::open(url.clone(), redis)
 }
 
-/// The queues: in Redis if there is a link to it. The server starts also if Redis is away: then joining is refused until
-/// it is there.
+/// The queues: in Redis if there is a link to it. The server also starts if Redis is away; joining is refused meanwhile.
 async fn waiting_room(settings: &Settings, clock: Arc<dyn Clock>, link: Option<Arc<Link>>) -> Arc<dyn WaitingRoom> {
     let rules = boxoffice_waiting_room::Settings {
         capacity: settings.queue_capacity,
@@ -288,7 +283,7 @@ fn gateway(settings: &Settings) -> Arc<dyn PaymentGateway> {
     }))
 }
 
-/// Makes the data folder and an embedded database's file, each for its owner alone, where they are missing.
+/// Makes the data folder and the file of an embedded database if they are missing, readable by their owner only.
 pub(crate) fn make_files(settings: &Settings) -> anyhow::Result<()> {
     let folder = &settings.data_dir;
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
@@ -300,7 +295,7 @@ pub(crate) fn make_files(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Brings the schema up to date. Gives the names of the migrations that were applied.
+/// Brings the schema up to date, and returns the names of the migrations that it applied.
 pub(crate) async fn migrate(url: &DatabaseUrl) -> anyhow::Result<Vec<String>> {
     let applied = boxoffice_persistence::migrate(url.expose()).await;
     let applied = applied.with_context(|| format!("the database {url} cannot be migrated"))?;
@@ -310,8 +305,8 @@ pub(crate) async fn migrate(url: &DatabaseUrl) -> anyhow::Result<Vec<String>> {
     Ok(applied)
 }
 
-/// Makes sure that no other server works with an embedded database: each would have a waiting room of its own, and
-/// admit on its own. The lock ends with the process, however it ends.
+/// Keeps a second server from using an embedded database, since each would run separate queues. The lock ends with the
+/// process, however that happens.
 pub(crate) fn lock(url: &DatabaseUrl) -> anyhow::Result<Option<File>> {
     let Some(path) = url.sqlite_path() else { return Ok(None) };
     let mut name = path.as_os_str().to_owned();
@@ -326,17 +321,15 @@ pub(crate) fn lock(url: &DatabaseUrl) -> anyhow::Result<Option<File>> {
     }
 }
 
-/// How long what is read of the catalog is kept.
+/// How long responses about the catalog are cached.
 pub(crate) fn cache_time(settings: &Settings) -> Duration {
     milliseconds(settings.cache_milliseconds)
 }
 
-/// A setting in milliseconds.
 fn milliseconds(milliseconds: u32) -> Duration {
     Duration::from_millis(u64::from(milliseconds))
 }
 
-/// A setting in seconds.
 pub(crate) fn seconds(seconds: u32) -> Duration {
     Duration::from_secs(u64::from(seconds))
 }

@@ -1,7 +1,7 @@
-//! What happens in the background while the server runs.
+//! The background workers of a server.
 //!
-//! Nothing depends on a worker having run: each only does early, for those who do not come, what would happen
-//! anyway when somebody does. So a worker never ends with a failure; it tries again, later each time.
+//! No rule depends on a worker. Each only does early, for buyers who do not come back, what the next request would do
+//! anyway. So a failure never ends a worker; it tries again, each time later.
 
 use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
@@ -15,81 +15,104 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::adapters::{CurrentTokens, Keys};
 
-/// How many lapsed holds one transaction tidies away.
+/// How many lapsed holds one transaction marks as expired.
 const EXPIRE_MAX: u32 = 500;
-/// How many pending charges are looked at in one tick: few, since each may take as long as the gateway's time
-/// limit, and a stop waits for the end of the tick.
+/// How many pending charges a tick looks at: few, since each may take as long as the gateway's timeout, and a stop waits for
+/// the tick.
 const CHARGES_MAX: u32 = 20;
-/// How many lines have metrics: each label costs memory here and in whatever collects them.
-const LINES_MEASURED_MAX: usize = 100;
+/// How many queues have metrics: each label costs memory here and where metrics are collected.
+const QUEUES_MEASURED_MAX: usize = 100;
 /// How long to wait after the first failure; twice as long after each further one.
 const BACKOFF_MIN: Duration = Duration::from_millis(500);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
-/// How soon and how late the lines are looked at, whenever they say that something ends.
-const TIDY_MIN: Duration = Duration::from_millis(20);
-const TIDY_MAX: Duration = Duration::from_millis(500);
-const UPKEEP: Duration = Duration::from_secs(5);
+/// How long to rest between two looks at the queues, whenever the next admission ends.
+const ADVANCE_MIN: Duration = Duration::from_millis(20);
+const ADVANCE_MAX: Duration = Duration::from_millis(500);
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// How often an instance that does not hold a lease tries to take it.
 const LEASE_INTERVAL: Duration = Duration::from_secs(1);
-/// How often the small file of the keys is read: how long a change of it takes to be seen.
-const KEYS_READ_AGAIN: Duration = Duration::from_secs(2);
-/// How often peers are looked for.
+/// How often the file of the keys is read.
+const KEYS_INTERVAL: Duration = Duration::from_secs(2);
+/// How often an instance looks for peers that it cannot reach.
 const PRESENCE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Something done again and again.
+/// A job that a server does again and again.
 #[async_trait]
 pub(crate) trait Worker: Send + 'static {
-    /// What it is called in logs and metrics.
+    /// The name in logs and metrics.
     fn name(&self) -> &'static str;
 
-    /// Does one round, and returns how long to rest. It is never broken off: a transaction that is dropped halfway
-    /// stays open.
+    /// Does one round, and returns how long to rest. It always runs to its end: a transaction that is dropped halfway
+    /// would stay open.
     async fn tick(&mut self) -> anyhow::Result<Duration>;
 
-    /// Another instance does this at the moment.
+    /// Takes note that another instance does the job.
     fn is_done_elsewhere(&mut self) {}
 
-    /// Ends what the ticks have begun, after the last one.
+    /// Cleans up after the last tick.
     async fn end(&mut self) {}
 }
 
-/// Starts a worker. It ends on `stop`, after the tick that it is in.
-pub(crate) fn start(tracker: &TaskTracker, stop: &CancellationToken, mut worker: impl Worker) {
-    let stop = stop.clone();
-    metrics::counter!("boxoffice_worker_failures_total", "worker" => worker.name()).absolute(0);
-    tracker.spawn(async move {
-        let mut failures = 0;
-        loop {
-            let rest = match run_tick(&mut worker).await {
-                Ok(rest) => {
-                    if failures > 0 {
-                        tracing::info!(worker = worker.name(), failures, "a background worker works again");
-                    }
-                    failures = 0;
-                    rest
+/// The running workers.
+#[derive(Debug, Default)]
+pub(crate) struct Workers {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Workers {
+    /// Starts a worker.
+    pub(crate) fn start(&self, worker: impl Worker) {
+        self.tasks.spawn(run_ticks(worker, self.stop.clone()));
+    }
+
+    /// Runs a task that may be aborted at any point.
+    pub(crate) fn run(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(task));
+    }
+
+    /// Waits until every worker has ended, each after its present tick.
+    pub(crate) async fn end(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+async fn run_ticks(mut worker: impl Worker, stop: CancellationToken) {
+    let failures_total = metrics::counter!("boxoffice_worker_failures_total", "worker" => worker.name());
+    failures_total.absolute(0);
+    let mut failures = 0;
+    loop {
+        let rest = match run_tick(&mut worker).await {
+            Ok(rest) => {
+                if failures > 0 {
+                    tracing::info!(worker = worker.name(), failures, "a worker works again");
                 }
-                Err(error) => {
-                    metrics::counter!("boxoffice_worker_failures_total", "worker" => worker.name()).increment(1);
-                    if failures == 0 {
-                        let error = error.as_ref() as &dyn std::error::Error;
-                        tracing::warn!(worker = worker.name(), error, "a background worker failed and will try again");
-                    }
-                    failures += 1;
-                    backoff(failures)
-                }
-            };
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => break,
-                () = tokio::time::sleep(rest) => {}
+                failures = 0;
+                rest
             }
+            Err(error) => {
+                failures_total.increment(1);
+                if failures == 0 {
+                    let error = error.as_ref() as &dyn std::error::Error;
+                    tracing::warn!(worker = worker.name(), error, "a worker failed and will try again");
+                }
+                failures += 1;
+                backoff(failures)
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(rest) => {}
         }
-        worker.end().await;
-    });
+    }
+    worker.end().await;
 }
 
 async fn run_tick(worker: &mut impl Worker) -> anyhow::Result<Duration> {
-    // The panic itself has been logged by the hook; a worker has no state that it could have spoilt.
+    // The hook has logged the panic. A worker has no state that a panic can break.
     AssertUnwindSafe(worker.tick()).catch_unwind().await.unwrap_or_else(|_| Err(anyhow::anyhow!("it panicked")))
 }
 
@@ -97,8 +120,8 @@ fn backoff(failures: u32) -> Duration {
     BACKOFF_MIN.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1))).min(BACKOFF_MAX)
 }
 
-/// Lets one instance at a time run a worker. The others take over soon after the holder of the lease has ended, however it
-/// has ended.
+/// Runs a worker at one instance at a time. Another takes over soon after the holder of the lease has ended, however that
+/// happened.
 pub(crate) struct Leased<W> {
     pub(crate) lease: Lease,
     pub(crate) worker: W,
@@ -126,7 +149,7 @@ impl<W: Worker + Sync> Worker for Leased<W> {
     }
 }
 
-/// Looks for peers that there should not be.
+/// Looks for peers that this instance cannot reach, and warns of them.
 pub(crate) struct PresenceWatch {
     pub(crate) presence: Arc<Presence>,
     /// Whether there were any at the last look.
@@ -143,8 +166,8 @@ impl Worker for PresenceWatch {
         let has_peers = self.presence.look().await?;
         if has_peers && !self.has_peers {
             tracing::warn!(
-                "another instance works with this database, and each has lines of its own and admits by itself: \
-                 let them share a Redis (waiting_room)"
+                "another instance uses this database, and each runs separate queues: set `waiting_room` to a Redis that \
+                 they share"
             );
         }
         self.has_peers = has_peers;
@@ -156,7 +179,7 @@ impl Worker for PresenceWatch {
     }
 }
 
-/// Tidies lapsed holds away.
+/// Marks lapsed holds as expired.
 #[derive(Debug)]
 pub(crate) struct ExpirySweeper {
     pub(crate) reservations: Arc<ReservationService>,
@@ -172,7 +195,7 @@ impl Worker for ExpirySweeper {
     async fn tick(&mut self) -> anyhow::Result<Duration> {
         let expired = self.reservations.expire_due(EXPIRE_MAX).await?;
         metrics::counter!("boxoffice_holds_expired_total").increment(u64::from(expired));
-        // A full tick means that more wait.
+        // After a full batch there may be more.
         Ok(if expired < EXPIRE_MAX { self.interval } else { Duration::ZERO })
     }
 }
@@ -180,12 +203,18 @@ impl Worker for ExpirySweeper {
 /// Asks the payment gateway again about charges that have no verdict.
 #[derive(Debug)]
 pub(crate) struct PendingCharges {
-    pub(crate) wallet: Arc<WalletService>,
-    pub(crate) pending_seconds: u32,
-    /// Where the last tick ended, if it did not reach the end.
-    pub(crate) after: Option<PendingKey>,
-    /// How many have had no verdict since the first of them was asked about.
-    pub(crate) without_verdict: u32,
+    wallet: Arc<WalletService>,
+    pending_seconds: u32,
+    /// Where the last tick stopped, if it did not reach the end.
+    after: Option<PendingKey>,
+    /// How many got no verdict in this pass over all pending charges.
+    without_verdict: u32,
+}
+
+impl PendingCharges {
+    pub(crate) fn new(wallet: Arc<WalletService>, pending_seconds: u32) -> Self {
+        Self { wallet, pending_seconds, after: None, without_verdict: 0 }
+    }
 }
 
 #[async_trait]
@@ -214,7 +243,7 @@ impl Worker for PendingCharges {
     }
 }
 
-/// Ends admissions whose time is over where nobody comes who would do it.
+/// Advances the queues, so that admissions end on time also if no buyer polls.
 pub(crate) struct Admissions {
     pub(crate) waiting_room: Arc<WaitingRoomService>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -229,12 +258,12 @@ impl Worker for Admissions {
     async fn tick(&mut self) -> anyhow::Result<Duration> {
         let next = self.waiting_room.advance().await?;
         let until = next.map(|next| (next - self.clock.now()).to_std().unwrap_or_default());
-        // Something that ends earlier than told may be added meanwhile, so it never rests for long.
-        Ok(until.unwrap_or(TIDY_MAX).clamp(TIDY_MIN, TIDY_MAX))
+        // Meanwhile an admission may begin that ends earlier, so it never rests for long.
+        Ok(until.unwrap_or(ADVANCE_MAX).clamp(ADVANCE_MIN, ADVANCE_MAX))
     }
 }
 
-/// Takes over what has changed in the file of the keys.
+/// Takes over changes of the file of the keys.
 #[derive(Debug)]
 pub(crate) struct KeysWatch {
     pub(crate) path: PathBuf,
@@ -247,22 +276,22 @@ impl Worker for KeysWatch {
         "keys"
     }
 
-    /// A file that cannot be used changes nothing: the keys of before go on.
+    /// A file that cannot be used changes nothing: the previous keys stay valid.
     async fn tick(&mut self) -> anyhow::Result<Duration> {
         let path = self.path.clone();
         let keys = tokio::task::spawn_blocking(move || Keys::load_shared(&path)).await??;
         if self.tokens.change(keys)? {
             tracing::info!(path = %self.path.display(), "the signing keys were changed");
         }
-        Ok(KEYS_READ_AGAIN)
+        Ok(KEYS_INTERVAL)
     }
 }
 
-/// Measures the lines, and keeps the metrics themselves small.
+/// Measures the queues, and lets the metrics recorder clean up.
 pub(crate) struct MetricsUpkeep {
     pub(crate) queues: Arc<dyn WaitingRoom>,
     pub(crate) handle: PrometheusHandle,
-    /// The lines of the last tick.
+    /// The queues of the last tick.
     pub(crate) measured: Vec<ConcertId>,
 }
 
@@ -274,18 +303,18 @@ impl Worker for MetricsUpkeep {
 
     async fn tick(&mut self) -> anyhow::Result<Duration> {
         self.handle.run_upkeep();
-        let lines = self.queues.census(LINES_MEASURED_MAX).await?;
-        let gone = self.measured.iter().filter(|id| lines.iter().all(|line| line.concert_id != **id));
+        let queues = self.queues.census(QUEUES_MEASURED_MAX).await?;
+        let gone = self.measured.iter().filter(|id| queues.iter().all(|queue| queue.concert_id != **id));
         for id in gone {
             measure(*id, 0, 0);
         }
-        for line in &lines {
-            measure(line.concert_id, line.waiting, line.active);
-            metrics::gauge!("boxoffice_queue_admitted", "concert" => line.concert_id.to_string())
-                .set(as_gauge(line.admitted_total));
+        for queue in &queues {
+            measure(queue.concert_id, queue.waiting, queue.active);
+            metrics::gauge!("boxoffice_queue_admitted", "concert" => queue.concert_id.to_string())
+                .set(as_gauge(queue.admitted_total));
         }
-        self.measured = lines.iter().map(|line| line.concert_id).collect();
-        Ok(UPKEEP)
+        self.measured = queues.iter().map(|queue| queue.concert_id).collect();
+        Ok(UPKEEP_INTERVAL)
     }
 }
 
@@ -294,7 +323,7 @@ fn measure(id: ConcertId, waiting: u64, active: u64) {
     metrics::gauge!("boxoffice_queue_active", "concert" => id.to_string()).set(as_gauge(active));
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a line has far fewer than 2^52 people")]
+#[expect(clippy::cast_precision_loss, reason = "a queue has far fewer than 2^52 accounts")]
 fn as_gauge(count: u64) -> f64 {
     count as f64
 }
@@ -303,45 +332,16 @@ fn as_gauge(count: u64) -> f64 {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use boxoffice_domain::Timestamp;
+    use boxoffice_domain::fixtures::TestClock;
     use boxoffice_peers::{MemoryLeases, leases::Leases};
     use uuid::Uuid;
 
     use super::*;
 
-    struct Stumbling {
-        ticks: Arc<AtomicU32>,
-    }
-
-    #[async_trait]
-    impl Worker for Stumbling {
-        fn name(&self) -> &'static str {
-            "stumbling"
-        }
-
-        async fn tick(&mut self) -> anyhow::Result<Duration> {
-            match self.ticks.fetch_add(1, Ordering::SeqCst) {
-                0 => anyhow::bail!("the database is away"),
-                1 => panic!("a defect"),
-                _ => Ok(Duration::from_secs(1)),
-            }
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_worker_outlives_its_failures_and_panics_and_ends_when_told_to() {
-        let (ticks, tracker, stop) = (Arc::new(AtomicU32::new(0)), TaskTracker::new(), CancellationToken::new());
-        start(&tracker, &stop, Stumbling { ticks: Arc::clone(&ticks) });
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        assert!(ticks.load(Ordering::SeqCst) >= 5);
-        stop.cancel();
-        tracker.close();
-        tracker.wait().await;
-    }
-
-    /// Counts its ticks.
+    /// Counts its ticks, the first of which fail.
     struct Counting {
         ticks: Arc<AtomicU32>,
+        stumbles: bool,
     }
 
     #[async_trait]
@@ -351,56 +351,50 @@ mod tests {
         }
 
         async fn tick(&mut self) -> anyhow::Result<Duration> {
-            self.ticks.fetch_add(1, Ordering::SeqCst);
-            Ok(Duration::from_millis(100))
-        }
-    }
-
-    /// The time since the test began, as the runtime has it.
-    struct RuntimeClock(tokio::time::Instant);
-
-    impl Default for RuntimeClock {
-        fn default() -> Self {
-            Self(tokio::time::Instant::now())
-        }
-    }
-
-    impl Clock for RuntimeClock {
-        fn now(&self) -> Timestamp {
-            boxoffice_domain::fixtures::instant(0) + self.0.elapsed()
+            match self.ticks.fetch_add(1, Ordering::SeqCst) {
+                0 if self.stumbles => anyhow::bail!("the database is away"),
+                1 if self.stumbles => panic!("a defect"),
+                _ => Ok(Duration::from_millis(100)),
+            }
         }
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_worker_outlives_its_failures_and_panics_and_ends_when_stopped() {
+        let (ticks, workers) = (Arc::new(AtomicU32::new(0)), Workers::default());
+        workers.start(Counting { ticks: Arc::clone(&ticks), stumbles: true });
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert!(ticks.load(Ordering::SeqCst) >= 5);
+        workers.end().await;
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn one_of_several_instances_does_the_work_and_another_takes_over() {
-        let (leases, clock) = (Arc::new(MemoryLeases::default()), Arc::new(RuntimeClock::default()));
-        let tracker = TaskTracker::new();
-        let instances: Vec<_> = (1..=3)
-            .map(|number| {
-                let (ticks, stop) = (Arc::new(AtomicU32::new(0)), CancellationToken::new());
-                let worker = Counting { ticks: Arc::clone(&ticks) };
-                let (leases, clock) = (Arc::clone(&leases) as Arc<dyn Leases>, Arc::clone(&clock) as Arc<dyn Clock>);
-                let lease = Lease::new(leases, clock, worker.name(), Uuid::from_u128(number));
-                start(&tracker, &stop, Leased { lease, worker });
-                (ticks, stop)
-            })
-            .collect();
-        let ticks = || instances.iter().map(|(ticks, _)| ticks.load(Ordering::SeqCst)).collect::<Vec<_>>();
-        tokio::time::sleep(Duration::from_mins(1)).await;
-        let first = ticks();
-        assert_eq!(first.iter().filter(|ticks| **ticks > 500).count(), 1, "{first:?}");
-        assert_eq!(first.iter().filter(|ticks| **ticks == 0).count(), 2, "{first:?}");
-        // It ends in order, and another one takes over within a second or two.
-        let ended = first.iter().position(|ticks| *ticks > 0).unwrap();
-        instances[ended].1.cancel();
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        let second = ticks();
-        assert_eq!(second.iter().filter(|ticks| **ticks == 0).count(), 1, "{second:?}");
-        for (_, stop) in &instances {
-            stop.cancel();
+        let (leases, clock) = (Arc::new(MemoryLeases::default()), Arc::new(TestClock::new()));
+        let start = |number| {
+            let (ticks, workers) = (Arc::new(AtomicU32::new(0)), Workers::default());
+            let worker = Counting { ticks: Arc::clone(&ticks), stumbles: false };
+            let (leases, clock) = (Arc::clone(&leases) as Arc<dyn Leases>, Arc::clone(&clock) as Arc<dyn Clock>);
+            let lease = Lease::new(leases, clock, worker.name(), Uuid::from_u128(number));
+            workers.start(Leased { lease, worker });
+            (ticks, workers)
+        };
+        let mut instances: Vec<_> = (1..=3).map(start).collect();
+        let idle = |instances: &[(Arc<AtomicU32>, Workers)]| {
+            instances.iter().filter(|(ticks, _)| ticks.load(Ordering::SeqCst) == 0).count()
+        };
+        for _ in 0..60 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            clock.advance_seconds(1);
         }
-        tracker.close();
-        tracker.wait().await;
+        assert_eq!(idle(&instances), 2);
+        let working = instances.iter().position(|(ticks, _)| ticks.load(Ordering::SeqCst) > 500).unwrap();
+        instances.swap_remove(working).1.end().await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(idle(&instances), 1, "one of the others has taken over");
+        for (_, workers) in instances {
+            workers.end().await;
+        }
         assert!(leases.is_empty());
     }
 

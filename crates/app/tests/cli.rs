@@ -1,12 +1,11 @@
 //! The command line, with the real binary.
 
 use std::{
+    fs::{self, File},
     io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
@@ -14,172 +13,134 @@ use boxoffice_peers::{
     Announcement, Peers, Topic,
     redis::{Link, RedisPeers, RedisSettings, RedisUrl},
 };
-use boxoffice_testkit::servers::RedisServer;
+use boxoffice_testkit::{TestFolder, servers::RedisServer};
 use tokio::time::{sleep, timeout};
 
-/// A folder of its own for each test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("boxoffice-cli-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).ok();
-    }
-}
+const CLUB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/catalog/club.json");
 
 /// The binary with its data in this folder, and none of the caller's settings.
-fn boxoffice(folder: &Folder, arguments: &[&str]) -> Command {
+fn boxoffice(folder: &TestFolder, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_boxoffice"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BOXOFFICE_")) {
         command.env_remove(name);
     }
-    command.current_dir(&folder.0).args(arguments).stdin(Stdio::null());
+    command.current_dir(folder.path()).args(arguments).stdin(Stdio::null());
     command
 }
 
-fn run(folder: &Folder, arguments: &[&str]) -> (i32, String, String) {
-    outcome(boxoffice(folder, arguments).output().unwrap())
+/// How a command ended.
+#[derive(Debug)]
+struct Outcome {
+    code: i32,
+    printed: String,
+    error: String,
 }
 
-fn outcome(output: Output) -> (i32, String, String) {
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+impl Outcome {
+    fn of(command: &mut Command) -> Self {
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self { code: output.status.code().unwrap(), printed: text(output.stdout), error: text(output.stderr) }
+    }
+
+    /// Asserts that the command succeeded and printed these texts.
+    #[track_caller]
+    fn prints(&self, texts: &[&str]) {
+        assert!(self.code == 0 && texts.iter().all(|text| self.printed.contains(text)), "{texts:?}: {self:?}");
+    }
+
+    /// Asserts that the command ended with this code, printed nothing, and named these errors.
+    #[track_caller]
+    fn fails(&self, code: i32, texts: &[&str]) {
+        let failed = self.code == code && self.printed.is_empty();
+        assert!(failed && texts.iter().all(|text| self.error.contains(text)), "{texts:?}: {self:?}");
+    }
 }
 
-fn names(path: &Path) -> Vec<String> {
-    std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+fn run(folder: &TestFolder, arguments: &[&str]) -> Outcome {
+    Outcome::of(&mut boxoffice(folder, arguments))
 }
 
 #[test]
-fn help_names_every_command_and_the_settings_everybody_needs() {
-    let (code, help, _) = run(&Folder::new(), &["-h"]);
-    assert_eq!(code, 0);
-    for word in ["serve", "migrate", "import", "account", "audit", "openapi"] {
-        assert!(help.contains(&format!("\n  {word} ")), "{word}: {help}");
-    }
-    for word in ["--config", "--listen", "--database", "--waiting-room", "--data-dir", "--demo", "--log-format"] {
-        assert!(help.contains(word), "{word}: {help}");
-    }
-    assert!(help.contains("BOXOFFICE_LISTEN") && help.contains("127.0.0.1:8080"), "{help}");
-    assert!(!help.contains("--sweep-seconds"), "{help}");
-}
-
-#[test]
-fn the_long_help_names_every_setting_with_its_variable() {
-    let (code, help, _) = run(&Folder::new(), &["serve", "--help"]);
-    assert_eq!(code, 0);
-    for word in ["--hold-seconds", "BOXOFFICE_HOLD_SECONDS", "--sweep-seconds", "BOXOFFICE_MAX_ACTIVE"] {
-        assert!(help.contains(word), "{word}: {help}");
-    }
+fn the_short_help_names_what_every_installation_needs_and_the_long_help_names_all() {
+    let folder = TestFolder::create();
+    let short = run(&folder, &["-h"]);
+    let commands = ["serve", "migrate", "import", "account", "audit", "openapi"].map(|word| format!("\n  {word} "));
+    short.prints(&commands.each_ref().map(String::as_str));
+    short.prints(&["--config", "--listen", "--database", "--waiting-room", "--data-dir", "--demo", "--log-format"]);
+    short.prints(&["BOXOFFICE_LISTEN", "127.0.0.1:8080"]);
+    assert!(!short.printed.contains("--sweep-seconds"), "{short:?}");
+    let long = run(&folder, &["serve", "--help"]);
+    long.prints(&["--hold-seconds", "BOXOFFICE_HOLD_SECONDS", "--sweep-seconds", "BOXOFFICE_MAX_ACTIVE"]);
 }
 
 #[test]
 fn openapi_prints_the_document_and_needs_no_settings() {
-    let folder = Folder::new();
-    let (code, document, _) = run(&folder, &["openapi"]);
-    assert_eq!(code, 0);
-    let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+    let folder = TestFolder::create();
+    let document: serde_json::Value = serde_json::from_str(&run(&folder, &["openapi"]).printed).unwrap();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
-    assert_eq!(names(&folder.0), Vec::<String>::new());
+    assert!(folder.names().is_empty());
 }
 
 #[test]
 fn wrong_settings_are_refused_by_name_before_anything_is_done() {
-    let folder = Folder::new();
-    let file = folder.file("boxoffice.toml", "hold_secs = 3\nmax_active = 0\n");
+    let folder = TestFolder::create();
+    let file = folder.write("boxoffice.toml", "hold_secs = 3\nmax_active = 0\n");
     let mut command = boxoffice(&folder, &["serve", "--config", file.to_str().unwrap(), "--listen", "nowhere"]);
     command.env("BOXOFFICE_WRITE_LANES", "many").env("BOXOFFICE_PASSWORD", "not a setting");
-    let (code, printed, error) = outcome(command.output().unwrap());
-    assert_eq!((code, printed.as_str()), (2, ""));
-    for told in [
-        "`hold_secs` is not a setting",
-        "`max_active` must be a whole number from 1 to 1000000, not `0`",
-        "boxoffice.toml",
-        "`write_lanes` must be a whole number from 1 to 64, not `many` (set by the variable BOXOFFICE_WRITE_LANES)",
-        "`listen` must be an address",
-        "(set by the flag --listen)",
-    ] {
-        assert!(error.contains(told), "{told}: {error}");
-    }
-    assert_eq!(names(&folder.0), ["boxoffice.toml"]);
-}
-
-#[test]
-fn the_file_can_be_named_by_a_variable() {
-    let folder = Folder::new();
-    let file = folder.file("settings.toml", "colour = 'red'\n");
-    let (code, _, error) = outcome(boxoffice(&folder, &["audit"]).env("BOXOFFICE_CONFIG", &file).output().unwrap());
-    assert!(code == 2 && error.contains("`colour` is not a setting"), "{error}");
-    let (code, _, error) = run(&folder, &["audit", "--config", "missing.toml"]);
-    assert!(code == 2 && error.contains("cannot read missing.toml"), "{error}");
-}
-
-#[test]
-fn a_wrong_url_of_redis_is_refused_without_its_password() {
-    let (code, _, error) = run(&Folder::new(), &["--waiting-room", "redis://:hunter2@localhost/lines"]);
-    assert!(code == 2 && error.contains("`waiting_room` is not a URL") && !error.contains("hunter2"), "{error}");
+    Outcome::of(&mut command).fails(
+        2,
+        &[
+            "`hold_secs` is not a setting",
+            "`max_active` must be a whole number from 1 to 1000000, not `0`",
+            "boxoffice.toml",
+            "`write_lanes` must be a whole number from 1 to 64, not `many` (set by the variable BOXOFFICE_WRITE_LANES)",
+            "`listen` must be an address",
+            "(set by the flag --listen)",
+        ],
+    );
+    assert_eq!(folder.names(), ["boxoffice.toml"]);
+    Outcome::of(boxoffice(&folder, &["audit"]).env("BOXOFFICE_CONFIG", &file))
+        .fails(2, &["`hold_secs` is not a setting"]);
+    run(&folder, &["audit", "--config", "missing.toml"]).fails(2, &["cannot read missing.toml"]);
+    let redis = run(&folder, &["--waiting-room", "redis://:hunter2@localhost/lines"]);
+    redis.fails(2, &["`waiting_room` is not a URL"]);
+    assert!(!redis.error.contains("hunter2"), "{redis:?}");
 }
 
 #[test]
 fn an_audit_that_cannot_run_exits_with_2_and_makes_nothing() {
-    let folder = Folder::new();
-    let (code, printed, error) = run(&folder, &["audit"]);
-    assert_eq!((code, printed.as_str()), (2, ""));
-    assert!(error.contains("there is no database at sqlite://./data/boxoffice.db"), "{error}");
-    assert_eq!(names(&folder.0), Vec::<String>::new());
-}
-
-#[test]
-fn a_file_that_is_no_database_cannot_be_audited() {
-    let folder = Folder::new();
-    folder.file("not.db", &"this is no database ".repeat(1_000));
-    let (code, printed, error) = run(&folder, &["audit", "--database", "sqlite://not.db"]);
-    assert!(code == 2 && printed.is_empty() && error.starts_with("boxoffice: "), "{code} {printed} {error}");
+    let folder = TestFolder::create();
+    run(&folder, &["audit"]).fails(2, &["there is no database at sqlite://./data/boxoffice.db"]);
+    assert!(folder.names().is_empty());
+    folder.write("not.db", &"this is no database ".repeat(1_000));
+    run(&folder, &["audit", "--database", "sqlite://not.db"]).fails(2, &["boxoffice: "]);
 }
 
 #[test]
 fn a_wrong_catalog_is_refused_with_every_place_and_1() {
-    let folder = Folder::new();
+    let folder = TestFolder::create();
     let catalog = r#"{"venues": [{"key": "", "name": "Hall", "location": "Seoul", "sections": []}], "concerts": []}"#;
-    folder.file("wrong.json", catalog);
-    let (code, printed, error) = run(&folder, &["import", "wrong.json"]);
-    assert_eq!((code, printed.as_str()), (1, ""), "{error}");
-    assert!(error.contains("/venues/0/key: must not be empty"), "{error}");
-    assert!(error.contains("/venues/0/sections: a venue has at least one section"), "{error}");
-    assert!(error.contains("wrong.json: 2 wrong; nothing was imported"), "{error}");
-    assert_eq!(names(&folder.0), ["wrong.json"]);
+    folder.write("wrong.json", catalog);
+    run(&folder, &["import", "wrong.json"]).fails(
+        1,
+        &[
+            "/venues/0/key: must not be empty",
+            "/venues/0/sections: a venue has at least one section",
+            "wrong.json: 2 mistakes; nothing was imported",
+        ],
+    );
+    assert_eq!(folder.names(), ["wrong.json"]);
 }
 
 #[test]
 fn a_catalog_is_imported_again_without_harm_and_the_audit_is_clean() {
-    let folder = Folder::new();
-    let catalog = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/catalog/club.json");
-    let (code, printed, error) = run(&folder, &["import", catalog]);
-    assert_eq!(code, 0, "{error}");
-    assert!(printed.contains("venues 1 new and 0 known") && printed.contains("100 new seats"), "{printed}");
-    let (code, printed, error) = run(&folder, &["import", catalog]);
-    assert_eq!(code, 0, "{error}");
-    assert!(printed.contains("venues 0 new and 1 known") && printed.contains(" 0 new seats"), "{printed}");
-    assert_eq!(run(&folder, &["audit"]).1, "no breach found\n");
-    let (code, _, error) = run(&folder, &["import", "missing.json"]);
-    assert!(code == 2 && error.contains("cannot read missing.json"), "{error}");
-    let (code, _, error) = run(&folder, &["import", catalog, "--promoter", "nobody"]);
-    assert!(code == 2 && error.contains("there is no account `nobody`"), "{error}");
+    let folder = TestFolder::create();
+    run(&folder, &["import", CLUB]).prints(&["venues 1 new and 0 known", "100 new seats"]);
+    run(&folder, &["import", CLUB]).prints(&["venues 0 new and 1 known", " 0 new seats"]);
+    run(&folder, &["audit"]).prints(&["no breach found\n"]);
+    run(&folder, &["import", "missing.json"]).fails(2, &["cannot read missing.json"]);
+    run(&folder, &["import", CLUB, "--promoter", "nobody"]).fails(2, &["there is no account `nobody`"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,69 +148,60 @@ async fn an_import_is_published_to_the_servers_over_the_same_redis() {
     let server = RedisServer::start().await.unwrap();
     let second = Duration::from_secs(1);
     let settings = RedisSettings { prefix: "boxoffice".to_owned(), connect_timeout: second, command_timeout: second };
-    let link = Link::open(RedisUrl::parse(&server.url()).unwrap(), settings);
-    let peers = RedisPeers::new(link);
+    let peers = RedisPeers::new(Link::open(RedisUrl::parse(&server.url()).unwrap(), settings));
     let mut subscription = peers.subscribe();
     while !peers.all_received() {
         sleep(Duration::from_millis(10)).await;
     }
     while subscription.try_next().is_some() {}
-    let folder = Folder::new();
-    let catalog = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/catalog/club.json");
-    let mut import = boxoffice(&folder, &["import", catalog]);
+    let folder = TestFolder::create();
+    let mut import = boxoffice(&folder, &["import", CLUB]);
     import.env("BOXOFFICE_WAITING_ROOM", server.url());
-    let (code, _, error) = tokio::task::spawn_blocking(move || outcome(import.output().unwrap())).await.unwrap();
-    assert_eq!(code, 0, "{error}");
+    tokio::task::spawn_blocking(move || Outcome::of(&mut import).prints(&[])).await.unwrap();
     let mut received = async || timeout(Duration::from_secs(30), subscription.next()).await.expect("it is received");
-    assert_eq!(received().await, Announcement::Missed, "the import is a peer that was not known before");
+    assert_eq!(received().await, Announcement::Missed, "the import is a new peer");
     assert_eq!(received().await, Announcement::Published { topic: Topic::Catalog, text: "".into() });
 }
 
 #[test]
 fn an_account_is_made_once_and_its_role_changed_afterwards() {
-    let folder = Folder::new();
+    let folder = TestFolder::create();
     let account = |role: &str, password: Option<&str>| {
         let mut command = boxoffice(&folder, &["account", "haneul", "--role", role]);
-        if let Some(password) = password {
-            command.env("BOXOFFICE_PASSWORD", password);
-        }
-        outcome(command.output().unwrap())
+        Outcome::of(command.envs(password.map(|password| ("BOXOFFICE_PASSWORD", password))))
     };
-    let (code, _, error) = account("promoter", None);
-    assert!(code == 2 && error.contains("set BOXOFFICE_PASSWORD"), "{error}");
-    let (code, _, error) = account("promoter", Some("short"));
-    assert!(code == 1 && error.contains("a password has 8 to 128 characters"), "{error}");
-    let (code, printed, error) = account("promoter", Some("long enough"));
-    assert_eq!((code, printed.as_str()), (0, "made the account `haneul` with the role promoter\n"), "{error}");
-    let (code, printed, error) = account("admin", None);
-    assert!(code == 0 && printed.starts_with("the account `haneul` has the role admin"), "{printed} {error}");
+    account("promoter", None).fails(2, &["set BOXOFFICE_PASSWORD"]);
+    account("promoter", Some("short")).fails(1, &["a password has 8 to 128 characters"]);
+    let made = account("promoter", Some("long enough"));
+    assert_eq!(made.printed, "made the account `haneul` with the role promoter\n", "{made:?}");
+    account("admin", None).prints(&["the account `haneul` has the role admin"]);
 }
 
 #[test]
 fn migrations_are_applied_and_taken_back() {
-    let folder = Folder::new();
-    let (code, applied, error) = run(&folder, &["migrate"]);
-    assert!(code == 0 && applied.lines().all(|line| line.starts_with("applied ")), "{applied} {error}");
-    assert_eq!(run(&folder, &["migrate"]).1, "the schema is up to date\n");
-    let count = applied.lines().count().to_string();
-    let (code, taken_back, error) = run(&folder, &["migrate", "--down", &count]);
-    assert!(code == 0 && taken_back.lines().count() == applied.lines().count(), "{taken_back} {error}");
-    let (code, _, error) = run(&folder, &["audit"]);
-    assert_eq!(code, 2, "{error}");
+    let folder = TestFolder::create();
+    let applied = run(&folder, &["migrate"]);
+    applied.prints(&[]);
+    let count = applied.printed.lines().filter(|line| line.starts_with("applied ")).count();
+    assert_eq!(count, applied.printed.lines().count(), "{applied:?}");
+    run(&folder, &["migrate"]).prints(&["the schema is up to date\n"]);
+    let taken_back = run(&folder, &["migrate", "--down", &count.to_string()]);
+    assert!(taken_back.code == 0 && taken_back.printed.lines().count() == count, "{taken_back:?}");
+    run(&folder, &["audit"]).fails(2, &[]);
 }
 
-/// A server that is killed where its test fails.
+/// A server that is killed if its test fails.
 struct Server {
     process: Child,
     address: String,
 }
 
 impl Server {
-    fn start(folder: &Folder, arguments: &[&str]) -> Self {
+    fn start(folder: &TestFolder, arguments: &[&str]) -> Self {
         Self::start_logging_to(folder, arguments, Stdio::piped())
     }
 
-    fn start_logging_to(folder: &Folder, arguments: &[&str], log: Stdio) -> Self {
+    fn start_logging_to(folder: &TestFolder, arguments: &[&str], log: Stdio) -> Self {
         let mut command = boxoffice(folder, &[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
         let mut process = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
@@ -266,15 +218,16 @@ impl Server {
         answer
     }
 
-    /// Tells it to stop, and gives its exit code and its log.
-    fn stop(mut self) -> (i32, String) {
+    /// Stops it, asserts that it ends with 0, and returns its log.
+    fn stop(mut self) -> String {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         let mut log = String::new();
         if let Some(mut written) = self.process.stderr.take() {
             written.read_to_string(&mut log).unwrap();
         }
-        (self.process.wait().unwrap().code().unwrap(), log)
+        assert_eq!(self.process.wait().unwrap().code(), Some(0), "{log}");
+        log
     }
 }
 
@@ -286,72 +239,67 @@ impl Drop for Server {
 }
 
 #[test]
-fn a_server_prints_where_it_listens_and_ends_with_0_when_told_to_stop() {
-    let folder = Folder::new();
+fn a_server_prints_where_it_listens_and_ends_with_0_when_stopped() {
+    let folder = TestFolder::create();
     let server = Server::start(&folder, &["--log-format", "json"]);
     assert!(server.get("/readyz").starts_with("HTTP/1.1 200 OK"));
     assert!(server.get("/metrics").contains("# TYPE http_requests_total counter"));
-    // A connection without a request does not hold it up.
+    // A connection without a request does not delay the stop.
     let _idle = TcpStream::connect(&server.address).unwrap();
-    let (code, log) = server.stop();
-    assert_eq!(code, 0, "{log}");
+    let log = server.stop();
     for line in log.lines() {
         assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}");
     }
     assert!(log.contains(r#""message":"stopped""#), "{log}");
-    let mode = |path: &str| std::fs::metadata(folder.0.join(path)).unwrap().permissions().mode() & 0o777;
+    let mode = |path: &str| fs::metadata(folder.join(path)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("data"), mode("data/keys.json"), mode("data/boxoffice.db")), (0o700, 0o600, 0o600));
-    assert_eq!(run(&folder, &["audit"]).1, "no breach found\n");
+    run(&folder, &["audit"]).prints(&["no breach found\n"]);
 }
 
 #[test]
 fn a_server_whose_log_cannot_be_written_serves_all_the_same() {
-    let folder = Folder::new();
-    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let folder = TestFolder::create();
+    let full = File::options().write(true).open("/dev/full").unwrap();
     let server = Server::start_logging_to(&folder, &["--log", "debug"], full.into());
     assert!(server.get("/v1/concerts").starts_with("HTTP/1.1 200 OK"));
-    assert_eq!(server.stop().0, 0);
+    server.stop();
 }
 
 #[test]
-fn two_servers_never_work_with_one_embedded_database() {
-    let folder = Folder::new();
+fn two_servers_never_use_one_embedded_database() {
+    let folder = TestFolder::create();
     let server = Server::start(&folder, &[]);
-    let (code, _, error) = run(&folder, &["serve", "--listen", "127.0.0.1:0"]);
-    assert!(code == 2 && error.contains("another server is working with sqlite://./data/boxoffice.db"), "{error}");
-    assert_eq!(server.stop().0, 0);
-    assert_eq!(Server::start(&folder, &[]).stop().0, 0);
+    let second = run(&folder, &["serve", "--listen", "127.0.0.1:0"]);
+    second.fails(2, &["another server is working with sqlite://./data/boxoffice.db"]);
+    server.stop();
+    Server::start(&folder, &[]).stop();
 }
 
 #[test]
-fn the_demonstration_is_the_same_after_a_second_start() {
-    let folder = Folder::new();
-    let (code, log) = Server::start(&folder, &["--demo"]).stop();
-    assert!(
-        code == 0 && log.contains("54814 new seats") && log.contains("passwords of its accounts are public"),
-        "{log}"
-    );
+fn the_demo_is_the_same_after_a_second_start() {
+    let folder = TestFolder::create();
+    let log = Server::start(&folder, &["--demo"]).stop();
+    assert!(log.contains("54814 new seats") && log.contains("passwords of its accounts are public"), "{log}");
     let server = Server::start(&folder, &["--demo"]);
     let concerts = server.get("/v1/concerts?bookable=true");
     assert_eq!(concerts.matches(r#""title""#).count(), 3, "{concerts}");
-    let (code, log) = server.stop();
-    assert!(code == 0 && log.matches(" 0 new seats").count() == 2, "{log}");
-    assert!(!log.contains("demo-password"), "{log}");
+    let log = server.stop();
+    assert!(log.matches(" 0 new seats").count() == 2 && !log.contains("demo-password"), "{log}");
 }
 
 #[test]
-fn operators_have_a_port_of_their_own_where_they_want_one() {
-    let folder = Folder::new();
+fn operators_may_have_another_port() {
+    let folder = TestFolder::create();
     let server = Server::start(&folder, &["--metrics-listen", "127.0.0.1:0"]);
     assert!(server.get("/metrics").starts_with("HTTP/1.1 404 "));
-    let (code, log) = server.stop();
-    assert!(code == 0 && log.contains("serving metrics and health"), "{log}");
+    let log = server.stop();
+    assert!(log.contains("serving metrics and health"), "{log}");
 }
 
 #[test]
-fn a_taken_port_is_named() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+fn a_port_that_is_taken_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let (code, _, error) = run(&Folder::new(), &["serve", "--listen", &address]);
-    assert!(code == 2 && error.contains(&format!("cannot listen on {address}")), "{error}");
+    let outcome = run(&TestFolder::create(), &["serve", "--listen", &address]);
+    outcome.fails(2, &[&format!("cannot listen on {address}")]);
 }

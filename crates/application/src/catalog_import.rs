@@ -22,7 +22,7 @@ impl CatalogImportService {
         &self,
         catalog: &ImportedCatalog,
         promoter_id: Option<AccountId>,
-        progress: ImportProgress<'_>,
+        progress: Arc<dyn ImportProgress>,
     ) -> Result<ImportReport, ImportError> {
         let import = self.import.import(catalog, promoter_id, progress);
         self.generation.change(import, |error| !matches!(error, ImportError::Storage(_))).await
@@ -31,43 +31,25 @@ impl CatalogImportService {
 
 #[cfg(test)]
 mod tests {
-    use async_trait::async_trait;
-    use boxoffice_domain::StorageError;
-    use boxoffice_peers::{Announcement, MemoryPeers, Topic};
+    use boxoffice_domain::{StorageError, catalog::MockCatalogImport};
 
     use super::*;
 
-    /// An import with this outcome.
-    struct Import(fn() -> Result<ImportReport, ImportError>);
-
-    #[async_trait]
-    impl CatalogImport for Import {
-        async fn import(
-            &self,
-            _: &ImportedCatalog,
-            _: Option<AccountId>,
-            _: ImportProgress<'_>,
-        ) -> Result<ImportReport, ImportError> {
-            self.0()
-        }
-    }
-
     #[tokio::test]
-    async fn an_import_is_published_unless_it_is_refused() {
-        let published = Announcement::Published { topic: Topic::Catalog, text: "".into() };
+    async fn an_import_changes_the_catalog_unless_it_is_refused() {
         let outcomes: [(fn() -> _, _); 3] = [
-            (|| Ok(ImportReport::default()), Some(published.clone())),
-            (|| Err(ImportError::PlanChanged { venue_index: 0 }), None),
+            (|| Ok(ImportReport::default()), 1),
+            (|| Err(ImportError::PlanChanged { venue_index: 0 }), 0),
             // What failed may have happened.
-            (|| Err(StorageError::Busy.into()), Some(published)),
+            (|| Err(StorageError::Busy.into()), 1),
         ];
-        for (outcome, expected) in outcomes {
-            let peers = Arc::new(MemoryPeers::default());
-            let mut subscription = peers.subscribe();
-            let generation = Arc::new(CatalogGeneration::new(peers));
-            let service = CatalogImportService { import: Arc::new(Import(outcome)), generation };
-            let imported = service.import(&ImportedCatalog::default(), None, &|_| ()).await;
-            assert_eq!((imported.is_ok(), subscription.try_next()), (outcome().is_ok(), expected));
+        for (outcome, changes) in outcomes {
+            let generation = Arc::<CatalogGeneration>::default();
+            let mut import = MockCatalogImport::new();
+            import.expect_import().return_once(move |_, _, _| outcome());
+            let service = CatalogImportService { import: Arc::new(import), generation: generation.clone() };
+            let imported = service.import(&ImportedCatalog::default(), None, Arc::new(|_| ())).await;
+            assert_eq!((imported.is_ok(), generation.number()), (outcome().is_ok(), changes));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use boxoffice_domain::{
-    AccountId, ConcertId, EntropySource, PerformanceId, ReservationId, SellingRules, StorageError, Timestamp,
+    AccountId, ConcertId, EntropySource, PerformanceId, ReservationId, SellingRules, StorageError,
     catalog::Catalog,
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
@@ -11,6 +11,7 @@ use boxoffice_domain::{
         CancelError, CancelRequest, HoldRefusal, HoldRequest, ReservationStatus, ReservationView, Reservations,
     },
     seats::SeatSelection,
+    waiting_room::WaitingRoomError,
 };
 
 use crate::{
@@ -66,15 +67,14 @@ impl ReservationService {
             idempotency,
         };
         let made = self.reservations.hold(request).await?;
-        if made.replayed {
-            self.keep_admission_again(concert_id, visitor.account_id).await;
-        } else {
-            self.keep_admission(concert_id, visitor.account_id, made.value.reservation.held_until).await;
+        // The seats are held even if this fails: the rest of the admission is left to pay them in.
+        if let Err(error) = self.keep_admission(concert_id, visitor.account_id, &made).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "an admission could not be lengthened");
         }
         Ok(made)
     }
 
-    /// The answer to a repeated request is given also when the token no longer opens the gate.
+    /// Answers a repeated request, also if the token no longer opens the gate.
     async fn replayed(
         &self,
         visitor: Visitor,
@@ -85,31 +85,29 @@ impl ReservationService {
         else {
             return Err(closed.into());
         };
-        let Some(view) = self.reservations.find_by_key(visitor.account_id, &again.key).await? else {
-            return Err(closed.into());
+        let first = self.reservations.find_by_key(visitor.account_id, &again.key).await?;
+        first.ok_or(closed)?.replay_hold(&again).map_err(|reused| GatedError::Refused(reused.into()))
+    }
+
+    /// Lets the admission last as long as the account holds seats.
+    async fn keep_admission(
+        &self,
+        concert_id: ConcertId,
+        account_id: AccountId,
+        made: &Made<ReservationView>,
+    ) -> Result<(), WaitingRoomError> {
+        let Some(queues) = self.gate.queues() else { return Ok(()) };
+        let held_until = if made.replayed {
+            // The process that held the seats at first may have ended before it lengthened the admission. The account may
+            // have held others since, or given these up.
+            self.reservations.held_until(account_id, concert_id).await?
+        } else {
+            Some(made.value.reservation.held_until)
         };
-        view.replay_hold(&again).map_err(|reused| GatedError::Refused(reused.into()))
-    }
-
-    async fn keep_admission(&self, concert_id: ConcertId, account_id: AccountId, until: Timestamp) {
-        // The seats are held even if this fails: the rest of the admission is left to pay them in.
-        if let Some(queues) = self.gate.queues()
-            && let Err(error) = queues.keep_until(concert_id, account_id, Some(until)).await
-        {
-            tracing::warn!(error = &error as &dyn std::error::Error, "an admission could not be lengthened");
+        if held_until.is_some() {
+            queues.keep_until(concert_id, account_id, held_until).await?;
         }
-    }
-
-    /// The process that held the seats at first may have ended before it lengthened the admission. The account may have
-    /// held others since, or given these up.
-    async fn keep_admission_again(&self, concert_id: ConcertId, account_id: AccountId) {
-        match self.reservations.held_until(account_id, concert_id).await {
-            Ok(Some(until)) => self.keep_admission(concert_id, account_id, until).await,
-            Ok(None) => {}
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "an admission could not be lengthened again");
-            }
-        }
+        Ok(())
     }
 
     /// Gives a reservation up. What was paid for it goes back to the wallet.

@@ -86,11 +86,10 @@ impl WalletService {
             balance_max: self.rules.balance_points_max,
             idempotency,
         };
-        let Made { value: charge, replayed } = self.wallets.begin_charge(request).await?;
-        let charge = match charge.state {
-            ChargeState::Pending => self.ask_gateway(&charge).await?,
-            ChargeState::Completed { .. } | ChargeState::Declined { .. } => charge,
-        };
+        let Made { value: mut charge, replayed } = self.wallets.begin_charge(request).await?;
+        if charge.state == ChargeState::Pending {
+            charge = self.ask_gateway(&charge).await?;
+        }
         match charge.state {
             ChargeState::Declined { .. } => Err(ChargePointsError::Declined(Box::new(charge))),
             ChargeState::Pending | ChargeState::Completed { .. } => Ok(Made { value: charge, replayed }),

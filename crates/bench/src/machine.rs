@@ -1,7 +1,8 @@
 //! The machine, and the version that is measured on it.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, process::Command};
 
+use procfs::{CpuInfo, Current, Meminfo};
 use serde::{Deserialize, Serialize};
 
 use crate::{clock, options::Bench, workspace};
@@ -24,22 +25,18 @@ pub(crate) struct Run {
 
 impl Run {
     /// The run that begins now.
-    pub(crate) fn begin(bench: &Bench) -> Self {
-        let memory_kib: u64 = field(Path::new("/proc/meminfo"), "MemTotal")
-            .and_then(|text| text.split_whitespace().next()?.parse().ok())
-            .unwrap_or_default();
-        Self {
+    pub(crate) fn begin(bench: &Bench) -> anyhow::Result<Self> {
+        Ok(Self {
             date: clock::now().format("%Y-%m-%d").to_string(),
             commit: commit(),
             compiler: output("rustc", &["--version"]).unwrap_or_else(unknown),
-            processor: field(Path::new("/proc/cpuinfo"), "model name").unwrap_or_else(unknown),
+            processor: CpuInfo::current()?.model_name(0).map_or_else(unknown, str::to_owned),
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            memory_gib: memory_kib.div_ceil(1_048_576),
-            kernel: fs::read_to_string("/proc/sys/kernel/osrelease")
-                .map_or_else(|_| unknown(), |text| text.trim().to_owned()),
+            memory_gib: Meminfo::current()?.mem_total.div_ceil(1 << 30),
+            kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
             rounds: bench.rounds,
             seconds: bench.time.as_secs_f64(),
-        }
+        })
     }
 
     /// Date, version and length of the measurements.
@@ -71,11 +68,4 @@ fn output(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).current_dir(workspace()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| text.trim().to_owned())
-}
-
-/// The first field of this name in a file of `/proc`.
-fn field(file: &Path, name: &str) -> Option<String> {
-    let text = fs::read_to_string(file).ok()?;
-    let mut fields = text.lines().filter_map(|line| line.split_once(':'));
-    fields.find(|(field, _)| field.trim() == name).map(|(_, value)| value.trim().to_owned())
 }

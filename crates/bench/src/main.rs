@@ -43,7 +43,7 @@ async fn main() -> anyhow::Result<()> {
 
 /// Measures one part after the other. If a part fails, the others are measured all the same.
 async fn run(bench: &Bench, parts: &[Part]) -> anyhow::Result<()> {
-    let run = Run::begin(bench);
+    let run = Run::begin(bench)?;
     println!("{}\n{}\n", run.machine_text(), run.text());
     let mut results = if bench.smoke || bench.compares() { None } else { Some(results()?) };
     let mut failed = Vec::new();

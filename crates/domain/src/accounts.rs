@@ -1,6 +1,6 @@
 //! People who can sign in, and their sessions.
 
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
 
 use async_trait::async_trait;
 #[cfg(feature = "serde")]
@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AccountId, SessionId, StorageError, Timestamp,
-    idempotency::{Idempotency, Made},
-    text::{Name, string_conversions},
+    idempotency::Idempotency,
+    text::{Name, debug_without_content, string_conversions},
 };
 
 /// The fewest characters of a login id.
@@ -51,11 +51,6 @@ impl LoginId {
             Err(InvalidLoginId)
         }
     }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 string_conversions! {
@@ -87,21 +82,9 @@ impl Password {
     }
 }
 
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Password(…)")
-    }
-}
-
 /// The hash of a password, in PHC string format (`$argon2id$…`).
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(pub String);
-
-impl fmt::Debug for PasswordHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PasswordHash(…)")
-    }
-}
 
 /// What an account may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -110,7 +93,7 @@ impl fmt::Debug for PasswordHash {
 pub enum Role {
     /// Buys tickets.
     Customer,
-    /// Also publishes venues, concerts and performances, and sees the sales of its own.
+    /// Also publishes venues, concerts and performances, and sees how its performances sell.
     Promoter,
     /// Also manages the concerts of every promoter.
     Admin,
@@ -148,16 +131,13 @@ impl FromStr for Role {
 /// A person who can sign in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct Account {
-    /// Its id.
     pub id: AccountId,
     /// What it signs in with, unique.
     pub login_id: LoginId,
-    /// What the person is called.
     pub name: Name,
-    /// What it may do.
     pub role: Role,
-    /// When it was made.
     pub created_at: Timestamp,
 }
 
@@ -175,7 +155,7 @@ pub struct Credentials {
 /// Why an account was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateAccountError {
-    /// Another account has the login id; its credentials, so that a repeated request can be told.
+    /// Another account has the login id. Its credentials show whether it is the account of an earlier, equal request.
     #[error("the login id is taken")]
     LoginIdTaken(Box<Credentials>),
     /// The storage failed.
@@ -187,9 +167,9 @@ pub enum CreateAccountError {
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Accounts: Send + Sync {
-    /// Stores a new account together with its empty wallet. Exactly one of several concurrent calls with
-    /// one login id succeeds; the others get [`CreateAccountError::LoginIdTaken`]. Called again with the
-    /// same id after an unknown outcome, it succeeds without making a second one.
+    /// Stores a new account together with its empty wallet. Exactly one of several concurrent calls with one login id
+    /// succeeds; the others get [`CreateAccountError::LoginIdTaken`]. A second call with the same account id succeeds
+    /// and makes no second account.
     async fn create(&self, credentials: Credentials) -> Result<(), CreateAccountError>;
 
     /// The account with this id.
@@ -198,7 +178,7 @@ pub trait Accounts: Send + Sync {
     /// The account with this login id, and its password's hash.
     async fn credentials(&self, login_id: &LoginId) -> Result<Option<Credentials>, StorageError>;
 
-    /// Gives the account with this login id another role, and the account as it is then.
+    /// Sets the role of the account with this login id, and returns the account as it is then.
     async fn set_role(&self, login_id: &LoginId, role: Role) -> Result<Option<Account>, StorageError>;
 }
 
@@ -206,10 +186,10 @@ pub trait Accounts: Send + Sync {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RefreshHash(pub [u8; 32]);
 
-impl fmt::Debug for RefreshHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RefreshHash(…)")
-    }
+debug_without_content! {
+    Password;
+    PasswordHash;
+    RefreshHash;
 }
 
 /// One sign-in of one account.
@@ -217,9 +197,9 @@ impl fmt::Debug for RefreshHash {
 pub struct Session {
     /// Its id; access tokens name it.
     pub id: SessionId,
-    /// Whose it is.
+    /// The account that signed in.
     pub account_id: AccountId,
-    /// The hash of the one refresh secret that is good now.
+    /// The hash of the one refresh secret that is valid now.
     pub refresh_hash: RefreshHash,
     /// When it was opened.
     pub created_at: Timestamp,
@@ -243,12 +223,12 @@ pub struct RotateRequest {
 /// What became of an attempt to refresh a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rotation {
-    /// The presented secret was the good one; the next one has taken its place. Whose session it is.
+    /// The presented secret was valid, and the next one has taken its place. With the account that signed in.
     Rotated(Account),
-    /// The presented secret is not the good one of a living session: it was spent before, so one of two
-    /// holders is a thief. The session has been ended.
+    /// The session lives, but another secret is valid: the presented one was exchanged before, so one of two holders is
+    /// a thief. The session has been ended.
     Reused,
-    /// No such session, or it ended or lapsed before.
+    /// There is no such session, or it ended or lapsed before.
     Unknown,
 }
 
@@ -270,7 +250,7 @@ pub trait Sessions: Send + Sync {
 /// Why a password could not be hashed or checked.
 #[derive(Debug, thiserror::Error)]
 pub enum HashingError {
-    /// As many passwords as are allowed at once are being worked on, and enough are waiting.
+    /// As many passwords as are allowed at once are being hashed, and enough are waiting.
     #[error("too many passwords are being checked at the moment")]
     Busy,
     /// The hashing itself failed.
@@ -278,15 +258,15 @@ pub enum HashingError {
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Hashes passwords, slowly on purpose, and never on a thread that serves others.
+/// Hashes passwords, slowly on purpose, and never on a thread that serves other requests.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait PasswordHasher: Send + Sync {
     /// The hash of a password, with a new salt.
     async fn hash(&self, password: Password) -> Result<PasswordHash, HashingError>;
 
-    /// Whether the password belongs to the hash. Without a hash it takes as long and answers `false`, so
-    /// that nobody learns from the time taken whether a login id exists.
+    /// Whether the password belongs to the hash. Without a hash it takes as long and returns `false`, so that the time
+    /// taken does not show whether a login id exists.
     async fn verify(&self, password: Password, hash: Option<PasswordHash>) -> Result<bool, HashingError>;
 }
 
@@ -299,17 +279,17 @@ pub struct AccessClaims {
     pub session_id: SessionId,
     /// What it could do at that time.
     pub role: Role,
-    /// Until when the token is good.
+    /// Until when the token is valid.
     pub expires_at: Timestamp,
 }
 
 /// Why an access token is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AccessTokenError {
-    /// Not a token of ours.
+    /// It was not signed with a key of this installation.
     #[error("the access token is not valid")]
     Invalid,
-    /// It was one of ours, and its time is over.
+    /// It was signed with such a key, and its time is over.
     #[error("the access token has expired")]
     Expired,
 }
@@ -320,12 +300,9 @@ pub trait AccessTokens: Send + Sync {
     /// A signed token that says this.
     fn issue(&self, claims: &AccessClaims, now: Timestamp) -> Result<String, StorageError>;
 
-    /// What a token says, if it is one of ours and its time is not over at `now`.
+    /// What a token says, if its signature is valid and its time is not over at `now`.
     fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, AccessTokenError>;
 }
-
-/// The result of making an account, with whether it had been made before.
-pub type MadeAccount = Made<Account>;
 
 #[cfg(test)]
 mod tests {
@@ -346,7 +323,8 @@ mod tests {
         assert!(Password::new("1234567").is_err());
         assert!(Password::new(&"비".repeat(128)).is_ok());
         assert!(Password::new(&"비".repeat(129)).is_err());
-        assert_eq!(format!("{:?}", Password::new("hunter2hunter2").unwrap()), "Password(…)");
+        let password = Password::new("hunter2hunter2").unwrap();
+        assert_eq!((format!("{password:?}").as_str(), password.expose()), ("Password(…)", "hunter2hunter2"));
     }
 
     #[test]
@@ -355,5 +333,6 @@ mod tests {
             assert_eq!(role.as_str().parse(), Ok(role));
         }
         assert_eq!("root".parse::<Role>(), Err(UnknownRole));
+        assert_eq!([Role::Customer, Role::Promoter, Role::Admin].map(Role::may_publish), [false, true, true]);
     }
 }

@@ -1,4 +1,4 @@
-//! What happened, for whoever wants to hear of it.
+//! What happened, for other systems to act on.
 //!
 //! An adapter stores an event in the transaction of its cause (the transactional outbox), so there is
 //! never an event without its cause, nor a cause without its event. A subject has at most one event of a
@@ -19,6 +19,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 #[cfg_attr(feature = "serde", serde(tag = "kind", rename_all = "snake_case"))]
+#[non_exhaustive]
 #[expect(missing_docs, reason = "the fields are named after the entities they come from")]
 pub enum Event {
     /// Seats are held.
@@ -37,16 +38,16 @@ pub enum Event {
         payment_id: PaymentId,
         amount: Points,
     },
-    /// A reservation was given up; `refunded` is zero where it had not been paid.
+    /// A reservation was cancelled; `refunded` is zero if it had not been paid.
     ReservationCancelled {
         reservation_id: ReservationId,
         account_id: AccountId,
         performance_id: PerformanceId,
         refunded: Points,
     },
-    /// A hold lapsed and was tidied away.
+    /// A hold lapsed, and a worker has marked it.
     ReservationExpired { reservation_id: ReservationId, account_id: AccountId, performance_id: PerformanceId },
-    /// A charge was recorded; the payment gateway is being asked.
+    /// A charge was recorded, and the payment gateway is about to be asked.
     ChargeRequested { charge_id: ChargeId, account_id: AccountId, amount: Points },
     /// A charge was approved and credited.
     ChargeCompleted { charge_id: ChargeId, account_id: AccountId, amount: Points, balance: Points },

@@ -29,8 +29,7 @@ pub struct GatewayRequest {
     pub amount: Points,
 }
 
-/// Why the payment gateway gave no verdict. Whether it took the money is unknown: ask again under the same
-/// charge id.
+/// Why the payment gateway gave no verdict. Whether it took the money is unknown: ask again under the same charge id.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     /// It did not answer in time.

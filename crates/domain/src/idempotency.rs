@@ -1,10 +1,10 @@
 //! Requests that may be sent twice and must act once.
 //!
-//! The caller names a request with a key; the key is kept in the row that the request made, unique for
-//! its account, together with a fingerprint of what was asked. The semantics are those of
+//! The caller names a request with a key. It is kept, with a fingerprint of what was asked, in the row that the request
+//! made, and is unique for the account among requests that make such a row: a hold, a payment and a charge may have the
+//! same key. A cancellation makes no row: its key is kept in the reservation, and is unique for that reservation alone.
+//! The semantics are those of
 //! [draft-ietf-httpapi-idempotency-key-header](https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/).
-
-use std::fmt;
 
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
@@ -33,11 +33,6 @@ impl IdempotencyKey {
         } else {
             Err(InvalidIdempotencyKey)
         }
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 
@@ -72,13 +67,13 @@ impl Idempotency {
     }
 }
 
-/// What an act made, and whether an earlier request under the same key had made it already.
+/// What an act made, and whether an earlier request under the same key had made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct Made<T> {
-    /// What was made, as it was first answered.
+    /// What was made. The act says whether a repeated request gets it as it was made, or as it is now.
     pub value: T,
-    /// Whether this is the answer to an earlier request.
+    /// Whether an earlier request under the same key made it.
     pub replayed: bool,
 }
 

@@ -32,8 +32,7 @@ impl<K> PageRequest<K> {
 }
 
 impl<T, K> Page<T, K> {
-    /// Makes a page of rows that were read with one more than `limit`: the one too many tells that the
-    /// list goes on.
+    /// Makes a page of rows that were read with one more than `limit`: the one too many tells that the list goes on.
     pub fn from_rows(mut items: Vec<T>, limit: u32, key: impl Fn(&T) -> K) -> Self {
         let limit = limit as usize;
         let more = items.len() > limit;

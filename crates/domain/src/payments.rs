@@ -63,22 +63,18 @@ pub enum PaymentSource {
 /// A paid reservation's payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct Payment {
-    /// Its id.
     pub id: PaymentId,
-    /// Whose it is.
     pub account_id: AccountId,
     /// The concert of the reservation.
     pub concert_id: ConcertId,
-    /// What was paid.
     pub reservation_id: ReservationId,
     /// How much: the reservation's total.
     pub amount: Points,
     /// Where the amount came from.
     pub source: PaymentSource,
-    /// When it was paid.
     pub paid_at: Timestamp,
-    /// What state it is in.
     pub state: PaymentState,
     /// The place in the queue that it spent, so that it stays spent if the queue is lost.
     pub queue_place: Option<PlaceNumber>,
@@ -115,20 +111,17 @@ impl Payment {
 /// An account pays one of its reservations. How much is the reservation's to say, never the caller's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct PayRequest {
     /// The id of the payment to be made.
     pub payment_id: PaymentId,
-    /// The reservation.
     pub reservation_id: ReservationId,
-    /// Who pays.
     pub account_id: AccountId,
     /// The concert that the account was admitted to.
     pub concert_id: ConcertId,
     /// Its place in that concert's queue.
     pub queue_place: Option<PlaceNumber>,
-    /// How it pays.
     pub method: PaymentMethod,
-    /// The caller's key.
     pub idempotency: Idempotency,
 }
 

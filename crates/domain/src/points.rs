@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
-#[cfg_attr(feature = "serde", serde(try_from = "i64", into = "i64"))]
+#[cfg_attr(feature = "serde", serde(try_from = "i64"))]
 pub struct Points(i64);
 
 /// A negative number was offered as points.
@@ -65,14 +65,23 @@ impl TryFrom<i64> for Points {
     }
 }
 
-impl From<Points> for i64 {
-    fn from(points: Points) -> Self {
-        points.0
-    }
-}
-
 impl fmt::Display for Points {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_and_differences_are_exact_or_none() {
+        let [two, three, five, most] = [2, 3, 5, i64::MAX].map(|number| Points::new(number).unwrap());
+        assert_eq!((five.checked_sub(three), five.checked_sub(five)), (Some(two), Some(Points::ZERO)));
+        assert_eq!((three.checked_sub(five), most.checked_add(two)), (None, None));
+        assert_eq!((Points::checked_sum([two, three]), Points::checked_sum([two, most])), (Some(five), None));
+        assert_eq!((Points::try_from(5), Points::try_from(-1)), (Ok(five), Err(NegativePoints)));
+        assert_eq!(five.to_string(), "5");
     }
 }

@@ -96,26 +96,19 @@ pub enum ReservationState {
 /// Some seats of one performance, held for or owned by one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct Reservation {
-    /// Its id.
     pub id: ReservationId,
-    /// Whose it is.
     pub account_id: AccountId,
-    /// The performance.
     pub performance_id: PerformanceId,
-    /// The performance's concert.
     pub concert_id: ConcertId,
     /// The seats, in the order in which they were asked for.
     pub seats: Vec<ReservedSeat>,
-    /// The sum of their prices.
     pub total_amount: Points,
-    /// What state it is in.
     pub state: ReservationState,
     /// Until when its hold lasted, or lasts.
     pub held_until: Timestamp,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// When it last changed.
     pub updated_at: Timestamp,
     /// The key under which it was asked for.
     pub idempotency: Option<Idempotency>,
@@ -171,16 +164,14 @@ pub struct ReservationView {
 /// An account wants seats.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct HoldRequest {
     /// The id of the reservation to be made.
     pub reservation_id: ReservationId,
-    /// Who wants them.
     pub account_id: AccountId,
     /// The concert that the account was admitted to.
     pub concert_id: ConcertId,
-    /// The performance.
     pub performance_id: PerformanceId,
-    /// The seats.
     pub seats: SeatSelection,
     /// How long the hold lasts.
     pub hold_seconds: NonZeroU32,
@@ -303,4 +294,25 @@ pub trait Reservations: Send + Sync {
     /// Carries out [`Command::Expire`](crate::sale::Command::Expire) for at most `limit` holds whose time is over, the
     /// oldest first, and returns how many it marked. Loads no more than that.
     async fn expire_due(&self, limit: u32) -> Result<u32, StorageError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{self, instant};
+
+    #[test]
+    fn statuses_are_named_as_they_are_parsed() {
+        for status in ReservationStatus::ALL {
+            assert_eq!(status.as_str().parse(), Ok(status));
+        }
+        assert_eq!("".parse::<ReservationStatus>(), Err(UnknownReservationStatus));
+    }
+
+    #[test]
+    fn a_hold_changes_when_it_lapses() {
+        let held = fixtures::held(&fixtures::terms(), &["A-1-1"]);
+        assert_eq!((held.changed_at(instant(299)), held.changed_at(instant(300))), (instant(0), instant(300)));
+        assert_eq!(held.changed_at(instant(301)), instant(300));
+    }
 }

@@ -12,8 +12,6 @@ use crate::{
 
 /// The most seats that selling rules may allow in one reservation.
 pub const SEATS_PER_RESERVATION_MAX: u32 = 100;
-/// The most bytes of a seat label: two names of 255 characters, two dashes and a number.
-pub const SEAT_LABEL_BYTES_MAX: usize = 2_060;
 
 /// The name of a section or a row: a [`Name`] without `-`, which separates the parts of a seat's label.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,11 +24,6 @@ impl PartName {
     pub fn new(text: &str) -> Result<Self, TextError> {
         let name = Name::new(text)?;
         if name.as_str().contains('-') { Err(TextError::Forbidden('-')) } else { Ok(Self(name)) }
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
     }
 }
 
@@ -75,11 +68,6 @@ impl SeatLabel {
         Self(format!("{}-{}-{number}", section.as_str(), row.as_str()))
     }
 
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// The names of the section and the row, and the number in the row.
     ///
     /// ```
@@ -103,7 +91,7 @@ string_conversions! {
 /// Seats that are wanted together: 1 to [`SEATS_PER_RESERVATION_MAX`] distinct labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
-#[cfg_attr(feature = "serde", serde(try_from = "Vec<SeatLabel>", into = "Vec<SeatLabel>"))]
+#[cfg_attr(feature = "serde", serde(try_from = "Vec<SeatLabel>"))]
 pub struct SeatSelection(Vec<SeatLabel>);
 
 /// Why labels are not a selection.
@@ -158,12 +146,6 @@ impl TryFrom<Vec<SeatLabel>> for SeatSelection {
 
     fn try_from(labels: Vec<SeatLabel>) -> Result<Self, SelectionError> {
         Self::new(labels)
-    }
-}
-
-impl From<SeatSelection> for Vec<SeatLabel> {
-    fn from(seats: SeatSelection) -> Self {
-        seats.0
     }
 }
 
@@ -234,14 +216,12 @@ impl SeatState {
 /// One place of one performance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct Seat {
-    /// Its label.
     pub label: SeatLabel,
     /// Its place in the order of the venue's plan, from 0.
     pub ordinal: u32,
-    /// What it costs.
     pub price: Points,
-    /// Whose it is.
     pub state: SeatState,
 }
 
@@ -254,6 +234,12 @@ impl fmt::Display for SeatStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_status_is_shown_by_its_name() {
+        let names = [SeatStatus::Available, SeatStatus::Held, SeatStatus::Sold].map(|status| status.to_string());
+        assert_eq!(names, ["available", "held", "sold"]);
+    }
 
     #[test]
     fn a_part_name_has_no_dash() {

@@ -1,7 +1,5 @@
 //! Short texts that people write: names, titles, descriptions.
 
-use std::fmt;
-
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
@@ -62,11 +60,6 @@ impl Name {
         }
         Ok(Self(text.to_owned()))
     }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 impl Description {
@@ -79,11 +72,6 @@ impl Description {
         }
         Ok(Self(text.to_owned()))
     }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 fn check_length(text: &str, characters_max: usize) -> Result<(), TextError> {
@@ -92,6 +80,13 @@ fn check_length(text: &str, characters_max: usize) -> Result<(), TextError> {
 
 macro_rules! string_conversions {
     ($($name:ident, $error:ty;)*) => {$(
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                self.0.as_ref()
+            }
+        }
+
         impl TryFrom<String> for $name {
             type Error = $error;
 
@@ -128,8 +123,8 @@ macro_rules! string_conversions {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 self.0.fmt(f)
             }
         }
@@ -141,6 +136,18 @@ string_conversions! {
     Name, TextError;
     Description, TextError;
 }
+
+/// Lets secrets be part of what is printed, without their content.
+macro_rules! debug_without_content {
+    ($($name:ident;)*) => {$(
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "(…)"))
+            }
+        }
+    )*};
+}
+pub(crate) use debug_without_content;
 
 #[cfg(test)]
 mod tests {

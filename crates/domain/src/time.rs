@@ -3,8 +3,7 @@
 /// An instant in UTC. Adapters keep microseconds; [`Clock`] gives nothing finer.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;
 
-/// Tells what time it is. The rules of this crate take `now` as a value; only adapters and use cases
-/// hold a clock.
+/// Tells what time it is. The rules of this crate take `now` as a value; only adapters and use cases hold a clock.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 pub trait Clock: Send + Sync {
     /// The present instant, in whole microseconds, so that it survives storage unchanged.

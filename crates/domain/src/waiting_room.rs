@@ -5,13 +5,11 @@
 //! `max_active`. The place travels, signed, in the [`QueueToken`], so that a queue that was lost with its server re-forms
 //! in the old order from the tokens of those who come back.
 
-use std::fmt;
-
 use async_trait::async_trait;
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, ConcertId, StorageError, Timestamp};
+use crate::{AccountId, ConcertId, StorageError, Timestamp, text::debug_without_content};
 
 /// The number of a place in a queue: lower is earlier. Unique within its concert, and never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,25 +20,21 @@ pub struct PlaceNumber(pub u64);
 /// An account's place in the queue of a concert: what a queue token says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct QueuePlace {
-    /// The concert.
     pub concert_id: ConcertId,
-    /// The account.
     pub account_id: AccountId,
-    /// The number of the place.
     pub number: PlaceNumber,
-    /// When the account joined.
     pub joined_at: Timestamp,
 }
 
-/// A signed [`QueuePlace`] in text form. It keeps its text for life.
+/// A signed [`QueuePlace`] in text form. The text of a place never changes.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct QueueToken(pub String);
 
-impl fmt::Debug for QueueToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("QueueToken(…)")
-    }
+debug_without_content! {
+    Draw;
+    QueueToken;
 }
 
 /// Signs places and checks their signatures.
@@ -49,7 +43,7 @@ pub trait QueueTokens: Send + Sync {
     /// The token of a place: the same text for the same place, as long as the signing key is the same.
     fn seal(&self, place: &QueuePlace) -> QueueToken;
 
-    /// The place in a token, or `None` if the token was not sealed with a key of ours.
+    /// The place in a token, or `None` if the token was not sealed with a key of this installation.
     fn open(&self, token: &str) -> Option<QueuePlace>;
 }
 
@@ -137,7 +131,7 @@ pub struct Draw {
 }
 
 impl Draw {
-    /// A draw from this seed, which nobody must be able to guess.
+    /// A draw from this seed, which must be impossible to guess.
     pub const fn new(seed: [u8; 32]) -> Self {
         Self { seed }
     }
@@ -148,20 +142,12 @@ impl Draw {
     }
 }
 
-impl fmt::Debug for Draw {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Draw(…)")
-    }
-}
-
 /// An account that joins a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct JoinRequest {
-    /// The concert.
     pub concert_id: ConcertId,
-    /// The account.
     pub account_id: AccountId,
-    /// How the queue is run.
     pub terms: QueueTerms,
     /// The number that the account draws, if the concert has a draw. It decides the order of those who join before the
     /// queue opens; the number of the place decides that of all others.
@@ -300,4 +286,16 @@ pub trait WaitingRoom: Send + Sync {
 
     /// How many the queues have, the longest first, at most `limit` of them.
     async fn census(&self, limit: usize) -> Result<Vec<QueueCensus>, WaitingRoomError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_is_drawn_has_50_bits() {
+        let number = |random| DrawNumber::from_random(random).get();
+        assert_eq!([0, 5, (1 << 50) - 1, 1 << 50, u64::MAX].map(number), [0, 5, (1 << 50) - 1, 0, (1 << 50) - 1]);
+        assert_eq!(Draw::new([7; 32]).seed(), &[7; 32]);
+    }
 }

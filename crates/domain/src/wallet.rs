@@ -70,18 +70,16 @@ impl EntryKind {
 /// One line of a wallet's history. Never changed, never removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct WalletEntry {
-    /// Whose wallet.
     pub account_id: AccountId,
     /// Its number in the wallet's history, from 1 without gaps.
     pub sequence: u64,
-    /// Why.
     pub kind: EntryKind,
     /// How many points came (positive) or went (negative).
     pub amount: i64,
     /// The balance after it.
     pub balance_after: Points,
-    /// When.
     pub created_at: Timestamp,
 }
 
@@ -91,20 +89,11 @@ impl Wallet {
         Self { account_id, balance: Points::ZERO, pending: Points::ZERO, entries_count: 0, updated_at: now }
     }
 
-    /// Takes points out; `None` where there are too few.
+    /// The wallet after `amount` points came (positive) or went (negative), with the line of its history; `None` if the
+    /// balance would be negative, or too large to represent. The limit of the balance was checked when a charge began,
+    /// and a refund returns what had been in the wallet before.
     #[must_use]
-    pub(crate) fn take_out(&self, now: Timestamp, amount: Points, kind: EntryKind) -> Option<(Self, WalletEntry)> {
-        self.moved(now, -amount.get(), kind)
-    }
-
-    /// Puts points in; `None` if the balance would be too large to represent. The limit of the balance was checked when
-    /// the charge began, and a refund returns what had been in the wallet before.
-    #[must_use]
-    pub(crate) fn put_in(&self, now: Timestamp, amount: Points, kind: EntryKind) -> Option<(Self, WalletEntry)> {
-        self.moved(now, amount.get(), kind)
-    }
-
-    fn moved(&self, now: Timestamp, amount: i64, kind: EntryKind) -> Option<(Self, WalletEntry)> {
+    pub(crate) fn moved(&self, now: Timestamp, amount: i64, kind: EntryKind) -> Option<(Self, WalletEntry)> {
         let balance = self.balance.get().checked_add(amount)?;
         let balance = Points::new(balance).ok()?;
         let sequence = self.entries_count + 1;
@@ -168,16 +157,13 @@ impl ChargeState {
 /// Points being added to a wallet, paid for through the payment gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct Charge {
     /// Its id, here and at the gateway.
     pub id: ChargeId,
-    /// Whose wallet.
     pub account_id: AccountId,
-    /// How many points.
     pub amount: Points,
-    /// What state it is in.
     pub state: ChargeState,
-    /// When it was asked for.
     pub created_at: Timestamp,
     /// The key under which it was asked for.
     pub idempotency: Idempotency,
@@ -186,7 +172,7 @@ pub struct Charge {
 /// How many points a charge adds: at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
-#[cfg_attr(feature = "serde", serde(try_from = "Points", into = "Points"))]
+#[cfg_attr(feature = "serde", serde(try_from = "Points"))]
 pub struct ChargeAmount(Points);
 
 /// A charge of no points.
@@ -211,12 +197,6 @@ impl TryFrom<Points> for ChargeAmount {
 
     fn try_from(points: Points) -> Result<Self, InvalidChargeAmount> {
         Self::new(points)
-    }
-}
-
-impl From<ChargeAmount> for Points {
-    fn from(amount: ChargeAmount) -> Self {
-        amount.0
     }
 }
 
@@ -293,4 +273,24 @@ pub trait Wallets: Send + Sync {
         after: Option<PendingKey>,
         limit: u32,
     ) -> Result<Vec<Charge>, StorageError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn an_entry_names_what_caused_it() {
+        let charge_id = ChargeId::new(Uuid::from_u128(1));
+        let reservation_id = ReservationId::new(Uuid::from_u128(2));
+        let payment_id = PaymentId::new(Uuid::from_u128(3));
+        for (kind, name, charge, reservation) in [
+            (EntryKind::Charge { charge_id }, "charge", Some(charge_id), None),
+            (EntryKind::Payment { reservation_id, payment_id }, "payment", None, Some(reservation_id)),
+            (EntryKind::Refund { reservation_id }, "refund", None, Some(reservation_id)),
+        ] {
+            assert_eq!((kind.as_str(), kind.charge_id(), kind.reservation_id()), (name, charge, reservation));
+        }
+    }
 }

@@ -37,17 +37,12 @@ impl Draining {
 
     /// Whether `/readyz` refuses.
     pub fn is_leaving(&self) -> bool {
-        self.leaving.load(Ordering::Relaxed) || self.has_begun()
+        self.leaving.load(Ordering::Relaxed) || *self.begun.borrow()
     }
 
     /// Begins it; doing so twice is no error.
     pub fn begin(&self) {
         self.begun.send_replace(true);
-    }
-
-    /// Whether it has begun.
-    pub fn has_begun(&self) -> bool {
-        *self.begun.borrow()
     }
 
     /// Waits until it has begun.

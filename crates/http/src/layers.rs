@@ -22,7 +22,7 @@ use tracing::{Instrument, field::Empty};
 
 use crate::{
     api::Api,
-    reply::{Code, IDEMPOTENCY_REPLAYED, PROBLEM_JSON, Problem},
+    reply::{Code, IDEMPOTENCY_REPLAYED, PROBLEM_JSON, Problem, encoding::weighted},
     request::{IDEMPOTENCY_KEY, QUEUE_TOKEN},
     routes::waiting_room::queue_stream,
 };
@@ -140,47 +140,21 @@ fn is_acceptable(request: &Request) -> bool {
 }
 
 fn accepts_any(headers: &HeaderMap, forms: &[&str]) -> bool {
-    let mut lines = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok()).peekable();
-    if lines.peek().is_none() {
-        return true;
-    }
-    let ranges: Vec<Range> = lines.flat_map(|line| line.split(',')).map(Range::parse).collect();
-    forms.iter().any(|form| {
-        // The most specific range that matches a form decides whether it is accepted.
-        let matching = ranges.iter().filter(|range| range.matches(form));
-        matching.max_by_key(|range| range.specificity()).is_some_and(|range| range.wanted)
-    })
+    let ranges: Vec<_> = weighted(headers, &ACCEPT).collect();
+    // The most specific range that matches a form decides whether it is accepted.
+    let accepts = |form: &&str| {
+        let matching = ranges.iter().filter_map(|(range, weight)| Some((specificity(range, form)?, weight)));
+        matching.max_by_key(|(specificity, _)| *specificity).is_some_and(|(_, weight)| *weight > 0)
+    };
+    ranges.is_empty() || forms.iter().any(accepts)
 }
 
-/// One range of an `Accept` field.
-struct Range {
-    media_type: String,
-    wanted: bool,
-}
-
-impl Range {
-    fn parse(text: &str) -> Self {
-        let mut parts = text.split(';').map(str::trim);
-        let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let quality = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-        let wanted = quality.is_none_or(|quality| quality.parse::<f32>().is_ok_and(|quality| quality > 0.0));
-        Self { media_type, wanted }
-    }
-
-    fn matches(&self, form: &str) -> bool {
-        match self.media_type.strip_suffix('*') {
-            Some("*/") => true,
-            Some(family) => form.starts_with(family),
-            None => self.media_type == form,
-        }
-    }
-
-    fn specificity(&self) -> u8 {
-        match self.media_type.strip_suffix('*') {
-            Some("*/") => 0,
-            Some(_) => 1,
-            None => 2,
-        }
+/// How specific a range of media types is that has this form; `None` if it does not have it.
+fn specificity(range: &str, form: &str) -> Option<u8> {
+    match range.strip_suffix('*') {
+        Some("*/") => Some(0),
+        Some(family) => form.starts_with(family).then_some(1),
+        None => (range == form).then_some(2),
     }
 }
 

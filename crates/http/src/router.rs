@@ -87,8 +87,8 @@ fn waiting_room_routes() -> OpenApiRouter<Api> {
         .routes(routes!(waiting_room::status::handler, waiting_room::leave::handler))
         .routes(routes!(waiting_room::queue_stream::handler))
         .routes(routes!(queue_control::stats::handler))
-        .routes(routes!(queue_control::pause::handler))
-        .routes(routes!(queue_control::resume::handler))
+        .routes(routes!(queue_control::pausing::pause))
+        .routes(routes!(queue_control::pausing::resume))
 }
 
 fn payment_routes() -> OpenApiRouter<Api> {
@@ -125,8 +125,8 @@ pub fn openapi() -> OpenApi {
     Extent::WHOLE.document()
 }
 
-/// The routes of these services. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that the limits tell clients
-/// apart by their address. Without `metrics`, `/metrics` is not found: [`operations_router`] serves it elsewhere.
+/// The routes of these services. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that the limits
+/// know the addresses of clients. Without `metrics`, `/metrics` is not found: [`operations_router`] serves it elsewhere.
 pub fn router(
     services: Services,
     settings: HttpSettings,

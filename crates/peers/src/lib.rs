@@ -9,7 +9,7 @@
 //! * [`MemoryPeers`] stands for peers in tests.
 //! * [`Alone`] is a process that has none.
 //!
-//! [`SingleFlight`] is how every cache reads: one caller for all who ask at once.
+//! [`SingleFlight`] is how every cache reads: one caller for all that ask at once.
 
 mod announcements;
 pub mod leases;
@@ -61,7 +61,7 @@ pub trait Peers: Send + Sync {
         None
     }
 
-    /// Tells the peers that this process publishes nothing more, so that they do not wait for it.
+    /// Publishes that this process publishes nothing more, so that its peers do not wait for it.
     async fn leave(&self) {}
 }
 

@@ -18,7 +18,7 @@ use crate::{
     leases::{Claim, Leases},
 };
 
-/// How many announcements wait for a subscriber that is slow. It is told that it missed the earlier ones.
+/// How many announcements wait for a slow subscriber, which gets [`Announcement::Missed`] in place of earlier ones.
 const WAITING_MAX: usize = 65_536;
 
 /// The peers of one process, which receive what it publishes.

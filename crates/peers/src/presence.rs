@@ -88,29 +88,21 @@ impl Peers for Presence {
 
 #[cfg(test)]
 mod tests {
-    use boxoffice_domain::{Timestamp, fixtures::instant};
+    use boxoffice_domain::fixtures::TestClock;
 
     use super::*;
     use crate::MemoryLeases;
 
-    /// The time since the test began, as the runtime has it.
-    struct RuntimeClock(Instant);
-
-    impl Clock for RuntimeClock {
-        fn now(&self) -> Timestamp {
-            instant(0) + self.0.elapsed()
-        }
+    fn instances() -> ([Presence; 3], Arc<TestClock>) {
+        let (leases, clock) = (Arc::new(MemoryLeases::default()), Arc::new(TestClock::new()));
+        let instance = |number| Presence::new(leases.clone(), clock.clone(), Uuid::from_u128(number));
+        ([1, 2, 3].map(instance), clock)
     }
 
-    fn instances() -> [Presence; 3] {
-        let leases: Arc<dyn Leases> = Arc::new(MemoryLeases::default());
-        let clock: Arc<dyn Clock> = Arc::new(RuntimeClock(Instant::now()));
-        [1, 2, 3].map(|number| Presence::new(Arc::clone(&leases), Arc::clone(&clock), Uuid::from_u128(number)))
-    }
-
-    async fn seconds_pass(instances: &[Presence], seconds: u32) {
+    async fn seconds_pass(clock: &TestClock, instances: &[Presence], seconds: u32) {
         for _ in 0..seconds {
             tokio::time::advance(Duration::from_secs(1)).await;
+            clock.advance_seconds(1);
             for instance in instances {
                 instance.look().await.unwrap();
             }
@@ -123,28 +115,28 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_instance_is_alone_until_another_one_shows_itself() {
-        let instances = instances();
+        let (instances, clock) = instances();
         assert_eq!(alone(&instances), [false, false, false], "no instance has looked yet");
-        seconds_pass(&instances[..1], 1).await;
+        seconds_pass(&clock, &instances[..1], 1).await;
         assert_eq!(alone(&instances), [true, false, false]);
         // The second one is seen by the first with its next look.
-        seconds_pass(&instances[..2], 2).await;
+        seconds_pass(&clock, &instances[..2], 2).await;
         assert_eq!(alone(&instances), [false, false, false]);
-        seconds_pass(&instances, 10).await;
+        seconds_pass(&clock, &instances, 10).await;
         assert_eq!(alone(&instances), [false, false, false]);
         // An instance that dies is there until its leases end; one that stops is gone at once.
         instances[2].end().await;
-        seconds_pass(&instances[1..2], 7).await;
+        seconds_pass(&clock, &instances[1..2], 7).await;
         assert_eq!(alone(&instances), [false, true, false]);
         instances[1].end().await;
-        seconds_pass(&instances[2..], 1).await;
+        seconds_pass(&clock, &instances[2..], 1).await;
         assert_eq!(alone(&instances), [false, true, true], "a look counts for a moment");
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_instance_that_cannot_look_is_soon_not_alone() {
-        let [instance, ..] = instances();
-        seconds_pass(std::slice::from_ref(&instance), 1).await;
+        let ([instance, ..], clock) = instances();
+        seconds_pass(&clock, std::slice::from_ref(&instance), 1).await;
         tokio::time::advance(TRUSTED / 2).await;
         assert!(instance.all_received());
         tokio::time::advance(TRUSTED / 2).await;

@@ -1,9 +1,9 @@
-//! One caller reads for all who ask at once.
+//! One caller reads for all that ask at once.
 
 use tokio::{sync::Mutex, time::Instant};
 
-/// Makes one reading of many that are asked for at the same time. The caller keeps the value; this only decides who
-/// reads, and shares a failure with those who waited for it. A failure is not kept.
+/// Makes one reading of many that are asked for at the same time. The caller keeps the value; this only decides which
+/// caller reads, and shares a failure with those that waited for it. A failure is not kept.
 #[derive(Debug)]
 pub struct SingleFlight<E> {
     /// When the last reading failed that did, and why. Locked by the caller that reads.

@@ -145,7 +145,7 @@ async fn a_quota_is_one_for_all_instances() {
     let (half, minute) = (Duration::from_secs(30), Duration::from_mins(1));
     assert!(taken.iter().all(|answer| answer.until <= minute));
     assert!(refused.iter().all(|answer| !answer.until.is_zero() && answer.until <= half), "{refused:?}");
-    // Others, and other things, have quotas of their own.
+    // Other clients, and other things, have separate quotas.
     for (what, client) in [("accounts", "192.0.2.2"), ("else", "192.0.2.1")] {
         let answer = take(&instances[0], what, client, 2).await;
         assert!(answer.taken && answer.remaining == 1, "{answer:?}");

@@ -103,38 +103,6 @@ impl std::fmt::Debug for Database {
 }
 
 impl Database {
-    fn new<S>(store: Arc<S>, lanes: WriteLanes, seat_cache: Arc<SeatCache>) -> Self
-    where
-        S: Accounts
-            + Sessions
-            + Catalog
-            + CatalogImport
-            + Reservations
-            + Payments
-            + Wallets
-            + Outbox
-            + Audit
-            + Readiness
-            + Leases
-            + 'static,
-    {
-        Self {
-            accounts: store.clone(),
-            sessions: store.clone(),
-            catalog: store.clone(),
-            import: store.clone(),
-            reservations: store.clone(),
-            payments: store.clone(),
-            wallets: store.clone(),
-            outbox: store.clone(),
-            audit: store.clone(),
-            readiness: store.clone(),
-            leases: store,
-            lanes,
-            seat_cache,
-        }
-    }
-
     /// From now on publishes what is done to seats here, under [`Topic::Seats`](boxoffice_peers::Topic::Seats).
     pub fn publish_to(&self, peers: Arc<dyn Peers>) {
         self.seat_cache.publish_to(peers);

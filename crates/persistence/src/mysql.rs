@@ -28,19 +28,10 @@ pub(crate) const RESERVATIONS_BY_ACCOUNT: &str = " FORCE INDEX (reservations_by_
 pub(crate) const PAYMENTS_BY_ACCOUNT: &str = " FORCE INDEX (payments_by_account)";
 
 /// The seats that reservations list: `reservation_id`, `label`, `price`. A list that cannot be parsed counts as empty.
-pub(crate) const RESERVED_SEATS: &str = "SELECT reservations.id AS reservation_id, seat.label, seat.price \
-    FROM reservations JOIN JSON_TABLE(CASE WHEN JSON_VALID(reservations.seats) THEN reservations.seats ELSE '[]' END, \
-    '$[*]' COLUMNS (label VARCHAR(522) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$.label', \
-    price BIGINT PATH '$.price')) AS seat";
+pub(crate) const RESERVED_SEATS: &str = include_str!("mysql/reserved_seats.sql");
 /// The events of all batches: `subject_id`, `kind`. Those of a batch that cannot be parsed are missing; an event
-/// without a subject has the id of its batch. `DISTINCT` makes a temporary table of them with a key, so that they are not
-/// all read for each subject.
-pub(crate) const EVENTS: &str = "SELECT DISTINCT \
-    COALESCE(UNHEX(REPLACE(COALESCE(event.reservation_id, event.charge_id), '-', '')), outbox_batches.id) AS subject_id, \
-    event.kind \
-    FROM outbox_batches JOIN JSON_TABLE(CASE WHEN JSON_VALID(outbox_batches.events) THEN outbox_batches.events ELSE '[]' END, \
-    '$[*]' COLUMNS (reservation_id CHAR(36) PATH '$.reservation_id', charge_id CHAR(36) PATH '$.charge_id', \
-    kind VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$.kind')) AS event";
+/// without a subject has the id of its batch.
+pub(crate) const EVENTS: &str = include_str!("mysql/events.sql");
 
 /// Begins a transaction that reads everything as it is at one instant.
 pub(crate) const READ_SNAPSHOT: [&str; 2] =

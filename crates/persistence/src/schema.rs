@@ -1,4 +1,4 @@
-//! The tables as Diesel sees them; `migrations/` is where they are made.
+//! The tables as Diesel sees them; the files in `migrations/` make them.
 
 diesel::table! {
     accounts (id) {

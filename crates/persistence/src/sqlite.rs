@@ -27,16 +27,10 @@ pub(crate) const RESERVATIONS_BY_ACCOUNT: &str = " INDEXED BY reservations_by_ac
 pub(crate) const PAYMENTS_BY_ACCOUNT: &str = " INDEXED BY payments_by_account";
 
 /// The seats that reservations list: `reservation_id`, `label`, `price`. A list that cannot be parsed counts as empty.
-pub(crate) const RESERVED_SEATS: &str = "SELECT reservations.id AS reservation_id, seat.value ->> 'label' AS label, \
-    seat.value ->> 'price' AS price FROM reservations \
-    JOIN json_each(CASE WHEN json_valid(reservations.seats) THEN reservations.seats ELSE '[]' END) AS seat";
+pub(crate) const RESERVED_SEATS: &str = include_str!("sqlite/reserved_seats.sql");
 /// The events of all batches: `subject_id`, `kind`. Those of a batch that cannot be parsed are missing; an event
 /// without a subject has the id of its batch.
-pub(crate) const EVENTS: &str = "SELECT DISTINCT \
-    coalesce(unhex(replace(coalesce(event.value ->> 'reservation_id', event.value ->> 'charge_id'), '-', '')), \
-    outbox_batches.id) AS subject_id, \
-    event.value ->> 'kind' AS kind FROM outbox_batches \
-    JOIN json_each(CASE WHEN json_valid(outbox_batches.events) THEN outbox_batches.events ELSE '[]' END) AS event";
+pub(crate) const EVENTS: &str = include_str!("sqlite/events.sql");
 
 /// Begins a transaction that reads everything as it is at one instant.
 pub(crate) const READ_SNAPSHOT: [&str; 1] = ["BEGIN"];

@@ -1,8 +1,9 @@
-//! How long things took.
+//! Durations of many acts.
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 /// Significant digits.
 const DIGITS: u8 = 3;
@@ -41,6 +42,25 @@ impl Latencies {
     pub fn max(&self) -> Duration {
         Duration::from_micros(self.0.max())
     }
+
+    /// The median, the quantiles 0.95 and 0.99, and the maximum.
+    pub fn milliseconds(&self) -> [f64; 4] {
+        let durations = [self.quantile(0.5), self.quantile(0.95), self.quantile(0.99), self.max()];
+        durations.map(|duration| duration.as_secs_f64() * 1_000.0)
+    }
+}
+
+impl Serialize for Latencies {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let [p50, p95, p99, max] = self.milliseconds();
+        let mut fields = serializer.serialize_struct("Latencies", 5)?;
+        fields.serialize_field("count", &self.count())?;
+        fields.serialize_field("p50_milliseconds", &p50)?;
+        fields.serialize_field("p95_milliseconds", &p95)?;
+        fields.serialize_field("p99_milliseconds", &p99)?;
+        fields.serialize_field("max_milliseconds", &max)?;
+        fields.end()
+    }
 }
 
 #[cfg(test)]
@@ -61,5 +81,16 @@ mod tests {
         assert_eq!(both.count(), 1_001);
         assert!(both.max() >= Duration::from_mins(10), "what is too long is recorded as the longest");
         assert_eq!(Latencies::default().quantile(0.99), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_json_form_is_in_milliseconds() {
+        let mut latencies = Latencies::default();
+        latencies.record(Duration::from_millis(5));
+        let json = serde_json::to_value(&latencies).unwrap();
+        assert_eq!(json["count"], 1);
+        for field in ["p50_milliseconds", "p95_milliseconds", "p99_milliseconds", "max_milliseconds"] {
+            assert!((json[field].as_f64().unwrap() - 5.0).abs() < 0.01, "{field}: {json}");
+        }
     }
 }

@@ -15,7 +15,7 @@
 //! The queues are lost, the tokens are not. Places are counted from the time of the start in microseconds, so that an
 //! earlier process gave every lower place: such a place is [forgotten](Recall::Forgotten), and
 //! [restoring](WaitingRoom::restore) it puts it back in the old order, before all accounts that have joined since. For
-//! [`Settings::reform_seconds`] nobody is admitted, so that those who come back are in order first.
+//! [`Settings::reform_seconds`] no account is admitted, so that those that come back are in order first.
 //!
 //! What has ended must not come back. The queue keeps the account and place of all that ended since the start, as long as
 //! there may be places to restore ([`Settings::restorable_seconds`]), and at most as many as may wait

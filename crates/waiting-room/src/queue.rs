@@ -23,7 +23,7 @@ use crate::{
     rules::{Rules, expired, known},
 };
 
-/// The terms before any are set: nobody is admitted.
+/// The terms before any are set: no account is admitted.
 const NO_TERMS: QueueTerms = QueueTerms { version: 0, max_active: 0, paused: false, opens_at: None };
 
 #[derive(Debug)]
@@ -315,7 +315,7 @@ impl Queue {
             self.admit_one(account_id, now);
             admitted += 1;
         }
-        // Filling a hall with room says nothing about how fast the queue moves: only those who follow another one count.
+        // Filling free places says nothing about how fast the queue moves: only those that follow another one count.
         self.rate.admitted(admitted.min(freed));
     }
 

@@ -7,8 +7,8 @@
 //! index, so that there is no allocation per entry and nothing unsafe.
 //!
 //! A sort key is the number of a place or a number drawn; values of the same key stand in their own order. The priority
-//! is computed from the key. The server counts places, and numbers are drawn from a secret, so nobody outside can choose
-//! them to unbalance the tree.
+//! is computed from the key. The server counts places, and numbers are drawn from a secret, so no client can choose them
+//! to unbalance the tree.
 
 use std::cmp::Ordering;
 

@@ -21,7 +21,7 @@ pub(crate) struct Rules {
     pub(crate) first_number: u64,
     /// Counts the places of all queues together, so that a queue that is dropped and opened again gives later ones only.
     next_number: AtomicU64,
-    /// Until then queues re-form and nobody is admitted.
+    /// Until then queues re-form and no account is admitted.
     pub(crate) reformed_at: Timestamp,
     /// From then on every place that an earlier process gave is too old to be restored.
     forgotten_at: Timestamp,

@@ -18,7 +18,7 @@ CREATE TABLE concerts (
     fingerprint BINARY(16) NULL,
     -- Decides the draw among the buyers who join the queue before the sale; secret until the sale opens.
     draw_seed BINARY(32) NULL,
-    -- Whether the queue admits nobody.
+    -- Whether the queue admits no account.
     paused BOOLEAN NOT NULL DEFAULT FALSE,
     -- When the queue was last emptied.
     emptied_at DATETIME(6) NULL,

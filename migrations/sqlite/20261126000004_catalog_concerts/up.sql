@@ -18,7 +18,7 @@ CREATE TABLE concerts (
     fingerprint BLOB NULL,
     -- Decides the draw among the buyers who join the queue before the sale; secret until the sale opens.
     draw_seed BLOB NULL,
-    -- Whether the queue admits nobody.
+    -- Whether the queue admits no account.
     paused BOOLEAN NOT NULL DEFAULT FALSE,
     -- When the queue was last emptied.
     emptied_at TIMESTAMP NULL,

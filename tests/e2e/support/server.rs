@@ -64,7 +64,8 @@ impl Server {
         match backend {
             Backend::Sqlite => Self::prepare(settings).started().await,
             Backend::Shared(kind) => {
-                let database = fresh_database(kind).await.expect("a database for the test");
+                // Boxed, because the compiler limits how deep the types of futures are nested.
+                let database = Box::pin(fresh_database(kind)).await.expect("a database for the test");
                 let mut server = Self::prepare(settings);
                 server.set("DATABASE", database.url());
                 server.database = Some(database);
@@ -223,7 +224,7 @@ impl Server {
     /// Removes the database: a server that the environment names outlives the tests.
     pub(crate) async fn remove_database(mut self) {
         if let Some(database) = self.database.take() {
-            database.remove().await.expect("the database is removed");
+            Box::pin(database.remove()).await.expect("the database is removed");
         }
     }
 

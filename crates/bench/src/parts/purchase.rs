@@ -2,7 +2,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
     io,
     net::SocketAddr,
     time::Duration,
@@ -10,11 +9,15 @@ use std::{
 
 use anyhow::ensure;
 use boxoffice_rush::{
-    Buyer, Connection, Pool, Request, Response,
+    Buyer, Pool, Request, Response,
     buyer::{QueueStatus, Reservation},
     plot::{Lines, grouped},
 };
-use futures::{StreamExt, stream};
+use futures::{
+    StreamExt,
+    future::{ready, try_join_all},
+    stream,
+};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -43,15 +46,10 @@ pub(super) const CONNECTIONS: usize = 256;
 type Made = RefCell<Vec<(usize, Uuid)>>;
 
 /// One purchase, from the queue to the paid seat.
-async fn purchase(
-    world: &World,
-    send: impl AsyncFn(Request) -> io::Result<Response>,
-    made: &Made,
-    index: usize,
-) -> anyhow::Result<()> {
+async fn purchase(world: &World, instances: &Instances, made: &Made, index: usize) -> anyhow::Result<()> {
     let admitted: Wanted = |response| matches!(response.status, 200 | 201) && drive::contains(response, "\"active\"");
     let send = async |request: Request, wanted: Wanted| -> anyhow::Result<Response> {
-        let response = send(request).await?;
+        let response = instances.send(request).await?;
         ensure!(wanted(&response), drive::refusal(&response));
         Ok(response)
     };
@@ -70,24 +68,22 @@ async fn purchase(
     Ok(())
 }
 
-/// Connections of one buyer, one to each instance; each request goes to the next instance.
-struct Rotation(RefCell<VecDeque<Connection>>);
+/// Connections to each instance; each request goes to the next instance.
+struct Instances {
+    pools: Vec<Pool>,
+    requests: Cell<usize>,
+}
 
-impl Rotation {
-    async fn open(addresses: &[SocketAddr], first: usize) -> io::Result<Self> {
-        let mut connections = VecDeque::new();
-        for offset in 0..addresses.len() {
-            connections.push_back(Connection::open(addresses[(first + offset) % addresses.len()]).await?);
-        }
-        Ok(Self(RefCell::new(connections)))
+impl Instances {
+    async fn open(addresses: &[SocketAddr]) -> io::Result<Self> {
+        let pools = try_join_all(addresses.iter().map(|address| Pool::open(*address, CONNECTIONS))).await?;
+        Ok(Self { pools, requests: Cell::new(0) })
     }
 
-    async fn send(&self, request: &Request) -> io::Result<Response> {
-        let connection = self.0.borrow_mut().pop_front();
-        let mut connection = connection.ok_or_else(|| io::Error::other("a connection is missing"))?;
-        let response = connection.send(&request.prepare()).await;
-        self.0.borrow_mut().push_back(connection);
-        response
+    async fn send(&self, request: Request) -> io::Result<Response> {
+        let index = self.requests.replace(self.requests.get() + 1);
+        let (response, _) = self.pools[index % self.pools.len()].send(&request.prepare()).await?;
+        Ok(response)
     }
 }
 
@@ -98,27 +94,18 @@ pub(super) async fn buy(
     processes: &Processes,
     time: Duration,
 ) -> anyhow::Result<Measured> {
-    let mut buying = Vec::with_capacity(CONNECTIONS);
-    for index in 0..CONNECTIONS {
-        buying.push(Rotation::open(addresses, index).await?);
-    }
-    let (next, made, measured) = (Cell::new(0), Made::default(), RefCell::new(Measured::default()));
+    let instances = Instances::open(addresses).await?;
+    let (made, measured) = (Made::default(), RefCell::new(Measured::default()));
     let stopwatch = Stopwatch::start(processes)?;
-    let one = |instances: Rotation| {
-        let (next, made, measured, stopwatch) = (&next, &made, &measured, &stopwatch);
-        async move {
-            while stopwatch.elapsed() < time && next.get() < world.buyers.len() {
-                let index = next.replace(next.get() + 1);
-                let began = Instant::now();
-                let bought = purchase(world, async |request| instances.send(&request).await, made, index).await;
-                match bought {
-                    Ok(()) => measured.borrow_mut().latencies.record(began.elapsed()),
-                    Err(error) => measured.borrow_mut().refuse(error.to_string()),
-                }
-            }
+    let in_time = stream::iter(0..world.buyers.len()).take_while(|_| ready(stopwatch.elapsed() < time));
+    let one = async |index| {
+        let began = Instant::now();
+        match purchase(world, &instances, &made, index).await {
+            Ok(()) => measured.borrow_mut().latencies.record(began.elapsed()),
+            Err(error) => measured.borrow_mut().refuse(error.to_string()),
         }
     };
-    stream::iter(buying).for_each_concurrent(None, one).await;
+    in_time.for_each_concurrent(CONNECTIONS, one).await;
     let measured = stopwatch.stop(measured.into_inner())?;
     world.cancel_all(&made.into_inner()).await?;
     Ok(measured)
@@ -127,10 +114,9 @@ pub(super) async fn buy(
 /// An open loop of purchases, each buyer buying once, which are cancelled afterwards.
 async fn at_rate(world: &World, per_second: f64, time: Duration) -> anyhow::Result<Measured> {
     let count = drive::count_for(per_second, time).min(world.buyers.len());
-    let pool = Pool::open(world.server.address, CONNECTIONS).await?;
+    let instances = Instances::open(&[world.server.address]).await?;
     let made = Made::default();
-    let act =
-        |index| purchase(world, async |request: Request| Ok(pool.send(&request.prepare()).await?.0), &made, index);
+    let act = |index| purchase(world, &instances, &made, index);
     let measured = drive::open_loop(per_second, count, act, &world.processes).await?;
     world.cancel_all(&made.into_inner()).await?;
     Ok(measured)

@@ -1,5 +1,7 @@
 //! Importing whole catalogs.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId,
@@ -14,7 +16,7 @@ impl CatalogImport for MemoryStore {
         &self,
         catalog: &ImportedCatalog,
         promoter_id: Option<AccountId>,
-        progress: ImportProgress<'_>,
+        progress: Arc<dyn ImportProgress>,
     ) -> Result<ImportReport, ImportError> {
         let (mut stored, now) = (self.rows(), self.now());
         // A refused import leaves the stored rows as they are.
@@ -37,7 +39,7 @@ impl CatalogImport for MemoryStore {
                 let imported = importer.performance(index, known)?.into_inner();
                 rows.performances.import(&performance.key, imported.id, performance_row(&imported));
                 rows.put_seats(&imported, now);
-                progress(u64::from(imported.venue.plan.capacity()));
+                progress.add(u64::from(imported.venue.plan.capacity()));
             }
             rows.refresh_terms(concert_id);
         }

@@ -1,6 +1,9 @@
 //! Importing whole catalogs.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use boxoffice_domain::{
     PerformanceId,
@@ -47,12 +50,13 @@ fn catalog(price_a: i64) -> ImportedCatalog {
 }
 
 async fn import(stage: &Stage, catalog: &ImportedCatalog) -> Result<ImportReport, ImportError> {
-    let written = AtomicU64::new(0);
-    let progress = |seats| {
-        written.fetch_add(seats, Ordering::Relaxed);
+    let counted = Arc::new(AtomicU64::new(0));
+    let progress = Arc::clone(&counted);
+    let count = move |seats| {
+        progress.fetch_add(seats, Ordering::Relaxed);
     };
-    let report = stage.storage.import.import(catalog, None, &progress).await?;
-    assert_eq!(written.into_inner(), catalog.seats_count(), "progress is reported to the last seat");
+    let report = stage.storage.import.import(catalog, None, Arc::new(count)).await?;
+    assert_eq!(counted.load(Ordering::Relaxed), catalog.seats_count(), "progress goes to the last seat");
     Ok(report)
 }
 
@@ -206,7 +210,7 @@ pub async fn two_imports_at_once_make_one_catalog(stage: &Stage) {
     let reports = at_once(0..2, |_| {
         let stage = stage.clone();
         // An attempt that is repeated reports its progress again, so it is not compared here.
-        async move { stage.storage.import.import(&catalog(PRICE_A), None, &|_| {}).await.unwrap() }
+        async move { stage.storage.import.import(&catalog(PRICE_A), None, Arc::new(|_| ())).await.unwrap() }
     })
     .await;
     assert_eq!(reports.iter().map(|report| report.performances_created).sum::<u32>(), 2);

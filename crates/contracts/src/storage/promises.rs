@@ -137,6 +137,7 @@ fn account_of(event: &Event) -> AccountId {
         | Event::ChargeRequested { account_id, .. }
         | Event::ChargeCompleted { account_id, .. }
         | Event::ChargeDeclined { account_id, .. } => *account_id,
+        other => panic!("an event that no promise is about: {other:?}"),
     }
 }
 

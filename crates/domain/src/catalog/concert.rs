@@ -84,18 +84,14 @@ impl SalesWindow {
 /// What is sold: a title with one or more performances.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct Concert {
-    /// Its id.
     pub id: ConcertId,
     /// The account that published it; `None` where the house did, by importing.
     pub promoter_id: Option<AccountId>,
-    /// What it is called.
     pub title: Name,
-    /// Who plays.
     pub artist: Name,
-    /// More about it.
     pub description: Description,
-    /// When it is sold.
     pub sales: SalesWindow,
     /// How many of its seats one account may hold and own together, 1 to [`SEATS_PER_ACCOUNT_MAX`].
     pub max_seats_per_account: u32,
@@ -103,13 +99,11 @@ pub struct Concert {
     pub max_active: u32,
     /// The draw among those who get in line before the sale opens; without one nobody can then.
     pub draw: Option<Draw>,
-    /// Whether admission is paused.
     pub paused: bool,
     /// When the queue was last emptied: an account that joined before and that the queue no longer knows has no place.
     pub emptied_at: Option<Timestamp>,
     /// Counts the changes, from 1; the entity tag is made of it.
     pub version: u32,
-    /// When it was published.
     pub created_at: Timestamp,
 }
 
@@ -161,14 +155,11 @@ pub enum DrawError {
 /// A concert as buyers see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct ConcertSummary {
-    /// The concert.
     pub concert: Concert,
-    /// How many performances it has.
     pub performances_count: u32,
-    /// When the first of them starts.
     pub first_performance_at: Option<Timestamp>,
-    /// When the last of them starts.
     pub last_performance_at: Option<Timestamp>,
 }
 
@@ -251,6 +242,28 @@ mod tests {
         assert_eq!(sales.check(at(19)), Ok(()));
         assert_eq!(sales.check(at(20)), Err(NotOnSale::Closed));
         assert_eq!(SalesWindow::new(at(10), at(10)), Err(InvalidSalesWindow));
+        assert_eq!(<(Timestamp, Timestamp)>::from(sales), (at(10), at(20)));
+    }
+
+    #[test]
+    fn a_concert_is_bookable_in_its_sale_until_its_last_performance_starts() {
+        let at = crate::fixtures::instant;
+        let summary = |last| ConcertSummary {
+            concert: concert(None),
+            performances_count: 1,
+            first_performance_at: Some(at(120)),
+            last_performance_at: last,
+        };
+        for (last, now, bookable) in [
+            (Some(at(150)), 99, false),
+            (Some(at(150)), 100, true),
+            (Some(at(150)), 149, true),
+            (Some(at(150)), 150, false),
+            (Some(at(300)), 200, false),
+            (None, 100, false),
+        ] {
+            assert_eq!(summary(last).is_bookable(at(now)), bookable, "at {now}, with the last one at {last:?}");
+        }
     }
 
     #[test]
@@ -289,8 +302,15 @@ mod tests {
         let before = Concert { paused: true, emptied_at: Some(at(3)), ..concert(Some(DRAW)) };
         let after = ConcertChange::default().apply(&before, at(150)).unwrap();
         assert_eq!(after, Concert { version: 8, ..before.clone() });
-        let change = ConcertChange { paused: Some(false), emptied_at: Some(at(9)), ..ConcertChange::default() };
+        let change = ConcertChange {
+            max_seats_per_account: Some(9),
+            max_active: Some(8),
+            paused: Some(false),
+            emptied_at: Some(at(9)),
+            ..ConcertChange::default()
+        };
         let after = change.apply(&before, at(150)).unwrap();
+        assert_eq!((after.max_seats_per_account, after.max_active), (9, 8));
         assert_eq!((after.paused, after.emptied_at, after.draw), (false, Some(at(9)), before.draw));
     }
 }

@@ -1,5 +1,7 @@
 //! Whole catalogs, imported at once.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::{
@@ -114,21 +116,81 @@ pub enum ImportError {
     Storage(#[from] StorageError),
 }
 
-/// Hears of an import how many seats more have been written, each time some have.
-pub type ImportProgress<'a> = &'a (dyn Fn(u64) + Send + Sync);
+/// Shows how far an import is. A closure that takes the number is one.
+pub trait ImportProgress: Send + Sync {
+    /// Receives how many more seats of the catalog's performances were imported, those of performances that were stored
+    /// before too. The numbers add up to [`ImportedCatalog::seats_count`], unless the storage failed and the adapter
+    /// began again: then it counts again, too.
+    fn add(&self, seats: u64);
+}
 
-/// Takes whole catalogs in.
+impl<F: Fn(u64) + Send + Sync> ImportProgress for F {
+    fn add(&self, seats: u64) {
+        self(seats);
+    }
+}
+
+/// Imports whole catalogs.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait CatalogImport: Send + Sync {
-    /// Writes a catalog in one transaction, all of it or nothing. What has a known key is updated where
-    /// that hurts nobody: texts, sale window and limits of a concert, name and location of a venue, the
-    /// start of a performance, and the prices of its seats that are neither held nor sold. A concert keeps
-    /// its draw, and its line stays paused where it is.
+    /// Writes a catalog in one transaction, all of it or nothing. What has a known key is updated as far as that
+    /// harms no buyer: texts, sale window and limits of a concert, name and location of a venue, the start of a
+    /// performance, and the prices of its seats that are neither held nor sold. A concert keeps its draw, and whether its
+    /// queue is paused. [`Importer`](super::Importer) decides all that for an implementor.
+    ///
     /// New ids and seeds are made by the caller's source. `promoter_id` becomes the promoter of new concerts.
     async fn import(
         &self,
         catalog: &ImportedCatalog,
         promoter_id: Option<AccountId>,
-        progress: ImportProgress<'_>,
+        progress: Arc<dyn ImportProgress>,
     ) -> Result<ImportReport, ImportError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::{
+        Points,
+        catalog::plan::tests::{part, section},
+        fixtures::{self, instant},
+    };
+
+    #[test]
+    fn a_catalog_has_the_seats_of_each_performance() {
+        let plan = SeatingPlan::new(vec![section("A", &[("1", 3)])]).unwrap();
+        let prices = PriceList::new(&plan, &[(part("A"), Points::ZERO)]).unwrap();
+        let name = |text: &str| Name::new(text).unwrap();
+        let performance =
+            |key| ImportedPerformance { key: name(key), venue_index: 0, starts_at: instant(0), prices: prices.clone() };
+        let performances = vec![performance("first"), performance("second")];
+        let concert = fixtures::concert();
+        let concert = ImportedConcert {
+            key: name("concert"),
+            title: concert.title,
+            artist: concert.artist,
+            description: concert.description,
+            sales: concert.sales,
+            max_seats_per_account: 4,
+            max_active: 500,
+            draw: false,
+            performances,
+        };
+        let venue = ImportedVenue { key: name("hall"), name: name("Hall"), location: name("Seoul"), plan };
+        assert_eq!(ImportedCatalog { venues: vec![venue], concerts: vec![concert] }.seats_count(), 6);
+    }
+
+    #[test]
+    fn a_closure_shows_progress() {
+        let seats = AtomicU64::new(0);
+        let progress: &dyn ImportProgress = &|more| {
+            seats.fetch_add(more, Ordering::Relaxed);
+        };
+        progress.add(2);
+        progress.add(3);
+        assert_eq!(seats.into_inner(), 5);
+    }
 }

@@ -15,6 +15,8 @@ use crate::{
     page::{Page, PageRequest},
 };
 
+#[cfg(feature = "mocks")]
+pub use self::import::MockCatalogImport;
 pub use self::{
     concert::{
         ACTIVE_MAX, Concert, ConcertChange, ConcertChangeError, ConcertSummary, DrawError, InvalidSalesWindow,

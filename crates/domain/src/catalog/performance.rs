@@ -96,40 +96,30 @@ impl PriceList {
 
 /// One concert at one venue at one time, to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct NewPerformance {
-    /// Its id.
     pub id: PerformanceId,
-    /// The concert.
     pub concert_id: ConcertId,
     /// The venue, whose plan the prices were checked against.
     pub venue: Venue,
-    /// When it starts.
     pub starts_at: Timestamp,
-    /// What its seats cost.
     pub prices: PriceList,
-    /// When it was published.
     pub created_at: Timestamp,
 }
 
 /// A performance as buyers see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct PerformanceSummary {
-    /// Its id.
     pub id: PerformanceId,
-    /// The concert.
     pub concert_id: ConcertId,
-    /// The venue.
     pub venue: VenueSummary,
-    /// When it starts.
     pub starts_at: Timestamp,
-    /// How many seats it has.
     pub seats_total: u32,
     /// How many of them are neither sold nor held.
     pub seats_available: u32,
-    /// What the cheapest seat costs.
     pub price_min: Points,
-    /// What the dearest seat costs.
     pub price_max: Points,
 }
 
@@ -145,18 +135,13 @@ pub struct PerformanceKey {
 /// What the rules of selling need to know of a performance, and what a reservation shows of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct PerformanceTerms {
-    /// Its id.
     pub id: PerformanceId,
-    /// The concert.
     pub concert_id: ConcertId,
-    /// The concert's title.
     pub title: Name,
-    /// The venue.
     pub venue: VenueSummary,
-    /// When it starts.
     pub starts_at: Timestamp,
-    /// When the concert is sold.
     pub sales: SalesWindow,
     /// How many seats of the concert one account may hold and own together.
     pub max_seats_per_account: u32,
@@ -179,16 +164,7 @@ pub struct Sales {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::Row;
-
-    fn part(text: &str) -> PartName {
-        PartName::new(text).unwrap()
-    }
-
-    fn section(name: &str, rows: &[(&str, u32)]) -> Section {
-        let rows = rows.iter().map(|(name, seats)| Row { name: part(name), seats: *seats }).collect();
-        Section { name: part(name), rows }
-    }
+    use crate::catalog::plan::tests::{part, section};
 
     #[test]
     fn every_section_has_exactly_one_price() {
@@ -198,6 +174,7 @@ mod tests {
         let prices: Vec<_> = list.seats(&plan).map(|(seat, price)| (seat.label.to_string(), price.get())).collect();
         assert_eq!(prices, [("A-1-1".to_owned(), 9), ("B-1-1".to_owned(), 5), ("B-1-2".to_owned(), 5)]);
         assert_eq!((list.min().get(), list.max().get()), (5, 9));
+        assert_eq!(list.by_section(), [points(9), points(5)]);
 
         let error = |prices: &[(PartName, Points)]| PriceList::new(&plan, prices).unwrap_err();
         assert_eq!(error(&[(part("A"), points(1))]), PriceError::SectionMissing("B".to_owned()));

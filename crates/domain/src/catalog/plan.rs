@@ -106,14 +106,12 @@ pub enum PlanError {
 
 /// A seat as the plan has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct PlannedSeat<'a> {
     /// Its place in the order of the plan, from 0.
     pub ordinal: u32,
-    /// Its label.
     pub label: SeatLabel,
-    /// Its section's name.
     pub section: &'a str,
-    /// Its row's name.
     pub row: &'a str,
     /// Its number in the row, from 1.
     pub number: u32,
@@ -182,63 +180,58 @@ impl SeatingPlan {
 /// A hall.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct Venue {
-    /// Its id.
     pub id: VenueId,
-    /// What it is called.
     pub name: Name,
-    /// Where it is.
     pub location: Name,
-    /// Its seats.
     pub plan: SeatingPlan,
-    /// When it was published.
     pub created_at: Timestamp,
 }
 
 /// A hall as it is named beside a performance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct VenueSummary {
-    /// Its id.
     pub id: VenueId,
-    /// What it is called.
     pub name: Name,
-    /// Where it is.
     pub location: Name,
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn part(text: &str) -> PartName {
+    pub(crate) fn part(text: &str) -> PartName {
         PartName::new(text).unwrap()
     }
 
-    fn section(name: &str, rows: &[(&str, u32)]) -> Section {
+    pub(crate) fn section(name: &str, rows: &[(&str, u32)]) -> Section {
         let rows = rows.iter().map(|(name, seats)| Row { name: part(name), seats: *seats }).collect();
         Section { name: part(name), rows }
     }
 
     #[test]
     fn plans_without_seats_or_with_repeated_names_are_refused() {
-        assert_eq!(SeatingPlan::new(vec![]), Err(PlanError::NoSeats { section: None }));
-        assert_eq!(SeatingPlan::new(vec![section("A", &[])]), Err(PlanError::NoSeats { section: Some(0) }));
-        assert_eq!(SeatingPlan::new(vec![section("A", &[("1", 0)])]), Err(PlanError::EmptyRow { section: 0, row: 0 }));
-        assert_eq!(
-            SeatingPlan::new(vec![section("A", &[("1", 1)]), section("A", &[("1", 1)])]),
-            Err(PlanError::SectionRepeated { section: 1 })
-        );
-        assert_eq!(
-            SeatingPlan::new(vec![section("A", &[("1", 1), ("1", 1)])]),
-            Err(PlanError::RowRepeated { section: 0, row: 1 })
-        );
+        let one = section("A", &[("1", 1)]);
+        for (sections, error) in [
+            (vec![], PlanError::NoSeats { section: None }),
+            (vec![section("A", &[])], PlanError::NoSeats { section: Some(0) }),
+            (vec![section("A", &[("1", 0)])], PlanError::EmptyRow { section: 0, row: 0 }),
+            (vec![one.clone(), one], PlanError::SectionRepeated { section: 1 }),
+            (vec![section("A", &[("1", 1), ("1", 1)])], PlanError::RowRepeated { section: 0, row: 1 }),
+        ] {
+            assert_eq!(SeatingPlan::new(sections), Err(error));
+        }
     }
 
     #[test]
     fn a_venue_has_at_most_200_000_seats() {
         assert_eq!(SeatingPlan::new(vec![section("A", &[("1", 200_000)])]).unwrap().capacity(), 200_000);
         assert_eq!(SeatingPlan::new(vec![section("A", &[("1", 200_001)])]), Err(PlanError::TooManySeats));
+        let sections = vec![section("A", &[("1", 1)])];
+        assert_eq!(Vec::from(SeatingPlan::new(sections.clone()).unwrap()), sections);
         let huge = section("A", &[("1", u32::MAX), ("2", u32::MAX)]);
         assert_eq!(SeatingPlan::new(vec![huge]), Err(PlanError::TooManySeats));
     }

@@ -12,16 +12,13 @@ use crate::{
 
 /// A seat as buyers see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct SeatView<'m> {
-    /// Its label.
     pub label: &'m SeatLabel,
-    /// Its section's name.
     pub section: &'m str,
-    /// Its row's name.
     pub row: &'m str,
     /// Its number in the row.
     pub number: u32,
-    /// What it costs.
     pub price: Points,
     /// Whether it can be had.
     pub status: SeatStatus,
@@ -178,5 +175,36 @@ impl SeatMap {
     pub fn has_seats_of(&self, other: &Self) -> bool {
         // An `Arc` compares its value only if the other one is at another place.
         self.seats == other.seats
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ReservationId,
+        fixtures::{self, instant},
+    };
+    use uuid::Uuid;
+
+    #[test]
+    fn a_map_shows_the_seats_of_which_everything_is_known() {
+        let labels = ["A-1-1", "A-1-2", "B-1-1", "B-1-2"].map(|text| SeatLabel::new(text).unwrap());
+        let seats = MappedSeats {
+            performance_id: fixtures::terms().id,
+            labels: Arc::new(SeatLabels::from_iter(labels)),
+            prices: [Points::ZERO; 4].into(),
+        };
+        let by = ReservationId::new(Uuid::from_u128(1));
+        let held = |seconds| SeatState::Held { by, until: instant(seconds) };
+        let map = SeatMap::at(instant(100), seats.clone(), &[held(300), held(200), held(100)]);
+        assert_eq!(map.statuses(), [SeatStatus::Held, SeatStatus::Held, SeatStatus::Available]);
+        assert_eq!((map.available(), map.lapses_at()), (1, Some(instant(200))));
+        let labels = |section| map.section(section).map(|seat| seat.label.as_str()).collect::<Vec<_>>();
+        assert_eq!((labels("A"), labels("B"), labels("C")), (vec!["A-1-1", "A-1-2"], vec!["B-1-1"], vec![]));
+
+        assert!(map.has_seats_of(&SeatMap::at(instant(0), seats.clone(), &[])));
+        let dearer = MappedSeats { prices: [Points::new(1).unwrap(); 4].into(), ..seats };
+        assert!(!map.has_seats_of(&SeatMap::at(instant(0), dearer, &[])));
     }
 }

@@ -77,3 +77,59 @@ impl<'a> Changes<'a> {
         performances.flat_map(|(performance_id, seats)| seats.changed().map(|seat| (*performance_id, seat)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        fixtures,
+        gateway::GatewayVerdict,
+        sale::{Command, Outcome, SaleState, testing::Sale},
+        wallet::ChargeRequest,
+    };
+
+    /// How many wallets, entries, reservations, payments, charges and seats there are to save, new ones before changed.
+    fn counts(state: &SaleState) -> [usize; 9] {
+        let changes = state.changes();
+        [
+            changes.wallets().count(),
+            changes.entries().len(),
+            changes.reservations_new().count(),
+            changes.reservations_changed().count(),
+            changes.payments_new().count(),
+            changes.payments_changed().count(),
+            changes.charges_new().count(),
+            changes.charges_changed().count(),
+            changes.seats().count(),
+        ]
+    }
+
+    #[test]
+    fn a_row_is_new_in_the_batch_that_makes_it_and_changed_in_later_ones() {
+        let (mut sale, held) = Sale::held(60_000);
+        let request = ChargeRequest { account_id: sale.account_id, ..fixtures::charge_request(5_000) };
+        let (charge_id, account_id) = (request.charge_id, request.account_id);
+        sale.decide::<Outcome>(0, &Command::BeginCharge(request));
+        assert_eq!(counts(&sale.state), [1, 0, 1, 0, 0, 0, 1, 0, 1]);
+        assert!(!sale.state.changes().is_empty());
+        sale.commit();
+        assert!(sale.state.changes().is_empty());
+
+        sale.paid(1, &held);
+        sale.decide::<Outcome>(
+            1,
+            &Command::CompleteCharge { charge_id, account_id, verdict: GatewayVerdict::Approved },
+        );
+        assert_eq!(counts(&sale.state), [1, 2, 0, 1, 1, 0, 0, 1, 1]);
+        sale.cancelled(2, &held);
+        assert_eq!(counts(&sale.state), [1, 3, 0, 1, 1, 0, 0, 1, 1], "the payment is new in this batch");
+    }
+
+    #[test]
+    fn a_refund_in_a_later_batch_changes_the_payment() {
+        let (mut sale, held) = Sale::held(60_000);
+        sale.paid(1, &held);
+        sale.commit();
+        sale.cancelled(2, &held);
+        assert_eq!(counts(&sale.state), [1, 1, 0, 1, 0, 1, 0, 0, 1]);
+    }
+}

@@ -19,8 +19,9 @@ impl SaleState {
         request: &ChargeRequest,
     ) -> Decision<Made<Charge>, ChargeRefusal> {
         let wallet = self.wallet(request.account_id)?;
-        if let Some(first) = self.charge_by_key(request.account_id, &request.idempotency.key) {
-            return Ok(first.clone().replay(&request.idempotency)?);
+        if let Some(first) = self.charges.made_under(request.account_id, &request.idempotency.key) {
+            // The first answer may have been that it is pending, so the caller gets it as it is now.
+            return Ok(first.idempotency.replay(&request.idempotency, first.clone())?);
         }
         let amount = request.amount.points();
         let pending = wallet.pending.checked_add(amount);
@@ -59,7 +60,7 @@ impl SaleState {
         let wallet = Wallet { pending, ..wallet.clone() };
         let state = match verdict {
             GatewayVerdict::Approved => {
-                let credited = wallet.put_in(now, amount, EntryKind::Charge { charge_id });
+                let credited = wallet.moved(now, amount.get(), EntryKind::Charge { charge_id });
                 let (wallet, entry) = credited.ok_or(LoadError::Overflow)?;
                 let balance = wallet.balance;
                 self.events.push(Event::ChargeCompleted { charge_id, account_id, amount, balance });
@@ -123,6 +124,7 @@ mod tests {
             let again = complete(&mut sale, &request, verdict).unwrap();
             assert_eq!((again.replayed, again.value.state), (true, completed));
         }
+        assert_eq!(sale.wallet().updated_at, instant(1));
         let entry = &sale.state.changes().entries()[0];
         assert_eq!((entry.sequence, entry.amount, entry.balance_after.get()), (1, 5_000, 5_000));
         assert_eq!(sale.state.changes().entries().len(), 1);

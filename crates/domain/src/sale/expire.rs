@@ -38,7 +38,7 @@ mod tests {
         let (mut sale, held) = Sale::held(0);
         let command = Command::Expire { reservation_id: held.id };
         assert_eq!(sale.decide::<ExpireOutcome>(299, &command), None);
-        let freed: ExpireOutcome = sale.decide(500, &command);
+        let freed: ExpireOutcome = sale.decide(300, &command);
         let labels = vec![held.seats[0].label.clone()];
         assert_eq!(freed, Some(FreedSeats { performance_id: held.performance_id, reservation_id: held.id, labels }));
         assert_eq!(sale.seat("A-1-1").state, SeatState::Free);

@@ -20,7 +20,7 @@ impl SaleState {
     ) -> Decision<Made<ReservationView>, HoldRefusal> {
         self.require_account(request.account_id)?;
         if let Some(again) = &request.idempotency
-            && let Some(first) = self.reservation_by_key(request.account_id, &again.key)
+            && let Some(first) = self.reservations.made_under(request.account_id, &again.key)
         {
             return Ok(self.view(first.clone())?.replay_hold(again)?);
         }

@@ -38,8 +38,7 @@ pub struct LoadPlan {
     pub performances: BTreeSet<PerformanceId>,
     /// Seats by performance.
     pub seats: BTreeMap<PerformanceId, BTreeSet<SeatLabel>>,
-    /// Accounts and concerts of which all held and confirmed reservations are needed, as
-    /// [`Holding`](super::Holding)s.
+    /// Accounts and concerts of which all held and confirmed reservations are needed, as [`Holding`](super::Holding)s.
     pub holdings: BTreeSet<(AccountId, ConcertId)>,
     /// Idempotency keys under which reservations may have been made, without repetition.
     pub reservation_keys: Vec<(AccountId, IdempotencyKey)>,
@@ -114,14 +113,13 @@ impl LoadPlan {
 mod tests {
     use super::*;
     use crate::{
-        fixtures::{self, instant},
-        sale::SaleState,
+        fixtures, gateway::GatewayVerdict, idempotency::Idempotency, reservations::HoldRequest, sale::testing::Sale,
     };
 
     #[test]
     fn a_plan_names_each_key_once_and_locks_the_account_of_each_command() {
         let terms = fixtures::terms();
-        let hold = crate::reservations::HoldRequest {
+        let hold = HoldRequest {
             idempotency: Some(fixtures::idempotency()),
             ..fixtures::hold_request(&terms, &["A-1-2", "A-1-1"])
         };
@@ -133,7 +131,7 @@ mod tests {
             Command::BeginCharge(charge.clone()),
         ];
         let plan = LoadPlan::new(&batch);
-        let key = |idempotency: &crate::idempotency::Idempotency| idempotency.key.clone();
+        let key = |idempotency: &Idempotency| idempotency.key.clone();
         let expected = LoadPlan {
             accounts: [hold.account_id, charge.account_id].into(),
             performances: [terms.id].into(),
@@ -148,15 +146,7 @@ mod tests {
 
     #[test]
     fn acts_on_a_reservation_lead_to_its_terms_and_to_its_seats_while_it_has_any() {
-        let terms = fixtures::terms();
-        let request = fixtures::hold_request(&terms, &["A-1-1"]);
-        let mut state = SaleState::without_wallets();
-        state.add_terms(terms.clone());
-        for seat in fixtures::seats(&["A-1-1"]) {
-            state.add_seat(terms.id, seat);
-        }
-        assert!(state.decide(instant(0), &Command::Hold(request)).is_ok());
-        let held = state.changes().reservations_new().next().unwrap().clone();
+        let held = fixtures::held(&fixtures::terms(), &["A-1-1"]);
         let pay = fixtures::pay_request(&held);
         let batch = [
             Command::Pay(pay.clone()),
@@ -165,7 +155,7 @@ mod tests {
             Command::CompleteCharge {
                 charge_id: fixtures::charge_request(1).charge_id,
                 account_id: held.account_id,
-                verdict: crate::gateway::GatewayVerdict::Approved,
+                verdict: GatewayVerdict::Approved,
             },
         ];
         let mut plan = LoadPlan::new(&batch);
@@ -179,7 +169,10 @@ mod tests {
         let expired = Reservation { state: ReservationState::Expired, ..held.clone() };
         plan.include_reservation(&expired);
         assert_eq!((plan.performances.len(), plan.seats.len()), (1, 0));
+        let (mut sale, paid) = Sale::held(55_000);
+        plan.include_payment(&sale.paid(1, &paid).payment.payment);
+        assert_eq!(plan.reservations, [held.id, paid.id].into());
         plan.include_reservation(&held);
-        assert_eq!(plan.seats, [(terms.id, [held.seats[0].label.clone()].into())].into());
+        assert_eq!(plan.seats, [(held.performance_id, [held.seats[0].label.clone()].into())].into());
     }
 }

@@ -4,14 +4,10 @@
 //! get what the first answer said, whatever has happened since.
 
 use crate::{
-    AccountId,
-    idempotency::{Idempotency, IdempotencyKey, KeyReused, Made},
+    idempotency::{Idempotency, KeyReused, Made},
     payments::{Payment, PaymentState, PaymentView},
     reservations::{Reservation, ReservationState, ReservationView},
-    wallet::Charge,
 };
-
-use super::SaleState;
 
 impl ReservationView {
     /// The answer to a repeated hold: the reservation as it was made.
@@ -21,12 +17,6 @@ impl ReservationView {
         let state = ReservationState::Held { until };
         let reservation = Reservation { state, updated_at, ..self.reservation };
         first.replay(again, Self { reservation, ..self })
-    }
-
-    /// The answer to a repeated cancellation, which is the last thing that happens to a reservation.
-    pub(super) fn replay_cancel(self, again: &Idempotency) -> Result<Made<Self>, KeyReused> {
-        let first = self.reservation.cancelled_under().cloned().ok_or(KeyReused)?;
-        first.replay(again, self)
     }
 }
 
@@ -39,28 +29,5 @@ impl PaymentView {
         let first = payment.idempotency.clone();
         let view = ReservationView { reservation, ..self.reservation };
         first.replay(again, Self { payment, reservation: view })
-    }
-}
-
-impl Charge {
-    /// The answer to a repeated charge: the charge as it is now, since the first answer may have been that it is
-    /// pending.
-    pub(super) fn replay(self, again: &Idempotency) -> Result<Made<Self>, KeyReused> {
-        let first = self.idempotency.clone();
-        first.replay(again, self)
-    }
-}
-
-impl SaleState {
-    pub(super) fn reservation_by_key(&self, account_id: AccountId, key: &IdempotencyKey) -> Option<&Reservation> {
-        self.reservations.get(self.reservations_by_key.get(&(account_id, key.clone()))?)
-    }
-
-    pub(super) fn payment_by_key(&self, account_id: AccountId, key: &IdempotencyKey) -> Option<&Payment> {
-        self.payments.get(self.payments_by_key.get(&(account_id, key.clone()))?)
-    }
-
-    pub(super) fn charge_by_key(&self, account_id: AccountId, key: &IdempotencyKey) -> Option<&Charge> {
-        self.charges.get(self.charges_by_key.get(&(account_id, key.clone()))?)
     }
 }

@@ -5,23 +5,35 @@ use std::{
     hash::Hash,
 };
 
+use crate::{AccountId, idempotency::IdempotencyKey};
+
 /// Loaded rows of one kind, and which of them the commands made or changed.
 #[derive(Debug)]
 pub(super) struct Rows<K, R> {
     by_key: HashMap<K, R>,
+    by_idempotency_key: HashMap<(AccountId, IdempotencyKey), K>,
     made: BTreeSet<K>,
     changed: BTreeSet<K>,
 }
 
 impl<K, R> Default for Rows<K, R> {
     fn default() -> Self {
-        Self { by_key: HashMap::new(), made: BTreeSet::new(), changed: BTreeSet::new() }
+        let (by_key, by_idempotency_key) = (HashMap::new(), HashMap::new());
+        Self { by_key, by_idempotency_key, made: BTreeSet::new(), changed: BTreeSet::new() }
     }
 }
 
 impl<K: Clone + Eq + Hash + Ord, R> Rows<K, R> {
     pub(super) fn get(&self, key: &K) -> Option<&R> {
         self.by_key.get(key)
+    }
+
+    pub(super) fn made_under(&self, account_id: AccountId, key: &IdempotencyKey) -> Option<&R> {
+        self.get(self.by_idempotency_key.get(&(account_id, key.clone()))?)
+    }
+
+    pub(super) fn index(&mut self, account_id: AccountId, made_under: &IdempotencyKey, key: K) {
+        self.by_idempotency_key.insert((account_id, made_under.clone()), key);
     }
 
     pub(super) fn add(&mut self, key: K, row: R) {

@@ -6,7 +6,6 @@ use crate::{
     AccountId, ChargeId, ConcertId, PerformanceId, ReservationId, Timestamp,
     catalog::PerformanceTerms,
     events::Event,
-    idempotency::IdempotencyKey,
     payments::Payment,
     reservations::{Reservation, ReservationState, ReservationView},
     seats::{Seat, SeatLabel},
@@ -15,18 +14,13 @@ use crate::{
 
 use super::{LoadError, changes::Changes, rows::Rows};
 
-type ByKey<Id> = HashMap<(AccountId, IdempotencyKey), Id>;
-
 /// Seats of one concert that an account holds or owns under one reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct Holding {
-    /// The account.
     pub account_id: AccountId,
-    /// The concert.
     pub concert_id: ConcertId,
-    /// The reservation.
     pub reservation_id: ReservationId,
-    /// How many seats.
     pub seats_count: u32,
     /// When the hold ends; `None` if the seats are owned.
     pub held_until: Option<Timestamp>,
@@ -52,7 +46,8 @@ impl Holding {
 
 /// The rows that the commands of a batch are decided over, as they are after the commands decided so far.
 ///
-/// An adapter adds each row that the [`LoadPlan`](super::LoadPlan) names and the storage has. Adding a row twice
+/// An adapter adds each row that the [`LoadPlan`](super::LoadPlan) names and the storage has. One that the storage does
+/// not have is left out: a command about it is refused, or is a [`LoadError`] if the row must exist. Adding a row twice
 /// replaces it. Each row goes where its own ids say, so a wallet cannot stand for another account's, nor a seat for two.
 #[derive(Debug, Default)]
 pub struct SaleState {
@@ -62,12 +57,9 @@ pub struct SaleState {
     pub(super) terms: HashMap<PerformanceId, PerformanceTerms>,
     pub(super) seats: BTreeMap<PerformanceId, Rows<SeatLabel, Seat>>,
     pub(super) reservations: Rows<ReservationId, Reservation>,
-    pub(super) reservations_by_key: ByKey<ReservationId>,
     holdings: HashMap<(AccountId, ConcertId), HashMap<ReservationId, Holding>>,
     pub(super) payments: Rows<ReservationId, Payment>,
-    pub(super) payments_by_key: ByKey<ReservationId>,
     pub(super) charges: Rows<ChargeId, Charge>,
-    pub(super) charges_by_key: ByKey<ChargeId>,
     pub(super) events: Vec<Event>,
 }
 
@@ -95,20 +87,20 @@ impl SaleState {
     /// Adds a reservation, which is then found by its idempotency key too.
     pub fn add_reservation(&mut self, reservation: Reservation) {
         if let Some(idempotency) = &reservation.idempotency {
-            self.reservations_by_key.insert((reservation.account_id, idempotency.key.clone()), reservation.id);
+            self.reservations.index(reservation.account_id, &idempotency.key, reservation.id);
         }
         self.reservations.add(reservation.id, reservation);
     }
 
     /// Adds a payment, which is then found by its idempotency key too.
     pub fn add_payment(&mut self, payment: Payment) {
-        self.payments_by_key.insert((payment.account_id, payment.idempotency.key.clone()), payment.reservation_id);
+        self.payments.index(payment.account_id, &payment.idempotency.key, payment.reservation_id);
         self.payments.add(payment.reservation_id, payment);
     }
 
     /// Adds a charge, which is then found by its idempotency key too.
     pub fn add_charge(&mut self, charge: Charge) {
-        self.charges_by_key.insert((charge.account_id, charge.idempotency.key.clone()), charge.id);
+        self.charges.index(charge.account_id, &charge.idempotency.key, charge.id);
         self.charges.add(charge.id, charge);
     }
 

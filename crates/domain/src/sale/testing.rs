@@ -101,6 +101,19 @@ impl Sale {
         self.state.add_holding(Holding { account_id, concert_id, reservation_id, seats_count: 1, held_until });
     }
 
+    /// Commits the batch and begins the next one, over the rows as they are stored then.
+    pub(super) fn commit(&mut self) {
+        let mut state = SaleState::new();
+        state.add_terms(self.terms.clone());
+        let changes = self.state.changes();
+        changes.wallets().cloned().for_each(|wallet| state.add_wallet(wallet));
+        changes.reservations_new().cloned().for_each(|reservation| state.add_reservation(reservation));
+        changes.payments_new().cloned().for_each(|payment| state.add_payment(payment));
+        changes.charges_new().cloned().for_each(|charge| state.add_charge(charge));
+        changes.seats().for_each(|(performance_id, seat)| state.add_seat(performance_id, seat.clone()));
+        self.state = state;
+    }
+
     pub(super) fn performance_id(&self) -> PerformanceId {
         self.terms.id
     }

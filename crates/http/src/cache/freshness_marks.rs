@@ -1,9 +1,8 @@
 //! How new the seats have to be that an account is shown.
 //!
-//! A seat map is rendered once for many, and shown for a moment. An account that has got the outcome of an act meanwhile,
-//! or a newer map, must not be shown less than that response implied. So each response sets a freshness mark for its
-//! account, which lasts as long as an older rendering could be around. Other accounts are shown the rendering that is
-//! there.
+//! A seat map is rendered once for many, and shown for a moment. An account that has got a newer response about seats must
+//! not be shown less than that implied. So each such response sets a freshness mark for its account, which lasts as long
+//! as an older rendering may be shown to other accounts.
 
 use std::{
     collections::{HashMap, VecDeque},

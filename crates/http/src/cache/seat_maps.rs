@@ -1,8 +1,7 @@
-//! Whole seat maps, rendered once for all who look.
+//! Whole seat maps, rendered once for all callers.
 //!
-//! A map of a large hall is more than a megabyte of JSON, of which only the statuses ever change. So the rest
-//! is written once for each performance, a map is put together from it and the statuses, and its compressed
-//! form is made when the first client wants it. Both are done by threads that may take long.
+//! A map of a large hall is more than a megabyte of JSON, of which only the statuses ever change. So the rest is written
+//! once for each performance, and the compressed form when the first client asks for it, by threads that may take long.
 
 use std::{io::Write, sync::Arc, time::Duration};
 
@@ -20,7 +19,7 @@ use flate2::{Compression, write::GzEncoder};
 use sha2::{Digest, Sha256};
 use tokio::{sync::OnceCell, time::Instant};
 
-use super::read_cache::{PAUSE_PART, ReadCache, Weighed};
+use super::read_cache::{PAUSE_PART, ReadCache};
 use crate::{
     Services,
     reply::{
@@ -68,18 +67,10 @@ struct Template {
     digest: [u8; 32],
 }
 
-impl Weighed for Rendering {
-    fn bytes(&self) -> usize {
-        let Rendered { body, template, .. } = self.rendered.as_ref();
-        // The compressed form may be made later; it takes less than an eighth.
-        body.len() + body.len() / 8 + template.pieces.len() + template.ends.len() * 16
-    }
-}
-
 impl SeatMaps {
     pub(crate) fn new(kept_for: Duration) -> Self {
         let shown_for = kept_for.min(SHOWN_MAX);
-        Self(ReadCache::new("seat_maps", shown_for, BYTES_MAX).pausing(shown_for / PAUSE_PART))
+        Self(ReadCache::new("seat_maps", shown_for, shown_for / PAUSE_PART, BYTES_MAX, bytes_of))
     }
 
     /// The map of a performance, for an account that was admitted to it and has this freshness mark.
@@ -98,6 +89,12 @@ impl SeatMaps {
         };
         Ok(self.0.get(to.id(), mark, good, render).await?.rendered)
     }
+}
+
+fn bytes_of(rendering: &Rendering) -> usize {
+    let Rendered { body, template, .. } = rendering.rendered.as_ref();
+    // The compressed form may be made later; it takes less than an eighth.
+    body.len() + body.len() / 8 + template.pieces.len() + template.ends.len() * 16
 }
 
 impl Rendered {
@@ -122,7 +119,7 @@ impl Rendered {
     fn with(template: Arc<Template>, map: SeatMap) -> Self {
         let body = template.filled(&map).into();
         let digest = template.digest_with(map.statuses());
-        // Two forms of one map are two representations, and have tags of their own.
+        // Two forms of one map are two representations, each with its own tag.
         let (plain_tag, gzip_tag) = (etag::tag_of(&digest, ""), etag::tag_of(&digest, "-gzip"));
         Self { map, template, body, plain_tag, gzip_tag, gzip: OnceCell::new() }
     }

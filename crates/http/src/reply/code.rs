@@ -50,7 +50,7 @@ codes! {
     InsufficientPoints, PAYMENT_REQUIRED, "insufficient_points", "The wallet has too few points";
     ChargeDeclined, PAYMENT_REQUIRED, "charge_declined", "The payment gateway declined the charge";
     Forbidden, FORBIDDEN, "forbidden", "The account may not do this";
-    QueueTokenNotActive, FORBIDDEN, "queue_token_not_active", "The queue token is still in line";
+    QueueTokenNotActive, FORBIDDEN, "queue_token_not_active", "The queue token is not active yet";
     QueueTokenExpired, FORBIDDEN, "queue_token_expired", "The queue token has expired";
     NotFound, NOT_FOUND, "not_found", "There is no such route";
     ConcertNotFound, NOT_FOUND, "concert_not_found", "There is no such concert";
@@ -61,7 +61,7 @@ codes! {
     VenueNotFound, NOT_FOUND, "venue_not_found", "There is no such venue";
     ChargeNotFound, NOT_FOUND, "charge_not_found", "There is no such charge";
     MethodNotAllowed, METHOD_NOT_ALLOWED, "method_not_allowed", "The route does not have this method";
-    NotAcceptable, NOT_ACCEPTABLE, "not_acceptable", "The answer has no form that the client accepts";
+    NotAcceptable, NOT_ACCEPTABLE, "not_acceptable", "The response has no form that the client accepts";
     PayloadTooLarge, PAYLOAD_TOO_LARGE, "payload_too_large", "The body is too large";
     UnsupportedMediaType, UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body must be application/json";
     SeatUnavailable, CONFLICT, "seat_unavailable", "Some seats are held or sold";

@@ -1,6 +1,6 @@
-//! Which content coding a client accepts (RFC 9110, section 12.5.3).
+//! What a client accepts: weighted items (RFC 9110, section 12.4.2), and content codings (section 12.5.3).
 
-use axum::http::{HeaderMap, header::ACCEPT_ENCODING};
+use axum::http::{HeaderMap, HeaderName, header::ACCEPT_ENCODING};
 
 /// The content codings that a client accepts, of those that the server has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,24 +14,28 @@ pub(crate) struct Accepted {
 /// Reads the `Accept-Encoding` fields. Without any, a client gets the plain form, since it may know no coding.
 pub(crate) fn accepted(headers: &HeaderMap) -> Accepted {
     let (mut gzip, mut identity, mut any) = (None, None, None);
-    let lines = headers.get_all(ACCEPT_ENCODING).into_iter().filter_map(|value| value.to_str().ok());
-    for item in lines.flat_map(|line| line.split(',')) {
-        let mut parts = item.split(';').map(str::trim);
-        let coding = parts.next().unwrap_or_default();
-        let weight = weight_of(parts);
-        // `x-gzip` is the same (RFC 9110, section 8.4.1.3).
-        if coding.eq_ignore_ascii_case("gzip") || coding.eq_ignore_ascii_case("x-gzip") {
-            gzip = Some(weight);
-        } else if coding.eq_ignore_ascii_case("identity") {
-            identity = Some(weight);
-        } else if coding == "*" {
-            any = Some(weight);
+    for (coding, weight) in weighted(headers, &ACCEPT_ENCODING) {
+        match coding.as_str() {
+            // `x-gzip` is the same (RFC 9110, section 8.4.1.3).
+            "gzip" | "x-gzip" => gzip = Some(weight),
+            "identity" => identity = Some(weight),
+            "*" => any = Some(weight),
+            _ => {}
         }
     }
     let gzip = gzip.or(any).unwrap_or(0);
     // The plain form is acceptable unless the client excludes it.
     let plain = identity.or(any.filter(|weight| *weight == 0));
     Accepted { gzip: gzip > 0 && gzip >= identity.unwrap_or(0), plain: plain != Some(0) }
+}
+
+/// The items of the fields of this name in lower case, each with its weight in thousandths.
+pub(crate) fn weighted(headers: &HeaderMap, name: &HeaderName) -> impl Iterator<Item = (String, u16)> {
+    let lines = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(|item| {
+        let mut parts = item.split(';').map(str::trim);
+        (parts.next().unwrap_or_default().to_ascii_lowercase(), weight_of(parts))
+    })
 }
 
 /// A weight in thousandths; 0 if it cannot be read.
@@ -55,60 +59,32 @@ mod tests {
 
     use super::*;
 
-    fn of(lines: &[&'static str]) -> (bool, bool) {
-        let headers = lines.iter().map(|line| (ACCEPT_ENCODING, HeaderValue::from_static(line)));
-        let mut fields = HeaderMap::new();
-        headers.for_each(|(name, value)| {
-            fields.append(name, value);
-        });
-        let Accepted { gzip, plain } = accepted(&fields);
+    /// Whether `gzip` and the plain form are accepted.
+    fn of(fields: &[&'static str]) -> (bool, bool) {
+        let fields = fields.iter().map(|field| (ACCEPT_ENCODING, HeaderValue::from_static(field)));
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(name, value);
+        }
+        let Accepted { gzip, plain } = accepted(&headers);
         (gzip, plain)
     }
 
     #[test]
-    fn a_client_that_prefers_gzip_gets_it() {
-        let both: [&[&'static str]; 9] = [
-            &["gzip"],
-            &["GZIP"],
-            &["x-gzip"],
-            &["gzip, deflate, br"],
-            &["br", "gzip;q=0.5"],
-            &["*"],
-            &["gzip;q=1.000, identity;q=0.5"],
-            &["gzip ; q=0.001"],
-            &["*;q=0.1, br;q=0"],
-        ];
-        for lines in both {
-            assert_eq!(of(lines), (true, true), "{lines:?}");
+    fn a_client_gets_gzip_if_it_prefers_it_and_may_exclude_the_plain_form() {
+        let gzip = ["gzip", "GZIP", "x-gzip", "gzip, deflate, br", "*", "gzip;q=1.000, identity;q=0.5"];
+        for field in gzip.into_iter().chain(["gzip ; q=0.001", "*;q=0.1, br;q=0", "*;q=0, identity;q=0.5, gzip"]) {
+            assert_eq!(of(&[field]), (true, true), "{field}");
         }
-    }
-
-    #[test]
-    fn other_clients_get_the_plain_form() {
-        let plain: [&[&'static str]; 10] = [
-            &[],
-            &[""],
-            &["identity"],
-            &["br"],
-            &["gzip;q=0"],
-            &["gzip;q=0.000, br"],
-            &["*, gzip;q=0"],
-            &["gzip;q=0.5, identity"],
-            &["gzip;q=2"],
-            &["gzip;q=0.0001"],
-        ];
-        for lines in plain {
-            assert_eq!(of(lines), (false, true), "{lines:?}");
+        assert_eq!(of(&["br", "gzip;q=0.5"]), (true, true));
+        let plain = ["", "identity", "br", "gzip;q=0", "gzip;q=0.000, br", "*, gzip;q=0", "gzip;q=0.5, identity"];
+        for field in plain.into_iter().chain(["gzip;q=2", "gzip;q=0.0001", "*;q=0, identity"]) {
+            assert_eq!(of(&[field]), (false, true), "{field}");
         }
-    }
-
-    #[test]
-    fn a_client_may_exclude_the_plain_form() {
-        assert_eq!(of(&["gzip, identity;q=0"]), (true, false));
-        assert_eq!(of(&["gzip, *;q=0"]), (true, false));
+        assert_eq!(of(&[]), (false, true));
+        for (field, expected) in [("gzip, identity;q=0", true), ("gzip, *;q=0", true), ("*;q=0", false)] {
+            assert_eq!(of(&[field]), (expected, false), "{field}");
+        }
         assert_eq!(of(&["identity;q=0"]), (false, false));
-        assert_eq!(of(&["*;q=0"]), (false, false));
-        assert_eq!(of(&["*;q=0, identity"]), (false, true));
-        assert_eq!(of(&["*;q=0, identity;q=0.5, gzip"]), (true, true));
     }
 }

@@ -75,23 +75,20 @@ impl IntoResponses for NotModified {
     }
 }
 
-/// A tag of a digest of the content, and of a suffix that tells encodings of the same content apart.
-pub(crate) fn tag_of(digest: &[u8], form: &str) -> HeaderValue {
-    field(format!("\"{}{form}\"", text_of(digest)))
+/// A tag of a digest of the content, and of a suffix that distinguishes encodings of the same content.
+pub(crate) fn tag_of(digest: &[u8], suffix: &str) -> HeaderValue {
+    tag("", digest, suffix)
 }
 
 /// A tag of a version and of the content, which time may change at one version. `If-Match` compares the version alone,
 /// so that the server does not refuse a change because a sale has opened since.
 fn of_version(version: u32, content: &[u8]) -> HeaderValue {
-    field(format!("\"{version}-{}\"", text_of(&Sha256::digest(content))))
+    tag(&format!("{version}-"), &Sha256::digest(content), "")
 }
 
-fn text_of(digest: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(&digest[..12])
-}
-
-fn field(tag: String) -> HeaderValue {
-    HeaderValue::try_from(tag).expect("a tag is made of visible characters")
+fn tag(prefix: &str, digest: &[u8], suffix: &str) -> HeaderValue {
+    let digest = URL_SAFE_NO_PAD.encode(&digest[..12]);
+    HeaderValue::try_from(format!("\"{prefix}{digest}{suffix}\"")).expect("a tag is made of visible characters")
 }
 
 /// The tag of [`Tagged::of_version`], as a header field.
@@ -157,5 +154,24 @@ mod tests {
         assert_eq!(versions_allowed(&if_match("\"3-abc\", \"4-d_-e\"")), Some(vec![3, 4]));
         assert_eq!(versions_allowed(&if_match("W/\"3-abc\"")), Some(vec![0]));
         assert_eq!(versions_allowed(&if_match("3")), Some(vec![0]));
+    }
+
+    #[test]
+    fn a_client_that_has_the_current_response_gets_a_304() {
+        let response = Tagged::of(&"body").unwrap();
+        let tag = response.tag.to_str().unwrap();
+        let has = |tags: &str| {
+            let headers = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_str(tags).unwrap())]);
+            response.respond(&headers, CacheScope::Private)
+        };
+        for tags in [tag, &format!("W/{tag}"), &format!("\"x\", {tag}"), "*"] {
+            let unchanged = has(tags);
+            assert_eq!((unchanged.status(), &unchanged.headers()[ETAG]), (StatusCode::NOT_MODIFIED, &response.tag));
+        }
+        let other = has("\"x\"");
+        assert_eq!(
+            (other.status(), other.headers()[CACHE_CONTROL].to_str().unwrap()),
+            (StatusCode::OK, "private, no-cache")
+        );
     }
 }

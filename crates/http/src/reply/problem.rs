@@ -286,15 +286,6 @@ impl From<KeyReused> for Problem {
     }
 }
 
-impl From<NotOnSale> for Problem {
-    fn from(error: NotOnSale) -> Self {
-        match error {
-            NotOnSale::NotOpen => Self::new(Code::SaleNotOpen),
-            NotOnSale::Closed => Self::new(Code::SaleClosed),
-        }
-    }
-}
-
 /// Turns an error into a [`Problem`]: each variant of the first list into a code, and each variant of the second list
 /// into what the error that it holds turns into. A name at the end is for a type to which variants may be added.
 macro_rules! problem_from {
@@ -311,3 +302,5 @@ macro_rules! problem_from {
     };
 }
 pub(crate) use problem_from;
+
+problem_from!(NotOnSale: [NotOpen => SaleNotOpen, Closed => SaleClosed], []);

@@ -23,7 +23,7 @@ pub(crate) mod sets {
     /// Of a route that needs an access token.
     pub(crate) const SIGNED_IN: &[Code] = &[Unauthenticated, AccessTokenExpired];
     /// Of a route that needs a queue token, whatever its status.
-    pub(crate) const TICKET: &[Code] = &[QueueTokenMissing, QueueTokenInvalid];
+    pub(crate) const QUEUED: &[Code] = &[QueueTokenMissing, QueueTokenInvalid];
     /// Of a route that needs an active queue token.
     pub(crate) const ADMITTED: &[Code] =
         &[QueueTokenMissing, QueueTokenInvalid, QueueTokenNotActive, QueueTokenExpired];

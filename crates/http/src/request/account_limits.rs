@@ -2,9 +2,8 @@
 //! each.
 
 use std::{
-    fmt,
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZeroU32,
     sync::{
         Arc,
@@ -33,7 +32,7 @@ use crate::{
 
 /// After how many checks the addresses are forgotten that have their whole quota again.
 const CHECKS_BETWEEN_PRUNINGS: u32 = 1_024;
-/// How many addresses are told apart. While there are more, all of them share [`CROWD_BUCKETS`] quotas.
+/// How many addresses have a quota each. While there are more, all of them share [`CROWD_BUCKETS`] quotas.
 const ADDRESSES_MAX: usize = 100_000;
 /// How many quotas a crowd shares.
 const CROWD_BUCKETS: u64 = 1_024;
@@ -43,45 +42,19 @@ const WINDOW_SECONDS: u32 = 60;
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// Whose quota it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Client {
-    V4(Ipv4Addr),
-    /// An IPv6 customer has a /64 at least, so the rest tells nobody apart.
-    V6([u8; 8]),
-    Crowd(u64),
-}
-
-impl From<IpAddr> for Client {
-    fn from(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address),
-            IpAddr::V6(address) => Self::V6(prefix_of(address)),
-        }
+/// Whose quota it is: an IPv4 address, or an IPv6 network of 64 bits, since each IPv6 customer has one at least.
+fn client_of(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("{:016x}", address.to_bits() >> 64),
     }
-}
-
-impl fmt::Display for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::V4(address) => address.fmt(f),
-            Self::V6(prefix) => write!(f, "{:016x}", u64::from_be_bytes(*prefix)),
-            Self::Crowd(bucket) => write!(f, "crowd-{bucket}"),
-        }
-    }
-}
-
-fn prefix_of(address: Ipv6Addr) -> [u8; 8] {
-    let mut prefix = [0; 8];
-    prefix.copy_from_slice(&address.octets()[..8]);
-    prefix
 }
 
 /// Counts the requests of each client address.
 pub(crate) struct AccountLimiter {
     /// Count over all instances, if they can.
     peers: Arc<dyn Peers>,
-    limiter: DefaultKeyedRateLimiter<Client, StateInformationMiddleware>,
+    limiter: DefaultKeyedRateLimiter<String, StateInformationMiddleware>,
     per_minute: NonZeroU32,
     trust_forwarded_for: bool,
     checks: AtomicU32,
@@ -105,8 +78,8 @@ impl AccountLimiter {
 
     /// Counts a request over all instances, or if that is not possible, over those of this one.
     async fn check(&self, address: IpAddr) -> Result<Left, Left> {
-        let client = Client::from(address);
-        match self.peers.take_quota("accounts", &client.to_string(), self.per_minute).await {
+        let client = client_of(address);
+        match self.peers.take_quota("accounts", &client, self.per_minute).await {
             Some(quota) => {
                 let left = Left { remaining: quota.remaining, seconds: whole_seconds(quota.until) };
                 if quota.taken { Ok(left) } else { Err(left) }
@@ -115,12 +88,13 @@ impl AccountLimiter {
         }
     }
 
-    fn check_here(&self, mut client: Client) -> Result<Left, Left> {
+    fn check_here(&self, mut client: String) -> Result<Left, Left> {
         if self.checks.fetch_add(1, Ordering::Relaxed).is_multiple_of(CHECKS_BETWEEN_PRUNINGS) {
             self.limiter.retain_recent();
         }
         if self.limiter.len() >= ADDRESSES_MAX {
-            client = Client::Crowd(BuildHasherDefault::<DefaultHasher>::new().hash_one(client) % CROWD_BUCKETS);
+            let bucket = BuildHasherDefault::<DefaultHasher>::new().hash_one(client) % CROWD_BUCKETS;
+            client = format!("crowd-{bucket}");
         }
         match self.limiter.check_key(&client) {
             Ok(snapshot) => {

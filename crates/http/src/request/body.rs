@@ -13,15 +13,14 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny},
 };
 use serde_json::error::Category;
-use validator::Validate;
 
-use super::{pointer, validation::violations_of};
+use super::pointer;
 use crate::reply::{Code, Problem};
 
-/// A JSON body that keeps every rule of its type.
+/// A JSON body of the right shape.
 pub(crate) struct Body<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned + Validate> FromRequest<S> for Body<T> {
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
@@ -34,9 +33,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Validate> FromRequest<S> for Body<T> 
                 _ => Problem::malformed("The body did not arrive whole."),
             }
         })?;
-        let value: T = parse(&bytes)?;
-        value.validate().map_err(|errors| Problem::violations(violations_of(&errors)))?;
-        Ok(Self(value))
+        parse(&bytes).map(Self)
     }
 }
 

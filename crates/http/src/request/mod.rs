@@ -4,7 +4,6 @@ mod account_limits;
 mod auth;
 mod body;
 mod idempotency_key;
-mod if_none_match;
 mod path;
 mod pointer;
 mod query;
@@ -15,15 +14,17 @@ pub(crate) use account_limits::{AccountLimiter, limit_account_requests};
 pub(crate) use auth::{AtGate, QUEUE_TOKEN, Queued, SignedIn};
 pub(crate) use body::{Body, present};
 pub(crate) use idempotency_key::{IDEMPOTENCY_KEY, OptionalKey, RequiredKey};
-pub(crate) use if_none_match::IfNoneMatch;
 pub(crate) use path::Id;
 pub(crate) use query::{PageQuery, Query, page};
 pub(crate) use service::Service;
 
-use utoipa::openapi::{
-    ObjectBuilder, Required, Type,
-    path::{Parameter, ParameterBuilder, ParameterIn},
-    schema::SchemaType,
+use utoipa::{
+    IntoParams,
+    openapi::{
+        ObjectBuilder, Required, Type,
+        path::{Parameter, ParameterBuilder, ParameterIn},
+        schema::SchemaType,
+    },
 };
 
 /// Describes a header field of a request.
@@ -35,4 +36,13 @@ pub(crate) fn header_parameter(name: &str, required: Required, description: &str
     let schema = ObjectBuilder::new().schema_type(text).build();
     let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header).required(required);
     parameter.description(Some(description)).schema(Some(schema)).build()
+}
+
+/// Documents the field, which [`Tagged::respond`](crate::reply::Tagged::respond) reads.
+pub(crate) struct IfNoneMatch;
+
+impl IntoParams for IfNoneMatch {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![header_parameter("If-None-Match", Required::False, "The tag of the response that the client has")]
+    }
 }

@@ -1,104 +1,71 @@
-//! The rules of fields. Those for `#[validate(custom(…))]` ask the domain type that the field becomes.
+//! The rules of fields. Each field becomes a type of the domain, or a violation of its rule.
 
-use boxoffice_domain::{
-    Timestamp,
-    accounts::{LoginId, Password},
-    seats::PartName,
-    text::{Description, Name, TextError},
-};
+use std::{fmt::Display, ops::RangeInclusive};
+
+use boxoffice_domain::{Timestamp, text::TextError};
 use chrono::Datelike;
-use validator::{ValidationError, ValidationErrors, ValidationErrorsKind};
 
-use super::pointer::push;
 use crate::reply::{Problem, Violation};
 
-fn broken(code: &'static str, rule: &impl std::fmt::Display) -> ValidationError {
-    ValidationError::new(code).with_message(rule.to_string().into())
-}
+/// Checks the fields of a request, and collects what is wrong with them.
+#[derive(Default)]
+pub(crate) struct Fields(Vec<Violation>);
 
-fn of_text(error: TextError) -> ValidationError {
-    let code = match error {
-        TextError::Empty => "text_empty",
-        TextError::TooLong { .. } => "text_too_long",
-        TextError::ControlCharacter => "text_control_character",
-        TextError::Forbidden(_) => "text_forbidden_character",
-    };
-    broken(code, &error)
-}
-
-pub(crate) fn login_id(text: &str) -> Result<(), ValidationError> {
-    LoginId::new(text).map(drop).map_err(|error| broken("login_id", &error))
-}
-
-pub(crate) fn password(text: &str) -> Result<(), ValidationError> {
-    Password::new(text).map(drop).map_err(|error| broken("password_length", &error))
-}
-
-pub(crate) fn name(text: &str) -> Result<(), ValidationError> {
-    Name::new(text).map(drop).map_err(of_text)
-}
-
-pub(crate) fn description(text: &str) -> Result<(), ValidationError> {
-    Description::new(text).map(drop).map_err(of_text)
-}
-
-pub(crate) fn part_name(text: &str) -> Result<(), ValidationError> {
-    PartName::new(text).map(drop).map_err(of_text)
-}
-
-/// Every storage keeps the years 1970 to 9999.
-pub(crate) fn instant(at: &Timestamp) -> Result<(), ValidationError> {
-    if (1970..=9999).contains(&at.year()) {
-        Ok(())
-    } else {
-        Err(broken("timestamp_range", &"must lie in the years 1970 to 9999"))
+/// What `check` makes of a request, unless it finds violations. It checks the fields in the order of their names, so that
+/// the violations have a stable order.
+pub(crate) fn validated<T>(check: impl FnOnce(&mut Fields) -> Option<T>) -> Result<T, Problem> {
+    let mut fields = Fields::default();
+    match check(&mut fields) {
+        Some(value) if fields.0.is_empty() => Ok(value),
+        _ => Err(Problem::violations(fields.0)),
     }
 }
 
-/// The instant in whole microseconds, the precision of every storage.
-pub(crate) fn in_microseconds(at: Timestamp) -> Timestamp {
-    Timestamp::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at)
-}
+impl Fields {
+    /// The value, or `None` and a violation of the rule with this code.
+    pub(crate) fn check<T, E: Display>(&mut self, pointer: &str, code: &'static str, value: Result<T, E>) -> Option<T> {
+        let violation =
+            |error: E| Violation { pointer: pointer.to_owned(), code: code.into(), message: error.to_string().into() };
+        value.map_err(|error| self.0.push(violation(error))).ok()
+    }
 
-/// Parses a field, or refuses with a violation at this pointer.
-pub(crate) fn parsed<T, E: std::fmt::Display>(
-    pointer: &str,
-    code: &'static str,
-    value: Result<T, E>,
-) -> Result<T, Problem> {
-    value.map_err(|error| Problem::violation(pointer, code, error.to_string()))
-}
+    pub(crate) fn text<T>(&mut self, pointer: &str, text: Result<T, TextError>) -> Option<T> {
+        let code = match &text {
+            Err(TextError::TooLong { .. }) => "text_too_long",
+            Err(TextError::ControlCharacter) => "text_control_character",
+            Err(TextError::Forbidden(_)) => "text_forbidden_character",
+            Err(TextError::Empty) | Ok(_) => "text_empty",
+        };
+        self.check(pointer, code, text)
+    }
 
-/// A number of which the validator has checked that it is in a range far inside that of its type.
-pub(crate) fn count(pointer: &str, number: Option<i64>) -> Result<Option<u32>, Problem> {
-    number.map(|number| parsed(pointer, "range", u32::try_from(number))).transpose()
-}
+    /// A number within bounds, which `N` holds.
+    pub(crate) fn number<N: TryFrom<i64>>(
+        &mut self,
+        pointer: &str,
+        number: i64,
+        bounds: RangeInclusive<i64>,
+    ) -> Option<N> {
+        let within = N::try_from(number).ok().filter(|_| bounds.contains(&number));
+        self.check(pointer, "range", within.ok_or_else(|| format!("must be {} to {}", bounds.start(), bounds.end())))
+    }
 
-/// Lists all that is wrong, each with its JSON pointer, in a stable order.
-pub(crate) fn violations_of(errors: &ValidationErrors) -> Vec<Violation> {
-    let mut violations = Vec::new();
-    collect("", errors, &mut violations);
-    violations
-}
+    /// An instant in whole microseconds, in the years 1970 to 9999: what every storage keeps.
+    pub(crate) fn instant(&mut self, pointer: &str, at: Timestamp) -> Option<Timestamp> {
+        let kept = Timestamp::from_timestamp_micros(at.timestamp_micros());
+        let kept = kept.filter(|at| (1970..=9999).contains(&at.year()));
+        self.check(pointer, "timestamp_range", kept.ok_or("must lie in the years 1970 to 9999"))
+    }
 
-fn collect(parent: &str, errors: &ValidationErrors, violations: &mut Vec<Violation>) {
-    let mut fields: Vec<_> = errors.errors().iter().collect();
-    fields.sort_by_key(|(field, _)| *field);
-    for (field, kind) in fields {
-        let mut pointer = parent.to_owned();
-        push(&mut pointer, field);
-        match kind {
-            ValidationErrorsKind::Field(broken) => violations.extend(broken.iter().map(|error| Violation {
-                pointer: pointer.clone(),
-                code: error.code.clone(),
-                message: error.message.clone().unwrap_or_else(|| "breaks a rule".into()),
-            })),
-            ValidationErrorsKind::Struct(inner) => collect(&pointer, inner, violations),
-            ValidationErrorsKind::List(items) => {
-                for (index, inner) in items {
-                    collect(&format!("{pointer}/{index}"), inner, violations);
-                }
-            }
-        }
+    /// What `check` makes of all items of a list, given their pointers.
+    pub(crate) fn each<I, T>(
+        &mut self,
+        pointer: &str,
+        items: &[I],
+        check: impl Fn(&mut Self, &str, &I) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let check = |(index, item)| check(self, &format!("{pointer}/{index}"), item);
+        let checked: Vec<_> = items.iter().enumerate().map(check).collect();
+        checked.into_iter().collect()
     }
 }

@@ -29,19 +29,19 @@ pub(crate) struct HealthResponse {
 refusals!(ReadyRefusals: [], [Unavailable]);
 refusals!(MetricsRefusals: [], [NotFound]);
 
-/// Whether the process answers
+/// Whether the process responds
 #[utoipa::path(
     get, path = "/healthz", tag = "operations", operation_id = "operations_healthz",
-    responses((status = 200, description = "It does.", body = HealthResponse)),
+    responses((status = 200, description = "It responds.", body = HealthResponse)),
 )]
 pub(crate) async fn healthz() -> Json<HealthResponse> {
     Json(HealthResponse { status: "ok" })
 }
 
-/// Whether requests should be sent here: the storage serves, and the server is not about to stop
+/// Whether the server is ready: the storage serves, and the server is not about to stop
 #[utoipa::path(
     get, path = "/readyz", tag = "operations", operation_id = "operations_readyz",
-    responses((status = 200, description = "They should.", body = HealthResponse), ReadyRefusals),
+    responses((status = 200, description = "The server is ready.", body = HealthResponse), ReadyRefusals),
 )]
 pub(crate) async fn readyz(State(operations): State<Operations>) -> Result<Json<HealthResponse>, Problem> {
     if operations.draining.is_leaving() {

@@ -165,34 +165,6 @@ impl Account {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_account_is_shown_less_than_its_last_response_implied() {
-    for kept_for in [Duration::from_millis(500), KEPT_FOR, Duration::from_millis(20), Duration::ZERO] {
-        let (world, router, customer, stranger) = admitted(kept_for).await;
-        let path = world.seats_path();
-        // Another account looks all the time, and so renders whatever there is.
-        let crowd = tokio::spawn({
-            let (router, path) = (router.clone(), path.clone());
-            async move {
-                loop {
-                    stranger.is_shown(&router, &path).await;
-                    tokio::task::yield_now().await;
-                }
-            }
-        });
-        for _ in 0..20 {
-            customer.is_shown(&router, &path).await;
-            let held = customer.gets(&router, &world).await;
-            assert_eq!(customer.is_shown(&router, &path).await, "held");
-            customer.holds(&router, &world).await.refuses(Code::SeatUnavailable);
-            assert_eq!(customer.is_shown(&router, &path).await, "held");
-            ask_cancel(held).unchecked(&router).await.succeeds(StatusCode::OK);
-            assert_eq!(customer.is_shown(&router, &path).await, "available");
-        }
-        crowd.abort();
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn an_account_that_was_refused_or_shown_a_newer_map_is_not_shown_the_older_one() {
     for refused in [true, false] {

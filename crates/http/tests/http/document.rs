@@ -1,8 +1,11 @@
-//! The description of the API.
+//! The description of the API, and its page.
 
 use std::collections::HashSet;
 
+use axum::http::StatusCode;
 use serde_json::Value;
+
+use crate::world::{World, get};
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
 
@@ -49,4 +52,22 @@ fn references(value: &Value, names: &mut Vec<String>) {
         Value::Array(items) => items.iter().for_each(|value| references(value, names)),
         _ => {}
     }
+}
+
+#[tokio::test]
+async fn the_page_loads_nothing_from_elsewhere() {
+    let router = World::new().await.router();
+    let text = async |path: &str| {
+        let answer = get(path).send(&router).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        String::from_utf8(answer.body).unwrap()
+    };
+    let html = text("/docs/").await;
+    assert!(!html.contains("http://") && !html.contains("https://"), "{html}");
+    for file in ["swagger-ui.css", "swagger-ui-bundle.js"] {
+        text(&format!("/docs/{file}")).await;
+    }
+    let script = text("/docs/swagger-initializer.js").await;
+    assert!(script.contains("/openapi.json") && !script.contains("petstore"), "{script}");
+    assert!(get("/docs").send(&router).await.status.is_redirection());
 }

@@ -1,44 +1,11 @@
-//! Every refusal of a hold, a payment, a cancellation and a charge has its code.
+//! Each refusal of a payment and of a cancellation has its code.
 
 use axum::http::StatusCode;
-use boxoffice_domain::{
-    StorageError,
-    catalog::SalesWindow,
-    fixtures::{instant, selling_rules},
-    gateway::{GatewayError, GatewayVerdict, MockPaymentGateway},
-    wallet::MockWallets,
-};
+use boxoffice_domain::fixtures::instant;
 use boxoffice_http::Code;
 use serde_json::json;
 
-use crate::world::{BALANCE, NOTHING, PRICE, World, ask_cancel, ask_charge, ask_hold, ask_pay, mock};
-
-#[tokio::test]
-async fn a_hold_is_refused_with_its_code() {
-    let mut world = World::new().await;
-    let (router, token, elsewhere) = (world.router(), world.token().await, world.token_elsewhere().await);
-    let show = world.show.performance_id.uuid();
-    world.stage.holds(&world.show, world.stranger, &["A-1-1"]).await;
-    ask_hold(&token, show, &["A-1-2"]).key("k").send(&router).await.succeeds(StatusCode::CREATED);
-    let five = ["A-1-1", "A-1-2", "A-1-3", "A-1-4", "A-1-5"];
-    for (ask, code, member, expected) in [
-        (ask_hold(&token, NOTHING, &["A-1-1"]), Code::PerformanceNotFound, "seats", json!(null)),
-        (ask_hold(&elsewhere, show, &["A-1-1"]), Code::QueueTokenInvalid, "seats", json!(null)),
-        (ask_hold(&token, show, &["Z-9-9", "A-1-1"]), Code::SeatNotFound, "seats", json!(["Z-9-9"])),
-        (ask_hold(&token, show, &["A-1-3", "A-1-1"]), Code::SeatUnavailable, "seats", json!(["A-1-1"])),
-        (ask_hold(&token, show, &five[1..]), Code::SeatLimitReached, "limit", json!(4)),
-        (ask_hold(&token, show, &five), Code::TooManySeats, "limit", json!(4)),
-        (ask_hold(&token, show, &["A-1-3"]).key("k"), Code::IdempotencyKeyReused, "seats", json!(null)),
-    ] {
-        assert_eq!(ask.send(&router).await.refuses(code)[member], expected, "{code:?}");
-    }
-    for (open, close, code) in [(1, 2, Code::SaleNotOpen), (-2, -1, Code::SaleClosed)] {
-        let sales = SalesWindow::new(instant(open), instant(close)).unwrap();
-        world.change_concert(|concert| concert.sales = sales).await;
-        ask_hold(&token, show, &["A-1-3"]).send(&router).await.refuses(code);
-        world.ask_join().send(&router).await.refuses(code);
-    }
-}
+use crate::world::{NOTHING, PRICE, World, ask_cancel, ask_hold, ask_pay};
 
 #[tokio::test]
 async fn a_payment_and_a_cancellation_are_refused_with_their_codes() {
@@ -77,22 +44,4 @@ async fn a_payment_and_a_cancellation_are_refused_with_their_codes() {
     for ask in [ask_pay(&token, lapsed, "k"), ask_cancel(lapsed)] {
         ask.send(&router).await.refuses(Code::HoldExpired);
     }
-}
-
-#[tokio::test]
-async fn a_charge_is_refused_with_its_code() {
-    let mut world = World::new().await;
-    world.gateway = mock(|gateway: &mut MockPaymentGateway| {
-        gateway.expect_charge().times(1).returning(|_| Err(GatewayError::TimedOut));
-        gateway.expect_charge().times(1).returning(|_| Ok(GatewayVerdict::Declined));
-    });
-    for code in [Code::GatewayFailed, Code::ChargeDeclined] {
-        assert!(world.answer(ask_charge(5, "k")).await.refuses(code)["charge_id"].is_string());
-    }
-    world.stage.charge(world.customer, selling_rules().balance_points_max.get() - BALANCE).await;
-    world.answer(ask_charge(5, "other")).await.refuses(Code::BalanceLimitReached);
-    world.stage.storage.wallets = mock(|wallets: &mut MockWallets| {
-        wallets.expect_begin_charge().returning(|_| Err(StorageError::failed("secret").into()));
-    });
-    world.answer(ask_charge(5, "other")).await.refuses(Code::Internal);
 }

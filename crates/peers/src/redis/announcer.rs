@@ -42,7 +42,7 @@ const GONE: &str = "gone";
 
 /// Both ends of the announcements.
 pub(super) struct Announcer {
-    /// Tells the messages of this instance from those of its peers.
+    /// What the messages of this instance begin with.
     own: String,
     sending: Mutex<Sending>,
     incoming: broadcast::Sender<Announcement>,
@@ -265,42 +265,41 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn numbers_and_signs_of_life_tell_whether_all_was_received() {
+        const NOW: Duration = Duration::ZERO;
         let (announcer, _outgoing) = Announcer::new();
         let mut subscription = announcer.subscribe();
         assert!(!announcer.all_received(), "nothing is received");
         announcer.begins();
         assert_eq!(received(&mut subscription), ["missed"]);
         assert!(!announcer.all_received(), "a peer may be there that has not sent anything yet");
-        advance(SILENCE_MAX + ALIVE_INTERVAL).await;
-        assert!(announcer.all_received(), "there are no peers");
-        // A peer comes, of which something may have been missed.
-        receive(&announcer, "other 7 alive ");
-        assert_eq!(received(&mut subscription), ["missed"]);
-        receive(&announcer, "other 8 catalog ");
-        receive(&announcer, "other 8 alive ");
-        receive(&announcer, "other 9 seats of three words");
-        assert_eq!(received(&mut subscription), ["catalog ", "seats of three words"]);
-        assert!(announcer.all_received());
-        // A gap is reported before what comes after it, whichever way it is found.
-        receive(&announcer, "other 11 seats later");
-        assert_eq!(received(&mut subscription), ["missed", "seats later"]);
-        receive(&announcer, "other 12 alive ");
-        assert_eq!(received(&mut subscription), ["missed"]);
-        // A peer of a later version publishes on a topic that this one does not know.
-        receive(&announcer, "other 13 weather fine");
-        receive(&announcer, "other 13 alive ");
-        assert!(received(&mut subscription).is_empty());
-        advance(SILENCE_MAX).await;
-        assert!(!announcer.all_received(), "it has fallen silent");
-        receive(&announcer, "third 0 alive ");
-        assert!(!announcer.all_received(), "one is enough");
-        receive(&announcer, "other 13 gone ");
-        assert_eq!(received(&mut subscription), ["missed"], "because of the third one");
-        assert!(announcer.all_received(), "it has left");
-        advance(SILENCE_MAX).await;
-        assert!(!announcer.all_received());
-        advance(GONE_AFTER).await;
-        assert!(announcer.all_received(), "it was silent for so long that it counts as gone");
+        let steps: [(Duration, &str, &[&str], bool); 14] = [
+            // There are no peers.
+            (SILENCE_MAX + ALIVE_INTERVAL, "", &[], true),
+            // A peer comes, of which something may have been missed.
+            (NOW, "other 7 alive ", &["missed"], true),
+            (NOW, "other 8 catalog ", &["catalog "], true),
+            (NOW, "other 8 alive ", &[], true),
+            (NOW, "other 9 seats of three words", &["seats of three words"], true),
+            // A gap is reported before what comes after it, whichever way it is found.
+            (NOW, "other 11 seats later", &["missed", "seats later"], true),
+            (NOW, "other 12 alive ", &["missed"], true),
+            // A peer of a later version publishes on a topic that this one does not know.
+            (NOW, "other 13 weather fine", &[], true),
+            (NOW, "other 13 alive ", &[], true),
+            // One silent peer is enough, until it leaves.
+            (SILENCE_MAX, "", &[], false),
+            (NOW, "third 0 alive ", &["missed"], false),
+            (NOW, "other 13 gone ", &[], true),
+            // After a long silence a peer counts as gone.
+            (SILENCE_MAX, "", &[], false),
+            (GONE_AFTER, "", &[], true),
+        ];
+        for (passed, message, expected, all_received) in steps {
+            advance(passed).await;
+            receive(&announcer, message);
+            assert_eq!(received(&mut subscription), expected, "{message}");
+            assert_eq!(announcer.all_received(), all_received, "{passed:?}, {message}");
+        }
         announcer.ends();
         assert!(!announcer.all_received());
     }

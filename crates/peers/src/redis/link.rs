@@ -143,7 +143,7 @@ impl Link {
         answer
     }
 
-    /// Gives a connection up. A cluster's is kept: it mends itself, and the other nodes go on.
+    /// Gives a connection up. That of a cluster is kept: it reconnects by itself, and the other nodes still answer.
     fn lose(&self, number: u64, failure: &Failure) {
         let is_it = |connected: &mut Connected| {
             let is_it = connected.as_ref().is_some_and(|(present, _)| *present == number);

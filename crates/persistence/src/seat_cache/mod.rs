@@ -65,15 +65,6 @@ struct Kept {
     seats_count: usize,
 }
 
-/// How long ago an entry may have been read that is shown.
-#[derive(Clone, Copy, Debug)]
-struct Ages {
-    /// All of it was read, or applied in order.
-    applied: Duration,
-    /// Some of it was found out by a refusal.
-    found_out: Duration,
-}
-
 /// The seats of one performance.
 #[derive(Default)]
 struct Entry {
@@ -110,10 +101,10 @@ impl SeatCache {
             return Ok(seats.map(|seats| seats.map(id, self.clock.now())));
         }
         let (entry, asked_at) = self.entry(id);
-        let ages = self.ages_now();
+        let all_received = self.receives_all();
         let kept = || {
             let state = locked(&entry.state);
-            let seats = state.fresh(asked_at, ages)?;
+            let seats = self.fresh(&state, asked_at, all_received)?;
             metrics::counter!("boxoffice_cache_hits_total", "cache" => "seat_boards").increment(1);
             Some(Some(seats.map(id, self.clock.now())))
         };
@@ -130,7 +121,8 @@ impl SeatCache {
     /// How many seats of a performance are available, if its entry is good enough to be shown.
     pub(crate) fn available(&self, id: PerformanceId) -> Option<u32> {
         let entry = Arc::clone(&locked(&self.kept).get(&id)?.entry);
-        let available = locked(&entry.state).fresh(Instant::now(), self.ages_now())?.available(self.clock.now());
+        let (all_received, state) = (self.receives_all(), locked(&entry.state));
+        let available = self.fresh(&state, Instant::now(), all_received)?.available(self.clock.now());
         u32::try_from(available).ok()
     }
 
@@ -139,10 +131,18 @@ impl SeatCache {
         self.peers.get().map_or(0, |peers| peers.busy_with(Topic::Seats))
     }
 
-    fn ages_now(&self) -> Ages {
-        let all_received = self.peers.get().is_some_and(|peers| peers.all_received());
-        let applied = if all_received { self.age_max.max(RECEIVING_AGE_MAX) } else { self.age_max };
-        Ages { applied, found_out: self.age_max }
+    /// Whether this process has received all that its peers have published.
+    fn receives_all(&self) -> bool {
+        self.peers.get().is_some_and(|peers| peers.all_received())
+    }
+
+    /// The seats of an entry, if they are good enough for a caller that asked at this instant.
+    fn fresh<'s>(&self, state: &'s State, asked_at: Instant, all_received: bool) -> Option<&'s Seats> {
+        let seats = state.seats.as_ref()?;
+        let lasts = all_received && !seats.found_out;
+        let age_max = if lasts { self.age_max.max(RECEIVING_AGE_MAX) } else { self.age_max };
+        let fresh = seats.read_at + age_max >= asked_at && state.doubted_at.is_none_or(|at| seats.read_at > at);
+        fresh.then_some(seats)
     }
 
     /// The entry of a performance, a new one if there is none, and the instant at which it was asked for.
@@ -262,16 +262,6 @@ impl Entry {
         if !has_room || !continues {
             state.doubted_at = Some(Instant::now());
         }
-    }
-}
-
-impl State {
-    /// The seats, if they are good enough for a caller that asked then.
-    fn fresh(&self, asked_at: Instant, ages: Ages) -> Option<&Seats> {
-        let seats = self.seats.as_ref()?;
-        let age_max = if seats.found_out { ages.found_out } else { ages.applied };
-        let fresh = seats.read_at + age_max >= asked_at && self.doubted_at.is_none_or(|at| seats.read_at > at);
-        fresh.then_some(seats)
     }
 }
 

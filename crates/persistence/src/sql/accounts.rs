@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use boxoffice_domain::{
-    AccountId, SessionId, StorageError, Timestamp,
+    AccountId, SessionId, StorageError,
     accounts::{
-        Account, Accounts, CreateAccountError, Credentials, LoginId, PasswordHash, RefreshHash, Role, RotateRequest,
-        Rotation, Session, Sessions,
+        Account, Accounts, CreateAccountError, Credentials, LoginId, PasswordHash, Role, RotateRequest, Rotation,
+        Session, Sessions,
     },
     wallet::Wallet,
 };
@@ -23,6 +23,7 @@ use super::{
 use crate::{
     row::row,
     schema::{accounts, sessions},
+    statement::Bind,
     stored::{Stored, damaged, id, name, optional_idempotency, time},
 };
 
@@ -63,7 +64,7 @@ row! {
         refresh_hash: Vec<u8> = session.refresh_hash.0.to_vec(),
         created_at: NaiveDateTime = session.created_at,
         expires_at: NaiveDateTime = session.expires_at,
-        ended_at: Option<NaiveDateTime> = None::<Timestamp>,
+        ended_at: Option<NaiveDateTime> = Bind::Null,
     }
 }
 
@@ -130,22 +131,10 @@ impl Sessions for Store {
     }
 
     async fn rotate(&self, request: RotateRequest) -> Result<Rotation, StorageError> {
-        let exchange = Exchange {
-            id: request.session_id,
-            presented: request.presented,
-            next: request.next,
-            expires_at: time(request.expires_at),
-            now: time(self.now()),
-        };
-        let exchanged = self.writer.transaction(&exchange, |connection, exchange| Box::pin(exchange.run(connection)));
-        match exchanged.await? {
-            Exchanged::Rotated(account_id) => match self.find(account_id).await? {
-                Some(account) => Ok(Rotation::Rotated(account)),
-                None => Err(StorageError::failed("the account of a session is missing")),
-            },
-            Exchanged::Reused => Ok(Rotation::Reused),
-            Exchanged::Unknown => Ok(Rotation::Unknown),
-        }
+        let exchanged = self.writer.transaction((request, time(self.now())), |connection, (request, now)| {
+            Box::pin(exchange(connection, request, *now))
+        });
+        Ok(exchanged.await?)
     }
 
     async fn end(&self, id: SessionId) -> Result<(), StorageError> {
@@ -160,46 +149,35 @@ impl Sessions for Store {
     }
 }
 
-/// One exchange of a refresh secret.
-struct Exchange {
-    id: SessionId,
-    presented: RefreshHash,
-    next: RefreshHash,
-    expires_at: NaiveDateTime,
+/// Exchanges the secret by one conditional update, so that exactly one of several concurrent exchanges succeeds.
+async fn exchange(
+    connection: &mut Connection,
+    request: &RotateRequest,
     now: NaiveDateTime,
-}
-
-enum Exchanged {
-    Rotated(AccountId),
-    Reused,
-    Unknown,
-}
-
-impl Exchange {
-    /// Exchanges the secret by one conditional update, so that exactly one of several concurrent exchanges succeeds.
-    async fn run(&self, connection: &mut Connection) -> Result<Exchanged, Failure> {
-        let session = sessions::table.find(self.id.stored());
-        let living = session
-            .clone()
-            .filter(sessions::ended_at.is_null())
-            .filter(sessions::expires_at.gt(self.now))
-            .filter(sessions::refresh_hash.eq(self.presented.0.to_vec()));
-        let rotated = diesel::update(living)
-            .set((sessions::refresh_hash.eq(self.next.0.to_vec()), sessions::expires_at.eq(self.expires_at)))
-            .execute(connection)
-            .await?;
-        let row = session.clone().select(SessionRow::as_select()).first(connection).await.optional()?;
-        let Some(row) = row else {
-            return Ok(Exchanged::Unknown);
-        };
-        // In the second case an earlier attempt, whose answer was lost, had exchanged it.
-        if rotated > 0 || (row.ended_at.is_none() && row.refresh_hash == self.next.0) {
-            return Ok(Exchanged::Rotated(id(&row.account_id)?));
-        }
-        if row.ended_at.is_some() || row.expires_at <= self.now {
-            return Ok(Exchanged::Unknown);
-        }
-        diesel::update(session).set(sessions::ended_at.eq(self.now)).execute(connection).await?;
-        Ok(Exchanged::Reused)
+) -> Result<Rotation, Failure> {
+    let (presented, next) = (request.presented.0.as_slice(), request.next.0.as_slice());
+    let session = sessions::table.find(request.session_id.stored());
+    let living = session
+        .clone()
+        .filter(sessions::ended_at.is_null())
+        .filter(sessions::expires_at.gt(now))
+        .filter(sessions::refresh_hash.eq(presented));
+    let rotated = diesel::update(living)
+        .set((sessions::refresh_hash.eq(next), sessions::expires_at.eq(time(request.expires_at))))
+        .execute(connection)
+        .await?;
+    let row = session.clone().select(SessionRow::as_select()).first(connection).await.optional()?;
+    let Some(row) = row else {
+        return Ok(Rotation::Unknown);
+    };
+    // In the second case an earlier attempt, whose answer was lost, had exchanged it.
+    if rotated > 0 || (row.ended_at.is_none() && row.refresh_hash == next) {
+        let account = accounts::table.find(row.account_id).select(AccountRow::as_select()).first(connection).await?;
+        return Ok(Rotation::Rotated(Credentials::try_from(account)?.account));
     }
+    if row.ended_at.is_some() || row.expires_at <= now {
+        return Ok(Rotation::Unknown);
+    }
+    diesel::update(session).set(sessions::ended_at.eq(now)).execute(connection).await?;
+    Ok(Rotation::Reused)
 }

@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use boxoffice_domain::{
     StorageError,
+    idempotency::Made,
     sale::{Command, LoadPlan, Outcome},
-    wallet::{Charge, ChargeState},
+    wallet::ChargeState,
 };
 use diesel::sql_types::{Binary, Untyped};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
@@ -102,10 +103,10 @@ fn count_outcomes(outcomes: &[Decided]) {
         match outcome {
             Outcome::Hold(Ok(made)) if !made.replayed => holds += 1,
             Outcome::Pay(Ok(made)) if !made.replayed => payments += 1,
-            Outcome::CompleteCharge(Some(made)) if !made.replayed => {
-                if let Charge { state: ChargeState::Completed { .. }, amount, .. } = made.value {
-                    points += u64::try_from(amount.get()).unwrap_or(0);
-                }
+            Outcome::CompleteCharge(Some(Made { value: charge, replayed: false }))
+                if matches!(charge.state, ChargeState::Completed { .. }) =>
+            {
+                points += u64::try_from(charge.amount.get()).unwrap_or(0);
             }
             _ => {}
         }

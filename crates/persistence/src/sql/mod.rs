@@ -71,8 +71,8 @@ impl Store {
         self.readers.session().await
     }
 
-    /// The rows of a query. The future is boxed, here and below, because the compiler cannot tell that one with the type of
-    /// a query in it is `Send`.
+    /// The rows of a query. The future is boxed, here and below, because the compiler cannot prove that a
+    /// future with the type of a query in it is `Send`.
     fn read<'a, R: Send + 'a>(
         &'a self,
         query: impl LoadQuery<'a, Connection, R> + Send + 'a,
@@ -127,16 +127,30 @@ pub(crate) async fn connect(
     let seat_cache = Arc::new(SeatCache::new(settings.seats_age_max, Arc::clone(&clock)));
     let lanes = WriteLanes::start(lane_connections.into_iter().map(writer).collect(), &seat_cache, &settings);
     let lanes = lanes.map_err(ConnectError::unreachable)?;
-    let store = Store {
+    let store = Arc::new(Store {
         readers: open(settings.connections_max, "read"),
         writer: Arc::new(writer(writers)),
         lanes: lanes.clone(),
         seat_cache: Arc::clone(&seat_cache),
         clock,
         concerts_of: moka::sync::Cache::new(CONCERTS_REMEMBERED_MAX),
-    };
+    });
     count_from_zero();
-    Ok(Database::new(Arc::new(store), lanes, seat_cache))
+    Ok(Database {
+        accounts: store.clone(),
+        sessions: store.clone(),
+        catalog: store.clone(),
+        import: store.clone(),
+        reservations: store.clone(),
+        payments: store.clone(),
+        wallets: store.clone(),
+        outbox: store.clone(),
+        audit: store.clone(),
+        readiness: store.clone(),
+        leases: store,
+        lanes,
+        seat_cache,
+    })
 }
 
 pub(crate) async fn migrate(url: String) -> Result<Vec<String>, ConnectError> {

@@ -133,15 +133,6 @@ pub(super) fn reservation_views<'s, 'q: 's>(
     })
 }
 
-impl Store {
-    fn reservation_views<'a>(
-        &'a self,
-        query: impl LoadQuery<'a, Connection, ReservationRow> + Send + 'a,
-    ) -> BoxFuture<'a, Result<Vec<ReservationView>, StorageError>> {
-        Box::pin(async move { reservation_views(&mut self.reader().await?, query).await })
-    }
-}
-
 #[async_trait]
 impl Reservations for Store {
     async fn hold(&self, request: HoldRequest) -> Result<Made<ReservationView>, HoldError> {
@@ -156,7 +147,8 @@ impl Reservations for Store {
 
     async fn find(&self, account_id: AccountId, id: ReservationId) -> Result<Option<ReservationView>, StorageError> {
         let query = reservations::table.find(id.stored()).filter(reservations::account_id.eq(account_id.stored()));
-        Ok(self.reservation_views(query.select(ReservationRow::as_select())).await?.pop())
+        let query = query.select(ReservationRow::as_select());
+        Ok(reservation_views(&mut self.reader().await?, query).await?.pop())
     }
 
     async fn find_by_key(
@@ -167,7 +159,8 @@ impl Reservations for Store {
         let query = reservations::table
             .filter(reservations::account_id.eq(account_id.stored()))
             .filter(reservations::idempotency_key.eq(key.as_str()));
-        Ok(self.reservation_views(query.select(ReservationRow::as_select())).await?.pop())
+        let query = query.select(ReservationRow::as_select());
+        Ok(reservation_views(&mut self.reader().await?, query).await?.pop())
     }
 
     async fn list(
@@ -193,7 +186,7 @@ impl Reservations for Store {
             Some(status) => query.sql(" AND status = ").bind(status.as_str()),
         };
         let query = query.sql(" ORDER BY id DESC LIMIT ").bind(i64::from(page.limit) + 1);
-        let views = self.reservation_views(query).await?;
+        let views = reservation_views(&mut self.reader().await?, query).await?;
         Ok(Page::from_rows(views, page.limit, |view| view.reservation.id))
     }
 

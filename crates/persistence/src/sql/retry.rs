@@ -157,7 +157,7 @@ impl Writer {
         if failure.kind == Kind::Contention && connection.batch_execute("ROLLBACK").await.is_ok() {
             session.answered();
         } else {
-            // The connection is closed with the transaction open, which takes it back.
+            // The connection is closed with the transaction open, which rolls it back.
             session.failed(&failure);
         }
         failure
@@ -188,7 +188,7 @@ mod tests {
             assert_eq!(waits(kind, 0).await, [0; 0], "{kind:?}");
         }
         assert_eq!(waits(Kind::Defect, 8).await, [0; 0]);
-        // As often as there is time: the last attempt begins before 5 s are over.
+        // As often as there is time: the last wait begins before 5 s are over.
         let contended = waits(Kind::Contention, 0).await;
         assert_eq!(contended[..4], [10, 20, 40, 40]);
         assert_eq!(contended.iter().sum::<u128>(), 5_030);

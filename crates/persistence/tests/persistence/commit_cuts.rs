@@ -25,7 +25,7 @@ use crate::{
 const BUYERS: usize = 100;
 /// How many commits of the stampede are cut in each way.
 const CUTS_EACH: usize = 30;
-/// How many acts follow each other where every second commit is cut.
+/// How many acts follow each other while every second commit is cut.
 const ROUNDS: usize = 20;
 
 /// An attempt ends after 20 s.
@@ -66,8 +66,7 @@ async fn every_act_is_done_once(kind: ServerKind) {
             assert!(!given_up.replayed, "{at:?}");
         }
         proxy.cut_nothing();
-        // The commit that follows a cut one is its second attempt, where the first one did not happen, and that of the
-        // next act, where it did.
+        // If a cut commit did not happen, its second attempt follows; if it happened, the commit of the next act follows.
         let commits = 3 * ROUNDS;
         let expected = if at == CutAt::Request { commits } else { commits / 2 };
         assert_eq!(proxy.cuts() - cuts, expected, "{at:?}");
@@ -133,24 +132,5 @@ async fn a_silent_database_is_given_up_and_found_again() {
     place.remove().await.unwrap();
 }
 
-macro_rules! on_both_servers {
-    ($($name:ident)*) => {
-        mod mariadb {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name(super::ServerKind::MariaDb).await;
-            })*
-        }
-        mod mysql {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name(super::ServerKind::MySql).await;
-            })*
-        }
-    };
-}
-
-on_both_servers! {
-    every_act_is_done_once
-    a_stampede_loses_and_doubles_nothing
-}
+crate::on_every_backend! { @ mariadb, super::ServerKind::MariaDb; every_act_is_done_once a_stampede_loses_and_doubles_nothing }
+crate::on_every_backend! { @ mysql, super::ServerKind::MySql; every_act_is_done_once a_stampede_loses_and_doubles_nothing }

@@ -87,7 +87,7 @@ pub(crate) async fn execute(url: &str, statements: &str) {
 }
 
 impl Place {
-    /// A place for a database of its own, with nothing in it.
+    /// A new place without tables.
     pub(crate) async fn new(backend: Backend) -> Self {
         match backend {
             Backend::Sqlite => {
@@ -174,7 +174,11 @@ impl fmt::Debug for Home {
 impl Home {
     /// A new database.
     pub(crate) async fn open(backend: Backend, settings: PersistenceSettings) -> Self {
-        let place = Place::with_schema(backend).await;
+        Self::at(Place::with_schema(backend).await, settings).await
+    }
+
+    /// The database at this place.
+    pub(crate) async fn at(place: Place, settings: PersistenceSettings) -> Self {
         let clock = Arc::new(TestClock::new());
         let (stage, database) = join(&place.url(), settings, clock).await;
         let stage = stage.with_corrupter(Arc::new(Corrupter(place.url())));

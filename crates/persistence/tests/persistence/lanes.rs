@@ -1,10 +1,9 @@
 //! How writes come together: within bounds, and with the same outcome however they are grouped.
 
-use boxoffice_contracts::storage::{Stage, at_once};
+use boxoffice_contracts::storage::at_once;
 use boxoffice_domain::{
-    AccountId, StorageError, fixtures,
-    page::PageRequest,
-    reservations::{HoldError, HoldRefusal, Reservation},
+    StorageError, fixtures,
+    reservations::{HoldError, HoldRefusal},
     seats::SeatStatus,
 };
 use boxoffice_persistence::PersistenceSettings;
@@ -18,61 +17,38 @@ crate::on_every_backend! {
     a_shutdown_ends_while_commands_keep_coming
 }
 
-/// Some of the contracts, with one command in each transaction.
-mod sqlite_without_batches {
-    use super::{Backend, Home, PersistenceSettings, settings};
-
-    async fn home() -> Home {
-        Home::open(Backend::Sqlite, PersistenceSettings { batch_commands_max: 1, ..settings() }).await
-    }
-
-    boxoffice_contracts::storage_contract! { home;
-        races { everything_at_once_breaks_nothing a_hold_and_the_sweep_of_the_former_one_agree }
-        reservations { overlapping_holds_neither_share_nor_split_seats ten_holds_at_once_of_one_account_give_its_limit }
-        payments { fifty_identical_payments_debit_once }
-        wallet { points_for_one_of_two_reservations_pay_exactly_one }
-    }
+// One command in each transaction.
+crate::contracts_with! { sqlite_without_batches, Backend::Sqlite,
+    PersistenceSettings { batch_commands_max: 1, ..settings() };
+    races { everything_at_once_breaks_nothing a_hold_and_the_sweep_of_the_former_one_agree }
+    reservations { overlapping_holds_neither_share_nor_split_seats ten_holds_at_once_of_one_account_give_its_limit }
+    payments { fifty_identical_payments_debit_once }
+    wallet { points_for_one_of_two_reservations_pay_exactly_one }
 }
 
-/// Some of the contracts, with batches of two on a database that keeps them apart by row locks.
-mod mysql_in_small_batches {
-    use super::{Backend, Home, PersistenceSettings, ServerKind, settings};
-
-    async fn home() -> Home {
-        let settings = PersistenceSettings { batch_commands_max: 2, ..settings() };
-        Home::open(Backend::Server(ServerKind::MySql), settings).await
-    }
-
-    boxoffice_contracts::storage_contract! { home;
-        reservations { ten_holds_at_once_of_one_account_give_its_limit }
-        payments { fifty_payments_of_one_reservation_debit_once }
-        wallet { charges_and_payments_at_once_add_up }
-    }
+// Batches of two, on a database that keeps them apart by row locks.
+crate::contracts_with! { mysql_in_small_batches, Backend::Server(ServerKind::MySql),
+    PersistenceSettings { batch_commands_max: 2, ..settings() };
+    reservations { ten_holds_at_once_of_one_account_give_its_limit }
+    payments { fifty_payments_of_one_reservation_debit_once }
+    wallet { charges_and_payments_at_once_add_up }
 }
 
 /// Several lanes write at once, and the same accounts and seats are met in more than one of them.
 macro_rules! in_three_lanes {
     ($module:ident, $backend:expr) => {
-        mod $module {
-            use super::{Backend, Home, PersistenceSettings, settings};
-
-            async fn home() -> Home {
-                Home::open($backend, PersistenceSettings { lanes: 3, ..settings() }).await
-            }
-
-            boxoffice_contracts::storage_contract! { home;
-                races { everything_at_once_breaks_nothing a_payment_and_a_cancellation_at_once_leave_no_point_behind }
-                reservations { the_limit_counts_every_performance_of_the_concert }
-                payments { fifty_identical_payments_debit_once }
-                wallet { charges_and_payments_at_once_add_up points_for_one_of_two_reservations_pay_exactly_one }
-            }
+        crate::contracts_with! { $module, $backend, PersistenceSettings { lanes: 3, ..settings() };
+            races { everything_at_once_breaks_nothing a_payment_and_a_cancellation_at_once_leave_no_point_behind }
+            reservations { the_limit_counts_every_performance_of_the_concert }
+            payments { fifty_identical_payments_debit_once }
+            wallet { charges_and_payments_at_once_add_up points_for_one_of_two_reservations_pay_exactly_one }
         }
     };
 }
 
 in_three_lanes!(sqlite_in_three_lanes, Backend::Sqlite);
-in_three_lanes!(mariadb_in_three_lanes, Backend::Server(super::ServerKind::MariaDb));
-in_three_lanes!(mysql_in_three_lanes, Backend::Server(super::ServerKind::MySql));
+in_three_lanes!(mariadb_in_three_lanes, Backend::Server(ServerKind::MariaDb));
+in_three_lanes!(mysql_in_three_lanes, Backend::Server(ServerKind::MySql));
 
 async fn a_full_lane_refuses_and_serves_the_others(backend: Backend) {
     let tiny = PersistenceSettings { lane_waiting_max: 2, batch_commands_max: 2, ..settings() };
@@ -124,23 +100,18 @@ async fn a_shutdown_answers_what_was_taken_and_refuses_the_rest(backend: Backend
         holds.push(hold);
     }
     home.database.shutdown().await;
+    let mut held = Vec::new();
     for (request, hold) in requests.iter().zip(holds) {
-        assert_eq!(hold.await.unwrap().value.reservation.id, request.reservation_id);
+        held.push(hold.await.unwrap().value.reservation);
+        assert_eq!(held.last().unwrap().id, request.reservation_id);
     }
     assert_eq!(stage.free_labels(&show).await, vec![]);
-    // Closed is closed: nothing is written any more, and what is there can be read.
+    // Nothing is written from now on, and what is stored can be read.
     let late = stage.storage.reservations.hold(requests[0].clone()).await;
     assert!(matches!(late, Err(HoldError::Storage(StorageError::Unavailable(_)))), "{late:?}");
     assert_eq!(stage.seat(&show, "A-1-1").await, SeatStatus::Held);
-    let unknown = fixtures::cancel_request(&any_reservation(stage, account_id).await);
-    assert!(stage.storage.reservations.cancel(unknown).await.is_err());
+    assert!(stage.storage.reservations.cancel(fixtures::cancel_request(&held[0])).await.is_err());
     home.end().await;
-}
-
-/// Any reservation of the account.
-async fn any_reservation(stage: &Stage, account_id: AccountId) -> Reservation {
-    let page = stage.storage.reservations.list(account_id, None, PageRequest::first(1)).await.unwrap();
-    page.items[0].reservation.clone()
 }
 
 async fn a_shutdown_ends_while_commands_keep_coming(backend: Backend) {
@@ -164,7 +135,7 @@ async fn a_shutdown_ends_while_commands_keep_coming(backend: Backend) {
         }
     });
     let closing = async {
-        // Once one who came after them is answered, they are in full swing.
+        // When a later caller gets its answer, all of them have begun.
         let late = stage.hold(show.hold_request(first, &["A-1-1"])).await;
         assert!(late.is_err());
         home.database.shutdown().await;

@@ -1,5 +1,7 @@
 //! The ports over SQLite, MariaDB and real MySQL: the contracts that all of them keep, and what is theirs alone.
 
+#![recursion_limit = "256"]
+
 /// Makes a test of each function for each kind of database. A function takes a [`home::Backend`].
 macro_rules! on_every_backend {
     ($($name:ident)*) => {
@@ -19,6 +21,22 @@ macro_rules! on_every_backend {
     };
 }
 use on_every_backend;
+
+/// Makes a module with tests of some of the contracts, over a home with these settings.
+macro_rules! contracts_with {
+    ($module:ident, $backend:expr, $settings:expr; $($contracts:tt)*) => {
+        mod $module {
+            use super::*;
+
+            async fn home() -> Home {
+                Home::open($backend, $settings).await
+            }
+
+            boxoffice_contracts::storage_contract! { home; $($contracts)* }
+        }
+    };
+}
+use contracts_with;
 
 mod audit;
 mod commit_cuts;

@@ -1,13 +1,10 @@
 //! The schema, up and down and up again.
 
-use std::sync::Arc;
-
 use boxoffice_contracts::storage::at_once;
-use boxoffice_domain::fixtures::TestClock;
 use boxoffice_domain::{StorageError, catalog::ConcertChange, fixtures::instant, page::PageRequest};
 use boxoffice_persistence::{ConnectError, migrate, migrate_down};
 
-use crate::home::{Backend, Place, join, settings};
+use crate::home::{Backend, Home, Place, settings};
 
 crate::on_every_backend! {
     migrations_go_up_and_down_and_up_again
@@ -26,15 +23,14 @@ async fn migrations_go_up_and_down_and_up_again(backend: Backend) {
     assert_eq!(migrate_down(&place.url(), usize::MAX).await.unwrap(), reversed[2..]);
     assert_eq!(migrate_down(&place.url(), 1).await.unwrap(), Vec::<String>::new());
     assert_eq!(migrate(&place.url()).await.unwrap(), applied);
-    let (stage, database) = join(&place.url(), settings(), Arc::new(TestClock::new())).await;
+    let home = Home::at(place, settings()).await;
+    let stage = home.stage();
     stage.storage.readiness.ready().await.unwrap();
     let show = stage.show().await;
     let account_id = stage.account_with(1_000).await;
     let held = stage.holds(&show, account_id, &["A-1-1"]).await;
     stage.pays(&held).await;
-    stage.assert_sound().await;
-    database.shutdown().await;
-    place.remove().await;
+    home.end().await;
 }
 
 async fn migrations_by_four_at_once_are_applied_once(backend: Backend) {
@@ -46,31 +42,29 @@ async fn migrations_by_four_at_once_are_applied_once(backend: Backend) {
     })
     .await;
     assert_eq!(applied.iter().filter(|applied| !applied.is_empty()).count(), 1);
-    let (stage, database) = join(&url, settings(), Arc::new(TestClock::new())).await;
-    stage.storage.readiness.ready().await.unwrap();
-    database.shutdown().await;
-    place.remove().await;
+    let home = Home::at(place, settings()).await;
+    home.stage().storage.readiness.ready().await.unwrap();
+    home.close().await;
 }
 
 async fn a_schema_that_is_behind_is_not_ready(backend: Backend) {
     let place = Place::new(backend).await;
     migrate(&place.url()).await.unwrap();
     migrate_down(&place.url(), 1).await.unwrap();
-    let (stage, database) = join(&place.url(), settings(), Arc::new(TestClock::new())).await;
-    let behind = stage.storage.readiness.ready().await;
+    let home = Home::at(place, settings()).await;
+    let readiness = &home.stage().storage.readiness;
+    let behind = readiness.ready().await;
     assert!(matches!(behind, Err(StorageError::Unavailable(_))), "{behind:?}");
-    migrate(&place.url()).await.unwrap();
-    stage.storage.readiness.ready().await.unwrap();
-    database.shutdown().await;
-    place.remove().await;
+    migrate(&home.place.url()).await.unwrap();
+    readiness.ready().await.unwrap();
+    home.close().await;
 }
 
 /// During a rolling upgrade, instances of the previous version write to the new schema.
 async fn a_program_that_does_not_know_the_newest_columns_writes_concerts(backend: Backend) {
-    let place = Place::new(backend).await;
-    migrate(&place.url()).await.unwrap();
+    let home = Home::open(backend, settings()).await;
     let id = "00000000000000000000000000000007";
-    place
+    home.place
         .execute(&format!(
             "INSERT INTO concerts (id, catalog_key, promoter_id, title, artist, description, sales_open_at, \
              sales_close_at, max_seats_per_account, max_active, version, created_at, idempotency_key, fingerprint) \
@@ -78,18 +72,17 @@ async fn a_program_that_does_not_know_the_newest_columns_writes_concerts(backend
              1, '2026-12-01 00:00:00', NULL, NULL)"
         ))
         .await;
-    let (stage, database) = join(&place.url(), settings(), Arc::new(TestClock::new())).await;
+    let stage = home.stage();
     let stored = stage.storage.catalog.concerts(None, PageRequest::first(9)).await.unwrap().items.remove(0).concert;
     assert_eq!((stored.draw, stored.paused, stored.emptied_at), (None, false, None));
     let change = ConcertChange { paused: Some(true), ..ConcertChange::default() };
     stage.storage.catalog.update_concert(change.apply(&stored, instant(0)).unwrap()).await.unwrap();
 
     // It also changes a row that a newer program has written, and leaves the columns alone that it does not know.
-    place.execute(&format!("UPDATE concerts SET title = 'Another', version = 3 WHERE id = X'{id}'")).await;
+    home.place.execute(&format!("UPDATE concerts SET title = 'Another', version = 3 WHERE id = X'{id}'")).await;
     let stored = stage.storage.catalog.concert(stored.id).await.unwrap().unwrap().concert;
     assert_eq!((stored.title.as_str(), stored.paused), ("Another", true));
-    database.shutdown().await;
-    place.remove().await;
+    home.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,4 @@
-//! Seat maps from memory: with entries that are kept for ever, for hardly any time and not at all, in several lanes, and
+//! Seat maps from the cache: with entries that are kept for ever, for hardly any time and not at all, in several lanes, and
 //! beside a peer.
 
 use std::{sync::Arc, time::Duration};
@@ -20,28 +20,20 @@ fn with_age(seats_age_max: Duration) -> PersistenceSettings {
 /// The contracts that look at seats, with entries of this age in so many lanes.
 macro_rules! with_cache {
     ($module:ident, $backend:expr, $age:expr, $lanes:expr) => {
-        mod $module {
-            use super::*;
-
-            async fn home() -> Home {
-                Home::open($backend, PersistenceSettings { lanes: $lanes, ..with_age($age) }).await
+        crate::contracts_with! { $module, $backend, PersistenceSettings { lanes: $lanes, ..with_age($age) };
+            catalog {
+                seats_come_in_the_order_of_the_plan
+                lapsed_holds_count_as_available
+                no_map_shows_less_than_was_answered_before
+                a_seat_map_follows_every_act_and_the_time
             }
-
-            boxoffice_contracts::storage_contract! { home;
-                catalog {
-                    seats_come_in_the_order_of_the_plan
-                    lapsed_holds_count_as_available
-                    no_map_shows_less_than_was_answered_before
-                    a_seat_map_follows_every_act_and_the_time
-                }
-                catalog_import { an_import_changes_the_prices_of_free_seats_alone }
-                races {
-                    a_hold_and_the_sweep_of_the_former_one_agree
-                    a_lapsed_seat_sells_again_without_a_sweep
-                    a_payment_and_a_cancellation_at_once_leave_no_point_behind
-                }
-                reservations { overlapping_holds_neither_share_nor_split_seats cancelling_a_hold_frees_its_seats }
+            catalog_import { an_import_changes_the_prices_of_free_seats_alone }
+            races {
+                a_hold_and_the_sweep_of_the_former_one_agree
+                a_lapsed_seat_sells_again_without_a_sweep
+                a_payment_and_a_cancellation_at_once_leave_no_point_behind
             }
+            reservations { overlapping_holds_neither_share_nor_split_seats cancelling_a_hold_frees_its_seats }
         }
     };
 }
@@ -54,8 +46,6 @@ with_cache!(mariadb_for_hardly_any_time, Backend::Server(ServerKind::MariaDb), D
 
 crate::on_every_backend! {
     a_refusal_shows_what_a_peer_has_sold
-    what_a_peer_does_is_shown_when_the_entry_is_too_old
-    a_repeated_outcome_shows_what_a_peer_has_done
     what_a_peer_publishes_is_shown_at_once
     caches_of_peers_agree_with_the_seats
 }
@@ -78,47 +68,6 @@ async fn a_refusal_shows_what_a_peer_has_sold(backend: Backend) {
     });
     assert!(seen.await.into_iter().all(|seen| seen == (SeatStatus::Sold, SeatStatus::Held)));
     assert_eq!(stage.free_labels(&show).await.len(), 48);
-    home.close().await;
-}
-
-async fn what_a_peer_does_is_shown_when_the_entry_is_too_old(backend: Backend) {
-    let age_max = Duration::from_millis(20);
-    let home = Home::open(backend, with_age(age_max)).await;
-    let (peer, _) = home.peer(settings()).await;
-    let stage = home.stage();
-    let show = stage.show().await;
-    let buyer = stage.account_with(10_000).await;
-    let mut expected = SeatStatus::Available;
-    for round in 0..4 {
-        // At least this long, and so long enough, however long it takes.
-        tokio::time::sleep(age_max + Duration::from_millis(1)).await;
-        assert_eq!(stage.seat(&show, "A-1-1").await, expected);
-        expected = if round % 2 == 0 {
-            peer.holds(&show, buyer, &["A-1-1"]).await;
-            SeatStatus::Held
-        } else {
-            stage.clock.advance_seconds(1_000);
-            assert_eq!(peer.expire_due(10).await, 1);
-            SeatStatus::Available
-        };
-    }
-    home.close().await;
-}
-
-async fn a_repeated_outcome_shows_what_a_peer_has_done(backend: Backend) {
-    let home = Home::open(backend, with_age(FOR_EVER)).await;
-    let (peer, _) = home.peer(settings()).await;
-    let stage = home.stage();
-    let show = stage.show().await;
-    let account_id = stage.account_with(10_000).await;
-    assert_eq!(stage.free_labels(&show).await.len(), 50);
-    // The first outcome came from the peer and was lost; this one repeats it.
-    let idempotency = Some(fixtures::idempotency());
-    let request =
-        boxoffice_domain::reservations::HoldRequest { idempotency, ..show.hold_request(account_id, &["A-1-1"]) };
-    peer.hold(request.clone()).await.unwrap();
-    assert!(stage.hold(request).await.unwrap().replayed);
-    assert_eq!(stage.seat(&show, "A-1-1").await, SeatStatus::Held);
     home.close().await;
 }
 

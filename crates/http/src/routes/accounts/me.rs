@@ -1,5 +1,3 @@
-//! `GET /v1/me`.
-
 use axum::{Json, extract::State};
 
 use super::AccountResponse;

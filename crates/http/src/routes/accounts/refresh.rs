@@ -1,12 +1,7 @@
-//! `POST /v1/sessions/refresh`.
-
-use std::sync::Arc;
-
 use axum::{Json, extract::State};
 use boxoffice_application::accounts::RefreshError;
 use serde::Deserialize;
 use utoipa::ToSchema;
-use validator::Validate;
 
 use super::SessionResponse;
 use crate::{
@@ -15,7 +10,7 @@ use crate::{
     request::Body,
 };
 
-#[derive(Deserialize, ToSchema, Validate)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Refresh)]
 pub(crate) struct RefreshRequest {
@@ -51,7 +46,7 @@ pub(crate) async fn handler(
     State(api): State<Api>,
     Body(body): Body<RefreshRequest>,
 ) -> Result<Json<SessionResponse>, Problem> {
-    let service = Arc::clone(&api.services.accounts);
+    let service = api.services.accounts.clone();
     let tokens = api.run_detached(async move { service.refresh(&body.refresh_token).await }).await??;
     Ok(Json(tokens.into()))
 }

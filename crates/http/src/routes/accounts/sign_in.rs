@@ -1,12 +1,7 @@
-//! `POST /v1/sessions`.
-
-use std::sync::Arc;
-
 use axum::{Json, extract::State, http::StatusCode};
 use boxoffice_application::accounts::SignInError;
 use serde::Deserialize;
 use utoipa::ToSchema;
-use validator::Validate;
 
 use super::SessionResponse;
 use crate::{
@@ -15,7 +10,7 @@ use crate::{
     request::Body,
 };
 
-#[derive(Deserialize, ToSchema, Validate)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = SignIn)]
 pub(crate) struct SignInRequest {
@@ -44,7 +39,7 @@ pub(crate) async fn handler(
     State(api): State<Api>,
     Body(body): Body<SignInRequest>,
 ) -> Result<(StatusCode, Json<SessionResponse>), Problem> {
-    let service = Arc::clone(&api.services.accounts);
+    let service = api.services.accounts.clone();
     let tokens = api.run_detached(async move { service.sign_in(&body.login_id, &body.password).await }).await??;
     Ok((StatusCode::CREATED, Json(tokens.into())))
 }

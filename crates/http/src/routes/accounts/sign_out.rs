@@ -1,7 +1,3 @@
-//! `DELETE /v1/sessions/current`.
-
-use std::sync::Arc;
-
 use axum::{extract::State, http::StatusCode};
 
 use crate::{
@@ -20,7 +16,7 @@ refusals!([SIGNED_IN], []);
 )]
 #[tracing::instrument(level = "debug", name = "http.accounts.sign_out", skip_all)]
 pub(crate) async fn handler(State(api): State<Api>, SignedIn(identity): SignedIn) -> Result<StatusCode, Problem> {
-    let service = Arc::clone(&api.services.accounts);
+    let service = api.services.accounts.clone();
     api.run_detached(async move { service.sign_out(identity).await }).await??;
     Ok(StatusCode::NO_CONTENT)
 }

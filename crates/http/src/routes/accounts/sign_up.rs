@@ -1,7 +1,3 @@
-//! `POST /v1/accounts`.
-
-use std::sync::Arc;
-
 use axum::{extract::State, http::StatusCode, response::Response};
 use boxoffice_application::{
     accounts::{SignUp, SignUpError},
@@ -13,41 +9,35 @@ use boxoffice_domain::{
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
-use validator::Validate;
 
 use super::AccountResponse;
 use crate::{
     api::Api,
     reply::{Problem, made, problem_from, refusals},
-    request::{
-        Body, OptionalKey,
-        validation::{self, parsed},
-    },
+    request::{Body, OptionalKey, validation::validated},
 };
 
-#[derive(Deserialize, ToSchema, Validate)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewAccount)]
 pub(crate) struct SignUpRequest {
     /// What to sign in with: 3 to 64 of `a-z 0-9 . _ - @ +`, starting with a letter or digit.
-    #[validate(custom(function = validation::login_id))]
     #[schema(min_length = 3, max_length = 64, pattern = "^[a-z0-9][a-z0-9._@+-]*$", example = "haneul")]
     login_id: String,
-    #[validate(custom(function = validation::password))]
     #[schema(min_length = 8, max_length = 128, format = Password, example = "correct horse battery staple")]
     password: String,
     /// What the person is called.
-    #[validate(custom(function = validation::name))]
     #[schema(min_length = 1, max_length = 255, example = "Haneul Kim")]
     name: String,
 }
 
 impl SignUpRequest {
     fn parse(&self) -> Result<SignUp, Problem> {
-        Ok(SignUp {
-            login_id: parsed("/login_id", "login_id", LoginId::new(&self.login_id))?,
-            password: parsed("/password", "password_length", Password::new(&self.password))?,
-            name: parsed("/name", "text", Name::new(&self.name))?,
+        validated(|fields| {
+            let login_id = fields.check("/login_id", "login_id", LoginId::new(&self.login_id));
+            let name = fields.text("/name", Name::new(&self.name));
+            let password = fields.check("/password", "password_length", Password::new(&self.password));
+            Some(SignUp { login_id: login_id?, password: password?, name: name? })
         })
     }
 }
@@ -77,7 +67,7 @@ pub(crate) async fn handler(
 ) -> Result<Response, Problem> {
     let sign_up = body.parse()?;
     let idempotency = key.naming(|| fingerprint::sign_up(&sign_up));
-    let service = Arc::clone(&api.services.accounts);
+    let service = api.services.accounts.clone();
     let act = async move { service.sign_up(sign_up, Role::Customer, idempotency).await };
     let account = api.run_detached(act).await??;
     Ok(made(account, StatusCode::CREATED, Some("/v1/me"), AccountResponse::from))

@@ -1,5 +1,3 @@
-//! `GET /v1/concerts/{id}`.
-
 use axum::{extract::State, http::HeaderMap, response::Response};
 use boxoffice_domain::ConcertId;
 

@@ -1,13 +1,11 @@
-//! `GET /v1/concerts`.
-
 use axum::{extract::State, http::HeaderMap, response::Response};
+use boxoffice_domain::{ConcertId, page::PageRequest};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::ConcertResponse;
 use crate::{
     api::Api,
-    cache::catalog_reads::ConcertsAsked,
     reply::{CacheScope, ListResponse, NotModified, Problem, Tagged, refusals},
     request::{IfNoneMatch, Query, page},
 };
@@ -42,9 +40,9 @@ pub(crate) async fn handler(
     headers: HeaderMap,
     Query(query): Query<ConcertQuery>,
 ) -> Result<Response, Problem> {
-    let page = page(query.limit, query.cursor.as_deref())?;
-    let asked = ConcertsAsked { bookable_only: query.bookable.unwrap_or_default(), page };
-    let ConcertsAsked { bookable_only, page } = asked.clone();
+    let page: PageRequest<ConcertId> = page(query.limit, query.cursor.as_deref())?;
+    let bookable_only = query.bookable.unwrap_or_default();
+    let asked = (bookable_only, page.clone());
     let read = async {
         let page = api.services.catalog.concerts(bookable_only, page).await?;
         let now = api.now();

@@ -1,5 +1,3 @@
-//! `GET /v1/performances/{id}`.
-
 use axum::{extract::State, http::HeaderMap, response::Response};
 use boxoffice_domain::PerformanceId;
 

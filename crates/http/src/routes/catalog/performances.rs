@@ -1,5 +1,3 @@
-//! `GET /v1/concerts/{id}/performances`.
-
 use axum::{extract::State, http::HeaderMap, response::Response};
 use boxoffice_domain::{ConcertId, catalog::PerformanceKey, page::PageRequest};
 use chrono::Datelike;
@@ -9,7 +7,6 @@ use utoipa::IntoParams;
 use super::PerformanceResponse;
 use crate::{
     api::Api,
-    cache::catalog_reads::PerformancesAsked,
     reply::{CacheScope, ListResponse, NotModified, Problem, Tagged, refusals},
     request::{AtGate, Id, IfNoneMatch, Query, Queued, page},
 };
@@ -53,8 +50,8 @@ pub(crate) async fn handler(
         return Err(Problem::malformed("The cursor is not one of this list."));
     }
     let admitted = api.services.catalog.admit_to_concert(visitor, id).await?;
-    let asked = PerformancesAsked { concert_id: id, available_only: query.available.unwrap_or_default(), page };
-    let PerformancesAsked { available_only, page, .. } = asked.clone();
+    let available_only = query.available.unwrap_or_default();
+    let asked = (id, available_only, page.clone());
     let read = async {
         let page = api.services.catalog.performances(admitted, available_only, page).await?;
         Tagged::of(&ListResponse::new(page, PerformanceResponse::from))

@@ -1,7 +1,3 @@
-//! `POST /v1/concerts`.
-
-use std::sync::Arc;
-
 use axum::{
     extract::State,
     http::StatusCode,
@@ -10,55 +6,44 @@ use axum::{
 use boxoffice_application::{catalog::NewConcert, fingerprint};
 use boxoffice_domain::{
     SellingRules,
-    catalog::{ACTIVE_MAX, ConcertSummary, InvalidSalesWindow, SEATS_PER_ACCOUNT_MAX, SalesWindow},
+    catalog::{ConcertSummary, InvalidSalesWindow, SalesWindow},
     idempotency::Made,
     text::{Description, Name},
 };
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use validator::Validate;
 
-use super::ManagedConcertResponse;
+use super::{ManagedConcertResponse, check_max_active, check_max_seats};
 use crate::{
     api::Api,
     reply::{Problem, made, refusals},
-    request::{
-        Body, OptionalKey, SignedIn, present,
-        validation::{self, count, in_microseconds, parsed},
-    },
+    request::{Body, OptionalKey, SignedIn, present, validation::validated},
 };
 
-#[derive(Deserialize, ToSchema, Validate)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewConcert)]
 pub(crate) struct PublishConcertRequest {
-    #[validate(custom(function = validation::name))]
     #[schema(min_length = 1, max_length = 255, example = "Night of Songs")]
     title: String,
     /// Who plays.
-    #[validate(custom(function = validation::name))]
     #[schema(min_length = 1, max_length = 255, example = "The Han River Band")]
     artist: String,
     /// More about it; line breaks are kept.
     #[serde(default)]
-    #[validate(custom(function = validation::description))]
     #[schema(max_length = 4000)]
     description: String,
     /// The first instant of the sale.
-    #[validate(custom(function = validation::instant))]
     sales_open_at: DateTime<Utc>,
     /// The first instant after the sale, later than `sales_open_at`.
-    #[validate(custom(function = validation::instant))]
     sales_close_at: DateTime<Utc>,
     /// How many seats of the concert one account may hold and own together; 4 by default.
     #[serde(default, deserialize_with = "present")]
-    #[validate(range(min = 1, max = i64::from(SEATS_PER_ACCOUNT_MAX), message = "must be 1 to 100"))]
     #[schema(minimum = 1, maximum = 100, nullable = false)]
     max_seats_per_account: Option<i64>,
     /// How many accounts are admitted at once; 500 by default.
     #[serde(default, deserialize_with = "present")]
-    #[validate(range(min = 1, max = i64::from(ACTIVE_MAX), message = "must be 1 to 1000000"))]
     #[schema(minimum = 1, maximum = 1_000_000, nullable = false)]
     max_active: Option<i64>,
     /// Whether accounts may join before the sale opens, and a draw then decides their order. Cannot be changed.
@@ -68,17 +53,23 @@ pub(crate) struct PublishConcertRequest {
 
 impl PublishConcertRequest {
     fn parse(&self, rules: &SellingRules) -> Result<NewConcert, Problem> {
-        let open_at = in_microseconds(self.sales_open_at);
-        let close_at = in_microseconds(self.sales_close_at);
-        let max_seats = count("/max_seats_per_account", self.max_seats_per_account)?;
-        Ok(NewConcert {
-            title: parsed("/title", "text", Name::new(&self.title))?,
-            artist: parsed("/artist", "text", Name::new(&self.artist))?,
-            description: parsed("/description", "text", Description::new(&self.description))?,
-            sales: SalesWindow::new(open_at, close_at)?,
-            max_seats_per_account: max_seats.unwrap_or(rules.max_seats_per_account.get()),
-            max_active: count("/max_active", self.max_active)?.unwrap_or(rules.max_active.get()),
-            draw: self.draw,
+        validated(|fields| {
+            let artist = fields.text("/artist", Name::new(&self.artist));
+            let description = fields.text("/description", Description::new(&self.description));
+            let max_active = self.max_active.and_then(|count| check_max_active(fields, count));
+            let max_seats = self.max_seats_per_account.and_then(|count| check_max_seats(fields, count));
+            let close_at = fields.instant("/sales_close_at", self.sales_close_at);
+            let open_at = fields.instant("/sales_open_at", self.sales_open_at);
+            let title = fields.text("/title", Name::new(&self.title));
+            Some(NewConcert {
+                title: title?,
+                artist: artist?,
+                description: description?,
+                max_seats_per_account: max_seats.unwrap_or(rules.max_seats_per_account.get()),
+                max_active: max_active.unwrap_or(rules.max_active.get()),
+                draw: self.draw,
+                sales: fields.check("/sales_close_at", "sales_window", SalesWindow::new(open_at?, close_at?))?,
+            })
         })
     }
 }
@@ -113,7 +104,7 @@ pub(crate) async fn handler(
 ) -> Result<Response, Problem> {
     let new = body.parse(&api.settings.rules)?;
     let idempotency = key.naming(|| fingerprint::publish_concert(&new));
-    let (service, named) = (Arc::clone(&api.services.catalog), idempotency.clone());
+    let (service, named) = (api.services.catalog.clone(), idempotency.clone());
     let act = async move { service.publish_concert(identity, new, named).await };
     let Made { value: concert, replayed } = api.run_idempotent(identity, idempotency.as_ref(), act).await??;
     let location = format!("/v1/concerts/{}", concert.id);

@@ -1,7 +1,3 @@
-//! `POST /v1/concerts/{id}/performances`.
-
-use std::sync::Arc;
-
 use axum::{extract::State, http::StatusCode, response::Response};
 use boxoffice_application::{catalog::PublishPerformance, fingerprint};
 use boxoffice_domain::{
@@ -13,7 +9,6 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use validator::Validate;
 
 use super::PerformanceResponse;
 use crate::{
@@ -21,45 +16,48 @@ use crate::{
     reply::{Problem, made, refusals},
     request::{
         Body, Id, OptionalKey, SignedIn,
-        validation::{self, in_microseconds, parsed},
+        validation::{Fields, validated},
     },
 };
 
-#[derive(Deserialize, ToSchema, Validate)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewPerformance)]
 pub(crate) struct PublishPerformanceRequest {
     venue_id: Uuid,
-    #[validate(custom(function = validation::instant))]
     starts_at: DateTime<Utc>,
     /// One price for each section of the venue.
-    #[validate(nested)]
     prices: Vec<PriceRequest>,
 }
 
-#[derive(Deserialize, ToSchema, Validate)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Price)]
 struct PriceRequest {
     /// The section's name.
-    #[validate(custom(function = validation::part_name))]
     #[schema(min_length = 1, max_length = 255, example = "A")]
     section: String,
     /// What a seat of it costs, in points.
-    #[validate(range(min = 0, max = PRICE_MAX, message = "must be 0 to 100000000"))]
     #[schema(minimum = 0, maximum = 100_000_000, example = 55_000)]
     price: i64,
 }
 
 impl PublishPerformanceRequest {
-    fn prices(&self) -> Result<Vec<(PartName, Points)>, Problem> {
-        let price = |(index, body): (usize, &PriceRequest)| -> Result<_, Problem> {
-            Ok((
-                parsed(&format!("/prices/{index}/section"), "text", PartName::new(&body.section))?,
-                parsed(&format!("/prices/{index}/price"), "range", Points::new(body.price))?,
-            ))
-        };
-        self.prices.iter().enumerate().map(price).collect()
+    fn parse(&self, concert_id: ConcertId) -> Result<PublishPerformance, Problem> {
+        validated(|fields| {
+            let prices = fields.each("/prices", &self.prices, |fields, pointer, price| price.parse(fields, pointer));
+            let starts_at = fields.instant("/starts_at", self.starts_at);
+            let venue_id = VenueId::new(self.venue_id);
+            Some(PublishPerformance { concert_id, venue_id, starts_at: starts_at?, prices: prices? })
+        })
+    }
+}
+
+impl PriceRequest {
+    fn parse(&self, fields: &mut Fields, pointer: &str) -> Option<(PartName, Points)> {
+        let price = fields.number(&format!("{pointer}/price"), self.price, 0..=PRICE_MAX);
+        let section = fields.text(&format!("{pointer}/section"), PartName::new(&self.section));
+        Some((section?, price?))
     }
 }
 
@@ -99,14 +97,9 @@ pub(crate) async fn handler(
     key: OptionalKey,
     Body(body): Body<PublishPerformanceRequest>,
 ) -> Result<Response, Problem> {
-    let new = PublishPerformance {
-        concert_id: id,
-        venue_id: VenueId::new(body.venue_id),
-        starts_at: in_microseconds(body.starts_at),
-        prices: body.prices()?,
-    };
+    let new = body.parse(id)?;
     let idempotency = key.naming(|| fingerprint::publish_performance(&new));
-    let (service, named) = (Arc::clone(&api.services.catalog), idempotency.clone());
+    let (service, named) = (api.services.catalog.clone(), idempotency.clone());
     let act = async move { service.publish_performance(identity, new, named).await };
     let performance = api.run_idempotent(identity, idempotency.as_ref(), act).await??;
     let location = format!("/v1/performances/{}", performance.value.id);

@@ -1,7 +1,3 @@
-//! `POST /v1/venues`.
-
-use std::sync::Arc;
-
 use axum::{extract::State, http::StatusCode, response::Response};
 use boxoffice_application::{catalog::NewVenue, fingerprint};
 use boxoffice_domain::{
@@ -13,86 +9,81 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
-use validator::Validate;
 
 use crate::{
     api::Api,
     reply::{Problem, made, refusals},
     request::{
         Body, OptionalKey, SignedIn,
-        validation::{self, parsed},
+        validation::{Fields, validated},
     },
 };
 
-#[derive(Deserialize, ToSchema, Validate)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewVenue)]
 pub(crate) struct PublishVenueRequest {
-    #[validate(custom(function = validation::name))]
     #[schema(min_length = 1, max_length = 255, example = "Rolling Hall")]
     name: String,
     /// Where it is.
-    #[validate(custom(function = validation::name))]
     #[schema(min_length = 1, max_length = 255, example = "Seoul")]
     location: String,
     /// Its sections, of unique names; together 1 to 200,000 seats.
-    #[validate(nested)]
     #[schema(min_items = 1)]
     sections: Vec<SectionBody>,
 }
 
 /// A section, in requests and responses.
-#[derive(Deserialize, Serialize, ToSchema, Validate)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Section)]
 struct SectionBody {
-    #[validate(custom(function = validation::part_name))]
     #[schema(min_length = 1, max_length = 255, example = "A")]
     name: String,
     /// Its rows, of unique names, front to back.
-    #[validate(nested)]
     #[schema(min_items = 1)]
     rows: Vec<RowBody>,
 }
 
 /// A row, in requests and responses.
-#[derive(Deserialize, Serialize, ToSchema, Validate)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Row)]
 struct RowBody {
-    #[validate(custom(function = validation::part_name))]
     #[schema(min_length = 1, max_length = 255, example = "1")]
     name: String,
     /// How many seats it has, numbered from 1.
-    #[validate(range(min = 1, max = i64::from(VENUE_SEATS_MAX), message = "must be 1 to 200000"))]
     #[schema(minimum = 1, maximum = 200_000, example = 20)]
     seats: i64,
 }
 
 impl PublishVenueRequest {
     fn parse(&self) -> Result<NewVenue, Problem> {
-        let sections = self.sections.iter().enumerate().map(|(index, section)| section.parse(index));
-        Ok(NewVenue {
-            name: parsed("/name", "text", Name::new(&self.name))?,
-            location: parsed("/location", "text", Name::new(&self.location))?,
-            plan: SeatingPlan::new(sections.collect::<Result<_, _>>()?)?,
-        })
+        let (location, name, sections) = validated(|fields| {
+            let location = fields.text("/location", Name::new(&self.location));
+            let name = fields.text("/name", Name::new(&self.name));
+            let parse = |fields: &mut _, pointer: &_, section: &SectionBody| section.parse(fields, pointer);
+            let sections = fields.each("/sections", &self.sections, parse);
+            Some((location?, name?, sections?))
+        })?;
+        Ok(NewVenue { name, location, plan: SeatingPlan::new(sections)? })
     }
 }
 
 impl SectionBody {
-    fn parse(&self, index: usize) -> Result<Section, Problem> {
-        let row = |(row_index, row): (usize, &RowBody)| -> Result<Row, Problem> {
-            let pointer = format!("/sections/{index}/rows/{row_index}");
-            Ok(Row {
-                name: parsed(&format!("{pointer}/name"), "text", PartName::new(&row.name))?,
-                seats: parsed(&format!("{pointer}/seats"), "range", u32::try_from(row.seats))?,
-            })
-        };
-        Ok(Section {
-            name: parsed(&format!("/sections/{index}/name"), "text", PartName::new(&self.name))?,
-            rows: self.rows.iter().enumerate().map(row).collect::<Result<_, _>>()?,
-        })
+    fn parse(&self, fields: &mut Fields, pointer: &str) -> Option<Section> {
+        let name = fields.text(&format!("{pointer}/name"), PartName::new(&self.name));
+        let parse = |fields: &mut _, pointer: &_, row: &RowBody| row.parse(fields, pointer);
+        let rows = fields.each(&format!("{pointer}/rows"), &self.rows, parse);
+        Some(Section { name: name?, rows: rows? })
+    }
+}
+
+impl RowBody {
+    fn parse(&self, fields: &mut Fields, pointer: &str) -> Option<Row> {
+        let name = fields.text(&format!("{pointer}/name"), PartName::new(&self.name));
+        let seats = fields.number(&format!("{pointer}/seats"), self.seats, 1..=VENUE_SEATS_MAX.into());
+        Some(Row { name: name?, seats: seats? })
     }
 }
 
@@ -162,7 +153,7 @@ pub(crate) async fn handler(
 ) -> Result<Response, Problem> {
     let new = body.parse()?;
     let idempotency = key.naming(|| fingerprint::publish_venue(&new));
-    let (service, named) = (Arc::clone(&api.services.catalog), idempotency.clone());
+    let (service, named) = (api.services.catalog.clone(), idempotency.clone());
     let act = async move { service.publish_venue(identity, new, named).await };
     let venue = api.run_idempotent(identity, idempotency.as_ref(), act).await??;
     Ok(made(venue, StatusCode::CREATED, None, VenueResponse::from))

@@ -1,5 +1,3 @@
-//! `GET /v1/performances/{id}/sales`.
-
 use axum::{Json, extract::State};
 use boxoffice_domain::{PerformanceId, catalog::Sales};
 use serde::Serialize;

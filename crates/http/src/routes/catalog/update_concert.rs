@@ -1,7 +1,3 @@
-//! `PATCH /v1/concerts/{id}`.
-
-use std::sync::Arc;
-
 use axum::{
     Json,
     extract::State,
@@ -11,75 +7,65 @@ use axum::{
 use boxoffice_application::{Identity, catalog::UpdateConcert};
 use boxoffice_domain::{
     ConcertId,
-    catalog::{ACTIVE_MAX, ConcertChange, DrawError, SEATS_PER_ACCOUNT_MAX},
+    catalog::{ConcertChange, DrawError},
     text::{Description, Name},
 };
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use validator::Validate;
 
-use super::ManagedConcertResponse;
+use super::{ManagedConcertResponse, check_max_active, check_max_seats};
 use crate::{
     api::Api,
     reply::{Problem, etag, refusals},
-    request::{
-        Body, Id, SignedIn, present,
-        validation::{self, count, in_microseconds, parsed},
-    },
+    request::{Body, Id, SignedIn, present, validation::validated},
 };
 
 /// What is absent stays as it is.
-#[derive(Deserialize, ToSchema, Validate)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ConcertChange)]
 pub(crate) struct UpdateConcertRequest {
     #[serde(default, deserialize_with = "present")]
-    #[validate(custom(function = validation::name))]
     #[schema(min_length = 1, max_length = 255, nullable = false)]
     title: Option<String>,
     #[serde(default, deserialize_with = "present")]
-    #[validate(custom(function = validation::name))]
     #[schema(min_length = 1, max_length = 255, nullable = false)]
     artist: Option<String>,
     #[serde(default, deserialize_with = "present")]
-    #[validate(custom(function = validation::description))]
     #[schema(max_length = 4000, nullable = false)]
     description: Option<String>,
     /// For a concert with a draw, it can be changed only before the draw, and only to a later time than now.
     #[serde(default, deserialize_with = "present")]
-    #[validate(custom(function = validation::instant))]
     #[schema(nullable = false)]
     sales_open_at: Option<DateTime<Utc>>,
     #[serde(default, deserialize_with = "present")]
-    #[validate(custom(function = validation::instant))]
     #[schema(nullable = false)]
     sales_close_at: Option<DateTime<Utc>>,
     #[serde(default, deserialize_with = "present")]
-    #[validate(range(min = 1, max = i64::from(SEATS_PER_ACCOUNT_MAX), message = "must be 1 to 100"))]
     #[schema(minimum = 1, maximum = 100, nullable = false)]
     max_seats_per_account: Option<i64>,
     #[serde(default, deserialize_with = "present")]
-    #[validate(range(min = 1, max = i64::from(ACTIVE_MAX), message = "must be 1 to 1000000"))]
     #[schema(minimum = 1, maximum = 1_000_000, nullable = false)]
     max_active: Option<i64>,
 }
 
 impl UpdateConcertRequest {
     fn parse(&self) -> Result<ConcertChange, Problem> {
-        let name = |pointer, text: &Option<String>| -> Result<_, Problem> {
-            text.as_deref().map(|text| parsed(pointer, "text", Name::new(text))).transpose()
-        };
-        let description = self.description.as_deref().map(Description::new).transpose();
-        Ok(ConcertChange {
-            title: name("/title", &self.title)?,
-            artist: name("/artist", &self.artist)?,
-            description: parsed("/description", "text", description)?,
-            sales_open_at: self.sales_open_at.map(in_microseconds),
-            sales_close_at: self.sales_close_at.map(in_microseconds),
-            max_seats_per_account: count("/max_seats_per_account", self.max_seats_per_account)?,
-            max_active: count("/max_active", self.max_active)?,
-            ..ConcertChange::default()
+        let Self { artist, description, title, .. } = self;
+        validated(|fields| {
+            Some(ConcertChange {
+                artist: artist.as_deref().and_then(|text| fields.text("/artist", Name::new(text))),
+                description: description
+                    .as_deref()
+                    .and_then(|text| fields.text("/description", Description::new(text))),
+                max_active: self.max_active.and_then(|count| check_max_active(fields, count)),
+                max_seats_per_account: self.max_seats_per_account.and_then(|count| check_max_seats(fields, count)),
+                sales_close_at: self.sales_close_at.and_then(|at| fields.instant("/sales_close_at", at)),
+                sales_open_at: self.sales_open_at.and_then(|at| fields.instant("/sales_open_at", at)),
+                title: title.as_deref().and_then(|text| fields.text("/title", Name::new(text))),
+                ..ConcertChange::default()
+            })
         })
     }
 }
@@ -123,7 +109,7 @@ pub(crate) async fn handler(
 ) -> Result<Response, Problem> {
     let change = body.parse()?;
     let version = version_expected(&api, identity, id, &headers).await?;
-    let service = Arc::clone(&api.services.catalog);
+    let service = api.services.catalog.clone();
     let update = UpdateConcert { concert_id: id, change, version };
     let act = async move { service.update_concert(identity, update).await };
     let summary = api.run_detached(act).await??;

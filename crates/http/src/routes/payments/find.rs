@@ -1,5 +1,3 @@
-//! `GET /v1/payments/{id}`.
-
 use axum::{Json, extract::State};
 use boxoffice_application::PaymentService;
 use boxoffice_domain::PaymentId;

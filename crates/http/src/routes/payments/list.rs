@@ -1,5 +1,3 @@
-//! `GET /v1/payments`.
-
 use axum::{Json, extract::State};
 use boxoffice_application::PaymentService;
 

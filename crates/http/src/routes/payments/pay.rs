@@ -1,12 +1,9 @@
-//! `POST /v1/payments`.
-
 use axum::{extract::State, http::StatusCode, response::Response};
 use boxoffice_application::{PaymentService, fingerprint, payments::PayError};
 use boxoffice_domain::{ReservationId, payments::PayRefusal};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use validator::Validate;
 
 use super::PaymentResponse;
 use crate::{
@@ -15,7 +12,7 @@ use crate::{
     request::{AtGate, Body, Queued, RequiredKey, Service, SignedIn},
 };
 
-#[derive(Deserialize, ToSchema, Validate)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewPayment)]
 pub(crate) struct PayRequest {

@@ -1,7 +1,3 @@
-//! `DELETE /v1/concerts/{id}/queue`.
-
-use std::sync::Arc;
-
 use axum::{Json, extract::State};
 use boxoffice_domain::ConcertId;
 use serde::Serialize;
@@ -23,7 +19,7 @@ pub(crate) struct EmptiedResponse {
 
 refusals!([SIGNED_IN, PATH], [Forbidden, ConcertNotFound, PreconditionFailed]);
 
-/// Empty the line, for the concert's promoter
+/// Empty the queue, for the concert's promoter
 ///
 /// Every account that waits loses its place and may join again. Admitted accounts stay admitted.
 #[utoipa::path(
@@ -37,7 +33,7 @@ pub(crate) async fn handler(
     SignedIn(identity): SignedIn,
     Id(id): Id<ConcertId>,
 ) -> Result<Json<EmptiedResponse>, Problem> {
-    let service = Arc::clone(&api.services.catalog);
+    let service = api.services.catalog.clone();
     let act = async move { service.empty_queue(identity, id).await };
     let removed = api.run_detached(act).await??;
     Ok(Json(EmptiedResponse { removed }))

@@ -1,24 +1,14 @@
 //! `/v1/concerts/{id}/queue/…`: running the queue of a concert, for its promoter.
 
 pub(crate) mod empty;
-pub(crate) mod pause;
-pub(crate) mod resume;
+pub(crate) mod pausing;
 pub(crate) mod stats;
 
-use std::sync::Arc;
-
-use axum::Json;
 use boxoffice_application::queue_control::QueueReport;
-use boxoffice_domain::{ConcertId, Timestamp};
+use boxoffice_domain::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-
-use crate::{
-    api::Api,
-    reply::Problem,
-    request::{Id, SignedIn},
-};
 
 /// The state of the queue of a concert.
 #[derive(Serialize, ToSchema)]
@@ -60,16 +50,4 @@ impl StatsResponse {
             oldest_wait_seconds: stats.oldest_joined_at.map(waited),
         }
     }
-}
-
-async fn set_paused(
-    api: Api,
-    SignedIn(identity): SignedIn,
-    Id(id): Id<ConcertId>,
-    paused: bool,
-) -> Result<Json<StatsResponse>, Problem> {
-    let service = Arc::clone(&api.services.catalog);
-    let act = async move { service.set_queue_paused(identity, id, paused).await };
-    let report = api.run_detached(act).await??;
-    Ok(Json(StatsResponse::new(&report, api.now())))
 }

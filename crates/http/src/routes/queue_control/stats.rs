@@ -1,5 +1,3 @@
-//! `GET /v1/concerts/{id}/queue/stats`.
-
 use axum::{Json, extract::State};
 use boxoffice_domain::ConcertId;
 
@@ -12,7 +10,7 @@ use crate::{
 
 refusals!([SIGNED_IN, PATH], [Forbidden, ConcertNotFound]);
 
-/// How the line of a concert is doing, for its promoter
+/// The state of the queue, for the concert's promoter
 #[utoipa::path(
     get, path = "/v1/concerts/{id}/queue/stats", tag = "waiting room", operation_id = "waiting_room_stats",
     security(("bearer" = [])), params(("id" = Uuid, Path, description = "The concert")),

@@ -1,7 +1,3 @@
-//! `POST /v1/reservations/{id}/cancel`.
-
-use std::sync::Arc;
-
 use axum::{extract::State, http::StatusCode, response::Response};
 use boxoffice_application::fingerprint;
 use boxoffice_domain::{
@@ -46,7 +42,7 @@ pub(crate) async fn handler(
     key: OptionalKey,
 ) -> Result<Response, Problem> {
     let idempotency = key.naming(|| fingerprint::cancel(id));
-    let (service, named) = (Arc::clone(&api.services.reservations), idempotency.clone());
+    let (service, named) = (api.services.reservations.clone(), idempotency.clone());
     let act = async move { service.cancel(identity, id, named).await };
     let cancelled = api.run_idempotent(identity, idempotency.as_ref(), act).await??;
     let now = api.now();

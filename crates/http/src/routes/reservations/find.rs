@@ -1,5 +1,3 @@
-//! `GET /v1/reservations/{id}`.
-
 use axum::{Json, extract::State};
 use boxoffice_domain::ReservationId;
 

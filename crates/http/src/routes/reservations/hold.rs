@@ -1,7 +1,3 @@
-//! `POST /v1/reservations`.
-
-use std::sync::Arc;
-
 use axum::{extract::State, http::StatusCode, response::Response};
 use boxoffice_application::{
     fingerprint,
@@ -15,16 +11,18 @@ use boxoffice_domain::{
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use validator::Validate;
 
 use super::ReservationResponse;
 use crate::{
     api::Api,
-    reply::{Code, Problem, Violation, made, problem_from, refusals},
-    request::{AtGate, Body, OptionalKey, Queued, SignedIn},
+    reply::{Code, Problem, made, problem_from, refusals},
+    request::{
+        AtGate, Body, OptionalKey, Queued, SignedIn,
+        validation::{Fields, validated},
+    },
 };
 
-#[derive(Deserialize, ToSchema, Validate)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewReservation)]
 pub(crate) struct HoldRequest {
@@ -36,20 +34,10 @@ pub(crate) struct HoldRequest {
 
 impl HoldRequest {
     fn parse(&self, seats_max: u32) -> Result<SeatSelection, Problem> {
-        let (mut labels, mut violations) = (Vec::new(), Vec::new());
-        for (index, label) in self.seats.iter().enumerate() {
-            match SeatLabel::new(label) {
-                Ok(label) => labels.push(label),
-                Err(error) => violations.push(Violation {
-                    pointer: format!("/seats/{index}"),
-                    code: "seat_label".into(),
-                    message: error.to_string().into(),
-                }),
-            }
-        }
-        if !violations.is_empty() {
-            return Err(Problem::violations(violations));
-        }
+        let label = |fields: &mut Fields, pointer: &str, text: &String| {
+            fields.check(pointer, "seat_label", SeatLabel::new(text))
+        };
+        let labels = validated(|fields| fields.each("/seats", &self.seats, label))?;
         SeatSelection::with_max(labels, seats_max).map_err(Problem::from)
     }
 }
@@ -123,7 +111,7 @@ pub(crate) async fn handler(
     let seats = body.parse(api.settings.rules.seats_per_reservation_max.get())?;
     let hold = HoldSeats { performance_id: PerformanceId::new(body.performance_id), seats };
     let idempotency = key.naming(|| fingerprint::hold(&hold));
-    let (service, named) = (Arc::clone(&api.services.reservations), idempotency.clone());
+    let (service, named) = (api.services.reservations.clone(), idempotency.clone());
     let act = async move { service.hold(visitor, hold, named).await };
     let held = api.run_idempotent(identity, idempotency.as_ref(), act).await??;
     let location = format!("/v1/reservations/{}", held.value.reservation.id);

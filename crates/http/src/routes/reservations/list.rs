@@ -1,5 +1,3 @@
-//! `GET /v1/reservations`.
-
 use axum::{Json, extract::State};
 use boxoffice_domain::reservations::ReservationStatus;
 use serde::Deserialize;

@@ -1,5 +1,3 @@
-//! `POST /v1/concerts/{id}/queue`.
-
 use axum::{Json, extract::State, http::StatusCode};
 use boxoffice_application::{WaitingRoomService, waiting_room::JoinError};
 use boxoffice_domain::ConcertId;
@@ -14,7 +12,7 @@ use crate::{
 problem_from!(JoinError: [ConcertNotFound => ConcertNotFound], [NotOnSale, WaitingRoom, Storage]);
 refusals!([SIGNED_IN, PATH], [ConcertNotFound, SaleNotOpen, SaleClosed]);
 
-/// Get in line
+/// Join the queue
 ///
 /// Joining again gives the same place. Before the sale opens, an account may join only if the concert has a draw. The
 /// draw takes place when the sale opens, and decides the order of all accounts that have joined by then.

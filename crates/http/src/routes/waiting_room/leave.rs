@@ -1,5 +1,3 @@
-//! `DELETE /v1/queue`.
-
 use axum::{extract::State, http::StatusCode};
 use boxoffice_application::WaitingRoomService;
 
@@ -9,9 +7,9 @@ use crate::{
     request::{Queued, Service},
 };
 
-refusals!([SIGNED_IN, TICKET], []);
+refusals!([SIGNED_IN, QUEUED], []);
 
-/// Leave the line, or end the admission
+/// Leave the queue, or end the admission
 #[utoipa::path(
     delete, path = "/v1/queue", tag = "waiting room", operation_id = "waiting_room_leave", security(("bearer" = [])),
     params(Queued),

@@ -27,7 +27,7 @@ pub(crate) const PATH: &str = "/v1/queue/events";
 /// The least time between two events of one stream, which a fast queue would exceed.
 const BETWEEN_EVENTS: Duration = Duration::from_millis(200);
 
-refusals!([SIGNED_IN, TICKET], []);
+refusals!([SIGNED_IN, QUEUED], []);
 
 /// The status of a queue token as it changes
 ///
@@ -52,23 +52,19 @@ pub(crate) async fn handler(
     let permit = api.queue_streams.open(place.account_id).ok_or_else(too_many)?;
     let first = waiting_room.status(place).await?.into();
     let heartbeat = KeepAlive::new().interval(api.settings.event_heartbeat).text("heartbeat");
-    let watch = Watch { api, waiting_room, place, seen: 0, sent_at: Instant::now(), last: None, _permit: permit };
-    let events = stream::unfold(Step::First(first, watch), |step| async move {
-        let (status, mut watch) = match step {
-            Step::First(status, watch) => (status, watch),
-            Step::Next(mut watch) => (watch.next().await?, watch),
+    let (sent_at, seen, last) = (Instant::now(), 0, None);
+    let watch = Watch { api, waiting_room, place, first: Some(first), seen, sent_at, last, _permit: permit };
+    let events = stream::unfold(watch, |mut watch| async move {
+        let status = match watch.first.take() {
+            Some(first) => first,
+            None => watch.next().await?,
         };
         let event = Event::default().event("status").json_data(&status).ok()?;
-        watch.sent(status);
-        Some((Ok(event), Step::Next(watch)))
+        watch.sent_at = Instant::now();
+        watch.last = Some(status);
+        Some((Ok(event), watch))
     });
     Ok(Sse::new(events).keep_alive(heartbeat))
-}
-
-/// How far a stream has come.
-enum Step {
-    First(QueueResponse, Watch),
-    Next(Watch),
 }
 
 /// One open stream.
@@ -76,6 +72,8 @@ struct Watch {
     api: Api,
     waiting_room: Arc<WaitingRoomService>,
     place: QueuePlace,
+    /// The status to begin with, until it is sent.
+    first: Option<QueueResponse>,
     /// The version of the queue that was known before the last status was read; 0 if none was.
     seen: u64,
     sent_at: Instant,
@@ -84,11 +82,6 @@ struct Watch {
 }
 
 impl Watch {
-    fn sent(&mut self, status: QueueResponse) {
-        self.last = Some(status);
-        self.sent_at = Instant::now();
-    }
-
     /// The next status that differs from the last one; `None` if the stream ends.
     async fn next(&mut self) -> Option<QueueResponse> {
         if self.last.as_ref().is_some_and(|last| last.status == StatusResponse::Expired) {

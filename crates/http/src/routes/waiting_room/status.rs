@@ -1,5 +1,3 @@
-//! `GET /v1/queue`.
-
 use axum::Json;
 use boxoffice_application::WaitingRoomService;
 
@@ -9,9 +7,9 @@ use crate::{
     request::{Queued, Service},
 };
 
-refusals!([SIGNED_IN, TICKET], []);
+refusals!([SIGNED_IN, QUEUED], []);
 
-/// Where the holder of a queue token stands
+/// The status of a queue token
 #[utoipa::path(
     get, path = "/v1/queue", tag = "waiting room", operation_id = "waiting_room_status", security(("bearer" = [])),
     params(Queued),

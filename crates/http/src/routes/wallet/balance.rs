@@ -1,5 +1,3 @@
-//! `GET /v1/wallet`.
-
 use axum::Json;
 use boxoffice_application::WalletService;
 use boxoffice_domain::{StorageError, wallet::Wallet};

@@ -1,5 +1,3 @@
-//! `POST /v1/wallet/charges`.
-
 use axum::{extract::State, http::StatusCode, response::Response};
 use boxoffice_application::{WalletService, fingerprint, wallet::ChargePointsError};
 use boxoffice_domain::{
@@ -8,32 +6,29 @@ use boxoffice_domain::{
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
-use validator::Validate;
 
 use super::ChargeResponse;
 use crate::{
     api::Api,
     reply::{Code, Problem, made, problem_from, refusals},
-    request::{Body, RequiredKey, Service, SignedIn, validation::parsed},
+    request::{Body, RequiredKey, Service, SignedIn, validation::validated},
 };
 
-#[derive(Deserialize, ToSchema, Validate)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewCharge)]
 pub(crate) struct ChargeRequest {
     /// How many points; at most 10,000,000, unless the operator has set another number.
-    #[validate(range(min = 1, message = "must be at least 1"))]
     #[schema(minimum = 1, example = 110_000)]
     amount: i64,
 }
 
 impl ChargeRequest {
     fn parse(&self, amount_max: Points) -> Result<ChargeAmount, Problem> {
-        if self.amount > amount_max.get() {
-            return Err(Problem::violation("/amount", "range", format!("must be 1 to {amount_max}")));
-        }
-        let amount = parsed("/amount", "range", Points::new(self.amount))?;
-        parsed("/amount", "range", ChargeAmount::new(amount))
+        validated(|fields| {
+            let amount = fields.number("/amount", self.amount, 1..=amount_max.get())?;
+            fields.check("/amount", "range", ChargeAmount::new(amount))
+        })
     }
 }
 

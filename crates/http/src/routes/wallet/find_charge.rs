@@ -1,5 +1,3 @@
-//! `GET /v1/wallet/charges/{id}`.
-
 use axum::Json;
 use boxoffice_application::WalletService;
 use boxoffice_domain::ChargeId;

@@ -50,35 +50,37 @@ async fn an_address_has_a_quota_for_all_account_routes_together() {
 #[tokio::test]
 async fn addresses_of_one_network_share_a_quota() {
     let router = limited_to(2).await.router();
-    for address in ["[2001:db8::1]:1", "[2001:db8::2]:1"] {
-        from(&router, address, ask_sign_in()).await.refuses(Code::InvalidCredentials);
+    for (address, code) in [
+        ("[2001:db8::1]:1", Code::InvalidCredentials),
+        ("[2001:db8::2]:1", Code::InvalidCredentials),
+        ("[2001:db8::ffff:3]:1", Code::RateLimited),
+        ("[2001:db8:0:1::3]:1", Code::InvalidCredentials),
+        // An IPv4 address is the same one when it comes through an IPv6 socket.
+        ("192.0.2.9:1", Code::InvalidCredentials),
+        ("[::ffff:192.0.2.9]:1", Code::InvalidCredentials),
+        ("192.0.2.9:1", Code::RateLimited),
+    ] {
+        from(&router, address, ask_sign_in()).await.refuses(code);
     }
-    from(&router, "[2001:db8::ffff:3]:1", ask_sign_in()).await.refuses(Code::RateLimited);
-    from(&router, "[2001:db8:0:1::3]:1", ask_sign_in()).await.refuses(Code::InvalidCredentials);
-    // An IPv4 address is the same one when it comes through an IPv6 socket.
-    for address in ["192.0.2.9:1", "[::ffff:192.0.2.9]:1"] {
-        from(&router, address, ask_sign_in()).await.refuses(Code::InvalidCredentials);
-    }
-    from(&router, "192.0.2.9:1", ask_sign_in()).await.refuses(Code::RateLimited);
 }
 
 #[tokio::test]
 async fn a_forwarded_address_counts_only_behind_a_trusted_proxy() {
-    let ask = |forwarded: &str| ask_sign_in().header("x-forwarded-for", forwarded);
-    let router = limited_to(2).await.router();
-    for forwarded in ["198.51.100.1", "198.51.100.2"] {
-        from(&router, "192.0.2.1:1", ask(forwarded)).await.refuses(Code::InvalidCredentials);
+    for (trust_forwarded_for, forwarded) in [
+        (false, ["198.51.100.1", "198.51.100.2", "198.51.100.3"]),
+        (true, ["made up, 198.51.100.1", "198.51.100.1", "198.51.100.9, 198.51.100.1"]),
+    ] {
+        let mut world = limited_to(2).await;
+        world.settings.trust_forwarded_for = trust_forwarded_for;
+        let router = world.router();
+        let codes = [Code::InvalidCredentials, Code::InvalidCredentials, Code::RateLimited];
+        for (forwarded, code) in forwarded.into_iter().zip(codes) {
+            from(&router, "192.0.2.1:1", ask_sign_in().header("x-forwarded-for", forwarded)).await.refuses(code);
+        }
+        let other = ask_sign_in().header("x-forwarded-for", "198.51.100.2");
+        let code = if trust_forwarded_for { Code::InvalidCredentials } else { Code::RateLimited };
+        from(&router, "192.0.2.1:1", other).await.refuses(code);
     }
-    from(&router, "192.0.2.1:1", ask("198.51.100.3")).await.refuses(Code::RateLimited);
-
-    let mut trusting = limited_to(2).await;
-    trusting.settings.trust_forwarded_for = true;
-    let router = trusting.router();
-    for _ in 0..2 {
-        from(&router, "192.0.2.1:1", ask("made up, 198.51.100.1")).await.refuses(Code::InvalidCredentials);
-    }
-    from(&router, "192.0.2.1:1", ask("198.51.100.9, 198.51.100.1")).await.refuses(Code::RateLimited);
-    from(&router, "192.0.2.1:1", ask("198.51.100.2")).await.refuses(Code::InvalidCredentials);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use boxoffice_http::Code;
 use serde_json::json;
 
-use crate::world::{World, ask_sign_in, ask_sign_up, delete, get, post};
+use crate::world::{World, ask_sign_up, get};
 
 #[tokio::test]
 async fn signing_up_makes_a_customer() {
@@ -16,20 +16,6 @@ async fn signing_up_makes_a_customer() {
         (&json!("haneul"), &json!("Haneul"), &json!("customer"))
     );
     assert_eq!(account["created_at"], "2027-01-15T08:00:00Z");
-}
-
-#[tokio::test]
-async fn a_session_is_opened_refreshed_and_ended() {
-    let router = World::new().await.router();
-    ask_sign_up().send(&router).await.succeeds(StatusCode::CREATED);
-    let session = ask_sign_in().send(&router).await.succeeds(StatusCode::CREATED);
-    assert_eq!((&session["token_type"], &session["expires_in"]), (&json!("Bearer"), &json!(900)));
-    let refresh = || post("/v1/sessions/refresh", json!({"refresh_token": session["refresh_token"]}));
-    refresh().send(&router).await.succeeds(StatusCode::OK);
-    refresh().send(&router).await.refuses(Code::Unauthenticated);
-    let sign_out = || delete("/v1/sessions/current").signed_in("customer");
-    sign_out().send(&router).await.succeeds(StatusCode::NO_CONTENT);
-    sign_out().send(&router).await.refuses(Code::Unauthenticated);
 }
 
 #[tokio::test]

@@ -21,32 +21,6 @@ async fn concerts_are_listed_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_client_that_has_the_current_response_gets_a_304() {
-    let world = World::new().await;
-    let (router, token) = (world.router(), world.token().await);
-    let paths = [
-        ("/v1/concerts".to_owned(), "no-cache"),
-        (world.concert_path(), "no-cache"),
-        (format!("{}/performances", world.concert_path()), "private, no-cache"),
-        (world.performance_path(), "private, no-cache"),
-        (world.seats_path(), "private, no-cache"),
-    ];
-    for (path, caching) in paths {
-        let first = get(&path).queued(&token).send(&router).await;
-        first.succeeds(StatusCode::OK);
-        assert_eq!(first.header("cache-control"), Some(caching));
-        let tag = first.header("etag").unwrap().to_owned();
-        for condition in [tag.clone(), format!("W/{tag}"), format!("\"x\", {tag}"), "*".to_owned()] {
-            let again = get(&path).queued(&token).header("if-none-match", condition).send(&router).await;
-            assert_eq!((again.status, again.body.len()), (StatusCode::NOT_MODIFIED, 0), "{path}");
-            assert_eq!(again.header("etag"), Some(tag.as_str()));
-        }
-        let other = get(&path).queued(&token).header("if-none-match", "\"x\"").send(&router).await;
-        other.succeeds(StatusCode::OK);
-    }
-}
-
-#[tokio::test]
 async fn seats_are_filtered_and_their_totals_are_not() {
     let world = World::new().await;
     let (router, token) = (world.router(), world.token().await);

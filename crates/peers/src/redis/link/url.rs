@@ -11,7 +11,7 @@ use redis::{
     sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType},
 };
 
-/// Where a sentinel listens where its address does not say.
+/// The port of a sentinel whose address names none.
 const SENTINEL_PORT: u16 = 26_379;
 /// How often a command is sent to a cluster while the node of its keys changes. All scripts can be repeated.
 const CLUSTER_RETRIES: u32 = 2;

@@ -1,5 +1,7 @@
 //! Importing a whole catalog.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, StorageError, Timestamp,
@@ -53,11 +55,11 @@ impl CatalogImport for Store {
         &self,
         catalog: &ImportedCatalog,
         promoter_id: Option<AccountId>,
-        progress: ImportProgress<'_>,
+        progress: Arc<dyn ImportProgress>,
     ) -> Result<ImportReport, ImportError> {
         let mut attempts = Attempts::begin(self.writer.retry_max);
         loop {
-            let imported = import_once(&self.writer, catalog, promoter_id, progress).await;
+            let imported = import_once(&self.writer, catalog, promoter_id, &*progress).await;
             // Even after a failure, prices may have changed.
             self.seat_cache.forget_all();
             match imported {
@@ -74,7 +76,7 @@ async fn import_once(
     writer: &Writer,
     catalog: &ImportedCatalog,
     promoter_id: Option<AccountId>,
-    progress: ImportProgress<'_>,
+    progress: &dyn ImportProgress,
 ) -> Result<ImportReport, Stopped> {
     let mut session = writer.pool.session().await?;
     let (connection, now) = (session.connection(), writer.clock.now());
@@ -102,7 +104,7 @@ struct Import<'i> {
     importer: Importer<'i>,
     now: Timestamp,
     promoter_id: Option<AccountId>,
-    progress: ImportProgress<'i>,
+    progress: &'i dyn ImportProgress,
 }
 
 impl Import<'_> {
@@ -178,14 +180,14 @@ impl Import<'_> {
             let seats = new_seats(performance.id, &performance.prices, &performance.venue.plan);
             for seats in seats.chunks(ROWS_MAX) {
                 insert::<SeatRow>(self.connection, seats.iter().cloned()).await?;
-                (self.progress)(seats.len() as u64);
+                self.progress.add(seats.len() as u64);
             }
             return Ok(());
         }
         let update = Statement::update::<PerformanceRow>(row, &["starts_at", "price_min", "price_max"]);
         update.sql(" WHERE id = ").bind(performance.id).execute(self.connection).await?;
         self.update_prices(performance).await?;
-        (self.progress)(u64::from(performance.venue.plan.capacity()));
+        self.progress.add(u64::from(performance.venue.plan.capacity()));
         Ok(())
     }
 

@@ -57,14 +57,7 @@ pub(in super::super) async fn terms(
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<TermsRow> = Statement::<TermsSql>::new(
-        "SELECT performances.id, performances.concert_id, concerts.title, venues.id, venues.name, venues.location, \
-         performances.starts_at, concerts.sales_open_at, concerts.sales_close_at, concerts.max_seats_per_account \
-         FROM performances JOIN concerts ON concerts.id = performances.concert_id \
-         JOIN venues ON venues.id = performances.venue_id WHERE performances.id IN ",
-    )
-    .list(ids)
-    .load(connection)
-    .await?;
+    let query = Statement::<TermsSql>::new(include_str!("terms.sql")).list(ids);
+    let rows: Vec<TermsRow> = query.load(connection).await?;
     Ok(rows.into_iter().map(PerformanceTerms::try_from).collect::<Result<_, _>>()?)
 }

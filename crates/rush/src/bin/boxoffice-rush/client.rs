@@ -37,7 +37,7 @@ impl Client {
     pub(crate) async fn map_permit(&self) -> anyhow::Result<SemaphorePermit<'_>> {
         let asked = Instant::now();
         let permit = self.map_permits.acquire().await?;
-        self.tally.lock().map_waits.record(asked.elapsed());
+        self.tally.lock().totals.map_waits.record(asked.elapsed());
         Ok(permit)
     }
 

@@ -117,16 +117,12 @@ impl Hall {
     }
 }
 
-/// The stretch that a buyer takes of so many: geometrically distributed, so the first most likely.
+/// The stretch that a buyer takes of so many, of which the first is the most likely.
 fn rank(count: usize, lost_before: u32, numbers: &mut impl Rng) -> usize {
     let mean = LOOKED_PAST * f64::from(1_u32 << lost_before.min(10));
     let uniform: f64 = numbers.random();
-    let rank = ((1.0 - uniform).ln() / (1.0 - 1.0 / (mean + 1.0)).ln()).floor();
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "it is a small whole number, or too large for any hall"
-    )]
+    let rank = -mean * (1.0 - uniform).ln();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is not negative")]
     let rank = rank as usize;
     if rank < count { rank } else { numbers.random_range(0..count) }
 }

@@ -96,7 +96,7 @@ impl Shopper {
             Wait::Lost => return Ok(Outcome::TooLate),
             Wait::Stopped => Ok(Outcome::WentHome),
             Wait::Admitted => {
-                rush.tally().lock().queue_waits.record(joined.elapsed());
+                rush.tally().lock().totals.queue_waits.record(joined.elapsed());
                 rush.tally().lock().totals.admitted += 1;
                 rush.tally().lock().crowd.admitted += 1;
                 let outcome = self.shop(rush).await;

@@ -1,17 +1,14 @@
 //! The result of a rush, in numbers.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
-use boxoffice_rush::{
-    Latencies,
-    plot::{self, Lines, grouped_count},
-};
+use boxoffice_rush::plot::{self, Lines, grouped_count};
 use serde::Serialize;
 
 use super::{
     check::{Audit, Outside},
     rush::Rush,
-    tally::{Crowd, Step, Totals, words},
+    tally::{Crowd, Totals, words},
 };
 
 /// The window of the highest rate.
@@ -38,46 +35,10 @@ pub(crate) struct Summary {
     /// Answered in that time.
     requests: u64,
     requests_per_second: f64,
-    /// From sending a request to its whole response, by the kind of request.
-    latencies: BTreeMap<Step, Quantiles>,
-    /// How long requests waited in this program for a connection. The latencies do not contain it.
-    connection_waits: Quantiles,
-    /// How long buyers waited in this program for one of the connections that are for seat maps.
-    map_waits: Quantiles,
-    /// From joining the queue to being admitted, of the buyers who were.
-    queue_waits: Quantiles,
     outside: Outside,
     audit: Audit,
     /// The path of the picture.
     pub(crate) svg: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-struct Quantiles {
-    count: u64,
-    p50_milliseconds: f64,
-    p95_milliseconds: f64,
-    p99_milliseconds: f64,
-    max_milliseconds: f64,
-}
-
-impl Quantiles {
-    fn times(&self) -> [f64; 4] {
-        [self.p50_milliseconds, self.p95_milliseconds, self.p99_milliseconds, self.max_milliseconds]
-    }
-}
-
-impl From<&Latencies> for Quantiles {
-    fn from(latencies: &Latencies) -> Self {
-        let milliseconds = |duration: Duration| duration.as_secs_f64() * 1_000.0;
-        Self {
-            count: latencies.count(),
-            p50_milliseconds: milliseconds(latencies.quantile(0.5)),
-            p95_milliseconds: milliseconds(latencies.quantile(0.95)),
-            p99_milliseconds: milliseconds(latencies.quantile(0.99)),
-            max_milliseconds: milliseconds(latencies.max()),
-        }
-    }
 }
 
 impl Summary {
@@ -88,7 +49,7 @@ impl Summary {
         Self {
             concert: rush.stage.title.clone(),
             buyers: u64::from(rush.options.buyers),
-            totals: counts.totals.clone(),
+            totals: std::mem::take(&mut counts.totals),
             seats_wanted: rush.stage.seats_wanted,
             seats_sold: counts.crowd.seats_sold,
             purchases: counts.purchases.len() as u64,
@@ -98,10 +59,6 @@ impl Summary {
             sold_out_seconds: rush.sold_out.get().map(Duration::as_secs_f64),
             requests,
             requests_per_second: number(requests) / duration.as_secs_f64().max(0.001),
-            latencies: counts.latencies.iter().map(|(step, latencies)| (*step, latencies.into())).collect(),
-            connection_waits: (&counts.connection_waits).into(),
-            map_waits: (&counts.map_waits).into(),
-            queue_waits: (&counts.queue_waits).into(),
             outside,
             audit,
             svg: None,
@@ -190,18 +147,17 @@ impl fmt::Display for Summary {
 impl Summary {
     fn write_latencies(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n{:<22}{:>10}{:>10}{:>10}{:>10}{:>10}", "milliseconds", "count", "p50", "p95", "p99", "max")?;
-        let steps = self.latencies.iter().map(|(step, quantiles)| (words(step), quantiles));
+        let Totals { latencies, connection_waits, map_waits, queue_waits, .. } = &self.totals;
+        let steps = latencies.iter().map(|(step, latencies)| (words(step), latencies));
         let waits = [
-            ("(for a connection)", &self.connection_waits),
-            ("(for one for seats)", &self.map_waits),
-            ("(in the queue)", &self.queue_waits),
+            ("(for a connection)".to_owned(), connection_waits),
+            ("(for one for seats)".to_owned(), map_waits),
+            ("(in the queue)".to_owned(), queue_waits),
         ];
-        for (name, quantiles) in steps.chain(waits.map(|(name, quantiles)| (name.to_owned(), quantiles))) {
-            write!(f, "{name:<22}{:>10}", grouped_count(quantiles.count))?;
-            for time in quantiles.times() {
-                write!(f, "{time:>10.1}")?;
-            }
-            writeln!(f)?;
+        for (name, latencies) in steps.chain(waits) {
+            let [p50, p95, p99, max] = latencies.milliseconds();
+            let count = grouped_count(latencies.count());
+            writeln!(f, "{name:<22}{count:>10}{p50:>10.1}{p95:>10.1}{p99:>10.1}{max:>10.1}")?;
         }
         writeln!(f)
     }
@@ -255,17 +211,6 @@ mod tests {
         let (mean, peak) = rates(&at(&[5, 6, 7]));
         assert!((mean - 3.0).abs() < 1e-9, "a rate is of one second at least: {mean}");
         assert_eq!(peak, 3);
-    }
-
-    #[test]
-    fn quantiles_are_in_milliseconds() {
-        let mut latencies = Latencies::default();
-        latencies.record(Duration::from_millis(5));
-        let quantiles = Quantiles::from(&latencies);
-        assert_eq!(quantiles.count, 1);
-        for time in quantiles.times() {
-            assert!((time - 5.0).abs() < 0.01, "{time}");
-        }
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub(crate) struct Crowd {
 }
 
 /// The counts that the summary prints as they are.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Totals {
     /// How many buyers joined the queue before the end.
     pub(crate) arrived: u64,
@@ -87,6 +87,14 @@ pub(crate) struct Totals {
     pub(crate) failures: BTreeMap<u16, u64>,
     /// How often a connection broke or a response did not come in time. The request was sent again.
     pub(crate) connections_broken: u64,
+    /// From sending a request to its whole response.
+    pub(crate) latencies: BTreeMap<Step, Latencies>,
+    /// How long requests waited in this program for a connection. The latencies do not contain it.
+    pub(crate) connection_waits: Latencies,
+    /// How long buyers waited in this program for one of the connections that are for seat maps.
+    pub(crate) map_waits: Latencies,
+    /// From joining the queue to being admitted, of the buyers who were.
+    pub(crate) queue_waits: Latencies,
     /// The first errors of buyers, in words.
     pub(crate) troubles: Vec<String>,
     pub(crate) troubles_count: u64,
@@ -102,12 +110,8 @@ pub(crate) struct Counts {
     pub(crate) totals: Totals,
     /// How many requests had a response.
     pub(crate) requests: u64,
-    pub(crate) latencies: BTreeMap<Step, Latencies>,
-    /// Those since the last line of progress.
+    /// The latencies since the last line of progress.
     pub(crate) recent: Latencies,
-    pub(crate) connection_waits: Latencies,
-    pub(crate) map_waits: Latencies,
-    pub(crate) queue_waits: Latencies,
     /// The time of each purchase since the rush began.
     pub(crate) purchases: Vec<Duration>,
     /// The crowd at so many seconds since the rush began.
@@ -133,9 +137,9 @@ impl Counts {
     /// Counts a response that came after waiting for a connection and for the server.
     pub(crate) fn responded(&mut self, step: Step, response: &Response, waited: Duration, took: Duration) {
         self.requests += 1;
-        self.latencies.entry(step).or_default().record(took);
+        self.totals.latencies.entry(step).or_default().record(took);
         self.recent.record(took);
-        self.connection_waits.record(waited);
+        self.totals.connection_waits.record(waited);
         match response.status {
             ..400 => {}
             status @ (503 | 400..500) => {

@@ -219,7 +219,7 @@ local function admit()
     admit_one(popped[index], tonumber(popped[index + 1]))
   end
   budget = budget - count
-  -- Filling a hall with room says nothing about how fast the queue moves: only those who follow another one count.
+  -- Filling free places says nothing about how fast the queue moves: only those that follow another one count.
   queue.rate_admissions = queue.rate_admissions + math.min(count, just_freed)
 end
 

@@ -87,25 +87,6 @@ async fn the_limit_is_never_exceeded_and_every_account_is_served() {
 }
 
 #[tokio::test]
-async fn accounts_are_admitted_in_the_order_of_joining_over_three_instances() {
-    let (_server, _clock, instances) = three(EXACT).await;
-    let mut places = Vec::new();
-    for number in 0..120_u128 {
-        places.push(instances[number as usize % 3].join(number).await.place);
-    }
-    assert!(places.is_sorted_by_key(|place| place.number));
-    for (index, place) in places.iter().enumerate() {
-        let [here, there, elsewhere] = [0, 1, 2].map(|step| &instances[(index + step) % 3]);
-        assert!(here.is_active(place).await, "number {index}");
-        if let Some(next) = places.get(index + 20) {
-            assert_eq!(there.position(next).await, 1);
-        }
-        elsewhere.spend(place).await;
-        assert_eq!(here.poll(place).await, Standing::Expired, "at once at every instance");
-    }
-}
-
-#[tokio::test]
 async fn watchers_at_another_instance_are_woken_in_time() {
     let (_server, _clock, instances) = three(POLLING).await;
     let [one, other, third] = [0, 1, 2].map(|index| Arc::clone(&instances[index]));

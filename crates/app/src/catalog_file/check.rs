@@ -1,0 +1,197 @@
+//! Checks the entries of a catalog file, and finds all mistakes at once.
+
+use std::{collections::HashMap, fmt};
+
+use boxoffice_domain::{
+    Points, SellingRules, Timestamp,
+    catalog::{
+        ACTIVE_MAX, ImportedCatalog, ImportedConcert, ImportedPerformance, ImportedVenue, PRICE_MAX, PlanError,
+        PriceError, PriceList, Row, SEATS_PER_ACCOUNT_MAX, SalesWindow, SeatingPlan, Section,
+    },
+    seats::PartName,
+    text::{Description, Name, TextError},
+};
+use chrono::{DateTime, Datelike, SubsecRound, Utc};
+
+use super::{CatalogFile, ConcertEntry, Mistake, PerformanceEntry, PriceEntry, SectionEntry, VenueEntry};
+
+/// The most seats that the performances of one file have together: they are written in one transaction.
+const SEATS_MAX: u64 = 10_000_000;
+
+/// The catalog of a file, or everything that is wrong with it.
+pub(super) fn check(file: &CatalogFile, rules: &SellingRules) -> Result<ImportedCatalog, Vec<Mistake>> {
+    let mut checker = Checker { rules, mistakes: Vec::new(), venues: Vec::new(), keys: HashMap::new() };
+    for (index, entry) in file.venues.iter().enumerate() {
+        let venue = checker.venue(index, entry);
+        checker.venues.push(venue);
+    }
+    let concerts = all(&file.concerts, |index, entry| checker.concert(index, entry));
+    // Without a mistake all of them are there, at their indexes.
+    let catalog = ImportedCatalog {
+        venues: checker.venues.drain(..).flatten().collect(),
+        concerts: concerts.unwrap_or_default(),
+    };
+    if checker.mistakes.is_empty() && catalog.seats_count() > SEATS_MAX {
+        let what = format!("the performances have {} seats; at most {SEATS_MAX} fit", catalog.seats_count());
+        checker.note("/concerts", what);
+    }
+    if checker.mistakes.is_empty() { Ok(catalog) } else { Err(checker.mistakes) }
+}
+
+/// Checks every entry, so that all mistakes are found; `None` if one is wrong.
+fn all<'a, T, U>(entries: &'a [T], mut check: impl FnMut(usize, &'a T) -> Option<U>) -> Option<Vec<U>> {
+    let checked: Vec<_> = entries.iter().enumerate().map(|(index, entry)| check(index, entry)).collect();
+    checked.into_iter().collect()
+}
+
+/// The entries that have unique keys.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    Venue,
+    Concert,
+    /// Of any concert: a later import finds a performance by its key alone.
+    Performance,
+}
+
+/// Turns entries into checked values, and notes what is wrong.
+struct Checker<'a> {
+    rules: &'a SellingRules,
+    mistakes: Vec<Mistake>,
+    /// The venues so far; `None` for a wrong one.
+    venues: Vec<Option<ImportedVenue>>,
+    /// The first entry of each key: its index and its pointer.
+    keys: HashMap<(Kind, &'a str), (usize, String)>,
+}
+
+impl<'a> Checker<'a> {
+    fn note(&mut self, pointer: impl Into<String>, what: impl Into<String>) {
+        self.mistakes.push(Mistake { pointer: pointer.into(), what: what.into() });
+    }
+
+    /// The value of a field; a mistake is noted.
+    fn field<T, E: fmt::Display>(&mut self, at: &str, name: &str, result: Result<T, E>) -> Option<T> {
+        result.map_err(|error| self.note(format!("{at}/{name}"), error.to_string())).ok()
+    }
+
+    /// The key of an entry, which differs from those of its kind. Keys are compared as they are stored: trimmed.
+    fn key(&mut self, kind: Kind, key: &'a str, index: usize, at: &str) -> Option<Name> {
+        let trimmed = key.trim();
+        if let Some((_, first)) = self.keys.get(&(kind, trimmed)) {
+            let what = format!("the key `{trimmed}` is taken by {first}");
+            self.note(format!("{at}/key"), what);
+        } else {
+            self.keys.insert((kind, trimmed), (index, at.to_owned()));
+        }
+        self.field(at, "key", Name::new(key))
+    }
+
+    fn venue(&mut self, index: usize, entry: &'a VenueEntry) -> Option<ImportedVenue> {
+        let at = format!("/venues/{index}");
+        let key = self.key(Kind::Venue, &entry.key, index, &at);
+        let name = self.field(&at, "name", Name::new(&entry.name));
+        let location = self.field(&at, "location", Name::new(&entry.location));
+        let plan = self.plan(&format!("{at}/sections"), &entry.sections);
+        Some(ImportedVenue { key: key?, name: name?, location: location?, plan: plan? })
+    }
+
+    fn plan(&mut self, at: &str, entries: &[SectionEntry]) -> Option<SeatingPlan> {
+        let sections = all(entries, |index, entry| self.section(&format!("{at}/{index}"), entry))?;
+        SeatingPlan::new(sections).map_err(|error| self.note(pointer_of_plan_error(at, error), error.to_string())).ok()
+    }
+
+    fn section(&mut self, at: &str, entry: &SectionEntry) -> Option<Section> {
+        let name = self.field(at, "name", PartName::new(&entry.name));
+        let rows = all(&entry.rows, |index, row| {
+            let name = self.field(&format!("{at}/rows/{index}"), "name", PartName::new(&row.name))?;
+            Some(Row { name, seats: row.seats })
+        });
+        Some(Section { name: name?, rows: rows? })
+    }
+
+    fn concert(&mut self, index: usize, entry: &'a ConcertEntry) -> Option<ImportedConcert> {
+        let at = format!("/concerts/{index}");
+        let key = self.key(Kind::Concert, &entry.key, index, &at);
+        let title = self.field(&at, "title", Name::new(&entry.title));
+        let artist = self.field(&at, "artist", Name::new(&entry.artist));
+        let description = self.field(&at, "description", Description::new(&entry.description));
+        let sales = self.sales(&at, entry);
+        let max_seats = entry.max_seats_per_account.unwrap_or(self.rules.max_seats_per_account.get());
+        let max_seats = self.field(&at, "max_seats_per_account", in_range(max_seats, SEATS_PER_ACCOUNT_MAX));
+        let max_active = entry.max_active.unwrap_or(self.rules.max_active.get());
+        let max_active = self.field(&at, "max_active", in_range(max_active, ACTIVE_MAX));
+        let performances = all(&entry.performances, |index, entry| {
+            self.performance(&format!("{at}/performances/{index}"), index, entry)
+        });
+        Some(ImportedConcert {
+            key: key?,
+            title: title?,
+            artist: artist?,
+            description: description?,
+            sales: sales?,
+            max_seats_per_account: max_seats?,
+            max_active: max_active?,
+            draw: entry.draw,
+            performances: performances?,
+        })
+    }
+
+    fn sales(&mut self, at: &str, entry: &ConcertEntry) -> Option<SalesWindow> {
+        let open_at = self.field(at, "sales_open_at", instant(&entry.sales_open_at));
+        let close_at = self.field(at, "sales_close_at", instant(&entry.sales_close_at));
+        self.field(at, "sales_close_at", SalesWindow::new(open_at?, close_at?))
+    }
+
+    fn performance(&mut self, at: &str, index: usize, entry: &'a PerformanceEntry) -> Option<ImportedPerformance> {
+        let key = self.key(Kind::Performance, &entry.key, index, at);
+        let starts_at = self.field(at, "starts_at", instant(&entry.starts_at));
+        let prices = all(&entry.prices, |index, entry| self.price(&format!("{at}/prices/{index}"), entry));
+        let venue = self.keys.get(&(Kind::Venue, entry.venue.trim())).map(|(index, _)| *index);
+        let venue_index = self.field(at, "venue", venue.ok_or("the file has no venue of this key"))?;
+        // Prices cannot be checked against a venue that is wrong itself.
+        let plan = &self.venues[venue_index].as_ref()?.plan;
+        let prices = PriceList::new(plan, &prices?)
+            .map_err(|error| self.note(pointer_of_price_error(at, &error), error.to_string()))
+            .ok();
+        Some(ImportedPerformance { key: key?, venue_index, starts_at: starts_at?, prices: prices? })
+    }
+
+    fn price(&mut self, at: &str, entry: &PriceEntry) -> Option<(PartName, Points)> {
+        // No section can have such a name, so the venue does not have it.
+        let section = PartName::new(&entry.section).map_err(|_: TextError| "the venue has no such section");
+        let section = self.field(at, "section", section);
+        let points = Points::new(entry.price).map_err(|_| format!("a price is 0 to {PRICE_MAX} points"));
+        let points = self.field(at, "price", points);
+        Some((section?, points?))
+    }
+}
+
+fn in_range(number: u32, max: u32) -> Result<u32, String> {
+    if (1..=max).contains(&number) { Ok(number) } else { Err(format!("must be from 1 to {max}")) }
+}
+
+/// A time that every database can store, in whole microseconds.
+fn instant(text: &str) -> Result<Timestamp, &'static str> {
+    let at = DateTime::parse_from_rfc3339(text).map_err(|_| "must be an RFC 3339 time such as 2030-01-12T10:00:00Z")?;
+    let at = at.with_timezone(&Utc).trunc_subsecs(6);
+    if (1970..=9999).contains(&at.year()) { Ok(at) } else { Err("must be in the years 1970 to 9999") }
+}
+
+fn pointer_of_plan_error(at: &str, error: PlanError) -> String {
+    match error {
+        PlanError::NoSeats { section: Some(section) } => format!("{at}/{section}/rows"),
+        PlanError::NoSeats { section: None } | PlanError::TooManySeats => at.to_owned(),
+        PlanError::SectionRepeated { section } => format!("{at}/{section}/name"),
+        PlanError::RowRepeated { section, row } => format!("{at}/{section}/rows/{row}/name"),
+        PlanError::EmptyRow { section, row } => format!("{at}/{section}/rows/{row}/seats"),
+    }
+}
+
+fn pointer_of_price_error(at: &str, error: &PriceError) -> String {
+    match error {
+        PriceError::SectionMissing(_) => format!("{at}/prices"),
+        PriceError::SectionUnknown { price } | PriceError::SectionRepeated { price } => {
+            format!("{at}/prices/{price}/section")
+        }
+        PriceError::TooHigh { price } => format!("{at}/prices/{price}/price"),
+    }
+}

@@ -1,0 +1,6 @@
+SELECT performances.id, performances.concert_id, concerts.title, venues.id, venues.name, venues.location,
+    performances.starts_at, concerts.sales_open_at, concerts.sales_close_at, concerts.max_seats_per_account
+FROM performances
+JOIN concerts ON concerts.id = performances.concert_id
+JOIN venues ON venues.id = performances.venue_id
+WHERE performances.id IN
