@@ -1,19 +1,37 @@
-//! The rules of fields. Each field becomes a type of the domain, or a violation of its rule.
+//! The rules of fields. Bounds of numbers are attributes of a request; every other field becomes a type of the domain, or a
+//! violation of its rule.
 
 use std::{fmt::Display, ops::RangeInclusive};
 
 use boxoffice_domain::{Timestamp, text::TextError};
 use chrono::Datelike;
+use validator::{Validate, ValidationError, ValidationErrors, ValidationErrorsKind};
 
+use super::pointer::push;
 use crate::reply::{Problem, Violation};
 
 /// Checks the fields of a request, and collects what is wrong with them.
 #[derive(Default)]
 pub(crate) struct Fields(Vec<Violation>);
 
-/// What `check` makes of a request, unless it finds violations. It checks the fields in the order of their names, so that
-/// the violations have a stable order.
-pub(crate) fn validated<T>(check: impl FnOnce(&mut Fields) -> Option<T>) -> Result<T, Problem> {
+/// What `check` makes of a request, unless an attribute of the request or `check` finds violations. A number that breaks an
+/// attribute is already among them where `check` makes nothing of it.
+pub(crate) fn validated<T>(
+    request: &impl Validate,
+    check: impl FnOnce(&mut Fields) -> Option<T>,
+) -> Result<T, Problem> {
+    parsed(|fields| {
+        if let Err(errors) = request.validate() {
+            fields.add("", &errors);
+        }
+        let value = check(fields);
+        fields.0.sort_by(|one, other| one.pointer.cmp(&other.pointer));
+        value
+    })
+}
+
+/// As [`validated`], for a request without attributes.
+pub(crate) fn parsed<T>(check: impl FnOnce(&mut Fields) -> Option<T>) -> Result<T, Problem> {
     let mut fields = Fields::default();
     match check(&mut fields) {
         Some(value) if fields.0.is_empty() => Ok(value),
@@ -22,6 +40,24 @@ pub(crate) fn validated<T>(check: impl FnOnce(&mut Fields) -> Option<T>) -> Resu
 }
 
 impl Fields {
+    fn add(&mut self, parent: &str, errors: &ValidationErrors) {
+        for (field, kind) in errors.errors() {
+            let mut pointer = parent.to_owned();
+            push(&mut pointer, field);
+            match kind {
+                ValidationErrorsKind::Field(broken) => {
+                    self.0.extend(broken.iter().map(|rule| violation(&pointer, rule)))
+                }
+                ValidationErrorsKind::Struct(inner) => self.add(&pointer, inner),
+                ValidationErrorsKind::List(items) => {
+                    for (index, inner) in items {
+                        self.add(&format!("{pointer}/{index}"), inner);
+                    }
+                }
+            }
+        }
+    }
+
     /// The value, or `None` and a violation of the rule with this code.
     pub(crate) fn check<T, E: Display>(&mut self, pointer: &str, code: &'static str, value: Result<T, E>) -> Option<T> {
         let violation =
@@ -68,4 +104,11 @@ impl Fields {
         let checked: Vec<_> = items.iter().enumerate().map(check).collect();
         checked.into_iter().collect()
     }
+}
+
+/// The only rule of attributes is a range.
+fn violation(pointer: &str, rule: &ValidationError) -> Violation {
+    let bound = |name: &str| rule.params.get(name).map(ToString::to_string).unwrap_or_default();
+    let message = format!("must be {} to {}", bound("min"), bound("max"));
+    Violation { pointer: pointer.to_owned(), code: rule.code.clone(), message: message.into() }
 }

@@ -14,7 +14,7 @@ use super::AccountResponse;
 use crate::{
     api::Api,
     reply::{Problem, made, problem_from, refusals},
-    request::{Body, OptionalKey, validation::validated},
+    request::{Body, OptionalKey, validation::parsed},
 };
 
 #[derive(Deserialize, ToSchema)]
@@ -33,7 +33,7 @@ pub(crate) struct SignUpRequest {
 
 impl SignUpRequest {
     fn parse(&self) -> Result<SignUp, Problem> {
-        validated(|fields| {
+        parsed(|fields| {
             let login_id = fields.check("/login_id", "login_id", LoginId::new(&self.login_id));
             let name = fields.text("/name", Name::new(&self.name));
             let password = fields.check("/password", "password_length", Password::new(&self.password));

@@ -15,17 +15,14 @@ use axum::http::{HeaderName, HeaderValue};
 use boxoffice_application::{catalog::CatalogError, draw};
 use boxoffice_domain::{
     Timestamp,
-    catalog::{ACTIVE_MAX, Concert, ConcertSummary, PerformanceSummary, SEATS_PER_ACCOUNT_MAX, VenueSummary},
+    catalog::{Concert, ConcertSummary, PerformanceSummary, VenueSummary},
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{
-    reply::{Problem, etag, problem_from},
-    request::validation::Fields,
-};
+use crate::reply::{Problem, etag, problem_from};
 
 /// A venue as it is named beside a performance.
 #[derive(Serialize, ToSchema)]
@@ -166,11 +163,3 @@ problem_from!(CatalogError: [
     PerformanceNotFound => PerformanceNotFound,
     VersionMismatch => PreconditionFailed,
 ], [SalesWindow, Draw, Prices, KeyReused, Gate, WaitingRoom, Storage]);
-
-fn check_max_active(fields: &mut Fields, count: i64) -> Option<u32> {
-    fields.number("/max_active", count, 1..=ACTIVE_MAX.into())
-}
-
-fn check_max_seats(fields: &mut Fields, count: i64) -> Option<u32> {
-    fields.number("/max_seats_per_account", count, 1..=SEATS_PER_ACCOUNT_MAX.into())
-}

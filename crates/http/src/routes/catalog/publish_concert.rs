@@ -6,22 +6,23 @@ use axum::{
 use boxoffice_application::{catalog::NewConcert, fingerprint};
 use boxoffice_domain::{
     SellingRules,
-    catalog::{ConcertSummary, InvalidSalesWindow, SalesWindow},
+    catalog::{ACTIVE_MAX, ConcertSummary, InvalidSalesWindow, SEATS_PER_ACCOUNT_MAX, SalesWindow},
     idempotency::Made,
     text::{Description, Name},
 };
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use utoipa::ToSchema;
+use validator::Validate;
 
-use super::{ManagedConcertResponse, check_max_active, check_max_seats};
+use super::ManagedConcertResponse;
 use crate::{
     api::Api,
     reply::{Problem, made, refusals},
     request::{Body, OptionalKey, SignedIn, present, validation::validated},
 };
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewConcert)]
 pub(crate) struct PublishConcertRequest {
@@ -40,10 +41,12 @@ pub(crate) struct PublishConcertRequest {
     sales_close_at: DateTime<Utc>,
     /// How many seats of the concert one account may hold and own together; 4 by default.
     #[serde(default, deserialize_with = "present")]
+    #[validate(range(min = 1, max = i64::from(SEATS_PER_ACCOUNT_MAX)))]
     #[schema(minimum = 1, maximum = 100, nullable = false)]
     max_seats_per_account: Option<i64>,
     /// How many accounts are admitted at once; 500 by default.
     #[serde(default, deserialize_with = "present")]
+    #[validate(range(min = 1, max = i64::from(ACTIVE_MAX)))]
     #[schema(minimum = 1, maximum = 1_000_000, nullable = false)]
     max_active: Option<i64>,
     /// Whether accounts may join before the sale opens, and a draw then decides their order. Cannot be changed.
@@ -53,11 +56,11 @@ pub(crate) struct PublishConcertRequest {
 
 impl PublishConcertRequest {
     fn parse(&self, rules: &SellingRules) -> Result<NewConcert, Problem> {
-        validated(|fields| {
+        validated(self, |fields| {
             let artist = fields.text("/artist", Name::new(&self.artist));
             let description = fields.text("/description", Description::new(&self.description));
-            let max_active = self.max_active.and_then(|count| check_max_active(fields, count));
-            let max_seats = self.max_seats_per_account.and_then(|count| check_max_seats(fields, count));
+            let max_active = self.max_active.and_then(|count| u32::try_from(count).ok());
+            let max_seats = self.max_seats_per_account.and_then(|count| u32::try_from(count).ok());
             let close_at = fields.instant("/sales_close_at", self.sales_close_at);
             let open_at = fields.instant("/sales_open_at", self.sales_open_at);
             let title = fields.text("/title", Name::new(&self.title));

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use validator::Validate;
 
 use super::PerformanceResponse;
 use crate::{
@@ -20,17 +21,18 @@ use crate::{
     },
 };
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewPerformance)]
 pub(crate) struct PublishPerformanceRequest {
     venue_id: Uuid,
     starts_at: DateTime<Utc>,
     /// One price for each section of the venue.
+    #[validate(nested)]
     prices: Vec<PriceRequest>,
 }
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Price)]
 struct PriceRequest {
@@ -38,13 +40,14 @@ struct PriceRequest {
     #[schema(min_length = 1, max_length = 255, example = "A")]
     section: String,
     /// What a seat of it costs, in points.
+    #[validate(range(min = 0, max = PRICE_MAX))]
     #[schema(minimum = 0, maximum = 100_000_000, example = 55_000)]
     price: i64,
 }
 
 impl PublishPerformanceRequest {
     fn parse(&self, concert_id: ConcertId) -> Result<PublishPerformance, Problem> {
-        validated(|fields| {
+        validated(self, |fields| {
             let prices = fields.each("/prices", &self.prices, |fields, pointer, price| price.parse(fields, pointer));
             let starts_at = fields.instant("/starts_at", self.starts_at);
             let venue_id = VenueId::new(self.venue_id);
@@ -55,9 +58,8 @@ impl PublishPerformanceRequest {
 
 impl PriceRequest {
     fn parse(&self, fields: &mut Fields, pointer: &str) -> Option<(PartName, Points)> {
-        let price = fields.number(&format!("{pointer}/price"), self.price, 0..=PRICE_MAX);
         let section = fields.text(&format!("{pointer}/section"), PartName::new(&self.section));
-        Some((section?, price?))
+        Some((section?, Points::new(self.price).ok()?))
     }
 }
 

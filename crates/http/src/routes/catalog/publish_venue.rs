@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
+use validator::Validate;
 
 use crate::{
     api::Api,
@@ -19,7 +20,7 @@ use crate::{
     },
 };
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewVenue)]
 pub(crate) struct PublishVenueRequest {
@@ -29,37 +30,40 @@ pub(crate) struct PublishVenueRequest {
     #[schema(min_length = 1, max_length = 255, example = "Seoul")]
     location: String,
     /// Its sections, of unique names; together 1 to 200,000 seats.
+    #[validate(nested)]
     #[schema(min_items = 1)]
     sections: Vec<SectionBody>,
 }
 
 /// A section, in requests and responses.
-#[derive(Deserialize, Serialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Section)]
 struct SectionBody {
     #[schema(min_length = 1, max_length = 255, example = "A")]
     name: String,
     /// Its rows, of unique names, front to back.
+    #[validate(nested)]
     #[schema(min_items = 1)]
     rows: Vec<RowBody>,
 }
 
 /// A row, in requests and responses.
-#[derive(Deserialize, Serialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Row)]
 struct RowBody {
     #[schema(min_length = 1, max_length = 255, example = "1")]
     name: String,
     /// How many seats it has, numbered from 1.
+    #[validate(range(min = 1, max = i64::from(VENUE_SEATS_MAX)))]
     #[schema(minimum = 1, maximum = 200_000, example = 20)]
     seats: i64,
 }
 
 impl PublishVenueRequest {
     fn parse(&self) -> Result<NewVenue, Problem> {
-        let (location, name, sections) = validated(|fields| {
+        let (location, name, sections) = validated(self, |fields| {
             let location = fields.text("/location", Name::new(&self.location));
             let name = fields.text("/name", Name::new(&self.name));
             let parse = |fields: &mut _, pointer: &_, section: &SectionBody| section.parse(fields, pointer);
@@ -82,8 +86,7 @@ impl SectionBody {
 impl RowBody {
     fn parse(&self, fields: &mut Fields, pointer: &str) -> Option<Row> {
         let name = fields.text(&format!("{pointer}/name"), PartName::new(&self.name));
-        let seats = fields.number(&format!("{pointer}/seats"), self.seats, 1..=VENUE_SEATS_MAX.into());
-        Some(Row { name: name?, seats: seats? })
+        Some(Row { name: name?, seats: u32::try_from(self.seats).ok()? })
     }
 }
 

@@ -7,14 +7,15 @@ use axum::{
 use boxoffice_application::{Identity, catalog::UpdateConcert};
 use boxoffice_domain::{
     ConcertId,
-    catalog::{ConcertChange, DrawError},
+    catalog::{ACTIVE_MAX, ConcertChange, DrawError, SEATS_PER_ACCOUNT_MAX},
     text::{Description, Name},
 };
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use utoipa::ToSchema;
+use validator::Validate;
 
-use super::{ManagedConcertResponse, check_max_active, check_max_seats};
+use super::ManagedConcertResponse;
 use crate::{
     api::Api,
     reply::{Problem, etag, refusals},
@@ -22,7 +23,7 @@ use crate::{
 };
 
 /// What is absent stays as it is.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ConcertChange)]
 pub(crate) struct UpdateConcertRequest {
@@ -43,9 +44,11 @@ pub(crate) struct UpdateConcertRequest {
     #[schema(nullable = false)]
     sales_close_at: Option<DateTime<Utc>>,
     #[serde(default, deserialize_with = "present")]
+    #[validate(range(min = 1, max = i64::from(SEATS_PER_ACCOUNT_MAX)))]
     #[schema(minimum = 1, maximum = 100, nullable = false)]
     max_seats_per_account: Option<i64>,
     #[serde(default, deserialize_with = "present")]
+    #[validate(range(min = 1, max = i64::from(ACTIVE_MAX)))]
     #[schema(minimum = 1, maximum = 1_000_000, nullable = false)]
     max_active: Option<i64>,
 }
@@ -53,14 +56,14 @@ pub(crate) struct UpdateConcertRequest {
 impl UpdateConcertRequest {
     fn parse(&self) -> Result<ConcertChange, Problem> {
         let Self { artist, description, title, .. } = self;
-        validated(|fields| {
+        validated(self, |fields| {
             Some(ConcertChange {
                 artist: artist.as_deref().and_then(|text| fields.text("/artist", Name::new(text))),
                 description: description
                     .as_deref()
                     .and_then(|text| fields.text("/description", Description::new(text))),
-                max_active: self.max_active.and_then(|count| check_max_active(fields, count)),
-                max_seats_per_account: self.max_seats_per_account.and_then(|count| check_max_seats(fields, count)),
+                max_active: self.max_active.and_then(|count| u32::try_from(count).ok()),
+                max_seats_per_account: self.max_seats_per_account.and_then(|count| u32::try_from(count).ok()),
                 sales_close_at: self.sales_close_at.and_then(|at| fields.instant("/sales_close_at", at)),
                 sales_open_at: self.sales_open_at.and_then(|at| fields.instant("/sales_open_at", at)),
                 title: title.as_deref().and_then(|text| fields.text("/title", Name::new(text))),

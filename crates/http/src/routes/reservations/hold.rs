@@ -18,7 +18,7 @@ use crate::{
     reply::{Code, Problem, made, problem_from, refusals},
     request::{
         AtGate, Body, OptionalKey, Queued, SignedIn,
-        validation::{Fields, validated},
+        validation::{Fields, parsed},
     },
 };
 
@@ -37,7 +37,7 @@ impl HoldRequest {
         let label = |fields: &mut Fields, pointer: &str, text: &String| {
             fields.check(pointer, "seat_label", SeatLabel::new(text))
         };
-        let labels = validated(|fields| fields.each("/seats", &self.seats, label))?;
+        let labels = parsed(|fields| fields.each("/seats", &self.seats, label))?;
         SeatSelection::with_max(labels, seats_max).map_err(Problem::from)
     }
 }

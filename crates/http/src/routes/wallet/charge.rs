@@ -11,7 +11,7 @@ use super::ChargeResponse;
 use crate::{
     api::Api,
     reply::{Code, Problem, made, problem_from, refusals},
-    request::{Body, RequiredKey, Service, SignedIn, validation::validated},
+    request::{Body, RequiredKey, Service, SignedIn, validation::parsed},
 };
 
 #[derive(Deserialize, ToSchema)]
@@ -25,7 +25,7 @@ pub(crate) struct ChargeRequest {
 
 impl ChargeRequest {
     fn parse(&self, amount_max: Points) -> Result<ChargeAmount, Problem> {
-        validated(|fields| {
+        parsed(|fields| {
             let amount = fields.number("/amount", self.amount, 1..=amount_max.get())?;
             fields.check("/amount", "range", ChargeAmount::new(amount))
         })
