@@ -42,6 +42,10 @@ async fn a_promoter_publishes_a_venue_once_under_a_key() {
     assert_eq!(world.stage.storage.catalog.venue(id).await.unwrap().as_ref(), Some(&made.value));
     let again = service.publish_venue(world.promoter(), new_venue(), key).await.unwrap();
     assert_eq!(again, Made::before(made.value));
+    let reused = Some(under("k", fingerprint::publish_concert(&new_concert())));
+    let published = service.publish_venue(world.promoter(), new_venue(), reused).await;
+    assert_refused!(published, CatalogError::KeyReused(KeyReused));
+    assert_eq!(service.generation.number(), 2, "a refusal does not change the catalog");
 }
 
 #[tokio::test]
