@@ -153,35 +153,6 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
-    use crate::{
-        Points,
-        catalog::plan::tests::{part, section},
-        fixtures::{self, instant},
-    };
-
-    #[test]
-    fn a_catalog_has_the_seats_of_each_performance() {
-        let plan = SeatingPlan::new(vec![section("A", &[("1", 3)])]).unwrap();
-        let prices = PriceList::new(&plan, &[(part("A"), Points::ZERO)]).unwrap();
-        let name = |text: &str| Name::new(text).unwrap();
-        let performance =
-            |key| ImportedPerformance { key: name(key), venue_index: 0, starts_at: instant(0), prices: prices.clone() };
-        let performances = vec![performance("first"), performance("second")];
-        let concert = fixtures::concert();
-        let concert = ImportedConcert {
-            key: name("concert"),
-            title: concert.title,
-            artist: concert.artist,
-            description: concert.description,
-            sales: concert.sales,
-            max_seats_per_account: 4,
-            max_active: 500,
-            draw: false,
-            performances,
-        };
-        let venue = ImportedVenue { key: name("hall"), name: name("Hall"), location: name("Seoul"), plan };
-        assert_eq!(ImportedCatalog { venues: vec![venue], concerts: vec![concert] }.seats_count(), 6);
-    }
 
     #[test]
     fn a_closure_shows_progress() {

@@ -180,10 +180,10 @@ mod tests {
     use crate::{
         Points,
         catalog::{
-            ImportedConcert, ImportedPerformance, ImportedVenue, PriceList, Row, SalesWindow, SeatingPlan, Section,
+            ImportedConcert, ImportedPerformance, ImportedVenue, PriceList, SalesWindow, SeatingPlan,
+            plan::tests::section,
         },
         fixtures::{TestEntropy, concert, instant},
-        seats::PartName,
         text::{Description, Name},
     };
 
@@ -192,8 +192,7 @@ mod tests {
     }
 
     fn plan(seats: u32) -> SeatingPlan {
-        let part = |text| PartName::new(text).unwrap();
-        SeatingPlan::new(vec![Section { name: part("A"), rows: vec![Row { name: part("1"), seats }] }]).unwrap()
+        SeatingPlan::new(vec![section("A", &[("1", seats)])]).unwrap()
     }
 
     /// One venue of 3 seats with one concert, which has one performance there.
@@ -216,6 +215,14 @@ mod tests {
             performances,
         };
         ImportedCatalog { venues: vec![venue], concerts: vec![concert] }
+    }
+
+    #[test]
+    fn a_catalog_has_the_seats_of_each_performance() {
+        let mut catalog = catalog();
+        let again = catalog.concerts[0].performances[0].clone();
+        catalog.concerts[0].performances.push(again);
+        assert_eq!(catalog.seats_count(), 6);
     }
 
     const NOW: i64 = 5;
