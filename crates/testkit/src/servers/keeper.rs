@@ -15,7 +15,7 @@ use std::{
 
 use tokio::time::{sleep, timeout};
 
-const READY_MAX: Duration = Duration::from_secs(60);
+const READY_MAX: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(20);
 const START_ATTEMPTS_MAX: usize = 5;
 
