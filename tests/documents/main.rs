@@ -2,6 +2,7 @@
 //! each lists all breaches at once.
 
 mod architecture;
+mod examples;
 mod links;
 mod metrics;
 mod operators;

@@ -145,14 +145,10 @@ async fn account(
     role: Role,
 ) -> anyhow::Result<AccountId> {
     let login_id = LoginId::new(login_id)?;
-    if let Some(credentials) = accounts.accounts.credentials(&login_id).await? {
-        return Ok(credentials.account.id);
-    }
     let name = Name::new(login_id.as_str())?;
     let sign_up = SignUp { login_id: login_id.clone(), password: Password::new(password)?, name };
     match accounts.sign_up(sign_up, role, None).await {
         Ok(made) => Ok(made.value.id),
-        // Another instance that starts now was first.
         Err(SignUpError::LoginIdTaken) => {
             let credentials = accounts.accounts.credentials(&login_id).await?;
             Ok(credentials.context("an account of the demo has vanished")?.account.id)

@@ -7,12 +7,11 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    fmt,
     fs::File,
     io::{self, BufRead, BufReader, Read},
 };
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail, ensure};
 use boxoffice_application::draw;
 use boxoffice_domain::{
     AccountId,
@@ -65,40 +64,27 @@ pub(crate) fn run(options: &VerifyDrawOptions) -> anyhow::Result<Exit> {
 }
 
 /// The first deviation from the draw. Lines are counted from 1.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum Breach {
+    #[error("seed: its hash is {hash}, not the published one")]
     Seed { hash: String },
+    #[error("line {line}: the account {account_id} has drawn {drawn}, not {noted}")]
     Number { line: usize, account_id: AccountId, noted: u64, drawn: u64 },
+    #[error("line {line}: the account {account_id} is on line {first} too")]
     Twice { line: usize, account_id: AccountId, first: usize },
+    #[error("line {line}: the account {account_id} was not admitted after the previous one")]
     NotAdmittedInOrder { line: usize, account_id: AccountId },
-    Order { line: usize, account_id: AccountId, drawn: u64, before: Lot },
-}
-
-impl fmt::Display for Breach {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Seed { hash } => write!(f, "seed: its hash is {hash}, not the published one"),
-            Self::Number { line, account_id, noted, drawn } => {
-                write!(f, "line {line}: the account {account_id} has drawn {drawn}, not {noted}")
-            }
-            Self::Twice { line, account_id, first } => {
-                write!(f, "line {line}: the account {account_id} is on line {first} too")
-            }
-            Self::NotAdmittedInOrder { line, account_id } => {
-                write!(f, "line {line}: the account {account_id} was admitted before the previous one")
-            }
-            Self::Order { line, account_id, drawn, before } => {
-                let (first, number) = (before.account_id, before.number.get());
-                let of_first = format!("{first}, which has drawn {number}");
-                write!(f, "line {line}: {account_id}, which has drawn {drawn}, was admitted after {of_first}")
-            }
-        }
-    }
+    #[error(
+        "line {line}: the account {account_id}, which has drawn {drawn}, was admitted after {}, which has drawn {}",
+        .before.account_id,
+        .before.number.get()
+    )]
+    Order { line: usize, account_id: AccountId, drawn: u64, before: Place },
 }
 
 /// The place of an account in the draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Lot {
+struct Place {
     number: DrawNumber,
     account_id: AccountId,
 }
@@ -152,24 +138,20 @@ fn verify(seed_hash: &[u8; 32], draw: &Draw, list: &mut dyn BufRead) -> anyhow::
 fn next_line(list: &mut dyn BufRead, line: usize) -> anyhow::Result<Option<String>> {
     let mut text = String::new();
     list.take(LINE_BYTES_MAX).read_line(&mut text)?;
-    if text.len() as u64 == LINE_BYTES_MAX {
-        bail!("line {line} is too long");
-    }
-    Ok(if text.is_empty() { None } else { Some(text) })
+    ensure!((text.len() as u64) < LINE_BYTES_MAX, "line {line} is too long");
+    Ok(Some(text).filter(|text| !text.is_empty()))
 }
 
 /// The account in a line of CSV.
 fn account_of(columns: &[String], text: &str) -> anyhow::Result<Listed> {
     let fields: Vec<&str> = text.split(',').map(|field| field.trim().trim_matches('"')).collect();
     let field = |name: &str| {
-        let place = columns.iter().position(|column| column.trim_matches('"') == name)?;
-        fields.get(place).copied().filter(|field| !field.is_empty())
+        let index = columns.iter().position(|column| column.trim_matches('"') == name)?;
+        fields.get(index).copied().filter(|field| !field.is_empty())
     };
-    if fields.len() > columns.len() {
-        bail!("it has {} fields instead of {}", fields.len(), columns.len());
-    }
+    ensure!(fields.len() <= columns.len(), "it has {} fields instead of {}", fields.len(), columns.len());
     Ok(Listed {
-        account_id: field("account_id").ok_or_else(|| anyhow!("it has no account_id"))?.parse()?,
+        account_id: field("account_id").context("it has no account_id")?.parse()?,
         draw_number: field("draw_number").map(str::parse).transpose().context("draw_number")?,
         position: field("position").map(str::parse).transpose().context("position")?,
         admitted_at: field("admitted_at").map(str::parse).transpose().context("admitted_at")?,
@@ -182,16 +164,16 @@ struct Check<'d> {
     first_lines: HashMap<AccountId, usize>,
     last: Option<Listed>,
     /// The last in the draw of all accounts that were admitted before the present instant.
-    earlier: Option<Lot>,
+    earlier: Option<Place>,
     /// The last in the draw of those that were admitted at it.
-    together: Option<Lot>,
+    together: Option<Place>,
 }
 
 impl Check<'_> {
     fn take(&mut self, line: usize, listed: Listed) -> Result<(), Breach> {
         let account_id = AccountId::new(listed.account_id);
-        let lot = Lot { number: draw::number(self.draw, account_id), account_id };
-        let drawn = lot.number.get();
+        let place = Place { number: draw::number(self.draw, account_id), account_id };
+        let drawn = place.number.get();
         match self.first_lines.entry(account_id) {
             Entry::Occupied(first) => return Err(Breach::Twice { line, account_id, first: *first.get() }),
             Entry::Vacant(vacant) => vacant.insert(line),
@@ -211,10 +193,10 @@ impl Check<'_> {
                 self.earlier = self.earlier.max(self.together.take());
             }
         }
-        if let Some(before) = self.earlier.filter(|before| lot < *before) {
+        if let Some(before) = self.earlier.filter(|before| place < *before) {
             return Err(Breach::Order { line, account_id, drawn, before });
         }
-        self.together = self.together.max(Some(lot));
+        self.together = self.together.max(Some(place));
         Ok(())
     }
 }
@@ -283,7 +265,7 @@ mod tests {
         for at in 0..20 {
             let mut accounts = drawn(21);
             accounts.swap(at, at + 1);
-            let before = Lot { number: draw::number(&DRAW, accounts[at]), account_id: accounts[at] };
+            let before = Place { number: draw::number(&DRAW, accounts[at]), account_id: accounts[at] };
             let (account_id, line) = (accounts[at + 1], at + 2);
             let found = breach(&lines(&accounts, |_, id| id.to_string()));
             assert_eq!(found, Breach::Order { line, account_id, drawn: number(account_id), before });

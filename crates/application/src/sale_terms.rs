@@ -172,10 +172,21 @@ mod tests {
     }
 
     #[test]
+    fn the_cached_concerts_are_bounded() {
+        let cache = SaleTermsCache::kept_for(250);
+        let count_with = |number: usize| {
+            cache.entry(ConcertId::new(Uuid::from_u128(number as u128)));
+            lock(&cache.entries).len()
+        };
+        assert!((0..CONCERTS_MAX).all(|number| count_with(number) == number + 1));
+        assert_eq!([count_with(0), count_with(CONCERTS_MAX)], [CONCERTS_MAX, 1]);
+    }
+
+    #[test]
     fn what_does_not_exist_is_not_kept() {
         let cache = SaleTermsCache::kept_for(250);
         let terms = cache.get(ID, instant(0), async { Ok(None) }).now_or_never().unwrap();
         assert_eq!(terms.unwrap(), None);
-        assert!(cache.entries.lock().unwrap().is_empty());
+        assert!(lock(&cache.entries).is_empty());
     }
 }

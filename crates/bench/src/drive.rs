@@ -21,10 +21,8 @@ pub(crate) struct Measured {
     pub(crate) elapsed: Duration,
     /// Unwanted responses, by status and code.
     pub(crate) errors: BTreeMap<String, u64>,
-    /// Seconds of one core that each process spent meanwhile, by its name.
-    pub(crate) cpu_seconds: Vec<(&'static str, f64)>,
-    /// The most memory that each process has had since its start, by its name.
-    pub(crate) memory_bytes_max: Vec<(&'static str, u64)>,
+    /// What each process spent meanwhile, by its name.
+    pub(crate) costs: Vec<(&'static str, Cost)>,
     /// The bytes of the bodies of all wanted responses.
     pub(crate) body_bytes: u64,
 }
@@ -172,8 +170,8 @@ impl<'a> Stopwatch<'a> {
     pub(crate) fn stop(&self, mut measured: Measured) -> anyhow::Result<Measured> {
         measured.elapsed = self.elapsed();
         for ((name, before), (_, after)) in self.before.iter().zip(self.processes.costs()?) {
-            measured.cpu_seconds.push((name, after.cpu_seconds - before.cpu_seconds));
-            measured.memory_bytes_max.push((name, after.resident_bytes_max));
+            let cpu_seconds = after.cpu_seconds - before.cpu_seconds;
+            measured.costs.push((name, Cost { cpu_seconds, ..after }));
         }
         Ok(measured)
     }

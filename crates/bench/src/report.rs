@@ -38,7 +38,6 @@ impl Spread {
     }
 }
 
-/// One line of the table.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
     pub(crate) name: String,
@@ -90,20 +89,22 @@ impl Row {
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^53")]
 fn cpu_each(rounds: &[Measured]) -> Vec<(String, f64)> {
-    let names = rounds.first().map(|measured| measured.cpu_seconds.clone()).unwrap_or_default();
     let count: u64 = rounds.iter().map(|measured| measured.latencies.count()).sum();
-    let spent = |index: usize| rounds.iter().map(|measured| measured.cpu_seconds[index].1).sum::<f64>();
-    names
-        .iter()
-        .enumerate()
-        .map(|(index, (name, _))| ((*name).to_owned(), spent(index) * 1e6 / count.max(1) as f64))
-        .collect()
+    let mut microseconds = Vec::<(String, f64)>::new();
+    for (name, cost) in rounds.iter().flat_map(|measured| &measured.costs) {
+        let each = cost.cpu_seconds * 1e6 / count.max(1) as f64;
+        match microseconds.iter_mut().find(|(known, _)| known == name) {
+            Some((_, sum)) => *sum += each,
+            None => microseconds.push(((*name).to_owned(), each)),
+        }
+    }
+    microseconds
 }
 
 #[expect(clippy::cast_precision_loss, reason = "memory is far below 2^53 bytes")]
 fn memory(rounds: &[Measured]) -> Vec<(String, f64)> {
-    let last = rounds.last().map(|measured| measured.memory_bytes_max.clone()).unwrap_or_default();
-    last.into_iter().map(|(name, bytes)| (name.to_owned(), bytes as f64 / 1_048_576.0)).collect()
+    let last = rounds.last().map_or(&[][..], |measured| &measured.costs);
+    last.iter().map(|(name, cost)| ((*name).to_owned(), cost.resident_bytes_max as f64 / 1_048_576.0)).collect()
 }
 
 /// A number that is not a rate.
@@ -122,7 +123,6 @@ pub(crate) struct Curve {
     pub(crate) lines: Lines,
 }
 
-/// A part of the report.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Section {
     /// The key of the part, which is the name of its picture.

@@ -113,7 +113,6 @@ pub(crate) async fn connect(url: &str) -> anyhow::Result<Conn> {
     Ok(connection)
 }
 
-/// A running boxoffice.
 #[derive(Debug)]
 pub(crate) struct Server {
     process: Child,

@@ -166,7 +166,6 @@ impl World {
         Ok(world)
     }
 
-    /// Adds concerts.
     pub(crate) async fn import(&self, binary: &Path, catalog: &Value) -> anyhow::Result<()> {
         let file = self.server.folder.join("catalog.json");
         fs::write(&file, catalog.to_string())?;

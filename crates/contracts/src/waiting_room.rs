@@ -63,11 +63,12 @@ impl fmt::Debug for Stage {
     }
 }
 
-/// Makes a test of each function of the contract. The argument is an `async fn(Rules) -> Stage`.
+/// Makes a test of each function of the contract, in the module that calls it. The argument is an
+/// `async fn(Rules) -> Stage`.
 #[macro_export]
 macro_rules! waiting_room_contract {
     ($stage:expr) => {
-        $crate::waiting_room_contract! { $stage;
+        $crate::contract_tests! { waiting_room, $stage;
             a_place_is_given_once
             places_are_given_in_order_and_never_twice
             a_thousand_concurrent_joins
@@ -113,10 +114,4 @@ macro_rules! waiting_room_contract {
             the_census_has_the_longest_first
         }
     };
-    ($stage:expr; $($name:ident)*) => {$(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-        async fn $name() {
-            $crate::waiting_room::$name($stage).await;
-        }
-    )*};
 }

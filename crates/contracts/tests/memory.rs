@@ -1,9 +1,6 @@
 //! The storage in memory passes the contract of every storage.
 
-use std::{
-    future::{Ready, ready},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use boxoffice_contracts::{
     memory::MemoryStore,
@@ -11,23 +8,23 @@ use boxoffice_contracts::{
 };
 use boxoffice_domain::fixtures::{TestClock, TestEntropy};
 
-struct Home(Stage);
-
-impl Home {
-    fn stage(&self) -> &Stage {
-        &self.0
-    }
-
-    fn close(self) -> Ready<()> {
-        drop(self);
-        ready(())
-    }
-}
-
-fn open() -> Ready<Home> {
+async fn open() -> Stage {
     let clock = Arc::new(TestClock::new());
-    let store = MemoryStore::new(clock.clone(), Arc::new(TestEntropy));
-    ready(Home(Stage::new(Storage::of(Arc::new(store)), clock)))
+    let store = Arc::new(MemoryStore::new(clock.clone(), Arc::new(TestEntropy)));
+    Stage::new(Storage::of(store.clone()), clock).with_corrupter(store)
 }
 
-boxoffice_contracts::storage_contract!(crate::open);
+boxoffice_contracts::storage_contract!(open);
+
+/// A product that keeps no points uses the same storage.
+mod without_wallets {
+    use super::{Arc, MemoryStore, Stage, TestClock, TestEntropy};
+
+    async fn open() -> Stage {
+        let clock = Arc::new(TestClock::new());
+        let store = MemoryStore::without_wallets(clock.clone(), Arc::new(TestEntropy));
+        Stage::of_seats(Arc::new(store), clock)
+    }
+
+    boxoffice_contracts::storage_contract!(open, catalog payments races reservations);
+}

@@ -11,23 +11,17 @@ use tokio_util::task::TaskTracker;
 /// The stages of stopping, shared by the server and the code that stops it. After [`Self::leave`], `/readyz` refuses, so
 /// that a load balancer sends no more requests, and the rest is served. After [`Self::begin`], queue streams end too.
 /// [`Self::acts_ended`] then waits for the acts that are under way, whose clients may have gone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Draining {
     begun: Arc<watch::Sender<bool>>,
     leaving: Arc<AtomicBool>,
     pub(crate) acts: TaskTracker,
 }
 
-impl Default for Draining {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Draining {
     /// Not begun yet.
     pub fn new() -> Self {
-        Self { begun: Arc::new(watch::Sender::new(false)), leaving: Arc::default(), acts: TaskTracker::new() }
+        Self::default()
     }
 
     /// Makes `/readyz` refuse. Requests are still served.

@@ -84,17 +84,11 @@ fn chosen_id(headers: &HeaderMap) -> Option<String> {
 }
 
 /// The methods that are labels; a client can make up any number of others.
+static METHODS: [Method; 7] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::PUT, Method::DELETE, Method::OPTIONS];
+
 fn method_name(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PATCH => "PATCH",
-        Method::PUT => "PUT",
-        Method::DELETE => "DELETE",
-        Method::OPTIONS => "OPTIONS",
-        _ => "other",
-    }
+    METHODS.iter().find(|known| *known == method).map_or("other", Method::as_str)
 }
 
 fn add_common_fields(headers: &mut HeaderMap, request_id: &str) {

@@ -59,7 +59,6 @@ impl Response {
     }
 }
 
-/// An open connection.
 #[derive(Debug)]
 pub struct Connection {
     address: SocketAddr,

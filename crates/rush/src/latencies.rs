@@ -5,7 +5,6 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-/// Significant digits.
 const DIGITS: u8 = 3;
 /// Longer times are recorded as this.
 const MICROSECONDS_MAX: u64 = 600_000_000;
@@ -25,7 +24,6 @@ impl Latencies {
         self.0.saturating_record(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).max(1));
     }
 
-    /// Adds another record.
     pub fn add(&mut self, other: &Self) {
         self.0.add(&other.0).expect("both have the same bounds");
     }

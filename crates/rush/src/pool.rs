@@ -20,7 +20,6 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Opens this many connections.
     pub async fn open(address: SocketAddr, count: usize) -> io::Result<Self> {
         let mut idle = Vec::with_capacity(count);
         for _ in 0..count {

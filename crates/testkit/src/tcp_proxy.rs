@@ -374,7 +374,7 @@ mod tests {
             assert_eq!(ask(&mut stream, "COMMIT\n").await, None, "{at:?}");
             let is_cut = || async { Ok(lines.load(Ordering::SeqCst) == 1 + reaches && proxy.cuts() == 1) };
             until("the first is cut", is_cut).await.unwrap();
-            // The second one passes, even where it comes in two pieces, and the third one is cut, as it is in pieces.
+            // The second one passes although it comes in two pieces, and the third one is cut, in pieces too.
             let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
             stream.set_nodelay(true).unwrap();
             assert!(ask(&mut stream, "COM").await.is_some(), "{at:?}");

@@ -1,4 +1,4 @@
-//! The cluster itself: what one node commits all have, the first of two commits wins, and two of three go on.
+//! All nodes have what one commits, the first of two commits wins, and two nodes of three go on.
 
 use boxoffice_testkit::{galera::GaleraCluster, servers::DatabaseServer};
 use mysql_async::{Conn, Opts, prelude::Queryable};
@@ -24,7 +24,7 @@ async fn three_nodes_agree_and_two_go_on() {
         assert_eq!(number(&mut connect(node).await).await, 41);
     }
 
-    // No node knows of the locks of another: both change the row, and the second commit is told to start again.
+    // No node knows the locks of another: both change the row, and the second commit is refused.
     one.query_drop("START TRANSACTION").await.unwrap();
     two.query_drop("START TRANSACTION").await.unwrap();
     one.query_drop("UPDATE kept SET number = 42").await.unwrap();

@@ -2,6 +2,8 @@
 
 pub(crate) mod access_tokens;
 pub(crate) mod clock;
+#[cfg(test)]
+mod contracts_tests;
 pub(crate) mod entropy;
 pub(crate) mod gateway;
 pub(crate) mod keys;

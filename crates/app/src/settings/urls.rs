@@ -4,48 +4,48 @@ use std::{fmt, path::Path};
 
 use boxoffice_peers::redis::RedisUrl;
 
-/// Where the database is. What shows it leaves the password out.
+/// The URL of the database. Showing it leaves out the password.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct DatabaseUrl(String);
 
 impl DatabaseUrl {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let url = Self(text.to_owned());
-        let server = text.strip_prefix("mysql://");
-        // The text is not repeated: there may be a password in it.
-        match (url.sqlite_path(), server) {
-            (Some(path), _) if path.as_os_str().is_empty() => Err("names no file after `sqlite:`".to_owned()),
+        // A message does not repeat the text, which may contain a password.
+        let wrong = match (url.sqlite_path(), text.strip_prefix("mysql://")) {
+            (Some(path), _) if path.as_os_str().is_empty() => "names no file after `sqlite:`",
             (Some(path), _) if path.to_string_lossy().contains(":memory:") => {
-                Err("must be a file: a database in memory would be another one for each connection".to_owned())
+                "must be a file: each connection would have another database in memory"
             }
-            (None, Some(server))
-                if server
-                    .rsplit('@')
-                    .next()
-                    .and_then(|host| host.split_once('/'))
-                    .is_none_or(|(_, name)| name.is_empty()) =>
-            {
-                Err("must name a database, as in `mysql://USER:PASSWORD@HOST:PORT/NAME`".to_owned())
+            (None, Some(server)) if !names_database(server) => {
+                "must name a database, as in `mysql://USER:PASSWORD@HOST:PORT/NAME`"
             }
-            (None, None) => Err("must begin with `sqlite://` or `mysql://`".to_owned()),
-            _ => Ok(url),
-        }
+            (None, None) => "must begin with `sqlite://` or `mysql://`",
+            _ => return Ok(url),
+        };
+        Err(wrong.to_owned())
     }
 
     pub(super) fn within(&self, data_dir: &Path) -> Self {
         Self(self.0.replace("{data_dir}", &data_dir.to_string_lossy()))
     }
 
-    /// The URL with its password, for connecting alone.
+    /// The URL with its password, for connecting.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The file, where the database is an embedded one.
+    /// The file of an embedded database.
     pub(crate) fn sqlite_path(&self) -> Option<&Path> {
         let path = self.0.strip_prefix("sqlite:")?;
         Some(Path::new(path.strip_prefix("//").unwrap_or(path)))
     }
+}
+
+/// Whether there is a name after the user, the password and the host.
+fn names_database(server: &str) -> bool {
+    let host = server.rsplit('@').next().unwrap_or_default();
+    host.split_once('/').is_some_and(|(_, name)| !name.is_empty())
 }
 
 impl fmt::Display for DatabaseUrl {
@@ -65,7 +65,7 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// Where the queues are. What shows it leaves the password out.
+/// Where the queues are. Showing it leaves out the password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum WaitingRoomUrl {
     /// In this process.
@@ -79,7 +79,7 @@ impl WaitingRoomUrl {
         if text == "memory:" {
             return Ok(Self::Memory);
         }
-        // The text is not repeated: there may be a password in it.
+        // A message does not repeat the text, which may contain a password.
         match text.split_once(':') {
             Some((scheme, _)) if scheme.starts_with("redis") => RedisUrl::parse(text).map(Self::Redis),
             _ => Err("must be `memory:` or a URL that begins with `redis`".to_owned()),

@@ -16,7 +16,6 @@ use crate::{
 const INSTANCES_MAX: usize = 3;
 const NAMES: [&str; INSTANCES_MAX] = ["instance 1", "instance 2", "instance 3"];
 
-/// Starts further instances beside the one of a world.
 async fn start_peers(bench: &Bench, world: &World, redis: &RedisServer, count: usize) -> anyhow::Result<Vec<Server>> {
     let keys = world.server.folder.join("keys.json");
     let (keys, redis) = (keys.to_str().context("the path of the keys is no text")?, redis.url());
@@ -71,8 +70,8 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
 /// Milliseconds of one core for each purchase, of all processes but the generator.
 #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^53")]
 fn cpu_milliseconds_each(measured: &Measured) -> f64 {
-    let serving = measured.cpu_seconds.iter().filter(|(name, _)| *name != "generator");
-    let seconds: f64 = serving.map(|(_, seconds)| seconds).sum();
+    let serving = measured.costs.iter().filter(|(name, _)| *name != "generator");
+    let seconds: f64 = serving.map(|(_, cost)| cost.cpu_seconds).sum();
     seconds * 1e3 / measured.latencies.count().max(1) as f64
 }
 

@@ -67,8 +67,7 @@ impl Sessions for MemoryStore {
         }
         (session.refresh_hash, session.expires_at) = (request.next, request.expires_at);
         let account_id = session.account_id;
-        let account = rows.accounts.get(&account_id).map(|known| known.account.clone());
-        account.map(Rotation::Rotated).ok_or_else(|| StorageError::failed("the account of a session is missing"))
+        Ok(Rotation::Rotated(rows.accounts[&account_id].account.clone()))
     }
 
     async fn end(&self, id: SessionId) -> Result<(), StorageError> {

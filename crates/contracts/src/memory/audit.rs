@@ -1,114 +1,138 @@
-//! Comparing what is stored with the promises of the domain.
+//! Comparing what is stored with the promises of the domain, and breaking it for the contract of the audit.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use async_trait::async_trait;
 use boxoffice_domain::{
-    Points, StorageError, Timestamp,
+    Points, ReservationId, StorageError, Timestamp,
     audit::{Audit, Breach},
     payments::PaymentState,
-    reservations::{Reservation, ReservationState, ReservationStatus},
-    seats::SeatState,
+    reservations::ReservationState,
+    seats::{SeatLabel, SeatState, SeatStatus},
     wallet::ChargeState,
 };
 
 use super::{MemoryStore, Rows};
+use crate::storage::audit::{Corrupt, Corruption};
 
 #[async_trait]
 impl Audit for MemoryStore {
     async fn breaches(&self) -> Result<Vec<Breach>, StorageError> {
-        let (rows, now) = (self.rows(), self.now());
-        let mut breaches = rows.seat_breaches(now);
-        breaches.extend(rows.payment_breaches());
-        breaches.extend(rows.wallet_breaches());
-        Ok(breaches)
+        let mut found = Found::default();
+        let rows = self.rows();
+        rows.audit_reservations(self.now(), &mut found);
+        rows.audit_wallets(&mut found);
+        Ok(found.0)
     }
 }
 
-fn breach(invariant: &'static str, detail: impl std::fmt::Debug) -> Breach {
-    Breach { invariant, detail: format!("{detail:?}") }
+#[derive(Default)]
+struct Found(Vec<Breach>);
+
+impl Found {
+    /// Takes note of the row unless the invariant holds.
+    fn unless(&mut self, holds: bool, invariant: &'static str, row: impl fmt::Debug) {
+        if !holds {
+            self.0.push(Breach { invariant, detail: format!("{row:?}") });
+        }
+    }
 }
 
 impl Rows {
-    fn seat_breaches(&self, now: Timestamp) -> Vec<Breach> {
-        let mut breaches = Vec::new();
-        let mut owners = BTreeMap::new();
+    fn audit_reservations(&self, now: Timestamp, found: &mut Found) {
+        let events = self.batches.iter().flat_map(|batch| &batch.events);
+        let events: BTreeSet<_> = events.map(|event| (event.subject(), event.kind())).collect();
+        let mut expected = BTreeMap::new();
         for reservation in self.sale.reservations.values() {
-            let status = reservation.status(now);
-            if !matches!(status, ReservationStatus::Held | ReservationStatus::Confirmed) {
-                continue;
-            }
-            for seat in &reservation.seats {
-                let key = (reservation.performance_id, seat.label.clone());
-                if owners.insert(key.clone(), reservation.id).is_some() {
-                    breaches.push(breach("seat_in_one_live_reservation", &key));
+            let id = reservation.id;
+            let (seats, paid, event) = match reservation.state {
+                ReservationState::Held { until } => (Some(SeatState::Held { by: id, until }), None, "reservation_held"),
+                ReservationState::Expired => (None, None, "reservation_expired"),
+                ReservationState::Confirmed { payment_id } => {
+                    (Some(SeatState::Sold { to: id }), Some((payment_id, true)), "reservation_confirmed")
                 }
-                let stored = self.sale.seats.get(&key.0).and_then(|seats| seats.get(&key.1));
-                if stored.map(|seat| seat.state) != Some(state_of(reservation)) {
-                    breaches.push(breach("live_reservation_has_its_seats", (reservation.id, &key)));
+                ReservationState::Cancelled { payment_id, .. } => {
+                    (None, payment_id.map(|payment_id| (payment_id, false)), "reservation_cancelled")
                 }
-            }
-        }
-        let named = self.sale.seats.iter().flat_map(|(id, seats)| seats.values().map(move |seat| (*id, seat)));
-        for (performance_id, seat) in named {
-            let of = seat.state.reservation_id().map(|id| self.sale.reservations.get(&id));
-            if of.is_some_and(|found| found.is_none_or(|found| state_of(found) != seat.state)) {
-                breaches.push(breach("taken_seat_has_its_reservation", (performance_id, seat)));
-            }
-        }
-        breaches
-    }
-
-    fn payment_breaches(&self) -> Vec<Breach> {
-        let mut breaches = Vec::new();
-        for reservation in self.sale.reservations.values() {
-            let payment = self.sale.payments.get(&reservation.id);
-            let expected = match reservation.state {
-                ReservationState::Held { .. } | ReservationState::Expired => None,
-                ReservationState::Confirmed { payment_id } => Some((payment_id, true)),
-                ReservationState::Cancelled { payment_id, .. } => payment_id.map(|id| (id, false)),
             };
-            let paid = payment.map(|payment| (payment.id, payment.state == PaymentState::Completed));
-            if paid != expected || payment.is_some_and(|payment| payment.amount != reservation.total_amount) {
-                breaches.push(breach("confirmed_reservation_has_one_completed_payment", reservation.id));
+            // Another reservation may have taken over the seats of a lapsed hold.
+            if let Some(state) = seats.filter(|state| state.status(now) != SeatStatus::Available) {
+                for seat in &reservation.seats {
+                    let other = expected.insert((reservation.performance_id, seat.label.clone()), state);
+                    found.unless(other.is_none(), "seat_in_one_live_reservation", (id, seat));
+                }
             }
-            let kinds = self.sale.events.iter().filter(|event| event.subject() == reservation.id.uuid());
-            let last = format!("reservation_{}", stored_status(reservation).as_str());
-            if !kinds.map(boxoffice_domain::events::Event::kind).any(|kind| kind == last) {
-                breaches.push(breach("change_has_its_event", reservation.id));
-            }
+            let total = Points::checked_sum(reservation.seats.iter().map(|seat| seat.price));
+            let total_is_right = total == Some(reservation.total_amount);
+            found.unless(total_is_right, "reservation_total_is_the_sum_of_its_seats", id);
+            let payment = self.sale.payments.get(&id);
+            let completed = payment.map(|payment| (payment.id, payment.state == PaymentState::Completed));
+            let amount_is_right = payment.is_none_or(|payment| payment.amount == reservation.total_amount);
+            let paid_once = completed == paid && amount_is_right;
+            found.unless(paid_once, "confirmed_reservation_has_one_completed_payment", id);
+            found.unless(events.contains(&(id.uuid(), event)), "change_has_its_event", id);
         }
-        breaches
+        let seats = self.sale.seats.iter().flat_map(|(id, seats)| seats.values().map(move |seat| (*id, seat)));
+        for (performance_id, seat) in seats {
+            let state = expected.get(&(performance_id, seat.label.clone())).unwrap_or(&SeatState::Free);
+            // What a lapsed hold left on a seat means nothing.
+            let is_right = *state == seat.state || seat.state.status(now) == SeatStatus::Available;
+            found.unless(
+                is_right && state.status(now) == seat.state.status(now),
+                "live_reservation_has_its_seats",
+                (performance_id, seat),
+            );
+        }
     }
 
-    fn wallet_breaches(&self) -> Vec<Breach> {
-        let mut breaches = Vec::new();
+    fn audit_wallets(&self, found: &mut Found) {
         for wallet in self.sale.wallets.values() {
             let entries = self.sale.entries.iter().filter(|entry| entry.account_id == wallet.account_id);
             let balance: i64 = entries.map(|entry| entry.amount).sum();
-            if balance != wallet.balance.get() {
-                breaches.push(breach("balance_is_the_sum_of_the_entries", wallet.account_id));
-            }
+            let is_right = balance == wallet.balance.get();
+            found.unless(is_right, "balance_is_the_sum_of_the_entries", wallet.account_id);
             let charges = self.sale.charges.values().filter(|charge| charge.account_id == wallet.account_id);
             let pending = charges.filter(|charge| charge.state == ChargeState::Pending).map(|charge| charge.amount);
-            if Points::checked_sum(pending) != Some(wallet.pending) {
-                breaches.push(breach("pending_is_the_sum_of_the_pending_charges", wallet.account_id));
+            let is_right = Points::checked_sum(pending) == Some(wallet.pending);
+            found.unless(is_right, "pending_is_the_sum_of_the_pending_charges", wallet.account_id);
+        }
+    }
+}
+
+#[async_trait]
+impl Corrupt for MemoryStore {
+    async fn corrupt(&self, corruption: Corruption) {
+        let to = ReservationId::new(self.entropy.uuid());
+        let mut rows = self.rows();
+        let sale = &mut rows.sale;
+        let mut set_seat = |performance_id, label: &SeatLabel, state| {
+            let seats = sale.seats.get_mut(&performance_id).expect("a performance");
+            seats.get_mut(label).expect("a seat").state = state;
+        };
+        match corruption {
+            Corruption::SeatSoldToNobody { performance_id, label } => {
+                set_seat(performance_id, &label, SeatState::Sold { to });
+            }
+            Corruption::SeatFreed { performance_id, label } => set_seat(performance_id, &label, SeatState::Free),
+            Corruption::TotalChanged { reservation_id } => {
+                one_more(&mut sale.reservations.get_mut(&reservation_id).expect("a reservation").total_amount);
+            }
+            Corruption::PaymentRemoved { payment_id } => sale.payments.retain(|_, payment| payment.id != payment_id),
+            Corruption::BalanceChanged { account_id } => {
+                one_more(&mut sale.wallets.get_mut(&account_id).expect("a wallet").balance);
+            }
+            Corruption::EventsRemoved { reservation_id } => {
+                for batch in &mut rows.batches {
+                    batch.events.retain(|event| event.subject() != reservation_id.uuid());
+                }
             }
         }
-        breaches
     }
 }
 
-/// The state that the seats of a reservation have while it has any.
-fn state_of(reservation: &Reservation) -> SeatState {
-    match reservation.state {
-        ReservationState::Held { until } => SeatState::Held { by: reservation.id, until },
-        ReservationState::Confirmed { .. } => SeatState::Sold { to: reservation.id },
-        ReservationState::Cancelled { .. } | ReservationState::Expired => SeatState::Free,
-    }
-}
-
-/// The status without regard to the time.
-fn stored_status(reservation: &Reservation) -> ReservationStatus {
-    reservation.status(reservation.created_at)
+fn one_more(points: &mut Points) {
+    *points = Points::new(points.get() + 1).expect("far from the largest number");
 }

@@ -7,46 +7,43 @@ use boxoffice_domain::{
     AccountId, ConcertId, PerformanceId, StorageError, Timestamp, VenueId,
     catalog::{
         Catalog, Concert, ConcertSummary, MappedSeats, NewPerformance, PerformanceKey, PerformanceSummary,
-        PerformanceTerms, PriceList, PublishError, Sales, SeatMap, SeatingPlan, UpdateConcertError, Venue,
-        VenueSummary,
+        PerformanceTerms, PublishError, Sales, SeatMap, UpdateConcertError, Venue, VenueSummary,
     },
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
     seats::{Seat, SeatState, SeatStatus},
 };
 
-use super::{MemoryStore, Performance, Rows};
+use super::{MemoryStore, Rows, page};
 
 impl Rows {
     fn concert_summary(&self, concert: &Concert) -> ConcertSummary {
-        let starts =
-            || self.performances.values().filter(|found| found.concert_id == concert.id).map(|it| it.starts_at);
+        let starts: Vec<_> = self.performances_of(concert.id).map(|found| found.starts_at).collect();
         ConcertSummary {
             concert: concert.clone(),
-            performances_count: u32::try_from(starts().count()).unwrap_or(u32::MAX),
-            first_performance_at: starts().min(),
-            last_performance_at: starts().max(),
+            performances_count: u32::try_from(starts.len()).unwrap_or(u32::MAX),
+            first_performance_at: starts.iter().min().copied(),
+            last_performance_at: starts.iter().max().copied(),
         }
     }
 
-    fn venue_summary(&self, id: VenueId) -> Result<VenueSummary, StorageError> {
-        let Venue { id, name, location, .. } = self.venues.get(&id).ok_or_else(missing)?.clone();
-        Ok(VenueSummary { id, name, location })
+    fn performances_of(&self, concert_id: ConcertId) -> impl Iterator<Item = &PerformanceSummary> {
+        self.performances.rows.values().filter(move |found| found.concert_id == concert_id)
     }
 
-    fn performance_summary(&self, found: &Performance, now: Timestamp) -> Result<PerformanceSummary, StorageError> {
-        let seats = self.seats_in_order(found.id);
+    fn performance_summary(&self, stored: &PerformanceSummary, now: Timestamp) -> PerformanceSummary {
+        let seats = self.seats_in_order(stored.id);
         let available = seats.iter().filter(|seat| seat.state.status(now) == SeatStatus::Available).count();
-        Ok(PerformanceSummary {
-            id: found.id,
-            concert_id: found.concert_id,
-            venue: self.venue_summary(found.venue_id)?,
-            starts_at: found.starts_at,
-            seats_total: u32::try_from(seats.len()).unwrap_or(u32::MAX),
+        PerformanceSummary {
+            venue: self.venue_summary(stored.venue.id),
             seats_available: u32::try_from(available).unwrap_or(u32::MAX),
-            price_min: found.price_min,
-            price_max: found.price_max,
-        })
+            ..stored.clone()
+        }
+    }
+
+    fn venue_summary(&self, id: VenueId) -> VenueSummary {
+        let Venue { name, location, .. } = self.venues.rows[&id].clone();
+        VenueSummary { id, name, location }
     }
 
     fn seats_in_order(&self, id: PerformanceId) -> Vec<&Seat> {
@@ -55,49 +52,49 @@ impl Rows {
         seats
     }
 
-    /// Stores a performance with the prices of its seats; those of a known performance that are taken keep theirs.
-    pub(super) fn put_performance(
-        &mut self,
-        performance: Performance,
-        prices: &PriceList,
-        plan: &SeatingPlan,
-        now: Timestamp,
-    ) -> Result<(), StorageError> {
+    /// Stores the seats of a performance with their prices; those of a known performance that are taken keep theirs.
+    pub(super) fn put_seats(&mut self, performance: &NewPerformance, now: Timestamp) {
         let seats = self.sale.seats.entry(performance.id).or_default();
-        for (planned, price) in prices.seats(plan) {
+        for (planned, price) in performance.prices.seats(&performance.venue.plan) {
             let (label, ordinal) = (planned.label, planned.ordinal);
-            let new = || Seat { label: label.clone(), ordinal, price, state: SeatState::Free };
-            let seat = seats.entry(label.clone()).or_insert_with(new);
+            let new = Seat { label: label.clone(), ordinal, price, state: SeatState::Free };
+            let seat = seats.entry(label).or_insert(new);
             if seat.state.status(now) == SeatStatus::Available {
                 seat.price = price;
             }
         }
-        let concert_id = performance.concert_id;
-        self.performances.insert(performance.id, performance);
-        self.refresh_terms(concert_id)
     }
 
     /// Brings what the sale knows of a concert's performances up to date.
-    pub(super) fn refresh_terms(&mut self, concert_id: ConcertId) -> Result<(), StorageError> {
-        let concert = self.concerts.get(&concert_id).ok_or_else(missing)?;
-        for performance in self.performances.values().filter(|found| found.concert_id == concert_id) {
-            let terms = PerformanceTerms {
-                id: performance.id,
-                concert_id,
-                title: concert.title.clone(),
-                venue: self.venue_summary(performance.venue_id)?,
-                starts_at: performance.starts_at,
-                sales: concert.sales,
-                max_seats_per_account: concert.max_seats_per_account,
-            };
-            self.sale.terms.insert(terms.id, terms);
-        }
-        Ok(())
+    pub(super) fn refresh_terms(&mut self, concert_id: ConcertId) {
+        let concert = &self.concerts.rows[&concert_id];
+        let terms = self.performances_of(concert_id).map(|performance| PerformanceTerms {
+            id: performance.id,
+            concert_id,
+            title: concert.title.clone(),
+            venue: self.venue_summary(performance.venue.id),
+            starts_at: performance.starts_at,
+            sales: concert.sales,
+            max_seats_per_account: concert.max_seats_per_account,
+        });
+        let terms: Vec<_> = terms.map(|terms| (terms.id, terms)).collect();
+        self.sale.terms.extend(terms);
     }
 }
 
-fn missing() -> StorageError {
-    StorageError::failed("what a row names is missing")
+/// What is stored of a performance.
+pub(super) fn performance_row(new: &NewPerformance) -> PerformanceSummary {
+    let Venue { id, name, location, plan, .. } = &new.venue;
+    PerformanceSummary {
+        id: new.id,
+        concert_id: new.concert_id,
+        venue: VenueSummary { id: *id, name: name.clone(), location: location.clone() },
+        starts_at: new.starts_at,
+        seats_total: plan.capacity(),
+        seats_available: plan.capacity(),
+        price_min: new.prices.min(),
+        price_max: new.prices.max(),
+    }
 }
 
 #[async_trait]
@@ -108,13 +105,7 @@ impl Catalog for MemoryStore {
         venue: Venue,
         idempotency: Option<Idempotency>,
     ) -> Result<Made<Venue>, PublishError> {
-        let mut rows = self.rows();
-        if let Some(id) = rows.venue_keys.find(publisher, idempotency.as_ref())? {
-            return Ok(Made::before(rows.venues.get(&id).ok_or_else(missing)?.clone()));
-        }
-        rows.venue_keys.note(publisher, idempotency, venue.id);
-        rows.venues.insert(venue.id, venue.clone());
-        Ok(Made::now(venue))
+        Ok(self.rows().venues.publish(publisher, idempotency, venue.id, venue)?)
     }
 
     async fn publish_concert(
@@ -123,103 +114,87 @@ impl Catalog for MemoryStore {
         idempotency: Option<Idempotency>,
     ) -> Result<Made<Concert>, PublishError> {
         let mut rows = self.rows();
-        if let Some(promoter_id) = concert.promoter_id {
-            if let Some(id) = rows.concert_keys.find(promoter_id, idempotency.as_ref())? {
-                return Ok(Made::before(rows.concerts.get(&id).ok_or_else(missing)?.clone()));
-            }
-            rows.concert_keys.note(promoter_id, idempotency, concert.id);
-        }
-        rows.concerts.insert(concert.id, concert.clone());
-        Ok(Made::now(concert))
+        let Some(publisher) = concert.promoter_id else {
+            rows.concerts.rows.insert(concert.id, concert.clone());
+            return Ok(Made::now(concert));
+        };
+        Ok(rows.concerts.publish(publisher, idempotency, concert.id, concert)?)
     }
 
     async fn publish_performance(
         &self,
         publisher: AccountId,
-        performance: NewPerformance,
+        new: NewPerformance,
         idempotency: Option<Idempotency>,
     ) -> Result<Made<PerformanceSummary>, PublishError> {
         let (mut rows, now) = (self.rows(), self.now());
-        if !rows.concerts.contains_key(&performance.concert_id) {
+        if !rows.concerts.rows.contains_key(&new.concert_id) {
             return Err(PublishError::ConcertNotFound);
         }
-        let before = rows.performance_keys.find(publisher, idempotency.as_ref())?;
-        let id = before.unwrap_or(performance.id);
-        if before.is_none() {
-            rows.performance_keys.note(publisher, idempotency, id);
-            let NewPerformance { concert_id, venue, starts_at, prices, .. } = performance;
-            let (price_min, price_max) = (prices.min(), prices.max());
-            let published = Performance { id, concert_id, venue_id: venue.id, starts_at, price_min, price_max };
-            rows.put_performance(published, &prices, &venue.plan, now)?;
+        let made = rows.performances.publish(publisher, idempotency, new.id, performance_row(&new))?;
+        if !made.replayed {
+            rows.put_seats(&new, now);
+            rows.refresh_terms(new.concert_id);
         }
-        let value = rows.performance_summary(rows.performances.get(&id).ok_or_else(missing)?, now)?;
-        Ok(Made { value, replayed: before.is_some() })
+        Ok(Made { value: rows.performance_summary(&made.value, now), replayed: made.replayed })
     }
 
     async fn update_concert(&self, concert: Concert) -> Result<(), UpdateConcertError> {
         let mut rows = self.rows();
-        match rows.concerts.get(&concert.id) {
+        match rows.concerts.rows.get_mut(&concert.id) {
             Some(stored) if *stored == concert => Ok(()),
             Some(stored) if stored.version + 1 == concert.version => {
                 let id = concert.id;
-                rows.concerts.insert(id, concert);
-                Ok(rows.refresh_terms(id)?)
+                *stored = concert;
+                rows.refresh_terms(id);
+                Ok(())
             }
             _ => Err(UpdateConcertError::VersionMismatch),
         }
     }
 
     async fn venue(&self, id: VenueId) -> Result<Option<Venue>, StorageError> {
-        Ok(self.rows().venues.get(&id).cloned())
+        Ok(self.rows().venues.rows.get(&id).cloned())
     }
 
     async fn concert(&self, id: ConcertId) -> Result<Option<ConcertSummary>, StorageError> {
         let rows = self.rows();
-        Ok(rows.concerts.get(&id).map(|concert| rows.concert_summary(concert)))
+        Ok(rows.concerts.rows.get(&id).map(|concert| rows.concert_summary(concert)))
     }
 
     async fn concerts(
         &self,
         bookable_at: Option<Timestamp>,
-        page: PageRequest<ConcertId>,
+        request: PageRequest<ConcertId>,
     ) -> Result<Page<ConcertSummary, ConcertId>, StorageError> {
         let rows = self.rows();
-        let later = rows.concerts.values().filter(|concert| page.after.is_none_or(|after| after < concert.id));
-        let listed = later.map(|concert| rows.concert_summary(concert));
+        let listed = rows.concerts.rows.values().map(|concert| rows.concert_summary(concert));
         let listed = listed.filter(|summary| bookable_at.is_none_or(|at| summary.is_bookable(at)));
-        let items = listed.take(page.limit as usize + 1).collect();
-        Ok(Page::from_rows(items, page.limit, |summary: &ConcertSummary| summary.concert.id))
+        Ok(page(listed, request, |summary| summary.concert.id, ConcertId::gt))
     }
 
     async fn performances(
         &self,
         concert_id: ConcertId,
         available_only: bool,
-        page: PageRequest<PerformanceKey>,
+        request: PageRequest<PerformanceKey>,
     ) -> Result<Page<PerformanceSummary, PerformanceKey>, StorageError> {
         let (rows, now) = (self.rows(), self.now());
-        let mut listed = Vec::new();
-        for found in rows.performances.values().filter(|found| found.concert_id == concert_id) {
-            let summary = rows.performance_summary(found, now)?;
-            let can_be_had = summary.seats_available > 0 && now < summary.starts_at;
-            let later = page.after.is_none_or(|after| (after.starts_at, after.id) < (found.starts_at, found.id));
-            if later && (can_be_had || !available_only) {
-                listed.push(summary);
-            }
-        }
+        let mut listed: Vec<_> =
+            rows.performances_of(concert_id).map(|stored| rows.performance_summary(stored, now)).collect();
+        listed.retain(|summary| !available_only || (summary.seats_available > 0 && now < summary.starts_at));
         listed.sort_unstable_by_key(|summary| (summary.starts_at, summary.id));
-        listed.truncate(page.limit as usize + 1);
         let key = |summary: &PerformanceSummary| PerformanceKey { starts_at: summary.starts_at, id: summary.id };
-        Ok(Page::from_rows(listed, page.limit, key))
+        Ok(page(listed.into_iter(), request, key, |one, other| (one.starts_at, one.id) > (other.starts_at, other.id)))
     }
 
     async fn performance(&self, id: PerformanceId) -> Result<Option<PerformanceSummary>, StorageError> {
         let (rows, now) = (self.rows(), self.now());
-        rows.performances.get(&id).map(|found| rows.performance_summary(found, now)).transpose()
+        Ok(rows.performances.rows.get(&id).map(|stored| rows.performance_summary(stored, now)))
     }
 
     async fn concert_of(&self, id: PerformanceId) -> Result<Option<ConcertId>, StorageError> {
-        Ok(self.rows().performances.get(&id).map(|found| found.concert_id))
+        Ok(self.rows().performances.rows.get(&id).map(|found| found.concert_id))
     }
 
     async fn seats(&self, id: PerformanceId) -> Result<Option<SeatMap>, StorageError> {
@@ -242,7 +217,7 @@ impl Catalog for MemoryStore {
                 SeatStatus::Held => sales.held += 1,
                 SeatStatus::Sold => {
                     sales.sold += 1;
-                    sales.revenue = sales.revenue.checked_add(seat.price).ok_or_else(missing)?;
+                    sales.revenue = sales.revenue.checked_add(seat.price).expect("the sum of a hall fits");
                 }
             }
         }

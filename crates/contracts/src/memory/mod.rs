@@ -1,7 +1,7 @@
-//! A storage in memory: the reference implementation of every storing port, and a fake for tests about outcomes.
+//! A storage in memory: the reference implementation of all storing ports, over the decider that every storage uses.
 //!
-//! Seats and points are written by [`SaleTables`], which decides with [`sale`](boxoffice_domain::sale) as every adapter
-//! does. One lock around everything stands for transactions.
+//! It is the smallest adapter, and a fake for tests about outcomes: what it answers is what a database answers. One lock
+//! around everything takes the place of transactions.
 
 mod accounts;
 mod audit;
@@ -13,7 +13,8 @@ mod reservations;
 mod wallet;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -22,10 +23,10 @@ use boxoffice_domain::{
     AccountId, Clock, ConcertId, EntropySource, PerformanceId, SessionId, StorageError, Timestamp, VenueId,
     accounts::{Credentials, Session},
     audit::Readiness,
-    catalog::{CatalogKey, Concert, Venue},
+    catalog::{CatalogKey, Concert, PerformanceSummary, Venue},
     events::{EventBatch, Outbox},
     fixtures::SaleTables,
-    idempotency::{Fingerprint, Idempotency, IdempotencyKey, KeyReused},
+    idempotency::{Idempotency, IdempotencyKey, KeyReused, Made},
     page::{Page, PageRequest},
     sale::{Command, OtherOutcome, Outcome},
 };
@@ -38,8 +39,8 @@ pub struct MemoryStore {
     rows: Mutex<Rows>,
 }
 
-impl std::fmt::Debug for MemoryStore {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryStore").finish_non_exhaustive()
     }
 }
@@ -47,64 +48,83 @@ impl std::fmt::Debug for MemoryStore {
 #[derive(Clone, Default)]
 struct Rows {
     accounts: BTreeMap<AccountId, Credentials>,
-    /// With whether they have ended.
+    /// Each with whether it has ended.
     sessions: BTreeMap<SessionId, (Session, bool)>,
-    venues: BTreeMap<VenueId, Venue>,
-    concerts: BTreeMap<ConcertId, Concert>,
-    performances: BTreeMap<PerformanceId, Performance>,
-    venue_keys: Published<VenueId>,
-    concert_keys: Published<ConcertId>,
-    performance_keys: Published<PerformanceId>,
-    /// What was imported, by the promoter's name for it.
-    imported_venues: BTreeMap<CatalogKey, VenueId>,
-    imported_concerts: BTreeMap<CatalogKey, ConcertId>,
-    imported_performances: BTreeMap<CatalogKey, PerformanceId>,
+    venues: Published<VenueId, Venue>,
+    concerts: Published<ConcertId, Concert>,
+    /// The name of the venue and the number of available seats are those of the publication.
+    performances: Published<PerformanceId, PerformanceSummary>,
     leases: BTreeMap<String, (Uuid, Timestamp)>,
     batches: Vec<EventBatch>,
     sale: SaleTables,
 }
 
+/// A table of the catalog, with the keys under which its rows were published or imported.
 #[derive(Clone)]
-struct Performance {
-    id: PerformanceId,
-    concert_id: ConcertId,
-    venue_id: VenueId,
-    starts_at: Timestamp,
-    price_min: boxoffice_domain::Points,
-    price_max: boxoffice_domain::Points,
+struct Published<K, V> {
+    rows: BTreeMap<K, V>,
+    keys: HashMap<(AccountId, IdempotencyKey), (Idempotency, K)>,
+    imported: BTreeMap<CatalogKey, K>,
 }
 
-/// What was published under which key, unique for the publishing account.
-#[derive(Clone)]
-struct Published<T>(Vec<(AccountId, IdempotencyKey, Fingerprint, T)>);
-
-impl<T> Default for Published<T> {
+impl<K, V> Default for Published<K, V> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self { rows: BTreeMap::new(), keys: HashMap::new(), imported: BTreeMap::new() }
     }
 }
 
-impl<T: Copy> Published<T> {
-    fn find(&self, publisher: AccountId, idempotency: Option<&Idempotency>) -> Result<Option<T>, KeyReused> {
-        let named = |(account, key, ..): &&(AccountId, IdempotencyKey, Fingerprint, T)| {
-            *account == publisher && idempotency.is_some_and(|again| again.key == *key)
-        };
-        match (self.0.iter().find(named), idempotency) {
-            (Some((.., fingerprint, id)), Some(again)) if *fingerprint == again.fingerprint => Ok(Some(*id)),
-            (Some(_), _) => Err(KeyReused),
-            (None, _) => Ok(None),
+impl<K: Copy + Ord, V: Clone> Published<K, V> {
+    fn publish(
+        &mut self,
+        publisher: AccountId,
+        idempotency: Option<Idempotency>,
+        id: K,
+        row: V,
+    ) -> Result<Made<V>, KeyReused> {
+        if let Some(again) = idempotency {
+            let key = (publisher, again.key.clone());
+            if let Some((first, id)) = self.keys.get(&key) {
+                return first.replay(&again, self.rows[id].clone());
+            }
+            self.keys.insert(key, (again, id));
         }
+        self.rows.insert(id, row.clone());
+        Ok(Made::now(row))
     }
 
-    fn note(&mut self, publisher: AccountId, idempotency: Option<Idempotency>, id: T) {
-        self.0.extend(idempotency.map(|Idempotency { key, fingerprint }| (publisher, key, fingerprint, id)));
+    fn imported(&self, key: &CatalogKey) -> Option<&V> {
+        self.rows.get(self.imported.get(key)?)
     }
+
+    fn import(&mut self, key: &CatalogKey, id: K, row: V) {
+        self.imported.insert(key.clone(), id);
+        self.rows.insert(id, row);
+    }
+}
+
+/// The items after `request.after`, of a list in the order that `follows` says.
+fn page<T, K>(
+    list: impl Iterator<Item = T>,
+    request: PageRequest<K>,
+    key: impl Fn(&T) -> K,
+    follows: impl Fn(&K, &K) -> bool,
+) -> Page<T, K> {
+    let later = list.filter(|item| request.after.as_ref().is_none_or(|after| follows(&key(item), after)));
+    let items = later.take(request.limit as usize + 1).collect();
+    Page::from_rows(items, request.limit, key)
 }
 
 impl MemoryStore {
     /// An empty storage that judges time by `clock`.
     pub fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn EntropySource>) -> Self {
         Self { clock, entropy, rows: Mutex::default() }
+    }
+
+    /// As [`Self::new`], for a product that keeps no points: accounts have no wallets, and pay outside.
+    pub fn without_wallets(clock: Arc<dyn Clock>, entropy: Arc<dyn EntropySource>) -> Self {
+        let store = Self::new(clock, entropy);
+        store.rows().sale.without_wallets = true;
+        store
     }
 
     fn rows(&self) -> MutexGuard<'_, Rows> {
@@ -117,14 +137,14 @@ impl MemoryStore {
 
     fn write<T: TryFrom<Outcome, Error = OtherOutcome>>(&self, command: Command) -> Result<T, StorageError> {
         let (mut rows, now) = (self.rows(), self.now());
-        let told = rows.sale.events.len();
+        let before = rows.sale.events.len();
         let outcomes = rows.sale.write(now, &[command]);
-        let events = rows.sale.events[told..].to_vec();
+        let events = rows.sale.events[before..].to_vec();
         if !events.is_empty() {
             rows.batches.push(EventBatch { id: self.entropy.uuid(), events, occurred_at: now });
         }
         drop(rows);
-        let outcome = outcomes.into_iter().next().ok_or_else(|| StorageError::failed("a batch gave no outcome"))?;
+        let outcome = outcomes.into_iter().next().expect("each command has an outcome");
         let outcome = outcome.map_err(|error| StorageError::Failed(error.into()))?;
         T::try_from(outcome).map_err(|other| StorageError::Failed(other.into()))
     }
@@ -132,11 +152,8 @@ impl MemoryStore {
 
 #[async_trait]
 impl Outbox for MemoryStore {
-    async fn batches(&self, page: PageRequest<Uuid>) -> Result<Page<EventBatch, Uuid>, StorageError> {
-        let rows = self.rows();
-        let later = rows.batches.iter().filter(|batch| page.after.is_none_or(|after| after < batch.id));
-        let items = later.take(page.limit as usize + 1).cloned().collect();
-        Ok(Page::from_rows(items, page.limit, |batch: &EventBatch| batch.id))
+    async fn batches(&self, request: PageRequest<Uuid>) -> Result<Page<EventBatch, Uuid>, StorageError> {
+        Ok(page(self.rows().batches.iter().cloned(), request, |batch| batch.id, Uuid::gt))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Payments.
 
+use std::cmp::Reverse;
+
 use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, ConcertId, PaymentId, StorageError,
@@ -10,18 +12,17 @@ use boxoffice_domain::{
     waiting_room::PlaceNumber,
 };
 
-use super::{MemoryStore, Rows};
+use super::{MemoryStore, Rows, page};
 
 impl Rows {
-    fn payment_view(&self, payment: &Payment) -> Result<PaymentView, StorageError> {
-        let reservation = self.sale.reservations.get(&payment.reservation_id);
-        let reservation = reservation.ok_or_else(|| StorageError::failed("the reservation of a payment is missing"))?;
-        Ok(PaymentView { payment: payment.clone(), reservation: self.view(reservation)? })
+    fn payment_view(&self, payment: &Payment) -> PaymentView {
+        let reservation = self.view(&self.sale.reservations[&payment.reservation_id]);
+        PaymentView { payment: payment.clone(), reservation }
     }
 
-    fn find_payment(&self, wanted: impl Fn(&Payment) -> bool) -> Result<Option<PaymentView>, StorageError> {
+    fn find_payment(&self, wanted: impl Fn(&Payment) -> bool) -> Option<PaymentView> {
         let found = self.sale.payments.values().find(|payment| wanted(payment));
-        found.map(|payment| self.payment_view(payment)).transpose()
+        found.map(|payment| self.payment_view(payment))
     }
 }
 
@@ -32,7 +33,7 @@ impl Payments for MemoryStore {
     }
 
     async fn find(&self, account_id: AccountId, id: PaymentId) -> Result<Option<PaymentView>, StorageError> {
-        self.rows().find_payment(|payment| payment.account_id == account_id && payment.id == id)
+        Ok(self.rows().find_payment(|payment| payment.account_id == account_id && payment.id == id))
     }
 
     async fn find_by_key(
@@ -40,21 +41,20 @@ impl Payments for MemoryStore {
         account_id: AccountId,
         key: &IdempotencyKey,
     ) -> Result<Option<PaymentView>, StorageError> {
-        self.rows().find_payment(|payment| payment.account_id == account_id && payment.idempotency.key == *key)
+        let named = |payment: &Payment| payment.account_id == account_id && payment.idempotency.key == *key;
+        Ok(self.rows().find_payment(named))
     }
 
     async fn list(
         &self,
         account_id: AccountId,
-        page: PageRequest<PaymentId>,
+        request: PageRequest<PaymentId>,
     ) -> Result<Page<PaymentView, PaymentId>, StorageError> {
         let rows = self.rows();
         let own = rows.sale.payments.values().filter(|payment| payment.account_id == account_id);
-        let mut listed: Vec<_> = own.filter(|payment| page.after.is_none_or(|after| payment.id < after)).collect();
-        listed.sort_unstable_by_key(|payment| std::cmp::Reverse(payment.id));
-        listed.truncate(page.limit as usize + 1);
-        let items = listed.into_iter().map(|payment| rows.payment_view(payment)).collect::<Result<_, _>>()?;
-        Ok(Page::from_rows(items, page.limit, |view: &PaymentView| view.payment.id))
+        let mut views: Vec<_> = own.map(|payment| rows.payment_view(payment)).collect();
+        views.sort_unstable_by_key(|view| Reverse(view.payment.id));
+        Ok(page(views.into_iter(), request, |view| view.payment.id, PaymentId::lt))
     }
 
     async fn has_spent(

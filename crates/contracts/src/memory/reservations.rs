@@ -12,13 +12,12 @@ use boxoffice_domain::{
     sale::{CancelOutcome, Command, ExpireOutcome, HoldOutcome},
 };
 
-use super::{MemoryStore, Rows};
+use super::{MemoryStore, Rows, page};
 
 impl Rows {
-    pub(super) fn view(&self, reservation: &Reservation) -> Result<ReservationView, StorageError> {
-        let terms = self.sale.terms.get(&reservation.performance_id).cloned();
-        let performance = terms.ok_or_else(|| StorageError::failed("the terms of a reservation are missing"))?;
-        Ok(ReservationView { reservation: reservation.clone(), performance })
+    pub(super) fn view(&self, reservation: &Reservation) -> ReservationView {
+        let performance = self.sale.terms[&reservation.performance_id].clone();
+        ReservationView { reservation: reservation.clone(), performance }
     }
 
     pub(super) fn live_holds(
@@ -48,7 +47,7 @@ impl Reservations for MemoryStore {
     async fn find(&self, account_id: AccountId, id: ReservationId) -> Result<Option<ReservationView>, StorageError> {
         let rows = self.rows();
         let found = rows.sale.reservations.get(&id).filter(|found| found.account_id == account_id);
-        found.map(|reservation| rows.view(reservation)).transpose()
+        Ok(found.map(|reservation| rows.view(reservation)))
     }
 
     async fn find_by_key(
@@ -60,23 +59,22 @@ impl Reservations for MemoryStore {
         let named = |found: &&Reservation| {
             found.account_id == account_id && found.idempotency.as_ref().is_some_and(|named| named.key == *key)
         };
-        rows.sale.reservations.values().find(named).map(|reservation| rows.view(reservation)).transpose()
+        Ok(rows.sale.reservations.values().find(named).map(|reservation| rows.view(reservation)))
     }
 
     async fn list(
         &self,
         account_id: AccountId,
         status: Option<ReservationStatus>,
-        page: PageRequest<ReservationId>,
+        request: PageRequest<ReservationId>,
     ) -> Result<Page<ReservationView, ReservationId>, StorageError> {
         let (rows, now) = (self.rows(), self.now());
-        let listed = rows.sale.reservations.values().rev().filter(|found| {
-            found.account_id == account_id
-                && status.is_none_or(|status| found.status(now) == status)
-                && page.after.is_none_or(|after| found.id < after)
-        });
-        let items = listed.take(page.limit as usize + 1).map(|found| rows.view(found)).collect::<Result<_, _>>()?;
-        Ok(Page::from_rows(items, page.limit, |view: &ReservationView| view.reservation.id))
+        let listed =
+            rows.sale.reservations.values().rev().filter(|found| {
+                found.account_id == account_id && status.is_none_or(|status| found.status(now) == status)
+            });
+        let views = listed.map(|found| rows.view(found));
+        Ok(page(views, request, |view| view.reservation.id, ReservationId::lt))
     }
 
     async fn held_until(

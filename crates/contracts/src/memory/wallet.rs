@@ -10,7 +10,7 @@ use boxoffice_domain::{
     wallet::{Charge, ChargeError, ChargeRequest, ChargeState, PendingKey, Wallet, WalletEntry, Wallets},
 };
 
-use super::MemoryStore;
+use super::{MemoryStore, page};
 
 #[async_trait]
 impl Wallets for MemoryStore {
@@ -21,13 +21,11 @@ impl Wallets for MemoryStore {
     async fn entries(
         &self,
         account_id: AccountId,
-        page: PageRequest<u64>,
+        request: PageRequest<u64>,
     ) -> Result<Page<WalletEntry, u64>, StorageError> {
         let rows = self.rows();
         let own = rows.sale.entries.iter().rev().filter(|entry| entry.account_id == account_id);
-        let listed = own.filter(|entry| page.after.is_none_or(|after| entry.sequence < after));
-        let items = listed.take(page.limit as usize + 1).cloned().collect();
-        Ok(Page::from_rows(items, page.limit, |entry: &WalletEntry| entry.sequence))
+        Ok(page(own.cloned(), request, |entry| entry.sequence, u64::lt))
     }
 
     async fn begin_charge(&self, request: ChargeRequest) -> Result<Made<Charge>, ChargeError> {
@@ -52,15 +50,11 @@ impl Wallets for MemoryStore {
         after: Option<PendingKey>,
         limit: u32,
     ) -> Result<Vec<Charge>, StorageError> {
-        let key = |charge: &Charge| (charge.created_at, charge.id);
         let rows = self.rows();
         let pending = rows.sale.charges.values().filter(|charge| charge.state == ChargeState::Pending);
-        let mut listed: Vec<_> = pending
-            .filter(|charge| charge.created_at < before)
-            .filter(|charge| after.is_none_or(|after| key(charge) > (after.created_at, after.id)))
-            .cloned()
-            .collect();
-        listed.sort_unstable_by_key(key);
+        let mut listed: Vec<_> = pending.filter(|charge| charge.created_at < before).cloned().collect();
+        listed.retain(|charge| after.is_none_or(|after| (charge.created_at, charge.id) > (after.created_at, after.id)));
+        listed.sort_unstable_by_key(|charge| (charge.created_at, charge.id));
         listed.truncate(limit as usize);
         Ok(listed)
     }

@@ -5,14 +5,13 @@ use boxoffice_domain::{
     accounts::{
         Account, CreateAccountError, Credentials, LoginId, RefreshHash, Role, RotateRequest, Rotation, Session,
     },
-    fixtures::{idempotency, instant},
+    fixtures::{TestEntropy, idempotency, instant},
 };
 use chrono::TimeDelta;
 
-use super::{Stage, at_once, credentials};
-use boxoffice_domain::fixtures::TestEntropy;
+use super::{Stage, at_once, credentials, show::succeeded};
 
-/// What is stored is what was given, and comes with an empty wallet.
+/// An account is found as it was made.
 pub async fn an_account_is_found_by_its_id_and_by_its_login_id(stage: &Stage) {
     let accounts = &stage.storage.accounts;
     let credentials = Credentials { idempotency: Some(idempotency()), ..credentials(stage.now()) };
@@ -21,13 +20,11 @@ pub async fn an_account_is_found_by_its_id_and_by_its_login_id(stage: &Stage) {
     assert_eq!(accounts.find(account.id).await.unwrap().as_ref(), Some(account));
     let found = accounts.credentials(&account.login_id).await.unwrap();
     assert_eq!(found.as_ref(), Some(&credentials));
-    let wallet = stage.wallet(account.id).await;
-    assert_eq!((wallet.balance.get(), wallet.pending.get(), wallet.entries_count), (0, 0, 0));
     assert_eq!(accounts.find(AccountId::new(TestEntropy.uuid())).await.unwrap(), None);
     assert_eq!(accounts.credentials(&LoginId::new("nobody").unwrap()).await.unwrap(), None);
 }
 
-/// A login id is given once, and who comes later is told whose it is.
+/// A login id is given once; the other requests learn whose it is.
 pub async fn one_of_fifty_at_once_gets_the_login_id(stage: &Stage) {
     let login_id = LoginId::new("haneul.kim").unwrap();
     let wanted = (0..50).map(|_| {
@@ -37,28 +34,18 @@ pub async fn one_of_fifty_at_once_gets_the_login_id(stage: &Stage) {
     });
     let outcomes = at_once(wanted, |credentials| {
         let accounts = stage.storage.accounts.clone();
-        async move { (credentials.account.id, accounts.create(credentials).await) }
+        async move { accounts.create(credentials).await }
     })
     .await;
     let winner = stage.storage.accounts.credentials(&login_id).await.unwrap().expect("one of them");
-    let mut won = Vec::new();
-    for (id, outcome) in outcomes {
+    assert_eq!(succeeded(&outcomes), 1);
+    for outcome in outcomes {
         match outcome {
-            Ok(()) => won.push(id),
+            Ok(()) => {}
             Err(CreateAccountError::LoginIdTaken(by)) => assert_eq!(*by, winner),
             Err(CreateAccountError::Storage(error)) => panic!("the storage failed: {error:?}"),
         }
     }
-    assert_eq!(won, [winner.account.id]);
-}
-
-/// Whoever does not know whether an account was made can ask again.
-pub async fn creating_an_account_again_makes_no_second_one(stage: &Stage) {
-    let credentials = credentials(stage.now());
-    stage.storage.accounts.create(credentials.clone()).await.unwrap();
-    stage.charge(credentials.account.id, 5).await;
-    stage.storage.accounts.create(credentials.clone()).await.unwrap();
-    assert_eq!(stage.balance(credentials.account.id).await, 5);
 }
 
 /// The role is changed, and nothing else of the account.
@@ -75,7 +62,7 @@ pub async fn a_role_is_changed_by_login_id(stage: &Stage) {
     assert_eq!(accounts.set_role(&LoginId::new("nobody").unwrap(), Role::Admin).await.unwrap(), None);
 }
 
-/// A session opened for a new account, with the account and the one good secret.
+/// A session opened for a new account, with the account and the one valid secret.
 async fn opened(stage: &Stage) -> (Account, Session) {
     let credentials = credentials(stage.now());
     stage.storage.accounts.create(credentials.clone()).await.unwrap();
@@ -102,7 +89,7 @@ impl Stage {
     }
 }
 
-/// A spent secret ends the session, also for who has the good one.
+/// A secret that is presented again ends the session, also for the holder of the valid one.
 pub async fn a_refresh_secret_is_good_once(stage: &Stage) {
     let (account, session) = opened(stage).await;
     let (_, untouched) = opened(stage).await;
@@ -142,11 +129,11 @@ pub async fn one_of_twenty_rotations_at_once_succeeds(stage: &Stage) {
         async move { (next, stage.rotate(&session, 0, next).await) }
     })
     .await;
-    let rotated: Vec<_> =
-        outcomes.iter().filter(|(_, outcome)| *outcome == Rotation::Rotated(account.clone())).collect();
-    assert_eq!(rotated.len(), 1);
+    let rotated = Rotation::Rotated(account);
+    let winners: Vec<_> = outcomes.iter().filter(|(_, outcome)| *outcome == rotated).map(|(next, _)| *next).collect();
+    assert_eq!(winners.len(), 1);
     assert!(outcomes.iter().any(|(_, outcome)| *outcome == Rotation::Reused));
     let refused = outcomes.iter().filter(|(_, outcome)| matches!(outcome, Rotation::Reused | Rotation::Unknown));
     assert_eq!(refused.count(), 19);
-    assert_eq!(stage.rotate(&session, rotated[0].0, 99).await, Rotation::Unknown);
+    assert_eq!(stage.rotate(&session, winners[0], 99).await, Rotation::Unknown);
 }

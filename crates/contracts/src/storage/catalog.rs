@@ -1,17 +1,21 @@
 //! What is sold, as it is published, listed and changed.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    fmt::Debug,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use boxoffice_domain::{
     ConcertId, EntropySource, PerformanceId, VenueId,
     catalog::{
         Concert, ConcertChange, ConcertSummary, NewPerformance, PerformanceKey, PerformanceSummary, PriceList,
-        PublishError, Row, SalesWindow, SeatingPlan, Section, UpdateConcertError,
+        PublishError, Row, SalesWindow, SeatingPlan, Section, UpdateConcertError, Venue,
     },
-    fixtures::{self, idempotency, instant},
+    fixtures::{TestEntropy, idempotency, instant},
+    idempotency::{Idempotency, Made},
     page::PageRequest,
     reservations::HoldRefusal,
     seats::SeatStatus,
@@ -21,49 +25,49 @@ use chrono::TimeDelta;
 
 use super::{
     PRICE_A, PRICE_B, SHOW_SEATS, Show, Stage, at_once, concert, name, new_performance, other_request, part, plan,
-    points, unavailable, venue,
+    points,
+    show::{assert_first_of_all, pages},
+    unavailable, venue,
 };
-use boxoffice_domain::fixtures::TestEntropy;
 
 const FIRST: PageRequest<ConcertId> = PageRequest { limit: 100, after: None };
 
-fn is_reused<T>(result: &Result<T, PublishError>) -> bool {
-    matches!(result, Err(PublishError::KeyReused(_)))
+/// A key names one publication: sent again it gives the first one, and with another request it is refused.
+async fn assert_published_once<T: PartialEq + Debug>(
+    publish: impl AsyncFn(Idempotency) -> Result<Made<T>, PublishError>,
+) -> (Idempotency, T) {
+    let key = idempotency();
+    let first = publish(key.clone()).await.unwrap();
+    assert!(!first.replayed);
+    let again = publish(key.clone()).await.unwrap();
+    assert_eq!((&again.value, again.replayed), (&first.value, true));
+    let reused = publish(other_request(&key)).await;
+    assert!(matches!(reused, Err(PublishError::KeyReused(_))), "{reused:?}");
+    (key, first.value)
 }
 
 /// A key names one venue of one publisher.
 pub async fn a_venue_is_published_once_under_its_key(stage: &Stage) {
     let (one, other) = (stage.account().await, stage.account().await);
     let catalog = &stage.storage.catalog;
-    let key = idempotency();
-    let first = venue(plan(), stage.now());
-    let made = catalog.publish_venue(one, first.clone(), Some(key.clone())).await.unwrap();
-    assert_eq!((made.value, made.replayed), (first.clone(), false));
-    assert_eq!(catalog.venue(first.id).await.unwrap(), Some(first.clone()));
-    let again = || venue(plan(), stage.now());
-    let made = catalog.publish_venue(one, again(), Some(key.clone())).await.unwrap();
-    assert_eq!((made.value, made.replayed), (first.clone(), true));
-    assert!(is_reused(&catalog.publish_venue(one, again(), Some(other_request(&key))).await));
+    let publish = async |publisher, key| catalog.publish_venue(publisher, venue(plan(), stage.now()), key).await;
+    let (key, first) = assert_published_once(async |key| publish(one, Some(key)).await).await;
+    assert_eq!(first, Venue { id: first.id, ..venue(plan(), stage.now()) });
+    assert_eq!(catalog.venue(first.id).await.unwrap().as_ref(), Some(&first));
     for (publisher, key) in [(other, Some(key)), (one, Some(idempotency())), (one, None), (one, None)] {
-        let made = catalog.publish_venue(publisher, again(), key).await.unwrap();
+        let made = publish(publisher, key).await.unwrap();
         assert!(!made.replayed && made.value.id != first.id);
     }
 }
 
 /// A key names one concert of one promoter.
 pub async fn a_concert_is_published_once_under_its_key(stage: &Stage) {
-    let promoter_id = stage.account().await;
+    let (promoter_id, other) = (stage.account().await, stage.account().await);
     let catalog = &stage.storage.catalog;
-    let key = idempotency();
-    let first = concert(promoter_id, stage.now());
-    let made = catalog.publish_concert(first.clone(), Some(key.clone())).await.unwrap();
-    assert_eq!((made.value, made.replayed), (first.clone(), false));
-    let again = || concert(promoter_id, stage.now());
-    let made = catalog.publish_concert(again(), Some(key.clone())).await.unwrap();
-    assert_eq!((made.value, made.replayed), (first.clone(), true));
-    assert!(is_reused(&catalog.publish_concert(again(), Some(other_request(&key))).await));
-    let of_another = concert(stage.account().await, stage.now());
-    assert!(!catalog.publish_concert(of_another, Some(key)).await.unwrap().replayed);
+    let publish = async |promoter_id, key| catalog.publish_concert(concert(promoter_id, stage.now()), key).await;
+    let (key, first) = assert_published_once(async |key| publish(promoter_id, Some(key)).await).await;
+    assert_eq!(first, Concert { id: first.id, ..concert(promoter_id, stage.now()) });
+    assert!(!publish(other, Some(key)).await.unwrap().replayed);
     let found = catalog.concert(first.id).await.unwrap();
     let without =
         ConcertSummary { concert: first, performances_count: 0, first_performance_at: None, last_performance_at: None };
@@ -74,22 +78,17 @@ pub async fn a_concert_is_published_once_under_its_key(stage: &Stage) {
 pub async fn a_performance_is_published_once_under_its_key(stage: &Stage) {
     let show = stage.show().await;
     let catalog = &stage.storage.catalog;
-    let key = idempotency();
     let later = show.starts_at + TimeDelta::days(1);
-    let new = || new_performance(&show.concert, &show.venue, later);
-    let first = new();
-    let publish = async |new, key| catalog.publish_performance(show.promoter_id, new, Some(key)).await;
-    let made = publish(first.clone(), key.clone()).await.unwrap();
-    let summary = made.value;
-    assert!(!made.replayed);
-    assert_eq!((summary.id, summary.concert_id, summary.starts_at), (first.id, show.concert.id, later));
+    let publish = async |key| {
+        let new = new_performance(&show.concert, &show.venue, later);
+        catalog.publish_performance(show.promoter_id, new, Some(key)).await
+    };
+    let (_, summary) = assert_published_once(publish).await;
+    assert_eq!((summary.concert_id, summary.starts_at), (show.concert.id, later));
     assert_eq!((summary.seats_total as usize, summary.seats_available as usize), (SHOW_SEATS, SHOW_SEATS));
     assert_eq!((summary.price_min.get(), summary.price_max.get()), (PRICE_B, PRICE_A));
     assert_eq!((summary.venue.id, &summary.venue.location), (show.venue.id, &show.venue.location));
-    let made = publish(new(), key.clone()).await.unwrap();
-    assert_eq!((made.value, made.replayed), (summary.clone(), true));
-    assert!(is_reused(&publish(new(), other_request(&key)).await));
-    assert_eq!(catalog.performance(first.id).await.unwrap(), Some(summary));
+    assert_eq!(catalog.performance(summary.id).await.unwrap(), Some(summary));
     let found = catalog.concert(show.concert.id).await.unwrap().unwrap();
     assert_eq!(found.performances_count, 2);
     assert_eq!((found.first_performance_at, found.last_performance_at), (Some(show.starts_at), Some(later)));
@@ -97,27 +96,22 @@ pub async fn a_performance_is_published_once_under_its_key(stage: &Stage) {
 
 /// Requests under one key that come together make one thing.
 pub async fn twenty_publications_at_once_under_one_key_make_one(stage: &Stage) {
-    let promoter_id = stage.account().await;
-    let key = idempotency();
-    let published = at_once(0..20, |_| {
+    let show = stage.show().await;
+    let (promoter_id, key) = (show.promoter_id, idempotency());
+    let venues = at_once(0..20, |_| {
         let (catalog, key) = (stage.storage.catalog.clone(), key.clone());
         let venue = venue(plan(), stage.now());
         async move { catalog.publish_venue(promoter_id, venue, Some(key)).await.unwrap() }
-    })
-    .await;
-    assert_eq!(published.iter().filter(|made| !made.replayed).count(), 1);
-    assert!(published.iter().all(|made| made.value == published[0].value));
-
-    let show = stage.show().await;
-    let published = at_once(0..20, |_| {
+    });
+    assert_first_of_all(&venues.await);
+    let performances = at_once(0..20, |_| {
         let (catalog, key) = (stage.storage.catalog.clone(), key.clone());
         let new = new_performance(&show.concert, &show.venue, show.starts_at);
         async move { catalog.publish_performance(promoter_id, new, Some(key)).await.unwrap() }
-    })
-    .await;
-    assert_eq!(published.iter().filter(|made| !made.replayed).count(), 1);
-    assert!(published.iter().all(|made| made.value == published[0].value));
-    assert_eq!(published[0].value.seats_total as usize, SHOW_SEATS);
+    });
+    let performances = performances.await;
+    assert_first_of_all(&performances);
+    assert_eq!(performances[0].value.seats_total as usize, SHOW_SEATS);
     assert_eq!(stage.storage.catalog.concert(show.concert.id).await.unwrap().unwrap().performances_count, 2);
 }
 
@@ -130,15 +124,9 @@ pub async fn concerts_are_paged_in_the_order_of_their_publication(stage: &Stage)
         let concert = concert(promoter_id, stage.now());
         published.push(catalog.publish_concert(concert, None).await.unwrap().value);
     }
-    let (mut after, mut pages) = (None, Vec::new());
-    loop {
-        let page = catalog.concerts(None, PageRequest { limit: 3, after }).await.unwrap();
-        pages.push(page.items.into_iter().map(|summary| summary.concert).collect::<Vec<_>>());
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
-    }
+    let pages = pages(3, async |page| catalog.concerts(None, page).await).await;
+    let pages: Vec<Vec<_>> =
+        pages.into_iter().map(|page| page.into_iter().map(|summary| summary.concert).collect()).collect();
     assert_eq!(pages, [&published[..3], &published[3..6], &published[6..]]);
     let whole = catalog.concerts(None, PageRequest::first(7)).await.unwrap();
     assert_eq!((whole.items.len(), whole.next), (7, None));
@@ -192,17 +180,9 @@ pub async fn performances_are_paged_by_their_start(stage: &Stage) {
     for days in [3, -1, 3, 0, 3] {
         stage.another_performance(&show, show.starts_at + TimeDelta::days(days)).await;
     }
-    let (mut after, mut pages) = (None, Vec::new());
-    loop {
-        let page = PageRequest { limit: 2, after };
-        let page = stage.storage.catalog.performances(show.concert.id, false, page).await.unwrap();
-        assert_eq!(page.next, if pages.len() < 2 { page.items.last().map(key) } else { None });
-        after = page.next;
-        pages.push(page.items);
-        if after.is_none() {
-            break;
-        }
-    }
+    let catalog = &stage.storage.catalog;
+    let pages = pages(2, async |page| catalog.performances(show.concert.id, false, page).await).await;
+    assert_eq!(pages.len(), 3);
     let all: Vec<_> = pages.concat().iter().map(key).collect();
     let mut sorted = all.clone();
     sorted.sort_by_key(|key| (key.starts_at, key.id));
@@ -281,7 +261,7 @@ pub async fn lapsed_holds_count_as_available(stage: &Stage) {
         let summary = catalog.performance(show.performance_id).await.unwrap().unwrap();
         let page = catalog.performances(show.concert.id, false, PageRequest::first(10)).await.unwrap();
         assert_eq!(page.items, std::slice::from_ref(&summary));
-        let sales = catalog.sales(show.performance_id).await.unwrap().unwrap();
+        let sales = stage.sales(&show).await;
         assert_eq!(sales.available, summary.seats_available);
         assert_eq!(sales.available as usize, stage.free_labels(&show).await.len());
         (sales.available, sales.held, sales.sold, sales.revenue.get())
@@ -293,53 +273,49 @@ pub async fn lapsed_holds_count_as_available(stage: &Stage) {
     assert_eq!(counts().await, (48, 0, 2, PRICE_A + PRICE_B));
 }
 
-/// Hundreds hold, pay and give up seats while others look: no map that is asked for after an answer shows less than it
-/// said. A seat is not available once its hold, its payment or a refusal because of it has been answered, and is again
-/// once its cancellation has.
+/// Hundreds of accounts hold and pay seats while another one reads maps: no map that is asked for after an answer shows
+/// less than the answer said. A seat is not available once its hold, its payment or a refusal because of it has been
+/// answered.
 pub async fn no_map_shows_less_than_was_answered_before(stage: &Stage) {
     let show = stage.show_allowing(50).await;
-    let accounts = stage.accounts(200).await;
     let labels = show.labels();
-    // Somebody looks all the time, so that maps are read while others write.
-    let (stop, looking) = (Arc::new(AtomicBool::new(false)), (stage.clone(), show.clone()));
-    let looker = tokio::spawn({
-        let stop = Arc::clone(&stop);
+    // The first account that wants a seat can pay it.
+    let mut accounts = Vec::new();
+    for number in 0..200 {
+        accounts.push(if number < labels.len() { stage.account_with(PRICE_A).await } else { stage.account().await });
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let reader = tokio::spawn({
+        let (stop, stage, show) = (Arc::clone(&stop), stage.clone(), show.clone());
         async move {
             while !stop.load(Ordering::Relaxed) {
-                looking.0.seats(&looking.1).await;
-                // A map that is at hand is answered without waiting; the others have to have their turn.
+                stage.seats(&show).await;
+                // A map from memory is answered without waiting, and the other tasks have to run too.
                 tokio::task::yield_now().await;
             }
         }
     });
-    for account_id in &accounts[..labels.len()] {
-        stage.charge(*account_id, PRICE_A).await;
-    }
-    // Each seat has one who will have it at the end, whatever the others want of it before.
-    at_once(accounts.iter().enumerate(), |(number, account_id)| {
-        let (stage, show, account_id) = (stage.clone(), show.clone(), *account_id);
-        let label = labels[number % labels.len()].clone();
+    let wanted = |number: usize| (stage.clone(), show.clone(), accounts[number], labels[number % labels.len()].clone());
+    at_once(0..accounts.len(), |number| {
+        let (stage, show, account_id, label) = wanted(number);
+        let pays = number < labels.len();
         async move {
-            let held = stage.hold(show.hold_request_for(account_id, vec![label.clone()])).await;
-            let seat = || stage.seat(&show, label.as_str());
-            let held = match held {
+            let held = match stage.hold(show.hold_request_for(account_id, vec![label.clone()])).await {
                 Ok(held) => held.value.reservation,
                 Err(HoldRefusal::SeatUnavailable(_)) => return,
                 Err(refusal) => panic!("another refusal: {refusal}"),
             };
-            assert_eq!(seat().await, SeatStatus::Held, "{label} is held");
-            if stage.balance(account_id).await >= held.total_amount.get() {
+            assert_eq!(stage.seat(&show, label.as_str()).await, SeatStatus::Held, "{label} is held");
+            if pays {
                 stage.pays(&held).await;
-                assert_eq!(seat().await, SeatStatus::Sold, "{label} is sold");
+                assert_eq!(stage.seat(&show, label.as_str()).await, SeatStatus::Sold, "{label} is sold");
             }
         }
     })
     .await;
-    // Every seat is taken, so whoever wants one is refused; and everybody who looks then sees that.
     assert_eq!(stage.free_labels(&show).await, vec![]);
-    at_once(accounts.iter().enumerate(), |(number, account_id)| {
-        let (stage, show, account_id) = (stage.clone(), show.clone(), *account_id);
-        let label = labels[number % labels.len()].clone();
+    at_once(0..accounts.len(), |number| {
+        let (stage, show, account_id, label) = wanted(number);
         async move {
             let refused = stage.hold(show.hold_request_for(account_id, vec![label.clone()])).await;
             assert_eq!(unavailable(&refused), Some(vec![label.clone()]));
@@ -348,10 +324,10 @@ pub async fn no_map_shows_less_than_was_answered_before(stage: &Stage) {
     })
     .await;
     stop.store(true, Ordering::Relaxed);
-    looker.await.expect("a task does not panic");
+    reader.await.expect("a task does not panic");
 }
 
-/// One seat through all that can become of it, seen after each step by everybody at once.
+/// After each change of a seat, a hundred readers at once see it.
 pub async fn a_seat_map_follows_every_act_and_the_time(stage: &Stage) {
     let show = stage.show().await;
     let account_id = stage.account_with(100_000).await;
@@ -365,7 +341,7 @@ pub async fn a_seat_map_follows_every_act_and_the_time(stage: &Stage) {
     all_see(SeatStatus::Available).await;
     let held = stage.holds(&show, account_id, &["A-1-1"]).await;
     all_see(SeatStatus::Held).await;
-    stage.cancel(fixtures::cancel_request(&held)).await.unwrap();
+    stage.cancels(&held).await;
     all_see(SeatStatus::Available).await;
     let lapsing = stage.holds(&show, account_id, &["A-1-1"]).await;
     stage.clock.set(lapsing.held_until - TimeDelta::microseconds(1));
@@ -374,13 +350,13 @@ pub async fn a_seat_map_follows_every_act_and_the_time(stage: &Stage) {
     all_see(SeatStatus::Available).await;
     let paid = stage.holds(&show, account_id, &["A-1-1"]).await;
     all_see(SeatStatus::Held).await;
-    // The sweep tidies the former hold away, and leaves the seat to its new owner.
+    // The sweep marks the former hold as expired, and leaves the seat to its new owner.
     assert_eq!(stage.expire_due(10).await, 1);
     all_see(SeatStatus::Held).await;
     stage.pays(&paid).await;
     stage.clock.advance_seconds(1_000);
     all_see(SeatStatus::Sold).await;
-    stage.cancel(fixtures::cancel_request(&paid)).await.unwrap();
+    stage.cancels(&paid).await;
     all_see(SeatStatus::Available).await;
     let swept = stage.holds(&show, account_id, &["A-1-1"]).await;
     stage.clock.set(swept.held_until);

@@ -1,4 +1,4 @@
-//! Taking whole catalogs in.
+//! Importing whole catalogs.
 
 use std::sync::{
     Arc,
@@ -93,7 +93,7 @@ pub async fn a_second_import_creates_nothing(stage: &Stage) {
     assert_eq!(performances.items[0].venue.location, name("Seoul"));
 }
 
-/// New prices are for seats that nobody has; who holds or owns one keeps the price.
+/// New prices are for free seats; a held or sold seat keeps its price.
 pub async fn an_import_changes_the_prices_of_free_seats_alone(stage: &Stage) {
     import(stage, &catalog(PRICE_A)).await.unwrap();
     let imported = concerts(stage).await.remove(0).concert;
@@ -123,8 +123,7 @@ pub async fn an_import_changes_the_prices_of_free_seats_alone(stage: &Stage) {
     assert_eq!(stage.pays(&held).await.payment.payment.amount.get(), PRICE_A);
     let dearer = stage.holds(&show, account_id, &["A-1-3"]).await;
     assert_eq!(dearer.total_amount.get(), 7_777);
-    let sales = stage.storage.catalog.sales(show.performance_id).await.unwrap().unwrap();
-    assert_eq!(sales.revenue.get(), 2 * PRICE_A);
+    assert_eq!(stage.sales(&show).await.revenue.get(), 2 * PRICE_A);
 }
 
 /// A catalog is taken whole or not at all.
@@ -160,8 +159,8 @@ pub async fn an_import_that_is_refused_writes_nothing(stage: &Stage) {
     assert_eq!((report.venues_created, report.performances_created), (1, 0));
 }
 
-/// An imported draw keeps its seed, and its time once it has come; a concert that is there gets none. What the
-/// operators of a line have done to it outlasts an import.
+/// An imported draw keeps its seed, and its time once it has come; a concert that is stored without one gets none. An
+/// import changes nothing that the operators of a queue have done to it.
 pub async fn an_import_never_changes_a_draw_or_a_pause(stage: &Stage) {
     let opening_at = |seconds, draw| {
         let mut drawn = catalog(PRICE_A);
@@ -176,7 +175,7 @@ pub async fn an_import_never_changes_a_draw_or_a_pause(stage: &Stage) {
     let run = change.apply(&stored, stage.now()).unwrap();
     stage.storage.catalog.update_concert(run.clone()).await.unwrap();
 
-    // Moved, and said or not said again.
+    // Moved, with the draw in the catalog or not.
     for (seconds, draw_again) in [(200, true), (300, false)] {
         import(stage, &opening_at(seconds, draw_again)).await.unwrap();
         let moved = concerts(stage).await.remove(0).concert;
@@ -185,12 +184,15 @@ pub async fn an_import_never_changes_a_draw_or_a_pause(stage: &Stage) {
     }
     let stored = concerts(stage).await;
     stage.clock.set(instant(300));
-    for (seconds, error) in [(400, DrawError::Held), (250, DrawError::Held)] {
-        let refused = import(stage, &opening_at(seconds, true)).await;
+    let refused_as = async |catalog, expected| {
+        let refused = import(stage, &catalog).await;
         assert!(
-            matches!(refused, Err(ImportError::Draw { concert_index: 0, error: refused }) if refused == error),
+            matches!(refused, Err(ImportError::Draw { concert_index: 0, error }) if error == expected),
             "{refused:?}"
         );
+    };
+    for seconds in [400, 250] {
+        refused_as(opening_at(seconds, true), DrawError::Held).await;
     }
     import(stage, &opening_at(300, true)).await.unwrap();
     assert_eq!(concerts(stage).await, stored);
@@ -200,19 +202,14 @@ pub async fn an_import_never_changes_a_draw_or_a_pause(stage: &Stage) {
     plain.concerts[0].performances = vec![];
     import(stage, &plain).await.unwrap();
     plain.concerts[0].draw = true;
-    let refused = import(stage, &plain).await;
-    let expected = DrawError::Changed;
-    assert!(
-        matches!(refused, Err(ImportError::Draw { error, .. }) if error == expected),
-        "{refused:?} instead of {expected:?}"
-    );
+    refused_as(plain, DrawError::Changed).await;
 }
 
 /// Two imports of one catalog that come together make each thing once.
 pub async fn two_imports_at_once_make_one_catalog(stage: &Stage) {
     let reports = at_once(0..2, |_| {
         let stage = stage.clone();
-        // What an attempt counted before it was repeated is counted again, so the progress is not compared here.
+        // An attempt that is repeated reports its progress again, so it is not compared here.
         async move { stage.storage.import.import(&catalog(PRICE_A), None, Arc::new(|_| ())).await.unwrap() }
     })
     .await;

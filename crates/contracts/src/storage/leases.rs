@@ -16,7 +16,7 @@ async fn take(stage: &Stage, holder: u128, now: Timestamp, until: Timestamp) -> 
     stage.storage.leases.take(claim(holder), now, until).await.expect("the storage answers")
 }
 
-/// Of fifty at once one has it, also where it has lapsed; and it stays the holder's as long as it goes on.
+/// If fifty ask at once, one gets the lease, also after it lapsed; and the holder keeps it as long as it extends it.
 pub async fn one_of_fifty_at_once_gets_a_lease(stage: &Stage) {
     let mut holder = None;
     for round in 0..4_i64 {
@@ -33,7 +33,7 @@ pub async fn one_of_fifty_at_once_gets_a_lease(stage: &Stage) {
         holder = Some(holders[0]);
     }
     let holder = holder.expect("there were rounds");
-    // It goes on in time, so nobody else gets it.
+    // The holder extends it in time, so no other one gets it.
     assert!(take(stage, holder, instant(39), instant(60)).await);
     assert!(!take(stage, holder + 50, instant(59), instant(99)).await);
     // The end itself is no longer within it.
@@ -41,8 +41,8 @@ pub async fn one_of_fifty_at_once_gets_a_lease(stage: &Stage) {
     assert!(!take(stage, holder, instant(60), instant(99)).await);
 }
 
-/// What was let go can be had at once, and only the holder lets go.
-pub async fn a_lease_is_let_go_by_its_holder_alone(stage: &Stage) {
+/// A released lease can be taken at once, and only the holder releases it.
+pub async fn a_lease_is_released_by_its_holder_alone(stage: &Stage) {
     let (leases, now) = (&stage.storage.leases, instant(0));
     let release = async |holder| leases.release(claim(holder)).await.expect("the storage answers");
     let others_of = async |holder, now| {

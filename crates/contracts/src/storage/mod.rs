@@ -1,12 +1,12 @@
 //! The contracts of the ports that are kept in a storage, as functions over any implementor of all of them.
 //!
 //! Each function takes a [`Stage`] over an empty storage. Time is the stage's clock only: nothing sleeps, and every
-//! outcome is exact. Whoever calls one asks [`Stage::assert_sound`] afterwards. [`storage_contract!`] makes a test
-//! of each function.
+//! outcome is exact. [`storage_contract!`] makes a test of each function, and asks [`Stage::assert_sound`] afterwards.
 //!
 //! [`storage_contract!`]: crate::storage_contract
 
 pub mod accounts;
+pub mod audit;
 pub mod catalog;
 pub mod catalog_import;
 pub mod leases;
@@ -15,58 +15,83 @@ mod promises;
 pub mod races;
 pub mod reservations;
 mod show;
+mod stage;
 pub mod wallet;
 
-use std::{
-    fmt,
-    future::Future,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt, sync::Arc};
 
 use boxoffice_domain::{
-    AccountId, ChargeId, Clock, Timestamp,
     accounts::{Accounts, Sessions},
     audit::{Audit, Readiness},
-    catalog::{Catalog, CatalogImport, Concert, NewPerformance, PerformanceSummary, SeatMap},
+    catalog::{Catalog, CatalogImport},
     events::Outbox,
-    fixtures::{TestClock, instant},
-    gateway::GatewayVerdict,
-    idempotency::Made,
-    payments::{PayError, PayRefusal, PayRequest, Payments, Receipt},
-    reservations::{
-        CancelError, CancelRefusal, CancelRequest, HoldError, HoldRefusal, HoldRequest, Reservation, ReservationStatus,
-        ReservationView, Reservations,
-    },
-    seats::{SeatLabel, SeatStatus},
-    wallet::{Charge, ChargeError, ChargeRefusal, ChargeRequest, Wallet, WalletEntry, Wallets},
+    payments::Payments,
+    reservations::Reservations,
+    wallet::Wallets,
 };
 use boxoffice_peers::leases::Leases;
-use futures::{StreamExt, stream};
 
-pub use self::show::{
-    Dice, PRICE_A, PRICE_B, SHOW_SEATS, Show, at_once, charge_request, concert, credentials, label, name,
-    new_performance, other_request, part, pay_request, plan, points, unavailable, venue,
+pub use self::{
+    show::{
+        PRICE_A, PRICE_B, SHOW_SEATS, Show, charge_request, concert, credentials, label, name, new_performance,
+        other_request, part, pay_request, plan, points, unavailable, venue,
+    },
+    stage::{Begun, Cancelled, Held, Paid, Stage},
 };
+pub use crate::crowd::{Dice, at_once};
 
-/// How many accounts are made at once where many are needed.
-const ACCOUNTS_AT_ONCE: usize = 8;
-
-/// Makes a test of each function of the contracts. The argument is the path of an `async fn()` that gives a home of
-/// an empty storage: a value with the methods `stage(&self) -> &Stage` and `async close(self)`. With the names of
-/// functions after it, makes tests of those alone.
+/// Makes a test of each function of the contracts, in the module that calls it.
+///
+/// The first argument is the path of an `async fn()` that gives a [`Stage`](storage::Stage) over an empty storage, or a
+/// value that has one: it has the methods `stage(&self) -> &Stage`, and `async close(self)`, which is called after a test
+/// that passes. The path is as the calling module sees it.
+///
+/// Without more arguments the storage implements every port. An adapter of some of them names the parts that it keeps:
+///
+/// ```text
+/// storage_contract!(open, catalog payments races reservations);
+/// ```
+///
+/// | Part | Ports that it needs |
+/// | --- | --- |
+/// | `accounts` | `Accounts`, `Sessions` |
+/// | `audit` | all but `CatalogImport`, `Sessions` and `Leases`, and [`Corrupt`](storage::audit::Corrupt) |
+/// | `catalog`, `payments`, `races`, `reservations` | `Catalog`, `Payments`, `Reservations` |
+/// | `catalog_import` | these and `CatalogImport` |
+/// | `leases` | `Leases` |
+/// | `wallet` | `Accounts`, `Catalog`, `Payments`, `Reservations`, `Wallets` |
+///
+/// With the names of functions after a semicolon, it makes tests of those alone:
+///
+/// ```text
+/// storage_contract! { open; races { everything_at_once_breaks_nothing } }
+/// ```
 #[macro_export]
 macro_rules! storage_contract {
-    ($open:path) => {
+    (@ accounts $open:path) => {
         $crate::storage_contract! { $open;
             accounts {
                 an_account_is_found_by_its_id_and_by_its_login_id
                 one_of_fifty_at_once_gets_the_login_id
-                creating_an_account_again_makes_no_second_one
                 a_role_is_changed_by_login_id
                 a_refresh_secret_is_good_once
                 a_session_that_ended_or_lapsed_or_never_was_is_unknown
                 one_of_twenty_rotations_at_once_succeeds
             }
+        }
+    };
+    (@ audit $open:path) => {
+        #[test]
+        fn an_audit_finds_every_corruption() {
+            $crate::run(2, async {
+                let home = $open().await;
+                $crate::storage::audit::an_audit_finds_every_corruption(home.stage()).await;
+                home.close().await;
+            });
+        }
+    };
+    (@ catalog $open:path) => {
+        $crate::storage_contract! { $open;
             catalog {
                 a_venue_is_published_once_under_its_key
                 a_concert_is_published_once_under_its_key
@@ -84,6 +109,10 @@ macro_rules! storage_contract {
                 a_draw_a_pause_and_an_emptying_are_kept
                 what_is_unknown_is_none
             }
+        }
+    };
+    (@ catalog_import $open:path) => {
+        $crate::storage_contract! { $open;
             catalog_import {
                 a_second_import_creates_nothing
                 an_import_changes_the_prices_of_free_seats_alone
@@ -91,15 +120,21 @@ macro_rules! storage_contract {
                 an_import_never_changes_a_draw_or_a_pause
                 two_imports_at_once_make_one_catalog
             }
+        }
+    };
+    (@ leases $open:path) => {
+        $crate::storage_contract! { $open;
             leases {
                 one_of_fifty_at_once_gets_a_lease
-                a_lease_is_let_go_by_its_holder_alone
+                a_lease_is_released_by_its_holder_alone
             }
+        }
+    };
+    (@ payments $open:path) => {
+        $crate::storage_contract! { $open;
             payments {
                 fifty_identical_payments_debit_once
                 fifty_payments_of_one_reservation_debit_once
-                points_for_one_of_two_reservations_pay_exactly_one
-                a_payment_without_points_leaves_the_hold
                 each_refusal_of_a_payment_has_its_cause
                 a_repeated_payment_gets_the_first_answer
                 payments_are_found_by_their_owner_alone
@@ -108,6 +143,10 @@ macro_rules! storage_contract {
                 a_replayed_receipt_says_what_is_held_now
                 what_was_paid_outside_moves_no_points
             }
+        }
+    };
+    (@ races $open:path) => {
+        $crate::storage_contract! { $open;
             races {
                 a_payment_is_in_time_until_the_last_microsecond
                 a_payment_and_a_sweep_at_the_end_of_the_hold_agree
@@ -118,6 +157,10 @@ macro_rules! storage_contract {
                 a_lapsed_hold_whose_seat_was_taken_is_not_paid
                 everything_at_once_breaks_nothing
             }
+        }
+    };
+    (@ reservations $open:path) => {
+        $crate::storage_contract! { $open;
             reservations {
                 a_hold_has_its_seats_its_sum_and_its_end
                 each_refusal_of_a_hold_has_its_cause
@@ -127,17 +170,24 @@ macro_rules! storage_contract {
                 ten_holds_at_once_of_one_account_give_its_limit
                 the_limit_counts_every_performance_of_the_concert
                 owned_seats_count_against_the_limit
-                holds_of_another_concert_are_not_told
+                holds_of_another_concert_do_not_count
                 a_key_finds_the_reservation_of_its_account_alone
                 cancelling_a_hold_frees_its_seats
                 each_refusal_of_a_cancellation_has_its_cause
                 a_repeated_cancellation_gets_the_first_answer
-                a_refund_brings_the_points_back
                 a_paid_reservation_is_cancelled_only_before_the_performance_starts
                 reservations_are_listed_newest_first_by_what_they_are_shown_as
                 the_sweep_takes_the_oldest_first_and_no_more_than_asked
             }
+        }
+    };
+    (@ wallet $open:path) => {
+        $crate::storage_contract! { $open;
             wallet {
+                creating_an_account_again_makes_no_second_wallet
+                points_for_one_of_two_reservations_pay_exactly_one
+                a_payment_without_points_leaves_the_hold
+                a_refund_brings_the_points_back
                 a_thousand_charges_at_once_add_up
                 charges_and_payments_at_once_add_up
                 a_charge_completed_fifty_times_is_credited_once
@@ -150,17 +200,25 @@ macro_rules! storage_contract {
             }
         }
     };
-    ($open:path; $($module:ident { $($name:ident)* })*) => {$(
-        mod $module {$(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
+    ($open:path) => {
+        $crate::storage_contract! { $open,
+            accounts audit catalog catalog_import leases payments races reservations wallet
+        }
+    };
+    ($open:path, $($part:ident)+) => {
+        $($crate::storage_contract! { @ $part $open })+
+    };
+    ($open:path; $($module:ident { $($name:ident)* })*) => {$($(
+        #[test]
+        fn $name() {
+            $crate::run(2, async {
                 let home = $open().await;
                 $crate::storage::$module::$name(home.stage()).await;
                 home.stage().assert_sound().await;
                 home.close().await;
-            }
-        )*}
-    )*};
+            });
+        }
+    )*)*};
 }
 
 /// Every port that is kept in a storage.
@@ -218,215 +276,3 @@ impl fmt::Debug for Storage {
         f.debug_struct("Storage").finish_non_exhaustive()
     }
 }
-
-/// A storage to be tested, the clock that it judges time by, and shorthands that fail the test where the storage
-/// fails.
-#[derive(Clone, Debug)]
-pub struct Stage {
-    /// The storage.
-    pub storage: Storage,
-    /// Its clock, which stands at [`instant`] 0 in the beginning.
-    pub clock: Arc<TestClock>,
-    accounts_made: Arc<Mutex<Vec<AccountId>>>,
-}
-
-/// Fails the test where a storage fails; passes a refusal on.
-macro_rules! judged {
-    ($result:expr, $error:ident) => {
-        match $result {
-            Ok(made) => Ok(made),
-            Err($error::Refused(refusal)) => Err(refusal),
-            Err($error::Storage(error)) => panic!("the storage failed: {error:?}"),
-        }
-    };
-}
-
-impl Stage {
-    /// A stage over an empty storage.
-    pub fn new(storage: Storage, clock: Arc<TestClock>) -> Self {
-        Self { storage, clock, accounts_made: Arc::default() }
-    }
-
-    fn accounts_made(&self) -> Vec<AccountId> {
-        self.accounts_made.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The present instant.
-    pub fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    /// Fails the test if the audit finds anything, or a promise is broken by what the ports show.
-    pub async fn assert_sound(&self) {
-        self.assert_promises().await;
-        assert_eq!(self.storage.audit.breaches().await.expect("the audit runs"), vec![]);
-    }
-
-    /// A new account without points.
-    pub async fn account(&self) -> AccountId {
-        let credentials = credentials(self.now());
-        let id = credentials.account.id;
-        self.storage.accounts.create(credentials).await.expect("a new account");
-        self.accounts_made.lock().unwrap_or_else(PoisonError::into_inner).push(id);
-        id
-    }
-
-    /// So many new accounts without points.
-    pub async fn accounts(&self, count: usize) -> Vec<AccountId> {
-        let made = stream::iter(0..count).map(|_| self.account()).buffer_unordered(ACCOUNTS_AT_ONCE);
-        made.collect().await
-    }
-
-    /// A new account with so many points.
-    pub async fn account_with(&self, points: i64) -> AccountId {
-        let account_id = self.account().await;
-        self.charge(account_id, points).await;
-        account_id
-    }
-
-    /// Puts points into a wallet.
-    pub async fn charge(&self, account_id: AccountId, points: i64) -> Charge {
-        let begun = self.begin_charge(charge_request(account_id, points)).await.expect("no refusal");
-        self.complete_charge(begun.value.id, GatewayVerdict::Approved).await.expect("a charge")
-    }
-
-    /// A venue of [`SHOW_SEATS`] seats with one performance of a concert that allows an account 4 seats.
-    pub async fn show(&self) -> Show {
-        self.show_allowing(4).await
-    }
-
-    /// As [`Self::show`], with another number of seats for an account.
-    pub async fn show_allowing(&self, max_seats_per_account: u32) -> Show {
-        let promoter_id = self.account().await;
-        let concert = Concert { max_seats_per_account, ..concert(promoter_id, self.now()) };
-        let venue = venue(plan(), self.now());
-        self.storage.catalog.publish_venue(promoter_id, venue.clone(), None).await.expect("a venue");
-        self.storage.catalog.publish_concert(concert.clone(), None).await.expect("a concert");
-        let performance = new_performance(&concert, &venue, instant(365 * 86_400));
-        self.publish(promoter_id, &performance).await;
-        Show { promoter_id, concert, venue, performance_id: performance.id, starts_at: performance.starts_at }
-    }
-
-    /// The same concert at the same venue another time.
-    pub async fn another_performance(&self, show: &Show, starts_at: Timestamp) -> Show {
-        let performance = new_performance(&show.concert, &show.venue, starts_at);
-        self.publish(show.promoter_id, &performance).await;
-        Show { performance_id: performance.id, starts_at, ..show.clone() }
-    }
-
-    /// Publishes a performance.
-    pub async fn publish(&self, publisher: AccountId, performance: &NewPerformance) -> PerformanceSummary {
-        let catalog = &self.storage.catalog;
-        catalog.publish_performance(publisher, performance.clone(), None).await.expect("a performance").value
-    }
-
-    /// Holds seats.
-    pub fn hold(&self, request: HoldRequest) -> impl Future<Output = Held> + Send + use<> {
-        let port = Arc::clone(&self.storage.reservations);
-        async move { judged!(port.hold(request).await, HoldError) }
-    }
-
-    /// Holds seats of a show, and expects to get them.
-    pub async fn holds(&self, show: &Show, account_id: AccountId, labels: &[&str]) -> Reservation {
-        self.hold(show.hold_request(account_id, labels)).await.expect("the seats").value.reservation
-    }
-
-    /// Pays a reservation.
-    pub fn pay(&self, request: PayRequest) -> impl Future<Output = Paid> + Send + use<> {
-        let port = Arc::clone(&self.storage.payments);
-        async move { judged!(port.pay(request).await, PayError) }
-    }
-
-    /// Pays a reservation, and expects to succeed.
-    pub async fn pays(&self, reservation: &Reservation) -> Receipt {
-        self.pay(pay_request(reservation)).await.expect("no refusal").value
-    }
-
-    /// Gives a reservation up.
-    pub fn cancel(&self, request: CancelRequest) -> impl Future<Output = GivenUp> + Send + use<> {
-        let port = Arc::clone(&self.storage.reservations);
-        async move { judged!(port.cancel(request).await, CancelError) }
-    }
-
-    /// Begins a charge.
-    pub fn begin_charge(&self, request: ChargeRequest) -> impl Future<Output = Begun> + Send + use<> {
-        let port = Arc::clone(&self.storage.wallets);
-        async move { judged!(port.begin_charge(request).await, ChargeError) }
-    }
-
-    /// Ends a charge.
-    pub fn complete_charge(
-        &self,
-        id: ChargeId,
-        verdict: GatewayVerdict,
-    ) -> impl Future<Output = Option<Charge>> + Send + use<> {
-        let port = Arc::clone(&self.storage.wallets);
-        async move { port.complete_charge(id, verdict).await.expect("the storage works") }
-    }
-
-    /// Tidies lapsed holds away.
-    pub fn expire_due(&self, limit: u32) -> impl Future<Output = u32> + Send + use<> {
-        let port = Arc::clone(&self.storage.reservations);
-        async move { port.expire_due(limit).await.expect("the storage works") }
-    }
-
-    /// The wallet of an account.
-    pub async fn wallet(&self, account_id: AccountId) -> Wallet {
-        self.storage.wallets.find(account_id).await.expect("the storage works").expect("a wallet")
-    }
-
-    /// How many points an account has.
-    pub async fn balance(&self, account_id: AccountId) -> i64 {
-        self.wallet(account_id).await.balance.get()
-    }
-
-    /// The whole history of a wallet, newest first.
-    pub async fn entries(&self, account_id: AccountId) -> Vec<WalletEntry> {
-        let (mut entries, mut page) = (Vec::new(), boxoffice_domain::page::PageRequest::first(100));
-        loop {
-            let found = self.storage.wallets.entries(account_id, page.clone()).await.expect("the storage works");
-            entries.extend(found.items);
-            match found.next {
-                Some(next) => page.after = Some(next),
-                None => return entries,
-            }
-        }
-    }
-
-    /// A reservation as its owner finds it.
-    pub async fn reservation(&self, reservation: &Reservation) -> Reservation {
-        let found = self.storage.reservations.find(reservation.account_id, reservation.id).await;
-        found.expect("the storage works").expect("a reservation").reservation
-    }
-
-    /// How a reservation is shown now.
-    pub async fn status(&self, reservation: &Reservation) -> ReservationStatus {
-        self.reservation(reservation).await.status(self.now())
-    }
-
-    /// The seats of a performance.
-    pub async fn seats(&self, show: &Show) -> SeatMap {
-        self.storage.catalog.seats(show.performance_id).await.expect("the storage works").expect("a performance")
-    }
-
-    /// How one seat is shown now.
-    pub async fn seat(&self, show: &Show, label: &str) -> SeatStatus {
-        let map = self.seats(show).await;
-        map.seats().find(|seat| seat.label.as_str() == label).expect("a seat").status
-    }
-
-    /// The labels of the seats that can be had.
-    pub async fn free_labels(&self, show: &Show) -> Vec<SeatLabel> {
-        let map = self.seats(show).await;
-        map.seats().filter(|seat| seat.status == SeatStatus::Available).map(|seat| seat.label.clone()).collect()
-    }
-}
-
-/// What became of a hold.
-pub type Held = Result<Made<ReservationView>, HoldRefusal>;
-/// What became of a payment.
-pub type Paid = Result<Made<Receipt>, PayRefusal>;
-/// What became of a cancellation.
-pub type GivenUp = Result<Made<ReservationView>, CancelRefusal>;
-/// What became of the beginning of a charge.
-pub type Begun = Result<Made<Charge>, ChargeRefusal>;

@@ -1,10 +1,10 @@
-//! Paying: once, by the owner, from what is there.
+//! Paying: once, and by the owner.
 
 use std::num::NonZeroU32;
 
 use boxoffice_domain::{
     ConcertId, EntropySource, ReservationId,
-    fixtures::{self, idempotency, instant},
+    fixtures::{TestEntropy, idempotency, instant},
     idempotency::KeyReused,
     page::PageRequest,
     payments::{PayRefusal, PayRequest, PaymentMethod, PaymentSource, PaymentStatus},
@@ -13,24 +13,25 @@ use boxoffice_domain::{
     waiting_room::PlaceNumber,
 };
 
-use super::{PRICE_A, PRICE_B, Stage, at_once, other_request, pay_request, points};
-use boxoffice_domain::fixtures::TestEntropy;
+use super::{
+    PRICE_A, Stage, at_once, other_request, points,
+    show::{assert_first_of_all, count, succeeded},
+};
 
 /// However often a payment is sent under one key, it is made once and answered each time alike.
 pub async fn fifty_identical_payments_debit_once(stage: &Stage) {
     let show = stage.show().await;
     let account_id = stage.account_with(5_000).await;
     let held = stage.holds(&show, account_id, &["A-1-1", "A-1-2"]).await;
-    let request = pay_request(&held);
+    let request = stage.pay_request(&held);
     let answers = at_once((0..50).map(|_| request.clone()), |request| stage.pay(request)).await;
     let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
-    assert_eq!(answers.iter().filter(|made| !made.replayed).count(), 1);
-    assert!(answers.iter().all(|made| made.value == answers[0].value));
+    assert_first_of_all(&answers);
     let payment = &answers[0].value.payment.payment;
-    assert_eq!((payment.amount.get(), payment.balance_after()), (2 * PRICE_A, Some(points(5_000 - 2 * PRICE_A))));
+    let balance_after = stage.keeps_points.then(|| points(5_000 - 2 * PRICE_A));
+    assert_eq!((payment.amount.get(), payment.balance_after()), (2 * PRICE_A, balance_after));
     assert_eq!(payment.status(), PaymentStatus::Completed);
-    assert_eq!(stage.balance(account_id).await, 5_000 - 2 * PRICE_A);
-    assert_eq!(stage.entries(account_id).await.len(), 2);
+    stage.assert_balance(account_id, 5_000 - 2 * PRICE_A).await;
     assert_eq!(stage.seat(&show, "A-1-1").await, SeatStatus::Sold);
 }
 
@@ -39,76 +40,38 @@ pub async fn fifty_payments_of_one_reservation_debit_once(stage: &Stage) {
     let show = stage.show().await;
     let account_id = stage.account_with(1_000_000).await;
     let held = stage.holds(&show, account_id, &["A-1-1"]).await;
-    let outcomes = at_once((0..50).map(|_| pay_request(&held)), |request| stage.pay(request)).await;
-    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
-    let paid = Err(PayRefusal::AlreadyPaid);
-    assert_eq!(outcomes.iter().filter(|outcome| **outcome == paid).count(), 49);
-    assert_eq!(stage.balance(account_id).await, 1_000_000 - PRICE_A);
+    let outcomes = at_once((0..50).map(|_| stage.pay_request(&held)), |request| stage.pay(request)).await;
+    assert_eq!((succeeded(&outcomes), count(&outcomes, &Err(PayRefusal::AlreadyPaid))), (1, 49));
+    stage.assert_balance(account_id, 1_000_000 - PRICE_A).await;
 }
 
-/// A point is spent once, whichever reservation it is for.
-pub async fn points_for_one_of_two_reservations_pay_exactly_one(stage: &Stage) {
-    let (show, other_show) = (stage.show().await, stage.show().await);
-    for (round, label) in show.labels().into_iter().take(20).enumerate() {
-        let account_id = stage.account_with(PRICE_A).await;
-        // In every other round they are of two concerts.
-        let second_of = if round % 2 == 0 { &show } else { &other_show };
-        let second_label = if round % 2 == 0 { format!("A-2-{}", round / 2 + 1) } else { label.to_string() };
-        let one = stage.holds(&show, account_id, &[label.as_str()]).await;
-        let other = stage.holds(second_of, account_id, &[&second_label]).await;
-        let outcomes = at_once([&one, &other].map(pay_request), |request| stage.pay(request)).await;
-        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
-        let poor = PayRefusal::InsufficientPoints { balance: points(0), required: points(PRICE_A) };
-        assert_eq!(outcomes.iter().filter(|outcome| **outcome == Err(poor)).count(), 1);
-        assert_eq!(stage.balance(account_id).await, 0);
-    }
-}
-
-/// A payment that fails leaves everything as it was, and can be made once there are points, under the same key.
-pub async fn a_payment_without_points_leaves_the_hold(stage: &Stage) {
-    let show = stage.show().await;
-    let account_id = stage.account_with(PRICE_A + PRICE_B - 1).await;
-    let held = stage.holds(&show, account_id, &["A-1-1", "B-1-1"]).await;
-    let (balance, required) = (points(PRICE_A + PRICE_B - 1), points(PRICE_A + PRICE_B));
-    stage.clock.advance_seconds(5);
-    let request = pay_request(&held);
-    let refused = stage.pay(request.clone()).await;
-    assert_eq!(refused, Err(PayRefusal::InsufficientPoints { balance, required }));
-    assert_eq!(stage.reservation(&held).await, held);
-    assert_eq!(stage.seat(&show, "A-1-1").await, SeatStatus::Held);
-    assert_eq!(stage.wallet(account_id).await.balance, balance);
-    assert_eq!(stage.storage.payments.find_by_key(account_id, &request.idempotency.key).await.unwrap(), None);
-    stage.charge(account_id, 1).await;
-    assert!(!stage.pay(request).await.unwrap().replayed);
-    assert_eq!(stage.balance(account_id).await, 0);
-}
-
-/// Each rule refuses with its own words.
+/// Each rule has its own refusal.
 pub async fn each_refusal_of_a_payment_has_its_cause(stage: &Stage) {
     let show = stage.show().await;
     let (one, other) = (stage.account_with(10_000).await, stage.account_with(10_000).await);
     let held = stage.holds(&show, one, &["A-1-1"]).await;
-    let of_another = PayRequest { account_id: other, ..pay_request(&held) };
+    let of_another = PayRequest { account_id: other, ..stage.pay_request(&held) };
     assert_eq!(stage.pay(of_another).await, Err(PayRefusal::ReservationNotFound));
-    let unknown = PayRequest { reservation_id: ReservationId::new(TestEntropy.uuid()), ..pay_request(&held) };
+    let unknown = PayRequest { reservation_id: ReservationId::new(TestEntropy.uuid()), ..stage.pay_request(&held) };
     assert_eq!(stage.pay(unknown).await, Err(PayRefusal::ReservationNotFound));
-    let elsewhere = PayRequest { concert_id: ConcertId::new(TestEntropy.uuid()), ..pay_request(&held) };
+    let elsewhere = PayRequest { concert_id: ConcertId::new(TestEntropy.uuid()), ..stage.pay_request(&held) };
     assert_eq!(stage.pay(elsewhere).await, Err(PayRefusal::WrongConcert));
     let cancelled = stage.holds(&show, one, &["A-1-2"]).await;
-    stage.cancel(fixtures::cancel_request(&cancelled)).await.unwrap();
-    assert_eq!(stage.pay(pay_request(&cancelled)).await, Err(PayRefusal::Cancelled));
+    stage.cancels(&cancelled).await;
+    assert_eq!(stage.pay(stage.pay_request(&cancelled)).await, Err(PayRefusal::Cancelled));
     let soon = stage.another_performance(&show, instant(60)).await;
     let started = stage.holds(&soon, one, &["A-1-1"]).await;
-    let paid = pay_request(&held);
+    let paid = stage.pay_request(&held);
     stage.pay(paid.clone()).await.unwrap();
-    assert_eq!(stage.pay(pay_request(&held)).await, Err(PayRefusal::AlreadyPaid));
-    let reused = PayRequest { idempotency: other_request(&paid.idempotency), ..pay_request(&started) };
+    assert_eq!(stage.pay(stage.pay_request(&held)).await, Err(PayRefusal::AlreadyPaid));
+    let reused = PayRequest { idempotency: other_request(&paid.idempotency), ..stage.pay_request(&started) };
     assert_eq!(stage.pay(reused).await, Err(KeyReused.into()));
     stage.clock.set(soon.starts_at);
-    assert_eq!(stage.pay(pay_request(&started)).await, Err(PayRefusal::PerformanceStarted));
+    assert_eq!(stage.pay(stage.pay_request(&started)).await, Err(PayRefusal::PerformanceStarted));
     stage.clock.set(started.held_until);
-    assert_eq!(stage.pay(pay_request(&started)).await, Err(PayRefusal::HoldExpired));
-    assert_eq!((stage.balance(one).await, stage.balance(other).await), (10_000 - PRICE_A, 10_000));
+    assert_eq!(stage.pay(stage.pay_request(&started)).await, Err(PayRefusal::HoldExpired));
+    stage.assert_balance(one, 10_000 - PRICE_A).await;
+    stage.assert_balance(other, 10_000).await;
 }
 
 /// The answer to a key is that of its first request, also after the refund.
@@ -116,7 +79,7 @@ pub async fn a_repeated_payment_gets_the_first_answer(stage: &Stage) {
     let show = stage.show().await;
     let account_id = stage.account_with(5_000).await;
     let held = stage.holds(&show, account_id, &["A-1-1"]).await;
-    let request = pay_request(&held);
+    let request = stage.pay_request(&held);
     let first = stage.pay(request.clone()).await.unwrap();
     assert!(!first.replayed);
     let ReservationState::Confirmed { payment_id } = first.value.payment.reservation.reservation.state else {
@@ -124,14 +87,16 @@ pub async fn a_repeated_payment_gets_the_first_answer(stage: &Stage) {
     };
     assert_eq!(payment_id, request.payment_id);
     stage.clock.advance_seconds(1_000);
-    stage.charge(account_id, 1).await;
-    stage.cancel(fixtures::cancel_request(&held)).await.unwrap();
-    let again = stage.pay(PayRequest { payment_id: pay_request(&held).payment_id, ..request }).await.unwrap();
+    if stage.keeps_points {
+        stage.charge(account_id, 1).await;
+    }
+    stage.cancels(&held).await;
+    let again = stage.pay(PayRequest { payment_id: stage.pay_request(&held).payment_id, ..request }).await.unwrap();
     assert!(again.replayed);
     assert_eq!(again.value.payment, first.value.payment);
 }
 
-/// Payments are listed newest first, and are nothing to others.
+/// Payments are listed newest first, and other accounts do not find them.
 pub async fn payments_are_found_by_their_owner_alone(stage: &Stage) {
     let show = stage.show().await;
     let (account_id, other) = (stage.account_with(5_000).await, stage.account().await);
@@ -155,7 +120,7 @@ pub async fn payments_are_found_by_their_owner_alone(stage: &Stage) {
     assert_eq!(port.find_by_key(account_id, &idempotency().key).await.unwrap(), None);
 }
 
-/// While other seats of the concert are held, the place in its line is still needed.
+/// While other seats of the concert are held, the place in its queue is still needed.
 pub async fn a_place_is_spent_by_the_payment_of_the_last_hold(stage: &Stage) {
     let (show, other_show) = (stage.show().await, stage.show().await);
     let account_id = stage.account_with(10_000).await;
@@ -168,7 +133,7 @@ pub async fn a_place_is_spent_by_the_payment_of_the_last_hold(stage: &Stage) {
     let second = stage.hold(longer).await.unwrap().value.reservation;
     let third = stage.holds(&show, account_id, &["A-1-3"]).await;
     let pay = async |reservation| {
-        let request = PayRequest { queue_place: Some(place), ..pay_request(reservation) };
+        let request = PayRequest { queue_place: Some(place), ..stage.pay_request(reservation) };
         stage.pay(request).await.unwrap().value
     };
     assert!(!spent(place).await);
@@ -199,19 +164,19 @@ pub async fn a_payment_key_belongs_to_its_account(stage: &Stage) {
     for label in ["A-1-1", "A-1-2"] {
         let account_id = stage.account_with(5_000).await;
         let held = stage.holds(&show, account_id, &[label]).await;
-        let request = PayRequest { idempotency: idempotency.clone(), ..pay_request(&held) };
+        let request = PayRequest { idempotency: idempotency.clone(), ..stage.pay_request(&held) };
         let made = stage.pay(request).await.unwrap();
         assert!(!made.replayed);
         assert_eq!(made.value.payment.payment.reservation_id, held.id);
     }
 }
 
-/// A repeated payment gets its first answer, and with it until when other seats are held now.
+/// A repeated payment gets its first answer, and with it until when other seats are held at the time of the repetition.
 pub async fn a_replayed_receipt_says_what_is_held_now(stage: &Stage) {
     let show = stage.show().await;
     let account_id = stage.account_with(5_000).await;
     let held = stage.holds(&show, account_id, &["A-1-1"]).await;
-    let request = pay_request(&held);
+    let request = stage.pay_request(&held);
     assert_eq!(stage.pay(request.clone()).await.unwrap().value.other_held_until, None);
     let other = stage.holds(&show, account_id, &["A-1-2"]).await;
     let again = stage.pay(request.clone()).await.unwrap();
@@ -220,20 +185,20 @@ pub async fn a_replayed_receipt_says_what_is_held_now(stage: &Stage) {
     assert_eq!(stage.pay(request).await.unwrap().value.other_held_until, None);
 }
 
-/// A product may take the money elsewhere: the wallet is then left alone, also by the cancellation.
+/// A product may take the money elsewhere: then neither the payment nor the cancellation changes the wallet.
 pub async fn what_was_paid_outside_moves_no_points(stage: &Stage) {
     let show = stage.show().await;
     let account_id = stage.account_with(7).await;
     let held = stage.holds(&show, account_id, &["A-1-1"]).await;
-    let request = PayRequest { method: PaymentMethod::Outside, ..pay_request(&held) };
+    let request = PayRequest { method: PaymentMethod::Outside, ..stage.pay_request(&held) };
     let made = stage.pay(request.clone()).await.unwrap();
     let payment = &made.value.payment.payment;
     assert_eq!((payment.amount.get(), payment.source), (PRICE_A, PaymentSource::Outside));
     assert_eq!(stage.pay(request).await.unwrap().value.payment, made.value.payment);
-    assert_eq!(stage.balance(account_id).await, 7);
-    let cancelled = stage.cancel(fixtures::cancel_request(&held)).await.unwrap().value.reservation;
+    stage.assert_balance(account_id, 7).await;
+    let cancelled = stage.cancels(&held).await;
     assert_eq!(cancelled.payment_id(), Some(payment.id));
-    assert_eq!(stage.balance(account_id).await, 7);
+    stage.assert_balance(account_id, 7).await;
     let found = stage.storage.payments.find(account_id, payment.id).await.unwrap().expect("a payment").payment;
     assert_eq!((found.status(), found.source), (PaymentStatus::Refunded, PaymentSource::Outside));
 }

@@ -1,22 +1,23 @@
-//! Holding seats, giving them up, and what is left to the sweep.
+//! Holding seats, cancelling, and marking lapsed holds.
 
 use std::collections::BTreeSet;
 
 use boxoffice_domain::{
-    ConcertId, EntropySource, PerformanceId, ReservationId,
+    AccountId, ConcertId, EntropySource, PerformanceId, ReservationId,
     catalog::NotOnSale,
-    fixtures::{self, idempotency, instant},
+    fixtures::{self, TestEntropy, idempotency, instant},
     idempotency::KeyReused,
     page::PageRequest,
-    payments::PaymentStatus,
     reservations::{CancelRefusal, CancelRequest, HoldRefusal, HoldRequest, ReservationState, ReservationStatus},
     seats::{SeatLabel, SeatStatus},
-    wallet::EntryKind,
 };
 use chrono::TimeDelta;
 
-use super::{Dice, Held, PRICE_A, PRICE_B, SHOW_SEATS, Show, Stage, at_once, label, other_request, unavailable};
-use boxoffice_domain::fixtures::TestEntropy;
+use super::{
+    Dice, Held, PRICE_A, PRICE_B, SHOW_SEATS, Show, Stage, at_once, label, other_request,
+    show::{assert_first_of_all, count, succeeded},
+    unavailable,
+};
 
 /// What was made and what was asked for agree, and finding it gives the same.
 pub async fn a_hold_has_its_seats_its_sum_and_its_end(stage: &Stage) {
@@ -45,7 +46,7 @@ pub async fn a_hold_has_its_seats_its_sum_and_its_end(stage: &Stage) {
     assert_eq!(stage.free_labels(&show).await.len(), SHOW_SEATS - 3);
 }
 
-/// Each rule refuses with its own words, and a refusal changes nothing.
+/// Each rule has its own refusal, and a refusal changes nothing.
 pub async fn each_refusal_of_a_hold_has_its_cause(stage: &Stage) {
     let show = stage.show().await;
     let (one, other) = (stage.account().await, stage.account().await);
@@ -66,7 +67,7 @@ pub async fn each_refusal_of_a_hold_has_its_cause(stage: &Stage) {
     let own = stage.holds(&show, one, &["B-1-1", "B-1-2"]).await;
     let refused = stage.hold(request(&["A-1-1", "A-1-3", "A-1-4"])).await;
     assert_eq!(refused, Err(HoldRefusal::SeatLimitReached { limit: 4 }));
-    stage.cancel(fixtures::cancel_request(&own)).await.unwrap();
+    stage.cancels(&own).await;
 
     stage.clock.set(show.concert.sales.open_at() - TimeDelta::microseconds(1));
     let refused = stage.hold(request(&["A-1-1"])).await;
@@ -83,7 +84,7 @@ pub async fn each_refusal_of_a_hold_has_its_cause(stage: &Stage) {
     assert_eq!(list.items.len(), 1);
 }
 
-/// A key names one reservation for one account, whatever became of it since.
+/// A key names one reservation for one account, whatever happens to it later.
 pub async fn a_repeated_hold_gets_the_first_answer(stage: &Stage) {
     let show = stage.show().await;
     let (one, other) = (stage.account().await, stage.account().await);
@@ -91,9 +92,8 @@ pub async fn a_repeated_hold_gets_the_first_answer(stage: &Stage) {
     let request = |labels: &[&str]| HoldRequest { idempotency: Some(key.clone()), ..show.hold_request(one, labels) };
     let answers = at_once((0..20).map(|_| request(&["A-1-1", "A-1-2"])), |request| stage.hold(request)).await;
     let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
-    assert_eq!(answers.iter().filter(|made| !made.replayed).count(), 1);
+    assert_first_of_all(&answers);
     let first = answers[0].value.clone();
-    assert!(answers.iter().all(|made| made.value == first));
 
     let reused = HoldRequest { idempotency: Some(other_request(&key)), ..request(&["A-1-3"]) };
     assert_eq!(stage.hold(reused).await, Err(KeyReused.into()));
@@ -102,7 +102,7 @@ pub async fn a_repeated_hold_gets_the_first_answer(stage: &Stage) {
     let found = stage.storage.reservations.find_by_key(one, &key.key).await.unwrap();
     assert_eq!(found, Some(first.clone()));
 
-    stage.cancel(fixtures::cancel_request(&first.reservation)).await.unwrap();
+    stage.cancels(&first.reservation).await;
     stage.clock.advance_seconds(1_000);
     let again = stage.hold(request(&["A-1-1", "A-1-2"])).await.unwrap();
     assert!(again.replayed);
@@ -120,13 +120,13 @@ pub async fn owned_seats_count_against_the_limit(stage: &Stage) {
     stage.pays(&last).await;
     stage.clock.advance_seconds(100_000);
     assert_eq!(stage.hold(show.hold_request(account_id, &["A-1-5"])).await, limit);
-    // What is given back counts no more.
-    stage.cancel(fixtures::cancel_request(&last)).await.unwrap();
+    // Refunded seats no longer count.
+    stage.cancels(&last).await;
     stage.holds(&show, account_id, &["A-1-5"]).await;
 }
 
 /// An account may hold seats of several concerts; each has its own end.
-pub async fn holds_of_another_concert_are_not_told(stage: &Stage) {
+pub async fn holds_of_another_concert_do_not_count(stage: &Stage) {
     let (show, other_show) = (stage.show().await, stage.show().await);
     let account_id = stage.account().await;
     let held = stage.holds(&show, account_id, &["A-1-1"]).await;
@@ -158,20 +158,20 @@ pub async fn a_key_finds_the_reservation_of_its_account_alone(stage: &Stage) {
     }
 }
 
-/// However many want a seat, one gets it.
+/// However many accounts want a seat, one gets it.
 pub async fn one_of_five_hundred_gets_the_seat(stage: &Stage) {
     let show = stage.show().await;
     let accounts = stage.accounts(500).await;
     let requests = accounts.iter().map(|account_id| show.hold_request(*account_id, &["A-1-7"]));
     let outcomes = at_once(requests, |request| stage.hold(request)).await;
-    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    assert_eq!(succeeded(&outcomes), 1);
     let refused = outcomes.iter().filter(|outcome| unavailable(outcome) == Some(vec![label("A-1-7")]));
     assert_eq!(refused.count(), 499);
     assert_eq!(stage.free_labels(&show).await.len(), SHOW_SEATS - 1);
 }
 
 /// Requests for pairs and fours of all seats, the same ones in every run.
-pub fn overlapping(show: &Show, accounts: &[boxoffice_domain::AccountId], seed: u64) -> Vec<HoldRequest> {
+pub fn overlapping(show: &Show, accounts: &[AccountId], seed: u64) -> Vec<HoldRequest> {
     let (mut dice, labels) = (Dice::new(seed), show.labels());
     let requests = accounts.iter().map(|account_id| {
         let wanted = if dice.below(2) == 0 { 2 } else { 4 };
@@ -180,21 +180,21 @@ pub fn overlapping(show: &Show, accounts: &[boxoffice_domain::AccountId], seed: 
     requests.collect()
 }
 
-/// Fails where two outcomes share a seat, where one has other seats than it asked for, or where a refusal names a
-/// seat that is free. Gives the seats that were had.
+/// Fails if two outcomes share a seat, if one has other seats than it asked for, or if a refusal names a free seat.
+/// Returns the seats that were held.
 pub async fn assert_all_or_none(
     stage: &Stage,
     show: &Show,
     requests: &[HoldRequest],
     outcomes: &[Held],
 ) -> BTreeSet<SeatLabel> {
-    let mut had = BTreeSet::new();
+    let mut taken = BTreeSet::new();
     for (request, outcome) in requests.iter().zip(outcomes) {
         if let Ok(made) = outcome {
             let seats: Vec<_> = made.value.reservation.seats.iter().map(|seat| seat.label.clone()).collect();
             assert_eq!(seats, request.seats.labels());
             for seat in seats {
-                assert!(had.insert(seat.clone()), "{seat} was given twice");
+                assert!(taken.insert(seat.clone()), "{seat} was given twice");
             }
         }
     }
@@ -204,25 +204,24 @@ pub async fn assert_all_or_none(
             Err(HoldRefusal::SeatUnavailable(seats)) => {
                 assert!(!seats.is_empty());
                 let mut labels = seats.iter().map(|seat| &seat.label);
-                assert!(labels.all(|label| request.seats.labels().contains(label) && had.contains(label)));
+                assert!(labels.all(|label| request.seats.labels().contains(label) && taken.contains(label)));
             }
             Err(refusal) => panic!("another refusal: {refusal}"),
         }
     }
     let free: BTreeSet<_> = stage.free_labels(show).await.into_iter().collect();
-    let expected: BTreeSet<_> = show.labels().into_iter().filter(|label| !had.contains(label)).collect();
+    let expected: BTreeSet<_> = show.labels().into_iter().filter(|label| !taken.contains(label)).collect();
     assert_eq!(free, expected);
-    had
+    taken
 }
 
-/// No seat is had twice, nobody has a part of what was asked for, and no free seat is out of reach.
+/// No seat is held twice, no request gets a part of its seats, and each free seat can be held.
 pub async fn overlapping_holds_neither_share_nor_split_seats(stage: &Stage) {
     let show = stage.show().await;
     let accounts = stage.accounts(500).await;
     let requests = overlapping(&show, &accounts, 20_261_120);
     let outcomes = at_once(requests.clone(), |request| stage.hold(request)).await;
-    let had = assert_all_or_none(stage, &show, &requests, &outcomes).await;
-    assert!(!had.is_empty());
+    assert!(!assert_all_or_none(stage, &show, &requests, &outcomes).await.is_empty());
     for free in stage.free_labels(&show).await {
         let lone = stage.account().await;
         stage.hold(show.hold_request_for(lone, vec![free])).await.unwrap();
@@ -254,20 +253,17 @@ pub async fn the_limit_counts_every_performance_of_the_concert(stage: &Stage) {
 
 async fn assert_limit_of_four(stage: &Stage, requests: Vec<HoldRequest>) {
     let outcomes = at_once(requests, |request| stage.hold(request)).await;
-    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 4);
-    let limited = Err(HoldRefusal::SeatLimitReached { limit: 4 });
-    assert_eq!(outcomes.iter().filter(|outcome| **outcome == limited).count(), 6);
+    assert_eq!(succeeded(&outcomes), 4);
+    assert_eq!(count(&outcomes, &Err(HoldRefusal::SeatLimitReached { limit: 4 })), 6);
 }
 
-/// What is given up can be had again at once, by anybody, and counts no more.
+/// Seats of a cancelled hold can be held at once by any account, and no longer count against the limit.
 pub async fn cancelling_a_hold_frees_its_seats(stage: &Stage) {
     let show = stage.show().await;
     let (one, other) = (stage.account().await, stage.account().await);
     let held = stage.holds(&show, one, &["A-1-1", "A-1-2", "A-1-3", "A-1-4"]).await;
     stage.clock.advance_seconds(10);
-    let cancelled = stage.cancel(fixtures::cancel_request(&held)).await.unwrap();
-    assert!(!cancelled.replayed);
-    let cancelled = cancelled.value.reservation;
+    let cancelled = stage.cancels(&held).await;
     assert_eq!(cancelled.state, ReservationState::Cancelled { payment_id: None, idempotency: None });
     assert_eq!((cancelled.updated_at, cancelled.held_until), (stage.now(), held.held_until));
     assert_eq!(stage.reservation(&held).await, cancelled);
@@ -276,7 +272,7 @@ pub async fn cancelling_a_hold_frees_its_seats(stage: &Stage) {
     stage.holds(&show, one, &["A-1-2", "A-1-3", "A-1-4", "A-1-5"]).await;
 }
 
-/// Each rule refuses with its own words.
+/// Each rule has its own refusal.
 pub async fn each_refusal_of_a_cancellation_has_its_cause(stage: &Stage) {
     let show = stage.show().await;
     let (one, other) = (stage.account().await, stage.account().await);
@@ -295,7 +291,7 @@ pub async fn each_refusal_of_a_cancellation_has_its_cause(stage: &Stage) {
     assert_eq!(stage.cancel(keyed).await, Err(CancelRefusal::AlreadyCancelled));
 }
 
-/// Under the key that a reservation was cancelled with, the cancellation is told again.
+/// A repeated cancellation under its key gets the first answer.
 pub async fn a_repeated_cancellation_gets_the_first_answer(stage: &Stage) {
     let show = stage.show().await;
     let account_id = stage.account().await;
@@ -303,40 +299,9 @@ pub async fn a_repeated_cancellation_gets_the_first_answer(stage: &Stage) {
     let key = idempotency();
     let request = CancelRequest { idempotency: Some(key.clone()), ..fixtures::cancel_request(&held) };
     let answers = at_once((0..20).map(|_| request.clone()), |request| stage.cancel(request)).await;
-    let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
-    assert_eq!(answers.iter().filter(|made| !made.replayed).count(), 1);
-    assert!(answers.iter().all(|made| made.value == answers[0].value));
+    assert_first_of_all(&answers.into_iter().map(Result::unwrap).collect::<Vec<_>>());
     let reused = CancelRequest { idempotency: Some(other_request(&key)), ..request };
     assert_eq!(stage.cancel(reused).await, Err(KeyReused.into()));
-}
-
-/// A cancelled payment gives all of its points back, once, and leaves its history.
-pub async fn a_refund_brings_the_points_back(stage: &Stage) {
-    let show = stage.show().await;
-    let account_id = stage.account_with(5_000).await;
-    let held = stage.holds(&show, account_id, &["A-1-1", "B-1-1"]).await;
-    let paid = stage.pays(&held).await.payment.payment;
-    assert_eq!(stage.balance(account_id).await, 5_000 - PRICE_A - PRICE_B);
-    assert_eq!(stage.seat(&show, "A-1-1").await, SeatStatus::Sold);
-    stage.clock.advance_seconds(86_400);
-    let cancelled = stage.cancel(fixtures::cancel_request(&held)).await.unwrap().value.reservation;
-    assert_eq!(cancelled.state, ReservationState::Cancelled { payment_id: Some(paid.id), idempotency: None });
-    let entries = stage.entries(account_id).await;
-    let amounts: Vec<_> = entries.iter().map(|entry| (entry.sequence, entry.amount)).collect();
-    assert_eq!(amounts, [(3, PRICE_A + PRICE_B), (2, -PRICE_A - PRICE_B), (1, 5_000)]);
-    assert_eq!(entries[0].kind, EntryKind::Refund { reservation_id: held.id });
-    assert_eq!(entries[1].kind, EntryKind::Payment { reservation_id: held.id, payment_id: paid.id });
-    assert_eq!((entries[0].balance_after.get(), stage.balance(account_id).await), (5_000, 5_000));
-    let found = stage.storage.payments.find(account_id, paid.id).await.unwrap().unwrap();
-    assert_eq!(found.payment.status(), PaymentStatus::Refunded);
-    assert_eq!(found.payment.refunded_at(), Some(stage.now()));
-    assert_eq!(found.reservation.reservation, cancelled);
-    assert_eq!(stage.free_labels(&show).await.len(), SHOW_SEATS);
-    let sales = stage.storage.catalog.sales(show.performance_id).await.unwrap().unwrap();
-    assert_eq!((sales.sold, sales.revenue.get()), (0, 0));
-    let other = stage.account_with(PRICE_A).await;
-    let again = stage.holds(&show, other, &["A-1-1"]).await;
-    stage.pays(&again).await;
 }
 
 /// What is paid stays once the performance starts; a hold can be given up as long as it lasts.
@@ -350,12 +315,12 @@ pub async fn a_paid_reservation_is_cancelled_only_before_the_performance_starts(
     stage.pays(&in_time).await;
     let held = stage.holds(&soon, account_id, &["A-1-3"]).await;
     stage.clock.set(soon.starts_at - TimeDelta::microseconds(1));
-    stage.cancel(fixtures::cancel_request(&in_time)).await.unwrap();
+    stage.cancels(&in_time).await;
     stage.clock.set(soon.starts_at);
     assert_eq!(stage.cancel(fixtures::cancel_request(&paid)).await, Err(CancelRefusal::Closed));
     assert_eq!(stage.status(&paid).await, ReservationStatus::Confirmed);
-    stage.cancel(fixtures::cancel_request(&held)).await.unwrap();
-    assert_eq!(stage.balance(account_id).await, 5_000 - PRICE_A);
+    stage.cancels(&held).await;
+    stage.assert_balance(account_id, 5_000 - PRICE_A).await;
 }
 
 /// The newest comes first, page by page, and a lapsed hold is an expired one before any sweep.
@@ -367,7 +332,7 @@ pub async fn reservations_are_listed_newest_first_by_what_they_are_shown_as(stag
     stage.clock.set(swept.held_until);
     assert_eq!(stage.expire_due(1).await, 1);
     let cancelled = stage.holds(&show, account_id, &["A-1-3"]).await;
-    stage.cancel(fixtures::cancel_request(&cancelled)).await.unwrap();
+    stage.cancels(&cancelled).await;
     let paid = stage.holds(&show, account_id, &["A-1-4"]).await;
     stage.pays(&paid).await;
     let held = stage.holds(&show, account_id, &["A-1-5"]).await;

@@ -1,20 +1,21 @@
-//! What the contracts act on: shows, requests, and many tasks at once.
+//! What the contracts act on: shows and requests.
 
-use std::{future::Future, sync::Arc};
+use std::fmt::Debug;
 
 use boxoffice_domain::{
-    AccountId, ChargeId, ConcertId, EntropySource, PaymentId, PerformanceId, Points, ReservationId, Timestamp, VenueId,
+    AccountId, ChargeId, ConcertId, EntropySource, PaymentId, PerformanceId, Points, ReservationId, StorageError,
+    Timestamp, VenueId,
     accounts::{Account, Credentials, LoginId, PasswordHash, Role},
     catalog::{Concert, NewPerformance, PriceList, Row, SeatingPlan, Section, Venue},
     fixtures::{self, TestEntropy},
-    idempotency::{Fingerprint, Idempotency},
+    idempotency::{Fingerprint, Idempotency, Made},
+    page::{Page, PageRequest},
     payments::PayRequest,
     reservations::{HoldRefusal, HoldRequest, Reservation},
     seats::{PartName, SeatLabel, SeatSelection},
     text::{Description, Name},
     wallet::ChargeRequest,
 };
-use tokio::sync::Barrier;
 
 use super::Held;
 
@@ -61,51 +62,35 @@ impl Show {
     }
 }
 
-/// Runs `act` for each input in a separate task. All tasks start together; the outcomes are in the order of the
-/// inputs.
-pub async fn at_once<I, F>(inputs: impl IntoIterator<Item = I>, act: impl Fn(I) -> F) -> Vec<F::Output>
-where
-    F: Future<Output: Send + 'static> + Send + 'static,
-{
-    let acts: Vec<F> = inputs.into_iter().map(act).collect();
-    let start = Arc::new(Barrier::new(acts.len()));
-    let tasks = acts.into_iter().map(|act| {
-        let start = Arc::clone(&start);
-        tokio::spawn(async move {
-            start.wait().await;
-            act.await
-        })
-    });
-    let tasks: Vec<_> = tasks.collect();
-    let mut outcomes = Vec::with_capacity(tasks.len());
-    for task in tasks {
-        outcomes.push(task.await.expect("a task does not panic"));
-    }
-    outcomes
+/// Fails unless exactly one of these answers to one request was made now, and all are the same.
+pub(super) fn assert_first_of_all<T: PartialEq + Debug>(answers: &[Made<T>]) {
+    assert_eq!(answers.iter().filter(|made| !made.replayed).count(), 1, "{answers:?}");
+    assert!(answers.iter().all(|made| made.value == answers[0].value), "{answers:?}");
 }
 
-/// Numbers that look random and are the same in every run: xorshift of Marsaglia.
-#[derive(Debug)]
-pub struct Dice(u64);
+/// How many of these are the same.
+pub(super) fn count<T: PartialEq>(outcomes: &[T], wanted: &T) -> usize {
+    outcomes.iter().filter(|outcome| *outcome == wanted).count()
+}
 
-impl Dice {
-    /// Dice that fall as the seed says.
-    pub fn new(seed: u64) -> Self {
-        Self(seed.max(1))
-    }
+/// How many of these succeeded.
+pub(super) fn succeeded<T, E>(outcomes: &[Result<T, E>]) -> usize {
+    outcomes.iter().filter(|outcome| outcome.is_ok()).count()
+}
 
-    /// A number below `limit`.
-    pub fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % limit as u64).expect("below a usize")
-    }
-
-    /// So many different ones of these.
-    pub fn pick<T: Clone>(&mut self, from: &[T], count: usize) -> Vec<T> {
-        let mut left = from.to_vec();
-        (0..count).map(|_| left.swap_remove(self.below(left.len()))).collect()
+/// The pages of a list.
+pub(super) async fn pages<T, K: Copy>(
+    limit: u32,
+    list: impl AsyncFn(PageRequest<K>) -> Result<Page<T, K>, StorageError>,
+) -> Vec<Vec<T>> {
+    let (mut pages, mut after) = (Vec::new(), None);
+    loop {
+        let page = list(PageRequest { limit, after }).await.expect("the storage works");
+        pages.push(page.items);
+        after = page.next;
+        if after.is_none() {
+            return pages;
+        }
     }
 }
 

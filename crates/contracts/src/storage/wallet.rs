@@ -1,16 +1,99 @@
-//! Points in and out: whatever comes at once adds up.
+//! Points in and out: whatever happens at once adds up.
 
 use boxoffice_domain::{
-    ChargeId, EntropySource,
+    AccountId, ChargeId, EntropySource,
     fixtures::{TestEntropy, instant, selling_rules},
     gateway::GatewayVerdict,
     idempotency::KeyReused,
     page::PageRequest,
+    payments::{PayRefusal, PaymentStatus},
+    reservations::ReservationState,
+    seats::SeatStatus,
     wallet::{Charge, ChargeRefusal, ChargeRequest, ChargeState, ChargeStatus, EntryKind, PendingKey},
 };
 use futures::future::Either;
 
-use super::{PRICE_A, PRICE_B, Stage, at_once, charge_request, other_request, pay_request, points};
+use super::{
+    PRICE_A, PRICE_B, SHOW_SEATS, Stage, at_once, charge_request, credentials, other_request, pay_request, points,
+    show::{assert_first_of_all, count, succeeded},
+};
+
+/// A new account has an empty wallet. A caller that does not know whether an account was made can ask again.
+pub async fn creating_an_account_again_makes_no_second_wallet(stage: &Stage) {
+    let credentials = credentials(stage.now());
+    let account_id = credentials.account.id;
+    stage.storage.accounts.create(credentials.clone()).await.unwrap();
+    let wallet = stage.wallet(account_id).await;
+    assert_eq!((wallet.balance.get(), wallet.pending.get(), wallet.entries_count), (0, 0, 0));
+    stage.charge(account_id, 5).await;
+    stage.storage.accounts.create(credentials).await.unwrap();
+    assert_eq!(stage.balance(account_id).await, 5);
+}
+
+/// A point is spent once, whichever reservation it is for.
+pub async fn points_for_one_of_two_reservations_pay_exactly_one(stage: &Stage) {
+    let (show, other_show) = (stage.show().await, stage.show().await);
+    for (round, label) in show.labels().into_iter().take(20).enumerate() {
+        let account_id = stage.account_with(PRICE_A).await;
+        // In every other round they are of two concerts.
+        let second_of = if round % 2 == 0 { &show } else { &other_show };
+        let second_label = if round % 2 == 0 { format!("A-2-{}", round / 2 + 1) } else { label.to_string() };
+        let one = stage.holds(&show, account_id, &[label.as_str()]).await;
+        let other = stage.holds(second_of, account_id, &[&second_label]).await;
+        let outcomes = at_once([&one, &other].map(pay_request), |request| stage.pay(request)).await;
+        let poor = PayRefusal::InsufficientPoints { balance: points(0), required: points(PRICE_A) };
+        assert_eq!((succeeded(&outcomes), count(&outcomes, &Err(poor))), (1, 1), "{outcomes:?}");
+        assert_eq!(stage.balance(account_id).await, 0);
+    }
+}
+
+/// A payment that fails leaves everything as it was, and can be made once there are points, under the same key.
+pub async fn a_payment_without_points_leaves_the_hold(stage: &Stage) {
+    let show = stage.show().await;
+    let account_id = stage.account_with(PRICE_A + PRICE_B - 1).await;
+    let held = stage.holds(&show, account_id, &["A-1-1", "B-1-1"]).await;
+    let (balance, required) = (points(PRICE_A + PRICE_B - 1), points(PRICE_A + PRICE_B));
+    stage.clock.advance_seconds(5);
+    let request = pay_request(&held);
+    let refused = stage.pay(request.clone()).await;
+    assert_eq!(refused, Err(PayRefusal::InsufficientPoints { balance, required }));
+    assert_eq!(stage.reservation(&held).await, held);
+    assert_eq!(stage.seat(&show, "A-1-1").await, SeatStatus::Held);
+    assert_eq!(stage.wallet(account_id).await.balance, balance);
+    assert_eq!(stage.storage.payments.find_by_key(account_id, &request.idempotency.key).await.unwrap(), None);
+    stage.charge(account_id, 1).await;
+    assert!(!stage.pay(request).await.unwrap().replayed);
+    assert_eq!(stage.balance(account_id).await, 0);
+}
+
+/// A cancelled payment gives all of its points back, once, and leaves its history.
+pub async fn a_refund_brings_the_points_back(stage: &Stage) {
+    let show = stage.show().await;
+    let account_id = stage.account_with(5_000).await;
+    let held = stage.holds(&show, account_id, &["A-1-1", "B-1-1"]).await;
+    let paid = stage.pays(&held).await.payment.payment;
+    assert_eq!(stage.balance(account_id).await, 5_000 - PRICE_A - PRICE_B);
+    assert_eq!(stage.seat(&show, "A-1-1").await, SeatStatus::Sold);
+    stage.clock.advance_seconds(86_400);
+    let cancelled = stage.cancels(&held).await;
+    assert_eq!(cancelled.state, ReservationState::Cancelled { payment_id: Some(paid.id), idempotency: None });
+    let entries = stage.entries(account_id).await;
+    let amounts: Vec<_> = entries.iter().map(|entry| (entry.sequence, entry.amount)).collect();
+    assert_eq!(amounts, [(3, PRICE_A + PRICE_B), (2, -PRICE_A - PRICE_B), (1, 5_000)]);
+    assert_eq!(entries[0].kind, EntryKind::Refund { reservation_id: held.id });
+    assert_eq!(entries[1].kind, EntryKind::Payment { reservation_id: held.id, payment_id: paid.id });
+    assert_eq!((entries[0].balance_after.get(), stage.balance(account_id).await), (5_000, 5_000));
+    let found = stage.storage.payments.find(account_id, paid.id).await.unwrap().unwrap();
+    assert_eq!(found.payment.status(), PaymentStatus::Refunded);
+    assert_eq!(found.payment.refunded_at(), Some(stage.now()));
+    assert_eq!(found.reservation.reservation, cancelled);
+    assert_eq!(stage.free_labels(&show).await.len(), SHOW_SEATS);
+    let sales = stage.sales(&show).await;
+    assert_eq!((sales.sold, sales.revenue.get()), (0, 0));
+    let other = stage.account_with(PRICE_A).await;
+    let again = stage.holds(&show, other, &["A-1-1"]).await;
+    stage.pays(&again).await;
+}
 
 /// A thousand charges of one wallet at once all succeed, and its history tells each of them.
 pub async fn a_thousand_charges_at_once_add_up(stage: &Stage) {
@@ -49,7 +132,7 @@ pub async fn charges_and_payments_at_once_add_up(stage: &Stage) {
     .await;
     let wallet = stage.wallet(account_id).await;
     assert_eq!((wallet.balance.get(), wallet.entries_count), (75 * 7, 1 + 25 + 75));
-    let sales = stage.storage.catalog.sales(show.performance_id).await.unwrap().unwrap();
+    let sales = stage.sales(&show).await;
     assert_eq!((sales.sold, sales.revenue.get()), (50, 30 * PRICE_A + 20 * PRICE_B));
 }
 
@@ -72,15 +155,14 @@ pub async fn a_charge_completed_fifty_times_is_credited_once(stage: &Stage) {
     assert_eq!(entries[0].kind, EntryKind::Charge { charge_id: begun.id });
 }
 
-/// What the gateway is being asked for counts, so that an approved charge can always be credited.
+/// Charges without a verdict count, so that an approved charge can always be credited.
 pub async fn charges_in_progress_count_against_the_limit(stage: &Stage) {
     let account_id = stage.account().await;
     let balance_max = selling_rules().balance_points_max.get();
     let requests = (0..10).map(|_| charge_request(account_id, balance_max / 4));
     let outcomes = at_once(requests, |request| stage.begin_charge(request)).await;
-    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 4);
     let limited = Err(ChargeRefusal::BalanceLimitReached);
-    assert_eq!(outcomes.iter().filter(|outcome| **outcome == limited).count(), 6);
+    assert_eq!((succeeded(&outcomes), count(&outcomes, &limited)), (4, 6));
     let begun: Vec<_> = outcomes.into_iter().flatten().map(|made| made.value).collect();
     assert_eq!(stage.begin_charge(charge_request(account_id, 1)).await, limited);
     stage.complete_charge(begun[0].id, GatewayVerdict::Approved).await.unwrap();
@@ -107,16 +189,15 @@ pub async fn a_declined_charge_credits_nothing(stage: &Stage) {
     assert_eq!(stage.entries(account_id).await, vec![]);
 }
 
-/// A key names one charge of one account; asked again, it is told as it is then.
+/// A key names one charge of one account; a repeated request gets it as it is then.
 pub async fn a_repeated_charge_is_begun_once(stage: &Stage) {
     let (account_id, other) = (stage.account().await, stage.account().await);
     let request = charge_request(account_id, 500);
     let again = || ChargeRequest { charge_id: ChargeId::new(TestEntropy.uuid()), ..request.clone() };
     let answers = at_once((0..20).map(|_| again()), |request| stage.begin_charge(request)).await;
     let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
-    assert_eq!(answers.iter().filter(|made| !made.replayed).count(), 1);
+    assert_first_of_all(&answers);
     let first = answers[0].value.clone();
-    assert!(answers.iter().all(|made| made.value == first));
     assert_eq!(stage.wallet(account_id).await.pending, points(500));
     let completed = stage.complete_charge(first.id, GatewayVerdict::Approved).await.unwrap();
     let replayed = stage.begin_charge(again()).await.unwrap();
@@ -129,7 +210,7 @@ pub async fn a_repeated_charge_is_begun_once(stage: &Stage) {
     assert_eq!(stage.balance(account_id).await, 500);
 }
 
-/// The worker that asks the gateway again is given a bounded number of charges, those first that waited longest.
+/// The worker that asks the gateway again gets a bounded number of charges, those first that have waited longest.
 pub async fn pending_charges_come_oldest_first_and_no_more_than_asked(stage: &Stage) {
     let account_id = stage.account().await;
     let mut begun = Vec::new();
@@ -162,8 +243,8 @@ pub async fn entries_are_paged_newest_first(stage: &Stage) {
     }
     let page = async |after| {
         let page = stage.storage.wallets.entries(account_id, PageRequest { limit: 2, after }).await.unwrap();
-        let told: Vec<_> = page.items.iter().map(|entry| (entry.amount, entry.balance_after.get())).collect();
-        (told, page.next)
+        let items: Vec<_> = page.items.iter().map(|entry| (entry.amount, entry.balance_after.get())).collect();
+        (items, page.next)
     };
     assert_eq!(page(None).await, (vec![(5, 15), (4, 10)], Some(4)));
     assert_eq!(page(Some(4)).await, (vec![(3, 6), (2, 3)], Some(2)));
@@ -172,7 +253,7 @@ pub async fn entries_are_paged_newest_first(stage: &Stage) {
     assert_eq!(stage.wallet(account_id).await.updated_at, instant(4));
 }
 
-/// Nobody sees the charges of another.
+/// An account finds its own charges alone.
 pub async fn a_charge_is_found_by_its_owner_alone(stage: &Stage) {
     let (account_id, other) = (stage.account().await, stage.account().await);
     let begun = stage.begin_charge(charge_request(account_id, 100)).await.unwrap().value;
@@ -182,5 +263,5 @@ pub async fn a_charge_is_found_by_its_owner_alone(stage: &Stage) {
     let unknown = ChargeId::new(TestEntropy.uuid());
     assert_eq!(wallets.find_charge(account_id, unknown).await.unwrap(), None);
     assert_eq!(stage.complete_charge(unknown, GatewayVerdict::Approved).await, None);
-    assert_eq!(wallets.find(boxoffice_domain::AccountId::new(TestEntropy.uuid())).await.unwrap(), None);
+    assert_eq!(wallets.find(AccountId::new(TestEntropy.uuid())).await.unwrap(), None);
 }

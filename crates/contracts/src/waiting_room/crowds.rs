@@ -10,8 +10,9 @@ use boxoffice_domain::{
 
 use super::{
     Rules, Stage,
-    scene::{Dice, Scene, account, together},
+    scene::{Scene, account},
 };
+use crate::crowd::{Dice, at_once};
 
 /// All who join are served, each exactly once, in the order of joining, however the others end.
 pub async fn nobody_is_dropped(stage: impl AsyncFn(Rules) -> Stage) {
@@ -49,7 +50,7 @@ pub async fn concurrent_departures_drop_nobody(stage: impl AsyncFn(Rules) -> Sta
     let places = scene.join_many(400).await;
     for round in 1..=3 {
         let ending = places[(round - 1) * 100..round * 100].to_vec();
-        let departures = ending.into_iter().enumerate().map(|(index, place)| {
+        at_once(ending.into_iter().enumerate(), |(index, place)| {
             let scene = scene.clone();
             async move {
                 if index % 2 == 0 {
@@ -59,8 +60,8 @@ pub async fn concurrent_departures_drop_nobody(stage: impl AsyncFn(Rules) -> Sta
                 }
                 assert_eq!(scene.census().await.1, 100);
             }
-        });
-        together(departures).await;
+        })
+        .await;
         scene.assert_order(&places, round * 100, 100).await;
     }
     assert_eq!(scene.census().await, (0, 100, 400));
@@ -72,17 +73,17 @@ pub async fn a_stampede_keeps_order_and_limit(stage: impl AsyncFn(Rules) -> Stag
     let scene = Scene::new(stage, 20).await;
     let accounts: Vec<AccountId> = (0..150).map(|_| account()).collect();
     let mut places: BTreeMap<PlaceNumber, QueuePlace> = BTreeMap::new();
-    let mut dice = Dice(1);
+    let mut dice = Dice::new(1);
     for round in 0..40 {
         let acts = (0..60).map(|_| {
-            let (act, account_id) = (dice.roll(8), accounts[dice.roll(accounts.len())]);
+            let (act, account_id) = (dice.below(8), accounts[dice.below(accounts.len())]);
             let known: Vec<QueuePlace> = places.values().copied().collect();
-            let place = known.get(dice.roll(known.len().max(1))).copied();
-            let seconds = i64::try_from(dice.roll(20)).expect("small");
+            let place = known.get(dice.below(known.len().max(1))).copied();
+            let seconds = i64::try_from(dice.below(20)).expect("small");
             stampede_act(scene.clone(), act, account_id, place, seconds)
         });
         let acts: Vec<_> = acts.collect();
-        places.extend(together(acts.into_iter()).await.into_iter().flatten().map(|place| (place.number, place)));
+        places.extend(at_once(acts, |act| act).await.into_iter().flatten().map(|place| (place.number, place)));
         assert_in_order(&scene, &places, round).await;
     }
 }

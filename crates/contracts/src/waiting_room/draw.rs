@@ -8,8 +8,9 @@ use boxoffice_domain::{
 
 use super::{
     Rules, Stage,
-    scene::{Dice, Scene, account},
+    scene::{Scene, account},
 };
+use crate::crowd::Dice;
 
 /// When the queues of these tests open.
 const OPENS_AFTER_SECONDS: i64 = 100;
@@ -26,10 +27,6 @@ fn number(number: u64) -> DrawNumber {
 }
 
 impl Scene {
-    async fn join_drawn(&self, draw: u64) -> QueuePlace {
-        self.try_join_with(account(), Some(number(draw))).await.expect("joins").status.place
-    }
-
     async fn join_all_drawn(&self, draws: &[u64]) -> Vec<QueuePlace> {
         let mut places = Vec::with_capacity(draws.len());
         for draw in draws {
@@ -226,8 +223,9 @@ pub async fn ten_thousand_are_served_in_the_order_drawn(stage: impl AsyncFn(Rule
     const PEOPLE: usize = 10_000;
     const ACTIVE: usize = 50;
     let scene = before_the_draw(stage, 50).await;
-    let mut dice = Dice(7);
-    let draws: Vec<u64> = (0..PEOPLE).map(|_| (dice.roll(1 << 25) as u64) << 25 | dice.roll(1 << 25) as u64).collect();
+    let mut dice = Dice::new(7);
+    let draws: Vec<u64> =
+        (0..PEOPLE).map(|_| (dice.below(1 << 25) as u64) << 25 | dice.below(1 << 25) as u64).collect();
     let mut places = scene.join_all_drawn(&draws).await;
     assert!(by_number(&mut places, &draws).is_sorted());
     scene.open();

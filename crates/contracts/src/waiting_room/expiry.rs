@@ -4,7 +4,7 @@ use boxoffice_domain::{fixtures::instant, waiting_room::Standing};
 
 use super::{
     Rules, Stage,
-    scene::{Scene, account, is_active},
+    scene::{Scene, account, active, is_active},
 };
 
 /// An admission ends exactly when its time is over, which frees it for exactly the next one, whichever account asks
@@ -12,8 +12,7 @@ use super::{
 pub async fn expiry_admits_the_next_in_order(stage: impl AsyncFn(Rules) -> Stage) {
     let scene = Scene::new(stage, 2).await;
     let first = scene.join(account()).await.status;
-    let until = instant(600);
-    assert_eq!(first.standing, Standing::Active { admitted_until: until, active_until: until });
+    assert_eq!(first.standing, active(600, 600));
     let mut places = vec![first.place];
     scene.pass_seconds(100);
     places.extend(scene.join_many(3).await);
@@ -79,14 +78,13 @@ pub async fn a_sign_of_life_keeps_an_admission(stage: impl AsyncFn(Rules) -> Sta
 pub async fn held_seats_prolong_an_admission(stage: impl AsyncFn(Rules) -> Stage) {
     let scene = Scene::new(stage, 1).await;
     let places = scene.join_many(2).await;
-    let active = |active_until| Standing::Active { admitted_until: instant(600), active_until };
     scene.keep_until(&places[0], Some(instant(300))).await;
-    assert_eq!(scene.standing(&places[0]).await, active(instant(600)), "a short hold shortens nothing");
+    assert_eq!(scene.standing(&places[0]).await, active(600, 600), "a short hold shortens nothing");
     scene.keep_until(&places[0], Some(instant(800))).await;
     scene.keep_until(&places[0], Some(instant(900))).await;
-    assert_eq!(scene.standing(&places[0]).await, active(instant(900)));
+    assert_eq!(scene.standing(&places[0]).await, active(600, 900));
     scene.stage.clock.set(instant(899));
-    assert_eq!(scene.standing(&places[0]).await, active(instant(900)));
+    assert_eq!(scene.standing(&places[0]).await, active(600, 900));
     scene.assert_order(&places, 0, 1).await;
     scene.stage.clock.set(instant(900));
     scene.assert_order(&places, 1, 1).await;
@@ -96,14 +94,12 @@ pub async fn held_seats_prolong_an_admission(stage: impl AsyncFn(Rules) -> Stage
 pub async fn held_seats_given_up_end_a_prolonged_admission(stage: impl AsyncFn(Rules) -> Stage) {
     let scene = Scene::new(stage, 2).await;
     let places = scene.join_many(3).await;
-    let until = instant(600);
     for place in &places[..2] {
         scene.keep_until(place, Some(instant(900))).await;
     }
     scene.pass_seconds(500);
     scene.keep_until(&places[1], None).await;
-    let standing = scene.standing(&places[1]).await;
-    assert_eq!(standing, Standing::Active { admitted_until: until, active_until: until });
+    assert_eq!(scene.standing(&places[1]).await, active(600, 600));
     scene.keep_until(&places[1], Some(instant(900))).await;
     scene.pass_seconds(200);
     scene.assert_order(&places, 0, 2).await;
@@ -124,9 +120,7 @@ pub async fn held_seats_are_nothing_to_those_not_admitted(stage: impl AsyncFn(Ru
     scene.another_concert().keep_until(&places[0], Some(instant(9_000))).await;
     scene.assert_order(&places, 0, 1).await;
     scene.pass_seconds(600);
-    let until = instant(1_200);
-    let standing = scene.standing(&places[1]).await;
-    assert_eq!(standing, Standing::Active { admitted_until: until, active_until: until });
+    assert_eq!(scene.standing(&places[1]).await, active(1_200, 1_200));
     scene.keep_until(&places[0], Some(instant(9_000))).await;
     scene.assert_order(&places, 1, 1).await;
 }

@@ -9,8 +9,9 @@ use boxoffice_domain::{
 
 use super::{
     Rules, Stage,
-    scene::{Scene, account, is_active, together},
+    scene::{Scene, account, is_active},
 };
+use crate::crowd::at_once;
 
 /// Joining again returns the place that the account has, while it waits and while it is active; after its end it gets a
 /// new place, the last one.
@@ -63,11 +64,11 @@ pub async fn places_are_given_in_order_and_never_twice(stage: impl AsyncFn(Rules
 /// are those of the lowest places.
 pub async fn a_thousand_concurrent_joins(stage: impl AsyncFn(Rules) -> Stage) {
     let scene = Scene::new(stage, 100).await;
-    let joins = (0..1_000).map(|_| {
+    let joined = at_once(0..1_000, |_| {
         let scene = scene.clone();
         async move { scene.join(account()).await }
-    });
-    let joined = together(joins).await;
+    })
+    .await;
     assert!(joined.iter().all(|joined| joined.newly));
     let mut places: Vec<QueuePlace> = joined.iter().map(|joined| joined.status.place).collect();
     places.sort_by_key(|place| place.number);
@@ -82,11 +83,11 @@ pub async fn a_thousand_concurrent_joins(stage: impl AsyncFn(Rules) -> Stage) {
 pub async fn one_account_joining_a_hundred_times_at_once(stage: impl AsyncFn(Rules) -> Stage) {
     let scene = Scene::new(stage, 5).await;
     let account_id = account();
-    let joins = (0..100).map(|_| {
+    let joined = at_once(0..100, |_| {
         let scene = scene.clone();
         async move { scene.join(account_id).await }
-    });
-    let joined = together(joins).await;
+    })
+    .await;
     assert_eq!(joined.iter().filter(|joined| joined.newly).count(), 1);
     assert!(joined.iter().all(|other| other.status == joined[0].status));
     assert_eq!(scene.census().await, (0, 1, 1));

@@ -2,7 +2,7 @@
 
 use boxoffice_domain::{
     fixtures::instant,
-    waiting_room::{DrawNumber, QueueCensus, QueuePlace, QueueStats, RestoreRequest, Standing},
+    waiting_room::{QueueCensus, QueuePlace, QueueStats, RestoreRequest, Standing},
 };
 
 use super::{
@@ -200,8 +200,7 @@ pub async fn the_oldest_wait_of_a_drawn_queue_is_the_earliest_joining(stage: imp
     scene.terms.opens_at = Some(instant(100));
     let mut places = Vec::new();
     for draw in [30, 10, 20] {
-        let joined = scene.try_join_with(account(), Some(DrawNumber::from_random(draw))).await.expect("joins");
-        places.push(joined.status.place);
+        places.push(scene.join_drawn(draw).await);
         scene.pass_seconds(10);
     }
     assert_eq!(scene.stats().await.oldest_joined_at, Some(instant(0)));

@@ -5,10 +5,8 @@ use std::time::Duration;
 use boxoffice_domain::waiting_room::{QueuePlace, Standing};
 use tokio::task::JoinSet;
 
-use super::{
-    Rules, Stage,
-    scene::{Scene, together},
-};
+use super::{Rules, Stage, scene::Scene};
+use crate::crowd::at_once;
 
 /// Accounts far from the front ask less often, within the bounds.
 pub async fn polls_are_further_apart_at_a_distance(stage: impl AsyncFn(Rules) -> Stage) {
@@ -68,11 +66,11 @@ pub async fn watchers_are_woken(stage: impl AsyncFn(Rules) -> Stage) {
             scene.spend(&place).await;
         });
     }
-    let departures = places[..10].iter().copied().map(|place| {
+    at_once(places[..10].to_vec(), |place| {
         let scene = scene.clone();
         async move { scene.leave(&place).await }
-    });
-    together(departures).await;
+    })
+    .await;
     let woken = tokio::time::timeout(Duration::from_secs(60), watchers.join_all()).await;
     assert_eq!(woken.expect("a watcher was not woken").len(), 200);
     assert_eq!(scene.census().await, (0, 0, 210));

@@ -1,15 +1,14 @@
 //! A concert in the waiting room that is tested, and shorthands.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use boxoffice_domain::{
     AccountId, ConcertId, EntropySource, Timestamp,
+    fixtures::{TestEntropy, instant},
     waiting_room::{DrawNumber, JoinRequest, Joined, QueuePlace, QueueTerms, Recall, Standing, WaitingRoomError},
 };
-use tokio::{sync::Barrier, task::JoinSet};
 
 use super::{Rules, Stage};
-use boxoffice_domain::fixtures::TestEntropy;
 
 /// A concert in a waiting room, and shorthands that fail the test if the waiting room fails.
 #[derive(Clone)]
@@ -25,6 +24,11 @@ pub(super) fn account() -> AccountId {
 
 pub(super) fn is_active(standing: Standing) -> bool {
     matches!(standing, Standing::Active { .. })
+}
+
+/// Admitted until so many seconds after the beginning, and until then for paying.
+pub(super) fn active(admitted_seconds: i64, active_seconds: i64) -> Standing {
+    Standing::Active { admitted_until: instant(admitted_seconds), active_until: instant(active_seconds) }
 }
 
 impl Scene {
@@ -56,6 +60,12 @@ impl Scene {
 
     pub(super) async fn join(&self, account_id: AccountId) -> Joined {
         self.try_join(account_id).await.expect("joins")
+    }
+
+    /// Lets a new account join with this number for the draw.
+    pub(super) async fn join_drawn(&self, draw: u64) -> QueuePlace {
+        let draw = Some(DrawNumber::from_random(draw));
+        self.try_join_with(account(), draw).await.expect("joins").status.place
     }
 
     /// Lets so many new accounts join, one after the other.
@@ -161,32 +171,5 @@ impl Scene {
                 );
             }
         }
-    }
-}
-
-/// Starts all of these at the same moment and returns their results, in no order.
-pub(super) async fn together<T: Send + 'static>(
-    tasks: impl ExactSizeIterator<Item: Future<Output = T> + Send + 'static>,
-) -> Vec<T> {
-    let barrier = Arc::new(Barrier::new(tasks.len()));
-    let mut set = JoinSet::new();
-    for task in tasks {
-        let barrier = Arc::clone(&barrier);
-        set.spawn(async move {
-            barrier.wait().await;
-            task.await
-        });
-    }
-    set.join_all().await
-}
-
-/// Numbers that look random and are the same in each run.
-pub(super) struct Dice(pub(super) u64);
-
-impl Dice {
-    /// One of `0..sides`.
-    pub(super) fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).expect("31 bits") % sides
     }
 }

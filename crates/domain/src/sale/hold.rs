@@ -121,6 +121,7 @@ mod tests {
             assert_eq!(seat.state.status(instant(300)), SeatStatus::Available);
         }
         assert_eq!(sale.event_kinds(), ["reservation_held"]);
+        assert_eq!(sale.state.changes().events()[0].subject(), held.id.uuid());
         let changes = sale.state.changes();
         assert_eq!(changes.reservations_new().collect::<Vec<_>>(), [&held]);
         assert_eq!((changes.seats().count(), changes.reservations_changed().count()), (2, 0));

@@ -133,7 +133,7 @@ mod tests {
     async fn the_memory_is_bounded() {
         let cache = ReadCache::new("test", Duration::from_mins(1), Duration::ZERO, 100 * 1_512, |()| 1_000);
         for key in 0..10_000_u32 {
-            cache.get(key, None, |_| true, async |_| Ok(())).await.unwrap();
+            cache.get(key, None, |()| true, async |_| Ok(())).await.unwrap();
         }
         cache.slots.run_pending_tasks();
         assert!((1..=100).contains(&cache.slots.entry_count()), "{}", cache.slots.entry_count());

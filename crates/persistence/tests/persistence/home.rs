@@ -15,6 +15,8 @@ use boxoffice_testkit::servers::{ServerKind, TestDatabase, fresh_database};
 use diesel::{Connection, SqliteConnection, connection::SimpleConnection, sql_types::Text};
 use diesel_async::{AsyncConnection, AsyncMysqlConnection, RunQueryDsl, SimpleAsyncConnection};
 
+use crate::corrupter::Corrupter;
+
 /// A kind of database to test on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Backend {
@@ -71,6 +73,19 @@ async fn empty(url: &str) {
     connection.batch_execute("COMMIT").await.unwrap();
 }
 
+/// Changes the database at this URL.
+pub(crate) async fn execute(url: &str, statements: &str) {
+    if let Some(file) = url.strip_prefix("sqlite://") {
+        let mut connection = SqliteConnection::establish(file).unwrap();
+        connection.batch_execute(&format!("PRAGMA busy_timeout = 10000; {statements}")).unwrap();
+    } else {
+        let mut connection = AsyncMysqlConnection::establish(url).await.unwrap();
+        for statement in statements.split(';').filter(|statement| !statement.trim().is_empty()) {
+            connection.batch_execute(statement).await.unwrap();
+        }
+    }
+}
+
 impl Place {
     /// A new place without tables.
     pub(crate) async fn new(backend: Backend) -> Self {
@@ -93,18 +108,7 @@ impl Place {
 
     /// Changes the database past every instance.
     pub(crate) async fn execute(&self, statements: &str) {
-        match self {
-            Self::Folder(folder) => {
-                let mut connection = SqliteConnection::establish(&folder.file()).unwrap();
-                connection.batch_execute(&format!("PRAGMA busy_timeout = 10000; {statements}")).unwrap();
-            }
-            Self::Server(database) => {
-                let mut connection = AsyncMysqlConnection::establish(database.url()).await.unwrap();
-                for statement in statements.split(';').filter(|statement| !statement.trim().is_empty()) {
-                    connection.batch_execute(statement).await.unwrap();
-                }
-            }
-        }
+        execute(&self.url(), statements).await;
     }
 
     pub(crate) async fn remove(self) {
@@ -177,6 +181,7 @@ impl Home {
     pub(crate) async fn at(place: Place, settings: PersistenceSettings) -> Self {
         let clock = Arc::new(TestClock::new());
         let (stage, database) = join(&place.url(), settings, clock).await;
+        let stage = stage.with_corrupter(Arc::new(Corrupter(place.url())));
         Self { stage, database, place, peers: Mutex::default() }
     }
 
@@ -188,7 +193,7 @@ impl Home {
     pub(crate) async fn peer(&self, settings: PersistenceSettings) -> (Stage, Database) {
         let (stage, database) = join(&self.place.url(), settings, Arc::clone(&self.stage.clock)).await;
         self.peers.lock().unwrap().push(database.clone());
-        (stage, database)
+        (self.stage.as_seen_through(stage.storage), database)
     }
 
     /// Ends a test that leaves everything in order.

@@ -22,7 +22,8 @@ crate::contracts_with! { sqlite_without_batches, Backend::Sqlite,
     PersistenceSettings { batch_commands_max: 1, ..settings() };
     races { everything_at_once_breaks_nothing a_hold_and_the_sweep_of_the_former_one_agree }
     reservations { overlapping_holds_neither_share_nor_split_seats ten_holds_at_once_of_one_account_give_its_limit }
-    payments { fifty_identical_payments_debit_once points_for_one_of_two_reservations_pay_exactly_one }
+    payments { fifty_identical_payments_debit_once }
+    wallet { points_for_one_of_two_reservations_pay_exactly_one }
 }
 
 // Batches of two, on a database that keeps them apart by row locks.
@@ -39,8 +40,8 @@ macro_rules! in_three_lanes {
         crate::contracts_with! { $module, $backend, PersistenceSettings { lanes: 3, ..settings() };
             races { everything_at_once_breaks_nothing a_payment_and_a_cancellation_at_once_leave_no_point_behind }
             reservations { the_limit_counts_every_performance_of_the_concert }
-            payments { points_for_one_of_two_reservations_pay_exactly_one fifty_identical_payments_debit_once }
-            wallet { charges_and_payments_at_once_add_up }
+            payments { fifty_identical_payments_debit_once }
+            wallet { charges_and_payments_at_once_add_up points_for_one_of_two_reservations_pay_exactly_one }
         }
     };
 }

@@ -32,7 +32,7 @@ macro_rules! contracts_with {
                 Home::open($backend, $settings).await
             }
 
-            boxoffice_contracts::storage_contract! { super::home; $($contracts)* }
+            boxoffice_contracts::storage_contract! { home; $($contracts)* }
         }
     };
 }
@@ -40,6 +40,7 @@ use contracts_with;
 
 mod audit;
 mod commit_cuts;
+mod corrupter;
 mod galera;
 mod home;
 mod instances;

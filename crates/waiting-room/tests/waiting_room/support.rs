@@ -106,11 +106,7 @@ impl<R: WaitingRoom> Instance<R> {
         self.waiting_room.status(place).await.expect("answers")
     }
 
-    pub(crate) async fn restore(&self, place: &QueuePlace) -> Standing {
-        self.try_restore(place).await.expect("restores").standing
-    }
-
-    pub(crate) async fn try_restore(&self, place: &QueuePlace) -> Result<QueueStatus, WaitingRoomError> {
+    async fn try_restore(&self, place: &QueuePlace) -> Result<QueueStatus, WaitingRoomError> {
         let draw = draw_of(place.account_id);
         self.waiting_room.restore(RestoreRequest { place: *place, terms: self.terms, draw }).await
     }
@@ -140,8 +136,9 @@ impl<R: WaitingRoom> Instance<R> {
 
     /// Whether a place is expired, and cannot be restored either.
     pub(crate) async fn is_expired(&self, place: &QueuePlace) -> bool {
-        assert_eq!(self.restore(place).await, self.poll(place).await);
-        self.poll(place).await == Standing::Expired
+        let restored = self.try_restore(place).await.expect("restores").standing;
+        assert_eq!(restored, self.poll(place).await);
+        restored == Standing::Expired
     }
 
     pub(crate) async fn leave(&self, place: &QueuePlace) {

@@ -1,11 +1,10 @@
 //! Running the queue of a concert.
 
 use axum::http::StatusCode;
-use boxoffice_domain::{StorageError, waiting_room::MockWaitingRoom};
 use boxoffice_http::Code;
 use serde_json::{Value, json};
 
-use crate::world::{Ask, NOTHING, World, delete, get, mock, post};
+use crate::world::{Ask, NOTHING, World, delete, get, post};
 
 fn stats(world: &World, paused: bool, waiting: u64, oldest_wait_seconds: Option<u64>) -> Value {
     let queued = u64::from(waiting > 0);
@@ -39,39 +38,22 @@ async fn a_promoter_looks_at_the_queue_pauses_resumes_and_empties_it() {
 
 #[tokio::test]
 async fn a_queue_is_run_by_its_promoter_alone() {
-    let mut world = World::new().await;
-    let acts = |concert_id| {
+    let world = World::new().await;
+    let router = world.router();
+    let own = world.show.concert.id.uuid();
+    for (concert_id, account, code) in [
+        (own, "forged", Code::Unauthenticated),
+        (own, "customer", Code::Forbidden),
+        (NOTHING, "promoter", Code::ConcertNotFound),
+    ] {
         let path = format!("/v1/concerts/{concert_id}/queue");
-        [
+        for ask in [
             get(format!("{path}/stats")),
             post(format!("{path}/pause"), Value::Null),
             post(format!("{path}/resume"), Value::Null),
             delete(path),
-        ]
-    };
-    let (own, router) = (world.show.concert.id.uuid(), world.router());
-    let imported = {
-        let mut concert = boxoffice_domain::fixtures::concert();
-        concert.promoter_id = None;
-        world.stage.storage.catalog.publish_concert(concert, None).await.unwrap().value.id.uuid()
-    };
-    for (concert_id, account, code) in [
-        (own, "forged", Code::Unauthenticated),
-        (own, "customer", Code::Forbidden),
-        (imported, "promoter", Code::Forbidden),
-        (NOTHING, "promoter", Code::ConcertNotFound),
-    ] {
-        for act in acts(concert_id) {
-            act.signed_in(account).send(&router).await.refuses(code);
+        ] {
+            ask.signed_in(account).send(&router).await.refuses(code);
         }
-    }
-    world.waiting_room = mock(|room: &mut MockWaitingRoom| {
-        room.expect_stats().returning(|_| Err(StorageError::Busy.into()));
-        room.expect_set_terms().returning(|_, _| Err(StorageError::Busy.into()));
-        room.expect_empty().returning(|_| Err(StorageError::Busy.into()));
-    });
-    let router = world.router();
-    for act in acts(own) {
-        act.signed_in("promoter").send(&router).await.refuses(Code::Unavailable);
     }
 }

@@ -4,14 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 
 use boxoffice_rush::{
     Buyer,
-    buyer::{Identified, List, Payment, Reservation, ReservedSeat},
+    buyer::{Identified, List, Payment, Reservation},
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use tokio::process::Command;
-use uuid::Uuid;
 
-use super::{account::login_id, rush::Rush, shopper::Shopper, tally::Step};
+use super::{rush::Rush, shopper::Shopper, tally::Step};
 
 /// How many untrue statements are listed; the others are counted.
 const UNTRUE_SHOWN_MAX: usize = 20;
@@ -49,18 +48,21 @@ pub(crate) enum Audit {
 /// Every buyer looks again at the purchase and at the wallet.
 pub(crate) async fn from_outside(rush: &Rush, shoppers: &mut [Shopper]) -> anyhow::Result<Outside> {
     let mut outside = Outside::default();
-    for ((performance_id, seat), numbers) in owners(shoppers) {
-        if let [first, second, ..] = numbers[..] {
-            let (seat, first, second) = (&seat.label, login_id(first), login_id(second));
-            outside.seats_sold_twice += 1;
-            outside.is_untrue(format!("the seat {seat} of {performance_id} was sold to {first} and to {second}"));
+    let mut owners = HashMap::<_, String>::new();
+    for shopper in &*shoppers {
+        outside.wallets_checked += 1;
+        outside.purchases_checked += u64::from(shopper.bought.is_some());
+        for (performance_id, seat) in shopper.owned_seats() {
+            if let Some(other) = owners.insert((performance_id, seat), shopper.login_id()) {
+                let (seat, login_id) = (&seat.label, shopper.login_id());
+                outside.seats_sold_twice += 1;
+                outside.is_untrue(format!("the seat {seat} of {performance_id} was sold to {other} and to {login_id}"));
+            }
         }
     }
-    let mut looks =
-        stream::iter(shoppers.iter_mut().map(look_again)).buffer_unordered(rush.options.connections as usize);
-    while let Some((bought, untrue)) = looks.try_next().await? {
-        outside.wallets_checked += 1;
-        outside.purchases_checked += u64::from(bought);
+    let at_once = rush.options.connections as usize;
+    let mut looks = stream::iter(shoppers.iter_mut().map(look_again)).buffer_unordered(at_once);
+    while let Some(untrue) = looks.try_next().await? {
         for what in untrue {
             outside.is_untrue(what);
         }
@@ -68,34 +70,22 @@ pub(crate) async fn from_outside(rush: &Rush, shoppers: &mut [Shopper]) -> anyho
     Ok(outside)
 }
 
-/// The buyers to whom the server said that they own each seat.
-fn owners(shoppers: &[Shopper]) -> HashMap<(Uuid, &ReservedSeat), Vec<u32>> {
-    let mut owners: HashMap<_, Vec<u32>> = HashMap::new();
-    for shopper in shoppers {
-        for seat in shopper.owned_seats() {
-            owners.entry(seat).or_default().push(shopper.account.number);
-        }
-    }
-    owners
-}
-
-/// Whether this buyer has bought something, and what is untrue.
-async fn look_again(shopper: &mut Shopper) -> anyhow::Result<(bool, Vec<String>)> {
+/// What the server said to this buyer that is untrue.
+async fn look_again(shopper: &mut Shopper) -> anyhow::Result<Vec<String>> {
     let (login_id, mut untrue) = (shopper.login_id(), Vec::new());
-    let bought = shopper.bought.clone();
-    let spent = bought.as_ref().map_or(0, |payment| payment.amount);
     let balance = shopper.account.balance().await?;
+    let spent = shopper.bought.as_ref().map_or(0, |payment| payment.amount);
     if balance + spent != shopper.points {
         untrue.push(format!("{login_id} had {} points, paid {spent}, and has {balance}", shopper.points));
     }
-    if let Some(payment) = &bought {
+    if let Some(payment) = &shopper.bought {
         let confirmed = |buyer: &Buyer| buyer.get("/v1/reservations?status=confirmed&limit=100");
         let owned: List<Reservation> = shopper.account.ask(Step::Reservations, confirmed).await?;
         if !owned.items.iter().any(|owned| is_of(owned, payment)) {
             untrue.push(format!("{login_id} paid for {}, and does not own what was paid", payment.reservation_id));
         }
     }
-    Ok((bought.is_some(), untrue))
+    Ok(untrue)
 }
 
 fn is_of(owned: &Reservation, payment: &Payment) -> bool {

@@ -72,7 +72,6 @@ impl Summary {
         audited && self.outside.untrue_count == 0 && failures.is_empty() && *troubles_count == 0
     }
 
-    /// Lines over time.
     pub(crate) fn picture(&self, rush: &Rush) -> anyhow::Result<String> {
         let counts = rush.tally().lock();
         let line = |label: &str, of: fn(&Crowd) -> u64| {

@@ -52,7 +52,6 @@ pub(crate) enum Outcome {
     TooLate,
     /// Was waiting or on its way when everything was sold or the time was over.
     WentHome,
-    /// Something went wrong.
     Failed,
 }
 

@@ -1,0 +1,547 @@
+//! A storage adapter in one file: the ports that sell seats, over a single JSON file.
+//!
+//! It shows how an adapter is made: *lock, load what the plan names, decide, save the changes, commit, answer*. Every
+//! decision is the domain's; what is here only finds rows and writes them down. Any number of processes may share a file:
+//! a transaction holds the lock beside it, and commits by replacing the file as a whole.
+//!
+//! `cargo run --bin adapter -- seats.json` sells a seat. The tests are the contract, and nothing else.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use boxoffice_domain::{
+    AccountId, Clock, ConcertId, PaymentId, PerformanceId, ReservationId, StorageError, Timestamp, VenueId,
+    async_trait,
+    catalog::{
+        Catalog, Concert, ConcertSummary, MappedSeats, NewPerformance, PerformanceKey, PerformanceSummary,
+        PerformanceTerms, PublishError, Sales, SeatMap, UpdateConcertError, Venue, VenueSummary,
+    },
+    idempotency::{Idempotency, IdempotencyKey, Made},
+    page::{Page, PageRequest},
+    payments::{PayError, PayRequest, Payment, PaymentView, Payments, Receipt},
+    reservations::{
+        CancelError, CancelRequest, HoldError, HoldRequest, Reservation, ReservationState, ReservationStatus,
+        ReservationView, Reservations,
+    },
+    sale::{
+        CancelOutcome, Changes, Command, ExpireOutcome, HoldOutcome, Holding, LoadPlan, OtherOutcome, Outcome,
+        PayOutcome, SaleState,
+    },
+    seats::{Seat, SeatLabel, SeatState, SeatStatus},
+    uuid::Uuid,
+    waiting_room::PlaceNumber,
+};
+use serde::{Deserialize, Serialize};
+
+/// All rows, as they are in the file.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Tables {
+    venues: BTreeMap<VenueId, Venue>,
+    concerts: BTreeMap<ConcertId, Concert>,
+    performances: BTreeMap<PerformanceId, PerformanceTerms>,
+    seats: BTreeMap<PerformanceId, BTreeMap<SeatLabel, Seat>>,
+    reservations: BTreeMap<ReservationId, Reservation>,
+    /// By the reservation that they paid.
+    payments: BTreeMap<ReservationId, Payment>,
+    /// What was published under the keys of callers, by kind, account and key.
+    published: BTreeMap<String, (Idempotency, Uuid)>,
+}
+
+/// Loading and saving for a batch: the heart of every adapter.
+impl Tables {
+    /// Loads the rows that the plan names. A database finds them by indexes, and locks them in this order.
+    fn load(&self, mut plan: LoadPlan) -> SaleState {
+        // This storage keeps no points, so there are no wallets to load, and no charges.
+        let mut state = SaleState::without_wallets();
+        for (account_id, key) in plan.reservation_keys.clone() {
+            plan.reservations.extend(self.reservation_by_key(account_id, &key).map(|found| found.id));
+        }
+        for (account_id, key) in plan.payment_keys.clone() {
+            if let Some(payment) = self.payment_by_key(account_id, &key) {
+                plan.include_payment(payment);
+                state.add_payment(payment.clone());
+            }
+        }
+        for id in plan.reservations.clone() {
+            if let Some(reservation) = self.reservations.get(&id) {
+                plan.include_reservation(reservation);
+                state.add_reservation(reservation.clone());
+            }
+        }
+        for id in &plan.reservations_to_refund {
+            self.payments.get(id).into_iter().for_each(|payment| state.add_payment(payment.clone()));
+        }
+        for id in &plan.performances {
+            self.performances.get(id).into_iter().for_each(|terms| state.add_terms(terms.clone()));
+        }
+        for holding in self.reservations.values().filter_map(Holding::of) {
+            if plan.holdings.contains(&(holding.account_id, holding.concert_id)) {
+                state.add_holding(holding);
+            }
+        }
+        for (id, labels) in &plan.seats {
+            let seats = self.seats.get(id).into_iter().flat_map(|seats| seats.values());
+            seats.filter(|seat| labels.contains(&seat.label)).for_each(|seat| state.add_seat(*id, seat.clone()));
+        }
+        state
+    }
+
+    /// Writes down what a batch changed.
+    fn save(&mut self, changes: Changes<'_>) {
+        for reservation in changes.reservations_new().chain(changes.reservations_changed()) {
+            self.reservations.insert(reservation.id, reservation.clone());
+        }
+        for payment in changes.payments_new().chain(changes.payments_changed()) {
+            self.payments.insert(payment.reservation_id, payment.clone());
+        }
+        for (id, seat) in changes.seats() {
+            self.seats.entry(id).or_default().insert(seat.label.clone(), seat.clone());
+        }
+    }
+
+    fn reservation_by_key(&self, account_id: AccountId, key: &IdempotencyKey) -> Option<&Reservation> {
+        let named = |found: &&Reservation| {
+            found.account_id == account_id && found.idempotency.as_ref().is_some_and(|named| named.key == *key)
+        };
+        self.reservations.values().find(named)
+    }
+
+    fn payment_by_key(&self, account_id: AccountId, key: &IdempotencyKey) -> Option<&Payment> {
+        self.payments.values().find(|found| found.account_id == account_id && found.idempotency.key == *key)
+    }
+}
+
+/// What the ports show.
+impl Tables {
+    fn view(&self, reservation: &Reservation) -> ReservationView {
+        let performance = self.performances[&reservation.performance_id].clone();
+        ReservationView { reservation: reservation.clone(), performance }
+    }
+
+    fn payment_view(&self, payment: &Payment) -> PaymentView {
+        let reservation = self.view(&self.reservations[&payment.reservation_id]);
+        PaymentView { payment: payment.clone(), reservation }
+    }
+
+    fn concert_summary(&self, concert: &Concert) -> ConcertSummary {
+        let starts = self.performances.values().filter(|terms| terms.concert_id == concert.id);
+        let starts: BTreeSet<_> = starts.map(|terms| (terms.starts_at, terms.id)).collect();
+        ConcertSummary {
+            concert: concert.clone(),
+            performances_count: u32::try_from(starts.len()).unwrap_or(u32::MAX),
+            first_performance_at: starts.first().map(|(starts_at, _)| *starts_at),
+            last_performance_at: starts.last().map(|(starts_at, _)| *starts_at),
+        }
+    }
+
+    fn performance_summary(&self, terms: &PerformanceTerms, now: Timestamp) -> PerformanceSummary {
+        let seats = self.seats_in_order(terms.id);
+        let count = |seats: usize| u32::try_from(seats).unwrap_or(u32::MAX);
+        let available = seats.iter().filter(|seat| seat.state.status(now) == SeatStatus::Available).count();
+        PerformanceSummary {
+            id: terms.id,
+            concert_id: terms.concert_id,
+            venue: terms.venue.clone(),
+            starts_at: terms.starts_at,
+            seats_total: count(seats.len()),
+            seats_available: count(available),
+            price_min: seats.iter().map(|seat| seat.price).min().unwrap_or_default(),
+            price_max: seats.iter().map(|seat| seat.price).max().unwrap_or_default(),
+        }
+    }
+
+    fn seats_in_order(&self, id: PerformanceId) -> Vec<&Seat> {
+        let mut seats: Vec<_> = self.seats.get(&id).into_iter().flat_map(|seats| seats.values()).collect();
+        seats.sort_unstable_by_key(|seat| seat.ordinal);
+        seats
+    }
+
+    /// What was published under the key, or takes note of what is being published.
+    fn publish_once(
+        &mut self,
+        kind: &str,
+        publisher: AccountId,
+        idempotency: Option<Idempotency>,
+        id: Uuid,
+    ) -> Result<Made<Uuid>, PublishError> {
+        let Some(again) = idempotency else { return Ok(Made::now(id)) };
+        let entry = format!("{kind}/{publisher}/{}", again.key.as_str());
+        if let Some((first, id)) = self.published.get(&entry) {
+            return Ok(first.replay(&again, *id)?);
+        }
+        self.published.insert(entry, (again, id));
+        Ok(Made::now(id))
+    }
+}
+
+/// A storage in one file.
+struct FileStore {
+    path: PathBuf,
+    clock: Arc<dyn Clock>,
+}
+
+/// Transactions. They block their thread; an adapter for more than a counter runs them apart from the async runtime.
+impl FileStore {
+    fn new(path: &Path, clock: Arc<dyn Clock>) -> Self {
+        Self { path: path.to_owned(), clock }
+    }
+
+    /// The rows as they were last committed. Readers do not wait: a commit replaces the file as a whole.
+    fn read(&self) -> Result<Tables, StorageError> {
+        match fs::read(&self.path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| StorageError::Failed(error.into())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Tables::default()),
+            Err(error) => Err(StorageError::Unavailable(error.into())),
+        }
+    }
+
+    /// Carries out `act` on the rows, alone, and commits what it changed. If it fails, nothing is changed.
+    fn transaction<T, E: From<StorageError>>(&self, act: impl FnOnce(&mut Tables) -> Result<T, E>) -> Result<T, E> {
+        let unavailable = |error: io::Error| StorageError::Unavailable(error.into());
+        let lock = File::create(self.path.with_extension("lock")).map_err(unavailable)?;
+        lock.lock().map_err(unavailable)?;
+        let mut tables = self.read()?;
+        let made = act(&mut tables)?;
+        let bytes = serde_json::to_vec(&tables).map_err(|error| StorageError::Failed(error.into()))?;
+        let draft = self.path.with_extension("draft");
+        fs::write(&draft, bytes).and_then(|()| fs::rename(&draft, &self.path)).map_err(unavailable)?;
+        Ok(made)
+    }
+
+    /// A batch of one command: locked, loaded, decided, saved, committed, answered.
+    fn write<T: TryFrom<Outcome, Error = OtherOutcome>>(&self, command: Command) -> Result<T, StorageError> {
+        let outcome = self.transaction(|tables| {
+            let mut state = tables.load(LoadPlan::new(std::slice::from_ref(&command)));
+            // The time is read once everything is locked.
+            let outcome = state.decide(self.clock.now(), &command);
+            tables.save(state.changes());
+            outcome.map_err(|error| StorageError::Failed(error.into()))
+        })?;
+        T::try_from(outcome).map_err(|error| StorageError::Failed(error.into()))
+    }
+}
+
+/// A page of `list`, which is in order and begins after the last page.
+fn page<T, K>(list: impl Iterator<Item = T>, limit: u32, key: impl Fn(&T) -> K) -> Page<T, K> {
+    Page::from_rows(list.take(limit as usize + 1).collect(), limit, key)
+}
+
+#[async_trait]
+impl Reservations for FileStore {
+    async fn hold(&self, request: HoldRequest) -> Result<Made<ReservationView>, HoldError> {
+        self.write::<HoldOutcome>(Command::Hold(request))?.map_err(HoldError::Refused)
+    }
+
+    async fn cancel(&self, request: CancelRequest) -> Result<Made<ReservationView>, CancelError> {
+        self.write::<CancelOutcome>(Command::Cancel(request))?.map_err(CancelError::Refused)
+    }
+
+    async fn find(&self, account_id: AccountId, id: ReservationId) -> Result<Option<ReservationView>, StorageError> {
+        let tables = self.read()?;
+        let found = tables.reservations.get(&id).filter(|found| found.account_id == account_id);
+        Ok(found.map(|found| tables.view(found)))
+    }
+
+    async fn find_by_key(
+        &self,
+        account_id: AccountId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<ReservationView>, StorageError> {
+        let tables = self.read()?;
+        Ok(tables.reservation_by_key(account_id, key).map(|found| tables.view(found)))
+    }
+
+    async fn list(
+        &self,
+        account_id: AccountId,
+        status: Option<ReservationStatus>,
+        request: PageRequest<ReservationId>,
+    ) -> Result<Page<ReservationView, ReservationId>, StorageError> {
+        let (tables, now) = (self.read()?, self.clock.now());
+        let listed = tables.reservations.values().rev().filter(|found| {
+            found.account_id == account_id
+                && status.is_none_or(|status| found.status(now) == status)
+                && request.after.is_none_or(|after| found.id < after)
+        });
+        Ok(page(listed.map(|found| tables.view(found)), request.limit, |view| view.reservation.id))
+    }
+
+    async fn held_until(
+        &self,
+        account_id: AccountId,
+        concert_id: ConcertId,
+    ) -> Result<Option<Timestamp>, StorageError> {
+        let (tables, now) = (self.read()?, self.clock.now());
+        let held = tables.reservations.values().filter(|found| {
+            (found.account_id, found.concert_id) == (account_id, concert_id)
+                && found.status(now) == ReservationStatus::Held
+        });
+        Ok(held.map(|found| found.held_until).max())
+    }
+
+    async fn expire_due(&self, limit: u32) -> Result<u32, StorageError> {
+        let (tables, now) = (self.read()?, self.clock.now());
+        let due = tables.reservations.values().filter_map(|found| match found.state {
+            ReservationState::Held { until } if until <= now => Some((until, found.id)),
+            _ => None,
+        });
+        let oldest_first: BTreeSet<_> = due.collect();
+        let mut expired = 0;
+        for (_, reservation_id) in oldest_first.into_iter().take(limit as usize) {
+            expired += u32::from(self.write::<ExpireOutcome>(Command::Expire { reservation_id })?.is_some());
+        }
+        Ok(expired)
+    }
+}
+
+#[async_trait]
+impl Payments for FileStore {
+    async fn pay(&self, request: PayRequest) -> Result<Made<Receipt>, PayError> {
+        self.write::<PayOutcome>(Command::Pay(request))?.map_err(PayError::Refused)
+    }
+
+    async fn find(&self, account_id: AccountId, id: PaymentId) -> Result<Option<PaymentView>, StorageError> {
+        let tables = self.read()?;
+        let found = tables.payments.values().find(|found| (found.account_id, found.id) == (account_id, id));
+        Ok(found.map(|found| tables.payment_view(found)))
+    }
+
+    async fn find_by_key(
+        &self,
+        account_id: AccountId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<PaymentView>, StorageError> {
+        let tables = self.read()?;
+        Ok(tables.payment_by_key(account_id, key).map(|found| tables.payment_view(found)))
+    }
+
+    async fn list(
+        &self,
+        account_id: AccountId,
+        request: PageRequest<PaymentId>,
+    ) -> Result<Page<PaymentView, PaymentId>, StorageError> {
+        let tables = self.read()?;
+        let own = tables.payments.values().filter(|found| found.account_id == account_id);
+        let own: BTreeMap<_, _> = own.map(|found| (found.id, found)).collect();
+        let listed = own.into_values().rev().filter(|found| request.after.is_none_or(|after| found.id < after));
+        Ok(page(listed.map(|found| tables.payment_view(found)), request.limit, |view| view.payment.id))
+    }
+
+    async fn has_spent(
+        &self,
+        account_id: AccountId,
+        concert_id: ConcertId,
+        place: PlaceNumber,
+    ) -> Result<bool, StorageError> {
+        let spent = self.read()?.payments.into_values().any(|found| {
+            (found.account_id, found.concert_id, found.queue_place) == (account_id, concert_id, Some(place))
+        });
+        Ok(spent && self.held_until(account_id, concert_id).await?.is_none())
+    }
+}
+
+#[async_trait]
+impl Catalog for FileStore {
+    async fn publish_venue(
+        &self,
+        publisher: AccountId,
+        venue: Venue,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Made<Venue>, PublishError> {
+        self.transaction(|tables| {
+            let Made { value: id, replayed } = tables.publish_once("venue", publisher, idempotency, venue.id.uuid())?;
+            Ok(Made { value: tables.venues.entry(VenueId::new(id)).or_insert(venue).clone(), replayed })
+        })
+    }
+
+    async fn publish_concert(
+        &self,
+        concert: Concert,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Made<Concert>, PublishError> {
+        let promoter_id = concert.promoter_id.ok_or_else(|| StorageError::failed("the concert has no promoter"))?;
+        self.transaction(|tables| {
+            let Made { value: id, replayed } =
+                tables.publish_once("concert", promoter_id, idempotency, concert.id.uuid())?;
+            Ok(Made { value: tables.concerts.entry(ConcertId::new(id)).or_insert(concert).clone(), replayed })
+        })
+    }
+
+    async fn publish_performance(
+        &self,
+        publisher: AccountId,
+        new: NewPerformance,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Made<PerformanceSummary>, PublishError> {
+        self.transaction(|tables| {
+            let concert = tables.concerts.get(&new.concert_id).ok_or(PublishError::ConcertNotFound)?.clone();
+            let Made { value: id, replayed } =
+                tables.publish_once("performance", publisher, idempotency, new.id.uuid())?;
+            if !replayed {
+                let seat = |label: SeatLabel, ordinal, price| Seat { label, ordinal, price, state: SeatState::Free };
+                let seats = new.prices.seats(&new.venue.plan);
+                let seats = seats.map(|(planned, price)| seat(planned.label, planned.ordinal, price));
+                tables.seats.insert(new.id, seats.map(|seat| (seat.label.clone(), seat)).collect());
+                let Venue { id, name, location, .. } = new.venue;
+                let terms = PerformanceTerms {
+                    id: new.id,
+                    concert_id: concert.id,
+                    title: concert.title,
+                    venue: VenueSummary { id, name, location },
+                    starts_at: new.starts_at,
+                    sales: concert.sales,
+                    max_seats_per_account: concert.max_seats_per_account,
+                };
+                tables.performances.insert(new.id, terms);
+            }
+            let terms = &tables.performances[&PerformanceId::new(id)];
+            Ok(Made { value: tables.performance_summary(terms, self.clock.now()), replayed })
+        })
+    }
+
+    async fn update_concert(&self, concert: Concert) -> Result<(), UpdateConcertError> {
+        self.transaction(|tables| {
+            let stored = tables.concerts.get(&concert.id);
+            if !stored.is_some_and(|stored| stored.version + 1 == concert.version || *stored == concert) {
+                return Err(UpdateConcertError::VersionMismatch);
+            }
+            for terms in tables.performances.values_mut().filter(|terms| terms.concert_id == concert.id) {
+                terms.title = concert.title.clone();
+                terms.sales = concert.sales;
+                terms.max_seats_per_account = concert.max_seats_per_account;
+            }
+            tables.concerts.insert(concert.id, concert);
+            Ok(())
+        })
+    }
+
+    async fn venue(&self, id: VenueId) -> Result<Option<Venue>, StorageError> {
+        Ok(self.read()?.venues.remove(&id))
+    }
+
+    async fn concert(&self, id: ConcertId) -> Result<Option<ConcertSummary>, StorageError> {
+        let tables = self.read()?;
+        Ok(tables.concerts.get(&id).map(|concert| tables.concert_summary(concert)))
+    }
+
+    async fn concerts(
+        &self,
+        bookable_at: Option<Timestamp>,
+        request: PageRequest<ConcertId>,
+    ) -> Result<Page<ConcertSummary, ConcertId>, StorageError> {
+        let tables = self.read()?;
+        let later = tables.concerts.values().filter(|concert| request.after.is_none_or(|after| concert.id > after));
+        let listed = later.map(|concert| tables.concert_summary(concert));
+        let listed = listed.filter(|summary| bookable_at.is_none_or(|at| summary.is_bookable(at)));
+        Ok(page(listed, request.limit, |summary| summary.concert.id))
+    }
+
+    async fn performances(
+        &self,
+        concert_id: ConcertId,
+        available_only: bool,
+        request: PageRequest<PerformanceKey>,
+    ) -> Result<Page<PerformanceSummary, PerformanceKey>, StorageError> {
+        let (tables, now) = (self.read()?, self.clock.now());
+        let after = request.after.map(|after| (after.starts_at, after.id));
+        let of_concert = tables.performances.values().filter(|terms| terms.concert_id == concert_id);
+        let in_order: BTreeMap<_, _> = of_concert.map(|terms| ((terms.starts_at, terms.id), terms)).collect();
+        let later = in_order.into_iter().filter(|(key, _)| after.is_none_or(|after| *key > after));
+        let listed = later.map(|(_, terms)| tables.performance_summary(terms, now));
+        let can_be_had = |summary: &PerformanceSummary| summary.seats_available > 0 && now < summary.starts_at;
+        let listed = listed.filter(|summary| !available_only || can_be_had(summary));
+        let key = |summary: &PerformanceSummary| PerformanceKey { starts_at: summary.starts_at, id: summary.id };
+        Ok(page(listed, request.limit, key))
+    }
+
+    async fn performance(&self, id: PerformanceId) -> Result<Option<PerformanceSummary>, StorageError> {
+        let (tables, now) = (self.read()?, self.clock.now());
+        Ok(tables.performances.get(&id).map(|terms| tables.performance_summary(terms, now)))
+    }
+
+    async fn concert_of(&self, id: PerformanceId) -> Result<Option<ConcertId>, StorageError> {
+        Ok(self.read()?.performances.get(&id).map(|terms| terms.concert_id))
+    }
+
+    async fn seats(&self, id: PerformanceId) -> Result<Option<SeatMap>, StorageError> {
+        let tables = self.read()?;
+        let seats = tables.seats_in_order(id);
+        let labels = Arc::new(seats.iter().map(|seat| seat.label.clone()).collect());
+        let prices = seats.iter().map(|seat| seat.price).collect();
+        let states: Vec<_> = seats.iter().map(|seat| seat.state).collect();
+        let mapped = MappedSeats { performance_id: id, labels, prices };
+        Ok((!seats.is_empty()).then(|| SeatMap::at(self.clock.now(), mapped, &states)))
+    }
+
+    async fn sales(&self, id: PerformanceId) -> Result<Option<Sales>, StorageError> {
+        let (tables, now) = (self.read()?, self.clock.now());
+        let seats = tables.seats_in_order(id);
+        let mut sales = Sales::default();
+        for seat in &seats {
+            match seat.state.status(now) {
+                SeatStatus::Available => sales.available += 1,
+                SeatStatus::Held => sales.held += 1,
+                SeatStatus::Sold => {
+                    sales.sold += 1;
+                    let revenue = sales.revenue.checked_add(seat.price);
+                    sales.revenue = revenue.ok_or_else(|| StorageError::failed("the revenue is too large"))?;
+                }
+            }
+        }
+        Ok((!seats.is_empty()).then_some(sales))
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    use boxoffice_contracts::storage::Stage;
+    use boxoffice_domain::fixtures::TestClock;
+
+    let path = PathBuf::from(std::env::args().nth(1).ok_or("usage: adapter FILE")?);
+    let clock = Arc::new(TestClock::new());
+    // The stage of the contract has the shorthands that this needs.
+    let stage = Stage::of_seats(Arc::new(FileStore::new(&path, clock.clone())), clock);
+    let show = stage.show().await;
+    let held = stage.holds(&show, stage.account().await, &["A-1-1"]).await;
+    stage.pays(&held).await;
+    println!("{:?} in {}", stage.sales(&show).await, path.display());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use boxoffice_contracts::storage::Stage;
+    use boxoffice_domain::fixtures::TestClock;
+
+    use super::*;
+
+    /// A stage in a folder that goes with it.
+    struct Home(PathBuf, Stage);
+
+    impl Home {
+        fn stage(&self) -> &Stage {
+            &self.1
+        }
+
+        async fn close(self) {
+            fs::remove_dir_all(self.0).unwrap();
+        }
+    }
+
+    async fn open() -> Home {
+        let folder = std::env::temp_dir().join(format!("boxoffice-adapter-{}", Uuid::now_v7()));
+        fs::create_dir(&folder).unwrap();
+        let clock = Arc::new(TestClock::new());
+        let store = FileStore::new(&folder.join("seats.json"), clock.clone());
+        Home(folder, Stage::of_seats(Arc::new(store), clock))
+    }
+
+    boxoffice_contracts::storage_contract!(open, catalog payments races reservations);
+}
