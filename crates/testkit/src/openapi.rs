@@ -227,7 +227,8 @@ fn check_described_fields(exchange: &Exchange<'_>, response: &Value) -> Result<(
             || UNDESCRIBED.contains(&name)
             || UNDESCRIBED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
     };
-    let unknown: Vec<_> = exchange.headers.keys().map(|name| name.as_str()).filter(|name| !is_known(name)).collect();
+    let unknown: Vec<_> =
+        exchange.headers.keys().map(http::HeaderName::as_str).filter(|name| !is_known(name)).collect();
     if unknown.is_empty() { Ok(()) } else { Err(format!("fields are not documented: {}", unknown.join(", "))) }
 }
 
