@@ -46,7 +46,7 @@ impl Fields {
             push(&mut pointer, field);
             match kind {
                 ValidationErrorsKind::Field(broken) => {
-                    self.0.extend(broken.iter().map(|rule| violation(&pointer, rule)))
+                    self.0.extend(broken.iter().map(|rule| violation(&pointer, rule)));
                 }
                 ValidationErrorsKind::Struct(inner) => self.add(&pointer, inner),
                 ValidationErrorsKind::List(items) => {
