@@ -1,5 +1,7 @@
 //! The contract of [`AccessTokens`].
 
+#![expect(clippy::unused_async, reason = "the macro of a contract awaits every scenario")]
+
 use boxoffice_domain::{
     AccountId, EntropySource, SessionId,
     accounts::{AccessClaims, AccessTokenError, AccessTokens, Role},

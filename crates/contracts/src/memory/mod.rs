@@ -109,9 +109,9 @@ fn page<T, K>(
     key: impl Fn(&T) -> K,
     follows: impl Fn(&K, &K) -> bool,
 ) -> Page<T, K> {
-    let later = list.filter(|item| request.after.as_ref().is_none_or(|after| follows(&key(item), after)));
-    let items = later.take(request.limit as usize + 1).collect();
-    Page::from_rows(items, request.limit, key)
+    let PageRequest { after, limit } = request;
+    let later = list.filter(|item| after.as_ref().is_none_or(|after| follows(&key(item), after)));
+    Page::from_rows(later.take(limit as usize + 1).collect(), limit, key)
 }
 
 impl MemoryStore {
