@@ -3,6 +3,7 @@
 
 mod architecture;
 mod examples;
+mod language;
 mod links;
 mod metrics;
 mod operators;

@@ -179,7 +179,7 @@ impl SeatStatus {
 pub enum SeatState {
     /// Nobody's.
     Free,
-    /// Held; nobody's again from `until` on, whether or not anybody has tidied up.
+    /// Held; available from `until` on, whether a worker has marked it or not.
     Held {
         /// The reservation that holds it.
         by: ReservationId,

@@ -108,7 +108,7 @@ async fn every_peer_receives_announcements_in_their_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_subscriber_that_could_not_receive_is_told_so() {
+async fn a_subscriber_that_could_not_receive_learns_it() {
     let server = RedisServer::start().await.expect("Redis starts");
     let instances = start(&server, 2);
     let mut subscription = instances[1].subscribe();

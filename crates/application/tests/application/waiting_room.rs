@@ -194,7 +194,7 @@ async fn a_forgotten_place_is_not_restored_without_its_concert_or_while_the_stor
 }
 
 #[tokio::test]
-async fn a_forgotten_place_of_before_the_emptying_is_not_restored_and_one_with_held_seats_is_admitted_again() {
+async fn a_forgotten_place_from_before_the_emptying_is_not_restored_and_one_with_held_seats_is_admitted_again() {
     let (microsecond, same) = (TimeDelta::microseconds(1), TimeDelta::zero());
     for (holds, emptied_after, gate) in [
         (false, None, "waits"),
