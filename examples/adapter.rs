@@ -11,17 +11,19 @@ use std::{
     error::Error,
     fs::{self, File},
     io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
 };
 
+use boxoffice_contracts::storage::Stage;
 use boxoffice_domain::{
     AccountId, Clock, ConcertId, PaymentId, PerformanceId, ReservationId, StorageError, Timestamp, VenueId,
     async_trait,
     catalog::{
-        Catalog, Concert, ConcertSummary, MappedSeats, NewPerformance, PerformanceKey, PerformanceSummary,
-        PerformanceTerms, PublishError, Sales, SeatMap, UpdateConcertError, Venue, VenueSummary,
+        Catalog, Concert, ConcertSummary, NewPerformance, PerformanceKey, PerformanceSummary, PerformanceTerms,
+        PublishError, Sales, SeatMap, UpdateConcertError, Venue,
     },
+    fixtures::TestClock,
     idempotency::{Idempotency, IdempotencyKey, Made},
     page::{Page, PageRequest},
     payments::{PayError, PayRequest, Payment, PaymentView, Payments, Receipt},
@@ -33,7 +35,7 @@ use boxoffice_domain::{
         CancelOutcome, Changes, Command, ExpireOutcome, HoldOutcome, Holding, LoadPlan, OtherOutcome, Outcome,
         PayOutcome, SaleState,
     },
-    seats::{Seat, SeatLabel, SeatState, SeatStatus},
+    seats::{Seat, SeatLabel},
     uuid::Uuid,
     waiting_room::PlaceNumber,
 };
@@ -54,7 +56,7 @@ struct Tables {
     published: BTreeMap<String, (Idempotency, Uuid)>,
 }
 
-/// Loading and saving for a batch: the heart of every adapter.
+/// Loading and saving for a batch is the heart of every adapter; then come what the ports show.
 impl Tables {
     /// Loads the rows that the plan names. A database finds them by indexes, and locks them in this order.
     fn load(&self, mut plan: LoadPlan) -> SaleState {
@@ -116,10 +118,7 @@ impl Tables {
     fn payment_by_key(&self, account_id: AccountId, key: &IdempotencyKey) -> Option<&Payment> {
         self.payments.values().find(|found| found.account_id == account_id && found.idempotency.key == *key)
     }
-}
 
-/// What the ports show.
-impl Tables {
     fn view(&self, reservation: &Reservation) -> ReservationView {
         let performance = self.performances[&reservation.performance_id].clone();
         ReservationView { reservation: reservation.clone(), performance }
@@ -132,26 +131,19 @@ impl Tables {
 
     fn concert_summary(&self, concert: &Concert) -> ConcertSummary {
         let starts = self.performances.values().filter(|terms| terms.concert_id == concert.id);
-        let starts: BTreeSet<_> = starts.map(|terms| (terms.starts_at, terms.id)).collect();
-        ConcertSummary {
-            concert: concert.clone(),
-            performances_count: u32::try_from(starts.len()).unwrap_or(u32::MAX),
-            first_performance_at: starts.first().map(|(starts_at, _)| *starts_at),
-            last_performance_at: starts.last().map(|(starts_at, _)| *starts_at),
-        }
+        let starts: Vec<_> = starts.map(|terms| terms.starts_at).collect();
+        ConcertSummary::new(concert.clone(), &starts)
     }
 
     fn performance_summary(&self, terms: &PerformanceTerms, now: Timestamp) -> PerformanceSummary {
         let seats = self.seats_in_order(terms.id);
-        let count = |seats: usize| u32::try_from(seats).unwrap_or(u32::MAX);
-        let available = seats.iter().filter(|seat| seat.state.status(now) == SeatStatus::Available).count();
         PerformanceSummary {
             id: terms.id,
             concert_id: terms.concert_id,
             venue: terms.venue.clone(),
             starts_at: terms.starts_at,
-            seats_total: count(seats.len()),
-            seats_available: count(available),
+            seats_total: u32::try_from(seats.len()).unwrap_or(u32::MAX),
+            seats_available: Sales::of(seats.iter().copied(), now).unwrap_or_default().available,
             price_min: seats.iter().map(|seat| seat.price).min().unwrap_or_default(),
             price_max: seats.iter().map(|seat| seat.price).max().unwrap_or_default(),
         }
@@ -189,11 +181,7 @@ struct FileStore {
 
 /// Transactions. They block their thread; an adapter for more than a counter runs them apart from the async runtime.
 impl FileStore {
-    fn new(path: &Path, clock: Arc<dyn Clock>) -> Self {
-        Self { path: path.to_owned(), clock }
-    }
-
-    /// The rows as they were last committed. Readers do not wait: a commit replaces the file as a whole.
+    /// The rows as they were last committed. A reader does not wait for the lock.
     fn read(&self) -> Result<Tables, StorageError> {
         match fs::read(&self.path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| StorageError::Failed(error.into())),
@@ -385,20 +373,8 @@ impl Catalog for FileStore {
             let Made { value: id, replayed } =
                 tables.publish_once("performance", publisher, idempotency, new.id.uuid())?;
             if !replayed {
-                let seat = |label: SeatLabel, ordinal, price| Seat { label, ordinal, price, state: SeatState::Free };
-                let seats = new.prices.seats(&new.venue.plan);
-                let seats = seats.map(|(planned, price)| seat(planned.label, planned.ordinal, price));
-                tables.seats.insert(new.id, seats.map(|seat| (seat.label.clone(), seat)).collect());
-                let Venue { id, name, location, .. } = new.venue;
-                let terms = PerformanceTerms {
-                    id: new.id,
-                    concert_id: concert.id,
-                    title: concert.title,
-                    venue: VenueSummary { id, name, location },
-                    starts_at: new.starts_at,
-                    sales: concert.sales,
-                    max_seats_per_account: concert.max_seats_per_account,
-                };
+                tables.seats.insert(new.id, new.seats().map(|seat| (seat.label.clone(), seat)).collect());
+                let terms = PerformanceTerms::new(&concert, new.id, new.venue.summary(), new.starts_at);
                 tables.performances.insert(new.id, terms);
             }
             let terms = &tables.performances[&PerformanceId::new(id)];
@@ -413,9 +389,7 @@ impl Catalog for FileStore {
                 return Err(UpdateConcertError::VersionMismatch);
             }
             for terms in tables.performances.values_mut().filter(|terms| terms.concert_id == concert.id) {
-                terms.title = concert.title.clone();
-                terms.sales = concert.sales;
-                terms.max_seats_per_account = concert.max_seats_per_account;
+                *terms = PerformanceTerms::new(&concert, terms.id, terms.venue.clone(), terms.starts_at);
             }
             tables.concerts.insert(concert.id, concert);
             Ok(())
@@ -450,15 +424,13 @@ impl Catalog for FileStore {
         request: PageRequest<PerformanceKey>,
     ) -> Result<Page<PerformanceSummary, PerformanceKey>, StorageError> {
         let (tables, now) = (self.read()?, self.clock.now());
-        let after = request.after.map(|after| (after.starts_at, after.id));
         let of_concert = tables.performances.values().filter(|terms| terms.concert_id == concert_id);
-        let in_order: BTreeMap<_, _> = of_concert.map(|terms| ((terms.starts_at, terms.id), terms)).collect();
-        let later = in_order.into_iter().filter(|(key, _)| after.is_none_or(|after| *key > after));
-        let listed = later.map(|(_, terms)| tables.performance_summary(terms, now));
+        let listed = of_concert.map(|terms| tables.performance_summary(terms, now));
+        let in_order: BTreeMap<_, _> = listed.map(|summary| (summary.key(), summary)).collect();
+        let later = in_order.into_values().filter(|summary| request.after.is_none_or(|after| summary.key() > after));
         let can_be_had = |summary: &PerformanceSummary| summary.seats_available > 0 && now < summary.starts_at;
-        let listed = listed.filter(|summary| !available_only || can_be_had(summary));
-        let key = |summary: &PerformanceSummary| PerformanceKey { starts_at: summary.starts_at, id: summary.id };
-        Ok(page(listed, request.limit, key))
+        let listed = later.filter(|summary| !available_only || can_be_had(summary));
+        Ok(page(listed, request.limit, PerformanceSummary::key))
     }
 
     async fn performance(&self, id: PerformanceId) -> Result<Option<PerformanceSummary>, StorageError> {
@@ -473,41 +445,25 @@ impl Catalog for FileStore {
     async fn seats(&self, id: PerformanceId) -> Result<Option<SeatMap>, StorageError> {
         let tables = self.read()?;
         let seats = tables.seats_in_order(id);
-        let labels = Arc::new(seats.iter().map(|seat| seat.label.clone()).collect());
-        let prices = seats.iter().map(|seat| seat.price).collect();
-        let states: Vec<_> = seats.iter().map(|seat| seat.state).collect();
-        let mapped = MappedSeats { performance_id: id, labels, prices };
-        Ok((!seats.is_empty()).then(|| SeatMap::at(self.clock.now(), mapped, &states)))
+        Ok((!seats.is_empty()).then(|| SeatMap::of(self.clock.now(), id, &seats)))
     }
 
     async fn sales(&self, id: PerformanceId) -> Result<Option<Sales>, StorageError> {
         let (tables, now) = (self.read()?, self.clock.now());
-        let seats = tables.seats_in_order(id);
-        let mut sales = Sales::default();
-        for seat in &seats {
-            match seat.state.status(now) {
-                SeatStatus::Available => sales.available += 1,
-                SeatStatus::Held => sales.held += 1,
-                SeatStatus::Sold => {
-                    sales.sold += 1;
-                    let revenue = sales.revenue.checked_add(seat.price);
-                    sales.revenue = revenue.ok_or_else(|| StorageError::failed("the revenue is too large"))?;
-                }
-            }
-        }
-        Ok((!seats.is_empty()).then_some(sales))
+        Ok(Sales::of(tables.seats_in_order(id), now))
     }
+}
+
+/// The stage of the contract over a file: the shorthands that `main` and the tests need.
+fn stage(path: PathBuf) -> Stage {
+    let clock = Arc::new(TestClock::new());
+    Stage::of_seats(Arc::new(FileStore { path, clock: clock.clone() }), clock)
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    use boxoffice_contracts::storage::Stage;
-    use boxoffice_domain::fixtures::TestClock;
-
     let path = PathBuf::from(std::env::args().nth(1).ok_or("usage: adapter FILE")?);
-    let clock = Arc::new(TestClock::new());
-    // The stage of the contract has the shorthands that this needs.
-    let stage = Stage::of_seats(Arc::new(FileStore::new(&path, clock.clone())), clock);
+    let stage = stage(path.clone());
     let show = stage.show().await;
     let held = stage.holds(&show, stage.account().await, &["A-1-1"]).await;
     stage.pays(&held).await;
@@ -517,9 +473,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 #[cfg(test)]
 mod tests {
-    use boxoffice_contracts::storage::Stage;
-    use boxoffice_domain::fixtures::TestClock;
-
     use super::*;
 
     /// A stage in a folder that goes with it.
@@ -538,9 +491,8 @@ mod tests {
     async fn open() -> Home {
         let folder = std::env::temp_dir().join(format!("boxoffice-adapter-{}", Uuid::now_v7()));
         fs::create_dir(&folder).unwrap();
-        let clock = Arc::new(TestClock::new());
-        let store = FileStore::new(&folder.join("seats.json"), clock.clone());
-        Home(folder, Stage::of_seats(Arc::new(store), clock))
+        let stage = stage(folder.join("seats.json"));
+        Home(folder, stage)
     }
 
     boxoffice_contracts::storage_contract!(open, catalog payments races reservations);

@@ -1,17 +1,15 @@
 //! Venues, concerts, performances and their seats.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, ConcertId, PerformanceId, StorageError, Timestamp, VenueId,
     catalog::{
-        Catalog, Concert, ConcertSummary, MappedSeats, NewPerformance, PerformanceKey, PerformanceSummary,
-        PerformanceTerms, PublishError, Sales, SeatMap, UpdateConcertError, Venue, VenueSummary,
+        Catalog, Concert, ConcertSummary, NewPerformance, PerformanceKey, PerformanceSummary, PerformanceTerms,
+        PublishError, Sales, SeatMap, UpdateConcertError, Venue,
     },
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
-    seats::{Seat, SeatState, SeatStatus},
+    seats::{Seat, SeatStatus},
 };
 
 use super::{MemoryStore, Rows, page};
@@ -19,12 +17,7 @@ use super::{MemoryStore, Rows, page};
 impl Rows {
     fn concert_summary(&self, concert: &Concert) -> ConcertSummary {
         let starts: Vec<_> = self.performances_of(concert.id).map(|found| found.starts_at).collect();
-        ConcertSummary {
-            concert: concert.clone(),
-            performances_count: u32::try_from(starts.len()).unwrap_or(u32::MAX),
-            first_performance_at: starts.iter().min().copied(),
-            last_performance_at: starts.iter().max().copied(),
-        }
+        ConcertSummary::new(concert.clone(), &starts)
     }
 
     fn performances_of(&self, concert_id: ConcertId) -> impl Iterator<Item = &PerformanceSummary> {
@@ -35,15 +28,10 @@ impl Rows {
         let seats = self.seats_in_order(stored.id);
         let available = seats.iter().filter(|seat| seat.state.status(now) == SeatStatus::Available).count();
         PerformanceSummary {
-            venue: self.venue_summary(stored.venue.id),
+            venue: self.venues.rows[&stored.venue.id].summary(),
             seats_available: u32::try_from(available).unwrap_or(u32::MAX),
             ..stored.clone()
         }
-    }
-
-    fn venue_summary(&self, id: VenueId) -> VenueSummary {
-        let Venue { name, location, .. } = self.venues.rows[&id].clone();
-        VenueSummary { id, name, location }
     }
 
     fn seats_in_order(&self, id: PerformanceId) -> Vec<&Seat> {
@@ -55,10 +43,9 @@ impl Rows {
     /// Stores the seats of a performance with their prices; those of a known performance that are taken keep theirs.
     pub(super) fn put_seats(&mut self, performance: &NewPerformance, now: Timestamp) {
         let seats = self.sale.seats.entry(performance.id).or_default();
-        for (planned, price) in performance.prices.seats(&performance.venue.plan) {
-            let (label, ordinal) = (planned.label, planned.ordinal);
-            let new = Seat { label: label.clone(), ordinal, price, state: SeatState::Free };
-            let seat = seats.entry(label).or_insert(new);
+        for new in performance.seats() {
+            let price = new.price;
+            let seat = seats.entry(new.label.clone()).or_insert(new);
             if seat.state.status(now) == SeatStatus::Available {
                 seat.price = price;
             }
@@ -68,14 +55,9 @@ impl Rows {
     /// Brings what the sale knows of a concert's performances up to date.
     pub(super) fn refresh_terms(&mut self, concert_id: ConcertId) {
         let concert = &self.concerts.rows[&concert_id];
-        let terms = self.performances_of(concert_id).map(|performance| PerformanceTerms {
-            id: performance.id,
-            concert_id,
-            title: concert.title.clone(),
-            venue: self.venue_summary(performance.venue.id),
-            starts_at: performance.starts_at,
-            sales: concert.sales,
-            max_seats_per_account: concert.max_seats_per_account,
+        let terms = self.performances_of(concert_id).map(|performance| {
+            let venue = self.venues.rows[&performance.venue.id].summary();
+            PerformanceTerms::new(concert, performance.id, venue, performance.starts_at)
         });
         let terms: Vec<_> = terms.map(|terms| (terms.id, terms)).collect();
         self.sale.terms.extend(terms);
@@ -84,14 +66,14 @@ impl Rows {
 
 /// What is stored of a performance.
 pub(super) fn performance_row(new: &NewPerformance) -> PerformanceSummary {
-    let Venue { id, name, location, plan, .. } = &new.venue;
+    let capacity = new.venue.plan.capacity();
     PerformanceSummary {
         id: new.id,
         concert_id: new.concert_id,
-        venue: VenueSummary { id: *id, name: name.clone(), location: location.clone() },
+        venue: new.venue.summary(),
         starts_at: new.starts_at,
-        seats_total: plan.capacity(),
-        seats_available: plan.capacity(),
+        seats_total: capacity,
+        seats_available: capacity,
         price_min: new.prices.min(),
         price_max: new.prices.max(),
     }
@@ -183,9 +165,8 @@ impl Catalog for MemoryStore {
         let mut listed: Vec<_> =
             rows.performances_of(concert_id).map(|stored| rows.performance_summary(stored, now)).collect();
         listed.retain(|summary| !available_only || (summary.seats_available > 0 && now < summary.starts_at));
-        listed.sort_unstable_by_key(|summary| (summary.starts_at, summary.id));
-        let key = |summary: &PerformanceSummary| PerformanceKey { starts_at: summary.starts_at, id: summary.id };
-        Ok(page(listed.into_iter(), request, key, |one, other| (one.starts_at, one.id) > (other.starts_at, other.id)))
+        listed.sort_unstable_by_key(PerformanceSummary::key);
+        Ok(page(listed.into_iter(), request, PerformanceSummary::key, PerformanceKey::gt))
     }
 
     async fn performance(&self, id: PerformanceId) -> Result<Option<PerformanceSummary>, StorageError> {
@@ -200,27 +181,11 @@ impl Catalog for MemoryStore {
     async fn seats(&self, id: PerformanceId) -> Result<Option<SeatMap>, StorageError> {
         let rows = self.rows();
         let seats = rows.seats_in_order(id);
-        let labels = Arc::new(seats.iter().map(|seat| seat.label.clone()).collect());
-        let prices = seats.iter().map(|seat| seat.price).collect();
-        let states: Vec<_> = seats.iter().map(|seat| seat.state).collect();
-        let mapped = MappedSeats { performance_id: id, labels, prices };
-        Ok((!seats.is_empty()).then(|| SeatMap::at(self.now(), mapped, &states)))
+        Ok((!seats.is_empty()).then(|| SeatMap::of(self.now(), id, &seats)))
     }
 
     async fn sales(&self, id: PerformanceId) -> Result<Option<Sales>, StorageError> {
         let (rows, now) = (self.rows(), self.now());
-        let seats = rows.seats_in_order(id);
-        let mut sales = Sales::default();
-        for seat in &seats {
-            match seat.state.status(now) {
-                SeatStatus::Available => sales.available += 1,
-                SeatStatus::Held => sales.held += 1,
-                SeatStatus::Sold => {
-                    sales.sold += 1;
-                    sales.revenue = sales.revenue.checked_add(seat.price).expect("the sum of a hall fits");
-                }
-            }
-        }
-        Ok((!seats.is_empty()).then_some(sales))
+        Ok(Sales::of(rows.seats_in_order(id), now))
     }
 }

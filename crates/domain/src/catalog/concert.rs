@@ -108,7 +108,7 @@ pub struct Concert {
 }
 
 impl Concert {
-    /// How its line is run.
+    /// How its queue is run.
     pub fn queue_terms(&self) -> QueueTerms {
         QueueTerms {
             version: self.version,
@@ -164,7 +164,17 @@ pub struct ConcertSummary {
 }
 
 impl ConcertSummary {
-    /// Whether a buyer can get in line at `now`: the sale is open, and a performance has yet to start.
+    /// The summary of a concert whose performances start then.
+    pub fn new(concert: Concert, starts: &[Timestamp]) -> Self {
+        Self {
+            concert,
+            performances_count: u32::try_from(starts.len()).unwrap_or(u32::MAX),
+            first_performance_at: starts.iter().min().copied(),
+            last_performance_at: starts.iter().max().copied(),
+        }
+    }
+
+    /// Whether a buyer can join the queue at `now`: the sale is open, and a performance has yet to start.
     pub fn is_bookable(&self, now: Timestamp) -> bool {
         self.concert.sales.check(now).is_ok() && self.last_performance_at.is_some_and(|starts_at| now < starts_at)
     }

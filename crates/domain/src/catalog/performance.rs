@@ -6,10 +6,14 @@ use std::collections::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    concert::SalesWindow,
+    concert::{Concert, SalesWindow},
     plan::{PlannedSeat, SeatingPlan, Section, Venue, VenueSummary},
 };
-use crate::{ConcertId, PerformanceId, Points, Timestamp, seats::PartName, text::Name};
+use crate::{
+    ConcertId, PerformanceId, Points, Timestamp,
+    seats::{PartName, Seat, SeatState, SeatStatus},
+    text::Name,
+};
 
 /// The most points that one seat costs.
 pub const PRICE_MAX: i64 = 100_000_000;
@@ -107,6 +111,14 @@ pub struct NewPerformance {
     pub created_at: Timestamp,
 }
 
+impl NewPerformance {
+    /// Its seats, all of them free.
+    pub fn seats(&self) -> impl Iterator<Item = Seat> {
+        let seats = self.prices.seats(&self.venue.plan);
+        seats.map(|(PlannedSeat { label, ordinal, .. }, price)| Seat { label, ordinal, price, state: SeatState::Free })
+    }
+}
+
 /// A performance as buyers see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
@@ -123,8 +135,15 @@ pub struct PerformanceSummary {
     pub price_max: Points,
 }
 
+impl PerformanceSummary {
+    /// Where a list goes on after it.
+    pub fn key(&self) -> PerformanceKey {
+        PerformanceKey { starts_at: self.starts_at, id: self.id }
+    }
+}
+
 /// Where a list of performances goes on: they are sorted by start, then by id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 #[expect(missing_docs, reason = "the fields are those of the last performance seen")]
 pub struct PerformanceKey {
@@ -147,6 +166,21 @@ pub struct PerformanceTerms {
     pub max_seats_per_account: u32,
 }
 
+impl PerformanceTerms {
+    /// The terms of a performance of this concert.
+    pub fn new(concert: &Concert, id: PerformanceId, venue: VenueSummary, starts_at: Timestamp) -> Self {
+        Self {
+            id,
+            concert_id: concert.id,
+            title: concert.title.clone(),
+            venue,
+            starts_at,
+            sales: concert.sales,
+            max_seats_per_account: concert.max_seats_per_account,
+        }
+    }
+}
+
 /// How a performance sells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
@@ -159,6 +193,28 @@ pub struct Sales {
     pub sold: u32,
     /// The points paid for the sold ones.
     pub revenue: Points,
+}
+
+impl Sales {
+    /// How these seats sell at `now`; `None` if there are no seats.
+    ///
+    /// # Panics
+    ///
+    /// If the revenue is more than points can count. At most [`PRICE_MAX`] a seat, no hall reaches that.
+    pub fn of<'s>(seats: impl IntoIterator<Item = &'s Seat>, now: Timestamp) -> Option<Self> {
+        seats.into_iter().fold(None, |sales, seat| {
+            let mut sales: Self = sales.unwrap_or_default();
+            match seat.state.status(now) {
+                SeatStatus::Available => sales.available += 1,
+                SeatStatus::Held => sales.held += 1,
+                SeatStatus::Sold => {
+                    sales.sold += 1;
+                    sales.revenue = sales.revenue.checked_add(seat.price).expect("the sum of a hall fits");
+                }
+            }
+            Some(sales)
+        })
+    }
 }
 
 #[cfg(test)]

@@ -189,6 +189,13 @@ pub struct Venue {
     pub created_at: Timestamp,
 }
 
+impl Venue {
+    /// How it is named beside a performance.
+    pub fn summary(&self) -> VenueSummary {
+        VenueSummary { id: self.id, name: self.name.clone(), location: self.location.clone() }
+    }
+}
+
 /// A hall as it is named beside a performance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     PerformanceId, Points, Timestamp,
-    seats::{SeatLabel, SeatState, SeatStatus},
+    seats::{Seat, SeatLabel, SeatState, SeatStatus},
 };
 
 /// A seat as buyers see it.
@@ -132,6 +132,14 @@ impl SeatMap {
             statuses.push(status);
         }
         Self { seats, statuses, available, lapses_at }
+    }
+
+    /// Shows seats, which are in the order of the plan, as they are at `now`.
+    pub fn of(now: Timestamp, performance_id: PerformanceId, seats: &[&Seat]) -> Self {
+        let labels = Arc::new(seats.iter().map(|seat| seat.label.clone()).collect());
+        let prices = seats.iter().map(|seat| seat.price).collect();
+        let states: Vec<_> = seats.iter().map(|seat| seat.state).collect();
+        Self::at(now, MappedSeats { performance_id, labels, prices }, &states)
     }
 
     /// The performance.

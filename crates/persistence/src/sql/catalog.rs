@@ -166,7 +166,7 @@ impl Catalog for Store {
         }
         let origin = Origin { publisher: Some(publisher), idempotency: idempotency.as_ref(), catalog_key: None };
         let row = PerformanceRow::bind(&performance, origin);
-        let seats = new_seats(performance.id, &performance.prices, &performance.venue.plan);
+        let seats = new_seats(&performance);
         let publication =
             Publication { id: performance.id.uuid(), origin, publisher_column: "publisher_id", row, seats };
         let Made { value, replayed } = self.publish::<PerformanceRow>(publication).await?;
@@ -253,8 +253,7 @@ impl Catalog for Store {
             query = query.filter(performances::starts_at.gt(now)).filter(exists(free));
         }
         let summaries = self.performance_summaries(query).await?;
-        let key = |summary: &PerformanceSummary| PerformanceKey { starts_at: summary.starts_at, id: summary.id };
-        Ok(Page::from_rows(summaries, page.limit, key))
+        Ok(Page::from_rows(summaries, page.limit, PerformanceSummary::key))
     }
 
     async fn performance(&self, id: PerformanceId) -> Result<Option<PerformanceSummary>, StorageError> {

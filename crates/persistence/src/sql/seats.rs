@@ -2,7 +2,7 @@
 
 use boxoffice_domain::{
     PerformanceId, Points, ReservationId, StorageError, Timestamp,
-    catalog::{PriceList, SeatingPlan},
+    catalog::NewPerformance,
     seats::{Seat, SeatLabel, SeatState},
 };
 use chrono::NaiveDateTime;
@@ -75,12 +75,8 @@ fn seat_state(reservation_id: Option<&Vec<u8>>, held_until: Option<NaiveDateTime
 }
 
 /// The rows of the seats of a new performance.
-pub(super) fn new_seats(performance_id: PerformanceId, prices: &PriceList, plan: &SeatingPlan) -> Vec<Vec<Bind>> {
-    let seat = |(planned, price): (boxoffice_domain::catalog::PlannedSeat<'_>, Points)| {
-        let seat = Seat { label: planned.label, ordinal: planned.ordinal, price, state: SeatState::Free };
-        SeatRow::bind(performance_id, &seat)
-    };
-    prices.seats(plan).map(seat).collect()
+pub(super) fn new_seats(performance: &NewPerformance) -> Vec<Vec<Bind>> {
+    performance.seats().map(|seat| SeatRow::bind(performance.id, &seat)).collect()
 }
 
 /// Whether a seat is available at `$now`.

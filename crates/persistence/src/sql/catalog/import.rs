@@ -177,7 +177,7 @@ impl Import<'_> {
         let row = PerformanceRow::bind(performance, self.origin(key));
         if let Imported::New(performance) = &imported {
             insert::<PerformanceRow>(self.connection, [row]).await?;
-            let seats = new_seats(performance.id, &performance.prices, &performance.venue.plan);
+            let seats = new_seats(performance);
             for seats in seats.chunks(ROWS_MAX) {
                 insert::<SeatRow>(self.connection, seats.iter().cloned()).await?;
                 self.progress.add(seats.len() as u64);
