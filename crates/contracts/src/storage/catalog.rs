@@ -11,8 +11,8 @@ use std::{
 use boxoffice_domain::{
     ConcertId, EntropySource, PerformanceId, VenueId,
     catalog::{
-        Concert, ConcertChange, ConcertSummary, NewPerformance, PerformanceKey, PerformanceSummary, PriceList,
-        PublishError, Row, SalesWindow, SeatingPlan, Section, UpdateConcertError, Venue,
+        Concert, ConcertChange, ConcertSummary, NewPerformance, PerformanceSummary, PriceList, PublishError, Row,
+        SalesWindow, SeatingPlan, Section, UpdateConcertError, Venue,
     },
     fixtures::{TestEntropy, idempotency, instant},
     idempotency::{Idempotency, Made},
