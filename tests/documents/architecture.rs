@@ -1,8 +1,8 @@
 //! The shape of the workspace: dependencies point inward, the domain is pure, and a capability has one name.
 
-use std::{collections::BTreeSet, env, process::Command};
+use std::{collections::BTreeSet, env, fs, process::Command};
 
-use boxoffice_tests::workspace;
+use boxoffice_tests::{read, workspace};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Which crates of the workspace each of its crates may be built on.
@@ -95,6 +95,16 @@ fn the_domain_is_pure() {
     let linked: BTreeSet<_> = tree.lines().map(name).collect();
     let allowed = LINKED_INTO_DOMAIN.iter().map(|name| name.replace('-', "_")).collect();
     assert_eq!(linked, allowed);
+}
+
+#[test]
+fn the_tests_of_every_crate_are_run() {
+    let script = read("tests/run");
+    let parts: BTreeSet<_> = script.lines().find_map(|line| line.strip_prefix("parts=(")).unwrap().split(' ').collect();
+    for folder in fs::read_dir(workspace().join("crates")).unwrap() {
+        let folder = folder.unwrap().file_name();
+        assert!(parts.contains(folder.to_str().unwrap()), "tests/run leaves {folder:?} out");
+    }
 }
 
 #[test]
