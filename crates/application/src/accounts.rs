@@ -39,7 +39,6 @@ pub struct SessionSettings {
 
 /// An account to be made.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the fields are those of `Account`, and its password")]
 pub struct SignUp {
     pub login_id: LoginId,
     pub password: Password,

@@ -27,7 +27,6 @@ const UPDATE_ATTEMPTS_MAX: u32 = 5;
 
 /// A venue to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the fields are those of `Venue`")]
 pub struct NewVenue {
     pub name: Name,
     pub location: Name,
@@ -36,7 +35,6 @@ pub struct NewVenue {
 
 /// A concert to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the fields are those of `Concert`")]
 pub struct NewConcert {
     pub title: Name,
     pub artist: Name,
@@ -291,7 +289,6 @@ impl CatalogService {
         self.catalog.concerts(bookable_only.then(|| self.clock.now()), page).await
     }
 
-    /// A concert.
     pub async fn concert(&self, id: ConcertId) -> Result<ConcertSummary, CatalogError> {
         self.catalog.concert(id).await?.ok_or(CatalogError::ConcertNotFound)
     }
@@ -324,7 +321,6 @@ impl CatalogService {
         Ok(Admitted(id))
     }
 
-    /// The performances of a concert.
     pub async fn performances(
         &self,
         to: Admitted<ConcertId>,
@@ -334,12 +330,10 @@ impl CatalogService {
         Ok(self.catalog.performances(to.id(), available_only, page).await?)
     }
 
-    /// A performance.
     pub async fn performance(&self, to: Admitted<PerformanceId>) -> Result<PerformanceSummary, CatalogError> {
         self.catalog.performance(to.id()).await?.ok_or(CatalogError::PerformanceNotFound)
     }
 
-    /// The seats of a performance.
     pub async fn seats(&self, to: Admitted<PerformanceId>) -> Result<SeatMap, CatalogError> {
         self.catalog.seats(to.id()).await?.ok_or(CatalogError::PerformanceNotFound)
     }

@@ -85,13 +85,14 @@ fn digest(act: &str, parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Finge
 mod tests {
     use std::collections::HashSet;
 
+    use boxoffice_contracts::storage::{label, name, part, points};
     use boxoffice_domain::{
         ConcertId, PerformanceId, VenueId,
         accounts::{LoginId, Password},
         catalog::{Row, SalesWindow, SeatingPlan, Section},
         fixtures::instant,
-        seats::{PartName, SeatSelection},
-        text::{Description, Name},
+        seats::SeatSelection,
+        text::Description,
     };
     use uuid::Uuid;
 
@@ -101,17 +102,12 @@ mod tests {
         Uuid::from_u128(number)
     }
 
-    fn name(text: &str) -> Name {
-        Name::new(text).unwrap()
-    }
-
     fn of_sign_up(login_id: &str, password: &str, text: &str) -> Fingerprint {
         let (login_id, password) = (LoginId::new(login_id).unwrap(), Password::new(password).unwrap());
         sign_up(&SignUp { login_id, password, name: name(text) })
     }
 
     fn of_venue(text: &str, location: &str, seats: u32) -> Fingerprint {
-        let part = |text| PartName::new(text).unwrap();
         let sections = vec![Section { name: part("A"), rows: vec![Row { name: part("1"), seats }] }];
         let plan = SeatingPlan::new(sections).unwrap();
         publish_venue(&NewVenue { name: name(text), location: name(location), plan })
@@ -132,7 +128,7 @@ mod tests {
     }
 
     fn of_performance(concert: u128, venue: u128, second: i64, prices: &[(&str, i64)]) -> Fingerprint {
-        let price = |(section, price): &(&str, i64)| (PartName::new(section).unwrap(), Points::new(*price).unwrap());
+        let price = |(section, price): &(&str, i64)| (part(section), points(*price));
         publish_performance(&PublishPerformance {
             concert_id: ConcertId::new(id(concert)),
             venue_id: VenueId::new(id(venue)),
@@ -142,7 +138,7 @@ mod tests {
     }
 
     fn of_hold(performance: u128, labels: &[&str]) -> Fingerprint {
-        let labels = labels.iter().map(|label| SeatLabel::new(label).unwrap()).collect();
+        let labels = labels.iter().map(|text| label(text)).collect();
         hold(&HoldSeats {
             performance_id: PerformanceId::new(id(performance)),
             seats: SeatSelection::new(labels).unwrap(),
@@ -181,8 +177,8 @@ mod tests {
             cancel(ReservationId::new(id(2))),
             pay(ReservationId::new(id(1))),
             pay(ReservationId::new(id(2))),
-            charge(Points::new(5_000).unwrap()),
-            charge(Points::new(5_001).unwrap()),
+            charge(points(5_000)),
+            charge(points(5_001)),
             digest("hold", ["a", "b"]),
             digest("hold", ["ab"]),
             digest("pay", ["a", "b"]),

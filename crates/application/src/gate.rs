@@ -24,7 +24,6 @@ pub enum Gate {
 /// An account before the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Visitor {
-    /// The account.
     pub account_id: AccountId,
     /// Its place in a queue; `None` if the product has none.
     pub place: Option<QueuePlace>,

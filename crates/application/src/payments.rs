@@ -101,7 +101,6 @@ impl PaymentService {
         }
     }
 
-    /// A payment of the caller.
     pub async fn find(&self, identity: Identity, id: PaymentId) -> Result<Option<PaymentView>, StorageError> {
         self.payments.find(identity.account_id, id).await
     }

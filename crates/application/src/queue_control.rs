@@ -14,7 +14,6 @@ use crate::{
 /// How the queue of a concert is doing, and how it is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueReport {
-    /// The concert.
     pub concert: Concert,
     /// How its queue is doing. All is 0 if it has none.
     pub stats: QueueStats,

@@ -121,7 +121,6 @@ impl ReservationService {
         self.reservations.cancel(request).await
     }
 
-    /// A reservation of the caller.
     pub async fn find(&self, identity: Identity, id: ReservationId) -> Result<Option<ReservationView>, StorageError> {
         self.reservations.find(identity.account_id, id).await
     }

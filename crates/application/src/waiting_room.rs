@@ -137,11 +137,6 @@ impl WaitingRoomService {
         if place.concert_id != concert_id {
             return Err(GateError::Invalid);
         }
-        self.check(place, purpose).await
-    }
-
-    /// Whether a place is active for its own concert.
-    pub async fn check(&self, place: QueuePlace, purpose: Purpose) -> Result<(), GateError> {
         match self.stands(place).await?.standing {
             Standing::Waiting { position, .. } => Err(GateError::NotActive { position }),
             Standing::Active { admitted_until, active_until } => {

@@ -26,13 +26,7 @@ pub enum ChargePointsError {
     Declined(Box<Charge>),
     /// The payment gateway gave no verdict. The charge stays pending and is resolved later.
     #[error("the payment gateway gave no verdict")]
-    Gateway {
-        /// The charge.
-        charge_id: ChargeId,
-        /// What went wrong.
-        #[source]
-        source: GatewayError,
-    },
+    Gateway { charge_id: ChargeId, source: GatewayError },
     /// The storage failed. If the gateway had approved, the charge is pending and is resolved later.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -131,7 +125,6 @@ impl WalletService {
         Ok(resolved)
     }
 
-    /// The wallet of the caller.
     pub async fn balance(&self, identity: Identity) -> Result<Option<Wallet>, StorageError> {
         self.wallets.find(identity.account_id).await
     }
@@ -145,7 +138,6 @@ impl WalletService {
         self.wallets.entries(identity.account_id, page).await
     }
 
-    /// A charge of the caller.
     pub async fn find_charge(&self, identity: Identity, id: ChargeId) -> Result<Option<Charge>, StorageError> {
         self.wallets.find_charge(identity.account_id, id).await
     }

@@ -19,7 +19,6 @@ pub struct Draining {
 }
 
 impl Draining {
-    /// Not begun yet.
     pub fn new() -> Self {
         Self::default()
     }

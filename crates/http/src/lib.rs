@@ -36,11 +36,8 @@ pub use settings::HttpSettings;
 /// [gate](boxoffice_application::Gate) of the catalog is an open door.
 #[derive(Clone)]
 pub struct Services {
-    /// Signing up and signing in.
     pub accounts: Arc<AccountService>,
-    /// Venues, concerts, performances and seats.
     pub catalog: Arc<CatalogService>,
-    /// Holding and cancelling seats.
     pub reservations: Arc<ReservationService>,
     /// Paying held seats, if the product takes points.
     pub payments: Option<Arc<PaymentService>>,
@@ -48,7 +45,6 @@ pub struct Services {
     pub wallet: Option<Arc<WalletService>>,
     /// Count the requests of a client over all instances.
     pub peers: Arc<dyn Peers>,
-    /// Whether the storage can serve.
     pub readiness: Arc<dyn Readiness>,
     /// Makes request ids.
     pub entropy: Arc<dyn EntropySource>,

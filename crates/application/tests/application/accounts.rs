@@ -6,7 +6,7 @@ use boxoffice_application::{
 };
 use boxoffice_contracts::storage::name;
 use boxoffice_domain::{
-    AccountId, SessionId, StorageError,
+    SessionId, StorageError,
     accounts::{
         AccessTokenError, Account, Credentials, HashingError, LoginId, MockAccessTokens, MockAccounts,
         MockPasswordHasher, MockSessions, Password, RefreshHash, Role, RotateRequest, Rotation,
@@ -18,7 +18,7 @@ use mockall::predicate::eq;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::support::{World, assert_refused, hash_of, identity, mock, under};
+use crate::support::{World, assert_refused, hash_of, mock, under};
 
 const PASSWORD: &str = "correct horse";
 const ACCESS_SECONDS: i64 = 15 * 60;
@@ -347,13 +347,4 @@ async fn an_ended_session_stays_ended_however_many_end_after_it() {
         service.sign_out(identity).await.unwrap();
     }
     assert_only_mine_is_ended(&service, &mine, &other);
-}
-
-#[tokio::test]
-async fn the_account_of_the_caller_is_looked_up_by_its_id() {
-    let (world, account) = World::signed_up().await;
-    let service = world.account_service();
-    assert_eq!(service.me(identity(account.id, Role::Customer)).await.unwrap(), Some(account));
-    let unknown = identity(AccountId::new(Uuid::from_u128(9)), Role::Customer);
-    assert_eq!(service.me(unknown).await.unwrap(), None);
 }

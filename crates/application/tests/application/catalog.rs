@@ -10,17 +10,16 @@ use boxoffice_contracts::storage::{SHOW_SEATS, name, part, plan};
 use boxoffice_domain::{
     ConcertId, PerformanceId, Points, StorageError, VenueId,
     catalog::{
-        Concert, ConcertChange, ConcertSummary, DrawError, InvalidSalesWindow, MockCatalog, PerformanceSummary,
-        PriceError, PublishError, Sales, SalesWindow, UpdateConcertError, Venue,
+        Concert, ConcertChange, ConcertSummary, InvalidSalesWindow, MockCatalog, PerformanceSummary, PriceError,
+        PublishError, Sales, SalesWindow, UpdateConcertError, Venue,
     },
     fixtures::{self, instant},
     idempotency::{KeyReused, Made},
     page::PageRequest,
     seats::PartName,
     text::Description,
-    waiting_room::{Draw, MockWaitingRoom, QueuePlace, Standing},
+    waiting_room::{MockWaitingRoom, QueuePlace, Standing},
 };
-use mockall::predicate::eq;
 use uuid::Uuid;
 
 use crate::support::{ADMISSION_SECONDS, PRICE, World, admin, assert_refused, mock, other_promoter, points, under};
@@ -224,7 +223,7 @@ async fn a_concert_is_changed_by_its_promoter_and_an_admin_alone_and_stays_its_p
 }
 
 #[tokio::test]
-async fn an_unknown_concert_is_not_changed_and_a_sale_that_would_close_before_it_opens_is_not_written() {
+async fn an_unknown_concert_is_not_found_nor_changed_and_a_sale_that_would_close_before_it_opens_is_not_written() {
     let mut world = World::new().await;
     let sales = world.show.concert.sales;
     let backwards = ConcertChange { sales_open_at: Some(sales.close_at()), ..ConcertChange::default() };
@@ -233,6 +232,8 @@ async fn an_unknown_concert_is_not_changed_and_a_sale_that_would_close_before_it
     assert_eq!(world.summary().await.concert, world.show.concert);
     world.show.concert.id = ConcertId::new(Uuid::from_u128(1));
     assert_refused!(world.change(world.promoter(), None).await, CatalogError::ConcertNotFound);
+    let found = world.catalog_service().concert(world.show.concert.id).await;
+    assert_refused!(found, CatalogError::ConcertNotFound);
 }
 
 #[tokio::test]
@@ -252,20 +253,6 @@ async fn a_queue_that_did_not_get_its_terms_does_not_undo_the_change_and_gets_th
     let updated = world.update(world.promoter(), renamed, None).await.unwrap();
     assert_eq!(updated.concert.title, name("Another"));
     assert!(matches!(world.standing(place).await, Standing::Active { .. }));
-}
-
-#[tokio::test]
-async fn a_draw_that_has_been_held_is_not_moved() {
-    let mut world = World::new().await;
-    let sales = SalesWindow::new(instant(50), instant(100)).unwrap();
-    world.change_concert(|concert| (concert.draw, concert.sales) = (Some(Draw::new([7; 32])), sales)).await;
-    let moved = ConcertChange { sales_open_at: Some(instant(80)), ..ConcertChange::default() };
-    world.stage.clock.set(instant(50));
-    let updated = world.update(world.promoter(), moved.clone(), None).await;
-    assert_refused!(updated, CatalogError::Draw(DrawError::Held));
-    world.stage.clock.set(instant(49));
-    let updated = world.update(world.promoter(), moved, None).await.unwrap();
-    assert_eq!(updated.concert.sales.open_at(), instant(80));
 }
 
 // Performances
@@ -338,33 +325,6 @@ async fn the_promoter_and_an_admin_alone_see_how_a_performance_sells() {
     assert_refused!(service.sales(world.promoter(), unknown).await, CatalogError::PerformanceNotFound);
 }
 
-// What everybody sees
-
-#[tokio::test]
-async fn bookable_concerts_are_those_bookable_now() {
-    let world = World::new().await;
-    let (service, sales) = (world.catalog_service(), world.show.concert.sales);
-    for (now, bookable_only, count) in
-        [(sales.close_at(), true, 0), (sales.close_at(), false, 1), (instant(0), true, 1)]
-    {
-        world.stage.clock.set(now);
-        let listed = service.concerts(bookable_only, PageRequest::first(20)).await.unwrap();
-        assert_eq!(listed.items.len(), count);
-    }
-}
-
-#[tokio::test]
-async fn a_concert_is_found_or_not() {
-    let mut world = World::new().await;
-    assert_eq!(world.summary().await.concert, world.show.concert);
-    let unknown = ConcertId::new(Uuid::from_u128(1));
-    assert_refused!(world.catalog_service().concert(unknown).await, CatalogError::ConcertNotFound);
-    world.stage.storage.catalog = mock(|catalog: &mut MockCatalog| {
-        catalog.expect_concert().with(eq(unknown)).times(1).return_once(|_| Err(StorageError::Busy));
-    });
-    assert_refused!(world.catalog_service().concert(unknown).await, CatalogError::Storage(StorageError::Busy));
-}
-
 // What the admitted see
 
 impl World {
@@ -399,19 +359,6 @@ async fn the_admitted_see_the_performances_and_their_seats() {
     // The gate of a concert reads nothing of the storage.
     world.close_storage();
     assert!(world.catalog_service().admit_to_concert(place, world.show.concert.id).await.is_ok());
-}
-
-#[tokio::test]
-async fn an_account_that_is_not_admitted_sees_neither_performances_nor_seats() {
-    let mut world = World::new().await;
-    let (expired, concert_id) = (world.expired().await, world.show.concert.id);
-    assert_refused!(world.performance(expired).await, CatalogError::Gate(GateError::Expired));
-    assert_refused!(world.performances(expired, concert_id).await, CatalogError::Gate(GateError::Expired));
-    let waiting = world.waiting().await;
-    let performance = world.performance(waiting).await;
-    assert_refused!(performance, CatalogError::Gate(GateError::NotActive { position: Some(1) }));
-    let performances = world.performances(waiting, concert_id).await;
-    assert_refused!(performances, CatalogError::Gate(GateError::NotActive { position: Some(1) }));
 }
 
 #[tokio::test]

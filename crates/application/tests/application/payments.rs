@@ -4,7 +4,6 @@ use boxoffice_domain::{
     StorageError,
     fixtures::{cancel_request, instant},
     idempotency::{KeyReused, Made},
-    page::PageRequest,
     payments::{MockPayments, PayRefusal, PayRequest},
     reservations::{MockReservations, Reservation, ReservationStatus},
     waiting_room::{QueuePlace, Standing, WaitingRoom, WaitingRoomError},
@@ -198,16 +197,4 @@ async fn without_an_admission_a_storage_that_cannot_be_read_is_an_error() {
         payments.expect_find_by_key().times(1).return_once(|_, _| Err(StorageError::Busy));
     });
     assert_refused!(world.pay(place, &held, "k").await, PayError::Storage(StorageError::Busy));
-}
-
-// Reading
-
-#[tokio::test]
-async fn payments_are_read_by_the_account_that_made_them() {
-    let (world, place, held) = world_with_hold().await;
-    let paid = world.pay(place, &held, "k").await.unwrap().value;
-    let (service, stranger) = (world.payment_service(), world.stranger().await);
-    assert_eq!(service.find(stranger, paid.payment.id).await.unwrap(), None);
-    assert_eq!(service.list(stranger, PageRequest::first(5)).await.unwrap().items, []);
-    assert_eq!(service.list(world.buyer(), PageRequest::first(5)).await.unwrap().items, [paid]);
 }

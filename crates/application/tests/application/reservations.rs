@@ -5,7 +5,6 @@ use boxoffice_domain::{
     catalog::MockCatalog,
     fixtures::{cancel_request, instant},
     idempotency::{KeyReused, Made},
-    page::PageRequest,
     reservations::{
         CancelError, CancelRefusal, HoldRefusal, HoldRequest, MockReservations, ReservationState, ReservationStatus,
     },
@@ -201,31 +200,4 @@ async fn a_reservation_is_cancelled_by_its_owner_and_once_under_a_key() {
     });
     let cancelled = world.reservation_service().cancel(world.buyer(), held.id, None).await;
     assert_refused!(cancelled, ActError::Storage(StorageError::Busy));
-}
-
-// Reading, and expiry
-
-#[tokio::test]
-async fn reservations_are_read_by_their_owner_by_the_status_asked_for() {
-    let world = World::new().await;
-    let view = world.hold(world.admitted().await, SEAT, None).await.unwrap().value;
-    let (service, stranger) = (world.reservation_service(), world.stranger().await);
-    assert_eq!(service.find(stranger, view.reservation.id).await.unwrap(), None);
-    assert_eq!(service.find(world.buyer(), view.reservation.id).await.unwrap().as_ref(), Some(&view));
-    let list = async |identity, status| service.list(identity, status, PageRequest::first(5)).await.unwrap().items;
-    assert_eq!(list(stranger, None).await, []);
-    assert_eq!(list(world.buyer(), Some(ReservationStatus::Confirmed)).await, []);
-    assert_eq!(list(world.buyer(), Some(ReservationStatus::Held)).await, [view]);
-}
-
-#[tokio::test]
-async fn no_more_holds_are_expired_than_the_limit() {
-    let world = World::new().await;
-    let place = world.admitted().await;
-    for seat in ["A-1-1", "A-1-2", "A-1-3"] {
-        world.held(place, seat).await;
-    }
-    world.stage.clock.set(instant(HOLD_SECONDS));
-    let service = world.reservation_service();
-    assert_eq!((service.expire_due(2).await.unwrap(), service.expire_due(2).await.unwrap()), (2, 1));
 }

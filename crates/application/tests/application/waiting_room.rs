@@ -25,7 +25,7 @@ impl World {
     }
 
     async fn check(&self, place: QueuePlace, purpose: Purpose) -> Result<(), GateError> {
-        self.waiting_room_service().check(place, purpose).await
+        self.waiting_room_service().admit(place, place.concert_id, purpose).await
     }
 
     async fn status(&self, place: QueuePlace) -> Result<Standing, GateError> {
@@ -313,19 +313,4 @@ async fn seats_are_newly_held_until_the_admission_ends_and_paid_until_the_last_h
         world.stage.clock.set(until);
         assert_refused!(world.check(place, purpose).await, GateError::Expired);
     }
-}
-
-// The worker and the queue stream
-
-#[tokio::test]
-async fn a_change_is_waited_for_from_the_version_that_was_seen_and_queues_say_when_to_advance_them() {
-    let mut world = World::new().await;
-    let concert_id = world.show.concert.id;
-    world.waiting_room = mock(|room: &mut MockWaitingRoom| {
-        room.expect_changed().with(eq(concert_id), eq(5)).times(1).return_once(|_, _| Ok(6));
-        room.expect_advance().times(1).return_once(|| Ok(Some(instant(5))));
-    });
-    let service = world.waiting_room_service();
-    assert_eq!(service.changed(concert_id, 5).await.unwrap(), 6);
-    assert_eq!(service.advance().await.unwrap(), Some(instant(5)));
 }

@@ -10,7 +10,6 @@ use boxoffice_domain::{
     fixtures::{instant, selling_rules},
     gateway::{GatewayError, GatewayRequest, GatewayVerdict, MockPaymentGateway},
     idempotency::{KeyReused, Made},
-    page::PageRequest,
     wallet::{Charge, ChargeAmount, ChargeRefusal, ChargeState, MockWallets, PendingKey},
 };
 use mockall::predicate::eq;
@@ -200,20 +199,4 @@ async fn a_storage_that_fails_ends_the_round() {
         wallets.expect_pending_charges().times(1).return_once(|_, _, _| Err(StorageError::Busy));
     });
     assert_refused!(world.wallet_service().resolve_pending(30, None, 10).await, StorageError::Busy);
-}
-
-// Reading
-
-#[tokio::test]
-async fn a_wallet_and_its_charges_are_read_by_their_owner() {
-    let mut world = World::new().await;
-    world.gateway = gateway(Ok(GatewayVerdict::Approved));
-    let charge = world.charge().await.unwrap().value;
-    let (service, stranger) = (world.wallet_service(), world.stranger().await);
-    for (identity, balance, entries_count) in [(world.buyer(), BALANCE + AMOUNT, 2), (stranger, 0, 0)] {
-        assert_eq!(service.balance(identity).await.unwrap().unwrap().balance, points(balance));
-        assert_eq!(service.entries(identity, PageRequest::first(5)).await.unwrap().items.len(), entries_count);
-    }
-    assert_eq!(service.find_charge(stranger, charge.id).await.unwrap(), None);
-    assert_eq!(service.find_charge(world.buyer(), charge.id).await.unwrap(), Some(charge));
 }

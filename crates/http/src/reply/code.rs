@@ -15,7 +15,6 @@ macro_rules! codes {
             /// Every code.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The name.
             pub const fn as_str(self) -> &'static str {
                 match self {$(
                     Self::$name => $text,

@@ -142,20 +142,6 @@ fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item =
 mod tests {
     use super::*;
 
-    fn if_match(text: &'static str) -> HeaderMap {
-        HeaderMap::from_iter([(IF_MATCH, HeaderValue::from_static(text))])
-    }
-
-    #[test]
-    fn if_match_allows_the_versions_of_its_strong_tags() {
-        assert_eq!(versions_allowed(&HeaderMap::new()), None);
-        assert_eq!(versions_allowed(&if_match("*")), None);
-        assert_eq!(versions_allowed(&if_match("\"3-abc\"")), Some(vec![3]));
-        assert_eq!(versions_allowed(&if_match("\"3-abc\", \"4-d_-e\"")), Some(vec![3, 4]));
-        assert_eq!(versions_allowed(&if_match("W/\"3-abc\"")), Some(vec![0]));
-        assert_eq!(versions_allowed(&if_match("3")), Some(vec![0]));
-    }
-
     #[test]
     fn a_client_that_has_the_current_response_gets_a_304() {
         let response = Tagged::of(&"body").unwrap();

@@ -33,24 +33,12 @@ fn every_operation_has_a_unique_name_a_summary_and_a_tag() {
 
 #[test]
 fn every_named_type_is_described() {
-    let document = serde_json::to_value(boxoffice_http::openapi()).unwrap();
-    let mut names = Vec::new();
-    references(&document, &mut names);
-    assert!(names.len() > 50);
-    for name in names {
-        let pointer = name.strip_prefix('#').unwrap();
-        assert!(document.pointer(pointer).is_some(), "{name}");
-    }
-}
-
-fn references(value: &Value, names: &mut Vec<String>) {
-    match value {
-        Value::Object(members) => {
-            names.extend(members.get("$ref").and_then(Value::as_str).map(str::to_owned));
-            members.values().for_each(|value| references(value, names));
-        }
-        Value::Array(items) => items.iter().for_each(|value| references(value, names)),
-        _ => {}
+    let text = boxoffice_http::openapi().to_json().unwrap();
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let pointers: Vec<_> = text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(pointers.len() > 50);
+    for pointer in pointers {
+        assert!(document.pointer(pointer).is_some(), "{pointer}");
     }
 }
 

@@ -171,4 +171,5 @@ async fn what_was_served_and_refused_is_counted_by_route() {
         assert!(text.contains(line), "{line} in {text}");
     }
     get("/docs").send(&operations).await.refuses(Code::NotFound);
+    get("/metrics").send(&router).await.refuses(Code::NotFound);
 }

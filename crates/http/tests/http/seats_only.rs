@@ -1,45 +1,16 @@
 //! A product that only sells seats: without queues, payments and wallets.
 
-use std::sync::Arc;
-
 use axum::http::{Method, StatusCode};
-use boxoffice_application::{CatalogService, Gate, ReservationService};
-use boxoffice_domain::fixtures::{TestEntropy, selling_rules};
-use boxoffice_http::{Code, Services};
+use boxoffice_http::Code;
 use serde_json::json;
 
 use crate::world::{NOTHING, World, ask_cancel, get, post};
 
-fn seats_only(world: &World) -> axum::Router {
-    let storage = world.stage.storage.clone();
-    let services = Services {
-        catalog: Arc::new(CatalogService {
-            catalog: storage.catalog.clone(),
-            gate: Gate::OpenDoor,
-            generation: Arc::default(),
-            clock: world.stage.clock.clone(),
-            entropy: Arc::new(TestEntropy),
-        }),
-        reservations: Arc::new(ReservationService {
-            reservations: storage.reservations,
-            catalog: storage.catalog,
-            gate: Gate::OpenDoor,
-            account_locks: Arc::default(),
-            entropy: Arc::new(TestEntropy),
-            rules: selling_rules(),
-        }),
-        payments: None,
-        wallet: None,
-        ..world.services()
-    };
-    let marks = Arc::clone(&world.marks);
-    boxoffice_http::router(services, world.settings.clone(), None, world.draining.clone(), marks)
-}
-
 #[tokio::test]
 async fn seats_are_held_and_given_up_without_a_queue_token() {
-    let world = World::new().await;
-    let router = seats_only(&world);
+    let mut world = World::new().await;
+    world.seats_only = true;
+    let router = world.router();
     for path in [format!("{}/performances", world.concert_path()), world.performance_path(), world.seats_path()] {
         get(path.as_str()).send(&router).await.refuses(Code::Unauthenticated);
         get(path).signed_in("customer").send(&router).await.succeeds(StatusCode::OK);
@@ -60,8 +31,9 @@ async fn seats_are_held_and_given_up_without_a_queue_token() {
 
 #[tokio::test]
 async fn what_the_product_lacks_has_no_routes_and_is_not_in_its_document() {
-    let world = World::new().await;
-    let router = seats_only(&world);
+    let mut world = World::new().await;
+    world.seats_only = true;
+    let router = world.router();
     let document = get("/openapi.json").send(&router).await.succeeds(StatusCode::OK);
     let whole = serde_json::to_value(boxoffice_http::openapi()).unwrap();
     let (paths, all) = (document["paths"].as_object().unwrap(), whole["paths"].as_object().unwrap());

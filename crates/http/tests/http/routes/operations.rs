@@ -19,8 +19,3 @@ async fn readiness_follows_the_storage_and_the_draining() {
     });
     world.answer(get("/readyz")).await.refuses(Code::Unavailable);
 }
-
-#[tokio::test]
-async fn metrics_are_not_found_where_they_are_served_elsewhere() {
-    World::new().await.answer(get("/metrics")).await.refuses(Code::NotFound);
-}

@@ -117,21 +117,15 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The code of the problem that this is.
-    pub(crate) fn code(&self) -> String {
+    /// The problem that this is, which has to have this code.
+    pub(crate) fn refuses(&self, code: Code) -> Value {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
         let problem = self.json();
-        assert_eq!(problem["status"], self.status.as_u16());
-        assert_eq!(problem["request_id"], self.header("x-request-id").unwrap());
-        problem["code"].as_str().unwrap().to_owned()
-    }
-
-    pub(crate) fn refuses(&self, code: Code) -> Value {
-        assert_eq!(self.code(), code.as_str(), "{}", self.json());
-        assert_eq!(self.status, code.status());
-        let problem = self.json();
+        assert_eq!(problem["code"], code.as_str(), "{problem}");
+        assert_eq!((self.status, &problem["status"]), (code.status(), &code.status().as_u16().into()));
         assert_eq!(problem["title"], code.title());
         assert_eq!(problem["type"], format!("urn:boxoffice:problem:{}", code.as_str()));
+        assert_eq!(problem["request_id"], self.header("x-request-id").unwrap());
         problem
     }
 

@@ -17,8 +17,10 @@ use boxoffice_contracts::{
     storage::{Show, Stage, Storage},
 };
 use boxoffice_domain::{
-    AccountId, SessionId, StorageError, Timestamp,
-    accounts::{AccessClaims, AccessTokenError, AccessTokens, MockPasswordHasher, PasswordHash, PasswordHasher, Role},
+    AccountId, SessionId,
+    accounts::{
+        AccessClaims, AccessTokenError, MockAccessTokens, MockPasswordHasher, PasswordHash, PasswordHasher, Role,
+    },
     catalog::Concert,
     fixtures::{TestClock, TestEntropy, selling_rules},
     gateway::{GatewayError, GatewayRequest, GatewayVerdict, MockPaymentGateway, PaymentGateway},
@@ -60,6 +62,8 @@ pub(crate) struct World {
     pub waiting_room: Arc<dyn WaitingRoom>,
     pub passwords: Arc<dyn PasswordHasher>,
     pub gateway: Arc<dyn PaymentGateway>,
+    /// Whether the product has neither queues nor payments nor wallets.
+    pub seats_only: bool,
     pub settings: HttpSettings,
     pub draining: Draining,
     pub peers: Arc<dyn Peers>,
@@ -111,6 +115,7 @@ impl World {
             gateway: mock(|gateway: &mut MockPaymentGateway| {
                 gateway.expect_charge().returning(|_| Ok(GatewayVerdict::Approved));
             }),
+            seats_only: false,
             draining: Draining::new(),
             peers: Arc::new(Alone),
             marks: Arc::new(FreshnessMarks::new(settings.answers_kept_for)),
@@ -120,7 +125,7 @@ impl World {
     }
 
     /// With responses kept for this time.
-    pub(crate) async fn keeping(kept_for: std::time::Duration) -> Self {
+    pub(crate) async fn keeping(kept_for: Duration) -> Self {
         let mut world = Self::new().await;
         world.settings.answers_kept_for = kept_for;
         world.marks = Arc::new(FreshnessMarks::new(kept_for));
@@ -137,9 +142,9 @@ impl World {
         request.send(&self.router()).await
     }
 
-    pub(crate) fn services(&self) -> Services {
+    fn services(&self) -> Services {
         let (storage, clock) = (self.stage.storage.clone(), self.stage.clock.clone());
-        let gate = Gate::Queue(Arc::new(WaitingRoomService {
+        let waiting_room = WaitingRoomService {
             waiting_room: self.waiting_room.clone(),
             tokens: Arc::new(queue_tokens()),
             catalog: storage.catalog.clone(),
@@ -147,17 +152,14 @@ impl World {
             reservations: storage.reservations.clone(),
             terms: SaleTermsCache::default(),
             clock: clock.clone(),
-        }));
+        };
+        let gate = if self.seats_only { Gate::OpenDoor } else { Gate::Queue(Arc::new(waiting_room)) };
         Services {
             accounts: Arc::new(AccountService {
                 accounts: storage.accounts,
                 sessions: storage.sessions,
                 passwords: Arc::clone(&self.passwords),
-                tokens: Arc::new(NamedTokens {
-                    customer: self.customer,
-                    stranger: self.stranger,
-                    promoter: self.show.promoter_id,
-                }),
+                tokens: named_tokens(self),
                 clock: clock.clone(),
                 entropy: Arc::new(TestEntropy),
                 settings: SessionSettings { access_seconds: 900, refresh_seconds: 2_592_000 },
@@ -179,21 +181,25 @@ impl World {
                 entropy: Arc::new(TestEntropy),
                 rules: selling_rules(),
             }),
-            payments: Some(Arc::new(PaymentService {
-                payments: storage.payments,
-                reservations: storage.reservations,
-                gate,
-                account_locks: Arc::default(),
-                clock: clock.clone(),
-                entropy: Arc::new(TestEntropy),
-            })),
-            wallet: Some(Arc::new(WalletService {
-                wallets: storage.wallets,
-                gateway: Arc::clone(&self.gateway),
-                clock: clock.clone(),
-                entropy: Arc::new(TestEntropy),
-                rules: selling_rules(),
-            })),
+            payments: (!self.seats_only).then(|| {
+                Arc::new(PaymentService {
+                    payments: storage.payments,
+                    reservations: storage.reservations,
+                    gate,
+                    account_locks: Arc::default(),
+                    clock: clock.clone(),
+                    entropy: Arc::new(TestEntropy),
+                })
+            }),
+            wallet: (!self.seats_only).then(|| {
+                Arc::new(WalletService {
+                    wallets: storage.wallets,
+                    gateway: Arc::clone(&self.gateway),
+                    clock: clock.clone(),
+                    entropy: Arc::new(TestEntropy),
+                    rules: selling_rules(),
+                })
+            }),
             peers: Arc::clone(&self.peers),
             readiness: storage.readiness,
             entropy: Arc::new(TestEntropy),
@@ -310,29 +316,23 @@ fn passwords() -> Arc<MockPasswordHasher> {
     })
 }
 
-/// Access tokens that are the names of these accounts. `nobody` is one of an account that is gone, `expired` an old one.
-struct NamedTokens {
-    customer: AccountId,
-    stranger: AccountId,
-    promoter: AccountId,
-}
-
-impl AccessTokens for NamedTokens {
-    fn issue(&self, _: &AccessClaims, _: Timestamp) -> Result<String, StorageError> {
-        Ok("issued".to_owned())
-    }
-
-    fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, AccessTokenError> {
-        let (account_id, role) = match token {
-            "customer" => (self.customer, Role::Customer),
-            "stranger" => (self.stranger, Role::Customer),
-            "promoter" => (self.promoter, Role::Promoter),
-            "nobody" => (AccountId::new(NOTHING), Role::Customer),
-            "expired" => return Err(AccessTokenError::Expired),
-            _ => return Err(AccessTokenError::Invalid),
-        };
-        Ok(AccessClaims { account_id, session_id: SessionId::new(Uuid::from_u128(0x50)), role, expires_at: now })
-    }
+/// Access tokens that are the names of accounts. `nobody` is one of an account that is gone, `expired` an old one.
+fn named_tokens(world: &World) -> Arc<MockAccessTokens> {
+    let (customer, stranger, promoter) = (world.customer, world.stranger, world.show.promoter_id);
+    mock(|tokens: &mut MockAccessTokens| {
+        tokens.expect_issue().returning(|_, _| Ok("issued".to_owned()));
+        tokens.expect_verify().returning(move |token, now| {
+            let (account_id, role) = match token {
+                "customer" => (customer, Role::Customer),
+                "stranger" => (stranger, Role::Customer),
+                "promoter" => (promoter, Role::Promoter),
+                "nobody" => (AccountId::new(NOTHING), Role::Customer),
+                "expired" => return Err(AccessTokenError::Expired),
+                _ => return Err(AccessTokenError::Invalid),
+            };
+            Ok(AccessClaims { account_id, session_id: SessionId::new(Uuid::from_u128(0x50)), role, expires_at: now })
+        });
+    })
 }
 
 /// A gateway that approves when the test lets it.
