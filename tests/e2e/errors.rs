@@ -234,7 +234,7 @@ async fn refusals_over_a_prepared_database() -> Codes {
     assert_eq!(buyer.list("/v1/wallet/entries").await.len(), 2);
     connection.disconnect().await.expect("it is closed");
     let codes = server.api().codes();
-    server.breaks_things();
+    server.breaks_things = true;
     server.finish().await;
     codes
 }

@@ -6,7 +6,6 @@ use std::{
     path::Path,
 };
 
-/// The folder of the workspace.
 pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace is around this package")
 }

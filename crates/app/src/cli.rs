@@ -194,8 +194,8 @@ mod tests {
 
     use super::*;
 
-    fn flags(arguments: &[&str]) -> Vec<(&'static str, String)> {
-        CommandLine::try_parse_from(arguments).unwrap().settings.0
+    fn parse(arguments: &[&str]) -> Result<CommandLine, clap::Error> {
+        CommandLine::try_parse_from([&["boxoffice"], arguments].concat())
     }
 
     #[test]
@@ -204,22 +204,21 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_may_stand_before_or_after_the_command() {
-        let expected = [("hold_seconds", "7".to_owned())];
-        assert_eq!(flags(&["boxoffice", "--hold-seconds", "7", "serve"]), expected);
-        assert_eq!(flags(&["boxoffice", "serve", "--hold-seconds=7"]), expected);
-        assert_eq!(flags(&["boxoffice", "--hold-seconds=7"]), expected);
-    }
-
-    #[test]
-    fn a_switch_alone_means_on_and_takes_no_command_for_its_value() {
-        assert_eq!(flags(&["boxoffice", "--demo", "serve"]), [("demo", "true".to_owned())]);
-        assert_eq!(flags(&["boxoffice", "--demo=false"]), [("demo", "false".to_owned())]);
+    fn a_setting_may_stand_before_or_after_the_command_and_a_switch_alone_means_on() {
+        for (arguments, key, value) in [
+            (&["--hold-seconds", "7", "serve"][..], "hold_seconds", "7"),
+            (&["serve", "--hold-seconds=7"], "hold_seconds", "7"),
+            (&["--hold-seconds=7"], "hold_seconds", "7"),
+            (&["--demo", "serve"], "demo", "true"),
+            (&["--demo=false"], "demo", "false"),
+        ] {
+            let given = parse(arguments).unwrap().settings.0;
+            assert_eq!(given, [(key, value.to_owned())], "{arguments:?}");
+        }
     }
 
     #[test]
     fn a_wrong_argument_is_refused() {
-        let parse = |arguments: &[&str]| CommandLine::try_parse_from([&["boxoffice"], arguments].concat());
         assert!(parse(&["account", "haneul", "--role", "promoter"]).is_ok());
         assert!(
             parse(&["account", "Haneul", "--role", "promoter"]).unwrap_err().to_string().contains("a login id has")

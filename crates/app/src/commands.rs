@@ -21,7 +21,6 @@ use crate::{
     wiring::{self, Adapters},
 };
 
-/// Runs the command.
 pub(crate) fn run(command_line: CommandLine) -> anyhow::Result<Exit> {
     let (command, layers) = command_line.into_parts().context("the settings are wrong")?;
     // These need no settings.

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 /// The result of a command, for scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// The command succeeded.
     Success,
     /// The command ran, and found something wrong: in a file, or a breach.
     Refused,

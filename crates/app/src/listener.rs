@@ -23,10 +23,8 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How long to wait after the kernel failed to accept a connection, as it does when it runs out of a resource.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How connections are bounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bounds {
-    /// How many connections there are at once.
     pub(crate) connections_max: usize,
     /// How long a connection may take to send the head of its next request.
     pub(crate) head_timeout: Duration,

@@ -15,7 +15,6 @@ use crate::{
 /// more.
 const EVENT_HEARTBEAT_SECONDS: u32 = 15;
 
-/// A router for each port.
 pub(crate) struct Routers {
     pub(crate) api: Router,
     /// For the port of the operators, if there is one.

@@ -159,15 +159,14 @@ fn start_workers(
 
 /// Starts a worker that works for all instances over one database, at one of them at a time. An embedded database has one
 /// instance.
-fn start_for_all(settings: &Settings, adapters: &Adapters, workers: &Workers, worker: impl Worker + Sync) {
+fn start_for_all<W: Worker + Sync>(settings: &Settings, adapters: &Adapters, workers: &Workers, worker: W) {
     if settings.database_url().sqlite_path().is_some() {
         workers.start(worker);
     } else {
-        workers.start(Leased { lease: adapters.lease(worker.name()), worker });
+        workers.start(Leased { lease: adapters.lease(W::NAME), worker });
     }
 }
 
-/// The signals to stop.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,

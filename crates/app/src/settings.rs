@@ -28,16 +28,13 @@ const YEAR_SECONDS: u32 = 366 * DAY_SECONDS;
 /// A setting, apart from its type.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setting {
-    /// The key in the file.
     pub(crate) key: &'static str,
     /// The value unless a source sets another, as text.
     pub(crate) default: &'static str,
-    /// What the setting is for.
     pub(crate) help: &'static str,
 }
 
 impl Setting {
-    /// The variable that sets it.
     pub(crate) fn variable(&self) -> String {
         format!("{VARIABLE_PREFIX}{}", self.key.to_uppercase())
     }

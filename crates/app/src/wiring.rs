@@ -174,37 +174,6 @@ impl Adapters {
         Ok(UseCases { services, waiting_room, wallet, import, peering, tokens })
     }
 
-    /// A lease of the database, for this instance.
-    pub(crate) fn lease(&self, job: &'static str) -> Lease {
-        Lease::new(Arc::clone(&self.database.leases), Arc::clone(&self.clock), job, self.entropy.uuid())
-    }
-}
-
-/// Signs and accepts tokens under the keys of this installation, which are made at the first start unless a file is named.
-pub(crate) fn tokens(settings: &Settings, entropy: &dyn EntropySource) -> anyhow::Result<Arc<CurrentTokens>> {
-    let keys = match &settings.keys_file {
-        Some(path) => Keys::load_shared(path).context("`keys_file` cannot be used")?,
-        None => Keys::load_or_create(&settings.data_dir, entropy)?,
-    };
-    Ok(Arc::new(CurrentTokens::new(keys)?))
-}
-
-/// The path of the file of the keys.
-pub(crate) fn keys_path(settings: &Settings) -> PathBuf {
-    settings.keys_file.clone().unwrap_or_else(|| settings.data_dir.join(FILE_NAME))
-}
-
-/// How this instance reaches its peers.
-pub(crate) struct Peering {
-    pub(crate) peers: Arc<dyn Peers>,
-    /// Looks for peers, if this instance cannot reach them.
-    pub(crate) presence: Option<Arc<Presence>>,
-    /// What they publish.
-    pub(crate) subscription: Option<Subscription>,
-    link: Option<Arc<Link>>,
-}
-
-impl Adapters {
     fn peering(&self, settings: &Settings) -> Peering {
         match &settings.waiting_room {
             WaitingRoomUrl::Redis(url) => {
@@ -226,6 +195,34 @@ impl Adapters {
             }
         }
     }
+
+    /// A lease of the database, for this instance.
+    pub(crate) fn lease(&self, job: &'static str) -> Lease {
+        Lease::new(Arc::clone(&self.database.leases), Arc::clone(&self.clock), job, self.entropy.uuid())
+    }
+}
+
+/// Signs and accepts tokens under the keys of this installation, which are made at the first start unless a file is named.
+pub(crate) fn tokens(settings: &Settings, entropy: &dyn EntropySource) -> anyhow::Result<Arc<CurrentTokens>> {
+    let keys = match &settings.keys_file {
+        Some(path) => Keys::load_shared(path).context("`keys_file` cannot be used")?,
+        None => Keys::load_or_create(&settings.data_dir, entropy)?,
+    };
+    Ok(Arc::new(CurrentTokens::new(keys)?))
+}
+
+pub(crate) fn keys_path(settings: &Settings) -> PathBuf {
+    settings.keys_file.clone().unwrap_or_else(|| settings.data_dir.join(FILE_NAME))
+}
+
+/// How this instance reaches its peers.
+pub(crate) struct Peering {
+    pub(crate) peers: Arc<dyn Peers>,
+    /// Looks for peers, if this instance cannot reach them.
+    pub(crate) presence: Option<Arc<Presence>>,
+    /// What they publish.
+    pub(crate) subscription: Option<Subscription>,
+    link: Option<Arc<Link>>,
 }
 
 /// The peers of a command, which only publishes. Waits for the connection, at most as long as connecting may take.

@@ -40,7 +40,7 @@ const PRESENCE_INTERVAL: Duration = Duration::from_secs(1);
 #[async_trait]
 pub(crate) trait Worker: Send + 'static {
     /// The name in logs and metrics.
-    fn name(&self) -> &'static str;
+    const NAME: &'static str;
 
     /// Does one round, and returns how long to rest. It always runs to its end: a transaction that is dropped halfway
     /// would stay open.
@@ -53,7 +53,6 @@ pub(crate) trait Worker: Send + 'static {
     async fn end(&mut self) {}
 }
 
-/// The running workers.
 #[derive(Debug, Default)]
 pub(crate) struct Workers {
     tasks: TaskTracker,
@@ -61,7 +60,6 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// Starts a worker.
     pub(crate) fn start(&self, worker: impl Worker) {
         self.tasks.spawn(run_ticks(worker, self.stop.clone()));
     }
@@ -79,15 +77,15 @@ impl Workers {
     }
 }
 
-async fn run_ticks(mut worker: impl Worker, stop: CancellationToken) {
-    let failures_total = metrics::counter!("boxoffice_worker_failures_total", "worker" => worker.name());
+async fn run_ticks<W: Worker>(mut worker: W, stop: CancellationToken) {
+    let failures_total = metrics::counter!("boxoffice_worker_failures_total", "worker" => W::NAME);
     failures_total.absolute(0);
     let mut failures = 0;
     loop {
         let rest = match run_tick(&mut worker).await {
             Ok(rest) => {
                 if failures > 0 {
-                    tracing::info!(worker = worker.name(), failures, "a worker works again");
+                    tracing::info!(worker = W::NAME, failures, "a worker works again");
                 }
                 failures = 0;
                 rest
@@ -96,7 +94,7 @@ async fn run_ticks(mut worker: impl Worker, stop: CancellationToken) {
                 failures_total.increment(1);
                 if failures == 0 {
                     let error = error.as_ref() as &dyn std::error::Error;
-                    tracing::warn!(worker = worker.name(), error, "a worker failed and will try again");
+                    tracing::warn!(worker = W::NAME, error, "a worker failed and will try again");
                 }
                 failures += 1;
                 backoff(failures)
@@ -129,13 +127,11 @@ pub(crate) struct Leased<W> {
 
 #[async_trait]
 impl<W: Worker + Sync> Worker for Leased<W> {
-    fn name(&self) -> &'static str {
-        self.worker.name()
-    }
+    const NAME: &'static str = W::NAME;
 
     async fn tick(&mut self) -> anyhow::Result<Duration> {
         let held = self.lease.hold().await?;
-        metrics::gauge!("boxoffice_worker_lease_held", "worker" => self.worker.name()).set(u8::from(held));
+        metrics::gauge!("boxoffice_worker_lease_held", "worker" => W::NAME).set(u8::from(held));
         if held {
             return self.worker.tick().await;
         }
@@ -158,9 +154,7 @@ pub(crate) struct PresenceWatch {
 
 #[async_trait]
 impl Worker for PresenceWatch {
-    fn name(&self) -> &'static str {
-        "presence"
-    }
+    const NAME: &'static str = "presence";
 
     async fn tick(&mut self) -> anyhow::Result<Duration> {
         let has_peers = self.presence.look().await?;
@@ -188,9 +182,7 @@ pub(crate) struct ExpirySweeper {
 
 #[async_trait]
 impl Worker for ExpirySweeper {
-    fn name(&self) -> &'static str {
-        "expiry"
-    }
+    const NAME: &'static str = "expiry";
 
     async fn tick(&mut self) -> anyhow::Result<Duration> {
         let expired = self.reservations.expire_due(EXPIRE_MAX).await?;
@@ -219,9 +211,7 @@ impl PendingCharges {
 
 #[async_trait]
 impl Worker for PendingCharges {
-    fn name(&self) -> &'static str {
-        "pending_charges"
-    }
+    const NAME: &'static str = "pending_charges";
 
     async fn tick(&mut self) -> anyhow::Result<Duration> {
         let resolved = self.wallet.resolve_pending(self.pending_seconds, self.after, CHARGES_MAX).await?;
@@ -251,9 +241,7 @@ pub(crate) struct Admissions {
 
 #[async_trait]
 impl Worker for Admissions {
-    fn name(&self) -> &'static str {
-        "admissions"
-    }
+    const NAME: &'static str = "admissions";
 
     async fn tick(&mut self) -> anyhow::Result<Duration> {
         let next = self.waiting_room.advance().await?;
@@ -272,9 +260,7 @@ pub(crate) struct KeysWatch {
 
 #[async_trait]
 impl Worker for KeysWatch {
-    fn name(&self) -> &'static str {
-        "keys"
-    }
+    const NAME: &'static str = "keys";
 
     /// A file that cannot be used changes nothing: the previous keys stay valid.
     async fn tick(&mut self) -> anyhow::Result<Duration> {
@@ -297,9 +283,7 @@ pub(crate) struct MetricsUpkeep {
 
 #[async_trait]
 impl Worker for MetricsUpkeep {
-    fn name(&self) -> &'static str {
-        "metrics"
-    }
+    const NAME: &'static str = "metrics";
 
     async fn tick(&mut self) -> anyhow::Result<Duration> {
         self.handle.run_upkeep();
@@ -346,9 +330,7 @@ mod tests {
 
     #[async_trait]
     impl Worker for Counting {
-        fn name(&self) -> &'static str {
-            "counting"
-        }
+        const NAME: &'static str = "counting";
 
         async fn tick(&mut self) -> anyhow::Result<Duration> {
             match self.ticks.fetch_add(1, Ordering::SeqCst) {
@@ -375,7 +357,7 @@ mod tests {
             let (ticks, workers) = (Arc::new(AtomicU32::new(0)), Workers::default());
             let worker = Counting { ticks: Arc::clone(&ticks), stumbles: false };
             let (leases, clock) = (Arc::clone(&leases) as Arc<dyn Leases>, Arc::clone(&clock) as Arc<dyn Clock>);
-            let lease = Lease::new(leases, clock, worker.name(), Uuid::from_u128(number));
+            let lease = Lease::new(leases, clock, Counting::NAME, Uuid::from_u128(number));
             workers.start(Leased { lease, worker });
             (ticks, workers)
         };

@@ -288,15 +288,6 @@ fn the_demo_is_the_same_after_a_second_start() {
 }
 
 #[test]
-fn operators_may_have_another_port() {
-    let folder = TestFolder::create();
-    let server = Server::start(&folder, &["--metrics-listen", "127.0.0.1:0"]);
-    assert!(server.get("/metrics").starts_with("HTTP/1.1 404 "));
-    let log = server.stop();
-    assert!(log.contains("serving metrics and health"), "{log}");
-}
-
-#[test]
 fn a_port_that_is_taken_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

@@ -12,7 +12,6 @@ use boxoffice_domain::{EntropySource, fixtures::TestEntropy};
 pub struct TestFolder(PathBuf);
 
 impl TestFolder {
-    /// Makes an empty folder.
     pub fn create() -> Self {
         let path = std::env::temp_dir().join(format!("boxoffice-test-{}", TestEntropy.uuid().simple()));
         fs::create_dir(&path).expect("the folder is new");
@@ -23,7 +22,6 @@ impl TestFolder {
         &self.0
     }
 
-    /// The path of an entry.
     pub fn join(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }

@@ -47,7 +47,6 @@ impl GaleraCluster {
         Ok(Self { nodes })
     }
 
-    /// The nodes.
     pub fn nodes(&self) -> &[DatabaseServer] {
         &self.nodes
     }

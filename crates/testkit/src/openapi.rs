@@ -29,7 +29,6 @@ pub struct Document {
     validators: Mutex<HashMap<String, Arc<Validator>>>,
 }
 
-/// A request and its response.
 #[derive(Clone, Copy, Debug)]
 pub struct Exchange<'a> {
     pub method: &'a str,
@@ -41,12 +40,10 @@ pub struct Exchange<'a> {
 }
 
 impl Document {
-    /// Checks against this document.
     pub fn new(root: Value) -> Self {
         Self { root, validators: Mutex::default() }
     }
 
-    /// The document itself.
     pub fn root(&self) -> &Value {
         &self.root
     }
@@ -57,11 +54,7 @@ impl Document {
         template.is_some_and(|template| self.root["paths"][template][method.to_lowercase()].is_object())
     }
 
-    /// Gives the body of a response, null if it is no JSON.
-    ///
-    /// # Errors
-    ///
-    /// Says what is not as documented.
+    /// Gives the body of a response, null if it is no JSON, or says what is not as documented.
     pub fn check(&self, exchange: &Exchange<'_>) -> Result<Value, String> {
         check_required_fields(exchange)?;
         let Some(template) = self.template(exchange.path) else {
@@ -95,11 +88,7 @@ impl Document {
         Ok(body)
     }
 
-    /// Checks a value against one of the schemas of the document.
-    ///
-    /// # Errors
-    ///
-    /// Says what is not as documented.
+    /// Checks a value against one of the schemas of the document, or says what is not as documented.
     pub fn check_component(&self, name: &str, value: &Value) -> Result<(), String> {
         self.check_value(name, &json!({ "$ref": format!("#/components/schemas/{name}") }), value)
     }

@@ -35,7 +35,6 @@ pub enum ServerKind {
 }
 
 impl ServerKind {
-    /// Every kind.
     pub const ALL: [Self; 2] = [Self::MariaDb, Self::MySql];
 
     /// The name that the scripts in `tests/servers` use.
@@ -145,14 +144,8 @@ impl DatabaseServer {
         url.into()
     }
 
-    /// Creates an empty database with the defaults of the server.
     pub async fn create_database(&self, name: &str) -> io::Result<()> {
         self.query_first::<Row>(&format!("CREATE DATABASE `{name}`")).await.map(drop)
-    }
-
-    /// Removes a database.
-    pub async fn drop_database(&self, name: &str) -> io::Result<()> {
-        self.query_first::<Row>(&format!("DROP DATABASE IF EXISTS `{name}`")).await.map(drop)
     }
 
     /// Asks the server to shut down (SIGTERM) and waits until it is gone. The data stays.
@@ -215,13 +208,12 @@ impl TestDatabase {
         &self.url
     }
 
-    /// The server that it is on.
     pub fn server(&self) -> &'static DatabaseServer {
         self.server
     }
 
     /// Removes the database. A private server takes its databases with it; one that outlives the tests does not.
     pub async fn remove(self) -> io::Result<()> {
-        self.server.drop_database(&self.name).await
+        self.server.query_first::<Row>(&format!("DROP DATABASE IF EXISTS `{}`", self.name)).await.map(drop)
     }
 }

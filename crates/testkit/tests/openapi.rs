@@ -28,24 +28,15 @@ fn wallet() -> Value {
 }
 
 #[test]
-fn what_is_documented_passes() {
+fn what_is_documented_passes_and_what_is_not_is_found() {
     check("GET", "/v1/wallet", 200, "application/json", &wallet()).unwrap();
-}
-
-#[test]
-fn what_is_not_documented_is_found() {
     let mut more = wallet();
     more["secret"] = json!(1);
     let list = json!({"items": [{"id": "x"}], "next_cursor": null});
+    let text = json!({"balance": "5", "updated_at": "2026-11-20T12:00:00Z"});
     for (path, status, media_type, body, named) in [
         ("/v1/wallet", 200, "application/json", more, "/secret"),
-        (
-            "/v1/wallet",
-            200,
-            "application/json",
-            json!({"balance": "5", "updated_at": "2026-11-20T12:00:00Z"}),
-            "integer",
-        ),
+        ("/v1/wallet", 200, "application/json", text, "integer"),
         ("/v1/wallet", 200, "application/json", json!({"balance": 5, "updated_at": "yesterday"}), "date-time"),
         ("/v1/wallet", 200, "application/json", json!({"balance": 5}), "updated_at"),
         ("/v1/wallet", 200, "text/plain", wallet(), "text/plain"),

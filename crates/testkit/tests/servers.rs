@@ -10,19 +10,14 @@ async fn connect(url: &str) -> Conn {
     Conn::new(Opts::from_url(url).unwrap()).await.unwrap()
 }
 
-/// The file with the server's process id, and its data folder.
+/// A folder that exists as long as the process of the server does, and the folder of its data.
 async fn whereabouts(server: &DatabaseServer) -> (PathBuf, PathBuf) {
     let mut connection = connect(&server.url("")).await;
     let (pid_file, folder): (String, String) =
         connection.query_first("SELECT @@pid_file, @@datadir").await.unwrap().unwrap();
     connection.disconnect().await.unwrap();
-    (pid_file.into(), folder.into())
-}
-
-/// A folder that exists as long as the process of the server does.
-async fn process(server: &DatabaseServer) -> PathBuf {
-    let (pid_file, _) = whereabouts(server).await;
-    PathBuf::from("/proc").join(std::fs::read_to_string(pid_file).unwrap().trim())
+    let process = std::fs::read_to_string(pid_file).unwrap();
+    (PathBuf::from("/proc").join(process.trim()), folder.into())
 }
 
 /// The kinds that can be started: all, unless the environment names servers.
@@ -36,35 +31,31 @@ fn startable() -> impl Iterator<Item = ServerKind> {
     })
 }
 
-async fn committed_rows_survive_a_kill_and_a_stop(kind: ServerKind) {
-    let server = DatabaseServer::start(kind).await.unwrap();
-    server.create_database("kept").await.unwrap();
-    let url = server.url("kept");
-    let mut connection = connect(&url).await;
-    connection.query_drop("CREATE TABLE kept (number INT PRIMARY KEY) ENGINE = InnoDB").await.unwrap();
-    connection.query_drop("INSERT INTO kept VALUES (41)").await.unwrap();
-    let former = process(&server).await;
-
-    server.kill().await.unwrap();
-    assert!(!former.exists());
-    assert!(connection.query_drop("SELECT 1").await.is_err());
-    assert!(Conn::new(Opts::from_url(&url).unwrap()).await.is_err());
-
-    server.start_again().await.unwrap();
-    assert_ne!(process(&server).await, former);
-    let mut connection = connect(&url).await;
-    connection.query_drop("INSERT INTO kept VALUES (42)").await.unwrap();
-    server.stop().await.unwrap();
-    server.start_again().await.unwrap();
-    let mut connection = connect(&url).await;
-    let rows: Vec<i32> = connection.query("SELECT number FROM kept ORDER BY number").await.unwrap();
-    assert_eq!(rows, [41, 42]);
-}
-
 #[tokio::test]
 async fn committed_rows_survive_a_kill_and_a_stop_of_every_kind() {
     for kind in startable() {
-        committed_rows_survive_a_kill_and_a_stop(kind).await;
+        let server = DatabaseServer::start(kind).await.unwrap();
+        server.create_database("kept").await.unwrap();
+        let url = server.url("kept");
+        let mut connection = connect(&url).await;
+        connection.query_drop("CREATE TABLE kept (number INT PRIMARY KEY) ENGINE = InnoDB").await.unwrap();
+        connection.query_drop("INSERT INTO kept VALUES (41)").await.unwrap();
+        let (former, _) = whereabouts(&server).await;
+
+        server.kill().await.unwrap();
+        assert!(!former.exists());
+        assert!(connection.query_drop("SELECT 1").await.is_err());
+        assert!(Conn::new(Opts::from_url(&url).unwrap()).await.is_err());
+
+        server.start_again().await.unwrap();
+        assert_ne!(whereabouts(&server).await.0, former);
+        let mut connection = connect(&url).await;
+        connection.query_drop("INSERT INTO kept VALUES (42)").await.unwrap();
+        server.stop().await.unwrap();
+        server.start_again().await.unwrap();
+        let mut connection = connect(&url).await;
+        let rows: Vec<i32> = connection.query("SELECT number FROM kept ORDER BY number").await.unwrap();
+        assert_eq!(rows, [41, 42]);
     }
 }
 
@@ -72,8 +63,7 @@ async fn committed_rows_survive_a_kill_and_a_stop_of_every_kind() {
 async fn a_dropped_server_leaves_neither_process_nor_data() {
     for kind in startable() {
         let server = DatabaseServer::start(kind).await.unwrap();
-        let process = process(&server).await;
-        let (_, folder) = whereabouts(&server).await;
+        let (process, folder) = whereabouts(&server).await;
         assert!(process.exists() && folder.exists());
         drop(server);
         assert!(!process.exists() && !folder.exists(), "{kind}");

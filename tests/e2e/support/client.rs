@@ -28,7 +28,6 @@ const IDLE_CONNECTIONS_MAX: usize = 64;
 /// The usual limit of open files, if the limit of this process is not known.
 const OPEN_FILES_USUAL: usize = 1_024;
 
-/// A server's API.
 #[derive(Clone)]
 pub(crate) struct Api {
     client: Client,
@@ -39,7 +38,6 @@ pub(crate) struct Api {
     codes: Arc<Mutex<BTreeSet<(u16, String)>>>,
 }
 
-/// A request to a server.
 pub(crate) struct Ask {
     api: Api,
     request: Request,
@@ -230,14 +228,12 @@ fn of_balancer(status: u16, headers: HeaderMap, text: String, asked: String) -> 
 }
 
 impl Answer {
-    /// The body of an answer of this status.
     #[track_caller]
     pub(crate) fn is(&self, status: u16) -> &Value {
         assert_eq!(self.status, status, "{}: {}", self.asked, self.text);
         &self.json
     }
 
-    /// The body of a refusal with this status and code.
     #[track_caller]
     pub(crate) fn refuses(&self, status: u16, code: &str) -> &Value {
         assert_eq!((self.status, self.json["code"].as_str()), (status, Some(code)), "{}: {}", self.asked, self.text);
@@ -253,7 +249,6 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The id in the body.
     #[track_caller]
     pub(crate) fn id(&self) -> String {
         self.json["id"].as_str().unwrap_or_else(|| panic!("{} gave no id: {}", self.asked, self.text)).to_owned()
@@ -290,12 +285,11 @@ impl Buyer {
         buyer
     }
 
-    /// Many of them.
     pub(crate) async fn many(api: &Api, count: usize) -> Vec<Self> {
         stream::iter(0..count).map(|_| Self::new(api)).buffered(SIGN_UPS_AT_ONCE).collect().await
     }
 
-    /// Many of them, who have joined the queue one after the other.
+    /// Buyers who have joined the queue one after the other.
     pub(crate) async fn many_in_queue(api: &Api, count: usize, concert: &str) -> Vec<Self> {
         let mut buyers = Self::many(api, count).await;
         for buyer in &mut buyers {
@@ -304,7 +298,6 @@ impl Buyer {
         buyers
     }
 
-    /// Many of them, admitted to a concert.
     pub(crate) async fn many_admitted(api: &Api, count: usize, concert: &str) -> Vec<Self> {
         let admitted = |_| async {
             let mut buyer = Self::new(api).await;
@@ -353,7 +346,6 @@ impl Buyer {
         self.ask("PATCH", path).json(body)
     }
 
-    /// A request for a place in the queue.
     pub(crate) fn ask_join(&self, concert: &str) -> Ask {
         self.api.ask(self.asks.join(concert))
     }
@@ -366,12 +358,10 @@ impl Buyer {
         answer.json
     }
 
-    /// Keeps the queue token of an answer.
     pub(crate) fn keep_token(&mut self, answer: &Answer) {
         text(&answer.json, "token").clone_into(&mut self.asks.queue_token);
     }
 
-    /// The status of the queue token.
     pub(crate) async fn queue(&self) -> Value {
         self.api.ask(self.asks.poll()).send().await.is(200).clone()
     }

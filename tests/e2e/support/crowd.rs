@@ -290,11 +290,6 @@ impl Patron {
         }
     }
 
-    async fn command(&mut self, what: &str, request: impl Fn(&boxoffice_rush::Buyer) -> Request) -> Answer {
-        let key = fresh("crowd");
-        self.persist(what, |buyer| buyer.api.ask(request(&buyer.asks).key(key.as_str()))).await
-    }
-
     async fn join(mut self, concert: &str) -> Self {
         let began = Instant::now();
         let answer = self.persist("joining the queue", |buyer| buyer.ask_join(concert)).await;
@@ -328,12 +323,8 @@ impl Patron {
         }
     }
 
-    /// Sends a command that needs an admission, and waits for another one if the queue was lost.
-    async fn command_when_admitted(
-        &mut self,
-        what: &str,
-        request: impl Fn(&boxoffice_rush::Buyer) -> Request,
-    ) -> Answer {
+    /// Sends a command. If it needs an admission and the queue was lost, waits for another one.
+    async fn command(&mut self, what: &str, request: impl Fn(&boxoffice_rush::Buyer) -> Request) -> Answer {
         let key = fresh("crowd");
         loop {
             let answer = self.persist(what, |buyer| buyer.api.ask(request(&buyer.asks).key(key.as_str()))).await;
@@ -382,7 +373,7 @@ impl Patron {
                 let charged = self.command("a charge", |asks| asks.charge(2 * PRICE)).await;
                 self.successes.push(Success::Charged(charged.is(201).clone()));
             }
-            let held = self.command_when_admitted("a hold", |asks| asks.hold(performance, &seats)).await;
+            let held = self.command("a hold", |asks| asks.hold(performance, &seats)).await;
             match (held.status, held.json["code"].as_str()) {
                 (201, _) => self.successes.push(Success::Held(held.json.clone())),
                 (409, Some("seat_unavailable")) => {
@@ -398,7 +389,7 @@ impl Patron {
                 self.successes.push(Success::Cancelled(cancelled.is(200).clone()));
                 continue;
             }
-            let paid = self.command_when_admitted("a payment", |asks| asks.pay(held.id())).await;
+            let paid = self.command("a payment", |asks| asks.pay(held.id())).await;
             self.successes.push(Success::Paid(paid.is(201).clone()));
             sold.fetch_add(seats.len(), Ordering::Relaxed);
             return;

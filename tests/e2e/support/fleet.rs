@@ -54,7 +54,7 @@ impl Fleet {
         let mut instances = Vec::new();
         for database in &databases {
             let mut server = Server::prepare(settings);
-            server.breaks_things();
+            server.breaks_things = true;
             for (name, value) in [
                 // A busy machine is slow, and no service is away because of that.
                 ("REDIS_CONNECT_MILLISECONDS", "2000"),
@@ -104,7 +104,6 @@ impl Fleet {
         self.instances[0].promoter("promoter").await
     }
 
-    /// Kills an instance at this instant.
     pub(crate) fn kill(&mut self, index: usize) {
         self.instances[index].kill();
         self.timeline.note(format!("instance {index} is killed"));

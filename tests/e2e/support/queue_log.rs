@@ -12,7 +12,6 @@ pub(crate) async fn listen(redis: &RedisServer, concert: &str) -> RedisMonitor {
     redis.monitor(&[&format!("{{{concert}}}"), "ours_since"]).await.expect("Redis shows what it does")
 }
 
-/// An admission.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
     pub(crate) at_micros: u64,
@@ -34,7 +33,6 @@ pub(crate) struct QueueLog {
     pub(crate) admitted_again: Vec<Admission>,
     /// The accounts that left before they were admitted.
     pub(crate) left: HashSet<Member>,
-    /// The most that were admitted at once.
     pub(crate) most: usize,
 }
 

@@ -9,7 +9,6 @@ use super::{
     client::{Buyer, document},
 };
 
-/// An open queue stream.
 pub(crate) struct QueueStream {
     response: Response,
     text: String,

@@ -40,7 +40,6 @@ pub(crate) enum Backend {
 pub(crate) const MARIADB: Backend = Backend::Shared(ServerKind::MariaDb);
 pub(crate) const MYSQL: Backend = Backend::Shared(ServerKind::MySql);
 
-/// A running boxoffice.
 pub(crate) struct Server {
     folder: PathBuf,
     settings: BTreeMap<String, String>,
@@ -50,7 +49,7 @@ pub(crate) struct Server {
     address: String,
     api: Api,
     /// Whether the log may hold errors, because the test breaks something on purpose.
-    breaks_things: bool,
+    pub(crate) breaks_things: bool,
 }
 
 impl Server {
@@ -59,7 +58,6 @@ impl Server {
         Self::start_on(Backend::Sqlite, settings).await
     }
 
-    /// Starts over an empty database.
     pub(crate) async fn start_on(backend: Backend, settings: &[(&str, &str)]) -> Self {
         match backend {
             Backend::Sqlite => Self::prepare(settings).started().await,
@@ -74,7 +72,6 @@ impl Server {
         }
     }
 
-    /// A server that has not been started yet.
     pub(crate) fn prepare(settings: &[(&str, &str)]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("boxoffice-e2e-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -111,7 +108,6 @@ impl Server {
         self.process.is_some()
     }
 
-    /// Changes a setting for the next start.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.settings.insert(format!("BOXOFFICE_{name}"), value.to_owned());
     }
@@ -167,19 +163,12 @@ impl Server {
         self.folder.join("shared-keys.json").to_str().expect("a path").to_owned()
     }
 
-    /// Lets the log hold errors.
-    pub(crate) fn breaks_things(&mut self) {
-        self.breaks_things = true;
-    }
-
-    /// Kills it at this instant.
     pub(crate) fn kill(&mut self) {
         let (mut process, _) = self.process.take().expect("it is running");
         process.kill().expect("it can be killed");
         process.wait().expect("it has ended");
     }
 
-    /// Asks it to stop.
     pub(crate) fn terminate(&self) {
         let (process, _) = self.process.as_ref().expect("it is running");
         let sent = Command::new("kill").args(["-TERM", &process.id().to_string()]).status();

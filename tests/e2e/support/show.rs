@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::{client::Buyer, seconds_from_now, server::Server};
 
-/// What a seat costs.
 pub(crate) const PRICE: i64 = 1_000;
 pub(crate) const SEATS_PER_ROW: usize = 10;
 
@@ -15,7 +14,6 @@ pub(crate) struct Show {
     pub(crate) venue: String,
 }
 
-/// The terms of a concert.
 pub(crate) struct Terms {
     pub(crate) max_active: usize,
     pub(crate) max_seats: u32,
@@ -78,7 +76,6 @@ impl Show {
         Self { concert, performance, venue }
     }
 
-    /// Publishes it on this server.
     pub(crate) async fn on(server: &Server, terms: Terms) -> Self {
         let promoter = server.promoter("promoter").await;
         Self::publish(&promoter, terms).await

@@ -242,34 +242,6 @@ mod tests {
     }
 
     #[test]
-    fn a_token_says_what_was_signed_until_its_time_is_over() {
-        let (tokens, claims) = (JwtAccessTokens::new(&keys(1)).unwrap(), claims());
-        let token = tokens.issue(&claims, instant(0)).unwrap();
-        assert!(token.len() < TOKEN_BYTES_MAX / 2, "{} bytes", token.len());
-        // The second time the token is cached, and its expiry is checked all the same.
-        for _ in 0..2 {
-            assert_eq!(tokens.verify(&token, instant(899)), Ok(claims));
-            assert_eq!(tokens.verify(&token, instant(900)), Err(AccessTokenError::Expired));
-        }
-    }
-
-    #[test]
-    fn any_changed_character_makes_a_token_invalid() {
-        let tokens = JwtAccessTokens::new(&keys(1)).unwrap();
-        let token = tokens.issue(&claims(), instant(0)).unwrap();
-        tokens.verify(&token, instant(0)).unwrap();
-        for position in 0..token.len() {
-            let mut changed = token.clone().into_bytes();
-            changed[position] = if changed[position] == b'A' { b'B' } else { b'A' };
-            let changed = String::from_utf8(changed).unwrap();
-            assert_eq!(tokens.verify(&changed, instant(0)), Err(AccessTokenError::Invalid), "{changed}");
-        }
-        for text in ["", ".", "..", "a.b.c", &format!("{token}."), &format!("{token} "), &"a".repeat(5_000)] {
-            assert_eq!(tokens.verify(text, instant(0)), Err(AccessTokenError::Invalid), "{text}");
-        }
-    }
-
-    #[test]
     fn every_key_is_accepted_and_the_first_one_signs() {
         let keys = keys(3);
         let (old, new) = (JwtAccessTokens::new(&keys[1..]).unwrap(), JwtAccessTokens::new(&keys[..2]).unwrap());

@@ -52,7 +52,6 @@ impl Key {
         u32::try_from(seconds).ok()
     }
 
-    /// The secret bytes, for signing only.
     pub(crate) fn expose(&self) -> &[u8; 32] {
         &self.secret
     }
@@ -71,14 +70,11 @@ impl fmt::Debug for Key {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Keys {
-    /// The secrets that access tokens are signed with.
     pub(crate) access_tokens: Vec<Key>,
-    /// The HMAC keys that queue tokens are signed with.
     pub(crate) queue_tokens: Vec<Key>,
 }
 
 impl Keys {
-    /// New keys, one of each kind.
     pub(super) fn new(entropy: &dyn EntropySource) -> Self {
         Self { access_tokens: vec![Key::new(entropy)], queue_tokens: vec![Key::new(entropy)] }
     }
@@ -124,12 +120,11 @@ impl Keys {
         let mut text = String::new();
         file.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
         let keys: Self = serde_json::from_str(&text).map_err(|error| without_content(&error))?;
-        ensure!(!keys.access_tokens.is_empty(), "`access_tokens` has no key");
-        ensure!(!keys.queue_tokens.is_empty(), "`queue_tokens` has no key");
-        ensure!(keys.access_tokens.iter().any(|key| key.signs), "no key of `access_tokens` may sign");
-        ensure!(keys.queue_tokens.iter().any(|key| key.signs), "no key of `queue_tokens` may sign");
-        ensure!(ids_differ(&keys.access_tokens), "two keys of `access_tokens` have one id");
-        ensure!(ids_differ(&keys.queue_tokens), "two keys of `queue_tokens` have one id");
+        for (name, list) in [("access_tokens", &keys.access_tokens), ("queue_tokens", &keys.queue_tokens)] {
+            ensure!(!list.is_empty(), "`{name}` has no key");
+            ensure!(list.iter().any(|key| key.signs), "no key of `{name}` may sign");
+            ensure!(ids_differ(list), "two keys of `{name}` have one id");
+        }
         Ok(keys)
     }
 
@@ -260,6 +255,7 @@ mod tests {
             fs::write(folder.join(FILE_NAME), damaged).unwrap();
             let message = format!("{:#}", load_or_create(&folder).unwrap_err());
             assert!(message.contains(FILE_NAME) && !message.contains("c2VjcmV0"), "{message}");
+            assert!(Keys::change(&folder.join(FILE_NAME), &SystemEntropy, Option::unwrap).is_err());
             assert_eq!(fs::read_to_string(folder.join(FILE_NAME)).unwrap(), damaged);
         }
     }
@@ -269,14 +265,5 @@ mod tests {
         let key = Key { id: "a".to_owned(), secret: [7; 32], signs: true };
         let keys = Keys { access_tokens: vec![key.clone()], queue_tokens: vec![key] };
         assert_eq!(format!("{keys:?}"), "Keys { access_tokens: [Key(a, …)], queue_tokens: [Key(a, …)] }");
-    }
-
-    #[test]
-    fn keys_keep_the_order_in_which_the_file_has_them() {
-        let folder = TestFolder::create();
-        let mut keys = load_or_create(&folder).unwrap();
-        keys.access_tokens.insert(0, Key::new(&SystemEntropy));
-        fs::write(folder.join(FILE_NAME), serde_json::to_string(&keys).unwrap()).unwrap();
-        assert_eq!(load_or_create(&folder).unwrap(), keys);
     }
 }

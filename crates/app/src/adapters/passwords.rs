@@ -16,7 +16,6 @@ const SALT_BYTES: usize = 16;
 /// The cost of a hash, and how much of the machine hashing may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PasswordSettings {
-    /// The memory that one hash takes, in KiB.
     pub(crate) memory_kib: u32,
     /// How many passes over that memory a hash makes.
     pub(crate) iterations: u32,
@@ -124,16 +123,6 @@ mod tests {
 
     fn password(text: &str) -> Password {
         Password::new(text).unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_password_matches_only_its_hash() {
-        let passwords = passwords(light());
-        let hash = passwords.hash(password("correct horse")).await.unwrap();
-        assert!(passwords.verify(password("correct horse"), Some(hash.clone())).await.unwrap());
-        assert!(!passwords.verify(password("Correct horse"), Some(hash.clone())).await.unwrap());
-        let again = passwords.hash(password("correct horse")).await.unwrap();
-        assert_ne!(hash, again, "each hash has another salt");
     }
 
     #[tokio::test]

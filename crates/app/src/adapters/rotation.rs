@@ -131,14 +131,4 @@ mod tests {
         });
         assert_eq!(Keys::load_shared(&folder.join(NAME)).unwrap().access_tokens.len(), 41);
     }
-
-    #[test]
-    fn a_damaged_file_is_not_written_over() {
-        let folder = TestFolder::create();
-        fs::write(folder.join(NAME), "{}").unwrap();
-        fs::set_permissions(folder.join(NAME), fs::Permissions::from_mode(0o600)).unwrap();
-        let rotation = Rotation { prepare: false, keep: None };
-        assert!(super::rotate(&folder.join(NAME), rotation, &SystemEntropy).is_err());
-        assert_eq!(fs::read_to_string(folder.join(NAME)).unwrap(), "{}");
-    }
 }

@@ -19,7 +19,6 @@ const DEFAULT: &str = "its default";
 /// The sources of settings; a later one wins over an earlier one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Layers {
-    /// The file, if one is named.
     pub(crate) file: Option<PathBuf>,
     /// Every variable whose name begins with `BOXOFFICE_`, with its value.
     pub(crate) variables: Vec<(String, String)>,
@@ -33,7 +32,6 @@ pub(crate) struct Layers {
 pub(crate) struct SettingsError(pub(crate) Vec<String>);
 
 impl Settings {
-    /// The settings of this process.
     pub(crate) fn load(layers: &Layers) -> Result<Self, SettingsError> {
         let mut wrong = Vec::new();
         let mut values = Values::default();
@@ -142,6 +140,8 @@ fn text_of(value: &Value) -> Result<String, String> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use boxoffice_testkit::TestFolder;
+
     use super::*;
 
     fn variables(texts: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -152,17 +152,9 @@ pub(super) mod tests {
         Settings::load(&Layers { variables: variables(texts), ..Layers::default() })
     }
 
-    /// A file with this text.
-    fn file(name: &str, text: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("boxoffice-settings-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let path = folder.join(name);
-        fs::write(&path, text).unwrap();
-        path
-    }
-
     fn of_file(name: &str, text: &str) -> Result<Settings, SettingsError> {
-        Settings::load(&Layers { file: Some(file(name, text)), ..Layers::default() })
+        let folder = TestFolder::create();
+        Settings::load(&Layers { file: Some(folder.write(name, text)), ..Layers::default() })
     }
 
     #[test]
@@ -180,8 +172,9 @@ pub(super) mod tests {
     fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
         let text = "hold_seconds = 10\nadmission_seconds = 20\nmax_active = 30\n\
              cors_origins = ['https://a.example', 'http://b.example:81']\ndemo = true\n";
+        let folder = TestFolder::create();
         let layers = Layers {
-            file: Some(file("precedence.toml", text)),
+            file: Some(folder.write("precedence.toml", text)),
             variables: variables(&[("BOXOFFICE_HOLD_SECONDS", "11"), ("BOXOFFICE_ADMISSION_SECONDS", "21")]),
             flags: vec![("hold_seconds", "12".to_owned())],
         };

@@ -61,17 +61,14 @@ impl RedisServer {
         SHARED.get_or_try_init(Self::start).await
     }
 
-    /// Where it is.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
     }
 
-    /// The id of the server's process.
     pub async fn process_id(&self) -> io::Result<u32> {
         let info = self.command("INFO server").await?;
         let id = info.lines().find_map(|line| line.strip_prefix("process_id:")?.trim().parse().ok());
@@ -186,7 +183,6 @@ impl RedisCluster {
         SHARED.get_or_try_init(Self::start).await
     }
 
-    /// Its nodes.
     pub fn nodes(&self) -> &[RedisServer] {
         &self.nodes
     }

@@ -14,7 +14,6 @@ use crate::support::{
     until,
 };
 
-/// The result of a crowd.
 pub(crate) struct Outcome {
     pub(super) concert: String,
     pub(super) performance: String,
