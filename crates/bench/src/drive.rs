@@ -117,37 +117,25 @@ impl ClosedLoop<'_> {
         keep: impl Fn(usize, Response),
     ) -> anyhow::Result<Measured> {
         let next = Cell::new(0);
-        let connections = open_all(self.address, self.connections).await?;
+        let connections = Connection::open_many(self.address, self.connections).await?;
         let measured = RefCell::new(Measured::default());
         let stopwatch = Stopwatch::start(self.processes)?;
-        let send = |mut connection: Connection| {
-            let (next, measured, request, keep, stopwatch) = (&next, &measured, &request, &keep, &stopwatch);
-            async move {
-                while stopwatch.elapsed() < self.time_max {
-                    let index = next.replace(next.get() + 1);
-                    let Some(request) = request(index) else { return };
-                    let sent = Instant::now();
-                    let response = connection.send(request).await;
-                    if measured.borrow_mut().record(&response, sent.elapsed(), self.wanted)
-                        && let Ok(response) = response
-                    {
-                        keep(index, response);
-                    }
+        let send = async |mut connection: Connection| {
+            while stopwatch.elapsed() < self.time_max {
+                let index = next.replace(next.get() + 1);
+                let Some(request) = request(index) else { return };
+                let sent = Instant::now();
+                let response = connection.send(request).await;
+                if measured.borrow_mut().record(&response, sent.elapsed(), self.wanted)
+                    && let Ok(response) = response
+                {
+                    keep(index, response);
                 }
             }
         };
         stream::iter(connections).for_each_concurrent(None, send).await;
         stopwatch.stop(measured.into_inner())
     }
-}
-
-/// Opens connections, before the measured time begins.
-pub(crate) async fn open_all(address: SocketAddr, count: usize) -> anyhow::Result<Vec<Connection>> {
-    let mut open = Vec::with_capacity(count);
-    for _ in 0..count {
-        open.push(Connection::open(address).await?);
-    }
-    Ok(open)
 }
 
 /// Measures the time and the cost of a load.
@@ -185,38 +173,26 @@ pub(crate) fn count_for(per_second: f64, time: Duration) -> usize {
 
 /// A load that begins acts at a steady rate, whether or not those before have ended. Each act is measured from the
 /// instant at which it should have begun; an act that fails counts as refused.
-pub(crate) async fn open_loop<F, A>(
+pub(crate) async fn open_loop(
     per_second: f64,
     count: usize,
-    act: F,
+    act: impl AsyncFn(usize) -> anyhow::Result<()>,
     processes: &Processes,
-) -> anyhow::Result<Measured>
-where
-    F: Fn(usize) -> A,
-    A: Future<Output = anyhow::Result<()>>,
-{
+) -> anyhow::Result<Measured> {
     let measured = RefCell::new(Measured::default());
     let stopwatch = Stopwatch::start(processes)?;
     let due = |index: usize| {
         let index = u32::try_from(index).unwrap_or(u32::MAX);
         stopwatch.began + Duration::from_secs_f64(f64::from(index) / per_second)
     };
-    let arrivals = stream::iter(0..count).then(|index| async move {
+    let arrivals = stream::iter(0..count).then(async |index| {
         tokio::time::sleep_until(due(index)).await;
         index
     });
-    arrivals
-        .for_each_concurrent(None, |index| {
-            let (acting, measured) = (act(index), &measured);
-            async move {
-                let done = acting.await;
-                let mut measured = measured.borrow_mut();
-                match done {
-                    Ok(()) => measured.latencies.record(due(index).elapsed()),
-                    Err(error) => measured.refuse(error.to_string()),
-                }
-            }
-        })
-        .await;
+    let begin = async |index| match act(index).await {
+        Ok(()) => measured.borrow_mut().latencies.record(due(index).elapsed()),
+        Err(error) => measured.borrow_mut().refuse(error.to_string()),
+    };
+    arrivals.for_each_concurrent(None, begin).await;
     stopwatch.stop(measured.into_inner())
 }

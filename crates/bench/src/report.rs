@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::drive::Measured;
 
 /// A figure of several rounds.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
     pub(crate) least: f64,
@@ -20,14 +20,10 @@ impl Spread {
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let mut values: Vec<_> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
-        let middle = values.len() / 2;
-        let median = match values.len() {
-            0 => 0.0,
-            count if count % 2 == 0 => f64::midpoint(values[middle - 1], values[middle]),
-            _ => values[middle],
-        };
-        let edge = |value: Option<&f64>| value.copied().unwrap_or(0.0);
-        Self { median, least: edge(values.first()), most: edge(values.last()) }
+        let (&[least, ..], &[.., most]) = (&values[..], &values[..]) else { return Self::default() };
+        // Both are the one in the middle if the count is odd.
+        let median = f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2]);
+        Self { median, least, most }
     }
 
     pub(crate) fn text(self) -> String {
@@ -80,11 +76,6 @@ impl Row {
             memory_mib_max: memory(rounds),
         }
     }
-
-    pub(crate) fn bar(&self) -> Bar {
-        let label = format!("{}, {}", self.name, self.load);
-        Bar { label, value: self.per_second.median, range: (self.per_second.least, self.per_second.most) }
-    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^53")]
@@ -123,7 +114,7 @@ pub(crate) struct Curve {
     pub(crate) lines: Lines,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Section {
     /// The key of the part, which is the name of its picture.
     pub(crate) key: String,
@@ -139,14 +130,7 @@ pub(crate) struct Section {
 impl Section {
     /// A section without a key.
     pub(crate) fn new(title: impl Into<String>, setting: impl Into<String>) -> Self {
-        Self {
-            key: String::new(),
-            title: title.into(),
-            setting: setting.into(),
-            rows: Vec::new(),
-            figures: Vec::new(),
-            curve: None,
-        }
+        Self { title: title.into(), setting: setting.into(), ..Self::default() }
     }
 
     pub(crate) fn figure(&mut self, name: impl Into<String>, value: Spread, unit: impl Into<String>) {
@@ -161,7 +145,12 @@ impl Section {
         if self.rows.is_empty() {
             return Ok(None);
         }
-        let bars: Vec<_> = self.rows.iter().map(Row::bar).collect();
+        let bar = |Row { name, load, per_second, .. }: &Row| Bar {
+            label: format!("{name}, {load}"),
+            value: per_second.median,
+            range: (per_second.least, per_second.most),
+        };
+        let bars: Vec<_> = self.rows.iter().map(bar).collect();
         plot::bars(&self.title, "a second, from the lowest to the highest round", &bars).map(Some)
     }
 
@@ -177,6 +166,7 @@ impl Section {
             let each = |figures: &[(String, f64)]| {
                 figures.iter().map(|(name, value)| format!("{name} {}", grouped(*value))).collect::<Vec<_>>().join(", ")
             };
+            let errors: Vec<_> = row.errors_by_code.iter().map(|(code, count)| format!("{count} × {code}")).collect();
             let _ = writeln!(
                 text,
                 "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
@@ -187,7 +177,7 @@ impl Section {
                 grouped(row.p95_ms.median),
                 row.p99_ms.text(),
                 grouped(row.max_ms.most),
-                errors_text(row),
+                if errors.is_empty() { "0".to_owned() } else { errors.join(", ") },
                 each(&row.cpu_us_each),
                 each(&row.memory_mib_max),
             );
@@ -201,12 +191,6 @@ impl Section {
         }
         text
     }
-}
-
-/// The unwanted responses by their codes.
-fn errors_text(row: &Row) -> String {
-    let codes: Vec<_> = row.errors_by_code.iter().map(|(code, count)| format!("{count} × {code}")).collect();
-    if codes.is_empty() { "0".to_owned() } else { codes.join(", ") }
 }
 
 #[cfg(test)]

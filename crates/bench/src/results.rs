@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use crate::{machine::Run, report::Section, targets};
 
 const RESULTS: &str = "results.json";
-const README: &str = "README.md";
 const START: &str = "<!-- results:start -->";
 const END: &str = "<!-- results:end -->";
 
@@ -66,7 +65,7 @@ impl Results {
         let mut json = serde_json::to_string_pretty(&self.parts)?;
         json.push('\n');
         fs::write(self.folder.join(RESULTS), json)?;
-        let readme = self.folder.join(README);
+        let readme = self.folder.join("README.md");
         let text = fs::read_to_string(&readme).with_context(|| format!("cannot read {}", readme.display()))?;
         fs::write(&readme, put_between(&text, &self.markdown())?)?;
         Ok(())

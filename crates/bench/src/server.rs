@@ -19,8 +19,6 @@ use crate::{
     process::Watched,
 };
 
-const LISTENS: &str = "boxoffice listens on http://";
-
 /// The kind of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Backend {
@@ -162,7 +160,7 @@ impl Server {
             output.read_line(&mut line).map(|_| (line, output))
         })
         .await??;
-        let Some(address) = line.trim_end().strip_prefix(LISTENS) else {
+        let Some(address) = line.trim_end().strip_prefix("boxoffice listens on http://") else {
             process.kill().ok();
             let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
             bail!("the server did not start:\n{log}");

@@ -46,7 +46,6 @@ pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) processes: Processes,
     pub(crate) concert_id: Uuid,
-    pub(crate) performances: Vec<Uuid>,
     pub(crate) buyers: Vec<Buyer>,
     /// Of the buyers, in their order.
     pub(crate) account_ids: Vec<AccountId>,
@@ -156,7 +155,6 @@ impl World {
             server,
             processes: Processes(processes),
             concert_id: Uuid::nil(),
-            performances: Vec::new(),
             buyers: Vec::new(),
             account_ids: Vec::new(),
             places: Vec::new(),
@@ -191,7 +189,6 @@ impl World {
         let mut ask = async |request: Request| connection.send(&request.prepare()).await;
         let performances: List<Performance> = ask(self.buyers[0].performances(self.concert_id)).await?.read()?;
         for Performance { id, .. } in performances.items {
-            self.performances.push(id);
             let map: SeatMap = ask(self.buyers[0].seats(id)).await?.read()?;
             let place = |seat: buyer::Seat| Place { performance_id: id, section: seat.section, label: seat.label };
             self.places.extend(map.seats.into_iter().map(place));
@@ -276,12 +273,7 @@ impl World {
     }
 }
 
-/// The id in a response.
-pub(crate) fn id(response: &Response) -> anyhow::Result<Uuid> {
-    Ok(response.read::<Identified>()?.id)
-}
-
 /// The ids in responses, by the index of the request.
 pub(crate) fn ids(responses: &[(usize, Response)]) -> anyhow::Result<Vec<(usize, Uuid)>> {
-    responses.iter().map(|(index, response)| Ok((*index, id(response)?))).collect()
+    responses.iter().map(|(index, response)| Ok((*index, response.read::<Identified>()?.id))).collect()
 }

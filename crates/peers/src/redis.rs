@@ -14,7 +14,7 @@ use std::{
 
 use async_trait::async_trait;
 use boxoffice_domain::StorageError;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use self::announcer::{Announcer, channel};
 pub use self::link::{
@@ -36,7 +36,7 @@ pub struct RedisPeers {
     link: Arc<Link>,
     announcer: Arc<Announcer>,
     /// They end when this is dropped.
-    tasks: Vec<JoinHandle<()>>,
+    _tasks: JoinSet<()>,
 }
 
 impl fmt::Debug for RedisPeers {
@@ -45,29 +45,23 @@ impl fmt::Debug for RedisPeers {
     }
 }
 
-impl Drop for RedisPeers {
-    fn drop(&mut self) {
-        for task in &self.tasks {
-            task.abort();
-        }
-    }
-}
-
 impl RedisPeers {
     /// Peers over this connection.
     pub fn new(link: Arc<Link>) -> Self {
         let (announcer, outgoing) = Announcer::new();
-        let listening = Arc::clone(&link).keep_listening(vec![channel(&link)], Arc::clone(&announcer));
-        let sending = Arc::clone(&announcer).send(Arc::clone(&link), outgoing, true);
-        Self { link, announcer, tasks: vec![tokio::spawn(listening), tokio::spawn(sending)] }
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Arc::clone(&link).keep_listening(vec![channel(&link)], Arc::clone(&announcer)));
+        tasks.spawn(Arc::clone(&announcer).send(Arc::clone(&link), outgoing, true));
+        Self { link, announcer, _tasks: tasks }
     }
 
     /// The peers of a process that only publishes and then [leaves](Peers::leave). It shows no signs of life, so that
     /// its peers do not wait for it if it is killed before that.
     pub fn publish_only(link: Arc<Link>) -> Self {
         let (announcer, outgoing) = Announcer::new();
-        let sending = Arc::clone(&announcer).send(Arc::clone(&link), outgoing, false);
-        Self { link, announcer, tasks: vec![tokio::spawn(sending)] }
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Arc::clone(&announcer).send(Arc::clone(&link), outgoing, false));
+        Self { link, announcer, _tasks: tasks }
     }
 
     /// What the peers publish from now on.

@@ -54,6 +54,7 @@ mod tests {
 
     use tokio::{
         sync::Barrier,
+        task::JoinSet,
         time::{advance, sleep, timeout},
     };
 
@@ -97,18 +98,15 @@ mod tests {
         for round in 1..=3 {
             counted.kept.store(0, SeqCst);
             let start = Arc::new(Barrier::new(500));
-            let tasks: Vec<_> = (0..500)
-                .map(|_| {
-                    let (counted, start) = (Arc::clone(&counted), Arc::clone(&start));
-                    tokio::spawn(async move {
-                        start.wait().await;
-                        counted.get().await
-                    })
-                })
-                .collect();
-            for task in tasks {
-                assert_eq!(task.await.unwrap(), round);
+            let mut tasks = JoinSet::new();
+            for _ in 0..500 {
+                let (counted, start) = (Arc::clone(&counted), Arc::clone(&start));
+                tasks.spawn(async move {
+                    start.wait().await;
+                    counted.get().await
+                });
             }
+            assert_eq!(tasks.join_all().await, [round; 500]);
             assert_eq!(counted.readings.load(SeqCst), round);
         }
     }
@@ -116,15 +114,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_failure_is_for_those_who_waited_for_it() {
         let counted = Arc::new(Counted::default());
-        let tasks: Vec<_> = (0..300)
-            .map(|_| {
-                let counted = Arc::clone(&counted);
-                tokio::spawn(async move { counted.fails().await })
-            })
-            .collect();
-        for task in tasks {
-            assert_eq!(task.await.unwrap(), "away");
+        let mut tasks = JoinSet::new();
+        for _ in 0..300 {
+            let counted = Arc::clone(&counted);
+            tasks.spawn(async move { counted.fails().await });
         }
+        assert_eq!(tasks.join_all().await, ["away"; 300]);
         assert_eq!(counted.readings.load(SeqCst), 1);
         advance(Duration::from_millis(1)).await;
         assert_eq!(counted.get().await, 2);

@@ -15,15 +15,22 @@ use tokio::{
 /// How long anything may take that happens by itself.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-fn open(server: &RedisServer) -> Arc<Link> {
+async fn connect(server: &RedisServer) -> Arc<Link> {
     let patience = Duration::from_secs(2);
     let settings =
         RedisSettings { prefix: "boxoffice".to_owned(), connect_timeout: patience, command_timeout: patience };
-    Link::open(RedisUrl::parse(&server.url()).expect("a URL"), settings)
+    let link = Link::open(RedisUrl::parse(&server.url()).expect("a URL"), settings);
+    timeout(DEADLINE, link.up()).await.expect("Redis can be reached");
+    link
 }
 
-fn start(server: &RedisServer, count: usize) -> Vec<Arc<RedisPeers>> {
-    (0..count).map(|_| Arc::new(RedisPeers::new(open(server)))).collect()
+async fn start(count: usize) -> (RedisServer, Vec<Arc<RedisPeers>>) {
+    let server = RedisServer::start().await.expect("Redis starts");
+    let mut instances = Vec::new();
+    for _ in 0..count {
+        instances.push(Arc::new(RedisPeers::new(connect(&server).await)));
+    }
+    (server, instances)
 }
 
 /// Waits until something holds.
@@ -66,18 +73,9 @@ async fn take(peers: &RedisPeers, what: &str, client: &str, per_minute: u32) -> 
     peers.take_quota(what, client, per_minute).await.expect("an answer")
 }
 
-/// Waits until each instance is connected.
-async fn connected(instances: &[Arc<RedisPeers>]) {
-    let per_minute = NonZeroU32::MIN;
-    for instance in instances {
-        until("it is connected", async || instance.take_quota("test", "test", per_minute).await.is_some()).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_peer_receives_announcements_in_their_order() {
-    let server = RedisServer::start().await.expect("Redis starts");
-    let instances = start(&server, 3);
+    let (_server, instances) = start(3).await;
     let mut subscriptions: Vec<_> = instances.iter().map(|instance| instance.subscribe()).collect();
     until_received(&instances[0], &mut subscriptions[1]).await;
     until_received(&instances[0], &mut subscriptions[2]).await;
@@ -109,8 +107,7 @@ async fn every_peer_receives_announcements_in_their_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscriber_that_could_not_receive_learns_it() {
-    let server = RedisServer::start().await.expect("Redis starts");
-    let instances = start(&server, 2);
+    let (server, instances) = start(2).await;
     let mut subscription = instances[1].subscribe();
     until_received(&instances[0], &mut subscription).await;
     server.kill().await.expect("it is killed");
@@ -127,9 +124,7 @@ async fn a_subscriber_that_could_not_receive_learns_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quota_is_one_for_all_instances() {
-    let server = RedisServer::start().await.expect("Redis starts");
-    let instances = start(&server, 3);
-    connected(&instances).await;
+    let (_server, instances) = start(3).await;
     let mut asked = JoinSet::new();
     for number in 0..300_usize {
         let instance = Arc::clone(&instances[number % 3]);
@@ -159,9 +154,7 @@ async fn a_quota_is_one_for_all_instances() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_used_comes_back_evenly() {
-    let server = RedisServer::start().await.expect("Redis starts");
-    let instances = start(&server, 1);
-    connected(&instances).await;
+    let (_server, instances) = start(1).await;
     let fast = 6_000;
     let refused = loop {
         // One comes back in ten milliseconds, so this takes them faster than they come.
@@ -181,8 +174,7 @@ async fn what_was_used_comes_back_evenly() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whether_all_was_received_is_known() {
-    let server = RedisServer::start().await.expect("Redis starts");
-    let mut instances = start(&server, 3);
+    let (server, mut instances) = start(3).await;
     let all_received = async |instances: &[Arc<RedisPeers>], expected: bool| {
         until("they all know", async || instances.iter().all(|one| one.all_received() == expected)).await;
     };
@@ -202,12 +194,10 @@ async fn whether_all_was_received_is_known() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_only_publishes_is_not_waited_for() {
-    let server = RedisServer::start().await.expect("Redis starts");
-    let instance = RedisPeers::new(open(&server));
+    let (server, instances) = start(1).await;
+    let instance = &instances[0];
     let mut subscription = instance.subscribe();
-    let link = open(&server);
-    link.up().await;
-    let importing = RedisPeers::publish_only(link);
+    let importing = RedisPeers::publish_only(connect(&server).await);
     until("it has received all", async || instance.all_received()).await;
     importing.publish(Topic::Catalog, "imported".to_owned());
     importing.leave().await;

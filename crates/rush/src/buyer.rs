@@ -146,10 +146,10 @@ pub struct Performance {
     pub price_max: u64,
 }
 
-/// The seats of a performance in the order of the hall.
+/// The seats of a performance in the order of the hall, each as far as the client reads it.
 #[derive(Debug, Deserialize)]
-pub struct SeatMap {
-    pub seats: Vec<Seat>,
+pub struct SeatMap<S = Seat> {
+    pub seats: Vec<S>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -73,6 +73,15 @@ impl Connection {
         Ok(Self { address, stream: connect(address).await?, received: BytesMut::with_capacity(16 * 1_024), open: true })
     }
 
+    /// Opens connections, one after the other.
+    pub async fn open_many(address: SocketAddr, count: usize) -> io::Result<Vec<Self>> {
+        let mut open = Vec::with_capacity(count);
+        for _ in 0..count {
+            open.push(Self::open(address).await?);
+        }
+        Ok(open)
+    }
+
     /// Sends a request and waits for the response. Sends nothing twice: after an error, only the next request opens
     /// the connection again.
     pub async fn send(&mut self, request: &Prepared) -> io::Result<Response> {
@@ -82,13 +91,10 @@ impl Connection {
         }
         // If anything fails from here on, the next bytes on this connection may be the rest of this response.
         self.open = false;
-        let exchanged = timeout(RESPONSE_TIME_MAX, self.exchange(request)).await;
-        let (response, open) = exchanged.map_err(|elapsed| io::Error::new(io::ErrorKind::TimedOut, elapsed))??;
-        self.open = open;
-        Ok(response)
+        timeout(RESPONSE_TIME_MAX, self.exchange(request)).await?
     }
 
-    async fn exchange(&mut self, request: &Prepared) -> io::Result<(Response, bool)> {
+    async fn exchange(&mut self, request: &Prepared) -> io::Result<Response> {
         self.stream.write_all(&request.0).await?;
         let head = loop {
             if let Some(head) = Head::parse(&self.received)? {
@@ -100,12 +106,12 @@ impl Connection {
         while self.received.len() < head.bytes + head.body_bytes {
             self.receive().await?;
         }
-        let response = Response {
+        self.open = head.keeps_open;
+        Ok(Response {
             status: head.status,
             head: self.received.split_to(head.bytes).freeze(),
             body: self.received.split_to(head.body_bytes).freeze(),
-        };
-        Ok((response, head.keeps_open))
+        })
     }
 
     async fn receive(&mut self) -> io::Result<()> {

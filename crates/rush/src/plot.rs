@@ -32,7 +32,6 @@ const COLOURS: [RGBColor; 6] = [
 /// A bar with the range of what was measured.
 #[derive(Clone, Debug)]
 pub struct Bar {
-    /// What it stands for.
     pub label: String,
     /// The median of the rounds.
     pub value: f64,
@@ -132,14 +131,9 @@ pub fn lines(title: &str, (x_unit, y_unit): (&str, &str), lines: &Lines) -> anyh
 /// A count with thousands separated.
 pub fn grouped_count(count: u64) -> String {
     let digits = count.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    let mut groups: Vec<_> = digits.as_bytes().rchunks(3).map(String::from_utf8_lossy).collect();
+    groups.reverse();
+    groups.join(",")
 }
 
 /// A number with thousands separated, and with decimals only below 10.

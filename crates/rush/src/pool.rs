@@ -21,11 +21,8 @@ pub struct Pool {
 
 impl Pool {
     pub async fn open(address: SocketAddr, count: usize) -> io::Result<Self> {
-        let mut idle = Vec::with_capacity(count);
-        for _ in 0..count {
-            idle.push(Connection::open(address).await?);
-        }
-        Ok(Self { address, idle: Mutex::new(idle), permits: Semaphore::new(count) })
+        let idle = Mutex::new(Connection::open_many(address, count).await?);
+        Ok(Self { address, idle, permits: Semaphore::new(count) })
     }
 
     /// Sends a request over the next free connection. Gives the response, and how long the request waited for the

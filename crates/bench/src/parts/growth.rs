@@ -41,10 +41,9 @@ impl Size {
         let name = format!("seats_{seats_min}");
         let world = World::prepare(bench, store, &name, Shape::new(bench, 1), &[]).await?;
         let mut connection = server::connect(&world.server.database_url).await?;
-        add_seats(&mut connection, seats_min).await?;
-        let seats: Option<usize> = connection.query_first("SELECT COUNT(*) FROM seats").await?;
+        let seats = add_seats(&mut connection, seats_min).await?;
         connection.disconnect().await?;
-        Ok(Self { seats: seats.unwrap_or_default(), world, rounds: Vec::new(), rows_read: Vec::new() })
+        Ok(Self { seats, world, rounds: Vec::new(), rows_read: Vec::new() })
     }
 
     #[expect(clippy::cast_precision_loss, reason = "counts of rows are far below 2^53")]
@@ -67,8 +66,8 @@ async fn rows_read(connection: &mut Conn) -> anyhow::Result<u64> {
 }
 
 /// Adds performances of another concert with all their seats, copied from one that is there, until there are this many
-/// seats.
-async fn add_seats(connection: &mut Conn, seats_min: usize) -> anyhow::Result<()> {
+/// seats. Gives how many there are then.
+async fn add_seats(connection: &mut Conn, seats_min: usize) -> anyhow::Result<usize> {
     let model: Option<(Vec<u8>, usize)> =
         connection.query_first("SELECT id, seats_total FROM performances ORDER BY id LIMIT 1").await?;
     let (model, seats_each) = model.context("there is no performance to copy")?;
@@ -94,7 +93,7 @@ async fn add_seats(connection: &mut Conn, seats_min: usize) -> anyhow::Result<()
         seats += seats_each;
     }
     connection.query_drop("ANALYZE TABLE seats").await?;
-    Ok(())
+    Ok(seats)
 }
 
 /// The same holds on databases of three sizes.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    drive::{self, Measured},
+    drive::{self, Measured, Wanted},
     options::Bench,
     report::{Row, Section, Spread},
     server::{Backend, Store},
@@ -59,11 +59,6 @@ fn catalog(waiting: &[usize]) -> anyhow::Result<Value> {
     Ok(json!({"venues": [venue], "concerts": waiting.iter().map(concert).collect::<Vec<_>>()}))
 }
 
-/// The response to a poll without a queue token, which is refused once the access token has been verified.
-fn is_not_queued(response: &Response) -> bool {
-    response.status == 401 && drive::contains(response, "queue_token_missing")
-}
-
 /// Accounts whose tokens the server has not seen.
 fn strangers(world: &World, count: usize) -> Vec<Buyer> {
     (0..count).map(|_| Buyer::new(world.signer.sign(TestEntropy.uuid()))).collect()
@@ -104,7 +99,9 @@ impl Queue {
     async fn measure_joins(&self, world: &World, time: Duration) -> anyhow::Result<Measured> {
         let buyers = strangers(world, drive::count_for(JOINS_PER_SECOND, time).min(JOINS_MAX));
         let verifying: Vec<_> = buyers.iter().map(|buyer| buyer.poll().prepare()).collect();
-        world.send_all(&verifying, is_not_queued).await?;
+        // Without a queue token a poll is refused, once the access token has been verified.
+        let refused: Wanted = |response| response.status == 401 && drive::contains(response, "queue_token_missing");
+        world.send_all(&verifying, refused).await?;
         let (measured, placed) = join(world, self.concert_id, &buyers, time).await?;
         let leaving: Vec<_> = placed.iter().map(|buyer| buyer.leave().prepare()).collect();
         world.send_all(&leaving, |response| response.status == 204).await?;
@@ -118,13 +115,6 @@ impl Queue {
     }
 }
 
-/// The concerts with how many buyers are to wait, which is their title.
-async fn concerts(world: &World) -> anyhow::Result<Vec<(usize, Uuid)>> {
-    let mut connection = Connection::open(world.server.address).await?;
-    let concerts: List<Concert> = connection.send(&Request::get("/v1/concerts").prepare()).await?.read()?;
-    concerts.items.iter().map(|concert| Ok((concert.title.parse()?, concert.id))).collect()
-}
-
 /// Several queues of one server, one of them with a million buyers.
 #[expect(clippy::cast_precision_loss, reason = "memory and counts are far below 2^53")]
 pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
@@ -133,9 +123,13 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
     let world = World::open(bench, &store, "queue", &catalog(sizes)?, &[("queue_capacity", "2000000")]).await?;
     let mut queues = Vec::new();
     let mut bytes_each = 0.0;
-    for (waiting, concert_id) in concerts(&world).await? {
+    let mut connection = Connection::open(world.server.address).await?;
+    let concerts: List<Concert> = connection.send(&Request::get("/v1/concerts").prepare()).await?.read()?;
+    for concert in concerts.items {
+        // The title says how many buyers are to wait.
+        let waiting: usize = concert.title.parse()?;
         let before = world.server.watched()?.cost()?.resident_bytes;
-        queues.push(Queue::fill(&world, concert_id, waiting).await?);
+        queues.push(Queue::fill(&world, concert.id, waiting).await?);
         let after = world.server.watched()?.cost()?.resident_bytes;
         // Of the last queue, which is the longest.
         bytes_each = after.saturating_sub(before) as f64 / waiting.max(1) as f64;

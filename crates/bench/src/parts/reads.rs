@@ -1,14 +1,17 @@
 //! Reading the catalog, at rest and while its seats are sold, and whether the responses are true.
 
 use std::{
-    borrow::Cow,
     cell::{Cell, RefCell},
     collections::{HashMap, HashSet},
     time::Duration,
 };
 
 use anyhow::{Context, ensure};
-use boxoffice_rush::{Buyer, Connection, Latencies, Pool, Prepared, Request, Response, plot::grouped};
+use boxoffice_rush::{
+    Buyer, Connection, Latencies, Pool, Prepared, Request, Response,
+    buyer::{Identified, SeatMap, SeatStatus},
+    plot::grouped,
+};
 use futures::{StreamExt, future::try_join_all, stream};
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -19,7 +22,7 @@ use crate::{
     options::Bench,
     report::{Row, Section, Spread},
     server::{Backend, Store},
-    world::{PATIENCE, Shape, World, id, shared_catalog},
+    world::{PATIENCE, Shape, World, shared_catalog},
 };
 
 /// How many connections read, each for another account.
@@ -36,54 +39,47 @@ const LISTING_SMOKE: usize = 30;
 #[derive(Clone, Copy)]
 enum Load {
     List,
-    Seats { gzip: bool, selling: bool },
-    SeatsByTag { selling: bool },
+    Seats,
+    SeatsZipped,
+    SeatsByTag,
 }
 
-const LOADS: [(Load, &str); 7] = [
-    (Load::List, "concert list"),
-    (Load::Seats { gzip: false, selling: false }, "seats, all"),
-    (Load::Seats { gzip: true, selling: false }, "seats, all, gzip"),
-    (Load::SeatsByTag { selling: false }, "seats by tag: 304"),
-    (Load::Seats { gzip: false, selling: true }, "selling: seats, all"),
-    (Load::Seats { gzip: true, selling: true }, "selling: seats, all, gzip"),
-    (Load::SeatsByTag { selling: true }, "selling: by tag, 304"),
+/// Each load with its name, and whether seats are sold meanwhile.
+const LOADS: [(Load, &str, bool); 7] = [
+    (Load::List, "concert list", false),
+    (Load::Seats, "seats, all", false),
+    (Load::SeatsZipped, "seats, all, gzip", false),
+    (Load::SeatsByTag, "seats by tag: 304", false),
+    (Load::Seats, "selling: seats, all", true),
+    (Load::SeatsZipped, "selling: seats, all, gzip", true),
+    (Load::SeatsByTag, "selling: by tag, 304", true),
 ];
 
 impl Load {
-    fn is_selling(self) -> bool {
-        matches!(self, Self::Seats { selling: true, .. } | Self::SeatsByTag { selling: true })
-    }
-
-    async fn measure(self, world: &World, time: Duration) -> anyhow::Result<Measured> {
-        if self.is_selling() {
-            let sale = Sale::open(world).await?;
-            let (sold, measured) = tokio::join!(sale.run(time, |_, _| ()), self.read(world, time));
-            sold?;
-            sale.cancel().await?;
-            return measured;
-        }
-        self.read(world, time).await
+    async fn read_while_selling(self, world: &World, time: Duration) -> anyhow::Result<Measured> {
+        let sale = Sale::open(world).await?;
+        let (sold, measured) = tokio::join!(sale.run(time, |_, _| ()), self.read(world, time));
+        sold?;
+        sale.cancel().await?;
+        measured
     }
 
     async fn read(self, world: &World, time: Duration) -> anyhow::Result<Measured> {
+        let of_buyers = |request: &dyn Fn(&Buyer) -> Request| -> Vec<_> {
+            world.buyers.iter().take(CONNECTIONS).map(|buyer| request(buyer).prepare()).collect()
+        };
         let requests = match self {
-            Self::SeatsByTag { .. } => return seats_by_tag(world, time).await,
+            Self::SeatsByTag => return seats_by_tag(world, time).await,
             Self::List => vec![Request::get("/v1/concerts?bookable=true&limit=20").prepare()],
-            Self::Seats { gzip, .. } => {
-                let request = |buyer: &Buyer| {
-                    let request = buyer.get(seats_path(world));
-                    if gzip { request.header("accept-encoding", "gzip") } else { request }.prepare()
-                };
-                world.buyers.iter().take(CONNECTIONS).map(request).collect()
-            }
+            Self::Seats => of_buyers(&|buyer| buyer.get(seats_path(world))),
+            Self::SeatsZipped => of_buyers(&|buyer| buyer.get(seats_path(world)).header("accept-encoding", "gzip")),
         };
         world.load(CONNECTIONS, time, drive::ok).repeat(&requests).await
     }
 }
 
 fn seats_path(world: &World) -> String {
-    format!("/v1/performances/{}/seats", world.performances[0])
+    format!("/v1/performances/{}/seats", world.places[0].performance_id)
 }
 
 /// Asks for the seats, unless they still have this tag.
@@ -98,7 +94,8 @@ fn tag_of(response: &Response) -> anyhow::Result<String> {
 /// Each connection asks for the seats unless they are those that it has. Only responses without a body are counted.
 async fn seats_by_tag(world: &World, time: Duration) -> anyhow::Result<Measured> {
     let mut clients = Vec::new();
-    for (index, mut connection) in drive::open_all(world.server.address, CONNECTIONS).await?.into_iter().enumerate() {
+    let connections = Connection::open_many(world.server.address, CONNECTIONS).await?;
+    for (index, mut connection) in connections.into_iter().enumerate() {
         let buyer = index % world.buyers.len();
         let response = connection.send(&world.buyers[buyer].get(seats_path(world)).prepare()).await?;
         ensure!(drive::ok(&response), drive::refusal(&response));
@@ -106,20 +103,16 @@ async fn seats_by_tag(world: &World, time: Duration) -> anyhow::Result<Measured>
     }
     let measured = RefCell::new(Measured::default());
     let stopwatch = Stopwatch::start(&world.processes)?;
-    let one = |(mut connection, buyer, tag): (Connection, usize, String)| {
-        let (measured, stopwatch) = (&measured, &stopwatch);
-        async move {
-            let mut request = seats_unless(world, buyer, &tag);
-            while stopwatch.elapsed() < time {
-                let sent = Instant::now();
-                let response = connection.send(&request).await;
-                let changed = response.as_ref().ok().filter(|response| drive::ok(response));
-                match changed.map(tag_of) {
-                    Some(Ok(tag)) => request = seats_unless(world, buyer, &tag),
-                    _ => {
-                        measured.borrow_mut().record(&response, sent.elapsed(), |response| response.status == 304);
-                    }
-                }
+    let one = async |(mut connection, buyer, tag): (Connection, usize, String)| {
+        let mut request = seats_unless(world, buyer, &tag);
+        while stopwatch.elapsed() < time {
+            let sent = Instant::now();
+            let response = connection.send(&request).await;
+            let changed = response.as_ref().ok().filter(|response| drive::ok(response));
+            if let Some(Ok(tag)) = changed.map(tag_of) {
+                request = seats_unless(world, buyer, &tag);
+            } else {
+                measured.borrow_mut().record(&response, sent.elapsed(), |response| response.status == 304);
             }
         }
     };
@@ -146,15 +139,14 @@ impl<'a> Sale<'a> {
         let (response, _) = self.pool.send(&self.world.hold(place)).await?;
         let held_at = Instant::now();
         ensure!(drive::created(&response), drive::refusal(&response));
-        self.held.borrow_mut().push((place, id(&response)?));
+        self.held.borrow_mut().push((place, response.read::<Identified>()?.id));
         Ok(held_at)
     }
 
     /// Holds the first half of all places at a steady rate, and reports each to `held`.
     async fn run(&self, time: Duration, held: impl Fn(usize, Instant)) -> anyhow::Result<()> {
         let count = drive::count_for(HOLDS_PER_SECOND, time).min(self.world.places.len() / 2);
-        let held = &held;
-        let act = |place| async move {
+        let act = async |place| {
             held(place, self.hold(place).await?);
             Ok(())
         };
@@ -184,25 +176,18 @@ struct Checked {
 /// Seats that are held and not shown yet, by their labels, with the time of the hold.
 type Unseen = RefCell<HashMap<String, Instant>>;
 
+/// As much of a seat as is read.
 #[derive(Deserialize)]
-struct Map<'a> {
-    #[serde(borrow)]
-    seats: Vec<Seat<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Seat<'a> {
-    #[serde(borrow)]
-    label: Cow<'a, str>,
-    #[serde(borrow)]
-    status: Cow<'a, str>,
+struct Seat {
+    label: String,
+    status: SeatStatus,
 }
 
 /// The labels of the seats that are held or sold.
 fn taken(response: &Response) -> anyhow::Result<HashSet<String>> {
-    let map: Map<'_> = serde_json::from_slice(&response.body)?;
-    let taken = map.seats.into_iter().filter(|seat| seat.status != "available");
-    Ok(taken.map(|seat| seat.label.into_owned()).collect())
+    let map: SeatMap<Seat> = response.read()?;
+    let taken = map.seats.into_iter().filter(|seat| seat.status != SeatStatus::Available);
+    Ok(taken.map(|seat| seat.label).collect())
 }
 
 /// Asks for the map again and again until the sale is over and every held seat was shown.
@@ -295,12 +280,16 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
         concerts.truncate(LISTING_SMOKE);
     }
     world.import(&bench.binary, &listing).await?;
-    Load::List.measure(&world, bench.time.min(Duration::from_secs(1))).await?;
+    Load::List.read(&world, bench.time.min(Duration::from_secs(1))).await?;
     let mut rounds = vec![Vec::new(); LOADS.len()];
     let checked = RefCell::new(Checked::default());
     for _ in 0..bench.rounds {
-        for ((load, _), rounds) in LOADS.into_iter().zip(&mut rounds) {
-            rounds.push(load.measure(&world, bench.time).await?);
+        for ((load, _, selling), rounds) in LOADS.into_iter().zip(&mut rounds) {
+            rounds.push(if selling {
+                load.read_while_selling(&world, bench.time).await?
+            } else {
+                load.read(&world, bench.time).await?
+            });
         }
         check(&world, bench.time, &checked).await?;
     }
@@ -319,9 +308,9 @@ fn section_of(store: &Store, rounds: &[Vec<Measured>], checked: &Checked) -> Sec
         grouped(HOLDS_PER_SECOND)
     );
     let mut section = Section::new("Reading over HTTP", setting);
-    for ((load, name), rounds) in LOADS.into_iter().zip(rounds) {
+    for ((load, name, _), rounds) in LOADS.into_iter().zip(rounds) {
         section.rows.push(Row::of(name, format!("{CONNECTIONS} connections"), rounds));
-        if !matches!(load, Load::SeatsByTag { .. }) {
+        if !matches!(load, Load::SeatsByTag) {
             let each = |measured: &Measured| measured.body_bytes as f64 / measured.latencies.count().max(1) as f64;
             section.figure(format!("body of each response, {name}"), Spread::of(rounds.iter().map(each)), "bytes");
         }

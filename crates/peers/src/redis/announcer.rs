@@ -44,15 +44,11 @@ const GONE: &str = "gone";
 pub(super) struct Announcer {
     /// What the messages of this instance begin with.
     own: String,
-    sending: Mutex<Sending>,
+    /// The number of the last announcement, whether or not it was sent. Locked until that one waits in `outgoing`.
+    last: Mutex<u64>,
+    outgoing: mpsc::Sender<Outgoing>,
     incoming: broadcast::Sender<Announcement>,
     receiving: Mutex<Receiving>,
-}
-
-struct Sending {
-    /// The number of the last announcement, whether or not it was sent.
-    last: u64,
-    outgoing: mpsc::Sender<Outgoing>,
 }
 
 /// What is to be sent.
@@ -85,8 +81,7 @@ impl Announcer {
         let (incoming, _) = broadcast::channel(INCOMING_MAX);
         metrics::counter!(LOST).absolute(0);
         let own = format!("{:016x}", RandomState::new().hash_one(0));
-        let sending = Mutex::new(Sending { last: 0, outgoing });
-        (Arc::new(Self { own, sending, incoming, receiving: Mutex::default() }), to_send)
+        (Arc::new(Self { own, last: Mutex::default(), outgoing, incoming, receiving: Mutex::default() }), to_send)
     }
 
     pub(super) fn subscribe(&self) -> Subscription {
@@ -102,19 +97,18 @@ impl Announcer {
     fn is_gap(&self, from: &str, number: u64, word: &str, topic: Option<Topic>) -> bool {
         let mut receiving = locked(&self.receiving);
         let received_at = Instant::now();
+        let before = receiving.peers.remove(from);
         if word == GONE {
-            return receiving.peers.remove(from).is_none_or(|peer| peer.number != number);
+            return before.is_none_or(|before| before.number != number);
         }
-        let before = receiving.peers.get(from).map(|peer| peer.number);
-        let new = Peer { received_at, number, published_at: [None; Topic::ALL.len()] };
-        let peer = receiving.peers.entry(from.to_owned()).or_insert(new);
-        (peer.received_at, peer.number) = (received_at, number);
+        let mut published_at = before.as_ref().map_or([None; Topic::ALL.len()], |before| before.published_at);
         if let Some(topic) = topic {
-            peer.published_at[topic as usize] = Some(received_at);
+            published_at[topic as usize] = Some(received_at);
         }
+        receiving.peers.insert(from.to_owned(), Peer { received_at, number, published_at });
         // An announcement has the next number, a sign of life the last one. A word of another version may be either.
         let expected = |before: u64| if word == ALIVE { before == number } else { before + 1 == number };
-        before.is_none_or(|before| !expected(before))
+        before.is_none_or(|before| !expected(before.number))
     }
 
     pub(super) fn all_received(&self) -> bool {
@@ -134,23 +128,19 @@ impl Announcer {
     }
 
     pub(super) fn publish(&self, topic: Topic, text: String) {
-        let mut sending = locked(&self.sending);
-        sending.last += 1;
+        let mut last = locked(&self.last);
+        *last += 1;
         // One that is lost leaves a gap in the numbers.
-        let published = Outgoing { number: sending.last, word: topic.name(), text };
-        if sending.outgoing.try_send(published).is_err() {
+        if self.outgoing.try_send(Outgoing { number: *last, word: topic.name(), text }).is_err() {
             lost();
         }
     }
 
     pub(super) async fn leave(&self) {
-        let (number, outgoing) = {
-            let sending = locked(&self.sending);
-            (sending.last, sending.outgoing.clone())
-        };
+        let number = *locked(&self.last);
         let leaving = async {
-            if outgoing.send(Outgoing { number, word: GONE, text: String::new() }).await.is_ok() {
-                outgoing.closed().await;
+            if self.outgoing.send(Outgoing { number, word: GONE, text: String::new() }).await.is_ok() {
+                self.outgoing.closed().await;
             }
         };
         if timeout(LEAVE_MAX, leaving).await.is_err() {
@@ -188,8 +178,8 @@ impl Announcer {
                 _ = alive.tick(), if shows_life => {
                     // What waits to be sent is a sign of life itself.
                     let last = {
-                        let sending = locked(&self.sending);
-                        outgoing.is_empty().then_some(sending.last)
+                        let last = locked(&self.last);
+                        outgoing.is_empty().then_some(*last)
                     };
                     if let Some(last) = last {
                         send(last, ALIVE, "").await;
@@ -340,13 +330,11 @@ mod tests {
         for number in 0..OUTGOING_MAX + 5 {
             announcer.publish(Topic::Seats, number.to_string());
         }
-        let mut numbers = Vec::new();
-        while let Ok(Outgoing { number, .. }) = outgoing.try_recv() {
-            numbers.push(number);
-        }
+        let mut sent =
+            || -> Vec<_> { std::iter::from_fn(|| outgoing.try_recv().ok()).map(|sent| sent.number).collect() };
+        let last = OUTGOING_MAX as u64;
+        assert_eq!(sent(), (1..=last).collect::<Vec<_>>());
         announcer.publish(Topic::Seats, "after".to_owned());
-        let Ok(Outgoing { number, .. }) = outgoing.try_recv() else { panic!("it is sent") };
-        let sent = OUTGOING_MAX as u64;
-        assert_eq!((numbers, number), ((1..=sent).collect(), sent + 6));
+        assert_eq!(sent(), [last + 6]);
     }
 }

@@ -13,7 +13,7 @@ use boxoffice_domain::StorageError;
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 use tokio::{
     sync::{Semaphore, watch},
-    task::JoinHandle,
+    task::JoinSet,
     time::{sleep, timeout},
 };
 
@@ -57,18 +57,12 @@ pub struct Link {
     settings: RedisSettings,
     connected: watch::Sender<Connected>,
     in_flight: Semaphore,
-    connecting: JoinHandle<()>,
+    _connecting: JoinSet<()>,
 }
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").field("url", &self.url).finish_non_exhaustive()
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        self.connecting.abort();
     }
 }
 
@@ -78,8 +72,10 @@ impl Link {
         metrics::describe_gauge!(CONNECTED, "Whether there is a connection to Redis: 1 or 0.");
         metrics::describe_counter!(FAILURES, "Commands that Redis did not carry out, by reason.");
         let connected = watch::Sender::new(None);
-        let connecting = tokio::spawn(keep_connected(url.clone(), settings.clone(), connected.clone()));
-        Arc::new(Self { url, settings, connected, in_flight: Semaphore::new(IN_FLIGHT_MAX), connecting })
+        let mut connecting = JoinSet::new();
+        connecting.spawn(keep_connected(url.clone(), settings.clone(), connected.clone()));
+        let in_flight = Semaphore::new(IN_FLIGHT_MAX);
+        Arc::new(Self { url, settings, connected, in_flight, _connecting: connecting })
     }
 
     /// What all keys and channels begin with.
@@ -113,7 +109,7 @@ impl Link {
         let mut values = Vec::new();
         arguments.values(&mut values);
         let replied = match self.send(&script.by_hash(keys, &values)).await {
-            Err(error) if error.kind() == Some(ErrorKind::Server(ServerErrorKind::NoScript)) => {
+            Err(Failure::Redis(error)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 self.send(&script.by_text(keys, &values)).await
             }
             replied => replied,
@@ -145,14 +141,8 @@ impl Link {
 
     /// Gives a connection up. That of a cluster is kept: it reconnects by itself, and the other nodes still answer.
     fn lose(&self, number: u64, failure: &Failure) {
-        let is_it = |connected: &mut Connected| {
-            let is_it = connected.as_ref().is_some_and(|(present, _)| *present == number);
-            if is_it {
-                *connected = None;
-            }
-            is_it
-        };
-        if self.connected.send_if_modified(is_it) {
+        let is_lost = |connected: &mut Connected| connected.take_if(|(present, _)| *present == number).is_some();
+        if self.connected.send_if_modified(is_lost) {
             metrics::gauge!(CONNECTED).set(0);
             tracing::warn!(redis = %self.url, error = %failure, "the connection to Redis is lost");
         }
@@ -212,7 +202,11 @@ async fn query(connection: &mut Connection, command: &Cmd) -> Result<Value, Redi
 
 fn counted(failure: Failure) -> StorageError {
     metrics::counter!(FAILURES, "reason" => failure.reason()).increment(1);
-    failure.into()
+    match failure {
+        Failure::Busy => StorageError::Busy,
+        failure if failure.is_passing() => StorageError::Unavailable(failure.into()),
+        failure => StorageError::Failed(failure.into()),
+    }
 }
 
 /// Why a command was not answered.
@@ -239,13 +233,6 @@ impl Failure {
         }
     }
 
-    fn kind(&self) -> Option<ErrorKind> {
-        match self {
-            Self::Redis(error) => Some(error.kind()),
-            _ => None,
-        }
-    }
-
     /// Whether another connection may do better.
     fn is_of_the_connection(&self) -> bool {
         match self {
@@ -253,7 +240,7 @@ impl Failure {
             Self::Redis(error) => {
                 error.is_io_error()
                     || error.is_unrecoverable_error()
-                    || self.kind() == Some(ErrorKind::Server(ServerErrorKind::ReadOnly))
+                    || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
             }
             Self::Busy | Self::Away => false,
         }
@@ -269,15 +256,5 @@ impl Failure {
             || error.is_cluster_error()
             || matches!(error.code(), Some("OOM" | "BUSY" | "NOREPLICAS" | "MISCONF"))
             || error.kind() == ErrorKind::ClusterConnectionNotFound
-    }
-}
-
-impl From<Failure> for StorageError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Busy => Self::Busy,
-            failure if failure.is_passing() => Self::Unavailable(failure.into()),
-            failure => Self::Failed(failure.into()),
-        }
     }
 }

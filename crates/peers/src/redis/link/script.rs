@@ -4,7 +4,7 @@
 //! `ARG.now`), and the order in which this side sends keys and arguments. A script replies with `reply { name = value }`,
 //! which [`Reply`](super::Reply) reads.
 
-use std::{fmt::Write, marker::PhantomData};
+use std::marker::PhantomData;
 
 use boxoffice_domain::{
     AccountId, Timestamp,
@@ -148,22 +148,16 @@ impl<A> std::fmt::Debug for Script<A> {
 impl<A: Argument> Script<A> {
     /// A script whose keys have these names, in their order.
     pub fn new(key_names: &[&str], body: &str) -> Self {
+        let keys: Vec<_> = (1..).zip(key_names).map(|(index, name)| format!("{name} = KEYS[{index}], ")).collect();
         let mut names = Vec::new();
         A::names("", &mut names);
-        let mut text = String::from("local KEY = { ");
-        for (index, name) in (1..).zip(key_names) {
-            write_binding(&mut text, format_args!("{name} = KEYS[{index}]"));
-        }
-        text.push_str("}\nlocal ARG = { ");
-        for (index, (name, kind)) in (1..).zip(names) {
-            match kind {
-                Kind::Number => write_binding(&mut text, format_args!("{name} = tonumber(ARGV[{index}])")),
-                Kind::Bytes => write_binding(&mut text, format_args!("{name} = ARGV[{index}]")),
-            }
-        }
-        text.push_str("}\n");
-        text.push_str(HEAD);
-        text.push_str(body);
+        let binding = |(index, (name, kind)): (u32, (&str, Kind))| match kind {
+            Kind::Number => format!("{name} = tonumber(ARGV[{index}]), "),
+            Kind::Bytes => format!("{name} = ARGV[{index}], "),
+        };
+        let arguments: Vec<_> = (1..).zip(names).map(binding).collect();
+        let (keys, arguments) = (keys.concat(), arguments.concat());
+        let text = format!("local KEY = {{ {keys}}}\nlocal ARG = {{ {arguments}}}\n{HEAD}{body}");
         let hash = redis::Script::new(&text).get_hash().to_owned();
         Self { text, hash, takes: PhantomData }
     }
@@ -195,20 +189,8 @@ impl<A: Argument> Script<A> {
     }
 }
 
-fn write_binding(text: &mut String, binding: std::fmt::Arguments<'_>) {
-    write!(text, "{binding}, ").expect("a string takes any text");
-}
-
 fn call(command: &str, script: &str, keys: &[String], arguments: &[Vec<u8>]) -> Cmd {
-    let mut cmd = redis::cmd(command);
-    cmd.arg(script).arg(keys.len());
-    for key in keys {
-        cmd.arg(key);
-    }
-    for argument in arguments {
-        cmd.arg(argument.as_slice());
-    }
-    cmd
+    redis::cmd(command).arg(script).arg(keys.len()).arg(keys).arg(arguments).take()
 }
 
 #[cfg(test)]

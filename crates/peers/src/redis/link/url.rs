@@ -3,8 +3,8 @@
 use std::{fmt, time::Duration};
 
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisConnectionInfo, RedisError,
-    RedisResult, TlsMode,
+    AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisError, RedisResult,
+    TlsMode,
     aio::{MultiplexedConnection, PubSub},
     cluster::ClusterClientBuilder,
     cluster_async::ClusterConnection,
@@ -62,10 +62,7 @@ impl RedisUrl {
                 .to_owned()
         };
         let (scheme, rest) = text.split_once("://").ok_or_else(forms)?;
-        let (security, kind) = match scheme.split_once('-') {
-            Some((security, kind)) => (security, kind),
-            None => (scheme, "server"),
-        };
+        let (security, kind) = scheme.split_once('-').unwrap_or((scheme, "server"));
         let tls = match security {
             "redis" => false,
             "rediss" => true,
@@ -76,9 +73,7 @@ impl RedisUrl {
             return Err("must name a host".to_owned());
         }
         let target = match kind {
-            "server" => {
-                Client::open(text).map(|client| Target::Server(Box::new(client))).map_err(|error| refusal(&error))
-            }
+            "server" => Client::open(text).map(|client| Target::Server(Box::new(client))).map_err(refusal),
             "cluster" => cluster(security, &parts),
             "sentinel" => sentinel(security, tls, &parts),
             _ => Err(forms()),
@@ -115,10 +110,8 @@ impl RedisUrl {
         match &self.target {
             Target::Server(client) => client.get_async_pubsub().await,
             Target::Sentinel(sentinels) => sentinels.client()?.async_get_client().await?.get_async_pubsub().await,
-            Target::Cluster(nodes) => {
-                let node = nodes.get(attempt % nodes.len().max(1)).ok_or_else(no_node)?;
-                Client::open(node.clone())?.get_async_pubsub().await
-            }
+            // A URL names at least one node.
+            Target::Cluster(nodes) => Client::open(nodes[attempt % nodes.len()].clone())?.get_async_pubsub().await,
         }
     }
 }
@@ -192,9 +185,9 @@ fn cluster(security: &str, parts: &Parts<'_>) -> Result<Target, String> {
     if !parts.path.is_empty() {
         return Err("must not name a database: a cluster has one only".to_owned());
     }
-    let info = |host: &&str| format!("{security}://{}{host}", parts.credentials).into_connection_info();
-    let nodes: RedisResult<Vec<ConnectionInfo>> = parts.hosts.iter().map(info).collect();
-    Ok(Target::Cluster(nodes.map_err(|error| refusal(&error))?))
+    let node = |host: &&str| format!("{security}://{}{host}", parts.credentials).into_connection_info();
+    let nodes: RedisResult<_> = parts.hosts.iter().map(node).collect();
+    nodes.map(Target::Cluster).map_err(refusal)
 }
 
 fn sentinel(security: &str, tls: bool, parts: &Parts<'_>) -> Result<Target, String> {
@@ -204,8 +197,7 @@ fn sentinel(security: &str, tls: bool, parts: &Parts<'_>) -> Result<Target, Stri
     }
     let database: i64 = database.parse().map_err(|_| "must end with the number of a database".to_owned())?;
     let info = |credentials: &str, address: &str| {
-        let info = format!("{security}://{credentials}{address}").into_connection_info();
-        info.map_err(|error| refusal(&error))
+        format!("{security}://{credentials}{address}").into_connection_info().map_err(refusal)
     };
     let (user, password) = (parts.parameter("sentinel_username"), parts.parameter("sentinel_password"));
     let credentials = if password.is_empty() { String::new() } else { format!("{user}:{password}@") };
@@ -223,23 +215,13 @@ fn sentinel(security: &str, tls: bool, parts: &Parts<'_>) -> Result<Target, Stri
 }
 
 /// What the client says of a wrong URL may hold parts of it.
-fn refusal(_: &RedisError) -> String {
+fn refusal(_: RedisError) -> String {
     "is not a URL that Redis can be reached by".to_owned()
-}
-
-fn no_node() -> RedisError {
-    RedisError::from((ErrorKind::ClusterConnectionNotFound, "no node is known"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn shown(text: &str) -> String {
-        let url = RedisUrl::parse(text).expect("a URL");
-        assert_eq!(format!("{url:?}"), format!("\"{url}\""));
-        url.to_string()
-    }
 
     #[test]
     fn every_form_is_read_and_shown_without_its_password() {
@@ -256,7 +238,8 @@ mod tests {
             ),
             ("rediss-sentinel://a/main", "rediss-sentinel://a/main"),
         ] {
-            assert_eq!(shown(text), expected);
+            let url = RedisUrl::parse(text).expect("a URL");
+            assert_eq!((url.to_string(), format!("{url:?}")), (expected.to_owned(), format!("\"{expected}\"")));
         }
     }
 

@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use tokio::process::Command;
 
-use super::{rush::Rush, shopper::Shopper, tally::Step};
+use super::{account::login_id, rush::Rush, shopper::Shopper, tally::Step};
 
 /// How many untrue statements are listed; the others are counted.
 const UNTRUE_SHOWN_MAX: usize = 20;
@@ -51,10 +51,12 @@ pub(crate) async fn from_outside(rush: &Rush, shoppers: &mut [Shopper]) -> anyho
     let mut owners = HashMap::<_, String>::new();
     for shopper in &*shoppers {
         outside.wallets_checked += 1;
-        outside.purchases_checked += u64::from(shopper.bought.is_some());
-        for (performance_id, seat) in shopper.owned_seats() {
-            if let Some(other) = owners.insert((performance_id, seat), shopper.login_id()) {
-                let (seat, login_id) = (&seat.label, shopper.login_id());
+        let Some(Payment { reservation, .. }) = &shopper.bought else { continue };
+        outside.purchases_checked += 1;
+        let (performance_id, login_id) = (reservation.performance.id, login_id(shopper.account.number));
+        for seat in &reservation.seats {
+            if let Some(other) = owners.insert((performance_id, seat), login_id.clone()) {
+                let seat = &seat.label;
                 outside.seats_sold_twice += 1;
                 outside.is_untrue(format!("the seat {seat} of {performance_id} was sold to {other} and to {login_id}"));
             }
@@ -72,7 +74,7 @@ pub(crate) async fn from_outside(rush: &Rush, shoppers: &mut [Shopper]) -> anyho
 
 /// What the server said to this buyer that is untrue.
 async fn look_again(shopper: &mut Shopper) -> anyhow::Result<Vec<String>> {
-    let (login_id, mut untrue) = (shopper.login_id(), Vec::new());
+    let (login_id, mut untrue) = (login_id(shopper.account.number), Vec::new());
     let balance = shopper.account.balance().await?;
     let spent = shopper.bought.as_ref().map_or(0, |payment| payment.amount);
     if balance + spent != shopper.points {

@@ -48,13 +48,11 @@ impl Client {
         let mut last = String::new();
         for _ in 0..ATTEMPTS_MAX {
             let wait = match self.send_once(step, &request).await {
-                Ok(response) => match retry_after(step, &response) {
-                    None => return Ok(response),
-                    Some(wait) => {
-                        last = format!("status {}", response.status);
-                        wait
-                    }
-                },
+                Ok(response) => {
+                    let Some(wait) = retry_after(step, &response) else { return Ok(response) };
+                    last = format!("status {}", response.status);
+                    wait
+                }
                 Err(error) => {
                     self.tally.lock().totals.connections_broken += 1;
                     last = error.to_string();

@@ -10,14 +10,9 @@ use serde::Deserialize;
 /// How many stretches of free seats buyers look past, on average, before they choose one.
 const LOOKED_PAST: f64 = 24.0;
 
-/// The part of a seat map that changes.
-#[derive(Deserialize)]
-pub(crate) struct Statuses {
-    seats: Vec<Status>,
-}
-
+/// The part of a seat that changes.
 #[derive(Clone, Copy, Debug, Deserialize)]
-struct Status {
+pub(crate) struct Status {
     status: SeatStatus,
 }
 
@@ -81,7 +76,7 @@ impl Hall {
     }
 
     /// The seats as a map shows them.
-    pub(crate) fn view(&self, tag: &str, Statuses { seats }: Statuses) -> anyhow::Result<View> {
+    pub(crate) fn view(&self, tag: &str, SeatMap { seats }: SeatMap<Status>) -> anyhow::Result<View> {
         let (before, now) = (self.labels.len(), seats.len());
         ensure!(now == before, "the hall had {before} seats, and now has {now}");
         Ok(View { tag: tag.to_owned(), seats })
@@ -94,16 +89,10 @@ impl Hall {
 
     /// Chooses free seats beside each other for the party, or fewer if there are not as many; `None` if none is free.
     /// Most buyers choose near the front. With each loss to others a buyer looks twice as far to the back.
-    pub(crate) fn choose(
-        &self,
-        view: &View,
-        party: usize,
-        lost_before: u32,
-        numbers: &mut impl Rng,
-    ) -> Option<Vec<usize>> {
+    pub(crate) fn choose(&self, view: &View, party: usize, lost: u32, numbers: &mut impl Rng) -> Option<Vec<usize>> {
         let mut sizes = (1..=party).rev().map(|size| (size, self.stretches(view, size)));
         let (size, stretches) = sizes.find(|(_, stretches)| !stretches.is_empty())?;
-        let stretch = stretches[rank(stretches.len(), lost_before, numbers)];
+        let stretch = stretches[rank(stretches.len(), lost, numbers)];
         let start = numbers.random_range(0..=stretch.len() - size);
         Some(stretch[start..start + size].iter().map(|(index, _)| *index).collect())
     }
@@ -118,8 +107,8 @@ impl Hall {
 }
 
 /// The stretch that a buyer takes of so many, of which the first is the most likely.
-fn rank(count: usize, lost_before: u32, numbers: &mut impl Rng) -> usize {
-    let mean = LOOKED_PAST * f64::from(1_u32 << lost_before.min(10));
+fn rank(count: usize, lost: u32, numbers: &mut impl Rng) -> usize {
+    let mean = LOOKED_PAST * f64::from(1_u32 << lost.min(10));
     let uniform: f64 = numbers.random();
     let rank = -mean * (1.0 - uniform).ln();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is not negative")]

@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc, time::Duration};
 use anyhow::{Context, bail};
 use boxoffice_rush::{
     Buyer, Request, Response,
-    buyer::{Payment, Reservation, ReservedSeat},
+    buyer::{Payment, Reservation},
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde::de::IgnoredAny;
@@ -65,19 +65,12 @@ impl Shopper {
         Self { account, numbers, points, held: None, bought: None }
     }
 
-    pub(crate) fn login_id(&self) -> String {
-        login_id(self.account.number)
-    }
-
     /// The whole visit.
     pub(crate) async fn attend(&mut self, rush: &Rush) -> Outcome {
-        match self.come(rush).await {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                rush.tally().lock().trouble(format!("{}: {error:#}", self.login_id()));
-                Outcome::Failed
-            }
-        }
+        self.come(rush).await.unwrap_or_else(|error| {
+            rush.tally().lock().trouble(format!("{}: {error:#}", login_id(self.account.number)));
+            Outcome::Failed
+        })
     }
 
     async fn come(&mut self, rush: &Rush) -> anyhow::Result<Outcome> {
@@ -258,11 +251,5 @@ impl Shopper {
         rush.sold(payment.reservation.seats.len() as u64);
         self.bought = Some(payment);
         Ok(Outcome::Bought)
-    }
-
-    /// The seats that the server said the buyer owns, with their performance.
-    pub(crate) fn owned_seats(&self) -> impl Iterator<Item = (Uuid, &ReservedSeat)> {
-        let reservation = self.bought.as_ref().map(|payment| &payment.reservation);
-        reservation.into_iter().flat_map(|bought| bought.seats.iter().map(|seat| (bought.performance.id, seat)))
     }
 }

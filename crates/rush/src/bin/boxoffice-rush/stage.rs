@@ -71,12 +71,11 @@ pub(crate) async fn choose(scout: &mut Account, options: &RushOptions) -> anyhow
             continue;
         }
         let dates: List<Performance> = scout.ask(Step::Dates, |buyer| buyer.performances(concert.id)).await?;
-        let performances = dates.items;
         scout.leave().await?;
-        let bookable = performances.iter().filter(|performance| performance.seats_available > 0);
+        let bookable = dates.items.iter().filter(|performance| performance.seats_available > 0);
         let largest = bookable.map(|performance| performance.seats_total).max();
         if let Some(seats) = largest.filter(|seats| found.as_ref().is_none_or(|(most, ..)| seats > most)) {
-            found = Some((seats, concert, performances));
+            found = Some((seats, concert, dates.items));
         }
     }
     let Some((_, concert, performances)) = found else {
