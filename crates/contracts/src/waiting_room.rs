@@ -8,9 +8,7 @@
 
 use std::{fmt, sync::Arc};
 
-use boxoffice_domain::waiting_room::WaitingRoom;
-
-use boxoffice_domain::fixtures::TestClock;
+use boxoffice_domain::{fixtures::TestClock, waiting_room::WaitingRoom};
 
 mod crowds;
 mod draw;
@@ -78,7 +76,7 @@ macro_rules! waiting_room_contract {
             leaving_admits_the_next_in_order
             leaving_while_waiting_moves_up_those_behind
             spending_admits_the_next_in_order
-            a_negative_number_of_free_admissions_admits_nobody
+            a_negative_number_of_free_admissions_admits_none
             raising_the_limit_admits_at_once
             expiry_admits_the_next_in_order
             who_does_not_come_is_passed_over
@@ -91,24 +89,24 @@ macro_rules! waiting_room_contract {
             polls_are_further_apart_at_a_distance
             the_estimate_follows_the_measured_rate
             watchers_are_woken
-            nobody_is_dropped
-            concurrent_departures_drop_nobody
+            none_is_dropped
+            concurrent_departures_drop_none
             a_stampede_keeps_order_and_limit
-            before_the_draw_nobody_has_an_order
+            before_the_draw_none_has_an_order
             the_order_is_that_of_the_numbers
-            an_opening_that_admits_nobody_wakes_watchers
+            an_opening_that_admits_none_wakes_watchers
             later_comers_stand_behind_the_draw
             equal_numbers_stand_by_account
             leaving_and_joining_again_before_the_draw_gains_nothing
             numbers_do_not_count_without_a_draw
             an_opening_can_be_moved
             ten_thousand_are_served_in_the_order_drawn
-            a_paused_queue_admits_nobody_and_resumes_at_once
+            a_paused_queue_admits_none_and_resumes_at_once
             a_queue_can_begin_paused
             a_pause_does_nothing_to_those_admitted
             a_pause_is_no_part_of_the_measure
             older_terms_do_not_undo_newer_ones
-            emptying_ends_all_who_wait_and_nobody_else
+            emptying_ends_all_waiting_and_no_others
             the_stats_are_right
             the_oldest_wait_of_a_drawn_queue_is_the_earliest_joining
             the_census_has_the_longest_first

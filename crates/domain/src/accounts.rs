@@ -143,10 +143,9 @@ pub struct Account {
 
 /// An account with what is needed to check its password.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct Credentials {
-    /// The account.
     pub account: Account,
-    /// The hash of its password.
     pub password_hash: PasswordHash,
     /// The key under which the account was made, if the caller gave one.
     pub idempotency: Option<Idempotency>,
@@ -194,14 +193,13 @@ debug_without_content! {
 
 /// One sign-in of one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct Session {
     /// Its id; access tokens name it.
     pub id: SessionId,
-    /// The account that signed in.
     pub account_id: AccountId,
     /// The hash of the one refresh secret that is valid now.
     pub refresh_hash: RefreshHash,
-    /// When it was opened.
     pub created_at: Timestamp,
     /// When it ends if it is not refreshed before.
     pub expires_at: Timestamp,
@@ -272,14 +270,12 @@ pub trait PasswordHasher: Send + Sync {
 
 /// What an access token says of its bearer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct AccessClaims {
-    /// The account that signed in.
     pub account_id: AccountId,
-    /// The session in which it did.
     pub session_id: SessionId,
-    /// What it could do at that time.
+    /// What the account could do when it signed in.
     pub role: Role,
-    /// Until when the token is valid.
     pub expires_at: Timestamp,
 }
 

@@ -82,6 +82,6 @@ pub trait EntropySource: Send + Sync {
     /// A new `UUIDv7`, never given before.
     fn uuid(&self) -> Uuid;
 
-    /// 32 bytes that nobody can guess.
+    /// 32 bytes that cannot be guessed.
     fn secret(&self) -> [u8; 32];
 }

@@ -163,10 +163,9 @@ pub enum PayRefusal {
 /// A payment with its reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct PaymentView {
-    /// The payment.
     pub payment: Payment,
-    /// Its reservation.
     pub reservation: ReservationView,
 }
 

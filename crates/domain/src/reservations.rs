@@ -154,10 +154,9 @@ impl Reservation {
 /// A reservation with what is shown of its performance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct ReservationView {
-    /// The reservation.
     pub reservation: Reservation,
-    /// Its performance.
     pub performance: PerformanceTerms,
 }
 
@@ -215,10 +214,9 @@ pub enum HoldRefusal {
 /// An account cancels one of its reservations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct CancelRequest {
-    /// The reservation.
     pub reservation_id: ReservationId,
-    /// Who asks.
     pub account_id: AccountId,
     /// The caller's key, if it gave one.
     pub idempotency: Option<Idempotency>,

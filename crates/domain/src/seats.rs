@@ -177,7 +177,7 @@ impl SeatStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub enum SeatState {
-    /// Nobody's.
+    /// Without an owner.
     Free,
     /// Held; available from `until` on, whether a worker has marked it or not.
     Held {
@@ -242,12 +242,8 @@ mod tests {
     }
 
     #[test]
-    fn a_part_name_has_no_dash() {
-        assert_eq!(PartName::new("A-1"), Err(TextError::Forbidden('-')));
-    }
-
-    #[test]
     fn labels_are_section_row_and_plain_number() {
+        assert_eq!(PartName::new("A-1"), Err(TextError::Forbidden('-')));
         for good in ["A-1-1", "VIP석-나-120", "F 1-B-7"] {
             assert_eq!(SeatLabel::new(good).unwrap().as_str(), good);
         }

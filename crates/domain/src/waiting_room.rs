@@ -93,10 +93,10 @@ pub struct QueueTerms {
     pub version: u32,
     /// How many are admitted at once.
     pub max_active: u32,
-    /// Whether admission is paused: nobody is admitted then, and nobody who is admitted is sent back. The time for which
+    /// Whether admission is paused: none is admitted then, and none that is admitted is sent back. The time for which
     /// a queue is paused is no part of the measure of its rate.
     pub paused: bool,
-    /// Before this time nobody is admitted and there are no positions. `None` for a queue without a draw.
+    /// Before this time none is admitted and there are no positions. `None` for a queue without a draw.
     pub opens_at: Option<Timestamp>,
 }
 
@@ -156,10 +156,9 @@ pub struct JoinRequest {
 
 /// A place that is to be put back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct RestoreRequest {
-    /// The place.
     pub place: QueuePlace,
-    /// How the queue is run.
     pub terms: QueueTerms,
     /// The number that the account draws, if the concert has a draw. It counts only if the place was given before the
     /// queue opened.
@@ -224,7 +223,7 @@ pub struct QueueStats {
     pub admitted_last_minute: u64,
     /// How many were passed over because they did not come.
     pub no_shows_total: u64,
-    /// When the account joined that has waited longest; `None` if nobody waits.
+    /// When the account joined that has waited longest; `None` if none waits.
     pub oldest_joined_at: Option<Timestamp>,
 }
 
@@ -264,8 +263,8 @@ pub trait WaitingRoom: Send + Sync {
     /// Ends the admission of an account that has paid, and admits the next. Doing it twice is no error.
     async fn spend(&self, concert_id: ConcertId, account_id: AccountId) -> Result<(), WaitingRoomError>;
 
-    /// Sets how the queue is run; admits at once if that frees admissions. Nobody admitted is sent back if there are
-    /// fewer. No error if there is no queue.
+    /// Sets how the queue is run; admits at once if that frees admissions. None that is admitted is sent back
+    /// if there are fewer. No error if there is no queue.
     async fn set_terms(&self, concert_id: ConcertId, terms: QueueTerms) -> Result<(), WaitingRoomError>;
 
     /// Ends all places that wait, and returns how many there were. Those admitted stay so. The places are expired, also

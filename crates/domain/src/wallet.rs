@@ -203,16 +203,14 @@ impl TryFrom<Points> for ChargeAmount {
 /// An account wants points.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct ChargeRequest {
     /// The id of the charge to be made.
     pub charge_id: ChargeId,
-    /// Who wants them.
     pub account_id: AccountId,
-    /// How many.
     pub amount: ChargeAmount,
     /// The most points that charging may bring the wallet to.
     pub balance_max: Points,
-    /// The caller's key.
     pub idempotency: Idempotency,
 }
 

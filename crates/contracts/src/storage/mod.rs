@@ -69,16 +69,14 @@ pub use crate::crowd::{Dice, at_once};
 #[macro_export]
 macro_rules! storage_contract {
     (@ accounts $open:path) => {
-        $crate::storage_contract! { $open;
-            accounts {
-                an_account_is_found_by_its_id_and_by_its_login_id
-                one_of_fifty_at_once_gets_the_login_id
-                a_role_is_changed_by_login_id
-                a_refresh_secret_is_good_once
-                a_session_that_ended_or_lapsed_or_never_was_is_unknown
-                one_of_twenty_rotations_at_once_succeeds
-            }
-        }
+        $crate::storage_contract! { $open; accounts {
+            an_account_is_found_by_its_id_and_by_its_login_id
+            one_of_fifty_at_once_gets_the_login_id
+            a_role_is_changed_by_login_id
+            a_refresh_secret_is_good_once
+            a_session_that_ended_or_lapsed_or_never_was_is_unknown
+            one_of_twenty_rotations_at_once_succeeds
+        } }
     };
     (@ audit $open:path) => {
         #[test]
@@ -91,114 +89,97 @@ macro_rules! storage_contract {
         }
     };
     (@ catalog $open:path) => {
-        $crate::storage_contract! { $open;
-            catalog {
-                a_venue_is_published_once_under_its_key
-                a_concert_is_published_once_under_its_key
-                a_performance_is_published_once_under_its_key
-                twenty_publications_at_once_under_one_key_make_one
-                concerts_are_paged_in_the_order_of_their_publication
-                only_bookable_concerts_are_listed_when_asked
-                performances_are_paged_by_their_start
-                performances_without_a_seat_to_be_had_are_left_out_when_asked
-                seats_come_in_the_order_of_the_plan
-                lapsed_holds_count_as_available
-                no_map_shows_less_than_was_answered_before
-                a_seat_map_follows_every_act_and_the_time
-                a_concert_is_changed_only_from_the_version_that_was_read
-                a_draw_a_pause_and_an_emptying_are_kept
-                what_is_unknown_is_none
-            }
-        }
+        $crate::storage_contract! { $open; catalog {
+            a_venue_is_published_once_under_its_key
+            a_concert_is_published_once_under_its_key
+            a_performance_is_published_once_under_its_key
+            twenty_publications_at_once_under_one_key_make_one
+            concerts_are_paged_in_the_order_of_their_publication
+            only_bookable_concerts_are_listed_when_asked
+            performances_are_paged_by_their_start
+            performances_without_a_seat_to_be_had_are_left_out_when_asked
+            seats_come_in_the_order_of_the_plan
+            lapsed_holds_count_as_available
+            no_map_shows_less_than_was_answered_before
+            a_seat_map_follows_every_act_and_the_time
+            a_concert_is_changed_only_from_the_version_that_was_read
+            a_draw_a_pause_and_an_emptying_are_kept
+            what_is_unknown_is_none
+        } }
     };
     (@ catalog_import $open:path) => {
-        $crate::storage_contract! { $open;
-            catalog_import {
-                a_second_import_creates_nothing
-                an_import_changes_the_prices_of_free_seats_alone
-                an_import_that_is_refused_writes_nothing
-                an_import_never_changes_a_draw_or_a_pause
-                two_imports_at_once_make_one_catalog
-            }
-        }
+        $crate::storage_contract! { $open; catalog_import {
+            a_second_import_creates_nothing
+            an_import_changes_the_prices_of_free_seats_alone
+            an_import_that_is_refused_writes_nothing
+            an_import_never_changes_a_draw_or_a_pause
+            two_imports_at_once_make_one_catalog
+        } }
     };
     (@ leases $open:path) => {
-        $crate::storage_contract! { $open;
-            leases {
-                one_of_fifty_at_once_gets_a_lease
-                a_lease_is_released_by_its_holder_alone
-            }
-        }
+        $crate::storage_contract! { $open; leases {
+            one_of_fifty_at_once_gets_a_lease
+            a_lease_is_released_by_its_holder_alone
+        } }
     };
     (@ payments $open:path) => {
-        $crate::storage_contract! { $open;
-            payments {
-                fifty_identical_payments_debit_once
-                fifty_payments_of_one_reservation_debit_once
-                each_refusal_of_a_payment_has_its_cause
-                a_repeated_payment_gets_the_first_answer
-                payments_are_found_by_their_owner_alone
-                a_place_is_spent_by_the_payment_of_the_last_hold
-                a_payment_key_belongs_to_its_account
-                a_replayed_receipt_says_what_is_held_now
-                what_was_paid_outside_moves_no_points
-            }
-        }
+        $crate::storage_contract! { $open; payments {
+            fifty_identical_payments_debit_once
+            fifty_payments_of_one_reservation_debit_once
+            each_refusal_of_a_payment_has_its_cause
+            a_repeated_payment_gets_the_first_answer
+            payments_are_found_by_their_owner_alone
+            a_place_is_spent_by_the_payment_of_the_last_hold
+            a_replayed_receipt_says_what_is_held_now
+            what_was_paid_outside_moves_no_points
+        } }
     };
     (@ races $open:path) => {
-        $crate::storage_contract! { $open;
-            races {
-                a_payment_is_in_time_until_the_last_microsecond
-                a_payment_and_a_sweep_at_the_end_of_the_hold_agree
-                a_payment_and_a_cancellation_at_once_leave_no_point_behind
-                one_of_twenty_cancellations_at_once_refunds
-                a_hold_and_the_sweep_of_the_former_one_agree
-                a_lapsed_seat_sells_again_without_a_sweep
-                a_lapsed_hold_whose_seat_was_taken_is_not_paid
-                everything_at_once_breaks_nothing
-            }
-        }
+        $crate::storage_contract! { $open; races {
+            a_payment_is_in_time_until_the_last_microsecond
+            a_payment_and_a_sweep_at_the_end_of_the_hold_agree
+            a_payment_and_a_cancellation_at_once_leave_no_point_behind
+            one_of_twenty_cancellations_at_once_refunds
+            a_hold_and_the_sweep_of_the_former_one_agree
+            a_lapsed_seat_sells_again_without_a_sweep
+            a_lapsed_hold_whose_seat_was_taken_is_not_paid
+            everything_at_once_breaks_nothing
+        } }
     };
     (@ reservations $open:path) => {
-        $crate::storage_contract! { $open;
-            reservations {
-                a_hold_has_its_seats_its_sum_and_its_end
-                each_refusal_of_a_hold_has_its_cause
-                a_repeated_hold_gets_the_first_answer
-                one_of_five_hundred_gets_the_seat
-                overlapping_holds_neither_share_nor_split_seats
-                ten_holds_at_once_of_one_account_give_its_limit
-                the_limit_counts_every_performance_of_the_concert
-                owned_seats_count_against_the_limit
-                holds_of_another_concert_do_not_count
-                a_key_finds_the_reservation_of_its_account_alone
-                cancelling_a_hold_frees_its_seats
-                each_refusal_of_a_cancellation_has_its_cause
-                a_repeated_cancellation_gets_the_first_answer
-                a_paid_reservation_is_cancelled_only_before_the_performance_starts
-                reservations_are_listed_newest_first_by_what_they_are_shown_as
-                the_sweep_takes_the_oldest_first_and_no_more_than_asked
-            }
-        }
+        $crate::storage_contract! { $open; reservations {
+            a_hold_has_its_seats_its_sum_and_its_end
+            each_refusal_of_a_hold_has_its_cause
+            a_repeated_hold_gets_the_first_answer
+            one_of_five_hundred_gets_the_seat
+            overlapping_holds_neither_share_nor_split_seats
+            ten_holds_at_once_of_one_account_give_its_limit
+            the_limit_counts_every_performance_of_the_concert
+            owned_seats_count_against_the_limit
+            cancelling_a_hold_frees_its_seats
+            each_refusal_of_a_cancellation_has_its_cause
+            a_repeated_cancellation_gets_the_first_answer
+            a_paid_reservation_is_cancelled_only_before_the_performance_starts
+            reservations_are_listed_newest_first_by_what_they_are_shown_as
+            the_sweep_takes_the_oldest_first_and_no_more_than_asked
+        } }
     };
     (@ wallet $open:path) => {
-        $crate::storage_contract! { $open;
-            wallet {
-                creating_an_account_again_makes_no_second_wallet
-                points_for_one_of_two_reservations_pay_exactly_one
-                a_payment_without_points_leaves_the_hold
-                a_refund_brings_the_points_back
-                a_thousand_charges_at_once_add_up
-                charges_and_payments_at_once_add_up
-                a_charge_completed_fifty_times_is_credited_once
-                charges_in_progress_count_against_the_limit
-                a_declined_charge_credits_nothing
-                a_repeated_charge_is_begun_once
-                pending_charges_come_oldest_first_and_no_more_than_asked
-                entries_are_paged_newest_first
-                a_charge_is_found_by_its_owner_alone
-            }
-        }
+        $crate::storage_contract! { $open; wallet {
+            creating_an_account_again_makes_no_second_wallet
+            points_for_one_of_two_reservations_pay_exactly_one
+            a_payment_without_points_leaves_the_hold
+            a_refund_brings_the_points_back
+            a_thousand_charges_at_once_add_up
+            charges_and_payments_at_once_add_up
+            a_charge_completed_fifty_times_is_credited_once
+            charges_in_progress_count_against_the_limit
+            a_declined_charge_credits_nothing
+            a_repeated_charge_is_begun_once
+            pending_charges_come_oldest_first_and_no_more_than_asked
+            entries_are_paged_newest_first
+            a_charge_is_found_by_its_owner_alone
+        } }
     };
     ($open:path) => {
         $crate::storage_contract! { $open,

@@ -14,7 +14,7 @@ use boxoffice_domain::{
 };
 
 use super::{
-    PRICE_A, Stage, at_once, other_request, points,
+    PRICE_A, Show, Stage, at_once, other_request, points,
     show::{assert_first_of_all, count, succeeded},
 };
 
@@ -74,7 +74,7 @@ pub async fn each_refusal_of_a_payment_has_its_cause(stage: &Stage) {
     stage.assert_balance(other, 10_000).await;
 }
 
-/// The answer to a key is that of its first request, also after the refund.
+/// The answer to a key of an account is that of its first request, also after the refund.
 pub async fn a_repeated_payment_gets_the_first_answer(stage: &Stage) {
     let show = stage.show().await;
     let account_id = stage.account_with(5_000).await;
@@ -91,9 +91,16 @@ pub async fn a_repeated_payment_gets_the_first_answer(stage: &Stage) {
         stage.charge(account_id, 1).await;
     }
     stage.cancels(&held).await;
-    let again = stage.pay(PayRequest { payment_id: stage.pay_request(&held).payment_id, ..request }).await.unwrap();
+    let payment_id = stage.pay_request(&held).payment_id;
+    let again = stage.pay(PayRequest { payment_id, ..request.clone() }).await.unwrap();
     assert!(again.replayed);
     assert_eq!(again.value.payment, first.value.payment);
+    // Another account may use the same key.
+    let other = stage.account_with(5_000).await;
+    let held = stage.holds(&show, other, &["A-1-2"]).await;
+    let of_another = PayRequest { idempotency: request.idempotency, ..stage.pay_request(&held) };
+    let made = stage.pay(of_another).await.unwrap();
+    assert_eq!((made.replayed, made.value.payment.payment.reservation_id), (false, held.id));
 }
 
 /// Payments are listed newest first, and other accounts do not find them.
@@ -126,11 +133,15 @@ pub async fn a_place_is_spent_by_the_payment_of_the_last_hold(stage: &Stage) {
     let account_id = stage.account_with(10_000).await;
     let (place, concert_id) = (PlaceNumber(7), show.concert.id);
     let spent = async |place| stage.storage.payments.has_spent(account_id, concert_id, place).await.unwrap();
-    stage.holds(&other_show, account_id, &["A-1-1"]).await;
+    let hold_for = async |show: &Show, hold_seconds, label| {
+        let hold_seconds = NonZeroU32::new(hold_seconds).unwrap();
+        let request = HoldRequest { hold_seconds, ..show.hold_request(account_id, &[label]) };
+        stage.hold(request).await.unwrap().value.reservation
+    };
+    // What is held of another concert counts there alone, however long.
+    let elsewhere = hold_for(&other_show, 1_000, "A-1-1").await;
     let first = stage.holds(&show, account_id, &["A-1-1"]).await;
-    let longer =
-        HoldRequest { hold_seconds: NonZeroU32::new(500).unwrap(), ..show.hold_request(account_id, &["A-1-2"]) };
-    let second = stage.hold(longer).await.unwrap().value.reservation;
+    let second = hold_for(&show, 500, "A-1-2").await;
     let third = stage.holds(&show, account_id, &["A-1-3"]).await;
     let pay = async |reservation| {
         let request = PayRequest { queue_place: Some(place), ..stage.pay_request(reservation) };
@@ -152,23 +163,10 @@ pub async fn a_place_is_spent_by_the_payment_of_the_last_hold(stage: &Stage) {
     assert_eq!(paid.other_held_until, None);
     assert!(spent(place).await);
     assert_eq!(held_until(account_id, concert_id).await, None, "paid, or lapsed");
+    assert_eq!(held_until(account_id, other_show.concert.id).await, Some(elsewhere.held_until));
     assert!(!spent(PlaceNumber(8)).await);
-    let elsewhere = stage.storage.payments.has_spent(account_id, other_show.concert.id, place).await.unwrap();
-    assert!(!elsewhere);
-}
-
-/// Two accounts may use the same key.
-pub async fn a_payment_key_belongs_to_its_account(stage: &Stage) {
-    let show = stage.show().await;
-    let idempotency = idempotency();
-    for label in ["A-1-1", "A-1-2"] {
-        let account_id = stage.account_with(5_000).await;
-        let held = stage.holds(&show, account_id, &[label]).await;
-        let request = PayRequest { idempotency: idempotency.clone(), ..stage.pay_request(&held) };
-        let made = stage.pay(request).await.unwrap();
-        assert!(!made.replayed);
-        assert_eq!(made.value.payment.payment.reservation_id, held.id);
-    }
+    let port = &stage.storage.payments;
+    assert!(!port.has_spent(account_id, other_show.concert.id, place).await.unwrap());
 }
 
 /// A repeated payment gets its first answer, and with it until when other seats are held at the time of the repetition.

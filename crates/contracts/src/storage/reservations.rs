@@ -97,10 +97,11 @@ pub async fn a_repeated_hold_gets_the_first_answer(stage: &Stage) {
 
     let reused = HoldRequest { idempotency: Some(other_request(&key)), ..request(&["A-1-3"]) };
     assert_eq!(stage.hold(reused).await, Err(KeyReused.into()));
-    let of_another = HoldRequest { account_id: other, ..request(&["A-1-3"]) };
-    assert!(!stage.hold(of_another).await.unwrap().replayed);
-    let found = stage.storage.reservations.find_by_key(one, &key.key).await.unwrap();
-    assert_eq!(found, Some(first.clone()));
+    let found = async |account_id| stage.storage.reservations.find_by_key(account_id, &key.key).await.unwrap();
+    assert_eq!(found(other).await, None);
+    let of_another = stage.hold(HoldRequest { account_id: other, ..request(&["A-1-3"]) }).await.unwrap();
+    assert!(!of_another.replayed);
+    assert_eq!((found(one).await, found(other).await), (Some(first.clone()), Some(of_another.value)));
 
     stage.cancels(&first.reservation).await;
     stage.clock.advance_seconds(1_000);
@@ -123,39 +124,6 @@ pub async fn owned_seats_count_against_the_limit(stage: &Stage) {
     // Refunded seats no longer count.
     stage.cancels(&last).await;
     stage.holds(&show, account_id, &["A-1-5"]).await;
-}
-
-/// An account may hold seats of several concerts; each has its own end.
-pub async fn holds_of_another_concert_do_not_count(stage: &Stage) {
-    let (show, other_show) = (stage.show().await, stage.show().await);
-    let account_id = stage.account().await;
-    let held = stage.holds(&show, account_id, &["A-1-1"]).await;
-    stage.clock.advance_seconds(10);
-    let later = stage.holds(&other_show, account_id, &["A-1-1"]).await;
-    let held_until = async |show: &Show| {
-        stage.storage.reservations.held_until(account_id, show.concert.id).await.expect("the storage works")
-    };
-    assert_eq!(held_until(&show).await, Some(held.held_until));
-    assert_eq!(held_until(&other_show).await, Some(later.held_until));
-}
-
-/// Two accounts may use the same key.
-pub async fn a_key_finds_the_reservation_of_its_account_alone(stage: &Stage) {
-    let show = stage.show().await;
-    let (one, other) = (stage.account().await, stage.account().await);
-    let idempotency = fixtures::idempotency();
-    let request = |account_id, label| HoldRequest {
-        idempotency: Some(idempotency.clone()),
-        ..show.hold_request(account_id, &[label])
-    };
-    let first = stage.hold(request(one, "A-1-1")).await.unwrap();
-    let port = &stage.storage.reservations;
-    assert_eq!(port.find_by_key(other, &idempotency.key).await.unwrap(), None);
-    let second = stage.hold(request(other, "A-1-2")).await.unwrap();
-    assert!(!second.replayed);
-    for (account_id, made) in [(one, first), (other, second)] {
-        assert_eq!(port.find_by_key(account_id, &idempotency.key).await.unwrap(), Some(made.value));
-    }
 }
 
 /// However many accounts want a seat, one gets it.

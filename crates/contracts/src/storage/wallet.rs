@@ -36,8 +36,8 @@ pub async fn points_for_one_of_two_reservations_pay_exactly_one(stage: &Stage) {
     for (round, label) in show.labels().into_iter().take(20).enumerate() {
         let account_id = stage.account_with(PRICE_A).await;
         // In every other round they are of two concerts.
+        let second_label = format!("A-2-{}", round / 2 + 1);
         let second_of = if round % 2 == 0 { &show } else { &other_show };
-        let second_label = if round % 2 == 0 { format!("A-2-{}", round / 2 + 1) } else { label.to_string() };
         let one = stage.holds(&show, account_id, &[label.as_str()]).await;
         let other = stage.holds(second_of, account_id, &[&second_label]).await;
         let outcomes = at_once([&one, &other].map(pay_request), |request| stage.pay(request)).await;

@@ -15,7 +15,7 @@ use super::{
 use crate::crowd::{Dice, at_once};
 
 /// All who join are served, each exactly once, in the order of joining, however the others end.
-pub async fn nobody_is_dropped(stage: impl AsyncFn(Rules) -> Stage) {
+pub async fn none_is_dropped(stage: impl AsyncFn(Rules) -> Stage) {
     let scene = Scene::new(stage, 7).await;
     let places = scene.join_many(200).await;
     for (index, place) in places.iter().enumerate() {
@@ -45,7 +45,7 @@ pub async fn nobody_is_dropped(stage: impl AsyncFn(Rules) -> Stage) {
 }
 
 /// When many leave and pay at once, exactly as many are admitted, and they are the next in order.
-pub async fn concurrent_departures_drop_nobody(stage: impl AsyncFn(Rules) -> Stage) {
+pub async fn concurrent_departures_drop_none(stage: impl AsyncFn(Rules) -> Stage) {
     let scene = Scene::new(stage, 100).await;
     let places = scene.join_many(400).await;
     for round in 1..=3 {

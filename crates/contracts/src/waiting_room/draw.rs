@@ -50,9 +50,9 @@ impl Scene {
     }
 }
 
-/// Before a queue opens nobody is admitted and there is no position, however much room there is; the next poll is at the
+/// Before a queue opens none is admitted and there is no position, however much room there is; the next poll is at the
 /// opening, and a place can be left.
-pub async fn before_the_draw_nobody_has_an_order(stage: impl AsyncFn(Rules) -> Stage) {
+pub async fn before_the_draw_none_has_an_order(stage: impl AsyncFn(Rules) -> Stage) {
     let scene = before_the_draw(stage, 100).await;
     let account_id = account();
     let joined = scene.try_join_with(account_id, Some(number(7))).await.expect("joins");
@@ -110,8 +110,8 @@ pub async fn the_order_is_that_of_the_numbers(stage: impl AsyncFn(Rules) -> Stag
     assert_eq!(other.position(&unaware[0]).await, 1);
 }
 
-/// The opening gives positions, and wakes watchers, though nobody is admitted.
-pub async fn an_opening_that_admits_nobody_wakes_watchers(stage: impl AsyncFn(Rules) -> Stage) {
+/// The opening gives positions, and wakes watchers, though none is admitted.
+pub async fn an_opening_that_admits_none_wakes_watchers(stage: impl AsyncFn(Rules) -> Stage) {
     let scene = before_the_draw(stage, 0).await;
     let place = scene.join_drawn(5).await;
     let seen = scene.version().await;

@@ -4,8 +4,8 @@ use boxoffice_domain::waiting_room::QueueTerms;
 
 use super::{Rules, Stage, scene::Scene};
 
-/// If fewer may be admitted than are, nobody is sent back and nobody is admitted until there is room.
-pub async fn a_negative_number_of_free_admissions_admits_nobody(stage: impl AsyncFn(Rules) -> Stage) {
+/// If fewer may be admitted than are, none is sent back and none is admitted until there is room.
+pub async fn a_negative_number_of_free_admissions_admits_none(stage: impl AsyncFn(Rules) -> Stage) {
     let mut scene = Scene::new(stage, 5).await;
     let places = scene.join_many(12).await;
     scene.set_max_active(2).await;

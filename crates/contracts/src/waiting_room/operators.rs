@@ -2,7 +2,7 @@
 
 use boxoffice_domain::{
     fixtures::instant,
-    waiting_room::{QueueCensus, QueuePlace, QueueStats, RestoreRequest, Standing},
+    waiting_room::{QueueCensus, QueueStats, RestoreRequest},
 };
 
 use super::{
@@ -26,18 +26,11 @@ impl Scene {
     async fn stats(&self) -> QueueStats {
         self.stage.waiting_room.stats(self.concert_id).await.expect("counts").expect("there is a queue")
     }
-
-    async fn estimate(&self, place: &QueuePlace) -> Option<u64> {
-        match self.standing(place).await {
-            Standing::Waiting { estimated_wait_seconds, .. } => estimated_wait_seconds,
-            other => panic!("{other:?} instead of waiting"),
-        }
-    }
 }
 
-/// While a queue is paused nobody is admitted, whatever frees an admission; when it is resumed as many are at once as
-/// may be, in order. Nobody is sent back, places are kept, and accounts join and leave as ever.
-pub async fn a_paused_queue_admits_nobody_and_resumes_at_once(stage: impl AsyncFn(Rules) -> Stage) {
+/// While a queue is paused no account is admitted, whatever frees an admission; when it is resumed as many are at once as
+/// may be, in order. None is sent back, places are kept, and accounts join and leave as ever.
+pub async fn a_paused_queue_admits_none_and_resumes_at_once(stage: impl AsyncFn(Rules) -> Stage) {
     let mut scene = Scene::new(stage, 3).await;
     let mut places = scene.join_many(8).await;
     let seen = scene.version().await;
@@ -63,7 +56,7 @@ pub async fn a_paused_queue_admits_nobody_and_resumes_at_once(stage: impl AsyncF
     scene.assert_order(&places, 3, 5).await;
 }
 
-/// A queue that is paused from its beginning admits nobody.
+/// A queue that is paused from its beginning admits none.
 pub async fn a_queue_can_begin_paused(stage: impl AsyncFn(Rules) -> Stage) {
     let mut scene = Scene::new(stage, 3).await;
     scene.terms.paused = true;
@@ -129,8 +122,8 @@ pub async fn older_terms_do_not_undo_newer_ones(stage: impl AsyncFn(Rules) -> St
     scene.assert_order(&places, 2, 1).await;
 }
 
-/// Emptying a queue ends every place that waits and returns how many, leaves those admitted alone, and closes it to nobody.
-pub async fn emptying_ends_all_who_wait_and_nobody_else(stage: impl AsyncFn(Rules) -> Stage) {
+/// Emptying a queue ends every place that waits and returns how many, leaves those admitted alone, and closes it to none.
+pub async fn emptying_ends_all_waiting_and_no_others(stage: impl AsyncFn(Rules) -> Stage) {
     let scene = Scene::new(stage, 2).await;
     let other = scene.another_concert();
     let elsewhere = other.join_many(4).await;
@@ -146,7 +139,7 @@ pub async fn emptying_ends_all_who_wait_and_nobody_else(stage: impl AsyncFn(Rule
     assert_eq!(scene.empty().await, 0);
     assert_eq!(scene.version().await, seen, "nothing has changed");
     scene.leave(&places[0]).await;
-    assert_eq!(scene.census().await, (0, 1, 2), "nobody is left to be admitted");
+    assert_eq!(scene.census().await, (0, 1, 2), "none is left to be admitted");
     assert!(scene.is_active(&places[1]).await);
 
     let again = scene.join(places[6].account_id).await;

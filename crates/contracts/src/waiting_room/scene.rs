@@ -94,6 +94,13 @@ impl Scene {
         }
     }
 
+    pub(super) async fn estimate(&self, place: &QueuePlace) -> Option<u64> {
+        match self.standing(place).await {
+            Standing::Waiting { estimated_wait_seconds, .. } => estimated_wait_seconds,
+            other => panic!("{other:?} instead of waiting"),
+        }
+    }
+
     pub(super) async fn is_active(&self, place: &QueuePlace) -> bool {
         is_active(self.standing(place).await)
     }

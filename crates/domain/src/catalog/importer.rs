@@ -259,20 +259,14 @@ mod tests {
         assert_eq!(second.report(), report);
 
         catalog.venues[0].name = name("Great Hall");
-        let sales = SalesWindow::new(instant(NOW), instant(NOW + 1)).unwrap();
-        let (title, artist, description) = (name("Day"), name("Rain"), Description::new("Later").unwrap());
+        let imported = &mut catalog.concerts[0];
+        (imported.title, imported.artist) = (name("Day"), name("Rain"));
+        imported.description = Description::new("Later").unwrap();
+        imported.sales = SalesWindow::new(instant(NOW), instant(NOW + 1)).unwrap();
+        (imported.max_seats_per_account, imported.max_active) = (1, 2);
+        let ImportedConcert { title, artist, description, sales, .. } = imported.clone();
         let changed =
             Concert { title, artist, description, sales, max_seats_per_account: 1, max_active: 2, ..concert.clone() };
-        let Concert { title, artist, description, sales, max_seats_per_account, max_active, .. } = changed.clone();
-        catalog.concerts[0] = ImportedConcert {
-            title,
-            artist,
-            description,
-            sales,
-            max_seats_per_account,
-            max_active,
-            ..catalog.concerts[0].clone()
-        };
         let mut third = importer(&catalog);
         let renamed = Venue { name: name("Great Hall"), ..venue.clone() };
         assert_eq!(third.venue(Some(venue)).unwrap(), Imported::Changed(renamed));

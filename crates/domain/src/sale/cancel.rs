@@ -91,28 +91,10 @@ mod tests {
     use uuid::Uuid;
 
     #[test]
-    fn cancelling_a_hold_frees_its_seats_and_moves_no_points() {
-        let (mut sale, held) = Sale::held(0);
-        let view = sale.cancelled(1, &held);
-        assert_eq!(view.reservation.status(instant(1)), ReservationStatus::Cancelled);
-        assert_eq!((view.reservation.updated_at, view.reservation.payment_id()), (instant(1), None));
-        assert_eq!(sale.seat("A-1-1").state, SeatState::Free);
-        assert_eq!(sale.state.changes().wallets().count(), 0);
-        assert_eq!(sale.event_kinds(), ["reservation_held", "reservation_cancelled"]);
-    }
-
-    #[test]
-    fn cancelling_a_paid_reservation_refunds_it_once() {
+    fn the_event_of_a_cancellation_says_what_was_refunded() {
         let (mut sale, held) = Sale::held(55_000);
-        let payment = sale.paid(1, &held).payment.payment;
-        let view = sale.cancelled(2, &held);
-        assert_eq!((sale.wallet().balance, view.reservation.payment_id()), (points(55_000), Some(payment.id)));
-        let amounts: Vec<_> = sale.state.changes().entries().iter().map(|entry| entry.amount).collect();
-        assert_eq!(amounts, [-55_000, 55_000]);
-        let refunded = sale.state.changes().payments_new().next().unwrap();
-        assert_eq!(refunded.refunded_at(), Some(instant(2)));
-        let again = sale.cancel(3, &fixtures::cancel_request(&held));
-        assert_eq!(again, Err(CancelRefusal::AlreadyCancelled));
+        sale.paid(1, &held);
+        sale.cancelled(2, &held);
         let Some(Event::ReservationCancelled { refunded, .. }) = sale.state.changes().events().last() else { panic!() };
         assert_eq!(*refunded, points(55_000));
     }
@@ -148,7 +130,11 @@ mod tests {
         }
         let stranger = CancelRequest { account_id: AccountId::new(Uuid::from_u128(4)), ..request };
         sale.add_account(stranger.account_id, 0);
-        assert_eq!(sale.cancel(2, &stranger), Err(CancelRefusal::NotFound), "a key opens nobody else's reservation");
+        assert_eq!(
+            sale.cancel(2, &stranger),
+            Err(CancelRefusal::NotFound),
+            "a key opens no other account's reservation"
+        );
     }
 
     #[test]

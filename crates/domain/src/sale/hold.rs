@@ -174,17 +174,6 @@ mod tests {
     }
 
     #[test]
-    fn a_seat_is_taken_until_its_hold_lapses() {
-        let (mut sale, held) = Sale::held(0);
-        let other = AccountId::new(Uuid::from_u128(5));
-        sale.add_account(other, 0);
-        let next = HoldRequest { account_id: other, ..sale.hold_request(&["A-1-1"]) };
-        let Err(HoldRefusal::SeatUnavailable(seats)) = sale.hold(299, &next) else { panic!("it is held") };
-        assert_eq!(seats[0].state, SeatState::Held { by: held.id, until: instant(300) });
-        assert!(sale.hold(300, &next).is_ok());
-    }
-
-    #[test]
     fn a_repeated_hold_gets_the_first_answer_whatever_has_happened_since() {
         let mut sale = Sale::new(&["A-1-1"], 100_000);
         let request = sale.hold_request(&["A-1-1"]);
@@ -214,7 +203,7 @@ mod tests {
         assert_eq!(sale.state.decide(instant(0), &command).unwrap_err(), LoadError::Wallet(stranger.account_id));
         let mut state = SaleState::without_wallets();
         state.add_terms(sale.terms.clone());
-        state.add_seat(sale.performance_id(), sale.seat("A-1-1"));
+        state.add_seat(sale.terms.id, sale.seat("A-1-1"));
         assert!(state.decide(instant(0), &command).is_ok());
     }
 

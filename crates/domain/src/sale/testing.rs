@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::{
-    AccountId, PerformanceId, Points, ReservationId, Timestamp,
+    AccountId, Points, ReservationId, Timestamp,
     catalog::PerformanceTerms,
     fixtures::{self, instant},
     idempotency::{Fingerprint, Idempotency},
@@ -91,7 +91,7 @@ impl Sale {
     }
 
     pub(super) fn set_seat(&mut self, seat: Seat) {
-        self.state.add_seat(self.performance_id(), seat);
+        self.state.add_seat(self.terms.id, seat);
     }
 
     /// Lets the account hold or own one seat of the concert under another reservation.
@@ -112,10 +112,6 @@ impl Sale {
         changes.charges_new().cloned().for_each(|charge| state.add_charge(charge));
         changes.seats().for_each(|(performance_id, seat)| state.add_seat(performance_id, seat.clone()));
         self.state = state;
-    }
-
-    pub(super) fn performance_id(&self) -> PerformanceId {
-        self.terms.id
     }
 
     pub(super) fn wallet(&self) -> &Wallet {

@@ -232,20 +232,4 @@ impl World {
     fn seats(&self) -> impl Iterator<Item = (PerformanceId, &Seat)> {
         self.tables.seats.iter().flat_map(|(id, seats)| seats.values().map(move |seat| (*id, seat)))
     }
-
-    /// How many seats of the one concert an account holds and owns.
-    fn seats_had(&self, account_id: AccountId) -> u32 {
-        let own = self.tables.reservations.values().filter(|reservation| reservation.account_id == account_id);
-        let live = own.filter(|reservation| self.is_live(reservation));
-        u32::try_from(live.map(|reservation| reservation.seats.len()).sum::<usize>()).unwrap()
-    }
-
-    fn is_live(&self, reservation: &Reservation) -> bool {
-        matches!(reservation.status(self.now), ReservationStatus::Held | ReservationStatus::Confirmed)
-    }
-
-    fn seats_of(&self, reservation: &Reservation) -> Vec<&Seat> {
-        let seats = &self.tables.seats[&reservation.performance_id];
-        reservation.seats.iter().map(|seat| &seats[&seat.label]).collect()
-    }
 }

@@ -93,13 +93,9 @@ impl Hall {
     }
 
     fn apply(&self, outcome: Outcome) {
-        let request = HoldRequest { performance_id: ID, ..request(&["A-1-1"]) };
+        let request = HoldRequest { performance_id: ID, ..fixtures::hold_request(&fixtures::terms(), &["A-1-1"]) };
         self.cache.apply_batch(&[Command::Hold(request)], &[Ok(outcome)]);
     }
-}
-
-fn request(labels: &[&str]) -> HoldRequest {
-    fixtures::hold_request(&fixtures::terms(), labels)
 }
 
 /// That a reservation has taken a seat, or had by an earlier request.
@@ -333,7 +329,8 @@ async fn after_a_batch_of_unknown_outcome_every_entry_is_read_again_by_peers_too
     hall.map().await;
     hall.write(2, held(ONE));
     let failed = Err(StorageError::Unavailable("the commit was not answered".into()));
-    hall.cache.apply_batch(&[Command::Hold(request(&["A-1-2"]))], &[failed]);
+    let request = fixtures::hold_request(&fixtures::terms(), &["A-1-2"]);
+    hall.cache.apply_batch(&[Command::Hold(request)], &[failed]);
     assert_eq!(hall.shown().await, ([Available, HeldNow], 2));
     let Some(Announcement::Published { topic: Topic::Seats, text }) = subscription.try_next() else {
         panic!("it is published");

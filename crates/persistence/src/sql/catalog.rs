@@ -16,7 +16,7 @@ use boxoffice_domain::{
     },
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
-    seats::{SeatState, SeatStatus},
+    seats::SeatStatus,
 };
 use chrono::NaiveDateTime;
 use diesel::{
@@ -293,11 +293,13 @@ impl Catalog for Store {
             match seat.state.status(now) {
                 SeatStatus::Available => sales.available += 1,
                 SeatStatus::Held => sales.held += 1,
-                SeatStatus::Sold => sales.sold += 1,
-            }
-            if let SeatState::Sold { .. } = seat.state {
-                // The prices of sold seats are never changed, so this is what was paid.
-                sales.revenue = sales.revenue.checked_add(seat.price).ok_or_else(too_much)?;
+                SeatStatus::Sold => {
+                    sales.sold += 1;
+                    // The prices of sold seats are never changed, so this is what was paid.
+                    let revenue = sales.revenue.checked_add(seat.price);
+                    sales.revenue =
+                        revenue.ok_or_else(|| StorageError::failed("the sum of the prices is too large"))?;
+                }
             }
         }
         Ok(Some(sales))
@@ -309,10 +311,6 @@ fn update_concert(concert: &Concert, further: &[&'static str]) -> Statement {
     const NAMED: [&str; 7] =
         ["title", "artist", "description", "sales_open_at", "sales_close_at", "max_seats_per_account", "max_active"];
     Statement::update::<ConcertRow>(ConcertRow::bind(concert, Origin::default()), &[&NAMED, further].concat())
-}
-
-fn too_much() -> StorageError {
-    StorageError::failed("the sum of the prices is too large")
 }
 
 fn vanished() -> StorageError {

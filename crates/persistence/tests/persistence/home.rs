@@ -1,7 +1,6 @@
 //! An empty storage for one test, which removes what the test leaves behind.
 
 use std::{
-    fmt,
     path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
@@ -34,12 +33,6 @@ pub(crate) enum Place {
 /// A folder that is removed with its owner.
 #[derive(Debug)]
 pub(crate) struct Folder(PathBuf);
-
-impl Folder {
-    fn file(&self) -> String {
-        self.0.join("boxoffice.db").to_string_lossy().into_owned()
-    }
-}
 
 impl Drop for Folder {
     fn drop(&mut self) {
@@ -101,7 +94,7 @@ impl Place {
 
     pub(crate) fn url(&self) -> String {
         match self {
-            Self::Folder(folder) => format!("sqlite://{}", folder.file()),
+            Self::Folder(Folder(path)) => format!("sqlite://{}", path.join("boxoffice.db").display()),
             Self::Server(database) => database.url().to_owned(),
         }
     }
@@ -109,12 +102,6 @@ impl Place {
     /// Changes the database past every instance.
     pub(crate) async fn execute(&self, statements: &str) {
         execute(&self.url(), statements).await;
-    }
-
-    pub(crate) async fn remove(self) {
-        if let Self::Server(database) = self {
-            database.remove().await.unwrap();
-        }
     }
 
     /// A place whose schema is up to date, with nothing in its tables.
@@ -137,7 +124,8 @@ impl Place {
                 empty(database.url()).await;
                 EMPTIED.lock().unwrap().push(database);
             }
-            place => place.remove().await,
+            Self::Server(database) => database.remove().await.unwrap(),
+            Self::Folder(folder) => drop(folder),
         }
     }
 }
@@ -158,17 +146,12 @@ pub(crate) fn settings() -> PersistenceSettings {
 }
 
 /// An open database.
+#[derive(Debug)]
 pub(crate) struct Home {
     stage: Stage,
     pub(crate) database: Database,
     pub(crate) place: Place,
     peers: Mutex<Vec<Database>>,
-}
-
-impl fmt::Debug for Home {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Home").field("place", &self.place).finish_non_exhaustive()
-    }
 }
 
 impl Home {

@@ -29,7 +29,7 @@ const ANSWERS_BETWEEN: usize = 300;
 /// Buyers who hold, pay and cancel at once until the stampede ends.
 #[derive(Debug, Default)]
 pub(crate) struct Stampede {
-    pub(crate) answers: Answers,
+    pub(crate) answers: Arc<Answers>,
     buyers: JoinSet<Receipts>,
 }
 
@@ -49,7 +49,7 @@ impl Stampede {
 
     /// Ends the stampede. What the buyers got as answers is true, and everything is in order.
     pub(crate) async fn end(self, stage: &Stage) {
-        self.answers.0.done.store(true, Ordering::Relaxed);
+        self.answers.done.store(true, Ordering::Relaxed);
         let receipts = self.buyers.join_all().await;
         assert!(receipts.iter().any(|receipts| !receipts.cancelled.is_empty()));
         for receipts in &receipts {
@@ -60,11 +60,8 @@ impl Stampede {
 }
 
 /// Counts what the buyers get.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Answers(Arc<Counts>);
-
 #[derive(Debug, Default)]
-struct Counts {
+pub(crate) struct Answers {
     done: AtomicBool,
     answers: AtomicUsize,
     failures: AtomicUsize,
@@ -73,18 +70,18 @@ struct Counts {
 impl Answers {
     /// Waits for so many more answers.
     pub(crate) async fn wait_for(&self, more: usize) {
-        wait_for(&self.0.answers, more).await;
+        wait_for(&self.answers, more).await;
     }
 
     async fn wait_for_failure(&self) {
-        wait_for(&self.0.failures, 1).await;
+        wait_for(&self.failures, 1).await;
     }
 
     /// Counts an answer; `None` if the storage was away. Fails the test if it is one that no buyer should get.
     fn count<T, R: Error>(&self, answer: Result<T, ActError<R>>) -> Option<Result<T, R>> {
         let counter = match &answer {
-            Err(ActError::Storage(StorageError::Unavailable(_) | StorageError::Busy)) => &self.0.failures,
-            _ => &self.0.answers,
+            Err(ActError::Storage(StorageError::Unavailable(_) | StorageError::Busy)) => &self.failures,
+            _ => &self.answers,
         };
         counter.fetch_add(1, Ordering::Relaxed);
         match answer {
@@ -113,9 +110,9 @@ struct Receipts {
 
 /// Holds a seat, pays it and cancels it, again and again, until the stampede is done. A request that failed is not sent
 /// again: what became of it is unknown, and either is right.
-async fn buyer(stage: Stage, show: Show, account_id: AccountId, answers: Answers, seed: u64) -> Receipts {
+async fn buyer(stage: Stage, show: Show, account_id: AccountId, answers: Arc<Answers>, seed: u64) -> Receipts {
     let (mut receipts, mut dice, labels) = (Receipts::default(), Dice::new(seed), show.labels());
-    while !answers.0.done.load(Ordering::Relaxed) {
+    while !answers.done.load(Ordering::Relaxed) {
         let request = show.hold_request_for(account_id, dice.pick(&labels, 1));
         let reservation = match answers.count(stage.storage.reservations.hold(request).await) {
             Some(Ok(made)) => made.value.reservation,

@@ -13,7 +13,7 @@ use super::{
     known::{KnownQueue, KnownQueues},
     pending::{Act, Pending},
     scripts::{self, Context, Step, StepReply, queue_keys},
-    snapshot::{News, Pace, Snapshot},
+    snapshot::{Pace, Snapshot, Update},
 };
 use crate::rules::{Rules, expired, known};
 
@@ -157,8 +157,8 @@ impl Core {
         let read = async {
             let taken = Instant::now();
             let reply = self.step(queue, &scripts::SNAPSHOT, queue.known_so_far()).await?;
-            let news = reply.map(|reply| News::read(reply, taken)).transpose()?;
-            Ok(news.map(|news| queue.apply_snapshot(news)))
+            let update = reply.map(|reply| Update::read(reply, taken)).transpose()?;
+            Ok(update.map(|update| queue.apply_snapshot(update)))
         };
         Ok(queue.snapshots.get(|| queue.snapshot_since(since).map(Some), read).await?)
     }

@@ -18,7 +18,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     scripts,
-    snapshot::{Admitted, News, Snapshot},
+    snapshot::{Admitted, Snapshot, Update},
 };
 
 /// After how long without a request a queue is forgotten if there are many.
@@ -183,19 +183,19 @@ impl KnownQueue {
         }
     }
 
-    pub(super) fn apply_snapshot(&self, news: News) -> Arc<Snapshot> {
-        let snapshot = Arc::new(news.snapshot);
+    pub(super) fn apply_snapshot(&self, update: Update) -> Arc<Snapshot> {
+        let snapshot = Arc::new(update.snapshot);
         let mut known = self.known();
         known.snapshot = Some(Arc::clone(&snapshot));
-        known.admissions_version = news.admissions_version;
-        if let Some(admitted) = news.admitted {
+        known.admissions_version = update.admissions_version;
+        if let Some(admitted) = update.admitted {
             known.admitted = admitted;
         }
-        known.left_total = news.left_total;
-        if known.left.len() + news.left.len() > LEFT_MAX {
+        known.left_total = update.left_total;
+        if known.left.len() + update.left.len() > LEFT_MAX {
             known.left.clear();
         }
-        known.left.extend(news.left);
+        known.left.extend(update.left);
         drop(known);
         snapshot
     }

@@ -71,7 +71,7 @@ pub(super) struct Snapshot {
 }
 
 /// What a snapshot brings along.
-pub(super) struct News {
+pub(super) struct Update {
     pub(super) snapshot: Snapshot,
     pub(super) admissions_version: u64,
     /// The admissions, if they have changed.
@@ -82,7 +82,7 @@ pub(super) struct News {
     pub(super) left: Vec<(AccountId, PlaceNumber)>,
 }
 
-impl News {
+impl Update {
     pub(super) fn read(reply: StepReply, taken: Instant) -> Result<Self, StorageError> {
         let StepReply { opened_at, version, mut values, .. } = reply;
         let snapshot = Snapshot {

@@ -8,7 +8,6 @@ use boxoffice_domain::{
     fixtures::{TestClock, TestEntropy},
     waiting_room::WaitingRoom,
 };
-use boxoffice_peers::redis::{Link, RedisSettings, RedisUrl};
 use boxoffice_testkit::servers::{RedisCluster, RedisServer};
 use boxoffice_waiting_room::{MemoryWaitingRoom, RedisWaitingRoom, Settings};
 
@@ -33,13 +32,8 @@ async fn in_memory(start: Start) -> Arc<dyn WaitingRoom> {
 /// A waiting room with its own prefix in a Redis that the tests share. Every poll asks Redis: the contract is about exact
 /// positions.
 async fn in_redis(url: &str, start: Start) -> Arc<dyn WaitingRoom> {
-    let redis = RedisSettings {
-        prefix: format!("test-{}", TestEntropy.uuid()),
-        // The machine is shared with other tests.
-        connect_timeout: Duration::from_secs(10),
-        command_timeout: Duration::from_secs(10),
-    };
-    let link = Link::open(RedisUrl::parse(url).expect("a URL"), redis);
+    // The machine is shared with other tests.
+    let link = support::open_link(url, format!("test-{}", TestEntropy.uuid()), Duration::from_secs(10));
     let waiting_room = RedisWaitingRoom::open(link, start.clock.clone(), settings(&start), Duration::ZERO).await;
     assert!(waiting_room.is_connected());
     Arc::new(waiting_room)

@@ -61,6 +61,12 @@ fn draw_of(account_id: AccountId) -> Option<DrawNumber> {
     u64::try_from(account_id.uuid().as_u128()).ok().map(DrawNumber::from_random)
 }
 
+/// A connection to Redis that waits `patience` for a connection and for each answer.
+pub(crate) fn open_link(url: &str, prefix: String, patience: Duration) -> Arc<Link> {
+    let settings = RedisSettings { prefix, connect_timeout: patience, command_timeout: patience };
+    Link::open(RedisUrl::parse(url).expect("a URL"), settings)
+}
+
 /// A server process: its waiting room, and shorthands about concert 1.
 pub(crate) struct Instance<R = RedisWaitingRoom> {
     pub(crate) waiting_room: R,
@@ -69,10 +75,7 @@ pub(crate) struct Instance<R = RedisWaitingRoom> {
 
 impl Instance {
     pub(crate) async fn start(url: &str, clock: &Arc<TestClock>, rules: Settings, snapshot_age_max: Duration) -> Self {
-        let patience = Duration::from_secs(2);
-        let settings =
-            RedisSettings { prefix: "boxoffice".to_owned(), connect_timeout: patience, command_timeout: patience };
-        let link = Link::open(RedisUrl::parse(url).expect("a URL"), settings);
+        let link = open_link(url, "boxoffice".to_owned(), Duration::from_secs(2));
         let waiting_room = RedisWaitingRoom::open(link, clock.clone(), rules, snapshot_age_max).await;
         Self { waiting_room, terms: terms(3) }
     }

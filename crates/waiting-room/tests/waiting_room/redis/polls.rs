@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use boxoffice_domain::{
     fixtures::{TestClock, instant},
-    waiting_room::{DrawNumber, JoinRequest, QueuePlace, Standing, WaitingRoom},
+    waiting_room::{QueuePlace, Standing, WaitingRoom},
 };
 use boxoffice_testkit::servers::RedisServer;
 use futures::{StreamExt, stream};
 
-use crate::support::{DEADLINE, EXACT, Instance, POLLING, account, at_once, concert, is_active, until};
+use crate::support::{DEADLINE, EXACT, Instance, POLLING, at_once, concert, is_active, until};
 
 /// An instance that asks Redis each time, and one that does so once in a while.
 async fn pair(polling: Duration, max_active: u32) -> (RedisServer, Arc<TestClock>, Instance, Instance) {
@@ -132,14 +132,8 @@ async fn before_the_draw_no_poll_asks_redis_and_after_it_those_of_the_drawn_do()
     let mut asking = asking;
     asking.terms.opens_at = Some(instant(100));
     let mut places = Vec::new();
-    for (number, draw) in [30, 10, 20].into_iter().enumerate() {
-        let request = JoinRequest {
-            concert_id: concert(1),
-            account_id: account(number as u128),
-            terms: asking.terms,
-            draw: Some(DrawNumber::from_random(draw)),
-        };
-        places.push(asking.waiting_room.join(request).await.expect("joins").status.place);
+    for number_and_draw in [30, 10, 20] {
+        places.push(asking.join(number_and_draw).await.place);
     }
     polling.poll(&places[0]).await;
     let before = steps(&server).await;
