@@ -63,14 +63,14 @@ impl Stampede {
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
     done: AtomicBool,
-    answers: AtomicUsize,
+    given: AtomicUsize,
     failures: AtomicUsize,
 }
 
 impl Answers {
     /// Waits for so many more answers.
     pub(crate) async fn wait_for(&self, more: usize) {
-        wait_for(&self.answers, more).await;
+        wait_for(&self.given, more).await;
     }
 
     async fn wait_for_failure(&self) {
@@ -81,7 +81,7 @@ impl Answers {
     fn count<T, R: Error>(&self, answer: Result<T, ActError<R>>) -> Option<Result<T, R>> {
         let counter = match &answer {
             Err(ActError::Storage(StorageError::Unavailable(_) | StorageError::Busy)) => &self.failures,
-            _ => &self.answers,
+            _ => &self.given,
         };
         counter.fetch_add(1, Ordering::Relaxed);
         match answer {
