@@ -42,7 +42,7 @@ pub use crate::crowd::{Dice, at_once};
 
 /// Makes a test of each function of the contracts, in the module that calls it.
 ///
-/// The first argument is the path of an `async fn()` that gives a [`Stage`](storage::Stage) over an empty storage, or a
+/// The first argument is the path of an `async fn()` that gives a [`Stage`](crate::storage::Stage) over an empty storage, or a
 /// value that has one: it has the methods `stage(&self) -> &Stage`, and `async close(self)`, which is called after a test
 /// that passes. The path is as the calling module sees it.
 ///
@@ -55,7 +55,7 @@ pub use crate::crowd::{Dice, at_once};
 /// | Part | Ports that it needs |
 /// | --- | --- |
 /// | `accounts` | `Accounts`, `Sessions` |
-/// | `audit` | all but `CatalogImport`, `Sessions` and `Leases`, and [`Corrupt`](storage::audit::Corrupt) |
+/// | `audit` | all but `CatalogImport`, `Sessions` and `Leases`, and [`Corrupt`](crate::storage::audit::Corrupt) |
 /// | `catalog`, `payments`, `races`, `reservations` | `Catalog`, `Payments`, `Reservations` |
 /// | `catalog_import` | these and `CatalogImport` |
 /// | `leases` | `Leases` |

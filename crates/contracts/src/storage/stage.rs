@@ -147,7 +147,7 @@ impl Stage {
         self.complete_charge(begun.value.id, GatewayVerdict::Approved).await.expect("a charge")
     }
 
-    /// A venue of [`SHOW_SEATS`] seats with one performance of a concert that allows an account 4 seats.
+    /// A venue of [`SHOW_SEATS`](super::SHOW_SEATS) seats with one performance of a concert that allows an account 4 seats.
     pub async fn show(&self) -> Show {
         self.show_allowing(4).await
     }
