@@ -40,7 +40,7 @@ macro_rules! row {
         impl $row {
             /// The values of a row, in the order of the columns.
             $visibility fn bind($($argument: $argument_kind),*) -> Vec<crate::statement::Bind> {
-                vec![$(crate::statement::Bind::from($value)),*]
+                vec![$(crate::statement::Bind::from($value).in_column::<$kind>()),*]
             }
         }
     };

@@ -49,12 +49,54 @@ pub(crate) enum Bind {
     BigInt(i64),
     Text(String),
     Time(NaiveDateTime),
-    Null,
+    Null(Null),
+}
+
+/// The type of a value that is absent. A prepared statement belongs to the types of its values, so that an absent value
+/// has the type of its column: otherwise each pattern of absent values in a batch would be prepared anew.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Null {
+    Bytes,
+    BigInt,
+    Text,
+    Time,
+}
+
+/// What a column holds, with the type of its absent values.
+pub(crate) trait Column {
+    const NULL: Null = Null::Bytes;
+}
+
+impl Column for bool {}
+impl Column for i32 {}
+impl Column for i64 {}
+impl Column for String {}
+impl Column for Vec<u8> {}
+impl Column for NaiveDateTime {}
+impl Column for Option<Vec<u8>> {}
+
+impl Column for Option<i64> {
+    const NULL: Null = Null::BigInt;
+}
+
+impl Column for Option<String> {
+    const NULL: Null = Null::Text;
+}
+
+impl Column for Option<NaiveDateTime> {
+    const NULL: Null = Null::Time;
+}
+
+impl Bind {
+    /// The value for a column.
+    pub(crate) fn in_column<C: Column>(self) -> Self {
+        if let Self::Null(_) = self { Self::Null(C::NULL) } else { self }
+    }
 }
 
 impl<T: Into<Self>> From<Option<T>> for Bind {
     fn from(value: Option<T>) -> Self {
-        value.map_or(Self::Null, T::into)
+        value.map_or(Self::Null(Null::Bytes), T::into)
     }
 }
 
@@ -208,7 +250,12 @@ macro_rules! query_fragment {
                         Piece::Bind(Bind::BigInt(value)) => pass.push_bind_param::<BigInt, _>(value)?,
                         Piece::Bind(Bind::Text(value)) => pass.push_bind_param::<Text, _>(value)?,
                         Piece::Bind(Bind::Time(value)) => pass.push_bind_param::<Timestamp, _>(value)?,
-                        Piece::Bind(Bind::Null) => pass.push_bind_param::<Nullable<Binary>, _>(&None::<Vec<u8>>)?,
+                        Piece::Bind(Bind::Null(null)) => match null {
+                            Null::Bytes => pass.push_bind_param::<Nullable<Binary>, _>(&None::<Vec<u8>>)?,
+                            Null::BigInt => pass.push_bind_param::<Nullable<BigInt>, _>(&None::<i64>)?,
+                            Null::Text => pass.push_bind_param::<Nullable<Text>, _>(&None::<String>)?,
+                            Null::Time => pass.push_bind_param::<Nullable<Timestamp>, _>(&None::<NaiveDateTime>)?,
+                        },
                     }
                 }
                 Ok(())
@@ -233,6 +280,16 @@ mod tests {
         let mut builder = DB::QueryBuilder::default();
         statement.to_sql(&mut builder, &DB::default()).unwrap();
         builder.finish()
+    }
+
+    #[test]
+    fn an_absent_value_has_the_type_of_its_column() {
+        let absent = Bind::from(None::<i64>);
+        assert!(matches!(absent.clone().in_column::<Option<i64>>(), Bind::Null(Null::BigInt)));
+        assert!(matches!(absent.clone().in_column::<Option<String>>(), Bind::Null(Null::Text)));
+        assert!(matches!(absent.clone().in_column::<Option<NaiveDateTime>>(), Bind::Null(Null::Time)));
+        assert!(matches!(absent.in_column::<Option<Vec<u8>>>(), Bind::Null(Null::Bytes)));
+        assert!(matches!(Bind::from(7_i64).in_column::<Option<i64>>(), Bind::BigInt(7)));
     }
 
     #[test]

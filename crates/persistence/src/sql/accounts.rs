@@ -23,7 +23,7 @@ use super::{
 use crate::{
     row::row,
     schema::{accounts, sessions},
-    statement::Bind,
+    statement::{Bind, Null},
     stored::{Stored, damaged, id, name, optional_idempotency, time},
 };
 
@@ -64,7 +64,7 @@ row! {
         refresh_hash: Vec<u8> = session.refresh_hash.0.to_vec(),
         created_at: NaiveDateTime = session.created_at,
         expires_at: NaiveDateTime = session.expires_at,
-        ended_at: Option<NaiveDateTime> = Bind::Null,
+        ended_at: Option<NaiveDateTime> = Bind::Null(Null::Time),
     }
 }
 
