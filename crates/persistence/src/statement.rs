@@ -52,8 +52,8 @@ pub(crate) enum Bind {
     Null(Null),
 }
 
-/// The type of a value that is absent. A prepared statement belongs to the types of its values, so that an absent value
-/// has the type of its column: otherwise each pattern of absent values in a batch would be prepared anew.
+/// The type of an absent value. The database prepares a statement for the types of its values. If an absent value did not
+/// have the type of its column, each pattern of absent values in a batch would need another prepared statement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Null {
     Bytes,

@@ -53,9 +53,9 @@ pub(crate) fn mock<M: Default>(expect: impl FnOnce(&mut M)) -> Arc<M> {
 pub(crate) struct World {
     pub stage: Stage,
     pub show: Show,
-    /// The bearer of the access token `customer`, who has [`BALANCE`] points.
+    /// The account of the access token `customer`. Its wallet has [`BALANCE`] points.
     pub customer: AccountId,
-    /// The bearer of the access token `stranger`, who has none.
+    /// The account of the access token `stranger`. Its wallet is empty.
     pub stranger: AccountId,
     /// The queues, also while [`Self::waiting_room`] is a mock.
     pub queues: Arc<MemoryWaitingRoom>,
