@@ -220,12 +220,57 @@ impl Sales {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::plan::tests::{part, section};
+    use crate::{
+        ReservationId,
+        catalog::plan::tests::{part, section},
+        fixtures::{self, instant},
+    };
+    use uuid::Uuid;
+
+    fn points(number: i64) -> Points {
+        Points::new(number).unwrap()
+    }
+
+    #[test]
+    fn a_new_performance_has_all_seats_of_the_plan_free_at_their_prices() {
+        let plan = SeatingPlan::new(vec![section("A", &[("1", 1)]), section("B", &[("1", 2)])]).unwrap();
+        let prices = PriceList::new(&plan, &[(part("A"), points(9)), (part("B"), points(5))]).unwrap();
+        let VenueSummary { id, name, location } = fixtures::terms().venue;
+        let venue = Venue { id, name, location, plan, created_at: instant(0) };
+        let (id, concert_id) = (PerformanceId::new(Uuid::from_u128(1)), ConcertId::new(Uuid::from_u128(2)));
+        let (starts_at, created_at) = (instant(9), instant(0));
+        let performance = NewPerformance { id, concert_id, venue, starts_at, prices, created_at };
+        let seats: Vec<_> = performance.seats().map(|seat| (seat.ordinal, seat.price, seat.state)).collect();
+        assert_eq!(
+            seats,
+            [(0, points(9)), (1, points(5)), (2, points(5))].map(|(at, price)| (at, price, SeatState::Free))
+        );
+    }
+
+    #[test]
+    fn sales_count_seats_by_status_and_the_points_of_the_sold_ones() {
+        let by = ReservationId::new(Uuid::from_u128(1));
+        let states = [
+            SeatState::Free,
+            SeatState::Held { by, until: instant(1) },
+            SeatState::Held { by, until: instant(2) },
+            SeatState::Held { by, until: instant(3) },
+            SeatState::Sold { to: by },
+            SeatState::Sold { to: by },
+            SeatState::Sold { to: by },
+        ];
+        let mut seats = fixtures::seats(&["A-1-1", "A-1-2", "A-1-3", "A-1-4", "A-1-5", "A-1-6", "A-1-7"]);
+        for ((seat, state), price) in seats.iter_mut().zip(states).zip([1, 2, 4, 8, 16, 32, 64]) {
+            (seat.state, seat.price) = (state, points(price));
+        }
+        let sales = Sales { available: 2, held: 2, sold: 3, revenue: points(16 + 32 + 64) };
+        assert_eq!(Sales::of(&seats, instant(1)), Some(sales));
+        assert_eq!(Sales::of([], instant(1)), None);
+    }
 
     #[test]
     fn every_section_has_exactly_one_price() {
         let plan = SeatingPlan::new(vec![section("A", &[("1", 1)]), section("B", &[("1", 2)])]).unwrap();
-        let points = |n| Points::new(n).unwrap();
         let list = PriceList::new(&plan, &[(part("B"), points(5)), (part("A"), points(9))]).unwrap();
         let prices: Vec<_> = list.seats(&plan).map(|(seat, price)| (seat.label.to_string(), price.get())).collect();
         assert_eq!(prices, [("A-1-1".to_owned(), 9), ("B-1-1".to_owned(), 5), ("B-1-2".to_owned(), 5)]);

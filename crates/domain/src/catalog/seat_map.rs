@@ -208,6 +208,8 @@ mod tests {
         let map = SeatMap::at(instant(100), seats.clone(), &[held(300), held(200), held(100)]);
         assert_eq!(map.statuses(), [SeatStatus::Held, SeatStatus::Held, SeatStatus::Available]);
         assert_eq!((map.available(), map.lapses_at()), (1, Some(instant(200))));
+        let free = SeatMap::at(instant(300), seats.clone(), &[held(300), held(200), SeatState::Free]);
+        assert_eq!((free.available(), free.lapses_at()), (3, None));
         let labels = |section| map.section(section).map(|seat| seat.label.as_str()).collect::<Vec<_>>();
         assert_eq!((labels("A"), labels("B"), labels("C")), (vec!["A-1-1", "A-1-2"], vec!["B-1-1"], vec![]));
 

@@ -91,10 +91,13 @@ mod tests {
     use uuid::Uuid;
 
     #[test]
-    fn the_event_of_a_cancellation_says_what_was_refunded() {
+    fn a_cancellation_says_when_it_was_and_its_event_what_was_refunded() {
         let (mut sale, held) = Sale::held(55_000);
-        sale.paid(1, &held);
-        sale.cancelled(2, &held);
+        assert_eq!(sale.paid(1, &held).payment.payment.refunded_at(), None);
+        let cancelled = sale.cancelled(2, &held).reservation;
+        assert_eq!((cancelled.created_at, cancelled.updated_at), (instant(0), instant(2)));
+        assert_eq!(sale.state.payments.get(&held.id).unwrap().refunded_at(), Some(instant(2)));
+        assert_eq!(sale.wallet().updated_at, instant(2));
         let Some(Event::ReservationCancelled { refunded, .. }) = sale.state.changes().events().last() else { panic!() };
         assert_eq!(*refunded, points(55_000));
     }
