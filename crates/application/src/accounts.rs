@@ -288,3 +288,28 @@ fn parse_refresh_token(text: &str) -> Option<(SessionId, [u8; 32])> {
     let secret = secret.try_into().ok()?;
     (length == bytes.len()).then(|| (SessionId::new(uuid::Uuid::from_bytes(*id)), secret))
 }
+
+#[cfg(test)]
+mod tests {
+    use boxoffice_domain::fixtures::instant;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn ended_sessions_are_pruned_when_there_are_many_and_only_those_whose_tokens_have_expired() {
+        let ended = EndedSessions::default();
+        let id = |number: usize| SessionId::new(Uuid::from_u128(number as u128));
+        let insert = |number, until, now| {
+            ended.insert(id(number), instant(until), instant(now));
+            ended.0.lock().unwrap().len()
+        };
+        assert_eq!([insert(1, 10, 0), insert(2, 11, 10)], [1, 2], "a few are kept longer than needed");
+        for number in 3..EndedSessions::PRUNE_ABOVE {
+            insert(number, 10, 0);
+        }
+        assert_eq!(insert(0, 12, 9), EndedSessions::PRUNE_ABOVE, "none has expired");
+        assert_eq!(insert(EndedSessions::PRUNE_ABOVE, 12, 10), 3);
+        assert!([0, 2, EndedSessions::PRUNE_ABOVE].into_iter().all(|number| ended.contains(id(number))));
+    }
+}

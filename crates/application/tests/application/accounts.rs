@@ -337,6 +337,25 @@ async fn a_session_that_could_not_be_ended_goes_on() {
 }
 
 #[tokio::test]
+async fn a_session_that_a_peer_has_ended_is_refused_here_and_what_is_no_session_ends_none() {
+    let (world, mine, other) = World::signed_in_twice().await;
+    let service = world.account_service();
+    let (session_id, _) = session_and_secret(&mine.refresh_token);
+    service.apply_ended_session("not a session");
+    assert!(service.authenticate(&mine.access_token).is_ok());
+    service.apply_ended_session(&session_id.to_string());
+    assert_only_mine_is_ended(&service, &mine, &other);
+}
+
+#[tokio::test]
+async fn the_caller_is_shown_the_own_account() {
+    let (world, account) = World::signed_up().await;
+    let service = world.account_service();
+    let identity = service.authenticate(&world.sign_in().await.unwrap().access_token).unwrap();
+    assert_eq!(service.me(identity).await.unwrap(), Some(account));
+}
+
+#[tokio::test]
 async fn an_ended_session_stays_ended_however_many_end_after_it() {
     let (world, mine, other) = World::signed_in_twice().await;
     let service = world.account_service();
