@@ -201,3 +201,23 @@ async fn a_reservation_is_cancelled_by_its_owner_and_once_under_a_key() {
     let cancelled = world.reservation_service().cancel(world.buyer(), held.id, None).await;
     assert_refused!(cancelled, ActError::Storage(StorageError::Busy));
 }
+
+// Finding and expiring
+
+#[tokio::test]
+async fn an_account_finds_its_reservation_and_lapsed_holds_expire_so_many_at_a_time() {
+    let world = World::new().await;
+    let place = world.admitted().await;
+    let held = world.held(place, "A-1-1").await;
+    world.held(place, "A-1-2").await;
+    world.held(place, "A-1-3").await;
+    let service = world.reservation_service();
+    let found = service.find(world.buyer(), held.id).await.unwrap();
+    assert_eq!(found.map(|view| view.reservation), Some(held.clone()));
+    assert_eq!(service.find(world.stranger().await, held.id).await.unwrap(), None);
+
+    world.stage.clock.set(held.held_until);
+    assert_eq!(service.expire_due(2).await.unwrap(), 2);
+    assert_eq!(service.expire_due(2).await.unwrap(), 1);
+    assert_eq!(service.expire_due(2).await.unwrap(), 0);
+}

@@ -261,6 +261,25 @@ async fn leaving_ends_a_place_also_a_forgotten_one_and_is_no_error_again() {
 }
 
 #[tokio::test]
+async fn a_change_of_the_queue_is_waited_for_from_the_version_that_was_seen() {
+    let mut world = World::new().await;
+    let concert_id = world.show.concert.id;
+    world.waiting_room = mock(|room: &mut MockWaitingRoom| {
+        room.expect_changed().with(eq(concert_id), eq(3)).times(1).return_once(|_, _| Ok(7));
+    });
+    assert_eq!(world.waiting_room_service().changed(concert_id, 3).await.unwrap(), 7);
+}
+
+#[tokio::test]
+async fn the_queues_are_advanced_and_say_when_to_do_so_again() {
+    let mut world = World::new().await;
+    world.waiting_room = mock(|room: &mut MockWaitingRoom| {
+        room.expect_advance().times(1).return_once(|| Ok(Some(instant(9))));
+    });
+    assert_eq!(world.waiting_room_service().advance().await.unwrap(), Some(instant(9)));
+}
+
+#[tokio::test]
 async fn leaving_a_room_that_fails_is_an_error() {
     let mut world = World::new().await;
     let place = world.admitted().await;
