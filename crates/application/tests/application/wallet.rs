@@ -75,6 +75,8 @@ async fn a_charge_is_recorded_then_asked_for_under_its_id_then_credited() {
     assert_eq!(world.charge_state(charge_id).await, made.value.state);
     assert!(matches!(made.value.state, ChargeState::Completed { .. }));
     assert_eq!(world.stage.balance(world.buyer).await, BALANCE + AMOUNT);
+    let wallet = world.wallet_service().balance(world.buyer()).await.unwrap();
+    assert_eq!(wallet.map(|wallet| wallet.balance), Some(points(BALANCE + AMOUNT)));
 }
 
 #[tokio::test]
