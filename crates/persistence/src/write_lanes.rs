@@ -224,7 +224,10 @@ async fn write_unless_it_panics<W: BatchWriter>(
 
 #[cfg(test)]
 mod tests {
-    use boxoffice_domain::fixtures::{self, TestClock};
+    use boxoffice_domain::{
+        ReservationId,
+        fixtures::{self, TestClock},
+    };
     use boxoffice_peers::MemoryPeers;
     use tokio::time::advance;
 
@@ -252,7 +255,7 @@ mod tests {
 
     /// When batches begin, in milliseconds, and of how many commands they are, if so many commands come at once and another
     /// one each millisecond after them.
-    async fn batches(busy_peers: u32, at_once: usize) -> Vec<(u128, usize)> {
+    async fn batches(busy_peers: u32, at_once: usize, commands_max: usize) -> Vec<(u128, usize)> {
         let (seats, peers) =
             (Arc::new(SeatCache::new(Duration::ZERO, Arc::new(TestClock::new()))), MemoryPeers::default());
         peers.set_busy_with_seats(busy_peers);
@@ -265,7 +268,7 @@ mod tests {
         };
         (0..at_once).for_each(|_| send());
         let writer = Arc::new((Instant::now(), Arc::clone(&batches)));
-        let worker = Worker { number: 0, jobs, closing, writer, seats, commands_max: 256 };
+        let worker = Worker { number: 0, jobs, closing, writer, seats, commands_max };
         let running = tokio::spawn(worker.run());
         for _ in 0..20 {
             // What is due is done before the next command comes.
@@ -301,13 +304,52 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn after_a_batch_of_several_a_lane_pauses_for_its_peers() {
-        let begun = batches(0, 3).await;
+        let begun = batches(0, 3, 256).await;
         assert!(matches!(begun[..], [(0, 3), (4, 4), (8, 4), ..]), "{begun:?}");
         // Four milliseconds for the batch, and eight for two busy peers.
-        let begun = batches(2, 3).await;
+        let begun = batches(2, 3, 256).await;
         assert!(matches!(begun[..], [(0, 3), (12..=13, 12..=13), ..]), "{begun:?}");
         // A single command does not pause.
-        let begun = batches(2, 1).await;
+        let begun = batches(2, 1, 256).await;
         assert!(matches!(begun[..], [(0, 1), (4, 4), (16..=17, 12..=13), ..]), "{begun:?}");
+        // Nor does a lane in which a whole batch waits.
+        let begun = batches(2, 3, 4).await;
+        assert!(matches!(begun[..], [(0, 3), (4, 4), ..]), "{begun:?}");
+    }
+
+    /// Fails a batch that has one of these commands; keeps how many commands each batch had.
+    struct Damaged {
+        reservations: Vec<ReservationId>,
+        batches: Mutex<Vec<usize>>,
+    }
+
+    #[async_trait]
+    impl BatchWriter for Damaged {
+        async fn write_batch(&self, commands: &[Command]) -> Result<Vec<Decided>, StorageError> {
+            self.batches.lock().unwrap().push(commands.len());
+            let is_damaged = |command: &Command| match command {
+                Command::Hold(request) => self.reservations.contains(&request.reservation_id),
+                _ => false,
+            };
+            if commands.iter().any(is_damaged) {
+                return Err(StorageError::failed("damaged data"));
+            }
+            Ok(commands.iter().map(|_| Ok(Outcome::Expire(None))).collect())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_commands_of_a_batch_that_failed_are_tried_one_by_one_and_one_alone_is_not_tried_again() {
+        let commands = [command(), command(), command()];
+        let Command::Hold(damaged) = &commands[1] else { unreachable!() };
+        for (commands, succeeded, batches) in
+            [(&commands[..], &[true, false, true][..], &[3, 1, 1, 1][..]), (&commands[1..2], &[false], &[1])]
+        {
+            let reservations = vec![damaged.reservation_id];
+            let writer = Arc::new(Damaged { reservations, batches: Mutex::default() });
+            let outcomes = write(&writer, commands.into()).await;
+            assert_eq!(outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(), succeeded);
+            assert_eq!(*writer.batches.lock().unwrap(), batches);
+        }
     }
 }

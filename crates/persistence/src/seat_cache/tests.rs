@@ -12,7 +12,10 @@ use boxoffice_peers::{Announcement, MemoryPeers};
 use tokio::{sync::Semaphore, time::advance};
 use uuid::Uuid;
 
-use super::*;
+use super::{
+    updates::{Now, SeatChange},
+    *,
+};
 
 const AGE_MAX: Duration = Duration::from_millis(250);
 /// More than no time.
@@ -104,6 +107,12 @@ fn took(by: ReservationId, number: usize, replayed: bool) -> Outcome {
     let held = fixtures::held(&terms, &[&format!("A-1-{number}")]);
     let reservation = Reservation { id: by, performance_id: ID, ..held };
     Outcome::Hold(Ok(Made { value: ReservationView { reservation, performance: terms }, replayed }))
+}
+
+/// That a repeated cancellation was answered again.
+fn had_given_up(from: ReservationId, number: usize) -> Outcome {
+    let Outcome::Hold(Ok(made)) = took(from, number, true) else { unreachable!() };
+    Outcome::Cancel(Ok(made))
 }
 
 fn gave_up(from: ReservationId, number: usize) -> Outcome {
@@ -198,6 +207,35 @@ async fn an_older_hold_of_ours_does_not_hide_a_sale_of_a_peer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hold_and_its_payment_show_the_sale_in_either_order() {
+    let now_is = |now| {
+        let seats = vec![label(1)];
+        let change = SeatChange { performance_id: ID, reservation_id: ONE, account_id: None, now, seats };
+        updates::text_of(&[SeatUpdate::Changed(change)]).unwrap()
+    };
+    let (held, sold) = (now_is(Now::Held(instant(300))), now_is(Now::Sold));
+    for order in [[&held, &sold], [&sold, &held]] {
+        let hall = Hall::of(&[SeatState::Free, SeatState::Free]);
+        hall.map().await;
+        for text in order {
+            hall.cache.apply_published(text);
+        }
+        assert_eq!(hall.shown().await, ([Sold, Available], 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_hold_that_comes_during_a_reading_does_not_hide_what_was_read() {
+    let hall = Hall::of(&[SeatState::Sold { to: OTHER }, SeatState::Free]);
+    let reading = async || {
+        hall.apply(took(ONE, 1, false));
+        Ok(hall.reading(None))
+    };
+    let map = hall.cache.map(ID, |_| reading()).await.unwrap().unwrap();
+    assert_eq!(map.statuses(), [Sold, Available]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_shows_what_a_peer_has_sold() {
     let hall = Hall::of(&[SeatState::Free, SeatState::Free]);
     hall.map().await;
@@ -222,6 +260,48 @@ async fn a_repeated_outcome_that_the_entry_contradicts_has_it_read_again() {
     hall.clock.set(instant(300));
     hall.apply(took(OTHER, 1, true));
     assert_eq!(hall.shown().await, ([Available, Available], 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeated_cancellation_of_seats_that_are_shown_as_held_has_them_read_again() {
+    let hall = Hall::of(&[held(ONE), SeatState::Free]);
+    hall.map().await;
+    hall.write(1, SeatState::Free);
+    advance(MOMENT).await;
+    hall.apply(had_given_up(OTHER, 1));
+    assert_eq!(hall.shown().await, ([HeldNow, Available], 1));
+    hall.apply(had_given_up(ONE, 1));
+    assert_eq!(hall.shown().await, ([Available, Available], 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reading_that_takes_more_updates_than_are_kept_is_repeated() {
+    let command = Command::Hold(fixtures::hold_request(&fixtures::terms(), &["A-1-1"]));
+    let outcome = gave_up(ONE, 1);
+    let update = || SeatUpdate::of(&command, &outcome).unwrap();
+    for (updates, readings) in [(UPDATES_MAX, 1), (UPDATES_MAX + 1, 2)] {
+        let hall = Hall::of(&[SeatState::Free, SeatState::Free]);
+        let reading = async || {
+            let (entry, _) = hall.cache.entry(ID);
+            (0..updates).for_each(|_| entry.apply(update(), instant(0)));
+            Ok(hall.reading(None))
+        };
+        hall.cache.map(ID, |_| reading()).await.unwrap();
+        assert_eq!(hall.shown().await, ([Available, Available], readings));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_map_shows_the_prices_that_were_read_last() {
+    let hall = Hall::of(&[SeatState::Free]);
+    let first = hall.map().await;
+    for price in [Points::ZERO, Points::new(7).unwrap()] {
+        advance(AGE_MAX + MOMENT).await;
+        let read = async |_| Ok(Reading::Changeable(vec![(price, SeatState::Free)]));
+        let map = hall.cache.map(ID, read).await.unwrap().unwrap();
+        assert_eq!(map.seats().map(|seat| seat.price).collect::<Vec<_>>(), [price]);
+        assert_eq!(map.has_seats_of(&first), price == Points::ZERO);
+    }
 }
 
 #[tokio::test(start_paused = true)]

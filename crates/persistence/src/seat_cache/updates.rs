@@ -112,10 +112,40 @@ pub(super) fn read(text: &str) -> Option<Vec<SeatChange>> {
 
 #[cfg(test)]
 mod tests {
-    use boxoffice_domain::fixtures::instant;
+    use boxoffice_domain::{
+        fixtures::{self, SaleTables, instant},
+        payments::{PayRequest, PaymentMethod},
+    };
+    use chrono::TimeDelta;
     use uuid::Uuid;
 
     use super::*;
+
+    #[test]
+    fn each_act_changes_the_seats_of_its_reservation() {
+        let terms = fixtures::terms();
+        let request = fixtures::hold_request(&terms, &["A-1-1", "A-1-2"]);
+        let (account_id, reservation_id) = (request.account_id, request.reservation_id);
+        let mut tables = SaleTables::on_sale(&terms, &["A-1-1", "A-1-2"]);
+        tables.add_account(account_id, instant(0));
+        let mut update = |command| {
+            let outcomes = tables.write(instant(1), std::slice::from_ref(&command));
+            SeatUpdate::of(&command, outcomes[0].as_ref().unwrap())
+        };
+        let change = |now| {
+            let seats = request.seats.labels().to_vec();
+            SeatChange { performance_id: terms.id, reservation_id, account_id: Some(account_id), now, seats }
+        };
+        let held = Now::Held(instant(1) + TimeDelta::seconds(300));
+        assert_eq!(update(Command::Hold(request.clone())), Some(SeatUpdate::Changed(change(held))));
+        let reservation = Reservation { account_id, id: reservation_id, ..fixtures::held(&terms, &["A-1-1"]) };
+        let pay = PayRequest { method: PaymentMethod::Outside, ..fixtures::pay_request(&reservation) };
+        assert_eq!(update(Command::Pay(pay.clone())), Some(SeatUpdate::Changed(change(Now::Sold))));
+        assert_eq!(update(Command::Pay(pay)), Some(SeatUpdate::Replayed(change(Now::Sold))));
+        let cancel = Command::Cancel(fixtures::cancel_request(&reservation));
+        assert_eq!(update(cancel.clone()), Some(SeatUpdate::Changed(change(Now::Free))));
+        assert_eq!(update(cancel), None, "a refusal");
+    }
 
     #[test]
     fn what_is_published_is_read_as_it_was() {
