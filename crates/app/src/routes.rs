@@ -14,6 +14,8 @@ use crate::{
 /// How often a queue stream without events sends a heartbeat. Proxies close connections that are idle for a minute or
 /// more.
 const EVENT_HEARTBEAT_SECONDS: u32 = 15;
+/// How often an admitted client should ask at most.
+const ACTIVE_POLL_SECONDS: u32 = 4;
 
 pub(crate) struct Routers {
     pub(crate) api: Router,
@@ -46,6 +48,8 @@ fn http_settings(settings: &Settings) -> HttpSettings {
         concurrent_requests_max: settings.concurrent_requests_max,
         account_requests_per_minute: settings.account_requests_per_minute,
         event_streams_max: settings.event_streams_max,
+        // A third of what is allowed, so that one poll may fail.
+        active_poll_seconds: ACTIVE_POLL_SECONDS.min(settings.no_show_seconds / 3),
         event_heartbeat: seconds(EVENT_HEARTBEAT_SECONDS),
         cors_origins: settings.cors_origins.clone(),
         rules: settings.selling_rules(),

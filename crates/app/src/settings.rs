@@ -115,7 +115,7 @@ settings! {
     charge_points_max: Points = "10000000", points(1_000_000_000_000);
     /// Highest balance that a charge may bring a wallet to
     balance_points_max: Points = "1000000000000", points(1_000_000_000_000_000);
-    /// How long an admitted account may stay away before it is passed over
+    /// How long an admitted account without held seats may be absent before it is passed over
     no_show_seconds: u32 = "60", whole(3, DAY_SECONDS);
     /// How long no account is admitted after a start, so that queues can re-form
     reform_seconds: u32 = "5", whole(0, DAY_SECONDS);

@@ -8,7 +8,8 @@ use boxoffice_domain::{
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
     reservations::{
-        CancelError, CancelRequest, HoldRefusal, HoldRequest, ReservationStatus, ReservationView, Reservations,
+        CancelError, CancelRequest, HoldRefusal, HoldRequest, Reservation, ReservationState, ReservationStatus,
+        ReservationView, Reservations,
     },
     seats::SeatSelection,
     waiting_room::WaitingRoomError,
@@ -110,15 +111,33 @@ impl ReservationService {
         Ok(())
     }
 
-    /// Gives a reservation up. What was paid for it goes back to the wallet.
+    /// Gives a reservation up. What was paid for it goes back to the wallet. Without held seats, the admission lasts only
+    /// as long as it would have without them.
     pub async fn cancel(
         &self,
         identity: Identity,
         reservation_id: ReservationId,
         idempotency: Option<Idempotency>,
     ) -> Result<Made<ReservationView>, CancelError> {
-        let request = CancelRequest { reservation_id, account_id: identity.account_id, idempotency };
-        self.reservations.cancel(request).await
+        let account_id = identity.account_id;
+        let request = CancelRequest { reservation_id, account_id, idempotency };
+        let _locked = self.account_locks.lock(account_id).await;
+        let made = self.reservations.cancel(request).await?;
+        // What was paid for had ended the admission.
+        let Reservation { concert_id, ref state, .. } = made.value.reservation;
+        if matches!(state, ReservationState::Cancelled { payment_id: None, .. })
+            && let Err(error) = self.shorten_admission(concert_id, account_id).await
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "an admission could not be shortened");
+        }
+        Ok(made)
+    }
+
+    /// Lets the admission last no longer than what the account still holds.
+    async fn shorten_admission(&self, concert_id: ConcertId, account_id: AccountId) -> Result<(), WaitingRoomError> {
+        let Some(queues) = self.gate.queues() else { return Ok(()) };
+        let held_until = self.reservations.held_until(account_id, concert_id).await?;
+        queues.keep_until(concert_id, account_id, held_until).await
     }
 
     pub async fn find(&self, identity: Identity, id: ReservationId) -> Result<Option<ReservationView>, StorageError> {

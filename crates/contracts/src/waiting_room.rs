@@ -34,7 +34,7 @@ pub struct Rules {
     pub capacity: usize,
     /// How many seconds an admission lasts.
     pub admission_seconds: u32,
-    /// How many seconds an account that was admitted has for a sign of life.
+    /// For how many seconds an admitted account that holds nothing may be absent.
     pub no_show_seconds: u32,
     /// The most seconds between two polls.
     pub poll_seconds_max: u32,
@@ -42,7 +42,14 @@ pub struct Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { capacity: 100_000, admission_seconds: 600, no_show_seconds: 60, poll_seconds_max: 20 }
+        Self { capacity: 100_000, admission_seconds: 600, no_show_seconds: 86_400, poll_seconds_max: 20 }
+    }
+}
+
+impl Rules {
+    /// As by default, and an absent account is passed over after a minute.
+    pub(crate) fn passing_over() -> Self {
+        Self { no_show_seconds: 60, ..Self::default() }
     }
 }
 
@@ -80,7 +87,8 @@ macro_rules! waiting_room_contract {
             raising_the_limit_admits_at_once
             expiry_admits_the_next_in_order
             who_does_not_come_is_passed_over
-            a_sign_of_life_keeps_an_admission
+            a_visit_keeps_an_admission_for_as_long_as_an_account_may_be_absent
+            absence_does_not_count_while_seats_are_held
             held_seats_prolong_an_admission
             held_seats_given_up_end_a_prolonged_admission
             held_seats_are_nothing_to_those_not_admitted

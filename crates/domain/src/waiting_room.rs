@@ -237,7 +237,8 @@ pub trait WaitingRoom: Send + Sync {
     /// active. Admits at once if there is a free admission. [`WaitingRoomError::Full`] past the capacity.
     async fn join(&self, request: JoinRequest) -> Result<Joined, WaitingRoomError>;
 
-    /// Where a place stands. Never changes a place; counts as a sign of life of its holder.
+    /// Where a place stands. Never changes a place; counts as a visit of its holder. An admitted account that holds no
+    /// seats and makes no visit for as long as the implementor says is passed over: its place ends.
     async fn status(&self, place: &QueuePlace) -> Result<Recall, WaitingRoomError>;
 
     /// Puts a [forgotten](Recall::Forgotten) place back, and returns where it stands. A place whose account has another,
@@ -247,8 +248,9 @@ pub trait WaitingRoom: Send + Sync {
     /// Ends a place, waiting or active, for good. Leaving twice is no error.
     async fn leave(&self, place: &QueuePlace) -> Result<(), WaitingRoomError>;
 
-    /// Notes until when the account holds seats of the concert: its admission lasts at least as long. `None` if it holds
-    /// none any more; then the admission ends when it would have anyway.
+    /// Notes until when the account holds seats of the concert: its admission lasts at least as long, and its absence
+    /// counts from then on. `None` if it holds none any more; then the admission ends when it would have anyway. It is a
+    /// visit, too.
     ///
     /// An account that holds seats and waits at a [restored](Self::restore) place had been admitted before the queue was
     /// lost. It is admitted again if there is a free admission, before others, and also while the queue still re-forms

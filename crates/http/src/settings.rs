@@ -17,6 +17,8 @@ pub struct HttpSettings {
     pub account_requests_per_minute: u32,
     /// How many queue streams may be open at once.
     pub event_streams_max: usize,
+    /// After how many seconds an admitted client should ask again, so that it does not count as absent.
+    pub active_poll_seconds: u32,
     /// How often a queue stream without events sends a heartbeat.
     pub event_heartbeat: Duration,
     /// The origins whose pages may call the API; none turns CORS off.

@@ -52,7 +52,8 @@
 //! Everything fails at once with [`StorageError::Unavailable`](boxoffice_domain::StorageError::Unavailable), except for
 //! the accounts that were admitted when the last snapshot was taken: they stay so until their admission ends. That they
 //! hold seats or have paid is remembered, and done in Redis when it is back. A place that was spent is expired at this
-//! instance from the payment on.
+//! instance from the payment on. That they asked meanwhile is not written down, so an instance judges the absence of an
+//! account only from when Redis answers it again.
 
 mod core;
 mod known;
@@ -78,7 +79,7 @@ use tokio::{
 };
 
 use self::{
-    core::{Core, is_passing},
+    core::{Answers, Core, is_passing},
     known::KnownQueues,
     pending::{Act, Pending},
 };
@@ -126,6 +127,7 @@ impl RedisWaitingRoom {
             queues: KnownQueues::default(),
             pending: Pending::default(),
             snapshot_age_max,
+            answers: Answers::default(),
         });
         let changes = Changes(Arc::clone(&core));
         let tasks = [

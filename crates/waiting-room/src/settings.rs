@@ -10,7 +10,8 @@ pub struct Settings {
     pub queues_max: usize,
     /// How many seconds an admission lasts, at least.
     pub admission_seconds: u32,
-    /// How many seconds an account that was admitted has for a sign of life before it is passed over. At least 3.
+    /// For how many seconds an admitted account that holds no seats may make no visit before it is passed over. At
+    /// least 3.
     pub no_show_seconds: u32,
     /// For how many seconds after the start no account is admitted, so that the queues of an earlier process re-form.
     pub reform_seconds: u32,
@@ -39,6 +40,6 @@ impl Settings {
 pub(crate) fn describe_metrics() {
     metrics::describe_counter!("boxoffice_queue_joined_total", "Accounts that joined a queue.");
     metrics::describe_counter!("boxoffice_queue_admitted_total", "Accounts that were admitted.");
-    metrics::describe_counter!("boxoffice_queue_no_shows_total", "Admissions whose holder did not come.");
+    metrics::describe_counter!("boxoffice_queue_no_shows_total", "Admissions whose holder was absent.");
     metrics::describe_counter!("boxoffice_queue_expired_total", "Admissions whose time was over.");
 }

@@ -202,6 +202,30 @@ async fn a_reservation_is_cancelled_by_its_owner_and_once_under_a_key() {
     assert_refused!(cancelled, ActError::Storage(StorageError::Busy));
 }
 
+#[tokio::test]
+async fn giving_up_what_is_held_leaves_the_admission_that_there_would_be_without_it() {
+    let world = World::new().await;
+    let place = world.nearly_over().await;
+    let (first, second) = (world.held(place, "A-1-1").await, world.held(place, "A-1-2").await);
+    let cancel = async |id| world.reservation_service().cancel(world.buyer(), id, None).await.unwrap();
+    cancel(first.id).await;
+    assert_eq!(world.active_until(place).await, second.held_until);
+    cancel(second.id).await;
+    assert_eq!(world.active_until(place).await, instant(ADMISSION_SECONDS));
+    world.stage.clock.set(instant(ADMISSION_SECONDS));
+    assert_eq!(world.standing(place).await, Standing::Expired);
+}
+
+#[tokio::test]
+async fn an_admission_that_could_not_be_shortened_does_not_undo_a_cancellation() {
+    let mut world = World::new().await;
+    let place = world.admitted().await;
+    let held = world.held(place, "A-1-1").await;
+    world.make_waiting_room_forgetful(place).await;
+    world.reservation_service().cancel(world.buyer(), held.id, None).await.unwrap();
+    assert_eq!(world.stage.status(&held).await, ReservationStatus::Cancelled);
+}
+
 // Finding and expiring
 
 #[tokio::test]

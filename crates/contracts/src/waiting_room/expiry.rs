@@ -33,8 +33,9 @@ pub async fn expiry_admits_the_next_in_order(stage: impl AsyncFn(Rules) -> Stage
 /// An account that is admitted and does not come in time is passed over, and the next one is admitted; no account is
 /// passed over before it is admitted, however long it is away.
 pub async fn who_does_not_come_is_passed_over(stage: impl AsyncFn(Rules) -> Stage) {
-    let scene = Scene::new(stage, 1).await;
+    let scene = Scene::under(stage, Rules::passing_over(), 1).await;
     let places = scene.join_many(4).await;
+    scene.keep_until(&places[0], Some(instant(900))).await;
     scene.pass_seconds(500);
     scene.leave(&places[0]).await;
     assert_eq!(scene.advance().await, Some(instant(560)));
@@ -51,27 +52,70 @@ pub async fn who_does_not_come_is_passed_over(stage: impl AsyncFn(Rules) -> Stag
     assert!(again.newly && matches!(again.status.standing, Standing::Waiting { position: Some(2), .. }));
 }
 
-/// A status or another joining within the grace time keeps an admission to its end; so does the joining that admits.
-pub async fn a_sign_of_life_keeps_an_admission(stage: impl AsyncFn(Rules) -> Stage) {
-    let scene = Scene::new(stage, 2).await;
-    let places = scene.join_many(5).await;
-    scene.pass_seconds(599);
+/// An account that was here may be absent from each visit on for as long as one that never came: a status and another
+/// joining are visits, and so is the joining that admits. The admission ends with its time all the same.
+pub async fn a_visit_keeps_an_admission_for_as_long_as_an_account_may_be_absent(stage: impl AsyncFn(Rules) -> Stage) {
+    let scene = Scene::under(stage, Rules::passing_over(), 3).await;
+    let places = scene.join_many(6).await;
+    let [polls, joins, never] = [&places[0], &places[1], &places[2]];
+    for seconds in [30, 59] {
+        scene.stage.clock.set(instant(seconds));
+        assert!(scene.is_active(polls).await);
+        assert!(!scene.join(joins.account_id).await.newly);
+    }
+    assert_eq!(scene.advance().await, Some(instant(60)));
+    scene.stage.clock.set(instant(60));
     scene.advance().await;
-    assert_eq!(scene.census().await, (3, 2, 2), "who was admitted by joining has come");
-    scene.pass_seconds(1);
+    assert_eq!(scene.census().await, (2, 3, 4), "the one that did not come again is passed over");
+    assert!(scene.is_expired(never).await);
+    scene.stage.clock.set(instant(118));
+    assert!(scene.is_active(polls).await && scene.is_active(&places[3]).await);
+    scene.stage.clock.set(instant(119));
     scene.advance().await;
-    assert_eq!(scene.census().await, (1, 2, 4));
-    scene.pass_seconds(30);
-    assert!(scene.is_active(&places[2]).await);
-    assert!(!scene.join(places[3].account_id).await.newly);
-    scene.pass_seconds(569);
+    assert_eq!(scene.census().await, (1, 3, 5), "a minute after its last visit");
+    assert!(scene.is_expired(joins).await);
+
+    for seconds in (130..600).step_by(10) {
+        scene.stage.clock.set(instant(seconds));
+        assert!(scene.is_active(polls).await, "at {seconds}");
+    }
+    assert_eq!(scene.census().await, (0, 1, 6), "the others were passed over");
+    scene.stage.clock.set(instant(600));
     scene.advance().await;
-    assert_eq!(scene.census().await, (1, 2, 4));
-    scene.assert_order(&places, 2, 2).await;
-    scene.pass_seconds(1);
+    assert!(scene.is_expired(polls).await, "visits do not prolong an admission");
+    let stats = scene.stage.waiting_room.stats(scene.concert_id).await.expect("counts");
+    assert_eq!(stats.map(|stats| stats.no_shows_total), Some(5));
+}
+
+/// An account that holds seats is not passed over; its absence counts from the end of its last hold, or from when it
+/// gives them up.
+pub async fn absence_does_not_count_while_seats_are_held(stage: impl AsyncFn(Rules) -> Stage) {
+    let scene = Scene::under(stage, Rules::passing_over(), 2).await;
+    let places = scene.join_many(4).await;
+    let [lapses, gives_up] = [&places[0], &places[1]];
+    scene.keep_until(lapses, Some(instant(300))).await;
+    scene.keep_until(gives_up, Some(instant(300))).await;
+    scene.stage.clock.set(instant(100));
     scene.advance().await;
-    assert_eq!(scene.census().await, (0, 1, 5));
-    scene.assert_order(&places, 4, 1).await;
+    assert_eq!(scene.census().await, (2, 2, 2), "both hold seats");
+    scene.keep_until(gives_up, None).await;
+    assert_eq!(scene.advance().await, Some(instant(160)));
+    scene.stage.clock.set(instant(160));
+    scene.advance().await;
+    assert_eq!(scene.census().await, (1, 2, 3));
+    assert!(scene.is_expired(gives_up).await);
+
+    // A visit while seats are held changes nothing about that.
+    scene.stage.clock.set(instant(200));
+    assert!(scene.is_active(lapses).await && scene.is_active(&places[2]).await);
+    scene.keep_until(&places[2], Some(instant(9_000))).await;
+    scene.stage.clock.set(instant(359));
+    scene.advance().await;
+    assert_eq!(scene.census().await, (1, 2, 3));
+    scene.stage.clock.set(instant(360));
+    scene.advance().await;
+    assert_eq!(scene.census().await, (0, 2, 4), "a minute after the hold has ended");
+    assert!(scene.is_expired(lapses).await && scene.is_active(&places[3]).await);
 }
 
 /// An admission lasts at least as long as the seats that its holder holds.
@@ -127,12 +171,14 @@ pub async fn held_seats_are_nothing_to_those_not_admitted(stage: impl AsyncFn(Ru
 
 /// A queue to which no request comes moves by advancing, which returns when there will be something to do.
 pub async fn advancing_is_enough_for_a_queue_without_visitors(stage: impl AsyncFn(Rules) -> Stage) {
-    let scene = Scene::new(stage, 1).await;
+    let scene = Scene::under(stage, Rules::passing_over(), 1).await;
     assert_eq!(scene.advance().await, None, "nothing will end");
-    scene.join_many(3).await;
+    let places = scene.join_many(3).await;
+    scene.keep_until(&places[0], Some(instant(600))).await;
     let other = scene.another_concert();
     scene.pass_seconds(100);
-    other.join_many(1).await;
+    let elsewhere = other.join_many(1).await;
+    other.keep_until(&elsewhere[0], Some(instant(640))).await;
     assert_eq!(scene.advance().await, Some(instant(600)));
     scene.stage.clock.set(instant(600));
     assert_eq!(scene.advance().await, Some(instant(660)), "the next one has to come");

@@ -153,12 +153,15 @@ pub async fn emptying_ends_all_waiting_and_no_others(stage: impl AsyncFn(Rules) 
 
 /// The numbers about a queue are right; asking for them opens no queue.
 pub async fn the_stats_are_right(stage: impl AsyncFn(Rules) -> Stage) {
-    let scene = Scene::new(stage, 2).await;
+    let scene = Scene::under(stage, Rules::passing_over(), 2).await;
     let nothing = scene.stage.waiting_room.stats(scene.concert_id).await.expect("counts");
     assert_eq!(nothing, None);
     assert_eq!(scene.stage.waiting_room.census(9).await.expect("counts"), []);
 
     let mut places = scene.join_many(3).await;
+    for place in &places[..2] {
+        scene.keep_until(place, Some(instant(300))).await;
+    }
     scene.pass_seconds(20);
     places.extend(scene.join_many(2).await);
     let begun = QueueStats {

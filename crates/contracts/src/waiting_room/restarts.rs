@@ -139,11 +139,16 @@ fn start(clock: &Arc<TestClock>) -> Start {
 /// The places of so many accounts in the order of their joining, and the queue in a waiting room that has taken the place
 /// of the first one 10 seconds later.
 async fn restarted(open: impl Open, joined: usize) -> (Scene, Vec<QueuePlace>) {
+    restarted_under(Rules::default(), open, joined).await
+}
+
+async fn restarted_under(rules: Rules, open: impl Open, joined: usize) -> (Scene, Vec<QueuePlace>) {
     let clock = Arc::new(TestClock::new());
-    let lost = Scene::started(&open, start(&clock)).await;
+    let start = || Start { rules, ..start(&clock) };
+    let lost = Scene::started(&open, start()).await;
     let places = lost.join_many(joined).await;
     clock.advance_seconds(10);
-    (lost.restarted(&open, start(&clock)).await, places)
+    (lost.restarted(&open, start()).await, places)
 }
 
 /// Those that come back have their old order, before all that have joined since; none is admitted before.
@@ -208,7 +213,7 @@ pub async fn a_hold_that_is_over_admits_none_again(open: impl Open) {
 
 /// A place ends once, however it ends.
 pub async fn what_ended_after_it_was_restored_is_not_restored_again(open: impl Open) {
-    let (scene, places) = restarted(open, 10).await;
+    let (scene, places) = restarted_under(Rules::passing_over(), open, 10).await;
     scene.poll_all(&places).await;
     scene.pass_seconds(5);
     scene.leave(&places[9]).await;

@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use boxoffice_domain::{AccountId, Timestamp, waiting_room::PlaceNumber};
+use boxoffice_domain::{AccountId, Timestamp, seconds_after, waiting_room::PlaceNumber};
 
 #[derive(Debug)]
 pub(super) struct Admission {
     pub(super) number: PlaceNumber,
     pub(super) joined_at: Timestamp,
     pub(super) admitted_until: Timestamp,
-    /// When the account is passed over. `None` once it was seen.
-    pub(super) no_show_at: Option<Timestamp>,
+    /// When the account is passed over unless it is seen before.
+    pub(super) no_show_at: Timestamp,
     pub(super) held_until: Option<Timestamp>,
 }
 
@@ -19,8 +19,18 @@ impl Admission {
         self.held_until.map_or(self.admitted_until, |held_until| held_until.max(self.admitted_until))
     }
 
+    /// Notes that the account is here. Its absence counts from now on, or from the end of its last hold.
+    pub(super) fn see(&mut self, now: Timestamp, no_show_seconds: u32) {
+        let absent_from = self.held_until.map_or(now, |held_until| held_until.max(now));
+        self.no_show_at = seconds_after(absent_from, no_show_seconds);
+    }
+
+    fn is_passed_over(&self) -> bool {
+        self.no_show_at < self.active_until()
+    }
+
     fn ends_at(&self) -> Timestamp {
-        self.no_show_at.map_or(self.active_until(), |no_show_at| no_show_at.min(self.active_until()))
+        self.no_show_at.min(self.active_until())
     }
 }
 
@@ -67,7 +77,7 @@ impl Admissions {
 
     /// The first account whose admission has ended by then, and whether it was passed over.
     pub(super) fn first_overdue(&self, now: Timestamp) -> Option<(AccountId, bool)> {
-        let (ends_at, account_id) = self.endings.first().filter(|(ends_at, _)| *ends_at <= now)?;
-        Some((*account_id, self.by_account[account_id].no_show_at == Some(*ends_at)))
+        let (_, account_id) = self.endings.first().filter(|(ends_at, _)| *ends_at <= now)?;
+        Some((*account_id, self.by_account[account_id].is_passed_over()))
     }
 }

@@ -1,6 +1,9 @@
 //! The waiting room without the tasks that serve it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use boxoffice_domain::{
     AccountId, Clock, ConcertId, StorageError, Timestamp, seconds_after,
@@ -30,6 +33,26 @@ pub(super) struct Core {
     pub(super) queues: KnownQueues,
     pub(super) pending: Pending,
     pub(super) snapshot_age_max: Duration,
+    pub(super) answers: Answers,
+}
+
+/// Since when Redis has answered this instance without a break.
+#[derive(Debug, Default)]
+pub(super) struct Answers(Mutex<Option<Timestamp>>);
+
+impl Answers {
+    /// Since when, to a command that is sent now.
+    fn since(&self, now: Timestamp) -> Timestamp {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(now)
+    }
+
+    /// Takes note of what became of a command.
+    pub(super) fn note<T>(&self, outcome: Result<T, StorageError>) -> Result<T, StorageError> {
+        if matches!(outcome, Err(StorageError::Unavailable(_))) {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        outcome
+    }
 }
 
 impl Core {
@@ -57,8 +80,10 @@ impl Core {
         let micros = |seconds: u32| u64::from(seconds) * 1_000_000;
         let concert = queue.concert_id.to_string();
         let keys = queue_keys(self.link.prefix(), &concert);
+        let now = self.now();
         let context = Context {
-            now: self.now(),
+            now,
+            answered_since: self.answers.since(now),
             capacity: settings.capacity as u64,
             admission_micros: micros(settings.admission_seconds),
             no_show_micros: micros(settings.no_show_seconds),
@@ -67,7 +92,8 @@ impl Core {
             channel: self.channel(),
             concert,
         };
-        let Some(values) = self.link.run(step, &keys, &(context, arguments)).await? else { return Ok(None) };
+        let replied = self.answers.note(self.link.run(step, &keys, &(context, arguments)).await)?;
+        let Some(values) = replied else { return Ok(None) };
         let reply = StepReply::read(values)?;
         metrics::counter!("boxoffice_queue_admitted_total").increment(reply.admitted);
         metrics::counter!("boxoffice_queue_no_shows_total").increment(reply.no_shows);

@@ -43,6 +43,8 @@ arguments! {
     /// What every step on a queue takes.
     Context {
         now: Timestamp,
+        /// Since when Redis has answered this instance. The absence of an account is judged from then on.
+        answered_since: Timestamp,
         capacity: u64,
         admission_micros: u64,
         no_show_micros: u64,

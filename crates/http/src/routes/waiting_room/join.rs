@@ -40,5 +40,5 @@ pub(crate) async fn handler(
     let act = async move { waiting_room.join(identity, concert_id).await };
     let (view, newly) = api.run_detached(act).await??;
     let status = if newly { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(view.into())))
+    Ok((status, Json(QueueResponse::new(view, &api.settings))))
 }

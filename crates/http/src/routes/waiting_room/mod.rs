@@ -12,8 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// When an admitted client asks again. It need not do so to stay admitted.
-const POLL_AFTER_ACTIVE_SECONDS: u32 = 4;
+use crate::HttpSettings;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -23,7 +22,7 @@ enum StatusResponse {
     Waiting,
     /// Admitted.
     Active,
-    /// Over: spent by a payment, left, lapsed, or passed over.
+    /// Over: spent by a payment, left, lapsed, or passed over because the holder was absent.
     Expired,
 }
 
@@ -42,7 +41,8 @@ pub(crate) struct QueueResponse {
     /// paused, before the draw, and when not waiting.
     #[schema(required)]
     estimated_wait_seconds: Option<u64>,
-    /// When to ask again; `null` when expired.
+    /// When to ask again, also when active: an account that holds no seats and stays away is passed over; `null` when
+    /// expired.
     #[schema(required)]
     poll_after_seconds: Option<u32>,
     joined_at: DateTime<Utc>,
@@ -51,8 +51,8 @@ pub(crate) struct QueueResponse {
     active_until: Option<DateTime<Utc>>,
 }
 
-impl From<QueueView> for QueueResponse {
-    fn from(view: QueueView) -> Self {
+impl QueueResponse {
+    fn new(view: QueueView, settings: &HttpSettings) -> Self {
         let place = view.status.place;
         let expired = Self {
             token: view.token.0,
@@ -74,7 +74,7 @@ impl From<QueueView> for QueueResponse {
             },
             Standing::Active { active_until, .. } => Self {
                 status: StatusResponse::Active,
-                poll_after_seconds: Some(POLL_AFTER_ACTIVE_SECONDS),
+                poll_after_seconds: Some(settings.active_poll_seconds),
                 active_until: Some(active_until),
                 ..expired
             },

@@ -50,7 +50,7 @@ pub(crate) async fn handler(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let too_many = || Problem::unavailable("Too many queue streams are open.").retry_after(5);
     let permit = api.queue_streams.open(place.account_id).ok_or_else(too_many)?;
-    let first = waiting_room.status(place).await?.into();
+    let first = QueueResponse::new(waiting_room.status(place).await?, &api.settings);
     let heartbeat = KeepAlive::new().interval(api.settings.event_heartbeat).text("heartbeat");
     let (sent_at, seen, last) = (Instant::now(), 0, None);
     let watch = Watch { api, waiting_room, place, first: Some(first), seen, sent_at, last, _permit: permit };
@@ -100,7 +100,7 @@ impl Watch {
             self.wait().await?;
             let read_at = Instant::now();
             let view = self.waiting_room.status(self.place).await;
-            let status = QueueResponse::from(view.map_err(log_end).ok()?);
+            let status = QueueResponse::new(view.map_err(log_end).ok()?, &self.api.settings);
             if self.last.as_ref() != Some(&status) {
                 return Some(status);
             }

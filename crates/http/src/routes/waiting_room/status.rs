@@ -1,8 +1,9 @@
-use axum::Json;
+use axum::{Json, extract::State};
 use boxoffice_application::WaitingRoomService;
 
 use super::QueueResponse;
 use crate::{
+    api::Api,
     reply::{Problem, refusals},
     request::{Queued, Service},
 };
@@ -17,9 +18,10 @@ refusals!([SIGNED_IN, QUEUED], []);
 )]
 #[tracing::instrument(level = "debug", name = "http.waiting_room.status", skip_all)]
 pub(crate) async fn handler(
+    State(api): State<Api>,
     Service(waiting_room): Service<WaitingRoomService>,
     Queued(place): Queued,
 ) -> Result<Json<QueueResponse>, Problem> {
     let view = waiting_room.status(place).await?;
-    Ok(Json(view.into()))
+    Ok(Json(QueueResponse::new(view, &api.settings)))
 }

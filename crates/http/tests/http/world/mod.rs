@@ -79,6 +79,7 @@ fn settings() -> HttpSettings {
         concurrent_requests_max: 4_096,
         account_requests_per_minute: 0,
         event_streams_max: 1_000,
+        active_poll_seconds: 4,
         event_heartbeat: Duration::from_secs(15),
         cors_origins: Vec::new(),
         rules: selling_rules(),

@@ -10,11 +10,12 @@ if queue.now < held then
     admit_one(account, sort_key)
   end
 end
-change_admission(account, function(admission)
-  admission.held = held
-  if held > 0 then
-    admission.no_show = 0
-  end
-end)
+-- An account that holds seats, or gives them up, is here.
+local admission = admission_of(account)
+if admission then
+  admission.held, admission.no_show = held, math.max(queue.now, held) + ARG.no_show_micros
+  write_admission(account, admission)
+  change_admissions()
+end
 advance(account)
 return save_and_reply({})

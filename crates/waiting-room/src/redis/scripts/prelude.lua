@@ -11,6 +11,8 @@ local WORK_MAX = 256
 local LEFT_MAX = 1024
 -- As in `AdmissionRate`.
 local RATE_MEMORY = 120
+-- An account that asks again and again is written down as seen this often, so that most polls write nothing.
+local SEEN_INTERVAL = 1000000
 
 local FIELDS = {
   'opened_at', 'last_number', 'now', 'version', 'admissions_version', 'reformed_at', 'restores', 'emptied_to', 'closed',
@@ -96,11 +98,12 @@ local function active_until(admission)
   return math.max(admission.admitted_until, admission.held)
 end
 
+local function is_passed_over(admission)
+  return admission.no_show < active_until(admission)
+end
+
 local function ends_at(admission)
-  if admission.no_show > 0 then
-    return math.min(admission.no_show, active_until(admission))
-  end
-  return active_until(admission)
+  return math.min(admission.no_show, active_until(admission))
 end
 
 local function write_admission(account, admission)
@@ -108,8 +111,11 @@ local function write_admission(account, admission)
     admission.no_show, admission.held)
   redis.call('HSET', KEY.active, account, packed)
   redis.call('ZADD', KEY.ending, text(ends_at(admission)), account)
-  queue.admissions_version = queue.admissions_version + 1
-  unsaved = true
+end
+
+-- Instances have to learn of a change of an admission.
+local function change_admissions()
+  queue.admissions_version, unsaved = queue.admissions_version + 1, true
 end
 
 -- When an account joined, to the millisecond, as the number of its place says.
@@ -178,7 +184,7 @@ local function end_place(account)
     redis.call('HDEL', KEY.active, account)
     redis.call('ZREM', KEY.ending, account)
     freed = freed + 1
-    queue.admissions_version = queue.admissions_version + 1
+    change_admissions()
   else
     redis.call('ZREM', KEY.waiting, account)
     forget_waiting(account, sort_key)
@@ -197,6 +203,7 @@ local function admit_one(account, sort_key)
     number = number, joined = joined, admitted_until = queue.now + ARG.admission_micros,
     no_show = queue.now + ARG.no_show_micros, held = 0,
   })
+  change_admissions()
   queue.admitted_to = math.max(queue.admitted_to, sort_key)
   tally.admitted = tally.admitted + 1
   change_standings()
@@ -224,16 +231,21 @@ local function admit()
 end
 
 -- Ends an admission whose time is over.
-local function end_overdue(account, ended_at)
+local function end_overdue(account)
   local admission = admission_of(account)
   if not admission then
     redis.call('ZREM', KEY.ending, account)
     return
   end
-  if admission.no_show == ended_at then
-    tally.no_shows = tally.no_shows + 1
-  else
+  if not is_passed_over(admission) then
     tally.expired = tally.expired + 1
+  elseif queue.now < ARG.answered_since + ARG.no_show_micros then
+    -- Before that no visit could be written down, so it may have come.
+    admission.no_show = ARG.answered_since + ARG.no_show_micros
+    write_admission(account, admission)
+    return
+  else
+    tally.no_shows = tally.no_shows + 1
   end
   end_place(account)
 end
@@ -248,12 +260,11 @@ local function advance(account)
   if account then
     local ended_at = tonumber(redis.call('ZSCORE', KEY.ending, account) or math.huge)
     if ended_at <= queue.now then
-      end_overdue(account, ended_at)
+      end_overdue(account)
     end
   end
-  local due = redis.call('ZRANGEBYSCORE', KEY.ending, '-inf', text(queue.now), 'WITHSCORES', 'LIMIT', 0, budget)
-  for index = 1, #due, 2 do
-    end_overdue(due[index], tonumber(due[index + 1]))
+  for _, overdue in ipairs(redis.call('ZRANGEBYSCORE', KEY.ending, '-inf', text(queue.now), 'LIMIT', 0, budget)) do
+    end_overdue(overdue)
   end
   admit()
 end
@@ -309,15 +320,12 @@ local function recall(place)
   return 'forgotten'
 end
 
--- Changes the admission of an account, if it has one.
-local function change_admission(account, change)
-  local admission = admission_of(account)
-  if admission then
-    local no_show, held = admission.no_show, admission.held
-    change(admission)
-    if admission.no_show ~= no_show or admission.held ~= held then
-      write_admission(account, admission)
-    end
+-- Notes that the holder of an admission is here. Its absence counts from now on, or from the end of its last hold.
+local function see(account, admission)
+  local no_show = math.max(queue.now, admission.held) + ARG.no_show_micros
+  if no_show >= admission.no_show + SEEN_INTERVAL then
+    admission.no_show = no_show
+    write_admission(account, admission)
   end
 end
 
@@ -334,11 +342,9 @@ end
 
 -- Where an account stands. Its holder asks, which is a sign of life.
 local function standing_of(account)
-  change_admission(account, function(admission)
-    admission.no_show = 0
-  end)
   local admission = admission_of(account)
   if admission then
+    see(account, admission)
     return {
       standing = 'active', admitted_until = admission.admitted_until, active_until = active_until(admission),
     }

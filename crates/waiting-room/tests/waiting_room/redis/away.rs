@@ -71,6 +71,8 @@ async fn a_redis_that_hangs_is_away_and_learns_afterwards_what_it_has_missed() {
     let begun = Instant::now();
     assert!(is_unavailable(&one.try_join_at(concert(1), 99).await));
     assert!(begun.elapsed() < Duration::from_secs(4), "the first one waits {:?}", begun.elapsed());
+    // As the worker of each instance notices.
+    assert!(is_unavailable(&other.waiting_room.advance().await));
     assert_away(&one, &clock, &places).await;
 
     server.resume().await.expect("goes on");
@@ -103,6 +105,35 @@ async fn a_payment_while_redis_is_away_counts_in_the_one_that_comes_back_empty()
     assert_eq!(one.poll(&places[1]).await, Standing::Expired);
     // With a new place the account may come again.
     assert!(one.join(1).await.place.number > places[7].number);
+}
+
+/// Visits are not written down while Redis is away, so the absence of an account is judged only from when it is back.
+#[tokio::test]
+async fn an_account_that_asked_while_redis_was_away_is_not_passed_over_for_that() {
+    let (server, clock, places, one, other) = running().await;
+    server.pause().await.expect("pauses");
+    until("the loss is noticed", async || {
+        is_unavailable(&one.waiting_room.advance().await) && is_unavailable(&other.waiting_room.advance().await)
+    })
+    .await;
+    for seconds in [50, 100, 150] {
+        clock.set(instant(seconds));
+        assert!(one.is_active(&places[0]).await && one.is_active(&places[1]).await);
+    }
+    server.resume().await.expect("goes on");
+    until("both are connected", async || {
+        one.waiting_room.advance().await.is_ok() && other.waiting_room.advance().await.is_ok()
+    })
+    .await;
+    assert_eq!(one.census().await, (5, 3, 3), "none is passed over");
+    clock.set(instant(209));
+    other.advance().await;
+    assert!(one.is_active(&places[0]).await);
+    assert_eq!(one.census().await, (5, 3, 3));
+    clock.set(instant(210));
+    other.advance().await;
+    assert_eq!(one.census().await, (3, 3, 5), "two were absent for a minute");
+    assert!(other.is_active(&places[0]).await);
 }
 
 /// A command that was under way when Redis hung is done once, or not at all.

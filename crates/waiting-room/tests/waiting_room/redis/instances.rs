@@ -165,7 +165,7 @@ async fn a_queue_that_no_instance_has_written_down_as_due_is_visited_all_the_sam
 async fn idle_queues_are_dropped_past_the_bound() {
     let server = RedisServer::start().await.expect("starts");
     let clock = Arc::new(TestClock::new());
-    let rules = Settings { queues_max: 2, restorable_seconds: 100, ..at_once() };
+    let rules = Settings { queues_max: 2, restorable_seconds: 100, no_show_seconds: 600, ..at_once() };
     let instance = Instance::start(&server.url(), &clock, rules, EXACT).await;
     let first = instance.try_join_at(concert(1), 1).await.expect("joins").status.place;
     instance.try_join_at(concert(2), 1).await.expect("joins");
