@@ -235,6 +235,52 @@ async fn an_account_that_does_not_come_in_time_is_passed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_was_here_and_goes_away_is_passed_over() {
+    let settings = [("NO_SHOW_SECONDS", "3"), ("POLL_SECONDS_MAX", "1")];
+    let (server, show) = server_with_show(&settings, Terms::max_active(2)).await;
+    let buyers = Buyer::many_in_queue(server.api(), 3, &show.concert).await;
+    // The first one comes, and goes; the second one holds a seat, and goes; the third waits.
+    for buyer in &buyers[..2] {
+        assert_eq!(buyer.queue().await["poll_after_seconds"], 1);
+    }
+    buyers[1].hold(&show.performance, &["A-1-1"]).await;
+    let third = &buyers[2];
+    until("the third is admitted", async || third.queue_status().await == "active").await;
+    assert_eq!(buyers[0].queue_status().await, "expired");
+    // One that keeps a queue stream open is here.
+    let mut stream = QueueStream::open(third).await;
+    assert_eq!(stream.status().await["status"], "active");
+    let opened = Instant::now();
+    until("it would be passed over without the stream", async || opened.elapsed() > Duration::from_secs(5)).await;
+    assert_eq!((third.queue_status().await, buyers[1].queue_status().await), ("active".into(), "active".into()));
+    server.finish().await;
+}
+
+/// Before the opening and after the close no other account sees them, whatever token it has.
+#[tokio::test(flavor = "multi_thread")]
+async fn staff_see_performances_seats_and_sales_without_a_token() {
+    let server = Server::start(&[]).await;
+    let (promoter, other) = (server.promoter("promoter").await, server.promoter("other").await);
+    for (opens_in_seconds, closes_in_seconds) in [(3_600, 7_200), (-7_200, -3_600)] {
+        let show = Show::publish(&promoter, Terms { opens_in_seconds, closes_in_seconds, ..Terms::default() }).await;
+        let Show { concert, performance, .. } = &show;
+        let paths = [
+            format!("/v1/concerts/{concert}/performances"),
+            format!("/v1/performances/{performance}"),
+            format!("/v1/performances/{performance}/seats"),
+        ];
+        for path in &paths {
+            promoter.get(path).without("queue-token").send().await.is(200);
+            other.get(path).without("queue-token").send().await.refuses(401, "queue_token_missing");
+        }
+        let sales = format!("/v1/performances/{performance}/sales");
+        assert_eq!(promoter.get(&sales).send().await.is(200)["available"], 50);
+        other.get(&sales).send().await.refuses(403, "forbidden");
+    }
+    server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_admission_ends_with_its_time() {
     let (server, show) =
         server_with_show(&[("ADMISSION_SECONDS", "2"), ("HOLD_SECONDS", "6")], Terms::max_active(1)).await;

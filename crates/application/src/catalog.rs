@@ -305,7 +305,7 @@ impl CatalogService {
         {
             return Err(CatalogError::ConcertNotFound);
         }
-        self.gate.admit(visitor, concert_id, Purpose::Continue).await?;
+        self.gate.admit(visitor, concert_id, Purpose::Look).await?;
         Ok(Admitted(concert_id))
     }
 
@@ -317,7 +317,7 @@ impl CatalogService {
     ) -> Result<Admitted<PerformanceId>, CatalogError> {
         let visitor = visitor.into();
         let concert_id = self.catalog.concert_of(id).await?.ok_or(CatalogError::PerformanceNotFound)?;
-        self.gate.admit(visitor, concert_id, Purpose::Continue).await?;
+        self.gate.admit(visitor, concert_id, Purpose::Look).await?;
         Ok(Admitted(id))
     }
 

@@ -40,7 +40,8 @@ impl PaymentService {
         reservation_id: ReservationId,
         idempotency: Idempotency,
     ) -> Result<Made<PaymentView>, PayError> {
-        let Visitor { account_id, place } = visitor.into();
+        let visitor = visitor.into();
+        let Visitor { account_id, place, .. } = visitor;
         let _locked = self.account_locks.lock(account_id).await;
         let concert_id = match place {
             Some(place) => place.concert_id,
@@ -55,7 +56,7 @@ impl PaymentService {
             method: PaymentMethod::Wallet,
             idempotency,
         };
-        if let Err(closed) = self.gate.admit(Visitor { account_id, place }, concert_id, Purpose::Continue).await {
+        if let Err(closed) = self.gate.admit(visitor, concert_id, Purpose::Continue).await {
             return self.without_admission(&request, closed).await;
         }
         let Made { value: receipt, replayed } = self.payments.pay(request).await?;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use boxoffice_domain::{
-    ConcertId, StorageError, Timestamp,
+    AccountId, ConcertId, StorageError, Timestamp,
     catalog::{Concert, ConcertSummary, NotOnSale, SalesWindow},
     waiting_room::{Draw, QueueTerms},
 };
@@ -24,6 +24,7 @@ const CONCERTS_MAX: usize = 10_000;
 /// What a queue has to know of its concert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SaleTerms {
+    pub(crate) promoter_id: Option<AccountId>,
     pub(crate) sales: SalesWindow,
     pub(crate) draw: Option<Draw>,
     pub(crate) queue: QueueTerms,
@@ -31,7 +32,12 @@ pub(crate) struct SaleTerms {
 
 impl From<&Concert> for SaleTerms {
     fn from(concert: &Concert) -> Self {
-        Self { sales: concert.sales, draw: concert.draw, queue: concert.queue_terms() }
+        Self {
+            promoter_id: concert.promoter_id,
+            sales: concert.sales,
+            draw: concert.draw,
+            queue: concert.queue_terms(),
+        }
     }
 }
 
@@ -39,7 +45,7 @@ impl SaleTerms {
     /// Whether an account may join at `now`: while the sale is open, and before that if there is a draw.
     pub(crate) fn check_joining(&self, now: Timestamp) -> Result<(), NotOnSale> {
         match self.sales.check(now) {
-            Err(NotOnSale::NotOpen) if self.draw.is_some() => Ok(()),
+            Err(NotOnSale::NotOpen { .. }) if self.draw.is_some() => Ok(()),
             checked => checked,
         }
     }

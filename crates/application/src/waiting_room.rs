@@ -4,6 +4,7 @@ use std::{error::Error, sync::Arc};
 
 use boxoffice_domain::{
     ActError, Clock, ConcertId, StorageError, Timestamp,
+    accounts::Role,
     catalog::{Catalog, ConcertSummary, NotOnSale},
     payments::Payments,
     reservations::Reservations,
@@ -13,7 +14,10 @@ use boxoffice_domain::{
     },
 };
 
-use crate::{Identity, draw, sale_terms::SaleTermsCache};
+use crate::{
+    Identity, Visitor, draw,
+    sale_terms::{SaleTerms, SaleTermsCache},
+};
 
 /// A queue token and where its place stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +42,8 @@ pub enum JoinError {
 /// Why a queue token does not open the gate.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
+    #[error("a queue token is needed here")]
+    Missing,
     /// Forged, or the token of another account or concert.
     #[error("the queue token is not valid here")]
     Invalid,
@@ -52,6 +58,13 @@ pub enum GateError {
     WaitingRoom(#[from] WaitingRoomError),
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+impl GateError {
+    /// Whether another token would open the gate.
+    pub(crate) fn is_about_token(&self) -> bool {
+        matches!(self, Self::Missing | Self::Invalid | Self::NotActive { .. } | Self::Expired)
+    }
 }
 
 /// Why an act behind the gate did not happen.
@@ -77,7 +90,9 @@ impl<R: Error + 'static> From<ActError<R>> for GatedError<R> {
 /// What an admission is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Looking at dates and seats, and paying what is held: possible until the admission and the last hold are over.
+    /// Looking at dates and seats: possible until the admission and the last hold are over, and for staff at any time.
+    Look,
+    /// Paying what is held: possible until the admission and the last hold are over.
     Continue,
     /// Holding further seats: possible until the admission is over. If a hold, which prolongs the stay, also allowed
     /// further holds, one account could keep its admission for ever.
@@ -98,8 +113,7 @@ pub struct WaitingRoomService {
 impl WaitingRoomService {
     /// Joins the queue of a concert, or returns the place that the account has there already, and whether it is new.
     pub async fn join(&self, identity: Identity, concert_id: ConcertId) -> Result<(QueueView, bool), JoinError> {
-        let read = self.catalog.concert(concert_id);
-        let terms = self.terms.get(concert_id, self.clock.now(), read).await?.ok_or(JoinError::ConcertNotFound)?;
+        let terms = self.sale_terms(concert_id).await?.ok_or(JoinError::ConcertNotFound)?;
         terms.check_joining(self.clock.now())?;
         let account_id = identity.account_id;
         let draw = terms.draw.map(|draw| draw::number(&draw, account_id));
@@ -141,13 +155,29 @@ impl WaitingRoomService {
             Standing::Waiting { position, .. } => Err(GateError::NotActive { position }),
             Standing::Active { admitted_until, active_until } => {
                 let until = match purpose {
-                    Purpose::Continue => active_until,
+                    Purpose::Look | Purpose::Continue => active_until,
                     Purpose::Hold => admitted_until,
                 };
                 if self.clock.now() < until { Ok(()) } else { Err(GateError::Expired) }
             }
             Standing::Expired => Err(GateError::Expired),
         }
+    }
+
+    /// Whether a visitor is staff of a concert: its promoter, or an admin. Of others, nothing is read.
+    pub(crate) async fn is_staff(&self, visitor: Visitor, concert_id: ConcertId) -> Result<bool, StorageError> {
+        match visitor.role {
+            Role::Customer => Ok(false),
+            Role::Admin => Ok(true),
+            Role::Promoter => {
+                let terms = self.sale_terms(concert_id).await?;
+                Ok(terms.is_some_and(|terms| terms.promoter_id == Some(visitor.account_id)))
+            }
+        }
+    }
+
+    async fn sale_terms(&self, concert_id: ConcertId) -> Result<Option<SaleTerms>, StorageError> {
+        self.terms.get(concert_id, self.clock.now(), self.catalog.concert(concert_id)).await
     }
 
     /// Advances all queues to now; returns when to do so again.

@@ -96,7 +96,7 @@ async fn an_account_joins_while_the_sale_is_open_and_earlier_if_there_is_a_draw(
         if !draws {
             world.change_concert(|concert| concert.draw = None).await;
         }
-        let too_early = (!draws).then_some(NotOnSale::NotOpen);
+        let too_early = (!draws).then_some(NotOnSale::NotOpen { opens_at: instant(50), seconds_left: 1 });
         for (now, refusal) in
             [(almost(50), too_early), (instant(50), None), (almost(100), None), (instant(100), Some(NotOnSale::Closed))]
         {

@@ -69,9 +69,10 @@ pub async fn each_refusal_of_a_hold_has_its_cause(stage: &Stage) {
     assert_eq!(refused, Err(HoldRefusal::SeatLimitReached { limit: 4 }));
     stage.cancels(&own).await;
 
-    stage.clock.set(show.concert.sales.open_at() - TimeDelta::microseconds(1));
+    let opens_at = show.concert.sales.open_at();
+    stage.clock.set(opens_at - TimeDelta::microseconds(1));
     let refused = stage.hold(request(&["A-1-1"])).await;
-    assert_eq!(refused, Err(HoldRefusal::NotOnSale(NotOnSale::NotOpen)));
+    assert_eq!(refused, Err(HoldRefusal::NotOnSale(NotOnSale::NotOpen { opens_at, seconds_left: 1 })));
     stage.clock.set(show.concert.sales.close_at());
     let refused = stage.hold(request(&["A-1-1"])).await;
     assert_eq!(refused, Err(HoldRefusal::NotOnSale(NotOnSale::Closed)));

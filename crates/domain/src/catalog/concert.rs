@@ -1,5 +1,6 @@
 //! Concerts: what is sold, when, and under which limits.
 
+use chrono::TimeDelta;
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +48,12 @@ pub struct InvalidSalesWindow;
 pub enum NotOnSale {
     /// Sales open later.
     #[error("the sale has not opened yet")]
-    NotOpen,
+    NotOpen {
+        /// When they open.
+        opens_at: Timestamp,
+        /// In how many seconds that is, rounded up.
+        seconds_left: u64,
+    },
     /// Sales have closed.
     #[error("the sale has closed")]
     Closed,
@@ -72,7 +78,8 @@ impl SalesWindow {
     /// Whether the sale is open at `now`.
     pub fn check(&self, now: Timestamp) -> Result<(), NotOnSale> {
         if now < self.open_at {
-            Err(NotOnSale::NotOpen)
+            let seconds = (self.open_at - now + TimeDelta::nanoseconds(999_999_999)).num_seconds();
+            Err(NotOnSale::NotOpen { opens_at: self.open_at, seconds_left: u64::try_from(seconds).unwrap_or(u64::MAX) })
         } else if now >= self.close_at {
             Err(NotOnSale::Closed)
         } else {
@@ -247,7 +254,9 @@ mod tests {
     #[test]
     fn a_sale_is_open_from_its_first_instant_to_before_its_last() {
         let sales = SalesWindow::new(at(10), at(20)).unwrap();
-        assert_eq!(sales.check(at(9)), Err(NotOnSale::NotOpen));
+        assert_eq!(sales.check(at(9)), Err(NotOnSale::NotOpen { opens_at: at(10), seconds_left: 1 }));
+        let almost = at(10) - TimeDelta::microseconds(1_000_001);
+        assert_eq!(sales.check(almost), Err(NotOnSale::NotOpen { opens_at: at(10), seconds_left: 2 }));
         assert_eq!(sales.check(at(10)), Ok(()));
         assert_eq!(sales.check(at(19)), Ok(()));
         assert_eq!(sales.check(at(20)), Err(NotOnSale::Closed));

@@ -135,6 +135,7 @@ mod tests {
         let started = (terms.starts_at - instant(0)).num_seconds();
         let closed = (terms.sales.close_at() - instant(0)).num_seconds();
         let opened = (terms.sales.open_at() - instant(0)).num_seconds();
+        let not_open = NotOnSale::NotOpen { opens_at: terms.sales.open_at(), seconds_left: 1 };
         let elsewhere = HoldRequest { concert_id: ConcertId::new(Uuid::from_u128(99)), ..request.clone() };
         let unknown = HoldRequest { performance_id: PerformanceId::new(Uuid::from_u128(99)), ..request.clone() };
         let missing = sale.hold_request(&["A-1-1", "A-1-9", "A-1-8"]);
@@ -143,7 +144,7 @@ mod tests {
             (0, &unknown, HoldRefusal::PerformanceNotFound),
             (0, &elsewhere, HoldRefusal::WrongConcert),
             (started, &request, HoldRefusal::PerformanceStarted),
-            (opened - 1, &request, HoldRefusal::NotOnSale(NotOnSale::NotOpen)),
+            (opened - 1, &request, HoldRefusal::NotOnSale(not_open)),
             (closed, &request, HoldRefusal::NotOnSale(NotOnSale::Closed)),
             (0, &missing, HoldRefusal::SeatNotFound(labels(["A-1-9", "A-1-8"]))),
         ] {

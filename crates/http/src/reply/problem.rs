@@ -15,6 +15,7 @@ use boxoffice_domain::{
     ChargeId, Points, StorageError, accounts::HashingError, catalog::NotOnSale, idempotency::KeyReused,
     seats::SeatLabel, waiting_room::WaitingRoomError,
 };
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -65,6 +66,10 @@ pub(crate) struct Members {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub required: Option<i64>,
+    /// When the sale opens, of `sale_not_open`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub opens_at: Option<DateTime<Utc>>,
     /// The charge, of `charge_declined` and `gateway_failed`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -269,6 +274,7 @@ impl From<WaitingRoomError> for Problem {
 impl From<GateError> for Problem {
     fn from(error: GateError) -> Self {
         match error {
+            GateError::Missing => Self::new(Code::QueueTokenMissing),
             GateError::Invalid => Self::new(Code::QueueTokenInvalid),
             GateError::NotActive { position } => {
                 Self::new(Code::QueueTokenNotActive).members(Members { position: Some(position), ..Members::default() })
@@ -303,4 +309,13 @@ macro_rules! problem_from {
 }
 pub(crate) use problem_from;
 
-problem_from!(NotOnSale: [NotOpen => SaleNotOpen, Closed => SaleClosed], []);
+impl From<NotOnSale> for Problem {
+    fn from(error: NotOnSale) -> Self {
+        match error {
+            NotOnSale::NotOpen { opens_at, seconds_left } => Self::new(Code::SaleNotOpen)
+                .members(Members { opens_at: Some(opens_at), ..Members::default() })
+                .retry_after(seconds_left),
+            NotOnSale::Closed => Self::new(Code::SaleClosed),
+        }
+    }
+}

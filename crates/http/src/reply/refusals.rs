@@ -93,7 +93,8 @@ fn described(codes: &[Code]) -> Response {
         response = response.header("RateLimit-Policy", header("The limit of this address"));
         response = response.header("RateLimit", header("How much of it is left"));
     }
-    if matches!(status, Some(StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)) {
+    let comes_later = matches!(status, Some(StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE));
+    if comes_later || codes.contains(&Code::SaleNotOpen) {
         response = response.header("Retry-After", header("After how many seconds to try again"));
     }
     response.build()

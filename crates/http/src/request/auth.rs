@@ -88,6 +88,33 @@ impl FromRequestParts<Api> for AtGate {
             return Ok(Self(identity.into()));
         }
         let Queued(place) = Queued::from_request_parts(parts, api).await?;
-        Ok(Self(place.into()))
+        let SignedIn(identity) = SignedIn::from_request_parts(parts, api).await?;
+        Ok(Self(Visitor::in_queue(identity, place)))
+    }
+}
+
+/// An account that looks at what is behind the gate: [`AtGate`], and those that may be staff of the concert also without a
+/// queue token.
+pub(crate) struct LookingIn(pub Visitor);
+
+impl FromRequestParts<Api> for LookingIn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        if !parts.headers.contains_key(QUEUE_TOKEN) {
+            let SignedIn(identity) = SignedIn::from_request_parts(parts, api).await?;
+            if identity.role.may_publish() {
+                return Ok(Self(identity.into()));
+            }
+        }
+        let AtGate(visitor) = AtGate::from_request_parts(parts, api).await?;
+        Ok(Self(visitor))
+    }
+}
+
+impl IntoParams for LookingIn {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let description = "The token that joining the queue gave; not needed by the concert's promoter and by admins";
+        vec![header_parameter("Queue-Token", Required::False, description)]
     }
 }

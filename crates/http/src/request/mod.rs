@@ -11,7 +11,7 @@ mod service;
 pub(crate) mod validation;
 
 pub(crate) use account_limits::{AccountLimiter, limit_account_requests};
-pub(crate) use auth::{AtGate, QUEUE_TOKEN, Queued, SignedIn};
+pub(crate) use auth::{AtGate, LookingIn, QUEUE_TOKEN, Queued, SignedIn};
 pub(crate) use body::{Body, present};
 pub(crate) use idempotency_key::{IDEMPOTENCY_KEY, OptionalKey, RequiredKey};
 pub(crate) use path::Id;

@@ -5,7 +5,7 @@ use super::PerformanceResponse;
 use crate::{
     api::Api,
     reply::{CacheScope, NotModified, Problem, Tagged, refusals},
-    request::{AtGate, Id, IfNoneMatch, Queued},
+    request::{Id, IfNoneMatch, LookingIn},
 };
 
 refusals!([SIGNED_IN, ADMITTED, PATH], [PerformanceNotFound]);
@@ -13,7 +13,7 @@ refusals!([SIGNED_IN, ADMITTED, PATH], [PerformanceNotFound]);
 /// A performance
 #[utoipa::path(
     get, path = "/v1/performances/{id}", tag = "catalog", operation_id = "catalog_performance",
-    security(("bearer" = [])), params(("id" = Uuid, Path, description = "The performance"), Queued, IfNoneMatch),
+    security(("bearer" = [])), params(("id" = Uuid, Path, description = "The performance"), LookingIn, IfNoneMatch),
     responses(
         (status = 200, description = "The performance.", body = PerformanceResponse,
             headers(("ETag", description = "The tag of this response"))),
@@ -23,7 +23,7 @@ refusals!([SIGNED_IN, ADMITTED, PATH], [PerformanceNotFound]);
 #[tracing::instrument(level = "debug", name = "http.catalog.performance", skip_all)]
 pub(crate) async fn handler(
     State(api): State<Api>,
-    AtGate(visitor): AtGate,
+    LookingIn(visitor): LookingIn,
     headers: HeaderMap,
     Id(id): Id<PerformanceId>,
 ) -> Result<Response, Problem> {

@@ -8,7 +8,7 @@ use super::PerformanceResponse;
 use crate::{
     api::Api,
     reply::{CacheScope, ListResponse, NotModified, Problem, Tagged, refusals},
-    request::{AtGate, Id, IfNoneMatch, Query, Queued, page},
+    request::{Id, IfNoneMatch, LookingIn, Query, page},
 };
 
 #[derive(Deserialize, IntoParams)]
@@ -30,7 +30,7 @@ refusals!([SIGNED_IN, ADMITTED, PATH, LIST], [ConcertNotFound]);
 #[utoipa::path(
     get, path = "/v1/concerts/{id}/performances", tag = "catalog", operation_id = "catalog_performances",
     security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "The concert"), PerformanceQuery, Queued, IfNoneMatch),
+    params(("id" = Uuid, Path, description = "The concert"), PerformanceQuery, LookingIn, IfNoneMatch),
     responses(
         (status = 200, description = "One page.", body = ListResponse<PerformanceResponse>,
             headers(("ETag", description = "The tag of this response"))),
@@ -40,7 +40,7 @@ refusals!([SIGNED_IN, ADMITTED, PATH, LIST], [ConcertNotFound]);
 #[tracing::instrument(level = "debug", name = "http.catalog.performances", skip_all)]
 pub(crate) async fn handler(
     State(api): State<Api>,
-    AtGate(visitor): AtGate,
+    LookingIn(visitor): LookingIn,
     headers: HeaderMap,
     Id(id): Id<ConcertId>,
     Query(query): Query<PerformanceQuery>,

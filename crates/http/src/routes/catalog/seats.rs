@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     api::Api,
     reply::{CacheScope, NotModified, Problem, Tagged, mirror, refusals},
-    request::{AtGate, Id, IfNoneMatch, Query, Queued},
+    request::{Id, IfNoneMatch, LookingIn, Query},
 };
 
 #[derive(Default, Deserialize, IntoParams, PartialEq)]
@@ -102,7 +102,7 @@ refusals!([SIGNED_IN, ADMITTED, PATH], [PerformanceNotFound]);
 #[utoipa::path(
     get, path = "/v1/performances/{id}/seats", tag = "catalog", operation_id = "catalog_seats",
     security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "The performance"), SeatQuery, Queued, IfNoneMatch),
+    params(("id" = Uuid, Path, description = "The performance"), SeatQuery, LookingIn, IfNoneMatch),
     responses(
         (status = 200, description = "The seats.", body = SeatMapResponse,
             headers(("ETag", description = "The tag of this response"))),
@@ -112,7 +112,7 @@ refusals!([SIGNED_IN, ADMITTED, PATH], [PerformanceNotFound]);
 #[tracing::instrument(level = "debug", name = "http.catalog.seats", skip_all)]
 pub(crate) async fn handler(
     State(api): State<Api>,
-    AtGate(visitor): AtGate,
+    LookingIn(visitor): LookingIn,
     headers: HeaderMap,
     Id(id): Id<PerformanceId>,
     Query(query): Query<SeatQuery>,

@@ -46,6 +46,33 @@ async fn seats_are_filtered_and_their_totals_are_not() {
     get(format!("{path}?status=lost")).queued(&token).send(&router).await.refuses(Code::MalformedRequest);
 }
 
+/// Before the opening, after the close and while the queue is paused.
+#[tokio::test]
+async fn the_promoter_of_a_concert_sees_its_performances_seats_and_sales_without_a_queue_token() {
+    let mut world = World::new().await;
+    world.change_concert(|concert| concert.paused = true).await;
+    let sales = world.show.concert.sales;
+    let performances = format!("{}/performances", world.concert_path());
+    let looks = [performances, world.performance_path(), world.seats_path()];
+    for now in [sales.open_at() - chrono::TimeDelta::seconds(1), instant(0), sales.close_at()] {
+        world.stage.clock.set(now);
+        for path in &looks {
+            let seen = world.answer(get(path).signed_in("promoter")).await.succeeds(StatusCode::OK);
+            assert!(seen.is_object(), "{path}");
+            world.answer(get(path).signed_in("customer")).await.refuses(Code::QueueTokenMissing);
+        }
+        let path = format!("{}/sales", world.performance_path());
+        world.answer(get(path).signed_in("promoter")).await.succeeds(StatusCode::OK);
+    }
+    // A token that is forged is refused whoever shows it.
+    let forged = get(world.seats_path()).signed_in("promoter").header("queue-token", "forged");
+    world.answer(forged).await.refuses(Code::QueueTokenInvalid);
+    world.change_concert(|concert| concert.promoter_id = None).await;
+    for path in &looks {
+        world.answer(get(path).signed_in("promoter")).await.refuses(Code::QueueTokenMissing);
+    }
+}
+
 #[tokio::test]
 async fn a_venue_is_checked_to_its_last_row() {
     let router = World::new().await.router();

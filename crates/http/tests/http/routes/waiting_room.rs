@@ -60,7 +60,9 @@ async fn a_waiting_room_that_fails_or_is_full_is_unavailable() {
 async fn an_account_that_joins_before_the_draw_has_no_position() {
     let mut world = World::new().await;
     world.change_concert(|concert| concert.sales = SalesWindow::new(instant(60), instant(3_600)).unwrap()).await;
-    world.answer(world.ask_join()).await.refuses(Code::SaleNotOpen);
+    let refused = world.answer(world.ask_join()).await;
+    assert_eq!(refused.refuses(Code::SaleNotOpen)["opens_at"], "2027-01-15T08:01:00Z");
+    assert_eq!(refused.header("retry-after"), Some("60"));
     world.change_concert(|concert| concert.draw = Some(Draw::new([7; 32]))).await;
     let joined = world.answer(world.ask_join()).await.succeeds(StatusCode::CREATED);
     assert_eq!((&joined["status"], joined.get("position")), (&json!("waiting"), Some(&Value::Null)));
