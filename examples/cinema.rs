@@ -224,7 +224,7 @@ mod tests {
         let first = cinema.put_aside(&tonight, &["Hall-1-1", "Hall-2-6"]).await.unwrap();
         assert_eq!(cinema.picture(&tonight).await.unwrap(), "o..........o");
         let refused = cinema.put_aside(&tonight, &["Hall-2-5", "Hall-2-6"]).await;
-        assert!(matches!(refused, Err(HoldError::Refused(HoldRefusal::SeatUnavailable(seats))) if seats.len() == 1));
+        assert!(matches!(refused, Err(HoldError::Refused(HoldRefusal::SeatUnavailable { seats, .. })) if seats.len() == 1));
         assert_eq!(cinema.sell(&first).await.unwrap().get(), 24_000);
         assert_eq!(cinema.picture(&tonight).await.unwrap(), "x..........x");
         assert!(matches!(cinema.sell(&first).await, Err(PayError::Refused(PayRefusal::AlreadyPaid))));

@@ -161,7 +161,7 @@ settings! {
     concurrent_requests_max: usize = "4096", whole(1, 1_000_000);
     /// How long cached catalog responses are shown, at most 500; 0 turns the caches off
     cache_milliseconds: u32 = "250", whole(0, 500);
-    /// Longest body of a request
+    /// Longest body of a request, except where a route promises to take more
     body_bytes_max: usize = "65536", whole(1_024, 67_108_864);
     /// How many queue streams may be open at once
     event_streams_max: usize = "1000", whole(0, 1_000_000);

@@ -203,9 +203,14 @@ pub enum HoldRefusal {
         /// The most seats.
         limit: u32,
     },
-    /// These seats are held or sold, as they are.
+    /// Some seats are held or sold.
     #[error("some seats are not available")]
-    SeatUnavailable(Vec<Seat>),
+    SeatUnavailable {
+        /// Those seats, as they are.
+        seats: Vec<Seat>,
+        /// Those of them that the account itself holds and has not paid.
+        held_by_account: Vec<SeatLabel>,
+    },
     /// The idempotency key names another request.
     #[error(transparent)]
     KeyReused(#[from] KeyReused),

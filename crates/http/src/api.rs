@@ -15,6 +15,7 @@ use crate::{
     cache::{catalog_reads::CatalogReads, seat_maps::SeatMaps},
     keys_in_flight::KeysInFlight,
     queue_streams::QueueStreams,
+    request::AcceptedInput,
 };
 
 /// The state that all handlers share.
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub services: Services,
     pub settings: HttpSettings,
     pub draining: Draining,
+    /// The input that the routes take.
+    pub input: AcceptedInput,
     /// The permits of requests.
     pub requests: Arc<Semaphore>,
     /// The permits of acts, which may outlive their requests.
@@ -61,12 +64,14 @@ impl Api {
         metrics: Option<PrometheusHandle>,
         draining: Draining,
         marks: Arc<FreshnessMarks>,
+        input: AcceptedInput,
         document: DocumentText,
     ) -> Self {
         let readiness = Arc::clone(&services.readiness);
         Self(Arc::new(Shared {
             operations: Operations { readiness, metrics, draining: draining.clone() },
             draining,
+            input,
             requests: Arc::new(Semaphore::new(settings.concurrent_requests_max)),
             acts: Arc::new(Semaphore::new(settings.concurrent_requests_max)),
             queue_streams: QueueStreams::new(settings.event_streams_max),

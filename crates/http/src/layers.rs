@@ -3,7 +3,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
-    extract::{DefaultBodyLimit, MatchedPath, Request, State},
+    extract::{MatchedPath, Request, State},
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
         header::{
@@ -107,7 +107,7 @@ fn add_common_fields(headers: &mut HeaderMap, request_id: &str) {
 }
 
 /// Bounds the requests to the API: their number, their size and their time; and refuses those that do not accept the
-/// form of the response. It is one layer, because each layer copies the futures of all below it for every request.
+/// form of the response, or with input that their route has no use for. It is one layer, because each layer copies the futures of all below it for every request.
 ///
 /// It refuses what exceeds a bound at once rather than letting it wait. An act of a request whose time is over comes to
 /// its end all the same, see [`Api::run_detached`].
@@ -118,8 +118,13 @@ pub(crate) async fn guard(State(api): State<Api>, mut request: Request, next: Ne
     if !is_acceptable(&request) {
         return Problem::new(Code::NotAcceptable).into_response();
     }
-    DefaultBodyLimit::max(api.settings.body_bytes_max).apply(&mut request);
-    let response = tokio::time::timeout(api.settings.request_timeout, next.run(request)).await;
+    let response = async {
+        match api.input.check(&mut request).await {
+            Ok(()) => next.run(request).await,
+            Err(problem) => problem.into_response(),
+        }
+    };
+    let response = tokio::time::timeout(api.settings.request_timeout, response).await;
     response.unwrap_or_else(|_| {
         tracing::warn!("gave up a request that took too long");
         Problem::unavailable("The response took too long; the request may have had its effect.").into_response()

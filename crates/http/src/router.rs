@@ -12,9 +12,12 @@ use crate::{
     Draining, FreshnessMarks, HttpSettings, Services,
     api::{Api, Operations},
     document, layers,
-    request::{AccountLimiter, limit_account_requests},
-    routes::{accounts, catalog, operations, payments, queue_control, reservations, waiting_room, wallet},
+    request::{AcceptedInput, AccountLimiter, limit_account_requests, refuse_unknown_input},
+    routes::{self, accounts, catalog, operations, payments, queue_control, reservations, waiting_room, wallet},
 };
+
+/// The longest body, in bytes, that is looked at before a route for operators refuses it.
+const OPERATIONS_BODY_BYTES_MAX: usize = 1_024;
 
 /// What a product may have beside accounts, a catalog and reservations.
 #[derive(Clone, Copy)]
@@ -120,6 +123,12 @@ fn document_routes() -> OpenApiRouter<Api> {
     OpenApiRouter::default().routes(routes!(operations::openapi_json))
 }
 
+/// The router of routes for operators, none of which takes a body.
+fn without_body<S: Clone + Send + Sync + 'static>(routes: OpenApiRouter<S>) -> Router<S> {
+    let input = AcceptedInput::of(&[routes.get_openapi()], OPERATIONS_BODY_BYTES_MAX, |_| 0);
+    Router::from(routes).layer(middleware::from_fn_with_state(Arc::new(input), refuse_unknown_input))
+}
+
 /// The description of the whole API: `OpenAPI` 3.1, generated from the routes.
 pub fn openapi() -> OpenApi {
     Extent::WHOLE.document()
@@ -139,16 +148,21 @@ pub fn router(
     let limiter = AccountLimiter::new(&settings, Arc::clone(&services.peers));
     let extent = Extent::of(&services);
     let document = move || extent.document().to_json().unwrap_or_default().into();
-    let api = Api::new(services, settings, metrics, draining, marks, Box::new(document));
+    let (limited, api_routes) = (limited_routes(), extent.routes());
+    let input =
+        AcceptedInput::of(&[limited.get_openapi(), api_routes.get_openapi()], settings.body_bytes_max, |operation| {
+            routes::promised_bytes(operation, &settings.rules)
+        });
+    let api = Api::new(services, settings, metrics, draining, marks, input, Box::new(document));
 
-    let limited = Router::from(limited_routes());
+    let limited = Router::from(limited);
     let limited = match limiter {
         Some(limiter) => limited.route_layer(middleware::from_fn_with_state(Arc::new(limiter), limit_account_requests)),
         None => limited,
     };
-    let guarded = Router::from(extent.routes()).merge(limited);
+    let guarded = Router::from(api_routes).merge(limited);
     let guarded = guarded.layer(middleware::from_fn_with_state(api.clone(), layers::guard));
-    let all = guarded.merge(operations_routes()).merge(document_routes()).merge(document::pages());
+    let all = guarded.merge(without_body(operations_routes().merge(document_routes()))).merge(document::pages());
     let all = all.method_not_allowed_fallback(layers::method_not_allowed).fallback(layers::not_found);
     let all = match cross_origin {
         Some(cross_origin) => all.layer(cross_origin),
@@ -164,7 +178,7 @@ pub fn operations_router(
     metrics: Option<PrometheusHandle>,
     draining: Draining,
 ) -> Router {
-    let router = Router::from(operations_routes());
+    let router = without_body(operations_routes());
     let router = router.method_not_allowed_fallback(layers::method_not_allowed).fallback(layers::not_found);
     let observed = router.layer(middleware::from_fn_with_state(entropy, layers::observe));
     observed.with_state(Operations { readiness, metrics, draining })

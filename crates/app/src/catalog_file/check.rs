@@ -179,7 +179,10 @@ fn instant(text: &str) -> Result<Timestamp, &'static str> {
 fn pointer_of_plan_error(at: &str, error: PlanError) -> String {
     match error {
         PlanError::NoSeats { section: Some(section) } => format!("{at}/{section}/rows"),
-        PlanError::NoSeats { section: None } | PlanError::TooManySeats => at.to_owned(),
+        PlanError::NoSeats { section: None }
+        | PlanError::TooManySeats
+        | PlanError::TooManySections
+        | PlanError::NamesTooLong => at.to_owned(),
         PlanError::SectionRepeated { section } => format!("{at}/{section}/name"),
         PlanError::RowRepeated { section, row } => format!("{at}/{section}/rows/{row}/name"),
         PlanError::EmptyRow { section, row } => format!("{at}/{section}/rows/{row}/seats"),

@@ -135,7 +135,7 @@ async fn a_refused_hold_leaves_the_admission_as_it_was() {
     let place = world.nearly_over().await;
     world.stage.holds(&world.show, world.stage.account().await, SEAT).await;
     let refused = world.hold(place, SEAT, None).await;
-    assert_refused!(refused, HoldSeatsError::Refused(HoldRefusal::SeatUnavailable(seats)) if seats.len() == 1);
+    assert_refused!(refused, HoldSeatsError::Refused(HoldRefusal::SeatUnavailable { seats, .. }) if seats.len() == 1);
     assert_eq!(world.active_until(place).await, instant(ADMISSION_SECONDS));
 }
 

@@ -295,7 +295,7 @@ pub async fn no_map_shows_less_than_was_answered_before(stage: &Stage) {
         async move {
             let held = match stage.hold(show.hold_request_for(account_id, vec![label.clone()])).await {
                 Ok(held) => held.value.reservation,
-                Err(HoldRefusal::SeatUnavailable(_)) => return,
+                Err(HoldRefusal::SeatUnavailable { .. }) => return,
                 Err(refusal) => panic!("another refusal: {refusal}"),
             };
             assert_eq!(stage.seat(&show, label.as_str()).await, SeatStatus::Held, "{label} is held");

@@ -170,7 +170,7 @@ pub async fn assert_all_or_none(
     for (request, outcome) in requests.iter().zip(outcomes) {
         match outcome {
             Ok(_) => {}
-            Err(HoldRefusal::SeatUnavailable(seats)) => {
+            Err(HoldRefusal::SeatUnavailable { seats, .. }) => {
                 assert!(!seats.is_empty());
                 let mut labels = seats.iter().map(|seat| &seat.label);
                 assert!(labels.all(|label| request.seats.labels().contains(label) && taken.contains(label)));

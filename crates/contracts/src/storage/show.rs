@@ -165,7 +165,7 @@ pub fn concert(promoter_id: AccountId, now: Timestamp) -> Concert {
 /// The labels of the seats because of which a hold was refused; `None` if it was not refused as unavailable.
 pub fn unavailable(held: &Held) -> Option<Vec<SeatLabel>> {
     match held {
-        Err(HoldRefusal::SeatUnavailable(seats)) => Some(seats.iter().map(|seat| seat.label.clone()).collect()),
+        Err(HoldRefusal::SeatUnavailable { seats, .. }) => Some(seats.iter().map(|seat| seat.label.clone()).collect()),
         _ => None,
     }
 }

@@ -30,7 +30,10 @@ pub use self::{
     performance::{
         NewPerformance, PRICE_MAX, PerformanceKey, PerformanceSummary, PerformanceTerms, PriceError, PriceList, Sales,
     },
-    plan::{PlanError, PlannedSeat, Row, SeatingPlan, Section, VENUE_SEATS_MAX, Venue, VenueSummary},
+    plan::{
+        PlanError, PlannedSeat, Row, SeatingPlan, Section, VENUE_NAMES_CHARACTERS_MAX, VENUE_SEATS_MAX,
+        VENUE_SECTIONS_MAX, Venue, VenueSummary,
+    },
     seat_map::{MappedSeats, SeatLabels, SeatMap, SeatView},
 };
 

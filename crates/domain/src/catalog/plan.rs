@@ -13,6 +13,11 @@ use crate::{
 
 /// The most seats of a venue.
 pub const VENUE_SEATS_MAX: u32 = 200_000;
+/// The most sections of a venue.
+pub const VENUE_SECTIONS_MAX: usize = 1_000;
+/// The most characters of the names of all sections and rows of a venue together: room for the longest names in rows of
+/// 24 seats. An adapter may keep a plan as one value, and can then rely on its size.
+pub const VENUE_NAMES_CHARACTERS_MAX: usize = 2_400_000;
 
 /// A row of seats, numbered from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +107,12 @@ pub enum PlanError {
     /// More than [`VENUE_SEATS_MAX`] seats.
     #[error("a venue has at most 200000 seats")]
     TooManySeats,
+    /// More than [`VENUE_SECTIONS_MAX`] sections.
+    #[error("a venue has at most 1000 sections")]
+    TooManySections,
+    /// More than [`VENUE_NAMES_CHARACTERS_MAX`] characters.
+    #[error("the names of all sections and rows together have at most 2400000 characters")]
+    NamesTooLong,
 }
 
 /// A seat as the plan has it.
@@ -123,6 +134,9 @@ impl SeatingPlan {
         if sections.is_empty() {
             return Err(PlanError::NoSeats { section: None });
         }
+        if sections.len() > VENUE_SECTIONS_MAX {
+            return Err(PlanError::TooManySections);
+        }
         let mut capacity = 0u64;
         let mut section_names = HashSet::new();
         for (section_index, section) in sections.iter().enumerate() {
@@ -131,10 +145,12 @@ impl SeatingPlan {
             }
             capacity += Self::check_rows(section_index, section)?;
         }
-        match u32::try_from(capacity) {
-            Ok(capacity) if capacity <= VENUE_SEATS_MAX => Ok(Self { sections, capacity }),
-            _ => Err(PlanError::TooManySeats),
+        let capacity = u32::try_from(capacity).ok().filter(|capacity| *capacity <= VENUE_SEATS_MAX);
+        let capacity = capacity.ok_or(PlanError::TooManySeats)?;
+        if names_characters(&sections) > VENUE_NAMES_CHARACTERS_MAX {
+            return Err(PlanError::NamesTooLong);
         }
+        Ok(Self { sections, capacity })
     }
 
     fn check_rows(section_index: usize, section: &Section) -> Result<u64, PlanError> {
@@ -175,6 +191,15 @@ impl SeatingPlan {
             number,
         })
     }
+}
+
+/// How many characters the names of all sections and rows have together.
+fn names_characters(sections: &[Section]) -> usize {
+    let characters = |name: &PartName| name.as_str().chars().count();
+    let of_section = |section: &Section| {
+        characters(&section.name) + section.rows.iter().map(|row| characters(&row.name)).sum::<usize>()
+    };
+    sections.iter().map(of_section).sum()
 }
 
 /// A hall.
@@ -241,5 +266,25 @@ pub(super) mod tests {
         assert_eq!(Vec::from(SeatingPlan::new(sections.clone()).unwrap()), sections);
         let huge = section("A", &[("1", u32::MAX), ("2", u32::MAX)]);
         assert_eq!(SeatingPlan::new(vec![huge]), Err(PlanError::TooManySeats));
+    }
+
+    #[test]
+    fn a_venue_has_at_most_1_000_sections() {
+        let sections = |count: usize| (0..count).map(|index| section(&format!("S{index}"), &[("1", 1)])).collect();
+        assert_eq!(SeatingPlan::new(sections(1_000)).unwrap().capacity(), 1_000);
+        assert_eq!(SeatingPlan::new(sections(1_001)), Err(PlanError::TooManySections));
+    }
+
+    #[test]
+    fn the_names_of_a_venue_have_their_longest_form_in_rows_of_24_seats() {
+        let row = |index: usize, seats| Row { name: part(&format!("{index:가>255}")), seats };
+        let plan = |rows: usize, seats| {
+            SeatingPlan::new(vec![Section {
+                name: part("A"),
+                rows: (0..rows).map(|index| row(index, seats)).collect(),
+            }])
+        };
+        assert_eq!(plan(8_333, 24).unwrap().capacity(), 199_992);
+        assert_eq!(plan(9_412, 1), Err(PlanError::NamesTooLong));
     }
 }

@@ -74,10 +74,17 @@ impl SaleState {
         }
         let available = |seat: &Seat| seat.state.status(now) == SeatStatus::Available;
         if seats.iter().all(available) {
-            Ok(seats)
-        } else {
-            Err(HoldRefusal::SeatUnavailable(seats.into_iter().filter(|seat| !available(seat)).collect()))
+            return Ok(seats);
         }
+        let seats: Vec<_> = seats.into_iter().filter(|seat| !available(seat)).collect();
+        let is_held_by_account = |seat: &&Seat| match seat.state {
+            SeatState::Held { by, .. } => self
+                .live_holdings(now, request.account_id, request.concert_id)
+                .any(|holding| holding.reservation_id == by),
+            SeatState::Free | SeatState::Sold { .. } => false,
+        };
+        let held_by_account = seats.iter().filter(is_held_by_account).map(|seat| seat.label.clone()).collect();
+        Err(HoldRefusal::SeatUnavailable { seats, held_by_account })
     }
 }
 
@@ -152,9 +159,44 @@ mod tests {
         }
         let sold = Seat { state: SeatState::Sold { to: ReservationId::new(Uuid::from_u128(7)) }, ..sale.seat("A-1-2") };
         sale.set_seat(sold.clone());
-        assert_eq!(sale.hold(0, &request), Err(HoldRefusal::SeatUnavailable(vec![sold])));
+        let refusal = HoldRefusal::SeatUnavailable { seats: vec![sold], held_by_account: vec![] };
+        assert_eq!(sale.hold(0, &request), Err(refusal));
         assert!(sale.state.changes().is_empty());
         assert_eq!(sale.state.changes().seats().count(), 0);
+    }
+
+    #[test]
+    fn a_refusal_says_which_of_the_seats_the_account_itself_holds() {
+        let mut sale = Sale::new(&["A-1-1", "A-1-2", "A-1-3", "A-1-4"], 200_000);
+        let stranger = AccountId::new(Uuid::from_u128(5));
+        sale.add_account(stranger, 200_000);
+        let of_stranger = HoldRequest {
+            account_id: stranger,
+            reservation_id: ReservationId::new(Uuid::from_u128(8)),
+            idempotency: None,
+            ..sale.hold_request(&["A-1-1"])
+        };
+        sale.hold(0, &of_stranger).unwrap();
+        // What the batch itself has decided counts, too.
+        let own = HoldRequest { idempotency: None, ..sale.hold_request(&["A-1-2"]) };
+        let held = sale.hold(0, &own).unwrap().value.reservation;
+        let wanted = HoldRequest {
+            reservation_id: ReservationId::new(Uuid::from_u128(9)),
+            idempotency: None,
+            ..sale.hold_request(&["A-1-3", "A-1-2", "A-1-1"])
+        };
+        let refused = |sale: &mut Sale, seconds| match sale.hold(seconds, &wanted) {
+            Err(HoldRefusal::SeatUnavailable { seats, held_by_account }) => {
+                let texts = |labels: Vec<SeatLabel>| labels.into_iter().map(String::from).collect::<Vec<_>>();
+                (texts(seats.into_iter().map(|seat| seat.label).collect()), texts(held_by_account))
+            }
+            other => panic!("{other:?}"),
+        };
+        let both = || vec!["A-1-2".to_owned(), "A-1-1".to_owned()];
+        assert_eq!(refused(&mut sale, 1), (both(), vec!["A-1-2".to_owned()]));
+        // A paid seat is owned, and no longer held.
+        sale.paid(2, &held);
+        assert_eq!(refused(&mut sale, 3), (both(), vec![]));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What responses are made of.
 
 mod code;
-mod cursor;
+pub(crate) mod cursor;
 pub(crate) mod encoding;
 pub(crate) mod etag;
 mod list;

@@ -12,8 +12,12 @@ use axum::{
 };
 use boxoffice_application::waiting_room::GateError;
 use boxoffice_domain::{
-    ChargeId, Points, StorageError, accounts::HashingError, catalog::NotOnSale, idempotency::KeyReused,
-    seats::SeatLabel, waiting_room::WaitingRoomError,
+    ChargeId, Points, StorageError,
+    accounts::HashingError,
+    catalog::NotOnSale,
+    idempotency::KeyReused,
+    seats::{Seat, SeatLabel},
+    waiting_room::WaitingRoomError,
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -41,7 +45,7 @@ pub(crate) struct Violation {
 /// What some codes carry beside their name.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub(crate) struct Members {
-    /// What is wrong with the request, of `validation_failed`.
+    /// What is wrong with the request, of `validation_failed`, and of `malformed_request` if it is about the query.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub errors: Option<Vec<Violation>>,
@@ -49,6 +53,10 @@ pub(crate) struct Members {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub seats: Option<Vec<String>>,
+    /// Those of `seats` that the account itself holds and has not paid, of `seat_unavailable`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub held_by_you: Option<Vec<String>>,
     /// The most seats, of `seat_limit_reached` and `too_many_seats`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -163,6 +171,24 @@ impl Problem {
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
         Self::violations(vec![Violation { pointer: pointer.into(), code: code.into(), message: message.into() }])
+    }
+
+    /// The problem of query parameters: one form for all that can be wrong with them.
+    pub(crate) fn parameters(errors: Vec<Violation>) -> Self {
+        Self::malformed("The query is not one that this route takes.")
+            .members(Members { errors: Some(errors), ..Members::default() })
+    }
+
+    pub(crate) fn parameter(name: &str, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        let pointer = format!("/{name}");
+        Self::parameters(vec![Violation { pointer, code: code.into(), message: message.into() }])
+    }
+
+    pub(crate) fn seats_unavailable(seats: Vec<Seat>, held_by_you: Vec<SeatLabel>) -> Self {
+        let seats = seats.into_iter().map(|seat| seat.label.into()).collect();
+        let held_by_you = held_by_you.into_iter().map(String::from).collect();
+        let members = Members { seats: Some(seats), held_by_you: Some(held_by_you), ..Members::default() };
+        Self::new(Code::SeatUnavailable).members(members)
     }
 
     pub(crate) fn of_seats(code: Code, seats: Vec<SeatLabel>) -> Self {

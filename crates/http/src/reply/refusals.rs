@@ -19,7 +19,10 @@ pub(crate) mod sets {
     };
 
     /// Of every route of the API.
-    pub(crate) const ALWAYS: &[Code] = &[NotAcceptable, Internal, Unavailable];
+    pub(crate) const ALWAYS: &[Code] =
+        &[MalformedRequest, NotAcceptable, PayloadTooLarge, ValidationFailed, Internal, Unavailable];
+    /// Of every route, given input that it has no use for.
+    pub(crate) const INPUT: &[Code] = &[MalformedRequest, PayloadTooLarge, ValidationFailed];
     /// Of a route that needs an access token.
     pub(crate) const SIGNED_IN: &[Code] = &[Unauthenticated, AccessTokenExpired];
     /// Of a route that needs a queue token, whatever its status.
@@ -32,7 +35,7 @@ pub(crate) mod sets {
     /// Of a route with an id in its path.
     pub(crate) const PATH: &[Code] = &[MalformedRequest];
     /// Of a route that gives a list.
-    pub(crate) const LIST: &[Code] = &[MalformedRequest, ValidationFailed];
+    pub(crate) const LIST: &[Code] = &[MalformedRequest];
     /// Of a route that honours an idempotency key.
     pub(crate) const KEYED: &[Code] = &[MalformedRequest, IdempotencyKeyInUse, IdempotencyKeyReused];
 }

@@ -52,6 +52,20 @@ impl FromRequestParts<Api> for SignedIn {
     }
 }
 
+/// [`SignedIn`], with a role that may publish. A route with long bodies extracts this, so that no other account can have
+/// them read.
+#[derive(Clone, Copy)]
+pub(crate) struct Publisher(pub Identity);
+
+impl FromRequestParts<Api> for Publisher {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let SignedIn(identity) = SignedIn::from_request_parts(parts, api).await?;
+        if identity.role.may_publish() { Ok(Self(identity)) } else { Err(Problem::new(Code::Forbidden)) }
+    }
+}
+
 /// The holder of a queue token of the same account, active or not: the use case decides whether it is active.
 #[derive(Clone, Copy)]
 pub(crate) struct Queued(pub QueuePlace);

@@ -1,17 +1,22 @@
 //! What requests are read with: each extractor refuses with a [`Problem`](crate::reply::Problem).
 
+mod accepted_input;
 mod account_limits;
 mod auth;
 mod body;
 mod idempotency_key;
+mod parameter_form;
 mod path;
+mod plain_words;
 mod pointer;
 mod query;
 mod service;
 pub(crate) mod validation;
+mod whole_numbers;
 
+pub(crate) use accepted_input::{AcceptedInput, refuse_unknown_input};
 pub(crate) use account_limits::{AccountLimiter, limit_account_requests};
-pub(crate) use auth::{AtGate, LookingIn, QUEUE_TOKEN, Queued, SignedIn};
+pub(crate) use auth::{AtGate, LookingIn, Publisher, QUEUE_TOKEN, Queued, SignedIn};
 pub(crate) use body::{Body, present};
 pub(crate) use idempotency_key::{IDEMPOTENCY_KEY, OptionalKey, RequiredKey};
 pub(crate) use path::Id;

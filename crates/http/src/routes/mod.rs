@@ -8,3 +8,21 @@ pub(crate) mod queue_control;
 pub(crate) mod reservations;
 pub(crate) mod waiting_room;
 pub(crate) mod wallet;
+
+use boxoffice_domain::SellingRules;
+
+/// The most bytes of a character in JSON: one beyond the basic plane, as two escapes.
+const CHARACTER_BYTES_MAX: usize = 12;
+
+/// The longest body that an operation, given by its name, promises to take, in bytes. It takes that much even if the
+/// operator has set a lower limit for bodies.
+pub(crate) fn promised_bytes(operation: &str, rules: &SellingRules) -> usize {
+    match operation {
+        "accounts_sign_up" => accounts::sign_up::BODY_BYTES_MAX,
+        "catalog_publish_concert" | "catalog_update_concert" => catalog::publish_concert::BODY_BYTES_MAX,
+        "catalog_publish_performance" => catalog::publish_performance::BODY_BYTES_MAX,
+        "catalog_publish_venue" => catalog::publish_venue::BODY_BYTES_MAX,
+        "reservations_hold" => reservations::hold::body_bytes_max(rules.seats_per_reservation_max.get()),
+        _ => 0,
+    }
+}

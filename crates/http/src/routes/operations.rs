@@ -26,13 +26,14 @@ pub(crate) struct HealthResponse {
     status: &'static str,
 }
 
-refusals!(ReadyRefusals: [], [Unavailable]);
-refusals!(MetricsRefusals: [], [NotFound]);
+refusals!(Refusals: [INPUT], []);
+refusals!(ReadyRefusals: [INPUT], [Unavailable]);
+refusals!(MetricsRefusals: [INPUT], [NotFound]);
 
 /// Whether the process responds
 #[utoipa::path(
     get, path = "/healthz", tag = "operations", operation_id = "operations_healthz",
-    responses((status = 200, description = "It responds.", body = HealthResponse)),
+    responses((status = 200, description = "It responds.", body = HealthResponse), Refusals),
 )]
 pub(crate) async fn healthz() -> Json<HealthResponse> {
     Json(HealthResponse { status: "ok" })
@@ -74,7 +75,7 @@ pub(crate) async fn metrics_text(State(operations): State<Operations>) -> Respon
 /// This document
 #[utoipa::path(
     get, path = "/openapi.json", tag = "operations", operation_id = "operations_openapi_json",
-    responses((status = 200, description = "The document.", body = Object)),
+    responses((status = 200, description = "The document.", body = Object), Refusals),
 )]
 pub(crate) async fn openapi_json(State(api): State<Api>) -> Response {
     let fields = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")];

@@ -8,9 +8,11 @@ mod layers;
 mod refusals;
 mod seats_only;
 mod request {
+    mod accepted_input;
     mod account_limits;
     mod body;
     mod idempotency_key;
+    mod promised_input;
     mod query;
 }
 mod routes {

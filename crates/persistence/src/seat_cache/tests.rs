@@ -121,7 +121,7 @@ fn gave_up(from: ReservationId, number: usize) -> Outcome {
 
 fn refused(number: usize, state: SeatState) -> Outcome {
     let seat = Seat { label: label(number), ordinal: 0, price: Points::ZERO, state };
-    Outcome::Hold(Err(HoldRefusal::SeatUnavailable(vec![seat])))
+    Outcome::Hold(Err(HoldRefusal::SeatUnavailable { seats: vec![seat], held_by_account: vec![] }))
 }
 
 use SeatStatus::{Available, Held as HeldNow, Sold};

@@ -68,7 +68,7 @@ impl SeatUpdate {
                 let reservation = &made.value.reservation;
                 SeatChange::of(reservation, Now::Held(reservation.held_until), made, account_id)
             }
-            Outcome::Hold(Err(HoldRefusal::SeatUnavailable(seats))) => {
+            Outcome::Hold(Err(HoldRefusal::SeatUnavailable { seats, .. })) => {
                 let Command::Hold(request) = command else { return None };
                 Self::Unavailable { performance_id: request.performance_id, seats: seats.clone() }
             }

@@ -67,7 +67,7 @@ async fn a_full_lane_refuses_and_serves_the_others(backend: Backend) {
         match outcome {
             Ok(_) => had.push(seat),
             Err(HoldError::Storage(StorageError::Busy)) => busy += 1,
-            Err(HoldError::Refused(HoldRefusal::SeatUnavailable(seats))) => {
+            Err(HoldError::Refused(HoldRefusal::SeatUnavailable { seats, .. })) => {
                 assert_eq!(seats.iter().map(|taken| &taken.label).collect::<Vec<_>>(), [&seat]);
             }
             Err(error) => panic!("another failure: {error:?}"),
@@ -127,7 +127,7 @@ async fn a_shutdown_ends_while_commands_keep_coming(backend: Backend) {
         async move {
             loop {
                 match port.hold(show.hold_request(account_id, &["A-1-1"])).await {
-                    Err(HoldError::Refused(HoldRefusal::SeatUnavailable(_))) => {}
+                    Err(HoldError::Refused(HoldRefusal::SeatUnavailable { .. })) => {}
                     Err(HoldError::Storage(StorageError::Unavailable(_))) => return,
                     other => panic!("another answer: {other:?}"),
                 }

@@ -116,7 +116,7 @@ async fn buyer(stage: Stage, show: Show, account_id: AccountId, answers: Arc<Ans
         let request = show.hold_request_for(account_id, dice.pick(&labels, 1));
         let reservation = match answers.count(stage.storage.reservations.hold(request).await) {
             Some(Ok(made)) => made.value.reservation,
-            Some(Err(HoldRefusal::SeatUnavailable(_) | HoldRefusal::SeatLimitReached { .. })) => continue,
+            Some(Err(HoldRefusal::SeatUnavailable { .. } | HoldRefusal::SeatLimitReached { .. })) => continue,
             Some(Err(refusal)) => panic!("another refusal: {refusal}"),
             None => {
                 // As a client would: not at once again.

@@ -17,6 +17,9 @@ use crate::{
     request::{Body, OptionalKey, validation::parsed},
 };
 
+/// Room for the longest login id, password and name.
+pub(crate) const BODY_BYTES_MAX: usize = 8 * 1_024;
+
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewAccount)]

@@ -7,7 +7,7 @@ use utoipa::IntoParams;
 use super::PerformanceResponse;
 use crate::{
     api::Api,
-    reply::{CacheScope, ListResponse, NotModified, Problem, Tagged, refusals},
+    reply::{CacheScope, ListResponse, NotModified, Problem, Tagged, cursor, refusals},
     request::{Id, IfNoneMatch, LookingIn, Query, page},
 };
 
@@ -47,7 +47,7 @@ pub(crate) async fn handler(
 ) -> Result<Response, Problem> {
     let page: PageRequest<PerformanceKey> = page(query.limit, query.cursor.as_deref())?;
     if page.after.is_some_and(|after| !(1970..=9999).contains(&after.starts_at.year())) {
-        return Err(Problem::malformed("The cursor is not one of this list."));
+        return Err(cursor::wrong());
     }
     let admitted = api.services.catalog.admit_to_concert(visitor, id).await?;
     let available_only = query.available.unwrap_or_default();

@@ -22,6 +22,9 @@ use crate::{
     request::{Body, OptionalKey, SignedIn, present, validation::validated},
 };
 
+/// Room for the longest title, artist and description, also of a change.
+pub(crate) const BODY_BYTES_MAX: usize = 60 * 1_024;
+
 #[derive(Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewConcert)]

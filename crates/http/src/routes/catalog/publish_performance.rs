@@ -16,10 +16,13 @@ use crate::{
     api::Api,
     reply::{Problem, made, refusals},
     request::{
-        Body, Id, OptionalKey, SignedIn,
+        Body, Id, OptionalKey, Publisher,
         validation::{Fields, validated},
     },
 };
+
+/// Room for the prices of as many sections as a venue may have.
+pub(crate) const BODY_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 
 #[derive(Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +32,7 @@ pub(crate) struct PublishPerformanceRequest {
     starts_at: DateTime<Utc>,
     /// One price for each section of the venue.
     #[validate(nested)]
+    #[schema(max_items = 1_000)]
     prices: Vec<PriceRequest>,
 }
 
@@ -94,7 +98,7 @@ refusals!([SIGNED_IN, PATH, BODY, KEYED], [Forbidden, ConcertNotFound, VenueNotF
 #[tracing::instrument(level = "debug", name = "http.catalog.publish_performance", skip_all)]
 pub(crate) async fn handler(
     State(api): State<Api>,
-    SignedIn(identity): SignedIn,
+    Publisher(identity): Publisher,
     Id(id): Id<ConcertId>,
     key: OptionalKey,
     Body(body): Body<PublishPerformanceRequest>,

@@ -15,10 +15,13 @@ use crate::{
     api::Api,
     reply::{Problem, made, refusals},
     request::{
-        Body, OptionalKey, SignedIn,
+        Body, OptionalKey, Publisher,
         validation::{Fields, validated},
     },
 };
+
+/// Room for the largest venue with the longest names.
+pub(crate) const BODY_BYTES_MAX: usize = 40 * 1_024 * 1_024;
 
 #[derive(Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
@@ -29,9 +32,10 @@ pub(crate) struct PublishVenueRequest {
     /// Where it is.
     #[schema(min_length = 1, max_length = 255, example = "Seoul")]
     location: String,
-    /// Its sections, of unique names; together 1 to 200,000 seats.
+    /// Its sections, of unique names; together 1 to 200,000 seats. The names of all sections and rows together have at
+    /// most 2,400,000 characters.
     #[validate(nested)]
-    #[schema(min_items = 1)]
+    #[schema(min_items = 1, max_items = 1_000)]
     sections: Vec<SectionBody>,
 }
 
@@ -44,7 +48,7 @@ struct SectionBody {
     name: String,
     /// Its rows, of unique names, front to back.
     #[validate(nested)]
-    #[schema(min_items = 1)]
+    #[schema(min_items = 1, max_items = 200_000)]
     rows: Vec<RowBody>,
 }
 
@@ -98,7 +102,9 @@ impl From<PlanError> for Problem {
             PlanError::SectionRepeated { section } => (format!("/sections/{section}/name"), "section_repeated"),
             PlanError::RowRepeated { section, row } => (format!("/sections/{section}/rows/{row}/name"), "row_repeated"),
             PlanError::EmptyRow { section, row } => (format!("/sections/{section}/rows/{row}/seats"), "range"),
-            PlanError::TooManySeats => ("/sections".to_owned(), "venue_too_large"),
+            PlanError::TooManySeats | PlanError::TooManySections | PlanError::NamesTooLong => {
+                ("/sections".to_owned(), "venue_too_large")
+            }
         };
         Self::violation(pointer, code, error.to_string())
     }
@@ -150,7 +156,7 @@ refusals!([SIGNED_IN, BODY, KEYED], [Forbidden]);
 #[tracing::instrument(level = "debug", name = "http.catalog.publish_venue", skip_all)]
 pub(crate) async fn handler(
     State(api): State<Api>,
-    SignedIn(identity): SignedIn,
+    Publisher(identity): Publisher,
     key: OptionalKey,
     Body(body): Body<PublishVenueRequest>,
 ) -> Result<Response, Problem> {

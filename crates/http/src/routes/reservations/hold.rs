@@ -7,6 +7,7 @@ use boxoffice_domain::{
     PerformanceId,
     reservations::HoldRefusal,
     seats::{SeatLabel, SeatSelection, SelectionError},
+    text::NAME_CHARACTERS_MAX,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -20,7 +21,14 @@ use crate::{
         AtGate, Body, OptionalKey, Queued, SignedIn,
         validation::{Fields, parsed},
     },
+    routes::CHARACTER_BYTES_MAX,
 };
+
+/// Room for the longest labels of so many seats, in bytes.
+pub(crate) fn body_bytes_max(seats_max: u32) -> usize {
+    const LABEL_BYTES_MAX: usize = 2 * NAME_CHARACTERS_MAX * CHARACTER_BYTES_MAX + 200;
+    LABEL_BYTES_MAX * seats_max as usize + 1_024
+}
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -62,9 +70,7 @@ impl From<HoldRefusal> for Problem {
             HoldRefusal::NotOnSale(error) => error.into(),
             HoldRefusal::SeatNotFound(seats) => Self::of_seats(Code::SeatNotFound, seats),
             HoldRefusal::SeatLimitReached { limit } => Self::of_limit(Code::SeatLimitReached, limit),
-            HoldRefusal::SeatUnavailable(seats) => {
-                Self::of_seats(Code::SeatUnavailable, seats.into_iter().map(|seat| seat.label).collect())
-            }
+            HoldRefusal::SeatUnavailable { seats, held_by_account } => Self::seats_unavailable(seats, held_by_account),
             HoldRefusal::KeyReused(error) => error.into(),
             refusal => Self::unexpected(&refusal),
         }

@@ -1,10 +1,10 @@
 //! Bodies that are refused.
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use boxoffice_http::Code;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::world::{Ask, World, ask_sign_up, get, post};
+use crate::world::{Ask, NOTHING, World, ask_charge, ask_sign_up, get, post};
 
 fn raw(media_type: &str, body: impl Into<Vec<u8>>) -> Ask {
     get("/v1/accounts").method(Method::POST).raw(media_type, body)
@@ -56,5 +56,81 @@ async fn every_broken_rule_is_listed_with_its_pointer() {
         world.answer(post("/v1/accounts", json!({"login_id": "No", "password": "short", "name": " \t"}))).await;
     let expected = [("/login_id", "login_id"), ("/name", "text_empty"), ("/password", "password_length")];
     assert_eq!(answer.violations(), expected.map(|(pointer, code)| (pointer.to_owned(), code.to_owned())));
-    world.answer(ask_sign_up()).await.succeeds(axum::http::StatusCode::CREATED);
+    world.answer(ask_sign_up()).await.succeeds(StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn a_whole_number_is_accepted_in_every_form_of_json() {
+    let world = World::new().await;
+    let router = world.router();
+    let charge = async |amount: &str| {
+        let ask = ask_charge(1, amount).without("content-type");
+        ask.raw("application/json", format!("{{\"amount\": {amount}}}")).send(&router).await
+    };
+    for amount in ["1000", "1000.0", "1e3", "1E+3", "0.1e4", "100000e-2"] {
+        assert_eq!(charge(amount).await.succeeds(StatusCode::CREATED)["amount"], 1_000, "{amount}");
+    }
+    // Two forms of one number are one request.
+    let again = ask_charge(1_000, "1e3").send(&router).await;
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    for amount in ["1.5", "1e-1", "1e-400", "0.5e-99999999999999999999"] {
+        let refused = charge(amount).await;
+        refused.violates("/amount", "wrong_type");
+        assert_eq!(refused.json()["errors"][0]["message"], "must be a whole number", "{amount}");
+    }
+    for amount in ["0", "-0", "0e3", "-1.0", "1e400", "-1e400", "9223372036854775808", "1e99999999999999999999"] {
+        let refused = charge(amount).await;
+        refused.violates("/amount", "range");
+        assert_eq!(refused.json()["errors"][0]["message"], "must be 1 to 10000000", "{amount}");
+    }
+    let twice = ask_charge(1, "k").without("content-type").raw("application/json", r#"{"amount": 1e3, "amount": 5}"#);
+    twice.send(&router).await.violates("/amount", "duplicate_field");
+}
+
+#[tokio::test]
+async fn a_body_is_refused_in_plain_words() {
+    let world = World::new().await;
+    let router = world.router();
+    let concert = |field: &str, value: Value| {
+        let mut body = json!({
+            "title": "T", "artist": "A",
+            "sales_open_at": "2026-05-01T11:00:00Z", "sales_close_at": "2026-06-01T11:00:00Z",
+        });
+        body[field] = value;
+        post("/v1/concerts", body).signed_in("promoter")
+    };
+    let performance = |field: &str, value: Value| {
+        let mut body = json!({"venue_id": NOTHING, "starts_at": "2026-06-01T11:00:00Z", "prices": []});
+        body[field] = value;
+        post(format!("{}/performances", world.concert_path()), body).signed_in("promoter")
+    };
+    let no_zone = "has no zone: end it with `Z` for UTC, or with an offset such as `+09:00`";
+    let time = "must be a time with its zone, such as `2026-05-01T11:00:00Z`";
+    let uuid = "must be a UUID, such as `01890a5d-ac96-774b-bcce-b302099a8057`";
+    for (ask, pointer, message) in [
+        (concert("title", json!(1)), "/title", "must be a text"),
+        (concert("title", json!(null)), "/title", "must be a text"),
+        (concert("draw", json!("yes")), "/draw", "must be `true` or `false`"),
+        (concert("max_active", json!("1")), "/max_active", "must be a whole number"),
+        (concert("max_active", json!(true)), "/max_active", "must be a whole number"),
+        (concert("sales_open_at", json!("2026-05-01T11:00:00")), "/sales_open_at", no_zone),
+        (concert("sales_open_at", json!("2026-05-01 11:00")), "/sales_open_at", no_zone),
+        (concert("sales_open_at", json!("soon")), "/sales_open_at", time),
+        (concert("sales_open_at", json!("")), "/sales_open_at", time),
+        (concert("sales_open_at", json!("2026-02-30T11:00:00Z")), "/sales_open_at", time),
+        (concert("sales_open_at", json!("2026-05-01T11:00:00Z and more")), "/sales_open_at", time),
+        (concert("sales_open_at", json!(1_777_633_200)), "/sales_open_at", time),
+        (performance("venue_id", json!("x")), "/venue_id", uuid),
+        (performance("venue_id", json!(7)), "/venue_id", uuid),
+        (performance("prices", json!({})), "/prices", "must be a list"),
+        (performance("prices", json!([1])), "/prices/0", "must be an object"),
+        (performance("prices", json!([{"section": "A", "price": 1.5}])), "/prices/0/price", "must be a whole number"),
+        (post("/v1/accounts", json!([])), "", "must be an object"),
+        (post("/v1/accounts", json!("x")), "", "must be an object"),
+        (post("/v1/accounts", json!(7)), "", "must be an object"),
+    ] {
+        let answer = ask.send(&router).await;
+        let error = &answer.refuses(Code::ValidationFailed)["errors"][0];
+        assert_eq!((&error["pointer"], &error["message"]), (&json!(pointer), &json!(message)));
+    }
 }

@@ -131,7 +131,17 @@ impl Answer {
 
     /// The pointer and code of each violation.
     pub(crate) fn violations(&self) -> Vec<(String, String)> {
-        let problem = self.refuses(Code::ValidationFailed);
+        self.errors(Code::ValidationFailed)
+    }
+
+    /// Expects that these query parameters are refused, each with this code, and nothing else.
+    pub(crate) fn refuses_parameters(&self, expected: &[(&str, &str)]) {
+        let expected: Vec<_> = expected.iter().map(|(name, code)| (format!("/{name}"), (*code).to_owned())).collect();
+        assert_eq!(self.errors(Code::MalformedRequest), expected);
+    }
+
+    fn errors(&self, code: Code) -> Vec<(String, String)> {
+        let problem = self.refuses(code);
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let errors = problem["errors"].as_array().unwrap().iter();
         errors.map(|error| (text(&error["pointer"]), text(&error["code"]))).collect()

@@ -1,0 +1,238 @@
+//! No route drops input that it has no use for. The routes are those of the OpenAPI document, so none is left out.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    http::{Method, StatusCode},
+};
+use boxoffice_domain::{audit::MockReadiness, fixtures::TestEntropy};
+use boxoffice_http::{Code, Draining};
+use serde_json::{Map, Value, json};
+use tower::ServiceExt;
+
+use crate::world::{Answer, Ask, NOTHING, World, ask_cancel, ask_hold, get, post};
+
+/// A member and a parameter that no route knows.
+const UNKNOWN: &str = "no_such_name";
+
+struct Operation {
+    id: String,
+    method: Method,
+    path: String,
+    parameters: Vec<Value>,
+    /// The schema of its body, if it takes one.
+    body: Option<Value>,
+}
+
+/// Every operation of the document, with an id in its path that nothing has.
+fn operations() -> (Value, Vec<Operation>) {
+    let document = serde_json::to_value(boxoffice_http::openapi()).unwrap();
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+            operations.push(Operation {
+                id: operation["operationId"].as_str().unwrap().to_owned(),
+                method: method.to_uppercase().parse().unwrap(),
+                path: path.replace("{id}", &NOTHING.to_string()),
+                parameters: parameters.into_iter().filter(|parameter| parameter["in"] == "query").collect(),
+                body: operation["requestBody"]
+                    .is_object()
+                    .then(|| operation["requestBody"]["content"]["application/json"]["schema"].clone()),
+            });
+        }
+    }
+    assert!(operations.len() > 30);
+    (document, operations)
+}
+
+impl Operation {
+    /// A request that only its input can be wrong with.
+    fn ask(&self, token: &str, query: &str) -> Ask {
+        let ask = get(format!("{}{query}", self.path)).method(self.method.clone()).key("key");
+        if self.id.starts_with("catalog_publish") || self.id == "catalog_update_concert" {
+            ask.signed_in("promoter")
+        } else {
+            ask.queued(token)
+        }
+    }
+
+    async fn with_body(&self, router: &Router, token: &str, body: impl Into<Vec<u8>>) -> Answer {
+        self.ask(token, "").raw("application/json", body).send(router).await
+    }
+}
+
+/// A value that fits a schema, as small as it may be.
+fn sample(document: &Value, schema: &Value) -> Value {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return sample(document, document.pointer(reference.strip_prefix('#').unwrap()).unwrap());
+    }
+    if let Some(parts) = schema["allOf"].as_array().or(schema["oneOf"].as_array()) {
+        return sample(document, parts.last().unwrap());
+    }
+    if !schema["example"].is_null() {
+        return schema["example"].clone();
+    }
+    match schema["type"].as_str().unwrap() {
+        "object" => {
+            let properties = schema["properties"].as_object().unwrap().iter();
+            Value::Object(properties.map(|(name, schema)| (name.clone(), sample(document, schema))).collect())
+        }
+        "array" => json!([sample(document, &schema["items"])]),
+        "integer" => schema["minimum"].clone(),
+        "boolean" => json!(true),
+        "string" => match schema["format"].as_str() {
+            Some("uuid") => json!(NOTHING),
+            Some("date-time") => json!("2026-05-01T11:00:00Z"),
+            _ => json!("a text"),
+        },
+        other => panic!("a {other} in a body"),
+    }
+}
+
+/// Every object in a value, by its pointer.
+fn objects(value: &Value, at: String, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                objects(member, format!("{at}/{name}"), found);
+            }
+            found.push(at);
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                objects(item, format!("{at}/{index}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn every_operation_refuses_a_query_parameter_that_it_does_not_know() {
+    let world = World::new().await;
+    let (router, token) = (world.router(), world.token().await);
+    for operation in operations().1 {
+        let refused = operation.ask(&token, &format!("?{UNKNOWN}=true")).send(&router).await;
+        refused.refuses_parameters(&[(UNKNOWN, "unknown_parameter")]);
+        for parameter in &operation.parameters {
+            let name = parameter["name"].as_str().unwrap();
+            let twice = operation.ask(&token, &format!("?{name}=1&{name}=1")).send(&router).await;
+            let errors = twice.refuses(Code::MalformedRequest)["errors"].clone();
+            let repeated =
+                json!({"pointer": format!("/{name}"), "code": "repeated_parameter", "message": "is given twice"});
+            assert!(errors.as_array().unwrap().contains(&repeated), "{} {name}: {errors}", operation.id);
+        }
+        if operation.method == Method::GET {
+            let head = operation.ask(&token, &format!("?{UNKNOWN}")).method(Method::HEAD).unchecked(&router).await;
+            assert_eq!(head.status, StatusCode::BAD_REQUEST, "{}", operation.id);
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_operation_without_a_body_refuses_one_that_says_something() {
+    let world = World::new().await;
+    let (router, token) = (world.router(), world.token().await);
+    for operation in operations().1.iter().filter(|operation| operation.body.is_none()) {
+        let answer = operation.with_body(&router, &token, format!("{{\"{UNKNOWN}\": {{\"a\": 1}}, \"b/c\": 2}}")).await;
+        let expected = [("/b~1c", "unknown_field"), ("/no_such_name", "unknown_field")];
+        let expected = expected.map(|(pointer, code)| (pointer.to_owned(), code.to_owned()));
+        assert_eq!(answer.violations(), expected, "{}", operation.id);
+        for body in ["[]", "null", "true", "7", "\"text\""] {
+            operation.with_body(&router, &token, body).await.violates("", "wrong_type");
+        }
+        for body in ["{", "seats=A-1-1", "{} {}"] {
+            operation.with_body(&router, &token, body).await.refuses(Code::MalformedRequest);
+        }
+        let plain = operation.ask(&token, "").raw("text/plain", "A-1-1").send(&router).await;
+        plain.refuses(Code::MalformedRequest);
+        let large = operation.with_body(&router, &token, " ".repeat(65_537)).await;
+        large.refuses(Code::PayloadTooLarge);
+    }
+}
+
+#[tokio::test]
+async fn every_operation_without_a_body_takes_none_and_one_that_says_nothing() {
+    for operation in operations().1.iter().filter(|operation| operation.body.is_none()) {
+        // The status alone, since a queue stream has no end; and from the beginning, since some change something.
+        let status = async |body: Option<&str>| {
+            let world = World::new().await;
+            let mut ask = operation.ask(&world.token().await, "");
+            if let Some(body) = body {
+                ask = ask.raw("application/json", body);
+            }
+            world.router().oneshot(ask.into_request()).await.unwrap().status()
+        };
+        let without = status(None).await;
+        for body in ["", " \r\n\t", "{}", " { } \n"] {
+            assert_eq!(status(Some(body)).await, without, "{} {body:?}", operation.id);
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_operation_with_a_body_refuses_a_member_that_it_does_not_know_at_every_depth() {
+    let world = World::new().await;
+    let (router, token) = (world.router(), world.token().await);
+    let (document, operations) = operations();
+    let with_body = operations.iter().filter_map(|operation| Some((operation, operation.body.as_ref()?)));
+    let (mut bodies, mut depths) = (0, 0);
+    for (operation, schema) in with_body {
+        let body = sample(&document, schema);
+        let mut places = Vec::new();
+        objects(&body, String::new(), &mut places);
+        bodies += 1;
+        depths += places.len();
+        for place in places {
+            let mut body = body.clone();
+            let object: &mut Map<_, _> = body.pointer_mut(&place).unwrap().as_object_mut().unwrap();
+            object.insert(UNKNOWN.to_owned(), json!({"a": 1}));
+            let answer = operation.with_body(&router, &token, body.to_string()).await;
+            assert_eq!(
+                answer.violations(),
+                [(format!("{place}/{UNKNOWN}"), "unknown_field".to_owned())],
+                "{}",
+                operation.id
+            );
+        }
+    }
+    assert!(bodies >= 9 && depths >= bodies + 3, "{bodies} bodies, {depths} objects");
+}
+
+#[tokio::test]
+async fn the_port_for_operators_refuses_the_same() {
+    let (readiness, entropy) = (Arc::new(MockReadiness::new()), Arc::new(TestEntropy));
+    let router = boxoffice_http::operations_router(readiness, entropy, None, Draining::new());
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        let query = get(format!("{path}?{UNKNOWN}=1")).send(&router).await;
+        query.refuses_parameters(&[(UNKNOWN, "unknown_parameter")]);
+        let body = get(path).raw("application/json", json!({UNKNOWN: 1}).to_string()).send(&router).await;
+        body.violates("/no_such_name", "unknown_field");
+    }
+    get("/healthz").raw("application/json", "{}").send(&router).await.succeeds(StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_cancellation_with_a_list_of_seats_cancels_nothing() {
+    let world = World::new().await;
+    let (router, token) = (world.router(), world.token().await);
+    let held = ask_hold(&token, world.show.performance_id.uuid(), &["A-1-1", "A-1-2"]).send(&router).await;
+    let id = held.succeeds(StatusCode::CREATED)["id"].as_str().unwrap().parse().unwrap();
+    let part = post(format!("/v1/reservations/{id}/cancel"), json!({"seats": ["A-1-2"]})).signed_in("customer");
+    part.send(&router).await.violates("/seats", "unknown_field");
+    let dry = get(format!("/v1/reservations/{id}/cancel?dry_run=true")).method(Method::POST).signed_in("customer");
+    dry.send(&router).await.refuses_parameters(&[("dry_run", "unknown_parameter")]);
+    let found = get(format!("/v1/reservations/{id}")).signed_in("customer").send(&router).await;
+    assert_eq!(found.succeeds(StatusCode::OK)["status"], "held");
+    assert_eq!(ask_cancel(id).send(&router).await.succeeds(StatusCode::OK)["status"], "cancelled");
+}
+
+#[tokio::test]
+async fn a_wrong_method_and_an_unknown_route_are_still_what_they_are() {
+    let router = World::new().await.router();
+    let ask = |path: &str, method: Method| get(path).method(method).raw("application/json", "{\"a\": 1}");
+    ask("/v1/wallet?x=1", Method::PUT).send(&router).await.refuses(Code::MethodNotAllowed);
+    ask("/v1/nothing?x=1", Method::POST).send(&router).await.refuses(Code::NotFound);
+}

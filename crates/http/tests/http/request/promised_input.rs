@@ -1,0 +1,180 @@
+//! The longest input that each route promises to take is not too large for it.
+
+use axum::http::StatusCode;
+use boxoffice_http::Code;
+use serde_json::Value;
+
+use crate::world::{Answer, NOTHING, World, get};
+
+/// A character that JSON may write with twelve bytes.
+const LONGEST_CHARACTER: &str = "\\ud83d\\ude00";
+
+/// A text of this many characters, each in its longest form. It ends with the digits of a number.
+fn text(characters: usize, number: usize) -> String {
+    let digits: String = number.to_string().bytes().map(|digit| format!("\\u00{digit:x}")).collect();
+    format!("\"{}{digits}\"", LONGEST_CHARACTER.repeat(characters - number.to_string().len()))
+}
+
+/// Sections of as many rows, with names of so many characters, and rows of as many seats.
+fn venue(sections: usize, rows: usize, seats: usize, section_name: usize, row_name: usize) -> String {
+    let rows: Vec<_> =
+        (0..rows).map(|row| format!("{{\"name\": {}, \"seats\": {seats}}}", text(row_name, row))).collect();
+    let rows = rows.join(", ");
+    let section = |section| format!("{{\"name\": {}, \"rows\": [{rows}]}}", text(section_name, section));
+    let sections: Vec<_> = (0..sections).map(section).collect();
+    let (name, location) = (text(255, 0), text(255, 0));
+    format!("{{\"name\": {name}, \"location\": {location}, \"sections\": [{}]}}", sections.join(", "))
+}
+
+fn prices(sections: usize) -> String {
+    let price = |section| format!("{{\"section\": {}, \"price\": 100000000.00}}", text(255, section));
+    let prices: Vec<_> = (0..sections).map(price).collect();
+    format!(
+        "{{\"venue_id\": \"{NOTHING}\", \"starts_at\": \"2026-12-31T23:59:59.999999+09:00\", \"prices\": [{}]}}",
+        prices.join(", ")
+    )
+}
+
+fn concert() -> String {
+    let times = "\"sales_open_at\": \"2026-01-01T00:00:00.000000+09:00\", \
+        \"sales_close_at\": \"2026-12-31T23:59:59.999999+09:00\", \"max_seats_per_account\": 100.0";
+    let (name, description) = (text(255, 0), text(4_000, 0));
+    format!("{{\"title\": {name}, \"artist\": {name}, \"description\": {description}, \"max_active\": 1e6, {times}}}")
+}
+
+fn seats(count: usize) -> String {
+    let part = LONGEST_CHARACTER.repeat(255);
+    let labels: Vec<_> = (1..=count).map(|number| format!("\"{part}\\u002d{part}\\u002d{number}\"")).collect();
+    format!("{{\"performance_id\": \"{NOTHING}\", \"seats\": [{}]}}", labels.join(", "))
+}
+
+fn account() -> String {
+    let (login_id, password): (String, _) = ("\\u0061".repeat(64), LONGEST_CHARACTER.repeat(128));
+    format!("{{\"login_id\": \"{login_id}\", \"password\": \"{password}\", \"name\": {}}}", text(255, 0))
+}
+
+/// The longest bodies that an operation promises to take, each with the status of its response.
+fn longest(operation: &str, seats_max: usize) -> Vec<(String, StatusCode)> {
+    let refresh_token = "\\u0061".repeat(128);
+    match operation {
+        "accounts_sign_up" => vec![(account(), StatusCode::CREATED)],
+        "accounts_sign_in" => {
+            let (login_id, password) = ("\\u0061".repeat(64), LONGEST_CHARACTER.repeat(128));
+            let body = format!("{{\"login_id\": \"{login_id}\", \"password\": \"{password}\"}}");
+            vec![(body, StatusCode::UNAUTHORIZED)]
+        }
+        "accounts_refresh" => {
+            vec![(format!("{{\"refresh_token\": \"{refresh_token}\"}}"), StatusCode::UNAUTHORIZED)]
+        }
+        "catalog_publish_concert" => vec![(concert(), StatusCode::CREATED)],
+        "catalog_update_concert" => vec![(concert(), StatusCode::OK)],
+        "catalog_publish_venue" => vec![
+            (venue(1, 2_500, 24, 255, 255), StatusCode::CREATED),
+            (venue(1, 8_333, 24, 255, 255), StatusCode::CREATED),
+            (venue(1, 25_000, 8, 255, 90), StatusCode::CREATED),
+            (venue(1_000, 200, 1, 200, 11), StatusCode::CREATED),
+            (venue(1_000, 200, 2, 200, 11), StatusCode::UNPROCESSABLE_ENTITY),
+        ],
+        "catalog_publish_performance" => vec![(prices(1_000), StatusCode::NOT_FOUND)],
+        "payments_pay" => vec![(format!("{{\"reservation_id\": \"{NOTHING}\"}}"), StatusCode::NOT_FOUND)],
+        "reservations_hold" => vec![(seats(seats_max), StatusCode::NOT_FOUND)],
+        "wallet_charge" => vec![("{\"amount\": 10000000.000000}".to_owned(), StatusCode::CREATED)],
+        other => panic!("what is the longest body of {other}?"),
+    }
+}
+
+async fn send(world: &World, method: &str, path: &str, operation: &str, body: String) -> Answer {
+    let path = if operation == "catalog_update_concert" || operation == "catalog_publish_performance" {
+        path.replace("{id}", &world.show.concert.id.to_string())
+    } else {
+        path.to_owned()
+    };
+    let ask = get(path).method(method.to_uppercase().parse().unwrap()).raw("application/json", body).key("key");
+    let ask =
+        if operation.starts_with("catalog") { ask.signed_in("promoter") } else { ask.queued(&world.token().await) };
+    // Comparing a response of many megabytes with the document would take long.
+    ask.unchecked(&world.router()).await
+}
+
+/// Sends the longest bodies of every operation that takes one.
+async fn all_fit(body_bytes_max: usize, seats_max: u32) {
+    let document = serde_json::to_value(boxoffice_http::openapi()).unwrap();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            if operation["requestBody"].is_null() {
+                continue;
+            }
+            let id = operation["operationId"].as_str().unwrap();
+            for (body, status) in longest(id, seats_max as usize) {
+                let mut world = World::new().await;
+                world.settings.body_bytes_max = body_bytes_max;
+                world.settings.rules.seats_per_reservation_max = seats_max.try_into().unwrap();
+                let bytes = body.len();
+                let answer = send(&world, method, path, id, body).await;
+                let shown: String = String::from_utf8_lossy(&answer.body).chars().take(400).collect();
+                assert_eq!(answer.status, status, "{id} with {bytes} bytes: {shown}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_longest_promised_input_of_every_route_fits() {
+    all_fit(65_536, 4).await;
+}
+
+#[tokio::test]
+async fn it_fits_where_the_operator_has_set_a_low_limit_and_long_reservations() {
+    all_fit(2_048, 100).await;
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_promise_is_too_large() {
+    let world = World::new().await;
+    let beyond = |bytes: usize| format!("{{\"name\": \"{}\"}}", "x".repeat(bytes));
+    for (method, path, operation, bytes) in [
+        ("post", "/v1/accounts", "accounts_sign_up", 65_536),
+        ("post", "/v1/reservations", "reservations_hold", 65_536),
+        ("post", "/v1/concerts/{id}/performances", "catalog_publish_performance", 4 << 20),
+        ("post", "/v1/venues", "catalog_publish_venue", 40 << 20),
+    ] {
+        let answer = send(&world, method, path, operation, beyond(bytes)).await;
+        answer.refuses(Code::PayloadTooLarge);
+        assert_eq!(answer.header("connection"), Some("close"), "{operation}");
+    }
+    // Long bodies are read for those who may publish alone.
+    let customer = get("/v1/venues").method(axum::http::Method::POST).signed_in("customer");
+    customer.raw("application/json", beyond(40 << 20)).send(&world.router()).await.refuses(Code::Forbidden);
+}
+
+#[test]
+fn every_integer_of_a_body_has_bounds() {
+    // A number beyond the bounds of a type is read as the last one on its side, which bounds have to refuse.
+    let document = serde_json::to_value(boxoffice_http::openapi()).unwrap();
+    let mut schemas = Vec::new();
+    for item in document["paths"].as_object().unwrap().values() {
+        for operation in item.as_object().unwrap().values() {
+            collect(&document, &operation["requestBody"]["content"]["application/json"]["schema"], &mut schemas);
+        }
+    }
+    assert!(schemas.len() >= 6);
+    for schema in schemas {
+        assert!(schema["minimum"].is_i64(), "{schema}");
+    }
+}
+
+/// The schemas of integers in a schema.
+fn collect<'d>(document: &'d Value, schema: &'d Value, found: &mut Vec<&'d Value>) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return collect(document, document.pointer(reference.strip_prefix('#').unwrap()).unwrap(), found);
+    }
+    for property in schema["properties"].as_object().into_iter().flat_map(|properties| properties.values()) {
+        collect(document, property, found);
+    }
+    if schema["items"].is_object() {
+        collect(document, &schema["items"], found);
+    }
+    if schema["type"] == "integer" {
+        found.push(schema);
+    }
+}
