@@ -16,6 +16,7 @@ mod instances_streams;
 mod journey;
 mod metrics;
 mod money;
+mod nginx;
 mod operations;
 mod queue;
 mod queue_control;

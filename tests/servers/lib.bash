@@ -19,7 +19,7 @@ mariadb_share() {
   echo "${script%/*}"
 }
 
-# Sets `command` to the words that run the server of a kind (mariadb, mysql, galera, haproxy, redis) unpacked in a folder.
+# Sets `command` to the words that run the server of a kind (mariadb, mysql, galera, haproxy, nginx, redis) unpacked in a folder.
 server_command() {
   local kind=$1 root=$2 loader libraries share
   # Debian keeps libraries in /usr/lib only since trixie; before, some were in /lib.
@@ -44,8 +44,8 @@ server_command() {
       share=$(mariadb_share "$root") || return 1
       command+=("$root/usr/sbin/mariadbd" --no-defaults "--lc-messages-dir=$share")
       ;;
-    haproxy)
-      command+=("$root/usr/sbin/haproxy")
+    haproxy | nginx)
+      command+=("$root/usr/sbin/$kind")
       return
       ;;
     *)

@@ -3,6 +3,7 @@
 mod folder;
 pub mod galera;
 pub mod load_balancer;
+pub mod nginx;
 pub mod openapi;
 pub mod servers;
 pub mod tcp_proxy;

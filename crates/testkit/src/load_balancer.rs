@@ -38,7 +38,8 @@ impl LoadBalancer {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let configuration = configure(&fs::read_to_string(path)?, address, folder.path(), instances)?;
         let file = folder.write("haproxy.cfg", &configuration);
-        let process = Command::new(scripts().join("balance")).arg(&file).stdin(Stdio::piped()).spawn()?;
+        let process =
+            Command::new(scripts().join("balance")).arg("haproxy").arg(&file).stdin(Stdio::piped()).spawn()?;
         let balancer = Self { address, folder, process };
         // The operators' socket opens a moment after the port.
         let is_ready =
@@ -106,7 +107,7 @@ fn configure(text: &str, address: SocketAddr, folder: &Path, instances: &[Socket
 }
 
 /// Replaces what occurs exactly once in a text.
-fn replaced(text: &str, what: &str, with: &str) -> io::Result<String> {
+pub(crate) fn replaced(text: &str, what: &str, with: &str) -> io::Result<String> {
     if text.matches(what).count() == 1 {
         Ok(text.replace(what, with))
     } else {

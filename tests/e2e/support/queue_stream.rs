@@ -20,6 +20,7 @@ impl QueueStream {
         let response = buyer.api.open(&request).await.expect("the server answers");
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
+        assert_eq!(response.headers()["cache-control"], "no-store");
         Self { response, text: String::new() }
     }
 

@@ -4,8 +4,9 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
+    http::{HeaderName, HeaderValue, header::CACHE_CONTROL},
     response::{
-        Sse,
+        IntoResponse, Response, Sse,
         sse::{Event, KeepAlive},
     },
 };
@@ -24,6 +25,8 @@ use crate::{
 
 /// The path of the route, the only one that responds with another media type.
 pub(crate) const PATH: &str = "/v1/queue/events";
+/// Tells nginx, and proxies that follow it, to send each event on instead of collecting the response.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// The least time between two events of one stream, which a fast queue would exceed.
 const BETWEEN_EVENTS: Duration = Duration::from_millis(200);
 
@@ -38,7 +41,8 @@ refusals!([SIGNED_IN, QUEUED], []);
     security(("bearer" = [])), params(Queued),
     responses(
         (status = 200, description = "Events named `status`, whose data are a QueueStatus.", body = String,
-            content_type = "text/event-stream"),
+            content_type = "text/event-stream",
+            headers(("X-Accel-Buffering", description = "`no`: a proxy sends each event on as it comes"))),
         Refusals,
     ),
 )]
@@ -47,7 +51,7 @@ pub(crate) async fn handler(
     State(api): State<Api>,
     Service(waiting_room): Service<WaitingRoomService>,
     Queued(place): Queued,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+) -> Result<Response, Problem> {
     let too_many = || Problem::unavailable("Too many queue streams are open.").retry_after(5);
     let permit = api.queue_streams.open(place.account_id).ok_or_else(too_many)?;
     let first = QueueResponse::new(waiting_room.status(place).await?, &api.settings);
@@ -64,7 +68,15 @@ pub(crate) async fn handler(
         watch.last = Some(status);
         Some((Ok(event), watch))
     });
-    Ok(Sse::new(events).keep_alive(heartbeat))
+    Ok(respond(events, heartbeat))
+}
+
+fn respond(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static, heartbeat: KeepAlive) -> Response {
+    let mut response = Sse::new(events).keep_alive(heartbeat).into_response();
+    // `no-cache`, which is usual for streams, would let a cache store one.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
 }
 
 /// One open stream.

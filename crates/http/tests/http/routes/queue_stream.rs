@@ -20,7 +20,8 @@ impl Stream {
         let request = get("/v1/queue/events").queued(token).into_request();
         let response = router.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        let fields = ["content-type", "cache-control", "x-accel-buffering"].map(|name| &response.headers()[name]);
+        assert_eq!(fields, ["text/event-stream", "no-store", "no"]);
         Self(Body::into_data_stream(response.into_body()))
     }
 
