@@ -47,8 +47,19 @@ const FOR_TESTS: [&str; 2] = ["boxoffice-contracts", "boxoffice-testkit"];
 const TESTED_WITH_WAITING_ROOM: &[&str] = &["boxoffice-application", "boxoffice-http"];
 
 /// Everything that is linked into the domain. None of it does I/O, runs futures, or speaks SQL or HTTP.
-const LINKED_INTO_DOMAIN: &[&str] =
-    &["boxoffice-domain", "chrono", "num-traits", "serde", "serde_core", "thiserror", "uuid"];
+const LINKED_INTO_DOMAIN: &[&str] = &[
+    "boxoffice-domain",
+    "chrono",
+    "num-traits",
+    "serde",
+    "serde_core",
+    "thiserror",
+    "tinyvec",
+    "tinyvec_macros",
+    "unicode-normalization",
+    "unicode-properties",
+    "uuid",
+];
 
 const CAPABILITIES: &[&str] = &["accounts", "catalog", "payments", "reservations", "waiting_room", "wallet"];
 

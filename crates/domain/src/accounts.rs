@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     AccountId, SessionId, StorageError, Timestamp,
     idempotency::Idempotency,
-    text::{Name, debug_without_content, string_conversions},
+    text::{Name, TextError, characters, debug_without_content, string_conversions},
 };
 
 /// The fewest characters of a login id.
@@ -26,8 +26,9 @@ pub const PASSWORD_CHARACTERS_MAX: usize = 128;
 /// ```
 /// use boxoffice_domain::accounts::LoginId;
 /// assert!(LoginId::new("haneul.kim+tickets@example.org").is_ok());
-/// assert!(LoginId::new("Haneul").is_err());
+/// assert_eq!(LoginId::new("Haneul ")?, LoginId::new("haneul")?);
 /// assert!(LoginId::new(".haneul").is_err());
+/// # Ok::<(), boxoffice_domain::accounts::InvalidLoginId>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
@@ -40,16 +41,28 @@ pub struct LoginId(String);
 pub struct InvalidLoginId;
 
 impl LoginId {
-    /// Checks a login id. It is never changed: what is not lower case is refused.
+    /// Folds and checks a login id: spaces around it are dropped, capitals become small, and full-width characters become
+    /// plain ones, so that a person who types the login id in another way finds the same account. Folding is that of the
+    /// profile UsernameCaseMapped (RFC 8265, section 3.3), of whose characters those of ASCII are allowed.
     pub fn new(text: &str) -> Result<Self, InvalidLoginId> {
+        let folded = text.trim().chars().map(|character| plain_width(character).to_ascii_lowercase());
+        let folded: String = folded.take(LOGIN_ID_CHARACTERS_MAX + 1).collect();
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         let allowed = |byte: u8| plain(byte) || b"._-@+".contains(&byte);
-        let fits = (LOGIN_ID_CHARACTERS_MIN..=LOGIN_ID_CHARACTERS_MAX).contains(&text.len());
-        if fits && text.bytes().all(allowed) && text.bytes().next().is_some_and(plain) {
-            Ok(Self(text.to_owned()))
+        let fits = (LOGIN_ID_CHARACTERS_MIN..=LOGIN_ID_CHARACTERS_MAX).contains(&folded.len());
+        if fits && folded.bytes().all(allowed) && folded.bytes().next().is_some_and(plain) {
+            Ok(Self(folded))
         } else {
             Err(InvalidLoginId)
         }
+    }
+}
+
+/// The ASCII character of which the character is the full-width form, or the character itself.
+fn plain_width(character: char) -> char {
+    match character {
+        '\u{FF01}'..='\u{FF5E}' => char::from_u32(u32::from(character) - 0xFEE0).unwrap_or(character),
+        _ => character,
     }
 }
 
@@ -57,23 +70,33 @@ string_conversions! {
     LoginId, InvalidLoginId;
 }
 
-/// A password as it was typed. It is never printed and never stored.
+/// A password, in the one form in which it is hashed. It is never printed and never stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(String);
 
-/// The text is too short or too long for a password.
+/// Why a text is not a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a password has 8 to 128 characters")]
-pub struct InvalidPassword;
+pub enum InvalidPassword {
+    /// It is too short or too long.
+    #[error("a password has 8 to 128 characters")]
+    Length,
+    /// It has a character that cannot be typed again on every keyboard, because it cannot be seen.
+    #[error("a password {0}")]
+    Character(TextError),
+}
 
 impl Password {
-    /// Checks the length of a password; any characters are welcome.
+    /// Normalizes and checks a password. Keyboards and systems write one character in several ways, and a password is the
+    /// same in all of them: every space is U+0020, and all is in normalization form C, as in the profile OpaqueString
+    /// (RFC 8265, section 4.2). Unlike that profile, old Hangul, emoji and characters that Unicode is yet to define are
+    /// welcome. Nothing is trimmed.
     pub fn new(text: &str) -> Result<Self, InvalidPassword> {
-        if (PASSWORD_CHARACTERS_MIN..=PASSWORD_CHARACTERS_MAX).contains(&text.chars().count()) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(InvalidPassword)
+        let text = characters::with_plain_spaces(characters::normalized(text));
+        if !(PASSWORD_CHARACTERS_MIN..=PASSWORD_CHARACTERS_MAX).contains(&text.chars().count()) {
+            return Err(InvalidPassword::Length);
         }
+        characters::check(&text, false).map_err(InvalidPassword::Character)?;
+        Ok(Self(text.into_owned()))
     }
 
     /// The password itself, for hashing alone.
@@ -309,8 +332,20 @@ mod tests {
         for good in ["abc", "0ab", "a.b_c-d@e+f", &"a".repeat(64)] {
             assert!(LoginId::new(good).is_ok(), "{good}");
         }
-        for bad in ["", "ab", "Abc", "-abc", "a b", "abç", "abc\n", &"a".repeat(65)] {
+        for bad in ["", "ab", "-abc", "a b", "a bc", "abç", "a\nbc", " ab ", "a\u{200b}bc", &"a".repeat(65)] {
             assert!(LoginId::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_login_id_is_the_same_however_it_is_typed() {
+        for typed in ["Haneul", "HANEUL", " haneul", "haneul\n", "\u{3000}ｈａｎｅｕｌ ", "Ｈaneul"] {
+            assert_eq!(LoginId::new(typed).unwrap().as_str(), "haneul", "{typed:?}");
+        }
+        assert_eq!("Kim@Example.ORG".parse::<LoginId>().unwrap().as_str(), "kim@example.org");
+        // Other letters that look like those of ASCII are none of them.
+        for other in ["hаneul", "\u{212a}im", "haneu\u{2113}", "ha\u{301}neul"] {
+            assert!(LoginId::new(other).is_err(), "{other}");
         }
     }
 
@@ -321,6 +356,28 @@ mod tests {
         assert!(Password::new(&"비".repeat(129)).is_err());
         let password = Password::new("hunter2hunter2").unwrap();
         assert_eq!((format!("{password:?}").as_str(), password.expose()), ("Password(…)", "hunter2hunter2"));
+    }
+
+    #[test]
+    fn a_password_is_the_same_in_every_form_of_unicode() {
+        let same = |one: &str, other: &str| Password::new(one).unwrap() == Password::new(other).unwrap();
+        assert!(same("pa\u{df}wo\u{308}rter", "pa\u{df}w\u{f6}rter"));
+        assert!(same("\u{1107}\u{1175}\u{1106}\u{1175}\u{11af} 12345", "비밀 12345"));
+        assert!(same("correct\u{a0}horse", "correct horse") && same("correct\u{3000}horse", "correct horse"));
+        for (one, other) in [
+            ("Correct horse", "correct horse"),
+            ("correct horse ", "correct horse"),
+            ("ｃorrect horse", "correct horse"),
+        ] {
+            assert!(!same(one, other), "{one} {other}");
+        }
+        // Characters are counted in that form.
+        assert_eq!(Password::new(&"e\u{301}".repeat(7)), Err(InvalidPassword::Length));
+        assert!(Password::new(&"e\u{301}".repeat(128)).is_ok());
+        assert!(Password::new("👩\u{200d}💻👩\u{200d}💻👩\u{200d}💻").is_ok());
+        for unseen in ["long enough\u{200b}", "\u{feff}long enough", "long\tenough", "long enough\r"] {
+            assert!(matches!(Password::new(unseen), Err(InvalidPassword::Character(_))), "{unseen:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Points, ReservationId, Timestamp,
-    text::{Name, TextError, string_conversions},
+    text::{Name, TextError, characters, string_conversions},
 };
 
 /// The most seats that selling rules may allow in one reservation.
@@ -20,7 +20,7 @@ pub const SEATS_PER_RESERVATION_MAX: u32 = 100;
 pub struct PartName(Name);
 
 impl PartName {
-    /// Trims and checks a name.
+    /// Normalizes and checks a name.
     pub fn new(text: &str) -> Result<Self, TextError> {
         let name = Name::new(text)?;
         if name.as_str().contains('-') { Err(TextError::Forbidden('-')) } else { Ok(Self(name)) }
@@ -47,17 +47,18 @@ pub struct SeatLabel(String);
 pub struct InvalidSeatLabel;
 
 impl SeatLabel {
-    /// Checks a label.
+    /// Normalizes and checks a label.
     pub fn new(text: &str) -> Result<Self, InvalidSeatLabel> {
+        let text = characters::one_line(text);
         let mut parts = text.split('-');
         let (Some(section), Some(row), Some(number), None) = (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(InvalidSeatLabel);
         };
         let number_is_plain = number.parse::<u32>().is_ok_and(|parsed| parsed > 0 && parsed.to_string() == number);
-        let name_is_plain = |name: &str| PartName::new(name).is_ok_and(|parsed| parsed.as_str() == name);
+        let name_is_plain = |name: &str| name.trim() == name && Name::check(name).is_ok();
         if number_is_plain && name_is_plain(section) && name_is_plain(row) {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into_owned()))
         } else {
             Err(InvalidSeatLabel)
         }
@@ -250,6 +251,24 @@ mod tests {
         for bad in ["", "A", "A-1", "A-1-0", "A-1-01", "A-1-+1", "A-1-x", "A-1-1-1", " A-1-1", "-1-1", "A--1"] {
             assert!(SeatLabel::new(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn parts_and_labels_that_look_the_same_are_the_same() {
+        let (decomposed, composed) = ("\u{1102}\u{1161}\u{110e}\u{1173}\u{11bc}", "나층");
+        assert_eq!(PartName::new(decomposed).unwrap(), PartName::new(composed).unwrap());
+        let label = SeatLabel::new(&format!("{decomposed}-E\u{301}\u{a0} 1-7")).unwrap();
+        assert_eq!(label.as_str(), format!("{composed}-É 1-7"));
+        assert_eq!(label, SeatLabel::of(&part(decomposed), &part("E\u{301} 1"), 7));
+        let twice = vec![SeatLabel::new("e\u{301}-1-1").unwrap(), SeatLabel::new("é-1-1").unwrap()];
+        assert_eq!(SeatSelection::new(twice), Err(SelectionError::Repeated { index: 1 }));
+        for hidden in ["A\u{200b}-1-1", "\u{3164}-1-1", "A-\u{202e}1-1", "A-\u{301}-1"] {
+            assert!(SeatLabel::new(hidden).is_err(), "{hidden:?}");
+        }
+    }
+
+    fn part(text: &str) -> PartName {
+        PartName::new(text).unwrap()
     }
 
     #[test]

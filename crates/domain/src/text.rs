@@ -1,4 +1,9 @@
 //! Short texts that people write: names, titles, descriptions.
+//!
+//! Equal texts look the same, and texts that look the same are equal as far as Unicode says so: a text is kept in
+//! normalization form C, and must not have characters that cannot be seen.
+
+pub(crate) mod characters;
 
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
@@ -20,20 +25,31 @@ pub enum TextError {
         /// The most characters allowed.
         characters_max: usize,
     },
+    /// Characters, but none that is seen by itself.
+    #[error("must have a visible character")]
+    NothingVisible,
     /// A control character, such as a line break, in a text that is one line.
     #[error("must not contain control characters")]
     ControlCharacter,
+    /// A format or bidirectional control, or another character that cannot be seen.
+    #[error("must not contain the invisible character U+{:04X}", u32::from(*.0))]
+    Invisible(char),
     /// A character with a meaning of its own in this place.
     #[error("must not contain `{0}`")]
     Forbidden(char),
 }
 
-/// A name or a title: 1 to 255 characters after trimming, none of them a control character.
+/// A name or a title: one line of 1 to 255 characters, one of them visible, and none a control character.
+///
+/// A name is trimmed, and kept in normalization form C with single plain spaces. Characters that cannot be seen are
+/// refused, except joiners and variation selectors where a script or an emoji needs them.
 ///
 /// ```
 /// use boxoffice_domain::text::{Name, TextError};
 /// assert_eq!(Name::new("  한여름 밴드 ")?.as_str(), "한여름 밴드");
+/// assert_eq!(Name::new("Beyonce\u{301}")?, Name::new("Beyonc\u{e9}")?);
 /// assert_eq!(Name::new(" \t "), Err(TextError::Empty));
+/// assert_eq!(Name::new("\u{200b}"), Err(TextError::Invisible('\u{200b}')));
 /// # Ok::<(), TextError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,36 +57,45 @@ pub enum TextError {
 #[cfg_attr(feature = "serde", serde(try_from = "String", into = "String"))]
 pub struct Name(String);
 
-/// A longer text: up to 4,000 characters after trimming, possibly none; line breaks and tabs are kept.
+/// A longer text: up to 4,000 characters after trimming, possibly none; line breaks, tabs and spaces are kept. Like a
+/// [`Name`] it is normalized and has no invisible characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 #[cfg_attr(feature = "serde", serde(try_from = "String", into = "String"))]
 pub struct Description(String);
 
 impl Name {
-    /// Trims and checks a text.
+    /// Normalizes and checks a text.
     pub fn new(text: &str) -> Result<Self, TextError> {
+        let text = characters::one_line(text);
         let text = text.trim();
+        Self::check(text)?;
+        Ok(Self(text.to_owned()))
+    }
+
+    /// Checks a text that is normalized and trimmed.
+    pub(crate) fn check(text: &str) -> Result<(), TextError> {
         if text.is_empty() {
             return Err(TextError::Empty);
         }
         check_length(text, NAME_CHARACTERS_MAX)?;
-        if text.chars().any(char::is_control) {
-            return Err(TextError::ControlCharacter);
-        }
-        Ok(Self(text.to_owned()))
+        characters::check(text, false)?;
+        if characters::is_visible(text) { Ok(()) } else { Err(TextError::NothingVisible) }
     }
 }
 
 impl Description {
-    /// Trims and checks a text.
+    /// Normalizes and checks a text.
     pub fn new(text: &str) -> Result<Self, TextError> {
+        let text = characters::normalized(text);
         let text = text.trim();
         check_length(text, DESCRIPTION_CHARACTERS_MAX)?;
-        if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-            return Err(TextError::ControlCharacter);
+        characters::check(text, true)?;
+        if text.is_empty() || characters::is_visible(text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(TextError::NothingVisible)
         }
-        Ok(Self(text.to_owned()))
     }
 }
 
@@ -165,5 +190,40 @@ mod tests {
         assert_eq!(Name::new("a\u{0}b"), Err(TextError::ControlCharacter));
         assert_eq!(Description::new("a\nb").unwrap().as_str(), "a\nb");
         assert_eq!(Description::new("a\u{7}b"), Err(TextError::ControlCharacter));
+    }
+
+    /// A text as macOS composes its file names, and as keyboards type it.
+    const DECOMPOSED: &str = "\u{1112}\u{1161}\u{11ab} Cafe\u{301}";
+    const COMPOSED: &str = "한 Caf\u{e9}";
+
+    #[test]
+    fn a_text_is_kept_in_one_form_and_counted_in_it() {
+        assert_eq!(Name::new(DECOMPOSED).unwrap().as_str(), COMPOSED);
+        assert_eq!(Description::new(&format!("{DECOMPOSED}\n")).unwrap().as_str(), COMPOSED);
+        assert!(Name::new(&"e\u{301}".repeat(255)).is_ok());
+        assert!(Name::new(&"e\u{301}".repeat(256)).is_err());
+        assert_eq!(Name::new("\u{a0}A\u{2003} B\u{3000}").unwrap().as_str(), "A B");
+        assert_eq!(Description::new("A  B").unwrap().as_str(), "A  B");
+    }
+
+    #[test]
+    fn a_text_that_is_not_empty_can_be_seen() {
+        for hidden in ["\u{200b}", "\u{3164}", "\u{2800}", "A\u{202e}B"] {
+            assert!(matches!(Name::new(hidden), Err(TextError::Invisible(_))), "{hidden:?}");
+            assert!(matches!(Description::new(hidden), Err(TextError::Invisible(_))), "{hidden:?}");
+        }
+        assert_eq!(Name::new("\u{301}"), Err(TextError::NothingVisible));
+        assert_eq!(Description::new("\u{301}"), Err(TextError::NothingVisible));
+        assert_eq!(Description::new("").unwrap(), Description::default());
+        assert_eq!(Name::new("\u{200b}").unwrap_err().to_string(), "must not contain the invisible character U+200B");
+    }
+
+    #[test]
+    fn every_way_into_a_text_is_the_same() {
+        let expected = Name::new(COMPOSED).unwrap();
+        assert_eq!(DECOMPOSED.parse::<Name>().unwrap(), expected);
+        assert_eq!(Name::try_from(DECOMPOSED).unwrap(), expected);
+        assert_eq!(Name::try_from(DECOMPOSED.to_owned()).unwrap(), expected);
+        assert!("\u{200b}".parse::<Description>().is_err());
     }
 }

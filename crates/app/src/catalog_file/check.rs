@@ -60,7 +60,7 @@ struct Checker<'a> {
     /// The venues so far; `None` for a wrong one.
     venues: Vec<Option<ImportedVenue>>,
     /// The first entry of each key: its index and its pointer.
-    keys: HashMap<(Kind, &'a str), (usize, String)>,
+    keys: HashMap<(Kind, Name), (usize, String)>,
 }
 
 impl<'a> Checker<'a> {
@@ -73,16 +73,16 @@ impl<'a> Checker<'a> {
         result.map_err(|error| self.note(format!("{at}/{name}"), error.to_string())).ok()
     }
 
-    /// The key of an entry, which differs from those of its kind. Keys are compared as they are stored: trimmed.
-    fn key(&mut self, kind: Kind, key: &'a str, index: usize, at: &str) -> Option<Name> {
-        let trimmed = key.trim();
-        if let Some((_, first)) = self.keys.get(&(kind, trimmed)) {
-            let what = format!("the key `{trimmed}` is taken by {first}");
+    /// The key of an entry, which differs from those of its kind. Keys are compared as they are stored.
+    fn key(&mut self, kind: Kind, key: &str, index: usize, at: &str) -> Option<Name> {
+        let key = self.field(at, "key", Name::new(key))?;
+        if let Some((_, first)) = self.keys.get(&(kind, key.clone())) {
+            let what = format!("the key `{key}` is taken by {first}");
             self.note(format!("{at}/key"), what);
         } else {
-            self.keys.insert((kind, trimmed), (index, at.to_owned()));
+            self.keys.insert((kind, key.clone()), (index, at.to_owned()));
         }
-        self.field(at, "key", Name::new(key))
+        Some(key)
     }
 
     fn venue(&mut self, index: usize, entry: &'a VenueEntry) -> Option<ImportedVenue> {
@@ -145,7 +145,8 @@ impl<'a> Checker<'a> {
         let key = self.key(Kind::Performance, &entry.key, index, at);
         let starts_at = self.field(at, "starts_at", instant(&entry.starts_at));
         let prices = all(&entry.prices, |index, entry| self.price(&format!("{at}/prices/{index}"), entry));
-        let venue = self.keys.get(&(Kind::Venue, entry.venue.trim())).map(|(index, _)| *index);
+        let venue = Name::new(&entry.venue).ok();
+        let venue = venue.and_then(|key| self.keys.get(&(Kind::Venue, key))).map(|(index, _)| *index);
         let venue_index = self.field(at, "venue", venue.ok_or("the file has no venue of this key"))?;
         // Prices cannot be checked against a venue that is wrong itself.
         let plan = &self.venues[venue_index].as_ref()?.plan;

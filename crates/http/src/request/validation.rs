@@ -70,6 +70,8 @@ impl Fields {
             Err(TextError::TooLong { .. }) => "text_too_long",
             Err(TextError::ControlCharacter) => "text_control_character",
             Err(TextError::Forbidden(_)) => "text_forbidden_character",
+            Err(TextError::Invisible(_)) => "text_invisible_character",
+            Err(TextError::NothingVisible) => "text_nothing_visible",
             Err(TextError::Empty) | Ok(_) => "text_empty",
         };
         self.check(pointer, code, text)

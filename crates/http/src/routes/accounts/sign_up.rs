@@ -4,7 +4,7 @@ use boxoffice_application::{
     fingerprint,
 };
 use boxoffice_domain::{
-    accounts::{LoginId, Password, Role},
+    accounts::{InvalidPassword, LoginId, Password, Role},
     text::Name,
 };
 use serde::Deserialize;
@@ -24,9 +24,10 @@ pub(crate) const BODY_BYTES_MAX: usize = 8 * 1_024;
 #[serde(deny_unknown_fields)]
 #[schema(as = NewAccount)]
 pub(crate) struct SignUpRequest {
-    /// What to sign in with: 3 to 64 of `a-z 0-9 . _ - @ +`, starting with a letter or digit.
-    #[schema(min_length = 3, max_length = 64, pattern = "^[a-z0-9][a-z0-9._@+-]*$", example = "haneul")]
+    /// What to sign in with: 3 to 64 of `a-z 0-9 . _ - @ +`, starting with a letter or digit. Capitals become small.
+    #[schema(min_length = 3, max_length = 64, pattern = "^[a-zA-Z0-9][a-zA-Z0-9._@+-]*$", example = "haneul")]
     login_id: String,
+    /// The same in every Unicode normalization form.
     #[schema(min_length = 8, max_length = 128, format = Password, example = "correct horse battery staple")]
     password: String,
     /// What the person is called.
@@ -39,7 +40,12 @@ impl SignUpRequest {
         parsed(|fields| {
             let login_id = fields.check("/login_id", "login_id", LoginId::new(&self.login_id));
             let name = fields.text("/name", Name::new(&self.name));
-            let password = fields.check("/password", "password_length", Password::new(&self.password));
+            let password = Password::new(&self.password);
+            let broken = match &password {
+                Err(InvalidPassword::Character(_)) => "password_character",
+                Err(InvalidPassword::Length) | Ok(_) => "password_length",
+            };
+            let password = fields.check("/password", broken, password);
             Some(SignUp { login_id: login_id?, password: password?, name: name? })
         })
     }

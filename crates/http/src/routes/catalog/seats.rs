@@ -2,7 +2,7 @@ use axum::{extract::State, http::HeaderMap, response::Response};
 use boxoffice_domain::{
     PerformanceId,
     catalog::{SeatMap, SeatView},
-    seats::SeatStatus,
+    seats::{PartName, SeatStatus},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -84,7 +84,11 @@ impl<'m> SeatMapResponse<'m> {
     pub(crate) fn new(map: &'m SeatMap, query: &SeatQuery) -> Self {
         let selected = |seat: &SeatView| query.status.is_none_or(|status| status == seat.status.into());
         let seats = match &query.section {
-            Some(section) => map.section(section).filter(selected).map(SeatResponse::from).collect(),
+            // No section can have another name.
+            Some(section) => PartName::new(section).map_or_else(
+                |_| Vec::new(),
+                |section| map.section(section.as_str()).filter(selected).map(SeatResponse::from).collect(),
+            ),
             None => map.seats().filter(selected).map(SeatResponse::from).collect(),
         };
         Self {
