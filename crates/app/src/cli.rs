@@ -2,14 +2,11 @@
 
 use std::path::PathBuf;
 
-use boxoffice_domain::{
-    AccountId, ReservationId,
-    accounts::{LoginId, Role},
-    text::Name,
-};
+use boxoffice_domain::{AccountId, ReservationId, accounts::LoginId};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command as ClapCommand, FromArgMatches, Parser, Subcommand};
 
 use crate::{
+    account::AccountOptions,
     settings::{Layers, SETTINGS, Setting, SettingsError, VARIABLE_PREFIX},
     verify_draw::VerifyDrawOptions,
 };
@@ -71,20 +68,12 @@ pub(crate) enum Command {
         #[arg(long, value_name = "LOGIN_ID", value_parser = LoginId::new)]
         promoter: Option<LoginId>,
     },
-    /// Makes an account, or changes the role of one
+    /// Makes an account, or changes the role, the name or the password of one
     ///
-    /// Asks for the password of a new account on the terminal, or takes it from the variable `BOXOFFICE_PASSWORD`.
-    Account {
-        /// The login id of the account
-        #[arg(value_parser = LoginId::new)]
-        login_id: LoginId,
-        /// customer, promoter or admin
-        #[arg(long)]
-        role: Role,
-        /// The name for a new account; without it the login id
-        #[arg(long, value_parser = Name::new)]
-        name: Option<Name>,
-    },
+    /// Asks for the password of a new account on the terminal, or takes it from the variable `BOXOFFICE_PASSWORD`. For an
+    /// account that exists, changes what is given, also the password if the variable is set; another password ends all
+    /// sessions of the account.
+    Account(AccountOptions),
     /// Changes the keys that sign tokens
     Keys {
         #[command(subcommand)]
@@ -220,9 +209,11 @@ mod tests {
     #[test]
     fn a_wrong_argument_is_refused() {
         assert!(parse(&["account", "haneul", "--role", "promoter"]).is_ok());
+        assert!(parse(&["account", "Haneul ", "--password", "--name", "Kim"]).is_ok());
         assert!(
-            parse(&["account", "Haneul", "--role", "promoter"]).unwrap_err().to_string().contains("a login id has")
+            parse(&["account", "ha neul", "--role", "promoter"]).unwrap_err().to_string().contains("a login id has")
         );
+        assert!(parse(&["account", "haneul", "--name", "\u{200b}"]).unwrap_err().to_string().contains("U+200B"));
         assert!(parse(&["account", "haneul", "--role", "root"]).unwrap_err().to_string().contains("a role is"));
         assert!(parse(&["migrate", "--down", "0"]).is_err());
     }

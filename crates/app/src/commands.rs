@@ -5,10 +5,9 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Context, bail};
 use boxoffice_application::{CatalogGeneration, CatalogImportService};
 use boxoffice_domain::{AccountId, ReservationId, accounts::LoginId, audit::Breach};
-use boxoffice_peers::Alone;
 
 use crate::{
-    account,
+    account::{self, AccountOptions},
     adapters::{
         SystemEntropy,
         rotation::{self, Rotation},
@@ -51,14 +50,7 @@ async fn dispatch(command: Command, settings: &Settings) -> anyhow::Result<Exit>
         Command::Migrate { down: None } => migrate(settings).await,
         Command::Migrate { down: Some(count) } => migrate_down(settings, count).await,
         Command::Import { file, promoter } => import_file(settings, &file, promoter.as_ref()).await,
-        Command::Account { login_id, role, name } => {
-            let adapters = open(settings).await?;
-            let tokens = wiring::tokens(settings, adapters.entropy.as_ref())?;
-            let accounts = adapters.accounts(settings, &tokens, Arc::new(Alone))?;
-            let exit = account::make_or_change(&accounts, login_id, role, name).await;
-            adapters.database.shutdown().await;
-            exit
-        }
+        Command::Account(options) => change_account(settings, options).await,
         Command::Keys { command: KeysCommand::Rotate { prepare, keep } } => {
             rotate_keys(settings, Rotation { prepare, keep: keep.map(usize::from) })
         }
@@ -73,6 +65,17 @@ async fn open(settings: &Settings) -> anyhow::Result<Adapters> {
     wiring::make_files(settings)?;
     wiring::migrate(&settings.database_url()).await?;
     Adapters::connect(settings).await
+}
+
+async fn change_account(settings: &Settings, options: AccountOptions) -> anyhow::Result<Exit> {
+    let adapters = open(settings).await?;
+    let tokens = wiring::tokens(settings, adapters.entropy.as_ref())?;
+    let peers = wiring::peers_of_command(settings).await;
+    let accounts = adapters.accounts(settings, &tokens, Arc::clone(&peers))?;
+    let exit = account::make_or_change(&accounts, options).await;
+    peers.leave().await;
+    adapters.database.shutdown().await;
+    exit
 }
 
 /// The file is checked before the database is touched.

@@ -9,8 +9,9 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use boxoffice_domain::{
     AccountId, Clock, EntropySource, SessionId, StorageError, Timestamp,
     accounts::{
-        AccessClaims, AccessTokenError, AccessTokens, Account, Accounts, CreateAccountError, Credentials, HashingError,
-        LoginId, Password, PasswordHasher, RefreshHash, Role, RotateRequest, Rotation, Session, Sessions,
+        AccessClaims, AccessTokenError, AccessTokens, Account, AccountChange, Accounts, CreateAccountError,
+        Credentials, HashingError, LoginId, Password, PasswordHasher, RefreshHash, Role, RotateRequest, Rotation,
+        Session, Sessions,
     },
     idempotency::{Idempotency, KeyReused, Made},
     seconds_after,
@@ -45,6 +46,14 @@ pub struct SignUp {
     pub name: Name,
 }
 
+/// What is to change of an account; what is `None` stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct ChangeAccount {
+    pub role: Option<Role>,
+    pub name: Option<Name>,
+    pub password: Option<Password>,
+}
+
 /// What a signed-in client keeps.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionTokens {
@@ -68,6 +77,15 @@ pub enum SignUpError {
     LoginIdTaken,
     #[error(transparent)]
     KeyReused(#[from] KeyReused),
+    #[error(transparent)]
+    Hashing(#[from] HashingError),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Why an account was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeAccountError {
     #[error(transparent)]
     Hashing(#[from] HashingError),
     #[error(transparent)]
@@ -143,6 +161,27 @@ impl AccountService {
         } else {
             Err(KeyReused.into())
         }
+    }
+
+    /// Changes an account for the operator. Gives the account as it is then, and how many sessions have ended; `None` if
+    /// there is no such account. Another password ends all sessions of the account. This process refuses their access
+    /// tokens from now on. Its peers do so when they receive the announcements or, if those are lost, when the tokens
+    /// expire.
+    pub async fn change(
+        &self,
+        login_id: &LoginId,
+        change: ChangeAccount,
+    ) -> Result<Option<(Account, usize)>, ChangeAccountError> {
+        let ChangeAccount { role, name, password } = change;
+        let password_hash = match password {
+            Some(password) => Some(self.passwords.hash(password).await?),
+            None => None,
+        };
+        let changed = self.accounts.change(login_id, AccountChange { role, name, password_hash }).await?;
+        Ok(changed.map(|changed| {
+            changed.ended_sessions.iter().for_each(|id| self.forget_session(*id));
+            (changed.account, changed.ended_sessions.len())
+        }))
     }
 
     /// Opens a session. Refusing a text that cannot be a login id takes as long as refusing a wrong one. A text that

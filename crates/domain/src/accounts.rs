@@ -174,6 +174,25 @@ pub struct Credentials {
     pub idempotency: Option<Idempotency>,
 }
 
+/// What is to change of an account; what is `None` stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
+pub struct AccountChange {
+    pub role: Option<Role>,
+    pub name: Option<Name>,
+    /// The hash of another password. With it all sessions of the account end.
+    pub password_hash: Option<PasswordHash>,
+}
+
+/// An account after a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
+pub struct ChangedAccount {
+    pub account: Account,
+    /// The sessions that the change has ended.
+    pub ended_sessions: Vec<SessionId>,
+}
+
 /// Why an account was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateAccountError {
@@ -200,8 +219,10 @@ pub trait Accounts: Send + Sync {
     /// The account with this login id, and its password's hash.
     async fn credentials(&self, login_id: &LoginId) -> Result<Option<Credentials>, StorageError>;
 
-    /// Sets the role of the account with this login id, and returns the account as it is then.
-    async fn set_role(&self, login_id: &LoginId, role: Role) -> Result<Option<Account>, StorageError>;
+    /// Changes the account with this login id, and returns it as it is then; `None` if there is none. A change of the
+    /// password ends the sessions of the account in the same step, if the storage keeps them, and names those that had
+    /// not ended or lapsed before.
+    async fn change(&self, login_id: &LoginId, change: AccountChange) -> Result<Option<ChangedAccount>, StorageError>;
 }
 
 /// The SHA-256 of a refresh secret: what is stored of it.

@@ -5,5 +5,7 @@ CREATE TABLE sessions (
     refresh_hash BINARY(32) NOT NULL,
     created_at DATETIME(6) NOT NULL,
     expires_at DATETIME(6) NOT NULL,
-    ended_at DATETIME(6) NULL
+    ended_at DATETIME(6) NULL,
+    -- Another password ends the sessions of its account.
+    INDEX sessions_by_account (account_id)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin;

@@ -7,3 +7,6 @@ CREATE TABLE sessions (
     expires_at TIMESTAMP NOT NULL,
     ended_at TIMESTAMP NULL
 ) WITHOUT ROWID;
+
+-- Another password ends the sessions of its account.
+CREATE INDEX sessions_by_account ON sessions (account_id);

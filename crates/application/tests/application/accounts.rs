@@ -1,14 +1,14 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use boxoffice_application::{
     AccountService,
-    accounts::{RefreshError, SessionTokens, SignInError, SignUp, SignUpError},
+    accounts::{ChangeAccount, ChangeAccountError, RefreshError, SessionTokens, SignInError, SignUp, SignUpError},
     fingerprint,
 };
 use boxoffice_contracts::storage::name;
 use boxoffice_domain::{
     SessionId, StorageError,
     accounts::{
-        AccessTokenError, Account, Credentials, HashingError, LoginId, MockAccessTokens, MockAccounts,
+        AccessTokenError, Account, AccountChange, Credentials, HashingError, LoginId, MockAccessTokens, MockAccounts,
         MockPasswordHasher, MockSessions, Password, RefreshHash, Role, RotateRequest, Rotation,
     },
     fixtures::instant,
@@ -250,13 +250,66 @@ fn tokens_are_never_printed() {
     assert!(printed.contains("900") && !printed.contains("secret"), "{printed}");
 }
 
+#[tokio::test]
+async fn a_login_id_and_a_password_are_known_however_they_are_typed() {
+    let world = World::new().await;
+    let sign_up = SignUp { password: Password::new("ho\u{308}rt 비밀번호").unwrap(), ..new_account() };
+    let service = world.account_service();
+    service.sign_up(sign_up, Role::Customer, None).await.unwrap();
+    let decomposed = "ho\u{308}rt\u{a0}\u{1107}\u{1175}\u{1106}\u{1175}\u{11af}번호";
+    for (login_id, password) in [("Haneul", "hört 비밀번호"), ("haneul ", decomposed), ("ＨＡＮＥＵＬ", decomposed)]
+    {
+        assert!(service.sign_in(login_id, password).await.is_ok(), "{login_id:?} {password:?}");
+    }
+    for (login_id, password) in [("haneul", "hort 비밀번호"), ("haneul", "hört 비밀번호 "), ("ha neul", decomposed)]
+    {
+        assert_refused!(service.sign_in(login_id, password).await, SignInError::InvalidCredentials);
+    }
+}
+
+// Changing
+
+#[tokio::test]
+async fn another_password_ends_the_sessions_and_their_access_tokens() {
+    let (world, mine, other) = World::signed_in_twice().await;
+    let service = world.account_service();
+    let change = ChangeAccount { name: Some(name("Kim")), ..ChangeAccount::default() };
+    let (account, ended) = service.change(&login_id(), change).await.unwrap().unwrap();
+    assert_eq!((account.name, ended), (name("Kim"), 0));
+    assert!(service.authenticate(&mine.access_token).is_ok());
+
+    let change = ChangeAccount { password: Some(Password::new("another horse").unwrap()), ..ChangeAccount::default() };
+    let (account, ended) = service.change(&login_id(), change.clone()).await.unwrap().unwrap();
+    assert_eq!((account.name, ended), (name("Kim"), 2));
+    for tokens in [mine, other] {
+        assert_eq!(service.authenticate(&tokens.access_token), Err(AccessTokenError::Invalid));
+        assert_refused!(service.refresh(&tokens.refresh_token).await, RefreshError::Invalid);
+    }
+    assert_refused!(service.sign_in("haneul", PASSWORD).await, SignInError::InvalidCredentials);
+    assert!(service.sign_in("haneul", "another horse").await.is_ok());
+    assert!(service.change(&LoginId::new("nobody").unwrap(), change).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_password_that_cannot_be_hashed_changes_nothing() {
+    let (mut world, _) = World::signed_up().await;
+    world.stage.storage.accounts = mock(|_: &mut MockAccounts| {});
+    world.passwords = mock(|hasher: &mut MockPasswordHasher| {
+        hasher.expect_hash().return_once(|_| Err(HashingError::Busy));
+    });
+    let change = ChangeAccount { role: Some(Role::Admin), name: None, password: Some(password()) };
+    let refused = world.account_service().change(&login_id(), change).await;
+    assert_refused!(refused, ChangeAccountError::Hashing(HashingError::Busy));
+}
+
 // Refreshing
 
 #[tokio::test]
 async fn a_refresh_token_is_exchanged_for_the_next_pair_with_the_role_of_now() {
     let (world, account) = World::signed_up().await;
     let first = world.sign_in().await.unwrap();
-    world.stage.storage.accounts.set_role(&login_id(), Role::Promoter).await.unwrap();
+    let promoter = AccountChange { role: Some(Role::Promoter), ..AccountChange::default() };
+    world.stage.storage.accounts.change(&login_id(), promoter).await.unwrap();
     let service = world.account_service();
     let next = service.refresh(&first.refresh_token).await.unwrap();
     let (session_id, _) = session_and_secret(&first.refresh_token);

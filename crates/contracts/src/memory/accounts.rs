@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, SessionId, StorageError,
     accounts::{
-        Account, Accounts, CreateAccountError, Credentials, LoginId, Role, RotateRequest, Rotation, Session, Sessions,
+        Account, AccountChange, Accounts, ChangedAccount, CreateAccountError, Credentials, LoginId, RotateRequest,
+        Rotation, Session, Sessions,
     },
     wallet::Wallet,
 };
@@ -36,13 +37,30 @@ impl Accounts for MemoryStore {
         Ok(self.rows().accounts.values().find(|known| known.account.login_id == *login_id).cloned())
     }
 
-    async fn set_role(&self, login_id: &LoginId, role: Role) -> Result<Option<Account>, StorageError> {
+    async fn change(&self, login_id: &LoginId, change: AccountChange) -> Result<Option<ChangedAccount>, StorageError> {
+        let now = self.now();
         let mut rows = self.rows();
-        let found = rows.accounts.values_mut().find(|known| known.account.login_id == *login_id);
-        Ok(found.map(|known| {
-            known.account.role = role;
-            known.account.clone()
-        }))
+        let Some(known) = rows.accounts.values_mut().find(|known| known.account.login_id == *login_id) else {
+            return Ok(None);
+        };
+        known.account.role = change.role.unwrap_or(known.account.role);
+        if let Some(name) = change.name {
+            known.account.name = name;
+        }
+        let account = known.account.clone();
+        let Some(password_hash) = change.password_hash else {
+            return Ok(Some(ChangedAccount { account, ended_sessions: Vec::new() }));
+        };
+        known.password_hash = password_hash;
+        let sessions = rows
+            .sessions
+            .values_mut()
+            .filter(|(session, ended)| session.account_id == account.id && !ended && now < session.expires_at);
+        let ended_sessions = sessions.map(|(session, ended)| {
+            *ended = true;
+            session.id
+        });
+        Ok(Some(ChangedAccount { ended_sessions: ended_sessions.collect(), account }))
     }
 }
 

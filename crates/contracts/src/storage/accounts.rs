@@ -3,13 +3,14 @@
 use boxoffice_domain::{
     AccountId, EntropySource, SessionId,
     accounts::{
-        Account, CreateAccountError, Credentials, LoginId, RefreshHash, Role, RotateRequest, Rotation, Session,
+        Account, AccountChange, ChangedAccount, CreateAccountError, Credentials, LoginId, PasswordHash, RefreshHash,
+        Role, RotateRequest, Rotation, Session,
     },
     fixtures::{TestEntropy, idempotency, instant},
 };
 use chrono::TimeDelta;
 
-use super::{Stage, at_once, credentials, show::succeeded};
+use super::{Stage, at_once, credentials, name, show::succeeded};
 
 /// An account is found as it was made.
 pub async fn an_account_is_found_by_its_id_and_by_its_login_id(stage: &Stage) {
@@ -48,18 +49,79 @@ pub async fn one_of_fifty_at_once_gets_the_login_id(stage: &Stage) {
     }
 }
 
-/// The role is changed, and nothing else of the account.
-pub async fn a_role_is_changed_by_login_id(stage: &Stage) {
+/// A login id is found, and is taken, however it is typed.
+pub async fn a_login_id_is_one_however_it_is_typed(stage: &Stage) {
     let accounts = &stage.storage.accounts;
-    let credentials = credentials(stage.now());
-    accounts.create(credentials.clone()).await.unwrap();
-    let login_id = &credentials.account.login_id;
-    for role in [Role::Promoter, Role::Promoter, Role::Admin, Role::Customer] {
-        let expected = Account { role, ..credentials.account.clone() };
-        assert_eq!(accounts.set_role(login_id, role).await.unwrap(), Some(expected.clone()));
-        assert_eq!(accounts.find(expected.id).await.unwrap(), Some(expected));
+    let mut first = credentials(stage.now());
+    first.account.login_id = LoginId::new("Haneul.Kim ").unwrap();
+    accounts.create(first.clone()).await.unwrap();
+    for typed in ["haneul.kim", "HANEUL.KIM", " haneul.kim", "ｈaneul.kim"] {
+        let login_id = LoginId::new(typed).unwrap();
+        assert_eq!(accounts.credentials(&login_id).await.unwrap().as_ref(), Some(&first), "{typed:?}");
+        let mut again = credentials(stage.now());
+        again.account.login_id = login_id;
+        let taken = accounts.create(again).await;
+        assert!(matches!(taken, Err(CreateAccountError::LoginIdTaken(by)) if *by == first), "{typed:?}");
     }
-    assert_eq!(accounts.set_role(&LoginId::new("nobody").unwrap(), Role::Admin).await.unwrap(), None);
+}
+
+/// What a change names is changed by login id, and nothing else of the account.
+pub async fn an_account_is_changed_by_login_id_as_far_as_is_asked(stage: &Stage) {
+    let accounts = &stage.storage.accounts;
+    let mut expected = Credentials { idempotency: Some(idempotency()), ..credentials(stage.now()) };
+    accounts.create(expected.clone()).await.unwrap();
+    let other = credentials(stage.now());
+    accounts.create(other.clone()).await.unwrap();
+    let login_id = expected.account.login_id.clone();
+    let hash = PasswordHash("$argon2id$other".to_owned());
+    let (promoter, name) = (Some(Role::Promoter), Some(name("한\u{301} other name")));
+    for change in [
+        AccountChange { role: promoter, ..AccountChange::default() },
+        AccountChange { role: promoter, ..AccountChange::default() },
+        AccountChange { name: name.clone(), ..AccountChange::default() },
+        AccountChange { password_hash: Some(hash.clone()), ..AccountChange::default() },
+        AccountChange::default(),
+        AccountChange { role: Some(Role::Admin), name, password_hash: Some(hash) },
+    ] {
+        let account = &mut expected.account;
+        account.role = change.role.unwrap_or(account.role);
+        account.name = change.name.clone().unwrap_or(account.name.clone());
+        expected.password_hash = change.password_hash.clone().unwrap_or(expected.password_hash);
+        let changed = accounts.change(&login_id, change).await.unwrap();
+        let account = expected.account.clone();
+        assert_eq!(changed, Some(ChangedAccount { account, ended_sessions: Vec::new() }));
+        assert_eq!(accounts.credentials(&login_id).await.unwrap().as_ref(), Some(&expected));
+    }
+    assert_eq!(accounts.credentials(&other.account.login_id).await.unwrap(), Some(other));
+    let change = AccountChange { role: Some(Role::Admin), ..AccountChange::default() };
+    assert_eq!(accounts.change(&LoginId::new("nobody").unwrap(), change).await.unwrap(), None);
+}
+
+/// Another password ends every session of the account in the same step, and no session of another one.
+pub async fn another_password_ends_the_sessions_of_the_account(stage: &Stage) {
+    let (account, first) = opened(stage).await;
+    let second = reopened(stage, &first).await;
+    let ended_before = reopened(stage, &first).await;
+    stage.storage.sessions.end(ended_before.id).await.unwrap();
+    let (_, of_another) = opened(stage).await;
+    let change = |change| stage.storage.accounts.change(&account.login_id, change);
+
+    let role_alone = AccountChange { role: Some(Role::Promoter), ..AccountChange::default() };
+    assert_eq!(change(role_alone).await.unwrap().unwrap().ended_sessions, []);
+    assert!(matches!(stage.rotate(&first, 0, 1).await, Rotation::Rotated(_)));
+
+    let password_hash = Some(PasswordHash("$argon2id$other".to_owned()));
+    let another_password = AccountChange { password_hash, ..AccountChange::default() };
+    let mut ended = change(another_password).await.unwrap().unwrap().ended_sessions;
+    let mut expected = vec![first.id, second.id];
+    ended.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(ended, expected);
+    assert_eq!(stage.rotate(&first, 1, 2).await, Rotation::Unknown);
+    assert_eq!(stage.rotate(&second, 0, 1).await, Rotation::Unknown);
+    assert!(matches!(stage.rotate(&of_another, 0, 1).await, Rotation::Rotated(_)));
+    let later = reopened(stage, &first).await;
+    assert!(matches!(stage.rotate(&later, 0, 1).await, Rotation::Rotated(_)));
 }
 
 /// A session opened for a new account, with the account and the one valid secret.
@@ -75,6 +137,13 @@ async fn opened(stage: &Stage) -> (Account, Session) {
     };
     stage.storage.sessions.open(session.clone()).await.unwrap();
     (credentials.account, session)
+}
+
+/// Another session of the account of a session.
+async fn reopened(stage: &Stage, session: &Session) -> Session {
+    let session = Session { id: SessionId::new(TestEntropy.uuid()), ..session.clone() };
+    stage.storage.sessions.open(session.clone()).await.unwrap();
+    session
 }
 
 impl Stage {

@@ -72,7 +72,9 @@ macro_rules! storage_contract {
         $crate::storage_contract! { $open; accounts {
             an_account_is_found_by_its_id_and_by_its_login_id
             one_of_fifty_at_once_gets_the_login_id
-            a_role_is_changed_by_login_id
+            a_login_id_is_one_however_it_is_typed
+            an_account_is_changed_by_login_id_as_far_as_is_asked
+            another_password_ends_the_sessions_of_the_account
             a_refresh_secret_is_good_once
             a_session_that_ended_or_lapsed_or_never_was_is_unknown
             one_of_twenty_rotations_at_once_succeeds

@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, SessionId, StorageError,
     accounts::{
-        Account, Accounts, CreateAccountError, Credentials, LoginId, PasswordHash, Role, RotateRequest, Rotation,
-        Session, Sessions,
+        Account, AccountChange, Accounts, ChangedAccount, CreateAccountError, Credentials, LoginId, PasswordHash, Role,
+        RotateRequest, Rotation, Session, Sessions,
     },
+    text::Name,
     wallet::Wallet,
 };
 use chrono::NaiveDateTime;
@@ -102,19 +103,63 @@ impl Accounts for Store {
         self.find_one(query).await
     }
 
-    async fn set_role(&self, login_id: &LoginId, role: Role) -> Result<Option<Account>, StorageError> {
-        let updated = self.writer.transaction((login_id, role), |connection, (login_id, role)| {
-            Box::pin(async move {
-                diesel::update(accounts::table.filter(accounts::login_id.eq(login_id.as_str())))
-                    .set(accounts::role.eq(role.as_str()))
-                    .execute(connection)
-                    .await?;
-                Ok(())
-            })
+    async fn change(&self, login_id: &LoginId, change: AccountChange) -> Result<Option<ChangedAccount>, StorageError> {
+        let input = (login_id, change, time(self.now()));
+        let changed = self.writer.transaction(input, |connection, (login_id, change, now)| {
+            Box::pin(change_account(connection, login_id, change, *now))
         });
-        updated.await?;
-        Ok(self.credentials(login_id).await?.map(|credentials| credentials.account))
+        Ok(changed.await?)
     }
+}
+
+#[derive(AsChangeset)]
+#[diesel(table_name = accounts)]
+struct AccountChangeset<'a> {
+    role: Option<&'a str>,
+    name: Option<&'a str>,
+    password_hash: Option<&'a str>,
+}
+
+async fn change_account(
+    connection: &mut Connection,
+    login_id: &LoginId,
+    change: &AccountChange,
+    now: NaiveDateTime,
+) -> Result<Option<ChangedAccount>, Failure> {
+    let account = accounts::table.filter(accounts::login_id.eq(login_id.as_str()));
+    if *change != AccountChange::default() {
+        let changeset = AccountChangeset {
+            role: change.role.map(Role::as_str),
+            name: change.name.as_ref().map(Name::as_str),
+            password_hash: change.password_hash.as_ref().map(|hash| hash.0.as_str()),
+        };
+        diesel::update(account).set(changeset).execute(connection).await?;
+    }
+    let row = account.select(AccountRow::as_select()).first(connection).await.optional()?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let account = Credentials::try_from(row)?.account;
+    let ended_sessions = match change.password_hash {
+        Some(_) => end_sessions(connection, account.id, now).await?,
+        None => Vec::new(),
+    };
+    Ok(Some(ChangedAccount { account, ended_sessions }))
+}
+
+/// Ends the living sessions of an account. An earlier attempt, whose answer was lost, may have ended them at the same time
+/// `now`; they are named again.
+async fn end_sessions(
+    connection: &mut Connection,
+    account_id: AccountId,
+    now: NaiveDateTime,
+) -> Result<Vec<SessionId>, Failure> {
+    let sessions_of_account = sessions::table.filter(sessions::account_id.eq(account_id.stored()));
+    let living = sessions_of_account.clone().filter(sessions::ended_at.is_null()).filter(sessions::expires_at.gt(now));
+    diesel::update(living).set(sessions::ended_at.eq(now)).execute(connection).await?;
+    let ended = sessions_of_account.filter(sessions::ended_at.eq(now)).select(sessions::id);
+    let ids: Vec<Vec<u8>> = ended.load(connection).await?;
+    Ok(ids.iter().map(|bytes| id(bytes)).collect::<Result<_, _>>()?)
 }
 
 #[async_trait]
