@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io::{IsTerminal, Read},
+    io::{ErrorKind, IsTerminal},
     path::Path,
     sync::Arc,
 };
@@ -22,7 +22,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::{
     catalog_file::{self, Mistake},
     exit::Exit,
-    output,
+    output, text_file,
 };
 
 /// The most bytes of a catalog file.
@@ -32,8 +32,15 @@ const MISTAKES_SHOWN_MAX: usize = 100;
 
 /// The catalog in a file; `None` if it is wrong, and then every mistake has been printed.
 pub(crate) fn read_catalog(file: &Path, rules: &SellingRules) -> anyhow::Result<Option<ImportedCatalog>> {
-    let text = read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    match catalog_file::parse(&text, rules) {
+    let text = File::open(file).and_then(|opened| text_file::read(opened, FILE_BYTES_MAX));
+    let text = match text {
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            refuse(file, &[Mistake { pointer: String::new(), what: error.to_string() }]);
+            return Ok(None);
+        }
+        text => text.with_context(|| format!("cannot read {}", file.display()))?,
+    };
+    match catalog_file::parse(text.as_bytes(), rules) {
         Ok(catalog) => Ok(Some(catalog)),
         Err(mistakes) => {
             refuse(file, &mistakes);
@@ -69,15 +76,6 @@ pub(crate) async fn import_catalog(
             Ok(Exit::Refused)
         }
     }
-}
-
-fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    File::open(file)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        bail!("the file has more than {FILE_BYTES_MAX} bytes");
-    }
-    Ok(text)
 }
 
 async fn promoter_of(accounts: &dyn Accounts, login_id: &LoginId) -> anyhow::Result<AccountId> {

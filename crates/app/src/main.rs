@@ -15,6 +15,7 @@ mod serve;
 mod settings;
 mod subscriber;
 mod telemetry;
+mod text_file;
 mod verify_draw;
 mod wiring;
 mod workers;

@@ -5,26 +5,25 @@
 //! queue that no account left since) and `admitted_at` are checked if they are there. Accounts that were admitted at the
 //! same instant may be in any order.
 
+mod list;
+
 use std::{
     collections::{HashMap, hash_map::Entry},
     fs::File,
-    io::{self, BufRead, BufReader, Read},
+    io::stdin,
 };
 
-use anyhow::{Context, bail, ensure};
+use self::list::Listed;
+use crate::{exit::Exit, output, text_file};
+use anyhow::{Context, bail};
 use boxoffice_application::draw;
 use boxoffice_domain::{
     AccountId,
     waiting_room::{Draw, DrawNumber},
 };
-use chrono::{DateTime, Utc};
-use serde::Deserialize;
-use uuid::Uuid;
 
-use crate::{exit::Exit, output};
-
-/// The most bytes of a line.
-const LINE_BYTES_MAX: u64 = 64 * 1024;
+/// The most bytes of a list: more than ten million accounts.
+const LIST_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct VerifyDrawOptions {
@@ -45,13 +44,13 @@ fn bytes(text: &str) -> Result<[u8; 32], &'static str> {
 /// Checks a draw, and prints the result.
 pub(crate) fn run(options: &VerifyDrawOptions) -> anyhow::Result<Exit> {
     let VerifyDrawOptions { seed_hash, seed, file } = options;
-    let mut list: Box<dyn BufRead> = if file == "-" {
-        Box::new(io::stdin().lock())
+    let list = if file == "-" {
+        text_file::read(stdin().lock(), LIST_BYTES_MAX)
     } else {
-        let opened = File::open(file).with_context(|| format!("cannot read {file}"))?;
-        Box::new(BufReader::new(opened))
+        File::open(file).and_then(|opened| text_file::read(opened, LIST_BYTES_MAX))
     };
-    let verified = verify(seed_hash, &Draw::new(*seed), list.as_mut());
+    let list = list.with_context(|| format!("cannot read {file}"))?;
+    let verified = verify(seed_hash, &Draw::new(*seed), &list);
     let (line, exit) = match verified.with_context(|| format!("cannot check {file}"))? {
         Ok(accounts) => {
             let line = format!("the seed has the published hash, and {accounts} accounts are in the order drawn");
@@ -89,39 +88,15 @@ struct Place {
     account_id: AccountId,
 }
 
-/// One line of the list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-struct Listed {
-    account_id: Uuid,
-    draw_number: Option<u64>,
-    position: Option<u64>,
-    admitted_at: Option<DateTime<Utc>>,
-}
-
 /// How many accounts are in the order drawn, or the first breach. Fails if the list cannot be read.
-fn verify(seed_hash: &[u8; 32], draw: &Draw, list: &mut dyn BufRead) -> anyhow::Result<Result<usize, Breach>> {
+fn verify(seed_hash: &[u8; 32], draw: &Draw, list: &str) -> anyhow::Result<Result<usize, Breach>> {
     let hash = draw::seed_hash(draw);
     if hash != *seed_hash {
         return Ok(Err(Breach::Seed { hash: draw::hexadecimal(&hash) }));
     }
     let mut check = Check { draw, first_lines: HashMap::new(), last: None, earlier: None, together: None };
-    let mut columns = None;
-    let mut line = 0;
-    while let Some(text) = next_line(list, line + 1)? {
-        line += 1;
-        let text = text.trim();
-        if text.is_empty() {
-            continue;
-        }
-        let listed = if text.starts_with('{') {
-            serde_json::from_str(text).with_context(|| format!("line {line} is not an account"))?
-        } else if columns.is_none() && text.split(',').any(|name| name.trim() == "account_id") {
-            columns = Some(text.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>());
-            continue;
-        } else {
-            let columns = columns.get_or_insert_with(|| vec!["account_id".to_owned(), "draw_number".to_owned()]);
-            account_of(columns, text).with_context(|| format!("line {line} is not an account"))?
-        };
+    for entry in list::accounts(list) {
+        let (line, listed) = entry?;
         if let Err(breach) = check.take(line, listed) {
             return Ok(Err(breach));
         }
@@ -130,29 +105,6 @@ fn verify(seed_hash: &[u8; 32], draw: &Draw, list: &mut dyn BufRead) -> anyhow::
         0 => bail!("no account is in the list"),
         accounts => Ok(Ok(accounts)),
     }
-}
-
-fn next_line(list: &mut dyn BufRead, line: usize) -> anyhow::Result<Option<String>> {
-    let mut text = String::new();
-    list.take(LINE_BYTES_MAX).read_line(&mut text)?;
-    ensure!((text.len() as u64) < LINE_BYTES_MAX, "line {line} is too long");
-    Ok(Some(text).filter(|text| !text.is_empty()))
-}
-
-/// The account in a line of CSV.
-fn account_of(columns: &[String], text: &str) -> anyhow::Result<Listed> {
-    let fields: Vec<&str> = text.split(',').map(|field| field.trim().trim_matches('"')).collect();
-    let field = |name: &str| {
-        let index = columns.iter().position(|column| column.trim_matches('"') == name)?;
-        fields.get(index).copied().filter(|field| !field.is_empty())
-    };
-    ensure!(fields.len() <= columns.len(), "it has {} fields instead of {}", fields.len(), columns.len());
-    Ok(Listed {
-        account_id: field("account_id").context("it has no account_id")?.parse()?,
-        draw_number: field("draw_number").map(str::parse).transpose().context("draw_number")?,
-        position: field("position").map(str::parse).transpose().context("position")?,
-        admitted_at: field("admitted_at").map(str::parse).transpose().context("admitted_at")?,
-    })
 }
 
 /// What has been checked so far.
@@ -200,6 +152,8 @@ impl Check<'_> {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     const DRAW: Draw = Draw::new([7; 32]);
@@ -216,7 +170,7 @@ mod tests {
     }
 
     fn verified(list: &str) -> anyhow::Result<Result<usize, Breach>> {
-        verify(&draw::seed_hash(&DRAW), &DRAW, &mut list.as_bytes())
+        verify(&draw::seed_hash(&DRAW), &DRAW, list)
     }
 
     fn holds(list: &str) -> usize {
@@ -248,12 +202,12 @@ mod tests {
     fn a_changed_seed_or_commitment_is_found() {
         let list = lines(&drawn(10), |_, id| id.to_string());
         let other = Draw::new([8; 32]);
-        let changed_seed = verify(&draw::seed_hash(&DRAW), &other, &mut list.as_bytes()).unwrap();
+        let changed_seed = verify(&draw::seed_hash(&DRAW), &other, &list).unwrap();
         assert_eq!(changed_seed, Err(Breach::Seed { hash: draw::hexadecimal(&draw::seed_hash(&other)) }));
-        let changed_hash = verify(&draw::seed_hash(&other), &DRAW, &mut list.as_bytes()).unwrap();
+        let changed_hash = verify(&draw::seed_hash(&other), &DRAW, &list).unwrap();
         assert_eq!(changed_hash, Err(Breach::Seed { hash: draw::hexadecimal(&draw::seed_hash(&DRAW)) }));
         // If both change together, the order deviates.
-        let both = verify(&draw::seed_hash(&other), &other, &mut list.as_bytes()).unwrap();
+        let both = verify(&draw::seed_hash(&other), &other, &list).unwrap();
         assert!(matches!(both, Err(Breach::Order { .. })), "{both:?}");
     }
 

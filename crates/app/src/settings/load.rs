@@ -2,19 +2,22 @@
 
 use std::{
     collections::HashMap,
-    fs,
+    fs::File,
     path::{Path, PathBuf},
 };
 
 use toml::{Table, Value};
 
 use super::{DEMO_DEFAULTS, SETTINGS, Setting, Settings};
+use crate::text_file;
 
 /// The prefix of all variables of boxoffice.
 pub(crate) const VARIABLE_PREFIX: &str = "BOXOFFICE_";
 /// Variables that are not settings: the path of the file, and the password for `boxoffice account`.
 const OTHER_VARIABLES: [&str; 2] = ["BOXOFFICE_CONFIG", "BOXOFFICE_PASSWORD"];
 const DEFAULT: &str = "its default";
+/// The most bytes of the file.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The sources of settings; a later one wins over an earlier one.
 #[derive(Clone, Debug, Default)]
@@ -114,7 +117,8 @@ impl Values {
 
 fn read_file(path: &Path) -> Result<Table, String> {
     let shown = path.display();
-    let text = fs::read_to_string(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let text = File::open(path).and_then(|file| text_file::read(file, FILE_BYTES_MAX));
+    let text = text.map_err(|error| format!("cannot read {shown}: {error}"))?;
     let table = text.parse::<Table>();
     table.map_err(|error| format!("{shown} is not a TOML file: {}", without_source_lines(&error.to_string())))
 }
@@ -248,6 +252,12 @@ pub(super) mod tests {
         let error = of_file("broken.toml", "database = \"mysql://u:hunter2@h/d\" x\n").unwrap_err().to_string();
         assert!(error.contains("broken.toml is not a TOML file") && error.contains("line 1"), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_file_may_begin_with_a_byte_order_mark_and_have_the_lines_of_windows() {
+        let settings = of_file("windows.toml", "\u{feff}hold_seconds = 7\r\nmax_active = 3\r\n").unwrap();
+        assert_eq!((settings.hold_seconds.get(), settings.max_active.get()), (7, 3));
     }
 
     #[test]
