@@ -100,6 +100,22 @@ pub(crate) enum Command {
     Openapi,
 }
 
+impl Command {
+    /// The name on the command line.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Serve => "serve",
+            Self::Migrate { .. } => "migrate",
+            Self::Import { .. } => "import",
+            Self::Account(_) => "account",
+            Self::Keys { .. } => "keys",
+            Self::Audit { .. } => "audit",
+            Self::VerifyDraw(_) => "verify-draw",
+            Self::Openapi => "openapi",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub(crate) enum KeysCommand {
     /// Lets a new key sign, and makes the file if it is missing

@@ -16,12 +16,13 @@ use crate::{
     exit::Exit,
     import, output, serve,
     settings::{self, Layers, Settings},
-    telemetry, verify_draw,
+    telemetry, unused_flags, verify_draw,
     wiring::{self, Adapters},
 };
 
 pub(crate) fn run(command_line: CommandLine) -> anyhow::Result<Exit> {
     let (command, layers) = command_line.into_parts().context("the settings are wrong")?;
+    unused_flags::refuse(&command, &layers.flags)?;
     // These need no settings.
     match &command {
         Command::Openapi => return print_openapi(),
@@ -29,6 +30,7 @@ pub(crate) fn run(command_line: CommandLine) -> anyhow::Result<Exit> {
         _ => {}
     }
     let settings = Settings::load(&layers)?;
+    unused_flags::refuse_alone(&settings, &layers.flags)?;
     telemetry::start_logging(&settings)?;
     warn_of_unknown_variables(&layers);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -16,6 +16,7 @@ mod settings;
 mod subscriber;
 mod telemetry;
 mod text_file;
+mod unused_flags;
 mod verify_draw;
 mod wiring;
 mod workers;

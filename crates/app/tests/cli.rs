@@ -2,6 +2,8 @@
 
 #[path = "cli/files.rs"]
 mod files;
+#[path = "cli/options.rs"]
+mod options;
 
 use std::{
     fs::{self, File},
