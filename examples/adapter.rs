@@ -130,9 +130,9 @@ impl Tables {
     }
 
     fn concert_summary(&self, concert: &Concert) -> ConcertSummary {
-        let starts = self.performances.values().filter(|terms| terms.concert_id == concert.id);
-        let starts: Vec<_> = starts.map(|terms| terms.starts_at).collect();
-        ConcertSummary::new(concert.clone(), &starts)
+        let performances = self.performances.values().filter(|terms| terms.concert_id == concert.id);
+        let performances: Vec<_> = performances.map(|terms| self.performance_summary(terms, concert.created_at)).collect();
+        ConcertSummary::of(concert.clone(), &performances)
     }
 
     fn performance_summary(&self, terms: &PerformanceTerms, now: Timestamp) -> PerformanceSummary {

@@ -137,7 +137,7 @@ mod tests {
 
     fn concert(version: u32) -> ConcertSummary {
         let concert = Concert { version, ..fixtures::concert() };
-        ConcertSummary { concert, performances_count: 0, first_performance_at: None, last_performance_at: None }
+        ConcertSummary::new(concert, &[])
     }
 
     impl SaleTermsCache {

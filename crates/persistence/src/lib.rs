@@ -5,10 +5,12 @@
 //! file name that it has in every crate. Which one serves is chosen by the database URL.
 //!
 //! Writes that buyers wait for are grouped into batches: see `write_lanes` for how they come together, and `sql/batch.rs`
-//! for how a batch is loaded, decided and saved. Seat maps are shown from memory: see `seat_cache`.
+//! for how a batch is loaded, decided and saved. Seat maps are shown from memory: see `seat_cache`. So are searches: see
+//! `concert_finder`.
 
 #![expect(clippy::duplicate_mod, reason = "both backends are compiled from one source")]
 
+mod concert_finder;
 mod mysql;
 mod row;
 mod schema;
@@ -32,7 +34,7 @@ use boxoffice_domain::{
 };
 use boxoffice_peers::{Peers, leases::Leases};
 
-use crate::{seat_cache::SeatCache, write_lanes::WriteLanes};
+use crate::{concert_finder::ConcertFinder, seat_cache::SeatCache, write_lanes::WriteLanes};
 
 /// How the storage is used.
 #[derive(Clone, Debug)]
@@ -94,6 +96,7 @@ pub struct Database {
     pub leases: Arc<dyn Leases>,
     lanes: WriteLanes,
     seat_cache: Arc<SeatCache>,
+    finder: Arc<ConcertFinder>,
 }
 
 impl std::fmt::Debug for Database {
@@ -117,6 +120,12 @@ impl Database {
     /// Has every seat map read again: announcements may have been missed.
     pub fn forget_seats(&self) {
         self.seat_cache.forget_all();
+    }
+
+    /// Applies what a peer has published under [`Topic::Catalog`](boxoffice_peers::Topic::Catalog), so that searches show
+    /// it: the id of the concert that has changed. Any other text stands for a change of any concert.
+    pub fn apply_catalog(&self, text: &str) {
+        self.finder.mark(text.parse().ok());
     }
 
     /// Accepts no more writes, and waits until the accepted ones are answered.

@@ -16,8 +16,8 @@ use super::{MemoryStore, Rows, page};
 
 impl Rows {
     fn concert_summary(&self, concert: &Concert) -> ConcertSummary {
-        let starts: Vec<_> = self.performances_of(concert.id).map(|found| found.starts_at).collect();
-        ConcertSummary::new(concert.clone(), &starts)
+        let performances: Vec<_> = self.performances_of(concert.id).cloned().collect();
+        ConcertSummary::of(concert.clone(), &performances)
     }
 
     fn performances_of(&self, concert_id: ConcertId) -> impl Iterator<Item = &PerformanceSummary> {

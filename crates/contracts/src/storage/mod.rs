@@ -9,6 +9,7 @@ pub mod accounts;
 pub mod audit;
 pub mod catalog;
 pub mod catalog_import;
+pub mod catalog_search;
 pub mod leases;
 pub mod payments;
 mod promises;
@@ -107,6 +108,13 @@ macro_rules! storage_contract {
             a_concert_is_changed_only_from_the_version_that_was_read
             a_draw_a_pause_and_an_emptying_are_kept
             what_is_unknown_is_none
+        } }
+        $crate::storage_contract! { $open; catalog_search {
+            words_are_found_in_every_script_and_form
+            each_order_and_filter_is_that_of_the_rule
+            concerts_that_are_published_meanwhile_neither_hide_nor_repeat_others
+            a_change_is_found_at_once
+            a_concert_has_its_prices_and_dates
         } }
     };
     (@ catalog_import $open:path) => {

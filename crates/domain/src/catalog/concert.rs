@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AccountId, ConcertId, Timestamp,
+    catalog::performance::{PerformanceSummary, PriceRange},
     text::{Description, Name},
     waiting_room::{Draw, QueueTerms},
 };
@@ -168,16 +169,26 @@ pub struct ConcertSummary {
     pub performances_count: u32,
     pub first_performance_at: Option<Timestamp>,
     pub last_performance_at: Option<Timestamp>,
+    /// What its seats cost, over all performances.
+    pub prices: Option<PriceRange>,
 }
 
 impl ConcertSummary {
-    /// The summary of a concert whose performances start then.
+    /// The summary of a concert with these performances.
+    pub fn of(concert: Concert, performances: &[PerformanceSummary]) -> Self {
+        let starts: Vec<_> = performances.iter().map(|performance| performance.starts_at).collect();
+        let prices = performances.iter().map(|each| PriceRange { min: each.price_min, max: each.price_max });
+        Self { prices: PriceRange::of(prices), ..Self::new(concert, &starts) }
+    }
+
+    /// The summary of a concert whose performances start then, before anything is known of their prices.
     pub fn new(concert: Concert, starts: &[Timestamp]) -> Self {
         Self {
             concert,
             performances_count: u32::try_from(starts.len()).unwrap_or(u32::MAX),
             first_performance_at: starts.iter().min().copied(),
             last_performance_at: starts.iter().max().copied(),
+            prices: None,
         }
     }
 

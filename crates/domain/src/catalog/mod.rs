@@ -1,10 +1,12 @@
 //! What is sold: venues, concerts, performances and their seats.
 
 mod concert;
+mod concert_index;
 mod import;
 mod importer;
 mod performance;
 mod plan;
+mod search;
 mod seat_map;
 
 use async_trait::async_trait;
@@ -12,7 +14,7 @@ use async_trait::async_trait;
 use crate::{
     AccountId, ConcertId, PerformanceId, StorageError, Timestamp, VenueId,
     idempotency::{Idempotency, KeyReused, Made},
-    page::{Page, PageRequest},
+    page::{PAGE_ITEMS_MAX, Page, PageRequest},
 };
 
 #[cfg(feature = "mocks")]
@@ -22,17 +24,23 @@ pub use self::{
         ACTIVE_MAX, Concert, ConcertChange, ConcertChangeError, ConcertSummary, DrawError, InvalidSalesWindow,
         NotOnSale, SEATS_PER_ACCOUNT_MAX, SalesWindow,
     },
+    concert_index::ConcertIndex,
     import::{
         CatalogImport, CatalogKey, ImportError, ImportProgress, ImportReport, ImportedCatalog, ImportedConcert,
         ImportedPerformance, ImportedVenue,
     },
     importer::{Imported, Importer, StoredPerformance},
     performance::{
-        NewPerformance, PRICE_MAX, PerformanceKey, PerformanceSummary, PerformanceTerms, PriceError, PriceList, Sales,
+        DATES_SHOWN_MAX, NewPerformance, PRICE_MAX, PerformanceDate, PerformanceKey, PerformanceSummary,
+        PerformanceTerms, PriceError, PriceList, PriceRange, Sales,
     },
     plan::{
         PlanError, PlannedSeat, Row, SeatingPlan, Section, VENUE_NAMES_CHARACTERS_MAX, VENUE_SEATS_MAX,
         VENUE_SECTIONS_MAX, Venue, VenueSummary,
+    },
+    search::{
+        ConcertKey, ConcertOrder, ConcertSearch, ListedConcert, SEARCH_CHARACTERS_MAX, SEARCH_WORDS_MAX, SearchWords,
+        SearchWordsError, folded,
     },
     seat_map::{MappedSeats, SeatLabels, SeatMap, SeatView},
 };
@@ -106,6 +114,39 @@ pub trait Catalog: Send + Sync {
         page: PageRequest<ConcertId>,
     ) -> Result<Page<ConcertSummary, ConcertId>, StorageError>;
 
+    /// The concerts that a search finds at `now`, in its order: the page that [`ConcertSearch::page`] makes of all concerts.
+    /// What this storage has answered before the call is in it.
+    ///
+    /// Without another implementation it reads all concerts and performances. An implementor may answer from memory. What
+    /// other processes have written may be missing for a bounded time, which the implementor states.
+    async fn find_concerts(
+        &self,
+        search: &ConcertSearch,
+        now: Timestamp,
+        page: PageRequest<ConcertKey>,
+    ) -> Result<Page<ConcertSummary, ConcertKey>, StorageError> {
+        let mut listed = Vec::new();
+        let mut request = PageRequest::first(PAGE_ITEMS_MAX);
+        loop {
+            let concerts = self.concerts(None, request).await?;
+            for summary in concerts.items {
+                let performances = read_performances(self, summary.concert.id).await?;
+                let places =
+                    performances.into_iter().map(|performance| (performance.starts_at, performance.venue.name));
+                listed.push(ListedConcert::new(summary, places));
+            }
+            let Some(after) = concerts.next else { return Ok(search.page(listed, now, &page)) };
+            request = PageRequest { limit: PAGE_ITEMS_MAX, after: Some(after) };
+        }
+    }
+
+    /// When and where a concert is performed: what [`PerformanceDate::shown`] makes of its dates at `now`, by start and then
+    /// by id. Without another implementation it reads all performances of the concert.
+    async fn dates(&self, id: ConcertId, now: Timestamp) -> Result<Vec<PerformanceDate>, StorageError> {
+        let dates = read_performances(self, id).await?.into_iter().map(PerformanceDate::from).collect();
+        Ok(PerformanceDate::shown(dates, now))
+    }
+
     /// The performances of a concert by start, then by id; with `available_only` those with a seat to be
     /// had that have not started. Seats whose hold has lapsed count as available.
     async fn performances(
@@ -131,4 +172,20 @@ pub trait Catalog: Send + Sync {
 
     /// How a performance sells now.
     async fn sales(&self, id: PerformanceId) -> Result<Option<Sales>, StorageError>;
+}
+
+/// All performances of a concert.
+async fn read_performances<C: Catalog + ?Sized>(
+    catalog: &C,
+    id: ConcertId,
+) -> Result<Vec<PerformanceSummary>, StorageError> {
+    let (mut performances, mut after) = (Vec::new(), None);
+    loop {
+        let page = catalog.performances(id, false, PageRequest { limit: PAGE_ITEMS_MAX, after }).await?;
+        performances.extend(page.items);
+        after = page.next;
+        if after.is_none() {
+            return Ok(performances);
+        }
+    }
 }

@@ -98,6 +98,54 @@ impl PriceList {
     }
 }
 
+/// What the cheapest and the dearest seat cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
+pub struct PriceRange {
+    pub min: Points,
+    pub max: Points,
+}
+
+impl PriceRange {
+    /// The range of several ranges; `None` if there are none.
+    pub fn of(ranges: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let join = |one: Self, other: Self| Self { min: one.min.min(other.min), max: one.max.max(other.max) };
+        ranges.into_iter().reduce(join)
+    }
+}
+
+/// The most dates that are shown with a concert.
+pub const DATES_SHOWN_MAX: usize = 100;
+
+/// When and where a concert is performed, as everyone sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
+pub struct PerformanceDate {
+    pub id: PerformanceId,
+    pub venue: VenueSummary,
+    pub starts_at: Timestamp,
+}
+
+impl From<PerformanceSummary> for PerformanceDate {
+    fn from(PerformanceSummary { id, venue, starts_at, .. }: PerformanceSummary) -> Self {
+        Self { id, venue, starts_at }
+    }
+}
+
+impl PerformanceDate {
+    /// Those of all dates of a concert, ascending, that are shown at `now`: [`DATES_SHOWN_MAX`] from the next one on, and as
+    /// many of those before it as there is room for.
+    pub fn shown(mut dates: Vec<Self>, now: Timestamp) -> Vec<Self> {
+        let next = dates.partition_point(|date| date.starts_at < now);
+        let left_out = next.min(dates.len().saturating_sub(DATES_SHOWN_MAX));
+        dates.drain(..left_out);
+        dates.truncate(DATES_SHOWN_MAX);
+        dates
+    }
+}
+
 /// One concert at one venue at one time, to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "a field without a comment is what its name says")]
@@ -266,6 +314,27 @@ mod tests {
         let sales = Sales { available: 2, held: 2, sold: 3, revenue: points(16 + 32 + 64) };
         assert_eq!(Sales::of(&seats, instant(1)), Some(sales));
         assert_eq!(Sales::of([], instant(1)), None);
+    }
+
+    #[test]
+    fn the_dates_to_come_are_shown_and_earlier_ones_while_there_is_room() {
+        let now = crate::fixtures::instant(0);
+        let venue = crate::fixtures::terms().venue;
+        let shown = |from: i64, to: i64| {
+            let date = |seconds| PerformanceDate {
+                id: PerformanceId::new(uuid::Uuid::from_u128(1)),
+                venue: venue.clone(),
+                starts_at: crate::fixtures::instant(seconds),
+            };
+            let shown = PerformanceDate::shown((from..to).map(date).collect(), now);
+            let ends = [shown.first(), shown.last()].map(|date| Some((date?.starts_at - now).num_seconds()));
+            (shown.len(), ends)
+        };
+        assert_eq!(shown(0, 0), (0, [None, None]));
+        assert_eq!(shown(-3, 2), (5, [Some(-3), Some(1)]));
+        assert_eq!(shown(-50, 51), (100, [Some(-49), Some(50)]));
+        assert_eq!(shown(-150, 200), (100, [Some(0), Some(99)]));
+        assert_eq!(shown(-150, 0), (100, [Some(-100), Some(-1)]));
     }
 
     #[test]

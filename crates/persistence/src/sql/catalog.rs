@@ -1,6 +1,7 @@
 //! Venues, concerts, performances and their seats.
 
 mod import;
+mod listing;
 mod publish;
 mod rows;
 mod terms;
@@ -11,8 +12,9 @@ use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, ConcertId, PerformanceId, StorageError, Timestamp, VenueId,
     catalog::{
-        Catalog, Concert, ConcertSummary, NewPerformance, PerformanceKey, PerformanceSummary, PublishError, Sales,
-        SeatMap, UpdateConcertError, Venue,
+        Catalog, Concert, ConcertKey, ConcertSearch, ConcertSummary, DATES_SHOWN_MAX, ListedConcert, NewPerformance,
+        PerformanceDate, PerformanceKey, PerformanceSummary, PriceRange, PublishError, Sales, SeatMap,
+        UpdateConcertError, Venue,
     },
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
@@ -26,10 +28,10 @@ use diesel::{
 use diesel_async::{RunQueryDsl, methods::LoadQuery};
 use futures::future::BoxFuture;
 
-pub(super) use self::terms::terms;
+pub(super) use self::{listing::PooledReader, terms::terms};
 use self::{
     publish::Publication,
-    rows::{ConcertRow, Origin, PerformanceRow, SummaryRow, VenueRow},
+    rows::{ConcertRow, DateRow, Origin, PerformanceRow, SummaryRow, VenueRow},
 };
 use super::{
     super::Connection,
@@ -39,7 +41,7 @@ use super::{
 use crate::{
     schema::{concerts, performances, seats, venues},
     statement::Statement,
-    stored::{Stored, count, id as parse_id, json, time},
+    stored::{Stored, count, id as parse_id, json, points, time},
 };
 
 impl Store {
@@ -49,7 +51,8 @@ impl Store {
         query: impl LoadQuery<'a, Connection, ConcertRow> + Send + 'a,
     ) -> BoxFuture<'a, Result<Vec<ConcertSummary>, StorageError>> {
         Box::pin(async move {
-            type Counted = (Vec<u8>, i64, Option<NaiveDateTime>, Option<NaiveDateTime>);
+            type Starts = (Option<NaiveDateTime>, Option<NaiveDateTime>);
+            type Counted = (Vec<u8>, i64, Starts, (Option<i64>, Option<i64>));
             let mut session = self.reader().await?;
             let rows = session.read(query).await?;
             let ids: Vec<_> = rows.iter().map(|row| row.id.clone()).collect();
@@ -59,19 +62,24 @@ impl Store {
                 .select((
                     performances::concert_id,
                     count_star(),
-                    min(performances::starts_at),
-                    max(performances::starts_at),
+                    (min(performances::starts_at), max(performances::starts_at)),
+                    (min(performances::price_min), max(performances::price_max)),
                 ));
             let counted: Vec<Counted> = session.read(counting).await?;
             let mut counted: HashMap<_, _> =
-                counted.into_iter().map(|(id, count, first, last)| (id, (count, first, last))).collect();
+                counted.into_iter().map(|(id, count, starts, prices)| (id, (count, starts, prices))).collect();
             let summary = |row: ConcertRow| {
-                let (performances_count, first, last) = counted.remove(&row.id).unwrap_or((0, None, None));
+                let (performances_count, (first, last), prices) = counted.remove(&row.id).unwrap_or_default();
+                let prices = match prices {
+                    (Some(min), Some(max)) => Some(PriceRange { min: points(min)?, max: points(max)? }),
+                    _ => None,
+                };
                 Ok(ConcertSummary {
                     concert: row.try_into()?,
                     performances_count: count(performances_count)?,
                     first_performance_at: first.map(|at| at.and_utc()),
                     last_performance_at: last.map(|at| at.and_utc()),
+                    prices,
                 })
             };
             rows.into_iter().map(summary).collect()
@@ -142,6 +150,7 @@ impl Catalog for Store {
         concert: Concert,
         idempotency: Option<Idempotency>,
     ) -> Result<Made<Concert>, PublishError> {
+        let _marking = self.finder.marking(Some(concert.id));
         let origin = Origin { publisher: concert.promoter_id, idempotency: idempotency.as_ref(), catalog_key: None };
         let row = ConcertRow::bind(&concert, origin);
         let publication =
@@ -160,6 +169,7 @@ impl Catalog for Store {
         performance: NewPerformance,
         idempotency: Option<Idempotency>,
     ) -> Result<Made<PerformanceSummary>, PublishError> {
+        let _marking = self.finder.marking(Some(performance.concert_id));
         // Concerts are never removed, so the concert will still be there when the performance is written.
         if self.concert(performance.concert_id).await?.is_none() {
             return Err(PublishError::ConcertNotFound);
@@ -175,6 +185,7 @@ impl Catalog for Store {
     }
 
     async fn update_concert(&self, concert: Concert) -> Result<(), UpdateConcertError> {
+        let _marking = self.finder.marking(Some(concert.id));
         let changed = self.writer.transaction(&concert, |connection, concert| {
             Box::pin(async move {
                 let update = update_concert(concert, &["version", "paused", "emptied_at"])
@@ -227,6 +238,44 @@ impl Catalog for Store {
                 .filter(exists(to_come));
         }
         Ok(Page::from_rows(self.concert_summaries(query).await?, page.limit, |summary| summary.concert.id))
+    }
+
+    async fn find_concerts(
+        &self,
+        search: &ConcertSearch,
+        now: Timestamp,
+        page: PageRequest<ConcertKey>,
+    ) -> Result<Page<ConcertSummary, ConcertKey>, StorageError> {
+        let Page { items, next } = self.finder.find(search, now, page).await?;
+        let abridged = items.iter().filter(|listed| listed.is_abridged());
+        let abridged: Vec<_> = abridged.map(|listed| listed.id().stored()).collect();
+        let mut whole = HashMap::new();
+        if !abridged.is_empty() {
+            let query = concerts::table.filter(concerts::id.eq_any(abridged)).select(ConcertRow::as_select());
+            let summaries = self.concert_summaries(query).await?;
+            whole.extend(summaries.into_iter().map(|summary| (summary.concert.id, summary)));
+        }
+        let summary = |listed: ListedConcert| whole.remove(&listed.id()).unwrap_or(listed.summary);
+        Ok(Page { items: items.into_iter().map(summary).collect(), next })
+    }
+
+    async fn dates(&self, id: ConcertId, now: Timestamp) -> Result<Vec<PerformanceDate>, StorageError> {
+        let limit = i64::try_from(DATES_SHOWN_MAX).unwrap_or(i64::MAX);
+        let dates = || {
+            performances::table
+                .inner_join(venues::table)
+                .filter(performances::concert_id.eq(id.stored()))
+                .limit(limit)
+                .select(DateRow::as_select())
+        };
+        let order = (performances::starts_at, performances::id);
+        let to_come = dates().filter(performances::starts_at.ge(time(now))).order(order);
+        let past = dates().filter(performances::starts_at.lt(time(now)));
+        let past = past.order((performances::starts_at.desc(), performances::id.desc()));
+        let to_come: Vec<DateRow> = self.read(to_come).await?;
+        let past: Vec<DateRow> = if to_come.len() < DATES_SHOWN_MAX { self.read(past).await? } else { Vec::new() };
+        let dates = past.into_iter().rev().chain(to_come).map(PerformanceDate::try_from).collect::<Result<_, _>>()?;
+        Ok(PerformanceDate::shown(dates, now))
     }
 
     async fn performances(

@@ -26,13 +26,15 @@ use futures::future::BoxFuture;
 use tokio::time::timeout;
 
 use self::{
+    catalog::PooledReader,
     failure::Failure,
     pool::{Pool, Session},
     retry::count_from_zero,
 };
 use super::{Connection, MIGRATIONS, WRITERS_MAX, agrees_at_commit, establish, lock_schema};
 use crate::{
-    ConnectError, Database, PersistenceSettings, seat_cache::SeatCache, statement::Statement, write_lanes::WriteLanes,
+    ConnectError, Database, PersistenceSettings, concert_finder::ConcertFinder, seat_cache::SeatCache,
+    statement::Statement, write_lanes::WriteLanes,
 };
 
 /// How long a worker or a health check waits for a read. Requests have another limit.
@@ -42,10 +44,11 @@ const CONCERTS_REMEMBERED_MAX: u64 = 100_000;
 
 /// Implements every storage port over two pools, so that writers never wait for readers.
 pub(crate) struct Store {
-    readers: Pool,
+    readers: Arc<Pool>,
     writer: Arc<Writer>,
     lanes: WriteLanes,
     seat_cache: Arc<SeatCache>,
+    finder: Arc<ConcertFinder>,
     clock: Arc<dyn Clock>,
     /// The concert of each performance, which never changes.
     concerts_of: moka::sync::Cache<PerformanceId, ConcertId>,
@@ -127,11 +130,14 @@ pub(crate) async fn connect(
     let seat_cache = Arc::new(SeatCache::new(settings.seats_age_max, Arc::clone(&clock)));
     let lanes = WriteLanes::start(lane_connections.into_iter().map(writer).collect(), &seat_cache, &settings);
     let lanes = lanes.map_err(ConnectError::unreachable)?;
+    let readers = Arc::new(open(settings.connections_max, "read"));
+    let finder = Arc::new(ConcertFinder::new(PooledReader(Arc::clone(&readers))));
     let store = Arc::new(Store {
-        readers: open(settings.connections_max, "read"),
+        readers,
         writer: Arc::new(writer(writers)),
         lanes: lanes.clone(),
         seat_cache: Arc::clone(&seat_cache),
+        finder: Arc::clone(&finder),
         clock,
         concerts_of: moka::sync::Cache::new(CONCERTS_REMEMBERED_MAX),
     });
@@ -150,6 +156,7 @@ pub(crate) async fn connect(
         leases: store,
         lanes,
         seat_cache,
+        finder,
     })
 }
 

@@ -88,7 +88,7 @@ impl ConcertResponse {
     fn new(summary: ConcertSummary, now: Timestamp) -> Self {
         let bookable = summary.is_bookable(now);
         let draw = DrawResponse::of(&summary.concert, now);
-        let ConcertSummary { concert, performances_count, first_performance_at, last_performance_at } = summary;
+        let ConcertSummary { concert, performances_count, first_performance_at, last_performance_at, prices: _ } = summary;
         Self {
             id: concert.id.uuid(),
             title: concert.title.into(),

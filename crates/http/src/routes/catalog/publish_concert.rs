@@ -115,8 +115,7 @@ pub(crate) async fn handler(
     let Made { value: concert, replayed } = api.run_idempotent(identity, idempotency.as_ref(), act).await??;
     let location = format!("/v1/concerts/{}", concert.id);
     // A repeated request gets the first response, in which the concert has no performances.
-    let summary =
-        ConcertSummary { concert, performances_count: 0, first_performance_at: None, last_performance_at: None };
+    let summary = ConcertSummary::new(concert, &[]);
     let (tag, value) = ManagedConcertResponse::tagged(summary, api.now())?;
     let response = made(Made { value, replayed }, StatusCode::CREATED, Some(&location), |body| body);
     Ok(([tag], response).into_response())

@@ -57,6 +57,7 @@ impl CatalogImport for Store {
         promoter_id: Option<AccountId>,
         progress: Arc<dyn ImportProgress>,
     ) -> Result<ImportReport, ImportError> {
+        let _marking = self.finder.marking(None);
         let mut attempts = Attempts::begin(self.writer.retry_max);
         loop {
             let imported = import_once(&self.writer, catalog, promoter_id, &*progress).await;

@@ -3,7 +3,8 @@
 use boxoffice_domain::{
     AccountId, StorageError,
     catalog::{
-        CatalogKey, Concert, NewPerformance, PerformanceSummary, SalesWindow, SeatingPlan, Section, Venue, VenueSummary,
+        CatalogKey, Concert, NewPerformance, PerformanceDate, PerformanceSummary, SalesWindow, SeatingPlan, Section,
+        Venue, VenueSummary,
     },
     idempotency::{Fingerprint, Idempotency, IdempotencyKey},
     text::Description,
@@ -166,6 +167,24 @@ impl TryFrom<VenueSummaryRow> for VenueSummary {
 
     fn try_from(row: VenueSummaryRow) -> Result<Self, StorageError> {
         Ok(Self { id: id(&row.id)?, name: name(&row.name)?, location: name(&row.location)? })
+    }
+}
+
+/// When and where a performance is.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = performances)]
+pub(super) struct DateRow {
+    id: Vec<u8>,
+    #[diesel(embed)]
+    venue: VenueSummaryRow,
+    starts_at: NaiveDateTime,
+}
+
+impl TryFrom<DateRow> for PerformanceDate {
+    type Error = StorageError;
+
+    fn try_from(row: DateRow) -> Result<Self, StorageError> {
+        Ok(Self { id: id(&row.id)?, venue: row.venue.try_into()?, starts_at: row.starts_at.and_utc() })
     }
 }
 
