@@ -20,8 +20,8 @@ use boxoffice_domain::{
     AccountId, Clock, ConcertId, PaymentId, PerformanceId, ReservationId, StorageError, Timestamp, VenueId,
     async_trait,
     catalog::{
-        Catalog, Concert, ConcertSummary, NewPerformance, PerformanceKey, PerformanceSummary, PerformanceTerms,
-        PublishError, Sales, SeatMap, UpdateConcertError, Venue,
+        Booking, Catalog, Concert, ConcertSummary, NewPerformance, PerformanceKey, PerformanceSummary,
+        PerformanceTerms, PublishError, Sales, SeatMap, UpdateConcertError, Venue, check_start,
     },
     fixtures::TestClock,
     idempotency::{Idempotency, IdempotencyKey, Made},
@@ -48,6 +48,7 @@ struct Tables {
     venues: BTreeMap<VenueId, Venue>,
     concerts: BTreeMap<ConcertId, Concert>,
     performances: BTreeMap<PerformanceId, PerformanceTerms>,
+    bookings: BTreeMap<PerformanceId, Booking>,
     seats: BTreeMap<PerformanceId, BTreeMap<SeatLabel, Seat>>,
     reservations: BTreeMap<ReservationId, Reservation>,
     /// By the reservation that they paid.
@@ -142,11 +143,26 @@ impl Tables {
             concert_id: terms.concert_id,
             venue: terms.venue.clone(),
             starts_at: terms.starts_at,
+            duration_minutes: self.bookings[&terms.id].duration_minutes,
+            withdrawn: terms.withdrawn_at.is_some(),
             seats_total: u32::try_from(seats.len()).unwrap_or(u32::MAX),
-            seats_available: Sales::of(seats.iter().copied(), now).unwrap_or_default().available,
+            seats_available: self.sales(terms.id, now).unwrap_or_default().available,
             price_min: seats.iter().map(|seat| seat.price).min().unwrap_or_default(),
             price_max: seats.iter().map(|seat| seat.price).max().unwrap_or_default(),
         }
+    }
+
+    fn sales(&self, id: PerformanceId, now: Timestamp) -> Option<Sales> {
+        Sales::of(self.seats_in_order(id), now, |id| self.reservations.get(&id))
+    }
+
+    /// Whether a new performance can be then, at its venue.
+    fn check_new(&self, new: &NewPerformance, concert: &Concert, now: Timestamp) -> Result<(), PublishError> {
+        check_start(now, &concert.sales, new.starts_at, false)?;
+        let at_venue = self.performances.values().filter(|terms| terms.venue.id == new.venue.id);
+        let taken: Vec<_> = at_venue.map(|terms| self.bookings[&terms.id]).collect();
+        let conflict = new.booking().conflict(&taken).filter(|_| !new.venue.overlaps_allowed);
+        conflict.map_or(Ok(()), |other| Err(PublishError::Overlaps(other)))
     }
 
     fn seats_in_order(&self, id: PerformanceId) -> Vec<&Seat> {
@@ -373,6 +389,8 @@ impl Catalog for FileStore {
             let Made { value: id, replayed } =
                 tables.publish_once("performance", publisher, idempotency, new.id.uuid())?;
             if !replayed {
+                tables.check_new(&new, &concert, self.clock.now())?;
+                tables.bookings.insert(new.id, new.booking());
                 tables.seats.insert(new.id, new.seats().map(|seat| (seat.label.clone(), seat)).collect());
                 let terms = PerformanceTerms::new(&concert, new.id, new.venue.summary(), new.starts_at);
                 tables.performances.insert(new.id, terms);
@@ -449,8 +467,7 @@ impl Catalog for FileStore {
     }
 
     async fn sales(&self, id: PerformanceId) -> Result<Option<Sales>, StorageError> {
-        let (tables, now) = (self.read()?, self.clock.now());
-        Ok(Sales::of(tables.seats_in_order(id), now))
+        Ok(self.read()?.sales(id, self.clock.now()))
     }
 }
 

@@ -17,7 +17,8 @@ use boxoffice_domain::{
     AccountId, Clock, ConcertId, EntropySource, PaymentId, PerformanceId, Points, ReservationId, StorageError,
     Timestamp, VenueId,
     catalog::{
-        Catalog, Concert, NewPerformance, PriceList, PublishError, Row, Sales, SalesWindow, SeatingPlan, Section, Venue,
+        Catalog, Concert, DURATION_MINUTES, NewPerformance, PriceList, PublishError, Row, Sales, SalesWindow,
+        SeatingPlan, Section, Venue,
     },
     chrono::{DateTime, TimeDelta},
     idempotency::{Fingerprint, Idempotency, IdempotencyKey},
@@ -91,6 +92,7 @@ impl<S: Catalog + Reservations + Payments> Cinema<S> {
             name: Name::new("Lumière")?,
             location: Name::new("Lyon")?,
             plan,
+            overlaps_allowed: false,
             created_at: now,
         };
         let concert = Concert {
@@ -126,7 +128,8 @@ impl<S: Catalog + Reservations + Payments> Cinema<S> {
         let (concert_id, created_at) = (concert.id, concert.created_at);
         self.store.publish_venue(cinema, venue.clone(), None).await?;
         self.store.publish_concert(concert, None).await?;
-        let performance = NewPerformance { id, concert_id, venue, starts_at, prices, created_at };
+        let duration_minutes = DURATION_MINUTES;
+        let performance = NewPerformance { id, concert_id, venue, starts_at, duration_minutes, prices, created_at };
         self.store.publish_performance(cinema, performance, None).await?;
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::support::{
     client::{Buyer, document, fresh},
     eventually, send_together,
     server::{MARIADB, PASSWORD, Server},
-    show::{PRICE, Show, Terms, performance, server_with_buyer, server_with_show},
+    show::{PRICE, Show, Terms, night_file, performance, server_with_buyer, server_with_show},
     text, until,
 };
 
@@ -30,6 +30,10 @@ async fn everyday_refusals() -> Codes {
     wrong_requests(first).await;
     refused_sales(first, second, &promoter, &show).await;
     refusals_of_the_gateway(first).await;
+    taken_from_sale(&server).await;
+    let overlapping = performance(&show.venue, Terms::default().starts_in_seconds);
+    let path = format!("/v1/concerts/{}/performances", show.concert);
+    promoter.post(path, &overlapping).send().await.refuses(409, "performance_overlaps");
 
     let taken = json!({"login_id": first.login_id, "password": PASSWORD, "name": "A"});
     server.api().post("/v1/accounts", &taken).send().await.refuses(409, "login_id_taken");
@@ -139,6 +143,29 @@ async fn refused_sales(first: &Buyer, second: &Buyer, promoter: &Buyer, show: &S
     buyer.ask_cancel(&paid).send().await.refuses(409, "cancellation_closed");
     buyer.ask_pay(&unpaid).send().await.refuses(409, "performance_started");
     buyer.ask_cancel(&unpaid).send().await.is(200);
+}
+
+/// A performance that is taken from sale while an account is admitted.
+async fn taken_from_sale(server: &Server) {
+    let known: BTreeSet<_> = concerts(server).await;
+    let file = night_file(server, Some(86_400), PRICE);
+    assert_eq!(server.run(&["import", &file], &[]).await.0, 0);
+    let concert = concerts(server).await.difference(&known).next().expect("a new concert").clone();
+    let buyer = Buyer::admitted(server.api(), &concert).await;
+    let performance = buyer.list(&format!("/v1/concerts/{concert}/performances")).await.remove(0);
+    let performance = text(&performance, "id");
+    let held = buyer.hold(performance, &["A-1-1"]).await;
+    let file = night_file(server, None, PRICE);
+    assert_eq!(server.run(&["import", &file, "--withdraw"], &[]).await.0, 0);
+    buyer.ask_hold(performance, &["A-1-2"]).send().await.refuses(409, "performance_withdrawn");
+    buyer.ask_pay(&held).send().await.refuses(409, "performance_withdrawn");
+    buyer.ask_cancel(&held).send().await.is(200);
+}
+
+/// The ids of all concerts.
+async fn concerts(server: &Server) -> BTreeSet<String> {
+    let listed = Buyer::new(server.api()).await.list("/v1/concerts").await;
+    listed.iter().map(|concert| text(concert, "id").to_owned()).collect()
 }
 
 async fn refusals_of_the_gateway(buyer: &Buyer) {

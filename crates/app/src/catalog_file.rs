@@ -4,8 +4,8 @@ mod check;
 
 use std::fmt;
 
-use boxoffice_domain::{SellingRules, catalog::ImportedCatalog};
-use serde::Deserialize;
+use boxoffice_domain::catalog::ImportedCatalog;
+use serde::{Deserialize, Deserializer};
 use serde_path_to_error::Segment;
 
 /// Something wrong in a file, and where.
@@ -31,13 +31,19 @@ struct CatalogFile {
     concerts: Vec<ConcertEntry>,
 }
 
+/// What is absent stays as it is stored, or gets its default if the key is new.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct VenueEntry {
     key: String,
-    name: String,
-    location: String,
-    sections: Vec<SectionEntry>,
+    #[serde(default, deserialize_with = "present")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    location: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    sections: Option<Vec<SectionEntry>>,
+    #[serde(default, deserialize_with = "present")]
+    overlaps_allowed: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -54,30 +60,44 @@ struct RowEntry {
     seats: u32,
 }
 
+/// Absent fields as of a venue.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ConcertEntry {
     key: String,
-    title: String,
-    artist: String,
-    #[serde(default)]
-    description: String,
-    sales_open_at: String,
-    sales_close_at: String,
+    #[serde(default, deserialize_with = "present")]
+    title: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    artist: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    description: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    sales_open_at: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    sales_close_at: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     max_seats_per_account: Option<u32>,
+    #[serde(default, deserialize_with = "present")]
     max_active: Option<u32>,
-    #[serde(default)]
-    draw: bool,
-    performances: Vec<PerformanceEntry>,
+    #[serde(default, deserialize_with = "present")]
+    draw: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    performances: Option<Vec<PerformanceEntry>>,
 }
 
+/// Absent fields as of a venue.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PerformanceEntry {
     key: String,
-    venue: String,
-    starts_at: String,
-    prices: Vec<PriceEntry>,
+    #[serde(default, deserialize_with = "present")]
+    venue: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    starts_at: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    duration_minutes: Option<u32>,
+    #[serde(default, deserialize_with = "present")]
+    prices: Option<Vec<PriceEntry>>,
 }
 
 #[derive(Deserialize)]
@@ -87,11 +107,16 @@ struct PriceEntry {
     price: i64,
 }
 
+/// A field that may be absent, and is not null if it is there.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
+}
+
 /// The catalog in a text, or everything that is wrong with it. If the text does not have the shape of a catalog, that is
 /// only the first place.
-pub(crate) fn parse(text: &[u8], rules: &SellingRules) -> Result<ImportedCatalog, Vec<Mistake>> {
+pub(crate) fn parse(text: &[u8]) -> Result<ImportedCatalog, Vec<Mistake>> {
     let file = read_shape(text).map_err(|mistake| vec![mistake])?;
-    check::check(&file, rules)
+    check::check(&file)
 }
 
 fn read_shape(text: &[u8]) -> Result<CatalogFile, Mistake> {
@@ -113,14 +138,13 @@ fn pointer_of(path: &serde_path_to_error::Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use boxoffice_domain::fixtures::selling_rules;
+    use boxoffice_domain::{
+        catalog::{ConcertChange, ImportedPerformance, ImportedVenue},
+        text::Name,
+    };
     use serde_json::{Value, json};
 
     use super::*;
-
-    fn parse(text: &[u8]) -> Result<ImportedCatalog, Vec<Mistake>> {
-        super::parse(text, &selling_rules())
-    }
 
     fn sample() -> Value {
         json!({
@@ -153,10 +177,12 @@ mod tests {
         let catalog = parse(sample().to_string().as_bytes()).unwrap();
         assert_eq!(catalog.seats_count(), 9);
         let concert = &catalog.concerts[0];
-        assert_eq!((concert.max_seats_per_account, concert.max_active, concert.draw), (4, 50, false));
-        let performance = &concert.performances[0];
-        assert_eq!(performance.starts_at.to_rfc3339(), "2030-01-12T10:00:00+00:00");
-        assert_eq!(performance.prices.by_section().iter().map(|price| price.get()).collect::<Vec<_>>(), [20, 10]);
+        assert_eq!((concert.max_seats_per_account, concert.max_active, concert.draw), (Some(4), Some(50), None));
+        let performance = &concert.performances()[0];
+        assert_eq!(performance.starts_at.unwrap().to_rfc3339(), "2030-01-12T10:00:00+00:00");
+        let prices = performance.prices.as_ref().unwrap().iter();
+        let prices: Vec<_> = prices.map(|(section, price)| (section.as_str(), price.get())).collect();
+        assert_eq!(prices, [("B", 10), ("A", 20)]);
     }
 
     #[test]
@@ -173,14 +199,56 @@ mod tests {
     }
 
     #[test]
-    fn a_concert_without_numbers_gets_those_of_the_selling_rules() {
-        let mut file = sample();
-        let concert = file["concerts"][0].as_object_mut().unwrap();
-        concert.retain(|name, _| !["max_active", "max_seats_per_account", "description"].contains(&name.as_str()));
-        concert.insert("draw".to_owned(), json!(true));
+    fn every_field_but_the_keys_may_be_absent_and_none_may_be_null() {
+        let file = json!({
+            "venues": [{"key": "hall"}],
+            "concerts": [{"key": "night", "performances": [{"key": "night-1"}]}, {"key": "day"}],
+        });
         let catalog = parse(file.to_string().as_bytes()).unwrap();
-        assert_eq!((catalog.concerts[0].max_seats_per_account, catalog.concerts[0].max_active), (4, 500));
-        assert!(catalog.concerts[0].draw);
+        let key = |text| Name::new(text).unwrap();
+        let (name, location, plan, overlaps_allowed) = (None, None, None, None);
+        let hall = ImportedVenue { key: key("hall"), name, location, plan, overlaps_allowed };
+        assert_eq!(catalog.venues, [hall]);
+        let (venue_index, starts_at, duration_minutes, prices) = (None, None, None, None);
+        let performance = ImportedPerformance { key: key("night-1"), venue_index, starts_at, duration_minutes, prices };
+        assert_eq!(catalog.concerts[0].performances, Some(vec![performance]));
+        assert_eq!(
+            (&catalog.concerts[1].performances, catalog.concerts[1].change()),
+            (&None, ConcertChange::default())
+        );
+
+        for (at, fields) in [
+            ("/venues/0", &["name", "location", "sections", "overlaps_allowed"][..]),
+            (
+                "/concerts/0",
+                &[
+                    "title",
+                    "artist",
+                    "description",
+                    "sales_open_at",
+                    "sales_close_at",
+                    "max_seats_per_account",
+                    "max_active",
+                    "draw",
+                    "performances",
+                ],
+            ),
+            ("/concerts/0/performances/0", &["venue", "starts_at", "duration_minutes", "prices"]),
+        ] {
+            for field in fields {
+                let mut file = sample();
+                file.pointer_mut(at).unwrap()[field] = Value::Null;
+                let found = mistakes(&file);
+                assert!(found[0].starts_with(&format!("{at}/{field}: invalid type: null")), "{found:?}");
+            }
+        }
+        let mut file = sample();
+        file["venues"][0]["overlaps_allowed"] = json!(true);
+        file["concerts"][0]["performances"][0]["duration_minutes"] = json!(90);
+        file["concerts"][0]["draw"] = json!(true);
+        let catalog = parse(file.to_string().as_bytes()).unwrap();
+        assert_eq!((catalog.venues[0].overlaps_allowed, catalog.concerts[0].draw), (Some(true), Some(true)));
+        assert_eq!(catalog.concerts[0].performances()[0].duration_minutes, Some(90));
     }
 
     #[test]
@@ -246,6 +314,8 @@ mod tests {
             (concert, "max_active", json!(0), "must be from 1 to 1000000"),
             (concert, "max_seats_per_account", json!(101), "must be from 1 to 100"),
             (performance, "starts_at", json!("0001-01-01T00:00:00Z"), "must be in the years 1970 to 9999"),
+            (performance, "duration_minutes", json!(0), "must be from 1 to 1440"),
+            (performance, "duration_minutes", json!(1_441), "must be from 1 to 1440"),
             (performance, "venue", json!("arena"), "the file has no venue of this key"),
             (performance, "prices", json!([]), "the section `A` has no price"),
             (performance, "prices/1/section", json!("C"), "the venue has no such section"),
@@ -254,8 +324,12 @@ mod tests {
             (performance, "prices/1/price", json!(-1), "a price is 0 to 100000000 points"),
             (performance, "prices/1/price", json!(100_000_001), "a price is 0 to 100000000 points"),
         ] {
-            let pointer = format!("{at}/{field}");
-            assert_eq!(mistakes(&with(&pointer, value)), [format!("{pointer}: {what}")]);
+            let mut file = sample();
+            let (parent, name) = field
+                .rsplit_once('/')
+                .map_or((at.to_owned(), field), |(parent, name)| (format!("{at}/{parent}"), name));
+            file.pointer_mut(&parent).unwrap()[name] = value;
+            assert_eq!(mistakes(&file), [format!("{at}/{field}: {what}")]);
         }
         let large = with("/venues/0/sections/0/rows/1/seats", json!(u32::MAX));
         assert_eq!(mistakes(&large), ["/venues/0/sections: a venue has at most 200000 seats"]);

@@ -59,15 +59,10 @@ pub(crate) enum Command {
     /// Imports a catalog of venues, concerts and performances
     ///
     /// The whole file is checked before anything is written; it is imported whole or not at all. Exits with 1 if the file is
-    /// wrong, with every error at its JSON pointer, and with 2 if it could not run. What was imported before under the same
-    /// key is updated; seats that are held or sold are never touched.
-    Import {
-        /// The catalog, a JSON file
-        file: PathBuf,
-        /// The account to which new concerts belong; without it they belong to the operator
-        #[arg(long, value_name = "LOGIN_ID", value_parser = LoginId::new)]
-        promoter: Option<LoginId>,
-    },
+    /// wrong, with every error at its JSON pointer, and with 2 if it could not run. What its owner imported before under the
+    /// same key is updated: a field that is absent stays as it is. Prints every change. Seats that are held or sold keep their
+    /// price.
+    Import(ImportCommand),
     /// Makes an account, or changes the role, the name or the password of one
     ///
     /// Asks for the password of a new account on the terminal, or takes it from the variable `BOXOFFICE_PASSWORD`. For an
@@ -106,7 +101,7 @@ impl Command {
         match self {
             Self::Serve => "serve",
             Self::Migrate { .. } => "migrate",
-            Self::Import { .. } => "import",
+            Self::Import(_) => "import",
             Self::Account(_) => "account",
             Self::Keys { .. } => "keys",
             Self::Audit { .. } => "audit",
@@ -114,6 +109,32 @@ impl Command {
             Self::Openapi => "openapi",
         }
     }
+}
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that an operator sets by itself")]
+pub(crate) struct ImportCommand {
+    /// The catalog, a JSON file
+    pub(crate) file: PathBuf,
+    /// The account that owns the catalog, and adopts what has no owner; without it the operator owns it
+    #[arg(long, value_name = "LOGIN_ID", value_parser = LoginId::new)]
+    pub(crate) promoter: Option<LoginId>,
+    /// Prints what would change, and changes nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Takes performances of the owner from sale that the file does not name, of the concerts that it names
+    ///
+    /// Their seats stay with the buyers, who may cancel and get their points back. Naming one again puts it back on sale.
+    #[arg(long)]
+    pub(crate) withdraw: bool,
+    /// Allows another start for performances of which seats are sold
+    ///
+    /// Buyers who held or paid earlier can cancel until the later of the old and the new start.
+    #[arg(long)]
+    pub(crate) allow_harm: bool,
+    /// Allows performances that have been already
+    #[arg(long)]
+    pub(crate) allow_history: bool,
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]

@@ -1,10 +1,10 @@
 //! What each command does.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use boxoffice_application::{CatalogGeneration, CatalogImportService};
-use boxoffice_domain::{AccountId, ReservationId, accounts::LoginId, audit::Breach};
+use boxoffice_domain::{AccountId, ReservationId, audit::Breach, catalog::ImportOptions};
 
 use crate::{
     account::{self, AccountOptions},
@@ -12,7 +12,7 @@ use crate::{
         SystemEntropy,
         rotation::{self, Rotation},
     },
-    cli::{Command, CommandLine, KeysCommand},
+    cli::{Command, CommandLine, ImportCommand, KeysCommand},
     exit::Exit,
     import, output, serve,
     settings::{self, Layers, Settings},
@@ -51,7 +51,7 @@ async fn dispatch(command: Command, settings: &Settings) -> anyhow::Result<Exit>
         Command::Serve => serve::serve(settings).await,
         Command::Migrate { down: None } => migrate(settings).await,
         Command::Migrate { down: Some(count) } => migrate_down(settings, count).await,
-        Command::Import { file, promoter } => import_file(settings, &file, promoter.as_ref()).await,
+        Command::Import(command) => import_file(settings, &command).await,
         Command::Account(options) => change_account(settings, options).await,
         Command::Keys { command: KeysCommand::Rotate { prepare, keep } } => {
             rotate_keys(settings, Rotation { prepare, keep: keep.map(usize::from) })
@@ -81,16 +81,27 @@ async fn change_account(settings: &Settings, options: AccountOptions) -> anyhow:
 }
 
 /// The file is checked before the database is touched.
-async fn import_file(settings: &Settings, file: &Path, promoter: Option<&LoginId>) -> anyhow::Result<Exit> {
-    let Some(catalog) = import::read_catalog(file, &settings.selling_rules())? else {
+async fn import_file(settings: &Settings, command: &ImportCommand) -> anyhow::Result<Exit> {
+    let Some(catalog) = import::read_catalog(&command.file)? else {
         return Ok(Exit::Refused);
     };
     let adapters = open(settings).await?;
     let database = &adapters.database;
+    let promoter_id = match &command.promoter {
+        Some(login_id) => Some(import::promoter_of(database.accounts.as_ref(), login_id).await?),
+        None => None,
+    };
+    let options = ImportOptions {
+        history: command.allow_history,
+        harm: command.allow_harm,
+        withdraw: command.withdraw,
+        dry_run: command.dry_run,
+        ..ImportOptions::new(promoter_id, &settings.selling_rules())
+    };
     let peers = wiring::peers_of_command(settings).await;
     let generation = Arc::new(CatalogGeneration::new(Arc::clone(&peers)));
     let import = CatalogImportService { import: Arc::clone(&database.import), generation };
-    let exit = import::import_catalog(&import, database.accounts.as_ref(), file, &catalog, promoter).await;
+    let exit = import::import_catalog(&import, &command.file, &catalog, &options).await;
     peers.leave().await;
     database.shutdown().await;
     exit

@@ -12,6 +12,7 @@ use boxoffice_domain::{
     accounts::{
         Account, Accounts, CreateAccountError, Credentials, LoginId, Password, PasswordHash, PasswordHasher, Role,
     },
+    catalog::ImportOptions,
     text::Name,
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -50,8 +51,9 @@ pub(crate) async fn prepare(
     let listen: SocketAddr = settings.listen;
     account(accounts, CUSTOMER, Role::Customer).await?;
     let promoter_id = account(accounts, PROMOTER, Role::Promoter).await?;
+    let options = ImportOptions::new(Some(promoter_id), &settings.selling_rules());
     for (name, text) in CATALOGS {
-        let report = import::import_embedded(import, text, promoter_id, &settings.selling_rules()).await;
+        let report = import::import_embedded(import, text, &options).await;
         let report = report.with_context(|| format!("the catalog {name} of the demo was not imported"))?;
         tracing::info!(catalog = name, "{}", import::describe(&report));
     }

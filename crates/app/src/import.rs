@@ -13,9 +13,9 @@ use std::{
 use anyhow::{Context, bail};
 use boxoffice_application::CatalogImportService;
 use boxoffice_domain::{
-    AccountId, SellingRules,
+    AccountId,
     accounts::{Accounts, LoginId},
-    catalog::{DrawError, ImportError, ImportReport, ImportedCatalog},
+    catalog::{ImportError, ImportOptions, ImportReport, ImportRule, ImportedCatalog, Named, StartError},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -31,7 +31,7 @@ const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 const MISTAKES_SHOWN_MAX: usize = 100;
 
 /// The catalog in a file; `None` if it is wrong, and then every mistake has been printed.
-pub(crate) fn read_catalog(file: &Path, rules: &SellingRules) -> anyhow::Result<Option<ImportedCatalog>> {
+pub(crate) fn read_catalog(file: &Path) -> anyhow::Result<Option<ImportedCatalog>> {
     let text = File::open(file).and_then(|opened| text_file::read(opened, FILE_BYTES_MAX));
     let text = match text {
         Err(error) if error.kind() == ErrorKind::InvalidData => {
@@ -40,7 +40,7 @@ pub(crate) fn read_catalog(file: &Path, rules: &SellingRules) -> anyhow::Result<
         }
         text => text.with_context(|| format!("cannot read {}", file.display()))?,
     };
-    match catalog_file::parse(text.as_bytes(), rules) {
+    match catalog_file::parse(text.as_bytes()) {
         Ok(catalog) => Ok(Some(catalog)),
         Err(mistakes) => {
             refuse(file, &mistakes);
@@ -52,33 +52,55 @@ pub(crate) fn read_catalog(file: &Path, rules: &SellingRules) -> anyhow::Result<
 /// Imports the catalog of a file, and prints what changed.
 pub(crate) async fn import_catalog(
     import: &CatalogImportService,
-    accounts: &dyn Accounts,
     file: &Path,
     catalog: &ImportedCatalog,
-    promoter: Option<&LoginId>,
+    options: &ImportOptions,
 ) -> anyhow::Result<Exit> {
-    let promoter_id = match promoter {
-        Some(login_id) => Some(promoter_of(accounts, login_id).await?),
-        None => None,
-    };
     let bar = progress_bar(catalog.seats_count());
     let progress = bar.clone();
-    let imported = import.import(catalog, promoter_id, Arc::new(move |seats| progress.inc(seats))).await;
+    let imported = import.import(catalog, options, Arc::new(move |seats| progress.inc(seats))).await;
     bar.finish_and_clear();
     match imported {
         Ok(report) => {
-            output::print_line(&describe(&report))?;
+            print_report(&report, options)?;
             Ok(Exit::Success)
         }
         Err(ImportError::Storage(error)) => Err(error).context("the catalog was not imported"),
-        Err(error) => {
-            refuse(file, &[conflict(&error)]);
+        Err(ImportError::Refused(refusal)) => {
+            refuse(file, &[Mistake { pointer: refusal.pointer(), what: advice(&refusal.rule) }]);
             Ok(Exit::Refused)
         }
     }
 }
 
-async fn promoter_of(accounts: &dyn Accounts, login_id: &LoginId) -> anyhow::Result<AccountId> {
+/// The broken rule, and what allows to break it.
+fn advice(rule: &ImportRule) -> String {
+    let flag = match rule {
+        ImportRule::Harm => "--allow-harm",
+        ImportRule::Start(StartError::Past) => "--allow-history",
+        _ => return rule.to_string(),
+    };
+    format!("{rule}; {flag} allows it")
+}
+
+fn print_report(report: &ImportReport, options: &ImportOptions) -> anyhow::Result<()> {
+    for change in &report.changes {
+        output::print_line(&change.to_string())?;
+    }
+    for named in &report.no_longer_named {
+        let hint = match named {
+            Named::Performance(_) if !options.withdraw => "; --withdraw takes it from sale",
+            _ => "",
+        };
+        output::print_line(&format!("{named} is on sale, and the file does not name it{hint}"))?;
+    }
+    let prefix = if options.dry_run { "dry run, nothing was written: " } else { "" };
+    output::print_line(&format!("{prefix}{}", describe(report)))?;
+    Ok(())
+}
+
+/// The account that is to own what is imported.
+pub(crate) async fn promoter_of(accounts: &dyn Accounts, login_id: &LoginId) -> anyhow::Result<AccountId> {
     let credentials = accounts.credentials(login_id).await?;
     let Some(credentials) = credentials else { bail!("there is no account `{login_id}`") };
     if !credentials.account.role.may_publish() {
@@ -97,20 +119,6 @@ fn refuse(file: &Path, mistakes: &[Mistake]) {
     output::print_error(&format!("{}: {} mistakes; nothing was imported", file.display(), mistakes.len()));
 }
 
-/// A conflict with the stored catalog, at its place in the file.
-fn conflict(error: &ImportError) -> Mistake {
-    let pointer = match error {
-        ImportError::PlanChanged { venue_index } => format!("/venues/{venue_index}/sections"),
-        ImportError::PerformanceMoved { concert_index, performance_index } => {
-            format!("/concerts/{concert_index}/performances/{performance_index}")
-        }
-        ImportError::Draw { concert_index, error: DrawError::Changed } => format!("/concerts/{concert_index}/draw"),
-        ImportError::Draw { concert_index, .. } => format!("/concerts/{concert_index}/sales_open_at"),
-        ImportError::Storage(_) => String::new(),
-    };
-    Mistake { pointer, what: error.to_string() }
-}
-
 /// Hidden, which costs nothing, unless there is a terminal.
 fn progress_bar(seats: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
@@ -125,11 +133,11 @@ pub(crate) fn describe(report: &ImportReport) -> String {
     format!(
         "imported: venues {} new and {} known, concerts {} new and {} known, performances {} new and {} known, {} new seats",
         report.venues_created,
-        report.venues_updated,
+        report.venues_known,
         report.concerts_created,
-        report.concerts_updated,
+        report.concerts_known,
         report.performances_created,
-        report.performances_updated,
+        report.performances_known,
         report.seats_created,
     )
 }
@@ -138,10 +146,9 @@ pub(crate) fn describe(report: &ImportReport) -> String {
 pub(crate) async fn import_embedded(
     import: &CatalogImportService,
     text: &str,
-    promoter_id: AccountId,
-    rules: &SellingRules,
+    options: &ImportOptions,
 ) -> anyhow::Result<ImportReport> {
-    let catalog: ImportedCatalog = catalog_file::parse(text.as_bytes(), rules)
+    let catalog: ImportedCatalog = catalog_file::parse(text.as_bytes())
         .map_err(|mistakes| anyhow::anyhow!("a catalog of the demo is wrong: {}", mistakes[0]))?;
-    Ok(import.import(&catalog, Some(promoter_id), Arc::new(|_| ())).await?)
+    Ok(import.import(&catalog, options, Arc::new(|_| ())).await?)
 }

@@ -19,6 +19,7 @@ use boxoffice_peers::{
     redis::{Link, RedisPeers, RedisSettings, RedisUrl},
 };
 use boxoffice_testkit::{TestFolder, servers::RedisServer};
+use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 const CLUB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/catalog/club.json");
@@ -146,6 +147,88 @@ fn a_catalog_is_imported_again_without_harm_and_the_audit_is_clean() {
     run(&folder, &["audit"]).prints(&["no breach found\n"]);
     run(&folder, &["import", "missing.json"]).fails(2, &["cannot read missing.json"]);
     run(&folder, &["import", CLUB, "--promoter", "nobody"]).fails(2, &["there is no account `nobody`"]);
+}
+
+/// A catalog of one concert with a performance of each key, which start a day apart.
+fn catalog_of(performances: &[&str]) -> Value {
+    let performance = |(day, key): (usize, &&str)| {
+        json!({"key": key, "venue": "hall", "starts_at": format!("2030-01-{:02}T10:00:00Z", day + 1),
+               "prices": [{"section": "A", "price": 1_000}]})
+    };
+    let performances: Vec<_> = performances.iter().enumerate().map(performance).collect();
+    json!({
+        "venues": [{"key": "hall", "name": "Hall", "location": "Seoul",
+            "sections": [{"name": "A", "rows": [{"name": "1", "seats": 2}]}]}],
+        "concerts": [{"key": "night", "title": "Night", "artist": "Band", "sales_open_at": "2026-01-05T11:00:00Z",
+            "sales_close_at": "2030-12-31T15:00:00Z", "performances": performances}],
+    })
+}
+
+#[test]
+fn an_import_prints_what_it_changes_and_a_dry_run_changes_nothing() {
+    let folder = TestFolder::create();
+    folder.write("night.json", &catalog_of(&["night-1", "night-2"]).to_string());
+    let dry = run(&folder, &["import", "night.json", "--dry-run"]);
+    dry.prints(&["dry run, nothing was written: imported: venues 1 new and 0 known"]);
+    run(&folder, &["import", "night.json"]).prints(&["venues 1 new and 0 known", "4 new seats"]);
+    let update = json!({"venues": [], "concerts": [{"key": "night", "max_active": 3, "title": "Day"}]});
+    folder.write("update.json", &update.to_string());
+    let changes = ["concert `night`: title: Night -> Day\n", "concert `night`: max_active: 500 -> 3\n"];
+    run(&folder, &["import", "update.json", "--dry-run"]).prints(&changes);
+    run(&folder, &["import", "update.json"]).prints(&changes);
+    // What a file does not mention stays.
+    let again = run(&folder, &["import", "night.json"]);
+    again.prints(&["concert `night`: title: Day -> Night\n"]);
+    assert!(!again.printed.contains("max_active"), "{again:?}");
+
+    folder.write("less.json", &catalog_of(&["night-1"]).to_string());
+    run(&folder, &["import", "less.json"])
+        .prints(&["performance `night-2` is on sale, and the file does not name it; --withdraw takes it from sale\n"]);
+    run(&folder, &["import", "less.json", "--withdraw"]).prints(&["performance `night-2`: withdrawn: false -> true\n"]);
+    run(&folder, &["import", "night.json"]).prints(&["performance `night-2`: withdrawn: true -> false\n"]);
+    folder.write("none.json", r#"{"venues": [], "concerts": []}"#);
+    run(&folder, &["import", "none.json"]).prints(&["concert `night` is on sale, and the file does not name it\n"]);
+    run(&folder, &["audit"]).prints(&["no breach found\n"]);
+}
+
+#[test]
+fn an_import_is_refused_at_the_place_of_the_rule_that_it_breaks() {
+    let folder = TestFolder::create();
+    folder.write("night.json", &catalog_of(&["night-1", "night-2"]).to_string());
+    let account = |login_id: &str| {
+        let mut command = boxoffice(&folder, &["account", login_id, "--role", "promoter"]);
+        Outcome::of(command.env("BOXOFFICE_PASSWORD", "long enough")).prints(&[]);
+    };
+    account("one");
+    account("other");
+    run(&folder, &["import", "night.json"]).prints(&["venues 1 new and 0 known"]);
+    run(&folder, &["import", "night.json", "--promoter", "one"])
+        .prints(&["concert `night`: owner: operator -> ", "concerts 0 new and 1 known"]);
+    for owner in [&["--promoter", "other"][..], &[]] {
+        run(&folder, &[&["import", "night.json"], owner].concat())
+            .fails(1, &["/venues/0/key: the key belongs to another owner", "nothing was imported"]);
+    }
+    for (field, value, flag, place, what) in [
+        ("starts_at", json!("2020-01-01T10:00:00Z"), "--allow-harm", "0/starts_at", "later than now; --allow-history"),
+        ("starts_at", json!("2206-01-01T10:00:00Z"), "--allow-harm", "0/starts_at", "at most ten years ahead"),
+        ("starts_at", json!("2030-01-02T09:00:00Z"), "--allow-harm", "0/starts_at", "another performance at that time"),
+        ("prices", json!([]), "--dry-run", "0/prices", "the section `A` has no price"),
+    ] {
+        let mut wrong = catalog_of(&["night-1", "night-2"]);
+        wrong["concerts"][0]["performances"][0][field] = value;
+        folder.write("wrong.json", &wrong.to_string());
+        run(&folder, &["import", "wrong.json", "--promoter", "one", flag])
+            .fails(1, &[&format!("/concerts/0/performances/{place}: "), what]);
+    }
+    let mut past = catalog_of(&["past"]);
+    past["concerts"][0]["key"] = json!("past");
+    past["concerts"][0]["sales_open_at"] = json!("2019-01-05T11:00:00Z");
+    past["concerts"][0]["performances"][0]["starts_at"] = json!("2020-01-01T10:00:00Z");
+    folder.write("past.json", &past.to_string());
+    run(&folder, &["import", "past.json", "--promoter", "one", "--allow-history"]).prints(&["performances 1 new"]);
+    folder.write("new.json", r#"{"venues": [], "concerts": [{"key": "new"}]}"#);
+    run(&folder, &["import", "new.json"]).fails(1, &["/concerts/0/sales_open_at: is required, because the key is new"]);
+    run(&folder, &["audit"]).prints(&["no breach found\n"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

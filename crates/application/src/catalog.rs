@@ -6,9 +6,9 @@ use boxoffice_domain::{
     Clock, ConcertId, EntropySource, PerformanceId, Points, StorageError, Timestamp, VenueId,
     accounts::Role,
     catalog::{
-        Catalog, Concert, ConcertChange, ConcertChangeError, ConcertSummary, DrawError, InvalidSalesWindow,
-        NewPerformance, PerformanceKey, PerformanceSummary, PriceError, PriceList, PublishError, Sales, SalesWindow,
-        SeatMap, SeatingPlan, UpdateConcertError, Venue,
+        Booking, Catalog, Concert, ConcertChange, ConcertChangeError, ConcertSummary, DrawError, InvalidSalesWindow,
+        NewPerformance, PerformanceKey, PerformanceSummary, PriceError, PriceList, PublishError, Sales, SalesTimeError,
+        SalesWindow, SeatMap, SeatingPlan, StartError, UpdateConcertError, Venue, check_opening, check_sales,
     },
     idempotency::{Idempotency, KeyReused, Made},
     page::{Page, PageRequest},
@@ -31,6 +31,8 @@ pub struct NewVenue {
     pub name: Name,
     pub location: Name,
     pub plan: SeatingPlan,
+    /// Whether several performances may take place at one time.
+    pub overlaps_allowed: bool,
 }
 
 /// A concert to be published.
@@ -52,6 +54,7 @@ pub struct PublishPerformance {
     pub concert_id: ConcertId,
     pub venue_id: VenueId,
     pub starts_at: Timestamp,
+    pub duration_minutes: u32,
     /// One price for each section of the venue, in any order.
     pub prices: Vec<(PartName, Points)>,
 }
@@ -81,7 +84,13 @@ pub enum CatalogError {
     #[error(transparent)]
     SalesWindow(#[from] InvalidSalesWindow),
     #[error(transparent)]
+    SalesTime(#[from] SalesTimeError),
+    #[error(transparent)]
     Draw(#[from] DrawError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("the venue has another performance at that time")]
+    Overlaps(Booking),
     #[error(transparent)]
     Prices(#[from] PriceError),
     #[error(transparent)]
@@ -99,6 +108,8 @@ impl From<PublishError> for CatalogError {
         match error {
             PublishError::KeyReused(error) => error.into(),
             PublishError::ConcertNotFound => Self::ConcertNotFound,
+            PublishError::Start(error) => error.into(),
+            PublishError::Overlaps(other) => Self::Overlaps(other),
             PublishError::Storage(error) => error.into(),
         }
     }
@@ -117,6 +128,7 @@ impl From<ConcertChangeError> for CatalogError {
     fn from(error: ConcertChangeError) -> Self {
         match error {
             ConcertChangeError::SalesWindow(error) => error.into(),
+            ConcertChangeError::SalesTime(error) => error.into(),
             ConcertChangeError::Draw(error) => error.into(),
         }
     }
@@ -160,6 +172,7 @@ impl CatalogService {
             name: new.name,
             location: new.location,
             plan: new.plan,
+            overlaps_allowed: new.overlaps_allowed,
             created_at: self.clock.now(),
         };
         self.change(self.catalog.publish_venue(identity.account_id, venue, idempotency)).await
@@ -173,6 +186,7 @@ impl CatalogService {
         idempotency: Option<Idempotency>,
     ) -> Result<Made<Concert>, CatalogError> {
         may_publish(identity)?;
+        check_sales(self.clock.now(), None, &new.sales)?;
         let concert = Concert {
             id: ConcertId::new(self.entropy.uuid()),
             promoter_id: Some(identity.account_id),
@@ -216,7 +230,16 @@ impl CatalogService {
             if update.version.is_some_and(|version| version != summary.concert.version) {
                 return Err(CatalogError::VersionMismatch);
             }
-            let concert = update.change.clone().apply(&summary.concert, self.clock.now())?;
+            let now = self.clock.now();
+            let concert = update.change.clone().apply(&summary.concert, now)?;
+            if concert == summary.concert {
+                return Ok(summary);
+            }
+            if concert.sales.open_at() != summary.concert.sales.open_at()
+                && let Some(starts_at) = self.next_start(concert.id, now).await?
+            {
+                check_opening(now, &concert.sales, starts_at)?;
+            }
             match self.change(self.catalog.update_concert(concert.clone())).await {
                 Ok(()) => return Ok(ConcertSummary { concert, ..summary }),
                 Err(CatalogError::VersionMismatch) => {}
@@ -226,13 +249,24 @@ impl CatalogService {
         Err(CatalogError::VersionMismatch)
     }
 
+    /// When the first performance of a concert starts that is still to come.
+    async fn next_start(&self, id: ConcertId, now: Timestamp) -> Result<Option<Timestamp>, StorageError> {
+        let started = PerformanceKey { starts_at: now, id: PerformanceId::new(uuid::Uuid::max()) };
+        let page = PageRequest { limit: 1, after: Some(started) };
+        let page = self.catalog.performances(id, false, page).await?;
+        Ok(page.items.first().map(|performance| performance.starts_at))
+    }
+
     /// Makes a change of the catalog, which begins a new generation.
     async fn change<T, E: Into<CatalogError>>(
         &self,
         act: impl Future<Output = Result<T, E>>,
     ) -> Result<T, CatalogError> {
         let act = async { act.await.map_err(E::into) };
-        self.generation.change(act, |error| !matches!(error, CatalogError::Storage(_))).await
+        let is_refusal = |outcome: &Result<T, CatalogError>| {
+            outcome.as_ref().is_err_and(|error| !matches!(error, CatalogError::Storage(_)))
+        };
+        self.generation.change(act, is_refusal).await
     }
 
     pub(crate) async fn set_terms(&self, concert: &Concert) -> Result<(), WaitingRoomError> {
@@ -257,6 +291,7 @@ impl CatalogService {
             concert_id: new.concert_id,
             venue,
             starts_at: new.starts_at,
+            duration_minutes: new.duration_minutes,
             prices,
             created_at: self.clock.now(),
         };

@@ -45,16 +45,16 @@ impl CatalogGeneration {
     }
 
     /// Makes a change. Its end begins a new generation and is published, also if it has failed or was broken off: it may
-    /// have happened. A change that was refused has changed nothing. If it began a generation, any caller could have
-    /// everything read again.
+    /// have happened. A change that was refused, or that left everything as it was, has changed nothing. If it began a
+    /// generation, any caller could have everything read again.
     pub(crate) async fn change<T, E>(
         &self,
         act: impl Future<Output = Result<T, E>>,
-        is_refusal: impl Fn(&E) -> bool,
+        changes_nothing: impl Fn(&Result<T, E>) -> bool,
     ) -> Result<T, E> {
-        let mut change = Change { generation: self, refused: false };
+        let mut change = Change { generation: self, changed_nothing: false };
         let outcome = act.await;
-        change.refused = outcome.as_ref().is_err_and(is_refusal);
+        change.changed_nothing = changes_nothing(&outcome);
         outcome
     }
 }
@@ -62,12 +62,12 @@ impl CatalogGeneration {
 /// A change that is under way.
 struct Change<'g> {
     generation: &'g CatalogGeneration,
-    refused: bool,
+    changed_nothing: bool,
 }
 
 impl Drop for Change<'_> {
     fn drop(&mut self) {
-        if !self.refused {
+        if !self.changed_nothing {
             self.generation.begin();
             self.generation.peers.publish(Topic::Catalog, String::new());
         }
@@ -86,14 +86,15 @@ mod tests {
         let peers = Arc::new(MemoryPeers::default());
         let mut subscription = peers.subscribe();
         let generation = CatalogGeneration::new(peers);
-        let change =
-            |outcome| generation.change(std::future::ready(outcome), |error| *error == "refused").now_or_never();
+        let change = |outcome| {
+            generation.change(std::future::ready(outcome), |outcome| *outcome == Err("refused")).now_or_never()
+        };
         assert_eq!(change(Err("refused")), Some(Err("refused")));
         assert_eq!((generation.number(), subscription.try_next()), (0, None));
         // What failed may have happened.
         assert_eq!(change(Err("failed")), Some(Err("failed")));
         assert_eq!(change(Ok(())), Some(Ok(())));
-        assert_eq!(generation.change(std::future::pending::<Result<(), ()>>(), |()| true).now_or_never(), None);
+        assert_eq!(generation.change(std::future::pending::<Result<(), ()>>(), |_| true).now_or_never(), None);
         assert_eq!(generation.number(), 3);
         assert_eq!(std::iter::from_fn(|| subscription.try_next()).count(), 3);
         // What a peer has changed is not published again.

@@ -20,7 +20,8 @@ pub fn sign_up(sign_up: &SignUp) -> Fingerprint {
 /// Of publishing a venue.
 pub fn publish_venue(new: &NewVenue) -> Fingerprint {
     let seats = new.plan.seats().map(|seat| seat.label.into());
-    digest("venue", [new.name.to_string(), new.location.to_string()].into_iter().chain(seats))
+    let overlaps = new.overlaps_allowed.then(|| "overlaps".to_owned());
+    digest("venue", [new.name.to_string(), new.location.to_string()].into_iter().chain(seats).chain(overlaps))
 }
 
 /// Of publishing a concert. A concert without a draw says nothing about draws, as before there were any.
@@ -42,7 +43,12 @@ pub fn publish_performance(new: &PublishPerformance) -> Fingerprint {
     let mut prices: Vec<_> = new.prices.iter().collect();
     prices.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
     let prices = prices.into_iter().flat_map(|(section, price)| [section.as_str().to_owned(), price.to_string()]);
-    let others = [new.concert_id.to_string(), new.venue_id.to_string(), new.starts_at.to_rfc3339()];
+    let others = [
+        new.concert_id.to_string(),
+        new.venue_id.to_string(),
+        new.starts_at.to_rfc3339(),
+        new.duration_minutes.to_string(),
+    ];
     digest("performance", others.into_iter().chain(prices))
 }
 
@@ -108,9 +114,13 @@ mod tests {
     }
 
     fn of_venue(text: &str, location: &str, seats: u32) -> Fingerprint {
+        of_venue_with(false, text, location, seats)
+    }
+
+    fn of_venue_with(overlaps_allowed: bool, text: &str, location: &str, seats: u32) -> Fingerprint {
         let sections = vec![Section { name: part("A"), rows: vec![Row { name: part("1"), seats }] }];
         let plan = SeatingPlan::new(sections).unwrap();
-        publish_venue(&NewVenue { name: name(text), location: name(location), plan })
+        publish_venue(&NewVenue { name: name(text), location: name(location), plan, overlaps_allowed })
     }
 
     fn of_concert(change: impl FnOnce(&mut NewConcert)) -> Fingerprint {
@@ -128,11 +138,22 @@ mod tests {
     }
 
     fn of_performance(concert: u128, venue: u128, second: i64, prices: &[(&str, i64)]) -> Fingerprint {
+        of_performance_of(180, concert, venue, second, prices)
+    }
+
+    fn of_performance_of(
+        duration_minutes: u32,
+        concert: u128,
+        venue: u128,
+        second: i64,
+        prices: &[(&str, i64)],
+    ) -> Fingerprint {
         let price = |(section, price): &(&str, i64)| (part(section), points(*price));
         publish_performance(&PublishPerformance {
             concert_id: ConcertId::new(id(concert)),
             venue_id: VenueId::new(id(venue)),
             starts_at: instant(second),
+            duration_minutes,
             prices: prices.iter().map(price).collect(),
         })
     }
@@ -155,6 +176,7 @@ mod tests {
             of_venue("Other", "Seoul", 2),
             of_venue("Hall", "Busan", 2),
             of_venue("Hall", "Seoul", 3),
+            of_venue_with(true, "Hall", "Seoul", 2),
             of_concert(|_| {}),
             of_concert(|new| new.title = name("Another")),
             of_concert(|new| new.artist = name("Another")),
@@ -169,6 +191,7 @@ mod tests {
             of_performance(1, 3, 0, &[("A", 9), ("B", 5)]),
             of_performance(1, 2, 1, &[("A", 9), ("B", 5)]),
             of_performance(1, 2, 0, &[("A", 5), ("B", 9)]),
+            of_performance_of(90, 1, 2, 0, &[("A", 9), ("B", 5)]),
             of_hold(1, &["A-1-1", "A-1-2"]),
             of_hold(2, &["A-1-1", "A-1-2"]),
             of_hold(1, &["A-1-2", "A-1-1"]),

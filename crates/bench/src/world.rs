@@ -95,6 +95,7 @@ pub(crate) fn shared_catalog(name: &str) -> anyhow::Result<Value> {
 /// The catalog: the arena of 15,002 seats, and one concert in it.
 fn catalog(shape: Shape) -> anyhow::Result<Value> {
     let mut venue = shared_catalog("arena.json")?["venues"][0].take();
+    venue["overlaps_allowed"] = json!(true);
     let sections = venue["sections"].as_array_mut().context("the arena has no sections")?;
     sections.truncate(shape.sections_max);
     let prices: Vec<_> = sections.iter().map(|section| json!({"section": section["name"], "price": 1_000})).collect();

@@ -147,6 +147,9 @@ pub enum PayRefusal {
     /// The performance has started.
     #[error("the performance has started")]
     PerformanceStarted,
+    /// The performance is taken from sale.
+    #[error("the performance is no longer sold")]
+    PerformanceWithdrawn,
     /// The wallet has too few points.
     #[error("the wallet has {balance} points, and {required} are needed")]
     InsufficientPoints {

@@ -191,6 +191,9 @@ pub enum HoldRefusal {
     /// The performance has started.
     #[error("the performance has started")]
     PerformanceStarted,
+    /// The performance is taken from sale.
+    #[error("the performance is no longer sold")]
+    PerformanceWithdrawn,
     /// The concert is not sold at the moment.
     #[error(transparent)]
     NotOnSale(#[from] NotOnSale),
@@ -240,7 +243,7 @@ pub enum CancelRefusal {
     /// Its hold has lapsed, so there is nothing to cancel.
     #[error("the hold has expired")]
     HoldExpired,
-    /// It is paid and its performance has started.
+    /// It is paid, and its performance has started at the latest time that was announced since.
     #[error("the performance has started; a paid reservation can no longer be cancelled")]
     Closed,
     /// The idempotency key names another request.

@@ -37,6 +37,7 @@ diesel::table! {
         id -> Binary,
         catalog_key -> Nullable<Text>,
         publisher_id -> Nullable<Binary>,
+        owner_id -> Binary,
         name -> Text,
         location -> Text,
         capacity -> BigInt,
@@ -44,6 +45,7 @@ diesel::table! {
         created_at -> Timestamp,
         idempotency_key -> Nullable<Text>,
         fingerprint -> Nullable<Binary>,
+        overlaps_allowed -> Bool,
     }
 }
 
@@ -52,6 +54,7 @@ diesel::table! {
         id -> Binary,
         catalog_key -> Nullable<Text>,
         promoter_id -> Nullable<Binary>,
+        owner_id -> Binary,
         title -> Text,
         artist -> Text,
         description -> Text,
@@ -74,15 +77,20 @@ diesel::table! {
         id -> Binary,
         catalog_key -> Nullable<Text>,
         publisher_id -> Nullable<Binary>,
+        owner_id -> Binary,
         concert_id -> Binary,
         venue_id -> Binary,
         starts_at -> Timestamp,
+        ends_at -> Timestamp,
         seats_total -> BigInt,
         price_min -> BigInt,
         price_max -> BigInt,
         created_at -> Timestamp,
         idempotency_key -> Nullable<Text>,
         fingerprint -> Nullable<Binary>,
+        withdrawn_at -> Nullable<Timestamp>,
+        moved_at -> Nullable<Timestamp>,
+        cancel_until -> Nullable<Timestamp>,
     }
 }
 

@@ -4,6 +4,8 @@ CREATE TABLE concerts (
     -- The name of the concert in an imported file.
     catalog_key VARCHAR(255) NULL,
     promoter_id BINARY(16) NULL,
+    -- The owner of the key: the promoter, or 16 zero bytes for the operator. In contrast to a null, they are compared.
+    owner_id BINARY(16) NOT NULL,
     title VARCHAR(255) NOT NULL,
     artist VARCHAR(255) NOT NULL,
     description TEXT NOT NULL,
@@ -22,8 +24,8 @@ CREATE TABLE concerts (
     paused BOOLEAN NOT NULL DEFAULT FALSE,
     -- When the queue was last emptied.
     emptied_at DATETIME(6) NULL,
-    -- An import finds the concert that an earlier import made.
-    CONSTRAINT concerts_catalog_key UNIQUE (catalog_key),
+    -- An import finds the concert that an earlier import of the same owner made, and whether others have the key.
+    CONSTRAINT concerts_catalog_key UNIQUE (catalog_key, owner_id),
     -- A repeated request finds the concert that the first one made.
     CONSTRAINT concerts_idempotency UNIQUE (promoter_id, idempotency_key)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin;

@@ -149,7 +149,7 @@ impl Gathering {
         let terms = Terms::max_active(plan.max_active);
         let starts_in_seconds = terms.starts_in_seconds;
         let Show { concert, performance, venue } = Show::publish_in(promoter, &venue_of(plan.rows), terms).await;
-        let beside = add_performance(promoter, &concert, &venue, starts_in_seconds).await;
+        let beside = add_performance(promoter, &concert, &venue, starts_in_seconds + 86_400).await;
         let watch = match redis {
             Some(redis) => {
                 let monitor = queue_log::listen(redis, &concert).await;

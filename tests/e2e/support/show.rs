@@ -120,3 +120,21 @@ pub(crate) fn performance(venue: &str, starts_in_seconds: i64) -> Value {
 pub(crate) fn labels() -> Vec<String> {
     (1..=5).flat_map(|row| (1..=10).map(move |number| format!("A-{row}-{number}"))).collect()
 }
+
+/// A catalog file of a concert, in the folder of the server: with one performance of four seats, or without any.
+pub(crate) fn night_file(server: &Server, starts_in_seconds: Option<i64>, price: i64) -> String {
+    let performance = |seconds: i64| {
+        json!({"key": "night-1", "venue": "hall", "starts_at": seconds_from_now(seconds),
+               "prices": [{"section": "A", "price": price}]})
+    };
+    let catalog = json!({
+        "venues": [{"key": "hall", "name": "Hall", "location": "Seoul",
+            "sections": [{"name": "A", "rows": [{"name": "1", "seats": 4}]}]}],
+        "concerts": [{"key": "night", "title": "Night", "artist": "Band", "sales_open_at": seconds_from_now(-3_600),
+            "sales_close_at": seconds_from_now(9 * 86_400),
+            "performances": starts_in_seconds.map(performance).into_iter().collect::<Vec<_>>()}],
+    });
+    let file = server.folder().join("night.json");
+    std::fs::write(&file, catalog.to_string()).expect("it is written");
+    file.to_str().expect("a path").to_owned()
+}

@@ -3,10 +3,10 @@
 use std::{collections::HashMap, fmt};
 
 use boxoffice_domain::{
-    Points, SellingRules, Timestamp,
+    Points, Timestamp,
     catalog::{
-        ACTIVE_MAX, ImportedCatalog, ImportedConcert, ImportedPerformance, ImportedVenue, PRICE_MAX, PlanError,
-        PriceError, PriceList, Row, SEATS_PER_ACCOUNT_MAX, SalesWindow, SeatingPlan, Section,
+        ACTIVE_MAX, DURATION_MINUTES_MAX, ImportedCatalog, ImportedConcert, ImportedPerformance, ImportedVenue,
+        PRICE_MAX, PlanError, PriceList, Row, SEATS_PER_ACCOUNT_MAX, SalesWindow, SeatingPlan, Section,
     },
     seats::PartName,
     text::{Description, Name, TextError},
@@ -19,8 +19,8 @@ use super::{CatalogFile, ConcertEntry, Mistake, PerformanceEntry, PriceEntry, Se
 const SEATS_MAX: u64 = 10_000_000;
 
 /// The catalog of a file, or everything that is wrong with it.
-pub(super) fn check(file: &CatalogFile, rules: &SellingRules) -> Result<ImportedCatalog, Vec<Mistake>> {
-    let mut checker = Checker { rules, mistakes: Vec::new(), venues: Vec::new(), keys: HashMap::new() };
+pub(super) fn check(file: &CatalogFile) -> Result<ImportedCatalog, Vec<Mistake>> {
+    let mut checker = Checker { mistakes: Vec::new(), venues: Vec::new(), keys: HashMap::new() };
     for (index, entry) in file.venues.iter().enumerate() {
         let venue = checker.venue(index, entry);
         checker.venues.push(venue);
@@ -55,7 +55,6 @@ enum Kind {
 
 /// Turns entries into checked values, and notes what is wrong.
 struct Checker<'a> {
-    rules: &'a SellingRules,
     mistakes: Vec<Mistake>,
     /// The venues so far; `None` for a wrong one.
     venues: Vec<Option<ImportedVenue>>,
@@ -85,13 +84,32 @@ impl<'a> Checker<'a> {
         Some(key)
     }
 
+    /// As [`Self::field`], for a field that may be absent. `None` if it is wrong.
+    #[expect(clippy::option_option, reason = "a field can be wrong, or be absent")]
+    fn optional<V, T, E: fmt::Display>(
+        &mut self,
+        at: &str,
+        name: &str,
+        value: Option<V>,
+        check: impl FnOnce(V) -> Result<T, E>,
+    ) -> Option<Option<T>> {
+        match value {
+            None => Some(None),
+            Some(value) => self.field(at, name, check(value)).map(Some),
+        }
+    }
+
     fn venue(&mut self, index: usize, entry: &'a VenueEntry) -> Option<ImportedVenue> {
         let at = format!("/venues/{index}");
         let key = self.key(Kind::Venue, &entry.key, index, &at);
-        let name = self.field(&at, "name", Name::new(&entry.name));
-        let location = self.field(&at, "location", Name::new(&entry.location));
-        let plan = self.plan(&format!("{at}/sections"), &entry.sections);
-        Some(ImportedVenue { key: key?, name: name?, location: location?, plan: plan? })
+        let name = self.optional(&at, "name", entry.name.as_deref(), Name::new);
+        let location = self.optional(&at, "location", entry.location.as_deref(), Name::new);
+        let plan = match &entry.sections {
+            None => Some(None),
+            Some(sections) => self.plan(&format!("{at}/sections"), sections).map(Some),
+        };
+        let overlaps_allowed = entry.overlaps_allowed;
+        Some(ImportedVenue { key: key?, name: name?, location: location?, plan: plan?, overlaps_allowed })
     }
 
     fn plan(&mut self, at: &str, entries: &[SectionEntry]) -> Option<SeatingPlan> {
@@ -111,23 +129,29 @@ impl<'a> Checker<'a> {
     fn concert(&mut self, index: usize, entry: &'a ConcertEntry) -> Option<ImportedConcert> {
         let at = format!("/concerts/{index}");
         let key = self.key(Kind::Concert, &entry.key, index, &at);
-        let title = self.field(&at, "title", Name::new(&entry.title));
-        let artist = self.field(&at, "artist", Name::new(&entry.artist));
-        let description = self.field(&at, "description", Description::new(&entry.description));
+        let title = self.optional(&at, "title", entry.title.as_deref(), Name::new);
+        let artist = self.optional(&at, "artist", entry.artist.as_deref(), Name::new);
+        let description = self.optional(&at, "description", entry.description.as_deref(), Description::new);
         let sales = self.sales(&at, entry);
-        let max_seats = entry.max_seats_per_account.unwrap_or(self.rules.max_seats_per_account.get());
-        let max_seats = self.field(&at, "max_seats_per_account", in_range(max_seats, SEATS_PER_ACCOUNT_MAX));
-        let max_active = entry.max_active.unwrap_or(self.rules.max_active.get());
-        let max_active = self.field(&at, "max_active", in_range(max_active, ACTIVE_MAX));
-        let performances = all(&entry.performances, |index, entry| {
-            self.performance(&format!("{at}/performances/{index}"), index, entry)
-        });
+        let seats_max = |number| in_range(number, SEATS_PER_ACCOUNT_MAX);
+        let max_seats = self.optional(&at, "max_seats_per_account", entry.max_seats_per_account, seats_max);
+        let active_max = |number| in_range(number, ACTIVE_MAX);
+        let max_active = self.optional(&at, "max_active", entry.max_active, active_max);
+        let performances = match &entry.performances {
+            None => Some(None),
+            Some(entries) => {
+                let each = |index, entry| self.performance(&format!("{at}/performances/{index}"), index, entry);
+                all(entries, each).map(Some)
+            }
+        };
+        let (sales_open_at, sales_close_at) = sales?;
         Some(ImportedConcert {
             key: key?,
             title: title?,
             artist: artist?,
             description: description?,
-            sales: sales?,
+            sales_open_at,
+            sales_close_at,
             max_seats_per_account: max_seats?,
             max_active: max_active?,
             draw: entry.draw,
@@ -135,25 +159,49 @@ impl<'a> Checker<'a> {
         })
     }
 
-    fn sales(&mut self, at: &str, entry: &ConcertEntry) -> Option<SalesWindow> {
-        let open_at = self.field(at, "sales_open_at", instant(&entry.sales_open_at));
-        let close_at = self.field(at, "sales_close_at", instant(&entry.sales_close_at));
-        self.field(at, "sales_close_at", SalesWindow::new(open_at?, close_at?))
+    fn sales(&mut self, at: &str, entry: &ConcertEntry) -> Option<(Option<Timestamp>, Option<Timestamp>)> {
+        let open_at = self.optional(at, "sales_open_at", entry.sales_open_at.as_deref(), instant);
+        let close_at = self.optional(at, "sales_close_at", entry.sales_close_at.as_deref(), instant);
+        let (open_at, close_at) = (open_at?, close_at?);
+        if let (Some(open_at), Some(close_at)) = (open_at, close_at) {
+            self.field(at, "sales_close_at", SalesWindow::new(open_at, close_at))?;
+        }
+        Some((open_at, close_at))
     }
 
     fn performance(&mut self, at: &str, index: usize, entry: &'a PerformanceEntry) -> Option<ImportedPerformance> {
         let key = self.key(Kind::Performance, &entry.key, index, at);
-        let starts_at = self.field(at, "starts_at", instant(&entry.starts_at));
-        let prices = all(&entry.prices, |index, entry| self.price(&format!("{at}/prices/{index}"), entry));
-        let venue = Name::new(&entry.venue).ok();
-        let venue = venue.and_then(|key| self.keys.get(&(Kind::Venue, key))).map(|(index, _)| *index);
-        let venue_index = self.field(at, "venue", venue.ok_or("the file has no venue of this key"))?;
-        // Prices cannot be checked against a venue that is wrong itself.
-        let plan = &self.venues[venue_index].as_ref()?.plan;
-        let prices = PriceList::new(plan, &prices?)
-            .map_err(|error| self.note(pointer_of_price_error(at, &error), error.to_string()))
-            .ok();
-        Some(ImportedPerformance { key: key?, venue_index, starts_at: starts_at?, prices: prices? })
+        let starts_at = self.optional(at, "starts_at", entry.starts_at.as_deref(), instant);
+        let duration_max = |number| in_range(number, DURATION_MINUTES_MAX);
+        let duration_minutes = self.optional(at, "duration_minutes", entry.duration_minutes, duration_max);
+        let prices = match &entry.prices {
+            None => Some(None),
+            Some(entries) => all(entries, |index, entry| self.price(&format!("{at}/prices/{index}"), entry)).map(Some),
+        };
+        let index_of = |key| {
+            let key = Name::new(key).ok()?;
+            self.keys.get(&(Kind::Venue, key)).map(|(index, _)| *index)
+        };
+        let venue = entry.venue.as_deref().map(index_of);
+        let found = |venue: Option<usize>| venue.ok_or("the file has no venue of this key");
+        let venue_index = self.optional(at, "venue", venue, found)?;
+        let prices = prices?;
+        if let (Some(index), Some(prices)) = (venue_index, &prices) {
+            // Prices cannot be checked against a venue that is wrong itself; those of a plan that is stored are checked later.
+            if let Some(plan) = &self.venues[index].as_ref()?.plan
+                && let Err(error) = PriceList::new(plan, prices)
+            {
+                self.note(format!("{at}/{}", error.field()), error.to_string());
+                return None;
+            }
+        }
+        Some(ImportedPerformance {
+            key: key?,
+            venue_index,
+            starts_at: starts_at?,
+            duration_minutes: duration_minutes?,
+            prices,
+        })
     }
 
     fn price(&mut self, at: &str, entry: &PriceEntry) -> Option<(PartName, Points)> {
@@ -187,15 +235,5 @@ fn pointer_of_plan_error(at: &str, error: PlanError) -> String {
         PlanError::SectionRepeated { section } => format!("{at}/{section}/name"),
         PlanError::RowRepeated { section, row } => format!("{at}/{section}/rows/{row}/name"),
         PlanError::EmptyRow { section, row } => format!("{at}/{section}/rows/{row}/seats"),
-    }
-}
-
-fn pointer_of_price_error(at: &str, error: &PriceError) -> String {
-    match error {
-        PriceError::SectionMissing(_) => format!("{at}/prices"),
-        PriceError::SectionUnknown { price } | PriceError::SectionRepeated { price } => {
-            format!("{at}/prices/{price}/section")
-        }
-        PriceError::TooHigh { price } => format!("{at}/prices/{price}/price"),
     }
 }

@@ -13,7 +13,7 @@ use boxoffice_domain::{
     accounts::Role,
     catalog::{
         Concert, ConcertChange, ConcertSummary, InvalidSalesWindow, MockCatalog, PerformanceSummary, PriceError,
-        PublishError, Sales, SalesWindow, UpdateConcertError, Venue,
+        PublishError, Sales, SalesTimeError, SalesWindow, StartError, UpdateConcertError, Venue,
     },
     fixtures::{self, instant},
     idempotency::{KeyReused, Made},
@@ -32,7 +32,7 @@ use crate::support::{
 // Venues
 
 fn new_venue() -> NewVenue {
-    NewVenue { name: name("Rolling Hall"), location: name("Seoul"), plan: plan() }
+    NewVenue { name: name("Rolling Hall"), location: name("Seoul"), plan: plan(), overlaps_allowed: true }
 }
 
 #[tokio::test]
@@ -40,9 +40,9 @@ async fn a_promoter_publishes_a_venue_once_under_a_key() {
     let world = World::new().await;
     let (service, key) = (world.catalog_service(), Some(under("k", fingerprint::publish_venue(&new_venue()))));
     let made = service.publish_venue(world.promoter(), new_venue(), key.clone()).await.unwrap();
-    let NewVenue { name, location, plan } = new_venue();
+    let NewVenue { name, location, plan, overlaps_allowed } = new_venue();
     let id = made.value.id;
-    assert_eq!(made, Made::now(Venue { id, name, location, plan, created_at: instant(0) }));
+    assert_eq!(made, Made::now(Venue { id, name, location, plan, overlaps_allowed, created_at: instant(0) }));
     assert_eq!(world.stage.storage.catalog.venue(id).await.unwrap().as_ref(), Some(&made.value));
     let again = service.publish_venue(world.promoter(), new_venue(), key).await.unwrap();
     assert_eq!(again, Made::before(made.value));
@@ -175,6 +175,42 @@ async fn a_change_is_written_as_the_next_version_and_then_the_queue_admits_by_it
 }
 
 #[tokio::test]
+async fn a_change_that_changes_nothing_is_not_written_and_not_announced() {
+    let world = World::new().await;
+    let before = world.summary().await;
+    let same = ConcertChange { title: Some(before.concert.title.clone()), ..ConcertChange::default() };
+    for change in [ConcertChange::default(), same] {
+        let (service, concert_id) = (world.catalog_service(), before.concert.id);
+        let update = UpdateConcert { concert_id, change: change.clone(), version: Some(1) };
+        assert_eq!(service.update_concert(world.promoter(), update).await.unwrap(), before);
+        assert_eq!(service.generation.number(), 0);
+        let update = UpdateConcert { concert_id, change, version: Some(2) };
+        assert_refused!(service.update_concert(world.promoter(), update).await, CatalogError::VersionMismatch);
+    }
+    assert_eq!(world.summary().await, before);
+}
+
+#[tokio::test]
+async fn a_sale_opens_in_time_for_the_performances_that_are_to_come_and_within_ten_years() {
+    let world = World::new().await;
+    let opening = |open_at| ConcertChange {
+        sales_open_at: Some(open_at),
+        sales_close_at: Some(instant(366 * 86_400)),
+        ..ConcertChange::default()
+    };
+    let starts_at = world.show.starts_at;
+    let update = async |change| world.update(world.promoter(), change, None).await;
+    assert_refused!(update(opening(starts_at)).await, CatalogError::SalesTime(SalesTimeError::OpensAfterStart));
+    update(opening(starts_at - chrono::TimeDelta::seconds(1))).await.unwrap();
+    let late = ConcertChange { sales_close_at: Some(instant(400_000_000)), ..ConcertChange::default() };
+    assert_refused!(update(late).await, CatalogError::SalesTime(SalesTimeError::ClosesTooFarAhead));
+    let sales = SalesWindow::new(instant(0), instant(400_000_000)).unwrap();
+    let service = world.catalog_service();
+    let published = service.publish_concert(world.promoter(), NewConcert { sales, ..new_concert() }, None);
+    assert_refused!(published.await, CatalogError::SalesTime(SalesTimeError::ClosesTooFarAhead));
+}
+
+#[tokio::test]
 async fn a_change_for_a_version_is_written_at_that_version_alone() {
     let world = World::new().await;
     for version in [0, 2] {
@@ -276,6 +312,7 @@ impl World {
             concert_id: self.show.concert.id,
             venue_id: self.show.venue.id,
             starts_at: instant(9_000),
+            duration_minutes: 60,
             prices: prices.to_vec(),
         };
         let key = under("k", fingerprint::publish_performance(&new));
@@ -296,6 +333,31 @@ async fn a_promoter_publishes_a_performance_of_its_own_concert() {
     assert_eq!(world.publish(world.promoter(), &prices()).await.unwrap(), Made::before(made.value));
     let other = [(part("A"), points(9)), (part("B"), points(6))];
     assert_refused!(world.publish(world.promoter(), &other).await, CatalogError::KeyReused(KeyReused));
+}
+
+#[tokio::test]
+async fn a_performance_that_is_in_the_past_or_overlaps_is_not_published() {
+    let mut world = World::new().await;
+    let service = world.catalog_service();
+    let venue = service.publish_venue(world.promoter(), NewVenue { overlaps_allowed: false, ..new_venue() }, None);
+    world.show.venue = venue.await.unwrap().value;
+    let first = world.publish(world.promoter(), &prices()).await.unwrap().value;
+    let published = world.publish(world.promoter(), &[(part("A"), points(1)), (part("B"), points(1))]).await;
+    assert_refused!(published, CatalogError::KeyReused(KeyReused));
+    let new = PublishPerformance {
+        concert_id: world.show.concert.id,
+        venue_id: world.show.venue.id,
+        starts_at: instant(9_000 + 3_599),
+        duration_minutes: 60,
+        prices: prices().to_vec(),
+    };
+    let published = service.publish_performance(world.promoter(), new.clone(), None).await;
+    assert_refused!(published, CatalogError::Overlaps(other) if other.id == first.id);
+    let past = PublishPerformance { starts_at: instant(0), ..new.clone() };
+    let published = service.publish_performance(world.promoter(), past, None).await;
+    assert_refused!(published, CatalogError::Start(StartError::Past));
+    let next = PublishPerformance { starts_at: instant(9_000 + 3_600), ..new };
+    service.publish_performance(world.promoter(), next, None).await.unwrap();
 }
 
 #[tokio::test]

@@ -45,6 +45,7 @@ struct Queue {
 /// Concerts that admit one buyer at a time, one for each queue.
 fn catalog(waiting: &[usize]) -> anyhow::Result<Value> {
     let mut venue = shared_catalog("arena.json")?["venues"][0].take();
+    venue["overlaps_allowed"] = json!(true);
     venue["sections"] = json!([{"name": "A", "rows": [{"name": "1", "seats": 10}]}]);
     let concert = |waiting: &usize| {
         json!({

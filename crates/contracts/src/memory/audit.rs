@@ -7,12 +7,12 @@ use std::{
 
 use async_trait::async_trait;
 use boxoffice_domain::{
-    Points, ReservationId, StorageError, Timestamp,
+    ConcertId, Points, ReservationId, StorageError, Timestamp,
     audit::{Audit, Breach},
-    payments::PaymentState,
+    payments::{PaymentSource, PaymentState},
     reservations::ReservationState,
     seats::{SeatLabel, SeatState, SeatStatus},
-    wallet::ChargeState,
+    wallet::{ChargeState, EntryKind, WalletEntry},
 };
 
 use super::{MemoryStore, Rows};
@@ -25,6 +25,7 @@ impl Audit for MemoryStore {
         let rows = self.rows();
         rows.audit_reservations(self.now(), &mut found);
         rows.audit_wallets(&mut found);
+        rows.audit_catalog(&mut found);
         Ok(found.0)
     }
 }
@@ -102,6 +103,37 @@ impl Rows {
     }
 }
 
+impl Rows {
+    fn audit_catalog(&self, found: &mut Found) {
+        for performance in self.performances.rows.values() {
+            let seats = self.seats_in_order(performance.id);
+            let total = seats.len() == performance.seats_total as usize;
+            let ordinals = seats.iter().zip(0..).all(|(seat, ordinal)| seat.ordinal == ordinal);
+            found.unless(total && ordinals, "performance_has_all_its_seats", performance.id);
+            let prices = || seats.iter().map(|seat| seat.price);
+            let range = (prices().min(), prices().max());
+            let is_right = range == (Some(performance.price_min), Some(performance.price_max));
+            found.unless(is_right, "price_range_is_that_of_the_seats", performance.id);
+        }
+        for venue in self.venues.rows.values().filter(|venue| !venue.overlaps_allowed) {
+            let bookings = self.venue_bookings(venue.id).bookings;
+            let taken_once = bookings.iter().all(|booking| booking.conflict(&bookings).is_none());
+            found.unless(taken_once, "venue_has_one_performance_at_a_time", venue.id);
+        }
+        for reservation in self.sale.reservations.values() {
+            let performance = self.performances.rows.get(&reservation.performance_id);
+            let is_right = performance.is_some_and(|found| found.concert_id == reservation.concert_id);
+            found.unless(is_right, "concert_is_that_of_the_performance", reservation.id);
+        }
+        for payment in self.sale.payments.values() {
+            let of_payment = |entry: &&WalletEntry| matches!(entry.kind, EntryKind::Payment { payment_id, .. } if payment_id == payment.id);
+            let entry = self.sale.entries.iter().find(of_payment);
+            let is_right = payment.balance_after() == entry.map(|entry| entry.balance_after);
+            found.unless(is_right, "balance_after_is_that_of_the_entry", payment.id);
+        }
+    }
+}
+
 #[async_trait]
 impl Corrupt for MemoryStore {
     async fn corrupt(&self, corruption: Corruption) {
@@ -123,6 +155,26 @@ impl Corrupt for MemoryStore {
             Corruption::PaymentRemoved { payment_id } => sale.payments.retain(|_, payment| payment.id != payment_id),
             Corruption::BalanceChanged { account_id } => {
                 one_more(&mut sale.wallets.get_mut(&account_id).expect("a wallet").balance);
+            }
+            Corruption::ConcertChanged { reservation_id } => {
+                let reservation = sale.reservations.get_mut(&reservation_id).expect("a reservation");
+                reservation.concert_id = ConcertId::new(to.uuid());
+            }
+            Corruption::BalanceAfterChanged { payment_id } => {
+                let payment = sale.payments.values_mut().find(|payment| payment.id == payment_id);
+                let payment = payment.expect("a payment");
+                if let PaymentSource::Wallet { balance_after } = &mut payment.source {
+                    one_more(balance_after);
+                }
+            }
+            Corruption::SeatsTotalChanged { performance_id } => {
+                rows.performances.rows.get_mut(&performance_id).expect("a performance").seats_total += 1;
+            }
+            Corruption::PriceRangeChanged { performance_id } => {
+                one_more(&mut rows.performances.rows.get_mut(&performance_id).expect("a performance").price_max);
+            }
+            Corruption::OverlapsForbidden { venue_id } => {
+                rows.venues.rows.get_mut(&venue_id).expect("a venue").overlaps_allowed = false;
             }
             Corruption::EventsRemoved { reservation_id } => {
                 for batch in &mut rows.batches {

@@ -4,23 +4,23 @@ use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, ConcertId, PerformanceId, StorageError, Timestamp, VenueId,
     catalog::{
-        Catalog, Concert, ConcertSummary, NewPerformance, PerformanceKey, PerformanceSummary, PerformanceTerms,
-        PublishError, Sales, SeatMap, UpdateConcertError, Venue,
+        Booking, Catalog, Concert, ConcertSummary, NewPerformance, PerformanceKey, PerformanceSummary,
+        PerformanceTerms, PublishError, Sales, SeatMap, UpdateConcertError, Venue, VenueBookings, check_start,
     },
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
-    seats::{Seat, SeatStatus},
+    seats::{Seat, SeatState, SeatStatus},
 };
 
 use super::{MemoryStore, Rows, page};
 
 impl Rows {
     fn concert_summary(&self, concert: &Concert) -> ConcertSummary {
-        let performances: Vec<_> = self.performances_of(concert.id).cloned().collect();
-        ConcertSummary::of(concert.clone(), &performances)
+        let on_sale = self.performances_of(concert.id).filter(|found| !found.withdrawn);
+        ConcertSummary::of(concert.clone(), &on_sale.cloned().collect::<Vec<_>>())
     }
 
-    fn performances_of(&self, concert_id: ConcertId) -> impl Iterator<Item = &PerformanceSummary> {
+    pub(super) fn performances_of(&self, concert_id: ConcertId) -> impl Iterator<Item = &PerformanceSummary> {
         self.performances.rows.values().filter(move |found| found.concert_id == concert_id)
     }
 
@@ -34,21 +34,39 @@ impl Rows {
         }
     }
 
-    fn seats_in_order(&self, id: PerformanceId) -> Vec<&Seat> {
+    pub(super) fn seats_in_order(&self, id: PerformanceId) -> Vec<&Seat> {
         let mut seats: Vec<_> = self.sale.seats.get(&id).into_iter().flat_map(|seats| seats.values()).collect();
         seats.sort_unstable_by_key(|seat| seat.ordinal);
         seats
     }
 
-    /// Stores the seats of a performance with their prices; those of a known performance that are taken keep theirs.
-    pub(super) fn put_seats(&mut self, performance: &NewPerformance, now: Timestamp) {
-        let seats = self.sale.seats.entry(performance.id).or_default();
-        for new in performance.seats() {
-            let price = new.price;
-            let seat = seats.entry(new.label.clone()).or_insert(new);
-            if seat.state.status(now) == SeatStatus::Available {
-                seat.price = price;
-            }
+    /// Stores the seats of a new performance.
+    pub(super) fn put_seats(&mut self, performance: &NewPerformance) {
+        let seats = performance.seats().map(|seat| (seat.label.clone(), seat)).collect();
+        self.sale.seats.insert(performance.id, seats);
+    }
+
+    /// How a venue is taken.
+    pub(super) fn venue_bookings(&self, id: VenueId) -> VenueBookings {
+        let is_sold = |id| self.sale.seats[&id].values().any(|seat| matches!(seat.state, SeatState::Sold { .. }));
+        let at_venue = self.performances.rows.values().filter(|found| found.venue.id == id);
+        let taken = at_venue.filter(|found| !found.withdrawn || is_sold(found.id));
+        let bookings = taken.map(|found| Booking {
+            id: found.id,
+            starts_at: found.starts_at,
+            duration_minutes: found.duration_minutes,
+        });
+        let overlaps_allowed = self.venues.rows.get(&id).is_some_and(|venue| venue.overlaps_allowed);
+        VenueBookings { overlaps_allowed, bookings: bookings.collect() }
+    }
+
+    fn check_new(&self, new: &NewPerformance, now: Timestamp) -> Result<(), PublishError> {
+        let concert = self.concerts.rows.get(&new.concert_id).ok_or(PublishError::ConcertNotFound)?;
+        check_start(now, &concert.sales, new.starts_at, false)?;
+        let venue = self.venue_bookings(new.venue.id);
+        match new.booking().conflict(&venue.bookings) {
+            Some(other) if !venue.overlaps_allowed => Err(PublishError::Overlaps(other)),
+            _ => Ok(()),
         }
     }
 
@@ -57,7 +75,11 @@ impl Rows {
         let concert = &self.concerts.rows[&concert_id];
         let terms = self.performances_of(concert_id).map(|performance| {
             let venue = self.venues.rows[&performance.venue.id].summary();
-            PerformanceTerms::new(concert, performance.id, venue, performance.starts_at)
+            let terms = PerformanceTerms::new(concert, performance.id, venue, performance.starts_at);
+            match self.sale.terms.get(&performance.id) {
+                Some(known) => PerformanceTerms { withdrawn_at: known.withdrawn_at, moved: known.moved, ..terms },
+                None => terms,
+            }
         });
         let terms: Vec<_> = terms.map(|terms| (terms.id, terms)).collect();
         self.sale.terms.extend(terms);
@@ -72,6 +94,8 @@ pub(super) fn performance_row(new: &NewPerformance) -> PerformanceSummary {
         concert_id: new.concert_id,
         venue: new.venue.summary(),
         starts_at: new.starts_at,
+        duration_minutes: new.duration_minutes,
+        withdrawn: false,
         seats_total: capacity,
         seats_available: capacity,
         price_min: new.prices.min(),
@@ -110,12 +134,13 @@ impl Catalog for MemoryStore {
         idempotency: Option<Idempotency>,
     ) -> Result<Made<PerformanceSummary>, PublishError> {
         let (mut rows, now) = (self.rows(), self.now());
-        if !rows.concerts.rows.contains_key(&new.concert_id) {
-            return Err(PublishError::ConcertNotFound);
+        let key = idempotency.as_ref().map(|idempotency| (publisher, idempotency.key.clone()));
+        if key.is_none_or(|key| !rows.performances.keys.contains_key(&key)) {
+            rows.check_new(&new, now)?;
         }
         let made = rows.performances.publish(publisher, idempotency, new.id, performance_row(&new))?;
         if !made.replayed {
-            rows.put_seats(&new, now);
+            rows.put_seats(&new);
             rows.refresh_terms(new.concert_id);
         }
         Ok(Made { value: rows.performance_summary(&made.value, now), replayed: made.replayed })
@@ -164,7 +189,9 @@ impl Catalog for MemoryStore {
         let (rows, now) = (self.rows(), self.now());
         let mut listed: Vec<_> =
             rows.performances_of(concert_id).map(|stored| rows.performance_summary(stored, now)).collect();
-        listed.retain(|summary| !available_only || (summary.seats_available > 0 && now < summary.starts_at));
+        listed.retain(|summary| {
+            !available_only || (summary.seats_available > 0 && now < summary.starts_at && !summary.withdrawn)
+        });
         listed.sort_unstable_by_key(PerformanceSummary::key);
         Ok(page(listed.into_iter(), request, PerformanceSummary::key, PerformanceKey::gt))
     }
@@ -186,6 +213,6 @@ impl Catalog for MemoryStore {
 
     async fn sales(&self, id: PerformanceId) -> Result<Option<Sales>, StorageError> {
         let (rows, now) = (self.rows(), self.now());
-        Ok(Sales::of(rows.seats_in_order(id), now))
+        Ok(Sales::of(rows.seats_in_order(id), now, |id| rows.sale.reservations.get(&id)))
     }
 }

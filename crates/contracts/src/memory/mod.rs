@@ -23,7 +23,7 @@ use boxoffice_domain::{
     AccountId, Clock, ConcertId, EntropySource, PerformanceId, SessionId, StorageError, Timestamp, VenueId,
     accounts::{Credentials, Session},
     audit::Readiness,
-    catalog::{CatalogKey, Concert, PerformanceSummary, Venue},
+    catalog::{CatalogKey, Concert, Owned, PerformanceSummary, Venue},
     events::{EventBatch, Outbox},
     fixtures::SaleTables,
     idempotency::{Idempotency, IdempotencyKey, KeyReused, Made},
@@ -64,7 +64,8 @@ struct Rows {
 struct Published<K, V> {
     rows: BTreeMap<K, V>,
     keys: HashMap<(AccountId, IdempotencyKey), (Idempotency, K)>,
-    imported: BTreeMap<CatalogKey, K>,
+    /// By key and owner.
+    imported: BTreeMap<(CatalogKey, Option<AccountId>), K>,
 }
 
 impl<K, V> Default for Published<K, V> {
@@ -92,12 +93,15 @@ impl<K: Copy + Ord, V: Clone> Published<K, V> {
         Ok(Made::now(row))
     }
 
-    fn imported(&self, key: &CatalogKey) -> Option<&V> {
-        self.rows.get(self.imported.get(key)?)
+    /// What is stored under a catalog key, with its owner.
+    fn imported<'r>(&'r self, key: &'r CatalogKey) -> impl Iterator<Item = Owned<&'r V>> {
+        let named = self.imported.iter().filter(move |((named, _), _)| named == key);
+        named.map(|((_, owner), id)| Owned { owner: *owner, value: &self.rows[id] })
     }
 
-    fn import(&mut self, key: &CatalogKey, id: K, row: V) {
-        self.imported.insert(key.clone(), id);
+    fn import(&mut self, key: &CatalogKey, owner: Option<AccountId>, id: K, row: V) {
+        self.imported.retain(|_, known| *known != id);
+        self.imported.insert((key.clone(), owner), id);
         self.rows.insert(id, row);
     }
 }

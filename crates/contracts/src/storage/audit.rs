@@ -3,7 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use boxoffice_domain::{AccountId, PaymentId, PerformanceId, ReservationId, seats::SeatLabel};
+use boxoffice_domain::{AccountId, PaymentId, PerformanceId, ReservationId, VenueId, seats::SeatLabel};
 
 use super::{PRICE_A, Stage, label};
 
@@ -31,19 +31,30 @@ pub enum Corruption {
     BalanceChanged { account_id: AccountId },
     /// All events of a reservation are gone.
     EventsRemoved { reservation_id: ReservationId },
+    /// A performance has one seat more than there are.
+    SeatsTotalChanged { performance_id: PerformanceId },
+    /// The dearest seat of a performance costs one point more than any seat.
+    PriceRangeChanged { performance_id: PerformanceId },
+    /// Performances may not overlap at a venue where they do.
+    OverlapsForbidden { venue_id: VenueId },
+    /// A reservation is of another concert than its performance.
+    ConcertChanged { reservation_id: ReservationId },
+    /// A payment left one point more than its entry in the wallet.
+    BalanceAfterChanged { payment_id: PaymentId },
 }
 
 /// Whatever is broken, the audit reports something that it did not report before.
 pub async fn an_audit_finds_every_corruption(stage: &Stage) {
     let corrupter = stage.corrupter.as_ref().expect("the stage has a corrupter");
     let show = stage.show().await;
+    stage.another_performance(&show, show.starts_at).await;
     let performance_id = show.performance_id;
     let mut held = Vec::new();
     for label in ["A-1-1", "A-1-2", "A-1-3", "A-1-4", "A-1-5"] {
         let account_id = stage.account_with(PRICE_A).await;
         held.push(stage.holds(&show, account_id, &[label]).await);
     }
-    stage.pays(&held[0]).await;
+    let kept = stage.pays(&held[0]).await.payment.payment.id;
     let payment_id = stage.pays(&held[1]).await.payment.payment.id;
     stage.assert_sound().await;
     let mut known = Vec::new();
@@ -55,6 +66,11 @@ pub async fn an_audit_finds_every_corruption(stage: &Stage) {
         Corruption::TotalChanged { reservation_id: held[3].id },
         Corruption::EventsRemoved { reservation_id: held[4].id },
         Corruption::BalanceChanged { account_id: held[0].account_id },
+        Corruption::SeatsTotalChanged { performance_id },
+        Corruption::PriceRangeChanged { performance_id },
+        Corruption::OverlapsForbidden { venue_id: show.venue.id },
+        Corruption::ConcertChanged { reservation_id: held[2].id },
+        Corruption::BalanceAfterChanged { payment_id: kept },
     ] {
         corrupter.corrupt(corruption.clone()).await;
         let found = stage.storage.audit.breaches().await.expect("the audit runs");

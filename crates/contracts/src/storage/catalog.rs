@@ -132,8 +132,9 @@ pub async fn concerts_are_paged_in_the_order_of_their_publication(stage: &Stage)
 /// The list of bookable concerts has those that the rule calls bookable, and pages over them alone.
 pub async fn only_bookable_concerts_are_listed_when_asked(stage: &Stage) {
     let promoter_id = stage.account().await;
-    let hall = venue(plan(), stage.now());
+    let hall = Venue { overlaps_allowed: true, ..venue(plan(), stage.now()) };
     stage.storage.catalog.publish_venue(promoter_id, hall.clone(), None).await.unwrap();
+    stage.clock.set(instant(-200));
     let publish = async |open_at, close_at, starts: &[i64]| {
         let sales = SalesWindow::new(instant(open_at), instant(close_at)).unwrap();
         let concert = Concert { sales, ..concert(promoter_id, stage.now()) };
@@ -148,7 +149,8 @@ pub async fn only_bookable_concerts_are_listed_when_asked(stage: &Stage) {
     publish(-10, 0, &[100]).await;
     publish(-10, 10, &[0]).await;
     publish(-10, 10, &[]).await;
-    let one_to_come = publish(-10, 10, &[-100, 1]).await;
+    let one_to_come = publish(-150, 10, &[-100, 1]).await;
+    stage.clock.set(instant(0));
     let list = async |page| {
         let page = stage.storage.catalog.concerts(Some(stage.now()), page).await.unwrap();
         (page.items.iter().map(|summary| summary.concert.id).collect::<Vec<_>>(), page.next)
@@ -188,7 +190,7 @@ pub async fn performances_without_a_seat_to_be_had_are_left_out_when_asked(stage
     let show = stage.show().await;
     let seats = Row { name: part("1"), seats: 2 };
     let small = SeatingPlan::new(vec![Section { name: part("A"), rows: vec![seats] }]).unwrap();
-    let hall = venue(small, stage.now());
+    let hall = Venue { overlaps_allowed: true, ..venue(small, stage.now()) };
     stage.storage.catalog.publish_venue(show.promoter_id, hall.clone(), None).await.unwrap();
     let prices = PriceList::new(&hall.plan, &[(part("A"), points(PRICE_A))]).unwrap();
     let new = |seconds| NewPerformance {
@@ -376,7 +378,8 @@ pub async fn a_concert_is_changed_only_from_the_version_that_was_read(stage: &St
     assert_eq!(refused.count(), 9);
     let found = catalog.concert(show.concert.id).await.unwrap().unwrap().concert;
     assert_eq!((&found, found.version), (taken[0], 2));
-    let next = ConcertChange::default().apply(&found, instant(0)).unwrap();
+    let change = ConcertChange { max_active: Some(8), ..ConcertChange::default() };
+    let next = change.apply(&found, instant(0)).unwrap();
     catalog.update_concert(next.clone()).await.unwrap();
     assert_eq!(catalog.concert(found.id).await.unwrap().unwrap().concert, next);
     let unknown = Concert { id: ConcertId::new(TestEntropy.uuid()), ..next };

@@ -7,9 +7,11 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod bookings;
 pub mod catalog;
 pub mod catalog_import;
 pub mod catalog_search;
+pub mod import_rules;
 pub mod leases;
 pub mod payments;
 mod promises;
@@ -108,6 +110,10 @@ macro_rules! storage_contract {
             a_concert_is_changed_only_from_the_version_that_was_read
             a_draw_a_pause_and_an_emptying_are_kept
             what_is_unknown_is_none
+        } bookings {
+            a_venue_has_one_performance_at_a_time
+            one_of_twenty_publications_at_once_takes_the_venue
+            a_performance_starts_in_time_for_its_sale
         } }
         $crate::storage_contract! { $open; catalog_search {
             words_are_found_in_every_script_and_form
@@ -120,10 +126,19 @@ macro_rules! storage_contract {
     (@ catalog_import $open:path) => {
         $crate::storage_contract! { $open; catalog_import {
             a_second_import_creates_nothing
-            an_import_changes_the_prices_of_free_seats_alone
+            a_new_price_counts_from_the_moment_a_seat_is_free
             an_import_that_is_refused_writes_nothing
             an_import_never_changes_a_draw_or_a_pause
             two_imports_at_once_make_one_catalog
+            what_is_absent_stays_as_it_is
+            a_dry_run_reports_and_writes_nothing
+        } import_rules {
+            a_key_is_unique_for_its_owner
+            what_has_no_owner_is_adopted
+            a_sold_performance_is_moved_only_if_harm_is_allowed_and_is_refunded_then
+            what_is_no_longer_named_is_reported_and_taken_from_sale_when_asked
+            an_import_takes_a_venue_once_at_a_time
+            an_import_keeps_to_the_times_that_can_be
         } }
     };
     (@ leases $open:path) => {

@@ -6,7 +6,7 @@ use boxoffice_domain::{
     AccountId, ChargeId, ConcertId, EntropySource, PaymentId, PerformanceId, Points, ReservationId, StorageError,
     Timestamp, VenueId,
     accounts::{Account, Credentials, LoginId, PasswordHash, Role},
-    catalog::{Concert, NewPerformance, PriceList, Row, SeatingPlan, Section, Venue},
+    catalog::{Concert, DURATION_MINUTES, NewPerformance, PriceList, Row, SeatingPlan, Section, Venue},
     fixtures::{self, TestEntropy},
     idempotency::{Fingerprint, Idempotency, Made},
     page::{Page, PageRequest},
@@ -143,10 +143,11 @@ pub fn plan() -> SeatingPlan {
     SeatingPlan::new(vec![stalls, balcony]).expect("a plan")
 }
 
-/// A new venue of this plan.
+/// A new venue of this plan, with one performance at a time.
 pub fn venue(plan: SeatingPlan, now: Timestamp) -> Venue {
     let id = VenueId::new(TestEntropy.uuid());
-    Venue { id, name: name("Rolling Hall"), location: name("Seoul"), plan, created_at: now }
+    let (name, location) = (name("Rolling Hall"), name("Seoul"));
+    Venue { id, name, location, plan, overlaps_allowed: false, created_at: now }
 }
 
 /// A new concert that is on sale from a day before [`instant`](fixtures::instant) 0 until 364 days after it.
@@ -178,6 +179,7 @@ pub fn new_performance(concert: &Concert, venue: &Venue, starts_at: Timestamp) -
         concert_id: concert.id,
         venue: venue.clone(),
         starts_at,
+        duration_minutes: DURATION_MINUTES,
         prices: PriceList::new(&venue.plan, &prices).expect("a price for each section"),
         created_at: concert.created_at,
     }

@@ -7,7 +7,7 @@ use std::{
 
 use boxoffice_domain::{
     AccountId, ActError, ChargeId, Clock, StorageError, Timestamp,
-    catalog::{Catalog, Concert, NewPerformance, PerformanceSummary, Sales, SeatMap},
+    catalog::{Catalog, Concert, NewPerformance, PerformanceSummary, Sales, SeatMap, Venue},
     fixtures::{self, TestClock, TestEntropy, instant},
     gateway::GatewayVerdict,
     idempotency::Made,
@@ -148,6 +148,7 @@ impl Stage {
     }
 
     /// A venue of [`SHOW_SEATS`](super::SHOW_SEATS) seats with one performance of a concert that allows an account 4 seats.
+    /// Other performances may take place there at any time.
     pub async fn show(&self) -> Show {
         self.show_allowing(4).await
     }
@@ -156,7 +157,7 @@ impl Stage {
     pub async fn show_allowing(&self, max_seats_per_account: u32) -> Show {
         let promoter_id = self.account().await;
         let concert = Concert { max_seats_per_account, ..concert(promoter_id, self.now()) };
-        let venue = venue(plan(), self.now());
+        let venue = Venue { overlaps_allowed: true, ..venue(plan(), self.now()) };
         self.storage.catalog.publish_venue(promoter_id, venue.clone(), None).await.expect("a venue");
         self.storage.catalog.publish_concert(concert.clone(), None).await.expect("a concert");
         let performance = new_performance(&concert, &venue, instant(365 * 86_400));

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
+use super::rules::{SalesTimeError, check_sales};
 use crate::{
     AccountId, ConcertId, Timestamp,
     catalog::performance::{PerformanceSummary, PriceRange},
@@ -160,7 +161,7 @@ pub enum DrawError {
     Past,
 }
 
-/// A concert as buyers see it.
+/// A concert as buyers see it. Performances that are taken from sale are left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 #[expect(missing_docs, reason = "a field without a comment is what its name says")]
@@ -219,13 +220,28 @@ pub enum ConcertChangeError {
     /// The sale would close before it opens.
     #[error(transparent)]
     SalesWindow(#[from] InvalidSalesWindow),
+    /// The sale cannot be then.
+    #[error(transparent)]
+    SalesTime(#[from] SalesTimeError),
     /// The draw cannot be then.
     #[error(transparent)]
     Draw(#[from] DrawError),
 }
 
+impl ConcertChangeError {
+    /// The field that is wrong.
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::SalesWindow(_) => "sales_close_at",
+            Self::SalesTime(error) => error.field(),
+            Self::Draw(DrawError::Changed) => "draw",
+            Self::Draw(_) => "sales_open_at",
+        }
+    }
+}
+
 impl ConcertChange {
-    /// The concert as it is after the change.
+    /// The concert as it is after the change, at the next version; at the same one if nothing changes.
     pub fn apply(self, concert: &Concert, now: Timestamp) -> Result<Concert, ConcertChangeError> {
         let sales = SalesWindow::new(
             self.sales_open_at.unwrap_or(concert.sales.open_at()),
@@ -240,11 +256,12 @@ impl ConcertChange {
             max_active: self.max_active.unwrap_or(concert.max_active),
             paused: self.paused.unwrap_or(concert.paused),
             emptied_at: self.emptied_at.or(concert.emptied_at),
-            version: concert.version.saturating_add(1),
             ..*concert
         };
+        check_sales(now, Some(&concert.sales), &sales)?;
         changed.check_draw(concert, now)?;
-        Ok(changed)
+        let version = concert.version.saturating_add(u32::from(changed != *concert));
+        Ok(Concert { version, ..changed })
     }
 }
 
@@ -313,6 +330,12 @@ mod tests {
         assert_eq!(moved(&drawn, 100, 100), Ok(at(100)), "nothing is moved");
         assert_eq!(moved(&drawn, 200, 50), Err(InvalidSalesWindow.into()));
         assert_eq!(moved(&concert(None), 50, 150), Ok(at(50)), "without a draw");
+        let late = ConcertChange { sales_close_at: Some(at(400_000_000)), ..ConcertChange::default() };
+        let refused = late.apply(&drawn, at(0)).unwrap_err();
+        assert_eq!(refused, SalesTimeError::ClosesTooFarAhead.into());
+        let errors = [refused, InvalidSalesWindow.into(), DrawError::Changed.into(), DrawError::Past.into()];
+        let fields = errors.map(ConcertChangeError::field);
+        assert_eq!(fields, ["sales_close_at", "sales_close_at", "draw", "sales_open_at"]);
 
         assert_eq!(drawn.check_draw(&concert(None), at(50)), Err(DrawError::Changed));
         assert_eq!(concert(None).check_draw(&drawn, at(50)), Err(DrawError::Changed));
@@ -323,7 +346,9 @@ mod tests {
     fn a_change_leaves_alone_what_it_does_not_name() {
         let before = Concert { paused: true, emptied_at: Some(at(3)), ..concert(Some(DRAW)) };
         let after = ConcertChange::default().apply(&before, at(150)).unwrap();
-        assert_eq!(after, Concert { version: 8, ..before.clone() });
+        assert_eq!(after, before, "nothing changes, and the version neither");
+        let same = ConcertChange { title: Some(before.title.clone()), paused: Some(true), ..ConcertChange::default() };
+        assert_eq!(same.apply(&before, at(150)).unwrap(), before);
         let change = ConcertChange {
             max_seats_per_account: Some(9),
             max_active: Some(8),
@@ -332,7 +357,7 @@ mod tests {
             ..ConcertChange::default()
         };
         let after = change.apply(&before, at(150)).unwrap();
-        assert_eq!((after.max_seats_per_account, after.max_active), (9, 8));
+        assert_eq!((after.max_seats_per_account, after.max_active, after.version), (9, 8, 8));
         assert_eq!((after.paused, after.emptied_at, after.draw), (false, Some(at(9)), before.draw));
     }
 }

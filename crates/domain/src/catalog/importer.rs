@@ -1,19 +1,31 @@
 //! What an import makes of a catalog, given what is stored.
 
+mod stored;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{
-    concert::{Concert, DrawError},
-    import::{ImportError, ImportReport, ImportedCatalog},
-    performance::NewPerformance,
+    concert::{Concert, DrawError, SalesWindow},
+    import::{
+        CatalogKey, ImportError, ImportOptions, ImportPlace, ImportReport, ImportRule, ImportedCatalog, ImportedChange,
+        ImportedConcert, ImportedPerformance, Named,
+    },
+    performance::{Moved, NewPerformance, PriceList},
     plan::Venue,
+    rules::{Booking, DURATION_MINUTES, check_opening, check_sales, check_start},
 };
 use crate::{AccountId, ConcertId, EntropySource, PerformanceId, Timestamp, VenueId, waiting_room::Draw};
+
+pub use self::stored::{KnownPerformance, Owned, SectionPrice, StoredPerformance, VenueBookings};
 
 /// What an import makes of one entry of a catalog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Imported<T> {
     /// Nothing is stored under its key: this is inserted.
     New(T),
-    /// This takes the place of what is stored.
+    /// This takes the place of what is stored, with the owner of the import.
     Changed(T),
     /// What is stored stays as it is.
     Unchanged(T),
@@ -26,29 +38,55 @@ impl<T> Imported<T> {
             Self::New(value) | Self::Changed(value) | Self::Unchanged(value) => value,
         }
     }
+
+    fn of_known(value: T, changed: bool) -> Self {
+        if changed { Self::Changed(value) } else { Self::Unchanged(value) }
+    }
 }
 
-/// A performance that is stored under the key of an imported one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the fields are those of `NewPerformance`")]
-pub struct StoredPerformance {
-    pub id: PerformanceId,
-    pub concert_id: ConcertId,
-    pub venue_id: VenueId,
+/// What an import makes of one performance of a catalog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PerformanceImport {
+    /// Nothing is stored under its key: this is inserted, with its seats.
+    New(NewPerformance),
+    /// This takes the place of what is stored, with the owner of the import.
+    Changed {
+        /// The performance after the import.
+        performance: StoredPerformance,
+        /// The sections of it whose price has changed: that of all their seats becomes the new one.
+        sections: Vec<SectionPrice>,
+    },
+    /// What is stored stays as it is.
+    Unchanged(StoredPerformance),
 }
 
-/// Decides what an import makes of each entry of a catalog, and counts it.
+/// The last concert that was decided on.
+struct CurrentConcert {
+    id: ConcertId,
+    sales: SalesWindow,
+    is_moved: bool,
+    named: BTreeSet<PerformanceId>,
+}
+
+/// Decides what an import makes of each entry of a catalog, and reports it.
 ///
-/// For each entry the storage loads what it has under the entry's key, asks for the decision, and writes it: first the
-/// venues, then each concert with its performances, all in the order of the catalog. A refusal ends the import; nothing
-/// that was written for it may stay.
+/// For each entry the storage loads what it has under the key of the entry, of all owners, asks for the decision, and writes
+/// it: first the venues, then each concert with its performances, all in the order of the catalog. After those of a
+/// concert that was stored it asks [what else](Self::others_of_concert) the concert has; at the end, for each of the
+/// [venues to check](Self::venues_to_check), whether it is [taken once](Self::check_bookings), and what else
+/// [the owner](Self::others_of_owner) has. A refusal ends the import; nothing that was written for it may stay.
 pub struct Importer<'i> {
     catalog: &'i ImportedCatalog,
-    promoter_id: Option<AccountId>,
+    options: &'i ImportOptions,
     now: Timestamp,
     entropy: &'i dyn EntropySource,
     venues: Vec<Venue>,
-    concerts: Vec<ConcertId>,
+    concerts_count: usize,
+    concert: Option<CurrentConcert>,
+    /// Venues in which performances may overlap from now on no longer, by their index.
+    venues_closed: BTreeMap<VenueId, usize>,
+    /// The performances that take their venue at another time than before.
+    booked: BTreeMap<VenueId, Vec<(Booking, ImportPlace)>>,
     report: ImportReport,
 }
 
@@ -59,252 +97,384 @@ impl std::fmt::Debug for Importer<'_> {
 }
 
 impl<'i> Importer<'i> {
-    /// An import at `now`. `promoter_id` becomes the promoter of new concerts.
+    /// An import at `now`.
     pub fn new(
         catalog: &'i ImportedCatalog,
-        promoter_id: Option<AccountId>,
+        options: &'i ImportOptions,
         now: Timestamp,
         entropy: &'i dyn EntropySource,
     ) -> Self {
-        let (venues, concerts) = (Vec::with_capacity(catalog.venues.len()), Vec::with_capacity(catalog.concerts.len()));
-        Self { catalog, promoter_id, now, entropy, venues, concerts, report: ImportReport::default() }
+        Self {
+            catalog,
+            options,
+            now,
+            entropy,
+            venues: Vec::with_capacity(catalog.venues.len()),
+            concerts_count: 0,
+            concert: None,
+            venues_closed: BTreeMap::new(),
+            booked: BTreeMap::new(),
+            report: ImportReport::default(),
+        }
     }
 
-    /// What was decided up to now.
-    pub fn report(&self) -> ImportReport {
+    /// What was decided.
+    pub fn into_report(self) -> ImportReport {
         self.report
     }
 
-    /// Decides on the next venue. Its name and location may change, its seating plan may not.
-    pub fn venue(&mut self, stored: Option<Venue>) -> Result<Imported<Venue>, ImportError> {
-        let venue_index = self.venues.len();
-        let imported = &self.catalog.venues[venue_index];
-        if stored.as_ref().is_some_and(|stored| stored.plan != imported.plan) {
-            return Err(ImportError::PlanChanged { venue_index });
+    /// Decides on the next venue. Its seating plan does not change.
+    pub fn venue(&mut self, found: Vec<Owned<Venue>>) -> Result<Imported<Venue>, ImportError> {
+        let index = self.venues.len();
+        let (imported, place) = (&self.catalog.venues[index], ImportPlace::Venue(index));
+        let Some(Owned { owner, value: stored }) = self.own(found, place)? else {
+            let venue = Venue {
+                id: VenueId::new(self.entropy.uuid()),
+                name: required(imported.name.as_ref(), place, "name")?,
+                location: required(imported.location.as_ref(), place, "location")?,
+                plan: required(imported.plan.as_ref(), place, "sections")?,
+                overlaps_allowed: imported.overlaps_allowed.unwrap_or_default(),
+                created_at: self.now,
+            };
+            self.venues.push(venue.clone());
+            self.report.venues_created += 1;
+            return Ok(Imported::New(venue));
+        };
+        if imported.plan.as_ref().is_some_and(|plan| *plan != stored.plan) {
+            return Err(ImportRule::PlanChanged.at(place, "sections"));
         }
-        let (id, created_at) = stored
-            .as_ref()
-            .map_or_else(|| (VenueId::new(self.entropy.uuid()), self.now), |stored| (stored.id, stored.created_at));
-        let (name, location, plan) = (imported.name.clone(), imported.location.clone(), imported.plan.clone());
-        let venue = Venue { id, name, location, plan, created_at };
+        let venue = Venue {
+            name: imported.name.clone().unwrap_or_else(|| stored.name.clone()),
+            location: imported.location.clone().unwrap_or_else(|| stored.location.clone()),
+            overlaps_allowed: imported.overlaps_allowed.unwrap_or(stored.overlaps_allowed),
+            ..stored.clone()
+        };
+        if stored.overlaps_allowed && !venue.overlaps_allowed {
+            self.venues_closed.insert(venue.id, index);
+        }
+        let mut changes = Changes::of(Named::Venue(imported.key.clone()));
+        changes.owner(owner, self.options.promoter_id);
+        changes.field("name", &stored.name, &venue.name);
+        changes.field("location", &stored.location, &venue.location);
+        changes.field("overlaps_allowed", stored.overlaps_allowed, venue.overlaps_allowed);
         self.venues.push(venue.clone());
-        self.report.venues_created += u32::from(stored.is_none());
-        self.report.venues_updated += u32::from(stored.is_some());
-        Ok(imported_from(stored, venue))
+        self.report.venues_known += 1;
+        Ok(Imported::of_known(venue, self.note(changes)))
     }
 
-    /// Decides on the next concert. A stored one keeps its promoter, its draw and its queue. If nothing else changes, it
-    /// keeps its version too, and with it its entity tag.
-    pub fn concert(&mut self, stored: Option<Concert>) -> Result<Imported<Concert>, ImportError> {
-        let concert_index = self.concerts.len();
-        let imported = &self.catalog.concerts[concert_index];
-        let before = stored.clone().unwrap_or_else(|| Concert {
+    /// Decides on the next concert. A stored one keeps its draw and its queue, and its promoter unless it had none. If
+    /// nothing changes, it keeps its version too, and with it its entity tag.
+    pub fn concert(&mut self, found: Vec<Owned<Concert>>) -> Result<Imported<Concert>, ImportError> {
+        let index = self.concerts_count;
+        let (imported, place) = (&self.catalog.concerts[index], ImportPlace::Concert(index));
+        self.concerts_count += 1;
+        let Some(Owned { owner, value: stored }) = self.own(found, place)? else {
+            let concert = self.new_concert(imported, place)?;
+            self.begin_concert(&concert, false);
+            self.report.concerts_created += 1;
+            return Ok(Imported::New(concert));
+        };
+        if imported.draw == Some(true) && stored.draw.is_none() {
+            return Err(ImportRule::Draw(DrawError::Changed).at(place, "draw"));
+        }
+        let changed = imported.change().apply(&stored, self.now);
+        let mut concert = changed.map_err(|error| ImportRule::from(error).at(place, error.field()))?;
+        concert.promoter_id = self.options.promoter_id;
+        let mut changes = Changes::of(Named::Concert(imported.key.clone()));
+        changes.owner(owner, self.options.promoter_id);
+        changes.field("title", &stored.title, &concert.title);
+        changes.field("artist", &stored.artist, &concert.artist);
+        changes.text("description", stored.description.as_str(), concert.description.as_str());
+        changes.time("sales_open_at", stored.sales.open_at(), concert.sales.open_at());
+        changes.time("sales_close_at", stored.sales.close_at(), concert.sales.close_at());
+        changes.field("max_seats_per_account", stored.max_seats_per_account, concert.max_seats_per_account);
+        changes.field("max_active", stored.max_active, concert.max_active);
+        self.begin_concert(&concert, concert.sales.open_at() != stored.sales.open_at());
+        self.report.concerts_known += 1;
+        let changed = self.note(changes);
+        concert.version = stored.version.saturating_add(u32::from(changed));
+        Ok(Imported::of_known(concert, changed))
+    }
+
+    fn new_concert(&self, imported: &ImportedConcert, place: ImportPlace) -> Result<Concert, ImportError> {
+        let open_at = required(imported.sales_open_at.as_ref(), place, "sales_open_at")?;
+        let close_at = required(imported.sales_close_at.as_ref(), place, "sales_close_at")?;
+        let sales = SalesWindow::new(open_at, close_at);
+        let sales = sales.map_err(|error| ImportRule::from(error).at(place, "sales_close_at"))?;
+        check_sales(self.now, None, &sales).map_err(|error| ImportRule::from(error).at(place, error.field()))?;
+        Ok(Concert {
             id: ConcertId::new(self.entropy.uuid()),
-            promoter_id: self.promoter_id,
-            title: imported.title.clone(),
-            artist: imported.artist.clone(),
-            description: imported.description.clone(),
-            sales: imported.sales,
-            max_seats_per_account: imported.max_seats_per_account,
-            max_active: imported.max_active,
-            draw: imported.draw.then(|| Draw::new(self.entropy.secret())),
+            promoter_id: self.options.promoter_id,
+            title: required(imported.title.as_ref(), place, "title")?,
+            artist: required(imported.artist.as_ref(), place, "artist")?,
+            description: imported.description.clone().unwrap_or_default(),
+            sales,
+            max_seats_per_account: imported.max_seats_per_account.unwrap_or(self.options.max_seats_per_account),
+            max_active: imported.max_active.unwrap_or(self.options.max_active),
+            draw: (imported.draw == Some(true)).then(|| Draw::new(self.entropy.secret())),
             paused: false,
             emptied_at: None,
             version: 1,
             created_at: self.now,
-        });
-        let mut concert = Concert {
-            title: imported.title.clone(),
-            artist: imported.artist.clone(),
-            description: imported.description.clone(),
-            sales: imported.sales,
-            max_seats_per_account: imported.max_seats_per_account,
-            max_active: imported.max_active,
-            ..before
-        };
-        if let Some(stored) = &stored {
-            let draw_added = if imported.draw && stored.draw.is_none() { Err(DrawError::Changed) } else { Ok(()) };
-            draw_added
-                .and_then(|()| concert.check_draw(stored, self.now))
-                .map_err(|error| ImportError::Draw { concert_index, error })?;
-            concert.version += u32::from(concert != *stored);
-        }
-        self.concerts.push(concert.id);
-        self.report.concerts_created += u32::from(stored.is_none());
-        self.report.concerts_updated += u32::from(stored.is_some());
-        Ok(imported_from(stored, concert))
+        })
     }
 
-    /// Decides on a performance of the last concert. It stays at its venue; its start and the prices of its seats that are
-    /// neither held nor sold become those of the catalog.
+    fn begin_concert(&mut self, concert: &Concert, is_moved: bool) {
+        let (id, sales, named) = (concert.id, concert.sales, BTreeSet::new());
+        self.concert = Some(CurrentConcert { id, sales, is_moved, named });
+    }
+
+    /// The last concert, and its index.
+    fn current(&mut self) -> (&mut CurrentConcert, usize) {
+        let index = self.concerts_count.saturating_sub(1);
+        (self.concert.as_mut().expect("a performance comes after its concert"), index)
+    }
+
+    /// Decides on a performance of the last concert. It stays at its venue.
     pub fn performance(
         &mut self,
         performance_index: usize,
-        stored: Option<StoredPerformance>,
-    ) -> Result<Imported<NewPerformance>, ImportError> {
-        let concert_index = self.concerts.len() - 1;
-        let imported = &self.catalog.concerts[concert_index].performances[performance_index];
-        let (concert_id, venue) = (self.concerts[concert_index], &self.venues[imported.venue_index]);
-        if stored.is_some_and(|stored| (stored.concert_id, stored.venue_id) != (concert_id, venue.id)) {
-            return Err(ImportError::PerformanceMoved { concert_index, performance_index });
+        found: Vec<Owned<StoredPerformance>>,
+    ) -> Result<PerformanceImport, ImportError> {
+        let concert_index = self.current().1;
+        let imported = &self.catalog.concerts[concert_index].performances()[performance_index];
+        let place = ImportPlace::Performance(concert_index, performance_index);
+        match self.own(found, place)? {
+            None => self.new_performance(imported, place).map(PerformanceImport::New),
+            Some(stored) => self.known_performance(imported, place, stored),
         }
+    }
+
+    fn new_performance(
+        &mut self,
+        imported: &ImportedPerformance,
+        place: ImportPlace,
+    ) -> Result<NewPerformance, ImportError> {
+        let venue = &self.venues[required(imported.venue_index.as_ref(), place, "venue")?];
+        let prices = required(imported.prices.as_ref(), place, "prices")?;
+        let prices = PriceList::new(&venue.plan, &prices);
         let performance = NewPerformance {
-            id: stored.map_or_else(|| PerformanceId::new(self.entropy.uuid()), |stored| stored.id),
-            concert_id,
+            id: PerformanceId::new(self.entropy.uuid()),
             venue: venue.clone(),
-            starts_at: imported.starts_at,
-            prices: imported.prices.clone(),
+            starts_at: required(imported.starts_at.as_ref(), place, "starts_at")?,
+            duration_minutes: imported.duration_minutes.unwrap_or(DURATION_MINUTES),
+            prices: prices.map_err(|error| error_of_prices(error, place))?,
             created_at: self.now,
+            concert_id: self.current().0.id,
         };
-        if stored.is_some() {
-            self.report.performances_updated += 1;
-            return Ok(Imported::Changed(performance));
-        }
+        self.check_start(performance.starts_at, place)?;
+        self.current().0.named.insert(performance.id);
+        self.book(performance.venue.id, performance.booking(), place);
         self.report.performances_created += 1;
-        self.report.seats_created += u64::from(venue.plan.capacity());
-        Ok(Imported::New(performance))
-    }
-}
-
-fn imported_from<T: PartialEq>(stored: Option<T>, value: T) -> Imported<T> {
-    match stored {
-        None => Imported::New(value),
-        Some(stored) if stored == value => Imported::Unchanged(value),
-        Some(_) => Imported::Changed(value),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        Points,
-        catalog::{
-            ImportedConcert, ImportedPerformance, ImportedVenue, PriceList, SalesWindow, SeatingPlan,
-            plan::tests::section,
-        },
-        fixtures::{TestEntropy, concert, instant},
-        text::{Description, Name},
-    };
-
-    fn name(text: &str) -> Name {
-        Name::new(text).unwrap()
+        self.report.seats_created += u64::from(performance.venue.plan.capacity());
+        Ok(performance)
     }
 
-    fn plan(seats: u32) -> SeatingPlan {
-        SeatingPlan::new(vec![section("A", &[("1", seats)])]).unwrap()
-    }
-
-    /// One venue of 3 seats with one concert, which has one performance there.
-    fn catalog() -> ImportedCatalog {
-        let Concert { title, artist, description, sales, max_seats_per_account, max_active, .. } = concert();
-        let venue = ImportedVenue { key: name("v"), name: name("Hall"), location: name("Seoul"), plan: plan(3) };
-        let section = venue.plan.sections()[0].name.clone();
-        let prices = PriceList::new(&venue.plan, &[(section, Points::new(7).unwrap())]).unwrap();
-        let performance = ImportedPerformance { key: name("p"), venue_index: 0, starts_at: instant(9), prices };
-        let (key, performances) = (name("c"), vec![performance]);
-        let concert = ImportedConcert {
-            key,
-            title,
-            artist,
-            description,
-            sales,
-            max_seats_per_account,
-            max_active,
-            draw: false,
-            performances,
-        };
-        ImportedCatalog { venues: vec![venue], concerts: vec![concert] }
-    }
-
-    #[test]
-    fn a_catalog_has_the_seats_of_each_performance() {
-        let mut catalog = catalog();
-        let again = catalog.concerts[0].performances[0].clone();
-        catalog.concerts[0].performances.push(again);
-        assert_eq!(catalog.seats_count(), 6);
-    }
-
-    const NOW: i64 = 5;
-
-    fn importer(catalog: &ImportedCatalog) -> Importer<'_> {
-        Importer::new(catalog, None, instant(NOW), &TestEntropy)
-    }
-
-    #[test]
-    fn what_is_not_stored_is_new_and_what_is_stored_again_stays() {
-        let mut catalog = catalog();
-        let mut first = importer(&catalog);
-        let Imported::New(venue) = first.venue(None).unwrap() else { panic!("a new venue") };
-        let Imported::New(concert) = first.concert(None).unwrap() else { panic!("a new concert") };
-        let Imported::New(performance) = first.performance(0, None).unwrap() else { panic!("a new performance") };
-        assert_eq!((concert.version, concert.created_at, concert.draw), (1, instant(NOW), None));
-        assert_eq!((performance.concert_id, &performance.venue), (concert.id, &venue));
-        let report = ImportReport {
-            venues_created: 1,
-            concerts_created: 1,
-            performances_created: 1,
-            seats_created: 3,
-            ..first.report()
-        };
-        assert_eq!(first.report(), report);
-
-        let stored = StoredPerformance { id: performance.id, concert_id: concert.id, venue_id: venue.id };
-        let mut second = importer(&catalog);
-        assert_eq!(second.venue(Some(venue.clone())).unwrap(), Imported::Unchanged(venue.clone()));
-        assert_eq!(second.concert(Some(concert.clone())).unwrap(), Imported::Unchanged(concert.clone()));
-        assert_eq!(second.performance(0, Some(stored)).unwrap(), Imported::Changed(performance));
-        let report =
-            ImportReport { venues_updated: 1, concerts_updated: 1, performances_updated: 1, ..ImportReport::default() };
-        assert_eq!(second.report(), report);
-
-        catalog.venues[0].name = name("Great Hall");
-        let imported = &mut catalog.concerts[0];
-        (imported.title, imported.artist) = (name("Day"), name("Rain"));
-        imported.description = Description::new("Later").unwrap();
-        imported.sales = SalesWindow::new(instant(NOW), instant(NOW + 1)).unwrap();
-        (imported.max_seats_per_account, imported.max_active) = (1, 2);
-        let ImportedConcert { title, artist, description, sales, .. } = imported.clone();
-        let changed =
-            Concert { title, artist, description, sales, max_seats_per_account: 1, max_active: 2, ..concert.clone() };
-        let mut third = importer(&catalog);
-        let renamed = Venue { name: name("Great Hall"), ..venue.clone() };
-        assert_eq!(third.venue(Some(venue)).unwrap(), Imported::Changed(renamed));
-        assert_eq!(third.concert(Some(concert)).unwrap(), Imported::Changed(Concert { version: 2, ..changed }));
-    }
-
-    #[test]
-    fn a_plan_a_place_and_a_draw_do_not_change() {
-        let catalog = catalog();
-        let venue = importer(&catalog).venue(None).unwrap().into_inner();
-        let other_plan = Venue { plan: plan(4), ..venue.clone() };
-        let refused = importer(&catalog).venue(Some(other_plan)).unwrap_err();
-        assert!(matches!(refused, ImportError::PlanChanged { venue_index: 0 }));
-
-        let mut at_other_place = importer(&catalog);
-        at_other_place.venue(Some(venue.clone())).unwrap();
-        let concert = at_other_place.concert(None).unwrap().into_inner();
-        let place = StoredPerformance {
-            id: PerformanceId::new(TestEntropy.uuid()),
-            concert_id: concert.id,
-            venue_id: venue.id,
-        };
-        let other_venue = StoredPerformance { venue_id: VenueId::new(TestEntropy.uuid()), ..place };
-        let other_concert = StoredPerformance { concert_id: ConcertId::new(TestEntropy.uuid()), ..place };
-        for moved in [other_venue, other_concert] {
-            let refused = at_other_place.performance(0, Some(moved)).unwrap_err();
-            assert!(matches!(refused, ImportError::PerformanceMoved { concert_index: 0, performance_index: 0 }));
+    fn known_performance(
+        &mut self,
+        imported: &ImportedPerformance,
+        place: ImportPlace,
+        Owned { owner, value: stored }: Owned<StoredPerformance>,
+    ) -> Result<PerformanceImport, ImportError> {
+        if stored.concert_id != self.current().0.id {
+            return Err(ImportRule::ConcertChanged.at(place, "key"));
         }
-
-        let mut with_draw = catalog.clone();
-        with_draw.concerts[0].draw = true;
-        let drawn = importer(&with_draw).concert(None).unwrap().into_inner();
-        assert!(drawn.draw.is_some());
-        let refused = importer(&with_draw).concert(Some(concert)).unwrap_err();
-        assert!(matches!(refused, ImportError::Draw { concert_index: 0, error: DrawError::Changed }));
-        assert_eq!(importer(&catalog).concert(Some(drawn.clone())).unwrap(), Imported::Unchanged(drawn.clone()));
-        with_draw.concerts[0].sales = SalesWindow::new(instant(NOW), drawn.sales.close_at()).unwrap();
-        let refused = importer(&with_draw).concert(Some(drawn)).unwrap_err();
-        assert!(matches!(refused, ImportError::Draw { concert_index: 0, error: DrawError::Held }));
+        if imported.venue_index.is_some_and(|index| self.venues[index].id != stored.venue_id) {
+            return Err(ImportRule::VenueChanged.at(place, "venue"));
+        }
+        self.current().0.named.insert(stored.id);
+        let starts_at = imported.starts_at.unwrap_or(stored.starts_at);
+        let mut performance = StoredPerformance {
+            duration_minutes: imported.duration_minutes.unwrap_or(stored.duration_minutes),
+            withdrawn_at: None,
+            ..stored.clone()
+        };
+        if starts_at == stored.starts_at {
+            self.check_opening(starts_at)?;
+        } else {
+            if stored.is_sold && !self.options.harm {
+                return Err(ImportRule::Harm.at(place, "starts_at"));
+            }
+            self.check_start(starts_at, place)?;
+            performance.starts_at = starts_at;
+            performance.moved = Some(Moved::from(stored.starts_at, stored.moved, self.now));
+        }
+        if let Some(prices) = &imported.prices {
+            let names = stored.sections.iter().map(|section| &section.name);
+            let prices = PriceList::of_sections(names, prices).map_err(|error| error_of_prices(error, place))?;
+            for (section, price) in performance.sections.iter_mut().zip(prices.by_section()) {
+                section.price = *price;
+            }
+        }
+        let mut changes = Changes::of(Named::Performance(imported.key.clone()));
+        changes.owner(owner, self.options.promoter_id);
+        changes.time("starts_at", stored.starts_at, performance.starts_at);
+        changes.field("duration_minutes", stored.duration_minutes, performance.duration_minutes);
+        changes.field("withdrawn", stored.withdrawn_at.is_some(), false);
+        let mut sections = performance.sections.clone();
+        sections.retain(|section| !stored.sections.contains(section));
+        for section in &sections {
+            let before = stored.sections.iter().find(|before| before.name == section.name).map(|before| before.price);
+            changes.field(format!("price of {}", section.name), before.unwrap_or_default(), section.price);
+        }
+        if performance.booking() != stored.booking() || stored.withdrawn_at.is_some() {
+            self.book(stored.venue_id, performance.booking(), place);
+        }
+        self.report.performances_known += 1;
+        if self.note(changes) {
+            Ok(PerformanceImport::Changed { performance, sections })
+        } else {
+            Ok(PerformanceImport::Unchanged(stored))
+        }
     }
+
+    fn check_start(&mut self, starts_at: Timestamp, place: ImportPlace) -> Result<(), ImportError> {
+        let (now, history) = (self.now, self.options.history);
+        let checked = check_start(now, &self.current().0.sales, starts_at, history);
+        checked.map_err(|error| ImportRule::from(error).at(place, "starts_at"))
+    }
+
+    /// Checks the sale of the last concert, if it was moved, against a performance that stays.
+    fn check_opening(&mut self, starts_at: Timestamp) -> Result<(), ImportError> {
+        let now = self.now;
+        let (concert, index) = self.current();
+        if !concert.is_moved {
+            return Ok(());
+        }
+        let checked = check_opening(now, &concert.sales, starts_at);
+        checked.map_err(|error| ImportRule::from(error).at(ImportPlace::Concert(index), error.field()))
+    }
+
+    fn book(&mut self, venue_id: VenueId, booking: Booking, place: ImportPlace) {
+        self.booked.entry(venue_id).or_default().push((booking, place));
+    }
+
+    /// Decides on all performances of the last concert that have a key: which of them are taken from sale, because the
+    /// catalog does not name them. Those that have started stay.
+    pub fn others_of_concert(&mut self, known: Vec<KnownPerformance>) -> Result<Vec<PerformanceId>, ImportError> {
+        let index = self.current().1;
+        let says_nothing = self.catalog.concerts[index].performances.is_none();
+        let mut withdrawn = Vec::new();
+        for performance in known {
+            if self.current().0.named.contains(&performance.id) || performance.withdrawn_at.is_some() {
+                continue;
+            }
+            self.check_opening(performance.starts_at)?;
+            if says_nothing || performance.starts_at <= self.now {
+                continue;
+            }
+            let named = Named::Performance(performance.key);
+            if self.options.withdraw && performance.owner == self.options.promoter_id {
+                let mut changes = Changes::of(named);
+                changes.field("withdrawn", false, true);
+                self.note(changes);
+                withdrawn.push(performance.id);
+            } else {
+                self.report.no_longer_named.push(named);
+            }
+        }
+        Ok(withdrawn)
+    }
+
+    /// Takes note of the keys of all concerts of the owner: which of them the catalog does not name.
+    pub fn others_of_owner(&mut self, keys: impl IntoIterator<Item = CatalogKey>) {
+        let named: BTreeSet<_> = self.catalog.concerts.iter().map(|concert| &concert.key).collect();
+        let others = keys.into_iter().filter(|key| !named.contains(key));
+        self.report.no_longer_named.extend(others.map(Named::Concert));
+    }
+
+    /// The venues that are taken at other times than before. They have to be locked before their performances are read.
+    pub fn venues_to_check(&self) -> Vec<VenueId> {
+        let venues: BTreeSet<_> = self.booked.keys().chain(self.venues_closed.keys()).copied().collect();
+        venues.into_iter().collect()
+    }
+
+    /// Checks that a venue has one performance at a time, given how it is taken after the import.
+    pub fn check_bookings(&self, venue_id: VenueId, venue: &VenueBookings) -> Result<(), ImportError> {
+        if venue.overlaps_allowed {
+            return Ok(());
+        }
+        for (booking, place) in self.booked.get(&venue_id).into_iter().flatten() {
+            if let Some(other) = booking.conflict(&venue.bookings) {
+                return Err(ImportRule::Overlaps(other.starts_at).at(*place, "starts_at"));
+            }
+        }
+        let Some(index) = self.venues_closed.get(&venue_id) else { return Ok(()) };
+        let mut bookings = venue.bookings.clone();
+        bookings.sort_unstable_by_key(|booking| booking.starts_at);
+        if bookings.windows(2).any(|pair| pair[0].overlaps(&pair[1])) {
+            return Err(ImportRule::Overlapping.at(ImportPlace::Venue(*index), "overlaps_allowed"));
+        }
+        Ok(())
+    }
+
+    /// Of what is stored under a key, what the import may change: what its owner has; else what the operator has, which a
+    /// promoter adopts. If only others have something, it is theirs.
+    fn own<T>(&self, found: Vec<Owned<T>>, place: ImportPlace) -> Result<Option<Owned<T>>, ImportError> {
+        let is_empty = found.is_empty();
+        let (mut own, mut without_promoter) = (None, None);
+        for stored in found {
+            if stored.owner == self.options.promoter_id {
+                own = Some(stored);
+            } else if stored.owner.is_none() {
+                without_promoter = Some(stored);
+            }
+        }
+        match own.or(without_promoter) {
+            None if !is_empty => Err(ImportRule::OtherOwner.at(place, "key")),
+            chosen => Ok(chosen),
+        }
+    }
+
+    /// Reports changes. Returns whether there are any.
+    fn note(&mut self, changes: Changes) -> bool {
+        let is_changed = !changes.list.is_empty();
+        self.report.changes.extend(changes.list);
+        is_changed
+    }
+}
+
+fn required<T: Clone>(value: Option<&T>, place: ImportPlace, field: &str) -> Result<T, ImportError> {
+    value.cloned().ok_or_else(|| ImportRule::Missing.at(place, field))
+}
+
+fn error_of_prices(error: super::PriceError, place: ImportPlace) -> ImportError {
+    let field = error.field();
+    ImportRule::from(error).at(place, field)
+}
+
+/// What changes of one entry.
+struct Changes {
+    named: Named,
+    list: Vec<ImportedChange>,
+}
+
+impl Changes {
+    fn of(named: Named) -> Self {
+        Self { named, list: Vec::new() }
+    }
+
+    fn field(&mut self, field: impl Into<String>, before: impl ToString, after: impl ToString) {
+        self.text(field, &before.to_string(), &after.to_string());
+    }
+
+    fn text(&mut self, field: impl Into<String>, before: &str, after: &str) {
+        if before != after {
+            let (named, before, after) = (self.named.clone(), before.to_owned(), after.to_owned());
+            self.list.push(ImportedChange { named, field: field.into(), before, after });
+        }
+    }
+
+    fn time(&mut self, field: &str, before: Timestamp, after: Timestamp) {
+        self.text(field, &text_of(before), &text_of(after));
+    }
+
+    fn owner(&mut self, before: Option<AccountId>, after: Option<AccountId>) {
+        let name = |owner: Option<AccountId>| owner.map_or_else(|| "operator".to_owned(), |owner| owner.to_string());
+        self.text("owner", &name(before), &name(after));
+    }
+}
+
+fn text_of(at: Timestamp) -> String {
+    at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
 }

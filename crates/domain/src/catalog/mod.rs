@@ -6,6 +6,7 @@ mod import;
 mod importer;
 mod performance;
 mod plan;
+mod rules;
 mod search;
 mod seat_map;
 
@@ -26,17 +27,24 @@ pub use self::{
     },
     concert_index::ConcertIndex,
     import::{
-        CatalogImport, CatalogKey, ImportError, ImportProgress, ImportReport, ImportedCatalog, ImportedConcert,
-        ImportedPerformance, ImportedVenue,
+        CatalogImport, CatalogKey, ImportError, ImportOptions, ImportPlace, ImportProgress, ImportRefusal,
+        ImportReport, ImportRule, ImportedCatalog, ImportedChange, ImportedConcert, ImportedPerformance, ImportedVenue,
+        Named,
     },
-    importer::{Imported, Importer, StoredPerformance},
+    importer::{
+        Imported, Importer, KnownPerformance, Owned, PerformanceImport, SectionPrice, StoredPerformance, VenueBookings,
+    },
     performance::{
-        DATES_SHOWN_MAX, NewPerformance, PRICE_MAX, PerformanceDate, PerformanceKey, PerformanceSummary,
+        DATES_SHOWN_MAX, Moved, NewPerformance, PRICE_MAX, PerformanceDate, PerformanceKey, PerformanceSummary,
         PerformanceTerms, PriceError, PriceList, PriceRange, Sales,
     },
     plan::{
         PlanError, PlannedSeat, Row, SeatingPlan, Section, VENUE_NAMES_CHARACTERS_MAX, VENUE_SEATS_MAX,
         VENUE_SECTIONS_MAX, Venue, VenueSummary,
+    },
+    rules::{
+        Booking, DURATION_MINUTES, DURATION_MINUTES_MAX, SalesTimeError, StartError, check_opening, check_sales,
+        check_start,
     },
     search::{
         ConcertKey, ConcertOrder, ConcertSearch, ListedConcert, SEARCH_CHARACTERS_MAX, SEARCH_WORDS_MAX, SearchWords,
@@ -54,6 +62,12 @@ pub enum PublishError {
     /// The concert is not there.
     #[error("the concert does not exist")]
     ConcertNotFound,
+    /// The performance cannot start then.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The venue has another performance at that time.
+    #[error("the venue has another performance at that time, which starts at {}", .0.starts_at)]
+    Overlaps(Booking),
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -90,7 +104,9 @@ pub trait Catalog: Send + Sync {
         idempotency: Option<Idempotency>,
     ) -> Result<Made<Concert>, PublishError>;
 
-    /// Stores a new performance with all of its seats, available; `idempotency` as for a venue.
+    /// Stores a new performance with all of its seats, available; `idempotency` as for a venue. One that is new has to
+    /// [start](check_start) in time for the sale of its concert, and to leave its venue's other performances alone unless
+    /// the venue allows [overlaps](Booking::conflict): of several concurrent calls that overlap, one succeeds.
     async fn publish_performance(
         &self,
         publisher: AccountId,

@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     concert::{Concert, SalesWindow},
-    plan::{PlannedSeat, SeatingPlan, Section, Venue, VenueSummary},
+    plan::{PlannedSeat, SeatingPlan, Venue, VenueSummary},
+    rules::Booking,
 };
 use crate::{
-    ConcertId, PerformanceId, Points, Timestamp,
+    ConcertId, PerformanceId, Points, ReservationId, Timestamp,
+    reservations::Reservation,
     seats::{PartName, Seat, SeatState, SeatStatus},
     text::Name,
 };
@@ -48,10 +50,30 @@ pub enum PriceError {
     },
 }
 
+impl PriceError {
+    /// The field that is wrong, as the rest of a JSON pointer to the performance.
+    pub fn field(&self) -> String {
+        match self {
+            Self::SectionMissing(_) => "prices".to_owned(),
+            Self::SectionUnknown { price } | Self::SectionRepeated { price } => format!("prices/{price}/section"),
+            Self::TooHigh { price } => format!("prices/{price}/price"),
+        }
+    }
+}
+
 impl PriceList {
     /// Checks prices, each for the section of that name, against the plan they are for.
     pub fn new(plan: &SeatingPlan, prices: &[(PartName, Points)]) -> Result<Self, PriceError> {
-        let sections: HashSet<&PartName> = plan.sections().iter().map(|section| &section.name).collect();
+        Self::of_sections(plan.sections().iter().map(|section| &section.name), prices)
+    }
+
+    /// As [`Self::new`], for sections of these names.
+    pub fn of_sections<'s>(
+        names: impl Iterator<Item = &'s PartName>,
+        prices: &[(PartName, Points)],
+    ) -> Result<Self, PriceError> {
+        let names: Vec<&PartName> = names.collect();
+        let sections: HashSet<&PartName> = names.iter().copied().collect();
         let mut by_section = HashMap::new();
         for (price_index, (section, price)) in prices.iter().enumerate() {
             if price.get() > PRICE_MAX {
@@ -64,13 +86,10 @@ impl PriceList {
                 return Err(PriceError::SectionRepeated { price: price_index });
             }
         }
-        let of_section = |section: &Section| {
-            by_section
-                .get(&section.name)
-                .copied()
-                .ok_or_else(|| PriceError::SectionMissing(section.name.as_str().to_owned()))
+        let of_section = |name: &PartName| {
+            by_section.get(name).copied().ok_or_else(|| PriceError::SectionMissing(name.as_str().to_owned()))
         };
-        plan.sections().iter().map(of_section).collect::<Result<_, _>>().map(Self)
+        names.into_iter().map(of_section).collect::<Result<_, _>>().map(Self)
     }
 
     /// The prices, in the order of the plan's sections.
@@ -155,11 +174,18 @@ pub struct NewPerformance {
     /// The venue, whose plan the prices were checked against.
     pub venue: Venue,
     pub starts_at: Timestamp,
+    /// How long it takes the venue, 1 to [`DURATION_MINUTES_MAX`](super::DURATION_MINUTES_MAX).
+    pub duration_minutes: u32,
     pub prices: PriceList,
     pub created_at: Timestamp,
 }
 
 impl NewPerformance {
+    /// When it takes its venue.
+    pub fn booking(&self) -> Booking {
+        Booking { id: self.id, starts_at: self.starts_at, duration_minutes: self.duration_minutes }
+    }
+
     /// Its seats, all of them free.
     pub fn seats(&self) -> impl Iterator<Item = Seat> {
         let seats = self.prices.seats(&self.venue.plan);
@@ -176,6 +202,9 @@ pub struct PerformanceSummary {
     pub concert_id: ConcertId,
     pub venue: VenueSummary,
     pub starts_at: Timestamp,
+    pub duration_minutes: u32,
+    /// Whether it was taken from sale.
+    pub withdrawn: bool,
     pub seats_total: u32,
     /// How many of them are neither sold nor held.
     pub seats_available: u32,
@@ -199,6 +228,24 @@ pub struct PerformanceKey {
     pub id: PerformanceId,
 }
 
+/// That a performance starts at another time than it did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct Moved {
+    /// When it was moved. What was held until then was held for an earlier start.
+    pub at: Timestamp,
+    /// The latest start that it ever had before. Until then, what was held before can be cancelled.
+    pub cancel_until: Timestamp,
+}
+
+impl Moved {
+    /// That a performance is moved at `now`, which was to start at `starts_at` and may have been `moved` before.
+    pub fn from(starts_at: Timestamp, moved: Option<Self>, now: Timestamp) -> Self {
+        let cancel_until = moved.map_or(starts_at, |moved| moved.cancel_until.max(starts_at));
+        Self { at: now, cancel_until }
+    }
+}
+
 /// What the rules of selling need to know of a performance, and what a reservation shows of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
@@ -212,9 +259,22 @@ pub struct PerformanceTerms {
     pub sales: SalesWindow,
     /// How many seats of the concert one account may hold and own together.
     pub max_seats_per_account: u32,
+    /// Since when it is taken from sale.
+    pub withdrawn_at: Option<Timestamp>,
+    pub moved: Option<Moved>,
 }
 
 impl PerformanceTerms {
+    /// From when on seats that were held at `held_at` and then paid cannot be cancelled any more: from the start, or the
+    /// latest start that was announced since; `None` while the performance is taken from sale.
+    pub fn cancellation_closes_at(&self, held_at: Timestamp) -> Option<Timestamp> {
+        if self.withdrawn_at.is_some() {
+            return None;
+        }
+        let moved = self.moved.filter(|moved| held_at <= moved.at);
+        Some(moved.map_or(self.starts_at, |moved| self.starts_at.max(moved.cancel_until)))
+    }
+
     /// The terms of a performance of this concert.
     pub fn new(concert: &Concert, id: PerformanceId, venue: VenueSummary, starts_at: Timestamp) -> Self {
         Self {
@@ -225,6 +285,8 @@ impl PerformanceTerms {
             starts_at,
             sales: concert.sales,
             max_seats_per_account: concert.max_seats_per_account,
+            withdrawn_at: None,
+            moved: None,
         }
     }
 }
@@ -244,20 +306,28 @@ pub struct Sales {
 }
 
 impl Sales {
-    /// How these seats sell at `now`; `None` if there are no seats.
+    /// How these seats sell at `now`; `None` if there are no seats. `reservation` finds
+    /// the one that has a seat, with what was paid: the price of the seat itself is for its next buyer.
     ///
     /// # Panics
     ///
     /// If the revenue is more than points can count. At most [`PRICE_MAX`] a seat, no hall reaches that.
-    pub fn of<'s>(seats: impl IntoIterator<Item = &'s Seat>, now: Timestamp) -> Option<Self> {
+    pub fn of<'s>(
+        seats: impl IntoIterator<Item = &'s Seat>,
+        now: Timestamp,
+        reservation: impl Fn(ReservationId) -> Option<&'s Reservation>,
+    ) -> Option<Self> {
         seats.into_iter().fold(None, |sales, seat| {
             let mut sales: Self = sales.unwrap_or_default();
-            match seat.state.status(now) {
-                SeatStatus::Available => sales.available += 1,
-                SeatStatus::Held => sales.held += 1,
-                SeatStatus::Sold => {
+            match (seat.state.status(now), seat.state.reservation_id()) {
+                (SeatStatus::Available, _) => sales.available += 1,
+                (SeatStatus::Held, _) => sales.held += 1,
+                (SeatStatus::Sold, to) => {
                     sales.sold += 1;
-                    sales.revenue = sales.revenue.checked_add(seat.price).expect("the sum of a hall fits");
+                    let seats = to.and_then(&reservation).into_iter().flat_map(|reservation| &reservation.seats);
+                    let paid = seats.filter(|paid| paid.label == seat.label).map(|paid| paid.price).next();
+                    let revenue = sales.revenue.checked_add(paid.unwrap_or_default());
+                    sales.revenue = revenue.expect("the sum of a hall fits");
                 }
             }
             Some(sales)
@@ -269,9 +339,8 @@ impl Sales {
 mod tests {
     use super::*;
     use crate::{
-        ReservationId,
         catalog::plan::tests::{part, section},
-        fixtures::{self, instant},
+        fixtures::{self, instant as at},
     };
     use uuid::Uuid;
 
@@ -284,10 +353,10 @@ mod tests {
         let plan = SeatingPlan::new(vec![section("A", &[("1", 1)]), section("B", &[("1", 2)])]).unwrap();
         let prices = PriceList::new(&plan, &[(part("A"), points(9)), (part("B"), points(5))]).unwrap();
         let VenueSummary { id, name, location } = fixtures::terms().venue;
-        let venue = Venue { id, name, location, plan, created_at: instant(0) };
+        let venue = Venue { id, name, location, plan, overlaps_allowed: false, created_at: at(0) };
         let (id, concert_id) = (PerformanceId::new(Uuid::from_u128(1)), ConcertId::new(Uuid::from_u128(2)));
-        let (starts_at, created_at) = (instant(9), instant(0));
-        let performance = NewPerformance { id, concert_id, venue, starts_at, prices, created_at };
+        let (starts_at, duration_minutes, created_at) = (at(9), 180, at(0));
+        let performance = NewPerformance { id, concert_id, venue, starts_at, duration_minutes, prices, created_at };
         let seats: Vec<_> = performance.seats().map(|seat| (seat.ordinal, seat.price, seat.state)).collect();
         assert_eq!(
             seats,
@@ -296,35 +365,41 @@ mod tests {
     }
 
     #[test]
-    fn sales_count_seats_by_status_and_the_points_of_the_sold_ones() {
-        let by = ReservationId::new(Uuid::from_u128(1));
+    fn sales_count_seats_by_status_and_the_points_that_were_paid() {
+        let terms = fixtures::terms();
+        let mut sold = fixtures::held(&terms, &["A-1-5", "A-1-6", "A-1-7"]);
+        for (seat, price) in sold.seats.iter_mut().zip([16, 32, 64]) {
+            seat.price = points(price);
+        }
+        let (to, by) = (sold.id, ReservationId::new(Uuid::from_u128(1)));
         let states = [
             SeatState::Free,
-            SeatState::Held { by, until: instant(1) },
-            SeatState::Held { by, until: instant(2) },
-            SeatState::Held { by, until: instant(3) },
-            SeatState::Sold { to: by },
-            SeatState::Sold { to: by },
-            SeatState::Sold { to: by },
+            SeatState::Held { by, until: at(1) },
+            SeatState::Held { by, until: at(2) },
+            SeatState::Held { by, until: at(3) },
+            SeatState::Sold { to },
+            SeatState::Sold { to },
+            SeatState::Sold { to },
         ];
         let mut seats = fixtures::seats(&["A-1-1", "A-1-2", "A-1-3", "A-1-4", "A-1-5", "A-1-6", "A-1-7"]);
-        for ((seat, state), price) in seats.iter_mut().zip(states).zip([1, 2, 4, 8, 16, 32, 64]) {
-            (seat.state, seat.price) = (state, points(price));
+        for (seat, state) in seats.iter_mut().zip(states) {
+            seat.state = state;
         }
+        let reservation = |id| (id == to).then_some(&sold);
         let sales = Sales { available: 2, held: 2, sold: 3, revenue: points(16 + 32 + 64) };
-        assert_eq!(Sales::of(&seats, instant(1)), Some(sales));
-        assert_eq!(Sales::of([], instant(1)), None);
+        assert_eq!(Sales::of(&seats, at(1), reservation), Some(sales));
+        assert_eq!(Sales::of([], at(1), reservation), None);
     }
 
     #[test]
     fn the_dates_to_come_are_shown_and_earlier_ones_while_there_is_room() {
-        let now = crate::fixtures::instant(0);
-        let venue = crate::fixtures::terms().venue;
+        let now = at(0);
+        let venue = fixtures::terms().venue;
         let shown = |from: i64, to: i64| {
             let date = |seconds| PerformanceDate {
-                id: PerformanceId::new(uuid::Uuid::from_u128(1)),
+                id: PerformanceId::new(Uuid::from_u128(1)),
                 venue: venue.clone(),
-                starts_at: crate::fixtures::instant(seconds),
+                starts_at: at(seconds),
             };
             let shown = PerformanceDate::shown((from..to).map(date).collect(), now);
             let ends = [shown.first(), shown.last()].map(|date| Some((date?.starts_at - now).num_seconds()));
@@ -351,5 +426,25 @@ mod tests {
         assert_eq!(error(&[(part("C"), points(1))]), PriceError::SectionUnknown { price: 0 });
         assert_eq!(error(&[(part("A"), points(1)), (part("A"), points(1))]), PriceError::SectionRepeated { price: 1 });
         assert_eq!(error(&[(part("A"), points(PRICE_MAX + 1))]), PriceError::TooHigh { price: 0 });
+        let fields = [&[][..], &[(part("C"), points(1))], &[(part("A"), points(PRICE_MAX + 1))]];
+        assert_eq!(fields.map(|prices| error(prices).field()), ["prices", "prices/0/section", "prices/0/price"]);
+    }
+
+    #[test]
+    fn what_was_held_before_a_move_is_cancelled_until_the_latest_start_and_while_withdrawn_at_any_time() {
+        let terms = PerformanceTerms { starts_at: at(100), ..fixtures::terms() };
+        assert_eq!(terms.cancellation_closes_at(at(0)), Some(at(100)));
+        let earlier = Moved::from(at(100), None, at(10));
+        assert_eq!(earlier, Moved { at: at(10), cancel_until: at(100) });
+        let moved = PerformanceTerms { starts_at: at(50), moved: Some(earlier), ..terms.clone() };
+        assert_eq!(moved.cancellation_closes_at(at(10)), Some(at(100)));
+        assert_eq!(moved.cancellation_closes_at(at(11)), Some(at(50)), "it was held for the new start");
+        let again = Moved::from(at(50), Some(earlier), at(20));
+        assert_eq!(again, Moved { at: at(20), cancel_until: at(100) });
+        let later = PerformanceTerms { starts_at: at(200), moved: Some(again), ..terms.clone() };
+        assert_eq!(later.cancellation_closes_at(at(0)), Some(at(200)));
+        assert_eq!(Moved::from(at(200), Some(again), at(21)).cancel_until, at(200));
+        let withdrawn = PerformanceTerms { withdrawn_at: Some(at(30)), ..terms };
+        assert_eq!(withdrawn.cancellation_closes_at(at(0)), None);
     }
 }

@@ -211,6 +211,8 @@ pub struct Venue {
     pub name: Name,
     pub location: Name,
     pub plan: SeatingPlan,
+    /// Whether it may have several performances at one time, as a house with two stages may.
+    pub overlaps_allowed: bool,
     pub created_at: Timestamp,
 }
 

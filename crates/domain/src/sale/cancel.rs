@@ -1,4 +1,5 @@
-//! Cancelling: a hold while it lasts, a paid reservation until its performance starts, with a full refund.
+//! Cancelling: a hold while it lasts; a paid reservation until its performance starts, and while that is taken from sale,
+//! with a full refund.
 
 use crate::{
     PaymentId, Timestamp,
@@ -27,11 +28,13 @@ impl SaleState {
             // A cancellation is the last thing that happens to a reservation, so the first answer is what it is now.
             return Ok(first.clone().replay(again, self.view(reservation)?)?);
         }
-        let starts_at = self.terms_of(&reservation)?.starts_at;
+        let closes_at = self.terms_of(&reservation)?.cancellation_closes_at(reservation.created_at);
         match reservation.status(now) {
             ReservationStatus::Cancelled => return Err(NotDone::Refused(CancelRefusal::AlreadyCancelled)),
             ReservationStatus::Expired => return Err(NotDone::Refused(CancelRefusal::HoldExpired)),
-            ReservationStatus::Confirmed if now >= starts_at => return Err(NotDone::Refused(CancelRefusal::Closed)),
+            ReservationStatus::Confirmed if closes_at.is_some_and(|closes_at| closes_at <= now) => {
+                return Err(NotDone::Refused(CancelRefusal::Closed));
+            }
             ReservationStatus::Held | ReservationStatus::Confirmed => {}
         }
         let payment_id = reservation.payment_id();
@@ -81,6 +84,7 @@ mod tests {
     use super::*;
     use crate::{
         AccountId, ReservationId,
+        catalog::Moved,
         fixtures::{self, instant},
         idempotency::KeyReused,
         sale::{
@@ -116,6 +120,30 @@ mod tests {
         let started = (sale.terms.starts_at - instant(0)).num_seconds();
         assert_eq!(sale.cancel(started, &request), Err(CancelRefusal::Closed));
         assert!(sale.cancel(started - 1, &request).is_ok());
+    }
+
+    #[test]
+    fn what_was_paid_is_refunded_until_the_start_that_was_announced_and_while_the_performance_is_withdrawn() {
+        let started = 365 * 86_400;
+        for (moved_to, withdrawn, seconds, is_refunded) in [
+            (started, false, started, false),
+            (100, false, started - 1, true),
+            (100, false, started, false),
+            (started + 9, false, started + 8, true),
+            (started + 9, false, started + 9, false),
+            (started, true, started + 99, true),
+        ] {
+            let (mut sale, held) = Sale::held(55_000);
+            sale.paid(1, &held);
+            let moved = Moved { at: instant(2), cancel_until: sale.terms.starts_at };
+            sale.terms.moved = (moved_to != started).then_some(moved);
+            sale.terms.starts_at = instant(moved_to);
+            sale.terms.withdrawn_at = withdrawn.then(|| instant(2));
+            sale.state.add_terms(sale.terms.clone());
+            let cancelled = sale.cancel(seconds, &fixtures::cancel_request(&held));
+            assert_eq!(cancelled.is_ok(), is_refunded, "moved to {moved_to}, at {seconds}: {cancelled:?}");
+            assert_eq!(sale.wallet().balance, points(if is_refunded { 55_000 } else { 0 }));
+        }
     }
 
     #[test]

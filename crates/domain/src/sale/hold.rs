@@ -95,6 +95,9 @@ fn check_terms(now: Timestamp, request: &HoldRequest, terms: &PerformanceTerms) 
     if now >= terms.starts_at {
         return Err(HoldRefusal::PerformanceStarted);
     }
+    if terms.withdrawn_at.is_some() {
+        return Err(HoldRefusal::PerformanceWithdrawn);
+    }
     terms.sales.check(now)?;
     Ok(())
 }
@@ -157,6 +160,9 @@ mod tests {
         ] {
             assert_eq!(sale.hold(seconds, request), Err(refusal));
         }
+        sale.state.add_terms(PerformanceTerms { withdrawn_at: Some(instant(0)), ..terms.clone() });
+        assert_eq!(sale.hold(0, &request), Err(HoldRefusal::PerformanceWithdrawn));
+        sale.state.add_terms(terms);
         let sold = Seat { state: SeatState::Sold { to: ReservationId::new(Uuid::from_u128(7)) }, ..sale.seat("A-1-2") };
         sale.set_seat(sold.clone());
         let refusal = HoldRefusal::SeatUnavailable { seats: vec![sold], held_by_account: vec![] };

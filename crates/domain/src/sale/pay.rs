@@ -20,6 +20,7 @@ pub fn check_payable(now: Timestamp, reservation: &Reservation, terms: &Performa
         ReservationStatus::Cancelled => Err(PayRefusal::Cancelled),
         ReservationStatus::Expired => Err(PayRefusal::HoldExpired),
         ReservationStatus::Held if now >= terms.starts_at => Err(PayRefusal::PerformanceStarted),
+        ReservationStatus::Held if terms.withdrawn_at.is_some() => Err(PayRefusal::PerformanceWithdrawn),
         ReservationStatus::Held => Ok(()),
     }
 }
@@ -186,6 +187,9 @@ mod tests {
         sale.state.add_reservation(Reservation { state: ReservationState::Held { until }, ..held.clone() });
         let started = (sale.terms.starts_at - instant(0)).num_seconds();
         assert_eq!(sale.pay(started, &request), Err(PayRefusal::PerformanceStarted));
+        sale.state.add_terms(PerformanceTerms { withdrawn_at: Some(instant(1)), ..sale.terms.clone() });
+        assert_eq!(sale.pay(1, &request), Err(PayRefusal::PerformanceWithdrawn));
+        sale.state.add_terms(sale.terms.clone());
         assert_eq!((sale.event_kinds(), sale.state.changes().payments_new().count()), (vec!["reservation_held"], 0));
 
         sale.paid(started - 1, &held);

@@ -68,6 +68,8 @@ codes! {
     SaleNotOpen, CONFLICT, "sale_not_open", "The sale has not opened yet";
     SaleClosed, CONFLICT, "sale_closed", "The sale has closed";
     PerformanceStarted, CONFLICT, "performance_started", "The performance has started";
+    PerformanceWithdrawn, CONFLICT, "performance_withdrawn", "The performance is no longer sold";
+    PerformanceOverlaps, CONFLICT, "performance_overlaps", "The venue has another performance at that time";
     ReservationAlreadyPaid, CONFLICT, "reservation_already_paid", "The reservation is paid already";
     ReservationCancelled, CONFLICT, "reservation_cancelled", "The reservation is cancelled";
     CancellationClosed, CONFLICT, "cancellation_closed", "The reservation can no longer be cancelled";

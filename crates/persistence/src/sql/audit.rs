@@ -9,7 +9,7 @@ use diesel::sql_types::{Binary, Nullable, Text};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
 use super::{
-    super::{Connection, EVENTS, READ_SNAPSHOT, RESERVED_SEATS},
+    super::{Connection, EVENTS, PLANNED_SEATS, READ_SNAPSHOT, RESERVED_SEATS},
     Store,
     failure::Failure,
 };
@@ -42,6 +42,8 @@ async fn find_breaches(connection: &mut Connection, now: &Bind) -> Result<Vec<Br
     for (invariant, query) in invariants() {
         let mut statement = Statement::<(Binary, Nullable<Text>)>::new("WITH reservation_seats AS (")
             .sql(RESERVED_SEATS)
+            .sql("), planned_seats AS (")
+            .sql(PLANNED_SEATS)
             .sql("), events AS (")
             .sql(EVENTS)
             .sql(") ");

@@ -1,6 +1,6 @@
 -- The invariants, each as a query for the rows that break it, with a key and a detail of each. Besides the tables there
--- are `reservation_seats`, the seats that each reservation lists, and `events`, those of all batches. `:now` is the present
--- instant.
+-- are `reservation_seats`, the seats that each reservation lists, `planned_seats`, those that each row of a venue's plan has,
+-- and `events`, those of all batches. `:now` is the present instant.
 
 -- invariant: seat_in_one_live_reservation
 SELECT reservations.performance_id, reservation_seats.label FROM reservation_seats
@@ -124,7 +124,63 @@ LEFT JOIN wallets ON wallets.account_id = accounts.id WHERE wallets.account_id I
 -- invariant: performance_has_all_its_seats
 SELECT performances.id, CONCAT('seats ', performances.seats_total) FROM performances
 LEFT JOIN seats ON seats.performance_id = performances.id
-GROUP BY performances.id, performances.seats_total HAVING COUNT(seats.label) <> performances.seats_total;
+LEFT JOIN venues ON venues.id = performances.venue_id
+GROUP BY performances.id, performances.seats_total, venues.capacity
+HAVING COUNT(seats.label) <> performances.seats_total OR performances.seats_total <> COALESCE(venues.capacity, 0)
+    OR COUNT(DISTINCT seats.ordinal) <> performances.seats_total
+    OR MIN(seats.ordinal) <> 0 OR MAX(seats.ordinal) <> performances.seats_total - 1;
+
+-- invariant: price_range_is_that_of_the_seats
+SELECT performances.id, CONCAT('prices ', performances.price_min, ' to ', performances.price_max) FROM performances
+JOIN seats ON seats.performance_id = performances.id
+GROUP BY performances.id, performances.price_min, performances.price_max
+HAVING MIN(seats.price) <> performances.price_min OR MAX(seats.price) <> performances.price_max;
+
+-- invariant: venue_has_the_seats_of_its_plan
+SELECT venues.id, CONCAT('capacity ', venues.capacity) FROM venues
+LEFT JOIN planned_seats ON planned_seats.venue_id = venues.id
+GROUP BY venues.id, venues.capacity HAVING COALESCE(SUM(planned_seats.seats), 0) <> venues.capacity;
+
+-- invariant: venue_has_one_performance_at_a_time
+-- One that is taken from sale counts while seats of it are sold.
+SELECT one.id, CONCAT('overlaps with another of venue ', venues.name) FROM performances AS one
+JOIN venues ON venues.id = one.venue_id AND NOT venues.overlaps_allowed
+JOIN performances AS other ON other.venue_id = one.venue_id AND other.id <> one.id
+    AND other.starts_at < one.ends_at AND one.starts_at < other.ends_at
+WHERE (one.withdrawn_at IS NULL OR EXISTS (SELECT 1 FROM seats WHERE seats.performance_id = one.id
+        AND seats.reservation_id IS NOT NULL AND seats.held_until IS NULL))
+    AND (other.withdrawn_at IS NULL OR EXISTS (SELECT 1 FROM seats WHERE seats.performance_id = other.id
+        AND seats.reservation_id IS NOT NULL AND seats.held_until IS NULL));
+
+-- invariant: performance_ends_after_it_starts
+SELECT performances.id, 'ends before it starts' FROM performances WHERE performances.ends_at <= performances.starts_at;
+
+-- invariant: key_belongs_to_the_owner
+SELECT id, 'venue' FROM venues
+WHERE owner_id <> COALESCE(publisher_id, X'00000000000000000000000000000000')
+UNION ALL SELECT id, 'concert' FROM concerts
+WHERE owner_id <> COALESCE(promoter_id, X'00000000000000000000000000000000')
+UNION ALL SELECT id, 'performance' FROM performances
+WHERE owner_id <> COALESCE(publisher_id, X'00000000000000000000000000000000');
+
+-- invariant: concert_is_that_of_the_performance
+SELECT reservations.id, 'reservation' FROM reservations
+LEFT JOIN performances ON performances.id = reservations.performance_id
+    AND performances.concert_id = reservations.concert_id
+WHERE performances.id IS NULL
+UNION ALL SELECT payments.id, 'payment' FROM payments
+LEFT JOIN reservations ON reservations.id = payments.reservation_id
+    AND reservations.concert_id = payments.concert_id AND reservations.account_id = payments.account_id
+WHERE reservations.id IS NULL;
+
+-- invariant: balance_after_is_that_of_the_entry
+SELECT payments.id, CONCAT('balance after ', payments.balance_after) FROM payments
+JOIN wallet_entries ON wallet_entries.account_id = payments.account_id
+    AND wallet_entries.payment_id = payments.id AND wallet_entries.kind = 'payment'
+WHERE payments.balance_after <> wallet_entries.balance_after
+UNION ALL SELECT charges.id, CONCAT('balance after ', charges.balance_after) FROM charges
+JOIN wallet_entries ON wallet_entries.account_id = charges.account_id AND wallet_entries.charge_id = charges.id
+WHERE charges.balance_after <> wallet_entries.balance_after;
 
 -- invariant: event_has_its_cause
 SELECT events.subject_id, events.kind FROM events

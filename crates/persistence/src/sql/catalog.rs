@@ -1,9 +1,11 @@
 //! Venues, concerts, performances and their seats.
 
+mod bookings;
 mod import;
 mod listing;
 mod publish;
 mod rows;
+mod sales;
 mod terms;
 
 use std::collections::HashMap;
@@ -18,7 +20,6 @@ use boxoffice_domain::{
     },
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
-    seats::SeatStatus,
 };
 use chrono::NaiveDateTime;
 use diesel::{
@@ -30,14 +31,10 @@ use futures::future::BoxFuture;
 
 pub(super) use self::{listing::PooledReader, terms::terms};
 use self::{
-    publish::Publication,
+    publish::{NewBooking, Publication},
     rows::{ConcertRow, DateRow, Origin, PerformanceRow, SummaryRow, VenueRow},
 };
-use super::{
-    super::Connection,
-    Store,
-    seats::{is_available, new_seats},
-};
+use super::{super::Connection, Store, seats::is_available};
 use crate::{
     schema::{concerts, performances, seats, venues},
     statement::Statement,
@@ -58,6 +55,7 @@ impl Store {
             let ids: Vec<_> = rows.iter().map(|row| row.id.clone()).collect();
             let counting = performances::table
                 .filter(performances::concert_id.eq_any(ids))
+                .filter(performances::withdrawn_at.is_null())
                 .group_by(performances::concert_id)
                 .select((
                     performances::concert_id,
@@ -136,7 +134,7 @@ impl Catalog for Store {
         let origin = Origin { publisher: Some(publisher), idempotency: idempotency.as_ref(), catalog_key: None };
         let row = VenueRow::bind(&venue, json(venue.plan.sections())?, origin);
         let publication =
-            Publication { id: venue.id.uuid(), origin, publisher_column: "publisher_id", row, seats: Vec::new() };
+            Publication { id: venue.id.uuid(), origin, publisher_column: "publisher_id", row, performance: None };
         let published = self.publish::<VenueRow>(publication).await?;
         if !published.replayed {
             return Ok(Made::now(venue));
@@ -154,7 +152,7 @@ impl Catalog for Store {
         let origin = Origin { publisher: concert.promoter_id, idempotency: idempotency.as_ref(), catalog_key: None };
         let row = ConcertRow::bind(&concert, origin);
         let publication =
-            Publication { id: concert.id.uuid(), origin, publisher_column: "promoter_id", row, seats: Vec::new() };
+            Publication { id: concert.id.uuid(), origin, publisher_column: "promoter_id", row, performance: None };
         let published = self.publish::<ConcertRow>(publication).await?;
         if !published.replayed {
             return Ok(Made::now(concert));
@@ -176,9 +174,9 @@ impl Catalog for Store {
         }
         let origin = Origin { publisher: Some(publisher), idempotency: idempotency.as_ref(), catalog_key: None };
         let row = PerformanceRow::bind(&performance, origin);
-        let seats = new_seats(&performance);
-        let publication =
-            Publication { id: performance.id.uuid(), origin, publisher_column: "publisher_id", row, seats };
+        let (id, performance) =
+            (performance.id.uuid(), Some(NewBooking { performance: &performance, now: self.now() }));
+        let publication = Publication { id, origin, publisher_column: "publisher_id", row, performance };
         let Made { value, replayed } = self.publish::<PerformanceRow>(publication).await?;
         let value = self.performance(value.into()).await?.ok_or_else(vanished)?;
         Ok(Made { value, replayed })
@@ -231,6 +229,7 @@ impl Catalog for Store {
         if let Some(now) = bookable_at.map(time) {
             let to_come = performances::table
                 .filter(performances::concert_id.eq(concerts::id))
+                .filter(performances::withdrawn_at.is_null())
                 .filter(performances::starts_at.gt(now));
             query = query
                 .filter(concerts::sales_open_at.le(now))
@@ -299,7 +298,8 @@ impl Catalog for Store {
         }
         if available_only {
             let free = seats::table.filter(seats::performance_id.eq(performances::id)).filter(is_available!(now));
-            query = query.filter(performances::starts_at.gt(now)).filter(exists(free));
+            let sold = performances::withdrawn_at.is_null().and(performances::starts_at.gt(now));
+            query = query.filter(sold).filter(exists(free));
         }
         let summaries = self.performance_summaries(query).await?;
         Ok(Page::from_rows(summaries, page.limit, PerformanceSummary::key))
@@ -332,26 +332,7 @@ impl Catalog for Store {
     }
 
     async fn sales(&self, id: PerformanceId) -> Result<Option<Sales>, StorageError> {
-        let now = self.now();
-        let stored = self.stored_seats(id).await?;
-        if stored.is_empty() {
-            return Ok(None);
-        }
-        let mut sales = Sales::default();
-        for seat in stored {
-            match seat.state.status(now) {
-                SeatStatus::Available => sales.available += 1,
-                SeatStatus::Held => sales.held += 1,
-                SeatStatus::Sold => {
-                    sales.sold += 1;
-                    // The prices of sold seats are never changed, so this is what was paid.
-                    let revenue = sales.revenue.checked_add(seat.price);
-                    sales.revenue =
-                        revenue.ok_or_else(|| StorageError::failed("the sum of the prices is too large"))?;
-                }
-            }
-        }
-        Ok(Some(sales))
+        self.read_sales(id).await
     }
 }
 

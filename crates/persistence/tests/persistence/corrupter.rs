@@ -35,6 +35,24 @@ impl Corrupt for Corrupter {
             Corruption::EventsRemoved { reservation_id } => {
                 format!("DELETE FROM outbox_batches WHERE events LIKE '%{reservation_id}%'")
             }
+            Corruption::SeatsTotalChanged { performance_id } => format!(
+                "UPDATE performances SET seats_total = seats_total + 1 WHERE id = X'{}'",
+                performance_id.uuid().simple()
+            ),
+            Corruption::PriceRangeChanged { performance_id } => format!(
+                "UPDATE performances SET price_max = price_max + 1 WHERE id = X'{}'",
+                performance_id.uuid().simple()
+            ),
+            Corruption::OverlapsForbidden { venue_id } => {
+                format!("UPDATE venues SET overlaps_allowed = FALSE WHERE id = X'{}'", venue_id.uuid().simple())
+            }
+            Corruption::ConcertChanged { reservation_id } => {
+                format!("UPDATE reservations SET concert_id = id WHERE id = X'{}'", reservation_id.uuid().simple())
+            }
+            Corruption::BalanceAfterChanged { payment_id } => format!(
+                "UPDATE payments SET balance_after = balance_after + 1 WHERE id = X'{}'",
+                payment_id.uuid().simple()
+            ),
             other => panic!("no statement brings about {other:?}"),
         };
         execute(&self.0, &statement).await;

@@ -99,6 +99,77 @@ UPDATE concerts SET max_seats_per_account = 4;
 UPDATE performances SET seats_total = seats_total + 1;
 UPDATE performances SET seats_total = seats_total - 1;
 
+-- breaks: performance_has_all_its_seats
+UPDATE seats SET ordinal = 5000 WHERE ordinal = 0;
+UPDATE seats SET ordinal = 0 WHERE ordinal = 5000;
+
+-- breaks: performance_has_all_its_seats
+UPDATE seats SET ordinal = 1 WHERE ordinal = 2;
+UPDATE seats SET ordinal = 2 WHERE label = 'A-1-3';
+
+-- breaks: performance_has_all_its_seats
+UPDATE performances SET venue_id = id;
+UPDATE performances SET venue_id = (SELECT id FROM venues);
+
+-- breaks: price_range_is_that_of_the_seats
+UPDATE performances SET price_min = price_min - 1;
+UPDATE performances SET price_min = price_min + 1;
+
+-- breaks: price_range_is_that_of_the_seats
+UPDATE performances SET price_max = price_max + 1;
+UPDATE performances SET price_max = price_max - 1;
+
+-- breaks: price_range_is_that_of_the_seats
+UPDATE seats SET price = 5000 WHERE label = 'A-1-9';
+UPDATE seats SET price = 1000 WHERE label = 'A-1-9';
+
+-- breaks: venue_has_the_seats_of_its_plan
+UPDATE venues SET capacity = capacity + 1;
+UPDATE venues SET capacity = capacity - 1;
+
+-- breaks: venue_has_the_seats_of_its_plan
+UPDATE venues SET sections = CONCAT(sections, 'x');
+UPDATE venues SET sections = REPLACE(sections, 'x', '');
+
+-- breaks: venue_has_one_performance_at_a_time
+INSERT INTO performances
+    (id, owner_id, concert_id, venue_id, starts_at, ends_at, seats_total, price_min, price_max, created_at)
+    SELECT concert_id, owner_id, concert_id, venue_id, starts_at, ends_at, seats_total, price_min, price_max, created_at
+    FROM performances;
+DELETE FROM performances WHERE id = concert_id;
+
+-- breaks: performance_ends_after_it_starts
+UPDATE performances SET cancel_until = ends_at, ends_at = starts_at;
+UPDATE performances SET ends_at = cancel_until, cancel_until = NULL;
+
+-- breaks: key_belongs_to_the_owner
+UPDATE venues SET owner_id = id;
+UPDATE venues SET owner_id = publisher_id;
+
+-- breaks: key_belongs_to_the_owner
+UPDATE concerts SET owner_id = id;
+UPDATE concerts SET owner_id = promoter_id;
+
+-- breaks: key_belongs_to_the_owner
+UPDATE performances SET publisher_id = NULL;
+UPDATE performances SET publisher_id = owner_id;
+
+-- breaks: concert_is_that_of_the_performance
+UPDATE reservations SET concert_id = id WHERE status = 'cancelled';
+UPDATE reservations SET concert_id = (SELECT id FROM concerts) WHERE status = 'cancelled';
+
+-- breaks: concert_is_that_of_the_performance
+UPDATE payments SET concert_id = id;
+UPDATE payments SET concert_id = (SELECT id FROM concerts);
+
+-- breaks: balance_after_is_that_of_the_entry
+UPDATE payments SET balance_after = balance_after + 1;
+UPDATE payments SET balance_after = balance_after - 1;
+
+-- breaks: balance_after_is_that_of_the_entry
+UPDATE charges SET balance_after = balance_after + 1;
+UPDATE charges SET balance_after = balance_after - 1;
+
 -- breaks: event_has_its_cause
 -- A held reservation has not been confirmed.
 UPDATE outbox_batches SET events = REPLACE(events, 'reservation_held', 'reservation_confirmed');

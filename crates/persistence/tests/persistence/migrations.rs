@@ -63,13 +63,13 @@ async fn a_schema_that_is_behind_is_not_ready(backend: Backend) {
 /// During a rolling upgrade, instances of the previous version write to the new schema.
 async fn a_program_that_does_not_know_the_newest_columns_writes_concerts(backend: Backend) {
     let home = Home::open(backend, settings()).await;
-    let id = "00000000000000000000000000000007";
+    let (id, operator) = ("00000000000000000000000000000007", "0".repeat(32));
     home.place
         .execute(&format!(
-            "INSERT INTO concerts (id, catalog_key, promoter_id, title, artist, description, sales_open_at, \
+            "INSERT INTO concerts (id, catalog_key, promoter_id, owner_id, title, artist, description, sales_open_at, \
              sales_close_at, max_seats_per_account, max_active, version, created_at, idempotency_key, fingerprint) \
-             VALUES (X'{id}', NULL, NULL, 'Night', 'Band', '', '2027-01-01 00:00:00', '2027-02-01 00:00:00', 4, 500, \
-             1, '2026-12-01 00:00:00', NULL, NULL)"
+             VALUES (X'{id}', NULL, NULL, X'{operator}', 'Night', 'Band', '', '2027-01-01 00:00:00', \
+             '2027-02-01 00:00:00', 4, 500, 1, '2026-12-01 00:00:00', NULL, NULL)"
         ))
         .await;
     let stage = home.stage();

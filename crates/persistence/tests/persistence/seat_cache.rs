@@ -27,7 +27,7 @@ macro_rules! with_cache {
                 no_map_shows_less_than_was_answered_before
                 a_seat_map_follows_every_act_and_the_time
             }
-            catalog_import { an_import_changes_the_prices_of_free_seats_alone }
+            catalog_import { a_new_price_counts_from_the_moment_a_seat_is_free }
             races {
                 a_hold_and_the_sweep_of_the_former_one_agree
                 a_lapsed_seat_sells_again_without_a_sweep

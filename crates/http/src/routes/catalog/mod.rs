@@ -88,7 +88,8 @@ impl ConcertResponse {
     fn new(summary: ConcertSummary, now: Timestamp) -> Self {
         let bookable = summary.is_bookable(now);
         let draw = DrawResponse::of(&summary.concert, now);
-        let ConcertSummary { concert, performances_count, first_performance_at, last_performance_at, prices: _ } = summary;
+        let ConcertSummary { concert, performances_count, first_performance_at, last_performance_at, prices: _ } =
+            summary;
         Self {
             id: concert.id.uuid(),
             title: concert.title.into(),
@@ -132,6 +133,10 @@ pub(crate) struct PerformanceResponse {
     concert_id: Uuid,
     venue: VenueSummaryResponse,
     starts_at: DateTime<Utc>,
+    /// How long it takes the venue.
+    duration_minutes: u32,
+    /// Whether it was taken from sale: no more seats can be held.
+    withdrawn: bool,
     seats_total: u32,
     /// How many seats are neither sold nor held.
     seats_available: u32,
@@ -148,6 +153,8 @@ impl From<PerformanceSummary> for PerformanceResponse {
             concert_id: performance.concert_id.uuid(),
             venue: performance.venue.into(),
             starts_at: performance.starts_at,
+            duration_minutes: performance.duration_minutes,
+            withdrawn: performance.withdrawn,
             seats_total: performance.seats_total,
             seats_available: performance.seats_available,
             price_min: performance.price_min.get(),
@@ -162,4 +169,4 @@ problem_from!(CatalogError: [
     VenueNotFound => VenueNotFound,
     PerformanceNotFound => PerformanceNotFound,
     VersionMismatch => PreconditionFailed,
-], [SalesWindow, Draw, Prices, KeyReused, Gate, WaitingRoom, Storage]);
+], [SalesWindow, SalesTime, Draw, Start, Overlaps, Prices, KeyReused, Gate, WaitingRoom, Storage]);

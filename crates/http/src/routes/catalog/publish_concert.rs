@@ -6,7 +6,7 @@ use axum::{
 use boxoffice_application::{catalog::NewConcert, fingerprint};
 use boxoffice_domain::{
     SellingRules,
-    catalog::{ACTIVE_MAX, ConcertSummary, InvalidSalesWindow, SEATS_PER_ACCOUNT_MAX, SalesWindow},
+    catalog::{ACTIVE_MAX, ConcertSummary, InvalidSalesWindow, SEATS_PER_ACCOUNT_MAX, SalesTimeError, SalesWindow},
     idempotency::Made,
     text::{Description, Name},
 };
@@ -83,6 +83,16 @@ impl PublishConcertRequest {
 impl From<InvalidSalesWindow> for Problem {
     fn from(error: InvalidSalesWindow) -> Self {
         Self::violation("/sales_close_at", "sales_window", error.to_string())
+    }
+}
+
+impl From<SalesTimeError> for Problem {
+    fn from(error: SalesTimeError) -> Self {
+        let code = match error {
+            SalesTimeError::OpensTooFarAhead | SalesTimeError::ClosesTooFarAhead => "too_far_ahead",
+            SalesTimeError::OpensAfterStart => "after_performance",
+        };
+        Self::violation(format!("/{}", error.field()), code, error.to_string())
     }
 }
 

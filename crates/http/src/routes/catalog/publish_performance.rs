@@ -1,11 +1,11 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 use boxoffice_application::{catalog::PublishPerformance, fingerprint};
 use boxoffice_domain::{
-    ConcertId, Points, VenueId,
-    catalog::{PRICE_MAX, PriceError},
+    ConcertId, Points, Timestamp, VenueId,
+    catalog::{Booking, DURATION_MINUTES, DURATION_MINUTES_MAX, PRICE_MAX, PriceError, StartError},
     seats::PartName,
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -14,9 +14,9 @@ use validator::Validate;
 use super::PerformanceResponse;
 use crate::{
     api::Api,
-    reply::{Problem, made, refusals},
+    reply::{Code, Problem, made, refusals},
     request::{
-        Body, Id, OptionalKey, Publisher,
+        Body, Id, OptionalKey, Publisher, present,
         validation::{Fields, validated},
     },
 };
@@ -29,7 +29,13 @@ pub(crate) const BODY_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 #[schema(as = NewPerformance)]
 pub(crate) struct PublishPerformanceRequest {
     venue_id: Uuid,
+    /// After the concert's sale opens, later than now, and at most ten years ahead.
     starts_at: DateTime<Utc>,
+    /// How long it takes the venue, which has one performance at a time; 180 by default.
+    #[serde(default, deserialize_with = "present")]
+    #[validate(range(min = 1, max = i64::from(DURATION_MINUTES_MAX)))]
+    #[schema(minimum = 1, maximum = 1_440, nullable = false)]
+    duration_minutes: Option<i64>,
     /// One price for each section of the venue.
     #[validate(nested)]
     #[schema(max_items = 1_000)]
@@ -55,7 +61,14 @@ impl PublishPerformanceRequest {
             let prices = fields.each("/prices", &self.prices, |fields, pointer, price| price.parse(fields, pointer));
             let starts_at = fields.instant("/starts_at", self.starts_at);
             let venue_id = VenueId::new(self.venue_id);
-            Some(PublishPerformance { concert_id, venue_id, starts_at: starts_at?, prices: prices? })
+            let duration_minutes = self.duration_minutes.and_then(|minutes| u32::try_from(minutes).ok());
+            Some(PublishPerformance {
+                concert_id,
+                venue_id,
+                starts_at: starts_at?,
+                duration_minutes: duration_minutes.unwrap_or(DURATION_MINUTES),
+                prices: prices?,
+            })
         })
     }
 }
@@ -79,7 +92,30 @@ impl From<PriceError> for Problem {
     }
 }
 
-refusals!([SIGNED_IN, PATH, BODY, KEYED], [Forbidden, ConcertNotFound, VenueNotFound]);
+impl From<StartError> for Problem {
+    fn from(error: StartError) -> Self {
+        let code = match error {
+            StartError::Past => "in_the_past",
+            StartError::BeforeSale => "before_sale",
+            StartError::TooFarAhead => "too_far_ahead",
+        };
+        Self::violation("/starts_at", code, error.to_string())
+    }
+}
+
+impl From<Booking> for Problem {
+    fn from(other: Booking) -> Self {
+        let (starts_at, ends_at) = (text_of(other.starts_at), text_of(other.ends_at()));
+        let detail = format!("The venue has another performance from {starts_at} to {ends_at}.");
+        Self::new(Code::PerformanceOverlaps).detail(detail)
+    }
+}
+
+fn text_of(at: Timestamp) -> String {
+    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+refusals!([SIGNED_IN, PATH, BODY, KEYED], [Forbidden, ConcertNotFound, VenueNotFound, PerformanceOverlaps]);
 
 /// Publish a performance of a concert, for its promoter
 #[utoipa::path(

@@ -37,6 +37,9 @@ pub(crate) struct PublishVenueRequest {
     #[validate(nested)]
     #[schema(min_items = 1, max_items = 1_000)]
     sections: Vec<SectionBody>,
+    /// Whether it may have several performances at one time, as a house with two stages may.
+    #[serde(default)]
+    overlaps_allowed: bool,
 }
 
 /// A section, in requests and responses.
@@ -74,7 +77,7 @@ impl PublishVenueRequest {
             let sections = fields.each("/sections", &self.sections, parse);
             Some((location?, name?, sections?))
         })?;
-        Ok(NewVenue { name, location, plan: SeatingPlan::new(sections)? })
+        Ok(NewVenue { name, location, plan: SeatingPlan::new(sections)?, overlaps_allowed: self.overlaps_allowed })
     }
 }
 
@@ -119,6 +122,8 @@ pub(crate) struct VenueResponse {
     /// How many seats it has.
     capacity: u32,
     sections: Vec<SectionBody>,
+    /// Whether it may have several performances at one time.
+    overlaps_allowed: bool,
     created_at: DateTime<Utc>,
 }
 
@@ -135,6 +140,7 @@ impl From<Venue> for VenueResponse {
             location: venue.location.into(),
             capacity: venue.plan.capacity(),
             sections: venue.plan.sections().iter().map(section).collect(),
+            overlaps_allowed: venue.overlaps_allowed,
             created_at: venue.created_at,
         }
     }

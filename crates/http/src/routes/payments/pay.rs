@@ -29,6 +29,7 @@ impl From<PayRefusal> for Problem {
             PayRefusal::Cancelled => Self::new(Code::ReservationCancelled),
             PayRefusal::HoldExpired => Self::new(Code::HoldExpired),
             PayRefusal::PerformanceStarted => Self::new(Code::PerformanceStarted),
+            PayRefusal::PerformanceWithdrawn => Self::new(Code::PerformanceWithdrawn),
             PayRefusal::InsufficientPoints { balance, required } => Self::insufficient_points(balance, required),
             PayRefusal::KeyReused(error) => error.into(),
             refusal => Self::unexpected(&refusal),
@@ -46,6 +47,7 @@ refusals!(
         ReservationCancelled,
         HoldExpired,
         PerformanceStarted,
+        PerformanceWithdrawn,
         InsufficientPoints,
     ]
 );

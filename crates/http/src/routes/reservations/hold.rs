@@ -67,6 +67,7 @@ impl From<HoldRefusal> for Problem {
             HoldRefusal::PerformanceNotFound => Self::new(Code::PerformanceNotFound),
             HoldRefusal::WrongConcert => Self::new(Code::QueueTokenInvalid),
             HoldRefusal::PerformanceStarted => Self::new(Code::PerformanceStarted),
+            HoldRefusal::PerformanceWithdrawn => Self::new(Code::PerformanceWithdrawn),
             HoldRefusal::NotOnSale(error) => error.into(),
             HoldRefusal::SeatNotFound(seats) => Self::of_seats(Code::SeatNotFound, seats),
             HoldRefusal::SeatLimitReached { limit } => Self::of_limit(Code::SeatLimitReached, limit),
@@ -88,6 +89,7 @@ refusals!(
         SaleNotOpen,
         SaleClosed,
         PerformanceStarted,
+        PerformanceWithdrawn,
         TooManySeats,
     ]
 );

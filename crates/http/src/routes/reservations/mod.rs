@@ -42,6 +42,8 @@ struct PerformanceResponse {
     title: String,
     venue: VenueSummaryResponse,
     starts_at: DateTime<Utc>,
+    /// Whether it was taken from sale: what is paid can be cancelled, also after the start.
+    withdrawn: bool,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -96,6 +98,7 @@ impl ReservationResponse {
                 title: performance.title.into(),
                 venue: performance.venue.into(),
                 starts_at: performance.starts_at,
+                withdrawn: performance.withdrawn_at.is_some(),
             },
             seats: reservation.seats.into_iter().map(SeatResponse::from).collect(),
             total_amount: reservation.total_amount.get(),

@@ -237,3 +237,99 @@ async fn a_draw_is_moved_only_before_it_is_held() {
     change(&drawn(60).await, None, past).await.violates("/sales_open_at", "draw_past");
     change(&drawn(0).await, None, later()).await.violates("/sales_open_at", "draw_held");
 }
+
+#[tokio::test]
+async fn a_change_that_changes_nothing_keeps_the_version() {
+    let world = World::new().await;
+    let seen = world.answer(get(world.concert_path())).await.header("etag").unwrap().to_owned();
+    for body in [json!({}), json!({"title": world.show.concert.title.as_str()})] {
+        let answer = change(&world, None, body).await;
+        assert_eq!(answer.header("etag"), Some(seen.as_str()));
+        answer.succeeds(StatusCode::OK);
+    }
+    assert_eq!(world.answer(get(world.concert_path())).await.header("etag"), Some(seen.as_str()));
+}
+
+#[tokio::test]
+async fn a_time_that_can_never_be_right_is_refused_at_its_pointer() {
+    let world = World::new().await;
+    for (field, at, code) in [
+        ("sales_open_at", "2037-02-01T00:00:00Z", "too_far_ahead"),
+        ("sales_close_at", "2037-02-01T00:00:00Z", "too_far_ahead"),
+        ("sales_open_at", "2028-01-15T08:00:00Z", "after_performance"),
+    ] {
+        let mut body = json!({"sales_open_at": "2027-02-01T00:00:00Z", "sales_close_at": "2028-02-01T00:00:00Z"});
+        if field == "sales_open_at" && code == "too_far_ahead" {
+            body["sales_close_at"] = json!("2037-03-01T00:00:00Z");
+        }
+        body[field] = json!(at);
+        change(&world, None, body.clone()).await.violates(&format!("/{field}"), code);
+        if code == "too_far_ahead" {
+            (body["title"], body["artist"]) = (json!("Night"), json!("Band"));
+            let published = world.answer(post("/v1/concerts", body).signed_in("promoter")).await;
+            published.violates(&format!("/{field}"), code);
+        }
+    }
+    let prices = json!([{"section": "A", "price": 5}, {"section": "B", "price": 3}]);
+    for (starts_at, code) in [
+        ("2027-01-15T08:00:00Z", "in_the_past"),
+        ("1999-01-15T08:00:00Z", "in_the_past"),
+        ("2206-01-15T08:00:00Z", "too_far_ahead"),
+    ] {
+        let body = json!({"venue_id": world.show.venue.id.uuid(), "starts_at": starts_at, "prices": prices});
+        let ask = post(format!("{}/performances", world.concert_path()), body).signed_in("promoter");
+        world.answer(ask).await.violates("/starts_at", code);
+    }
+    let body = json!({
+        "title": "Night", "artist": "Band", "sales_open_at": "2027-05-01T00:00:00Z",
+        "sales_close_at": "2027-06-01T00:00:00Z",
+    });
+    let concert = world.answer(post("/v1/concerts", body).signed_in("promoter")).await;
+    let concert = concert.succeeds(StatusCode::CREATED);
+    let path = format!("/v1/concerts/{}/performances", concert["id"].as_str().unwrap());
+    let body = json!({
+        "venue_id": world.show.venue.id.uuid(), "starts_at": "2027-05-01T00:00:00Z", "prices": prices,
+    });
+    world.answer(post(path, body).signed_in("promoter")).await.violates("/starts_at", "before_sale");
+}
+
+#[tokio::test]
+async fn a_venue_has_one_performance_at_a_time_unless_it_allows_overlaps() {
+    let world = World::new().await;
+    let venue = async |overlaps_allowed: Value| {
+        let rows = json!([{"name": "1", "seats": 2}]);
+        let body = json!({
+            "name": "Hall", "location": "Seoul", "sections": [{"name": "A", "rows": rows}],
+            "overlaps_allowed": overlaps_allowed,
+        });
+        world.answer(post("/v1/venues", body).signed_in("promoter")).await
+    };
+    let publish = async |venue: &Value, starts_at: &str, duration_minutes: Value| {
+        let mut body = json!({
+            "venue_id": venue["id"], "starts_at": starts_at, "prices": [{"section": "A", "price": 5}],
+            "duration_minutes": duration_minutes,
+        });
+        if body["duration_minutes"].is_null() {
+            body.as_object_mut().unwrap().remove("duration_minutes");
+        }
+        let ask = post(format!("{}/performances", world.concert_path()), body).signed_in("promoter");
+        world.answer(ask).await
+    };
+    let hall = venue(json!(false)).await.succeeds(StatusCode::CREATED);
+    assert_eq!(hall["overlaps_allowed"], false);
+    let first = publish(&hall, "2027-03-01T10:00:00Z", Value::Null).await.succeeds(StatusCode::CREATED);
+    assert_eq!((&first["duration_minutes"], &first["withdrawn"]), (&json!(180), &json!(false)));
+    let refused = publish(&hall, "2027-03-01T12:59:59Z", json!(1)).await.refuses(Code::PerformanceOverlaps);
+    let detail = refused["detail"].as_str().unwrap();
+    assert_eq!(detail, "The venue has another performance from 2027-03-01T10:00:00Z to 2027-03-01T13:00:00Z.");
+    publish(&hall, "2027-03-01T13:00:00Z", json!(90)).await.succeeds(StatusCode::CREATED);
+    for minutes in [0, 1_441] {
+        publish(&hall, "2027-04-01T10:00:00Z", json!(minutes)).await.violates("/duration_minutes", "range");
+    }
+    let stages = venue(json!(true)).await.succeeds(StatusCode::CREATED);
+    assert_eq!(stages["overlaps_allowed"], true);
+    for _ in 0..2 {
+        publish(&stages, "2027-03-01T10:00:00Z", Value::Null).await.succeeds(StatusCode::CREATED);
+    }
+    venue(json!("yes")).await.violates("/overlaps_allowed", "wrong_type");
+}

@@ -4,31 +4,35 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use boxoffice_domain::{
-    AccountId, StorageError, Timestamp,
+    ConcertId, StorageError, Timestamp,
     catalog::{
-        CatalogImport, CatalogKey, Concert, ImportError, ImportProgress, ImportReport, Imported, ImportedCatalog,
-        Importer, NewPerformance, StoredPerformance, Venue,
+        CatalogImport, CatalogKey, Concert, ImportError, ImportOptions, ImportProgress, ImportReport, Imported,
+        ImportedCatalog, Importer, KnownPerformance, NewPerformance, Owned, PerformanceImport, SectionPrice,
+        StoredPerformance, Venue,
     },
+    seats::Seat,
 };
-use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
+use chrono::NaiveDateTime;
+use diesel::{prelude::*, sql_types::Text};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
 use super::{
     super::{
-        super::Connection,
+        super::{Connection, LOCK_ROWS},
         Store, Writer,
         failure::Failure,
         insert::insert,
         retry::{Attempts, commit},
-        seats::{SeatRow, is_available, new_seats},
+        seats::{SeatRow, new_seats},
     },
-    rows::{ConcertRow, Origin, PerformanceRow, VenueRow},
+    bookings::lock_venue,
+    rows::{ConcertRow, Origin, PerformanceRow, StoredPerformanceRow, VenueRow, key_owner},
     update_concert,
 };
 use crate::{
-    schema::{concerts, performances, seats, venues},
-    statement::{ROWS_MAX, Statement},
-    stored::{Stored, id, json, time},
+    schema::seats,
+    statement::{Bind, ROWS_MAX, Statement},
+    stored::{Stored, json, name, optional_id, ordinal_number},
 };
 
 /// Why an import stopped.
@@ -54,13 +58,13 @@ impl CatalogImport for Store {
     async fn import(
         &self,
         catalog: &ImportedCatalog,
-        promoter_id: Option<AccountId>,
+        options: &ImportOptions,
         progress: Arc<dyn ImportProgress>,
     ) -> Result<ImportReport, ImportError> {
         let _marking = self.finder.marking(None);
         let mut attempts = Attempts::begin(self.writer.retry_max);
         loop {
-            let imported = import_once(&self.writer, catalog, promoter_id, &*progress).await;
+            let imported = import_once(&self.writer, catalog, options, &*progress).await;
             // Even after a failure, prices may have changed.
             self.seat_cache.forget_all();
             match imported {
@@ -76,24 +80,30 @@ impl CatalogImport for Store {
 async fn import_once(
     writer: &Writer,
     catalog: &ImportedCatalog,
-    promoter_id: Option<AccountId>,
+    options: &ImportOptions,
     progress: &dyn ImportProgress,
 ) -> Result<ImportReport, Stopped> {
     let mut session = writer.pool.session().await?;
     let (connection, now) = (session.connection(), writer.clock.now());
-    let importer = Importer::new(catalog, promoter_id, now, writer.entropy.as_ref());
-    let mut import = Import { connection, importer, now, promoter_id, progress };
+    let importer = Importer::new(catalog, options, now, writer.entropy.as_ref());
+    let mut import = Import { connection, importer, now, options, progress };
     let imported = async {
         writer.begin(import.connection).await?;
         import.run(catalog).await?;
-        writer.before_commit(import.connection).await?;
-        commit(import.connection).await?;
-        Ok(import.importer.report())
+        if options.dry_run {
+            import.connection.batch_execute("ROLLBACK").await?;
+        } else {
+            writer.before_commit(import.connection).await?;
+            commit(import.connection).await?;
+        }
+        Ok::<_, Stopped>(())
     };
-    match imported.await {
+    let imported = imported.await;
+    let report = import.importer.into_report();
+    match imported {
         Err(Stopped::Refused(refusal)) => Err(refusal.into()),
         Err(Stopped::Failed(failure)) => Err(writer.failed(&mut session, failure).await.into()),
-        Ok(report) => {
+        Ok(()) => {
             session.answered();
             Ok(report)
         }
@@ -104,7 +114,7 @@ struct Import<'i> {
     connection: &'i mut Connection,
     importer: Importer<'i>,
     now: Timestamp,
-    promoter_id: Option<AccountId>,
+    options: &'i ImportOptions,
     progress: &'i dyn ImportProgress,
 }
 
@@ -114,28 +124,39 @@ impl Import<'_> {
             self.venue(&venue.key).await?;
         }
         for concert in &catalog.concerts {
-            self.concert(&concert.key).await?;
-            for (index, performance) in concert.performances.iter().enumerate() {
+            let known = self.concert(&concert.key).await?;
+            for (index, performance) in concert.performances().iter().enumerate() {
                 self.performance(index, &performance.key).await?;
             }
+            if let Some(id) = known {
+                self.others_of_concert(id).await?;
+            }
         }
-        Ok(())
+        for venue_id in self.importer.venues_to_check() {
+            let bookings = lock_venue(self.connection, venue_id, None).await?;
+            self.importer.check_bookings(venue_id, &bookings)?;
+        }
+        self.others_of_owner().await
     }
 
     fn origin<'k>(&self, key: &'k CatalogKey) -> Origin<'k> {
-        Origin { publisher: self.promoter_id, idempotency: None, catalog_key: Some(key) }
+        Origin { publisher: self.options.promoter_id, idempotency: None, catalog_key: Some(key) }
     }
 
     async fn venue(&mut self, key: &CatalogKey) -> Result<(), Stopped> {
-        let stored = venues::table.filter(venues::catalog_key.eq(key.as_str())).select(VenueRow::as_select());
-        let stored = stored.first(self.connection).await.optional()?;
-        let imported = self.importer.venue(stored.map(Venue::try_from).transpose()?)?;
+        let rows: Vec<VenueRow> = by_key(Statement::select::<VenueRow>(), key).load(self.connection).await?;
+        let found = rows.into_iter().map(|row| {
+            let owner = optional_id(row.publisher_id.as_ref())?;
+            Ok(Owned { owner, value: Venue::try_from(row)? })
+        });
+        let imported = self.importer.venue(found.collect::<Result<_, StorageError>>()?)?;
         let (Imported::New(venue) | Imported::Changed(venue) | Imported::Unchanged(venue)) = &imported;
         let row = VenueRow::bind(venue, json(venue.plan.sections())?, self.origin(key));
         match imported {
             Imported::New(_) => insert::<VenueRow>(self.connection, [row]).await?,
             Imported::Changed(venue) => {
-                let update = Statement::update::<VenueRow>(row, &["name", "location"]);
+                let columns = ["publisher_id", "owner_id", "name", "location", "overlaps_allowed"];
+                let update = Statement::update::<VenueRow>(row, &columns);
                 update.sql(" WHERE id = ").bind(venue.id).execute(self.connection).await?;
             }
             Imported::Unchanged(_) => {}
@@ -143,76 +164,126 @@ impl Import<'_> {
         Ok(())
     }
 
-    async fn concert(&mut self, key: &CatalogKey) -> Result<(), Stopped> {
-        let stored = concerts::table.filter(concerts::catalog_key.eq(key.as_str())).select(ConcertRow::as_select());
-        let stored = stored.first(self.connection).await.optional()?;
-        match self.importer.concert(stored.map(Concert::try_from).transpose()?)? {
+    /// Returns the concert if it was stored.
+    async fn concert(&mut self, key: &CatalogKey) -> Result<Option<ConcertId>, Stopped> {
+        let rows: Vec<ConcertRow> = by_key(Statement::select::<ConcertRow>(), key).load(self.connection).await?;
+        let found = rows.into_iter().map(|row| {
+            let concert = Concert::try_from(row)?;
+            Ok(Owned { owner: concert.promoter_id, value: concert })
+        });
+        match self.importer.concert(found.collect::<Result<_, StorageError>>()?)? {
             Imported::New(concert) => {
                 let row = ConcertRow::bind(&concert, self.origin(key));
                 insert::<ConcertRow>(self.connection, [row]).await?;
+                Ok(None)
             }
             Imported::Changed(concert) => {
-                // Changes what the catalog names alone: the concert may have been changed since it was read.
-                let update = update_concert(&concert, &[]).sql(", version = version + 1 WHERE id = ").bind(concert.id);
-                update.execute(self.connection).await?;
+                let update = update_concert(&concert, &["promoter_id", "owner_id", "version"]).sql(" WHERE id = ");
+                update.bind(concert.id).execute(self.connection).await?;
+                Ok(Some(concert.id))
             }
-            Imported::Unchanged(_) => {}
+            Imported::Unchanged(concert) => Ok(Some(concert.id)),
         }
-        Ok(())
     }
 
     async fn performance(&mut self, index: usize, key: &CatalogKey) -> Result<(), Stopped> {
-        let stored = performances::table
-            .filter(performances::catalog_key.eq(key.as_str()))
-            .select((performances::id, performances::concert_id, performances::venue_id))
-            .first::<(Vec<u8>, Vec<u8>, Vec<u8>)>(self.connection)
-            .await
-            .optional()?;
-        let stored = stored.map(|(performance, concert, venue)| {
-            let (id, concert_id, venue_id) = (id(&performance)?, id(&concert)?, id(&venue)?);
-            Ok::<_, StorageError>(StoredPerformance { id, concert_id, venue_id })
-        });
-        let imported = self.importer.performance(index, stored.transpose()?)?;
-        let (Imported::New(performance) | Imported::Changed(performance) | Imported::Unchanged(performance)) =
-            &imported;
-        let row = PerformanceRow::bind(performance, self.origin(key));
-        if let Imported::New(performance) = &imported {
-            insert::<PerformanceRow>(self.connection, [row]).await?;
-            let seats = new_seats(performance);
-            for seats in seats.chunks(ROWS_MAX) {
-                insert::<SeatRow>(self.connection, seats.iter().cloned()).await?;
-                self.progress.add(seats.len() as u64);
-            }
-            return Ok(());
+        let rows: Vec<StoredPerformanceRow> =
+            by_key(Statement::select::<StoredPerformanceRow>(), key).load(self.connection).await?;
+        let mut found = Vec::with_capacity(rows.len());
+        for row in rows {
+            let seats = seats::table.filter(seats::performance_id.eq(row.id.clone())).select(SeatRow::as_select());
+            let seats: Vec<SeatRow> = seats.load(self.connection).await?;
+            let seats = seats.into_iter().map(Seat::try_from).collect::<Result<Vec<_>, _>>()?;
+            found.push(row.with_seats(&seats)?);
         }
-        let update = Statement::update::<PerformanceRow>(row, &["starts_at", "price_min", "price_max"]);
-        update.sql(" WHERE id = ").bind(performance.id).execute(self.connection).await?;
-        self.update_prices(performance).await?;
-        self.progress.add(u64::from(performance.venue.plan.capacity()));
+        match self.importer.performance(index, found)? {
+            PerformanceImport::New(performance) => self.insert_performance(&performance, key).await?,
+            PerformanceImport::Changed { performance, sections } => {
+                self.update_performance(&performance).await?;
+                for section in &sections {
+                    self.update_price(&performance, section).await?;
+                }
+                self.progress.add(performance.seats_count());
+            }
+            PerformanceImport::Unchanged(performance) => self.progress.add(performance.seats_count()),
+        }
         Ok(())
     }
 
-    /// Changes the prices of the available seats. A held seat keeps the price at which it was held.
-    async fn update_prices(&mut self, performance: &NewPerformance) -> Result<(), Failure> {
-        let now = time(self.now);
-        let mut first = 0_i32;
-        let sections = performance.venue.plan.sections().iter();
-        let sizes = sections.map(|section| section.rows.iter().map(|row| row.seats).sum::<u32>());
-        for (seats_count, price) in sizes.zip(performance.prices.by_section()) {
-            let after = first.saturating_add(i32::try_from(seats_count).unwrap_or(i32::MAX));
-            diesel::update(
-                seats::table
-                    .filter(seats::performance_id.eq(performance.id.stored()))
-                    .filter(seats::ordinal.ge(first))
-                    .filter(seats::ordinal.lt(after))
-                    .filter(seats::price.ne(price.get()))
-                    .filter(is_available!(now)),
-            )
-            .set(seats::price.eq(price.get()))
-            .execute(self.connection)
-            .await?;
-            first = after;
+    async fn insert_performance(&mut self, performance: &NewPerformance, key: &CatalogKey) -> Result<(), Failure> {
+        let row = PerformanceRow::bind(performance, self.origin(key));
+        insert::<PerformanceRow>(self.connection, [row]).await?;
+        for seats in new_seats(performance).chunks(ROWS_MAX) {
+            insert::<SeatRow>(self.connection, seats.iter().cloned()).await?;
+            self.progress.add(seats.len() as u64);
         }
         Ok(())
     }
+
+    async fn update_performance(&mut self, performance: &StoredPerformance) -> Result<(), Failure> {
+        let time = |at: Option<Timestamp>| Bind::from(at).in_column::<Option<NaiveDateTime>>();
+        let moved = performance.moved;
+        let update: Statement = Statement::new("UPDATE performances SET publisher_id = ")
+            .bind(self.options.promoter_id)
+            .sql(", owner_id = ")
+            .bind(key_owner(self.options.promoter_id))
+            .sql(", starts_at = ")
+            .bind(performance.starts_at)
+            .sql(", ends_at = ")
+            .bind(performance.booking().ends_at())
+            .sql(", withdrawn_at = ")
+            .bind(time(performance.withdrawn_at))
+            .sql(", moved_at = ")
+            .bind(time(moved.map(|moved| moved.at)))
+            .sql(", cancel_until = ")
+            .bind(time(moved.map(|moved| moved.cancel_until)))
+            .sql(", price_min = ")
+            .bind(performance.price_min())
+            .sql(", price_max = ")
+            .bind(performance.price_max())
+            .sql(" WHERE id = ")
+            .bind(performance.id);
+        update.execute(self.connection).await?;
+        Ok(())
+    }
+
+    /// Changes the price of the seats of a section, taken or free: what was held or paid has its price in the reservation.
+    async fn update_price(&mut self, performance: &StoredPerformance, section: &SectionPrice) -> Result<(), Failure> {
+        let after = section.first_ordinal.saturating_add(section.seats_count);
+        let seats = seats::table
+            .filter(seats::performance_id.eq(performance.id.stored()))
+            .filter(seats::ordinal.ge(ordinal_number(section.first_ordinal)))
+            .filter(seats::ordinal.lt(ordinal_number(after)));
+        diesel::update(seats).set(seats::price.eq(section.price.get())).execute(self.connection).await?;
+        Ok(())
+    }
+
+    async fn others_of_concert(&mut self, concert_id: ConcertId) -> Result<(), Stopped> {
+        let query = Statement::select::<StoredPerformanceRow>().sql(" WHERE concert_id = ").bind(concert_id);
+        let rows: Vec<StoredPerformanceRow> = query.sql(" ORDER BY starts_at, id").load(self.connection).await?;
+        let known = rows.into_iter().filter_map(|row| row.known().transpose());
+        let known = known.collect::<Result<Vec<KnownPerformance>, StorageError>>()?;
+        for id in self.importer.others_of_concert(known)? {
+            let update: Statement = Statement::new("UPDATE performances SET withdrawn_at = ").bind(self.now);
+            update.sql(" WHERE id = ").bind(id).execute(self.connection).await?;
+        }
+        Ok(())
+    }
+
+    async fn others_of_owner(&mut self) -> Result<(), Stopped> {
+        let query = Statement::<Text>::new("SELECT catalog_key FROM concerts WHERE catalog_key IS NOT NULL")
+            .sql(" AND owner_id = ")
+            .bind(key_owner(self.options.promoter_id))
+            .sql(" AND sales_close_at > ")
+            .bind(self.now);
+        let keys: Vec<String> = query.sql(" ORDER BY id").load(self.connection).await?;
+        let keys = keys.iter().map(|key| name(key)).collect::<Result<Vec<_>, StorageError>>()?;
+        self.importer.others_of_owner(keys);
+        Ok(())
+    }
+}
+
+/// What is stored under a key, of all owners, locked until the transaction ends.
+fn by_key<ST>(select: Statement<ST>, key: &CatalogKey) -> Statement<ST> {
+    select.sql(" WHERE catalog_key = ").bind(key).sql(LOCK_ROWS)
 }

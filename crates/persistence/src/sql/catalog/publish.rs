@@ -1,11 +1,12 @@
 //! Publishing under idempotency keys.
 
 use boxoffice_domain::{
-    StorageError,
-    catalog::PublishError,
+    StorageError, Timestamp,
+    catalog::{NewPerformance, PublishError, VenueBookings, check_start},
     idempotency::{Idempotency, KeyReused, Made},
 };
-use diesel::sql_types::Binary;
+use chrono::NaiveDateTime;
+use diesel::sql_types::{Binary, Timestamp as TimestampSql};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
@@ -15,9 +16,10 @@ use super::{
         Store,
         failure::{Failure, Kind},
         insert::insert,
-        seats::SeatRow,
+        seats::{SeatRow, new_seats},
     },
-    rows::Origin,
+    bookings::lock_venue,
+    rows::{Origin, sales_window},
 };
 use crate::{
     statement::{Bind, Row, Statement},
@@ -34,20 +36,74 @@ pub(super) struct Publication<'p> {
     /// The column of the publisher, under whose keys the table is unique.
     pub(super) publisher_column: &'static str,
     pub(super) row: Vec<Bind>,
-    /// The rows of its seats, if it has any.
-    pub(super) seats: Vec<Vec<Bind>>,
+    /// What is published, if it is a performance: it has seats, and takes a venue.
+    pub(super) performance: Option<NewBooking<'p>>,
+}
+
+/// A performance to publish at an instant.
+#[derive(Clone, Copy)]
+pub(super) struct NewBooking<'p> {
+    pub(super) performance: &'p NewPerformance,
+    pub(super) now: Timestamp,
+}
+
+impl NewBooking<'_> {
+    /// Keeps others from taking the venue until the transaction ends, and reads how it is taken.
+    async fn lock_venue(&self, connection: &mut Connection) -> Result<VenueBookings, Failure> {
+        lock_venue(connection, self.performance.venue.id, Some(self.performance.booking())).await
+    }
+
+    /// Why the performance cannot be.
+    async fn refusal(
+        &self,
+        connection: &mut Connection,
+        venue: &VenueBookings,
+    ) -> Result<Option<PublishError>, Failure> {
+        let Self { performance, now } = *self;
+        let windows =
+            Statement::<(TimestampSql, TimestampSql)>::new("SELECT sales_open_at, sales_close_at FROM concerts")
+                .sql(" WHERE id = ")
+                .bind(performance.concert_id);
+        let windows: Vec<(NaiveDateTime, NaiveDateTime)> = windows.load(connection).await?;
+        let Some((open_at, close_at)) = windows.into_iter().next() else {
+            return Ok(Some(PublishError::ConcertNotFound));
+        };
+        if let Err(error) = check_start(now, &sales_window(open_at, close_at)?, performance.starts_at, false) {
+            return Ok(Some(error.into()));
+        }
+        Ok(performance.booking().conflict(&venue.bookings).map(PublishError::Overlaps))
+    }
+}
+
+/// What became of a publication.
+enum Published {
+    /// The rows were inserted.
+    Now,
+    /// An earlier request under the same key has published: the id that it gave, and what it asked.
+    Before(Uuid, Idempotency),
+    /// A rule forbids it, and nothing was written.
+    Refused(PublishError),
 }
 
 impl Publication<'_> {
-    /// Inserts the rows, unless an earlier request under the same key has published: then returns the id that it gave, and
-    /// what it asked.
-    async fn run<R: Row>(&self, connection: &mut Connection) -> Result<Option<(Uuid, Idempotency)>, Failure> {
-        let earlier = self.find_earlier::<R>(connection).await?;
-        if earlier.is_none() {
-            insert::<R>(connection, [self.row.clone()]).await?;
-            insert::<SeatRow>(connection, self.seats.iter().cloned()).await?;
+    /// Inserts the rows, unless an earlier request under the same key has published.
+    async fn run<R: Row>(&self, connection: &mut Connection) -> Result<Published, Failure> {
+        // Of several requests under one key, the later ones wait for the venue, and then find what the first one made.
+        let booking = match self.performance {
+            Some(booking) => Some((booking, booking.lock_venue(connection).await?)),
+            None => None,
+        };
+        if let Some((id, first)) = self.find_earlier::<R>(connection).await? {
+            return Ok(Published::Before(id, first));
         }
-        Ok(earlier)
+        if let Some((booking, venue)) = booking {
+            if let Some(refusal) = booking.refusal(connection, &venue).await? {
+                return Ok(Published::Refused(refusal));
+            }
+            insert::<SeatRow>(connection, new_seats(booking.performance)).await?;
+        }
+        insert::<R>(connection, [self.row.clone()]).await?;
+        Ok(Published::Now)
     }
 
     async fn find_earlier<R: Row>(&self, connection: &mut Connection) -> Result<Option<(Uuid, Idempotency)>, Failure> {
@@ -91,8 +147,9 @@ impl Store {
                 .transaction(&publication, |connection, publication| Box::pin(publication.run::<R>(connection)))
                 .await;
             match published {
-                Ok(None) => return Ok(Made::now(publication.id)),
-                Ok(Some((id, first))) => return Ok(publication.replay(id, &first)?),
+                Ok(Published::Now) => return Ok(Made::now(publication.id)),
+                Ok(Published::Before(id, first)) => return Ok(publication.replay(id, &first)?),
+                Ok(Published::Refused(refusal)) => return Err(refusal),
                 Err(failure) if failure.kind == Kind::Duplicate => {
                     // An earlier attempt had published it, and its answer was lost.
                     let query = Statement::<Binary>::new("SELECT id FROM ")

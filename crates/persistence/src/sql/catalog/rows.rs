@@ -3,10 +3,11 @@
 use boxoffice_domain::{
     AccountId, StorageError,
     catalog::{
-        CatalogKey, Concert, NewPerformance, PerformanceDate, PerformanceSummary, SalesWindow, SeatingPlan, Section,
-        Venue, VenueSummary,
+        Booking, CatalogKey, Concert, KnownPerformance, Moved, NewPerformance, Owned, PerformanceDate,
+        PerformanceSummary, SalesWindow, SeatingPlan, Section, SectionPrice, StoredPerformance, Venue, VenueSummary,
     },
     idempotency::{Fingerprint, Idempotency, IdempotencyKey},
+    seats::{Seat, SeatState},
     text::Description,
     waiting_room::Draw,
 };
@@ -28,6 +29,11 @@ pub(super) struct Origin<'o> {
 }
 
 impl Origin<'_> {
+    /// Whose the catalog key is, as it is compared: the operator has no account.
+    fn owner(&self) -> AccountId {
+        key_owner(self.publisher)
+    }
+
     fn idempotency_key(&self) -> Option<&IdempotencyKey> {
         self.idempotency.map(|idempotency| &idempotency.key)
     }
@@ -37,12 +43,18 @@ impl Origin<'_> {
     }
 }
 
+/// The owner of catalog keys, as it is stored.
+pub(super) fn key_owner(owner: Option<AccountId>) -> AccountId {
+    owner.unwrap_or(AccountId::new(uuid::Uuid::nil()))
+}
+
 row! {
     #[expect(dead_code, reason = "some columns only serve queries")]
     pub(super) struct VenueRow in venues, from (venue: &Venue, sections: String, origin: Origin<'_>) {
         id: Vec<u8> = venue.id,
         catalog_key: Option<String> = origin.catalog_key,
         publisher_id: Option<Vec<u8>> = origin.publisher,
+        owner_id: Vec<u8> = origin.owner(),
         name: String = &venue.name,
         location: String = &venue.location,
         capacity: i64 = venue.plan.capacity(),
@@ -51,6 +63,7 @@ row! {
         created_at: NaiveDateTime = venue.created_at,
         idempotency_key: Option<String> = origin.idempotency_key(),
         fingerprint: Option<Vec<u8>> = origin.fingerprint(),
+        overlaps_allowed: bool = venue.overlaps_allowed,
     }
 }
 
@@ -64,6 +77,7 @@ impl TryFrom<VenueRow> for Venue {
             name: name(&row.name)?,
             location: name(&row.location)?,
             plan: SeatingPlan::new(sections).map_err(|_| damaged("seating plan")())?,
+            overlaps_allowed: row.overlaps_allowed,
             created_at: row.created_at.and_utc(),
         })
     }
@@ -75,6 +89,7 @@ row! {
         id: Vec<u8> = concert.id,
         catalog_key: Option<String> = origin.catalog_key,
         promoter_id: Option<Vec<u8>> = concert.promoter_id,
+        owner_id: Vec<u8> = key_owner(concert.promoter_id),
         title: String = &concert.title,
         artist: String = &concert.artist,
         description: String = &concert.description,
@@ -128,15 +143,98 @@ row! {
         id: Vec<u8> = performance.id,
         catalog_key: Option<String> = origin.catalog_key,
         publisher_id: Option<Vec<u8>> = origin.publisher,
+        owner_id: Vec<u8> = origin.owner(),
         concert_id: Vec<u8> = performance.concert_id,
         venue_id: Vec<u8> = performance.venue.id,
         starts_at: NaiveDateTime = performance.starts_at,
+        ends_at: NaiveDateTime = performance.booking().ends_at(),
         seats_total: i64 = performance.venue.plan.capacity(),
         price_min: i64 = performance.prices.min(),
         price_max: i64 = performance.prices.max(),
         created_at: NaiveDateTime = performance.created_at,
         idempotency_key: Option<String> = origin.idempotency_key(),
         fingerprint: Option<Vec<u8>> = origin.fingerprint(),
+    }
+}
+
+/// How long a performance lasts, of which the end is stored.
+pub(super) fn duration_minutes(starts_at: NaiveDateTime, ends_at: NaiveDateTime) -> Result<u32, StorageError> {
+    count((ends_at - starts_at).num_minutes())
+}
+
+pub(super) fn moved(
+    at: Option<NaiveDateTime>,
+    cancel_until: Option<NaiveDateTime>,
+) -> Result<Option<Moved>, StorageError> {
+    match (at, cancel_until) {
+        (None, None) => Ok(None),
+        (Some(at), Some(cancel_until)) => Ok(Some(Moved { at: at.and_utc(), cancel_until: cancel_until.and_utc() })),
+        _ => Err(damaged("performance")()),
+    }
+}
+
+row! {
+    /// What an import needs of a performance that is stored.
+    pub(super) struct StoredPerformanceRow in performances {
+        id: Vec<u8>,
+        catalog_key: Option<String>,
+        publisher_id: Option<Vec<u8>>,
+        concert_id: Vec<u8>,
+        venue_id: Vec<u8>,
+        starts_at: NaiveDateTime,
+        ends_at: NaiveDateTime,
+        withdrawn_at: Option<NaiveDateTime>,
+        moved_at: Option<NaiveDateTime>,
+        cancel_until: Option<NaiveDateTime>,
+    }
+}
+
+impl StoredPerformanceRow {
+    /// The performance with its seats, and its owner.
+    pub(super) fn with_seats(self, seats: &[Seat]) -> Result<Owned<StoredPerformance>, StorageError> {
+        let sections = SectionPrice::of_seats(seats.iter().map(|seat| (seat.ordinal, &seat.label, seat.price)));
+        let performance = StoredPerformance {
+            id: id(&self.id)?,
+            concert_id: id(&self.concert_id)?,
+            venue_id: id(&self.venue_id)?,
+            starts_at: self.starts_at.and_utc(),
+            duration_minutes: duration_minutes(self.starts_at, self.ends_at)?,
+            moved: moved(self.moved_at, self.cancel_until)?,
+            withdrawn_at: self.withdrawn_at.map(|at| at.and_utc()),
+            sections: sections.ok_or_else(damaged("seat label"))?,
+            is_sold: seats.iter().any(|seat| matches!(seat.state, SeatState::Sold { .. })),
+        };
+        Ok(Owned { owner: optional_id(self.publisher_id.as_ref())?, value: performance })
+    }
+
+    /// The performance by its key; `None` if it has none.
+    pub(super) fn known(self) -> Result<Option<KnownPerformance>, StorageError> {
+        let Some(key) = self.catalog_key else { return Ok(None) };
+        Ok(Some(KnownPerformance {
+            id: id(&self.id)?,
+            owner: optional_id(self.publisher_id.as_ref())?,
+            key: name(&key)?,
+            starts_at: self.starts_at.and_utc(),
+            withdrawn_at: self.withdrawn_at.map(|at| at.and_utc()),
+        }))
+    }
+}
+
+row! {
+    /// When a performance takes its venue.
+    pub(super) struct BookingRow in performances {
+        id: Vec<u8>,
+        starts_at: NaiveDateTime,
+        ends_at: NaiveDateTime,
+    }
+}
+
+impl TryFrom<BookingRow> for Booking {
+    type Error = StorageError;
+
+    fn try_from(row: BookingRow) -> Result<Self, StorageError> {
+        let duration_minutes = duration_minutes(row.starts_at, row.ends_at)?;
+        Ok(Self { id: id(&row.id)?, starts_at: row.starts_at.and_utc(), duration_minutes })
     }
 }
 
@@ -149,6 +247,8 @@ pub(super) struct SummaryRow {
     #[diesel(embed)]
     venue: VenueSummaryRow,
     starts_at: NaiveDateTime,
+    ends_at: NaiveDateTime,
+    withdrawn_at: Option<NaiveDateTime>,
     seats_total: i64,
     price_min: i64,
     price_max: i64,
@@ -195,6 +295,8 @@ impl SummaryRow {
             concert_id: id(&self.concert_id)?,
             venue: self.venue.try_into()?,
             starts_at: self.starts_at.and_utc(),
+            duration_minutes: duration_minutes(self.starts_at, self.ends_at)?,
+            withdrawn: self.withdrawn_at.is_some(),
             seats_total: count(self.seats_total)?,
             seats_available,
             price_min: points(self.price_min)?,

@@ -4,13 +4,13 @@ use boxoffice_domain::{PerformanceId, StorageError, catalog::PerformanceTerms};
 use chrono::NaiveDateTime;
 use diesel::{
     prelude::Queryable,
-    sql_types::{BigInt, Binary, Text, Timestamp},
+    sql_types::{BigInt, Binary, Nullable, Text, Timestamp},
 };
 use diesel_async::RunQueryDsl;
 
 use super::{
     super::{super::Connection, failure::Failure},
-    rows::{VenueSummaryRow, sales_window},
+    rows::{VenueSummaryRow, moved, sales_window},
 };
 use crate::{
     statement::Statement,
@@ -28,9 +28,24 @@ struct TermsRow {
     sales_open_at: NaiveDateTime,
     sales_close_at: NaiveDateTime,
     max_seats_per_account: i64,
+    withdrawn_at: Option<NaiveDateTime>,
+    moved_at: Option<NaiveDateTime>,
+    cancel_until: Option<NaiveDateTime>,
 }
 
-type TermsSql = (Binary, Binary, Text, (Binary, Text, Text), Timestamp, Timestamp, Timestamp, BigInt);
+type TermsSql = (
+    Binary,
+    Binary,
+    Text,
+    (Binary, Text, Text),
+    Timestamp,
+    Timestamp,
+    Timestamp,
+    BigInt,
+    Nullable<Timestamp>,
+    Nullable<Timestamp>,
+    Nullable<Timestamp>,
+);
 
 impl TryFrom<TermsRow> for PerformanceTerms {
     type Error = StorageError;
@@ -44,6 +59,8 @@ impl TryFrom<TermsRow> for PerformanceTerms {
             starts_at: row.starts_at.and_utc(),
             sales: sales_window(row.sales_open_at, row.sales_close_at)?,
             max_seats_per_account: count(row.max_seats_per_account)?,
+            withdrawn_at: row.withdrawn_at.map(|at| at.and_utc()),
+            moved: moved(row.moved_at, row.cancel_until)?,
         })
     }
 }

@@ -1,0 +1,106 @@
+//! What is stored of a catalog, as an import needs it.
+
+use std::collections::BTreeMap;
+
+use super::super::{import::CatalogKey, performance::Moved, rules::Booking};
+use crate::{
+    AccountId, ConcertId, PerformanceId, Points, Timestamp, VenueId,
+    seats::{PartName, SeatLabel},
+};
+
+/// Something that is stored under a key, with its owner: a promoter, or the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
+pub struct Owned<T> {
+    pub owner: Option<AccountId>,
+    pub value: T,
+}
+
+/// The seats of a section of a performance, which stand together in the order of the plan, and what each of them costs
+/// when it is free.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
+pub struct SectionPrice {
+    pub name: PartName,
+    /// The ordinal of its first seat.
+    pub first_ordinal: u32,
+    pub seats_count: u32,
+    pub price: Points,
+}
+
+impl SectionPrice {
+    /// The sections of seats, in the order of the plan. `None` if the label of a seat names no section.
+    pub fn of_seats<'s>(seats: impl IntoIterator<Item = (u32, &'s SeatLabel, Points)>) -> Option<Vec<Self>> {
+        let mut by_ordinal: BTreeMap<u32, (&str, Points)> = BTreeMap::new();
+        by_ordinal.extend(seats.into_iter().map(|(ordinal, label, price)| (ordinal, (label.parts().0, price))));
+        let mut sections: Vec<Self> = Vec::new();
+        for (ordinal, (name, price)) in by_ordinal {
+            match sections.last_mut().filter(|section| section.name.as_str() == name) {
+                Some(section) => section.seats_count += 1,
+                None => {
+                    let name = PartName::new(name).ok()?;
+                    sections.push(Self { name, first_ordinal: ordinal, seats_count: 1, price });
+                }
+            }
+        }
+        Some(sections)
+    }
+}
+
+/// A performance that is stored under the key of an imported one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
+pub struct StoredPerformance {
+    pub id: PerformanceId,
+    pub concert_id: ConcertId,
+    pub venue_id: VenueId,
+    pub starts_at: Timestamp,
+    pub duration_minutes: u32,
+    pub moved: Option<Moved>,
+    pub withdrawn_at: Option<Timestamp>,
+    pub sections: Vec<SectionPrice>,
+    /// Whether a seat of it is sold.
+    pub is_sold: bool,
+}
+
+impl StoredPerformance {
+    /// When it takes its venue.
+    pub fn booking(&self) -> Booking {
+        Booking { id: self.id, starts_at: self.starts_at, duration_minutes: self.duration_minutes }
+    }
+
+    /// How many seats it has.
+    pub fn seats_count(&self) -> u64 {
+        self.sections.iter().map(|section| u64::from(section.seats_count)).sum()
+    }
+
+    /// What its cheapest seat costs.
+    pub fn price_min(&self) -> Points {
+        self.sections.iter().map(|section| section.price).min().unwrap_or_default()
+    }
+
+    /// What its dearest seat costs.
+    pub fn price_max(&self) -> Points {
+        self.sections.iter().map(|section| section.price).max().unwrap_or_default()
+    }
+}
+
+/// A performance with a key, of a concert that is imported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
+pub struct KnownPerformance {
+    pub id: PerformanceId,
+    pub owner: Option<AccountId>,
+    pub key: CatalogKey,
+    pub starts_at: Timestamp,
+    pub withdrawn_at: Option<Timestamp>,
+}
+
+/// How a venue is taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VenueBookings {
+    /// Whether performances may overlap there.
+    pub overlaps_allowed: bool,
+    /// Its performances, in any order.
+    pub bookings: Vec<Booking>,
+}

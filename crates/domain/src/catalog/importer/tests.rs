@@ -1,0 +1,411 @@
+use super::*;
+use crate::{
+    Points,
+    catalog::{
+        ImportedVenue, InvalidSalesWindow, PriceError, SalesTimeError, SeatingPlan, StartError,
+        plan::tests::{part, section},
+    },
+    fixtures::{TestEntropy, concert, instant, selling_rules},
+    seats::SeatLabel,
+    text::Name,
+};
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+fn plan(seats: u32) -> SeatingPlan {
+    SeatingPlan::new(vec![section("A", &[("1", seats)])]).unwrap()
+}
+
+fn imported_performance(key: &str) -> ImportedPerformance {
+    ImportedPerformance {
+        key: name(key),
+        venue_index: Some(0),
+        starts_at: Some(instant(20_000)),
+        duration_minutes: None,
+        prices: Some(vec![(part("A"), Points::new(7).unwrap())]),
+    }
+}
+
+/// One venue of 3 seats with one concert, which has one performance there.
+fn catalog() -> ImportedCatalog {
+    let Concert { title, artist, sales, .. } = concert();
+    let venue = ImportedVenue {
+        key: name("v"),
+        name: Some(name("Hall")),
+        location: Some(name("Seoul")),
+        plan: Some(plan(3)),
+        overlaps_allowed: None,
+    };
+    let concert = ImportedConcert {
+        key: name("c"),
+        title: Some(title),
+        artist: Some(artist),
+        description: None,
+        sales_open_at: Some(sales.open_at()),
+        sales_close_at: Some(sales.close_at()),
+        max_seats_per_account: None,
+        max_active: None,
+        draw: None,
+        performances: Some(vec![imported_performance("p")]),
+    };
+    ImportedCatalog { venues: vec![venue], concerts: vec![concert] }
+}
+
+const NOW: i64 = 5;
+const PLACE: ImportPlace = ImportPlace::Performance(0, 0);
+
+fn options() -> ImportOptions {
+    ImportOptions::new(None, &selling_rules())
+}
+
+fn importer<'i>(catalog: &'i ImportedCatalog, options: &'i ImportOptions) -> Importer<'i> {
+    Importer::new(catalog, options, instant(NOW), &TestEntropy)
+}
+
+fn own<T>(value: T) -> Vec<Owned<T>> {
+    vec![Owned { owner: None, value }]
+}
+
+/// What the catalog is as it is stored.
+struct Stored {
+    venue: Venue,
+    concert: Concert,
+    performance: StoredPerformance,
+}
+
+impl Stored {
+    fn new() -> Self {
+        let (catalog, options) = (catalog(), options());
+        let mut import = importer(&catalog, &options);
+        let Imported::New(venue) = import.venue(vec![]).unwrap() else { panic!("a new venue") };
+        let Imported::New(concert) = import.concert(vec![]).unwrap() else { panic!("a new concert") };
+        let PerformanceImport::New(new) = import.performance(0, vec![]).unwrap() else { panic!("a new performance") };
+        assert_eq!((concert.version, concert.created_at, concert.draw), (1, instant(NOW), None));
+        assert_eq!((concert.max_active, concert.max_seats_per_account), (500, 4));
+        assert_eq!((new.concert_id, &new.venue, new.duration_minutes), (concert.id, &venue, 180));
+        assert_eq!(import.venues_to_check(), [venue.id]);
+        let report = ImportReport {
+            venues_created: 1,
+            concerts_created: 1,
+            performances_created: 1,
+            seats_created: 3,
+            ..ImportReport::default()
+        };
+        assert_eq!(import.into_report(), report);
+        let seats: Vec<_> = new.seats().collect();
+        let sections = SectionPrice::of_seats(seats.iter().map(|seat| (seat.ordinal, &seat.label, seat.price)));
+        let performance = StoredPerformance {
+            id: new.id,
+            concert_id: concert.id,
+            venue_id: venue.id,
+            starts_at: new.starts_at,
+            duration_minutes: new.duration_minutes,
+            moved: None,
+            withdrawn_at: None,
+            sections: sections.unwrap(),
+            is_sold: false,
+        };
+        Self { venue, concert, performance }
+    }
+
+    /// An import that has come to its performance.
+    fn at_performance<'i>(&self, catalog: &'i ImportedCatalog, options: &'i ImportOptions) -> Importer<'i> {
+        let mut import = importer(catalog, options);
+        import.venue(own(self.venue.clone())).unwrap();
+        import.concert(own(self.concert.clone())).unwrap();
+        import
+    }
+}
+
+fn assert_refused<T: std::fmt::Debug>(
+    decided: Result<T, ImportError>,
+    (place, field): (ImportPlace, &str),
+    rule: impl Into<ImportRule>,
+) {
+    let Err(ImportError::Refused(refusal)) = decided else { panic!("not refused: {decided:?}") };
+    assert_eq!((refusal.place, refusal.field.as_str(), refusal.rule), (place, field, rule.into()));
+}
+
+fn changes(import: Importer<'_>) -> Vec<String> {
+    import.into_report().changes.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_catalog_has_the_seats_of_each_performance_whose_plan_it_has() {
+    let mut catalog = catalog();
+    let without_venue = ImportedPerformance { venue_index: None, ..imported_performance("q") };
+    catalog.concerts[0].performances = Some(vec![imported_performance("p"), imported_performance("r"), without_venue]);
+    assert_eq!(catalog.seats_count(), 6);
+    catalog.venues[0].plan = None;
+    assert_eq!(catalog.seats_count(), 0);
+    catalog.concerts[0].performances = None;
+    assert_eq!(catalog.concerts[0].performances(), []);
+}
+
+#[test]
+fn what_is_stored_again_stays_and_what_differs_is_reported() {
+    let (stored, mut catalog, options) = (Stored::new(), catalog(), options());
+    let mut again = stored.at_performance(&catalog, &options);
+    let same = again.performance(0, own(stored.performance.clone())).unwrap();
+    assert_eq!(same, PerformanceImport::Unchanged(stored.performance.clone()));
+    assert_eq!(again.venues_to_check(), []);
+    let known = ImportReport { venues_known: 1, concerts_known: 1, performances_known: 1, ..ImportReport::default() };
+    assert_eq!(again.into_report(), known);
+
+    catalog.venues[0].overlaps_allowed = Some(true);
+    catalog.concerts[0].max_active = Some(3);
+    catalog.concerts[0].description = Some(crate::text::Description::new("Later").unwrap());
+    let entry = &mut catalog.concerts[0].performances.as_mut().unwrap()[0];
+    (entry.duration_minutes, entry.starts_at) = (Some(10), Some(instant(30_000)));
+    entry.prices = Some(vec![(part("A"), Points::new(8).unwrap())]);
+    let mut import = importer(&catalog, &options);
+    let Imported::Changed(venue) = import.venue(own(stored.venue.clone())).unwrap() else { panic!("unchanged") };
+    assert_eq!(venue, Venue { overlaps_allowed: true, ..stored.venue });
+    let Imported::Changed(concert) = import.concert(own(stored.concert.clone())).unwrap() else { panic!("unchanged") };
+    assert_eq!((concert.version, concert.max_active, &concert.title), (2, 3, &stored.concert.title));
+    let decided = import.performance(0, own(stored.performance.clone())).unwrap();
+    let PerformanceImport::Changed { performance, sections } = decided else { panic!("unchanged") };
+    assert_eq!((performance.duration_minutes, performance.starts_at), (10, instant(30_000)));
+    let moved = Moved { at: instant(NOW), cancel_until: instant(20_000) };
+    assert_eq!((performance.moved, &performance.sections), (Some(moved), &sections));
+    assert_eq!((performance.price_min().get(), performance.price_max().get(), performance.seats_count()), (8, 8, 3));
+    assert_eq!(import.venues_to_check(), [venue.id]);
+    let starts = ["2027-01-15T13:33:20Z", "2027-01-15T16:20:00Z"];
+    assert_eq!(
+        changes(import),
+        [
+            "venue `v`: overlaps_allowed: false -> true".to_owned(),
+            "concert `c`: description:  -> Later".to_owned(),
+            "concert `c`: max_active: 500 -> 3".to_owned(),
+            format!("performance `p`: starts_at: {} -> {}", starts[0], starts[1]),
+            "performance `p`: duration_minutes: 180 -> 10".to_owned(),
+            "performance `p`: price of A: 7 -> 8".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn an_entry_belongs_to_its_owner_and_one_without_a_promoter_is_adopted() {
+    let (stored, catalog) = (Stored::new(), catalog());
+    let [one, other] = [1, 2].map(|number| AccountId::new(uuid::Uuid::from_u128(number)));
+    let venue = |owner| Owned { owner, value: Venue { id: VenueId::new(TestEntropy.uuid()), ..stored.venue.clone() } };
+    for (importing, owners, expected) in [
+        (Some(one), vec![Some(one)], Ok(Some(0))),
+        (Some(one), vec![Some(other), Some(one), None], Ok(Some(1))),
+        (Some(one), vec![None, Some(other)], Ok(Some(0))),
+        (Some(one), vec![Some(other)], Err(())),
+        (None, vec![Some(one)], Err(())),
+        (None, vec![Some(one), None], Ok(Some(1))),
+        (None, vec![], Ok(None)),
+    ] {
+        let found: Vec<_> = owners.iter().copied().map(venue).collect();
+        let ids: Vec<_> = found.iter().map(|found| found.value.id).collect();
+        let options = ImportOptions { promoter_id: importing, ..options() };
+        let mut import = importer(&catalog, &options);
+        let decided = import.venue(found);
+        match expected {
+            Err(()) => assert_refused(decided, (ImportPlace::Venue(0), "key"), ImportRule::OtherOwner),
+            Ok(None) => assert!(matches!(decided, Ok(Imported::New(_)))),
+            Ok(Some(index)) => {
+                let decided = decided.unwrap();
+                let is_adopted = owners[index] != importing;
+                assert_eq!(matches!(decided, Imported::Changed(_)), is_adopted, "{owners:?}");
+                assert_eq!(decided.into_inner().id, ids[index]);
+                let expected = format!("venue `v`: owner: operator -> {one}");
+                assert_eq!(changes(import), if is_adopted { vec![expected] } else { vec![] });
+            }
+        }
+    }
+}
+
+#[test]
+fn a_plan_a_place_and_a_draw_do_not_change() {
+    let (stored, catalog, options) = (Stored::new(), catalog(), options());
+    let other_plan = Venue { plan: plan(4), ..stored.venue.clone() };
+    let refused = importer(&catalog, &options).venue(own(other_plan));
+    assert_refused(refused, (ImportPlace::Venue(0), "sections"), ImportRule::PlanChanged);
+
+    let place = &stored.performance;
+    let other_venue = StoredPerformance { venue_id: VenueId::new(TestEntropy.uuid()), ..place.clone() };
+    let refused = stored.at_performance(&catalog, &options).performance(0, own(other_venue));
+    assert_refused(refused, (PLACE, "venue"), ImportRule::VenueChanged);
+    let other_concert = StoredPerformance { concert_id: ConcertId::new(TestEntropy.uuid()), ..place.clone() };
+    let refused = stored.at_performance(&catalog, &options).performance(0, own(other_concert));
+    assert_refused(refused, (PLACE, "key"), ImportRule::ConcertChanged);
+
+    let mut with_draw = catalog.clone();
+    with_draw.concerts[0].draw = Some(true);
+    let drawn = importer(&with_draw, &options).concert(vec![]).unwrap().into_inner();
+    assert!(drawn.draw.is_some());
+    let refused = importer(&with_draw, &options).concert(own(stored.concert.clone()));
+    assert_refused(refused, (ImportPlace::Concert(0), "draw"), DrawError::Changed);
+    let kept = importer(&catalog, &options).concert(own(drawn.clone())).unwrap();
+    assert_eq!(kept, Imported::Unchanged(drawn.clone()));
+    with_draw.concerts[0].sales_open_at = Some(instant(NOW));
+    let refused = importer(&with_draw, &options).concert(own(drawn));
+    assert_refused(refused, (ImportPlace::Concert(0), "sales_open_at"), DrawError::Held);
+}
+
+#[test]
+fn prices_fit_the_sections_that_are_stored_or_new() {
+    let (stored, mut catalog, options) = (Stored::new(), catalog(), options());
+    let rule = PriceError::SectionUnknown { price: 0 };
+    catalog.concerts[0].performances.as_mut().unwrap()[0].prices = Some(vec![(part("B"), Points::ZERO)]);
+    let refused = stored.at_performance(&catalog, &options).performance(0, own(stored.performance.clone()));
+    assert_refused(refused, (PLACE, "prices/0/section"), rule.clone());
+    let refused = stored.at_performance(&catalog, &options).performance(0, vec![]);
+    assert_refused(refused, (PLACE, "prices/0/section"), rule);
+    let labels = ["A-1-1", "A-2-1", "B-1-1"].map(|text| SeatLabel::new(text).unwrap());
+    let price = |number| Points::new(number).unwrap();
+    let seats = [(2, &labels[2], price(5)), (0, &labels[0], price(9)), (1, &labels[1], price(9))];
+    let sections = SectionPrice::of_seats(seats).unwrap();
+    let section = |text, first_ordinal, seats_count, number| SectionPrice {
+        name: part(text),
+        first_ordinal,
+        seats_count,
+        price: price(number),
+    };
+    assert_eq!(sections, [section("A", 0, 2, 9), section("B", 2, 1, 5)]);
+}
+
+#[test]
+fn a_sale_is_in_time_for_the_performances_that_stay() {
+    let (stored, mut catalog, options) = (Stored::new(), catalog(), options());
+    catalog.concerts[0].sales_close_at = Some(stored.concert.sales.open_at());
+    let place = ImportPlace::Concert(0);
+    let refused = importer(&catalog, &options).concert(own(stored.concert.clone()));
+    assert_refused(refused, (place, "sales_close_at"), InvalidSalesWindow);
+    let refused = importer(&catalog, &options).concert(vec![]);
+    assert_refused(refused, (place, "sales_close_at"), InvalidSalesWindow);
+    catalog.concerts[0].sales_close_at = Some(instant(400_000_000));
+    let refused = importer(&catalog, &options).concert(vec![]);
+    assert_refused(refused, (place, "sales_close_at"), SalesTimeError::ClosesTooFarAhead);
+
+    catalog.concerts[0].sales_close_at = None;
+    catalog.concerts[0].sales_open_at = Some(instant(20_000));
+    let rule = SalesTimeError::OpensAfterStart;
+    let refused = stored.at_performance(&catalog, &options).performance(0, own(stored.performance.clone()));
+    assert_refused(refused, (place, "sales_open_at"), rule);
+    let moved_too = ImportedPerformance { starts_at: Some(instant(20_001)), ..imported_performance("p") };
+    catalog.concerts[0].performances = Some(vec![moved_too]);
+    let mut import = stored.at_performance(&catalog, &options);
+    import.performance(0, own(stored.performance.clone())).unwrap();
+    let known = |starts_at, withdrawn_at| KnownPerformance {
+        id: PerformanceId::new(TestEntropy.uuid()),
+        owner: None,
+        key: name("other"),
+        starts_at: instant(starts_at),
+        withdrawn_at,
+    };
+    assert!(import.others_of_concert(vec![known(NOW, None), known(6, Some(instant(0)))]).unwrap().is_empty());
+    assert_refused(import.others_of_concert(vec![known(6, None)]), (place, "sales_open_at"), rule);
+    catalog.concerts[0].performances.as_mut().unwrap()[0].starts_at = Some(instant(20_000));
+    let refused = stored.at_performance(&catalog, &options).performance(0, vec![]);
+    assert_refused(refused, (PLACE, "starts_at"), StartError::BeforeSale);
+}
+
+#[test]
+fn a_sold_performance_is_moved_with_a_flag_and_into_the_past_with_another() {
+    let (stored, mut catalog) = (Stored::new(), catalog());
+    let sold = StoredPerformance { is_sold: true, ..stored.performance.clone() };
+    for (starts_at, performance, history, harm, expected) in [
+        (20_000, &sold, false, false, None),
+        (20_001, &sold, false, false, Some(ImportRule::Harm)),
+        (20_001, &sold, false, true, None),
+        (20_001, &stored.performance, false, false, None),
+        (NOW, &stored.performance, false, false, Some(StartError::Past.into())),
+        (NOW, &sold, false, true, Some(StartError::Past.into())),
+        (NOW, &sold, true, false, Some(ImportRule::Harm)),
+        (NOW, &sold, true, true, None),
+    ] {
+        catalog.concerts[0].performances.as_mut().unwrap()[0].starts_at = Some(instant(starts_at));
+        let options = ImportOptions { history, harm, ..options() };
+        let decided = stored.at_performance(&catalog, &options).performance(0, own(performance.clone()));
+        match expected {
+            Some(rule) => assert_refused(decided, (PLACE, "starts_at"), rule),
+            None => assert!(decided.is_ok(), "{decided:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_not_named_is_reported_or_withdrawn_if_it_is_the_owners_and_to_come() {
+    let (stored, catalog) = (Stored::new(), catalog());
+    let promoter_id = AccountId::new(uuid::Uuid::from_u128(1));
+    let known = |key: &str, owner, starts_at, withdrawn_at| KnownPerformance {
+        id: PerformanceId::new(TestEntropy.uuid()),
+        owner,
+        key: name(key),
+        starts_at: instant(starts_at),
+        withdrawn_at,
+    };
+    let others = vec![
+        known("own", None, 6, None),
+        known("promoters", Some(promoter_id), 6, None),
+        known("started", None, NOW, None),
+        known("withdrawn", None, 6, Some(instant(0))),
+        KnownPerformance { id: stored.performance.id, ..known("p", None, 20_000, None) },
+    ];
+    let named = |keys: &[&str]| keys.iter().map(|key| Named::Performance(name(key))).collect::<Vec<_>>();
+    for (withdraw, withdrawn, reported) in
+        [(false, vec![], named(&["own", "promoters"])), (true, vec![others[0].id], named(&["promoters"]))]
+    {
+        let options = ImportOptions { withdraw, ..options() };
+        let mut import = stored.at_performance(&catalog, &options);
+        import.performance(0, own(stored.performance.clone())).unwrap();
+        assert_eq!(import.others_of_concert(others.clone()).unwrap(), withdrawn);
+        import.others_of_owner([name("c"), name("d")]);
+        let report = import.into_report();
+        let changed: Vec<_> = report.changes.iter().map(ToString::to_string).collect();
+        assert_eq!(changed.len(), withdrawn.len());
+        assert!(changed.iter().all(|change| change == "performance `own`: withdrawn: false -> true"), "{changed:?}");
+        assert_eq!(report.no_longer_named, [reported, vec![Named::Concert(name("d"))]].concat());
+    }
+    let mut silent = catalog;
+    silent.concerts[0].performances = None;
+    let options = ImportOptions { withdraw: true, ..options() };
+    let mut import = stored.at_performance(&silent, &options);
+    assert_eq!(import.others_of_concert(others).unwrap(), []);
+    assert_eq!(import.into_report().no_longer_named, []);
+}
+
+#[test]
+fn a_performance_that_is_named_again_comes_back_and_takes_its_venue() {
+    let (stored, catalog, options) = (Stored::new(), catalog(), options());
+    let withdrawn = StoredPerformance { withdrawn_at: Some(instant(1)), ..stored.performance.clone() };
+    let mut import = stored.at_performance(&catalog, &options);
+    let decided = import.performance(0, own(withdrawn)).unwrap();
+    let back = PerformanceImport::Changed { performance: stored.performance.clone(), sections: vec![] };
+    assert_eq!((decided, import.venues_to_check()), (back, vec![stored.venue.id]));
+    let other = Booking { id: PerformanceId::new(TestEntropy.uuid()), ..stored.performance.booking() };
+    let mut venue = VenueBookings { overlaps_allowed: false, bookings: vec![stored.performance.booking(), other] };
+    let refused = import.check_bookings(stored.venue.id, &venue);
+    assert_refused(refused, (PLACE, "starts_at"), ImportRule::Overlaps(other.starts_at));
+    venue.overlaps_allowed = true;
+    import.check_bookings(stored.venue.id, &venue).unwrap();
+}
+
+#[test]
+fn a_venue_takes_one_at_a_time_from_now_on_only_if_none_overlap() {
+    let (stored, mut catalog, options) = (Stored::new(), catalog(), options());
+    catalog.venues[0].overlaps_allowed = Some(false);
+    let mut import = importer(&catalog, &options);
+    import.venue(own(Venue { overlaps_allowed: true, ..stored.venue.clone() })).unwrap();
+    assert_eq!(import.venues_to_check(), [stored.venue.id]);
+    let booking = |starts_at| Booking {
+        id: PerformanceId::new(TestEntropy.uuid()),
+        starts_at: instant(starts_at),
+        duration_minutes: 1,
+    };
+    for (starts, is_right) in [([0, 120, 60], true), ([0, 120, 59], false)] {
+        let venue = VenueBookings { overlaps_allowed: false, bookings: starts.map(booking).to_vec() };
+        let checked = import.check_bookings(stored.venue.id, &venue);
+        if is_right {
+            checked.unwrap();
+        } else {
+            assert_refused(checked, (ImportPlace::Venue(0), "overlaps_allowed"), ImportRule::Overlapping);
+        }
+    }
+}
