@@ -39,7 +39,7 @@ pub(super) fn check(file: &CatalogFile) -> Result<ImportedCatalog, Vec<Mistake>>
 }
 
 /// Checks every entry, so that all mistakes are found; `None` if one is wrong.
-fn all<'a, T, U>(entries: &'a [T], mut check: impl FnMut(usize, &'a T) -> Option<U>) -> Option<Vec<U>> {
+fn all<T, U>(entries: &[T], mut check: impl FnMut(usize, &T) -> Option<U>) -> Option<Vec<U>> {
     let checked: Vec<_> = entries.iter().enumerate().map(|(index, entry)| check(index, entry)).collect();
     checked.into_iter().collect()
 }
@@ -54,7 +54,7 @@ enum Kind {
 }
 
 /// Turns entries into checked values, and notes what is wrong.
-struct Checker<'a> {
+struct Checker {
     mistakes: Vec<Mistake>,
     /// The venues so far; `None` for a wrong one.
     venues: Vec<Option<ImportedVenue>>,
@@ -62,7 +62,7 @@ struct Checker<'a> {
     keys: HashMap<(Kind, Name), (usize, String)>,
 }
 
-impl<'a> Checker<'a> {
+impl Checker {
     fn note(&mut self, pointer: impl Into<String>, what: impl Into<String>) {
         self.mistakes.push(Mistake { pointer: pointer.into(), what: what.into() });
     }
@@ -99,7 +99,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn venue(&mut self, index: usize, entry: &'a VenueEntry) -> Option<ImportedVenue> {
+    fn venue(&mut self, index: usize, entry: &VenueEntry) -> Option<ImportedVenue> {
         let at = format!("/venues/{index}");
         let key = self.key(Kind::Venue, &entry.key, index, &at);
         let name = self.optional(&at, "name", entry.name.as_deref(), Name::new);
@@ -126,7 +126,7 @@ impl<'a> Checker<'a> {
         Some(Section { name: name?, rows: rows? })
     }
 
-    fn concert(&mut self, index: usize, entry: &'a ConcertEntry) -> Option<ImportedConcert> {
+    fn concert(&mut self, index: usize, entry: &ConcertEntry) -> Option<ImportedConcert> {
         let at = format!("/concerts/{index}");
         let key = self.key(Kind::Concert, &entry.key, index, &at);
         let title = self.optional(&at, "title", entry.title.as_deref(), Name::new);
@@ -169,7 +169,7 @@ impl<'a> Checker<'a> {
         Some((open_at, close_at))
     }
 
-    fn performance(&mut self, at: &str, index: usize, entry: &'a PerformanceEntry) -> Option<ImportedPerformance> {
+    fn performance(&mut self, at: &str, index: usize, entry: &PerformanceEntry) -> Option<ImportedPerformance> {
         let key = self.key(Kind::Performance, &entry.key, index, at);
         let starts_at = self.optional(at, "starts_at", entry.starts_at.as_deref(), instant);
         let duration_max = |number| in_range(number, DURATION_MINUTES_MAX);
