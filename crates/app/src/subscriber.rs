@@ -31,11 +31,16 @@ impl Subscriber {
                 }
             }
             Announcement::Published { topic: Topic::Sessions, text } => self.accounts.apply_ended_session(&text),
-            // An import may have changed the prices of seats.
-            Announcement::Published { topic: Topic::Catalog, .. } | Announcement::Missed => {
-                self.database.forget_seats();
-                self.generation.begin();
-            }
+            Announcement::Published { topic: Topic::Catalog, text } => self.apply_catalog(&text),
+            Announcement::Missed => self.apply_catalog(""),
         }
+    }
+
+    /// Applies the change of the concert with this id, or else of any.
+    fn apply_catalog(&self, text: &str) {
+        // An import may have changed the prices of seats.
+        self.database.forget_seats();
+        self.database.apply_catalog(text);
+        self.generation.begin();
     }
 }

@@ -6,9 +6,10 @@ use boxoffice_domain::{
     Clock, ConcertId, EntropySource, PerformanceId, Points, StorageError, Timestamp, VenueId,
     accounts::Role,
     catalog::{
-        Booking, Catalog, Concert, ConcertChange, ConcertChangeError, ConcertSummary, DrawError, InvalidSalesWindow,
-        NewPerformance, PerformanceKey, PerformanceSummary, PriceError, PriceList, PublishError, Sales, SalesTimeError,
-        SalesWindow, SeatMap, SeatingPlan, StartError, UpdateConcertError, Venue, check_opening, check_sales,
+        Booking, Catalog, Concert, ConcertChange, ConcertChangeError, ConcertKey, ConcertSearch, ConcertSummary,
+        DrawError, InvalidSalesWindow, NewPerformance, PerformanceDate, PerformanceKey, PerformanceSummary, PriceError,
+        PriceList, PublishError, Sales, SalesTimeError, SalesWindow, SeatMap, SeatingPlan, StartError,
+        UpdateConcertError, Venue, check_opening, check_sales,
     },
     idempotency::{Idempotency, KeyReused, Made},
     page::{Page, PageRequest},
@@ -175,7 +176,7 @@ impl CatalogService {
             overlaps_allowed: new.overlaps_allowed,
             created_at: self.clock.now(),
         };
-        self.change(self.catalog.publish_venue(identity.account_id, venue, idempotency)).await
+        self.change(None, self.catalog.publish_venue(identity.account_id, venue, idempotency)).await
     }
 
     /// Publishes a concert, without performances yet.
@@ -202,7 +203,7 @@ impl CatalogService {
             version: 1,
             created_at: self.clock.now(),
         };
-        self.change(self.catalog.publish_concert(concert, idempotency)).await
+        self.change(Some(concert.id), self.catalog.publish_concert(concert, idempotency)).await
     }
 
     /// Changes a concert of the caller, and its queue if that can be reached.
@@ -240,7 +241,7 @@ impl CatalogService {
             {
                 check_opening(now, &concert.sales, starts_at)?;
             }
-            match self.change(self.catalog.update_concert(concert.clone())).await {
+            match self.change(Some(concert.id), self.catalog.update_concert(concert.clone())).await {
                 Ok(()) => return Ok(ConcertSummary { concert, ..summary }),
                 Err(CatalogError::VersionMismatch) => {}
                 Err(error) => return Err(error),
@@ -257,16 +258,17 @@ impl CatalogService {
         Ok(page.items.first().map(|performance| performance.starts_at))
     }
 
-    /// Makes a change of the catalog, which begins a new generation.
+    /// Makes a change of the catalog, of one concert if it is known. It begins a new generation.
     async fn change<T, E: Into<CatalogError>>(
         &self,
+        concert_id: Option<ConcertId>,
         act: impl Future<Output = Result<T, E>>,
     ) -> Result<T, CatalogError> {
         let act = async { act.await.map_err(E::into) };
         let is_refusal = |outcome: &Result<T, CatalogError>| {
             outcome.as_ref().is_err_and(|error| !matches!(error, CatalogError::Storage(_)))
         };
-        self.generation.change(act, is_refusal).await
+        self.generation.change_of(concert_id, act, is_refusal).await
     }
 
     pub(crate) async fn set_terms(&self, concert: &Concert) -> Result<(), WaitingRoomError> {
@@ -295,7 +297,8 @@ impl CatalogService {
             prices,
             created_at: self.clock.now(),
         };
-        self.change(self.catalog.publish_performance(identity.account_id, performance, idempotency)).await
+        let publication = self.catalog.publish_performance(identity.account_id, performance, idempotency);
+        self.change(Some(new.concert_id), publication).await
     }
 
     /// How a performance of the caller's concert sells.
@@ -315,13 +318,24 @@ impl CatalogService {
         if own || admin { Ok(summary) } else { Err(CatalogError::Forbidden) }
     }
 
-    /// The concerts; with `bookable_only` those whose queue can be joined now.
+    /// The concerts that a search finds now.
     pub async fn concerts(
         &self,
-        bookable_only: bool,
-        page: PageRequest<ConcertId>,
-    ) -> Result<Page<ConcertSummary, ConcertId>, StorageError> {
-        self.catalog.concerts(bookable_only.then(|| self.clock.now()), page).await
+        search: &ConcertSearch,
+        page: PageRequest<ConcertKey>,
+    ) -> Result<Page<ConcertSummary, ConcertKey>, StorageError> {
+        let now = self.clock.now();
+        if !search.is_plain() {
+            return self.catalog.find_concerts(search, now, page).await;
+        }
+        let page = PageRequest { limit: page.limit, after: page.after.map(|after| after.id) };
+        let Page { items, next } = self.catalog.concerts(search.bookable_only.then_some(now), page).await?;
+        Ok(Page { items, next: next.map(ConcertKey::published) })
+    }
+
+    /// When and where a concert is performed, as everyone may know: none if there is no such concert.
+    pub async fn dates(&self, id: ConcertId) -> Result<Vec<PerformanceDate>, StorageError> {
+        self.catalog.dates(id, self.clock.now()).await
     }
 
     pub async fn concert(&self, id: ConcertId) -> Result<ConcertSummary, CatalogError> {

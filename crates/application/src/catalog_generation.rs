@@ -8,6 +8,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use boxoffice_domain::ConcertId;
 use boxoffice_peers::{Alone, Peers, Topic};
 
 /// Counts the changes of the catalog that this process has made or received.
@@ -52,7 +53,17 @@ impl CatalogGeneration {
         act: impl Future<Output = Result<T, E>>,
         changes_nothing: impl Fn(&Result<T, E>) -> bool,
     ) -> Result<T, E> {
-        let mut change = Change { generation: self, changed_nothing: false };
+        self.change_of(None, act, changes_nothing).await
+    }
+
+    /// As [`Self::change`], for a change of this concert and its performances alone, if it is known.
+    pub(crate) async fn change_of<T, E>(
+        &self,
+        concert_id: Option<ConcertId>,
+        act: impl Future<Output = Result<T, E>>,
+        changes_nothing: impl Fn(&Result<T, E>) -> bool,
+    ) -> Result<T, E> {
+        let mut change = Change { generation: self, concert_id, changed_nothing: false };
         let outcome = act.await;
         change.changed_nothing = changes_nothing(&outcome);
         outcome
@@ -62,6 +73,7 @@ impl CatalogGeneration {
 /// A change that is under way.
 struct Change<'g> {
     generation: &'g CatalogGeneration,
+    concert_id: Option<ConcertId>,
     changed_nothing: bool,
 }
 
@@ -69,15 +81,17 @@ impl Drop for Change<'_> {
     fn drop(&mut self) {
         if !self.changed_nothing {
             self.generation.begin();
-            self.generation.peers.publish(Topic::Catalog, String::new());
+            let text = self.concert_id.map(|id| id.to_string()).unwrap_or_default();
+            self.generation.peers.publish(Topic::Catalog, text);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use boxoffice_peers::MemoryPeers;
+    use boxoffice_peers::{Announcement, MemoryPeers};
     use futures::FutureExt;
+    use uuid::Uuid;
 
     use super::*;
 
@@ -97,8 +111,13 @@ mod tests {
         assert_eq!(generation.change(std::future::pending::<Result<(), ()>>(), |_| true).now_or_never(), None);
         assert_eq!(generation.number(), 3);
         assert_eq!(std::iter::from_fn(|| subscription.try_next()).count(), 3);
+        let id = ConcertId::new(Uuid::from_u128(1));
+        let outcome = std::future::ready(Ok::<_, ()>(()));
+        assert_eq!(generation.change_of(Some(id), outcome, |_| false).now_or_never(), Some(Ok(())));
+        let announced = Announcement::Published { topic: Topic::Catalog, text: id.to_string().into() };
+        assert_eq!((generation.number(), subscription.try_next()), (4, Some(announced)));
         // What a peer has changed is not published again.
         generation.begin();
-        assert_eq!((generation.number(), subscription.try_next()), (4, None));
+        assert_eq!((generation.number(), subscription.try_next()), (5, None));
     }
 }

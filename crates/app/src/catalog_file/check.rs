@@ -39,7 +39,7 @@ pub(super) fn check(file: &CatalogFile) -> Result<ImportedCatalog, Vec<Mistake>>
 }
 
 /// Checks every entry, so that all mistakes are found; `None` if one is wrong.
-fn all<T, U>(entries: &[T], mut check: impl FnMut(usize, &T) -> Option<U>) -> Option<Vec<U>> {
+fn all<'a, T, U>(entries: &'a [T], mut check: impl FnMut(usize, &'a T) -> Option<U>) -> Option<Vec<U>> {
     let checked: Vec<_> = entries.iter().enumerate().map(|(index, entry)| check(index, entry)).collect();
     checked.into_iter().collect()
 }

@@ -7,7 +7,11 @@
 use std::{hash::Hash, sync::Arc, time::Duration};
 
 use boxoffice_application::CatalogGeneration;
-use boxoffice_domain::{ConcertId, PerformanceId, catalog::PerformanceKey, page::PageRequest};
+use boxoffice_domain::{
+    ConcertId, PerformanceId,
+    catalog::{ConcertKey, ConcertSearch, PerformanceKey},
+    page::PageRequest,
+};
 use tokio::time::Instant;
 
 use super::read_cache::{PAUSE_PART, ReadCache};
@@ -18,8 +22,8 @@ const BYTES_MAX: u64 = 16 << 20;
 
 /// The responses that are kept. Callers that ask for performances have passed the gate before.
 pub(crate) struct CatalogReads {
-    /// Pages of all concerts, or with `true` of the bookable ones.
-    pub(crate) concerts: Responses<(bool, PageRequest<ConcertId>)>,
+    /// Pages of what searches find.
+    pub(crate) concerts: Responses<(ConcertSearch, PageRequest<ConcertKey>)>,
     pub(crate) concert: Responses<ConcertId>,
     /// Pages of all performances of a concert, or with `true` of the available ones.
     pub(crate) performances: Responses<(ConcertId, bool, PageRequest<PerformanceKey>)>,

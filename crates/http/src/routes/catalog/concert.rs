@@ -1,7 +1,7 @@
 use axum::{extract::State, http::HeaderMap, response::Response};
 use boxoffice_domain::ConcertId;
 
-use super::ConcertResponse;
+use super::ConcertDetailResponse;
 use crate::{
     api::Api,
     reply::{CacheScope, NotModified, Problem, Tagged, refusals},
@@ -10,14 +10,14 @@ use crate::{
 
 refusals!([PATH], [ConcertNotFound]);
 
-/// A concert
+/// A concert, with its dates and venues
 ///
-/// Its tag begins with its version. It serves `If-Match` when the concert is changed, which compares the version alone.
+/// Seats, and how many are left, are behind the queue: see the performances of the concert. Its tag begins with its version. It serves `If-Match` when the concert is changed, which compares the version alone.
 #[utoipa::path(
     get, path = "/v1/concerts/{id}", tag = "catalog", operation_id = "catalog_concert",
     params(("id" = Uuid, Path, description = "The concert"), IfNoneMatch),
     responses(
-        (status = 200, description = "The concert.", body = ConcertResponse,
+        (status = 200, description = "The concert.", body = ConcertDetailResponse,
             headers(("ETag", description = "The tag of this response"))),
         NotModified, Refusals,
     ),
@@ -30,8 +30,9 @@ pub(crate) async fn handler(
 ) -> Result<Response, Problem> {
     let read = async {
         let summary = api.services.catalog.concert(id).await?;
+        let dates = api.services.catalog.dates(id).await?;
         let version = summary.concert.version;
-        Tagged::of_version(version, &ConcertResponse::new(summary, api.now()))
+        Tagged::of_version(version, &ConcertDetailResponse::new(summary, dates, api.now()))
     };
     Ok(api.reads.concert.get(id, None, read).await?.respond(&headers, CacheScope::Public))
 }

@@ -1,12 +1,19 @@
 use axum::{extract::State, http::HeaderMap, response::Response};
-use boxoffice_domain::{ConcertId, page::PageRequest};
-use serde::Deserialize;
-use utoipa::IntoParams;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use boxoffice_domain::{
+    Timestamp,
+    catalog::{ConcertKey, ConcertOrder, ConcertSearch, SearchWords, SearchWordsError},
+    page::{Page, PageRequest},
+};
+use chrono::{DateTime, Datelike, Utc};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use utoipa::{IntoParams, ToSchema};
 
 use super::ConcertResponse;
 use crate::{
     api::Api,
-    reply::{CacheScope, ListResponse, NotModified, Problem, Tagged, refusals},
+    reply::{CacheScope, ListResponse, NotModified, Problem, Tagged, Violation, refusals},
     request::{IfNoneMatch, Query, page},
 };
 
@@ -14,18 +21,113 @@ use crate::{
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConcertQuery {
+    /// Only those with all of these words in their title, artist or venues: at most 10 words and 100 characters. A word
+    /// matches in the middle of another one. Case, accents and full width make no difference.
+    #[param(example = "한여름 band")]
+    q: Option<String>,
+    /// Only those with a performance that starts then or later, and before `to`.
+    from: Option<DateTime<Utc>>,
+    /// Only those with a performance that starts before, and not before `from`.
+    to: Option<DateTime<Utc>>,
     /// Only those whose queue can be joined now.
     bookable: Option<bool>,
+    /// The order: by publication if absent. `starts_at` is by the next performance, from `from` on if that is given, and
+    /// else from when the first page was read; concerts without a performance to come are at the end. `-created_at` has
+    /// the newest first.
+    #[param(inline)]
+    sort: Option<ConcertSort>,
     /// The most items to give.
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<i64>,
-    /// Where to go on: the `next_cursor` of the previous page.
+    /// Where to go on: the `next_cursor` of the previous page of the same list.
     cursor: Option<String>,
+}
+
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum ConcertSort {
+    StartsAt,
+    SalesOpenAt,
+    #[serde(rename = "-created_at")]
+    NewestFirst,
+}
+
+/// A cursor goes with one search: under another, the key of a concert would stand for another place.
+#[derive(Deserialize, Serialize)]
+struct ConcertCursor {
+    /// A digest of the search.
+    list: String,
+    after: ConcertKey,
+}
+
+impl ConcertQuery {
+    fn parse(&self) -> Result<ConcertSearch, Problem> {
+        let mut wrong = Vec::new();
+        let mut refuse = |pointer: &str, code: &'static str, message: String| {
+            wrong.push(Violation { pointer: pointer.to_owned(), code: code.into(), message: message.into() });
+        };
+        let words = self.q.as_deref().map(SearchWords::new).transpose().unwrap_or_else(|error| {
+            let code = match error {
+                SearchWordsError::Empty => "text_empty",
+                SearchWordsError::TooLong => "text_too_long",
+                SearchWordsError::TooMany => "too_many_words",
+            };
+            refuse("/q", code, error.to_string());
+            None
+        });
+        for (pointer, at) in [("/from", self.from), ("/to", self.to)] {
+            if at.is_some_and(|at| !(1970..=9999).contains(&at.year())) {
+                refuse(pointer, "timestamp_range", "must lie in the years 1970 to 9999".to_owned());
+            }
+        }
+        if self.from.zip(self.to).is_some_and(|(from, to)| to <= from) {
+            refuse("/to", "time_range", "must be later than `from`".to_owned());
+        }
+        if !wrong.is_empty() {
+            return Err(Problem::parameters(wrong));
+        }
+        let order = match self.sort {
+            None => ConcertOrder::Published,
+            Some(ConcertSort::StartsAt) => ConcertOrder::StartsAt,
+            Some(ConcertSort::SalesOpenAt) => ConcertOrder::SalesOpenAt,
+            Some(ConcertSort::NewestFirst) => ConcertOrder::NewestFirst,
+        };
+        Ok(ConcertSearch {
+            words: words.unwrap_or_default(),
+            from: self.from.map(first_instant),
+            to: self.to.map(first_instant),
+            bookable_only: self.bookable.unwrap_or_default(),
+            order,
+        })
+    }
+
+    fn page(&self, list: &str) -> Result<PageRequest<ConcertKey>, Problem> {
+        let page: PageRequest<ConcertCursor> = page(self.limit, self.cursor.as_deref())?;
+        let after = page.after.map(|cursor| {
+            let is_of_list = cursor.list == list;
+            is_of_list.then_some(cursor.after).ok_or_else(|| {
+                Problem::parameter("cursor", "cursor_of_other_list", "is of a list with another filter or order")
+            })
+        });
+        Ok(PageRequest { limit: page.limit, after: after.transpose()? })
+    }
+}
+
+/// The first instant in whole microseconds that is not before this one: no storage keeps any between them.
+fn first_instant(at: Timestamp) -> Timestamp {
+    let whole = Timestamp::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at);
+    if whole < at { whole + chrono::TimeDelta::microseconds(1) } else { whole }
+}
+
+/// A digest by which the cursors of a search are told from those of others.
+fn digest(search: &ConcertSearch) -> String {
+    let json = serde_json::to_vec(search).expect("a search has a JSON form");
+    URL_SAFE_NO_PAD.encode(&Sha256::digest(json)[..9])
 }
 
 refusals!([LIST], []);
 
-/// The concerts, in the order of their publication
+/// The concerts, in the order of their publication unless `sort` gives another one
 #[utoipa::path(
     get, path = "/v1/concerts", tag = "catalog", operation_id = "catalog_concerts", params(ConcertQuery, IfNoneMatch),
     responses(
@@ -40,13 +142,29 @@ pub(crate) async fn handler(
     headers: HeaderMap,
     Query(query): Query<ConcertQuery>,
 ) -> Result<Response, Problem> {
-    let page: PageRequest<ConcertId> = page(query.limit, query.cursor.as_deref())?;
-    let bookable_only = query.bookable.unwrap_or_default();
-    let asked = (bookable_only, page.clone());
+    let search = query.parse()?;
+    let list = digest(&search);
+    let page = query.page(&list)?;
+    let asked = (search.clone(), page.clone());
     let read = async {
-        let page = api.services.catalog.concerts(bookable_only, page).await?;
+        let Page { items, next } = api.services.catalog.concerts(&search, page).await?;
+        let next = next.map(|after| ConcertCursor { list, after });
         let now = api.now();
-        Tagged::of(&ListResponse::new(page, |summary| ConcertResponse::new(summary, now)))
+        Tagged::of(&ListResponse::new(Page { items, next }, |summary| ConcertResponse::new(summary, now)))
     };
     Ok(api.reads.concerts.get(asked, None, read).await?.respond(&headers, CacheScope::Public))
+}
+
+#[cfg(test)]
+mod tests {
+    use boxoffice_domain::fixtures::instant;
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn a_bound_between_two_microseconds_is_the_later_one() {
+        assert_eq!(first_instant(instant(1)), instant(1));
+        assert_eq!(first_instant(instant(1) + TimeDelta::nanoseconds(1)), instant(1) + TimeDelta::microseconds(1));
+    }
 }

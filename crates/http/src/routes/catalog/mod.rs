@@ -1,6 +1,7 @@
 //! `/v1/concerts`, `/v1/performances` and `/v1/venues`.
 
 pub(crate) mod concert;
+mod concert_detail;
 pub(crate) mod concerts;
 pub(crate) mod performance;
 pub(crate) mod performances;
@@ -15,13 +16,14 @@ use axum::http::{HeaderName, HeaderValue};
 use boxoffice_application::{catalog::CatalogError, draw};
 use boxoffice_domain::{
     Timestamp,
-    catalog::{Concert, ConcertSummary, PerformanceSummary, VenueSummary},
+    catalog::{Concert, ConcertSummary, PerformanceDate, PerformanceSummary, VenueSummary},
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use self::concert_detail::ConcertDetailResponse;
 use crate::reply::{Problem, etag, problem_from};
 
 /// A venue as it is named beside a performance.
@@ -62,6 +64,12 @@ pub(crate) struct ConcertResponse {
     /// When the last performance starts; `null` if there is none.
     #[schema(required)]
     last_performance_at: Option<DateTime<Utc>>,
+    /// What the cheapest seat of all performances costs, in points; `null` if there is none.
+    #[schema(required)]
+    price_min: Option<i64>,
+    /// What the dearest seat of all performances costs, in points; `null` if there is none.
+    #[schema(required)]
+    price_max: Option<i64>,
 }
 
 /// The public part of what decides a draw.
@@ -88,8 +96,7 @@ impl ConcertResponse {
     fn new(summary: ConcertSummary, now: Timestamp) -> Self {
         let bookable = summary.is_bookable(now);
         let draw = DrawResponse::of(&summary.concert, now);
-        let ConcertSummary { concert, performances_count, first_performance_at, last_performance_at, prices: _ } =
-            summary;
+        let ConcertSummary { concert, performances_count, first_performance_at, last_performance_at, prices } = summary;
         Self {
             id: concert.id.uuid(),
             title: concert.title.into(),
@@ -103,6 +110,8 @@ impl ConcertResponse {
             performances_count,
             first_performance_at,
             last_performance_at,
+            price_min: prices.map(|prices| prices.min.get()),
+            price_max: prices.map(|prices| prices.max.get()),
         }
     }
 }
@@ -112,16 +121,20 @@ impl ConcertResponse {
 #[schema(as = ManagedConcert)]
 pub(crate) struct ManagedConcertResponse {
     #[serde(flatten)]
-    concert: ConcertResponse,
+    concert: ConcertDetailResponse,
     /// How many accounts are admitted at once.
     max_active: u32,
 }
 
 impl ManagedConcertResponse {
     /// The concert, with the tag under which buyers see it.
-    fn tagged(summary: ConcertSummary, now: Timestamp) -> Result<((HeaderName, HeaderValue), Self), Problem> {
+    fn tagged(
+        summary: ConcertSummary,
+        dates: Vec<PerformanceDate>,
+        now: Timestamp,
+    ) -> Result<((HeaderName, HeaderValue), Self), Problem> {
         let Concert { version, max_active, .. } = summary.concert;
-        let concert = ConcertResponse::new(summary, now);
+        let concert = ConcertDetailResponse::new(summary, dates, now);
         Ok((etag::version_field(version, &concert)?, Self { concert, max_active }))
     }
 }

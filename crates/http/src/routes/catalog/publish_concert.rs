@@ -126,7 +126,7 @@ pub(crate) async fn handler(
     let location = format!("/v1/concerts/{}", concert.id);
     // A repeated request gets the first response, in which the concert has no performances.
     let summary = ConcertSummary::new(concert, &[]);
-    let (tag, value) = ManagedConcertResponse::tagged(summary, api.now())?;
+    let (tag, value) = ManagedConcertResponse::tagged(summary, Vec::new(), api.now())?;
     let response = made(Made { value, replayed }, StatusCode::CREATED, Some(&location), |body| body);
     Ok(([tag], response).into_response())
 }

@@ -112,11 +112,13 @@ pub(crate) async fn handler(
 ) -> Result<Response, Problem> {
     let change = body.parse()?;
     let version = version_expected(&api, identity, id, &headers).await?;
+    // Read before the change: if it cannot be read, nothing has been changed.
+    let dates = api.services.catalog.dates(id).await?;
     let service = api.services.catalog.clone();
     let update = UpdateConcert { concert_id: id, change, version };
     let act = async move { service.update_concert(identity, update).await };
     let summary = api.run_detached(act).await??;
-    let (tag, body) = ManagedConcertResponse::tagged(summary, api.now())?;
+    let (tag, body) = ManagedConcertResponse::tagged(summary, dates, api.now())?;
     Ok(([tag], Json(body)).into_response())
 }
 
