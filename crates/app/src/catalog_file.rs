@@ -354,6 +354,42 @@ mod tests {
     }
 
     #[test]
+    fn keys_and_names_of_one_look_are_one() {
+        let (decomposed, composed) = ("e\u{301}te\u{301}", "\u{e9}t\u{e9}");
+        let mut file = with("/venues/0/key", json!(decomposed));
+        file["concerts"][0]["performances"][0]["venue"] = json!(composed);
+        file["venues"][0]["sections"][0]["name"] = json!(decomposed);
+        file["concerts"][0]["performances"][0]["prices"][1]["section"] = json!(composed);
+        file["concerts"][0]["title"] = json!(decomposed);
+        let catalog = parse(file.to_string().as_bytes()).unwrap();
+        assert_eq!((catalog.venues[0].key.as_str(), catalog.concerts[0].title.as_str()), (composed, composed));
+
+        let mut again = file["venues"][0].clone();
+        again["key"] = json!(composed);
+        file["venues"].as_array_mut().unwrap().push(again);
+        file["venues"][0]["sections"][1]["name"] = json!(composed);
+        assert_eq!(
+            mistakes(&file),
+            [
+                "/venues/0/sections/1/name: section names are unique in their venue".to_owned(),
+                format!("/venues/1/key: the key `{composed}` is taken by /venues/0"),
+            ]
+        );
+        for (pointer, hidden) in [
+            ("/concerts/0/title", "\u{200b}"),
+            ("/concerts/0/key", "night\u{200e}"),
+            ("/venues/0/location", "Seoul\u{202e}"),
+            ("/concerts/0/description", "\u{2066}"),
+        ] {
+            let found = mistakes(&with(pointer, json!(hidden)));
+            assert!(
+                found[0].starts_with(&format!("{pointer}: must not contain the invisible character U+")),
+                "{found:?}"
+            );
+        }
+    }
+
+    #[test]
     fn every_mistake_is_found_at_once() {
         let mut file = with("/venues/0/sections/1/name", json!("B-"));
         file["venues"][0]["name"] = json!("");

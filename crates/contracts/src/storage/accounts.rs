@@ -103,6 +103,7 @@ pub async fn another_password_ends_the_sessions_of_the_account(stage: &Stage) {
     let second = reopened(stage, &first).await;
     let ended_before = reopened(stage, &first).await;
     stage.storage.sessions.end(ended_before.id).await.unwrap();
+    stage.clock.advance_seconds(1);
     let (_, of_another) = opened(stage).await;
     let change = |change| stage.storage.accounts.change(&account.login_id, change);
 

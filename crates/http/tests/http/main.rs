@@ -14,6 +14,7 @@ mod request {
     mod idempotency_key;
     mod promised_input;
     mod query;
+    mod text;
 }
 mod routes {
     mod accounts;
