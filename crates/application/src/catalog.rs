@@ -26,6 +26,9 @@ use crate::{
 /// How often a change is tried while others are written between its reading and its writing.
 const UPDATE_ATTEMPTS_MAX: u32 = 5;
 
+/// Comes after the ids of all performances.
+const LAST_ID: PerformanceId = PerformanceId::new(uuid::Uuid::max());
+
 /// A venue to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewVenue {
@@ -250,12 +253,19 @@ impl CatalogService {
         Err(CatalogError::VersionMismatch)
     }
 
-    /// When the first performance of a concert starts that is still to come.
+    /// When the first performance of a concert starts that is still to come, and on sale.
     async fn next_start(&self, id: ConcertId, now: Timestamp) -> Result<Option<Timestamp>, StorageError> {
-        let started = PerformanceKey { starts_at: now, id: PerformanceId::new(uuid::Uuid::max()) };
-        let page = PageRequest { limit: 1, after: Some(started) };
-        let page = self.catalog.performances(id, false, page).await?;
-        Ok(page.items.first().map(|performance| performance.starts_at))
+        let mut page = PageRequest { limit: 100, after: Some(PerformanceKey { starts_at: now, id: LAST_ID }) };
+        loop {
+            let found = self.catalog.performances(id, false, page.clone()).await?;
+            if let Some(first) = found.items.iter().find(|performance| !performance.withdrawn) {
+                return Ok(Some(first.starts_at));
+            }
+            match found.next {
+                Some(next) => page.after = Some(next),
+                None => return Ok(None),
+            }
+        }
     }
 
     /// Makes a change of the catalog, of one concert if it is known. It begins a new generation.

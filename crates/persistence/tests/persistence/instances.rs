@@ -1,15 +1,18 @@
 //! Two instances over one database, as two processes have it open: only the locks of the database keep them apart.
 
 use boxoffice_contracts::storage::{
-    PRICE_A, Stage, at_once, label, pay_request, points,
+    PRICE_A, Stage, at_once, label, new_performance, pay_request, plan, points,
     reservations::{assert_all_or_none, overlapping},
-    unavailable,
+    unavailable, venue,
 };
 use boxoffice_domain::{
+    catalog::PublishError,
     fixtures,
     payments::PayRefusal,
     reservations::{HoldRefusal, ReservationStatus},
 };
+
+use chrono::TimeDelta;
 
 use crate::home::{Backend, Home, settings};
 
@@ -20,6 +23,7 @@ crate::on_every_backend! {
     two_instances_spend_a_point_once
     two_instances_answer_one_key_alike
     two_instances_sweep_together
+    two_instances_take_a_venue_once
 }
 
 async fn two_instances(backend: Backend) -> (Home, [Stage; 2]) {
@@ -132,5 +136,25 @@ async fn two_instances_sweep_together(backend: Backend) {
         assert_eq!(stages[1].status(&held.unwrap().value.reservation).await, ReservationStatus::Held);
     }
     assert_eq!(stages[1].free_labels(&show).await.len(), 30);
+    home.end().await;
+}
+
+async fn two_instances_take_a_venue_once(backend: Backend) {
+    let (home, stages) = two_instances(backend).await;
+    let show = stages[1].show().await;
+    for round in 0..3 {
+        let hall = venue(plan(), stages[0].now());
+        stages[0].storage.catalog.publish_venue(show.promoter_id, hall.clone(), None).await.unwrap();
+        let outcomes = at_once(0..20, |number| {
+            let starts_at = show.starts_at + TimeDelta::minutes(i64::try_from(number).unwrap());
+            let new = new_performance(&show.concert, &hall, starts_at);
+            let (catalog, promoter_id) = (stages[number % 2].storage.catalog.clone(), show.promoter_id);
+            async move { catalog.publish_performance(promoter_id, new, None).await }
+        })
+        .await;
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{round}: {outcomes:?}");
+        let overlapping = |outcome: &&Result<_, _>| matches!(outcome, Err(PublishError::Overlaps(_)));
+        assert_eq!(outcomes.iter().filter(overlapping).count(), 19);
+    }
     home.end().await;
 }

@@ -7,8 +7,8 @@ use boxoffice_domain::{
     ConcertId, StorageError, Timestamp,
     catalog::{
         CatalogImport, CatalogKey, Concert, ImportError, ImportOptions, ImportProgress, ImportReport, Imported,
-        ImportedCatalog, Importer, KnownPerformance, NewPerformance, Owned, PerformanceImport, SectionPrice,
-        StoredPerformance, Venue,
+        ImportedCatalog, ImportedPerformance, Importer, KnownPerformance, NewPerformance, Owned, PerformanceImport,
+        SectionPrice, StoredPerformance, Venue,
     },
     seats::Seat,
 };
@@ -32,7 +32,7 @@ use super::{
 use crate::{
     schema::seats,
     statement::{Bind, ROWS_MAX, Statement},
-    stored::{Stored, json, name, optional_id, ordinal_number},
+    stored::{Stored, json, name, optional_id, ordinal_number, time},
 };
 
 /// Why an import stopped.
@@ -126,7 +126,7 @@ impl Import<'_> {
         for concert in &catalog.concerts {
             let known = self.concert(&concert.key).await?;
             for (index, performance) in concert.performances().iter().enumerate() {
-                self.performance(index, &performance.key).await?;
+                self.performance(index, performance).await?;
             }
             if let Some(id) = known {
                 self.others_of_concert(id).await?;
@@ -186,12 +186,16 @@ impl Import<'_> {
         }
     }
 
-    async fn performance(&mut self, index: usize, key: &CatalogKey) -> Result<(), Stopped> {
+    async fn performance(&mut self, index: usize, performance: &ImportedPerformance) -> Result<(), Stopped> {
+        let key = &performance.key;
         let rows: Vec<StoredPerformanceRow> =
             by_key(Statement::select::<StoredPerformanceRow>(), key).load(self.connection).await?;
         let mut found = Vec::with_capacity(rows.len());
         for row in rows {
-            let seats = seats::table.filter(seats::performance_id.eq(row.id.clone())).select(SeatRow::as_select());
+            // A payment that is under way ends before it is decided whether the performance may be moved.
+            let is_moved = performance.starts_at.is_some_and(|starts_at| time(starts_at) != row.starts_at);
+            let seats = Statement::select::<SeatRow>().sql(" WHERE performance_id = ").bind(row.id.clone());
+            let seats = if is_moved { seats.sql(LOCK_ROWS) } else { seats };
             let seats: Vec<SeatRow> = seats.load(self.connection).await?;
             let seats = seats.into_iter().map(Seat::try_from).collect::<Result<Vec<_>, _>>()?;
             found.push(row.with_seats(&seats)?);
@@ -221,7 +225,7 @@ impl Import<'_> {
     }
 
     async fn update_performance(&mut self, performance: &StoredPerformance) -> Result<(), Failure> {
-        let time = |at: Option<Timestamp>| Bind::from(at).in_column::<Option<NaiveDateTime>>();
+        let nullable = |at: Option<Timestamp>| Bind::from(at).in_column::<Option<NaiveDateTime>>();
         let moved = performance.moved;
         let update: Statement = Statement::new("UPDATE performances SET publisher_id = ")
             .bind(self.options.promoter_id)
@@ -232,11 +236,11 @@ impl Import<'_> {
             .sql(", ends_at = ")
             .bind(performance.booking().ends_at())
             .sql(", withdrawn_at = ")
-            .bind(time(performance.withdrawn_at))
+            .bind(nullable(performance.withdrawn_at))
             .sql(", moved_at = ")
-            .bind(time(moved.map(|moved| moved.at)))
+            .bind(nullable(moved.map(|moved| moved.at)))
             .sql(", cancel_until = ")
-            .bind(time(moved.map(|moved| moved.cancel_until)))
+            .bind(nullable(moved.map(|moved| moved.cancel_until)))
             .sql(", price_min = ")
             .bind(performance.price_min())
             .sql(", price_max = ")
