@@ -41,6 +41,9 @@ use boxoffice_domain::{
 };
 use serde::{Deserialize, Serialize};
 
+/// What was read or written.
+type Stored<T> = Result<T, StorageError>;
+
 /// All rows, as they are in the file.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -253,11 +256,7 @@ impl Reservations for FileStore {
         Ok(found.map(|found| tables.view(found)))
     }
 
-    async fn find_by_key(
-        &self,
-        account_id: AccountId,
-        key: &IdempotencyKey,
-    ) -> Result<Option<ReservationView>, StorageError> {
+    async fn find_by_key(&self, account_id: AccountId, key: &IdempotencyKey) -> Stored<Option<ReservationView>> {
         let tables = self.read()?;
         Ok(tables.reservation_by_key(account_id, key).map(|found| tables.view(found)))
     }
@@ -277,11 +276,7 @@ impl Reservations for FileStore {
         Ok(page(listed.map(|found| tables.view(found)), request.limit, |view| view.reservation.id))
     }
 
-    async fn held_until(
-        &self,
-        account_id: AccountId,
-        concert_id: ConcertId,
-    ) -> Result<Option<Timestamp>, StorageError> {
+    async fn held_until(&self, account_id: AccountId, concert_id: ConcertId) -> Stored<Option<Timestamp>> {
         let (tables, now) = (self.read()?, self.clock.now());
         let held = tables.reservations.values().filter(|found| {
             (found.account_id, found.concert_id) == (account_id, concert_id)
@@ -317,33 +312,20 @@ impl Payments for FileStore {
         Ok(found.map(|found| tables.payment_view(found)))
     }
 
-    async fn find_by_key(
-        &self,
-        account_id: AccountId,
-        key: &IdempotencyKey,
-    ) -> Result<Option<PaymentView>, StorageError> {
+    async fn find_by_key(&self, account_id: AccountId, key: &IdempotencyKey) -> Stored<Option<PaymentView>> {
         let tables = self.read()?;
         Ok(tables.payment_by_key(account_id, key).map(|found| tables.payment_view(found)))
     }
 
-    async fn list(
-        &self,
-        account_id: AccountId,
-        request: PageRequest<PaymentId>,
-    ) -> Result<Page<PaymentView, PaymentId>, StorageError> {
+    async fn list(&self, account_id: AccountId, page: PageRequest<PaymentId>) -> Stored<Page<PaymentView, PaymentId>> {
         let tables = self.read()?;
         let own = tables.payments.values().filter(|found| found.account_id == account_id);
         let own: BTreeMap<_, _> = own.map(|found| (found.id, found)).collect();
-        let listed = own.into_values().rev().filter(|found| request.after.is_none_or(|after| found.id < after));
-        Ok(page(listed.map(|found| tables.payment_view(found)), request.limit, |view| view.payment.id))
+        let listed = own.into_values().rev().filter(|found| page.after.is_none_or(|after| found.id < after));
+        Ok(self::page(listed.map(|found| tables.payment_view(found)), page.limit, |view| view.payment.id))
     }
 
-    async fn has_spent(
-        &self,
-        account_id: AccountId,
-        concert_id: ConcertId,
-        place: PlaceNumber,
-    ) -> Result<bool, StorageError> {
+    async fn has_spent(&self, account_id: AccountId, concert_id: ConcertId, place: PlaceNumber) -> Stored<bool> {
         let spent = self.read()?.payments.into_values().any(|found| {
             (found.account_id, found.concert_id, found.queue_place) == (account_id, concert_id, Some(place))
         });
