@@ -43,7 +43,7 @@ pub struct InvalidLoginId;
 impl LoginId {
     /// Folds and checks a login id: spaces around it are dropped, capitals become small, and full-width characters become
     /// plain ones, so that a person who types the login id in another way finds the same account. Folding is that of the
-    /// profile UsernameCaseMapped (RFC 8265, section 3.3), of whose characters those of ASCII are allowed.
+    /// profile `UsernameCaseMapped` (RFC 8265, section 3.3), of whose characters those of ASCII are allowed.
     pub fn new(text: &str) -> Result<Self, InvalidLoginId> {
         let folded = text.trim().chars().map(|character| plain_width(character).to_ascii_lowercase());
         let folded: String = folded.take(LOGIN_ID_CHARACTERS_MAX + 1).collect();
@@ -87,7 +87,7 @@ pub enum InvalidPassword {
 
 impl Password {
     /// Normalizes and checks a password. Keyboards and systems write one character in several ways, and a password is the
-    /// same in all of them: every space is U+0020, and all is in normalization form C, as in the profile OpaqueString
+    /// same in all of them: every space is U+0020, and all is in normalization form C, as in the profile `OpaqueString`
     /// (RFC 8265, section 4.2). Unlike that profile, old Hangul, emoji and characters that Unicode is yet to define are
     /// welcome. Nothing is trimmed.
     pub fn new(text: &str) -> Result<Self, InvalidPassword> {
