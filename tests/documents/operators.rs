@@ -68,6 +68,31 @@ fn the_unit_waits_for_as_long_as_a_stop_takes() {
 }
 
 #[test]
+fn the_connections_to_the_database_are_counted_with_the_defaults() {
+    let (configuration, operations) = (read("docs/configuration.md"), read("docs/operations.md"));
+    let default = |name: &str| -> u32 {
+        let row = configuration.lines().find_map(|line| line.strip_prefix(&format!("| `BOXOFFICE_{name}` | `")));
+        row.and_then(|row| row.split('`').next()?.parse().ok()).unwrap_or_else(|| panic!("{name} has no default"))
+    };
+    let program = read("crates/persistence/src/mysql.rs");
+    let writers = program.lines().find_map(|line| line.strip_prefix("pub(crate) const WRITERS_MAX: u32 = "));
+    let writers: u32 = writers.and_then(|number| number.trim_end_matches(';').parse().ok()).expect("a constant");
+    let (readers, lanes) = (default("DATABASE_CONNECTIONS"), default("WRITE_LANES"));
+    let all = readers + lanes + writers;
+    // An upgrade and a command beside three instances, and 20 for operators.
+    let of_three = (3 + 2) * all + 20;
+    let text = operations.split_whitespace().collect::<Vec<_>>().join(" ");
+    for said in [
+        format!("`BOXOFFICE_DATABASE_CONNECTIONS` ({readers}) for reading"),
+        format!("`BOXOFFICE_WRITE_LANES` ({lanes}), and {writers} for rare writes: {all}."),
+        format!("(N + 2) × (`BOXOFFICE_DATABASE_CONNECTIONS` + `BOXOFFICE_WRITE_LANES` + {writers}) + 20"),
+        format!("{of_three} for three instances"),
+    ] {
+        assert!(text.contains(&said), "docs/operations.md does not say: {said}");
+    }
+}
+
+#[test]
 fn every_alert_has_its_row_in_the_table_of_failures() {
     let operations = read("docs/operations.md");
     let (mut breaches, mut sections) = (Vec::new(), 0);

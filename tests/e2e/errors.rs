@@ -102,6 +102,9 @@ async fn refused_sales(first: &Buyer, second: &Buyer, promoter: &Buyer, show: &S
     let held = second.hold(&show.performance, &["A-1-1"]).await;
     let refused = first.ask_hold(&show.performance, &["A-1-2", "A-1-1"]).send().await;
     assert_eq!(refused.refuses(409, "seat_unavailable")["seats"], json!(["A-1-1"]));
+    assert_eq!(refused.json["held_by_you"], json!([]));
+    let own = second.ask_hold(&show.performance, &["A-1-2", "A-1-1"]).send().await;
+    assert_eq!(own.refuses(409, "seat_unavailable")["held_by_you"], json!(["A-1-1"]));
     let five = ["A-2-1", "A-2-2", "A-2-3", "A-2-4", "A-2-5"];
     assert_eq!(first.ask_hold(&show.performance, &five).send().await.refuses(422, "too_many_seats")["limit"], 4);
     let four = second.ask_hold(&show.performance, &five[..4]).send().await;

@@ -44,10 +44,16 @@ async fn hostile_bodies_are_refused_and_do_no_harm() {
         answer.refuses(422, "validation_failed");
         assert_eq!(answer.violations(), [("/amount", "range")], "{amount}");
     }
-    for amount in ["9223372036854775808", "1e400", "1.5", "1e3", "\"1\"", "true", "null", "[1]", "{}", &"9".repeat(400)]
-    {
+    for amount in ["9223372036854775808", "1e400", "-1e400", "1e7000000000000000000000", &"9".repeat(400)] {
         let answer = charge(&format!("{{\"amount\": {amount}}}")).await;
-        assert!([400, 422].contains(&answer.status), "{amount}: {}", answer.text);
+        answer.refuses(422, "validation_failed");
+        assert_eq!(answer.violations(), [("/amount", "range")], "{amount}");
+    }
+    for amount in ["1.5", "1e-3", "\"1\"", "true", "null", "[1]", "{}"] {
+        let answer = charge(&format!("{{\"amount\": {amount}}}")).await;
+        answer.refuses(422, "validation_failed");
+        assert_eq!(answer.violations(), [("/amount", "wrong_type")], "{amount}");
+        assert_eq!(answer.json["errors"][0]["message"], "must be a whole number", "{amount}");
     }
     charge("{\"amount\": 1, \"amount\": 2}").await.refuses(422, "validation_failed");
     assert_eq!(buyer.balance().await, 0);

@@ -1,6 +1,6 @@
 //! The demo: a small catalog on sale, and accounts with public passwords.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::Context;
 use boxoffice_application::{
@@ -48,7 +48,6 @@ pub(crate) async fn prepare(
     import: &CatalogImportService,
     settings: &Settings,
 ) -> anyhow::Result<()> {
-    let listen: SocketAddr = settings.listen;
     account(accounts, CUSTOMER, Role::Customer).await?;
     let promoter_id = account(accounts, PROMOTER, Role::Promoter).await?;
     let options = ImportOptions::new(Some(promoter_id), &settings.selling_rules());
@@ -67,8 +66,8 @@ pub(crate) async fn prepare(
             "sign-ups and sign-ins of a client address are not limited, so that the buyers of a rush can sign in"
         );
     }
-    if !listen.ip().is_loopback() {
-        tracing::warn!(%listen, "the demo is open to the network: anyone who reaches it can sign in as its promoter");
+    if !settings.listen.is_loopback() {
+        tracing::warn!(listen = %settings.listen, "the demo is open to the network: anyone who reaches it can sign in as its promoter");
     }
     Ok(())
 }

@@ -3,7 +3,14 @@
 //! Everything is bounded: the number of connections (further ones wait in the kernel), how long one may be idle or take to
 //! send the head of a request, and how large that head may be.
 
-use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io::{self, ErrorKind},
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use axum::{Router, body::Body, extract::ConnectInfo};
@@ -17,6 +24,8 @@ use tokio::{
     sync::Semaphore,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::settings::ListenAddress;
 
 /// The most bytes of a request's head.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -39,8 +48,9 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(crate) async fn open(address: SocketAddr, bounds: Bounds) -> anyhow::Result<Self> {
-        let socket = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    pub(crate) async fn open(address: &ListenAddress, bounds: Bounds) -> anyhow::Result<Self> {
+        let addresses = address.resolve().await.with_context(|| format!("cannot find the host of {address}"))?;
+        let socket = bind(&addresses).await.with_context(|| format!("cannot listen on {address}"))?;
         Ok(Self { socket, bounds, connections: TaskTracker::new() })
     }
 
@@ -84,6 +94,22 @@ impl Listener {
             }
         }
     }
+}
+
+/// Opens the port at the first address that this machine has.
+async fn bind(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
+    let mut refused = io::Error::new(ErrorKind::AddrNotAvailable, "the host has no address");
+    for address in addresses {
+        match TcpListener::bind(address).await {
+            Ok(socket) => return Ok(socket),
+            // The next address would hide that another program has the port.
+            Err(error) if matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied) => {
+                return Err(error);
+            }
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
 }
 
 async fn serve_connection(

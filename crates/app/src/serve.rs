@@ -76,12 +76,12 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
 async fn answer(settings: &Settings, routers: Routers, draining: Draining, mut signals: Signals) -> anyhow::Result<()> {
     let bounds =
         Bounds { connections_max: settings.connections_max, head_timeout: seconds(settings.connection_idle_seconds) };
-    let listener = Listener::open(settings.listen, bounds).await?;
+    let listener = Listener::open(&settings.listen, bounds).await?;
     let address = listener.address()?;
     // The operators' port stays open until the end, so that they can watch the stop.
     let operations_stop = CancellationToken::new();
     let _operations_end = operations_stop.clone().drop_guard();
-    if let (Some(at), Some(router)) = (settings.metrics_listen, routers.operations) {
+    if let (Some(at), Some(router)) = (&settings.metrics_listen, routers.operations) {
         let listener = Listener::open(at, bounds).await?;
         tracing::info!(address = %listener.address()?, "serving metrics and health");
         tokio::spawn(listener.serve(router, operations_stop));

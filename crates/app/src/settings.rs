@@ -3,11 +3,12 @@
 //! The list in this file has the key of a setting (from which its variable and its flag follow), its type, its default,
 //! the values that it accepts, and its help. A test compares the list with `docs/configuration.md`.
 
+mod listen_address;
 mod load;
 mod parse;
 mod urls;
 
-use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf};
+use std::{num::NonZeroU32, path::PathBuf};
 
 use boxoffice_domain::{
     Points, SellingRules,
@@ -16,8 +17,9 @@ use boxoffice_domain::{
 };
 
 use crate::adapters::SimulatorMode;
-use parse::{address, choice, key_prefix, log_directives, optional, origins, path, points, positive, switch, whole};
+use parse::{choice, key_prefix, log_directives, optional, origins, path, points, positive, switch, whole};
 
+pub(crate) use listen_address::ListenAddress;
 pub(crate) use load::{Layers, SettingsError, VARIABLE_PREFIX, unknown_variables};
 pub(crate) use urls::{DatabaseUrl, WaitingRoomUrl};
 
@@ -77,8 +79,8 @@ macro_rules! settings {
 }
 
 settings! {
-    /// Address and port to serve on; port 0 takes any free port
-    listen: SocketAddr = "127.0.0.1:8080", address;
+    /// Host (an address or a name) and port to serve on; port 0 takes any free port
+    listen: ListenAddress = "127.0.0.1:8080", ListenAddress::parse;
     /// `sqlite://PATH` or `mysql://USER:PASSWORD@HOST:PORT/NAME`; `{data_dir}` stands for the data folder
     database: DatabaseUrl = "sqlite://{data_dir}/boxoffice.db", DatabaseUrl::parse;
     /// Where the queues are: `memory:` is this process; several instances share those in
@@ -98,8 +100,8 @@ settings! {
     log_format: LogFormat = "human", choice(&[("human", LogFormat::Human), ("json", LogFormat::Json)]);
     /// What is logged: a level, or directives such as `info,boxoffice_http=debug`
     log: String = "info", log_directives;
-    /// Another address and port for `/metrics`, `/healthz` and `/readyz`; `/metrics` is then only there
-    metrics_listen: Option<SocketAddr> = "", optional(address);
+    /// Another host and port for `/metrics`, `/healthz` and `/readyz`; `/metrics` is then only there
+    metrics_listen: Option<ListenAddress> = "", optional(ListenAddress::parse);
 
     /// How long seats are held before they must be paid
     hold_seconds: NonZeroU32 = "300", positive(DAY_SECONDS);

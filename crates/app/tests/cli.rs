@@ -290,7 +290,8 @@ impl Server {
     }
 
     fn start_logging_to(folder: &TestFolder, arguments: &[&str], log: Stdio) -> Self {
-        let mut command = boxoffice(folder, &[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
+        let listen = if arguments.contains(&"--listen") { &[][..] } else { &["--listen", "127.0.0.1:0"] };
+        let mut command = boxoffice(folder, &[&["serve"], listen, arguments].concat());
         let mut process = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
@@ -378,6 +379,20 @@ fn the_demo_is_the_same_after_a_second_start() {
     assert_eq!(concerts.matches(r#""title""#).count(), 3, "{concerts}");
     let log = server.stop();
     assert!(log.matches(" 0 new seats").count() == 2 && !log.contains("demo-password"), "{log}");
+}
+
+#[test]
+fn a_server_listens_on_a_host_that_has_a_name() {
+    let folder = TestFolder::create();
+    let server = Server::start(&folder, &["--listen", "localhost:0", "--metrics-listen", "localhost:0"]);
+    assert!(server.address.starts_with("127.0.0.1:") || server.address.starts_with("[::1]:"), "{}", server.address);
+    assert!(server.get("/healthz").starts_with("HTTP/1.1 200 OK"));
+    assert!(server.get("/metrics").starts_with("HTTP/1.1 404"));
+    let log = server.stop();
+    assert!(log.contains("serving metrics and health"), "{log}");
+    let unknown = run(&folder, &["serve", "--listen", "no-such-host.invalid:80"]);
+    unknown.fails(2, &["cannot find the host of no-such-host.invalid:80"]);
+    run(&folder, &["serve", "--listen", "localhost"]).fails(2, &["`listen` must be a host and a port"]);
 }
 
 #[test]

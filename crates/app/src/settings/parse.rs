@@ -1,6 +1,6 @@
 //! How the text of a setting becomes its value. A refusal goes on after the name of the setting.
 
-use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, str::FromStr};
+use std::{fmt, num::NonZeroU32, path::PathBuf, str::FromStr};
 
 use boxoffice_domain::Points;
 use tracing_subscriber::EnvFilter;
@@ -24,10 +24,6 @@ pub(super) fn points(max: i64) -> impl Fn(&str) -> Result<Points, String> {
 
 pub(super) fn switch(text: &str) -> Result<bool, String> {
     text.parse().map_err(|_| format!("must be `true` or `false`, not `{text}`"))
-}
-
-pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| format!("must be an address and a port such as 127.0.0.1:8080, not `{text}`"))
 }
 
 pub(super) fn path(text: &str) -> Result<PathBuf, String> {

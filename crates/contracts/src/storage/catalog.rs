@@ -12,7 +12,7 @@ use boxoffice_domain::{
     ConcertId, EntropySource, PerformanceId, VenueId,
     catalog::{
         Concert, ConcertChange, ConcertSummary, NewPerformance, PerformanceSummary, PriceList, PublishError, Row,
-        SalesWindow, SeatingPlan, Section, UpdateConcertError, Venue,
+        SalesWindow, SeatingPlan, Section, UpdateConcertError, VENUE_SEATS_MAX, VENUE_SECTIONS_MAX, Venue,
     },
     fixtures::{TestEntropy, idempotency, instant},
     idempotency::{Idempotency, Made},
@@ -44,6 +44,19 @@ async fn assert_published_once<T: PartialEq + Debug>(
     let reused = publish(other_request(&key)).await;
     assert!(matches!(reused, Err(PublishError::KeyReused(_))), "{reused:?}");
     (key, first.value)
+}
+
+/// A plan has as many sections, seats and rows, and as long names, as it may.
+pub async fn the_largest_venue_with_the_longest_names_is_kept(stage: &Stage) {
+    // A character of four bytes in UTF-8, which is the most.
+    let text = |index: usize, characters: usize| part(&format!("{index:\u{1d11e}>characters$}"));
+    let rows: Vec<_> = (0..200).map(|index| Row { name: text(index, 11), seats: 1 }).collect();
+    let sections = (0..VENUE_SECTIONS_MAX).map(|index| Section { name: text(index, 200), rows: rows.clone() });
+    let plan = SeatingPlan::new(sections.collect()).unwrap();
+    assert_eq!(plan.capacity(), VENUE_SEATS_MAX);
+    let (publisher, catalog) = (stage.account().await, &stage.storage.catalog);
+    let made = catalog.publish_venue(publisher, venue(plan, stage.now()), None).await.unwrap().value;
+    assert!(catalog.venue(made.id).await.unwrap() == Some(made), "another venue is found");
 }
 
 /// A key names one venue of one publisher.

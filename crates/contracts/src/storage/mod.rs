@@ -96,6 +96,7 @@ macro_rules! storage_contract {
     (@ catalog $open:path) => {
         $crate::storage_contract! { $open; catalog {
             a_venue_is_published_once_under_its_key
+            the_largest_venue_with_the_longest_names_is_kept
             a_concert_is_published_once_under_its_key
             a_performance_is_published_once_under_its_key
             twenty_publications_at_once_under_one_key_make_one

@@ -11,7 +11,8 @@ const LONGEST_CHARACTER: &str = "\\ud83d\\ude00";
 
 /// A text of this many characters, each in its longest form. It ends with the digits of a number.
 fn text(characters: usize, number: usize) -> String {
-    let digits: String = number.to_string().bytes().map(|digit| format!("\\u00{digit:x}")).collect();
+    let digits: Vec<_> = number.to_string().bytes().map(|digit| format!("\\u00{digit:x}")).collect();
+    let digits = digits.concat();
     format!("\"{}{digits}\"", LONGEST_CHARACTER.repeat(characters - number.to_string().len()))
 }
 
