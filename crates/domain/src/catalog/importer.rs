@@ -4,7 +4,10 @@ mod stored;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Display,
+};
 
 use super::{
     concert::{Concert, DrawError, SalesWindow},
@@ -454,7 +457,7 @@ impl Changes {
         Self { named, list: Vec::new() }
     }
 
-    fn field(&mut self, field: impl Into<String>, before: impl ToString, after: impl ToString) {
+    fn field(&mut self, field: impl Into<String>, before: impl Display, after: impl Display) {
         self.text(field, &before.to_string(), &after.to_string());
     }
 
