@@ -30,7 +30,7 @@ fn decode(bytes: Vec<u8>) -> io::Result<String> {
     };
     String::from_utf8(text).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let line = before.split(|byte| *byte == b'\n').count();
         wrong(format!("line {line} is neither UTF-8, nor UTF-16 with a byte order mark: save the file as UTF-8"))
     })
 }

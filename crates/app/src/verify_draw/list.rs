@@ -39,7 +39,7 @@ fn of_csv(text: &str) -> impl Iterator<Item = Entry> {
     let (separator, begin) = separator(text);
     let mut reader = ReaderBuilder::new();
     reader.has_headers(false).flexible(true).delimiter(u8::try_from(separator).unwrap_or(b','));
-    let records = reader.from_reader(text[begin..].as_bytes()).into_records();
+    let records = reader.from_reader(&text.as_bytes()[begin..]).into_records();
     let (mut lines, mut columns) = (Lines { text, read: 0, line: 1 }, None);
     records.filter_map(move |record| {
         let record = match record.context("the list is not CSV") {

@@ -23,11 +23,11 @@ fn a_catalog_is_read_as_the_programs_of_people_write_it() {
 fn a_draw_is_verified_from_a_list_as_a_spreadsheet_writes_it() {
     let folder = TestFolder::create();
     // The example of the API guide.
-    let seed = (0..32).map(|byte| format!("{byte:02x}")).collect::<String>();
+    let seed = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
     let hash = "630dcd2966c4336691125448bbb25b4ff412a49c732db2c8abc1b8581bd710dd";
     let verify = |bytes: &[u8]| {
         fs::write(folder.join("order.csv"), bytes).unwrap();
-        run(&folder, &["verify-draw", "--seed-hash", hash, "--seed", &seed, "order.csv"])
+        run(&folder, &["verify-draw", "--seed-hash", hash, "--seed", seed, "order.csv"])
     };
     let list = |separator: &str, number: u64| {
         format!(
