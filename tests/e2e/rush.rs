@@ -1,6 +1,9 @@
 //! The crowd to watch: the program `boxoffice-rush`.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 
@@ -92,6 +95,71 @@ async fn a_database_that_is_not_the_servers_is_not_audited_for_it() {
     assert_eq!(code, 0, "{error}");
     let (code, printed, _) = server.run_rush(&arguments, &elsewhere).await;
     assert!(code == 0 && printed.contains("is not the server's database"), "{printed}");
+    server.finish().await;
+}
+
+/// A catalog of small concerts, each on a day of its own, and one in a hall larger than those of the demo.
+fn catalog_with_the_largest_hall_last(small: u32) -> Value {
+    let venue = |key: &str, seats: u32| {
+        let sections = json!([{"name": "A", "rows": [{"name": "1", "seats": seats}]}]);
+        json!({"key": key, "name": key, "location": "Seoul", "sections": sections})
+    };
+    let concert = |key: &str, venue: &str, day: u32| {
+        let performance = json!({"key": format!("{key}-1"), "venue": venue,
+            "starts_at": format!("2030-{:02}-{:02}T10:00:00Z", 1 + day / 28, 1 + day % 28),
+            "prices": [{"section": "A", "price": 10}]});
+        json!({"key": key, "title": key, "artist": "Band", "sales_open_at": "2026-01-01T00:00:00Z",
+            "sales_close_at": "2029-12-31T00:00:00Z", "performances": [performance]})
+    };
+    let mut concerts: Vec<_> = (0..small).map(|day| concert(&format!("small {day}"), "club", day)).collect();
+    concerts.push(concert("the largest", "field", 0));
+    json!({"venues": [venue("club", 20), venue("field", 20_000)], "concerts": concerts})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_hall_is_found_on_the_last_page() {
+    let server = Server::start(&[("DEMO", "true"), ("DEMO_BUYERS", "2"), ("REFORM_SECONDS", "0")]).await;
+    demo_account(&server, "buyer-00002", "buyer-password").await;
+    let file = server.folder().join("large.json");
+    std::fs::write(&file, catalog_with_the_largest_hall_last(110).to_string()).expect("it can be written");
+    let (code, _, error) = server.run(&["import", file.to_str().expect("a path")], &[]).await;
+    assert_eq!(code, 0, "{error}");
+    let report = rush(&server, &["--buyers", "2", "--seats", "2", "--no-svg"], 0).await;
+    assert_eq!(report["concert"], "the largest", "{report}");
+    server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_ends_a_rush_whatever_it_waits_for() {
+    let server = Server::start(&[("DEMO", "true"), ("DEMO_BUYERS", "3"), ("REFORM_SECONDS", "0")]).await;
+    demo_account(&server, "buyer-00003", "buyer-password").await;
+    let url = server.url();
+    let flags = ["--url", &url, "--buyers", "3", "--seats", "3", "--no-svg", "--think", "0"];
+    let run = async |arguments: &[&str]| {
+        let began = Instant::now();
+        let outcome = server.run_rush(&[&flags, arguments].concat(), &[]).await;
+        assert!(began.elapsed() < Duration::from_secs(60), "{outcome:?}");
+        outcome
+    };
+
+    // The buyers are on their way.
+    let (code, printed, error) = run(&["--json", "--arrive", "1000m", "--deadline", "12s"]).await;
+    let report: Value = serde_json::from_str(&printed).unwrap_or_else(|_| panic!("{code} {printed} {error}"));
+    assert_eq!((code, &report["outcomes"]["went_home"]), (3, &json!(3)), "{report} {error}");
+    assert!(report["cut_short"].as_str().is_some_and(|what| what.contains("on their way")), "{report}");
+    assert!(error.contains("the deadline of 12 s came first"), "{error}");
+
+    // No queue admits anybody.
+    let promoter = demo_account(&server, "promoter", "promoter-password").await;
+    for concert in list(server.api().get("/v1/concerts?bookable=true").send().await.is(200), "items") {
+        let path = format!("/v1/concerts/{}/queue/pause", text(&concert, "id"));
+        server.api().post(&path, &json!({})).bearer(&promoter).send().await.is(200);
+    }
+    let (code, printed, error) = run(&["--deadline", "7s"]).await;
+    assert_eq!((code, printed.as_str()), (3, ""), "{error}");
+    assert!(error.contains("the deadline of 7 s came first") && error.contains("` is paused"), "{error}");
+    let said = error.lines().filter(|line| line.starts_with("choosing a concert") && line.contains("` is paused"));
+    assert!(said.count() > 0, "it says so while it waits: {error}");
     server.finish().await;
 }
 

@@ -101,6 +101,9 @@ pub struct Identified {
 #[derive(Debug, Deserialize)]
 pub struct List<T> {
     pub items: Vec<T>,
+    /// Where the next page begins; `None` on the last one.
+    #[serde(default)]
+    pub next_cursor: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -120,6 +123,18 @@ pub struct QueueStatus {
     pub token: String,
     pub status: QueueState,
     pub poll_after_seconds: Option<u64>,
+    /// `None` before a draw.
+    #[serde(default)]
+    pub position: Option<u64>,
+}
+
+/// The state of the queue of a concert, for its promoter.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct QueueStats {
+    pub waiting: u64,
+    pub active: u64,
+    pub max_active: u64,
+    pub paused: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -135,6 +150,9 @@ pub struct Concert {
     pub id: Uuid,
     pub title: String,
     pub max_seats_per_account: u64,
+    /// In RFC 3339.
+    #[serde(default)]
+    pub sales_open_at: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, bail};
 use boxoffice_rush::{
     Buyer, Request, Response,
-    buyer::{self, QueueState, QueueStatus, Session, Wallet},
+    buyer::{self, List, QueueState, QueueStatus, Session, Wallet},
 };
 use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio::time::sleep;
@@ -98,16 +98,37 @@ impl Account {
         Ok(points)
     }
 
-    /// Joins the queue of a concert.
-    pub(crate) async fn join(&mut self, concert_id: Uuid) -> anyhow::Result<QueueStatus> {
-        let status: QueueStatus = self.ask(Step::Join, |buyer| buyer.join(concert_id)).await?;
-        self.buyer.queue_token.clone_from(&status.token);
-        Ok(status)
+    /// Asks for every page of a list. The path has a query.
+    pub(crate) async fn ask_all<T: DeserializeOwned>(&mut self, step: Step, path: &str) -> anyhow::Result<Vec<T>> {
+        let (mut items, mut page_path) = (Vec::new(), path.to_owned());
+        loop {
+            let page: List<T> = self.ask(step, |buyer| buyer.get(&page_path)).await?;
+            items.extend(page.items);
+            let Some(cursor) = page.next_cursor else { return Ok(items) };
+            page_path = format!("{path}&cursor={cursor}");
+        }
     }
 
-    /// Polls as often as the server says until the account is admitted.
-    pub(crate) async fn wait(&mut self, mut status: QueueStatus, stop: &CancellationToken) -> anyhow::Result<Wait> {
+    /// Joins the queue of a concert. If the queue takes no account any more, or not yet, gives the code of the refusal.
+    pub(crate) async fn join(&mut self, concert_id: Uuid) -> anyhow::Result<Result<QueueStatus, String>> {
+        let response = self.send(Step::Join, |buyer| buyer.join(concert_id)).await?;
+        if let Some(code) = response.code().filter(|_| matches!(response.status, 403 | 409 | 410)) {
+            return Ok(Err(code));
+        }
+        let status: QueueStatus = response.read().with_context(|| format!("`{}`", words(Step::Join)))?;
+        self.buyer.queue_token.clone_from(&status.token);
+        Ok(Ok(status))
+    }
+
+    /// Polls as often as the server says until the account is admitted, and shows each status to `seen`.
+    pub(crate) async fn wait(
+        &mut self,
+        mut status: QueueStatus,
+        stop: &CancellationToken,
+        seen: impl Fn(&QueueStatus),
+    ) -> anyhow::Result<Wait> {
         loop {
+            seen(&status);
             match status.status {
                 QueueState::Active => return Ok(Wait::Admitted),
                 QueueState::Expired => return Ok(Wait::Lost),

@@ -3,10 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
+use boxoffice_rush::plot::grouped_count;
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use super::{
@@ -15,7 +16,8 @@ use super::{
     options::RushOptions,
     rush::Rush,
     shopper::Shopper,
-    tally::Outcome,
+    tally::{Crowd, Outcome},
+    waiting::why,
 };
 
 /// How many buyers sign in at once. A server verifies few passwords at a time, and refuses those that would wait long.
@@ -24,6 +26,8 @@ const SIGN_INS_AT_ONCE: usize = 64;
 const GRACE: Duration = Duration::from_mins(2);
 /// How long to wait for an account: after its first start, a server makes them one after the other.
 const ACCOUNTS_PAUSE: Duration = Duration::from_secs(3);
+/// How long to wait before looking again why no buyer is admitted, and the longest such look.
+const WATCH_PAUSE: Duration = Duration::from_secs(2);
 
 /// Signs in all buyers. Fails with the first one that has no account.
 pub(crate) async fn sign_in(client: &Arc<Client>, options: &RushOptions) -> anyhow::Result<Vec<Account>> {
@@ -59,8 +63,16 @@ pub(crate) async fn fill_wallets(accounts: Vec<Account>, rush: &Rush) -> anyhow:
     filling.buffer_unordered(SIGN_INS_AT_ONCE).try_collect().await
 }
 
-/// Lets the buyers come, and waits until the last is done. Gives the buyers, and how long it took.
-pub(crate) async fn come(rush: &Arc<Rush>, shoppers: Vec<Shopper>) -> (Vec<Shopper>, Duration) {
+/// What became of the crowd.
+pub(crate) struct Visit {
+    pub(crate) shoppers: Vec<Shopper>,
+    pub(crate) duration: Duration,
+    /// What the buyers waited for when the deadline sent them home; `None` if all were done before.
+    pub(crate) cut_short: Option<String>,
+}
+
+/// Lets the buyers come, and waits until the last is done.
+pub(crate) async fn come(rush: &Arc<Rush>, shoppers: Vec<Shopper>) -> Visit {
     let began = Instant::now();
     rush.tally().lock().began = Some(began);
     let mut crowd = JoinSet::new();
@@ -73,7 +85,16 @@ pub(crate) async fn come(rush: &Arc<Rush>, shoppers: Vec<Shopper>) -> (Vec<Shopp
         });
     }
     let mut done = Vec::with_capacity(crowd.len());
-    if timeout(rush.options.deadline, collect(&mut crowd, &mut done)).await.is_err() {
+    let mut cut_short = None;
+    let seen = async {
+        tokio::select! {
+            () = collect(&mut crowd, &mut done) => (),
+            () = tell_why_none_is_admitted(rush) => (),
+        }
+    };
+    if timeout_at(rush.deadline.at, seen).await.is_err() {
+        cut_short = Some(what_they_wait_for(rush).await);
+        rush.tally().waits_for(Some("the deadline has come: the buyers leave".to_owned()));
         rush.stop.cancel();
     }
     let is_late = timeout(GRACE, collect(&mut crowd, &mut done)).await.is_err();
@@ -85,7 +106,30 @@ pub(crate) async fn come(rush: &Arc<Rush>, shoppers: Vec<Shopper>) -> (Vec<Shopp
         crowd.abort_all();
     }
     counts.sample();
-    (done, began.elapsed())
+    counts.is_over = true;
+    drop(counts);
+    Visit { shoppers: done, duration: began.elapsed(), cut_short }
+}
+
+/// While buyers wait and none is admitted, says why. Does not end.
+async fn tell_why_none_is_admitted(rush: &Rush) {
+    loop {
+        sleep(WATCH_PAUSE).await;
+        let Crowd { waiting, admitted, .. } = rush.tally().lock().crowd;
+        let why = if waiting > 0 && admitted == 0 { Some(what_they_wait_for(rush).await) } else { None };
+        rush.tally().waits_for(why);
+    }
+}
+
+/// Why no buyer is admitted, or how many buyers are not done.
+async fn what_they_wait_for(rush: &Rush) -> String {
+    let Crowd { waiting, admitted, .. } = rush.tally().lock().crowd;
+    if waiting == 0 {
+        return format!("{} buyers were at the seats, and the others on their way", grouped_count(admitted));
+    }
+    let stats = timeout(WATCH_PAUSE, rush.watch.stats(rush.stage.concert_id)).await;
+    let why = why(stats.ok().and_then(Result::ok).flatten(), &rush.stage.title);
+    format!("{} buyers wait, and {why}", grouped_count(waiting))
 }
 
 async fn collect(crowd: &mut JoinSet<Shopper>, done: &mut Vec<Shopper>) {

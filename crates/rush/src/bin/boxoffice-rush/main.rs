@@ -13,6 +13,7 @@ mod stage;
 mod summary;
 mod tally;
 mod target;
+mod waiting;
 
 use std::{
     process::ExitCode,
@@ -24,7 +25,16 @@ use clap::Parser;
 use tokio::signal::ctrl_c;
 use tokio_util::sync::CancellationToken;
 
-use self::{client::Client, options::RushOptions, rush::Rush, summary::Summary, tally::Tally};
+use self::{
+    client::Client,
+    crowd::Visit,
+    options::RushOptions,
+    rush::Rush,
+    stage::Search,
+    summary::Summary,
+    tally::Tally,
+    waiting::{Deadline, DeadlinePassed, Watch},
+};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -33,7 +43,7 @@ async fn main() -> ExitCode {
         Ok(false) => ExitCode::from(1),
         Err(error) => {
             eprintln!("boxoffice-rush: {error:#}");
-            ExitCode::from(2)
+            ExitCode::from(if error.is::<DeadlinePassed>() { 3 } else { 2 })
         }
     }
 }
@@ -41,19 +51,22 @@ async fn main() -> ExitCode {
 /// Runs the rush, prints its summary, and gives whether all is well.
 async fn run(options: RushOptions) -> anyhow::Result<bool> {
     let address = target::resolve(&options.url, options.allow_remote).await?;
-    let (url, json) = (options.url.clone(), options.json);
+    let (url, json, deadline) = (options.url.clone(), options.json, Deadline::from_now(options.deadline));
     let (tally, stop) = (Arc::new(Tally::default()), CancellationToken::new());
     let client = Client::open(address, options.connections as usize, Arc::clone(&tally)).await;
     let client = client.with_context(|| format!("{url} cannot be reached"))?;
     let progress = progress::start(Arc::clone(&tally), !json, options.buyers);
     let ended = tokio::select! {
-        ended = go(options, Arc::new(client), stop.clone()) => ended,
+        ended = go(options, Arc::new(client), stop.clone(), deadline) => ended,
         () = interrupted(&tally, &stop) => Err(anyhow!("it was interrupted")),
     };
     progress.abort();
-    let summary = ended.with_context(|| format!("the rush at {url}"))?;
+    let mut summary = ended.with_context(|| format!("the rush at {url}"))?;
     println!("{}", if json { serde_json::to_string(&summary)? } else { summary.to_string() });
-    Ok(summary.is_well())
+    match summary.cut_short.take() {
+        Some(waited_for) if summary.is_well() => Err(deadline.passed(Some(waited_for)).into()),
+        _ => Ok(summary.is_well()),
+    }
 }
 
 /// Ctrl-C sends the crowd home. Before the first buyer has come, and the second time, it ends the rush at once.
@@ -66,21 +79,31 @@ async fn interrupted(tally: &Tally, stop: &CancellationToken) {
 }
 
 /// From signing in to the last check.
-async fn go(options: RushOptions, client: Arc<Client>, stop: CancellationToken) -> anyhow::Result<Summary> {
+async fn go(
+    options: RushOptions,
+    client: Arc<Client>,
+    stop: CancellationToken,
+    deadline: Deadline,
+) -> anyhow::Result<Summary> {
     client.tally.begin_phase("signing in");
-    let mut accounts = crowd::sign_in(&client, &options).await?;
+    let mut accounts = deadline.bound(&client, crowd::sign_in(&client, &options)).await?;
     client.tally.begin_phase("choosing a concert");
-    let stage = stage::choose(accounts.first_mut().context("there are no buyers")?, &options).await?;
-    let rush = Arc::new(Rush { client, stage, options, stop, sold_out: OnceLock::new() });
+    let watch = deadline.bound(&client, Watch::begin(&client)).await?;
+    let scout = accounts.first_mut().context("there are no buyers")?;
+    let search = Search { scout, options: &options, watch: &watch, deadline };
+    let stage = deadline.bound(&client, search.choose()).await?;
+    let rush = Arc::new(Rush { client, stage, options, deadline, watch, stop, sold_out: OnceLock::new() });
     rush.tally().begin_phase("filling the wallets");
-    let shoppers = crowd::fill_wallets(accounts, &rush).await?;
+    let shoppers = deadline.bound(&rush.client, crowd::fill_wallets(accounts, &rush)).await?;
 
     let requests_before = rush.tally().lock().requests;
-    let (mut shoppers, duration) = crowd::come(&rush, shoppers).await;
+    let Visit { mut shoppers, duration, cut_short } = crowd::come(&rush, shoppers).await;
     let requests = rush.tally().lock().requests - requests_before;
+    rush.tally().begin_phase("checking what was sold");
     let outside = check::from_outside(&rush, &mut shoppers).await?;
     let audit = check::from_inside(&rush, &mut shoppers).await?;
     let mut summary = Summary::new(&rush, duration, requests, outside, audit);
+    summary.cut_short = cut_short;
     if !rush.options.no_svg {
         let path = &rush.options.svg;
         let written = std::fs::write(path, summary.picture(&rush)?);

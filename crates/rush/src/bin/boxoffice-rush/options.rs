@@ -11,7 +11,8 @@ const DURATION_MAX: Duration = Duration::from_hours(24);
 ///
 /// Each buyer joins the queue, waits, looks at the seats, holds some near the front, and pays or walks away. Shows what
 /// happens, sums it up, draws it, and checks that no seat was sold twice. Runs `boxoffice audit` too, if its settings
-/// name the database of the server. Exits with 1 if something is wrong, and with 2 if it could not run.
+/// name the database of the server. Exits with 1 if something is wrong, with 2 if it could not run, and with 3 if the
+/// deadline came first.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "boxoffice-rush", version)]
 pub(crate) struct RushOptions {
@@ -36,7 +37,7 @@ pub(crate) struct RushOptions {
     /// Percentage of buyers who hold seats, cancel and leave
     #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub(crate) walk_away: u32,
-    /// The time after which every buyer leaves
+    /// The time from the start after which every buyer leaves, whatever they wait for
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
     pub(crate) deadline: Duration,
     /// How many connections they share

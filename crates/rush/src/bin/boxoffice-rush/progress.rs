@@ -32,8 +32,10 @@ pub(crate) fn start(tally: Arc<Tally>, shown: bool, buyers: u32) -> JoinHandle<(
 
 fn line(counts: &mut Counts, buyers: u32) -> String {
     let recent = std::mem::take(&mut counts.recent);
-    if counts.began.is_none() {
-        return format!("{}: {} of {}", counts.phase, grouped_count(counts.phase_done), grouped_count(buyers.into()));
+    let waits = counts.waits_for.as_ref().map(|what| format!("  ({what})")).unwrap_or_default();
+    if counts.began.is_none() || counts.is_over {
+        let [done, all] = [counts.phase_done, buyers.into()].map(grouped_count);
+        return format!("{}: {done} of {all}{waits}", counts.phase);
     }
     let Crowd { waiting, admitted, holding, seats_sold, .. } = counts.crowd;
     let refused = counts.totals.refusals.values().sum();
@@ -44,7 +46,7 @@ fn line(counts: &mut Counts, buyers: u32) -> String {
     let per_second = recent.count() as f64 / (SAMPLE_INTERVAL * SAMPLES_OF_A_LINE).as_secs_f64();
     format!(
         "{}:{:02}  waiting {waiting}  admitted {admitted}  holding {holding}  seats sold {sold}  refused {refused}  \
-         {} requests/s, p99 {} ms",
+         {} requests/s, p99 {} ms{waits}",
         seconds / 60,
         seconds % 60,
         grouped(per_second.round()),

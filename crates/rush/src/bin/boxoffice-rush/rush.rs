@@ -8,12 +8,20 @@ use std::{
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{client::Client, options::RushOptions, stage::Stage, tally::Tally};
+use super::{
+    client::Client,
+    options::RushOptions,
+    stage::Stage,
+    tally::Tally,
+    waiting::{Deadline, Watch},
+};
 
 pub(crate) struct Rush {
     pub(crate) client: Arc<Client>,
     pub(crate) stage: Stage,
     pub(crate) options: RushOptions,
+    pub(crate) deadline: Deadline,
+    pub(crate) watch: Watch,
     /// Sends the waiting buyers home.
     pub(crate) stop: CancellationToken,
     pub(crate) sold_out: OnceLock<Duration>,

@@ -79,11 +79,16 @@ impl Shopper {
         if !rush.pause(arrival).await {
             return Ok(Outcome::WentHome);
         }
-        let status = self.account.join(rush.stage.concert_id).await?;
+        let status = match self.account.join(rush.stage.concert_id).await? {
+            Ok(status) => status,
+            // The sale has ended while the buyer was on its way.
+            Err(code) if code == "sold_out" => return Ok(Outcome::NothingLeft),
+            Err(_) => return Ok(Outcome::TooLate),
+        };
         let joined = Instant::now();
         rush.tally().lock().totals.arrived += 1;
         rush.tally().lock().crowd.waiting += 1;
-        let waited = self.account.wait(status, &rush.stop).await;
+        let waited = self.account.wait(status, &rush.stop, |_| ()).await;
         rush.tally().lock().crowd.waiting -= 1;
         let outcome = match waited? {
             Wait::Lost => return Ok(Outcome::TooLate),

@@ -7,10 +7,10 @@ use std::{
 
 use anyhow::bail;
 use boxoffice_rush::{
-    Buyer, Response,
-    buyer::{Concert, List, Performance, SeatMap},
+    Response,
+    buyer::{Concert, Performance, QueueState, QueueStatus, SeatMap},
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -18,7 +18,8 @@ use super::{
     account::{Account, Wait},
     hall::{Hall, View},
     options::RushOptions,
-    tally::Step,
+    tally::{Step, Tally},
+    waiting::{Deadline, Watch, why, why_not_joined},
 };
 
 /// How many seats the largest party wants.
@@ -26,6 +27,8 @@ const PARTY_MAX: u64 = 4;
 /// How long the scout waits in the queue of a concert to see its dates. A server that has just started admits no buyer
 /// for some seconds.
 const SCOUT_TIME_MAX: Duration = Duration::from_mins(1);
+/// The time between two rounds through the concerts, if no queue admits the scout.
+const ROUND_PAUSE: Duration = Duration::from_secs(2);
 
 /// The concert, and its performances whose seats are wanted.
 #[derive(Debug)]
@@ -62,51 +65,121 @@ impl StagePerformance {
     }
 }
 
-/// Chooses the concert, and looks at its halls.
-pub(crate) async fn choose(scout: &mut Account, options: &RushOptions) -> anyhow::Result<Stage> {
-    let (mut found, mut busy) = (None::<(u64, Concert, Vec<Performance>)>, 0);
-    for concert in concerts(scout, options.concert).await? {
-        if !is_admitted(scout, &concert).await? {
-            busy += 1;
-            continue;
-        }
-        let dates: List<Performance> = scout.ask(Step::Dates, |buyer| buyer.performances(concert.id)).await?;
-        scout.leave().await?;
-        let bookable = dates.items.iter().filter(|performance| performance.seats_available > 0);
-        let largest = bookable.map(|performance| performance.seats_total).max();
-        if let Some(seats) = largest.filter(|seats| found.as_ref().is_none_or(|(most, ..)| seats > most)) {
-            found = Some((seats, concert, dates.items));
-        }
-    }
-    let Some((_, concert, performances)) = found else {
-        bail!("no bookable concert has seats left ({busy} were left out because their queue is too long)");
-    };
-    if !is_admitted(scout, &concert).await? {
-        bail!("the queue of `{}` has become too long", concert.title);
-    }
-    let stage = look(scout, concert, performances, options).await;
-    scout.leave().await?;
-    stage
+/// How the scout looks for a concert.
+pub(crate) struct Search<'r> {
+    pub(crate) scout: &'r mut Account,
+    pub(crate) options: &'r RushOptions,
+    pub(crate) watch: &'r Watch,
+    pub(crate) deadline: Deadline,
 }
 
-/// The bookable concerts, or the one that the options name.
-async fn concerts(scout: &mut Account, only: Option<Uuid>) -> anyhow::Result<Vec<Concert>> {
-    if let Some(id) = only {
-        let path = format!("/v1/concerts/{id}");
-        return Ok(vec![scout.ask(Step::Concerts, |buyer| buyer.get(&path)).await?]);
-    }
-    let list = |buyer: &Buyer| buyer.get("/v1/concerts?bookable=true");
-    Ok(scout.ask::<List<Concert>>(Step::Concerts, list).await?.items)
+/// What the scout found in the queue of a concert.
+enum Entry {
+    Admitted,
+    /// Other buyers may be admitted later; why not now.
+    Later(String),
+    /// There is nothing to wait for; why not.
+    Never(String),
 }
 
-/// Whether the scout was admitted in time. If it was not, it has left the queue.
-async fn is_admitted(scout: &mut Account, concert: &Concert) -> anyhow::Result<bool> {
-    let status = scout.join(concert.id).await?;
-    if let Ok(waited) = timeout(SCOUT_TIME_MAX, scout.wait(status, &CancellationToken::new())).await {
-        return Ok(waited? == Wait::Admitted);
+impl Search<'_> {
+    /// Chooses the concert, and looks at its halls. Waits until the deadline if all concerts keep the scout waiting.
+    pub(crate) async fn choose(mut self) -> anyhow::Result<Stage> {
+        loop {
+            let (mut largest, mut obstacles) = (None::<(u64, Concert, Vec<Performance>)>, Vec::new());
+            for concert in self.concerts().await? {
+                match self.enter(&concert).await? {
+                    Entry::Admitted => {}
+                    Entry::Later(why) => {
+                        obstacles.push(why);
+                        continue;
+                    }
+                    Entry::Never(why) if self.options.concert.is_some() => bail!("{why}"),
+                    Entry::Never(_) => continue,
+                }
+                let dates = self.performances(&concert).await?;
+                self.scout.leave().await?;
+                let bookable = dates.iter().filter(|performance| performance.seats_available > 0);
+                let most = bookable.map(|performance| performance.seats_total).max();
+                if let Some(seats) = most.filter(|seats| largest.as_ref().is_none_or(|(most, ..)| seats > most)) {
+                    largest = Some((seats, concert, dates));
+                }
+            }
+            if let Some((_, concert, performances)) = largest {
+                match self.enter(&concert).await? {
+                    Entry::Admitted => return self.look_and_leave(concert, performances).await,
+                    Entry::Later(why) | Entry::Never(why) => obstacles.push(why),
+                }
+            }
+            if obstacles.is_empty() {
+                bail!("no bookable concert has seats left");
+            }
+            self.tally().waits_for(Some(obstacles.join(", ")));
+            sleep_until(Instant::now() + ROUND_PAUSE).await;
+        }
     }
-    scout.leave().await?;
-    Ok(false)
+
+    fn tally(&self) -> &Tally {
+        &self.scout.client.tally
+    }
+
+    /// All bookable concerts, or the one that the options name.
+    async fn concerts(&mut self) -> anyhow::Result<Vec<Concert>> {
+        match self.options.concert {
+            Some(id) => {
+                let path = format!("/v1/concerts/{id}");
+                Ok(vec![self.scout.ask(Step::Concerts, |buyer| buyer.get(&path)).await?])
+            }
+            None => self.scout.ask_all(Step::Concerts, "/v1/concerts?bookable=true&limit=100").await,
+        }
+    }
+
+    async fn performances(&mut self, concert: &Concert) -> anyhow::Result<Vec<Performance>> {
+        let path = format!("/v1/concerts/{}/performances?limit=100", concert.id);
+        self.scout.ask_all(Step::Dates, &path).await
+    }
+
+    /// Waits until the scout is admitted to a concert; if it is not in time, it has left the queue.
+    async fn enter(&mut self, concert: &Concert) -> anyhow::Result<Entry> {
+        let Concert { id, title, .. } = concert;
+        let status = match self.scout.join(*id).await? {
+            Ok(status) => status,
+            Err(code) if code == "sale_not_open" => return Ok(Entry::Later(why_not_joined(&code, concert))),
+            Err(code) => return Ok(Entry::Never(why_not_joined(&code, concert))),
+        };
+        if status.status == QueueState::Waiting {
+            let stats = self.watch.stats(*id).await?;
+            if stats.is_some_and(|stats| stats.paused) {
+                self.scout.leave().await?;
+                return Ok(Entry::Later(why(stats, title)));
+            }
+        }
+        let client = Arc::clone(&self.scout.client);
+        let seen = |status: &QueueStatus| {
+            if status.status == QueueState::Waiting {
+                client.tally.waits_for(Some(match status.position {
+                    Some(position) => format!("position {position} in the queue of `{title}`"),
+                    None => format!("the draw of `{title}` is at {}", concert.sales_open_at),
+                }));
+            }
+        };
+        let until = self.deadline.at.min(Instant::now() + SCOUT_TIME_MAX);
+        let waited = timeout_at(until, self.scout.wait(status, &CancellationToken::new(), seen)).await;
+        match waited.map_or(Ok(None), |waited| waited.map(Some))? {
+            Some(Wait::Admitted) => Ok(Entry::Admitted),
+            Some(Wait::Lost | Wait::Stopped) => Ok(Entry::Never(format!("the queue of `{title}` has ended"))),
+            None => {
+                self.scout.leave().await?;
+                Ok(Entry::Later(why(self.watch.stats(*id).await?, title)))
+            }
+        }
+    }
+
+    async fn look_and_leave(self, concert: Concert, performances: Vec<Performance>) -> anyhow::Result<Stage> {
+        let stage = look(self.scout, concert, performances, self.options).await;
+        self.scout.leave().await?;
+        stage
+    }
 }
 
 /// Takes performances by their start until they have as many seats as are wanted.

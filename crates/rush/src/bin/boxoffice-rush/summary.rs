@@ -37,6 +37,8 @@ pub(crate) struct Summary {
     requests_per_second: f64,
     outside: Outside,
     audit: Audit,
+    /// What the buyers waited for when the deadline sent them home; `null` if all were done before.
+    pub(crate) cut_short: Option<String>,
     /// The path of the picture.
     pub(crate) svg: Option<String>,
 }
@@ -61,6 +63,7 @@ impl Summary {
             requests_per_second: number(requests) / duration.as_secs_f64().max(0.001),
             outside,
             audit,
+            cut_short: None,
             svg: None,
         }
     }
@@ -134,6 +137,9 @@ impl fmt::Display for Summary {
             grouped_count(self.requests),
             self.requests_per_second
         )?;
+        if let Some(waited_for) = &self.cut_short {
+            writeln!(f, "the deadline came first: {waited_for}")?;
+        }
         let outcomes = outcomes.iter().map(|(outcome, count)| (words(outcome), *count));
         writeln!(f, "outcomes: {}", counts(outcomes))?;
         writeln!(f, "tried seats that were gone: {} times", grouped_count(*lost_races))?;

@@ -32,6 +32,7 @@ pub(crate) enum Step {
     Cancel,
     Leave,
     Reservations,
+    QueueStats,
 }
 
 /// How the visit of a buyer ended.
@@ -104,7 +105,11 @@ pub(crate) struct Counts {
     pub(crate) phase: &'static str,
     /// How many buyers have done what the phase is for.
     pub(crate) phase_done: u64,
+    /// What the rush waits for, in words, if nothing happens meanwhile.
+    pub(crate) waits_for: Option<String>,
     pub(crate) began: Option<Instant>,
+    /// Whether the last buyer is done.
+    pub(crate) is_over: bool,
     pub(crate) crowd: Crowd,
     pub(crate) totals: Totals,
     /// How many requests had a response.
@@ -128,7 +133,11 @@ impl Tally {
 
     pub(crate) fn begin_phase(&self, phase: &'static str) {
         let mut counts = self.lock();
-        (counts.phase, counts.phase_done) = (phase, 0);
+        (counts.phase, counts.phase_done, counts.waits_for) = (phase, 0, None);
+    }
+
+    pub(crate) fn waits_for(&self, what: Option<String>) {
+        self.lock().waits_for = what;
     }
 }
 
@@ -167,7 +176,7 @@ impl Counts {
 
     /// Takes a sample if the rush has begun.
     pub(crate) fn sample(&mut self) {
-        if self.began.is_some() && self.samples.len() < SAMPLES_MAX {
+        if self.began.is_some() && !self.is_over && self.samples.len() < SAMPLES_MAX {
             self.samples.push((self.elapsed().as_secs_f64(), self.crowd));
         }
     }
