@@ -26,9 +26,10 @@ async fn answers_at_once(router: &Router, count: usize, ask: impl Fn() -> Ask) -
     .await
 }
 
-fn paths(world: &World) -> [String; 5] {
+fn paths(world: &World) -> [String; 6] {
     [
         "/v1/concerts?bookable=true&limit=5".to_owned(),
+        "/v1/concerts?q=haneul&sort=starts_at".to_owned(),
         world.concert_path(),
         format!("{}/performances", world.concert_path()),
         world.performance_path(),
@@ -72,7 +73,7 @@ async fn hundreds_who_ask_the_same_at_once_are_one_reading() {
 #[tokio::test(start_paused = true)]
 async fn a_response_is_kept_for_its_time_and_no_longer() {
     for (kept_for, renewed) in [(KEPT_FOR, [false, true]), (Duration::ZERO, [true, true])] {
-        for index in 0..5 {
+        for index in 0..6 {
             let mut world = World::keeping(kept_for).await;
             let (path, token, router) = (&paths(&world)[index], world.token().await, world.router());
             let mut last = get(path).queued(&token).send(&router).await;
@@ -94,7 +95,7 @@ async fn a_response_is_kept_for_its_time_and_no_longer() {
 async fn the_gate_is_asked_for_each_request() {
     let world = World::keeping(Duration::from_millis(500)).await;
     let (router, elsewhere) = (world.router(), world.token_elsewhere().await);
-    for path in &paths(&world)[2..] {
+    for path in &paths(&world)[3..] {
         let place = world.join(world.customer).await;
         let first = get(path).queued(&token(&place)).send(&router).await;
         first.succeeds(StatusCode::OK);
@@ -227,7 +228,8 @@ async fn a_change_here_is_published_and_one_of_a_peer_ends_what_is_kept() {
     change("customer").send(&router).await.refuses(Code::Forbidden);
     assert_eq!(subscription.try_next(), None, "what was refused has changed nothing");
     change("promoter").send(&router).await.succeeds(StatusCode::OK);
-    assert_eq!(subscription.try_next(), Some(Announcement::Published { topic: Topic::Catalog, text: "".into() }));
+    let text = world.show.concert.id.to_string().into();
+    assert_eq!(subscription.try_next(), Some(Announcement::Published { topic: Topic::Catalog, text }));
     assert_eq!(listed().await, 2);
 }
 

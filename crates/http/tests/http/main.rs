@@ -19,6 +19,7 @@ mod request {
 mod routes {
     mod accounts;
     mod catalog;
+    mod catalog_search;
     mod operations;
     mod payments;
     mod queue_control;
