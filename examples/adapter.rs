@@ -413,7 +413,7 @@ impl Catalog for FileStore {
         let tables = self.read()?;
         let later = tables.concerts.values().filter(|concert| request.after.is_none_or(|after| concert.id > after));
         let listed = later.map(|concert| tables.concert_summary(concert));
-        let listed = listed.filter(|summary| bookable_at.is_none_or(|at| summary.is_bookable(at)));
+        let listed = listed.filter(|summary| bookable_at.is_none_or(|at| summary.is_on_sale(at)));
         Ok(page(listed, request.limit, |summary| summary.concert.id))
     }
 

@@ -20,6 +20,7 @@ mod nginx;
 mod operations;
 mod queue;
 mod queue_control;
+mod queue_sales;
 mod reads;
 mod rush;
 mod sessions;

@@ -22,7 +22,8 @@ use crate::{
     telemetry,
     wiring::{self, Adapters, UseCases, cache_time, seconds},
     workers::{
-        Admissions, ExpirySweeper, KeysWatch, Leased, MetricsUpkeep, PendingCharges, PresenceWatch, Worker, Workers,
+        Admissions, ExpirySweeper, KeysWatch, Leased, MetricsUpkeep, PendingCharges, PresenceWatch, Sales, Worker,
+        Workers,
     },
 };
 
@@ -139,6 +140,7 @@ fn start_workers(
     let charges = PendingCharges::new(Arc::clone(wallet), settings.charge_retry_seconds);
     start_for_all(settings, adapters, workers, charges);
     workers.start(Admissions { waiting_room: Arc::clone(waiting_room), clock: Arc::clone(&adapters.clock) });
+    workers.start(Sales { waiting_room: Arc::clone(waiting_room), fails: false });
     if let Some(presence) = &peering.presence {
         workers.start(PresenceWatch { presence: Arc::clone(presence), has_peers: false });
     }

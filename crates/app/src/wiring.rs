@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, bail};
 use boxoffice_application::{
     AccountLocks, AccountService, CatalogGeneration, CatalogImportService, CatalogService, Gate, PaymentService,
-    ReservationService, SaleTermsCache, WaitingRoomService, WalletService,
+    ReservationService, SaleTermsCache, SaleWatch, WaitingRoomService, WalletService,
     accounts::{EndedSessions, SessionSettings},
 };
 use boxoffice_domain::{
@@ -127,6 +127,7 @@ impl Adapters {
             payments: Arc::clone(&self.database.payments),
             reservations: Arc::clone(&self.database.reservations),
             terms: SaleTermsCache::new(cache_time(settings), Arc::clone(&generation)),
+            sales: SaleWatch::default(),
             clock: Arc::clone(clock),
         });
         let gate = Gate::Queue(Arc::clone(&waiting_room));

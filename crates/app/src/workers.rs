@@ -28,6 +28,8 @@ const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// How long to rest between two looks at the queues, whenever the next admission ends.
 const ADVANCE_MIN: Duration = Duration::from_millis(20);
 const ADVANCE_MAX: Duration = Duration::from_millis(500);
+/// How long to rest between two looks at the sales of queues.
+const SALES_INTERVAL: Duration = Duration::from_millis(50);
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// How often an instance that does not hold a lease tries to take it.
 const LEASE_INTERVAL: Duration = Duration::from_secs(1);
@@ -248,6 +250,30 @@ impl Worker for Admissions {
         let until = next.map(|next| (next - self.clock.now()).to_std().unwrap_or_default());
         // Meanwhile an admission may begin that ends earlier, so it never rests for long.
         Ok(until.unwrap_or(ADVANCE_MAX).clamp(ADVANCE_MIN, ADVANCE_MAX))
+    }
+}
+
+/// Lets queues have what their sales have for them.
+pub(crate) struct Sales {
+    pub(crate) waiting_room: Arc<WaitingRoomService>,
+    /// Whether the last tick failed.
+    pub(crate) fails: bool,
+}
+
+#[async_trait]
+impl Worker for Sales {
+    const NAME: &'static str = "sales";
+
+    /// A failure does not make it rest: what changes meanwhile has to reach the queues at once when it is over.
+    async fn tick(&mut self) -> anyhow::Result<Duration> {
+        let followed = self.waiting_room.follow_sales().await;
+        if let Err(error) = &followed
+            && !self.fails
+        {
+            tracing::warn!(error = error as &dyn std::error::Error, "a queue cannot follow its sale");
+        }
+        self.fails = followed.is_err();
+        Ok(SALES_INTERVAL)
     }
 }
 

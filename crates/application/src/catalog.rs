@@ -6,10 +6,10 @@ use boxoffice_domain::{
     Clock, ConcertId, EntropySource, PerformanceId, Points, StorageError, Timestamp, VenueId,
     accounts::Role,
     catalog::{
-        Booking, Catalog, Concert, ConcertChange, ConcertChangeError, ConcertKey, ConcertSearch, ConcertSummary,
-        DrawError, InvalidSalesWindow, NewPerformance, PerformanceDate, PerformanceKey, PerformanceSummary, PriceError,
-        PriceList, PublishError, Sales, SalesTimeError, SalesWindow, SeatMap, SeatingPlan, StartError,
-        UpdateConcertError, Venue, check_opening, check_sales,
+        Booking, Catalog, Concert, ConcertChange, ConcertChangeError, ConcertSummary, DrawError, InvalidSalesWindow,
+        NewPerformance, PerformanceDate, PerformanceKey, PerformanceSummary, PriceError, PriceList, PublishError,
+        Sales, SalesTimeError, SalesWindow, SeatMap, SeatingPlan, StartError, UpdateConcertError, Venue, check_opening,
+        check_sales,
     },
     idempotency::{Idempotency, KeyReused, Made},
     page::{Page, PageRequest},
@@ -326,21 +326,6 @@ impl CatalogService {
         let own = summary.concert.promoter_id == Some(identity.account_id);
         let admin = identity.role == Role::Admin;
         if own || admin { Ok(summary) } else { Err(CatalogError::Forbidden) }
-    }
-
-    /// The concerts that a search finds now.
-    pub async fn concerts(
-        &self,
-        search: &ConcertSearch,
-        page: PageRequest<ConcertKey>,
-    ) -> Result<Page<ConcertSummary, ConcertKey>, StorageError> {
-        let now = self.clock.now();
-        if !search.is_plain() {
-            return self.catalog.find_concerts(search, now, page).await;
-        }
-        let page = PageRequest { limit: page.limit, after: page.after.map(|after| after.id) };
-        let Page { items, next } = self.catalog.concerts(search.bookable_only.then_some(now), page).await?;
-        Ok(Page { items, next: next.map(ConcertKey::published) })
     }
 
     /// When and where a concert is performed, as everyone may know: none if there is no such concert.

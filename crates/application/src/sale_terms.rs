@@ -1,4 +1,4 @@
-//! What joining a queue needs to know of its concert, cached for a moment.
+//! What a queue needs to know of its concert and its sale, cached for a moment.
 //!
 //! Before a sale opens, many accounts join the same queue at once. What the queue has to know of the concert rarely
 //! changes, so it is not read for each of them.
@@ -11,12 +11,12 @@ use std::{
 
 use boxoffice_domain::{
     AccountId, ConcertId, StorageError, Timestamp,
-    catalog::{Concert, ConcertSummary, NotOnSale, SalesWindow},
-    waiting_room::{Draw, QueueTerms},
+    catalog::{ConcertSummary, NotOnSale, SalesWindow, Stock},
+    waiting_room::{Draw, Offer, QueueTerms},
 };
 use boxoffice_peers::{SharedError, SingleFlight};
 
-use crate::CatalogGeneration;
+use crate::{CatalogGeneration, waiting_room::JoinError};
 
 /// The most concerts that are cached; beyond that, all are forgotten and read again.
 const CONCERTS_MAX: usize = 10_000;
@@ -25,28 +25,41 @@ const CONCERTS_MAX: usize = 10_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SaleTerms {
     pub(crate) promoter_id: Option<AccountId>,
-    pub(crate) sales: SalesWindow,
     pub(crate) draw: Option<Draw>,
+    /// With how the sale stood when it was read.
     pub(crate) queue: QueueTerms,
-}
-
-impl From<&Concert> for SaleTerms {
-    fn from(concert: &Concert) -> Self {
-        Self {
-            promoter_id: concert.promoter_id,
-            sales: concert.sales,
-            draw: concert.draw,
-            queue: concert.queue_terms(),
-        }
-    }
+    /// How many seats were available then.
+    pub(crate) available: u64,
+    sales: SalesWindow,
+    has_performance: bool,
 }
 
 impl SaleTerms {
-    /// Whether an account may join at `now`: while the sale is open, and before that if there is a draw.
-    pub(crate) fn check_joining(&self, now: Timestamp) -> Result<(), NotOnSale> {
+    /// The terms of a concert of which, if it is on sale, this was left when it was read.
+    pub(crate) fn new(summary: &ConcertSummary, stock: Stock, read_at: Timestamp) -> Self {
+        Self {
+            promoter_id: summary.concert.promoter_id,
+            draw: summary.concert.draw,
+            queue: summary.queue_terms(read_at, stock),
+            available: stock.available,
+            sales: summary.concert.sales,
+            has_performance: summary.last_performance_at.is_some(),
+        }
+    }
+
+    /// Whether an account may join at `now`: while the sale is open, and before that if there is a draw; as long as there
+    /// is a performance to come and a seat that is not sold.
+    pub(crate) fn check_joining(&self, now: Timestamp) -> Result<(), JoinError> {
         match self.sales.check(now) {
-            Err(NotOnSale::NotOpen { .. }) if self.draw.is_some() => Ok(()),
-            checked => checked,
+            Err(NotOnSale::NotOpen { .. }) if self.draw.is_some() => {}
+            checked => checked?,
+        }
+        if !self.has_performance {
+            return Err(JoinError::NoPerformance);
+        }
+        match self.queue.sale.offer_at(now) {
+            Offer::Seats | Offer::AllHeld => Ok(()),
+            Offer::Nothing(end) => Err(JoinError::Ended(end)),
         }
     }
 }
@@ -87,21 +100,20 @@ impl SaleTermsCache {
         &self,
         id: ConcertId,
         now: Timestamp,
-        read: impl Future<Output = Result<Option<ConcertSummary>, StorageError>>,
+        read: impl Future<Output = Result<Option<SaleTerms>, StorageError>>,
     ) -> Result<Option<SaleTerms>, StorageError> {
         if self.kept_for.is_zero() {
-            return Ok(read.await?.map(|summary| SaleTerms::from(&summary.concert)));
+            return read.await;
         }
         let entry = self.entry(id);
         let is_fresh = |kept: &Kept| now < kept.fresh_until && kept.generation == self.generation.number();
         let fresh = || lock(&entry.kept).filter(is_fresh).map(|kept| Some(kept.terms));
         let read = async {
             let (generation, fresh_until) = (self.generation.number(), now + self.kept_for);
-            let Some(summary) = read.await? else {
+            let Some(terms) = read.await? else {
                 lock(&self.entries).remove(&id);
                 return Ok(None);
             };
-            let terms = SaleTerms::from(&summary.concert);
             *lock(&entry.kept) = Some(Kept { terms, fresh_until, generation });
             Ok(Some(terms))
         };
@@ -135,9 +147,9 @@ mod tests {
 
     const ID: ConcertId = ConcertId::new(Uuid::from_u128(1));
 
-    fn concert(version: u32) -> ConcertSummary {
-        let concert = Concert { version, ..fixtures::concert() };
-        ConcertSummary::new(concert, &[])
+    fn concert(version: u32) -> SaleTerms {
+        let summary = ConcertSummary::new(Concert { version, ..fixtures::concert() }, &[]);
+        SaleTerms::new(&summary, Stock::default(), instant(0))
     }
 
     impl SaleTermsCache {

@@ -9,15 +9,20 @@ use boxoffice_domain::{
     payments::Payments,
     reservations::Reservations,
     waiting_room::{
-        JoinRequest, QueuePlace, QueueStatus, QueueToken, QueueTokens, Recall, RestoreRequest, Standing, WaitingRoom,
-        WaitingRoomError,
+        JoinRequest, QueuePlace, QueueStatus, QueueToken, QueueTokens, Recall, RestoreRequest, SaleEnd, Standing,
+        WaitingRoom, WaitingRoomError,
     },
 };
+use futures::{StreamExt, stream};
 
 use crate::{
     Identity, Visitor, draw,
     sale_terms::{SaleTerms, SaleTermsCache},
+    sale_watch::{Followed, SaleWatch},
 };
+
+/// How many sales are looked at at once.
+const SALES_AT_ONCE: usize = 8;
 
 /// A queue token and where its place stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,10 +38,24 @@ pub enum JoinError {
     ConcertNotFound,
     #[error(transparent)]
     NotOnSale(#[from] NotOnSale),
+    #[error("the concert has no performance yet")]
+    NoPerformance,
+    /// The sale has nothing any more.
+    #[error("the queue has ended")]
+    Ended(SaleEnd),
     #[error(transparent)]
-    WaitingRoom(#[from] WaitingRoomError),
+    WaitingRoom(WaitingRoomError),
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+impl From<WaitingRoomError> for JoinError {
+    fn from(error: WaitingRoomError) -> Self {
+        match error {
+            WaitingRoomError::Ended(end) => Self::Ended(end),
+            error => Self::WaitingRoom(error),
+        }
+    }
 }
 
 /// Why a queue token does not open the gate.
@@ -107,12 +126,14 @@ pub struct WaitingRoomService {
     pub payments: Arc<dyn Payments>,
     pub reservations: Arc<dyn Reservations>,
     pub terms: SaleTermsCache,
+    pub sales: SaleWatch,
     pub clock: Arc<dyn Clock>,
 }
 
 impl WaitingRoomService {
     /// Joins the queue of a concert, or returns the place that the account has there already, and whether it is new.
     pub async fn join(&self, identity: Identity, concert_id: ConcertId) -> Result<(QueueView, bool), JoinError> {
+        self.sales.ask(concert_id);
         let terms = self.sale_terms(concert_id).await?.ok_or(JoinError::ConcertNotFound)?;
         terms.check_joining(self.clock.now())?;
         let account_id = identity.account_id;
@@ -177,7 +198,35 @@ impl WaitingRoomService {
     }
 
     async fn sale_terms(&self, concert_id: ConcertId) -> Result<Option<SaleTerms>, StorageError> {
-        self.terms.get(concert_id, self.clock.now(), self.catalog.concert(concert_id)).await
+        let now = self.clock.now();
+        let read = async {
+            let Some(summary) = self.catalog.concert(concert_id).await? else { return Ok(None) };
+            let mut stock = None;
+            if summary.is_on_sale(now) {
+                stock = self.catalog.stocks(&[concert_id], now).await?.remove(&concert_id);
+            }
+            Ok(Some(SaleTerms::new(&summary, stock.unwrap_or_default(), now)))
+        };
+        self.terms.get(concert_id, now, read).await
+    }
+
+    /// Lets the queues that requests were about lately have what their sales have for them. To be called every moment.
+    pub async fn follow_sales(&self) -> Result<(), WaitingRoomError> {
+        let due = self.sales.due(self.clock.now());
+        let followed = stream::iter(due).map(|(concert_id, sale)| async move { self.follow(concert_id, &sale).await });
+        // One that fails keeps none of the others from being followed.
+        let outcomes: Vec<_> = followed.buffer_unordered(SALES_AT_ONCE).collect().await;
+        outcomes.into_iter().collect()
+    }
+
+    async fn follow(&self, concert_id: ConcertId, sale: &Followed) -> Result<(), WaitingRoomError> {
+        let Some(terms) = self.sale_terms(concert_id).await? else { return Ok(()) };
+        let now = self.clock.now();
+        if sale.note(terms.queue.sale, terms.available, now) {
+            self.waiting_room.set_terms(concert_id, terms.queue).await?;
+            sale.sent(terms.queue.sale, now);
+        }
+        Ok(())
     }
 
     /// Advances all queues to now; returns when to do so again.
@@ -186,6 +235,7 @@ impl WaitingRoomService {
     }
 
     async fn stands(&self, place: QueuePlace) -> Result<QueueStatus, GateError> {
+        self.sales.ask(place.concert_id);
         match self.waiting_room.status(&place).await? {
             Recall::Known(status) => Ok(status),
             Recall::Forgotten => self.recall(place).await,
@@ -196,7 +246,7 @@ impl WaitingRoomService {
     /// account that holds seats had been admitted, and is admitted again before the hold is over.
     async fn recall(&self, place: QueuePlace) -> Result<QueueStatus, GateError> {
         let QueuePlace { concert_id, account_id, number, joined_at } = place;
-        let expired = QueueStatus { place, standing: Standing::Expired };
+        let expired = QueueStatus { place, standing: Standing::Expired, reason: None };
         if self.payments.has_spent(account_id, concert_id, number).await? {
             return Ok(expired);
         }
@@ -210,7 +260,8 @@ impl WaitingRoomService {
             return Ok(expired);
         }
         let draw = concert.draw.map(|draw| draw::number(&draw, account_id));
-        let status = self.waiting_room.restore(RestoreRequest { place, terms: concert.queue_terms(), draw }).await?;
+        let request = RestoreRequest { place, terms: concert.queue_terms(), draw, held_until };
+        let status = self.waiting_room.restore(request).await?;
         if held_until.is_none() {
             return Ok(status);
         }

@@ -20,11 +20,12 @@ mod operators;
 mod polling;
 mod restarts;
 mod restoring;
+mod sales;
 mod scene;
 
 pub use self::{
     crowds::*, draw::*, expiry::*, joining::*, leaving::*, limit::*, operators::*, polling::*, restarts::*,
-    restoring::*,
+    restoring::*, sales::*,
 };
 
 /// The rules under which a waiting room is tested. It admits from its first moment on.
@@ -118,6 +119,15 @@ macro_rules! waiting_room_contract {
             the_stats_are_right
             the_oldest_wait_of_a_drawn_queue_is_the_earliest_joining
             the_census_has_the_longest_first
+            while_all_seats_are_held_all_wait
+            the_time_without_a_seat_is_no_part_of_the_measure
+            a_queue_ends_when_nothing_is_left
+            a_hold_that_is_learnt_of_late_outlasts_the_end_of_the_queue
+            a_queue_ends_with_its_sale_by_itself
+            a_queue_that_has_ended_goes_on_when_there_are_seats_again
+            the_later_reading_of_a_sale_counts
+            a_draw_waits_for_the_opening_while_all_are_held
+            a_large_queue_ends_as_a_whole
         }
     };
 }

@@ -73,6 +73,28 @@ pub enum Standing {
     Expired,
 }
 
+/// Why a queue has ended for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub enum SaleEnd {
+    /// The sale has closed.
+    Closed,
+    /// Every seat is sold.
+    SoldOut,
+    /// Every performance has started.
+    Started,
+}
+
+/// Why a place stands where it does, if that is due to the sale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub enum QueueReason {
+    /// It waits because every seat that is not sold is held.
+    AllHeld,
+    /// It is expired because the queue has ended.
+    Ended(SaleEnd),
+}
+
 /// A place and where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
@@ -81,6 +103,46 @@ pub struct QueueStatus {
     pub place: QueuePlace,
     /// Where it stands.
     pub standing: Standing,
+    /// Why, if that is due to the sale.
+    pub reason: Option<QueueReason>,
+}
+
+/// What a sale has for those in its queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub enum Offer {
+    /// Seats: the queue admits.
+    Seats,
+    /// No seat at the moment, since all that are not sold are held. None is admitted, and all keep their places.
+    AllHeld,
+    /// Nothing any more: the queue ends. All places that wait expire, and so do the admissions of accounts that hold
+    /// nothing. An account that holds seats stays admitted to pay them, and none can join.
+    Nothing(SaleEnd),
+}
+
+/// How the sale of a concert stood when it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct SaleReading {
+    /// When the reading began. A queue that knows a later reading keeps that.
+    pub read_at: Timestamp,
+    /// What there was.
+    pub offer: Offer,
+    /// When the sale ends by itself, and why.
+    pub ends: Option<(Timestamp, SaleEnd)>,
+}
+
+impl SaleReading {
+    /// That the sale was not read: every reading is later.
+    pub const NONE: Self = Self { read_at: Timestamp::UNIX_EPOCH, offer: Offer::Seats, ends: None };
+
+    /// What there is at `now`, as far as this reading tells.
+    pub fn offer_at(&self, now: Timestamp) -> Offer {
+        match self.ends {
+            Some((ends_at, end)) if ends_at <= now => Offer::Nothing(end),
+            _ => self.offer,
+        }
+    }
 }
 
 /// How a queue is run, as its concert says. Requests carry the terms, so that a waiting room that has lost its queues has
@@ -98,6 +160,22 @@ pub struct QueueTerms {
     pub paused: bool,
     /// Before this time none is admitted and there are no positions. `None` for a queue without a draw.
     pub opens_at: Option<Timestamp>,
+    /// How the sale stood, if it was read: the latest reading counts, whatever the versions.
+    pub sale: SaleReading,
+}
+
+impl QueueTerms {
+    /// Takes over what is newer in other terms. Returns whether anything has changed.
+    pub fn update(&mut self, other: Self) -> bool {
+        let before = *self;
+        if self.version <= other.version {
+            *self = Self { sale: self.sale, ..other };
+        }
+        if self.sale.read_at <= other.sale.read_at {
+            self.sale = other.sale;
+        }
+        *self != before
+    }
 }
 
 /// The number that an account draws: the lower, the earlier. Accounts with the same number stand in the order of their
@@ -163,6 +241,8 @@ pub struct RestoreRequest {
     /// The number that the account draws, if the concert has a draw. It counts only if the place was given before the
     /// queue opened.
     pub draw: Option<DrawNumber>,
+    /// Until when the account holds seats: then it had been admitted, and may pay them although the queue has ended.
+    pub held_until: Option<Timestamp>,
 }
 
 /// The result of joining.
@@ -180,6 +260,9 @@ pub enum WaitingRoomError {
     /// The queue is as long as it may get.
     #[error("the queue is full")]
     Full,
+    /// The queue has ended, as the sale has nothing any more.
+    #[error("the queue has ended")]
+    Ended(SaleEnd),
     /// The waiting room failed or cannot be reached.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -234,7 +317,8 @@ pub struct QueueStats {
 #[async_trait]
 pub trait WaitingRoom: Send + Sync {
     /// Gives the account a place at the end of the queue, or returns the place that it has already while it is waiting or
-    /// active. Admits at once if there is a free admission. [`WaitingRoomError::Full`] past the capacity.
+    /// active. Admits at once if there is a free admission. [`WaitingRoomError::Full`] past the capacity, and
+    /// [`WaitingRoomError::Ended`] while the sale has nothing any more.
     async fn join(&self, request: JoinRequest) -> Result<Joined, WaitingRoomError>;
 
     /// Where a place stands. Never changes a place; counts as a visit of its holder. An admitted account that holds no
@@ -242,7 +326,8 @@ pub trait WaitingRoom: Send + Sync {
     async fn status(&self, place: &QueuePlace) -> Result<Recall, WaitingRoomError>;
 
     /// Puts a [forgotten](Recall::Forgotten) place back, and returns where it stands. A place whose account has another,
-    /// newer one, or that ended after it was restored, is expired.
+    /// newer one, or that ended after it was restored, is expired. So is each place of a queue that has ended, except that
+    /// of an account that holds seats, which is admitted.
     async fn restore(&self, request: RestoreRequest) -> Result<QueueStatus, WaitingRoomError>;
 
     /// Ends a place, waiting or active, for good. Leaving twice is no error.
@@ -265,8 +350,9 @@ pub trait WaitingRoom: Send + Sync {
     /// Ends the admission of an account that has paid, and admits the next. Doing it twice is no error.
     async fn spend(&self, concert_id: ConcertId, account_id: AccountId) -> Result<(), WaitingRoomError>;
 
-    /// Sets how the queue is run; admits at once if that frees admissions. None that is admitted is sent back
-    /// if there are fewer. No error if there is no queue.
+    /// Sets how the queue is run, and what the sale has for it; admits at once if that frees admissions, and
+    /// [ends](Offer::Nothing) the queue at once if there is nothing any more. None that is admitted is sent back if there
+    /// are fewer admissions. No error if there is no queue.
     async fn set_terms(&self, concert_id: ConcertId, terms: QueueTerms) -> Result<(), WaitingRoomError>;
 
     /// Ends all places that wait, and returns how many there were. Those admitted stay so. The places are expired, also
@@ -292,6 +378,29 @@ pub trait WaitingRoom: Send + Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn terms_take_over_the_later_version_and_the_later_reading() {
+        let at = |seconds| Timestamp::UNIX_EPOCH + chrono::TimeDelta::seconds(seconds);
+        let reading = |seconds, offer| SaleReading { read_at: at(seconds), offer, ends: None };
+        let terms = |version, sale| QueueTerms { version, max_active: version, paused: false, opens_at: None, sale };
+        let mut known = terms(3, reading(5, Offer::AllHeld));
+        assert!(!known.update(terms(2, reading(4, Offer::Seats))));
+        assert!(known.update(terms(2, reading(6, Offer::Seats))));
+        assert_eq!(known, terms(3, reading(6, Offer::Seats)));
+        assert!(known.update(terms(4, SaleReading::NONE)));
+        assert_eq!(known, terms(4, reading(6, Offer::Seats)));
+        assert!(!known.update(known));
+    }
+
+    #[test]
+    fn a_reading_tells_when_the_sale_ends_by_itself() {
+        let at = |seconds| Timestamp::UNIX_EPOCH + chrono::TimeDelta::seconds(seconds);
+        let reading = SaleReading { read_at: at(1), offer: Offer::AllHeld, ends: Some((at(9), SaleEnd::Started)) };
+        let offers = [8, 9, 10].map(|seconds| reading.offer_at(at(seconds)));
+        assert_eq!(offers, [Offer::AllHeld, Offer::Nothing(SaleEnd::Started), Offer::Nothing(SaleEnd::Started)]);
+        assert_eq!(SaleReading::NONE.offer_at(at(9)), Offer::Seats);
+    }
 
     #[test]
     fn a_number_that_is_drawn_has_50_bits() {

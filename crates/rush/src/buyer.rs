@@ -126,6 +126,8 @@ pub struct QueueStatus {
     /// `None` before a draw.
     #[serde(default)]
     pub position: Option<u64>,
+    /// Why the account waits or its token has expired, if that is due to the sale.
+    pub reason: Option<String>,
 }
 
 /// The state of the queue of a concert, for its promoter.

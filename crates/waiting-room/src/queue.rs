@@ -9,22 +9,24 @@ use std::{
 use boxoffice_domain::{
     AccountId, ConcertId, Timestamp, seconds_after,
     waiting_room::{
-        DrawNumber, JoinRequest, Joined, PlaceNumber, QueueCensus, QueuePlace, QueueStats, QueueStatus, QueueTerms,
-        Recall, RestoreRequest, Standing, WaitingRoomError,
+        DrawNumber, JoinRequest, Joined, Offer, PlaceNumber, QueueCensus, QueuePlace, QueueStats, QueueStatus,
+        QueueTerms, Recall, RestoreRequest, SaleEnd, SaleReading, Standing, WaitingRoomError,
     },
 };
 
 mod admissions;
+mod ending;
 
 use self::admissions::{Admission, Admissions};
 use crate::{
     admission_rate::{AdmissionRate, LastMinute},
     queue_order::QueueOrder,
-    rules::{Rules, expired, known},
+    rules::Rules,
 };
 
 /// The terms before any are set: no account is admitted.
-const NO_TERMS: QueueTerms = QueueTerms { version: 0, max_active: 0, paused: false, opens_at: None };
+const NO_TERMS: QueueTerms =
+    QueueTerms { version: 0, max_active: 0, paused: false, opens_at: None, sale: SaleReading::NONE };
 
 #[derive(Debug)]
 struct Waiting {
@@ -56,6 +58,10 @@ pub(crate) struct Queue {
     terms: QueueTerms,
     /// Whether the queue had not opened yet when it was last advanced.
     closed: bool,
+    /// What the sale had when the queue was last advanced.
+    offer: Offer,
+    /// Why the queue has ended the last time, and all places up to which number.
+    ended_for_all: Option<(SaleEnd, PlaceNumber)>,
     waiting: BTreeMap<AccountId, Waiting>,
     /// The accounts of `waiting`, by sort key.
     order: QueueOrder<AccountId>,
@@ -84,6 +90,8 @@ impl Queue {
             concert_id,
             terms: NO_TERMS,
             closed: false,
+            offer: Offer::Seats,
+            ended_for_all: None,
             waiting: BTreeMap::new(),
             order: QueueOrder::new(),
             drawn: BTreeSet::new(),
@@ -102,10 +110,11 @@ impl Queue {
     /// Ends what is due and admits the next. To be called before anything else is asked or done.
     pub(crate) fn advance(&mut self, now: Timestamp) {
         let admits_from = self.admits_from();
-        let waited = !self.order.is_empty() && !self.terms.paused;
+        let waited = !self.order.is_empty() && self.admits();
         self.rate.pass(now.min(admits_from), false);
         self.rate.pass(now, waited);
         self.update_closed(now);
+        self.update_offer(now);
         if !self.rules.any_restorable(now) {
             self.ended.clear();
         }
@@ -124,6 +133,11 @@ impl Queue {
     pub(crate) fn join(&mut self, request: &JoinRequest, now: Timestamp) -> Result<Joined, WaitingRoomError> {
         self.set_terms(request.terms, now);
         let account_id = request.account_id;
+        if let Offer::Nothing(end) = self.offer
+            && !self.active.get(account_id).is_some_and(|admission| admission.holds(now))
+        {
+            return Err(WaitingRoomError::Ended(end));
+        }
         let known = self.place_of(account_id);
         let place = if let Some(place) = known {
             place
@@ -136,13 +150,13 @@ impl Queue {
             metrics::counter!("boxoffice_queue_joined_total").increment(1);
             place
         };
-        Ok(Joined { status: QueueStatus { place, standing: self.standing(&place, now) }, newly: known.is_none() })
+        Ok(Joined { status: self.status_of(place, now), newly: known.is_none() })
     }
 
     pub(crate) fn status(&mut self, place: &QueuePlace, now: Timestamp) -> Recall {
         match self.recall(place, now) {
-            Knowledge::Present => known(place, self.standing(place, now)),
-            Knowledge::Ended => expired(place),
+            Knowledge::Present => Recall::Known(self.status_of(*place, now)),
+            Knowledge::Ended => Recall::Known(self.expired(*place)),
             Knowledge::Forgotten => Recall::Forgotten,
         }
     }
@@ -154,9 +168,20 @@ impl Queue {
     ) -> Result<QueueStatus, WaitingRoomError> {
         self.set_terms(request.terms, now);
         let place = request.place;
-        let standing = match self.recall(&place, now) {
-            Knowledge::Present => self.standing(&place, now),
-            Knowledge::Ended => Standing::Expired,
+        match self.recall(&place, now) {
+            Knowledge::Present => {}
+            Knowledge::Ended => return Ok(self.expired(place)),
+            Knowledge::Forgotten if self.has_ended() => {
+                let holds = request.held_until.is_some_and(|held_until| now < held_until);
+                if !holds || self.active.len() >= self.terms.max_active as usize {
+                    return Ok(self.expired(place));
+                }
+                // It had been admitted, and has only to pay.
+                self.end(place.account_id, now);
+                self.enter(place, request.draw);
+                self.readmit(place.account_id, now);
+                self.keep_until(place.account_id, request.held_until, now);
+            }
             Knowledge::Forgotten => {
                 self.check_capacity()?;
                 // If an earlier place of the account was restored, this later one proves that it had ended.
@@ -164,10 +189,9 @@ impl Queue {
                 self.enter(place, request.draw);
                 self.changed = true;
                 self.admit(now);
-                self.standing(&place, now)
             }
-        };
-        Ok(QueueStatus { place, standing })
+        }
+        Ok(self.status_of(place, now))
     }
 
     pub(crate) fn leave(&mut self, place: &QueuePlace, now: Timestamp) {
@@ -186,11 +210,16 @@ impl Queue {
             self.readmit(account_id, now);
         }
         let no_show_seconds = self.rules.settings.no_show_seconds;
+        let has_ended = self.has_ended();
         // An account that holds seats, or gives them up, is here.
         self.active.change(account_id, |admission| {
             admission.held_until = held_until;
             admission.see(now, no_show_seconds);
+            if has_ended {
+                admission.close(now);
+            }
         });
+        self.changed |= has_ended;
         self.advance(now);
     }
 
@@ -208,13 +237,14 @@ impl Queue {
     }
 
     pub(crate) fn set_terms(&mut self, terms: QueueTerms, now: Timestamp) {
-        if terms == self.terms || terms.version < self.terms.version {
+        let was_paused = self.terms.paused;
+        if !self.terms.update(terms) {
             return;
         }
         // The estimates of those who wait depend on this.
-        self.changed |= terms.paused != self.terms.paused;
-        self.terms = terms;
+        self.changed |= was_paused != self.terms.paused;
         self.update_closed(now);
+        self.update_offer(now);
         self.admit(now);
     }
 
@@ -231,10 +261,12 @@ impl Queue {
         count
     }
 
-    /// When something happens next by itself: an admission ends, or the queue opens.
+    /// When something happens next by itself: an admission ends, the queue opens, or the sale ends.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         let opening = self.terms.opens_at.filter(|_| self.closed && !self.order.is_empty());
-        self.active.first_ending().into_iter().chain(opening).min()
+        let goes_on = !self.has_ended() && (!self.order.is_empty() || self.active.len() > 0);
+        let ending = self.terms.sale.ends.filter(|_| goes_on).map(|(ends_at, _)| ends_at);
+        self.active.first_ending().into_iter().chain(opening).chain(ending).min()
     }
 
     pub(crate) fn stats(&self, now: Timestamp) -> QueueStats {
@@ -304,7 +336,7 @@ impl Queue {
     /// Admits the first in the queue, as many as there is room for.
     fn admit(&mut self, now: Timestamp) {
         let freed = mem::take(&mut self.freed);
-        if self.terms.paused || now < self.admits_from() {
+        if !self.admits() || now < self.admits_from() {
             return;
         }
         let mut admitted = 0;
@@ -399,8 +431,11 @@ impl Queue {
         known.map(|(number, joined_at)| QueuePlace { concert_id: self.concert_id, account_id, number, joined_at })
     }
 
-    /// Where a place stands that is here. Its holder asks, which is a sign of life.
+    /// Where a place stands that is here. Its holder asks, which is a visit.
     fn standing(&mut self, place: &QueuePlace, now: Timestamp) -> Standing {
+        if self.has_ended() && self.active.get(place.account_id).is_some_and(|admission| !admission.holds(now)) {
+            return Standing::Expired;
+        }
         let no_show_seconds = self.rules.settings.no_show_seconds;
         self.active.change(place.account_id, |admission| admission.see(now, no_show_seconds));
         if let Some(admission) = self.active.get(place.account_id) {
@@ -417,7 +452,7 @@ impl Queue {
         }
         let before =
             self.order.rank(waiting.sort_key, place.account_id).expect("every account that waits is in the order");
-        self.rules.waits(before, self.rate.seconds_for(before + 1).filter(|_| !self.terms.paused))
+        self.rules.waits(before, self.rate.seconds_for(before + 1).filter(|_| self.admits()))
     }
 }
 

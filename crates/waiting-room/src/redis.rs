@@ -72,7 +72,7 @@ use boxoffice_domain::{
         WaitingRoom, WaitingRoomError,
     },
 };
-use boxoffice_peers::redis::{Link, Listener, MICROS_MAX, damaged, micros};
+use boxoffice_peers::redis::{Link, Listener, MICROS_MAX, Reply, damaged, micros};
 use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
@@ -155,15 +155,17 @@ impl WaitingRoom for RedisWaitingRoom {
         let JoinRequest { concert_id, account_id, .. } = request;
         let queue = self.core.queue(concert_id);
         let mut reply = self.core.step_opening(&queue, &scripts::JOIN, request).await?;
-        let standing = self.core.standing(&mut reply)?.ok_or_else(damaged)?;
-        let values = &mut reply.values;
-        let (number, joined_at, newly) = (values.take("number")?, values.take("joined_at")?, values.take("newly")?);
-        let place = QueuePlace { concert_id, account_id, number, joined_at };
+        let given = |values: &mut Reply| {
+            let (number, joined_at) = (values.take("number")?, values.take("joined_at")?);
+            Ok(QueuePlace { concert_id, account_id, number, joined_at })
+        };
+        let status = self.core.status(&mut reply, given)?.ok_or_else(damaged)?;
+        let newly = reply.values.take("newly")?;
         if newly {
             metrics::counter!("boxoffice_queue_joined_total").increment(1);
         }
-        queue.apply_standing(&place, standing);
-        Ok(Joined { status: QueueStatus { place, standing }, newly })
+        queue.apply_standing(&status.place, status.standing);
+        Ok(Joined { status, newly })
     }
 
     async fn status(&self, place: &QueuePlace) -> Result<Recall, WaitingRoomError> {
@@ -171,8 +173,8 @@ impl WaitingRoom for RedisWaitingRoom {
         if self.core.pending.has_spent(place) {
             return Ok(expired(place));
         }
-        let asked = match self.core.recent_standing(&queue, place).await {
-            Ok(Some(standing)) => return Ok(known(place, standing)),
+        let asked = match self.core.recent_status(&queue, place).await {
+            Ok(Some(status)) => return Ok(Recall::Known(status)),
             Ok(None) => self.core.ask(&queue, place).await,
             Err(error) => Err(error.into()),
         };
@@ -189,9 +191,9 @@ impl WaitingRoom for RedisWaitingRoom {
         let place = request.place;
         let queue = self.core.queue(place.concert_id);
         let mut reply = self.core.step_opening(&queue, &scripts::RESTORE, request).await?;
-        let standing = self.core.standing(&mut reply)?.ok_or_else(damaged)?;
-        queue.apply_standing(&place, standing);
-        Ok(QueueStatus { place, standing })
+        let status = self.core.status(&mut reply, |_| Ok(place))?.ok_or_else(damaged)?;
+        queue.apply_standing(&place, status.standing);
+        Ok(status)
     }
 
     async fn leave(&self, place: &QueuePlace) -> Result<(), WaitingRoomError> {

@@ -9,6 +9,10 @@ use boxoffice_domain::{
 
 use crate::settings::Settings;
 
+/// How long an admission is kept, and not shown, when the queue has ended and its account holds nothing: it may just be
+/// holding its seats.
+pub(crate) const CLOSING_SECONDS: u32 = 5;
+
 /// After so many in the queue, the next ones poll a second less often: about 360 polls a second from the first 2,000, and
 /// the rest at the longest interval.
 const POLL_STEP_PEOPLE: u32 = 100;
@@ -47,6 +51,11 @@ impl Rules {
         PlaceNumber(self.next_number.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// No place that was given is later.
+    pub(crate) fn last_number(&self) -> PlaceNumber {
+        PlaceNumber(self.next_number.load(Ordering::Relaxed) - 1)
+    }
+
     /// Whether an earlier process gave this place.
     pub(crate) fn is_earlier(&self, number: PlaceNumber) -> bool {
         number.0 < self.first_number
@@ -80,7 +89,7 @@ impl Rules {
 
 /// That a place is known, and stands so.
 pub(crate) fn known(place: &QueuePlace, standing: Standing) -> Recall {
-    Recall::Known(QueueStatus { place: *place, standing })
+    Recall::Known(QueueStatus { place: *place, standing, reason: None })
 }
 
 /// That a place has ended.

@@ -6,6 +6,7 @@ mod catalog;
 mod payments;
 mod queue_control;
 mod reservations;
+mod sales;
 mod support;
 mod waiting_room;
 mod wallet;

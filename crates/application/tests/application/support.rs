@@ -121,7 +121,7 @@ impl World {
 
     /// From now on the waiting room knows the place, and takes note of nothing.
     pub(crate) async fn make_waiting_room_forgetful(&mut self, place: QueuePlace) {
-        let status = Recall::Known(QueueStatus { place, standing: self.standing(place).await });
+        let status = Recall::Known(QueueStatus { place, standing: self.standing(place).await, reason: None });
         self.waiting_room = mock(|room: &mut MockWaitingRoom| {
             room.expect_status().returning(move |_| Ok(status));
             room.expect_keep_until().returning(|_, _, _| Err(StorageError::Busy.into()));
@@ -265,6 +265,7 @@ impl World {
             payments: self.stage.storage.payments.clone(),
             reservations: self.stage.storage.reservations.clone(),
             terms: boxoffice_application::SaleTermsCache::default(),
+            sales: boxoffice_application::SaleWatch::default(),
             clock: self.stage.clock.clone(),
         }
     }

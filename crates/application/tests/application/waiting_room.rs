@@ -8,8 +8,8 @@ use boxoffice_domain::{
     fixtures::instant,
     payments::MockPayments,
     waiting_room::{
-        Draw, JoinRequest, Joined, MockWaitingRoom, QueuePlace, QueueStatus, Recall, RestoreRequest, Standing,
-        WaitingRoom, WaitingRoomError,
+        Draw, JoinRequest, Joined, MockWaitingRoom, QueuePlace, QueueStatus, QueueTerms, Recall, RestoreRequest,
+        SaleReading, Standing, WaitingRoom, WaitingRoomError,
     },
 };
 use chrono::TimeDelta;
@@ -62,8 +62,13 @@ async fn if_there_is_a_draw_an_account_joins_with_its_number() {
     let (terms, draw) = (concert.queue_terms(), Some(draw::number(&DRAW, account_id)));
     let request = JoinRequest { concert_id: concert.id, account_id, terms, draw };
     world.waiting_room = mock(|room: &mut MockWaitingRoom| {
-        let joined = Joined { status: QueueStatus { place, standing }, newly: true };
-        room.expect_join().with(eq(request)).times(2).returning(move |_| Ok(joined));
+        let joined = Joined { status: QueueStatus { place, standing, reason: None }, newly: true };
+        // How the sale stood comes along, too.
+        let without_sale = move |found: &JoinRequest| {
+            let terms = QueueTerms { sale: SaleReading::NONE, ..found.terms };
+            JoinRequest { terms, ..*found } == request
+        };
+        room.expect_join().withf(without_sale).times(2).returning(move |_| Ok(joined));
     });
     for now in [0, 50] {
         world.stage.clock.set(instant(now));
@@ -229,8 +234,9 @@ async fn a_place_is_restored_with_its_number_and_the_terms_of_its_concert() {
     world.change_concert(|concert| concert.paused = true).await;
     let place = world.admitted().await;
     let (terms, draw) = (world.show.concert.queue_terms(), Some(draw::number(&DRAW, world.buyer)));
-    let request = RestoreRequest { place, terms, draw };
-    for restored in [Ok(QueueStatus { place, standing: Standing::Expired }), Err(WaitingRoomError::Full)] {
+    let request = RestoreRequest { place, terms, draw, held_until: None };
+    for restored in [Ok(QueueStatus { place, standing: Standing::Expired, reason: None }), Err(WaitingRoomError::Full)]
+    {
         let full = restored.is_err();
         world.waiting_room = mock(|room: &mut MockWaitingRoom| {
             room.expect_status().returning(|_| Ok(Recall::Forgotten));
@@ -322,7 +328,7 @@ async fn seats_are_newly_held_until_the_admission_ends_and_paid_until_the_last_h
     let (place, admitted_until) = (world.admitted().await, instant(ADMISSION_SECONDS));
     let active_until = admitted_until + TimeDelta::seconds(200);
     // In the waiting room nothing has ended yet: the service decides.
-    let status = QueueStatus { place, standing: Standing::Active { admitted_until, active_until } };
+    let status = QueueStatus { place, standing: Standing::Active { admitted_until, active_until }, reason: None };
     world.waiting_room = mock(|room: &mut MockWaitingRoom| {
         room.expect_status().returning(move |_| Ok(Recall::Known(status)));
     });

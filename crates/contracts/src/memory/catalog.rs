@@ -176,7 +176,7 @@ impl Catalog for MemoryStore {
     ) -> Result<Page<ConcertSummary, ConcertId>, StorageError> {
         let rows = self.rows();
         let listed = rows.concerts.rows.values().map(|concert| rows.concert_summary(concert));
-        let listed = listed.filter(|summary| bookable_at.is_none_or(|at| summary.is_bookable(at)));
+        let listed = listed.filter(|summary| bookable_at.is_none_or(|at| summary.is_on_sale(at)));
         Ok(page(listed, request, |summary| summary.concert.id, ConcertId::gt))
     }
 

@@ -30,6 +30,8 @@ use super::{
     unavailable, venue,
 };
 
+pub use super::stocks::a_stock_is_what_is_left_of_performances_to_come;
+
 const FIRST: PageRequest<ConcertId> = PageRequest { limit: 100, after: None };
 
 /// A key names one publication: sent again it gives the first one, and with another request it is refused.
@@ -174,7 +176,7 @@ pub async fn only_bookable_concerts_are_listed_when_asked(stage: &Stage) {
     for seconds in [-11, -1, 0, 1, 9, 10, 100] {
         stage.clock.set(instant(seconds));
         let all = stage.storage.catalog.concerts(None, FIRST).await.unwrap().items;
-        let bookable = all.iter().filter(|summary| summary.is_bookable(stage.now()));
+        let bookable = all.iter().filter(|summary| summary.is_on_sale(stage.now()));
         let bookable: Vec<_> = bookable.map(|summary| summary.concert.id).collect();
         assert_eq!(list(FIRST).await.0, bookable, "at {seconds}");
     }

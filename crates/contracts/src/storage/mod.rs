@@ -1,7 +1,7 @@
 //! The contracts of the ports that are kept in a storage, as functions over any implementor of all of them.
 //!
-//! Each function takes a [`Stage`] over an empty storage. Time is the stage's clock only: nothing sleeps, and every
-//! outcome is exact. [`storage_contract!`] makes a test of each function, and asks [`Stage::assert_sound`] afterwards.
+//! Each function takes a [`Stage`] over an empty storage. Time is the stage's clock only, and every outcome is
+//! exact. [`storage_contract!`] makes a test of each function, and asks [`Stage::assert_sound`] afterwards.
 //!
 //! [`storage_contract!`]: crate::storage_contract
 
@@ -19,6 +19,7 @@ pub mod races;
 pub mod reservations;
 mod show;
 mod stage;
+mod stocks;
 pub mod wallet;
 
 use std::{fmt, sync::Arc};
@@ -106,6 +107,7 @@ macro_rules! storage_contract {
             performances_without_a_seat_to_be_had_are_left_out_when_asked
             seats_come_in_the_order_of_the_plan
             lapsed_holds_count_as_available
+            a_stock_is_what_is_left_of_performances_to_come
             no_map_shows_less_than_was_answered_before
             a_seat_map_follows_every_act_and_the_time
             a_concert_is_changed_only_from_the_version_that_was_read

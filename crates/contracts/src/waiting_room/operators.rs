@@ -112,7 +112,7 @@ pub async fn older_terms_do_not_undo_newer_ones(stage: impl AsyncFn(Rules) -> St
     scene.leave(&places[0]).await;
     places.extend(uninformed.join_many(1).await);
     uninformed.send_terms(uninformed.terms).await;
-    let request = RestoreRequest { place: places[1], terms: uninformed.terms, draw: None };
+    let request = RestoreRequest { place: places[1], terms: uninformed.terms, draw: None, held_until: None };
     scene.stage.waiting_room.restore(request).await.expect("answers");
     scene.assert_order(&places, 1, 0).await;
     let paused = scene.clone();

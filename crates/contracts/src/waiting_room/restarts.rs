@@ -9,8 +9,8 @@ use boxoffice_domain::{
     ConcertId, EntropySource,
     fixtures::{TestClock, TestEntropy, instant},
     waiting_room::{
-        DrawNumber, PlaceNumber, QueuePlace, QueueTerms, Recall, RestoreRequest, Standing, WaitingRoom,
-        WaitingRoomError,
+        DrawNumber, Offer, PlaceNumber, QueuePlace, QueueReason, QueueStatus, QueueTerms, Recall, RestoreRequest,
+        SaleEnd, SaleReading, Standing, WaitingRoom, WaitingRoomError,
     },
 };
 use chrono::TimeDelta;
@@ -53,6 +53,7 @@ macro_rules! waiting_room_restart_contract {
             a_lost_queue_re_forms_in_the_order_drawn
             an_emptied_queue_restores_none
             a_pause_outlasts_a_restart
+            a_queue_that_has_ended_restores_only_accounts_that_hold_seats
             past_the_bound_of_what_is_remembered_nothing_is_restored
             a_restored_queue_is_bounded_too
             only_admissions_that_others_left_are_measured
@@ -74,7 +75,7 @@ impl Scene {
         Self {
             stage: Stage { waiting_room: open(start).await, clock },
             concert_id: ConcertId::new(TestEntropy.uuid()),
-            terms: QueueTerms { version: 1, max_active: 3, paused: false, opens_at: None },
+            terms: QueueTerms { version: 1, max_active: 3, paused: false, opens_at: None, sale: SaleReading::NONE },
         }
     }
 
@@ -89,7 +90,7 @@ impl Scene {
 
     async fn try_restore(&self, place: &QueuePlace, draw: Option<u64>) -> Result<Standing, WaitingRoomError> {
         let draw = draw.map(DrawNumber::from_random);
-        let request = RestoreRequest { place: *place, terms: self.terms, draw };
+        let request = RestoreRequest { place: *place, terms: self.terms, draw, held_until: None };
         Ok(self.stage.waiting_room.restore(request).await?.standing)
     }
 
@@ -335,6 +336,29 @@ pub async fn a_pause_outlasts_a_restart(open: impl Open) {
     scene.keep_until(&places[1], Some(instant(310))).await;
     scene.assert_active(&places[1..2]).await;
     scene.assert_waiting([&places[0], &places[2]]).await;
+}
+
+/// A lost queue whose sale has ended takes back only those that hold seats, to pay them.
+pub async fn a_queue_that_has_ended_restores_only_accounts_that_hold_seats(open: impl Open) {
+    let (scene, places) = restarted(open, 5).await;
+    scene.poll(&places[3]).await;
+    let sale = SaleReading { read_at: instant(10), offer: Offer::Nothing(SaleEnd::Closed), ends: None };
+    scene.send_terms(QueueTerms { sale, ..scene.terms }).await;
+    let ended = |status: QueueStatus| (status.standing, status.reason);
+    let closed = (Standing::Expired, Some(QueueReason::Ended(SaleEnd::Closed)));
+    let restore = async |place: &QueuePlace, held_until| {
+        let request = RestoreRequest { place: *place, terms: scene.terms, draw: None, held_until };
+        ended(scene.stage.waiting_room.restore(request).await.expect("answers"))
+    };
+    assert_eq!(restore(&places[0], None).await, closed);
+    assert_eq!(restore(&places[1], Some(instant(10))).await, closed, "its hold is over");
+    assert_eq!(restore(&places[3], None).await, closed, "it had come back");
+    let (standing, _) = restore(&places[2], Some(instant(310))).await;
+    assert!(matches!(standing, Standing::Active { active_until, .. } if active_until == instant(310)), "{standing:?}");
+    scene.pass_seconds(299);
+    scene.assert_active(&places[2..3]).await;
+    scene.pass_seconds(1);
+    assert_eq!(scene.poll(&places[2]).await, Standing::Expired);
 }
 
 /// A waiting room remembers as many ended places as may wait; past that it restores none.

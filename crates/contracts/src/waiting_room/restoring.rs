@@ -11,7 +11,7 @@ pub async fn a_known_place_is_not_restored_elsewhere(stage: impl AsyncFn(Rules) 
     scene.leave(&places[0]).await;
     scene.leave(&places[3]).await;
     for place in &places {
-        let request = RestoreRequest { place: *place, terms: scene.terms, draw: None };
+        let request = RestoreRequest { place: *place, terms: scene.terms, draw: None, held_until: None };
         let restored = scene.stage.waiting_room.restore(request).await.expect("answers");
         assert_eq!(restored.place, *place);
         assert_eq!(restored.standing, scene.standing(place).await);

@@ -5,7 +5,9 @@ use std::time::Duration;
 use boxoffice_domain::{
     AccountId, ConcertId, EntropySource, Timestamp,
     fixtures::{TestEntropy, instant},
-    waiting_room::{DrawNumber, JoinRequest, Joined, QueuePlace, QueueTerms, Recall, Standing, WaitingRoomError},
+    waiting_room::{
+        DrawNumber, JoinRequest, Joined, QueuePlace, QueueTerms, Recall, SaleReading, Standing, WaitingRoomError,
+    },
 };
 
 use super::{Rules, Stage};
@@ -37,7 +39,7 @@ impl Scene {
     }
 
     pub(super) async fn under(stage: impl AsyncFn(Rules) -> Stage, terms: Rules, max_active: u32) -> Self {
-        let queue_terms = QueueTerms { version: 1, max_active, paused: false, opens_at: None };
+        let queue_terms = QueueTerms { version: 1, max_active, paused: false, opens_at: None, sale: SaleReading::NONE };
         Self { stage: stage(terms).await, concert_id: ConcertId::new(TestEntropy.uuid()), terms: queue_terms }
     }
 

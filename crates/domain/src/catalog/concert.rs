@@ -9,7 +9,7 @@ use crate::{
     AccountId, ConcertId, Timestamp,
     catalog::performance::{PerformanceSummary, PriceRange},
     text::{Description, Name},
-    waiting_room::{Draw, QueueTerms},
+    waiting_room::{Draw, QueueTerms, SaleReading},
 };
 
 /// The most seats that a concert may allow one account.
@@ -117,13 +117,14 @@ pub struct Concert {
 }
 
 impl Concert {
-    /// How its queue is run.
+    /// How its queue is run, without how the sale stands.
     pub fn queue_terms(&self) -> QueueTerms {
         QueueTerms {
             version: self.version,
             max_active: self.max_active,
             paused: self.paused,
             opens_at: self.draw.map(|_| self.sales.open_at()),
+            sale: SaleReading::NONE,
         }
     }
 
@@ -193,8 +194,9 @@ impl ConcertSummary {
         }
     }
 
-    /// Whether a buyer can join the queue at `now`: the sale is open, and a performance has yet to start.
-    pub fn is_bookable(&self, now: Timestamp) -> bool {
+    /// Whether the sale is open at `now` and a performance has yet to start. Whether seats can be had then depends on the
+    /// [stock](super::Stock).
+    pub fn is_on_sale(&self, now: Timestamp) -> bool {
         self.concert.sales.check(now).is_ok() && self.last_performance_at.is_some_and(|starts_at| now < starts_at)
     }
 }
@@ -293,9 +295,9 @@ mod tests {
     }
 
     #[test]
-    fn a_concert_is_bookable_in_its_sale_until_its_last_performance_starts() {
+    fn a_concert_is_on_sale_until_its_last_performance_starts() {
         let twice = || vec![at(150), at(120)];
-        for (starts, now, bookable) in [
+        for (starts, now, on_sale) in [
             (twice(), 99, false),
             (twice(), 100, true),
             (twice(), 149, true),
@@ -304,7 +306,7 @@ mod tests {
             (vec![], 100, false),
         ] {
             let summary = ConcertSummary::new(concert(None), &starts);
-            assert_eq!(summary.is_bookable(at(now)), bookable, "at {now}, with performances at {starts:?}");
+            assert_eq!(summary.is_on_sale(at(now)), on_sale, "at {now}, with performances at {starts:?}");
         }
     }
 

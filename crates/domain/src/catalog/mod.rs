@@ -9,6 +9,9 @@ mod plan;
 mod rules;
 mod search;
 mod seat_map;
+mod stock;
+
+use std::collections::HashMap;
 
 use async_trait::async_trait;
 
@@ -51,6 +54,7 @@ pub use self::{
         SearchWordsError, folded,
     },
     seat_map::{MappedSeats, SeatLabels, SeatMap, SeatView},
+    stock::{Availability, FEW_PART, Stock},
 };
 
 /// Why something was not published.
@@ -123,7 +127,8 @@ pub trait Catalog: Send + Sync {
     /// A concert.
     async fn concert(&self, id: ConcertId) -> Result<Option<ConcertSummary>, StorageError>;
 
-    /// The concerts in the order of their publication; with `bookable_at` only those bookable then.
+    /// The concerts in the order of their publication; with `bookable_at` only those
+    /// [on sale](ConcertSummary::is_on_sale) then.
     async fn concerts(
         &self,
         bookable_at: Option<Timestamp>,
@@ -185,6 +190,30 @@ pub trait Catalog: Send + Sync {
     /// a hold as unavailable has been answered, and is available once its cancellation has. What other
     /// processes have written may be missing for a short, bounded time, which the implementor states.
     async fn seats(&self, id: PerformanceId) -> Result<Option<SeatMap>, StorageError>;
+
+    /// What is left of these concerts in the performances that start after `now`; of one that is missing in the answer,
+    /// nothing. Seats whose hold has lapsed are available.
+    ///
+    /// An implementor may answer from memory. What any process has written may be missing for a short, bounded time, which
+    /// the implementor states.
+    async fn stocks(&self, ids: &[ConcertId], now: Timestamp) -> Result<HashMap<ConcertId, Stock>, StorageError> {
+        let mut stocks = HashMap::with_capacity(ids.len());
+        for id in ids {
+            let mut request = PageRequest::first(PAGE_ITEMS_MAX);
+            loop {
+                let page = self.performances(*id, false, request.clone()).await?;
+                for performance in page.items.iter().filter(|performance| now < performance.starts_at) {
+                    let sales = self.sales(performance.id).await?.unwrap_or_default();
+                    *stocks.entry(*id).or_default() += Stock::from(sales);
+                }
+                if page.next.is_none() {
+                    break;
+                }
+                request.after = page.next;
+            }
+        }
+        Ok(stocks)
+    }
 
     /// How a performance sells now.
     async fn sales(&self, id: PerformanceId) -> Result<Option<Sales>, StorageError>;

@@ -262,7 +262,7 @@ impl ConcertSearch {
     /// Where a concert is in the list, if it is, apart from the words.
     pub(super) fn place(&self, listed: &ListedConcert, now: Timestamp, first_page_at: Timestamp) -> Option<ConcertKey> {
         let concert = &listed.summary.concert;
-        if self.bookable_only && !listed.summary.is_bookable(now) {
+        if self.bookable_only && !listed.summary.is_on_sale(now) {
             return None;
         }
         let starts = listed.starts_within(self.from, self.to);

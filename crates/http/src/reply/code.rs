@@ -67,6 +67,7 @@ codes! {
     SeatLimitReached, CONFLICT, "seat_limit_reached", "The account may not have that many seats of this concert";
     SaleNotOpen, CONFLICT, "sale_not_open", "The sale has not opened yet";
     SaleClosed, CONFLICT, "sale_closed", "The sale has closed";
+    SoldOut, CONFLICT, "sold_out", "Every seat is sold";
     PerformanceStarted, CONFLICT, "performance_started", "The performance has started";
     PerformanceWithdrawn, CONFLICT, "performance_withdrawn", "The performance is no longer sold";
     PerformanceOverlaps, CONFLICT, "performance_overlaps", "The venue has another performance at that time";

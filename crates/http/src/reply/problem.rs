@@ -17,7 +17,7 @@ use boxoffice_domain::{
     catalog::NotOnSale,
     idempotency::KeyReused,
     seats::{Seat, SeatLabel},
-    waiting_room::WaitingRoomError,
+    waiting_room::{SaleEnd, WaitingRoomError},
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -291,6 +291,7 @@ impl From<HashingError> for Problem {
 impl From<WaitingRoomError> for Problem {
     fn from(error: WaitingRoomError) -> Self {
         match error {
+            WaitingRoomError::Ended(end) => end.into(),
             WaitingRoomError::Full => Self::unavailable("The queue is as long as it may get.").retry_after(10),
             WaitingRoomError::Storage(error) => error.into(),
         }
@@ -309,6 +310,16 @@ impl From<GateError> for Problem {
             GateError::WaitingRoom(error) => error.into(),
             GateError::Storage(error) => error.into(),
         }
+    }
+}
+
+impl From<SaleEnd> for Problem {
+    fn from(end: SaleEnd) -> Self {
+        Self::new(match end {
+            SaleEnd::Closed => Code::SaleClosed,
+            SaleEnd::SoldOut => Code::SoldOut,
+            SaleEnd::Started => Code::PerformanceStarted,
+        })
     }
 }
 

@@ -14,6 +14,7 @@
 //! in doubt and read again. The seats of a refused hold may have become free when the refusal is applied: an entry that
 //! has applied one is good for `age_max` only.
 
+mod counts;
 mod seats;
 mod updates;
 
@@ -25,15 +26,15 @@ use std::{
 
 use boxoffice_domain::{
     AccountId, Clock, PerformanceId, StorageError, Timestamp,
-    catalog::SeatMap,
+    catalog::{SeatMap, Stock},
     sale::{Command, Outcome},
 };
 use boxoffice_peers::{Peers, SharedError, SingleFlight, Topic};
 use tokio::time::Instant;
 
-use self::{seats::Seats, updates::SeatUpdate};
+use self::{counts::Counts, seats::Seats, updates::SeatUpdate};
 
-pub(crate) use self::seats::Reading;
+pub(crate) use self::{counts::Count, seats::Reading};
 
 /// The most entries.
 const ENTRIES_MAX: usize = 1_000;
@@ -57,6 +58,7 @@ pub(crate) struct SeatCache {
     clock: Arc<dyn Clock>,
     peers: OnceLock<Arc<dyn Peers>>,
     kept: Mutex<HashMap<PerformanceId, Kept>>,
+    counts: Counts,
 }
 
 struct Kept {
@@ -83,7 +85,7 @@ struct State {
 
 impl SeatCache {
     pub(crate) fn new(age_max: Duration, clock: Arc<dyn Clock>) -> Self {
-        Self { age_max, clock, peers: OnceLock::new(), kept: Mutex::default() }
+        Self { age_max, clock, peers: OnceLock::new(), kept: Mutex::default(), counts: Counts::default() }
     }
 
     /// The seats of a performance as they are now. If its entry has to be read, `read` does it, given of how many seats
@@ -124,6 +126,30 @@ impl SeatCache {
         let (all_received, state) = (self.receives_all(), locked(&entry.state));
         let available = self.fresh(&state, Instant::now(), all_received)?.available(self.clock.now());
         u32::try_from(available).ok()
+    }
+
+    /// What is left of a performance: by its entry if that is good enough to be shown, else by a count that is.
+    pub(crate) fn stock(&self, id: PerformanceId) -> Option<Stock> {
+        if self.age_max.is_zero() {
+            return None;
+        }
+        let (all_received, now) = (self.receives_all(), self.clock.now());
+        let entry = locked(&self.kept).get(&id).map(|kept| Arc::clone(&kept.entry));
+        let cached = entry.and_then(|entry| {
+            let state = locked(&entry.state);
+            Some(self.fresh(&state, Instant::now(), all_received)?.stock(now))
+        });
+        cached.or_else(|| self.counts.get(id, self.age_max, all_received, now))
+    }
+
+    /// Begins to count the seats of performances.
+    pub(crate) fn begin_counting(&self, ids: &[PerformanceId]) -> Instant {
+        self.counts.begin(ids)
+    }
+
+    /// Keeps the count of a performance's seats that was begun then.
+    pub(crate) fn keep_count(&self, id: PerformanceId, count: Count, began_at: Instant) {
+        self.counts.keep(id, count, began_at);
     }
 
     /// How many peers have lately written seats.
@@ -181,7 +207,7 @@ impl SeatCache {
     /// Applies and publishes the outcomes of a batch. To be called before its callers get them.
     pub(crate) fn apply_batch(&self, commands: &[Command], outcomes: &[Result<Outcome, StorageError>]) {
         let peers = self.peers.get().filter(|peers| peers.are_reachable());
-        if peers.is_none() && locked(&self.kept).is_empty() {
+        if peers.is_none() && locked(&self.kept).is_empty() && self.counts.is_empty() {
             return;
         }
         let publish = |text| {
@@ -200,6 +226,7 @@ impl SeatCache {
         if let Some(text) = updates::text_of(&updates) {
             publish(text);
         }
+        self.counts.change(updates.iter().map(SeatUpdate::performance_id));
         self.apply(updates);
     }
 
@@ -210,6 +237,7 @@ impl SeatCache {
             self.forget_all();
             return Vec::new();
         };
+        self.counts.change(changes.iter().map(|change| change.performance_id));
         let accounts = changes.iter().filter_map(|change| change.account_id).collect();
         self.apply(changes.into_iter().map(SeatUpdate::Changed));
         accounts
@@ -236,6 +264,7 @@ impl SeatCache {
     /// Has every entry read again.
     pub(crate) fn forget_all(&self) {
         locked(&self.kept).clear();
+        self.counts.clear();
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use boxoffice_domain::{
     PerformanceId, Points, Timestamp,
-    catalog::{MappedSeats, SeatLabels, SeatMap},
+    catalog::{MappedSeats, SeatLabels, SeatMap, Stock},
     seats::{Seat, SeatLabel, SeatState, SeatStatus},
 };
 use hashbrown::HashTable;
@@ -65,6 +65,19 @@ impl Seats {
 
     pub(super) fn available(&self, now: Timestamp) -> usize {
         self.states.iter().filter(|state| state.status(now) == SeatStatus::Available).count()
+    }
+
+    /// What is left.
+    pub(super) fn stock(&self, now: Timestamp) -> Stock {
+        let mut stock = Stock { total: self.states.len() as u64, ..Stock::default() };
+        for state in &self.states {
+            match state.status(now) {
+                SeatStatus::Available => stock.available += 1,
+                SeatStatus::Held => stock.held += 1,
+                SeatStatus::Sold => {}
+            }
+        }
+        stock
     }
 
     /// Applies an update. Returns `false` if it does not continue from what is here: a peer has written before or after it.

@@ -6,6 +6,7 @@ mod listing;
 mod publish;
 mod rows;
 mod sales;
+mod stocks;
 mod terms;
 
 use std::collections::HashMap;
@@ -15,7 +16,7 @@ use boxoffice_domain::{
     AccountId, ConcertId, PerformanceId, StorageError, Timestamp, VenueId,
     catalog::{
         Catalog, Concert, ConcertKey, ConcertSearch, ConcertSummary, DATES_SHOWN_MAX, ListedConcert, NewPerformance,
-        PerformanceDate, PerformanceKey, PerformanceSummary, PriceRange, PublishError, Sales, SeatMap,
+        PerformanceDate, PerformanceKey, PerformanceSummary, PriceRange, PublishError, Sales, SeatMap, Stock,
         UpdateConcertError, Venue,
     },
     idempotency::{Idempotency, Made},
@@ -329,6 +330,12 @@ impl Catalog for Store {
     async fn seats(&self, id: PerformanceId) -> Result<Option<SeatMap>, StorageError> {
         // A performance without seats cannot be published, so without seats there is no performance.
         self.seat_cache.map(id, |known| self.read_seats(id, known)).await
+    }
+
+    /// What other processes have written may be missing for as long as in [`seats`](Self::seats); and what this one has, in
+    /// a hall that takes long to count, for twenty times as long as that.
+    async fn stocks(&self, ids: &[ConcertId], now: Timestamp) -> Result<HashMap<ConcertId, Stock>, StorageError> {
+        self.read_stocks(ids, now).await
     }
 
     async fn sales(&self, id: PerformanceId) -> Result<Option<Sales>, StorageError> {

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use boxoffice_domain::{AccountId, Timestamp, seconds_after, waiting_room::PlaceNumber};
 
+use crate::rules::CLOSING_SECONDS;
+
 #[derive(Debug)]
 pub(super) struct Admission {
     pub(super) number: PlaceNumber,
@@ -17,6 +19,15 @@ pub(super) struct Admission {
 impl Admission {
     pub(super) fn active_until(&self) -> Timestamp {
         self.held_until.map_or(self.admitted_until, |held_until| held_until.max(self.admitted_until))
+    }
+
+    pub(super) fn holds(&self, now: Timestamp) -> bool {
+        self.held_until.is_some_and(|held_until| now < held_until)
+    }
+
+    /// Lets it last no longer than it takes to learn of a hold, or as the hold.
+    pub(super) fn close(&mut self, now: Timestamp) {
+        self.admitted_until = self.admitted_until.min(seconds_after(now, CLOSING_SECONDS));
     }
 
     /// Notes that the account is here. Its absence counts from now on, or from the end of its last hold.
@@ -68,6 +79,11 @@ impl Admissions {
             change(&mut admission);
             self.insert(account_id, admission);
         }
+    }
+
+    /// Every account that is admitted.
+    pub(super) fn accounts(&self) -> Vec<AccountId> {
+        self.by_account.keys().copied().collect()
     }
 
     /// When the first admission ends.

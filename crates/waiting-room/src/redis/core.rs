@@ -7,9 +7,9 @@ use std::{
 
 use boxoffice_domain::{
     AccountId, Clock, ConcertId, StorageError, Timestamp, seconds_after,
-    waiting_room::{QueuePlace, Recall, Standing, WaitingRoomError},
+    waiting_room::{QueuePlace, QueueReason, QueueStatus, Recall, SaleEnd, Standing, WaitingRoomError},
 };
-use boxoffice_peers::redis::{Argument, Link, damaged};
+use boxoffice_peers::redis::{Argument, Link, Reply, damaged};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
     scripts::{self, Context, Step, StepReply, queue_keys},
     snapshot::{Pace, Snapshot, Update},
 };
-use crate::rules::{Rules, expired, known};
+use crate::rules::{Rules, expired};
 
 /// How long watchers wait from one look at a queue to the next while it changes all the time.
 const LOOK_MIN: Duration = Duration::from_millis(50);
@@ -136,23 +136,36 @@ impl Core {
         Err(StorageError::Unavailable("the queue was lost again and again".into()).into())
     }
 
-    /// Reads where an account stands that joins, asks or comes back; `None` if its place is forgotten.
-    pub(super) fn standing(&self, reply: &mut StepReply) -> Result<Option<Standing>, WaitingRoomError> {
+    /// Reads the status of a place whose account joins, asks or comes back; `None` if the place is forgotten. `place` takes
+    /// it from the reply if there is one.
+    pub(super) fn status(
+        &self,
+        reply: &mut StepReply,
+        place: impl FnOnce(&mut Reply) -> Result<QueuePlace, StorageError>,
+    ) -> Result<Option<QueueStatus>, WaitingRoomError> {
         let values = &mut reply.values;
-        Ok(Some(match values.take::<String>("standing")?.as_str() {
+        let standing = values.take::<String>("standing")?;
+        let end: Option<SaleEnd> = values.take("reason")?;
+        match standing.as_str() {
+            "forgotten" => return Ok(None),
+            "full" => return Err(WaitingRoomError::Full),
+            "ended" => return Err(WaitingRoomError::Ended(end.ok_or_else(damaged)?)),
+            _ => {}
+        }
+        let place = place(values)?;
+        let standing = match standing.as_str() {
             "active" => Standing::Active {
                 admitted_until: values.take("admitted_until")?,
                 active_until: values.take("active_until")?,
             },
             "waiting" => {
                 let before = values.take("before")?;
-                Pace::read(values)?.standing(before, reply.now, &self.rules)
+                return Ok(Some(Pace::read(values)?.status(place, before, reply.now, &self.rules)));
             }
             "expired" => Standing::Expired,
-            "forgotten" => return Ok(None),
-            "full" => return Err(WaitingRoomError::Full),
             _ => return Err(damaged().into()),
-        }))
+        };
+        Ok(Some(QueueStatus { place, standing, reason: end.map(QueueReason::Ended) }))
     }
 
     /// Asks Redis about a place.
@@ -161,9 +174,9 @@ impl Core {
         let Some(mut reply) = self.step(queue, &scripts::STATUS, *place).await? else {
             return Ok(if self.is_restorable(place, now) { Recall::Forgotten } else { expired(place) });
         };
-        let Some(standing) = self.standing(&mut reply)? else { return Ok(Recall::Forgotten) };
-        queue.apply_standing(place, standing);
-        Ok(known(place, standing))
+        let Some(status) = self.status(&mut reply, |_| Ok(*place))? else { return Ok(Recall::Forgotten) };
+        queue.apply_standing(place, status.standing);
+        Ok(Recall::Known(status))
     }
 
     /// Whether a place can be restored in a queue that is lost.
@@ -189,18 +202,18 @@ impl Core {
         Ok(queue.snapshots.get(|| queue.snapshot_since(since).map(Some), read).await?)
     }
 
-    /// Where a place stands, if that is sure without asking Redis about it.
-    pub(super) async fn recent_standing(
+    /// The status of a place, if that is sure without asking Redis about it.
+    pub(super) async fn recent_status(
         &self,
         queue: &KnownQueue,
         place: &QueuePlace,
-    ) -> Result<Option<Standing>, StorageError> {
+    ) -> Result<Option<QueueStatus>, StorageError> {
         if self.snapshot_age_max.is_zero() {
             return Ok(None);
         }
         let snapshot = self.snapshot(queue, before_now(self.snapshot_age_max)).await?;
-        let standing = snapshot.and_then(|snapshot| snapshot.standing(place.number, self.now(), &self.rules));
-        Ok(standing.filter(|_| !queue.has_left(place)))
+        let status = snapshot.and_then(|snapshot| snapshot.status(place, self.now(), &self.rules));
+        Ok(status.filter(|_| !queue.has_left(place)))
     }
 
     /// Makes sure that a watcher that has seen a change finds it in the next status.

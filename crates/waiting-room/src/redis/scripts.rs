@@ -12,7 +12,12 @@ use boxoffice_peers::{
     redis::{Argument, Reply, Script},
 };
 
-const PRELUDE: &str = include_str!("scripts/prelude.lua");
+/// What the scripts of all steps begin with.
+const PRELUDE: &str = concat!(
+    include_str!("scripts/prelude.lua"),
+    include_str!("scripts/sale.lua"),
+    include_str!("scripts/advance.lua"),
+);
 
 /// The keys of a queue.
 const QUEUE_KEYS: [&str; 9] = ["queue", "waiting", "drawn", "joined", "active", "ending", "ended", "minute", "left"];

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use boxoffice_domain::{
     AccountId, StorageError, Timestamp,
-    waiting_room::{PlaceNumber, Standing},
+    waiting_room::{PlaceNumber, QueuePlace, QueueReason, QueueStatus},
 };
 use boxoffice_peers::redis::{Reply, damaged};
 use tokio::time::Instant;
@@ -18,6 +18,7 @@ pub(super) struct Pace {
     /// When the queue opens, if that is still to come.
     opens_at: Option<Timestamp>,
     paused: bool,
+    all_held: bool,
     rate: AdmissionRate,
 }
 
@@ -26,17 +27,22 @@ impl Pace {
         Ok(Self {
             opens_at: values.take("opens_at")?,
             paused: values.take("paused")?,
+            all_held: values.take("all_held")?,
             rate: AdmissionRate::measured(values.take("rate_admissions")?, values.take("rate_seconds")?),
         })
     }
 
-    /// Where an account stands that waits with so many before it.
-    pub(super) fn standing(&self, before: u64, now: Timestamp, rules: &Rules) -> Standing {
-        if let Some(opens_at) = self.opens_at {
-            return rules.waits_for_opening(opens_at, now);
-        }
-        let before = u32::try_from(before).unwrap_or(u32::MAX - 1);
-        rules.waits(before, self.rate.seconds_for(before + 1).filter(|_| !self.paused))
+    /// The status of a place that waits with so many before it.
+    pub(super) fn status(&self, place: QueuePlace, before: u64, now: Timestamp, rules: &Rules) -> QueueStatus {
+        let reason = self.all_held.then_some(QueueReason::AllHeld);
+        let standing = if let Some(opens_at) = self.opens_at {
+            rules.waits_for_opening(opens_at, now)
+        } else {
+            let before = u32::try_from(before).unwrap_or(u32::MAX - 1);
+            let moves = !self.paused && !self.all_held;
+            rules.waits(before, self.rate.seconds_for(before + 1).filter(|_| moves))
+        };
+        QueueStatus { place, standing, reason }
     }
 }
 
@@ -121,9 +127,9 @@ fn zip<A, B>(one: Vec<A>, other: Vec<B>) -> Result<impl Iterator<Item = (A, B)>,
 }
 
 impl Snapshot {
-    /// Where a place stands that was not left, if that is sure without asking Redis.
-    pub(super) fn standing(&self, number: PlaceNumber, now: Timestamp, rules: &Rules) -> Option<Standing> {
-        let number = number.0;
+    /// The status of a place that was not left, if that is sure without asking Redis.
+    pub(super) fn status(&self, place: &QueuePlace, now: Timestamp, rules: &Rules) -> Option<QueueStatus> {
+        let number = place.number.0;
         // This queue gave it, it was not emptied away, and it cannot have been admitted.
         let surely_given = self.opened_at <= number && self.emptied_to < number && number <= self.last_number;
         if !surely_given || number <= self.admitted_to {
@@ -131,12 +137,12 @@ impl Snapshot {
         }
         if let Some(opens_at) = self.pace.opens_at {
             // None has been admitted yet, so that all wait, whatever the sort key.
-            return (now < opens_at && self.admitted_to == 0).then(|| self.pace.standing(0, now, rules));
+            return (now < opens_at && self.admitted_to == 0).then(|| self.pace.status(*place, 0, now, rules));
         }
         if number <= self.drawn_to {
             return None;
         }
-        self.before(number).map(|before| self.pace.standing(before, now, rules))
+        self.before(number).map(|before| self.pace.status(*place, before, now, rules))
     }
 
     /// How many are before a place that is sorted by its number, with an error of less than the distance of two pivots,

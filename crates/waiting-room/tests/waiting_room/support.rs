@@ -6,8 +6,8 @@ use boxoffice_domain::{
     AccountId, ConcertId, Timestamp,
     fixtures::TestClock,
     waiting_room::{
-        DrawNumber, JoinRequest, Joined, QueuePlace, QueueStatus, QueueTerms, Recall, RestoreRequest, Standing,
-        WaitingRoom, WaitingRoomError,
+        DrawNumber, JoinRequest, Joined, QueuePlace, QueueStatus, QueueTerms, Recall, RestoreRequest, SaleReading,
+        Standing, WaitingRoom, WaitingRoomError,
     },
 };
 use boxoffice_peers::redis::{Link, RedisSettings, RedisUrl};
@@ -53,7 +53,7 @@ pub(crate) fn at_once() -> Settings {
 }
 
 pub(crate) fn terms(max_active: u32) -> QueueTerms {
-    QueueTerms { version: 1, max_active, paused: false, opens_at: None }
+    QueueTerms { version: 1, max_active, paused: false, opens_at: None, sale: SaleReading::NONE }
 }
 
 /// What [`account`] `number` draws if there is a draw: the number itself.
@@ -111,7 +111,7 @@ impl<R: WaitingRoom> Instance<R> {
 
     async fn try_restore(&self, place: &QueuePlace) -> Result<QueueStatus, WaitingRoomError> {
         let draw = draw_of(place.account_id);
-        self.waiting_room.restore(RestoreRequest { place: *place, terms: self.terms, draw }).await
+        self.waiting_room.restore(RestoreRequest { place: *place, terms: self.terms, draw, held_until: None }).await
     }
 
     /// What the holder's poll does: a status, and a restoration if the place is forgotten.

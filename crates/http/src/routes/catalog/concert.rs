@@ -32,7 +32,8 @@ pub(crate) async fn handler(
         let summary = api.services.catalog.concert(id).await?;
         let dates = api.services.catalog.dates(id).await?;
         let version = summary.concert.version;
-        Tagged::of_version(version, &ConcertDetailResponse::new(summary, dates, api.now()))
+        let view = api.services.catalog.view(summary).await?;
+        Tagged::of_version(version, &ConcertDetailResponse::new(view, dates, api.now()))
     };
     Ok(api.reads.concert.get(id, None, read).await?.respond(&headers, CacheScope::Public))
 }

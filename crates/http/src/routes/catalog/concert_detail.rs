@@ -1,7 +1,5 @@
-use boxoffice_domain::{
-    Timestamp,
-    catalog::{ConcertSummary, PerformanceDate},
-};
+use boxoffice_application::ConcertView;
+use boxoffice_domain::{Timestamp, catalog::PerformanceDate};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -35,7 +33,7 @@ struct DateResponse {
 
 impl ConcertDetailResponse {
     /// The concert as it is at `now`.
-    pub(super) fn new(summary: ConcertSummary, dates: Vec<PerformanceDate>, now: Timestamp) -> Self {
+    pub(super) fn new(view: ConcertView, dates: Vec<PerformanceDate>, now: Timestamp) -> Self {
         let mut venues: Vec<VenueSummaryResponse> = Vec::new();
         let date = |date: PerformanceDate| {
             let PerformanceDate { id, venue, starts_at } = date;
@@ -46,6 +44,6 @@ impl ConcertDetailResponse {
             DateResponse { id: id.uuid(), venue_id, starts_at }
         };
         let dates = dates.into_iter().map(date).collect();
-        Self { concert: ConcertResponse::new(summary, now), venues, dates }
+        Self { concert: ConcertResponse::new(view, now), venues, dates }
     }
 }

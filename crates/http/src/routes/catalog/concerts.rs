@@ -150,7 +150,7 @@ pub(crate) async fn handler(
         let Page { items, next } = api.services.catalog.concerts(&search, page).await?;
         let next = next.map(|after| ConcertCursor { list, after });
         let now = api.now();
-        Tagged::of(&ListResponse::new(Page { items, next }, |summary| ConcertResponse::new(summary, now)))
+        Tagged::of(&ListResponse::new(Page { items, next }, |view| ConcertResponse::new(view, now)))
     };
     Ok(api.reads.concerts.get(asked, None, read).await?.respond(&headers, CacheScope::Public))
 }

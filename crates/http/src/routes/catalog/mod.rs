@@ -13,10 +13,10 @@ pub(crate) mod seats;
 pub(crate) mod update_concert;
 
 use axum::http::{HeaderName, HeaderValue};
-use boxoffice_application::{catalog::CatalogError, draw};
+use boxoffice_application::{ConcertView, catalog::CatalogError, draw};
 use boxoffice_domain::{
     Timestamp,
-    catalog::{Concert, ConcertSummary, PerformanceDate, PerformanceSummary, VenueSummary},
+    catalog::{Availability, Concert, ConcertSummary, PerformanceDate, PerformanceSummary, VenueSummary},
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -24,7 +24,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use self::concert_detail::ConcertDetailResponse;
-use crate::reply::{Problem, etag, problem_from};
+use crate::reply::{Problem, etag, mirror, problem_from};
 
 /// A venue as it is named beside a performance.
 #[derive(Serialize, ToSchema)]
@@ -50,8 +50,11 @@ pub(crate) struct ConcertResponse {
     description: String,
     sales_open_at: DateTime<Utc>,
     sales_close_at: DateTime<Utc>,
-    /// Whether the sale is open and a performance is still to come. A concert with a draw can be queued for earlier.
+    /// Whether the queue can be joined: `availability` is `available`, `few` or `held`. A concert with a draw can be queued
+    /// for earlier.
     bookable: bool,
+    /// Whether seats can be had in a performance that has not started.
+    availability: AvailabilityResponse,
     /// The draw among the accounts that join the queue before the sale opens; `null` if there is none, and accounts can
     /// join only once the sale is open.
     #[schema(required)]
@@ -71,6 +74,26 @@ pub(crate) struct ConcertResponse {
     #[schema(required)]
     price_max: Option<i64>,
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Availability)]
+enum AvailabilityResponse {
+    /// Seats are available.
+    Available,
+    /// At most 5 % of the seats are available.
+    Few,
+    /// Every seat that is not sold is held. Holds lapse.
+    Held,
+    /// Every seat is sold.
+    SoldOut,
+    /// The sale has not opened, or there is no performance yet.
+    NotYet,
+    /// The sale has closed, or every performance has started.
+    Closed,
+}
+
+mirror!(Availability => AvailabilityResponse: Available, Few, Held, SoldOut, NotYet, Closed);
 
 /// The public part of what decides a draw.
 #[derive(Serialize, ToSchema)]
@@ -93,8 +116,7 @@ impl DrawResponse {
 
 impl ConcertResponse {
     /// The concert as it is at `now`.
-    fn new(summary: ConcertSummary, now: Timestamp) -> Self {
-        let bookable = summary.is_bookable(now);
+    fn new(ConcertView { summary, availability }: ConcertView, now: Timestamp) -> Self {
         let draw = DrawResponse::of(&summary.concert, now);
         let ConcertSummary { concert, performances_count, first_performance_at, last_performance_at, prices } = summary;
         Self {
@@ -104,7 +126,8 @@ impl ConcertResponse {
             description: concert.description.into(),
             sales_open_at: concert.sales.open_at(),
             sales_close_at: concert.sales.close_at(),
-            bookable,
+            bookable: availability.is_bookable(),
+            availability: availability.into(),
             draw,
             max_seats_per_account: concert.max_seats_per_account,
             performances_count,
@@ -129,12 +152,12 @@ pub(crate) struct ManagedConcertResponse {
 impl ManagedConcertResponse {
     /// The concert, with the tag under which buyers see it.
     fn tagged(
-        summary: ConcertSummary,
+        view: ConcertView,
         dates: Vec<PerformanceDate>,
         now: Timestamp,
     ) -> Result<((HeaderName, HeaderValue), Self), Problem> {
-        let Concert { version, max_active, .. } = summary.concert;
-        let concert = ConcertDetailResponse::new(summary, dates, now);
+        let Concert { version, max_active, .. } = view.summary.concert;
+        let concert = ConcertDetailResponse::new(view, dates, now);
         Ok((etag::version_field(version, &concert)?, Self { concert, max_active }))
     }
 }

@@ -3,10 +3,12 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use boxoffice_application::{catalog::NewConcert, fingerprint};
+use boxoffice_application::{ConcertView, catalog::NewConcert, fingerprint};
 use boxoffice_domain::{
     SellingRules,
-    catalog::{ACTIVE_MAX, ConcertSummary, InvalidSalesWindow, SEATS_PER_ACCOUNT_MAX, SalesTimeError, SalesWindow},
+    catalog::{
+        ACTIVE_MAX, ConcertSummary, InvalidSalesWindow, SEATS_PER_ACCOUNT_MAX, SalesTimeError, SalesWindow, Stock,
+    },
     idempotency::Made,
     text::{Description, Name},
 };
@@ -125,8 +127,9 @@ pub(crate) async fn handler(
     let Made { value: concert, replayed } = api.run_idempotent(identity, idempotency.as_ref(), act).await??;
     let location = format!("/v1/concerts/{}", concert.id);
     // A repeated request gets the first response, in which the concert has no performances.
-    let summary = ConcertSummary::new(concert, &[]);
-    let (tag, value) = ManagedConcertResponse::tagged(summary, Vec::new(), api.now())?;
+    let (summary, now) = (ConcertSummary::new(concert, &[]), api.now());
+    let view = ConcertView { availability: summary.availability(now, Stock::default()), summary };
+    let (tag, value) = ManagedConcertResponse::tagged(view, Vec::new(), now)?;
     let response = made(Made { value, replayed }, StatusCode::CREATED, Some(&location), |body| body);
     Ok(([tag], response).into_response())
 }

@@ -118,7 +118,8 @@ pub(crate) async fn handler(
     let update = UpdateConcert { concert_id: id, change, version };
     let act = async move { service.update_concert(identity, update).await };
     let summary = api.run_detached(act).await??;
-    let (tag, body) = ManagedConcertResponse::tagged(summary, dates, api.now())?;
+    let view = api.services.catalog.view(summary).await?;
+    let (tag, body) = ManagedConcertResponse::tagged(view, dates, api.now())?;
     Ok(([tag], Json(body)).into_response())
 }
 

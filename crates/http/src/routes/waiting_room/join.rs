@@ -9,12 +9,16 @@ use crate::{
     request::{Id, OptionalKey, Service, SignedIn},
 };
 
-problem_from!(JoinError: [ConcertNotFound => ConcertNotFound], [NotOnSale, WaitingRoom, Storage]);
-refusals!([SIGNED_IN, PATH], [ConcertNotFound, SaleNotOpen, SaleClosed]);
+problem_from!(JoinError: [
+    ConcertNotFound => ConcertNotFound,
+    NoPerformance => SaleNotOpen,
+], [NotOnSale, Ended, WaitingRoom, Storage]);
+refusals!([SIGNED_IN, PATH], [ConcertNotFound, SaleNotOpen, SaleClosed, SoldOut, PerformanceStarted]);
 
 /// Join the queue
 ///
-/// Joining again gives the same place. Before the sale opens, an account may join only if the concert has a draw. The
+/// A concert without a performance, and one of which everything is sold or has started, cannot be queued for. While every
+/// seat that is not sold is held, accounts can join, and wait. Joining again gives the same place. Before the sale opens, an account may join only if the concert has a draw. The
 /// draw takes place when the sale opens, and decides the order of all accounts that have joined by then.
 #[utoipa::path(
     post, path = "/v1/concerts/{id}/queue", tag = "waiting room", operation_id = "waiting_room_join",

@@ -6,7 +6,7 @@ pub(crate) mod queue_stream;
 pub(crate) mod status;
 
 use boxoffice_application::waiting_room::QueueView;
-use boxoffice_domain::waiting_room::Standing;
+use boxoffice_domain::waiting_room::{QueueReason, SaleEnd, Standing};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -22,7 +22,7 @@ enum StatusResponse {
     Waiting,
     /// Admitted.
     Active,
-    /// Over: spent by a payment, left, lapsed, or passed over because the holder was absent.
+    /// Over: spent by a payment, left, lapsed, passed over because the holder was absent, or the queue has ended.
     Expired,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct QueueResponse {
     #[schema(required)]
     position: Option<u64>,
     /// The estimated wait at the measured rate of admission; `null` before there is a measure, while admission is
-    /// paused, before the draw, and when not waiting.
+    /// paused or all seats are held, before the draw, and when not waiting.
     #[schema(required)]
     estimated_wait_seconds: Option<u64>,
     /// When to ask again, also when active: an account that holds no seats and stays away is passed over; `null` when
@@ -49,6 +49,35 @@ pub(crate) struct QueueResponse {
     /// Until when the holder is admitted; `null` when not active.
     #[schema(required)]
     active_until: Option<DateTime<Utc>>,
+    /// Why it is `waiting` and not admitted, or `expired`, if that is due to the sale.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reason: Option<ReasonResponse>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = QueueReason)]
+enum ReasonResponse {
+    /// Waiting: every seat that is not sold is held. Accounts are admitted when a seat becomes free.
+    AllHeld,
+    /// Expired: the sale has closed.
+    SaleClosed,
+    /// Expired: every seat is sold.
+    SoldOut,
+    /// Expired: every performance has started.
+    PerformanceStarted,
+}
+
+impl From<QueueReason> for ReasonResponse {
+    fn from(reason: QueueReason) -> Self {
+        match reason {
+            QueueReason::AllHeld => Self::AllHeld,
+            QueueReason::Ended(SaleEnd::Closed) => Self::SaleClosed,
+            QueueReason::Ended(SaleEnd::SoldOut) => Self::SoldOut,
+            QueueReason::Ended(SaleEnd::Started) => Self::PerformanceStarted,
+        }
+    }
 }
 
 impl QueueResponse {
@@ -63,6 +92,7 @@ impl QueueResponse {
             poll_after_seconds: None,
             joined_at: place.joined_at,
             active_until: None,
+            reason: view.status.reason.map(ReasonResponse::from),
         };
         match view.status.standing {
             Standing::Waiting { position, estimated_wait_seconds, poll_after_seconds } => Self {

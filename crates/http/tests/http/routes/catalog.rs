@@ -46,6 +46,43 @@ async fn seats_are_filtered_and_their_totals_are_not() {
     get(format!("{path}?status=lost")).queued(&token).send(&router).await.refuses(Code::MalformedRequest);
 }
 
+#[tokio::test]
+async fn a_concert_shows_whether_its_seats_can_be_had() {
+    let mut world = World::new().await;
+    world.change_concert(|concert| concert.max_seats_per_account = 100).await;
+    let shows = async |availability: &str, bookable: bool| {
+        let shown = world.answer(get(world.concert_path())).await.succeeds(StatusCode::OK);
+        assert_eq!((&shown["availability"], &shown["bookable"]), (&json!(availability), &json!(bookable)));
+        let listed = world.answer(get("/v1/concerts")).await.succeeds(StatusCode::OK);
+        assert_eq!(listed["items"][0], shown);
+        let bookable_ones = world.answer(get("/v1/concerts?bookable=true")).await.succeeds(StatusCode::OK);
+        assert_eq!(bookable_ones["items"].as_array().unwrap().len(), usize::from(bookable));
+    };
+    let hold = async |account_id, from: usize, to: usize| {
+        let request = world.show.hold_request_for(account_id, world.show.labels()[from..to].to_vec());
+        world.stage.hold(request).await.unwrap().value.reservation
+    };
+    let rich = world.stage.account_with(1_000_000).await;
+    shows("available", true).await;
+    let most = hold(rich, 0, 47).await;
+    shows("available", true).await;
+    let one = hold(rich, 47, 48).await;
+    shows("few", true).await;
+    let last = hold(rich, 48, 50).await;
+    shows("held", true).await;
+    for reservation in [&most, &one, &last] {
+        world.stage.pays(reservation).await;
+    }
+    shows("sold_out", false).await;
+    world.stage.cancels(&one).await;
+    shows("few", true).await;
+    let sales = world.show.concert.sales;
+    world.stage.clock.set(sales.close_at());
+    shows("closed", false).await;
+    world.stage.clock.set(sales.open_at() - chrono::TimeDelta::seconds(1));
+    shows("not_yet", false).await;
+}
+
 /// Before the opening, after the close and while the queue is paused.
 #[tokio::test]
 async fn the_promoter_of_a_concert_sees_its_performances_seats_and_sales_without_a_queue_token() {
@@ -64,7 +101,7 @@ async fn the_promoter_of_a_concert_sees_its_performances_seats_and_sales_without
         let path = format!("{}/sales", world.performance_path());
         world.answer(get(path).signed_in("promoter")).await.succeeds(StatusCode::OK);
     }
-    // A token that is forged is refused whoever shows it.
+    // A forged token is refused also to staff.
     let forged = get(world.seats_path()).signed_in("promoter").header("queue-token", "forged");
     world.answer(forged).await.refuses(Code::QueueTokenInvalid);
     world.change_concert(|concert| concert.promoter_id = None).await;
@@ -117,6 +154,7 @@ async fn a_concert_is_published_with_the_defaults() {
     let concert = answer.succeeds(StatusCode::CREATED);
     assert_eq!((&concert["max_seats_per_account"], &concert["max_active"]), (&json!(4), &json!(500)));
     assert_eq!((&concert["bookable"], &concert["performances_count"]), (&json!(false), &json!(0)));
+    assert_eq!(concert["availability"], "not_yet");
     assert_eq!(concert["sales_open_at"], "2027-01-01T00:00:00Z");
     assert_eq!(concert["sales_close_at"], "2027-02-01T00:00:00.123456Z");
     assert_eq!(concert["draw"], Value::Null);

@@ -5,7 +5,7 @@ use boxoffice_domain::{
     StorageError,
     catalog::SalesWindow,
     fixtures::instant,
-    waiting_room::{Draw, MockWaitingRoom, WaitingRoomError},
+    waiting_room::{Draw, MockWaitingRoom, Offer, QueueTerms, SaleEnd, SaleReading, WaitingRoom, WaitingRoomError},
 };
 use boxoffice_http::Code;
 use serde_json::{Value, json};
@@ -41,6 +41,40 @@ async fn the_queue_shows_that_a_token_is_active_or_expired() {
     let over = status().send(&router).await.succeeds(StatusCode::OK);
     assert_eq!((&over["status"], &over["position"]), (&json!("expired"), &json!(0)));
     assert_eq!((&over["poll_after_seconds"], &over["active_until"]), (&Value::Null, &Value::Null));
+}
+
+/// Why a place stands where it does, and why a queue cannot be joined.
+#[tokio::test]
+async fn the_queue_says_that_all_is_held_and_how_it_has_ended() {
+    let mut world = World::new().await;
+    let (token, ahead) = world.waiting_at(1).await;
+    let (customer, router) = (ahead[0], world.router());
+    let status = || get("/v1/queue").queued(&token);
+    assert_eq!(status().send(&router).await.succeeds(StatusCode::OK).get("reason"), None);
+    let offers = async |seconds, offer| {
+        let sale = SaleReading { read_at: instant(seconds), offer, ends: None };
+        let terms = QueueTerms { sale, ..world.show.concert.queue_terms() };
+        world.queues.set_terms(world.show.concert.id, terms).await.unwrap();
+    };
+    offers(1, Offer::AllHeld).await;
+    world.queues.leave(&customer).await.unwrap();
+    let waits = status().send(&router).await.succeeds(StatusCode::OK);
+    assert_eq!((&waits["status"], &waits["reason"]), (&json!("waiting"), &json!("all_held")));
+    assert_eq!((&waits["position"], &waits["estimated_wait_seconds"]), (&json!(1), &Value::Null));
+    for (seconds, end, reason, code) in [
+        (2, SaleEnd::SoldOut, "sold_out", Code::SoldOut),
+        (4, SaleEnd::Closed, "sale_closed", Code::SaleClosed),
+        (6, SaleEnd::Started, "performance_started", Code::PerformanceStarted),
+    ] {
+        let token = world.token().await;
+        offers(seconds, Offer::Nothing(end)).await;
+        let ended = get("/v1/queue").queued(&token).send(&router).await.succeeds(StatusCode::OK);
+        assert_eq!((&ended["status"], &ended["reason"]), (&json!("expired"), &json!(reason)));
+        // Another instance may not know yet, and lets the queue decide.
+        world.ask_join().send(&router).await.refuses(code);
+        get(world.seats_path()).queued(&token).send(&router).await.refuses(Code::QueueTokenExpired);
+        offers(seconds + 1, Offer::Seats).await;
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use axum::Router;
 use boxoffice_application::{
     AccountService, CatalogGeneration, CatalogService, Gate, PaymentService, ReservationService, SaleTermsCache,
-    WaitingRoomService, WalletService,
+    SaleWatch, WaitingRoomService, WalletService,
     accounts::{EndedSessions, SessionSettings},
 };
 use boxoffice_contracts::{
@@ -152,6 +152,7 @@ impl World {
             payments: storage.payments.clone(),
             reservations: storage.reservations.clone(),
             terms: SaleTermsCache::default(),
+            sales: SaleWatch::default(),
             clock: clock.clone(),
         };
         let gate = if self.seats_only { Gate::OpenDoor } else { Gate::Queue(Arc::new(waiting_room)) };

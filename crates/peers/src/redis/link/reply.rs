@@ -1,6 +1,9 @@
 //! What Redis replies.
 
-use boxoffice_domain::{AccountId, ConcertId, StorageError, Timestamp, waiting_room::PlaceNumber};
+use boxoffice_domain::{
+    AccountId, ConcertId, StorageError, Timestamp,
+    waiting_room::{PlaceNumber, SaleEnd},
+};
 use chrono::DateTime;
 use redis::Value;
 use uuid::Uuid;
@@ -88,6 +91,12 @@ from_reply! {
     String = |value| String::from_utf8(bytes(value).ok()?).ok();
     Timestamp = |value| DateTime::from_timestamp_micros(u64::from_value(value).ok()?.try_into().ok()?);
     PlaceNumber = |value| Some(PlaceNumber(u64::from_value(value).ok()?));
+    SaleEnd = |value| match u64::from_value(value).ok()? {
+        1 => Some(SaleEnd::Closed),
+        2 => Some(SaleEnd::SoldOut),
+        3 => Some(SaleEnd::Started),
+        _ => None,
+    };
     AccountId = |value| Some(AccountId::new(Uuid::from_slice(&bytes(value).ok()?).ok()?));
     ConcertId = |value| String::from_value(value).ok()?.parse().ok();
 }

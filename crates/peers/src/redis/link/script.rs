@@ -8,7 +8,9 @@ use std::marker::PhantomData;
 
 use boxoffice_domain::{
     AccountId, Timestamp,
-    waiting_room::{DrawNumber, JoinRequest, PlaceNumber, QueuePlace, QueueTerms, RestoreRequest},
+    waiting_room::{
+        DrawNumber, JoinRequest, Offer, PlaceNumber, QueuePlace, QueueTerms, RestoreRequest, SaleEnd, SaleReading,
+    },
 };
 use redis::Cmd;
 
@@ -111,11 +113,40 @@ macro_rules! fields {
     )*};
 }
 
+/// What a script knows of a sale, in four numbers. A reason has its [`sale_end_number`], and 0 is none.
+impl Argument for SaleReading {
+    fn names(_: &'static str, names: &mut Vec<(&'static str, Kind)>) {
+        names.extend(["read_at", "offer", "ends_at", "ends_with"].map(|name| (name, Kind::Number)));
+    }
+
+    fn values(&self, values: &mut Vec<Vec<u8>>) {
+        let offer = match self.offer {
+            Offer::Seats => 0,
+            Offer::AllHeld => 9,
+            Offer::Nothing(end) => sale_end_number(end),
+        };
+        let (ends_at, ends_with) = self.ends.unzip();
+        self.read_at.values(values);
+        offer.values(values);
+        ends_at.values(values);
+        ends_with.map(sale_end_number).values(values);
+    }
+}
+
+/// The number that scripts know a reason by.
+fn sale_end_number(end: SaleEnd) -> u32 {
+    match end {
+        SaleEnd::Closed => 1,
+        SaleEnd::SoldOut => 2,
+        SaleEnd::Started => 3,
+    }
+}
+
 fields! {
-    QueueTerms { version: u32, max_active: u32, paused: bool, opens_at: Option<Timestamp>, }
+    QueueTerms { version: u32, max_active: u32, paused: bool, opens_at: Option<Timestamp>, sale: SaleReading, }
     QueuePlace { account_id: AccountId, number: PlaceNumber, joined_at: Timestamp, }
     JoinRequest { account_id: AccountId, terms: QueueTerms, draw: Option<DrawNumber>, }
-    RestoreRequest { place: QueuePlace, terms: QueueTerms, draw: Option<DrawNumber>, }
+    RestoreRequest { place: QueuePlace, terms: QueueTerms, draw: Option<DrawNumber>, held_until: Option<Timestamp>, }
 }
 
 /// Structs that are the arguments of a script.

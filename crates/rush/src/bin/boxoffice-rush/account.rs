@@ -33,6 +33,8 @@ pub(crate) enum Wait {
     Admitted,
     /// The place is no longer valid.
     Lost,
+    /// The queue has ended: there is nothing left.
+    Ended,
     Stopped,
 }
 
@@ -131,6 +133,7 @@ impl Account {
             seen(&status);
             match status.status {
                 QueueState::Active => return Ok(Wait::Admitted),
+                QueueState::Expired if status.reason.is_some() => return Ok(Wait::Ended),
                 QueueState::Expired => return Ok(Wait::Lost),
                 QueueState::Waiting => {}
             }

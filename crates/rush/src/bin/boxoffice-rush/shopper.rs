@@ -81,8 +81,11 @@ impl Shopper {
         }
         let status = match self.account.join(rush.stage.concert_id).await? {
             Ok(status) => status,
+            Err(code) if code == "sold_out" => {
+                rush.everything_is_sold();
+                return Ok(Outcome::NothingLeft);
+            }
             // The sale has ended while the buyer was on its way.
-            Err(code) if code == "sold_out" => return Ok(Outcome::NothingLeft),
             Err(_) => return Ok(Outcome::TooLate),
         };
         let joined = Instant::now();
@@ -92,6 +95,10 @@ impl Shopper {
         rush.tally().lock().crowd.waiting -= 1;
         let outcome = match waited? {
             Wait::Lost => return Ok(Outcome::TooLate),
+            Wait::Ended => {
+                rush.everything_is_sold();
+                return Ok(Outcome::NothingLeft);
+            }
             Wait::Stopped => Ok(Outcome::WentHome),
             Wait::Admitted => {
                 rush.tally().lock().totals.queue_waits.record(joined.elapsed());

@@ -167,7 +167,9 @@ impl Search<'_> {
         let waited = timeout_at(until, self.scout.wait(status, &CancellationToken::new(), seen)).await;
         match waited.map_or(Ok(None), |waited| waited.map(Some))? {
             Some(Wait::Admitted) => Ok(Entry::Admitted),
-            Some(Wait::Lost | Wait::Stopped) => Ok(Entry::Never(format!("the queue of `{title}` has ended"))),
+            Some(Wait::Lost | Wait::Ended | Wait::Stopped) => {
+                Ok(Entry::Never(format!("the queue of `{title}` has ended")))
+            }
             None => {
                 self.scout.leave().await?;
                 Ok(Entry::Later(why(self.watch.stats(*id).await?, title)))

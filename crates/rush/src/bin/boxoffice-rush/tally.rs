@@ -43,7 +43,7 @@ pub(crate) enum Outcome {
     Bought,
     /// Held seats, and cancelled.
     WalkedAway,
-    /// Was admitted when no seats were left.
+    /// Was admitted when no seats were left, or was told so by the queue.
     NothingLeft,
     /// Lost its seats to other buyers too often.
     GaveUp,

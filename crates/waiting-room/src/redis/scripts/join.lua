@@ -5,7 +5,12 @@ local account = ARG.account_id
 advance(account)
 set_terms(ARG)
 local newly = 0
-if not place_of(account) then
+if has_ended() then
+  local admission = admission_of(account)
+  if not admission or not holds(admission) then
+    return save_and_reply({ standing = 'ended', reason = queue.offer_now })
+  end
+elseif not place_of(account) then
   if is_full() then
     return save_and_reply({ standing = 'full' })
   end

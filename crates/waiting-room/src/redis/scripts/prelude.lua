@@ -13,11 +13,22 @@ local LEFT_MAX = 1024
 local RATE_MEMORY = 120
 -- An account that asks again and again is written down as seen this often, so that most polls write nothing.
 local SEEN_INTERVAL = 1000000
+-- What a sale has for its queue: 0 for seats, this if all are held, and for nothing any more the number of the reason.
+local ALL_HELD = 9
+-- How many places of an earlier queue are remembered at once as ended; if there are more, it restores nothing any more.
+local REMEMBERED_MAX = 4096
+-- As `CLOSING_SECONDS`.
+local CLOSING_MICROS = 5000000
 
 local FIELDS = {
   'opened_at', 'last_number', 'now', 'version', 'admissions_version', 'reformed_at', 'restores', 'emptied_to', 'closed',
   'terms_version', 'max_active', 'paused', 'opens_at', 'rate_admissions', 'rate_seconds', 'rate_until',
   'admitted', 'no_shows', 'left', 'drawn_to', 'admitted_to',
+  -- The latest reading of the sale.
+  'read_at', 'offer', 'ends_at', 'ends_with',
+  -- What the sale had when the queue was last advanced; why it has ended the last time, and all places up to which
+  -- number; and where the closing of admissions goes on, from 1.
+  'offer_now', 'ended_with', 'ended_to', 'closing',
 }
 
 local queue, stored
@@ -71,6 +82,15 @@ local function update_closed()
   end
 end
 
+local function has_ended()
+  return queue.offer_now > 0 and queue.offer_now ~= ALL_HELD
+end
+
+-- Whether admissions that are free are given.
+local function admits()
+  return queue.paused == 0 and queue.offer_now == 0
+end
+
 local function any_restorable()
   return queue.now < queue.opened_at + ARG.restorable_micros
 end
@@ -96,6 +116,10 @@ end
 
 local function active_until(admission)
   return math.max(admission.admitted_until, admission.held)
+end
+
+local function holds(admission)
+  return queue.now < admission.held
 end
 
 local function is_passed_over(admission)
@@ -213,7 +237,7 @@ end
 local function admit()
   local just_freed = freed
   freed = 0
-  if queue.paused == 1 or queue.now < admits_from() then
+  if not admits() or queue.now < admits_from() then
     return
   end
   local room = math.min(queue.max_active - redis.call('ZCARD', KEY.ending), budget)
@@ -248,161 +272,4 @@ local function end_overdue(account)
     tally.no_shows = tally.no_shows + 1
   end
   end_place(account)
-end
-
--- Advances the queue to now: ends what is due, the given account's admission first, and admits the next.
-local function advance(account)
-  local from = admits_from()
-  local waited = queue.paused == 0 and redis.call('ZCARD', KEY.waiting) > 0
-  pass(math.min(queue.now, from), false)
-  pass(queue.now, waited)
-  update_closed()
-  if account then
-    local ended_at = tonumber(redis.call('ZSCORE', KEY.ending, account) or math.huge)
-    if ended_at <= queue.now then
-      end_overdue(account)
-    end
-  end
-  for _, overdue in ipairs(redis.call('ZRANGEBYSCORE', KEY.ending, '-inf', text(queue.now), 'LIMIT', 0, budget)) do
-    end_overdue(overdue)
-  end
-  admit()
-end
-
--- Takes over terms, unless newer ones are known.
-local function set_terms(terms)
-  local opens_at = terms.opens_at or 0
-  local same = terms.version == queue.terms_version and terms.max_active == queue.max_active
-    and terms.paused == queue.paused and opens_at == queue.opens_at
-  if same or terms.version < queue.terms_version then
-    return
-  end
-  if terms.paused ~= queue.paused then
-    standings_changed = true
-  end
-  unsaved = true
-  queue.terms_version, queue.max_active, queue.paused = terms.version, terms.max_active, terms.paused
-  queue.opens_at = opens_at
-  update_closed()
-  admit()
-end
-
--- Gives an account a place. It must not have one. A number drawn counts if the account joined before the queue opens.
-local function enter(account, number, joined, draw)
-  local sort_key = number
-  if draw and joined < queue.opens_at then
-    sort_key = draw
-    redis.call('ZADD', KEY.drawn, text(number), account)
-    queue.drawn_to = math.max(queue.drawn_to, number)
-  end
-  if joined ~= joined_of(number) then
-    redis.call('HSET', KEY.joined, account, string.format('%.0f', joined))
-  end
-  redis.call('ZADD', KEY.waiting, text(sort_key), account)
-  unsaved = true
-end
-
-local function is_full()
-  return redis.call('ZCARD', KEY.waiting) >= ARG.capacity
-end
-
--- Whether the queue knows a place: `present`, `ended` or `forgotten`.
-local function recall(place)
-  local known = place_of(place.account_id)
-  if known == place.number then
-    return 'present'
-  end
-  local ended = tonumber(redis.call('HGET', KEY.ended, place.account_id) or '0')
-  local superseded = math.max(known or 0, ended) >= place.number
-  if superseded or queue.restores == 0 or not is_restorable(place.number, place.joined_at) then
-    return 'ended'
-  end
-  return 'forgotten'
-end
-
--- Notes that the holder of an admission is here. Its absence counts from now on, or from the end of its last hold.
-local function see(account, admission)
-  local no_show = math.max(queue.now, admission.held) + ARG.no_show_micros
-  if no_show >= admission.no_show + SEEN_INTERVAL then
-    admission.no_show = no_show
-    write_admission(account, admission)
-  end
-end
-
--- Adds what a waiting place is given besides its position: the opening if that is still to come, and what an estimate
--- takes.
-local function add_pace(values)
-  if queue.closed == 1 then
-    values.opens_at = queue.opens_at
-  end
-  values.paused = queue.paused
-  values.rate_admissions, values.rate_seconds = text(queue.rate_admissions), text(queue.rate_seconds)
-  return values
-end
-
--- Where an account stands. Its holder asks, which is a sign of life.
-local function standing_of(account)
-  local admission = admission_of(account)
-  if admission then
-    see(account, admission)
-    return {
-      standing = 'active', admitted_until = admission.admitted_until, active_until = active_until(admission),
-    }
-  end
-  local before = redis.call('ZRANK', KEY.waiting, account)
-  if before then
-    return add_pace({ standing = 'waiting', before = before })
-  end
-  return { standing = 'expired' }
-end
-
--- When something happens next by itself; nothing for never. The present if this step left something to do.
-local function due_at()
-  local first = redis.call('ZRANGE', KEY.ending, 0, 0, 'WITHSCORES')
-  local due = tonumber(first[2] or math.huge)
-  if redis.call('ZCARD', KEY.waiting) > 0 then
-    if queue.now < admits_from() then
-      due = math.min(due, admits_from())
-      if queue.now < queue.opens_at then
-        due = math.min(due, queue.opens_at)
-      end
-    elseif queue.paused == 0 and redis.call('ZCARD', KEY.ending) < queue.max_active then
-      due = math.min(due, queue.now)
-    end
-  end
-  return due < math.huge and due or nil
-end
-
--- Saves what has changed, publishes that standings have, and replies with `values` and with what every step replies.
-local function save_and_reply(values)
-  queue.admitted = queue.admitted + tally.admitted
-  queue.no_shows = queue.no_shows + tally.no_shows
-  if tally.admitted > 0 then
-    local second = math.floor(queue.now / 1000000)
-    local latest, count = string.match(redis.call('HGET', KEY.minute, second % 60) or '', '^(%d+) (%d+)$')
-    local before = tonumber(latest or '-1') == second and tonumber(count) or 0
-    redis.call('HSET', KEY.minute, second % 60, string.format('%.0f %.0f', second, before + tally.admitted))
-  end
-  if standings_changed then
-    queue.version = queue.version + 1
-  end
-  if unsaved then
-    local changes = {}
-    for _, name in ipairs(FIELDS) do
-      if queue[name] ~= stored[name] then
-        changes[#changes + 1] = name
-        changes[#changes + 1] = text(queue[name])
-      end
-    end
-    if #changes > 0 then
-      redis.call('HSET', KEY.queue, unpack(changes))
-    end
-  end
-  if standings_changed then
-    local message = string.format('concert=%s opened_at=%.0f version=%.0f', ARG.concert, queue.opened_at, queue.version)
-    redis.call('PUBLISH', ARG.channel, message)
-  end
-  values.opened_at, values.version, values.now, values.due = queue.opened_at, queue.version, queue.now, due_at()
-  values.admitted, values.no_shows, values.expired = tally.admitted, tally.no_shows, tally.expired
-  return reply(values)
 end

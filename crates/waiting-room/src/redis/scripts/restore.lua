@@ -5,9 +5,19 @@ advance(ARG.account_id)
 set_terms(ARG)
 local recalled = recall(ARG)
 if recalled == 'ended' then
-  return save_and_reply({ standing = 'expired' })
+  return save_and_reply(expired(ARG.number))
 end
-if recalled == 'forgotten' then
+if recalled == 'forgotten' and has_ended() then
+  local held = ARG.held_until or 0
+  if held <= queue.now or redis.call('ZCARD', KEY.ending) >= queue.max_active then
+    return save_and_reply(expired(ARG.number))
+  end
+  -- It had been admitted, and has only to pay.
+  end_place(ARG.account_id)
+  enter(ARG.account_id, ARG.number, ARG.joined_at, ARG.draw)
+  readmit(ARG.account_id)
+  keep_until(ARG.account_id, held)
+elseif recalled == 'forgotten' then
   if is_full() then
     return save_and_reply({ standing = 'full' })
   end

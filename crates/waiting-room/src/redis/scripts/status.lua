@@ -6,4 +6,4 @@ local recalled = recall(ARG)
 if recalled == 'present' then
   return save_and_reply(standing_of(ARG.account_id))
 end
-return save_and_reply({ standing = recalled == 'ended' and 'expired' or 'forgotten' })
+return save_and_reply(recalled == 'ended' and expired(ARG.number) or { standing = 'forgotten' })

@@ -1,0 +1,81 @@
+//! Concerts as buyers see them: with whether seats can be had.
+
+use std::collections::HashMap;
+
+use boxoffice_domain::{
+    StorageError,
+    catalog::{Availability, ConcertKey, ConcertSearch, ConcertSummary},
+    page::{Page, PageRequest},
+};
+
+use crate::CatalogService;
+
+/// How many pages are read for one of bookable concerts, most of which are sold out.
+const PAGES_MAX: usize = 5;
+
+/// A concert, and whether its seats can be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConcertView {
+    pub summary: ConcertSummary,
+    pub availability: Availability,
+}
+
+impl CatalogService {
+    /// The concerts that a search finds now. A page of bookable ones may have fewer than there are: which of those on sale
+    /// are sold out is known only when they have been read.
+    pub async fn concerts(
+        &self,
+        search: &ConcertSearch,
+        mut page: PageRequest<ConcertKey>,
+    ) -> Result<Page<ConcertView, ConcertKey>, StorageError> {
+        if !search.bookable_only {
+            let Page { items, next } = self.found(search, page).await?;
+            return Ok(Page { items: self.views(items).await?, next });
+        }
+        let mut bookable = Vec::new();
+        for _ in 0..PAGES_MAX {
+            let Page { items, next } = self.found(search, page.clone()).await?;
+            let views = self.views(items).await?.into_iter().filter(|view| view.availability.is_bookable());
+            let before = bookable.len();
+            bookable.extend(views);
+            page.after = next;
+            page.limit -= u32::try_from(bookable.len() - before).unwrap_or(page.limit);
+            if page.limit == 0 || page.after.is_none() {
+                break;
+            }
+        }
+        Ok(Page { items: bookable, next: page.after })
+    }
+
+    async fn found(
+        &self,
+        search: &ConcertSearch,
+        page: PageRequest<ConcertKey>,
+    ) -> Result<Page<ConcertSummary, ConcertKey>, StorageError> {
+        let now = self.clock.now();
+        if !search.is_plain() {
+            return self.catalog.find_concerts(search, now, page).await;
+        }
+        let page = PageRequest { limit: page.limit, after: page.after.map(|after| after.id) };
+        let Page { items, next } = self.catalog.concerts(search.bookable_only.then_some(now), page).await?;
+        Ok(Page { items, next: next.map(ConcertKey::published) })
+    }
+
+    /// A concert as it is now.
+    pub async fn view(&self, summary: ConcertSummary) -> Result<ConcertView, StorageError> {
+        let views = self.views(vec![summary]).await?;
+        views.into_iter().next().ok_or_else(|| StorageError::failed("a concert has no view"))
+    }
+
+    async fn views(&self, summaries: Vec<ConcertSummary>) -> Result<Vec<ConcertView>, StorageError> {
+        let now = self.clock.now();
+        let on_sale = summaries.iter().filter(|summary| summary.is_on_sale(now));
+        let on_sale: Vec<_> = on_sale.map(|summary| summary.concert.id).collect();
+        let stocks = if on_sale.is_empty() { HashMap::new() } else { self.catalog.stocks(&on_sale, now).await? };
+        let view = |summary: ConcertSummary| {
+            let stock = stocks.get(&summary.concert.id).copied().unwrap_or_default();
+            ConcertView { availability: summary.availability(now, stock), summary }
+        };
+        Ok(summaries.into_iter().map(view).collect())
+    }
+}

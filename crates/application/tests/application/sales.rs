@@ -1,0 +1,163 @@
+//! Queues that follow their sales.
+
+use boxoffice_application::{
+    WaitingRoomService,
+    waiting_room::{GateError, JoinError, Purpose},
+};
+use boxoffice_domain::{
+    AccountId, StorageError,
+    accounts::Role,
+    catalog::{Availability, ConcertSearch, ConcertSummary, MockCatalog, SalesWindow},
+    page::PageRequest,
+    reservations::Reservation,
+    waiting_room::{MockWaitingRoom, QueuePlace, QueueReason, QueueStatus, Recall, SaleEnd, Standing, WaitingRoom},
+};
+use chrono::TimeDelta;
+
+use crate::support::{World, assert_refused, identity, mock};
+
+impl World {
+    /// One is admitted at a time, and an account may have all seats.
+    async fn small(admitted: u32) -> Self {
+        let mut world = Self::new().await;
+        world.change_concert(|concert| (concert.max_active, concert.max_seats_per_account) = (admitted, 100)).await;
+        world
+    }
+
+    /// Another account holds all seats.
+    async fn all_held(&self) -> Reservation {
+        let rich = self.stage.account_with(100_000).await;
+        let request = self.show.hold_request_for(rich, self.show.labels());
+        self.stage.hold(request).await.unwrap().value.reservation
+    }
+
+    async fn try_to_join(&self, account_id: AccountId) -> Result<bool, JoinError> {
+        let identity = identity(account_id, Role::Customer);
+        Ok(self.waiting_room_service().join(identity, self.show.concert.id).await?.1)
+    }
+
+    /// What buyers are shown of the concert.
+    async fn availability(&self) -> (Availability, usize) {
+        let service = self.catalog_service();
+        let summary = service.concert(self.show.concert.id).await.unwrap();
+        let search = ConcertSearch { bookable_only: true, ..ConcertSearch::default() };
+        let listed = service.concerts(&search, PageRequest::first(5)).await.unwrap().items.len();
+        (service.view(summary).await.unwrap().availability, listed)
+    }
+}
+
+/// The status of a place, a moment after it was asked for.
+async fn followed(service: &WaitingRoomService, world: &World, place: QueuePlace) -> QueueStatus {
+    service.status(place).await.unwrap();
+    world.stage.clock.advance_seconds(1);
+    service.follow_sales().await.unwrap();
+    service.status(place).await.unwrap().status
+}
+
+#[tokio::test]
+async fn a_queue_waits_while_all_is_held_and_ends_when_all_is_sold_until_a_seat_comes_back() {
+    let world = World::small(1).await;
+    let (admitted, waiting) = (world.admitted().await, world.join(world.stage.account().await).await);
+    let service = world.waiting_room_service();
+    assert_eq!(followed(&service, &world, waiting).await.reason, None);
+    assert_eq!(world.availability().await, (Availability::Available, 1));
+
+    let held = world.all_held().await;
+    world.queues.leave(&admitted).await.unwrap();
+    let again = world.join(world.buyer).await;
+    assert_eq!(followed(&service, &world, again).await.reason, Some(QueueReason::AllHeld));
+    assert_eq!(world.availability().await, (Availability::Held, 1));
+
+    world.stage.pays(&held).await;
+    let sold_out =
+        QueueStatus { place: again, standing: Standing::Expired, reason: Some(QueueReason::Ended(SaleEnd::SoldOut)) };
+    assert_eq!(followed(&service, &world, again).await, sold_out);
+    assert_refused!(service.admit(again, again.concert_id, Purpose::Continue).await, GateError::Expired);
+    assert_refused!(world.try_to_join(world.buyer).await, JoinError::Ended(SaleEnd::SoldOut));
+    assert_eq!(world.availability().await, (Availability::SoldOut, 0));
+
+    world.stage.cancels(&held).await;
+    assert!(world.try_to_join(world.buyer).await.unwrap());
+    assert_eq!(world.availability().await, (Availability::Available, 1));
+}
+
+#[tokio::test]
+async fn when_a_hold_lapses_the_next_is_admitted() {
+    let world = World::small(1).await;
+    let admitted = world.admitted().await;
+    let waiting = world.join(world.stage.account().await).await;
+    let held = world.all_held().await;
+    let service = world.waiting_room_service();
+    assert_eq!(followed(&service, &world, waiting).await.reason, Some(QueueReason::AllHeld));
+    world.queues.leave(&admitted).await.unwrap();
+    assert!(matches!(world.standing(waiting).await, Standing::Waiting { position: Some(1), .. }));
+    world.stage.clock.set(held.held_until);
+    assert!(matches!(followed(&service, &world, waiting).await.standing, Standing::Active { .. }));
+}
+
+#[tokio::test]
+async fn a_queue_ends_with_its_sale_and_with_the_start_of_its_last_performance_and_held_seats_are_paid_all_the_same() {
+    let world = World::small(1).await;
+    let (sales, starts_at) = (world.show.concert.sales, world.show.starts_at);
+    for (closes_at, end) in [(sales.close_at(), SaleEnd::Closed), (starts_at + TimeDelta::days(1), SaleEnd::Started)] {
+        let mut world = World::small(1).await;
+        let sales = SalesWindow::new(sales.open_at(), closes_at).unwrap();
+        world.change_concert(|concert| concert.sales = sales).await;
+        let ends_at = closes_at.min(starts_at);
+        world.stage.clock.set(ends_at - TimeDelta::seconds(100));
+        let (buyer, waiting) = (world.admitted().await, world.join(world.stage.account().await).await);
+        let held = world.held(buyer, "A-1-1").await;
+        world.stage.clock.set(ends_at);
+        let ended = world.waiting_room_service().status(waiting).await.unwrap().status;
+        assert_eq!((ended.standing, ended.reason), (Standing::Expired, Some(QueueReason::Ended(end))));
+        match (world.try_to_join(world.stage.account().await).await, end) {
+            (Err(JoinError::NotOnSale(_)), SaleEnd::Closed) => {}
+            (Err(JoinError::Ended(found)), end) => assert_eq!(found, end),
+            (other, _) => panic!("{other:?}"),
+        }
+        assert_eq!(world.availability().await, (Availability::Closed, 0));
+        if end == SaleEnd::Closed {
+            world.pay(buyer, &held, "k").await.unwrap();
+        }
+        let left = world.waiting_room_service().status(buyer).await.unwrap().status;
+        let expected = if end == SaleEnd::Closed { Standing::Expired } else { world.standing(buyer).await };
+        assert_eq!(left.standing, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_concert_without_a_performance_is_not_joined() {
+    let mut world = World::new().await;
+    let concert = world.stage.show().await.concert;
+    let summary = ConcertSummary::new(concert.clone(), &[]);
+    let shown = summary.clone();
+    world.stage.storage.catalog = mock(|catalog: &mut MockCatalog| {
+        catalog.expect_concert().returning(move |_| Ok(Some(summary.clone())));
+    });
+    assert_refused!(world.try_to_join(world.buyer).await, JoinError::NoPerformance);
+    assert_eq!(world.catalog_service().view(shown).await.unwrap().availability, Availability::NotYet);
+}
+
+#[tokio::test]
+async fn a_sale_that_cannot_be_read_keeps_no_other_from_being_followed() {
+    let mut world = World::small(1).await;
+    let (here, elsewhere) = (world.admitted().await, world.elsewhere().await);
+    let summary = world.catalog_service().concert(here.concert_id).await.unwrap();
+    let failing = elsewhere.concert_id;
+    world.stage.storage.catalog = mock(|catalog: &mut MockCatalog| {
+        catalog
+            .expect_concert()
+            .returning(move |id| if id == failing { Err(StorageError::Busy) } else { Ok(Some(summary.clone())) });
+        catalog.expect_stocks().times(1).returning(|_, _| Ok([].into()));
+    });
+    world.waiting_room = mock(|room: &mut MockWaitingRoom| {
+        let place = here;
+        room.expect_status().returning(move |_| Ok(Recall::Forgotten));
+        room.expect_restore().returning(move |_| Ok(QueueStatus { place, standing: Standing::Expired, reason: None }));
+        room.expect_set_terms().times(1).withf(move |id, _| *id == here.concert_id).returning(|_, _| Ok(()));
+    });
+    let service = world.waiting_room_service();
+    service.status(here).await.unwrap();
+    assert!(service.status(elsewhere).await.is_err());
+    service.follow_sales().await.unwrap_err();
+}

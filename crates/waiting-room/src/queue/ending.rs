@@ -1,0 +1,78 @@
+//! What a sale has for its queue: whether it admits, and how it ends.
+
+use std::mem;
+
+use boxoffice_domain::{
+    Timestamp,
+    waiting_room::{Offer, QueuePlace, QueueReason, QueueStatus, SaleEnd, Standing},
+};
+
+use super::{Queue, QueueOrder, Waiting};
+
+impl Queue {
+    /// Whether admissions that are free are given.
+    pub(super) fn admits(&self) -> bool {
+        !self.terms.paused && self.offer == Offer::Seats
+    }
+
+    pub(super) fn update_offer(&mut self, now: Timestamp) {
+        let offer = self.terms.sale.offer_at(now);
+        if offer == self.offer {
+            return;
+        }
+        let had_ended = self.has_ended();
+        self.changed = true;
+        self.offer = offer;
+        match offer {
+            Offer::Nothing(end) if !had_ended => self.end_all(end, now),
+            Offer::Seats | Offer::AllHeld if had_ended => self.end_closing(now),
+            _ => {}
+        }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.offer, Offer::Nothing(_))
+    }
+
+    /// Ends every place but those of accounts that hold seats, which stay admitted to pay them.
+    fn end_all(&mut self, end: SaleEnd, now: Timestamp) {
+        self.ended_for_all = Some((end, self.rules.last_number()));
+        for (account_id, Waiting { number, .. }) in mem::take(&mut self.waiting) {
+            // No other place is restorable when it is gone.
+            if self.rules.is_earlier(number) {
+                self.remember_ended(account_id, number, now);
+            }
+        }
+        self.order = QueueOrder::new();
+        self.drawn.clear();
+        for account_id in self.active.accounts() {
+            self.active.change(account_id, |admission| admission.close(now));
+        }
+    }
+
+    /// Ends the admissions that have not been shown since the queue ended.
+    fn end_closing(&mut self, now: Timestamp) {
+        for account_id in self.active.accounts() {
+            if self.active.get(account_id).is_some_and(|admission| !admission.holds(now)) {
+                self.end(account_id, now);
+            }
+        }
+    }
+
+    pub(super) fn expired(&self, place: QueuePlace) -> QueueStatus {
+        let ended = self.ended_for_all.filter(|(_, last)| place.number <= *last);
+        let reason = ended.map(|(end, _)| QueueReason::Ended(end));
+        QueueStatus { place, standing: Standing::Expired, reason }
+    }
+
+    /// The status of a place that is here. Its holder asks, which is a visit.
+    pub(super) fn status_of(&mut self, place: QueuePlace, now: Timestamp) -> QueueStatus {
+        match self.standing(&place, now) {
+            Standing::Expired => self.expired(place),
+            standing => {
+                let waits = matches!(standing, Standing::Waiting { .. }) && self.offer == Offer::AllHeld;
+                QueueStatus { place, standing, reason: waits.then_some(QueueReason::AllHeld) }
+            }
+        }
+    }
+}
