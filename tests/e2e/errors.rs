@@ -9,7 +9,7 @@ use crate::support::{
     client::{Buyer, document, fresh},
     eventually, send_together,
     server::{MARIADB, PASSWORD, Server},
-    show::{PRICE, Show, Terms, night_file, performance, server_with_buyer, server_with_show},
+    show::{PRICE, Show, Terms, night_file, performance, server_with_buyer, server_with_show, venue_of},
     text, until,
 };
 
@@ -127,10 +127,30 @@ async fn refused_sales(first: &Buyer, second: &Buyer, promoter: &Buyer, show: &S
     let mut buyer = first.clone();
     let closing = Show::publish(promoter, Terms::default()).await;
     buyer.be_admitted(&closing.concert).await;
+    // Without a held seat it would be sent away.
+    buyer.hold(&closing.performance, &["A-1-2"]).await;
     let path = format!("/v1/concerts/{}", closing.concert);
     let closed = json!({"sales_open_at": "2020-01-01T00:00:00Z", "sales_close_at": "2020-01-02T00:00:00Z"});
     promoter.patch(path, &closed).send().await.is(200);
     buyer.ask_hold(&closing.performance, &["A-1-1"]).send().await.refuses(409, "sale_closed");
+
+    // A concert of which every seat is sold.
+    let small = Show::publish_in(promoter, &venue_of(1), Terms { max_seats: 10, ..Terms::default() }).await;
+    buyer.be_admitted(&small.concert).await;
+    buyer.charge(10 * PRICE).await;
+    let mut holds = Vec::new();
+    for seats in
+        [&["A-1-1", "A-1-2", "A-1-3", "A-1-4"][..], &["A-1-5", "A-1-6", "A-1-7", "A-1-8"], &["A-1-9", "A-1-10"]]
+    {
+        holds.push(buyer.hold(&small.performance, seats).await);
+    }
+    for held in &holds {
+        buyer.pay(held).await;
+    }
+    until("the instance knows that all is sold", async || {
+        first.ask_join(&small.concert).send().await.json["code"] == "sold_out"
+    })
+    .await;
 
     // A performance that starts while an account is admitted.
     let soon = Show::publish(promoter, Terms { starts_in_seconds: 5, ..Terms::default() }).await;
