@@ -16,9 +16,18 @@ const ALWAYS: [&str; 6] = [
     "content-security-policy",
     "cache-control",
 ];
-/// Fields that responses may have without a description: those of HTTP itself, of CORS and of rate limits.
-const UNDESCRIBED: [&str; 8] =
-    ["allow", "connection", "content-encoding", "content-length", "content-type", "date", "transfer-encoding", "vary"];
+/// Fields that responses may have without a description: those of HTTP itself, of proxies, of CORS and of rate limits.
+const UNDESCRIBED: [&str; 9] = [
+    "allow",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "date",
+    "server",
+    "transfer-encoding",
+    "vary",
+];
 const UNDESCRIBED_PREFIXES: [&str; 2] = ["access-control-", "ratelimit"];
 
 /// An `OpenAPI` document to check responses against.
