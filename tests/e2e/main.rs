@@ -23,6 +23,7 @@ mod queue_control;
 mod queue_sales;
 mod reads;
 mod rush;
+mod search;
 mod sessions;
 mod stampede;
 mod support;

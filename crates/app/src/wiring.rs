@@ -45,6 +45,9 @@ const SEATS_AGE_MAX: Duration = Duration::from_millis(250);
 /// How many commands a batch should have. Smaller batches were slower: each command pays more of the fixed cost.
 const BATCH_COMMANDS_WANTED: usize = 64;
 
+/// The most bytes of descriptions that are kept for searches: those of 100,000 concerts with a few lines each.
+const DESCRIPTIONS_BYTES_MAX: usize = 32 << 20;
+
 /// What the services are built from.
 pub(crate) struct Adapters {
     pub(crate) clock: Arc<dyn Clock>,
@@ -77,6 +80,7 @@ impl Adapters {
             retry_max: settings.write_retry_max,
             seats_age_max: cache_time(settings).min(SEATS_AGE_MAX),
             batch_commands_wanted: BATCH_COMMANDS_WANTED,
+            descriptions_bytes_max: DESCRIPTIONS_BYTES_MAX,
         };
         let connected =
             boxoffice_persistence::connect(url.expose(), persistence, Arc::clone(&clock), Arc::clone(&entropy)).await;

@@ -9,6 +9,7 @@ mod money;
 mod purchase;
 mod queue;
 mod reads;
+mod search;
 mod start;
 
 use anyhow::{bail, ensure};
@@ -24,6 +25,7 @@ pub(crate) enum Part {
     Purchase(Backend),
     Instances,
     Reads,
+    Search,
     Queue,
     Growth,
     Start,
@@ -31,7 +33,7 @@ pub(crate) enum Part {
 
 impl Part {
     /// In the order of the report.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Holds(Backend::MariaDb),
         Self::Holds(Backend::Sqlite),
         Self::Holds(Backend::MySql),
@@ -44,6 +46,7 @@ impl Part {
         Self::Purchase(Backend::MySql),
         Self::Instances,
         Self::Reads,
+        Self::Search,
         Self::Queue,
         Self::Growth,
         Self::Start,
@@ -59,6 +62,7 @@ impl Part {
             Self::Purchase(backend) => of("purchase", backend),
             Self::Instances => of("instances", Backend::MariaDb),
             Self::Reads => "reads".to_owned(),
+            Self::Search => "search".to_owned(),
             Self::Queue => "queue".to_owned(),
             Self::Growth => "growth".to_owned(),
             Self::Start => "start".to_owned(),
@@ -95,6 +99,7 @@ impl Part {
             Self::Purchase(backend) => purchase::run(bench, backend).await?,
             Self::Instances => instances::run(bench).await?,
             Self::Reads => reads::run(bench).await?,
+            Self::Search => search::run(bench).await?,
             Self::Queue => queue::run(bench).await?,
             Self::Growth => growth::run(bench).await?,
             Self::Start => start::run(bench).await?,

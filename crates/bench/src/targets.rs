@@ -32,7 +32,7 @@ const HOLD: Measure = Rate("hold, grouped", "256 connections");
 const WAITING: &str = "1,000,000 waiting, 256 connections";
 
 /// The targets, each with the key of the part in which it is measured.
-const TARGETS: [(&str, Measure, Limit); 20] = [
+const TARGETS: [(&str, Measure, Limit); 21] = [
     ("holds-mariadb", HOLD, AtLeast(20_000.0, "a second")),
     ("holds-mariadb", P99("hold, grouped", "256 connections"), Below(50.0, "ms")),
     ("holds-mariadb", Figure("grouped ÷ batches of 1, 256 connections"), AtLeast(6.0, "times")),
@@ -48,6 +48,7 @@ const TARGETS: [(&str, Measure, Limit); 20] = [
     ("reads", Rate("selling: by tag, 304", "64 connections"), AtLeast(25_000.0, "a second")),
     ("reads", Figure("from the 201 until another client is shown it, longest"), AtMost(500.0, "ms")),
     ("reads", Figure("own seat not shown as held after its 201"), AtMost(0.0, "times")),
+    ("search", Rate("different searches", "64 connections"), AtLeast(2_000.0, "a second")),
     ("queue", Rate("join", WAITING), AtLeast(25_000.0, "a second")),
     ("queue", Rate("status poll", WAITING), AtLeast(35_000.0, "a second")),
     ("queue", Figure("resident memory for each waiting buyer, with the access token"), Below(300.0, "bytes")),

@@ -35,6 +35,14 @@ fn parts_are_measured_and_reported() {
 }
 
 #[test]
+fn a_large_catalog_is_searched() {
+    let printed = smoke(&["--only", "search"]);
+    for text in ["Searching concerts", "| different searches | 64 connections |", "first search after the start"] {
+        assert!(printed.contains(text), "`{text}` is missing in: {printed}");
+    }
+}
+
+#[test]
 fn two_binaries_and_numbers_of_live_holds_are_measured_in_turns() {
     let server = server();
     let against = server.to_str().expect("the path is text");

@@ -19,7 +19,7 @@ use std::{
 use async_trait::async_trait;
 use boxoffice_domain::{
     ConcertId, StorageError, Timestamp,
-    catalog::{ConcertIndex, ConcertKey, ConcertSearch, ListedConcert},
+    catalog::{ConcertIndex, ConcertKey, ConcertSearch, ConcertSummary, ListedConcert},
     page::{Page, PageRequest},
 };
 use boxoffice_peers::{SharedError, SingleFlight};
@@ -46,6 +46,13 @@ pub(crate) trait ListingReader: Send + Sync {
 
     /// Those of these concerts that are there.
     async fn some(&self, ids: &[ConcertId]) -> Result<Vec<ListedConcert>, StorageError>;
+}
+
+/// A concert that was found.
+pub(crate) struct Found {
+    pub(crate) summary: ConcertSummary,
+    /// Whether its description was left out.
+    pub(crate) is_abridged: bool,
 }
 
 /// Finds concerts.
@@ -165,17 +172,19 @@ impl ConcertFinder {
         Marking { finder: self, id }
     }
 
-    /// One page of what a search finds. Of some concerts the description may be missing; they say so.
+    /// One page of what a search finds.
     pub(crate) async fn find(
         self: &Arc<Self>,
         search: &ConcertSearch,
         now: Timestamp,
         page: PageRequest<ConcertKey>,
-    ) -> Result<Page<ListedConcert, ConcertKey>, StorageError> {
+    ) -> Result<Page<Found, ConcertKey>, StorageError> {
         let index = self.flight.get(|| self.usable(), self.read_what_is_missing()).await?;
         self.renew_if_due();
         let page = index.page(search, now, &page);
-        Ok(Page { items: page.items.into_iter().cloned().collect(), next: page.next })
+        let found =
+            |listed: &ListedConcert| Found { summary: listed.summary.clone(), is_abridged: listed.is_abridged() };
+        Ok(Page { items: page.items.into_iter().map(found).collect(), next: page.next })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -57,6 +57,9 @@ pub struct PersistenceSettings {
     /// How long ago the seats of a performance may have been read that are shown, in what other processes have
     /// done to them; what this one does is always shown. Zero keeps no seats in memory.
     pub seats_age_max: Duration,
+    /// The most bytes of the descriptions of concerts that are kept in memory for searches. Those beyond are read for each
+    /// page that shows them.
+    pub descriptions_bytes_max: usize,
 }
 
 /// Why a database cannot be used.

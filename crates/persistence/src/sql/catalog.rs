@@ -15,9 +15,8 @@ use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, ConcertId, PerformanceId, StorageError, Timestamp, VenueId,
     catalog::{
-        Catalog, Concert, ConcertKey, ConcertSearch, ConcertSummary, DATES_SHOWN_MAX, ListedConcert, NewPerformance,
-        PerformanceDate, PerformanceKey, PerformanceSummary, PriceRange, PublishError, Sales, SeatMap, Stock,
-        UpdateConcertError, Venue,
+        Catalog, Concert, ConcertKey, ConcertSearch, ConcertSummary, DATES_SHOWN_MAX, NewPerformance, PerformanceDate,
+        PerformanceKey, PerformanceSummary, PriceRange, PublishError, Sales, SeatMap, Stock, UpdateConcertError, Venue,
     },
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
@@ -37,6 +36,7 @@ use self::{
 };
 use super::{super::Connection, Store, seats::is_available};
 use crate::{
+    concert_finder::Found,
     schema::{concerts, performances, seats, venues},
     statement::Statement,
     stored::{Stored, count, id as parse_id, json, points, time},
@@ -247,15 +247,15 @@ impl Catalog for Store {
         page: PageRequest<ConcertKey>,
     ) -> Result<Page<ConcertSummary, ConcertKey>, StorageError> {
         let Page { items, next } = self.finder.find(search, now, page).await?;
-        let abridged = items.iter().filter(|listed| listed.is_abridged());
-        let abridged: Vec<_> = abridged.map(|listed| listed.id().stored()).collect();
+        let abridged = items.iter().filter(|found| found.is_abridged);
+        let abridged: Vec<_> = abridged.map(|found| found.summary.concert.id.stored()).collect();
         let mut whole = HashMap::new();
         if !abridged.is_empty() {
             let query = concerts::table.filter(concerts::id.eq_any(abridged)).select(ConcertRow::as_select());
             let summaries = self.concert_summaries(query).await?;
             whole.extend(summaries.into_iter().map(|summary| (summary.concert.id, summary)));
         }
-        let summary = |listed: ListedConcert| whole.remove(&listed.id()).unwrap_or(listed.summary);
+        let summary = |found: Found| whole.remove(&found.summary.concert.id).unwrap_or(found.summary);
         Ok(Page { items: items.into_iter().map(summary).collect(), next })
     }
 

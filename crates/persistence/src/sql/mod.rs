@@ -131,7 +131,8 @@ pub(crate) async fn connect(
     let lanes = WriteLanes::start(lane_connections.into_iter().map(writer).collect(), &seat_cache, &settings);
     let lanes = lanes.map_err(ConnectError::unreachable)?;
     let readers = Arc::new(open(settings.connections_max, "read"));
-    let finder = Arc::new(ConcertFinder::new(PooledReader(Arc::clone(&readers))));
+    let (pool, descriptions_bytes_max) = (Arc::clone(&readers), settings.descriptions_bytes_max);
+    let finder = Arc::new(ConcertFinder::new(PooledReader { pool, descriptions_bytes_max }));
     let store = Arc::new(Store {
         readers,
         writer: Arc::new(writer(writers)),

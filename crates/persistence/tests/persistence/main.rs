@@ -40,6 +40,7 @@ use contracts_with;
 
 mod audit;
 mod commit_cuts;
+mod concert_search;
 mod corrupter;
 mod galera;
 mod home;

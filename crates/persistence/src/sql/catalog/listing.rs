@@ -25,11 +25,13 @@ use crate::{
 
 /// How many concerts are read at once.
 const CONCERTS_AT_ONCE: usize = 1_000;
-/// The most bytes of the descriptions of all concerts.
-const DESCRIPTIONS_BYTES_MAX: usize = 32 << 20;
 
 /// Reads them over connections for reading.
-pub(in super::super) struct PooledReader(pub(in super::super) Arc<Pool>);
+pub(in super::super) struct PooledReader {
+    pub(in super::super) pool: Arc<Pool>,
+    /// The most bytes of the descriptions of all concerts.
+    pub(in super::super) descriptions_bytes_max: usize,
+}
 
 impl PooledReader {
     /// The concerts of a query, with the starts, the prices and the venues of their performances.
@@ -39,7 +41,7 @@ impl PooledReader {
     ) -> BoxFuture<'a, Result<Vec<ListedConcert>, StorageError>> {
         Box::pin(async move {
             type Performed = (Vec<u8>, NaiveDateTime, i64, i64, String);
-            let mut session = self.0.session().await?;
+            let mut session = self.pool.session().await?;
             let rows = session.read(query).await?;
             let ids: Vec<_> = rows.iter().map(|row| row.id.clone()).collect();
             let performed =
@@ -91,7 +93,7 @@ impl ListingReader for PooledReader {
             // A page of an answer reads the descriptions that there is no room for.
             all.extend(read.into_iter().map(|listed| {
                 let bytes = listed.summary.concert.description.as_str().len();
-                if descriptions_bytes + bytes > DESCRIPTIONS_BYTES_MAX {
+                if descriptions_bytes + bytes > self.descriptions_bytes_max {
                     return listed.abridged();
                 }
                 descriptions_bytes += bytes;
