@@ -15,7 +15,8 @@ use crate::support::{
 
 /// As a client writes what is not plain in a query.
 fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
+    text.bytes().flat_map(|byte| ['%', digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// The titles on all pages of a search, of seven concerts each.

@@ -1,7 +1,9 @@
 //! The rules that an import keeps to.
 
 use boxoffice_domain::{
-    catalog::{ImportOptions, ImportPlace, ImportRule, ImportedCatalog, Named, SalesTimeError, StartError},
+    catalog::{
+        ConcertSearch, ImportOptions, ImportPlace, ImportRule, ImportedCatalog, Named, SalesTimeError, StartError,
+    },
     fixtures::{self, instant},
     page::PageRequest,
     payments::PayRefusal,
@@ -169,6 +171,14 @@ async fn assert_withdrawn(stage: &Stage, show: &Show) {
     let starts_at = listed[1].starts_at;
     assert_eq!((summary.performances_count, summary.first_performance_at), (1, Some(starts_at)));
     assert_eq!(summary.last_performance_at, Some(starts_at));
+    let (port, id) = (&stage.storage.catalog, show.concert.id);
+    let found = port.find_concerts(&ConcertSearch::default(), instant(0), PageRequest::first(100)).await.unwrap();
+    assert_eq!(found.items.iter().find(|found| found.concert.id == id), Some(&summary));
+    let dates = port.dates(id, instant(0)).await.unwrap();
+    assert_eq!(dates.iter().map(|date| date.id).collect::<Vec<_>>(), [listed[1].id]);
+    let stocks = port.stocks(&[id], instant(0)).await.unwrap();
+    assert_eq!(stocks[&id].total, u64::from(listed[1].seats_total));
+
     let page = PageRequest::first(9);
     let available = stage.storage.catalog.performances(show.concert.id, true, page).await.unwrap().items;
     assert_eq!(available, [listed[1].clone()]);

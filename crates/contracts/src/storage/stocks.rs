@@ -25,9 +25,8 @@ pub async fn a_stock_is_what_is_left_of_performances_to_come(stage: &Stage) {
                 sleep(Duration::from_millis(5)).await;
             }
         };
-        if timeout(Duration::from_secs(30), waiting).await.is_err() {
-            panic!("{:?} instead of {expected:?}", of_show().await);
-        }
+        let in_time = timeout(Duration::from_secs(30), waiting).await.is_ok();
+        assert!(in_time, "{:?} instead of {expected:?}", of_show().await);
         stocks().await
     };
     let all_free = Stock { total: 50, available: 50, held: 0 };

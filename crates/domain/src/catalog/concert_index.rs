@@ -193,7 +193,7 @@ impl Built {
         by_opening.sort_unstable_by_key(|number| (concert(number).sales.open_at(), *number));
         newest_first.sort_unstable_by_key(|number| Reverse((concert(number).created_at, *number)));
         let grams = Grams::new(&concerts);
-        Self { grams, starts, by_first_start, undated, by_opening, newest_first, concerts }
+        Self { concerts, grams, starts, by_first_start, undated, by_opening, newest_first }
     }
 
     fn at(&self, number: Number) -> &Indexed {

@@ -151,7 +151,7 @@ pub trait Catalog: Send + Sync {
         loop {
             let concerts = self.concerts(None, request).await?;
             for summary in concerts.items {
-                let performances = read_performances(self, summary.concert.id).await?;
+                let performances = performances_not_withdrawn(self, summary.concert.id).await?;
                 let places =
                     performances.into_iter().map(|performance| (performance.starts_at, performance.venue.name));
                 listed.push(ListedConcert::new(summary, places));
@@ -164,7 +164,7 @@ pub trait Catalog: Send + Sync {
     /// When and where a concert is performed: what [`PerformanceDate::shown`] makes of its dates at `now`, by start and then
     /// by id. Without another implementation it reads all performances of the concert.
     async fn dates(&self, id: ConcertId, now: Timestamp) -> Result<Vec<PerformanceDate>, StorageError> {
-        let dates = read_performances(self, id).await?.into_iter().map(PerformanceDate::from).collect();
+        let dates = performances_not_withdrawn(self, id).await?.into_iter().map(PerformanceDate::from).collect();
         Ok(PerformanceDate::shown(dates, now))
     }
 
@@ -199,17 +199,10 @@ pub trait Catalog: Send + Sync {
     async fn stocks(&self, ids: &[ConcertId], now: Timestamp) -> Result<HashMap<ConcertId, Stock>, StorageError> {
         let mut stocks = HashMap::with_capacity(ids.len());
         for id in ids {
-            let mut request = PageRequest::first(PAGE_ITEMS_MAX);
-            loop {
-                let page = self.performances(*id, false, request.clone()).await?;
-                for performance in page.items.iter().filter(|performance| now < performance.starts_at) {
-                    let sales = self.sales(performance.id).await?.unwrap_or_default();
-                    *stocks.entry(*id).or_default() += Stock::from(sales);
-                }
-                if page.next.is_none() {
-                    break;
-                }
-                request.after = page.next;
+            let performances = performances_not_withdrawn(self, *id).await?;
+            for performance in performances.iter().filter(|performance| now < performance.starts_at) {
+                let sales = self.sales(performance.id).await?.unwrap_or_default();
+                *stocks.entry(*id).or_default() += Stock::from(sales);
             }
         }
         Ok(stocks)
@@ -219,15 +212,15 @@ pub trait Catalog: Send + Sync {
     async fn sales(&self, id: PerformanceId) -> Result<Option<Sales>, StorageError>;
 }
 
-/// All performances of a concert.
-async fn read_performances<C: Catalog + ?Sized>(
+/// The performances of a concert that may be sold.
+async fn performances_not_withdrawn<C: Catalog + ?Sized>(
     catalog: &C,
     id: ConcertId,
 ) -> Result<Vec<PerformanceSummary>, StorageError> {
     let (mut performances, mut after) = (Vec::new(), None);
     loop {
         let page = catalog.performances(id, false, PageRequest { limit: PAGE_ITEMS_MAX, after }).await?;
-        performances.extend(page.items);
+        performances.extend(page.items.into_iter().filter(|performance| !performance.withdrawn));
         after = page.next;
         if after.is_none() {
             return Ok(performances);

@@ -144,7 +144,7 @@ async fn a_slow_reading_of_all_goes_on_beside_the_searches() {
     assert_eq!(finder.shows().await, "one");
     until(|| readings(&stored) == (2, 0)).await;
     // What is written while all are read is neither missed nor lost when they have been.
-    advance(Duration::from_millis(1_000)).await;
+    advance(Duration::from_secs(1)).await;
     stored.put(3, "three");
     finder.mark(Some(id(3)));
     assert_eq!(finder.shows().await, "one three");
@@ -179,7 +179,7 @@ async fn a_failure_is_for_those_who_need_what_could_not_be_read() {
     assert_eq!(finder.shows().await, "other", "the mark is still there");
     // A failure beside the searches costs none of them.
     stored.is_away.store(true, Ordering::SeqCst);
-    advance(Duration::from_secs(60)).await;
+    advance(Duration::from_mins(1)).await;
     assert_eq!(finder.shows().await, "other");
     until(|| readings(&stored).0 == 3).await;
     tokio::time::sleep(Duration::from_secs(2)).await;

@@ -265,6 +265,7 @@ impl Catalog for Store {
             performances::table
                 .inner_join(venues::table)
                 .filter(performances::concert_id.eq(id.stored()))
+                .filter(performances::withdrawn_at.is_null())
                 .limit(limit)
                 .select(DateRow::as_select())
         };

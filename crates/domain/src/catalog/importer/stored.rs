@@ -35,12 +35,11 @@ impl SectionPrice {
         by_ordinal.extend(seats.into_iter().map(|(ordinal, label, price)| (ordinal, (label.parts().0, price))));
         let mut sections: Vec<Self> = Vec::new();
         for (ordinal, (name, price)) in by_ordinal {
-            match sections.last_mut().filter(|section| section.name.as_str() == name) {
-                Some(section) => section.seats_count += 1,
-                None => {
-                    let name = PartName::new(name).ok()?;
-                    sections.push(Self { name, first_ordinal: ordinal, seats_count: 1, price });
-                }
+            if let Some(section) = sections.last_mut().filter(|section| section.name.as_str() == name) {
+                section.seats_count += 1;
+            } else {
+                let name = PartName::new(name).ok()?;
+                sections.push(Self { name, first_ordinal: ordinal, seats_count: 1, price });
             }
         }
         Some(sections)

@@ -44,8 +44,11 @@ impl PooledReader {
             let mut session = self.pool.session().await?;
             let rows = session.read(query).await?;
             let ids: Vec<_> = rows.iter().map(|row| row.id.clone()).collect();
-            let performed =
-                performances::table.inner_join(venues::table).filter(performances::concert_id.eq_any(ids)).select((
+            let performed = performances::table
+                .inner_join(venues::table)
+                .filter(performances::concert_id.eq_any(ids))
+                .filter(performances::withdrawn_at.is_null())
+                .select((
                     performances::concert_id,
                     performances::starts_at,
                     performances::price_min,
