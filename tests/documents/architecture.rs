@@ -55,7 +55,6 @@ const LINKED_INTO_DOMAIN: &[&str] = &[
     "serde_core",
     "thiserror",
     "tinyvec",
-    "tinyvec_macros",
     "unicode-normalization",
     "unicode-properties",
     "uuid",

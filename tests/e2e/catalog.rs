@@ -206,10 +206,16 @@ async fn lists_are_given_page_by_page_without_gaps_or_repetitions() {
     let bookable = server.api().get("/v1/concerts?bookable=true").send().await;
     let bookable = list(bookable.is(200), "items");
     assert_eq!((bookable.len(), bookable.iter().all(|item| item["bookable"] == true)), (4, true));
-    for query in ["limit=0", "limit=101", "limit=-1"] {
-        server.api().get(format!("/v1/concerts?{query}")).send().await.refuses(422, "validation_failed");
-    }
-    for query in ["cursor=nonsense", "cursor=", "limit=many", "bookable=perhaps", "sort=price"] {
+    for query in [
+        "limit=0",
+        "limit=101",
+        "limit=-1",
+        "cursor=nonsense",
+        "cursor=",
+        "limit=many",
+        "bookable=perhaps",
+        "sort=price",
+    ] {
         server.api().get(format!("/v1/concerts?{query}")).send().await.refuses(400, "malformed_request");
     }
     let wrong = server.api().ask(Request::new("DELETE", "/v1/concerts")).send().await;

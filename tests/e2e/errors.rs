@@ -173,7 +173,8 @@ async fn taken_from_sale(server: &Server) {
     let known: BTreeSet<_> = concerts(server).await;
     let file = night_file(server, Some(86_400), PRICE);
     assert_eq!(server.run(&["import", &file], &[]).await.0, 0);
-    let concert = concerts(server).await.difference(&known).next().expect("a new concert").clone();
+    let new = async || concerts(server).await.difference(&known).next().cloned();
+    let concert = eventually("the imported concert is listed", new).await;
     let buyer = Buyer::admitted(server.api(), &concert).await;
     let performance = buyer.list(&format!("/v1/concerts/{concert}/performances")).await.remove(0);
     let performance = text(&performance, "id");
@@ -187,7 +188,7 @@ async fn taken_from_sale(server: &Server) {
 
 /// The ids of all concerts.
 async fn concerts(server: &Server) -> BTreeSet<String> {
-    let listed = Buyer::new(server.api()).await.list("/v1/concerts").await;
+    let listed = Buyer::new(server.api()).await.list("/v1/concerts?limit=100").await;
     listed.iter().map(|concert| text(concert, "id").to_owned()).collect()
 }
 

@@ -28,7 +28,11 @@ async fn look_around(buyer: &Buyer, show: &Show) {
     let concerts = buyer.api.get("/v1/concerts?bookable=true").send().await;
     let listed = &concerts.is(200)["items"][0];
     assert_eq!((&listed["id"], &listed["bookable"]), (&json!(show.concert), &json!(true)));
-    assert_eq!(buyer.api.get(format!("/v1/concerts/{}", show.concert)).send().await.is(200), listed);
+    let shown = buyer.api.get(format!("/v1/concerts/{}", show.concert)).send().await.is(200).clone();
+    for (field, value) in listed.as_object().expect("a concert") {
+        assert_eq!(&shown[field], value, "{field}");
+    }
+    assert_eq!(shown["dates"][0]["id"], json!(show.performance));
 
     let dates = buyer.get(format!("/v1/concerts/{}/performances?available=true", show.concert)).send().await;
     let date = &dates.is(200)["items"][0];

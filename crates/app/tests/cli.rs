@@ -101,7 +101,7 @@ fn wrong_settings_are_refused_by_name_before_anything_is_done() {
             "`max_active` must be a whole number from 1 to 1000000, not `0`",
             "boxoffice.toml",
             "`write_lanes` must be a whole number from 1 to 64, not `many` (set by the variable BOXOFFICE_WRITE_LANES)",
-            "`listen` must be an address",
+            "`listen` must be a host and a port",
             "(set by the flag --listen)",
         ],
     );

@@ -25,7 +25,7 @@ fn a_setting_that_a_command_has_no_use_for_is_refused_as_a_flag() {
 }
 
 #[test]
-fn an_account_that_exists_is_changed_in_all_that_is_told_and_in_nothing_else() {
+fn an_account_that_exists_is_changed_in_all_that_was_given_and_in_nothing_else() {
     let folder = TestFolder::create();
     let account = |arguments: &[&str], password: Option<&str>| {
         let mut command = boxoffice(&folder, &[&["account"], arguments].concat());

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod catalog;
+mod gate;
 mod payments;
 mod queue_control;
 mod reservations;

@@ -9,6 +9,7 @@ use boxoffice_domain::{
     fixtures::instant,
     page::PageRequest,
 };
+use chrono::TimeDelta;
 
 use super::{PRICE_A, PRICE_B, Stage, concert, name, new_performance, part, plan, points, show::pages, venue};
 
@@ -24,15 +25,29 @@ struct Hall<'s> {
 impl<'s> Hall<'s> {
     async fn open(stage: &'s Stage, venue_name: &str) -> Self {
         let promoter_id = stage.account().await;
-        let venue = Venue { name: name(venue_name), ..venue(plan(), stage.now()) };
+        let venue = Venue { name: name(venue_name), overlaps_allowed: true, ..venue(plan(), stage.now()) };
         stage.storage.catalog.publish_venue(promoter_id, venue.clone(), None).await.expect("the storage works");
         Self { stage, promoter_id, venue }
     }
 
+    /// Publishes a concert with performances at these times, whatever its sale and the time of now are. A performance is
+    /// published before it starts, and after the opening of its sale; so the sale opens early, and is then moved.
     async fn publish(&self, concert: Concert, starts: &[Timestamp]) -> ConcertId {
-        self.stage.storage.catalog.publish_concert(concert.clone(), None).await.expect("the storage works");
+        let (catalog, now) = (&self.stage.storage.catalog, self.stage.now());
+        let early = starts.iter().copied().min().unwrap_or(now).min(now) - TimeDelta::hours(1);
+        let opens_at = early.min(concert.sales.open_at());
+        let sales = SalesWindow::new(opens_at, concert.sales.close_at()).expect("a window");
+        let first = Concert { sales, ..concert.clone() };
+        self.stage.clock.set(early);
+        catalog.publish_concert(first.clone(), None).await.expect("the storage works");
         for starts_at in starts {
             self.stage.publish(self.promoter_id, &new_performance(&concert, &self.venue, *starts_at)).await;
+        }
+        self.stage.clock.set(now);
+        let change = ConcertChange { sales_open_at: Some(concert.sales.open_at()), ..ConcertChange::default() };
+        let moved = change.apply(&first, now).expect("a change");
+        if moved != first {
+            catalog.update_concert(moved).await.expect("the storage works");
         }
         concert.id
     }

@@ -140,7 +140,7 @@ async fn every_operation_without_a_body_refuses_one_that_says_something() {
         let expected = [("/b~1c", "unknown_field"), ("/no_such_name", "unknown_field")];
         let expected = expected.map(|(pointer, code)| (pointer.to_owned(), code.to_owned()));
         assert_eq!(answer.violations(), expected, "{}", operation.id);
-        for body in ["[]", "null", "true", "7", "\"text\""] {
+        for body in ["[]", "true", "7", "\"text\""] {
             operation.with_body(&router, &token, body).await.violates("", "wrong_type");
         }
         for body in ["{", "seats=A-1-1", "{} {}"] {
@@ -166,7 +166,7 @@ async fn every_operation_without_a_body_takes_none_and_one_that_says_nothing() {
             world.router().oneshot(ask.into_request()).await.unwrap().status()
         };
         let without = status(None).await;
-        for body in ["", " \r\n\t", "{}", " { } \n"] {
+        for body in ["", " \r\n\t", "{}", " { } \n", "null"] {
             assert_eq!(status(Some(body)).await, without, "{} {body:?}", operation.id);
         }
     }

@@ -54,7 +54,9 @@ async fn a_concert_shows_whether_its_seats_can_be_had() {
         let shown = world.answer(get(world.concert_path())).await.succeeds(StatusCode::OK);
         assert_eq!((&shown["availability"], &shown["bookable"]), (&json!(availability), &json!(bookable)));
         let listed = world.answer(get("/v1/concerts")).await.succeeds(StatusCode::OK);
-        assert_eq!(listed["items"][0], shown);
+        for (field, value) in listed["items"][0].as_object().unwrap() {
+            assert_eq!(&shown[field], value, "{field}");
+        }
         let bookable_ones = world.answer(get("/v1/concerts?bookable=true")).await.succeeds(StatusCode::OK);
         assert_eq!(bookable_ones["items"].as_array().unwrap().len(), usize::from(bookable));
     };
