@@ -188,7 +188,7 @@ async fn taken_from_sale(server: &Server) {
 
 /// The ids of all concerts.
 async fn concerts(server: &Server) -> BTreeSet<String> {
-    let listed = Buyer::new(server.api()).await.list("/v1/concerts?limit=100").await;
+    let listed = Buyer::new(server.api()).await.list("/v1/concerts").await;
     listed.iter().map(|concert| text(concert, "id").to_owned()).collect()
 }
 

@@ -95,13 +95,16 @@ pub(crate) fn shared_catalog(name: &str) -> anyhow::Result<Value> {
 /// The catalog: the arena of 15,002 seats, and one concert in it.
 fn catalog(shape: Shape) -> anyhow::Result<Value> {
     let mut venue = shared_catalog("arena.json")?["venues"][0].take();
-    venue["overlaps_allowed"] = json!(true);
+    // The arena has one performance at a time, every three hours; more of them are at the same times.
+    if shape.performances > 28 * 8 {
+        venue["overlaps_allowed"] = json!(true);
+    }
     let sections = venue["sections"].as_array_mut().context("the arena has no sections")?;
     sections.truncate(shape.sections_max);
     let prices: Vec<_> = sections.iter().map(|section| json!({"section": section["name"], "price": 1_000})).collect();
     let performance = |index: usize| {
         json!({"key": format!("p{index}"), "venue": venue["key"], "prices": prices,
-               "starts_at": format!("2030-03-{:02}T{:02}:00:00Z", 1 + index % 28, index / 28)})
+               "starts_at": format!("2030-03-{:02}T{:02}:00:00Z", 1 + index % 28, index / 28 % 8 * 3)})
     };
     let performances: Vec<_> = (0..shape.performances).map(performance).collect();
     Ok(json!({"venues": [venue], "concerts": [{

@@ -20,7 +20,6 @@ use boxoffice_domain::{
     text::Description,
     waiting_room::{MockWaitingRoom, QueuePlace, Standing},
 };
-use chrono::TimeDelta;
 use uuid::Uuid;
 
 use crate::support::{ADMISSION_SECONDS, PRICE, World, admin, assert_refused, mock, other_promoter, points, under};
