@@ -113,7 +113,7 @@ macro_rules! fields {
     )*};
 }
 
-/// What a script knows of a sale, in four numbers. A reason has its [`sale_end_number`], and 0 is none.
+/// What a script knows of a sale, in four numbers. A reason has its number, and 0 is none.
 impl Argument for SaleReading {
     fn names(_: &'static str, names: &mut Vec<(&'static str, Kind)>) {
         names.extend(["read_at", "offer", "ends_at", "ends_with"].map(|name| (name, Kind::Number)));
