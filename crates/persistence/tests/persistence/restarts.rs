@@ -49,6 +49,10 @@ impl Stampede {
 
     /// Ends the stampede. What the buyers got as answers is true, and everything is in order.
     pub(crate) async fn end(self, stage: &Stage) {
+        // On a busy machine the buyers may not have come so far yet.
+        if self.answers.cancellations.load(Ordering::Relaxed) == 0 {
+            wait_for(&self.answers.cancellations, 1).await;
+        }
         self.answers.done.store(true, Ordering::Relaxed);
         let receipts = self.buyers.join_all().await;
         assert!(receipts.iter().any(|receipts| !receipts.cancelled.is_empty()));
@@ -65,6 +69,7 @@ pub(crate) struct Answers {
     done: AtomicBool,
     given: AtomicUsize,
     failures: AtomicUsize,
+    cancellations: AtomicUsize,
 }
 
 impl Answers {
@@ -131,7 +136,10 @@ async fn buyer(stage: Stage, show: Show, account_id: AccountId, answers: Arc<Ans
             None => continue,
         }
         match answers.count(stage.storage.reservations.cancel(fixtures::cancel_request(&reservation)).await) {
-            Some(Ok(made)) => receipts.cancelled.push(made.value.reservation),
+            Some(Ok(made)) => {
+                receipts.cancelled.push(made.value.reservation);
+                answers.cancellations.fetch_add(1, Ordering::Relaxed);
+            }
             Some(Err(refusal)) => panic!("another refusal: {refusal}"),
             None => {}
         }
