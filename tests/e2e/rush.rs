@@ -96,7 +96,7 @@ async fn a_database_that_is_not_the_servers_is_not_audited_for_it() {
     server.finish().await;
 }
 
-/// A catalog of small concerts, each on a day of its own, and one in a hall larger than those of the demo.
+/// A catalog of small concerts, each on a different day, and one in a hall larger than those of the demo.
 fn catalog_with_the_largest_hall_last(small: u32) -> Value {
     let venue = |key: &str, seats: u32| {
         let sections = json!([{"name": "A", "rows": [{"name": "1", "seats": seats}]}]);

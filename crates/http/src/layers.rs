@@ -107,7 +107,8 @@ fn add_common_fields(headers: &mut HeaderMap, request_id: &str) {
 }
 
 /// Bounds the requests to the API: their number, their size and their time; and refuses those that do not accept the
-/// form of the response, or with input that their route has no use for. It is one layer, because each layer copies the futures of all below it for every request.
+/// form of the response, or that have input which their route does not take. It is one layer, because each layer copies
+/// the futures of all below it for every request.
 ///
 /// It refuses what exceeds a bound at once rather than letting it wait. An act of a request whose time is over comes to
 /// its end all the same, see [`Api::run_detached`].

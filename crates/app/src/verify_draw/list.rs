@@ -63,7 +63,7 @@ fn of_csv(text: &str) -> impl Iterator<Item = Entry> {
     })
 }
 
-/// What separates the fields, and where the list begins: some programs name the separator in a line of its own, such as
+/// What separates the fields, and where the list begins: some programs name the separator in a separate line, such as
 /// `sep=;`. Otherwise it is the one that the first line has most of, outside of quotes.
 fn separator(text: &str) -> (char, usize) {
     let begin = text.len() - text.trim_start().len();

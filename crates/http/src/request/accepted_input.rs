@@ -32,7 +32,7 @@ const VIOLATIONS_MAX: usize = 100;
 pub(crate) struct AcceptedInput {
     /// By the pattern of the path.
     operations: HashMap<String, Vec<(Method, OperationInput)>>,
-    /// The longest body, in bytes, of an operation without a limit of its own.
+    /// The longest body, in bytes, of an operation that promises to take no more.
     body_bytes_max: usize,
 }
 

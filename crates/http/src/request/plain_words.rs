@@ -9,7 +9,7 @@ pub(crate) const TRUE_OR_FALSE: &str = "must be `true` or `false`";
 pub(crate) const OBJECT: &str = "must be an object";
 pub(crate) const UUID: &str = "must be a UUID, such as `01890a5d-ac96-774b-bcce-b302099a8057`";
 const TIME: &str = "must be a time with its zone, such as `2026-05-01T11:00:00Z`";
-/// For what has no words of its own.
+/// The message for an error that has no other.
 pub(crate) const OTHER: &str = "does not have the right form";
 
 /// The rule of a type, given what its deserializer says that it expects.
