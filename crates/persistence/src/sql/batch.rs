@@ -43,14 +43,12 @@ impl BatchWriter for Writer {
         let mut batch = Batch { id: self.entropy.uuid(), commands, in_doubt: None };
         let mut attempts = Attempts::begin(self.retry_max);
         loop {
-            let was_in_doubt = batch.in_doubt.is_some();
             let attempted = timeout(BATCH_TIME_MAX, self.attempt(&mut batch)).await;
             match attempted.unwrap_or_else(|elapsed| Err(Failure::timed_out(elapsed))) {
                 Ok(outcomes) => return Ok(outcomes),
                 Err(failure) => {
-                    // However long the unanswered commit took, there is time to find out whether it happened.
-                    if !was_in_doubt && batch.in_doubt.is_some() {
-                        attempts.restart_time();
+                    if batch.in_doubt.is_some() {
+                        attempts.doubt();
                     }
                     attempts.wait_after(failure).await?;
                 }

@@ -36,17 +36,22 @@ pub(super) struct Attempts {
     retry_max: u32,
     retries: u32,
     began: Instant,
+    is_in_doubt: bool,
 }
 
 impl Attempts {
     /// The first attempt begins now.
     pub(super) fn begin(retry_max: u32) -> Self {
-        Self { retry_max, retries: 0, began: Instant::now() }
+        Self { retry_max, retries: 0, began: Instant::now(), is_in_doubt: false }
     }
 
-    /// Gives further attempts the whole time again.
-    pub(super) fn restart_time(&mut self) {
-        self.began = Instant::now();
+    /// Notes that a commit was not answered. The first one gives further attempts the whole time again: however long it
+    /// took, there is time to find out whether it happened.
+    pub(super) fn doubt(&mut self) {
+        if !self.is_in_doubt {
+            self.is_in_doubt = true;
+            self.began = Instant::now();
+        }
     }
 
     /// Waits before the next attempt, or returns the failure if there is none.
@@ -195,12 +200,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_attempt_begins_after_the_time_is_over_unless_it_restarts() {
+    async fn no_attempt_begins_after_the_time_is_over_which_restarts_with_the_first_doubt() {
         let lost = || Failure { kind: Kind::ConnectionLost, cause: "a failure".into() };
         let mut attempts = Attempts::begin(8);
         tokio::time::advance(RETRY_TIME_MAX).await;
         assert!(attempts.wait_after(lost()).await.is_err());
-        attempts.restart_time();
+        attempts.doubt();
         assert!(attempts.wait_after(lost()).await.is_ok());
+        tokio::time::advance(RETRY_TIME_MAX).await;
+        attempts.doubt();
+        assert!(attempts.wait_after(lost()).await.is_err());
     }
 }
