@@ -50,6 +50,7 @@ const TESTED_WITH_WAITING_ROOM: &[&str] = &["boxoffice-application", "boxoffice-
 const LINKED_INTO_DOMAIN: &[&str] = &[
     "boxoffice-domain",
     "chrono",
+    "fixedbitset",
     "num-traits",
     "serde",
     "serde_core",

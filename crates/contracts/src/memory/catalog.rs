@@ -5,7 +5,8 @@ use boxoffice_domain::{
     AccountId, ConcertId, PerformanceId, StorageError, Timestamp, VenueId,
     catalog::{
         Booking, Catalog, Concert, ConcertSummary, NewPerformance, PerformanceKey, PerformanceSummary,
-        PerformanceTerms, PublishError, Sales, SeatMap, UpdateConcertError, Venue, VenueBookings, check_start,
+        PerformanceTerms, PriceRange, PublishError, Sales, SeatMap, UpdateConcertError, Venue, VenueBookings,
+        check_start,
     },
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
@@ -17,7 +18,9 @@ use super::{MemoryStore, Rows, page};
 impl Rows {
     fn concert_summary(&self, concert: &Concert) -> ConcertSummary {
         let on_sale = self.performances_of(concert.id).filter(|found| !found.withdrawn);
-        ConcertSummary::of(concert.clone(), &on_sale.cloned().collect::<Vec<_>>())
+        let performances =
+            on_sale.map(|found| (found.starts_at, PriceRange { min: found.price_min, max: found.price_max }));
+        ConcertSummary::of(concert.clone(), &performances.collect::<Vec<_>>())
     }
 
     pub(super) fn performances_of(&self, concert_id: ConcertId) -> impl Iterator<Item = &PerformanceSummary> {

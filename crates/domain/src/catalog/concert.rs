@@ -1,5 +1,7 @@
 //! Concerts: what is sold, when, and under which limits.
 
+use std::ops::Range;
+
 use chrono::TimeDelta;
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
@@ -7,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::rules::{SalesTimeError, check_sales};
 use crate::{
     AccountId, ConcertId, Timestamp,
-    catalog::performance::{PerformanceSummary, PriceRange},
+    catalog::performance::PriceRange,
     text::{Description, Name},
     waiting_room::{Draw, QueueTerms, SaleReading},
 };
@@ -176,10 +178,9 @@ pub struct ConcertSummary {
 }
 
 impl ConcertSummary {
-    /// The summary of a concert with these performances.
-    pub fn of(concert: Concert, performances: &[PerformanceSummary]) -> Self {
-        let starts: Vec<_> = performances.iter().map(|performance| performance.starts_at).collect();
-        let prices = performances.iter().map(|each| PriceRange { min: each.price_min, max: each.price_max });
+    /// The summary of a concert whose performances start then, and have these prices.
+    pub fn of(concert: Concert, performances: &[(Timestamp, PriceRange)]) -> Self {
+        let (starts, prices): (Vec<_>, Vec<_>) = performances.iter().copied().unzip();
         Self { prices: PriceRange::of(prices), ..Self::new(concert, &starts) }
     }
 
@@ -197,7 +198,13 @@ impl ConcertSummary {
     /// Whether the sale is open at `now` and a performance has yet to start. Whether seats can be had then depends on the
     /// [stock](super::Stock).
     pub fn is_on_sale(&self, now: Timestamp) -> bool {
-        self.concert.sales.check(now).is_ok() && self.last_performance_at.is_some_and(|starts_at| now < starts_at)
+        self.on_sale().contains(&now)
+    }
+
+    /// From when to when the sale is open and a performance has yet to start.
+    pub(super) fn on_sale(&self) -> Range<Timestamp> {
+        let (open_at, close_at) = (self.concert.sales.open_at(), self.concert.sales.close_at());
+        open_at..self.last_performance_at.map_or(open_at, |starts_at| starts_at.min(close_at))
     }
 }
 
@@ -270,7 +277,10 @@ impl ConcertChange {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{self, instant as at};
+    use crate::{
+        Points,
+        fixtures::{self, instant as at},
+    };
 
     /// A concert whose sale opens at instant 100 and closes at 200.
     fn concert(draw: Option<Draw>) -> Concert {
@@ -292,6 +302,14 @@ mod tests {
         assert_eq!(sales.check(at(20)), Err(NotOnSale::Closed));
         assert_eq!(SalesWindow::new(at(10), at(10)), Err(InvalidSalesWindow));
         assert_eq!(<(Timestamp, Timestamp)>::from(sales), (at(10), at(20)));
+    }
+
+    #[test]
+    fn a_summary_has_the_prices_of_all_performances() {
+        let range = |min, max| PriceRange { min: Points::new(min).unwrap(), max: Points::new(max).unwrap() };
+        let prices = |performances: &[_]| ConcertSummary::of(concert(None), performances).prices;
+        assert_eq!(prices(&[(at(1), range(30, 50)), (at(2), range(20, 40))]), Some(range(20, 50)));
+        assert_eq!(prices(&[]), None);
     }
 
     #[test]

@@ -3,11 +3,13 @@
 //! Texts are compared folded: without regard to case, accents, full width and the way in which a character is composed. A
 //! word matches where it is part of the title, the artist or the name of a venue, and all words of a search have to.
 
+use std::ops::Range;
+
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-use super::concert::ConcertSummary;
+use super::concert::{Concert, ConcertSummary};
 use crate::{
     ConcertId, Timestamp,
     page::{Page, PageRequest},
@@ -154,6 +156,16 @@ pub struct ListedConcert {
     is_abridged: bool,
 }
 
+/// What decides where a concert is in a list, apart from its texts.
+#[derive(Clone, Debug)]
+pub(super) struct Times<'c> {
+    pub(super) id: ConcertId,
+    pub(super) created_at: Timestamp,
+    pub(super) on_sale: Range<Timestamp>,
+    /// When its performances start, ascending.
+    pub(super) starts: &'c [Timestamp],
+}
+
 /// How a concert stands to the instant from which an order by start counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
@@ -223,9 +235,9 @@ impl ListedConcert {
         self.is_abridged
     }
 
-    /// When its performances start, ascending.
-    pub(super) fn starts(&self) -> &[Timestamp] {
-        &self.starts
+    pub(super) fn times(&self) -> Times<'_> {
+        let Concert { id, created_at, .. } = self.summary.concert;
+        Times { id, created_at, on_sale: self.summary.on_sale(), starts: &self.starts }
     }
 
     /// The text that words are looked for in.
@@ -238,8 +250,10 @@ impl ListedConcert {
         }
         text
     }
+}
 
-    fn starts_within(&self, from: Option<Timestamp>, to: Option<Timestamp>) -> &[Timestamp] {
+impl<'c> Times<'c> {
+    fn starts_within(&self, from: Option<Timestamp>, to: Option<Timestamp>) -> &'c [Timestamp] {
         let before = |limit: Timestamp| self.starts.partition_point(|at| *at < limit);
         let end = to.map_or(self.starts.len(), before);
         let begin = from.map_or(0, before).min(end);
@@ -260,19 +274,18 @@ impl ConcertSearch {
     }
 
     /// Where a concert is in the list, if it is, apart from the words.
-    pub(super) fn place(&self, listed: &ListedConcert, now: Timestamp, first_page_at: Timestamp) -> Option<ConcertKey> {
-        let concert = &listed.summary.concert;
-        if self.bookable_only && !listed.summary.is_on_sale(now) {
+    pub(super) fn place(&self, times: &Times<'_>, now: Timestamp, first_page_at: Timestamp) -> Option<ConcertKey> {
+        if self.bookable_only && !times.on_sale.contains(&now) {
             return None;
         }
-        let starts = listed.starts_within(self.from, self.to);
+        let starts = times.starts_within(self.from, self.to);
         if starts.is_empty() && (self.from.is_some() || self.to.is_some()) {
             return None;
         }
         let (stage, at) = match self.order {
             ConcertOrder::Published => (Stage::ToCome, Timestamp::UNIX_EPOCH),
-            ConcertOrder::SalesOpenAt => (Stage::ToCome, concert.sales.open_at()),
-            ConcertOrder::NewestFirst => (Stage::ToCome, concert.created_at),
+            ConcertOrder::SalesOpenAt => (Stage::ToCome, times.on_sale.start),
+            ConcertOrder::NewestFirst => (Stage::ToCome, times.created_at),
             ConcertOrder::StartsAt => {
                 let since = self.from.unwrap_or(first_page_at);
                 let next = starts.get(starts.partition_point(|at| *at < since));
@@ -283,7 +296,7 @@ impl ConcertSearch {
                 }
             }
         };
-        Some(ConcertKey { stage, at, id: concert.id, first_page_at })
+        Some(ConcertKey { stage, at, id: times.id, first_page_at })
     }
 
     /// One page of what matches among all concerts at `now`, by looking at each of them. This is the rule: whatever a
@@ -297,7 +310,7 @@ impl ConcertSearch {
         let first_page_at = Self::first_page_at(request, now);
         let after = request.after.as_ref().map(|after| self.order.rank(after));
         let found = all.into_iter().filter_map(|listed| {
-            let key = self.place(&listed, now, first_page_at)?;
+            let key = self.place(&listed.times(), now, first_page_at)?;
             self.words.are_in(&listed.folded_text()).then_some((key, listed.summary))
         });
         let mut found: Vec<_> =

@@ -19,7 +19,7 @@ const QUICK: Duration = Duration::from_millis(5);
 const COUNTING_PART: u32 = 20;
 
 /// The seats of a performance that are left, as they were counted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Count {
     pub(crate) stock: Stock,
     /// When the first hold lapses.

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     concert_finder::ListingReader,
     schema::{concerts, performances, venues},
-    stored::{Stored, count, name, points},
+    stored::{Stored, name, points},
 };
 
 /// How many concerts are read at once.
@@ -63,14 +63,9 @@ impl PooledReader {
             let listed = |row: ConcertRow| {
                 let performed = by_concert.remove(&row.id).unwrap_or_default();
                 let concert: Concert = row.try_into()?;
-                let starts = performed.iter().map(|(starts_at, ..)| *starts_at);
-                let summary = ConcertSummary {
-                    concert,
-                    performances_count: count(i64::try_from(performed.len()).unwrap_or(i64::MAX))?,
-                    first_performance_at: starts.clone().min(),
-                    last_performance_at: starts.max(),
-                    prices: PriceRange::of(performed.iter().map(|(_, prices, _)| *prices)),
-                };
+                let performances: Vec<_> =
+                    performed.iter().map(|(starts_at, prices, _)| (*starts_at, *prices)).collect();
+                let summary = ConcertSummary::of(concert, &performances);
                 let places = performed.into_iter().map(|(starts_at, _, venue)| (starts_at, venue));
                 Ok(ListedConcert::new(summary, places))
             };

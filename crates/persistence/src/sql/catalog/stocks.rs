@@ -54,7 +54,7 @@ impl Store {
         Ok(stocks)
     }
 
-    async fn count_seats(&self, ids: &[PerformanceId]) -> Result<Vec<(PerformanceId, Stock)>, StorageError> {
+    async fn count_seats(&self, ids: &[PerformanceId]) -> Result<HashMap<PerformanceId, Stock>, StorageError> {
         let began_at = self.seat_cache.begin_counting(ids);
         let now = self.now();
         let query =
@@ -69,12 +69,15 @@ impl Store {
                 .list(ids.iter().copied())
                 .sql(" GROUP BY performance_id");
         let rows: Vec<CountRow> = self.read(query).await?;
-        let counted = rows.into_iter().map(|(id, total, available, held, lapses_at)| {
-            let id = parse_id(&id)?;
+        // A performance without seats has no row.
+        let mut counted: HashMap<_, _> = ids.iter().map(|id| (*id, Count::default())).collect();
+        for (id, total, available, held, lapses_at) in rows {
             let stock = Stock { total: count(total)?, available: count(available)?, held: count(held)? };
-            self.seat_cache.keep_count(id, Count { stock, lapses_at: lapses_at.map(|at| at.and_utc()) }, began_at);
-            Ok((id, stock))
-        });
-        counted.collect()
+            counted.insert(parse_id(&id)?, Count { stock, lapses_at: lapses_at.map(|at| at.and_utc()) });
+        }
+        for (id, count) in &counted {
+            self.seat_cache.keep_count(*id, *count, began_at);
+        }
+        Ok(counted.into_iter().map(|(id, count)| (id, count.stock)).collect())
     }
 }
