@@ -58,7 +58,7 @@ impl SaleTerms {
             return Err(JoinError::NoPerformance);
         }
         match self.queue.sale.offer_at(now) {
-            Offer::Seats | Offer::AllHeld => Ok(()),
+            Offer::Seats | Offer::AllHeld | Offer::NotOpen => Ok(()),
             Offer::Nothing(end) => Err(JoinError::Ended(end)),
         }
     }

@@ -120,6 +120,7 @@ macro_rules! waiting_room_contract {
             the_oldest_wait_of_a_drawn_queue_is_the_earliest_joining
             the_census_has_the_longest_first
             while_all_seats_are_held_all_wait
+            before_the_sale_opens_all_wait
             the_time_without_a_seat_is_no_part_of_the_measure
             a_queue_ends_when_nothing_is_left
             a_hold_that_is_learnt_of_late_outlasts_the_end_of_the_queue

@@ -91,6 +91,8 @@ pub enum SaleEnd {
 pub enum QueueReason {
     /// It waits because every seat that is not sold is held.
     AllHeld,
+    /// It waits because the sale has yet to open.
+    NotOpen,
     /// It is expired because the queue has ended.
     Ended(SaleEnd),
 }
@@ -115,9 +117,22 @@ pub enum Offer {
     Seats,
     /// No seat at the moment, since all that are not sold are held. None is admitted, and all keep their places.
     AllHeld,
+    /// No seat before the sale opens, which was moved while accounts waited. None is admitted, and all keep their places.
+    NotOpen,
     /// Nothing any more: the queue ends. All places that wait expire, and so do the admissions of accounts that hold
     /// nothing. An account that holds seats stays admitted to pay them, and none can join.
     Nothing(SaleEnd),
+}
+
+impl Offer {
+    /// Why those in the queue wait, if none is admitted.
+    pub fn waits_for(self) -> Option<QueueReason> {
+        match self {
+            Self::AllHeld => Some(QueueReason::AllHeld),
+            Self::NotOpen => Some(QueueReason::NotOpen),
+            Self::Seats | Self::Nothing(_) => None,
+        }
+    }
 }
 
 /// How the sale of a concert stood when it was read.

@@ -82,6 +82,27 @@ async fn a_queue_waits_while_all_is_held_and_ends_when_all_is_sold_until_a_seat_
 }
 
 #[tokio::test]
+async fn a_queue_waits_when_the_opening_is_moved_away_and_goes_on_as_the_sale_opens() {
+    let mut world = World::small(1).await;
+    let (admitted, waiting) = (world.admitted().await, world.join(world.stage.account().await).await);
+    let service = world.waiting_room_service();
+    assert_eq!(followed(&service, &world, waiting).await.reason, None);
+
+    let opens_at = world.stage.now() + TimeDelta::hours(1);
+    let sales = SalesWindow::new(opens_at, opens_at + TimeDelta::hours(1)).unwrap();
+    world.change_concert(|concert| concert.sales = sales).await;
+    let service = world.waiting_room_service();
+    assert_eq!(followed(&service, &world, waiting).await.reason, Some(QueueReason::NotOpen));
+    world.queues.leave(&admitted).await.unwrap();
+    assert!(matches!(world.standing(waiting).await, Standing::Waiting { position: Some(1), .. }));
+    assert_refused!(service.admit(waiting, waiting.concert_id, Purpose::Look).await, GateError::NotActive { .. });
+
+    world.stage.clock.set(opens_at);
+    let status = followed(&service, &world, waiting).await;
+    assert!(matches!(status.standing, Standing::Active { .. }), "{status:?}");
+}
+
+#[tokio::test]
 async fn when_a_hold_lapses_the_next_is_admitted() {
     let world = World::small(1).await;
     let admitted = world.admitted().await;

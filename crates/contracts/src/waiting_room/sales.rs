@@ -62,18 +62,27 @@ const SOLD_OUT: Offer = Offer::Nothing(SaleEnd::SoldOut);
 /// While all seats are held none is admitted, all keep their places and learn why; when a seat is free again, the next are
 /// admitted at once.
 pub async fn while_all_seats_are_held_all_wait(stage: impl AsyncFn(Rules) -> Stage) {
+    all_wait_while(stage, Offer::AllHeld, QueueReason::AllHeld).await;
+}
+
+/// The same while the sale is not open, since its opening was moved.
+pub async fn before_the_sale_opens_all_wait(stage: impl AsyncFn(Rules) -> Stage) {
+    all_wait_while(stage, Offer::NotOpen, QueueReason::NotOpen).await;
+}
+
+async fn all_wait_while(stage: impl AsyncFn(Rules) -> Stage, offer: Offer, reason: QueueReason) {
     let scene = Scene::new(stage, 2).await;
     let mut places = scene.join_many(4).await;
     let seen = scene.version().await;
-    scene.offers(Offer::AllHeld).await;
+    scene.offers(offer).await;
     scene.assert_changed(seen).await;
     scene.leave(&places[0]).await;
     scene.assert_order(&places, 1, 1).await;
     assert_eq!((scene.reason(&places[1]).await, scene.reason(&places[0]).await), (None, None));
-    assert_eq!(scene.reason(&places[2]).await, Some(QueueReason::AllHeld));
+    assert_eq!(scene.reason(&places[2]).await, Some(reason));
     assert_eq!(scene.estimate(&places[2]).await, None);
     let joined = scene.join(account()).await.status;
-    assert_eq!(joined.reason, Some(QueueReason::AllHeld));
+    assert_eq!(joined.reason, Some(reason));
     places.push(joined.place);
     scene.spend(&places[1]).await;
     scene.assert_order(&places, 2, 0).await;

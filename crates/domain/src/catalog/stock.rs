@@ -91,18 +91,25 @@ impl ConcertSummary {
             Offer::Seats if stock.available * FEW_PART <= stock.total => Availability::Few,
             Offer::Seats => Availability::Available,
             Offer::AllHeld => Availability::Held,
+            Offer::NotOpen => Availability::NotYet,
             Offer::Nothing(SaleEnd::SoldOut) => Availability::SoldOut,
             Offer::Nothing(SaleEnd::Closed | SaleEnd::Started) => Availability::Closed,
         }
     }
 
     /// How the queue is run, with how the sale stood at `read_at`. The stock counts while the concert is
-    /// [on sale](Self::is_on_sale).
+    /// [on sale](Self::is_on_sale). A queue with a draw opens by itself.
     pub fn queue_terms(&self, read_at: Timestamp, stock: Stock) -> QueueTerms {
         let closes = (self.concert.sales.close_at(), SaleEnd::Closed);
         let starts = self.last_performance_at.map(|starts_at| (starts_at, SaleEnd::Started));
         let ends = starts.into_iter().chain([closes]).min_by_key(|(ends_at, _)| *ends_at);
-        let offer = if self.is_on_sale(read_at) { stock.offer() } else { Offer::Seats };
+        let offer = if self.is_on_sale(read_at) {
+            stock.offer()
+        } else if read_at < self.concert.sales.open_at() && self.concert.draw.is_none() {
+            Offer::NotOpen
+        } else {
+            Offer::Seats
+        };
         QueueTerms { sale: SaleReading { read_at, offer, ends }, ..self.concert.queue_terms() }
     }
 }
@@ -113,6 +120,7 @@ mod tests {
     use crate::{
         catalog::{Concert, SalesWindow},
         fixtures::{self, instant as at},
+        waiting_room::Draw,
     };
 
     /// A concert whose sale opens at instant 100 and closes at 200, with performances then.
@@ -172,7 +180,31 @@ mod tests {
         assert_eq!(ends(&[300, 250]), Some((at(200), SaleEnd::Closed)));
         assert_eq!(ends(&[150, 120]), Some((at(150), SaleEnd::Started)));
         assert_eq!(ends(&[]), Some((at(200), SaleEnd::Closed)));
-        let before = summary(&[300]).queue_terms(at(99), Stock::default()).sale;
-        assert_eq!((before.read_at, before.offer_at(at(199))), (at(99), Offer::Seats));
+    }
+
+    #[test]
+    fn before_the_sale_opens_a_queue_without_a_draw_admits_none() {
+        let drawn = |mut summary: ConcertSummary| {
+            summary.concert.draw = Some(Draw::new([7; 32]));
+            summary
+        };
+        for (summary, now, offer) in [
+            (summary(&[300]), 99, Offer::NotOpen),
+            (summary(&[300]), 100, Offer::Nothing(SaleEnd::Closed)),
+            (drawn(summary(&[300])), 99, Offer::Seats),
+            (summary(&[]), 150, Offer::Seats),
+        ] {
+            let sale = summary.queue_terms(at(now), Stock::default()).sale;
+            assert_eq!((sale.read_at, sale.offer_at(at(199))), (at(now), offer), "at {now}");
+        }
+    }
+
+    #[test]
+    fn a_stock_adds_up_what_each_performance_has() {
+        let sales = Sales { available: 5, held: 3, sold: 2, ..Sales::default() };
+        let mut sum = Stock::from(sales);
+        assert_eq!(sum, stock(10, 5, 3));
+        sum += stock(7, 4, 1);
+        assert_eq!(sum, stock(17, 9, 4));
     }
 }

@@ -25,7 +25,7 @@ impl Queue {
         self.offer = offer;
         match offer {
             Offer::Nothing(end) if !had_ended => self.end_all(end, now),
-            Offer::Seats | Offer::AllHeld if had_ended => self.end_closing(now),
+            Offer::Seats | Offer::AllHeld | Offer::NotOpen if had_ended => self.end_closing(now),
             _ => {}
         }
     }
@@ -70,8 +70,8 @@ impl Queue {
         match self.standing(&place, now) {
             Standing::Expired => self.expired(place),
             standing => {
-                let waits = matches!(standing, Standing::Waiting { .. }) && self.offer == Offer::AllHeld;
-                QueueStatus { place, standing, reason: waits.then_some(QueueReason::AllHeld) }
+                let waits = matches!(standing, Standing::Waiting { .. });
+                QueueStatus { place, standing, reason: self.offer.waits_for().filter(|_| waits) }
             }
         }
     }

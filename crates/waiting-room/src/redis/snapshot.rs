@@ -18,7 +18,7 @@ pub(super) struct Pace {
     /// When the queue opens, if that is still to come.
     opens_at: Option<Timestamp>,
     paused: bool,
-    all_held: bool,
+    waits_for: Option<QueueReason>,
     rate: AdmissionRate,
 }
 
@@ -27,22 +27,21 @@ impl Pace {
         Ok(Self {
             opens_at: values.take("opens_at")?,
             paused: values.take("paused")?,
-            all_held: values.take("all_held")?,
+            waits_for: values.take("waits_for")?,
             rate: AdmissionRate::measured(values.take("rate_admissions")?, values.take("rate_seconds")?),
         })
     }
 
     /// The status of a place that waits with so many before it.
     pub(super) fn status(&self, place: QueuePlace, before: u64, now: Timestamp, rules: &Rules) -> QueueStatus {
-        let reason = self.all_held.then_some(QueueReason::AllHeld);
         let standing = if let Some(opens_at) = self.opens_at {
             rules.waits_for_opening(opens_at, now)
         } else {
             let before = u32::try_from(before).unwrap_or(u32::MAX - 1);
-            let moves = !self.paused && !self.all_held;
+            let moves = !self.paused && self.waits_for.is_none();
             rules.waits(before, self.rate.seconds_for(before + 1).filter(|_| moves))
         };
-        QueueStatus { place, standing, reason }
+        QueueStatus { place, standing, reason: self.waits_for }
     }
 }
 

@@ -155,8 +155,10 @@ fn what_is_stored_again_stays_and_what_differs_is_reported() {
     assert_eq!(again.into_report(), known);
 
     catalog.venues[0].overlaps_allowed = Some(true);
-    catalog.concerts[0].max_active = Some(3);
-    catalog.concerts[0].description = Some(crate::text::Description::new("Later").unwrap());
+    let entry = &mut catalog.concerts[0];
+    (entry.title, entry.artist) = (Some(name("Other")), Some(name("Others")));
+    (entry.max_seats_per_account, entry.max_active) = (Some(2), Some(3));
+    entry.description = Some(crate::text::Description::new("Later").unwrap());
     let entry = &mut catalog.concerts[0].performances.as_mut().unwrap()[0];
     (entry.duration_minutes, entry.starts_at) = (Some(10), Some(instant(30_000)));
     entry.prices = Some(vec![(part("A"), Points::new(8).unwrap())]);
@@ -164,7 +166,8 @@ fn what_is_stored_again_stays_and_what_differs_is_reported() {
     let Imported::Changed(venue) = import.venue(own(stored.venue.clone())).unwrap() else { panic!("unchanged") };
     assert_eq!(venue, Venue { overlaps_allowed: true, ..stored.venue });
     let Imported::Changed(concert) = import.concert(own(stored.concert.clone())).unwrap() else { panic!("unchanged") };
-    assert_eq!((concert.version, concert.max_active, &concert.title), (2, 3, &stored.concert.title));
+    assert_eq!((concert.version, concert.max_seats_per_account, concert.max_active), (2, 2, 3));
+    assert_eq!((concert.title.as_str(), concert.artist.as_str()), ("Other", "Others"));
     let decided = import.performance(0, own(stored.performance.clone())).unwrap();
     let PerformanceImport::Changed { performance, sections } = decided else { panic!("unchanged") };
     assert_eq!((performance.duration_minutes, performance.starts_at), (10, instant(30_000)));
@@ -177,13 +180,37 @@ fn what_is_stored_again_stays_and_what_differs_is_reported() {
         changes(import),
         [
             "venue `v`: overlaps_allowed: false -> true".to_owned(),
+            format!("concert `c`: title: {} -> Other", stored.concert.title),
+            format!("concert `c`: artist: {} -> Others", stored.concert.artist),
             "concert `c`: description:  -> Later".to_owned(),
+            "concert `c`: max_seats_per_account: 4 -> 2".to_owned(),
             "concert `c`: max_active: 500 -> 3".to_owned(),
             format!("performance `p`: starts_at: {} -> {}", starts[0], starts[1]),
             "performance `p`: duration_minutes: 180 -> 10".to_owned(),
             "performance `p`: price of A: 7 -> 8".to_owned(),
         ]
     );
+}
+
+#[test]
+fn an_import_leaves_everything_as_it_was_if_it_creates_and_changes_nothing() {
+    let nothing = ImportReport { venues_known: 1, seats_created: 0, ..ImportReport::default() };
+    assert!(nothing.is_unchanged());
+    assert!(ImportReport { no_longer_named: vec![Named::Concert(name("c"))], ..nothing.clone() }.is_unchanged());
+    let change = ImportedChange {
+        named: Named::Venue(name("v")),
+        field: "name".to_owned(),
+        before: "Hall".to_owned(),
+        after: "Arena".to_owned(),
+    };
+    for something in [
+        ImportReport { venues_created: 1, ..nothing.clone() },
+        ImportReport { concerts_created: 1, ..nothing.clone() },
+        ImportReport { performances_created: 1, ..nothing.clone() },
+        ImportReport { changes: vec![change], ..nothing.clone() },
+    ] {
+        assert!(!something.is_unchanged(), "{something:?}");
+    }
 }
 
 #[test]

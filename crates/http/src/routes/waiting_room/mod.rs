@@ -61,6 +61,8 @@ pub(crate) struct QueueResponse {
 enum ReasonResponse {
     /// Waiting: every seat that is not sold is held. Accounts are admitted when a seat becomes free.
     AllHeld,
+    /// Waiting: the sale has yet to open, since its opening was moved. Accounts are admitted from then on.
+    SaleNotOpen,
     /// Expired: the sale has closed.
     SaleClosed,
     /// Expired: every seat is sold.
@@ -73,6 +75,7 @@ impl From<QueueReason> for ReasonResponse {
     fn from(reason: QueueReason) -> Self {
         match reason {
             QueueReason::AllHeld => Self::AllHeld,
+            QueueReason::NotOpen => Self::SaleNotOpen,
             QueueReason::Ended(SaleEnd::Closed) => Self::SaleClosed,
             QueueReason::Ended(SaleEnd::SoldOut) => Self::SoldOut,
             QueueReason::Ended(SaleEnd::Started) => Self::PerformanceStarted,

@@ -2,7 +2,7 @@
 
 use boxoffice_domain::{
     AccountId, ConcertId, StorageError, Timestamp,
-    waiting_room::{PlaceNumber, SaleEnd},
+    waiting_room::{PlaceNumber, QueueReason, SaleEnd},
 };
 use chrono::DateTime;
 use redis::Value;
@@ -95,6 +95,11 @@ from_reply! {
         1 => Some(SaleEnd::Closed),
         2 => Some(SaleEnd::SoldOut),
         3 => Some(SaleEnd::Started),
+        _ => None,
+    };
+    QueueReason = |value| match u64::from_value(value).ok()? {
+        8 => Some(QueueReason::NotOpen),
+        9 => Some(QueueReason::AllHeld),
         _ => None,
     };
     AccountId = |value| Some(AccountId::new(Uuid::from_slice(&bytes(value).ok()?).ok()?));

@@ -123,6 +123,7 @@ impl Argument for SaleReading {
         let offer = match self.offer {
             Offer::Seats => 0,
             Offer::AllHeld => 9,
+            Offer::NotOpen => 8,
             Offer::Nothing(end) => sale_end_number(end),
         };
         let (ends_at, ends_with) = self.ends.unzip();

@@ -91,7 +91,7 @@ local function add_pace(values)
   if queue.closed == 1 then
     values.opens_at = queue.opens_at
   end
-  values.paused, values.all_held = queue.paused, queue.offer_now == ALL_HELD and 1 or 0
+  values.paused, values.waits_for = queue.paused, queue.offer_now >= WAITS_FROM and queue.offer_now or nil
   values.rate_admissions, values.rate_seconds = text(queue.rate_admissions), text(queue.rate_seconds)
   return values
 end

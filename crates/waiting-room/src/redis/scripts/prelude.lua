@@ -13,8 +13,9 @@ local LEFT_MAX = 1024
 local RATE_MEMORY = 120
 -- An account that asks again and again is written down as seen this often, so that most polls write nothing.
 local SEEN_INTERVAL = 1000000
--- What a sale has for its queue: 0 for seats, this if all are held, and for nothing any more the number of the reason.
-local ALL_HELD = 9
+-- What a sale has for its queue: 0 for seats, for nothing any more the number of the reason, and from this one on, for
+-- nothing yet, the number of what is waited for.
+local WAITS_FROM = 8
 -- How many places of an earlier queue are remembered at once as ended; if there are more, it restores nothing any more.
 local REMEMBERED_MAX = 4096
 -- As `CLOSING_SECONDS`.
@@ -83,7 +84,7 @@ local function update_closed()
 end
 
 local function has_ended()
-  return queue.offer_now > 0 and queue.offer_now ~= ALL_HELD
+  return queue.offer_now > 0 and queue.offer_now < WAITS_FROM
 end
 
 -- Whether admissions that are free are given.
