@@ -15,8 +15,7 @@ use crate::support::{
 
 /// As a client writes what is not plain in a query.
 fn encoded(text: &str) -> String {
-    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
-    text.bytes().flat_map(|byte| ['%', digit(byte >> 4), digit(byte & 15)]).collect()
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 /// The titles on all pages of a search, of seven concerts each.

@@ -409,6 +409,13 @@ mod tests {
     }
 
     #[test]
+    fn accounts_wait_for_seats_and_for_the_opening() {
+        let offers = [Offer::Seats, Offer::AllHeld, Offer::NotOpen, Offer::Nothing(SaleEnd::Closed)];
+        let reasons = [None, Some(QueueReason::AllHeld), Some(QueueReason::NotOpen), None];
+        assert_eq!(offers.map(Offer::waits_for), reasons);
+    }
+
+    #[test]
     fn a_reading_tells_when_the_sale_ends_by_itself() {
         let at = |seconds| Timestamp::UNIX_EPOCH + chrono::TimeDelta::seconds(seconds);
         let reading = SaleReading { read_at: at(1), offer: Offer::AllHeld, ends: Some((at(9), SaleEnd::Started)) };

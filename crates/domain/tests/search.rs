@@ -171,6 +171,22 @@ proptest! {
     }
 }
 
+#[test]
+fn an_index_is_built_again_when_more_has_changed_than_may() {
+    let concert = |number: u128, title: &str| {
+        let id = ConcertId::new(Uuid::from_u128(number));
+        let concert = Concert { id, title: name(title), ..fixtures::concert() };
+        ListedConcert::new(ConcertSummary::new(concert, &[]), [])
+    };
+    let before = [concert(1, "one"), concert(2, "two"), concert(3, "three")];
+    let index = ConcertIndex::new(before.to_vec());
+    let changed = index.with([(before[0].id(), Some(concert(1, "other"))), (before[1].id(), Some(before[1].clone()))]);
+    assert_eq!((index.changes_count(), changed.changes_count()), (0, 1));
+    let now = || vec![concert(1, "other"), concert(2, "another")];
+    assert_eq!(changed.renewed(now(), 3).changes_count(), 3, "one before, one now, and one is gone");
+    assert_eq!(changed.renewed(now(), 2).changes_count(), 0);
+}
+
 /// With thousands of concerts the order is followed for common words, and candidates are looked at for rare ones.
 #[test]
 fn common_and_rare_words_are_found_in_every_order_among_thousands() {

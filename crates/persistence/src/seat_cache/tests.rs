@@ -434,3 +434,30 @@ async fn seats_are_counted_in_an_entry_that_is_good_enough_to_be_shown() {
     advance(AGE_MAX + MOMENT).await;
     assert_eq!(hall.cache.available(ID), None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_is_known_by_the_seats_or_else_by_a_count() {
+    let stock = |total, available, held| Stock { total, available, held };
+    let hall = Hall::of(&[SeatState::Free, held(ONE), SeatState::Sold { to: OTHER }]);
+    assert_eq!(hall.cache.stock(ID), None);
+    let count = Count { stock: stock(3, 2, 1), lapses_at: None };
+    hall.cache.keep_count(ID, count, hall.cache.begin_counting(&[ID]));
+    assert_eq!(hall.cache.stock(ID), Some(stock(3, 2, 1)));
+    hall.map().await;
+    assert_eq!(hall.cache.stock(ID), Some(stock(3, 1, 1)));
+    hall.cache.forget_all();
+    assert_eq!(hall.cache.stock(ID), None);
+
+    let uncached = Hall::with_age(Duration::ZERO, &[]);
+    uncached.cache.keep_count(ID, count, uncached.cache.begin_counting(&[ID]));
+    assert_eq!(uncached.cache.stock(ID), None);
+}
+
+#[test]
+fn peers_say_how_many_of_them_write_seats() {
+    let (hall, peers) = (Hall::of(&[]), Arc::new(MemoryPeers::default()));
+    peers.set_busy_with_seats(2);
+    assert_eq!(hall.cache.busy_peers(), 0);
+    hall.cache.publish_to(peers);
+    assert_eq!(hall.cache.busy_peers(), 2);
+}

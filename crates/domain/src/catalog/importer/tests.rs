@@ -154,7 +154,8 @@ fn what_is_stored_again_stays_and_what_differs_is_reported() {
     let known = ImportReport { venues_known: 1, concerts_known: 1, performances_known: 1, ..ImportReport::default() };
     assert_eq!(again.into_report(), known);
 
-    catalog.venues[0].overlaps_allowed = Some(true);
+    let entry = &mut catalog.venues[0];
+    (entry.name, entry.location, entry.overlaps_allowed) = (Some(name("Arena")), Some(name("Busan")), Some(true));
     let entry = &mut catalog.concerts[0];
     (entry.title, entry.artist) = (Some(name("Other")), Some(name("Others")));
     (entry.max_seats_per_account, entry.max_active) = (Some(2), Some(3));
@@ -164,7 +165,7 @@ fn what_is_stored_again_stays_and_what_differs_is_reported() {
     entry.prices = Some(vec![(part("A"), Points::new(8).unwrap())]);
     let mut import = importer(&catalog, &options);
     let Imported::Changed(venue) = import.venue(own(stored.venue.clone())).unwrap() else { panic!("unchanged") };
-    assert_eq!(venue, Venue { overlaps_allowed: true, ..stored.venue });
+    assert_eq!(venue, Venue { name: name("Arena"), location: name("Busan"), overlaps_allowed: true, ..stored.venue });
     let Imported::Changed(concert) = import.concert(own(stored.concert.clone())).unwrap() else { panic!("unchanged") };
     assert_eq!((concert.version, concert.max_seats_per_account, concert.max_active), (2, 2, 3));
     assert_eq!((concert.title.as_str(), concert.artist.as_str()), ("Other", "Others"));
@@ -179,6 +180,8 @@ fn what_is_stored_again_stays_and_what_differs_is_reported() {
     assert_eq!(
         changes(import),
         [
+            "venue `v`: name: Hall -> Arena".to_owned(),
+            "venue `v`: location: Seoul -> Busan".to_owned(),
             "venue `v`: overlaps_allowed: false -> true".to_owned(),
             format!("concert `c`: title: {} -> Other", stored.concert.title),
             format!("concert `c`: artist: {} -> Others", stored.concert.artist),
@@ -190,6 +193,22 @@ fn what_is_stored_again_stays_and_what_differs_is_reported() {
             "performance `p`: price of A: 7 -> 8".to_owned(),
         ]
     );
+}
+
+#[test]
+fn each_entry_is_decided_in_its_turn() {
+    let (mut catalog, options) = (catalog(), options());
+    let second = ImportedConcert { key: name("d"), title: Some(name("Second")), ..catalog.concerts[0].clone() };
+    catalog.concerts.push(second);
+    catalog.concerts[1].performances.as_mut().unwrap()[0].prices = None;
+    let mut import = importer(&catalog, &options);
+    import.venue(vec![]).unwrap();
+    let first = import.concert(vec![]).unwrap().into_inner();
+    let performance = import.performance(0, vec![]).unwrap();
+    assert!(matches!(performance, PerformanceImport::New(new) if new.concert_id == first.id));
+    let second = import.concert(vec![]).unwrap().into_inner();
+    assert_eq!((Some(&first.title), second.title.as_str()), (catalog.concerts[0].title.as_ref(), "Second"));
+    assert_refused(import.performance(0, vec![]), (ImportPlace::Performance(1, 0), "prices"), ImportRule::Missing);
 }
 
 #[test]

@@ -29,8 +29,7 @@ async fn publish(world: &World, title: &str, starts: &[i64]) -> Concert {
 
 /// As a client writes what is not plain in a query.
 fn encoded(text: &str) -> String {
-    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
-    text.bytes().flat_map(|byte| ['%', digit(byte >> 4), digit(byte & 15)]).collect()
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 async fn list(router: &Router, query: &str) -> Value {
