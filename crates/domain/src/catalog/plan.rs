@@ -271,6 +271,11 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn the_names_of_sections_and_rows_are_counted() {
+        assert_eq!(names_characters(&[section("가나", &[("1", 1), ("222", 1)]), section("B", &[("12", 1)])]), 9);
+    }
+
+    #[test]
     fn a_venue_has_at_most_1_000_sections() {
         let sections = |count: usize| (0..count).map(|index| section(&format!("S{index}"), &[("1", 1)])).collect();
         assert_eq!(SeatingPlan::new(sections(1_000)).unwrap().capacity(), 1_000);

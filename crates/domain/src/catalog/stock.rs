@@ -192,7 +192,7 @@ mod tests {
             (summary(&[300]), 99, Offer::NotOpen),
             (summary(&[300]), 100, Offer::Nothing(SaleEnd::Closed)),
             (drawn(summary(&[300])), 99, Offer::Seats),
-            (summary(&[]), 150, Offer::Seats),
+            (summary(&[]), 100, Offer::Seats),
         ] {
             let sale = summary.queue_terms(at(now), Stock::default()).sale;
             assert_eq!((sale.read_at, sale.offer_at(at(199))), (at(now), offer), "at {now}");

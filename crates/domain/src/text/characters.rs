@@ -69,7 +69,6 @@ enum Kind {
 
 fn kind(character: char) -> Kind {
     match character {
-        ' ' => Kind::Space,
         '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => Kind::LineBreak,
         '!'..='~' | '가'..='힣' => Kind::Visible,
         '\u{200C}' | '\u{200D}' => Kind::Joiner,

@@ -177,7 +177,9 @@ mod tests {
     fn the_counts_are_bounded() {
         let counts = Counts::default();
         let ids: Vec<_> = (0..=COUNTS_MAX as u128).map(|number| PerformanceId::new(Uuid::from_u128(number))).collect();
-        counts.begin(&ids[..COUNTS_MAX]);
+        counts.begin(&ids[..1]);
+        counts.begin(&ids[1..COUNTS_MAX]);
+        assert_eq!(locked(&counts.0).len(), COUNTS_MAX);
         counts.begin(&ids[COUNTS_MAX..]);
         assert_eq!(locked(&counts.0).len(), 1);
     }

@@ -443,6 +443,11 @@ async fn what_is_left_is_known_by_the_seats_or_else_by_a_count() {
     let count = Count { stock: stock(3, 2, 1), lapses_at: None };
     hall.cache.keep_count(ID, count, hall.cache.begin_counting(&[ID]));
     assert_eq!(hall.cache.stock(ID), Some(stock(3, 2, 1)));
+    advance(MOMENT).await;
+    hall.apply(gave_up(ONE, 2));
+    assert_eq!(hall.cache.stock(ID), None);
+    advance(MOMENT).await;
+    hall.cache.keep_count(ID, count, hall.cache.begin_counting(&[ID]));
     hall.map().await;
     assert_eq!(hall.cache.stock(ID), Some(stock(3, 1, 1)));
     hall.cache.forget_all();
