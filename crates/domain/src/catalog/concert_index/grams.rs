@@ -8,9 +8,6 @@ use std::{
 use super::numbers::Numbers;
 use crate::catalog::search::SearchWords;
 
-/// Sets of so few concerts are not made smaller by further pairs.
-const INTERSECTED_MIN: usize = 32;
-
 type GramMap<T> = HashMap<u64, T, BuildHasherDefault<GramHasher>>;
 
 /// Letters and pairs of letters of folded texts, each with the concerts that have it.
@@ -46,28 +43,25 @@ impl Grams {
     pub(super) fn concerts_with(&self, words: &SearchWords) -> Option<Numbers> {
         let (mut sets, mut grams) = (Vec::new(), Vec::new());
         for word in words.iter() {
-            collect_grams(word, &mut grams);
-            // A word of several letters is found by its pairs.
-            let has_pairs = grams.iter().any(|gram| *gram >> 32 != 0);
-            for gram in grams.iter().filter(|gram| !has_pairs || **gram >> 32 != 0) {
+            for gram in grams_of_word(word, &mut grams) {
                 let Some(numbers) = self.0.get(gram) else { return Some(Numbers::Listed(Vec::new())) };
                 sets.push(numbers);
             }
         }
         sets.sort_unstable_by_key(|numbers| numbers.len());
         let (rarest, further) = sets.split_first()?;
-        let mut concerts = Numbers::clone(rarest);
-        for numbers in further {
-            if concerts.len() <= INTERSECTED_MIN {
-                break;
-            }
-            concerts = concerts.and(numbers);
-        }
-        Some(concerts)
+        Some(further.iter().fold(Numbers::clone(rarest), |concerts, numbers| concerts.and(numbers)))
     }
 }
 
-/// The letters and pairs of letters of a folded text, each once.
+/// By what a word is found: its pairs of letters, or its letter if it has only one.
+fn grams_of_word<'g>(word: &str, grams: &'g mut Vec<u64>) -> &'g [u64] {
+    collect_grams(word, grams);
+    let letters_count = grams.partition_point(|gram| u32::try_from(*gram).is_ok());
+    if letters_count == grams.len() { grams } else { &grams[letters_count..] }
+}
+
+/// The letters and pairs of letters of a folded text, each once. The letters come first.
 fn collect_grams(text: &str, grams: &mut Vec<u64>) {
     grams.clear();
     let mut before = None;
@@ -76,7 +70,7 @@ fn collect_grams(text: &str, grams: &mut Vec<u64>) {
         if let Some(letter) = letter {
             grams.push(letter);
             // No letter of a word is the character 0, so that the upper half of a pair is never zero.
-            grams.extend(before.filter(|before| *before != 0).map(|before: u64| (before << 32) | letter));
+            grams.extend(before.filter(|before| *before != 0).map(|before: u64| (before << 32) + letter));
         }
         before = letter;
     }
@@ -102,5 +96,37 @@ impl Hasher for GramHasher {
 
     fn finish(&self) -> u64 {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn pair(first: char, second: char) -> u64 {
+        first as u64 * (1 << 32) + second as u64
+    }
+
+    #[test]
+    fn a_text_has_its_letters_and_pairs_once_and_none_across_words() {
+        let mut grams = vec![1];
+        collect_grams("aba b\0c", &mut grams);
+        let pairs = [pair('a', 'b'), pair('b', '\0'), pair('b', 'a')];
+        assert_eq!(grams, [&[0, 'a' as u64, 'b' as u64, 'c' as u64][..], &pairs].concat());
+        assert_eq!(grams_of_word("abb", &mut grams), [pair('a', 'b'), pair('b', 'b')]);
+        assert_eq!(grams_of_word("b", &mut grams), ['b' as u64]);
+    }
+
+    #[test]
+    fn the_concerts_with_words_are_those_that_have_their_pairs() {
+        let texts = ["abc", "ba", "x ab", "a b", "c\nab"];
+        let grams = Grams::new(texts.iter().copied());
+        let with = |words: &str| Some(grams.concerts_with(&SearchWords::new(words).ok()?)?.to_list());
+        assert_eq!(grams.concerts_with(&SearchWords::default()).map(|numbers| numbers.len()), None);
+        assert_eq!(with("ab"), Some(vec![0, 2, 4]));
+        assert_eq!(with("c"), Some(vec![0, 4]));
+        assert_eq!(with("ab c"), Some(vec![0, 4]));
+        assert_eq!(with("abx"), Some(vec![]));
+        assert_eq!(with("y"), Some(vec![]));
     }
 }
