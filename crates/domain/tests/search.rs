@@ -178,11 +178,11 @@ fn an_index_is_built_again_when_more_has_changed_than_may() {
         let concert = Concert { id, title: name(title), ..fixtures::concert() };
         ListedConcert::new(ConcertSummary::new(concert, &[]), [])
     };
-    let before = [concert(1, "one"), concert(2, "two"), concert(3, "three")];
+    let before = [concert(1, "one"), concert(2, "two"), concert(3, "three"), concert(4, "four")];
     let index = ConcertIndex::new(before.to_vec());
     let changed = index.with([(before[0].id(), Some(concert(1, "other"))), (before[1].id(), Some(before[1].clone()))]);
     assert_eq!((index.changes_count(), changed.changes_count()), (0, 1));
-    let now = || vec![concert(1, "other"), concert(2, "another")];
+    let now = || vec![concert(1, "other"), concert(2, "another"), concert(4, "four")];
     assert_eq!(changed.renewed(now(), 3).changes_count(), 3, "one before, one now, and one is gone");
     assert_eq!(changed.renewed(now(), 2).changes_count(), 0);
 }

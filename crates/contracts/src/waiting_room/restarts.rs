@@ -340,7 +340,8 @@ pub async fn a_pause_outlasts_a_restart(open: impl Open) {
 
 /// A lost queue whose sale has ended takes back only those that hold seats, to pay them.
 pub async fn a_queue_that_has_ended_restores_only_accounts_that_hold_seats(open: impl Open) {
-    let (scene, places) = restarted(open, 5).await;
+    let (mut scene, places) = restarted(open, 5).await;
+    scene.terms.max_active = 1;
     scene.poll(&places[3]).await;
     let sale = SaleReading { read_at: instant(10), offer: Offer::Nothing(SaleEnd::Closed), ends: None };
     scene.send_terms(QueueTerms { sale, ..scene.terms }).await;
@@ -353,8 +354,12 @@ pub async fn a_queue_that_has_ended_restores_only_accounts_that_hold_seats(open:
     assert_eq!(restore(&places[0], None).await, closed);
     assert_eq!(restore(&places[1], Some(instant(10))).await, closed, "its hold is over");
     assert_eq!(restore(&places[3], None).await, closed, "it had come back");
+    let active = async || scene.census().await.1;
+    assert_eq!(active().await, 0);
     let (standing, _) = restore(&places[2], Some(instant(310))).await;
     assert!(matches!(standing, Standing::Active { active_until, .. } if active_until == instant(310)), "{standing:?}");
+    assert_eq!(restore(&places[4], Some(instant(310))).await, closed, "there is no room");
+    assert_eq!(active().await, 1);
     scene.pass_seconds(299);
     scene.assert_active(&places[2..3]).await;
     scene.pass_seconds(1);

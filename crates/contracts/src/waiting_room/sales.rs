@@ -149,7 +149,9 @@ pub async fn a_hold_that_is_learnt_of_late_outlasts_the_end_of_the_queue(stage: 
     scene.offers(SOLD_OUT).await;
     scene.pass_seconds(4);
     scene.assert_ended(&places, SaleEnd::SoldOut).await;
+    let seen = scene.version().await;
     scene.keep_until(&places[0], Some(instant(300))).await;
+    scene.assert_changed(seen).await;
     assert!(scene.is_active(&places[0]).await);
     scene.pass_seconds(1);
     scene.keep_until(&places[1], Some(instant(300))).await;

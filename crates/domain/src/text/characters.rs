@@ -254,6 +254,8 @@ mod tests {
             "👩\u{200D}",
             "\u{200D}💻",
             "A\u{FE0F}",
+            "1\u{FE0F}",
+            "#\u{FE0F}2",
             "❤\u{FE0F}\u{FE0F}",
         ] {
             assert!(matches!(check(text, false), Err(TextError::Invisible(_))), "{text:?}");

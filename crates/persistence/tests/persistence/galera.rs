@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use boxoffice_contracts::storage::PRICE_A;
-use boxoffice_domain::fixtures::TestClock;
+use boxoffice_domain::{fixtures::TestClock, reservations::HoldRefusal};
 use boxoffice_persistence::{PersistenceSettings, migrate};
 use boxoffice_testkit::{
     galera::GaleraCluster,
     tcp_proxy::{CutAt, MYSQL_COMMIT, TcpProxy},
 };
+use futures::future::{self, join_all};
 
 use crate::{
     home::{join, settings},
@@ -20,6 +21,8 @@ const CONCERTS: usize = 3;
 /// How many refused commits are enough: a few of them were not noticed, in most runs.
 const REFUSED_ENOUGH: u64 = 400;
 const ANSWERS_BETWEEN: usize = 100;
+/// How many accounts want more than they may have.
+const SHOWS: usize = 40;
 
 /// One account does everything, so that transactions are rolled back between any two of their statements. `MariaDB` 10.11
 /// does not always report it, as was seen while statements were prepared, and the session continues: what it does then
@@ -58,6 +61,42 @@ async fn a_transaction_that_is_taken_back_without_a_word_is_done_again() {
     one_proxy.cut_nothing();
     other_proxy.cut_nothing();
     stampede.end(&one).await;
+    one_database.shutdown().await;
+    other_database.shutdown().await;
+}
+
+/// Each account holds two seats, one through each node at once, where it may have one. The batches write no row in common
+/// but the wallet, which is changed for that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_has_no_more_seats_through_two_nodes_than_through_one() {
+    let cluster = GaleraCluster::start().await.unwrap();
+    cluster.create_database("boxoffice").await.unwrap();
+    let url = |number: usize| cluster.nodes()[number].url("boxoffice");
+    migrate(&url(0)).await.unwrap();
+    let clock = Arc::new(TestClock::new());
+    let (one, one_database) = join(&url(0), settings(), Arc::clone(&clock)).await;
+    let (other, other_database) = join(&url(1), settings(), clock).await;
+    let mut shows = Vec::new();
+    while shows.len() < SHOWS {
+        shows.push(one.show_allowing(1).await);
+    }
+    let accounts = one.accounts(shows.len()).await;
+    // What one node has written is at the other one a moment later.
+    let last = shows.last().unwrap().performance_id;
+    while other.storage.catalog.performance(last).await.unwrap().is_none() {
+        tokio::task::yield_now().await;
+    }
+    let both = shows.iter().zip(&accounts).map(|(show, account_id)| {
+        let labels = show.labels();
+        let request = |index: usize| show.hold_request_for(*account_id, vec![labels[index].clone()]);
+        future::join(one.hold(request(0)), other.hold(request(1)))
+    });
+    for held in join_all(both).await {
+        let refusals = [held.0.err(), held.1.err()];
+        let limited = |refusal: &Option<HoldRefusal>| matches!(refusal, Some(HoldRefusal::SeatLimitReached { .. }));
+        assert!(refusals.iter().any(Option::is_none) && refusals.iter().any(limited), "{refusals:?}");
+    }
+    one.assert_sound().await;
     one_database.shutdown().await;
     other_database.shutdown().await;
 }
