@@ -56,6 +56,23 @@ fn what_has_ended_is_remembered_only_while_places_are_restored() {
 }
 
 #[test]
+fn the_end_of_its_sale_is_what_happens_next_to_a_queue_of_any() {
+    let sale = |ends_at| SaleReading { ends: Some((ends_at, SaleEnd::Closed)), ..SaleReading::NONE };
+    let terms = |max_active| QueueTerms { version: 1, max_active, sale: sale(instant(30)), ..NO_TERMS };
+    let (mut admitted, place) = queue_with(None, terms(1));
+    assert_eq!(admitted.next_due(), Some(instant(30)), "before it is absent for too long");
+    let (waiting, _) = queue_with(None, terms(0));
+    assert_eq!(waiting.next_due(), Some(instant(30)));
+    admitted.keep_until(place.account_id, Some(instant(300)), instant(20));
+    admitted.advance(instant(30));
+    assert_eq!(admitted.next_due(), Some(instant(300)), "it has ended, but for those that hold seats");
+
+    let (mut left, place) = queue_with(None, terms(1));
+    left.leave(&place, instant(0));
+    assert_eq!(left.next_due(), None);
+}
+
+#[test]
 fn a_waiting_entry_takes_less_than_300_bytes() {
     // A vector that has just doubled is half empty.
     let order = 2 * queue_order::bytes_per_entry::<AccountId>();
