@@ -79,13 +79,6 @@ pub enum GateError {
     Storage(#[from] StorageError),
 }
 
-impl GateError {
-    /// Whether another token would open the gate.
-    pub(crate) fn is_about_token(&self) -> bool {
-        matches!(self, Self::Missing | Self::Invalid | Self::NotActive { .. } | Self::Expired)
-    }
-}
-
 /// Why an act behind the gate did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum GatedError<R: Error + 'static> {

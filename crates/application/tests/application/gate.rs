@@ -41,6 +41,17 @@ async fn staff_look_behind_the_gate_at_any_time_without_a_token() {
     let refused = world.catalog_service().admit_to_performance(visitor, id).await;
     assert_refused!(refused, CatalogError::Gate(GateError::Invalid));
 
+    // Neither does a queue that cannot be asked.
+    let place = world.join_queue_of(concert_id, world.show.promoter_id).await;
+    let queues = world.waiting_room.clone();
+    world.lose_waiting_room();
+    let visitor = Visitor::in_queue(world.promoter(), place);
+    assert!(world.catalog_service().admit_to_performance(visitor, id).await.is_ok());
+    let visitor = Visitor::in_queue(identity(world.show.promoter_id, Role::Customer), place);
+    let refused = world.catalog_service().admit_to_performance(visitor, id).await;
+    assert_refused!(refused, CatalogError::Gate(GateError::WaitingRoom(_)));
+    world.waiting_room = queues;
+
     // Looking is all that needs no token.
     let hold = HoldSeats { performance_id: id, seats: SeatSelection::new(vec![label("A-1-1")]).unwrap() };
     let held = world.reservation_service().hold(world.promoter(), hold, None).await;

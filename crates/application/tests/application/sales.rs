@@ -5,14 +5,15 @@ use boxoffice_application::{
     waiting_room::{GateError, JoinError, Purpose},
 };
 use boxoffice_domain::{
-    AccountId, StorageError,
+    AccountId, ConcertId, StorageError,
     accounts::Role,
-    catalog::{Availability, ConcertSearch, ConcertSummary, MockCatalog, SalesWindow},
-    page::PageRequest,
+    catalog::{Availability, Concert, ConcertSearch, ConcertSummary, MockCatalog, SalesWindow, SearchWords, Stock},
+    page::{Page, PageRequest},
     reservations::Reservation,
     waiting_room::{MockWaitingRoom, QueuePlace, QueueReason, QueueStatus, Recall, SaleEnd, Standing, WaitingRoom},
 };
 use chrono::TimeDelta;
+use uuid::Uuid;
 
 use crate::support::{World, assert_refused, identity, mock};
 
@@ -181,4 +182,59 @@ async fn a_sale_that_cannot_be_read_keeps_no_other_from_being_followed() {
     service.status(here).await.unwrap();
     assert!(service.status(elsewhere).await.is_err());
     service.follow_sales().await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_page_of_bookable_concerts_is_filled_from_further_pages_as_most_are_sold_out() {
+    let mut world = World::new().await;
+    let concert = world.stage.show().await.concert;
+    let all: Vec<_> = (1..=6)
+        .map(|number| {
+            let id = ConcertId::new(Uuid::from_u128(number));
+            ConcertSummary::new(Concert { id, ..concert.clone() }, &[world.show.starts_at])
+        })
+        .collect();
+    let number = |id: ConcertId| usize::try_from(id.uuid().as_u128()).unwrap();
+    let sold_out = [1, 2, 4];
+    world.stage.storage.catalog = mock(|catalog: &mut MockCatalog| {
+        catalog.expect_concerts().returning(move |_, page| {
+            let rest = all[page.after.map_or(0, number)..].to_vec();
+            Ok(Page::from_rows(rest.into_iter().take(page.limit as usize + 1).collect(), page.limit, |summary| {
+                summary.concert.id
+            }))
+        });
+        catalog.expect_stocks().returning(move |ids, _| {
+            let stock = |id: &ConcertId| {
+                let available = u64::from(!sold_out.contains(&number(*id)));
+                (*id, Stock { total: 1, available, held: 0 })
+            };
+            Ok(ids.iter().map(stock).collect())
+        });
+    });
+    let search = ConcertSearch { bookable_only: true, ..ConcertSearch::default() };
+    let service = world.catalog_service();
+    let (mut pages, mut after) = (Vec::new(), None);
+    loop {
+        let page = service.concerts(&search, PageRequest { limit: 2, after }).await.unwrap();
+        pages.push(page.items.iter().map(|view| number(view.summary.concert.id)).collect::<Vec<_>>());
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages, [vec![3, 5], vec![6]]);
+}
+
+#[tokio::test]
+async fn words_are_searched_for_and_the_plain_list_is_not_a_search() {
+    let world = World::new().await;
+    let service = world.catalog_service();
+    let found = async |words: &str| {
+        let search = ConcertSearch { words: SearchWords::new(words).unwrap(), ..ConcertSearch::default() };
+        service.concerts(&search, PageRequest::first(5)).await.unwrap().items.len()
+    };
+    let title = world.show.concert.title.as_str();
+    assert_eq!((found(title).await, found("없는 콘서트").await), (1, 0));
+    let dates = service.dates(world.show.concert.id).await.unwrap();
+    assert_eq!(dates.iter().map(|date| date.id).collect::<Vec<_>>(), [world.show.performance_id]);
 }
