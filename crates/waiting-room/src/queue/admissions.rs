@@ -97,3 +97,32 @@ impl Admissions {
         Some((*account_id, self.by_account[account_id].is_passed_over()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use boxoffice_domain::fixtures::instant;
+
+    use super::*;
+
+    fn admission(admitted_until: i64, held_until: Option<i64>) -> Admission {
+        Admission {
+            number: PlaceNumber(1),
+            joined_at: instant(0),
+            admitted_until: instant(admitted_until),
+            no_show_at: instant(60),
+            held_until: held_until.map(instant),
+        }
+    }
+
+    #[test]
+    fn a_hold_is_over_at_its_end() {
+        let holds = |held_until, now| admission(600, held_until).holds(instant(now));
+        assert_eq!([holds(Some(10), 9), holds(Some(10), 10), holds(None, 0)], [true, false, false]);
+    }
+
+    #[test]
+    fn an_account_that_is_absent_to_the_end_of_its_admission_is_not_passed_over() {
+        let passed_over = |admitted_until, held_until| admission(admitted_until, held_until).is_passed_over();
+        assert_eq!([passed_over(61, None), passed_over(60, None), passed_over(60, Some(61))], [true, false, true]);
+    }
+}
