@@ -150,10 +150,14 @@ impl Catalog for MemoryStore {
     }
 
     async fn update_concert(&self, concert: Concert) -> Result<(), UpdateConcertError> {
-        let mut rows = self.rows();
+        let (mut rows, now, open_at) = (self.rows(), self.now(), concert.sales.open_at());
+        let to_come = rows.performances_of(concert.id).filter(|found| !found.withdrawn && now < found.starts_at);
+        let opens_in_time = to_come.map(|found| found.starts_at).all(|starts_at| open_at < starts_at);
         match rows.concerts.rows.get_mut(&concert.id) {
             Some(stored) if *stored == concert => Ok(()),
-            Some(stored) if stored.version + 1 == concert.version => {
+            Some(stored)
+                if stored.version + 1 == concert.version && (opens_in_time || stored.sales.open_at() == open_at) =>
+            {
                 let id = concert.id;
                 *stored = concert;
                 rows.refresh_terms(id);

@@ -123,16 +123,15 @@ impl Rows {
         self.sale.terms.get_mut(&id).expect("a performance has terms").withdrawn_at = at;
     }
 
-    /// The performances of a concert that have a key, by their start.
+    /// The performances of a concert, by their start.
     fn known_performances(&self, concert_id: ConcertId) -> Vec<KnownPerformance> {
-        let named = self.performances.imported.iter().map(|((key, owner), id)| {
-            let row = &self.performances.rows[id];
-            let withdrawn_at = self.sale.terms[id].withdrawn_at;
-            let (key, owner, starts_at) = (key.clone(), *owner, row.starts_at);
-            (row.concert_id, KnownPerformance { id: *id, owner, key, starts_at, withdrawn_at })
-        });
-        let of_concert = named.filter(|(of, _)| *of == concert_id);
-        let mut known: Vec<_> = of_concert.map(|(_, known)| known).collect();
+        let known = |row: &PerformanceSummary| {
+            let imported = self.performances.imported.iter().find(|(_, id)| **id == row.id).map(|(named, _)| named);
+            let (key, owner) = imported.cloned().unzip();
+            let withdrawn_at = self.sale.terms[&row.id].withdrawn_at;
+            KnownPerformance { id: row.id, owner: owner.flatten(), key, starts_at: row.starts_at, withdrawn_at }
+        };
+        let mut known: Vec<_> = self.performances_of(concert_id).map(known).collect();
         known.sort_by_key(|known| (known.starts_at, known.id));
         known
     }

@@ -2,13 +2,16 @@
 
 use boxoffice_domain::{
     EntropySource, PerformanceId,
-    catalog::{Booking, Concert, NewPerformance, PublishError, SalesWindow, StartError, Venue},
+    catalog::{Booking, Concert, NewPerformance, PublishError, SalesWindow, StartError, UpdateConcertError, Venue},
     fixtures::{TestEntropy, idempotency, instant},
     page::PageRequest,
 };
 use chrono::{Months, TimeDelta};
 
 use super::{Stage, at_once, concert, new_performance, plan, venue};
+
+/// How often an opening and a performance come together.
+const OPENINGS_MOVED: usize = 20;
 
 /// A concert, and a performance of it at a venue that has one at a time.
 async fn evening(stage: &Stage) -> (Concert, NewPerformance) {
@@ -80,6 +83,45 @@ pub async fn one_of_twenty_publications_at_once_takes_the_venue(stage: &Stage) {
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
     let refused = outcomes.iter().filter(|outcome| matches!(outcome, Err(PublishError::Overlaps(Booking { .. }))));
     assert_eq!((refused.count(), count(stage, &concert).await), (19, 1));
+}
+
+/// Of an opening and of a performance before it that come together, one is refused.
+pub async fn an_opening_and_a_performance_before_it_do_not_both_come(stage: &Stage) {
+    let publisher = stage.account().await;
+    let stages = Venue { overlaps_allowed: true, ..venue(plan(), stage.now()) };
+    stage.storage.catalog.publish_venue(publisher, stages.clone(), None).await.unwrap();
+    let moved = |concert: &Concert, open_at| {
+        let sales = SalesWindow::new(instant(open_at), instant(3_000_000)).expect("opens before it closes");
+        Concert { sales, version: concert.version + 1, ..concert.clone() }
+    };
+    for _ in 0..OPENINGS_MOVED {
+        let concert = concert(publisher, stage.now());
+        stage.storage.catalog.publish_concert(concert.clone(), None).await.unwrap();
+        let outcomes = at_once([true, false], |moves| {
+            let (catalog, changed) = (stage.storage.catalog.clone(), moved(&concert, 1_000_000));
+            let new = new_performance(&concert, &stages, instant(1_000_000));
+            async move {
+                if moves {
+                    catalog.update_concert(changed).await.is_ok()
+                } else {
+                    catalog.publish_performance(publisher, new, None).await.is_ok()
+                }
+            }
+        })
+        .await;
+        assert_eq!(outcomes.iter().filter(|succeeded| **succeeded).count(), 1, "{outcomes:?}");
+    }
+    // What is stored is not judged by another change, nor by an opening before it.
+    let (catalog, concert) = (&stage.storage.catalog, concert(publisher, stage.now()));
+    catalog.publish_concert(concert.clone(), None).await.unwrap();
+    catalog.publish_performance(publisher, new_performance(&concert, &stages, instant(1_000_000)), None).await.unwrap();
+    let refused = catalog.update_concert(moved(&concert, 1_000_000)).await;
+    assert!(matches!(refused, Err(UpdateConcertError::VersionMismatch)), "{refused:?}");
+    catalog.update_concert(moved(&concert, 999_999)).await.unwrap();
+    stage.clock.set(instant(1_000_000));
+    let started = moved(&catalog.concert(concert.id).await.unwrap().unwrap().concert, 2_000_000);
+    catalog.update_concert(started.clone()).await.unwrap();
+    catalog.update_concert(Concert { paused: true, version: started.version + 1, ..started }).await.unwrap();
 }
 
 /// A performance starts later than now, after its sale opens, and within ten years.

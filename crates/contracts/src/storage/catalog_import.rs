@@ -236,18 +236,20 @@ pub async fn an_import_never_changes_a_draw_or_a_pause(stage: &Stage) {
     let opening_at = |seconds, draw| {
         let mut drawn = catalog(PRICE_A);
         drawn.concerts[0].sales_open_at = Some(instant(seconds));
-        drawn.concerts[0].draw = Some(draw);
+        drawn.concerts[0].draw = draw;
         drawn
     };
-    import(stage, &opening_at(100, true)).await.unwrap();
+    import(stage, &opening_at(100, Some(true))).await.unwrap();
     let stored = imported(stage).await;
     let draw = stored.draw.expect("the catalog has a draw");
     let change = ConcertChange { paused: Some(true), emptied_at: Some(instant(3)), ..ConcertChange::default() };
     let run = change.apply(&stored, stage.now()).unwrap();
     stage.storage.catalog.update_concert(run.clone()).await.unwrap();
 
+    let refused = import(stage, &opening_at(100, Some(false))).await;
+    assert_refused(refused, (ImportPlace::Concert(0), "draw"), DrawError::Changed.into());
     // Moved, with the draw in the catalog or not.
-    for (seconds, draw_again) in [(200, true), (300, false)] {
+    for (seconds, draw_again) in [(200, Some(true)), (300, None)] {
         import(stage, &opening_at(seconds, draw_again)).await.unwrap();
         let moved = imported(stage).await;
         assert_eq!((moved.draw, moved.sales.open_at()), (Some(draw), instant(seconds)));
@@ -256,13 +258,13 @@ pub async fn an_import_never_changes_a_draw_or_a_pause(stage: &Stage) {
     let stored = concerts(stage).await;
     stage.clock.set(instant(300));
     for seconds in [400, 250] {
-        let refused = import(stage, &opening_at(seconds, true)).await;
+        let refused = import(stage, &opening_at(seconds, Some(true))).await;
         assert_refused(refused, (ImportPlace::Concert(0), "sales_open_at"), DrawError::Held.into());
     }
-    import(stage, &opening_at(300, true)).await.unwrap();
+    import(stage, &opening_at(300, Some(true))).await.unwrap();
     assert_eq!(concerts(stage).await, stored);
 
-    let mut plain = opening_at(500, false);
+    let mut plain = opening_at(500, Some(false));
     plain.concerts[0].key = name("plain");
     plain.concerts[0].performances = None;
     import(stage, &plain).await.unwrap();

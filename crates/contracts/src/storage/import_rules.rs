@@ -18,6 +18,7 @@ use super::{
         performance, performances, performances_of, without_fields,
     },
     name, plan,
+    show::new_performance,
 };
 
 const FIRST: ImportPlace = ImportPlace::Performance(0, 0);
@@ -153,6 +154,11 @@ pub async fn what_is_no_longer_named_is_reported_and_taken_from_sale_when_asked(
     stage.holds(&show, buyer, &["A-1-3"]).await;
     performances_of(&mut less).pop();
     import_as(stage, &less, withdrawing).await.unwrap();
+    stage.clock.set(show.starts_at + TimeDelta::hours(1));
+    // After its start it does not come back, so that its buyers can still cancel.
+    performances_of(&mut less).push(without_fields("first"));
+    assert!(import_as(stage, &less, withdrawing).await.unwrap().is_unchanged());
+    performances_of(&mut less).pop();
     stage.clock.set(show.starts_at + TimeDelta::days(1));
     stage.cancels(&paid).await;
     assert_eq!(stage.balance(buyer).await, 10_000);
@@ -187,6 +193,29 @@ async fn assert_withdrawn(stage: &Stage, show: &Show) {
         page.items.iter().any(|summary| summary.concert.id == show.concert.id)
     };
     assert!(bookable(0).await && !bookable(STARTS + 86_400).await);
+}
+
+/// A performance that was not imported belongs to its concert all the same: an import judges it, and takes it from sale.
+pub async fn an_import_has_to_do_with_performances_that_it_did_not_make(stage: &Stage) {
+    import(stage, &catalog(PRICE_A)).await.unwrap();
+    let show = imported_show(stage).await;
+    let day = |number: i64| instant(number * 86_400);
+    let venue =
+        stage.storage.catalog.venue(performances(stage, &show.concert).await[0].venue.id).await.unwrap().unwrap();
+    let publisher = stage.account().await;
+    let published = stage.publish(publisher, &new_performance(&show.concert, &venue, day(100))).await;
+    let mut later = catalog(PRICE_A);
+    later.concerts[0].sales_open_at = Some(day(200));
+    let place = (ImportPlace::Concert(0), "sales_open_at");
+    assert_refused(import(stage, &later).await, place, SalesTimeError::OpensAfterStart.into());
+    let report = import(stage, &catalog(PRICE_A)).await.unwrap();
+    assert_eq!(report.no_longer_named, [Named::Performance(name(&published.id.to_string()))]);
+
+    let withdrawing = ImportOptions { withdraw: true, ..owned_by(None) };
+    let report = import_as(stage, &later, withdrawing).await.unwrap();
+    assert!(changes(&report).contains(&format!("performance `{}`: withdrawn: false -> true", published.id)));
+    let listed = performances(stage, &show.concert).await;
+    assert_eq!(listed.iter().map(|performance| performance.withdrawn).collect::<Vec<_>>(), [true, false, false]);
 }
 
 /// A venue has one performance at a time, as the catalog is after the import; dates may change places.

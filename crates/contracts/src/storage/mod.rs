@@ -117,6 +117,7 @@ macro_rules! storage_contract {
             a_venue_has_one_performance_at_a_time
             one_of_twenty_publications_at_once_takes_the_venue
             a_performance_starts_in_time_for_its_sale
+            an_opening_and_a_performance_before_it_do_not_both_come
         } }
         $crate::storage_contract! { $open; catalog_search {
             words_are_found_in_every_script_and_form
@@ -140,6 +141,7 @@ macro_rules! storage_contract {
             what_has_no_owner_is_adopted
             a_sold_performance_is_moved_only_if_harm_is_allowed_and_is_refunded_then
             what_is_no_longer_named_is_reported_and_taken_from_sale_when_asked
+            an_import_has_to_do_with_performances_that_it_did_not_make
             an_import_takes_a_venue_once_at_a_time
             an_import_keeps_to_the_times_that_can_be
         } }

@@ -43,7 +43,7 @@ pub struct ImportedConcert {
     pub sales_close_at: Option<Timestamp>,
     pub max_seats_per_account: Option<u32>,
     pub max_active: Option<u32>,
-    /// Whether it has a draw. The one of a concert that is there stays, whatever this says.
+    /// Whether it has a draw. That of a concert that is there does not change.
     pub draw: Option<bool>,
     /// Its performances; `None` says nothing about them.
     pub performances: Option<Vec<ImportedPerformance>>,

@@ -177,7 +177,7 @@ impl<'i> Importer<'i> {
             self.report.concerts_created += 1;
             return Ok(Imported::New(concert));
         };
-        if imported.draw == Some(true) && stored.draw.is_none() {
+        if imported.draw.is_some_and(|draw| draw != stored.draw.is_some()) {
             return Err(ImportRule::Draw(DrawError::Changed).at(place, "draw"));
         }
         let changed = imported.change().apply(&stored, self.now);
@@ -287,13 +287,19 @@ impl<'i> Importer<'i> {
         }
         self.current().0.named.insert(stored.id);
         let starts_at = imported.starts_at.unwrap_or(stored.starts_at);
+        // One that has started stays withdrawn, so that those who have paid for it can cancel.
+        let comes_back = stored.withdrawn_at.is_some() && self.now < starts_at;
         let mut performance = StoredPerformance {
             duration_minutes: imported.duration_minutes.unwrap_or(stored.duration_minutes),
-            withdrawn_at: None,
+            withdrawn_at: stored.withdrawn_at.filter(|_| !comes_back),
             ..stored.clone()
         };
         if starts_at == stored.starts_at {
-            self.check_opening(starts_at)?;
+            if comes_back {
+                self.check_start(starts_at, place)?;
+            } else if stored.withdrawn_at.is_none() {
+                self.check_opening(starts_at)?;
+            }
         } else {
             if stored.is_sold && !self.options.harm {
                 return Err(ImportRule::Harm.at(place, "starts_at"));
@@ -313,14 +319,14 @@ impl<'i> Importer<'i> {
         changes.owner(owner, self.options.promoter_id);
         changes.time("starts_at", stored.starts_at, performance.starts_at);
         changes.field("duration_minutes", stored.duration_minutes, performance.duration_minutes);
-        changes.field("withdrawn", stored.withdrawn_at.is_some(), false);
+        changes.field("withdrawn", stored.withdrawn_at.is_some(), performance.withdrawn_at.is_some());
         let mut sections = performance.sections.clone();
         sections.retain(|section| !stored.sections.contains(section));
         for section in &sections {
             let before = stored.sections.iter().find(|before| before.name == section.name).map(|before| before.price);
             changes.field(format!("price of {}", section.name), before.unwrap_or_default(), section.price);
         }
-        if performance.booking() != stored.booking() || stored.withdrawn_at.is_some() {
+        if performance.booking() != stored.booking() || comes_back {
             self.book(stored.venue_id, performance.booking(), place);
         }
         self.report.performances_known += 1;
@@ -352,8 +358,8 @@ impl<'i> Importer<'i> {
         self.booked.entry(venue_id).or_default().push((booking, place));
     }
 
-    /// Decides on all performances of the last concert that have a key: which of them are taken from sale, because the
-    /// catalog does not name them. Those that have started stay.
+    /// Decides on all performances of the last concert: which of them are taken from sale, because the catalog does not name
+    /// them. Those that have started stay. One without a key belongs to the owner of the concert.
     pub fn others_of_concert(&mut self, known: Vec<KnownPerformance>) -> Result<Vec<PerformanceId>, ImportError> {
         let index = self.current().1;
         let says_nothing = self.catalog.concerts[index].performances.is_none();
@@ -362,18 +368,18 @@ impl<'i> Importer<'i> {
             if self.current().0.named.contains(&performance.id) || performance.withdrawn_at.is_some() {
                 continue;
             }
-            self.check_opening(performance.starts_at)?;
-            if says_nothing || performance.starts_at <= self.now {
-                continue;
-            }
-            let named = Named::Performance(performance.key);
-            if self.options.withdraw && performance.owner == self.options.promoter_id {
-                let mut changes = Changes::of(named);
+            let is_missed = !says_nothing && self.now < performance.starts_at;
+            let is_own = performance.key.is_none() || performance.owner == self.options.promoter_id;
+            if is_missed && is_own && self.options.withdraw {
+                let mut changes = Changes::of(performance.named());
                 changes.field("withdrawn", false, true);
                 self.note(changes);
                 withdrawn.push(performance.id);
-            } else {
-                self.report.no_longer_named.push(named);
+                continue;
+            }
+            self.check_opening(performance.starts_at)?;
+            if is_missed {
+                self.report.no_longer_named.push(performance.named());
             }
         }
         Ok(withdrawn)

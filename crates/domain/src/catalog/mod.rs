@@ -80,7 +80,8 @@ pub enum PublishError {
 /// Why a concert was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum UpdateConcertError {
-    /// It is at another version than the one the change was made for.
+    /// It is at another version than the one the change was made for; or a performance was published meanwhile that would
+    /// start before the sale opens.
     #[error("the concert has been changed meanwhile")]
     VersionMismatch,
     /// The storage failed.

@@ -25,6 +25,7 @@ use chrono::NaiveDateTime;
 use diesel::{
     dsl::{count_star, exists, max, min},
     prelude::*,
+    sql_types::Binary,
 };
 use diesel_async::{RunQueryDsl, methods::LoadQuery};
 use futures::future::BoxFuture;
@@ -34,7 +35,11 @@ use self::{
     publish::{NewBooking, Publication},
     rows::{ConcertRow, DateRow, Origin, PerformanceRow, SummaryRow, VenueRow},
 };
-use super::{super::Connection, Store, seats::is_available};
+use super::{
+    super::{Connection, LOCK_ROWS},
+    Store,
+    seats::is_available,
+};
 use crate::{
     concert_finder::Found,
     schema::{concerts, performances, seats, venues},
@@ -185,13 +190,26 @@ impl Catalog for Store {
 
     async fn update_concert(&self, concert: Concert) -> Result<(), UpdateConcertError> {
         let _marking = self.finder.marking(Some(concert.id));
-        let changed = self.writer.transaction(&concert, |connection, concert| {
+        let changed = self.writer.transaction((&concert, self.now()), |connection, (concert, now)| {
             Box::pin(async move {
+                let opens_at = concert.sales.open_at();
+                // A publication that is under way has locked the concert: the next statement sees its performance.
+                let lock = Statement::<Binary>::new("SELECT id FROM concerts WHERE id = ").bind(concert.id);
+                let _locked: Vec<Vec<u8>> = lock.sql(LOCK_ROWS).load(connection).await?;
                 let update = update_concert(concert, &["version", "paused", "emptied_at"])
                     .sql(" WHERE id = ")
                     .bind(concert.id)
                     .sql(" AND version = ")
-                    .bind(i64::from(concert.version) - 1);
+                    .bind(i64::from(concert.version) - 1)
+                    .sql(" AND (sales_open_at = ")
+                    .bind(opens_at)
+                    .sql(" OR NOT EXISTS (SELECT 1 FROM performances WHERE performances.concert_id = ")
+                    .bind(concert.id)
+                    .sql(" AND withdrawn_at IS NULL AND starts_at > ")
+                    .bind(*now)
+                    .sql(" AND starts_at <= ")
+                    .bind(opens_at)
+                    .sql("))");
                 Ok(update.execute(connection).await?)
             })
         });

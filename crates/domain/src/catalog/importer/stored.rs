@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{import::CatalogKey, performance::Moved, rules::Booking};
+use super::super::{
+    import::{CatalogKey, Named},
+    performance::Moved,
+    rules::Booking,
+};
 use crate::{
     AccountId, ConcertId, PerformanceId, Points, Timestamp, VenueId,
     seats::{PartName, SeatLabel},
@@ -84,15 +88,23 @@ impl StoredPerformance {
     }
 }
 
-/// A performance with a key, of a concert that is imported.
+/// A performance of a concert that is imported. One that was not imported has no key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct KnownPerformance {
     pub id: PerformanceId,
     pub owner: Option<AccountId>,
-    pub key: CatalogKey,
+    pub key: Option<CatalogKey>,
     pub starts_at: Timestamp,
     pub withdrawn_at: Option<Timestamp>,
+}
+
+impl KnownPerformance {
+    /// It by its key, or else by its id.
+    pub(super) fn named(&self) -> Named {
+        let id = || CatalogKey::new(&self.id.to_string()).expect("the text of an id can be a key");
+        Named::Performance(self.key.clone().unwrap_or_else(id))
+    }
 }
 
 /// How a venue is taken.

@@ -1,3 +1,5 @@
+mod withdrawal;
+
 use super::*;
 use crate::{
     Points,
@@ -289,6 +291,11 @@ fn a_plan_a_place_and_a_draw_do_not_change() {
     assert_refused(refused, (ImportPlace::Concert(0), "draw"), DrawError::Changed);
     let kept = importer(&catalog, &options).concert(own(drawn.clone())).unwrap();
     assert_eq!(kept, Imported::Unchanged(drawn.clone()));
+    let mut without_draw = catalog.clone();
+    without_draw.concerts[0].draw = Some(false);
+    let refused = importer(&without_draw, &options).concert(own(drawn.clone()));
+    assert_refused(refused, (ImportPlace::Concert(0), "draw"), DrawError::Changed);
+    assert!(importer(&without_draw, &options).concert(own(stored.concert.clone())).is_ok());
     with_draw.concerts[0].sales_open_at = Some(instant(NOW));
     let refused = importer(&with_draw, &options).concert(own(drawn));
     assert_refused(refused, (ImportPlace::Concert(0), "sales_open_at"), DrawError::Held);
@@ -341,7 +348,7 @@ fn a_sale_is_in_time_for_the_performances_that_stay() {
     let known = |starts_at, withdrawn_at| KnownPerformance {
         id: PerformanceId::new(TestEntropy.uuid()),
         owner: None,
-        key: name("other"),
+        key: Some(name("other")),
         starts_at: instant(starts_at),
         withdrawn_at,
     };
@@ -374,63 +381,6 @@ fn a_sold_performance_is_moved_with_a_flag_and_into_the_past_with_another() {
             None => assert!(decided.is_ok(), "{decided:?}"),
         }
     }
-}
-
-#[test]
-fn what_is_not_named_is_reported_or_withdrawn_if_it_is_the_owners_and_to_come() {
-    let (stored, catalog) = (Stored::new(), catalog());
-    let promoter_id = AccountId::new(uuid::Uuid::from_u128(1));
-    let known = |key: &str, owner, starts_at, withdrawn_at| KnownPerformance {
-        id: PerformanceId::new(TestEntropy.uuid()),
-        owner,
-        key: name(key),
-        starts_at: instant(starts_at),
-        withdrawn_at,
-    };
-    let others = vec![
-        known("own", None, 6, None),
-        known("promoters", Some(promoter_id), 6, None),
-        known("started", None, NOW, None),
-        known("withdrawn", None, 6, Some(instant(0))),
-        KnownPerformance { id: stored.performance.id, ..known("p", None, 20_000, None) },
-    ];
-    let named = |keys: &[&str]| keys.iter().map(|key| Named::Performance(name(key))).collect::<Vec<_>>();
-    for (withdraw, withdrawn, reported) in
-        [(false, vec![], named(&["own", "promoters"])), (true, vec![others[0].id], named(&["promoters"]))]
-    {
-        let options = ImportOptions { withdraw, ..options() };
-        let mut import = stored.at_performance(&catalog, &options);
-        import.performance(0, own(stored.performance.clone())).unwrap();
-        assert_eq!(import.others_of_concert(others.clone()).unwrap(), withdrawn);
-        import.others_of_owner([name("c"), name("d")]);
-        let report = import.into_report();
-        let changed: Vec<_> = report.changes.iter().map(ToString::to_string).collect();
-        assert_eq!(changed.len(), withdrawn.len());
-        assert!(changed.iter().all(|change| change == "performance `own`: withdrawn: false -> true"), "{changed:?}");
-        assert_eq!(report.no_longer_named, [reported, vec![Named::Concert(name("d"))]].concat());
-    }
-    let mut silent = catalog;
-    silent.concerts[0].performances = None;
-    let options = ImportOptions { withdraw: true, ..options() };
-    let mut import = stored.at_performance(&silent, &options);
-    assert_eq!(import.others_of_concert(others).unwrap(), []);
-    assert_eq!(import.into_report().no_longer_named, []);
-}
-
-#[test]
-fn a_performance_that_is_named_again_comes_back_and_takes_its_venue() {
-    let (stored, catalog, options) = (Stored::new(), catalog(), options());
-    let withdrawn = StoredPerformance { withdrawn_at: Some(instant(1)), ..stored.performance.clone() };
-    let mut import = stored.at_performance(&catalog, &options);
-    let decided = import.performance(0, own(withdrawn)).unwrap();
-    let back = PerformanceImport::Changed { performance: stored.performance.clone(), sections: vec![] };
-    assert_eq!((decided, import.venues_to_check()), (back, vec![stored.venue.id]));
-    let other = Booking { id: PerformanceId::new(TestEntropy.uuid()), ..stored.performance.booking() };
-    let mut venue = VenueBookings { overlaps_allowed: false, bookings: vec![stored.performance.booking(), other] };
-    let refused = import.check_bookings(stored.venue.id, &venue);
-    assert_refused(refused, (PLACE, "starts_at"), ImportRule::Overlaps(other.starts_at));
-    venue.overlaps_allowed = true;
-    import.check_bookings(stored.venue.id, &venue).unwrap();
 }
 
 #[test]

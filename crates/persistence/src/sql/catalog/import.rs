@@ -265,7 +265,7 @@ impl Import<'_> {
     async fn others_of_concert(&mut self, concert_id: ConcertId) -> Result<(), Stopped> {
         let query = Statement::select::<StoredPerformanceRow>().sql(" WHERE concert_id = ").bind(concert_id);
         let rows: Vec<StoredPerformanceRow> = query.sql(" ORDER BY starts_at, id").load(self.connection).await?;
-        let known = rows.into_iter().filter_map(|row| row.known().transpose());
+        let known = rows.into_iter().map(StoredPerformanceRow::known);
         let known = known.collect::<Result<Vec<KnownPerformance>, StorageError>>()?;
         for id in self.importer.others_of_concert(known)? {
             let update: Statement = Statement::new("UPDATE performances SET withdrawn_at = ").bind(self.now);

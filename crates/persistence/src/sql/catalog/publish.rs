@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        super::Connection,
+        super::{Connection, LOCK_ROWS},
         Store,
         failure::{Failure, Kind},
         insert::insert,
@@ -63,7 +63,8 @@ impl NewBooking<'_> {
         let windows =
             Statement::<(TimestampSql, TimestampSql)>::new("SELECT sales_open_at, sales_close_at FROM concerts")
                 .sql(" WHERE id = ")
-                .bind(performance.concert_id);
+                .bind(performance.concert_id)
+                .sql(LOCK_ROWS);
         let windows: Vec<(NaiveDateTime, NaiveDateTime)> = windows.load(connection).await?;
         let Some((open_at, close_at)) = windows.into_iter().next() else {
             return Ok(Some(PublishError::ConcertNotFound));

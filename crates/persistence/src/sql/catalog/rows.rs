@@ -207,16 +207,14 @@ impl StoredPerformanceRow {
         Ok(Owned { owner: optional_id(self.publisher_id.as_ref())?, value: performance })
     }
 
-    /// The performance by its key; `None` if it has none.
-    pub(super) fn known(self) -> Result<Option<KnownPerformance>, StorageError> {
-        let Some(key) = self.catalog_key else { return Ok(None) };
-        Ok(Some(KnownPerformance {
+    pub(super) fn known(self) -> Result<KnownPerformance, StorageError> {
+        Ok(KnownPerformance {
             id: id(&self.id)?,
             owner: optional_id(self.publisher_id.as_ref())?,
-            key: name(&key)?,
+            key: self.catalog_key.as_deref().map(name).transpose()?,
             starts_at: self.starts_at.and_utc(),
             withdrawn_at: self.withdrawn_at.map(|at| at.and_utc()),
-        }))
+        })
     }
 }
 
