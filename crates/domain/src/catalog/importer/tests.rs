@@ -198,7 +198,7 @@ fn what_is_stored_again_stays_and_what_differs_is_reported() {
 }
 
 #[test]
-fn each_entry_is_decided_in_its_turn() {
+fn entries_are_decided_in_order() {
     let (mut catalog, options) = (catalog(), options());
     let second = ImportedConcert { key: name("d"), title: Some(name("Second")), ..catalog.concerts[0].clone() };
     catalog.concerts.push(second);
