@@ -41,7 +41,6 @@ use boxoffice_domain::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What was read or written.
 type Stored<T> = Result<T, StorageError>;
 
 /// All rows, as they are in the file.
@@ -135,7 +134,8 @@ impl Tables {
 
     fn concert_summary(&self, concert: &Concert) -> ConcertSummary {
         let performances = self.performances.values().filter(|terms| terms.concert_id == concert.id);
-        let performances: Vec<_> = performances.map(|terms| self.performance_summary(terms, concert.created_at)).collect();
+        let performances = performances.map(|terms| self.performance_summary(terms, concert.created_at));
+        let performances: Vec<_> = performances.map(|summary| (summary.starts_at, summary.prices())).collect();
         ConcertSummary::of(concert.clone(), &performances)
     }
 
@@ -384,8 +384,10 @@ impl Catalog for FileStore {
 
     async fn update_concert(&self, concert: Concert) -> Result<(), UpdateConcertError> {
         self.transaction(|tables| {
-            let stored = tables.concerts.get(&concert.id);
-            if !stored.is_some_and(|stored| stored.version + 1 == concert.version || *stored == concert) {
+            let performances = tables.performances.values().filter(|terms| terms.concert_id == concert.id);
+            let (now, starts) = (self.clock.now(), performances.map(|terms| terms.starts_at));
+            let replaces = |stored: &Concert| *stored == concert || concert.replaces(stored, now, starts);
+            if !tables.concerts.get(&concert.id).is_some_and(replaces) {
                 return Err(UpdateConcertError::VersionMismatch);
             }
             for terms in tables.performances.values_mut().filter(|terms| terms.concert_id == concert.id) {

@@ -5,8 +5,7 @@ use boxoffice_domain::{
     AccountId, ConcertId, PerformanceId, StorageError, Timestamp, VenueId,
     catalog::{
         Booking, Catalog, Concert, ConcertSummary, NewPerformance, PerformanceKey, PerformanceSummary,
-        PerformanceTerms, PriceRange, PublishError, Sales, SeatMap, UpdateConcertError, Venue, VenueBookings,
-        check_start,
+        PerformanceTerms, PublishError, Sales, SeatMap, UpdateConcertError, Venue, VenueBookings, check_start,
     },
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
@@ -18,8 +17,7 @@ use super::{MemoryStore, Rows, page};
 impl Rows {
     fn concert_summary(&self, concert: &Concert) -> ConcertSummary {
         let on_sale = self.performances_of(concert.id).filter(|found| !found.withdrawn);
-        let performances =
-            on_sale.map(|found| (found.starts_at, PriceRange { min: found.price_min, max: found.price_max }));
+        let performances = on_sale.map(|found| (found.starts_at, found.prices()));
         ConcertSummary::of(concert.clone(), &performances.collect::<Vec<_>>())
     }
 
@@ -150,14 +148,12 @@ impl Catalog for MemoryStore {
     }
 
     async fn update_concert(&self, concert: Concert) -> Result<(), UpdateConcertError> {
-        let (mut rows, now, open_at) = (self.rows(), self.now(), concert.sales.open_at());
-        let to_come = rows.performances_of(concert.id).filter(|found| !found.withdrawn && now < found.starts_at);
-        let opens_in_time = to_come.map(|found| found.starts_at).all(|starts_at| open_at < starts_at);
+        let (mut rows, now) = (self.rows(), self.now());
+        let on_sale = rows.performances_of(concert.id).filter(|found| !found.withdrawn);
+        let starts: Vec<_> = on_sale.map(|found| found.starts_at).collect();
         match rows.concerts.rows.get_mut(&concert.id) {
             Some(stored) if *stored == concert => Ok(()),
-            Some(stored)
-                if stored.version + 1 == concert.version && (opens_in_time || stored.sales.open_at() == open_at) =>
-            {
+            Some(stored) if concert.replaces(stored, now, starts) => {
                 let id = concert.id;
                 *stored = concert;
                 rows.refresh_terms(id);

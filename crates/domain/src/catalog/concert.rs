@@ -130,6 +130,14 @@ impl Concert {
         }
     }
 
+    /// Whether it may be written over the stored concert, whose performances on sale start then: it is its next version, and
+    /// does not move the opening behind a start that is to come.
+    pub fn replaces(&self, stored: &Self, now: Timestamp, starts: impl IntoIterator<Item = Timestamp>) -> bool {
+        let opens_at = self.sales.open_at();
+        let is_in_time = |starts_at| starts_at <= now || opens_at < starts_at;
+        stored.version + 1 == self.version && (stored.sales.open_at() == opens_at || starts.into_iter().all(is_in_time))
+    }
+
     /// The draw, if its seed is public at `now`: from the opening on.
     pub fn published_draw(&self, now: Timestamp) -> Option<Draw> {
         self.draw.filter(|_| self.sales.open_at() <= now)

@@ -217,6 +217,11 @@ impl PerformanceSummary {
     pub fn key(&self) -> PerformanceKey {
         PerformanceKey { starts_at: self.starts_at, id: self.id }
     }
+
+    /// What its seats cost.
+    pub fn prices(&self) -> PriceRange {
+        PriceRange { min: self.price_min, max: self.price_max }
+    }
 }
 
 /// Where a list of performances goes on: they are sorted by start, then by id.
