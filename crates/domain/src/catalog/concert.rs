@@ -313,6 +313,28 @@ mod tests {
     }
 
     #[test]
+    fn the_next_version_replaces_a_concert_if_its_opening_is_before_the_starts_to_come() {
+        let stored = concert(None);
+        let next = |version, open_at| {
+            let sales = SalesWindow::new(at(open_at), at(900)).unwrap();
+            Concert { sales, version, ..stored.clone() }
+        };
+        for (version, open_at, starts, replaces) in [
+            (8, 100, vec![at(100)], true),
+            (7, 100, vec![], false),
+            (9, 100, vec![], false),
+            (8, 300, vec![], true),
+            (8, 300, vec![at(301), at(302)], true),
+            (8, 300, vec![at(301), at(300)], false),
+            (8, 300, vec![at(51)], false),
+            (8, 300, vec![at(50)], true),
+        ] {
+            let found = next(version, open_at).replaces(&stored, at(50), starts.clone());
+            assert_eq!(found, replaces, "version {version}, opening at {open_at}, starts at {starts:?}");
+        }
+    }
+
+    #[test]
     fn a_summary_has_the_prices_of_all_performances() {
         let range = |min, max| PriceRange { min: Points::new(min).unwrap(), max: Points::new(max).unwrap() };
         let prices = |performances: &[_]| ConcertSummary::of(concert(None), performances).prices;

@@ -76,12 +76,12 @@ async fn an_account_has_no_more_seats_through_two_nodes_than_through_one() {
     let clock = Arc::new(TestClock::new());
     let (one, one_database) = join(&url(0), settings(), Arc::clone(&clock)).await;
     let (other, other_database) = join(&url(1), settings(), clock).await;
+    let accounts = one.accounts(SHOWS).await;
     let mut shows = Vec::new();
     while shows.len() < SHOWS {
         shows.push(one.show_allowing(1).await);
     }
-    let accounts = one.accounts(shows.len()).await;
-    // What one node has written is at the other one a moment later.
+    // What one node has written is at the other one a moment later, in the same order.
     let last = shows.last().unwrap().performance_id;
     while other.storage.catalog.performance(last).await.unwrap().is_none() {
         tokio::task::yield_now().await;
