@@ -28,10 +28,8 @@ pub(crate) const PAYMENTS_BY_ACCOUNT: &str = " INDEXED BY payments_by_account";
 
 /// The seats that reservations list: `reservation_id`, `label`, `price`. A list that cannot be parsed counts as empty.
 pub(crate) const RESERVED_SEATS: &str = include_str!("sqlite/reserved_seats.sql");
-/// How many seats the rows of seating plans have: `venue_id`, `seats`. A plan that cannot be parsed has none.
-pub(crate) const PLANNED_SEATS: &str = include_str!("sqlite/planned_seats.sql");
-/// The events of all batches: `subject_id`, `kind`. Those of a batch that cannot be parsed are missing; an event
-/// without a subject has the id of its batch.
+/// The events of all batches: `subject_id`, `kind`, what each says of its subject, and `occurred_at`, that of its batch.
+/// Those of a batch that cannot be parsed are missing; an event without a subject has the id of its batch.
 pub(crate) const EVENTS: &str = include_str!("sqlite/events.sql");
 
 /// Begins a transaction that reads everything as it is at one instant.

@@ -1,4 +1,6 @@
-//! Comparing what is stored with the promises of the domain, and breaking it for the contract of the audit.
+//! Comparing what is stored with the promises of the domain.
+
+mod corrupt;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,16 +9,17 @@ use std::{
 
 use async_trait::async_trait;
 use boxoffice_domain::{
-    ConcertId, Points, ReservationId, StorageError, Timestamp,
-    audit::{Audit, Breach},
-    payments::{PaymentSource, PaymentState},
-    reservations::ReservationState,
-    seats::{SeatLabel, SeatState, SeatStatus},
-    wallet::{ChargeState, EntryKind, WalletEntry},
+    AccountId, PerformanceId, Points, ReservationId, StorageError, Timestamp,
+    audit::{Audit, Breach, StoredHall, StoredSeat},
+    catalog::check_opening,
+    events::Event,
+    payments::{Payment, PaymentState},
+    reservations::{Reservation, ReservationState},
+    seats::{SeatState, SeatStatus},
+    wallet::{Charge, ChargeState, EntryKind, WalletEntry},
 };
 
 use super::{MemoryStore, Rows};
-use crate::storage::audit::{Corrupt, Corruption};
 
 #[async_trait]
 impl Audit for MemoryStore {
@@ -25,7 +28,9 @@ impl Audit for MemoryStore {
         let rows = self.rows();
         rows.audit_reservations(self.now(), &mut found);
         rows.audit_wallets(&mut found);
-        rows.audit_catalog(&mut found);
+        rows.audit_events(&mut found);
+        rows.audit_catalog(self.now(), &mut found);
+        rows.audit_references(&mut found);
         Ok(found.0)
     }
 }
@@ -44,21 +49,22 @@ impl Found {
 
 impl Rows {
     fn audit_reservations(&self, now: Timestamp, found: &mut Found) {
-        let events = self.batches.iter().flat_map(|batch| &batch.events);
-        let events: BTreeSet<_> = events.map(|event| (event.subject(), event.kind())).collect();
         let mut expected = BTreeMap::new();
         for reservation in self.sale.reservations.values() {
             let id = reservation.id;
-            let (seats, paid, event) = match reservation.state {
-                ReservationState::Held { until } => (Some(SeatState::Held { by: id, until }), None, "reservation_held"),
-                ReservationState::Expired => (None, None, "reservation_expired"),
+            let (seats, paid) = match reservation.state {
+                ReservationState::Held { until } => (Some(SeatState::Held { by: id, until }), None),
+                ReservationState::Expired => (None, None),
                 ReservationState::Confirmed { payment_id } => {
-                    (Some(SeatState::Sold { to: id }), Some((payment_id, true)), "reservation_confirmed")
+                    (Some(SeatState::Sold { to: id }), Some((payment_id, true)))
                 }
                 ReservationState::Cancelled { payment_id, .. } => {
-                    (None, payment_id.map(|payment_id| (payment_id, false)), "reservation_cancelled")
+                    (None, payment_id.map(|payment_id| (payment_id, false)))
                 }
             };
+            let all = self.sale.seats.get(&reservation.performance_id);
+            let are_there = reservation.seats.iter().all(|seat| all.is_some_and(|all| all.contains_key(&seat.label)));
+            found.unless(are_there, "reserved_seat_is_of_the_performance", id);
             // Another reservation may have taken over the seats of a lapsed hold.
             if let Some(state) = seats.filter(|state| state.status(now) != SeatStatus::Available) {
                 for seat in &reservation.seats {
@@ -74,7 +80,8 @@ impl Rows {
             let amount_is_right = payment.is_none_or(|payment| payment.amount == reservation.total_amount);
             let paid_once = completed == paid && amount_is_right;
             found.unless(paid_once, "confirmed_reservation_has_one_completed_payment", id);
-            found.unless(events.contains(&(id.uuid(), event)), "change_has_its_event", id);
+            let changed_then = changed_at(reservation, payment).is_none_or(|at| at == reservation.updated_at);
+            found.unless(changed_then, "reservation_changed_when_its_status_did", id);
         }
         let seats = self.sale.seats.iter().flat_map(|(id, seats)| seats.values().map(move |seat| (*id, seat)));
         for (performance_id, seat) in seats {
@@ -99,21 +106,156 @@ impl Rows {
             let pending = charges.filter(|charge| charge.state == ChargeState::Pending).map(|charge| charge.amount);
             let is_right = Points::checked_sum(pending) == Some(wallet.pending);
             found.unless(is_right, "pending_is_the_sum_of_the_pending_charges", wallet.account_id);
+            let entries = self.sale.entries.iter().filter(|entry| entry.account_id == wallet.account_id);
+            let last = entries.max_by_key(|entry| entry.sequence).map(|entry| entry.created_at);
+            let account = self.accounts.get(&wallet.account_id).map(|known| known.account.created_at);
+            let changed_then = last.or(account).is_none_or(|at| at == wallet.updated_at);
+            found.unless(changed_then, "wallet_changed_with_its_last_entry", wallet.account_id);
+        }
+        for entry in &self.sale.entries {
+            found.unless(self.has_cause(entry), "entry_has_its_cause", entry);
+        }
+    }
+
+    /// Whether what an entry says is what is stored of its cause.
+    fn has_cause(&self, entry: &WalletEntry) -> bool {
+        let paid = |id: &ReservationId| {
+            let payment = self.sale.payments.get(id).filter(|payment| payment.account_id == entry.account_id);
+            payment.filter(|payment| payment.balance_after().is_some())
+        };
+        match entry.kind {
+            EntryKind::Charge { charge_id } => self.sale.charges.get(&charge_id).is_some_and(|charge| {
+                let completed_at = match charge.state {
+                    ChargeState::Completed { completed_at, .. } => Some(completed_at),
+                    ChargeState::Pending | ChargeState::Declined { .. } => None,
+                };
+                (charge.account_id, charge.amount.get(), completed_at)
+                    == (entry.account_id, entry.amount, Some(entry.created_at))
+            }),
+            EntryKind::Payment { reservation_id, payment_id } => paid(&reservation_id).is_some_and(|payment| {
+                (payment.id, -payment.amount.get(), payment.paid_at) == (payment_id, entry.amount, entry.created_at)
+            }),
+            EntryKind::Refund { reservation_id } => paid(&reservation_id).is_some_and(|payment| {
+                (payment.amount.get(), payment.refunded_at()) == (entry.amount, Some(entry.created_at))
+            }),
+        }
+    }
+}
+
+/// When a reservation changed last, as far as another row says so.
+fn changed_at(reservation: &Reservation, payment: Option<&Payment>) -> Option<Timestamp> {
+    match reservation.state {
+        ReservationState::Held { .. } => Some(reservation.created_at),
+        ReservationState::Expired => Some(reservation.held_until),
+        ReservationState::Confirmed { .. } => payment.map(|payment| payment.paid_at),
+        ReservationState::Cancelled { .. } => payment.and_then(Payment::refunded_at),
+    }
+}
+
+impl Rows {
+    fn audit_events(&self, found: &mut Found) {
+        let mut events = BTreeSet::new();
+        for batch in &self.batches {
+            for event in &batch.events {
+                events.insert((event.subject(), event.kind()));
+                found.unless(self.tells_what_is_stored(event, batch.occurred_at), "event_has_its_cause", event);
+            }
+        }
+        let mut has_event = |subject, kind| {
+            found.unless(events.contains(&(subject, kind)), "change_has_its_event", (subject, kind));
+        };
+        for reservation in self.sale.reservations.values() {
+            let id = reservation.id.uuid();
+            has_event(id, "reservation_held");
+            if reservation.payment_id().is_some() {
+                has_event(id, "reservation_confirmed");
+            }
+            match reservation.state {
+                ReservationState::Held { .. } | ReservationState::Confirmed { .. } => {}
+                ReservationState::Cancelled { .. } => has_event(id, "reservation_cancelled"),
+                ReservationState::Expired => has_event(id, "reservation_expired"),
+            }
+        }
+        for charge in self.sale.charges.values() {
+            has_event(charge.id.uuid(), "charge_requested");
+            match charge.state {
+                ChargeState::Pending => {}
+                ChargeState::Completed { .. } => has_event(charge.id.uuid(), "charge_completed"),
+                ChargeState::Declined { .. } => has_event(charge.id.uuid(), "charge_declined"),
+            }
+        }
+    }
+
+    /// Whether an event says of its subject what is stored.
+    fn tells_what_is_stored(&self, event: &Event, occurred_at: Timestamp) -> bool {
+        let reserved = |id: &ReservationId, account: &AccountId, performance: &PerformanceId| {
+            let reservation = self.sale.reservations.get(id);
+            reservation.filter(|found| found.account_id == *account && found.performance_id == *performance)
+        };
+        let charged = |id, account: &AccountId, amount: &Points| {
+            let charge: Option<&Charge> = self.sale.charges.get(id);
+            charge.filter(|found| found.account_id == *account && found.amount == *amount)
+        };
+        match event {
+            Event::ReservationHeld { reservation_id, account_id, performance_id, .. } => {
+                reserved(reservation_id, account_id, performance_id)
+                    .is_some_and(|found| found.created_at == occurred_at)
+            }
+            Event::ReservationConfirmed { reservation_id, account_id, performance_id, payment_id, amount } => {
+                reserved(reservation_id, account_id, performance_id)
+                    .is_some_and(|found| found.payment_id() == Some(*payment_id) && found.total_amount == *amount)
+            }
+            Event::ReservationCancelled { reservation_id, account_id, performance_id, refunded } => {
+                reserved(reservation_id, account_id, performance_id).is_some_and(|found| {
+                    let amount = found.payment_id().map(|_| found.total_amount).unwrap_or_default();
+                    let is_cancelled = matches!(found.state, ReservationState::Cancelled { .. });
+                    is_cancelled && (found.updated_at, amount) == (occurred_at, *refunded)
+                })
+            }
+            Event::ReservationExpired { reservation_id, account_id, performance_id } => {
+                reserved(reservation_id, account_id, performance_id)
+                    .is_some_and(|found| found.state == ReservationState::Expired)
+            }
+            Event::ChargeRequested { charge_id, account_id, amount } => {
+                charged(charge_id, account_id, amount).is_some_and(|found| found.created_at == occurred_at)
+            }
+            Event::ChargeCompleted { charge_id, account_id, amount, balance } => {
+                let state = ChargeState::Completed { balance_after: *balance, completed_at: occurred_at };
+                charged(charge_id, account_id, amount).is_some_and(|found| found.state == state)
+            }
+            Event::ChargeDeclined { charge_id, account_id, amount } => {
+                let state = ChargeState::Declined { declined_at: occurred_at };
+                charged(charge_id, account_id, amount).is_some_and(|found| found.state == state)
+            }
+            _ => false,
         }
     }
 }
 
 impl Rows {
-    fn audit_catalog(&self, found: &mut Found) {
+    fn audit_catalog(&self, now: Timestamp, found: &mut Found) {
         for performance in self.performances.rows.values() {
-            let seats = self.seats_in_order(performance.id);
-            let total = seats.len() == performance.seats_total as usize;
-            let ordinals = seats.iter().zip(0..).all(|(seat, ordinal)| seat.ordinal == ordinal);
-            found.unless(total && ordinals, "performance_has_all_its_seats", performance.id);
-            let prices = || seats.iter().map(|seat| seat.price);
-            let range = (prices().min(), prices().max());
-            let is_right = range == (Some(performance.price_min), Some(performance.price_max));
-            found.unless(is_right, "price_range_is_that_of_the_seats", performance.id);
+            let hall = StoredHall {
+                performance_id: performance.id,
+                seats_total: performance.seats_total.into(),
+                price_min: performance.price_min.get(),
+                price_max: performance.price_max.get(),
+            };
+            let stored = self.sale.seats.get(&performance.id).into_iter().flat_map(|seats| seats.values());
+            let seats = stored.map(|seat| StoredSeat {
+                ordinal: seat.ordinal.into(),
+                label: seat.label.as_str(),
+                price: seat.price.get(),
+            });
+            match self.venues.rows.get(&performance.venue.id) {
+                Some(venue) => found.0.extend(hall.breaches(&venue.plan, seats.collect())),
+                None => found.unless(false, "performance_has_all_its_seats", performance.id),
+            }
+            let concert = self.concerts.rows.get(&performance.concert_id);
+            found.unless(concert.is_some(), "what_is_referred_to_is_there", performance.id);
+            let in_time = |sales| performance.withdrawn || check_opening(now, sales, performance.starts_at).is_ok();
+            let in_time = concert.is_none_or(|concert| in_time(&concert.sales));
+            found.unless(in_time, "performance_starts_after_its_sale_opens", performance.id);
         }
         for venue in self.venues.rows.values().filter(|venue| !venue.overlaps_allowed) {
             let bookings = self.venue_bookings(venue.id).bookings;
@@ -132,59 +274,16 @@ impl Rows {
             found.unless(is_right, "balance_after_is_that_of_the_entry", payment.id);
         }
     }
-}
-
-#[async_trait]
-impl Corrupt for MemoryStore {
-    async fn corrupt(&self, corruption: Corruption) {
-        let to = ReservationId::new(self.entropy.uuid());
-        let mut rows = self.rows();
-        let sale = &mut rows.sale;
-        let mut set_seat = |performance_id, label: &SeatLabel, state| {
-            let seats = sale.seats.get_mut(&performance_id).expect("a performance");
-            seats.get_mut(label).expect("a seat").state = state;
+    fn audit_references(&self, found: &mut Found) {
+        let mut has_account = |id: &AccountId, what| {
+            found.unless(self.accounts.contains_key(id), "what_is_referred_to_is_there", (what, id));
         };
-        match corruption {
-            Corruption::SeatSoldToNobody { performance_id, label } => {
-                set_seat(performance_id, &label, SeatState::Sold { to });
-            }
-            Corruption::SeatFreed { performance_id, label } => set_seat(performance_id, &label, SeatState::Free),
-            Corruption::TotalChanged { reservation_id } => {
-                one_more(&mut sale.reservations.get_mut(&reservation_id).expect("a reservation").total_amount);
-            }
-            Corruption::PaymentRemoved { payment_id } => sale.payments.retain(|_, payment| payment.id != payment_id),
-            Corruption::BalanceChanged { account_id } => {
-                one_more(&mut sale.wallets.get_mut(&account_id).expect("a wallet").balance);
-            }
-            Corruption::ConcertChanged { reservation_id } => {
-                let reservation = sale.reservations.get_mut(&reservation_id).expect("a reservation");
-                reservation.concert_id = ConcertId::new(to.uuid());
-            }
-            Corruption::BalanceAfterChanged { payment_id } => {
-                let payment = sale.payments.values_mut().find(|payment| payment.id == payment_id);
-                let payment = payment.expect("a payment");
-                if let PaymentSource::Wallet { balance_after } = &mut payment.source {
-                    one_more(balance_after);
-                }
-            }
-            Corruption::SeatsTotalChanged { performance_id } => {
-                rows.performances.rows.get_mut(&performance_id).expect("a performance").seats_total += 1;
-            }
-            Corruption::PriceRangeChanged { performance_id } => {
-                one_more(&mut rows.performances.rows.get_mut(&performance_id).expect("a performance").price_max);
-            }
-            Corruption::OverlapsForbidden { venue_id } => {
-                rows.venues.rows.get_mut(&venue_id).expect("a venue").overlaps_allowed = false;
-            }
-            Corruption::EventsRemoved { reservation_id } => {
-                for batch in &mut rows.batches {
-                    batch.events.retain(|event| event.subject() != reservation_id.uuid());
-                }
-            }
-        }
+        self.sessions.values().for_each(|(session, _)| has_account(&session.account_id, "a session"));
+        let promoters = self.concerts.rows.values().filter_map(|concert| concert.promoter_id.as_ref());
+        promoters.for_each(|promoter_id| has_account(promoter_id, "a concert"));
+        self.sale.reservations.values().for_each(|found| has_account(&found.account_id, "a reservation"));
+        self.sale.wallets.keys().for_each(|account_id| has_account(account_id, "a wallet"));
+        self.sale.entries.iter().for_each(|entry| has_account(&entry.account_id, "an entry"));
+        self.sale.charges.values().for_each(|charge| has_account(&charge.account_id, "a charge"));
     }
-}
-
-fn one_more(points: &mut Points) {
-    *points = Points::new(points.get() + 1).expect("far from the largest number");
 }

@@ -1,4 +1,8 @@
-//! The invariants, each as a query that finds what breaks it.
+//! The invariants: most are a query each that finds what breaks it, and [`halls`] reads what concerns the plans of venues.
+
+mod halls;
+
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use boxoffice_domain::{
@@ -9,7 +13,7 @@ use diesel::sql_types::{Binary, Nullable, Text};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
 use super::{
-    super::{Connection, EVENTS, PLANNED_SEATS, READ_SNAPSHOT, RESERVED_SEATS},
+    super::{Connection, EVENTS, READ_SNAPSHOT, RESERVED_SEATS},
     Store,
     failure::Failure,
 };
@@ -38,12 +42,10 @@ async fn find_breaches(connection: &mut Connection, now: &Bind) -> Result<Vec<Br
     for statement in READ_SNAPSHOT {
         connection.batch_execute(statement).await?;
     }
-    let mut breaches = Vec::new();
+    let mut found = Found::default();
     for (invariant, query) in invariants() {
         let mut statement = Statement::<(Binary, Nullable<Text>)>::new("WITH reservation_seats AS (")
             .sql(RESERVED_SEATS)
-            .sql("), planned_seats AS (")
-            .sql(PLANNED_SEATS)
             .sql("), events AS (")
             .sql(EVENTS)
             .sql(") ");
@@ -54,16 +56,38 @@ async fn find_breaches(connection: &mut Connection, now: &Bind) -> Result<Vec<Br
             statement = statement.sql(text);
         }
         let rows: Vec<(Vec<u8>, Option<String>)> = statement.load(connection).await?;
-        if rows.len() > BREACHES_MAX {
-            let detail = format!("{} breaches; the first {BREACHES_MAX} follow", rows.len());
-            breaches.push(Breach { invariant, detail });
-        }
-        for (key, detail) in rows.iter().take(BREACHES_MAX) {
-            breaches.push(Breach { invariant, detail: describe(key, detail.as_deref()) });
+        for (key, detail) in rows {
+            found.add(invariant, describe(&key, detail.as_deref()));
         }
     }
+    halls::find_breaches(connection, &mut found).await?;
     connection.batch_execute("COMMIT").await?;
-    Ok(breaches)
+    Ok(found.into_breaches())
+}
+
+/// The breaches that are reported, and how many there are of each invariant.
+#[derive(Default)]
+struct Found {
+    breaches: Vec<Breach>,
+    counts: BTreeMap<&'static str, usize>,
+}
+
+impl Found {
+    fn add(&mut self, invariant: &'static str, detail: String) {
+        let count = self.counts.entry(invariant).or_default();
+        *count += 1;
+        if *count <= BREACHES_MAX {
+            self.breaches.push(Breach { invariant, detail });
+        }
+    }
+
+    fn into_breaches(mut self) -> Vec<Breach> {
+        for (invariant, count) in self.counts.into_iter().filter(|(_, count)| *count > BREACHES_MAX) {
+            let detail = format!("{count} breaches, of which the first {BREACHES_MAX} are listed");
+            self.breaches.push(Breach { invariant, detail });
+        }
+        self.breaches
+    }
 }
 
 fn describe(key: &[u8], detail: Option<&str>) -> String {

@@ -1,6 +1,7 @@
 -- The invariants, each as a query for the rows that break it, with a key and a detail of each. Besides the tables there
--- are `reservation_seats`, the seats that each reservation lists, `planned_seats`, those that each row of a venue's plan has,
--- and `events`, those of all batches. `:now` is the present instant.
+-- are `reservation_seats`, the seats that each reservation lists, and `events`, those of all batches. `:now` is the present
+-- instant. What concerns the plans of venues is not here but in `audit/halls.rs`: a query that joins venues to seats reads
+-- a plan for each seat.
 
 -- invariant: seat_in_one_live_reservation
 SELECT reservations.performance_id, reservation_seats.label FROM reservation_seats
@@ -38,6 +39,12 @@ LEFT JOIN seats ON seats.performance_id = reservations.performance_id
 WHERE seats.label IS NULL AND (reservations.status = 'confirmed'
     OR (reservations.status = 'held' AND reservations.held_until > :now));
 
+-- invariant: reserved_seat_is_of_the_performance
+SELECT reservation_seats.reservation_id, reservation_seats.label FROM reservation_seats
+JOIN reservations ON reservations.id = reservation_seats.reservation_id
+LEFT JOIN seats ON seats.performance_id = reservations.performance_id AND seats.label = reservation_seats.label
+WHERE seats.label IS NULL;
+
 -- invariant: reservation_total_is_the_sum_of_its_seats
 SELECT reservations.id, CONCAT('total ', reservations.total_amount) FROM reservations
 LEFT JOIN reservation_seats ON reservation_seats.reservation_id = reservations.id
@@ -46,16 +53,19 @@ HAVING COUNT(reservation_seats.label) <> reservations.seats_count
     OR COALESCE(SUM(reservation_seats.price), 0) <> reservations.total_amount;
 
 -- invariant: confirmed_reservation_has_one_completed_payment
-SELECT reservations.id, CONCAT('total ', reservations.total_amount) FROM reservations
+-- A cancelled one that names a payment has it, and it is refunded.
+SELECT reservations.id, CONCAT(reservations.status, ', total ', reservations.total_amount) FROM reservations
 LEFT JOIN payments ON payments.reservation_id = reservations.id
     AND payments.id = reservations.payment_id AND payments.amount = reservations.total_amount
-    AND payments.account_id = reservations.account_id AND payments.refunded_at IS NULL
-WHERE reservations.status = 'confirmed' AND payments.id IS NULL;
+    AND payments.account_id = reservations.account_id
+    AND (CASE WHEN payments.refunded_at IS NULL THEN 'confirmed' ELSE 'cancelled' END) = reservations.status
+WHERE payments.id IS NULL AND (reservations.status = 'confirmed'
+    OR (reservations.status = 'cancelled' AND reservations.payment_id IS NOT NULL));
 
 -- invariant: completed_payment_has_confirmed_reservation
 SELECT payments.id, CONCAT('amount ', payments.amount) FROM payments
 LEFT JOIN reservations ON reservations.id = payments.reservation_id
-    AND reservations.payment_id = payments.id
+    AND reservations.payment_id = payments.id AND reservations.total_amount = payments.amount
     AND reservations.status = (CASE WHEN payments.refunded_at IS NULL
         THEN 'confirmed' ELSE 'cancelled' END)
 WHERE reservations.id IS NULL;
@@ -63,6 +73,16 @@ WHERE reservations.id IS NULL;
 -- invariant: unpaid_reservation_names_no_payment
 SELECT reservations.id, reservations.status FROM reservations
 WHERE reservations.status IN ('held', 'expired') AND reservations.payment_id IS NOT NULL;
+
+-- invariant: reservation_changed_when_its_status_did
+-- When one was cancelled that had not been paid, is stored nowhere else.
+SELECT reservations.id, CONCAT(reservations.status, ', changed at ', reservations.updated_at) FROM reservations
+LEFT JOIN payments ON payments.reservation_id = reservations.id
+WHERE reservations.updated_at <> (CASE reservations.status
+    WHEN 'held' THEN reservations.created_at
+    WHEN 'confirmed' THEN payments.paid_at
+    WHEN 'expired' THEN reservations.held_until
+    WHEN 'cancelled' THEN payments.refunded_at END);
 
 -- invariant: account_within_its_seat_limit
 -- Only for concerts that were never changed: a promoter may lower the limit below what accounts own already.
@@ -87,6 +107,28 @@ LEFT JOIN wallet_entries AS earlier ON earlier.account_id = later.account_id
 WHERE later.balance_after <> COALESCE(earlier.balance_after, 0) + later.amount
     OR (later.sequence > 1 AND earlier.sequence IS NULL) OR later.sequence < 1;
 
+-- invariant: entry_has_its_cause
+SELECT wallet_entries.account_id, CONCAT('entry ', wallet_entries.sequence, ', ', wallet_entries.kind)
+FROM wallet_entries
+LEFT JOIN charges ON charges.id = wallet_entries.charge_id AND charges.account_id = wallet_entries.account_id
+    AND charges.ended_at = wallet_entries.created_at
+LEFT JOIN payments ON payments.reservation_id = wallet_entries.reservation_id
+    AND payments.account_id = wallet_entries.account_id AND payments.balance_after IS NOT NULL
+WHERE NOT COALESCE((CASE wallet_entries.kind
+    WHEN 'charge' THEN charges.status = 'completed' AND charges.amount = wallet_entries.amount
+        AND wallet_entries.reservation_id IS NULL AND wallet_entries.payment_id IS NULL
+    WHEN 'payment' THEN payments.id = wallet_entries.payment_id AND 0 - payments.amount = wallet_entries.amount
+        AND payments.paid_at = wallet_entries.created_at AND wallet_entries.charge_id IS NULL
+    WHEN 'refund' THEN payments.refunded_at = wallet_entries.created_at AND payments.amount = wallet_entries.amount
+        AND wallet_entries.payment_id IS NULL AND wallet_entries.charge_id IS NULL END), FALSE);
+
+-- invariant: wallet_changed_with_its_last_entry
+SELECT wallets.account_id, CONCAT('changed at ', wallets.updated_at) FROM wallets
+JOIN accounts ON accounts.id = wallets.account_id
+LEFT JOIN wallet_entries ON wallet_entries.account_id = wallets.account_id
+    AND wallet_entries.sequence = wallets.entries_count
+WHERE wallets.updated_at <> COALESCE(wallet_entries.created_at, accounts.created_at);
+
 -- invariant: nothing_is_negative
 SELECT account_id, CONCAT('balance ', balance, ', pending ', pending) FROM wallets
 WHERE balance < 0 OR pending < 0;
@@ -105,6 +147,11 @@ GROUP BY charges.id, charges.status, charges.amount
 HAVING COUNT(wallet_entries.sequence) <> (CASE WHEN charges.status = 'completed' THEN 1 ELSE 0 END)
     OR (charges.status = 'completed' AND SUM(wallet_entries.amount) <> charges.amount);
 
+-- invariant: charge_ended_as_its_status_says
+SELECT charges.id, charges.status FROM charges
+WHERE (charges.ended_at IS NOT NULL) <> (charges.status IN ('completed', 'declined'))
+    OR (charges.balance_after IS NOT NULL) <> (charges.status = 'completed');
+
 -- invariant: payment_is_debited_once_and_refunded_at_most_once
 SELECT payments.id, CONCAT('amount ', payments.amount) FROM payments
 LEFT JOIN wallet_entries ON wallet_entries.account_id = payments.account_id
@@ -121,26 +168,6 @@ HAVING SUM(CASE WHEN wallet_entries.kind = 'payment' THEN 1 ELSE 0 END) <> 1
 SELECT accounts.id, accounts.login_id FROM accounts
 LEFT JOIN wallets ON wallets.account_id = accounts.id WHERE wallets.account_id IS NULL;
 
--- invariant: performance_has_all_its_seats
-SELECT performances.id, CONCAT('seats ', performances.seats_total) FROM performances
-LEFT JOIN seats ON seats.performance_id = performances.id
-LEFT JOIN venues ON venues.id = performances.venue_id
-GROUP BY performances.id, performances.seats_total, venues.capacity
-HAVING COUNT(seats.label) <> performances.seats_total OR performances.seats_total <> COALESCE(venues.capacity, 0)
-    OR COUNT(DISTINCT seats.ordinal) <> performances.seats_total
-    OR MIN(seats.ordinal) <> 0 OR MAX(seats.ordinal) <> performances.seats_total - 1;
-
--- invariant: price_range_is_that_of_the_seats
-SELECT performances.id, CONCAT('prices ', performances.price_min, ' to ', performances.price_max) FROM performances
-JOIN seats ON seats.performance_id = performances.id
-GROUP BY performances.id, performances.price_min, performances.price_max
-HAVING MIN(seats.price) <> performances.price_min OR MAX(seats.price) <> performances.price_max;
-
--- invariant: venue_has_the_seats_of_its_plan
-SELECT venues.id, CONCAT('capacity ', venues.capacity) FROM venues
-LEFT JOIN planned_seats ON planned_seats.venue_id = venues.id
-GROUP BY venues.id, venues.capacity HAVING COALESCE(SUM(planned_seats.seats), 0) <> venues.capacity;
-
 -- invariant: venue_has_one_performance_at_a_time
 -- One that is taken from sale counts while seats of it are sold.
 SELECT one.id, CONCAT('overlaps with another of venue ', venues.name) FROM performances AS one
@@ -155,6 +182,21 @@ WHERE (one.withdrawn_at IS NULL OR EXISTS (SELECT 1 FROM seats WHERE seats.perfo
 -- invariant: performance_ends_after_it_starts
 SELECT performances.id, 'ends before it starts' FROM performances WHERE performances.ends_at <= performances.starts_at;
 
+-- invariant: move_has_both_its_times
+SELECT performances.id, 'only one of moved_at and cancel_until is known' FROM performances
+WHERE (performances.moved_at IS NULL) <> (performances.cancel_until IS NULL);
+
+-- invariant: sale_closes_after_it_opens
+SELECT concerts.id, CONCAT('opens at ', concerts.sales_open_at) FROM concerts
+WHERE concerts.sales_close_at <= concerts.sales_open_at;
+
+-- invariant: performance_starts_after_its_sale_opens
+-- The opening may be moved behind a performance that has been, or that is taken from sale.
+SELECT performances.id, CONCAT('starts at ', performances.starts_at) FROM performances
+JOIN concerts ON concerts.id = performances.concert_id
+WHERE performances.withdrawn_at IS NULL AND performances.starts_at > :now
+    AND performances.starts_at <= concerts.sales_open_at;
+
 -- invariant: key_belongs_to_the_owner
 SELECT id, 'venue' FROM venues
 WHERE owner_id <> COALESCE(publisher_id, X'00000000000000000000000000000000')
@@ -162,6 +204,42 @@ UNION ALL SELECT id, 'concert' FROM concerts
 WHERE owner_id <> COALESCE(promoter_id, X'00000000000000000000000000000000')
 UNION ALL SELECT id, 'performance' FROM performances
 WHERE owner_id <> COALESCE(publisher_id, X'00000000000000000000000000000000');
+
+-- invariant: key_has_its_fingerprint
+SELECT id, 'account' FROM accounts WHERE (idempotency_key IS NULL) <> (fingerprint IS NULL)
+UNION ALL SELECT id, 'venue' FROM venues WHERE (idempotency_key IS NULL) <> (fingerprint IS NULL)
+UNION ALL SELECT id, 'concert' FROM concerts WHERE (idempotency_key IS NULL) <> (fingerprint IS NULL)
+UNION ALL SELECT id, 'performance' FROM performances WHERE (idempotency_key IS NULL) <> (fingerprint IS NULL)
+UNION ALL SELECT id, 'reservation' FROM reservations
+WHERE (idempotency_key IS NULL) <> (fingerprint IS NULL) OR (cancel_key IS NULL) <> (cancel_fingerprint IS NULL)
+    OR (cancel_key IS NOT NULL AND status <> 'cancelled');
+
+-- invariant: what_is_referred_to_is_there
+-- The other references are those of the invariants about their rows.
+SELECT sessions.id, 'the account of a session' FROM sessions
+LEFT JOIN accounts ON accounts.id = sessions.account_id WHERE accounts.id IS NULL
+UNION ALL SELECT venues.id, 'the publisher of a venue' FROM venues
+LEFT JOIN accounts ON accounts.id = venues.publisher_id
+WHERE accounts.id IS NULL AND venues.publisher_id IS NOT NULL
+UNION ALL SELECT concerts.id, 'the promoter of a concert' FROM concerts
+LEFT JOIN accounts ON accounts.id = concerts.promoter_id
+WHERE accounts.id IS NULL AND concerts.promoter_id IS NOT NULL
+UNION ALL SELECT performances.id, 'the publisher of a performance' FROM performances
+LEFT JOIN accounts ON accounts.id = performances.publisher_id
+WHERE accounts.id IS NULL AND performances.publisher_id IS NOT NULL
+UNION ALL SELECT performances.id, 'the concert of a performance' FROM performances
+LEFT JOIN concerts ON concerts.id = performances.concert_id WHERE concerts.id IS NULL
+UNION ALL SELECT seats_of.performance_id, 'the performance of seats'
+FROM (SELECT DISTINCT performance_id FROM seats) AS seats_of
+LEFT JOIN performances ON performances.id = seats_of.performance_id WHERE performances.id IS NULL
+UNION ALL SELECT reservations.id, 'the account of a reservation' FROM reservations
+LEFT JOIN accounts ON accounts.id = reservations.account_id WHERE accounts.id IS NULL
+UNION ALL SELECT wallets.account_id, 'the account of a wallet' FROM wallets
+LEFT JOIN accounts ON accounts.id = wallets.account_id WHERE accounts.id IS NULL
+UNION ALL SELECT wallet_entries.account_id, 'the wallet of an entry' FROM wallet_entries
+LEFT JOIN wallets ON wallets.account_id = wallet_entries.account_id WHERE wallets.account_id IS NULL
+UNION ALL SELECT charges.id, 'the wallet of a charge' FROM charges
+LEFT JOIN wallets ON wallets.account_id = charges.account_id WHERE wallets.account_id IS NULL;
 
 -- invariant: concert_is_that_of_the_performance
 SELECT reservations.id, 'reservation' FROM reservations
@@ -174,29 +252,41 @@ LEFT JOIN reservations ON reservations.id = payments.reservation_id
 WHERE reservations.id IS NULL;
 
 -- invariant: balance_after_is_that_of_the_entry
-SELECT payments.id, CONCAT('balance after ', payments.balance_after) FROM payments
+SELECT payments.id, CONCAT('balance after ', COALESCE(payments.balance_after, 'null')) FROM payments
 JOIN wallet_entries ON wallet_entries.account_id = payments.account_id
     AND wallet_entries.payment_id = payments.id AND wallet_entries.kind = 'payment'
-WHERE payments.balance_after <> wallet_entries.balance_after
-UNION ALL SELECT charges.id, CONCAT('balance after ', charges.balance_after) FROM charges
+WHERE COALESCE(payments.balance_after, -1) <> wallet_entries.balance_after
+UNION ALL SELECT charges.id, CONCAT('balance after ', COALESCE(charges.balance_after, 'null')) FROM charges
 JOIN wallet_entries ON wallet_entries.account_id = charges.account_id AND wallet_entries.charge_id = charges.id
-WHERE charges.balance_after <> wallet_entries.balance_after;
+WHERE COALESCE(charges.balance_after, -1) <> wallet_entries.balance_after;
 
 -- invariant: event_has_its_cause
+-- What it says is what is stored; `amount` is also what a cancellation refunds.
 SELECT events.subject_id, events.kind FROM events
 LEFT JOIN reservations ON reservations.id = events.subject_id
+    AND reservations.account_id = events.account_id AND reservations.performance_id = events.performance_id
 LEFT JOIN charges ON charges.id = events.subject_id
+    AND charges.account_id = events.account_id AND charges.amount = events.amount
 WHERE NOT COALESCE((CASE events.kind
-    WHEN 'reservation_held' THEN reservations.id IS NOT NULL
-    WHEN 'reservation_confirmed' THEN reservations.payment_id IS NOT NULL
-    WHEN 'reservation_cancelled' THEN reservations.status = 'cancelled'
+    WHEN 'reservation_held' THEN reservations.created_at = events.occurred_at
+    WHEN 'reservation_confirmed' THEN reservations.payment_id = events.payment_id
+        AND reservations.total_amount = events.amount
+    WHEN 'reservation_cancelled' THEN reservations.status = 'cancelled' AND reservations.updated_at = events.occurred_at
+        AND events.amount = (CASE WHEN reservations.payment_id IS NULL THEN 0 ELSE reservations.total_amount END)
     WHEN 'reservation_expired' THEN reservations.status = 'expired'
-    WHEN 'charge_requested' THEN charges.id IS NOT NULL
-    WHEN 'charge_completed' THEN charges.status = 'completed'
-    WHEN 'charge_declined' THEN charges.status = 'declined' END), FALSE);
+    WHEN 'charge_requested' THEN charges.created_at = events.occurred_at
+    WHEN 'charge_completed' THEN charges.status = 'completed' AND charges.ended_at = events.occurred_at
+        AND charges.balance_after = events.balance
+    WHEN 'charge_declined' THEN charges.status = 'declined' AND charges.ended_at = events.occurred_at END), FALSE);
 
 -- invariant: change_has_its_event
-SELECT reservations.id, reservations.status FROM reservations
-LEFT JOIN events ON events.subject_id = reservations.id
-    AND events.kind = CONCAT('reservation_', reservations.status)
+SELECT changes.id, changes.kind FROM (
+    SELECT reservations.id, CONCAT('reservation_', reservations.status) AS kind FROM reservations
+    UNION ALL SELECT reservations.id, 'reservation_held' FROM reservations WHERE reservations.status <> 'held'
+    UNION ALL SELECT reservations.id, 'reservation_confirmed' FROM reservations
+    WHERE reservations.status <> 'confirmed' AND reservations.payment_id IS NOT NULL
+    UNION ALL SELECT charges.id, 'charge_requested' FROM charges
+    UNION ALL SELECT charges.id, CONCAT('charge_', charges.status) FROM charges WHERE charges.status <> 'pending'
+) AS changes
+LEFT JOIN events ON events.subject_id = changes.id AND events.kind = changes.kind
 WHERE events.kind IS NULL;

@@ -201,6 +201,265 @@ UPDATE outbox_batches SET events = REPLACE(events, 'reservation_held', 'reservat
 UPDATE outbox_batches SET events = REPLACE(events, '}]', '') WHERE events LIKE '%refunded%';
 UPDATE outbox_batches SET events = CONCAT(events, '}]') WHERE events LIKE '%refunded%';
 
+-- breaks: reserved_seat_is_of_the_performance
+UPDATE reservations SET seats = REPLACE(seats, 'A-1-3', 'A-9-9') WHERE status = 'cancelled';
+UPDATE reservations SET seats = REPLACE(seats, 'A-9-9', 'A-1-3') WHERE status = 'cancelled';
+
+-- breaks: confirmed_reservation_has_one_completed_payment
+UPDATE reservations SET payment_id = id WHERE status = 'cancelled';
+UPDATE reservations SET payment_id = (SELECT id FROM payments WHERE refunded_at IS NOT NULL) WHERE status = 'cancelled';
+
+-- breaks: completed_payment_has_confirmed_reservation
+UPDATE payments SET amount = amount + 1 WHERE refunded_at IS NOT NULL;
+UPDATE payments SET amount = amount - 1 WHERE refunded_at IS NOT NULL;
+
+-- breaks: reservation_changed_when_its_status_did
+UPDATE reservations SET updated_at = '2000-01-01 00:00:00' WHERE status = 'held';
+UPDATE reservations SET updated_at = created_at;
+
+-- breaks: reservation_changed_when_its_status_did
+UPDATE reservations SET updated_at = '2000-01-01 00:00:00' WHERE status = 'confirmed';
+UPDATE reservations SET updated_at = created_at;
+
+-- breaks: reservation_changed_when_its_status_did
+UPDATE reservations SET updated_at = '2000-01-01 00:00:00' WHERE status = 'cancelled';
+UPDATE reservations SET updated_at = created_at;
+
+-- breaks: entry_has_its_cause
+UPDATE wallet_entries SET charge_id = account_id WHERE kind = 'charge';
+UPDATE wallet_entries SET charge_id = (SELECT id FROM charges
+    WHERE charges.account_id = wallet_entries.account_id AND status = 'completed') WHERE kind = 'charge';
+
+-- breaks: entry_has_its_cause
+UPDATE wallet_entries SET payment_id = account_id WHERE kind = 'charge';
+UPDATE wallet_entries SET payment_id = NULL WHERE kind = 'charge';
+
+-- breaks: entry_has_its_cause
+UPDATE wallet_entries SET payment_id = NULL WHERE kind = 'payment';
+UPDATE wallet_entries SET payment_id = (SELECT id FROM payments
+    WHERE payments.reservation_id = wallet_entries.reservation_id) WHERE kind = 'payment';
+
+-- breaks: entry_has_its_cause
+UPDATE wallet_entries SET payment_id = account_id WHERE kind = 'refund';
+UPDATE wallet_entries SET payment_id = NULL WHERE kind = 'refund';
+
+-- breaks: entry_has_its_cause
+UPDATE wallet_entries SET created_at = '2000-01-01 00:00:00' WHERE kind = 'charge';
+UPDATE wallet_entries SET created_at = (SELECT created_at FROM accounts WHERE id = account_id);
+
+-- breaks: entry_has_its_cause
+UPDATE wallet_entries SET created_at = '2000-01-01 00:00:00' WHERE kind = 'payment';
+UPDATE wallet_entries SET created_at = (SELECT created_at FROM accounts WHERE id = account_id);
+
+-- breaks: entry_has_its_cause
+UPDATE wallet_entries SET created_at = '2000-01-01 00:00:00' WHERE kind = 'refund';
+UPDATE wallet_entries SET created_at = (SELECT created_at FROM accounts WHERE id = account_id);
+
+-- breaks: entry_has_its_cause
+UPDATE wallet_entries SET kind = 'gift' WHERE kind = 'refund';
+UPDATE wallet_entries SET kind = 'refund' WHERE kind = 'gift';
+
+-- breaks: wallet_changed_with_its_last_entry
+UPDATE wallets SET updated_at = '2000-01-01 00:00:00' WHERE entries_count = 0;
+UPDATE wallets SET updated_at = (SELECT created_at FROM accounts WHERE id = account_id);
+
+-- breaks: wallet_changed_with_its_last_entry
+UPDATE wallets SET updated_at = '2000-01-01 00:00:00' WHERE entries_count > 1;
+UPDATE wallets SET updated_at = (SELECT created_at FROM accounts WHERE id = account_id);
+
+-- breaks: charge_ended_as_its_status_says
+UPDATE charges SET ended_at = NULL WHERE status = 'completed';
+UPDATE charges SET ended_at = created_at WHERE status = 'completed';
+
+-- breaks: charge_ended_as_its_status_says
+UPDATE charges SET balance_after = NULL WHERE status = 'completed';
+UPDATE charges SET balance_after = amount WHERE status = 'completed';
+
+-- breaks: charge_ended_as_its_status_says
+UPDATE charges SET ended_at = created_at WHERE status = 'pending';
+UPDATE charges SET ended_at = NULL WHERE status = 'pending';
+
+-- breaks: charge_ended_as_its_status_says
+UPDATE charges SET balance_after = 0 WHERE status = 'pending';
+UPDATE charges SET balance_after = NULL WHERE status = 'pending';
+
+-- breaks: balance_after_is_that_of_the_entry
+UPDATE charges SET balance_after = NULL WHERE status = 'completed';
+UPDATE charges SET balance_after = amount WHERE status = 'completed';
+
+-- breaks: balance_after_is_that_of_the_entry
+UPDATE payments SET balance_after = NULL;
+UPDATE payments SET balance_after = (SELECT balance_after FROM wallet_entries WHERE payment_id = payments.id);
+
+-- breaks: performance_has_all_its_seats
+UPDATE seats SET ordinal = 9 - ordinal WHERE ordinal IN (4, 5);
+UPDATE seats SET ordinal = 9 - ordinal WHERE ordinal IN (4, 5);
+
+-- breaks: performance_has_all_its_seats
+UPDATE seats SET label = 'A-1-99' WHERE label = 'A-1-9';
+UPDATE seats SET label = 'A-1-9' WHERE label = 'A-1-99';
+
+-- breaks: performance_has_all_its_seats
+UPDATE venues SET sections = REPLACE(sections, '"name":"A"', '"name":"Z"');
+UPDATE venues SET sections = REPLACE(sections, '"name":"Z"', '"name":"A"');
+
+-- breaks: section_has_one_price
+UPDATE seats SET price = 600 WHERE label = 'A-1-9';
+UPDATE seats SET price = 1000 WHERE label = 'A-1-9';
+
+-- breaks: move_has_both_its_times
+UPDATE performances SET moved_at = created_at;
+UPDATE performances SET moved_at = NULL;
+
+-- breaks: move_has_both_its_times
+UPDATE performances SET cancel_until = created_at;
+UPDATE performances SET cancel_until = NULL;
+
+-- breaks: sale_closes_after_it_opens
+UPDATE concerts SET emptied_at = sales_close_at, sales_close_at = sales_open_at;
+UPDATE concerts SET sales_close_at = emptied_at, emptied_at = NULL;
+
+-- breaks: performance_starts_after_its_sale_opens
+UPDATE concerts SET emptied_at = sales_open_at, sales_open_at = (SELECT starts_at FROM performances);
+UPDATE concerts SET sales_open_at = emptied_at, emptied_at = NULL;
+
+-- breaks: key_has_its_fingerprint
+UPDATE accounts SET fingerprint = id;
+UPDATE accounts SET fingerprint = NULL;
+
+-- breaks: key_has_its_fingerprint
+UPDATE venues SET fingerprint = id;
+UPDATE venues SET fingerprint = NULL;
+
+-- breaks: key_has_its_fingerprint
+UPDATE concerts SET fingerprint = id;
+UPDATE concerts SET fingerprint = NULL;
+
+-- breaks: key_has_its_fingerprint
+UPDATE performances SET fingerprint = id;
+UPDATE performances SET fingerprint = NULL;
+
+-- breaks: key_has_its_fingerprint
+UPDATE reservations SET fingerprint = id;
+UPDATE reservations SET fingerprint = NULL;
+
+-- breaks: key_has_its_fingerprint
+UPDATE reservations SET cancel_fingerprint = id WHERE status = 'cancelled';
+UPDATE reservations SET cancel_fingerprint = NULL;
+
+-- breaks: key_has_its_fingerprint
+UPDATE reservations SET cancel_key = 'key', cancel_fingerprint = id WHERE status = 'held';
+UPDATE reservations SET cancel_key = NULL, cancel_fingerprint = NULL;
+
+-- breaks: what_is_referred_to_is_there
+INSERT INTO sessions (id, account_id, refresh_hash, created_at, expires_at)
+    SELECT id, id, id, created_at, created_at FROM venues;
+DELETE FROM sessions;
+
+-- breaks: what_is_referred_to_is_there
+UPDATE venues SET publisher_id = id;
+UPDATE venues SET publisher_id = owner_id;
+
+-- breaks: what_is_referred_to_is_there
+UPDATE concerts SET promoter_id = id;
+UPDATE concerts SET promoter_id = owner_id;
+
+-- breaks: what_is_referred_to_is_there
+UPDATE performances SET publisher_id = id;
+UPDATE performances SET publisher_id = owner_id;
+
+-- breaks: what_is_referred_to_is_there
+UPDATE performances SET concert_id = id;
+UPDATE performances SET concert_id = (SELECT id FROM concerts);
+
+-- breaks: what_is_referred_to_is_there
+INSERT INTO seats (performance_id, label, ordinal, price) SELECT id, 'A-1-1', 0, 0 FROM venues;
+DELETE FROM seats WHERE performance_id = (SELECT id FROM venues);
+
+-- breaks: what_is_referred_to_is_there
+INSERT INTO wallets (account_id, balance, pending, entries_count, updated_at)
+    SELECT id, 0, 0, 0, created_at FROM venues;
+DELETE FROM wallets WHERE account_id = (SELECT id FROM venues);
+
+-- breaks: what_is_referred_to_is_there
+INSERT INTO wallet_entries (account_id, sequence, kind, amount, balance_after, created_at)
+    SELECT id, 1, 'charge', 0, 0, created_at FROM venues;
+DELETE FROM wallet_entries WHERE account_id = (SELECT id FROM venues);
+
+-- breaks: what_is_referred_to_is_there
+INSERT INTO charges (id, account_id, amount, status, created_at, idempotency_key, fingerprint)
+    SELECT id, id, 1, 'pending', created_at, 'key', id FROM venues;
+DELETE FROM charges WHERE account_id = (SELECT id FROM venues);
+
+-- breaks: what_is_referred_to_is_there
+UPDATE reservations SET account_id = id WHERE status = 'held';
+UPDATE reservations SET account_id = (SELECT account_id FROM charges WHERE status = 'pending') WHERE status = 'held';
+
+-- breaks: event_has_its_cause
+UPDATE outbox_batches SET events = REPLACE(events, '"account_id":"0', '"account_id":"f')
+    WHERE events LIKE '%reservation_held%';
+UPDATE outbox_batches SET events = REPLACE(events, '"account_id":"f', '"account_id":"0');
+
+-- breaks: event_has_its_cause
+UPDATE outbox_batches SET events = REPLACE(events, '"performance_id":"0', '"performance_id":"f')
+    WHERE events LIKE '%reservation_held%';
+UPDATE outbox_batches SET events = REPLACE(events, '"performance_id":"f', '"performance_id":"0');
+
+-- breaks: event_has_its_cause
+UPDATE outbox_batches SET events = REPLACE(events, '"payment_id":"0', '"payment_id":"f');
+UPDATE outbox_batches SET events = REPLACE(events, '"payment_id":"f', '"payment_id":"0');
+
+-- breaks: event_has_its_cause
+UPDATE outbox_batches SET events = REPLACE(events, '"amount":77', '"amount":78');
+UPDATE outbox_batches SET events = REPLACE(events, '"amount":78', '"amount":77');
+
+-- breaks: event_has_its_cause
+UPDATE outbox_batches SET events = REPLACE(events, '"amount":1000', '"amount":1001');
+UPDATE outbox_batches SET events = REPLACE(events, '"amount":1001', '"amount":1000');
+
+-- breaks: event_has_its_cause
+UPDATE outbox_batches SET events = REPLACE(events, '"refunded":1000', '"refunded":0');
+UPDATE outbox_batches SET events = REPLACE(events, '"refunded":0', '"refunded":1000');
+
+-- breaks: event_has_its_cause
+UPDATE outbox_batches SET events = REPLACE(events, '"balance":1000', '"balance":1001');
+UPDATE outbox_batches SET events = REPLACE(events, '"balance":1001', '"balance":1000');
+
+-- breaks: event_has_its_cause
+UPDATE outbox_batches SET occurred_at = '2000-01-01 00:00:00' WHERE events LIKE '%reservation_held%';
+UPDATE outbox_batches SET occurred_at = (SELECT MAX(created_at) FROM accounts);
+
+-- breaks: event_has_its_cause
+UPDATE outbox_batches SET occurred_at = '2000-01-01 00:00:00' WHERE events LIKE '%reservation_cancelled%';
+UPDATE outbox_batches SET occurred_at = (SELECT MAX(created_at) FROM accounts);
+
+-- breaks: event_has_its_cause
+UPDATE outbox_batches SET occurred_at = '2000-01-01 00:00:00' WHERE events LIKE '%charge_requested%';
+UPDATE outbox_batches SET occurred_at = (SELECT MAX(created_at) FROM accounts);
+
+-- breaks: event_has_its_cause
+UPDATE outbox_batches SET occurred_at = '2000-01-01 00:00:00' WHERE events LIKE '%charge_completed%';
+UPDATE outbox_batches SET occurred_at = (SELECT MAX(created_at) FROM accounts);
+
+-- breaks: change_has_its_event
+UPDATE outbox_batches SET events = REPLACE(events, 'charge_completed', 'charge_requested');
+UPDATE outbox_batches SET events = REPLACE(events, 'charge_requested', 'charge_completed')
+    WHERE events LIKE '%balance%';
+
+-- breaks: change_has_its_event
+UPDATE outbox_batches SET events = REPLACE(events, 'charge_requested', 'charge_completed') WHERE events LIKE '%77%';
+UPDATE outbox_batches SET events = REPLACE(events, 'charge_completed', 'charge_requested')
+    WHERE events NOT LIKE '%balance%';
+
+-- breaks: change_has_its_event
+UPDATE outbox_batches SET events = REPLACE(events, 'reservation_confirmed', 'reservation_held');
+UPDATE outbox_batches SET events = REPLACE(events, 'reservation_held', 'reservation_confirmed')
+    WHERE events LIKE '%payment_id%';
+
+-- breaks: change_has_its_event
+UPDATE outbox_batches SET events = REPLACE(events, 'reservation_held', 'reservation_expired');
+UPDATE outbox_batches SET events = REPLACE(events, 'reservation_expired', 'reservation_held');
+
 -- breaks: account_has_a_wallet
 DELETE FROM wallets WHERE entries_count = 0 AND pending = 0;
 
