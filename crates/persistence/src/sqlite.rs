@@ -32,8 +32,8 @@ pub(crate) const RESERVED_SEATS: &str = include_str!("sqlite/reserved_seats.sql"
 /// Those of a batch that cannot be parsed are missing; an event without a subject has the id of its batch.
 pub(crate) const EVENTS: &str = include_str!("sqlite/events.sql");
 
-/// Begins a transaction that reads everything as it is at one instant.
-pub(crate) const READ_SNAPSHOT: [&str; 1] = ["BEGIN"];
+/// Begins a transaction that reads everything as it is at one instant: that of the first reading, whatever it reads.
+pub(crate) const READ_SNAPSHOT: [&str; 2] = ["BEGIN", "SELECT 1 FROM sqlite_schema LIMIT 1"];
 
 /// Opens the database file with the settings that this crate relies on.
 pub(crate) async fn establish(url: &str) -> diesel::ConnectionResult<Connection> {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use boxoffice_domain::{
-    StorageError,
+    Clock, StorageError,
     audit::{Audit, Breach},
 };
 use diesel::sql_types::{Binary, Nullable, Text};
@@ -31,17 +31,18 @@ fn invariants() -> impl Iterator<Item = (&'static str, &'static str)> {
 #[async_trait]
 impl Audit for Store {
     async fn breaches(&self) -> Result<Vec<Breach>, StorageError> {
-        let now = Bind::from(self.now());
         let mut session = self.reader().await?;
-        let found = find_breaches(session.connection(), &now).await;
+        let found = find_breaches(session.connection(), &*self.clock).await;
         Ok(session.ended(found)?)
     }
 }
 
-async fn find_breaches(connection: &mut Connection, now: &Bind) -> Result<Vec<Breach>, Failure> {
+async fn find_breaches(connection: &mut Connection, clock: &dyn Clock) -> Result<Vec<Breach>, Failure> {
     for statement in READ_SNAPSHOT {
         connection.batch_execute(statement).await?;
     }
+    // Later than all that is seen: a hold that had lapsed when another took its seats does not count as live.
+    let now = Bind::from(clock.now());
     let mut found = Found::default();
     for (invariant, query) in invariants() {
         let mut statement = Statement::<(Binary, Nullable<Text>)>::new("WITH reservation_seats AS (")

@@ -1,9 +1,19 @@
 //! The audit names the invariant that a damage of the database breaks.
 
-use boxoffice_contracts::storage::{PRICE_A, charge_request};
-use boxoffice_domain::fixtures;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
-use crate::home::{Backend, Home, settings};
+use boxoffice_contracts::storage::{PRICE_A, charge_request};
+use boxoffice_domain::{
+    Clock, Timestamp,
+    fixtures::{self, TestClock, TestEntropy},
+};
+use boxoffice_persistence::connect;
+use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
+
+use crate::home::{Backend, Home, settings, sqlite};
 
 crate::on_every_backend! {
     each_damage_is_found_by_its_invariant
@@ -58,4 +68,40 @@ async fn a_breach_tells_which_row_it_is(backend: Backend) {
         assert!(stage.storage.accounts.find(account_id).await.unwrap().is_some(), "{breach:?}");
     }
     home.close().await;
+}
+
+/// A clock that changes a SQLite database when it is read for the first time after it was armed.
+struct ChangingClock {
+    clock: Arc<TestClock>,
+    file: String,
+    is_armed: AtomicBool,
+}
+
+impl Clock for ChangingClock {
+    fn now(&self) -> Timestamp {
+        if self.is_armed.swap(false, Ordering::SeqCst) {
+            let mut connection = SqliteConnection::establish(&self.file).unwrap();
+            connection.batch_execute("UPDATE wallets SET balance = balance + 1").unwrap();
+        }
+        self.clock.now()
+    }
+}
+
+#[test]
+fn the_time_of_an_audit_is_not_before_what_it_sees() {
+    boxoffice_contracts::run(2, async {
+        let home = sqlite().await;
+        home.stage().account().await;
+        let url = home.place.url();
+        let file = url.strip_prefix("sqlite://").unwrap().to_owned();
+        let clock = ChangingClock { clock: Arc::clone(&home.stage().clock), file, is_armed: AtomicBool::new(false) };
+        let clock = Arc::new(clock);
+        let database = connect(&url, settings(), clock.clone(), Arc::new(TestEntropy)).await.unwrap();
+        clock.is_armed.store(true, Ordering::SeqCst);
+        assert_eq!(database.audit.breaches().await.unwrap(), vec![], "a change after the reading of the time is seen");
+        assert!(!clock.is_armed.load(Ordering::SeqCst), "the clock is read");
+        assert_eq!(database.audit.breaches().await.unwrap().len(), 1);
+        database.shutdown().await;
+        home.close().await;
+    });
 }

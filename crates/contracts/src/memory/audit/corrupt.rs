@@ -135,7 +135,9 @@ impl Rows {
                 self.seat(*performance_id, label).label = to.clone();
             }
             Corruption::SeatsSwapped { performance_id, seats } => {
-                seats.iter().for_each(|(label, ordinal)| self.seat(*performance_id, label).ordinal = *ordinal);
+                for (label, ordinal) in seats {
+                    self.seat(*performance_id, label).ordinal = *ordinal;
+                }
             }
             Corruption::SeatPriceChanged { performance_id, label, price } => {
                 self.seat(*performance_id, label).price = *price;
