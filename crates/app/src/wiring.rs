@@ -42,6 +42,10 @@ use crate::{
 /// The greatest age of cached seats. A seat map may be half a second old, and a rendering of it is shown for the other half.
 const SEATS_AGE_MAX: Duration = Duration::from_millis(250);
 
+/// How long ago it may have been looked before a search whether another process has changed a concert. The answer is shown
+/// for `cache_milliseconds` besides.
+const SEARCHES_AGE_MAX: Duration = Duration::from_millis(50);
+
 /// How many commands a batch should have. Smaller batches were slower: each command pays more of the fixed cost.
 const BATCH_COMMANDS_WANTED: usize = 64;
 
@@ -79,6 +83,7 @@ impl Adapters {
             connect_timeout: seconds(settings.database_connect_seconds),
             retry_max: settings.write_retry_max,
             seats_age_max: cache_time(settings).min(SEATS_AGE_MAX),
+            searches_age_max: cache_time(settings).min(SEARCHES_AGE_MAX),
             batch_commands_wanted: BATCH_COMMANDS_WANTED,
             descriptions_bytes_max: DESCRIPTIONS_BYTES_MAX,
         };

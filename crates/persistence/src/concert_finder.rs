@@ -2,9 +2,10 @@
 //!
 //! The first search reads all concerts. What this process writes is marked when it has been written, and the next search
 //! reads the marked concerts before it answers: so it never shows less than what this process has answered before. What
-//! peers publish is marked too. What is not published, such as an import from the command line, and a change of which only
-//! is known that there was one, is found by reading all concerts again. Searches wait for that if it is quick; in a large
-//! catalog it goes on beside them, and not all the time.
+//! peers publish is marked too, and what other processes have noted in the database (`catalog_watch`), such as an import
+//! from the command line. A change of which only is known that there was one is found by reading all concerts again.
+//! Searches wait for that if it is quick; in a large catalog it goes on beside them, and not all the time. So it does now
+//! and then for what no process notes, such as a repair by hand.
 
 use std::{
     collections::HashMap,
@@ -25,14 +26,14 @@ use boxoffice_domain::{
 use boxoffice_peers::{SharedError, SingleFlight};
 use tokio::time::Instant;
 
-/// How long all concerts are not read again, at least.
-const REST_MIN: Duration = Duration::from_millis(250);
+/// How long all concerts are not read again, at least, if no change is known.
+const REST_MIN: Duration = Duration::from_secs(10);
 /// How many times as long as reading all concerts took it is not done again. So it takes a twentieth of the time at most.
 const REST_FACTOR: u32 = 20;
 /// The same after a change of which only is known that there was one.
 const REST_FACTOR_CHANGED: u32 = 2;
-/// Searches wait for reading all concerts again if it takes no longer than this.
-const QUICK_MAX: Duration = Duration::from_millis(50);
+/// Searches wait for reading all concerts again after a change if it takes no longer than this.
+const QUICK_MAX: Duration = Duration::from_millis(250);
 /// How many concerts may have changed since the index was built.
 const CHANGES_MAX: usize = 512;
 /// How many concerts are marked at most; if there are more, the next search reads all.
@@ -106,7 +107,7 @@ impl Kept {
 
     /// Whether searches wait for the next reading of all concerts.
     fn is_waited_for(&self, state: &State) -> bool {
-        self.took <= QUICK_MAX && (self.misses_a_change(state) || self.has_rested())
+        self.took <= QUICK_MAX && self.misses_a_change(state)
     }
 
     fn is_due(&self, state: &State) -> bool {
@@ -164,6 +165,15 @@ impl ConcertFinder {
         } else {
             state.marks_count += 1;
             state.all_marked = state.marks_count;
+        }
+    }
+
+    /// Marks these concerts as changed, or with `None` all of them.
+    pub(crate) fn mark_changed(&self, ids: Option<&[ConcertId]>) {
+        let ids = ids.filter(|ids| self.state().marked.len() + ids.len() <= MARKS_MAX);
+        let Some(ids) = ids else { return self.mark(None) };
+        for id in ids {
+            self.mark(Some(*id));
         }
     }
 

@@ -6,10 +6,11 @@
 //!
 //! Writes that buyers wait for are grouped into batches: see `write_lanes` for how they come together, and `sql/batch.rs`
 //! for how a batch is loaded, decided and saved. Seat maps are shown from memory: see `seat_cache`. So are searches: see
-//! `concert_finder`.
+//! `concert_finder`. What other processes change of either is noticed by `catalog_watch`.
 
 #![expect(clippy::duplicate_mod, reason = "both backends are compiled from one source")]
 
+mod catalog_watch;
 mod concert_finder;
 mod mysql;
 mod row;
@@ -57,6 +58,9 @@ pub struct PersistenceSettings {
     /// How long ago the seats of a performance may have been read that are shown, in what other processes have
     /// done to them; what this one does is always shown. Zero keeps no seats in memory.
     pub seats_age_max: Duration,
+    /// How long ago it may have been looked, when concerts are searched, whether another process has changed any. A look
+    /// is one small query for all searches of that time.
+    pub searches_age_max: Duration,
     /// The most bytes of the descriptions of concerts that are kept in memory for searches. Those beyond are read for each
     /// page that shows them.
     pub descriptions_bytes_max: usize,

@@ -89,6 +89,9 @@ pub(crate) fn or_update(insert: Statement, _key: &'static str, columns: &[&'stat
         .each(", ", columns, |insert, column| insert.sql(column).sql(" = VALUES(").sql(column).sql(")"))
 }
 
+/// Makes an insert into `catalog_changes` count one more in a row that exists already.
+pub(crate) const AND_COUNT: &str = " ON DUPLICATE KEY UPDATE number = number + 1";
+
 /// Keeps other processes from migrating until it is dropped.
 pub(crate) type SchemaLock = Connection;
 

@@ -62,6 +62,9 @@ pub(crate) fn or_update(insert: Statement, key: &'static str, columns: &[&'stati
         .each(", ", columns, |insert, column| insert.sql(column).sql(" = excluded.").sql(column))
 }
 
+/// Makes an insert into `catalog_changes` count one more in a row that exists already.
+pub(crate) const AND_COUNT: &str = " ON CONFLICT (process) DO UPDATE SET number = number + 1";
+
 /// Keeps other processes from migrating until it is dropped.
 pub(crate) type SchemaLock = std::fs::File;
 

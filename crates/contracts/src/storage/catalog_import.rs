@@ -39,8 +39,8 @@ pub(super) fn performance(key: &str, days: i64, price_a: i64) -> ImportedPerform
     }
 }
 
-/// A venue, and a concert with two performances.
-pub(super) fn catalog(price_a: i64) -> ImportedCatalog {
+/// A venue, and a concert with two performances, with this price for section A.
+pub fn catalog(price_a: i64) -> ImportedCatalog {
     let concert = ImportedConcert {
         key: name("concert"),
         title: Some(name("Imported")),
@@ -57,11 +57,12 @@ pub(super) fn catalog(price_a: i64) -> ImportedCatalog {
 }
 
 /// The performances of the concert of [`catalog`].
-pub(super) fn performances_of(catalog: &mut ImportedCatalog) -> &mut Vec<ImportedPerformance> {
+pub fn performances_of(catalog: &mut ImportedCatalog) -> &mut Vec<ImportedPerformance> {
     catalog.concerts[0].performances.as_mut().expect("the catalog has performances")
 }
 
-pub(super) fn owned_by(promoter_id: Option<AccountId>) -> ImportOptions {
+/// An import for this owner that allows nothing special.
+pub fn owned_by(promoter_id: Option<AccountId>) -> ImportOptions {
     ImportOptions::new(promoter_id, &selling_rules())
 }
 
@@ -80,7 +81,8 @@ pub(super) async fn import_as(
     Ok(report)
 }
 
-pub(super) async fn import(stage: &Stage, catalog: &ImportedCatalog) -> Result<ImportReport, ImportError> {
+/// Imports a catalog for the operator.
+pub async fn import(stage: &Stage, catalog: &ImportedCatalog) -> Result<ImportReport, ImportError> {
     import_as(stage, catalog, owned_by(None)).await
 }
 
@@ -110,7 +112,7 @@ pub(super) async fn performances(stage: &Stage, concert: &Concert) -> Vec<Perfor
 }
 
 /// The show of which the first performance of the imported concert is.
-pub(super) async fn imported_show(stage: &Stage) -> Show {
+pub async fn imported_show(stage: &Stage) -> Show {
     let concert = imported(stage).await;
     let performance = performances(stage, &concert).await.remove(0);
     let show = stage.show().await;

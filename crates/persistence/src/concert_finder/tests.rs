@@ -117,17 +117,39 @@ async fn what_is_marked_is_read_before_the_next_search() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_quick_reading_of_all_is_waited_for() {
-    let (stored, finder) = finder(1);
+async fn what_other_processes_have_changed_is_read_before_the_next_search() {
+    let (stored, finder) = finder(1_000);
+    finder.shows().await;
+    for (number, title) in [(2, "two"), (3, "three")] {
+        stored.put(number, title);
+    }
+    finder.mark_changed(Some(&[id(2), id(3)]));
+    assert_eq!((finder.shows().await, readings(&stored)), ("one two three".to_owned(), (1, 1)));
+    // If they are too many, all are read, beside the searches.
+    let many: Vec<_> = (0..=MARKS_MAX as u128).map(id).collect();
+    stored.put(4, "four");
+    finder.mark_changed(Some(&many));
+    assert_eq!((finder.shows().await, readings(&stored)), ("one two three".to_owned(), (1, 1)));
+    let state = finder.state();
+    assert!(state.kept.as_ref().unwrap().misses_a_change(&state));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quick_reading_of_all_is_waited_for_after_a_change() {
+    let (stored, finder) = finder(250);
     finder.shows().await;
     stored.put(2, "two");
     finder.mark(None);
     assert_eq!(finder.shows().await, "one two");
+    // What no process has noted is found now and then.
     stored.put(3, "three");
     assert_eq!(finder.shows().await, "one two");
     advance(REST_MIN).await;
+    assert_eq!((finder.shows().await, readings(&stored)), ("one two".to_owned(), (2, 0)));
+    until(|| readings(&stored) == (3, 0)).await;
+    advance(QUICK_MAX).await;
+    until(|| !finder.is_renewing.load(Ordering::SeqCst)).await;
     assert_eq!(finder.shows().await, "one two three");
-    assert_eq!(readings(&stored), (3, 0));
 }
 
 #[tokio::test(start_paused = true)]

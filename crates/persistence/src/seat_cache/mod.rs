@@ -4,14 +4,14 @@
 //! keep it up to date: after a batch has been committed, and before any of its callers gets its outcome, what the batch
 //! says of seats is applied here. So a map never shows less than an outcome that this process has returned. An entry that
 //! was read longer ago than `age_max` is read again before it is shown, so that it shows what peers write. If peers publish
-//! what they write, it is applied at once; and while all of that is known to be received, an entry is good for longer.
-//! Nothing is read for an entry that no caller asks for.
+//! what they write, it is applied at once; and while all of that is known to be received, an entry is good for longer, as
+//! long as it is also known that no import has changed its prices. Nothing is read for an entry that no caller asks for.
 //!
 //! The cache decides nothing. A hold is decided over rows that are locked, whatever an entry says.
 //!
 //! An entry may have been read before or after a peer wrote, and of two lanes the one that committed first may be applied
 //! last. So an update is only applied if it continues from what the entry says; if it contradicts the entry, the entry is
-//! in doubt and read again. The seats of a refused hold may have become free when the refusal is applied: an entry that
+//! in doubt and read again; so it is if the seats cost something else. The seats of a refused hold may have become free when the refusal is applied: an entry that
 //! has applied one is good for `age_max` only.
 
 mod counts;
@@ -90,20 +90,23 @@ impl SeatCache {
 
     /// The seats of a performance as they are now. If its entry has to be read, `read` does it, given of how many seats
     /// the labels are known. Many who ask at once wait for one reading.
+    /// What has been read longer ago than `age_max` is not good enough if prices may have changed since, unless
+    /// `prices_are_known`.
     pub(crate) async fn map<F>(
         &self,
         id: PerformanceId,
+        prices_are_known: bool,
         read: impl FnOnce(Option<usize>) -> F,
     ) -> Result<Option<SeatMap>, StorageError>
     where
         F: Future<Output = Result<Reading, StorageError>>,
     {
         if self.age_max.is_zero() {
-            let seats = Seats::of(read(None).await?, None, Instant::now());
+            let seats = Seats::of(read(None).await?, None, (Instant::now(), self.clock.now()));
             return Ok(seats.map(|seats| seats.map(id, self.clock.now())));
         }
         let (entry, asked_at) = self.entry(id);
-        let all_received = self.receives_all();
+        let all_received = prices_are_known && self.receives_all();
         let kept = || {
             let state = locked(&entry.state);
             let seats = self.fresh(&state, asked_at, all_received)?;
@@ -112,12 +115,35 @@ impl SeatCache {
         };
         let reading = async {
             metrics::counter!("boxoffice_cache_misses_total", "cache" => "seat_boards").increment(1);
-            let (under_way, known) = entry.begin_reading();
+            let (under_way, known) = entry.begin_reading(self.clock.now());
             let map = under_way.end(id, read(known).await?, self.clock.as_ref());
             self.note_size(id, map.as_ref().map_or(0, |map| map.statuses().len()));
             Ok(map)
         };
         Ok(entry.flight.get(kept, reading).await?)
+    }
+
+    /// If the entry of a performance is good enough to be shown, though it was read longer ago than `age_max`: this time.
+    pub(crate) fn outlives_its_age(&self, id: PerformanceId) -> Option<Duration> {
+        let entry = Arc::clone(&locked(&self.kept).get(&id)?.entry);
+        let (now, all_received, state) = (Instant::now(), self.receives_all(), locked(&entry.state));
+        let seats = self.fresh(&state, now, all_received)?;
+        (seats.read_at + self.age_max < now).then_some(self.age_max)
+    }
+
+    /// Has the entries of these performances read again, or with `None` all entries.
+    pub(crate) fn doubt(&self, ids: Option<&[PerformanceId]>) {
+        let entries: Vec<_> = {
+            let all = locked(&self.kept);
+            let entries: Vec<&Kept> = match ids {
+                Some(ids) => ids.iter().filter_map(|id| all.get(id)).collect(),
+                None => all.values().collect(),
+            };
+            entries.into_iter().map(|kept| Arc::clone(&kept.entry)).collect()
+        };
+        for entry in entries {
+            locked(&entry.state).doubted_at = Some(Instant::now());
+        }
     }
 
     /// How many seats of a performance are available, if its entry is good enough to be shown.
@@ -270,11 +296,11 @@ impl SeatCache {
 
 impl Entry {
     /// Begins to keep updates for a reading that begins now; returns of how many seats the labels are known.
-    fn begin_reading(&self) -> (UnderWay<'_>, Option<usize>) {
+    fn begin_reading(&self, now: Timestamp) -> (UnderWay<'_>, Option<usize>) {
         let mut state = locked(&self.state);
         state.updates = Some(Vec::new());
         let known = state.seats.as_ref().map(|seats| seats.labels.len());
-        (UnderWay { entry: self, began_at: Instant::now() }, known)
+        (UnderWay { entry: self, began_at: (Instant::now(), now) }, known)
     }
 
     fn apply(&self, update: SeatUpdate, now: Timestamp) {
@@ -297,7 +323,8 @@ impl Entry {
 /// A reading that is under way. One that is broken off leaves the entry as it was.
 struct UnderWay<'e> {
     entry: &'e Entry,
-    began_at: Instant,
+    /// The same moment by both clocks.
+    began_at: (Instant, Timestamp),
 }
 
 impl UnderWay<'_> {

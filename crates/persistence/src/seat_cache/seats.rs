@@ -31,13 +31,16 @@ pub(super) struct Seats {
     pub(super) states: Vec<SeatState>,
     /// When the reading began: everything that was written before is in it.
     pub(super) read_at: Instant,
+    /// The same moment, as it is compared with the times of reservations.
+    read_time: Timestamp,
     /// Whether a state comes from the refusal of a hold, and may be outdated.
     pub(super) found_out: bool,
 }
 
 impl Seats {
     /// The seats as they were read; `None` if there are none.
-    pub(super) fn of(reading: Reading, former: Option<Self>, read_at: Instant) -> Option<Self> {
+    pub(super) fn of(reading: Reading, former: Option<Self>, began_at: (Instant, Timestamp)) -> Option<Self> {
+        let (read_at, read_time) = began_at;
         match reading {
             Reading::Whole(seats) if seats.is_empty() => None,
             Reading::Whole(seats) => {
@@ -46,14 +49,14 @@ impl Seats {
                 let labels: SeatLabels = seats.into_iter().map(|seat| seat.label).collect();
                 let labels = Arc::new(labels);
                 let by_label = ByLabel::of(&labels);
-                Some(Self { labels, by_label, prices, states, read_at, found_out: false })
+                Some(Self { labels, by_label, prices, states, read_at, read_time, found_out: false })
             }
             Reading::Changeable(read) => {
                 let former = former.filter(|former| former.labels.len() == read.len())?;
                 let same_prices = former.prices.iter().zip(&read).all(|(former, (price, _))| former == price);
                 let prices = if same_prices { former.prices } else { read.iter().map(|(price, _)| *price).collect() };
                 let states = read.into_iter().map(|(_, state)| state).collect();
-                Some(Self { prices, states, read_at, found_out: false, ..former })
+                Some(Self { prices, states, read_at, read_time, found_out: false, ..former })
             }
         }
     }
@@ -80,8 +83,30 @@ impl Seats {
         stock
     }
 
-    /// Applies an update. Returns `false` if it does not continue from what is here: a peer has written before or after it.
+    /// Applies an update. Returns `false` if it does not continue from what is here: a peer has written before or after it,
+    /// or an import has changed the prices.
     pub(super) fn apply(&mut self, update: &SeatUpdate, now: Timestamp) -> bool {
+        let prices_agree = self.prices_agree(update);
+        self.apply_states(update, now) && prices_agree
+    }
+
+    /// Whether the seats cost here what an update says. A reservation keeps its prices: one that was made before the
+    /// reading says nothing about it.
+    fn prices_agree(&self, update: &SeatUpdate) -> bool {
+        let agrees = |label: &SeatLabel, price: Points| {
+            self.by_label.find(label, &self.labels).is_none_or(|place| self.prices[place] == price)
+        };
+        match update {
+            SeatUpdate::Changed(change) | SeatUpdate::Replayed(change) => {
+                let prices = change.prices.as_ref().filter(|prices| prices.held_at >= self.read_time);
+                let prices = prices.into_iter().flat_map(|prices| &prices.of_seats);
+                change.seats.iter().zip(prices).all(|(label, price)| agrees(label, *price))
+            }
+            SeatUpdate::Unavailable { seats, .. } => seats.iter().all(|seat| agrees(&seat.label, seat.price)),
+        }
+    }
+
+    fn apply_states(&mut self, update: &SeatUpdate, now: Timestamp) -> bool {
         let available = |state: &SeatState| state.status(now) == SeatStatus::Available;
         match update {
             SeatUpdate::Changed(change) => {
@@ -166,4 +191,40 @@ impl ByLabel {
 /// A performance has up to 200,000 seats.
 fn index(place: u32) -> usize {
     place as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use boxoffice_domain::{
+        PerformanceId, ReservationId,
+        fixtures::{self, instant},
+    };
+    use uuid::Uuid;
+
+    use super::{
+        super::updates::{Prices, SeatChange},
+        *,
+    };
+
+    #[test]
+    fn a_reservation_that_is_older_than_the_reading_says_nothing_about_prices() {
+        let read = || Reading::Whole(fixtures::seats(&["A-1-1"]));
+        let price = fixtures::seats(&["A-1-1"])[0].price;
+        let other = Points::new(price.get() + 1).unwrap();
+        let paid = |held_at, price| {
+            SeatUpdate::Changed(SeatChange {
+                performance_id: PerformanceId::new(Uuid::from_u128(1)),
+                reservation_id: ReservationId::new(Uuid::from_u128(2)),
+                account_id: None,
+                now: Now::Sold,
+                seats: vec![SeatLabel::new("A-1-1").unwrap()],
+                prices: Some(Prices { held_at: instant(held_at), of_seats: vec![price] }),
+            })
+        };
+        for (held_at, price, agrees) in [(9, other, true), (10, other, false), (11, other, false), (11, price, true)] {
+            let mut seats = Seats::of(read(), None, (Instant::now(), instant(10))).unwrap();
+            assert_eq!(seats.apply(&paid(held_at, price), instant(20)), agrees, "{held_at} {price:?}");
+            assert_eq!(seats.states[0].status(instant(20)), SeatStatus::Sold);
+        }
+    }
 }

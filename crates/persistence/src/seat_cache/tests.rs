@@ -36,6 +36,11 @@ fn held(by: ReservationId) -> SeatState {
     SeatState::Held { by, until: instant(300) }
 }
 
+/// What a seat of the fixtures costs.
+fn price() -> Points {
+    fixtures::seats(&["A-1-1"])[0].price
+}
+
 fn label(number: usize) -> SeatLabel {
     SeatLabel::new(&format!("A-1-{number}")).unwrap()
 }
@@ -61,16 +66,16 @@ impl Hall {
         let table = self.table.lock().unwrap();
         let stored = |(index, state): (usize, &SeatState)| {
             let ordinal = u32::try_from(index).unwrap();
-            Seat { label: label(index + 1), ordinal, price: Points::ZERO, state: *state }
+            Seat { label: label(index + 1), ordinal, price: price(), state: *state }
         };
         match known {
             None => Reading::Whole(table.iter().enumerate().map(stored).collect()),
-            Some(_) => Reading::Changeable(table.iter().map(|state| (Points::ZERO, *state)).collect()),
+            Some(_) => Reading::Changeable(table.iter().map(|state| (price(), *state)).collect()),
         }
     }
 
     async fn map_of(&self, id: PerformanceId) -> Option<SeatMap> {
-        self.cache.map(id, |known| async move { Ok(self.reading(known)) }).await.unwrap()
+        self.cache.map(id, true, |known| async move { Ok(self.reading(known)) }).await.unwrap()
     }
 
     async fn map(&self) -> SeatMap {
@@ -120,7 +125,7 @@ fn gave_up(from: ReservationId, number: usize) -> Outcome {
 }
 
 fn refused(number: usize, state: SeatState) -> Outcome {
-    let seat = Seat { label: label(number), ordinal: 0, price: Points::ZERO, state };
+    let seat = Seat { label: label(number), ordinal: 0, price: price(), state };
     Outcome::Hold(Err(HoldRefusal::SeatUnavailable { seats: vec![seat], held_by_account: vec![] }))
 }
 
@@ -158,7 +163,7 @@ async fn a_write_during_a_reading_is_not_lost() {
         go_on.acquire().await.unwrap().forget();
         Ok(reading)
     };
-    let looking = hall.cache.map(ID, |_| reading());
+    let looking = hall.cache.map(ID, true, |_| reading());
     let writing = async {
         read.acquire().await.unwrap().forget();
         hall.commit(took(ONE, 1, false), &[(1, held(ONE))]);
@@ -178,7 +183,7 @@ async fn a_write_that_the_reading_has_seen_is_applied_again() {
         hall.commit(took(ONE, 1, false), &[(1, held(ONE))]);
         Ok(hall.reading(None))
     };
-    let map = hall.cache.map(ID, |_| reading()).await.unwrap().unwrap();
+    let map = hall.cache.map(ID, true, |_| reading()).await.unwrap().unwrap();
     assert_eq!(map.statuses(), [HeldNow, Available]);
 }
 
@@ -210,7 +215,7 @@ async fn an_older_hold_of_ours_does_not_hide_a_sale_of_a_peer() {
 async fn a_hold_and_its_payment_show_the_sale_in_either_order() {
     let now_is = |now| {
         let seats = vec![label(1)];
-        let change = SeatChange { performance_id: ID, reservation_id: ONE, account_id: None, now, seats };
+        let change = SeatChange { performance_id: ID, reservation_id: ONE, account_id: None, now, seats, prices: None };
         updates::text_of(&[SeatUpdate::Changed(change)]).unwrap()
     };
     let (held, sold) = (now_is(Now::Held(instant(300))), now_is(Now::Sold));
@@ -231,7 +236,7 @@ async fn an_older_hold_that_comes_during_a_reading_does_not_hide_what_was_read()
         hall.apply(took(ONE, 1, false));
         Ok(hall.reading(None))
     };
-    let map = hall.cache.map(ID, |_| reading()).await.unwrap().unwrap();
+    let map = hall.cache.map(ID, true, |_| reading()).await.unwrap().unwrap();
     assert_eq!(map.statuses(), [Sold, Available]);
 }
 
@@ -286,7 +291,7 @@ async fn a_reading_that_takes_more_updates_than_are_kept_is_repeated() {
             (0..updates).for_each(|_| entry.apply(update(), instant(0)));
             Ok(hall.reading(None))
         };
-        hall.cache.map(ID, |_| reading()).await.unwrap();
+        hall.cache.map(ID, true, |_| reading()).await.unwrap();
         assert_eq!(hall.shown().await, ([Available, Available], readings));
     }
 }
@@ -295,12 +300,12 @@ async fn a_reading_that_takes_more_updates_than_are_kept_is_repeated() {
 async fn a_map_shows_the_prices_that_were_read_last() {
     let hall = Hall::of(&[SeatState::Free]);
     let first = hall.map().await;
-    for price in [Points::ZERO, Points::new(7).unwrap()] {
+    for price in [price(), Points::new(7).unwrap()] {
         advance(AGE_MAX + MOMENT).await;
         let read = async |_| Ok(Reading::Changeable(vec![(price, SeatState::Free)]));
-        let map = hall.cache.map(ID, read).await.unwrap().unwrap();
+        let map = hall.cache.map(ID, true, read).await.unwrap().unwrap();
         assert_eq!(map.seats().map(|seat| seat.price).collect::<Vec<_>>(), [price]);
-        assert_eq!(map.has_seats_of(&first), price == Points::ZERO);
+        assert_eq!(map.has_seats_of(&first), price == self::price());
     }
 }
 
@@ -322,9 +327,9 @@ async fn a_hold_lapses_in_the_cache_too() {
 async fn many_who_ask_at_once_share_a_reading_and_a_failed_one_leaves_nothing() {
     let hall = Hall::of(&[SeatState::Free, SeatState::Free]);
     let failing = |_| async { Err::<Reading, _>(StorageError::Unavailable("away".into())) };
-    assert!(matches!(hall.cache.map(ID, failing).await, Err(StorageError::Unavailable(_))));
+    assert!(matches!(hall.cache.map(ID, true, failing).await, Err(StorageError::Unavailable(_))));
     advance(MOMENT).await;
-    let broken_off = hall.cache.map(ID, |_| std::future::pending());
+    let broken_off = hall.cache.map(ID, true, |_| std::future::pending());
     assert!(tokio::time::timeout(MOMENT, broken_off).await.is_err());
     assert!(hall.cache.entry(ID).0.state.lock().unwrap().updates.is_none());
     let shown = ([Available; 2], 1);

@@ -1,7 +1,7 @@
 //! What a batch has changed, or found out, of the seats of a performance, and how that is published to peers.
 
 use boxoffice_domain::{
-    AccountId, PerformanceId, ReservationId, Timestamp,
+    AccountId, PerformanceId, Points, ReservationId, Timestamp,
     idempotency::Made,
     reservations::{HoldRefusal, Reservation},
     sale::{Command, Outcome},
@@ -29,6 +29,18 @@ pub(super) struct SeatChange {
     pub(super) account_id: Option<AccountId>,
     pub(super) now: Now,
     pub(super) seats: Vec<SeatLabel>,
+    /// What the seats cost by the reservation. An instance of an earlier version does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) prices: Option<Prices>,
+}
+
+/// What the seats of a reservation cost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Prices {
+    /// When the reservation was made: they cost that then.
+    pub(super) held_at: Timestamp,
+    /// In the order of the seats.
+    pub(super) of_seats: Vec<Points>,
 }
 
 /// What the seats are now.
@@ -54,8 +66,10 @@ impl SeatChange {
 
     fn of<V>(reservation: &Reservation, now: Now, made: &Made<V>, account_id: Option<AccountId>) -> SeatUpdate {
         let seats = reservation.seats.iter().map(|seat| seat.label.clone()).collect();
+        let of_seats = reservation.seats.iter().map(|seat| seat.price).collect();
+        let prices = Some(Prices { held_at: reservation.created_at, of_seats });
         let (performance_id, reservation_id) = (reservation.performance_id, reservation.id);
-        let change = Self { performance_id, reservation_id, account_id, now, seats };
+        let change = Self { performance_id, reservation_id, account_id, now, seats, prices };
         if made.replayed { SeatUpdate::Replayed(change) } else { SeatUpdate::Changed(change) }
     }
 }
@@ -82,6 +96,7 @@ impl SeatUpdate {
                 account_id,
                 now: Now::Free,
                 seats: freed.labels.clone(),
+                prices: None,
             }),
             _ => return None,
         })
@@ -134,7 +149,9 @@ mod tests {
         };
         let change = |now| {
             let seats = request.seats.labels().to_vec();
-            SeatChange { performance_id: terms.id, reservation_id, account_id: Some(account_id), now, seats }
+            let of_seats = fixtures::seats(&["A-1-1", "A-1-2"]).iter().map(|seat| seat.price).collect();
+            let (account_id, prices) = (Some(account_id), Some(Prices { held_at: instant(1), of_seats }));
+            SeatChange { performance_id: terms.id, reservation_id, account_id, now, seats, prices }
         };
         let held = Now::Held(instant(1) + TimeDelta::seconds(300));
         assert_eq!(update(Command::Hold(request.clone())), Some(SeatUpdate::Changed(change(held))));
@@ -155,6 +172,7 @@ mod tests {
             account_id: account.map(|account| AccountId::new(Uuid::from_u128(account))),
             now,
             seats: seats.iter().map(|text| SeatLabel::new(text).unwrap()).collect(),
+            prices: account.map(|_| Prices { held_at: instant(2), of_seats: vec![Points::ZERO; seats.len()] }),
         };
         let changes = [
             change(Some(2), Now::Held(instant(300)), &["A-1-1", "A-1-2"]),

@@ -1,6 +1,7 @@
 //! Venues, concerts, performances and their seats.
 
 mod bookings;
+mod changes;
 mod import;
 mod listing;
 mod publish;
@@ -41,6 +42,7 @@ use super::{
     seats::is_available,
 };
 use crate::{
+    catalog_watch::CatalogChange,
     concert_finder::Found,
     schema::{concerts, performances, seats, venues},
     statement::Statement,
@@ -139,8 +141,14 @@ impl Catalog for Store {
     ) -> Result<Made<Venue>, PublishError> {
         let origin = Origin { publisher: Some(publisher), idempotency: idempotency.as_ref(), catalog_key: None };
         let row = VenueRow::bind(&venue, json(venue.plan.sections())?, origin);
-        let publication =
-            Publication { id: venue.id.uuid(), origin, publisher_column: "publisher_id", row, performance: None };
+        let publication = Publication {
+            id: venue.id.uuid(),
+            origin,
+            publisher_column: "publisher_id",
+            row,
+            performance: None,
+            note: None,
+        };
         let published = self.publish::<VenueRow>(publication).await?;
         if !published.replayed {
             return Ok(Made::now(venue));
@@ -157,8 +165,8 @@ impl Catalog for Store {
         let _marking = self.finder.marking(Some(concert.id));
         let origin = Origin { publisher: concert.promoter_id, idempotency: idempotency.as_ref(), catalog_key: None };
         let row = ConcertRow::bind(&concert, origin);
-        let publication =
-            Publication { id: concert.id.uuid(), origin, publisher_column: "promoter_id", row, performance: None };
+        let (id, note) = (concert.id.uuid(), Some((self.writer.noting(), concert.id)));
+        let publication = Publication { id, origin, publisher_column: "promoter_id", row, performance: None, note };
         let published = self.publish::<ConcertRow>(publication).await?;
         if !published.replayed {
             return Ok(Made::now(concert));
@@ -180,9 +188,10 @@ impl Catalog for Store {
         }
         let origin = Origin { publisher: Some(publisher), idempotency: idempotency.as_ref(), catalog_key: None };
         let row = PerformanceRow::bind(&performance, origin);
+        let note = Some((self.writer.noting(), performance.concert_id));
         let (id, performance) =
             (performance.id.uuid(), Some(NewBooking { performance: &performance, now: self.now() }));
-        let publication = Publication { id, origin, publisher_column: "publisher_id", row, performance };
+        let publication = Publication { id, origin, publisher_column: "publisher_id", row, performance, note };
         let Made { value, replayed } = self.publish::<PerformanceRow>(publication).await?;
         let value = self.performance(value.into()).await?.ok_or_else(vanished)?;
         Ok(Made { value, replayed })
@@ -190,7 +199,8 @@ impl Catalog for Store {
 
     async fn update_concert(&self, concert: Concert) -> Result<(), UpdateConcertError> {
         let _marking = self.finder.marking(Some(concert.id));
-        let changed = self.writer.transaction((&concert, self.now()), |connection, (concert, now)| {
+        let input = (&concert, self.now(), self.writer.noting());
+        let changed = self.writer.transaction(input, |connection, (concert, now, noting)| {
             Box::pin(async move {
                 let opens_at = concert.sales.open_at();
                 // A publication that is under way has locked the concert: the next statement sees its performance.
@@ -210,7 +220,11 @@ impl Catalog for Store {
                     .sql(" AND starts_at <= ")
                     .bind(opens_at)
                     .sql("))");
-                Ok(update.execute(connection).await?)
+                let changed = update.execute(connection).await?;
+                if changed > 0 {
+                    noting.note(connection, CatalogChange::of_concert(concert.id)).await?;
+                }
+                Ok(changed)
             })
         });
         if changed.await.map_err(StorageError::from)? == 1 {
@@ -264,6 +278,8 @@ impl Catalog for Store {
         now: Timestamp,
         page: PageRequest<ConcertKey>,
     ) -> Result<Page<ConcertSummary, ConcertKey>, StorageError> {
+        // If the database does not answer in time, a search finds what is known.
+        self.watch.look(self.searches_age_max).await;
         let Page { items, next } = self.finder.find(search, now, page).await?;
         let abridged = items.iter().filter(|found| found.is_abridged);
         let abridged: Vec<_> = abridged.map(|found| found.summary.concert.id.stored()).collect();
@@ -348,7 +364,11 @@ impl Catalog for Store {
 
     async fn seats(&self, id: PerformanceId) -> Result<Option<SeatMap>, StorageError> {
         // A performance without seats cannot be published, so without seats there is no performance.
-        self.seat_cache.map(id, |known| self.read_seats(id, known)).await
+        let prices_are_known = match self.seat_cache.outlives_its_age(id) {
+            Some(age_max) => self.watch.look(age_max).await,
+            None => true,
+        };
+        self.seat_cache.map(id, prices_are_known, |known| self.read_seats(id, known)).await
     }
 
     /// What other processes have written may be missing for as long as in [`seats`](Self::seats); and what this one has, in

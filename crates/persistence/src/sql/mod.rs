@@ -24,6 +24,7 @@ use diesel_async::{AsyncConnectionCore, AsyncMigrationHarness, methods::LoadQuer
 use diesel_migrations::MigrationHarness;
 use futures::future::BoxFuture;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use self::{
     catalog::PooledReader,
@@ -33,8 +34,8 @@ use self::{
 };
 use super::{Connection, MIGRATIONS, WRITERS_MAX, agrees_at_commit, establish, lock_schema};
 use crate::{
-    ConnectError, Database, PersistenceSettings, concert_finder::ConcertFinder, seat_cache::SeatCache,
-    statement::Statement, write_lanes::WriteLanes,
+    ConnectError, Database, PersistenceSettings, catalog_watch::CatalogWatch, concert_finder::ConcertFinder,
+    seat_cache::SeatCache, statement::Statement, write_lanes::WriteLanes,
 };
 
 /// How long a worker or a health check waits for a read. Requests have another limit.
@@ -49,6 +50,9 @@ pub(crate) struct Store {
     lanes: WriteLanes,
     seat_cache: Arc<SeatCache>,
     finder: Arc<ConcertFinder>,
+    watch: Arc<CatalogWatch>,
+    /// How long ago it may have been looked, when concerts are searched, whether another process has changed any.
+    searches_age_max: Duration,
     clock: Arc<dyn Clock>,
     /// The concert of each performance, which never changes.
     concerts_of: moka::sync::Cache<PerformanceId, ConcertId>,
@@ -59,6 +63,8 @@ pub(crate) struct Writer {
     pool: Arc<Pool>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn EntropySource>,
+    /// Under which this process notes what it changes of the catalog.
+    process: Uuid,
     retry_max: u32,
     /// Whether a lock only excludes transactions on the same node of the database.
     locks_are_local: bool,
@@ -123,22 +129,30 @@ pub(crate) async fn connect(
     } else {
         (0..settings.lanes.max(1)).map(|_| Arc::new(open(1, "lane"))).collect()
     };
+    let process = entropy.uuid();
     let writer = |pool| {
         let (clock, entropy) = (Arc::clone(&clock), Arc::clone(&entropy));
-        Writer { pool, clock, entropy, retry_max: settings.retry_max, locks_are_local }
+        Writer { pool, clock, entropy, process, retry_max: settings.retry_max, locks_are_local }
     };
     let seat_cache = Arc::new(SeatCache::new(settings.seats_age_max, Arc::clone(&clock)));
     let lanes = WriteLanes::start(lane_connections.into_iter().map(writer).collect(), &seat_cache, &settings);
     let lanes = lanes.map_err(ConnectError::unreachable)?;
     let readers = Arc::new(open(settings.connections_max, "read"));
-    let (pool, descriptions_bytes_max) = (Arc::clone(&readers), settings.descriptions_bytes_max);
-    let finder = Arc::new(ConcertFinder::new(PooledReader { pool, descriptions_bytes_max }));
+    let reader = || {
+        let (pool, descriptions_bytes_max) = (Arc::clone(&readers), settings.descriptions_bytes_max);
+        PooledReader { pool, descriptions_bytes_max }
+    };
+    let finder = Arc::new(ConcertFinder::new(reader()));
+    let caches = (Arc::clone(&finder), Arc::clone(&seat_cache));
+    let watch = Arc::new(CatalogWatch::new(reader(), caches));
     let store = Arc::new(Store {
-        readers,
+        readers: Arc::clone(&readers),
         writer: Arc::new(writer(writers)),
         lanes: lanes.clone(),
         seat_cache: Arc::clone(&seat_cache),
         finder: Arc::clone(&finder),
+        watch,
+        searches_age_max: settings.searches_age_max,
         clock,
         concerts_of: moka::sync::Cache::new(CONCERTS_REMEMBERED_MAX),
     });

@@ -142,6 +142,7 @@ pub(crate) fn settings() -> PersistenceSettings {
         connect_timeout: Duration::from_mins(1),
         retry_max: 6,
         seats_age_max: Duration::from_millis(250),
+        searches_age_max: Duration::from_millis(50),
         // Two descriptions of a concert of the contracts, and a half.
         descriptions_bytes_max: 40,
     }

@@ -3,9 +3,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use boxoffice_contracts::storage::{at_once, label, unavailable};
+use boxoffice_contracts::storage::{
+    PRICE_A, Show, Stage, at_once,
+    catalog_import::{catalog, import, imported_show},
+    label, unavailable,
+};
 use boxoffice_domain::{fixtures, seats::SeatStatus};
-use boxoffice_peers::{Announcement, MemoryPeers, Peers, Subscription, Topic};
+use boxoffice_peers::{Alone, Announcement, MemoryPeers, Peers, Subscription, Topic};
 use boxoffice_persistence::PersistenceSettings;
 use boxoffice_testkit::servers::ServerKind;
 
@@ -47,6 +51,8 @@ with_cache!(mariadb_for_hardly_any_time, Backend::Server(ServerKind::MariaDb), D
 crate::on_every_backend! {
     a_refusal_shows_what_a_peer_has_sold
     what_a_peer_publishes_is_shown_at_once
+    no_map_has_an_older_price_than_an_answer
+    a_price_that_another_process_imports_is_on_the_next_map
     caches_of_peers_agree_with_the_seats
 }
 
@@ -114,6 +120,64 @@ async fn what_a_peer_publishes_is_shown_at_once(backend: Backend) {
     peer.cancel(fixtures::cancel_request(&held)).await.unwrap();
     home.database.forget_seats();
     assert_eq!(stage.free_labels(&show).await.len(), 50);
+    home.close().await;
+}
+
+/// What a seat of section A costs by the map.
+async fn price_shown(stage: &Stage, show: &Show) -> i64 {
+    stage.seats(show).await.seats().next().unwrap().price.get()
+}
+
+/// Also if nothing says that another process has changed it.
+async fn no_map_has_an_older_price_than_an_answer(backend: Backend) {
+    let home = Home::open(backend, with_age(FOR_EVER)).await;
+    let (peer, database) = home.peer(settings()).await;
+    let peers = Arc::new(MemoryPeers::default());
+    let mut subscription = peers.subscribe();
+    database.publish_to(peers);
+    let stage = home.stage();
+    import(&peer, &catalog(PRICE_A)).await.unwrap();
+    let show = imported_show(&peer).await;
+    let buyer = peer.account_with(100_000).await;
+    assert_eq!(price_shown(stage, &show).await, PRICE_A);
+    import(&peer, &catalog(2_000)).await.unwrap();
+    assert_eq!(price_shown(stage, &show).await, PRICE_A, "nothing has shown another price");
+    let held = stage.holds(&show, buyer, &["A-1-1"]).await;
+    assert_eq!((held.total_amount.get(), price_shown(stage, &show).await), (2_000, 2_000));
+    // A reservation keeps its price; it says nothing against a later one.
+    import(&peer, &catalog(3_000)).await.unwrap();
+    let held = peer.holds(&show, buyer, &["A-1-2"]).await;
+    stage.pays(&held).await;
+    assert_eq!(price_shown(stage, &show).await, 3_000);
+    import(&peer, &catalog(4_000)).await.unwrap();
+    let held = peer.holds(&show, buyer, &["A-1-3"]).await;
+    stage.cancels(&held).await;
+    assert_eq!(price_shown(stage, &show).await, 4_000);
+    import(&peer, &catalog(5_000)).await.unwrap();
+    stage.hold(show.hold_request(stage.account().await, &["A-1-2"])).await.unwrap_err();
+    assert_eq!(price_shown(stage, &show).await, 5_000);
+    // So it is with what a peer has answered, and published.
+    import(&peer, &catalog(6_000)).await.unwrap();
+    while subscription.try_next().is_some() {}
+    peer.holds(&show, stage.account().await, &["A-1-4"]).await;
+    home.database.apply_seats(&published(&mut subscription).await);
+    assert_eq!(price_shown(stage, &show).await, 6_000);
+    home.close().await;
+}
+
+/// A process that knows all that its peers write to seats looks whether prices have changed: always, if what it has read is
+/// good for hardly any time without that.
+async fn a_price_that_another_process_imports_is_on_the_next_map(backend: Backend) {
+    let home = Home::open(backend, with_age(Duration::from_nanos(1))).await;
+    home.database.publish_to(Arc::new(Alone));
+    let (importing, _) = home.peer(settings()).await;
+    let stage = home.stage();
+    import(&importing, &catalog(PRICE_A)).await.unwrap();
+    let show = imported_show(stage).await;
+    for price in [PRICE_A, 2_000, 3_000] {
+        import(&importing, &catalog(price)).await.unwrap();
+        assert_eq!(price_shown(stage, &show).await, price);
+    }
     home.close().await;
 }
 

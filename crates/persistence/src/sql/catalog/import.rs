@@ -1,10 +1,10 @@
 //! Importing a whole catalog.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use boxoffice_domain::{
-    ConcertId, StorageError, Timestamp,
+    ConcertId, PerformanceId, StorageError, Timestamp, VenueId,
     catalog::{
         CatalogImport, CatalogKey, Concert, ImportError, ImportOptions, ImportProgress, ImportReport, Imported,
         ImportedCatalog, ImportedPerformance, Importer, KnownPerformance, NewPerformance, Owned, PerformanceImport,
@@ -13,7 +13,10 @@ use boxoffice_domain::{
     seats::Seat,
 };
 use chrono::NaiveDateTime;
-use diesel::{prelude::*, sql_types::Text};
+use diesel::{
+    prelude::*,
+    sql_types::{Binary, Text},
+};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
 use super::{
@@ -26,13 +29,15 @@ use super::{
         seats::{SeatRow, new_seats},
     },
     bookings::lock_venue,
+    changes::Noting,
     rows::{ConcertRow, Origin, PerformanceRow, StoredPerformanceRow, VenueRow, key_owner},
     update_concert,
 };
 use crate::{
+    catalog_watch::CatalogChange,
     schema::seats,
     statement::{Bind, ROWS_MAX, Statement},
-    stored::{Stored, json, name, optional_id, ordinal_number, time},
+    stored::{Stored, id as parse_id, json, name, optional_id, ordinal_number, time},
 };
 
 /// Why an import stopped.
@@ -86,7 +91,8 @@ async fn import_once(
     let mut session = writer.pool.session().await?;
     let (connection, now) = (session.connection(), writer.clock.now());
     let importer = Importer::new(catalog, options, now, writer.entropy.as_ref());
-    let mut import = Import { connection, importer, now, options, progress };
+    let (noting, concerts, repriced) = (writer.noting(), BTreeSet::new(), BTreeSet::new());
+    let mut import = Import { connection, importer, now, options, progress, noting, concerts, repriced };
     let imported = async {
         writer.begin(import.connection).await?;
         import.run(catalog).await?;
@@ -116,6 +122,11 @@ struct Import<'i> {
     now: Timestamp,
     options: &'i ImportOptions,
     progress: &'i dyn ImportProgress,
+    noting: Noting,
+    /// The concerts that have changed, or whose performances or venues have.
+    concerts: BTreeSet<ConcertId>,
+    /// The performances whose prices have changed.
+    repriced: BTreeSet<PerformanceId>,
 }
 
 impl Import<'_> {
@@ -136,7 +147,12 @@ impl Import<'_> {
             let bookings = lock_venue(self.connection, venue_id, None).await?;
             self.importer.check_bookings(venue_id, &bookings)?;
         }
-        self.others_of_owner().await
+        self.others_of_owner().await?;
+        let change = CatalogChange::of(self.concerts.iter().copied(), self.repriced.iter().copied());
+        if !change.is_none() {
+            self.noting.note(self.connection, change).await?;
+        }
+        Ok(())
     }
 
     fn origin<'k>(&self, key: &'k CatalogKey) -> Origin<'k> {
@@ -158,8 +174,19 @@ impl Import<'_> {
                 let columns = ["publisher_id", "owner_id", "name", "location", "overlaps_allowed"];
                 let update = Statement::update::<VenueRow>(row, &columns);
                 update.sql(" WHERE id = ").bind(venue.id).execute(self.connection).await?;
+                self.note_concerts_at(venue.id).await?;
             }
             Imported::Unchanged(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Notes the concerts at a venue: searches find them by its name.
+    async fn note_concerts_at(&mut self, id: VenueId) -> Result<(), Failure> {
+        let concerts = Statement::<Binary>::new("SELECT DISTINCT concert_id FROM performances WHERE venue_id = ");
+        let concerts: Vec<Vec<u8>> = concerts.bind(id).load(self.connection).await?;
+        for concert in concerts {
+            self.concerts.insert(parse_id(&concert)?);
         }
         Ok(())
     }
@@ -175,11 +202,13 @@ impl Import<'_> {
             Imported::New(concert) => {
                 let row = ConcertRow::bind(&concert, self.origin(key));
                 insert::<ConcertRow>(self.connection, [row]).await?;
+                self.concerts.insert(concert.id);
                 Ok(None)
             }
             Imported::Changed(concert) => {
                 let update = update_concert(&concert, &["promoter_id", "owner_id", "version"]).sql(" WHERE id = ");
                 update.bind(concert.id).execute(self.connection).await?;
+                self.concerts.insert(concert.id);
                 Ok(Some(concert.id))
             }
             Imported::Unchanged(concert) => Ok(Some(concert.id)),
@@ -201,8 +230,15 @@ impl Import<'_> {
             found.push(row.with_seats(&seats)?);
         }
         match self.importer.performance(index, found)? {
-            PerformanceImport::New(performance) => self.insert_performance(&performance, key).await?,
+            PerformanceImport::New(performance) => {
+                self.concerts.insert(performance.concert_id);
+                self.insert_performance(&performance, key).await?;
+            }
             PerformanceImport::Changed { performance, sections } => {
+                self.concerts.insert(performance.concert_id);
+                if !sections.is_empty() {
+                    self.repriced.insert(performance.id);
+                }
                 self.update_performance(&performance).await?;
                 for section in &sections {
                     self.update_price(&performance, section).await?;
@@ -270,6 +306,7 @@ impl Import<'_> {
         for id in self.importer.others_of_concert(known)? {
             let update: Statement = Statement::new("UPDATE performances SET withdrawn_at = ").bind(self.now);
             update.sql(" WHERE id = ").bind(id).execute(self.connection).await?;
+            self.concerts.insert(concert_id);
         }
         Ok(())
     }

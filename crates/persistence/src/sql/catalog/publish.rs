@@ -1,7 +1,7 @@
 //! Publishing under idempotency keys.
 
 use boxoffice_domain::{
-    StorageError, Timestamp,
+    ConcertId, StorageError, Timestamp,
     catalog::{NewPerformance, PublishError, VenueBookings, check_start},
     idempotency::{Idempotency, KeyReused, Made},
 };
@@ -19,9 +19,11 @@ use super::{
         seats::{SeatRow, new_seats},
     },
     bookings::lock_venue,
+    changes::Noting,
     rows::{Origin, sales_window},
 };
 use crate::{
+    catalog_watch::CatalogChange,
     statement::{Bind, Row, Statement},
     stored::{id, idempotency as stored_idempotency},
 };
@@ -38,6 +40,8 @@ pub(super) struct Publication<'p> {
     pub(super) row: Vec<Bind>,
     /// What is published, if it is a performance: it has seats, and takes a venue.
     pub(super) performance: Option<NewBooking<'p>>,
+    /// The concert that searches find otherwise then, and where this is noted.
+    pub(super) note: Option<(Noting, ConcertId)>,
 }
 
 /// A performance to publish at an instant.
@@ -104,6 +108,9 @@ impl Publication<'_> {
             insert::<SeatRow>(connection, new_seats(booking.performance)).await?;
         }
         insert::<R>(connection, [self.row.clone()]).await?;
+        if let Some((noting, concert_id)) = self.note {
+            noting.note(connection, CatalogChange::of_concert(concert_id)).await?;
+        }
         Ok(Published::Now)
     }
 
