@@ -43,6 +43,7 @@ mod commit_cuts;
 mod concert_search;
 mod corrupter;
 mod galera;
+mod galera_catalog;
 mod home;
 mod instances;
 mod lanes;

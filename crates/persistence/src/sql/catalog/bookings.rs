@@ -1,7 +1,7 @@
-//! When venues are taken.
+//! When venues are taken, and concerts are on.
 
 use boxoffice_domain::{
-    StorageError, VenueId,
+    ConcertId, StorageError, VenueId,
     catalog::{Booking, VenueBookings},
 };
 use diesel::sql_types::Bool;
@@ -12,6 +12,14 @@ use super::{
     rows::BookingRow,
 };
 use crate::statement::Statement;
+
+/// Locks a concert until the transaction ends: no performance of it is published or moved meanwhile, and its sale is not
+/// moved. Changes its row, as [`lock_venue`] does.
+pub(super) async fn lock_concert(connection: &mut Connection, id: ConcertId) -> Result<(), Failure> {
+    let update: Statement = Statement::new("UPDATE concerts SET changes_count = changes_count + 1 WHERE id = ");
+    update.bind(id).execute(connection).await?;
+    Ok(())
+}
 
 /// Locks a venue until the transaction ends, and reads how it is taken: around one booking, or at any time. Changes its
 /// row, because the nodes of a cluster see each other's changes and not each other's locks.

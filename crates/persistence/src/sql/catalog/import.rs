@@ -15,7 +15,7 @@ use boxoffice_domain::{
 use chrono::NaiveDateTime;
 use diesel::{
     prelude::*,
-    sql_types::{Binary, Text},
+    sql_types::{Binary, Text, Untyped},
 };
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
@@ -91,8 +91,10 @@ async fn import_once(
     let mut session = writer.pool.session().await?;
     let (connection, now) = (session.connection(), writer.clock.now());
     let importer = Importer::new(catalog, options, now, writer.entropy.as_ref());
-    let (noting, concerts, repriced) = (writer.noting(), BTreeSet::new(), BTreeSet::new());
-    let mut import = Import { connection, importer, now, options, progress, noting, concerts, repriced };
+    let (noting, locks_are_local) = (writer.noting(), writer.locks_are_local);
+    let (concerts, repriced) = (BTreeSet::new(), BTreeSet::new());
+    let mut import =
+        Import { connection, importer, now, options, progress, noting, locks_are_local, concerts, repriced };
     let imported = async {
         writer.begin(import.connection).await?;
         import.run(catalog).await?;
@@ -123,6 +125,8 @@ struct Import<'i> {
     options: &'i ImportOptions,
     progress: &'i dyn ImportProgress,
     noting: Noting,
+    /// Whether the nodes of the database see each other's changes, and not each other's locks.
+    locks_are_local: bool,
     /// The concerts that have changed, or whose performances or venues have.
     concerts: BTreeSet<ConcertId>,
     /// The performances whose prices have changed.
@@ -193,6 +197,11 @@ impl Import<'_> {
 
     /// Returns the concert if it was stored.
     async fn concert(&mut self, key: &CatalogKey) -> Result<Option<ConcertId>, Stopped> {
+        if self.locks_are_local {
+            // Of a concert that stays as it is, performances may be added, moved or withdrawn.
+            let update = Statement::<Untyped>::new("UPDATE concerts SET changes_count = changes_count + 1");
+            update.sql(" WHERE catalog_key = ").bind(key).execute(self.connection).await?;
+        }
         let rows: Vec<ConcertRow> = by_key(Statement::select::<ConcertRow>(), key).load(self.connection).await?;
         let found = rows.into_iter().map(|row| {
             let concert = Concert::try_from(row)?;
@@ -223,6 +232,9 @@ impl Import<'_> {
         for row in rows {
             // A payment that is under way ends before it is decided whether the performance may be moved.
             let is_moved = performance.starts_at.is_some_and(|starts_at| time(starts_at) != row.starts_at);
+            if is_moved && self.locks_are_local {
+                self.change_seats_and_back(&row.id).await?;
+            }
             let seats = Statement::select::<SeatRow>().sql(" WHERE performance_id = ").bind(row.id.clone());
             let seats = if is_moved { seats.sql(LOCK_ROWS) } else { seats };
             let seats: Vec<SeatRow> = seats.load(self.connection).await?;
@@ -246,6 +258,16 @@ impl Import<'_> {
                 self.progress.add(performance.seats_count());
             }
             PerformanceImport::Unchanged(performance) => self.progress.add(performance.seats_count()),
+        }
+        Ok(())
+    }
+
+    /// Changes every seat of a performance, and changes it back. Nodes compare the rows that transactions have written: a
+    /// payment at another node that ends meanwhile has this import begin again, and see it.
+    async fn change_seats_and_back(&mut self, performance_id: &[u8]) -> Result<(), Failure> {
+        for change in ["UPDATE seats SET ordinal = ordinal + 1", "UPDATE seats SET ordinal = ordinal - 1"] {
+            let update = Statement::<Untyped>::new(change).sql(" WHERE performance_id = ");
+            update.bind(performance_id.to_vec()).execute(self.connection).await?;
         }
         Ok(())
     }

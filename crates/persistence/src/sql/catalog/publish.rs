@@ -12,13 +12,13 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        super::{Connection, LOCK_ROWS},
+        super::Connection,
         Store,
         failure::{Failure, Kind},
         insert::insert,
         seats::{SeatRow, new_seats},
     },
-    bookings::lock_venue,
+    bookings::{lock_concert, lock_venue},
     changes::Noting,
     rows::{Origin, sales_window},
 };
@@ -64,11 +64,11 @@ impl NewBooking<'_> {
         venue: &VenueBookings,
     ) -> Result<Option<PublishError>, Failure> {
         let Self { performance, now } = *self;
+        lock_concert(connection, performance.concert_id).await?;
         let windows =
             Statement::<(TimestampSql, TimestampSql)>::new("SELECT sales_open_at, sales_close_at FROM concerts")
                 .sql(" WHERE id = ")
-                .bind(performance.concert_id)
-                .sql(LOCK_ROWS);
+                .bind(performance.concert_id);
         let windows: Vec<(NaiveDateTime, NaiveDateTime)> = windows.load(connection).await?;
         let Some((open_at, close_at)) = windows.into_iter().next() else {
             return Ok(Some(PublishError::ConcertNotFound));
