@@ -25,8 +25,8 @@ use crate::{
     output, text_file,
 };
 
-/// The most bytes of a catalog file.
-const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// The most bytes of a catalog file: room for several of the largest venues, in the longest spelling of their names.
+const FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// The most mistakes that are printed.
 const MISTAKES_SHOWN_MAX: usize = 100;
 
@@ -151,4 +151,22 @@ pub(crate) async fn import_embedded(
     let catalog: ImportedCatalog = catalog_file::parse(text.as_bytes())
         .map_err(|mistakes| anyhow::anyhow!("a catalog of the demo is wrong: {}", mistakes[0]))?;
     Ok(import.import(&catalog, options, Arc::new(|_| ())).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use boxoffice_domain::{
+        catalog::{VENUE_NAMES_CHARACTERS_MAX, VENUE_SEATS_MAX},
+        text::CHARACTER_UNITS_MAX,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_file_has_room_for_the_largest_venues() {
+        // Each UTF-16 code unit an escape of six characters, and each row on lines of its own.
+        let names = VENUE_NAMES_CHARACTERS_MAX * CHARACTER_UNITS_MAX * 6;
+        let venue = (names + VENUE_SEATS_MAX as usize * 120) as u64;
+        assert!(4 * venue < FILE_BYTES_MAX, "four in UTF-8, or two in UTF-16");
+    }
 }

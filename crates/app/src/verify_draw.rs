@@ -22,7 +22,7 @@ use boxoffice_domain::{
     waiting_room::{Draw, DrawNumber},
 };
 
-/// The most bytes of a list: more than ten million accounts.
+/// The most bytes of a list: more than ten million accounts in CSV and UTF-8.
 const LIST_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 #[derive(Clone, Debug, clap::Args)]

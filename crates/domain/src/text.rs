@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 pub const NAME_CHARACTERS_MAX: usize = 255;
 /// The most characters of a description.
 pub const DESCRIPTION_CHARACTERS_MAX: usize = 4_000;
+/// The most UTF-16 code units in which one character of a kept text may arrive, since it may arrive decomposed. A bound
+/// in bytes has to leave room for them: U+16D6A is three characters of two units each.
+pub const CHARACTER_UNITS_MAX: usize = 6;
 
 /// Why a text was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

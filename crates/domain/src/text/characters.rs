@@ -169,6 +169,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_character_of_a_kept_text_arrives_in_more_units_than_promised() {
+        let all = '\u{80}'..=char::MAX;
+        let kept = all.filter(|character| std::iter::once(*character).nfc().eq([*character]));
+        let units = |character| std::iter::once(character).nfd().map(char::len_utf16).sum::<usize>();
+        let (most, longest) = kept.map(|character| (units(character), character)).max().unwrap();
+        assert_eq!(most, crate::text::CHARACTER_UNITS_MAX, "{longest:?}");
+    }
+
+    #[test]
     fn the_form_of_a_text_is_that_of_its_equals_and_of_itself() {
         for (one, other) in [
             ("\u{1112}\u{1161}\u{11AB}\u{1100}\u{1161}\u{11BC}", "한강"),

@@ -9,15 +9,20 @@ pub(crate) mod reservations;
 pub(crate) mod waiting_room;
 pub(crate) mod wallet;
 
-use boxoffice_domain::SellingRules;
+use boxoffice_domain::{SellingRules, text::CHARACTER_UNITS_MAX};
 
-/// The most bytes of a character in JSON: one beyond the basic plane, as two escapes.
-const CHARACTER_BYTES_MAX: usize = 12;
+/// The most bytes of a character in JSON: decomposed, and each UTF-16 code unit an escape such as `\u1112`.
+const CHARACTER_BYTES_MAX: usize = 6 * CHARACTER_UNITS_MAX;
+/// Room for all of a body that is neither a text nor an entry of a list.
+const FIELDS_BYTES_MAX: usize = 1_024;
+/// Room for an entry of a list beside its texts, on lines that are indented by four spaces for each level.
+const ENTRY_BYTES_MAX: usize = 120;
 
 /// The longest body that an operation, given by its name, promises to take, in bytes. It takes that much even if the
 /// operator has set a lower limit for bodies.
 pub(crate) fn promised_bytes(operation: &str, rules: &SellingRules) -> usize {
     match operation {
+        "accounts_sign_in" => accounts::sign_in::BODY_BYTES_MAX,
         "accounts_sign_up" => accounts::sign_up::BODY_BYTES_MAX,
         "catalog_publish_concert" | "catalog_update_concert" => catalog::publish_concert::BODY_BYTES_MAX,
         "catalog_publish_performance" => catalog::publish_performance::BODY_BYTES_MAX,

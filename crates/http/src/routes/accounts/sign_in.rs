@@ -1,5 +1,6 @@
 use axum::{Json, extract::State, http::StatusCode};
 use boxoffice_application::accounts::SignInError;
+use boxoffice_domain::accounts::{LOGIN_ID_CHARACTERS_MAX, PASSWORD_CHARACTERS_MAX};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -8,7 +9,12 @@ use crate::{
     api::Api,
     reply::{Problem, problem_from, refusals},
     request::Body,
+    routes::{CHARACTER_BYTES_MAX, FIELDS_BYTES_MAX},
 };
+
+/// Room for the longest login id and password.
+pub(crate) const BODY_BYTES_MAX: usize =
+    (LOGIN_ID_CHARACTERS_MAX + PASSWORD_CHARACTERS_MAX) * CHARACTER_BYTES_MAX + FIELDS_BYTES_MAX;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -5,20 +5,21 @@ use boxoffice_application::{
 };
 use boxoffice_domain::{
     accounts::{InvalidPassword, LoginId, Password, Role},
-    text::Name,
+    text::{NAME_CHARACTERS_MAX, Name},
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::AccountResponse;
+use super::{AccountResponse, sign_in};
 use crate::{
     api::Api,
     reply::{Problem, made, problem_from, refusals},
     request::{Body, OptionalKey, validation::parsed},
+    routes::CHARACTER_BYTES_MAX,
 };
 
 /// Room for the longest login id, password and name.
-pub(crate) const BODY_BYTES_MAX: usize = 8 * 1_024;
+pub(crate) const BODY_BYTES_MAX: usize = NAME_CHARACTERS_MAX * CHARACTER_BYTES_MAX + sign_in::BODY_BYTES_MAX;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

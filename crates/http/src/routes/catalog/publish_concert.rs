@@ -10,7 +10,7 @@ use boxoffice_domain::{
         ACTIVE_MAX, ConcertSummary, InvalidSalesWindow, SEATS_PER_ACCOUNT_MAX, SalesTimeError, SalesWindow, Stock,
     },
     idempotency::Made,
-    text::{Description, Name},
+    text::{DESCRIPTION_CHARACTERS_MAX, Description, NAME_CHARACTERS_MAX, Name},
 };
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -22,10 +22,12 @@ use crate::{
     api::Api,
     reply::{Problem, made, refusals},
     request::{Body, OptionalKey, SignedIn, present, validation::validated},
+    routes::{CHARACTER_BYTES_MAX, FIELDS_BYTES_MAX},
 };
 
 /// Room for the longest title, artist and description, also of a change.
-pub(crate) const BODY_BYTES_MAX: usize = 60 * 1_024;
+pub(crate) const BODY_BYTES_MAX: usize =
+    (2 * NAME_CHARACTERS_MAX + DESCRIPTION_CHARACTERS_MAX) * CHARACTER_BYTES_MAX + FIELDS_BYTES_MAX;
 
 #[derive(Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]

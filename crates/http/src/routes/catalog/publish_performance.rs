@@ -2,8 +2,9 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use boxoffice_application::{catalog::PublishPerformance, fingerprint};
 use boxoffice_domain::{
     ConcertId, Points, Timestamp, VenueId,
-    catalog::{Booking, DURATION_MINUTES, DURATION_MINUTES_MAX, PRICE_MAX, PriceError, StartError},
+    catalog::{Booking, DURATION_MINUTES, DURATION_MINUTES_MAX, PRICE_MAX, PriceError, StartError, VENUE_SECTIONS_MAX},
     seats::PartName,
+    text::NAME_CHARACTERS_MAX,
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Deserialize;
@@ -19,10 +20,12 @@ use crate::{
         Body, Id, OptionalKey, Publisher, present,
         validation::{Fields, validated},
     },
+    routes::{CHARACTER_BYTES_MAX, ENTRY_BYTES_MAX, FIELDS_BYTES_MAX},
 };
 
 /// Room for the prices of as many sections as a venue may have.
-pub(crate) const BODY_BYTES_MAX: usize = 4 * 1_024 * 1_024;
+pub(crate) const BODY_BYTES_MAX: usize =
+    VENUE_SECTIONS_MAX * (NAME_CHARACTERS_MAX * CHARACTER_BYTES_MAX + ENTRY_BYTES_MAX) + FIELDS_BYTES_MAX;
 
 #[derive(Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]

@@ -1,9 +1,11 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 use boxoffice_application::{catalog::NewVenue, fingerprint};
 use boxoffice_domain::{
-    catalog::{PlanError, Row, SeatingPlan, Section, VENUE_SEATS_MAX, Venue},
+    catalog::{
+        PlanError, Row, SeatingPlan, Section, VENUE_NAMES_CHARACTERS_MAX, VENUE_SEATS_MAX, VENUE_SECTIONS_MAX, Venue,
+    },
     seats::PartName,
-    text::Name,
+    text::{NAME_CHARACTERS_MAX, Name},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -18,10 +20,13 @@ use crate::{
         Body, OptionalKey, Publisher,
         validation::{Fields, validated},
     },
+    routes::{CHARACTER_BYTES_MAX, ENTRY_BYTES_MAX, FIELDS_BYTES_MAX},
 };
 
 /// Room for the largest venue with the longest names.
-pub(crate) const BODY_BYTES_MAX: usize = 40 * 1_024 * 1_024;
+pub(crate) const BODY_BYTES_MAX: usize = (VENUE_NAMES_CHARACTERS_MAX + 2 * NAME_CHARACTERS_MAX) * CHARACTER_BYTES_MAX
+    + (VENUE_SECTIONS_MAX + VENUE_SEATS_MAX as usize) * ENTRY_BYTES_MAX
+    + FIELDS_BYTES_MAX;
 
 #[derive(Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]

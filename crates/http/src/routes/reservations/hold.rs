@@ -21,13 +21,13 @@ use crate::{
         AtGate, Body, OptionalKey, Queued, SignedIn,
         validation::{Fields, parsed},
     },
-    routes::CHARACTER_BYTES_MAX,
+    routes::{CHARACTER_BYTES_MAX, ENTRY_BYTES_MAX, FIELDS_BYTES_MAX},
 };
 
 /// Room for the longest labels of so many seats, in bytes.
 pub(crate) fn body_bytes_max(seats_max: u32) -> usize {
-    const LABEL_BYTES_MAX: usize = 2 * NAME_CHARACTERS_MAX * CHARACTER_BYTES_MAX + 200;
-    LABEL_BYTES_MAX * seats_max as usize + 1_024
+    const LABEL_BYTES_MAX: usize = 2 * NAME_CHARACTERS_MAX * CHARACTER_BYTES_MAX + ENTRY_BYTES_MAX;
+    LABEL_BYTES_MAX * seats_max as usize + FIELDS_BYTES_MAX
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -6,8 +6,13 @@ use serde_json::Value;
 
 use crate::world::{Answer, NOTHING, World, get};
 
-/// A character that JSON may write with twelve bytes.
-const LONGEST_CHARACTER: &str = "\\ud83d\\ude00";
+/// Characters in their longest form: decomposed, as macOS writes them, and then escaped, as the `json` of Python writes
+/// everything beyond ASCII. The first is U+16D6A, of which no other is longer; the second is a syllable of Hangul.
+const LONGEST_CHARACTERS: [(&str, &str); 2] = [
+    ("\u{16D63}\u{16D67}\u{16D67}", "\\ud81b\\udd63\\ud81b\\udd67\\ud81b\\udd67"),
+    ("\u{1112}\u{1161}\u{11AB}", "\\u1112\\u1161\\u11ab"),
+];
+const LONGEST_CHARACTER: &str = LONGEST_CHARACTERS[0].1;
 
 /// A text of this many characters, each in its longest form. It ends with the digits of a number.
 fn text(characters: usize, number: usize) -> String {
@@ -16,11 +21,18 @@ fn text(characters: usize, number: usize) -> String {
     format!("\"{}{digits}\"", LONGEST_CHARACTER.repeat(characters - number.to_string().len()))
 }
 
+const NEW_LINE: &str = "\n";
+
 /// Sections of as many rows, with names of so many characters, and rows of as many seats.
 fn venue(sections: usize, rows: usize, seats: usize, section_name: usize, row_name: usize) -> String {
-    let rows: Vec<_> =
-        (0..rows).map(|row| format!("{{\"name\": {}, \"seats\": {seats}}}", text(row_name, row))).collect();
-    let rows = rows.join(", ");
+    // As the `json` of Python indents it.
+    let row = |row| {
+        let name = text(row_name, row);
+        let members = format!("{NEW_LINE:21}\"name\": {name},{NEW_LINE:21}\"seats\": {seats}.0");
+        format!("{NEW_LINE:17}{{{members}{NEW_LINE:17}}}")
+    };
+    let rows: Vec<_> = (0..rows).map(row).collect();
+    let rows = rows.join(",");
     let section = |section| format!("{{\"name\": {}, \"rows\": [{rows}]}}", text(section_name, section));
     let sections: Vec<_> = (0..sections).map(section).collect();
     let (name, location) = (text(255, 0), text(255, 0));
@@ -50,7 +62,7 @@ fn seats(count: usize) -> String {
 }
 
 fn account() -> String {
-    let (login_id, password): (String, _) = ("\\u0061".repeat(64), LONGEST_CHARACTER.repeat(128));
+    let (login_id, password): (String, _) = ("\\uff21".repeat(64), LONGEST_CHARACTER.repeat(128));
     format!("{{\"login_id\": \"{login_id}\", \"password\": \"{password}\", \"name\": {}}}", text(255, 0))
 }
 
@@ -60,7 +72,7 @@ fn longest(operation: &str, seats_max: usize) -> Vec<(String, StatusCode)> {
     match operation {
         "accounts_sign_up" => vec![(account(), StatusCode::CREATED)],
         "accounts_sign_in" => {
-            let (login_id, password) = ("\\u0061".repeat(64), LONGEST_CHARACTER.repeat(128));
+            let (login_id, password) = ("\\uff21".repeat(64), LONGEST_CHARACTER.repeat(128));
             let body = format!("{{\"login_id\": \"{login_id}\", \"password\": \"{password}\"}}");
             vec![(body, StatusCode::UNAUTHORIZED)]
         }
@@ -70,7 +82,7 @@ fn longest(operation: &str, seats_max: usize) -> Vec<(String, StatusCode)> {
         "catalog_publish_concert" => vec![(concert(), StatusCode::CREATED)],
         "catalog_update_concert" => vec![(concert(), StatusCode::OK)],
         "catalog_publish_venue" => vec![
-            (venue(1, 2_500, 24, 255, 255), StatusCode::CREATED),
+            (venue(1, 100, 24, 255, 255), StatusCode::CREATED),
             (venue(1, 8_333, 24, 255, 255), StatusCode::CREATED),
             (venue(1, 25_000, 8, 255, 90), StatusCode::CREATED),
             (venue(1_000, 200, 1, 200, 11), StatusCode::CREATED),
@@ -97,8 +109,8 @@ async fn send(world: &World, method: &str, path: &str, operation: &str, body: St
     ask.unchecked(&world.router()).await
 }
 
-/// Sends the longest bodies of every operation that takes one.
-async fn all_fit(body_bytes_max: usize, seats_max: u32) {
+/// Sends the longest bodies of every operation that takes one, at most so many of each.
+async fn all_fit(body_bytes_max: usize, seats_max: u32, bodies: usize) {
     let document = serde_json::to_value(boxoffice_http::openapi()).unwrap();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
@@ -106,7 +118,7 @@ async fn all_fit(body_bytes_max: usize, seats_max: u32) {
                 continue;
             }
             let id = operation["operationId"].as_str().unwrap();
-            for (body, status) in longest(id, seats_max as usize) {
+            for (body, status) in longest(id, seats_max as usize).into_iter().take(bodies) {
                 let mut world = World::new().await;
                 world.settings.body_bytes_max = body_bytes_max;
                 world.settings.rules.seats_per_reservation_max = seats_max.try_into().unwrap();
@@ -121,12 +133,12 @@ async fn all_fit(body_bytes_max: usize, seats_max: u32) {
 
 #[tokio::test]
 async fn the_longest_promised_input_of_every_route_fits() {
-    all_fit(65_536, 4).await;
+    all_fit(65_536, 4, usize::MAX).await;
 }
 
 #[tokio::test]
 async fn it_fits_where_the_operator_has_set_a_low_limit_and_long_reservations() {
-    all_fit(2_048, 100).await;
+    all_fit(1_024, 100, 1).await;
 }
 
 #[tokio::test]
@@ -135,9 +147,10 @@ async fn a_body_beyond_the_promise_is_too_large() {
     let beyond = |bytes: usize| format!("{{\"name\": \"{}\"}}", "x".repeat(bytes));
     for (method, path, operation, bytes) in [
         ("post", "/v1/accounts", "accounts_sign_up", 65_536),
-        ("post", "/v1/reservations", "reservations_hold", 65_536),
-        ("post", "/v1/concerts/{id}/performances", "catalog_publish_performance", 4 << 20),
-        ("post", "/v1/venues", "catalog_publish_venue", 40 << 20),
+        ("post", "/v1/reservations", "reservations_hold", 75 << 10),
+        ("post", "/v1/concerts", "catalog_publish_concert", 160 << 10),
+        ("post", "/v1/concerts/{id}/performances", "catalog_publish_performance", 9 << 20),
+        ("post", "/v1/venues", "catalog_publish_venue", 106 << 20),
     ] {
         let answer = send(&world, method, path, operation, beyond(bytes)).await;
         answer.refuses(Code::PayloadTooLarge);
@@ -145,7 +158,38 @@ async fn a_body_beyond_the_promise_is_too_large() {
     }
     // Long bodies are read for those who may publish alone.
     let customer = get("/v1/venues").method(axum::http::Method::POST).signed_in("customer");
-    customer.raw("application/json", beyond(40 << 20)).send(&world.router()).await.refuses(Code::Forbidden);
+    customer.raw("application/json", beyond(106 << 20)).send(&world.router()).await.refuses(Code::Forbidden);
+}
+
+#[tokio::test]
+async fn texts_as_programs_write_them_are_counted_in_characters() {
+    for (_, escaped) in LONGEST_CHARACTERS {
+        let times = "\"sales_open_at\": \"2026-01-01T00:00:00Z\", \"sales_close_at\": \"2026-12-31T00:00:00Z\"";
+        let concert = |characters: usize| {
+            let description = escaped.repeat(characters);
+            format!("{{\"title\": \"T\", \"artist\": \"A\", \"description\": \"{description}\", {times}}}")
+        };
+        let world = World::new().await;
+        let publish = async |body| send(&world, "post", "/v1/concerts", "catalog_publish_concert", body).await;
+        publish(concert(4_000)).await.succeeds(StatusCode::CREATED);
+        publish(concert(4_001)).await.violates("/description", "text_too_long");
+    }
+}
+
+#[tokio::test]
+async fn the_longest_promised_query_fits() {
+    let world = World::new().await;
+    let (router, token) = (world.router(), world.token().await);
+    for (decomposed, _) in LONGEST_CHARACTERS {
+        let encoded = |characters: usize| -> String {
+            url::form_urlencoded::byte_serialize(decomposed.repeat(characters).as_bytes()).collect()
+        };
+        get(format!("/v1/concerts?q={}", encoded(100))).send(&router).await.succeeds(StatusCode::OK);
+        let refused = get(format!("/v1/concerts?q={}", encoded(101))).send(&router).await;
+        refused.refuses_parameters(&[("q", "text_too_long")]);
+        let seats = format!("/v1/performances/{}/seats?section={}", world.show.performance_id, encoded(255));
+        get(seats).queued(&token).send(&router).await.succeeds(StatusCode::OK);
+    }
 }
 
 #[test]
