@@ -68,7 +68,7 @@ enum Breach {
     #[error("seed: its hash is {hash}, not the published one")]
     Seed { hash: String },
     #[error("line {line}: the account {account_id} has drawn {drawn}, not {noted}")]
-    Number { line: usize, account_id: AccountId, noted: u64, drawn: u64 },
+    Number { line: usize, account_id: AccountId, noted: i64, drawn: u64 },
     #[error("line {line}: the account {account_id} is on line {first} too")]
     Twice { line: usize, account_id: AccountId, first: usize },
     #[error("line {line}: the account {account_id} was not admitted after the previous one")]
@@ -127,7 +127,7 @@ impl Check<'_> {
             Entry::Occupied(first) => return Err(Breach::Twice { line, account_id, first: *first.get() }),
             Entry::Vacant(vacant) => vacant.insert(line),
         };
-        if let Some(noted) = listed.draw_number.filter(|noted| *noted != drawn) {
+        if let Some(noted) = listed.draw_number.filter(|noted| u64::try_from(*noted) != Ok(drawn)) {
             return Err(Breach::Number { line, account_id, noted, drawn });
         }
         if let Some(last) = self.last.replace(listed) {
@@ -228,7 +228,10 @@ mod tests {
         let accounts = drawn(10);
         let list = lines(&accounts, |index, id| format!("{id},{}", number(id) + u64::from(index == 6)));
         let (account_id, drawn) = (accounts[6], number(accounts[6]));
-        assert_eq!(breach(&list), Breach::Number { line: 7, account_id, noted: drawn + 1, drawn });
+        assert_eq!(
+            breach(&list),
+            Breach::Number { line: 7, account_id, noted: i64::try_from(drawn).unwrap() + 1, drawn }
+        );
     }
 
     #[test]

@@ -2,13 +2,14 @@
 //!
 //! `router.rs` lists all routes. Each operation has a file in `routes/`, in the folder of its capability, with its
 //! request, its response, its refusals, its handler and its OpenAPI documentation. `request/` holds what requests are
-//! read with, `reply/` what responses are made of, and `cache/` responses that are kept for a moment.
+//! read with, `json/` how JSON is read, also by the command line, `reply/` what responses are made of, and `cache/` responses that are kept for a moment.
 
 mod api;
 mod cache;
 mod detached;
 mod document;
 mod draining;
+pub mod json;
 mod keys_in_flight;
 mod layers;
 mod queue_streams;

@@ -7,11 +7,12 @@ use boxoffice_domain::{
     catalog::{
         ACTIVE_MAX, DURATION_MINUTES_MAX, ImportedCatalog, ImportedConcert, ImportedPerformance, ImportedVenue,
         PRICE_MAX, PlanError, PriceList, Row, SEATS_PER_ACCOUNT_MAX, SalesWindow, SeatingPlan, Section,
+        VENUE_SEATS_MAX,
     },
     seats::PartName,
     text::{Description, Name, TextError},
 };
-use chrono::{DateTime, Datelike, SubsecRound, Utc};
+use boxoffice_http::json::{self, Object};
 
 use super::{CatalogFile, ConcertEntry, Mistake, PerformanceEntry, PriceEntry, SectionEntry, VenueEntry};
 
@@ -39,8 +40,8 @@ pub(super) fn check(file: &CatalogFile) -> Result<ImportedCatalog, Vec<Mistake>>
 }
 
 /// Checks every entry, so that all mistakes are found; `None` if one is wrong.
-fn all<'a, T, U>(entries: &'a [T], mut check: impl FnMut(usize, &'a T) -> Option<U>) -> Option<Vec<U>> {
-    let checked: Vec<_> = entries.iter().enumerate().map(|(index, entry)| check(index, entry)).collect();
+fn all<'a, T, U>(entries: &'a [Object<T>], mut check: impl FnMut(usize, &'a T) -> Option<U>) -> Option<Vec<U>> {
+    let checked: Vec<_> = entries.iter().enumerate().map(|(index, Object(entry))| check(index, entry)).collect();
     checked.into_iter().collect()
 }
 
@@ -112,7 +113,7 @@ impl Checker {
         Some(ImportedVenue { key: key?, name: name?, location: location?, plan: plan?, overlaps_allowed })
     }
 
-    fn plan(&mut self, at: &str, entries: &[SectionEntry]) -> Option<SeatingPlan> {
+    fn plan(&mut self, at: &str, entries: &[Object<SectionEntry>]) -> Option<SeatingPlan> {
         let sections = all(entries, |index, entry| self.section(&format!("{at}/{index}"), entry))?;
         SeatingPlan::new(sections).map_err(|error| self.note(pointer_of_plan_error(at, error), error.to_string())).ok()
     }
@@ -120,8 +121,10 @@ impl Checker {
     fn section(&mut self, at: &str, entry: &SectionEntry) -> Option<Section> {
         let name = self.field(at, "name", PartName::new(&entry.name));
         let rows = all(&entry.rows, |index, row| {
-            let name = self.field(&format!("{at}/rows/{index}"), "name", PartName::new(&row.name))?;
-            Some(Row { name, seats: row.seats })
+            let at = format!("{at}/rows/{index}");
+            let name = self.field(&at, "name", PartName::new(&row.name));
+            let seats = self.field(&at, "seats", in_range(row.seats, VENUE_SEATS_MAX));
+            Some(Row { name: name?, seats: seats? })
         });
         Some(Section { name: name?, rows: rows? })
     }
@@ -214,15 +217,14 @@ impl Checker {
     }
 }
 
-fn in_range(number: u32, max: u32) -> Result<u32, String> {
-    if (1..=max).contains(&number) { Ok(number) } else { Err(format!("must be from 1 to {max}")) }
+fn in_range(number: i64, max: u32) -> Result<u32, String> {
+    let within = u32::try_from(number).ok().filter(|number| (1..=max).contains(number));
+    within.ok_or_else(|| format!("must be from 1 to {max}"))
 }
 
-/// A time that every database can store, in whole microseconds.
+/// An instant that every storage keeps.
 fn instant(text: &str) -> Result<Timestamp, &'static str> {
-    let at = DateTime::parse_from_rfc3339(text).map_err(|_| "must be an RFC 3339 time such as 2030-01-12T10:00:00Z")?;
-    let at = at.with_timezone(&Utc).trunc_subsecs(6);
-    if (1970..=9999).contains(&at.year()) { Ok(at) } else { Err("must be in the years 1970 to 9999") }
+    json::time(text).and_then(json::in_years)
 }
 
 fn pointer_of_plan_error(at: &str, error: PlanError) -> String {

@@ -1,7 +1,7 @@
 //! Reading a list of accounts, as people's programs write it.
 
-use anyhow::{Context, bail};
-use chrono::{DateTime, Utc};
+use anyhow::{Context, anyhow, bail};
+use boxoffice_http::json::{self, Fault, JsonError, Time};
 use csv::{ReaderBuilder, StringRecord};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -9,14 +9,27 @@ use uuid::Uuid;
 /// What stands between the fields of a line, the usual one first. Spreadsheets use the one of the language of the system.
 const SEPARATORS: [char; 3] = [',', ';', '\t'];
 const ACCOUNT_ID: &str = "account_id";
+const DRAW_NUMBER: &str = "draw_number";
 
 /// One account of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct Listed {
     pub(super) account_id: Uuid,
-    pub(super) draw_number: Option<u64>,
-    pub(super) position: Option<u64>,
-    pub(super) admitted_at: Option<DateTime<Utc>>,
+    pub(super) draw_number: Option<i64>,
+    pub(super) position: Option<i64>,
+    pub(super) admitted_at: Option<Time>,
+}
+
+impl Listed {
+    /// The account, if its numbers are such as are counted or drawn.
+    fn counted(self) -> anyhow::Result<Self> {
+        for (name, number) in [(DRAW_NUMBER, self.draw_number), ("position", self.position)] {
+            if number.is_some_and(i64::is_negative) {
+                bail!("its {name} must not be negative");
+            }
+        }
+        Ok(self)
+    }
 }
 
 /// An account with the number of its line, counted from 1; or what is wrong with a line.
@@ -30,9 +43,24 @@ pub(super) fn accounts(text: &str) -> Box<dyn Iterator<Item = Entry> + '_> {
 fn of_json_lines(text: &str) -> impl Iterator<Item = Entry> {
     let lines = text.lines().zip(1..).filter(|(text, _)| !text.trim().is_empty());
     lines.map(|(text, line)| {
-        let listed = serde_json::from_str(text).with_context(|| format!("line {line} is not an account"))?;
-        Ok((line, listed))
+        let listed = json::read(text.as_bytes()).map_err(wrong_json).and_then(Listed::counted);
+        Ok((line, listed.with_context(|| format!("line {line} is not an account"))?))
     })
+}
+
+/// What is wrong with a line of JSON, which the message names already.
+fn wrong_json(error: JsonError) -> anyhow::Error {
+    match error {
+        JsonError::Shape(Fault { pointer, message, .. }) if pointer.is_empty() => anyhow!("it {message}"),
+        JsonError::Shape(Fault { pointer, message, .. }) => anyhow!("{pointer} {message}"),
+        JsonError::CutOff { column, .. } => {
+            anyhow!("its JSON ends at column {column}, before it is complete; each account is on one line")
+        }
+        JsonError::Syntax { column, .. } => {
+            anyhow!("it is not JSON at column {column}; check the commas, quotes and brackets there")
+        }
+        JsonError::Empty => anyhow!("it is empty"),
+    }
 }
 
 fn of_csv(text: &str) -> impl Iterator<Item = Entry> {
@@ -57,7 +85,7 @@ fn of_csv(text: &str) -> impl Iterator<Item = Entry> {
             columns = Some(fields.iter().map(|name| name.to_ascii_lowercase()).collect());
             return None;
         }
-        let columns = columns.get_or_insert_with(|| vec![ACCOUNT_ID.to_owned(), "draw_number".to_owned()]);
+        let columns = columns.get_or_insert_with(|| vec![ACCOUNT_ID.to_owned(), DRAW_NUMBER.to_owned()]);
         let listed = account_of(columns, &fields).with_context(|| format!("line {line} is not an account"));
         Some(listed.map(|listed| (line, listed)))
     })
@@ -130,24 +158,29 @@ fn account_of(columns: &[String], fields: &[&str]) -> anyhow::Result<Listed> {
     };
     let number = |name: &str| {
         let parsed = field(name).map(|text| {
-            text.parse::<u64>().map_err(|_| anyhow::anyhow!("its {name} must be a whole number, not `{text}`"))
+            json::whole_number(text).with_context(|| format!("its {name} must be a whole number, not `{text}`"))
         });
         parsed.transpose()
     };
     let account_id = field(ACCOUNT_ID).context("it has no account_id")?;
-    Ok(Listed {
-        account_id: account_id.parse().with_context(|| format!("`{account_id}` is not the id of an account"))?,
-        draw_number: number("draw_number")?,
+    if let Some(rounded) = field(DRAW_NUMBER).filter(|text| text.contains(['e', 'E'])) {
+        bail!("its draw_number `{rounded}` is rounded, as spreadsheets show large numbers: write all of its digits");
+    }
+    let time = |text: &str| json::time(text).map_err(|wrong| anyhow!("its admitted_at `{text}` {wrong}"));
+    let listed = Listed {
+        account_id: account_id.parse().map_err(|_| anyhow!("`{account_id}` is not the id of an account"))?,
+        draw_number: number(DRAW_NUMBER)?,
         position: number("position")?,
-        admitted_at: field("admitted_at").map(str::parse).transpose().context("its admitted_at is not a time")?,
-    })
+        admitted_at: field("admitted_at").map(time).transpose()?.map(Time),
+    };
+    listed.counted()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> anyhow::Result<Vec<(usize, u128, Option<u64>)>> {
+    fn read(text: &str) -> anyhow::Result<Vec<(usize, u128, Option<i64>)>> {
         let entry = |entry: Entry| entry.map(|(line, of)| (line, of.account_id.as_u128(), of.draw_number));
         accounts(text).map(entry).collect()
     }
@@ -179,15 +212,76 @@ mod tests {
     }
 
     #[test]
+    fn whole_numbers_and_times_are_read_as_those_of_requests() {
+        let one = id(1);
+        let at = Some(Time(json::time("2030-01-12T10:00:00.25Z").unwrap()));
+        let expected = Listed { account_id: one, draw_number: Some(1_000), position: Some(20), admitted_at: at };
+        let time = "2030-01-12T19:00:00.250000000+09:00";
+        let json = format!(r#""account_id":"{one}","draw_number":1e3,"position":20.0,"admitted_at":"{time}""#);
+        for list in
+            [format!("account_id,draw_number,position,admitted_at\n{one},1000.0,2e1,{time}\n"), format!("{{{json}}}")]
+        {
+            let listed: Vec<_> = accounts(&list).map(|entry| entry.unwrap().1).collect();
+            assert_eq!(listed, [expected], "{list}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_json_is_refused_in_words_for_people() {
+        let one = id(1);
+        let account = |members: &str| format!("\n{{\"account_id\":\"{one}\"{members}}}");
+        let zone = "/admitted_at has no zone: end it with `Z` for UTC, or with an offset such as `+09:00`";
+        let time = "/admitted_at must be a time with its zone, such as `2026-05-01T11:00:00Z`";
+        let fine = "/admitted_at must have at most six digits after the second";
+        let uuid = "/account_id must be a UUID, such as `01890a5d-ac96-774b-bcce-b302099a8057`";
+        for (text, expected) in [
+            (account(",\"draw_number\":1.5"), "/draw_number must be a whole number"),
+            (account(",\"draw_number\":\"7\""), "/draw_number must be a whole number"),
+            (account(",\"position\":-1"), "its position must not be negative"),
+            (account(",\"admitted_at\":\"2030-01-12T19:00:00\""), zone),
+            (account(",\"admitted_at\":\"2030-01-12T19:00:00.1234567Z\""), fine),
+            (account(",\"admitted_at\":1777633200"), time),
+            (account(",\"account_id\":1"), "/account_id is given twice"),
+            ("\n{\"account_id\":7}".to_owned(), uuid),
+            ("\n{\"account_id\":\"x\"}".to_owned(), uuid),
+            ("\n{}".to_owned(), "/account_id is required"),
+            (
+                "\n{\"account_id\":".to_owned(),
+                "its JSON ends at column 14, before it is complete; each account is on one line",
+            ),
+            ("\n{} x".to_owned(), "it is not JSON at column 4; check the commas, quotes and brackets there"),
+            (format!("{}\n[]", &account("")[1..]), "it must be an object"),
+        ] {
+            let error = format!("{:#}", read(&text).unwrap_err());
+            assert_eq!(error, format!("line 2 is not an account: {expected}"), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_its_line() {
         let one = id(1);
         for (text, expected) in [
-            (format!("account_id;draw_number\r\n\r\n{one};9.1E+14\r\n"), "line 3 is not an account: its draw_number"),
+            (
+                format!("account_id;draw_number\r\n\r\n{one};9.1E+14\r\n"),
+                "line 3 is not an account: its draw_number `9.1E+14` is rounded",
+            ),
             (format!("account_id\n{one}\nnoone\n"), "line 3 is not an account: `noone` is not the id"),
             (format!("account_id,position\n,7\n{one}\n"), "line 2 is not an account: it has no account_id"),
             (format!("{one},7,8\n"), "line 1 is not an account: it has 3 fields instead of 2"),
-            (format!("account_id,admitted_at\n{one},01.12.2030 19:00\n"), "line 2 is not an account: its admitted_at"),
-            (format!("{{\"account_id\":\"{one}\"}}\n\n{{}}\n"), "line 3 is not an account"),
+            (
+                format!("account_id,admitted_at\n{one},01.12.2030 19:00\n"),
+                "line 2 is not an account: its admitted_at `01.12.2030 19:00` must be a time with its zone",
+            ),
+            (
+                format!("account_id,admitted_at\n{one},2030-12-01 19:00\n"),
+                "line 2 is not an account: its admitted_at `2030-12-01 19:00` has no zone",
+            ),
+            (format!("account_id,position\n{one},-1\n"), "line 2 is not an account: its position must not be negative"),
+            (
+                format!("account_id,position\n{one},1.5\n"),
+                "line 2 is not an account: its position must be a whole number, not `1.5`",
+            ),
+            (format!("{{\"account_id\":\"{one}\"}}\n\n{{}}\n"), "line 3 is not an account: /account_id is required"),
         ] {
             let error = format!("{:#}", read(&text).unwrap_err());
             assert!(error.starts_with(expected), "{text:?}: {error}");

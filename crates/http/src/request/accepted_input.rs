@@ -21,8 +21,11 @@ use utoipa::openapi::{
     path::{Operation, Parameter, ParameterIn},
 };
 
-use super::{body, parameter_form::ParameterForm, pointer};
-use crate::reply::{Problem, Violation};
+use super::{body, parameter_form::ParameterForm};
+use crate::{
+    json::{JsonError, UNKNOWN_FIELD, pointer},
+    reply::{Problem, Violation},
+};
 
 /// The most violations of one response.
 const VIOLATIONS_MAX: usize = 100;
@@ -139,7 +142,7 @@ async fn check_no_body(body: Body, bytes_max: usize) -> Result<(), Problem> {
     if text.is_empty() || text == b"null" {
         return Ok(());
     }
-    serde_json::from_slice::<IgnoredAny>(text).map_err(|error| body::not_json(&error))?;
+    serde_json::from_slice::<IgnoredAny>(text).map_err(|error| JsonError::of_syntax(&error))?;
     #[expect(clippy::zero_sized_map_values, reason = "a set is not read from an object")]
     let Ok(members) = serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(text) else {
         return Err(Problem::violation("", "wrong_type", "must be absent: this route takes no body"));
@@ -147,7 +150,7 @@ async fn check_no_body(body: Body, bytes_max: usize) -> Result<(), Problem> {
     let unknown = members.keys().take(VIOLATIONS_MAX).map(|name| {
         let mut pointer = String::new();
         pointer::push(&mut pointer, name);
-        Violation { pointer, code: "unknown_field".into(), message: body::UNKNOWN_FIELD.into() }
+        Violation { pointer, code: "unknown_field".into(), message: UNKNOWN_FIELD.into() }
     });
     let unknown: Vec<_> = unknown.collect();
     if unknown.is_empty() { Ok(()) } else { Err(Problem::violations(unknown)) }

@@ -7,17 +7,14 @@ mod body;
 mod idempotency_key;
 mod parameter_form;
 mod path;
-mod plain_words;
-mod pointer;
 mod query;
 mod service;
 pub(crate) mod validation;
-mod whole_numbers;
 
 pub(crate) use accepted_input::{AcceptedInput, refuse_unknown_input};
 pub(crate) use account_limits::{AccountLimiter, limit_account_requests};
 pub(crate) use auth::{AtGate, LookingIn, Publisher, QUEUE_TOKEN, Queued, SignedIn};
-pub(crate) use body::{Body, present};
+pub(crate) use body::Body;
 pub(crate) use idempotency_key::{IDEMPOTENCY_KEY, OptionalKey, RequiredKey};
 pub(crate) use path::Id;
 pub(crate) use query::{PageQuery, Query, page};

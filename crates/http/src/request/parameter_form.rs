@@ -1,10 +1,9 @@
 //! The form that the description gives to a query parameter.
 
-use chrono::{DateTime, Utc};
 use serde_json::Value;
 use utoipa::openapi::{RefOr, Schema};
 
-use super::plain_words;
+use crate::json::{self, plain_words};
 
 /// The form of a query parameter.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,11 +65,11 @@ impl ParameterForm {
                 let choices: Vec<_> = choices.iter().map(|choice| format!("`{choice}`")).collect();
                 Err(("wrong_type", format!("must be one of {}", choices.join(", "))))
             }
-            Self::Time if value.parse::<DateTime<Utc>>().is_err() => refuse("wrong_format", wrong_time(value)),
+            Self::Time => json::time(value).map(drop).map_err(|wrong| ("wrong_format", wrong_time(value, wrong))),
             Self::Text { characters_max } if value.chars().count() > *characters_max => {
                 Err(("text_too_long", format!("must have at most {characters_max} characters")))
             }
-            Self::Boolean | Self::Choice(_) | Self::Time | Self::Text { .. } => Ok(()),
+            Self::Boolean | Self::Choice(_) | Self::Text { .. } => Ok(()),
         }
     }
 }
@@ -84,14 +83,16 @@ fn whole_number(text: &str) -> Option<i64> {
     Some(text.parse().unwrap_or(if text.starts_with('-') { i64::MIN } else { i64::MAX }))
 }
 
-fn wrong_time(text: &str) -> &'static str {
-    match text.rsplit_once(' ') {
+/// What is wrong with a text that is not a time.
+fn wrong_time(text: &str, wrong: &'static str) -> String {
+    let words = match text.rsplit_once(' ') {
         // In a query a plus sign stands for a blank.
-        Some((time, offset)) if format!("{time}+{offset}").parse::<DateTime<Utc>>().is_ok() => {
+        Some((time, offset)) if json::time(&format!("{time}+{offset}")).is_ok() => {
             "has a blank where its offset begins: write `+` as `%2B` in a query"
         }
-        _ => plain_words::of_time(text),
-    }
+        _ => wrong,
+    };
+    words.to_owned()
 }
 
 #[cfg(test)]
@@ -148,5 +149,6 @@ mod tests {
         let words = |value: &str| time.check(value).unwrap_err().1;
         assert!(words("2026-05-01T11:00:00").starts_with("has no zone"));
         assert!(words("2026-05-01T20:00:00 09:00").contains("%2B"));
+        assert_eq!(words("2026-05-01T20:00:00.1234567Z"), "must have at most six digits after the second");
     }
 }

@@ -8,8 +8,10 @@ use boxoffice_domain::page::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, PageRequest};
 use serde::{Deserialize, de::DeserializeOwned};
 use utoipa::IntoParams;
 
-use super::{plain_words, pointer};
-use crate::reply::{self, Problem, Violation};
+use crate::{
+    json::{plain_words, pointer},
+    reply::{self, Problem, Violation},
+};
 
 /// The query of a request. [`AcceptedInput`](super::AcceptedInput) has refused what the description of the route does not
 /// allow; what the type still refuses gets the same form.

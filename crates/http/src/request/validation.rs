@@ -4,11 +4,12 @@
 use std::{fmt::Display, ops::RangeInclusive};
 
 use boxoffice_domain::{Timestamp, text::TextError};
-use chrono::Datelike;
 use validator::{Validate, ValidationError, ValidationErrors, ValidationErrorsKind};
 
-use super::pointer::push;
-use crate::reply::{Problem, Violation};
+use crate::{
+    json::{self, Time, pointer::push},
+    reply::{Problem, Violation},
+};
 
 /// Checks the fields of a request, and collects what is wrong with them.
 #[derive(Default)]
@@ -88,11 +89,9 @@ impl Fields {
         self.check(pointer, "range", within.ok_or_else(|| format!("must be {} to {}", bounds.start(), bounds.end())))
     }
 
-    /// An instant in whole microseconds, in the years 1970 to 9999: what every storage keeps.
-    pub(crate) fn instant(&mut self, pointer: &str, at: Timestamp) -> Option<Timestamp> {
-        let kept = Timestamp::from_timestamp_micros(at.timestamp_micros());
-        let kept = kept.filter(|at| (1970..=9999).contains(&at.year()));
-        self.check(pointer, "timestamp_range", kept.ok_or("must lie in the years 1970 to 9999"))
+    /// An instant in the years that every storage keeps.
+    pub(crate) fn instant(&mut self, pointer: &str, at: Time) -> Option<Timestamp> {
+        self.check(pointer, "timestamp_range", json::in_years(at.0))
     }
 
     /// What `check` makes of all items of a list, given their pointers.

@@ -1,11 +1,9 @@
 use axum::{extract::State, http::HeaderMap, response::Response};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use boxoffice_domain::{
-    Timestamp,
     catalog::{ConcertKey, ConcertOrder, ConcertSearch, SearchWords, SearchWordsError},
     page::{Page, PageRequest},
 };
-use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::{IntoParams, ToSchema};
@@ -13,6 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::ConcertResponse;
 use crate::{
     api::Api,
+    json::{self, Time},
     reply::{CacheScope, ListResponse, NotModified, Problem, Tagged, Violation, refusals},
     request::{IfNoneMatch, Query, page},
 };
@@ -26,9 +25,11 @@ pub(crate) struct ConcertQuery {
     #[param(example = "한여름 band")]
     q: Option<String>,
     /// Only those with a performance that starts then or later, and before `to`.
-    from: Option<DateTime<Utc>>,
+    #[param(inline)]
+    from: Option<Time>,
     /// Only those with a performance that starts before, and not before `from`.
-    to: Option<DateTime<Utc>>,
+    #[param(inline)]
+    to: Option<Time>,
     /// Only those whose queue can be joined now.
     bookable: Option<bool>,
     /// The order: by publication if absent. `starts_at` is by the next performance, from `from` on if that is given, and
@@ -76,8 +77,8 @@ impl ConcertQuery {
             None
         });
         for (pointer, at) in [("/from", self.from), ("/to", self.to)] {
-            if at.is_some_and(|at| !(1970..=9999).contains(&at.year())) {
-                refuse(pointer, "timestamp_range", "must lie in the years 1970 to 9999".to_owned());
+            if let Some(Err(message)) = at.map(|at| json::in_years(at.0)) {
+                refuse(pointer, "timestamp_range", message.to_owned());
             }
         }
         if self.from.zip(self.to).is_some_and(|(from, to)| to <= from) {
@@ -94,8 +95,8 @@ impl ConcertQuery {
         };
         Ok(ConcertSearch {
             words: words.unwrap_or_default(),
-            from: self.from.map(first_instant),
-            to: self.to.map(first_instant),
+            from: self.from.map(|at| at.0),
+            to: self.to.map(|at| at.0),
             bookable_only: self.bookable.unwrap_or_default(),
             order,
         })
@@ -111,12 +112,6 @@ impl ConcertQuery {
         });
         Ok(PageRequest { limit: page.limit, after: after.transpose()? })
     }
-}
-
-/// The first instant in whole microseconds that is not before this one: no storage keeps any between them.
-fn first_instant(at: Timestamp) -> Timestamp {
-    let whole = Timestamp::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at);
-    if whole < at { whole + chrono::TimeDelta::microseconds(1) } else { whole }
 }
 
 /// A digest by which the cursors of a search are told from those of others.
@@ -153,18 +148,4 @@ pub(crate) async fn handler(
         Tagged::of(&ListResponse::new(Page { items, next }, |view| ConcertResponse::new(view, now)))
     };
     Ok(api.reads.concerts.get(asked, None, read).await?.respond(&headers, CacheScope::Public))
-}
-
-#[cfg(test)]
-mod tests {
-    use boxoffice_domain::fixtures::instant;
-    use chrono::TimeDelta;
-
-    use super::*;
-
-    #[test]
-    fn a_bound_between_two_microseconds_is_the_later_one() {
-        assert_eq!(first_instant(instant(1)), instant(1));
-        assert_eq!(first_instant(instant(1) + TimeDelta::nanoseconds(1)), instant(1) + TimeDelta::microseconds(1));
-    }
 }

@@ -12,7 +12,6 @@ use boxoffice_domain::{
     idempotency::Made,
     text::{DESCRIPTION_CHARACTERS_MAX, Description, NAME_CHARACTERS_MAX, Name},
 };
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use validator::Validate;
@@ -20,8 +19,9 @@ use validator::Validate;
 use super::ManagedConcertResponse;
 use crate::{
     api::Api,
+    json::{Time, present},
     reply::{Problem, made, refusals},
-    request::{Body, OptionalKey, SignedIn, present, validation::validated},
+    request::{Body, OptionalKey, SignedIn, validation::validated},
     routes::{CHARACTER_BYTES_MAX, FIELDS_BYTES_MAX},
 };
 
@@ -43,9 +43,9 @@ pub(crate) struct PublishConcertRequest {
     #[schema(max_length = 4000)]
     description: String,
     /// The first instant of the sale.
-    sales_open_at: DateTime<Utc>,
+    sales_open_at: Time,
     /// The first instant after the sale, later than `sales_open_at`.
-    sales_close_at: DateTime<Utc>,
+    sales_close_at: Time,
     /// How many seats of the concert one account may hold and own together; 4 by default.
     #[serde(default, deserialize_with = "present")]
     #[validate(range(min = 1, max = i64::from(SEATS_PER_ACCOUNT_MAX)))]

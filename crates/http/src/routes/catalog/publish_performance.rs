@@ -6,7 +6,7 @@ use boxoffice_domain::{
     seats::PartName,
     text::NAME_CHARACTERS_MAX,
 };
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::SecondsFormat;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -15,9 +15,10 @@ use validator::Validate;
 use super::PerformanceResponse;
 use crate::{
     api::Api,
+    json::{self, Time, present},
     reply::{Code, Problem, made, refusals},
     request::{
-        Body, Id, OptionalKey, Publisher, present,
+        Body, Id, OptionalKey, Publisher,
         validation::{Fields, validated},
     },
     routes::{CHARACTER_BYTES_MAX, ENTRY_BYTES_MAX, FIELDS_BYTES_MAX},
@@ -33,13 +34,14 @@ pub(crate) const BODY_BYTES_MAX: usize =
 pub(crate) struct PublishPerformanceRequest {
     venue_id: Uuid,
     /// After the concert's sale opens, later than now, and at most ten years ahead.
-    starts_at: DateTime<Utc>,
+    starts_at: Time,
     /// How long it takes the venue, which has one performance at a time; 180 by default.
     #[serde(default, deserialize_with = "present")]
     #[validate(range(min = 1, max = i64::from(DURATION_MINUTES_MAX)))]
     #[schema(minimum = 1, maximum = 1_440, nullable = false)]
     duration_minutes: Option<i64>,
     /// One price for each section of the venue.
+    #[serde(deserialize_with = "json::objects")]
     #[validate(nested)]
     #[schema(max_items = 1_000)]
     prices: Vec<PriceRequest>,

@@ -15,6 +15,7 @@ use validator::Validate;
 
 use crate::{
     api::Api,
+    json,
     reply::{Problem, made, refusals},
     request::{
         Body, OptionalKey, Publisher,
@@ -39,6 +40,7 @@ pub(crate) struct PublishVenueRequest {
     location: String,
     /// Its sections, of unique names; together 1 to 200,000 seats. The names of all sections and rows together have at
     /// most 2,400,000 characters.
+    #[serde(deserialize_with = "json::objects")]
     #[validate(nested)]
     #[schema(min_items = 1, max_items = 1_000)]
     sections: Vec<SectionBody>,
@@ -55,6 +57,7 @@ struct SectionBody {
     #[schema(min_length = 1, max_length = 255, example = "A")]
     name: String,
     /// Its rows, of unique names, front to back.
+    #[serde(deserialize_with = "json::objects")]
     #[validate(nested)]
     #[schema(min_items = 1, max_items = 200_000)]
     rows: Vec<RowBody>,

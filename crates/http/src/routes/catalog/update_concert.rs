@@ -10,7 +10,6 @@ use boxoffice_domain::{
     catalog::{ACTIVE_MAX, ConcertChange, DrawError, SEATS_PER_ACCOUNT_MAX},
     text::{Description, Name},
 };
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use validator::Validate;
@@ -18,8 +17,9 @@ use validator::Validate;
 use super::ManagedConcertResponse;
 use crate::{
     api::Api,
+    json::{Time, present},
     reply::{Problem, etag, refusals},
-    request::{Body, Id, SignedIn, present, validation::validated},
+    request::{Body, Id, SignedIn, validation::validated},
 };
 
 /// What is absent stays as it is.
@@ -39,10 +39,10 @@ pub(crate) struct UpdateConcertRequest {
     /// For a concert with a draw, it can be changed only before the draw, and only to a later time than now.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
-    sales_open_at: Option<DateTime<Utc>>,
+    sales_open_at: Option<Time>,
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
-    sales_close_at: Option<DateTime<Utc>>,
+    sales_close_at: Option<Time>,
     #[serde(default, deserialize_with = "present")]
     #[validate(range(min = 1, max = i64::from(SEATS_PER_ACCOUNT_MAX)))]
     #[schema(minimum = 1, maximum = 100, nullable = false)]

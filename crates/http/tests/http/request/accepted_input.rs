@@ -201,6 +201,79 @@ async fn every_operation_with_a_body_refuses_a_member_that_it_does_not_know_at_e
     assert!(bodies >= 9 && depths >= bodies + 3, "{bodies} bodies, {depths} objects");
 }
 
+/// Every place of a body whose schema has the format of a time.
+fn times(document: &Value, schema: &Value, at: String, found: &mut Vec<String>) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return times(document, document.pointer(reference.strip_prefix('#').unwrap()).unwrap(), at, found);
+    }
+    for part in schema["allOf"].as_array().or(schema["oneOf"].as_array()).into_iter().flatten() {
+        times(document, part, at.clone(), found);
+    }
+    for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
+        times(document, schema, format!("{at}/{name}"), found);
+    }
+    if schema["format"] == "date-time" {
+        found.push(at);
+    }
+}
+
+#[tokio::test]
+async fn no_operation_drops_a_digit_of_a_second() {
+    const TOO_FINE: &str = "2026-05-01T11:00:00.1234567Z";
+    const FINE: &str = "2026-05-01T11:00:00.1234560000Z";
+    let world = World::new().await;
+    let (router, token) = (world.router(), world.token().await);
+    let (document, operations) = operations();
+    let is_refused = |answer: &Answer, place: &str| {
+        let errors = answer.json()["errors"].as_array().cloned().unwrap_or_default();
+        errors.iter().any(|error| error["pointer"] == place && error["code"] == "wrong_format")
+    };
+    let (mut members, mut parameters) = (0, 0);
+    for operation in &operations {
+        for parameter in operation.parameters.iter().filter(|one| one["schema"]["format"] == "date-time") {
+            let name = parameter["name"].as_str().unwrap();
+            let ask = async |time: &str| operation.ask(&token, &format!("?{name}={time}")).send(&router).await;
+            ask(TOO_FINE).await.refuses_parameters(&[(name, "wrong_format")]);
+            assert!(!is_refused(&ask(FINE).await, &format!("/{name}")), "{} {name}", operation.id);
+            parameters += 1;
+        }
+        let Some(schema) = &operation.body else { continue };
+        let mut places = Vec::new();
+        times(&document, schema, String::new(), &mut places);
+        for place in places {
+            let send = async |time: &str| {
+                let mut body = sample(&document, schema);
+                *body.pointer_mut(&place).unwrap() = json!(time);
+                operation.with_body(&router, &token, body.to_string()).await
+            };
+            send(TOO_FINE).await.violates(&place, "wrong_format");
+            assert!(!is_refused(&send(FINE).await, &place), "{} {place}", operation.id);
+            members += 1;
+        }
+    }
+    assert!(members >= 5 && parameters >= 2, "{members} members, {parameters} parameters");
+}
+
+#[tokio::test]
+async fn every_operation_with_a_body_refuses_an_object_that_is_written_as_a_list() {
+    let world = World::new().await;
+    let (router, token) = (world.router(), world.token().await);
+    let (document, operations) = operations();
+    for (operation, schema) in operations.iter().filter_map(|operation| Some((operation, operation.body.as_ref()?))) {
+        let body = sample(&document, schema);
+        let mut places = Vec::new();
+        objects(&body, String::new(), &mut places);
+        for place in places {
+            let mut body = body.clone();
+            let object = body.pointer_mut(&place).unwrap();
+            *object = object.as_object().unwrap().values().cloned().collect();
+            let answer = operation.with_body(&router, &token, body.to_string()).await;
+            answer.violates(&place, "wrong_type");
+            assert_eq!(answer.json()["errors"][0]["message"], "must be an object", "{} {place}", operation.id);
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_port_for_operators_refuses_the_same() {
     let (readiness, entropy) = (Arc::new(MockReadiness::new()), Arc::new(TestEntropy));

@@ -1,5 +1,7 @@
 //! Whole numbers as JSON Schema has them: `1000.0` and `1e3` are integers, too.
 
+use serde::de::IgnoredAny;
+
 /// The JSON text with each whole number as digits alone, which is how integers are read. One beyond the bounds of `i64`
 /// becomes the last one on its side, so that the bounds of its field refuse it. Everything else stays as it is.
 pub(crate) fn as_digits(json: &[u8]) -> Vec<u8> {
@@ -35,6 +37,13 @@ fn text_length(json: &[u8]) -> usize {
         ends
     });
     end.map_or(json.len(), |inner| inner + 2)
+}
+
+/// The whole number that a text is, in any form of JSON; `None` if it is none. One beyond the bounds of `i64` is the last
+/// one on its side.
+pub fn whole_number(text: &str) -> Option<i64> {
+    serde_json::from_str::<IgnoredAny>(text).ok()?;
+    serde_json::from_slice(&as_digits(text.as_bytes())).ok()
 }
 
 /// The value of a number of JSON; `None` if it is a fraction.
@@ -95,6 +104,16 @@ mod tests {
         }
         assert_eq!(whole(&"9".repeat(400)), Some(i64::MAX));
         assert_eq!(whole(&format!("0.{}1e401", "0".repeat(400))), Some(1));
+    }
+
+    #[test]
+    fn a_text_that_is_no_whole_number_is_none() {
+        for (text, number) in [("7", 7), ("1000.0", 1_000), ("1e3", 1_000), ("-2", -2), ("1e400", i64::MAX)] {
+            assert_eq!(whole_number(text), Some(number), "{text}");
+        }
+        for text in ["", "-", "1.5", "1.2.3", "01", "+7", "0x7", "7 8", "many", "\"7\"", "[7]", "1e", "null"] {
+            assert_eq!(whole_number(text), None, "{text}");
+        }
     }
 
     #[test]
