@@ -16,7 +16,7 @@ use proptest::{prelude::*, sample::select};
 use uuid::Uuid;
 
 /// Few words of few letters, so that much matches, also by chance.
-const WORDS: [&str; 14] = [
+const WORDS: [&str; 18] = [
     "한강",
     "한",
     "강밴드",
@@ -30,6 +30,10 @@ const WORDS: [&str; 14] = [
     "BA",
     "ABAB",
     "Ｌｉｖｅ",
+    "Łødź",
+    "LODZ",
+    "Ærø",
+    "aero",
     "\u{1112}\u{1161}\u{11ab}",
 ];
 const ORDERS: [ConcertOrder; 4] =

@@ -1,7 +1,9 @@
 //! Searching concerts: what matches, and in which order.
 //!
-//! Texts are compared folded: without regard to case, accents, full width and the way in which a character is composed. A
-//! word matches where it is part of the title, the artist or the name of a venue, and all words of a search have to.
+//! Texts are compared folded: without regard to case, accents, strokes, ligatures, full width and the way in which a
+//! character is composed. A word matches where it is part of the title, the artist or the name of a venue, and all words of a search have to.
+
+mod latin;
 
 use std::ops::Range;
 
@@ -16,7 +18,7 @@ use crate::{
     text::Name,
 };
 
-/// The most characters of the words of a search, folded.
+/// The most characters of the words of a search, composed or folded: folding leaves out some, and makes two of others.
 pub const SEARCH_CHARACTERS_MAX: usize = 100;
 /// The most words of a search.
 pub const SEARCH_WORDS_MAX: usize = 10;
@@ -24,22 +26,30 @@ pub const SEARCH_WORDS_MAX: usize = 10;
 /// Stands between the folded texts of a concert. No word has it, so none matches across two of them.
 const BETWEEN_TEXTS: char = '\n';
 
-/// A text as it is compared: in lower case, without accents, composed.
+/// A text as it is compared: in lower case, without accents and strokes, composed.
 ///
 /// ```
 /// use boxoffice_domain::catalog::folded;
 /// assert_eq!(folded("Beyoncé ＬＩＶＥ"), "beyonce live");
 /// assert_eq!(folded("\u{1112}\u{1161}\u{11ab}"), "한");
+/// assert_eq!(folded("Łódź, Ærø"), "lodz, aero");
 /// ```
 pub fn folded(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
     // Upper case first: `ß` is `SS`, and both forms of the small sigma are one. Accents go before, since one of them has an
-    // upper case; what the change of case has composed is taken apart again.
+    // upper case; what the change of case has composed is taken apart again. Last, a letter that an accent was on may have a
+    // stroke, too.
     let letters = text.nfkd().filter(|c| !is_ignored(*c));
     let lower = letters.flat_map(char::to_uppercase).flat_map(char::to_lowercase);
-    lower.nfkd().filter(|c| !is_ignored(*c)).nfc().collect()
+    lower.nfkd().filter(|c| !is_ignored(*c)).flat_map(plain).nfc().collect()
+}
+
+/// A letter, or the letters of ASCII that it stands for.
+fn plain(letter: char) -> impl Iterator<Item = char> {
+    let plain = latin::plain(letter);
+    plain.is_none().then_some(letter).into_iter().chain(plain.unwrap_or_default().chars())
 }
 
 /// Whether a character makes no difference: an accent, or one that is not visible. The marks of Japanese that make another
@@ -74,8 +84,9 @@ pub enum SearchWordsError {
 impl SearchWords {
     /// Folds a text and splits it at spaces.
     pub fn new(text: &str) -> Result<Self, SearchWordsError> {
+        let composed = text.trim().nfc().take(SEARCH_CHARACTERS_MAX + 1).count();
         let text = folded(text);
-        if text.trim().chars().count() > SEARCH_CHARACTERS_MAX {
+        if composed > SEARCH_CHARACTERS_MAX && text.trim().chars().count() > SEARCH_CHARACTERS_MAX {
             return Err(SearchWordsError::TooLong);
         }
         let mut words: Vec<_> = text.split_whitespace().map(str::to_owned).collect();

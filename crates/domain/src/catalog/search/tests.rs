@@ -26,6 +26,18 @@ fn folding_leaves_out_what_people_do_not_type() {
         ("\u{1112}\u{1161}\u{11ab}\u{1100}\u{1161}\u{11bc}", "한강"),
         ("ﾡ", "\u{1100}"),
         ("Ёлка", "елка"),
+        ("Łódź", "lodz"),
+        ("ØRSTED", "orsted"),
+        ("Ǿrsted", "orsted"),
+        ("Đặng Ħal Ŧ", "dang hal t"),
+        ("Ærø Œuvre ǼB", "aero oeuvre aeb"),
+        ("Þór Sigurðsson", "thor sigurdsson"),
+        ("STRAẞE straße", "strasse strasse"),
+        ("Diyarbakır", "diyarbakir"),
+        ("Əliyev Ŋ", "eliyev n"),
+        ("ʟɪᴠᴇ", "live"),
+        ("ｌｉｖｅ ᴸⁱᵛᵉ", "live live"),
+        ("한강 ガクト 東京 Київ Αθήνα ไทย", "한강 ガクト 東京 киів αθηνα ไทย"),
     ] {
         assert_eq!(folded(text), expected, "{text}");
         assert_eq!(folded(&folded(text)), expected, "{text}");
@@ -163,6 +175,10 @@ fn words_are_bounded() {
     let decomposed: String = "한".repeat(SEARCH_CHARACTERS_MAX).nfd().collect();
     assert!(SearchWords::new(&decomposed).is_ok());
     assert_eq!(SearchWords::new(&"한".repeat(SEARCH_CHARACTERS_MAX + 1)), Err(SearchWordsError::TooLong));
+    // What folding leaves out does not count, and what it makes two of counts once.
+    assert!(SearchWords::new(&"e\u{323}\u{302}\u{30A}".repeat(SEARCH_CHARACTERS_MAX)).is_ok());
+    assert!(SearchWords::new(&"æ".repeat(SEARCH_CHARACTERS_MAX)).is_ok());
+    assert_eq!(SearchWords::new(&"æ".repeat(SEARCH_CHARACTERS_MAX + 1)), Err(SearchWordsError::TooLong));
     let numbers = |count: usize| (10..10 + count).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
     assert_eq!(words(&numbers(SEARCH_WORDS_MAX)).len(), SEARCH_WORDS_MAX);
     assert_eq!(SearchWords::new(&numbers(SEARCH_WORDS_MAX + 1)), Err(SearchWordsError::TooMany));

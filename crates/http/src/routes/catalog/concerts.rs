@@ -21,7 +21,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConcertQuery {
     /// Only those with all of these words in their title, artist or venues: at most 10 words and 100 characters. A word
-    /// matches in the middle of another one. Case, accents and full width make no difference.
+    /// matches in the middle of another one. Case, accents, strokes (`ł`), ligatures (`æ`) and full width make no difference.
     #[param(example = "한여름 band")]
     q: Option<String>,
     /// Only those with a performance that starts then or later, and before `to`.

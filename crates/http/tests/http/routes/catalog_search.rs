@@ -48,6 +48,16 @@ fn assert_wrong(answer: &Answer, parameter: &str, code: &str) {
 }
 
 #[tokio::test]
+async fn letters_with_strokes_and_ligatures_are_found_without_them() {
+    let world = World::new().await;
+    let router = world.router();
+    publish(&world, "Łódź Ørsted Ærø", &[]).await;
+    for query in ["lodz", "LODZ", "Łódź", "orsted", "ørsted", "aero", "ÆRØ"] {
+        assert_eq!(titles(&list(&router, &format!("q={}", encoded(query))).await), ["Łódź Ørsted Ærø"], "{query}");
+    }
+}
+
+#[tokio::test]
 async fn words_a_range_and_an_order_find_concerts() {
     let world = World::new().await;
     let router = world.router();
