@@ -56,6 +56,7 @@ const LINKED_INTO_DOMAIN: &[&str] = &[
     "serde_core",
     "thiserror",
     "tinyvec",
+    "unicode-joining-type",
     "unicode-normalization",
     "unicode-properties",
     "uuid",

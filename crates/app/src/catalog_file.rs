@@ -344,6 +344,23 @@ mod tests {
     }
 
     #[test]
+    fn keys_and_names_of_parts_differ_by_what_is_seen() {
+        for hidden in ["❤\u{fe0f}", "👩\u{200d}💻", "d\u{200c}a", "\u{e000}"] {
+            for pointer in [
+                "/venues/0/key",
+                "/concerts/0/key",
+                "/concerts/0/performances/0/key",
+                "/venues/0/sections/1/name",
+                "/venues/0/sections/0/rows/0/name",
+            ] {
+                let found = mistakes(&with(pointer, json!(hidden)));
+                assert!(found[0].starts_with(&format!("{pointer}: must not contain ")), "{hidden:?} {found:?}");
+            }
+        }
+        assert!(parse(with("/concerts/0/title", json!("👩\u{200d}💻 ❤\u{fe0f}")).to_string().as_bytes()).is_ok());
+    }
+
+    #[test]
     fn every_mistake_is_found_at_once() {
         let mut file = with("/venues/0/sections/1/name", json!("B-"));
         file["venues"][0]["name"] = json!("");

@@ -9,7 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     AccountId, SessionId, StorageError, Timestamp,
     idempotency::Idempotency,
-    text::{Name, TextError, characters, debug_without_content, string_conversions},
+    text::{
+        Name, TextError,
+        characters::{self, Purpose},
+        debug_without_content, string_conversions,
+    },
 };
 
 /// The fewest characters of a login id.
@@ -95,7 +99,7 @@ impl Password {
         if !(PASSWORD_CHARACTERS_MIN..=PASSWORD_CHARACTERS_MAX).contains(&text.chars().count()) {
             return Err(InvalidPassword::Length);
         }
-        characters::check(&text, false).map_err(InvalidPassword::Character)?;
+        characters::check(&text, Purpose::Secret).map_err(InvalidPassword::Character)?;
         Ok(Self(text.into_owned()))
     }
 

@@ -13,7 +13,7 @@ use crate::{
 /// The most seats that selling rules may allow in one reservation.
 pub const SEATS_PER_RESERVATION_MAX: u32 = 100;
 
-/// The name of a section or a row: a [`Name`] without `-`, which separates the parts of a seat's label.
+/// The name of a section or a row: a [distinct](Name::distinct) name without `-`, which separates the parts of a seat's label.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 #[cfg_attr(feature = "serde", serde(try_from = "String", into = "String"))]
@@ -22,7 +22,7 @@ pub struct PartName(Name);
 impl PartName {
     /// Normalizes and checks a name.
     pub fn new(text: &str) -> Result<Self, TextError> {
-        let name = Name::new(text)?;
+        let name = Name::distinct(text)?;
         if name.as_str().contains('-') { Err(TextError::Forbidden('-')) } else { Ok(Self(name)) }
     }
 }
@@ -56,7 +56,8 @@ impl SeatLabel {
             return Err(InvalidSeatLabel);
         };
         let number_is_plain = number.parse::<u32>().is_ok_and(|parsed| parsed > 0 && parsed.to_string() == number);
-        let name_is_plain = |name: &str| name.trim() == name && Name::check(name).is_ok();
+        let name_is_plain =
+            |name: &str| name.trim() == name && Name::check(name).and_then(|()| Name::check_distinct(name)).is_ok();
         if number_is_plain && name_is_plain(section) && name_is_plain(row) {
             Ok(Self(text.into_owned()))
         } else {
@@ -265,6 +266,16 @@ mod tests {
         for hidden in ["A\u{200b}-1-1", "\u{3164}-1-1", "A-\u{202e}1-1", "A-\u{301}-1"] {
             assert!(SeatLabel::new(hidden).is_err(), "{hidden:?}");
         }
+    }
+
+    #[test]
+    fn no_two_parts_differ_by_what_is_not_seen() {
+        for hidden in ["A\u{200c}", "👩\u{200d}💻", "❤\u{fe0e}", "❤\u{fe0f}", "葛\u{e0100}", "د\u{200c}ر"] {
+            assert!(matches!(PartName::new(hidden), Err(TextError::Invisible(_))), "{hidden:?}");
+            assert!(SeatLabel::new(&format!("{hidden}-1-1")).is_err(), "{hidden:?}");
+        }
+        assert_eq!(PartName::new("A\u{e000}"), Err(TextError::Undefined('\u{e000}')));
+        assert_eq!(SeatLabel::new("می\u{200c}خواهم-❤-1").unwrap().parts(), ("می\u{200c}خواهم", "❤", 1));
     }
 
     fn part(text: &str) -> PartName {

@@ -5,6 +5,8 @@
 
 pub(crate) mod characters;
 
+use characters::Purpose;
+
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +39,9 @@ pub enum TextError {
     /// A format or bidirectional control, or another character that cannot be seen.
     #[error("must not contain the invisible character U+{:04X}", u32::from(*.0))]
     Invisible(char),
+    /// A character that is for private use, not assigned, or none at all: each font shows something else, or nothing.
+    #[error("must not contain U+{:04X}, to which Unicode gives no meaning", u32::from(*.0))]
+    Undefined(char),
     /// A character with a meaning of its own in this place.
     #[error("must not contain `{0}`")]
     Forbidden(char),
@@ -44,8 +49,8 @@ pub enum TextError {
 
 /// A name or a title: one line of 1 to 255 characters, one of them visible, and none a control character.
 ///
-/// A name is trimmed, and kept in normalization form C with single plain spaces. Characters that cannot be seen are
-/// refused, except joiners and variation selectors where a script or an emoji needs them.
+/// A name is trimmed, and kept in normalization form C with single plain spaces. Characters that cannot be seen, or that
+/// Unicode gives no meaning, are refused, except joiners and variation selectors where a script or an emoji needs them.
 ///
 /// ```
 /// use boxoffice_domain::text::{Name, TextError};
@@ -76,13 +81,31 @@ impl Name {
         Ok(Self(text.to_owned()))
     }
 
+    /// As [`Self::new`], for a name by which things are told apart: two of them differ by what is seen. Variation selectors
+    /// are refused, and joiners except where RFC 5892 allows them.
+    ///
+    /// ```
+    /// use boxoffice_domain::text::{Name, TextError};
+    /// assert!(Name::new("❤\u{fe0f}").is_ok());
+    /// assert_eq!(Name::distinct("❤\u{fe0f}"), Err(TextError::Invisible('\u{fe0f}')));
+    /// ```
+    pub fn distinct(text: &str) -> Result<Self, TextError> {
+        let name = Self::new(text)?;
+        Self::check_distinct(name.as_str()).map(|()| name)
+    }
+
+    /// Checks a name by which things are told apart.
+    pub(crate) fn check_distinct(name: &str) -> Result<(), TextError> {
+        characters::check(name, Purpose::Distinction)
+    }
+
     /// Checks a text that is normalized and trimmed.
     pub(crate) fn check(text: &str) -> Result<(), TextError> {
         if text.is_empty() {
             return Err(TextError::Empty);
         }
         check_length(text, NAME_CHARACTERS_MAX)?;
-        characters::check(text, false)?;
+        characters::check(text, Purpose::Line)?;
         if characters::is_visible(text) { Ok(()) } else { Err(TextError::NothingVisible) }
     }
 }
@@ -93,7 +116,7 @@ impl Description {
         let text = characters::normalized(text);
         let text = text.trim();
         check_length(text, DESCRIPTION_CHARACTERS_MAX)?;
-        characters::check(text, true)?;
+        characters::check(text, Purpose::Lines)?;
         if text.is_empty() || characters::is_visible(text) {
             Ok(Self(text.to_owned()))
         } else {

@@ -75,7 +75,7 @@ impl Checker {
 
     /// The key of an entry, which differs from those of its kind. Keys are compared as they are stored.
     fn key(&mut self, kind: Kind, key: &str, index: usize, at: &str) -> Option<Name> {
-        let key = self.field(at, "key", Name::new(key))?;
+        let key = self.field(at, "key", Name::distinct(key))?;
         if let Some((_, first)) = self.keys.get(&(kind, key.clone())) {
             let what = format!("the key `{key}` is taken by {first}");
             self.note(format!("{at}/key"), what);

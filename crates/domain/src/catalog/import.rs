@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// An owner's own name for something it publishes, by which a second import finds it again. It is unique for its owner: a
-/// promoter, or the operator.
+/// promoter, or the operator, and made with [`Name::distinct`].
 pub type CatalogKey = Name;
 
 /// A venue of a catalog. `None` leaves what is stored as it is.

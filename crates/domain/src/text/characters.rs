@@ -3,15 +3,20 @@
 //! Text is compared and stored in Unicode normalization form C, so that what looks the same is the same. Characters that
 //! cannot be seen are refused: they make two texts look the same that are not. Two kinds of them change what is seen, and
 //! are allowed only where they do: the joiners U+200C and U+200D between letters that join and in emoji, and variation
-//! selectors after what has variants.
+//! selectors after what has variants. What is told apart by its name has stricter rules, because fonts and emoji do not
+//! always show them: no variation selectors, and joiners only where RFC 5892 (appendix A.1 and A.2) allows them.
+//!
+//! Characters to which Unicode gives no meaning are refused, as in the `FreeformClass` of RFC 8264: each font shows
+//! something else for them, or nothing. They are those for private use, those that are not assigned, and noncharacters.
 
 use std::borrow::Cow;
 
-use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+use unicode_joining_type::{JoiningType, get_joining_type};
+use unicode_normalization::{IsNormalized, UnicodeNormalization, char::canonical_combining_class, is_nfc_quick};
 use unicode_properties::{
     GeneralCategory::{
         Control, Format, LineSeparator, MathSymbol, ModifierSymbol, OtherLetter, OtherSymbol, ParagraphSeparator,
-        SpaceSeparator,
+        PrivateUse, SpaceSeparator, Unassigned,
     },
     GeneralCategoryGroup, UnicodeGeneralCategory,
 };
@@ -51,6 +56,19 @@ fn is_other_space(character: char) -> bool {
     !character.is_ascii() && character.is_whitespace() && character.general_category() == SpaceSeparator
 }
 
+/// What a text is for, which decides what it may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// One line that is read.
+    Line,
+    /// Several lines that are read.
+    Lines,
+    /// One line by which things are told apart.
+    Distinction,
+    /// One line that is typed and never shown, and may be older than the tables of this program.
+    Secret,
+}
+
 /// What a character is in a text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -65,6 +83,10 @@ enum Kind {
     Control,
     /// Not seen: a format or bidirectional control, or a filler.
     Invisible,
+    /// Without a meaning, so that nothing is seen by all: for private use, or not assigned.
+    Undefined,
+    /// Never a character.
+    Noncharacter,
 }
 
 fn kind(character: char) -> Kind {
@@ -85,11 +107,12 @@ fn kind(character: char) -> Kind {
         | '\u{FFA0}'
         | '\u{FFF0}'..='\u{FFF8}'
         | '\u{E0000}'..='\u{E0FFF}' => Kind::Invisible,
-        _ if is_noncharacter(character) => Kind::Control,
+        _ if is_noncharacter(character) => Kind::Noncharacter,
         _ => match character.general_category() {
             Control | LineSeparator | ParagraphSeparator => Kind::Control,
             Format => Kind::Invisible,
             SpaceSeparator => Kind::Space,
+            PrivateUse | Unassigned => Kind::Undefined,
             _ if is_mark(character) => Kind::Mark,
             _ => Kind::Visible,
         },
@@ -105,22 +128,32 @@ fn is_mark(character: char) -> bool {
     character.general_category_group() == GeneralCategoryGroup::Mark
 }
 
-/// Refuses characters that cannot be seen, and line breaks unless the text may have several lines.
-pub(crate) fn check(text: &str, has_lines: bool) -> Result<(), TextError> {
-    let mut characters = text.chars().peekable();
+/// Refuses characters that cannot be seen or have no meaning, and line breaks unless the text may have several lines.
+pub(crate) fn check(text: &str, purpose: Purpose) -> Result<(), TextError> {
+    let mut characters = text.char_indices().peekable();
     // The last character that is no selector: a joiner may follow what a selector has varied.
     let mut previous = None;
     let mut is_varied = false;
-    while let Some(character) = characters.next() {
-        let next = characters.peek().copied();
+    while let Some((at, character)) = characters.next() {
+        let next = characters.peek().map(|(_, next)| *next);
         let kind = kind(character);
+        let joins = || match purpose {
+            Purpose::Distinction => joins_surely(&text[..at], character, &text[at + character.len_utf8()..]),
+            _ => previous.is_some_and(may_join) && next.is_some_and(may_join),
+        };
+        let varies = || {
+            let has_variants = previous.is_some_and(|base| has_variants(base, character, next));
+            purpose != Purpose::Distinction && !is_varied && has_variants
+        };
         match kind {
             Kind::Visible | Kind::Mark | Kind::Space => {}
-            Kind::LineBreak if has_lines => {}
+            Kind::LineBreak if purpose == Purpose::Lines => {}
             Kind::LineBreak | Kind::Control => return Err(TextError::ControlCharacter),
-            Kind::Joiner if previous.is_some_and(joins) && next.is_some_and(joins) => {}
-            Kind::Selector if !is_varied && previous.is_some_and(|base| has_variants(base, character, next)) => {}
+            Kind::Joiner if joins() => {}
+            Kind::Selector if varies() => {}
             Kind::Joiner | Kind::Selector | Kind::Invisible => return Err(TextError::Invisible(character)),
+            Kind::Undefined if purpose == Purpose::Secret => {}
+            Kind::Undefined | Kind::Noncharacter => return Err(TextError::Undefined(character)),
         }
         is_varied = kind == Kind::Selector;
         if !is_varied {
@@ -135,9 +168,25 @@ pub(crate) fn is_visible(text: &str) -> bool {
     text.chars().any(|character| kind(character) == Kind::Visible)
 }
 
+/// Whether a joiner between two texts changes what is seen whatever the font, by RFC 5892: it follows a virama, or it is
+/// U+200C (appendix A.1) and parts letters that would join.
+fn joins_surely(before: &str, joiner: char, after: &str) -> bool {
+    /// The combining class of a virama.
+    const VIRAMA: u8 = 9;
+    if before.chars().next_back().is_some_and(|last| canonical_combining_class(last) == VIRAMA) {
+        return true;
+    }
+    let is_seen = |joining: &JoiningType| *joining != JoiningType::Transparent;
+    let left = before.chars().rev().map(get_joining_type).find(is_seen);
+    let right = after.chars().map(get_joining_type).find(is_seen);
+    joiner == '\u{200C}'
+        && matches!(left, Some(JoiningType::LeftJoining | JoiningType::DualJoining))
+        && matches!(right, Some(JoiningType::RightJoining | JoiningType::DualJoining))
+}
+
 /// Whether a joiner beside the character may change what is seen: it is an emoji, a mark, or a letter of a script without
 /// case, other than those of East Asia.
-fn joins(character: char) -> bool {
+fn may_join(character: char) -> bool {
     let is_east_asian = matches!(character,
         '\u{1100}'..='\u{11FF}' | '\u{2E80}'..='\u{2FFF}' | '\u{3040}'..='\u{31FF}' | '\u{3400}'..='\u{A4CF}'
         | '\u{A960}'..='\u{A97F}' | '\u{AC00}'..='\u{D7FF}' | '\u{F900}'..='\u{FAFF}' | '\u{FF00}'..='\u{FFEF}'
@@ -227,15 +276,15 @@ mod tests {
             '\u{E0100}',
         ] {
             for text in [format!("A{hidden}"), format!("{hidden}A"), format!("A{hidden}B"), format!("한{hidden}강")] {
-                assert_eq!(check(&text, true), Err(TextError::Invisible(hidden)), "{text:?}");
+                assert_eq!(check(&text, Purpose::Lines), Err(TextError::Invisible(hidden)), "{text:?}");
             }
         }
-        for control in ['\0', '\u{7F}', '\u{85}', '\u{FDD0}', '\u{FFFF}', '\u{10FFFE}'] {
-            assert_eq!(check(&format!("A{control}B"), true), Err(TextError::ControlCharacter), "{control:?}");
+        for control in ['\0', '\u{7F}', '\u{85}'] {
+            assert_eq!(check(&format!("A{control}B"), Purpose::Lines), Err(TextError::ControlCharacter), "{control:?}");
         }
         for lines in ["A\nB", "A\u{2028}B", "A\r\nB", "A\tB"] {
-            assert_eq!(check(lines, true), Ok(()));
-            assert_eq!(check(lines, false), Err(TextError::ControlCharacter));
+            assert_eq!(check(lines, Purpose::Lines), Ok(()));
+            assert_eq!(check(lines, Purpose::Line), Err(TextError::ControlCharacter));
         }
     }
 
@@ -253,7 +302,7 @@ mod tests {
             "葛\u{E0100}飾",
             "Ünïcödé — «ночь» 밤 夜 ليل",
         ] {
-            assert_eq!(check(&normalized(text), false), Ok(()), "{text}");
+            assert_eq!(check(&normalized(text), Purpose::Line), Ok(()), "{text}");
         }
         for text in [
             "A\u{200D}B",
@@ -267,8 +316,55 @@ mod tests {
             "#\u{FE0F}2",
             "❤\u{FE0F}\u{FE0F}",
         ] {
-            assert!(matches!(check(text, false), Err(TextError::Invisible(_))), "{text:?}");
+            assert!(matches!(check(text, Purpose::Line), Err(TextError::Invisible(_))), "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_unicode_gives_no_meaning_is_refused_and_not_visible() {
+        for (undefined, is_secret) in [
+            ('\u{E000}', true),
+            ('\u{F8FF}', true),
+            ('\u{F0000}', true),
+            ('\u{10FFFD}', true),
+            ('\u{378}', true),
+            ('\u{2FE0}', true),
+            ('\u{1FBFB}', true),
+            ('\u{FDD0}', false),
+            ('\u{FFFF}', false),
+            ('\u{10FFFE}', false),
+        ] {
+            let text = format!("A{undefined}B");
+            for purpose in [Purpose::Line, Purpose::Lines, Purpose::Distinction] {
+                assert_eq!(check(&text, purpose), Err(TextError::Undefined(undefined)), "{text:?}");
+            }
+            assert_eq!(check(&text, Purpose::Secret).is_ok(), is_secret, "{text:?}");
+            assert!(!is_visible(&undefined.to_string()), "{undefined:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_tell_apart_have_no_invisible_differences() {
+        let invisible = ['\u{200C}', '\u{200D}', '\u{FE00}', '\u{FE0E}', '\u{FE0F}', '\u{E0100}', '\u{180B}'];
+        // Letters that do not join, emoji, and a script without case; in Arabic, dal does not join what follows it.
+        for name in
+            ["VIP 1", "가나 2층", "かな東京", "Ложа", "👩💻❤🔥", "12#", "ⓂⓇ", "אבג", "ไทย", "درد", "कखग", "1\u{20E3}"]
+        {
+            assert_eq!(check(name, Purpose::Distinction), Ok(()), "{name}");
+            for (at, _) in name.char_indices().chain([(name.len(), ' ')]) {
+                for hidden in invisible {
+                    let (before, after) = name.split_at(at);
+                    let text = format!("{before}{hidden}{after}");
+                    assert_eq!(check(&text, Purpose::Distinction), Err(TextError::Invisible(hidden)), "{text:?}");
+                }
+            }
+        }
+        // Where a joiner is part of how a word is written.
+        for name in ["می\u{200C}خواهم", "مَ\u{200C}ّم", "क\u{94D}\u{200D}ष", "क\u{94D}\u{200C}ष", "ශ\u{DCA}\u{200D}රී"]
+        {
+            assert_eq!(check(name, Purpose::Distinction), Ok(()), "{name}");
+        }
+        assert!(check("می\u{200D}خواهم", Purpose::Distinction).is_err());
     }
 
     #[test]

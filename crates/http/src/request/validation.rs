@@ -72,6 +72,7 @@ impl Fields {
             Err(TextError::ControlCharacter) => "text_control_character",
             Err(TextError::Forbidden(_)) => "text_forbidden_character",
             Err(TextError::Invisible(_)) => "text_invisible_character",
+            Err(TextError::Undefined(_)) => "text_undefined_character",
             Err(TextError::NothingVisible) => "text_nothing_visible",
             Err(TextError::Empty) | Ok(_) => "text_empty",
         };

@@ -35,6 +35,27 @@ async fn an_account_is_the_same_in_every_form_of_its_texts() {
 }
 
 #[tokio::test]
+async fn emoji_are_welcome_in_titles_and_sections_differ_by_what_is_seen() {
+    let world = World::new().await;
+    let router = world.router();
+    for text in ["👩\u{200d}🎤 live", "❤\u{fe0f} & 🔥", "葛\u{e0100}飾"] {
+        let answer = patch(world.concert_path(), json!({"title": text, "description": text}));
+        let changed = answer.signed_in("promoter").send(&router).await;
+        assert_eq!(changed.succeeds(StatusCode::OK)["title"], text);
+        let rows = json!([{"name": "1", "seats": 1}]);
+        let venue = |section: &str, row: &str| {
+            let sections = json!([{"name": section, "rows": [{"name": row, "seats": 1}]}, {"name": "B", "rows": rows}]);
+            post("/v1/venues", json!({"name": text, "location": text, "sections": sections})).signed_in("promoter")
+        };
+        let section = venue(text, "1").send(&router).await;
+        section.violates("/sections/0/name", "text_invisible_character");
+        let row = venue("A", text).send(&router).await;
+        row.violates("/sections/0/rows/0/name", "text_invisible_character");
+        venue("❤ 🔥", "🎤").send(&router).await.succeeds(StatusCode::CREATED);
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_seen_is_refused_in_every_text() {
     let world = World::new().await;
     let router = world.router();
@@ -43,6 +64,9 @@ async fn what_cannot_be_seen_is_refused_in_every_text() {
         ("Night\u{202e}gnos", "text_invisible_character"),
         ("\u{3164}", "text_invisible_character"),
         ("\u{2800}", "text_invisible_character"),
+        ("Night \u{e000}", "text_undefined_character"),
+        ("\u{378}", "text_undefined_character"),
+        ("\u{ffff}", "text_undefined_character"),
         ("\u{301}", "text_nothing_visible"),
         ("\u{a0}\u{3000}", "text_empty"),
     ] {
