@@ -3,7 +3,7 @@
 //! The list is in CSV or in JSON lines, one account a line, in the order of admission. CSV may begin with a line of column
 //! names; without one the columns are `account_id,draw_number`. `account_id` is required; `draw_number`, `position` (in a
 //! queue that no account left since) and `admitted_at` are checked if they are there. Accounts that were admitted at the
-//! same instant may be in any order.
+//! same instant may be in any order. A warning names what else the list has.
 
 mod list;
 
@@ -13,7 +13,7 @@ use std::{
     io::stdin,
 };
 
-use self::list::Listed;
+use self::list::{Listed, Unused};
 use crate::{exit::Exit, output, text_file};
 use anyhow::{Context, bail};
 use boxoffice_application::draw;
@@ -50,7 +50,15 @@ pub(crate) fn run(options: &VerifyDrawOptions) -> anyhow::Result<Exit> {
         File::open(file).and_then(|opened| text_file::read(opened, LIST_BYTES_MAX))
     };
     let list = list.with_context(|| format!("cannot read {file}"))?;
-    let verified = verify(seed_hash, &Draw::new(*seed), &list);
+    let mut unused = Unused::new();
+    let verified = verify(seed_hash, &Draw::new(*seed), &list, &mut unused);
+    if !unused.is_empty() {
+        let names: Vec<_> = unused.iter().map(|name| format!("`{}`", name.escape_debug())).collect();
+        output::print_error(&format!(
+            "warning: not checked: {}; what is checked has the names account_id, draw_number, position and admitted_at",
+            names.join(", ")
+        ));
+    }
     let (line, exit) = match verified.with_context(|| format!("cannot check {file}"))? {
         Ok(accounts) => {
             let line = format!("the seed has the published hash, and {accounts} accounts are in the order drawn");
@@ -89,13 +97,13 @@ struct Place {
 }
 
 /// How many accounts are in the order drawn, or the first breach. Fails if the list cannot be read.
-fn verify(seed_hash: &[u8; 32], draw: &Draw, list: &str) -> anyhow::Result<Result<usize, Breach>> {
+fn verify(seed_hash: &[u8; 32], draw: &Draw, list: &str, unused: &mut Unused) -> anyhow::Result<Result<usize, Breach>> {
     let hash = draw::seed_hash(draw);
     if hash != *seed_hash {
         return Ok(Err(Breach::Seed { hash: draw::hexadecimal(&hash) }));
     }
     let mut check = Check { draw, first_lines: HashMap::new(), last: None, earlier: None, together: None };
-    for entry in list::accounts(list) {
+    for entry in list::accounts(list, unused) {
         let (line, listed) = entry?;
         if let Err(breach) = check.take(line, listed) {
             return Ok(Err(breach));
@@ -170,7 +178,7 @@ mod tests {
     }
 
     fn verified(list: &str) -> anyhow::Result<Result<usize, Breach>> {
-        verify(&draw::seed_hash(&DRAW), &DRAW, list)
+        verify(&draw::seed_hash(&DRAW), &DRAW, list, &mut Unused::new())
     }
 
     fn holds(list: &str) -> usize {
@@ -202,12 +210,12 @@ mod tests {
     fn a_changed_seed_or_commitment_is_found() {
         let list = lines(&drawn(10), |_, id| id.to_string());
         let other = Draw::new([8; 32]);
-        let changed_seed = verify(&draw::seed_hash(&DRAW), &other, &list).unwrap();
+        let changed_seed = verify(&draw::seed_hash(&DRAW), &other, &list, &mut Unused::new()).unwrap();
         assert_eq!(changed_seed, Err(Breach::Seed { hash: draw::hexadecimal(&draw::seed_hash(&other)) }));
-        let changed_hash = verify(&draw::seed_hash(&other), &DRAW, &list).unwrap();
+        let changed_hash = verify(&draw::seed_hash(&other), &DRAW, &list, &mut Unused::new()).unwrap();
         assert_eq!(changed_hash, Err(Breach::Seed { hash: draw::hexadecimal(&draw::seed_hash(&DRAW)) }));
         // If both change together, the order deviates.
-        let both = verify(&draw::seed_hash(&other), &other, &list).unwrap();
+        let both = verify(&draw::seed_hash(&other), &other, &list, &mut Unused::new()).unwrap();
         assert!(matches!(both, Err(Breach::Order { .. })), "{both:?}");
     }
 

@@ -1,15 +1,21 @@
 //! Reading a list of accounts, as people's programs write it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use anyhow::{Context, anyhow, bail};
 use boxoffice_http::json::{self, Fault, JsonError, Time};
 use csv::{ReaderBuilder, StringRecord};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use uuid::Uuid;
 
 /// What stands between the fields of a line, the usual one first. Spreadsheets use the one of the language of the system.
 const SEPARATORS: [char; 3] = [',', ';', '\t'];
 const ACCOUNT_ID: &str = "account_id";
 const DRAW_NUMBER: &str = "draw_number";
+/// What an account is listed with.
+const COLUMNS: [&str; 4] = [ACCOUNT_ID, DRAW_NUMBER, "position", "admitted_at"];
+/// The most columns without a use that are remembered.
+const UNUSED_MAX: usize = 20;
 
 /// One account of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -35,14 +41,33 @@ impl Listed {
 /// An account with the number of its line, counted from 1; or what is wrong with a line.
 pub(super) type Entry = anyhow::Result<(usize, Listed)>;
 
-/// The accounts of a list in CSV or in JSON lines.
-pub(super) fn accounts(text: &str) -> Box<dyn Iterator<Item = Entry> + '_> {
-    if text.trim_start().starts_with('{') { Box::new(of_json_lines(text)) } else { Box::new(of_csv(text)) }
+/// The columns of a list, or members of its objects, that nothing is done with: by their names.
+pub(super) type Unused = BTreeSet<String>;
+
+/// The accounts of a list in CSV or in JSON lines. What is read of it adds to `unused`.
+pub(super) fn accounts<'t>(text: &'t str, unused: &'t mut Unused) -> Box<dyn Iterator<Item = Entry> + 't> {
+    if text.trim_start().starts_with('{') {
+        Box::new(of_json_lines(text, unused))
+    } else {
+        Box::new(of_csv(text, unused))
+    }
 }
 
-fn of_json_lines(text: &str) -> impl Iterator<Item = Entry> {
+fn note_unused<'n>(unused: &mut Unused, names: impl Iterator<Item = &'n str>) {
+    for name in names.filter(|name| !name.is_empty() && !COLUMNS.contains(name)) {
+        if unused.len() < UNUSED_MAX && !unused.contains(name) {
+            unused.insert(name.to_owned());
+        }
+    }
+}
+
+fn of_json_lines<'t>(text: &'t str, unused: &'t mut Unused) -> impl Iterator<Item = Entry> + 't {
     let lines = text.lines().zip(1..).filter(|(text, _)| !text.trim().is_empty());
     lines.map(|(text, line)| {
+        #[expect(clippy::zero_sized_map_values, reason = "a set is not read from an object")]
+        if let Ok(members) = serde_json::from_str::<BTreeMap<String, IgnoredAny>>(text) {
+            note_unused(unused, members.keys().map(String::as_str));
+        }
         let listed = json::read(text.as_bytes()).map_err(wrong_json).and_then(Listed::counted);
         Ok((line, listed.with_context(|| format!("line {line} is not an account"))?))
     })
@@ -63,7 +88,7 @@ fn wrong_json(error: JsonError) -> anyhow::Error {
     }
 }
 
-fn of_csv(text: &str) -> impl Iterator<Item = Entry> {
+fn of_csv<'t>(text: &'t str, unused: &'t mut Unused) -> impl Iterator<Item = Entry> + 't {
     let (separator, begin) = separator(text);
     let mut reader = ReaderBuilder::new();
     reader.has_headers(false).flexible(true).delimiter(u8::try_from(separator).unwrap_or(b','));
@@ -82,7 +107,13 @@ fn of_csv(text: &str) -> impl Iterator<Item = Entry> {
             return None;
         }
         if columns.is_none() && fields.iter().any(|name| name.eq_ignore_ascii_case(ACCOUNT_ID)) {
-            columns = Some(fields.iter().map(|name| name.to_ascii_lowercase()).collect());
+            let names: Vec<_> = fields.iter().map(|name| name.to_ascii_lowercase()).collect();
+            let mut seen = BTreeSet::new();
+            if let Some(twice) = names.iter().find(|name| !name.is_empty() && !seen.insert(*name)) {
+                return Some(Err(anyhow!("line {line} has the column `{twice}` twice")));
+            }
+            note_unused(unused, names.iter().map(String::as_str));
+            columns = Some(names);
             return None;
         }
         let columns = columns.get_or_insert_with(|| vec![ACCOUNT_ID.to_owned(), DRAW_NUMBER.to_owned()]);
@@ -182,7 +213,7 @@ mod tests {
 
     fn read(text: &str) -> anyhow::Result<Vec<(usize, u128, Option<i64>)>> {
         let entry = |entry: Entry| entry.map(|(line, of)| (line, of.account_id.as_u128(), of.draw_number));
-        accounts(text).map(entry).collect()
+        accounts(text, &mut Unused::new()).map(entry).collect()
     }
 
     fn id(number: u128) -> Uuid {
@@ -221,8 +252,32 @@ mod tests {
         for list in
             [format!("account_id,draw_number,position,admitted_at\n{one},1000.0,2e1,{time}\n"), format!("{{{json}}}")]
         {
-            let listed: Vec<_> = accounts(&list).map(|entry| entry.unwrap().1).collect();
+            let listed: Vec<_> = accounts(&list, &mut Unused::new()).map(|entry| entry.unwrap().1).collect();
             assert_eq!(listed, [expected], "{list}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_use_is_noted_and_no_column_is_there_twice() {
+        let one = id(1);
+        let unused = |text: &str| {
+            let mut unused = Unused::new();
+            assert_eq!(accounts(text, &mut unused).filter(Result::is_ok).count(), 1, "{text}");
+            unused.into_iter().collect::<Vec<_>>()
+        };
+        for text in [
+            format!("account_id,Postion,draw_nr,\n{one},7,8,\n"),
+            format!("{{\"account_id\":\"{one}\",\"postion\":7,\"draw_nr\":8,\"position\":9}}"),
+        ] {
+            assert_eq!(unused(&text), ["draw_nr", "postion"], "{text}");
+        }
+        assert!(unused(&format!("admitted_at,POSITION,account_id,draw_number\n,,{one},\n")).is_empty());
+        assert!(unused(&format!("{one},7\n")).is_empty());
+        let many: String = (0..100).map(|number| format!(",c{number}")).collect();
+        assert_eq!(unused(&format!("account_id{many}\n{one}\n")).len(), UNUSED_MAX);
+        for columns in ["account_id,position,Position", "account_id,Account_ID", "note;account_id;note"] {
+            let error = read(&format!("{columns}\n{one}\n")).unwrap_err().to_string();
+            assert!(error.starts_with("line 1 has the column `") && error.ends_with("` twice"), "{columns}: {error}");
         }
     }
 

@@ -48,6 +48,43 @@ fn a_draw_is_verified_from_a_list_as_a_spreadsheet_writes_it() {
     let wrong = verify(list(";", drawn + 1).as_bytes());
     assert!(wrong.code == 1 && wrong.printed.starts_with("line 2: the account 01890a5d"), "{wrong:?}");
     verify(b"account_id;draw_number\r\n\r\nx;7\r\n").fails(2, &["line 3 is not an account"]);
+    // A misspelt column is not checked, which is said beside the result.
+    let misspelt = list(",", drawn + 1).replace("draw_number", "drawnumber");
+    let outcome = verify(misspelt.as_bytes());
+    outcome.prints(&["1 accounts are in the order drawn"]);
+    assert!(outcome.error.starts_with("warning: not checked: `drawnumber`"), "{outcome:?}");
+    let json = format!(
+        r#"{{"account_id":"01890a5d-ac96-774b-bcce-b302099a8057","draw_number":{drawn}.0,"status":"waiting"}}"#
+    );
+    let outcome = verify(json.as_bytes());
+    outcome.prints(&["1 accounts are in the order drawn"]);
+    assert!(outcome.error.starts_with("warning: not checked: `status`"), "{outcome:?}");
+    verify(b"account_id,position,position\n").fails(2, &["line 1 has the column `position` twice"]);
+}
+
+#[test]
+fn a_catalog_is_read_as_the_bodies_of_requests_are() {
+    let folder = TestFolder::create();
+    let text = fs::read_to_string(CLUB).unwrap();
+    let mut file: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let longest = "한".repeat(4_000);
+    file["concerts"][0]["description"] = longest.as_str().into();
+    file["concerts"][0]["max_active"] = 500.0.into();
+    // As Python writes what macOS decomposed.
+    let escaped = file.to_string().replace(&longest, &"\\u1112\\u1161\\u11ab".repeat(4_000));
+    assert!(escaped.contains("500.0") && escaped.len() > 72_000);
+    folder.write("catalog.json", &escaped);
+    run(&folder, &["import", "catalog.json"]).prints(&["concerts 1 new and 0 known"]);
+    for (broken, message) in [
+        (escaped.replace("500.0", "500.5"), "/concerts/0/max_active: must be a whole number"),
+        (escaped.replace("500.0", "null"), "/concerts/0/max_active: must be a whole number"),
+        (format!("[{escaped}]"), "/: must be an object"),
+        (String::new(), "/: the file is empty"),
+        (escaped.split_once("\\u1112").unwrap().0.to_owned(), "/: the file is not JSON: it ends at line 1, column "),
+    ] {
+        folder.write("catalog.json", &broken);
+        run(&folder, &["import", "catalog.json"]).fails(1, &[message]);
+    }
 }
 
 #[test]
