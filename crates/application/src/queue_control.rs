@@ -44,15 +44,19 @@ impl CatalogService {
         self.report(concert).await
     }
 
-    /// Empties the queue of a concert of the caller; returns how many places it ended.
+    /// Empties the queue of a concert of the caller; returns how many places it ended. The concert stays as it is if the
+    /// queue is empty.
     pub async fn empty_queue(&self, identity: Identity, id: ConcertId) -> Result<u64, CatalogError> {
-        // Written first: whatever becomes of the queue, no old place is restored in it.
-        let change = ConcertChange { emptied_at: Some(self.clock.now()), ..ConcertChange::default() };
-        self.write_change(identity, UpdateConcert { concert_id: id, change, version: None }).await?;
-        match self.gate.queues() {
-            Some(queues) => Ok(queues.empty(id).await?),
-            None => Ok(0),
+        let concert = self.managed(identity, id).await?.concert;
+        let Some(queues) = self.gate.queues() else { return Ok(0) };
+        // No earlier place is restored anyway.
+        let since = concert.emptied_at.unwrap_or(concert.created_at);
+        if !queues.is_empty(id, since).await? {
+            // Written first: whatever becomes of the queue, no old place is restored in it.
+            let change = ConcertChange { emptied_at: Some(self.clock.now()), ..ConcertChange::default() };
+            self.write_change(identity, UpdateConcert { concert_id: id, change, version: None }).await?;
         }
+        Ok(queues.empty(id).await?)
     }
 
     async fn report(&self, concert: Concert) -> Result<QueueReport, CatalogError> {

@@ -116,6 +116,7 @@ macro_rules! waiting_room_contract {
             a_pause_is_no_part_of_the_measure
             older_terms_do_not_undo_newer_ones
             emptying_ends_all_waiting_and_no_others
+            a_queue_is_empty_if_none_waits
             the_stats_are_right
             the_oldest_wait_of_a_drawn_queue_is_the_earliest_joining
             the_census_has_the_longest_first

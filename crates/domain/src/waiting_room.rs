@@ -374,6 +374,10 @@ pub trait WaitingRoom: Send + Sync {
     /// those that are [forgotten](Recall::Forgotten) at the moment.
     async fn empty(&self, concert_id: ConcertId) -> Result<u64, WaitingRoomError>;
 
+    /// Whether [emptying](Self::empty) the queue would end no place that was given at `since` or later: none waits, and none
+    /// of those is [forgotten](Recall::Forgotten).
+    async fn is_empty(&self, concert_id: ConcertId, since: Timestamp) -> Result<bool, WaitingRoomError>;
+
     /// How the queue of a concert is doing; `None` if it has none.
     async fn stats(&self, concert_id: ConcertId) -> Result<Option<QueueStats>, WaitingRoomError>;
 

@@ -227,6 +227,12 @@ impl WaitingRoom for MemoryWaitingRoom {
         Ok(slot.map_or(0, |slot| self.visit(&slot, |queue, _| queue.empty())))
     }
 
+    async fn is_empty(&self, concert_id: ConcertId, since: Timestamp) -> Result<bool, WaitingRoomError> {
+        let slot = self.slot(concert_id);
+        let restores = self.rules.any_restorable(self.clock.now()) && !self.rules.is_ours(since);
+        Ok(slot.map_or(!restores, |slot| self.visit(&slot, |queue, _| queue.is_empty(restores))))
+    }
+
     async fn stats(&self, concert_id: ConcertId) -> Result<Option<QueueStats>, WaitingRoomError> {
         Ok(self.slot(concert_id).map(|slot| self.visit(&slot, |queue, now| queue.stats(now))))
     }

@@ -261,6 +261,11 @@ impl Queue {
         count
     }
 
+    /// Whether none waits, and none can come back. `restores` says whether there may be places to restore.
+    pub(crate) fn is_empty(&self, restores: bool) -> bool {
+        self.waiting.is_empty() && !(restores && self.restores)
+    }
+
     /// When something happens next by itself: an admission ends, the queue opens, or the sale ends.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         let opening = self.terms.opens_at.filter(|_| self.closed && !self.order.is_empty());

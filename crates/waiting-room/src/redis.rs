@@ -260,6 +260,21 @@ impl WaitingRoom for RedisWaitingRoom {
         Ok(reply.values.take("ended")?)
     }
 
+    async fn is_empty(&self, concert_id: ConcertId, since: Timestamp) -> Result<bool, WaitingRoomError> {
+        let reply = self.core.step(&self.core.queue(concert_id), &scripts::STATS, ()).await?;
+        if let Some(scripts::StepReply { mut values, .. }) = reply {
+            if values.take::<u64>("waiting")? > 0 {
+                return Ok(false);
+            }
+            if values.take::<u64>("restores")? == 0 {
+                return Ok(true);
+            }
+        }
+        // Of a queue that was lost alone, with one node of a cluster, the emptied queue restores nothing.
+        let ours_since = self.core.register(concert_id).await?;
+        Ok(ours_since.is_some_and(|ours_since| ours_since <= since))
+    }
+
     async fn stats(&self, concert_id: ConcertId) -> Result<Option<QueueStats>, WaitingRoomError> {
         let queue = self.core.queue(concert_id);
         let Some(mut reply) = self.core.step(&queue, &scripts::STATS, ()).await? else { return Ok(None) };

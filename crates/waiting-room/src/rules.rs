@@ -66,6 +66,11 @@ impl Rules {
         self.is_earlier(place.number) && now < seconds_after(place.joined_at, self.settings.restorable_seconds)
     }
 
+    /// Whether all places given at `since` or later are of this process.
+    pub(crate) fn is_ours(&self, since: Timestamp) -> bool {
+        u64::try_from(since.timestamp_micros()).is_ok_and(|micros| self.first_number <= micros)
+    }
+
     /// Whether any place that an earlier process gave can still be restored.
     pub(crate) fn any_restorable(&self, now: Timestamp) -> bool {
         now < self.forgotten_at

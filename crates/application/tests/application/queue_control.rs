@@ -1,10 +1,11 @@
-use boxoffice_application::catalog::CatalogError;
+use boxoffice_application::{CatalogService, Gate, catalog::CatalogError};
 use boxoffice_domain::{
     StorageError,
     catalog::{MockCatalog, UpdateConcertError},
     fixtures::instant,
     waiting_room::{MockWaitingRoom, QueueStats, Standing},
 };
+use mockall::predicate::eq;
 
 use crate::support::{ADMISSION_SECONDS, World, assert_refused, mock, other_promoter};
 
@@ -63,6 +64,33 @@ async fn a_written_pause_that_the_queue_did_not_get_is_an_error() {
 }
 
 #[tokio::test]
+async fn emptying_an_empty_queue_changes_nothing() {
+    let mut world = World::new().await;
+    world.change_concert(|concert| concert.max_active = 1).await;
+    let concert = world.show.concert.clone();
+    let service = world.catalog_service();
+    let empty = async || {
+        let removed = service.empty_queue(world.promoter(), concert.id).await.unwrap();
+        (removed, service.concert(concert.id).await.unwrap().concert)
+    };
+    assert_eq!(empty().await, (0, concert.clone()), "there is no queue");
+    world.admitted().await;
+    assert_eq!(empty().await, (0, concert.clone()), "all are admitted");
+    world.join(world.stage.account().await).await;
+    let (removed, emptied) = empty().await;
+    assert_eq!((removed, emptied.version), (1, concert.version + 1));
+    world.stage.clock.advance_seconds(1);
+    assert_eq!(empty().await, (0, emptied));
+
+    // Without queues there is nothing to empty.
+    let service = CatalogService { gate: Gate::OpenDoor, ..world.catalog_service() };
+    world.join(world.stage.account().await).await;
+    let before = service.concert(concert.id).await.unwrap();
+    assert_eq!(service.empty_queue(world.promoter(), concert.id).await.unwrap(), 0);
+    assert_eq!(service.concert(concert.id).await.unwrap(), before);
+}
+
+#[tokio::test]
 async fn a_queue_is_emptied_after_the_storage_keeps_its_places_from_coming_back() {
     let mut world = World::new().await;
     let (concert, place) = (world.show.concert.clone(), world.waiting().await);
@@ -75,9 +103,12 @@ async fn a_queue_is_emptied_after_the_storage_keeps_its_places_from_coming_back(
     // A queue is not emptied if that cannot be written.
     world.stage.clock.advance_seconds(1);
     let read = service.concert(concert.id).await.unwrap();
-    world.waiting_room = mock(|_: &mut MockWaitingRoom| {});
+    world.waiting_room = mock(|room: &mut MockWaitingRoom| {
+        let since = instant(0);
+        room.expect_is_empty().with(eq(concert.id), eq(since)).times(1).return_once(|_, _| Ok(false));
+    });
     world.stage.storage.catalog = mock(|catalog: &mut MockCatalog| {
-        catalog.expect_concert().return_once(|_| Ok(Some(read)));
+        catalog.expect_concert().times(2).returning(move |_| Ok(Some(read.clone())));
         catalog.expect_update_concert().return_once(|_| Err(UpdateConcertError::Storage(StorageError::Busy)));
     });
     let emptied = world.catalog_service().empty_queue(world.promoter(), concert.id).await;

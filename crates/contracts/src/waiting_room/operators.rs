@@ -151,6 +151,24 @@ pub async fn emptying_ends_all_waiting_and_no_others(stage: impl AsyncFn(Rules) 
     assert_eq!(scene.another_concert().empty().await, 0, "there is no queue");
 }
 
+/// A queue is empty if none waits, however many are admitted; asking opens no queue.
+pub async fn a_queue_is_empty_if_none_waits(stage: impl AsyncFn(Rules) -> Stage) {
+    let scene = Scene::new(stage, 2).await;
+    let is_empty = async || scene.is_empty(instant(0)).await;
+    assert!(is_empty().await, "there is no queue");
+    assert_eq!(scene.stage.waiting_room.stats(scene.concert_id).await.expect("counts"), None);
+    scene.pass_seconds(1);
+    scene.join_many(2).await;
+    assert!(is_empty().await, "both are admitted");
+    let last = scene.join(account()).await.status.place;
+    assert!(!is_empty().await);
+    scene.leave(&last).await;
+    assert!(is_empty().await);
+    scene.join_many(2).await;
+    scene.empty().await;
+    assert!(is_empty().await);
+}
+
 /// The numbers about a queue are right; asking for them opens no queue.
 pub async fn the_stats_are_right(stage: impl AsyncFn(Rules) -> Stage) {
     let scene = Scene::under(stage, Rules::passing_over(), 2).await;

@@ -52,6 +52,7 @@ macro_rules! waiting_room_restart_contract {
             a_place_that_was_given_twice_is_shared_in_the_order_of_accounts
             a_lost_queue_re_forms_in_the_order_drawn
             an_emptied_queue_restores_none
+            a_lost_queue_is_not_empty_while_places_may_come_back
             a_pause_outlasts_a_restart
             a_queue_that_has_ended_restores_only_accounts_that_hold_seats
             past_the_bound_of_what_is_remembered_nothing_is_restored
@@ -324,6 +325,20 @@ pub async fn an_emptied_queue_restores_none(open: impl Open) {
     scene.pass_seconds(5);
     let again = scene.join(places[0].account_id).await.status.place;
     scene.assert_active([&again]).await;
+}
+
+/// A queue that was lost is not known to be empty of places that were given earlier, unless it was emptied since.
+pub async fn a_lost_queue_is_not_empty_while_places_may_come_back(open: impl Open) {
+    let (scene, places) = restarted(open, 5).await;
+    scene.stage.waiting_room.advance().await.expect("advances");
+    let restarted_at = instant(10);
+    let are_empty = async || (scene.is_empty(instant(0)).await, scene.is_empty(restarted_at).await);
+    assert_eq!(are_empty().await, (false, true), "there is no queue yet");
+    scene.poll_all(&places[..1]).await;
+    scene.pass_seconds(5);
+    assert_eq!(are_empty().await, (false, true), "the first is admitted, and the others have not come back");
+    scene.stage.waiting_room.empty(scene.concert_id).await.expect("empties");
+    assert_eq!(are_empty().await, (true, true));
 }
 
 /// A queue that is paused when it is lost re-forms paused, and lets accounts that hold seats back in.

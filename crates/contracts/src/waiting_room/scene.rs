@@ -111,6 +111,11 @@ impl Scene {
         self.standing(place).await == Standing::Expired
     }
 
+    /// Whether the queue is empty of places that were given since then.
+    pub(super) async fn is_empty(&self, since: Timestamp) -> bool {
+        self.stage.waiting_room.is_empty(self.concert_id, since).await.expect("looks")
+    }
+
     pub(super) async fn leave(&self, place: &QueuePlace) {
         self.stage.waiting_room.leave(place).await.expect("leaves");
     }

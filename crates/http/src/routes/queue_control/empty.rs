@@ -21,7 +21,8 @@ refusals!([SIGNED_IN, PATH], [Forbidden, ConcertNotFound, PreconditionFailed]);
 
 /// Empty the queue, for the concert's promoter
 ///
-/// Every account that waits loses its place and may join again. Admitted accounts stay admitted.
+/// Every account that waits loses its place and may join again. Admitted accounts stay admitted. Emptying
+/// an empty queue changes nothing.
 #[utoipa::path(
     delete, path = "/v1/concerts/{id}/queue", tag = "waiting room", operation_id = "waiting_room_empty",
     security(("bearer" = [])), params(("id" = Uuid, Path, description = "The concert")),

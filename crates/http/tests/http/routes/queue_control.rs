@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use boxoffice_http::Code;
 use serde_json::{Value, json};
 
-use crate::world::{Ask, NOTHING, World, delete, get, post};
+use crate::world::{Ask, NOTHING, World, delete, get, patch, post};
 
 fn stats(world: &World, paused: bool, waiting: u64, oldest_wait_seconds: Option<u64>) -> Value {
     let queued = u64::from(waiting > 0);
@@ -34,6 +34,32 @@ async fn a_promoter_looks_at_the_queue_pauses_resumes_and_empties_it() {
     }
     assert_eq!(send(delete(path.as_str())).await, json!({"removed": 3}));
     assert_eq!(send(look()).await["waiting"], 0);
+}
+
+#[tokio::test]
+async fn acts_that_change_nothing_keep_the_tag_of_the_concert() {
+    let mut world = World::new().await;
+    world.waiting_at(1).await;
+    let router = world.router();
+    let concert = world.concert_path();
+    let tag = async || get(concert.as_str()).send(&router).await.header("etag").map(str::to_owned);
+    let send = async |ask: Ask| {
+        ask.signed_in("promoter").send(&router).await.succeeds(StatusCode::OK);
+        tag().await
+    };
+    let empty = || delete(format!("{concert}/queue"));
+    let set_paused = |act: &str| post(format!("{concert}/queue/{act}"), Value::Null);
+    let unchanged = tag().await;
+    assert_eq!(send(set_paused("resume")).await, unchanged, "it is not paused");
+    let same = json!({"max_active": 1, "title": world.show.concert.title.as_str()});
+    assert_eq!(send(patch(concert.as_str(), same)).await, unchanged, "these are its values");
+
+    let emptied = send(empty()).await;
+    assert_ne!(emptied, unchanged);
+    assert_eq!(send(empty()).await, emptied, "none waits any more");
+    let paused = send(set_paused("pause")).await;
+    assert_ne!(paused, emptied);
+    assert_eq!(send(set_paused("pause")).await, paused);
 }
 
 #[tokio::test]

@@ -21,4 +21,5 @@ return save_and_reply({
   waiting = redis.call('ZCARD', KEY.waiting), active = redis.call('ZCARD', KEY.ending),
   admitted_total = queue.admitted + tally.admitted, admitted_last_minute = last_minute,
   no_shows_total = queue.no_shows + tally.no_shows, oldest_joined_at = oldest_joined_at,
+  restores = queue.restores == 1 and any_restorable() and 1 or 0,
 })
