@@ -422,7 +422,7 @@ impl Catalog for FileStore {
     async fn performances(
         &self,
         concert_id: ConcertId,
-        available_only: bool,
+        available: Option<bool>,
         request: PageRequest<PerformanceKey>,
     ) -> Result<Page<PerformanceSummary, PerformanceKey>, StorageError> {
         let (tables, now) = (self.read()?, self.clock.now());
@@ -431,7 +431,7 @@ impl Catalog for FileStore {
         let in_order: BTreeMap<_, _> = listed.map(|summary| (summary.key(), summary)).collect();
         let later = in_order.into_values().filter(|summary| request.after.is_none_or(|after| summary.key() > after));
         let can_be_had = |summary: &PerformanceSummary| summary.seats_available > 0 && now < summary.starts_at;
-        let listed = later.filter(|summary| !available_only || can_be_had(summary));
+        let listed = later.filter(|summary| available.is_none_or(|available| available == can_be_had(summary)));
         Ok(page(listed, request.limit, PerformanceSummary::key))
     }
 

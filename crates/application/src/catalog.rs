@@ -257,7 +257,7 @@ impl CatalogService {
     async fn next_start(&self, id: ConcertId, now: Timestamp) -> Result<Option<Timestamp>, StorageError> {
         let mut page = PageRequest { limit: 100, after: Some(PerformanceKey { starts_at: now, id: LAST_ID }) };
         loop {
-            let found = self.catalog.performances(id, false, page.clone()).await?;
+            let found = self.catalog.performances(id, None, page.clone()).await?;
             if let Some(first) = found.items.iter().find(|performance| !performance.withdrawn) {
                 return Ok(Some(first.starts_at));
             }
@@ -368,10 +368,10 @@ impl CatalogService {
     pub async fn performances(
         &self,
         to: Admitted<ConcertId>,
-        available_only: bool,
+        available: Option<bool>,
         page: PageRequest<PerformanceKey>,
     ) -> Result<Page<PerformanceSummary, PerformanceKey>, CatalogError> {
-        Ok(self.catalog.performances(to.id(), available_only, page).await?)
+        Ok(self.catalog.performances(to.id(), available, page).await?)
     }
 
     pub async fn performance(&self, to: Admitted<PerformanceId>) -> Result<PerformanceSummary, CatalogError> {

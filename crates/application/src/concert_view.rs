@@ -10,7 +10,7 @@ use boxoffice_domain::{
 
 use crate::CatalogService;
 
-/// How many pages are read for one of bookable concerts, most of which are sold out.
+/// How many pages are read for one of concerts that are bookable, or that are not, if most of what is read is left out.
 const PAGES_MAX: usize = 5;
 
 /// A concert, and whether its seats can be had.
@@ -21,30 +21,30 @@ pub struct ConcertView {
 }
 
 impl CatalogService {
-    /// The concerts that a search finds now. A page of bookable ones may have fewer than there are: which of those on sale
-    /// are sold out is known only when they have been read.
+    /// The concerts that a search finds now. A page of those that are bookable, or that are not, may have fewer than there
+    /// are: which of those on sale are sold out is known only when they have been read.
     pub async fn concerts(
         &self,
         search: &ConcertSearch,
         mut page: PageRequest<ConcertKey>,
     ) -> Result<Page<ConcertView, ConcertKey>, StorageError> {
-        if !search.bookable_only {
+        let Some(bookable) = search.bookable else {
             let Page { items, next } = self.found(search, page).await?;
             return Ok(Page { items: self.views(items).await?, next });
-        }
-        let mut bookable = Vec::new();
+        };
+        let mut chosen = Vec::new();
         for _ in 0..PAGES_MAX {
             let Page { items, next } = self.found(search, page.clone()).await?;
-            let views = self.views(items).await?.into_iter().filter(|view| view.availability.is_bookable());
-            let before = bookable.len();
-            bookable.extend(views);
+            let views = self.views(items).await?.into_iter().filter(|view| view.availability.is_bookable() == bookable);
+            let before = chosen.len();
+            chosen.extend(views);
             page.after = next;
-            page.limit -= u32::try_from(bookable.len() - before).unwrap_or(page.limit);
+            page.limit -= u32::try_from(chosen.len() - before).unwrap_or(page.limit);
             if page.limit == 0 || page.after.is_none() {
                 break;
             }
         }
-        Ok(Page { items: bookable, next: page.after })
+        Ok(Page { items: chosen, next: page.after })
     }
 
     async fn found(
@@ -57,7 +57,7 @@ impl CatalogService {
             return self.catalog.find_concerts(search, now, page).await;
         }
         let page = PageRequest { limit: page.limit, after: page.after.map(|after| after.id) };
-        let Page { items, next } = self.catalog.concerts(search.bookable_only.then_some(now), page).await?;
+        let Page { items, next } = self.catalog.concerts((search.bookable == Some(true)).then_some(now), page).await?;
         Ok(Page { items, next: next.map(ConcertKey::published) })
     }
 

@@ -75,12 +75,12 @@ fn search() -> impl Strategy<Value = ConcertSearch> {
     let word = prop_oneof![4 => text(2), 1 => Just("h".to_owned()), 1 => Just("없다".to_owned())];
     let words = prop::option::weighted(0.7, word);
     let bound = || prop::option::weighted(0.3, at());
-    (words, bound(), bound(), prop::bool::weighted(0.2), select(&ORDERS[..])).prop_map(
-        |(words, from, to, bookable_only, order)| ConcertSearch {
+    (words, bound(), bound(), prop::option::weighted(0.3, prop::bool::ANY), select(&ORDERS[..])).prop_map(
+        |(words, from, to, bookable, order)| ConcertSearch {
             words: words.map_or_else(SearchWords::default, |words| SearchWords::new(&words).unwrap()),
             from: from.map(instant),
             to: to.map(instant),
-            bookable_only,
+            bookable,
             order,
         },
     )
@@ -149,7 +149,7 @@ proptest! {
         search in search(),
         limit in 1..4_u32,
     ) {
-        let search = ConcertSearch { bookable_only: false, ..search };
+        let search = ConcertSearch { bookable: None, ..search };
         let mut index = ConcertIndex::new(all_of(concerts.clone()).into_values().collect());
         let first = PageRequest::first(1_000);
         let expected: Vec<_> = seen(index.page(&search, instant(0), &first)).items;

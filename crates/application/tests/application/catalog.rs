@@ -393,7 +393,7 @@ impl World {
     async fn performances(&self, place: QueuePlace, id: ConcertId) -> Result<Vec<PerformanceSummary>, CatalogError> {
         let service = self.catalog_service();
         let admitted = service.admit_to_concert(place, id).await?;
-        Ok(service.performances(admitted, true, PageRequest::first(20)).await?.items)
+        Ok(service.performances(admitted, Some(true), PageRequest::first(20)).await?.items)
     }
 
     /// The performance, and how many seats its map has.

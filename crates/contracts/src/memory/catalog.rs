@@ -186,15 +186,15 @@ impl Catalog for MemoryStore {
     async fn performances(
         &self,
         concert_id: ConcertId,
-        available_only: bool,
+        available: Option<bool>,
         request: PageRequest<PerformanceKey>,
     ) -> Result<Page<PerformanceSummary, PerformanceKey>, StorageError> {
         let (rows, now) = (self.rows(), self.now());
         let mut listed: Vec<_> =
             rows.performances_of(concert_id).map(|stored| rows.performance_summary(stored, now)).collect();
-        listed.retain(|summary| {
-            !available_only || (summary.seats_available > 0 && now < summary.starts_at && !summary.withdrawn)
-        });
+        let can_be_had =
+            |found: &PerformanceSummary| found.seats_available > 0 && now < found.starts_at && !found.withdrawn;
+        listed.retain(|summary| available.is_none_or(|available| available == can_be_had(summary)));
         listed.sort_unstable_by_key(PerformanceSummary::key);
         Ok(page(listed.into_iter(), request, PerformanceSummary::key, PerformanceKey::gt))
     }

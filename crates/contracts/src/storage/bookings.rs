@@ -35,7 +35,7 @@ fn repeated(performance: &NewPerformance) -> NewPerformance {
 }
 
 async fn count(stage: &Stage, concert: &Concert) -> usize {
-    let page = stage.storage.catalog.performances(concert.id, false, PageRequest::first(100)).await;
+    let page = stage.storage.catalog.performances(concert.id, None, PageRequest::first(100)).await;
     page.expect("the storage works").items.len()
 }
 

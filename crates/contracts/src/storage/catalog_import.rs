@@ -107,7 +107,7 @@ pub(super) async fn imported(stage: &Stage) -> Concert {
 }
 
 pub(super) async fn performances(stage: &Stage, concert: &Concert) -> Vec<PerformanceSummary> {
-    let page = stage.storage.catalog.performances(concert.id, false, PageRequest::first(9)).await;
+    let page = stage.storage.catalog.performances(concert.id, None, PageRequest::first(9)).await;
     page.expect("the storage works").items
 }
 

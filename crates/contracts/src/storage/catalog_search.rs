@@ -159,7 +159,7 @@ pub async fn each_order_and_filter_is_that_of_the_rule(stage: &Stage) {
     ] {
         assert_eq!(hall.find(&within(from, to)).await, expected, "{from:?} {to:?}");
     }
-    let bookable = ConcertSearch { bookable_only: true, ..search(StartsAt) };
+    let bookable = ConcertSearch { bookable: Some(true), ..search(StartsAt) };
     assert_eq!(hall.find(&bookable).await, [tour, late]);
     stage.clock.set(instant(50));
     assert_eq!(hall.find(&bookable).await, [soon, tour, late]);

@@ -169,12 +169,13 @@ pub trait Catalog: Send + Sync {
         Ok(PerformanceDate::shown(dates, now))
     }
 
-    /// The performances of a concert by start, then by id; with `available_only` those with a seat to be
-    /// had that have not started. Seats whose hold has lapsed count as available.
+    /// The performances of a concert by start, then by id; with `available` only those with a seat to be
+    /// had that have not started and are not withdrawn, or with `Some(false)` only the others. Seats whose hold has lapsed
+    /// count as available.
     async fn performances(
         &self,
         concert_id: ConcertId,
-        available_only: bool,
+        available: Option<bool>,
         page: PageRequest<PerformanceKey>,
     ) -> Result<Page<PerformanceSummary, PerformanceKey>, StorageError>;
 
@@ -220,7 +221,7 @@ async fn performances_not_withdrawn<C: Catalog + ?Sized>(
 ) -> Result<Vec<PerformanceSummary>, StorageError> {
     let (mut performances, mut after) = (Vec::new(), None);
     loop {
-        let page = catalog.performances(id, false, PageRequest { limit: PAGE_ITEMS_MAX, after }).await?;
+        let page = catalog.performances(id, None, PageRequest { limit: PAGE_ITEMS_MAX, after }).await?;
         performances.extend(page.items.into_iter().filter(|performance| !performance.withdrawn));
         after = page.next;
         if after.is_none() {

@@ -150,8 +150,9 @@ pub struct ConcertSearch {
     pub from: Option<Timestamp>,
     /// Only those with a performance that starts before, and not before `from`.
     pub to: Option<Timestamp>,
-    /// Only those that are bookable.
-    pub bookable_only: bool,
+    /// Only those that are bookable, or with `Some(false)` only the others. Of the bookable ones, a search leaves out those
+    /// that are not [on sale](ConcertSummary::is_on_sale); which of the rest are sold out, it does not know.
+    pub bookable: Option<bool>,
     /// Their order.
     pub order: ConcertOrder,
 }
@@ -273,9 +274,9 @@ impl<'c> Times<'c> {
 }
 
 impl ConcertSearch {
-    /// Whether it asks for no more than the plain list does: all concerts, or the bookable ones, as they were published.
+    /// Whether it asks for no more than the plain list does: all concerts, those on sale or not, as they were published.
     pub fn is_plain(&self) -> bool {
-        let Self { words, from, to, bookable_only: _, order } = self;
+        let Self { words, from, to, bookable: _, order } = self;
         words.is_empty() && from.is_none() && to.is_none() && *order == ConcertOrder::Published
     }
 
@@ -286,7 +287,7 @@ impl ConcertSearch {
 
     /// Where a concert is in the list, if it is, apart from the words.
     pub(super) fn place(&self, times: &Times<'_>, now: Timestamp, first_page_at: Timestamp) -> Option<ConcertKey> {
-        if self.bookable_only && !times.on_sale.contains(&now) {
+        if self.bookable == Some(true) && !times.on_sale.contains(&now) {
             return None;
         }
         let starts = times.starts_within(self.from, self.to);

@@ -25,8 +25,8 @@ pub(crate) struct CatalogReads {
     /// Pages of what searches find.
     pub(crate) concerts: Responses<(ConcertSearch, PageRequest<ConcertKey>)>,
     pub(crate) concert: Responses<ConcertId>,
-    /// Pages of all performances of a concert, or with `true` of the available ones.
-    pub(crate) performances: Responses<(ConcertId, bool, PageRequest<PerformanceKey>)>,
+    /// Pages of the performances of a concert: all, the available ones, or the others.
+    pub(crate) performances: Responses<(ConcertId, Option<bool>, PageRequest<PerformanceKey>)>,
     pub(crate) performance: Responses<PerformanceId>,
 }
 

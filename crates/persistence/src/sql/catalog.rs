@@ -24,7 +24,7 @@ use boxoffice_domain::{
 };
 use chrono::NaiveDateTime;
 use diesel::{
-    dsl::{count_star, exists, max, min},
+    dsl::{count_star, exists, max, min, not},
     prelude::*,
     sql_types::Binary,
 };
@@ -316,7 +316,7 @@ impl Catalog for Store {
     async fn performances(
         &self,
         concert_id: ConcertId,
-        available_only: bool,
+        available: Option<bool>,
         page: PageRequest<PerformanceKey>,
     ) -> Result<Page<PerformanceSummary, PerformanceKey>, StorageError> {
         let now = time(self.now());
@@ -332,11 +332,13 @@ impl Catalog for Store {
             let at_once = performances::starts_at.eq(starts_at).and(performances::id.gt(id));
             query = query.filter(performances::starts_at.gt(starts_at).or(at_once));
         }
-        if available_only {
-            let free = seats::table.filter(seats::performance_id.eq(performances::id)).filter(is_available!(now));
-            let sold = performances::withdrawn_at.is_null().and(performances::starts_at.gt(now));
-            query = query.filter(sold).filter(exists(free));
-        }
+        let free = seats::table.filter(seats::performance_id.eq(performances::id)).filter(is_available!(now));
+        let on_sale = performances::withdrawn_at.is_null().and(performances::starts_at.gt(now));
+        query = match available {
+            Some(true) => query.filter(on_sale).filter(exists(free)),
+            Some(false) => query.filter(not(on_sale.and(exists(free)))),
+            None => query,
+        };
         let summaries = self.performance_summaries(query).await?;
         Ok(Page::from_rows(summaries, page.limit, PerformanceSummary::key))
     }

@@ -62,7 +62,7 @@ fn words_can_be_looked_at() {
 #[test]
 fn a_search_is_plain_if_it_asks_for_no_more_than_the_list_has() {
     let plain = ConcertSearch::default();
-    assert!(plain.is_plain() && ConcertSearch { bookable_only: true, ..plain.clone() }.is_plain());
+    assert!(plain.is_plain() && ConcertSearch { bookable: Some(true), ..plain.clone() }.is_plain());
     for more in [
         ConcertSearch { words: SearchWords::new("night").unwrap(), ..plain.clone() },
         ConcertSearch { from: Some(at(1)), ..plain.clone() },
@@ -139,7 +139,7 @@ fn words_dates_and_sales_are_filters() {
         ..everything()
     };
     let with = |words: &str| ConcertSearch { words: SearchWords::new(words).unwrap(), ..everything() };
-    let bookable = || ConcertSearch { bookable_only: true, ..everything() };
+    let bookable = || ConcertSearch { bookable: Some(true), ..everything() };
     for (search, now, expected) in [
         (with("NIGHT"), 15, &[1, 2, 4][..]),
         (with("day night"), 15, &[4]),
@@ -154,6 +154,8 @@ fn words_dates_and_sales_are_filters() {
         (bookable(), 4, &[2]),
         (bookable(), 25, &[1, 4]),
         (bookable(), 40, &[]),
+        // Those on sale may be sold out.
+        (ConcertSearch { bookable: Some(false), ..everything() }, 25, &[1, 2, 3, 4]),
     ] {
         assert_eq!(page(&search, now, 4, None).0, expected, "{search:?} at {now}");
     }

@@ -30,7 +30,7 @@ pub(crate) struct ConcertQuery {
     /// Only those with a performance that starts before, and not before `from`.
     #[param(inline)]
     to: Option<Time>,
-    /// Only those whose queue can be joined now.
+    /// Only those whose queue can be joined now; with `false`, only those whose queue cannot.
     bookable: Option<bool>,
     /// The order: by publication if absent. `starts_at` is by the next performance, from `from` on if that is given, and
     /// else from when the first page was read; concerts without a performance to come are at the end. `-created_at` has
@@ -97,7 +97,7 @@ impl ConcertQuery {
             words: words.unwrap_or_default(),
             from: self.from.map(|at| at.0),
             to: self.to.map(|at| at.0),
-            bookable_only: self.bookable.unwrap_or_default(),
+            bookable: self.bookable,
             order,
         })
     }

@@ -15,7 +15,7 @@ use crate::{
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PerformanceQuery {
-    /// Only those that have not started and have an available seat.
+    /// Only those that are on sale, have not started and have an available seat; with `false`, only the others.
     available: Option<bool>,
     /// The most items to give.
     #[param(minimum = 1, maximum = 100, default = 20)]
@@ -50,10 +50,9 @@ pub(crate) async fn handler(
         return Err(cursor::wrong());
     }
     let admitted = api.services.catalog.admit_to_concert(visitor, id).await?;
-    let available_only = query.available.unwrap_or_default();
-    let asked = (id, available_only, page.clone());
+    let asked = (id, query.available, page.clone());
     let read = async {
-        let page = api.services.catalog.performances(admitted, available_only, page).await?;
+        let page = api.services.catalog.performances(admitted, query.available, page).await?;
         Tagged::of(&ListResponse::new(page, PerformanceResponse::from))
     };
     let mark = api.marks.of(visitor.account_id);

@@ -47,6 +47,24 @@ async fn seats_are_filtered_and_their_totals_are_not() {
 }
 
 #[tokio::test]
+async fn performances_are_listed_by_whether_a_seat_can_be_had() {
+    let mut world = World::new().await;
+    world.change_concert(|concert| concert.max_seats_per_account = 100).await;
+    let rich = world.stage.account_with(1_000_000).await;
+    let token = world.token().await;
+    let lists = async |available: bool| {
+        for (query, listed) in [("", true), ("?available=true", available), ("?available=false", !available)] {
+            let path = format!("{}/performances{query}", world.concert_path());
+            let page = world.answer(get(path).queued(&token)).await.succeeds(StatusCode::OK);
+            assert_eq!(page["items"].as_array().unwrap().len(), usize::from(listed), "{query}");
+        }
+    };
+    lists(true).await;
+    world.stage.hold(world.show.hold_request_for(rich, world.show.labels())).await.unwrap();
+    lists(false).await;
+}
+
+#[tokio::test]
 async fn a_concert_shows_whether_its_seats_can_be_had() {
     let mut world = World::new().await;
     world.change_concert(|concert| concert.max_seats_per_account = 100).await;
@@ -57,8 +75,10 @@ async fn a_concert_shows_whether_its_seats_can_be_had() {
         for (field, value) in listed["items"][0].as_object().unwrap() {
             assert_eq!(&shown[field], value, "{field}");
         }
-        let bookable_ones = world.answer(get("/v1/concerts?bookable=true")).await.succeeds(StatusCode::OK);
-        assert_eq!(bookable_ones["items"].as_array().unwrap().len(), usize::from(bookable));
+        for filter in [true, false] {
+            let found = world.answer(get(format!("/v1/concerts?bookable={filter}"))).await.succeeds(StatusCode::OK);
+            assert_eq!(found["items"].as_array().unwrap().len(), usize::from(filter == bookable), "{filter}");
+        }
     };
     let hold = async |account_id, from: usize, to: usize| {
         let request = world.show.hold_request_for(account_id, world.show.labels()[from..to].to_vec());
