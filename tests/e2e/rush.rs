@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use boxoffice_testkit::tcp_proxy::{Network, TcpProxy};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -157,6 +158,36 @@ async fn a_deadline_ends_a_rush_whatever_it_waits_for() {
     assert!(error.contains("the deadline of 7 s came first") && error.contains("` is paused"), "{error}");
     let said = error.lines().filter(|line| line.starts_with("choosing a concert") && line.contains("` is paused"));
     assert!(said.count() > 0, "it says so while it waits: {error}");
+    server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_answering_the_crowd_ends_a_rush_soon_after_its_deadline() {
+    let server = Server::start(&[("DEMO", "true"), ("DEMO_BUYERS", "3"), ("REFORM_SECONDS", "0")]).await;
+    demo_account(&server, "buyer-00003", "buyer-password").await;
+    let promoter = demo_account(&server, "promoter", "promoter-password").await;
+    let active = async || {
+        let mut active = 0;
+        for concert in list(server.api().get("/v1/concerts?bookable=true").send().await.is(200), "items") {
+            let path = format!("/v1/concerts/{}/queue/stats", text(concert, "id"));
+            active += server.api().get(&path).bearer(&promoter).send().await.is(200)["active"].as_u64().unwrap_or(0);
+        }
+        active
+    };
+    let proxy = TcpProxy::start(server.address()).expect("the proxy starts");
+    let url = format!("http://{}", proxy.address());
+    // The buyers are admitted, and then think for longer than the rush lasts.
+    let arguments = ["--url", &url, "--buyers", "3", "--seats", "3", "--connections", "8", "--no-svg", "--json"];
+    let arguments = [&arguments[..], &["--arrive", "0", "--think", "1000m", "--deadline", "20s"]].concat();
+    let stopping = async {
+        eventually("all buyers are admitted", async || (active().await == 3).then_some(())).await;
+        proxy.set(Network::Swallowing).await;
+    };
+    let both = async { tokio::join!(server.run_rush(&arguments, &[]), stopping) };
+    let ((code, printed, error), ()) = timeout(Duration::from_mins(2), both).await.expect("the rush ends");
+    assert_eq!((code, printed.as_str()), (3, ""), "{error}");
+    assert!(error.contains("the deadline of 20 s came first: 3 buyers were at the seats"), "{error}");
+    assert!(error.contains("3 buyers still waited for the server"), "{error}");
     server.finish().await;
 }
 

@@ -20,6 +20,8 @@ const HEAD_BYTES_MAX: usize = 64 * 1_024;
 /// Several times the map of the largest hall.
 const BODY_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 const HEADERS_MAX: usize = 64;
+/// A server that takes longer for a connection cannot be reached.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 /// A server that takes longer for a response has failed.
 const RESPONSE_TIME_MAX: Duration = Duration::from_mins(1);
 
@@ -91,7 +93,7 @@ impl Connection {
         }
         // If anything fails from here on, the next bytes on this connection may be the rest of this response.
         self.open = false;
-        timeout(RESPONSE_TIME_MAX, self.exchange(request)).await?
+        within(RESPONSE_TIME_MAX, "response", self.exchange(request)).await
     }
 
     async fn exchange(&mut self, request: &Prepared) -> io::Result<Response> {
@@ -124,9 +126,14 @@ impl Connection {
 }
 
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
+    let stream = within(CONNECT_TIME_MAX, "connection", TcpStream::connect(address)).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+async fn within<T>(max: Duration, what: &str, act: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, format!("no {what} within {} s", max.as_secs()));
+    timeout(max, act).await.map_err(late)?
 }
 
 /// Where a response ends.

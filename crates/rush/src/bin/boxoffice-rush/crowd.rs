@@ -16,14 +16,14 @@ use super::{
     options::RushOptions,
     rush::Rush,
     shopper::Shopper,
-    tally::{Crowd, Outcome},
+    tally::Crowd,
     waiting::why,
 };
 
 /// How many buyers sign in at once. A server verifies few passwords at a time, and refuses those that would wait long.
 const SIGN_INS_AT_ONCE: usize = 64;
-/// How long buyers may take after the end of the rush to finish what they have begun.
-const GRACE: Duration = Duration::from_mins(2);
+/// How long buyers may take after the deadline to finish what they have begun, and to leave.
+const LEAVING_MAX: Duration = Duration::from_secs(10);
 /// How long to wait for an account: after its first start, a server makes them one after the other.
 const ACCOUNTS_PAUSE: Duration = Duration::from_secs(3);
 /// How long to wait before looking again why no buyer is admitted, and the longest such look.
@@ -71,8 +71,8 @@ pub(crate) struct Visit {
     pub(crate) cut_short: Option<String>,
 }
 
-/// Lets the buyers come, and waits until the last is done.
-pub(crate) async fn come(rush: &Arc<Rush>, shoppers: Vec<Shopper>) -> Visit {
+/// Lets the buyers come, and waits until the last is done. Fails if some do not leave after the deadline.
+pub(crate) async fn come(rush: &Arc<Rush>, shoppers: Vec<Shopper>) -> anyhow::Result<Visit> {
     let began = Instant::now();
     rush.tally().lock().began = Some(began);
     let mut crowd = JoinSet::new();
@@ -93,22 +93,21 @@ pub(crate) async fn come(rush: &Arc<Rush>, shoppers: Vec<Shopper>) -> Visit {
         }
     };
     if timeout_at(rush.deadline.at, seen).await.is_err() {
-        cut_short = Some(what_they_wait_for(rush).await);
+        let waited_for = what_they_wait_for(rush).await;
         rush.tally().waits_for(Some("the deadline has come: the buyers leave".to_owned()));
         rush.stop.cancel();
+        if timeout(LEAVING_MAX, collect(&mut crowd, &mut done)).await.is_err() {
+            let (seconds, left) = (LEAVING_MAX.as_secs(), grouped_count(crowd.len() as u64));
+            let waited_for = format!("{waited_for}; {seconds} s later {left} buyers still waited for the server");
+            return Err(rush.deadline.passed(Some(waited_for)).into());
+        }
+        cut_short = Some(waited_for);
     }
-    let is_late = timeout(GRACE, collect(&mut crowd, &mut done)).await.is_err();
     let mut counts = rush.tally().lock();
-    if is_late {
-        let left = crowd.len() as u64;
-        counts.trouble(format!("{left} buyers were not done long after the deadline, and were stopped"));
-        counts.ended(Outcome::Failed, left);
-        crowd.abort_all();
-    }
     counts.sample();
     counts.is_over = true;
     drop(counts);
-    Visit { shoppers: done, duration: began.elapsed(), cut_short }
+    Ok(Visit { shoppers: done, duration: began.elapsed(), cut_short })
 }
 
 /// While buyers wait and none is admitted, says why. Does not end.

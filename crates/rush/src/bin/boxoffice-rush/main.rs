@@ -18,6 +18,7 @@ mod waiting;
 use std::{
     process::ExitCode,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use anyhow::{Context, anyhow};
@@ -36,9 +37,18 @@ use self::{
     waiting::{Deadline, DeadlinePassed, Watch},
 };
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run(RushOptions::parse()).await {
+/// How long after the deadline a rush may take for its end: buyers leave, and what was sold is checked.
+const GRACE: Duration = Duration::from_secs(30);
+
+fn main() -> ExitCode {
+    let options = RushOptions::parse();
+    let ended = tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| {
+        let ended = runtime.block_on(run(options));
+        // The system may still be looking up the name of the server, which cannot be stopped.
+        runtime.shutdown_background();
+        ended
+    });
+    match ended {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
@@ -50,14 +60,13 @@ async fn main() -> ExitCode {
 
 /// Runs the rush, prints its summary, and gives whether all is well.
 async fn run(options: RushOptions) -> anyhow::Result<bool> {
-    let address = target::resolve(&options.url, options.allow_remote).await?;
     let (url, json, deadline) = (options.url.clone(), options.json, Deadline::from_now(options.deadline));
     let (tally, stop) = (Arc::new(Tally::default()), CancellationToken::new());
-    let client = Client::open(address, options.connections as usize, Arc::clone(&tally)).await;
-    let client = client.with_context(|| format!("{url} cannot be reached"))?;
+    let client = deadline.bound(&tally, connect(&options, &tally)).await;
+    let client = Arc::new(client.with_context(|| format!("{url} cannot be reached"))?);
     let progress = progress::start(Arc::clone(&tally), !json, options.buyers);
     let ended = tokio::select! {
-        ended = go(options, Arc::new(client), stop.clone(), deadline) => ended,
+        ended = deadline.bound_after(GRACE, &tally, go(options, client, stop.clone(), deadline)) => ended,
         () = interrupted(&tally, &stop) => Err(anyhow!("it was interrupted")),
     };
     progress.abort();
@@ -67,6 +76,13 @@ async fn run(options: RushOptions) -> anyhow::Result<bool> {
         Some(waited_for) if summary.is_well() => Err(deadline.passed(Some(waited_for)).into()),
         _ => Ok(summary.is_well()),
     }
+}
+
+async fn connect(options: &RushOptions, tally: &Arc<Tally>) -> anyhow::Result<Client> {
+    tally.begin_phase("looking up its address");
+    let address = target::resolve(&options.url, options.allow_remote).await?;
+    tally.begin_phase("connecting");
+    Client::open(address, options.connections as usize, Arc::clone(tally)).await
 }
 
 /// Ctrl-C sends the crowd home. Before the first buyer has come, and the second time, it ends the rush at once.
@@ -86,18 +102,18 @@ async fn go(
     deadline: Deadline,
 ) -> anyhow::Result<Summary> {
     client.tally.begin_phase("signing in");
-    let mut accounts = deadline.bound(&client, crowd::sign_in(&client, &options)).await?;
+    let mut accounts = deadline.bound(&client.tally, crowd::sign_in(&client, &options)).await?;
     client.tally.begin_phase("choosing a concert");
-    let watch = deadline.bound(&client, Watch::begin(&client)).await?;
+    let watch = deadline.bound(&client.tally, Watch::begin(&client)).await?;
     let scout = accounts.first_mut().context("there are no buyers")?;
     let search = Search { scout, options: &options, watch: &watch, deadline };
-    let stage = deadline.bound(&client, search.choose()).await?;
+    let stage = deadline.bound(&client.tally, search.choose()).await?;
     let rush = Arc::new(Rush { client, stage, options, deadline, watch, stop, sold_out: OnceLock::new() });
     rush.tally().begin_phase("filling the wallets");
-    let shoppers = deadline.bound(&rush.client, crowd::fill_wallets(accounts, &rush)).await?;
+    let shoppers = deadline.bound(rush.tally(), crowd::fill_wallets(accounts, &rush)).await?;
 
     let requests_before = rush.tally().lock().requests;
-    let Visit { mut shoppers, duration, cut_short } = crowd::come(&rush, shoppers).await;
+    let Visit { mut shoppers, duration, cut_short } = crowd::come(&rush, shoppers).await?;
     let requests = rush.tally().lock().requests - requests_before;
     rush.tally().begin_phase("checking what was sold");
     let outside = check::from_outside(&rush, &mut shoppers).await?;

@@ -37,7 +37,8 @@ pub(crate) struct RushOptions {
     /// Percentage of buyers who hold seats, cancel and leave
     #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub(crate) walk_away: u32,
-    /// The time from the start after which every buyer leaves, whatever they wait for
+    /// The time from the start after which every buyer leaves, whatever they wait for; the rush ends half a minute later
+    /// at the latest
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
     pub(crate) deadline: Duration,
     /// How many connections they share

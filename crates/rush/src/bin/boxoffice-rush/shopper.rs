@@ -9,7 +9,7 @@ use boxoffice_rush::{
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde::de::IgnoredAny;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
@@ -202,7 +202,7 @@ impl Shopper {
     async fn think(&mut self, rush: &Rush) {
         let thought = rush.options.think.mul_f64(self.numbers.random());
         if !thought.is_zero() {
-            sleep(thought).await;
+            rush.pause(thought).await;
         }
     }
 

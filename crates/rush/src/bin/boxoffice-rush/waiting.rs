@@ -10,7 +10,10 @@ use boxoffice_rush::{
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
-use super::{client::Client, tally::Step};
+use super::{
+    client::Client,
+    tally::{Step, Tally},
+};
 
 /// The promoter of the concerts that `boxoffice serve --demo` makes, who sees why a queue admits no buyer.
 const PROMOTER: (&str, &str) = ("promoter", "promoter-password");
@@ -51,13 +54,23 @@ impl Deadline {
     /// Runs a phase of the rush, at most until the deadline.
     pub(crate) async fn bound<T>(
         self,
-        client: &Client,
+        tally: &Tally,
         phase: impl Future<Output = anyhow::Result<T>>,
     ) -> anyhow::Result<T> {
-        if let Ok(done) = timeout_at(self.at, phase).await {
+        self.bound_after(Duration::ZERO, tally, phase).await
+    }
+
+    /// As [`Self::bound`], until so long after the deadline.
+    pub(crate) async fn bound_after<T>(
+        self,
+        grace: Duration,
+        tally: &Tally,
+        phase: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        if let Ok(done) = timeout_at(self.at + grace, phase).await {
             return done;
         }
-        let counts = client.tally.lock();
+        let counts = tally.lock();
         let waited_for = counts.waits_for.clone().unwrap_or_else(|| format!("it was still {}", counts.phase));
         Err(self.passed(Some(waited_for)).into())
     }
