@@ -1,5 +1,6 @@
 //! However a file is broken, the message names the place, and says what is wrong in words for people.
 
+use boxoffice_domain::text::Description;
 use serde_json::{Value, json};
 
 use super::{
@@ -243,5 +244,5 @@ fn a_text_may_be_decomposed_and_have_escapes_for_all_of_it() {
     let escaped = "\\u1112\\u1161\\u11ab".repeat(4_000);
     let text = file.to_string().replace(&longest, &escaped);
     let catalog = parse(text.as_bytes()).unwrap();
-    assert_eq!(catalog.concerts[0].description.as_ref().map(|text| text.as_str()), Some(longest.as_str()));
+    assert_eq!(catalog.concerts[0].description.as_ref().map(Description::as_str), Some(longest.as_str()));
 }

@@ -3,7 +3,7 @@
 //! Text is compared and stored in Unicode normalization form C, so that what looks the same is the same. Characters that
 //! cannot be seen are refused: they make two texts look the same that are not. Two kinds of them change what is seen, and
 //! are allowed only where they do: the joiners U+200C and U+200D between letters that join and in emoji, and variation
-//! selectors after what has variants. What is told apart by its name has stricter rules, because fonts and emoji do not
+//! selectors after what has variants. Names that tell things apart have stricter rules, because fonts and emoji do not
 //! always show them: no variation selectors, and joiners only where RFC 5892 (appendix A.1 and A.2) allows them.
 //!
 //! Characters to which Unicode gives no meaning are refused, as in the `FreeformClass` of RFC 8264: each font shows
