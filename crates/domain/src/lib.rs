@@ -45,6 +45,6 @@ pub use ids::{
 };
 pub use points::{NegativePoints, Points};
 pub use selling_rules::SellingRules;
-pub use time::{Clock, Timestamp, seconds_after};
+pub use time::{Clock, Timestamp, rfc3339, seconds_after};
 #[cfg(feature = "mocks")]
 pub use {ids::MockEntropySource, time::MockClock};

@@ -14,3 +14,13 @@ pub trait Clock: Send + Sync {
 pub fn seconds_after(at: Timestamp, seconds: u32) -> Timestamp {
     at.checked_add_signed(chrono::TimeDelta::seconds(i64::from(seconds))).unwrap_or(Timestamp::MAX_UTC)
 }
+
+/// `at` as RFC 3339 has it, as short as can be.
+///
+/// ```
+/// use boxoffice_domain::{Timestamp, rfc3339};
+/// assert_eq!(rfc3339(Timestamp::UNIX_EPOCH), "1970-01-01T00:00:00Z");
+/// ```
+pub fn rfc3339(at: Timestamp) -> String {
+    at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
+}

@@ -1,12 +1,12 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 use boxoffice_application::{catalog::PublishPerformance, fingerprint};
 use boxoffice_domain::{
-    ConcertId, Points, Timestamp, VenueId,
+    ConcertId, Points, VenueId,
     catalog::{Booking, DURATION_MINUTES, DURATION_MINUTES_MAX, PRICE_MAX, PriceError, StartError, VENUE_SECTIONS_MAX},
+    rfc3339,
     seats::PartName,
     text::NAME_CHARACTERS_MAX,
 };
-use chrono::SecondsFormat;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -110,14 +110,10 @@ impl From<StartError> for Problem {
 
 impl From<Booking> for Problem {
     fn from(other: Booking) -> Self {
-        let (starts_at, ends_at) = (text_of(other.starts_at), text_of(other.ends_at()));
+        let (starts_at, ends_at) = (rfc3339(other.starts_at), rfc3339(other.ends_at()));
         let detail = format!("The venue has another performance from {starts_at} to {ends_at}.");
         Self::new(Code::PerformanceOverlaps).detail(detail)
     }
-}
-
-fn text_of(at: Timestamp) -> String {
-    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
 refusals!([SIGNED_IN, PATH, BODY, KEYED], [Forbidden, ConcertNotFound, VenueNotFound, PerformanceOverlaps]);
