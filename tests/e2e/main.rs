@@ -3,6 +3,7 @@
 //! Every answer is checked against the `OpenAPI` document, and every test ends with an audit of its database.
 
 mod catalog;
+mod demo;
 mod documents;
 mod draw;
 mod errors;

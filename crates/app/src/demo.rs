@@ -4,29 +4,34 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use boxoffice_application::{
-    AccountService, CatalogImportService,
+    AccountService, CatalogImportService, CatalogService,
     accounts::{SignUp, SignUpError},
 };
 use boxoffice_domain::{
-    AccountId, Clock, EntropySource,
+    AccountId, Clock, EntropySource, Timestamp,
     accounts::{
         Account, Accounts, CreateAccountError, Credentials, LoginId, Password, PasswordHash, PasswordHasher, Role,
     },
-    catalog::ImportOptions,
+    catalog::{
+        CatalogKey, ConcertSummary, ImportError, ImportOptions, ImportedCatalog, ImportedConcert, ImportedPerformance,
+    },
+    page::{PAGE_ITEMS_MAX, PageRequest},
+    rfc3339,
     text::Name,
 };
+use chrono::TimeDelta;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::{
     adapters::{Argon2Passwords, PasswordSettings},
-    import,
+    catalog_file, import,
     settings::Settings,
 };
 
-const CATALOGS: [(&str, &str); 2] = [
-    ("club.json", include_str!("../../../tests/catalog/club.json")),
-    ("arena.json", include_str!("../../../tests/catalog/arena.json")),
-];
+const CATALOGS: [&str; 2] =
+    [include_str!("../../../tests/catalog/club.json"), include_str!("../../../tests/catalog/arena.json")];
+/// In how many years the concerts are tried: earlier ones may still take the venues.
+const YEARS_TRIED: i32 = 3;
 /// The login id and password of a buyer.
 const CUSTOMER: (&str, &str) = ("demo", "demo-password");
 /// The login id and password of the promoter of the concerts.
@@ -42,20 +47,24 @@ fn buyer_login_id(number: u32) -> String {
     format!("buyer-{number:05}")
 }
 
-/// Makes the demo except its buyers, unless an earlier start has made it.
+/// Makes the demo, except its buyers. What an earlier start has made stays as users have left it; if nothing of it can be
+/// sold any more, its concerts are made again, beside the earlier ones.
 pub(crate) async fn prepare(
     accounts: &AccountService,
+    catalog: &CatalogService,
     import: &CatalogImportService,
     settings: &Settings,
 ) -> anyhow::Result<()> {
-    account(accounts, CUSTOMER, Role::Customer).await?;
     let promoter_id = account(accounts, PROMOTER, Role::Promoter).await?;
-    let options = ImportOptions::new(Some(promoter_id), &settings.selling_rules());
-    for (name, text) in CATALOGS {
-        let report = import::import_embedded(import, text, &options).await;
-        let report = report.with_context(|| format!("the catalog {name} of the demo was not imported"))?;
-        tracing::info!(catalog = name, "{}", import::describe(&report));
+    // This account is made last, so if it exists, all does.
+    let was_made = find(accounts, CUSTOMER.0).await?.is_some();
+    if was_made && can_be_sold(catalog, promoter_id).await? {
+        tracing::info!("the concerts of the demo exist");
+    } else {
+        let options = ImportOptions::new(Some(promoter_id), &settings.selling_rules());
+        make_concerts(import, &options, catalog.clock.now(), was_made).await?;
     }
+    account(accounts, CUSTOMER, Role::Customer).await?;
     tracing::warn!(
         customer = CUSTOMER.0,
         promoter = PROMOTER.0,
@@ -70,6 +79,104 @@ pub(crate) async fn prepare(
         tracing::warn!(listen = %settings.listen, "the demo is open to the network: anyone who reaches it can sign in as its promoter");
     }
     Ok(())
+}
+
+/// Whether a concert of the promoter has a performance to come that is sold now or later.
+async fn can_be_sold(catalog: &CatalogService, promoter_id: AccountId) -> anyhow::Result<bool> {
+    let (now, mut request) = (catalog.clock.now(), PageRequest::first(PAGE_ITEMS_MAX));
+    let can_be_sold = |summary: &ConcertSummary| {
+        let is_to_come = summary.last_performance_at.is_some_and(|starts_at| now < starts_at);
+        summary.concert.promoter_id == Some(promoter_id) && is_to_come && now < summary.concert.sales.close_at()
+    };
+    loop {
+        // The concerts of the demo are among the oldest, so the first page is likely to have them.
+        let page = catalog.catalog.concerts(None, request).await?;
+        if page.items.iter().any(can_be_sold) {
+            return Ok(true);
+        }
+        let Some(after) = page.next else { return Ok(false) };
+        request = PageRequest { limit: PAGE_ITEMS_MAX, after: Some(after) };
+    }
+}
+
+/// Makes the concerts in the first year in which all their performances are to come, and their venues are free.
+async fn make_concerts(
+    import: &CatalogImportService,
+    options: &ImportOptions,
+    now: Timestamp,
+    again: bool,
+) -> anyhow::Result<()> {
+    let catalog = whole_catalog()?;
+    let first_start = catalog.concerts.iter().flat_map(ImportedConcert::performances).filter_map(|new| new.starts_at);
+    let first_start = first_start.min().context("the demo has no performances")?;
+    let first_year = (0..1_000).find(|years| now < first_start + year() * *years).unwrap_or_default();
+    let mut refusal = None;
+    for years in first_year..first_year + YEARS_TRIED {
+        let by = year() * years;
+        let edition = if again { later_edition(&catalog, by, now)? } else { moved(&catalog, by, now) };
+        match import.import(&edition, options, Arc::new(|_| ())).await {
+            Ok(report) => {
+                tracing::info!("the concerts of the demo are {}", import::describe(&report));
+                return Ok(());
+            }
+            Err(ImportError::Refused(refused)) => refusal = Some(refused),
+            Err(ImportError::Storage(error)) => return Err(error.into()),
+        }
+    }
+    refusal.map_or(Ok(()), |refusal| Err(refusal).context("the concerts of the demo cannot be imported"))
+}
+
+/// A year of whole weeks: concerts stay on their days of the week.
+fn year() -> TimeDelta {
+    TimeDelta::weeks(52)
+}
+
+/// All catalogs of the demo in one, which is imported whole or not at all.
+fn whole_catalog() -> anyhow::Result<ImportedCatalog> {
+    let mut whole = ImportedCatalog::default();
+    for text in CATALOGS {
+        let mut catalog = catalog_file::parse(text.as_bytes())
+            .map_err(|mistakes| anyhow::anyhow!("a catalog of the demo is wrong: {}", mistakes[0]))?;
+        for performance in performances_of(&mut catalog) {
+            performance.venue_index = performance.venue_index.map(|index| index + whole.venues.len());
+        }
+        whole.venues.extend(catalog.venues);
+        whole.concerts.extend(catalog.concerts);
+    }
+    Ok(whole)
+}
+
+fn performances_of(catalog: &mut ImportedCatalog) -> impl Iterator<Item = &mut ImportedPerformance> {
+    catalog.concerts.iter_mut().filter_map(|concert| concert.performances.as_mut()).flatten()
+}
+
+/// The catalog with all its times so much later, except for openings that have been.
+fn moved(catalog: &ImportedCatalog, by: TimeDelta, now: Timestamp) -> ImportedCatalog {
+    let mut moved = catalog.clone();
+    for concert in &mut moved.concerts {
+        concert.sales_open_at = concert.sales_open_at.map(|at| if at <= now { at } else { at + by });
+        concert.sales_close_at = concert.sales_close_at.map(|at| at + by);
+    }
+    for performance in performances_of(&mut moved) {
+        performance.starts_at = performance.starts_at.map(|at| at + by);
+    }
+    moved
+}
+
+/// As [`moved`], under keys that no earlier start has given, in venues that stay as they are.
+fn later_edition(catalog: &ImportedCatalog, by: TimeDelta, now: Timestamp) -> anyhow::Result<ImportedCatalog> {
+    let key = |key: &CatalogKey| CatalogKey::new(&format!("{key} {}", rfc3339(now)));
+    let mut later = moved(catalog, by, now);
+    for venue in &mut later.venues {
+        (venue.name, venue.location, venue.overlaps_allowed) = (None, None, None);
+    }
+    for concert in &mut later.concerts {
+        concert.key = key(&concert.key)?;
+    }
+    for performance in performances_of(&mut later) {
+        performance.key = key(&performance.key)?;
+    }
+    Ok(later)
 }
 
 /// The accounts of the buyers of a rush. Thousands of them take a while on a slow disk, so they are made while the server
@@ -140,20 +247,56 @@ impl Buyers {
     }
 }
 
+async fn find(accounts: &AccountService, login_id: &str) -> anyhow::Result<Option<AccountId>> {
+    let found = accounts.accounts.credentials(&LoginId::new(login_id)?).await?;
+    Ok(found.map(|credentials| credentials.account.id))
+}
+
+/// The account, made if it is missing.
 async fn account(
     accounts: &AccountService,
     (login_id, password): (&str, &str),
     role: Role,
 ) -> anyhow::Result<AccountId> {
-    let login_id = LoginId::new(login_id)?;
-    let name = Name::new(login_id.as_str())?;
-    let sign_up = SignUp { login_id: login_id.clone(), password: Password::new(password)?, name };
+    if let Some(id) = find(accounts, login_id).await? {
+        return Ok(id);
+    }
+    let sign_up =
+        SignUp { login_id: LoginId::new(login_id)?, password: Password::new(password)?, name: Name::new(login_id)? };
     match accounts.sign_up(sign_up, role, None).await {
         Ok(made) => Ok(made.value.id),
+        // Another instance that starts now was first.
         Err(SignUpError::LoginIdTaken) => {
-            let credentials = accounts.accounts.credentials(&login_id).await?;
-            Ok(credentials.context("an account of the demo has vanished")?.account.id)
+            find(accounts, login_id).await?.context("an account of the demo has vanished")
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_edition_has_other_keys_and_times_and_the_same_venues() {
+        let catalog = whole_catalog().unwrap();
+        assert_eq!((catalog.venues.len(), catalog.concerts.len(), catalog.seats_count()), (3, 4, 54_914));
+        let now = catalog.concerts[0].sales_open_at.unwrap();
+        let mut later = later_edition(&catalog, year() * 3, now).unwrap();
+        for (venue, before) in later.venues.iter().zip(&catalog.venues) {
+            assert_eq!((&venue.key, &venue.name, &venue.plan), (&before.key, &None, &before.plan));
+        }
+        for (concert, before) in later.concerts.iter_mut().zip(&catalog.concerts) {
+            assert_ne!(concert.key, before.key);
+            let is_open = before.sales_open_at == Some(now);
+            let opens_later = if is_open { TimeDelta::zero() } else { year() * 3 };
+            assert_eq!(concert.sales_open_at, before.sales_open_at.map(|at| at + opens_later));
+            for (performance, before) in concert.performances().iter().zip(before.performances()) {
+                assert_ne!(performance.key, before.key);
+                assert_eq!(performance.venue_index, before.venue_index);
+                assert_eq!(performance.starts_at, before.starts_at.map(|at| at + year() * 3));
+            }
+        }
+        assert_eq!(moved(&catalog, TimeDelta::zero(), now), catalog);
     }
 }

@@ -141,18 +141,6 @@ pub(crate) fn describe(report: &ImportReport) -> String {
         report.seats_created,
     )
 }
-
-/// Imports a catalog that is compiled into this program.
-pub(crate) async fn import_embedded(
-    import: &CatalogImportService,
-    text: &str,
-    options: &ImportOptions,
-) -> anyhow::Result<ImportReport> {
-    let catalog: ImportedCatalog = catalog_file::parse(text.as_bytes())
-        .map_err(|mistakes| anyhow::anyhow!("a catalog of the demo is wrong: {}", mistakes[0]))?;
-    Ok(import.import(&catalog, options, Arc::new(|_| ())).await?)
-}
-
 #[cfg(test)]
 mod tests {
     use boxoffice_domain::{

@@ -42,7 +42,11 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
     let adapters = Adapters::connect(settings).await?;
     let mut use_cases = adapters.use_cases(settings).await?;
     if settings.demo {
-        demo::prepare(&use_cases.services.accounts, &use_cases.import, settings).await?;
+        let services = &use_cases.services;
+        if let Err(error) = demo::prepare(&services.accounts, &services.catalog, &use_cases.import, settings).await {
+            let error: &(dyn std::error::Error + 'static) = error.as_ref();
+            tracing::warn!(error, "the demo is not complete; the next start tries again");
+        }
     }
     tracing::info!(database = %url, data_dir = %settings.data_dir.display(), "the database is ready");
 
