@@ -88,11 +88,14 @@ fn print_report(report: &ImportReport, options: &ImportOptions) -> anyhow::Resul
         output::print_line(&change.to_string())?;
     }
     for named in &report.no_longer_named {
-        let hint = match named {
-            Named::Performance(_) if !options.withdraw => "; --withdraw takes it from sale",
-            _ => "",
+        let line = match named {
+            Named::Concert(_) => {
+                "has performances to come, and the file does not name it; with an entry that has no performances, \
+                 --withdraw takes them from sale"
+            }
+            _ => "is to come, and the file does not name it; --withdraw takes it from sale",
         };
-        output::print_line(&format!("{named} is on sale, and the file does not name it{hint}"))?;
+        output::print_line(&format!("{named} {line}"))?;
     }
     let prefix = if options.dry_run { "dry run, nothing was written: " } else { "" };
     output::print_line(&format!("{prefix}{}", describe(report)))?;

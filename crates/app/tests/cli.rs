@@ -183,11 +183,18 @@ fn an_import_prints_what_it_changes_and_a_dry_run_changes_nothing() {
 
     folder.write("less.json", &catalog_of(&["night-1"]).to_string());
     run(&folder, &["import", "less.json"])
-        .prints(&["performance `night-2` is on sale, and the file does not name it; --withdraw takes it from sale\n"]);
+        .prints(&["performance `night-2` is to come, and the file does not name it; --withdraw takes it from sale\n"]);
     run(&folder, &["import", "less.json", "--withdraw"]).prints(&["performance `night-2`: withdrawn: false -> true\n"]);
     run(&folder, &["import", "night.json"]).prints(&["performance `night-2`: withdrawn: true -> false\n"]);
     folder.write("none.json", r#"{"venues": [], "concerts": []}"#);
-    run(&folder, &["import", "none.json"]).prints(&["concert `night` is on sale, and the file does not name it\n"]);
+    let missing = "concert `night` has performances to come, and the file does not name it; with an entry that has no ";
+    run(&folder, &["import", "none.json"]).prints(&[missing]);
+    // Of what is withdrawn nothing is to come.
+    folder.write("withdrawn.json", &catalog_of(&[]).to_string());
+    run(&folder, &["import", "withdrawn.json", "--withdraw"]).prints(&["performance `night-1`: withdrawn"]);
+    let again = run(&folder, &["import", "none.json"]);
+    again.prints(&["imported: "]);
+    assert!(!again.printed.contains("to come"), "{again:?}");
     run(&folder, &["audit"]).prints(&["no breach found\n"]);
 }
 

@@ -47,7 +47,11 @@ impl CatalogImport for MemoryStore {
                 progress.add(rows.import_performance(imported, &performance.key, owner));
             }
             if is_known {
-                for id in importer.others_of_concert(rows.known_performances(concert_id))? {
+                let others = importer.others_of_concert(rows.known_performances(concert_id))?;
+                for id in others.adopted {
+                    rows.performances.adopt(id, owner);
+                }
+                for id in others.withdrawn {
                     rows.set_withdrawn(id, Some(now));
                 }
             }
@@ -128,18 +132,27 @@ impl Rows {
         let known = |row: &PerformanceSummary| {
             let imported = self.performances.imported.iter().find(|(_, id)| **id == row.id).map(|(named, _)| named);
             let (key, owner) = imported.cloned().unzip();
-            let withdrawn_at = self.sale.terms[&row.id].withdrawn_at;
-            KnownPerformance { id: row.id, owner: owner.flatten(), key, starts_at: row.starts_at, withdrawn_at }
+            KnownPerformance {
+                id: row.id,
+                owner: owner.flatten(),
+                key,
+                starts_at: row.starts_at,
+                withdrawn_at: self.sale.terms[&row.id].withdrawn_at,
+            }
         };
         let mut known: Vec<_> = self.performances_of(concert_id).map(known).collect();
         known.sort_by_key(|known| (known.starts_at, known.id));
         known
     }
 
-    /// The keys of the concerts of an owner whose sale has not closed.
+    /// The keys of the concerts of an owner whose sale has not closed, and that have a performance to come.
     fn concert_keys_of(&self, owner: Option<AccountId>, now: Timestamp) -> Vec<CatalogKey> {
         let of_owner = self.concerts.imported.iter().filter(|((_, of), _)| *of == owner);
-        let mut open: Vec<_> = of_owner.filter(|(_, id)| now < self.concerts.rows[id].sales.close_at()).collect();
+        let is_open = |id: &ConcertId| {
+            let to_come = |found: &PerformanceSummary| now < found.starts_at && !found.withdrawn;
+            now < self.concerts.rows[id].sales.close_at() && self.performances_of(*id).any(to_come)
+        };
+        let mut open: Vec<_> = of_owner.filter(|(_, id)| is_open(id)).collect();
         open.sort_by_key(|(_, id)| **id);
         open.into_iter().map(|((key, _), _)| key.clone()).collect()
     }

@@ -99,6 +99,15 @@ impl<K: Copy + Ord, V: Clone> Published<K, V> {
         named.map(|((_, owner), id)| Owned { owner: *owner, value: &self.rows[id] })
     }
 
+    /// Gives the key of a row to this owner.
+    fn adopt(&mut self, id: K, owner: Option<AccountId>) {
+        let named = self.imported.iter().find(|(_, known)| **known == id).map(|(named, _)| named.clone());
+        if let Some((key, former)) = named {
+            self.imported.remove(&(key.clone(), former));
+            self.imported.insert((key, owner), id);
+        }
+    }
+
     fn import(&mut self, key: &CatalogKey, owner: Option<AccountId>, id: K, row: V) {
         self.imported.retain(|_, known| *known != id);
         self.imported.insert((key.clone(), owner), id);

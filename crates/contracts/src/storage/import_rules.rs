@@ -2,7 +2,8 @@
 
 use boxoffice_domain::{
     catalog::{
-        ConcertSearch, ImportOptions, ImportPlace, ImportRule, ImportedCatalog, Named, SalesTimeError, StartError,
+        ConcertSearch, ImportOptions, ImportPlace, ImportRule, ImportedCatalog, ImportedPerformance, Named,
+        SalesTimeError, StartError,
     },
     fixtures::{self, instant},
     page::PageRequest,
@@ -65,6 +66,38 @@ pub async fn what_has_no_owner_is_adopted(stage: &Stage) {
         let refused = import_as(stage, &catalog(PRICE_A), owned_by(owner)).await;
         assert_refused(refused, (ImportPlace::Venue(0), "key"), ImportRule::OtherOwner);
     }
+}
+
+/// A concert is adopted with all of its performances, also those that the catalog does not name. Its venue stays the
+/// operator's.
+pub async fn a_concert_is_adopted_with_its_performances(stage: &Stage) {
+    import(stage, &catalog(PRICE_A)).await.unwrap();
+    let show = imported_show(stage).await;
+    let promoter_id = stage.account().await;
+    let mut alone = catalog(PRICE_A);
+    alone.venues.clear();
+    alone.concerts[0].performances = None;
+    let report = import_as(stage, &alone, owned_by(Some(promoter_id))).await.unwrap();
+    let named = ["concert `concert`", "performance `first`", "performance `second`"];
+    assert_eq!(changes(&report), named.map(|named| format!("{named}: owner: operator -> {promoter_id}")));
+    assert!(import_as(stage, &alone, owned_by(Some(promoter_id))).await.unwrap().is_unchanged());
+    let mut dearer = alone.clone();
+    let first = ImportedPerformance { venue_index: None, ..performance("first", 0, 5) };
+    dearer.concerts[0].performances = Some(vec![first]);
+    let report = import_as(stage, &dearer, owned_by(Some(promoter_id))).await.unwrap();
+    assert_eq!(changes(&report), ["performance `first`: price of A: 1000 -> 5"]);
+    assert!(import(stage, &ImportedCatalog { concerts: vec![], ..catalog(PRICE_A) }).await.unwrap().is_unchanged());
+
+    performances_of(&mut dearer).clear();
+    let withdrawing = ImportOptions { withdraw: true, ..owned_by(Some(promoter_id)) };
+    let report = import_as(stage, &dearer, withdrawing).await.unwrap();
+    let withdrawn = ["first", "second"].map(|key| format!("performance `{key}`: withdrawn: false -> true"));
+    assert_eq!(changes(&report), withdrawn);
+    assert!(performances(stage, &show.concert).await.iter().all(|performance| performance.withdrawn));
+    // Of what is withdrawn nothing is to come, so it is not missed.
+    let nothing = ImportedCatalog { venues: vec![], concerts: vec![] };
+    let report = import_as(stage, &nothing, withdrawing).await.unwrap();
+    assert_eq!(report.no_longer_named, []);
 }
 
 /// Another start harms the buyers of paid seats. If that is allowed, they get their points back until the later start.

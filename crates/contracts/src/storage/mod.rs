@@ -139,6 +139,7 @@ macro_rules! storage_contract {
         } import_rules {
             a_key_is_unique_for_its_owner
             what_has_no_owner_is_adopted
+            a_concert_is_adopted_with_its_performances
             a_sold_performance_is_moved_only_if_harm_is_allowed_and_is_refunded_then
             what_is_no_longer_named_is_reported_and_taken_from_sale_when_asked
             an_import_has_to_do_with_performances_that_it_did_not_make

@@ -117,7 +117,7 @@ pub struct ImportOptions {
     pub history: bool,
     /// Allows what harms buyers who have paid.
     pub harm: bool,
-    /// Takes performances from sale that the catalog no longer names.
+    /// Takes performances of the catalog's concerts from sale that it no longer names.
     pub withdraw: bool,
     /// Decides and reports everything, and writes nothing.
     pub dry_run: bool,
@@ -189,7 +189,8 @@ pub struct ImportReport {
     pub seats_created: u64,
     /// What changed of what was known.
     pub changes: Vec<ImportedChange>,
-    /// What is on sale, and the catalog does not name: performances of its concerts, and concerts of its owner.
+    /// What is to come, and the catalog does not name: performances of its concerts, and concerts of its owner that can
+    /// still be sold and have a performance to come. Nothing of that is withdrawn.
     pub no_longer_named: Vec<Named>,
 }
 

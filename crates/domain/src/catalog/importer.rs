@@ -1,27 +1,26 @@
 //! What an import makes of a catalog, given what is stored.
 
+mod changes;
 mod stored;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Display,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
+use self::changes::Changes;
 use super::{
     concert::{Concert, DrawError, SalesWindow},
     import::{
-        CatalogKey, ImportError, ImportOptions, ImportPlace, ImportReport, ImportRule, ImportedCatalog, ImportedChange,
+        CatalogKey, ImportError, ImportOptions, ImportPlace, ImportReport, ImportRule, ImportedCatalog,
         ImportedConcert, ImportedPerformance, Named,
     },
     performance::{Moved, NewPerformance, PriceList},
     plan::Venue,
     rules::{Booking, DURATION_MINUTES, check_opening, check_sales, check_start},
 };
-use crate::{AccountId, ConcertId, EntropySource, PerformanceId, Timestamp, VenueId, waiting_room::Draw};
+use crate::{ConcertId, EntropySource, PerformanceId, Timestamp, VenueId, waiting_room::Draw};
 
-pub use self::stored::{KnownPerformance, Owned, SectionPrice, StoredPerformance, VenueBookings};
+pub use self::stored::{KnownPerformance, OtherPerformances, Owned, SectionPrice, StoredPerformance, VenueBookings};
 
 /// What an import makes of one entry of a catalog.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -358,34 +357,38 @@ impl<'i> Importer<'i> {
         self.booked.entry(venue_id).or_default().push((booking, place));
     }
 
-    /// Decides on all performances of the last concert: which of them are taken from sale, because the catalog does not name
-    /// them. Those that have started stay. One without a key belongs to the owner of the concert.
-    pub fn others_of_concert(&mut self, known: Vec<KnownPerformance>) -> Result<Vec<PerformanceId>, ImportError> {
+    /// Decides on all performances of the last concert, which belong with it. Those that the catalog does not name get the
+    /// owner of the import too, and are taken from sale if that is asked. Those that have started stay on sale.
+    pub fn others_of_concert(&mut self, known: Vec<KnownPerformance>) -> Result<OtherPerformances, ImportError> {
         let index = self.current().1;
         let says_nothing = self.catalog.concerts[index].performances.is_none();
-        let mut withdrawn = Vec::new();
+        let mut others = OtherPerformances::default();
         for performance in known {
-            if self.current().0.named.contains(&performance.id) || performance.withdrawn_at.is_some() {
+            if self.current().0.named.contains(&performance.id) {
                 continue;
             }
-            let is_missed = !says_nothing && self.now < performance.starts_at;
-            let is_own = performance.key.is_none() || performance.owner == self.options.promoter_id;
-            if is_missed && is_own && self.options.withdraw {
-                let mut changes = Changes::of(performance.named());
+            let mut changes = Changes::of(performance.named());
+            if performance.is_adopted_by(self.options.promoter_id) {
+                changes.owner(None, self.options.promoter_id);
+                others.adopted.push(performance.id);
+            }
+            let is_missed = !says_nothing && self.now < performance.starts_at && performance.withdrawn_at.is_none();
+            if is_missed && self.options.withdraw {
                 changes.field("withdrawn", false, true);
-                self.note(changes);
-                withdrawn.push(performance.id);
-                continue;
+                others.withdrawn.push(performance.id);
+            } else if performance.withdrawn_at.is_none() {
+                self.check_opening(performance.starts_at)?;
             }
-            self.check_opening(performance.starts_at)?;
-            if is_missed {
+            self.note(changes);
+            if is_missed && !self.options.withdraw {
                 self.report.no_longer_named.push(performance.named());
             }
         }
-        Ok(withdrawn)
+        Ok(others)
     }
 
-    /// Takes note of the keys of all concerts of the owner: which of them the catalog does not name.
+    /// Takes note of the keys of the concerts of the owner that can still be sold and have a performance to come: which of
+    /// them the catalog does not name.
     pub fn others_of_owner(&mut self, keys: impl IntoIterator<Item = CatalogKey>) {
         let named: BTreeSet<_> = self.catalog.concerts.iter().map(|concert| &concert.key).collect();
         let others = keys.into_iter().filter(|key| !named.contains(key));
@@ -450,40 +453,4 @@ fn required<T: Clone>(value: Option<&T>, place: ImportPlace, field: &str) -> Res
 fn error_of_prices(error: super::PriceError, place: ImportPlace) -> ImportError {
     let field = error.field();
     ImportRule::from(error).at(place, field)
-}
-
-/// What changes of one entry.
-struct Changes {
-    named: Named,
-    list: Vec<ImportedChange>,
-}
-
-impl Changes {
-    fn of(named: Named) -> Self {
-        Self { named, list: Vec::new() }
-    }
-
-    fn field(&mut self, field: impl Into<String>, before: impl Display, after: impl Display) {
-        self.text(field, &before.to_string(), &after.to_string());
-    }
-
-    fn text(&mut self, field: impl Into<String>, before: &str, after: &str) {
-        if before != after {
-            let (named, before, after) = (self.named.clone(), before.to_owned(), after.to_owned());
-            self.list.push(ImportedChange { named, field: field.into(), before, after });
-        }
-    }
-
-    fn time(&mut self, field: &str, before: Timestamp, after: Timestamp) {
-        self.text(field, &text_of(before), &text_of(after));
-    }
-
-    fn owner(&mut self, before: Option<AccountId>, after: Option<AccountId>) {
-        let name = |owner: Option<AccountId>| owner.map_or_else(|| "operator".to_owned(), |owner| owner.to_string());
-        self.text("owner", &name(before), &name(after));
-    }
-}
-
-fn text_of(at: Timestamp) -> String {
-    at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
 }

@@ -35,7 +35,8 @@ pub use self::{
         Named,
     },
     importer::{
-        Imported, Importer, KnownPerformance, Owned, PerformanceImport, SectionPrice, StoredPerformance, VenueBookings,
+        Imported, Importer, KnownPerformance, OtherPerformances, Owned, PerformanceImport, SectionPrice,
+        StoredPerformance, VenueBookings,
     },
     performance::{
         DATES_SHOWN_MAX, Moved, NewPerformance, PRICE_MAX, PerformanceDate, PerformanceKey, PerformanceSummary,

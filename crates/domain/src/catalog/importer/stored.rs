@@ -88,7 +88,8 @@ impl StoredPerformance {
     }
 }
 
-/// A performance of a concert that is imported. One that was not imported has no key.
+/// A performance of a concert that is imported. One that was not imported has no key, and belongs to the owner of the
+/// concert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct KnownPerformance {
@@ -100,11 +101,25 @@ pub struct KnownPerformance {
 }
 
 impl KnownPerformance {
+    /// Whether it becomes this promoter's with its concert: it was imported by the operator.
+    pub(super) fn is_adopted_by(&self, promoter_id: Option<AccountId>) -> bool {
+        promoter_id.is_some() && self.owner.is_none() && self.key.is_some()
+    }
+
     /// It by its key, or else by its id.
     pub(super) fn named(&self) -> Named {
         let id = || CatalogKey::new(&self.id.to_string()).expect("the text of an id can be a key");
         Named::Performance(self.key.clone().unwrap_or_else(id))
     }
+}
+
+/// What an import makes of the performances of a concert that the catalog does not name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OtherPerformances {
+    /// These get the owner of the import.
+    pub adopted: Vec<PerformanceId>,
+    /// These are taken from sale.
+    pub withdrawn: Vec<PerformanceId>,
 }
 
 /// How a venue is taken.

@@ -325,7 +325,15 @@ impl Import<'_> {
         let rows: Vec<StoredPerformanceRow> = query.sql(" ORDER BY starts_at, id").load(self.connection).await?;
         let known = rows.into_iter().map(StoredPerformanceRow::known);
         let known = known.collect::<Result<Vec<KnownPerformance>, StorageError>>()?;
-        for id in self.importer.others_of_concert(known)? {
+        let others = self.importer.others_of_concert(known)?;
+        for id in others.adopted {
+            let update: Statement = Statement::new("UPDATE performances SET publisher_id = ")
+                .bind(self.options.promoter_id)
+                .sql(", owner_id = ")
+                .bind(key_owner(self.options.promoter_id));
+            update.sql(" WHERE id = ").bind(id).execute(self.connection).await?;
+        }
+        for id in others.withdrawn {
             let update: Statement = Statement::new("UPDATE performances SET withdrawn_at = ").bind(self.now);
             update.sql(" WHERE id = ").bind(id).execute(self.connection).await?;
             self.concerts.insert(concert_id);
@@ -338,7 +346,11 @@ impl Import<'_> {
             .sql(" AND owner_id = ")
             .bind(key_owner(self.options.promoter_id))
             .sql(" AND sales_close_at > ")
-            .bind(self.now);
+            .bind(self.now)
+            .sql(" AND EXISTS (SELECT 1 FROM performances WHERE performances.concert_id = concerts.id")
+            .sql(" AND withdrawn_at IS NULL AND starts_at > ")
+            .bind(self.now)
+            .sql(")");
         let keys: Vec<String> = query.sql(" ORDER BY id").load(self.connection).await?;
         let keys = keys.iter().map(|key| name(key)).collect::<Result<Vec<_>, StorageError>>()?;
         self.importer.others_of_owner(keys);
