@@ -144,6 +144,7 @@ pub(crate) fn describe(report: &ImportReport) -> String {
         report.seats_created,
     )
 }
+
 #[cfg(test)]
 mod tests {
     use boxoffice_domain::{

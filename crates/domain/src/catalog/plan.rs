@@ -179,6 +179,23 @@ impl SeatingPlan {
         self.capacity
     }
 
+    /// Each section with its first seat and how many seats it has. The seats of a section stand together.
+    pub fn first_seats(&self) -> impl Iterator<Item = (&Section, PlannedSeat<'_>, u32)> {
+        let mut next_ordinal = 0;
+        self.sections.iter().map(move |section| {
+            let (ordinal, count) = (next_ordinal, section.rows.iter().map(|row| row.seats).sum::<u32>());
+            next_ordinal += count;
+            // A plan was checked to have a row in each section.
+            let row = &section.rows[0].name;
+            let label = SeatLabel::of(&section.name, row, 1);
+            (
+                section,
+                PlannedSeat { ordinal, label, section: section.name.as_str(), row: row.as_str(), number: 1 },
+                count,
+            )
+        })
+    }
+
     /// Every seat, in the order of the plan.
     pub fn seats(&self) -> impl Iterator<Item = PlannedSeat<'_>> {
         let rows = self.sections.iter().flat_map(|section| section.rows.iter().map(move |row| (section, row)));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::super::{
     import::{CatalogKey, Named},
     performance::Moved,
+    plan::{PlannedSeat, SeatingPlan, Section},
     rules::Booking,
 };
 use crate::{
@@ -47,6 +48,16 @@ impl SectionPrice {
             }
         }
         Some(sections)
+    }
+
+    /// The sections of a plan, at the prices of their [first seats](SeatingPlan::first_seats), by label. `None` if one has no
+    /// price.
+    pub fn of_plan(plan: &SeatingPlan, prices: &BTreeMap<SeatLabel, Points>) -> Option<Vec<Self>> {
+        let of_section = |(section, first, seats_count): (&Section, PlannedSeat<'_>, u32)| {
+            let price = *prices.get(&first.label)?;
+            Some(Self { name: section.name.clone(), first_ordinal: first.ordinal, seats_count, price })
+        };
+        plan.first_seats().map(of_section).collect()
     }
 }
 

@@ -1,6 +1,9 @@
 //! Importing a whole catalog.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use boxoffice_domain::{
@@ -8,7 +11,7 @@ use boxoffice_domain::{
     catalog::{
         CatalogImport, CatalogKey, Concert, ImportError, ImportOptions, ImportProgress, ImportReport, Imported,
         ImportedCatalog, ImportedPerformance, Importer, KnownPerformance, NewPerformance, Owned, PerformanceImport,
-        SectionPrice, StoredPerformance, Venue,
+        SeatingPlan, SectionPrice, StoredPerformance, Venue,
     },
     seats::Seat,
 };
@@ -37,7 +40,7 @@ use crate::{
     catalog_watch::CatalogChange,
     schema::seats,
     statement::{Bind, ROWS_MAX, Statement},
-    stored::{Stored, id as parse_id, json, name, optional_id, ordinal_number, time},
+    stored::{Stored, damaged, id as parse_id, json, name, optional_id, ordinal_number, time},
 };
 
 /// Why an import stopped.
@@ -91,10 +94,18 @@ async fn import_once(
     let mut session = writer.pool.session().await?;
     let (connection, now) = (session.connection(), writer.clock.now());
     let importer = Importer::new(catalog, options, now, writer.entropy.as_ref());
-    let (noting, locks_are_local) = (writer.noting(), writer.locks_are_local);
-    let (concerts, repriced) = (BTreeSet::new(), BTreeSet::new());
-    let mut import =
-        Import { connection, importer, now, options, progress, noting, locks_are_local, concerts, repriced };
+    let mut import = Import {
+        connection,
+        importer,
+        now,
+        options,
+        progress,
+        noting: writer.noting(),
+        locks_are_local: writer.locks_are_local,
+        concerts: BTreeSet::new(),
+        repriced: BTreeSet::new(),
+        plans: HashMap::new(),
+    };
     let imported = async {
         writer.begin(import.connection).await?;
         import.run(catalog).await?;
@@ -131,6 +142,8 @@ struct Import<'i> {
     concerts: BTreeSet<ConcertId>,
     /// The performances whose prices have changed.
     repriced: BTreeSet<PerformanceId>,
+    /// The plans of the venues, by the stored id.
+    plans: HashMap<Vec<u8>, SeatingPlan>,
 }
 
 impl Import<'_> {
@@ -171,6 +184,7 @@ impl Import<'_> {
         });
         let imported = self.importer.venue(found.collect::<Result<_, StorageError>>()?)?;
         let (Imported::New(venue) | Imported::Changed(venue) | Imported::Unchanged(venue)) = &imported;
+        self.plans.insert(venue.id.uuid().as_bytes().to_vec(), venue.plan.clone());
         let row = VenueRow::bind(venue, json(venue.plan.sections())?, self.origin(key));
         match imported {
             Imported::New(_) => insert::<VenueRow>(self.connection, [row]).await?,
@@ -230,16 +244,17 @@ impl Import<'_> {
             by_key(Statement::select::<StoredPerformanceRow>(), key).load(self.connection).await?;
         let mut found = Vec::with_capacity(rows.len());
         for row in rows {
-            // A payment that is under way ends before it is decided whether the performance may be moved.
             let is_moved = performance.starts_at.is_some_and(|starts_at| time(starts_at) != row.starts_at);
-            if is_moved && self.locks_are_local {
-                self.change_seats_and_back(&row.id).await?;
+            if is_moved {
+                // A payment that is under way ends before it is decided whether the performance may be moved.
+                if self.locks_are_local {
+                    self.change_seats_and_back(&row.id).await?;
+                }
+                let lock = Statement::<Text>::new("SELECT label FROM seats WHERE performance_id = ");
+                let _locked: Vec<String> = lock.bind(row.id.clone()).sql(LOCK_ROWS).load(self.connection).await?;
             }
-            let seats = Statement::select::<SeatRow>().sql(" WHERE performance_id = ").bind(row.id.clone());
-            let seats = if is_moved { seats.sql(LOCK_ROWS) } else { seats };
-            let seats: Vec<SeatRow> = seats.load(self.connection).await?;
-            let seats = seats.into_iter().map(Seat::try_from).collect::<Result<Vec<_>, _>>()?;
-            found.push(row.with_seats(&seats)?);
+            let (sections, is_sold) = (self.sections(&row).await?, self.is_sold(&row).await?);
+            found.push(row.stored(sections, is_sold)?);
         }
         match self.importer.performance(index, found)? {
             PerformanceImport::New(performance) => {
@@ -270,6 +285,35 @@ impl Import<'_> {
             update.bind(performance_id.to_vec()).execute(self.connection).await?;
         }
         Ok(())
+    }
+
+    /// The sections of a performance that is stored. All seats of one cost the same, so its first seat says how much.
+    async fn sections(&mut self, row: &StoredPerformanceRow) -> Result<Vec<SectionPrice>, Failure> {
+        if !self.plans.contains_key(&row.venue_id) {
+            let query = Statement::select::<VenueRow>().sql(" WHERE id = ").bind(row.venue_id.clone());
+            let venues: Vec<VenueRow> = query.load(self.connection).await?;
+            for venue in venues {
+                self.plans.insert(row.venue_id.clone(), Venue::try_from(venue)?.plan);
+            }
+        }
+        let plan = self.plans.get(&row.venue_id).ok_or_else(damaged("venue"))?;
+        let labels = plan.first_seats().map(|(_, seat, _)| seat.label.as_str().to_owned());
+        let query = seats::table
+            .filter(seats::performance_id.eq(row.id.as_slice()))
+            .filter(seats::label.eq_any(labels.collect::<Vec<_>>()))
+            .select(SeatRow::as_select());
+        let first_seats: Vec<SeatRow> = query.load(self.connection).await?;
+        let first_seats = first_seats.into_iter().map(Seat::try_from).collect::<Result<Vec<_>, StorageError>>()?;
+        let prices = first_seats.into_iter().map(|seat| (seat.label, seat.price)).collect();
+        Ok(SectionPrice::of_plan(plan, &prices).ok_or_else(damaged("performance"))?)
+    }
+
+    async fn is_sold(&mut self, row: &StoredPerformanceRow) -> Result<bool, Failure> {
+        let query = Statement::<Text>::new("SELECT label FROM seats WHERE performance_id = ")
+            .bind(row.id.clone())
+            .sql(" AND reservation_id IS NOT NULL AND held_until IS NULL LIMIT 1");
+        let sold: Vec<String> = query.load(self.connection).await?;
+        Ok(!sold.is_empty())
     }
 
     async fn insert_performance(&mut self, performance: &NewPerformance, key: &CatalogKey) -> Result<(), Failure> {

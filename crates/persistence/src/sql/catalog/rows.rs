@@ -7,7 +7,6 @@ use boxoffice_domain::{
         PerformanceSummary, SalesWindow, SeatingPlan, Section, SectionPrice, StoredPerformance, Venue, VenueSummary,
     },
     idempotency::{Fingerprint, Idempotency, IdempotencyKey},
-    seats::{Seat, SeatState},
     text::Description,
     waiting_room::Draw,
 };
@@ -190,9 +189,12 @@ row! {
 }
 
 impl StoredPerformanceRow {
-    /// The performance with its seats, and its owner.
-    pub(super) fn with_seats(self, seats: &[Seat]) -> Result<Owned<StoredPerformance>, StorageError> {
-        let sections = SectionPrice::of_seats(seats.iter().map(|seat| (seat.ordinal, &seat.label, seat.price)));
+    /// The performance with its owner.
+    pub(super) fn stored(
+        self,
+        sections: Vec<SectionPrice>,
+        is_sold: bool,
+    ) -> Result<Owned<StoredPerformance>, StorageError> {
         let performance = StoredPerformance {
             id: id(&self.id)?,
             concert_id: id(&self.concert_id)?,
@@ -201,8 +203,8 @@ impl StoredPerformanceRow {
             duration_minutes: duration_minutes(self.starts_at, self.ends_at)?,
             moved: moved(self.moved_at, self.cancel_until)?,
             withdrawn_at: self.withdrawn_at.map(|at| at.and_utc()),
-            sections: sections.ok_or_else(damaged("seat label"))?,
-            is_sold: seats.iter().any(|seat| matches!(seat.state, SeatState::Sold { .. })),
+            sections,
+            is_sold,
         };
         Ok(Owned { owner: optional_id(self.publisher_id.as_ref())?, value: performance })
     }
