@@ -57,11 +57,12 @@ pub(super) async fn load(connection: &mut Connection, mut plan: LoadPlan) -> Loa
     for charge in load_by_key::<ChargeRow, Charge>(connection, "id", binds(&plan.charges), "").await? {
         state.add_charge(charge);
     }
+    load_holdings(connection, &plan, &mut state).await?;
+    load_seats(connection, &plan.seats, &mut state).await?;
+    // An import that moves a performance locks its seats: only after them the terms cannot change any more.
     for terms in terms(connection, plan.performances.iter().copied()).await? {
         state.add_terms(terms);
     }
-    load_holdings(connection, &plan, &mut state).await?;
-    load_seats(connection, &plan.seats, &mut state).await?;
     Ok(state)
 }
 
