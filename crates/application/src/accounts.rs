@@ -194,7 +194,8 @@ impl AccountService {
         };
         let hash = credentials.as_ref().map(|credentials| credentials.password_hash.clone());
         let verified = self.passwords.verify(password, hash).await?;
-        let account = credentials.filter(|_| verified).ok_or(SignInError::InvalidCredentials)?.account;
+        let credentials = credentials.filter(|_| verified).ok_or(SignInError::InvalidCredentials)?;
+        let Credentials { account, password_hash, .. } = credentials;
         let now = self.clock.now();
         let (id, secret) = (SessionId::new(self.entropy.uuid()), self.entropy.secret());
         let session = Session {
@@ -204,7 +205,10 @@ impl AccountService {
             created_at: now,
             expires_at: seconds_after(now, self.settings.refresh_seconds),
         };
-        self.sessions.open(session).await?;
+        if !self.sessions.open(session, password_hash).await? {
+            // The password was changed while it was verified.
+            return Err(SignInError::InvalidCredentials);
+        }
         Ok(self.issue(&account, id, secret, now)?)
     }
 

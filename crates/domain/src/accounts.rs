@@ -282,8 +282,9 @@ pub enum Rotation {
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Sessions: Send + Sync {
-    /// Stores a new session.
-    async fn open(&self, session: Session) -> Result<(), StorageError>;
+    /// Stores a new session, if the account still has the password hash that was `verified`, and returns whether it does:
+    /// a sign-in that is under way while the [password changes](Accounts::change) opens none that outlives the change.
+    async fn open(&self, session: Session, verified: PasswordHash) -> Result<bool, StorageError>;
 
     /// Exchanges the refresh secret, atomically: of several concurrent calls with one secret, exactly one
     /// is [`Rotation::Rotated`], and the next one ends the session ([`Rotation::Reused`]).

@@ -213,6 +213,16 @@ async fn a_text_that_cannot_be_a_password_is_refused_whether_or_not_the_login_id
 }
 
 #[tokio::test]
+async fn a_sign_in_whose_password_is_changed_meanwhile_is_refused() {
+    let (mut world, _) = World::signed_up().await;
+    world.access_tokens = mock(|_: &mut MockAccessTokens| {});
+    world.stage.storage.sessions = mock(|sessions: &mut MockSessions| {
+        sessions.expect_open().times(1).return_once(|_, _| Ok(false));
+    });
+    assert_refused!(world.sign_in().await, SignInError::InvalidCredentials);
+}
+
+#[tokio::test]
 async fn the_first_failure_of_signing_in_ends_it() {
     let (mut world, _) = World::signed_up().await;
     let accounts = world.stage.storage.accounts.clone();
@@ -223,7 +233,7 @@ async fn the_first_failure_of_signing_in_ends_it() {
 
     world.access_tokens = mock(|_: &mut MockAccessTokens| {});
     world.stage.storage.sessions = mock(|sessions: &mut MockSessions| {
-        sessions.expect_open().times(1).return_once(|_| Err(StorageError::Busy));
+        sessions.expect_open().times(1).return_once(|_, _| Err(StorageError::Busy));
     });
     assert_refused!(world.sign_in().await, SignInError::Storage(StorageError::Busy));
 

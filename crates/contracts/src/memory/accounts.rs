@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, SessionId, StorageError,
     accounts::{
-        Account, AccountChange, Accounts, ChangedAccount, CreateAccountError, Credentials, LoginId, RotateRequest,
-        Rotation, Session, Sessions,
+        Account, AccountChange, Accounts, ChangedAccount, CreateAccountError, Credentials, LoginId, PasswordHash,
+        RotateRequest, Rotation, Session, Sessions,
     },
     wallet::Wallet,
 };
@@ -66,9 +66,14 @@ impl Accounts for MemoryStore {
 
 #[async_trait]
 impl Sessions for MemoryStore {
-    async fn open(&self, session: Session) -> Result<(), StorageError> {
-        self.rows().sessions.insert(session.id, (session, false));
-        Ok(())
+    async fn open(&self, session: Session, verified: PasswordHash) -> Result<bool, StorageError> {
+        let mut rows = self.rows();
+        let known = rows.accounts.get(&session.account_id);
+        let is_same = known.is_some_and(|known| known.password_hash == verified);
+        if is_same {
+            rows.sessions.insert(session.id, (session, false));
+        }
+        Ok(is_same)
     }
 
     async fn rotate(&self, request: RotateRequest) -> Result<Rotation, StorageError> {

@@ -136,15 +136,58 @@ async fn opened(stage: &Stage) -> (Account, Session) {
         created_at: stage.now(),
         expires_at: stage.now() + TimeDelta::days(1),
     };
-    stage.storage.sessions.open(session.clone()).await.unwrap();
+    assert!(stage.storage.sessions.open(session.clone(), credentials.password_hash).await.unwrap());
     (credentials.account, session)
 }
 
 /// Another session of the account of a session.
 async fn reopened(stage: &Stage, session: &Session) -> Session {
     let session = Session { id: SessionId::new(TestEntropy.uuid()), ..session.clone() };
-    stage.storage.sessions.open(session.clone()).await.unwrap();
+    assert!(stage.storage.sessions.open(session.clone(), password_hash(stage, &session).await).await.unwrap());
     session
+}
+
+/// The password hash that the account of a session has now.
+async fn password_hash(stage: &Stage, session: &Session) -> PasswordHash {
+    let account = stage.storage.accounts.find(session.account_id).await.unwrap().expect("there is an account");
+    stage.storage.accounts.credentials(&account.login_id).await.unwrap().expect("it has credentials").password_hash
+}
+
+/// A sign-in that has verified a password opens no session once the account has another one, whichever comes first.
+pub async fn a_sign_in_that_is_under_way_does_not_outlive_another_password(stage: &Stage) {
+    let (account, first) = opened(stage).await;
+    let verified = password_hash(stage, &first).await;
+    let next = || Session { id: SessionId::new(TestEntropy.uuid()), ..first.clone() };
+    let change =
+        |hash: &str| AccountChange { password_hash: Some(PasswordHash(hash.to_owned())), ..AccountChange::default() };
+    let role_alone = AccountChange { role: Some(Role::Promoter), ..AccountChange::default() };
+    stage.storage.accounts.change(&account.login_id, role_alone).await.unwrap();
+    assert!(stage.storage.sessions.open(next(), verified.clone()).await.unwrap(), "another role is no other password");
+    stage.storage.accounts.change(&account.login_id, change("$argon2id$other")).await.unwrap();
+    let late = next();
+    assert!(!stage.storage.sessions.open(late.clone(), verified.clone()).await.unwrap());
+    assert_eq!(stage.rotate(&late, 0, 1).await, Rotation::Unknown);
+    let never = Session { account_id: AccountId::new(TestEntropy.uuid()), ..next() };
+    assert!(!stage.storage.sessions.open(never, verified).await.unwrap(), "there is no such account");
+
+    // Many at once: whatever was opened has ended.
+    let verified = password_hash(stage, &first).await;
+    let acts = (0..20_usize).map(|number| (number, next()));
+    let opened = at_once(acts, |(number, session)| {
+        let (stage, verified, login_id) = (stage.clone(), verified.clone(), account.login_id.clone());
+        let another = change("$argon2id$third");
+        async move {
+            if number == 10 {
+                stage.storage.accounts.change(&login_id, another).await.unwrap();
+            } else {
+                stage.storage.sessions.open(session.clone(), verified).await.unwrap();
+            }
+            session
+        }
+    });
+    for session in opened.await {
+        assert_eq!(stage.rotate(&session, 0, 1).await, Rotation::Unknown);
+    }
 }
 
 impl Stage {

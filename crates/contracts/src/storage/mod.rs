@@ -79,6 +79,7 @@ macro_rules! storage_contract {
             a_login_id_is_one_however_it_is_typed
             an_account_is_changed_by_login_id_as_far_as_is_asked
             another_password_ends_the_sessions_of_the_account
+            a_sign_in_that_is_under_way_does_not_outlive_another_password
             a_refresh_secret_is_good_once
             a_session_that_ended_or_lapsed_or_never_was_is_unknown
             one_of_twenty_rotations_at_once_succeeds

@@ -11,11 +11,11 @@ use boxoffice_domain::{
     wallet::Wallet,
 };
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
+use diesel::{prelude::*, sql_types::Text};
 use diesel_async::RunQueryDsl;
 
 use super::{
-    super::Connection,
+    super::{Connection, LOCK_ROWS},
     Store,
     failure::{Failure, Kind},
     insert::insert,
@@ -24,7 +24,7 @@ use super::{
 use crate::{
     row::row,
     schema::{accounts, sessions},
-    statement::{Bind, Null},
+    statement::{Bind, Null, Statement},
     stored::{Stored, damaged, id, name, optional_idempotency, time},
 };
 
@@ -164,13 +164,22 @@ async fn end_sessions(
 
 #[async_trait]
 impl Sessions for Store {
-    async fn open(&self, session: Session) -> Result<(), StorageError> {
-        let opened = self.writer.transaction(&session, |connection, session| {
-            Box::pin(insert::<SessionRow>(connection, [SessionRow::bind(session)]))
+    async fn open(&self, session: Session, verified: PasswordHash) -> Result<bool, StorageError> {
+        let opened = self.writer.transaction((&session, &verified), |connection, (session, verified)| {
+            Box::pin(async move {
+                // A change of the password waits for this transaction, and then ends the session; or this one waits.
+                let lock = Statement::<Text>::new("SELECT password_hash FROM accounts WHERE id = ");
+                let hashes: Vec<String> = lock.bind(session.account_id).sql(LOCK_ROWS).load(connection).await?;
+                if !hashes.contains(&verified.0) {
+                    return Ok(false);
+                }
+                insert::<SessionRow>(connection, [SessionRow::bind(session)]).await?;
+                Ok(true)
+            })
         });
         match opened.await {
             // An earlier attempt, whose answer was lost, had opened it: no other session has its id.
-            Err(failure) if failure.kind == Kind::Duplicate => Ok(()),
+            Err(failure) if failure.kind == Kind::Duplicate => Ok(true),
             opened => Ok(opened?),
         }
     }
