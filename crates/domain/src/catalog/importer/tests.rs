@@ -139,7 +139,7 @@ fn the_first_seats_of_a_plan_say_what_its_sections_cost() {
     let rows: &[&[(&str, u32)]] = &[&[("1", 2), ("2", 3)], &[("9", 4)], &[("1", 1)]];
     let sections = ["A", "B", "C"].iter().zip(rows).map(|(name, rows)| section(name, rows)).collect();
     let plan = SeatingPlan::new(sections).unwrap();
-    let price = |section: &str| Points::new(section.len() as i64 + i64::from(section.as_bytes()[0])).unwrap();
+    let price = |section: &str| Points::new(i64::from(section.as_bytes()[0])).unwrap();
     let seats: Vec<_> = plan.seats().collect();
     let by_seat = SectionPrice::of_seats(seats.iter().map(|seat| (seat.ordinal, &seat.label, price(seat.section))));
     let first = plan.first_seats().map(|(_, seat, _)| (seat.label.clone(), price(seat.section)));
