@@ -20,7 +20,7 @@ type Codes = BTreeSet<(u16, String)>;
 
 /// What a server with the usual settings refuses.
 async fn everyday_refusals() -> Codes {
-    let server = Server::start(&[("GATEWAY_SCRIPTED_BY_AMOUNT", "true"), ("CHARGE_RETRY_SECONDS", "1")]).await;
+    let server = Server::start(&[("SIMULATOR_SCRIPTED_BY_AMOUNT", "true"), ("CHARGE_RETRY_SECONDS", "1")]).await;
     let (promoter, other) = (server.promoter("promoter").await, server.promoter("other").await);
     let show = Show::publish(&promoter, Terms::max_active(2)).await;
     let buyers = Buyer::many_in_queue(server.api(), 3, &show.concert).await;
@@ -215,7 +215,7 @@ async fn refusals_of_a_narrow_server() -> Codes {
         ("HOLD_SECONDS", "1"),
         ("ACCESS_TOKEN_SECONDS", "8"),
         ("QUEUE_CAPACITY", "1"),
-        ("GATEWAY_DELAY_MILLISECONDS", "1000"),
+        ("SIMULATOR_DELAY_MILLISECONDS", "1000"),
     ];
     let (server, show) = server_with_show(&settings, Terms::max_active(1)).await;
     let mut buyers = Buyer::many(server.api(), 3).await;
@@ -252,6 +252,22 @@ async fn refusals_of_a_limited_server() -> Codes {
     let sign_in = || server.api().post("/v1/sessions", &json!({"login_id": "nobody", "password": PASSWORD}));
     sign_in().send().await.refuses(401, "invalid_credentials");
     sign_in().send().await.refuses(429, "rate_limited");
+    let codes = server.api().codes();
+    server.finish().await;
+    codes
+}
+
+/// What a shop that sells no points refuses; it says so when it starts, and a simulated gateway is warned of.
+async fn refusals_without_a_gateway() -> Codes {
+    let mut server = Server::start(&[]).await;
+    assert!(server.log().contains("points cost nothing"), "{}", server.log());
+    server.stop().await;
+    server.set("GATEWAY", "none");
+    server.start_again().await;
+    assert!(server.log().contains("no payment gateway is set"), "{}", server.log());
+    let buyer = Buyer::new(server.api()).await;
+    buyer.ask_charge(10_000_000).send().await.refuses(503, "charging_unavailable");
+    assert_eq!((buyer.balance().await, buyer.list("/v1/wallet/entries").await.len()), (0, 0));
     let codes = server.api().codes();
     server.finish().await;
     codes
@@ -313,6 +329,7 @@ async fn every_error_of_the_document_is_produced_with_its_status() {
     let mut codes = everyday_refusals().await;
     codes.extend(refusals_of_a_narrow_server().await);
     codes.extend(refusals_of_a_limited_server().await);
+    codes.extend(refusals_without_a_gateway().await);
     codes.extend(refusals_over_a_prepared_database().await);
     assert_eq!(codes, documented_codes());
 }

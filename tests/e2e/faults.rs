@@ -47,7 +47,7 @@ async fn what_was_answered_outlives_a_kill_on_mysql() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_charge_that_was_in_progress_when_the_server_was_killed_is_completed() {
-    let settings = [("GATEWAY_DELAY_MILLISECONDS", "60000"), ("GATEWAY_TIMEOUT_MILLISECONDS", "70000")];
+    let settings = [("SIMULATOR_DELAY_MILLISECONDS", "60000"), ("GATEWAY_TIMEOUT_MILLISECONDS", "70000")];
     let mut server = Server::start(&settings).await;
     let buyer = Buyer::new(server.api()).await;
     let (api, commits) = (server.api().clone(), "boxoffice_commit_seconds_count");
@@ -57,7 +57,7 @@ async fn a_charge_that_was_in_progress_when_the_server_was_killed_is_completed()
     until("the charge is stored", async || api.metric(commits).await > before).await;
     server.kill();
     assert!(unanswered.await.expect("it ends").is_none());
-    server.set("GATEWAY_DELAY_MILLISECONDS", "0");
+    server.set("SIMULATOR_DELAY_MILLISECONDS", "0");
     server.set("CHARGE_RETRY_SECONDS", "1");
     server.start_again().await;
     until("the worker completes the charge", async || buyer.balance().await == 500).await;

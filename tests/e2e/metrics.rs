@@ -118,7 +118,7 @@ async fn the_exported_metrics_are_the_documented_ones_and_count_what_happens() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_events_behind_alerts_are_counted() {
     let redis = RedisServer::start().await.expect("it starts");
-    let settings = [("WAITING_ROOM", &*redis.url()), ("GATEWAY_MODE", "fail"), ("CHARGE_RETRY_SECONDS", "1")];
+    let settings = [("WAITING_ROOM", &*redis.url()), ("SIMULATOR_MODE", "fail"), ("CHARGE_RETRY_SECONDS", "1")];
     let mut server = Server::prepare(&settings);
     let keys = server.keys_file();
     run_binary(&["keys", "rotate", "--keys-file", &keys]);

@@ -212,7 +212,7 @@ async fn the_admission_ends_with_the_payment_of_the_last_held_seats() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_that_comes_too_late_is_credited_exactly_once() {
     let settings = [
-        ("GATEWAY_SCRIPTED_BY_AMOUNT", "true"),
+        ("SIMULATOR_SCRIPTED_BY_AMOUNT", "true"),
         ("GATEWAY_TIMEOUT_MILLISECONDS", "200"),
         ("CHARGE_RETRY_SECONDS", "1"),
     ];

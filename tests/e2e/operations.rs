@@ -17,7 +17,7 @@ use crate::support::{
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_lets_what_is_in_flight_end_and_takes_nothing_new() {
     const IN_FLIGHT: u8 = 20;
-    let mut server = Server::start(&[("GATEWAY_DELAY_MILLISECONDS", "2500")]).await;
+    let mut server = Server::start(&[("SIMULATOR_DELAY_MILLISECONDS", "2500")]).await;
     let buyer = Buyer::new(server.api()).await;
     let commands = "boxoffice_batch_commands_sum";
     let before = server.api().metric(commands).await;
@@ -59,7 +59,7 @@ async fn the_document_that_is_served_is_the_one_that_is_checked_in() {
 #[tokio::test(flavor = "multi_thread")]
 async fn more_work_than_the_bound_is_refused_at_once() {
     let settings =
-        [("CONCURRENT_REQUESTS_MAX", "3"), ("GATEWAY_DELAY_MILLISECONDS", "1500"), ("EVENT_STREAMS_MAX", "1")];
+        [("CONCURRENT_REQUESTS_MAX", "3"), ("SIMULATOR_DELAY_MILLISECONDS", "1500"), ("EVENT_STREAMS_MAX", "1")];
     let (server, _, buyer) = server_with_buyer(&settings, Terms::default()).await;
     let answers = send_together(20, |_| buyer.ask_charge(1)).await;
     let (charged, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 201);

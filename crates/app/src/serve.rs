@@ -17,7 +17,7 @@ use crate::{
     listener::{Bounds, Listener},
     output,
     routes::{self, Routers},
-    settings::Settings,
+    settings::{Gateway, Settings},
     subscriber::Subscriber,
     telemetry,
     wiring::{self, Adapters, UseCases, cache_time, seconds},
@@ -47,6 +47,13 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
             let error: &(dyn std::error::Error + 'static) = error.as_ref();
             tracing::warn!(error, "the demo is not complete; the next start tries again");
         }
+    }
+    match settings.gateway {
+        Gateway::None => tracing::info!(
+            "no payment gateway is set (`gateway`): charging points is refused, and pending charges stay as they are"
+        ),
+        Gateway::Simulator if settings.demo => {}
+        Gateway::Simulator => tracing::warn!("the payment gateway is a simulator: points cost nothing"),
     }
     tracing::info!(database = %url, data_dir = %settings.data_dir.display(), "the database is ready");
 

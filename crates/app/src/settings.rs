@@ -189,30 +189,47 @@ settings! {
     sweep_seconds: u32 = "1", whole(1, 3_600);
     /// How long a charge may be pending before the gateway is asked again
     charge_retry_seconds: u32 = "10", whole(1, DAY_SECONDS);
-    /// `approve`, `decline`, `time_out`, `answer_late` or `fail`
-    gateway_mode: SimulatorMode = "approve", choice(GATEWAY_MODES);
-    /// How long the simulated gateway takes to answer
-    gateway_delay_milliseconds: u32 = "0", whole(0, 600_000);
+    /// How long a charge may be without a verdict; then the gateway is asked a last time, and the charge ends as declined
+    charge_pending_hours: u32 = "24", whole(1, 8_784);
+    /// Payment gateway that takes money for points: `none`, which refuses all charges, or `simulator`, which approves them
+    /// and takes no money; `simulator` is the default with `--demo`
+    gateway: Gateway = "none", choice(GATEWAYS);
     /// How long the server waits for the gateway
     gateway_timeout_milliseconds: u32 = "5000", whole(1, 600_000);
-    /// Amounts that end in 402, 502 or 504 are declined, fail, or are answered late
-    gateway_scripted_by_amount: bool = "false", switch;
+    /// What the simulator does: `approve`, `decline`, `time_out`, `answer_late` or `fail`
+    simulator_mode: SimulatorMode = "approve", choice(SIMULATOR_MODES);
+    /// How long the simulator takes to answer
+    simulator_delay_milliseconds: u32 = "0", whole(0, 600_000);
+    /// The simulator declines, fails, or answers late if the amount ends in 402, 502 or 504
+    simulator_scripted_by_amount: bool = "false", switch;
     /// After a stop signal: how long requests are still accepted while `/readyz` answers 503
     drain_seconds: u32 = "0", whole(0, 600);
     /// After that: how long requests in flight have to end
     shutdown_seconds: u32 = "30", whole(0, 3_600);
 }
 
-/// The defaults that `--demo` replaces: thousands of demo buyers sign in from one address, with a public password.
-const DEMO_DEFAULTS: [(&str, &str); 1] = [("account_requests_per_minute", "0")];
+/// The defaults that `--demo` replaces: thousands of demo buyers sign in from one address, with a public password, and pay
+/// with points that cost nothing.
+const DEMO_DEFAULTS: [(&str, &str); 2] = [("account_requests_per_minute", "0"), ("gateway", "simulator")];
 
-const GATEWAY_MODES: &[(&str, SimulatorMode)] = &[
+const GATEWAYS: &[(&str, Gateway)] = &[("none", Gateway::None), ("simulator", Gateway::Simulator)];
+
+const SIMULATOR_MODES: &[(&str, SimulatorMode)] = &[
     ("approve", SimulatorMode::Approve),
     ("decline", SimulatorMode::Decline),
     ("time_out", SimulatorMode::TimeOut),
     ("answer_late", SimulatorMode::AnswerLate),
     ("fail", SimulatorMode::Fail),
 ];
+
+/// The payment gateway behind charges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gateway {
+    /// Charges are refused.
+    None,
+    /// Charges cost nothing.
+    Simulator,
+}
 
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

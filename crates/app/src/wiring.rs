@@ -30,13 +30,14 @@ use boxoffice_peers::{
 };
 use boxoffice_persistence::{Database, PersistenceSettings};
 use boxoffice_waiting_room::{MemoryWaitingRoom, RedisWaitingRoom};
+use chrono::TimeDelta;
 
 use crate::{
     adapters::{
         Argon2Passwords, CurrentTokens, Keys, PasswordSettings, SimulatedGateway, SimulatorSettings, SystemClock,
         SystemEntropy, keys::FILE_NAME,
     },
-    settings::{DatabaseUrl, Settings, WaitingRoomUrl},
+    settings::{DatabaseUrl, Gateway, Settings, WaitingRoomUrl},
 };
 
 /// The greatest age of cached seats. A seat map may be half a second old, and a rendering of it is shown for the other half.
@@ -149,6 +150,7 @@ impl Adapters {
             clock: Arc::clone(clock),
             entropy: Arc::clone(entropy),
             rules: settings.selling_rules(),
+            pending_max: TimeDelta::hours(i64::from(settings.charge_pending_hours)),
         });
         let services = Services {
             accounts: Arc::new(self.accounts(settings, &tokens, Arc::clone(&peers))?),
@@ -281,13 +283,16 @@ fn hashing_parallel(settings: &Settings) -> usize {
     }
 }
 
-fn gateway(settings: &Settings) -> Arc<dyn PaymentGateway> {
-    Arc::new(SimulatedGateway::new(SimulatorSettings {
-        mode: settings.gateway_mode,
-        delay: milliseconds(settings.gateway_delay_milliseconds),
-        timeout: milliseconds(settings.gateway_timeout_milliseconds),
-        scripted_by_amount: settings.gateway_scripted_by_amount,
-    }))
+fn gateway(settings: &Settings) -> Option<Arc<dyn PaymentGateway>> {
+    match settings.gateway {
+        Gateway::None => None,
+        Gateway::Simulator => Some(Arc::new(SimulatedGateway::new(SimulatorSettings {
+            mode: settings.simulator_mode,
+            delay: milliseconds(settings.simulator_delay_milliseconds),
+            timeout: milliseconds(settings.gateway_timeout_milliseconds),
+            scripted_by_amount: settings.simulator_scripted_by_amount,
+        }))),
+    }
 }
 
 /// Makes the data folder and the file of an embedded database if they are missing, readable by their owner only.

@@ -222,6 +222,7 @@ impl Worker for PendingCharges {
         if self.after.is_none() {
             metrics::gauge!("boxoffice_charges_pending").set(std::mem::take(&mut self.without_verdict));
         }
+        metrics::counter!("boxoffice_charges_lapsed_total").increment(u64::from(resolved.lapsed));
         if resolved.ended > 0 {
             tracing::info!(ended = resolved.ended, pending = resolved.pending, "pending charges were resolved");
         }

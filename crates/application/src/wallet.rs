@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use boxoffice_domain::{
     ChargeId, Clock, EntropySource, SellingRules, StorageError,
-    gateway::{GatewayError, GatewayRequest, PaymentGateway},
+    gateway::{GatewayError, GatewayRequest, GatewayVerdict, PaymentGateway},
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
     wallet::{
@@ -21,6 +21,9 @@ use crate::Identity;
 pub enum ChargePointsError {
     #[error(transparent)]
     Refused(#[from] ChargeRefusal),
+    /// There is no payment gateway. Nothing was recorded.
+    #[error("there is no payment gateway")]
+    Unavailable,
     /// No money was taken.
     #[error("the payment gateway declined the charge")]
     Declined(Box<Charge>),
@@ -48,6 +51,8 @@ pub struct Resolved {
     pub ended: u32,
     /// How many still have no verdict.
     pub pending: u32,
+    /// How many had none for too long, and were declined.
+    pub lapsed: u32,
     /// Where the next call goes on; `None` at the end.
     pub next: Option<PendingKey>,
 }
@@ -55,11 +60,14 @@ pub struct Resolved {
 /// Fills wallets, and shows them.
 pub struct WalletService {
     pub wallets: Arc<dyn Wallets>,
-    pub gateway: Arc<dyn PaymentGateway>,
+    /// Takes the money for charges; `None` refuses every charge, and leaves the pending ones as they are.
+    pub gateway: Option<Arc<dyn PaymentGateway>>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn EntropySource>,
     /// How high a balance may become.
     pub rules: SellingRules,
+    /// How long a charge may be without a verdict.
+    pub pending_max: TimeDelta,
 }
 
 impl WalletService {
@@ -72,6 +80,7 @@ impl WalletService {
         amount: ChargeAmount,
         idempotency: Idempotency,
     ) -> Result<Made<Charge>, ChargePointsError> {
+        let gateway = self.gateway.as_deref().ok_or(ChargePointsError::Unavailable)?;
         let charge_id = ChargeId::new(self.entropy.uuid());
         let request = ChargeRequest {
             charge_id,
@@ -82,7 +91,7 @@ impl WalletService {
         };
         let Made { value: mut charge, replayed } = self.wallets.begin_charge(request).await?;
         if charge.state == ChargeState::Pending {
-            charge = self.ask_gateway(&charge).await?;
+            charge = self.ask_gateway(gateway, &charge).await?;
         }
         match charge.state {
             ChargeState::Declined { .. } => Err(ChargePointsError::Declined(Box::new(charge))),
@@ -90,39 +99,63 @@ impl WalletService {
         }
     }
 
-    async fn ask_gateway(&self, charge: &Charge) -> Result<Charge, ChargePointsError> {
+    async fn ask_gateway(&self, gateway: &dyn PaymentGateway, charge: &Charge) -> Result<Charge, ChargePointsError> {
         let request = GatewayRequest { charge_id: charge.id, account_id: charge.account_id, amount: charge.amount };
-        let verdict = self.gateway.charge(request).await;
+        let verdict = gateway.charge(request).await;
         let verdict = verdict.map_err(|source| ChargePointsError::Gateway { charge_id: charge.id, source })?;
-        let ended = self.wallets.complete_charge(charge.id, verdict).await?;
-        ended.ok_or_else(|| StorageError::failed("a charge vanished while the gateway was asked").into())
+        Ok(self.complete(charge.id, verdict).await?)
+    }
+
+    async fn complete(&self, id: ChargeId, verdict: GatewayVerdict) -> Result<Charge, StorageError> {
+        let ended = self.wallets.complete_charge(id, verdict).await?;
+        ended.ok_or_else(|| StorageError::failed("a charge vanished while the gateway was asked"))
     }
 
     /// Asks the gateway again about at most `limit` charges that have been pending for `pending_seconds`, from `after` on,
-    /// where the last call ended: however many never get a verdict, the others still get theirs.
+    /// where the last call ended: however many never get a verdict, the others still get theirs. A charge that has been
+    /// pending for longer than [`pending_max`](Self::pending_max) and still gets no verdict is declined. Does nothing
+    /// without a gateway.
     pub async fn resolve_pending(
         &self,
         pending_seconds: u32,
         after: Option<PendingKey>,
         limit: u32,
     ) -> Result<Resolved, StorageError> {
-        let before = self.clock.now() - TimeDelta::seconds(i64::from(pending_seconds));
+        let Some(gateway) = self.gateway.as_deref() else { return Ok(Resolved::default()) };
+        let now = self.clock.now();
+        let before = now - TimeDelta::seconds(i64::from(pending_seconds));
         let charges = self.wallets.pending_charges(before, after, limit).await?;
         let last = charges.last().filter(|_| charges.len() >= limit as usize);
         let next = last.map(|charge| PendingKey { created_at: charge.created_at, id: charge.id });
         let mut resolved = Resolved { next, ..Resolved::default() };
         for charge in charges {
-            match self.ask_gateway(&charge).await {
+            match self.ask_gateway(gateway, &charge).await {
                 Ok(_) => resolved.ended += 1,
                 Err(ChargePointsError::Storage(error)) => return Err(error),
-                Err(error) => {
+                Err(error) if now - charge.created_at <= self.pending_max => {
                     resolved.pending += 1;
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(charge_id = %charge.id, error, "a pending charge still has no verdict");
                 }
+                Err(error) => resolved.lapsed += u32::from(self.decline_lapsed(&charge, error).await?),
             }
         }
         Ok(resolved)
+    }
+
+    /// Declines a charge that got no verdict for too long. Returns `false` if another instance got one meanwhile.
+    async fn decline_lapsed(&self, charge: &Charge, error: ChargePointsError) -> Result<bool, StorageError> {
+        let charge = self.complete(charge.id, GatewayVerdict::Declined).await?;
+        let ChargeState::Declined { .. } = charge.state else { return Ok(false) };
+        tracing::warn!(
+            charge_id = %charge.id,
+            account_id = %charge.account_id,
+            amount = %charge.amount,
+            pending_hours = self.pending_max.num_hours(),
+            error = &error as &dyn std::error::Error,
+            "a charge got no verdict in time and was declined; compare it with the gateway's records"
+        );
+        Ok(true)
     }
 
     pub async fn balance(&self, identity: Identity) -> Result<Option<Wallet>, StorageError> {

@@ -139,6 +139,7 @@ impl Server {
             ("listen", "127.0.0.1:0".to_owned()),
             // Thousands of accounts sign up from one address, and no password has to be safe.
             ("account_requests_per_minute", "0".to_owned()),
+            ("gateway", "simulator".to_owned()),
             ("password_memory_kib", "8".to_owned()),
             ("password_iterations", "1".to_owned()),
             ("access_token_seconds", "86400".to_owned()),

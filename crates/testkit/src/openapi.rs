@@ -209,6 +209,8 @@ fn check_required_fields(exchange: &Exchange<'_>) -> Result<(), String> {
     let more: &[&str] = match exchange.status {
         401 => &[WWW_AUTHENTICATE.as_str()],
         429 => &[RETRY_AFTER.as_str(), "ratelimit", "ratelimit-policy"],
+        // What a shop does not do it will not do later.
+        503 if exchange.body.contains(r#""code":"charging_unavailable""#) => &[],
         503 => &[RETRY_AFTER.as_str()],
         _ => &[],
     };

@@ -86,8 +86,9 @@ impl Server {
             api: Api::new(""),
             breaks_things: false,
         };
-        // Hashing is cheap, requests are not limited, and no queue waits after a start.
+        // Hashing is cheap, points cost nothing, requests are not limited, and no queue waits after a start.
         let of_all = [
+            ("GATEWAY", "simulator"),
             ("PASSWORD_MEMORY_KIB", "8"),
             ("PASSWORD_ITERATIONS", "1"),
             ("ACCOUNT_REQUESTS_PER_MINUTE", "0"),

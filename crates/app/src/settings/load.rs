@@ -147,6 +147,7 @@ pub(super) mod tests {
     use boxoffice_testkit::TestFolder;
 
     use super::*;
+    use crate::settings::Gateway;
 
     fn variables(texts: &[(&str, &str)]) -> Vec<(String, String)> {
         texts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -201,6 +202,15 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn only_the_demo_has_a_gateway_by_default() {
+        let gateway = |texts: &[(&str, &str)]| of_variables(texts).unwrap().gateway;
+        assert_eq!(gateway(&[]), Gateway::None);
+        assert_eq!(gateway(&[("BOXOFFICE_DEMO", "true")]), Gateway::Simulator);
+        assert_eq!(gateway(&[("BOXOFFICE_DEMO", "true"), ("BOXOFFICE_GATEWAY", "none")]), Gateway::None);
+        assert_eq!(gateway(&[("BOXOFFICE_GATEWAY", "simulator")]), Gateway::Simulator);
+    }
+
+    #[test]
     fn every_wrong_setting_is_named() {
         let given = [
             ("BOXOFFICE_HOLD_SECONDS", "0"),
@@ -212,7 +222,7 @@ pub(super) mod tests {
             ("BOXOFFICE_DEMO", "maybe"),
             ("BOXOFFICE_LOG_FORMAT", "xml"),
             ("BOXOFFICE_LOG", "boxoffice=loud"),
-            ("BOXOFFICE_GATEWAY_MODE", "steal"),
+            ("BOXOFFICE_SIMULATOR_MODE", "steal"),
             ("BOXOFFICE_CORS_ORIGINS", "https://a.example/path"),
             ("BOXOFFICE_METRICS_LISTEN", "9090"),
             ("BOXOFFICE_DATABASE", "postgres://localhost/boxoffice"),

@@ -305,10 +305,11 @@ impl World {
     pub(crate) fn wallet_service(&self) -> WalletService {
         WalletService {
             wallets: self.stage.storage.wallets.clone(),
-            gateway: self.gateway.clone(),
+            gateway: Some(self.gateway.clone()),
             clock: self.stage.clock.clone(),
             entropy: Arc::new(TestEntropy),
             rules: selling_rules(),
+            pending_max: chrono::TimeDelta::hours(1),
         }
     }
 }

@@ -6,7 +6,7 @@ use boxoffice_application::{
 };
 use boxoffice_contracts::storage::charge_request;
 use boxoffice_domain::{
-    ChargeId, SellingRules, StorageError,
+    ChargeId, Clock, SellingRules, StorageError,
     fixtures::{instant, selling_rules},
     gateway::{GatewayError, GatewayRequest, GatewayVerdict, MockPaymentGateway},
     idempotency::{KeyReused, Made},
@@ -152,7 +152,54 @@ async fn an_approved_charge_that_is_not_credited_is_a_failure_or_ends_as_the_sto
     }
 }
 
+#[tokio::test]
+async fn without_a_gateway_nothing_is_charged_or_recorded_and_pending_charges_stay() {
+    let mut world = World::new().await;
+    let charges = world.pending(vec![]).await;
+    assert!(charges.is_empty());
+    let pending = world.stage.begin_charge(charge_request(world.buyer, AMOUNT)).await.unwrap().value;
+    world.stage.clock.set(instant(7_200));
+    let service = WalletService { gateway: None, ..world.wallet_service() };
+    let key = under("k", fingerprint::charge(points(AMOUNT)));
+    let charged = service.charge(world.buyer(), ChargeAmount::new(points(AMOUNT)).unwrap(), key).await;
+    assert_refused!(charged, ChargePointsError::Unavailable);
+    assert_eq!(service.resolve_pending(30, None, 10).await.unwrap(), Resolved::default());
+    let stored = world.stage.storage.wallets.pending_charges(world.stage.clock.now(), None, 10).await.unwrap();
+    assert_eq!(stored, [pending]);
+}
+
 // Pending charges
+
+#[tokio::test]
+async fn a_charge_without_a_verdict_for_too_long_is_asked_about_again_then_declined() {
+    let mut world = World::new().await;
+    let silent = || Err(GatewayError::TimedOut);
+    let charges = world.pending(vec![silent(), Ok(GatewayVerdict::Approved), silent()]).await;
+    // The third has been pending for an hour and no longer.
+    world.stage.clock.set(instant(3_600 + 2));
+    let resolved = world.wallet_service().resolve_pending(30, None, 10).await.unwrap();
+    assert_eq!(resolved, Resolved { ended: 1, pending: 1, lapsed: 1, next: None });
+    let declined = ChargeState::Declined { declined_at: instant(3_602) };
+    assert_eq!(world.charge_state(charges[0].id).await, declined);
+    assert!(matches!(world.charge_state(charges[1].id).await, ChargeState::Completed { .. }));
+    assert_eq!(world.charge_state(charges[2].id).await, ChargeState::Pending);
+    assert_eq!(world.stage.balance(world.buyer).await, BALANCE + AMOUNT);
+}
+
+#[tokio::test]
+async fn a_verdict_that_another_instance_got_meanwhile_counts_rather_than_the_lapse() {
+    let mut world = World::new().await;
+    let charge = world.pending(vec![Err(GatewayError::TimedOut)]).await.remove(0);
+    world.stage.clock.set(instant(7_200));
+    let completed = world.stage.storage.wallets.complete_charge(charge.id, GatewayVerdict::Approved).await.unwrap();
+    world.stage.storage.wallets = mock(|wallets: &mut MockWallets| {
+        let lapses = (eq(charge.id), eq(GatewayVerdict::Declined));
+        wallets.expect_complete_charge().with(lapses.0, lapses.1).times(1).return_once(|_, _| Ok(completed));
+        wallets.expect_pending_charges().times(1).return_once(|_, _, _| Ok(vec![charge]));
+    });
+    let resolved = world.wallet_service().resolve_pending(30, None, 10).await.unwrap();
+    assert_eq!(resolved, Resolved::default());
+}
 
 #[tokio::test]
 async fn pending_charges_are_ended_or_counted_as_still_pending() {
@@ -163,7 +210,7 @@ async fn pending_charges_are_ended_or_counted_as_still_pending() {
     world.stage.clock.set(instant(30 + 3));
     // The fourth has been pending for 30 seconds and no longer.
     let resolved = world.wallet_service().resolve_pending(30, None, 10).await.unwrap();
-    assert_eq!(resolved, Resolved { ended: 2, pending: 1, next: None });
+    assert_eq!(resolved, Resolved { ended: 2, pending: 1, ..Resolved::default() });
     assert!(matches!(world.charge_state(charges[0].id).await, ChargeState::Completed { .. }));
     assert_eq!(world.charge_state(charges[1].id).await, ChargeState::Pending);
     assert!(matches!(world.charge_state(charges[2].id).await, ChargeState::Declined { .. }));
@@ -181,7 +228,7 @@ async fn a_full_round_says_where_the_next_one_goes_on() {
     for charge in &charges {
         let resolved = service.resolve_pending(30, next, 1).await.unwrap();
         next = Some(key(charge));
-        assert_eq!(resolved, Resolved { ended: 0, pending: 1, next });
+        assert_eq!(resolved, Resolved { pending: 1, next, ..Resolved::default() });
     }
     assert_eq!(service.resolve_pending(30, next, 1).await.unwrap(), Resolved::default());
 }

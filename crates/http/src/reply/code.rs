@@ -85,5 +85,6 @@ codes! {
     RateLimited, TOO_MANY_REQUESTS, "rate_limited", "Too many requests from this address";
     Internal, INTERNAL_SERVER_ERROR, "internal", "The server failed";
     GatewayFailed, BAD_GATEWAY, "gateway_failed", "The payment gateway gave no answer";
+    ChargingUnavailable, SERVICE_UNAVAILABLE, "charging_unavailable", "This shop does not sell points";
     Unavailable, SERVICE_UNAVAILABLE, "unavailable", "The server cannot do this at the moment";
 }

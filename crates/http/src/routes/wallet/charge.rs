@@ -38,6 +38,7 @@ impl From<ChargePointsError> for Problem {
     fn from(error: ChargePointsError) -> Self {
         match error {
             ChargePointsError::Refused(refusal) => refusal.into(),
+            ChargePointsError::Unavailable => Self::new(Code::ChargingUnavailable),
             ChargePointsError::Declined(charge) => Self::of_charge(Code::ChargeDeclined, charge.id),
             ChargePointsError::Gateway { charge_id, .. } => {
                 tracing::warn!(%charge_id, error = &error as &dyn std::error::Error, "a charge has no verdict yet");
@@ -49,7 +50,10 @@ impl From<ChargePointsError> for Problem {
     }
 }
 
-refusals!([SIGNED_IN, BODY, KEYED], [IdempotencyKeyRequired, ChargeDeclined, BalanceLimitReached, GatewayFailed]);
+refusals!(
+    [SIGNED_IN, BODY, KEYED],
+    [IdempotencyKeyRequired, ChargeDeclined, BalanceLimitReached, GatewayFailed, ChargingUnavailable]
+);
 
 /// Charge points
 #[utoipa::path(

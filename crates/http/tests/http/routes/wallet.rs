@@ -1,9 +1,10 @@
 //! Points and their history.
 
 use axum::http::StatusCode;
+use boxoffice_http::Code;
 use serde_json::{Value, json};
 
-use crate::world::{BALANCE, PRICE, World, ask_cancel, ask_charge, get, post};
+use crate::world::{BALANCE, PRICE, World, ask_cancel, ask_charge, ask_pay, get, post};
 
 #[tokio::test]
 async fn a_wallet_has_a_balance_and_a_history() {
@@ -42,4 +43,18 @@ async fn a_charge_has_its_bounds() {
     let charge = ask_charge(5, "k").send(&router).await.succeeds(StatusCode::CREATED);
     let path = format!("/v1/wallet/charges/{}", charge["id"].as_str().unwrap());
     assert_eq!(get(path).signed_in("customer").send(&router).await.succeeds(StatusCode::OK), charge);
+}
+
+#[tokio::test]
+async fn a_shop_without_a_gateway_refuses_charges_for_good_and_sells_for_points() {
+    let mut world = World::new().await;
+    world.gateway = None;
+    let router = world.router();
+    let refused = ask_charge(5, "k").send(&router).await;
+    refused.refuses(Code::ChargingUnavailable);
+    assert_eq!(refused.header("retry-after"), None);
+    let entries = get("/v1/wallet/entries").signed_in("customer").send(&router).await.succeeds(StatusCode::OK);
+    assert_eq!(entries["items"].as_array().map(Vec::len), Some(1));
+    let held = world.stage.holds(&world.show, world.customer, &["A-1-1"]).await;
+    ask_pay(&world.token().await, held.id.uuid(), "p").send(&router).await.succeeds(StatusCode::CREATED);
 }

@@ -61,7 +61,7 @@ pub(crate) struct World {
     pub queues: Arc<MemoryWaitingRoom>,
     pub waiting_room: Arc<dyn WaitingRoom>,
     pub passwords: Arc<dyn PasswordHasher>,
-    pub gateway: Arc<dyn PaymentGateway>,
+    pub gateway: Option<Arc<dyn PaymentGateway>>,
     /// Whether the product has neither queues nor payments nor wallets.
     pub seats_only: bool,
     pub settings: HttpSettings,
@@ -113,9 +113,9 @@ impl World {
             waiting_room: queues.clone(),
             queues,
             passwords: passwords(),
-            gateway: mock(|gateway: &mut MockPaymentGateway| {
+            gateway: Some(mock(|gateway: &mut MockPaymentGateway| {
                 gateway.expect_charge().returning(|_| Ok(GatewayVerdict::Approved));
-            }),
+            })),
             seats_only: false,
             draining: Draining::new(),
             peers: Arc::new(Alone),
@@ -196,10 +196,11 @@ impl World {
             wallet: (!self.seats_only).then(|| {
                 Arc::new(WalletService {
                     wallets: storage.wallets,
-                    gateway: Arc::clone(&self.gateway),
+                    gateway: self.gateway.clone(),
                     clock: clock.clone(),
                     entropy: Arc::new(TestEntropy),
                     rules: selling_rules(),
+                    pending_max: chrono::TimeDelta::hours(24),
                 })
             }),
             peers: Arc::clone(&self.peers),
@@ -253,7 +254,7 @@ impl World {
     /// Replaces the payment gateway by one that waits for the test.
     pub(crate) fn slow_gateway(&mut self) -> Arc<SlowGateway> {
         let gateway = Arc::new(SlowGateway { asked: Notify::new(), let_go: Semaphore::new(0) });
-        self.gateway = gateway.clone();
+        self.gateway = Some(gateway.clone());
         gateway
     }
 
