@@ -288,13 +288,13 @@ impl Reservations for FileStore {
     async fn expire_due(&self, limit: u32) -> Result<u32, StorageError> {
         let (tables, now) = (self.read()?, self.clock.now());
         let due = tables.reservations.values().filter_map(|found| match found.state {
-            ReservationState::Held { until } if until <= now => Some((until, found.id)),
+            ReservationState::Held { until } if until <= now => Some((until, found.id, found.account_id)),
             _ => None,
         });
         let oldest_first: BTreeSet<_> = due.collect();
         let mut expired = 0;
-        for (_, reservation_id) in oldest_first.into_iter().take(limit as usize) {
-            expired += u32::from(self.write::<ExpireOutcome>(Command::Expire { reservation_id })?.is_some());
+        for (_, reservation_id, account_id) in oldest_first.into_iter().take(limit as usize) {
+            expired += u32::from(self.write::<ExpireOutcome>(Command::Expire { reservation_id, account_id })?.is_some());
         }
         Ok(expired)
     }

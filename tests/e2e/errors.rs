@@ -213,6 +213,7 @@ async fn refusals_of_the_gateway(buyer: &Buyer) {
 async fn refusals_of_a_narrow_server() -> Codes {
     let settings = [
         ("HOLD_SECONDS", "1"),
+        ("UNPAID_HOLDS_FREE", "0"),
         ("ACCESS_TOKEN_SECONDS", "8"),
         ("QUEUE_CAPACITY", "1"),
         ("SIMULATOR_DELAY_MILLISECONDS", "1000"),
@@ -236,6 +237,7 @@ async fn refusals_of_a_narrow_server() -> Codes {
     })
     .await;
     late.refuses(410, "hold_expired");
+    first.ask_hold(&show.performance, &["A-1-1"]).send().await.refuses(429, "hold_cooldown");
     let refused = eventually("the access token expires", async || {
         let answer = first.get("/v1/me").send().await;
         (answer.status != 200).then_some(answer)

@@ -129,3 +129,31 @@ async fn ten_holds_at_once_give_an_account_exactly_its_four_seats() {
     buyer.ask_hold(&show.performance, &["A-5-9"]).send().await.refuses(409, "seat_limit_reached");
     server.finish().await;
 }
+
+/// Thirteen accounts without points want to keep a hall of fifty seats for themselves, by cancelling and holding again.
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_that_cancel_and_hold_again_do_not_keep_a_hall() {
+    let mut server = Server::start_on(MARIADB, &[("UNPAID_HOLDS_FREE", "3")]).await;
+    let show = Show::on(&server, Terms::max_active(20)).await;
+    let greedy = Buyer::many_admitted(server.api(), 13, &show.concert).await;
+    let labels = labels();
+    let seats: Vec<Vec<&str>> = labels.chunks(4).map(|seats| seats.iter().map(String::as_str).collect()).collect();
+    for round in 0..4 {
+        let held = send_together(13, |index| greedy[index].ask_hold(&show.performance, &seats[index])).await;
+        let ids: Vec<_> = held.iter().map(|answer| answer.id()).collect();
+        assert_eq!(ids.len(), 13, "round {round}");
+        for answer in send_together(13, |index| greedy[index].ask_cancel(&ids[index])).await {
+            answer.is(200);
+        }
+    }
+    server.restart().await;
+    let refused = send_together(13, |index| greedy[index].ask_hold(&show.performance, &seats[index])).await;
+    for answer in &refused {
+        answer.refuses(429, "hold_cooldown");
+        let seconds: u64 = answer.header("retry-after").and_then(|text| text.parse().ok()).expect("seconds");
+        assert!((1..=60).contains(&seconds), "{seconds}");
+    }
+    let honest = Buyer::admitted(server.api(), &show.concert).await;
+    honest.hold(&show.performance, &["A-1-1", "A-1-2"]).await;
+    server.finish().await;
+}

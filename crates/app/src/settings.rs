@@ -105,6 +105,8 @@ settings! {
 
     /// How long seats are held before they must be paid
     hold_seconds: NonZeroU32 = "300", positive(DAY_SECONDS);
+    /// How many holds of a concert an account may let end unpaid; then it waits 1, 2, 4 … minutes after each further one
+    unpaid_holds_free: u32 = "3", whole(0, 1_000_000_000);
     /// How long an admission lasts, at least
     admission_seconds: u32 = "600", whole(1, DAY_SECONDS);
     /// How many accounts a concert admits at once, unless the concert sets another number
@@ -250,6 +252,7 @@ impl Settings {
     pub(crate) fn selling_rules(&self) -> SellingRules {
         SellingRules {
             hold_seconds: self.hold_seconds,
+            unpaid_holds_free: self.unpaid_holds_free,
             seats_per_reservation_max: self.seats_per_reservation,
             max_seats_per_account: self.max_seats_per_account,
             max_active: self.max_active,

@@ -65,6 +65,7 @@ impl ReservationService {
             performance_id,
             seats,
             hold_seconds: self.rules.hold_seconds,
+            unpaid_holds_free: self.rules.unpaid_holds_free,
             idempotency,
         };
         let made = self.reservations.hold(request).await?;

@@ -140,6 +140,8 @@ impl Server {
             // Thousands of accounts sign up from one address, and no password has to be safe.
             ("account_requests_per_minute", "0".to_owned()),
             ("gateway", "simulator".to_owned()),
+            // Holds are cancelled, or lapse, all the time.
+            ("unpaid_holds_free", "1000000000".to_owned()),
             ("password_memory_kib", "8".to_owned()),
             ("password_iterations", "1".to_owned()),
             ("access_token_seconds", "86400".to_owned()),

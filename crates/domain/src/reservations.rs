@@ -174,6 +174,8 @@ pub struct HoldRequest {
     pub seats: SeatSelection,
     /// How long the hold lasts.
     pub hold_seconds: NonZeroU32,
+    /// How many holds of the concert may end unpaid before the account has to wait.
+    pub unpaid_holds_free: u32,
     /// The caller's key, if it gave one.
     pub idempotency: Option<Idempotency>,
 }
@@ -200,6 +202,12 @@ pub enum HoldRefusal {
     /// The performance has no seats of these labels.
     #[error("the performance has no such seat")]
     SeatNotFound(Vec<SeatLabel>),
+    /// Too many holds of the concert ended unpaid.
+    #[error("too many holds of this concert ended unpaid; the next may begin in {seconds_left} s")]
+    Cooldown {
+        /// How long the account has to wait, rounded up.
+        seconds_left: u64,
+    },
     /// The account would have more seats of the concert than it may.
     #[error("an account may have {limit} seats of this concert")]
     SeatLimitReached {

@@ -12,6 +12,9 @@ use crate::Points;
 pub struct SellingRules {
     /// How many seconds seats are held before they must be paid.
     pub hold_seconds: NonZeroU32,
+    /// How many holds of a concert an account may let end unpaid before it has to wait
+    /// ([`HoldBudget`](crate::sale::HoldBudget)).
+    pub unpaid_holds_free: u32,
     /// How many seats one reservation may have. At most
     /// [`SEATS_PER_RESERVATION_MAX`](crate::seats::SEATS_PER_RESERVATION_MAX).
     pub seats_per_reservation_max: NonZeroU32,

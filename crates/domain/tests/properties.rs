@@ -31,7 +31,7 @@ fn command() -> impl Strategy<Value = Command> {
         5 => (0..ACCOUNTS, amount()).prop_map(|(account, amount)| Command::BeginCharge { account, amount }),
         5 => (any::<prop::sample::Index>(), verdict())
             .prop_map(|(charge, verdict)| Command::CompleteCharge { charge, verdict }),
-        2 => (0i64..=4).prop_map(|seconds| Command::Wait { seconds }),
+        2 => prop_oneof![3 => 0i64..=4, 1 => 30i64..=70].prop_map(|seconds| Command::Wait { seconds }),
         3 => (any::<prop::sample::Index>(), 0i64..=1)
             .prop_map(|(reservation, early_microseconds)| Command::WaitForEnd { reservation, early_microseconds }),
         1 => Just(Command::WaitForStart),

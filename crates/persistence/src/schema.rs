@@ -181,6 +181,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    hold_budgets (concert_id, account_id) {
+        concert_id -> Binary,
+        account_id -> Binary,
+        unpaid_count -> BigInt,
+        last_unpaid_at -> Nullable<Timestamp>,
+        paid_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
     outbox_batches (id) {
         id -> Binary,
         events -> Text,

@@ -86,8 +86,9 @@ impl Server {
             api: Api::new(""),
             breaks_things: false,
         };
-        // Hashing is cheap, points cost nothing, requests are not limited, and no queue waits after a start.
+        // Hashing is cheap, points cost nothing, requests and holds are not limited, and no queue waits after a start.
         let of_all = [
+            ("UNPAID_HOLDS_FREE", "1000000000"),
             ("GATEWAY", "simulator"),
             ("PASSWORD_MEMORY_KIB", "8"),
             ("PASSWORD_ITERATIONS", "1"),

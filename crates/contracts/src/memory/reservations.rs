@@ -90,12 +90,18 @@ impl Reservations for MemoryStore {
         let mut due: Vec<_> = {
             let rows = self.rows();
             let lapsed = |found: &&Reservation| matches!(found.state, ReservationState::Held { until } if until <= now);
-            rows.sale.reservations.values().filter(lapsed).map(|found| (found.held_until, found.id)).collect()
+            rows.sale
+                .reservations
+                .values()
+                .filter(lapsed)
+                .map(|found| (found.held_until, found.id, found.account_id))
+                .collect()
         };
         due.sort_unstable();
         let mut expired = 0;
-        for (_, reservation_id) in due.into_iter().take(limit as usize) {
-            expired += u32::from(self.write::<ExpireOutcome>(Command::Expire { reservation_id })?.is_some());
+        for (_, reservation_id, account_id) in due.into_iter().take(limit as usize) {
+            let command = Command::Expire { reservation_id, account_id };
+            expired += u32::from(self.write::<ExpireOutcome>(command)?.is_some());
         }
         Ok(expired)
     }

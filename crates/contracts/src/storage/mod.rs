@@ -175,6 +175,8 @@ macro_rules! storage_contract {
             a_hold_and_the_sweep_of_the_former_one_agree
             a_lapsed_seat_sells_again_without_a_sweep
             a_lapsed_hold_whose_seat_was_taken_is_not_paid
+            holds_that_end_unpaid_make_the_account_wait
+            holds_and_sweeps_at_once_count_each_lapsed_hold_once
             everything_at_once_breaks_nothing
         } }
     };

@@ -3,7 +3,7 @@
 use boxoffice_domain::{
     AccountId, fixtures,
     payments::PayRefusal,
-    reservations::{CancelRefusal, Reservation, ReservationState, ReservationStatus},
+    reservations::{CancelRefusal, HoldRefusal, HoldRequest, Reservation, ReservationState, ReservationStatus},
     seats::SeatStatus,
 };
 use chrono::TimeDelta;
@@ -164,6 +164,66 @@ pub async fn a_lapsed_hold_whose_seat_was_taken_is_not_paid(stage: &Stage) {
     stage.pays(&taken).await;
     stage.assert_balance(one, 5_000).await;
     stage.assert_balance(other, 5_000 - PRICE_A).await;
+}
+
+/// Holds that end unpaid make an account wait, longer each time, until it pays one.
+pub async fn holds_that_end_unpaid_make_the_account_wait(stage: &Stage) {
+    let (show, elsewhere) = (stage.show().await, stage.show().await);
+    let (account_id, other) = (stage.account_with(10 * PRICE_A).await, stage.account().await);
+    let hold = |label| stage.hold(HoldRequest { unpaid_holds_free: 2, ..show.hold_request(account_id, &[label]) });
+    let holds = async |label| hold(label).await.unwrap().value.reservation;
+    let wait = |seconds_left| Err(HoldRefusal::Cooldown { seconds_left });
+    for label in ["A-1-1", "A-1-2"] {
+        let held = holds(label).await;
+        stage.cancels(&held).await;
+    }
+    let (cancelled, lapsing) = (holds("A-1-3").await, holds("A-1-4").await);
+    stage.cancels(&cancelled).await;
+    assert_eq!(hold("A-1-5").await, wait(60));
+    let strict =
+        |show: &Show, account_id| HoldRequest { unpaid_holds_free: 0, ..show.hold_request(account_id, &["A-1-5"]) };
+    for request in [strict(&show, other), strict(&elsewhere, account_id)] {
+        let held = stage.hold(request).await.unwrap().value.reservation;
+        stage.cancels(&held).await;
+    }
+    stage.clock.set(lapsing.held_until);
+    assert_eq!(hold("A-1-5").await, wait(120));
+    assert_eq!(stage.expire_due(10).await, 1);
+    assert_eq!(hold("A-1-5").await, wait(120));
+    stage.clock.advance_seconds(120);
+    stage.pays(&holds("A-1-5").await).await;
+    stage.clock.advance_seconds(1);
+    for label in ["A-1-1", "A-1-2", "A-1-3"] {
+        let held = holds(label).await;
+        stage.cancels(&held).await;
+    }
+    assert_eq!(hold("A-1-1").await, wait(60));
+}
+
+/// However holds and sweeps meet, each lapsed hold counts, and counts once.
+pub async fn holds_and_sweeps_at_once_count_each_lapsed_hold_once(stage: &Stage) {
+    let show = stage.show().await;
+    let accounts = stage.accounts(5).await;
+    let labels = show.labels();
+    for (account_id, labels) in accounts.iter().zip(labels.chunks(4)) {
+        for label in labels {
+            stage.hold(show.hold_request_for(*account_id, vec![label.clone()])).await.unwrap();
+        }
+    }
+    stage.clock.advance_seconds(300);
+    let ask = |account_id: AccountId| HoldRequest {
+        unpaid_holds_free: 0,
+        ..show.hold_request_for(account_id, vec![labels[0].clone()])
+    };
+    let sweeps = at_once(0..20, |_| stage.expire_due(3));
+    let holds = at_once((0..50).map(|number| ask(accounts[number % 5])), |request| stage.hold(request));
+    let (outcomes, swept) = futures::join!(holds, sweeps);
+    let wait = Err(HoldRefusal::Cooldown { seconds_left: 480 });
+    assert_eq!(count(&outcomes, &wait), 50, "{outcomes:?}");
+    assert_eq!(swept.into_iter().sum::<u32>() + stage.expire_due(100).await, 20);
+    for account_id in accounts {
+        assert_eq!(stage.hold(ask(account_id)).await, wait);
+    }
 }
 
 /// Holds, payments, cancellations, charges and sweeps of many accounts over few seats, while time goes on: whatever

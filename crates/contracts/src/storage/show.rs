@@ -57,6 +57,7 @@ impl Show {
             performance_id: self.performance_id,
             seats: SeatSelection::new(labels).expect("a selection"),
             hold_seconds: fixtures::selling_rules().hold_seconds,
+            unpaid_holds_free: fixtures::selling_rules().unpaid_holds_free,
             idempotency: None,
         }
     }

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use chrono::TimeDelta;
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +10,7 @@ use crate::{
     AccountId, ConcertId, Timestamp,
     catalog::performance::PriceRange,
     text::{Description, Name},
+    time::seconds_until,
     waiting_room::{Draw, QueueTerms, SaleReading},
 };
 
@@ -82,8 +82,7 @@ impl SalesWindow {
     /// Whether the sale is open at `now`.
     pub fn check(&self, now: Timestamp) -> Result<(), NotOnSale> {
         if now < self.open_at {
-            let seconds = (self.open_at - now + TimeDelta::nanoseconds(999_999_999)).num_seconds();
-            Err(NotOnSale::NotOpen { opens_at: self.open_at, seconds_left: u64::try_from(seconds).unwrap_or(u64::MAX) })
+            Err(NotOnSale::NotOpen { opens_at: self.open_at, seconds_left: seconds_until(now, self.open_at) })
         } else if now >= self.close_at {
             Err(NotOnSale::Closed)
         } else {
@@ -303,7 +302,7 @@ mod tests {
     fn a_sale_is_open_from_its_first_instant_to_before_its_last() {
         let sales = SalesWindow::new(at(10), at(20)).unwrap();
         assert_eq!(sales.check(at(9)), Err(NotOnSale::NotOpen { opens_at: at(10), seconds_left: 1 }));
-        let almost = at(10) - TimeDelta::microseconds(1_000_001);
+        let almost = at(10) - chrono::TimeDelta::microseconds(1_000_001);
         assert_eq!(sales.check(almost), Err(NotOnSale::NotOpen { opens_at: at(10), seconds_left: 2 }));
         assert_eq!(sales.check(at(10)), Ok(()));
         assert_eq!(sales.check(at(19)), Ok(()));

@@ -46,6 +46,9 @@ impl SaleState {
             refunded: refunded.map(|payment| payment.amount).unwrap_or_default(),
         });
         self.free_seats(&reservation);
+        if payment_id.is_none() {
+            self.count_unpaid(reservation.account_id, reservation.concert_id, now);
+        }
         let state = ReservationState::Cancelled { payment_id, idempotency: request.idempotency.clone() };
         let reservation = Reservation { state, updated_at: now, ..reservation };
         self.save_reservation(reservation.clone());

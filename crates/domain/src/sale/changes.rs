@@ -9,7 +9,7 @@ use crate::{
     wallet::{Charge, Wallet, WalletEntry},
 };
 
-use super::SaleState;
+use super::{HoldBudget, SaleState};
 
 /// What a batch has to save, each row once and as it is after the last command.
 ///
@@ -69,6 +69,11 @@ impl<'a> Changes<'a> {
     /// Charges to be updated: their state.
     pub fn charges_changed(&self) -> impl Iterator<Item = &'a Charge> {
         self.state.charges.changed()
+    }
+
+    /// Counts of holds that ended unpaid, to be inserted or replaced.
+    pub fn hold_budgets(&self) -> impl Iterator<Item = &'a HoldBudget> {
+        self.state.hold_budgets.made().chain(self.state.hold_budgets.changed())
     }
 
     /// Seats to be updated: their state.

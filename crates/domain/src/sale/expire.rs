@@ -1,7 +1,7 @@
 //! Marking lapsed holds. It only saves others the reading: every rule judges a hold by its end.
 
 use crate::{
-    ReservationId, Timestamp,
+    AccountId, ReservationId, Timestamp,
     events::Event,
     reservations::{Reservation, ReservationState},
 };
@@ -9,15 +9,16 @@ use crate::{
 use super::{ExpireOutcome, FreedSeats, SaleState};
 
 impl SaleState {
-    pub(super) fn expire(&mut self, now: Timestamp, id: ReservationId) -> ExpireOutcome {
-        let reservation = self.reservations.get(&id)?.clone();
+    pub(super) fn expire(&mut self, now: Timestamp, account_id: AccountId, id: ReservationId) -> ExpireOutcome {
+        let reservation = self.reservation_of(account_id, id)?.clone();
         let ReservationState::Held { until } = reservation.state else { return None };
         if now < until {
             return None;
         }
-        let Reservation { account_id, performance_id, .. } = reservation;
+        let Reservation { performance_id, concert_id, .. } = reservation;
         self.events.push(Event::ReservationExpired { reservation_id: id, account_id, performance_id });
         let labels = self.free_seats(&reservation).into_iter().map(|seat| seat.label).collect();
+        self.count_unpaid(account_id, concert_id, until);
         // It expired then, whenever the worker comes.
         self.save_reservation(Reservation { state: ReservationState::Expired, updated_at: until, ..reservation });
         Some(FreedSeats { performance_id, reservation_id: id, labels })
@@ -36,7 +37,7 @@ mod tests {
     #[test]
     fn a_hold_is_marked_when_its_time_is_over_and_once() {
         let (mut sale, held) = Sale::held(0);
-        let command = Command::Expire { reservation_id: held.id };
+        let command = Command::Expire { reservation_id: held.id, account_id: held.account_id };
         assert_eq!(sale.decide::<ExpireOutcome>(299, &command), None);
         let freed: ExpireOutcome = sale.decide(300, &command);
         let labels = vec![held.seats[0].label.clone()];
@@ -52,7 +53,8 @@ mod tests {
     fn a_seat_that_another_hold_has_taken_stays_taken() {
         let (mut sale, held) = Sale::held(0);
         let next = sale.hold(300, &sale.hold_request(&["A-1-1"])).unwrap().value.reservation;
-        let freed: ExpireOutcome = sale.decide(301, &Command::Expire { reservation_id: held.id });
+        let freed: ExpireOutcome =
+            sale.decide(301, &Command::Expire { reservation_id: held.id, account_id: held.account_id });
         assert_eq!(freed.unwrap().labels, []);
         assert_eq!(sale.seat("A-1-1").state.reservation_id(), Some(next.id));
     }
@@ -63,7 +65,10 @@ mod tests {
         sale.paid(1, &held);
         let unknown = ReservationId::new(uuid::Uuid::from_u128(4));
         for reservation_id in [held.id, unknown] {
-            assert_eq!(sale.decide::<ExpireOutcome>(500, &Command::Expire { reservation_id }), None);
+            assert_eq!(
+                sale.decide::<ExpireOutcome>(500, &Command::Expire { reservation_id, account_id: held.account_id }),
+                None
+            );
         }
     }
 }

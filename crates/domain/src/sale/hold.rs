@@ -7,7 +7,7 @@ use crate::{
     idempotency::Made,
     reservations::{HoldRefusal, HoldRequest, Reservation, ReservationState, ReservationView, ReservedSeat},
     seats::{Seat, SeatLabel, SeatState, SeatStatus},
-    time::seconds_after,
+    time::{seconds_after, seconds_until},
 };
 
 use super::{Decision, LoadError, NotDone, SaleState};
@@ -65,6 +65,10 @@ impl SaleState {
         if seats.len() < wanted.len() {
             let known = |label: &&SeatLabel| seats.iter().any(|seat| seat.label == **label);
             return Err(HoldRefusal::SeatNotFound(wanted.iter().filter(|label| !known(label)).cloned().collect()));
+        }
+        let cooldown = self.hold_budget_at(now, request.account_id, request.concert_id);
+        if let Some(ends_at) = cooldown.cooldown_ends_at(request.unpaid_holds_free).filter(|ends_at| now < *ends_at) {
+            return Err(HoldRefusal::Cooldown { seconds_left: seconds_until(now, ends_at) });
         }
         let had = self.live_holdings(now, request.account_id, request.concert_id);
         let had: u64 = had.map(|holding| u64::from(holding.seats_count)).sum();

@@ -40,6 +40,7 @@ mod changes;
 mod charge;
 mod expire;
 mod hold;
+mod hold_budget;
 mod pay;
 mod plan;
 mod replay;
@@ -59,6 +60,7 @@ use crate::{
 };
 
 pub use changes::Changes;
+pub use hold_budget::HoldBudget;
 pub use pay::check_payable;
 pub use plan::LoadPlan;
 pub use state::{Holding, SaleState};
@@ -76,6 +78,8 @@ pub enum Command {
     Expire {
         /// The reservation.
         reservation_id: ReservationId,
+        /// The reservation's account, so that its wallet can be locked before the reservation is read.
+        account_id: AccountId,
     },
     /// Record a charge before the payment gateway is asked.
     BeginCharge(ChargeRequest),
@@ -91,16 +95,14 @@ pub enum Command {
 }
 
 impl Command {
-    /// The account whose writes must be carried out one after the other; `None` if the command concerns no limit and no
-    /// balance.
-    pub fn account_id(&self) -> Option<AccountId> {
+    /// The account whose writes must be carried out one after the other.
+    pub fn account_id(&self) -> AccountId {
         match self {
-            Self::Hold(request) => Some(request.account_id),
-            Self::Pay(request) => Some(request.account_id),
-            Self::Cancel(request) => Some(request.account_id),
-            Self::BeginCharge(request) => Some(request.account_id),
-            Self::CompleteCharge { account_id, .. } => Some(*account_id),
-            Self::Expire { .. } => None,
+            Self::Hold(request) => request.account_id,
+            Self::Pay(request) => request.account_id,
+            Self::Cancel(request) => request.account_id,
+            Self::BeginCharge(request) => request.account_id,
+            Self::Expire { account_id, .. } | Self::CompleteCharge { account_id, .. } => *account_id,
         }
     }
 }
@@ -233,7 +235,9 @@ impl SaleState {
             Command::Hold(request) => Outcome::Hold(outcome(self.hold(now, request))?),
             Command::Pay(request) => Outcome::Pay(outcome(self.pay(now, request))?),
             Command::Cancel(request) => Outcome::Cancel(outcome(self.cancel(now, request))?),
-            Command::Expire { reservation_id } => Outcome::Expire(self.expire(now, *reservation_id)),
+            Command::Expire { reservation_id, account_id } => {
+                Outcome::Expire(self.expire(now, *account_id, *reservation_id))
+            }
             Command::BeginCharge(request) => Outcome::BeginCharge(outcome(self.begin_charge(now, request))?),
             Command::CompleteCharge { charge_id, account_id, verdict } => {
                 let charge = self.charges.get(charge_id).cloned();

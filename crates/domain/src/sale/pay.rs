@@ -79,6 +79,7 @@ impl SaleState {
             payment_id: payment.id,
             amount: payment.amount,
         });
+        self.count_paid(reservation.account_id, reservation.concert_id, now);
         self.save_seats(reservation.performance_id, seats);
         self.save_payment(payment.clone());
         self.save_reservation(reservation.clone());

@@ -38,7 +38,8 @@ pub struct LoadPlan {
     pub performances: BTreeSet<PerformanceId>,
     /// Seats by performance.
     pub seats: BTreeMap<PerformanceId, BTreeSet<SeatLabel>>,
-    /// Accounts and concerts of which all held and confirmed reservations are needed, as [`Holding`](super::Holding)s.
+    /// Accounts and concerts of which all held and confirmed reservations are needed, as [`Holding`](super::Holding)s, and
+    /// the [`HoldBudget`](super::HoldBudget), all as of one instant.
     pub holdings: BTreeSet<(AccountId, ConcertId)>,
     /// Idempotency keys under which reservations may have been made, without repetition.
     pub reservation_keys: Vec<(AccountId, IdempotencyKey)>,
@@ -53,7 +54,7 @@ impl LoadPlan {
     pub fn new(commands: &[Command]) -> Self {
         let mut plan = Self::default();
         for command in commands {
-            plan.accounts.extend(command.account_id());
+            plan.accounts.insert(command.account_id());
             plan.include_command(command);
         }
         for keys in [&mut plan.reservation_keys, &mut plan.payment_keys, &mut plan.charge_keys] {
@@ -82,7 +83,7 @@ impl LoadPlan {
                 self.reservations.insert(request.reservation_id);
                 self.reservations_to_refund.insert(request.reservation_id);
             }
-            Command::Expire { reservation_id } => {
+            Command::Expire { reservation_id, .. } => {
                 self.reservations.insert(*reservation_id);
             }
             Command::BeginCharge(request) => {
@@ -94,8 +95,12 @@ impl LoadPlan {
         }
     }
 
-    /// Adds what a loaded reservation leads to: its terms, and its seats while it has any.
+    /// Adds what a loaded reservation leads to: its terms, its seats while it has any, and what its end has to be counted
+    /// with.
     pub fn include_reservation(&mut self, reservation: &Reservation) {
+        if let ReservationState::Held { .. } = reservation.state {
+            self.holdings.insert((reservation.account_id, reservation.concert_id));
+        }
         self.performances.insert(reservation.performance_id);
         if matches!(reservation.state, ReservationState::Held { .. } | ReservationState::Confirmed { .. }) {
             let seats = self.seats.entry(reservation.performance_id).or_default();
@@ -151,7 +156,7 @@ mod tests {
         let batch = [
             Command::Pay(pay.clone()),
             Command::Cancel(fixtures::cancel_request(&held)),
-            Command::Expire { reservation_id: held.id },
+            Command::Expire { reservation_id: held.id, account_id: held.account_id },
             Command::CompleteCharge {
                 charge_id: fixtures::charge_request(1).charge_id,
                 account_id: held.account_id,
@@ -166,13 +171,15 @@ mod tests {
         assert_eq!(plan.payment_keys, [(held.account_id, pay.idempotency.key)]);
         assert!(plan.performances.is_empty() && plan.seats.is_empty());
 
+        plan.holdings.clear();
         let expired = Reservation { state: ReservationState::Expired, ..held.clone() };
         plan.include_reservation(&expired);
-        assert_eq!((plan.performances.len(), plan.seats.len()), (1, 0));
+        assert_eq!((plan.performances.len(), plan.seats.len(), plan.holdings.len()), (1, 0, 0));
         let (mut sale, paid) = Sale::held(55_000);
         plan.include_payment(&sale.paid(1, &paid).payment.payment);
         assert_eq!(plan.reservations, [held.id, paid.id].into());
         plan.include_reservation(&held);
         assert_eq!(plan.seats, [(held.performance_id, [held.seats[0].label.clone()].into())].into());
+        assert_eq!(plan.holdings, [(held.account_id, held.concert_id)].into());
     }
 }

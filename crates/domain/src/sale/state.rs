@@ -12,7 +12,7 @@ use crate::{
     wallet::{Charge, Wallet, WalletEntry},
 };
 
-use super::{LoadError, changes::Changes, rows::Rows};
+use super::{HoldBudget, LoadError, changes::Changes, rows::Rows};
 
 /// Seats of one concert that an account holds or owns under one reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,7 @@ pub struct SaleState {
     pub(super) terms: HashMap<PerformanceId, PerformanceTerms>,
     pub(super) seats: BTreeMap<PerformanceId, Rows<SeatLabel, Seat>>,
     pub(super) reservations: Rows<ReservationId, Reservation>,
+    pub(super) hold_budgets: Rows<(ConcertId, AccountId), HoldBudget>,
     holdings: HashMap<(AccountId, ConcertId), HashMap<ReservationId, Holding>>,
     pub(super) payments: Rows<ReservationId, Payment>,
     pub(super) charges: Rows<ChargeId, Charge>,
@@ -115,6 +116,11 @@ impl SaleState {
         holdings.insert(holding.reservation_id, holding);
     }
 
+    /// Adds how an account's holds of a concert ended.
+    pub fn add_hold_budget(&mut self, budget: HoldBudget) {
+        self.hold_budgets.add((budget.concert_id, budget.account_id), budget);
+    }
+
     /// What the commands decided so far have changed.
     pub fn changes(&self) -> Changes<'_> {
         Changes { state: self }
@@ -169,6 +175,17 @@ impl SaleState {
     ) -> impl Iterator<Item = &Holding> {
         let holdings = self.holdings.get(&(account_id, concert_id)).into_iter().flat_map(HashMap::values);
         holdings.filter(move |holding| holding.held_until.is_none_or(|until| now < until))
+    }
+
+    /// When each hold of an account ended that has lapsed by `now` and is not marked yet.
+    pub(super) fn lapsed_holds(
+        &self,
+        now: Timestamp,
+        account_id: AccountId,
+        concert_id: ConcertId,
+    ) -> impl Iterator<Item = Timestamp> {
+        let holdings = self.holdings.get(&(account_id, concert_id)).into_iter().flat_map(HashMap::values);
+        holdings.filter_map(|holding| holding.held_until).filter(move |until| *until <= now)
     }
 
     pub(super) fn save_wallet(&mut self, wallet: Wallet, entry: Option<WalletEntry>) {

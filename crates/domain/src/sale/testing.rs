@@ -109,6 +109,7 @@ impl Sale {
         changes.wallets().cloned().for_each(|wallet| state.add_wallet(wallet));
         changes.reservations_new().cloned().for_each(|reservation| state.add_reservation(reservation));
         changes.payments_new().cloned().for_each(|payment| state.add_payment(payment));
+        changes.hold_budgets().for_each(|budget| state.add_hold_budget(*budget));
         changes.charges_new().cloned().for_each(|charge| state.add_charge(charge));
         changes.seats().for_each(|(performance_id, seat)| state.add_seat(performance_id, seat.clone()));
         self.state = state;

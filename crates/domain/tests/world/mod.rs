@@ -28,6 +28,7 @@ pub(crate) const SEATS: usize = 3;
 const PRICES: [i64; SEATS] = [0, 10, 25];
 /// Below the number of seats of both performances, so that the limit binds across them.
 const SEATS_PER_ACCOUNT: u32 = 4;
+pub(crate) const UNPAID_HOLDS_FREE: u32 = 2;
 const HOLD_SECONDS: std::num::NonZeroU32 = std::num::NonZeroU32::new(5).unwrap();
 
 /// What may happen next. An index picks one of what there is by then.
@@ -97,6 +98,10 @@ fn pick<Id, T: Clone>(things: &BTreeMap<Id, T>, index: Index) -> Option<T> {
     if things.is_empty() { None } else { things.values().nth(index.index(things.len())).cloned() }
 }
 
+fn expire(reservation: &Reservation) -> sale::Command {
+    sale::Command::Expire { reservation_id: reservation.id, account_id: reservation.account_id }
+}
+
 fn answer<T>(outcome: Result<T, impl Debug>) -> Answer {
     outcome.map_or_else(|refusal| Answer::Refused(format!("{refusal:?}")), |_| Answer::Done)
 }
@@ -164,6 +169,7 @@ impl World {
                 performance_id: self.performances[*performance].id,
                 seats: SeatSelection::new(seats.iter().map(|seat| label(*seat)).collect()).unwrap(),
                 hold_seconds: HOLD_SECONDS,
+                unpaid_holds_free: UNPAID_HOLDS_FREE,
                 idempotency: None,
             }),
             Command::Pay { reservation: index, stranger } => {
@@ -177,7 +183,7 @@ impl World {
                 let account_id = actor(reservation.account_id, stranger);
                 sale::Command::Cancel(CancelRequest { account_id, ..fixtures::cancel_request(&reservation) })
             }
-            Command::Expire { reservation: index } => sale::Command::Expire { reservation_id: reservation(index)?.id },
+            Command::Expire { reservation: index } => expire(&reservation(index)?),
             Command::BeginCharge { account, amount } => sale::Command::BeginCharge(ChargeRequest {
                 charge_id: ChargeId::new(id),
                 account_id: account_id(*account),
@@ -195,8 +201,8 @@ impl World {
 
     /// Marks every lapsed hold, as the worker does.
     pub(crate) fn sweep(&mut self) {
-        for reservation_id in self.tables.reservations.keys().copied().collect::<Vec<_>>() {
-            self.write(&sale::Command::Expire { reservation_id });
+        for reservation in self.tables.reservations.values().cloned().collect::<Vec<_>>() {
+            self.write(&expire(&reservation));
         }
         let lapsed = |found: &Reservation| matches!(found.state, ReservationState::Held { until } if until <= self.now);
         assert!(!self.tables.reservations.values().any(lapsed), "the sweeper leaves nothing behind");

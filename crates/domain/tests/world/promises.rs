@@ -22,6 +22,7 @@ impl World {
         self.a_reservation_has_all_of_its_seats_or_none()?;
         self.a_free_seat_can_be_had()?;
         self.none_has_more_seats_than_allowed()?;
+        self.unpaid_holds_are_counted_since_the_last_payment()?;
         self.balances_equal_their_history()?;
         self.points_are_conserved()?;
         self.every_confirmed_reservation_is_paid_once()?;
@@ -92,6 +93,22 @@ impl World {
             let own = self.live().filter(|reservation| reservation.account_id == *account_id);
             let seats_count: usize = own.map(|reservation| reservation.seats.len()).sum();
             prop_assert!(seats_count <= SEATS_PER_ACCOUNT as usize);
+        }
+        Ok(())
+    }
+
+    /// From the reservations alone, which say when each of them ended.
+    fn unpaid_holds_are_counted_since_the_last_payment(&self) -> Checked {
+        for budget in self.tables.hold_budgets.values() {
+            let own = self.tables.reservations.values().filter(|found| found.account_id == budget.account_id);
+            let ended = own.filter(|found| match found.state {
+                ReservationState::Expired => true,
+                ReservationState::Cancelled { payment_id, .. } => payment_id.is_none(),
+                ReservationState::Held { .. } | ReservationState::Confirmed { .. } => false,
+            });
+            let since: Vec<_> = ended.map(|found| found.updated_at).filter(|at| Some(*at) > budget.paid_at).collect();
+            prop_assert_eq!(budget.unpaid_count as usize, since.len(), "{:?}", budget);
+            prop_assert_eq!(budget.last_unpaid_at, since.into_iter().max());
         }
         Ok(())
     }

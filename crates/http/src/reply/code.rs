@@ -82,6 +82,7 @@ codes! {
     ValidationFailed, UNPROCESSABLE_ENTITY, "validation_failed", "The request breaks a rule";
     TooManySeats, UNPROCESSABLE_ENTITY, "too_many_seats", "Too many seats for one reservation";
     IdempotencyKeyReused, UNPROCESSABLE_ENTITY, "idempotency_key_reused", "The key names another request";
+    HoldCooldown, TOO_MANY_REQUESTS, "hold_cooldown", "Too many holds of this concert ended unpaid";
     RateLimited, TOO_MANY_REQUESTS, "rate_limited", "Too many requests from this address";
     Internal, INTERNAL_SERVER_ERROR, "internal", "The server failed";
     GatewayFailed, BAD_GATEWAY, "gateway_failed", "The payment gateway gave no answer";

@@ -92,7 +92,7 @@ fn described(codes: &[Code]) -> Response {
     if status == Some(StatusCode::UNAUTHORIZED) {
         response = response.header("WWW-Authenticate", header("The scheme to sign in with"));
     }
-    if status == Some(StatusCode::TOO_MANY_REQUESTS) {
+    if codes.contains(&Code::RateLimited) {
         response = response.header("RateLimit-Policy", header("The limit of this address"));
         response = response.header("RateLimit", header("How much of it is left"));
     }

@@ -76,7 +76,11 @@ impl SeatChange {
 
 impl SeatUpdate {
     pub(super) fn of(command: &Command, outcome: &Outcome) -> Option<Self> {
-        let account_id = command.account_id();
+        let account_id = match command {
+            // No buyer waits to see it.
+            Command::Expire { .. } => None,
+            command => Some(command.account_id()),
+        };
         Some(match outcome {
             Outcome::Hold(Ok(made)) => {
                 let reservation = &made.value.reservation;

@@ -117,13 +117,11 @@ fn count_outcomes(outcomes: &[Decided]) {
 /// Changes every wallet that is locked. Nodes that do not see each other's locks compare changed rows at commit: the
 /// first of two batches of one account commits, and the other one starts again and sees what the first one did.
 async fn change_locked_wallets(connection: &mut Connection, commands: &[Command]) -> Result<(), Failure> {
-    let accounts: BTreeSet<_> = commands.iter().filter_map(Command::account_id).collect();
-    if !accounts.is_empty() {
-        Statement::<Untyped>::new("UPDATE wallets SET changes_count = changes_count + 1 WHERE account_id IN ")
-            .list(accounts)
-            .execute(connection)
-            .await?;
-    }
+    let accounts: BTreeSet<_> = commands.iter().map(Command::account_id).collect();
+    Statement::<Untyped>::new("UPDATE wallets SET changes_count = changes_count + 1 WHERE account_id IN ")
+        .list(accounts)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

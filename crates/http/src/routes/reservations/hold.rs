@@ -70,6 +70,12 @@ impl From<HoldRefusal> for Problem {
             HoldRefusal::PerformanceWithdrawn => Self::new(Code::PerformanceWithdrawn),
             HoldRefusal::NotOnSale(error) => error.into(),
             HoldRefusal::SeatNotFound(seats) => Self::of_seats(Code::SeatNotFound, seats),
+            HoldRefusal::Cooldown { seconds_left } => Self::new(Code::HoldCooldown)
+                .detail(format!(
+                    "Too many holds of this concert were cancelled or not paid in time. The next is possible in \
+                     {seconds_left} s; paying a hold ends the wait."
+                ))
+                .retry_after(seconds_left),
             HoldRefusal::SeatLimitReached { limit } => Self::of_limit(Code::SeatLimitReached, limit),
             HoldRefusal::SeatUnavailable { seats, held_by_account } => Self::seats_unavailable(seats, held_by_account),
             HoldRefusal::KeyReused(error) => error.into(),
@@ -91,6 +97,7 @@ refusals!(
         PerformanceStarted,
         PerformanceWithdrawn,
         TooManySeats,
+        HoldCooldown,
     ]
 );
 

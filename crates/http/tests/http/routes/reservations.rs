@@ -32,6 +32,23 @@ async fn a_repeated_hold_gets_the_first_response_though_it_has_expired() {
 }
 
 #[tokio::test]
+async fn an_account_whose_holds_end_unpaid_is_told_when_it_may_hold_again() {
+    let mut world = World::new().await;
+    world.settings.rules.unpaid_holds_free = 0;
+    let (router, token) = (world.router(), world.token().await);
+    let hold = || ask_hold(&token, world.show.performance_id.uuid(), &["A-1-1"]);
+    let held = hold().send(&router).await.succeeds(StatusCode::CREATED);
+    let id = held["id"].as_str().unwrap().parse().unwrap();
+    ask_cancel(id).send(&router).await.succeeds(StatusCode::OK);
+    world.stage.clock.advance_seconds(1);
+    let refused = hold().send(&router).await;
+    refused.refuses(Code::HoldCooldown);
+    assert_eq!(refused.header("retry-after"), Some("59"));
+    world.stage.clock.advance_seconds(59);
+    hold().send(&router).await.succeeds(StatusCode::CREATED);
+}
+
+#[tokio::test]
 async fn a_selection_of_seats_is_checked() {
     let world = World::new().await;
     let (router, token) = (world.router(), world.token().await);

@@ -181,7 +181,7 @@ impl World {
                 gate: gate.clone(),
                 account_locks: Arc::default(),
                 entropy: Arc::new(TestEntropy),
-                rules: selling_rules(),
+                rules: self.settings.rules,
             }),
             payments: (!self.seats_only).then(|| {
                 Arc::new(PaymentService {

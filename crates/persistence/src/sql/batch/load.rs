@@ -3,15 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use boxoffice_domain::{
-    AccountId, PerformanceId, StorageError,
+    AccountId, ConcertId, PerformanceId, StorageError,
     idempotency::IdempotencyKey,
     payments::Payment,
     reservations::Reservation,
-    sale::{Holding, LoadPlan, SaleState},
+    sale::{HoldBudget, Holding, LoadPlan, SaleState},
     seats::{Seat, SeatLabel},
     wallet::{Charge, Wallet},
 };
-use diesel::sql_types::Binary;
+use chrono::NaiveDateTime;
+use diesel::{
+    Queryable,
+    sql_types::{BigInt, Binary, Nullable, Timestamp as SqlTimestamp},
+};
 use diesel_async::{RunQueryDsl, methods::LoadQuery};
 
 use super::super::{
@@ -19,7 +23,7 @@ use super::super::{
     catalog::terms,
     failure::Failure,
     payments::PaymentRow,
-    reservations::{HoldingRow, ReservationRow},
+    reservations::ReservationRow,
     seats::SeatRow,
     wallet::{ChargeRow, WalletRow},
 };
@@ -137,26 +141,67 @@ async fn load_holdings(connection: &mut Connection, plan: &LoadPlan, state: &mut
         accounts_by_concert.entry(*concert_id).or_default().push(*account_id);
     }
     for (concert_id, accounts) in &accounts_by_concert {
-        let rows: Vec<HoldingRow> = Statement::select::<HoldingRow>()
-            .sql(LIVE_INDEX)
-            .sql(" WHERE concert_id = ")
-            .bind(*concert_id)
-            .sql(" AND status IN ('held', 'confirmed') AND account_id IN ")
-            .list(accounts.iter().copied())
-            .load(connection)
-            .await?;
+        let rows: Vec<HoldingRow> = Statement::<HoldingColumns>::new(
+            "SELECT account_id, id, seats_count, CASE status WHEN 'held' THEN held_until END, NULL FROM reservations",
+        )
+        .sql(LIVE_INDEX)
+        .sql(" WHERE concert_id = ")
+        .bind(*concert_id)
+        .sql(" AND status IN ('held', 'confirmed') AND account_id IN ")
+        .list(accounts.iter().copied())
+        .sql(" UNION ALL SELECT account_id, NULL, unpaid_count, last_unpaid_at, paid_at FROM hold_budgets")
+        .sql(" WHERE concert_id = ")
+        .bind(*concert_id)
+        .sql(" AND account_id IN ")
+        .list(accounts.iter().copied())
+        .load(connection)
+        .await?;
         for row in rows {
-            let held_until = (row.status == "held").then(|| row.held_until.and_utc());
-            state.add_holding(Holding {
-                account_id: id(&row.account_id)?,
-                concert_id: *concert_id,
-                reservation_id: id(&row.id)?,
-                seats_count: count(row.seats_count)?,
-                held_until,
-            });
+            row.add_to(state, *concert_id)?;
         }
     }
     Ok(())
+}
+
+/// What an account holds or owns of a concert under one reservation, or how its holds of the concert ended: both as of one
+/// instant, so that a hold that is marked as expired meanwhile counts once.
+#[derive(Queryable)]
+struct HoldingRow {
+    account_id: Vec<u8>,
+    /// `None`: this is a budget.
+    reservation_id: Option<Vec<u8>>,
+    /// How many seats there are, or how many holds ended unpaid.
+    count: i64,
+    /// When the hold ends, or the last one ended.
+    ends_at: Option<NaiveDateTime>,
+    paid_at: Option<NaiveDateTime>,
+}
+
+/// The columns of a [`HoldingRow`].
+type HoldingColumns = (Binary, Nullable<Binary>, BigInt, Nullable<SqlTimestamp>, Nullable<SqlTimestamp>);
+
+impl HoldingRow {
+    fn add_to(self, state: &mut SaleState, concert_id: ConcertId) -> Result<(), StorageError> {
+        let (account_id, count) = (id(&self.account_id)?, count(self.count)?);
+        let ends_at = self.ends_at.map(|ends_at| ends_at.and_utc());
+        match self.reservation_id {
+            Some(reservation_id) => state.add_holding(Holding {
+                account_id,
+                concert_id,
+                reservation_id: id(&reservation_id)?,
+                seats_count: count,
+                held_until: ends_at,
+            }),
+            None => state.add_hold_budget(HoldBudget {
+                concert_id,
+                account_id,
+                unpaid_count: count,
+                last_unpaid_at: ends_at,
+                paid_at: self.paid_at.map(|paid_at| paid_at.and_utc()),
+            }),
+        }
+        Ok(())
+    }
 }
 
 /// Loads and locks seats, those of several performances in one statement. The lists of a statement have one length, so

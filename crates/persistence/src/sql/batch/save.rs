@@ -9,7 +9,7 @@ use super::super::{
     insert::{insert, upsert},
     outbox::EventBatchRow,
     payments::PaymentRow,
-    reservations::ReservationRow,
+    reservations::{HoldBudgetRow, ReservationRow},
     seats::SeatRow,
     wallet::{ChargeRow, WalletEntryRow, WalletRow},
 };
@@ -35,6 +35,10 @@ pub(super) async fn save(
 
     insert::<PaymentRow>(connection, changes.payments_new().map(PaymentRow::bind)).await?;
     upsert::<PaymentRow>(connection, changes.payments_changed().map(PaymentRow::bind), "id", &["refunded_at"]).await?;
+
+    let columns = ["unpaid_count", "last_unpaid_at", "paid_at"];
+    let budgets = changes.hold_budgets().map(HoldBudgetRow::bind);
+    upsert::<HoldBudgetRow>(connection, budgets, "concert_id, account_id", &columns).await?;
 
     let seats = changes.seats().map(|(performance_id, seat)| SeatRow::bind(performance_id, seat));
     upsert::<SeatRow>(connection, seats, "performance_id, label", &["reservation_id", "held_until"]).await?;
