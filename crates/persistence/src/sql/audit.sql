@@ -45,6 +45,18 @@ JOIN reservations ON reservations.id = reservation_seats.reservation_id
 LEFT JOIN seats ON seats.performance_id = reservations.performance_id AND seats.label = reservation_seats.label
 WHERE seats.label IS NULL;
 
+-- invariant: hold_budget_counts_what_ended_unpaid
+-- A version that does not count may have run beside this one, so there may be more.
+SELECT hold_budgets.account_id, CONCAT('unpaid ', hold_budgets.unpaid_count) FROM hold_budgets
+LEFT JOIN reservations ON reservations.account_id = hold_budgets.account_id
+    AND reservations.concert_id = hold_budgets.concert_id
+    AND reservations.status IN ('cancelled', 'expired') AND reservations.payment_id IS NULL
+    AND (hold_budgets.paid_at IS NULL OR reservations.updated_at > hold_budgets.paid_at)
+GROUP BY hold_budgets.account_id, hold_budgets.concert_id, hold_budgets.unpaid_count, hold_budgets.last_unpaid_at
+HAVING COUNT(reservations.id) < hold_budgets.unpaid_count
+    OR MAX(reservations.updated_at) < hold_budgets.last_unpaid_at
+    OR (hold_budgets.unpaid_count = 0) <> (hold_budgets.last_unpaid_at IS NULL);
+
 -- invariant: reservation_total_is_the_sum_of_its_seats
 SELECT reservations.id, CONCAT('total ', reservations.total_amount) FROM reservations
 LEFT JOIN reservation_seats ON reservation_seats.reservation_id = reservations.id

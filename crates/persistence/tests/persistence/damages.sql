@@ -29,6 +29,16 @@ UPDATE charges SET status = 'pending' WHERE amount = 77;
 UPDATE charges SET amount = amount + 1 WHERE status = 'completed';
 UPDATE charges SET amount = amount - 1 WHERE status = 'completed';
 
+-- breaks: hold_budget_counts_what_ended_unpaid
+INSERT INTO hold_budgets (concert_id, account_id, unpaid_count, last_unpaid_at)
+    SELECT concert_id, account_id, 1, created_at FROM reservations WHERE status = 'held';
+DELETE FROM hold_budgets;
+
+-- breaks: hold_budget_counts_what_ended_unpaid
+INSERT INTO hold_budgets (concert_id, account_id, unpaid_count, last_unpaid_at)
+    SELECT concert_id, account_id, 0, created_at FROM reservations WHERE status = 'held';
+DELETE FROM hold_budgets;
+
 -- breaks: live_reservation_has_its_seats
 UPDATE seats SET reservation_id = NULL WHERE reservation_id IS NOT NULL AND held_until IS NULL;
 UPDATE seats SET reservation_id = (SELECT id FROM reservations WHERE status = 'confirmed')
