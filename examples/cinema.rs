@@ -144,6 +144,8 @@ impl<S: Catalog + Reservations + Payments> Cinema<S> {
             performance_id: screening.id,
             seats: SeatSelection::new(labels.collect()).expect("a few different seats"),
             hold_seconds: HOLD_SECONDS,
+            // Each caller is an account of its own, so there is nothing to count.
+            unpaid_holds_free: u32::MAX,
             idempotency: None,
         };
         Ok(self.store.hold(request).await?.value.reservation)

@@ -32,7 +32,7 @@ async fn a_repeated_hold_gets_the_first_response_though_it_has_expired() {
 }
 
 #[tokio::test]
-async fn an_account_whose_holds_end_unpaid_is_told_when_it_may_hold_again() {
+async fn an_account_whose_holds_end_unpaid_learns_when_it_may_hold_again() {
     let mut world = World::new().await;
     world.settings.rules.unpaid_holds_free = 0;
     let (router, token) = (world.router(), world.token().await);
