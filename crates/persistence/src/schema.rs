@@ -133,6 +133,7 @@ diesel::table! {
         pending -> BigInt,
         entries_count -> BigInt,
         updated_at -> Timestamp,
+        has_hold_budgets -> Bool,
     }
 }
 

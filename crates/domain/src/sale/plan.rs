@@ -39,7 +39,7 @@ pub struct LoadPlan {
     /// Seats by performance.
     pub seats: BTreeMap<PerformanceId, BTreeSet<SeatLabel>>,
     /// Accounts and concerts of which all held and confirmed reservations are needed, as [`Holding`](super::Holding)s, and
-    /// the [`HoldBudget`](super::HoldBudget), all as of one instant.
+    /// the [`HoldBudget`](super::HoldBudget).
     pub holdings: BTreeSet<(AccountId, ConcertId)>,
     /// Idempotency keys under which reservations may have been made, without repetition.
     pub reservation_keys: Vec<(AccountId, IdempotencyKey)>,

@@ -48,6 +48,7 @@ WHERE seats.label IS NULL;
 -- invariant: hold_budget_counts_what_ended_unpaid
 -- A version that does not count may have run beside this one, so there may be more.
 SELECT hold_budgets.account_id, CONCAT('unpaid ', hold_budgets.unpaid_count) FROM hold_budgets
+LEFT JOIN wallets ON wallets.account_id = hold_budgets.account_id AND wallets.has_hold_budgets
 LEFT JOIN reservations ON reservations.account_id = hold_budgets.account_id
     AND reservations.concert_id = hold_budgets.concert_id
     AND reservations.status IN ('cancelled', 'expired') AND reservations.payment_id IS NULL
@@ -55,7 +56,8 @@ LEFT JOIN reservations ON reservations.account_id = hold_budgets.account_id
 GROUP BY hold_budgets.account_id, hold_budgets.concert_id, hold_budgets.unpaid_count, hold_budgets.last_unpaid_at
 HAVING COUNT(reservations.id) < hold_budgets.unpaid_count
     OR MAX(reservations.updated_at) < hold_budgets.last_unpaid_at
-    OR (hold_budgets.unpaid_count = 0) <> (hold_budgets.last_unpaid_at IS NULL);
+    OR (hold_budgets.unpaid_count = 0) <> (hold_budgets.last_unpaid_at IS NULL)
+    OR COUNT(wallets.account_id) = 0;
 
 -- invariant: reservation_total_is_the_sum_of_its_seats
 SELECT reservations.id, CONCAT('total ', reservations.total_amount) FROM reservations

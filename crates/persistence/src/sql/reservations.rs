@@ -31,7 +31,7 @@ use crate::{
     row::row,
     schema::reservations,
     statement::Statement,
-    stored::{Stored, damaged, id as parse_id, optional_id, optional_idempotency, points, time},
+    stored::{Stored, count, damaged, id as parse_id, optional_id, optional_idempotency, points, time},
 };
 
 row! {
@@ -58,14 +58,37 @@ row! {
 }
 
 row! {
-    /// Written only: a batch reads it in one statement with what its account holds.
-    #[expect(dead_code, reason = "it is read as another row")]
+    /// What an account holds or owns of a concert.
+    pub(super) struct HoldingRow in reservations {
+        id: Vec<u8>,
+        account_id: Vec<u8>,
+        status: String,
+        seats_count: i64,
+        held_until: NaiveDateTime,
+    }
+}
+
+row! {
     pub(super) struct HoldBudgetRow in hold_budgets, from (budget: &HoldBudget) {
         concert_id: Vec<u8> = budget.concert_id,
         account_id: Vec<u8> = budget.account_id,
         unpaid_count: i64 = budget.unpaid_count,
         last_unpaid_at: Option<NaiveDateTime> = budget.last_unpaid_at,
         paid_at: Option<NaiveDateTime> = budget.paid_at,
+    }
+}
+
+impl TryFrom<HoldBudgetRow> for HoldBudget {
+    type Error = StorageError;
+
+    fn try_from(row: HoldBudgetRow) -> Result<Self, StorageError> {
+        Ok(Self {
+            concert_id: parse_id(&row.concert_id)?,
+            account_id: parse_id(&row.account_id)?,
+            unpaid_count: count(row.unpaid_count)?,
+            last_unpaid_at: row.last_unpaid_at.map(|at| at.and_utc()),
+            paid_at: row.paid_at.map(|at| at.and_utc()),
+        })
     }
 }
 

@@ -44,6 +44,34 @@ impl TryFrom<WalletRow> for Wallet {
 }
 
 row! {
+    /// What a batch locks.
+    pub(super) struct LockedWalletRow in wallets {
+        account_id: Vec<u8>,
+        balance: i64,
+        pending: i64,
+        entries_count: i64,
+        updated_at: NaiveDateTime,
+        has_hold_budgets: bool,
+    }
+}
+
+/// A wallet, and whether holds of its account have ended unpaid.
+pub(super) struct LockedWallet {
+    pub(super) wallet: Wallet,
+    pub(super) has_hold_budgets: bool,
+}
+
+impl TryFrom<LockedWalletRow> for LockedWallet {
+    type Error = StorageError;
+
+    fn try_from(row: LockedWalletRow) -> Result<Self, StorageError> {
+        let LockedWalletRow { account_id, balance, pending, entries_count, updated_at, has_hold_budgets } = row;
+        let wallet = WalletRow { account_id, balance, pending, entries_count, updated_at };
+        Ok(Self { wallet: wallet.try_into()?, has_hold_budgets })
+    }
+}
+
+row! {
     pub(super) struct WalletEntryRow in wallet_entries, from (entry: &WalletEntry) {
         account_id: Vec<u8> = entry.account_id,
         sequence: i64 = entry.sequence,

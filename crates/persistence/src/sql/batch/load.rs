@@ -1,21 +1,17 @@
 //! Loads and locks the rows that a batch needs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use boxoffice_domain::{
     AccountId, ConcertId, PerformanceId, StorageError,
     idempotency::IdempotencyKey,
     payments::Payment,
     reservations::Reservation,
-    sale::{HoldBudget, Holding, LoadPlan, SaleState},
+    sale::{Holding, LoadPlan, SaleState},
     seats::{Seat, SeatLabel},
-    wallet::{Charge, Wallet},
+    wallet::Charge,
 };
-use chrono::NaiveDateTime;
-use diesel::{
-    Queryable,
-    sql_types::{BigInt, Binary, Nullable, Timestamp as SqlTimestamp},
-};
+use diesel::sql_types::Binary;
 use diesel_async::{RunQueryDsl, methods::LoadQuery};
 
 use super::super::{
@@ -23,9 +19,9 @@ use super::super::{
     catalog::terms,
     failure::Failure,
     payments::PaymentRow,
-    reservations::ReservationRow,
+    reservations::{HoldBudgetRow, HoldingRow, ReservationRow},
     seats::SeatRow,
-    wallet::{ChargeRow, WalletRow},
+    wallet::{ChargeRow, LockedWallet, LockedWalletRow},
 };
 use crate::{
     statement::{Bind, ROWS_MAX, Row, Statement, padded},
@@ -45,8 +41,11 @@ const LABELS_MAX: usize = 64;
 /// holdings of the account, cannot change meanwhile.
 pub(super) async fn load(connection: &mut Connection, mut plan: LoadPlan) -> Loaded<SaleState> {
     let mut state = SaleState::new();
-    for wallet in load_by_key::<WalletRow, Wallet>(connection, "account_id", binds(&plan.accounts), LOCK_ROWS).await? {
-        state.add_wallet(wallet);
+    let mut counted = HashSet::new();
+    let ids = binds(&plan.accounts);
+    for locked in load_by_key::<LockedWalletRow, LockedWallet>(connection, "account_id", ids, LOCK_ROWS).await? {
+        counted.extend(locked.has_hold_budgets.then_some(locked.wallet.account_id));
+        state.add_wallet(locked.wallet);
     }
     load_known_keys(connection, &mut plan, &mut state).await?;
     let ids = binds(&plan.reservations);
@@ -62,6 +61,7 @@ pub(super) async fn load(connection: &mut Connection, mut plan: LoadPlan) -> Loa
         state.add_charge(charge);
     }
     load_holdings(connection, &plan, &mut state).await?;
+    load_hold_budgets(connection, &plan, &counted, &mut state).await?;
     load_seats(connection, &plan.seats, &mut state).await?;
     // An import that moves a performance locks its seats: only after them the terms cannot change any more.
     for terms in terms(connection, plan.performances.iter().copied()).await? {
@@ -141,67 +141,52 @@ async fn load_holdings(connection: &mut Connection, plan: &LoadPlan, state: &mut
         accounts_by_concert.entry(*concert_id).or_default().push(*account_id);
     }
     for (concert_id, accounts) in &accounts_by_concert {
-        let rows: Vec<HoldingRow> = Statement::<HoldingColumns>::new(
-            "SELECT account_id, id, seats_count, CASE status WHEN 'held' THEN held_until END, NULL FROM reservations",
-        )
-        .sql(LIVE_INDEX)
-        .sql(" WHERE concert_id = ")
-        .bind(*concert_id)
-        .sql(" AND status IN ('held', 'confirmed') AND account_id IN ")
-        .list(accounts.iter().copied())
-        .sql(" UNION ALL SELECT account_id, NULL, unpaid_count, last_unpaid_at, paid_at FROM hold_budgets")
-        .sql(" WHERE concert_id = ")
-        .bind(*concert_id)
-        .sql(" AND account_id IN ")
-        .list(accounts.iter().copied())
-        .load(connection)
-        .await?;
+        let rows: Vec<HoldingRow> = Statement::select::<HoldingRow>()
+            .sql(LIVE_INDEX)
+            .sql(" WHERE concert_id = ")
+            .bind(*concert_id)
+            .sql(" AND status IN ('held', 'confirmed') AND account_id IN ")
+            .list(accounts.iter().copied())
+            .load(connection)
+            .await?;
         for row in rows {
-            row.add_to(state, *concert_id)?;
+            let held_until = (row.status == "held").then(|| row.held_until.and_utc());
+            state.add_holding(Holding {
+                account_id: id(&row.account_id)?,
+                concert_id: *concert_id,
+                reservation_id: id(&row.id)?,
+                seats_count: count(row.seats_count)?,
+                held_until,
+            });
         }
     }
     Ok(())
 }
 
-/// What an account holds or owns of a concert under one reservation, or how its holds of the concert ended: both as of one
-/// instant, so that a hold that is marked as expired meanwhile counts once.
-#[derive(Queryable)]
-struct HoldingRow {
-    account_id: Vec<u8>,
-    /// `None`: this is a budget.
-    reservation_id: Option<Vec<u8>>,
-    /// How many seats there are, or how many holds ended unpaid.
-    count: i64,
-    /// When the hold ends, or the last one ended.
-    ends_at: Option<NaiveDateTime>,
-    paid_at: Option<NaiveDateTime>,
-}
-
-/// The columns of a [`HoldingRow`].
-type HoldingColumns = (Binary, Nullable<Binary>, BigInt, Nullable<SqlTimestamp>, Nullable<SqlTimestamp>);
-
-impl HoldingRow {
-    fn add_to(self, state: &mut SaleState, concert_id: ConcertId) -> Result<(), StorageError> {
-        let (account_id, count) = (id(&self.account_id)?, count(self.count)?);
-        let ends_at = self.ends_at.map(|ends_at| ends_at.and_utc());
-        match self.reservation_id {
-            Some(reservation_id) => state.add_holding(Holding {
-                account_id,
-                concert_id,
-                reservation_id: id(&reservation_id)?,
-                seats_count: count,
-                held_until: ends_at,
-            }),
-            None => state.add_hold_budget(HoldBudget {
-                concert_id,
-                account_id,
-                unpaid_count: count,
-                last_unpaid_at: ends_at,
-                paid_at: self.paid_at.map(|paid_at| paid_at.and_utc()),
-            }),
+/// How holds ended of the accounts that let some end unpaid. All who write that lock the wallet first.
+async fn load_hold_budgets(
+    connection: &mut Connection,
+    plan: &LoadPlan,
+    counted: &HashSet<AccountId>,
+    state: &mut SaleState,
+) -> Loaded<()> {
+    let wanted = plan.holdings.iter().filter(|(account_id, _)| counted.contains(account_id));
+    let wanted: Vec<(AccountId, ConcertId)> = wanted.copied().collect();
+    for wanted in wanted.chunks(PAIRS_MAX) {
+        let repeated = wanted.last().into_iter().cycle();
+        let pairs = wanted.iter().chain(repeated).take(padded(wanted.len()));
+        let rows: Vec<HoldBudgetRow> = Statement::select::<HoldBudgetRow>()
+            .sql(" WHERE ")
+            .alternatives(pairs, |statement, (account_id, concert_id)| {
+                statement.sql("concert_id = ").bind(*concert_id).sql(" AND account_id = ").bind(*account_id)
+            })
+            .load(connection)
+            .await?;
+        for row in rows {
+            state.add_hold_budget(row.try_into()?);
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// Loads and locks seats, those of several performances in one statement. The lists of a statement have one length, so

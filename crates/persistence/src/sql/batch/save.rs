@@ -1,6 +1,8 @@
 //! Saves what a batch changed.
 
 use boxoffice_domain::{StorageError, Timestamp, reservations::Reservation, sale::Changes};
+use diesel::sql_types::Untyped;
+use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::super::{
@@ -13,7 +15,10 @@ use super::super::{
     seats::SeatRow,
     wallet::{ChargeRow, WalletEntryRow, WalletRow},
 };
-use crate::{statement::Bind, stored::json};
+use crate::{
+    statement::{Bind, Statement},
+    stored::json,
+};
 
 pub(super) async fn save(
     connection: &mut Connection,
@@ -36,9 +41,14 @@ pub(super) async fn save(
     insert::<PaymentRow>(connection, changes.payments_new().map(PaymentRow::bind)).await?;
     upsert::<PaymentRow>(connection, changes.payments_changed().map(PaymentRow::bind), "id", &["refunded_at"]).await?;
 
-    let columns = ["unpaid_count", "last_unpaid_at", "paid_at"];
-    let budgets = changes.hold_budgets().map(HoldBudgetRow::bind);
-    upsert::<HoldBudgetRow>(connection, budgets, "concert_id, account_id", &columns).await?;
+    let counted: Vec<_> = changes.hold_budgets().map(|budget| budget.account_id).collect();
+    if !counted.is_empty() {
+        let columns = ["unpaid_count", "last_unpaid_at", "paid_at"];
+        let budgets = changes.hold_budgets().map(HoldBudgetRow::bind);
+        upsert::<HoldBudgetRow>(connection, budgets, "concert_id, account_id", &columns).await?;
+        let update = Statement::<Untyped>::new("UPDATE wallets SET has_hold_budgets = TRUE WHERE account_id IN ");
+        update.list(counted).execute(connection).await?;
+    }
 
     let seats = changes.seats().map(|(performance_id, seat)| SeatRow::bind(performance_id, seat));
     upsert::<SeatRow>(connection, seats, "performance_id, label", &["reservation_id", "held_until"]).await?;
