@@ -32,8 +32,8 @@ use boxoffice_domain::{
         ReservationView, Reservations,
     },
     sale::{
-        CancelOutcome, Changes, Command, ExpireOutcome, HoldOutcome, Holding, LoadPlan, OtherOutcome, Outcome,
-        PayOutcome, SaleState,
+        CancelOutcome, Changes, Command, ExpireOutcome, HoldBudget, HoldOutcome, Holding, LoadPlan, OtherOutcome,
+        Outcome, PayOutcome, SaleState,
     },
     seats::{Seat, SeatLabel},
     uuid::Uuid,
@@ -55,6 +55,7 @@ struct Tables {
     reservations: BTreeMap<ReservationId, Reservation>,
     /// By the reservation that they paid.
     payments: BTreeMap<ReservationId, Payment>,
+    hold_budgets: Vec<HoldBudget>,
     /// What was published under the keys of callers, by kind, account and key.
     published: BTreeMap<String, (Idempotency, Uuid)>,
 }
@@ -65,9 +66,8 @@ impl Tables {
     fn load(&self, mut plan: LoadPlan) -> SaleState {
         // This storage keeps no points, so there are no wallets to load, and no charges.
         let mut state = SaleState::without_wallets();
-        for (account_id, key) in plan.reservation_keys.clone() {
-            plan.reservations.extend(self.reservation_by_key(account_id, &key).map(|found| found.id));
-        }
+        let made = plan.reservation_keys.iter().filter_map(|(id, key)| self.reservation_by_key(*id, key));
+        plan.reservations.extend(made.map(|found| found.id));
         for (account_id, key) in plan.payment_keys.clone() {
             if let Some(payment) = self.payment_by_key(account_id, &key) {
                 plan.include_payment(payment);
@@ -80,17 +80,14 @@ impl Tables {
                 state.add_reservation(reservation.clone());
             }
         }
-        for id in &plan.reservations_to_refund {
-            self.payments.get(id).into_iter().for_each(|payment| state.add_payment(payment.clone()));
-        }
-        for id in &plan.performances {
-            self.performances.get(id).into_iter().for_each(|terms| state.add_terms(terms.clone()));
-        }
-        for holding in self.reservations.values().filter_map(Holding::of) {
-            if plan.holdings.contains(&(holding.account_id, holding.concert_id)) {
-                state.add_holding(holding);
-            }
-        }
+        let refunded = plan.reservations_to_refund.iter().filter_map(|id| self.payments.get(id));
+        refunded.for_each(|payment| state.add_payment(payment.clone()));
+        let terms = plan.performances.iter().filter_map(|id| self.performances.get(id));
+        terms.for_each(|terms| state.add_terms(terms.clone()));
+        let wanted = |held: &Holding| plan.holdings.contains(&(held.account_id, held.concert_id));
+        self.reservations.values().filter_map(Holding::of).filter(wanted).for_each(|held| state.add_holding(held));
+        let wanted = |found: &&HoldBudget| plan.holdings.contains(&(found.account_id, found.concert_id));
+        self.hold_budgets.iter().filter(wanted).for_each(|budget| state.add_hold_budget(*budget));
         for (id, labels) in &plan.seats {
             let seats = self.seats.get(id).into_iter().flat_map(|seats| seats.values());
             seats.filter(|seat| labels.contains(&seat.label)).for_each(|seat| state.add_seat(*id, seat.clone()));
@@ -100,11 +97,13 @@ impl Tables {
 
     /// Writes down what a batch changed.
     fn save(&mut self, changes: Changes<'_>) {
-        for reservation in changes.reservations_new().chain(changes.reservations_changed()) {
-            self.reservations.insert(reservation.id, reservation.clone());
-        }
-        for payment in changes.payments_new().chain(changes.payments_changed()) {
-            self.payments.insert(payment.reservation_id, payment.clone());
+        let reservations = changes.reservations_new().chain(changes.reservations_changed());
+        self.reservations.extend(reservations.map(|found| (found.id, found.clone())));
+        let payments = changes.payments_new().chain(changes.payments_changed());
+        self.payments.extend(payments.map(|found| (found.reservation_id, found.clone())));
+        for budget in changes.hold_budgets() {
+            self.hold_budgets.retain(|old| (old.account_id, old.concert_id) != (budget.account_id, budget.concert_id));
+            self.hold_budgets.push(*budget);
         }
         for (id, seat) in changes.seats() {
             self.seats.entry(id).or_default().insert(seat.label.clone(), seat.clone());
@@ -294,7 +293,8 @@ impl Reservations for FileStore {
         let oldest_first: BTreeSet<_> = due.collect();
         let mut expired = 0;
         for (_, reservation_id, account_id) in oldest_first.into_iter().take(limit as usize) {
-            expired += u32::from(self.write::<ExpireOutcome>(Command::Expire { reservation_id, account_id })?.is_some());
+            expired +=
+                u32::from(self.write::<ExpireOutcome>(Command::Expire { reservation_id, account_id })?.is_some());
         }
         Ok(expired)
     }
