@@ -80,6 +80,8 @@ struct ConcertEntry {
     #[serde(default, deserialize_with = "present")]
     max_active: Option<i64>,
     #[serde(default, deserialize_with = "present")]
+    holds_need_balance: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
     draw: Option<bool>,
     #[serde(default, deserialize_with = "present")]
     performances: Option<Vec<Object<PerformanceEntry>>>,

@@ -48,6 +48,7 @@ pub struct NewConcert {
     pub sales: SalesWindow,
     pub max_seats_per_account: u32,
     pub max_active: u32,
+    pub holds_need_balance: bool,
     /// Whether a draw orders the accounts that join before the sale opens.
     pub draw: bool,
 }
@@ -200,6 +201,7 @@ impl CatalogService {
             sales: new.sales,
             max_seats_per_account: new.max_seats_per_account,
             max_active: new.max_active,
+            holds_need_balance: new.holds_need_balance,
             draw: new.draw.then(|| Draw::new(self.entropy.secret())),
             paused: false,
             emptied_at: None,

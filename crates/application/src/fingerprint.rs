@@ -24,7 +24,8 @@ pub fn publish_venue(new: &NewVenue) -> Fingerprint {
     digest("venue", [new.name.to_string(), new.location.to_string()].into_iter().chain(seats).chain(overlaps))
 }
 
-/// Of publishing a concert. A concert without a draw says nothing about draws, as before there were any.
+/// Of publishing a concert. One without a draw says nothing about draws, as before there were any; so it is with a concert
+/// whose holds need no balance.
 pub fn publish_concert(new: &NewConcert) -> Fingerprint {
     let parts = [
         new.title.to_string(),
@@ -35,7 +36,9 @@ pub fn publish_concert(new: &NewConcert) -> Fingerprint {
         new.max_seats_per_account.to_string(),
         new.max_active.to_string(),
     ];
-    digest("concert", parts.into_iter().chain(new.draw.then(|| "draw".to_owned())))
+    let switches = [(new.draw, "draw"), (new.holds_need_balance, "holds_need_balance")];
+    let on = switches.into_iter().filter(|(on, _)| *on).map(|(_, name)| name.to_owned());
+    digest("concert", parts.into_iter().chain(on))
 }
 
 /// Of publishing a performance. The order of the prices does not matter.
@@ -130,6 +133,7 @@ mod tests {
             description: Description::default(),
             sales: SalesWindow::new(instant(-100), instant(100)).unwrap(),
             max_seats_per_account: 4,
+            holds_need_balance: false,
             max_active: 70,
             draw: false,
         };
@@ -184,6 +188,7 @@ mod tests {
             of_concert(|new| new.sales = SalesWindow::new(instant(-101), instant(100)).unwrap()),
             of_concert(|new| new.sales = SalesWindow::new(instant(-100), instant(101)).unwrap()),
             of_concert(|new| new.max_seats_per_account = 5),
+            of_concert(|new| new.holds_need_balance = true),
             of_concert(|new| new.max_active = 71),
             of_concert(|new| new.draw = true),
             of_performance(1, 2, 0, &[("A", 9), ("B", 5)]),

@@ -214,6 +214,14 @@ pub enum HoldRefusal {
         /// The most seats.
         limit: u32,
     },
+    /// The concert wants holds to be covered, and the wallet does not cover all that the account would hold.
+    #[error("the wallet has {balance} points, and {required} are needed for all that is held")]
+    InsufficientPoints {
+        /// What the wallet has.
+        balance: Points,
+        /// What all holds of the account, with the new one, cost.
+        required: Points,
+    },
     /// Some seats are held or sold.
     #[error("some seats are not available")]
     SeatUnavailable {

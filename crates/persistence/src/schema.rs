@@ -62,6 +62,7 @@ diesel::table! {
         sales_close_at -> Timestamp,
         max_seats_per_account -> BigInt,
         max_active -> BigInt,
+        holds_need_balance -> Bool,
         version -> BigInt,
         created_at -> Timestamp,
         idempotency_key -> Nullable<Text>,

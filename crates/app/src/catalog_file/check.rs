@@ -157,6 +157,7 @@ impl Checker {
             sales_close_at,
             max_seats_per_account: max_seats?,
             max_active: max_active?,
+            holds_need_balance: entry.holds_need_balance,
             draw: entry.draw,
             performances: performances?,
         })

@@ -177,6 +177,7 @@ macro_rules! storage_contract {
             a_lapsed_hold_whose_seat_was_taken_is_not_paid
             holds_that_end_unpaid_make_the_account_wait
             holds_and_sweeps_at_once_count_each_lapsed_hold_once
+            what_an_account_holds_at_once_is_covered_by_its_wallet
             everything_at_once_breaks_nothing
         } }
     };

@@ -1,7 +1,9 @@
 //! Acts that meet, and the instant at which a hold ends.
 
 use boxoffice_domain::{
-    AccountId, fixtures,
+    AccountId,
+    catalog::ConcertChange,
+    fixtures,
     payments::PayRefusal,
     reservations::{CancelRefusal, HoldRefusal, HoldRequest, Reservation, ReservationState, ReservationStatus},
     seats::SeatStatus,
@@ -9,7 +11,7 @@ use boxoffice_domain::{
 use chrono::TimeDelta;
 
 use super::{
-    Dice, PRICE_A, Show, Stage, at_once, label,
+    Dice, PRICE_A, Show, Stage, at_once, label, points,
     show::{count, succeeded},
     unavailable,
 };
@@ -224,6 +226,30 @@ pub async fn holds_and_sweeps_at_once_count_each_lapsed_hold_once(stage: &Stage)
     for account_id in accounts {
         assert_eq!(stage.hold(ask(account_id)).await, wait);
     }
+}
+
+/// Where holds need a balance, an account holds what its wallet covers, however many concerts it asks at once.
+pub async fn what_an_account_holds_at_once_is_covered_by_its_wallet(stage: &Stage) {
+    if !stage.keeps_points {
+        return;
+    }
+    let mut shows = [stage.show().await, stage.show().await];
+    for show in &mut shows {
+        let change = ConcertChange { holds_need_balance: Some(true), ..ConcertChange::default() };
+        show.concert = change.apply(&show.concert, stage.now()).unwrap();
+        stage.storage.catalog.update_concert(show.concert.clone()).await.unwrap();
+    }
+    let account_id = stage.account_with(3 * PRICE_A).await;
+    let labels = ["A-1-1", "A-1-2", "A-1-3", "A-1-4"];
+    let requests = labels.iter().flat_map(|label| shows.each_ref().map(|show| show.hold_request(account_id, &[label])));
+    let outcomes = at_once(requests, |request| stage.hold(request)).await;
+    let (balance, required) = (points(3 * PRICE_A), points(4 * PRICE_A));
+    let refused = Err(HoldRefusal::InsufficientPoints { balance, required });
+    assert_eq!((succeeded(&outcomes), count(&outcomes, &refused)), (3, 5), "{outcomes:?}");
+    // A lapsed hold is no longer to be paid, marked or not.
+    stage.clock.advance_seconds(300);
+    stage.holds(&shows[0], account_id, &["A-1-5", "A-1-6", "A-1-7"]).await;
+    assert_eq!(stage.hold(shows[1].hold_request(account_id, &["A-1-5"])).await, refused);
 }
 
 /// Holds, payments, cancellations, charges and sweeps of many accounts over few seats, while time goes on: whatever

@@ -107,6 +107,8 @@ pub struct Concert {
     pub max_seats_per_account: u32,
     /// How many accounts are admitted at once, 1 to [`ACTIVE_MAX`].
     pub max_active: u32,
+    /// Whether an account may hold seats only if its wallet covers all that it holds.
+    pub holds_need_balance: bool,
     /// The draw among those who join the queue before the sale opens; without one none can then.
     pub draw: Option<Draw>,
     pub paused: bool,
@@ -226,6 +228,7 @@ pub struct ConcertChange {
     pub sales_close_at: Option<Timestamp>,
     pub max_seats_per_account: Option<u32>,
     pub max_active: Option<u32>,
+    pub holds_need_balance: Option<bool>,
     pub paused: Option<bool>,
     pub emptied_at: Option<Timestamp>,
 }
@@ -270,6 +273,7 @@ impl ConcertChange {
             sales,
             max_seats_per_account: self.max_seats_per_account.unwrap_or(concert.max_seats_per_account),
             max_active: self.max_active.unwrap_or(concert.max_active),
+            holds_need_balance: self.holds_need_balance.unwrap_or(concert.holds_need_balance),
             paused: self.paused.unwrap_or(concert.paused),
             emptied_at: self.emptied_at.or(concert.emptied_at),
             ..*concert

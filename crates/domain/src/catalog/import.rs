@@ -43,6 +43,7 @@ pub struct ImportedConcert {
     pub sales_close_at: Option<Timestamp>,
     pub max_seats_per_account: Option<u32>,
     pub max_active: Option<u32>,
+    pub holds_need_balance: Option<bool>,
     /// Whether it has a draw. That of a concert that is there does not change.
     pub draw: Option<bool>,
     /// Its performances; `None` says nothing about them.
@@ -65,6 +66,7 @@ impl ImportedConcert {
             sales_close_at: self.sales_close_at,
             max_seats_per_account: self.max_seats_per_account,
             max_active: self.max_active,
+            holds_need_balance: self.holds_need_balance,
             ..ConcertChange::default()
         }
     }

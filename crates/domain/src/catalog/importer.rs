@@ -191,6 +191,7 @@ impl<'i> Importer<'i> {
         changes.time("sales_close_at", stored.sales.close_at(), concert.sales.close_at());
         changes.field("max_seats_per_account", stored.max_seats_per_account, concert.max_seats_per_account);
         changes.field("max_active", stored.max_active, concert.max_active);
+        changes.field("holds_need_balance", stored.holds_need_balance, concert.holds_need_balance);
         self.begin_concert(&concert, concert.sales.open_at() != stored.sales.open_at());
         self.report.concerts_known += 1;
         let changed = self.note(changes);
@@ -213,6 +214,7 @@ impl<'i> Importer<'i> {
             sales,
             max_seats_per_account: imported.max_seats_per_account.unwrap_or(self.options.max_seats_per_account),
             max_active: imported.max_active.unwrap_or(self.options.max_active),
+            holds_need_balance: imported.holds_need_balance.unwrap_or(false),
             draw: (imported.draw == Some(true)).then(|| Draw::new(self.entropy.secret())),
             paused: false,
             emptied_at: None,

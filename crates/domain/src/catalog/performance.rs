@@ -264,6 +264,8 @@ pub struct PerformanceTerms {
     pub sales: SalesWindow,
     /// How many seats of the concert one account may hold and own together.
     pub max_seats_per_account: u32,
+    /// Whether an account may hold seats only if its wallet covers all that it holds.
+    pub holds_need_balance: bool,
     /// Since when it is taken from sale.
     pub withdrawn_at: Option<Timestamp>,
     pub moved: Option<Moved>,
@@ -290,6 +292,7 @@ impl PerformanceTerms {
             starts_at,
             sales: concert.sales,
             max_seats_per_account: concert.max_seats_per_account,
+            holds_need_balance: concert.holds_need_balance,
             withdrawn_at: None,
             moved: None,
         }

@@ -26,6 +26,7 @@ impl SaleState {
         }
         let mut seats = self.seats_to_hold(now, request).map_err(NotDone::Refused)?;
         let total_amount = Points::checked_sum(seats.iter().map(|seat| seat.price)).ok_or(LoadError::Overflow)?;
+        self.check_balance(now, request, total_amount)?;
         let until = seconds_after(now, request.hold_seconds.get());
         let reserved = seats.iter().map(|seat| ReservedSeat { label: seat.label.clone(), price: seat.price });
         let reservation = Reservation {
@@ -54,6 +55,21 @@ impl SaleState {
         self.save_seats(reservation.performance_id, seats);
         self.save_reservation(reservation.clone());
         Ok(Made::now(self.view(reservation)?))
+    }
+
+    /// Checks that the wallet covers what the account would hold then, if the concert asks for that.
+    fn check_balance(&self, now: Timestamp, request: &HoldRequest, amount: Points) -> Decision<(), HoldRefusal> {
+        let needs_balance = self.terms.get(&request.performance_id).is_some_and(|terms| terms.holds_need_balance);
+        if !needs_balance || !self.keeps_points() {
+            return Ok(());
+        }
+        let balance = self.wallet(request.account_id)?.balance;
+        let required = Points::checked_sum([self.held_total(now, request.account_id)?, amount]);
+        let required = required.ok_or(LoadError::Overflow)?;
+        if required <= balance {
+            return Ok(());
+        }
+        Err(NotDone::Refused(HoldRefusal::InsufficientPoints { balance, required }))
     }
 
     /// The seats that are wanted, if the account may have all of them.
@@ -116,7 +132,7 @@ mod tests {
         idempotency::KeyReused,
         reservations::ReservationStatus,
         sale::{
-            Command,
+            Command, HeldAmount,
             testing::{Sale, points, reused},
         },
     };
@@ -224,6 +240,50 @@ mod tests {
         assert_eq!(sale.hold(400, &one), Err(HoldRefusal::SeatLimitReached { limit: 4 }));
         sale.cancelled(401, &reservation);
         assert!(sale.hold(401, &one).is_ok());
+    }
+
+    #[test]
+    fn a_concert_may_want_all_that_an_account_holds_to_be_covered() {
+        let mut sale = Sale::new(&["A-1-1", "A-1-2", "A-1-3"], 110_000);
+        let terms = PerformanceTerms { holds_need_balance: true, ..sale.terms.clone() };
+        sale.state.add_terms(terms.clone());
+        let lapses = |amount, until| HeldAmount {
+            account_id: sale.account_id,
+            reservation_id: ReservationId::new(Uuid::from_u128(amount)),
+            amount: points(i64::try_from(amount).unwrap()),
+            held_until: instant(until),
+        };
+        // Of other concerts.
+        for held in [lapses(1, 20), lapses(99_999, 10)] {
+            sale.state.add_held_amount(held);
+        }
+        let request = |sale: &Sale, number, label| HoldRequest {
+            reservation_id: ReservationId::new(Uuid::from_u128(number)),
+            idempotency: None,
+            ..sale.hold_request(&[label])
+        };
+        let refused = |required| Err(HoldRefusal::InsufficientPoints { balance: points(110_000), required: points(required) });
+        assert_eq!(sale.hold(9, &request(&sale, 7, "A-1-1")), refused(155_000));
+        let first = sale.hold(10, &request(&sale, 7, "A-1-1")).unwrap().value.reservation;
+        assert_eq!(sale.hold(11, &request(&sale, 8, "A-1-2")), refused(110_001));
+        assert!(sale.hold(20, &request(&sale, 8, "A-1-2")).is_ok());
+        assert_eq!(sale.hold(21, &request(&sale, 9, "A-1-3")), refused(165_000));
+        // What is paid is no longer held, and no longer in the wallet.
+        sale.paid(22, &first);
+        let refused = Err(HoldRefusal::InsufficientPoints { balance: points(55_000), required: points(110_000) });
+        assert_eq!(sale.hold(23, &request(&sale, 9, "A-1-3")), refused);
+        sale.state.add_terms(PerformanceTerms { holds_need_balance: false, ..terms });
+        assert!(sale.hold(24, &request(&sale, 9, "A-1-3")).is_ok());
+    }
+
+    #[test]
+    fn where_no_points_are_kept_no_hold_needs_them() {
+        let sale = Sale::new(&["A-1-1"], 0);
+        let mut state = SaleState::without_wallets();
+        state.add_terms(PerformanceTerms { holds_need_balance: true, ..sale.terms.clone() });
+        state.add_seat(sale.terms.id, sale.seat("A-1-1"));
+        let outcome = state.decide(instant(0), &Command::Hold(sale.hold_request(&["A-1-1"]))).unwrap();
+        assert!(matches!(outcome, crate::sale::Outcome::Hold(Ok(_))), "{outcome:?}");
     }
 
     #[test]

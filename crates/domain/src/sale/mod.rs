@@ -63,7 +63,7 @@ pub use changes::Changes;
 pub use hold_budget::HoldBudget;
 pub use pay::check_payable;
 pub use plan::LoadPlan;
-pub use state::{Holding, SaleState};
+pub use state::{HeldAmount, Holding, SaleState};
 
 /// One write that a caller waits for.
 #[derive(Clone, Debug)]

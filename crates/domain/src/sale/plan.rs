@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::{
     AccountId, ChargeId, ConcertId, PerformanceId, ReservationId,
+    catalog::PerformanceTerms,
     idempotency::IdempotencyKey,
     payments::Payment,
     reservations::{Reservation, ReservationState},
@@ -21,7 +22,8 @@ use super::Command;
 ///    reservations and charges to the plan, and pass the payments to [`Self::include_payment`].
 /// 3. `reservations`, with their payments if `reservations_to_refund` names them. Pass each reservation to
 ///    [`Self::include_reservation`].
-/// 4. `charges`, `performances` (their terms), `holdings`, and last `seats`.
+/// 4. `charges`, `holdings`, `seats`, and last `performances` (their terms). Pass the terms to [`Self::include_terms`].
+/// 5. `held_amounts`, if there are any.
 ///
 /// Sets are sorted, so that all batches lock rows of one kind in one order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,6 +43,11 @@ pub struct LoadPlan {
     /// Accounts and concerts of which all held and confirmed reservations are needed, as [`Holding`](super::Holding)s, and
     /// the [`HoldBudget`](super::HoldBudget).
     pub holdings: BTreeSet<(AccountId, ConcertId)>,
+    /// Accounts that ask for seats of a performance.
+    pub asking: BTreeSet<(PerformanceId, AccountId)>,
+    /// Accounts of which the amounts of all holds are needed, of whatever concerts, as
+    /// [`HeldAmount`](super::HeldAmount)s.
+    pub held_amounts: BTreeSet<AccountId>,
     /// Idempotency keys under which reservations may have been made, without repetition.
     pub reservation_keys: Vec<(AccountId, IdempotencyKey)>,
     /// Idempotency keys under which payments may have been made, without repetition.
@@ -71,6 +78,7 @@ impl LoadPlan {
                 let seats = self.seats.entry(request.performance_id).or_default();
                 seats.extend(request.seats.labels().iter().cloned());
                 self.holdings.insert((request.account_id, request.concert_id));
+                self.asking.insert((request.performance_id, request.account_id));
                 let key = request.idempotency.as_ref().map(|idempotency| idempotency.key.clone());
                 self.reservation_keys.extend(key.map(|key| (request.account_id, key)));
             }
@@ -108,6 +116,14 @@ impl LoadPlan {
         }
     }
 
+    /// Adds what loaded terms lead to: all that the accounts hold which ask for seats, if holds need a balance.
+    pub fn include_terms(&mut self, terms: &PerformanceTerms) {
+        if terms.holds_need_balance {
+            let asking = self.asking.iter().filter(|(performance_id, _)| *performance_id == terms.id);
+            self.held_amounts.extend(asking.map(|(_, account_id)| *account_id));
+        }
+    }
+
     /// Adds what a payment that was found by its key leads to: its reservation.
     pub fn include_payment(&mut self, payment: &Payment) {
         self.reservations.insert(payment.reservation_id);
@@ -142,11 +158,23 @@ mod tests {
             performances: [terms.id].into(),
             seats: [(terms.id, hold.seats.labels().iter().cloned().collect())].into(),
             holdings: [(hold.account_id, terms.concert_id)].into(),
+            asking: [(terms.id, hold.account_id)].into(),
             reservation_keys: vec![(hold.account_id, key(hold.idempotency.as_ref().unwrap()))],
             charge_keys: vec![(charge.account_id, key(&charge.idempotency))],
             ..LoadPlan::default()
         };
         assert_eq!(plan, expected);
+    }
+
+    #[test]
+    fn all_that_an_account_holds_is_needed_only_where_holds_need_a_balance() {
+        let (usual, strict) = (fixtures::terms(), PerformanceTerms { holds_need_balance: true, ..fixtures::terms() });
+        let holds = [&usual, &strict].map(|terms| fixtures::hold_request(terms, &["A-1-1"]));
+        let mut plan = LoadPlan::new(&holds.clone().map(Command::Hold));
+        for terms in [&usual, &strict] {
+            plan.include_terms(terms);
+        }
+        assert_eq!(plan.held_amounts, [holds[1].account_id].into());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::{
-    AccountId, ChargeId, ConcertId, PerformanceId, ReservationId, Timestamp,
+    AccountId, ChargeId, ConcertId, PerformanceId, Points, ReservationId, Timestamp,
     catalog::PerformanceTerms,
     events::Event,
     payments::Payment,
@@ -24,6 +24,29 @@ pub struct Holding {
     pub seats_count: u32,
     /// When the hold ends; `None` if the seats are owned.
     pub held_until: Option<Timestamp>,
+}
+
+/// What an account has to pay for one hold of any concert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
+pub struct HeldAmount {
+    pub account_id: AccountId,
+    pub reservation_id: ReservationId,
+    pub amount: Points,
+    pub held_until: Timestamp,
+}
+
+impl HeldAmount {
+    /// What has to be paid for a reservation; `None` if it is no hold.
+    pub fn of(reservation: &Reservation) -> Option<Self> {
+        let ReservationState::Held { until } = reservation.state else { return None };
+        Some(Self {
+            account_id: reservation.account_id,
+            reservation_id: reservation.id,
+            amount: reservation.total_amount,
+            held_until: until,
+        })
+    }
 }
 
 impl Holding {
@@ -59,6 +82,7 @@ pub struct SaleState {
     pub(super) reservations: Rows<ReservationId, Reservation>,
     pub(super) hold_budgets: Rows<(ConcertId, AccountId), HoldBudget>,
     holdings: HashMap<(AccountId, ConcertId), HashMap<ReservationId, Holding>>,
+    held_amounts: HashMap<AccountId, HashMap<ReservationId, HeldAmount>>,
     pub(super) payments: Rows<ReservationId, Payment>,
     pub(super) charges: Rows<ChargeId, Charge>,
     pub(super) events: Vec<Event>,
@@ -116,6 +140,11 @@ impl SaleState {
         holdings.insert(holding.reservation_id, holding);
     }
 
+    /// Adds what an account has to pay for one of its holds.
+    pub fn add_held_amount(&mut self, held: HeldAmount) {
+        self.held_amounts.entry(held.account_id).or_default().insert(held.reservation_id, held);
+    }
+
     /// Adds how an account's holds of a concert ended.
     pub fn add_hold_budget(&mut self, budget: HoldBudget) {
         self.hold_budgets.add((budget.concert_id, budget.account_id), budget);
@@ -129,6 +158,11 @@ impl SaleState {
     /// Checks that the account of a command that moves no points was loaded.
     pub(super) fn require_account(&self, account_id: AccountId) -> Result<(), LoadError> {
         if self.wallets_optional { Ok(()) } else { self.wallet(account_id).map(|_| ()) }
+    }
+
+    /// Whether every account has a wallet.
+    pub(super) fn keeps_points(&self) -> bool {
+        !self.wallets_optional
     }
 
     pub(super) fn wallet(&self, account_id: AccountId) -> Result<&Wallet, LoadError> {
@@ -188,6 +222,13 @@ impl SaleState {
         holdings.filter_map(|holding| holding.held_until).filter(move |until| *until <= now)
     }
 
+    /// What an account has to pay for all that it holds at `now`, if all of that was loaded.
+    pub(super) fn held_total(&self, now: Timestamp, account_id: AccountId) -> Result<Points, LoadError> {
+        let held = self.held_amounts.get(&account_id).into_iter().flat_map(HashMap::values);
+        let amounts = held.filter(|held| now < held.held_until).map(|held| held.amount);
+        Points::checked_sum(amounts).ok_or(LoadError::Overflow)
+    }
+
     pub(super) fn save_wallet(&mut self, wallet: Wallet, entry: Option<WalletEntry>) {
         self.wallets.mark(wallet.account_id);
         self.add_wallet(wallet);
@@ -207,6 +248,10 @@ impl SaleState {
         match Holding::of(&reservation) {
             Some(holding) => self.add_holding(holding),
             None => drop(self.holdings.entry(key).or_default().remove(&reservation.id)),
+        }
+        match HeldAmount::of(&reservation) {
+            Some(held) => self.add_held_amount(held),
+            None => drop(self.held_amounts.entry(reservation.account_id).or_default().remove(&reservation.id)),
         }
         self.reservations.mark(reservation.id);
         self.add_reservation(reservation);

@@ -386,8 +386,16 @@ impl Catalog for Store {
 
 /// `UPDATE concerts SET …`: the columns that a catalog names, and these further ones.
 fn update_concert(concert: &Concert, further: &[&'static str]) -> Statement {
-    const NAMED: [&str; 7] =
-        ["title", "artist", "description", "sales_open_at", "sales_close_at", "max_seats_per_account", "max_active"];
+    const NAMED: [&str; 8] = [
+        "title",
+        "artist",
+        "description",
+        "sales_open_at",
+        "sales_close_at",
+        "max_seats_per_account",
+        "max_active",
+        "holds_need_balance",
+    ];
     Statement::update::<ConcertRow>(ConcertRow::bind(concert, Origin::default()), &[&NAMED, further].concat())
 }
 

@@ -74,7 +74,7 @@ async fn a_program_that_does_not_know_the_newest_columns_writes_concerts(backend
         .await;
     let stage = home.stage();
     let stored = stage.storage.catalog.concerts(None, PageRequest::first(9)).await.unwrap().items.remove(0).concert;
-    assert_eq!((stored.draw, stored.paused, stored.emptied_at), (None, false, None));
+    assert_eq!((stored.draw, stored.paused, stored.emptied_at, stored.holds_need_balance), (None, false, None, false));
     let change = ConcertChange { paused: Some(true), ..ConcertChange::default() };
     stage.storage.catalog.update_concert(change.apply(&stored, instant(0)).unwrap()).await.unwrap();
 

@@ -48,6 +48,7 @@ fn catalog() -> ImportedCatalog {
         sales_open_at: Some(sales.open_at()),
         sales_close_at: Some(sales.close_at()),
         max_seats_per_account: None,
+        holds_need_balance: None,
         max_active: None,
         draw: None,
         performances: Some(vec![imported_performance("p")]),

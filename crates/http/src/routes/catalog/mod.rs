@@ -60,6 +60,8 @@ pub(crate) struct ConcertResponse {
     #[schema(required)]
     draw: Option<DrawResponse>,
     max_seats_per_account: u32,
+    /// Whether seats can be held only by an account whose points cover them, together with all that it holds.
+    holds_need_balance: bool,
     performances_count: u32,
     /// When the first performance starts; `null` if there is none.
     #[schema(required)]
@@ -130,6 +132,7 @@ impl ConcertResponse {
             availability: availability.into(),
             draw,
             max_seats_per_account: concert.max_seats_per_account,
+            holds_need_balance: concert.holds_need_balance,
             performances_count,
             first_performance_at,
             last_performance_at,

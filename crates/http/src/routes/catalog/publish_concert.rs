@@ -56,6 +56,9 @@ pub(crate) struct PublishConcertRequest {
     #[validate(range(min = 1, max = i64::from(ACTIVE_MAX)))]
     #[schema(minimum = 1, maximum = 1_000_000, nullable = false)]
     max_active: Option<i64>,
+    /// Whether seats can be held only by an account whose points cover them, together with all that it holds.
+    #[serde(default)]
+    holds_need_balance: bool,
     /// Whether accounts may join before the sale opens, and a draw then decides their order. Cannot be changed.
     #[serde(default)]
     draw: bool,
@@ -77,6 +80,7 @@ impl PublishConcertRequest {
                 description: description?,
                 max_seats_per_account: max_seats.unwrap_or(rules.max_seats_per_account.get()),
                 max_active: max_active.unwrap_or(rules.max_active.get()),
+                holds_need_balance: self.holds_need_balance,
                 draw: self.draw,
                 sales: fields.check("/sales_close_at", "sales_window", SalesWindow::new(open_at?, close_at?))?,
             })

@@ -51,6 +51,9 @@ pub(crate) struct UpdateConcertRequest {
     #[validate(range(min = 1, max = i64::from(ACTIVE_MAX)))]
     #[schema(minimum = 1, maximum = 1_000_000, nullable = false)]
     max_active: Option<i64>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    holds_need_balance: Option<bool>,
 }
 
 impl UpdateConcertRequest {
@@ -62,6 +65,7 @@ impl UpdateConcertRequest {
                 description: description
                     .as_deref()
                     .and_then(|text| fields.text("/description", Description::new(text))),
+                holds_need_balance: self.holds_need_balance,
                 max_active: self.max_active.and_then(|count| u32::try_from(count).ok()),
                 max_seats_per_account: self.max_seats_per_account.and_then(|count| u32::try_from(count).ok()),
                 sales_close_at: self.sales_close_at.and_then(|at| fields.instant("/sales_close_at", at)),

@@ -76,6 +76,7 @@ impl From<HoldRefusal> for Problem {
                      {seconds_left} s; paying a hold ends the wait."
                 ))
                 .retry_after(seconds_left),
+            HoldRefusal::InsufficientPoints { balance, required } => Self::insufficient_points(balance, required),
             HoldRefusal::SeatLimitReached { limit } => Self::of_limit(Code::SeatLimitReached, limit),
             HoldRefusal::SeatUnavailable { seats, held_by_account } => Self::seats_unavailable(seats, held_by_account),
             HoldRefusal::KeyReused(error) => error.into(),
@@ -98,6 +99,7 @@ refusals!(
         PerformanceWithdrawn,
         TooManySeats,
         HoldCooldown,
+        InsufficientPoints,
     ]
 );
 

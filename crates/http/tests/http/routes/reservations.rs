@@ -49,6 +49,21 @@ async fn an_account_whose_holds_end_unpaid_learns_when_it_may_hold_again() {
 }
 
 #[tokio::test]
+async fn a_promoter_may_want_holds_to_be_covered() {
+    let mut world = World::new().await;
+    world.change_concert(|concert| concert.holds_need_balance = true).await;
+    let (router, token) = (world.router(), world.token().await);
+    let concert = get(world.concert_path()).send(&router).await.succeeds(StatusCode::OK);
+    assert_eq!(concert["holds_need_balance"], true);
+    let hold = |labels: &[&str]| ask_hold(&token, world.show.performance_id.uuid(), labels);
+    hold(&["A-1-1"]).send(&router).await.succeeds(StatusCode::CREATED);
+    let poor = world.token_of(world.stranger).await;
+    let refused = ask_hold(&poor, world.show.performance_id.uuid(), &["A-1-2"]).signed_in("stranger").send(&router).await;
+    let problem = refused.refuses(Code::InsufficientPoints);
+    assert_eq!((&problem["balance"], &problem["required"]), (&json!(0), &json!(PRICE)));
+}
+
+#[tokio::test]
 async fn a_selection_of_seats_is_checked() {
     let world = World::new().await;
     let (router, token) = (world.router(), world.token().await);

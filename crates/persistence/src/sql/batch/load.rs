@@ -7,7 +7,7 @@ use boxoffice_domain::{
     idempotency::IdempotencyKey,
     payments::Payment,
     reservations::Reservation,
-    sale::{Holding, LoadPlan, SaleState},
+    sale::{HeldAmount, Holding, LoadPlan, SaleState},
     seats::{Seat, SeatLabel},
     wallet::Charge,
 };
@@ -25,7 +25,7 @@ use super::super::{
 };
 use crate::{
     statement::{Bind, ROWS_MAX, Row, Statement, padded},
-    stored::{count, id},
+    stored::{count, id, points},
 };
 
 type Loaded<T> = Result<T, Failure>;
@@ -65,8 +65,10 @@ pub(super) async fn load(connection: &mut Connection, mut plan: LoadPlan) -> Loa
     load_seats(connection, &plan.seats, &mut state).await?;
     // An import that moves a performance locks its seats: only after them the terms cannot change any more.
     for terms in terms(connection, plan.performances.iter().copied()).await? {
+        plan.include_terms(&terms);
         state.add_terms(terms);
     }
+    load_held_amounts(connection, &plan, &mut state).await?;
     Ok(state)
 }
 
@@ -185,6 +187,31 @@ async fn load_hold_budgets(
         for row in rows {
             state.add_hold_budget(row.try_into()?);
         }
+    }
+    Ok(())
+}
+
+/// What accounts hold of all concerts. The lock on their wallets keeps it as it is.
+async fn load_held_amounts(connection: &mut Connection, plan: &LoadPlan, state: &mut SaleState) -> Loaded<()> {
+    if plan.held_amounts.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<(Vec<u8>, Vec<u8>, i64, NaiveDateTime)> =
+        Statement::<(Binary, Binary, BigInt, SqlTimestamp)>::new(
+            "SELECT account_id, id, total_amount, held_until FROM reservations",
+        )
+        .sql(LIVE_INDEX)
+        .sql(" WHERE status = 'held' AND account_id IN ")
+        .list(plan.held_amounts.iter().copied())
+        .load(connection)
+        .await?;
+    for (account_id, reservation_id, amount, held_until) in rows {
+        state.add_held_amount(HeldAmount {
+            account_id: id(&account_id)?,
+            reservation_id: id(&reservation_id)?,
+            amount: points(amount)?,
+            held_until: held_until.and_utc(),
+        });
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use boxoffice_domain::{PerformanceId, StorageError, catalog::PerformanceTerms};
 use chrono::NaiveDateTime;
 use diesel::{
     prelude::Queryable,
-    sql_types::{BigInt, Binary, Nullable, Text, Timestamp},
+    sql_types::{BigInt, Binary, Bool, Nullable, Text, Timestamp},
 };
 use diesel_async::RunQueryDsl;
 
@@ -28,6 +28,7 @@ struct TermsRow {
     sales_open_at: NaiveDateTime,
     sales_close_at: NaiveDateTime,
     max_seats_per_account: i64,
+    holds_need_balance: bool,
     withdrawn_at: Option<NaiveDateTime>,
     moved_at: Option<NaiveDateTime>,
     cancel_until: Option<NaiveDateTime>,
@@ -42,6 +43,7 @@ type TermsSql = (
     Timestamp,
     Timestamp,
     BigInt,
+    Bool,
     Nullable<Timestamp>,
     Nullable<Timestamp>,
     Nullable<Timestamp>,
@@ -59,6 +61,7 @@ impl TryFrom<TermsRow> for PerformanceTerms {
             starts_at: row.starts_at.and_utc(),
             sales: sales_window(row.sales_open_at, row.sales_close_at)?,
             max_seats_per_account: count(row.max_seats_per_account)?,
+            holds_need_balance: row.holds_need_balance,
             withdrawn_at: row.withdrawn_at.map(|at| at.and_utc()),
             moved: moved(row.moved_at, row.cancel_until)?,
         })
