@@ -275,6 +275,27 @@ async fn refusals_without_a_gateway() -> Codes {
     codes
 }
 
+/// Who may not join at the moment, if the operator says so.
+async fn refusals_of_joining() -> Codes {
+    let mut server = Server::start(&[("QUEUE_JOINS_PER_NETWORK", "1")]).await;
+    let show = Show::on(&server, Terms::default()).await;
+    let (mut first, second) = (Buyer::new(server.api()).await, Buyer::new(server.api()).await);
+    first.join(&show.concert).await;
+    let refused = second.ask_join(&show.concert).send().await;
+    refused.refuses(429, "queue_joins_limited");
+    let seconds: u64 = refused.header("retry-after").and_then(|text| text.parse().ok()).expect("seconds");
+    assert!((1..=3_600).contains(&seconds), "{seconds}");
+    first.ask_join(&show.concert).send().await.is(200);
+
+    server.stop().await;
+    server.set("ACCOUNT_AGE_MINUTES", "60");
+    server.start_again().await;
+    second.ask_join(&show.concert).send().await.refuses(403, "account_too_new");
+    let codes = server.api().codes();
+    server.finish().await;
+    codes
+}
+
 /// What takes a prepared database: a wallet that is nearly full, and a table that is gone.
 async fn refusals_over_a_prepared_database() -> Codes {
     let mut server = Server::start_on(MARIADB, &[("CHARGE_POINTS_MAX", "1000000000000")]).await;
@@ -324,6 +345,7 @@ async fn every_error_of_the_document_is_produced_with_its_status() {
     let mut codes = everyday_refusals().await;
     codes.extend(refusals_of_a_narrow_server().await);
     codes.extend(refusals_of_a_limited_server().await);
+    codes.extend(refusals_of_joining().await);
     codes.extend(refusals_without_a_gateway().await);
     codes.extend(refusals_over_a_prepared_database().await);
     assert_eq!(codes, documented_codes());

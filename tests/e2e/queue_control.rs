@@ -149,3 +149,21 @@ async fn the_stats_show_the_state_of_a_queue() {
     }
     server.finish().await;
 }
+
+/// Two have the admissions, and only one of them looks at the seats. The other one polls, and that is not enough.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admission_that_is_only_polled_with_passes_to_the_next() {
+    let server = Server::start(&[("IDLE_ADMISSION_SECONDS", "4")]).await;
+    let desk = Desk::open(&server, 2).await;
+    let people = desk.joined(&server, 3).await;
+    assert_eq!(statuses(&people).await, ["active", "active", "waiting"]);
+    eventually("the third is admitted", async || {
+        people[0].queue_status().await;
+        people[1].seats(&desk.show.performance).await;
+        (people[2].queue_status().await == "active").then_some(())
+    })
+    .await;
+    assert_eq!(statuses(&people).await, ["expired", "active", "active"]);
+    assert_eq!(desk.stats().await["no_shows_total"], 0, "it was here all the time");
+    server.finish().await;
+}

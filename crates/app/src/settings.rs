@@ -121,6 +121,12 @@ settings! {
     balance_points_max: Points = "1000000000000", points(1_000_000_000_000_000);
     /// How long an admitted account without held seats may be absent before it is passed over
     no_show_seconds: u32 = "60", whole(3, DAY_SECONDS);
+    /// How long an admission without held seats may go unused before it passes to the next account; 0 for no limit
+    idle_admission_seconds: u32 = "120", whole(0, DAY_SECONDS);
+    /// How old an account has to be to join a queue; 0 for any age
+    account_age_minutes: u32 = "0", whole(0, YEAR_SECONDS / 60);
+    /// How many accounts may join a queue from one network (IPv4 /24, IPv6 /48) within an hour; 0 for any number
+    queue_joins_per_network: u32 = "0", whole(0, 1_000_000);
     /// How long no account is admitted after a start, so that queues can re-form
     reform_seconds: u32 = "5", whole(0, DAY_SECONDS);
     /// How many accounts may wait in one queue

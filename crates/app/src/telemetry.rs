@@ -65,6 +65,7 @@ fn describe_metrics() {
     describe_gauge!("boxoffice_queue_waiting", "Accounts that wait in the queue of a concert.");
     describe_gauge!("boxoffice_queue_active", "Accounts that are admitted to a concert.");
     describe_gauge!("boxoffice_queue_admitted", "Accounts that were admitted to a concert since its queue began.");
+    describe_counter!("boxoffice_holds_ended_total", "Holds that ended, by concert, paid or not.");
     describe_counter!("boxoffice_holds_expired_total", "Lapsed holds that were marked as expired.");
     describe_gauge!("boxoffice_charges_pending", "Charges that the payment gateway did not decide when asked again.");
     describe_counter!("boxoffice_charges_lapsed_total", "Charges without a verdict that were declined.");

@@ -133,12 +133,14 @@ impl Adapters {
         let waiting_room = Arc::new(WaitingRoomService {
             waiting_room: waiting_room(settings, Arc::clone(clock), peering.link.clone()).await,
             tokens: Arc::clone(&tokens) as Arc<dyn QueueTokens>,
+            accounts: Arc::clone(&self.database.accounts),
             catalog: Arc::clone(&self.database.catalog),
             payments: Arc::clone(&self.database.payments),
             reservations: Arc::clone(&self.database.reservations),
             terms: SaleTermsCache::new(cache_time(settings), Arc::clone(&generation)),
             sales: SaleWatch::default(),
             clock: Arc::clone(clock),
+            account_age_min: TimeDelta::minutes(i64::from(settings.account_age_minutes)),
         });
         let gate = Gate::Queue(Arc::clone(&waiting_room));
         let account_locks = Arc::new(AccountLocks::default());
@@ -262,6 +264,8 @@ async fn waiting_room(settings: &Settings, clock: Arc<dyn Clock>, link: Option<A
         queues_max: settings.queue_lines_max,
         admission_seconds: settings.admission_seconds,
         no_show_seconds: settings.no_show_seconds,
+        idle_admission_seconds: settings.idle_admission_seconds,
+        joins_per_network_max: settings.queue_joins_per_network,
         reform_seconds: settings.reform_seconds,
         poll_seconds_max: settings.poll_seconds_max,
         restorable_seconds: settings.restorable_seconds,

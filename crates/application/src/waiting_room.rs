@@ -3,16 +3,18 @@
 use std::{error::Error, sync::Arc};
 
 use boxoffice_domain::{
-    ActError, Clock, ConcertId, StorageError, Timestamp,
-    accounts::Role,
+    AccountId, ActError, Clock, ConcertId, Network, StorageError, Timestamp,
+    accounts::{Accounts, Role},
     catalog::{Catalog, ConcertSummary, NotOnSale},
     payments::Payments,
     reservations::Reservations,
+    seconds_until,
     waiting_room::{
         JoinRequest, QueuePlace, QueueStatus, QueueToken, QueueTokens, Recall, RestoreRequest, SaleEnd, Standing,
-        WaitingRoom, WaitingRoomError,
+        Visit, WaitingRoom, WaitingRoomError,
     },
 };
+use chrono::TimeDelta;
 use futures::{StreamExt, stream};
 
 use crate::{
@@ -43,6 +45,16 @@ pub enum JoinError {
     /// The sale has nothing any more.
     #[error("the queue has ended")]
     Ended(SaleEnd),
+    #[error("the account is too young to join")]
+    AccountTooNew {
+        /// In how many seconds it may join.
+        seconds_left: u64,
+    },
+    #[error("too many accounts have joined from this network")]
+    NetworkFull {
+        /// In how many seconds more may join.
+        seconds_left: u64,
+    },
     #[error(transparent)]
     WaitingRoom(WaitingRoomError),
     #[error(transparent)]
@@ -115,25 +127,51 @@ pub enum Purpose {
 pub struct WaitingRoomService {
     pub waiting_room: Arc<dyn WaitingRoom>,
     pub tokens: Arc<dyn QueueTokens>,
+    pub accounts: Arc<dyn Accounts>,
     pub catalog: Arc<dyn Catalog>,
     pub payments: Arc<dyn Payments>,
     pub reservations: Arc<dyn Reservations>,
     pub terms: SaleTermsCache,
     pub sales: SaleWatch,
     pub clock: Arc<dyn Clock>,
+    /// How old an account has to be to join; zero for any age, and then none is read.
+    pub account_age_min: TimeDelta,
 }
 
 impl WaitingRoomService {
-    /// Joins the queue of a concert, or returns the place that the account has there already, and whether it is new.
-    pub async fn join(&self, identity: Identity, concert_id: ConcertId) -> Result<(QueueView, bool), JoinError> {
+    /// Joins the queue of a concert from a network, or returns the place that the account has there already, and whether it
+    /// is new.
+    pub async fn join(
+        &self,
+        identity: Identity,
+        concert_id: ConcertId,
+        network: Option<Network>,
+    ) -> Result<(QueueView, bool), JoinError> {
         self.sales.ask(concert_id);
         let terms = self.sale_terms(concert_id).await?.ok_or(JoinError::ConcertNotFound)?;
         terms.check_joining(self.clock.now())?;
         let account_id = identity.account_id;
+        self.check_age(account_id).await?;
         let draw = terms.draw.map(|draw| draw::number(&draw, account_id));
-        let request = JoinRequest { concert_id, account_id, terms: terms.queue, draw };
-        let joined = self.waiting_room.join(request).await?;
+        let request = JoinRequest { concert_id, account_id, terms: terms.queue, draw, network };
+        let joined = self.waiting_room.join(request).await.map_err(|error| match error {
+            WaitingRoomError::NetworkFull { until } => {
+                JoinError::NetworkFull { seconds_left: seconds_until(self.clock.now(), until) }
+            }
+            error => error.into(),
+        })?;
         Ok((self.view(joined.status), joined.newly))
+    }
+
+    async fn check_age(&self, account_id: AccountId) -> Result<(), JoinError> {
+        if self.account_age_min <= TimeDelta::zero() {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        // An account that is not there any more is as one that was just made.
+        let made_at = self.accounts.find(account_id).await?.map_or(now, |account| account.created_at);
+        let until = made_at + self.account_age_min;
+        if now < until { Err(JoinError::AccountTooNew { seconds_left: seconds_until(now, until) }) } else { Ok(()) }
     }
 
     /// The place in a token, if we signed the token for this account.
@@ -144,14 +182,14 @@ impl WaitingRoomService {
 
     /// Where a place stands.
     pub async fn status(&self, place: QueuePlace) -> Result<QueueView, GateError> {
-        let status = self.stands(place).await?;
+        let status = self.stands(place, Visit::Poll).await?;
         Ok(self.view(status))
     }
 
     /// Gives up a place, or ends the admission.
     pub async fn leave(&self, place: QueuePlace) -> Result<(), GateError> {
         // A place that is forgotten is restored first, so that it cannot come back later.
-        self.stands(place).await?;
+        self.stands(place, Visit::Poll).await?;
         Ok(self.waiting_room.leave(&place).await?)
     }
 
@@ -165,7 +203,7 @@ impl WaitingRoomService {
         if place.concert_id != concert_id {
             return Err(GateError::Invalid);
         }
-        match self.stands(place).await?.standing {
+        match self.stands(place, Visit::Use).await?.standing {
             Standing::Waiting { position, .. } => Err(GateError::NotActive { position }),
             Standing::Active { admitted_until, active_until } => {
                 let until = match purpose {
@@ -227,9 +265,9 @@ impl WaitingRoomService {
         self.waiting_room.advance().await
     }
 
-    async fn stands(&self, place: QueuePlace) -> Result<QueueStatus, GateError> {
+    async fn stands(&self, place: QueuePlace, visit: Visit) -> Result<QueueStatus, GateError> {
         self.sales.ask(place.concert_id);
-        match self.waiting_room.status(&place).await? {
+        match self.waiting_room.status(&place, visit).await? {
             Recall::Known(status) => Ok(status),
             Recall::Forgotten => self.recall(place).await,
         }
@@ -259,7 +297,7 @@ impl WaitingRoomService {
             return Ok(status);
         }
         self.waiting_room.keep_until(concert_id, account_id, held_until).await?;
-        match self.waiting_room.status(&place).await? {
+        match self.waiting_room.status(&place, Visit::Use).await? {
             Recall::Known(status) => Ok(status),
             Recall::Forgotten => Ok(status),
         }

@@ -116,8 +116,12 @@ fn catalog(shape: Shape) -> anyhow::Result<Value> {
 
 impl World {
     /// Admissions and holds outlast every preparation and measurement.
-    pub(crate) const PATIENT: [(&str, &str); 3] =
-        [("admission_seconds", "86400"), ("no_show_seconds", "86400"), ("hold_seconds", "86400")];
+    pub(crate) const PATIENT: [(&str, &str); 4] = [
+        ("admission_seconds", "86400"),
+        ("no_show_seconds", "86400"),
+        ("idle_admission_seconds", "0"),
+        ("hold_seconds", "86400"),
+    ];
 
     /// Starts a server on an empty database, and prepares seats and buyers.
     pub(crate) async fn prepare(

@@ -37,13 +37,24 @@ pub struct Rules {
     pub admission_seconds: u32,
     /// For how many seconds an admitted account that holds nothing may be absent.
     pub no_show_seconds: u32,
+    /// For how many seconds an admitted account that holds nothing may leave its admission unused; 0 for any time.
+    pub idle_admission_seconds: u32,
+    /// How many accounts may join a queue from one network within an hour; 0 for any number.
+    pub joins_per_network_max: u32,
     /// The most seconds between two polls.
     pub poll_seconds_max: u32,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { capacity: 100_000, admission_seconds: 600, no_show_seconds: 86_400, poll_seconds_max: 20 }
+        Self {
+            capacity: 100_000,
+            admission_seconds: 600,
+            no_show_seconds: 86_400,
+            idle_admission_seconds: 0,
+            joins_per_network_max: 0,
+            poll_seconds_max: 20,
+        }
     }
 }
 
@@ -51,6 +62,11 @@ impl Rules {
     /// As by default, and an absent account is passed over after a minute.
     pub(crate) fn passing_over() -> Self {
         Self { no_show_seconds: 60, ..Self::default() }
+    }
+
+    /// As by default, and an admission that is not used passes on after two minutes.
+    pub(crate) fn passing_on() -> Self {
+        Self { idle_admission_seconds: 120, ..Self::default() }
     }
 }
 
@@ -80,6 +96,8 @@ macro_rules! waiting_room_contract {
             a_thousand_concurrent_joins
             one_account_joining_a_hundred_times_at_once
             a_full_queue_refuses
+            a_network_joins_only_so_often
+            joins_of_one_network_at_once_are_counted_exactly
             queues_are_independent
             leaving_admits_the_next_in_order
             leaving_while_waiting_moves_up_those_behind
@@ -90,6 +108,8 @@ macro_rules! waiting_room_contract {
             who_does_not_come_is_passed_over
             a_visit_keeps_an_admission_for_as_long_as_an_account_may_be_absent
             absence_does_not_count_while_seats_are_held
+            an_admission_that_is_not_used_passes_on
+            an_admission_does_not_go_unused_while_seats_are_held
             held_seats_prolong_an_admission
             held_seats_given_up_end_a_prolonged_admission
             held_seats_are_nothing_to_those_not_admitted

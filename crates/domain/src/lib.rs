@@ -25,6 +25,7 @@ pub mod fixtures;
 pub mod gateway;
 pub mod idempotency;
 mod ids;
+mod network;
 pub mod page;
 pub mod payments;
 mod points;
@@ -43,8 +44,9 @@ pub use error::{ActError, StorageError};
 pub use ids::{
     AccountId, ChargeId, ConcertId, EntropySource, PaymentId, PerformanceId, ReservationId, SessionId, VenueId,
 };
+pub use network::Network;
 pub use points::{NegativePoints, Points};
 pub use selling_rules::SellingRules;
-pub use time::{Clock, Timestamp, rfc3339, seconds_after};
+pub use time::{Clock, Timestamp, rfc3339, seconds_after, seconds_until};
 #[cfg(feature = "mocks")]
 pub use {ids::MockEntropySource, time::MockClock};

@@ -26,7 +26,7 @@ pub fn rfc3339(at: Timestamp) -> String {
 }
 
 /// How many seconds are left at `now` until `at`, rounded up; 0 if it has passed.
-pub(crate) fn seconds_until(now: Timestamp, at: Timestamp) -> u64 {
+pub fn seconds_until(now: Timestamp, at: Timestamp) -> u64 {
     let seconds = (at - now + chrono::TimeDelta::nanoseconds(999_999_999)).num_seconds();
     u64::try_from(seconds).unwrap_or(0)
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, ConcertId, StorageError, Timestamp, text::debug_without_content};
+use crate::{AccountId, ConcertId, Network, StorageError, Timestamp, text::debug_without_content};
 
 /// The number of a place in a queue: lower is earlier. Unique within its concert, and never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -245,6 +245,8 @@ pub struct JoinRequest {
     /// The number that the account draws, if the concert has a draw. It decides the order of those who join before the
     /// queue opens; the number of the place decides that of all others.
     pub draw: Option<DrawNumber>,
+    /// The network that the account joins from; `None` if it is not known, and then joining is not bounded by it.
+    pub network: Option<Network>,
 }
 
 /// A place that is to be put back.
@@ -278,9 +280,24 @@ pub enum WaitingRoomError {
     /// The queue has ended, as the sale has nothing any more.
     #[error("the queue has ended")]
     Ended(SaleEnd),
+    /// As many accounts have joined from the network as may within an hour.
+    #[error("too many accounts have joined from this network")]
+    NetworkFull {
+        /// When more may join.
+        until: Timestamp,
+    },
     /// The waiting room failed or cannot be reached.
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+/// What the holder of a place asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visit {
+    /// Where the place stands.
+    Poll,
+    /// To use the admission: to see what is left, to hold seats, or to pay.
+    Use,
 }
 
 /// What a waiting room knows of a place.
@@ -333,12 +350,14 @@ pub struct QueueStats {
 pub trait WaitingRoom: Send + Sync {
     /// Gives the account a place at the end of the queue, or returns the place that it has already while it is waiting or
     /// active. Admits at once if there is a free admission. [`WaitingRoomError::Full`] past the capacity, and
-    /// [`WaitingRoomError::Ended`] while the sale has nothing any more.
+    /// [`WaitingRoomError::Ended`] while the sale has nothing any more. An implementor may bound how many accounts get a
+    /// place from one network within an hour, and refuses the others with [`WaitingRoomError::NetworkFull`].
     async fn join(&self, request: JoinRequest) -> Result<Joined, WaitingRoomError>;
 
     /// Where a place stands. Never changes a place; counts as a visit of its holder. An admitted account that holds no
-    /// seats and makes no visit for as long as the implementor says is passed over: its place ends.
-    async fn status(&self, place: &QueuePlace) -> Result<Recall, WaitingRoomError>;
+    /// seats and makes no visit for as long as the implementor says is passed over: its place ends. So it is with one
+    /// whose visits do not [use](Visit::Use) the admission for as long as the implementor says.
+    async fn status(&self, place: &QueuePlace, visit: Visit) -> Result<Recall, WaitingRoomError>;
 
     /// Puts a [forgotten](Recall::Forgotten) place back, and returns where it stands. A place whose account has another,
     /// newer one, or that ended after it was restored, is expired. So is each place of a queue that has ended, except that
@@ -350,7 +369,7 @@ pub trait WaitingRoom: Send + Sync {
 
     /// Notes until when the account holds seats of the concert: its admission lasts at least as long, and its absence
     /// counts from then on. `None` if it holds none any more; then the admission ends when it would have anyway. It is a
-    /// visit, too.
+    /// visit that uses the admission, too.
     ///
     /// An account that holds seats and waits at a [restored](Self::restore) place had been admitted before the queue was
     /// lost. It is admitted again if there is a free admission, before others, and also while the queue still re-forms

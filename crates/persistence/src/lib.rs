@@ -12,6 +12,7 @@
 
 mod catalog_watch;
 mod concert_finder;
+mod holds_ended;
 mod mysql;
 mod row;
 mod schema;

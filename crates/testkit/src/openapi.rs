@@ -208,7 +208,10 @@ fn media_type(headers: &HeaderMap) -> &str {
 fn check_required_fields(exchange: &Exchange<'_>) -> Result<(), String> {
     let more: &[&str] = match exchange.status {
         401 => &[WWW_AUTHENTICATE.as_str()],
-        429 if exchange.body.contains(r#""code":"hold_cooldown""#) => &[RETRY_AFTER.as_str()],
+        // The others are limits of an address.
+        429 if ["hold_cooldown", "queue_joins_limited"].iter().any(|code| exchange.body.contains(code)) => {
+            &[RETRY_AFTER.as_str()]
+        }
         429 => &[RETRY_AFTER.as_str(), "ratelimit", "ratelimit-policy"],
         // What a shop does not do it will not do later.
         503 if exchange.body.contains(r#""code":"charging_unavailable""#) => &[],

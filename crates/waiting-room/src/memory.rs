@@ -37,7 +37,7 @@ use boxoffice_domain::{
     AccountId, Clock, ConcertId, Timestamp,
     waiting_room::{
         JoinRequest, Joined, QueueCensus, QueuePlace, QueueStats, QueueStatus, QueueTerms, Recall, RestoreRequest,
-        WaitingRoom, WaitingRoomError,
+        Visit, WaitingRoom, WaitingRoomError,
     },
 };
 use tokio::sync::watch;
@@ -172,9 +172,9 @@ impl WaitingRoom for MemoryWaitingRoom {
         self.visit(&slot, |queue, now| queue.join(&request, now))
     }
 
-    async fn status(&self, place: &QueuePlace) -> Result<Recall, WaitingRoomError> {
+    async fn status(&self, place: &QueuePlace, visit: Visit) -> Result<Recall, WaitingRoomError> {
         if let Some(slot) = self.slot(place.concert_id) {
-            return Ok(self.visit(&slot, |queue, now| queue.status(place, now)));
+            return Ok(self.visit(&slot, |queue, now| queue.status(place, visit, now)));
         }
         if self.rules.is_restorable(place, self.clock.now()) {
             return Ok(Recall::Forgotten);

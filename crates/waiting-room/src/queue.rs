@@ -10,14 +10,18 @@ use boxoffice_domain::{
     AccountId, ConcertId, Timestamp, seconds_after,
     waiting_room::{
         DrawNumber, JoinRequest, Joined, Offer, PlaceNumber, QueueCensus, QueuePlace, QueueStats, QueueStatus,
-        QueueTerms, Recall, RestoreRequest, SaleEnd, SaleReading, Standing, WaitingRoomError,
+        QueueTerms, Recall, RestoreRequest, SaleEnd, SaleReading, Standing, Visit, WaitingRoomError,
     },
 };
 
 mod admissions;
 mod ending;
+mod network_joins;
 
-use self::admissions::{Admission, Admissions};
+use self::{
+    admissions::{Admission, Admissions, Ending},
+    network_joins::NetworkJoins,
+};
 use crate::{
     admission_rate::{AdmissionRate, LastMinute},
     queue_order::QueueOrder,
@@ -73,6 +77,7 @@ pub(crate) struct Queue {
     ended: BTreeMap<AccountId, PlaceNumber>,
     /// `false` once `ended` was full or the queue was emptied: then a place that is unknown may have ended.
     restores: bool,
+    network_joins: NetworkJoins,
     rate: AdmissionRate,
     last_minute: LastMinute,
     admitted_total: u64,
@@ -98,6 +103,7 @@ impl Queue {
             active: Admissions::default(),
             ended: BTreeMap::new(),
             restores: true,
+            network_joins: NetworkJoins::default(),
             rate: AdmissionRate::new(now),
             last_minute: LastMinute::default(),
             admitted_total: 0,
@@ -118,12 +124,14 @@ impl Queue {
         if !self.rules.any_restorable(now) {
             self.ended.clear();
         }
-        while let Some((account_id, passed_over)) = self.active.first_overdue(now) {
-            if passed_over {
-                self.no_shows_total += 1;
-                metrics::counter!("boxoffice_queue_no_shows_total").increment(1);
-            } else {
-                metrics::counter!("boxoffice_queue_expired_total").increment(1);
+        while let Some((account_id, ending)) = self.active.first_overdue(now) {
+            match ending {
+                Ending::Absent => {
+                    self.no_shows_total += 1;
+                    metrics::counter!("boxoffice_queue_no_shows_total").increment(1);
+                }
+                Ending::Idle => metrics::counter!("boxoffice_queue_idle_total").increment(1),
+                Ending::Lapsed => metrics::counter!("boxoffice_queue_expired_total").increment(1),
             }
             self.end(account_id, now);
         }
@@ -143,6 +151,9 @@ impl Queue {
             place
         } else {
             self.check_capacity()?;
+            if let Some(network) = request.network {
+                self.network_joins.take(network, self.rules.settings.joins_per_network_max, now)?;
+            }
             let number = self.rules.next_number();
             let place = QueuePlace { concert_id: self.concert_id, account_id, number, joined_at: now };
             self.enter(place, request.draw);
@@ -150,12 +161,12 @@ impl Queue {
             metrics::counter!("boxoffice_queue_joined_total").increment(1);
             place
         };
-        Ok(Joined { status: self.status_of(place, now), newly: known.is_none() })
+        Ok(Joined { status: self.status_of(place, Visit::Poll, now), newly: known.is_none() })
     }
 
-    pub(crate) fn status(&mut self, place: &QueuePlace, now: Timestamp) -> Recall {
+    pub(crate) fn status(&mut self, place: &QueuePlace, visit: Visit, now: Timestamp) -> Recall {
         match self.recall(place, now) {
-            Knowledge::Present => Recall::Known(self.status_of(*place, now)),
+            Knowledge::Present => Recall::Known(self.status_of(*place, visit, now)),
             Knowledge::Ended => Recall::Known(self.expired(*place)),
             Knowledge::Forgotten => Recall::Forgotten,
         }
@@ -191,7 +202,7 @@ impl Queue {
                 self.admit(now);
             }
         }
-        Ok(self.status_of(place, now))
+        Ok(self.status_of(place, Visit::Poll, now))
     }
 
     pub(crate) fn leave(&mut self, place: &QueuePlace, now: Timestamp) {
@@ -209,12 +220,11 @@ impl Queue {
         if held_until.is_some_and(|until| now < until) {
             self.readmit(account_id, now);
         }
-        let no_show_seconds = self.rules.settings.no_show_seconds;
-        let has_ended = self.has_ended();
+        let (settings, has_ended) = (&self.rules.settings, self.has_ended());
         // An account that holds seats, or gives them up, is here.
         self.active.change(account_id, |admission| {
             admission.held_until = held_until;
-            admission.see(now, no_show_seconds);
+            admission.note(Visit::Use, now, settings);
             if has_ended {
                 admission.close(now);
             }
@@ -377,6 +387,7 @@ impl Queue {
             joined_at,
             admitted_until: seconds_after(now, settings.admission_seconds),
             no_show_at: seconds_after(now, settings.no_show_seconds),
+            idle_at: settings.idle_at(now),
             held_until: None,
         };
         self.active.insert(account_id, admission);
@@ -436,13 +447,13 @@ impl Queue {
         known.map(|(number, joined_at)| QueuePlace { concert_id: self.concert_id, account_id, number, joined_at })
     }
 
-    /// Where a place stands that is here. Its holder asks, which is a visit.
-    fn standing(&mut self, place: &QueuePlace, now: Timestamp) -> Standing {
+    /// Where a place stands that is here, and whose holder asks.
+    fn standing(&mut self, place: &QueuePlace, visit: Visit, now: Timestamp) -> Standing {
         if self.has_ended() && self.active.get(place.account_id).is_some_and(|admission| !admission.holds(now)) {
             return Standing::Expired;
         }
-        let no_show_seconds = self.rules.settings.no_show_seconds;
-        self.active.change(place.account_id, |admission| admission.see(now, no_show_seconds));
+        let settings = &self.rules.settings;
+        self.active.change(place.account_id, |admission| admission.note(visit, now, settings));
         if let Some(admission) = self.active.get(place.account_id) {
             return Standing::Active {
                 admitted_until: admission.admitted_until,

@@ -17,6 +17,8 @@
 //! | `drawn` | those of them that are sorted by a number drawn, by the number of the place |
 //! | `joined` | when an account joined, if the number of its place says something else |
 //! | `active`, `ending` | the admissions, and when each ends |
+//! | `idle` | when an admission ends unless it is used before |
+//! | `networks` | from which network how many have joined within this hour |
 //! | `ended` | the places that ended, as long as earlier ones may be restored |
 //! | `minute` | how many were admitted in each of the last seconds |
 //! | `left` | the latest who left while they waited |
@@ -69,7 +71,7 @@ use boxoffice_domain::{
     AccountId, Clock, ConcertId, Timestamp,
     waiting_room::{
         JoinRequest, Joined, QueueCensus, QueuePlace, QueueStats, QueueStatus, QueueTerms, Recall, RestoreRequest,
-        WaitingRoom, WaitingRoomError,
+        Visit, WaitingRoom, WaitingRoomError,
     },
 };
 use boxoffice_peers::redis::{Link, Listener, MICROS_MAX, Reply, damaged, micros};
@@ -168,14 +170,14 @@ impl WaitingRoom for RedisWaitingRoom {
         Ok(Joined { status, newly })
     }
 
-    async fn status(&self, place: &QueuePlace) -> Result<Recall, WaitingRoomError> {
+    async fn status(&self, place: &QueuePlace, visit: Visit) -> Result<Recall, WaitingRoomError> {
         let queue = self.core.queue(place.concert_id);
         if self.core.pending.has_spent(place) {
             return Ok(expired(place));
         }
         let asked = match self.core.recent_status(&queue, place).await {
             Ok(Some(status)) => return Ok(Recall::Known(status)),
-            Ok(None) => self.core.ask(&queue, place).await,
+            Ok(None) => self.core.ask(&queue, place, visit).await,
             Err(error) => Err(error.into()),
         };
         match asked {

@@ -1,5 +1,7 @@
 //! How queues are run.
 
+use boxoffice_domain::{Timestamp, seconds_after};
+
 /// How queues are run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -13,6 +15,12 @@ pub struct Settings {
     /// For how many seconds an admitted account that holds no seats may make no visit before it is passed over. At
     /// least 3.
     pub no_show_seconds: u32,
+    /// For how many seconds an admitted account that holds no seats may leave its admission unused before it passes to the
+    /// next; 0 for as long as the admission lasts.
+    pub idle_admission_seconds: u32,
+    /// How many accounts may join a queue from one [`Network`](boxoffice_domain::Network) within an hour of the clock; 0
+    /// for any number.
+    pub joins_per_network_max: u32,
     /// For how many seconds after the start no account is admitted, so that the queues of an earlier process re-form.
     pub reform_seconds: u32,
     /// The most seconds between two polls. At least 1; at most a third of `no_show_seconds`, so that a client that polls
@@ -34,6 +42,11 @@ impl Settings {
             ..self
         }
     }
+
+    /// When an admission that is used or held at this time passes on unless it is used again.
+    pub(crate) fn idle_at(&self, used_at: Timestamp) -> Option<Timestamp> {
+        (self.idle_admission_seconds > 0).then(|| seconds_after(used_at, self.idle_admission_seconds))
+    }
 }
 
 /// Describes the counters of every waiting room.
@@ -41,5 +54,6 @@ pub(crate) fn describe_metrics() {
     metrics::describe_counter!("boxoffice_queue_joined_total", "Accounts that joined a queue.");
     metrics::describe_counter!("boxoffice_queue_admitted_total", "Accounts that were admitted.");
     metrics::describe_counter!("boxoffice_queue_no_shows_total", "Admissions whose holder was absent.");
+    metrics::describe_counter!("boxoffice_queue_idle_total", "Admissions that their holders did not use.");
     metrics::describe_counter!("boxoffice_queue_expired_total", "Admissions whose time was over.");
 }

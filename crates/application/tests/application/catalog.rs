@@ -95,6 +95,7 @@ fn new_concert() -> NewConcert {
         sales: SalesWindow::new(instant(50), instant(100)).unwrap(),
         max_seats_per_account: 3,
         max_active: 70,
+        holds_need_balance: false,
         draw: false,
     }
 }

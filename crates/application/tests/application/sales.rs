@@ -34,7 +34,7 @@ impl World {
 
     async fn try_to_join(&self, account_id: AccountId) -> Result<bool, JoinError> {
         let identity = identity(account_id, Role::Customer);
-        Ok(self.waiting_room_service().join(identity, self.show.concert.id).await?.1)
+        Ok(self.waiting_room_service().join(identity, self.show.concert.id, None).await?.1)
     }
 
     /// What buyers are shown of the concert.
@@ -174,7 +174,7 @@ async fn a_sale_that_cannot_be_read_keeps_no_other_from_being_followed() {
     });
     world.waiting_room = mock(|room: &mut MockWaitingRoom| {
         let place = here;
-        room.expect_status().returning(move |_| Ok(Recall::Forgotten));
+        room.expect_status().returning(move |_, _| Ok(Recall::Forgotten));
         room.expect_restore().returning(move |_| Ok(QueueStatus { place, standing: Standing::Expired, reason: None }));
         room.expect_set_terms().times(1).withf(move |id, _| *id == here.concert_id).returning(|_, _| Ok(()));
     });

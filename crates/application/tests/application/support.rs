@@ -29,10 +29,11 @@ use boxoffice_domain::{
     payments::{MockPayments, PaymentView},
     reservations::{MockReservations, Reservation, ReservationView},
     seats::SeatSelection,
-    waiting_room::{MockWaitingRoom, QueuePlace, QueueStatus, Recall, Standing, WaitingRoom},
+    waiting_room::{MockWaitingRoom, QueuePlace, QueueStatus, Recall, Standing, Visit, WaitingRoom},
     wallet::MockWallets,
 };
 use boxoffice_waiting_room::{MemoryWaitingRoom, Settings, SignedTokens};
+use chrono::TimeDelta;
 use uuid::Uuid;
 
 /// What a seat of section A costs.
@@ -72,6 +73,7 @@ pub(crate) struct World {
     pub(crate) passwords: Arc<dyn PasswordHasher>,
     pub(crate) access_tokens: Arc<dyn AccessTokens>,
     pub(crate) gateway: Arc<dyn PaymentGateway>,
+    pub(crate) account_age_min: TimeDelta,
 }
 
 impl World {
@@ -89,6 +91,7 @@ impl World {
             passwords: passwords(),
             access_tokens: access_tokens(),
             gateway: Arc::new(MockPaymentGateway::new()),
+            account_age_min: TimeDelta::zero(),
             stage,
         }
     }
@@ -115,7 +118,7 @@ impl World {
     /// From now on the waiting room cannot be reached.
     pub(crate) fn lose_waiting_room(&mut self) {
         self.waiting_room = mock(|room: &mut MockWaitingRoom| {
-            room.expect_status().returning(|_| Err(StorageError::Busy.into()));
+            room.expect_status().returning(|_, _| Err(StorageError::Busy.into()));
         });
     }
 
@@ -123,7 +126,7 @@ impl World {
     pub(crate) async fn make_waiting_room_forgetful(&mut self, place: QueuePlace) {
         let status = Recall::Known(QueueStatus { place, standing: self.standing(place).await, reason: None });
         self.waiting_room = mock(|room: &mut MockWaitingRoom| {
-            room.expect_status().returning(move |_| Ok(status));
+            room.expect_status().returning(move |_, _| Ok(status));
             room.expect_keep_until().returning(|_, _, _| Err(StorageError::Busy.into()));
             room.expect_spend().returning(|_, _| Err(StorageError::Busy.into()));
             room.expect_leave().returning(|_| Err(StorageError::Busy.into()));
@@ -165,7 +168,7 @@ impl World {
 
     pub(crate) async fn join_queue_of(&self, concert_id: ConcertId, account_id: AccountId) -> QueuePlace {
         let identity = identity(account_id, Role::Customer);
-        self.waiting_room_service().join(identity, concert_id).await.unwrap().0.status.place
+        self.waiting_room_service().join(identity, concert_id, None).await.unwrap().0.status.place
     }
 
     /// The place of the buyer, who is admitted.
@@ -193,7 +196,7 @@ impl World {
     }
 
     pub(crate) async fn standing(&self, place: QueuePlace) -> Standing {
-        match self.queues.status(&place).await.unwrap() {
+        match self.queues.status(&place, Visit::Poll).await.unwrap() {
             Recall::Known(status) => status.standing,
             Recall::Forgotten => panic!("the place is forgotten"),
         }
@@ -261,12 +264,14 @@ impl World {
         WaitingRoomService {
             waiting_room: self.waiting_room.clone(),
             tokens: Arc::new(SignedTokens::new(&[7; 32], &[])),
+            accounts: self.stage.storage.accounts.clone(),
             catalog: self.stage.storage.catalog.clone(),
             payments: self.stage.storage.payments.clone(),
             reservations: self.stage.storage.reservations.clone(),
             terms: boxoffice_application::SaleTermsCache::default(),
             sales: boxoffice_application::SaleWatch::default(),
             clock: self.stage.clock.clone(),
+            account_age_min: self.account_age_min,
         }
     }
 
@@ -320,6 +325,8 @@ fn empty_queues(stage: &Stage) -> Arc<MemoryWaitingRoom> {
         queues_max: 100,
         admission_seconds: 600,
         no_show_seconds: 86_400,
+        idle_admission_seconds: 0,
+        joins_per_network_max: 2,
         reform_seconds: 0,
         poll_seconds_max: 20,
         restorable_seconds: 86_400,

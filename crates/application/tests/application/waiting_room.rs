@@ -1,15 +1,18 @@
+use std::sync::Arc;
+
 use boxoffice_application::{
     draw,
     waiting_room::{GateError, JoinError, Purpose, QueueView},
 };
 use boxoffice_domain::{
-    StorageError,
+    Network, StorageError,
+    accounts::MockAccounts,
     catalog::{MockCatalog, NotOnSale, SalesWindow},
     fixtures::instant,
     payments::MockPayments,
     waiting_room::{
         Draw, JoinRequest, Joined, MockWaitingRoom, QueuePlace, QueueStatus, QueueTerms, Recall, RestoreRequest,
-        SaleReading, Standing, WaitingRoom, WaitingRoomError,
+        SaleReading, Standing, Visit, WaitingRoom, WaitingRoomError,
     },
 };
 use chrono::TimeDelta;
@@ -21,7 +24,7 @@ const DRAW: Draw = Draw::new([7; 32]);
 
 impl World {
     async fn try_join(&self) -> Result<(QueueView, bool), JoinError> {
-        self.waiting_room_service().join(self.buyer(), self.show.concert.id).await
+        self.waiting_room_service().join(self.buyer(), self.show.concert.id, None).await
     }
 
     async fn check(&self, place: QueuePlace, purpose: Purpose) -> Result<(), GateError> {
@@ -60,7 +63,7 @@ async fn if_there_is_a_draw_an_account_joins_with_its_number() {
     // The waiting room decides whether the number still counts, so it gets one after the draw too.
     let concert = &world.show.concert;
     let (terms, draw) = (concert.queue_terms(), Some(draw::number(&DRAW, account_id)));
-    let request = JoinRequest { concert_id: concert.id, account_id, terms, draw };
+    let request = JoinRequest { concert_id: concert.id, account_id, terms, draw, network: None };
     world.waiting_room = mock(|room: &mut MockWaitingRoom| {
         let joined = Joined { status: QueueStatus { place, standing, reason: None }, newly: true };
         // How the sale stood comes along, too.
@@ -89,7 +92,7 @@ async fn joining_gives_a_token_of_the_same_place_each_time_in_a_queue_with_the_l
     let stranger = world.stranger().await;
     assert_refused!(service.place(stranger, &view.token.0), GateError::Invalid);
     assert_refused!(service.place(world.buyer(), "forged"), GateError::Invalid);
-    assert!(service.join(stranger, world.show.concert.id).await.unwrap().1);
+    assert!(service.join(stranger, world.show.concert.id, None).await.unwrap().1);
 }
 
 #[tokio::test]
@@ -112,6 +115,55 @@ async fn an_account_joins_while_the_sale_is_open_and_earlier_if_there_is_a_draw(
                 Err(other) => panic!("{other:?}"),
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn an_account_joins_from_the_age_on_that_the_operator_wants() {
+    let mut world = World::new().await;
+    world.account_age_min = TimeDelta::minutes(10);
+    // The buyer's account was made at instant 0.
+    world.stage.clock.set(instant(599));
+    assert_refused!(world.try_join().await, JoinError::AccountTooNew { seconds_left: 1 });
+    world.stage.clock.set(instant(600));
+    assert!(world.try_join().await.unwrap().1);
+    world.account_age_min = TimeDelta::zero();
+    world.stage.storage.accounts = Arc::new(MockAccounts::new());
+    assert!(!world.try_join().await.unwrap().1, "nothing is read of an account that may be of any age");
+}
+
+#[tokio::test]
+async fn accounts_of_one_network_join_only_so_often() {
+    let world = World::new().await;
+    let service = world.waiting_room_service();
+    let network = Network::of("192.0.2.1".parse().unwrap());
+    let join = async |identity| service.join(identity, world.show.concert.id, Some(network)).await;
+    for _ in 0..2 {
+        join(world.stranger().await).await.unwrap();
+    }
+    // Two may within an hour, which began at instant 0.
+    world.stage.clock.set(instant(3_599));
+    assert_refused!(join(world.buyer()).await, JoinError::NetworkFull { seconds_left: 1 });
+}
+
+/// Only what is behind the gate is a use of an admission.
+#[tokio::test]
+async fn asking_for_the_status_uses_no_admission() {
+    let mut world = World::new().await;
+    let place = world.admitted().await;
+    let standing = Standing::Active { admitted_until: instant(600), active_until: instant(600) };
+    let status = QueueStatus { place, standing, reason: None };
+    world.waiting_room = mock(|room: &mut MockWaitingRoom| {
+        let expect = |room: &mut MockWaitingRoom, visit: Visit, times: usize| {
+            let known = move |_: &QueuePlace, _: Visit| Ok(Recall::Known(status));
+            room.expect_status().withf(move |_, found| *found == visit).times(times).returning(known);
+        };
+        expect(room, Visit::Poll, 1);
+        expect(room, Visit::Use, 3);
+    });
+    world.status(place).await.unwrap();
+    for purpose in [Purpose::Look, Purpose::Continue, Purpose::Hold] {
+        world.check(place, purpose).await.unwrap();
     }
 }
 
@@ -174,7 +226,7 @@ async fn a_forgotten_place_that_a_payment_has_spent_is_expired_and_not_restored(
     world.lose_queues();
     assert_eq!(world.status(place).await.unwrap(), Standing::Expired);
     assert_refused!(world.check(place, Purpose::Continue).await, GateError::Expired);
-    assert_eq!(world.queues.status(&place).await.unwrap(), Recall::Forgotten);
+    assert_eq!(world.queues.status(&place, Visit::Poll).await.unwrap(), Recall::Forgotten);
 }
 
 #[tokio::test]
@@ -195,7 +247,7 @@ async fn a_forgotten_place_is_not_restored_without_its_concert_or_while_the_stor
         payments.expect_has_spent().times(1).return_once(|_, _, _| Err(StorageError::Busy));
     });
     assert_refused!(world.status(place).await, GateError::Storage(StorageError::Busy));
-    assert_eq!(world.queues.status(&place).await.unwrap(), Recall::Forgotten);
+    assert_eq!(world.queues.status(&place, Visit::Poll).await.unwrap(), Recall::Forgotten);
 }
 
 #[tokio::test]
@@ -239,7 +291,7 @@ async fn a_place_is_restored_with_its_number_and_the_terms_of_its_concert() {
     {
         let full = restored.is_err();
         world.waiting_room = mock(|room: &mut MockWaitingRoom| {
-            room.expect_status().returning(|_| Ok(Recall::Forgotten));
+            room.expect_status().returning(|_, _| Ok(Recall::Forgotten));
             room.expect_restore().with(eq(request)).times(1).return_once(|_| restored);
         });
         match world.status(place).await {
@@ -330,7 +382,7 @@ async fn seats_are_newly_held_until_the_admission_ends_and_paid_until_the_last_h
     // In the waiting room nothing has ended yet: the service decides.
     let status = QueueStatus { place, standing: Standing::Active { admitted_until, active_until }, reason: None };
     world.waiting_room = mock(|room: &mut MockWaitingRoom| {
-        room.expect_status().returning(move |_| Ok(Recall::Known(status)));
+        room.expect_status().returning(move |_, _| Ok(Recall::Known(status)));
     });
     for (purpose, until) in [(Purpose::Hold, admitted_until), (Purpose::Continue, active_until)] {
         world.stage.clock.set(until - TimeDelta::microseconds(1));

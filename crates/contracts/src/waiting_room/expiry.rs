@@ -118,6 +118,60 @@ pub async fn absence_does_not_count_while_seats_are_held(stage: impl AsyncFn(Rul
     assert!(scene.is_expired(lapses).await && scene.is_active(&places[3]).await);
 }
 
+/// Polling alone is no use of an admission: it passes to the next, as if its holder were absent. Looking at what is on sale
+/// is a use, and no use prolongs the admission.
+pub async fn an_admission_that_is_not_used_passes_on(stage: impl AsyncFn(Rules) -> Stage) {
+    let scene = Scene::under(stage, Rules::passing_on(), 2).await;
+    let places = scene.join_many(4).await;
+    let [polls, looks] = [&places[0], &places[1]];
+    for seconds in [50, 100] {
+        scene.stage.clock.set(instant(seconds));
+        assert!(scene.is_active(polls).await && scene.is_used(looks).await, "at {seconds}");
+        assert!(!scene.is_used(&places[2]).await, "which admits nobody");
+    }
+    scene.stage.clock.set(instant(120) - chrono::TimeDelta::microseconds(1));
+    assert!(scene.is_active(polls).await && scene.is_active(looks).await);
+    assert_eq!(scene.advance().await, Some(instant(120)));
+    scene.stage.clock.set(instant(120));
+    assert!(scene.is_active(&places[2]).await, "the next one has it at once");
+    assert!(scene.is_expired(polls).await);
+    let stats = scene.stage.waiting_room.stats(scene.concert_id).await.expect("counts").expect("there is a queue");
+    assert_eq!((stats.active, stats.waiting, stats.no_shows_total), (2, 1, 0));
+    // A use counts for two minutes.
+    scene.stage.clock.set(instant(220) - chrono::TimeDelta::microseconds(1));
+    assert!(scene.is_active(looks).await);
+    scene.stage.clock.set(instant(220));
+    assert!(scene.is_expired(looks).await && scene.is_active(&places[3]).await);
+    for seconds in (230..820).step_by(50) {
+        scene.stage.clock.set(instant(seconds));
+        assert!(scene.is_used(&places[3]).await, "at {seconds}");
+    }
+    scene.stage.clock.set(instant(820));
+    assert!(scene.is_expired(&places[3]).await, "it was admitted at 220, for ten minutes");
+}
+
+/// Held seats are a use until their end, and so is giving them up; polls in between count for nothing.
+pub async fn an_admission_does_not_go_unused_while_seats_are_held(stage: impl AsyncFn(Rules) -> Stage) {
+    let scene = Scene::under(stage, Rules::passing_on(), 2).await;
+    let places = scene.join_many(4).await;
+    let [lapses, gives_up] = [&places[0], &places[1]];
+    for place in [lapses, gives_up] {
+        scene.keep_until(place, Some(instant(300))).await;
+    }
+    for seconds in [100, 200] {
+        scene.stage.clock.set(instant(seconds));
+        assert!(scene.is_active(lapses).await && scene.is_active(gives_up).await);
+    }
+    scene.keep_until(gives_up, None).await;
+    assert_eq!(scene.advance().await, Some(instant(320)));
+    scene.stage.clock.set(instant(320));
+    assert!(scene.is_expired(gives_up).await && scene.is_active(&places[2]).await);
+    scene.stage.clock.set(instant(420) - chrono::TimeDelta::microseconds(1));
+    assert!(scene.is_active(lapses).await);
+    scene.stage.clock.set(instant(420));
+    assert!(scene.is_expired(lapses).await && scene.is_active(&places[3]).await);
+}
+
 /// An admission lasts at least as long as the seats that its holder holds.
 pub async fn held_seats_prolong_an_admission(stage: impl AsyncFn(Rules) -> Stage) {
     let scene = Scene::new(stage, 1).await;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use boxoffice_domain::{
+    Network,
     fixtures::instant,
     waiting_room::{PlaceNumber, QueuePlace, Standing, WaitingRoomError},
 };
@@ -123,4 +124,46 @@ pub async fn queues_are_independent(stage: impl AsyncFn(Rules) -> Stage) {
     one.set_max_active(3).await;
     one.assert_order(&here[..2], 1, 1).await;
     other.assert_order(&there, 0, 1).await;
+}
+
+/// Only so many accounts join from one network within an hour. An account that has a place gets it whatever others did, and
+/// networks do not count for each other.
+pub async fn a_network_joins_only_so_often(stage: impl AsyncFn(Rules) -> Stage) {
+    let scene = Scene::under(stage, Rules { joins_per_network_max: 2, ..Rules::default() }, 1).await;
+    let network = |text: &str| Network::of(text.parse().expect("an address"));
+    let crowded = network("192.0.2.1");
+    let (first, second) = (account(), account());
+    for account_id in [first, second, first] {
+        scene.try_join_from(crowded, account_id).await.expect("joins");
+    }
+    let refused = scene.try_join_from(network("192.0.2.200"), account()).await;
+    let Err(WaitingRoomError::NetworkFull { until }) = refused else { panic!("{refused:?}") };
+    assert!(!scene.try_join_from(crowded, second).await.expect("has a place").newly);
+    for other in ["192.0.3.1", "2001:db8::1"] {
+        assert!(scene.try_join_from(network(other), account()).await.expect("joins").newly);
+    }
+    assert!(scene.try_join(account()).await.expect("joins").newly, "nothing is known of its network");
+    assert!(scene.another_concert().try_join_from(crowded, account()).await.expect("joins").newly);
+
+    let hour = until - instant(0);
+    assert!(hour > chrono::TimeDelta::zero() && hour <= chrono::TimeDelta::hours(1), "{hour}");
+    scene.stage.clock.set(until - chrono::TimeDelta::microseconds(1));
+    assert!(scene.try_join_from(crowded, account()).await.is_err());
+    scene.stage.clock.set(until);
+    assert!(scene.try_join_from(crowded, account()).await.expect("joins").newly);
+}
+
+/// Hundreds that join at once from two networks: exactly as many of each as may.
+pub async fn joins_of_one_network_at_once_are_counted_exactly(stage: impl AsyncFn(Rules) -> Stage) {
+    let scene = Scene::under(stage, Rules { joins_per_network_max: 70, ..Rules::default() }, 10).await;
+    let networks = ["192.0.2.1", "2001:db8::1"].map(|text| Network::of(text.parse().expect("an address")));
+    let joined = at_once(0..400, |number: usize| {
+        let scene = scene.clone();
+        async move { scene.try_join_from(networks[number % 2], account()).await.is_ok() }
+    })
+    .await;
+    for parity in 0..2 {
+        assert_eq!(joined.iter().skip(parity).step_by(2).filter(|joined| **joined).count(), 70);
+    }
+    assert_eq!(scene.census().await, (130, 10, 10));
 }

@@ -10,7 +10,7 @@ use boxoffice_domain::{
     fixtures::{TestClock, TestEntropy, instant},
     waiting_room::{
         DrawNumber, Offer, PlaceNumber, QueuePlace, QueueReason, QueueStatus, QueueTerms, Recall, RestoreRequest,
-        SaleEnd, SaleReading, Standing, WaitingRoom, WaitingRoomError,
+        SaleEnd, SaleReading, Standing, Visit, WaitingRoom, WaitingRoomError,
     },
 };
 use chrono::TimeDelta;
@@ -86,7 +86,7 @@ impl Scene {
     }
 
     async fn recall(&self, place: &QueuePlace) -> Recall {
-        self.stage.waiting_room.status(place).await.expect("answers")
+        self.stage.waiting_room.status(place, Visit::Poll).await.expect("answers")
     }
 
     async fn try_restore(&self, place: &QueuePlace, draw: Option<u64>) -> Result<Standing, WaitingRoomError> {

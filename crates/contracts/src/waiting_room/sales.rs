@@ -4,7 +4,7 @@ use boxoffice_domain::{
     Timestamp,
     fixtures::instant,
     waiting_room::{
-        Offer, QueuePlace, QueueReason, QueueTerms, Recall, SaleEnd, SaleReading, Standing, WaitingRoomError,
+        Offer, QueuePlace, QueueReason, QueueTerms, Recall, SaleEnd, SaleReading, Standing, Visit, WaitingRoomError,
     },
 };
 use chrono::TimeDelta;
@@ -37,7 +37,7 @@ impl Scene {
 
     /// Why a place stands where it does.
     async fn reason(&self, place: &QueuePlace) -> Option<QueueReason> {
-        match self.stage.waiting_room.status(place).await.expect("answers") {
+        match self.stage.waiting_room.status(place, Visit::Poll).await.expect("answers") {
             Recall::Known(status) => status.reason,
             Recall::Forgotten => panic!("a place of this waiting room is forgotten"),
         }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use boxoffice_domain::{
-    AccountId, ConcertId, EntropySource, Timestamp,
+    AccountId, ConcertId, EntropySource, Network, Timestamp,
     fixtures::{TestEntropy, instant},
     waiting_room::{
-        DrawNumber, JoinRequest, Joined, QueuePlace, QueueTerms, Recall, SaleReading, Standing, WaitingRoomError,
+        DrawNumber, JoinRequest, Joined, QueuePlace, QueueTerms, Recall, SaleReading, Standing, Visit, WaitingRoomError,
     },
 };
 
@@ -56,7 +56,17 @@ impl Scene {
         account_id: AccountId,
         draw: Option<DrawNumber>,
     ) -> Result<Joined, WaitingRoomError> {
-        let request = JoinRequest { concert_id: self.concert_id, account_id, terms: self.terms, draw };
+        let (concert_id, terms) = (self.concert_id, self.terms);
+        self.stage.waiting_room.join(JoinRequest { concert_id, account_id, terms, draw, network: None }).await
+    }
+
+    pub(super) async fn try_join_from(
+        &self,
+        network: Network,
+        account_id: AccountId,
+    ) -> Result<Joined, WaitingRoomError> {
+        let (concert_id, terms) = (self.concert_id, self.terms);
+        let request = JoinRequest { concert_id, account_id, terms, draw: None, network: Some(network) };
         self.stage.waiting_room.join(request).await
     }
 
@@ -80,7 +90,16 @@ impl Scene {
     }
 
     pub(super) async fn standing(&self, place: &QueuePlace) -> Standing {
-        match self.stage.waiting_room.status(place).await.expect("answers") {
+        self.standing_on(place, Visit::Poll).await
+    }
+
+    /// Whether a place is admitted whose holder uses the admission.
+    pub(super) async fn is_used(&self, place: &QueuePlace) -> bool {
+        is_active(self.standing_on(place, Visit::Use).await)
+    }
+
+    async fn standing_on(&self, place: &QueuePlace, visit: Visit) -> Standing {
+        match self.stage.waiting_room.status(place, visit).await.expect("answers") {
             Recall::Known(status) => {
                 assert_eq!(status.place, *place);
                 status.standing

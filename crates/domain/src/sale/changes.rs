@@ -1,7 +1,7 @@
 //! What a batch has to save.
 
 use crate::{
-    PerformanceId,
+    ConcertId, PerformanceId,
     events::Event,
     payments::Payment,
     reservations::Reservation,
@@ -76,6 +76,23 @@ impl<'a> Changes<'a> {
         self.state.hold_budgets.made().chain(self.state.hold_budgets.changed())
     }
 
+    /// The concerts of the holds that ended, once for each, and whether it was paid. A hold that lapsed ends when it is
+    /// marked.
+    pub fn holds_ended(&self) -> impl Iterator<Item = (ConcertId, bool)> {
+        self.events().iter().filter_map(|event| {
+            let (Event::ReservationConfirmed { reservation_id, .. }
+            | Event::ReservationCancelled { reservation_id, .. }
+            | Event::ReservationExpired { reservation_id, .. }) = event
+            else {
+                return None;
+            };
+            let reservation = self.state.reservations.get(reservation_id)?;
+            let paid = matches!(event, Event::ReservationConfirmed { .. });
+            // A cancellation ends a hold unless that was paid before.
+            (paid || reservation.payment_id().is_none()).then_some((reservation.concert_id, paid))
+        })
+    }
+
     /// Seats to be updated: their state.
     pub fn seats(&self) -> impl Iterator<Item = (PerformanceId, &'a Seat)> {
         let performances = self.state.seats.iter();
@@ -127,6 +144,26 @@ mod tests {
         assert_eq!(counts(&sale.state), [1, 2, 0, 1, 1, 0, 0, 1, 1]);
         sale.cancelled(2, &held);
         assert_eq!(counts(&sale.state), [1, 3, 0, 1, 1, 0, 0, 1, 1], "the payment is new in this batch");
+    }
+
+    #[test]
+    fn a_hold_ends_once_paid_or_not() {
+        let ended = |sale: &Sale| sale.state.changes().holds_ended().collect::<Vec<_>>();
+        let (mut sale, held) = Sale::held(60_000);
+        assert_eq!(ended(&sale), []);
+        sale.paid(1, &held);
+        sale.cancelled(2, &held);
+        assert_eq!(ended(&sale), [(held.concert_id, true)]);
+        for lapses in [false, true] {
+            let (mut sale, held) = Sale::held(0);
+            if lapses {
+                let command = Command::Expire { reservation_id: held.id, account_id: held.account_id };
+                sale.decide::<Outcome>(300, &command);
+            } else {
+                sale.cancelled(2, &held);
+            }
+            assert_eq!(ended(&sale), [(held.concert_id, false)], "{lapses}");
+        }
     }
 
     #[test]

@@ -262,7 +262,8 @@ mod tests {
             idempotency: None,
             ..sale.hold_request(&[label])
         };
-        let refused = |required| Err(HoldRefusal::InsufficientPoints { balance: points(110_000), required: points(required) });
+        let refused =
+            |required| Err(HoldRefusal::InsufficientPoints { balance: points(110_000), required: points(required) });
         assert_eq!(sale.hold(9, &request(&sale, 7, "A-1-1")), refused(155_000));
         let first = sale.hold(10, &request(&sale, 7, "A-1-1")).unwrap().value.reservation;
         assert_eq!(sale.hold(11, &request(&sale, 8, "A-1-2")), refused(110_001));

@@ -49,6 +49,7 @@ codes! {
     InsufficientPoints, PAYMENT_REQUIRED, "insufficient_points", "The wallet has too few points";
     ChargeDeclined, PAYMENT_REQUIRED, "charge_declined", "The payment gateway declined the charge";
     Forbidden, FORBIDDEN, "forbidden", "The account may not do this";
+    AccountTooNew, FORBIDDEN, "account_too_new", "The account is too new to join";
     QueueTokenNotActive, FORBIDDEN, "queue_token_not_active", "The queue token is not active yet";
     QueueTokenExpired, FORBIDDEN, "queue_token_expired", "The queue token has expired";
     NotFound, NOT_FOUND, "not_found", "There is no such route";
@@ -83,6 +84,7 @@ codes! {
     TooManySeats, UNPROCESSABLE_ENTITY, "too_many_seats", "Too many seats for one reservation";
     IdempotencyKeyReused, UNPROCESSABLE_ENTITY, "idempotency_key_reused", "The key names another request";
     HoldCooldown, TOO_MANY_REQUESTS, "hold_cooldown", "Too many holds of this concert ended unpaid";
+    QueueJoinsLimited, TOO_MANY_REQUESTS, "queue_joins_limited", "Too many accounts of this network have joined";
     RateLimited, TOO_MANY_REQUESTS, "rate_limited", "Too many requests from this address";
     Internal, INTERNAL_SERVER_ERROR, "internal", "The server failed";
     GatewayFailed, BAD_GATEWAY, "gateway_failed", "The payment gateway gave no answer";

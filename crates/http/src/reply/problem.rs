@@ -292,6 +292,7 @@ impl From<WaitingRoomError> for Problem {
     fn from(error: WaitingRoomError) -> Self {
         match error {
             WaitingRoomError::Ended(end) => end.into(),
+            WaitingRoomError::NetworkFull { .. } => Self::new(Code::QueueJoinsLimited),
             WaitingRoomError::Full => Self::unavailable("The queue is as long as it may get.").retry_after(10),
             WaitingRoomError::Storage(error) => error.into(),
         }

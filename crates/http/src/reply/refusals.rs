@@ -97,7 +97,7 @@ fn described(codes: &[Code]) -> Response {
         response = response.header("RateLimit", header("How much of it is left"));
     }
     let comes_later = matches!(status, Some(StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE));
-    if comes_later || codes.contains(&Code::SaleNotOpen) {
+    if comes_later || codes.iter().any(|code| matches!(code, Code::SaleNotOpen | Code::AccountTooNew)) {
         response = response.header("Retry-After", header("After how many seconds to try again"));
     }
     response.build()

@@ -129,7 +129,9 @@ pub(crate) async fn limit_account_requests(
     request: Request,
     next: Next,
 ) -> Response {
-    let address = client_address(&request, limiter.trust_forwarded_for);
+    let connected = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|connected| connected.0.ip());
+    let address = client_address(request.headers(), connected, limiter.trust_forwarded_for);
+    let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let (left, mut response) = match limiter.check(address).await {
         Ok(left) => (left, next.run(request).await),
         Err(left) => {
@@ -142,10 +144,13 @@ pub(crate) async fn limit_account_requests(
 }
 
 /// The address of the client: the last that a trusted proxy wrote, or else the one that connected.
-fn client_address(request: &Request, trust_forwarded_for: bool) -> IpAddr {
-    let connected = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|connected| connected.0.ip());
-    let forwarded = if trust_forwarded_for { forwarded_for(request.headers()) } else { None };
-    forwarded.or(connected).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+pub(super) fn client_address(
+    headers: &HeaderMap,
+    connected: Option<IpAddr>,
+    trust_forwarded_for: bool,
+) -> Option<IpAddr> {
+    let forwarded = if trust_forwarded_for { forwarded_for(headers) } else { None };
+    forwarded.or(connected)
 }
 
 fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {

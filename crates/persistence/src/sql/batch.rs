@@ -91,6 +91,7 @@ impl Writer {
         let began = Instant::now();
         commit(connection).await?;
         metrics::histogram!("boxoffice_commit_seconds").record(began.elapsed().as_secs_f64());
+        self.holds_ended.count(state.changes().holds_ended());
         Ok(std::mem::take(doubtful))
     }
 }

@@ -35,7 +35,7 @@ use self::{
 use super::{Connection, MIGRATIONS, WRITERS_MAX, agrees_at_commit, establish, lock_schema};
 use crate::{
     ConnectError, Database, PersistenceSettings, catalog_watch::CatalogWatch, concert_finder::ConcertFinder,
-    seat_cache::SeatCache, statement::Statement, write_lanes::WriteLanes,
+    holds_ended::HoldsEnded, seat_cache::SeatCache, statement::Statement, write_lanes::WriteLanes,
 };
 
 /// How long a worker or a health check waits for a read. Requests have another limit.
@@ -68,6 +68,7 @@ pub(crate) struct Writer {
     retry_max: u32,
     /// Whether a lock only excludes transactions on the same node of the database.
     locks_are_local: bool,
+    holds_ended: Arc<HoldsEnded>,
 }
 
 impl Store {
@@ -130,9 +131,11 @@ pub(crate) async fn connect(
         (0..settings.lanes.max(1)).map(|_| Arc::new(open(1, "lane"))).collect()
     };
     let process = entropy.uuid();
+    let holds_ended = Arc::<HoldsEnded>::default();
     let writer = |pool| {
         let (clock, entropy) = (Arc::clone(&clock), Arc::clone(&entropy));
-        Writer { pool, clock, entropy, process, retry_max: settings.retry_max, locks_are_local }
+        let (retry_max, holds_ended) = (settings.retry_max, Arc::clone(&holds_ended));
+        Writer { pool, clock, entropy, process, retry_max, locks_are_local, holds_ended }
     };
     let seat_cache = Arc::new(SeatCache::new(settings.seats_age_max, Arc::clone(&clock)));
     let lanes = WriteLanes::start(lane_connections.into_iter().map(writer).collect(), &seat_cache, &settings);

@@ -2,9 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use boxoffice_domain::{AccountId, Timestamp, seconds_after, waiting_room::PlaceNumber};
+use boxoffice_domain::{
+    AccountId, Timestamp, seconds_after,
+    waiting_room::{PlaceNumber, Visit},
+};
 
-use crate::rules::CLOSING_SECONDS;
+use crate::{Settings, rules::CLOSING_SECONDS};
+
+/// Why an admission ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Its time is over.
+    Lapsed,
+    /// Its holder was absent.
+    Absent,
+    /// Its holder did not use it.
+    Idle,
+}
 
 #[derive(Debug)]
 pub(super) struct Admission {
@@ -13,6 +27,8 @@ pub(super) struct Admission {
     pub(super) admitted_until: Timestamp,
     /// When the account is passed over unless it is seen before.
     pub(super) no_show_at: Timestamp,
+    /// When the admission passes on unless it is used before; `None` for never.
+    pub(super) idle_at: Option<Timestamp>,
     pub(super) held_until: Option<Timestamp>,
 }
 
@@ -30,18 +46,28 @@ impl Admission {
         self.admitted_until = self.admitted_until.min(seconds_after(now, CLOSING_SECONDS));
     }
 
-    /// Notes that the account is here. Its absence counts from now on, or from the end of its last hold.
-    pub(super) fn see(&mut self, now: Timestamp, no_show_seconds: u32) {
-        let absent_from = self.held_until.map_or(now, |held_until| held_until.max(now));
-        self.no_show_at = seconds_after(absent_from, no_show_seconds);
+    /// Notes that the account is here. Its absence counts from now on, or from the end of its last hold; and so does the
+    /// time for which it does not use the admission, if it does now.
+    pub(super) fn note(&mut self, visit: Visit, now: Timestamp, settings: &Settings) {
+        let counts_from = self.held_until.map_or(now, |held_until| held_until.max(now));
+        self.no_show_at = seconds_after(counts_from, settings.no_show_seconds);
+        if visit == Visit::Use {
+            self.idle_at = settings.idle_at(counts_from);
+        }
     }
 
-    fn is_passed_over(&self) -> bool {
-        self.no_show_at < self.active_until()
+    /// When it ends, and why.
+    fn ending(&self) -> (Timestamp, Ending) {
+        let (idle_at, no_show_at) = (self.idle_at.map(|at| (at, Ending::Idle)), (self.no_show_at, Ending::Absent));
+        let lapses = (self.active_until(), Ending::Lapsed);
+        [no_show_at]
+            .into_iter()
+            .chain(idle_at)
+            .fold(lapses, |first, other| if other.0 < first.0 { other } else { first })
     }
 
     fn ends_at(&self) -> Timestamp {
-        self.no_show_at.min(self.active_until())
+        self.ending().0
     }
 }
 
@@ -91,10 +117,10 @@ impl Admissions {
         self.endings.first().map(|(ends_at, _)| *ends_at)
     }
 
-    /// The first account whose admission has ended by then, and whether it was passed over.
-    pub(super) fn first_overdue(&self, now: Timestamp) -> Option<(AccountId, bool)> {
+    /// The first account whose admission has ended by then, and why.
+    pub(super) fn first_overdue(&self, now: Timestamp) -> Option<(AccountId, Ending)> {
         let (_, account_id) = self.endings.first().filter(|(ends_at, _)| *ends_at <= now)?;
-        Some((*account_id, self.by_account[account_id].is_passed_over()))
+        Some((*account_id, self.by_account[account_id].ending().1))
     }
 }
 
@@ -110,6 +136,7 @@ mod tests {
             joined_at: instant(0),
             admitted_until: instant(admitted_until),
             no_show_at: instant(60),
+            idle_at: Some(instant(120)),
             held_until: held_until.map(instant),
         }
     }
@@ -121,8 +148,14 @@ mod tests {
     }
 
     #[test]
-    fn an_account_that_is_absent_to_the_end_of_its_admission_is_not_passed_over() {
-        let passed_over = |admitted_until, held_until| admission(admitted_until, held_until).is_passed_over();
-        assert_eq!([passed_over(61, None), passed_over(60, None), passed_over(60, Some(61))], [true, false, true]);
+    fn the_first_end_of_an_admission_counts() {
+        let ending = |admitted_until, held_until| admission(admitted_until, held_until).ending();
+        assert_eq!(ending(61, None), (instant(60), Ending::Absent));
+        assert_eq!(ending(60, None), (instant(60), Ending::Lapsed));
+        assert_eq!(ending(60, Some(61)), (instant(60), Ending::Absent));
+        let idle = |idle_at| Admission { idle_at, ..admission(70, None) }.ending();
+        assert_eq!(idle(Some(instant(60))), (instant(60), Ending::Absent));
+        assert_eq!(idle(Some(instant(59))), (instant(59), Ending::Idle));
+        assert_eq!(idle(None), (instant(60), Ending::Absent));
     }
 }

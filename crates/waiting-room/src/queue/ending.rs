@@ -4,7 +4,7 @@ use std::mem;
 
 use boxoffice_domain::{
     Timestamp,
-    waiting_room::{Offer, QueuePlace, QueueReason, QueueStatus, SaleEnd, Standing},
+    waiting_room::{Offer, QueuePlace, QueueReason, QueueStatus, SaleEnd, Standing, Visit},
 };
 
 use super::{Queue, QueueOrder, Waiting};
@@ -65,9 +65,9 @@ impl Queue {
         QueueStatus { place, standing: Standing::Expired, reason }
     }
 
-    /// The status of a place that is here. Its holder asks, which is a visit.
-    pub(super) fn status_of(&mut self, place: QueuePlace, now: Timestamp) -> QueueStatus {
-        match self.standing(&place, now) {
+    /// The status of a place that is here, and whose holder asks.
+    pub(super) fn status_of(&mut self, place: QueuePlace, visit: Visit, now: Timestamp) -> QueueStatus {
+        match self.standing(&place, visit, now) {
             Standing::Expired => self.expired(place),
             standing => {
                 let waits = matches!(standing, Standing::Waiting { .. });

@@ -13,6 +13,8 @@ fn settings() -> Settings {
         queues_max: 1,
         admission_seconds: 600,
         no_show_seconds: 60,
+        idle_admission_seconds: 0,
+        joins_per_network_max: 0,
         reform_seconds: 0,
         poll_seconds_max: 20,
         restorable_seconds: RESTORABLE_SECONDS,
@@ -26,7 +28,8 @@ fn queue_with(draw: Option<u64>, terms: QueueTerms) -> (Queue, QueuePlace) {
     let mut queue = Queue::new(Arc::new(rules), concert_id, instant(0));
     queue.advance(instant(0));
     let draw = draw.map(DrawNumber::from_random);
-    let request = JoinRequest { concert_id, account_id: AccountId::new(Uuid::from_u128(2)), terms, draw };
+    let request =
+        JoinRequest { concert_id, account_id: AccountId::new(Uuid::from_u128(2)), terms, draw, network: None };
     let joined = queue.join(&request, instant(0)).expect("there is room");
     (queue, joined.status.place)
 }

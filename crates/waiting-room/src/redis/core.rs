@@ -7,7 +7,7 @@ use std::{
 
 use boxoffice_domain::{
     AccountId, Clock, ConcertId, StorageError, Timestamp, seconds_after,
-    waiting_room::{QueuePlace, QueueReason, QueueStatus, Recall, SaleEnd, Standing, WaitingRoomError},
+    waiting_room::{QueuePlace, QueueReason, QueueStatus, Recall, SaleEnd, Standing, Visit, WaitingRoomError},
 };
 use boxoffice_peers::redis::{Argument, Link, Reply, damaged};
 use tokio::time::{Instant, sleep_until};
@@ -87,6 +87,8 @@ impl Core {
             capacity: settings.capacity as u64,
             admission_micros: micros(settings.admission_seconds),
             no_show_micros: micros(settings.no_show_seconds),
+            idle_micros: micros(settings.idle_admission_seconds),
+            joins_per_network_max: settings.joins_per_network_max,
             reform_micros: micros(settings.reform_seconds),
             restorable_micros: micros(settings.restorable_seconds),
             channel: self.channel(),
@@ -97,6 +99,7 @@ impl Core {
         let reply = StepReply::read(values)?;
         metrics::counter!("boxoffice_queue_admitted_total").increment(reply.admitted);
         metrics::counter!("boxoffice_queue_no_shows_total").increment(reply.no_shows);
+        metrics::counter!("boxoffice_queue_idle_total").increment(reply.idle);
         metrics::counter!("boxoffice_queue_expired_total").increment(reply.expired);
         queue.apply_version(reply.opened_at, reply.version);
         Ok(Some(reply))
@@ -149,6 +152,7 @@ impl Core {
         match standing.as_str() {
             "forgotten" => return Ok(None),
             "full" => return Err(WaitingRoomError::Full),
+            "network_full" => return Err(WaitingRoomError::NetworkFull { until: values.take("again_at")? }),
             "ended" => return Err(WaitingRoomError::Ended(end.ok_or_else(damaged)?)),
             _ => {}
         }
@@ -169,9 +173,15 @@ impl Core {
     }
 
     /// Asks Redis about a place.
-    pub(super) async fn ask(&self, queue: &KnownQueue, place: &QueuePlace) -> Result<Recall, WaitingRoomError> {
+    pub(super) async fn ask(
+        &self,
+        queue: &KnownQueue,
+        place: &QueuePlace,
+        visit: Visit,
+    ) -> Result<Recall, WaitingRoomError> {
         let now = self.now();
-        let Some(mut reply) = self.step(queue, &scripts::STATUS, *place).await? else {
+        let arguments = scripts::Status { place: *place, uses: visit == Visit::Use };
+        let Some(mut reply) = self.step(queue, &scripts::STATUS, arguments).await? else {
             return Ok(if self.is_restorable(place, now) { Recall::Forgotten } else { expired(place) });
         };
         let Some(status) = self.status(&mut reply, |_| Ok(*place))? else { return Ok(Recall::Forgotten) };

@@ -20,7 +20,8 @@ const PRELUDE: &str = concat!(
 );
 
 /// The keys of a queue.
-const QUEUE_KEYS: [&str; 9] = ["queue", "waiting", "drawn", "joined", "active", "ending", "ended", "minute", "left"];
+const QUEUE_KEYS: [&str; 11] =
+    ["queue", "waiting", "drawn", "joined", "active", "ending", "idle", "ended", "minute", "left", "networks"];
 /// The key of the queues, by when something is due there.
 pub(super) const DUE: &str = "due";
 /// The key of the queues, by how many wait there.
@@ -53,6 +54,10 @@ arguments! {
         capacity: u64,
         admission_micros: u64,
         no_show_micros: u64,
+        /// 0 if an admission need not be used.
+        idle_micros: u64,
+        /// 0 for any number.
+        joins_per_network_max: u32,
         reform_micros: u64,
         restorable_micros: u64,
         /// Where it is published that standings have changed.
@@ -62,6 +67,12 @@ arguments! {
 
     Open {
         ours_since: Timestamp,
+    }
+
+    Status {
+        place: QueuePlace,
+        /// Whether the holder uses the admission.
+        uses: bool,
     }
 
     KeepUntil {
@@ -132,7 +143,7 @@ macro_rules! scripts {
 scripts! {
     OPEN: Step<Open> = step("scripts/open.lua");
     JOIN: Step<JoinRequest> = step("scripts/join.lua");
-    STATUS: Step<QueuePlace> = step("scripts/status.lua");
+    STATUS: Step<Status> = step("scripts/status.lua");
     RESTORE: Step<RestoreRequest> = step("scripts/restore.lua");
     LEAVE: Step<QueuePlace> = step("scripts/leave.lua");
     KEEP_UNTIL: Step<KeepUntil> = step("scripts/keep_until.lua");
@@ -167,6 +178,7 @@ pub(super) struct StepReply {
     pub(super) now: Timestamp,
     pub(super) admitted: u64,
     pub(super) no_shows: u64,
+    pub(super) idle: u64,
     pub(super) expired: u64,
     /// What this step replies besides.
     pub(super) values: Reply,
@@ -181,6 +193,7 @@ impl StepReply {
             now: values.take("now")?,
             admitted: values.take("admitted")?,
             no_shows: values.take("no_shows")?,
+            idle: values.take("idle")?,
             expired: values.take("expired")?,
             values,
         })

@@ -14,11 +14,20 @@ use boxoffice_waiting_room::{MemoryWaitingRoom, RedisWaitingRoom, Settings};
 use crate::support;
 
 fn settings(start: &Start) -> Settings {
-    let Rules { capacity, admission_seconds, no_show_seconds, poll_seconds_max } = start.rules;
+    let Rules {
+        capacity,
+        admission_seconds,
+        no_show_seconds,
+        idle_admission_seconds,
+        joins_per_network_max,
+        poll_seconds_max,
+    } = start.rules;
     Settings {
         capacity,
         admission_seconds,
         no_show_seconds,
+        idle_admission_seconds,
+        joins_per_network_max,
         poll_seconds_max,
         reform_seconds: start.reform_seconds,
         ..support::settings()

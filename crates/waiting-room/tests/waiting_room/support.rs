@@ -7,7 +7,7 @@ use boxoffice_domain::{
     fixtures::TestClock,
     waiting_room::{
         DrawNumber, JoinRequest, Joined, QueuePlace, QueueStatus, QueueTerms, Recall, RestoreRequest, SaleReading,
-        Standing, WaitingRoom, WaitingRoomError,
+        Standing, Visit, WaitingRoom, WaitingRoomError,
     },
 };
 use boxoffice_peers::redis::{Link, RedisSettings, RedisUrl};
@@ -41,6 +41,8 @@ pub(crate) fn settings() -> Settings {
         queues_max: 10_000,
         admission_seconds: 600,
         no_show_seconds: 60,
+        idle_admission_seconds: 0,
+        joins_per_network_max: 0,
         reform_seconds: 5,
         poll_seconds_max: 20,
         restorable_seconds: 86_400,
@@ -90,7 +92,7 @@ impl<R: WaitingRoom> Instance<R> {
     pub(crate) async fn try_join_at(&self, concert_id: ConcertId, number: u128) -> Result<Joined, WaitingRoomError> {
         let account_id = account(number);
         let draw = draw_of(account_id);
-        self.waiting_room.join(JoinRequest { concert_id, account_id, terms: self.terms, draw }).await
+        self.waiting_room.join(JoinRequest { concert_id, account_id, terms: self.terms, draw, network: None }).await
     }
 
     pub(crate) async fn join(&self, number: u128) -> QueueStatus {
@@ -106,7 +108,7 @@ impl<R: WaitingRoom> Instance<R> {
     }
 
     pub(crate) async fn recall(&self, place: &QueuePlace) -> Recall {
-        self.waiting_room.status(place).await.expect("answers")
+        self.waiting_room.status(place, Visit::Poll).await.expect("answers")
     }
 
     async fn try_restore(&self, place: &QueuePlace) -> Result<QueueStatus, WaitingRoomError> {
@@ -120,7 +122,7 @@ impl<R: WaitingRoom> Instance<R> {
     }
 
     pub(crate) async fn try_poll(&self, place: &QueuePlace) -> Result<Standing, WaitingRoomError> {
-        match self.waiting_room.status(place).await? {
+        match self.waiting_room.status(place, Visit::Poll).await? {
             Recall::Known(status) => Ok(status.standing),
             Recall::Forgotten => Ok(self.try_restore(place).await?.standing),
         }

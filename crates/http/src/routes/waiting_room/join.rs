@@ -5,21 +5,37 @@ use boxoffice_domain::ConcertId;
 use super::QueueResponse;
 use crate::{
     api::Api,
-    reply::{Problem, problem_from, refusals},
-    request::{Id, OptionalKey, Service, SignedIn},
+    reply::{Code, Problem, refusals},
+    request::{ClientNetwork, Id, OptionalKey, Service, SignedIn},
 };
 
-problem_from!(JoinError: [
-    ConcertNotFound => ConcertNotFound,
-    NoPerformance => SaleNotOpen,
-], [NotOnSale, Ended, WaitingRoom, Storage]);
-refusals!([SIGNED_IN, PATH], [ConcertNotFound, SaleNotOpen, SaleClosed, SoldOut, PerformanceStarted]);
+impl From<JoinError> for Problem {
+    fn from(error: JoinError) -> Self {
+        match error {
+            JoinError::ConcertNotFound => Self::new(Code::ConcertNotFound),
+            JoinError::NoPerformance => Self::new(Code::SaleNotOpen),
+            JoinError::AccountTooNew { seconds_left } => Self::new(Code::AccountTooNew).retry_after(seconds_left),
+            JoinError::NetworkFull { seconds_left } => Self::new(Code::QueueJoinsLimited).retry_after(seconds_left),
+            JoinError::NotOnSale(not_on_sale) => not_on_sale.into(),
+            JoinError::Ended(end) => end.into(),
+            JoinError::WaitingRoom(error) => error.into(),
+            JoinError::Storage(error) => error.into(),
+        }
+    }
+}
+
+refusals!(
+    [SIGNED_IN, PATH],
+    [ConcertNotFound, SaleNotOpen, SaleClosed, SoldOut, PerformanceStarted, AccountTooNew, QueueJoinsLimited]
+);
 
 /// Join the queue
 ///
 /// A concert without a performance, and one of which everything is sold or has started, cannot be queued for. While every
-/// seat that is not sold is held, accounts can join, and wait. Joining again gives the same place. Before the sale opens, an account may join only if the concert has a draw. The
-/// draw takes place when the sale opens, and decides the order of all accounts that have joined by then.
+/// seat that is not sold is held, accounts can join, and wait. Joining again gives the same place. Before the sale opens, an
+/// account may join only if the concert has a draw. The draw takes place when the sale opens, and decides the order of all
+/// accounts that have joined by then. An operator may want accounts to be of some age to join, and bound how many join from
+/// one network.
 #[utoipa::path(
     post, path = "/v1/concerts/{id}/queue", tag = "waiting room", operation_id = "waiting_room_join",
     security(("bearer" = [])),
@@ -39,9 +55,10 @@ pub(crate) async fn handler(
     Service(waiting_room): Service<WaitingRoomService>,
     SignedIn(identity): SignedIn,
     Id(concert_id): Id<ConcertId>,
+    ClientNetwork(network): ClientNetwork,
     _: OptionalKey,
 ) -> Result<(StatusCode, Json<QueueResponse>), Problem> {
-    let act = async move { waiting_room.join(identity, concert_id).await };
+    let act = async move { waiting_room.join(identity, concert_id, network).await };
     let (view, newly) = api.run_detached(act).await??;
     let status = if newly { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(QueueResponse::new(view, &api.settings))))

@@ -58,7 +58,8 @@ async fn a_promoter_may_want_holds_to_be_covered() {
     let hold = |labels: &[&str]| ask_hold(&token, world.show.performance_id.uuid(), labels);
     hold(&["A-1-1"]).send(&router).await.succeeds(StatusCode::CREATED);
     let poor = world.token_of(world.stranger).await;
-    let refused = ask_hold(&poor, world.show.performance_id.uuid(), &["A-1-2"]).signed_in("stranger").send(&router).await;
+    let refused =
+        ask_hold(&poor, world.show.performance_id.uuid(), &["A-1-2"]).signed_in("stranger").send(&router).await;
     let problem = refused.refuses(Code::InsufficientPoints);
     assert_eq!((&problem["balance"], &problem["required"]), (&json!(0), &json!(PRICE)));
 }

@@ -1,6 +1,8 @@
 //! Joining a queue, and the standing in it.
 
-use axum::http::StatusCode;
+use std::net::SocketAddr;
+
+use axum::{Extension, extract::ConnectInfo, http::StatusCode};
 use boxoffice_domain::{
     StorageError,
     catalog::SalesWindow,
@@ -8,6 +10,7 @@ use boxoffice_domain::{
     waiting_room::{Draw, MockWaitingRoom, Offer, QueueTerms, SaleEnd, SaleReading, WaitingRoom, WaitingRoomError},
 };
 use boxoffice_http::Code;
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use crate::world::{World, delete, get, mock};
@@ -83,11 +86,36 @@ async fn a_waiting_room_that_fails_or_is_full_is_unavailable() {
     let token = world.token().await;
     world.waiting_room = mock(|room: &mut MockWaitingRoom| {
         room.expect_join().returning(|_| Err(WaitingRoomError::Full));
-        room.expect_status().returning(|_| Err(StorageError::Busy.into()));
+        room.expect_status().returning(|_, _| Err(StorageError::Busy.into()));
     });
     for ask in [world.ask_join(), get("/v1/queue").queued(&token), get(world.seats_path()).queued(&token)] {
         world.answer(ask).await.refuses(Code::Unavailable);
     }
+}
+
+#[tokio::test]
+async fn an_account_that_is_too_new_learns_when_it_may_join() {
+    let mut world = World::new().await;
+    world.account_age_min = TimeDelta::minutes(10);
+    let refused = world.answer(world.ask_join()).await;
+    refused.refuses(Code::AccountTooNew);
+    assert_eq!(refused.header("retry-after"), Some("600"));
+}
+
+#[tokio::test]
+async fn accounts_of_one_network_join_only_so_often() {
+    let world = World::new().await;
+    let router = world.router();
+    let join = async |account: &str, address: &str| {
+        let address: SocketAddr = address.parse().unwrap();
+        world.ask_join().signed_in(account).send(&router.clone().layer(Extension(ConnectInfo(address)))).await
+    };
+    join("customer", "192.0.2.1:1").await.succeeds(StatusCode::CREATED);
+    let refused = join("stranger", "192.0.2.99:1").await;
+    refused.refuses(Code::QueueJoinsLimited);
+    assert_eq!(refused.header("retry-after"), Some("3600"));
+    join("customer", "192.0.2.99:1").await.succeeds(StatusCode::OK);
+    join("stranger", "192.0.3.1:1").await.succeeds(StatusCode::CREATED);
 }
 
 #[tokio::test]

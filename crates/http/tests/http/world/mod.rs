@@ -29,6 +29,7 @@ use boxoffice_domain::{
 use boxoffice_http::{Draining, FreshnessMarks, HttpSettings, Services};
 use boxoffice_peers::{Alone, Peers};
 use boxoffice_waiting_room::{MemoryWaitingRoom, Settings, SignedTokens};
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
@@ -60,6 +61,7 @@ pub(crate) struct World {
     /// The queues, also while [`Self::waiting_room`] is a mock.
     pub queues: Arc<MemoryWaitingRoom>,
     pub waiting_room: Arc<dyn WaitingRoom>,
+    pub account_age_min: TimeDelta,
     pub passwords: Arc<dyn PasswordHasher>,
     pub gateway: Option<Arc<dyn PaymentGateway>>,
     /// Whether the product has neither queues nor payments nor wallets.
@@ -99,6 +101,8 @@ impl World {
             queues_max: 100,
             admission_seconds: 600,
             no_show_seconds: 86_400,
+            idle_admission_seconds: 0,
+            joins_per_network_max: 1,
             reform_seconds: 0,
             poll_seconds_max: 20,
             restorable_seconds: 86_400,
@@ -111,6 +115,7 @@ impl World {
             stranger: stage.account().await,
             stage,
             waiting_room: queues.clone(),
+            account_age_min: TimeDelta::zero(),
             queues,
             passwords: passwords(),
             gateway: Some(mock(|gateway: &mut MockPaymentGateway| {
@@ -148,12 +153,14 @@ impl World {
         let waiting_room = WaitingRoomService {
             waiting_room: self.waiting_room.clone(),
             tokens: Arc::new(queue_tokens()),
+            accounts: storage.accounts.clone(),
             catalog: storage.catalog.clone(),
             payments: storage.payments.clone(),
             reservations: storage.reservations.clone(),
             terms: SaleTermsCache::default(),
             sales: SaleWatch::default(),
             clock: clock.clone(),
+            account_age_min: self.account_age_min,
         };
         let gate = if self.seats_only { Gate::OpenDoor } else { Gate::Queue(Arc::new(waiting_room)) };
         Services {
@@ -213,7 +220,8 @@ impl World {
     /// The place that an account gets in the queue of the concert.
     pub(crate) async fn join(&self, account_id: AccountId) -> QueuePlace {
         let concert = &self.show.concert;
-        let request = JoinRequest { concert_id: concert.id, account_id, terms: concert.queue_terms(), draw: None };
+        let (concert_id, terms) = (concert.id, concert.queue_terms());
+        let request = JoinRequest { concert_id, account_id, terms, draw: None, network: None };
         self.queues.join(request).await.unwrap().status.place
     }
 
@@ -241,7 +249,8 @@ impl World {
     pub(crate) async fn token_elsewhere(&self) -> String {
         let concert = self.stage.show().await.concert;
         let (concert_id, account_id, terms) = (concert.id, self.customer, concert.queue_terms());
-        token(&self.queues.join(JoinRequest { concert_id, account_id, terms, draw: None }).await.unwrap().status.place)
+        let request = JoinRequest { concert_id, account_id, terms, draw: None, network: None };
+        token(&self.queues.join(request).await.unwrap().status.place)
     }
 
     /// Changes the concert in the storage, of which no service hears.

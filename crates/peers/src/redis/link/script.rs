@@ -7,7 +7,7 @@
 use std::marker::PhantomData;
 
 use boxoffice_domain::{
-    AccountId, Timestamp,
+    AccountId, Network, Timestamp,
     waiting_room::{
         DrawNumber, JoinRequest, Offer, PlaceNumber, QueuePlace, QueueTerms, RestoreRequest, SaleEnd, SaleReading,
     },
@@ -92,6 +92,7 @@ argument! {
     bool: Number = |flag| u64::from(*flag).to_string().into_bytes();
     Timestamp: Number = |at| micros(*at).to_string().into_bytes();
     String: Bytes = |text| text.clone().into_bytes();
+    Network: Bytes = |network| network.to_string().into_bytes();
     AccountId: Bytes = |account_id| account_id.uuid().as_bytes().to_vec();
     DrawNumber: Number = |draw| draw.get().to_string().into_bytes();
     PlaceNumber: Number = |number| number.0.min(MICROS_MAX).to_string().into_bytes();
@@ -146,7 +147,7 @@ fn sale_end_number(end: SaleEnd) -> u32 {
 fields! {
     QueueTerms { version: u32, max_active: u32, paused: bool, opens_at: Option<Timestamp>, sale: SaleReading, }
     QueuePlace { account_id: AccountId, number: PlaceNumber, joined_at: Timestamp, }
-    JoinRequest { account_id: AccountId, terms: QueueTerms, draw: Option<DrawNumber>, }
+    JoinRequest { account_id: AccountId, terms: QueueTerms, draw: Option<DrawNumber>, network: Option<Network>, }
     RestoreRequest { place: QueuePlace, terms: QueueTerms, draw: Option<DrawNumber>, held_until: Option<Timestamp>, }
 }
 

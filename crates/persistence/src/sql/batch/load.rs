@@ -11,7 +11,8 @@ use boxoffice_domain::{
     seats::{Seat, SeatLabel},
     wallet::Charge,
 };
-use diesel::sql_types::Binary;
+use chrono::NaiveDateTime;
+use diesel::sql_types::{BigInt, Binary, Timestamp as SqlTimestamp};
 use diesel_async::{RunQueryDsl, methods::LoadQuery};
 
 use super::super::{
@@ -196,15 +197,14 @@ async fn load_held_amounts(connection: &mut Connection, plan: &LoadPlan, state: 
     if plan.held_amounts.is_empty() {
         return Ok(());
     }
-    let rows: Vec<(Vec<u8>, Vec<u8>, i64, NaiveDateTime)> =
-        Statement::<(Binary, Binary, BigInt, SqlTimestamp)>::new(
-            "SELECT account_id, id, total_amount, held_until FROM reservations",
-        )
-        .sql(LIVE_INDEX)
-        .sql(" WHERE status = 'held' AND account_id IN ")
-        .list(plan.held_amounts.iter().copied())
-        .load(connection)
-        .await?;
+    let rows: Vec<(Vec<u8>, Vec<u8>, i64, NaiveDateTime)> = Statement::<(Binary, Binary, BigInt, SqlTimestamp)>::new(
+        "SELECT account_id, id, total_amount, held_until FROM reservations",
+    )
+    .sql(LIVE_INDEX)
+    .sql(" WHERE status = 'held' AND account_id IN ")
+    .list(plan.held_amounts.iter().copied())
+    .load(connection)
+    .await?;
     for (account_id, reservation_id, amount, held_until) in rows {
         state.add_held_amount(HeldAmount {
             account_id: id(&account_id)?,

@@ -76,11 +76,13 @@ local function recall(place)
   return 'forgotten'
 end
 
--- Notes that the holder of an admission is here. Its absence counts from now on, or from the end of its last hold.
-local function see(account, admission)
-  local no_show = math.max(queue.now, admission.held) + ARG.no_show_micros
-  if no_show >= admission.no_show + SEEN_INTERVAL then
-    admission.no_show = no_show
+-- Notes that the holder of an admission is here. Its absence counts from now on, or from the end of its last hold; and so
+-- does the time for which it does not use the admission, if it does now.
+local function see(account, admission, uses)
+  local counts_from = math.max(queue.now, admission.held)
+  local no_show, idle = counts_from + ARG.no_show_micros, uses and ARG.idle_micros > 0 and idle_from(counts_from)
+  if no_show >= admission.no_show + SEEN_INTERVAL or idle and idle >= idle_of(account) + SEEN_INTERVAL then
+    admission.no_show, admission.idle = no_show, idle or nil
     write_admission(account, admission)
   end
 end
@@ -114,7 +116,9 @@ end
 local function keep_until(account, held)
   local admission = admission_of(account)
   if admission then
-    admission.held, admission.no_show = held, math.max(queue.now, held) + ARG.no_show_micros
+    local counts_from = math.max(queue.now, held)
+    admission.held, admission.no_show = held, counts_from + ARG.no_show_micros
+    admission.idle = idle_from(counts_from)
     if has_ended() then
       admission.admitted_until = math.min(admission.admitted_until, queue.now + CLOSING_MICROS)
       change_standings()
@@ -124,14 +128,14 @@ local function keep_until(account, held)
   end
 end
 
--- Where an account stands. Its holder asks, which is a visit.
-local function standing_of(account)
+-- Where an account stands. Its holder asks, which is a visit, and may use the admission.
+local function standing_of(account, uses)
   local admission = admission_of(account)
   if admission then
     if has_ended() and not holds(admission) then
       return expired(admission.number)
     end
-    see(account, admission)
+    see(account, admission, uses)
     return {
       standing = 'active', admitted_until = admission.admitted_until, active_until = active_until(admission),
     }
@@ -195,6 +199,7 @@ local function save_and_reply(values)
     redis.call('PUBLISH', ARG.channel, message)
   end
   values.opened_at, values.version, values.now, values.due = queue.opened_at, queue.version, queue.now, due_at()
-  values.admitted, values.no_shows, values.expired = tally.admitted, tally.no_shows, tally.expired
+  values.admitted, values.no_shows, values.idle = tally.admitted, tally.no_shows, tally.idle
+  values.expired = tally.expired
   return reply(values)
 end

@@ -10,7 +10,8 @@ if not load_queue() then
     queue.reformed_at = ARG.ours_since + ARG.reform_micros
   end
   -- An earlier queue may have lost its first key alone.
-  redis.call('UNLINK', KEY.waiting, KEY.drawn, KEY.joined, KEY.active, KEY.ending, KEY.ended, KEY.minute, KEY.left)
+  redis.call('UNLINK', KEY.waiting, KEY.drawn, KEY.joined, KEY.active, KEY.ending, KEY.idle, KEY.ended,
+    KEY.minute, KEY.left, KEY.networks)
   change_standings()
 end
 return save_and_reply({})

@@ -35,7 +35,7 @@ local FIELDS = {
 local queue, stored
 local freed, budget = 0, WORK_MAX
 local standings_changed, unsaved = false, false
-local tally = { admitted = 0, no_shows = 0, expired = 0 }
+local tally = { admitted = 0, no_shows = 0, idle = 0, expired = 0 }
 
 local function text(number)
   return string.format('%.17g', number)
@@ -123,19 +123,29 @@ local function holds(admission)
   return queue.now < admission.held
 end
 
-local function is_passed_over(admission)
-  return admission.no_show < active_until(admission)
+-- When an admission that is used or held at this time passes on unless it is used again.
+local function idle_from(used)
+  return ARG.idle_micros > 0 and used + ARG.idle_micros or math.huge
 end
 
-local function ends_at(admission)
-  return math.min(admission.no_show, active_until(admission))
+-- When the admission of an account passes on. It is kept apart, since instances of the version before know only the rest
+-- of an admission; one that they gave never passes on.
+local function idle_of(account)
+  local idle = ARG.idle_micros > 0 and redis.call('HGET', KEY.idle, account)
+  return idle and tonumber(idle) or math.huge
 end
 
 local function write_admission(account, admission)
   local packed = string.format('%.0f %.0f %.0f %.0f %.0f', admission.number, admission.joined, admission.admitted_until,
     admission.no_show, admission.held)
   redis.call('HSET', KEY.active, account, packed)
-  redis.call('ZADD', KEY.ending, text(ends_at(admission)), account)
+  local idle = admission.idle
+  if not idle then
+    idle = idle_of(account)
+  elseif idle < math.huge then
+    redis.call('HSET', KEY.idle, account, string.format('%.0f', idle))
+  end
+  redis.call('ZADD', KEY.ending, text(math.min(admission.no_show, active_until(admission), idle)), account)
 end
 
 -- Instances have to learn of a change of an admission.
@@ -207,6 +217,7 @@ local function end_place(account)
   end
   if admission then
     redis.call('HDEL', KEY.active, account)
+    redis.call('HDEL', KEY.idle, account)
     redis.call('ZREM', KEY.ending, account)
     freed = freed + 1
     change_admissions()
@@ -226,7 +237,7 @@ local function admit_one(account, sort_key)
   forget_waiting(account, sort_key)
   write_admission(account, {
     number = number, joined = joined, admitted_until = queue.now + ARG.admission_micros,
-    no_show = queue.now + ARG.no_show_micros, held = 0,
+    no_show = queue.now + ARG.no_show_micros, idle = idle_from(queue.now), held = 0,
   })
   change_admissions()
   queue.admitted_to = math.max(queue.admitted_to, sort_key)
@@ -262,15 +273,20 @@ local function end_overdue(account)
     redis.call('ZREM', KEY.ending, account)
     return
   end
-  if not is_passed_over(admission) then
-    tally.expired = tally.expired + 1
-  elseif queue.now < ARG.answered_since + ARG.no_show_micros then
-    -- Before that no visit could be written down, so it may have come.
-    admission.no_show = ARG.answered_since + ARG.no_show_micros
+  -- Before Redis answered this instance no visit could be written down, so there may have been one.
+  local no_show = math.max(admission.no_show, ARG.answered_since + ARG.no_show_micros)
+  local idle = math.max(idle_of(account), idle_from(ARG.answered_since))
+  local lapses = active_until(admission)
+  if math.min(no_show, idle, lapses) > queue.now then
+    admission.no_show, admission.idle = no_show, idle
     write_admission(account, admission)
     return
-  else
+  elseif lapses <= no_show and lapses <= idle then
+    tally.expired = tally.expired + 1
+  elseif no_show <= idle then
     tally.no_shows = tally.no_shows + 1
+  else
+    tally.idle = tally.idle + 1
   end
   end_place(account)
 end

@@ -64,6 +64,8 @@ async fn settings_are_moved_into_their_bounds() {
         capacity: 0,
         queues_max: 0,
         no_show_seconds: 0,
+        idle_admission_seconds: 0,
+        joins_per_network_max: 0,
         reform_seconds: 0,
         poll_seconds_max: 0,
         ..settings()

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use boxoffice_domain::{
     Clock, StorageError,
     fixtures::{TestClock, instant},
-    waiting_room::{QueuePlace, Standing, WaitingRoom, WaitingRoomError},
+    waiting_room::{QueuePlace, Standing, Visit, WaitingRoom, WaitingRoomError},
 };
 use boxoffice_testkit::servers::RedisServer;
 use tokio::time::Instant;
@@ -49,7 +49,8 @@ async fn assert_away(one: &Instance, clock: &TestClock, places: &[QueuePlace]) {
         assert!(one.is_active(place).await, "an admission stays one");
     }
     // The snapshot is too old now.
-    until("the snapshot is old", async || is_unavailable(&one.waiting_room.status(&places[5]).await)).await;
+    until("the snapshot is old", async || is_unavailable(&one.waiting_room.status(&places[5], Visit::Poll).await))
+        .await;
 
     one.keep_until(&places[0], Some(instant(900))).await;
     let standing = one.poll(&places[0]).await;
@@ -60,7 +61,10 @@ async fn assert_away(one: &Instance, clock: &TestClock, places: &[QueuePlace]) {
     assert!(one.is_active(&places[2]).await);
     clock.set(instant(600));
     assert!(one.is_active(&places[0]).await, "it holds seats");
-    assert!(is_unavailable(&one.waiting_room.status(&places[2]).await), "its admission is over as far as is known");
+    assert!(
+        is_unavailable(&one.waiting_room.status(&places[2], Visit::Poll).await),
+        "its admission is over as far as is known"
+    );
     clock.set(instant(300));
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use boxoffice_domain::{
     StorageError,
     fixtures::{TestClock, instant},
-    waiting_room::{DrawNumber, JoinRequest, QueueTerms, WaitingRoom, WaitingRoomError},
+    waiting_room::{DrawNumber, JoinRequest, QueueTerms, Visit, WaitingRoom, WaitingRoomError},
 };
 use boxoffice_testkit::servers::RedisServer;
 use futures::{StreamExt, stream};
@@ -32,7 +32,7 @@ async fn bytes_of_a_million(drawn: bool) -> u64 {
         clock.advance(chrono::TimeDelta::microseconds(50));
         let account_id = account(number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
         let draw = drawn.then(|| DrawNumber::from_random(account_id.uuid().as_u64_pair().0));
-        instance.waiting_room.join(JoinRequest { concert_id: concert(1), account_id, terms, draw })
+        instance.waiting_room.join(JoinRequest { concert_id: concert(1), account_id, terms, draw, network: None })
     });
     let joined = joins.buffer_unordered(64).filter(|joined| std::future::ready(joined.is_ok())).count().await;
     assert_eq!(joined as u64, PEOPLE);
@@ -63,7 +63,7 @@ async fn damaged_keys_are_failures() {
     for part in ["queue", "waiting", "active", "ending"] {
         server.command(&format!("RENAME {0} {0}-kept", key(part))).await.expect("renames");
         server.command(&format!("SET {} nonsense", key(part))).await.expect("sets");
-        assert!(refused(instance.waiting_room.status(&places[0]).await.map(drop)), "{part}");
+        assert!(refused(instance.waiting_room.status(&places[0], Visit::Poll).await.map(drop)), "{part}");
         assert!(refused(instance.waiting_room.spend(concert(1), account(0)).await), "{part}");
         assert!(refused(instance.waiting_room.keep_until(concert(1), account(0), None).await), "{part}");
         server.command(&format!("RENAME {0}-kept {0}", key(part))).await.expect("renames");
