@@ -24,6 +24,7 @@ use boxoffice_domain::{
         PerformanceTerms, PublishError, Sales, SeatMap, UpdateConcertError, Venue, check_start,
     },
     fixtures::TestClock,
+    history::StaffAct,
     idempotency::{Idempotency, IdempotencyKey, Made},
     page::{Page, PageRequest},
     payments::{PayError, PayRequest, Payment, PaymentView, Payments, Receipt},
@@ -127,8 +128,7 @@ impl Tables {
     }
 
     fn payment_view(&self, payment: &Payment) -> PaymentView {
-        let reservation = self.view(&self.reservations[&payment.reservation_id]);
-        PaymentView { payment: payment.clone(), reservation }
+        PaymentView { payment: payment.clone(), reservation: self.view(&self.reservations[&payment.reservation_id]) }
     }
 
     fn concert_summary(&self, concert: &Concert) -> ConcertSummary {
@@ -340,6 +340,7 @@ impl Catalog for FileStore {
         publisher: AccountId,
         venue: Venue,
         idempotency: Option<Idempotency>,
+        _act: StaffAct,
     ) -> Result<Made<Venue>, PublishError> {
         self.transaction(|tables| {
             let Made { value: id, replayed } = tables.publish_once("venue", publisher, idempotency, venue.id.uuid())?;
@@ -351,6 +352,7 @@ impl Catalog for FileStore {
         &self,
         concert: Concert,
         idempotency: Option<Idempotency>,
+        _act: StaffAct,
     ) -> Result<Made<Concert>, PublishError> {
         let promoter_id = concert.promoter_id.ok_or_else(|| StorageError::failed("the concert has no promoter"))?;
         self.transaction(|tables| {
@@ -365,6 +367,7 @@ impl Catalog for FileStore {
         publisher: AccountId,
         new: NewPerformance,
         idempotency: Option<Idempotency>,
+        _act: StaffAct,
     ) -> Result<Made<PerformanceSummary>, PublishError> {
         self.transaction(|tables| {
             let concert = tables.concerts.get(&new.concert_id).ok_or(PublishError::ConcertNotFound)?.clone();
@@ -382,7 +385,7 @@ impl Catalog for FileStore {
         })
     }
 
-    async fn update_concert(&self, concert: Concert) -> Result<(), UpdateConcertError> {
+    async fn update_concert(&self, concert: Concert, _act: StaffAct) -> Result<(), UpdateConcertError> {
         self.transaction(|tables| {
             let performances = tables.performances.values().filter(|terms| terms.concert_id == concert.id);
             let (now, starts) = (self.clock.now(), performances.map(|terms| terms.starts_at));
@@ -466,8 +469,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let path = PathBuf::from(std::env::args().nth(1).ok_or("usage: adapter FILE")?);
     let stage = stage(path.clone());
     let show = stage.show().await;
-    let held = stage.holds(&show, stage.account().await, &["A-1-1"]).await;
-    stage.pays(&held).await;
+    stage.pays(&stage.holds(&show, stage.account().await, &["A-1-1"]).await).await;
     println!("{:?} in {}", stage.sales(&show).await, path.display());
     Ok(())
 }
@@ -476,7 +478,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
 mod tests {
     use super::*;
 
-    /// A stage in a folder that goes with it.
     struct Home(PathBuf, Stage);
 
     impl Home {
@@ -492,8 +493,7 @@ mod tests {
     async fn open() -> Home {
         let folder = std::env::temp_dir().join(format!("boxoffice-adapter-{}", Uuid::now_v7()));
         fs::create_dir(&folder).unwrap();
-        let stage = stage(folder.join("seats.json"));
-        Home(folder, stage)
+        Home(folder.clone(), stage(folder.join("seats.json")))
     }
 
     boxoffice_contracts::storage_contract!(open, catalog payments races reservations);

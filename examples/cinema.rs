@@ -21,6 +21,7 @@ use boxoffice_domain::{
         SeatingPlan, Section, Venue,
     },
     chrono::{DateTime, TimeDelta},
+    history::{Actor, StaffAct},
     idempotency::{Fingerprint, Idempotency, IdempotencyKey},
     payments::{PayError, PayRequest, PaymentMethod, Payments},
     reservations::{CancelError, CancelRequest, HoldError, HoldRequest, Reservation, Reservations},
@@ -127,11 +128,15 @@ impl<S: Catalog + Reservations + Payments> Cinema<S> {
         id: PerformanceId,
     ) -> Result<(), PublishError> {
         let (concert_id, created_at) = (concert.id, concert.created_at);
-        self.store.publish_venue(cinema, venue.clone(), None).await?;
-        self.store.publish_concert(concert, None).await?;
+        let (entropy, actor) = (self.entropy.as_ref(), Actor::from(cinema));
+        let act = StaffAct::venue_published(entropy, created_at, actor.clone(), &venue);
+        self.store.publish_venue(cinema, venue.clone(), None, act).await?;
+        let act = StaffAct::concert_published(entropy, created_at, actor.clone(), &concert);
+        self.store.publish_concert(concert, None, act).await?;
         let duration_minutes = DURATION_MINUTES;
         let performance = NewPerformance { id, concert_id, venue, starts_at, duration_minutes, prices, created_at };
-        self.store.publish_performance(cinema, performance, None).await?;
+        let act = StaffAct::performance_published(entropy, created_at, actor, &performance);
+        self.store.publish_performance(cinema, performance, None, act).await?;
         Ok(())
     }
 

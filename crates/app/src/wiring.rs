@@ -158,6 +158,7 @@ impl Adapters {
             accounts: Arc::new(self.accounts(settings, &tokens, Arc::clone(&peers))?),
             catalog: Arc::new(CatalogService {
                 catalog: Arc::clone(&self.database.catalog),
+                history: Arc::clone(&self.database.history),
                 gate: gate.clone(),
                 generation,
                 clock: Arc::clone(clock),

@@ -13,6 +13,7 @@ use boxoffice_domain::{
         Credentials, HashingError, LoginId, Password, PasswordHasher, RefreshHash, Role, RotateRequest, Rotation,
         Session, Sessions,
     },
+    history::Actor,
     idempotency::{Idempotency, KeyReused, Made},
     seconds_after,
     text::Name,
@@ -27,6 +28,26 @@ pub struct Identity {
     /// The session in which the account signed in.
     pub session_id: SessionId,
     pub role: Role,
+}
+
+/// A caller that may be staff, and by which request it acts, for the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Staff {
+    pub identity: Identity,
+    /// `None` if it is no request.
+    pub request_id: Option<String>,
+}
+
+impl From<Identity> for Staff {
+    fn from(identity: Identity) -> Self {
+        Self { identity, request_id: None }
+    }
+}
+
+impl From<Staff> for Actor {
+    fn from(staff: Staff) -> Self {
+        Self { account_id: Some(staff.identity.account_id), request_id: staff.request_id }
+    }
 }
 
 /// How long a sign-in lasts.

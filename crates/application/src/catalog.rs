@@ -11,6 +11,7 @@ use boxoffice_domain::{
         Sales, SalesTimeError, SalesWindow, SeatMap, SeatingPlan, StartError, UpdateConcertError, Venue, check_opening,
         check_sales,
     },
+    history::{History, StaffAct},
     idempotency::{Idempotency, KeyReused, Made},
     page::{Page, PageRequest},
     seats::PartName,
@@ -19,7 +20,7 @@ use boxoffice_domain::{
 };
 
 use crate::{
-    CatalogGeneration, Gate, Identity, Visitor,
+    CatalogGeneration, Gate, Identity, Staff, Visitor,
     waiting_room::{GateError, Purpose},
 };
 
@@ -155,6 +156,7 @@ impl<T: Copy> Admitted<T> {
 /// Publishes what is sold, and shows it.
 pub struct CatalogService {
     pub catalog: Arc<dyn Catalog>,
+    pub history: Arc<dyn History>,
     /// The gate of dates and seats. Its queues receive the terms of a concert that was changed.
     pub gate: Gate,
     /// A new generation begins with each change of the catalog.
@@ -167,10 +169,12 @@ impl CatalogService {
     /// Publishes a venue. Every promoter may then have performances there.
     pub async fn publish_venue(
         &self,
-        identity: Identity,
+        staff: impl Into<Staff>,
         new: NewVenue,
         idempotency: Option<Idempotency>,
     ) -> Result<Made<Venue>, CatalogError> {
+        let (staff, now) = (staff.into(), self.clock.now());
+        let identity = staff.identity;
         may_publish(identity)?;
         let venue = Venue {
             id: VenueId::new(self.entropy.uuid()),
@@ -178,20 +182,23 @@ impl CatalogService {
             location: new.location,
             plan: new.plan,
             overlaps_allowed: new.overlaps_allowed,
-            created_at: self.clock.now(),
+            created_at: now,
         };
-        self.change(None, self.catalog.publish_venue(identity.account_id, venue, idempotency)).await
+        let act = StaffAct::venue_published(self.entropy.as_ref(), now, staff.into(), &venue);
+        self.change(None, self.catalog.publish_venue(identity.account_id, venue, idempotency, act)).await
     }
 
     /// Publishes a concert, without performances yet.
     pub async fn publish_concert(
         &self,
-        identity: Identity,
+        staff: impl Into<Staff>,
         new: NewConcert,
         idempotency: Option<Idempotency>,
     ) -> Result<Made<Concert>, CatalogError> {
+        let (staff, now) = (staff.into(), self.clock.now());
+        let identity = staff.identity;
         may_publish(identity)?;
-        check_sales(self.clock.now(), None, &new.sales)?;
+        check_sales(now, None, &new.sales)?;
         let concert = Concert {
             id: ConcertId::new(self.entropy.uuid()),
             promoter_id: Some(identity.account_id),
@@ -206,18 +213,19 @@ impl CatalogService {
             paused: false,
             emptied_at: None,
             version: 1,
-            created_at: self.clock.now(),
+            created_at: now,
         };
-        self.change(Some(concert.id), self.catalog.publish_concert(concert, idempotency)).await
+        let act = StaffAct::concert_published(self.entropy.as_ref(), now, staff.into(), &concert);
+        self.change(Some(concert.id), self.catalog.publish_concert(concert, idempotency, act)).await
     }
 
     /// Changes a concert of the caller, and its queue if that can be reached.
     pub async fn update_concert(
         &self,
-        identity: Identity,
+        staff: impl Into<Staff>,
         update: UpdateConcert,
     ) -> Result<ConcertSummary, CatalogError> {
-        let summary = self.write_change(identity, update).await?;
+        let summary = self.write_change(staff.into(), update).await?;
         // Otherwise the queue gets the terms with the next account that joins.
         if let Err(error) = self.set_terms(&summary.concert).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "a queue has not got the terms of its concert");
@@ -228,11 +236,11 @@ impl CatalogService {
     /// Writes a change of a concert of the caller, and leaves its queue as it is.
     pub(crate) async fn write_change(
         &self,
-        identity: Identity,
+        staff: Staff,
         update: UpdateConcert,
     ) -> Result<ConcertSummary, CatalogError> {
         for _ in 0..UPDATE_ATTEMPTS_MAX {
-            let summary = self.managed(identity, update.concert_id).await?;
+            let summary = self.managed(staff.identity, update.concert_id).await?;
             if update.version.is_some_and(|version| version != summary.concert.version) {
                 return Err(CatalogError::VersionMismatch);
             }
@@ -246,7 +254,9 @@ impl CatalogService {
             {
                 check_opening(now, &concert.sales, starts_at)?;
             }
-            match self.change(Some(concert.id), self.catalog.update_concert(concert.clone())).await {
+            let (entropy, actor) = (self.entropy.as_ref(), staff.clone().into());
+            let act = StaffAct::concert_changed(entropy, now, actor, &summary.concert, &concert);
+            match self.change(Some(concert.id), self.catalog.update_concert(concert.clone(), act)).await {
                 Ok(()) => return Ok(ConcertSummary { concert, ..summary }),
                 Err(CatalogError::VersionMismatch) => {}
                 Err(error) => return Err(error),
@@ -293,10 +303,12 @@ impl CatalogService {
     /// Publishes a performance of a concert of the caller, with all its seats.
     pub async fn publish_performance(
         &self,
-        identity: Identity,
+        staff: impl Into<Staff>,
         new: PublishPerformance,
         idempotency: Option<Idempotency>,
     ) -> Result<Made<PerformanceSummary>, CatalogError> {
+        let staff = staff.into();
+        let identity = staff.identity;
         self.managed(identity, new.concert_id).await?;
         let venue = self.catalog.venue(new.venue_id).await?.ok_or(CatalogError::VenueNotFound)?;
         let prices = PriceList::new(&venue.plan, &new.prices)?;
@@ -309,7 +321,9 @@ impl CatalogService {
             prices,
             created_at: self.clock.now(),
         };
-        let publication = self.catalog.publish_performance(identity.account_id, performance, idempotency);
+        let at = performance.created_at;
+        let act = StaffAct::performance_published(self.entropy.as_ref(), at, staff.into(), &performance);
+        let publication = self.catalog.publish_performance(identity.account_id, performance, idempotency, act);
         self.change(Some(new.concert_id), publication).await
     }
 

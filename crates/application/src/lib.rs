@@ -13,6 +13,7 @@ mod concert_view;
 pub mod draw;
 pub mod fingerprint;
 mod gate;
+mod history;
 pub mod payments;
 pub mod queue_control;
 pub mod reservations;
@@ -43,7 +44,7 @@ debug_by_name! {
 }
 
 pub use account_locks::AccountLocks;
-pub use accounts::{AccountService, Identity};
+pub use accounts::{AccountService, Identity, Staff};
 pub use catalog::CatalogService;
 pub use catalog_generation::CatalogGeneration;
 pub use catalog_import::CatalogImportService;

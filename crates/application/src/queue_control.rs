@@ -7,7 +7,7 @@ use boxoffice_domain::{
 };
 
 use crate::{
-    CatalogService, Identity,
+    CatalogService, Identity, Staff,
     catalog::{CatalogError, UpdateConcert},
 };
 
@@ -29,15 +29,16 @@ impl CatalogService {
     /// Pauses or resumes the queue of a concert of the caller. Doing so again sets the terms of the queue again.
     pub async fn set_queue_paused(
         &self,
-        identity: Identity,
+        staff: impl Into<Staff>,
         id: ConcertId,
         paused: bool,
     ) -> Result<QueueReport, CatalogError> {
-        let mut concert = self.managed(identity, id).await?.concert;
+        let staff = staff.into();
+        let mut concert = self.managed(staff.identity, id).await?.concert;
         if concert.paused != paused {
             let change = ConcertChange { paused: Some(paused), ..ConcertChange::default() };
             let update = UpdateConcert { concert_id: id, change, version: None };
-            concert = self.write_change(identity, update).await?.concert;
+            concert = self.write_change(staff, update).await?.concert;
         }
         // The database alone does not pause a queue, so it is an error if the waiting room cannot be reached.
         self.set_terms(&concert).await?;
@@ -46,15 +47,16 @@ impl CatalogService {
 
     /// Empties the queue of a concert of the caller; returns how many places it ended. The concert stays as it is if the
     /// queue is empty.
-    pub async fn empty_queue(&self, identity: Identity, id: ConcertId) -> Result<u64, CatalogError> {
-        let concert = self.managed(identity, id).await?.concert;
+    pub async fn empty_queue(&self, staff: impl Into<Staff>, id: ConcertId) -> Result<u64, CatalogError> {
+        let staff = staff.into();
+        let concert = self.managed(staff.identity, id).await?.concert;
         let Some(queues) = self.gate.queues() else { return Ok(0) };
         // No earlier place is restored anyway.
         let since = concert.emptied_at.unwrap_or(concert.created_at);
         if !queues.is_empty(id, since).await? {
             // Written first: whatever becomes of the queue, no old place is restored in it.
             let change = ConcertChange { emptied_at: Some(self.clock.now()), ..ConcertChange::default() };
-            self.write_change(identity, UpdateConcert { concert_id: id, change, version: None }).await?;
+            self.write_change(staff, UpdateConcert { concert_id: id, change, version: None }).await?;
         }
         Ok(queues.empty(id).await?)
     }

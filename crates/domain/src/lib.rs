@@ -23,6 +23,7 @@ pub mod events;
 #[cfg(any(test, feature = "fixtures"))]
 pub mod fixtures;
 pub mod gateway;
+pub mod history;
 pub mod idempotency;
 mod ids;
 mod network;

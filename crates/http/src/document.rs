@@ -41,6 +41,7 @@ const TAGS: &[(&str, &str)] = &[
     ("reservations", "Holding seats and cancelling reservations"),
     ("payments", "Paying for held seats"),
     ("wallet", "Points and their history"),
+    ("history", "What the staff did"),
     ("operations", "For the operators of the server"),
 ];
 

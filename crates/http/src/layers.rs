@@ -23,7 +23,7 @@ use tracing::{Instrument, field::Empty};
 use crate::{
     api::Api,
     reply::{Code, IDEMPOTENCY_REPLAYED, PROBLEM_JSON, Problem, encoding::weighted},
-    request::{IDEMPOTENCY_KEY, QUEUE_TOKEN},
+    request::{IDEMPOTENCY_KEY, QUEUE_TOKEN, RequestId},
     routes::waiting_room::queue_stream,
 };
 
@@ -35,14 +35,20 @@ const UNMATCHED: &str = "unmatched";
 
 /// The outermost layer: gives the request its id and span, writes problems, adds the header fields that every response
 /// has, and counts.
-pub(crate) async fn observe(State(entropy): State<Arc<dyn EntropySource>>, request: Request, next: Next) -> Response {
+pub(crate) async fn observe(
+    State(entropy): State<Arc<dyn EntropySource>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let started = Instant::now();
-    let request_id = chosen_id(request.headers()).unwrap_or_else(|| entropy.uuid().to_string());
+    let request_id: Arc<str> = chosen_id(request.headers()).unwrap_or_else(|| entropy.uuid().to_string()).into();
+    request.extensions_mut().insert(RequestId(Arc::clone(&request_id)));
     let method = method_name(request.method());
     let route =
         request.extensions().get::<MatchedPath>().map_or_else(|| UNMATCHED.into(), |path| path.as_str().to_owned());
     let head_only = request.method() == Method::HEAD;
-    let span = tracing::info_span!("http.request", request_id, method, route, status = Empty, code = Empty);
+    let span =
+        tracing::info_span!("http.request", request_id = &*request_id, method, route, status = Empty, code = Empty);
 
     let outcome = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
     let mut response = outcome.unwrap_or_else(|_panic| span.in_scope(panicked));

@@ -13,7 +13,9 @@ use crate::{
     api::{Api, Operations},
     document, layers,
     request::{AcceptedInput, AccountLimiter, limit_account_requests, refuse_unknown_input},
-    routes::{self, accounts, catalog, operations, payments, queue_control, reservations, waiting_room, wallet},
+    routes::{
+        self, accounts, catalog, history, operations, payments, queue_control, reservations, waiting_room, wallet,
+    },
 };
 
 /// The longest body, in bytes, that is looked at before a route for operators refuses it.
@@ -74,6 +76,8 @@ fn core_routes() -> OpenApiRouter<Api> {
         .routes(routes!(accounts::me::handler))
         .routes(routes!(catalog::concerts::handler, catalog::publish_concert::handler))
         .routes(routes!(catalog::concert::handler, catalog::update_concert::handler))
+        .routes(routes!(history::of_concert::handler))
+        .routes(routes!(history::all::handler))
         .routes(routes!(catalog::performances::handler, catalog::publish_performance::handler))
         .routes(routes!(catalog::performance::handler))
         .routes(routes!(catalog::seats::handler))

@@ -193,6 +193,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    staff_acts (id) {
+        id -> Binary,
+        done_at -> Timestamp,
+        account_id -> Nullable<Binary>,
+        request_id -> Nullable<Text>,
+        kind -> Text,
+        subject_id -> Binary,
+        concert_id -> Nullable<Binary>,
+        changes -> Text,
+    }
+}
+
+diesel::table! {
     outbox_batches (id) {
         id -> Binary,
         events -> Text,

@@ -66,11 +66,11 @@ async fn what_could_not_be_stored_is_a_failure_of_the_storage() {
     let catalog = mock(|catalog: &mut MockCatalog| {
         catalog.expect_concert().returning(move |_| Ok(Some(concert.clone())));
         catalog.expect_venue().returning(move |_| Ok(Some(venue.clone())));
-        catalog.expect_publish_venue().times(1).return_once(|_, _, _| Err(StorageError::Busy.into()));
-        catalog.expect_publish_concert().times(1).return_once(|_, _| Err(StorageError::Busy.into()));
-        catalog.expect_update_concert().times(1).return_once(|_| Err(StorageError::Busy.into()));
+        catalog.expect_publish_venue().times(1).return_once(|_, _, _, _| Err(StorageError::Busy.into()));
+        catalog.expect_publish_concert().times(1).return_once(|_, _, _| Err(StorageError::Busy.into()));
+        catalog.expect_update_concert().times(1).return_once(|_, _| Err(StorageError::Busy.into()));
         for error in [PublishError::ConcertNotFound, StorageError::Busy.into()] {
-            catalog.expect_publish_performance().times(1).return_once(|_, _, _| Err(error));
+            catalog.expect_publish_performance().times(1).return_once(|_, _, _, _| Err(error));
         }
     });
     world.stage.storage.catalog = catalog;
@@ -230,9 +230,9 @@ async fn a_change_that_others_overtake_is_tried_five_times_unless_it_is_for_a_ve
                 Ok(Some(read))
             });
             let overtakes = catalog.expect_update_concert().times(overtaken);
-            overtakes.returning(|_| Err(UpdateConcertError::VersionMismatch));
+            overtakes.returning(|_, _| Err(UpdateConcertError::VersionMismatch));
             let writes = catalog.expect_update_concert().times(usize::from(written.is_some()));
-            writes.withf(|concert| concert.max_active == 5).returning(|_| Ok(()));
+            writes.withf(|concert, _| concert.max_active == 5).returning(|_, _| Ok(()));
         });
         match world.change(world.promoter(), expected).await {
             Ok(changed) => assert_eq!(Some(changed.concert.version), written),

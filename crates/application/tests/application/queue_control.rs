@@ -109,7 +109,7 @@ async fn a_queue_is_emptied_after_the_storage_keeps_its_places_from_coming_back(
     });
     world.stage.storage.catalog = mock(|catalog: &mut MockCatalog| {
         catalog.expect_concert().times(2).returning(move |_| Ok(Some(read.clone())));
-        catalog.expect_update_concert().return_once(|_| Err(UpdateConcertError::Storage(StorageError::Busy)));
+        catalog.expect_update_concert().return_once(|_, _| Err(UpdateConcertError::Storage(StorageError::Busy)));
     });
     let emptied = world.catalog_service().empty_queue(world.promoter(), concert.id).await;
     assert_refused!(emptied, CatalogError::Storage(_));

@@ -23,7 +23,7 @@ use boxoffice_domain::{
         Password, PasswordHash, PasswordHasher, Role,
     },
     catalog::{Concert, MockCatalog},
-    fixtures::{TestClock, TestEntropy, selling_rules},
+    fixtures::{self, TestClock, TestEntropy, selling_rules},
     gateway::{MockPaymentGateway, PaymentGateway},
     idempotency::{Fingerprint, Idempotency, IdempotencyKey, Made},
     payments::{MockPayments, PaymentView},
@@ -144,7 +144,7 @@ impl World {
     pub(crate) async fn change_concert(&mut self, change: impl FnOnce(&mut Concert)) {
         change(&mut self.show.concert);
         self.show.concert.version += 1;
-        self.stage.storage.catalog.update_concert(self.show.concert.clone()).await.unwrap();
+        self.stage.storage.catalog.update_concert(self.show.concert.clone(), fixtures::staff_act()).await.unwrap();
     }
 
     pub(crate) fn buyer(&self) -> Identity {
@@ -278,6 +278,7 @@ impl World {
     pub(crate) fn catalog_service(&self) -> CatalogService {
         CatalogService {
             catalog: self.stage.storage.catalog.clone(),
+            history: self.stage.storage.history.clone(),
             gate: Gate::Queue(Arc::new(self.waiting_room_service())),
             generation: Arc::default(),
             clock: self.stage.clock.clone(),

@@ -7,6 +7,7 @@ use boxoffice_domain::{
         Booking, Catalog, Concert, ConcertSummary, NewPerformance, PerformanceKey, PerformanceSummary,
         PerformanceTerms, PublishError, Sales, SeatMap, UpdateConcertError, Venue, VenueBookings, check_start,
     },
+    history::StaffAct,
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
     seats::{Seat, SeatState, SeatStatus},
@@ -111,21 +112,29 @@ impl Catalog for MemoryStore {
         publisher: AccountId,
         venue: Venue,
         idempotency: Option<Idempotency>,
+        act: StaffAct,
     ) -> Result<Made<Venue>, PublishError> {
-        Ok(self.rows().venues.publish(publisher, idempotency, venue.id, venue)?)
+        let mut rows = self.rows();
+        let made = rows.venues.publish(publisher, idempotency, venue.id, venue)?;
+        rows.acts.extend((!made.replayed).then_some(act));
+        Ok(made)
     }
 
     async fn publish_concert(
         &self,
         concert: Concert,
         idempotency: Option<Idempotency>,
+        act: StaffAct,
     ) -> Result<Made<Concert>, PublishError> {
         let mut rows = self.rows();
         let Some(publisher) = concert.promoter_id else {
             rows.concerts.rows.insert(concert.id, concert.clone());
+            rows.acts.push(act);
             return Ok(Made::now(concert));
         };
-        Ok(rows.concerts.publish(publisher, idempotency, concert.id, concert)?)
+        let made = rows.concerts.publish(publisher, idempotency, concert.id, concert)?;
+        rows.acts.extend((!made.replayed).then_some(act));
+        Ok(made)
     }
 
     async fn publish_performance(
@@ -133,6 +142,7 @@ impl Catalog for MemoryStore {
         publisher: AccountId,
         new: NewPerformance,
         idempotency: Option<Idempotency>,
+        act: StaffAct,
     ) -> Result<Made<PerformanceSummary>, PublishError> {
         let (mut rows, now) = (self.rows(), self.now());
         let key = idempotency.as_ref().map(|idempotency| (publisher, idempotency.key.clone()));
@@ -143,11 +153,12 @@ impl Catalog for MemoryStore {
         if !made.replayed {
             rows.put_seats(&new);
             rows.refresh_terms(new.concert_id);
+            rows.acts.push(act);
         }
         Ok(Made { value: rows.performance_summary(&made.value, now), replayed: made.replayed })
     }
 
-    async fn update_concert(&self, concert: Concert) -> Result<(), UpdateConcertError> {
+    async fn update_concert(&self, concert: Concert, act: StaffAct) -> Result<(), UpdateConcertError> {
         let (mut rows, now) = (self.rows(), self.now());
         let on_sale = rows.performances_of(concert.id).filter(|found| !found.withdrawn);
         let starts: Vec<_> = on_sale.map(|found| found.starts_at).collect();
@@ -157,6 +168,7 @@ impl Catalog for MemoryStore {
                 let id = concert.id;
                 *stored = concert;
                 rows.refresh_terms(id);
+                rows.acts.push(act);
                 Ok(())
             }
             _ => Err(UpdateConcertError::VersionMismatch),

@@ -7,6 +7,7 @@ mod accounts;
 mod audit;
 mod catalog;
 mod catalog_import;
+mod history;
 mod leases;
 mod payments;
 mod reservations;
@@ -26,6 +27,7 @@ use boxoffice_domain::{
     catalog::{CatalogKey, Concert, Owned, PerformanceSummary, Venue},
     events::{EventBatch, Outbox},
     fixtures::SaleTables,
+    history::StaffAct,
     idempotency::{Idempotency, IdempotencyKey, KeyReused, Made},
     page::{Page, PageRequest},
     sale::{Command, OtherOutcome, Outcome},
@@ -56,6 +58,7 @@ struct Rows {
     performances: Published<PerformanceId, PerformanceSummary>,
     leases: BTreeMap<String, (Uuid, Timestamp)>,
     batches: Vec<EventBatch>,
+    acts: Vec<StaffAct>,
     sale: SaleTables,
 }
 

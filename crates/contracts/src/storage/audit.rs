@@ -208,8 +208,8 @@ pub async fn a_hall_of_two_hundred_thousand_rows_is_audited(stage: &Stage) {
     let promoter_id = stage.account().await;
     let (concert, venue) = (concert(promoter_id, stage.now()), venue(plan, stage.now()));
     let catalog = &stage.storage.catalog;
-    catalog.publish_venue(promoter_id, venue.clone(), None).await.expect("a venue");
-    catalog.publish_concert(concert.clone(), None).await.expect("a concert");
+    catalog.publish_venue(promoter_id, venue.clone(), None, fixtures::staff_act()).await.expect("a venue");
+    catalog.publish_concert(concert.clone(), None, fixtures::staff_act()).await.expect("a concert");
     stage.publish(promoter_id, &new_performance(&concert, &venue, instant(365 * 86_400))).await;
     stage.assert_sound().await;
 }

@@ -14,7 +14,7 @@ use boxoffice_domain::{
         Concert, ConcertChange, ConcertSummary, NewPerformance, PerformanceSummary, PriceList, PublishError, Row,
         SalesWindow, SeatingPlan, Section, UpdateConcertError, VENUE_SEATS_MAX, VENUE_SECTIONS_MAX, Venue,
     },
-    fixtures::{TestEntropy, idempotency, instant},
+    fixtures::{self, TestEntropy, idempotency, instant},
     idempotency::{Idempotency, Made},
     page::PageRequest,
     reservations::HoldRefusal,
@@ -57,7 +57,8 @@ pub async fn the_largest_venue_with_the_longest_names_is_kept(stage: &Stage) {
     let plan = SeatingPlan::new(sections.collect()).unwrap();
     assert_eq!(plan.capacity(), VENUE_SEATS_MAX);
     let (publisher, catalog) = (stage.account().await, &stage.storage.catalog);
-    let made = catalog.publish_venue(publisher, venue(plan, stage.now()), None).await.unwrap().value;
+    let made =
+        catalog.publish_venue(publisher, venue(plan, stage.now()), None, fixtures::staff_act()).await.unwrap().value;
     assert!(catalog.venue(made.id).await.unwrap() == Some(made), "another venue is found");
 }
 
@@ -65,7 +66,9 @@ pub async fn the_largest_venue_with_the_longest_names_is_kept(stage: &Stage) {
 pub async fn a_venue_is_published_once_under_its_key(stage: &Stage) {
     let (one, other) = (stage.account().await, stage.account().await);
     let catalog = &stage.storage.catalog;
-    let publish = async |publisher, key| catalog.publish_venue(publisher, venue(plan(), stage.now()), key).await;
+    let publish = async |publisher, key| {
+        catalog.publish_venue(publisher, venue(plan(), stage.now()), key, fixtures::staff_act()).await
+    };
     let (key, first) = assert_published_once(async |key| publish(one, Some(key)).await).await;
     assert_eq!(first, Venue { id: first.id, ..venue(plan(), stage.now()) });
     assert_eq!(catalog.venue(first.id).await.unwrap().as_ref(), Some(&first));
@@ -79,7 +82,9 @@ pub async fn a_venue_is_published_once_under_its_key(stage: &Stage) {
 pub async fn a_concert_is_published_once_under_its_key(stage: &Stage) {
     let (promoter_id, other) = (stage.account().await, stage.account().await);
     let catalog = &stage.storage.catalog;
-    let publish = async |promoter_id, key| catalog.publish_concert(concert(promoter_id, stage.now()), key).await;
+    let publish = async |promoter_id, key| {
+        catalog.publish_concert(concert(promoter_id, stage.now()), key, fixtures::staff_act()).await
+    };
     let (key, first) = assert_published_once(async |key| publish(promoter_id, Some(key)).await).await;
     assert_eq!(first, Concert { id: first.id, ..concert(promoter_id, stage.now()) });
     assert!(!publish(other, Some(key)).await.unwrap().replayed);
@@ -93,7 +98,7 @@ pub async fn a_performance_is_published_once_under_its_key(stage: &Stage) {
     let later = show.starts_at + TimeDelta::days(1);
     let publish = async |key| {
         let new = new_performance(&show.concert, &show.venue, later);
-        catalog.publish_performance(show.promoter_id, new, Some(key)).await
+        catalog.publish_performance(show.promoter_id, new, Some(key), fixtures::staff_act()).await
     };
     let (_, summary) = assert_published_once(publish).await;
     assert_eq!((summary.concert_id, summary.starts_at), (show.concert.id, later));
@@ -113,13 +118,13 @@ pub async fn twenty_publications_at_once_under_one_key_make_one(stage: &Stage) {
     let venues = at_once(0..20, |_| {
         let (catalog, key) = (stage.storage.catalog.clone(), key.clone());
         let venue = venue(plan(), stage.now());
-        async move { catalog.publish_venue(promoter_id, venue, Some(key)).await.unwrap() }
+        async move { catalog.publish_venue(promoter_id, venue, Some(key), fixtures::staff_act()).await.unwrap() }
     });
     assert_first_of_all(&venues.await);
     let performances = at_once(0..20, |_| {
         let (catalog, key) = (stage.storage.catalog.clone(), key.clone());
         let new = new_performance(&show.concert, &show.venue, show.starts_at);
-        async move { catalog.publish_performance(promoter_id, new, Some(key)).await.unwrap() }
+        async move { catalog.publish_performance(promoter_id, new, Some(key), fixtures::staff_act()).await.unwrap() }
     });
     let performances = performances.await;
     assert_first_of_all(&performances);
@@ -134,7 +139,7 @@ pub async fn concerts_are_paged_in_the_order_of_their_publication(stage: &Stage)
     let mut published = Vec::new();
     for _ in 0..7 {
         let concert = concert(promoter_id, stage.now());
-        published.push(catalog.publish_concert(concert, None).await.unwrap().value);
+        published.push(catalog.publish_concert(concert, None, fixtures::staff_act()).await.unwrap().value);
     }
     let pages = pages(3, async |page| catalog.concerts(None, page).await).await;
     let pages: Vec<Vec<_>> =
@@ -148,12 +153,12 @@ pub async fn concerts_are_paged_in_the_order_of_their_publication(stage: &Stage)
 pub async fn only_bookable_concerts_are_listed_when_asked(stage: &Stage) {
     let promoter_id = stage.account().await;
     let hall = Venue { overlaps_allowed: true, ..venue(plan(), stage.now()) };
-    stage.storage.catalog.publish_venue(promoter_id, hall.clone(), None).await.unwrap();
+    stage.storage.catalog.publish_venue(promoter_id, hall.clone(), None, fixtures::staff_act()).await.unwrap();
     stage.clock.set(instant(-200));
     let publish = async |open_at, close_at, starts: &[i64]| {
         let sales = SalesWindow::new(instant(open_at), instant(close_at)).unwrap();
         let concert = Concert { sales, ..concert(promoter_id, stage.now()) };
-        stage.storage.catalog.publish_concert(concert.clone(), None).await.unwrap();
+        stage.storage.catalog.publish_concert(concert.clone(), None, fixtures::staff_act()).await.unwrap();
         for starts_at in starts {
             stage.publish(promoter_id, &new_performance(&concert, &hall, instant(*starts_at))).await;
         }
@@ -206,7 +211,7 @@ pub async fn performances_without_a_seat_to_be_had_are_left_out_when_asked(stage
     let seats = Row { name: part("1"), seats: 2 };
     let small = SeatingPlan::new(vec![Section { name: part("A"), rows: vec![seats] }]).unwrap();
     let hall = Venue { overlaps_allowed: true, ..venue(small, stage.now()) };
-    stage.storage.catalog.publish_venue(show.promoter_id, hall.clone(), None).await.unwrap();
+    stage.storage.catalog.publish_venue(show.promoter_id, hall.clone(), None, fixtures::staff_act()).await.unwrap();
     let prices = PriceList::new(&hall.plan, &[(part("A"), points(PRICE_A))]).unwrap();
     let new = |seconds| NewPerformance {
         prices: prices.clone(),
@@ -391,7 +396,7 @@ pub async fn a_concert_is_changed_only_from_the_version_that_was_read(stage: &St
     };
     let outcomes = at_once(0..10, |number| {
         let (catalog, concert) = (catalog.clone(), changed(&format!("Title {number}")));
-        async move { (concert.clone(), catalog.update_concert(concert).await) }
+        async move { (concert.clone(), catalog.update_concert(concert, fixtures::staff_act()).await) }
     })
     .await;
     let taken: Vec<_> = outcomes.iter().filter(|(_, outcome)| outcome.is_ok()).map(|(concert, _)| concert).collect();
@@ -402,10 +407,13 @@ pub async fn a_concert_is_changed_only_from_the_version_that_was_read(stage: &St
     assert_eq!((&found, found.version), (taken[0], 2));
     let change = ConcertChange { max_active: Some(8), ..ConcertChange::default() };
     let next = change.apply(&found, instant(0)).unwrap();
-    catalog.update_concert(next.clone()).await.unwrap();
+    catalog.update_concert(next.clone(), fixtures::staff_act()).await.unwrap();
     assert_eq!(catalog.concert(found.id).await.unwrap().unwrap().concert, next);
     let unknown = Concert { id: ConcertId::new(TestEntropy.uuid()), ..next };
-    assert!(matches!(catalog.update_concert(unknown).await, Err(UpdateConcertError::VersionMismatch)));
+    assert!(matches!(
+        catalog.update_concert(unknown, fixtures::staff_act()).await,
+        Err(UpdateConcertError::VersionMismatch)
+    ));
     // What buyers are shown beside their reservations follows.
     let account_id = stage.account().await;
     let held = stage.hold(show.hold_request(account_id, &["A-1-1"])).await.unwrap().value;
@@ -419,7 +427,7 @@ pub async fn a_draw_a_pause_and_an_emptying_are_kept(stage: &Stage) {
     let catalog = &stage.storage.catalog;
     let draw = Draw::new(TestEntropy.secret());
     let drawn = Concert { draw: Some(draw), paused: true, ..concert(show.promoter_id, stage.now()) };
-    catalog.publish_concert(drawn.clone(), None).await.unwrap();
+    catalog.publish_concert(drawn.clone(), None, fixtures::staff_act()).await.unwrap();
     let found = async || catalog.concert(drawn.id).await.unwrap().unwrap().concert;
     assert_eq!(found().await, drawn);
     let listed = catalog.concerts(None, PageRequest::first(100)).await.unwrap().items;
@@ -428,11 +436,11 @@ pub async fn a_draw_a_pause_and_an_emptying_are_kept(stage: &Stage) {
     let emptied_at = instant(7) + chrono::TimeDelta::microseconds(123_456);
     let change = ConcertChange { paused: Some(false), emptied_at: Some(emptied_at), ..ConcertChange::default() };
     let changed = change.apply(&drawn, instant(0)).unwrap();
-    catalog.update_concert(changed.clone()).await.unwrap();
+    catalog.update_concert(changed.clone(), fixtures::staff_act()).await.unwrap();
     assert_eq!(found().await, Concert { paused: false, emptied_at: Some(emptied_at), version: 2, ..drawn.clone() });
     let change = ConcertChange { title: Some(name("Another")), ..ConcertChange::default() };
     let renamed = change.apply(&changed, instant(0)).unwrap();
-    catalog.update_concert(renamed.clone()).await.unwrap();
+    catalog.update_concert(renamed.clone(), fixtures::staff_act()).await.unwrap();
     assert_eq!(found().await, renamed);
     assert_eq!((renamed.draw, renamed.emptied_at), (Some(draw), Some(emptied_at)));
 }
@@ -455,7 +463,7 @@ pub async fn what_is_unknown_is_none(stage: &Stage) {
     let none = catalog.performances(concert_id, None, PageRequest::first(5)).await.unwrap();
     assert_eq!((none.items, none.next), (vec![], None));
     let new: NewPerformance = new_performance(&concert(show.promoter_id, stage.now()), &show.venue, show.starts_at);
-    let refused = catalog.publish_performance(show.promoter_id, new, None).await;
+    let refused = catalog.publish_performance(show.promoter_id, new, None, fixtures::staff_act()).await;
     assert!(matches!(refused, Err(PublishError::ConcertNotFound)), "{refused:?}");
     stage.storage.readiness.ready().await.unwrap();
 }

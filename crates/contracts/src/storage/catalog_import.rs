@@ -12,7 +12,7 @@ use boxoffice_domain::{
         ImportRule, ImportedCatalog, ImportedConcert, ImportedPerformance, ImportedVenue, PerformanceSummary, Row,
         SeatingPlan, Section,
     },
-    fixtures::{instant, selling_rules},
+    fixtures::{self, instant, selling_rules},
     page::PageRequest,
     seats::SeatStatus,
     text::Description,
@@ -247,7 +247,7 @@ pub async fn an_import_never_changes_a_draw_or_a_pause(stage: &Stage) {
     let draw = stored.draw.expect("the catalog has a draw");
     let change = ConcertChange { paused: Some(true), emptied_at: Some(instant(3)), ..ConcertChange::default() };
     let run = change.apply(&stored, stage.now()).unwrap();
-    stage.storage.catalog.update_concert(run.clone()).await.unwrap();
+    stage.storage.catalog.update_concert(run.clone(), fixtures::staff_act()).await.unwrap();
 
     let refused = import(stage, &opening_at(100, Some(false))).await;
     assert_refused(refused, (ImportPlace::Concert(0), "draw"), DrawError::Changed.into());
@@ -304,7 +304,7 @@ pub async fn what_is_absent_stays_as_it_is(stage: &Stage) {
     import(stage, &whole).await.unwrap();
     let change = ConcertChange { max_active: Some(3), ..ConcertChange::default() };
     let changed = change.apply(&imported(stage).await, stage.now()).unwrap();
-    stage.storage.catalog.update_concert(changed.clone()).await.unwrap();
+    stage.storage.catalog.update_concert(changed.clone(), fixtures::staff_act()).await.unwrap();
     let stored = (concerts(stage).await, performances(stage, &changed).await);
 
     let keys_alone = ImportedCatalog {

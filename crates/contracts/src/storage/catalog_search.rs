@@ -6,7 +6,7 @@ use boxoffice_domain::{
         Concert, ConcertChange, ConcertKey, ConcertOrder, ConcertSearch, DATES_SHOWN_MAX, PriceList, PriceRange,
         SalesWindow, SearchWords, Venue,
     },
-    fixtures::instant,
+    fixtures::{self, instant},
     page::PageRequest,
 };
 use chrono::TimeDelta;
@@ -26,7 +26,12 @@ impl<'s> Hall<'s> {
     async fn open(stage: &'s Stage, venue_name: &str) -> Self {
         let promoter_id = stage.account().await;
         let venue = Venue { name: name(venue_name), overlaps_allowed: true, ..venue(plan(), stage.now()) };
-        stage.storage.catalog.publish_venue(promoter_id, venue.clone(), None).await.expect("the storage works");
+        stage
+            .storage
+            .catalog
+            .publish_venue(promoter_id, venue.clone(), None, fixtures::staff_act())
+            .await
+            .expect("the storage works");
         Self { stage, promoter_id, venue }
     }
 
@@ -39,7 +44,7 @@ impl<'s> Hall<'s> {
         let sales = SalesWindow::new(opens_at, concert.sales.close_at()).expect("a window");
         let first = Concert { sales, ..concert.clone() };
         self.stage.clock.set(early);
-        catalog.publish_concert(first.clone(), None).await.expect("the storage works");
+        catalog.publish_concert(first.clone(), None, fixtures::staff_act()).await.expect("the storage works");
         for starts_at in starts {
             self.stage.publish(self.promoter_id, &new_performance(&concert, &self.venue, *starts_at)).await;
         }
@@ -47,7 +52,7 @@ impl<'s> Hall<'s> {
         let change = ConcertChange { sales_open_at: Some(concert.sales.open_at()), ..ConcertChange::default() };
         let moved = change.apply(&first, now).expect("a change");
         if moved != first {
-            catalog.update_concert(moved).await.expect("the storage works");
+            catalog.update_concert(moved, fixtures::staff_act()).await.expect("the storage works");
         }
         concert.id
     }
@@ -210,7 +215,7 @@ pub async fn a_change_is_found_at_once(stage: &Stage) {
         let late = format!("late {number}");
         let change = ConcertChange { title: Some(name(&late)), ..ConcertChange::default() };
         let changed = change.apply(&found.concert, stage.now()).expect("a change");
-        stage.storage.catalog.update_concert(changed).await.expect("the storage works");
+        stage.storage.catalog.update_concert(changed, fixtures::staff_act()).await.expect("the storage works");
         assert!(hall.titles(&title).await.is_empty(), "{title}");
         assert_eq!(hall.titles(&late).await.first(), Some(&late));
     }

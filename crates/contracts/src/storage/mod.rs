@@ -11,6 +11,7 @@ pub mod bookings;
 pub mod catalog;
 pub mod catalog_import;
 pub mod catalog_search;
+pub mod history;
 pub mod import_rules;
 pub mod leases;
 pub mod payments;
@@ -29,6 +30,7 @@ use boxoffice_domain::{
     audit::{Audit, Readiness},
     catalog::{Catalog, CatalogImport},
     events::Outbox,
+    history::History,
     payments::Payments,
     reservations::Reservations,
     wallet::Wallets,
@@ -62,6 +64,7 @@ pub use crate::crowd::{Dice, at_once};
 /// | `audit` | all but `CatalogImport`, `Sessions` and `Leases`, and [`Corrupt`](crate::storage::audit::Corrupt) |
 /// | `catalog`, `payments`, `races`, `reservations` | `Catalog`, `Payments`, `Reservations` |
 /// | `catalog_import` | these and `CatalogImport` |
+/// | `history` | `Accounts`, `Catalog`, `CatalogImport`, `History` |
 /// | `leases` | `Leases` |
 /// | `wallet` | `Accounts`, `Catalog`, `Payments`, `Reservations`, `Wallets` |
 ///
@@ -148,6 +151,12 @@ macro_rules! storage_contract {
             an_import_keeps_to_the_times_that_can_be
         } }
     };
+    (@ history $open:path) => {
+        $crate::storage_contract! { $open; history {
+            acts_are_written_down_with_what_they_do
+            an_import_writes_down_what_it_did
+        } }
+    };
     (@ leases $open:path) => {
         $crate::storage_contract! { $open; leases {
             one_of_fifty_at_once_gets_a_lease
@@ -228,7 +237,7 @@ macro_rules! storage_contract {
     )*};
     ($open:path) => {
         $crate::storage_contract! { $open,
-            accounts audit catalog catalog_import leases payments races reservations wallet
+            accounts audit catalog catalog_import history leases payments races reservations wallet
         }
     };
     ($open:path, $($part:ident)+) => {
@@ -259,6 +268,7 @@ pub struct Storage {
     pub payments: Arc<dyn Payments>,
     pub wallets: Arc<dyn Wallets>,
     pub outbox: Arc<dyn Outbox>,
+    pub history: Arc<dyn History>,
     pub audit: Arc<dyn Audit>,
     pub readiness: Arc<dyn Readiness>,
     pub leases: Arc<dyn Leases>,
@@ -276,6 +286,7 @@ impl Storage {
             + Payments
             + Wallets
             + Outbox
+            + History
             + Audit
             + Readiness
             + Leases
@@ -290,6 +301,7 @@ impl Storage {
             payments: store.clone(),
             wallets: store.clone(),
             outbox: store.clone(),
+            history: store.clone(),
             audit: store.clone(),
             readiness: store.clone(),
             leases: store,

@@ -237,7 +237,7 @@ pub async fn what_an_account_holds_at_once_is_covered_by_its_wallet(stage: &Stag
     for show in &mut shows {
         let change = ConcertChange { holds_need_balance: Some(true), ..ConcertChange::default() };
         show.concert = change.apply(&show.concert, stage.now()).unwrap();
-        stage.storage.catalog.update_concert(show.concert.clone()).await.unwrap();
+        stage.storage.catalog.update_concert(show.concert.clone(), fixtures::staff_act()).await.unwrap();
     }
     let account_id = stage.account_with(3 * PRICE_A).await;
     let labels = ["A-1-1", "A-1-2", "A-1-3", "A-1-4"];

@@ -158,8 +158,12 @@ impl Stage {
         let promoter_id = self.account().await;
         let concert = Concert { max_seats_per_account, ..concert(promoter_id, self.now()) };
         let venue = Venue { overlaps_allowed: true, ..venue(plan(), self.now()) };
-        self.storage.catalog.publish_venue(promoter_id, venue.clone(), None).await.expect("a venue");
-        self.storage.catalog.publish_concert(concert.clone(), None).await.expect("a concert");
+        self.storage
+            .catalog
+            .publish_venue(promoter_id, venue.clone(), None, fixtures::staff_act())
+            .await
+            .expect("a venue");
+        self.storage.catalog.publish_concert(concert.clone(), None, fixtures::staff_act()).await.expect("a concert");
         let performance = new_performance(&concert, &venue, instant(365 * 86_400));
         self.publish(promoter_id, &performance).await;
         Show { promoter_id, concert, venue, performance_id: performance.id, starts_at: performance.starts_at }
@@ -175,7 +179,11 @@ impl Stage {
     /// Publishes a performance.
     pub async fn publish(&self, publisher: AccountId, performance: &NewPerformance) -> PerformanceSummary {
         let catalog = &self.storage.catalog;
-        catalog.publish_performance(publisher, performance.clone(), None).await.expect("a performance").value
+        catalog
+            .publish_performance(publisher, performance.clone(), None, fixtures::staff_act())
+            .await
+            .expect("a performance")
+            .value
     }
 
     /// Holds seats.

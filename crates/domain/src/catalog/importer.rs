@@ -18,7 +18,11 @@ use super::{
     plan::Venue,
     rules::{Booking, DURATION_MINUTES, check_opening, check_sales, check_start},
 };
-use crate::{ConcertId, EntropySource, PerformanceId, Timestamp, VenueId, waiting_room::Draw};
+use crate::{
+    ConcertId, EntropySource, PerformanceId, Timestamp, VenueId,
+    history::{ActKind, ActSubject, Actor, StaffAct},
+    waiting_room::Draw,
+};
 
 pub use self::stored::{KnownPerformance, OtherPerformances, Owned, SectionPrice, StoredPerformance, VenueBookings};
 
@@ -90,6 +94,7 @@ pub struct Importer<'i> {
     /// The performances that take their venue at another time than before.
     booked: BTreeMap<VenueId, Vec<(Booking, ImportPlace)>>,
     report: ImportReport,
+    acts: Vec<StaffAct>,
 }
 
 impl std::fmt::Debug for Importer<'_> {
@@ -117,7 +122,13 @@ impl<'i> Importer<'i> {
             venues_closed: BTreeMap::new(),
             booked: BTreeMap::new(),
             report: ImportReport::default(),
+            acts: Vec::new(),
         }
+    }
+
+    /// What was done so far, for the history: each act once.
+    pub fn take_acts(&mut self) -> Vec<StaffAct> {
+        std::mem::take(&mut self.acts)
     }
 
     /// What was decided.
@@ -140,6 +151,7 @@ impl<'i> Importer<'i> {
             };
             self.venues.push(venue.clone());
             self.report.venues_created += 1;
+            self.acts.push(StaffAct::venue_published(self.entropy, self.now, Actor::default(), &venue));
             return Ok(Imported::New(venue));
         };
         if imported.plan.as_ref().is_some_and(|plan| *plan != stored.plan) {
@@ -161,7 +173,8 @@ impl<'i> Importer<'i> {
         changes.field("overlaps_allowed", stored.overlaps_allowed, venue.overlaps_allowed);
         self.venues.push(venue.clone());
         self.report.venues_known += 1;
-        Ok(Imported::of_known(venue, self.note(changes)))
+        let changed = self.note(ActKind::VenueChanged, ActSubject::Venue(venue.id), None, changes);
+        Ok(Imported::of_known(venue, changed))
     }
 
     /// Decides on the next concert. A stored one keeps its draw and its queue, and its promoter unless it had none. If
@@ -174,6 +187,7 @@ impl<'i> Importer<'i> {
             let concert = self.new_concert(imported, place)?;
             self.begin_concert(&concert, false);
             self.report.concerts_created += 1;
+            self.acts.push(StaffAct::concert_published(self.entropy, self.now, Actor::default(), &concert));
             return Ok(Imported::New(concert));
         };
         if imported.draw.is_some_and(|draw| draw != stored.draw.is_some()) {
@@ -194,7 +208,8 @@ impl<'i> Importer<'i> {
         changes.field("holds_need_balance", stored.holds_need_balance, concert.holds_need_balance);
         self.begin_concert(&concert, concert.sales.open_at() != stored.sales.open_at());
         self.report.concerts_known += 1;
-        let changed = self.note(changes);
+        let subject = ActSubject::Concert(concert.id);
+        let changed = self.note(ActKind::ConcertChanged, subject, Some(concert.id), changes);
         concert.version = stored.version.saturating_add(u32::from(changed));
         Ok(Imported::of_known(concert, changed))
     }
@@ -270,6 +285,7 @@ impl<'i> Importer<'i> {
         self.current().0.named.insert(performance.id);
         self.book(performance.venue.id, performance.booking(), place);
         self.report.performances_created += 1;
+        self.acts.push(StaffAct::performance_published(self.entropy, self.now, Actor::default(), &performance));
         self.report.seats_created += u64::from(performance.venue.plan.capacity());
         Ok(performance)
     }
@@ -331,7 +347,8 @@ impl<'i> Importer<'i> {
             self.book(stored.venue_id, performance.booking(), place);
         }
         self.report.performances_known += 1;
-        if self.note(changes) {
+        let subject = ActSubject::Performance(stored.id);
+        if self.note(ActKind::PerformanceChanged, subject, Some(stored.concert_id), changes) {
             Ok(PerformanceImport::Changed { performance, sections })
         } else {
             Ok(PerformanceImport::Unchanged(stored))
@@ -381,7 +398,8 @@ impl<'i> Importer<'i> {
             } else if performance.withdrawn_at.is_none() {
                 self.check_opening(performance.starts_at)?;
             }
-            self.note(changes);
+            let (subject, concert_id) = (ActSubject::Performance(performance.id), self.current().0.id);
+            self.note(ActKind::PerformanceChanged, subject, Some(concert_id), changes);
             if is_missed && !self.options.withdraw {
                 self.report.no_longer_named.push(performance.named());
             }
@@ -441,8 +459,12 @@ impl<'i> Importer<'i> {
     }
 
     /// Reports changes. Returns whether there are any.
-    fn note(&mut self, changes: Changes) -> bool {
+    fn note(&mut self, kind: ActKind, subject: ActSubject, concert_id: Option<ConcertId>, changes: Changes) -> bool {
         let is_changed = !changes.list.is_empty();
+        if is_changed {
+            let act = StaffAct::new(self.entropy, self.now, Actor::default(), kind, subject);
+            self.acts.push(StaffAct { concert_id, ..act.with(changes.fields()) });
+        }
         self.report.changes.extend(changes.list);
         is_changed
     }

@@ -17,6 +17,7 @@ use async_trait::async_trait;
 
 use crate::{
     AccountId, ConcertId, PerformanceId, StorageError, Timestamp, VenueId,
+    history::StaffAct,
     idempotency::{Idempotency, KeyReused, Made},
     page::{PAGE_ITEMS_MAX, Page, PageRequest},
 };
@@ -90,7 +91,8 @@ pub enum UpdateConcertError {
     Storage(#[from] StorageError),
 }
 
-/// Keeps the catalog.
+/// Keeps the catalog. A method that changes it writes its [`StaffAct`] down in the same transaction, unless it changes
+/// nothing.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Catalog: Send + Sync {
@@ -101,6 +103,7 @@ pub trait Catalog: Send + Sync {
         publisher: AccountId,
         venue: Venue,
         idempotency: Option<Idempotency>,
+        act: StaffAct,
     ) -> Result<Made<Venue>, PublishError>;
 
     /// Stores a new concert; `idempotency` as for a venue.
@@ -108,6 +111,7 @@ pub trait Catalog: Send + Sync {
         &self,
         concert: Concert,
         idempotency: Option<Idempotency>,
+        act: StaffAct,
     ) -> Result<Made<Concert>, PublishError>;
 
     /// Stores a new performance with all of its seats, available; `idempotency` as for a venue. One that is new has to
@@ -118,10 +122,11 @@ pub trait Catalog: Send + Sync {
         publisher: AccountId,
         performance: NewPerformance,
         idempotency: Option<Idempotency>,
+        act: StaffAct,
     ) -> Result<Made<PerformanceSummary>, PublishError>;
 
     /// Replaces a concert, if the stored one is at the version before `concert.version`.
-    async fn update_concert(&self, concert: Concert) -> Result<(), UpdateConcertError>;
+    async fn update_concert(&self, concert: Concert, act: StaffAct) -> Result<(), UpdateConcertError>;
 
     /// A venue.
     async fn venue(&self, id: VenueId) -> Result<Option<Venue>, StorageError>;

@@ -9,6 +9,7 @@ mod idempotency_key;
 mod parameter_form;
 mod path;
 mod query;
+mod request_id;
 mod service;
 pub(crate) mod validation;
 
@@ -20,6 +21,7 @@ pub(crate) use client_network::ClientNetwork;
 pub(crate) use idempotency_key::{IDEMPOTENCY_KEY, OptionalKey, RequiredKey};
 pub(crate) use path::Id;
 pub(crate) use query::{PageQuery, Query, page};
+pub(crate) use request_id::RequestId;
 pub(crate) use service::Service;
 
 use utoipa::{

@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod catalog;
+pub(crate) mod history;
 pub(crate) mod operations;
 pub(crate) mod payments;
 pub(crate) mod queue_control;

@@ -20,6 +20,7 @@ mod routes {
     mod accounts;
     mod catalog;
     mod catalog_search;
+    mod history;
     mod operations;
     mod payments;
     mod queue_control;

@@ -19,6 +19,7 @@ use boxoffice_domain::{
         Catalog, Concert, ConcertKey, ConcertSearch, ConcertSummary, DATES_SHOWN_MAX, NewPerformance, PerformanceDate,
         PerformanceKey, PerformanceSummary, PriceRange, PublishError, Sales, SeatMap, Stock, UpdateConcertError, Venue,
     },
+    history::StaffAct,
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
 };
@@ -39,6 +40,7 @@ use self::{
 use super::{
     super::{Connection, LOCK_ROWS},
     Store,
+    history::write_down,
     seats::is_available,
 };
 use crate::{
@@ -138,6 +140,7 @@ impl Catalog for Store {
         publisher: AccountId,
         venue: Venue,
         idempotency: Option<Idempotency>,
+        act: StaffAct,
     ) -> Result<Made<Venue>, PublishError> {
         let origin = Origin { publisher: Some(publisher), idempotency: idempotency.as_ref(), catalog_key: None };
         let row = VenueRow::bind(&venue, json(venue.plan.sections())?, origin);
@@ -148,6 +151,7 @@ impl Catalog for Store {
             row,
             performance: None,
             note: None,
+            act: &act,
         };
         let published = self.publish::<VenueRow>(publication).await?;
         if !published.replayed {
@@ -161,12 +165,14 @@ impl Catalog for Store {
         &self,
         concert: Concert,
         idempotency: Option<Idempotency>,
+        act: StaffAct,
     ) -> Result<Made<Concert>, PublishError> {
         let _marking = self.finder.marking(Some(concert.id));
         let origin = Origin { publisher: concert.promoter_id, idempotency: idempotency.as_ref(), catalog_key: None };
         let row = ConcertRow::bind(&concert, origin);
         let (id, note) = (concert.id.uuid(), Some((self.writer.noting(), concert.id)));
-        let publication = Publication { id, origin, publisher_column: "promoter_id", row, performance: None, note };
+        let publisher_column = "promoter_id";
+        let publication = Publication { id, origin, publisher_column, row, performance: None, note, act: &act };
         let published = self.publish::<ConcertRow>(publication).await?;
         if !published.replayed {
             return Ok(Made::now(concert));
@@ -180,6 +186,7 @@ impl Catalog for Store {
         publisher: AccountId,
         performance: NewPerformance,
         idempotency: Option<Idempotency>,
+        act: StaffAct,
     ) -> Result<Made<PerformanceSummary>, PublishError> {
         let _marking = self.finder.marking(Some(performance.concert_id));
         // Concerts are never removed, so the concert will still be there when the performance is written.
@@ -191,16 +198,17 @@ impl Catalog for Store {
         let note = Some((self.writer.noting(), performance.concert_id));
         let (id, performance) =
             (performance.id.uuid(), Some(NewBooking { performance: &performance, now: self.now() }));
-        let publication = Publication { id, origin, publisher_column: "publisher_id", row, performance, note };
+        let publisher_column = "publisher_id";
+        let publication = Publication { id, origin, publisher_column, row, performance, note, act: &act };
         let Made { value, replayed } = self.publish::<PerformanceRow>(publication).await?;
         let value = self.performance(value.into()).await?.ok_or_else(vanished)?;
         Ok(Made { value, replayed })
     }
 
-    async fn update_concert(&self, concert: Concert) -> Result<(), UpdateConcertError> {
+    async fn update_concert(&self, concert: Concert, act: StaffAct) -> Result<(), UpdateConcertError> {
         let _marking = self.finder.marking(Some(concert.id));
-        let input = (&concert, self.now(), self.writer.noting());
-        let changed = self.writer.transaction(input, |connection, (concert, now, noting)| {
+        let input = (&concert, &act, self.now(), self.writer.noting());
+        let changed = self.writer.transaction(input, |connection, (concert, act, now, noting)| {
             Box::pin(async move {
                 let opens_at = concert.sales.open_at();
                 // A publication that is under way has locked the concert: the next statement sees its performance.
@@ -223,6 +231,7 @@ impl Catalog for Store {
                 let changed = update.execute(connection).await?;
                 if changed > 0 {
                     noting.note(connection, CatalogChange::of_concert(concert.id)).await?;
+                    write_down(connection, [*act]).await?;
                 }
                 Ok(changed)
             })

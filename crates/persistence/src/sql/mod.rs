@@ -5,6 +5,7 @@ mod audit;
 mod batch;
 mod catalog;
 mod failure;
+mod history;
 mod insert;
 mod leases;
 mod outbox;
@@ -169,6 +170,7 @@ pub(crate) async fn connect(
         payments: store.clone(),
         wallets: store.clone(),
         outbox: store.clone(),
+        history: store.clone(),
         audit: store.clone(),
         readiness: store.clone(),
         leases: store,

@@ -9,6 +9,7 @@ use boxoffice_contracts::storage::{
 };
 use boxoffice_domain::{
     catalog::{Concert, ConcertChange, ConcertOrder, ConcertSearch, ConcertSummary, ImportOptions, SearchWords},
+    fixtures,
     page::PageRequest,
 };
 use boxoffice_persistence::PersistenceSettings;
@@ -35,7 +36,7 @@ async fn found(stage: &Stage) -> Vec<ConcertSummary> {
 
 async fn publish(stage: &Stage, title: &str) -> Concert {
     let concert = Concert { title: name(title), ..concert(stage.account().await, stage.now()) };
-    stage.storage.catalog.publish_concert(concert, None).await.unwrap().value
+    stage.storage.catalog.publish_concert(concert, None, fixtures::staff_act()).await.unwrap().value
 }
 
 /// However seldom it is looked what other processes have changed.
@@ -48,7 +49,7 @@ async fn what_a_peer_has_published_is_found(backend: Backend) {
     assert_eq!(found(home.stage()).await[0].concert, published);
     let change = ConcertChange { title: Some(name("other")), ..ConcertChange::default() };
     let changed = change.apply(&published, home.stage().now()).unwrap();
-    peer.storage.catalog.update_concert(changed.clone()).await.unwrap();
+    peer.storage.catalog.update_concert(changed.clone(), fixtures::staff_act()).await.unwrap();
     home.database.apply_catalog("");
     assert_eq!(found(home.stage()).await[0].concert, changed);
     home.end().await;
@@ -69,7 +70,7 @@ async fn what_another_process_has_changed_is_found_by_the_next_search(backend: B
     assert_eq!(found(stage).await.iter().map(|found| found.concert.id).max(), Some(published.id));
     let change = ConcertChange { title: Some(name("other")), ..ConcertChange::default() };
     let changed = change.apply(&published, stage.now()).unwrap();
-    other.storage.catalog.update_concert(changed.clone()).await.unwrap();
+    other.storage.catalog.update_concert(changed.clone(), fixtures::staff_act()).await.unwrap();
     assert!(found(stage).await.iter().any(|found| found.concert == changed));
     // Those at a venue are found by its name.
     let in_arena = ConcertSearch { words: SearchWords::new("Arena").unwrap(), ..ConcertSearch::default() };

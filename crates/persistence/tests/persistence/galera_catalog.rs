@@ -20,7 +20,7 @@ use boxoffice_domain::{
         CatalogKey, Concert, ConcertChange, ImportError, ImportReport, ImportRule, ImportedCatalog,
         ImportedPerformance, PublishError, StartError, UpdateConcertError, Venue,
     },
-    fixtures::{TestClock, instant},
+    fixtures::{self, TestClock, instant},
     page::PageRequest,
 };
 use boxoffice_persistence::{Database, migrate};
@@ -66,8 +66,8 @@ impl Nodes {
         let mut all = Vec::new();
         while all.len() < PAIRS {
             let (concert, venue) = (concert(promoter_id, now), venue(plan(), now));
-            catalog.publish_venue(promoter_id, venue.clone(), None).await.unwrap();
-            catalog.publish_concert(concert.clone(), None).await.unwrap();
+            catalog.publish_venue(promoter_id, venue.clone(), None, fixtures::staff_act()).await.unwrap();
+            catalog.publish_concert(concert.clone(), None, fixtures::staff_act()).await.unwrap();
             all.push((concert, venue));
         }
         self.catch_up(all.last().unwrap().0.id).await;
@@ -103,8 +103,8 @@ async fn of_a_performance_and_an_opening_after_it_at_two_nodes_one_is_refused() 
     let publisher = concerts[0].0.promoter_id.unwrap();
     let both = concerts.iter().map(|(concert, venue)| {
         let new = new_performance(concert, venue, instant(STARTS));
-        let publication = nodes.one.storage.catalog.publish_performance(publisher, new, None);
-        future::join(publication, nodes.other.storage.catalog.update_concert(moved(concert)))
+        let publication = nodes.one.storage.catalog.publish_performance(publisher, new, None, fixtures::staff_act());
+        future::join(publication, nodes.other.storage.catalog.update_concert(moved(concert), fixtures::staff_act()))
     });
     for (published, updated) in join_all(both).await {
         match (&published, &updated) {
@@ -131,8 +131,11 @@ async fn of_two_performances_at_one_venue_at_two_nodes_one_is_refused() {
         let starts_later = instant(STARTS) + TimeDelta::minutes(10);
         let first = new_performance(one, hall, instant(STARTS));
         let second = new_performance(other, hall, starts_later);
-        let first = nodes.one.storage.catalog.publish_performance(publisher, first, None);
-        future::join(first, nodes.other.storage.catalog.publish_performance(publisher, second, None))
+        let first = nodes.one.storage.catalog.publish_performance(publisher, first, None, fixtures::staff_act());
+        future::join(
+            first,
+            nodes.other.storage.catalog.publish_performance(publisher, second, None, fixtures::staff_act()),
+        )
     });
     for published in join_all(both).await {
         let ((Ok(_), Err(refused)) | (Err(refused), Ok(_))) = &published else { panic!("{published:?}") };
@@ -206,7 +209,7 @@ async fn of_an_imported_performance_and_an_opening_after_it_at_two_nodes_one_is_
         };
         performances_of(&mut file).push(added);
         file.concerts[0].sales_open_at = None;
-        let update = nodes.other.storage.catalog.update_concert(moved(&concert));
+        let update = nodes.other.storage.catalog.update_concert(moved(&concert), fixtures::staff_act());
         let (imported, updated) = import_beside(&nodes.one, &file, 1 + number % 3, update).await;
         match &updated {
             Ok(()) => assert!(is_refused(&imported, &ImportRule::Start(StartError::BeforeSale)), "{imported:?}"),

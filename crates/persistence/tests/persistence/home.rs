@@ -213,6 +213,7 @@ fn storage(database: &Database) -> Storage {
         payments: database.payments.clone(),
         wallets: database.wallets.clone(),
         outbox: Arc::clone(&database.outbox),
+        history: Arc::clone(&database.history),
         audit: database.audit.clone(),
         readiness: database.readiness.clone(),
         leases: database.leases.clone(),

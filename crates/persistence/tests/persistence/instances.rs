@@ -144,12 +144,17 @@ async fn two_instances_take_a_venue_once(backend: Backend) {
     let show = stages[1].show().await;
     for round in 0..3 {
         let hall = venue(plan(), stages[0].now());
-        stages[0].storage.catalog.publish_venue(show.promoter_id, hall.clone(), None).await.unwrap();
+        stages[0]
+            .storage
+            .catalog
+            .publish_venue(show.promoter_id, hall.clone(), None, fixtures::staff_act())
+            .await
+            .unwrap();
         let outcomes = at_once(0..20, |number| {
             let starts_at = show.starts_at + TimeDelta::minutes(i64::try_from(number).unwrap());
             let new = new_performance(&show.concert, &hall, starts_at);
             let (catalog, promoter_id) = (stages[number % 2].storage.catalog.clone(), show.promoter_id);
-            async move { catalog.publish_performance(promoter_id, new, None).await }
+            async move { catalog.publish_performance(promoter_id, new, None, fixtures::staff_act()).await }
         })
         .await;
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{round}: {outcomes:?}");

@@ -1,7 +1,12 @@
 //! The schema, up and down and up again.
 
 use boxoffice_contracts::storage::at_once;
-use boxoffice_domain::{StorageError, catalog::ConcertChange, fixtures::instant, page::PageRequest};
+use boxoffice_domain::{
+    StorageError,
+    catalog::ConcertChange,
+    fixtures::{self, instant},
+    page::PageRequest,
+};
 use boxoffice_persistence::{ConnectError, migrate, migrate_down};
 
 use crate::home::{Backend, Home, Place, settings};
@@ -76,7 +81,12 @@ async fn a_program_that_does_not_know_the_newest_columns_writes_concerts(backend
     let stored = stage.storage.catalog.concerts(None, PageRequest::first(9)).await.unwrap().items.remove(0).concert;
     assert_eq!((stored.draw, stored.paused, stored.emptied_at, stored.holds_need_balance), (None, false, None, false));
     let change = ConcertChange { paused: Some(true), ..ConcertChange::default() };
-    stage.storage.catalog.update_concert(change.apply(&stored, instant(0)).unwrap()).await.unwrap();
+    stage
+        .storage
+        .catalog
+        .update_concert(change.apply(&stored, instant(0)).unwrap(), fixtures::staff_act())
+        .await
+        .unwrap();
 
     // It also changes a row that a newer program has written, and leaves the columns alone that it does not know.
     home.place.execute(&format!("UPDATE concerts SET title = 'Another', version = 3 WHERE id = X'{id}'")).await;

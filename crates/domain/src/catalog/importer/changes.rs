@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use super::super::import::{ImportedChange, Named};
-use crate::{AccountId, Timestamp, rfc3339};
+use crate::{AccountId, Timestamp, history::FieldChange, rfc3339};
 
 /// What changes of one entry.
 pub(super) struct Changes {
@@ -29,6 +29,15 @@ impl Changes {
 
     pub(super) fn time(&mut self, field: &str, before: Timestamp, after: Timestamp) {
         self.text(field, &rfc3339(before), &rfc3339(after));
+    }
+
+    /// The changes, as the history has them.
+    pub(super) fn fields(&self) -> Vec<FieldChange> {
+        let field = |change: &ImportedChange| {
+            let ImportedChange { field, before, after, .. } = change.clone();
+            FieldChange { field, before: Some(before), after: Some(after) }
+        };
+        self.list.iter().map(field).collect()
     }
 
     pub(super) fn owner(&mut self, before: Option<AccountId>, after: Option<AccountId>) {

@@ -21,7 +21,7 @@ use crate::{
     api::Api,
     json::{Time, present},
     reply::{Problem, made, refusals},
-    request::{Body, OptionalKey, SignedIn, validation::validated},
+    request::{Body, OptionalKey, RequestId, SignedIn, validation::validated},
     routes::{CHARACTER_BYTES_MAX, FIELDS_BYTES_MAX},
 };
 
@@ -123,13 +123,15 @@ refusals!([SIGNED_IN, BODY, KEYED], [Forbidden]);
 pub(crate) async fn handler(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
+    request_id: RequestId,
     key: OptionalKey,
     Body(body): Body<PublishConcertRequest>,
 ) -> Result<Response, Problem> {
     let new = body.parse(&api.settings.rules)?;
     let idempotency = key.naming(|| fingerprint::publish_concert(&new));
     let (service, named) = (api.services.catalog.clone(), idempotency.clone());
-    let act = async move { service.publish_concert(identity, new, named).await };
+    let staff = request_id.staff(identity);
+    let act = async move { service.publish_concert(staff, new, named).await };
     let Made { value: concert, replayed } = api.run_idempotent(identity, idempotency.as_ref(), act).await??;
     let location = format!("/v1/concerts/{}", concert.id);
     // A repeated request gets the first response, in which the concert has no performances.

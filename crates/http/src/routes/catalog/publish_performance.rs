@@ -18,7 +18,7 @@ use crate::{
     json::{self, Time, present},
     reply::{Code, Problem, made, refusals},
     request::{
-        Body, Id, OptionalKey, Publisher,
+        Body, Id, OptionalKey, Publisher, RequestId,
         validation::{Fields, validated},
     },
     routes::{CHARACTER_BYTES_MAX, ENTRY_BYTES_MAX, FIELDS_BYTES_MAX},
@@ -136,6 +136,7 @@ refusals!([SIGNED_IN, PATH, BODY, KEYED], [Forbidden, ConcertNotFound, VenueNotF
 pub(crate) async fn handler(
     State(api): State<Api>,
     Publisher(identity): Publisher,
+    request_id: RequestId,
     Id(id): Id<ConcertId>,
     key: OptionalKey,
     Body(body): Body<PublishPerformanceRequest>,
@@ -143,7 +144,8 @@ pub(crate) async fn handler(
     let new = body.parse(id)?;
     let idempotency = key.naming(|| fingerprint::publish_performance(&new));
     let (service, named) = (api.services.catalog.clone(), idempotency.clone());
-    let act = async move { service.publish_performance(identity, new, named).await };
+    let staff = request_id.staff(identity);
+    let act = async move { service.publish_performance(staff, new, named).await };
     let performance = api.run_idempotent(identity, idempotency.as_ref(), act).await??;
     let location = format!("/v1/performances/{}", performance.value.id);
     Ok(made(performance, StatusCode::CREATED, Some(&location), PerformanceResponse::from))

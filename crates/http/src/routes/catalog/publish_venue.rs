@@ -18,7 +18,7 @@ use crate::{
     json,
     reply::{Problem, made, refusals},
     request::{
-        Body, OptionalKey, Publisher,
+        Body, OptionalKey, Publisher, RequestId,
         validation::{Fields, validated},
     },
     routes::{CHARACTER_BYTES_MAX, ENTRY_BYTES_MAX, FIELDS_BYTES_MAX},
@@ -171,13 +171,15 @@ refusals!([SIGNED_IN, BODY, KEYED], [Forbidden]);
 pub(crate) async fn handler(
     State(api): State<Api>,
     Publisher(identity): Publisher,
+    request_id: RequestId,
     key: OptionalKey,
     Body(body): Body<PublishVenueRequest>,
 ) -> Result<Response, Problem> {
     let new = body.parse()?;
     let idempotency = key.naming(|| fingerprint::publish_venue(&new));
     let (service, named) = (api.services.catalog.clone(), idempotency.clone());
-    let act = async move { service.publish_venue(identity, new, named).await };
+    let staff = request_id.staff(identity);
+    let act = async move { service.publish_venue(staff, new, named).await };
     let venue = api.run_idempotent(identity, idempotency.as_ref(), act).await??;
     Ok(made(venue, StatusCode::CREATED, None, VenueResponse::from))
 }

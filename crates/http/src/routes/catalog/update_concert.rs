@@ -19,7 +19,7 @@ use crate::{
     api::Api,
     json::{Time, present},
     reply::{Problem, etag, refusals},
-    request::{Body, Id, SignedIn, validation::validated},
+    request::{Body, Id, RequestId, SignedIn, validation::validated},
 };
 
 /// What is absent stays as it is.
@@ -110,6 +110,7 @@ refusals!([SIGNED_IN, PATH, BODY], [Forbidden, ConcertNotFound, PreconditionFail
 pub(crate) async fn handler(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
+    request_id: RequestId,
     Id(id): Id<ConcertId>,
     headers: HeaderMap,
     Body(body): Body<UpdateConcertRequest>,
@@ -120,7 +121,8 @@ pub(crate) async fn handler(
     let dates = api.services.catalog.dates(id).await?;
     let service = api.services.catalog.clone();
     let update = UpdateConcert { concert_id: id, change, version };
-    let act = async move { service.update_concert(identity, update).await };
+    let staff = request_id.staff(identity);
+    let act = async move { service.update_concert(staff, update).await };
     let summary = api.run_detached(act).await??;
     let view = api.services.catalog.view(summary).await?;
     let (tag, body) = ManagedConcertResponse::tagged(view, dates, api.now())?;

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::{
     api::Api,
     reply::{Problem, refusals},
-    request::{Id, SignedIn},
+    request::{Id, RequestId, SignedIn},
 };
 
 /// The effect of emptying a queue.
@@ -32,10 +32,12 @@ refusals!([SIGNED_IN, PATH], [Forbidden, ConcertNotFound, PreconditionFailed]);
 pub(crate) async fn handler(
     State(api): State<Api>,
     SignedIn(identity): SignedIn,
+    request_id: RequestId,
     Id(id): Id<ConcertId>,
 ) -> Result<Json<EmptiedResponse>, Problem> {
     let service = api.services.catalog.clone();
-    let act = async move { service.empty_queue(identity, id).await };
+    let staff = request_id.staff(identity);
+    let act = async move { service.empty_queue(staff, id).await };
     let removed = api.run_detached(act).await??;
     Ok(Json(EmptiedResponse { removed }))
 }

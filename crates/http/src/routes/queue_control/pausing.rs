@@ -5,7 +5,7 @@ use super::StatsResponse;
 use crate::{
     api::Api,
     reply::{Problem, refusals},
-    request::{Id, OptionalKey, SignedIn},
+    request::{Id, OptionalKey, RequestId, SignedIn},
 };
 
 refusals!([SIGNED_IN, PATH], [Forbidden, ConcertNotFound, PreconditionFailed]);
@@ -26,10 +26,11 @@ refusals!([SIGNED_IN, PATH], [Forbidden, ConcertNotFound, PreconditionFailed]);
 pub(crate) async fn pause(
     State(api): State<Api>,
     signed_in: SignedIn,
+    request_id: RequestId,
     id: Id<ConcertId>,
     _: OptionalKey,
 ) -> Result<Json<StatsResponse>, Problem> {
-    set_paused(api, signed_in, id, true).await
+    set_paused(api, signed_in, request_id, id, true).await
 }
 
 /// Resume admission, for the concert's promoter
@@ -48,20 +49,23 @@ pub(crate) async fn pause(
 pub(crate) async fn resume(
     State(api): State<Api>,
     signed_in: SignedIn,
+    request_id: RequestId,
     id: Id<ConcertId>,
     _: OptionalKey,
 ) -> Result<Json<StatsResponse>, Problem> {
-    set_paused(api, signed_in, id, false).await
+    set_paused(api, signed_in, request_id, id, false).await
 }
 
 async fn set_paused(
     api: Api,
     SignedIn(identity): SignedIn,
+    request_id: RequestId,
     Id(id): Id<ConcertId>,
     paused: bool,
 ) -> Result<Json<StatsResponse>, Problem> {
     let service = api.services.catalog.clone();
-    let act = async move { service.set_queue_paused(identity, id, paused).await };
+    let staff = request_id.staff(identity);
+    let act = async move { service.set_queue_paused(staff, id, paused).await };
     let report = api.run_detached(act).await??;
     Ok(Json(StatsResponse::new(&report, api.now())))
 }

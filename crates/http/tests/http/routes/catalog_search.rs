@@ -4,7 +4,7 @@ use axum::{Router, http::StatusCode};
 use boxoffice_contracts::storage::{concert, name, new_performance};
 use boxoffice_domain::{
     catalog::{Concert, DATES_SHOWN_MAX},
-    fixtures::instant,
+    fixtures::{self, instant},
 };
 use boxoffice_http::Code;
 use chrono::TimeDelta;
@@ -15,7 +15,7 @@ use crate::world::{Answer, World, get, patch};
 /// A concert with performances so many seconds after instant 0.
 async fn publish(world: &World, title: &str, starts: &[i64]) -> Concert {
     let concert = Concert { title: name(title), ..concert(world.show.promoter_id, world.stage.now()) };
-    world.stage.storage.catalog.publish_concert(concert.clone(), None).await.unwrap();
+    world.stage.storage.catalog.publish_concert(concert.clone(), None, fixtures::staff_act()).await.unwrap();
     // Before the first of them: what has started is not published.
     let now = world.stage.now();
     world.stage.clock.set(now - TimeDelta::hours(23));

@@ -22,7 +22,7 @@ use boxoffice_domain::{
         AccessClaims, AccessTokenError, MockAccessTokens, MockPasswordHasher, PasswordHash, PasswordHasher, Role,
     },
     catalog::Concert,
-    fixtures::{TestClock, TestEntropy, selling_rules},
+    fixtures::{self, TestClock, TestEntropy, selling_rules},
     gateway::{GatewayError, GatewayRequest, GatewayVerdict, MockPaymentGateway, PaymentGateway},
     waiting_room::{JoinRequest, QueuePlace, QueueTokens, WaitingRoom},
 };
@@ -177,6 +177,7 @@ impl World {
             }),
             catalog: Arc::new(CatalogService {
                 catalog: storage.catalog.clone(),
+                history: storage.history.clone(),
                 gate: gate.clone(),
                 generation: Arc::clone(&self.generation),
                 clock: clock.clone(),
@@ -257,7 +258,7 @@ impl World {
     pub(crate) async fn change_concert(&mut self, change: impl FnOnce(&mut Concert)) {
         change(&mut self.show.concert);
         self.show.concert.version += 1;
-        self.stage.storage.catalog.update_concert(self.show.concert.clone()).await.unwrap();
+        self.stage.storage.catalog.update_concert(self.show.concert.clone(), fixtures::staff_act()).await.unwrap();
     }
 
     /// Replaces the payment gateway by one that waits for the test.
@@ -338,6 +339,8 @@ fn named_tokens(world: &World) -> Arc<MockAccessTokens> {
                 "customer" => (customer, Role::Customer),
                 "stranger" => (stranger, Role::Customer),
                 "promoter" => (promoter, Role::Promoter),
+                "rival" => (stranger, Role::Promoter),
+                "admin" => (stranger, Role::Admin),
                 "nobody" => (AccountId::new(NOTHING), Role::Customer),
                 "expired" => return Err(AccessTokenError::Expired),
                 _ => return Err(AccessTokenError::Invalid),

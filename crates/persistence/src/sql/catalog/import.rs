@@ -27,6 +27,7 @@ use super::{
         super::{Connection, LOCK_ROWS},
         Store, Writer,
         failure::Failure,
+        history::write_down,
         insert::insert,
         retry::{Attempts, commit},
         seats::{SeatRow, new_seats},
@@ -165,6 +166,7 @@ impl Import<'_> {
             self.importer.check_bookings(venue_id, &bookings)?;
         }
         self.others_of_owner().await?;
+        write_down(self.connection, &self.importer.take_acts()).await?;
         let change = CatalogChange::of(self.concerts.iter().copied(), self.repriced.iter().copied());
         if !change.is_none() {
             self.noting.note(self.connection, change).await?;

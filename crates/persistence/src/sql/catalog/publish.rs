@@ -3,6 +3,7 @@
 use boxoffice_domain::{
     ConcertId, StorageError, Timestamp,
     catalog::{NewPerformance, PublishError, VenueBookings, check_start},
+    history::StaffAct,
     idempotency::{Idempotency, KeyReused, Made},
 };
 use chrono::NaiveDateTime;
@@ -15,6 +16,7 @@ use super::{
         super::Connection,
         Store,
         failure::{Failure, Kind},
+        history::write_down,
         insert::insert,
         seats::{SeatRow, new_seats},
     },
@@ -42,6 +44,8 @@ pub(super) struct Publication<'p> {
     pub(super) performance: Option<NewBooking<'p>>,
     /// The concert that searches find otherwise then, and where this is noted.
     pub(super) note: Option<(Noting, ConcertId)>,
+    /// What the history says of it.
+    pub(super) act: &'p StaffAct,
 }
 
 /// A performance to publish at an instant.
@@ -108,6 +112,7 @@ impl Publication<'_> {
             insert::<SeatRow>(connection, new_seats(booking.performance)).await?;
         }
         insert::<R>(connection, [self.row.clone()]).await?;
+        write_down(connection, [self.act]).await?;
         if let Some((noting, concert_id)) = self.note {
             noting.note(connection, CatalogChange::of_concert(concert_id)).await?;
         }
