@@ -19,6 +19,8 @@ use crate::{
 
 /// The places in the operators' configuration that a test replaces.
 const PUBLIC: &str = "bind :80\n";
+/// Its limit of connections, which the many clients of a test at one address would exceed.
+const CONNECTIONS: &str = "sc0_conn_cur gt 256 }";
 const SOCKET: &str = "/run/haproxy/boxoffice.sock mode";
 const SERVERS: [(&str, &str); 3] = [("one", "10.0.0.11:8080"), ("two", "10.0.0.12:8080"), ("three", "10.0.0.13:8080")];
 
@@ -31,12 +33,18 @@ pub struct LoadBalancer {
 }
 
 impl LoadBalancer {
-    /// Starts it with `docs/operations/haproxy.cfg` in front of these instances.
+    /// Starts it with `docs/operations/haproxy.cfg` in front of these instances, for any number of connections.
     pub async fn start(instances: &[SocketAddr]) -> io::Result<Self> {
+        Self::start_limited(instances, u32::MAX).await
+    }
+
+    /// Starts it with this limit for the connections of one address.
+    pub async fn start_limited(instances: &[SocketAddr], connections_max: u32) -> io::Result<Self> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operations/haproxy.cfg");
         let folder = TestFolder::create();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
-        let configuration = configure(&fs::read_to_string(path)?, address, folder.path(), instances)?;
+        let text = replaced(&fs::read_to_string(path)?, CONNECTIONS, &format!("sc0_conn_cur gt {connections_max} }}"))?;
+        let configuration = configure(&text, address, folder.path(), instances)?;
         let file = folder.write("haproxy.cfg", &configuration);
         let process =
             Command::new(scripts().join("balance")).arg("haproxy").arg(&file).stdin(Stdio::piped()).spawn()?;
