@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use crate::support::{
     client::{Buyer, document, fresh},
-    eventually, send_together,
+    eventually,
+    raw::Raw,
+    send_together,
     server::{MARIADB, PASSWORD, Server},
     show::{PRICE, Show, Terms, night_file, performance, server_with_buyer, server_with_show, venue_of},
     text, until,
@@ -324,6 +326,17 @@ async fn refusals_over_a_prepared_database() -> Codes {
     codes
 }
 
+/// What a client gets that sends its body slowly.
+async fn refusals_of_a_slow_client() -> Codes {
+    let server = Server::start(&[("SLOW_CLIENT_SECONDS", "1")]).await;
+    let mut client = Raw::connect(&server).await;
+    client.send("POST /v1/accounts HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n").await;
+    client.send("Content-Type: application/json\r\n\r\n{").await;
+    client.refused(408, "body_too_slow").await;
+    server.finish().await;
+    Codes::from([(408, "body_too_slow".to_owned())])
+}
+
 /// The errors that the document names.
 fn documented_codes() -> Codes {
     let mut codes = Codes::new();
@@ -345,6 +358,7 @@ fn documented_codes() -> Codes {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_error_of_the_document_is_produced_with_its_status() {
     let mut codes = everyday_refusals().await;
+    codes.extend(refusals_of_a_slow_client().await);
     codes.extend(refusals_of_a_narrow_server().await);
     codes.extend(refusals_of_a_limited_server().await);
     codes.extend(refusals_of_joining().await);

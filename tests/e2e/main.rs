@@ -8,6 +8,7 @@ mod documents;
 mod draw;
 mod errors;
 mod faults;
+mod greedy;
 mod hostile;
 mod idempotency;
 mod instances;

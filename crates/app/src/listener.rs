@@ -1,43 +1,66 @@
 //! Accepting connections, and passing each request to the router.
 //!
-//! Everything is bounded: the number of connections (further ones wait in the kernel), how long one may be idle or take to
-//! send the head of a request, and how large that head may be.
+//! Everything is bounded: the number of connections (further ones wait in the kernel, and further ones of one address are
+//! closed), how long one may be idle, how large the head of a request may be, and how slowly a client may send it and take
+//! the response.
 
 use std::{
     convert::Infallible,
     io::{self, ErrorKind},
-    net::SocketAddr,
-    pin::pin,
+    net::{IpAddr, SocketAddr},
+    pin::{Pin, pin},
     sync::Arc,
+    task::{Context as TaskContext, Poll},
     time::Duration,
 };
 
 use anyhow::Context;
 use axum::{Router, body::Body, extract::ConnectInfo};
-use hyper::{Request, body::Incoming, server::conn::http1};
+use boxoffice_http::{Share, Shares};
+use hyper::{
+    Request,
+    body::{Bytes, Frame, Incoming, SizeHint},
+    server::conn::http1,
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::settings::ListenAddress;
+use crate::{
+    paced_stream::{CUT, InRequest, PacedStream, SLOW_HEAD, SLOW_RESPONSE},
+    settings::ListenAddress,
+};
 
 /// The most bytes of a request's head.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// How much the kernel takes of a response beyond what the network does. What it takes counts as taken by the client.
+const UNSENT_BYTES_MAX: u32 = 16 * 1024;
+/// A response may be taken this much more slowly than a request is sent: the kernel tells in larger steps what was taken.
+const RESPONSE_PATIENCE_FACTOR: u32 = 2;
 /// How long to wait after the kernel failed to accept a connection, as it does when it runs out of a resource.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Why a connection was closed: its address had enough others.
+const TOO_MANY: &str = "address";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bounds {
     pub(crate) connections_max: usize,
-    /// How long a connection may take to send the head of its next request.
-    pub(crate) head_timeout: Duration,
+    /// How many connections one address may have, an IPv6 network of 64 bits being one; 0 for any number.
+    pub(crate) connections_per_address: u32,
+    /// How long a connection may be idle.
+    pub(crate) idle_timeout: Duration,
+    /// How long a client may take to send the first KiB of a head.
+    pub(crate) slow_client: Duration,
 }
+
+/// What an accepted connection holds.
+type Places = (OwnedSemaphorePermit, Share<u128>);
 
 /// An open port.
 #[derive(Debug)]
@@ -51,6 +74,9 @@ impl Listener {
     pub(crate) async fn open(address: &ListenAddress, bounds: Bounds) -> anyhow::Result<Self> {
         let addresses = address.resolve().await.with_context(|| format!("cannot find the host of {address}"))?;
         let socket = bind(&addresses).await.with_context(|| format!("cannot listen on {address}"))?;
+        for reason in [TOO_MANY, SLOW_HEAD, SLOW_RESPONSE] {
+            metrics::counter!(CUT, "reason" => reason).increment(0);
+        }
         Ok(Self { socket, bounds, connections: TaskTracker::new() })
     }
 
@@ -62,17 +88,18 @@ impl Listener {
     /// Accepts connections until `stop`; then waits for the requests in flight, and closes.
     pub(crate) async fn serve(self, router: Router, stop: CancellationToken) {
         let places = Arc::new(Semaphore::new(self.bounds.connections_max));
+        let of_addresses = Shares::new(self.bounds.connections_per_address);
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                accepted = self.accept(&places) => accepted,
+                accepted = self.accept(&places, &of_addresses) => accepted,
             };
-            let Some((stream, client, place)) = accepted else { continue };
+            let Some((stream, client, places)) = accepted else { continue };
             let connection = serve_connection(stream, client, router.clone(), self.bounds, stop.clone());
             self.connections.spawn(async move {
                 connection.await;
-                drop(place);
+                drop(places);
             });
         }
         drop(self.socket);
@@ -83,16 +110,33 @@ impl Listener {
     async fn accept(
         &self,
         places: &Arc<Semaphore>,
-    ) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+        of_addresses: &Shares<u128>,
+    ) -> Option<(TcpStream, SocketAddr, Places)> {
         let place = Arc::clone(places).acquire_owned().await.ok()?;
         match self.socket.accept().await {
-            Ok((stream, client)) => Some((stream, client, place)),
+            Ok((stream, client)) => {
+                let Some(share) = of_addresses.take(address_key(client.ip())) else {
+                    // The client can use those that it has.
+                    metrics::counter!(CUT, "reason" => TOO_MANY).increment(1);
+                    return None;
+                };
+                Some((stream, client, (place, share)))
+            }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 None
             }
         }
+    }
+}
+
+/// Whose connections are counted together: those of an IPv4 address, or of an IPv6 network of 64 bits, since each IPv6
+/// customer has one at least.
+fn address_key(address: IpAddr) -> u128 {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits() >> 64 << 64,
     }
 }
 
@@ -121,15 +165,25 @@ async fn serve_connection(
 ) {
     // Responses are small: holding one back to fill a packet would only delay it.
     stream.set_nodelay(true).ok();
-    // A client that does not read its response must not keep its connection for ever.
-    socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(bounds.head_timeout)).ok();
+    let response_patience = bounds.slow_client * RESPONSE_PATIENCE_FACTOR;
+    let socket = socket2::SockRef::from(&stream);
+    // What the kernel has of a response, or of an event, has to be taken too.
+    socket.set_tcp_user_timeout(Some(2 * response_patience)).ok();
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX).ok();
+    let stream = PacedStream::new(stream, bounds.slow_client, response_patience);
+    let requests = stream.requests();
     let service = tower::service_fn(move |mut request: Request<Incoming>| {
+        let in_request = requests.begin();
         request.extensions_mut().insert(ConnectInfo(client));
         let answer = tower::ServiceExt::oneshot(router.clone(), request.map(Body::new));
-        async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
+        async move {
+            let response = answer.await.unwrap_or_else(|never| match never {});
+            Ok::<_, Infallible>(response.map(|body| ResponseBody { body, _in_request: in_request }))
+        }
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(bounds.head_timeout).max_buf_size(HEAD_BYTES_MAX);
+    http.timer(TokioTimer::new()).header_read_timeout(bounds.idle_timeout);
+    http.max_buf_size(HEAD_BYTES_MAX).max_header_size(HEAD_BYTES_MAX);
     let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     let mut connection = pin!(connection);
     let ended = tokio::select! {
@@ -142,5 +196,31 @@ async fn serve_connection(
     if let Err(error) = ended {
         // Clients abort, stall and send garbage; an operator can do nothing about it.
         tracing::debug!(error = &error as &dyn std::error::Error, %client, "a connection broke");
+    }
+}
+
+/// The body of a response. The request ends with it.
+struct ResponseBody {
+    body: Body,
+    _in_request: InRequest,
+}
+
+impl hyper::body::Body for ResponseBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        hyper::body::Body::is_end_stream(&self.body)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        hyper::body::Body::size_hint(&self.body)
     }
 }

@@ -10,6 +10,7 @@ mod exit;
 mod import;
 mod listener;
 mod output;
+mod paced_stream;
 mod routes;
 mod serve;
 mod settings;

@@ -8,7 +8,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::{
     settings::Settings,
-    wiring::{cache_time, seconds},
+    wiring::{cache_time, hashing_parallel, seconds},
 };
 
 /// How often a queue stream without events sends a heartbeat. Proxies close connections that are idle for a minute or
@@ -45,9 +45,19 @@ fn http_settings(settings: &Settings) -> HttpSettings {
     HttpSettings {
         body_bytes_max: settings.body_bytes_max,
         request_timeout: seconds(settings.request_timeout_seconds),
+        slow_client: seconds(settings.slow_client_seconds),
+        bodies_bytes_max: settings.bodies_bytes_max,
         concurrent_requests_max: settings.concurrent_requests_max,
+        account_requests_in_flight: settings.account_requests_in_flight,
+        account_acts_per_second: settings.account_acts_per_second,
+        account_acts_burst: settings.account_acts_burst,
         account_requests_per_minute: settings.account_requests_per_minute,
+        session_refreshes_per_minute: settings.session_refreshes_per_minute,
+        hashing_parallel: hashing_parallel(settings),
+        hashing_waiting_max: settings.hashing_waiting_max,
         event_streams_max: settings.event_streams_max,
+        event_streams_per_account: settings.event_streams_per_account,
+        event_streams_per_network: settings.event_streams_per_network,
         // A third of what is allowed, so that one poll may fail.
         active_poll_seconds: ACTIVE_POLL_SECONDS.min(settings.no_show_seconds / 3),
         event_heartbeat: seconds(EVENT_HEARTBEAT_SECONDS),

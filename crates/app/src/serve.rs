@@ -86,15 +86,20 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
 
 /// Opens the ports, and serves until a signal to stop and the end of the requests that are in flight then.
 async fn answer(settings: &Settings, routers: Routers, draining: Draining, mut signals: Signals) -> anyhow::Result<()> {
-    let bounds =
-        Bounds { connections_max: settings.connections_max, head_timeout: seconds(settings.connection_idle_seconds) };
+    let bounds = Bounds {
+        connections_max: settings.connections_max,
+        // Behind a proxy all clients have its address.
+        connections_per_address: if settings.trust_forwarded_for { 0 } else { settings.connections_per_address },
+        idle_timeout: seconds(settings.connection_idle_seconds),
+        slow_client: seconds(settings.slow_client_seconds),
+    };
     let listener = Listener::open(&settings.listen, bounds).await?;
     let address = listener.address()?;
     // The operators' port stays open until the end, so that they can watch the stop.
     let operations_stop = CancellationToken::new();
     let _operations_end = operations_stop.clone().drop_guard();
     if let (Some(at), Some(router)) = (&settings.metrics_listen, routers.operations) {
-        let listener = Listener::open(at, bounds).await?;
+        let listener = Listener::open(at, Bounds { connections_per_address: 0, ..bounds }).await?;
         tracing::info!(address = %listener.address()?, "serving metrics and health");
         tokio::spawn(listener.serve(router, operations_stop));
     }

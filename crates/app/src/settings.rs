@@ -150,31 +150,52 @@ settings! {
     access_token_seconds: u32 = "900", whole(1, DAY_SECONDS);
     /// How long a session lasts without a refresh
     refresh_token_seconds: u32 = "2592000", whole(1, YEAR_SECONDS);
-    /// Sign-ups, sign-ins and refreshes of one client address; 0 for no limit, which is the default with `--demo`
+    /// Sign-ups and sign-ins of one client address; 0 for no limit, which is the default with `--demo`
     account_requests_per_minute: u32 = "30", whole(0, 1_000_000);
+    /// Refreshes of one session; 0 for no limit
+    session_refreshes_per_minute: u32 = "30", whole(0, 1_000_000);
     /// Memory for hashing one password (Argon2id)
     password_memory_kib: u32 = "19456", whole(8, 4_194_304);
     /// Passes over that memory
     password_iterations: u32 = "2", whole(1, 1_000);
     /// How many passwords are hashed at once; 0 for half of the processors
     hashing_parallel: usize = "0", whole(0, 1_024);
-    /// How many passwords may wait to be hashed
+    /// How many passwords may wait to be hashed; networks (IPv4 /24, IPv6 /48) take turns
     hashing_waiting_max: usize = "200", whole(0, 100_000);
 
     /// How long a request may take
     request_timeout_seconds: u32 = "30", whole(1, 3_600);
     /// How many connections there are at once; further ones wait
     connections_max: usize = "10000", whole(1, 1_000_000);
-    /// How long a connection may be idle, or take to send the head of a request
+    /// How many connections one address (IPv6: a /64) has at once; further ones are closed; 0 for any number, which is the
+    /// default with `--demo`; not counted with `trust_forwarded_for`, where the proxy has to do it
+    connections_per_address: u32 = "256", whole(0, 1_000_000);
+    /// How long a connection may be idle
     connection_idle_seconds: u32 = "75", whole(1, 3_600);
-    /// How many requests are served at once; further ones get a 503
+    /// How long a client may take to send the first KiB of a head or a body, after which it has to send 1 KiB a second;
+    /// twice as long for taking a response
+    slow_client_seconds: u32 = "5", whole(1, 3_600);
+    /// How many requests are served at once; further ones get a 503; a request with a body counts when that has come
     concurrent_requests_max: usize = "4096", whole(1, 1_000_000);
+    /// How many requests of one account are served at once; 0 for any number
+    account_requests_in_flight: u32 = "32", whole(0, 1_000_000);
+    /// How many requests that change something one account may send a second, counted by each instance; 0 for any number
+    account_acts_per_second: u32 = "20", whole(0, 1_000_000);
+    /// How many of them it may send at once
+    account_acts_burst: u32 = "40", whole(1, 1_000_000);
     /// How long cached catalog responses are shown, at most 500; 0 turns the caches off
     cache_milliseconds: u32 = "250", whole(0, 500);
     /// Longest body of a request, except where a route promises to take more
     body_bytes_max: usize = "65536", whole(1_024, 67_108_864);
+    /// How much memory all bodies together may take, beyond 8 KiB each; further ones get a 503; the longest, a venue, takes
+    /// 134217728
+    bodies_bytes_max: usize = "268435456", whole(1_048_576, 1_099_511_627_776);
     /// How many queue streams may be open at once
     event_streams_max: usize = "1000", whole(0, 1_000_000);
+    /// How many of them one account may have; 0 for any number
+    event_streams_per_account: u32 = "3", whole(0, 1_000_000);
+    /// How many of them one network (IPv4 /24, IPv6 /48) may have; 0 for any number, which is the default with `--demo`
+    event_streams_per_network: u32 = "100", whole(0, 1_000_000);
     /// Origins whose pages may call the API, separated by commas
     cors_origins: Vec<String> = "", origins;
     /// Takes the client's address from the last `X-Forwarded-For` entry; only behind a proxy that writes it
@@ -218,7 +239,12 @@ settings! {
 
 /// The defaults that `--demo` replaces: thousands of demo buyers sign in from one address, with a public password, and pay
 /// with points that cost nothing.
-const DEMO_DEFAULTS: [(&str, &str); 2] = [("account_requests_per_minute", "0"), ("gateway", "simulator")];
+const DEMO_DEFAULTS: [(&str, &str); 4] = [
+    ("account_requests_per_minute", "0"),
+    ("connections_per_address", "0"),
+    ("event_streams_per_network", "0"),
+    ("gateway", "simulator"),
+];
 
 const GATEWAYS: &[(&str, Gateway)] = &[("none", Gateway::None), ("simulator", Gateway::Simulator)];
 

@@ -69,6 +69,7 @@ fn describe_metrics() {
     describe_counter!("boxoffice_holds_expired_total", "Lapsed holds that were marked as expired.");
     describe_gauge!("boxoffice_charges_pending", "Charges that the payment gateway did not decide when asked again.");
     describe_counter!("boxoffice_charges_lapsed_total", "Charges without a verdict that were declined.");
+    describe_counter!("boxoffice_connections_cut_total", "Connections that the server closed, by reason.");
     describe_gauge!("boxoffice_event_streams", "Queue streams that are open.");
     describe_gauge!("boxoffice_key_made_timestamp_seconds", Unit::Seconds, "When the signing key was made, by tokens.");
     describe_gauge!("boxoffice_keys_accepted", "How many keys are accepted, by tokens.");

@@ -281,7 +281,7 @@ async fn waiting_room(settings: &Settings, clock: Arc<dyn Clock>, link: Option<A
 }
 
 /// By default half of the processors, so that a flood of sign-ins leaves the other half to the buyers.
-fn hashing_parallel(settings: &Settings) -> usize {
+pub(crate) fn hashing_parallel(settings: &Settings) -> usize {
     match settings.hashing_parallel {
         0 => thread::available_parallelism().map_or(1, |processors| processors.get() / 2),
         parallel => parallel,

@@ -345,6 +345,11 @@ fn format_refresh_token(id: SessionId, secret: [u8; 32]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// The session that a refresh token names, whether it is valid or not.
+pub fn session_of(refresh_token: &str) -> Option<SessionId> {
+    parse_refresh_token(refresh_token).map(|(id, _)| id)
+}
+
 fn parse_refresh_token(text: &str) -> Option<(SessionId, [u8; 32])> {
     let mut bytes = [0; 48];
     let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;

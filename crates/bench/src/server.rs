@@ -139,6 +139,11 @@ impl Server {
             ("listen", "127.0.0.1:0".to_owned()),
             // Thousands of accounts sign up from one address, and no password has to be safe.
             ("account_requests_per_minute", "0".to_owned()),
+            // A few accounts and one address make all the load.
+            ("account_acts_per_second", "0".to_owned()),
+            ("account_requests_in_flight", "0".to_owned()),
+            ("connections_per_address", "0".to_owned()),
+            ("event_streams_per_network", "0".to_owned()),
             ("gateway", "simulator".to_owned()),
             // Holds are cancelled, or lapse, all the time.
             ("unpaid_holds_free", "1000000000".to_owned()),

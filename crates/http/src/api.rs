@@ -15,7 +15,7 @@ use crate::{
     cache::{catalog_reads::CatalogReads, seat_maps::SeatMaps},
     keys_in_flight::KeysInFlight,
     queue_streams::QueueStreams,
-    request::AcceptedInput,
+    request::{AcceptedInput, BodyReader, Limits},
 };
 
 /// The state that all handlers share.
@@ -32,6 +32,10 @@ pub(crate) struct Shared {
     pub draining: Draining,
     /// The input that the routes take.
     pub input: AcceptedInput,
+    /// The limits of one client.
+    pub limits: Limits,
+    /// Reads the bodies of requests.
+    pub bodies: BodyReader,
     /// The permits of requests.
     pub requests: Arc<Semaphore>,
     /// The permits of acts, which may outlive their requests.
@@ -74,7 +78,9 @@ impl Api {
             input,
             requests: Arc::new(Semaphore::new(settings.concurrent_requests_max)),
             acts: Arc::new(Semaphore::new(settings.concurrent_requests_max)),
-            queue_streams: QueueStreams::new(settings.event_streams_max),
+            queue_streams: QueueStreams::new(&settings),
+            limits: Limits::new(&settings, &services.peers),
+            bodies: BodyReader::new(settings.slow_client, settings.bodies_bytes_max),
             keys_in_flight: KeysInFlight::default(),
             reads: CatalogReads::new(settings.answers_kept_for, &services.catalog.generation),
             seat_maps: SeatMaps::new(settings.answers_kept_for),

@@ -22,6 +22,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::{
     api::Api,
     reply::{Members, ProblemDocument, Violation, header},
+    routes::waiting_room::queue_stream::QueueStreamEndResponse,
 };
 
 const DESCRIPTION: &str = "boxoffice sells concert tickets when far more people want them than there are seats. \
@@ -77,6 +78,7 @@ fn components() -> utoipa::openapi::Components {
         .schema("Problem", ProblemDocument::schema())
         .schema(Members::name(), Members::schema())
         .schema(Violation::name(), Violation::schema())
+        .schema(QueueStreamEndResponse::name(), QueueStreamEndResponse::schema())
         .build()
 }
 

@@ -1,14 +1,14 @@
 //! The layers around every request.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc};
 
 use axum::{
     extract::{MatchedPath, Request, State},
     http::{
-        HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+        HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
         header::{
-            ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH,
-            IF_NONE_MATCH, LOCATION, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+            ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HOST,
+            IF_MATCH, IF_NONE_MATCH, LOCATION, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
         },
     },
     middleware::Next,
@@ -23,7 +23,7 @@ use tracing::{Instrument, field::Empty};
 use crate::{
     api::Api,
     reply::{Code, IDEMPOTENCY_REPLAYED, PROBLEM_JSON, Problem, encoding::weighted},
-    request::{IDEMPOTENCY_KEY, QUEUE_TOKEN, RequestId},
+    request::{IDEMPOTENCY_KEY, Passage, QUEUE_TOKEN, RequestId},
     routes::waiting_room::queue_stream,
 };
 
@@ -50,8 +50,12 @@ pub(crate) async fn observe(
     let span =
         tracing::info_span!("http.request", request_id = &*request_id, method, route, status = Empty, code = Empty);
 
-    let outcome = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
-    let mut response = outcome.unwrap_or_else(|_panic| span.in_scope(panicked));
+    let mut response = if names_one_host(&request) {
+        let outcome = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
+        outcome.unwrap_or_else(|_panic| span.in_scope(panicked))
+    } else {
+        Problem::malformed("The request has to have one Host field.").into_response()
+    };
     if let Some(problem) = problem_of(&mut response) {
         let code = problem.code().as_str();
         span.record("code", code);
@@ -61,7 +65,7 @@ pub(crate) async fn observe(
     add_common_fields(response.headers_mut(), &request_id);
 
     let status = response.status();
-    if status == StatusCode::PAYLOAD_TOO_LARGE {
+    if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
         // The server does not read the rest of the body, so no request can follow on this connection.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -72,6 +76,14 @@ pub(crate) async fn observe(
     metrics::counter!("http_requests_total", &labels).increment(1);
     metrics::histogram!("http_request_duration_seconds", "method" => method, "route" => route).record(duration);
     response
+}
+
+/// Whether a request names its host once, if its version wants that (RFC 9112, section 3.2): a proxy in front could
+/// otherwise take it for another host than this server does.
+fn names_one_host(request: &Request) -> bool {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let (first, second) = (hosts.next(), hosts.next());
+    second.is_none() && (first.is_some() || request.version() != Version::HTTP_11)
 }
 
 /// The problem in a response. A bare 404, which the pages give for an unknown file, is one too.
@@ -116,21 +128,32 @@ fn add_common_fields(headers: &mut HeaderMap, request_id: &str) {
 /// form of the response, or that have input which their route does not take. It is one layer, because each layer copies
 /// the futures of all below it for every request.
 ///
-/// It refuses what exceeds a bound at once rather than letting it wait. An act of a request whose time is over comes to
-/// its end all the same, see [`Api::run_detached`].
+/// It refuses what exceeds a bound at once rather than letting it wait. A body has limits of its own: it takes no permit
+/// before it has arrived, and no time of the request. An act of a request whose time is over comes to its end all the
+/// same, see [`Api::run_detached`].
 pub(crate) async fn guard(State(api): State<Api>, mut request: Request, next: Next) -> Response {
-    let Ok(_permit) = api.requests.try_acquire() else {
-        return Problem::unavailable("Too many requests are being worked on at the moment.").into_response();
-    };
     if !is_acceptable(&request) {
         return Problem::new(Code::NotAcceptable).into_response();
     }
-    let response = async {
-        match api.input.check(&mut request).await {
-            Ok(()) => next.run(request).await,
-            Err(problem) => problem.into_response(),
-        }
+    let body_bytes_max = match api.input.check(&mut request, &api.bodies).await {
+        Ok(body_bytes_max) => body_bytes_max,
+        Err(problem) => return problem.into_response(),
     };
+    let passage = Arc::new(Passage::new(api.clone(), body_bytes_max.unwrap_or(0)));
+    if body_bytes_max.is_none()
+        && let Err(problem) = passage.begin()
+    {
+        return problem.into_response();
+    }
+    request.extensions_mut().insert(Arc::clone(&passage));
+    let mut response = pin!(next.run(request));
+    if body_bytes_max.is_some() {
+        tokio::select! {
+            biased;
+            response = &mut response => return response,
+            () = passage.begun() => {}
+        }
+    }
     let response = tokio::time::timeout(api.settings.request_timeout, response).await;
     response.unwrap_or_else(|_| {
         tracing::warn!("gave up a request that took too long");

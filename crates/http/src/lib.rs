@@ -9,15 +9,19 @@ mod cache;
 mod detached;
 mod document;
 mod draining;
+mod fair_queue;
+mod hashing;
 pub mod json;
 mod keys_in_flight;
 mod layers;
+mod pace;
 mod queue_streams;
 mod reply;
 mod request;
 mod router;
 mod routes;
 mod settings;
+mod shares;
 
 use std::sync::Arc;
 
@@ -29,9 +33,11 @@ use boxoffice_peers::Peers;
 
 pub use cache::freshness_marks::FreshnessMarks;
 pub use draining::Draining;
+pub use pace::Pace;
 pub use reply::Code;
 pub use router::{openapi, operations_router, router};
 pub use settings::HttpSettings;
+pub use shares::{Share, Shares};
 
 /// What the routes call. What is `None` has no routes, and is not in the OpenAPI document; nor have the queues if the
 /// [gate](boxoffice_application::Gate) of the catalog is an open door.

@@ -1,61 +1,61 @@
 //! How many queue streams are open.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
-use boxoffice_domain::AccountId;
+use boxoffice_domain::{AccountId, Network};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The most streams of one account, so that no account uses up those of all.
-const STREAMS_PER_ACCOUNT_MAX: u32 = 3;
+use crate::{HttpSettings, Share, Shares, reply::Problem, request::too_many_at_once};
+
 /// The gauge of the open streams.
 const STREAMS: &str = "boxoffice_event_streams";
+/// After how many seconds a client that may open no stream should try again. It can poll meanwhile.
+const RETRY_SECONDS: u64 = 5;
 
-/// The bounds of the open streams: of all, and of each account.
+/// The bounds of the open streams: of all, of each account, and of each network.
 #[derive(Debug)]
 pub(crate) struct QueueStreams {
     all: Arc<Semaphore>,
-    by_account: Arc<Mutex<HashMap<AccountId, u32>>>,
+    by_account: Shares<AccountId>,
+    by_network: Shares<Network>,
 }
 
 /// The permit of one open stream, until it is dropped.
 pub(crate) struct QueueStreamPermit {
-    account_id: AccountId,
-    by_account: Arc<Mutex<HashMap<AccountId, u32>>>,
+    _of_account: Share<AccountId>,
+    _of_network: Option<Share<Network>>,
     _of_all: OwnedSemaphorePermit,
 }
 
 impl QueueStreams {
-    pub(crate) fn new(streams_max: usize) -> Self {
+    pub(crate) fn new(settings: &HttpSettings) -> Self {
         metrics::gauge!(STREAMS).set(0);
-        Self { all: Arc::new(Semaphore::new(streams_max)), by_account: Arc::default() }
+        Self {
+            all: Arc::new(Semaphore::new(settings.event_streams_max)),
+            by_account: Shares::new(settings.event_streams_per_account),
+            by_network: Shares::new(settings.event_streams_per_network),
+        }
     }
 
-    /// A permit for one more stream; `None` if there are too many.
-    pub(crate) fn open(&self, account_id: AccountId) -> Option<QueueStreamPermit> {
-        let of_all = Arc::clone(&self.all).try_acquire_owned().ok()?;
-        let mut by_account = self.by_account.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = by_account.entry(account_id).or_default();
-        if *count >= STREAMS_PER_ACCOUNT_MAX {
-            return None;
-        }
-        *count += 1;
+    /// A permit for one more stream of this account and network.
+    pub(crate) fn open(&self, account_id: AccountId, network: Option<Network>) -> Result<QueueStreamPermit, Problem> {
+        let limited = |quota, detail| too_many_at_once("streams", quota, RETRY_SECONDS, detail);
+        let of_account = self.by_account.take(account_id);
+        let of_account = of_account
+            .ok_or_else(|| limited(self.by_account.max(), "The account has as many queue streams as it may have."))?;
+        let of_network = network.map(|network| self.by_network.take(network).ok_or(())).transpose();
+        let of_network = of_network
+            .map_err(|()| limited(self.by_network.max(), "The network has as many queue streams as it may have."))?;
+        let of_all = Arc::clone(&self.all).try_acquire_owned();
+        let too_many = || Problem::unavailable("Too many queue streams are open.").retry_after(RETRY_SECONDS);
+        let of_all = of_all.map_err(|_| too_many())?;
         metrics::gauge!(STREAMS).increment(1);
-        Some(QueueStreamPermit { account_id, by_account: Arc::clone(&self.by_account), _of_all: of_all })
+        Ok(QueueStreamPermit { _of_account: of_account, _of_network: of_network, _of_all: of_all })
     }
 }
 
 impl Drop for QueueStreamPermit {
     fn drop(&mut self) {
         metrics::gauge!(STREAMS).decrement(1);
-        let mut by_account = self.by_account.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Entry::Occupied(mut entry) = by_account.entry(self.account_id) {
-            *entry.get_mut() -= 1;
-            if *entry.get() == 0 {
-                entry.remove();
-            }
-        }
     }
 }

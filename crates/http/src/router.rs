@@ -1,6 +1,6 @@
 //! All routes, with their limits and layers.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, extract::FromRef, middleware};
 use boxoffice_domain::{EntropySource, audit::Readiness};
@@ -12,7 +12,7 @@ use crate::{
     Draining, FreshnessMarks, HttpSettings, Services,
     api::{Api, Operations},
     document, layers,
-    request::{AcceptedInput, AccountLimiter, limit_account_requests, refuse_unknown_input},
+    request::{AcceptedInput, BodyReader, refuse_unknown_input},
     routes::{
         self, accounts, catalog, history, operations, payments, queue_control, reservations, waiting_room, wallet,
     },
@@ -20,6 +20,8 @@ use crate::{
 
 /// The longest body, in bytes, that is looked at before a route for operators refuses it.
 const OPERATIONS_BODY_BYTES_MAX: usize = 1_024;
+/// How long such a body may take.
+const OPERATIONS_BODY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a product may have beside accounts, a catalog and reservations.
 #[derive(Clone, Copy)]
@@ -40,7 +42,7 @@ impl Extent {
         }
     }
 
-    /// The routes of the API but for those that are limited.
+    /// The routes of the API.
     fn routes(self) -> OpenApiRouter<Api> {
         let mut routes = core_routes();
         for (has, more) in [
@@ -56,22 +58,17 @@ impl Extent {
     }
 
     fn document(self) -> OpenApi {
-        let routes = limited_routes().merge(self.routes()).merge(operations_routes::<Api>()).merge(document_routes());
+        let routes = self.routes().merge(operations_routes::<Api>()).merge(document_routes());
         document::describe(routes.into_openapi(), self.waiting_room)
     }
-}
-
-/// The routes whose use is limited for each client address: those that hash a password or test a secret.
-fn limited_routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::default()
-        .routes(routes!(accounts::sign_up::handler))
-        .routes(routes!(accounts::sign_in::handler))
-        .routes(routes!(accounts::refresh::handler))
 }
 
 /// The routes that every product has.
 fn core_routes() -> OpenApiRouter<Api> {
     OpenApiRouter::default()
+        .routes(routes!(accounts::sign_up::handler))
+        .routes(routes!(accounts::sign_in::handler))
+        .routes(routes!(accounts::refresh::handler))
         .routes(routes!(accounts::sign_out::handler))
         .routes(routes!(accounts::me::handler))
         .routes(routes!(catalog::concerts::handler, catalog::publish_concert::handler))
@@ -130,7 +127,8 @@ fn document_routes() -> OpenApiRouter<Api> {
 /// The router of routes for operators, none of which takes a body.
 fn without_body<S: Clone + Send + Sync + 'static>(routes: OpenApiRouter<S>) -> Router<S> {
     let input = AcceptedInput::of(&[routes.get_openapi()], OPERATIONS_BODY_BYTES_MAX, |_| 0);
-    Router::from(routes).layer(middleware::from_fn_with_state(Arc::new(input), refuse_unknown_input))
+    let bodies = BodyReader::new(OPERATIONS_BODY_PATIENCE, OPERATIONS_BODY_BYTES_MAX);
+    Router::from(routes).layer(middleware::from_fn_with_state((Arc::new(input), bodies), refuse_unknown_input))
 }
 
 /// The description of the whole API: `OpenAPI` 3.1, generated from the routes.
@@ -149,23 +147,14 @@ pub fn router(
 ) -> Router {
     let cross_origin = layers::cross_origin(&settings.cors_origins);
     let entropy = Arc::clone(&services.entropy);
-    let limiter = AccountLimiter::new(&settings, Arc::clone(&services.peers));
     let extent = Extent::of(&services);
     let document = move || extent.document().to_json().unwrap_or_default().into();
-    let (limited, api_routes) = (limited_routes(), extent.routes());
-    let input =
-        AcceptedInput::of(&[limited.get_openapi(), api_routes.get_openapi()], settings.body_bytes_max, |operation| {
-            routes::promised_bytes(operation, &settings.rules)
-        });
+    let api_routes = extent.routes();
+    let promised_bytes = |operation: &str| routes::promised_bytes(operation, &settings.rules);
+    let input = AcceptedInput::of(&[api_routes.get_openapi()], settings.body_bytes_max, promised_bytes);
     let api = Api::new(services, settings, metrics, draining, marks, input, Box::new(document));
 
-    let limited = Router::from(limited);
-    let limited = match limiter {
-        Some(limiter) => limited.route_layer(middleware::from_fn_with_state(Arc::new(limiter), limit_account_requests)),
-        None => limited,
-    };
-    let guarded = Router::from(api_routes).merge(limited);
-    let guarded = guarded.layer(middleware::from_fn_with_state(api.clone(), layers::guard));
+    let guarded = Router::from(api_routes).layer(middleware::from_fn_with_state(api.clone(), layers::guard));
     let all = guarded.merge(without_body(operations_routes().merge(document_routes()))).merge(document::pages());
     let all = all.method_not_allowed_fallback(layers::method_not_allowed).fallback(layers::not_found);
     let all = match cross_origin {

@@ -5,6 +5,7 @@ pub(crate) mod crowd;
 pub(crate) mod fleet;
 pub(crate) mod queue_log;
 pub(crate) mod queue_stream;
+pub(crate) mod raw;
 pub(crate) mod server;
 pub(crate) mod show;
 pub(crate) mod timeline;

@@ -86,13 +86,19 @@ impl Server {
             api: Api::new(""),
             breaks_things: false,
         };
-        // Hashing is cheap, points cost nothing, requests and holds are not limited, and no queue waits after a start.
+        // Hashing is cheap, points cost nothing, holds and what one client asks for are not limited, and no queue waits
+        // after a start.
         let of_all = [
             ("UNPAID_HOLDS_FREE", "1000000000"),
             ("GATEWAY", "simulator"),
             ("PASSWORD_MEMORY_KIB", "8"),
             ("PASSWORD_ITERATIONS", "1"),
             ("ACCOUNT_REQUESTS_PER_MINUTE", "0"),
+            ("SESSION_REFRESHES_PER_MINUTE", "0"),
+            ("ACCOUNT_ACTS_PER_SECOND", "0"),
+            ("ACCOUNT_REQUESTS_IN_FLIGHT", "0"),
+            ("CONNECTIONS_PER_ADDRESS", "0"),
+            ("EVENT_STREAMS_PER_NETWORK", "0"),
             ("REFORM_SECONDS", "0"),
         ];
         for (name, value) in of_all.iter().chain(settings) {

@@ -64,6 +64,7 @@ codes! {
     NotAcceptable, NOT_ACCEPTABLE, "not_acceptable", "The response has no form that the client accepts";
     PayloadTooLarge, PAYLOAD_TOO_LARGE, "payload_too_large", "The body is too large";
     UnsupportedMediaType, UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body must be application/json";
+    BodyTooSlow, REQUEST_TIMEOUT, "body_too_slow", "The body arrived too slowly";
     SeatUnavailable, CONFLICT, "seat_unavailable", "Some seats are held or sold";
     SeatLimitReached, CONFLICT, "seat_limit_reached", "The account may not have that many seats of this concert";
     SaleNotOpen, CONFLICT, "sale_not_open", "The sale has not opened yet";
@@ -85,7 +86,7 @@ codes! {
     IdempotencyKeyReused, UNPROCESSABLE_ENTITY, "idempotency_key_reused", "The key names another request";
     HoldCooldown, TOO_MANY_REQUESTS, "hold_cooldown", "Too many holds of this concert ended unpaid";
     QueueJoinsLimited, TOO_MANY_REQUESTS, "queue_joins_limited", "Too many accounts of this network have joined";
-    RateLimited, TOO_MANY_REQUESTS, "rate_limited", "Too many requests from this address";
+    RateLimited, TOO_MANY_REQUESTS, "rate_limited", "Too many requests from this client";
     Internal, INTERNAL_SERVER_ERROR, "internal", "The server failed";
     GatewayFailed, BAD_GATEWAY, "gateway_failed", "The payment gateway gave no answer";
     ChargingUnavailable, SERVICE_UNAVAILABLE, "charging_unavailable", "This shop does not sell points";

@@ -230,6 +230,12 @@ impl Problem {
         self
     }
 
+    /// Adds header fields.
+    pub(crate) fn fields(mut self, fields: HeaderMap) -> Self {
+        self.0.headers.extend(fields);
+        self
+    }
+
     /// The response to the request with this id. It keeps the header fields that other layers set.
     pub(crate) fn render(self, request_id: &str, response: Response, head_only: bool) -> Response {
         let Parts { code, detail, members, headers } = *self.0;

@@ -13,25 +13,26 @@ use super::{code::Code, problem::PROBLEM_JSON};
 /// Codes that come together, for the documentation of the routes.
 pub(crate) mod sets {
     use super::Code::{
-        self, AccessTokenExpired, IdempotencyKeyInUse, IdempotencyKeyReused, Internal, MalformedRequest, NotAcceptable,
-        PayloadTooLarge, QueueTokenExpired, QueueTokenInvalid, QueueTokenMissing, QueueTokenNotActive, Unauthenticated,
-        Unavailable, UnsupportedMediaType, ValidationFailed,
+        self, AccessTokenExpired, BodyTooSlow, IdempotencyKeyInUse, IdempotencyKeyReused, Internal, MalformedRequest,
+        NotAcceptable, PayloadTooLarge, QueueTokenExpired, QueueTokenInvalid, QueueTokenMissing, QueueTokenNotActive,
+        RateLimited, Unauthenticated, Unavailable, UnsupportedMediaType, ValidationFailed,
     };
 
     /// Of every route of the API.
     pub(crate) const ALWAYS: &[Code] =
-        &[MalformedRequest, NotAcceptable, PayloadTooLarge, ValidationFailed, Internal, Unavailable];
+        &[MalformedRequest, NotAcceptable, BodyTooSlow, PayloadTooLarge, ValidationFailed, Internal, Unavailable];
     /// Of every route, given input that it has no use for.
-    pub(crate) const INPUT: &[Code] = &[MalformedRequest, PayloadTooLarge, ValidationFailed];
+    pub(crate) const INPUT: &[Code] = &[MalformedRequest, BodyTooSlow, PayloadTooLarge, ValidationFailed];
     /// Of a route that needs an access token.
-    pub(crate) const SIGNED_IN: &[Code] = &[Unauthenticated, AccessTokenExpired];
+    pub(crate) const SIGNED_IN: &[Code] = &[Unauthenticated, AccessTokenExpired, RateLimited];
     /// Of a route that needs a queue token, whatever its status.
     pub(crate) const QUEUED: &[Code] = &[QueueTokenMissing, QueueTokenInvalid];
     /// Of a route that needs an active queue token.
     pub(crate) const ADMITTED: &[Code] =
         &[QueueTokenMissing, QueueTokenInvalid, QueueTokenNotActive, QueueTokenExpired];
     /// Of a route with a body.
-    pub(crate) const BODY: &[Code] = &[MalformedRequest, PayloadTooLarge, UnsupportedMediaType, ValidationFailed];
+    pub(crate) const BODY: &[Code] =
+        &[MalformedRequest, BodyTooSlow, PayloadTooLarge, UnsupportedMediaType, ValidationFailed];
     /// Of a route with an id in its path.
     pub(crate) const PATH: &[Code] = &[MalformedRequest];
     /// Of a route that gives a list.
@@ -93,7 +94,7 @@ fn described(codes: &[Code]) -> Response {
         response = response.header("WWW-Authenticate", header("The scheme to sign in with"));
     }
     if codes.contains(&Code::RateLimited) {
-        response = response.header("RateLimit-Policy", header("The limit of this address"));
+        response = response.header("RateLimit-Policy", header("The limit of this client"));
         response = response.header("RateLimit", header("How much of it is left"));
     }
     let comes_later = matches!(status, Some(StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE));

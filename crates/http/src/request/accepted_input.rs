@@ -10,7 +10,7 @@ use std::{
 
 use axum::{
     body::{Body, HttpBody},
-    extract::{DefaultBodyLimit, MatchedPath, Request, State},
+    extract::{MatchedPath, Request, State},
     http::{Method, Uri},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -21,7 +21,7 @@ use utoipa::openapi::{
     path::{Operation, Parameter, ParameterIn},
 };
 
-use super::{body, parameter_form::ParameterForm};
+use super::{BodyReader, parameter_form::ParameterForm};
 use crate::{
     json::{JsonError, UNKNOWN_FIELD, pointer},
     reply::{Problem, Violation},
@@ -66,29 +66,26 @@ impl AcceptedInput {
         Self { operations, body_bytes_max }
     }
 
-    /// Refuses the input of a request that its route has no use for, and bounds its body. A request without a query and
-    /// a body costs nothing.
-    pub(crate) async fn check(&self, request: &mut Request) -> Result<(), Problem> {
+    /// Refuses the input of a request that its route has no use for. Gives the longest body that the route takes, if there
+    /// is a body and it is one for the route to read. A request without a query and a body costs nothing.
+    pub(crate) async fn check(&self, request: &mut Request, bodies: &BodyReader) -> Result<Option<usize>, Problem> {
         let has_query = request.uri().query().is_some_and(|query| !query.is_empty());
         let has_body = !request.body().is_end_stream();
         if !has_query && !has_body {
-            return Ok(());
+            return Ok(None);
         }
         let Some(operation) = self.operation_of(request) else {
-            return Ok(());
+            return Ok(None);
         };
         if has_query {
             operation.check_query(request.uri())?;
         }
-        match operation.body_bytes_max {
-            Some(bytes_max) => DefaultBodyLimit::max(bytes_max).apply(request),
-            None if has_body => {
-                let body = std::mem::take(request.body_mut());
-                Box::pin(check_no_body(body, self.body_bytes_max)).await?;
-            }
-            None => {}
+        if has_body && operation.body_bytes_max.is_none() {
+            let body = std::mem::take(request.body_mut());
+            Box::pin(check_no_body(body, self.body_bytes_max, bodies)).await?;
+            return Ok(None);
         }
-        Ok(())
+        Ok(operation.body_bytes_max.filter(|_| has_body))
     }
 
     /// The operation that a request asks for; `None` if it is answered without one, as not found or a wrong method.
@@ -133,10 +130,8 @@ impl OperationInput {
 }
 
 /// Refuses a body that has anything to say.
-async fn check_no_body(body: Body, bytes_max: usize) -> Result<(), Problem> {
-    let mut request = Request::new(body);
-    DefaultBodyLimit::max(bytes_max).apply(&mut request);
-    let bytes = body::read(request, &()).await?;
+async fn check_no_body(body: Body, bytes_max: usize, bodies: &BodyReader) -> Result<(), Problem> {
+    let (bytes, _room) = bodies.read(body, bytes_max).await?;
     let text = bytes.trim_ascii();
     // Some clients write `null` if they have nothing to send.
     if text.is_empty() || text == b"null" {
@@ -182,12 +177,12 @@ fn parameters_of(operation: &Operation) -> Vec<(String, ParameterForm)> {
 
 /// The layer of the routes for operators; those of the API have [`guard`](crate::layers::guard).
 pub(crate) async fn refuse_unknown_input(
-    State(input): State<Arc<AcceptedInput>>,
+    State((input, bodies)): State<(Arc<AcceptedInput>, BodyReader)>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    match input.check(&mut request).await {
-        Ok(()) => next.run(request).await,
+    match input.check(&mut request, &bodies).await {
+        Ok(_) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
 }

@@ -1,8 +1,10 @@
 //! Who sends a request: the bearer of an access token, and of a queue token.
 
+use std::sync::Arc;
+
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderName, header::AUTHORIZATION, request::Parts},
+    http::{HeaderMap, HeaderName, header::AUTHORIZATION, request::Parts},
 };
 use boxoffice_application::{Identity, Visitor, WaitingRoomService};
 use boxoffice_domain::{accounts::AccessTokenError, waiting_room::QueuePlace};
@@ -14,7 +16,7 @@ use utoipa::{
     },
 };
 
-use super::{header_parameter, service::Service};
+use super::{Passage, header_parameter, service::Service};
 use crate::{
     api::Api,
     reply::{Code, Problem},
@@ -35,20 +37,40 @@ impl FromRequestParts<Api> for SignedIn {
         if let Some(known) = parts.extensions.get::<Self>() {
             return Ok(*known);
         }
-        let Some(field) = parts.headers.get(AUTHORIZATION) else {
-            return Err(Problem::new(Code::Unauthenticated));
-        };
-        let invalid = || Problem::invalid_access_token(Code::Unauthenticated);
-        let (scheme, token) = field.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(invalid)?;
-        if !scheme.eq_ignore_ascii_case("Bearer") {
-            return Err(invalid());
+        let identity = api.services.accounts.authenticate(bearer(&parts.headers)?).map_err(Problem::from)?;
+        if let Some(passage) = parts.extensions.get::<Arc<Passage>>() {
+            passage.enter(identity.account_id, &parts.method)?;
         }
-        let identity = api.services.accounts.authenticate(token.trim()).map_err(|error| match error {
-            AccessTokenError::Invalid => invalid(),
-            AccessTokenError::Expired => Problem::invalid_access_token(Code::AccessTokenExpired),
-        })?;
         parts.extensions.insert(Self(identity));
         Ok(Self(identity))
+    }
+}
+
+/// The text of the access token, valid or not.
+pub(crate) struct AccessToken(pub String);
+
+impl FromRequestParts<Api> for AccessToken {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
+        bearer(&parts.headers).map(|token| Self(token.to_owned()))
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+    let Some(field) = headers.get(AUTHORIZATION) else {
+        return Err(Problem::new(Code::Unauthenticated));
+    };
+    let (scheme, token) = field.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(AccessTokenError::Invalid)?;
+    if scheme.eq_ignore_ascii_case("Bearer") { Ok(token.trim()) } else { Err(AccessTokenError::Invalid.into()) }
+}
+
+impl From<AccessTokenError> for Problem {
+    fn from(error: AccessTokenError) -> Self {
+        Self::invalid_access_token(match error {
+            AccessTokenError::Invalid => Code::Unauthenticated,
+            AccessTokenError::Expired => Code::AccessTokenExpired,
+        })
     }
 }
 

@@ -1,12 +1,13 @@
 //! What requests are read with: each extractor refuses with a [`Problem`](crate::reply::Problem).
 
 mod accepted_input;
-mod account_limits;
 mod auth;
 mod body;
 mod client_network;
 mod idempotency_key;
+mod limits;
 mod parameter_form;
+mod passage;
 mod path;
 mod query;
 mod request_id;
@@ -14,11 +15,12 @@ mod service;
 pub(crate) mod validation;
 
 pub(crate) use accepted_input::{AcceptedInput, refuse_unknown_input};
-pub(crate) use account_limits::{AccountLimiter, limit_account_requests};
-pub(crate) use auth::{AtGate, LookingIn, Publisher, QUEUE_TOKEN, Queued, SignedIn};
-pub(crate) use body::Body;
-pub(crate) use client_network::ClientNetwork;
+pub(crate) use auth::{AccessToken, AtGate, LookingIn, Publisher, QUEUE_TOKEN, Queued, SignedIn};
+pub(crate) use body::{Body, BodyReader};
+pub(crate) use client_network::{ClientAddress, ClientNetwork};
 pub(crate) use idempotency_key::{IDEMPOTENCY_KEY, OptionalKey, RequiredKey};
+pub(crate) use limits::{Limits, too_many_at_once};
+pub(crate) use passage::Passage;
 pub(crate) use path::Id;
 pub(crate) use query::{PageQuery, Query, page};
 pub(crate) use request_id::RequestId;

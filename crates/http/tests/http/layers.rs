@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, Version};
 use boxoffice_domain::{StorageError, audit::MockReadiness, fixtures::TestEntropy, wallet::MockWallets};
 use boxoffice_http::{Code, Draining};
 use serde_json::json;
@@ -150,6 +150,23 @@ async fn requests_beyond_the_bound_are_refused_at_once() {
     // Operators get through.
     get("/healthz").send(&router).await.succeeds(StatusCode::OK);
     first.abort();
+}
+
+#[tokio::test]
+async fn a_request_names_one_host_unless_it_is_older() {
+    let router = World::new().await.router();
+    let (one, none) = (|| get("/v1/concerts"), || get("/v1/concerts").without("host"));
+    let two = || one().header("host", "localhost");
+    for ask in [none(), two(), two().version(Version::HTTP_10)] {
+        ask.send(&router).await.refuses(Code::MalformedRequest);
+    }
+    for ask in
+        [one(), one().version(Version::HTTP_10), none().version(Version::HTTP_10), none().version(Version::HTTP_2)]
+    {
+        ask.send(&router).await.succeeds(StatusCode::OK);
+    }
+    // The routes of operators are no exception.
+    get("/healthz").without("host").send(&router).await.refuses(Code::MalformedRequest);
 }
 
 #[tokio::test]

@@ -9,9 +9,9 @@ mod refusals;
 mod seats_only;
 mod request {
     mod accepted_input;
-    mod account_limits;
     mod body;
     mod idempotency_key;
+    mod limits;
     mod promised_input;
     mod query;
     mod text;

@@ -1,11 +1,12 @@
-use axum::{Json, extract::State};
-use boxoffice_application::accounts::RefreshError;
+use axum::{Json, extract::State, http::HeaderMap, response::Response};
+use boxoffice_application::accounts::{RefreshError, session_of};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::SessionResponse;
 use crate::{
     api::Api,
+    hashing::Counted,
     reply::{Code, Problem, refusals},
     request::Body,
 };
@@ -35,18 +36,20 @@ refusals!([BODY], [Unauthenticated, RateLimited]);
     request_body = RefreshRequest,
     responses(
         (status = 200, description = "The next tokens of the session.", body = SessionResponse, headers(
-            ("RateLimit-Policy", description = "The limit of this address"),
+            ("RateLimit-Policy", description = "The limit of this session"),
             ("RateLimit", description = "How much of it is left"),
         )),
         Refusals,
     ),
 )]
 #[tracing::instrument(level = "debug", name = "http.accounts.refresh", skip_all)]
-pub(crate) async fn handler(
-    State(api): State<Api>,
-    Body(body): Body<RefreshRequest>,
-) -> Result<Json<SessionResponse>, Problem> {
+pub(crate) async fn handler(State(api): State<Api>, Body(body): Body<RefreshRequest>) -> Result<Response, Problem> {
+    let fields = match (session_of(&body.refresh_token), &api.limits.refreshes) {
+        (Some(session_id), Some(limit)) => limit.take_of_session(session_id).await?,
+        _ => HeaderMap::new(),
+    };
     let service = api.services.accounts.clone();
-    let tokens = api.run_detached(async move { service.refresh(&body.refresh_token).await }).await??;
-    Ok(Json(tokens.into()))
+    let refreshed = api.run_detached(async move { service.refresh(&body.refresh_token).await }).await?;
+    let refreshed = Counted { outcome: refreshed.map_err(Problem::from), fields };
+    Ok(refreshed.respond(|tokens| Json(SessionResponse::from(tokens))))
 }

@@ -1,6 +1,6 @@
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 use boxoffice_application::accounts::SignInError;
-use boxoffice_domain::accounts::{LOGIN_ID_CHARACTERS_MAX, PASSWORD_CHARACTERS_MAX};
+use boxoffice_domain::accounts::{LOGIN_ID_CHARACTERS_MAX, PASSWORD_CHARACTERS_MAX, Password};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -8,7 +8,7 @@ use super::SessionResponse;
 use crate::{
     api::Api,
     reply::{Problem, problem_from, refusals},
-    request::Body,
+    request::{Body, ClientAddress},
     routes::{CHARACTER_BYTES_MAX, FIELDS_BYTES_MAX},
 };
 
@@ -43,9 +43,15 @@ refusals!([BODY], [InvalidCredentials, RateLimited]);
 #[tracing::instrument(level = "debug", name = "http.accounts.sign_in", skip_all)]
 pub(crate) async fn handler(
     State(api): State<Api>,
+    client: ClientAddress,
     Body(body): Body<SignInRequest>,
-) -> Result<(StatusCode, Json<SessionResponse>), Problem> {
+) -> Result<Response, Problem> {
+    if Password::new(&body.password).is_err() {
+        // It is the password of nobody, so nothing is hashed.
+        return Err(SignInError::InvalidCredentials.into());
+    }
     let service = api.services.accounts.clone();
-    let tokens = api.run_detached(async move { service.sign_in(&body.login_id, &body.password).await }).await??;
-    Ok((StatusCode::CREATED, Json(tokens.into())))
+    let act = async move { service.sign_in(&body.login_id, &body.password).await };
+    let signed_in = api.run_hashing(client, act).await?;
+    Ok(signed_in.respond(|tokens| (StatusCode::CREATED, Json(SessionResponse::from(tokens)))))
 }

@@ -14,7 +14,7 @@ use super::{AccountResponse, sign_in};
 use crate::{
     api::Api,
     reply::{Problem, made, problem_from, refusals},
-    request::{Body, OptionalKey, validation::parsed},
+    request::{Body, ClientAddress, OptionalKey, validation::parsed},
     routes::CHARACTER_BYTES_MAX,
 };
 
@@ -72,6 +72,7 @@ refusals!([BODY], [LoginIdTaken, IdempotencyKeyReused, RateLimited]);
 #[tracing::instrument(level = "debug", name = "http.accounts.sign_up", skip_all)]
 pub(crate) async fn handler(
     State(api): State<Api>,
+    client: ClientAddress,
     key: OptionalKey,
     Body(body): Body<SignUpRequest>,
 ) -> Result<Response, Problem> {
@@ -79,6 +80,6 @@ pub(crate) async fn handler(
     let idempotency = key.naming(|| fingerprint::sign_up(&sign_up));
     let service = api.services.accounts.clone();
     let act = async move { service.sign_up(sign_up, Role::Customer, idempotency).await };
-    let account = api.run_detached(act).await??;
-    Ok(made(account, StatusCode::CREATED, Some("/v1/me"), AccountResponse::from))
+    let signed_up = api.run_hashing(client, act).await?;
+    Ok(signed_up.respond(|account| made(account, StatusCode::CREATED, Some("/v1/me"), AccountResponse::from)))
 }

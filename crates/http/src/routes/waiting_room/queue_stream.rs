@@ -13,14 +13,16 @@ use axum::{
 use boxoffice_application::WaitingRoomService;
 use boxoffice_domain::waiting_room::QueuePlace;
 use futures::{Stream, stream};
-use tokio::time::{Instant, sleep_until, timeout};
+use serde::Serialize;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use utoipa::ToSchema;
 
 use super::{QueueResponse, StatusResponse};
 use crate::{
     api::Api,
     queue_streams::QueueStreamPermit,
     reply::{Problem, refusals},
-    request::{Queued, Service},
+    request::{AccessToken, ClientNetwork, Queued, Service},
 };
 
 /// The path of the route, the only one that responds with another media type.
@@ -30,18 +32,32 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 /// The least time between two events of one stream, which a fast queue would exceed.
 const BETWEEN_EVENTS: Duration = Duration::from_millis(200);
 
+/// How soon a stream ends when its access token is no longer accepted.
+const BETWEEN_CHECKS: Duration = Duration::from_secs(1);
+
+/// Why a stream ended although its queue token goes on.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = QueueStreamEnd)]
+pub(crate) struct QueueStreamEndResponse {
+    /// The code with which any request with the same access token is refused now: `access_token_expired`, so refresh and
+    /// connect again, or `unauthenticated`, so sign in again.
+    #[schema(example = "access_token_expired")]
+    code: &'static str,
+}
+
 refusals!([SIGNED_IN, QUEUED], []);
 
 /// The status of a queue token as it changes
 ///
 /// The first event comes at once, the next ones when something has changed. The stream ends after `expired`,
-/// and when the server stops; then connect again.
+/// and when the server stops; then connect again. It also ends, with an event `end` that says why, when the access token
+/// expires, and when its session ends.
 #[utoipa::path(
     get, path = "/v1/queue/events", tag = "waiting room", operation_id = "waiting_room_events",
     security(("bearer" = [])), params(Queued),
     responses(
-        (status = 200, description = "Events named `status`, whose data are a QueueStatus.", body = String,
-            content_type = "text/event-stream",
+        (status = 200, description = "Events named `status`, whose data are a QueueStatus, and at most one named `end`, \
+            whose data are a QueueStreamEnd.", body = String, content_type = "text/event-stream",
             headers(("X-Accel-Buffering", description = "`no`: a proxy sends each event on as it comes"))),
         Refusals,
     ),
@@ -51,21 +67,33 @@ pub(crate) async fn handler(
     State(api): State<Api>,
     Service(waiting_room): Service<WaitingRoomService>,
     Queued(place): Queued,
+    AccessToken(access_token): AccessToken,
+    network: ClientNetwork,
 ) -> Result<Response, Problem> {
-    let too_many = || Problem::unavailable("Too many queue streams are open.").retry_after(5);
-    let permit = api.queue_streams.open(place.account_id).ok_or_else(too_many)?;
+    let permit = api.queue_streams.open(place.account_id, network.0)?;
     let first = QueueResponse::new(waiting_room.status(place).await?, &api.settings);
     let heartbeat = KeepAlive::new().interval(api.settings.event_heartbeat).text("heartbeat");
     let (sent_at, seen, last) = (Instant::now(), 0, None);
-    let watch = Watch { api, waiting_room, place, first: Some(first), seen, sent_at, last, _permit: permit };
+    let (first, permit) = (Some(first), Some(permit));
+    let watch = Watch { api, waiting_room, place, access_token, first, seen, sent_at, last, permit };
     let events = stream::unfold(watch, |mut watch| async move {
-        let status = match watch.first.take() {
-            Some(first) => first,
+        let next = match watch.first.take() {
+            Some(first) => Next::Status(first),
             None => watch.next().await?,
         };
-        let event = Event::default().event("status").json_data(&status).ok()?;
+        let event = match next {
+            Next::Status(status) => {
+                let event = Event::default().event("status").json_data(&status).ok()?;
+                watch.last = Some(status);
+                event
+            }
+            Next::End(end) => {
+                // The client may open the next one at once.
+                watch.permit = None;
+                Event::default().event("end").json_data(&end).ok()?
+            }
+        };
         watch.sent_at = Instant::now();
-        watch.last = Some(status);
         Some((Ok(event), watch))
     });
     Ok(respond(events, heartbeat))
@@ -84,25 +112,35 @@ struct Watch {
     api: Api,
     waiting_room: Arc<WaitingRoomService>,
     place: QueuePlace,
+    access_token: String,
     /// The status to begin with, until it is sent.
     first: Option<QueueResponse>,
     /// The version of the queue that was known before the last status was read; 0 if none was.
     seen: u64,
     sent_at: Instant,
     last: Option<QueueResponse>,
-    _permit: QueueStreamPermit,
+    /// Until the stream has told its end.
+    permit: Option<QueueStreamPermit>,
+}
+
+/// The next event of a stream.
+enum Next {
+    Status(QueueResponse),
+    End(QueueStreamEndResponse),
 }
 
 impl Watch {
-    /// The next status that differs from the last one; `None` if the stream ends.
-    async fn next(&mut self) -> Option<QueueResponse> {
-        if self.last.as_ref().is_some_and(|last| last.status == StatusResponse::Expired) {
+    /// The next status that differs from the last one, or the end; `None` if the stream has ended.
+    async fn next(&mut self) -> Option<Next> {
+        if self.permit.is_none() || self.last.as_ref().is_some_and(|last| last.status == StatusResponse::Expired) {
             return None;
         }
         let draining = self.api.draining.clone();
+        let refused = refused(self.api.clone(), self.access_token.clone());
         tokio::select! {
             () = draining.begun() => None,
-            next = self.changed() => next,
+            end = refused => Some(Next::End(end)),
+            next = self.changed() => next.map(Next::Status),
         }
     }
 
@@ -130,6 +168,16 @@ impl Watch {
             self.seen = version.map_err(log_end).ok()?;
         }
         Some(())
+    }
+}
+
+/// Waits until an access token is no longer accepted.
+async fn refused(api: Api, access_token: String) -> QueueStreamEndResponse {
+    loop {
+        if let Err(error) = api.services.accounts.authenticate(&access_token) {
+            return QueueStreamEndResponse { code: Problem::from(error).code().as_str() };
+        }
+        sleep(BETWEEN_CHECKS).await;
     }
 }
 

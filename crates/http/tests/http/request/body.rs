@@ -1,8 +1,12 @@
 //! Bodies that are refused.
 
+use std::{convert::Infallible, time::Duration};
+
 use axum::http::{Method, StatusCode};
 use boxoffice_http::Code;
+use futures::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
 use crate::world::{Ask, NOTHING, World, ask_charge, ask_sign_up, get, post};
 
@@ -133,4 +137,82 @@ async fn a_body_is_refused_in_plain_words() {
         let error = &answer.refuses(Code::ValidationFailed)["errors"][0];
         assert_eq!((&error["pointer"], &error["message"]), (&json!(pointer), &json!(message)));
     }
+}
+
+/// A body that comes in pieces of this many bytes, one each so many milliseconds.
+fn pieces(body: Vec<u8>, bytes: usize, millis: u64) -> impl Stream<Item = Result<Vec<u8>, Infallible>> {
+    let pieces: Vec<_> = body.chunks(bytes).map(<[u8]>::to_vec).collect();
+    stream::iter(pieces).then(move |piece| async move {
+        sleep(Duration::from_millis(millis)).await;
+        Ok(piece)
+    })
+}
+
+/// A sign-up whose body has this many bytes.
+fn sign_up_of(bytes: usize) -> Vec<u8> {
+    let body = json!({"login_id": "haneul", "password": "long enough", "name": "Haneul"}).to_string();
+    format!("{body}{}", " ".repeat(bytes - body.len())).into_bytes()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_comes_slowly_is_refused_and_takes_no_permit_meanwhile() {
+    let mut world = World::new().await;
+    world.settings.concurrent_requests_max = 1;
+    let router = world.router();
+    // Where the route takes a body, where it takes none, and where none is looked at by a handler.
+    for path in ["/v1/accounts", "/v1/sessions", "/v1/concerts", "/healthz"] {
+        let method = if path == "/v1/concerts" || path == "/healthz" { Method::GET } else { Method::POST };
+        let slow = get(path).method(method).in_pieces(pieces(vec![b' '; 1_000], 1, 1_000));
+        let (busy, began) = (router.clone(), Instant::now());
+        let slow = tokio::spawn(async move { slow.send(&busy).await });
+        sleep(Duration::from_secs(4)).await;
+        get("/v1/concerts").send(&router).await.succeeds(StatusCode::OK);
+        let refused = slow.await.unwrap();
+        refused.refuses(Code::BodyTooSlow);
+        assert_eq!(refused.header("connection"), Some("close"));
+        assert_eq!(began.elapsed(), Duration::from_secs(5), "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_body_may_take_longer_than_a_request_while_it_keeps_its_rate() {
+    let mut world = World::new().await;
+    world.settings.request_timeout = Duration::from_secs(5);
+    let router = world.router();
+    let began = Instant::now();
+    let steady = get("/v1/accounts").method(Method::POST).in_pieces(pieces(sign_up_of(60 * 1_024), 1_024, 1_000));
+    steady.send(&router).await.succeeds(StatusCode::CREATED);
+    assert_eq!(began.elapsed(), Duration::from_mins(1));
+    let began = Instant::now();
+    let slow = get("/v1/accounts").method(Method::POST).in_pieces(pieces(sign_up_of(60 * 1_024), 512, 1_000));
+    slow.send(&router).await.refuses(Code::BodyTooSlow);
+    assert!((11..=12).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_have_a_bounded_memory_and_small_ones_always_fit() {
+    let mut world = World::new().await;
+    world.settings.bodies_bytes_max = 95 * 1_024;
+    let router = world.router();
+    // Its last piece comes late; until then it keeps what it takes of the memory.
+    let long = |bytes: usize| {
+        let mut body = sign_up_of(bytes);
+        let last = body.split_off(bytes - 1);
+        let pieces = stream::iter([body]).chain(stream::once(async {
+            sleep(Duration::from_secs(3)).await;
+            last
+        }));
+        get("/v1/accounts").method(Method::POST).in_pieces(pieces.map(Ok))
+    };
+    let (busy, first) = (router.clone(), long(48 * 1_024));
+    let first = tokio::spawn(async move { first.send(&busy).await });
+    sleep(Duration::from_secs(1)).await;
+    let refused = long(64 * 1_024).send(&router).await;
+    refused.refuses(Code::Unavailable);
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    let small = get("/v1/accounts").method(Method::POST).in_pieces(pieces(sign_up_of(8 * 1_024), 8 * 1_024, 0));
+    small.send(&router).await.succeeds(StatusCode::CREATED);
+    first.await.unwrap().refuses(Code::LoginIdTaken);
+    // It has given back all of it.
+    long(48 * 1_024).send(&router).await.refuses(Code::LoginIdTaken);
 }

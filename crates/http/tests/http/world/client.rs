@@ -1,14 +1,15 @@
 //! Requests to the router, and its responses, which are checked against the OpenAPI document.
 
-use std::sync::LazyLock;
+use std::{convert::Infallible, sync::LazyLock};
 
 use axum::{
     Router,
     body::{Body, to_bytes},
-    http::{HeaderMap, Method, Request, StatusCode},
+    http::{HeaderMap, Method, Request, StatusCode, Version},
 };
 use boxoffice_http::Code;
 use boxoffice_testkit::openapi::{Document, Exchange};
+use futures::Stream;
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -16,12 +17,14 @@ use tower::ServiceExt;
 pub(crate) struct Ask {
     method: Method,
     path: String,
+    version: Version,
     headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
+    body: Body,
 }
 
 pub(crate) fn get(path: impl Into<String>) -> Ask {
-    Ask { method: Method::GET, path: path.into(), headers: Vec::new(), body: Vec::new() }
+    let headers = vec![("host", "localhost".to_owned())];
+    Ask { method: Method::GET, path: path.into(), version: Version::HTTP_11, headers, body: Body::empty() }
 }
 
 pub(crate) fn delete(path: impl Into<String>) -> Ask {
@@ -54,9 +57,23 @@ impl Ask {
         self
     }
 
+    pub(crate) fn version(mut self, version: Version) -> Self {
+        self.version = version;
+        self
+    }
+
     pub(crate) fn raw(mut self, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
-        self.body = body.into();
+        self.body = Body::from(body.into());
         self.header("content-type", media_type)
+    }
+
+    /// With a JSON body that comes in pieces, as the stream gives them.
+    pub(crate) fn in_pieces<S>(mut self, pieces: S) -> Self
+    where
+        S: Stream<Item = Result<Vec<u8>, Infallible>> + Send + 'static,
+    {
+        self.body = Body::from_stream(pieces);
+        self.header("content-type", "application/json")
     }
 
     /// With this access token.
@@ -74,11 +91,11 @@ impl Ask {
     }
 
     pub(crate) fn into_request(self) -> Request<Body> {
-        let mut request = Request::builder().method(self.method).uri(self.path);
+        let mut request = Request::builder().method(self.method).uri(self.path).version(self.version);
         for (name, value) in self.headers {
             request = request.header(name, value);
         }
-        request.body(Body::from(self.body)).unwrap()
+        request.body(self.body).unwrap()
     }
 
     pub(crate) async fn send(self, router: &Router) -> Answer {

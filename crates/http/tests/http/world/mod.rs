@@ -22,7 +22,7 @@ use boxoffice_domain::{
         AccessClaims, AccessTokenError, MockAccessTokens, MockPasswordHasher, PasswordHash, PasswordHasher, Role,
     },
     catalog::Concert,
-    fixtures::{self, TestClock, TestEntropy, selling_rules},
+    fixtures::{self, TestClock, TestEntropy, instant, selling_rules},
     gateway::{GatewayError, GatewayRequest, GatewayVerdict, MockPaymentGateway, PaymentGateway},
     waiting_room::{JoinRequest, QueuePlace, QueueTokens, WaitingRoom},
 };
@@ -73,14 +73,24 @@ pub(crate) struct World {
     pub generation: Arc<CatalogGeneration>,
 }
 
-/// As in production, without a limit for one client address.
+/// As in production, without limits for one client.
 fn settings() -> HttpSettings {
     HttpSettings {
         body_bytes_max: 65_536,
         request_timeout: Duration::from_secs(30),
+        slow_client: Duration::from_secs(5),
+        bodies_bytes_max: 256 * 1_024 * 1_024,
         concurrent_requests_max: 4_096,
+        account_requests_in_flight: 0,
+        account_acts_per_second: 0,
+        account_acts_burst: 40,
         account_requests_per_minute: 0,
+        session_refreshes_per_minute: 0,
+        hashing_parallel: 1,
+        hashing_waiting_max: 200,
         event_streams_max: 1_000,
+        event_streams_per_account: 0,
+        event_streams_per_network: 0,
         active_poll_seconds: 4,
         event_heartbeat: Duration::from_secs(15),
         cors_origins: Vec::new(),
@@ -329,7 +339,11 @@ fn passwords() -> Arc<MockPasswordHasher> {
     })
 }
 
-/// Access tokens that are the names of accounts. `nobody` is one of an account that is gone, `expired` an old one.
+/// When the access token `brief` expires.
+pub(crate) const BRIEF_SECONDS: i64 = 10;
+
+/// Access tokens that are the names of accounts. `nobody` is one of an account that is gone, `expired` an old one, and
+/// `brief` one of the customer that will be.
 fn named_tokens(world: &World) -> Arc<MockAccessTokens> {
     let (customer, stranger, promoter) = (world.customer, world.stranger, world.show.promoter_id);
     mock(|tokens: &mut MockAccessTokens| {
@@ -342,7 +356,8 @@ fn named_tokens(world: &World) -> Arc<MockAccessTokens> {
                 "rival" => (stranger, Role::Promoter),
                 "admin" => (stranger, Role::Admin),
                 "nobody" => (AccountId::new(NOTHING), Role::Customer),
-                "expired" => return Err(AccessTokenError::Expired),
+                "brief" if now < instant(BRIEF_SECONDS) => (customer, Role::Customer),
+                "expired" | "brief" => return Err(AccessTokenError::Expired),
                 _ => return Err(AccessTokenError::Invalid),
             };
             Ok(AccessClaims { account_id, session_id: SessionId::new(Uuid::from_u128(0x50)), role, expires_at: now })
