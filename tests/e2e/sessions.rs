@@ -3,10 +3,11 @@
 use serde_json::json;
 
 use crate::support::{
-    client::{Answer, Api, Buyer},
+    client::{Answer, Api, Ask, Buyer},
     eventually,
     server::Server,
-    text,
+    show::venue_of,
+    text, until,
 };
 
 async fn refresh(api: &Api, token: &str) -> Answer {
@@ -44,11 +45,35 @@ async fn signing_out_ends_the_session_and_no_other() {
     buyer.get("/v1/me").send().await.refuses(401, "unauthenticated");
     refresh(server.api(), &buyer.refresh_token).await.refuses(401, "unauthenticated");
     other_session.get("/v1/me").send().await.is(200);
-    // Keys and refresh tokens are stored, so sessions outlast the process.
+    // Keys and refresh tokens are stored, so sessions outlast the process. So does their end.
     server.restart().await;
+    buyer.get("/v1/me").send().await.refuses(401, "unauthenticated");
     server.api().get("/v1/me").bearer(&other_session.asks.access_token).send().await.is(200);
     refresh(server.api(), &other_session.refresh_token).await.is(200);
     refresh(server.api(), &buyer.refresh_token).await.refuses(401, "unauthenticated");
+    server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demoted_promoter_publishes_no_longer() {
+    let mut server = Server::start(&[]).await;
+    let promoter = server.promoter("promoter").await;
+    promoter.post("/v1/venues", &venue_of(1)).send().await.is(201);
+    let (status, printed, _) = server.run(&["account", "promoter", "--role", "customer"], &[]).await;
+    assert!(status == 0 && printed.contains("has the role customer"), "{printed}");
+    // The command has no connection to the server, which looks at the database each second.
+    until("the server knows of it", async || {
+        promoter.post("/v1/venues", &venue_of(1)).send().await.status != 201
+    })
+    .await;
+    promoter.post("/v1/venues", &venue_of(1)).send().await.refuses(401, "access_token_expired");
+    server.restart().await;
+    server.api().get("/v1/me").bearer(&promoter.asks.access_token).send().await.refuses(401, "access_token_expired");
+    // The session goes on, as that of a customer.
+    let next = refresh(server.api(), &promoter.refresh_token).await;
+    let customer = |ask: Ask| ask.bearer(text(&next.json, "access_token")).send();
+    assert_eq!(customer(server.api().get("/v1/me")).await.is(200)["role"], "customer");
+    customer(server.api().post("/v1/venues", &venue_of(1))).await.refuses(403, "forbidden");
     server.finish().await;
 }
 

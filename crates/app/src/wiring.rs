@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use boxoffice_application::{
     AccountLocks, AccountService, CatalogGeneration, CatalogImportService, CatalogService, Gate, PaymentService,
     ReservationService, SaleTermsCache, SaleWatch, WaitingRoomService, WalletService,
-    accounts::{EndedSessions, SessionSettings},
+    accounts::{Revocations, SessionSettings},
 };
 use boxoffice_domain::{
     Clock, EntropySource,
@@ -118,7 +118,7 @@ impl Adapters {
                 access_seconds: settings.access_token_seconds,
                 refresh_seconds: settings.refresh_token_seconds,
             },
-            ended: EndedSessions::default(),
+            revocations: Revocations::default(),
             peers,
         })
     }

@@ -1,5 +1,7 @@
 //! People who can sign in, and their sessions.
 
+mod sessions;
+
 use std::str::FromStr;
 
 use async_trait::async_trait;
@@ -15,6 +17,12 @@ use crate::{
         debug_without_content, string_conversions,
     },
 };
+
+pub use sessions::{
+    AccessClaims, AccessTokenError, AccessTokens, RefreshHash, Revoked, RotateRequest, Rotation, Session, Sessions,
+};
+#[cfg(feature = "mocks")]
+pub use sessions::{MockAccessTokens, MockSessions};
 
 /// The fewest characters of a login id.
 pub const LOGIN_ID_CHARACTERS_MIN: usize = 3;
@@ -168,11 +176,38 @@ pub struct Account {
     pub created_at: Timestamp,
 }
 
+/// What decides whether an account gets access, beside its password.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Counts the changes that make access tokens void which were issued before. Each token carries the number that was
+    /// current when it was issued.
+    pub access_version: u64,
+    /// When it was last counted up.
+    pub access_changed_at: Option<Timestamp>,
+}
+
+impl Standing {
+    /// Makes all access tokens void that were issued until now.
+    pub fn void_access_tokens(&mut self, now: Timestamp) {
+        self.access_version += 1;
+        self.access_changed_at = Some(now);
+    }
+}
+
+/// An account with what decides whether it gets access.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
+pub struct Member {
+    pub account: Account,
+    pub standing: Standing,
+}
+
 /// An account with what is needed to check its password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct Credentials {
     pub account: Account,
+    pub standing: Standing,
     pub password_hash: PasswordHash,
     /// The key under which the account was made, if the caller gave one.
     pub idempotency: Option<Idempotency>,
@@ -188,6 +223,27 @@ pub struct AccountChange {
     pub password_hash: Option<PasswordHash>,
 }
 
+impl AccountChange {
+    /// Changes the account. Another role makes the access tokens void that name the former one.
+    ///
+    /// A second time at the same `now` changes nothing, so that a storage can repeat what may have happened.
+    pub fn apply(&self, credentials: &mut Credentials, now: Timestamp) {
+        let Credentials { account, standing, password_hash, .. } = credentials;
+        let role = self.role.unwrap_or(account.role);
+        let is_repeated = standing.access_changed_at == Some(now);
+        if role != account.role && !is_repeated {
+            standing.void_access_tokens(now);
+        }
+        account.role = role;
+        if let Some(name) = &self.name {
+            account.name = name.clone();
+        }
+        if let Some(hash) = &self.password_hash {
+            *password_hash = hash.clone();
+        }
+    }
+}
+
 /// An account after a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "a field without a comment is what its name says")]
@@ -195,6 +251,8 @@ pub struct ChangedAccount {
     pub account: Account,
     /// The sessions that the change has ended.
     pub ended_sessions: Vec<SessionId>,
+    /// The number from which on access tokens of the account count, if the change made earlier ones void.
+    pub access_version: Option<u64>,
 }
 
 /// Why an account was not made.
@@ -225,73 +283,13 @@ pub trait Accounts: Send + Sync {
 
     /// Changes the account with this login id, and returns it as it is then; `None` if there is none. A change of the
     /// password ends the sessions of the account in the same step, if the storage keeps them, and names those that had
-    /// not ended or lapsed before.
+    /// not ended or lapsed before. What the change does is decided by [`AccountChange::apply`].
     async fn change(&self, login_id: &LoginId, change: AccountChange) -> Result<Option<ChangedAccount>, StorageError>;
 }
-
-/// The SHA-256 of a refresh secret: what is stored of it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct RefreshHash(pub [u8; 32]);
 
 debug_without_content! {
     Password;
     PasswordHash;
-    RefreshHash;
-}
-
-/// One sign-in of one account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "a field without a comment is what its name says")]
-pub struct Session {
-    /// Its id; access tokens name it.
-    pub id: SessionId,
-    pub account_id: AccountId,
-    /// The hash of the one refresh secret that is valid now.
-    pub refresh_hash: RefreshHash,
-    pub created_at: Timestamp,
-    /// When it ends if it is not refreshed before.
-    pub expires_at: Timestamp,
-}
-
-/// A holder of a refresh secret exchanges it for the next one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RotateRequest {
-    /// The session.
-    pub session_id: SessionId,
-    /// The hash of the secret that was presented.
-    pub presented: RefreshHash,
-    /// The hash of the secret that takes its place.
-    pub next: RefreshHash,
-    /// When the session ends from then on, if it is not refreshed before.
-    pub expires_at: Timestamp,
-}
-
-/// What became of an attempt to refresh a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rotation {
-    /// The presented secret was valid, and the next one has taken its place. With the account that signed in.
-    Rotated(Account),
-    /// The session lives, but another secret is valid: the presented one was exchanged before, so one of two holders is
-    /// a thief. The session has been ended.
-    Reused,
-    /// There is no such session, or it ended or lapsed before.
-    Unknown,
-}
-
-/// Keeps the sessions.
-#[cfg_attr(feature = "mocks", mockall::automock)]
-#[async_trait]
-pub trait Sessions: Send + Sync {
-    /// Stores a new session, if the account still has the password hash that was `verified`, and returns whether it does:
-    /// a sign-in that is under way while the [password changes](Accounts::change) opens none that outlives the change.
-    async fn open(&self, session: Session, verified: PasswordHash) -> Result<bool, StorageError>;
-
-    /// Exchanges the refresh secret, atomically: of several concurrent calls with one secret, exactly one
-    /// is [`Rotation::Rotated`], and the next one ends the session ([`Rotation::Reused`]).
-    async fn rotate(&self, request: RotateRequest) -> Result<Rotation, StorageError>;
-
-    /// Ends a session; ending one that is not there is no error.
-    async fn end(&self, id: SessionId) -> Result<(), StorageError>;
 }
 
 /// Why a password could not be hashed or checked.
@@ -315,38 +313,6 @@ pub trait PasswordHasher: Send + Sync {
     /// Whether the password belongs to the hash. Without a hash it takes as long and returns `false`, so that the time
     /// taken does not show whether a login id exists.
     async fn verify(&self, password: Password, hash: Option<PasswordHash>) -> Result<bool, HashingError>;
-}
-
-/// What an access token says of its bearer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "a field without a comment is what its name says")]
-pub struct AccessClaims {
-    pub account_id: AccountId,
-    pub session_id: SessionId,
-    /// What the account could do when it signed in.
-    pub role: Role,
-    pub expires_at: Timestamp,
-}
-
-/// Why an access token is not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AccessTokenError {
-    /// It was not signed with a key of this installation.
-    #[error("the access token is not valid")]
-    Invalid,
-    /// It was signed with such a key, and its time is over.
-    #[error("the access token has expired")]
-    Expired,
-}
-
-/// Signs and checks access tokens.
-#[cfg_attr(feature = "mocks", mockall::automock)]
-pub trait AccessTokens: Send + Sync {
-    /// A signed token that says this.
-    fn issue(&self, claims: &AccessClaims, now: Timestamp) -> Result<String, StorageError>;
-
-    /// What a token says, if its signature is valid and its time is not over at `now`.
-    fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, AccessTokenError>;
 }
 
 #[cfg(test)]
@@ -373,6 +339,33 @@ mod tests {
         for other in ["hаneul", "\u{212a}im", "haneu\u{2113}", "ha\u{301}neul"] {
             assert!(LoginId::new(other).is_err(), "{other}");
         }
+    }
+
+    #[test]
+    fn another_role_makes_access_tokens_void_once() {
+        use crate::fixtures::instant;
+        let account = Account {
+            id: AccountId::new(uuid::Uuid::from_u128(1)),
+            login_id: LoginId::new("haneul").unwrap(),
+            name: Name::new("Haneul").unwrap(),
+            role: Role::Customer,
+            created_at: instant(0),
+        };
+        let (standing, password_hash) = (Standing::default(), PasswordHash("$".to_owned()));
+        let mut credentials = Credentials { account, standing, password_hash, idempotency: None };
+        for (role, seconds, version) in [
+            (Role::Customer, 1, 0),
+            (Role::Promoter, 2, 1),
+            // The storage repeats what may have happened.
+            (Role::Promoter, 2, 1),
+            (Role::Promoter, 3, 1),
+            (Role::Customer, 4, 2),
+        ] {
+            let change = AccountChange { role: Some(role), ..AccountChange::default() };
+            change.apply(&mut credentials, instant(seconds));
+            assert_eq!((credentials.account.role, credentials.standing.access_version), (role, version), "{seconds}");
+        }
+        assert_eq!(credentials.standing.access_changed_at, Some(instant(4)));
     }
 
     #[test]

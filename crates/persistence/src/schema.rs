@@ -10,6 +10,8 @@ diesel::table! {
         created_at -> Timestamp,
         idempotency_key -> Nullable<Text>,
         fingerprint -> Nullable<Binary>,
+        access_version -> BigInt,
+        access_changed_at -> Nullable<Timestamp>,
     }
 }
 

@@ -60,6 +60,9 @@ struct Claims {
     sub: AccountId,
     sid: SessionId,
     role: Role,
+    /// The access version of the account. A version of this program that did not know it left it out.
+    #[serde(default, rename = "ver")]
+    access_version: u64,
     iat: i64,
     exp: i64,
 }
@@ -105,6 +108,7 @@ impl JwtAccessTokens {
             account_id: claims.sub,
             session_id: claims.sid,
             role: claims.role,
+            access_version: claims.access_version,
             expires_at: Timestamp::from_timestamp(claims.exp, 0)?,
         })
     }
@@ -130,6 +134,7 @@ impl AccessTokens for JwtAccessTokens {
             sub: claims.account_id,
             sid: claims.session_id,
             role: claims.role,
+            access_version: claims.access_version,
             iat: now.timestamp(),
             exp: claims.expires_at.timestamp(),
         };
@@ -219,6 +224,7 @@ mod tests {
             account_id: AccountId::new(SystemEntropy.uuid()),
             session_id: SessionId::new(SystemEntropy.uuid()),
             role: Role::Promoter,
+            access_version: 7,
             expires_at: instant(900),
         }
     }

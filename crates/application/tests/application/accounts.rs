@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use boxoffice_application::{
     AccountService,
@@ -8,12 +10,13 @@ use boxoffice_contracts::storage::name;
 use boxoffice_domain::{
     SessionId, StorageError,
     accounts::{
-        AccessTokenError, Account, AccountChange, Credentials, HashingError, LoginId, MockAccessTokens, MockAccounts,
-        MockPasswordHasher, MockSessions, Password, RefreshHash, Role, RotateRequest, Rotation,
+        AccessTokenError, Account, AccountChange, Credentials, HashingError, LoginId, Member, MockAccessTokens,
+        MockAccounts, MockPasswordHasher, MockSessions, Password, RefreshHash, Role, RotateRequest, Rotation, Standing,
     },
     fixtures::instant,
     idempotency::{Idempotency, KeyReused, Made},
 };
+use boxoffice_peers::{Announcement, MemoryPeers, Topic};
 use mockall::predicate::eq;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -99,7 +102,7 @@ async fn signing_up_stores_an_account_of_the_role_with_the_hash_of_its_password_
         let account = Account { id, login_id: login_id(), name: name("Haneul"), role, created_at: instant(0) };
         assert_eq!(made, Made::now(account.clone()));
         let stored = world.stage.storage.accounts.credentials(&login_id()).await.unwrap();
-        assert_eq!(stored, Some(Credentials { account, password_hash: hash_of(&password()), idempotency }));
+        assert_eq!(stored, Some(Credentials { account, standing: Standing::default(), password_hash: hash_of(&password()), idempotency }));
     }
 }
 
@@ -162,7 +165,7 @@ async fn signing_in_opens_a_session_that_keeps_only_the_hash_of_its_secret() {
     let (presented, next) = (RefreshHash(Sha256::digest(secret).into()), RefreshHash([0; 32]));
     let request = RotateRequest { session_id, presented, next, expires_at: instant(1) };
     let rotated = world.stage.storage.sessions.rotate(request).await.unwrap();
-    assert_eq!(rotated, Rotation::Rotated(account));
+    assert_eq!(rotated, Rotation::Rotated(Member { account, standing: Standing::default() }));
 }
 
 #[tokio::test]
@@ -312,6 +315,89 @@ async fn a_password_that_cannot_be_hashed_changes_nothing() {
     assert_refused!(refused, ChangeAccountError::Hashing(HashingError::Busy));
 }
 
+/// A service of another process over the same storage, that has read what was revoked.
+async fn restarted(world: &World) -> AccountService {
+    let service = world.account_service();
+    service.read_revocations().await.unwrap();
+    service
+}
+
+#[tokio::test]
+async fn another_role_counts_at_once_here_at_the_peers_and_after_a_restart() {
+    let (mut world, account) = World::signed_up().await;
+    let peers = Arc::new(MemoryPeers::default());
+    let mut published = peers.subscribe();
+    world.peers = peers;
+    let (service, peer) = (world.account_service(), world.account_service());
+    let role = |role| ChangeAccount { role: Some(role), ..ChangeAccount::default() };
+    service.change(&login_id(), role(Role::Promoter)).await.unwrap();
+    let tokens = world.sign_in().await.unwrap();
+    assert_eq!(service.authenticate(&tokens.access_token).unwrap().role, Role::Promoter);
+    while published.try_next().is_some() {}
+
+    world.stage.clock.advance_seconds(1);
+    service.change(&login_id(), role(Role::Customer)).await.unwrap();
+    // The token says what is no longer so. The session goes on, and the next token says what is so.
+    assert_eq!(service.authenticate(&tokens.access_token), Err(AccessTokenError::Expired));
+    assert!(peer.authenticate(&tokens.access_token).is_ok(), "it has not heard of it");
+    let Some(Announcement::Published { topic: Topic::Sessions, text }) = published.try_next() else {
+        panic!("it was published")
+    };
+    assert_eq!(*text, *format!("account {} 2", account.id));
+    peer.apply_revocation(&text);
+    for service in [&service, &peer, &restarted(&world).await] {
+        assert_eq!(service.authenticate(&tokens.access_token), Err(AccessTokenError::Expired));
+    }
+    let next = peer.refresh(&tokens.refresh_token).await.unwrap();
+    for service in [&service, &peer, &restarted(&world).await] {
+        assert_eq!(service.authenticate(&next.access_token).unwrap().role, Role::Customer);
+    }
+    // The role that it has already changes nothing.
+    world.stage.clock.advance_seconds(1);
+    service.change(&login_id(), role(Role::Customer)).await.unwrap();
+    assert!(service.authenticate(&next.access_token).is_ok());
+    assert!(published.try_next().is_none());
+}
+
+#[tokio::test]
+async fn what_ended_stays_refused_after_a_restart_and_at_an_instance_that_missed_it() {
+    let (world, mine, other) = World::signed_in_twice().await;
+    let (service, deaf) = (world.account_service(), restarted(&world).await);
+    let identity = service.authenticate(&mine.access_token).unwrap();
+    world.stage.clock.advance_seconds(800);
+    service.sign_out(identity).await.unwrap();
+    assert_only_mine_is_ended(&restarted(&world).await, &mine, &other);
+    assert!(deaf.authenticate(&mine.access_token).is_ok(), "it missed the announcement");
+    assert!(!deaf.revocations.is_missed());
+    deaf.revocations.mark_missed();
+    assert!(deaf.revocations.is_missed());
+    deaf.read_revocations().await.unwrap();
+    assert_only_mine_is_ended(&deaf, &mine, &other);
+}
+
+#[tokio::test]
+async fn what_could_not_be_read_is_still_missed() {
+    let (mut world, _) = World::signed_up().await;
+    world.stage.storage.sessions = mock(|sessions: &mut MockSessions| {
+        sessions.expect_revoked_since().times(1).return_once(|_| Err(StorageError::Busy));
+    });
+    let service = world.account_service();
+    assert_refused!(service.read_revocations().await, StorageError::Busy);
+    assert!(service.revocations.is_missed());
+}
+
+#[tokio::test]
+async fn a_token_that_outlasts_what_is_known_of_its_session_counts_as_expired() {
+    let (world, _) = World::signed_up().await;
+    let mut longer = world.account_service();
+    longer.settings.access_seconds = 86_400;
+    let tokens = longer.sign_in("haneul", PASSWORD).await.unwrap();
+    assert!(longer.authenticate(&tokens.access_token).is_ok());
+    let service = world.account_service();
+    assert_eq!(service.authenticate(&tokens.access_token), Err(AccessTokenError::Expired));
+    assert!(service.refresh(&tokens.refresh_token).await.is_ok());
+}
+
 // Refreshing
 
 #[tokio::test]
@@ -404,9 +490,11 @@ async fn a_session_that_a_peer_has_ended_is_refused_here_and_what_is_no_session_
     let (world, mine, other) = World::signed_in_twice().await;
     let service = world.account_service();
     let (session_id, _) = session_and_secret(&mine.refresh_token);
-    service.apply_ended_session("not a session");
+    for text in ["not a session", "account", "account 1 2", &format!("account {session_id} x")] {
+        service.apply_revocation(text);
+    }
     assert!(service.authenticate(&mine.access_token).is_ok());
-    service.apply_ended_session(&session_id.to_string());
+    service.apply_revocation(&session_id.to_string());
     assert_only_mine_is_ended(&service, &mine, &other);
 }
 

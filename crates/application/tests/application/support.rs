@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use boxoffice_application::{
     AccountService, CatalogService, Gate, Identity, PaymentService, ReservationService, WaitingRoomService,
     WalletService,
-    accounts::{EndedSessions, SessionSettings},
+    accounts::{Revocations, SessionSettings},
     fingerprint,
     payments::PayError,
     reservations::{HoldSeats, HoldSeatsError},
@@ -74,6 +74,7 @@ pub(crate) struct World {
     pub(crate) access_tokens: Arc<dyn AccessTokens>,
     pub(crate) gateway: Arc<dyn PaymentGateway>,
     pub(crate) account_age_min: TimeDelta,
+    pub(crate) peers: Arc<dyn boxoffice_peers::Peers>,
 }
 
 impl World {
@@ -92,6 +93,7 @@ impl World {
             access_tokens: access_tokens(),
             gateway: Arc::new(MockPaymentGateway::new()),
             account_age_min: TimeDelta::zero(),
+            peers: Arc::new(boxoffice_peers::Alone),
             stage,
         }
     }
@@ -255,8 +257,8 @@ impl World {
             clock: self.stage.clock.clone(),
             entropy: Arc::new(TestEntropy),
             settings: SessionSettings { access_seconds: 900, refresh_seconds: 2_592_000 },
-            ended: EndedSessions::default(),
-            peers: Arc::new(boxoffice_peers::Alone),
+            revocations: Revocations::default(),
+            peers: self.peers.clone(),
         }
     }
 

@@ -2,15 +2,15 @@
 
 use async_trait::async_trait;
 use boxoffice_domain::{
-    AccountId, SessionId, StorageError,
+    AccountId, SessionId, StorageError, Timestamp,
     accounts::{
-        Account, AccountChange, Accounts, ChangedAccount, CreateAccountError, Credentials, LoginId, PasswordHash,
-        RotateRequest, Rotation, Session, Sessions,
+        Account, AccountChange, Accounts, ChangedAccount, CreateAccountError, Credentials, LoginId, Member,
+        PasswordHash, Revoked, RotateRequest, Rotation, Session, Sessions,
     },
     wallet::Wallet,
 };
 
-use super::MemoryStore;
+use super::{MemoryStore, Rows};
 
 #[async_trait]
 impl Accounts for MemoryStore {
@@ -43,24 +43,24 @@ impl Accounts for MemoryStore {
         let Some(known) = rows.accounts.values_mut().find(|known| known.account.login_id == *login_id) else {
             return Ok(None);
         };
-        known.account.role = change.role.unwrap_or(known.account.role);
-        if let Some(name) = change.name {
-            known.account.name = name;
-        }
-        let account = known.account.clone();
-        let Some(password_hash) = change.password_hash else {
-            return Ok(Some(ChangedAccount { account, ended_sessions: Vec::new() }));
-        };
-        known.password_hash = password_hash;
-        let sessions = rows
-            .sessions
-            .values_mut()
-            .filter(|(session, ended)| session.account_id == account.id && !ended && now < session.expires_at);
-        let ended_sessions = sessions.map(|(session, ended)| {
-            *ended = true;
+        change.apply(known, now);
+        let (account, standing) = (known.account.clone(), known.standing);
+        let ended_sessions = if change.password_hash.is_some() { rows.end_sessions(account.id, now) } else { Vec::new() };
+        let access_version = (standing.access_changed_at == Some(now)).then_some(standing.access_version);
+        Ok(Some(ChangedAccount { account, ended_sessions, access_version }))
+    }
+}
+
+impl Rows {
+    /// Ends the living sessions of an account, and names them.
+    fn end_sessions(&mut self, account_id: AccountId, now: Timestamp) -> Vec<SessionId> {
+        let of_account = self.sessions.values_mut().filter(|(session, _)| session.account_id == account_id);
+        let living = of_account.filter(|(session, ended_at)| ended_at.is_none() && now < session.expires_at);
+        let ended = living.map(|(session, ended_at)| {
+            *ended_at = Some(now);
             session.id
         });
-        Ok(Some(ChangedAccount { ended_sessions: ended_sessions.collect(), account }))
+        ended.collect()
     }
 }
 
@@ -71,7 +71,7 @@ impl Sessions for MemoryStore {
         let known = rows.accounts.get(&session.account_id);
         let is_same = known.is_some_and(|known| known.password_hash == verified);
         if is_same {
-            rows.sessions.insert(session.id, (session, false));
+            rows.sessions.insert(session.id, (session, None));
         }
         Ok(is_same)
     }
@@ -79,24 +79,38 @@ impl Sessions for MemoryStore {
     async fn rotate(&self, request: RotateRequest) -> Result<Rotation, StorageError> {
         let now = self.now();
         let mut rows = self.rows();
-        let Some((session, ended)) =
-            rows.sessions.get_mut(&request.session_id).filter(|(session, ended)| !ended && now < session.expires_at)
+        let session = rows.sessions.get_mut(&request.session_id);
+        let Some((session, ended_at)) =
+            session.filter(|(session, ended_at)| ended_at.is_none() && now < session.expires_at)
         else {
             return Ok(Rotation::Unknown);
         };
         if session.refresh_hash != request.presented {
-            *ended = true;
+            *ended_at = Some(now);
             return Ok(Rotation::Reused);
         }
         (session.refresh_hash, session.expires_at) = (request.next, request.expires_at);
         let account_id = session.account_id;
-        Ok(Rotation::Rotated(rows.accounts[&account_id].account.clone()))
+        let Credentials { account, standing, .. } = rows.accounts[&account_id].clone();
+        Ok(Rotation::Rotated(Member { account, standing }))
     }
 
     async fn end(&self, id: SessionId) -> Result<(), StorageError> {
-        if let Some((_, ended)) = self.rows().sessions.get_mut(&id) {
-            *ended = true;
+        let now = self.now();
+        if let Some((_, ended_at)) = self.rows().sessions.get_mut(&id) {
+            ended_at.get_or_insert(now);
         }
         Ok(())
+    }
+
+    async fn revoked_since(&self, since: Timestamp) -> Result<Revoked, StorageError> {
+        let rows = self.rows();
+        let is_late = |at: Option<Timestamp>| at.is_some_and(|at| since <= at);
+        let ended = rows.sessions.iter().filter(|(_, (_, ended_at))| is_late(*ended_at));
+        let voided = rows.accounts.iter().filter(|(_, known)| is_late(known.standing.access_changed_at));
+        Ok(Revoked {
+            sessions: ended.map(|(id, _)| *id).collect(),
+            accounts: voided.map(|(id, known)| (*id, known.standing.access_version)).collect(),
+        })
     }
 }

@@ -48,8 +48,8 @@ impl fmt::Debug for MemoryStore {
 #[derive(Clone, Default)]
 struct Rows {
     accounts: BTreeMap<AccountId, Credentials>,
-    /// Each with whether it has ended.
-    sessions: BTreeMap<SessionId, (Session, bool)>,
+    /// Each with when it has ended.
+    sessions: BTreeMap<SessionId, (Session, Option<Timestamp>)>,
     venues: Published<VenueId, Venue>,
     concerts: Published<ConcertId, Concert>,
     /// The name of the venue and the number of available seats are those of the publication.

@@ -3,8 +3,8 @@
 use boxoffice_domain::{
     AccountId, EntropySource, SessionId,
     accounts::{
-        Account, AccountChange, ChangedAccount, CreateAccountError, Credentials, LoginId, PasswordHash, RefreshHash,
-        Role, RotateRequest, Rotation, Session,
+        Account, AccountChange, ChangedAccount, CreateAccountError, Credentials, LoginId, Member, PasswordHash,
+        RefreshHash, Revoked, Role, RotateRequest, Rotation, Session, Standing,
     },
     fixtures::{TestEntropy, idempotency, instant},
 };
@@ -83,18 +83,72 @@ pub async fn an_account_is_changed_by_login_id_as_far_as_is_asked(stage: &Stage)
         AccountChange::default(),
         AccountChange { role: Some(Role::Admin), name, password_hash: Some(hash) },
     ] {
+        stage.clock.advance_seconds(1);
         let account = &mut expected.account;
+        let is_other_role = change.role.is_some_and(|role| role != account.role);
         account.role = change.role.unwrap_or(account.role);
         account.name = change.name.clone().unwrap_or(account.name.clone());
         expected.password_hash = change.password_hash.clone().unwrap_or(expected.password_hash);
+        let standing = &mut expected.standing;
+        if is_other_role {
+            *standing =
+                Standing { access_version: standing.access_version + 1, access_changed_at: Some(stage.now()) };
+        }
+        let access_version = is_other_role.then_some(standing.access_version);
         let changed = accounts.change(&login_id, change).await.unwrap();
         let account = expected.account.clone();
-        assert_eq!(changed, Some(ChangedAccount { account, ended_sessions: Vec::new() }));
+        assert_eq!(changed, Some(ChangedAccount { account, ended_sessions: Vec::new(), access_version }));
         assert_eq!(accounts.credentials(&login_id).await.unwrap().as_ref(), Some(&expected));
     }
     assert_eq!(accounts.credentials(&other.account.login_id).await.unwrap(), Some(other));
     let change = AccountChange { role: Some(Role::Admin), ..AccountChange::default() };
     assert_eq!(accounts.change(&LoginId::new("nobody").unwrap(), change).await.unwrap(), None);
+}
+
+/// What was revoked can be read from an instant on: sessions that ended, whatever ended them, and accounts whose access
+/// tokens became void.
+pub async fn what_was_revoked_is_read_from_an_instant_on(stage: &Stage) {
+    let (account, first) = opened(stage).await;
+    let second = reopened(stage, &first).await;
+    let (other, of_other) = opened(stage).await;
+    let (_, going_on) = opened(stage).await;
+    let sessions = &stage.storage.sessions;
+    let revoked = async |seconds| {
+        let mut revoked = sessions.revoked_since(instant(seconds)).await.unwrap();
+        revoked.sessions.sort_unstable();
+        revoked
+    };
+    assert_eq!(revoked(0).await, Revoked::default());
+
+    stage.clock.set(instant(10));
+    sessions.end(first.id).await.unwrap();
+    stage.clock.set(instant(20));
+    // Ending it again is no later end.
+    sessions.end(first.id).await.unwrap();
+    assert!(matches!(stage.rotate(&second, 0, 1).await, Rotation::Rotated(_)));
+    assert_eq!(stage.rotate(&second, 0, 2).await, Rotation::Reused);
+    stage.clock.set(instant(30));
+    let change = |role, hash: Option<&str>| {
+        let password_hash = hash.map(|hash| PasswordHash(hash.to_owned()));
+        AccountChange { role: Some(role), password_hash, ..AccountChange::default() }
+    };
+    let port = &stage.storage.accounts;
+    port.change(&other.login_id, change(Role::Customer, Some("$argon2id$other"))).await.unwrap();
+    port.change(&account.login_id, change(Role::Promoter, None)).await.unwrap();
+    let mut all = vec![first.id, second.id, of_other.id];
+    all.sort_unstable();
+    assert_eq!(revoked(0).await, Revoked { sessions: all.clone(), accounts: vec![(account.id, 1)] });
+    assert_eq!(revoked(10).await.sessions, all);
+    assert_eq!(revoked(21).await, Revoked { sessions: vec![of_other.id], accounts: vec![(account.id, 1)] });
+    stage.clock.set(instant(40));
+    port.change(&account.login_id, change(Role::Customer, None)).await.unwrap();
+    assert_eq!(revoked(31).await, Revoked { sessions: Vec::new(), accounts: vec![(account.id, 2)] });
+    assert_eq!(revoked(41).await, Revoked::default());
+    let Rotation::Rotated(member) = stage.rotate(&going_on, 0, 1).await else { panic!("it goes on") };
+    assert_eq!(member.standing, Standing::default());
+    let again = reopened(stage, &first).await;
+    let Rotation::Rotated(member) = stage.rotate(&again, 0, 1).await else { panic!("it is opened") };
+    assert_eq!(member.standing, Standing { access_version: 2, access_changed_at: Some(instant(40)) });
 }
 
 /// Another password ends every session of the account in the same step, and no session of another one.
@@ -202,12 +256,17 @@ impl Stage {
     }
 }
 
+/// The outcome of a rotation for an account that was never changed.
+fn rotated(account: &Account) -> Rotation {
+    Rotation::Rotated(Member { account: account.clone(), standing: Standing::default() })
+}
+
 /// A secret that is presented again ends the session, also for the holder of the valid one.
 pub async fn a_refresh_secret_is_good_once(stage: &Stage) {
     let (account, session) = opened(stage).await;
     let (_, untouched) = opened(stage).await;
-    assert_eq!(stage.rotate(&session, 0, 1).await, Rotation::Rotated(account.clone()));
-    assert_eq!(stage.rotate(&session, 1, 2).await, Rotation::Rotated(account));
+    assert_eq!(stage.rotate(&session, 0, 1).await, rotated(&account));
+    assert_eq!(stage.rotate(&session, 1, 2).await, rotated(&account));
     assert_eq!(stage.rotate(&session, 0, 3).await, Rotation::Reused);
     assert_eq!(stage.rotate(&session, 2, 4).await, Rotation::Unknown);
     assert_eq!(stage.rotate(&session, 0, 5).await, Rotation::Unknown);
@@ -227,11 +286,11 @@ pub async fn a_session_that_ended_or_lapsed_or_never_was_is_unknown(stage: &Stag
     let (_, lapsed) = opened(stage).await;
     let (account, living) = opened(stage).await;
     stage.clock.set(living.expires_at - TimeDelta::microseconds(1));
-    assert_eq!(stage.rotate(&living, 0, 1).await, Rotation::Rotated(account.clone()));
+    assert_eq!(stage.rotate(&living, 0, 1).await, rotated(&account));
     stage.clock.set(lapsed.expires_at);
     assert_eq!(stage.rotate(&lapsed, 0, 1).await, Rotation::Unknown);
     stage.clock.set(instant(86_400 + 86_399));
-    assert_eq!(stage.rotate(&living, 1, 2).await, Rotation::Rotated(account));
+    assert_eq!(stage.rotate(&living, 1, 2).await, rotated(&account));
 }
 
 /// Of several that present one secret together, one is served, and the session is ended by the others.
@@ -242,8 +301,8 @@ pub async fn one_of_twenty_rotations_at_once_succeeds(stage: &Stage) {
         async move { (next, stage.rotate(&session, 0, next).await) }
     })
     .await;
-    let rotated = Rotation::Rotated(account);
-    let winners: Vec<_> = outcomes.iter().filter(|(_, outcome)| *outcome == rotated).map(|(next, _)| *next).collect();
+    let expected = rotated(&account);
+    let winners: Vec<_> = outcomes.iter().filter(|(_, outcome)| *outcome == expected).map(|(next, _)| *next).collect();
     assert_eq!(winners.len(), 1);
     assert!(outcomes.iter().any(|(_, outcome)| *outcome == Rotation::Reused));
     let refused = outcomes.iter().filter(|(_, outcome)| matches!(outcome, Rotation::Reused | Rotation::Unknown));

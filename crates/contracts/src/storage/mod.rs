@@ -78,6 +78,7 @@ macro_rules! storage_contract {
             one_of_fifty_at_once_gets_the_login_id
             a_login_id_is_one_however_it_is_typed
             an_account_is_changed_by_login_id_as_far_as_is_asked
+            what_was_revoked_is_read_from_an_instant_on
             another_password_ends_the_sessions_of_the_account
             a_sign_in_that_is_under_way_does_not_outlive_another_password
             a_refresh_secret_is_good_once

@@ -1,17 +1,18 @@
 //! Accounts and their sessions.
 
+mod sessions;
+
 use async_trait::async_trait;
 use boxoffice_domain::{
-    AccountId, SessionId, StorageError,
+    AccountId, StorageError, Timestamp,
     accounts::{
-        Account, AccountChange, Accounts, ChangedAccount, CreateAccountError, Credentials, LoginId, PasswordHash, Role,
-        RotateRequest, Rotation, Session, Sessions,
+        Account, AccountChange, Accounts, ChangedAccount, CreateAccountError, Credentials, LoginId, Member,
+        PasswordHash, Standing,
     },
-    text::Name,
     wallet::Wallet,
 };
 use chrono::NaiveDateTime;
-use diesel::{prelude::*, sql_types::Text};
+use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::{
@@ -23,9 +24,9 @@ use super::{
 };
 use crate::{
     row::row,
-    schema::{accounts, sessions},
-    statement::{Bind, Null, Statement},
-    stored::{Stored, damaged, id, name, optional_idempotency, time},
+    schema::accounts,
+    statement::Statement,
+    stored::{Stored, count, damaged, id, name, optional_idempotency, time},
 };
 
 row! {
@@ -38,6 +39,8 @@ row! {
         created_at: NaiveDateTime = credentials.account.created_at,
         idempotency_key: Option<String> = credentials.idempotency.as_ref().map(|first| &first.key),
         fingerprint: Option<Vec<u8>> = credentials.idempotency.as_ref().map(|first| first.fingerprint),
+        access_version: i64 = credentials.standing.access_version,
+        access_changed_at: Option<NaiveDateTime> = credentials.standing.access_changed_at,
     }
 }
 
@@ -53,19 +56,11 @@ impl TryFrom<AccountRow> for Credentials {
             created_at: row.created_at.and_utc(),
         };
         let idempotency = optional_idempotency(row.idempotency_key.as_deref(), row.fingerprint.as_ref())?;
-        Ok(Self { account, password_hash: PasswordHash(row.password_hash), idempotency })
-    }
-}
-
-row! {
-    #[expect(dead_code, reason = "written for the operator, and not read")]
-    struct SessionRow in sessions, from (session: &Session) {
-        id: Vec<u8> = session.id,
-        account_id: Vec<u8> = session.account_id,
-        refresh_hash: Vec<u8> = session.refresh_hash.0.to_vec(),
-        created_at: NaiveDateTime = session.created_at,
-        expires_at: NaiveDateTime = session.expires_at,
-        ended_at: Option<NaiveDateTime> = Bind::Null(Null::Time),
+        let standing = Standing {
+            access_version: count(row.access_version)?,
+            access_changed_at: row.access_changed_at.map(|at| at.and_utc()),
+        };
+        Ok(Self { account, standing, password_hash: PasswordHash(row.password_hash), idempotency })
     }
 }
 
@@ -104,134 +99,54 @@ impl Accounts for Store {
     }
 
     async fn change(&self, login_id: &LoginId, change: AccountChange) -> Result<Option<ChangedAccount>, StorageError> {
-        let input = (login_id, change, time(self.now()));
-        let changed = self.writer.transaction(input, |connection, (login_id, change, now)| {
+        let changed = self.writer.transaction((login_id, change, self.now()), |connection, (login_id, change, now)| {
             Box::pin(change_account(connection, login_id, change, *now))
         });
         Ok(changed.await?)
     }
 }
 
-#[derive(AsChangeset)]
-#[diesel(table_name = accounts)]
-struct AccountChangeset<'a> {
-    role: Option<&'a str>,
-    name: Option<&'a str>,
-    password_hash: Option<&'a str>,
-}
-
 async fn change_account(
     connection: &mut Connection,
     login_id: &LoginId,
     change: &AccountChange,
-    now: NaiveDateTime,
+    now: Timestamp,
 ) -> Result<Option<ChangedAccount>, Failure> {
-    let account = accounts::table.filter(accounts::login_id.eq(login_id.as_str()));
-    if *change != AccountChange::default() {
-        let changeset = AccountChangeset {
-            role: change.role.map(Role::as_str),
-            name: change.name.as_ref().map(Name::as_str),
-            password_hash: change.password_hash.as_ref().map(|hash| hash.0.as_str()),
-        };
-        diesel::update(account).set(changeset).execute(connection).await?;
-    }
-    let row = account.select(AccountRow::as_select()).first(connection).await.optional()?;
-    let Some(row) = row else {
+    let Some(mut credentials) = lock_account(connection, login_id).await? else {
         return Ok(None);
     };
-    let account = Credentials::try_from(row)?.account;
+    let before = credentials.clone();
+    change.apply(&mut credentials, now);
+    if credentials != before {
+        save_account(connection, &credentials).await?;
+    }
+    let Credentials { account, standing, .. } = credentials;
     let ended_sessions = match change.password_hash {
-        Some(_) => end_sessions(connection, account.id, now).await?,
+        Some(_) => sessions::end_all(connection, account.id, time(now)).await?,
         None => Vec::new(),
     };
-    Ok(Some(ChangedAccount { account, ended_sessions }))
+    let access_version = (standing.access_changed_at == Some(now)).then_some(standing.access_version);
+    Ok(Some(ChangedAccount { account, ended_sessions, access_version }))
 }
 
-/// Ends the living sessions of an account. An earlier attempt, whose answer was lost, may have ended them at the same time
-/// `now`; they are named again.
-async fn end_sessions(
-    connection: &mut Connection,
-    account_id: AccountId,
-    now: NaiveDateTime,
-) -> Result<Vec<SessionId>, Failure> {
-    let sessions_of_account = sessions::table.filter(sessions::account_id.eq(account_id.stored()));
-    let living = sessions_of_account.clone().filter(sessions::ended_at.is_null()).filter(sessions::expires_at.gt(now));
-    diesel::update(living).set(sessions::ended_at.eq(now)).execute(connection).await?;
-    let ended = sessions_of_account.filter(sessions::ended_at.eq(now)).select(sessions::id);
-    let ids: Vec<Vec<u8>> = ended.load(connection).await?;
-    Ok(ids.iter().map(|bytes| id(bytes)).collect::<Result<_, _>>()?)
+/// The account with this login id, which nothing else changes until the transaction ends.
+async fn lock_account(connection: &mut Connection, login_id: &LoginId) -> Result<Option<Credentials>, Failure> {
+    let lock = Statement::select::<AccountRow>().sql(" WHERE login_id = ").bind(login_id.as_str().to_owned());
+    let rows: Vec<AccountRow> = lock.sql(LOCK_ROWS).load(connection).await?;
+    Ok(rows.into_iter().next().map(Credentials::try_from).transpose()?)
 }
 
-#[async_trait]
-impl Sessions for Store {
-    async fn open(&self, session: Session, verified: PasswordHash) -> Result<bool, StorageError> {
-        let opened = self.writer.transaction((&session, &verified), |connection, (session, verified)| {
-            Box::pin(async move {
-                // A change of the password waits for this transaction, and then ends the session; or this one waits.
-                let lock = Statement::<Text>::new("SELECT password_hash FROM accounts WHERE id = ");
-                let hashes: Vec<String> = lock.bind(session.account_id).sql(LOCK_ROWS).load(connection).await?;
-                if !hashes.contains(&verified.0) {
-                    return Ok(false);
-                }
-                insert::<SessionRow>(connection, [SessionRow::bind(session)]).await?;
-                Ok(true)
-            })
-        });
-        match opened.await {
-            // An earlier attempt, whose answer was lost, had opened it: no other session has its id.
-            Err(failure) if failure.kind == Kind::Duplicate => Ok(true),
-            opened => Ok(opened?),
-        }
-    }
-
-    async fn rotate(&self, request: RotateRequest) -> Result<Rotation, StorageError> {
-        let exchanged = self.writer.transaction((request, time(self.now())), |connection, (request, now)| {
-            Box::pin(exchange(connection, request, *now))
-        });
-        Ok(exchanged.await?)
-    }
-
-    async fn end(&self, id: SessionId) -> Result<(), StorageError> {
-        let ended = self.writer.transaction((id, time(self.now())), |connection, (id, now)| {
-            Box::pin(async move {
-                let living = sessions::table.find(id.stored()).filter(sessions::ended_at.is_null());
-                diesel::update(living).set(sessions::ended_at.eq(now)).execute(connection).await?;
-                Ok(())
-            })
-        });
-        Ok(ended.await?)
-    }
+/// Saves what can change of an account.
+async fn save_account(connection: &mut Connection, credentials: &Credentials) -> Result<(), Failure> {
+    const CHANGING: &[&str] = &["role", "name", "password_hash", "access_version", "access_changed_at"];
+    let update = Statement::update::<AccountRow>(AccountRow::bind(credentials), CHANGING);
+    update.sql(" WHERE id = ").bind(credentials.account.id).execute(connection).await?;
+    Ok(())
 }
 
-/// Exchanges the secret by one conditional update, so that exactly one of several concurrent exchanges succeeds.
-async fn exchange(
-    connection: &mut Connection,
-    request: &RotateRequest,
-    now: NaiveDateTime,
-) -> Result<Rotation, Failure> {
-    let (presented, next) = (request.presented.0.as_slice(), request.next.0.as_slice());
-    let session = sessions::table.find(request.session_id.stored());
-    let living = session
-        .clone()
-        .filter(sessions::ended_at.is_null())
-        .filter(sessions::expires_at.gt(now))
-        .filter(sessions::refresh_hash.eq(presented));
-    let rotated = diesel::update(living)
-        .set((sessions::refresh_hash.eq(next), sessions::expires_at.eq(time(request.expires_at))))
-        .execute(connection)
-        .await?;
-    let row = session.clone().select(SessionRow::as_select()).first(connection).await.optional()?;
-    let Some(row) = row else {
-        return Ok(Rotation::Unknown);
-    };
-    // In the second case an earlier attempt, whose answer was lost, had exchanged it.
-    if rotated > 0 || (row.ended_at.is_none() && row.refresh_hash == next) {
-        let account = accounts::table.find(row.account_id).select(AccountRow::as_select()).first(connection).await?;
-        return Ok(Rotation::Rotated(Credentials::try_from(account)?.account));
-    }
-    if row.ended_at.is_some() || row.expires_at <= now {
-        return Ok(Rotation::Unknown);
-    }
-    diesel::update(session).set(sessions::ended_at.eq(now)).execute(connection).await?;
-    Ok(Rotation::Reused)
+/// The account with this id, which there is.
+async fn member(connection: &mut Connection, id: Vec<u8>) -> Result<Member, Failure> {
+    let row = accounts::table.find(id).select(AccountRow::as_select()).first(connection).await?;
+    let Credentials { account, standing, .. } = Credentials::try_from(row)?;
+    Ok(Member { account, standing })
 }

@@ -10,7 +10,7 @@ use axum::Router;
 use boxoffice_application::{
     AccountService, CatalogGeneration, CatalogService, Gate, PaymentService, ReservationService, SaleTermsCache,
     SaleWatch, WaitingRoomService, WalletService,
-    accounts::{EndedSessions, SessionSettings},
+    accounts::{Revocations, SessionSettings},
 };
 use boxoffice_contracts::{
     memory::MemoryStore,
@@ -172,7 +172,7 @@ impl World {
                 clock: clock.clone(),
                 entropy: Arc::new(TestEntropy),
                 settings: SessionSettings { access_seconds: 900, refresh_seconds: 2_592_000 },
-                ended: EndedSessions::default(),
+                revocations: Revocations::default(),
                 peers: Arc::clone(&self.peers),
             }),
             catalog: Arc::new(CatalogService {
@@ -342,7 +342,8 @@ fn named_tokens(world: &World) -> Arc<MockAccessTokens> {
                 "expired" => return Err(AccessTokenError::Expired),
                 _ => return Err(AccessTokenError::Invalid),
             };
-            Ok(AccessClaims { account_id, session_id: SessionId::new(Uuid::from_u128(0x50)), role, expires_at: now })
+            let session_id = SessionId::new(Uuid::from_u128(0x50));
+            Ok(AccessClaims { account_id, session_id, role, access_version: 0, expires_at: now })
         });
     })
 }
