@@ -64,6 +64,7 @@ async fn unknown_ids(buyer: &Buyer, promoter: &Buyer, show: &Show) {
             buyer.get(path.replace("ID", "no-id")).send().await.refuses(400, "malformed_request");
         }
     }
+    buyer.delete(format!("/v1/me/sessions/{NO_ID}")).send().await.refuses(404, "session_not_found");
     buyer.ask_join(NO_ID).send().await.refuses(404, "concert_not_found");
     buyer.ask_hold(NO_ID, &["A-1-1"]).send().await.refuses(404, "performance_not_found");
     buyer.ask_pay(NO_ID).send().await.refuses(404, "reservation_not_found");

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use crate::support::{
     client::{Answer, Api, Ask, Buyer},
-    eventually,
-    server::Server,
+    eventually, list, send_together,
+    server::{PASSWORD, Server},
     show::venue_of,
     text, until,
 };
@@ -16,7 +16,7 @@ async fn refresh(api: &Api, token: &str) -> Answer {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_token_is_single_use_and_its_reuse_ends_the_session() {
-    let server = Server::start(&[]).await;
+    let server = Server::start(&[("REFRESH_GRACE_SECONDS", "0")]).await;
     let (api, buyer) = (server.api(), Buyer::new(server.api()).await);
     let other_session = Buyer::sign_in(api, &buyer.login_id).await;
     let next = refresh(api, &buyer.refresh_token).await;
@@ -33,6 +33,68 @@ async fn a_refresh_token_is_single_use_and_its_reuse_ends_the_session() {
     // Another session of the same account is not touched.
     other_session.get("/v1/me").send().await.is(200);
     refresh(api, &other_session.refresh_token).await.is(200);
+    server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refreshing_twice_gives_the_same_pair_and_an_unknown_secret_is_no_theft() {
+    let server = Server::start(&[]).await;
+    let buyer = Buyer::new(server.api()).await;
+    let answers = send_together(10, |_| {
+        server.api().post("/v1/sessions/refresh", &json!({"refresh_token": buyer.refresh_token}))
+    })
+    .await;
+    let tokens = |answer: &Answer| {
+        let pair = answer.is(200);
+        (text(pair, "access_token").to_owned(), text(pair, "refresh_token").to_owned())
+    };
+    let pair = tokens(&answers[0]);
+    assert!(answers.iter().all(|answer| tokens(answer) == pair));
+    // The session of the pair, and a secret that it never gave.
+    let unknown = format!("{}{}", &pair.1[..22], "A".repeat(42));
+    refresh(server.api(), &unknown).await.refuses(401, "unauthenticated");
+    server.api().get("/v1/me").bearer(&pair.0).send().await.is(200);
+    refresh(server.api(), &pair.1).await.is(200);
+    assert!(!server.log().contains("spent refresh token"), "{}", server.log());
+    server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stolen_session_is_found_and_ended_and_the_password_changed() {
+    let server = Server::start(&[]).await;
+    let buyer = Buyer::new(server.api()).await;
+    let credentials = json!({"login_id": buyer.login_id, "password": PASSWORD});
+    let thief = server.api().post("/v1/sessions", &credentials).header("user-agent", "stolen \t phone/1.0").send().await;
+    let thief = text(thief.is(201), "access_token").to_owned();
+    let sessions = async || list(buyer.get("/v1/me/sessions").send().await.is(200), "items").to_vec();
+    let shown = sessions().await;
+    assert_eq!(shown.len(), 2);
+    let of_thief = shown.iter().find(|session| session["current"] == false).expect("there is another session");
+    assert_eq!(of_thief["client"], "stolen phone/1.0");
+    let path = format!("/v1/me/sessions/{}", text(of_thief, "id"));
+    buyer.delete(path.as_str()).send().await.is(204);
+    server.api().get("/v1/me").bearer(&thief).send().await.refuses(401, "unauthenticated");
+    buyer.delete(path.as_str()).send().await.refuses(404, "session_not_found");
+    assert_eq!(sessions().await.len(), 1);
+
+    // The thief knows the password, and comes back.
+    let again = Buyer::sign_in(server.api(), &buyer.login_id).await;
+    let change = |current: &str, new: &str| {
+        buyer.ask("PUT", "/v1/me/password").json(&json!({"current_password": current, "new_password": new}))
+    };
+    change("wrong password", "another password").send().await.refuses(401, "invalid_credentials");
+    change(PASSWORD, "short").send().await.refuses(422, "validation_failed");
+    change(PASSWORD, "another password").send().await.is(204);
+    again.get("/v1/me").send().await.refuses(401, "unauthenticated");
+    buyer.get("/v1/me").send().await.is(200);
+    refresh(server.api(), &buyer.refresh_token).await.is(200);
+    server.api().post("/v1/sessions", &credentials).send().await.refuses(401, "invalid_credentials");
+    let credentials = json!({"login_id": buyer.login_id, "password": "another password"});
+    let other = server.api().post("/v1/sessions", &credentials).send().await;
+    let other = text(other.is(201), "access_token").to_owned();
+    buyer.delete("/v1/me/sessions").send().await.is(204);
+    server.api().get("/v1/me").bearer(&other).send().await.refuses(401, "unauthenticated");
+    buyer.get("/v1/me").send().await.is(200);
     server.finish().await;
 }
 

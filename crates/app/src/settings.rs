@@ -150,6 +150,12 @@ settings! {
     access_token_seconds: u32 = "900", whole(1, DAY_SECONDS);
     /// How long a session lasts without a refresh
     refresh_token_seconds: u32 = "2592000", whole(1, YEAR_SECONDS);
+    /// How long a refresh token that was exchanged gives the same pair again; used later, it ends the session
+    refresh_grace_seconds: u32 = "20", whole(0, 3_600);
+    /// After how many days a session ends, however often it is refreshed
+    session_days_max: u32 = "90", whole(1, 3_660);
+    /// How many sessions an account may have at once; one more ends the oldest
+    sessions_per_account: u32 = "20", whole(1, 10_000);
     /// Sign-ups, sign-ins and refreshes of one client address; 0 for no limit, which is the default with `--demo`
     account_requests_per_minute: u32 = "30", whole(0, 1_000_000);
     /// Memory for hashing one password (Argon2id)

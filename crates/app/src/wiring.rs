@@ -117,6 +117,9 @@ impl Adapters {
             settings: SessionSettings {
                 access_seconds: settings.access_token_seconds,
                 refresh_seconds: settings.refresh_token_seconds,
+                refresh_grace_seconds: settings.refresh_grace_seconds,
+                session_days_max: settings.session_days_max,
+                sessions_per_account: settings.sessions_per_account,
             },
             revocations: Revocations::default(),
             peers,

@@ -1,5 +1,6 @@
 //! Signing up, signing in, and staying signed in.
 
+mod refresh_token;
 mod revocations;
 mod sessions;
 
@@ -8,17 +9,16 @@ use std::sync::Arc;
 use boxoffice_domain::{
     AccountId, Clock, EntropySource, SessionId, StorageError,
     accounts::{
-        AccessTokens, Account, AccountChange, Accounts, ChangedAccount, CreateAccountError, Credentials,
-        HashingError, LoginId, Member,
-        Password, PasswordHasher, Role, Session, Sessions, Standing,
+        AccessTokens, Account, AccountChange, Accounts, ChainKey, ChangedAccount, ClientName, CreateAccountError,
+        Credentials, HashingError, LoginId, Member, Password, PasswordChange, PasswordHash, PasswordHasher, Role, Session,
+        Sessions, Standing,
     },
     idempotency::{Idempotency, KeyReused, Made},
-    seconds_after,
     text::Name,
 };
 use boxoffice_peers::Peers;
 
-use sessions::hash_of;
+use refresh_token::RefreshSecret;
 
 pub use revocations::Revocations;
 
@@ -38,6 +38,12 @@ pub struct SessionSettings {
     pub access_seconds: u32,
     /// How long a session lasts without being refreshed.
     pub refresh_seconds: u32,
+    /// For how long the refresh token before gives the pair again that it was exchanged for.
+    pub refresh_grace_seconds: u32,
+    /// How long a session lasts however often it is refreshed.
+    pub session_days_max: u32,
+    /// How many sessions of an account go on at once.
+    pub sessions_per_account: u32,
 }
 
 /// An account to be made.
@@ -46,6 +52,15 @@ pub struct SignUp {
     pub login_id: LoginId,
     pub password: Password,
     pub name: Name,
+}
+
+/// A person who wants to sign in, as a client sent it.
+#[derive(Clone)]
+pub struct SignIn<'a> {
+    pub login_id: &'a str,
+    pub password: &'a str,
+    /// What the client calls itself.
+    pub client: Option<ClientName>,
 }
 
 /// What is to change of an account; what is `None` stays as it is.
@@ -64,6 +79,12 @@ pub struct SessionTokens {
     pub expires_in_seconds: u32,
     /// Single use: exchanges for the next pair of tokens.
     pub refresh_token: String,
+}
+
+impl std::fmt::Debug for SignIn<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignIn").field("login_id", &self.login_id).finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for SessionTokens {
@@ -106,10 +127,21 @@ pub enum SignInError {
     Storage(#[from] StorageError),
 }
 
+/// Why something was not done for which the caller has to give the password again.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfirmedError {
+    #[error("the password is wrong")]
+    InvalidCredentials,
+    #[error(transparent)]
+    Hashing(#[from] HashingError),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
 /// Why a session was not refreshed.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
-    /// Not the refresh token of a live session. If it had been spent before, the session has ended.
+    /// Not the refresh token of a live session. If it had been spent longer ago, the session has ended.
     #[error("the refresh token is not valid")]
     Invalid,
     #[error(transparent)]
@@ -194,9 +226,9 @@ impl AccountService {
 
     /// Opens a session. Refusing a text that cannot be a login id takes as long as refusing a wrong one. A text that
     /// cannot be a password is refused at once, whatever the login id, and so says nothing about it.
-    pub async fn sign_in(&self, login_id: &str, password: &str) -> Result<SessionTokens, SignInError> {
-        let password = Password::new(password).map_err(|_| SignInError::InvalidCredentials)?;
-        let credentials = match LoginId::new(login_id) {
+    pub async fn sign_in(&self, sign_in: SignIn<'_>) -> Result<SessionTokens, SignInError> {
+        let password = Password::new(sign_in.password).map_err(|_| SignInError::InvalidCredentials)?;
+        let credentials = match LoginId::new(sign_in.login_id) {
             Ok(login_id) => self.accounts.credentials(&login_id).await?,
             Err(_) => None,
         };
@@ -205,19 +237,55 @@ impl AccountService {
         let credentials = credentials.filter(|_| verified).ok_or(SignInError::InvalidCredentials)?;
         let Credentials { account, standing, password_hash, .. } = credentials;
         let now = self.clock.now();
-        let (id, secret) = (SessionId::new(self.entropy.uuid()), self.entropy.secret());
+        let (id, chain_key) = (SessionId::new(self.entropy.uuid()), ChainKey(self.entropy.secret()));
+        let secret = RefreshSecret::first(id, chain_key, self.entropy.secret());
         let session = Session {
             id,
             account_id: account.id,
-            refresh_hash: hash_of(secret),
+            chain_key: Some(chain_key),
+            refresh_hash: secret.hash(),
+            former_hash: None,
             created_at: now,
-            expires_at: seconds_after(now, self.settings.refresh_seconds),
+            last_used_at: now,
+            expires_at: self.session_expires_at(now, now),
+            ended_at: None,
+            client: sign_in.client,
         };
-        if !self.sessions.open(session, password_hash).await? {
-            // The password was changed while it was verified.
-            return Err(SignInError::InvalidCredentials);
-        }
+        let opened = self.sessions.open(session, password_hash, self.settings.sessions_per_account).await?;
+        // Without one, the password was changed while it was verified.
+        let ended = opened.ok_or(SignInError::InvalidCredentials)?;
+        ended.iter().for_each(|id| self.revoke_session(*id));
         Ok(self.issue(&Member { account, standing }, id, secret, now)?)
+    }
+
+    /// Gives the caller another password, and ends all other sessions of the account.
+    pub async fn change_password(
+        &self,
+        identity: Identity,
+        current: &str,
+        next: Password,
+    ) -> Result<(), ConfirmedError> {
+        let verified = self.confirm(identity, current).await?;
+        let next = self.passwords.hash(next).await?;
+        let (account_id, kept) = (identity.account_id, identity.session_id);
+        let change = PasswordChange { account_id, verified, next, kept };
+        let ended = self.accounts.change_password(change).await?;
+        // Without one, the password was changed while it was verified.
+        let ended = ended.ok_or(ConfirmedError::InvalidCredentials)?;
+        ended.iter().for_each(|id| self.revoke_session(*id));
+        Ok(())
+    }
+
+    /// The hash of the caller's password, if this is the password.
+    async fn confirm(&self, identity: Identity, password: &str) -> Result<PasswordHash, ConfirmedError> {
+        let password = Password::new(password).map_err(|_| ConfirmedError::InvalidCredentials)?;
+        let credentials = match self.accounts.find(identity.account_id).await? {
+            Some(account) => self.accounts.credentials(&account.login_id).await?,
+            None => None,
+        };
+        let hash = credentials.map(|credentials| credentials.password_hash);
+        let verified = self.passwords.verify(password, hash.clone()).await?;
+        hash.filter(|_| verified).ok_or(ConfirmedError::InvalidCredentials)
     }
 
     /// The account of the caller.

@@ -19,7 +19,8 @@ use crate::{
 };
 
 pub use sessions::{
-    AccessClaims, AccessTokenError, AccessTokens, RefreshHash, Revoked, RotateRequest, Rotation, Session, Sessions,
+    AccessClaims, AccessTokenError, AccessTokens, CLIENT_NAME_CHARACTERS_MAX, ChainKey, ClientName, Presented, RefreshHash,
+    Revoked, RotateRequest, Session, Sessions, SessionsToEnd,
 };
 #[cfg(feature = "mocks")]
 pub use sessions::{MockAccessTokens, MockSessions};
@@ -255,6 +256,18 @@ pub struct ChangedAccount {
     pub access_version: Option<u64>,
 }
 
+/// The holder of an account gives it another password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
+pub struct PasswordChange {
+    pub account_id: AccountId,
+    /// The hash of the password that the holder has shown to know.
+    pub verified: PasswordHash,
+    pub next: PasswordHash,
+    /// The session of the holder, which goes on.
+    pub kept: SessionId,
+}
+
 /// Why an account was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateAccountError {
@@ -285,6 +298,11 @@ pub trait Accounts: Send + Sync {
     /// password ends the sessions of the account in the same step, if the storage keeps them, and names those that had
     /// not ended or lapsed before. What the change does is decided by [`AccountChange::apply`].
     async fn change(&self, login_id: &LoginId, change: AccountChange) -> Result<Option<ChangedAccount>, StorageError>;
+
+    /// Gives an account another password, and ends its other sessions in the same step, if the storage keeps them. Names
+    /// the sessions that it ended; `None`, and nothing is changed, if the account has another password hash than the one
+    /// that was verified.
+    async fn change_password(&self, change: PasswordChange) -> Result<Option<Vec<SessionId>>, StorageError>;
 }
 
 debug_without_content! {

@@ -65,6 +65,7 @@ fn limited_routes() -> OpenApiRouter<Api> {
         .routes(routes!(accounts::sign_up::handler))
         .routes(routes!(accounts::sign_in::handler))
         .routes(routes!(accounts::refresh::handler))
+        .routes(routes!(accounts::change_password::handler))
 }
 
 /// The routes that every product has.
@@ -72,6 +73,8 @@ fn core_routes() -> OpenApiRouter<Api> {
     OpenApiRouter::default()
         .routes(routes!(accounts::sign_out::handler))
         .routes(routes!(accounts::me::handler))
+        .routes(routes!(accounts::list_sessions::handler, accounts::end_sessions::others))
+        .routes(routes!(accounts::end_sessions::one))
         .routes(routes!(catalog::concerts::handler, catalog::publish_concert::handler))
         .routes(routes!(catalog::concert::handler, catalog::update_concert::handler))
         .routes(routes!(catalog::performances::handler, catalog::publish_performance::handler))

@@ -31,6 +31,10 @@ diesel::table! {
         created_at -> Timestamp,
         expires_at -> Timestamp,
         ended_at -> Nullable<Timestamp>,
+        chain_key -> Nullable<Binary>,
+        former_hash -> Nullable<Binary>,
+        refreshed_at -> Nullable<Timestamp>,
+        client -> Nullable<Text>,
     }
 }
 

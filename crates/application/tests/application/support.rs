@@ -256,7 +256,13 @@ impl World {
             tokens: self.access_tokens.clone(),
             clock: self.stage.clock.clone(),
             entropy: Arc::new(TestEntropy),
-            settings: SessionSettings { access_seconds: 900, refresh_seconds: 2_592_000 },
+            settings: SessionSettings {
+                access_seconds: 900,
+                refresh_seconds: 2_592_000,
+                refresh_grace_seconds: 20,
+                session_days_max: 90,
+                sessions_per_account: 20,
+            },
             revocations: Revocations::default(),
             peers: self.peers.clone(),
         }

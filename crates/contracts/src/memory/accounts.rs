@@ -5,7 +5,7 @@ use boxoffice_domain::{
     AccountId, SessionId, StorageError, Timestamp,
     accounts::{
         Account, AccountChange, Accounts, ChangedAccount, CreateAccountError, Credentials, LoginId, Member,
-        PasswordHash, Revoked, RotateRequest, Rotation, Session, Sessions,
+        PasswordChange, PasswordHash, RefreshHash, Revoked, RotateRequest, Session, Sessions, SessionsToEnd,
     },
     wallet::Wallet,
 };
@@ -45,71 +45,141 @@ impl Accounts for MemoryStore {
         };
         change.apply(known, now);
         let (account, standing) = (known.account.clone(), known.standing);
-        let ended_sessions = if change.password_hash.is_some() { rows.end_sessions(account.id, now) } else { Vec::new() };
+        let ends_all = change.password_hash.is_some();
+        let ended_sessions = if ends_all { rows.end_sessions(account.id, |_| true, now) } else { Vec::new() };
         let access_version = (standing.access_changed_at == Some(now)).then_some(standing.access_version);
         Ok(Some(ChangedAccount { account, ended_sessions, access_version }))
+    }
+
+    async fn change_password(&self, change: PasswordChange) -> Result<Option<Vec<SessionId>>, StorageError> {
+        let now = self.now();
+        let mut rows = self.rows();
+        let known = rows.accounts.get_mut(&change.account_id).filter(|known| known.password_hash == change.verified);
+        let Some(known) = known else {
+            return Ok(None);
+        };
+        known.password_hash = change.next;
+        Ok(Some(rows.end_sessions(change.account_id, |id| id != change.kept, now)))
     }
 }
 
 impl Rows {
-    /// Ends the living sessions of an account, and names them.
-    fn end_sessions(&mut self, account_id: AccountId, now: Timestamp) -> Vec<SessionId> {
-        let of_account = self.sessions.values_mut().filter(|(session, _)| session.account_id == account_id);
-        let living = of_account.filter(|(session, ended_at)| ended_at.is_none() && now < session.expires_at);
-        let ended = living.map(|(session, ended_at)| {
-            *ended_at = Some(now);
-            session.id
-        });
-        ended.collect()
+    /// The living sessions of an account, the oldest first.
+    fn living_sessions(&self, account_id: AccountId, now: Timestamp) -> Vec<&Session> {
+        let of_account = self.sessions.values().filter(|session| session.account_id == account_id);
+        let mut living: Vec<_> = of_account.filter(|session| session.is_living(now)).collect();
+        living.sort_by_key(|session| (session.created_at, session.id));
+        living
+    }
+
+    /// Ends the living sessions of an account that are `meant`, and names them.
+    fn end_sessions(
+        &mut self,
+        account_id: AccountId,
+        meant: impl Fn(SessionId) -> bool,
+        now: Timestamp,
+    ) -> Vec<SessionId> {
+        let living = self.living_sessions(account_id, now).into_iter().map(|session| session.id);
+        let ended: Vec<_> = living.filter(|id| meant(*id)).collect();
+        for id in &ended {
+            self.end_session(*id, now);
+        }
+        ended
+    }
+
+    fn end_session(&mut self, id: SessionId, now: Timestamp) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.ended_at.get_or_insert(now);
+        }
     }
 }
 
 #[async_trait]
 impl Sessions for MemoryStore {
-    async fn open(&self, session: Session, verified: PasswordHash) -> Result<bool, StorageError> {
-        let mut rows = self.rows();
-        let known = rows.accounts.get(&session.account_id);
-        let is_same = known.is_some_and(|known| known.password_hash == verified);
-        if is_same {
-            rows.sessions.insert(session.id, (session, None));
-        }
-        Ok(is_same)
-    }
-
-    async fn rotate(&self, request: RotateRequest) -> Result<Rotation, StorageError> {
+    async fn open(
+        &self,
+        session: Session,
+        verified: PasswordHash,
+        sessions_max: u32,
+    ) -> Result<Option<Vec<SessionId>>, StorageError> {
         let now = self.now();
         let mut rows = self.rows();
-        let session = rows.sessions.get_mut(&request.session_id);
-        let Some((session, ended_at)) =
-            session.filter(|(session, ended_at)| ended_at.is_none() && now < session.expires_at)
-        else {
-            return Ok(Rotation::Unknown);
-        };
-        if session.refresh_hash != request.presented {
-            *ended_at = Some(now);
-            return Ok(Rotation::Reused);
+        let known = rows.accounts.get(&session.account_id);
+        if known.is_none_or(|known| known.password_hash != verified) {
+            return Ok(None);
         }
-        (session.refresh_hash, session.expires_at) = (request.next, request.expires_at);
-        let account_id = session.account_id;
-        let Credentials { account, standing, .. } = rows.accounts[&account_id].clone();
-        Ok(Rotation::Rotated(Member { account, standing }))
+        let living: Vec<_> = rows.living_sessions(session.account_id, now).iter().map(|session| session.id).collect();
+        let surplus = (living.len() + 1).saturating_sub(sessions_max.max(1) as usize);
+        let oldest = living[..surplus].to_vec();
+        oldest.iter().for_each(|id| rows.end_session(*id, now));
+        rows.sessions.insert(session.id, session);
+        Ok(Some(oldest))
+    }
+
+    async fn find(&self, id: SessionId) -> Result<Option<(Session, Member)>, StorageError> {
+        let rows = self.rows();
+        let session = rows.sessions.get(&id).cloned();
+        Ok(session.map(|session| {
+            let Credentials { account, standing, .. } = rows.accounts[&session.account_id].clone();
+            (session, Member { account, standing })
+        }))
+    }
+
+    async fn list(&self, account_id: AccountId) -> Result<Vec<Session>, StorageError> {
+        Ok(self.rows().living_sessions(account_id, self.now()).into_iter().cloned().collect())
+    }
+
+    async fn rotate(&self, request: RotateRequest) -> Result<Option<Timestamp>, StorageError> {
+        let now = self.now();
+        let mut rows = self.rows();
+        let session = rows.sessions.get_mut(&request.session_id).filter(|session| session.is_living(now));
+        let Some(session) = session else {
+            return Ok(None);
+        };
+        if session.refresh_hash == request.next {
+            return Ok(Some(session.last_used_at));
+        }
+        if session.refresh_hash != request.presented {
+            return Ok(None);
+        }
+        (session.refresh_hash, session.former_hash) = (request.next, Some(request.presented));
+        (session.last_used_at, session.expires_at) = (now, request.expires_at);
+        session.chain_key = Some(request.chain_key);
+        Ok(Some(now))
     }
 
     async fn end(&self, id: SessionId) -> Result<(), StorageError> {
         let now = self.now();
-        if let Some((_, ended_at)) = self.rows().sessions.get_mut(&id) {
-            ended_at.get_or_insert(now);
-        }
+        self.rows().end_session(id, now);
         Ok(())
+    }
+
+    async fn end_reused(&self, id: SessionId, seen: RefreshHash) -> Result<bool, StorageError> {
+        let now = self.now();
+        let mut rows = self.rows();
+        let is_same = rows.sessions.get(&id).is_some_and(|session| session.refresh_hash == seen);
+        if is_same {
+            rows.end_session(id, now);
+        }
+        Ok(is_same)
+    }
+
+    async fn end_of(&self, account_id: AccountId, which: SessionsToEnd) -> Result<Vec<SessionId>, StorageError> {
+        let meant = |id| match which {
+            SessionsToEnd::One(one) => id == one,
+            SessionsToEnd::AllBut(kept) => id != kept,
+        };
+        let now = self.now();
+        Ok(self.rows().end_sessions(account_id, meant, now))
     }
 
     async fn revoked_since(&self, since: Timestamp) -> Result<Revoked, StorageError> {
         let rows = self.rows();
         let is_late = |at: Option<Timestamp>| at.is_some_and(|at| since <= at);
-        let ended = rows.sessions.iter().filter(|(_, (_, ended_at))| is_late(*ended_at));
+        let ended = rows.sessions.values().filter(|session| is_late(session.ended_at));
         let voided = rows.accounts.iter().filter(|(_, known)| is_late(known.standing.access_changed_at));
         Ok(Revoked {
-            sessions: ended.map(|(id, _)| *id).collect(),
+            sessions: ended.map(|session| session.id).collect(),
             accounts: voided.map(|(id, known)| (*id, known.standing.access_version)).collect(),
         })
     }

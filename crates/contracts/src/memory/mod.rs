@@ -48,8 +48,7 @@ impl fmt::Debug for MemoryStore {
 #[derive(Clone, Default)]
 struct Rows {
     accounts: BTreeMap<AccountId, Credentials>,
-    /// Each with when it has ended.
-    sessions: BTreeMap<SessionId, (Session, Option<Timestamp>)>,
+    sessions: BTreeMap<SessionId, Session>,
     venues: Published<VenueId, Venue>,
     concerts: Published<ConcertId, Concert>,
     /// The name of the venue and the number of available seats are those of the publication.

@@ -17,6 +17,7 @@ pub mod payments;
 mod promises;
 pub mod races;
 pub mod reservations;
+pub mod sessions;
 mod show;
 mod stage;
 mod stocks;
@@ -78,12 +79,19 @@ macro_rules! storage_contract {
             one_of_fifty_at_once_gets_the_login_id
             a_login_id_is_one_however_it_is_typed
             an_account_is_changed_by_login_id_as_far_as_is_asked
+        } sessions {
+            a_session_is_found_as_it_is_with_its_account
+            a_refresh_secret_is_exchanged_once
+            a_session_that_ended_or_lapsed_or_never_was_is_not_refreshed
+            one_of_twenty_rotations_at_once_is_made
+            a_session_that_was_refreshed_meanwhile_does_not_end_for_a_spent_secret
+            the_sessions_of_an_account_are_those_that_go_on
+            one_session_too_many_ends_the_oldest
+            sessions_are_ended_by_their_account_alone
             what_was_revoked_is_read_from_an_instant_on
             another_password_ends_the_sessions_of_the_account
+            the_holder_changes_the_password_and_keeps_one_session
             a_sign_in_that_is_under_way_does_not_outlive_another_password
-            a_refresh_secret_is_good_once
-            a_session_that_ended_or_lapsed_or_never_was_is_unknown
-            one_of_twenty_rotations_at_once_succeeds
         } }
     };
     (@ audit $open:path) => {

@@ -58,6 +58,7 @@ codes! {
     SeatNotFound, NOT_FOUND, "seat_not_found", "The performance has no such seat";
     ReservationNotFound, NOT_FOUND, "reservation_not_found", "There is no such reservation";
     PaymentNotFound, NOT_FOUND, "payment_not_found", "There is no such payment";
+    SessionNotFound, NOT_FOUND, "session_not_found", "There is no such session";
     VenueNotFound, NOT_FOUND, "venue_not_found", "There is no such venue";
     ChargeNotFound, NOT_FOUND, "charge_not_found", "There is no such charge";
     MethodNotAllowed, METHOD_NOT_ALLOWED, "method_not_allowed", "The route does not have this method";

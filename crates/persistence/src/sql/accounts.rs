@@ -4,15 +4,15 @@ mod sessions;
 
 use async_trait::async_trait;
 use boxoffice_domain::{
-    AccountId, StorageError, Timestamp,
+    AccountId, SessionId, StorageError, Timestamp,
     accounts::{
         Account, AccountChange, Accounts, ChangedAccount, CreateAccountError, Credentials, LoginId, Member,
-        PasswordHash, Standing,
+        PasswordChange, PasswordHash, SessionsToEnd, Standing,
     },
     wallet::Wallet,
 };
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
+use diesel::{prelude::*, sql_types::Text};
 use diesel_async::RunQueryDsl;
 
 use super::{
@@ -104,6 +104,13 @@ impl Accounts for Store {
         });
         Ok(changed.await?)
     }
+
+    async fn change_password(&self, change: PasswordChange) -> Result<Option<Vec<SessionId>>, StorageError> {
+        let changed = self.writer.transaction((change, time(self.now())), |connection, (change, now)| {
+            Box::pin(change_password(connection, change, *now))
+        });
+        Ok(changed.await?)
+    }
 }
 
 async fn change_account(
@@ -122,11 +129,28 @@ async fn change_account(
     }
     let Credentials { account, standing, .. } = credentials;
     let ended_sessions = match change.password_hash {
-        Some(_) => sessions::end_all(connection, account.id, time(now)).await?,
+        Some(_) => sessions::end_of(connection, account.id, None, time(now)).await?,
         None => Vec::new(),
     };
     let access_version = (standing.access_changed_at == Some(now)).then_some(standing.access_version);
     Ok(Some(ChangedAccount { account, ended_sessions, access_version }))
+}
+
+async fn change_password(
+    connection: &mut Connection,
+    change: &PasswordChange,
+    now: NaiveDateTime,
+) -> Result<Option<Vec<SessionId>>, Failure> {
+    let lock = Statement::<Text>::new("SELECT password_hash FROM accounts WHERE id = ").bind(change.account_id);
+    let hash: Option<String> = lock.sql(LOCK_ROWS).load(connection).await?.pop();
+    // An earlier attempt, whose answer was lost, may have changed it.
+    if hash.as_ref() != Some(&change.verified.0) && hash.as_ref() != Some(&change.next.0) {
+        return Ok(None);
+    }
+    let account = accounts::table.find(change.account_id.stored());
+    diesel::update(account).set(accounts::password_hash.eq(&change.next.0)).execute(connection).await?;
+    let others = SessionsToEnd::AllBut(change.kept);
+    Ok(Some(sessions::end_of(connection, change.account_id, Some(others), now).await?))
 }
 
 /// The account with this login id, which nothing else changes until the transaction ends.
@@ -144,9 +168,8 @@ async fn save_account(connection: &mut Connection, credentials: &Credentials) ->
     Ok(())
 }
 
-/// The account with this id, which there is.
-async fn member(connection: &mut Connection, id: Vec<u8>) -> Result<Member, Failure> {
-    let row = accounts::table.find(id).select(AccountRow::as_select()).first(connection).await?;
-    let Credentials { account, standing, .. } = Credentials::try_from(row)?;
-    Ok(Member { account, standing })
+/// What decides whether the account gets access, beside its password.
+fn member_of(credentials: Credentials) -> Member {
+    let Credentials { account, standing, .. } = credentials;
+    Member { account, standing }
 }

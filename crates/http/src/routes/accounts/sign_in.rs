@@ -1,6 +1,10 @@
-use axum::{Json, extract::State, http::StatusCode};
-use boxoffice_application::accounts::SignInError;
-use boxoffice_domain::accounts::{LOGIN_ID_CHARACTERS_MAX, PASSWORD_CHARACTERS_MAX};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode, header::USER_AGENT},
+};
+use boxoffice_application::accounts::{SignIn, SignInError};
+use boxoffice_domain::accounts::{ClientName, LOGIN_ID_CHARACTERS_MAX, PASSWORD_CHARACTERS_MAX};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -43,9 +47,15 @@ refusals!([BODY], [InvalidCredentials, RateLimited]);
 #[tracing::instrument(level = "debug", name = "http.accounts.sign_in", skip_all)]
 pub(crate) async fn handler(
     State(api): State<Api>,
+    headers: HeaderMap,
     Body(body): Body<SignInRequest>,
 ) -> Result<(StatusCode, Json<SessionResponse>), Problem> {
     let service = api.services.accounts.clone();
-    let tokens = api.run_detached(async move { service.sign_in(&body.login_id, &body.password).await }).await??;
+    let client = headers.get(USER_AGENT).and_then(|field| ClientName::new(&String::from_utf8_lossy(field.as_bytes())));
+    let act = async move {
+        let SignInRequest { login_id, password } = &body;
+        service.sign_in(SignIn { login_id, password, client }).await
+    };
+    let tokens = api.run_detached(act).await??;
     Ok((StatusCode::CREATED, Json(tokens.into())))
 }

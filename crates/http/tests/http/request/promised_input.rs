@@ -79,6 +79,11 @@ fn longest(operation: &str, seats_max: usize) -> Vec<(String, StatusCode)> {
         "accounts_refresh" => {
             vec![(format!("{{\"refresh_token\": \"{refresh_token}\"}}"), StatusCode::UNAUTHORIZED)]
         }
+        "accounts_change_password" => {
+            let password = LONGEST_CHARACTER.repeat(128);
+            let body = format!("{{\"current_password\": \"{password}\", \"new_password\": \"{password}\"}}");
+            vec![(body, StatusCode::UNAUTHORIZED)]
+        }
         "catalog_publish_concert" => vec![(concert(), StatusCode::CREATED)],
         "catalog_update_concert" => vec![(concert(), StatusCode::OK)],
         "catalog_publish_venue" => vec![
