@@ -110,6 +110,7 @@ impl Adapters {
         Ok(AccountService {
             accounts: Arc::clone(&self.database.accounts),
             sessions: Arc::clone(&self.database.sessions),
+            records: Arc::clone(&self.database.records),
             passwords: Arc::new(passwords.context("passwords cannot be hashed with these settings")?),
             tokens: Arc::clone(tokens) as Arc<dyn AccessTokens>,
             clock: Arc::clone(&self.clock),

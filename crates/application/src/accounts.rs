@@ -9,8 +9,8 @@ use std::sync::Arc;
 use boxoffice_domain::{
     AccountId, Clock, EntropySource, SessionId, StorageError,
     accounts::{
-        AccessTokens, Account, AccountChange, Accounts, ChainKey, ChangedAccount, ClientName, CreateAccountError,
-        Credentials, HashingError, LoginId, Member, Password, PasswordChange, PasswordHash, PasswordHasher, Role, Session,
+        AccessTokens, Account, AccountChange, AccountRecords, Accounts, ChainKey, ChangedAccount, ClientName, CreateAccountError,
+        Credentials, Erasure, HashingError, LoginId, Member, Password, PasswordChange, PasswordHash, PasswordHasher, Role, Session,
         Sessions, Standing,
     },
     idempotency::{Idempotency, KeyReused, Made},
@@ -69,6 +69,10 @@ pub struct ChangeAccount {
     pub role: Option<Role>,
     pub name: Option<Name>,
     pub password: Option<Password>,
+    /// Whether nobody is to sign in.
+    pub locked: Option<bool>,
+    /// Whether all sessions are to end.
+    pub end_sessions: bool,
 }
 
 /// What a signed-in client keeps.
@@ -138,6 +142,18 @@ pub enum ConfirmedError {
     Storage(#[from] StorageError),
 }
 
+/// Why an account was not erased.
+#[derive(Debug, thiserror::Error)]
+pub enum EraseError {
+    #[error(transparent)]
+    Confirmed(#[from] ConfirmedError),
+    /// It has points, charges in progress, holds that can be paid, or tickets of performances to come.
+    #[error("the account is in use")]
+    InUse,
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
 /// Why a session was not refreshed.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
@@ -152,6 +168,8 @@ pub enum RefreshError {
 pub struct AccountService {
     pub accounts: Arc<dyn Accounts>,
     pub sessions: Arc<dyn Sessions>,
+    /// What the holder of an account may have a copy of.
+    pub records: Arc<dyn AccountRecords>,
     pub passwords: Arc<dyn PasswordHasher>,
     pub tokens: Arc<dyn AccessTokens>,
     pub clock: Arc<dyn Clock>,
@@ -200,7 +218,7 @@ impl AccountService {
     }
 
     /// Changes an account for the operator. Gives the account as it is then, and how many sessions have ended; `None` if
-    /// there is no such account. Another password ends all sessions of the account. Another role makes the access tokens
+    /// there is no such account. Another password ends all sessions of the account, and so does locking it. Another role makes the access tokens
     /// void that name the former one; sessions get new ones by refreshing. This process refuses such tokens from now on. Its
     /// peers do so when they receive the announcements or, if those are lost, when they next read what was revoked.
     pub async fn change(
@@ -208,12 +226,13 @@ impl AccountService {
         login_id: &LoginId,
         change: ChangeAccount,
     ) -> Result<Option<(Account, usize)>, ChangeAccountError> {
-        let ChangeAccount { role, name, password } = change;
+        let ChangeAccount { role, name, password, locked, end_sessions } = change;
         let password_hash = match password {
             Some(password) => Some(self.passwords.hash(password).await?),
             None => None,
         };
-        let changed = self.accounts.change(login_id, AccountChange { role, name, password_hash }).await?;
+        let change = AccountChange { role, name, password_hash, locked, end_sessions };
+        let changed = self.accounts.change(login_id, change).await?;
         Ok(changed.map(|changed| {
             let ChangedAccount { account, ended_sessions, access_version } = changed;
             ended_sessions.iter().for_each(|id| self.revoke_session(*id));
@@ -232,9 +251,12 @@ impl AccountService {
             Ok(login_id) => self.accounts.credentials(&login_id).await?,
             Err(_) => None,
         };
+        // An erased account has no password.
+        let credentials = credentials.filter(|known| known.standing.erased_at.is_none());
         let hash = credentials.as_ref().map(|credentials| credentials.password_hash.clone());
         let verified = self.passwords.verify(password, hash).await?;
-        let credentials = credentials.filter(|_| verified).ok_or(SignInError::InvalidCredentials)?;
+        let may_sign_in = |known: &Credentials| verified && known.standing.may_sign_in();
+        let credentials = credentials.filter(may_sign_in).ok_or(SignInError::InvalidCredentials)?;
         let Credentials { account, standing, password_hash, .. } = credentials;
         let now = self.clock.now();
         let (id, chain_key) = (SessionId::new(self.entropy.uuid()), ChainKey(self.entropy.secret()));
@@ -252,7 +274,7 @@ impl AccountService {
             client: sign_in.client,
         };
         let opened = self.sessions.open(session, password_hash, self.settings.sessions_per_account).await?;
-        // Without one, the password was changed while it was verified.
+        // Without one, the account was changed while the password was verified.
         let ended = opened.ok_or(SignInError::InvalidCredentials)?;
         ended.iter().for_each(|id| self.revoke_session(*id));
         Ok(self.issue(&Member { account, standing }, id, secret, now)?)
@@ -276,6 +298,21 @@ impl AccountService {
         Ok(())
     }
 
+    /// Erases the account of the caller, and with it all sessions: what says who the holder is, but not what moved points.
+    pub async fn erase(&self, identity: Identity, password: &str) -> Result<(), EraseError> {
+        let verified = self.confirm(identity, password).await?;
+        match self.accounts.erase(identity.account_id, verified).await? {
+            Erasure::Erased { access_version } => {
+                self.revoke_session(identity.session_id);
+                self.revoke_account(identity.account_id, access_version);
+                Ok(())
+            }
+            Erasure::InUse => Err(EraseError::InUse),
+            // The account was changed while the password was verified.
+            Erasure::Changed => Err(ConfirmedError::InvalidCredentials.into()),
+        }
+    }
+
     /// The hash of the caller's password, if this is the password.
     async fn confirm(&self, identity: Identity, password: &str) -> Result<PasswordHash, ConfirmedError> {
         let password = Password::new(password).map_err(|_| ConfirmedError::InvalidCredentials)?;
@@ -283,6 +320,7 @@ impl AccountService {
             Some(account) => self.accounts.credentials(&account.login_id).await?,
             None => None,
         };
+        let credentials = credentials.filter(|known| known.standing.may_sign_in());
         let hash = credentials.map(|credentials| credentials.password_hash);
         let verified = self.passwords.verify(password, hash.clone()).await?;
         hash.filter(|_| verified).ok_or(ConfirmedError::InvalidCredentials)

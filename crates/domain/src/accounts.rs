@@ -1,5 +1,6 @@
 //! People who can sign in, and their sessions.
 
+mod records;
 mod sessions;
 
 use std::str::FromStr;
@@ -9,7 +10,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountId, SessionId, StorageError, Timestamp,
+    AccountId, Points, SessionId, StorageError, Timestamp,
     idempotency::Idempotency,
     text::{
         Name, TextError,
@@ -18,12 +19,16 @@ use crate::{
     },
 };
 
+pub use records::{AccountRecords, PublishedKind};
 pub use sessions::{
     AccessClaims, AccessTokenError, AccessTokens, CLIENT_NAME_CHARACTERS_MAX, ChainKey, ClientName, Presented, RefreshHash,
     Revoked, RotateRequest, Session, Sessions, SessionsToEnd,
 };
 #[cfg(feature = "mocks")]
-pub use sessions::{MockAccessTokens, MockSessions};
+pub use {
+    records::MockAccountRecords,
+    sessions::{MockAccessTokens, MockSessions},
+};
 
 /// The fewest characters of a login id.
 pub const LOGIN_ID_CHARACTERS_MIN: usize = 3;
@@ -185,6 +190,10 @@ pub struct Standing {
     pub access_version: u64,
     /// When it was last counted up.
     pub access_changed_at: Option<Timestamp>,
+    /// Since when the operator lets nobody sign in.
+    pub locked_at: Option<Timestamp>,
+    /// When its holder had it erased: it is kept for the money that it moved, and nobody signs in again.
+    pub erased_at: Option<Timestamp>,
 }
 
 impl Standing {
@@ -192,6 +201,11 @@ impl Standing {
     pub fn void_access_tokens(&mut self, now: Timestamp) {
         self.access_version += 1;
         self.access_changed_at = Some(now);
+    }
+
+    /// Whether its holder may sign in, with the right password.
+    pub fn may_sign_in(&self) -> bool {
+        self.locked_at.is_none() && self.erased_at.is_none()
     }
 }
 
@@ -214,6 +228,53 @@ pub struct Credentials {
     pub idempotency: Option<Idempotency>,
 }
 
+impl Credentials {
+    /// Erases what says who the holder is, so that the bare id is left.
+    pub fn erase(&mut self, now: Timestamp) {
+        let Self { account, standing, password_hash, idempotency } = self;
+        let text = format!("erased-{}", account.id.uuid().simple());
+        // Both are right: the text has 39 letters, digits and dashes.
+        (account.login_id, account.name) = (LoginId(text), Name::erased());
+        account.role = Role::Customer;
+        *password_hash = PasswordHash(String::new());
+        *idempotency = None;
+        standing.erased_at = Some(now);
+        standing.void_access_tokens(now);
+    }
+}
+
+/// What an account has that keeps it from being erased.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Belongings {
+    /// The points in its wallet, and those of charges in progress.
+    pub points: Points,
+    /// Holds that it can still pay.
+    pub live_holds_count: u64,
+    /// Paid reservations of performances that have not started.
+    pub tickets_count: u64,
+}
+
+impl Belongings {
+    /// Whether there are any.
+    pub fn are_there(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
+/// What became of an attempt to erase an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Erasure {
+    /// It is erased. With the number from which on its access tokens count: those of no session.
+    Erased {
+        /// See [`Standing::access_version`].
+        access_version: u64,
+    },
+    /// It has belongings, and is as it was.
+    InUse,
+    /// It has another password hash than the one that was verified, or there is no such account.
+    Changed,
+}
+
 /// What is to change of an account; what is `None` stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "a field without a comment is what its name says")]
@@ -222,18 +283,33 @@ pub struct AccountChange {
     pub name: Option<Name>,
     /// The hash of another password. With it all sessions of the account end.
     pub password_hash: Option<PasswordHash>,
+    /// Whether nobody is to sign in. Locking ends all sessions of the account.
+    pub locked: Option<bool>,
+    /// Whether all sessions of the account are to end.
+    pub end_sessions: bool,
 }
 
 impl AccountChange {
-    /// Changes the account. Another role makes the access tokens void that name the former one.
+    /// Whether all sessions of the account end with the change.
+    pub fn ends_sessions(&self) -> bool {
+        self.end_sessions || self.locked == Some(true) || self.password_hash.is_some()
+    }
+
+    /// Changes the account. Another role makes the access tokens void that name the former one, and ending the sessions
+    /// those of all.
     ///
     /// A second time at the same `now` changes nothing, so that a storage can repeat what may have happened.
     pub fn apply(&self, credentials: &mut Credentials, now: Timestamp) {
         let Credentials { account, standing, password_hash, .. } = credentials;
         let role = self.role.unwrap_or(account.role);
         let is_repeated = standing.access_changed_at == Some(now);
-        if role != account.role && !is_repeated {
+        if (role != account.role || self.ends_sessions()) && !is_repeated {
             standing.void_access_tokens(now);
+        }
+        match self.locked {
+            Some(true) => standing.locked_at = standing.locked_at.or(Some(now)),
+            Some(false) => standing.locked_at = None,
+            None => {}
         }
         account.role = role;
         if let Some(name) = &self.name {
@@ -291,11 +367,11 @@ pub trait Accounts: Send + Sync {
     /// The account with this id.
     async fn find(&self, id: AccountId) -> Result<Option<Account>, StorageError>;
 
-    /// The account with this login id, and its password's hash.
+    /// The account with this login id, and its password's hash; that of an erased account is empty.
     async fn credentials(&self, login_id: &LoginId) -> Result<Option<Credentials>, StorageError>;
 
-    /// Changes the account with this login id, and returns it as it is then; `None` if there is none. A change of the
-    /// password ends the sessions of the account in the same step, if the storage keeps them, and names those that had
+    /// Changes the account with this login id, and returns it as it is then; `None` if there is none, or it was erased. A
+    /// change of the password ends the sessions of the account in the same step, if the storage keeps them, and names those that had
     /// not ended or lapsed before. What the change does is decided by [`AccountChange::apply`].
     async fn change(&self, login_id: &LoginId, change: AccountChange) -> Result<Option<ChangedAccount>, StorageError>;
 
@@ -303,6 +379,10 @@ pub trait Accounts: Send + Sync {
     /// the sessions that it ended; `None`, and nothing is changed, if the account has another password hash than the one
     /// that was verified.
     async fn change_password(&self, change: PasswordChange) -> Result<Option<Vec<SessionId>>, StorageError>;
+
+    /// [Erases](Credentials::erase) an account and removes its sessions, in one step, unless it has [`Belongings`], and if
+    /// it still has the password hash that was `verified`. What it paid, charged and reserved is kept under its id.
+    async fn erase(&self, id: AccountId, verified: PasswordHash) -> Result<Erasure, StorageError>;
 }
 
 debug_without_content! {
@@ -371,6 +451,7 @@ mod tests {
         };
         let (standing, password_hash) = (Standing::default(), PasswordHash("$".to_owned()));
         let mut credentials = Credentials { account, standing, password_hash, idempotency: None };
+        let locked = |locked| AccountChange { locked: Some(locked), ..AccountChange::default() };
         for (role, seconds, version) in [
             (Role::Customer, 1, 0),
             (Role::Promoter, 2, 1),
@@ -384,6 +465,38 @@ mod tests {
             assert_eq!((credentials.account.role, credentials.standing.access_version), (role, version), "{seconds}");
         }
         assert_eq!(credentials.standing.access_changed_at, Some(instant(4)));
+        for (change, seconds, version, locked_at) in [
+            (locked(true), 5, 3, Some(instant(5))),
+            (locked(true), 6, 4, Some(instant(5))),
+            (locked(false), 7, 4, None),
+            (AccountChange { end_sessions: true, ..AccountChange::default() }, 8, 5, None),
+        ] {
+            change.apply(&mut credentials, instant(seconds));
+            let standing = credentials.standing;
+            assert_eq!((standing.access_version, standing.locked_at), (version, locked_at), "{seconds}");
+            assert_eq!(standing.may_sign_in(), locked_at.is_none());
+        }
+    }
+
+    #[test]
+    fn an_erased_account_says_nothing_of_its_holder() {
+        use crate::fixtures::{idempotency, instant};
+        let account = Account {
+            id: AccountId::new(uuid::Uuid::from_u128(u128::MAX)),
+            login_id: LoginId::new("haneul").unwrap(),
+            name: Name::new("Haneul").unwrap(),
+            role: Role::Promoter,
+            created_at: instant(0),
+        };
+        let (standing, password_hash) = (Standing::default(), PasswordHash("$argon2id$".to_owned()));
+        let mut credentials = Credentials { account, standing, password_hash, idempotency: Some(idempotency()) };
+        credentials.erase(instant(9));
+        let Credentials { account, standing, password_hash, idempotency } = credentials;
+        assert_eq!(LoginId::new(account.login_id.as_str()), Ok(account.login_id.clone()));
+        assert_eq!(account.login_id.as_str(), "erased-ffffffffffffffffffffffffffffffff");
+        assert_eq!((account.name, account.role), (Name::new("erased").unwrap(), Role::Customer));
+        assert!(password_hash.0.is_empty() && idempotency.is_none() && !standing.may_sign_in());
+        assert_eq!((account.created_at, standing.access_version), (instant(0), 1));
     }
 
     #[test]

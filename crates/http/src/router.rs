@@ -66,6 +66,7 @@ fn limited_routes() -> OpenApiRouter<Api> {
         .routes(routes!(accounts::sign_in::handler))
         .routes(routes!(accounts::refresh::handler))
         .routes(routes!(accounts::change_password::handler))
+        .routes(routes!(accounts::erase::handler))
 }
 
 /// The routes that every product has.
@@ -75,6 +76,7 @@ fn core_routes() -> OpenApiRouter<Api> {
         .routes(routes!(accounts::me::handler))
         .routes(routes!(accounts::list_sessions::handler, accounts::end_sessions::others))
         .routes(routes!(accounts::end_sessions::one))
+        .routes(routes!(accounts::export::handler))
         .routes(routes!(catalog::concerts::handler, catalog::publish_concert::handler))
         .routes(routes!(catalog::concert::handler, catalog::update_concert::handler))
         .routes(routes!(catalog::performances::handler, catalog::publish_performance::handler))

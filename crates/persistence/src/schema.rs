@@ -12,6 +12,8 @@ diesel::table! {
         fingerprint -> Nullable<Binary>,
         access_version -> BigInt,
         access_changed_at -> Nullable<Timestamp>,
+        locked_at -> Nullable<Timestamp>,
+        erased_at -> Nullable<Timestamp>,
     }
 }
 

@@ -46,7 +46,7 @@ impl AccountService {
         let found = self.sessions.find(id).await?;
         let now = self.clock.now();
         let (session, member) =
-            found.filter(|(session, _)| self.is_living(session, now)).ok_or(RefreshError::Invalid)?;
+            found.filter(|found| self.may_refresh(found, now)).ok_or(RefreshError::Invalid)?;
         let grace_seconds = self.settings.refresh_grace_seconds;
         let (presented, given_key) = (secret.hash(), session.chain_key);
         match (session.judge(presented, grace_seconds, now), given_key) {
@@ -109,6 +109,10 @@ impl AccountService {
         let ended = self.sessions.end_of(identity.account_id, which).await?;
         ended.iter().for_each(|id| self.revoke_session(*id));
         Ok(!ended.is_empty())
+    }
+
+    fn may_refresh(&self, (session, member): &(Session, Member), now: Timestamp) -> bool {
+        self.is_living(session, now) && member.standing.may_sign_in()
     }
 
     /// Whether a session goes on: it has not ended, was refreshed in time, and is not too old.

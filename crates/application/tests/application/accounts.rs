@@ -314,7 +314,7 @@ async fn a_password_that_cannot_be_hashed_changes_nothing() {
     world.passwords = mock(|hasher: &mut MockPasswordHasher| {
         hasher.expect_hash().return_once(|_| Err(HashingError::Busy));
     });
-    let change = ChangeAccount { role: Some(Role::Admin), name: None, password: Some(password()) };
+    let change = ChangeAccount { role: Some(Role::Admin), password: Some(password()), ..ChangeAccount::default() };
     let refused = world.account_service().change(&login_id(), change).await;
     assert_refused!(refused, ChangeAccountError::Hashing(HashingError::Busy));
 }

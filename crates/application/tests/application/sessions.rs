@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use boxoffice_application::{
     AccountService, Identity,
-    accounts::{ChangeAccount, ConfirmedError, RefreshError, SignIn, SignInError},
+    accounts::{ChangeAccount, ConfirmedError, EraseError, RefreshError, SignIn, SignInError},
 };
 use boxoffice_domain::{
     AccountId, SessionId, StorageError,
@@ -346,6 +346,56 @@ async fn one_session_too_many_ends_the_oldest_at_once() {
     service.sign_in(typed("haneul", PASSWORD)).await.unwrap();
     let ended = [&first, &second].map(|tokens| service.authenticate(&tokens.access_token).is_err());
     assert_eq!(ended.iter().filter(|ended| **ended).count(), 1, "they were opened at the same instant");
+}
+
+#[tokio::test]
+async fn a_locked_account_is_answered_as_a_wrong_password_is() {
+    let (world, mine, _) = World::signed_in_twice().await;
+    let service = world.account_service();
+    let lock = |locked| ChangeAccount { locked: Some(locked), ..ChangeAccount::default() };
+    let (_, ended) = service.change(&login_id(), lock(true)).await.unwrap().unwrap();
+    assert_eq!(ended, 2);
+    assert_eq!(service.authenticate(&mine.access_token), Err(AccessTokenError::Invalid));
+    for service in [&service, &restarted(&world).await] {
+        assert!(service.authenticate(&mine.access_token).is_err());
+        assert_refused!(service.refresh(&mine.refresh_token).await, RefreshError::Invalid);
+        assert_refused!(service.sign_in(typed("haneul", PASSWORD)).await, SignInError::InvalidCredentials);
+    }
+    service.change(&login_id(), lock(false)).await.unwrap();
+    let tokens = service.sign_in(typed("haneul", PASSWORD)).await.unwrap();
+    assert!(service.authenticate(&tokens.access_token).is_ok());
+    let end = ChangeAccount { end_sessions: true, ..ChangeAccount::default() };
+    assert_eq!(service.change(&login_id(), end).await.unwrap().unwrap().1, 1);
+    assert!(service.authenticate(&tokens.access_token).is_err());
+}
+
+#[tokio::test]
+async fn an_erased_account_is_gone_for_everybody() {
+    let (world, mine, other) = World::signed_in_twice().await;
+    let service = world.account_service();
+    let identity = service.authenticate(&mine.access_token).unwrap();
+    let refused = service.erase(identity, "wrong horse").await;
+    assert_refused!(refused, EraseError::Confirmed(ConfirmedError::InvalidCredentials));
+    world.stage.charge(identity.account_id, 1).await;
+    assert_refused!(service.erase(identity, PASSWORD).await, EraseError::InUse);
+    assert!(service.authenticate(&other.access_token).is_ok());
+
+    let (world, mine, other) = World::signed_in_twice().await;
+    let service = world.account_service();
+    let identity = service.authenticate(&mine.access_token).unwrap();
+    service.erase(identity, PASSWORD).await.unwrap();
+    for service in [&service, &restarted(&world).await] {
+        for tokens in [&mine, &other] {
+            assert!(service.authenticate(&tokens.access_token).is_err());
+            assert_refused!(service.refresh(&tokens.refresh_token).await, RefreshError::Invalid);
+        }
+        let login_id = format!("erased-{}", identity.account_id.uuid().simple());
+        for login_id in ["haneul", &login_id] {
+            assert_refused!(service.sign_in(typed(login_id, PASSWORD)).await, SignInError::InvalidCredentials);
+        }
+    }
+    let refused = service.erase(identity, PASSWORD).await;
+    assert_refused!(refused, EraseError::Confirmed(ConfirmedError::InvalidCredentials));
 }
 
 #[tokio::test]

@@ -252,6 +252,7 @@ impl World {
         AccountService {
             accounts: self.stage.storage.accounts.clone(),
             sessions: self.stage.storage.sessions.clone(),
+            records: self.stage.storage.records.clone(),
             passwords: self.passwords.clone(),
             tokens: self.access_tokens.clone(),
             clock: self.stage.clock.clone(),

@@ -1,16 +1,24 @@
 //! Accounts and sessions.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use boxoffice_domain::{
-    AccountId, SessionId, StorageError, Timestamp,
+    AccountId, ChargeId, ConcertId, Points, SessionId, StorageError, Timestamp,
     accounts::{
+        AccountRecords, PublishedKind,
         Account, AccountChange, Accounts, ChangedAccount, CreateAccountError, Credentials, LoginId, Member,
-        PasswordChange, PasswordHash, RefreshHash, Revoked, RotateRequest, Session, Sessions, SessionsToEnd,
+        Belongings, Erasure, PasswordChange, PasswordHash, RefreshHash, Revoked, RotateRequest, Session, Sessions, SessionsToEnd,
     },
-    wallet::Wallet,
+    page::{Page, PageRequest},
+    reservations::{Reservation, ReservationStatus},
+    sale::HoldBudget,
+    text::Name,
+    wallet::{Charge, Wallet},
 };
+use uuid::Uuid;
 
-use super::{MemoryStore, Rows};
+use super::{MemoryStore, Rows, page};
 
 #[async_trait]
 impl Accounts for MemoryStore {
@@ -40,13 +48,14 @@ impl Accounts for MemoryStore {
     async fn change(&self, login_id: &LoginId, change: AccountChange) -> Result<Option<ChangedAccount>, StorageError> {
         let now = self.now();
         let mut rows = self.rows();
-        let Some(known) = rows.accounts.values_mut().find(|known| known.account.login_id == *login_id) else {
+        let is_meant =
+            |known: &&mut Credentials| known.account.login_id == *login_id && known.standing.erased_at.is_none();
+        let Some(known) = rows.accounts.values_mut().find(is_meant) else {
             return Ok(None);
         };
         change.apply(known, now);
         let (account, standing) = (known.account.clone(), known.standing);
-        let ends_all = change.password_hash.is_some();
-        let ended_sessions = if ends_all { rows.end_sessions(account.id, |_| true, now) } else { Vec::new() };
+        let ended_sessions = if change.ends_sessions() { rows.end_sessions(account.id, |_| true, now) } else { Vec::new() };
         let access_version = (standing.access_changed_at == Some(now)).then_some(standing.access_version);
         Ok(Some(ChangedAccount { account, ended_sessions, access_version }))
     }
@@ -61,9 +70,42 @@ impl Accounts for MemoryStore {
         known.password_hash = change.next;
         Ok(Some(rows.end_sessions(change.account_id, |id| id != change.kept, now)))
     }
+
+    async fn erase(&self, id: AccountId, verified: PasswordHash) -> Result<Erasure, StorageError> {
+        let now = self.now();
+        let mut rows = self.rows();
+        let may_erase = |known: &Credentials| known.standing.may_sign_in() && known.password_hash == verified;
+        if !rows.accounts.get(&id).is_some_and(may_erase) {
+            return Ok(Erasure::Changed);
+        }
+        if rows.belongings(id, now).are_there() {
+            return Ok(Erasure::InUse);
+        }
+        rows.sessions.retain(|_, session| session.account_id != id);
+        let known = rows.accounts.get_mut(&id).expect("it was found");
+        known.erase(now);
+        Ok(Erasure::Erased { access_version: known.standing.access_version })
+    }
 }
 
 impl Rows {
+    fn belongings(&self, id: AccountId, now: Timestamp) -> Belongings {
+        let wallet = self.sale.wallets.get(&id);
+        let points = wallet.and_then(|wallet| Points::checked_sum([wallet.balance, wallet.pending]));
+        let of_account = || self.sale.reservations.values().filter(|reservation| reservation.account_id == id);
+        let count = |status, meant: &dyn Fn(&Reservation) -> bool| {
+            of_account().filter(|reservation| reservation.status(now) == status && meant(reservation)).count() as u64
+        };
+        let is_to_come = |reservation: &Reservation| {
+            self.performances.rows.get(&reservation.performance_id).is_some_and(|found| now < found.starts_at)
+        };
+        Belongings {
+            points: points.unwrap_or_default(),
+            live_holds_count: count(ReservationStatus::Held, &|_| true),
+            tickets_count: count(ReservationStatus::Confirmed, &is_to_come),
+        }
+    }
+
     /// The living sessions of an account, the oldest first.
     fn living_sessions(&self, account_id: AccountId, now: Timestamp) -> Vec<&Session> {
         let of_account = self.sessions.values().filter(|session| session.account_id == account_id);
@@ -104,8 +146,8 @@ impl Sessions for MemoryStore {
     ) -> Result<Option<Vec<SessionId>>, StorageError> {
         let now = self.now();
         let mut rows = self.rows();
-        let known = rows.accounts.get(&session.account_id);
-        if known.is_none_or(|known| known.password_hash != verified) {
+        let may_open = |known: &Credentials| known.password_hash == verified && known.standing.may_sign_in();
+        if !rows.accounts.get(&session.account_id).is_some_and(may_open) {
             return Ok(None);
         }
         let living: Vec<_> = rows.living_sessions(session.account_id, now).iter().map(|session| session.id).collect();
@@ -182,5 +224,63 @@ impl Sessions for MemoryStore {
             sessions: ended.map(|session| session.id).collect(),
             accounts: voided.map(|(id, known)| (*id, known.standing.access_version)).collect(),
         })
+    }
+}
+
+#[async_trait]
+impl AccountRecords for MemoryStore {
+    async fn all_sessions(
+        &self,
+        account_id: AccountId,
+        request: PageRequest<SessionId>,
+    ) -> Result<Page<Session, SessionId>, StorageError> {
+        let rows = self.rows();
+        let own = rows.sessions.values().filter(|session| session.account_id == account_id);
+        Ok(page(own.cloned(), request, |session| session.id, SessionId::gt))
+    }
+
+    async fn all_charges(
+        &self,
+        account_id: AccountId,
+        request: PageRequest<ChargeId>,
+    ) -> Result<Page<Charge, ChargeId>, StorageError> {
+        let rows = self.rows();
+        let mut own: Vec<_> = rows.sale.charges.values().filter(|charge| charge.account_id == account_id).collect();
+        own.sort_unstable_by_key(|charge| charge.id);
+        Ok(page(own.into_iter().cloned(), request, |charge| charge.id, ChargeId::gt))
+    }
+
+    async fn all_hold_budgets(
+        &self,
+        account_id: AccountId,
+        request: PageRequest<ConcertId>,
+    ) -> Result<Page<HoldBudget, ConcertId>, StorageError> {
+        let rows = self.rows();
+        let budgets = rows.sale.hold_budgets.values().filter(|budget| budget.account_id == account_id);
+        let mut own: Vec<_> = budgets.copied().collect();
+        own.sort_unstable_by_key(|budget| budget.concert_id);
+        Ok(page(own.into_iter(), request, |budget| budget.concert_id, ConcertId::gt))
+    }
+
+    async fn all_published(
+        &self,
+        account_id: AccountId,
+        kind: PublishedKind,
+        request: PageRequest<Uuid>,
+    ) -> Result<Page<(Uuid, Name), Uuid>, StorageError> {
+        let rows = self.rows();
+        let own: Vec<_> = match kind {
+            PublishedKind::Venue => {
+                let imported = rows.venues.imported.iter().filter(|((_, owner), _)| *owner == Some(account_id));
+                let published = rows.venue_publishers.iter().filter(|(_, publisher)| **publisher == account_id);
+                let ids: BTreeSet<_> = imported.map(|(_, id)| id).chain(published.map(|(id, _)| id)).collect();
+                ids.into_iter().map(|id| (id.uuid(), rows.venues.rows[id].name.clone())).collect()
+            }
+            PublishedKind::Concert => {
+                let concerts = rows.concerts.rows.values().filter(|concert| concert.promoter_id == Some(account_id));
+                concerts.map(|concert| (concert.id.uuid(), concert.title.clone())).collect()
+            }
+        };
+        Ok(page(own.into_iter(), request, |(id, _)| *id, Uuid::gt))
     }
 }

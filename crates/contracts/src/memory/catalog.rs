@@ -112,7 +112,10 @@ impl Catalog for MemoryStore {
         venue: Venue,
         idempotency: Option<Idempotency>,
     ) -> Result<Made<Venue>, PublishError> {
-        Ok(self.rows().venues.publish(publisher, idempotency, venue.id, venue)?)
+        let mut rows = self.rows();
+        let made = rows.venues.publish(publisher, idempotency, venue.id, venue)?;
+        rows.venue_publishers.entry(made.value.id).or_insert(publisher);
+        Ok(made)
     }
 
     async fn publish_concert(

@@ -50,6 +50,8 @@ struct Rows {
     accounts: BTreeMap<AccountId, Credentials>,
     sessions: BTreeMap<SessionId, Session>,
     venues: Published<VenueId, Venue>,
+    /// Who published a venue that was not imported.
+    venue_publishers: BTreeMap<VenueId, AccountId>,
     concerts: Published<ConcertId, Concert>,
     /// The name of the venue and the number of available seats are those of the publication.
     performances: Published<PerformanceId, PerformanceSummary>,

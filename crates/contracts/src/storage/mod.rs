@@ -26,7 +26,7 @@ pub mod wallet;
 use std::{fmt, sync::Arc};
 
 use boxoffice_domain::{
-    accounts::{Accounts, Sessions},
+    accounts::{AccountRecords, Accounts, Sessions},
     audit::{Audit, Readiness},
     catalog::{Catalog, CatalogImport},
     events::Outbox,
@@ -64,7 +64,7 @@ pub use crate::crowd::{Dice, at_once};
 /// | `catalog`, `payments`, `races`, `reservations` | `Catalog`, `Payments`, `Reservations` |
 /// | `catalog_import` | these and `CatalogImport` |
 /// | `leases` | `Leases` |
-/// | `wallet` | `Accounts`, `Catalog`, `Payments`, `Reservations`, `Wallets` |
+/// | `wallet` | `Accounts`, `AccountRecords`, `Catalog`, `Payments`, `Reservations`, `Wallets` |
 ///
 /// With the names of functions after a semicolon, it makes tests of those alone:
 ///
@@ -79,6 +79,7 @@ macro_rules! storage_contract {
             one_of_fifty_at_once_gets_the_login_id
             a_login_id_is_one_however_it_is_typed
             an_account_is_changed_by_login_id_as_far_as_is_asked
+            an_erased_account_leaves_its_bare_id
         } sessions {
             a_session_is_found_as_it_is_with_its_account
             a_refresh_secret_is_exchanged_once
@@ -89,6 +90,8 @@ macro_rules! storage_contract {
             one_session_too_many_ends_the_oldest
             sessions_are_ended_by_their_account_alone
             what_was_revoked_is_read_from_an_instant_on
+            a_locked_account_has_no_sessions
+            an_erased_account_has_no_sessions
             another_password_ends_the_sessions_of_the_account
             the_holder_changes_the_password_and_keeps_one_session
             a_sign_in_that_is_under_way_does_not_outlive_another_password
@@ -223,6 +226,9 @@ macro_rules! storage_contract {
             pending_charges_come_oldest_first_and_no_more_than_asked
             entries_are_paged_newest_first
             a_charge_is_found_by_its_owner_alone
+        } accounts {
+            an_account_in_use_is_not_erased
+            everything_that_is_stored_of_an_account_is_read_page_by_page
         } }
     };
     (@broken $open:path; $module:ident { $($name:ident)* }) => {$(
@@ -262,6 +268,7 @@ macro_rules! storage_contract {
 pub struct Storage {
     pub accounts: Arc<dyn Accounts>,
     pub sessions: Arc<dyn Sessions>,
+    pub records: Arc<dyn AccountRecords>,
     pub catalog: Arc<dyn Catalog>,
     pub import: Arc<dyn CatalogImport>,
     pub reservations: Arc<dyn Reservations>,
@@ -279,6 +286,7 @@ impl Storage {
     where
         S: Accounts
             + Sessions
+            + AccountRecords
             + Catalog
             + CatalogImport
             + Reservations
@@ -293,6 +301,7 @@ impl Storage {
         Self {
             accounts: store.clone(),
             sessions: store.clone(),
+            records: store.clone(),
             catalog: store.clone(),
             import: store.clone(),
             reservations: store.clone(),

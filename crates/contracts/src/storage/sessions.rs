@@ -3,7 +3,7 @@
 use boxoffice_domain::{
     AccountId, EntropySource, SessionId, Timestamp,
     accounts::{
-        Account, AccountChange, ChainKey, ClientName, Member, PasswordChange, PasswordHash, RefreshHash, Revoked, Role,
+        Account, AccountChange, ChainKey, ClientName, Erasure, Member, PasswordChange, PasswordHash, RefreshHash, Revoked, Role,
         RotateRequest, Session, SessionsToEnd, Standing,
     },
     fixtures::{TestEntropy, instant},
@@ -112,7 +112,7 @@ pub async fn a_session_is_found_as_it_is_with_its_account(stage: &Stage) {
         expires_at: stage.now() + TimeDelta::days(1),
         ..bare
     };
-    let standing = Standing { access_version: 1, access_changed_at: Some(stage.now()) };
+    let standing = Standing { access_version: 1, access_changed_at: Some(stage.now()), ..Standing::default() };
     let account = Account { role: Role::Promoter, ..account };
     assert_eq!(stage.found(&expected).await, (expected, Member { account, standing }));
     stage.clock.advance_seconds(10);
@@ -281,7 +281,8 @@ pub async fn what_was_revoked_is_read_from_an_instant_on(stage: &Stage) {
     let (_, going_on) = opened(stage).await;
     let sessions = &stage.storage.sessions;
     let revoked = async |seconds| {
-        let Revoked { sessions, accounts } = sessions.revoked_since(instant(seconds)).await.unwrap();
+        let Revoked { sessions, mut accounts } = sessions.revoked_since(instant(seconds)).await.unwrap();
+        accounts.sort_unstable();
         Revoked { sessions: sorted(sessions), accounts }
     };
     assert_eq!(revoked(0).await, Revoked::default());
@@ -298,17 +299,58 @@ pub async fn what_was_revoked_is_read_from_an_instant_on(stage: &Stage) {
     port.change(&other.login_id, change(Role::Customer, Some(hash("other")))).await.unwrap();
     port.change(&account.login_id, change(Role::Promoter, None)).await.unwrap();
     let all = sorted(vec![first.id, second.id, of_other.id]);
-    assert_eq!(revoked(0).await, Revoked { sessions: all.clone(), accounts: vec![(account.id, 1)] });
+    let mut accounts = vec![(account.id, 1), (other.id, 1)];
+    accounts.sort_unstable();
+    assert_eq!(revoked(0).await, Revoked { sessions: all.clone(), accounts: accounts.clone() });
     assert_eq!(revoked(10).await.sessions, all);
-    assert_eq!(revoked(21).await, Revoked { sessions: vec![of_other.id], accounts: vec![(account.id, 1)] });
+    assert_eq!(revoked(21).await, Revoked { sessions: vec![of_other.id], accounts });
     stage.clock.set(instant(40));
     port.change(&account.login_id, change(Role::Customer, None)).await.unwrap();
     assert_eq!(revoked(31).await, Revoked { sessions: Vec::new(), accounts: vec![(account.id, 2)] });
     assert_eq!(revoked(41).await, Revoked::default());
     assert_eq!(stage.found(&going_on).await.1.standing, Standing::default());
     let again = reopened(stage, &first).await;
-    let standing = Standing { access_version: 2, access_changed_at: Some(instant(40)) };
+    let standing = Standing { access_version: 2, access_changed_at: Some(instant(40)), ..Standing::default() };
     assert_eq!(stage.found(&again).await.1.standing, standing);
+}
+
+/// A lock ends every session of the account in the same step, and lets none be opened until it is taken away.
+pub async fn a_locked_account_has_no_sessions(stage: &Stage) {
+    let (account, first) = opened(stage).await;
+    let (_, of_another) = opened(stage).await;
+    let verified = password_hash(stage, &first).await;
+    let lock = |locked| {
+        let change = AccountChange { locked: Some(locked), ..AccountChange::default() };
+        stage.storage.accounts.change(&account.login_id, change)
+    };
+    stage.clock.advance_seconds(1);
+    assert_eq!(lock(true).await.unwrap().unwrap().ended_sessions, [first.id]);
+    assert!(!stage.goes_on(&first).await && stage.goes_on(&of_another).await);
+    assert_eq!(stage.open(&another(stage, &first), verified.clone(), SESSIONS_MAX).await, None);
+    stage.clock.advance_seconds(1);
+    assert_eq!(lock(false).await.unwrap().unwrap().ended_sessions, []);
+    assert!(!stage.goes_on(&first).await);
+    assert!(stage.open(&another(stage, &first), verified, SESSIONS_MAX).await.is_some());
+    stage.clock.advance_seconds(1);
+    let end = AccountChange { end_sessions: true, ..AccountChange::default() };
+    let ended = stage.storage.accounts.change(&account.login_id, end).await.unwrap().unwrap().ended_sessions;
+    assert_eq!(ended.len(), 1);
+    assert_eq!(stage.storage.sessions.list(account.id).await.unwrap(), []);
+}
+
+/// An account that is erased loses its sessions with it.
+pub async fn an_erased_account_has_no_sessions(stage: &Stage) {
+    let (account, first) = opened(stage).await;
+    let (_, of_another) = opened(stage).await;
+    let verified = password_hash(stage, &first).await;
+    stage.clock.advance_seconds(1);
+    let erased = stage.storage.accounts.erase(account.id, verified.clone()).await.unwrap();
+    assert_eq!(erased, Erasure::Erased { access_version: 1 });
+    assert!(stage.storage.sessions.find(first.id).await.unwrap().is_none());
+    assert!(stage.goes_on(&of_another).await);
+    assert_eq!(stage.open(&another(stage, &first), verified, SESSIONS_MAX).await, None);
+    let accounts = vec![(account.id, 1)];
+    assert_eq!(stage.storage.sessions.revoked_since(instant(0)).await.unwrap(), Revoked { accounts, sessions: vec![] });
 }
 
 /// Another password ends every session of the account in the same step, and no session of another one.

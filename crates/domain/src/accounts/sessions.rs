@@ -147,8 +147,9 @@ pub struct Revoked {
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Sessions: Send + Sync {
-    /// Stores a new session, if the account still has the password hash that was `verified`; `None` if it has another: a
-    /// sign-in that is under way while the [password changes](super::Accounts::change) opens none that outlives the change.
+    /// Stores a new session, if the account still has the password hash that was `verified`, and its holder may sign in;
+    /// otherwise `None`: a sign-in that is under way while the [account changes](super::Accounts::change) opens none that
+    /// outlives the change.
     ///
     /// In the same step it ends the oldest sessions of the account, so that no more than `sessions_max` go on, and names
     /// them.

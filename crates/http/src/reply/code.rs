@@ -77,6 +77,7 @@ codes! {
     ReservationCancelled, CONFLICT, "reservation_cancelled", "The reservation is cancelled";
     CancellationClosed, CONFLICT, "cancellation_closed", "The reservation can no longer be cancelled";
     BalanceLimitReached, CONFLICT, "balance_limit_reached", "The balance would exceed its limit";
+    AccountInUse, CONFLICT, "account_in_use", "The account has points, seats or charges in progress";
     LoginIdTaken, CONFLICT, "login_id_taken", "The login id is taken";
     IdempotencyKeyInUse, CONFLICT, "idempotency_key_in_use", "Another request under the same key is in progress";
     HoldExpired, GONE, "hold_expired", "The hold has expired";

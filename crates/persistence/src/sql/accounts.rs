@@ -1,5 +1,6 @@
 //! Accounts and their sessions.
 
+mod records;
 mod sessions;
 
 use async_trait::async_trait;
@@ -7,12 +8,15 @@ use boxoffice_domain::{
     AccountId, SessionId, StorageError, Timestamp,
     accounts::{
         Account, AccountChange, Accounts, ChangedAccount, CreateAccountError, Credentials, LoginId, Member,
-        PasswordChange, PasswordHash, SessionsToEnd, Standing,
+        Belongings, Erasure, PasswordChange, PasswordHash, SessionsToEnd, Standing,
     },
     wallet::Wallet,
 };
 use chrono::NaiveDateTime;
-use diesel::{prelude::*, sql_types::Text};
+use diesel::{
+    prelude::*,
+    sql_types::{Text, Untyped},
+};
 use diesel_async::RunQueryDsl;
 
 use super::{
@@ -24,9 +28,9 @@ use super::{
 };
 use crate::{
     row::row,
-    schema::accounts,
-    statement::Statement,
-    stored::{Stored, count, damaged, id, name, optional_idempotency, time},
+    schema::{accounts, performances, reservations, wallets},
+    statement::{Bind, Row, Statement},
+    stored::{Stored, count, damaged, id, name, optional_idempotency, points, time},
 };
 
 row! {
@@ -41,6 +45,8 @@ row! {
         fingerprint: Option<Vec<u8>> = credentials.idempotency.as_ref().map(|first| first.fingerprint),
         access_version: i64 = credentials.standing.access_version,
         access_changed_at: Option<NaiveDateTime> = credentials.standing.access_changed_at,
+        locked_at: Option<NaiveDateTime> = credentials.standing.locked_at,
+        erased_at: Option<NaiveDateTime> = credentials.standing.erased_at,
     }
 }
 
@@ -59,6 +65,8 @@ impl TryFrom<AccountRow> for Credentials {
         let standing = Standing {
             access_version: count(row.access_version)?,
             access_changed_at: row.access_changed_at.map(|at| at.and_utc()),
+            locked_at: row.locked_at.map(|at| at.and_utc()),
+            erased_at: row.erased_at.map(|at| at.and_utc()),
         };
         Ok(Self { account, standing, password_hash: PasswordHash(row.password_hash), idempotency })
     }
@@ -111,6 +119,13 @@ impl Accounts for Store {
         });
         Ok(changed.await?)
     }
+
+    async fn erase(&self, id: AccountId, verified: PasswordHash) -> Result<Erasure, StorageError> {
+        let erased = self.writer.transaction((id, verified, self.now()), |connection, (id, verified, now)| {
+            Box::pin(erase(connection, *id, verified, *now))
+        });
+        Ok(erased.await?)
+    }
 }
 
 async fn change_account(
@@ -119,7 +134,8 @@ async fn change_account(
     change: &AccountChange,
     now: Timestamp,
 ) -> Result<Option<ChangedAccount>, Failure> {
-    let Some(mut credentials) = lock_account(connection, login_id).await? else {
+    let found = lock_account(connection, "login_id", login_id.as_str().to_owned()).await?;
+    let Some(mut credentials) = found.filter(|found| found.standing.erased_at.is_none()) else {
         return Ok(None);
     };
     let before = credentials.clone();
@@ -128,9 +144,10 @@ async fn change_account(
         save_account(connection, &credentials).await?;
     }
     let Credentials { account, standing, .. } = credentials;
-    let ended_sessions = match change.password_hash {
-        Some(_) => sessions::end_of(connection, account.id, None, time(now)).await?,
-        None => Vec::new(),
+    let ended_sessions = if change.ends_sessions() {
+        sessions::end_of(connection, account.id, None, time(now)).await?
+    } else {
+        Vec::new()
     };
     let access_version = (standing.access_changed_at == Some(now)).then_some(standing.access_version);
     Ok(Some(ChangedAccount { account, ended_sessions, access_version }))
@@ -153,17 +170,69 @@ async fn change_password(
     Ok(Some(sessions::end_of(connection, change.account_id, Some(others), now).await?))
 }
 
-/// The account with this login id, which nothing else changes until the transaction ends.
-async fn lock_account(connection: &mut Connection, login_id: &LoginId) -> Result<Option<Credentials>, Failure> {
-    let lock = Statement::select::<AccountRow>().sql(" WHERE login_id = ").bind(login_id.as_str().to_owned());
+async fn erase(
+    connection: &mut Connection,
+    id: AccountId,
+    verified: &PasswordHash,
+    now: Timestamp,
+) -> Result<Erasure, Failure> {
+    let Some(mut credentials) = lock_account(connection, "id", id).await? else {
+        return Ok(Erasure::Changed);
+    };
+    // An earlier attempt, whose answer was lost, may have erased it.
+    if credentials.standing.erased_at == Some(now) {
+        return Ok(Erasure::Erased { access_version: credentials.standing.access_version });
+    }
+    if !credentials.standing.may_sign_in() || credentials.password_hash != *verified {
+        return Ok(Erasure::Changed);
+    }
+    if belongings(connection, id, time(now)).await?.are_there() {
+        return Ok(Erasure::InUse);
+    }
+    credentials.erase(now);
+    save_account(connection, &credentials).await?;
+    sessions::remove_all(connection, id).await?;
+    Ok(Erasure::Erased { access_version: credentials.standing.access_version })
+}
+
+/// What an account has, which does not change until the transaction ends: all writes of an account wait for its wallet.
+async fn belongings(connection: &mut Connection, id: AccountId, now: NaiveDateTime) -> Result<Belongings, Failure> {
+    // Changing the row keeps the other nodes of a cluster away too.
+    let lock = Statement::<Untyped>::new("UPDATE wallets SET changes_count = changes_count + 1 WHERE account_id = ");
+    lock.bind(id).execute(connection).await?;
+    let wallet = wallets::table.find(id.stored()).select((wallets::balance, wallets::pending));
+    let wallet: Option<(i64, i64)> = wallet.first(connection).await.optional()?;
+    let (balance, pending) = wallet.unwrap_or_default();
+    let of_account = reservations::table.filter(reservations::account_id.eq(id.stored()));
+    let holds = of_account.clone().filter(reservations::status.eq("held")).filter(reservations::held_until.gt(now));
+    let live_holds_count: i64 = holds.count().get_result(connection).await?;
+    let to_come = performances::table.filter(performances::starts_at.gt(now)).select(performances::id);
+    let tickets = of_account.filter(reservations::status.eq("confirmed"));
+    let tickets = tickets.filter(reservations::performance_id.eq_any(to_come));
+    let tickets_count: i64 = tickets.count().get_result(connection).await?;
+    Ok(Belongings {
+        points: points(balance.saturating_add(pending))?,
+        live_holds_count: count(live_holds_count)?,
+        tickets_count: count(tickets_count)?,
+    })
+}
+
+/// The account whose `column`, which is unique, has this value; nothing else changes it until the transaction ends.
+async fn lock_account(
+    connection: &mut Connection,
+    column: &'static str,
+    value: impl Into<Bind>,
+) -> Result<Option<Credentials>, Failure> {
+    let lock = Statement::select::<AccountRow>().sql(" WHERE ").sql(column).sql(" = ").bind(value);
     let rows: Vec<AccountRow> = lock.sql(LOCK_ROWS).load(connection).await?;
     Ok(rows.into_iter().next().map(Credentials::try_from).transpose()?)
 }
 
 /// Saves what can change of an account.
 async fn save_account(connection: &mut Connection, credentials: &Credentials) -> Result<(), Failure> {
-    const CHANGING: &[&str] = &["role", "name", "password_hash", "access_version", "access_changed_at"];
-    let update = Statement::update::<AccountRow>(AccountRow::bind(credentials), CHANGING);
+    const FIXED: [&str; 2] = ["id", "created_at"];
+    let changing: Vec<_> = AccountRow::COLUMNS.iter().copied().filter(|column| !FIXED.contains(column)).collect();
+    let update = Statement::update::<AccountRow>(AccountRow::bind(credentials), &changing);
     update.sql(" WHERE id = ").bind(credentials.account.id).execute(connection).await?;
     Ok(())
 }

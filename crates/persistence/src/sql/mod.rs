@@ -163,6 +163,7 @@ pub(crate) async fn connect(
     Ok(Database {
         accounts: store.clone(),
         sessions: store.clone(),
+        records: store.clone(),
         catalog: store.clone(),
         import: store.clone(),
         reservations: store.clone(),

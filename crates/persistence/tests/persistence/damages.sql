@@ -361,6 +361,10 @@ UPDATE reservations SET cancel_fingerprint = NULL;
 UPDATE reservations SET cancel_key = 'key', cancel_fingerprint = id WHERE status = 'held';
 UPDATE reservations SET cancel_key = NULL, cancel_fingerprint = NULL;
 
+-- breaks: erased_account_says_nothing_of_its_holder
+UPDATE accounts SET erased_at = created_at;
+UPDATE accounts SET erased_at = NULL;
+
 -- breaks: what_is_referred_to_is_there
 INSERT INTO sessions (id, account_id, refresh_hash, created_at, expires_at)
     SELECT id, id, id, created_at, created_at FROM venues;

@@ -2,6 +2,8 @@
 
 pub(crate) mod change_password;
 pub(crate) mod end_sessions;
+pub(crate) mod erase;
+pub(crate) mod export;
 pub(crate) mod list_sessions;
 pub(crate) mod me;
 pub(crate) mod refresh;

@@ -84,6 +84,9 @@ fn longest(operation: &str, seats_max: usize) -> Vec<(String, StatusCode)> {
             let body = format!("{{\"current_password\": \"{password}\", \"new_password\": \"{password}\"}}");
             vec![(body, StatusCode::UNAUTHORIZED)]
         }
+        "accounts_erase" => {
+            vec![(format!("{{\"password\": \"{}\"}}", LONGEST_CHARACTER.repeat(128)), StatusCode::UNAUTHORIZED)]
+        }
         "catalog_publish_concert" => vec![(concert(), StatusCode::CREATED)],
         "catalog_update_concert" => vec![(concert(), StatusCode::OK)],
         "catalog_publish_venue" => vec![

@@ -167,6 +167,7 @@ impl World {
             accounts: Arc::new(AccountService {
                 accounts: storage.accounts,
                 sessions: storage.sessions,
+                records: storage.records,
                 passwords: Arc::clone(&self.passwords),
                 tokens: named_tokens(self),
                 clock: clock.clone(),

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, SessionId, StorageError, Timestamp,
     accounts::{
-        ChainKey, ClientName, Member, PasswordHash, RefreshHash, Revoked, RotateRequest, Session, Sessions,
+        ChainKey, ClientName, Credentials, Member, PasswordHash, RefreshHash, Revoked, RotateRequest, Session, Sessions,
         SessionsToEnd,
     },
 };
@@ -29,7 +29,7 @@ use crate::{
 };
 
 row! {
-    struct SessionRow in sessions, from (session: &Session) {
+    pub(super) struct SessionRow in sessions, from (session: &Session) {
         id: Vec<u8> = session.id,
         account_id: Vec<u8> = session.account_id,
         refresh_hash: Vec<u8> = session.refresh_hash.0.to_vec(),
@@ -165,9 +165,9 @@ async fn open(
     // the two is repeated, since both change the row.
     let counted = Statement::<Untyped>::new("UPDATE accounts SET sessions_count = sessions_count + 1 WHERE id = ");
     counted.bind(session.account_id).execute(connection).await?;
-    let account = accounts::table.find(session.account_id.stored()).select(accounts::password_hash);
-    let hash: Option<String> = account.first(connection).await.optional()?;
-    if hash.as_ref() != Some(&verified.0) {
+    let account = accounts::table.find(session.account_id.stored()).select(AccountRow::as_select());
+    let account = account.first(connection).await.optional()?.map(Credentials::try_from).transpose()?;
+    if !account.is_some_and(|found| found.password_hash == *verified && found.standing.may_sign_in()) {
         return Ok(None);
     }
     let living = sessions::table
@@ -185,6 +185,13 @@ async fn open(
     }
     insert::<SessionRow>(connection, [SessionRow::bind(session)]).await?;
     Ok(Some(ids(oldest)?))
+}
+
+/// Removes all sessions of an account, with what they say of its holder.
+pub(super) async fn remove_all(connection: &mut Connection, account_id: AccountId) -> Result<(), Failure> {
+    let sessions_of_account = sessions::table.filter(sessions::account_id.eq(account_id.stored()));
+    diesel::delete(sessions_of_account).execute(connection).await?;
+    Ok(())
 }
 
 /// Exchanges the secret by one conditional update, so that exactly one of several concurrent exchanges is made.
