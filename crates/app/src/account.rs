@@ -18,6 +18,7 @@ use crate::{exit::Exit, output};
 const PASSWORD_VARIABLE: &str = "BOXOFFICE_PASSWORD";
 
 #[derive(Clone, Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that an operator sets by itself")]
 pub(crate) struct AccountOptions {
     /// The login id of the account
     #[arg(value_parser = LoginId::new)]
@@ -40,6 +41,9 @@ pub(crate) struct AccountOptions {
     /// Ends all sessions
     #[arg(long)]
     end_sessions: bool,
+    /// Removes the second factor of somebody who has lost it, and ends all sessions
+    #[arg(long)]
+    remove_second_factor: bool,
 }
 
 impl AccountOptions {
@@ -52,8 +56,10 @@ impl AccountOptions {
 pub(crate) async fn make_or_change(accounts: &AccountService, options: AccountOptions) -> anyhow::Result<Exit> {
     let login_id = &options.login_id;
     let exists = accounts.accounts.credentials(login_id).await?.is_some();
-    if !exists && (options.locked().is_some() || options.end_sessions) {
-        bail!("there is no account `{login_id}` to --lock, --unlock or --end-sessions of");
+    if !exists && (options.locked().is_some() || options.end_sessions || options.remove_second_factor) {
+        bail!(
+            "there is no account `{login_id}`, and only one that exists can be locked or have sessions and a second factor"
+        );
     }
     let password = if options.password || !exists { Some(ask_password(login_id)?) } else { password_of_variable()? };
     let password = match password.map(|typed| Password::new(&typed)).transpose() {
@@ -92,13 +98,13 @@ async fn change(
     password: Option<Password>,
 ) -> anyhow::Result<Exit> {
     let locked = options.locked();
-    let AccountOptions { login_id, role, name, end_sessions, .. } = options;
-    let change = ChangeAccount { role, name, password, locked, end_sessions };
+    let AccountOptions { login_id, role, name, end_sessions, remove_second_factor, .. } = options;
+    let change = ChangeAccount { role, name, password, locked, end_sessions, remove_second_factor };
     let told = Told::of(&change);
     if told == Told::default() {
         bail!(
-            "nothing to change of the account `{login_id}`: give --role, --name, --password, --lock, --unlock or \
-             --end-sessions"
+            "nothing to change of the account `{login_id}`: give --role, --name, --password, --lock, --unlock, \
+             --end-sessions or --remove-second-factor"
         );
     }
     let changed = accounts.change(&login_id, change).await?;
@@ -118,17 +124,19 @@ struct Told {
     password: bool,
     locked: Option<bool>,
     end_sessions: bool,
+    remove_second_factor: bool,
 }
 
 impl Told {
     fn of(change: &ChangeAccount) -> Self {
-        let ChangeAccount { role, name, password, locked, end_sessions } = change;
+        let ChangeAccount { role, name, password, locked, end_sessions, remove_second_factor } = change;
         Self {
             role: role.is_some(),
             name: name.is_some(),
             password: password.is_some(),
             locked: *locked,
             end_sessions: *end_sessions,
+            remove_second_factor: *remove_second_factor,
         }
     }
 
@@ -139,9 +147,10 @@ impl Told {
         let name = self.name.then(|| format!("has the name {name}"));
         let password = self.password.then(|| "has another password".to_owned());
         let locked = self.locked.map(|locked| if locked { "is locked" } else { "is no longer locked" }.to_owned());
-        let ends = self.password || self.end_sessions || self.locked == Some(true);
+        let factor = self.remove_second_factor.then(|| "has no second factor any more".to_owned());
+        let ends = self.password || self.end_sessions || self.remove_second_factor || self.locked == Some(true);
         let sessions = ends.then(|| format!("has no sessions any more: {ended_sessions} have ended"));
-        let lines = [role, name, password, locked, sessions].into_iter().flatten();
+        let lines = [role, name, password, locked, factor, sessions].into_iter().flatten();
         lines.map(|line| format!("the account `{login_id}` {line}")).collect()
     }
 }

@@ -238,7 +238,8 @@ impl Buyers {
             role: Role::Customer,
             created_at: self.clock.now(),
         };
-        let credentials = Credentials { account, standing: Standing::default(), password_hash: hash.clone(), idempotency: None };
+        let credentials =
+            Credentials { account, standing: Standing::default(), password_hash: hash.clone(), idempotency: None };
         match self.accounts.create(credentials).await {
             Ok(()) => Ok(true),
             // Another instance that starts now was first.

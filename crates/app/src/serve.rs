@@ -22,8 +22,8 @@ use crate::{
     telemetry,
     wiring::{self, Adapters, UseCases, cache_time, seconds},
     workers::{
-        Admissions, ExpirySweeper, KeysWatch, Leased, MetricsUpkeep, PendingCharges, PresenceWatch, RevocationsWatch, Sales,
-        Worker, Workers,
+        Admissions, ExpirySweeper, KeysWatch, Leased, MetricsUpkeep, PendingCharges, PresenceWatch, RevocationsWatch,
+        Sales, Worker, Workers,
     },
 };
 

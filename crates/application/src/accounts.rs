@@ -2,6 +2,7 @@
 
 mod refresh_token;
 mod revocations;
+mod second_factor;
 mod sessions;
 
 use std::sync::Arc;
@@ -9,9 +10,9 @@ use std::sync::Arc;
 use boxoffice_domain::{
     AccountId, Clock, EntropySource, SessionId, StorageError,
     accounts::{
-        AccessTokens, Account, AccountChange, AccountRecords, Accounts, ChainKey, ChangedAccount, ClientName, CreateAccountError,
-        Credentials, Erasure, HashingError, LoginId, Member, Password, PasswordChange, PasswordHash, PasswordHasher, Role, Session,
-        Sessions, Standing,
+        AccessTokens, Account, AccountChange, AccountRecords, Accounts, ChainKey, ChangedAccount, ClientName,
+        CreateAccountError, Credentials, Erasure, HashingError, LoginId, Member, Password, PasswordChange,
+        PasswordHash, PasswordHasher, Role, SecondFactors, Session, Sessions, Standing,
     },
     idempotency::{Idempotency, KeyReused, Made},
     text::Name,
@@ -21,6 +22,7 @@ use boxoffice_peers::Peers;
 use refresh_token::RefreshSecret;
 
 pub use revocations::Revocations;
+pub use second_factor::{NewFactor, SecondFactorError};
 
 /// The caller, as its access token names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub struct SessionSettings {
     pub session_days_max: u32,
     /// How many sessions of an account go on at once.
     pub sessions_per_account: u32,
+    /// Whether staff without a second factor may only set it up.
+    pub staff_needs_second_factor: bool,
 }
 
 /// An account to be made.
@@ -59,6 +63,8 @@ pub struct SignUp {
 pub struct SignIn<'a> {
     pub login_id: &'a str,
     pub password: &'a str,
+    /// A code of the second factor, if the account has one.
+    pub code: Option<&'a str>,
     /// What the client calls itself.
     pub client: Option<ClientName>,
 }
@@ -73,6 +79,8 @@ pub struct ChangeAccount {
     pub locked: Option<bool>,
     /// Whether all sessions are to end.
     pub end_sessions: bool,
+    /// Whether the second factor is to be removed.
+    pub remove_second_factor: bool,
 }
 
 /// What a signed-in client keeps.
@@ -125,6 +133,14 @@ pub enum SignInError {
     /// No such account, or another password. The caller does not learn which of the two.
     #[error("the login id or the password is wrong")]
     InvalidCredentials,
+    /// The password is right, and the code of the second factor is missing, wrong, or was used before.
+    #[error("a code of the second factor is required")]
+    SecondFactorRequired,
+    #[error("too many codes of the second factor were wrong")]
+    TooManyCodes {
+        /// After how many seconds another one may be tried.
+        seconds_left: u64,
+    },
     #[error(transparent)]
     Hashing(#[from] HashingError),
     #[error(transparent)]
@@ -170,6 +186,7 @@ pub struct AccountService {
     pub sessions: Arc<dyn Sessions>,
     /// What the holder of an account may have a copy of.
     pub records: Arc<dyn AccountRecords>,
+    pub factors: Arc<dyn SecondFactors>,
     pub passwords: Arc<dyn PasswordHasher>,
     pub tokens: Arc<dyn AccessTokens>,
     pub clock: Arc<dyn Clock>,
@@ -226,12 +243,12 @@ impl AccountService {
         login_id: &LoginId,
         change: ChangeAccount,
     ) -> Result<Option<(Account, usize)>, ChangeAccountError> {
-        let ChangeAccount { role, name, password, locked, end_sessions } = change;
+        let ChangeAccount { role, name, password, locked, end_sessions, remove_second_factor } = change;
         let password_hash = match password {
             Some(password) => Some(self.passwords.hash(password).await?),
             None => None,
         };
-        let change = AccountChange { role, name, password_hash, locked, end_sessions };
+        let change = AccountChange { role, name, password_hash, locked, end_sessions, remove_second_factor };
         let changed = self.accounts.change(login_id, change).await?;
         Ok(changed.map(|changed| {
             let ChangedAccount { account, ended_sessions, access_version } = changed;
@@ -258,6 +275,9 @@ impl AccountService {
         let may_sign_in = |known: &Credentials| verified && known.standing.may_sign_in();
         let credentials = credentials.filter(may_sign_in).ok_or(SignInError::InvalidCredentials)?;
         let Credentials { account, standing, password_hash, .. } = credentials;
+        if standing.second_factor_at.is_some() {
+            self.check_code(account.id, sign_in.code).await?;
+        }
         let now = self.clock.now();
         let (id, chain_key) = (SessionId::new(self.entropy.uuid()), ChainKey(self.entropy.secret()));
         let secret = RefreshSecret::first(id, chain_key, self.entropy.secret());

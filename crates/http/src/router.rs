@@ -67,6 +67,8 @@ fn limited_routes() -> OpenApiRouter<Api> {
         .routes(routes!(accounts::refresh::handler))
         .routes(routes!(accounts::change_password::handler))
         .routes(routes!(accounts::erase::handler))
+        .routes(routes!(accounts::second_factor::begin, accounts::second_factor::remove))
+        .routes(routes!(accounts::second_factor::confirm))
 }
 
 /// The routes that every product has.

@@ -14,6 +14,20 @@ diesel::table! {
         access_changed_at -> Nullable<Timestamp>,
         locked_at -> Nullable<Timestamp>,
         erased_at -> Nullable<Timestamp>,
+        second_factor_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    second_factors (account_id) {
+        account_id -> Binary,
+        secret -> Binary,
+        created_at -> Timestamp,
+        confirmed_at -> Nullable<Timestamp>,
+        last_step -> BigInt,
+        attempts_count -> BigInt,
+        attempted_at -> Nullable<Timestamp>,
+        recovery_hashes -> Text,
     }
 }
 

@@ -63,8 +63,15 @@ struct Claims {
     /// The access version of the account. A version of this program that did not know it left it out.
     #[serde(default, rename = "ver")]
     access_version: u64,
+    #[serde(default, rename = "sf", skip_serializing_if = "is_no")]
+    has_second_factor: bool,
     iat: i64,
     exp: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives it so")]
+fn is_no(flag: &bool) -> bool {
+    !*flag
 }
 
 impl JwtAccessTokens {
@@ -109,6 +116,7 @@ impl JwtAccessTokens {
             session_id: claims.sid,
             role: claims.role,
             access_version: claims.access_version,
+            has_second_factor: claims.has_second_factor,
             expires_at: Timestamp::from_timestamp(claims.exp, 0)?,
         })
     }
@@ -135,6 +143,7 @@ impl AccessTokens for JwtAccessTokens {
             sid: claims.session_id,
             role: claims.role,
             access_version: claims.access_version,
+            has_second_factor: claims.has_second_factor,
             iat: now.timestamp(),
             exp: claims.expires_at.timestamp(),
         };
@@ -225,6 +234,7 @@ mod tests {
             session_id: SessionId::new(SystemEntropy.uuid()),
             role: Role::Promoter,
             access_version: 7,
+            has_second_factor: true,
             expires_at: instant(900),
         }
     }

@@ -109,6 +109,7 @@ mod tests {
             session_id: SessionId::new(SystemEntropy.uuid()),
             role: Role::Customer,
             access_version: 0,
+            has_second_factor: false,
             expires_at: instant(900),
         };
         let place = QueuePlace {

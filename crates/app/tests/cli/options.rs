@@ -78,7 +78,8 @@ fn an_account_that_exists_is_changed_in_all_that_was_given_and_in_nothing_else()
     assert!(again.contains(r#""name":"Kim""#) && again.contains(r#""role":"promoter""#), "{again}");
 
     // All that is told, or nothing.
-    account(&["haneul", "--lock", "--role", "customer"], Some("short")).fails(1, &["a password has 8 to 128 characters"]);
+    account(&["haneul", "--lock", "--role", "customer"], Some("short"))
+        .fails(1, &["a password has 8 to 128 characters"]);
     account(&["nobody", "--lock", "--role", "admin"], Some("long enough")).fails(2, &["there is no account `nobody`"]);
     let session = sign_in("haneul", "\u{e9}t\u{e9} 1234");
     assert!(me(&session).contains(r#""role":"promoter""#), "{session}");

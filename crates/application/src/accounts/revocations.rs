@@ -132,7 +132,14 @@ mod tests {
 
     fn claims(account: u128, session_id: SessionId, access_version: u64) -> AccessClaims {
         let account_id = AccountId::new(Uuid::from_u128(account));
-        AccessClaims { account_id, session_id, role: Role::Promoter, access_version, expires_at: instant(900) }
+        AccessClaims {
+            account_id,
+            session_id,
+            role: Role::Promoter,
+            access_version,
+            has_second_factor: false,
+            expires_at: instant(900),
+        }
     }
 
     #[test]

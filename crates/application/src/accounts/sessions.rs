@@ -45,8 +45,7 @@ impl AccountService {
     async fn try_refresh(&self, id: SessionId, secret: RefreshSecret) -> Result<Option<SessionTokens>, RefreshError> {
         let found = self.sessions.find(id).await?;
         let now = self.clock.now();
-        let (session, member) =
-            found.filter(|found| self.may_refresh(found, now)).ok_or(RefreshError::Invalid)?;
+        let (session, member) = found.filter(|found| self.may_refresh(found, now)).ok_or(RefreshError::Invalid)?;
         let grace_seconds = self.settings.refresh_grace_seconds;
         let (presented, given_key) = (secret.hash(), session.chain_key);
         match (session.judge(presented, grace_seconds, now), given_key) {
@@ -175,6 +174,15 @@ impl AccountService {
     /// The caller that an access token names. A token that says what is no longer so counts as expired: refreshing gives one
     /// that says what is so, if the session goes on.
     pub fn authenticate(&self, access_token: &str) -> Result<Identity, AccessTokenError> {
+        let claims = self.read_claims(access_token)?;
+        if self.settings.staff_needs_second_factor && claims.role.may_publish() && !claims.has_second_factor {
+            return Err(AccessTokenError::SecondFactorMissing);
+        }
+        Ok(Identity { account_id: claims.account_id, session_id: claims.session_id, role: claims.role })
+    }
+
+    /// What an access token says, if it is valid and nothing of it was revoked.
+    pub(super) fn read_claims(&self, access_token: &str) -> Result<AccessClaims, AccessTokenError> {
         let now = self.clock.now();
         let claims = self.tokens.verify(access_token, now)?;
         // One that was issued while tokens were valid for longer may outlast what is known of its session.
@@ -182,7 +190,7 @@ impl AccountService {
             return Err(AccessTokenError::Expired);
         }
         match self.revocations.refuses(&claims) {
-            None => Ok(Identity { account_id: claims.account_id, session_id: claims.session_id, role: claims.role }),
+            None => Ok(claims),
             Some(Revoked::Session) => Err(AccessTokenError::Invalid),
             Some(Revoked::Claims) => Err(AccessTokenError::Expired),
         }
@@ -206,6 +214,7 @@ impl AccountService {
             session_id,
             role: account.role,
             access_version: standing.access_version,
+            has_second_factor: standing.second_factor_at.is_some(),
             expires_at: expires_after(at),
         };
         let seconds_passed = u32::try_from((now - at).num_seconds()).unwrap_or(0);

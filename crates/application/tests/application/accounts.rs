@@ -36,7 +36,7 @@ pub(crate) fn login_id() -> LoginId {
 
 /// What a person typed to sign in.
 pub(crate) fn typed<'a>(login_id: &'a str, password: &'a str) -> SignIn<'a> {
-    SignIn { login_id, password, client: None }
+    SignIn { login_id, password, code: None, client: None }
 }
 
 fn new_account() -> SignUp {
@@ -106,7 +106,15 @@ async fn signing_up_stores_an_account_of_the_role_with_the_hash_of_its_password_
         let account = Account { id, login_id: login_id(), name: name("Haneul"), role, created_at: instant(0) };
         assert_eq!(made, Made::now(account.clone()));
         let stored = world.stage.storage.accounts.credentials(&login_id()).await.unwrap();
-        assert_eq!(stored, Some(Credentials { account, standing: Standing::default(), password_hash: hash_of(&password()), idempotency }));
+        assert_eq!(
+            stored,
+            Some(Credentials {
+                account,
+                standing: Standing::default(),
+                password_hash: hash_of(&password()),
+                idempotency
+            })
+        );
     }
 }
 

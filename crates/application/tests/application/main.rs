@@ -8,6 +8,7 @@ mod payments;
 mod queue_control;
 mod reservations;
 mod sales;
+mod second_factor;
 mod sessions;
 mod support;
 mod waiting_room;

@@ -1,24 +1,18 @@
 //! Accounts and sessions.
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
 use boxoffice_domain::{
-    AccountId, ChargeId, ConcertId, Points, SessionId, StorageError, Timestamp,
+    AccountId, Points, SessionId, StorageError, Timestamp,
     accounts::{
-        AccountRecords, PublishedKind,
-        Account, AccountChange, Accounts, ChangedAccount, CreateAccountError, Credentials, LoginId, Member,
-        Belongings, Erasure, PasswordChange, PasswordHash, RefreshHash, Revoked, RotateRequest, Session, Sessions, SessionsToEnd,
+        Account, AccountChange, Accounts, Belongings, ChangedAccount, CreateAccountError, Credentials, Erasure,
+        LoginId, Member, PasswordChange, PasswordHash, RefreshHash, Revoked, RotateRequest, Session, Sessions,
+        SessionsToEnd,
     },
-    page::{Page, PageRequest},
     reservations::{Reservation, ReservationStatus},
-    sale::HoldBudget,
-    text::Name,
-    wallet::{Charge, Wallet},
+    wallet::Wallet,
 };
-use uuid::Uuid;
 
-use super::{MemoryStore, Rows, page};
+use super::{MemoryStore, Rows};
 
 #[async_trait]
 impl Accounts for MemoryStore {
@@ -54,8 +48,14 @@ impl Accounts for MemoryStore {
             return Ok(None);
         };
         change.apply(known, now);
+        let id = known.account.id;
+        if change.remove_second_factor {
+            rows.factors.remove(&id);
+        }
+        let known = &rows.accounts[&id];
         let (account, standing) = (known.account.clone(), known.standing);
-        let ended_sessions = if change.ends_sessions() { rows.end_sessions(account.id, |_| true, now) } else { Vec::new() };
+        let ended_sessions =
+            if change.ends_sessions() { rows.end_sessions(account.id, |_| true, now) } else { Vec::new() };
         let access_version = (standing.access_changed_at == Some(now)).then_some(standing.access_version);
         Ok(Some(ChangedAccount { account, ended_sessions, access_version }))
     }
@@ -82,6 +82,7 @@ impl Accounts for MemoryStore {
             return Ok(Erasure::InUse);
         }
         rows.sessions.retain(|_, session| session.account_id != id);
+        rows.factors.remove(&id);
         let known = rows.accounts.get_mut(&id).expect("it was found");
         known.erase(now);
         Ok(Erasure::Erased { access_version: known.standing.access_version })
@@ -115,7 +116,7 @@ impl Rows {
     }
 
     /// Ends the living sessions of an account that are `meant`, and names them.
-    fn end_sessions(
+    pub(super) fn end_sessions(
         &mut self,
         account_id: AccountId,
         meant: impl Fn(SessionId) -> bool,
@@ -224,63 +225,5 @@ impl Sessions for MemoryStore {
             sessions: ended.map(|session| session.id).collect(),
             accounts: voided.map(|(id, known)| (*id, known.standing.access_version)).collect(),
         })
-    }
-}
-
-#[async_trait]
-impl AccountRecords for MemoryStore {
-    async fn all_sessions(
-        &self,
-        account_id: AccountId,
-        request: PageRequest<SessionId>,
-    ) -> Result<Page<Session, SessionId>, StorageError> {
-        let rows = self.rows();
-        let own = rows.sessions.values().filter(|session| session.account_id == account_id);
-        Ok(page(own.cloned(), request, |session| session.id, SessionId::gt))
-    }
-
-    async fn all_charges(
-        &self,
-        account_id: AccountId,
-        request: PageRequest<ChargeId>,
-    ) -> Result<Page<Charge, ChargeId>, StorageError> {
-        let rows = self.rows();
-        let mut own: Vec<_> = rows.sale.charges.values().filter(|charge| charge.account_id == account_id).collect();
-        own.sort_unstable_by_key(|charge| charge.id);
-        Ok(page(own.into_iter().cloned(), request, |charge| charge.id, ChargeId::gt))
-    }
-
-    async fn all_hold_budgets(
-        &self,
-        account_id: AccountId,
-        request: PageRequest<ConcertId>,
-    ) -> Result<Page<HoldBudget, ConcertId>, StorageError> {
-        let rows = self.rows();
-        let budgets = rows.sale.hold_budgets.values().filter(|budget| budget.account_id == account_id);
-        let mut own: Vec<_> = budgets.copied().collect();
-        own.sort_unstable_by_key(|budget| budget.concert_id);
-        Ok(page(own.into_iter(), request, |budget| budget.concert_id, ConcertId::gt))
-    }
-
-    async fn all_published(
-        &self,
-        account_id: AccountId,
-        kind: PublishedKind,
-        request: PageRequest<Uuid>,
-    ) -> Result<Page<(Uuid, Name), Uuid>, StorageError> {
-        let rows = self.rows();
-        let own: Vec<_> = match kind {
-            PublishedKind::Venue => {
-                let imported = rows.venues.imported.iter().filter(|((_, owner), _)| *owner == Some(account_id));
-                let published = rows.venue_publishers.iter().filter(|(_, publisher)| **publisher == account_id);
-                let ids: BTreeSet<_> = imported.map(|(_, id)| id).chain(published.map(|(id, _)| id)).collect();
-                ids.into_iter().map(|id| (id.uuid(), rows.venues.rows[id].name.clone())).collect()
-            }
-            PublishedKind::Concert => {
-                let concerts = rows.concerts.rows.values().filter(|concert| concert.promoter_id == Some(account_id));
-                concerts.map(|concert| (concert.id.uuid(), concert.title.clone())).collect()
-            }
-        };
-        Ok(page(own.into_iter(), request, |(id, _)| *id, Uuid::gt))
     }
 }

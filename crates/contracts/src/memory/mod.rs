@@ -3,6 +3,7 @@
 //! It is the smallest adapter, and a fake for tests about outcomes: what it answers is what a database answers. One lock
 //! around everything takes the place of transactions.
 
+mod account_records;
 mod accounts;
 mod audit;
 mod catalog;
@@ -21,7 +22,7 @@ use std::{
 use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, Clock, ConcertId, EntropySource, PerformanceId, SessionId, StorageError, Timestamp, VenueId,
-    accounts::{Credentials, Session},
+    accounts::{Credentials, SecondFactor, Session},
     audit::Readiness,
     catalog::{CatalogKey, Concert, Owned, PerformanceSummary, Venue},
     events::{EventBatch, Outbox},
@@ -49,6 +50,7 @@ impl fmt::Debug for MemoryStore {
 struct Rows {
     accounts: BTreeMap<AccountId, Credentials>,
     sessions: BTreeMap<SessionId, Session>,
+    factors: BTreeMap<AccountId, SecondFactor>,
     venues: Published<VenueId, Venue>,
     /// Who published a venue that was not imported.
     venue_publishers: BTreeMap<VenueId, AccountId>,

@@ -184,7 +184,10 @@ pub async fn an_account_in_use_is_not_erased(stage: &Stage) {
     assert_eq!(stage.storage.wallets.find(account_id).await.unwrap().unwrap().balance, Points::ZERO);
     let page = PageRequest { after: None, limit: 10 };
     assert_eq!(stage.storage.wallets.entries(account_id, page).await.unwrap().items.len(), 2);
-    assert_eq!(stage.storage.payments.list(account_id, PageRequest { after: None, limit: 10 }).await.unwrap().items.len(), 1);
+    assert_eq!(
+        stage.storage.payments.list(account_id, PageRequest { after: None, limit: 10 }).await.unwrap().items.len(),
+        1
+    );
 }
 
 /// A holder gets everything that is stored of the account, and nothing of another, in pages of any size.

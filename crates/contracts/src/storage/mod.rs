@@ -17,6 +17,7 @@ pub mod payments;
 mod promises;
 pub mod races;
 pub mod reservations;
+pub mod second_factor;
 pub mod sessions;
 mod show;
 mod stage;
@@ -26,7 +27,7 @@ pub mod wallet;
 use std::{fmt, sync::Arc};
 
 use boxoffice_domain::{
-    accounts::{AccountRecords, Accounts, Sessions},
+    accounts::{AccountRecords, Accounts, SecondFactors, Sessions},
     audit::{Audit, Readiness},
     catalog::{Catalog, CatalogImport},
     events::Outbox,
@@ -59,7 +60,7 @@ pub use crate::crowd::{Dice, at_once};
 ///
 /// | Part | Ports that it needs |
 /// | --- | --- |
-/// | `accounts` | `Accounts`, `Sessions` |
+/// | `accounts` | `Accounts`, `Sessions`, `SecondFactors` |
 /// | `audit` | all but `CatalogImport`, `Sessions` and `Leases`, and [`Corrupt`](crate::storage::audit::Corrupt) |
 /// | `catalog`, `payments`, `races`, `reservations` | `Catalog`, `Payments`, `Reservations` |
 /// | `catalog_import` | these and `CatalogImport` |
@@ -95,6 +96,12 @@ macro_rules! storage_contract {
             another_password_ends_the_sessions_of_the_account
             the_holder_changes_the_password_and_keeps_one_session
             a_sign_in_that_is_under_way_does_not_outlive_another_password
+        } second_factor {
+            a_factor_is_begun_until_it_is_confirmed
+            confirming_a_factor_ends_the_other_sessions
+            a_code_is_taken_once
+            no_more_codes_are_tried_at_once_than_may_be
+            a_factor_is_removed_by_its_holder_and_by_the_operator
         } }
     };
     (@ audit $open:path) => {
@@ -269,6 +276,7 @@ pub struct Storage {
     pub accounts: Arc<dyn Accounts>,
     pub sessions: Arc<dyn Sessions>,
     pub records: Arc<dyn AccountRecords>,
+    pub factors: Arc<dyn SecondFactors>,
     pub catalog: Arc<dyn Catalog>,
     pub import: Arc<dyn CatalogImport>,
     pub reservations: Arc<dyn Reservations>,
@@ -287,6 +295,7 @@ impl Storage {
         S: Accounts
             + Sessions
             + AccountRecords
+            + SecondFactors
             + Catalog
             + CatalogImport
             + Reservations
@@ -302,6 +311,7 @@ impl Storage {
             accounts: store.clone(),
             sessions: store.clone(),
             records: store.clone(),
+            factors: store.clone(),
             catalog: store.clone(),
             import: store.clone(),
             reservations: store.clone(),

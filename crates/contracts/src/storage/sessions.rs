@@ -3,8 +3,8 @@
 use boxoffice_domain::{
     AccountId, EntropySource, SessionId, Timestamp,
     accounts::{
-        Account, AccountChange, ChainKey, ClientName, Erasure, Member, PasswordChange, PasswordHash, RefreshHash, Revoked, Role,
-        RotateRequest, Session, SessionsToEnd, Standing,
+        Account, AccountChange, ChainKey, ClientName, Erasure, Member, PasswordChange, PasswordHash, RefreshHash,
+        Revoked, Role, RotateRequest, Session, SessionsToEnd, Standing,
     },
     fixtures::{TestEntropy, instant},
 };
@@ -253,9 +253,8 @@ pub async fn sessions_are_ended_by_their_account_alone(stage: &Stage) {
     let (_, first) = opened(stage).await;
     let (_, of_another) = opened(stage).await;
     let (second, third) = (reopened(stage, &first).await, reopened(stage, &first).await);
-    let end = async |account_id: AccountId, which| {
-        sorted(stage.storage.sessions.end_of(account_id, which).await.unwrap())
-    };
+    let end =
+        async |account_id: AccountId, which| sorted(stage.storage.sessions.end_of(account_id, which).await.unwrap());
     for id in [of_another.id, SessionId::new(TestEntropy.uuid())] {
         assert_eq!(end(first.account_id, SessionsToEnd::One(id)).await, []);
     }

@@ -195,6 +195,8 @@ pub struct AccessClaims {
     pub role: Role,
     /// The [`Standing::access_version`](super::Standing::access_version) of the account when the token was issued.
     pub access_version: u64,
+    /// Whether signing in to the account asked for a second factor when the token was issued.
+    pub has_second_factor: bool,
     pub expires_at: Timestamp,
 }
 
@@ -207,6 +209,9 @@ pub enum AccessTokenError {
     /// It was signed with such a key, and its time is over.
     #[error("the access token has expired")]
     Expired,
+    /// It is that of staff who has yet to set up a second factor, and may do nothing else.
+    #[error("the account has to set up a second factor first")]
+    SecondFactorMissing,
 }
 
 /// Signs and checks access tokens.
@@ -255,11 +260,10 @@ mod tests {
         };
         let judge = |number, grace_seconds, seconds| session.judge(hash(number), grace_seconds, instant(seconds));
         assert_eq!(judge(2, 20, 999), Presented::Current);
-        assert_eq!([judge(1, 20, 119), judge(1, 20, 120), judge(1, 0, 100)], [
-            Presented::Former,
-            Presented::Spent,
-            Presented::Spent
-        ]);
+        assert_eq!(
+            [judge(1, 20, 119), judge(1, 20, 120), judge(1, 0, 100)],
+            [Presented::Former, Presented::Spent, Presented::Spent]
+        );
         assert_eq!(judge(3, 20, 100), Presented::Other);
         let first = Session { former_hash: None, ..session.clone() };
         assert_eq!(first.judge(hash(1), 20, instant(100)), Presented::Other);

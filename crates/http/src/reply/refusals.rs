@@ -14,8 +14,8 @@ use super::{code::Code, problem::PROBLEM_JSON};
 pub(crate) mod sets {
     use super::Code::{
         self, AccessTokenExpired, IdempotencyKeyInUse, IdempotencyKeyReused, Internal, MalformedRequest, NotAcceptable,
-        PayloadTooLarge, QueueTokenExpired, QueueTokenInvalid, QueueTokenMissing, QueueTokenNotActive, Unauthenticated,
-        Unavailable, UnsupportedMediaType, ValidationFailed,
+        PayloadTooLarge, QueueTokenExpired, QueueTokenInvalid, QueueTokenMissing, QueueTokenNotActive,
+        SecondFactorSetupRequired, Unauthenticated, Unavailable, UnsupportedMediaType, ValidationFailed,
     };
 
     /// Of every route of the API.
@@ -24,7 +24,7 @@ pub(crate) mod sets {
     /// Of every route, given input that it has no use for.
     pub(crate) const INPUT: &[Code] = &[MalformedRequest, PayloadTooLarge, ValidationFailed];
     /// Of a route that needs an access token.
-    pub(crate) const SIGNED_IN: &[Code] = &[Unauthenticated, AccessTokenExpired];
+    pub(crate) const SIGNED_IN: &[Code] = &[Unauthenticated, AccessTokenExpired, SecondFactorSetupRequired];
     /// Of a route that needs a queue token, whatever its status.
     pub(crate) const QUEUED: &[Code] = &[QueueTokenMissing, QueueTokenInvalid];
     /// Of a route that needs an active queue token.

@@ -35,21 +35,44 @@ impl FromRequestParts<Api> for SignedIn {
         if let Some(known) = parts.extensions.get::<Self>() {
             return Ok(*known);
         }
-        let Some(field) = parts.headers.get(AUTHORIZATION) else {
-            return Err(Problem::new(Code::Unauthenticated));
-        };
-        let invalid = || Problem::invalid_access_token(Code::Unauthenticated);
-        let (scheme, token) = field.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(invalid)?;
-        if !scheme.eq_ignore_ascii_case("Bearer") {
-            return Err(invalid());
-        }
-        let identity = api.services.accounts.authenticate(token.trim()).map_err(|error| match error {
-            AccessTokenError::Invalid => invalid(),
-            AccessTokenError::Expired => Problem::invalid_access_token(Code::AccessTokenExpired),
-        })?;
+        let accounts = &api.services.accounts;
+        let identity = identity_of(parts, |token| accounts.authenticate(token))?;
         parts.extensions.insert(Self(identity));
         Ok(Self(identity))
     }
+}
+
+/// The bearer of a valid access token, also one who has to set up a second factor before anything else.
+#[derive(Clone, Copy)]
+pub(crate) struct SettingUp(pub Identity);
+
+impl FromRequestParts<Api> for SettingUp {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let accounts = &api.services.accounts;
+        identity_of(parts, |token| accounts.authenticate_for_setup(token)).map(Self)
+    }
+}
+
+/// The caller that the access token of a request names.
+fn identity_of(
+    parts: &Parts,
+    authenticate: impl FnOnce(&str) -> Result<Identity, AccessTokenError>,
+) -> Result<Identity, Problem> {
+    let Some(field) = parts.headers.get(AUTHORIZATION) else {
+        return Err(Problem::new(Code::Unauthenticated));
+    };
+    let invalid = || Problem::invalid_access_token(Code::Unauthenticated);
+    let (scheme, token) = field.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(invalid)?;
+    if !scheme.eq_ignore_ascii_case("Bearer") {
+        return Err(invalid());
+    }
+    authenticate(token.trim()).map_err(|error| match error {
+        AccessTokenError::Invalid => invalid(),
+        AccessTokenError::Expired => Problem::invalid_access_token(Code::AccessTokenExpired),
+        AccessTokenError::SecondFactorMissing => Problem::new(Code::SecondFactorSetupRequired),
+    })
 }
 
 /// [`SignedIn`], with a role that may publish. A route with long bodies extracts this, so that no other account can have

@@ -14,7 +14,7 @@ pub(crate) mod validation;
 
 pub(crate) use accepted_input::{AcceptedInput, refuse_unknown_input};
 pub(crate) use account_limits::{AccountLimiter, limit_account_requests};
-pub(crate) use auth::{AtGate, LookingIn, Publisher, QUEUE_TOKEN, Queued, SignedIn};
+pub(crate) use auth::{AtGate, LookingIn, Publisher, QUEUE_TOKEN, Queued, SettingUp, SignedIn};
 pub(crate) use body::Body;
 pub(crate) use client_network::ClientNetwork;
 pub(crate) use idempotency_key::{IDEMPOTENCY_KEY, OptionalKey, RequiredKey};

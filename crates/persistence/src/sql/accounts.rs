@@ -1,14 +1,15 @@
 //! Accounts and their sessions.
 
 mod records;
+mod second_factor;
 mod sessions;
 
 use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, SessionId, StorageError, Timestamp,
     accounts::{
-        Account, AccountChange, Accounts, ChangedAccount, CreateAccountError, Credentials, LoginId, Member,
-        Belongings, Erasure, PasswordChange, PasswordHash, SessionsToEnd, Standing,
+        Account, AccountChange, Accounts, Belongings, ChangedAccount, CreateAccountError, Credentials, Erasure,
+        LoginId, Member, PasswordChange, PasswordHash, SessionsToEnd, Standing,
     },
     wallet::Wallet,
 };
@@ -47,6 +48,7 @@ row! {
         access_changed_at: Option<NaiveDateTime> = credentials.standing.access_changed_at,
         locked_at: Option<NaiveDateTime> = credentials.standing.locked_at,
         erased_at: Option<NaiveDateTime> = credentials.standing.erased_at,
+        second_factor_at: Option<NaiveDateTime> = credentials.standing.second_factor_at,
     }
 }
 
@@ -67,6 +69,7 @@ impl TryFrom<AccountRow> for Credentials {
             access_changed_at: row.access_changed_at.map(|at| at.and_utc()),
             locked_at: row.locked_at.map(|at| at.and_utc()),
             erased_at: row.erased_at.map(|at| at.and_utc()),
+            second_factor_at: row.second_factor_at.map(|at| at.and_utc()),
         };
         Ok(Self { account, standing, password_hash: PasswordHash(row.password_hash), idempotency })
     }
@@ -144,6 +147,9 @@ async fn change_account(
         save_account(connection, &credentials).await?;
     }
     let Credentials { account, standing, .. } = credentials;
+    if change.remove_second_factor {
+        second_factor::remove(connection, account.id).await?;
+    }
     let ended_sessions = if change.ends_sessions() {
         sessions::end_of(connection, account.id, None, time(now)).await?
     } else {
@@ -192,6 +198,7 @@ async fn erase(
     credentials.erase(now);
     save_account(connection, &credentials).await?;
     sessions::remove_all(connection, id).await?;
+    second_factor::remove(connection, id).await?;
     Ok(Erasure::Erased { access_version: credentials.standing.access_version })
 }
 

@@ -164,6 +164,7 @@ pub(crate) async fn connect(
         accounts: store.clone(),
         sessions: store.clone(),
         records: store.clone(),
+        factors: store.clone(),
         catalog: store.clone(),
         import: store.clone(),
         reservations: store.clone(),

@@ -208,6 +208,7 @@ fn storage(database: &Database) -> Storage {
         accounts: database.accounts.clone(),
         sessions: database.sessions.clone(),
         records: database.records.clone(),
+        factors: database.factors.clone(),
         catalog: database.catalog.clone(),
         import: database.import.clone(),
         reservations: database.reservations.clone(),

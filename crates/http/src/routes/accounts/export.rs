@@ -11,7 +11,7 @@ use axum::{
 use boxoffice_application::Identity;
 use boxoffice_domain::{
     StorageError,
-    accounts::{Account, PublishedKind, Session},
+    accounts::{Account, PublishedKind, SecondFactor, Session},
     page::{PAGE_ITEMS_MAX, Page, PageRequest},
     sale::HoldBudget,
     text::Name,
@@ -92,6 +92,23 @@ impl From<HoldBudget> for UnpaidHoldsResponse {
     }
 }
 
+/// The second factor of the account.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ExportedSecondFactor)]
+struct FactorResponse {
+    created_at: DateTime<Utc>,
+    #[schema(required)]
+    confirmed_at: Option<DateTime<Utc>>,
+    recovery_codes_left: usize,
+}
+
+impl From<SecondFactor> for FactorResponse {
+    fn from(factor: SecondFactor) -> Self {
+        let recovery_codes_left = factor.recovery_hashes.len();
+        Self { created_at: factor.created_at, confirmed_at: factor.confirmed_at, recovery_codes_left }
+    }
+}
+
 /// Something that the account published.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ExportedPublication)]
@@ -113,6 +130,9 @@ impl From<(Uuid, Name)> for PublishedResponse {
 pub(crate) struct ExportResponse {
     account: AccountResponse,
     exported_at: DateTime<Utc>,
+    /// `null` if none was begun. Its key is left out.
+    #[schema(required)]
+    second_factor: Option<FactorResponse>,
     sessions: Vec<SessionResponse>,
     /// `null` if the product has no wallets.
     #[schema(required)]
@@ -150,10 +170,8 @@ pub(crate) async fn handler(State(api): State<Api>, SignedIn(identity): SignedIn
         drop(permit);
     });
     let pages = stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) });
-    let fields = [
-        (CONTENT_TYPE, "application/json"),
-        (CONTENT_DISPOSITION, "attachment; filename=\"boxoffice-account.json\""),
-    ];
+    let fields =
+        [(CONTENT_TYPE, "application/json"), (CONTENT_DISPOSITION, "attachment; filename=\"boxoffice-account.json\"")];
     Ok((fields, Body::from_stream(pages)).into_response())
 }
 
@@ -192,6 +210,8 @@ impl Export {
         let records = &services.accounts.records;
         self.field("{", "account", &AccountResponse::from(account)).await?;
         self.field(",", "exported_at", &now).await?;
+        let factor = services.accounts.factors.find_factor(account_id).await?.map(FactorResponse::from);
+        self.field(",", "second_factor", &factor).await?;
         self.list("sessions", |page| records.all_sessions(account_id, page), SessionResponse::from).await?;
         let wallet = match &services.wallet {
             Some(wallets) => wallets.balance(identity).await?.map(WalletResponse::from),

@@ -20,7 +20,11 @@ pub(crate) struct OwnSessionResponse {
     /// When the session was opened or refreshed last.
     last_used_at: DateTime<Utc>,
     /// What the client called itself that signed in (`User-Agent`); `null` if it did not.
-    #[schema(required, max_length = 200, example = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")]
+    #[schema(
+        required,
+        max_length = 200,
+        example = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+    )]
     client: Option<String>,
     /// Whether it is the session of this request.
     current: bool,

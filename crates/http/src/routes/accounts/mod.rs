@@ -7,6 +7,7 @@ pub(crate) mod export;
 pub(crate) mod list_sessions;
 pub(crate) mod me;
 pub(crate) mod refresh;
+pub(crate) mod second_factor;
 pub(crate) mod sign_in;
 pub(crate) mod sign_out;
 pub(crate) mod sign_up;

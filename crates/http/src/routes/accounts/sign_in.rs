@@ -8,10 +8,10 @@ use boxoffice_domain::accounts::{ClientName, LOGIN_ID_CHARACTERS_MAX, PASSWORD_C
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::SessionResponse;
+use super::{SessionResponse, second_factor};
 use crate::{
     api::Api,
-    reply::{Problem, problem_from, refusals},
+    reply::{Code, Problem, refusals},
     request::Body,
     routes::{CHARACTER_BYTES_MAX, FIELDS_BYTES_MAX},
 };
@@ -28,10 +28,25 @@ pub(crate) struct SignInRequest {
     login_id: String,
     #[schema(format = Password, example = "correct horse battery staple")]
     password: String,
+    /// A code of the second factor, if the account has one: what the device shows, or a recovery code.
+    #[serde(default)]
+    #[schema(example = "123456")]
+    code: Option<String>,
 }
 
-problem_from!(SignInError: [InvalidCredentials => InvalidCredentials], [Hashing, Storage]);
-refusals!([BODY], [InvalidCredentials, RateLimited]);
+impl From<SignInError> for Problem {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::InvalidCredentials => Self::new(Code::InvalidCredentials),
+            SignInError::SecondFactorRequired => Self::new(Code::SecondFactorRequired),
+            SignInError::TooManyCodes { seconds_left } => second_factor::too_many_codes(seconds_left),
+            SignInError::Hashing(error) => error.into(),
+            SignInError::Storage(error) => error.into(),
+        }
+    }
+}
+
+refusals!([BODY], [InvalidCredentials, SecondFactorRequired, RateLimited]);
 
 /// Sign in
 #[utoipa::path(
@@ -53,8 +68,8 @@ pub(crate) async fn handler(
     let service = api.services.accounts.clone();
     let client = headers.get(USER_AGENT).and_then(|field| ClientName::new(&String::from_utf8_lossy(field.as_bytes())));
     let act = async move {
-        let SignInRequest { login_id, password } = &body;
-        service.sign_in(SignIn { login_id, password, client }).await
+        let SignInRequest { login_id, password, code } = &body;
+        service.sign_in(SignIn { login_id, password, code: code.as_deref(), client }).await
     };
     let tokens = api.run_detached(act).await??;
     Ok((StatusCode::CREATED, Json(tokens.into())))

@@ -84,7 +84,13 @@ fn longest(operation: &str, seats_max: usize) -> Vec<(String, StatusCode)> {
             let body = format!("{{\"current_password\": \"{password}\", \"new_password\": \"{password}\"}}");
             vec![(body, StatusCode::UNAUTHORIZED)]
         }
-        "accounts_erase" => {
+        "accounts_begin_second_factor" => {
+            vec![(format!("{{\"password\": \"{}\"}}", LONGEST_CHARACTER.repeat(128)), StatusCode::FORBIDDEN)]
+        }
+        "accounts_confirm_second_factor" => {
+            vec![("{\"code\": \"123456\"}".to_owned(), StatusCode::NOT_FOUND)]
+        }
+        "accounts_erase" | "accounts_remove_second_factor" => {
             vec![(format!("{{\"password\": \"{}\"}}", LONGEST_CHARACTER.repeat(128)), StatusCode::UNAUTHORIZED)]
         }
         "catalog_publish_concert" => vec![(concert(), StatusCode::CREATED)],

@@ -168,17 +168,19 @@ impl World {
                 accounts: storage.accounts,
                 sessions: storage.sessions,
                 records: storage.records,
+                factors: storage.factors,
                 passwords: Arc::clone(&self.passwords),
                 tokens: named_tokens(self),
                 clock: clock.clone(),
                 entropy: Arc::new(TestEntropy),
                 settings: SessionSettings {
-                access_seconds: 900,
-                refresh_seconds: 2_592_000,
-                refresh_grace_seconds: 20,
-                session_days_max: 90,
-                sessions_per_account: 20,
-            },
+                    access_seconds: 900,
+                    refresh_seconds: 2_592_000,
+                    refresh_grace_seconds: 20,
+                    session_days_max: 90,
+                    sessions_per_account: 20,
+                    staff_needs_second_factor: false,
+                },
                 revocations: Revocations::default(),
                 peers: Arc::clone(&self.peers),
             }),
@@ -350,7 +352,14 @@ fn named_tokens(world: &World) -> Arc<MockAccessTokens> {
                 _ => return Err(AccessTokenError::Invalid),
             };
             let session_id = SessionId::new(Uuid::from_u128(0x50));
-            Ok(AccessClaims { account_id, session_id, role, access_version: 0, expires_at: now })
+            Ok(AccessClaims {
+                account_id,
+                session_id,
+                role,
+                access_version: 0,
+                has_second_factor: false,
+                expires_at: now,
+            })
         });
     })
 }

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, SessionId, StorageError, Timestamp,
     accounts::{
-        ChainKey, ClientName, Credentials, Member, PasswordHash, RefreshHash, Revoked, RotateRequest, Session, Sessions,
-        SessionsToEnd,
+        ChainKey, ClientName, Credentials, Member, PasswordHash, RefreshHash, Revoked, RotateRequest, Session,
+        Sessions, SessionsToEnd,
     },
 };
 use chrono::NaiveDateTime;
