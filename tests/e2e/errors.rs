@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use mysql_async::prelude::Queryable;
 use serde_json::{Value, json};
+use totp_rs::Totp;
 
 use crate::support::{
     client::{Buyer, document, fresh},
-    eventually,
+    eventually, now,
     raw::Raw,
     send_together,
     server::{MARIADB, PASSWORD, Server},
@@ -45,6 +46,7 @@ async fn everyday_refusals() -> Codes {
     other.patch(path.as_str(), &json!({"title": "Mine"})).send().await.refuses(403, "forbidden");
     let stale = promoter.patch(path.as_str(), &json!({"title": "X"})).header("if-match", "\"99-x\"").send().await;
     stale.refuses(412, "precondition_failed");
+    accounts(first, &promoter).await;
     let codes = server.api().codes();
     server.finish().await;
     codes
@@ -66,6 +68,7 @@ async fn unknown_ids(buyer: &Buyer, promoter: &Buyer, show: &Show) {
             buyer.get(path.replace("ID", "no-id")).send().await.refuses(400, "malformed_request");
         }
     }
+    buyer.delete(format!("/v1/me/sessions/{NO_ID}")).send().await.refuses(404, "session_not_found");
     buyer.ask_join(NO_ID).send().await.refuses(404, "concert_not_found");
     buyer.ask_hold(NO_ID, &["A-1-1"]).send().await.refuses(404, "performance_not_found");
     buyer.ask_pay(NO_ID).send().await.refuses(404, "reservation_not_found");
@@ -85,6 +88,37 @@ async fn closed_gates(active: &Buyer, waiting: &Buyer, show: &Show) {
     assert_eq!(waiting.get(path.as_str()).send().await.refuses(403, "queue_token_not_active")["position"], 1);
     waiting.leave().await;
     waiting.get(path.as_str()).send().await.refuses(403, "queue_token_expired");
+}
+
+/// What accounts and second factors refuse.
+async fn accounts(buyer: &Buyer, promoter: &Buyer) {
+    let password = json!({"password": PASSWORD});
+    buyer.charge(1).await;
+    buyer.ask("DELETE", "/v1/me").json(&password).send().await.refuses(409, "account_in_use");
+    buyer.post("/v1/me/totp", &password).send().await.refuses(403, "forbidden");
+    promoter.ask("DELETE", "/v1/me/totp").json(&password).send().await.refuses(404, "second_factor_not_found");
+    let code = json!({"code": "123456"});
+    promoter.post("/v1/me/totp/confirm", &code).send().await.refuses(404, "second_factor_not_found");
+    let begun = promoter.post("/v1/me/totp", &password).send().await;
+    let device = Totp::from_url(text(begun.is(200), "url")).expect("a URL for devices");
+    let code = json!({"code": device.generate(now().timestamp().unsigned_abs()).to_string()});
+    promoter.post("/v1/me/totp/confirm", &code).send().await.is(200);
+    let next =
+        promoter.api.post("/v1/sessions/refresh", &json!({"refresh_token": promoter.refresh_token})).send().await;
+    let again = promoter.api.post("/v1/me/totp", &password).bearer(text(next.is(200), "access_token")).send().await;
+    again.refuses(409, "second_factor_exists");
+    let sign_in = json!({"login_id": promoter.login_id, "password": PASSWORD});
+    promoter.api.post("/v1/sessions", &sign_in).send().await.refuses(401, "second_factor_required");
+}
+
+/// What staff is refused that has yet to set up a second factor.
+async fn refusals_of_a_server_with_second_factors() -> Codes {
+    let server = Server::start(&[("STAFF_SECOND_FACTOR", "required")]).await;
+    let promoter = server.promoter("promoter").await;
+    promoter.get("/v1/me").send().await.refuses(403, "second_factor_setup_required");
+    let codes = server.api().codes();
+    server.finish().await;
+    codes
 }
 
 async fn wrong_requests(buyer: &Buyer) {
@@ -363,6 +397,7 @@ async fn every_error_of_the_document_is_produced_with_its_status() {
     codes.extend(refusals_of_a_limited_server().await);
     codes.extend(refusals_of_joining().await);
     codes.extend(refusals_without_a_gateway().await);
+    codes.extend(refusals_of_a_server_with_second_factors().await);
     codes.extend(refusals_over_a_prepared_database().await);
     assert_eq!(codes, documented_codes());
 }

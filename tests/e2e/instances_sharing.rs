@@ -7,7 +7,7 @@ use crate::support::{
     eventually,
     fleet::Fleet,
     server::{PASSWORD, Server},
-    show::{Show, Terms},
+    show::{Show, Terms, venue_of},
     until,
 };
 
@@ -32,6 +32,31 @@ async fn a_session_that_ends_at_one_instance_is_over_at_all() {
         // The token itself is valid for a quarter of an hour.
         until("the instance applies the end", async || !is_signed_in(buyer).await).await;
     }
+    fleet.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demoted_promoter_publishes_no_longer_at_any_instance_and_no_end_is_missed_while_redis_is_away() {
+    let fleet = Fleet::start(2, &[]).await;
+    let promoter = fleet.promoter().await;
+    let demote = ["account", "promoter", "--role", "customer"];
+    assert_eq!(fleet.instances[0].run(&demote, &[]).await.0, 0);
+    for promoter in &fleet.at_each(&promoter) {
+        until("the instance applies the role", async || {
+            promoter.post("/v1/venues", &venue_of(1)).send().await.status == 401
+        })
+        .await;
+        promoter.get("/v1/me").send().await.refuses(401, "access_token_expired");
+    }
+
+    let buyer = Buyer::new(fleet.api()).await;
+    let at_each = fleet.at_each(&buyer);
+    fleet.redis.pause().await.expect("it is paused");
+    at_each[0].delete("/v1/sessions/current").send().await.is(204);
+    // No announcement arrives, so the other one reads it from the database.
+    until("the other instance reads the end", async || at_each[1].get("/v1/me").send().await.status == 401).await;
+    at_each[1].get("/v1/me").send().await.refuses(401, "unauthenticated");
+    fleet.redis.resume().await.expect("it goes on");
     fleet.finish().await;
 }
 

@@ -18,6 +18,7 @@ use crate::{exit::Exit, output};
 const PASSWORD_VARIABLE: &str = "BOXOFFICE_PASSWORD";
 
 #[derive(Clone, Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that an operator sets by itself")]
 pub(crate) struct AccountOptions {
     /// The login id of the account
     #[arg(value_parser = LoginId::new)]
@@ -31,13 +32,36 @@ pub(crate) struct AccountOptions {
     /// Asks for another password of an account that exists; a new account is asked for one anyway
     #[arg(long)]
     password: bool,
+    /// Lets nobody sign in, and ends all sessions
+    #[arg(long, conflicts_with = "unlock")]
+    lock: bool,
+    /// Lets its holder sign in again
+    #[arg(long)]
+    unlock: bool,
+    /// Ends all sessions
+    #[arg(long)]
+    end_sessions: bool,
+    /// Removes the second factor of somebody who has lost it, and ends all sessions
+    #[arg(long)]
+    remove_second_factor: bool,
 }
 
-/// Makes the account, or changes what the options name if it exists.
+impl AccountOptions {
+    fn locked(&self) -> Option<bool> {
+        (self.lock || self.unlock).then_some(self.lock)
+    }
+}
+
+/// Makes the account, or changes what the options name if it exists. Does all of it, or nothing.
 pub(crate) async fn make_or_change(accounts: &AccountService, options: AccountOptions) -> anyhow::Result<Exit> {
-    let exists = accounts.accounts.credentials(&options.login_id).await?.is_some();
-    let password =
-        if options.password || !exists { Some(ask_password(&options.login_id)?) } else { password_of_variable()? };
+    let login_id = &options.login_id;
+    let exists = accounts.accounts.credentials(login_id).await?.is_some();
+    if !exists && (options.locked().is_some() || options.end_sessions || options.remove_second_factor) {
+        bail!(
+            "there is no account `{login_id}`, and only one that exists can be locked or have sessions and a second factor"
+        );
+    }
+    let password = if options.password || !exists { Some(ask_password(login_id)?) } else { password_of_variable()? };
     let password = match password.map(|typed| Password::new(&typed)).transpose() {
         Ok(password) => password,
         Err(refusal) => {
@@ -73,30 +97,62 @@ async fn change(
     options: AccountOptions,
     password: Option<Password>,
 ) -> anyhow::Result<Exit> {
-    let AccountOptions { login_id, role, name, .. } = options;
-    let told = (role.is_some(), name.is_some(), password.is_some());
-    if told == (false, false, false) {
-        bail!("nothing to change of the account `{login_id}`: give --role, --name or --password");
+    let locked = options.locked();
+    let AccountOptions { login_id, role, name, end_sessions, remove_second_factor, .. } = options;
+    let change = ChangeAccount { role, name, password, locked, end_sessions, remove_second_factor };
+    let told = Told::of(&change);
+    if told == Told::default() {
+        bail!(
+            "nothing to change of the account `{login_id}`: give --role, --name, --password, --lock, --unlock, \
+             --end-sessions or --remove-second-factor"
+        );
     }
-    let changed = accounts.change(&login_id, ChangeAccount { role, name, password }).await?;
+    let changed = accounts.change(&login_id, change).await?;
     let Some((account, ended_sessions)) = changed else { bail!("there is no account `{login_id}`") };
-    for line in lines(&account, told, ended_sessions) {
+    for line in told.lines(&account, ended_sessions) {
         output::print_line(&line)?;
     }
     Ok(Exit::Success)
 }
 
-/// What a change did, for the role, the name and the password as far as they were told.
-fn lines(account: &Account, told: (bool, bool, bool), ended_sessions: usize) -> Vec<String> {
-    let Account { login_id, role, name, .. } = account;
-    let (role_told, name_told, password_told) = told;
-    let role =
-        format!("the account `{login_id}` has the role {}; sessions get it with their next refresh", role.as_str());
-    let name = format!("the account `{login_id}` has the name {name}");
-    let password =
-        format!("the account `{login_id}` has another password, and {ended_sessions} sessions of it have ended");
-    let lines = [(role_told, role), (name_told, name), (password_told, password)];
-    lines.into_iter().filter_map(|(was_told, line)| was_told.then_some(line)).collect()
+/// What was to change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a part of an account")]
+struct Told {
+    role: bool,
+    name: bool,
+    password: bool,
+    locked: Option<bool>,
+    end_sessions: bool,
+    remove_second_factor: bool,
+}
+
+impl Told {
+    fn of(change: &ChangeAccount) -> Self {
+        let ChangeAccount { role, name, password, locked, end_sessions, remove_second_factor } = change;
+        Self {
+            role: role.is_some(),
+            name: name.is_some(),
+            password: password.is_some(),
+            locked: *locked,
+            end_sessions: *end_sessions,
+            remove_second_factor: *remove_second_factor,
+        }
+    }
+
+    /// What a change did.
+    fn lines(self, account: &Account, ended_sessions: usize) -> Vec<String> {
+        let Account { login_id, role, name, .. } = account;
+        let role = self.role.then(|| format!("has the role {}", role.as_str()));
+        let name = self.name.then(|| format!("has the name {name}"));
+        let password = self.password.then(|| "has another password".to_owned());
+        let locked = self.locked.map(|locked| if locked { "is locked" } else { "is no longer locked" }.to_owned());
+        let factor = self.remove_second_factor.then(|| "has no second factor any more".to_owned());
+        let ends = self.password || self.end_sessions || self.remove_second_factor || self.locked == Some(true);
+        let sessions = ends.then(|| format!("has no sessions any more: {ended_sessions} have ended"));
+        let lines = [role, name, password, locked, factor, sessions].into_iter().flatten();
+        lines.map(|line| format!("the account `{login_id}` {line}")).collect()
+    }
 }
 
 /// The password in the variable, if it is set. A script leaves a variable empty that it does not fill in.

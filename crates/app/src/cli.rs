@@ -63,11 +63,11 @@ pub(crate) enum Command {
     /// same key is updated: a field that is absent stays as it is. Prints every change. Seats that are held or sold keep their
     /// price.
     Import(ImportCommand),
-    /// Makes an account, or changes the role, the name or the password of one
+    /// Makes an account, or changes the role, the name or the password of one, locks it, or ends its sessions
     ///
     /// Asks for the password of a new account on the terminal, or takes it from the variable `BOXOFFICE_PASSWORD`. For an
-    /// account that exists, changes what is given, also the password if the variable is set; another password ends all
-    /// sessions of the account.
+    /// account that exists, changes what is given, also the password if the variable is set: all of it, or nothing. Another
+    /// password ends all sessions of the account, and so does locking it.
     Account(AccountOptions),
     /// Changes the keys that sign tokens
     Keys {
@@ -247,6 +247,8 @@ mod tests {
     fn a_wrong_argument_is_refused() {
         assert!(parse(&["account", "haneul", "--role", "promoter"]).is_ok());
         assert!(parse(&["account", "Haneul ", "--password", "--name", "Kim"]).is_ok());
+        assert!(parse(&["account", "haneul", "--lock", "--end-sessions", "--role", "customer"]).is_ok());
+        assert!(parse(&["account", "haneul", "--lock", "--unlock"]).is_err());
         assert!(
             parse(&["account", "ha neul", "--role", "promoter"]).unwrap_err().to_string().contains("a login id has")
         );

@@ -11,6 +11,7 @@ use boxoffice_domain::{
     AccountId, Clock, EntropySource, Timestamp,
     accounts::{
         Account, Accounts, CreateAccountError, Credentials, LoginId, Password, PasswordHash, PasswordHasher, Role,
+        Standing,
     },
     catalog::{
         CatalogKey, ConcertSummary, ImportError, ImportOptions, ImportedCatalog, ImportedConcert, ImportedPerformance,
@@ -237,7 +238,8 @@ impl Buyers {
             role: Role::Customer,
             created_at: self.clock.now(),
         };
-        let credentials = Credentials { account, password_hash: hash.clone(), idempotency: None };
+        let credentials =
+            Credentials { account, standing: Standing::default(), password_hash: hash.clone(), idempotency: None };
         match self.accounts.create(credentials).await {
             Ok(()) => Ok(true),
             // Another instance that starts now was first.

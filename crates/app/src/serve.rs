@@ -22,8 +22,8 @@ use crate::{
     telemetry,
     wiring::{self, Adapters, UseCases, cache_time, seconds},
     workers::{
-        Admissions, ExpirySweeper, KeysWatch, Leased, MetricsUpkeep, PendingCharges, PresenceWatch, Sales, Worker,
-        Workers,
+        Admissions, ExpirySweeper, KeysWatch, Leased, MetricsUpkeep, PendingCharges, PresenceWatch, RevocationsWatch,
+        Sales, Worker, Workers,
     },
 };
 
@@ -55,6 +55,8 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
         Gateway::Simulator if settings.demo => {}
         Gateway::Simulator => tracing::warn!("the payment gateway is a simulator: points cost nothing"),
     }
+    let accounts = &use_cases.services.accounts;
+    accounts.read_revocations().await.context("it cannot be read which sessions have ended")?;
     tracing::info!(database = %url, data_dir = %settings.data_dir.display(), "the database is ready");
 
     let workers = Workers::default();
@@ -160,6 +162,7 @@ fn start_workers(
     if let Some(presence) = &peering.presence {
         workers.start(PresenceWatch { presence: Arc::clone(presence), has_peers: false });
     }
+    workers.start(RevocationsWatch::new(Arc::clone(&services.accounts), Arc::clone(&services.peers)));
     workers.start(KeysWatch { path: wiring::keys_path(settings), tokens: Arc::clone(tokens) });
     let queues = Arc::clone(&waiting_room.waiting_room);
     workers.start(MetricsUpkeep { queues, handle: metrics.clone(), measured: Vec::new() });

@@ -150,6 +150,15 @@ settings! {
     access_token_seconds: u32 = "900", whole(1, DAY_SECONDS);
     /// How long a session lasts without a refresh
     refresh_token_seconds: u32 = "2592000", whole(1, YEAR_SECONDS);
+    /// How long a refresh token that was exchanged gives the same pair again; used later, it ends the session
+    refresh_grace_seconds: u32 = "20", whole(0, 3_600);
+    /// After how many days a session ends, however often it is refreshed
+    session_days_max: u32 = "90", whole(1, 3_660);
+    /// How many sessions an account may have at once; one more ends the oldest
+    sessions_per_account: u32 = "20", whole(1, 10_000);
+    /// Whether promoters and admins need a second factor: `optional`, or `required`, with which those without one can only
+    /// set it up
+    staff_second_factor: StaffSecondFactor = "optional", choice(STAFF_SECOND_FACTOR);
     /// Sign-ups and sign-ins of one client address; 0 for no limit, which is the default with `--demo`
     account_requests_per_minute: u32 = "30", whole(0, 1_000_000);
     /// Refreshes of one session; 0 for no limit
@@ -255,6 +264,16 @@ const SIMULATOR_MODES: &[(&str, SimulatorMode)] = &[
     ("answer_late", SimulatorMode::AnswerLate),
     ("fail", SimulatorMode::Fail),
 ];
+
+const STAFF_SECOND_FACTOR: &[(&str, StaffSecondFactor)] =
+    &[("optional", StaffSecondFactor::Optional), ("required", StaffSecondFactor::Required)];
+
+/// Whether staff needs a second factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StaffSecondFactor {
+    Optional,
+    Required,
+}
 
 /// The payment gateway behind charges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -30,9 +30,12 @@ impl Subscriber {
                     self.marks.set(account_id);
                 }
             }
-            Announcement::Published { topic: Topic::Sessions, text } => self.accounts.apply_ended_session(&text),
+            Announcement::Published { topic: Topic::Sessions, text } => self.accounts.apply_revocation(&text),
             Announcement::Published { topic: Topic::Catalog, text } => self.apply_catalog(&text),
-            Announcement::Missed => self.apply_catalog(""),
+            Announcement::Missed => {
+                self.accounts.revocations.mark_missed();
+                self.apply_catalog("");
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use boxoffice_application::{
     AccountLocks, AccountService, CatalogGeneration, CatalogImportService, CatalogService, Gate, PaymentService,
     ReservationService, SaleTermsCache, SaleWatch, WaitingRoomService, WalletService,
-    accounts::{EndedSessions, SessionSettings},
+    accounts::{Revocations, SessionSettings},
 };
 use boxoffice_domain::{
     Clock, EntropySource,
@@ -37,7 +37,7 @@ use crate::{
         Argon2Passwords, CurrentTokens, Keys, PasswordSettings, SimulatedGateway, SimulatorSettings, SystemClock,
         SystemEntropy, keys::FILE_NAME,
     },
-    settings::{DatabaseUrl, Gateway, Settings, WaitingRoomUrl},
+    settings::{DatabaseUrl, Gateway, Settings, StaffSecondFactor, WaitingRoomUrl},
 };
 
 /// The greatest age of cached seats. A seat map may be half a second old, and a rendering of it is shown for the other half.
@@ -110,6 +110,8 @@ impl Adapters {
         Ok(AccountService {
             accounts: Arc::clone(&self.database.accounts),
             sessions: Arc::clone(&self.database.sessions),
+            records: Arc::clone(&self.database.records),
+            factors: Arc::clone(&self.database.factors),
             passwords: Arc::new(passwords.context("passwords cannot be hashed with these settings")?),
             tokens: Arc::clone(tokens) as Arc<dyn AccessTokens>,
             clock: Arc::clone(&self.clock),
@@ -117,8 +119,12 @@ impl Adapters {
             settings: SessionSettings {
                 access_seconds: settings.access_token_seconds,
                 refresh_seconds: settings.refresh_token_seconds,
+                refresh_grace_seconds: settings.refresh_grace_seconds,
+                session_days_max: settings.session_days_max,
+                sessions_per_account: settings.sessions_per_account,
+                staff_needs_second_factor: settings.staff_second_factor == StaffSecondFactor::Required,
             },
-            ended: EndedSessions::default(),
+            revocations: Revocations::default(),
             peers,
         })
     }

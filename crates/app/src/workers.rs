@@ -6,11 +6,12 @@
 use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use boxoffice_application::{ReservationService, WaitingRoomService, WalletService};
+use boxoffice_application::{AccountService, ReservationService, WaitingRoomService, WalletService};
 use boxoffice_domain::{Clock, ConcertId, waiting_room::WaitingRoom, wallet::PendingKey};
-use boxoffice_peers::{leases::Lease, presence::Presence};
+use boxoffice_peers::{Peers, leases::Lease, presence::Presence};
 use futures::FutureExt;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::adapters::{CurrentTokens, Keys};
@@ -35,6 +36,9 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 const LEASE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the file of the keys is read.
 const KEYS_INTERVAL: Duration = Duration::from_secs(2);
+/// How often an instance reads what was revoked that hears nothing of it, and how often one that should have heard of it.
+const REVOCATIONS_INTERVAL: Duration = Duration::from_secs(1);
+const REVOCATIONS_HEARD_INTERVAL: Duration = Duration::from_secs(10);
 /// How often an instance looks for peers that it cannot reach.
 const PRESENCE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -172,6 +176,34 @@ impl Worker for PresenceWatch {
 
     async fn end(&mut self) {
         self.presence.end().await;
+    }
+}
+
+/// Reads what was revoked by processes of which this instance has not heard: peers, and commands of the operator.
+pub(crate) struct RevocationsWatch {
+    accounts: Arc<AccountService>,
+    peers: Arc<dyn Peers>,
+    read_at: Option<Instant>,
+}
+
+impl RevocationsWatch {
+    pub(crate) fn new(accounts: Arc<AccountService>, peers: Arc<dyn Peers>) -> Self {
+        Self { accounts, peers, read_at: None }
+    }
+}
+
+#[async_trait]
+impl Worker for RevocationsWatch {
+    const NAME: &'static str = "revocations";
+
+    async fn tick(&mut self) -> anyhow::Result<Duration> {
+        let hears = self.peers.are_reachable() && self.peers.all_received();
+        let is_fresh = self.read_at.is_some_and(|at| at.elapsed() < REVOCATIONS_HEARD_INTERVAL);
+        if !hears || !is_fresh || self.accounts.revocations.is_missed() {
+            self.accounts.read_revocations().await?;
+            self.read_at = Some(Instant::now());
+        }
+        Ok(REVOCATIONS_INTERVAL)
     }
 }
 

@@ -1,25 +1,30 @@
 //! Signing up, signing in, and staying signed in.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+mod refresh_token;
+mod revocations;
+mod second_factor;
+mod sessions;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use std::sync::Arc;
+
 use boxoffice_domain::{
-    AccountId, Clock, EntropySource, SessionId, StorageError, Timestamp,
+    AccountId, Clock, EntropySource, SessionId, StorageError,
     accounts::{
-        AccessClaims, AccessTokenError, AccessTokens, Account, AccountChange, Accounts, CreateAccountError,
-        Credentials, HashingError, LoginId, Password, PasswordHasher, RefreshHash, Role, RotateRequest, Rotation,
-        Session, Sessions,
+        AccessTokens, Account, AccountChange, AccountRecords, Accounts, ChainKey, ChangedAccount, ClientName,
+        CreateAccountError, Credentials, Erasure, HashingError, LoginId, Member, Password, PasswordChange,
+        PasswordHash, PasswordHasher, Role, SecondFactors, Session, Sessions, Standing,
     },
     history::Actor,
     idempotency::{Idempotency, KeyReused, Made},
-    seconds_after,
     text::Name,
 };
-use boxoffice_peers::{Peers, Topic};
-use sha2::{Digest, Sha256};
+use boxoffice_peers::Peers;
+
+use refresh_token::RefreshSecret;
+
+pub use refresh_token::session_of;
+pub use revocations::Revocations;
+pub use second_factor::{NewFactor, SecondFactorError};
 
 /// The caller, as its access token names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +62,14 @@ pub struct SessionSettings {
     pub access_seconds: u32,
     /// How long a session lasts without being refreshed.
     pub refresh_seconds: u32,
+    /// For how long the refresh token before gives the pair again that it was exchanged for.
+    pub refresh_grace_seconds: u32,
+    /// How long a session lasts however often it is refreshed.
+    pub session_days_max: u32,
+    /// How many sessions of an account go on at once.
+    pub sessions_per_account: u32,
+    /// Whether staff without a second factor may only set it up.
+    pub staff_needs_second_factor: bool,
 }
 
 /// An account to be made.
@@ -67,12 +80,29 @@ pub struct SignUp {
     pub name: Name,
 }
 
+/// A person who wants to sign in, as a client sent it.
+#[derive(Clone)]
+pub struct SignIn<'a> {
+    pub login_id: &'a str,
+    pub password: &'a str,
+    /// A code of the second factor, if the account has one.
+    pub code: Option<&'a str>,
+    /// What the client calls itself.
+    pub client: Option<ClientName>,
+}
+
 /// What is to change of an account; what is `None` stays as it is.
 #[derive(Clone, Debug, Default)]
 pub struct ChangeAccount {
     pub role: Option<Role>,
     pub name: Option<Name>,
     pub password: Option<Password>,
+    /// Whether nobody is to sign in.
+    pub locked: Option<bool>,
+    /// Whether all sessions are to end.
+    pub end_sessions: bool,
+    /// Whether the second factor is to be removed.
+    pub remove_second_factor: bool,
 }
 
 /// What a signed-in client keeps.
@@ -83,6 +113,12 @@ pub struct SessionTokens {
     pub expires_in_seconds: u32,
     /// Single use: exchanges for the next pair of tokens.
     pub refresh_token: String,
+}
+
+impl std::fmt::Debug for SignIn<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignIn").field("login_id", &self.login_id).finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for SessionTokens {
@@ -119,8 +155,39 @@ pub enum SignInError {
     /// No such account, or another password. The caller does not learn which of the two.
     #[error("the login id or the password is wrong")]
     InvalidCredentials,
+    /// The password is right, and the code of the second factor is missing, wrong, or was used before.
+    #[error("a code of the second factor is required")]
+    SecondFactorRequired,
+    #[error("too many codes of the second factor were wrong")]
+    TooManyCodes {
+        /// After how many seconds another one may be tried.
+        seconds_left: u64,
+    },
     #[error(transparent)]
     Hashing(#[from] HashingError),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Why something was not done for which the caller has to give the password again.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfirmedError {
+    #[error("the password is wrong")]
+    InvalidCredentials,
+    #[error(transparent)]
+    Hashing(#[from] HashingError),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Why an account was not erased.
+#[derive(Debug, thiserror::Error)]
+pub enum EraseError {
+    #[error(transparent)]
+    Confirmed(#[from] ConfirmedError),
+    /// It has points, charges in progress, holds that can be paid, or tickets of performances to come.
+    #[error("the account is in use")]
+    InUse,
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -128,7 +195,7 @@ pub enum SignInError {
 /// Why a session was not refreshed.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
-    /// Not the refresh token of a live session. If it had been spent before, the session has ended.
+    /// Not the refresh token of a live session. If it had been spent longer ago, the session has ended.
     #[error("the refresh token is not valid")]
     Invalid,
     #[error(transparent)]
@@ -139,13 +206,16 @@ pub enum RefreshError {
 pub struct AccountService {
     pub accounts: Arc<dyn Accounts>,
     pub sessions: Arc<dyn Sessions>,
+    /// What the holder of an account may have a copy of.
+    pub records: Arc<dyn AccountRecords>,
+    pub factors: Arc<dyn SecondFactors>,
     pub passwords: Arc<dyn PasswordHasher>,
     pub tokens: Arc<dyn AccessTokens>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn EntropySource>,
     pub settings: SessionSettings,
-    /// The ended sessions whose access tokens have not expired yet.
-    pub ended: EndedSessions,
+    /// What is refused although its access tokens have not expired yet.
+    pub revocations: Revocations,
     pub peers: Arc<dyn Peers>,
 }
 
@@ -164,7 +234,9 @@ impl AccountService {
         let password_hash = self.passwords.hash(password.clone()).await?;
         let id = AccountId::new(self.entropy.uuid());
         let account = Account { id, login_id, name, role, created_at: self.clock.now() };
-        let credentials = Credentials { account: account.clone(), password_hash, idempotency: idempotency.clone() };
+        let (account_made, standing) = (account.clone(), Standing::default());
+        let credentials =
+            Credentials { account: account_made, standing, password_hash, idempotency: idempotency.clone() };
         let existing = match self.accounts.create(credentials).await {
             Ok(()) => return Ok(Made::now(account)),
             Err(CreateAccountError::LoginIdTaken(existing)) => existing,
@@ -185,200 +257,119 @@ impl AccountService {
     }
 
     /// Changes an account for the operator. Gives the account as it is then, and how many sessions have ended; `None` if
-    /// there is no such account. Another password ends all sessions of the account. This process refuses their access
-    /// tokens from now on. Its peers do so when they receive the announcements or, if those are lost, when the tokens
-    /// expire.
+    /// there is no such account. Another password ends all sessions of the account, and so does locking it. Another role makes the access tokens
+    /// void that name the former one; sessions get new ones by refreshing. This process refuses such tokens from now on. Its
+    /// peers do so when they receive the announcements or, if those are lost, when they next read what was revoked.
     pub async fn change(
         &self,
         login_id: &LoginId,
         change: ChangeAccount,
     ) -> Result<Option<(Account, usize)>, ChangeAccountError> {
-        let ChangeAccount { role, name, password } = change;
+        let ChangeAccount { role, name, password, locked, end_sessions, remove_second_factor } = change;
         let password_hash = match password {
             Some(password) => Some(self.passwords.hash(password).await?),
             None => None,
         };
-        let changed = self.accounts.change(login_id, AccountChange { role, name, password_hash }).await?;
+        let change = AccountChange { role, name, password_hash, locked, end_sessions, remove_second_factor };
+        let changed = self.accounts.change(login_id, change).await?;
         Ok(changed.map(|changed| {
-            changed.ended_sessions.iter().for_each(|id| self.forget_session(*id));
-            (changed.account, changed.ended_sessions.len())
+            let ChangedAccount { account, ended_sessions, access_version } = changed;
+            ended_sessions.iter().for_each(|id| self.revoke_session(*id));
+            if let Some(version) = access_version {
+                self.revoke_account(account.id, version);
+            }
+            (account, ended_sessions.len())
         }))
     }
 
     /// Opens a session. Refusing a text that cannot be a login id takes as long as refusing a wrong one. A text that
     /// cannot be a password is refused at once, whatever the login id, and so says nothing about it.
-    pub async fn sign_in(&self, login_id: &str, password: &str) -> Result<SessionTokens, SignInError> {
-        let password = Password::new(password).map_err(|_| SignInError::InvalidCredentials)?;
-        let credentials = match LoginId::new(login_id) {
+    pub async fn sign_in(&self, sign_in: SignIn<'_>) -> Result<SessionTokens, SignInError> {
+        let password = Password::new(sign_in.password).map_err(|_| SignInError::InvalidCredentials)?;
+        let credentials = match LoginId::new(sign_in.login_id) {
             Ok(login_id) => self.accounts.credentials(&login_id).await?,
             Err(_) => None,
         };
+        // An erased account has no password.
+        let credentials = credentials.filter(|known| known.standing.erased_at.is_none());
         let hash = credentials.as_ref().map(|credentials| credentials.password_hash.clone());
         let verified = self.passwords.verify(password, hash).await?;
-        let credentials = credentials.filter(|_| verified).ok_or(SignInError::InvalidCredentials)?;
-        let Credentials { account, password_hash, .. } = credentials;
+        let may_sign_in = |known: &Credentials| verified && known.standing.may_sign_in();
+        let credentials = credentials.filter(may_sign_in).ok_or(SignInError::InvalidCredentials)?;
+        let Credentials { account, standing, password_hash, .. } = credentials;
+        if standing.second_factor_at.is_some() {
+            self.check_code(account.id, sign_in.code).await?;
+        }
         let now = self.clock.now();
-        let (id, secret) = (SessionId::new(self.entropy.uuid()), self.entropy.secret());
+        let (id, chain_key) = (SessionId::new(self.entropy.uuid()), ChainKey(self.entropy.secret()));
+        let secret = RefreshSecret::first(id, chain_key, self.entropy.secret());
         let session = Session {
             id,
             account_id: account.id,
-            refresh_hash: hash_of(secret),
+            chain_key: Some(chain_key),
+            refresh_hash: secret.hash(),
+            former_hash: None,
             created_at: now,
-            expires_at: seconds_after(now, self.settings.refresh_seconds),
+            last_used_at: now,
+            expires_at: self.session_expires_at(now, now),
+            ended_at: None,
+            client: sign_in.client,
         };
-        if !self.sessions.open(session, password_hash).await? {
-            // The password was changed while it was verified.
-            return Err(SignInError::InvalidCredentials);
-        }
-        Ok(self.issue(&account, id, secret, now)?)
+        let opened = self.sessions.open(session, password_hash, self.settings.sessions_per_account).await?;
+        // Without one, the account was changed while the password was verified.
+        let ended = opened.ok_or(SignInError::InvalidCredentials)?;
+        ended.iter().for_each(|id| self.revoke_session(*id));
+        Ok(self.issue(&Member { account, standing }, id, secret, now)?)
     }
 
-    /// Exchanges a refresh token for the next pair of tokens, which spends it. Presenting it a second time ends the
-    /// session for every holder (RFC 9700, section 4.14.2).
-    pub async fn refresh(&self, refresh_token: &str) -> Result<SessionTokens, RefreshError> {
-        let (session_id, secret) = parse_refresh_token(refresh_token).ok_or(RefreshError::Invalid)?;
-        let now = self.clock.now();
-        let next = self.entropy.secret();
-        let request = RotateRequest {
-            session_id,
-            presented: hash_of(secret),
-            next: hash_of(next),
-            expires_at: seconds_after(now, self.settings.refresh_seconds),
-        };
-        match self.sessions.rotate(request).await? {
-            Rotation::Rotated(account) => Ok(self.issue(&account, session_id, next, now)?),
-            Rotation::Reused => {
-                tracing::warn!(%session_id, "a spent refresh token was presented; the session is ended");
-                self.forget_session(session_id);
-                Err(RefreshError::Invalid)
-            }
-            Rotation::Unknown => Err(RefreshError::Invalid),
-        }
-    }
-
-    /// Ends the session of the caller. This process refuses its access tokens from now on. Its peers do so when they
-    /// receive the announcement or, if that is lost, when the tokens expire.
-    pub async fn sign_out(&self, identity: Identity) -> Result<(), StorageError> {
-        self.sessions.end(identity.session_id).await?;
-        self.forget_session(identity.session_id);
+    /// Gives the caller another password, and ends all other sessions of the account.
+    pub async fn change_password(
+        &self,
+        identity: Identity,
+        current: &str,
+        next: Password,
+    ) -> Result<(), ConfirmedError> {
+        let verified = self.confirm(identity, current).await?;
+        let next = self.passwords.hash(next).await?;
+        let (account_id, kept) = (identity.account_id, identity.session_id);
+        let change = PasswordChange { account_id, verified, next, kept };
+        let ended = self.accounts.change_password(change).await?;
+        // Without one, the password was changed while it was verified.
+        let ended = ended.ok_or(ConfirmedError::InvalidCredentials)?;
+        ended.iter().for_each(|id| self.revoke_session(*id));
         Ok(())
     }
 
-    /// Refuses the access tokens of a session that a peer has ended, which it publishes under [`Topic::Sessions`].
-    pub fn apply_ended_session(&self, text: &str) {
-        if let Ok(id) = text.parse() {
-            self.remember_ended(id);
+    /// Erases the account of the caller, and with it all sessions: what says who the holder is, but not what moved points.
+    pub async fn erase(&self, identity: Identity, password: &str) -> Result<(), EraseError> {
+        let verified = self.confirm(identity, password).await?;
+        match self.accounts.erase(identity.account_id, verified).await? {
+            Erasure::Erased { access_version } => {
+                self.revoke_session(identity.session_id);
+                self.revoke_account(identity.account_id, access_version);
+                Ok(())
+            }
+            Erasure::InUse => Err(EraseError::InUse),
+            // The account was changed while the password was verified.
+            Erasure::Changed => Err(ConfirmedError::InvalidCredentials.into()),
         }
     }
 
-    /// Refuses the access tokens of a session that has ended, here and at the peers.
-    fn forget_session(&self, id: SessionId) {
-        self.remember_ended(id);
-        self.peers.publish(Topic::Sessions, id.to_string());
-    }
-
-    /// The caller that an access token names.
-    pub fn authenticate(&self, access_token: &str) -> Result<Identity, AccessTokenError> {
-        let claims = self.tokens.verify(access_token, self.clock.now())?;
-        if self.ended.contains(claims.session_id) {
-            return Err(AccessTokenError::Invalid);
-        }
-        Ok(Identity { account_id: claims.account_id, session_id: claims.session_id, role: claims.role })
+    /// The hash of the caller's password, if this is the password.
+    async fn confirm(&self, identity: Identity, password: &str) -> Result<PasswordHash, ConfirmedError> {
+        let password = Password::new(password).map_err(|_| ConfirmedError::InvalidCredentials)?;
+        let credentials = match self.accounts.find(identity.account_id).await? {
+            Some(account) => self.accounts.credentials(&account.login_id).await?,
+            None => None,
+        };
+        let credentials = credentials.filter(|known| known.standing.may_sign_in());
+        let hash = credentials.map(|credentials| credentials.password_hash);
+        let verified = self.passwords.verify(password, hash.clone()).await?;
+        hash.filter(|_| verified).ok_or(ConfirmedError::InvalidCredentials)
     }
 
     /// The account of the caller.
     pub async fn me(&self, identity: Identity) -> Result<Option<Account>, StorageError> {
         self.accounts.find(identity.account_id).await
-    }
-
-    fn issue(
-        &self,
-        account: &Account,
-        session_id: SessionId,
-        secret: [u8; 32],
-        now: Timestamp,
-    ) -> Result<SessionTokens, StorageError> {
-        let expires_at = seconds_after(now, self.settings.access_seconds);
-        let claims = AccessClaims { account_id: account.id, session_id, role: account.role, expires_at };
-        Ok(SessionTokens {
-            access_token: self.tokens.issue(&claims, now)?,
-            expires_in_seconds: self.settings.access_seconds,
-            refresh_token: format_refresh_token(session_id, secret),
-        })
-    }
-
-    fn remember_ended(&self, id: SessionId) {
-        let now = self.clock.now();
-        self.ended.insert(id, seconds_after(now, self.settings.access_seconds), now);
-    }
-}
-
-/// Sessions that were ended, each kept until its last access token has expired.
-#[derive(Debug, Default)]
-pub struct EndedSessions(Mutex<HashMap<SessionId, Timestamp>>);
-
-impl EndedSessions {
-    /// From this many on, each insertion removes those whose tokens have expired.
-    const PRUNE_ABOVE: usize = 10_000;
-
-    fn contains(&self, id: SessionId) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id)
-    }
-
-    fn insert(&self, id: SessionId, until: Timestamp, now: Timestamp) {
-        let mut ended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if ended.len() >= Self::PRUNE_ABOVE {
-            ended.retain(|_, until| *until > now);
-        }
-        ended.insert(id, until);
-    }
-}
-
-fn hash_of(secret: [u8; 32]) -> RefreshHash {
-    RefreshHash(Sha256::digest(secret).into())
-}
-
-fn format_refresh_token(id: SessionId, secret: [u8; 32]) -> String {
-    let mut bytes = [0; 48];
-    bytes[..16].copy_from_slice(id.uuid().as_bytes());
-    bytes[16..].copy_from_slice(&secret);
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
-/// The session that a refresh token names, whether it is valid or not.
-pub fn session_of(refresh_token: &str) -> Option<SessionId> {
-    parse_refresh_token(refresh_token).map(|(id, _)| id)
-}
-
-fn parse_refresh_token(text: &str) -> Option<(SessionId, [u8; 32])> {
-    let mut bytes = [0; 48];
-    let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
-    let (id, secret) = bytes.split_first_chunk::<16>()?;
-    let secret = secret.try_into().ok()?;
-    (length == bytes.len()).then(|| (SessionId::new(uuid::Uuid::from_bytes(*id)), secret))
-}
-
-#[cfg(test)]
-mod tests {
-    use boxoffice_domain::fixtures::instant;
-    use uuid::Uuid;
-
-    use super::*;
-
-    #[test]
-    fn ended_sessions_are_pruned_when_there_are_many_and_only_those_whose_tokens_have_expired() {
-        let ended = EndedSessions::default();
-        let id = |number: usize| SessionId::new(Uuid::from_u128(number as u128));
-        let insert = |number, until, now| {
-            ended.insert(id(number), instant(until), instant(now));
-            ended.0.lock().unwrap().len()
-        };
-        assert_eq!([insert(1, 10, 0), insert(2, 11, 10)], [1, 2], "a few are kept longer than needed");
-        for number in 3..EndedSessions::PRUNE_ABOVE {
-            insert(number, 10, 0);
-        }
-        assert_eq!(insert(0, 12, 9), EndedSessions::PRUNE_ABOVE, "none has expired");
-        assert_eq!(insert(EndedSessions::PRUNE_ABOVE, 12, 10), 3);
-        assert!([0, 2, EndedSessions::PRUNE_ABOVE].into_iter().all(|number| ended.contains(id(number))));
     }
 }

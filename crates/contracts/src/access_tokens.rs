@@ -25,7 +25,14 @@ macro_rules! access_tokens_contract {
 fn claims(role: Role) -> AccessClaims {
     let (account, session) = (TestEntropy.uuid(), TestEntropy.uuid());
     let (account_id, session_id) = (AccountId::new(account), SessionId::new(session));
-    AccessClaims { account_id, session_id, role, expires_at: instant(900) }
+    AccessClaims {
+        account_id,
+        session_id,
+        role,
+        access_version: 3,
+        has_second_factor: role == Role::Admin,
+        expires_at: instant(900),
+    }
 }
 
 /// The claims of a token are those that it was issued for. It is valid before `expires_at`, and expired from then on,

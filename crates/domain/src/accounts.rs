@@ -1,5 +1,10 @@
 //! People who can sign in, and their sessions.
 
+mod changes;
+mod records;
+mod second_factor;
+mod sessions;
+
 use std::str::FromStr;
 
 use async_trait::async_trait;
@@ -14,6 +19,23 @@ use crate::{
         characters::{self, Purpose},
         debug_without_content, string_conversions,
     },
+};
+
+pub use changes::{AccountChange, Belongings, ChangedAccount, Erasure, PasswordChange};
+pub use records::{AccountRecords, PublishedKind};
+pub use second_factor::{
+    CODE_ATTEMPTS_FREE, CodeAttempt, Confirmation, FactorChanged, RECOVERY_CODES, RecoveryHash, RightCode,
+    SecondFactor, SecondFactors, TotpSecret,
+};
+pub use sessions::{
+    AccessClaims, AccessTokenError, AccessTokens, CLIENT_NAME_CHARACTERS_MAX, ChainKey, ClientName, Presented,
+    RefreshHash, Revoked, RotateRequest, Session, Sessions, SessionsToEnd,
+};
+#[cfg(feature = "mocks")]
+pub use {
+    records::MockAccountRecords,
+    second_factor::MockSecondFactors,
+    sessions::{MockAccessTokens, MockSessions},
 };
 
 /// The fewest characters of a login id.
@@ -168,33 +190,52 @@ pub struct Account {
     pub created_at: Timestamp,
 }
 
+/// What decides whether an account gets access, beside its password.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Counts the changes that make access tokens void which were issued before. Each token carries the number that was
+    /// current when it was issued.
+    pub access_version: u64,
+    /// When it was last counted up.
+    pub access_changed_at: Option<Timestamp>,
+    /// Since when the operator lets nobody sign in.
+    pub locked_at: Option<Timestamp>,
+    /// When its holder had it erased: it is kept for the money that it moved, and nobody signs in again.
+    pub erased_at: Option<Timestamp>,
+    /// Since when signing in asks for a second factor.
+    pub second_factor_at: Option<Timestamp>,
+}
+
+impl Standing {
+    /// Makes all access tokens void that were issued until now.
+    pub fn void_access_tokens(&mut self, now: Timestamp) {
+        self.access_version += 1;
+        self.access_changed_at = Some(now);
+    }
+
+    /// Whether its holder may sign in, with the right password.
+    pub fn may_sign_in(&self) -> bool {
+        self.locked_at.is_none() && self.erased_at.is_none()
+    }
+}
+
+/// An account with what decides whether it gets access.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
+pub struct Member {
+    pub account: Account,
+    pub standing: Standing,
+}
+
 /// An account with what is needed to check its password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct Credentials {
     pub account: Account,
+    pub standing: Standing,
     pub password_hash: PasswordHash,
     /// The key under which the account was made, if the caller gave one.
     pub idempotency: Option<Idempotency>,
-}
-
-/// What is to change of an account; what is `None` stays as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "a field without a comment is what its name says")]
-pub struct AccountChange {
-    pub role: Option<Role>,
-    pub name: Option<Name>,
-    /// The hash of another password. With it all sessions of the account end.
-    pub password_hash: Option<PasswordHash>,
-}
-
-/// An account after a change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "a field without a comment is what its name says")]
-pub struct ChangedAccount {
-    pub account: Account,
-    /// The sessions that the change has ended.
-    pub ended_sessions: Vec<SessionId>,
 }
 
 /// Why an account was not made.
@@ -220,78 +261,27 @@ pub trait Accounts: Send + Sync {
     /// The account with this id.
     async fn find(&self, id: AccountId) -> Result<Option<Account>, StorageError>;
 
-    /// The account with this login id, and its password's hash.
+    /// The account with this login id, and its password's hash; that of an erased account is empty.
     async fn credentials(&self, login_id: &LoginId) -> Result<Option<Credentials>, StorageError>;
 
-    /// Changes the account with this login id, and returns it as it is then; `None` if there is none. A change of the
-    /// password ends the sessions of the account in the same step, if the storage keeps them, and names those that had
-    /// not ended or lapsed before.
+    /// Changes the account with this login id, and returns it as it is then; `None` if there is none, or it was erased. A
+    /// change of the password ends the sessions of the account in the same step, if the storage keeps them, and names those that had
+    /// not ended or lapsed before. What the change does is decided by [`AccountChange::apply`].
     async fn change(&self, login_id: &LoginId, change: AccountChange) -> Result<Option<ChangedAccount>, StorageError>;
-}
 
-/// The SHA-256 of a refresh secret: what is stored of it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct RefreshHash(pub [u8; 32]);
+    /// Gives an account another password, and ends its other sessions in the same step, if the storage keeps them. Names
+    /// the sessions that it ended; `None`, and nothing is changed, if the account has another password hash than the one
+    /// that was verified.
+    async fn change_password(&self, change: PasswordChange) -> Result<Option<Vec<SessionId>>, StorageError>;
+
+    /// [Erases](Credentials::erase) an account and removes its sessions, in one step, unless it has [`Belongings`], and if
+    /// it still has the password hash that was `verified`. What it paid, charged and reserved is kept under its id.
+    async fn erase(&self, id: AccountId, verified: PasswordHash) -> Result<Erasure, StorageError>;
+}
 
 debug_without_content! {
     Password;
     PasswordHash;
-    RefreshHash;
-}
-
-/// One sign-in of one account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "a field without a comment is what its name says")]
-pub struct Session {
-    /// Its id; access tokens name it.
-    pub id: SessionId,
-    pub account_id: AccountId,
-    /// The hash of the one refresh secret that is valid now.
-    pub refresh_hash: RefreshHash,
-    pub created_at: Timestamp,
-    /// When it ends if it is not refreshed before.
-    pub expires_at: Timestamp,
-}
-
-/// A holder of a refresh secret exchanges it for the next one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RotateRequest {
-    /// The session.
-    pub session_id: SessionId,
-    /// The hash of the secret that was presented.
-    pub presented: RefreshHash,
-    /// The hash of the secret that takes its place.
-    pub next: RefreshHash,
-    /// When the session ends from then on, if it is not refreshed before.
-    pub expires_at: Timestamp,
-}
-
-/// What became of an attempt to refresh a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rotation {
-    /// The presented secret was valid, and the next one has taken its place. With the account that signed in.
-    Rotated(Account),
-    /// The session lives, but another secret is valid: the presented one was exchanged before, so one of two holders is
-    /// a thief. The session has been ended.
-    Reused,
-    /// There is no such session, or it ended or lapsed before.
-    Unknown,
-}
-
-/// Keeps the sessions.
-#[cfg_attr(feature = "mocks", mockall::automock)]
-#[async_trait]
-pub trait Sessions: Send + Sync {
-    /// Stores a new session, if the account still has the password hash that was `verified`, and returns whether it does:
-    /// a sign-in that is under way while the [password changes](Accounts::change) opens none that outlives the change.
-    async fn open(&self, session: Session, verified: PasswordHash) -> Result<bool, StorageError>;
-
-    /// Exchanges the refresh secret, atomically: of several concurrent calls with one secret, exactly one
-    /// is [`Rotation::Rotated`], and the next one ends the session ([`Rotation::Reused`]).
-    async fn rotate(&self, request: RotateRequest) -> Result<Rotation, StorageError>;
-
-    /// Ends a session; ending one that is not there is no error.
-    async fn end(&self, id: SessionId) -> Result<(), StorageError>;
 }
 
 /// Why a password could not be hashed or checked.
@@ -315,38 +305,6 @@ pub trait PasswordHasher: Send + Sync {
     /// Whether the password belongs to the hash. Without a hash it takes as long and returns `false`, so that the time
     /// taken does not show whether a login id exists.
     async fn verify(&self, password: Password, hash: Option<PasswordHash>) -> Result<bool, HashingError>;
-}
-
-/// What an access token says of its bearer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "a field without a comment is what its name says")]
-pub struct AccessClaims {
-    pub account_id: AccountId,
-    pub session_id: SessionId,
-    /// What the account could do when it signed in.
-    pub role: Role,
-    pub expires_at: Timestamp,
-}
-
-/// Why an access token is not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AccessTokenError {
-    /// It was not signed with a key of this installation.
-    #[error("the access token is not valid")]
-    Invalid,
-    /// It was signed with such a key, and its time is over.
-    #[error("the access token has expired")]
-    Expired,
-}
-
-/// Signs and checks access tokens.
-#[cfg_attr(feature = "mocks", mockall::automock)]
-pub trait AccessTokens: Send + Sync {
-    /// A signed token that says this.
-    fn issue(&self, claims: &AccessClaims, now: Timestamp) -> Result<String, StorageError>;
-
-    /// What a token says, if its signature is valid and its time is not over at `now`.
-    fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, AccessTokenError>;
 }
 
 #[cfg(test)]

@@ -94,6 +94,11 @@ impl Name {
         Self::check_distinct(name.as_str()).map(|()| name)
     }
 
+    /// The name of what has lost its own.
+    pub(crate) fn erased() -> Self {
+        Self("erased".to_owned())
+    }
+
     /// Checks a name by which things are told apart.
     pub(crate) fn check_distinct(name: &str) -> Result<(), TextError> {
         characters::check(name, Purpose::Distinction)

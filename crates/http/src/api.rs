@@ -16,6 +16,7 @@ use crate::{
     keys_in_flight::KeysInFlight,
     queue_streams::QueueStreams,
     request::{AcceptedInput, BodyReader, Limits},
+    routes::accounts::export::EXPORTS_AT_ONCE_MAX,
 };
 
 /// The state that all handlers share.
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     /// The permits of acts, which may outlive their requests.
     pub acts: Arc<Semaphore>,
     pub queue_streams: QueueStreams,
+    /// The permits of copies of accounts.
+    pub exports: Arc<Semaphore>,
     pub keys_in_flight: KeysInFlight,
     /// Responses about the catalog that are kept for a moment.
     pub reads: CatalogReads,
@@ -78,6 +81,7 @@ impl Api {
             input,
             requests: Arc::new(Semaphore::new(settings.concurrent_requests_max)),
             acts: Arc::new(Semaphore::new(settings.concurrent_requests_max)),
+            exports: Arc::new(Semaphore::new(EXPORTS_AT_ONCE_MAX)),
             queue_streams: QueueStreams::new(&settings),
             limits: Limits::new(&settings, &services.peers),
             bodies: BodyReader::new(settings.slow_client, settings.bodies_bytes_max),

@@ -26,7 +26,7 @@ use std::{sync::Arc, time::Duration};
 
 use boxoffice_domain::{
     AccountId, Clock, EntropySource,
-    accounts::{Accounts, Sessions},
+    accounts::{AccountRecords, Accounts, SecondFactors, Sessions},
     audit::{Audit, Readiness},
     catalog::{Catalog, CatalogImport},
     events::Outbox,
@@ -94,6 +94,8 @@ impl ConnectError {
 pub struct Database {
     pub accounts: Arc<dyn Accounts>,
     pub sessions: Arc<dyn Sessions>,
+    pub records: Arc<dyn AccountRecords>,
+    pub factors: Arc<dyn SecondFactors>,
     pub catalog: Arc<dyn Catalog>,
     pub import: Arc<dyn CatalogImport>,
     pub reservations: Arc<dyn Reservations>,

@@ -10,6 +10,24 @@ diesel::table! {
         created_at -> Timestamp,
         idempotency_key -> Nullable<Text>,
         fingerprint -> Nullable<Binary>,
+        access_version -> BigInt,
+        access_changed_at -> Nullable<Timestamp>,
+        locked_at -> Nullable<Timestamp>,
+        erased_at -> Nullable<Timestamp>,
+        second_factor_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    second_factors (account_id) {
+        account_id -> Binary,
+        secret -> Binary,
+        created_at -> Timestamp,
+        confirmed_at -> Nullable<Timestamp>,
+        last_step -> BigInt,
+        attempts_count -> BigInt,
+        attempted_at -> Nullable<Timestamp>,
+        recovery_hashes -> Text,
     }
 }
 
@@ -29,6 +47,10 @@ diesel::table! {
         created_at -> Timestamp,
         expires_at -> Timestamp,
         ended_at -> Nullable<Timestamp>,
+        chain_key -> Nullable<Binary>,
+        former_hash -> Nullable<Binary>,
+        refreshed_at -> Nullable<Timestamp>,
+        client -> Nullable<Text>,
     }
 }
 

@@ -60,8 +60,18 @@ struct Claims {
     sub: AccountId,
     sid: SessionId,
     role: Role,
+    /// The access version of the account. A version of this program that did not know it left it out.
+    #[serde(default, rename = "ver")]
+    access_version: u64,
+    #[serde(default, rename = "sf", skip_serializing_if = "is_no")]
+    has_second_factor: bool,
     iat: i64,
     exp: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives it so")]
+fn is_no(flag: &bool) -> bool {
+    !*flag
 }
 
 impl JwtAccessTokens {
@@ -105,6 +115,8 @@ impl JwtAccessTokens {
             account_id: claims.sub,
             session_id: claims.sid,
             role: claims.role,
+            access_version: claims.access_version,
+            has_second_factor: claims.has_second_factor,
             expires_at: Timestamp::from_timestamp(claims.exp, 0)?,
         })
     }
@@ -130,6 +142,8 @@ impl AccessTokens for JwtAccessTokens {
             sub: claims.account_id,
             sid: claims.session_id,
             role: claims.role,
+            access_version: claims.access_version,
+            has_second_factor: claims.has_second_factor,
             iat: now.timestamp(),
             exp: claims.expires_at.timestamp(),
         };
@@ -219,6 +233,8 @@ mod tests {
             account_id: AccountId::new(SystemEntropy.uuid()),
             session_id: SessionId::new(SystemEntropy.uuid()),
             role: Role::Promoter,
+            access_version: 7,
+            has_second_factor: true,
             expires_at: instant(900),
         }
     }

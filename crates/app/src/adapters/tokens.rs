@@ -108,6 +108,8 @@ mod tests {
             account_id: AccountId::new(SystemEntropy.uuid()),
             session_id: SessionId::new(SystemEntropy.uuid()),
             role: Role::Customer,
+            access_version: 0,
+            has_second_factor: false,
             expires_at: instant(900),
         };
         let place = QueuePlace {

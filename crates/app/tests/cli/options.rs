@@ -33,7 +33,7 @@ fn an_account_that_exists_is_changed_in_all_that_was_given_and_in_nothing_else()
     };
     account(&["haneul"], Some("long enough")).fails(2, &["there is no account `haneul`; to make it, give its --role"]);
     account(&["haneul", "--role", "customer"], Some("long enough")).prints(&["made the account `haneul`"]);
-    account(&["haneul"], None).fails(2, &["nothing to change", "--role, --name or --password"]);
+    account(&["haneul"], None).fails(2, &["nothing to change", "--role, --name, --password"]);
     account(&["haneul", "--password"], None).fails(2, &["there is no terminal to ask for a password"]);
     account(&["haneul", "--role", "admin"], Some("short")).fails(1, &["a password has 8 to 128 characters"]);
     account(&["haneul", "--name", "\u{1112}\u{1161}\u{1102}\u{1173}\u{11af}"], None)
@@ -63,7 +63,8 @@ fn an_account_that_exists_is_changed_in_all_that_was_given_and_in_nothing_else()
     changed.prints(&[
         "has the role promoter",
         "has the name Kim",
-        "has another password, and 1 sessions of it have ended",
+        "has another password",
+        "has no sessions any more: 1 have ended",
     ]);
     let refresh = first.split(r#""refresh_token":""#).nth(1).unwrap().split('"').next().unwrap();
     let body = format!(r#"{{"refresh_token": "{refresh}"}}"#);
@@ -75,5 +76,25 @@ fn an_account_that_exists_is_changed_in_all_that_was_given_and_in_nothing_else()
     assert!(sign_in("haneul", "long enough").starts_with("HTTP/1.1 401"));
     let again = me(&sign_in("haneul", "e\u{301}te\u{301} 1234"));
     assert!(again.contains(r#""name":"Kim""#) && again.contains(r#""role":"promoter""#), "{again}");
+
+    // All that is told, or nothing.
+    account(&["haneul", "--lock", "--role", "customer"], Some("short"))
+        .fails(1, &["a password has 8 to 128 characters"]);
+    account(&["nobody", "--lock", "--role", "admin"], Some("long enough")).fails(2, &["there is no account `nobody`"]);
+    let session = sign_in("haneul", "\u{e9}t\u{e9} 1234");
+    assert!(me(&session).contains(r#""role":"promoter""#), "{session}");
+    account(&["haneul", "--lock", "--role", "customer", "--name", "Park"], None).prints(&[
+        "has the role customer",
+        "has the name Park",
+        "is locked",
+        "has no sessions any more: 2 have ended",
+    ]);
+    let refused = sign_in("haneul", "\u{e9}t\u{e9} 1234");
+    assert!(refused.starts_with("HTTP/1.1 401") && refused.contains("invalid_credentials"), "{refused}");
+    account(&["haneul", "--end-sessions"], None).prints(&["has no sessions any more: 0 have ended"]);
+    account(&["haneul", "--unlock"], None).prints(&["is no longer locked"]);
+    let again = me(&sign_in("haneul", "\u{e9}t\u{e9} 1234"));
+    assert!(again.contains(r#""name":"Park""#) && again.contains(r#""role":"customer""#), "{again}");
+    account(&["haneul", "--end-sessions"], None).prints(&["has no sessions any more: 1 have ended"]);
     server.stop();
 }

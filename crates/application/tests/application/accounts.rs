@@ -1,15 +1,17 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use boxoffice_application::{
     AccountService,
-    accounts::{ChangeAccount, ChangeAccountError, RefreshError, SessionTokens, SignInError, SignUp, SignUpError},
+    accounts::{
+        ChangeAccount, ChangeAccountError, RefreshError, SessionTokens, SignIn, SignInError, SignUp, SignUpError,
+    },
     fingerprint,
 };
 use boxoffice_contracts::storage::name;
 use boxoffice_domain::{
     SessionId, StorageError,
     accounts::{
-        AccessTokenError, Account, AccountChange, Credentials, HashingError, LoginId, MockAccessTokens, MockAccounts,
-        MockPasswordHasher, MockSessions, Password, RefreshHash, Role, RotateRequest, Rotation,
+        AccessTokenError, Account, Credentials, HashingError, LoginId, Member, MockAccessTokens, MockAccounts,
+        MockPasswordHasher, MockSessions, Password, RefreshHash, Role, Standing,
     },
     fixtures::instant,
     idempotency::{Idempotency, KeyReused, Made},
@@ -20,7 +22,7 @@ use uuid::Uuid;
 
 use crate::support::{World, assert_refused, hash_of, mock, under};
 
-const PASSWORD: &str = "correct horse";
+pub(crate) const PASSWORD: &str = "correct horse";
 const ACCESS_SECONDS: i64 = 15 * 60;
 const REFRESH_SECONDS: i64 = 30 * 24 * 60 * 60;
 
@@ -28,8 +30,13 @@ fn password() -> Password {
     Password::new(PASSWORD).unwrap()
 }
 
-fn login_id() -> LoginId {
+pub(crate) fn login_id() -> LoginId {
     LoginId::new("haneul").unwrap()
+}
+
+/// What a person typed to sign in.
+pub(crate) fn typed<'a>(login_id: &'a str, password: &'a str) -> SignIn<'a> {
+    SignIn { login_id, password, code: None, client: None }
 }
 
 fn new_account() -> SignUp {
@@ -42,25 +49,25 @@ fn key(key: &str) -> Idempotency {
 }
 
 impl World {
-    async fn sign_up(&self, idempotency: Option<Idempotency>) -> Result<Made<Account>, SignUpError> {
+    pub(crate) async fn sign_up(&self, idempotency: Option<Idempotency>) -> Result<Made<Account>, SignUpError> {
         self.account_service().sign_up(new_account(), Role::Customer, idempotency).await
     }
 
-    async fn signed_up() -> (Self, Account) {
+    pub(crate) async fn signed_up() -> (Self, Account) {
         let world = Self::new().await;
         let account = world.sign_up(None).await.unwrap().value;
         (world, account)
     }
 
     /// A world with two sessions of the same account.
-    async fn signed_in_twice() -> (Self, SessionTokens, SessionTokens) {
+    pub(crate) async fn signed_in_twice() -> (Self, SessionTokens, SessionTokens) {
         let (world, _) = Self::signed_up().await;
         let (mine, other) = (world.sign_in().await.unwrap(), world.sign_in().await.unwrap());
         (world, mine, other)
     }
 
-    async fn sign_in(&self) -> Result<SessionTokens, SignInError> {
-        self.account_service().sign_in("haneul", PASSWORD).await
+    pub(crate) async fn sign_in(&self) -> Result<SessionTokens, SignInError> {
+        self.account_service().sign_in(typed("haneul", PASSWORD)).await
     }
 
     /// From now on passwords are hashed, and each is verified with this answer, if there is one.
@@ -74,16 +81,16 @@ impl World {
     }
 }
 
-fn session_and_secret(refresh_token: &str) -> (SessionId, [u8; 32]) {
+pub(crate) fn session_and_secret(refresh_token: &str) -> (SessionId, [u8; 32]) {
     let bytes = URL_SAFE_NO_PAD.decode(refresh_token).unwrap();
     (SessionId::new(Uuid::from_slice(&bytes[..16]).unwrap()), bytes[16..].try_into().unwrap())
 }
 
-fn refresh_token(session_id: SessionId, secret: [u8; 32]) -> String {
+pub(crate) fn refresh_token(session_id: SessionId, secret: [u8; 32]) -> String {
     URL_SAFE_NO_PAD.encode([session_id.uuid().as_bytes().as_slice(), &secret].concat())
 }
 
-fn assert_only_mine_is_ended(service: &AccountService, mine: &SessionTokens, other: &SessionTokens) {
+pub(crate) fn assert_only_mine_is_ended(service: &AccountService, mine: &SessionTokens, other: &SessionTokens) {
     assert_eq!(service.authenticate(&mine.access_token), Err(AccessTokenError::Invalid));
     assert!(service.authenticate(&other.access_token).is_ok());
 }
@@ -99,7 +106,15 @@ async fn signing_up_stores_an_account_of_the_role_with_the_hash_of_its_password_
         let account = Account { id, login_id: login_id(), name: name("Haneul"), role, created_at: instant(0) };
         assert_eq!(made, Made::now(account.clone()));
         let stored = world.stage.storage.accounts.credentials(&login_id()).await.unwrap();
-        assert_eq!(stored, Some(Credentials { account, password_hash: hash_of(&password()), idempotency }));
+        assert_eq!(
+            stored,
+            Some(Credentials {
+                account,
+                standing: Standing::default(),
+                password_hash: hash_of(&password()),
+                idempotency
+            })
+        );
     }
 }
 
@@ -159,10 +174,10 @@ async fn signing_in_opens_a_session_that_keeps_only_the_hash_of_its_secret() {
     let (session_id, secret) = session_and_secret(&tokens.refresh_token);
     let identity = world.account_service().authenticate(&tokens.access_token).unwrap();
     assert_eq!((identity.account_id, identity.session_id, identity.role), (account.id, session_id, Role::Customer));
-    let (presented, next) = (RefreshHash(Sha256::digest(secret).into()), RefreshHash([0; 32]));
-    let request = RotateRequest { session_id, presented, next, expires_at: instant(1) };
-    let rotated = world.stage.storage.sessions.rotate(request).await.unwrap();
-    assert_eq!(rotated, Rotation::Rotated(account));
+    let (session, member) = world.stage.storage.sessions.find(session_id).await.unwrap().unwrap();
+    assert!(session.refresh_hash == RefreshHash(Sha256::digest(secret).into()) && session.former_hash.is_none());
+    assert_eq!(member, Member { account, standing: Standing::default() });
+    assert_eq!((session.client, session.ended_at), (None, None));
 }
 
 #[tokio::test]
@@ -184,7 +199,7 @@ async fn a_session_lasts_30_days_and_its_access_tokens_15_minutes() {
 async fn a_wrong_password_opens_no_session() {
     let (mut world, _) = World::signed_up().await;
     world.stage.storage.sessions = mock(|_: &mut MockSessions| {});
-    let signed_in = world.account_service().sign_in("haneul", "wrong horse").await;
+    let signed_in = world.account_service().sign_in(typed("haneul", "wrong horse")).await;
     assert_refused!(signed_in, SignInError::InvalidCredentials);
 }
 
@@ -197,7 +212,7 @@ async fn an_unknown_login_id_takes_as_long_as_a_wrong_password() {
             let verifies = hasher.expect_verify().with(eq(password()), eq(None));
             verifies.times(1).return_once(move |_, _| Ok(verified));
         });
-        let signed_in = world.account_service().sign_in(login_id, PASSWORD).await;
+        let signed_in = world.account_service().sign_in(typed(login_id, PASSWORD)).await;
         assert_refused!(signed_in, SignInError::InvalidCredentials);
     }
 }
@@ -207,7 +222,7 @@ async fn a_text_that_cannot_be_a_password_is_refused_whether_or_not_the_login_id
     let mut world = World::new().await;
     world.close();
     for text in ["", "seven77", &"a".repeat(129)] {
-        let signed_in = world.account_service().sign_in("haneul", text).await;
+        let signed_in = world.account_service().sign_in(typed("haneul", text)).await;
         assert_refused!(signed_in, SignInError::InvalidCredentials);
     }
 }
@@ -217,7 +232,7 @@ async fn a_sign_in_whose_password_is_changed_meanwhile_is_refused() {
     let (mut world, _) = World::signed_up().await;
     world.access_tokens = mock(|_: &mut MockAccessTokens| {});
     world.stage.storage.sessions = mock(|sessions: &mut MockSessions| {
-        sessions.expect_open().times(1).return_once(|_, _| Ok(false));
+        sessions.expect_open().times(1).return_once(|_, _, _| Ok(None));
     });
     assert_refused!(world.sign_in().await, SignInError::InvalidCredentials);
 }
@@ -233,7 +248,7 @@ async fn the_first_failure_of_signing_in_ends_it() {
 
     world.access_tokens = mock(|_: &mut MockAccessTokens| {});
     world.stage.storage.sessions = mock(|sessions: &mut MockSessions| {
-        sessions.expect_open().times(1).return_once(|_, _| Err(StorageError::Busy));
+        sessions.expect_open().times(1).return_once(|_, _, _| Err(StorageError::Busy));
     });
     assert_refused!(world.sign_in().await, SignInError::Storage(StorageError::Busy));
 
@@ -269,11 +284,11 @@ async fn a_login_id_and_a_password_are_known_however_they_are_typed() {
     let decomposed = "ho\u{308}rt\u{a0}\u{1107}\u{1175}\u{1106}\u{1175}\u{11af}번호";
     for (login_id, password) in [("Haneul", "hört 비밀번호"), ("haneul ", decomposed), ("ＨＡＮＥＵＬ", decomposed)]
     {
-        assert!(service.sign_in(login_id, password).await.is_ok(), "{login_id:?} {password:?}");
+        assert!(service.sign_in(typed(login_id, password)).await.is_ok(), "{login_id:?} {password:?}");
     }
     for (login_id, password) in [("haneul", "hort 비밀번호"), ("haneul", "hört 비밀번호 "), ("ha neul", decomposed)]
     {
-        assert_refused!(service.sign_in(login_id, password).await, SignInError::InvalidCredentials);
+        assert_refused!(service.sign_in(typed(login_id, password)).await, SignInError::InvalidCredentials);
     }
 }
 
@@ -295,8 +310,8 @@ async fn another_password_ends_the_sessions_and_their_access_tokens() {
         assert_eq!(service.authenticate(&tokens.access_token), Err(AccessTokenError::Invalid));
         assert_refused!(service.refresh(&tokens.refresh_token).await, RefreshError::Invalid);
     }
-    assert_refused!(service.sign_in("haneul", PASSWORD).await, SignInError::InvalidCredentials);
-    assert!(service.sign_in("haneul", "another horse").await.is_ok());
+    assert_refused!(service.sign_in(typed("haneul", PASSWORD)).await, SignInError::InvalidCredentials);
+    assert!(service.sign_in(typed("haneul", "another horse")).await.is_ok());
     assert!(service.change(&LoginId::new("nobody").unwrap(), change).await.unwrap().is_none());
 }
 
@@ -307,126 +322,7 @@ async fn a_password_that_cannot_be_hashed_changes_nothing() {
     world.passwords = mock(|hasher: &mut MockPasswordHasher| {
         hasher.expect_hash().return_once(|_| Err(HashingError::Busy));
     });
-    let change = ChangeAccount { role: Some(Role::Admin), name: None, password: Some(password()) };
+    let change = ChangeAccount { role: Some(Role::Admin), password: Some(password()), ..ChangeAccount::default() };
     let refused = world.account_service().change(&login_id(), change).await;
     assert_refused!(refused, ChangeAccountError::Hashing(HashingError::Busy));
-}
-
-// Refreshing
-
-#[tokio::test]
-async fn a_refresh_token_is_exchanged_for_the_next_pair_with_the_role_of_now() {
-    let (world, account) = World::signed_up().await;
-    let first = world.sign_in().await.unwrap();
-    let promoter = AccountChange { role: Some(Role::Promoter), ..AccountChange::default() };
-    world.stage.storage.accounts.change(&login_id(), promoter).await.unwrap();
-    let service = world.account_service();
-    let next = service.refresh(&first.refresh_token).await.unwrap();
-    let (session_id, _) = session_and_secret(&first.refresh_token);
-    let identity = service.authenticate(&next.access_token).unwrap();
-    assert_eq!((identity.account_id, identity.session_id, identity.role), (account.id, session_id, Role::Promoter));
-    assert!(service.refresh(&next.refresh_token).await.is_ok());
-}
-
-#[tokio::test]
-async fn what_cannot_be_a_refresh_token_is_invalid_and_no_session_is_touched() {
-    let mut world = World::new().await;
-    world.close();
-    let good = refresh_token(SessionId::new(Uuid::from_u128(3)), [7; 32]);
-    let texts = [
-        "",
-        "x",
-        "not/base64url+",
-        &good[..62],
-        &good[..63],
-        &format!("{good}AA"),
-        &format!("{good}="),
-        &good.repeat(100),
-    ];
-    for text in texts {
-        assert_refused!(world.account_service().refresh(text).await, RefreshError::Invalid);
-    }
-}
-
-#[tokio::test]
-async fn a_spent_refresh_token_ends_the_session_and_its_access_tokens() {
-    let (world, mine, other) = World::signed_in_twice().await;
-    let service = world.account_service();
-    service.refresh(&mine.refresh_token).await.unwrap();
-    assert!(service.authenticate(&mine.access_token).is_ok());
-    assert_refused!(service.refresh(&mine.refresh_token).await, RefreshError::Invalid);
-    assert_only_mine_is_ended(&service, &mine, &other);
-}
-
-#[tokio::test]
-async fn a_refresh_token_of_an_unknown_session_or_a_failing_storage_ends_no_session() {
-    let (mut world, mine, _) = World::signed_in_twice().await;
-    let (session_id, secret) = session_and_secret(&mine.refresh_token);
-    for (rotation, token) in [
-        (Ok(Rotation::Unknown), refresh_token(session_id, [0; 32])),
-        (Err(StorageError::Busy), refresh_token(session_id, secret)),
-    ] {
-        world.stage.storage.sessions = mock(|sessions: &mut MockSessions| {
-            sessions.expect_rotate().times(1).return_once(|_| rotation);
-        });
-        let service = world.account_service();
-        assert!(service.refresh(&token).await.is_err());
-        assert!(service.authenticate(&mine.access_token).is_ok());
-    }
-}
-
-// Signing out, and authenticating
-
-#[tokio::test]
-async fn an_access_token_is_invalid_after_signing_out() {
-    let (world, mine, other) = World::signed_in_twice().await;
-    let service = world.account_service();
-    let identity = service.authenticate(&mine.access_token).unwrap();
-    service.sign_out(identity).await.unwrap();
-    assert_only_mine_is_ended(&service, &mine, &other);
-    assert_refused!(service.refresh(&mine.refresh_token).await, RefreshError::Invalid);
-}
-
-#[tokio::test]
-async fn a_session_that_could_not_be_ended_goes_on() {
-    let (mut world, mine, _) = World::signed_in_twice().await;
-    world.stage.storage.sessions = mock(|sessions: &mut MockSessions| {
-        sessions.expect_end().times(1).return_once(|_| Err(StorageError::Busy));
-    });
-    let service = world.account_service();
-    let identity = service.authenticate(&mine.access_token).unwrap();
-    assert_refused!(service.sign_out(identity).await, StorageError::Busy);
-    assert!(service.authenticate(&mine.access_token).is_ok());
-}
-
-#[tokio::test]
-async fn a_session_that_a_peer_has_ended_is_refused_here_and_what_is_no_session_ends_none() {
-    let (world, mine, other) = World::signed_in_twice().await;
-    let service = world.account_service();
-    let (session_id, _) = session_and_secret(&mine.refresh_token);
-    service.apply_ended_session("not a session");
-    assert!(service.authenticate(&mine.access_token).is_ok());
-    service.apply_ended_session(&session_id.to_string());
-    assert_only_mine_is_ended(&service, &mine, &other);
-}
-
-#[tokio::test]
-async fn the_caller_is_shown_the_own_account() {
-    let (world, account) = World::signed_up().await;
-    let service = world.account_service();
-    let identity = service.authenticate(&world.sign_in().await.unwrap().access_token).unwrap();
-    assert_eq!(service.me(identity).await.unwrap(), Some(account));
-}
-
-#[tokio::test]
-async fn an_ended_session_stays_ended_however_many_end_after_it() {
-    let (world, mine, other) = World::signed_in_twice().await;
-    let service = world.account_service();
-    let mut identity = service.authenticate(&mine.access_token).unwrap();
-    service.sign_out(identity).await.unwrap();
-    for number in 1_000..11_010 {
-        identity.session_id = SessionId::new(Uuid::from_u128(number));
-        service.sign_out(identity).await.unwrap();
-    }
-    assert_only_mine_is_ended(&service, &mine, &other);
 }

@@ -8,6 +8,8 @@ mod payments;
 mod queue_control;
 mod reservations;
 mod sales;
+mod second_factor;
+mod sessions;
 mod support;
 mod waiting_room;
 mod wallet;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use boxoffice_application::{
     AccountService, CatalogService, Gate, Identity, PaymentService, ReservationService, WaitingRoomService,
     WalletService,
-    accounts::{EndedSessions, SessionSettings},
+    accounts::{Revocations, SessionSettings},
     fingerprint,
     payments::PayError,
     reservations::{HoldSeats, HoldSeatsError},
@@ -74,6 +74,7 @@ pub(crate) struct World {
     pub(crate) access_tokens: Arc<dyn AccessTokens>,
     pub(crate) gateway: Arc<dyn PaymentGateway>,
     pub(crate) account_age_min: TimeDelta,
+    pub(crate) peers: Arc<dyn boxoffice_peers::Peers>,
 }
 
 impl World {
@@ -92,6 +93,7 @@ impl World {
             access_tokens: access_tokens(),
             gateway: Arc::new(MockPaymentGateway::new()),
             account_age_min: TimeDelta::zero(),
+            peers: Arc::new(boxoffice_peers::Alone),
             stage,
         }
     }
@@ -250,13 +252,22 @@ impl World {
         AccountService {
             accounts: self.stage.storage.accounts.clone(),
             sessions: self.stage.storage.sessions.clone(),
+            records: self.stage.storage.records.clone(),
+            factors: self.stage.storage.factors.clone(),
             passwords: self.passwords.clone(),
             tokens: self.access_tokens.clone(),
             clock: self.stage.clock.clone(),
             entropy: Arc::new(TestEntropy),
-            settings: SessionSettings { access_seconds: 900, refresh_seconds: 2_592_000 },
-            ended: EndedSessions::default(),
-            peers: Arc::new(boxoffice_peers::Alone),
+            settings: SessionSettings {
+                access_seconds: 900,
+                refresh_seconds: 2_592_000,
+                refresh_grace_seconds: 20,
+                session_days_max: 90,
+                sessions_per_account: 20,
+                staff_needs_second_factor: false,
+            },
+            revocations: Revocations::default(),
+            peers: self.peers.clone(),
         }
     }
 

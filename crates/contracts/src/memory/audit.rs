@@ -278,7 +278,7 @@ impl Rows {
         let mut has_account = |id: &AccountId, what| {
             found.unless(self.accounts.contains_key(id), "what_is_referred_to_is_there", (what, id));
         };
-        self.sessions.values().for_each(|(session, _)| has_account(&session.account_id, "a session"));
+        self.sessions.values().for_each(|session| has_account(&session.account_id, "a session"));
         let promoters = self.concerts.rows.values().filter_map(|concert| concert.promoter_id.as_ref());
         promoters.for_each(|promoter_id| has_account(promoter_id, "a concert"));
         self.sale.reservations.values().for_each(|found| has_account(&found.account_id, "a reservation"));

@@ -116,6 +116,7 @@ impl Catalog for MemoryStore {
     ) -> Result<Made<Venue>, PublishError> {
         let mut rows = self.rows();
         let made = rows.venues.publish(publisher, idempotency, venue.id, venue)?;
+        rows.venue_publishers.entry(made.value.id).or_insert(publisher);
         rows.acts.extend((!made.replayed).then_some(act));
         Ok(made)
     }

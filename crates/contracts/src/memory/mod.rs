@@ -3,6 +3,7 @@
 //! It is the smallest adapter, and a fake for tests about outcomes: what it answers is what a database answers. One lock
 //! around everything takes the place of transactions.
 
+mod account_records;
 mod accounts;
 mod audit;
 mod catalog;
@@ -22,7 +23,7 @@ use std::{
 use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, Clock, ConcertId, EntropySource, PerformanceId, SessionId, StorageError, Timestamp, VenueId,
-    accounts::{Credentials, Session},
+    accounts::{Credentials, SecondFactor, Session},
     audit::Readiness,
     catalog::{CatalogKey, Concert, Owned, PerformanceSummary, Venue},
     events::{EventBatch, Outbox},
@@ -50,9 +51,11 @@ impl fmt::Debug for MemoryStore {
 #[derive(Clone, Default)]
 struct Rows {
     accounts: BTreeMap<AccountId, Credentials>,
-    /// Each with whether it has ended.
-    sessions: BTreeMap<SessionId, (Session, bool)>,
+    sessions: BTreeMap<SessionId, Session>,
+    factors: BTreeMap<AccountId, SecondFactor>,
     venues: Published<VenueId, Venue>,
+    /// Who published a venue that was not imported.
+    venue_publishers: BTreeMap<VenueId, AccountId>,
     concerts: Published<ConcertId, Concert>,
     /// The name of the venue and the number of available seats are those of the publication.
     performances: Published<PerformanceId, PerformanceSummary>,

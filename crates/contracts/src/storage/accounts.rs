@@ -1,16 +1,22 @@
-//! Accounts and their sessions.
+//! Accounts.
 
 use boxoffice_domain::{
-    AccountId, EntropySource, SessionId,
+    AccountId, EntropySource, Points,
     accounts::{
-        Account, AccountChange, ChangedAccount, CreateAccountError, Credentials, LoginId, PasswordHash, RefreshHash,
-        Role, RotateRequest, Rotation, Session,
+        AccountChange, ChangedAccount, CreateAccountError, Credentials, Erasure, LoginId, PasswordHash, PublishedKind,
+        Role,
     },
-    fixtures::{TestEntropy, idempotency, instant},
+    fixtures::{self, TestEntropy, idempotency},
+    gateway::GatewayVerdict,
+    page::PageRequest,
 };
 use chrono::TimeDelta;
 
-use super::{Stage, at_once, credentials, name, show::succeeded};
+use super::{
+    PRICE_A, Stage, at_once, charge_request, credentials, name,
+    show::{pages, succeeded},
+    stage::all,
+};
 
 /// An account is found as it was made.
 pub async fn an_account_is_found_by_its_id_and_by_its_login_id(stage: &Stage) {
@@ -81,15 +87,30 @@ pub async fn an_account_is_changed_by_login_id_as_far_as_is_asked(stage: &Stage)
         AccountChange { name: name.clone(), ..AccountChange::default() },
         AccountChange { password_hash: Some(hash.clone()), ..AccountChange::default() },
         AccountChange::default(),
-        AccountChange { role: Some(Role::Admin), name, password_hash: Some(hash) },
+        AccountChange { locked: Some(true), ..AccountChange::default() },
+        AccountChange { locked: Some(true), name: name.clone(), ..AccountChange::default() },
+        AccountChange { end_sessions: true, role: Some(Role::Customer), ..AccountChange::default() },
+        AccountChange { locked: Some(false), ..AccountChange::default() },
+        AccountChange { role: Some(Role::Admin), name, password_hash: Some(hash), ..AccountChange::default() },
     ] {
+        stage.clock.advance_seconds(1);
         let account = &mut expected.account;
+        let is_other_role = change.role.is_some_and(|role| role != account.role);
         account.role = change.role.unwrap_or(account.role);
         account.name = change.name.clone().unwrap_or(account.name.clone());
         expected.password_hash = change.password_hash.clone().unwrap_or(expected.password_hash);
+        let standing = &mut expected.standing;
+        let is_voided = is_other_role || change.ends_sessions();
+        if is_voided {
+            standing.access_version += 1;
+            standing.access_changed_at = Some(stage.now());
+        }
+        let locked_at = standing.locked_at.or(Some(stage.now()));
+        standing.locked_at = change.locked.map_or(standing.locked_at, |locked| locked_at.filter(|_| locked));
+        let access_version = is_voided.then_some(standing.access_version);
         let changed = accounts.change(&login_id, change).await.unwrap();
         let account = expected.account.clone();
-        assert_eq!(changed, Some(ChangedAccount { account, ended_sessions: Vec::new() }));
+        assert_eq!(changed, Some(ChangedAccount { account, ended_sessions: Vec::new(), access_version }));
         assert_eq!(accounts.credentials(&login_id).await.unwrap().as_ref(), Some(&expected));
     }
     assert_eq!(accounts.credentials(&other.account.login_id).await.unwrap(), Some(other));
@@ -97,156 +118,105 @@ pub async fn an_account_is_changed_by_login_id_as_far_as_is_asked(stage: &Stage)
     assert_eq!(accounts.change(&LoginId::new("nobody").unwrap(), change).await.unwrap(), None);
 }
 
-/// Another password ends every session of the account in the same step, and no session of another one.
-pub async fn another_password_ends_the_sessions_of_the_account(stage: &Stage) {
-    let (account, first) = opened(stage).await;
-    let second = reopened(stage, &first).await;
-    let ended_before = reopened(stage, &first).await;
-    stage.storage.sessions.end(ended_before.id).await.unwrap();
-    stage.clock.advance_seconds(1);
-    let (_, of_another) = opened(stage).await;
-    let change = |change| stage.storage.accounts.change(&account.login_id, change);
-
-    let role_alone = AccountChange { role: Some(Role::Promoter), ..AccountChange::default() };
-    assert_eq!(change(role_alone).await.unwrap().unwrap().ended_sessions, []);
-    assert!(matches!(stage.rotate(&first, 0, 1).await, Rotation::Rotated(_)));
-
-    let password_hash = Some(PasswordHash("$argon2id$other".to_owned()));
-    let another_password = AccountChange { password_hash, ..AccountChange::default() };
-    let mut ended = change(another_password).await.unwrap().unwrap().ended_sessions;
-    let mut expected = vec![first.id, second.id];
-    ended.sort_unstable();
-    expected.sort_unstable();
-    assert_eq!(ended, expected);
-    assert_eq!(stage.rotate(&first, 1, 2).await, Rotation::Unknown);
-    assert_eq!(stage.rotate(&second, 0, 1).await, Rotation::Unknown);
-    assert!(matches!(stage.rotate(&of_another, 0, 1).await, Rotation::Rotated(_)));
-    let later = reopened(stage, &first).await;
-    assert!(matches!(stage.rotate(&later, 0, 1).await, Rotation::Rotated(_)));
-}
-
-/// A session opened for a new account, with the account and the one valid secret.
-async fn opened(stage: &Stage) -> (Account, Session) {
-    let credentials = credentials(stage.now());
-    stage.storage.accounts.create(credentials.clone()).await.unwrap();
-    let session = Session {
-        id: SessionId::new(TestEntropy.uuid()),
-        account_id: credentials.account.id,
-        refresh_hash: RefreshHash([0; 32]),
-        created_at: stage.now(),
-        expires_at: stage.now() + TimeDelta::days(1),
-    };
-    assert!(stage.storage.sessions.open(session.clone(), credentials.password_hash).await.unwrap());
-    (credentials.account, session)
-}
-
-/// Another session of the account of a session.
-async fn reopened(stage: &Stage, session: &Session) -> Session {
-    let session = Session { id: SessionId::new(TestEntropy.uuid()), ..session.clone() };
-    assert!(stage.storage.sessions.open(session.clone(), password_hash(stage, &session).await).await.unwrap());
-    session
-}
-
-/// The password hash that the account of a session has now.
-async fn password_hash(stage: &Stage, session: &Session) -> PasswordHash {
-    let account = stage.storage.accounts.find(session.account_id).await.unwrap().expect("there is an account");
-    stage.storage.accounts.credentials(&account.login_id).await.unwrap().expect("it has credentials").password_hash
-}
-
-/// A sign-in that has verified a password opens no session once the account has another one, whichever comes first.
-pub async fn a_sign_in_that_is_under_way_does_not_outlive_another_password(stage: &Stage) {
-    let (account, first) = opened(stage).await;
-    let verified = password_hash(stage, &first).await;
-    let next = || Session { id: SessionId::new(TestEntropy.uuid()), ..first.clone() };
-    let change =
-        |hash: &str| AccountChange { password_hash: Some(PasswordHash(hash.to_owned())), ..AccountChange::default() };
-    let role_alone = AccountChange { role: Some(Role::Promoter), ..AccountChange::default() };
-    stage.storage.accounts.change(&account.login_id, role_alone).await.unwrap();
-    assert!(stage.storage.sessions.open(next(), verified.clone()).await.unwrap(), "another role is no other password");
-    stage.storage.accounts.change(&account.login_id, change("$argon2id$other")).await.unwrap();
-    let late = next();
-    assert!(!stage.storage.sessions.open(late.clone(), verified.clone()).await.unwrap());
-    assert_eq!(stage.rotate(&late, 0, 1).await, Rotation::Unknown);
-    let never = Session { account_id: AccountId::new(TestEntropy.uuid()), ..next() };
-    assert!(!stage.storage.sessions.open(never, verified).await.unwrap(), "there is no such account");
-
-    // Many at once: whatever was opened has ended.
-    let verified = password_hash(stage, &first).await;
-    let acts = (0..20_usize).map(|number| (number, next()));
-    let opened = at_once(acts, |(number, session)| {
-        let (stage, verified, login_id) = (stage.clone(), verified.clone(), account.login_id.clone());
-        let another = change("$argon2id$third");
-        async move {
-            if number == 10 {
-                stage.storage.accounts.change(&login_id, another).await.unwrap();
-            } else {
-                stage.storage.sessions.open(session.clone(), verified).await.unwrap();
-            }
-            session
-        }
-    });
-    for session in opened.await {
-        assert_eq!(stage.rotate(&session, 0, 1).await, Rotation::Unknown);
+/// An account is erased by its id, if nothing keeps it, and only for the password hash that was verified.
+pub async fn an_erased_account_leaves_its_bare_id(stage: &Stage) {
+    let accounts = &stage.storage.accounts;
+    let made = || Credentials { idempotency: Some(idempotency()), ..credentials(stage.now()) };
+    let (first, other) = (made(), made());
+    for credentials in [&first, &other] {
+        accounts.create(credentials.clone()).await.unwrap();
     }
-}
+    let (id, login_id) = (first.account.id, &first.account.login_id);
+    stage.clock.advance_seconds(10);
+    let wrong = PasswordHash("$argon2id$wrong".to_owned());
+    assert_eq!(accounts.erase(id, wrong.clone()).await.unwrap(), Erasure::Changed);
+    assert_eq!(accounts.erase(AccountId::new(TestEntropy.uuid()), wrong).await.unwrap(), Erasure::Changed);
+    let erased = accounts.erase(id, first.password_hash.clone()).await.unwrap();
+    assert_eq!(erased, Erasure::Erased { access_version: 1 });
+    assert_eq!(accounts.credentials(login_id).await.unwrap(), None);
+    let left = accounts.find(id).await.unwrap().expect("its id is left");
+    assert_eq!((left.created_at, left.role), (first.account.created_at, Role::Customer));
+    assert!(left.login_id.as_str().starts_with("erased-") && left.name.as_str() == "erased");
+    let found = accounts.credentials(&left.login_id).await.unwrap().expect("its id is left");
+    assert_eq!((found.password_hash.0.as_str(), found.idempotency), ("", None));
+    assert_eq!(found.standing.erased_at, Some(stage.now()));
 
-impl Stage {
-    async fn rotate(&self, session: &Session, presented: u8, next: u8) -> Rotation {
-        let request = RotateRequest {
-            session_id: session.id,
-            presented: RefreshHash([presented; 32]),
-            next: RefreshHash([next; 32]),
-            expires_at: self.now() + TimeDelta::days(1),
-        };
-        self.storage.sessions.rotate(request).await.expect("the storage works")
+    // Nothing changes it any more.
+    stage.clock.advance_seconds(10);
+    for hash in [first.password_hash.clone(), found.password_hash] {
+        assert_eq!(accounts.erase(id, hash).await.unwrap(), Erasure::Changed);
     }
+    let change = AccountChange { role: Some(Role::Admin), ..AccountChange::default() };
+    assert_eq!(accounts.change(&left.login_id, change).await.unwrap(), None);
+    assert_eq!(accounts.find(id).await.unwrap(), Some(left));
+    // Its login id is free again, and the other account is as it was.
+    let mut again = credentials(stage.now());
+    again.account.login_id = login_id.clone();
+    accounts.create(again).await.unwrap();
+    assert_eq!(accounts.credentials(&other.account.login_id).await.unwrap(), Some(other));
 }
 
-/// A secret that is presented again ends the session, also for the holder of the valid one.
-pub async fn a_refresh_secret_is_good_once(stage: &Stage) {
-    let (account, session) = opened(stage).await;
-    let (_, untouched) = opened(stage).await;
-    assert_eq!(stage.rotate(&session, 0, 1).await, Rotation::Rotated(account.clone()));
-    assert_eq!(stage.rotate(&session, 1, 2).await, Rotation::Rotated(account));
-    assert_eq!(stage.rotate(&session, 0, 3).await, Rotation::Reused);
-    assert_eq!(stage.rotate(&session, 2, 4).await, Rotation::Unknown);
-    assert_eq!(stage.rotate(&session, 0, 5).await, Rotation::Unknown);
-    assert!(matches!(stage.rotate(&untouched, 0, 1).await, Rotation::Rotated(_)));
+/// Points, charges in progress, holds that can be paid, and tickets of performances to come keep an account from being
+/// erased; what is over does not.
+pub async fn an_account_in_use_is_not_erased(stage: &Stage) {
+    let show = stage.show().await;
+    let account_id = stage.account().await;
+    let hash = credentials(stage.now()).password_hash;
+    let erase = || stage.storage.accounts.erase(account_id, hash.clone());
+    let in_use = async |why: &str| assert_eq!(erase().await.unwrap(), Erasure::InUse, "{why}");
+    let begun = stage.begin_charge(charge_request(account_id, PRICE_A)).await.unwrap().value;
+    in_use("a charge is in progress").await;
+    stage.complete_charge(begun.id, GatewayVerdict::Approved).await;
+    in_use("it has points").await;
+    let soon = stage.another_performance(&show, stage.now() + TimeDelta::hours(1)).await;
+    let held = stage.holds(&soon, account_id, &["A-1-1"]).await;
+    stage.pay(stage.pay_request(&held)).await.unwrap();
+    in_use("it has a ticket").await;
+    let lapsed = stage.holds(&soon, account_id, &["A-1-2"]).await;
+    stage.clock.set(soon.starts_at);
+    assert!(lapsed.held_until < stage.now());
+    let held = stage.holds(&show, account_id, &["A-1-1"]).await;
+    in_use("it has a hold").await;
+    stage.clock.set(held.held_until);
+    let erased = erase().await.unwrap();
+    assert!(matches!(erased, Erasure::Erased { .. }), "what is left is over: {erased:?}");
+    // The history of its money is there under the bare id.
+    assert_eq!(stage.storage.wallets.find(account_id).await.unwrap().unwrap().balance, Points::ZERO);
+    let page = PageRequest { after: None, limit: 10 };
+    assert_eq!(stage.storage.wallets.entries(account_id, page).await.unwrap().items.len(), 2);
+    assert_eq!(
+        stage.storage.payments.list(account_id, PageRequest { after: None, limit: 10 }).await.unwrap().items.len(),
+        1
+    );
 }
 
-/// A session lasts until it is ended or not refreshed in time; refreshing prolongs it.
-pub async fn a_session_that_ended_or_lapsed_or_never_was_is_unknown(stage: &Stage) {
-    let (_, ended) = opened(stage).await;
-    stage.storage.sessions.end(ended.id).await.unwrap();
-    stage.storage.sessions.end(ended.id).await.unwrap();
-    assert_eq!(stage.rotate(&ended, 0, 1).await, Rotation::Unknown);
-    let never = Session { id: SessionId::new(TestEntropy.uuid()), ..ended };
-    stage.storage.sessions.end(never.id).await.unwrap();
-    assert_eq!(stage.rotate(&never, 0, 1).await, Rotation::Unknown);
-
-    let (_, lapsed) = opened(stage).await;
-    let (account, living) = opened(stage).await;
-    stage.clock.set(living.expires_at - TimeDelta::microseconds(1));
-    assert_eq!(stage.rotate(&living, 0, 1).await, Rotation::Rotated(account.clone()));
-    stage.clock.set(lapsed.expires_at);
-    assert_eq!(stage.rotate(&lapsed, 0, 1).await, Rotation::Unknown);
-    stage.clock.set(instant(86_400 + 86_399));
-    assert_eq!(stage.rotate(&living, 1, 2).await, Rotation::Rotated(account));
-}
-
-/// Of several that present one secret together, one is served, and the session is ended by the others.
-pub async fn one_of_twenty_rotations_at_once_succeeds(stage: &Stage) {
-    let (account, session) = opened(stage).await;
-    let outcomes = at_once(1..=20_u8, |next| {
-        let (stage, session) = (stage.clone(), session.clone());
-        async move { (next, stage.rotate(&session, 0, next).await) }
-    })
-    .await;
-    let rotated = Rotation::Rotated(account);
-    let winners: Vec<_> = outcomes.iter().filter(|(_, outcome)| *outcome == rotated).map(|(next, _)| *next).collect();
-    assert_eq!(winners.len(), 1);
-    assert!(outcomes.iter().any(|(_, outcome)| *outcome == Rotation::Reused));
-    let refused = outcomes.iter().filter(|(_, outcome)| matches!(outcome, Rotation::Reused | Rotation::Unknown));
-    assert_eq!(refused.count(), 19);
-    assert_eq!(stage.rotate(&session, winners[0], 99).await, Rotation::Unknown);
+/// A holder gets everything that is stored of the account, and nothing of another, in pages of any size.
+pub async fn everything_that_is_stored_of_an_account_is_read_page_by_page(stage: &Stage) {
+    let (show, other) = (stage.show().await, stage.account_with(10 * PRICE_A).await);
+    let account_id = stage.account().await;
+    let mut charged = Vec::new();
+    for _ in 0..3 {
+        charged.push(stage.charge(account_id, PRICE_A).await.id);
+    }
+    for (account_id, label) in [(account_id, "A-1-1"), (other, "A-1-2")] {
+        let held = stage.holds(&show, account_id, &[label]).await;
+        stage.storage.reservations.cancel(fixtures::cancel_request(&held)).await.unwrap();
+    }
+    let records = &stage.storage.records;
+    charged.sort_unstable();
+    for limit in [1, 2, 10] {
+        let charges = pages(limit, async |page| records.all_charges(account_id, page).await).await.concat();
+        assert_eq!(charges.iter().map(|charge| charge.id).collect::<Vec<_>>(), charged);
+    }
+    let budgets = all(async |page| records.all_hold_budgets(account_id, page).await).await;
+    assert_eq!(budgets.len(), 1);
+    assert_eq!((budgets[0].concert_id, budgets[0].unpaid_count), (show.concert.id, 1));
+    for (kind, expected) in [
+        (PublishedKind::Venue, (show.venue.id.uuid(), show.venue.name.clone())),
+        (PublishedKind::Concert, (show.concert.id.uuid(), show.concert.title.clone())),
+    ] {
+        assert_eq!(all(async |page| records.all_published(show.promoter_id, kind, page).await).await, [expected]);
+        assert_eq!(all(async |page| records.all_published(account_id, kind, page).await).await, []);
+    }
+    assert_eq!(all(async |page| records.all_sessions(account_id, page).await).await, []);
 }

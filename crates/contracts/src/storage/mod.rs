@@ -18,6 +18,8 @@ pub mod payments;
 mod promises;
 pub mod races;
 pub mod reservations;
+pub mod second_factor;
+pub mod sessions;
 mod show;
 mod stage;
 mod stocks;
@@ -26,7 +28,7 @@ pub mod wallet;
 use std::{fmt, sync::Arc};
 
 use boxoffice_domain::{
-    accounts::{Accounts, Sessions},
+    accounts::{AccountRecords, Accounts, SecondFactors, Sessions},
     audit::{Audit, Readiness},
     catalog::{Catalog, CatalogImport},
     events::Outbox,
@@ -60,13 +62,13 @@ pub use crate::crowd::{Dice, at_once};
 ///
 /// | Part | Ports that it needs |
 /// | --- | --- |
-/// | `accounts` | `Accounts`, `Sessions` |
+/// | `accounts` | `Accounts`, `Sessions`, `SecondFactors` |
 /// | `audit` | all but `CatalogImport`, `Sessions` and `Leases`, and [`Corrupt`](crate::storage::audit::Corrupt) |
 /// | `catalog`, `payments`, `races`, `reservations` | `Catalog`, `Payments`, `Reservations` |
 /// | `catalog_import` | these and `CatalogImport` |
 /// | `history` | `Accounts`, `Catalog`, `CatalogImport`, `History` |
 /// | `leases` | `Leases` |
-/// | `wallet` | `Accounts`, `Catalog`, `Payments`, `Reservations`, `Wallets` |
+/// | `wallet` | `Accounts`, `AccountRecords`, `Catalog`, `Payments`, `Reservations`, `Wallets` |
 ///
 /// With the names of functions after a semicolon, it makes tests of those alone:
 ///
@@ -81,11 +83,28 @@ macro_rules! storage_contract {
             one_of_fifty_at_once_gets_the_login_id
             a_login_id_is_one_however_it_is_typed
             an_account_is_changed_by_login_id_as_far_as_is_asked
+            an_erased_account_leaves_its_bare_id
+        } sessions {
+            a_session_is_found_as_it_is_with_its_account
+            a_refresh_secret_is_exchanged_once
+            a_session_that_ended_or_lapsed_or_never_was_is_not_refreshed
+            one_of_twenty_rotations_at_once_is_made
+            a_session_that_was_refreshed_meanwhile_does_not_end_for_a_spent_secret
+            the_sessions_of_an_account_are_those_that_go_on
+            one_session_too_many_ends_the_oldest
+            sessions_are_ended_by_their_account_alone
+            what_was_revoked_is_read_from_an_instant_on
+            a_locked_account_has_no_sessions
+            an_erased_account_has_no_sessions
             another_password_ends_the_sessions_of_the_account
+            the_holder_changes_the_password_and_keeps_one_session
             a_sign_in_that_is_under_way_does_not_outlive_another_password
-            a_refresh_secret_is_good_once
-            a_session_that_ended_or_lapsed_or_never_was_is_unknown
-            one_of_twenty_rotations_at_once_succeeds
+        } second_factor {
+            a_factor_is_begun_until_it_is_confirmed
+            confirming_a_factor_ends_the_other_sessions
+            a_code_is_taken_once
+            no_more_codes_are_tried_at_once_than_may_be
+            a_factor_is_removed_by_its_holder_and_by_the_operator
         } }
     };
     (@ audit $open:path) => {
@@ -223,6 +242,9 @@ macro_rules! storage_contract {
             pending_charges_come_oldest_first_and_no_more_than_asked
             entries_are_paged_newest_first
             a_charge_is_found_by_its_owner_alone
+        } accounts {
+            an_account_in_use_is_not_erased
+            everything_that_is_stored_of_an_account_is_read_page_by_page
         } }
     };
     (@broken $open:path; $module:ident { $($name:ident)* }) => {$(
@@ -262,6 +284,8 @@ macro_rules! storage_contract {
 pub struct Storage {
     pub accounts: Arc<dyn Accounts>,
     pub sessions: Arc<dyn Sessions>,
+    pub records: Arc<dyn AccountRecords>,
+    pub factors: Arc<dyn SecondFactors>,
     pub catalog: Arc<dyn Catalog>,
     pub import: Arc<dyn CatalogImport>,
     pub reservations: Arc<dyn Reservations>,
@@ -280,6 +304,8 @@ impl Storage {
     where
         S: Accounts
             + Sessions
+            + AccountRecords
+            + SecondFactors
             + Catalog
             + CatalogImport
             + Reservations
@@ -295,6 +321,8 @@ impl Storage {
         Self {
             accounts: store.clone(),
             sessions: store.clone(),
+            records: store.clone(),
+            factors: store.clone(),
             catalog: store.clone(),
             import: store.clone(),
             reservations: store.clone(),

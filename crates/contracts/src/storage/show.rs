@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use boxoffice_domain::{
     AccountId, ChargeId, ConcertId, EntropySource, PaymentId, PerformanceId, Points, ReservationId, StorageError,
     Timestamp, VenueId,
-    accounts::{Account, Credentials, LoginId, PasswordHash, Role},
+    accounts::{Account, Credentials, LoginId, PasswordHash, Role, Standing},
     catalog::{Concert, DURATION_MINUTES, NewPerformance, PriceList, Row, SeatingPlan, Section, Venue},
     fixtures::{self, TestEntropy},
     idempotency::{Fingerprint, Idempotency, Made},
@@ -131,6 +131,7 @@ pub fn credentials(now: Timestamp) -> Credentials {
             role: Role::Customer,
             created_at: now,
         },
+        standing: Standing::default(),
         password_hash: PasswordHash("$argon2id$a-hash".to_owned()),
         idempotency: None,
     }

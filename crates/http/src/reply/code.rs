@@ -44,12 +44,14 @@ codes! {
     Unauthenticated, UNAUTHORIZED, "unauthenticated", "A valid access token is required";
     AccessTokenExpired, UNAUTHORIZED, "access_token_expired", "The access token has expired";
     InvalidCredentials, UNAUTHORIZED, "invalid_credentials", "The login id or the password is wrong";
+    SecondFactorRequired, UNAUTHORIZED, "second_factor_required", "A code of the second factor is required";
     QueueTokenMissing, UNAUTHORIZED, "queue_token_missing", "A Queue-Token is required";
     QueueTokenInvalid, UNAUTHORIZED, "queue_token_invalid", "The queue token is not valid here";
     InsufficientPoints, PAYMENT_REQUIRED, "insufficient_points", "The wallet has too few points";
     ChargeDeclined, PAYMENT_REQUIRED, "charge_declined", "The payment gateway declined the charge";
     Forbidden, FORBIDDEN, "forbidden", "The account may not do this";
     AccountTooNew, FORBIDDEN, "account_too_new", "The account is too new to join";
+    SecondFactorSetupRequired, FORBIDDEN, "second_factor_setup_required", "The account has to set up a second factor first";
     QueueTokenNotActive, FORBIDDEN, "queue_token_not_active", "The queue token is not active yet";
     QueueTokenExpired, FORBIDDEN, "queue_token_expired", "The queue token has expired";
     NotFound, NOT_FOUND, "not_found", "There is no such route";
@@ -58,6 +60,8 @@ codes! {
     SeatNotFound, NOT_FOUND, "seat_not_found", "The performance has no such seat";
     ReservationNotFound, NOT_FOUND, "reservation_not_found", "There is no such reservation";
     PaymentNotFound, NOT_FOUND, "payment_not_found", "There is no such payment";
+    SessionNotFound, NOT_FOUND, "session_not_found", "There is no such session";
+    SecondFactorNotFound, NOT_FOUND, "second_factor_not_found", "The account has no such second factor";
     VenueNotFound, NOT_FOUND, "venue_not_found", "There is no such venue";
     ChargeNotFound, NOT_FOUND, "charge_not_found", "There is no such charge";
     MethodNotAllowed, METHOD_NOT_ALLOWED, "method_not_allowed", "The route does not have this method";
@@ -77,6 +81,8 @@ codes! {
     ReservationCancelled, CONFLICT, "reservation_cancelled", "The reservation is cancelled";
     CancellationClosed, CONFLICT, "cancellation_closed", "The reservation can no longer be cancelled";
     BalanceLimitReached, CONFLICT, "balance_limit_reached", "The balance would exceed its limit";
+    AccountInUse, CONFLICT, "account_in_use", "The account has points, seats or charges in progress";
+    SecondFactorExists, CONFLICT, "second_factor_exists", "The account has a second factor already";
     LoginIdTaken, CONFLICT, "login_id_taken", "The login id is taken";
     IdempotencyKeyInUse, CONFLICT, "idempotency_key_in_use", "Another request under the same key is in progress";
     HoldExpired, GONE, "hold_expired", "The hold has expired";

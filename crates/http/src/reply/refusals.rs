@@ -15,7 +15,7 @@ pub(crate) mod sets {
     use super::Code::{
         self, AccessTokenExpired, BodyTooSlow, IdempotencyKeyInUse, IdempotencyKeyReused, Internal, MalformedRequest,
         NotAcceptable, PayloadTooLarge, QueueTokenExpired, QueueTokenInvalid, QueueTokenMissing, QueueTokenNotActive,
-        RateLimited, Unauthenticated, Unavailable, UnsupportedMediaType, ValidationFailed,
+        RateLimited, SecondFactorSetupRequired, Unauthenticated, Unavailable, UnsupportedMediaType, ValidationFailed,
     };
 
     /// Of every route of the API.
@@ -24,7 +24,8 @@ pub(crate) mod sets {
     /// Of every route, given input that it has no use for.
     pub(crate) const INPUT: &[Code] = &[MalformedRequest, BodyTooSlow, PayloadTooLarge, ValidationFailed];
     /// Of a route that needs an access token.
-    pub(crate) const SIGNED_IN: &[Code] = &[Unauthenticated, AccessTokenExpired, RateLimited];
+    pub(crate) const SIGNED_IN: &[Code] =
+        &[Unauthenticated, AccessTokenExpired, SecondFactorSetupRequired, RateLimited];
     /// Of a route that needs a queue token, whatever its status.
     pub(crate) const QUEUED: &[Code] = &[QueueTokenMissing, QueueTokenInvalid];
     /// Of a route that needs an active queue token.

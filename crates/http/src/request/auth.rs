@@ -38,10 +38,31 @@ impl FromRequestParts<Api> for SignedIn {
             return Ok(*known);
         }
         let identity = api.services.accounts.authenticate(bearer(&parts.headers)?).map_err(Problem::from)?;
-        if let Some(passage) = parts.extensions.get::<Arc<Passage>>() {
-            passage.enter(identity.account_id, &parts.method)?;
-        }
+        enter(parts, identity)?;
         parts.extensions.insert(Self(identity));
+        Ok(Self(identity))
+    }
+}
+
+/// Takes what the account of a request may have at once.
+fn enter(parts: &Parts, identity: Identity) -> Result<(), Problem> {
+    match parts.extensions.get::<Arc<Passage>>() {
+        Some(passage) => passage.enter(identity.account_id, &parts.method),
+        None => Ok(()),
+    }
+}
+
+/// The bearer of a valid access token, also one who has to set up a second factor before anything else.
+#[derive(Clone, Copy)]
+pub(crate) struct SettingUp(pub Identity);
+
+impl FromRequestParts<Api> for SettingUp {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let accounts = &api.services.accounts;
+        let identity = accounts.authenticate_for_setup(bearer(&parts.headers)?).map_err(Problem::from)?;
+        enter(parts, identity)?;
         Ok(Self(identity))
     }
 }
@@ -67,10 +88,11 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
 
 impl From<AccessTokenError> for Problem {
     fn from(error: AccessTokenError) -> Self {
-        Self::invalid_access_token(match error {
-            AccessTokenError::Invalid => Code::Unauthenticated,
-            AccessTokenError::Expired => Code::AccessTokenExpired,
-        })
+        match error {
+            AccessTokenError::Invalid => Self::invalid_access_token(Code::Unauthenticated),
+            AccessTokenError::Expired => Self::invalid_access_token(Code::AccessTokenExpired),
+            AccessTokenError::SecondFactorMissing => Self::new(Code::SecondFactorSetupRequired),
+        }
     }
 }
 

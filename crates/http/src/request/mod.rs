@@ -15,7 +15,7 @@ mod service;
 pub(crate) mod validation;
 
 pub(crate) use accepted_input::{AcceptedInput, refuse_unknown_input};
-pub(crate) use auth::{AccessToken, AtGate, LookingIn, Publisher, QUEUE_TOKEN, Queued, SignedIn};
+pub(crate) use auth::{AccessToken, AtGate, LookingIn, Publisher, QUEUE_TOKEN, Queued, SettingUp, SignedIn};
 pub(crate) use body::{Body, BodyReader};
 pub(crate) use client_network::{ClientAddress, ClientNetwork};
 pub(crate) use idempotency_key::{IDEMPOTENCY_KEY, OptionalKey, RequiredKey};

@@ -1,17 +1,23 @@
 //! Accounts and their sessions.
 
+mod records;
+mod second_factor;
+mod sessions;
+
 use async_trait::async_trait;
 use boxoffice_domain::{
-    AccountId, SessionId, StorageError,
+    AccountId, SessionId, StorageError, Timestamp,
     accounts::{
-        Account, AccountChange, Accounts, ChangedAccount, CreateAccountError, Credentials, LoginId, PasswordHash, Role,
-        RotateRequest, Rotation, Session, Sessions,
+        Account, AccountChange, Accounts, Belongings, ChangedAccount, CreateAccountError, Credentials, Erasure,
+        LoginId, Member, PasswordChange, PasswordHash, SessionsToEnd, Standing,
     },
-    text::Name,
     wallet::Wallet,
 };
 use chrono::NaiveDateTime;
-use diesel::{prelude::*, sql_types::Text};
+use diesel::{
+    prelude::*,
+    sql_types::{Text, Untyped},
+};
 use diesel_async::RunQueryDsl;
 
 use super::{
@@ -23,9 +29,9 @@ use super::{
 };
 use crate::{
     row::row,
-    schema::{accounts, sessions},
-    statement::{Bind, Null, Statement},
-    stored::{Stored, damaged, id, name, optional_idempotency, time},
+    schema::{accounts, performances, reservations, wallets},
+    statement::{Bind, Row, Statement},
+    stored::{Stored, count, damaged, id, name, optional_idempotency, points, time},
 };
 
 row! {
@@ -38,6 +44,11 @@ row! {
         created_at: NaiveDateTime = credentials.account.created_at,
         idempotency_key: Option<String> = credentials.idempotency.as_ref().map(|first| &first.key),
         fingerprint: Option<Vec<u8>> = credentials.idempotency.as_ref().map(|first| first.fingerprint),
+        access_version: i64 = credentials.standing.access_version,
+        access_changed_at: Option<NaiveDateTime> = credentials.standing.access_changed_at,
+        locked_at: Option<NaiveDateTime> = credentials.standing.locked_at,
+        erased_at: Option<NaiveDateTime> = credentials.standing.erased_at,
+        second_factor_at: Option<NaiveDateTime> = credentials.standing.second_factor_at,
     }
 }
 
@@ -53,19 +64,14 @@ impl TryFrom<AccountRow> for Credentials {
             created_at: row.created_at.and_utc(),
         };
         let idempotency = optional_idempotency(row.idempotency_key.as_deref(), row.fingerprint.as_ref())?;
-        Ok(Self { account, password_hash: PasswordHash(row.password_hash), idempotency })
-    }
-}
-
-row! {
-    #[expect(dead_code, reason = "written for the operator, and not read")]
-    struct SessionRow in sessions, from (session: &Session) {
-        id: Vec<u8> = session.id,
-        account_id: Vec<u8> = session.account_id,
-        refresh_hash: Vec<u8> = session.refresh_hash.0.to_vec(),
-        created_at: NaiveDateTime = session.created_at,
-        expires_at: NaiveDateTime = session.expires_at,
-        ended_at: Option<NaiveDateTime> = Bind::Null(Null::Time),
+        let standing = Standing {
+            access_version: count(row.access_version)?,
+            access_changed_at: row.access_changed_at.map(|at| at.and_utc()),
+            locked_at: row.locked_at.map(|at| at.and_utc()),
+            erased_at: row.erased_at.map(|at| at.and_utc()),
+            second_factor_at: row.second_factor_at.map(|at| at.and_utc()),
+        };
+        Ok(Self { account, standing, password_hash: PasswordHash(row.password_hash), idempotency })
     }
 }
 
@@ -104,134 +110,142 @@ impl Accounts for Store {
     }
 
     async fn change(&self, login_id: &LoginId, change: AccountChange) -> Result<Option<ChangedAccount>, StorageError> {
-        let input = (login_id, change, time(self.now()));
-        let changed = self.writer.transaction(input, |connection, (login_id, change, now)| {
+        let changed = self.writer.transaction((login_id, change, self.now()), |connection, (login_id, change, now)| {
             Box::pin(change_account(connection, login_id, change, *now))
         });
         Ok(changed.await?)
     }
-}
 
-#[derive(AsChangeset)]
-#[diesel(table_name = accounts)]
-struct AccountChangeset<'a> {
-    role: Option<&'a str>,
-    name: Option<&'a str>,
-    password_hash: Option<&'a str>,
+    async fn change_password(&self, change: PasswordChange) -> Result<Option<Vec<SessionId>>, StorageError> {
+        let changed = self.writer.transaction((change, time(self.now())), |connection, (change, now)| {
+            Box::pin(change_password(connection, change, *now))
+        });
+        Ok(changed.await?)
+    }
+
+    async fn erase(&self, id: AccountId, verified: PasswordHash) -> Result<Erasure, StorageError> {
+        let erased = self.writer.transaction((id, verified, self.now()), |connection, (id, verified, now)| {
+            Box::pin(erase(connection, *id, verified, *now))
+        });
+        Ok(erased.await?)
+    }
 }
 
 async fn change_account(
     connection: &mut Connection,
     login_id: &LoginId,
     change: &AccountChange,
-    now: NaiveDateTime,
+    now: Timestamp,
 ) -> Result<Option<ChangedAccount>, Failure> {
-    let account = accounts::table.filter(accounts::login_id.eq(login_id.as_str()));
-    if *change != AccountChange::default() {
-        let changeset = AccountChangeset {
-            role: change.role.map(Role::as_str),
-            name: change.name.as_ref().map(Name::as_str),
-            password_hash: change.password_hash.as_ref().map(|hash| hash.0.as_str()),
-        };
-        diesel::update(account).set(changeset).execute(connection).await?;
-    }
-    let row = account.select(AccountRow::as_select()).first(connection).await.optional()?;
-    let Some(row) = row else {
+    let found = lock_account(connection, "login_id", login_id.as_str().to_owned()).await?;
+    let Some(mut credentials) = found.filter(|found| found.standing.erased_at.is_none()) else {
         return Ok(None);
     };
-    let account = Credentials::try_from(row)?.account;
-    let ended_sessions = match change.password_hash {
-        Some(_) => end_sessions(connection, account.id, now).await?,
-        None => Vec::new(),
+    let before = credentials.clone();
+    change.apply(&mut credentials, now);
+    if credentials != before {
+        save_account(connection, &credentials).await?;
+    }
+    let Credentials { account, standing, .. } = credentials;
+    if change.remove_second_factor {
+        second_factor::remove(connection, account.id).await?;
+    }
+    let ended_sessions = if change.ends_sessions() {
+        sessions::end_of(connection, account.id, None, time(now)).await?
+    } else {
+        Vec::new()
     };
-    Ok(Some(ChangedAccount { account, ended_sessions }))
+    let access_version = (standing.access_changed_at == Some(now)).then_some(standing.access_version);
+    Ok(Some(ChangedAccount { account, ended_sessions, access_version }))
 }
 
-/// Ends the living sessions of an account. An earlier attempt, whose answer was lost, may have ended them at the same time
-/// `now`; they are named again.
-async fn end_sessions(
+async fn change_password(
     connection: &mut Connection,
-    account_id: AccountId,
+    change: &PasswordChange,
     now: NaiveDateTime,
-) -> Result<Vec<SessionId>, Failure> {
-    let sessions_of_account = sessions::table.filter(sessions::account_id.eq(account_id.stored()));
-    let living = sessions_of_account.clone().filter(sessions::ended_at.is_null()).filter(sessions::expires_at.gt(now));
-    diesel::update(living).set(sessions::ended_at.eq(now)).execute(connection).await?;
-    let ended = sessions_of_account.filter(sessions::ended_at.eq(now)).select(sessions::id);
-    let ids: Vec<Vec<u8>> = ended.load(connection).await?;
-    Ok(ids.iter().map(|bytes| id(bytes)).collect::<Result<_, _>>()?)
+) -> Result<Option<Vec<SessionId>>, Failure> {
+    let lock = Statement::<Text>::new("SELECT password_hash FROM accounts WHERE id = ").bind(change.account_id);
+    let hash: Option<String> = lock.sql(LOCK_ROWS).load(connection).await?.pop();
+    // An earlier attempt, whose answer was lost, may have changed it.
+    if hash.as_ref() != Some(&change.verified.0) && hash.as_ref() != Some(&change.next.0) {
+        return Ok(None);
+    }
+    let account = accounts::table.find(change.account_id.stored());
+    diesel::update(account).set(accounts::password_hash.eq(&change.next.0)).execute(connection).await?;
+    let others = SessionsToEnd::AllBut(change.kept);
+    Ok(Some(sessions::end_of(connection, change.account_id, Some(others), now).await?))
 }
 
-#[async_trait]
-impl Sessions for Store {
-    async fn open(&self, session: Session, verified: PasswordHash) -> Result<bool, StorageError> {
-        let opened = self.writer.transaction((&session, &verified), |connection, (session, verified)| {
-            Box::pin(async move {
-                // A change of the password waits for this transaction, and then ends the session; or this one waits.
-                let lock = Statement::<Text>::new("SELECT password_hash FROM accounts WHERE id = ");
-                let hashes: Vec<String> = lock.bind(session.account_id).sql(LOCK_ROWS).load(connection).await?;
-                if !hashes.contains(&verified.0) {
-                    return Ok(false);
-                }
-                insert::<SessionRow>(connection, [SessionRow::bind(session)]).await?;
-                Ok(true)
-            })
-        });
-        match opened.await {
-            // An earlier attempt, whose answer was lost, had opened it: no other session has its id.
-            Err(failure) if failure.kind == Kind::Duplicate => Ok(true),
-            opened => Ok(opened?),
-        }
-    }
-
-    async fn rotate(&self, request: RotateRequest) -> Result<Rotation, StorageError> {
-        let exchanged = self.writer.transaction((request, time(self.now())), |connection, (request, now)| {
-            Box::pin(exchange(connection, request, *now))
-        });
-        Ok(exchanged.await?)
-    }
-
-    async fn end(&self, id: SessionId) -> Result<(), StorageError> {
-        let ended = self.writer.transaction((id, time(self.now())), |connection, (id, now)| {
-            Box::pin(async move {
-                let living = sessions::table.find(id.stored()).filter(sessions::ended_at.is_null());
-                diesel::update(living).set(sessions::ended_at.eq(now)).execute(connection).await?;
-                Ok(())
-            })
-        });
-        Ok(ended.await?)
-    }
-}
-
-/// Exchanges the secret by one conditional update, so that exactly one of several concurrent exchanges succeeds.
-async fn exchange(
+async fn erase(
     connection: &mut Connection,
-    request: &RotateRequest,
-    now: NaiveDateTime,
-) -> Result<Rotation, Failure> {
-    let (presented, next) = (request.presented.0.as_slice(), request.next.0.as_slice());
-    let session = sessions::table.find(request.session_id.stored());
-    let living = session
-        .clone()
-        .filter(sessions::ended_at.is_null())
-        .filter(sessions::expires_at.gt(now))
-        .filter(sessions::refresh_hash.eq(presented));
-    let rotated = diesel::update(living)
-        .set((sessions::refresh_hash.eq(next), sessions::expires_at.eq(time(request.expires_at))))
-        .execute(connection)
-        .await?;
-    let row = session.clone().select(SessionRow::as_select()).first(connection).await.optional()?;
-    let Some(row) = row else {
-        return Ok(Rotation::Unknown);
+    id: AccountId,
+    verified: &PasswordHash,
+    now: Timestamp,
+) -> Result<Erasure, Failure> {
+    let Some(mut credentials) = lock_account(connection, "id", id).await? else {
+        return Ok(Erasure::Changed);
     };
-    // In the second case an earlier attempt, whose answer was lost, had exchanged it.
-    if rotated > 0 || (row.ended_at.is_none() && row.refresh_hash == next) {
-        let account = accounts::table.find(row.account_id).select(AccountRow::as_select()).first(connection).await?;
-        return Ok(Rotation::Rotated(Credentials::try_from(account)?.account));
+    // An earlier attempt, whose answer was lost, may have erased it.
+    if credentials.standing.erased_at == Some(now) {
+        return Ok(Erasure::Erased { access_version: credentials.standing.access_version });
     }
-    if row.ended_at.is_some() || row.expires_at <= now {
-        return Ok(Rotation::Unknown);
+    if !credentials.standing.may_sign_in() || credentials.password_hash != *verified {
+        return Ok(Erasure::Changed);
     }
-    diesel::update(session).set(sessions::ended_at.eq(now)).execute(connection).await?;
-    Ok(Rotation::Reused)
+    if belongings(connection, id, time(now)).await?.are_there() {
+        return Ok(Erasure::InUse);
+    }
+    credentials.erase(now);
+    save_account(connection, &credentials).await?;
+    sessions::remove_all(connection, id).await?;
+    second_factor::remove(connection, id).await?;
+    Ok(Erasure::Erased { access_version: credentials.standing.access_version })
+}
+
+/// What an account has, which does not change until the transaction ends: all writes of an account wait for its wallet.
+async fn belongings(connection: &mut Connection, id: AccountId, now: NaiveDateTime) -> Result<Belongings, Failure> {
+    // Changing the row keeps the other nodes of a cluster away too.
+    let lock = Statement::<Untyped>::new("UPDATE wallets SET changes_count = changes_count + 1 WHERE account_id = ");
+    lock.bind(id).execute(connection).await?;
+    let wallet = wallets::table.find(id.stored()).select((wallets::balance, wallets::pending));
+    let wallet: Option<(i64, i64)> = wallet.first(connection).await.optional()?;
+    let (balance, pending) = wallet.unwrap_or_default();
+    let of_account = reservations::table.filter(reservations::account_id.eq(id.stored()));
+    let holds = of_account.clone().filter(reservations::status.eq("held")).filter(reservations::held_until.gt(now));
+    let live_holds_count: i64 = holds.count().get_result(connection).await?;
+    let to_come = performances::table.filter(performances::starts_at.gt(now)).select(performances::id);
+    let tickets = of_account.filter(reservations::status.eq("confirmed"));
+    let tickets = tickets.filter(reservations::performance_id.eq_any(to_come));
+    let tickets_count: i64 = tickets.count().get_result(connection).await?;
+    Ok(Belongings {
+        points: points(balance.saturating_add(pending))?,
+        live_holds_count: count(live_holds_count)?,
+        tickets_count: count(tickets_count)?,
+    })
+}
+
+/// The account whose `column`, which is unique, has this value; nothing else changes it until the transaction ends.
+async fn lock_account(
+    connection: &mut Connection,
+    column: &'static str,
+    value: impl Into<Bind>,
+) -> Result<Option<Credentials>, Failure> {
+    let lock = Statement::select::<AccountRow>().sql(" WHERE ").sql(column).sql(" = ").bind(value);
+    let rows: Vec<AccountRow> = lock.sql(LOCK_ROWS).load(connection).await?;
+    Ok(rows.into_iter().next().map(Credentials::try_from).transpose()?)
+}
+
+/// Saves what can change of an account.
+async fn save_account(connection: &mut Connection, credentials: &Credentials) -> Result<(), Failure> {
+    const FIXED: [&str; 2] = ["id", "created_at"];
+    let changing: Vec<_> = AccountRow::COLUMNS.iter().copied().filter(|column| !FIXED.contains(column)).collect();
+    let update = Statement::update::<AccountRow>(AccountRow::bind(credentials), &changing);
+    update.sql(" WHERE id = ").bind(credentials.account.id).execute(connection).await?;
+    Ok(())
+}
+
+/// What decides whether the account gets access, beside its password.
+fn member_of(credentials: Credentials) -> Member {
+    let Credentials { account, standing, .. } = credentials;
+    Member { account, standing }
 }

@@ -228,6 +228,21 @@ UNION ALL SELECT id, 'reservation' FROM reservations
 WHERE (idempotency_key IS NULL) <> (fingerprint IS NULL) OR (cancel_key IS NULL) <> (cancel_fingerprint IS NULL)
     OR (cancel_key IS NOT NULL AND status <> 'cancelled');
 
+-- invariant: erased_account_says_nothing_of_its_holder
+SELECT accounts.id, accounts.login_id FROM accounts
+WHERE accounts.erased_at IS NOT NULL AND (accounts.password_hash <> '' OR accounts.name <> 'erased'
+    OR accounts.idempotency_key IS NOT NULL OR accounts.login_id NOT LIKE 'erased-%')
+UNION ALL SELECT sessions.account_id, 'a session' FROM sessions
+JOIN accounts ON accounts.id = sessions.account_id WHERE accounts.erased_at IS NOT NULL;
+
+-- invariant: second_factor_is_that_of_the_account
+SELECT accounts.id, accounts.login_id FROM accounts
+LEFT JOIN second_factors ON second_factors.account_id = accounts.id
+WHERE accounts.second_factor_at IS NOT NULL AND second_factors.confirmed_at IS NULL
+UNION ALL SELECT second_factors.account_id, 'confirmed' FROM second_factors
+LEFT JOIN accounts ON accounts.id = second_factors.account_id AND accounts.second_factor_at IS NOT NULL
+WHERE second_factors.confirmed_at IS NOT NULL AND accounts.id IS NULL;
+
 -- invariant: what_is_referred_to_is_there
 -- The other references are those of the invariants about their rows.
 SELECT sessions.id, 'the account of a session' FROM sessions

@@ -164,6 +164,8 @@ pub(crate) async fn connect(
     Ok(Database {
         accounts: store.clone(),
         sessions: store.clone(),
+        records: store.clone(),
+        factors: store.clone(),
         catalog: store.clone(),
         import: store.clone(),
         reservations: store.clone(),

@@ -361,6 +361,19 @@ UPDATE reservations SET cancel_fingerprint = NULL;
 UPDATE reservations SET cancel_key = 'key', cancel_fingerprint = id WHERE status = 'held';
 UPDATE reservations SET cancel_key = NULL, cancel_fingerprint = NULL;
 
+-- breaks: erased_account_says_nothing_of_its_holder
+UPDATE accounts SET erased_at = created_at;
+UPDATE accounts SET erased_at = NULL;
+
+-- breaks: second_factor_is_that_of_the_account
+UPDATE accounts SET second_factor_at = created_at;
+UPDATE accounts SET second_factor_at = NULL;
+
+-- breaks: second_factor_is_that_of_the_account
+INSERT INTO second_factors (account_id, secret, created_at, confirmed_at, last_step, attempts_count, recovery_hashes)
+    SELECT account_id, X'0102030405060708091011121314151617181920', updated_at, updated_at, 0, 0, '[]' FROM wallets;
+DELETE FROM second_factors;
+
 -- breaks: what_is_referred_to_is_there
 INSERT INTO sessions (id, account_id, refresh_hash, created_at, expires_at)
     SELECT id, id, id, created_at, created_at FROM venues;

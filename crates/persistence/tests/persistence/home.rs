@@ -207,6 +207,8 @@ fn storage(database: &Database) -> Storage {
     Storage {
         accounts: database.accounts.clone(),
         sessions: database.sessions.clone(),
+        records: database.records.clone(),
+        factors: database.factors.clone(),
         catalog: database.catalog.clone(),
         import: database.import.clone(),
         reservations: database.reservations.clone(),

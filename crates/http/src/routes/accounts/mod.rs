@@ -1,19 +1,30 @@
 //! `/v1/accounts`, `/v1/sessions` and `/v1/me`.
 
+pub(crate) mod change_password;
+pub(crate) mod end_sessions;
+pub(crate) mod erase;
+pub(crate) mod export;
+pub(crate) mod list_sessions;
 pub(crate) mod me;
 pub(crate) mod refresh;
+pub(crate) mod second_factor;
 pub(crate) mod sign_in;
 pub(crate) mod sign_out;
 pub(crate) mod sign_up;
 
-use boxoffice_application::accounts::SessionTokens;
-use boxoffice_domain::accounts::{Account, Role};
+use boxoffice_application::accounts::{ConfirmedError, SessionTokens};
+use boxoffice_domain::accounts::{Account, InvalidPassword, Password, Role};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::reply::mirror;
+use crate::{
+    reply::{mirror, problem_from},
+    request::validation::Fields,
+};
+
+problem_from!(ConfirmedError: [InvalidCredentials => InvalidCredentials], [Hashing, Storage]);
 
 #[derive(Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -71,4 +82,14 @@ impl From<SessionTokens> for SessionResponse {
             refresh_token: tokens.refresh_token,
         }
     }
+}
+
+/// A password that an account is to get.
+fn new_password(fields: &mut Fields, pointer: &str, text: &str) -> Option<Password> {
+    let password = Password::new(text);
+    let broken = match &password {
+        Err(InvalidPassword::Character(_)) => "password_character",
+        Err(InvalidPassword::Length) | Ok(_) => "password_length",
+    };
+    fields.check(pointer, broken, password)
 }

@@ -15,7 +15,8 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[schema(as = Refresh)]
 pub(crate) struct RefreshRequest {
-    /// The refresh token of the last response. It is spent by this; presenting it again ends the session.
+    /// The refresh token of the last response. It is spent by this; for a few seconds it gives the same pair again, and
+    /// presenting it later ends the session.
     refresh_token: String,
 }
 

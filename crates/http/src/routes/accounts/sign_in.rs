@@ -1,13 +1,18 @@
-use axum::{Json, extract::State, http::StatusCode, response::Response};
-use boxoffice_application::accounts::SignInError;
-use boxoffice_domain::accounts::{LOGIN_ID_CHARACTERS_MAX, PASSWORD_CHARACTERS_MAX, Password};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode, header::USER_AGENT},
+    response::Response,
+};
+use boxoffice_application::accounts::{SignIn, SignInError};
+use boxoffice_domain::accounts::{ClientName, LOGIN_ID_CHARACTERS_MAX, PASSWORD_CHARACTERS_MAX, Password};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::SessionResponse;
+use super::{SessionResponse, second_factor};
 use crate::{
     api::Api,
-    reply::{Problem, problem_from, refusals},
+    reply::{Code, Problem, refusals},
     request::{Body, ClientAddress},
     routes::{CHARACTER_BYTES_MAX, FIELDS_BYTES_MAX},
 };
@@ -24,10 +29,25 @@ pub(crate) struct SignInRequest {
     login_id: String,
     #[schema(format = Password, example = "correct horse battery staple")]
     password: String,
+    /// A code of the second factor, if the account has one: what the device shows, or a recovery code.
+    #[serde(default)]
+    #[schema(example = "123456")]
+    code: Option<String>,
 }
 
-problem_from!(SignInError: [InvalidCredentials => InvalidCredentials], [Hashing, Storage]);
-refusals!([BODY], [InvalidCredentials, RateLimited]);
+impl From<SignInError> for Problem {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::InvalidCredentials => Self::new(Code::InvalidCredentials),
+            SignInError::SecondFactorRequired => Self::new(Code::SecondFactorRequired),
+            SignInError::TooManyCodes { seconds_left } => second_factor::too_many_codes(seconds_left),
+            SignInError::Hashing(error) => error.into(),
+            SignInError::Storage(error) => error.into(),
+        }
+    }
+}
+
+refusals!([BODY], [InvalidCredentials, SecondFactorRequired, RateLimited]);
 
 /// Sign in
 #[utoipa::path(
@@ -43,7 +63,8 @@ refusals!([BODY], [InvalidCredentials, RateLimited]);
 #[tracing::instrument(level = "debug", name = "http.accounts.sign_in", skip_all)]
 pub(crate) async fn handler(
     State(api): State<Api>,
-    client: ClientAddress,
+    address: ClientAddress,
+    headers: HeaderMap,
     Body(body): Body<SignInRequest>,
 ) -> Result<Response, Problem> {
     if Password::new(&body.password).is_err() {
@@ -51,7 +72,11 @@ pub(crate) async fn handler(
         return Err(SignInError::InvalidCredentials.into());
     }
     let service = api.services.accounts.clone();
-    let act = async move { service.sign_in(&body.login_id, &body.password).await };
-    let signed_in = api.run_hashing(client, act).await?;
+    let client = headers.get(USER_AGENT).and_then(|field| ClientName::new(&String::from_utf8_lossy(field.as_bytes())));
+    let act = async move {
+        let SignInRequest { login_id, password, code } = &body;
+        service.sign_in(SignIn { login_id, password, code: code.as_deref(), client }).await
+    };
+    let signed_in = api.run_hashing(address, act).await?;
     Ok(signed_in.respond(|tokens| (StatusCode::CREATED, Json(SessionResponse::from(tokens)))))
 }

@@ -3,10 +3,10 @@ use axum::{extract::State, http::StatusCode};
 use crate::{
     api::Api,
     reply::{Problem, refusals},
-    request::SignedIn,
+    request::SettingUp,
 };
 
-refusals!([SIGNED_IN], []);
+refusals!([], [Unauthenticated, AccessTokenExpired]);
 
 /// Sign out
 #[utoipa::path(
@@ -15,7 +15,7 @@ refusals!([SIGNED_IN], []);
     responses((status = 204, description = "The session has ended."), Refusals),
 )]
 #[tracing::instrument(level = "debug", name = "http.accounts.sign_out", skip_all)]
-pub(crate) async fn handler(State(api): State<Api>, SignedIn(identity): SignedIn) -> Result<StatusCode, Problem> {
+pub(crate) async fn handler(State(api): State<Api>, SettingUp(identity): SettingUp) -> Result<StatusCode, Problem> {
     let service = api.services.accounts.clone();
     api.run_detached(async move { service.sign_out(identity).await }).await??;
     Ok(StatusCode::NO_CONTENT)

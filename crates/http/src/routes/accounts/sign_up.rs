@@ -4,13 +4,13 @@ use boxoffice_application::{
     fingerprint,
 };
 use boxoffice_domain::{
-    accounts::{InvalidPassword, LoginId, Password, Role},
+    accounts::{LoginId, Role},
     text::{NAME_CHARACTERS_MAX, Name},
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{AccountResponse, sign_in};
+use super::{AccountResponse, new_password, sign_in};
 use crate::{
     api::Api,
     reply::{Problem, made, problem_from, refusals},
@@ -41,12 +41,7 @@ impl SignUpRequest {
         parsed(|fields| {
             let login_id = fields.check("/login_id", "login_id", LoginId::new(&self.login_id));
             let name = fields.text("/name", Name::new(&self.name));
-            let password = Password::new(&self.password);
-            let broken = match &password {
-                Err(InvalidPassword::Character(_)) => "password_character",
-                Err(InvalidPassword::Length) | Ok(_) => "password_length",
-            };
-            let password = fields.check("/password", broken, password);
+            let password = new_password(fields, "/password", &self.password);
             Some(SignUp { login_id: login_id?, password: password?, name: name? })
         })
     }

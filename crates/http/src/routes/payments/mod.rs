@@ -48,7 +48,7 @@ pub(crate) struct PaymentResponse {
 
 impl PaymentResponse {
     /// The payment with its reservation as it is at `at`.
-    fn new(view: PaymentView, at: Timestamp) -> Self {
+    pub(crate) fn new(view: PaymentView, at: Timestamp) -> Self {
         let PaymentView { payment, reservation } = view;
         Self {
             id: payment.id.uuid(),

@@ -79,6 +79,20 @@ fn longest(operation: &str, seats_max: usize) -> Vec<(String, StatusCode)> {
         "accounts_refresh" => {
             vec![(format!("{{\"refresh_token\": \"{refresh_token}\"}}"), StatusCode::UNAUTHORIZED)]
         }
+        "accounts_change_password" => {
+            let password = LONGEST_CHARACTER.repeat(128);
+            let body = format!("{{\"current_password\": \"{password}\", \"new_password\": \"{password}\"}}");
+            vec![(body, StatusCode::UNAUTHORIZED)]
+        }
+        "accounts_begin_second_factor" => {
+            vec![(format!("{{\"password\": \"{}\"}}", LONGEST_CHARACTER.repeat(128)), StatusCode::FORBIDDEN)]
+        }
+        "accounts_confirm_second_factor" => {
+            vec![("{\"code\": \"123456\"}".to_owned(), StatusCode::NOT_FOUND)]
+        }
+        "accounts_erase" | "accounts_remove_second_factor" => {
+            vec![(format!("{{\"password\": \"{}\"}}", LONGEST_CHARACTER.repeat(128)), StatusCode::UNAUTHORIZED)]
+        }
         "catalog_publish_concert" => vec![(concert(), StatusCode::CREATED)],
         "catalog_update_concert" => vec![(concert(), StatusCode::OK)],
         "catalog_publish_venue" => vec![

@@ -10,7 +10,7 @@ use axum::Router;
 use boxoffice_application::{
     AccountService, CatalogGeneration, CatalogService, Gate, PaymentService, ReservationService, SaleTermsCache,
     SaleWatch, WaitingRoomService, WalletService,
-    accounts::{EndedSessions, SessionSettings},
+    accounts::{Revocations, SessionSettings},
 };
 use boxoffice_contracts::{
     memory::MemoryStore,
@@ -177,12 +177,21 @@ impl World {
             accounts: Arc::new(AccountService {
                 accounts: storage.accounts,
                 sessions: storage.sessions,
+                records: storage.records,
+                factors: storage.factors,
                 passwords: Arc::clone(&self.passwords),
                 tokens: named_tokens(self),
                 clock: clock.clone(),
                 entropy: Arc::new(TestEntropy),
-                settings: SessionSettings { access_seconds: 900, refresh_seconds: 2_592_000 },
-                ended: EndedSessions::default(),
+                settings: SessionSettings {
+                    access_seconds: 900,
+                    refresh_seconds: 2_592_000,
+                    refresh_grace_seconds: 20,
+                    session_days_max: 90,
+                    sessions_per_account: 20,
+                    staff_needs_second_factor: false,
+                },
+                revocations: Revocations::default(),
                 peers: Arc::clone(&self.peers),
             }),
             catalog: Arc::new(CatalogService {
@@ -360,7 +369,15 @@ fn named_tokens(world: &World) -> Arc<MockAccessTokens> {
                 "expired" | "brief" => return Err(AccessTokenError::Expired),
                 _ => return Err(AccessTokenError::Invalid),
             };
-            Ok(AccessClaims { account_id, session_id: SessionId::new(Uuid::from_u128(0x50)), role, expires_at: now })
+            let session_id = SessionId::new(Uuid::from_u128(0x50));
+            Ok(AccessClaims {
+                account_id,
+                session_id,
+                role,
+                access_version: 0,
+                has_second_factor: false,
+                expires_at: now,
+            })
         });
     })
 }

@@ -1,0 +1,3 @@
+ALTER TABLE accounts
+    DROP COLUMN erased_at,
+    DROP COLUMN locked_at;

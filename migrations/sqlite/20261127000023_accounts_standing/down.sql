@@ -1,0 +1,2 @@
+ALTER TABLE accounts DROP COLUMN erased_at;
+ALTER TABLE accounts DROP COLUMN locked_at;
