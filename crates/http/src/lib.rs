@@ -28,6 +28,7 @@ use boxoffice_domain::{Clock, EntropySource, audit::Readiness};
 use boxoffice_peers::Peers;
 
 pub use cache::freshness_marks::FreshnessMarks;
+pub use document::openapi_text;
 pub use draining::Draining;
 pub use reply::Code;
 pub use router::{openapi, operations_router, router};
