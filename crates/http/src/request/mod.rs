@@ -17,7 +17,7 @@ pub(crate) use account_limits::{AccountLimiter, limit_account_requests};
 pub(crate) use auth::{AtGate, LookingIn, Publisher, QUEUE_TOKEN, Queued, SignedIn};
 pub(crate) use body::Body;
 pub(crate) use client_network::ClientNetwork;
-pub(crate) use idempotency_key::{IDEMPOTENCY_KEY, OptionalKey, RequiredKey};
+pub(crate) use idempotency_key::{IDEMPOTENCY_KEY, OptionalKey, RequiredKey, UnneededKey};
 pub(crate) use path::Id;
 pub(crate) use query::{PageQuery, Query, page};
 pub(crate) use service::Service;
@@ -27,19 +27,26 @@ use utoipa::{
     openapi::{
         ObjectBuilder, Required, Type,
         path::{Parameter, ParameterBuilder, ParameterIn},
-        schema::SchemaType,
     },
 };
 
 /// Describes a header field of a request.
 pub(crate) fn header_parameter(name: &str, required: Required, description: &str) -> Parameter {
-    let text = match required {
-        Required::True => Type::String.into(),
-        Required::False => SchemaType::from_iter([Type::String, Type::Null]),
-    };
-    let schema = ObjectBuilder::new().schema_type(text).build();
+    described_parameter(name, required, description, ObjectBuilder::new().schema_type(Type::String))
+}
+
+fn described_parameter(name: &str, required: Required, description: &str, schema: ObjectBuilder) -> Parameter {
     let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header).required(required);
-    parameter.description(Some(description)).schema(Some(schema)).build()
+    parameter.description(Some(description)).schema(Some(schema.build())).build()
+}
+
+/// Documents the field, which [`versions_allowed`](crate::reply::etag::versions_allowed) reads.
+pub(crate) struct IfMatch;
+
+impl IntoParams for IfMatch {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![header_parameter("If-Match", Required::False, "The tag of the concert that the change is for")]
+    }
 }
 
 /// Documents the field, which [`Tagged::respond`](crate::reply::Tagged::respond) reads.

@@ -5,7 +5,7 @@ use super::StatsResponse;
 use crate::{
     api::Api,
     reply::{Problem, refusals},
-    request::{Id, OptionalKey, SignedIn},
+    request::{Id, SignedIn, UnneededKey},
 };
 
 refusals!([SIGNED_IN, PATH], [Forbidden, ConcertNotFound, PreconditionFailed]);
@@ -18,7 +18,7 @@ refusals!([SIGNED_IN, PATH], [Forbidden, ConcertNotFound, PreconditionFailed]);
     security(("bearer" = [])),
     params(
         ("id" = Uuid, Path, description = "The concert"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Not needed: pausing is idempotent by itself"),
+        UnneededKey,
     ),
     responses((status = 200, description = "Admission is paused.", body = StatsResponse), Refusals),
 )]
@@ -27,7 +27,7 @@ pub(crate) async fn pause(
     State(api): State<Api>,
     signed_in: SignedIn,
     id: Id<ConcertId>,
-    _: OptionalKey,
+    _: UnneededKey,
 ) -> Result<Json<StatsResponse>, Problem> {
     set_paused(api, signed_in, id, true).await
 }
@@ -40,7 +40,7 @@ pub(crate) async fn pause(
     security(("bearer" = [])),
     params(
         ("id" = Uuid, Path, description = "The concert"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Not needed: resuming is idempotent by itself"),
+        UnneededKey,
     ),
     responses((status = 200, description = "Admission is resumed.", body = StatsResponse), Refusals),
 )]
@@ -49,7 +49,7 @@ pub(crate) async fn resume(
     State(api): State<Api>,
     signed_in: SignedIn,
     id: Id<ConcertId>,
-    _: OptionalKey,
+    _: UnneededKey,
 ) -> Result<Json<StatsResponse>, Problem> {
     set_paused(api, signed_in, id, false).await
 }

@@ -1,6 +1,6 @@
 //! `GET /v1/queue/events`: the status of a queue token as it changes, as server-sent events.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{borrow::Cow, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
@@ -14,6 +14,10 @@ use boxoffice_application::WaitingRoomService;
 use boxoffice_domain::waiting_room::QueuePlace;
 use futures::{Stream, stream};
 use tokio::time::{Instant, sleep_until, timeout};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, Ref, RefOr, Schema, Type},
+};
 
 use super::{QueueResponse, StatusResponse};
 use crate::{
@@ -30,6 +34,30 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 /// The least time between two events of one stream, which a fast queue would exceed.
 const BETWEEN_EVENTS: Duration = Duration::from_millis(200);
 
+/// Describes one event.
+struct QueueEvent;
+
+impl PartialSchema for QueueEvent {
+    fn schema() -> RefOr<Schema> {
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        let status = Ref::from_schema_name(QueueResponse::name());
+        let data = text().content_media_type("application/json").content_schema(Some(status));
+        let event = ObjectBuilder::new().property("event", text().enum_values(Some(["status"])));
+        let event = event.property("data", data.description(Some("The status of the queue token."))).required("event");
+        event.required("data").description(Some("One event of the queue stream.")).into()
+    }
+}
+
+impl ToSchema for QueueEvent {
+    fn name() -> Cow<'static, str> {
+        "QueueEvent".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        QueueResponse::schemas(schemas);
+    }
+}
+
 refusals!([SIGNED_IN, QUEUED], []);
 
 /// The status of a queue token as it changes
@@ -40,7 +68,7 @@ refusals!([SIGNED_IN, QUEUED], []);
     get, path = "/v1/queue/events", tag = "waiting room", operation_id = "waiting_room_events",
     security(("bearer" = [])), params(Queued),
     responses(
-        (status = 200, description = "Events named `status`, whose data are a QueueStatus.", body = String,
+        (status = 200, description = "Events named `status`, whose data are a QueueStatus.", body = QueueEvent,
             content_type = "text/event-stream",
             headers(("X-Accel-Buffering", description = "`no`: a proxy sends each event on as it comes"))),
         Refusals,
