@@ -80,7 +80,7 @@ PROMOTER = Promoter()
 
 
 def ask(method, path, **arguments):
-    response = requests.request(method, URL + path, timeout=10, **arguments)
+    response = requests.request(method, URL + path, timeout=60, **arguments)
     response.raise_for_status()
     return response.json()
 
