@@ -8,26 +8,26 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: tools ## Serve on 127.0.0.1:8080 with a demo catalog; data goes to ./data
-	$(CARGO) run --profile quick --bin boxoffice -- serve --demo
+	$(CARGO) run --locked --profile quick --bin boxoffice -- serve --demo
 
 rush: tools ## Send a crowd of buyers to that server; RUSH="--buyers 500" for fewer, RUSH=--help for all options
-	$(CARGO) run --profile quick --package boxoffice-rush --bin boxoffice-rush -- $(RUSH)
+	$(CARGO) run --locked --profile quick --package boxoffice-rush --bin boxoffice-rush -- $(RUSH)
 
 test: tools ## Run every test; fetches the database servers that it needs
 	tests/run
 
 bench: tools ## Measure everything, which takes long; BENCH="--only holds" for less
 	tests/servers/install
-	$(CARGO) build --release --package boxoffice
-	$(CARGO) build --release --package boxoffice-bench
+	$(CARGO) build --locked --release --package boxoffice
+	$(CARGO) build --locked --release --package boxoffice-bench
 	$${CARGO_TARGET_DIR:-target}/release/boxoffice-bench --binary $${CARGO_TARGET_DIR:-target}/release/boxoffice $(BENCH)
 
 lint: tools ## Check formatting, lints, documentation and dependencies
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets -- --deny warnings
-	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --workspace --no-deps
+	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --workspace --no-deps
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \
-	  $(CARGO) deny --workspace check bans licenses sources; \
+	  $(CARGO) deny --workspace --locked check bans licenses sources; \
 	else \
 	  echo "NOT CHECKED: licences and sources of the dependencies. It takes: cargo install cargo-deny --locked" >&2; \
 	fi
@@ -39,7 +39,7 @@ fmt: tools ## Format the code
 	$(CARGO) fmt --all
 
 doc: tools ## Build the documentation of the crates
-	$(CARGO) doc --workspace --no-deps
+	$(CARGO) doc --locked --workspace --no-deps
 	@echo "open $${CARGO_TARGET_DIR:-target}/doc/boxoffice_domain/index.html"
 
 tools:

@@ -8,6 +8,7 @@ mod links;
 mod metrics;
 mod operators;
 mod paths;
+mod pinned;
 mod requirements;
 
 use boxoffice_tests::read;

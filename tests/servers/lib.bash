@@ -59,3 +59,8 @@ server_command() {
     command+=(--user=root)
   fi
 }
+
+# Whether a Python is new enough for the tools of tests/contract, and makes virtual environments with pip in them.
+makes_environments() {
+  "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}

@@ -1,9 +1,11 @@
-//! What the test programs share: reading the files of the repository.
+//! What the test programs share: reading the files of the repository, and finding the binary.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    path::Path,
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
 };
 
 pub fn workspace() -> &'static Path {
@@ -72,4 +74,28 @@ pub fn word_at(text: &str) -> (&str, &str) {
 /// Whether a word can contain this character.
 pub fn is_of_word(character: char) -> bool {
     character.is_ascii_alphanumeric() || character == '_'
+}
+
+/// The binary under test: the one that the environment names, or else the one of this workspace, built now with
+/// `boxoffice-rush` beside it.
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| match env::var_os("BOXOFFICE_BIN").filter(|path| !path.is_empty()) {
+        Some(path) => path.into(),
+        None => build(),
+    })
+}
+
+fn build() -> PathBuf {
+    let test = env::current_exe().expect("the path of this test");
+    let profile = test.parent().and_then(Path::parent).expect("it lies in the target folder").to_owned();
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["build", "--package", "boxoffice", "--package", "boxoffice-rush", "--bins"]);
+    command.arg("--manifest-path").arg(workspace().join("Cargo.toml"));
+    command.arg("--target-dir").arg(profile.parent().expect("the target folder"));
+    if profile.ends_with("release") {
+        command.arg("--release");
+    }
+    assert!(command.status().expect("there is cargo").success(), "the binary cannot be built");
+    profile.join("boxoffice")
 }

@@ -32,6 +32,7 @@ use boxoffice_domain::{Clock, EntropySource, audit::Readiness};
 use boxoffice_peers::Peers;
 
 pub use cache::freshness_marks::FreshnessMarks;
+pub use document::openapi_text;
 pub use draining::Draining;
 pub use pace::Pace;
 pub use reply::Code;

@@ -1,11 +1,11 @@
 //! Whether a response is what the `OpenAPI` document says.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use jsonschema::{Draft, Validator};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Fields that every response has.
 const ALWAYS: [&str; 6] = [
@@ -77,6 +77,7 @@ impl Document {
         let Some(response) = operation["responses"].get(&status) else {
             return Err(format!("the status {status} is not documented"));
         };
+        let response = self.resolve(response);
         check_described_fields(exchange, response)?;
         let media_type = media_type(exchange.headers);
         let Some(content) = response["content"].as_object().filter(|content| !content.is_empty()) else {
@@ -92,9 +93,45 @@ impl Document {
         let body = serde_json::from_str(exchange.body).map_err(|error| format!("the body is no JSON: {error}"))?;
         self.check_value(&place, schema, &body)?;
         if exchange.status >= 400 {
+            check_code(&body, [&operation["x-codes"], &response["x-codes"]])?;
             check_problem_members(exchange, &body)?;
         }
         Ok(body)
+    }
+
+    /// The statuses and codes that some operation may refuse with.
+    pub fn codes(&self) -> BTreeSet<(u16, String)> {
+        self.codes_by_operation().into_iter().map(|(_, status, code)| (status, code)).collect()
+    }
+
+    /// The name of each operation, with each status and code that it may refuse with.
+    pub fn codes_by_operation(&self) -> BTreeSet<(String, u16, String)> {
+        let mut codes = BTreeSet::new();
+        let paths = self.root["paths"].as_object().expect("there are paths").values();
+        for operation in paths.filter_map(Value::as_object).flat_map(Map::values) {
+            let name = operation["operationId"].as_str().expect("an operation has a name");
+            for (status, response) in operation["responses"].as_object().into_iter().flatten() {
+                let status = status.parse().expect("a status is a number");
+                let of_status = texts(&self.resolve(response)["x-codes"]);
+                let own = texts(&operation["x-codes"]).into_iter().filter(|code| of_status.contains(code));
+                codes.extend(own.map(|code| (name.to_owned(), status, code.to_owned())));
+            }
+        }
+        codes
+    }
+
+    /// The operation that a request asks for, by its name.
+    pub fn operation_id(&self, method: &str, path: &str) -> Option<&str> {
+        self.root["paths"][self.template(path)?][method.to_lowercase()]["operationId"].as_str()
+    }
+
+    /// What a reference refers to; what is no reference is itself.
+    fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
+        let Some(reference) = value["$ref"].as_str() else {
+            return value;
+        };
+        let pointer = reference.strip_prefix('#').expect("references stay within the document");
+        self.root.pointer(pointer).unwrap_or_else(|| panic!("{reference} leads nowhere"))
     }
 
     /// Checks a value against one of the schemas of the document, or says what is not as documented.
@@ -169,10 +206,8 @@ impl Document {
     }
 
     fn take_apart<'a>(&'a self, schema: &'a Value, parts: &mut Vec<&'a Value>) {
-        if let Some(reference) = schema["$ref"].as_str() {
-            let pointer = reference.strip_prefix('#').expect("references stay within the document");
-            let target = self.root.pointer(pointer).unwrap_or_else(|| panic!("{reference} leads nowhere"));
-            self.take_apart(target, parts);
+        if schema["$ref"].is_string() {
+            self.take_apart(self.resolve(schema), parts);
         }
         for list in ["allOf", "oneOf", "anyOf"] {
             for part in schema[list].as_array().into_iter().flatten() {
@@ -198,6 +233,17 @@ impl Document {
         let fitting = templates.filter_map(|template| Some((literals(template)?, template)));
         fitting.max_by_key(|(literals, _)| *literals).map(|(_, template)| template.clone())
     }
+}
+
+fn texts(list: &Value) -> Vec<&str> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// Each of these lists has to name the code of a problem.
+fn check_code(body: &Value, lists: [&Value; 2]) -> Result<(), String> {
+    let code = body["code"].as_str().unwrap_or_default();
+    let is_listed = lists.into_iter().all(|list| texts(list).contains(&code));
+    if is_listed { Ok(()) } else { Err(format!("the code `{code}` is not documented")) }
 }
 
 fn media_type(headers: &HeaderMap) -> &str {

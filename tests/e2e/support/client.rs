@@ -35,7 +35,7 @@ pub(crate) struct Api {
     /// Whether there is a load balancer, which may answer by itself.
     is_balanced: bool,
     /// The code of every problem that came, with its status.
-    codes: Arc<Mutex<BTreeSet<(u16, String)>>>,
+    codes: Arc<Mutex<BTreeSet<(String, u16, String)>>>,
 }
 
 pub(crate) struct Ask {
@@ -129,7 +129,8 @@ impl Api {
         series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
-    pub(crate) fn codes(&self) -> BTreeSet<(u16, String)> {
+    /// The operation, the status and the code of every refusal so far; the operation is empty if there was none.
+    pub(crate) fn codes(&self) -> BTreeSet<(String, u16, String)> {
         self.codes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -197,7 +198,8 @@ impl Ask {
         }
         if let (400.., Some(code)) = (status, json["code"].as_str()) {
             let mut codes = api.codes.lock().unwrap_or_else(PoisonError::into_inner);
-            codes.insert((status, code.to_owned()));
+            let operation = document().operation_id(&request.method, path).unwrap_or_default();
+            codes.insert((operation.to_owned(), status, code.to_owned()));
         }
         Some(Answer { status, headers, text, json, asked })
     }

@@ -8,14 +8,11 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
-    sync::{
-        OnceLock,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use boxoffice_testkit::servers::{ServerKind, TestDatabase, free_port, fresh_database};
-use boxoffice_tests::workspace;
+use boxoffice_tests::binary;
 use tokio::time::timeout;
 
 use super::{
@@ -307,28 +304,4 @@ pub(crate) fn run_binary(arguments: &[&str]) -> String {
     let output = Command::new(binary()).args(arguments).env_clear().output().expect("the binary starts");
     assert!(output.status.success(), "boxoffice {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("its output is text")
-}
-
-/// The binary under test: the one that the environment names, or else the one of this workspace, built now with
-/// `boxoffice-rush` beside it.
-fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| match env::var_os("BOXOFFICE_BIN").filter(|path| !path.is_empty()) {
-        Some(path) => path.into(),
-        None => build(),
-    })
-}
-
-fn build() -> PathBuf {
-    let test = env::current_exe().expect("the path of this test");
-    let profile = test.parent().and_then(Path::parent).expect("it lies in the target folder").to_owned();
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--package", "boxoffice", "--package", "boxoffice-rush", "--bins"]);
-    command.arg("--manifest-path").arg(workspace().join("Cargo.toml"));
-    command.arg("--target-dir").arg(profile.parent().expect("the target folder"));
-    if profile.ends_with("release") {
-        command.arg("--release");
-    }
-    assert!(command.status().expect("there is cargo").success(), "the binary cannot be built");
-    profile.join("boxoffice")
 }

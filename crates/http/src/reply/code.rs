@@ -1,6 +1,12 @@
 //! The names of what can go wrong.
 
+use std::{borrow::Cow, fmt::Write};
+
 use axum::http::StatusCode;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, Type},
+};
 
 macro_rules! codes {
     ($($name:ident, $status:ident, $text:literal, $title:literal;)*) => {
@@ -97,4 +103,25 @@ codes! {
     GatewayFailed, BAD_GATEWAY, "gateway_failed", "The payment gateway gave no answer";
     ChargingUnavailable, SERVICE_UNAVAILABLE, "charging_unavailable", "This shop does not sell points";
     Unavailable, SERVICE_UNAVAILABLE, "unavailable", "The server cannot do this at the moment";
+}
+
+impl PartialSchema for Code {
+    fn schema() -> RefOr<Schema> {
+        let mut description =
+            "What went wrong, by a name that stays the same between versions; others may be added.\n".to_owned();
+        for code in Self::ALL {
+            let (name, status, title) = (code.as_str(), code.status().as_u16(), code.title());
+            // Writing to a text does not fail.
+            _ = write!(description, "\n- `{name}` ({status}): {title}");
+        }
+        let names = Self::ALL.iter().map(|code| code.as_str());
+        let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names));
+        schema.description(Some(description)).into()
+    }
+}
+
+impl ToSchema for Code {
+    fn name() -> Cow<'static, str> {
+        "ProblemCode".into()
+    }
 }

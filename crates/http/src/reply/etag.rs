@@ -71,7 +71,7 @@ pub(crate) struct NotModified;
 impl IntoResponses for NotModified {
     fn responses() -> BTreeMap<String, RefOr<DocumentedResponse>> {
         let response = ResponseBuilder::new().description("The client has the current response.");
-        BTreeMap::from([("304".to_owned(), response.header("ETag", header("Its tag")).build().into())])
+        BTreeMap::from([("304".to_owned(), response.header("ETag", header("The tag of this response")).build().into())])
     }
 }
 

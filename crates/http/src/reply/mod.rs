@@ -17,4 +17,4 @@ pub(crate) use list::ListResponse;
 pub(crate) use made::{IDEMPOTENCY_REPLAYED, made};
 pub(crate) use mirror::mirror;
 pub(crate) use problem::{Members, PROBLEM_JSON, Problem, ProblemDocument, Violation, problem_from};
-pub(crate) use refusals::{documented, header, refusals, sets};
+pub(crate) use refusals::{CODES, OWN_CODES, documented, header, refusals, sets};

@@ -98,11 +98,13 @@ pub(crate) struct ProblemDocument<'a> {
     status: u16,
     /// What happened this time.
     detail: &'a str,
-    /// What went wrong, by a name that stays the same between versions.
+    #[schema(value_type = Code)]
     code: &'static str,
     /// The id under which the server logged the request.
     request_id: &'a str,
+    // The document has the members in the same object.
     #[serde(flatten)]
+    #[schema(ignore)]
     members: &'a Members,
 }
 

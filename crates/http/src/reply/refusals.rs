@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use axum::http::StatusCode;
 use utoipa::openapi::{
-    AllOfBuilder, ContentBuilder, Header, HeaderBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, Schema,
-    Type,
+    Header, HeaderBuilder, ObjectBuilder, RefOr, Response, ResponseBuilder, Type, extensions::Extensions,
 };
 
-use super::{code::Code, problem::PROBLEM_JSON};
+use super::code::Code;
 
 /// Codes that come together, for the documentation of the routes.
 pub(crate) mod sets {
@@ -44,7 +42,8 @@ pub(crate) mod sets {
 
 /// Declares the refusals of a route: sets of codes, and codes of the route alone.
 ///
-/// The type that it makes, `Refusals` unless named, is listed among the `responses` of the route.
+/// The type that it makes, `Refusals` unless named, is listed among the `responses` of the route. The document tells the
+/// codes of the route alone in its description, and all of them in its `x-codes`.
 macro_rules! refusals {
     ([$($set:ident),* $(,)?], [$($code:ident),* $(,)?]) => {
         refusals!(Refusals: [ALWAYS $(, $set)*], [$($code),*]);
@@ -54,15 +53,17 @@ macro_rules! refusals {
 
         impl utoipa::IntoResponses for $name {
             fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-                $crate::reply::documented(&[
-                    $($crate::reply::sets::$set,)*
-                    &[$($crate::reply::Code::$code,)*],
-                ])
+                $crate::reply::documented(&[$($crate::reply::sets::$set,)*], &[$($crate::reply::Code::$code,)*])
             }
         }
     };
 }
 pub(crate) use refusals;
+
+/// The codes of a response, and of an operation, in the document.
+pub(crate) const CODES: &str = "x-codes";
+/// Those of [`CODES`] that belong to the route alone, until the document is complete.
+pub(crate) const OWN_CODES: &str = "x-own-codes";
 
 /// Describes a header field of a response.
 pub(crate) fn header(description: &str) -> Header {
@@ -70,37 +71,24 @@ pub(crate) fn header(description: &str) -> Header {
     HeaderBuilder::new().description(Some(description)).schema(Some(schema)).build()
 }
 
-/// Describes the responses with these codes, one for each status.
-pub(crate) fn documented(sets: &[&[Code]]) -> BTreeMap<String, RefOr<Response>> {
+/// The responses with these codes, one for each status. The document describes them, together with those of the other
+/// routes.
+pub(crate) fn documented(sets: &[&[Code]], own: &[Code]) -> BTreeMap<String, RefOr<Response>> {
     let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
-    for code in sets.iter().copied().flatten() {
+    for code in sets.iter().copied().flatten().chain(own) {
         let codes = by_status.entry(code.status().as_u16()).or_default();
         if !codes.contains(code) {
             codes.push(*code);
         }
     }
-    by_status.into_iter().map(|(status, codes)| (status.to_string(), RefOr::T(described(&codes)))).collect()
+    let response = |codes: Vec<Code>| {
+        let own: Vec<_> = codes.iter().copied().filter(|code| own.contains(code)).collect();
+        let extensions = Extensions::from_iter([(CODES, names(&codes)), (OWN_CODES, names(&own))]);
+        ResponseBuilder::new().extensions(Some(extensions)).build()
+    };
+    by_status.into_iter().map(|(status, codes)| (status.to_string(), response(codes).into())).collect()
 }
 
-fn described(codes: &[Code]) -> Response {
-    let description: Vec<_> = codes.iter().map(|code| format!("`{}`: {}.", code.as_str(), code.title())).collect();
-    let names =
-        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes.iter().map(|code| code.as_str())));
-    let narrowed = ObjectBuilder::new().property("code", names).required("code");
-    let schema = AllOfBuilder::new().item(Ref::from_schema_name("Problem")).item(narrowed).build();
-    let content = ContentBuilder::new().schema(Some(Schema::AllOf(schema))).build();
-    let mut response = ResponseBuilder::new().description(description.join(" ")).content(PROBLEM_JSON, content);
-    let status = codes.first().map(|code| code.status());
-    if status == Some(StatusCode::UNAUTHORIZED) {
-        response = response.header("WWW-Authenticate", header("The scheme to sign in with"));
-    }
-    if codes.contains(&Code::RateLimited) {
-        response = response.header("RateLimit-Policy", header("The limit of this client"));
-        response = response.header("RateLimit", header("How much of it is left"));
-    }
-    let comes_later = matches!(status, Some(StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE));
-    if comes_later || codes.iter().any(|code| matches!(code, Code::SaleNotOpen | Code::AccountTooNew)) {
-        response = response.header("Retry-After", header("After how many seconds to try again"));
-    }
-    response.build()
+fn names(codes: &[Code]) -> Vec<&'static str> {
+    codes.iter().map(|code| code.as_str()).collect()
 }

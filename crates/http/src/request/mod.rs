@@ -18,7 +18,7 @@ pub(crate) use accepted_input::{AcceptedInput, refuse_unknown_input};
 pub(crate) use auth::{AccessToken, AtGate, LookingIn, Publisher, QUEUE_TOKEN, Queued, SettingUp, SignedIn};
 pub(crate) use body::{Body, BodyReader};
 pub(crate) use client_network::{ClientAddress, ClientNetwork};
-pub(crate) use idempotency_key::{IDEMPOTENCY_KEY, OptionalKey, RequiredKey};
+pub(crate) use idempotency_key::{IDEMPOTENCY_KEY, OptionalKey, RequiredKey, UnneededKey};
 pub(crate) use limits::{Limits, too_many_at_once};
 pub(crate) use passage::Passage;
 pub(crate) use path::Id;
@@ -31,19 +31,26 @@ use utoipa::{
     openapi::{
         ObjectBuilder, Required, Type,
         path::{Parameter, ParameterBuilder, ParameterIn},
-        schema::SchemaType,
     },
 };
 
 /// Describes a header field of a request.
 pub(crate) fn header_parameter(name: &str, required: Required, description: &str) -> Parameter {
-    let text = match required {
-        Required::True => Type::String.into(),
-        Required::False => SchemaType::from_iter([Type::String, Type::Null]),
-    };
-    let schema = ObjectBuilder::new().schema_type(text).build();
+    described_parameter(name, required, description, ObjectBuilder::new().schema_type(Type::String))
+}
+
+fn described_parameter(name: &str, required: Required, description: &str, schema: ObjectBuilder) -> Parameter {
     let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header).required(required);
-    parameter.description(Some(description)).schema(Some(schema)).build()
+    parameter.description(Some(description)).schema(Some(schema.build())).build()
+}
+
+/// Documents the field, which [`versions_allowed`](crate::reply::etag::versions_allowed) reads.
+pub(crate) struct IfMatch;
+
+impl IntoParams for IfMatch {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![header_parameter("If-Match", Required::False, "The tag of the concert that the change is for")]
+    }
 }
 
 /// Documents the field, which [`Tagged::respond`](crate::reply::Tagged::respond) reads.

@@ -2,6 +2,7 @@
 //! [`world`].
 
 mod cache;
+mod declared_codes;
 mod detached;
 mod document;
 mod layers;

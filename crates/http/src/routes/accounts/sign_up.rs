@@ -29,10 +29,15 @@ pub(crate) struct SignUpRequest {
     #[schema(min_length = 3, max_length = 64, pattern = "^[a-zA-Z0-9][a-zA-Z0-9._@+-]*$", example = "haneul")]
     login_id: String,
     /// The same in every Unicode normalization form.
-    #[schema(min_length = 8, max_length = 128, format = Password, example = "correct horse battery staple")]
+    #[schema(min_length = 8, max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$", format = Password, example = "correct horse battery staple")]
     password: String,
     /// What the person is called.
-    #[schema(min_length = 1, max_length = 255, example = "Haneul Kim")]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[\t-\r \x85]*[^\x00-\x1f\x7f-\x9f]+[\t-\r \x85]*$",
+        example = "Haneul Kim"
+    )]
     name: String,
 }
 

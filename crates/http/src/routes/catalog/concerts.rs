@@ -41,6 +41,7 @@ pub(crate) struct ConcertQuery {
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<i64>,
     /// Where to go on: the `next_cursor` of the previous page of the same list.
+    #[param(pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
 }
 

@@ -33,14 +33,24 @@ pub(crate) const BODY_BYTES_MAX: usize =
 #[serde(deny_unknown_fields)]
 #[schema(as = NewConcert)]
 pub(crate) struct PublishConcertRequest {
-    #[schema(min_length = 1, max_length = 255, example = "Night of Songs")]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[\t-\r \x85]*[^\x00-\x1f\x7f-\x9f]+[\t-\r \x85]*$",
+        example = "Night of Songs"
+    )]
     title: String,
     /// Who plays.
-    #[schema(min_length = 1, max_length = 255, example = "The Han River Band")]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[\t-\r \x85]*[^\x00-\x1f\x7f-\x9f]+[\t-\r \x85]*$",
+        example = "The Han River Band"
+    )]
     artist: String,
     /// More about it; line breaks are kept.
     #[serde(default)]
-    #[schema(max_length = 4000)]
+    #[schema(max_length = 4000, pattern = r"^[\t-\r \x85]*[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*[\t-\r \x85]*$")]
     description: String,
     /// The first instant of the sale.
     sales_open_at: Time,

@@ -52,7 +52,12 @@ pub(crate) struct PublishPerformanceRequest {
 #[schema(as = Price)]
 struct PriceRequest {
     /// The section's name.
-    #[schema(min_length = 1, max_length = 255, example = "A")]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[\t-\r \x85]*[^\x00-\x1f\x7f-\x9f-]+[\t-\r \x85]*$",
+        example = "A"
+    )]
     section: String,
     /// What a seat of it costs, in points.
     #[validate(range(min = 0, max = PRICE_MAX))]

@@ -33,10 +33,20 @@ pub(crate) const BODY_BYTES_MAX: usize = (VENUE_NAMES_CHARACTERS_MAX + 2 * NAME_
 #[serde(deny_unknown_fields)]
 #[schema(as = NewVenue)]
 pub(crate) struct PublishVenueRequest {
-    #[schema(min_length = 1, max_length = 255, example = "Rolling Hall")]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[\t-\r \x85]*[^\x00-\x1f\x7f-\x9f]+[\t-\r \x85]*$",
+        example = "Rolling Hall"
+    )]
     name: String,
     /// Where it is.
-    #[schema(min_length = 1, max_length = 255, example = "Seoul")]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[\t-\r \x85]*[^\x00-\x1f\x7f-\x9f]+[\t-\r \x85]*$",
+        example = "Seoul"
+    )]
     location: String,
     /// Its sections, of unique names; together 1 to 200,000 seats. The names of all sections and rows together have at
     /// most 2,400,000 characters.
@@ -54,7 +64,12 @@ pub(crate) struct PublishVenueRequest {
 #[serde(deny_unknown_fields)]
 #[schema(as = Section)]
 struct SectionBody {
-    #[schema(min_length = 1, max_length = 255, example = "A")]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[\t-\r \x85]*[^\x00-\x1f\x7f-\x9f-]+[\t-\r \x85]*$",
+        example = "A"
+    )]
     name: String,
     /// Its rows, of unique names, front to back.
     #[serde(deserialize_with = "json::objects")]
@@ -68,7 +83,12 @@ struct SectionBody {
 #[serde(deny_unknown_fields)]
 #[schema(as = Row)]
 struct RowBody {
-    #[schema(min_length = 1, max_length = 255, example = "1")]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[\t-\r \x85]*[^\x00-\x1f\x7f-\x9f-]+[\t-\r \x85]*$",
+        example = "1"
+    )]
     name: String,
     /// How many seats it has, numbered from 1.
     #[validate(range(min = 1, max = i64::from(VENUE_SEATS_MAX)))]

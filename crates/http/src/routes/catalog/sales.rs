@@ -28,7 +28,7 @@ impl From<Sales> for SalesResponse {
     }
 }
 
-refusals!([SIGNED_IN, PATH], [Forbidden, PerformanceNotFound, ConcertNotFound]);
+refusals!([SIGNED_IN, PATH], [Forbidden, PerformanceNotFound]);
 
 /// How a performance sells, for the concert's promoter
 #[utoipa::path(

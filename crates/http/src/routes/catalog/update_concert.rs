@@ -19,7 +19,7 @@ use crate::{
     api::Api,
     json::{Time, present},
     reply::{Problem, etag, refusals},
-    request::{Body, Id, RequestId, SignedIn, validation::validated},
+    request::{Body, Id, IfMatch, RequestId, SignedIn, validation::validated},
 };
 
 /// What is absent stays as it is.
@@ -28,13 +28,27 @@ use crate::{
 #[schema(as = ConcertChange)]
 pub(crate) struct UpdateConcertRequest {
     #[serde(default, deserialize_with = "present")]
-    #[schema(min_length = 1, max_length = 255, nullable = false)]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[\t-\r \x85]*[^\x00-\x1f\x7f-\x9f]+[\t-\r \x85]*$",
+        nullable = false
+    )]
     title: Option<String>,
     #[serde(default, deserialize_with = "present")]
-    #[schema(min_length = 1, max_length = 255, nullable = false)]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[\t-\r \x85]*[^\x00-\x1f\x7f-\x9f]+[\t-\r \x85]*$",
+        nullable = false
+    )]
     artist: Option<String>,
     #[serde(default, deserialize_with = "present")]
-    #[schema(max_length = 4000, nullable = false)]
+    #[schema(
+        max_length = 4000,
+        pattern = r"^[\t-\r \x85]*[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*[\t-\r \x85]*$",
+        nullable = false
+    )]
     description: Option<String>,
     /// For a concert with a draw, it can be changed only before the draw, and only to a later time than now.
     #[serde(default, deserialize_with = "present")]
@@ -98,7 +112,7 @@ refusals!([SIGNED_IN, PATH, BODY], [Forbidden, ConcertNotFound, PreconditionFail
     security(("bearer" = [])), request_body = UpdateConcertRequest,
     params(
         ("id" = Uuid, Path, description = "The concert"),
-        ("If-Match" = Option<String>, Header, description = "The tag of the concert that the change is for"),
+        IfMatch,
     ),
     responses(
         (status = 200, description = "The changed concert.", body = ManagedConcertResponse,

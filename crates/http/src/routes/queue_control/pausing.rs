@@ -5,7 +5,7 @@ use super::StatsResponse;
 use crate::{
     api::Api,
     reply::{Problem, refusals},
-    request::{Id, OptionalKey, RequestId, SignedIn},
+    request::{Id, RequestId, SignedIn, UnneededKey},
 };
 
 refusals!([SIGNED_IN, PATH], [Forbidden, ConcertNotFound, PreconditionFailed]);
@@ -18,7 +18,7 @@ refusals!([SIGNED_IN, PATH], [Forbidden, ConcertNotFound, PreconditionFailed]);
     security(("bearer" = [])),
     params(
         ("id" = Uuid, Path, description = "The concert"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Not needed: pausing is idempotent by itself"),
+        UnneededKey,
     ),
     responses((status = 200, description = "Admission is paused.", body = StatsResponse), Refusals),
 )]
@@ -28,7 +28,7 @@ pub(crate) async fn pause(
     signed_in: SignedIn,
     request_id: RequestId,
     id: Id<ConcertId>,
-    _: OptionalKey,
+    _: UnneededKey,
 ) -> Result<Json<StatsResponse>, Problem> {
     set_paused(api, signed_in, request_id, id, true).await
 }
@@ -41,7 +41,7 @@ pub(crate) async fn pause(
     security(("bearer" = [])),
     params(
         ("id" = Uuid, Path, description = "The concert"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Not needed: resuming is idempotent by itself"),
+        UnneededKey,
     ),
     responses((status = 200, description = "Admission is resumed.", body = StatsResponse), Refusals),
 )]
@@ -51,7 +51,7 @@ pub(crate) async fn resume(
     signed_in: SignedIn,
     request_id: RequestId,
     id: Id<ConcertId>,
-    _: OptionalKey,
+    _: UnneededKey,
 ) -> Result<Json<StatsResponse>, Problem> {
     set_paused(api, signed_in, request_id, id, false).await
 }

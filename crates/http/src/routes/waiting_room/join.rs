@@ -6,7 +6,7 @@ use super::QueueResponse;
 use crate::{
     api::Api,
     reply::{Code, Problem, refusals},
-    request::{ClientNetwork, Id, OptionalKey, Service, SignedIn},
+    request::{ClientNetwork, Id, Service, SignedIn, UnneededKey},
 };
 
 impl From<JoinError> for Problem {
@@ -41,7 +41,7 @@ refusals!(
     security(("bearer" = [])),
     params(
         ("id" = Uuid, Path, description = "The concert"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Not needed: joining is idempotent by itself"),
+        UnneededKey,
     ),
     responses(
         (status = 201, description = "A new place at the end of the queue.", body = QueueResponse),
@@ -56,7 +56,7 @@ pub(crate) async fn handler(
     SignedIn(identity): SignedIn,
     Id(concert_id): Id<ConcertId>,
     ClientNetwork(network): ClientNetwork,
-    _: OptionalKey,
+    _: UnneededKey,
 ) -> Result<(StatusCode, Json<QueueResponse>), Problem> {
     let act = async move { waiting_room.join(identity, concert_id, network).await };
     let (view, newly) = api.run_detached(act).await??;

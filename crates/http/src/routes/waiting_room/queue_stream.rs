@@ -1,6 +1,6 @@
 //! `GET /v1/queue/events`: the status of a queue token as it changes, as server-sent events.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{borrow::Cow, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
@@ -15,7 +15,10 @@ use boxoffice_domain::waiting_room::QueuePlace;
 use futures::{Stream, stream};
 use serde::Serialize;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, Type},
+};
 
 use super::{QueueResponse, StatusResponse};
 use crate::{
@@ -45,6 +48,35 @@ pub(crate) struct QueueStreamEndResponse {
     code: &'static str,
 }
 
+/// Describes one event.
+struct QueueEvent;
+
+impl PartialSchema for QueueEvent {
+    fn schema() -> RefOr<Schema> {
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        let status = Ref::from_schema_name(QueueResponse::name());
+        let end = Ref::from_schema_name(QueueStreamEndResponse::name());
+        let content = OneOfBuilder::new().item(status).item(end).build();
+        let data = text().content_media_type("application/json").content_schema(Some(Schema::OneOf(content)));
+        let event = ObjectBuilder::new().property("event", text().enum_values(Some(["status", "end"])));
+        let data = data.description(Some("The status of the queue token, or why the stream ends."));
+        let event = event.property("data", data).required("event");
+        event.required("data").description(Some("One event of the queue stream.")).into()
+    }
+}
+
+impl ToSchema for QueueEvent {
+    fn name() -> Cow<'static, str> {
+        "QueueEvent".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        let end = (QueueStreamEndResponse::name().into_owned(), QueueStreamEndResponse::schema());
+        schemas.push(end);
+        QueueResponse::schemas(schemas);
+    }
+}
+
 refusals!([SIGNED_IN, QUEUED], []);
 
 /// The status of a queue token as it changes
@@ -57,7 +89,7 @@ refusals!([SIGNED_IN, QUEUED], []);
     security(("bearer" = [])), params(Queued),
     responses(
         (status = 200, description = "Events named `status`, whose data are a QueueStatus, and at most one named `end`, \
-            whose data are a QueueStreamEnd.", body = String, content_type = "text/event-stream",
+            whose data are a QueueStreamEnd.", body = QueueEvent, content_type = "text/event-stream",
             headers(("X-Accel-Buffering", description = "`no`: a proxy sends each event on as it comes"))),
         Refusals,
     ),

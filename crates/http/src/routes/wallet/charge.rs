@@ -19,7 +19,7 @@ use crate::{
 #[schema(as = NewCharge)]
 pub(crate) struct ChargeRequest {
     /// How many points; at most 10,000,000, unless the operator has set another number.
-    #[schema(minimum = 1, example = 110_000)]
+    #[schema(minimum = 1, maximum = 1_000_000_000_000_i64, example = 110_000)]
     amount: i64,
 }
 

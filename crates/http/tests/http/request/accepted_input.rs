@@ -2,94 +2,20 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    http::{Method, StatusCode},
-};
+use axum::http::{Method, StatusCode};
 use boxoffice_domain::{audit::MockReadiness, fixtures::TestEntropy};
 use boxoffice_http::{Code, Draining};
 use serde_json::{Map, Value, json};
 use tower::ServiceExt;
 
-use crate::world::{Answer, Ask, NOTHING, World, ask_cancel, ask_hold, get, post};
+use crate::world::{
+    Answer, World, ask_cancel, ask_hold, get,
+    operations::{operations, sample},
+    post,
+};
 
 /// A member and a parameter that no route knows.
 const UNKNOWN: &str = "no_such_name";
-
-struct Operation {
-    id: String,
-    method: Method,
-    path: String,
-    parameters: Vec<Value>,
-    /// The schema of its body, if it takes one.
-    body: Option<Value>,
-}
-
-/// Every operation of the document, with an id in its path that nothing has.
-fn operations() -> (Value, Vec<Operation>) {
-    let document = serde_json::to_value(boxoffice_http::openapi()).unwrap();
-    let mut operations = Vec::new();
-    for (path, item) in document["paths"].as_object().unwrap() {
-        for (method, operation) in item.as_object().unwrap() {
-            let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
-            operations.push(Operation {
-                id: operation["operationId"].as_str().unwrap().to_owned(),
-                method: method.to_uppercase().parse().unwrap(),
-                path: path.replace("{id}", &NOTHING.to_string()),
-                parameters: parameters.into_iter().filter(|parameter| parameter["in"] == "query").collect(),
-                body: operation["requestBody"]
-                    .is_object()
-                    .then(|| operation["requestBody"]["content"]["application/json"]["schema"].clone()),
-            });
-        }
-    }
-    assert!(operations.len() > 30);
-    (document, operations)
-}
-
-impl Operation {
-    /// A request that only its input can be wrong with.
-    fn ask(&self, token: &str, query: &str) -> Ask {
-        let ask = get(format!("{}{query}", self.path)).method(self.method.clone()).key("key");
-        if self.id.starts_with("catalog_publish") || self.id == "catalog_update_concert" {
-            ask.signed_in("promoter")
-        } else {
-            ask.queued(token)
-        }
-    }
-
-    async fn with_body(&self, router: &Router, token: &str, body: impl Into<Vec<u8>>) -> Answer {
-        self.ask(token, "").raw("application/json", body).send(router).await
-    }
-}
-
-/// A value that fits a schema, as small as it may be.
-fn sample(document: &Value, schema: &Value) -> Value {
-    if let Some(reference) = schema["$ref"].as_str() {
-        return sample(document, document.pointer(reference.strip_prefix('#').unwrap()).unwrap());
-    }
-    if let Some(parts) = schema["allOf"].as_array().or(schema["oneOf"].as_array()) {
-        return sample(document, parts.last().unwrap());
-    }
-    if !schema["example"].is_null() {
-        return schema["example"].clone();
-    }
-    match schema["type"].as_str().unwrap() {
-        "object" => {
-            let properties = schema["properties"].as_object().unwrap().iter();
-            Value::Object(properties.map(|(name, schema)| (name.clone(), sample(document, schema))).collect())
-        }
-        "array" => json!([sample(document, &schema["items"])]),
-        "integer" => schema["minimum"].clone(),
-        "boolean" => json!(true),
-        "string" => match schema["format"].as_str() {
-            Some("uuid") => json!(NOTHING),
-            Some("date-time") => json!("2026-05-01T11:00:00Z"),
-            _ => json!("a text"),
-        },
-        other => panic!("a {other} in a body"),
-    }
-}
 
 /// Every object in a value, by its pointer.
 fn objects(value: &Value, at: String, found: &mut Vec<String>) {

@@ -2,6 +2,7 @@
 //! to fail, or must not be called.
 
 mod client;
+pub(crate) mod operations;
 
 use std::{sync::Arc, time::Duration};
 
