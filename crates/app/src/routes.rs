@@ -51,6 +51,7 @@ fn http_settings(settings: &Settings) -> HttpSettings {
         // A third of what is allowed, so that one poll may fail.
         active_poll_seconds: ACTIVE_POLL_SECONDS.min(settings.no_show_seconds / 3),
         event_heartbeat: seconds(EVENT_HEARTBEAT_SECONDS),
+        docs: settings.docs,
         cors_origins: settings.cors_origins.clone(),
         rules: settings.selling_rules(),
         trust_forwarded_for: settings.trust_forwarded_for,

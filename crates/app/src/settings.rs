@@ -100,7 +100,8 @@ settings! {
     log_format: LogFormat = "human", choice(&[("human", LogFormat::Human), ("json", LogFormat::Json)]);
     /// What is logged: a level, or directives such as `info,boxoffice_http=debug`
     log: String = "info", log_directives;
-    /// Another host and port for `/metrics`, `/healthz` and `/readyz`; `/metrics` is then only there
+    /// Another host and port for `/metrics`, `/healthz` and `/readyz`; `/metrics` is then only there, otherwise it answers
+    /// to this machine alone
     metrics_listen: Option<ListenAddress> = "", optional(ListenAddress::parse);
 
     /// How long seats are held before they must be paid
@@ -186,6 +187,8 @@ settings! {
     event_streams_max: usize = "1000", whole(0, 1_000_000);
     /// Origins whose pages may call the API, separated by commas
     cors_origins: Vec<String> = "", origins;
+    /// Serves `/docs` and `/openapi.json`
+    docs: bool = "true", switch;
     /// Takes the client's address from the last `X-Forwarded-For` entry; only behind a proxy that writes it
     trust_forwarded_for: bool = "false", switch;
 

@@ -21,7 +21,7 @@ use boxoffice_domain::{
     gateway::PaymentGateway,
     waiting_room::{QueueTokens, WaitingRoom},
 };
-use boxoffice_http::Services;
+use boxoffice_http::{ReadinessCheck, Services};
 use boxoffice_peers::{
     Alone, Peers, Subscription,
     leases::Lease,
@@ -187,7 +187,7 @@ impl Adapters {
             })),
             wallet: Some(Arc::clone(&wallet)),
             peers,
-            readiness: Arc::clone(&self.database.readiness),
+            readiness: Arc::new(ReadinessCheck::new(Arc::clone(&self.database.readiness))),
             entropy: Arc::clone(entropy),
             clock: Arc::clone(clock),
         };

@@ -13,6 +13,7 @@ pub mod json;
 mod keys_in_flight;
 mod layers;
 mod queue_streams;
+mod readiness;
 mod reply;
 mod request;
 mod router;
@@ -24,11 +25,12 @@ use std::sync::Arc;
 use boxoffice_application::{
     AccountService, CatalogService, Gate, PaymentService, ReservationService, WaitingRoomService, WalletService,
 };
-use boxoffice_domain::{Clock, EntropySource, audit::Readiness};
+use boxoffice_domain::{Clock, EntropySource};
 use boxoffice_peers::Peers;
 
 pub use cache::freshness_marks::FreshnessMarks;
 pub use draining::Draining;
+pub use readiness::ReadinessCheck;
 pub use reply::Code;
 pub use router::{openapi, operations_router, router};
 pub use settings::HttpSettings;
@@ -46,7 +48,7 @@ pub struct Services {
     pub wallet: Option<Arc<WalletService>>,
     /// Count the requests of a client over all instances.
     pub peers: Arc<dyn Peers>,
-    pub readiness: Arc<dyn Readiness>,
+    pub readiness: Arc<ReadinessCheck>,
     /// Makes request ids.
     pub entropy: Arc<dyn EntropySource>,
     /// Tells the time of which a response shows the status.

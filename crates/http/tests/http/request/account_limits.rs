@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
     num::NonZeroU32,
     sync::{
         Arc, Mutex,
@@ -12,24 +11,19 @@ use std::{
 };
 
 use async_trait::async_trait;
-use axum::{Extension, Router, extract::ConnectInfo};
+use axum::Router;
 use boxoffice_domain::accounts::{HashingError, MockPasswordHasher};
 use boxoffice_http::Code;
 use boxoffice_peers::{Peers, Quota};
 use serde_json::json;
 
-use crate::world::{Answer, Ask, World, ask_sign_in, get, mock, post};
+use crate::world::{World, ask_sign_in, from, get, mock, post};
 
 /// A server with a limit, on which every sign-in is wrong.
 async fn limited_to(per_minute: u32) -> World {
     let mut world = World::new().await;
     world.settings.account_requests_per_minute = per_minute;
     world
-}
-
-async fn from(router: &Router, address: &str, ask: Ask) -> Answer {
-    let address: SocketAddr = address.parse().unwrap();
-    ask.send(&router.clone().layer(Extension(ConnectInfo(address)))).await
 }
 
 #[tokio::test]
