@@ -10,6 +10,7 @@ mod exit;
 mod import;
 mod listener;
 mod output;
+mod private_files;
 mod routes;
 mod serve;
 mod settings;

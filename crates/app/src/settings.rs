@@ -6,6 +6,7 @@
 mod listen_address;
 mod load;
 mod parse;
+mod secrets;
 mod urls;
 
 use std::{num::NonZeroU32, path::PathBuf};
@@ -21,6 +22,7 @@ use parse::{choice, key_prefix, log_directives, optional, origins, path, points,
 
 pub(crate) use listen_address::ListenAddress;
 pub(crate) use load::{Layers, SettingsError, VARIABLE_PREFIX, unknown_variables};
+pub(crate) use secrets::{SECRET_FILES, read_secret};
 pub(crate) use urls::{DatabaseUrl, WaitingRoomUrl};
 
 const DEMO_BUYERS_MAX: u32 = 1_000_000;
@@ -185,10 +187,10 @@ settings! {
     body_bytes_max: usize = "65536", whole(1_024, 67_108_864);
     /// How many queue streams may be open at once
     event_streams_max: usize = "1000", whole(0, 1_000_000);
-    /// Origins whose pages may call the API, separated by commas
-    cors_origins: Vec<String> = "", origins;
     /// Serves `/docs` and `/openapi.json`
     docs: bool = "true", switch;
+    /// Origins whose pages may call the API, separated by commas
+    cors_origins: Vec<String> = "", origins;
     /// Takes the client's address from the last `X-Forwarded-For` entry; only behind a proxy that writes it
     trust_forwarded_for: bool = "false", switch;
 
@@ -226,6 +228,11 @@ settings! {
     drain_seconds: u32 = "0", whole(0, 600);
     /// After that: how long requests in flight have to end
     shutdown_seconds: u32 = "30", whole(0, 3_600);
+}
+
+/// Everything that a source may set: the settings, and the files of those that are secret.
+pub(crate) fn named() -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().chain(SECRET_FILES)
 }
 
 /// The defaults that `--demo` replaces: thousands of demo buyers sign in from one address, with a public password, and pay
@@ -303,7 +310,7 @@ mod tests {
             let default = if setting.default.is_empty() { "none" } else { &format!("`{}`", setting.default) };
             format!("| `{}` | {default} | {} |", setting.variable(), setting.help)
         };
-        let mut listed: Vec<_> = SETTINGS.iter().map(row).collect();
+        let mut listed: Vec<_> = named().map(row).collect();
         documented.sort_unstable();
         listed.sort_unstable();
         assert_eq!(documented, listed);

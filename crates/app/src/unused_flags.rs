@@ -13,6 +13,7 @@ const DATABASE: &[&str] = &[
     "database",
     "database_connect_seconds",
     "database_connections",
+    "database_file",
     "write_batch_max",
     "write_lanes",
     "write_retry_max",
@@ -20,7 +21,8 @@ const DATABASE: &[&str] = &[
 ];
 const KEYS: &[&str] = &["data_dir", "keys_file"];
 /// How a command reaches the servers.
-const PEERS: &[&str] = &["redis_connect_milliseconds", "redis_prefix", "redis_timeout_milliseconds", "waiting_room"];
+const PEERS: &[&str] =
+    &["redis_connect_milliseconds", "redis_prefix", "redis_timeout_milliseconds", "waiting_room", "waiting_room_file"];
 /// What only queues in Redis have.
 const REDIS: &[&str] =
     &["redis_connect_milliseconds", "redis_poll_milliseconds", "redis_prefix", "redis_timeout_milliseconds"];
@@ -70,12 +72,12 @@ fn flag(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::SETTINGS;
+    use crate::settings::named;
 
     #[test]
     fn every_name_is_that_of_a_setting() {
         for key in [LOGGING, DATABASE, KEYS, PEERS, REDIS, CONCERTS, PASSWORDS].concat() {
-            assert!(SETTINGS.iter().any(|setting| setting.key == key && setting.flag() == flag(key)), "{key}");
+            assert!(named().any(|setting| setting.key == key && setting.flag() == flag(key)), "{key}");
         }
     }
 }

@@ -37,6 +37,7 @@ use crate::{
         Argon2Passwords, CurrentTokens, Keys, PasswordSettings, SimulatedGateway, SimulatorSettings, SystemClock,
         SystemEntropy, keys::FILE_NAME,
     },
+    private_files,
     settings::{DatabaseUrl, Gateway, Settings, StaffSecondFactor, WaitingRoomUrl},
 };
 
@@ -305,7 +306,8 @@ fn gateway(settings: &Settings) -> Option<Arc<dyn PaymentGateway>> {
     }
 }
 
-/// Makes the data folder and the file of an embedded database if they are missing, readable by their owner only.
+/// Makes the data folder and the file of an embedded database if they are missing, readable by their owner only. Refuses
+/// those that others may read: they hold what all accounts have and have done.
 pub(crate) fn make_files(settings: &Settings) -> anyhow::Result<()> {
     let folder = &settings.data_dir;
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
@@ -313,8 +315,17 @@ pub(crate) fn make_files(settings: &Settings) -> anyhow::Result<()> {
     if let Some(path) = settings.database_url().sqlite_path() {
         let opened = File::options().create(true).append(true).mode(0o600).open(path);
         opened.with_context(|| format!("cannot open the database {}", path.display()))?;
+        for ending in ["", "-wal", "-shm"] {
+            let mut name = path.as_os_str().to_owned();
+            name.push(ending);
+            // The files beside it are there while it is open.
+            if let Ok(metadata) = fs::metadata(&name) {
+                private_files::refuse_if_open(Path::new(&name), &metadata).context("the database cannot be used")?;
+            }
+        }
     }
-    Ok(())
+    let metadata = fs::metadata(folder).with_context(|| format!("cannot look at the folder {}", folder.display()))?;
+    private_files::refuse_if_open(folder, &metadata).context("the data folder cannot be used")
 }
 
 /// Brings the schema up to date, and returns the names of the migrations that it applied.

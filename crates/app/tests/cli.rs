@@ -4,6 +4,8 @@
 mod files;
 #[path = "cli/options.rs"]
 mod options;
+#[path = "cli/secrets.rs"]
+mod secrets;
 
 use std::{
     fs::{self, File},
