@@ -16,6 +16,7 @@ mod gate;
 pub mod payments;
 pub mod queue_control;
 pub mod reservations;
+mod retention;
 mod sale_terms;
 mod sale_watch;
 pub mod waiting_room;
@@ -38,6 +39,7 @@ debug_by_name! {
     CatalogService,
     PaymentService,
     ReservationService,
+    RetentionService,
     WaitingRoomService,
     WalletService,
 }
@@ -51,6 +53,7 @@ pub use concert_view::ConcertView;
 pub use gate::{Gate, Visitor};
 pub use payments::PaymentService;
 pub use reservations::ReservationService;
+pub use retention::{KeptDays, RetentionService, RetentionStep, Stepped};
 pub use sale_terms::SaleTermsCache;
 pub use sale_watch::SaleWatch;
 pub use waiting_room::WaitingRoomService;

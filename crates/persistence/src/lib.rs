@@ -32,6 +32,7 @@ use boxoffice_domain::{
     events::Outbox,
     payments::Payments,
     reservations::Reservations,
+    retention::Retention,
     wallet::Wallets,
 };
 use boxoffice_peers::{Peers, leases::Leases};
@@ -104,6 +105,7 @@ pub struct Database {
     pub audit: Arc<dyn Audit>,
     pub readiness: Arc<dyn Readiness>,
     pub leases: Arc<dyn Leases>,
+    pub retention: Arc<dyn Retention>,
     lanes: WriteLanes,
     seat_cache: Arc<SeatCache>,
     finder: Arc<ConcertFinder>,

@@ -21,6 +21,8 @@ pub(crate) const LOCK_ROWS: &str = " FOR UPDATE";
 /// The index that finds what accounts hold and own. Statistics lag behind a sale that has just begun: by them the
 /// database would read every hold.
 pub(crate) const LIVE_INDEX: &str = " FORCE INDEX (reservations_live)";
+/// The index that lists the reservations of a status by the ends of their holds.
+pub(crate) const DUE_INDEX: &str = " FORCE INDEX (reservations_due)";
 /// The index that lists the reservations of an account, newest first. MySQL would otherwise read the rows of all accounts
 /// until it has met a page of this account's.
 pub(crate) const RESERVATIONS_BY_ACCOUNT: &str = " FORCE INDEX (reservations_by_account)";

@@ -222,6 +222,13 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    removals (kind) {
+        kind -> Text,
+        removed_until -> Timestamp,
+    }
+}
+
 diesel::joinable!(performances -> venues (venue_id));
 diesel::joinable!(performances -> concerts (concert_id));
 diesel::allow_tables_to_appear_in_same_query!(performances, venues, concerts, seats, reservations, payments);

@@ -11,6 +11,7 @@ mod catalog_import;
 mod leases;
 mod payments;
 mod reservations;
+mod retention;
 mod wallet;
 
 use std::{
@@ -59,6 +60,7 @@ struct Rows {
     performances: Published<PerformanceId, PerformanceSummary>,
     leases: BTreeMap<String, (Uuid, Timestamp)>,
     batches: Vec<EventBatch>,
+    removed_until: retention::RemovedUntil,
     sale: SaleTables,
 }
 

@@ -11,6 +11,7 @@ mod outbox;
 mod payments;
 mod pool;
 mod reservations;
+mod retention;
 mod retry;
 mod seats;
 mod wallet;
@@ -173,7 +174,8 @@ pub(crate) async fn connect(
         outbox: store.clone(),
         audit: store.clone(),
         readiness: store.clone(),
-        leases: store,
+        leases: store.clone(),
+        retention: store,
         lanes,
         seat_cache,
         finder,
