@@ -22,8 +22,8 @@ use crate::{
     telemetry,
     wiring::{self, Adapters, UseCases, cache_time, seconds},
     workers::{
-        Admissions, ExpirySweeper, KeysWatch, Leased, MetricsUpkeep, PendingCharges, PresenceWatch, RevocationsWatch,
-        Sales, Worker, Workers,
+        Admissions, ExpirySweeper, KeysWatch, Leased, MetricsUpkeep, PendingCharges, PresenceWatch, RetentionWorker,
+        RevocationsWatch, Sales, Worker, Workers,
     },
 };
 
@@ -152,6 +152,7 @@ fn start_workers(
     start_for_all(settings, adapters, workers, sweeper);
     let charges = PendingCharges::new(Arc::clone(wallet), settings.charge_retry_seconds);
     start_for_all(settings, adapters, workers, charges);
+    start_for_all(settings, adapters, workers, RetentionWorker::new(adapters.retention(settings)));
     workers.start(Admissions { waiting_room: Arc::clone(waiting_room), clock: Arc::clone(&adapters.clock) });
     workers.start(Sales { waiting_room: Arc::clone(waiting_room), fails: false });
     if let Some(presence) = &peering.presence {

@@ -28,6 +28,8 @@ pub(crate) use urls::{DatabaseUrl, WaitingRoomUrl};
 const DEMO_BUYERS_MAX: u32 = 1_000_000;
 const DAY_SECONDS: u32 = 86_400;
 const YEAR_SECONDS: u32 = 366 * DAY_SECONDS;
+/// A hundred years: for ever.
+const KEPT_DAYS_MAX: u32 = 36_525;
 
 /// A setting, apart from its type.
 #[derive(Clone, Copy, Debug)]
@@ -209,6 +211,12 @@ settings! {
 
     /// How often lapsed holds are marked as expired; no rule depends on it
     sweep_seconds: u32 = "1", whole(1, 3_600);
+    /// How many days ended sessions are kept
+    ended_session_days: u32 = "30", whole(1, KEPT_DAYS_MAX);
+    /// How many days reservations are kept that were never paid, from the end of the hold on; at least until the performance
+    lapsed_days: u32 = "90", whole(1, KEPT_DAYS_MAX);
+    /// How many days events are kept
+    outbox_days: u32 = "30", whole(1, KEPT_DAYS_MAX);
     /// How long a charge may be pending before the gateway is asked again
     charge_retry_seconds: u32 = "10", whole(1, DAY_SECONDS);
     /// How long a charge may be without a verdict; then the gateway is asked a last time, and the charge ends as declined

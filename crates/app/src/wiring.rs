@@ -11,8 +11,8 @@ use std::{
 
 use anyhow::{Context, bail};
 use boxoffice_application::{
-    AccountLocks, AccountService, CatalogGeneration, CatalogImportService, CatalogService, Gate, PaymentService,
-    ReservationService, SaleTermsCache, SaleWatch, WaitingRoomService, WalletService,
+    AccountLocks, AccountService, CatalogGeneration, CatalogImportService, CatalogService, Gate, KeptDays,
+    PaymentService, ReservationService, RetentionService, SaleTermsCache, SaleWatch, WaitingRoomService, WalletService,
     accounts::{Revocations, SessionSettings},
 };
 use boxoffice_domain::{
@@ -214,6 +214,18 @@ impl Adapters {
                 let peers = Arc::clone(&presence) as Arc<dyn Peers>;
                 Peering { peers, presence: Some(presence), subscription: None, link: None }
             }
+        }
+    }
+
+    pub(crate) fn retention(&self, settings: &Settings) -> RetentionService {
+        RetentionService {
+            retention: Arc::clone(&self.database.retention),
+            clock: Arc::clone(&self.clock),
+            kept_days: KeptDays {
+                ended_sessions: settings.ended_session_days,
+                lapsed: settings.lapsed_days,
+                outbox: settings.outbox_days,
+            },
         }
     }
 
