@@ -32,6 +32,7 @@ const END_MAX: Duration = Duration::from_secs(10);
 
 /// Serves until a signal to stop.
 pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
+    demo::refuse_elsewhere(settings)?;
     // A signal that comes during the start takes effect after it.
     let signals = Signals::listen()?;
     let metrics = telemetry::start_metrics()?;
@@ -47,6 +48,8 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
             let error: &(dyn std::error::Error + 'static) = error.as_ref();
             tracing::warn!(error, "the demo is not complete; the next start tries again");
         }
+    } else {
+        demo::say_what_is_left(adapters.database.accounts.as_ref()).await;
     }
     match settings.gateway {
         Gateway::None => tracing::info!(

@@ -98,6 +98,8 @@ settings! {
     keys_file: Option<PathBuf> = "", optional(path);
     /// Imports a small catalog and makes accounts with public passwords
     demo: bool = "false", switch;
+    /// Allows `demo` on an address that other machines reach, or over a database server
+    demo_anywhere: bool = "false", switch;
     /// Number of demo accounts for `make rush`: `buyer-00001` and so on
     demo_buyers: u32 = "20000", whole(0, DEMO_BUYERS_MAX);
     /// Format of log lines: `human` or `json`

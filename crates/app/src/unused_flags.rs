@@ -55,7 +55,7 @@ pub(crate) fn refuse(command: &Command, flags: &[(&'static str, String)]) -> any
 /// Refuses a flag whose setting has a meaning only together with another one.
 pub(crate) fn refuse_alone(settings: &Settings, flags: &[(&'static str, String)]) -> anyhow::Result<()> {
     for (key, _) in flags {
-        if *key == "demo_buyers" && !settings.demo {
+        if matches!(*key, "demo_anywhere" | "demo_buyers") && !settings.demo {
             anyhow::bail!("--{} needs --demo", flag(key));
         }
         if REDIS.contains(key) && !matches!(settings.waiting_room, WaitingRoomUrl::Redis(_)) {

@@ -124,6 +124,7 @@ impl Adapters {
                 session_days_max: settings.session_days_max,
                 sessions_per_account: settings.sessions_per_account,
                 staff_needs_second_factor: settings.staff_second_factor == StaffSecondFactor::Required,
+                demo: settings.demo,
             },
             revocations: Revocations::default(),
             peers,

@@ -1,5 +1,7 @@
 //! The command line, with the real binary.
 
+#[path = "cli/demo.rs"]
+mod demo;
 #[path = "cli/files.rs"]
 mod files;
 #[path = "cli/options.rs"]

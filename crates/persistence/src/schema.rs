@@ -15,6 +15,7 @@ diesel::table! {
         locked_at -> Nullable<Timestamp>,
         erased_at -> Nullable<Timestamp>,
         second_factor_at -> Nullable<Timestamp>,
+        is_demo -> Bool,
     }
 }
 

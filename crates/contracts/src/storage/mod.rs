@@ -84,6 +84,7 @@ macro_rules! storage_contract {
             a_login_id_is_one_however_it_is_typed
             an_account_is_changed_by_login_id_as_far_as_is_asked
             an_erased_account_leaves_its_bare_id
+            accounts_of_the_demonstration_are_marked_and_counted
         } sessions {
             a_session_is_found_as_it_is_with_its_account
             a_refresh_secret_is_exchanged_once
