@@ -87,6 +87,9 @@ settings! {
     listen: ListenAddress = "127.0.0.1:8080", ListenAddress::parse;
     /// `sqlite://PATH` or `mysql://USER:PASSWORD@HOST:PORT/NAME`; `{data_dir}` stands for the data folder
     database: DatabaseUrl = "sqlite://{data_dir}/boxoffice.db", DatabaseUrl::parse;
+    /// File with the certificate of the authority of the database server; with it all connections use TLS, and the server has
+    /// to show a certificate of this authority for its name
+    database_ca_file: Option<PathBuf> = "", optional(path);
     /// Where the queues are: `memory:` is this process; several instances share those in
     /// `redis://[USER:PASSWORD@]HOST:PORT[/DATABASE]`, `redis-cluster://HOST:PORT,HOST:PORT` or
     /// `redis-sentinel://HOST:PORT,HOST:PORT/NAME` (`rediss…` for TLS)
@@ -290,7 +293,7 @@ pub(crate) enum LogFormat {
 impl Settings {
     /// The URL of the database, with the data folder filled in.
     pub(crate) fn database_url(&self) -> DatabaseUrl {
-        self.database.within(&self.data_dir)
+        self.database.within(&self.data_dir).trusting(self.database_ca_file.as_deref())
     }
 
     /// The rules of selling.

@@ -11,6 +11,7 @@ const DATABASE: &[&str] = &[
     "cache_milliseconds",
     "data_dir",
     "database",
+    "database_ca_file",
     "database_connect_seconds",
     "database_connections",
     "database_file",

@@ -68,7 +68,12 @@ impl Settings {
                 values.set_default(key, value);
             }
         }
-        Self::read(&values, wrong)
+        let settings = Self::read(&values, wrong)?;
+        if settings.database_ca_file.is_some() && settings.database.sqlite_path().is_some() {
+            let wrong = "`database_ca_file` is for a database server, and `database` is a file";
+            return Err(SettingsError(vec![wrong.to_owned()]));
+        }
+        Ok(settings)
     }
 }
 
