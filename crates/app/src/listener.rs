@@ -25,10 +25,10 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::settings::ListenAddress;
+use crate::{secure_connection, settings::ListenAddress, tls::Tls};
 
 /// The most bytes of a request's head.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How long to wait after the kernel failed to accept a connection, as it does when it runs out of a resource.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -44,6 +44,8 @@ pub(crate) struct Bounds {
 pub(crate) struct Listener {
     socket: TcpListener,
     bounds: Bounds,
+    /// With a certificate, connections use TLS.
+    tls: Option<Arc<Tls>>,
     connections: TaskTracker,
 }
 
@@ -51,7 +53,12 @@ impl Listener {
     pub(crate) async fn open(address: &ListenAddress, bounds: Bounds) -> anyhow::Result<Self> {
         let addresses = address.resolve().await.with_context(|| format!("cannot find the host of {address}"))?;
         let socket = bind(&addresses).await.with_context(|| format!("cannot listen on {address}"))?;
-        Ok(Self { socket, bounds, connections: TaskTracker::new() })
+        Ok(Self { socket, bounds, tls: None, connections: TaskTracker::new() })
+    }
+
+    /// The same port, for connections over TLS if there is a certificate.
+    pub(crate) fn with_tls(self, tls: Option<Arc<Tls>>) -> Self {
+        Self { tls, ..self }
     }
 
     /// The address, with the port that the kernel chose for port 0.
@@ -69,7 +76,8 @@ impl Listener {
                 accepted = self.accept(&places) => accepted,
             };
             let Some((stream, client, place)) = accepted else { continue };
-            let connection = serve_connection(stream, client, router.clone(), self.bounds, stop.clone());
+            let (router, tls) = (router.clone(), self.tls.clone());
+            let connection = serve_connection(stream, client, router, tls, self.bounds, stop.clone());
             self.connections.spawn(async move {
                 connection.await;
                 drop(place);
@@ -116,6 +124,7 @@ async fn serve_connection(
     stream: TcpStream,
     client: SocketAddr,
     router: Router,
+    tls: Option<Arc<Tls>>,
     bounds: Bounds,
     stop: CancellationToken,
 ) {
@@ -128,9 +137,14 @@ async fn serve_connection(
         let answer = tower::ServiceExt::oneshot(router.clone(), request.map(Body::new));
         async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
     });
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(bounds.head_timeout).max_buf_size(HEAD_BYTES_MAX);
-    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    if let Some(tls) = tls {
+        let service = TowerToHyperService::new(service);
+        if let Err(error) = secure_connection::serve(stream, &tls, service, bounds, stop).await {
+            tracing::debug!(error = &*error as &dyn std::error::Error, %client, "a connection broke");
+        }
+        return;
+    }
+    let connection = http1(bounds).serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -143,4 +157,11 @@ async fn serve_connection(
         // Clients abort, stall and send garbage; an operator can do nothing about it.
         tracing::debug!(error = &error as &dyn std::error::Error, %client, "a connection broke");
     }
+}
+
+/// How HTTP/1.1 is spoken.
+pub(crate) fn http1(bounds: Bounds) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(bounds.head_timeout).max_buf_size(HEAD_BYTES_MAX);
+    http
 }

@@ -85,6 +85,11 @@ macro_rules! settings {
 settings! {
     /// Host (an address or a name) and port to serve on; port 0 takes any free port
     listen: ListenAddress = "127.0.0.1:8080", ListenAddress::parse;
+    /// File with the certificate of the server, and those between it and the authority, for TLS without a proxy; read again
+    /// when it changes
+    tls_certificate_file: Option<PathBuf> = "", optional(path);
+    /// File with the key of that certificate
+    tls_key_file: Option<PathBuf> = "", optional(path);
     /// `sqlite://PATH` or `mysql://USER:PASSWORD@HOST:PORT/NAME`; `{data_dir}` stands for the data folder
     database: DatabaseUrl = "sqlite://{data_dir}/boxoffice.db", DatabaseUrl::parse;
     /// File with the certificate of the authority of the database server; with it all connections use TLS, and the server has
