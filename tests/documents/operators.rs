@@ -8,8 +8,14 @@ use serde_json::Value;
 use crate::{assert_none, numbered};
 
 /// Variables that are no settings: the file and a password, and those that only scripts and tests read.
-const OTHER_VARIABLES: [&str; 5] =
-    ["BOXOFFICE_CONFIG", "BOXOFFICE_PASSWORD", "BOXOFFICE_TEST_CACHE", "BOXOFFICE_UPDATE_OPENAPI", "BOXOFFICE_URL"];
+const OTHER_VARIABLES: [&str; 6] = [
+    "BOXOFFICE_CONFIG",
+    "BOXOFFICE_PASSWORD",
+    "BOXOFFICE_PASSWORD_FILE",
+    "BOXOFFICE_TEST_CACHE",
+    "BOXOFFICE_UPDATE_OPENAPI",
+    "BOXOFFICE_URL",
+];
 
 /// The configuration page lists exactly the settings of the program, as a test beside their list asserts.
 #[test]

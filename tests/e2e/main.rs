@@ -20,6 +20,7 @@ mod metrics;
 mod money;
 mod nginx;
 mod operations;
+mod proxies_tls;
 mod queue;
 mod queue_control;
 mod queue_sales;

@@ -47,6 +47,7 @@ async fn reference_server(redis: &RedisServer) -> (Server, Api) {
     for (name, value) in [
         ("LISTEN", None),
         ("DATABASE", None),
+        ("DATABASE_CA_FILE", None),
         ("KEYS_FILE", None),
         ("METRICS_LISTEN", Some(metrics.as_str())),
         ("WAITING_ROOM", Some(redis.as_str())),

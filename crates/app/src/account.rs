@@ -1,6 +1,6 @@
 //! `boxoffice account`.
 
-use std::io::IsTerminal;
+use std::{ffi::OsString, io::IsTerminal};
 
 use anyhow::{Context, bail};
 use boxoffice_application::{
@@ -12,10 +12,12 @@ use boxoffice_domain::{
     text::Name,
 };
 
-use crate::{exit::Exit, output};
+use crate::{exit::Exit, output, settings};
 
 /// The password, for scripts. It is not an argument, since every user of the machine can see those.
 const PASSWORD_VARIABLE: &str = "BOXOFFICE_PASSWORD";
+/// Names a file that has the password.
+const PASSWORD_FILE_VARIABLE: &str = "BOXOFFICE_PASSWORD_FILE";
 
 #[derive(Clone, Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that an operator sets by itself")]
@@ -155,15 +157,25 @@ impl Told {
     }
 }
 
-/// The password in the variable, if it is set. A script leaves a variable empty that it does not fill in.
+/// The password in the variable, or in the file that the other variable names, if one of them is set.
 fn password_of_variable() -> anyhow::Result<Option<String>> {
-    let Some(value) = std::env::var_os(PASSWORD_VARIABLE).filter(|value| !value.is_empty()) else {
-        return Ok(None);
-    };
-    match value.into_string() {
-        Ok(password) => Ok(Some(password)),
-        Err(_) => bail!("the value of the variable {PASSWORD_VARIABLE} is not Unicode"),
+    match (variable(PASSWORD_VARIABLE), variable(PASSWORD_FILE_VARIABLE)) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => bail!("the variables {PASSWORD_VARIABLE} and {PASSWORD_FILE_VARIABLE} are both set"),
+        (None, Some(path)) => match settings::read_secret(path.as_ref()) {
+            Ok(password) => Ok(Some(password)),
+            Err(what) => bail!("the password {what}"),
+        },
+        (Some(value), None) => match value.into_string() {
+            Ok(password) => Ok(Some(password)),
+            Err(_) => bail!("the value of the variable {PASSWORD_VARIABLE} is not Unicode"),
+        },
     }
+}
+
+/// A variable that is set. A script leaves a variable empty that it does not fill in.
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 fn ask_password(login_id: &LoginId) -> anyhow::Result<String> {

@@ -7,7 +7,8 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command as ClapCommand, FromArgMatc
 
 use crate::{
     account::AccountOptions,
-    settings::{Layers, SETTINGS, Setting, SettingsError, VARIABLE_PREFIX},
+    private_files::CREDENTIALS_VARIABLE,
+    settings::{self, Layers, Setting, SettingsError, VARIABLE_PREFIX},
     verify_draw::VerifyDrawOptions,
 };
 
@@ -65,9 +66,9 @@ pub(crate) enum Command {
     Import(ImportCommand),
     /// Makes an account, or changes the role, the name or the password of one, locks it, or ends its sessions
     ///
-    /// Asks for the password of a new account on the terminal, or takes it from the variable `BOXOFFICE_PASSWORD`. For an
-    /// account that exists, changes what is given, also the password if the variable is set: all of it, or nothing. Another
-    /// password ends all sessions of the account, and so does locking it.
+    /// Asks for the password of a new account on the terminal, or takes it from the variable `BOXOFFICE_PASSWORD` or the file
+    /// that `BOXOFFICE_PASSWORD_FILE` names. For an account that exists, changes what is given, also the password if the
+    /// variable is set: all of it, or nothing. Another password ends all sessions of the account, and so does locking it.
     Account(AccountOptions),
     /// Changes the keys that sign tokens
     Keys {
@@ -168,13 +169,14 @@ impl CommandLine {
         });
         let variables = variables.collect::<Result<_, _>>()?;
         let file = self.config.filter(|path| !path.as_os_str().is_empty());
-        Ok((self.command.unwrap_or_default(), Layers { file, variables, flags: self.settings.0 }))
+        let credentials = std::env::var_os(CREDENTIALS_VARIABLE).filter(|folder| !folder.is_empty()).map(PathBuf::from);
+        Ok((self.command.unwrap_or_default(), Layers { file, variables, flags: self.settings.0, credentials }))
     }
 }
 
 impl Args for SettingFlags {
     fn augment_args(command: ClapCommand) -> ClapCommand {
-        command.args(SETTINGS.iter().map(flag_of))
+        command.args(settings::named().map(flag_of))
     }
 
     fn augment_args_for_update(command: ClapCommand) -> ClapCommand {
@@ -205,7 +207,7 @@ fn flag_of(setting: &Setting) -> Arg {
 impl FromArgMatches for SettingFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let given = |setting: &Setting| Some((setting.key, matches.get_one::<String>(setting.key)?.clone()));
-        Ok(Self(SETTINGS.iter().filter_map(given).collect()))
+        Ok(Self(settings::named().filter_map(given).collect()))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

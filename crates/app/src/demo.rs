@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use boxoffice_application::{
     AccountService, CatalogImportService, CatalogService,
     accounts::{SignUp, SignUpError},
@@ -42,6 +42,43 @@ const PROMOTER: (&str, &str) = ("promoter", "promoter-password");
 const BUYER_PASSWORD: &str = "buyer-password";
 /// How many buyers are made at once: enough to keep the database busy, few enough to let other writes through.
 const BUYERS_MADE_AT_ONCE: usize = 16;
+
+/// Refuses to open accounts with public passwords to a network, or to let their acts into a database that others may use.
+pub(crate) fn refuse_elsewhere(settings: &Settings) -> anyhow::Result<()> {
+    if !settings.demo || settings.demo_anywhere {
+        return Ok(());
+    }
+    if !settings.listen.is_loopback() {
+        bail!(
+            "the passwords of the demo are public, and other machines reach {}: serve it on 127.0.0.1, or allow it with \
+             --demo-anywhere",
+            settings.listen
+        );
+    }
+    if settings.database_url().sqlite_path().is_none() {
+        bail!(
+            "the passwords of the demo are public, and {} is a database server: leave `database` out, or allow it with \
+             --demo-anywhere",
+            settings.database_url()
+        );
+    }
+    Ok(())
+}
+
+/// Says how many accounts an earlier start made with `--demo`.
+pub(crate) async fn say_what_is_left(accounts: &dyn Accounts) {
+    match accounts.count_demo().await {
+        Ok(0) => {}
+        Ok(count) => tracing::warn!(
+            count,
+            "there are accounts of the demo, whose passwords are public: they cannot sign in without --demo"
+        ),
+        Err(error) => {
+            let error: &(dyn std::error::Error + 'static) = &error;
+            tracing::warn!(error, "the accounts of the demo cannot be counted; they cannot sign in");
+        }
+    }
+}
 
 /// The login id of a buyer, as in `boxoffice-rush`. The first has the number 1.
 fn buyer_login_id(number: u32) -> String {
@@ -204,30 +241,38 @@ impl Buyers {
 
     /// The last buyer is made after all others, so if it exists, all do.
     async fn make_missing(&self) -> anyhow::Result<u32> {
-        if self.count == 0 || self.exists(self.count).await? {
+        let last = if self.count == 0 { return Ok(0) } else { self.find(self.count).await? };
+        if last.as_ref().is_some_and(|buyer| buyer.standing.is_demo) {
             return Ok(0);
         }
-        let hash = self.hash().await?;
+        let (passwords, password) = (self.passwords()?, Password::new(BUYER_PASSWORD)?);
+        // Buyers that were made before accounts were marked have this hash.
+        let hash = match last.map(|buyer| buyer.password_hash) {
+            Some(hash) if passwords.verify(password.clone(), Some(hash.clone())).await? => hash,
+            _ => passwords.hash(password).await?,
+        };
         let others = stream::iter(1..self.count).map(|number| self.make_one(number, &hash));
         let made = others.buffer_unordered(BUYERS_MADE_AT_ONCE);
         let made: u32 = made.try_fold(0, |sum, made| async move { Ok(sum + u32::from(made)) }).await?;
         Ok(made + u32::from(self.make_one(self.count, &hash).await?))
     }
 
-    /// One hash for all, as cheap as possible: it protects nothing, and thousands of buyers sign in at once.
-    async fn hash(&self) -> anyhow::Result<PasswordHash> {
+    /// Hashes as cheaply as possible, once for all: it protects nothing, and thousands of buyers sign in at once.
+    fn passwords(&self) -> anyhow::Result<Argon2Passwords> {
         let cheapest = PasswordSettings { memory_kib: 8, iterations: 1, parallel: 1, waiting_max: 0 };
-        let passwords = Argon2Passwords::new(cheapest, Arc::clone(&self.entropy))?;
-        Ok(passwords.hash(Password::new(BUYER_PASSWORD)?).await?)
+        Ok(Argon2Passwords::new(cheapest, Arc::clone(&self.entropy))?)
     }
 
-    async fn exists(&self, number: u32) -> anyhow::Result<bool> {
-        Ok(self.accounts.credentials(&LoginId::new(&buyer_login_id(number))?).await?.is_some())
+    async fn find(&self, number: u32) -> anyhow::Result<Option<Credentials>> {
+        Ok(self.accounts.credentials(&LoginId::new(&buyer_login_id(number))?).await?)
     }
 
     /// Makes one buyer. Returns whether the account was missing.
     async fn make_one(&self, number: u32, hash: &PasswordHash) -> anyhow::Result<bool> {
-        if self.exists(number).await? {
+        if let Some(known) = self.find(number).await? {
+            if !known.standing.is_demo && known.password_hash == *hash {
+                self.accounts.mark_demo(&known.account.login_id).await?;
+            }
             return Ok(false);
         }
         let text = buyer_login_id(number);
@@ -238,8 +283,8 @@ impl Buyers {
             role: Role::Customer,
             created_at: self.clock.now(),
         };
-        let credentials =
-            Credentials { account, standing: Standing::default(), password_hash: hash.clone(), idempotency: None };
+        let standing = Standing { is_demo: true, ..Standing::default() };
+        let credentials = Credentials { account, standing, password_hash: hash.clone(), idempotency: None };
         match self.accounts.create(credentials).await {
             Ok(()) => Ok(true),
             // Another instance that starts now was first.
@@ -260,19 +305,25 @@ async fn account(
     (login_id, password): (&str, &str),
     role: Role,
 ) -> anyhow::Result<AccountId> {
-    if let Some(id) = find(accounts, login_id).await? {
-        return Ok(id);
-    }
-    let sign_up =
-        SignUp { login_id: LoginId::new(login_id)?, password: Password::new(password)?, name: Name::new(login_id)? };
-    match accounts.sign_up(sign_up, role, None).await {
-        Ok(made) => Ok(made.value.id),
-        // Another instance that starts now was first.
-        Err(SignUpError::LoginIdTaken) => {
-            find(accounts, login_id).await?.context("an account of the demo has vanished")
+    let (login_id, password) = (LoginId::new(login_id)?, Password::new(password)?);
+    let known = match accounts.accounts.credentials(&login_id).await? {
+        Some(known) => known,
+        None => {
+            let name = Name::new(login_id.as_str())?;
+            let sign_up = SignUp { login_id: login_id.clone(), password: password.clone(), name };
+            match accounts.sign_up(sign_up, role, None).await {
+                // In the second case another instance that starts now was first.
+                Ok(_) | Err(SignUpError::LoginIdTaken) => {}
+                Err(error) => return Err(error.into()),
+            }
+            accounts.accounts.credentials(&login_id).await?.context("an account of the demo has vanished")?
         }
-        Err(error) => Err(error.into()),
+    };
+    // With another password it is an account like any other.
+    if !known.standing.is_demo && accounts.passwords.verify(password, Some(known.password_hash)).await? {
+        accounts.accounts.mark_demo(&login_id).await?;
     }
+    Ok(known.account.id)
 }
 
 #[cfg(test)]

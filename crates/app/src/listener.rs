@@ -33,12 +33,14 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    paced_stream::{CUT, InRequest, PacedStream, SLOW_HEAD, SLOW_RESPONSE},
+    paced_stream::{CUT, InRequest, PacedStream, RequestCount, SLOW_HEAD, SLOW_RESPONSE},
+    secure_connection,
     settings::ListenAddress,
+    tls::Tls,
 };
 
 /// The most bytes of a request's head.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How much the kernel takes of a response beyond what the network does. What it takes counts as taken by the client.
 const UNSENT_BYTES_MAX: u32 = 16 * 1024;
 /// A response may be taken this much more slowly than a request is sent: the kernel tells in larger steps what was taken.
@@ -59,6 +61,13 @@ pub(crate) struct Bounds {
     pub(crate) slow_client: Duration,
 }
 
+impl Bounds {
+    /// How long a client may take for the first KiB of a response.
+    pub(crate) fn response_patience(self) -> Duration {
+        self.slow_client * RESPONSE_PATIENCE_FACTOR
+    }
+}
+
 /// What an accepted connection holds.
 type Places = (OwnedSemaphorePermit, Share<u128>);
 
@@ -67,6 +76,8 @@ type Places = (OwnedSemaphorePermit, Share<u128>);
 pub(crate) struct Listener {
     socket: TcpListener,
     bounds: Bounds,
+    /// With a certificate, connections use TLS.
+    tls: Option<Arc<Tls>>,
     connections: TaskTracker,
 }
 
@@ -77,7 +88,12 @@ impl Listener {
         for reason in [TOO_MANY, SLOW_HEAD, SLOW_RESPONSE] {
             metrics::counter!(CUT, "reason" => reason).increment(0);
         }
-        Ok(Self { socket, bounds, connections: TaskTracker::new() })
+        Ok(Self { socket, bounds, tls: None, connections: TaskTracker::new() })
+    }
+
+    /// The same port, for connections over TLS if there is a certificate.
+    pub(crate) fn with_tls(self, tls: Option<Arc<Tls>>) -> Self {
+        Self { tls, ..self }
     }
 
     /// The address, with the port that the kernel chose for port 0.
@@ -96,7 +112,8 @@ impl Listener {
                 accepted = self.accept(&places, &of_addresses) => accepted,
             };
             let Some((stream, client, places)) = accepted else { continue };
-            let connection = serve_connection(stream, client, router.clone(), self.bounds, stop.clone());
+            let (router, tls) = (router.clone(), self.tls.clone());
+            let connection = serve_connection(stream, client, router, tls, self.bounds, stop.clone());
             self.connections.spawn(async move {
                 connection.await;
                 drop(places);
@@ -160,31 +177,36 @@ async fn serve_connection(
     stream: TcpStream,
     client: SocketAddr,
     router: Router,
+    tls: Option<Arc<Tls>>,
     bounds: Bounds,
     stop: CancellationToken,
 ) {
     // Responses are small: holding one back to fill a packet would only delay it.
     stream.set_nodelay(true).ok();
-    let response_patience = bounds.slow_client * RESPONSE_PATIENCE_FACTOR;
     let socket = socket2::SockRef::from(&stream);
     // What the kernel has of a response, or of an event, has to be taken too.
-    socket.set_tcp_user_timeout(Some(2 * response_patience)).ok();
+    socket.set_tcp_user_timeout(Some(2 * bounds.response_patience())).ok();
     socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX).ok();
-    let stream = PacedStream::new(stream, bounds.slow_client, response_patience);
-    let requests = stream.requests();
-    let service = tower::service_fn(move |mut request: Request<Incoming>| {
-        let in_request = requests.begin();
-        request.extensions_mut().insert(ConnectInfo(client));
-        let answer = tower::ServiceExt::oneshot(router.clone(), request.map(Body::new));
-        async move {
-            let response = answer.await.unwrap_or_else(|never| match never {});
-            Ok::<_, Infallible>(response.map(|body| ResponseBody { body, _in_request: in_request }))
+    let service = |requests: Arc<RequestCount>| {
+        tower::service_fn(move |mut request: Request<Incoming>| {
+            let in_request = requests.begin();
+            request.extensions_mut().insert(ConnectInfo(client));
+            let answer = tower::ServiceExt::oneshot(router.clone(), request.map(Body::new));
+            async move {
+                let response = answer.await.unwrap_or_else(|never| match never {});
+                Ok::<_, Infallible>(response.map(|body| ResponseBody { body, _in_request: in_request }))
+            }
+        })
+    };
+    if let Some(tls) = tls {
+        if let Err(error) = secure_connection::serve(stream, &tls, service, bounds, stop).await {
+            tracing::debug!(error = &*error as &dyn std::error::Error, %client, "a connection broke");
         }
-    });
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(bounds.idle_timeout);
-    http.max_buf_size(HEAD_BYTES_MAX).max_header_size(HEAD_BYTES_MAX);
-    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        return;
+    }
+    let stream = PacedStream::new(stream, bounds.slow_client, bounds.response_patience());
+    let service = TowerToHyperService::new(service(stream.requests()));
+    let connection = http1(bounds).serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -199,8 +221,16 @@ async fn serve_connection(
     }
 }
 
+/// How HTTP/1.1 is spoken.
+pub(crate) fn http1(bounds: Bounds) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(bounds.idle_timeout);
+    http.max_buf_size(HEAD_BYTES_MAX).max_header_size(HEAD_BYTES_MAX);
+    http
+}
+
 /// The body of a response. The request ends with it.
-struct ResponseBody {
+pub(crate) struct ResponseBody {
     body: Body,
     _in_request: InRequest,
 }

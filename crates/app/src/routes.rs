@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{
+    Router,
+    http::{HeaderValue, header::STRICT_TRANSPORT_SECURITY},
+    middleware::map_response,
+    response::Response,
+};
 use boxoffice_http::{Draining, FreshnessMarks, HttpSettings, Services};
 use metrics_exporter_prometheus::PrometheusHandle;
 
@@ -23,6 +28,12 @@ pub(crate) struct Routers {
     pub(crate) operations: Option<Router>,
 }
 
+/// Lets browsers come with TLS alone for a year.
+async fn with_strict_transport(mut response: Response) -> Response {
+    response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    response
+}
+
 pub(crate) fn routers(
     settings: &Settings,
     services: Services,
@@ -31,14 +42,17 @@ pub(crate) fn routers(
     draining: &Draining,
 ) -> Routers {
     let http = http_settings(settings);
+    let secured = |api: Router| {
+        if settings.tls_certificate_file.is_some() { api.layer(map_response(with_strict_transport)) } else { api }
+    };
     if settings.metrics_listen.is_none() {
         let api = boxoffice_http::router(services, http, Some(metrics), draining.clone(), marks);
-        return Routers { api, operations: None };
+        return Routers { api: secured(api), operations: None };
     }
     let (readiness, entropy) = (Arc::clone(&services.readiness), Arc::clone(&services.entropy));
     let operations = boxoffice_http::operations_router(readiness, entropy, Some(metrics), draining.clone());
     let api = boxoffice_http::router(services, http, None, draining.clone(), marks);
-    Routers { api, operations: Some(operations) }
+    Routers { api: secured(api), operations: Some(operations) }
 }
 
 fn http_settings(settings: &Settings) -> HttpSettings {
@@ -61,6 +75,7 @@ fn http_settings(settings: &Settings) -> HttpSettings {
         // A third of what is allowed, so that one poll may fail.
         active_poll_seconds: ACTIVE_POLL_SECONDS.min(settings.no_show_seconds / 3),
         event_heartbeat: seconds(EVENT_HEARTBEAT_SECONDS),
+        docs: settings.docs,
         cors_origins: settings.cors_origins.clone(),
         rules: settings.selling_rules(),
         trust_forwarded_for: settings.trust_forwarded_for,

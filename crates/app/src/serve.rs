@@ -20,10 +20,11 @@ use crate::{
     settings::{Gateway, Settings},
     subscriber::Subscriber,
     telemetry,
+    tls::Tls,
     wiring::{self, Adapters, UseCases, cache_time, seconds},
     workers::{
-        Admissions, ExpirySweeper, KeysWatch, Leased, MetricsUpkeep, PendingCharges, PresenceWatch, RevocationsWatch,
-        Sales, Worker, Workers,
+        Admissions, CertificateWatch, ExpirySweeper, KeysWatch, Leased, MetricsUpkeep, PendingCharges, PresenceWatch,
+        RetentionWorker, RevocationsWatch, Sales, Worker, Workers,
     },
 };
 
@@ -32,6 +33,8 @@ const END_MAX: Duration = Duration::from_secs(10);
 
 /// Serves until a signal to stop.
 pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
+    demo::refuse_elsewhere(settings)?;
+    let tls = Tls::of(settings)?;
     // A signal that comes during the start takes effect after it.
     let signals = Signals::listen()?;
     let metrics = telemetry::start_metrics()?;
@@ -47,6 +50,8 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
             let error: &(dyn std::error::Error + 'static) = error.as_ref();
             tracing::warn!(error, "the demo is not complete; the next start tries again");
         }
+    } else {
+        demo::say_what_is_left(adapters.database.accounts.as_ref()).await;
     }
     match settings.gateway {
         Gateway::None => tracing::info!(
@@ -61,6 +66,9 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
 
     let workers = Workers::default();
     start_workers(settings, &adapters, &use_cases, &metrics, &workers);
+    if let Some(tls) = &tls {
+        workers.start(CertificateWatch { tls: Arc::clone(tls) });
+    }
     let marks = Arc::new(FreshnessMarks::new(cache_time(settings)));
     if let Some(subscription) = use_cases.peering.subscription.take() {
         let subscriber = Subscriber {
@@ -73,7 +81,7 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
     }
     let draining = Draining::new();
     let routers = routes::routers(settings, use_cases.services.clone(), marks, metrics, &draining);
-    answer(settings, routers, draining, signals).await?;
+    answer(settings, routers, tls, draining, signals).await?;
 
     if timeout(END_MAX, workers.end()).await.is_err() {
         tracing::warn!("a worker did not end in time");
@@ -87,7 +95,13 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
 }
 
 /// Opens the ports, and serves until a signal to stop and the end of the requests that are in flight then.
-async fn answer(settings: &Settings, routers: Routers, draining: Draining, mut signals: Signals) -> anyhow::Result<()> {
+async fn answer(
+    settings: &Settings,
+    routers: Routers,
+    tls: Option<Arc<Tls>>,
+    draining: Draining,
+    mut signals: Signals,
+) -> anyhow::Result<()> {
     let bounds = Bounds {
         connections_max: settings.connections_max,
         // Behind a proxy all clients have its address.
@@ -95,7 +109,15 @@ async fn answer(settings: &Settings, routers: Routers, draining: Draining, mut s
         idle_timeout: seconds(settings.connection_idle_seconds),
         slow_client: seconds(settings.slow_client_seconds),
     };
-    let listener = Listener::open(&settings.listen, bounds).await?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    if tls.is_none() && !settings.listen.is_loopback() && !settings.trust_forwarded_for {
+        tracing::warn!(
+            listen = %settings.listen,
+            "passwords and tokens come over the network without TLS: put a proxy in front (`trust_forwarded_for`), or set \
+             `tls_certificate_file`"
+        );
+    }
+    let listener = Listener::open(&settings.listen, bounds).await?.with_tls(tls);
     let address = listener.address()?;
     // The operators' port stays open until the end, so that they can watch the stop.
     let operations_stop = CancellationToken::new();
@@ -108,7 +130,7 @@ async fn answer(settings: &Settings, routers: Routers, draining: Draining, mut s
     let stop = CancellationToken::new();
     let serving = tokio::spawn(listener.serve(routers.api, stop.clone()));
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
-    output::print_line(&format!("boxoffice listens on http://{address}"))?;
+    output::print_line(&format!("boxoffice listens on {scheme}://{address}"))?;
 
     signals.next().await;
     leave(settings, &draining, &mut signals).await;
@@ -157,6 +179,7 @@ fn start_workers(
     start_for_all(settings, adapters, workers, sweeper);
     let charges = PendingCharges::new(Arc::clone(wallet), settings.charge_retry_seconds);
     start_for_all(settings, adapters, workers, charges);
+    start_for_all(settings, adapters, workers, RetentionWorker::new(adapters.retention(settings)));
     workers.start(Admissions { waiting_room: Arc::clone(waiting_room), clock: Arc::clone(&adapters.clock) });
     workers.start(Sales { waiting_room: Arc::clone(waiting_room), fails: false });
     if let Some(presence) = &peering.presence {

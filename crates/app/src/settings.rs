@@ -6,6 +6,7 @@
 mod listen_address;
 mod load;
 mod parse;
+mod secrets;
 mod urls;
 
 use std::{num::NonZeroU32, path::PathBuf};
@@ -21,11 +22,14 @@ use parse::{choice, key_prefix, log_directives, optional, origins, path, points,
 
 pub(crate) use listen_address::ListenAddress;
 pub(crate) use load::{Layers, SettingsError, VARIABLE_PREFIX, unknown_variables};
+pub(crate) use secrets::{SECRET_FILES, read_secret};
 pub(crate) use urls::{DatabaseUrl, WaitingRoomUrl};
 
 const DEMO_BUYERS_MAX: u32 = 1_000_000;
 const DAY_SECONDS: u32 = 86_400;
 const YEAR_SECONDS: u32 = 366 * DAY_SECONDS;
+/// A hundred years: for ever.
+const KEPT_DAYS_MAX: u32 = 36_525;
 
 /// A setting, apart from its type.
 #[derive(Clone, Copy, Debug)]
@@ -81,8 +85,16 @@ macro_rules! settings {
 settings! {
     /// Host (an address or a name) and port to serve on; port 0 takes any free port
     listen: ListenAddress = "127.0.0.1:8080", ListenAddress::parse;
+    /// File with the certificate of the server, and those between it and the authority, for TLS without a proxy; read again
+    /// when it changes
+    tls_certificate_file: Option<PathBuf> = "", optional(path);
+    /// File with the key of that certificate
+    tls_key_file: Option<PathBuf> = "", optional(path);
     /// `sqlite://PATH` or `mysql://USER:PASSWORD@HOST:PORT/NAME`; `{data_dir}` stands for the data folder
     database: DatabaseUrl = "sqlite://{data_dir}/boxoffice.db", DatabaseUrl::parse;
+    /// File with the certificate of the authority of the database server; with it all connections use TLS, and the server has
+    /// to show a certificate of this authority for its name
+    database_ca_file: Option<PathBuf> = "", optional(path);
     /// Where the queues are: `memory:` is this process; several instances share those in
     /// `redis://[USER:PASSWORD@]HOST:PORT[/DATABASE]`, `redis-cluster://HOST:PORT,HOST:PORT` or
     /// `redis-sentinel://HOST:PORT,HOST:PORT/NAME` (`rediss…` for TLS)
@@ -94,13 +106,16 @@ settings! {
     keys_file: Option<PathBuf> = "", optional(path);
     /// Imports a small catalog and makes accounts with public passwords
     demo: bool = "false", switch;
+    /// Allows `demo` on an address that other machines reach, or over a database server
+    demo_anywhere: bool = "false", switch;
     /// Number of demo accounts for `make rush`: `buyer-00001` and so on
     demo_buyers: u32 = "20000", whole(0, DEMO_BUYERS_MAX);
     /// Format of log lines: `human` or `json`
     log_format: LogFormat = "human", choice(&[("human", LogFormat::Human), ("json", LogFormat::Json)]);
     /// What is logged: a level, or directives such as `info,boxoffice_http=debug`
     log: String = "info", log_directives;
-    /// Another host and port for `/metrics`, `/healthz` and `/readyz`; `/metrics` is then only there
+    /// Another host and port for `/metrics`, `/healthz` and `/readyz`; `/metrics` is then only there, otherwise it answers
+    /// to this machine alone
     metrics_listen: Option<ListenAddress> = "", optional(ListenAddress::parse);
 
     /// How long seats are held before they must be paid
@@ -205,6 +220,8 @@ settings! {
     event_streams_per_account: u32 = "3", whole(0, 1_000_000);
     /// How many of them one network (IPv4 /24, IPv6 /48) may have; 0 for any number, which is the default with `--demo`
     event_streams_per_network: u32 = "100", whole(0, 1_000_000);
+    /// Serves `/docs` and `/openapi.json`
+    docs: bool = "true", switch;
     /// Origins whose pages may call the API, separated by commas
     cors_origins: Vec<String> = "", origins;
     /// Takes the client's address from the last `X-Forwarded-For` entry; only behind a proxy that writes it
@@ -225,6 +242,12 @@ settings! {
 
     /// How often lapsed holds are marked as expired; no rule depends on it
     sweep_seconds: u32 = "1", whole(1, 3_600);
+    /// How many days ended sessions are kept
+    ended_session_days: u32 = "30", whole(1, KEPT_DAYS_MAX);
+    /// How many days reservations are kept that were never paid, from the end of the hold on; at least until the performance
+    lapsed_days: u32 = "90", whole(1, KEPT_DAYS_MAX);
+    /// How many days events are kept
+    outbox_days: u32 = "30", whole(1, KEPT_DAYS_MAX);
     /// How long a charge may be pending before the gateway is asked again
     charge_retry_seconds: u32 = "10", whole(1, DAY_SECONDS);
     /// How long a charge may be without a verdict; then the gateway is asked a last time, and the charge ends as declined
@@ -244,6 +267,11 @@ settings! {
     drain_seconds: u32 = "0", whole(0, 600);
     /// After that: how long requests in flight have to end
     shutdown_seconds: u32 = "30", whole(0, 3_600);
+}
+
+/// Everything that a source may set: the settings, and the files of those that are secret.
+pub(crate) fn named() -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().chain(SECRET_FILES)
 }
 
 /// The defaults that `--demo` replaces: thousands of demo buyers sign in from one address, with a public password, and pay
@@ -296,7 +324,7 @@ pub(crate) enum LogFormat {
 impl Settings {
     /// The URL of the database, with the data folder filled in.
     pub(crate) fn database_url(&self) -> DatabaseUrl {
-        self.database.within(&self.data_dir)
+        self.database.within(&self.data_dir).trusting(self.database_ca_file.as_deref())
     }
 
     /// The rules of selling.
@@ -326,7 +354,7 @@ mod tests {
             let default = if setting.default.is_empty() { "none" } else { &format!("`{}`", setting.default) };
             format!("| `{}` | {default} | {} |", setting.variable(), setting.help)
         };
-        let mut listed: Vec<_> = SETTINGS.iter().map(row).collect();
+        let mut listed: Vec<_> = named().map(row).collect();
         documented.sort_unstable();
         listed.sort_unstable();
         assert_eq!(documented, listed);

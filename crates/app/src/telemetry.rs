@@ -78,5 +78,6 @@ fn describe_metrics() {
     describe_counter!("boxoffice_cache_misses_total", "Reads that needed the storage, by cache.");
     describe_counter!("boxoffice_worker_failures_total", "Ticks of a background worker that failed, by worker.");
     describe_gauge!("boxoffice_worker_lease_held", "1 if this instance holds the lease of a worker, by worker.");
+    describe_counter!("boxoffice_rows_removed_total", "Old rows that were removed, by kind.");
     describe_counter!("boxoffice_announcements_lost_total", "Announcements that could not be sent to the peers.");
 }

@@ -11,8 +11,10 @@ const DATABASE: &[&str] = &[
     "cache_milliseconds",
     "data_dir",
     "database",
+    "database_ca_file",
     "database_connect_seconds",
     "database_connections",
+    "database_file",
     "write_batch_max",
     "write_lanes",
     "write_retry_max",
@@ -20,7 +22,8 @@ const DATABASE: &[&str] = &[
 ];
 const KEYS: &[&str] = &["data_dir", "keys_file"];
 /// How a command reaches the servers.
-const PEERS: &[&str] = &["redis_connect_milliseconds", "redis_prefix", "redis_timeout_milliseconds", "waiting_room"];
+const PEERS: &[&str] =
+    &["redis_connect_milliseconds", "redis_prefix", "redis_timeout_milliseconds", "waiting_room", "waiting_room_file"];
 /// What only queues in Redis have.
 const REDIS: &[&str] =
     &["redis_connect_milliseconds", "redis_poll_milliseconds", "redis_prefix", "redis_timeout_milliseconds"];
@@ -53,7 +56,7 @@ pub(crate) fn refuse(command: &Command, flags: &[(&'static str, String)]) -> any
 /// Refuses a flag whose setting has a meaning only together with another one.
 pub(crate) fn refuse_alone(settings: &Settings, flags: &[(&'static str, String)]) -> anyhow::Result<()> {
     for (key, _) in flags {
-        if *key == "demo_buyers" && !settings.demo {
+        if matches!(*key, "demo_anywhere" | "demo_buyers") && !settings.demo {
             anyhow::bail!("--{} needs --demo", flag(key));
         }
         if REDIS.contains(key) && !matches!(settings.waiting_room, WaitingRoomUrl::Redis(_)) {
@@ -70,12 +73,12 @@ fn flag(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::SETTINGS;
+    use crate::settings::named;
 
     #[test]
     fn every_name_is_that_of_a_setting() {
         for key in [LOGGING, DATABASE, KEYS, PEERS, REDIS, CONCERTS, PASSWORDS].concat() {
-            assert!(SETTINGS.iter().any(|setting| setting.key == key && setting.flag() == flag(key)), "{key}");
+            assert!(named().any(|setting| setting.key == key && setting.flag() == flag(key)), "{key}");
         }
     }
 }

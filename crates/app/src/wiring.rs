@@ -11,8 +11,8 @@ use std::{
 
 use anyhow::{Context, bail};
 use boxoffice_application::{
-    AccountLocks, AccountService, CatalogGeneration, CatalogImportService, CatalogService, Gate, PaymentService,
-    ReservationService, SaleTermsCache, SaleWatch, WaitingRoomService, WalletService,
+    AccountLocks, AccountService, CatalogGeneration, CatalogImportService, CatalogService, Gate, KeptDays,
+    PaymentService, ReservationService, RetentionService, SaleTermsCache, SaleWatch, WaitingRoomService, WalletService,
     accounts::{Revocations, SessionSettings},
 };
 use boxoffice_domain::{
@@ -21,7 +21,7 @@ use boxoffice_domain::{
     gateway::PaymentGateway,
     waiting_room::{QueueTokens, WaitingRoom},
 };
-use boxoffice_http::Services;
+use boxoffice_http::{ReadinessCheck, Services};
 use boxoffice_peers::{
     Alone, Peers, Subscription,
     leases::Lease,
@@ -37,6 +37,7 @@ use crate::{
         Argon2Passwords, CurrentTokens, Keys, PasswordSettings, SimulatedGateway, SimulatorSettings, SystemClock,
         SystemEntropy, keys::FILE_NAME,
     },
+    private_files,
     settings::{DatabaseUrl, Gateway, Settings, StaffSecondFactor, WaitingRoomUrl},
 };
 
@@ -123,6 +124,7 @@ impl Adapters {
                 session_days_max: settings.session_days_max,
                 sessions_per_account: settings.sessions_per_account,
                 staff_needs_second_factor: settings.staff_second_factor == StaffSecondFactor::Required,
+                demo: settings.demo,
             },
             revocations: Revocations::default(),
             peers,
@@ -188,7 +190,7 @@ impl Adapters {
             })),
             wallet: Some(Arc::clone(&wallet)),
             peers,
-            readiness: Arc::clone(&self.database.readiness),
+            readiness: Arc::new(ReadinessCheck::new(Arc::clone(&self.database.readiness))),
             entropy: Arc::clone(entropy),
             clock: Arc::clone(clock),
         };
@@ -214,6 +216,18 @@ impl Adapters {
                 let peers = Arc::clone(&presence) as Arc<dyn Peers>;
                 Peering { peers, presence: Some(presence), subscription: None, link: None }
             }
+        }
+    }
+
+    pub(crate) fn retention(&self, settings: &Settings) -> RetentionService {
+        RetentionService {
+            retention: Arc::clone(&self.database.retention),
+            clock: Arc::clone(&self.clock),
+            kept_days: KeptDays {
+                ended_sessions: settings.ended_session_days,
+                lapsed: settings.lapsed_days,
+                outbox: settings.outbox_days,
+            },
         }
     }
 
@@ -306,7 +320,8 @@ fn gateway(settings: &Settings) -> Option<Arc<dyn PaymentGateway>> {
     }
 }
 
-/// Makes the data folder and the file of an embedded database if they are missing, readable by their owner only.
+/// Makes the data folder and the file of an embedded database if they are missing, readable by their owner only. Refuses
+/// those that others may read: they hold what all accounts have and have done.
 pub(crate) fn make_files(settings: &Settings) -> anyhow::Result<()> {
     let folder = &settings.data_dir;
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
@@ -314,8 +329,17 @@ pub(crate) fn make_files(settings: &Settings) -> anyhow::Result<()> {
     if let Some(path) = settings.database_url().sqlite_path() {
         let opened = File::options().create(true).append(true).mode(0o600).open(path);
         opened.with_context(|| format!("cannot open the database {}", path.display()))?;
+        for ending in ["", "-wal", "-shm"] {
+            let mut name = path.as_os_str().to_owned();
+            name.push(ending);
+            // The files beside it are there while it is open.
+            if let Ok(metadata) = fs::metadata(&name) {
+                private_files::refuse_if_open(Path::new(&name), &metadata).context("the database cannot be used")?;
+            }
+        }
     }
-    Ok(())
+    let metadata = fs::metadata(folder).with_context(|| format!("cannot look at the folder {}", folder.display()))?;
+    private_files::refuse_if_open(folder, &metadata).context("the data folder cannot be used")
 }
 
 /// Brings the schema up to date, and returns the names of the migrations that it applied.

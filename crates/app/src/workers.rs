@@ -3,6 +3,9 @@
 //! No rule depends on a worker. Each only does early, for buyers who do not come back, what the next request would do
 //! anyway. So a failure never ends a worker; it tries again, each time later.
 
+mod certificate;
+mod retention;
+
 use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -15,6 +18,8 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::adapters::{CurrentTokens, Keys};
+
+pub(crate) use {certificate::CertificateWatch, retention::RetentionWorker};
 
 /// How many lapsed holds one transaction marks as expired.
 const EXPIRE_MAX: u32 = 500;

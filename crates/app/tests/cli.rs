@@ -1,9 +1,15 @@
 //! The command line, with the real binary.
 
+#[path = "cli/demo.rs"]
+mod demo;
 #[path = "cli/files.rs"]
 mod files;
 #[path = "cli/options.rs"]
 mod options;
+#[path = "cli/secrets.rs"]
+mod secrets;
+#[path = "cli/tls.rs"]
+mod tls;
 
 use std::{
     fs::{self, File},
@@ -302,7 +308,8 @@ impl Server {
         let mut process = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim_end().strip_prefix("boxoffice listens on http://").map(str::to_owned);
+        let address = line.trim_end().strip_prefix("boxoffice listens on ").and_then(|url| url.split_once("://"));
+        let address = address.map(|(_, address)| address.to_owned());
         Self { process, address: address.unwrap_or_else(|| panic!("it printed `{line}`")) }
     }
 

@@ -70,6 +70,15 @@ pub struct SessionSettings {
     pub sessions_per_account: u32,
     /// Whether staff without a second factor may only set it up.
     pub staff_needs_second_factor: bool,
+    /// Whether accounts of the demonstration are signed in, whose passwords are public.
+    pub demo: bool,
+}
+
+impl SessionSettings {
+    /// Whether the account is signed in, and stays so.
+    fn admits(&self, standing: Standing) -> bool {
+        standing.may_sign_in() && (self.demo || !standing.is_demo)
+    }
 }
 
 /// An account to be made.
@@ -294,7 +303,7 @@ impl AccountService {
         let credentials = credentials.filter(|known| known.standing.erased_at.is_none());
         let hash = credentials.as_ref().map(|credentials| credentials.password_hash.clone());
         let verified = self.passwords.verify(password, hash).await?;
-        let may_sign_in = |known: &Credentials| verified && known.standing.may_sign_in();
+        let may_sign_in = |known: &Credentials| verified && self.settings.admits(known.standing);
         let credentials = credentials.filter(may_sign_in).ok_or(SignInError::InvalidCredentials)?;
         let Credentials { account, standing, password_hash, .. } = credentials;
         if standing.second_factor_at.is_some() {

@@ -17,6 +17,7 @@ mod history;
 pub mod payments;
 pub mod queue_control;
 pub mod reservations;
+mod retention;
 mod sale_terms;
 mod sale_watch;
 pub mod waiting_room;
@@ -39,6 +40,7 @@ debug_by_name! {
     CatalogService,
     PaymentService,
     ReservationService,
+    RetentionService,
     WaitingRoomService,
     WalletService,
 }
@@ -52,6 +54,7 @@ pub use concert_view::ConcertView;
 pub use gate::{Gate, Visitor};
 pub use payments::PaymentService;
 pub use reservations::ReservationService;
+pub use retention::{KeptDays, RetentionService, RetentionStep, Stepped};
 pub use sale_terms::SaleTermsCache;
 pub use sale_watch::SaleWatch;
 pub use waiting_room::WaitingRoomService;

@@ -204,6 +204,8 @@ pub struct Standing {
     pub erased_at: Option<Timestamp>,
     /// Since when signing in asks for a second factor.
     pub second_factor_at: Option<Timestamp>,
+    /// Whether it is an account of the demonstration, whose password is public.
+    pub is_demo: bool,
 }
 
 impl Standing {
@@ -277,6 +279,12 @@ pub trait Accounts: Send + Sync {
     /// [Erases](Credentials::erase) an account and removes its sessions, in one step, unless it has [`Belongings`], and if
     /// it still has the password hash that was `verified`. What it paid, charged and reserved is kept under its id.
     async fn erase(&self, id: AccountId, verified: PasswordHash) -> Result<Erasure, StorageError>;
+
+    /// Marks the account with this login id as one of the demonstration, if there is one.
+    async fn mark_demo(&self, login_id: &LoginId) -> Result<(), StorageError>;
+
+    /// How many accounts are of the demonstration.
+    async fn count_demo(&self) -> Result<u64, StorageError>;
 }
 
 debug_without_content! {

@@ -31,6 +31,7 @@ pub mod page;
 pub mod payments;
 mod points;
 pub mod reservations;
+pub mod retention;
 pub mod sale;
 pub mod seats;
 pub mod selling_rules;

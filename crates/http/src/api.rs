@@ -6,12 +6,12 @@ use std::{
 };
 
 use axum::{body::Bytes, extract::FromRef};
-use boxoffice_domain::{Timestamp, audit::Readiness};
+use boxoffice_domain::Timestamp;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 
 use crate::{
-    Draining, FreshnessMarks, HttpSettings, Services,
+    Draining, FreshnessMarks, HttpSettings, ReadinessCheck, Services,
     cache::{catalog_reads::CatalogReads, seat_maps::SeatMaps},
     keys_in_flight::KeysInFlight,
     queue_streams::QueueStreams,
@@ -59,9 +59,19 @@ pub(crate) struct Shared {
 /// The state of the routes for operators, which may be served without the others.
 #[derive(Clone)]
 pub(crate) struct Operations {
-    pub readiness: Arc<dyn Readiness>,
+    pub readiness: Arc<ReadinessCheck>,
     pub metrics: Option<PrometheusHandle>,
+    pub metrics_readers: MetricsReaders,
     pub draining: Draining,
+}
+
+/// Who may read the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MetricsReaders {
+    /// Everybody who reaches the port.
+    All,
+    /// Programs on this machine, if they speak for themselves and pass nothing on.
+    ThisMachine,
 }
 
 impl Api {
@@ -76,7 +86,12 @@ impl Api {
     ) -> Self {
         let readiness = Arc::clone(&services.readiness);
         Self(Arc::new(Shared {
-            operations: Operations { readiness, metrics, draining: draining.clone() },
+            operations: Operations {
+                readiness,
+                metrics,
+                metrics_readers: MetricsReaders::ThisMachine,
+                draining: draining.clone(),
+            },
             draining,
             input,
             requests: Arc::new(Semaphore::new(settings.concurrent_requests_max)),

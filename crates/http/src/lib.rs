@@ -16,6 +16,7 @@ mod keys_in_flight;
 mod layers;
 mod pace;
 mod queue_streams;
+mod readiness;
 mod reply;
 mod request;
 mod router;
@@ -28,13 +29,14 @@ use std::sync::Arc;
 use boxoffice_application::{
     AccountService, CatalogService, Gate, PaymentService, ReservationService, WaitingRoomService, WalletService,
 };
-use boxoffice_domain::{Clock, EntropySource, audit::Readiness};
+use boxoffice_domain::{Clock, EntropySource};
 use boxoffice_peers::Peers;
 
 pub use cache::freshness_marks::FreshnessMarks;
 pub use document::openapi_text;
 pub use draining::Draining;
 pub use pace::Pace;
+pub use readiness::ReadinessCheck;
 pub use reply::Code;
 pub use router::{openapi, operations_router, router};
 pub use settings::HttpSettings;
@@ -53,7 +55,7 @@ pub struct Services {
     pub wallet: Option<Arc<WalletService>>,
     /// Count the requests of a client over all instances.
     pub peers: Arc<dyn Peers>,
-    pub readiness: Arc<dyn Readiness>,
+    pub readiness: Arc<ReadinessCheck>,
     /// Makes request ids.
     pub entropy: Arc<dyn EntropySource>,
     /// Tells the time of which a response shows the status.

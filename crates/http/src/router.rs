@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, extract::FromRef, middleware};
-use boxoffice_domain::{EntropySource, audit::Readiness};
+use boxoffice_domain::EntropySource;
 use metrics_exporter_prometheus::PrometheusHandle;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    Draining, FreshnessMarks, HttpSettings, Services,
-    api::{Api, Operations},
+    Draining, FreshnessMarks, HttpSettings, ReadinessCheck, Services,
+    api::{Api, MetricsReaders, Operations},
     document, layers,
     request::{AcceptedInput, BodyReader, refuse_unknown_input},
     routes::{
@@ -144,7 +144,8 @@ pub fn openapi() -> OpenApi {
 }
 
 /// The routes of these services. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that the limits
-/// know the addresses of clients. Without `metrics`, `/metrics` is not found: [`operations_router`] serves it elsewhere.
+/// know the addresses of clients. `/metrics` answers to programs on this machine; without `metrics` it is not found, as
+/// [`operations_router`] serves it elsewhere.
 pub fn router(
     services: Services,
     settings: HttpSettings,
@@ -154,7 +155,7 @@ pub fn router(
 ) -> Router {
     let cross_origin = layers::cross_origin(&settings.cors_origins);
     let entropy = Arc::clone(&services.entropy);
-    let extent = Extent::of(&services);
+    let (extent, serves_document) = (Extent::of(&services), settings.docs);
     let document = move || extent.document().to_json().unwrap_or_default().into();
     let api_routes = extent.routes();
     let promised_bytes = |operation: &str| routes::promised_bytes(operation, &settings.rules);
@@ -162,7 +163,11 @@ pub fn router(
     let api = Api::new(services, settings, metrics, draining, marks, input, Box::new(document));
 
     let guarded = Router::from(api_routes).layer(middleware::from_fn_with_state(api.clone(), layers::guard));
-    let all = guarded.merge(without_body(operations_routes().merge(document_routes()))).merge(document::pages());
+    let all = if serves_document {
+        guarded.merge(without_body(operations_routes().merge(document_routes()))).merge(document::pages())
+    } else {
+        guarded.merge(without_body(operations_routes()))
+    };
     let all = all.method_not_allowed_fallback(layers::method_not_allowed).fallback(layers::not_found);
     let all = match cross_origin {
         Some(cross_origin) => all.layer(cross_origin),
@@ -173,7 +178,7 @@ pub fn router(
 
 /// `/healthz`, `/readyz` and `/metrics` alone, for a port that only operators reach.
 pub fn operations_router(
-    readiness: Arc<dyn Readiness>,
+    readiness: Arc<ReadinessCheck>,
     entropy: Arc<dyn EntropySource>,
     metrics: Option<PrometheusHandle>,
     draining: Draining,
@@ -181,5 +186,5 @@ pub fn operations_router(
     let router = without_body(operations_routes());
     let router = router.method_not_allowed_fallback(layers::method_not_allowed).fallback(layers::not_found);
     let observed = router.layer(middleware::from_fn_with_state(entropy, layers::observe));
-    observed.with_state(Operations { readiness, metrics, draining })
+    observed.with_state(Operations { readiness, metrics, metrics_readers: MetricsReaders::All, draining })
 }

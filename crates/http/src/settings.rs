@@ -41,6 +41,8 @@ pub struct HttpSettings {
     pub active_poll_seconds: u32,
     /// How often a queue stream without events sends a heartbeat.
     pub event_heartbeat: Duration,
+    /// Whether `/docs` and `/openapi.json` are served.
+    pub docs: bool,
     /// The origins whose pages may call the API; none turns CORS off.
     pub cors_origins: Vec<String>,
     /// What requests may ask for, and what a new concert gets unless its promoter chooses.

@@ -22,7 +22,7 @@ mod statement;
 mod stored;
 mod write_lanes;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use boxoffice_domain::{
     AccountId, Clock, EntropySource,
@@ -33,9 +33,11 @@ use boxoffice_domain::{
     history::History,
     payments::Payments,
     reservations::Reservations,
+    retention::Retention,
     wallet::Wallets,
 };
 use boxoffice_peers::{Peers, leases::Leases};
+use url::form_urlencoded;
 
 use crate::{concert_finder::ConcertFinder, seat_cache::SeatCache, write_lanes::WriteLanes};
 
@@ -106,6 +108,7 @@ pub struct Database {
     pub audit: Arc<dyn Audit>,
     pub readiness: Arc<dyn Readiness>,
     pub leases: Arc<dyn Leases>,
+    pub retention: Arc<dyn Retention>,
     lanes: WriteLanes,
     seat_cache: Arc<SeatCache>,
     finder: Arc<ConcertFinder>,
@@ -144,6 +147,17 @@ impl Database {
     pub async fn shutdown(&self) {
         self.lanes.shutdown().await;
     }
+}
+
+/// The parameter of a URL that names the file of an authority.
+const CA_FILE: &str = "ca_file";
+
+/// The URL of a MySQL or MariaDB server, to which every connection uses TLS, and which has to show a certificate of the
+/// authority in this file (PEM or DER) for its name.
+pub fn with_ca_file(url: &str, path: &Path) -> String {
+    let separator = if url.contains('?') { '&' } else { '?' };
+    let path = form_urlencoded::byte_serialize(path.as_os_str().as_encoded_bytes());
+    format!("{url}{separator}{CA_FILE}={}", path.collect::<String>())
 }
 
 /// The kinds of databases.

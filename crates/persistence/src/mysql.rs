@@ -1,10 +1,14 @@
 //! What is special to MySQL 8.0 or newer and MariaDB 10.6 or newer. Uses no syntax that only one of the two knows.
 
+use std::path::PathBuf;
+
 use diesel::sql_types::{BigInt, Text};
 use diesel_async::{AsyncConnection, AsyncMysqlConnection, RunQueryDsl, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use mysql_async::{Conn, Opts, OptsBuilder};
+use url::Url;
 
-use crate::{ConnectError, statement::Statement};
+use crate::{CA_FILE, ConnectError, statement::Statement};
 
 #[path = "sql/mod.rs"]
 mod sql;
@@ -21,6 +25,8 @@ pub(crate) const LOCK_ROWS: &str = " FOR UPDATE";
 /// The index that finds what accounts hold and own. Statistics lag behind a sale that has just begun: by them the
 /// database would read every hold.
 pub(crate) const LIVE_INDEX: &str = " FORCE INDEX (reservations_live)";
+/// The index that lists the reservations of a status by the ends of their holds.
+pub(crate) const DUE_INDEX: &str = " FORCE INDEX (reservations_due)";
 /// The index that lists the reservations of an account, newest first. MySQL would otherwise read the rows of all accounts
 /// until it has met a page of this account's.
 pub(crate) const RESERVATIONS_BY_ACCOUNT: &str = " FORCE INDEX (reservations_by_account)";
@@ -39,7 +45,12 @@ pub(crate) const READ_SNAPSHOT: [&str; 2] =
 
 /// Connects, and sets what this crate relies on, whatever the defaults of the server are.
 pub(crate) async fn establish(url: &str) -> diesel::ConnectionResult<Connection> {
-    let mut connection = Connection::establish(&with_keepalive(url)).await?;
+    let (url, ca_file) = without_ca_file(url);
+    let url = with_keepalive(&url);
+    let mut connection = match ca_file {
+        Some(ca_file) => establish_trusting(&url, ca_file).await?,
+        None => Connection::establish(&url).await?,
+    };
     let settings = [
         "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
         "SET SESSION time_zone = '+00:00'",
@@ -57,6 +68,36 @@ pub(crate) async fn establish(url: &str) -> diesel::ConnectionResult<Connection>
         connection.batch_execute(setting).await.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
     }
     Ok(connection)
+}
+
+/// Connects over TLS to a server that shows a certificate of this authority for its name.
+async fn establish_trusting(url: &str, ca_file: PathBuf) -> diesel::ConnectionResult<Connection> {
+    let opts = Opts::from_url(url).map_err(|error| diesel::ConnectionError::InvalidConnectionUrl(error.to_string()))?;
+    let tls = opts.ssl_opts().cloned().unwrap_or_default();
+    let tls = tls.with_root_certs(vec![ca_file.into()]).with_disable_built_in_roots(true);
+    let opts = OptsBuilder::from_opts(opts)
+        .ssl_opts(tls.with_danger_accept_invalid_certs(false))
+        // A socket of this machine would take the place of TLS.
+        .prefer_socket(false)
+        // As Diesel connects.
+        .stmt_cache_size(0)
+        .client_found_rows(true);
+    let connected = Conn::new(opts).await;
+    Connection::try_from(connected.map_err(|error| diesel::ConnectionError::BadConnection(error.to_string()))?).await
+}
+
+/// The URL as its driver takes it, and the file of the authority, if it names one.
+fn without_ca_file(url: &str) -> (String, Option<PathBuf>) {
+    let Some(mut parsed) = Url::parse(url).ok().filter(|_| url.contains(CA_FILE)) else {
+        return (url.to_owned(), None);
+    };
+    let parameters: Vec<(String, String)> = parsed.query_pairs().into_owned().collect();
+    let (named, others): (Vec<_>, Vec<_>) = parameters.into_iter().partition(|(name, _)| name == CA_FILE);
+    parsed.set_query(None);
+    if !others.is_empty() {
+        parsed.query_pairs_mut().extend_pairs(others);
+    }
+    (parsed.into(), named.into_iter().next().map(|(_, path)| path.into()))
 }
 
 /// Lets the kernel detect a server that has vanished, unless the URL sets it.

@@ -15,6 +15,7 @@ diesel::table! {
         locked_at -> Nullable<Timestamp>,
         erased_at -> Nullable<Timestamp>,
         second_factor_at -> Nullable<Timestamp>,
+        is_demo -> Bool,
     }
 }
 
@@ -232,6 +233,13 @@ diesel::table! {
         id -> Binary,
         events -> Text,
         occurred_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    removals (kind) {
+        kind -> Text,
+        removed_until -> Timestamp,
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
 pub(crate) const LOCK_ROWS: &str = "";
 /// The index that finds what accounts hold and own. There are no statistics to choose it by.
 pub(crate) const LIVE_INDEX: &str = " INDEXED BY reservations_live";
+/// The index that lists the reservations of a status by the ends of their holds.
+pub(crate) const DUE_INDEX: &str = " INDEXED BY reservations_due";
 /// The index that lists the reservations of an account, newest first.
 pub(crate) const RESERVATIONS_BY_ACCOUNT: &str = " INDEXED BY reservations_by_account";
 /// The same for payments.

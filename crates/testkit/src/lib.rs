@@ -1,5 +1,6 @@
 //! What the tests of boxoffice share: servers, each private to its test run, and the check against the `OpenAPI` document.
 
+mod authority;
 mod folder;
 pub mod galera;
 pub mod load_balancer;
@@ -8,4 +9,5 @@ pub mod openapi;
 pub mod servers;
 pub mod tcp_proxy;
 
+pub use authority::{Authority, CertificateFiles};
 pub use folder::TestFolder;

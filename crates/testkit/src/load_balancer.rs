@@ -13,12 +13,13 @@ use tokio::{
 };
 
 use crate::{
-    TestFolder,
+    Authority, TestFolder,
     servers::{free_port, scripts, until},
 };
 
 /// The places in the operators' configuration that a test replaces.
-const PUBLIC: &str = "bind :80\n";
+const PLAIN: &str = "bind :80\n";
+const PUBLIC: &str = "bind :443 ssl crt /etc/haproxy/boxoffice.pem ";
 /// Its limit of connections, which the many clients of a test at one address would exceed.
 const CONNECTIONS: &str = "sc0_conn_cur gt 256 }";
 const SOCKET: &str = "/run/haproxy/boxoffice.sock mode";
@@ -28,8 +29,27 @@ const SERVERS: [(&str, &str); 3] = [("one", "10.0.0.11:8080"), ("two", "10.0.0.1
 #[derive(Debug)]
 pub struct LoadBalancer {
     address: SocketAddr,
+    secure: SecureFront,
     folder: TestFolder,
     process: Child,
+}
+
+/// The ports of a proxy that its users meet.
+#[derive(Debug)]
+pub struct SecureFront {
+    /// Where it takes requests over TLS.
+    pub secure: SocketAddr,
+    /// Where it sends clients on that come without TLS.
+    pub plain: SocketAddr,
+    /// The authority that has signed its certificate.
+    pub authority: Authority,
+}
+
+impl SecureFront {
+    pub(crate) fn new() -> io::Result<Self> {
+        let [secure, plain] = [free_port()?, free_port()?].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        Ok(Self { secure, plain, authority: Authority::create() })
+    }
 }
 
 impl LoadBalancer {
@@ -43,12 +63,16 @@ impl LoadBalancer {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operations/haproxy.cfg");
         let folder = TestFolder::create();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+        let secure = SecureFront::new()?;
+        let files = secure.authority.issue("boxoffice", &["127.0.0.1", "localhost"]);
+        let (certificate, key) = (fs::read_to_string(files.certificate)?, fs::read_to_string(files.key)?);
+        folder.write("boxoffice.pem", &(certificate + &key));
         let text = replaced(&fs::read_to_string(path)?, CONNECTIONS, &format!("sc0_conn_cur gt {connections_max} }}"))?;
-        let configuration = configure(&text, address, folder.path(), instances)?;
+        let configuration = configure(&text, address, &secure, folder.path(), instances)?;
         let file = folder.write("haproxy.cfg", &configuration);
         let process =
             Command::new(scripts().join("balance")).arg("haproxy").arg(&file).stdin(Stdio::piped()).spawn()?;
-        let balancer = Self { address, folder, process };
+        let balancer = Self { address, secure, folder, process };
         // The operators' socket opens a moment after the port.
         let is_ready =
             || async { Ok(TcpStream::connect(address).await.is_ok() && balancer.instances_up().await.is_ok()) };
@@ -57,9 +81,14 @@ impl LoadBalancer {
         Ok(balancer)
     }
 
-    /// Where clients connect.
+    /// Where the clients of tests connect that have no TLS.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where all others connect.
+    pub fn front(&self) -> &SecureFront {
+        &self.secure
     }
 
     /// Whether each instance gets requests, in the order of the instances.
@@ -100,11 +129,20 @@ impl Drop for LoadBalancer {
 }
 
 /// The operators' configuration, with the addresses of a test.
-fn configure(text: &str, address: SocketAddr, folder: &Path, instances: &[SocketAddr]) -> io::Result<String> {
+fn configure(
+    text: &str,
+    address: SocketAddr,
+    front: &SecureFront,
+    folder: &Path,
+    instances: &[SocketAddr],
+) -> io::Result<String> {
     if instances.len() > SERVERS.len() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the configuration has fewer instances"));
     }
-    let mut text = replaced(text, PUBLIC, &format!("bind {address}\n"))?;
+    let certificate = folder.join("boxoffice.pem");
+    let public = format!("bind {address}\n    bind {} ssl crt {} ", front.secure, certificate.display());
+    let mut text = replaced(text, PUBLIC, &public)?;
+    text = replaced(&text, PLAIN, &format!("bind {}\n", front.plain))?;
     text = replaced(&text, SOCKET, &format!("{} mode", folder.join("s").display()))?;
     for (index, (name, place)) in SERVERS.into_iter().enumerate() {
         let line = format!("    server {name} {place}\n");

@@ -17,7 +17,7 @@ const ALWAYS: [&str; 6] = [
     "cache-control",
 ];
 /// Fields that responses may have without a description: those of HTTP itself, of proxies, of CORS and of rate limits.
-const UNDESCRIBED: [&str; 9] = [
+const UNDESCRIBED: [&str; 10] = [
     "allow",
     "connection",
     "content-encoding",
@@ -25,6 +25,7 @@ const UNDESCRIBED: [&str; 9] = [
     "content-type",
     "date",
     "server",
+    "strict-transport-security",
     "transfer-encoding",
     "vary",
 ];

@@ -169,6 +169,11 @@ impl DatabaseServer {
         keeper.until_ready(is_this).await
     }
 
+    /// Runs a statement.
+    pub async fn execute(&self, statement: &str) -> io::Result<()> {
+        self.query_first::<Row>(statement).await.map(drop)
+    }
+
     /// Runs a statement, and returns its first row.
     pub(crate) async fn query_first<T: FromRow + Send + 'static>(&self, statement: &str) -> io::Result<Option<T>> {
         let options = Opts::from_url(&self.url("")).map_err(io::Error::other)?;

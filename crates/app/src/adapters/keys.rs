@@ -4,15 +4,17 @@ use std::{
     fmt,
     fs::{self, File, OpenOptions},
     io::{ErrorKind, Read, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use boxoffice_domain::EntropySource;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use crate::private_files;
 
 /// The name of the file in the data folder.
 pub(crate) const FILE_NAME: &str = "keys.json";
@@ -109,13 +111,12 @@ impl Keys {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(|| format!("cannot open {}", path.display())),
         };
-        Self::read(file).with_context(|| format!("the keys in {} cannot be used", path.display())).map(Some)
+        Self::read(file, path).with_context(|| format!("the keys in {} cannot be used", path.display())).map(Some)
     }
 
-    fn read(file: File) -> Result<Self> {
-        let mode = file.metadata()?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            bail!("users other than the owner may read or write the file (mode {mode:o}): run `chmod 600` on it");
+    fn read(file: File, path: &Path) -> Result<Self> {
+        if !private_files::is_credential(path) {
+            private_files::refuse_if_open(path, &file.metadata()?)?;
         }
         let mut text = String::new();
         file.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
@@ -183,7 +184,7 @@ mod as_base64 {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Barrier, thread};
+    use std::{os::unix::fs::PermissionsExt, sync::Barrier, thread};
 
     use boxoffice_testkit::TestFolder;
 

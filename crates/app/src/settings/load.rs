@@ -8,14 +8,13 @@ use std::{
 
 use toml::{Table, Value};
 
-use super::{DEMO_DEFAULTS, SETTINGS, Setting, Settings};
+use super::{DEMO_DEFAULTS, Setting, Settings, named, secrets};
 use crate::text_file;
 
 /// The prefix of all variables of boxoffice.
 pub(crate) const VARIABLE_PREFIX: &str = "BOXOFFICE_";
-/// Variables that are not settings: the path of the file, and the password for `boxoffice account`.
-const OTHER_VARIABLES: [&str; 2] = ["BOXOFFICE_CONFIG", "BOXOFFICE_PASSWORD"];
-const DEFAULT: &str = "its default";
+/// Variables that are not settings: the path of the file, and the password for `boxoffice account`, or its file.
+const OTHER_VARIABLES: [&str; 3] = ["BOXOFFICE_CONFIG", "BOXOFFICE_PASSWORD", "BOXOFFICE_PASSWORD_FILE"];
 /// The most bytes of the file.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -27,6 +26,8 @@ pub(crate) struct Layers {
     pub(crate) variables: Vec<(String, String)>,
     /// The flags that were given, by key.
     pub(crate) flags: Vec<(&'static str, String)>,
+    /// The folder of the credentials that systemd gives this service.
+    pub(crate) credentials: Option<PathBuf>,
 }
 
 /// Every setting that is wrong, in words.
@@ -38,35 +39,41 @@ impl Settings {
     pub(crate) fn load(layers: &Layers) -> Result<Self, SettingsError> {
         let mut wrong = Vec::new();
         let mut values = Values::default();
-        for Setting { key, default, .. } in SETTINGS {
-            values.set(key, *default, DEFAULT);
+        for Setting { key, default, .. } in named() {
+            values.set(key, *default, Source::Default, "its default");
         }
         if let Some(path) = &layers.file {
             let source = format!("the file {}", path.display());
             for (key, value) in read_file(path).map_err(|error| SettingsError(vec![error]))? {
-                match SETTINGS.iter().find(|setting| setting.key == key) {
-                    Some(setting) => values.set(setting.key, value, &source),
+                match named().find(|setting| setting.key == key) {
+                    Some(setting) => values.set(setting.key, value, Source::File, &source),
                     None => wrong.push(format!("`{key}` is not a setting (in {source})")),
                 }
             }
         }
-        for setting in SETTINGS {
+        for setting in named() {
             let variable = setting.variable();
             // A compose file or a shell leaves a variable empty that it does not fill in.
             let given = layers.variables.iter().find(|(name, value)| *name == variable && !value.is_empty());
             if let Some((_, value)) = given {
-                values.set(setting.key, value.as_str(), &format!("the variable {variable}"));
+                values.set(setting.key, value.as_str(), Source::Variable, &format!("the variable {variable}"));
             }
             if let Some((_, value)) = layers.flags.iter().find(|(key, _)| *key == setting.key) {
-                values.set(setting.key, value.as_str(), &format!("the flag --{}", setting.flag()));
+                values.set(setting.key, value.as_str(), Source::Flag, &format!("the flag --{}", setting.flag()));
             }
         }
+        secrets::read_files(&mut values, layers.credentials.as_deref(), &mut wrong);
         if values.text("demo").is_ok_and(|text| text.trim() == "true") {
             for (key, value) in DEMO_DEFAULTS {
                 values.set_default(key, value);
             }
         }
-        Self::read(&values, wrong)
+        let settings = Self::read(&values, wrong)?;
+        if settings.database_ca_file.is_some() && settings.database.sqlite_path().is_some() {
+            let wrong = "`database_ca_file` is for a database server, and `database` is a file";
+            return Err(SettingsError(vec![wrong.to_owned()]));
+        }
+        Ok(settings)
     }
 }
 
@@ -74,27 +81,52 @@ impl Settings {
 /// environments make variables for a service that is called boxoffice.
 pub(crate) fn unknown_variables(variables: &[(String, String)]) -> Vec<&str> {
     let names = variables.iter().map(|(name, _)| name.as_str());
-    let known = |name: &str| SETTINGS.iter().any(|setting| setting.variable() == name);
+    let known = |name: &str| named().any(|setting| setting.variable() == name);
     names.filter(|name| !OTHER_VARIABLES.contains(name) && !known(name)).collect()
+}
+
+/// What sets a value; a later one wins over an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Source {
+    Default,
+    File,
+    Credential,
+    Variable,
+    Flag,
+}
+
+struct Given {
+    value: Value,
+    source: Source,
+    /// The source in words.
+    origin: String,
 }
 
 /// The value of each setting, with the source that set it.
 #[derive(Default)]
-pub(super) struct Values(HashMap<&'static str, (Value, String)>);
+pub(super) struct Values(HashMap<&'static str, Given>);
 
 impl Values {
-    fn set(&mut self, key: &'static str, value: impl Into<Value>, source: &str) {
-        self.0.insert(key, (value.into(), source.to_owned()));
+    pub(super) fn set(&mut self, key: &'static str, value: impl Into<Value>, source: Source, origin: &str) {
+        self.0.insert(key, Given { value: value.into(), source, origin: origin.to_owned() });
     }
 
     fn set_default(&mut self, key: &'static str, value: &str) {
-        if self.0.get(key).is_none_or(|(_, source)| source == DEFAULT) {
-            self.set(key, value, "the demo");
+        if self.source(key) == Source::Default {
+            self.set(key, value, Source::Default, "the demo");
         }
     }
 
-    fn text(&self, key: &str) -> Result<String, String> {
-        self.0.get(key).map_or_else(|| Err("is not a setting".to_owned()), |(value, _)| text_of(value))
+    pub(super) fn source(&self, key: &str) -> Source {
+        self.0.get(key).map_or(Source::Default, |given| given.source)
+    }
+
+    pub(super) fn origin(&self, key: &str) -> String {
+        self.0.get(key).map_or_else(|| "unknown".to_owned(), |given| given.origin.clone())
+    }
+
+    pub(super) fn text(&self, key: &str) -> Result<String, String> {
+        self.0.get(key).map_or_else(|| Err("is not a setting".to_owned()), |given| text_of(&given.value))
     }
 
     /// The value of one setting; `None` if it is wrong, which is added to `wrong`.
@@ -107,8 +139,7 @@ impl Values {
         match self.text(key).and_then(|text| parse(text.trim())) {
             Ok(value) => Some(value),
             Err(what) => {
-                let source = self.0.get(key).map_or("unknown", |(_, source)| source);
-                wrong.push(format!("`{key}` {what} (set by {source})"));
+                wrong.push(format!("`{key}` {what} (set by {})", self.origin(key)));
                 None
             }
         }
@@ -149,7 +180,7 @@ pub(super) mod tests {
     use super::*;
     use crate::settings::Gateway;
 
-    fn variables(texts: &[(&str, &str)]) -> Vec<(String, String)> {
+    pub(crate) fn variables(texts: &[(&str, &str)]) -> Vec<(String, String)> {
         texts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
@@ -182,6 +213,7 @@ pub(super) mod tests {
             file: Some(folder.write("precedence.toml", text)),
             variables: variables(&[("BOXOFFICE_HOLD_SECONDS", "11"), ("BOXOFFICE_ADMISSION_SECONDS", "21")]),
             flags: vec![("hold_seconds", "12".to_owned())],
+            credentials: None,
         };
         let settings = Settings::load(&layers).unwrap();
         assert_eq!((settings.hold_seconds.get(), settings.admission_seconds, settings.max_active.get()), (12, 21, 30));
@@ -272,8 +304,9 @@ pub(super) mod tests {
 
     #[test]
     fn a_variable_that_is_not_known_is_found() {
-        let names = ["BOXOFFICE_HOLD_SECONDS", "BOXOFFICE_CONFIG", "BOXOFFICE_PASSWORD", "BOXOFFICE_HOLD_SECOND"];
-        let given = variables(&names.map(|name| (name, "1")));
+        let known = ["HOLD_SECONDS", "DATABASE_FILE", "CONFIG", "PASSWORD", "PASSWORD_FILE"];
+        let names = known.into_iter().chain(["HOLD_SECOND"]).map(|name| format!("BOXOFFICE_{name}"));
+        let given: Vec<_> = names.map(|name| (name, "1".to_owned())).collect();
         assert_eq!(unknown_variables(&given), ["BOXOFFICE_HOLD_SECOND"]);
     }
 }

@@ -30,6 +30,16 @@ impl DatabaseUrl {
         Self(self.0.replace("{data_dir}", &data_dir.to_string_lossy()))
     }
 
+    /// With TLS to a server of this authority.
+    pub(super) fn trusting(self, ca_file: Option<&Path>) -> Self {
+        match ca_file {
+            Some(ca_file) if self.sqlite_path().is_none() => {
+                Self(boxoffice_persistence::with_ca_file(&self.0, ca_file))
+            }
+            _ => self,
+        }
+    }
+
     /// The URL with its password, for connecting.
     pub(crate) fn expose(&self) -> &str {
         &self.0
@@ -123,6 +133,17 @@ mod tests {
         assert_eq!(path("sqlite:b.db"), Some("b.db".into()));
         assert_eq!(path("mysql://u@h/d"), None);
         assert!(DatabaseUrl::parse("sqlite:").is_err() && DatabaseUrl::parse("sqlite::memory:").is_err());
+    }
+
+    #[test]
+    fn the_authority_of_a_database_server_goes_with_its_url() {
+        let ca_file = ("BOXOFFICE_DATABASE_CA_FILE", "/etc/boxoffice/our authority&1.pem");
+        let of = |database| of_variables(&[ca_file, ("BOXOFFICE_DATABASE", database)]);
+        let settings = of("mysql://seller:hunter2@h/d?pool_min=1").unwrap();
+        let shown = "mysql://seller:…@h/d?pool_min=1&ca_file=%2Fetc%2Fboxoffice%2Four+authority%261.pem";
+        assert_eq!(settings.database_url().to_string(), shown);
+        let refusal = of("sqlite://b.db").unwrap_err().to_string();
+        assert_eq!(refusal, "`database_ca_file` is for a database server, and `database` is a file");
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl AccountService {
     }
 
     fn may_refresh(&self, (session, member): &(Session, Member), now: Timestamp) -> bool {
-        self.is_living(session, now) && member.standing.may_sign_in()
+        self.is_living(session, now) && self.settings.admits(member.standing)
     }
 
     /// Whether a session goes on: it has not ended, was refreshed in time, and is not too old.

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod catalog;
+mod demo_accounts;
 mod gate;
 mod payments;
 mod queue_control;

@@ -265,6 +265,7 @@ impl World {
                 session_days_max: 90,
                 sessions_per_account: 20,
                 staff_needs_second_factor: false,
+                demo: false,
             },
             revocations: Revocations::default(),
             peers: self.peers.clone(),

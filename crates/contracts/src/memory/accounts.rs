@@ -87,6 +87,18 @@ impl Accounts for MemoryStore {
         known.erase(now);
         Ok(Erasure::Erased { access_version: known.standing.access_version })
     }
+
+    async fn mark_demo(&self, login_id: &LoginId) -> Result<(), StorageError> {
+        let mut rows = self.rows();
+        if let Some(known) = rows.accounts.values_mut().find(|known| known.account.login_id == *login_id) {
+            known.standing.is_demo = true;
+        }
+        Ok(())
+    }
+
+    async fn count_demo(&self) -> Result<u64, StorageError> {
+        Ok(self.rows().accounts.values().filter(|known| known.standing.is_demo).count() as u64)
+    }
 }
 
 impl Rows {

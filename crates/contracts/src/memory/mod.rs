@@ -12,6 +12,7 @@ mod history;
 mod leases;
 mod payments;
 mod reservations;
+mod retention;
 mod wallet;
 
 use std::{
@@ -62,6 +63,7 @@ struct Rows {
     leases: BTreeMap<String, (Uuid, Timestamp)>,
     batches: Vec<EventBatch>,
     acts: Vec<StaffAct>,
+    removed_until: retention::RemovedUntil,
     sale: SaleTables,
 }
 

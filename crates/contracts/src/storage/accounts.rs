@@ -220,3 +220,31 @@ pub async fn everything_that_is_stored_of_an_account_is_read_page_by_page(stage:
     }
     assert_eq!(all(async |page| records.all_sessions(account_id, page).await).await, []);
 }
+
+/// An account of the demonstration is one until it has another password.
+pub async fn accounts_of_the_demonstration_are_marked_and_counted(stage: &Stage) {
+    let accounts = &stage.storage.accounts;
+    let is_demo = async |login_id: &LoginId| {
+        let found = accounts.credentials(login_id).await.expect("the storage works");
+        found.expect("an account").standing.is_demo
+    };
+    let count = async || accounts.count_demo().await.expect("the storage works");
+    let (made_so, marked, plain) = (credentials(stage.now()), credentials(stage.now()), credentials(stage.now()));
+    let made_so = Credentials { standing: Standing { is_demo: true, ..made_so.standing }, ..made_so };
+    for credentials in [&made_so, &marked, &plain] {
+        accounts.create(credentials.clone()).await.expect("a new account");
+    }
+    assert_eq!(count().await, 1);
+    accounts.mark_demo(&marked.account.login_id).await.expect("the storage works");
+    accounts.mark_demo(&LoginId::new("nobody").expect("a login id")).await.expect("the storage works");
+    assert_eq!(count().await, 2);
+    let [made_so, marked, plain] = [made_so, marked, plain].map(|credentials| credentials.account.login_id);
+    assert!(is_demo(&made_so).await && is_demo(&marked).await && !is_demo(&plain).await);
+    let another_name = AccountChange { name: Some(name("Kim")), ..AccountChange::default() };
+    accounts.change(&marked, another_name).await.expect("the storage works");
+    let another_password =
+        AccountChange { password_hash: Some(PasswordHash("$another".to_owned())), ..AccountChange::default() };
+    accounts.change(&made_so, another_password).await.expect("the storage works");
+    assert!(!is_demo(&made_so).await && is_demo(&marked).await);
+    assert_eq!(count().await, 1);
+}

@@ -18,6 +18,7 @@ pub mod payments;
 mod promises;
 pub mod races;
 pub mod reservations;
+pub mod retention;
 pub mod second_factor;
 pub mod sessions;
 mod show;
@@ -35,6 +36,7 @@ use boxoffice_domain::{
     history::History,
     payments::Payments,
     reservations::Reservations,
+    retention::Retention,
     wallet::Wallets,
 };
 use boxoffice_peers::leases::Leases;
@@ -68,6 +70,7 @@ pub use crate::crowd::{Dice, at_once};
 /// | `catalog_import` | these and `CatalogImport` |
 /// | `history` | `Accounts`, `Catalog`, `CatalogImport`, `History` |
 /// | `leases` | `Leases` |
+/// | `retention` | all but `CatalogImport` and `Leases`, and [`Corrupt`](crate::storage::audit::Corrupt) |
 /// | `wallet` | `Accounts`, `AccountRecords`, `Catalog`, `Payments`, `Reservations`, `Wallets` |
 ///
 /// With the names of functions after a semicolon, it makes tests of those alone:
@@ -98,6 +101,7 @@ macro_rules! storage_contract {
             an_erased_account_has_no_sessions
             another_password_ends_the_sessions_of_the_account
             the_holder_changes_the_password_and_keeps_one_session
+            accounts_of_the_demonstration_are_marked_and_counted
             a_sign_in_that_is_under_way_does_not_outlive_another_password
         } second_factor {
             a_factor_is_begun_until_it_is_confirmed
@@ -227,6 +231,18 @@ macro_rules! storage_contract {
             the_sweep_takes_the_oldest_first_and_no_more_than_asked
         } }
     };
+    (@ retention $open:path) => {
+        // They check which events are left, and which reservations.
+        $crate::storage_contract! { @broken $open; retention {
+            sessions_are_removed_some_time_after_their_end
+            what_was_never_paid_is_removed_after_its_performance_and_the_rest_stays
+            what_is_removed_is_not_counted_any_more
+            events_are_removed_and_what_they_were_about_is_sound
+            a_reservation_is_removed_before_its_events
+            an_audit_still_finds_what_was_not_removed
+            removing_and_selling_at_once_breaks_nothing
+        } }
+    };
     (@ wallet $open:path) => {
         $crate::storage_contract! { $open; wallet {
             creating_an_account_again_makes_no_second_wallet
@@ -259,7 +275,7 @@ macro_rules! storage_contract {
     )*};
     ($open:path) => {
         $crate::storage_contract! { $open,
-            accounts audit catalog catalog_import history leases payments races reservations wallet
+            accounts audit catalog catalog_import history leases payments races reservations retention wallet
         }
     };
     ($open:path, $($part:ident)+) => {
@@ -296,6 +312,7 @@ pub struct Storage {
     pub audit: Arc<dyn Audit>,
     pub readiness: Arc<dyn Readiness>,
     pub leases: Arc<dyn Leases>,
+    pub retention: Arc<dyn Retention>,
 }
 
 impl Storage {
@@ -316,6 +333,7 @@ impl Storage {
             + Audit
             + Readiness
             + Leases
+            + Retention
             + 'static,
     {
         Self {
@@ -332,7 +350,8 @@ impl Storage {
             history: store.clone(),
             audit: store.clone(),
             readiness: store.clone(),
-            leases: store,
+            leases: store.clone(),
+            retention: store,
         }
     }
 }

@@ -97,6 +97,7 @@ impl AccountChange {
         }
         if let Some(hash) = &self.password_hash {
             *password_hash = hash.clone();
+            standing.is_demo = false;
         }
     }
 }

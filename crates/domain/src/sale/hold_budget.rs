@@ -40,6 +40,15 @@ impl HoldBudget {
         Self { unpaid_count, last_unpaid_at: self.last_unpaid_at.max(Some(at)), ..self }
     }
 
+    /// What is counted after old reservations were removed. Of those that ended unpaid since the payment, `count` are left,
+    /// and the last of them ended at `last_unpaid_at`.
+    #[must_use]
+    pub fn recounted(self, count: u32, last_unpaid_at: Option<Timestamp>) -> Self {
+        let unpaid_count = self.unpaid_count.min(count);
+        let last_unpaid_at = self.last_unpaid_at.min(last_unpaid_at).filter(|_| unpaid_count > 0);
+        Self { unpaid_count, last_unpaid_at, ..self }
+    }
+
     /// From when on the account may hold again: at once for the first `free` holds that ended unpaid, then 1, 2, 4 … minutes
     /// after the last one ended, and at most an hour.
     ///
@@ -144,6 +153,20 @@ mod tests {
 
     fn fixture_concert() -> ConcertId {
         crate::fixtures::terms().concert_id
+    }
+
+    #[test]
+    fn what_is_removed_is_counted_no_more() {
+        let none = HoldBudget::new(fixture_account(), fixture_concert());
+        let three = [1, 2, 3].into_iter().fold(none, |budget, second| budget.after_unpaid(instant(second)));
+        assert_eq!(three.recounted(3, Some(instant(3))), three);
+        // A version that does not count may have run beside this one.
+        assert_eq!(three.recounted(5, Some(instant(9))), three);
+        let two = HoldBudget { unpaid_count: 2, last_unpaid_at: Some(instant(2)), ..none };
+        assert_eq!(three.recounted(2, Some(instant(2))), two);
+        assert_eq!(three.recounted(0, None), none);
+        let paid = HoldBudget { paid_at: Some(instant(5)), ..none };
+        assert_eq!(paid.recounted(0, None), paid);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::http::{Method, StatusCode, Version};
 use boxoffice_domain::{StorageError, audit::MockReadiness, fixtures::TestEntropy, wallet::MockWallets};
-use boxoffice_http::{Code, Draining};
+use boxoffice_http::{Code, Draining, ReadinessCheck};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -172,7 +172,8 @@ async fn a_request_names_one_host_unless_it_is_older() {
 #[tokio::test]
 async fn what_was_served_and_refused_is_counted_by_route() {
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
-    let (readiness, entropy) = (Arc::new(MockReadiness::new()), Arc::new(TestEntropy));
+    let readiness = Arc::new(ReadinessCheck::new(Arc::new(MockReadiness::new())));
+    let entropy = Arc::new(TestEntropy);
     let operations = boxoffice_http::operations_router(readiness, entropy, Some(recorder.handle()), Draining::new());
     let router = World::new().await.router();
     let _local = metrics::set_default_local_recorder(&recorder);

@@ -49,6 +49,7 @@ row! {
         locked_at: Option<NaiveDateTime> = credentials.standing.locked_at,
         erased_at: Option<NaiveDateTime> = credentials.standing.erased_at,
         second_factor_at: Option<NaiveDateTime> = credentials.standing.second_factor_at,
+        is_demo: bool = credentials.standing.is_demo,
     }
 }
 
@@ -70,6 +71,7 @@ impl TryFrom<AccountRow> for Credentials {
             locked_at: row.locked_at.map(|at| at.and_utc()),
             erased_at: row.erased_at.map(|at| at.and_utc()),
             second_factor_at: row.second_factor_at.map(|at| at.and_utc()),
+            is_demo: row.is_demo,
         };
         Ok(Self { account, standing, password_hash: PasswordHash(row.password_hash), idempotency })
     }
@@ -128,6 +130,23 @@ impl Accounts for Store {
             Box::pin(erase(connection, *id, verified, *now))
         });
         Ok(erased.await?)
+    }
+
+    async fn mark_demo(&self, login_id: &LoginId) -> Result<(), StorageError> {
+        let marked = self.writer.transaction(login_id, |connection, login_id| {
+            Box::pin(async move {
+                let account = accounts::table.filter(accounts::login_id.eq(login_id.as_str()));
+                diesel::update(account).set(accounts::is_demo.eq(true)).execute(connection).await?;
+                Ok(())
+            })
+        });
+        Ok(marked.await?)
+    }
+
+    async fn count_demo(&self) -> Result<u64, StorageError> {
+        let query = accounts::table.filter(accounts::is_demo.eq(true)).count();
+        let counted: Vec<i64> = self.read(query).await?;
+        count(counted.into_iter().sum())
     }
 }
 

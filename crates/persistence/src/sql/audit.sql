@@ -290,7 +290,8 @@ JOIN wallet_entries ON wallet_entries.account_id = charges.account_id AND wallet
 WHERE COALESCE(charges.balance_after, -1) <> wallet_entries.balance_after;
 
 -- invariant: event_has_its_cause
--- What it says is what is stored; `amount` is also what a cancellation refunds.
+-- What it says is what is stored; `amount` is also what a cancellation refunds. Reservations that were never paid are removed
+-- when they are old. An old lapsed hold may have been marked later than that: its first event is old.
 SELECT events.subject_id, events.kind FROM events
 LEFT JOIN reservations ON reservations.id = events.subject_id
     AND reservations.account_id = events.account_id AND reservations.performance_id = events.performance_id
@@ -306,16 +307,27 @@ WHERE NOT COALESCE((CASE events.kind
     WHEN 'charge_requested' THEN charges.created_at = events.occurred_at
     WHEN 'charge_completed' THEN charges.status = 'completed' AND charges.ended_at = events.occurred_at
         AND charges.balance_after = events.balance
-    WHEN 'charge_declined' THEN charges.status = 'declined' AND charges.ended_at = events.occurred_at END), FALSE);
+    WHEN 'charge_declined' THEN charges.status = 'declined' AND charges.ended_at = events.occurred_at END), FALSE)
+AND NOT (events.kind IN ('reservation_held', 'reservation_cancelled', 'reservation_expired')
+    AND COALESCE(events.amount, 0) = 0
+    AND EXISTS (SELECT 1 FROM removals WHERE removals.kind = 'reservations'
+        AND (events.kind = 'reservation_expired' OR events.occurred_at <= removals.removed_until))
+    AND NOT EXISTS (SELECT 1 FROM reservations AS present WHERE present.id = events.subject_id));
 
 -- invariant: change_has_its_event
+-- Old events are removed. A lapsed hold may have been marked later than it changed, never earlier.
 SELECT changes.id, changes.kind FROM (
-    SELECT reservations.id, CONCAT('reservation_', reservations.status) AS kind FROM reservations
-    UNION ALL SELECT reservations.id, 'reservation_held' FROM reservations WHERE reservations.status <> 'held'
-    UNION ALL SELECT reservations.id, 'reservation_confirmed' FROM reservations
+    SELECT reservations.id, CONCAT('reservation_', reservations.status) AS kind, reservations.updated_at AS changed_at
+    FROM reservations
+    UNION ALL SELECT reservations.id, 'reservation_held', reservations.created_at
+    FROM reservations WHERE reservations.status <> 'held'
+    UNION ALL SELECT reservations.id, 'reservation_confirmed', COALESCE(payments.paid_at, reservations.updated_at)
+    FROM reservations LEFT JOIN payments ON payments.reservation_id = reservations.id
     WHERE reservations.status <> 'confirmed' AND reservations.payment_id IS NOT NULL
-    UNION ALL SELECT charges.id, 'charge_requested' FROM charges
-    UNION ALL SELECT charges.id, CONCAT('charge_', charges.status) FROM charges WHERE charges.status <> 'pending'
+    UNION ALL SELECT charges.id, 'charge_requested', charges.created_at FROM charges
+    UNION ALL SELECT charges.id, CONCAT('charge_', charges.status), COALESCE(charges.ended_at, charges.created_at)
+    FROM charges WHERE charges.status <> 'pending'
 ) AS changes
 LEFT JOIN events ON events.subject_id = changes.id AND events.kind = changes.kind
-WHERE events.kind IS NULL;
+WHERE events.kind IS NULL AND NOT EXISTS (SELECT 1 FROM removals
+    WHERE removals.kind = 'outbox_batches' AND changes.changed_at <= removals.removed_until);

@@ -12,6 +12,7 @@ mod outbox;
 mod payments;
 mod pool;
 mod reservations;
+mod retention;
 mod retry;
 mod seats;
 mod wallet;
@@ -175,7 +176,8 @@ pub(crate) async fn connect(
         history: store.clone(),
         audit: store.clone(),
         readiness: store.clone(),
-        leases: store,
+        leases: store.clone(),
+        retention: store,
         lanes,
         seat_cache,
         finder,

@@ -219,6 +219,7 @@ fn storage(database: &Database) -> Storage {
         audit: database.audit.clone(),
         readiness: database.readiness.clone(),
         leases: database.leases.clone(),
+        retention: database.retention.clone(),
     }
 }
 

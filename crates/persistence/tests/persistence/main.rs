@@ -50,6 +50,7 @@ mod lanes;
 mod migrations;
 mod restarts;
 mod seat_cache;
+mod tls;
 
 mod sqlite {
     boxoffice_contracts::storage_contract!(crate::home::sqlite);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::http::{Method, StatusCode};
 use boxoffice_domain::{audit::MockReadiness, fixtures::TestEntropy};
-use boxoffice_http::{Code, Draining};
+use boxoffice_http::{Code, Draining, ReadinessCheck};
 use serde_json::{Map, Value, json};
 use tower::ServiceExt;
 
@@ -202,7 +202,8 @@ async fn every_operation_with_a_body_refuses_an_object_that_is_written_as_a_list
 
 #[tokio::test]
 async fn the_port_for_operators_refuses_the_same() {
-    let (readiness, entropy) = (Arc::new(MockReadiness::new()), Arc::new(TestEntropy));
+    let readiness = Arc::new(ReadinessCheck::new(Arc::new(MockReadiness::new())));
+    let entropy = Arc::new(TestEntropy);
     let router = boxoffice_http::operations_router(readiness, entropy, None, Draining::new());
     for path in ["/healthz", "/readyz", "/metrics"] {
         let query = get(format!("{path}?{UNKNOWN}=1")).send(&router).await;

@@ -1,10 +1,11 @@
 //! Requests to the router, and its responses, which are checked against the OpenAPI document.
 
-use std::{convert::Infallible, sync::LazyLock};
+use std::{convert::Infallible, net::SocketAddr, sync::LazyLock};
 
 use axum::{
-    Router,
+    Extension, Router,
     body::{Body, to_bytes},
+    extract::ConnectInfo,
     http::{HeaderMap, Method, Request, StatusCode, Version},
 };
 use boxoffice_http::Code;
@@ -112,6 +113,12 @@ impl Ask {
         let body = to_bytes(body, usize::MAX).await.unwrap();
         Answer { status: parts.status, headers: parts.headers, body: body.to_vec() }
     }
+}
+
+/// The response to a client with this address and port.
+pub(crate) async fn from(router: &Router, address: &str, ask: Ask) -> Answer {
+    let address: SocketAddr = address.parse().unwrap();
+    ask.send(&router.clone().layer(Extension(ConnectInfo(address)))).await
 }
 
 /// A response with its whole body.

@@ -27,15 +27,16 @@ use boxoffice_domain::{
     gateway::{GatewayError, GatewayRequest, GatewayVerdict, MockPaymentGateway, PaymentGateway},
     waiting_room::{JoinRequest, QueuePlace, QueueTokens, WaitingRoom},
 };
-use boxoffice_http::{Draining, FreshnessMarks, HttpSettings, Services};
+use boxoffice_http::{Draining, FreshnessMarks, HttpSettings, ReadinessCheck, Services};
 use boxoffice_peers::{Alone, Peers};
 use boxoffice_waiting_room::{MemoryWaitingRoom, Settings, SignedTokens};
 use chrono::TimeDelta;
+use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
-pub(crate) use client::{Answer, Ask, delete, get, patch, post};
+pub(crate) use client::{Answer, Ask, delete, from, get, patch, post};
 
 /// What a seat of section A costs.
 pub(crate) const PRICE: i64 = boxoffice_contracts::storage::PRICE_A;
@@ -68,6 +69,7 @@ pub(crate) struct World {
     /// Whether the product has neither queues nor payments nor wallets.
     pub seats_only: bool,
     pub settings: HttpSettings,
+    pub metrics: Option<PrometheusHandle>,
     pub draining: Draining,
     pub peers: Arc<dyn Peers>,
     pub marks: Arc<FreshnessMarks>,
@@ -94,6 +96,7 @@ fn settings() -> HttpSettings {
         event_streams_per_network: 0,
         active_poll_seconds: 4,
         event_heartbeat: Duration::from_secs(15),
+        docs: true,
         cors_origins: Vec::new(),
         rules: selling_rules(),
         answers_kept_for: Duration::from_millis(250),
@@ -133,6 +136,7 @@ impl World {
                 gateway.expect_charge().returning(|_| Ok(GatewayVerdict::Approved));
             })),
             seats_only: false,
+            metrics: None,
             draining: Draining::new(),
             peers: Arc::new(Alone),
             marks: Arc::new(FreshnessMarks::new(settings.answers_kept_for)),
@@ -151,7 +155,8 @@ impl World {
 
     pub(crate) fn router(&self) -> Router {
         let marks = Arc::clone(&self.marks);
-        boxoffice_http::router(self.services(), self.settings.clone(), None, self.draining.clone(), marks)
+        let (settings, metrics) = (self.settings.clone(), self.metrics.clone());
+        boxoffice_http::router(self.services(), settings, metrics, self.draining.clone(), marks)
     }
 
     /// The response to one request.
@@ -191,6 +196,7 @@ impl World {
                     session_days_max: 90,
                     sessions_per_account: 20,
                     staff_needs_second_factor: false,
+                demo: false,
                 },
                 revocations: Revocations::default(),
                 peers: Arc::clone(&self.peers),
@@ -232,7 +238,7 @@ impl World {
                 })
             }),
             peers: Arc::clone(&self.peers),
-            readiness: storage.readiness,
+            readiness: Arc::new(ReadinessCheck::new(storage.readiness)),
             entropy: Arc::new(TestEntropy),
             clock,
         }

@@ -1,0 +1,3 @@
+ALTER TABLE accounts
+    DROP INDEX accounts_demo,
+    DROP COLUMN is_demo;

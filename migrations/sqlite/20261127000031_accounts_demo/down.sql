@@ -1,0 +1,2 @@
+DROP INDEX accounts_demo;
+ALTER TABLE accounts DROP COLUMN is_demo;
