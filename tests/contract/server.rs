@@ -32,6 +32,10 @@ impl Server {
             ("PASSWORD_MEMORY_KIB", "8"),
             ("PASSWORD_ITERATIONS", "1"),
             ("ACCOUNT_REQUESTS_PER_MINUTE", "0"),
+            ("REFORM_SECONDS", "0"),
+            ("ACCOUNT_ACTS_PER_SECOND", "0"),
+            ("ACCOUNT_REQUESTS_IN_FLIGHT", "0"),
+            ("SESSIONS_PER_ACCOUNT", "10000"),
             ("UNPAID_HOLDS_FREE", "1000000000"),
             ("CHARGE_POINTS_MAX", "1000000000000"),
         ] {

@@ -17,6 +17,8 @@ use crate::support::{
 
 const PEOPLE: usize = 10_000;
 const MAX_ACTIVE: usize = 500;
+/// The server takes the tokens of a day that are signed here.
+const LONG_TOKENS: (&str, &str) = ("ACCESS_TOKEN_SECONDS", "86400");
 /// How many requests are under way at once.
 const AT_ONCE: usize = 64;
 
@@ -98,7 +100,7 @@ fn list_of(order: &[&Buyer]) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_are_admitted_in_the_order_that_was_drawn() {
     // Only accounts at the front poll here.
-    let server = Server::start(&[("NO_SHOW_SECONDS", "3600")]).await;
+    let server = Server::start(&[LONG_TOKENS, ("NO_SHOW_SECONDS", "3600")]).await;
     let promoter = server.promoter("promoter").await;
     let show = Show::publish(&promoter, drawn(MAX_ACTIVE)).await;
     let before = concert(&promoter, &show).await["draw"].clone();
@@ -144,7 +146,7 @@ async fn ten_thousand_are_admitted_in_the_order_that_was_drawn() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_draw_outlasts_restarts_before_and_after_it() {
-    let mut server = Server::start(&[("NO_SHOW_SECONDS", "3600")]).await;
+    let mut server = Server::start(&[LONG_TOKENS, ("NO_SHOW_SECONDS", "3600")]).await;
     let promoter = server.promoter("promoter").await;
     let show = Show::publish(&promoter, drawn(1)).await;
     let seed_hash = concert(&promoter, &show).await["draw"]["seed_hash"].clone();
@@ -186,7 +188,7 @@ async fn a_draw_outlasts_restarts_before_and_after_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_draw_is_decided_when_the_concert_is_published() {
-    let server = Server::start(&[]).await;
+    let server = Server::start(&[LONG_TOKENS]).await;
     let promoter = server.promoter("promoter").await;
     let plain = Show::publish(&promoter, Terms { draw: false, ..drawn(1) }).await;
     assert_eq!(concert(&promoter, &plain).await["draw"], Value::Null);

@@ -1,15 +1,15 @@
 //! Every error that the `OpenAPI` document names.
 
+mod accounts;
+
 use std::collections::BTreeSet;
 
-use boxoffice_testkit::servers::free_port;
 use mysql_async::prelude::Queryable;
 use serde_json::{Value, json};
-use totp_rs::Totp;
 
 use crate::support::{
     client::{Buyer, document, fresh},
-    eventually, now,
+    eventually,
     raw::Raw,
     seconds_from_now, send_together,
     server::{MARIADB, PASSWORD, Server},
@@ -23,7 +23,8 @@ const NO_ID: &str = "01920000-0000-7000-8000-000000000000";
 /// Operations, statuses and codes.
 type Codes = BTreeSet<(String, u16, String)>;
 
-/// The codes that routes share. `http/tests/http/declared_codes.rs` provokes them in every route, except those of keys.
+/// The codes that routes share. `http/tests/http/declared_codes.rs` provokes them in every route, except those of keys, of
+/// limits and of slow bodies, with which one layer refuses for all routes.
 const SHARED: &[&str] = &[
     "malformed_request",
     "payload_too_large",
@@ -40,6 +41,9 @@ const SHARED: &[&str] = &[
     "internal",
     "idempotency_key_in_use",
     "idempotency_key_reused",
+    "rate_limited",
+    "body_too_slow",
+    "second_factor_setup_required",
 ];
 
 /// What a server with the usual settings refuses.
@@ -64,11 +68,16 @@ async fn everyday_refusals() -> Codes {
     let wrong = json!({"login_id": first.login_id, "password": "another password"});
     server.api().post("/v1/sessions", &wrong).send().await.refuses(401, "invalid_credentials");
     roles_and_concerts(first, &promoter, &show).await;
+    let history = |id: &str| format!("/v1/concerts/{id}/history");
+    promoter.get(history(NO_ID)).send().await.refuses(404, "concert_not_found");
+    other.get(history(&show.concert)).send().await.refuses(403, "forbidden");
+    promoter.get("/v1/history").send().await.refuses(403, "forbidden");
+    hold_without_points(&server, &promoter).await;
     let path = format!("/v1/concerts/{}", show.concert);
     other.patch(path.as_str(), &json!({"title": "Mine"})).send().await.refuses(403, "forbidden");
     let stale = promoter.patch(path.as_str(), &json!({"title": "X"})).header("if-match", "\"99-x\"").send().await;
     stale.refuses(412, "precondition_failed");
-    accounts(first, &promoter).await;
+    accounts::refusals(first, &promoter).await;
     let codes = server.api().codes();
     server.finish().await;
     codes
@@ -130,6 +139,15 @@ async fn roles_and_concerts(buyer: &Buyer, promoter: &Buyer, show: &Show) {
     buyer.get(format!("/v1/performances/{}/sales", show.performance)).send().await.refuses(403, "forbidden");
 }
 
+/// A hold that the wallet has to cover, and does not.
+async fn hold_without_points(server: &Server, promoter: &Buyer) {
+    let show = Show::publish(promoter, Terms::default()).await;
+    let covered = json!({"holds_need_balance": true});
+    promoter.patch(format!("/v1/concerts/{}", show.concert), &covered).send().await.is(200);
+    let poor = Buyer::admitted(server.api(), &show.concert).await;
+    poor.ask_hold(&show.performance, &["A-1-1"]).send().await.refuses(402, "insufficient_points");
+}
+
 async fn closed_gates(active: &Buyer, waiting: &Buyer, show: &Show) {
     let path = format!("/v1/performances/{}/seats", show.performance);
     active.get(path.as_str()).without("authorization").send().await.refuses(401, "unauthenticated");
@@ -138,37 +156,6 @@ async fn closed_gates(active: &Buyer, waiting: &Buyer, show: &Show) {
     assert_eq!(waiting.get(path.as_str()).send().await.refuses(403, "queue_token_not_active")["position"], 1);
     waiting.leave().await;
     waiting.get(path.as_str()).send().await.refuses(403, "queue_token_expired");
-}
-
-/// What accounts and second factors refuse.
-async fn accounts(buyer: &Buyer, promoter: &Buyer) {
-    let password = json!({"password": PASSWORD});
-    buyer.charge(1).await;
-    buyer.ask("DELETE", "/v1/me").json(&password).send().await.refuses(409, "account_in_use");
-    buyer.post("/v1/me/totp", &password).send().await.refuses(403, "forbidden");
-    promoter.ask("DELETE", "/v1/me/totp").json(&password).send().await.refuses(404, "second_factor_not_found");
-    let code = json!({"code": "123456"});
-    promoter.post("/v1/me/totp/confirm", &code).send().await.refuses(404, "second_factor_not_found");
-    let begun = promoter.post("/v1/me/totp", &password).send().await;
-    let device = Totp::from_url(text(begun.is(200), "url")).expect("a URL for devices");
-    let code = json!({"code": device.generate(now().timestamp().unsigned_abs()).to_string()});
-    promoter.post("/v1/me/totp/confirm", &code).send().await.is(200);
-    let next =
-        promoter.api.post("/v1/sessions/refresh", &json!({"refresh_token": promoter.refresh_token})).send().await;
-    let again = promoter.api.post("/v1/me/totp", &password).bearer(text(next.is(200), "access_token")).send().await;
-    again.refuses(409, "second_factor_exists");
-    let sign_in = json!({"login_id": promoter.login_id, "password": PASSWORD});
-    promoter.api.post("/v1/sessions", &sign_in).send().await.refuses(401, "second_factor_required");
-}
-
-/// What staff is refused that has yet to set up a second factor.
-async fn refusals_of_a_server_with_second_factors() -> Codes {
-    let server = Server::start(&[("STAFF_SECOND_FACTOR", "required")]).await;
-    let promoter = server.promoter("promoter").await;
-    promoter.get("/v1/me").send().await.refuses(403, "second_factor_setup_required");
-    let codes = server.api().codes();
-    server.finish().await;
-    codes
 }
 
 async fn wrong_requests(buyer: &Buyer) {
@@ -345,22 +332,6 @@ async fn refusals_of_a_narrow_server() -> Codes {
     codes
 }
 
-async fn refusals_of_a_limited_server() -> Codes {
-    let metrics = format!("127.0.0.1:{}", free_port().expect("a port"));
-    let server = Server::start(&[("ACCOUNT_REQUESTS_PER_MINUTE", "1"), ("METRICS_LISTEN", &metrics)]).await;
-    server.api().get("/metrics").send().await.refuses(404, "not_found");
-    let sign_in = || server.api().post("/v1/sessions", &json!({"login_id": "nobody", "password": PASSWORD}));
-    sign_in().send().await.refuses(401, "invalid_credentials");
-    sign_in().send().await.refuses(429, "rate_limited");
-    let account = json!({"login_id": "haneul", "password": PASSWORD, "name": "A"});
-    server.api().post("/v1/accounts", &account).send().await.refuses(429, "rate_limited");
-    let refresh = json!({"refresh_token": "A".repeat(64)});
-    server.api().post("/v1/sessions/refresh", &refresh).send().await.refuses(429, "rate_limited");
-    let codes = server.api().codes();
-    server.finish().await;
-    codes
-}
-
 /// What a shop that sells no points refuses; it says so when it starts, and a simulated gateway is warned of.
 async fn refusals_without_a_gateway() -> Codes {
     let mut server = Server::start(&[]).await;
@@ -373,29 +344,6 @@ async fn refusals_without_a_gateway() -> Codes {
     buyer.ask_charge(10_000_000).send().await.refuses(503, "charging_unavailable");
     assert_eq!((buyer.balance().await, buyer.list("/v1/wallet/entries").await.len()), (0, 0));
     let codes = server.api().codes();
-    server.finish().await;
-    codes
-}
-
-/// Who may not join at the moment, if the operator says so.
-async fn refusals_of_joining() -> Codes {
-    let mut server = Server::start(&[("QUEUE_JOINS_PER_NETWORK", "1")]).await;
-    let show = Show::on(&server, Terms::default()).await;
-    let (mut first, second) = (Buyer::new(server.api()).await, Buyer::new(server.api()).await);
-    first.join(&show.concert).await;
-    let refused = second.ask_join(&show.concert).send().await;
-    refused.refuses(429, "queue_joins_limited");
-    let seconds: u64 = refused.header("retry-after").and_then(|text| text.parse().ok()).expect("seconds");
-    assert!((1..=3_600).contains(&seconds), "{seconds}");
-    first.ask_join(&show.concert).send().await.is(200);
-    let mut codes = server.api().codes();
-
-    server.stop().await;
-    server.set("ACCOUNT_AGE_MINUTES", "60");
-    server.start_again().await;
-    let new = Buyer::new(server.api()).await;
-    new.ask_join(&show.concert).send().await.refuses(403, "account_too_new");
-    codes.extend(server.api().codes());
     server.finish().await;
     codes
 }
@@ -447,10 +395,10 @@ async fn every_error_of_the_document_is_produced_with_its_status_by_the_operatio
     let mut codes = everyday_refusals().await;
     codes.extend(refusals_of_a_slow_client().await);
     codes.extend(refusals_of_a_narrow_server().await);
-    codes.extend(refusals_of_a_limited_server().await);
-    codes.extend(refusals_of_joining().await);
+    codes.extend(accounts::refusals_of_a_limited_server().await);
+    codes.extend(accounts::refusals_of_joining().await);
     codes.extend(refusals_without_a_gateway().await);
-    codes.extend(refusals_of_a_server_with_second_factors().await);
+    codes.extend(accounts::refusals_of_a_server_with_second_factors().await);
     codes.extend(refusals_over_a_prepared_database().await);
     let mut documented = document().codes();
     // A wrong method belongs to no operation.

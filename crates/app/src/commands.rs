@@ -195,6 +195,6 @@ fn report(breaches: &[Breach]) -> anyhow::Result<Exit> {
 }
 
 fn print_openapi() -> anyhow::Result<Exit> {
-    output::print_line(&boxoffice_http::openapi_text()?.trim_end())?;
+    output::print_line(boxoffice_http::openapi_text()?.trim_end())?;
     Ok(Exit::Success)
 }

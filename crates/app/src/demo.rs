@@ -306,18 +306,17 @@ async fn account(
     role: Role,
 ) -> anyhow::Result<AccountId> {
     let (login_id, password) = (LoginId::new(login_id)?, Password::new(password)?);
-    let known = match accounts.accounts.credentials(&login_id).await? {
-        Some(known) => known,
-        None => {
-            let name = Name::new(login_id.as_str())?;
-            let sign_up = SignUp { login_id: login_id.clone(), password: password.clone(), name };
-            match accounts.sign_up(sign_up, role, None).await {
-                // In the second case another instance that starts now was first.
-                Ok(_) | Err(SignUpError::LoginIdTaken) => {}
-                Err(error) => return Err(error.into()),
-            }
-            accounts.accounts.credentials(&login_id).await?.context("an account of the demo has vanished")?
+    let known = if let Some(known) = accounts.accounts.credentials(&login_id).await? {
+        known
+    } else {
+        let name = Name::new(login_id.as_str())?;
+        let sign_up = SignUp { login_id: login_id.clone(), password: password.clone(), name };
+        match accounts.sign_up(sign_up, role, None).await {
+            // In the second case another instance that starts now was first.
+            Ok(_) | Err(SignUpError::LoginIdTaken) => {}
+            Err(error) => return Err(error.into()),
         }
+        accounts.accounts.credentials(&login_id).await?.context("an account of the demo has vanished")?
     };
     // With another password it is an account like any other.
     if !known.standing.is_demo && accounts.passwords.verify(password, Some(known.password_hash)).await? {

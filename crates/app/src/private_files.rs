@@ -11,7 +11,7 @@ pub(crate) const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
 /// Refuses a file or a folder that other users of the machine may read or write, and says what to do.
 pub(crate) fn refuse_if_open(path: &Path, metadata: &Metadata) -> Result<()> {
     let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 {
+    if mode.trailing_zeros() >= 6 {
         return Ok(());
     }
     let (kind, right) = if metadata.is_dir() { ("folder", "700") } else { ("file", "600") };

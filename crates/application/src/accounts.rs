@@ -283,7 +283,9 @@ impl AccountService {
         let changed = self.accounts.change(login_id, change).await?;
         Ok(changed.map(|changed| {
             let ChangedAccount { account, ended_sessions, access_version } = changed;
-            ended_sessions.iter().for_each(|id| self.revoke_session(*id));
+            for id in &ended_sessions {
+                self.revoke_session(*id);
+            }
             if let Some(version) = access_version {
                 self.revoke_account(account.id, version);
             }
@@ -327,7 +329,9 @@ impl AccountService {
         let opened = self.sessions.open(session, password_hash, self.settings.sessions_per_account).await?;
         // Without one, the account was changed while the password was verified.
         let ended = opened.ok_or(SignInError::InvalidCredentials)?;
-        ended.iter().for_each(|id| self.revoke_session(*id));
+        for id in &ended {
+            self.revoke_session(*id);
+        }
         Ok(self.issue(&Member { account, standing }, id, secret, now)?)
     }
 
@@ -345,7 +349,9 @@ impl AccountService {
         let ended = self.accounts.change_password(change).await?;
         // Without one, the password was changed while it was verified.
         let ended = ended.ok_or(ConfirmedError::InvalidCredentials)?;
-        ended.iter().for_each(|id| self.revoke_session(*id));
+        for id in &ended {
+            self.revoke_session(*id);
+        }
         Ok(())
     }
 

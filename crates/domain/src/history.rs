@@ -278,34 +278,35 @@ mod tests {
     use super::*;
     use crate::fixtures::{TestEntropy, concert, instant};
 
-    fn change(change: impl FnOnce(&mut Concert)) -> StaffAct {
+    /// What a change of the concert says, and how the concert was before.
+    fn change(change: impl FnOnce(&mut Concert)) -> (StaffAct, Concert) {
         let before = concert();
         let mut after = before.clone();
         change(&mut after);
-        StaffAct::concert_changed(&TestEntropy, instant(0), Actor::default(), &before, &after)
+        (StaffAct::concert_changed(&TestEntropy, instant(0), Actor::default(), &before, &after), before)
     }
 
     #[test]
     fn a_change_of_a_concert_says_what_was_and_what_is() {
-        let act = change(|concert| concert.max_active = 7);
-        assert_eq!((act.kind, act.concert_id), (ActKind::ConcertChanged, Some(concert().id)));
-        let before = concert().max_active.to_string();
-        assert_eq!(act.changes, [changed("max_active", before, "7".to_owned())]);
+        let (act, before) = change(|concert| concert.max_active = 7);
+        assert_eq!((act.kind, act.concert_id), (ActKind::ConcertChanged, Some(before.id)));
+        assert_eq!(act.changes, [changed("max_active", before.max_active.to_string(), "7".to_owned())]);
     }
 
     #[test]
     fn an_act_on_a_queue_has_its_own_name() {
-        let paused = change(|concert| concert.paused = true);
+        let (paused, _) = change(|concert| concert.paused = true);
         assert_eq!(paused.kind, ActKind::QueuePaused);
         assert_eq!(paused.changes, [changed("paused", "false".to_owned(), "true".to_owned())]);
-        let emptied = change(|concert| concert.emptied_at = Some(instant(9)));
+        let (emptied, _) = change(|concert| concert.emptied_at = Some(instant(9)));
         assert_eq!(emptied.kind, ActKind::QueueEmptied);
         let after = Some(rfc3339(instant(9)));
         assert_eq!(emptied.changes, [FieldChange { field: "emptied_at".to_owned(), before: None, after }]);
-        let before = Concert { paused: true, ..concert() };
-        let resumed = StaffAct::concert_changed(&TestEntropy, instant(0), Actor::default(), &before, &concert());
+        let open = concert();
+        let before = Concert { paused: true, ..open.clone() };
+        let resumed = StaffAct::concert_changed(&TestEntropy, instant(0), Actor::default(), &before, &open);
         assert_eq!(resumed.kind, ActKind::QueueResumed);
-        let both = change(|concert| (concert.paused, concert.max_active) = (true, 7));
+        let (both, _) = change(|concert| (concert.paused, concert.max_active) = (true, 7));
         assert_eq!((both.kind, both.changes.len()), (ActKind::ConcertChanged, 2));
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Accounts, the catalog and all about money are kept: paid reservations, payments, charges, wallets and their entries.
 
+#![cfg_attr(feature = "mocks", expect(clippy::struct_field_names, reason = "a mock has a field for each method"))]
+
 use async_trait::async_trait;
 use uuid::Uuid;
 

@@ -22,9 +22,7 @@ pub(crate) struct QueueStreams {
 
 /// The permit of one open stream, until it is dropped.
 pub(crate) struct QueueStreamPermit {
-    _of_account: Share<AccountId>,
-    _of_network: Option<Share<Network>>,
-    _of_all: OwnedSemaphorePermit,
+    _shares: (Share<AccountId>, Option<Share<Network>>, OwnedSemaphorePermit),
 }
 
 impl QueueStreams {
@@ -50,7 +48,7 @@ impl QueueStreams {
         let too_many = || Problem::unavailable("Too many queue streams are open.").retry_after(RETRY_SECONDS);
         let of_all = of_all.map_err(|_| too_many())?;
         metrics::gauge!(STREAMS).increment(1);
-        Ok(QueueStreamPermit { _of_account: of_account, _of_network: of_network, _of_all: of_all })
+        Ok(QueueStreamPermit { _shares: (of_account, of_network, of_all) })
     }
 }
 

@@ -30,14 +30,13 @@ impl ReadinessCheck {
 
     /// The latest answer, unless it is older than a second; then asks. Fails if the storage does not serve.
     pub async fn ready(self: &Arc<Self>) -> Result<(), StorageError> {
-        let answer = match self.kept() {
-            Some(answer) => answer,
-            None => {
-                let check = Arc::clone(self);
-                // By itself, so that a caller who leaves does not make the next one ask again.
-                let asked = tokio::spawn(async move { check.ask().await }).await;
-                asked.map_err(|panicked| StorageError::Failed(panicked.into()))?
-            }
+        let answer = if let Some(answer) = self.kept() {
+            answer
+        } else {
+            let check = Arc::clone(self);
+            // By itself, so that a caller who leaves does not make the next one ask again.
+            let asked = tokio::spawn(async move { check.ask().await }).await;
+            asked.map_err(|panicked| StorageError::Failed(panicked.into()))?
         };
         Ok(answer?)
     }

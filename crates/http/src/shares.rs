@@ -6,18 +6,20 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+type Counts<K> = Arc<Mutex<HashMap<K, u32>>>;
+
 /// How many of something each key has: an account, an address, a network.
 #[derive(Debug)]
 pub struct Shares<K> {
     /// The most of one key; 0 for any number, which are not counted.
     max: u32,
-    counts: Arc<Mutex<HashMap<K, u32>>>,
+    counts: Counts<K>,
 }
 
 /// One of them, until it is dropped.
 #[derive(Debug)]
 #[must_use = "dropping it gives it back"]
-pub struct Share<K: Eq + Hash>(Option<(K, Arc<Mutex<HashMap<K, u32>>>)>);
+pub struct Share<K: Eq + Hash>(Option<(K, Counts<K>)>);
 
 impl<K: Copy + Eq + Hash> Shares<K> {
     /// At most `max` of each key; 0 for any number.

@@ -40,6 +40,16 @@ impl Raw {
         Self { stream: socket.connect(server).await.expect("the server accepts") }
     }
 
+    /// Whether a server closes a connection from this address at once, or does not let it come about.
+    pub(crate) async fn is_refused(server: SocketAddr, address: Ipv4Addr) -> bool {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::new(IpAddr::V4(address), 0)).expect("the address is of this machine");
+        match socket.connect(server).await {
+            Ok(stream) => Self { stream }.is_closed().await,
+            Err(_) => true,
+        }
+    }
+
     pub(crate) async fn send(&mut self, text: &str) {
         self.stream.write_all(text.as_bytes()).await.expect("it is sent");
     }
@@ -70,7 +80,8 @@ impl Raw {
 
     /// Whether the server has closed the connection.
     pub(crate) async fn is_closed(&mut self) -> bool {
-        timeout(PATIENCE, self.stream.read(&mut [0; 1])).await.expect("a byte or the end").is_ok_and(|bytes| bytes == 0)
+        let read = timeout(PATIENCE, self.stream.read(&mut [0; 1])).await.expect("a byte or the end");
+        !matches!(read, Ok(1..))
     }
 
     /// Sends a text, unless the server has closed the connection.

@@ -79,9 +79,9 @@ mod tests {
     }
 
     impl Noted {
-        fn note<K>(&self, what: String, next: Option<K>) -> Result<Removed<K>, StorageError> {
+        fn note<K>(&self, what: String, next: Option<K>) -> Removed<K> {
             self.asked.lock().unwrap().push(what);
-            Ok(Removed { count: 1, next })
+            Removed { count: 1, next }
         }
 
         fn take(&self) -> Vec<String> {
@@ -102,7 +102,7 @@ mod tests {
             _limit: u32,
         ) -> Result<Removed<SessionId>, StorageError> {
             let next = after.is_none().then(|| SessionId::new(Uuid::nil()));
-            self.note(format!("sessions {} {}", days(until), after.is_some()), next)
+            Ok(self.note(format!("sessions {} {}", days(until), after.is_some()), next))
         }
 
         async fn remove_unpaid(
@@ -112,7 +112,7 @@ mod tests {
             _after: Option<HeldKey>,
             _limit: u32,
         ) -> Result<Removed<HeldKey>, StorageError> {
-            self.note(format!("{end:?} {}", days(until)), None)
+            Ok(self.note(format!("{end:?} {}", days(until)), None))
         }
 
         async fn remove_events(
@@ -124,7 +124,7 @@ mod tests {
             if !std::mem::replace(&mut *self.has_failed.lock().unwrap(), true) {
                 return Err(StorageError::Busy);
             }
-            self.note(format!("events {}", days(until)), None)
+            Ok(self.note(format!("events {}", days(until)), None))
         }
     }
 

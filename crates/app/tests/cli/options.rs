@@ -77,7 +77,7 @@ fn an_account_that_exists_is_changed_in_all_that_was_given_and_in_nothing_else()
     let again = me(&sign_in("haneul", "e\u{301}te\u{301} 1234"));
     assert!(again.contains(r#""name":"Kim""#) && again.contains(r#""role":"promoter""#), "{again}");
 
-    // All that is told, or nothing.
+    // All that the operator asks for, or nothing.
     account(&["haneul", "--lock", "--role", "customer"], Some("short"))
         .fails(1, &["a password has 8 to 128 characters"]);
     account(&["nobody", "--lock", "--role", "admin"], Some("long enough")).fails(2, &["there is no account `nobody`"]);

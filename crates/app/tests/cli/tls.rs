@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     process::Command,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use boxoffice_testkit::{Authority, CertificateFiles, TestFolder};
@@ -53,10 +53,11 @@ fn a_server_with_a_certificate_speaks_tls_alone_and_takes_over_another_one() {
 
     // A certificate for another name takes its place.
     issue(&authority, "localhost");
-    let (began, port) = (Instant::now(), server.address.rsplit_once(':').unwrap().1);
+    let (mut attempts, port) = (0, server.address.rsplit_once(':').unwrap().1);
     let renamed = format!("https://localhost:{port}/healthz");
     while curl(&authority, &renamed, &["--ipv4"]).is_none() {
-        assert!(began.elapsed() < Duration::from_secs(60), "the certificate is not taken over");
+        attempts += 1;
+        assert!(attempts < 1_000, "the certificate is not taken over");
         thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(curl(&authority, &url, &[]), None);

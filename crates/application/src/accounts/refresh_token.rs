@@ -62,7 +62,9 @@ impl RefreshSecret {
 
 fn mac(key: ChainKey, parts: &[&[u8]]) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(&key.0).expect("a key of any length is taken");
-    parts.iter().for_each(|part| mac.update(part));
+    for part in parts {
+        mac.update(part);
+    }
     mac
 }
 

@@ -106,7 +106,9 @@ impl AccountService {
     /// Ends sessions of the caller as [`Self::sign_out`] does, and says whether there were any.
     pub async fn end_sessions(&self, identity: Identity, which: SessionsToEnd) -> Result<bool, StorageError> {
         let ended = self.sessions.end_of(identity.account_id, which).await?;
-        ended.iter().for_each(|id| self.revoke_session(*id));
+        for id in &ended {
+            self.revoke_session(*id);
+        }
         Ok(!ended.is_empty())
     }
 

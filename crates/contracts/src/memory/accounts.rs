@@ -166,7 +166,9 @@ impl Sessions for MemoryStore {
         let living: Vec<_> = rows.living_sessions(session.account_id, now).iter().map(|session| session.id).collect();
         let surplus = (living.len() + 1).saturating_sub(sessions_max.max(1) as usize);
         let oldest = living[..surplus].to_vec();
-        oldest.iter().for_each(|id| rows.end_session(*id, now));
+        for id in &oldest {
+            rows.end_session(*id, now);
+        }
         rows.sessions.insert(session.id, session);
         Ok(Some(oldest))
     }

@@ -19,7 +19,7 @@ impl History for MemoryStore {
     ) -> Result<Page<StaffAct, Uuid>, StorageError> {
         let mut acts = self.rows().acts.clone();
         acts.retain(|act| concert_id.is_none() || act.concert_id == concert_id);
-        acts.sort_unstable_by(|one, other| other.id.cmp(&one.id));
+        acts.sort_unstable_by_key(|act| std::cmp::Reverse(act.id));
         Ok(page(acts.into_iter(), request, |act| act.id, Uuid::lt))
     }
 }

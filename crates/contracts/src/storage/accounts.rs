@@ -4,7 +4,7 @@ use boxoffice_domain::{
     AccountId, EntropySource, Points,
     accounts::{
         AccountChange, ChangedAccount, CreateAccountError, Credentials, Erasure, LoginId, PasswordHash, PublishedKind,
-        Role,
+        Role, Standing,
     },
     fixtures::{self, TestEntropy, idempotency},
     gateway::GatewayVerdict,

@@ -32,11 +32,11 @@ async fn acts(stage: &Stage, concert_id: Option<boxoffice_domain::ConcertId>) ->
 pub async fn acts_are_written_down_with_what_they_do(stage: &Stage) {
     let (catalog, promoter_id) = (&stage.storage.catalog, stage.account().await);
     let now = || -> Timestamp { stage.now() };
-    let hall = venue(plan(), now());
+    let (hall, key) = (venue(plan(), now()), idempotency());
     let hall_act = StaffAct::venue_published(&TestEntropy, now(), by(promoter_id), &hall);
     for again in [false, true] {
         let act = if again { StaffAct { id: Uuid::from_u128(9), ..hall_act.clone() } } else { hall_act.clone() };
-        catalog.publish_venue(promoter_id, hall.clone(), Some(idempotency()), act).await.unwrap();
+        catalog.publish_venue(promoter_id, hall.clone(), Some(key.clone()), act).await.unwrap();
     }
     let published = concert(promoter_id, now());
     let concert_act = StaffAct::concert_published(&TestEntropy, now(), by(promoter_id), &published);

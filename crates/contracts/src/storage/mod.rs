@@ -87,6 +87,7 @@ macro_rules! storage_contract {
             a_login_id_is_one_however_it_is_typed
             an_account_is_changed_by_login_id_as_far_as_is_asked
             an_erased_account_leaves_its_bare_id
+            accounts_of_the_demonstration_are_marked_and_counted
         } sessions {
             a_session_is_found_as_it_is_with_its_account
             a_refresh_secret_is_exchanged_once
@@ -101,7 +102,6 @@ macro_rules! storage_contract {
             an_erased_account_has_no_sessions
             another_password_ends_the_sessions_of_the_account
             the_holder_changes_the_password_and_keeps_one_session
-            accounts_of_the_demonstration_are_marked_and_counted
             a_sign_in_that_is_under_way_does_not_outlive_another_password
         } second_factor {
             a_factor_is_begun_until_it_is_confirmed

@@ -1,5 +1,7 @@
 //! What is stored of an account beside what the ports of each capability list.
 
+#![cfg_attr(feature = "mocks", expect(clippy::struct_field_names, reason = "a mock has a field for each method"))]
+
 use async_trait::async_trait;
 use uuid::Uuid;
 

@@ -6,10 +6,11 @@ use utoipa::openapi::OpenApi;
 
 /// The most characters of a line, unless it has only one value.
 const LINE_CHARACTERS_MAX: usize = 120;
-/// What a line begins with for each list and object around it. Most lines are deep.
-const INDENT: &str = " ";
+/// What a line begins with for each list and object around it: nothing, since most lines are deep, and the document is
+/// looked at in other ways.
+const INDENT: &str = "";
 
-/// The document, indented. A list or an object that fits is on one line.
+/// The document, a value on each line. A list or an object that fits is on one line.
 pub(super) fn text(document: &OpenApi) -> serde_json::Result<String> {
     let mut text = joined(&pretty(document)?);
     text.push('\n');
@@ -101,15 +102,15 @@ mod tests {
             lines(&value),
             [
                 "{".to_owned(),
-                " \"list\": [".to_owned(),
-                format!("  {word}, {word},"),
-                format!("  {word}"),
-                " ],".to_owned(),
-                " \"object\": {".to_owned(),
-                format!("  \"one\": {word},"),
-                format!("  \"three\": {word},"),
-                format!("  \"two\": [{word}]"),
-                " }".to_owned(),
+                "\"list\": [".to_owned(),
+                format!("{word}, {word},"),
+                word.clone(),
+                "],".to_owned(),
+                "\"object\": {".to_owned(),
+                format!("\"one\": {word},"),
+                format!("\"three\": {word},"),
+                format!("\"two\": [{word}]"),
+                "}".to_owned(),
                 "}".to_owned(),
             ]
         );

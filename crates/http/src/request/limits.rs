@@ -184,6 +184,12 @@ pub(crate) fn too_many_at_once(name: &str, quota: u32, seconds: u64, detail: &'s
     Problem::new(Code::RateLimited).detail(detail).retry_after(seconds).fields(fields)
 }
 
+/// The refusal of an account that was wrong too often, and may try once in so many seconds.
+pub(crate) fn wrong_too_often(name: &str, seconds: u64, detail: &'static str) -> Problem {
+    let fields = fields_of(format!("\"{name}\";q=1;w={seconds}"), format!("\"{name}\";r=0;t={seconds}"));
+    Problem::new(Code::RateLimited).detail(detail).retry_after(seconds).fields(fields)
+}
+
 /// The fields of draft-ietf-httpapi-ratelimit-headers.
 fn fields_of(policy: String, state: String) -> HeaderMap {
     let fields = [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, state)];

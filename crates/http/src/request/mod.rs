@@ -19,7 +19,7 @@ pub(crate) use auth::{AccessToken, AtGate, LookingIn, Publisher, QUEUE_TOKEN, Qu
 pub(crate) use body::{Body, BodyReader};
 pub(crate) use client_network::{ClientAddress, ClientNetwork};
 pub(crate) use idempotency_key::{IDEMPOTENCY_KEY, OptionalKey, RequiredKey, UnneededKey};
-pub(crate) use limits::{Limits, too_many_at_once};
+pub(crate) use limits::{Limits, too_many_at_once, wrong_too_often};
 pub(crate) use passage::Passage;
 pub(crate) use path::Id;
 pub(crate) use query::{PageQuery, Query, page};

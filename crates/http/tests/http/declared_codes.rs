@@ -8,8 +8,9 @@ use axum::{
     http::Method,
 };
 use boxoffice_domain::{
-    accounts::{MockAccounts, MockPasswordHasher, MockSessions},
+    accounts::{MockAccountRecords, MockAccounts, MockPasswordHasher, MockSecondFactors, MockSessions},
     catalog::MockCatalog,
+    history::MockHistory,
     payments::MockPayments,
     reservations::MockReservations,
     waiting_room::{MockWaitingRoom, WaitingRoom},
@@ -40,7 +41,11 @@ async fn right(world: &World, operation: &Operation, token: &str) -> Ask {
     let (concert, performance) = (world.show.concert.id.to_string(), world.show.performance_id.to_string());
     let id = if operation.path.starts_with("/v1/performances") { &performance } else { &concert };
     let ask = get(operation.path.replace(&NOTHING.to_string(), id)).method(operation.method.clone());
-    let ask = if is_for_staff(operation) { ask.signed_in("promoter") } else { ask.queued(token) };
+    let ask = match operation.id.as_str() {
+        "history_list" => ask.signed_in("admin"),
+        _ if is_for_staff(operation) => ask.signed_in("promoter"),
+        _ => ask.queued(token),
+    };
     let ask = if operation.method == Method::GET { ask } else { ask.key("key") };
     let Some(schema) = &operation.body else { return ask };
     let mut body = sample(&operations().0, schema);
@@ -60,7 +65,7 @@ async fn right(world: &World, operation: &Operation, token: &str) -> Ask {
 }
 
 fn is_for_staff(operation: &Operation) -> bool {
-    let rest = ["catalog_update_concert", "catalog_sales"];
+    let rest = ["catalog_update_concert", "catalog_sales", "history_of_concert", "accounts_begin_second_factor"];
     let of_queue = ["waiting_room_pause", "waiting_room_resume", "waiting_room_stats", "waiting_room_empty"];
     operation.id.starts_with("catalog_publish") || rest.iter().chain(&of_queue).any(|id| operation.id == *id)
 }
@@ -103,6 +108,9 @@ async fn wrong(code: Code, operation: &Operation) -> (World, Ask) {
             storage.reservations = Arc::new(MockReservations::new());
             storage.payments = Arc::new(MockPayments::new());
             storage.wallets = Arc::new(MockWallets::new());
+            storage.history = Arc::new(MockHistory::new());
+            storage.records = Arc::new(MockAccountRecords::new());
+            storage.factors = Arc::new(MockSecondFactors::new());
             world.waiting_room = Arc::new(MockWaitingRoom::new());
             world.passwords = Arc::new(MockPasswordHasher::new());
             ask

@@ -7,7 +7,7 @@ use super::erase;
 use crate::{
     api::Api,
     reply::{Code, Problem, Violation, refusals},
-    request::{Body, ClientAddress, SettingUp},
+    request::{Body, ClientAddress, SettingUp, wrong_too_often},
 };
 
 /// Room for the longest password.
@@ -75,7 +75,7 @@ impl From<SecondFactorError> for Problem {
 
 /// The problem of somebody who tried too many codes.
 pub(super) fn too_many_codes(seconds_left: u64) -> Problem {
-    Problem::new(Code::RateLimited).detail("Too many codes were wrong.").retry_after(seconds_left)
+    wrong_too_often("codes", seconds_left, "Too many codes were wrong.")
 }
 
 refusals!(

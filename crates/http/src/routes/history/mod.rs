@@ -99,12 +99,12 @@ impl From<StaffAct> for StaffActResponse {
         Self {
             id: act.id,
             done_at: act.at,
-            account_id: act.actor.account_id.map(|id| id.uuid()),
+            account_id: act.actor.account_id.map(boxoffice_domain::AccountId::uuid),
             request_id: act.actor.request_id,
             kind: act.kind.into(),
             subject: act.subject.into(),
             subject_id: act.subject.uuid(),
-            concert_id: act.concert_id.map(|id| id.uuid()),
+            concert_id: act.concert_id.map(boxoffice_domain::ConcertId::uuid),
             changes: act.changes.into_iter().map(ChangeResponse::from).collect(),
         }
     }

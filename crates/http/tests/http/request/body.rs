@@ -140,7 +140,7 @@ async fn a_body_is_refused_in_plain_words() {
 }
 
 /// A body that comes in pieces of this many bytes, one each so many milliseconds.
-fn pieces(body: Vec<u8>, bytes: usize, millis: u64) -> impl Stream<Item = Result<Vec<u8>, Infallible>> {
+fn pieces(body: &[u8], bytes: usize, millis: u64) -> impl Stream<Item = Result<Vec<u8>, Infallible>> + use<> {
     let pieces: Vec<_> = body.chunks(bytes).map(<[u8]>::to_vec).collect();
     stream::iter(pieces).then(move |piece| async move {
         sleep(Duration::from_millis(millis)).await;
@@ -162,7 +162,7 @@ async fn a_body_that_comes_slowly_is_refused_and_takes_no_permit_meanwhile() {
     // Where the route takes a body, where it takes none, and where none is looked at by a handler.
     for path in ["/v1/accounts", "/v1/sessions", "/v1/concerts", "/healthz"] {
         let method = if path == "/v1/concerts" || path == "/healthz" { Method::GET } else { Method::POST };
-        let slow = get(path).method(method).in_pieces(pieces(vec![b' '; 1_000], 1, 1_000));
+        let slow = get(path).method(method).in_pieces(pieces(&[b' '; 1_000], 1, 1_000));
         let (busy, began) = (router.clone(), Instant::now());
         let slow = tokio::spawn(async move { slow.send(&busy).await });
         sleep(Duration::from_secs(4)).await;
@@ -180,11 +180,11 @@ async fn a_long_body_may_take_longer_than_a_request_while_it_keeps_its_rate() {
     world.settings.request_timeout = Duration::from_secs(5);
     let router = world.router();
     let began = Instant::now();
-    let steady = get("/v1/accounts").method(Method::POST).in_pieces(pieces(sign_up_of(60 * 1_024), 1_024, 1_000));
+    let steady = get("/v1/accounts").method(Method::POST).in_pieces(pieces(&sign_up_of(60 * 1_024), 1_024, 1_000));
     steady.send(&router).await.succeeds(StatusCode::CREATED);
     assert_eq!(began.elapsed(), Duration::from_mins(1));
     let began = Instant::now();
-    let slow = get("/v1/accounts").method(Method::POST).in_pieces(pieces(sign_up_of(60 * 1_024), 512, 1_000));
+    let slow = get("/v1/accounts").method(Method::POST).in_pieces(pieces(&sign_up_of(60 * 1_024), 512, 1_000));
     slow.send(&router).await.refuses(Code::BodyTooSlow);
     assert!((11..=12).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
 }
@@ -210,7 +210,7 @@ async fn bodies_have_a_bounded_memory_and_small_ones_always_fit() {
     let refused = long(64 * 1_024).send(&router).await;
     refused.refuses(Code::Unavailable);
     assert_eq!(refused.header("retry-after"), Some("1"));
-    let small = get("/v1/accounts").method(Method::POST).in_pieces(pieces(sign_up_of(8 * 1_024), 8 * 1_024, 0));
+    let small = get("/v1/accounts").method(Method::POST).in_pieces(pieces(&sign_up_of(8 * 1_024), 8 * 1_024, 0));
     small.send(&router).await.succeeds(StatusCode::CREATED);
     first.await.unwrap().refuses(Code::LoginIdTaken);
     // It has given back all of it.

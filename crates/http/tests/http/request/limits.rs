@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
     num::NonZeroU32,
     sync::{
         Arc, Mutex,
@@ -12,16 +11,16 @@ use std::{
 };
 
 use async_trait::async_trait;
-use axum::{Extension, Router, extract::ConnectInfo, http::StatusCode};
+use axum::{Router, http::StatusCode};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use boxoffice_domain::accounts::{HashingError, MockPasswordHasher, Password, PasswordHash, PasswordHasher};
 use boxoffice_http::Code;
 use boxoffice_peers::{Peers, Quota};
 use futures::future::join_all;
 use serde_json::json;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{sync::Semaphore, task::JoinHandle, time::Instant};
 
-use crate::world::{Answer, Ask, World, ask_charge, ask_sign_in, ask_sign_up, get, mock, post};
+use crate::world::{Ask, World, ask_charge, ask_sign_in, ask_sign_up, from, get, mock, post};
 
 /// A server with a limit, on which every sign-in is wrong.
 async fn limited_to(per_minute: u32) -> World {
@@ -33,11 +32,6 @@ async fn limited_to(per_minute: u32) -> World {
 /// A refresh with a secret that is wrong, for a session with this number.
 fn ask_refresh(session: u8) -> Ask {
     post("/v1/sessions/refresh", json!({"refresh_token": URL_SAFE_NO_PAD.encode([session; 48])}))
-}
-
-async fn from(router: &Router, address: &str, ask: Ask) -> Answer {
-    let address: SocketAddr = address.parse().unwrap();
-    ask.send(&router.clone().layer(Extension(ConnectInfo(address)))).await
 }
 
 #[tokio::test]
@@ -273,7 +267,7 @@ async fn a_flood_of_sign_ins_from_one_network_denies_them_to_no_other() {
     // Those that get no place are refused at once.
     while refused < 20 {
         tokio::task::yield_now().await;
-        let (ended, waiting): (Vec<_>, Vec<_>) = flood.into_iter().partition(|sign_in| sign_in.is_finished());
+        let (ended, waiting): (Vec<_>, Vec<_>) = flood.into_iter().partition(JoinHandle::is_finished);
         for answer in ended {
             answer.await.unwrap().refuses(Code::Unavailable);
             refused += 1;

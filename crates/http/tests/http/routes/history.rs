@@ -44,7 +44,7 @@ async fn a_promoter_reads_who_did_what_to_a_concert_and_by_which_request() {
 async fn history_is_for_the_promoter_of_the_concert_and_for_admins() {
     let world = World::new().await;
     let (router, history) = (world.router(), format!("{}/history", world.concert_path()));
-    for account in ["customer", "rival"] {
+    for account in ["customer", "colleague"] {
         get(history.as_str()).signed_in(account).send(&router).await.refuses(Code::Forbidden);
     }
     get(history.as_str()).send(&router).await.refuses(Code::Unauthenticated);
