@@ -2,8 +2,9 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader},
     net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
     time::Duration,
@@ -56,7 +57,7 @@ impl Store {
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
-        fs::create_dir_all(&folder)?;
+        private_folder(&folder)?;
         // As large as the tables that grow; a server in production has most of the memory of its machine.
         let mut options = vec!["--innodb-buffer-pool-size=3G"];
         let kind = match backend {
@@ -102,6 +103,11 @@ impl Store {
     }
 }
 
+/// Makes a folder that no other user may read: a server refuses others for its data.
+fn private_folder(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
 /// A connection of the benchmark to a MariaDB or MySQL.
 pub(crate) async fn connect(url: &str) -> anyhow::Result<Conn> {
     let mut connection = Conn::new(Opts::from_url(url)?).await?;
@@ -132,7 +138,7 @@ impl Server {
         database_url: &str,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
-        fs::create_dir_all(folder)?;
+        private_folder(folder)?;
         let of_all = [
             ("data_dir", folder.to_string_lossy().into_owned()),
             ("database", database_url.to_owned()),
