@@ -43,7 +43,7 @@ pub(crate) struct AccountOptions {
     /// Ends all sessions
     #[arg(long)]
     end_sessions: bool,
-    /// Removes the second factor of somebody who has lost it, and ends all sessions
+    /// Removes the second factor, such as one whose device is lost, and ends all sessions
     #[arg(long)]
     remove_second_factor: bool,
 }

@@ -227,7 +227,7 @@ mod tests {
             client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
             assert_eq!(server.read(&mut buf).await.unwrap(), 18);
             let in_request = requests.begin();
-            // A body has limits of its own, and so has what a client sends while a request is worked on.
+            // Other limits apply to bodies, and to what a client sends while the server works on a request.
             client.write_all(b"x").await.unwrap();
             assert_eq!(server.read(&mut buf).await.unwrap(), 1);
             tokio::time::timeout(HEADS * 3, server.read(&mut buf)).await.unwrap_err();

@@ -74,7 +74,11 @@ where
         tokio::select! {
             ended = connection.as_mut() => return Ok(ended?),
             () = stop.cancelled() => {}
-            () = activity.ceased_for(bounds.idle_timeout) => {}
+            () = activity.ceased_for(bounds.idle_timeout) => {
+                // A client that takes nothing of a response any more does not keep it: no request lasts as long as that.
+                connection.as_mut().graceful_shutdown();
+                return Ok(timeout(bounds.response_patience(), connection).await.unwrap_or(Ok(()))?);
+            }
         }
         connection.as_mut().graceful_shutdown();
         return Ok(connection.await?);

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     AccountId, ConcertId, EntropySource, PerformanceId, StorageError, Timestamp, VenueId,
+    accounts::Credentials,
     catalog::{Concert, NewPerformance, Venue},
     page::{Page, PageRequest},
     rfc3339,
@@ -75,7 +76,7 @@ kinds! {
     PerformancePublished = "performance_published",
     /// An import changed a performance, or took it from sale.
     PerformanceChanged = "performance_changed",
-    /// The operator changed an account: its role, name or password.
+    /// The operator changed an account, or ended its sessions.
     AccountChanged = "account_changed",
 }
 
@@ -208,6 +209,35 @@ impl StaffAct {
             changes.push(FieldChange { field: "emptied_at".to_owned(), before, after: Some(rfc3339(emptied_at)) });
         }
         Self::new(entropy, at, actor, kind, ActSubject::Concert(after.id)).with(changes)
+    }
+
+    /// That the operator changed an account. `None` if it is as it was.
+    pub fn account_changed(
+        entropy: &dyn EntropySource,
+        at: Timestamp,
+        before: &Credentials,
+        after: &Credentials,
+    ) -> Option<Self> {
+        if before == after {
+            return None;
+        }
+        let mut changes = Vec::new();
+        let mut add = |field, before: String, after: String| {
+            if before != after {
+                changes.push(changed(field, before, after));
+            }
+        };
+        let is_locked = |credentials: &Credentials| credentials.standing.locked_at.is_some().to_string();
+        let has_factor = |credentials: &Credentials| credentials.standing.second_factor_at.is_some().to_string();
+        add("role", before.account.role.as_str().to_owned(), after.account.role.as_str().to_owned());
+        add("name", before.account.name.to_string(), after.account.name.to_string());
+        add("locked", is_locked(before), is_locked(after));
+        add("second_factor", has_factor(before), has_factor(after));
+        if before.password_hash != after.password_hash {
+            changes.push(FieldChange { field: "password".to_owned(), before: None, after: None });
+        }
+        let subject = ActSubject::Account(after.account.id);
+        Some(Self::new(entropy, at, Actor::default(), ActKind::AccountChanged, subject).with(changes))
     }
 
     /// That a performance is published.

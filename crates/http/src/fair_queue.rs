@@ -17,7 +17,7 @@ pub(crate) struct FairQueue<K>(Arc<Mutex<State<K>>>);
 
 #[derive(Debug)]
 struct State<K> {
-    /// The turns that nobody has.
+    /// How many turns are free.
     free: usize,
     waiting_max: usize,
     waiting: usize,

@@ -128,7 +128,7 @@ fn add_common_fields(headers: &mut HeaderMap, request_id: &str) {
 /// form of the response, or that have input which their route does not take. It is one layer, because each layer copies
 /// the futures of all below it for every request.
 ///
-/// It refuses what exceeds a bound at once rather than letting it wait. A body has limits of its own: it takes no permit
+/// It refuses what exceeds a bound at once rather than letting it wait. Other limits apply to a body: it takes no permit
 /// before it has arrived, and no time of the request. An act of a request whose time is over comes to its end all the
 /// same, see [`Api::run_detached`].
 pub(crate) async fn guard(State(api): State<Api>, mut request: Request, next: Next) -> Response {

@@ -69,7 +69,7 @@ impl From<ConfirmedError> for SecondFactorError {
 }
 
 impl AccountService {
-    /// Makes a second factor for the caller, who has to confirm it. Signing in does not ask for it before.
+    /// Makes a second factor for the caller. Signing in asks for it only after the caller has confirmed it.
     pub async fn begin_second_factor(
         &self,
         identity: Identity,
@@ -126,7 +126,7 @@ impl AccountService {
         Ok(())
     }
 
-    /// Checks the code of somebody who has shown to know the password.
+    /// Checks the code of an account whose password was verified.
     pub(super) async fn check_code(&self, account_id: AccountId, code: Option<&str>) -> Result<(), SignInError> {
         let code = code.filter(|code| !code.trim().is_empty()).ok_or(SignInError::SecondFactorRequired)?;
         let factor = match self.factors.attempt(account_id).await? {

@@ -8,6 +8,7 @@ use boxoffice_domain::{
         LoginId, Member, PasswordChange, PasswordHash, RefreshHash, Revoked, RotateRequest, Session, Sessions,
         SessionsToEnd,
     },
+    history::StaffAct,
     reservations::{Reservation, ReservationStatus},
     wallet::Wallet,
 };
@@ -47,8 +48,11 @@ impl Accounts for MemoryStore {
         let Some(known) = rows.accounts.values_mut().find(is_meant) else {
             return Ok(None);
         };
+        let before = known.clone();
         change.apply(known, now);
         let id = known.account.id;
+        let act = StaffAct::account_changed(self.entropy.as_ref(), now, &before, known);
+        rows.acts.extend(act);
         if change.remove_second_factor {
             rows.factors.remove(&id);
         }

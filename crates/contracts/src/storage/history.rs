@@ -1,10 +1,11 @@
 //! What the staff did is written down with it.
 
 use boxoffice_domain::{
-    AccountId, Timestamp,
-    catalog::{ConcertChange, UpdateConcertError},
+    AccountId, ConcertId, Timestamp,
+    accounts::{AccountChange, PasswordHash, Role},
+    catalog::{Concert, ConcertChange, UpdateConcertError},
     fixtures::{TestEntropy, idempotency},
-    history::{ActKind, ActSubject, Actor, StaffAct},
+    history::{ActKind, ActSubject, Actor, FieldChange, StaffAct},
     page::PageRequest,
 };
 use uuid::Uuid;
@@ -22,7 +23,7 @@ fn by(account_id: AccountId) -> Actor {
 }
 
 /// All acts about a concert, or of everything, page by page.
-async fn acts(stage: &Stage, concert_id: Option<boxoffice_domain::ConcertId>) -> Vec<StaffAct> {
+async fn acts(stage: &Stage, concert_id: Option<ConcertId>) -> Vec<StaffAct> {
     let list = async |page: PageRequest<Uuid>| stage.storage.history.acts(concert_id, page).await;
     pages(2, list).await.into_iter().flatten().collect()
 }
@@ -50,7 +51,7 @@ pub async fn acts_are_written_down_with_what_they_do(stage: &Stage) {
     let act = || StaffAct::concert_changed(&TestEntropy, now(), by(promoter_id), &published, &changed);
     let change_act = act();
     catalog.update_concert(changed.clone(), change_act.clone()).await.unwrap();
-    let stale = boxoffice_domain::catalog::Concert { max_active: 9, ..changed.clone() };
+    let stale = Concert { max_active: 9, ..changed.clone() };
     let refused = catalog.update_concert(stale, act()).await;
     assert!(matches!(refused, Err(UpdateConcertError::VersionMismatch)), "{refused:?}");
 
@@ -84,7 +85,7 @@ pub async fn an_import_writes_down_what_it_did(stage: &Stage) {
     import(stage, &changed).await.unwrap();
     let acts = acts(stage, Some(stored.id)).await;
     let newest: Vec<_> = acts[..2].iter().map(|act| (act.kind, act.changes.clone())).collect();
-    let change = |field: &str, before: String, after: String| boxoffice_domain::history::FieldChange {
+    let change = |field: &str, before: String, after: String| FieldChange {
         field: field.to_owned(),
         before: Some(before),
         after: Some(after),
@@ -94,4 +95,34 @@ pub async fn an_import_writes_down_what_it_did(stage: &Stage) {
     let expected = [(ActKind::PerformanceChanged, vec![of_performance]), (ActKind::ConcertChanged, vec![of_concert])];
     assert_eq!(newest, expected);
     assert!(matches!(acts[0].subject, ActSubject::Performance(_)), "{:?}", acts[0]);
+}
+
+/// What the operator changes of an account is written down once; a password is named and not told.
+pub async fn a_changed_account_is_written_down_once(stage: &Stage) {
+    let id = stage.account().await;
+    let login_id = stage.storage.accounts.find(id).await.unwrap().expect("an account").login_id;
+    let change = AccountChange {
+        role: Some(Role::Promoter),
+        password_hash: Some(PasswordHash("another".to_owned())),
+        locked: Some(true),
+        ..AccountChange::default()
+    };
+    for _ in 0..2 {
+        stage.storage.accounts.change(&login_id, change.clone()).await.unwrap().expect("an account");
+    }
+    let all = acts(stage, None).await;
+    let [act] = &all[..] else { panic!("{all:?}") };
+    assert_eq!((act.kind, act.subject), (ActKind::AccountChanged, ActSubject::Account(id)));
+    assert_eq!((&act.actor, act.concert_id), (&Actor::default(), None));
+    let change = |field: &str, before: Option<&str>, after: Option<&str>| FieldChange {
+        field: field.to_owned(),
+        before: before.map(str::to_owned),
+        after: after.map(str::to_owned),
+    };
+    let expected = [
+        change("role", Some("customer"), Some("promoter")),
+        change("locked", Some("false"), Some("true")),
+        change("password", None, None),
+    ];
+    assert_eq!(act.changes, expected);
 }

@@ -178,6 +178,7 @@ macro_rules! storage_contract {
         $crate::storage_contract! { $open; history {
             acts_are_written_down_with_what_they_do
             an_import_writes_down_what_it_did
+            a_changed_account_is_written_down_once
         } }
     };
     (@ leases $open:path) => {

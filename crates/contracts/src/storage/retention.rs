@@ -168,7 +168,7 @@ pub async fn what_was_never_paid_is_removed_after_its_performance_and_the_rest_s
     assert_eq!(left(&of_early).await, [false, false, true, true]);
     assert_eq!(left(&of_late).await, [true; 4]);
     stage.assert_audit_is_clean().await;
-    // The hold that nobody has marked yet is marked now, and goes then.
+    // The worker marks the last lapsed hold now, and the retention removes it after that.
     assert_eq!(stage.expire_due(10).await, 2);
     assert_eq!(stage.remove_unpaid(day(5)).await, 1);
     assert!(!stage.is_there(forgotten.account_id, forgotten.id).await);

@@ -209,7 +209,7 @@ pub enum AccessTokenError {
     /// It was signed with such a key, and its time is over.
     #[error("the access token has expired")]
     Expired,
-    /// It is that of staff who has yet to set up a second factor, and may do nothing else.
+    /// The account is staff without a second factor, and may only set one up.
     #[error("the account has to set up a second factor first")]
     SecondFactorMissing,
 }

@@ -52,7 +52,7 @@ fn enter(parts: &Parts, identity: Identity) -> Result<(), Problem> {
     }
 }
 
-/// The bearer of a valid access token, also one who has to set up a second factor before anything else.
+/// The bearer of a valid access token, including staff that may only set up a second factor.
 #[derive(Clone, Copy)]
 pub(crate) struct SettingUp(pub Identity);
 

@@ -4,13 +4,16 @@ mod records;
 mod second_factor;
 mod sessions;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use boxoffice_domain::{
-    AccountId, SessionId, StorageError, Timestamp,
+    AccountId, EntropySource, SessionId, StorageError, Timestamp,
     accounts::{
         Account, AccountChange, Accounts, Belongings, ChangedAccount, CreateAccountError, Credentials, Erasure,
         LoginId, Member, PasswordChange, PasswordHash, SessionsToEnd, Standing,
     },
+    history::StaffAct,
     wallet::Wallet,
 };
 use chrono::NaiveDateTime;
@@ -24,6 +27,7 @@ use super::{
     super::{Connection, LOCK_ROWS},
     Store,
     failure::{Failure, Kind},
+    history::write_down,
     insert::insert,
     wallet::WalletRow,
 };
@@ -112,8 +116,10 @@ impl Accounts for Store {
     }
 
     async fn change(&self, login_id: &LoginId, change: AccountChange) -> Result<Option<ChangedAccount>, StorageError> {
-        let changed = self.writer.transaction((login_id, change, self.now()), |connection, (login_id, change, now)| {
-            Box::pin(change_account(connection, login_id, change, *now))
+        let entropy = Arc::clone(&self.writer.entropy);
+        let input = (login_id, change, self.now(), entropy);
+        let changed = self.writer.transaction(input, |connection, (login_id, change, now, entropy)| {
+            Box::pin(change_account(connection, login_id, change, *now, entropy.as_ref()))
         });
         Ok(changed.await?)
     }
@@ -155,6 +161,7 @@ async fn change_account(
     login_id: &LoginId,
     change: &AccountChange,
     now: Timestamp,
+    entropy: &dyn EntropySource,
 ) -> Result<Option<ChangedAccount>, Failure> {
     let found = lock_account(connection, "login_id", login_id.as_str().to_owned()).await?;
     let Some(mut credentials) = found.filter(|found| found.standing.erased_at.is_none()) else {
@@ -162,8 +169,10 @@ async fn change_account(
     };
     let before = credentials.clone();
     change.apply(&mut credentials, now);
-    if credentials != before {
+    // An earlier attempt, whose answer was lost, may have changed it and written that down.
+    if let Some(act) = StaffAct::account_changed(entropy, now, &before, &credentials) {
         save_account(connection, &credentials).await?;
+        write_down(connection, [&act]).await?;
     }
     let Credentials { account, standing, .. } = credentials;
     if change.remove_second_factor {
