@@ -24,6 +24,12 @@ CREATE TABLE concerts (
     paused BOOLEAN NOT NULL DEFAULT FALSE,
     -- When the queue was last emptied.
     emptied_at DATETIME(6) NULL,
+    -- Whether seats are held only for points that are in the wallet.
+    holds_need_balance BOOLEAN NOT NULL DEFAULT FALSE,
+    -- Counts what is written under the rules of the concert, such as its performances: a transaction that adds or moves
+    -- one changes the row first, which keeps others away, also where the nodes of a database do not see each other's
+    -- locks. What callers see of the concert, such as its version, stays as it is.
+    changes_count BIGINT NOT NULL DEFAULT 0,
     -- An import finds the concert that an earlier import of the same owner made, and whether others have the key.
     CONSTRAINT concerts_catalog_key UNIQUE (catalog_key, owner_id),
     -- A repeated request finds the concert that the first one made.

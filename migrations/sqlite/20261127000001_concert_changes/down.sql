@@ -1,1 +1,0 @@
-ALTER TABLE concerts DROP COLUMN changes_count;

@@ -1,2 +1,0 @@
-DROP INDEX accounts_demo;
-ALTER TABLE accounts DROP COLUMN is_demo;
