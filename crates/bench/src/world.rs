@@ -274,6 +274,12 @@ impl World {
         Ok(held.into_iter().map(|(index, id)| (places.start + index, id)).collect())
     }
 
+    /// Pays the reservations of places.
+    pub(crate) async fn pay_all(&self, held: &[(usize, Uuid)]) -> anyhow::Result<()> {
+        let requests: Vec<_> = held.iter().map(|(place, id)| self.pay(*place, *id)).collect();
+        self.send_all(&requests, drive::created).await.map(drop)
+    }
+
     /// Cancels the reservations of places, so that the places are free again.
     pub(crate) async fn cancel_all(&self, held: &[(usize, Uuid)]) -> anyhow::Result<()> {
         let requests: Vec<_> = held.iter().map(|(place, id)| self.cancel(*place, *id)).collect();

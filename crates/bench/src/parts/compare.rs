@@ -86,7 +86,7 @@ async fn measure(bench: &Bench, part: Part, side: &mut Side, round: u32) -> anyh
         }
         _ => {
             let connections = bench.steady.unwrap_or(CONNECTIONS);
-            vec![("hold", holds::round(world, connections, bench.time).await?)]
+            vec![("hold", holds::usual_round(world, connections, bench.time).await?)]
         }
     };
     if round > 0 {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use crate::{
     drive::{self, Measured},
     options::Bench,
@@ -17,11 +19,26 @@ const HOLDS_PER_CONNECTION_MAX: usize = 15_000;
 
 /// Holds distinct seats for a while, and then cancels.
 pub(super) async fn round(world: &World, connections: usize, time: Duration) -> anyhow::Result<Measured> {
+    let (measured, held) = hold(world, connections, time).await?;
+    world.cancel_all(&held).await?;
+    Ok(measured)
+}
+
+/// Holds distinct seats for a while, and then pays and cancels: the usual buyer has let no hold end unpaid.
+pub(super) async fn usual_round(world: &mut World, connections: usize, time: Duration) -> anyhow::Result<Measured> {
+    let (measured, held) = hold(world, connections, time).await?;
+    world.pay_all(&held).await?;
+    world.cancel_all(&held).await?;
+    // The last payment of a buyer has ended the admission.
+    world.admit_all().await?;
+    Ok(measured)
+}
+
+async fn hold(world: &World, connections: usize, time: Duration) -> anyhow::Result<(Measured, Vec<(usize, Uuid)>)> {
     let count = (connections * HOLDS_PER_CONNECTION_MAX).min(world.places.len());
     let requests: Vec<_> = (0..count).map(|place| world.hold(place)).collect();
     let (measured, responses) = world.load(connections, time, drive::created).once(&requests).await?;
-    world.cancel_all(&ids(&responses)?).await?;
-    Ok(measured)
+    Ok((measured, ids(&responses)?))
 }
 
 /// The same server with batches, and with a transaction for each hold.

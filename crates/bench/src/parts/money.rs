@@ -30,7 +30,7 @@ async fn charge(world: &World, round: u32, time: Duration) -> anyhow::Result<Mea
 }
 
 /// Pays for as many reservations as there is time for.
-async fn pay(world: &World, held: &[(usize, Uuid)], time: Duration) -> anyhow::Result<Measured> {
+async fn pay(world: &World, held: &[(usize, Uuid)], time: Duration) -> anyhow::Result<(Measured, HashSet<Uuid>)> {
     let requests: Vec<_> = held.iter().map(|(place, id)| world.pay(*place, *id)).collect();
     let (measured, responses) = world.load(CONNECTIONS, time, drive::created).once(&requests).await?;
     let mut paid = HashSet::new();
@@ -38,7 +38,7 @@ async fn pay(world: &World, held: &[(usize, Uuid)], time: Duration) -> anyhow::R
         let Payment { reservation_id, .. } = response.read()?;
         ensure!(reservation_id == held[*index].1 && paid.insert(reservation_id), "another reservation was paid");
     }
-    Ok(measured)
+    Ok((measured, paid))
 }
 
 /// Charges and pays, each for a while, and then cancels. Rounds of one world have different numbers.
@@ -51,9 +51,12 @@ pub(super) async fn round(
     world.admit_all().await?;
     let held = world.hold_all(0..drive::count_for(ACTS_PER_SECOND, time).min(world.places.len())).await?;
     let charged = charge(world, number, time).await?;
-    let paid = pay(world, &held, time).await?;
+    let (measured, paid) = pay(world, &held, time).await?;
+    // A usual buyer lets no hold end unpaid.
+    let unpaid: Vec<_> = held.iter().copied().filter(|(_, id)| !paid.contains(id)).collect();
+    world.pay_all(&unpaid).await?;
     world.cancel_all(&held).await?;
-    Ok([("charge", charged), ("payment", paid)])
+    Ok([("charge", charged), ("payment", measured)])
 }
 
 /// Charges and payments in turn.
