@@ -2,6 +2,7 @@
 //!
 //! Every answer is checked against the `OpenAPI` document, and every test ends with an audit of its database.
 
+mod audit_log;
 mod catalog;
 mod demo;
 mod documents;
@@ -9,6 +10,7 @@ mod draw;
 mod errors;
 mod faults;
 mod greedy;
+mod guessing;
 mod hostile;
 mod idempotency;
 mod instances;

@@ -1,11 +1,11 @@
 //! `boxoffice account`.
 
-use std::{ffi::OsString, io::IsTerminal};
+use std::{ffi::OsString, fmt::Display, io::IsTerminal};
 
 use anyhow::{Context, bail};
 use boxoffice_application::{
     AccountService,
-    accounts::{ChangeAccount, SignUp, SignUpError},
+    accounts::{ChangeAccount, ChangeAccountError, SignUp, SignUpError},
 };
 use boxoffice_domain::{
     accounts::{Account, LoginId, Password, Role},
@@ -66,15 +66,18 @@ pub(crate) async fn make_or_change(accounts: &AccountService, options: AccountOp
     let password = if options.password || !exists { Some(ask_password(login_id)?) } else { password_of_variable()? };
     let password = match password.map(|typed| Password::new(&typed)).transpose() {
         Ok(password) => password,
-        Err(refusal) => {
-            output::print_error(&refusal.to_string());
-            return Ok(Exit::Refused);
-        }
+        Err(refusal) => return Ok(refuse(refusal)),
     };
     match password {
         Some(password) if !exists => make(accounts, options, password).await,
         password => change(accounts, options, password).await,
     }
+}
+
+/// Says why a password is refused.
+fn refuse(refusal: impl Display) -> Exit {
+    output::print_error(&refusal.to_string());
+    Exit::Refused
 }
 
 async fn make(accounts: &AccountService, options: AccountOptions, password: Password) -> anyhow::Result<Exit> {
@@ -86,7 +89,17 @@ async fn make(accounts: &AccountService, options: AccountOptions, password: Pass
     };
     let sign_up = SignUp { login_id: login_id.clone(), password: password.clone(), name };
     match accounts.sign_up(sign_up, role, None).await {
-        Ok(_) => output::print_line(&format!("made the account `{login_id}` with the role {}", role.as_str()))?,
+        Ok(made) => {
+            tracing::info!(
+                target: "audit",
+                event = "account_made",
+                account = %made.value.id,
+                role = role.as_str(),
+                by = "operator",
+            );
+            output::print_line(&format!("made the account `{login_id}` with the role {}", role.as_str()))?;
+        }
+        Err(SignUpError::Guessable(refusal)) => return Ok(refuse(refusal)),
         // The account was made while the operator typed the password.
         Err(SignUpError::LoginIdTaken) => return change(accounts, options, Some(password)).await,
         Err(error) => return Err(error.into()),
@@ -109,8 +122,12 @@ async fn change(
              --end-sessions or --remove-second-factor"
         );
     }
-    let changed = accounts.change(&login_id, change).await?;
+    let changed = match accounts.change(&login_id, change).await {
+        Err(ChangeAccountError::Guessable(refusal)) => return Ok(refuse(refusal)),
+        changed => changed?,
+    };
     let Some((account, ended_sessions)) = changed else { bail!("there is no account `{login_id}`") };
+    told.log(&account, ended_sessions);
     for line in told.lines(&account, ended_sessions) {
         output::print_line(&line)?;
     }
@@ -140,6 +157,22 @@ impl Told {
             end_sessions: *end_sessions,
             remove_second_factor: *remove_second_factor,
         }
+    }
+
+    /// Writes the line of a change into the audit log.
+    fn log(self, account: &Account, ended_sessions: usize) {
+        tracing::info!(
+            target: "audit",
+            event = "account_changed",
+            account = %account.id,
+            role = self.role.then_some(account.role.as_str()),
+            name = self.name.then_some("changed"),
+            password = self.password.then_some("changed"),
+            locked = self.locked,
+            second_factor = self.remove_second_factor.then_some("removed"),
+            ended_sessions,
+            by = "operator",
+        );
     }
 
     /// What a change did.

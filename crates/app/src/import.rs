@@ -62,6 +62,9 @@ pub(crate) async fn import_catalog(
     bar.finish_and_clear();
     match imported {
         Ok(report) => {
+            if !options.dry_run && !report.is_unchanged() {
+                log(&report, options);
+            }
             print_report(&report, options)?;
             Ok(Exit::Success)
         }
@@ -71,6 +74,20 @@ pub(crate) async fn import_catalog(
             Ok(Exit::Refused)
         }
     }
+}
+
+/// Writes the line of an import into the audit log. What changed of each concert is in its history.
+fn log(report: &ImportReport, options: &ImportOptions) {
+    tracing::info!(
+        target: "audit",
+        event = "catalog_imported",
+        promoter = options.promoter_id.map(tracing::field::display),
+        venues = report.venues_created,
+        concerts = report.concerts_created,
+        performances = report.performances_created,
+        changes = report.changes.len(),
+        by = "operator",
+    );
 }
 
 /// The broken rule, and what allows to break it.

@@ -60,6 +60,7 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
         Gateway::Simulator if settings.demo => {}
         Gateway::Simulator => tracing::warn!("the payment gateway is a simulator: points cost nothing"),
     }
+    warn_of_weak_secrets(settings);
     let accounts = &use_cases.services.accounts;
     accounts.read_revocations().await.context("it cannot be read which sessions have ended")?;
     tracing::info!(database = %url, data_dir = %settings.data_dir.display(), "the database is ready");
@@ -92,6 +93,31 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
     use_cases.peering.peers.leave().await;
     tracing::info!("stopped");
     Ok(Exit::Success)
+}
+
+/// What Argon2id has to cost at least, as memory in KiB and passes over it: any of these (OWASP Password Storage Cheat Sheet).
+const HASHING_COSTS_MIN: [(u32, u32); 5] = [(47_104, 1), (19_456, 2), (12_288, 3), (9_216, 4), (7_168, 5)];
+/// How long an access token may be valid without a warning: who has it needs no other secret.
+const ACCESS_TOKEN_SECONDS_LONG: u32 = 3_600;
+
+/// Warns of settings with which a secret is found, or used by a thief, more easily than by default.
+fn warn_of_weak_secrets(settings: &Settings) {
+    let (memory_kib, iterations) = (settings.password_memory_kib, settings.password_iterations);
+    let covers = |least: &(u32, u32)| memory_kib >= least.0 && iterations >= least.1;
+    if !HASHING_COSTS_MIN.iter().any(covers) {
+        tracing::warn!(
+            memory_kib,
+            iterations,
+            "passwords are hashed with so little work that stolen hashes are soon broken: raise `password_memory_kib` or \
+             `password_iterations`"
+        );
+    }
+    if settings.access_token_seconds > ACCESS_TOKEN_SECONDS_LONG {
+        tracing::warn!(
+            seconds = settings.access_token_seconds,
+            "an access token is good for long, also in the hands of a thief: lower `access_token_seconds`"
+        );
+    }
 }
 
 /// Opens the ports, and serves until a signal to stop and the end of the requests that are in flight then.

@@ -174,8 +174,13 @@ settings! {
     /// Whether promoters and admins need a second factor: `optional`, or `required`, with which those without one can only
     /// set it up
     staff_second_factor: StaffSecondFactor = "optional", choice(STAFF_SECOND_FACTOR);
-    /// Sign-ups and sign-ins of one client address; 0 for no limit, which is the default with `--demo`
+    /// Sign-ups and sign-ins of one client address (IPv6: a /48); 0 for no limit, which is the default with `--demo`
     account_requests_per_minute: u32 = "30", whole(0, 1_000_000);
+    /// How many wrong passwords in a row, for one login id, cost nothing; each further attempt has to wait 1, 2, 4 … seconds
+    /// after the one before
+    wrong_passwords_free: u32 = "5", whole(1, 1_000_000);
+    /// The longest of these waits; 0 for none
+    wrong_password_wait_seconds_max: u32 = "10", whole(0, 900);
     /// Refreshes of one session; 0 for no limit
     session_refreshes_per_minute: u32 = "30", whole(0, 1_000_000);
     /// Memory for hashing one password (Argon2id)

@@ -13,11 +13,11 @@ use anyhow::{Context, bail};
 use boxoffice_application::{
     AccountLocks, AccountService, CatalogGeneration, CatalogImportService, CatalogService, Gate, KeptDays,
     PaymentService, ReservationService, RetentionService, SaleTermsCache, SaleWatch, WaitingRoomService, WalletService,
-    accounts::{Revocations, SessionSettings},
+    accounts::{Guesses, Revocations, SessionSettings},
 };
 use boxoffice_domain::{
     Clock, EntropySource,
-    accounts::AccessTokens,
+    accounts::{AccessTokens, GuessingRule},
     gateway::PaymentGateway,
     waiting_room::{QueueTokens, WaitingRoom},
 };
@@ -125,7 +125,12 @@ impl Adapters {
                 sessions_per_account: settings.sessions_per_account,
                 staff_needs_second_factor: settings.staff_second_factor == StaffSecondFactor::Required,
                 demo: settings.demo,
+                guessing: GuessingRule {
+                    free: settings.wrong_passwords_free,
+                    wait_seconds_max: settings.wrong_password_wait_seconds_max,
+                },
             },
+            guesses: Guesses::default(),
             revocations: Revocations::default(),
             peers,
         })

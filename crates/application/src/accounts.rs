@@ -1,18 +1,20 @@
 //! Signing up, signing in, and staying signed in.
 
+mod guesses;
 mod refresh_token;
 mod revocations;
 mod second_factor;
 mod sessions;
+mod sign_in;
 
 use std::sync::Arc;
 
 use boxoffice_domain::{
     AccountId, Clock, EntropySource, SessionId, StorageError,
     accounts::{
-        AccessTokens, Account, AccountChange, AccountRecords, Accounts, ChainKey, ChangedAccount, ClientName,
-        CreateAccountError, Credentials, Erasure, HashingError, LoginId, Member, Password, PasswordChange,
-        PasswordHash, PasswordHasher, Role, SecondFactors, Session, Sessions, Standing,
+        AccessTokens, Account, AccountChange, AccountRecords, Accounts, ChangedAccount, ClientName, CreateAccountError,
+        Credentials, Erasure, GuessablePassword, GuessingRule, HashingError, LoginId, Password, PasswordChange,
+        PasswordHash, PasswordHasher, Role, SecondFactors, Sessions, Standing,
     },
     history::Actor,
     idempotency::{Idempotency, KeyReused, Made},
@@ -20,8 +22,10 @@ use boxoffice_domain::{
 };
 use boxoffice_peers::Peers;
 
+use guesses::{Subject, refuse_guessable};
 use refresh_token::RefreshSecret;
 
+pub use guesses::Guesses;
 pub use refresh_token::session_of;
 pub use revocations::Revocations;
 pub use second_factor::{NewFactor, SecondFactorError};
@@ -72,6 +76,8 @@ pub struct SessionSettings {
     pub staff_needs_second_factor: bool,
     /// Whether accounts of the demonstration are signed in, whose passwords are public.
     pub demo: bool,
+    /// How often a password may be wrong.
+    pub guessing: GuessingRule,
 }
 
 impl SessionSettings {
@@ -87,6 +93,13 @@ pub struct SignUp {
     pub login_id: LoginId,
     pub password: Password,
     pub name: Name,
+}
+
+impl SignUp {
+    /// Refuses a password that is guessed first.
+    pub fn check(&self) -> Result<(), GuessablePassword> {
+        refuse_guessable(&self.password, &self.login_id, &self.name)
+    }
 }
 
 /// A person who wants to sign in, as a client sent it.
@@ -117,6 +130,9 @@ pub struct ChangeAccount {
 /// What a signed-in client keeps.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionTokens {
+    /// Who is signed in.
+    pub account_id: AccountId,
+    pub session_id: SessionId,
     pub access_token: String,
     /// How long the access token is valid.
     pub expires_in_seconds: u32,
@@ -132,7 +148,7 @@ impl std::fmt::Debug for SignIn<'_> {
 
 impl std::fmt::Debug for SessionTokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SessionTokens").field("expires_in_seconds", &self.expires_in_seconds).finish_non_exhaustive()
+        f.debug_struct("SessionTokens").field("session_id", &self.session_id).finish_non_exhaustive()
     }
 }
 
@@ -141,6 +157,14 @@ impl std::fmt::Debug for SessionTokens {
 pub enum SignUpError {
     #[error("the login id is taken")]
     LoginIdTaken,
+    #[error(transparent)]
+    Guessable(#[from] GuessablePassword),
+    /// The account is there already, and too many passwords were wrong for it.
+    #[error("too many passwords were wrong")]
+    TooManyPasswords {
+        /// After how many seconds another one may be tried.
+        seconds_left: u64,
+    },
     #[error(transparent)]
     KeyReused(#[from] KeyReused),
     #[error(transparent)]
@@ -153,9 +177,21 @@ pub enum SignUpError {
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeAccountError {
     #[error(transparent)]
+    Guessable(#[from] GuessablePassword),
+    #[error(transparent)]
     Hashing(#[from] HashingError),
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+/// A caller was not signed in.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct SignInRefused {
+    /// The account that has the login id, for those who run the server. The caller does not learn it.
+    pub account_id: Option<AccountId>,
+    #[source]
+    pub error: SignInError,
 }
 
 /// Why a caller was not signed in.
@@ -164,6 +200,12 @@ pub enum SignInError {
     /// No such account, or another password. The caller does not learn which of the two.
     #[error("the login id or the password is wrong")]
     InvalidCredentials,
+    /// Too many passwords were wrong for this login id, whether there is an account or not.
+    #[error("too many passwords were wrong")]
+    TooManyPasswords {
+        /// After how many seconds another one may be tried.
+        seconds_left: u64,
+    },
     /// The password is right, and the code of the second factor is missing, wrong, or was used before.
     #[error("a code of the second factor is required")]
     SecondFactorRequired,
@@ -183,6 +225,26 @@ pub enum SignInError {
 pub enum ConfirmedError {
     #[error("the password is wrong")]
     InvalidCredentials,
+    /// Too many passwords were wrong.
+    #[error("too many passwords were wrong")]
+    TooManyPasswords {
+        /// After how many seconds another one may be tried.
+        seconds_left: u64,
+    },
+    #[error(transparent)]
+    Hashing(#[from] HashingError),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Why a password was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangePasswordError {
+    #[error(transparent)]
+    Confirmed(#[from] ConfirmedError),
+    /// The new one.
+    #[error(transparent)]
+    Guessable(#[from] GuessablePassword),
     #[error(transparent)]
     Hashing(#[from] HashingError),
     #[error(transparent)]
@@ -204,9 +266,17 @@ pub enum EraseError {
 /// Why a session was not refreshed.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
-    /// Not the refresh token of a live session. If it had been spent longer ago, the session has ended.
+    /// Not the refresh token of a live session.
     #[error("the refresh token is not valid")]
     Invalid,
+    /// It had been spent longer ago, so one of two who had it is a thief, and the session has ended. The caller does not
+    /// learn that.
+    #[error("the refresh token was spent")]
+    Reused {
+        /// Whose session it was.
+        account_id: AccountId,
+        session_id: SessionId,
+    },
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -225,6 +295,8 @@ pub struct AccountService {
     pub settings: SessionSettings,
     /// What is refused although its access tokens have not expired yet.
     pub revocations: Revocations,
+    /// How often passwords were wrong.
+    pub guesses: Guesses,
     pub peers: Arc<dyn Peers>,
 }
 
@@ -239,6 +311,7 @@ impl AccountService {
         role: Role,
         idempotency: Option<Idempotency>,
     ) -> Result<Made<Account>, SignUpError> {
+        sign_up.check()?;
         let SignUp { login_id, password, name } = sign_up;
         let password_hash = self.passwords.hash(password.clone()).await?;
         let id = AccountId::new(self.entropy.uuid());
@@ -257,12 +330,14 @@ impl AccountService {
         if first.key != again.key {
             return Err(SignUpError::LoginIdTaken);
         }
+        let subject = Subject::SignIn(existing.account.login_id.clone());
         let replayed = first.replay(&again, existing.account)?;
-        if self.passwords.verify(password, Some(existing.password_hash)).await? {
-            Ok(replayed)
-        } else {
-            Err(KeyReused.into())
+        self.count_guess(&subject).await.map_err(|seconds_left| SignUpError::TooManyPasswords { seconds_left })?;
+        if !self.passwords.verify(password, Some(existing.password_hash)).await? {
+            return Err(KeyReused.into());
         }
+        self.guesses.forget(&subject, self.peers.as_ref()).await;
+        Ok(replayed)
     }
 
     /// Changes an account for the operator. Gives the account as it is then, and how many sessions have ended; `None` if
@@ -276,7 +351,14 @@ impl AccountService {
     ) -> Result<Option<(Account, usize)>, ChangeAccountError> {
         let ChangeAccount { role, name, password, locked, end_sessions, remove_second_factor } = change;
         let password_hash = match password {
-            Some(password) => Some(self.passwords.hash(password).await?),
+            Some(password) => {
+                let known = self.accounts.credentials(login_id).await?;
+                let Some(name) = name.clone().or(known.map(|known| known.account.name)) else {
+                    return Ok(None);
+                };
+                refuse_guessable(&password, login_id, &name)?;
+                Some(self.passwords.hash(password).await?)
+            }
             None => None,
         };
         let change = AccountChange { role, name, password_hash, locked, end_sessions, remove_second_factor };
@@ -293,56 +375,15 @@ impl AccountService {
         }))
     }
 
-    /// Opens a session. Refusing a text that cannot be a login id takes as long as refusing a wrong one. A text that
-    /// cannot be a password is refused at once, whatever the login id, and so says nothing about it.
-    pub async fn sign_in(&self, sign_in: SignIn<'_>) -> Result<SessionTokens, SignInError> {
-        let password = Password::new(sign_in.password).map_err(|_| SignInError::InvalidCredentials)?;
-        let credentials = match LoginId::new(sign_in.login_id) {
-            Ok(login_id) => self.accounts.credentials(&login_id).await?,
-            Err(_) => None,
-        };
-        // An erased account has no password.
-        let credentials = credentials.filter(|known| known.standing.erased_at.is_none());
-        let hash = credentials.as_ref().map(|credentials| credentials.password_hash.clone());
-        let verified = self.passwords.verify(password, hash).await?;
-        let may_sign_in = |known: &Credentials| verified && self.settings.admits(known.standing);
-        let credentials = credentials.filter(may_sign_in).ok_or(SignInError::InvalidCredentials)?;
-        let Credentials { account, standing, password_hash, .. } = credentials;
-        if standing.second_factor_at.is_some() {
-            self.check_code(account.id, sign_in.code).await?;
-        }
-        let now = self.clock.now();
-        let (id, chain_key) = (SessionId::new(self.entropy.uuid()), ChainKey(self.entropy.secret()));
-        let secret = RefreshSecret::first(id, chain_key, self.entropy.secret());
-        let session = Session {
-            id,
-            account_id: account.id,
-            chain_key: Some(chain_key),
-            refresh_hash: secret.hash(),
-            former_hash: None,
-            created_at: now,
-            last_used_at: now,
-            expires_at: self.session_expires_at(now, now),
-            ended_at: None,
-            client: sign_in.client,
-        };
-        let opened = self.sessions.open(session, password_hash, self.settings.sessions_per_account).await?;
-        // Without one, the account was changed while the password was verified.
-        let ended = opened.ok_or(SignInError::InvalidCredentials)?;
-        for id in &ended {
-            self.revoke_session(*id);
-        }
-        Ok(self.issue(&Member { account, standing }, id, secret, now)?)
-    }
-
     /// Gives the caller another password, and ends all other sessions of the account.
     pub async fn change_password(
         &self,
         identity: Identity,
         current: &str,
         next: Password,
-    ) -> Result<(), ConfirmedError> {
-        let verified = self.confirm(identity, current).await?;
+    ) -> Result<(), ChangePasswordError> {
+        let Confirmed { account, verified } = self.confirm(identity, current).await?;
+        refuse_guessable(&next, &account.login_id, &account.name)?;
         let next = self.passwords.hash(next).await?;
         let (account_id, kept) = (identity.account_id, identity.session_id);
         let change = PasswordChange { account_id, verified, next, kept };
@@ -357,7 +398,7 @@ impl AccountService {
 
     /// Erases the account of the caller, and with it all sessions: what says who the holder is, but not what moved points.
     pub async fn erase(&self, identity: Identity, password: &str) -> Result<(), EraseError> {
-        let verified = self.confirm(identity, password).await?;
+        let verified = self.confirm(identity, password).await?.verified;
         match self.accounts.erase(identity.account_id, verified).await? {
             Erasure::Erased { access_version } => {
                 self.revoke_session(identity.session_id);
@@ -370,21 +411,37 @@ impl AccountService {
         }
     }
 
-    /// The hash of the caller's password, if this is the password.
-    async fn confirm(&self, identity: Identity, password: &str) -> Result<PasswordHash, ConfirmedError> {
+    /// Confirms that the caller knows the password of its account.
+    async fn confirm(&self, identity: Identity, password: &str) -> Result<Confirmed, ConfirmedError> {
         let password = Password::new(password).map_err(|_| ConfirmedError::InvalidCredentials)?;
+        let subject = Subject::Confirm(identity.account_id);
+        self.count_guess(&subject).await.map_err(|seconds_left| ConfirmedError::TooManyPasswords { seconds_left })?;
         let credentials = match self.accounts.find(identity.account_id).await? {
             Some(account) => self.accounts.credentials(&account.login_id).await?,
             None => None,
         };
         let credentials = credentials.filter(|known| known.standing.may_sign_in());
-        let hash = credentials.map(|credentials| credentials.password_hash);
-        let verified = self.passwords.verify(password, hash.clone()).await?;
-        hash.filter(|_| verified).ok_or(ConfirmedError::InvalidCredentials)
+        let hash = credentials.as_ref().map(|known| known.password_hash.clone());
+        let verified = self.passwords.verify(password, hash).await?;
+        let known = credentials.filter(|_| verified).ok_or(ConfirmedError::InvalidCredentials)?;
+        self.guesses.forget(&subject, self.peers.as_ref()).await;
+        Ok(Confirmed { account: known.account, verified: known.password_hash })
+    }
+
+    /// Counts an attempt to guess a password, or says in how many seconds one may be made.
+    async fn count_guess(&self, subject: &Subject) -> Result<(), u64> {
+        self.guesses.count(subject, self.settings.guessing, self.peers.as_ref(), self.clock.now()).await
     }
 
     /// The account of the caller.
     pub async fn me(&self, identity: Identity) -> Result<Option<Account>, StorageError> {
         self.accounts.find(identity.account_id).await
     }
+}
+
+/// The account of a caller who knows its password.
+struct Confirmed {
+    account: Account,
+    /// The hash of the password.
+    verified: PasswordHash,
 }

@@ -1,6 +1,7 @@
 //! People who can sign in, and their sessions.
 
 mod changes;
+mod guessing;
 mod records;
 mod second_factor;
 mod sessions;
@@ -22,6 +23,7 @@ use crate::{
 };
 
 pub use changes::{AccountChange, Belongings, ChangedAccount, Erasure, PasswordChange};
+pub use guessing::{ATTEMPTS_REMEMBERED_SECONDS, Attempts, GuessablePassword, GuessingRule};
 pub use records::{AccountRecords, PublishedKind};
 pub use second_factor::{
     CODE_ATTEMPTS_FREE, CodeAttempt, Confirmation, FactorChanged, RECOVERY_CODES, RecoveryHash, RightCode,
@@ -276,6 +278,15 @@ pub trait Accounts: Send + Sync {
     /// that was verified.
     async fn change_password(&self, change: PasswordChange) -> Result<Option<Vec<SessionId>>, StorageError>;
 
+    /// Replaces the hash of an account's password by another one of the same password, if it is still `verified`. Its
+    /// sessions go on.
+    async fn renew_hash(
+        &self,
+        id: AccountId,
+        verified: PasswordHash,
+        renewed: PasswordHash,
+    ) -> Result<(), StorageError>;
+
     /// [Erases](Credentials::erase) an account and removes its sessions, in one step, unless it has [`Belongings`], and if
     /// it still has the password hash that was `verified`. What it paid, charged and reserved is kept under its id.
     async fn erase(&self, id: AccountId, verified: PasswordHash) -> Result<Erasure, StorageError>;
@@ -310,9 +321,13 @@ pub trait PasswordHasher: Send + Sync {
     /// The hash of a password, with a new salt.
     async fn hash(&self, password: Password) -> Result<PasswordHash, HashingError>;
 
-    /// Whether the password belongs to the hash. Without a hash it takes as long and returns `false`, so that the time
-    /// taken does not show whether a login id exists.
+    /// Whether the password belongs to the hash. Without a hash, or if they do not belong together and the hash was made
+    /// with less work than new ones are, it takes as long as with a new hash, so that the time taken does not show whether a
+    /// login id exists.
     async fn verify(&self, password: Password, hash: Option<PasswordHash>) -> Result<bool, HashingError>;
+
+    /// Whether the hash was made as new ones are made.
+    fn is_current(&self, hash: &PasswordHash) -> bool;
 }
 
 #[cfg(test)]

@@ -30,3 +30,8 @@ pub fn seconds_until(now: Timestamp, at: Timestamp) -> u64 {
     let seconds = (at - now + chrono::TimeDelta::nanoseconds(999_999_999)).num_seconds();
     u64::try_from(seconds).unwrap_or(0)
 }
+
+/// `first`, doubled so many times, and at most `max`.
+pub(crate) fn doubled_seconds(first: u32, doublings: u32, max: u32) -> u32 {
+    2_u32.saturating_pow(doublings).saturating_mul(first).min(max)
+}

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     Draining, FreshnessMarks, HttpSettings, ReadinessCheck, Services,
+    audit::AuditLog,
     cache::{catalog_reads::CatalogReads, seat_maps::SeatMaps},
     keys_in_flight::KeysInFlight,
     queue_streams::QueueStreams,
@@ -24,7 +25,14 @@ use crate::{
 pub(crate) struct Api(Arc<Shared>);
 
 /// Makes the text of the OpenAPI document.
-type DocumentText = Box<dyn FnOnce() -> Bytes + Send + Sync>;
+pub(crate) type DocumentText = Box<dyn FnOnce() -> Bytes + Send + Sync>;
+
+/// What follows from the description of the routes.
+pub(crate) struct Described {
+    pub input: AcceptedInput,
+    pub audit_log: AuditLog,
+    pub document: DocumentText,
+}
 
 /// The parts of [`Api`].
 pub(crate) struct Shared {
@@ -33,6 +41,7 @@ pub(crate) struct Shared {
     pub draining: Draining,
     /// The input that the routes take.
     pub input: AcceptedInput,
+    pub audit_log: AuditLog,
     /// The limits of one client.
     pub limits: Limits,
     /// Reads the bodies of requests.
@@ -81,9 +90,9 @@ impl Api {
         metrics: Option<PrometheusHandle>,
         draining: Draining,
         marks: Arc<FreshnessMarks>,
-        input: AcceptedInput,
-        document: DocumentText,
+        described: Described,
     ) -> Self {
+        let Described { input, audit_log, document } = described;
         let readiness = Arc::clone(&services.readiness);
         Self(Arc::new(Shared {
             operations: Operations {
@@ -94,6 +103,7 @@ impl Api {
             },
             draining,
             input,
+            audit_log,
             requests: Arc::new(Semaphore::new(settings.concurrent_requests_max)),
             acts: Arc::new(Semaphore::new(settings.concurrent_requests_max)),
             exports: Arc::new(Semaphore::new(EXPORTS_AT_ONCE_MAX)),

@@ -18,12 +18,15 @@ use boxoffice_domain::EntropySource;
 use futures::FutureExt;
 use tokio::time::Instant;
 use tower_http::cors::CorsLayer;
-use tracing::{Instrument, field::Empty};
+use tracing::{
+    Instrument,
+    field::{Empty, display},
+};
 
 use crate::{
     api::Api,
     reply::{Code, IDEMPOTENCY_REPLAYED, PROBLEM_JSON, Problem, encoding::weighted},
-    request::{IDEMPOTENCY_KEY, Passage, QUEUE_TOKEN, RequestId},
+    request::{ClientAddress, IDEMPOTENCY_KEY, Passage, QUEUE_TOKEN, RequestId},
     routes::waiting_room::queue_stream,
 };
 
@@ -33,22 +36,29 @@ const REQUEST_ID_CHARACTERS_MAX: usize = 128;
 /// The label of a request without a route. Its path is no label, since a client can make up any number of paths.
 const UNMATCHED: &str = "unmatched";
 
+/// What the outermost layer needs.
+#[derive(Clone)]
+pub(crate) struct Observer {
+    pub(crate) entropy: Arc<dyn EntropySource>,
+    /// Whether a proxy in front writes the addresses of clients.
+    pub(crate) trust_forwarded_for: bool,
+}
+
 /// The outermost layer: gives the request its id and span, writes problems, adds the header fields that every response
 /// has, and counts.
-pub(crate) async fn observe(
-    State(entropy): State<Arc<dyn EntropySource>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(crate) async fn observe(State(observer): State<Observer>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let request_id: Arc<str> = chosen_id(request.headers()).unwrap_or_else(|| entropy.uuid().to_string()).into();
+    let request_id: Arc<str> =
+        chosen_id(request.headers()).unwrap_or_else(|| observer.entropy.uuid().to_string()).into();
+    let client = ClientAddress::of(&request, observer.trust_forwarded_for);
     request.extensions_mut().insert(RequestId(Arc::clone(&request_id)));
+    request.extensions_mut().insert(client);
     let method = method_name(request.method());
     let route =
         request.extensions().get::<MatchedPath>().map_or_else(|| UNMATCHED.into(), |path| path.as_str().to_owned());
     let head_only = request.method() == Method::HEAD;
-    let span =
-        tracing::info_span!("http.request", request_id = &*request_id, method, route, status = Empty, code = Empty);
+    let client = client.0.map(display);
+    let span = tracing::info_span!("http.request", request_id = &*request_id, method, route, client, account = Empty);
 
     let mut response = if names_one_host(&request) {
         let outcome = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
@@ -56,9 +66,10 @@ pub(crate) async fn observe(
     } else {
         Problem::malformed("The request has to have one Host field.").into_response()
     };
+    let mut refusal = None;
     if let Some(problem) = problem_of(&mut response) {
         let code = problem.code().as_str();
-        span.record("code", code);
+        refusal = Some(code);
         metrics::counter!("boxoffice_refusals_total", "code" => code).increment(1);
         response = problem.render(&request_id, response, head_only);
     }
@@ -69,9 +80,11 @@ pub(crate) async fn observe(
         // The server does not read the rest of the body, so no request can follow on this connection.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    span.record("status", status.as_u16());
     let duration = started.elapsed();
-    span.in_scope(|| tracing::debug!(duration_seconds = duration.as_secs_f64(), "responded to a request"));
+    span.in_scope(|| {
+        let duration_seconds = duration.as_secs_f64();
+        tracing::debug!(status = status.as_u16(), code = refusal, duration_seconds, "responded to a request");
+    });
     let labels = [("method", method.to_owned()), ("route", route.clone()), ("status", status.as_u16().to_string())];
     metrics::counter!("http_requests_total", &labels).increment(1);
     metrics::histogram!("http_request_duration_seconds", "method" => method, "route" => route).record(duration);
@@ -114,8 +127,10 @@ fn add_common_fields(headers: &mut HeaderMap, request_id: &str) {
     for (name, value) in always {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    let unless_said =
-        [(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"), (CACHE_CONTROL, "no-store")];
+    let unless_said = [
+        (CONTENT_SECURITY_POLICY, "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
+        (CACHE_CONTROL, "no-store"),
+    ];
     for (name, value) in unless_said {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
@@ -131,7 +146,17 @@ fn add_common_fields(headers: &mut HeaderMap, request_id: &str) {
 /// It refuses what exceeds a bound at once rather than letting it wait. Other limits apply to a body: it takes no permit
 /// before it has arrived, and no time of the request. An act of a request whose time is over comes to its end all the
 /// same, see [`Api::run_detached`].
-pub(crate) async fn guard(State(api): State<Api>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let audited = api.audit_log.audited(&request);
+    let passage = Arc::new(Passage::new(api.clone()));
+    let response = pass(&api, &passage, request, next).await;
+    if let Some(audited) = audited {
+        api.audit_log.write(&audited, &passage.sender, &response);
+    }
+    response
+}
+
+async fn pass(api: &Api, passage: &Arc<Passage>, mut request: Request, next: Next) -> Response {
     if !is_acceptable(&request) {
         return Problem::new(Code::NotAcceptable).into_response();
     }
@@ -139,13 +164,15 @@ pub(crate) async fn guard(State(api): State<Api>, mut request: Request, next: Ne
         Ok(body_bytes_max) => body_bytes_max,
         Err(problem) => return problem.into_response(),
     };
-    let passage = Arc::new(Passage::new(api.clone(), body_bytes_max.unwrap_or(0)));
-    if body_bytes_max.is_none()
-        && let Err(problem) = passage.begin()
-    {
-        return problem.into_response();
+    match body_bytes_max {
+        Some(bytes_max) => passage.take_body(bytes_max),
+        None => {
+            if let Err(problem) = passage.begin() {
+                return problem.into_response();
+            }
+        }
     }
-    request.extensions_mut().insert(Arc::clone(&passage));
+    request.extensions_mut().insert(Arc::clone(passage));
     let mut response = pin!(next.run(request));
     if body_bytes_max.is_some() {
         tokio::select! {

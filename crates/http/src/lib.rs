@@ -5,6 +5,7 @@
 //! read with, `json/` how JSON is read, also by the command line, `reply/` what responses are made of, and `cache/` responses that are kept for a moment.
 
 mod api;
+mod audit;
 mod cache;
 mod detached;
 mod document;

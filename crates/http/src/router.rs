@@ -10,7 +10,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     Draining, FreshnessMarks, HttpSettings, ReadinessCheck, Services,
-    api::{Api, MetricsReaders, Operations},
+    api::{Api, Described, MetricsReaders, Operations},
+    audit::AuditLog,
     document, layers,
     request::{AcceptedInput, BodyReader, refuse_unknown_input},
     routes::{
@@ -154,13 +155,16 @@ pub fn router(
     marks: Arc<FreshnessMarks>,
 ) -> Router {
     let cross_origin = layers::cross_origin(&settings.cors_origins);
-    let entropy = Arc::clone(&services.entropy);
+    let observer =
+        layers::Observer { entropy: Arc::clone(&services.entropy), trust_forwarded_for: settings.trust_forwarded_for };
     let (extent, serves_document) = (Extent::of(&services), settings.docs);
     let document = move || extent.document().to_json().unwrap_or_default().into();
     let api_routes = extent.routes();
     let promised_bytes = |operation: &str| routes::promised_bytes(operation, &settings.rules);
     let input = AcceptedInput::of(&[api_routes.get_openapi()], settings.body_bytes_max, promised_bytes);
-    let api = Api::new(services, settings, metrics, draining, marks, input, Box::new(document));
+    let audit_log = AuditLog::of(api_routes.get_openapi());
+    let described = Described { input, audit_log, document: Box::new(document) };
+    let api = Api::new(services, settings, metrics, draining, marks, described);
 
     let guarded = Router::from(api_routes).layer(middleware::from_fn_with_state(api.clone(), layers::guard));
     let all = if serves_document {
@@ -173,7 +177,7 @@ pub fn router(
         Some(cross_origin) => all.layer(cross_origin),
         None => all,
     };
-    all.layer(middleware::from_fn_with_state(entropy, layers::observe)).with_state(api)
+    all.layer(middleware::from_fn_with_state(observer, layers::observe)).with_state(api)
 }
 
 /// `/healthz`, `/readyz` and `/metrics` alone, for a port that only operators reach.
@@ -185,6 +189,7 @@ pub fn operations_router(
 ) -> Router {
     let router = without_body(operations_routes());
     let router = router.method_not_allowed_fallback(layers::method_not_allowed).fallback(layers::not_found);
-    let observed = router.layer(middleware::from_fn_with_state(entropy, layers::observe));
+    let observer = layers::Observer { entropy, trust_forwarded_for: false };
+    let observed = router.layer(middleware::from_fn_with_state(observer, layers::observe));
     observed.with_state(Operations { readiness, metrics, metrics_readers: MetricsReaders::All, draining })
 }

@@ -23,6 +23,7 @@ mod single_flight;
 use std::{num::NonZeroU32, time::Duration};
 
 use async_trait::async_trait;
+use boxoffice_domain::accounts::GuessingRule;
 
 pub use announcements::{Announcement, Subscription, Topic};
 pub use memory::{MemoryLeases, MemoryPeers};
@@ -60,6 +61,16 @@ pub trait Peers: Send + Sync {
     async fn take_quota(&self, _what: &str, _client: &str, _per_minute: NonZeroU32) -> Option<Quota> {
         None
     }
+
+    /// Counts an attempt of `who` at `what` over all processes, as [`Attempts`](boxoffice_domain::accounts::Attempts) does;
+    /// if it may not be made yet, gives in how many seconds one may be. `None` if attempts cannot be counted, so that each
+    /// process counts its own.
+    async fn count_attempt(&self, _what: &str, _who: &str, _rule: GuessingRule) -> Option<Result<(), u64>> {
+        None
+    }
+
+    /// Forgets the attempts that [`Self::count_attempt`] counted, since one has succeeded.
+    async fn forget_attempts(&self, _what: &str, _who: &str) {}
 
     /// Publishes that this process publishes nothing more, so that its peers do not wait for it.
     async fn leave(&self) {}

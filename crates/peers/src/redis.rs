@@ -1,6 +1,7 @@
 //! Peers over Redis, and the connection to it.
 //!
-//! Announcements go over the channel `PREFIX:peers`. Quotas are kept under `PREFIX:quota:`, each for a minute at most.
+//! Announcements go over the channel `PREFIX:peers`. Quotas are kept under `PREFIX:quota:`, each for a minute at most, and
+//! attempts under `PREFIX:attempts:`, each for a quarter of an hour after the last one.
 
 mod announcer;
 mod link;
@@ -13,7 +14,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use boxoffice_domain::StorageError;
+use boxoffice_domain::{
+    StorageError,
+    accounts::{ATTEMPTS_REMEMBERED_SECONDS, GuessingRule},
+};
 use tokio::task::JoinSet;
 
 use self::announcer::{Announcer, channel};
@@ -26,10 +30,17 @@ arguments! {
     TakeQuota {
         per_minute: u32,
     }
+    CountAttempt {
+        free: u32,
+        wait_seconds_max: u32,
+        remembered_seconds: u32,
+    }
 }
 
 static TAKE_QUOTA: LazyLock<Script<TakeQuota>> =
     LazyLock::new(|| Script::new(&["quota"], include_str!("redis/quota.lua")));
+static COUNT_ATTEMPT: LazyLock<Script<CountAttempt>> =
+    LazyLock::new(|| Script::new(&["attempts"], include_str!("redis/attempts.lua")));
 
 /// The processes that use the same Redis with the same prefix.
 pub struct RedisPeers {
@@ -79,6 +90,27 @@ impl RedisPeers {
             until: Duration::from_micros(reply.take("micros")?),
         })
     }
+
+    fn attempts_key(&self, what: &str, who: &str) -> String {
+        format!("{}:attempts:{what}:{who}", self.link.prefix())
+    }
+
+    async fn try_count_attempt(
+        &self,
+        what: &str,
+        who: &str,
+        rule: GuessingRule,
+    ) -> Result<Result<(), u64>, StorageError> {
+        let arguments = CountAttempt {
+            free: rule.free,
+            wait_seconds_max: rule.wait_seconds_max,
+            remembered_seconds: ATTEMPTS_REMEMBERED_SECONDS,
+        };
+        let keys = [self.attempts_key(what, who)];
+        let mut reply = self.link.run(&COUNT_ATTEMPT, &keys, &arguments).await?.ok_or_else(damaged)?;
+        let seconds_left = reply.take::<u64>("micros")?.div_ceil(1_000_000);
+        Ok(if reply.take("counted")? { Ok(()) } else { Err(seconds_left) })
+    }
 }
 
 #[async_trait]
@@ -106,6 +138,21 @@ impl Peers for RedisPeers {
             tracing::debug!(error = error as &dyn std::error::Error, "a quota cannot be shared at the moment");
         }
         taken.ok()
+    }
+
+    async fn count_attempt(&self, what: &str, who: &str, rule: GuessingRule) -> Option<Result<(), u64>> {
+        let counted = self.try_count_attempt(what, who, rule).await;
+        if let Err(error) = &counted {
+            tracing::debug!(error = error as &dyn std::error::Error, "attempts cannot be shared at the moment");
+        }
+        counted.ok()
+    }
+
+    async fn forget_attempts(&self, what: &str, who: &str) {
+        let forgotten = self.link.query(redis::cmd("DEL").arg(self.attempts_key(what, who))).await;
+        if let Err(error) = forgotten {
+            tracing::debug!(error = &error as &dyn std::error::Error, "attempts cannot be forgotten at the moment");
+        }
     }
 
     async fn leave(&self) {

@@ -1,7 +1,8 @@
-//! Peers over one Redis: announcements and quotas.
+//! Peers over one Redis: announcements, quotas and attempts.
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
+use boxoffice_domain::accounts::GuessingRule;
 use boxoffice_peers::{
     Announcement, Peers, Quota, Subscription, Topic,
     redis::{Link, RedisPeers, RedisSettings, RedisUrl},
@@ -170,6 +171,35 @@ async fn what_was_used_comes_back_evenly() {
     };
     assert!(refused.until <= Duration::from_millis(10), "{refused:?}");
     until("one has come back", async || take(&instances[0], "accounts", "everybody", fast).await.taken).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_are_counted_over_all_instances_and_forgotten() {
+    let (_server, instances) = start(3).await;
+    let rule = GuessingRule { free: 5, wait_seconds_max: 10 };
+    let mut asked = JoinSet::new();
+    for number in 0..300_usize {
+        let instance = Arc::clone(&instances[number % 3]);
+        asked.spawn(async move { instance.count_attempt("sign_in", "haneul", rule).await.expect("an answer") });
+    }
+    let counted = asked.join_all().await;
+    // A second may have passed meanwhile, which lets one more be made.
+    let made = counted.iter().filter(|counted| counted.is_ok()).count();
+    assert!((5..=6).contains(&made), "{made}");
+    assert!(counted.iter().all(|counted| counted.is_ok() || matches!(counted, Err(1..=2))), "{counted:?}");
+    for (what, who) in [("confirm", "haneul"), ("sign_in", "another")] {
+        assert_eq!(instances[0].count_attempt(what, who, rule).await, Some(Ok(())));
+    }
+    until("the wait is over", async || instances[1].count_attempt("sign_in", "haneul", rule).await == Some(Ok(())))
+        .await;
+    assert!(matches!(instances[2].count_attempt("sign_in", "haneul", rule).await, Some(Err(1..=10))));
+    instances[2].forget_attempts("sign_in", "haneul").await;
+    for number in 0..5 {
+        assert_eq!(instances[number % 3].count_attempt("sign_in", "haneul", rule).await, Some(Ok(())));
+    }
+    assert!(matches!(instances[2].count_attempt("sign_in", "haneul", rule).await, Some(Err(1))));
+    let off = GuessingRule { wait_seconds_max: 0, ..rule };
+    assert_eq!(instances[2].count_attempt("sign_in", "haneul", off).await, Some(Ok(())));
 }
 
 #[tokio::test(flavor = "multi_thread")]

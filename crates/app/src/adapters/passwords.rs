@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version, password_hash};
+use argon2::{
+    Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version,
+    password_hash::{self, phc},
+};
 use async_trait::async_trait;
 use boxoffice_domain::{
     EntropySource,
@@ -10,6 +13,8 @@ use boxoffice_domain::{
 };
 use tokio::{sync::Semaphore, task};
 
+/// What hashes begin with that are made now.
+const CURRENT: &str = "$argon2id$v=19$";
 /// The length of a salt that RFC 9106, section 3.1, recommends.
 const SALT_BYTES: usize = 16;
 
@@ -82,23 +87,69 @@ impl PasswordHasher for Argon2Passwords {
     async fn verify(&self, password: Password, hash: Option<PasswordHash>) -> Result<bool, HashingError> {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.unknown.clone());
-        let matches = self.work(move |argon2| verify(argon2, password.expose().as_bytes(), &hash)).await?;
-        Ok(known && matches)
+        let checked = self.work(move |argon2| check(argon2, password.expose().as_bytes(), &hash)).await?;
+        Ok(known && checked.matches)
     }
+
+    fn is_current(&self, hash: &PasswordHash) -> bool {
+        let same = |params: Params| work_of(&params) == work_of(self.argon2.params());
+        hash.0.starts_with(CURRENT) && params_of(hash).is_ok_and(same)
+    }
+}
+
+/// Whether a password belongs to a hash, and what it took to find out.
+struct Checked {
+    matches: bool,
+    /// How much memory was filled, in all passes: the time is in proportion to it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test compares the work, since times are not asserted"))]
+    filled_kib: u64,
+}
+
+/// Checks a password with the parameters of the hash, which may differ from the present ones. If the password is wrong and
+/// that was less work, does the rest of it too.
+fn check(argon2: &Argon2<'_>, password: &[u8], hash: &PasswordHash) -> Result<Checked, HashingError> {
+    let given = params_of(hash)?;
+    let filled_kib = filled_kib(&given);
+    match argon2.verify_password(password, hash.0.as_str()) {
+        Ok(()) => Ok(Checked { matches: true, filled_kib }),
+        Err(password_hash::Error::PasswordInvalid) => match missing_work(argon2.params(), &given) {
+            None => Ok(Checked { matches: false, filled_kib }),
+            Some(missing) => {
+                let rest = Argon2::new(Algorithm::Argon2id, Version::V0x13, missing);
+                rest.hash_password_into(password, &[0; SALT_BYTES], &mut [0; Params::DEFAULT_OUTPUT_LEN])
+                    .map_err(failed)?;
+                Ok(Checked { matches: false, filled_kib: filled_kib + self::filled_kib(rest.params()) })
+            }
+        },
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn filled_kib(params: &Params) -> u64 {
+    u64::from(params.m_cost()) * u64::from(params.t_cost())
+}
+
+/// What a hash has cost: how much memory, how often, on how many lanes.
+fn work_of(params: &Params) -> (u32, u32, u32) {
+    (params.m_cost(), params.t_cost(), params.p_cost())
+}
+
+fn params_of(hash: &PasswordHash) -> Result<Params, HashingError> {
+    let parsed = phc::PasswordHash::new(&hash.0).map_err(failed)?;
+    Params::try_from(&parsed).map_err(failed)
+}
+
+/// Parameters of a hash that costs what a hash with the `given` ones lacks to cost as much as one with the `current` ones;
+/// `None` if it lacks nothing, or less than the least hash.
+fn missing_work(current: &Params, given: &Params) -> Option<Params> {
+    let missing_kib = filled_kib(current).checked_sub(filled_kib(given))?;
+    let memory_kib = u32::try_from(missing_kib / u64::from(current.t_cost())).ok()?;
+    Params::new(memory_kib, current.t_cost(), 1, None).ok()
 }
 
 fn hash(argon2: &Argon2<'_>, password: &[u8], salt: &[u8; 32]) -> Result<PasswordHash, HashingError> {
     let hash = argon2.hash_password_with_salt(password, &salt[..SALT_BYTES]).map_err(failed)?;
     Ok(PasswordHash(hash.to_string()))
-}
-
-/// Uses the parameters of the hash, which may differ from the present ones.
-fn verify(argon2: &Argon2<'_>, password: &[u8], hash: &PasswordHash) -> Result<bool, HashingError> {
-    match argon2.verify_password(password, hash.0.as_str()) {
-        Ok(()) => Ok(true),
-        Err(password_hash::Error::PasswordInvalid) => Ok(false),
-        Err(error) => Err(failed(error)),
-    }
 }
 
 fn failed(error: impl std::error::Error + Send + Sync + 'static) -> HashingError {
@@ -137,6 +188,48 @@ mod tests {
         let hash = passwords(light()).hash(password("correct horse")).await.unwrap();
         let today = passwords(PasswordSettings { iterations: 2, memory_kib: 16, ..light() });
         assert!(today.verify(password("correct horse"), Some(hash)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn only_a_hash_of_the_present_parameters_is_current() {
+        let today = passwords(PasswordSettings { iterations: 2, memory_kib: 16, ..light() });
+        let hash = today.hash(password("correct horse")).await.unwrap();
+        assert!(today.is_current(&hash));
+        for other in [("m=16", "m=15"), ("t=2", "t=3"), ("p=1", "p=2"), ("argon2id", "argon2i"), ("v=19", "v=16")] {
+            assert!(!today.is_current(&PasswordHash(hash.0.replace(other.0, other.1))), "{other:?}");
+        }
+        assert!(!today.is_current(&PasswordHash("?".into())));
+    }
+
+    #[test]
+    fn what_a_weaker_hash_lacks_is_worked_off() {
+        let missing = |current: (u32, u32), given: (u32, u32)| {
+            let params = |(memory_kib, iterations)| Params::new(memory_kib, iterations, 1, None).unwrap();
+            missing_work(&params(current), &params(given)).map(|missing| work_of(&missing))
+        };
+        // 19,456 KiB twice are as much as 8,192 KiB once and 15,360 KiB twice.
+        assert_eq!(missing((19_456, 2), (8_192, 1)), Some((15_360, 2, 1)));
+        assert_eq!(missing((19_456, 2), (19_456, 2)), None);
+        assert_eq!(missing((19_456, 2), (65_536, 3)), None, "a stronger one lacks nothing");
+        assert_eq!(missing((19_456, 2), (19_450, 2)), None, "no hash is that small");
+    }
+
+    #[test]
+    fn a_wrong_password_costs_the_same_work_with_a_hash_of_less() {
+        let argon2 = |memory_kib, iterations| {
+            Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(memory_kib, iterations, 1, None).unwrap())
+        };
+        let today = argon2(64, 2);
+        let filled = |memory_kib, iterations, password: &[u8]| {
+            let hash = hash(&argon2(memory_kib, iterations), b"correct horse", &[7; 32]).unwrap();
+            let checked = check(&today, password, &hash).unwrap();
+            assert_eq!(checked.matches, password == b"correct horse");
+            checked.filled_kib
+        };
+        for (memory_kib, iterations) in [(64, 2), (64, 1), (8, 2), (16, 5)] {
+            assert_eq!(filled(memory_kib, iterations, b"wrong horse"), 128, "{memory_kib} KiB, {iterations} times");
+        }
+        assert_eq!(filled(8, 1, b"correct horse"), 8, "whose password is right may learn it sooner");
     }
 
     #[tokio::test]

@@ -14,8 +14,9 @@ use super::{AccountService, ConfirmedError, Identity, SignInError};
 
 /// What devices show as the place that a code is for.
 const ISSUER: &str = "boxoffice";
-/// The random bytes of a recovery code: 80 bits cannot be guessed, and are 16 characters.
-const RECOVERY_BYTES: usize = 10;
+/// The random bytes of a recovery code, which are 24 characters: 120 bits cannot be found from their hash (OWASP ASVS 5.0,
+/// 6.5.2, asks for 112).
+const RECOVERY_BYTES: usize = 15;
 /// How many characters of a recovery code are written together.
 const RECOVERY_GROUP: usize = 4;
 
@@ -52,6 +53,11 @@ pub enum SecondFactorError {
     },
     #[error("the password is wrong")]
     InvalidCredentials,
+    #[error("too many passwords were wrong")]
+    TooManyPasswords {
+        /// After how many seconds another one may be tried.
+        seconds_left: u64,
+    },
     #[error(transparent)]
     Hashing(#[from] HashingError),
     #[error(transparent)]
@@ -62,6 +68,7 @@ impl From<ConfirmedError> for SecondFactorError {
     fn from(error: ConfirmedError) -> Self {
         match error {
             ConfirmedError::InvalidCredentials => Self::InvalidCredentials,
+            ConfirmedError::TooManyPasswords { seconds_left } => Self::TooManyPasswords { seconds_left },
             ConfirmedError::Hashing(error) => error.into(),
             ConfirmedError::Storage(error) => error.into(),
         }
@@ -78,8 +85,7 @@ impl AccountService {
         if !identity.role.may_publish() {
             return Err(SecondFactorError::NotStaff);
         }
-        self.confirm(identity, password).await?;
-        let account = self.accounts.find(identity.account_id).await?.ok_or(SecondFactorError::InvalidCredentials)?;
+        let account = self.confirm(identity, password).await?.account;
         let mut secret = TotpSecret([0; 20]);
         secret.0.copy_from_slice(&self.entropy.secret()[..20]);
         let totp =
@@ -119,7 +125,7 @@ impl AccountService {
 
     /// Removes the second factor of the caller.
     pub async fn remove_second_factor(&self, identity: Identity, password: &str) -> Result<(), SecondFactorError> {
-        let verified = self.confirm(identity, password).await?;
+        let verified = self.confirm(identity, password).await?.verified;
         let removed = self.factors.remove(identity.account_id, verified).await?;
         let changed = removed.ok_or(SecondFactorError::Missing)?;
         self.revoke_changed(identity.account_id, &changed);

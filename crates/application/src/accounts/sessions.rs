@@ -82,7 +82,7 @@ impl AccountService {
         }
         tracing::warn!(session_id = %session.id, "a spent refresh token was presented; the session is ended");
         self.revoke_session(session.id);
-        Err(RefreshError::Invalid)
+        Err(RefreshError::Reused { account_id: session.account_id, session_id: session.id })
     }
 
     /// The sessions of the caller that go on, the one used last first, each with whether it is that of the caller.
@@ -221,6 +221,8 @@ impl AccountService {
         };
         let seconds_passed = u32::try_from((now - at).num_seconds()).unwrap_or(0);
         Ok(SessionTokens {
+            account_id: account.id,
+            session_id,
             access_token: self.tokens.issue(&claims, at)?,
             expires_in_seconds: self.settings.access_seconds.saturating_sub(seconds_passed),
             refresh_token: refresh_token::format(session_id, secret),

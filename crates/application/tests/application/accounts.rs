@@ -2,13 +2,14 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use boxoffice_application::{
     AccountService,
     accounts::{
-        ChangeAccount, ChangeAccountError, RefreshError, SessionTokens, SignIn, SignInError, SignUp, SignUpError,
+        ChangeAccount, ChangeAccountError, RefreshError, SessionTokens, SignIn, SignInError, SignInRefused, SignUp,
+        SignUpError,
     },
     fingerprint,
 };
 use boxoffice_contracts::storage::name;
 use boxoffice_domain::{
-    SessionId, StorageError,
+    AccountId, SessionId, StorageError,
     accounts::{
         AccessTokenError, Account, Credentials, HashingError, LoginId, Member, MockAccessTokens, MockAccounts,
         MockPasswordHasher, MockSessions, Password, RefreshHash, Role, Standing,
@@ -20,7 +21,7 @@ use mockall::predicate::eq;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::support::{World, assert_refused, hash_of, mock, under};
+use crate::support::{World, assert_not_signed_in, assert_refused, hash_of, mock, under};
 
 pub(crate) const PASSWORD: &str = "correct horse";
 const ACCESS_SECONDS: i64 = 15 * 60;
@@ -66,7 +67,7 @@ impl World {
         (world, mine, other)
     }
 
-    pub(crate) async fn sign_in(&self) -> Result<SessionTokens, SignInError> {
+    pub(crate) async fn sign_in(&self) -> Result<SessionTokens, SignInRefused> {
         self.account_service().sign_in(typed("haneul", PASSWORD)).await
     }
 
@@ -200,7 +201,7 @@ async fn a_wrong_password_opens_no_session() {
     let (mut world, _) = World::signed_up().await;
     world.stage.storage.sessions = mock(|_: &mut MockSessions| {});
     let signed_in = world.account_service().sign_in(typed("haneul", "wrong horse")).await;
-    assert_refused!(signed_in, SignInError::InvalidCredentials);
+    assert_not_signed_in!(signed_in, SignInError::InvalidCredentials);
 }
 
 #[tokio::test]
@@ -213,7 +214,7 @@ async fn an_unknown_login_id_takes_as_long_as_a_wrong_password() {
             verifies.times(1).return_once(move |_, _| Ok(verified));
         });
         let signed_in = world.account_service().sign_in(typed(login_id, PASSWORD)).await;
-        assert_refused!(signed_in, SignInError::InvalidCredentials);
+        assert_not_signed_in!(signed_in, SignInError::InvalidCredentials);
     }
 }
 
@@ -223,7 +224,7 @@ async fn a_text_that_cannot_be_a_password_is_refused_whether_or_not_the_login_id
     world.close();
     for text in ["", "seven77", &"a".repeat(129)] {
         let signed_in = world.account_service().sign_in(typed("haneul", text)).await;
-        assert_refused!(signed_in, SignInError::InvalidCredentials);
+        assert_not_signed_in!(signed_in, SignInError::InvalidCredentials);
     }
 }
 
@@ -232,9 +233,9 @@ async fn a_sign_in_whose_password_is_changed_meanwhile_is_refused() {
     let (mut world, _) = World::signed_up().await;
     world.access_tokens = mock(|_: &mut MockAccessTokens| {});
     world.stage.storage.sessions = mock(|sessions: &mut MockSessions| {
-        sessions.expect_open().times(1).return_once(|_, _, _| Ok(None));
+        sessions.expect_open().times(2).returning(|_, _, _| Ok(None));
     });
-    assert_refused!(world.sign_in().await, SignInError::InvalidCredentials);
+    assert_not_signed_in!(world.sign_in().await, SignInError::InvalidCredentials);
 }
 
 #[tokio::test]
@@ -244,35 +245,37 @@ async fn the_first_failure_of_signing_in_ends_it() {
     world.access_tokens = mock(|tokens: &mut MockAccessTokens| {
         tokens.expect_issue().times(1).return_once(|_, _| Err(StorageError::failed("no key")));
     });
-    assert_refused!(world.sign_in().await, SignInError::Storage(StorageError::Failed(_)));
+    assert_not_signed_in!(world.sign_in().await, SignInError::Storage(StorageError::Failed(_)));
 
     world.access_tokens = mock(|_: &mut MockAccessTokens| {});
     world.stage.storage.sessions = mock(|sessions: &mut MockSessions| {
         sessions.expect_open().times(1).return_once(|_, _, _| Err(StorageError::Busy));
     });
-    assert_refused!(world.sign_in().await, SignInError::Storage(StorageError::Busy));
+    assert_not_signed_in!(world.sign_in().await, SignInError::Storage(StorageError::Busy));
 
     world.close();
     world.stage.storage.accounts = accounts;
     world.passwords_are_only_hashed(Some(HashingError::Busy));
-    assert_refused!(world.sign_in().await, SignInError::Hashing(HashingError::Busy));
+    assert_not_signed_in!(world.sign_in().await, SignInError::Hashing(HashingError::Busy));
 
     world.close();
     world.stage.storage.accounts = mock(|accounts: &mut MockAccounts| {
         accounts.expect_credentials().times(1).return_once(|_| Err(StorageError::Busy));
     });
-    assert_refused!(world.sign_in().await, SignInError::Storage(StorageError::Busy));
+    assert_not_signed_in!(world.sign_in().await, SignInError::Storage(StorageError::Busy));
 }
 
 #[test]
 fn tokens_are_never_printed() {
     let tokens = SessionTokens {
+        account_id: AccountId::new(Uuid::nil()),
+        session_id: SessionId::new(Uuid::nil()),
         access_token: "access-secret".to_owned(),
         expires_in_seconds: 900,
         refresh_token: "refresh-secret".to_owned(),
     };
     let printed = format!("{tokens:?}");
-    assert!(printed.contains("900") && !printed.contains("secret"), "{printed}");
+    assert!(printed.contains("session_id") && !printed.contains("secret"), "{printed}");
 }
 
 #[tokio::test]
@@ -288,7 +291,7 @@ async fn a_login_id_and_a_password_are_known_however_they_are_typed() {
     }
     for (login_id, password) in [("haneul", "hort 비밀번호"), ("haneul", "hört 비밀번호 "), ("ha neul", decomposed)]
     {
-        assert_refused!(service.sign_in(typed(login_id, password)).await, SignInError::InvalidCredentials);
+        assert_not_signed_in!(service.sign_in(typed(login_id, password)).await, SignInError::InvalidCredentials);
     }
 }
 
@@ -310,7 +313,7 @@ async fn another_password_ends_the_sessions_and_their_access_tokens() {
         assert_eq!(service.authenticate(&tokens.access_token), Err(AccessTokenError::Invalid));
         assert_refused!(service.refresh(&tokens.refresh_token).await, RefreshError::Invalid);
     }
-    assert_refused!(service.sign_in(typed("haneul", PASSWORD)).await, SignInError::InvalidCredentials);
+    assert_not_signed_in!(service.sign_in(typed("haneul", PASSWORD)).await, SignInError::InvalidCredentials);
     assert!(service.sign_in(typed("haneul", "another horse")).await.is_ok());
     assert!(service.change(&LoginId::new("nobody").unwrap(), change).await.unwrap().is_none());
 }
@@ -318,7 +321,10 @@ async fn another_password_ends_the_sessions_and_their_access_tokens() {
 #[tokio::test]
 async fn a_password_that_cannot_be_hashed_changes_nothing() {
     let (mut world, _) = World::signed_up().await;
-    world.stage.storage.accounts = mock(|_: &mut MockAccounts| {});
+    let known = world.stage.storage.accounts.credentials(&login_id()).await.unwrap();
+    world.stage.storage.accounts = mock(|accounts: &mut MockAccounts| {
+        accounts.expect_credentials().return_once(|_| Ok(known));
+    });
     world.passwords = mock(|hasher: &mut MockPasswordHasher| {
         hasher.expect_hash().return_once(|_| Err(HashingError::Busy));
     });

@@ -7,7 +7,7 @@ use boxoffice_application::{
 use boxoffice_contracts::storage::name;
 use boxoffice_domain::accounts::{LoginId, Password, Role};
 
-use crate::support::{World, assert_refused};
+use crate::support::{World, assert_not_signed_in, assert_refused};
 
 const PASSWORD: &str = "correct horse";
 
@@ -33,7 +33,7 @@ async fn an_account_of_the_demonstration_is_signed_in_by_the_demonstration_alone
     let before = other.sign_in(typed()).await.unwrap();
     world.stage.storage.accounts.mark_demo(&login_id).await.unwrap();
 
-    assert_refused!(other.sign_in(typed()).await, SignInError::InvalidCredentials);
+    assert_not_signed_in!(other.sign_in(typed()).await, SignInError::InvalidCredentials);
     let open = demo.sign_in(typed()).await.unwrap();
     // Sessions that are open already are not refreshed either.
     for token in [&before.refresh_token, &open.refresh_token] {

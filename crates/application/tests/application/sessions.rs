@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use boxoffice_application::{
     AccountService, Identity,
-    accounts::{ChangeAccount, ConfirmedError, EraseError, RefreshError, SignIn, SignInError},
+    accounts::{ChangeAccount, ChangePasswordError, ConfirmedError, EraseError, RefreshError, SignIn, SignInError},
 };
 use boxoffice_domain::{
     AccountId, SessionId, StorageError,
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     accounts::{PASSWORD, assert_only_mine_is_ended, login_id, refresh_token, session_and_secret, typed},
-    support::{World, assert_refused, mock},
+    support::{World, assert_not_signed_in, assert_refused, mock},
 };
 
 const REFRESH_SECONDS: i64 = 30 * 24 * 60 * 60;
@@ -163,7 +163,7 @@ async fn the_former_refresh_token_gives_the_same_pair_for_a_while_and_ends_the_s
     assert_eq!(service.refresh(&mine.refresh_token).await.unwrap().expires_in_seconds, 900 - 19);
     assert!(service.authenticate(&mine.access_token).is_ok());
     world.stage.clock.advance_seconds(1);
-    assert_refused!(service.refresh(&mine.refresh_token).await, RefreshError::Invalid);
+    assert_refused!(service.refresh(&mine.refresh_token).await, RefreshError::Reused { .. });
     assert_only_mine_is_ended(&service, &mine, &other);
     assert_only_mine_is_ended(&restarted(&world).await, &next, &other);
     assert_refused!(service.refresh(&next.refresh_token).await, RefreshError::Invalid);
@@ -195,7 +195,7 @@ async fn a_token_of_long_ago_ends_the_session_but_not_within_the_grace_of_anothe
     assert_refused!(service.refresh(&mine.refresh_token).await, RefreshError::Invalid);
     assert!(service.authenticate(&newest.access_token).is_ok());
     world.stage.clock.advance_seconds(20);
-    assert_refused!(service.refresh(&mine.refresh_token).await, RefreshError::Invalid);
+    assert_refused!(service.refresh(&mine.refresh_token).await, RefreshError::Reused { .. });
     assert_only_mine_is_ended(&service, &newest, &other);
 }
 
@@ -359,7 +359,7 @@ async fn a_locked_account_is_answered_as_a_wrong_password_is() {
     for service in [&service, &restarted(&world).await] {
         assert!(service.authenticate(&mine.access_token).is_err());
         assert_refused!(service.refresh(&mine.refresh_token).await, RefreshError::Invalid);
-        assert_refused!(service.sign_in(typed("haneul", PASSWORD)).await, SignInError::InvalidCredentials);
+        assert_not_signed_in!(service.sign_in(typed("haneul", PASSWORD)).await, SignInError::InvalidCredentials);
     }
     service.change(&login_id(), lock(false)).await.unwrap();
     let tokens = service.sign_in(typed("haneul", PASSWORD)).await.unwrap();
@@ -391,7 +391,7 @@ async fn an_erased_account_is_gone_for_everybody() {
         }
         let login_id = format!("erased-{}", identity.account_id.uuid().simple());
         for login_id in ["haneul", &login_id] {
-            assert_refused!(service.sign_in(typed(login_id, PASSWORD)).await, SignInError::InvalidCredentials);
+            assert_not_signed_in!(service.sign_in(typed(login_id, PASSWORD)).await, SignInError::InvalidCredentials);
         }
     }
     let refused = service.erase(identity, PASSWORD).await;
@@ -406,16 +406,19 @@ async fn the_caller_changes_the_password_and_goes_on_alone() {
     let next = || Password::new("another horse").unwrap();
     for wrong in ["wrong horse", "short", ""] {
         let refused = service.change_password(identity, wrong, next()).await;
-        assert_refused!(refused, ConfirmedError::InvalidCredentials);
+        assert_refused!(refused, ChangePasswordError::Confirmed(ConfirmedError::InvalidCredentials));
     }
     assert!(service.authenticate(&other.access_token).is_ok());
     service.change_password(identity, PASSWORD, next()).await.unwrap();
     assert_only_mine_is_ended(&service, &other, &mine);
     assert!(service.refresh(&mine.refresh_token).await.is_ok());
-    assert_refused!(service.sign_in(typed("haneul", PASSWORD)).await, SignInError::InvalidCredentials);
+    assert_not_signed_in!(service.sign_in(typed("haneul", PASSWORD)).await, SignInError::InvalidCredentials);
     assert!(service.sign_in(typed("haneul", "another horse")).await.is_ok());
     let gone = Identity { account_id: AccountId::new(Uuid::from_u128(0xF00)), ..identity };
-    assert_refused!(service.change_password(gone, PASSWORD, next()).await, ConfirmedError::InvalidCredentials);
+    assert_refused!(
+        service.change_password(gone, PASSWORD, next()).await,
+        ChangePasswordError::Confirmed(ConfirmedError::InvalidCredentials)
+    );
 }
 
 // Signing out, and authenticating

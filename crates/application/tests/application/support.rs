@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use boxoffice_application::{
     AccountService, CatalogService, Gate, Identity, PaymentService, ReservationService, WaitingRoomService,
     WalletService,
-    accounts::{Revocations, SessionSettings},
+    accounts::{Guesses, Revocations, SessionSettings},
     fingerprint,
     payments::PayError,
     reservations::{HoldSeats, HoldSeatsError},
@@ -19,8 +19,8 @@ use boxoffice_contracts::{
 use boxoffice_domain::{
     AccountId, ConcertId, SessionId, StorageError, Timestamp,
     accounts::{
-        AccessClaims, AccessTokenError, AccessTokens, MockAccessTokens, MockAccounts, MockPasswordHasher, MockSessions,
-        Password, PasswordHash, PasswordHasher, Role,
+        AccessClaims, AccessTokenError, AccessTokens, GuessingRule, MockAccessTokens, MockAccounts, MockPasswordHasher,
+        MockSessions, Password, PasswordHash, PasswordHasher, Role,
     },
     catalog::{Concert, MockCatalog},
     fixtures::{self, TestClock, TestEntropy, selling_rules},
@@ -53,6 +53,14 @@ macro_rules! assert_refused {
     };
 }
 pub(crate) use assert_refused;
+
+/// Fails unless a sign-in is refused so.
+macro_rules! assert_not_signed_in {
+    ($result:expr, $refusal:pat) => {
+        assert_refused!($result, boxoffice_application::accounts::SignInRefused { error: $refusal, .. })
+    };
+}
+pub(crate) use assert_not_signed_in;
 
 /// A mock that expects these calls, and panics at any other.
 pub(crate) fn mock<M: Default>(expect: impl FnOnce(&mut M)) -> Arc<M> {
@@ -266,7 +274,9 @@ impl World {
                 sessions_per_account: 20,
                 staff_needs_second_factor: false,
                 demo: false,
+                guessing: GuessingRule { free: 5, wait_seconds_max: 10 },
             },
+            guesses: Guesses::default(),
             revocations: Revocations::default(),
             peers: self.peers.clone(),
         }
@@ -355,6 +365,7 @@ fn passwords() -> Arc<MockPasswordHasher> {
     mock(|hasher: &mut MockPasswordHasher| {
         hasher.expect_hash().returning(|password| Ok(hash_of(&password)));
         hasher.expect_verify().returning(|password, hash| Ok(hash == Some(hash_of(&password))));
+        hasher.expect_is_current().returning(|_| true);
     })
 }
 

@@ -75,6 +75,19 @@ impl Accounts for MemoryStore {
         Ok(Some(rows.end_sessions(change.account_id, |id| id != change.kept, now)))
     }
 
+    async fn renew_hash(
+        &self,
+        id: AccountId,
+        verified: PasswordHash,
+        renewed: PasswordHash,
+    ) -> Result<(), StorageError> {
+        let mut rows = self.rows();
+        if let Some(known) = rows.accounts.get_mut(&id).filter(|known| known.password_hash == verified) {
+            known.password_hash = renewed;
+        }
+        Ok(())
+    }
+
     async fn erase(&self, id: AccountId, verified: PasswordHash) -> Result<Erasure, StorageError> {
         let now = self.now();
         let mut rows = self.rows();

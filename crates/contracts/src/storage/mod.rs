@@ -102,6 +102,7 @@ macro_rules! storage_contract {
             an_erased_account_has_no_sessions
             another_password_ends_the_sessions_of_the_account
             the_holder_changes_the_password_and_keeps_one_session
+            a_hash_is_renewed_once_and_the_sessions_go_on
             a_sign_in_that_is_under_way_does_not_outlive_another_password
         } second_factor {
             a_factor_is_begun_until_it_is_confirmed

@@ -412,6 +412,20 @@ pub async fn the_holder_changes_the_password_and_keeps_one_session(stage: &Stage
     assert_eq!(stage.storage.accounts.change_password(change).await.unwrap(), None);
 }
 
+/// A hash is replaced by another one of the same password, if it is still the one that was verified, and all sessions go on.
+pub async fn a_hash_is_renewed_once_and_the_sessions_go_on(stage: &Stage) {
+    let (_, session) = opened(stage).await;
+    let (_, of_another) = opened(stage).await;
+    let (verified, untouched) = (password_hash(stage, &session).await, password_hash(stage, &of_another).await);
+    let accounts = &stage.storage.accounts;
+    accounts.renew_hash(session.account_id, verified.clone(), hash("renewed")).await.unwrap();
+    assert!(password_hash(stage, &session).await == hash("renewed"));
+    accounts.renew_hash(session.account_id, verified, hash("late")).await.unwrap();
+    assert!(password_hash(stage, &session).await == hash("renewed"));
+    assert!(password_hash(stage, &of_another).await == untouched);
+    assert!(stage.goes_on(&session).await && stage.goes_on(&of_another).await);
+}
+
 /// A sign-in that has verified a password opens no session once the account has another one, whichever comes first.
 pub async fn a_sign_in_that_is_under_way_does_not_outlive_another_password(stage: &Stage) {
     let (account, first) = opened(stage).await;

@@ -4,13 +4,15 @@ use async_trait::async_trait;
 
 use super::PasswordHash;
 use crate::{
-    AccountId, SessionId, StorageError, Timestamp, seconds_after, text::debug_without_content, time::seconds_until,
+    AccountId, SessionId, StorageError, Timestamp, seconds_after,
+    text::debug_without_content,
+    time::{doubled_seconds, seconds_until},
 };
 
 /// How many codes may be tried in a row before each further one has to wait.
 pub const CODE_ATTEMPTS_FREE: u32 = 5;
-/// The longest wait, in minutes.
-const WAIT_MINUTES_MAX: u32 = 60;
+/// The longest wait.
+const WAIT_SECONDS_MAX: u32 = 3_600;
 /// How many recovery codes an account gets.
 pub const RECOVERY_CODES: usize = 10;
 
@@ -88,8 +90,7 @@ impl SecondFactor {
     /// has to come 1, 2, 4 … minutes after the one before, at most an hour.
     pub fn attempt(&mut self, now: Timestamp) -> Result<(), u64> {
         if let (Some(doublings), Some(at)) = (self.attempts_count.checked_sub(CODE_ATTEMPTS_FREE), self.attempted_at) {
-            let minutes = 1_u32.checked_shl(doublings).filter(|minutes| *minutes > 0).unwrap_or(WAIT_MINUTES_MAX);
-            let free_at = seconds_after(at, 60 * minutes.min(WAIT_MINUTES_MAX));
+            let free_at = seconds_after(at, doubled_seconds(60, doublings, WAIT_SECONDS_MAX));
             if now < free_at {
                 return Err(seconds_until(now, free_at));
             }

@@ -1,13 +1,11 @@
 //! How many holds of a concert an account may let end unpaid: a few cost nothing, each further one a wait that doubles.
 
-use chrono::TimeDelta;
-
-use crate::{AccountId, ConcertId, Timestamp};
+use crate::{AccountId, ConcertId, Timestamp, seconds_after, time::doubled_seconds};
 
 use super::SaleState;
 
 /// The longest wait after a hold that ended unpaid.
-const COOLDOWN_MINUTES_MAX: i64 = 60;
+const COOLDOWN_SECONDS_MAX: u32 = 3_600;
 
 /// How an account's holds of one concert ended since it last paid one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +62,7 @@ impl HoldBudget {
     /// ```
     pub fn cooldown_ends_at(&self, free: u32) -> Option<Timestamp> {
         let doublings = self.unpaid_count.checked_sub(free)?.checked_sub(1)?;
-        let minutes = 1_i64.checked_shl(doublings).filter(|minutes| (1..COOLDOWN_MINUTES_MAX).contains(minutes));
-        self.last_unpaid_at?.checked_add_signed(TimeDelta::minutes(minutes.unwrap_or(COOLDOWN_MINUTES_MAX)))
+        Some(seconds_after(self.last_unpaid_at?, doubled_seconds(60, doublings, COOLDOWN_SECONDS_MAX)))
     }
 }
 

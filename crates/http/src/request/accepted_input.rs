@@ -151,7 +151,8 @@ async fn check_no_body(body: Body, bytes_max: usize, bodies: &BodyReader) -> Res
     if unknown.is_empty() { Ok(()) } else { Err(Problem::violations(unknown)) }
 }
 
-fn operations_of(item: &PathItem) -> impl Iterator<Item = (Method, &Operation)> {
+/// The operations of a path.
+pub(crate) fn operations_of(item: &PathItem) -> impl Iterator<Item = (Method, &Operation)> {
     let by_method = [
         (Method::GET, &item.get),
         (Method::PUT, &item.put),

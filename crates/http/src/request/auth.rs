@@ -47,7 +47,7 @@ impl FromRequestParts<Api> for SignedIn {
 /// Takes what the account of a request may have at once.
 fn enter(parts: &Parts, identity: Identity) -> Result<(), Problem> {
     match parts.extensions.get::<Arc<Passage>>() {
-        Some(passage) => passage.enter(identity.account_id, &parts.method),
+        Some(passage) => passage.enter(identity, &parts.method),
         None => Ok(()),
     }
 }

@@ -6,30 +6,34 @@ use std::{
 };
 
 use axum::{
-    extract::{ConnectInfo, FromRequestParts},
+    extract::{ConnectInfo, FromRequestParts, Request},
     http::request::Parts,
 };
 use boxoffice_domain::Network;
 
 use super::limits::client_address;
-use crate::api::Api;
 
 /// The network of the client; `None` if the address of the client is not known.
 pub(crate) struct ClientNetwork(pub(crate) Option<Network>);
 
-impl FromRequestParts<Api> for ClientNetwork {
+impl<S: Sync> FromRequestParts<S> for ClientNetwork {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Infallible> {
-        Ok(Self(address_of(parts, api).map(Network::of)))
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        Ok(Self(ClientAddress::from_request_parts(parts, state).await?.network()))
     }
 }
 
-/// The address of the client.
+/// The address of the client, which the outermost layer finds out.
 #[derive(Clone, Copy)]
-pub(crate) struct ClientAddress(Option<IpAddr>);
+pub(crate) struct ClientAddress(pub(crate) Option<IpAddr>);
 
 impl ClientAddress {
+    pub(crate) fn of(request: &Request, trust_forwarded_for: bool) -> Self {
+        let connected = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|connected| connected.0.ip());
+        Self(client_address(request.headers(), connected, trust_forwarded_for))
+    }
+
     /// The network that it is in.
     pub(crate) fn network(self) -> Option<Network> {
         self.0.map(Network::of)
@@ -41,15 +45,10 @@ impl ClientAddress {
     }
 }
 
-impl FromRequestParts<Api> for ClientAddress {
+impl<S: Sync> FromRequestParts<S> for ClientAddress {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Infallible> {
-        Ok(Self(address_of(parts, api)))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get().copied().unwrap_or(Self(None)))
     }
-}
-
-fn address_of(parts: &Parts, api: &Api) -> Option<IpAddr> {
-    let connected = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|connected| connected.0.ip());
-    client_address(&parts.headers, connected, api.settings.trust_forwarded_for)
 }

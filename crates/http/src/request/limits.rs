@@ -111,12 +111,12 @@ impl RateLimit {
 
     /// Counts a request of an address; gives the header fields that say what is left.
     pub(crate) async fn take_of_address(&self, address: IpAddr) -> Result<HeaderMap, Problem> {
-        // An IPv4 address, or an IPv6 network of 64 bits, since each IPv6 customer has one at least.
+        // An IPv4 address, or an IPv6 network of 48 bits, since a customer may have one.
         match address.to_canonical() {
             IpAddr::V4(address) => self.take(&address.to_string(), address.to_ipv6_mapped().to_bits()).await,
             IpAddr::V6(address) => {
-                let network = address.to_bits() >> 64;
-                self.take(&format!("{network:016x}"), network << 64).await
+                let network = address.to_bits() >> 80;
+                self.take(&format!("{network:012x}"), network << 80).await
             }
         }
     }

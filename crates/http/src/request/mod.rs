@@ -14,7 +14,7 @@ mod request_id;
 mod service;
 pub(crate) mod validation;
 
-pub(crate) use accepted_input::{AcceptedInput, refuse_unknown_input};
+pub(crate) use accepted_input::{AcceptedInput, operations_of, refuse_unknown_input};
 pub(crate) use auth::{AccessToken, AtGate, LookingIn, Publisher, QUEUE_TOKEN, Queued, SettingUp, SignedIn};
 pub(crate) use body::{Body, BodyReader};
 pub(crate) use client_network::{ClientAddress, ClientNetwork};

@@ -131,6 +131,22 @@ impl Accounts for Store {
         Ok(changed.await?)
     }
 
+    async fn renew_hash(
+        &self,
+        id: AccountId,
+        verified: PasswordHash,
+        renewed: PasswordHash,
+    ) -> Result<(), StorageError> {
+        let written = self.writer.transaction((id, verified, renewed), |connection, (id, verified, renewed)| {
+            Box::pin(async move {
+                let account = accounts::table.find(id.stored()).filter(accounts::password_hash.eq(&verified.0));
+                diesel::update(account).set(accounts::password_hash.eq(&renewed.0)).execute(connection).await?;
+                Ok(())
+            })
+        });
+        Ok(written.await?)
+    }
+
     async fn erase(&self, id: AccountId, verified: PasswordHash) -> Result<Erasure, StorageError> {
         let erased = self.writer.transaction((id, verified, self.now()), |connection, (id, verified, now)| {
             Box::pin(erase(connection, *id, verified, *now))

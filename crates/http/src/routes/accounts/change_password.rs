@@ -1,9 +1,10 @@
 use axum::{extract::State, http::StatusCode, response::Response};
+use boxoffice_application::accounts::ChangePasswordError;
 use boxoffice_domain::accounts::PASSWORD_CHARACTERS_MAX;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::new_password;
+use super::{guessable, new_password};
 use crate::{
     api::Api,
     reply::{Problem, refusals},
@@ -23,6 +24,17 @@ pub(crate) struct ChangePasswordRequest {
     /// The same in every Unicode normalization form.
     #[schema(min_length = 8, max_length = 128, format = Password, example = "another horse and another staple")]
     new_password: String,
+}
+
+impl From<ChangePasswordError> for Problem {
+    fn from(error: ChangePasswordError) -> Self {
+        match error {
+            ChangePasswordError::Confirmed(error) => error.into(),
+            ChangePasswordError::Guessable(why) => guessable("/new_password", why),
+            ChangePasswordError::Hashing(error) => error.into(),
+            ChangePasswordError::Storage(error) => error.into(),
+        }
+    }
 }
 
 refusals!([SIGNED_IN, BODY], [InvalidCredentials, RateLimited]);

@@ -13,18 +13,45 @@ pub(crate) mod sign_out;
 pub(crate) mod sign_up;
 
 use boxoffice_application::accounts::{ConfirmedError, SessionTokens};
-use boxoffice_domain::accounts::{Account, InvalidPassword, Password, Role};
+use boxoffice_domain::accounts::{Account, GuessablePassword, InvalidPassword, Password, Role};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    reply::{mirror, problem_from},
-    request::validation::Fields,
+    reply::{Code, Problem, mirror},
+    request::{validation::Fields, wrong_too_often},
 };
 
-problem_from!(ConfirmedError: [InvalidCredentials => InvalidCredentials], [Hashing, Storage]);
+impl From<ConfirmedError> for Problem {
+    fn from(error: ConfirmedError) -> Self {
+        match error {
+            ConfirmedError::InvalidCredentials => Self::new(Code::InvalidCredentials),
+            ConfirmedError::TooManyPasswords { seconds_left } => too_many_passwords(seconds_left),
+            ConfirmedError::Hashing(error) => error.into(),
+            ConfirmedError::Storage(error) => error.into(),
+        }
+    }
+}
+
+/// The problem of somebody who tried too many passwords.
+fn too_many_passwords(seconds_left: u64) -> Problem {
+    wrong_too_often("passwords", seconds_left, "Too many passwords were wrong.")
+}
+
+/// What is wrong with a password that is guessed first.
+fn guessable(pointer: &str, why: GuessablePassword) -> Problem {
+    Problem::violation(pointer, guessable_code(why), why.to_string())
+}
+
+fn guessable_code(why: GuessablePassword) -> &'static str {
+    match why {
+        GuessablePassword::Common => "password_common",
+        GuessablePassword::LoginId => "password_is_login_id",
+        GuessablePassword::Name => "password_is_name",
+    }
+}
 
 #[derive(Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -6,10 +6,14 @@ use utoipa::ToSchema;
 use super::SessionResponse;
 use crate::{
     api::Api,
+    audit::Unknown,
     hashing::Counted,
     reply::{Code, Problem, refusals},
     request::Body,
 };
+
+/// The outcome in the audit log if a refresh token was spent.
+const REUSED: &str = "refresh_token_reused";
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -23,7 +27,9 @@ pub(crate) struct RefreshRequest {
 impl From<RefreshError> for Problem {
     fn from(error: RefreshError) -> Self {
         match error {
-            RefreshError::Invalid => Self::new(Code::Unauthenticated).detail("The refresh token is not valid."),
+            RefreshError::Invalid | RefreshError::Reused { .. } => {
+                Self::new(Code::Unauthenticated).detail("The refresh token is not valid.")
+            }
             RefreshError::Storage(error) => error.into(),
         }
     }
@@ -44,13 +50,24 @@ refusals!([BODY], [Unauthenticated, RateLimited]);
     ),
 )]
 #[tracing::instrument(level = "debug", name = "http.accounts.refresh", skip_all)]
-pub(crate) async fn handler(State(api): State<Api>, Body(body): Body<RefreshRequest>) -> Result<Response, Problem> {
+pub(crate) async fn handler(
+    State(api): State<Api>,
+    sender: Unknown,
+    Body(body): Body<RefreshRequest>,
+) -> Result<Response, Problem> {
     let fields = match (session_of(&body.refresh_token), &api.limits.refreshes) {
         (Some(session_id), Some(limit)) => limit.take_of_session(session_id).await?,
         _ => HeaderMap::new(),
     };
     let service = api.services.accounts.clone();
     let refreshed = api.run_detached(async move { service.refresh(&body.refresh_token).await }).await?;
+    if let Err(RefreshError::Reused { account_id, session_id }) = &refreshed {
+        sender.note(|sender| {
+            sender.set_account(*account_id);
+            sender.set_session(*session_id);
+            sender.set_outcome(REUSED);
+        });
+    }
     let refreshed = Counted { outcome: refreshed.map_err(Problem::from), fields };
     Ok(refreshed.respond(|tokens| Json(SessionResponse::from(tokens))))
 }

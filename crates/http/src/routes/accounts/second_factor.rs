@@ -3,7 +3,7 @@ use boxoffice_application::accounts::{NewFactor, SecondFactorError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::erase;
+use super::{erase, too_many_passwords};
 use crate::{
     api::Api,
     reply::{Code, Problem, Violation, refusals},
@@ -67,6 +67,7 @@ impl From<SecondFactorError> for Problem {
             }]),
             SecondFactorError::TooManyCodes { seconds_left } => too_many_codes(seconds_left),
             SecondFactorError::InvalidCredentials => Self::new(Code::InvalidCredentials),
+            SecondFactorError::TooManyPasswords { seconds_left } => too_many_passwords(seconds_left),
             SecondFactorError::Hashing(error) => error.into(),
             SecondFactorError::Storage(error) => error.into(),
         }

@@ -9,9 +9,10 @@ use boxoffice_domain::accounts::{ClientName, LOGIN_ID_CHARACTERS_MAX, PASSWORD_C
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{SessionResponse, second_factor};
+use super::{SessionResponse, second_factor, too_many_passwords};
 use crate::{
     api::Api,
+    audit::Unknown,
     reply::{Code, Problem, refusals},
     request::{Body, ClientAddress},
     routes::{CHARACTER_BYTES_MAX, FIELDS_BYTES_MAX},
@@ -39,6 +40,7 @@ impl From<SignInError> for Problem {
     fn from(error: SignInError) -> Self {
         match error {
             SignInError::InvalidCredentials => Self::new(Code::InvalidCredentials),
+            SignInError::TooManyPasswords { seconds_left } => too_many_passwords(seconds_left),
             SignInError::SecondFactorRequired => Self::new(Code::SecondFactorRequired),
             SignInError::TooManyCodes { seconds_left } => second_factor::too_many_codes(seconds_left),
             SignInError::Hashing(error) => error.into(),
@@ -64,6 +66,7 @@ refusals!([BODY], [InvalidCredentials, SecondFactorRequired, RateLimited]);
 pub(crate) async fn handler(
     State(api): State<Api>,
     address: ClientAddress,
+    sender: Unknown,
     headers: HeaderMap,
     Body(body): Body<SignInRequest>,
 ) -> Result<Response, Problem> {
@@ -75,7 +78,15 @@ pub(crate) async fn handler(
     let client = headers.get(USER_AGENT).and_then(|field| ClientName::new(&String::from_utf8_lossy(field.as_bytes())));
     let act = async move {
         let SignInRequest { login_id, password, code } = &body;
-        service.sign_in(SignIn { login_id, password, code: code.as_deref(), client }).await
+        let signed_in = service.sign_in(SignIn { login_id, password, code: code.as_deref(), client }).await;
+        sender.note(|sender| match &signed_in {
+            Ok(tokens) => {
+                sender.set_account(tokens.account_id);
+                sender.set_session(tokens.session_id);
+            }
+            Err(refused) => refused.account_id.into_iter().for_each(|id| sender.set_account(id)),
+        });
+        signed_in.map_err(|refused| refused.error)
     };
     let signed_in = api.run_hashing(address, act).await?;
     Ok(signed_in.respond(|tokens| (StatusCode::CREATED, Json(SessionResponse::from(tokens)))))

@@ -10,10 +10,11 @@ use boxoffice_domain::{
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{AccountResponse, new_password, sign_in};
+use super::{AccountResponse, guessable, guessable_code, new_password, sign_in, too_many_passwords};
 use crate::{
     api::Api,
-    reply::{Problem, made, problem_from, refusals},
+    audit::Unknown,
+    reply::{Code, Problem, made, refusals},
     request::{Body, ClientAddress, OptionalKey, validation::parsed},
     routes::CHARACTER_BYTES_MAX,
 };
@@ -47,12 +48,27 @@ impl SignUpRequest {
             let login_id = fields.check("/login_id", "login_id", LoginId::new(&self.login_id));
             let name = fields.text("/name", Name::new(&self.name));
             let password = new_password(fields, "/password", &self.password);
-            Some(SignUp { login_id: login_id?, password: password?, name: name? })
+            let sign_up = SignUp { login_id: login_id?, password: password?, name: name? };
+            let checked = sign_up.check();
+            fields.check("/password", checked.err().map_or("", guessable_code), checked)?;
+            Some(sign_up)
         })
     }
 }
 
-problem_from!(SignUpError: [LoginIdTaken => LoginIdTaken], [KeyReused, Hashing, Storage]);
+impl From<SignUpError> for Problem {
+    fn from(error: SignUpError) -> Self {
+        match error {
+            SignUpError::LoginIdTaken => Self::new(Code::LoginIdTaken),
+            SignUpError::Guessable(why) => guessable("/password", why),
+            SignUpError::TooManyPasswords { seconds_left } => too_many_passwords(seconds_left),
+            SignUpError::KeyReused(error) => error.into(),
+            SignUpError::Hashing(error) => error.into(),
+            SignUpError::Storage(error) => error.into(),
+        }
+    }
+}
+
 refusals!([BODY], [LoginIdTaken, IdempotencyKeyReused, RateLimited]);
 
 /// Sign up
@@ -73,13 +89,18 @@ refusals!([BODY], [LoginIdTaken, IdempotencyKeyReused, RateLimited]);
 pub(crate) async fn handler(
     State(api): State<Api>,
     client: ClientAddress,
+    sender: Unknown,
     key: OptionalKey,
     Body(body): Body<SignUpRequest>,
 ) -> Result<Response, Problem> {
     let sign_up = body.parse()?;
     let idempotency = key.naming(|| fingerprint::sign_up(&sign_up));
     let service = api.services.accounts.clone();
-    let act = async move { service.sign_up(sign_up, Role::Customer, idempotency).await };
+    let act = async move {
+        let signed_up = service.sign_up(sign_up, Role::Customer, idempotency).await?;
+        sender.note(|sender| sender.set_account(signed_up.value.id));
+        Ok::<_, SignUpError>(signed_up)
+    };
     let signed_up = api.run_hashing(client, act).await?;
     Ok(signed_up.respond(|account| made(account, StatusCode::CREATED, Some("/v1/me"), AccountResponse::from)))
 }

@@ -11,7 +11,7 @@ use axum::Router;
 use boxoffice_application::{
     AccountService, CatalogGeneration, CatalogService, Gate, PaymentService, ReservationService, SaleTermsCache,
     SaleWatch, WaitingRoomService, WalletService,
-    accounts::{Revocations, SessionSettings},
+    accounts::{Guesses, Revocations, SessionSettings},
 };
 use boxoffice_contracts::{
     memory::MemoryStore,
@@ -20,7 +20,8 @@ use boxoffice_contracts::{
 use boxoffice_domain::{
     AccountId, SessionId,
     accounts::{
-        AccessClaims, AccessTokenError, MockAccessTokens, MockPasswordHasher, PasswordHash, PasswordHasher, Role,
+        AccessClaims, AccessTokenError, GuessingRule, MockAccessTokens, MockPasswordHasher, PasswordHash,
+        PasswordHasher, Role,
     },
     catalog::Concert,
     fixtures::{self, TestClock, TestEntropy, instant, selling_rules},
@@ -197,7 +198,9 @@ impl World {
                     sessions_per_account: 20,
                     staff_needs_second_factor: false,
                     demo: false,
+                    guessing: GuessingRule { free: 5, wait_seconds_max: 10 },
                 },
+                guesses: Guesses::default(),
                 revocations: Revocations::default(),
                 peers: Arc::clone(&self.peers),
             }),
@@ -352,6 +355,7 @@ fn passwords() -> Arc<MockPasswordHasher> {
         let hash_of = |password: &boxoffice_domain::accounts::Password| PasswordHash(password.expose().to_owned());
         hasher.expect_hash().returning(move |password| Ok(hash_of(&password)));
         hasher.expect_verify().returning(move |password, hash| Ok(hash == Some(hash_of(&password))));
+        hasher.expect_is_current().returning(|_| true);
     })
 }
 
