@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     client::{Buyer, fresh},
+    raw::Raw,
     server::{PASSWORD, Server},
     show::{Show, Terms, club, concert},
 };
@@ -160,4 +161,43 @@ fn hostile_venues() -> Vec<(&'static str, Value)> {
             {"name": "A", "rows": [{"name": "1", "seats": 200_000}, {"name": "2", "seats": 1}]}]}),
         ),
     ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_before_the_body_is_read_keeps_the_connection_or_says_that_it_ends() {
+    const NEXT: &str = "GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n";
+    let server = Server::start(&[]).await;
+    let head = |line: &str, fields: &str, length: usize| {
+        format!("{line} HTTP/1.1\r\nHost: test\r\n{fields}Content-Length: {length}\r\n\r\n")
+    };
+    let json = "Content-Type: application/json\r\n";
+    let refusals = [
+        (400, "POST /v1/sessions", "Host: other\r\n"),
+        (400, "POST /v1/sessions?a=%FF", json),
+        (401, "POST /v1/reservations", json),
+        (404, "POST /v1/nothing", json),
+        (405, "PATCH /v1/sessions", json),
+        (406, "POST /v1/sessions", "Accept: text/html\r\n"),
+        (415, "POST /v1/sessions", "Content-Type: text/plain\r\n"),
+    ];
+    for (status, line, fields) in refusals {
+        for _ in 0..20 {
+            let mut connection = Raw::connect(&server).await;
+            connection.send(&head(line, fields, 100)).await;
+            // The body is still on its way.
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            connection.send(&format!("{}{NEXT}", " ".repeat(100))).await;
+            let (answered, said, _) = connection.try_whole_response().await.expect("a response");
+            assert!(answered == status && !said.contains("connection: close"), "{line}: {said}");
+            assert_eq!(connection.response().await.0, 200, "{line}: the next request on the connection");
+        }
+        for (length, expects) in [(1 << 20, ""), (100, "Expect: 100-continue\r\n")] {
+            let mut connection = Raw::connect(&server).await;
+            connection.send(&head(line, &format!("{fields}{expects}"), length)).await;
+            let (answered, said, _) = connection.try_whole_response().await.expect("a response");
+            assert!(answered == status && said.contains("connection: close"), "{line}: {said}");
+            assert!(connection.is_closed().await, "{line}");
+        }
+    }
+    server.finish().await;
 }

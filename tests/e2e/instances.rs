@@ -150,6 +150,10 @@ async fn the_database_is_restarted(kind: ServerKind) {
     assert!(refused.header("retry-after").is_some());
     api.get("/readyz").send().await.refuses(503, "unavailable");
     api.get("/healthz").send().await.is(200);
+    let log = fleet.instances[1].log();
+    assert!(log.contains("Connection refused"), "the log says what the matter is: {log}");
+    let begun = log.matches("requests begin to fail").count();
+    assert!((1..=5).contains(&begun), "one line for each reason, not for each of the crowd's requests: {log}");
     database.start_again().await.expect("it starts");
     fleet.timeline.note("the database is back");
     until("the charge is done", async || charge().await.status == 201).await;

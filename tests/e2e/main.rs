@@ -9,6 +9,7 @@ mod documents;
 mod draw;
 mod errors;
 mod faults;
+mod frozen;
 mod greedy;
 mod guessing;
 mod hostile;

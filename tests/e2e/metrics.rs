@@ -162,6 +162,8 @@ async fn metrics_may_have_a_port_of_their_own() {
     let operators = Api::new(&format!("http://{address}"));
     operators.get("/metrics").send().await.is(200);
     assert_eq!(operators.get("/readyz").send().await.is(200), &json!({"status": "ok"}));
+    let version = operators.get("/version").send().await;
+    assert_eq!(version.is(200), &json!({"name": "boxoffice", "version": env!("CARGO_PKG_VERSION")}));
     operators.get("/healthz").send().await.is(200);
     server.finish().await;
 }

@@ -153,6 +153,8 @@ pub(crate) enum KeysCommand {
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
         keep: Option<u16>,
     },
+    /// Lists the keys, the newest first: what each is for, when it was made, and whether it signs
+    List,
 }
 
 /// The settings that were given as flags, as text, so that a wrong one is refused in the same words as from other sources.

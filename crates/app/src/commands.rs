@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use boxoffice_application::{CatalogGeneration, CatalogImportService};
-use boxoffice_domain::{AccountId, ReservationId, audit::Breach, catalog::ImportOptions};
+use boxoffice_domain::{AccountId, ReservationId, audit::Breach, catalog::ImportOptions, rfc3339};
 
 use crate::{
     account::{self, AccountOptions},
     adapters::{
-        SystemEntropy,
+        Keys, SystemEntropy,
         rotation::{self, Rotation},
     },
     cli::{Command, CommandLine, ImportCommand, KeysCommand},
@@ -56,6 +56,7 @@ async fn dispatch(command: Command, settings: &Settings) -> anyhow::Result<Exit>
         Command::Keys { command: KeysCommand::Rotate { prepare, keep } } => {
             rotate_keys(settings, Rotation { prepare, keep: keep.map(usize::from) })
         }
+        Command::Keys { command: KeysCommand::List } => list_keys(settings),
         Command::Audit { account, reservation } => audit(settings, account.zip(reservation)).await,
         Command::VerifyDraw(options) => verify_draw::run(&options),
         Command::Openapi => print_openapi(),
@@ -135,12 +136,26 @@ fn rotate_keys(settings: &Settings, rotation: Rotation) -> anyhow::Result<Exit> 
         wiring::make_files(settings)?;
     }
     let path = wiring::keys_path(settings);
-    let keys = rotation::rotate(&path, rotation, &SystemEntropy)?;
+    print_keys(&rotation::rotate(&path, rotation, &SystemEntropy)?)
+}
+
+fn list_keys(settings: &Settings) -> anyhow::Result<Exit> {
+    print_keys(&Keys::load_shared(&wiring::keys_path(settings))?)
+}
+
+fn print_keys(keys: &Keys) -> anyhow::Result<Exit> {
     for (name, list) in [("access_tokens", &keys.access_tokens), ("queue_tokens", &keys.queue_tokens)] {
         let signing = list.iter().position(|key| key.signs);
         for (index, key) in list.iter().enumerate() {
-            let does = if signing == Some(index) { "signs" } else { "is accepted" };
-            output::print_line(&format!("{name} {} {does}", key.id))?;
+            let does = if signing == Some(index) {
+                "signs"
+            } else if key.signs {
+                "is accepted"
+            } else {
+                "is prepared"
+            };
+            let made = key.made_at().map(|at| format!(", made {}", rfc3339(at))).unwrap_or_default();
+            output::print_line(&format!("{name} {} {does}{made}", key.id))?;
         }
     }
     Ok(Exit::Success)

@@ -9,6 +9,7 @@ mod demo;
 mod exit;
 mod import;
 mod listener;
+mod log_lines;
 mod output;
 mod paced_stream;
 mod private_files;

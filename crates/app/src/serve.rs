@@ -24,7 +24,7 @@ use crate::{
     wiring::{self, Adapters, UseCases, cache_time, seconds},
     workers::{
         Admissions, CertificateWatch, ExpirySweeper, KeysWatch, Leased, MetricsUpkeep, PendingCharges, PresenceWatch,
-        RetentionWorker, RevocationsWatch, Sales, Worker, Workers,
+        RetentionWorker, RevocationsWatch, Sales, Worker, Workers, report_failing_requests,
     },
 };
 
@@ -67,6 +67,7 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
 
     let workers = Workers::default();
     start_workers(settings, &adapters, &use_cases, &metrics, &workers);
+    workers.run(report_failing_requests());
     if let Some(tls) = &tls {
         workers.start(CertificateWatch { tls: Arc::clone(tls) });
     }

@@ -6,7 +6,10 @@ use anyhow::Context;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
-use crate::settings::{LogFormat, Settings};
+use crate::{
+    log_lines::{HumanFields, JsonLines},
+    settings::{LogFormat, Settings},
+};
 
 /// From half a millisecond to ten seconds, when clients have given up.
 const SECONDS_BUCKETS: [f64; 14] =
@@ -20,8 +23,8 @@ pub(crate) fn start_logging(settings: &Settings) -> anyhow::Result<()> {
     // Reporting that a line could not be written would panic.
     let lines = lines.log_internal_errors(false);
     let started = match settings.log_format {
-        LogFormat::Human => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
+        LogFormat::Human => lines.fmt_fields(HumanFields).with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => lines.json().event_format(JsonLines).try_init(),
     };
     started.map_err(|error| anyhow::anyhow!(error)).context("logging cannot be started")?;
     panic::set_hook(Box::new(log_panic));

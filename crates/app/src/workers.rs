@@ -44,6 +44,8 @@ const KEYS_INTERVAL: Duration = Duration::from_secs(2);
 /// How often an instance reads what was revoked that hears nothing of it, and how often one that should have heard of it.
 const REVOCATIONS_INTERVAL: Duration = Duration::from_secs(1);
 const REVOCATIONS_HEARD_INTERVAL: Duration = Duration::from_secs(10);
+/// How often it is looked whether lines about failing requests are due.
+const FAILING_REQUESTS_INTERVAL: Duration = Duration::from_secs(1);
 /// How often an instance looks for peers that it cannot reach.
 const PRESENCE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -62,6 +64,14 @@ pub(crate) trait Worker: Send + 'static {
 
     /// Cleans up after the last tick.
     async fn end(&mut self) {}
+}
+
+/// Writes the lines about failing requests, without end.
+pub(crate) async fn report_failing_requests() {
+    loop {
+        tokio::time::sleep(FAILING_REQUESTS_INTERVAL).await;
+        boxoffice_http::report_failing_requests();
+    }
 }
 
 #[derive(Debug, Default)]

@@ -42,7 +42,7 @@ pub mod wallet;
 
 pub use {async_trait::async_trait, chrono, uuid};
 
-pub use error::{ActError, StorageError};
+pub use error::{ActError, Outage, OutageReason, StorageError};
 pub use ids::{
     AccountId, ChargeId, ConcertId, EntropySource, PaymentId, PerformanceId, ReservationId, SessionId, VenueId,
 };

@@ -105,7 +105,7 @@ impl FromRequestParts<Api> for Unknown {
 pub(crate) struct Audited {
     event: &'static str,
     client: Option<IpAddr>,
-    request_id: Option<RequestId>,
+    request_id: RequestId,
 }
 
 /// Writes the lines.
@@ -138,8 +138,8 @@ impl AuditLog {
         let path = request.extensions().get::<MatchedPath>()?;
         let events = self.events.get(path.as_str())?;
         let (_, event) = events.iter().find(|(method, _)| method == request.method())?;
-        let client = request.extensions().get::<ClientAddress>().and_then(|address| address.0);
-        Some(Audited { event, client, request_id: request.extensions().get().cloned() })
+        let extensions = request.extensions();
+        Some(Audited { event, client: ClientAddress::of(extensions).0, request_id: RequestId::of(extensions) })
     }
 
     /// Writes the line of a request that was answered.
@@ -162,7 +162,7 @@ impl AuditLog {
             account = sender.account_id.get().map(display),
             session = sender.session_id.get().map(display),
             client = audited.client.map(display),
-            request_id = audited.request_id.as_ref().map(|id| display(&id.0)),
+            request_id = &*audited.request_id.0,
             left_out,
         );
     }
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn refusals_without_end_are_counted_and_acts_are_all_written() {
         let log = AuditLog::of(&router::openapi());
-        let audited = Audited { event: "accounts_sign_in", client: None, request_id: None };
+        let audited = Audited { event: "accounts_sign_in", client: None, request_id: RequestId("".into()) };
         let (refused, done) = (Problem::new(Code::InvalidCredentials).into_response(), "".into_response());
         for _ in 0..1_000 {
             log.write(&audited, &Sender::default(), &refused);

@@ -22,19 +22,21 @@ use tracing::{
     Instrument,
     field::{Empty, display},
 };
+use uuid::Uuid;
 
 use crate::{
     api::Api,
+    outages,
     reply::{Code, IDEMPOTENCY_REPLAYED, PROBLEM_JSON, Problem, encoding::weighted},
-    request::{ClientAddress, IDEMPOTENCY_KEY, Passage, QUEUE_TOKEN, RequestId},
+    request::{IDEMPOTENCY_KEY, Origin, Passage, QUEUE_TOKEN},
+    request_metrics::{RequestMetrics, UNMATCHED, method_name},
     routes::waiting_room::queue_stream,
+    unread_body::UnreadBody,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The most characters of a request id that a client may choose.
 const REQUEST_ID_CHARACTERS_MAX: usize = 128;
-/// The label of a request without a route. Its path is no label, since a client can make up any number of paths.
-const UNMATCHED: &str = "unmatched";
 
 /// What the outermost layer needs.
 #[derive(Clone)]
@@ -42,28 +44,28 @@ pub(crate) struct Observer {
     pub(crate) entropy: Arc<dyn EntropySource>,
     /// Whether a proxy in front writes the addresses of clients.
     pub(crate) trust_forwarded_for: bool,
+    pub(crate) metrics: Arc<RequestMetrics>,
 }
 
 /// The outermost layer: gives the request its id and span, writes problems, adds the header fields that every response
 /// has, and counts.
 pub(crate) async fn observe(State(observer): State<Observer>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let request_id: Arc<str> =
-        chosen_id(request.headers()).unwrap_or_else(|| observer.entropy.uuid().to_string()).into();
-    let client = ClientAddress::of(&request, observer.trust_forwarded_for);
-    request.extensions_mut().insert(RequestId(Arc::clone(&request_id)));
-    request.extensions_mut().insert(client);
+    let request_id = chosen_id(request.headers()).unwrap_or_else(|| made_id(observer.entropy.as_ref()));
+    let client = Origin::note(&mut request, Arc::clone(&request_id), observer.trust_forwarded_for);
     let method = method_name(request.method());
-    let route =
-        request.extensions().get::<MatchedPath>().map_or_else(|| UNMATCHED.into(), |path| path.as_str().to_owned());
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
     let head_only = request.method() == Method::HEAD;
-    let client = client.0.map(display);
+    let client = client.map(display);
     let span = tracing::info_span!("http.request", request_id = &*request_id, method, route, client, account = Empty);
 
+    let unread_body = UnreadBody::watch(&mut request);
     let mut response = if names_one_host(&request) {
         let outcome = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
         outcome.unwrap_or_else(|_panic| span.in_scope(panicked))
     } else {
+        drop(request);
         Problem::malformed("The request has to have one Host field.").into_response()
     };
     let mut refusal = None;
@@ -76,8 +78,10 @@ pub(crate) async fn observe(State(observer): State<Observer>, mut request: Reque
     add_common_fields(response.headers_mut(), &request_id);
 
     let status = response.status();
-    if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
-        // The server does not read the rest of the body, so no request can follow on this connection.
+    let body_is_bad = matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT);
+    if let Some(unread_body) = unread_body
+        && (body_is_bad || !unread_body.throw_away().await)
+    {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let duration = started.elapsed();
@@ -85,9 +89,7 @@ pub(crate) async fn observe(State(observer): State<Observer>, mut request: Reque
         let duration_seconds = duration.as_secs_f64();
         tracing::debug!(status = status.as_u16(), code = refusal, duration_seconds, "responded to a request");
     });
-    let labels = [("method", method.to_owned()), ("route", route.clone()), ("status", status.as_u16().to_string())];
-    metrics::counter!("http_requests_total", &labels).increment(1);
-    metrics::histogram!("http_request_duration_seconds", "method" => method, "route" => route).record(duration);
+    observer.metrics.record(route, method, status, duration);
     response
 }
 
@@ -106,20 +108,17 @@ fn problem_of(response: &mut Response) -> Option<Problem> {
     problem.or_else(bare)
 }
 
+fn made_id(entropy: &dyn EntropySource) -> Arc<str> {
+    let mut text = Uuid::encode_buffer();
+    Arc::from(&*entropy.uuid().hyphenated().encode_lower(&mut text))
+}
+
 /// The id that a client chose for its request, if it can be logged and sent back unchanged.
-fn chosen_id(headers: &HeaderMap) -> Option<String> {
+fn chosen_id(headers: &HeaderMap) -> Option<Arc<str>> {
     let text = headers.get(REQUEST_ID)?.to_str().ok()?;
     let sane =
         (1..=REQUEST_ID_CHARACTERS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-    sane.then(|| text.to_owned())
-}
-
-/// The methods that are labels; a client can make up any number of others.
-static METHODS: [Method; 7] =
-    [Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::PUT, Method::DELETE, Method::OPTIONS];
-
-fn method_name(method: &Method) -> &'static str {
-    METHODS.iter().find(|known| *known == method).map_or("other", Method::as_str)
+    sane.then(|| text.into())
 }
 
 fn add_common_fields(headers: &mut HeaderMap, request_id: &str) {
@@ -183,7 +182,7 @@ async fn pass(api: &Api, passage: &Arc<Passage>, mut request: Request, next: Nex
     }
     let response = tokio::time::timeout(api.settings.request_timeout, response).await;
     response.unwrap_or_else(|_| {
-        tracing::warn!("gave up a request that took too long");
+        outages::took_too_long();
         Problem::unavailable("The response took too long; the request may have had its effect.").into_response()
     })
 }

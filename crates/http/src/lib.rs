@@ -15,15 +15,18 @@ mod hashing;
 pub mod json;
 mod keys_in_flight;
 mod layers;
+mod outages;
 mod pace;
 mod queue_streams;
 mod readiness;
 mod reply;
 mod request;
+mod request_metrics;
 mod router;
 mod routes;
 mod settings;
 mod shares;
+mod unread_body;
 
 use std::sync::Arc;
 
@@ -36,6 +39,7 @@ use boxoffice_peers::Peers;
 pub use cache::freshness_marks::FreshnessMarks;
 pub use document::openapi_text;
 pub use draining::Draining;
+pub use outages::report_failing_requests;
 pub use pace::Pace;
 pub use readiness::ReadinessCheck;
 pub use reply::Code;

@@ -14,6 +14,7 @@ use crate::{
     audit::AuditLog,
     document, layers,
     request::{AcceptedInput, BodyReader, refuse_unknown_input},
+    request_metrics,
     routes::{
         self, accounts, catalog, history, operations, payments, queue_control, reservations, waiting_room, wallet,
     },
@@ -125,6 +126,7 @@ where
     OpenApiRouter::default()
         .routes(routes!(operations::healthz))
         .routes(routes!(operations::readyz))
+        .routes(routes!(operations::version))
         .routes(routes!(operations::metrics_text))
 }
 
@@ -155,14 +157,18 @@ pub fn router(
     marks: Arc<FreshnessMarks>,
 ) -> Router {
     let cross_origin = layers::cross_origin(&settings.cors_origins);
-    let observer =
-        layers::Observer { entropy: Arc::clone(&services.entropy), trust_forwarded_for: settings.trust_forwarded_for };
+    let observer = layers::Observer {
+        entropy: Arc::clone(&services.entropy),
+        trust_forwarded_for: settings.trust_forwarded_for,
+        metrics: Arc::default(),
+    };
     let (extent, serves_document) = (Extent::of(&services), settings.docs);
     let document = move || extent.document().to_json().unwrap_or_default().into();
     let api_routes = extent.routes();
     let promised_bytes = |operation: &str| routes::promised_bytes(operation, &settings.rules);
     let input = AcceptedInput::of(&[api_routes.get_openapi()], settings.body_bytes_max, promised_bytes);
     let audit_log = AuditLog::of(api_routes.get_openapi());
+    request_metrics::count_from_zero(api_routes.get_openapi());
     let described = Described { input, audit_log, document: Box::new(document) };
     let api = Api::new(services, settings, metrics, draining, marks, described);
 
@@ -189,7 +195,7 @@ pub fn operations_router(
 ) -> Router {
     let router = without_body(operations_routes());
     let router = router.method_not_allowed_fallback(layers::method_not_allowed).fallback(layers::not_found);
-    let observer = layers::Observer { entropy, trust_forwarded_for: false };
+    let observer = layers::Observer { entropy, trust_forwarded_for: false, metrics: Arc::default() };
     let observed = router.layer(middleware::from_fn_with_state(observer, layers::observe));
     observed.with_state(Operations { readiness, metrics, metrics_readers: MetricsReaders::All, draining })
 }

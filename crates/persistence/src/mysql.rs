@@ -54,7 +54,8 @@ pub(crate) async fn establish(url: &str) -> diesel::ConnectionResult<Connection>
     let settings = [
         "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
         "SET SESSION time_zone = '+00:00'",
-        "SET SESSION innodb_lock_wait_timeout = 10",
+        // Shorter than writes are retried. MariaDB ends transactions whose process stands still by itself.
+        "SET SESSION innodb_lock_wait_timeout = 2 /*M! , idle_transaction_timeout = 3 */",
         // A backup or a schema change holds the locks that this waits for; the default is a day or more.
         "SET SESSION lock_wait_timeout = 10",
         // Failures are told apart by their texts.
@@ -68,6 +69,26 @@ pub(crate) async fn establish(url: &str) -> diesel::ConnectionResult<Connection>
         connection.batch_execute(setting).await.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
     }
     Ok(connection)
+}
+
+/// The sessions of this user that are in a transaction and have asked for nothing for 2 s: a healthy process takes
+/// milliseconds from one statement to the next.
+const FROZEN: &str = "\
+    SELECT processes.id, processes.host, processes.time FROM information_schema.innodb_trx AS transactions \
+    JOIN information_schema.processlist AS processes ON processes.id = transactions.trx_mysql_thread_id \
+    WHERE processes.user = SUBSTRING_INDEX(USER(), '@', 1) AND processes.command = 'Sleep' AND processes.time >= 2";
+
+/// Ends the transactions of this user that stand still, and says where each came from and for how many seconds it stood.
+pub(crate) async fn end_frozen_transactions(connection: &mut Connection) -> diesel::QueryResult<Vec<(String, i64)>> {
+    let frozen: Vec<(i64, String, i64)> = Statement::<(BigInt, Text, BigInt)>::new(FROZEN).load(connection).await?;
+    let mut ended = Vec::new();
+    for (id, host, seconds) in frozen {
+        // It may have ended meanwhile.
+        if connection.batch_execute(&format!("KILL {id}")).await.is_ok() {
+            ended.push((host, seconds));
+        }
+    }
+    Ok(ended)
 }
 
 /// Connects over TLS to a server that shows a certificate of this authority for its name.

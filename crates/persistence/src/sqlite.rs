@@ -52,6 +52,11 @@ pub(crate) async fn agrees_at_commit(_connection: &mut Connection) -> diesel::Qu
     Ok(false)
 }
 
+/// Ends the transactions of other processes that stand still: those of an embedded database end with their process.
+pub(crate) async fn end_frozen_transactions(_connection: &mut Connection) -> diesel::QueryResult<Vec<(String, i64)>> {
+    Ok(Vec::new())
+}
+
 /// How many connections may write at once: the write lanes use the same one.
 pub(crate) const WRITERS_MAX: u32 = 1;
 

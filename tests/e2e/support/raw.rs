@@ -96,6 +96,11 @@ impl Raw {
 
     /// The next response; `None` if the server has closed the connection.
     pub(crate) async fn try_response(&mut self) -> Option<(u16, String)> {
+        self.try_whole_response().await.map(|(status, _, body)| (status, body))
+    }
+
+    /// The status, the head in small letters, and the body of the next response.
+    pub(crate) async fn try_whole_response(&mut self) -> Option<(u16, String, String)> {
         let read = async {
             let mut head = Vec::new();
             while !head.ends_with(b"\r\n\r\n") {
@@ -107,7 +112,7 @@ impl Raw {
             let mut body = vec![0; length];
             self.stream.read_exact(&mut body).await?;
             let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-            io::Result::Ok((status, String::from_utf8(body).expect("a body is text")))
+            io::Result::Ok((status, head, String::from_utf8(body).expect("a body is text")))
         };
         timeout(PATIENCE, read).await.expect("a response within the time").ok()
     }

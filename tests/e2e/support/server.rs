@@ -175,8 +175,21 @@ impl Server {
     }
 
     pub(crate) fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Lets it stand still, as a machine does that is paused.
+    pub(crate) fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
         let (process, _) = self.process.as_ref().expect("it is running");
-        let sent = Command::new("kill").args(["-TERM", &process.id().to_string()]).status();
+        let sent = Command::new("kill").args([signal, &process.id().to_string()]).status();
         assert!(sent.expect("there is kill").success());
     }
 

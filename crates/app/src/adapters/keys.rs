@@ -2,15 +2,15 @@
 
 use std::{
     fmt,
-    fs::{self, File, OpenOptions},
+    fs::{self, File, Metadata, OpenOptions, Permissions},
     io::{ErrorKind, Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
     path::Path,
 };
 
 use anyhow::{Context, Result, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
-use boxoffice_domain::EntropySource;
+use boxoffice_domain::{EntropySource, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -52,6 +52,11 @@ impl Key {
     pub(super) fn made_at_seconds(&self) -> Option<u32> {
         let (seconds, _) = Uuid::parse_str(&self.id).ok()?.get_timestamp()?.to_unix();
         u32::try_from(seconds).ok()
+    }
+
+    /// When it was made, in whole seconds, by its id.
+    pub(crate) fn made_at(&self) -> Option<Timestamp> {
+        Timestamp::from_timestamp(self.made_at_seconds()?.into(), 0)
     }
 
     pub(crate) fn expose(&self) -> &[u8; 32] {
@@ -130,7 +135,7 @@ impl Keys {
     }
 
     /// Changes the keys of a file, or makes it, readable by its owner only. The file is replaced as a whole, and one change
-    /// follows the other.
+    /// follows the other. Its owner and its mode stay as they are, since root may change it for the user of the service.
     pub(super) fn change(
         path: &Path,
         entropy: &dyn EntropySource,
@@ -140,8 +145,12 @@ impl Keys {
         let opened = File::open(folder).with_context(|| format!("cannot open the folder {}", folder.display()))?;
         opened.lock().with_context(|| format!("cannot lock the folder {}", folder.display()))?;
         let keys = change(Self::load(path)?);
+        let known = fs::metadata(path).ok();
+        // A new file belongs to the owner of its folder.
+        let owner = known.as_ref().map_or_else(|| opened.metadata(), |known| Ok(known.clone()))?;
+        let mode = known.map_or(0o600, |known| known.permissions().mode() & 0o777);
         let temporary = folder.join(format!(".{FILE_NAME}.{}", entropy.uuid()));
-        let written = keys.write_to(&temporary).and_then(|()| fs::rename(&temporary, path));
+        let written = keys.write_to(&temporary, mode, &owner).and_then(|()| fs::rename(&temporary, path));
         if written.is_err() {
             fs::remove_file(&temporary).ok();
         }
@@ -149,8 +158,17 @@ impl Keys {
         Ok(keys)
     }
 
-    fn write_to(&self, path: &Path) -> std::io::Result<()> {
+    fn write_to(&self, path: &Path, mode: u32, owner: &Metadata) -> std::io::Result<()> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let own = file.metadata()?;
+        if (own.uid(), own.gid()) != (owner.uid(), owner.gid()) {
+            match fchown(&file, Some(owner.uid()), Some(owner.gid())) {
+                // Only root gives files away. Another user who may replace this one shares its folder.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
+                given => given?,
+            }
+        }
+        file.set_permissions(Permissions::from_mode(mode))?;
         let text = serde_json::to_string_pretty(self)? + "\n";
         file.write_all(text.as_bytes())?;
         file.sync_all()
@@ -184,7 +202,7 @@ mod as_base64 {
 
 #[cfg(test)]
 mod tests {
-    use std::{os::unix::fs::PermissionsExt, sync::Barrier, thread};
+    use std::{sync::Barrier, thread};
 
     use boxoffice_testkit::TestFolder;
 
@@ -213,6 +231,28 @@ mod tests {
         assert_eq!(fs::metadata(folder.join(FILE_NAME)).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(folder.names(), [FILE_NAME], "nothing temporary is left");
         assert_ne!(made.access_tokens[0].secret, made.queue_tokens[0].secret);
+    }
+
+    #[test]
+    fn a_changed_file_keeps_its_owner_and_its_mode() {
+        let folder = TestFolder::create();
+        let made = load_or_create(&folder).unwrap();
+        let path = folder.join(FILE_NAME);
+        fs::set_permissions(&path, Permissions::from_mode(0o400)).unwrap();
+        let is_root = fs::metadata(&path).unwrap().uid() == 0;
+        let owner = if is_root { 1_234 } else { fs::metadata(&path).unwrap().uid() };
+        std::os::unix::fs::chown(&path, Some(owner), None).unwrap();
+        Keys::change(&path, &SystemEntropy, |keys| keys.unwrap()).unwrap();
+        let changed = fs::metadata(&path).unwrap();
+        assert_eq!((changed.permissions().mode() & 0o777, changed.uid()), (0o400, owner));
+        if is_root {
+            // Made by root in the folder of the service.
+            fs::remove_file(&path).unwrap();
+            std::os::unix::fs::chown(folder.path(), Some(1_234), Some(1_235)).unwrap();
+            assert_ne!(load_or_create(&folder).unwrap(), made);
+            let new = fs::metadata(&path).unwrap();
+            assert_eq!((new.permissions().mode() & 0o777, new.uid(), new.gid()), (0o600, 1_234, 1_235));
+        }
     }
 
     #[test]

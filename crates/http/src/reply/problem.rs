@@ -25,6 +25,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::code::Code;
+use crate::outages;
 
 /// The media type of every error.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
@@ -273,7 +274,7 @@ impl From<StorageError> for Problem {
         match error {
             StorageError::Busy => Self::unavailable("More work is waiting than is accepted."),
             StorageError::Unavailable(_) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the storage is not available");
+                outages::storage_unavailable(&error);
                 Self::unavailable("The storage is not available at the moment.")
             }
             StorageError::Failed(_) => {

@@ -3,27 +3,25 @@
 mod accepted_input;
 mod auth;
 mod body;
-mod client_network;
 mod idempotency_key;
 mod limits;
+mod origin;
 mod parameter_form;
 mod passage;
 mod path;
 mod query;
-mod request_id;
 mod service;
 pub(crate) mod validation;
 
 pub(crate) use accepted_input::{AcceptedInput, operations_of, refuse_unknown_input};
 pub(crate) use auth::{AccessToken, AtGate, LookingIn, Publisher, QUEUE_TOKEN, Queued, SettingUp, SignedIn};
 pub(crate) use body::{Body, BodyReader};
-pub(crate) use client_network::{ClientAddress, ClientNetwork};
 pub(crate) use idempotency_key::{IDEMPOTENCY_KEY, OptionalKey, RequiredKey, UnneededKey};
 pub(crate) use limits::{Limits, too_many_at_once, wrong_too_often};
+pub(crate) use origin::{ClientAddress, ClientNetwork, Origin, RequestId};
 pub(crate) use passage::Passage;
 pub(crate) use path::Id;
 pub(crate) use query::{PageQuery, Query, page};
-pub(crate) use request_id::RequestId;
 pub(crate) use service::Service;
 
 use utoipa::{

@@ -41,6 +41,25 @@ pub(crate) async fn healthz() -> Json<HealthResponse> {
     Json(HealthResponse { status: "ok" })
 }
 
+/// What serves here.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Version)]
+pub(crate) struct VersionResponse {
+    #[schema(example = "boxoffice")]
+    name: &'static str,
+    #[schema(example = "0.1.0")]
+    version: &'static str,
+}
+
+/// Which version it is
+#[utoipa::path(
+    get, path = "/version", tag = "operations", operation_id = "operations_version",
+    responses((status = 200, description = "The version.", body = VersionResponse), Refusals),
+)]
+pub(crate) async fn version() -> Json<VersionResponse> {
+    Json(VersionResponse { name: "boxoffice", version: env!("CARGO_PKG_VERSION") })
+}
+
 /// Whether the server is ready: the storage serves, and the server is not about to stop
 ///
 /// Asks the storage once a second at most.

@@ -9,7 +9,7 @@ mod url;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use boxoffice_domain::StorageError;
+use boxoffice_domain::{OutageReason, StorageError};
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 use tokio::{
     sync::{Semaphore, watch},
@@ -204,7 +204,7 @@ fn counted(failure: Failure) -> StorageError {
     metrics::counter!(FAILURES, "reason" => failure.reason()).increment(1);
     match failure {
         Failure::Busy => StorageError::Busy,
-        failure if failure.is_passing() => StorageError::Unavailable(failure.into()),
+        failure if failure.is_passing() => StorageError::unavailable(failure.outage(), failure),
         failure => StorageError::Failed(failure.into()),
     }
 }
@@ -230,6 +230,21 @@ impl Failure {
             Self::Away => "away",
             Self::Late => "late",
             Self::Redis(_) => "redis",
+        }
+    }
+
+    /// What keeps Redis from working.
+    fn outage(&self) -> OutageReason {
+        match self {
+            Self::Late => OutageReason::TimedOut,
+            Self::Redis(error) if error.is_timeout() => OutageReason::TimedOut,
+            Self::Redis(error) if error.is_connection_refusal() => OutageReason::Refused,
+            Self::Redis(error) => match error.code() {
+                Some("OOM" | "MISCONF") => OutageReason::DiskFull,
+                Some("READONLY" | "NOREPLICAS") => OutageReason::ReadOnly,
+                _ => OutageReason::ConnectionLost,
+            },
+            Self::Busy | Self::Away => OutageReason::ConnectionLost,
         }
     }
 

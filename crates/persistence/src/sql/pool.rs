@@ -1,21 +1,23 @@
 //! A pool of connections.
 
 use std::{
+    error::Error,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use boxoffice_domain::StorageError;
+use boxoffice_domain::{OutageReason, StorageError};
+use diesel::ConnectionError;
 use diesel_async::{SimpleAsyncConnection, methods::LoadQuery};
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::{
     super::{Connection, establish},
-    failure::{Failure, Kind},
+    failure::{Failure, Kind, reason_of},
 };
 /// How long a connection may be idle and still counts as good. A database does not restart in less time, and asking
 /// whether it is there costs little in comparison.
@@ -25,7 +27,43 @@ const TRUSTED_IDLE: Duration = Duration::from_millis(500);
 pub(super) struct Pool {
     connections: bb8::Pool<Manager>,
     generation: Arc<AtomicU64>,
+    failures: ConnectFailures,
     name: &'static str,
+}
+
+type FailedAt = (Instant, Arc<ConnectionError>);
+
+/// The last failure to connect. While connections are tried, nobody who waits for one learns why there is none.
+#[derive(Clone, Debug)]
+struct ConnectFailures {
+    last: Arc<Mutex<Option<FailedAt>>>,
+    /// How long it says why there is no connection.
+    says_for: Duration,
+}
+
+impl ConnectFailures {
+    /// The failure of the attempts that were made while a caller waited, if there were any.
+    fn lately(&self) -> Option<Arc<ConnectionError>> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().filter(|(at, _)| at.elapsed() < self.says_for).map(|(_, error)| Arc::clone(error))
+    }
+}
+
+impl bb8::ErrorSink<ConnectionError> for ConnectFailures {
+    fn sink(&self, error: ConnectionError) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), Arc::new(error)));
+    }
+
+    fn boxed_clone(&self) -> Box<dyn bb8::ErrorSink<ConnectionError>> {
+        Box::new(self.clone())
+    }
+}
+
+/// The database cannot be connected to.
+fn unavailable(error: impl Into<Box<dyn Error + Send + Sync>>) -> StorageError {
+    let error = error.into();
+    let reason = reason_of(&error.to_string()).unwrap_or(OutageReason::ConnectionLost);
+    StorageError::unavailable(reason, error)
 }
 
 /// Makes connections, and says which are broken.
@@ -48,7 +86,7 @@ pub(super) struct Link {
 
 impl bb8::ManageConnection for Manager {
     type Connection = Link;
-    type Error = diesel::ConnectionError;
+    type Error = ConnectionError;
 
     async fn connect(&self) -> Result<Link, Self::Error> {
         let generation = self.generation.load(Ordering::Relaxed);
@@ -70,24 +108,29 @@ impl Pool {
     pub(super) fn open(url: &str, connections_max: u32, connect_timeout: Duration, name: &'static str) -> Self {
         let generation = Arc::new(AtomicU64::new(0));
         let manager = Manager { url: url.to_owned(), generation: Arc::clone(&generation) };
+        let failures = ConnectFailures { last: Arc::default(), says_for: connect_timeout + TRUSTED_IDLE };
         let connections = bb8::Pool::builder()
+            .error_sink(Box::new(failures.clone()))
             .max_size(connections_max.max(1))
             .connection_timeout(connect_timeout)
             .test_on_check_out(false)
             .build_unchecked(manager);
         metrics::gauge!("boxoffice_pool_connections_max", "pool" => name).set(connections_max.max(1));
         metrics::counter!("boxoffice_pool_timeouts_total", "pool" => name).absolute(0);
-        Self { connections, generation, name }
+        Self { connections, generation, failures, name }
     }
 
     /// Takes a connection out of the pool until the session is dropped.
     pub(super) async fn session(&self) -> Result<Session<'_>, StorageError> {
         loop {
             let link = self.connections.get().await.map_err(|error| match error {
-                bb8::RunError::User(error) => StorageError::Unavailable(error.into()),
+                bb8::RunError::User(error) => unavailable(error),
                 bb8::RunError::TimedOut => {
                     metrics::counter!("boxoffice_pool_timeouts_total", "pool" => self.name).increment(1);
-                    StorageError::Unavailable("no connection became free in time".into())
+                    self.failures.lately().map_or_else(
+                        || StorageError::unavailable(OutageReason::TimedOut, "no connection became free in time"),
+                        unavailable,
+                    )
                 }
             })?;
             let (pool, state) = (self.name, self.connections.state());
@@ -164,7 +207,7 @@ impl Session<'_> {
 
     /// Notes a failure. After a lost connection, the other connections are not trusted either.
     pub(super) fn failed(&self, failure: &Failure) {
-        if failure.kind == Kind::ConnectionLost {
+        if let Kind::Unavailable(_) = failure.kind {
             self.generation.fetch_max(self.link.generation + 1, Ordering::Relaxed);
         }
     }

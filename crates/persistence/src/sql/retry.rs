@@ -2,19 +2,19 @@
 
 use std::{error::Error, time::Duration};
 
-use boxoffice_domain::StorageError;
+use boxoffice_domain::{OutageReason, StorageError};
 use diesel_async::SimpleAsyncConnection;
 use futures::future::BoxFuture;
 use tokio::time::{Instant, timeout};
 
 use super::{
-    super::{BEGIN, Connection},
+    super::{BEGIN, Connection, end_frozen_transactions},
     Writer,
     failure::{Failure, Kind},
     pool::Session,
 };
 
-/// How long one attempt at a batch may take. A statement waits up to 10 s for a lock. A server that takes longer than
+/// How long one attempt at a batch may take. A statement waits up to 2 s for a lock. A server that takes longer than
 /// this no longer answers, and must not stop all writing behind it.
 pub(super) const BATCH_TIME_MAX: Duration = Duration::from_secs(20);
 /// How long one attempt at any other transaction may take: a performance has up to 200,000 seats.
@@ -25,7 +25,8 @@ const RETRY_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Reports the count of retries as 0 from the start, so that the first retry shows as an increase.
 pub(super) fn count_from_zero() {
-    for kind in [Kind::Contention, Kind::ConnectionLost] {
+    let outages = OutageReason::ALL.map(Kind::Unavailable);
+    for kind in outages.into_iter().chain([Kind::Contention]) {
         metrics::counter!("boxoffice_write_retries_total", "reason" => kind.reason()).absolute(0);
     }
 }
@@ -61,7 +62,7 @@ impl Attempts {
     pub(super) async fn wait_after(&mut self, failure: Failure) -> Result<(), StorageError> {
         let (doublings_max, retry_max) = match failure.kind {
             Kind::Contention => (2, u32::MAX),
-            Kind::ConnectionLost | Kind::Duplicate => (6, self.retry_max),
+            Kind::Unavailable(_) | Kind::Duplicate => (6, self.retry_max),
             Kind::Defect => (0, 0),
         };
         if self.retries >= retry_max || self.began.elapsed() >= RETRY_TIME_MAX {
@@ -79,6 +80,22 @@ impl Attempts {
 /// Commits. A failed commit may still have happened.
 pub(super) async fn commit(connection: &mut Connection) -> Result<(), Failure> {
     connection.batch_execute("COMMIT").await.map_err(Failure::of_commit)
+}
+
+/// Ends the transactions of other processes of this installation that keep locks and stand still, such as those of a machine
+/// that was lost: the database would keep them for hours.
+async fn end_frozen(connection: &mut Connection) {
+    match end_frozen_transactions(connection).await {
+        Ok(ended) => {
+            for (host, seconds) in ended {
+                tracing::warn!(host, seconds, "ended a transaction that kept locks and stood still");
+            }
+        }
+        Err(error) => tracing::warn!(
+            error = &error as &dyn Error,
+            "it cannot be found out who keeps locks: the user of the database needs the privilege PROCESS"
+        ),
+    }
 }
 
 /// The statements of a transaction over its input. A retry runs them again from the start.
@@ -157,9 +174,12 @@ impl Writer {
         let failure = match failure.kind {
             // After a rollback without an error, it has read and written without its locks.
             Kind::Duplicate | Kind::Defect => self.before_commit(connection).await.err().unwrap_or(failure),
-            Kind::Contention | Kind::ConnectionLost => failure,
+            Kind::Contention | Kind::Unavailable(_) => failure,
         };
         if failure.kind == Kind::Contention && connection.batch_execute("ROLLBACK").await.is_ok() {
+            if failure.is_of_a_lock() {
+                end_frozen(connection).await;
+            }
             session.answered();
         } else {
             // The connection is closed with the transaction open, which rolls it back.
@@ -188,7 +208,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_write_is_retried_within_its_bounds() {
         let lost = [10, 20, 40, 80, 160, 320, 640, 640];
-        for kind in [Kind::ConnectionLost, Kind::Duplicate] {
+        for kind in [Kind::Unavailable(OutageReason::ConnectionLost), Kind::Duplicate] {
             assert_eq!(waits(kind, 8).await, lost, "{kind:?}");
             assert_eq!(waits(kind, 0).await, [0; 0], "{kind:?}");
         }
@@ -201,7 +221,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_attempt_begins_after_the_time_is_over_which_restarts_with_the_first_doubt() {
-        let lost = || Failure { kind: Kind::ConnectionLost, cause: "a failure".into() };
+        let lost = || Failure { kind: Kind::Unavailable(OutageReason::ConnectionLost), cause: "a failure".into() };
         let mut attempts = Attempts::begin(8);
         tokio::time::advance(RETRY_TIME_MAX).await;
         assert!(attempts.wait_after(lost()).await.is_err());

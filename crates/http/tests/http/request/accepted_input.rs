@@ -205,7 +205,7 @@ async fn the_port_for_operators_refuses_the_same() {
     let readiness = Arc::new(ReadinessCheck::new(Arc::new(MockReadiness::new())));
     let entropy = Arc::new(TestEntropy);
     let router = boxoffice_http::operations_router(readiness, entropy, None, Draining::new());
-    for path in ["/healthz", "/readyz", "/metrics"] {
+    for path in ["/healthz", "/readyz", "/version", "/metrics"] {
         let query = get(format!("{path}?{UNKNOWN}=1")).send(&router).await;
         query.refuses_parameters(&[(UNKNOWN, "unknown_parameter")]);
         let body = get(path).raw("application/json", json!({UNKNOWN: 1}).to_string()).send(&router).await;
