@@ -257,7 +257,8 @@ pub enum CreateAccountError {
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Accounts: Send + Sync {
-    /// Stores a new account together with its empty wallet. Exactly one of several concurrent calls with one login id
+    /// Stores a new account together with its empty wallet, and an [act](crate::history::StaffAct::staff_made) if it is of
+    /// staff. Exactly one of several concurrent calls with one login id
     /// succeeds; the others get [`CreateAccountError::LoginIdTaken`]. A second call with the same account id succeeds
     /// and makes no second account.
     async fn create(&self, credentials: Credentials) -> Result<(), CreateAccountError>;

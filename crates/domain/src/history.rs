@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     AccountId, ConcertId, EntropySource, PerformanceId, StorageError, Timestamp, VenueId,
-    accounts::Credentials,
+    accounts::{Credentials, Role},
     catalog::{Concert, NewPerformance, Venue},
     page::{Page, PageRequest},
     rfc3339,
@@ -209,6 +209,13 @@ impl StaffAct {
             changes.push(FieldChange { field: "emptied_at".to_owned(), before, after: Some(rfc3339(emptied_at)) });
         }
         Self::new(entropy, at, actor, kind, ActSubject::Concert(after.id)).with(changes)
+    }
+
+    /// That the operator made an account of staff: it has another role than one that signs up. `None` for a customer.
+    pub fn staff_made(entropy: &dyn EntropySource, made: &Credentials) -> Option<Self> {
+        let mut signed_up = made.clone();
+        signed_up.account.role = Role::Customer;
+        Self::account_changed(entropy, made.account.created_at, &signed_up, made)
     }
 
     /// That the operator changed an account. `None` if it is as it was.

@@ -145,46 +145,45 @@ fn add_common_fields(headers: &mut HeaderMap, request_id: &str) {
 /// It refuses what exceeds a bound at once rather than letting it wait. Other limits apply to a body: it takes no permit
 /// before it has arrived, and no time of the request. An act of a request whose time is over comes to its end all the
 /// same, see [`Api::run_detached`].
-pub(crate) async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let audited = api.audit_log.audited(&request);
     let passage = Arc::new(Passage::new(api.clone()));
-    let response = pass(&api, &passage, request, next).await;
+    // A block and not a function: the future of a function would be one more to be copied.
+    let response = 'passed: {
+        if !is_acceptable(&request) {
+            break 'passed Problem::new(Code::NotAcceptable).into_response();
+        }
+        let body_bytes_max = match api.input.check(&mut request, &api.bodies).await {
+            Ok(body_bytes_max) => body_bytes_max,
+            Err(problem) => break 'passed problem.into_response(),
+        };
+        match body_bytes_max {
+            Some(bytes_max) => passage.take_body(bytes_max),
+            None => {
+                if let Err(problem) = passage.begin() {
+                    break 'passed problem.into_response();
+                }
+            }
+        }
+        request.extensions_mut().insert(Arc::clone(&passage));
+        let mut response = pin!(next.run(request));
+        if body_bytes_max.is_some() {
+            tokio::select! {
+                biased;
+                response = &mut response => break 'passed response,
+                () = passage.begun() => {}
+            }
+        }
+        let response = tokio::time::timeout(api.settings.request_timeout, response).await;
+        response.unwrap_or_else(|_| {
+            outages::took_too_long();
+            Problem::unavailable("The response took too long; the request may have had its effect.").into_response()
+        })
+    };
     if let Some(audited) = audited {
         api.audit_log.write(&audited, &passage.sender, &response);
     }
     response
-}
-
-async fn pass(api: &Api, passage: &Arc<Passage>, mut request: Request, next: Next) -> Response {
-    if !is_acceptable(&request) {
-        return Problem::new(Code::NotAcceptable).into_response();
-    }
-    let body_bytes_max = match api.input.check(&mut request, &api.bodies).await {
-        Ok(body_bytes_max) => body_bytes_max,
-        Err(problem) => return problem.into_response(),
-    };
-    match body_bytes_max {
-        Some(bytes_max) => passage.take_body(bytes_max),
-        None => {
-            if let Err(problem) = passage.begin() {
-                return problem.into_response();
-            }
-        }
-    }
-    request.extensions_mut().insert(Arc::clone(passage));
-    let mut response = pin!(next.run(request));
-    if body_bytes_max.is_some() {
-        tokio::select! {
-            biased;
-            response = &mut response => return response,
-            () = passage.begun() => {}
-        }
-    }
-    let response = tokio::time::timeout(api.settings.request_timeout, response).await;
-    response.unwrap_or_else(|_| {
-        outages::took_too_long();
-        Problem::unavailable("The response took too long; the request may have had its effect.").into_response()
-    })
 }
 
 /// Whether the client accepts a media type of the route.

@@ -11,5 +11,7 @@ CREATE TABLE staff_acts (
     -- JSON: each field that was set, and what it was before and after.
     changes MEDIUMTEXT NOT NULL,
     -- The history of a concert, newest first, page by page.
-    INDEX staff_acts_by_concert (concert_id, id)
+    INDEX staff_acts_by_concert (concert_id, id),
+    -- The copy of an account has what it did.
+    INDEX staff_acts_by_account (account_id, id)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin;

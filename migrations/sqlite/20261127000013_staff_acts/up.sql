@@ -13,3 +13,5 @@ CREATE TABLE staff_acts (
 ) WITHOUT ROWID;
 -- The history of a concert, newest first, page by page.
 CREATE INDEX staff_acts_by_concert ON staff_acts (concert_id, id);
+-- The copy of an account has what it did.
+CREATE INDEX staff_acts_by_account ON staff_acts (account_id, id);

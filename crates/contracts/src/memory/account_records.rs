@@ -9,6 +9,7 @@ use boxoffice_domain::{
         AccountRecords, CodeAttempt, Confirmation, FactorChanged, PasswordHash, PublishedKind, RightCode, SecondFactor,
         SecondFactors, Session,
     },
+    history::StaffAct,
     page::{Page, PageRequest},
     sale::HoldBudget,
     text::Name,
@@ -73,6 +74,17 @@ impl AccountRecords for MemoryStore {
             }
         };
         Ok(page(own.into_iter(), request, |(id, _)| *id, Uuid::gt))
+    }
+
+    async fn all_acts(
+        &self,
+        account_id: AccountId,
+        request: PageRequest<Uuid>,
+    ) -> Result<Page<StaffAct, Uuid>, StorageError> {
+        let rows = self.rows();
+        let mut own: Vec<_> = rows.acts.iter().filter(|act| act.actor.account_id == Some(account_id)).collect();
+        own.sort_unstable_by_key(|act| act.id);
+        Ok(page(own.into_iter().cloned(), request, |act| act.id, Uuid::gt))
     }
 }
 

@@ -26,6 +26,7 @@ impl Accounts for MemoryStore {
             Some(known) => Err(CreateAccountError::LoginIdTaken(Box::new(known.clone()))),
             None => {
                 rows.sale.wallets.insert(id, Wallet::new(id, credentials.account.created_at));
+                rows.acts.extend(StaffAct::staff_made(self.entropy.as_ref(), &credentials));
                 rows.accounts.insert(id, credentials);
                 Ok(())
             }

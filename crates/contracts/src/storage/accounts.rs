@@ -6,8 +6,10 @@ use boxoffice_domain::{
         AccountChange, ChangedAccount, CreateAccountError, Credentials, Erasure, LoginId, PasswordHash, PublishedKind,
         Role, Standing,
     },
+    catalog::Concert,
     fixtures::{self, TestEntropy, idempotency},
     gateway::GatewayVerdict,
+    history::StaffAct,
     page::PageRequest,
 };
 use chrono::TimeDelta;
@@ -219,6 +221,11 @@ pub async fn everything_that_is_stored_of_an_account_is_read_page_by_page(stage:
         assert_eq!(all(async |page| records.all_published(account_id, kind, page).await).await, []);
     }
     assert_eq!(all(async |page| records.all_sessions(account_id, page).await).await, []);
+    let concert = Concert { version: show.concert.version + 1, ..show.concert.clone() };
+    let act = StaffAct { actor: show.promoter_id.into(), ..fixtures::staff_act() };
+    stage.storage.catalog.update_concert(concert, act.clone()).await.unwrap();
+    assert_eq!(all(async |page| records.all_acts(show.promoter_id, page).await).await, [act]);
+    assert_eq!(all(async |page| records.all_acts(account_id, page).await).await, []);
 }
 
 /// An account of the demonstration is one until it has another password.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{
     Stage,
     catalog_import::{catalog, import, imported, performances_of},
-    concert, new_performance, plan,
+    concert, credentials, new_performance, plan,
     show::pages,
     venue,
 };
@@ -125,4 +125,16 @@ pub async fn a_changed_account_is_written_down_once(stage: &Stage) {
         change("password", None, None),
     ];
     assert_eq!(act.changes, expected);
+
+    // An account of staff is one from its beginning, which nobody who signs up is.
+    let mut made = credentials(stage.now());
+    made.account.role = Role::Admin;
+    for _ in 0..2 {
+        stage.storage.accounts.create(made.clone()).await.unwrap();
+    }
+    stage.storage.accounts.create(credentials(stage.now())).await.unwrap();
+    let written: Vec<_> = acts(stage, None).await.into_iter().filter(|other| other.id != act.id).collect();
+    let [of_made] = &written[..] else { panic!("{written:?}") };
+    assert_eq!((of_made.kind, of_made.subject), (ActKind::AccountChanged, ActSubject::Account(made.account.id)));
+    assert_eq!(of_made.changes, [change("role", Some("customer"), Some("admin"))]);
 }

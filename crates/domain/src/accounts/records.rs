@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::Session;
 use crate::{
     AccountId, ChargeId, ConcertId, SessionId, StorageError,
+    history::StaffAct,
     page::{Page, PageRequest},
     sale::HoldBudget,
     text::Name,
@@ -54,4 +55,11 @@ pub trait AccountRecords: Send + Sync {
         kind: PublishedKind,
         page: PageRequest<Uuid>,
     ) -> Result<Page<(Uuid, Name), Uuid>, StorageError>;
+
+    /// What the account did as staff.
+    async fn all_acts(
+        &self,
+        account_id: AccountId,
+        page: PageRequest<Uuid>,
+    ) -> Result<Page<StaffAct, Uuid>, StorageError>;
 }

@@ -84,11 +84,13 @@ impl TryFrom<AccountRow> for Credentials {
 #[async_trait]
 impl Accounts for Store {
     async fn create(&self, credentials: Credentials) -> Result<(), CreateAccountError> {
-        let created = self.writer.transaction(&credentials, |connection, credentials| {
+        let input = (&credentials, Arc::clone(&self.writer.entropy));
+        let created = self.writer.transaction(input, |connection, (credentials, entropy)| {
             Box::pin(async move {
                 insert::<AccountRow>(connection, [AccountRow::bind(credentials)]).await?;
                 let wallet = Wallet::new(credentials.account.id, credentials.account.created_at);
-                insert::<WalletRow>(connection, [WalletRow::bind(&wallet)]).await
+                insert::<WalletRow>(connection, [WalletRow::bind(&wallet)]).await?;
+                write_down(connection, &StaffAct::staff_made(entropy.as_ref(), credentials)).await
             })
         });
         match created.await {

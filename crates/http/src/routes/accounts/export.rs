@@ -33,6 +33,7 @@ use crate::{
     reply::{Code, Problem, refusals},
     request::SignedIn,
     routes::{
+        history::StaffActResponse,
         payments::PaymentResponse,
         reservations::ReservationResponse,
         wallet::{ChargeResponse, balance::WalletResponse, entries::EntryResponse},
@@ -144,6 +145,8 @@ pub(crate) struct ExportResponse {
     unpaid_holds: Vec<UnpaidHoldsResponse>,
     venues: Vec<PublishedResponse>,
     concerts: Vec<PublishedResponse>,
+    /// What it did as staff.
+    acts: Vec<StaffActResponse>,
 }
 
 refusals!([SIGNED_IN], []);
@@ -237,6 +240,7 @@ impl Export {
             let published = |page| records.all_published(account_id, kind, page);
             self.list(name, published, PublishedResponse::from).await?;
         }
+        self.list("acts", |page| records.all_acts(account_id, page), StaffActResponse::from).await?;
         self.send(b"}".to_vec()).await
     }
 

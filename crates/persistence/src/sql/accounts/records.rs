@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, ChargeId, ConcertId, SessionId, StorageError,
     accounts::{AccountRecords, PublishedKind, Session},
+    history::StaffAct,
     page::{Page, PageRequest},
     sale::HoldBudget,
     text::Name,
@@ -14,7 +15,7 @@ use diesel_async::methods::LoadQuery;
 use uuid::Uuid;
 
 use super::{
-    super::{super::Connection, Store, reservations::HoldBudgetRow, wallet::ChargeRow},
+    super::{super::Connection, Store, history::StaffActRow, reservations::HoldBudgetRow, wallet::ChargeRow},
     sessions::SessionRow,
 };
 use crate::{
@@ -70,6 +71,15 @@ impl AccountRecords for Store {
         let rows: Vec<(Vec<u8>, String)> = self.read(query).await?;
         let rows = rows.iter().map(|(bytes, text)| Ok((id::<Uuid>(bytes)?, name(text)?)));
         Ok(Page::from_rows(rows.collect::<Result<_, StorageError>>()?, page.limit, |(id, _)| *id))
+    }
+
+    async fn all_acts(
+        &self,
+        account_id: AccountId,
+        page: PageRequest<Uuid>,
+    ) -> Result<Page<StaffAct, Uuid>, StorageError> {
+        let query = Statement::select::<StaffActRow>().sql(" WHERE account_id = ").bind(account_id);
+        self.page::<StaffActRow, _, _>(query, "id", page, |act: &StaffAct| act.id).await
     }
 }
 
