@@ -160,6 +160,7 @@ mod tests {
     use super::*;
 
     const LOST: Kind = Kind::Unavailable(OutageReason::ConnectionLost);
+    const READ_ONLY: Kind = Kind::Unavailable(OutageReason::ReadOnly);
 
     fn failed(kind: DatabaseErrorKind, text: &str) -> DieselError {
         DieselError::DatabaseError(kind, Box::new(text.to_owned()))
@@ -177,7 +178,7 @@ mod tests {
             ("Input/output error: Connection refused (os error 111)", Kind::Unavailable(OutageReason::Refused)),
             ("invalid peer certificate: UnknownIssuer", Kind::Unavailable(OutageReason::Certificate)),
             ("Input/output error: timed out", Kind::Unavailable(OutageReason::TimedOut)),
-            ("attempt to write a readonly database", Kind::Unavailable(OutageReason::ReadOnly)),
+            ("attempt to write a readonly database", READ_ONLY),
             ("You have an error in your SQL syntax", Kind::Defect),
         ] {
             assert_eq!(Failure::from(failed(DatabaseErrorKind::Unknown, text)).kind, kind, "{text}");
@@ -188,8 +189,8 @@ mod tests {
     fn failures_are_told_apart_by_their_kinds() {
         for (kind, expected, at_commit) in [
             (DatabaseErrorKind::UniqueViolation, Kind::Duplicate, LOST),
-            (DatabaseErrorKind::ClosedConnection, LOST, LOST),
-            (DatabaseErrorKind::UnableToSendCommand, LOST, LOST),
+            (DatabaseErrorKind::ClosedConnection, READ_ONLY, LOST),
+            (DatabaseErrorKind::UnableToSendCommand, READ_ONLY, LOST),
             (DatabaseErrorKind::SerializationFailure, Kind::Contention, Kind::Contention),
             (DatabaseErrorKind::NotNullViolation, Kind::Defect, LOST),
         ] {
