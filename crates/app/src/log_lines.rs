@@ -134,6 +134,20 @@ impl<M: SerializeMap> Visit for JsonFieldsOf<M> {
     }
 }
 
+/// A text with its control characters escaped: a server may quote in an error what a client sent, which must neither begin
+/// another line nor reach the terminal as a command.
+fn on_one_line(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            escaped.extend(character.escape_default());
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
+}
+
 /// Fields for a terminal, but for errors as `tracing-subscriber` writes them.
 pub(crate) struct HumanFields;
 
@@ -154,11 +168,8 @@ impl Visit for HumanVisitor<'_> {
 
     fn record_error(&mut self, field: &Field, error: &(dyn Error + 'static)) {
         let Causes { root, led_to, .. } = Causes::of(error);
-        if led_to.is_empty() {
-            self.0.record_debug(field, &format_args!("{root}"));
-        } else {
-            self.0.record_debug(field, &format_args!("{root} (so: {})", led_to.join("; so: ")));
-        }
+        let text = if led_to.is_empty() { root } else { format!("{root} (so: {})", led_to.join("; so: ")) };
+        self.0.record_debug(field, &format_args!("{}", on_one_line(&text)));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
@@ -265,5 +276,17 @@ mod tests {
         let text = written.text();
         let error = "error=Connection refused (os error 111) (so: the connection was refused; so: the storage is not available)";
         assert!(text.contains(error) && text.contains("account=\"haneul\""), "{text}");
+    }
+    #[test]
+    fn an_error_for_a_terminal_is_one_line_whatever_it_quotes() {
+        let written = Written::default();
+        let lines = tracing_subscriber::fmt().fmt_fields(HumanFields).with_ansi(false).with_writer(written.clone());
+        tracing::subscriber::with_default(lines.finish(), || {
+            let error = StorageError::failed("near 'x\n2026 INFO forged\u{1b}[2J'");
+            tracing::error!(error = &error as &dyn Error, "it failed");
+        });
+        let text = written.text();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.contains(r"near 'x\n2026 INFO forged\u{1b}[2J'"), "{text}");
     }
 }
