@@ -98,7 +98,7 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
 
 /// What Argon2id has to cost at least, as memory in KiB and passes over it: any of these (OWASP Password Storage Cheat Sheet).
 const HASHING_COSTS_MIN: [(u32, u32); 5] = [(47_104, 1), (19_456, 2), (12_288, 3), (9_216, 4), (7_168, 5)];
-/// How long an access token may be valid without a warning: who has it needs no other secret.
+/// The longest life of an access token without a warning at the start. A thief can use a stolen token until it expires.
 const ACCESS_TOKEN_SECONDS_LONG: u32 = 3_600;
 
 /// Warns of settings with which a secret is found, or used by a thief, more easily than by default.

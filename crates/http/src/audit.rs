@@ -1,4 +1,4 @@
-//! The audit log: a line for each act of staff, and for whatever decides who has which account.
+//! The audit log: a line for each sign-in, each change of an account or its sessions, and each act of staff.
 //!
 //! Its lines have the target `audit`. The event is the operation of the document.
 
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
     use crate::{reply::Code, router};
 
-    /// What buyers do with queues, seats and points: each has a row of its own.
+    /// Acts of buyers on queues, seats and points, which are not audited: the storage has their reservations, payments and charges.
     const OF_BUYERS: [&str; 6] = [
         "payments_pay",
         "reservations_cancel",

@@ -78,13 +78,14 @@ pub(crate) async fn observe(State(observer): State<Observer>, mut request: Reque
     add_common_fields(response.headers_mut(), &request_id);
 
     let status = response.status();
+    // What is thrown away afterwards does not count.
+    let duration = started.elapsed();
     let body_is_bad = matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT);
     if let Some(unread_body) = unread_body
         && (body_is_bad || !unread_body.throw_away().await)
     {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    let duration = started.elapsed();
     span.in_scope(|| {
         let duration_seconds = duration.as_secs_f64();
         tracing::debug!(status = status.as_u16(), code = refusal, duration_seconds, "responded to a request");

@@ -3,8 +3,8 @@
 use boxoffice_domain::{
     AccountId, StorageError,
     accounts::{
-        AccessTokenError, CodeAttempt, Confirmation, FactorChanged, HashingError, RECOVERY_CODES, RecoveryHash,
-        RightCode, SecondFactor, TotpSecret,
+        AccessTokenError, CodeAttempt, Confirmation, FactorChanged, RECOVERY_CODES, RecoveryHash, RightCode,
+        SecondFactor, TotpSecret,
     },
 };
 use sha2::{Digest, Sha256};
@@ -51,28 +51,10 @@ pub enum SecondFactorError {
         /// After how many seconds another one may be tried.
         seconds_left: u64,
     },
-    #[error("the password is wrong")]
-    InvalidCredentials,
-    #[error("too many passwords were wrong")]
-    TooManyPasswords {
-        /// After how many seconds another one may be tried.
-        seconds_left: u64,
-    },
     #[error(transparent)]
-    Hashing(#[from] HashingError),
+    Confirmed(#[from] ConfirmedError),
     #[error(transparent)]
     Storage(#[from] StorageError),
-}
-
-impl From<ConfirmedError> for SecondFactorError {
-    fn from(error: ConfirmedError) -> Self {
-        match error {
-            ConfirmedError::InvalidCredentials => Self::InvalidCredentials,
-            ConfirmedError::TooManyPasswords { seconds_left } => Self::TooManyPasswords { seconds_left },
-            ConfirmedError::Hashing(error) => error.into(),
-            ConfirmedError::Storage(error) => error.into(),
-        }
-    }
 }
 
 impl AccountService {

@@ -2,7 +2,7 @@
 
 use boxoffice_application::{
     AccountService, Identity,
-    accounts::{ChangeAccount, SecondFactorError, SessionTokens, SignIn, SignInError, SignInRefused},
+    accounts::{ChangeAccount, ConfirmedError, SecondFactorError, SessionTokens, SignIn, SignInError, SignInRefused},
 };
 use boxoffice_domain::accounts::{AccessTokenError, Role};
 use totp_rs::Totp;
@@ -46,7 +46,10 @@ async fn signing_in_asks_for_a_code_from_the_confirmation_on_and_takes_each_once
     let service = world.account_service();
     let (tokens, identity) = promoter(&world, &service).await;
     let other = service.sign_in(typed("haneul", PASSWORD)).await.unwrap();
-    assert_refused!(service.begin_second_factor(identity, "wrong horse").await, SecondFactorError::InvalidCredentials);
+    assert_refused!(
+        service.begin_second_factor(identity, "wrong horse").await,
+        SecondFactorError::Confirmed(ConfirmedError::InvalidCredentials)
+    );
     device(&service, identity).await;
     let device = device(&service, identity).await;
     assert!(service.sign_in(typed("haneul", PASSWORD)).await.is_ok(), "it is not confirmed");
@@ -124,7 +127,10 @@ async fn staff_that_needs_a_second_factor_can_do_nothing_but_set_it_up() {
     let next = service.refresh(&tokens.refresh_token).await.unwrap();
     assert!(service.authenticate(&next.access_token).is_ok());
 
-    assert_refused!(service.remove_second_factor(identity, "wrong horse").await, SecondFactorError::InvalidCredentials);
+    assert_refused!(
+        service.remove_second_factor(identity, "wrong horse").await,
+        SecondFactorError::Confirmed(ConfirmedError::InvalidCredentials)
+    );
     world.stage.clock.advance_seconds(1);
     service.remove_second_factor(identity, PASSWORD).await.unwrap();
     assert_refused!(service.remove_second_factor(identity, PASSWORD).await, SecondFactorError::Missing);

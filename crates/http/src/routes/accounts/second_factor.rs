@@ -3,7 +3,7 @@ use boxoffice_application::accounts::{NewFactor, SecondFactorError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{erase, too_many_passwords};
+use super::erase;
 use crate::{
     api::Api,
     reply::{Code, Problem, Violation, refusals},
@@ -66,9 +66,7 @@ impl From<SecondFactorError> for Problem {
                 message: "is not a code that the device shows now".into(),
             }]),
             SecondFactorError::TooManyCodes { seconds_left } => too_many_codes(seconds_left),
-            SecondFactorError::InvalidCredentials => Self::new(Code::InvalidCredentials),
-            SecondFactorError::TooManyPasswords { seconds_left } => too_many_passwords(seconds_left),
-            SecondFactorError::Hashing(error) => error.into(),
+            SecondFactorError::Confirmed(error) => error.into(),
             SecondFactorError::Storage(error) => error.into(),
         }
     }
