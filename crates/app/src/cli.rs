@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use boxoffice_domain::{AccountId, ReservationId, accounts::LoginId};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command as ClapCommand, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::{
     account::AccountOptions,
@@ -15,6 +16,9 @@ use crate::{
 /// The settings that the short help shows; the long one shows all.
 const SHOWN_FIRST: [&str; 8] =
     ["listen", "database", "waiting_room", "data_dir", "demo", "log_format", "log", "metrics_listen"];
+
+/// Under which the help lists the settings.
+pub(crate) const SETTINGS_HEADING: &str = "Settings";
 
 /// Sells concert tickets when far more people want them than there are seats.
 ///
@@ -36,7 +40,7 @@ pub(crate) struct CommandLine {
         value_name = "FILE",
         env = "BOXOFFICE_CONFIG",
         hide_env_values = true,
-        help_heading = "Settings"
+        help_heading = SETTINGS_HEADING
     )]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -94,6 +98,20 @@ pub(crate) enum Command {
     VerifyDraw(VerifyDrawOptions),
     /// Prints the OpenAPI document of the API
     Openapi,
+    /// Prints the completions of a shell
+    ///
+    /// Bash: `boxoffice completions bash > ~/.local/share/bash-completion/completions/boxoffice`. The Debian package has
+    /// those of bash, zsh and fish.
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Prints the manual page
+    Man {
+        /// Writes the manual page, and one for each command, to this folder instead
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
 }
 
 impl Command {
@@ -108,6 +126,8 @@ impl Command {
             Self::Audit { .. } => "audit",
             Self::VerifyDraw(_) => "verify-draw",
             Self::Openapi => "openapi",
+            Self::Completions { .. } => "completions",
+            Self::Man { .. } => "man",
         }
     }
 }
@@ -192,7 +212,7 @@ fn flag_of(setting: &Setting) -> Arg {
     let flag = Arg::new(setting.key)
         .long(setting.flag())
         .help(help)
-        .help_heading("Settings")
+        .help_heading(SETTINGS_HEADING)
         .value_name("VALUE")
         .global(true)
         .action(ArgAction::Set)

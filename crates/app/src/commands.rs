@@ -16,7 +16,7 @@ use crate::{
     exit::Exit,
     import, output, serve,
     settings::{self, Layers, Settings},
-    telemetry, unused_flags, verify_draw,
+    shell_files, telemetry, unused_flags, verify_draw,
     wiring::{self, Adapters},
 };
 
@@ -27,6 +27,8 @@ pub(crate) fn run(command_line: CommandLine) -> anyhow::Result<Exit> {
     match &command {
         Command::Openapi => return print_openapi(),
         Command::VerifyDraw(options) => return verify_draw::run(options),
+        Command::Completions { shell } => return shell_files::print_completions(*shell),
+        Command::Man { dir } => return shell_files::man(dir.as_deref()),
         _ => {}
     }
     let settings = Settings::load(&layers)?;
@@ -60,6 +62,8 @@ async fn dispatch(command: Command, settings: &Settings) -> anyhow::Result<Exit>
         Command::Audit { account, reservation } => audit(settings, account.zip(reservation)).await,
         Command::VerifyDraw(options) => verify_draw::run(&options),
         Command::Openapi => print_openapi(),
+        Command::Completions { shell } => shell_files::print_completions(shell),
+        Command::Man { dir } => shell_files::man(dir.as_deref()),
     }
 }
 

@@ -17,6 +17,7 @@ mod routes;
 mod secure_connection;
 mod serve;
 mod settings;
+mod shell_files;
 mod subscriber;
 mod telemetry;
 mod text_file;

@@ -8,6 +8,8 @@ mod files;
 mod options;
 #[path = "cli/secrets.rs"]
 mod secrets;
+#[path = "cli/shell_files.rs"]
+mod shell_files;
 #[path = "cli/tls.rs"]
 mod tls;
 
