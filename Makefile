@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help run rush test bench lint mutants fmt doc tools
+.PHONY: help run rush test bench lint mutants fmt doc package tools
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ fmt: tools ## Format the code
 doc: tools ## Build the documentation of the crates
 	$(CARGO) doc --locked --workspace --no-deps
 	@echo "open $${CARGO_TARGET_DIR:-target}/doc/boxoffice_domain/index.html"
+
+package: tools ## Make the Debian package, with the list of its components, in target/package
+	crates/app/packaging/build
 
 tools:
 	@command -v $(CARGO) >/dev/null || { \

@@ -5,7 +5,8 @@ use boxoffice_tests::{files, read};
 use crate::{assert_none, numbered};
 
 /// The commands of cargo that resolve dependencies.
-const RESOLVING: [&str; 9] = ["bench", "build", "clippy", "deny", "doc", "install", "publish", "run", "test"];
+const RESOLVING: [&str; 11] =
+    ["bench", "build", "clippy", "deny", "doc", "install", "metadata", "publish", "run", "test", "tree"];
 
 #[test]
 fn every_action_of_hosted_ci_is_that_of_a_commit() {
@@ -28,7 +29,8 @@ fn every_action_of_hosted_ci_is_that_of_a_commit() {
 
 #[test]
 fn every_command_of_cargo_takes_the_lock_file_as_it_is() {
-    let scripts = [files(".ci", ""), files(".github/workflows", ""), vec!["Makefile".into(), "tests/run".into()]];
+    let folders = [".ci", ".github/workflows", "crates/app/packaging"].map(|folder| files(folder, ""));
+    let scripts = [folders.concat(), vec!["Makefile".into(), "tests/run".into()]];
     let (mut breaches, mut commands) = (Vec::new(), 0);
     for file in scripts.concat() {
         for (line, text) in numbered(&read(&file)) {

@@ -60,7 +60,31 @@ server_command() {
   fi
 }
 
-# Whether a Python is new enough for the tools of tests/contract, and makes virtual environments with pip in them.
+# Whether a Python is new enough for the tools that come from PyPI, and makes virtual environments with pip in them.
 makes_environments() {
   "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
+# Makes a virtual environment with the packages of a list: of this machine's Python, or of the one that
+# tests/servers/install has unpacked. `refuse` is that of the script that sources this file.
+make_environment() {
+  local folder=$1 options=("${@:2}") root=$cache/python/root wheel
+  if makes_environments python3; then
+    python3 -m venv "$folder"
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "${options[@]}"
+  elif [[ -d $root ]]; then
+    LD_LIBRARY_PATH=$(libraries "$root")
+    export LD_LIBRARY_PATH
+    "$root/usr/bin/python3" -m venv --without-pip "$folder"
+    wheel=$(find "$root/usr/share/python-wheels" -name 'pip-*.whl' -print -quit)
+    "$folder/bin/python" "$wheel/pip" install --quiet --disable-pip-version-check "${options[@]}"
+  else
+    refuse 'this machine has no Python of 3.11 or later that makes virtual environments; tests/servers/install fetches one on Debian and Ubuntu'
+  fi
+}
+
+libraries() {
+  local found
+  found=$(find "$1/lib" "$1/usr/lib" -maxdepth 1 -type d -name '*-linux-gnu*' -printf '%p:' 2>/dev/null || true)
+  echo "${found%:}"
 }
