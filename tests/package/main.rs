@@ -1,7 +1,8 @@
-//! What operators install: the Debian package, made of the program under test. Where this machine lacks a
+//! What operators install: the Debian package, made of the program under test, and the image. Where this machine lacks a
 //! tool, a test says what it did not check.
 
 mod contents;
+mod image;
 mod installation;
 
 use std::{
