@@ -19,7 +19,8 @@ mariadb_share() {
   echo "${script%/*}"
 }
 
-# Sets `command` to the words that run the server of a kind (mariadb, mysql, galera, haproxy, nginx, redis) unpacked in a folder.
+# Sets `command` to the words that run the server of a kind (mariadb, mysql, galera, haproxy, nginx, redis,
+# prometheus), or promtool, unpacked in a folder.
 server_command() {
   local kind=$1 root=$2 loader libraries share
   # Debian keeps libraries in /usr/lib only since trixie; before, some were in /lib.
@@ -30,11 +31,15 @@ server_command() {
   fi
   libraries=$(find "$root/lib" "$root/usr/lib" -maxdepth 1 -type d -name '*-linux-gnu*' -printf '%p:' 2>/dev/null || true)
   command=("$loader" --library-path "${libraries%:}")
-  if [[ $kind == redis ]]; then
-    command+=("$root/usr/bin/redis-server")
-    return
-  fi
   case $kind in
+    redis)
+      command+=("$root/usr/bin/redis-server")
+      return
+      ;;
+    prometheus | promtool)
+      command+=("$root/usr/bin/$kind")
+      return
+      ;;
     mariadb)
       share=$(mariadb_share "$root") || return 1
       command+=("$root/usr/sbin/mariadbd" --no-defaults "--lc-messages-dir=$share")
