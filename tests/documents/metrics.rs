@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use boxoffice_testkit::{load_balancer::LoadBalancer, servers::free_port};
 use boxoffice_tests::{Metric, documented_metrics, is_of_word, read, word_at, words_with};
 use serde_json::Value;
 
@@ -13,7 +14,9 @@ const LABELS_OF_PROMETHEUS: [&str; 3] = ["instance", "job", "le"];
 /// The parts of a histogram.
 const PARTS: [&str; 3] = ["_bucket", "_sum", "_count"];
 /// Words of expressions that are no metrics.
-const FUNCTIONS: [&str; 15] = [
+const FUNCTIONS: [&str; 20] = [
+    "abs",
+    "absent",
     "and",
     "changes",
     "count",
@@ -22,7 +25,10 @@ const FUNCTIONS: [&str; 15] = [
     "instance",
     "label_values",
     "max",
+    "max_over_time",
     "min",
+    "min_over_time",
+    "offset",
     "or",
     "rate",
     "sum",
@@ -63,7 +69,8 @@ impl Expression {
     fn take<'t>(&mut self, word: &str, after: &'t str) -> &'t str {
         if matches!(word, "by" | "on" | "without") {
             let (labels, after) = after.trim_start()[1..].split_once(')').expect("the labels end");
-            self.grouped_by.extend(labels.split(',').map(|label| label.trim().to_owned()));
+            let labels = labels.split(',').map(str::trim).filter(|label| !label.is_empty());
+            self.grouped_by.extend(labels.map(str::to_owned));
             return after;
         }
         if FUNCTIONS.contains(&word) {
@@ -105,8 +112,15 @@ fn find<'m>(metrics: &'m Metrics, series: &str) -> Option<&'m Metric> {
     metrics.get(series).or_else(|| histogram().filter(|metric| metric.kind == "histogram"))
 }
 
+/// What `HAProxy` exports of what the alerts and the dashboard read, as a test here asserts.
+const METRICS_OF_HAPROXY: [(&str, &str, &[&str]); 3] = [
+    ("haproxy_backend_active_servers", "gauge", &["proxy"]),
+    ("haproxy_frontend_http_responses_total", "counter", &["proxy", "code"]),
+    ("haproxy_server_status", "gauge", &["proxy", "server", "state"]),
+];
+
 /// The expressions of the rules: after `expr:`, or in the lines below it that are further in.
-fn expressions_of_rules(rules: &str) -> Vec<String> {
+pub(crate) fn expressions_of_rules(rules: &str) -> Vec<String> {
     let mut expressions = Vec::new();
     let mut lines = rules.lines().peekable();
     let indentation = |line: &str| line.len() - line.trim_start().len();
@@ -143,6 +157,10 @@ fn every_metric_that_operators_read_is_exported_with_its_labels() {
     assert!(metrics.len() > 30, "only {metrics:?} were found");
     // Prometheus itself adds this series for each target.
     metrics.insert("up".to_owned(), Metric { kind: "gauge".to_owned(), labels: BTreeSet::new() });
+    metrics.extend(METRICS_OF_HAPROXY.map(|(name, kind, labels)| {
+        let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+        (name.to_owned(), Metric { kind: kind.to_owned(), labels })
+    }));
     let mut expressions = expressions_of_rules(&read("docs/operations/alerts.yml"));
     assert!(expressions.len() > 10, "{expressions:?}");
     let dashboard: Value = serde_json::from_str(&read("docs/operations/dashboard.json")).expect("it is JSON");
@@ -156,9 +174,36 @@ fn every_metric_that_operators_read_is_exported_with_its_labels() {
     }
     for document in ["docs/operations.md", "docs/scaling.md"] {
         let text = read(document);
-        let names = words_with(&text, &["boxoffice_", "http_"]).into_iter();
+        let names = words_with(&text, &["boxoffice_", "http_", "haproxy_"]).into_iter();
         let unknown = names.filter(|name| find(&metrics, name).is_none());
         breaches.extend(unknown.map(|name| format!("{document}: there is no metric {name}")));
     }
     assert_none("metrics that are not exported", &breaches);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn haproxy_exports_what_operators_read_on_a_port_that_has_nothing_else() {
+    let instances = [1, 2, 3].map(|_| ([127, 0, 0, 1], free_port().expect("a port")).into());
+    let balancer = LoadBalancer::start(&instances).await.expect("HAProxy starts");
+    let ask = async |path: &str| {
+        let url = format!("http://{}{path}", balancer.metrics());
+        let answer = reqwest::get(url).await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("a text"))
+    };
+    let (status, text) = ask("/metrics?scope=frontend&scope=backend&scope=server").await;
+    assert_eq!(status, 200, "{text}");
+    for (name, kind, labels) in METRICS_OF_HAPROXY {
+        assert!(text.contains(&format!("# TYPE {name} {kind}\n")), "there is no {name}");
+        let series = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('{'));
+        let has_all = |series: &str| labels.iter().all(|label| series.contains(&format!("{label}=\"")));
+        assert!(series.clone().next().is_some() && series.clone().all(has_all), "{name} has not the labels {labels:?}");
+    }
+    for series in [
+        r#"haproxy_backend_active_servers{proxy="boxoffice"}"#,
+        r#"haproxy_frontend_http_responses_total{proxy="public",code="5xx"}"#,
+        r#"haproxy_server_status{proxy="boxoffice",server="one",state="DOWN"}"#,
+    ] {
+        assert!(text.contains(series), "there is no {series}");
+    }
+    assert_eq!(ask("/v1/concerts").await.0, 404);
 }

@@ -20,6 +20,7 @@ use crate::{
 /// The places in the operators' configuration that a test replaces.
 const PLAIN: &str = "bind :80\n";
 const PUBLIC: &str = "bind :443 ssl crt /etc/haproxy/boxoffice.pem ";
+const METRICS: &str = "bind :8405\n";
 /// Its limit of connections, which the many clients of a test at one address would exceed.
 const CONNECTIONS: &str = "sc0_conn_cur gt 256 }";
 const SOCKET: &str = "/run/haproxy/boxoffice.sock mode";
@@ -29,6 +30,7 @@ const SERVERS: [(&str, &str); 3] = [("one", "10.0.0.11:8080"), ("two", "10.0.0.1
 #[derive(Debug)]
 pub struct LoadBalancer {
     address: SocketAddr,
+    metrics: SocketAddr,
     secure: SecureFront,
     folder: TestFolder,
     process: Child,
@@ -62,17 +64,18 @@ impl LoadBalancer {
     pub async fn start_limited(instances: &[SocketAddr], connections_max: u32) -> io::Result<Self> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operations/haproxy.cfg");
         let folder = TestFolder::create();
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+        let [address, metrics] = [free_port()?, free_port()?].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         let secure = SecureFront::new()?;
         let files = secure.authority.issue("boxoffice", &["127.0.0.1", "localhost"]);
         let (certificate, key) = (fs::read_to_string(files.certificate)?, fs::read_to_string(files.key)?);
         folder.write("boxoffice.pem", &(certificate + &key));
         let text = replaced(&fs::read_to_string(path)?, CONNECTIONS, &format!("sc0_conn_cur gt {connections_max} }}"))?;
+        let text = replaced(&text, METRICS, &format!("bind {metrics}\n"))?;
         let configuration = configure(&text, address, &secure, folder.path(), instances)?;
         let file = folder.write("haproxy.cfg", &configuration);
         let process =
             Command::new(scripts().join("balance")).arg("haproxy").arg(&file).stdin(Stdio::piped()).spawn()?;
-        let balancer = Self { address, secure, folder, process };
+        let balancer = Self { address, metrics, secure, folder, process };
         // The operators' socket opens a moment after the port.
         let is_ready =
             || async { Ok(TcpStream::connect(address).await.is_ok() && balancer.instances_up().await.is_ok()) };
@@ -84,6 +87,11 @@ impl LoadBalancer {
     /// Where the clients of tests connect that have no TLS.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where Prometheus scrapes `/metrics`.
+    pub fn metrics(&self) -> SocketAddr {
+        self.metrics
     }
 
     /// Where all others connect.
