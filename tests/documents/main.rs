@@ -1,6 +1,7 @@
-//! The workspace follows its rules, and what the documents say about it is true. No test here needs a running server, and
-//! each lists all breaches at once.
+//! The workspace follows its rules, and what the documents say about it is true. No test here needs a running server of
+//! boxoffice, and each lists all breaches at once.
 
+mod alerts;
 mod architecture;
 mod examples;
 mod language;

@@ -172,7 +172,7 @@ fn every_metric_that_operators_read_is_exported_with_its_labels() {
         assert!(!expression.series.is_empty(), "{text} reads no metric");
         breaches.extend(expression.missing(&metrics).into_iter().map(|missing| format!("{text}: {missing}")));
     }
-    for document in ["docs/operations.md", "docs/scaling.md"] {
+    for document in ["docs/operations.md", "docs/runbook.md", "docs/scaling.md"] {
         let text = read(document);
         let names = words_with(&text, &["boxoffice_", "http_", "haproxy_"]).into_iter();
         let unknown = names.filter(|name| find(&metrics, name).is_none());
