@@ -28,14 +28,14 @@
 //! account joined, to the millisecond. Only if it does not (after a thousand have joined within a millisecond, or in a
 //! restored queue), the time of joining takes another 100 bytes.
 //!
-//! A queue itself never goes back in time. The clocks of the instances should differ by less than a second: otherwise a
-//! place that a clock ahead gave just before Redis was emptied may count as one of the new queue, and end. Redis must not
-//! evict anything: `maxmemory-policy noeviction`.
+//! A queue itself never goes back in time. The places of a new queue begin two seconds ahead of the clock that opens it, so
+//! that those which an instance gave before Redis was emptied are below, also if its clock was ahead by as much; instances
+//! that are further off do nothing. Redis must not evict anything: `maxmemory-policy noeviction`.
 //!
 //! # When Redis comes back empty
 //!
-//! The tokens are not lost. The next request opens the queue again, with the present time as its first place: lower
-//! places are [forgotten](Recall::Forgotten), and [restored](WaitingRoom::restore) in the old order, before all accounts
+//! The tokens are not lost. The next request opens the queue again, with a little more than the present time as its first
+//! place: lower places are [forgotten](Recall::Forgotten), and [restored](WaitingRoom::restore) in the old order, before all accounts
 //! that have joined since. A key says since when this Redis is ours; for [`Settings::reform_seconds`] from then none is
 //! admitted. A queue that was lost alone, with one node of a cluster, re-forms for as long from its opening once an
 //! account comes back. For what has ended, see [the waiting room in memory](crate::memory).
@@ -92,6 +92,9 @@ use crate::{
 
 /// How long watchers of a queue wait for a message about a change before they look themselves.
 const LOOK_AFTER: Duration = Duration::from_millis(400);
+/// How far the places of a new queue are ahead of the clock that opens it. The clocks of two instances that serve differ by
+/// less.
+const OPENED_AHEAD_MICROS: u64 = 2_000_000;
 /// How often it is tried to do in Redis what could not be done while it was away.
 const PENDING_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -234,8 +237,9 @@ impl WaitingRoom for RedisWaitingRoom {
             Err(WaitingRoomError::Storage(error)) if is_passing(&error) => {
                 let now = self.core.now();
                 let admitted = queue.admitted(account_id, now);
-                // A place that is given from now on is not the one that has paid.
-                let number_max = admitted.map_or_else(|| micros(now), |admitted| admitted.number.0);
+                // A place that is given from then on is not the one that has paid.
+                let later = || micros(now).saturating_add(OPENED_AHEAD_MICROS);
+                let number_max = admitted.map_or_else(later, |admitted| admitted.number.0);
                 if !self.core.pending.remember(concert_id, account_id, Act::Spend { number_max }) {
                     return Err(error.into());
                 }

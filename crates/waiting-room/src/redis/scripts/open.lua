@@ -5,7 +5,10 @@ if not load_queue() then
     queue[name] = 0
   end
   queue.now = ARG.now
-  queue.opened_at, queue.last_number, queue.rate_until, queue.restores = queue.now, queue.now - 1, queue.now, 1
+  -- The instance that gave the last place of a lost queue may be ahead of this one, and its places must be below all of
+  -- this queue's.
+  queue.opened_at = queue.now + OPENED_AHEAD
+  queue.last_number, queue.rate_until, queue.restores = queue.opened_at - 1, queue.now, 1
   if queue.now < ARG.ours_since + ARG.reform_micros then
     queue.reformed_at = ARG.ours_since + ARG.reform_micros
   end

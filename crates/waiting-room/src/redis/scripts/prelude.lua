@@ -20,6 +20,8 @@ local WAITS_FROM = 8
 local REMEMBERED_MAX = 4096
 -- As `CLOSING_SECONDS`.
 local CLOSING_MICROS = 5000000
+-- As `OPENED_AHEAD_MICROS`.
+local OPENED_AHEAD = 2000000
 
 local FIELDS = {
   'opened_at', 'last_number', 'now', 'version', 'admissions_version', 'reformed_at', 'restores', 'emptied_to', 'closed',

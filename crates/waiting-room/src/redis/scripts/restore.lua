@@ -24,8 +24,9 @@ elseif recalled == 'forgotten' then
   -- If an earlier place of the account was restored, this later one proves that it had ended.
   end_place(ARG.account_id)
   -- A place that is forgotten shows that this queue was lost alone, as with one node of a cluster.
-  if queue.now < queue.opened_at + ARG.reform_micros and queue.reformed_at < queue.opened_at + ARG.reform_micros then
-    queue.reformed_at = queue.opened_at + ARG.reform_micros
+  local reformed_at = queue.opened_at - OPENED_AHEAD + ARG.reform_micros
+  if queue.now < reformed_at and queue.reformed_at < reformed_at then
+    queue.reformed_at = reformed_at
   end
   enter(ARG.account_id, ARG.number, ARG.joined_at, ARG.draw)
   change_standings()

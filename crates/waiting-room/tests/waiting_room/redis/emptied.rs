@@ -69,6 +69,31 @@ async fn a_server_that_is_killed_and_starts_empty_is_noticed() {
     assert_eq!(one.position(&places[3]).await, 4, "none is admitted");
 }
 
+/// The clock of the instance at which accounts joined is ahead of that of the instance which opens the queue again.
+#[tokio::test]
+async fn no_place_is_lost_to_an_instance_whose_clock_is_behind() {
+    let server = RedisServer::start().await.expect("starts");
+    let (behind, ahead) = (Arc::new(TestClock::new()), Arc::new(TestClock::new()));
+    behind.advance_seconds(100);
+    ahead.advance_seconds(101);
+    let one = Instance::start(&server.url(), &ahead, settings(), EXACT).await;
+    let other = Instance::start(&server.url(), &behind, settings(), EXACT).await;
+    // The queue was opened a while before.
+    one.leave(&one.join(78).await.place).await;
+    behind.advance_seconds(10);
+    ahead.advance_seconds(10);
+    let places = one.join_many(6).await;
+    server.command("FLUSHALL").await.expect("empties");
+    for place in places.iter().rev() {
+        other.poll(place).await;
+    }
+    for (position, place) in (1..).zip(&places) {
+        assert_eq!([one.position(place).await, other.position(place).await], [position; 2]);
+    }
+    let later = other.join(77).await.place;
+    assert_eq!(one.position(&later).await, 7);
+}
+
 /// The key that says since when this Redis is ours is on another node than the queue that was lost.
 #[tokio::test]
 async fn a_queue_that_was_lost_with_one_node_of_a_cluster_re_forms_by_itself() {
