@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help run rush test bench lint mutants fmt doc package tools
+.PHONY: help run rush test drills bench lint mutants fmt doc package tools
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ rush: tools ## Send a crowd of buyers to that server; RUSH="--buyers 500" for fe
 
 test: tools ## Run every test; fetches the database servers that it needs
 	tests/run
+
+drills: tools ## Break the parts of a deployment on purpose and show what buyers see; DRILLS=databases for some
+	tests/drills $(DRILLS)
 
 bench: tools ## Measure everything, which takes long; BENCH="--only holds" for less
 	tests/servers/install

@@ -78,7 +78,8 @@ fn every_command_in_the_documents_exists_with_its_flags() {
             let is_command = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
             let Some(command) = words.next_if(is_command) else { continue };
             commands += 1;
-            let subcommand = words.next_if(|_| command == "keys");
+            let has_subcommands = matches!(command, "keys" | "maintenance");
+            let subcommand = words.next_if(|word| has_subcommands && is_command(word));
             let help = run_binary(&[command].into_iter().chain(subcommand).chain(["--help"]).collect::<Vec<_>>());
             let flags = words.map(|word| word.trim_matches(['[', ']'])).filter(|word| word.starts_with("--"));
             let flags = flags.map(|flag| flag.split('=').next().unwrap_or(flag));

@@ -4,6 +4,7 @@ use std::fs;
 
 use boxoffice_rush::TokenSigner;
 use futures::{StreamExt, stream};
+use mysql_async::prelude::Queryable;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -11,7 +12,7 @@ use crate::support::{
     Numbers,
     client::Buyer,
     eventually, now, seconds_from_now,
-    server::Server,
+    server::{MARIADB, Server},
     show::{Show, Terms},
 };
 
@@ -22,22 +23,31 @@ const LONG_TOKENS: (&str, &str) = ("ACCESS_TOKEN_SECONDS", "86400");
 /// How many requests are under way at once.
 const AT_ONCE: usize = 64;
 
-/// So many accounts, the same in every run. Their access tokens are signed with the server's own key, because hashing ten
-/// thousand passwords takes minutes. An account that only joins a queue need not have signed up. The login id of each is
-/// its id.
-fn accounts(server: &Server, count: usize) -> Vec<Buyer> {
+/// So many accounts, the same in every run. They are written past the server, and their access tokens are signed with the
+/// server's own key, because hashing ten thousand passwords takes minutes. The login id of each is its id.
+async fn accounts(server: &Server, count: usize) -> Vec<Buyer> {
     let signer = TokenSigner::of_server(&server.folder().join("data"), now().timestamp()).expect("the server's keys");
     let mut numbers = Numbers::new(10_000);
-    let account = |_| {
-        let id = Uuid::from_bytes(std::array::from_fn(|_| u8::try_from(numbers.below(256)).expect("a byte")));
-        Buyer {
-            api: server.api().clone(),
-            login_id: id.to_string(),
-            refresh_token: String::new(),
-            asks: boxoffice_rush::Buyer::new(signer.sign(id)),
-        }
+    let id = |_| Uuid::from_bytes(std::array::from_fn(|_| u8::try_from(numbers.below(256)).expect("a byte")));
+    let ids: Vec<Uuid> = (0..count).map(id).collect();
+    let mut database = server.database_connection().await;
+    for ids in ids.chunks(1_000) {
+        let account = |id: &Uuid| format!("(X'{}', '{id}', 'Haneul', 'customer', '', '2026-01-01')", id.simple());
+        let wallet = |id: &Uuid| format!("(X'{}', 0, 0, 0, '2026-01-01')", id.simple());
+        let rows = |row: &dyn Fn(&Uuid) -> String| ids.iter().map(row).collect::<Vec<_>>().join(", ");
+        let columns = "accounts (id, login_id, name, role, password_hash, created_at)";
+        database.query_drop(format!("INSERT INTO {columns} VALUES {}", rows(&account))).await.expect("inserts");
+        let columns = "wallets (account_id, balance, pending, entries_count, updated_at)";
+        database.query_drop(format!("INSERT INTO {columns} VALUES {}", rows(&wallet))).await.expect("inserts");
+    }
+    database.disconnect().await.expect("it is closed");
+    let buyer = |id: &Uuid| Buyer {
+        api: server.api().clone(),
+        login_id: id.to_string(),
+        refresh_token: String::new(),
+        asks: boxoffice_rush::Buyer::new(signer.sign(*id)),
     };
-    (0..count).map(account).collect()
+    ids.iter().map(buyer).collect()
 }
 
 /// A concert with a draw, which opens in an hour.
@@ -66,7 +76,7 @@ async fn joined(server: &Server, count: usize, show: &Show) -> Vec<Buyer> {
         assert_eq!((&joined["status"], &joined["position"]), (&json!("waiting"), &Value::Null));
         buyer
     };
-    stream::iter(accounts(server, count)).map(join).buffered(AT_ONCE).collect().await
+    stream::iter(accounts(server, count).await).map(join).buffered(AT_ONCE).collect().await
 }
 
 /// The accounts in the order of their positions: from 1 on, each once.
@@ -100,7 +110,7 @@ fn list_of(order: &[&Buyer]) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_are_admitted_in_the_order_that_was_drawn() {
     // Only accounts at the front poll here.
-    let server = Server::start(&[LONG_TOKENS, ("NO_SHOW_SECONDS", "3600")]).await;
+    let server = Server::start_on(MARIADB, &[LONG_TOKENS, ("NO_SHOW_SECONDS", "3600")]).await;
     let promoter = server.promoter("promoter").await;
     let show = Show::publish(&promoter, drawn(MAX_ACTIVE)).await;
     let before = concert(&promoter, &show).await["draw"].clone();
@@ -146,7 +156,7 @@ async fn ten_thousand_are_admitted_in_the_order_that_was_drawn() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_draw_outlasts_restarts_before_and_after_it() {
-    let mut server = Server::start(&[LONG_TOKENS, ("NO_SHOW_SECONDS", "3600")]).await;
+    let mut server = Server::start_on(MARIADB, &[LONG_TOKENS, ("NO_SHOW_SECONDS", "3600")]).await;
     let promoter = server.promoter("promoter").await;
     let show = Show::publish(&promoter, drawn(1)).await;
     let seed_hash = concert(&promoter, &show).await["draw"]["seed_hash"].clone();
@@ -188,7 +198,7 @@ async fn a_draw_outlasts_restarts_before_and_after_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_draw_is_decided_when_the_concert_is_published() {
-    let server = Server::start(&[LONG_TOKENS]).await;
+    let server = Server::start_on(MARIADB, &[LONG_TOKENS]).await;
     let promoter = server.promoter("promoter").await;
     let plain = Show::publish(&promoter, Terms { draw: false, ..drawn(1) }).await;
     assert_eq!(concert(&promoter, &plain).await["draw"], Value::Null);

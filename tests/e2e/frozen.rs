@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use boxoffice_testkit::servers::{DatabaseServer, ServerKind};
+use boxoffice_testkit::{
+    galera::GaleraCluster,
+    servers::{DatabaseServer, ServerKind},
+};
 use mysql_async::prelude::Queryable;
 use tokio::time::{sleep, timeout};
 
@@ -64,9 +67,13 @@ async fn the_others_go_on(kind: ServerKind) {
     }
     let server = DatabaseServer::start(kind).await.expect("a private server");
     server.create_database("boxoffice").await.expect("a database");
-    let fleet = Fleet::over(vec![server.url("boxoffice"); 2], &[]).await;
+    the_others_go_on_over(&server.url("boxoffice"), kind).await;
+}
+
+async fn the_others_go_on_over(url: &str, kind: ServerKind) {
+    let fleet = Fleet::over(vec![url.to_owned(); 2], &[]).await;
     let buyers = Buyer::many(fleet.api(), BUYERS).await;
-    freeze_in_a_transaction(&fleet, &server.url("boxoffice"), &buyers).await;
+    freeze_in_a_transaction(&fleet, url, &buyers).await;
     // All accounts of its transaction, and those that share a batch with them.
     together(BUYERS, |index| {
         let buyer = fleet.at(1, &buyers[index]);
@@ -104,4 +111,11 @@ async fn an_instance_that_stands_still_stops_no_other_on_mariadb() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_stands_still_stops_no_other_on_mysql() {
     the_others_go_on(ServerKind::MySql).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_stands_still_stops_no_other_on_galera() {
+    let cluster = GaleraCluster::start().await.expect("a cluster");
+    cluster.create_database("boxoffice").await.expect("a database");
+    the_others_go_on_over(&cluster.nodes()[0].url("boxoffice"), ServerKind::MariaDb).await;
 }

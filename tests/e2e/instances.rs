@@ -342,7 +342,7 @@ async fn a_key_is_changed_under_all_instances_and_every_token_stays_valid() {
     assert_eq!(status, 0, "{error}");
     changed(3).await;
     for buyer in fleet.at_each(&old) {
-        buyer.get("/v1/me").send().await.refuses(401, "unauthenticated");
+        buyer.get("/v1/me").send().await.refuses(401, "access_token_expired");
     }
     // A file that is damaged later changes nothing.
     let again = Buyer::new(fleet.api()).await;

@@ -7,6 +7,7 @@ mod catalog;
 mod demo;
 mod documents;
 mod draw;
+mod drills;
 mod errors;
 mod faults;
 mod frozen;

@@ -90,7 +90,7 @@ async fn a_database_that_is_not_the_servers_is_not_audited_for_it() {
     let report: Value = serde_json::from_str(&printed).unwrap_or_else(|_| panic!("{code} {printed} {error}"));
     assert_eq!((code, &report["audit"]["verdict"]), (0, &json!("not_run")), "{report}");
     assert!(!server.folder().join("elsewhere").exists());
-    let (code, _, error) = server.run(&["migrate"], &elsewhere).await;
+    let (code, _, error) = server.run(&["migrate", "--create"], &elsewhere).await;
     assert_eq!(code, 0, "{error}");
     let (code, printed, _) = server.run_rush(&arguments, &elsewhere).await;
     assert!(code == 0 && printed.contains("is not the server's database"), "{printed}");

@@ -46,6 +46,9 @@ pub(crate) struct AccountOptions {
     /// Removes the second factor, such as one whose device is lost, and ends all sessions
     #[arg(long)]
     remove_second_factor: bool,
+    /// Makes the database if there is none, or nothing in it
+    #[arg(long)]
+    pub(crate) create: bool,
 }
 
 impl AccountOptions {

@@ -2,14 +2,16 @@
 
 use std::path::PathBuf;
 
-use boxoffice_domain::{AccountId, ReservationId, accounts::LoginId};
+use boxoffice_domain::{AccountId, ReservationId, accounts::LoginId, text::Name};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command as ClapCommand, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::{
     account::AccountOptions,
+    copy::CopyOptions,
     private_files::CREDENTIALS_VARIABLE,
     settings::{self, Layers, Setting, SettingsError, VARIABLE_PREFIX},
+    show::ShowCommand,
     verify_draw::VerifyDrawOptions,
 };
 
@@ -60,6 +62,9 @@ pub(crate) enum Command {
         /// Takes back this many migrations, the latest first; the data in them is lost
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         down: Option<u32>,
+        /// Makes the schema of an empty database, and the file of an embedded one
+        #[arg(long, conflicts_with = "down")]
+        create: bool,
     },
     /// Imports a catalog of venues, concerts and performances
     ///
@@ -79,6 +84,27 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
+    /// Looks at everything that a server with these settings needs, and changes nothing
+    ///
+    /// The settings, the database (version, schema, privileges), the clock, Redis, the keys and their age, files and their
+    /// permissions. Prints a line for each. Exits with 0 if a server can serve, and with 1 if not.
+    Check,
+    /// Shows what is stored of an account, a reservation, a payment, a queue or a concert, and changes nothing
+    Show {
+        #[command(subcommand)]
+        command: ShowCommand,
+    },
+    /// Refuses all that would change something with 503 and a message, while reading goes on
+    ///
+    /// All instances follow within two seconds, and queues admit nobody meanwhile. Who is signed in stays so.
+    Maintenance {
+        #[command(subcommand)]
+        command: MaintenanceCommand,
+    },
+    /// Copies a whole database into another one, such as from SQLite to MySQL, and audits both
+    ///
+    /// Servers must not run meanwhile. If it is interrupted, it goes on where it stopped when it is repeated.
+    Copy(CopyOptions),
     /// Checks every invariant over the whole database
     ///
     /// Prints each breach as `invariant: detail`. Exits with 1 if there is one, with 2 if it could not run.
@@ -123,6 +149,10 @@ impl Command {
             Self::Import(_) => "import",
             Self::Account(_) => "account",
             Self::Keys { .. } => "keys",
+            Self::Check => "check",
+            Self::Show { .. } => "show",
+            Self::Maintenance { .. } => "maintenance",
+            Self::Copy(_) => "copy",
             Self::Audit { .. } => "audit",
             Self::VerifyDraw(_) => "verify-draw",
             Self::Openapi => "openapi",
@@ -143,6 +173,9 @@ pub(crate) struct ImportCommand {
     /// Prints what would change, and changes nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Makes the database if there is none, or nothing in it
+    #[arg(long)]
+    pub(crate) create: bool,
     /// Takes performances of the owner from sale that the file does not name, of the concerts that it names
     ///
     /// Their seats stay with the buyers, who may cancel and get their points back. Naming one again puts it back on sale.
@@ -156,6 +189,20 @@ pub(crate) struct ImportCommand {
     /// Allows performances that have been already
     #[arg(long)]
     pub(crate) allow_history: bool,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum MaintenanceCommand {
+    /// Begins it, or changes the message
+    On {
+        /// What those are answered who want to begin something
+        #[arg(long, value_parser = Name::new, default_value = "The sale pauses for maintenance.")]
+        message: Name,
+    },
+    /// Ends it
+    Off,
+    /// Prints whether it is on
+    Status,
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use boxoffice_application::{CatalogGeneration, CatalogImportService};
-use boxoffice_domain::{AccountId, ReservationId, audit::Breach, catalog::ImportOptions, rfc3339};
+use boxoffice_domain::{AccountId, ReservationId, audit::Breach, catalog::ImportOptions, maintenance::Notice, rfc3339};
+use boxoffice_peers::Alone;
+use boxoffice_persistence::Inspection;
 
 use crate::{
     account::{self, AccountOptions},
@@ -12,11 +14,15 @@ use crate::{
         Keys, SystemEntropy,
         rotation::{self, Rotation},
     },
-    cli::{Command, CommandLine, ImportCommand, KeysCommand},
+    check,
+    cli::{Command, CommandLine, ImportCommand, KeysCommand, MaintenanceCommand},
+    copy,
     exit::Exit,
     import, output, serve,
     settings::{self, Layers, Settings},
-    shell_files, telemetry, unused_flags, verify_draw,
+    shell_files,
+    show::{self, ShowCommand},
+    telemetry, unused_flags, verify_draw,
     wiring::{self, Adapters},
 };
 
@@ -36,7 +42,7 @@ pub(crate) fn run(command_line: CommandLine) -> anyhow::Result<Exit> {
     telemetry::start_logging(&settings)?;
     warn_of_unknown_variables(&layers);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let exit = runtime.block_on(dispatch(command, &settings));
+    let exit = runtime.block_on(dispatch(command, &settings, &layers));
     // The server has waited for the requests that it aborted.
     runtime.shutdown_background();
     exit
@@ -48,11 +54,11 @@ fn warn_of_unknown_variables(layers: &Layers) {
     }
 }
 
-async fn dispatch(command: Command, settings: &Settings) -> anyhow::Result<Exit> {
+async fn dispatch(command: Command, settings: &Settings, layers: &Layers) -> anyhow::Result<Exit> {
     match command {
-        Command::Serve => serve::serve(settings).await,
-        Command::Migrate { down: None } => migrate(settings).await,
-        Command::Migrate { down: Some(count) } => migrate_down(settings, count).await,
+        Command::Serve => serve::serve(settings, layers).await,
+        Command::Migrate { down: None, create } => migrate(settings, create).await,
+        Command::Migrate { down: Some(count), .. } => migrate_down(settings, count).await,
         Command::Import(command) => import_file(settings, &command).await,
         Command::Account(options) => change_account(settings, options).await,
         Command::Keys { command: KeysCommand::Rotate { prepare, keep } } => {
@@ -60,6 +66,10 @@ async fn dispatch(command: Command, settings: &Settings) -> anyhow::Result<Exit>
         }
         Command::Keys { command: KeysCommand::List } => list_keys(settings),
         Command::Audit { account, reservation } => audit(settings, account.zip(reservation)).await,
+        Command::Check => check::run(settings).await,
+        Command::Show { command } => show_thing(settings, &command).await,
+        Command::Maintenance { command } => maintain(settings, &command).await,
+        Command::Copy(options) => copy::run(settings, options).await,
         Command::VerifyDraw(options) => verify_draw::run(&options),
         Command::Openapi => print_openapi(),
         Command::Completions { shell } => shell_files::print_completions(shell),
@@ -67,15 +77,47 @@ async fn dispatch(command: Command, settings: &Settings) -> anyhow::Result<Exit>
     }
 }
 
-/// The database with its schema up to date, so that commands work before the first start.
-async fn open(settings: &Settings) -> anyhow::Result<Adapters> {
-    wiring::make_files(settings)?;
+/// The database with its schema up to date. One that is empty or missing is only made if that is asked for: it is more likely
+/// that the wrong one was named.
+async fn open(settings: &Settings, create: bool) -> anyhow::Result<Adapters> {
+    prepare(settings, create).await?;
     wiring::migrate(&settings.database_url()).await?;
-    Adapters::connect(settings).await
+    let adapters = Adapters::connect(settings).await?;
+    // If it is wrong, writing is refused.
+    adapters.clock_watch(settings, Arc::new(Alone)).compare().await?;
+    Ok(adapters)
+}
+
+/// Names the database that a command works on, and refuses one that is empty or missing unless it is to be made.
+async fn prepare(settings: &Settings, create: bool) -> anyhow::Result<()> {
+    name_database(settings);
+    let url = settings.database_url();
+    if !create {
+        let is_missing = url.sqlite_path().is_some_and(|path| !path.exists());
+        if !is_missing && url.sqlite_path().is_some() {
+            // Opening it changes what is beside it.
+            wiring::check_files(settings)?;
+        }
+        let is_empty = is_missing || inspect(settings).await?.schema.is_none();
+        let what = if is_missing { "there is no database at" } else { "there is nothing in the database" };
+        ensure!(!is_empty, "{what} {url}: with --create it is made");
+    }
+    wiring::make_files(settings)
+}
+
+/// On the standard error, so that what a command prints stays what it is.
+fn name_database(settings: &Settings) {
+    output::print_error(&format!("database: {}", settings.database_url()));
+}
+
+async fn inspect(settings: &Settings) -> anyhow::Result<Inspection> {
+    let url = settings.database_url();
+    let inspected = boxoffice_persistence::inspect(url.expose()).await;
+    inspected.with_context(|| format!("cannot use the database {url}"))
 }
 
 async fn change_account(settings: &Settings, options: AccountOptions) -> anyhow::Result<Exit> {
-    let adapters = open(settings).await?;
+    let adapters = open(settings, options.create).await?;
     let tokens = wiring::tokens(settings, adapters.entropy.as_ref())?;
     let peers = wiring::peers_of_command(settings).await;
     let accounts = adapters.accounts(settings, &tokens, Arc::clone(&peers))?;
@@ -90,7 +132,7 @@ async fn import_file(settings: &Settings, command: &ImportCommand) -> anyhow::Re
     let Some(catalog) = import::read_catalog(&command.file)? else {
         return Ok(Exit::Refused);
     };
-    let adapters = open(settings).await?;
+    let adapters = open(settings, command.create).await?;
     let database = &adapters.database;
     let promoter_id = match &command.promoter {
         Some(login_id) => Some(import::promoter_of(database.accounts.as_ref(), login_id).await?),
@@ -112,8 +154,8 @@ async fn import_file(settings: &Settings, command: &ImportCommand) -> anyhow::Re
     exit
 }
 
-async fn migrate(settings: &Settings) -> anyhow::Result<Exit> {
-    wiring::make_files(settings)?;
+async fn migrate(settings: &Settings, create: bool) -> anyhow::Result<Exit> {
+    prepare(settings, create).await?;
     let applied = wiring::migrate(&settings.database_url()).await?;
     for migration in &applied {
         output::print_line(&format!("applied {migration}"))?;
@@ -126,7 +168,7 @@ async fn migrate(settings: &Settings) -> anyhow::Result<Exit> {
 
 async fn migrate_down(settings: &Settings, count: u32) -> anyhow::Result<Exit> {
     let url = settings.database_url();
-    require_database(settings)?;
+    require_database(settings).await?;
     let _lock = wiring::lock(&url)?;
     let taken_back = boxoffice_persistence::migrate_down(url.expose(), count as usize).await;
     for migration in taken_back.with_context(|| format!("the database {url} cannot be migrated"))? {
@@ -168,7 +210,7 @@ fn print_keys(keys: &Keys) -> anyhow::Result<Exit> {
 /// Changes nothing, and does not make a missing embedded database. Fails if a reservation is given that the database does
 /// not hold.
 async fn audit(settings: &Settings, reservation: Option<(AccountId, ReservationId)>) -> anyhow::Result<Exit> {
-    require_database(settings)?;
+    require_database(settings).await?;
     let adapters = Adapters::connect(settings).await?;
     let found = breaches(&adapters, reservation).await;
     adapters.database.shutdown().await;
@@ -193,13 +235,53 @@ async fn breaches(
     database.audit.breaches().await.map(Some).context("the audit could not run")
 }
 
-/// Fails if an embedded database is missing.
-fn require_database(settings: &Settings) -> anyhow::Result<()> {
+/// Names the database that a command works on, and fails if there is none or nothing in it.
+async fn require_database(settings: &Settings) -> anyhow::Result<()> {
+    name_database(settings);
     let url = settings.database_url();
-    match url.sqlite_path() {
-        Some(path) if !path.exists() => bail!("there is no database at {url}"),
-        _ => Ok(()),
+    if url.sqlite_path().is_some_and(|path| !path.exists()) {
+        bail!("there is no database at {url}");
     }
+    ensure!(inspect(settings).await?.schema.is_some(), "there is nothing in the database {url}");
+    Ok(())
+}
+
+async fn show_thing(settings: &Settings, command: &ShowCommand) -> anyhow::Result<Exit> {
+    require_database(settings).await?;
+    let adapters = Adapters::connect(settings).await?;
+    let shown = show::run(settings, &adapters, command).await;
+    adapters.database.shutdown().await;
+    shown
+}
+
+/// All instances follow within a second or two.
+async fn maintain(settings: &Settings, command: &MaintenanceCommand) -> anyhow::Result<Exit> {
+    require_database(settings).await?;
+    let adapters = Adapters::connect(settings).await?;
+    let changed = async {
+        let maintenance = &adapters.database.maintenance;
+        match command {
+            MaintenanceCommand::On { message } => {
+                let notice = Notice { message: message.clone(), began_at: adapters.clock.now() };
+                maintenance.set_notice(Some(notice)).await?;
+            }
+            MaintenanceCommand::Off => maintenance.set_notice(None).await?,
+            MaintenanceCommand::Status => {}
+        }
+        anyhow::Ok(maintenance.notice().await?)
+    };
+    let notice = changed.await;
+    adapters.database.shutdown().await;
+    let line = match notice? {
+        Some(Notice { message, began_at }) => format!("on since {}: {message}", rfc3339(began_at)),
+        None => "off".to_owned(),
+    };
+    output::print_line(&line)?;
+    if !matches!(command, MaintenanceCommand::Status) {
+        let is_on = matches!(command, MaintenanceCommand::On { .. });
+        tracing::info!(target: "audit", event = "maintenance", outcome = "done", is_on, "an operator acted");
+    }
+    Ok(Exit::Success)
 }
 
 fn report(breaches: &[Breach]) -> anyhow::Result<Exit> {

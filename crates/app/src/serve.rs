@@ -15,16 +15,17 @@ use crate::{
     demo,
     exit::Exit,
     listener::{Bounds, Listener},
-    output,
+    output, reloading,
     routes::{self, Routers},
-    settings::{Gateway, Settings},
+    settings::{Gateway, Layers, Settings},
     subscriber::Subscriber,
     telemetry,
     tls::Tls,
     wiring::{self, Adapters, UseCases, cache_time, seconds},
     workers::{
-        Admissions, CertificateWatch, ExpirySweeper, KeysWatch, Leased, MetricsUpkeep, PendingCharges, PresenceWatch,
-        RetentionWorker, RevocationsWatch, Sales, Worker, Workers, report_failing_requests,
+        Admissions, CertificateWatch, ExpirySweeper, KeysWatch, Leased, MaintenanceWatch, MetricsUpkeep,
+        PendingCharges, PresenceWatch, ReadinessWatch, RetentionWorker, RevocationsWatch, Sales, Worker, Workers,
+        report_failing_requests,
     },
 };
 
@@ -32,7 +33,7 @@ use crate::{
 const END_MAX: Duration = Duration::from_secs(10);
 
 /// Serves until a signal to stop.
-pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
+pub(crate) async fn serve(settings: &Settings, layers: &Layers) -> anyhow::Result<Exit> {
     demo::refuse_elsewhere(settings)?;
     let tls = Tls::of(settings)?;
     // A signal that comes during the start takes effect after it.
@@ -44,6 +45,10 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
     wiring::migrate(&url).await?;
     let adapters = Adapters::connect(settings).await?;
     let mut use_cases = adapters.use_cases(settings).await?;
+    let mut clock = adapters.clock_watch(settings, Arc::clone(&use_cases.services.peers));
+    clock.compare().await.context("the clock cannot be compared with that of the database")?;
+    let mut maintenance = MaintenanceWatch(Arc::clone(&use_cases.services.maintenance));
+    maintenance.tick().await.context("it cannot be read whether there is maintenance")?;
     if settings.demo {
         let services = &use_cases.services;
         if let Err(error) = demo::prepare(&services.accounts, &services.catalog, &use_cases.import, settings).await {
@@ -68,6 +73,10 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
     let workers = Workers::default();
     start_workers(settings, &adapters, &use_cases, &metrics, &workers);
     workers.run(report_failing_requests());
+    workers.run(reloading::run(settings.clone(), layers.clone()));
+    workers.start(clock);
+    workers.start(maintenance);
+    workers.start(ReadinessWatch(Arc::clone(&use_cases.services.readiness)));
     if let Some(tls) = &tls {
         workers.start(CertificateWatch { tls: Arc::clone(tls) });
     }

@@ -70,6 +70,15 @@ macro_rules! settings {
         ];
 
         impl Settings {
+            /// The keys of the settings that have other values there.
+            pub(crate) fn differences(&self, other: &Self) -> Vec<&'static str> {
+                let mut keys = Vec::new();
+                $(if format!("{:?}", self.$key) != format!("{:?}", other.$key) {
+                    keys.push(stringify!($key));
+                })*
+                keys
+            }
+
             /// Reads each setting, and names every one that is wrong.
             fn read(values: &load::Values, mut wrong: Vec<String>) -> Result<Self, SettingsError> {
                 $(let $key: Option<$type> = values.read(stringify!($key), $parse, &mut wrong);)*
@@ -244,6 +253,9 @@ settings! {
     database_connections: u32 = "16", whole(1, 10_000);
     /// How long to wait for a connection
     database_connect_seconds: u32 = "3", whole(1, 600);
+    /// How far the clock of this machine may be from that of the database; further off, the server is not ready and writes
+    /// nothing
+    clock_skew_max_milliseconds: u32 = "2000", whole(100, 3_600_000);
 
     /// How often lapsed holds are marked as expired; no rule depends on it
     sweep_seconds: u32 = "1", whole(1, 3_600);

@@ -1,10 +1,10 @@
 //! How log lines and metrics are made.
 
-use std::{io::IsTerminal, panic};
+use std::{io::IsTerminal, panic, sync::OnceLock};
 
 use anyhow::Context;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, reload};
 
 use crate::{
     log_lines::{HumanFields, JsonLines},
@@ -23,12 +23,39 @@ pub(crate) fn start_logging(settings: &Settings) -> anyhow::Result<()> {
     // Reporting that a line could not be written would panic.
     let lines = lines.log_internal_errors(false);
     let started = match settings.log_format {
-        LogFormat::Human => lines.fmt_fields(HumanFields).with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => lines.json().event_format(JsonLines).try_init(),
+        LogFormat::Human => {
+            let lines =
+                lines.fmt_fields(HumanFields).with_ansi(std::io::stderr().is_terminal()).with_filter_reloading();
+            remember(lines.reload_handle());
+            lines.try_init()
+        }
+        LogFormat::Json => {
+            let lines = lines.json().event_format(JsonLines).with_filter_reloading();
+            remember(lines.reload_handle());
+            lines.try_init()
+        }
     };
     started.map_err(|error| anyhow::anyhow!(error)).context("logging cannot be started")?;
     panic::set_hook(Box::new(log_panic));
     Ok(())
+}
+
+/// Changes what is logged.
+type Refilter = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
+
+/// How what is logged is changed. It is set when logging starts, before anything else runs.
+static REFILTER: OnceLock<Refilter> = OnceLock::new();
+
+fn remember<S: 'static>(handle: reload::Handle<EnvFilter, S>) {
+    // Logging starts once.
+    let _ = REFILTER.set(Box::new(move |filter| handle.reload(filter)));
+}
+
+/// From now on logs what these directives say.
+pub(crate) fn change_log(directives: &str) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(directives).context("the log directives cannot be used")?;
+    let refilter = REFILTER.get().context("logging was not started")?;
+    refilter(filter).context("what is logged cannot be changed")
 }
 
 /// Logs a panic, which is a defect, once, whatever catches it.
@@ -82,5 +109,8 @@ fn describe_metrics() {
     describe_counter!("boxoffice_worker_failures_total", "Ticks of a background worker that failed, by worker.");
     describe_gauge!("boxoffice_worker_lease_held", "1 if this instance holds the lease of a worker, by worker.");
     describe_counter!("boxoffice_rows_removed_total", "Old rows that were removed, by kind.");
+    describe_gauge!("boxoffice_storage_ready", "Whether the database serves: 1 or 0.");
+    describe_gauge!("boxoffice_clock_skew_seconds", Unit::Seconds, "How far this clock is ahead of another one.");
+    describe_gauge!("boxoffice_maintenance", "1 during maintenance.");
     describe_counter!("boxoffice_announcements_lost_total", "Announcements that could not be sent to the peers.");
 }

@@ -9,6 +9,7 @@ use crate::{
 const LOGGING: &[&str] = &["log", "log_format"];
 const DATABASE: &[&str] = &[
     "cache_milliseconds",
+    "clock_skew_max_milliseconds",
     "data_dir",
     "database",
     "database_ca_file",
@@ -34,8 +35,9 @@ const PASSWORDS: &[&str] = &["hashing_parallel", "hashing_waiting_max", "passwor
 /// The settings that a command uses; `None` if it uses all.
 pub(crate) fn used_by(command: &str) -> Option<Vec<&'static [&'static str]>> {
     match command {
-        "serve" => None,
-        "migrate" | "audit" => Some(vec![LOGGING, DATABASE]),
+        "serve" | "check" => None,
+        "show" => Some(vec![LOGGING, DATABASE, PEERS]),
+        "migrate" | "audit" | "maintenance" | "copy" => Some(vec![LOGGING, DATABASE]),
         "import" => Some(vec![LOGGING, DATABASE, PEERS, CONCERTS]),
         "account" => Some(vec![LOGGING, DATABASE, PEERS, KEYS, PASSWORDS]),
         "keys" => Some(vec![LOGGING, KEYS]),

@@ -12,8 +12,9 @@ use std::{
 use anyhow::{Context, bail};
 use boxoffice_application::{
     AccountLocks, AccountService, CatalogGeneration, CatalogImportService, CatalogService, Gate, KeptDays,
-    PaymentService, ReservationService, RetentionService, SaleTermsCache, SaleWatch, WaitingRoomService, WalletService,
-    accounts::{Guesses, Revocations, SessionSettings},
+    MaintenanceMode, PaymentService, ReservationService, RetentionService, SaleTermsCache, SaleWatch,
+    WaitingRoomService, WalletService,
+    accounts::{Guesses, KnownAccounts, Revocations, SessionSettings},
 };
 use boxoffice_domain::{
     Clock, EntropySource,
@@ -39,6 +40,7 @@ use crate::{
     },
     private_files,
     settings::{DatabaseUrl, Gateway, Settings, StaffSecondFactor, WaitingRoomUrl},
+    workers::ClockWatch,
 };
 
 /// The greatest age of cached seats. A seat map may be half a second old, and a rendering of it is shown for the other half.
@@ -57,6 +59,8 @@ const DESCRIPTIONS_BYTES_MAX: usize = 32 << 20;
 /// What the services are built from.
 pub(crate) struct Adapters {
     pub(crate) clock: Arc<dyn Clock>,
+    /// The same.
+    pub(crate) system_clock: Arc<SystemClock>,
     pub(crate) entropy: Arc<dyn EntropySource>,
     pub(crate) database: Database,
 }
@@ -74,8 +78,8 @@ pub(crate) struct UseCases {
 impl Adapters {
     /// Connects to the database, and leaves its schema as it is.
     pub(crate) async fn connect(settings: &Settings) -> anyhow::Result<Self> {
-        let (clock, entropy): (Arc<dyn Clock>, Arc<dyn EntropySource>) =
-            (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        let (system_clock, entropy) = (Arc::<SystemClock>::default(), Arc::new(SystemEntropy));
+        let (clock, entropy): (Arc<dyn Clock>, Arc<dyn EntropySource>) = (Arc::clone(&system_clock) as _, entropy);
         let url = settings.database_url();
         let persistence = PersistenceSettings {
             lanes: settings.write_lanes,
@@ -92,7 +96,13 @@ impl Adapters {
         let connected =
             boxoffice_persistence::connect(url.expose(), persistence, Arc::clone(&clock), Arc::clone(&entropy)).await;
         let database = connected.with_context(|| format!("cannot use the database {url}"))?;
-        Ok(Self { clock, entropy, database })
+        Ok(Self { clock, system_clock, entropy, database })
+    }
+
+    /// Compares the clock of this machine with that of the database, and with those of the peers.
+    pub(crate) fn clock_watch(&self, settings: &Settings, peers: Arc<dyn Peers>) -> ClockWatch {
+        let readiness = Arc::clone(&self.database.readiness);
+        ClockWatch::new(Arc::clone(&self.system_clock), readiness, peers, settings.clock_skew_max_milliseconds)
     }
 
     pub(crate) fn accounts(
@@ -131,6 +141,7 @@ impl Adapters {
                 },
             },
             guesses: Guesses::default(),
+            known: Arc::new(KnownAccounts::new(Arc::clone(&self.database.accounts), Arc::clone(&self.clock))),
             revocations: Revocations::default(),
             peers,
         })
@@ -143,7 +154,10 @@ impl Adapters {
         let peers = Arc::clone(&peering.peers);
         self.database.publish_to(Arc::clone(&peers));
         let generation = Arc::new(CatalogGeneration::new(Arc::clone(&peers)));
+        let maintenance = Arc::new(MaintenanceMode::new(Arc::clone(&self.database.maintenance)));
+        let accounts = Arc::new(self.accounts(settings, &tokens, Arc::clone(&peers))?);
         let waiting_room = Arc::new(WaitingRoomService {
+            known: Arc::clone(&accounts.known),
             waiting_room: waiting_room(settings, Arc::clone(clock), peering.link.clone()).await,
             tokens: Arc::clone(&tokens) as Arc<dyn QueueTokens>,
             accounts: Arc::clone(&self.database.accounts),
@@ -151,6 +165,7 @@ impl Adapters {
             payments: Arc::clone(&self.database.payments),
             reservations: Arc::clone(&self.database.reservations),
             terms: SaleTermsCache::new(cache_time(settings), Arc::clone(&generation)),
+            maintenance: Arc::clone(&maintenance),
             sales: SaleWatch::default(),
             clock: Arc::clone(clock),
             account_age_min: TimeDelta::minutes(i64::from(settings.account_age_minutes)),
@@ -168,7 +183,7 @@ impl Adapters {
             pending_max: TimeDelta::hours(i64::from(settings.charge_pending_hours)),
         });
         let services = Services {
-            accounts: Arc::new(self.accounts(settings, &tokens, Arc::clone(&peers))?),
+            accounts,
             catalog: Arc::new(CatalogService {
                 catalog: Arc::clone(&self.database.catalog),
                 history: Arc::clone(&self.database.history),
@@ -195,6 +210,7 @@ impl Adapters {
             })),
             wallet: Some(Arc::clone(&wallet)),
             peers,
+            maintenance,
             readiness: Arc::new(ReadinessCheck::new(Arc::clone(&self.database.readiness))),
             entropy: Arc::clone(entropy),
             clock: Arc::clone(clock),
@@ -206,7 +222,7 @@ impl Adapters {
         match &settings.waiting_room {
             WaitingRoomUrl::Redis(url) => {
                 let link = open_link(url, settings);
-                let peers = RedisPeers::new(Arc::clone(&link));
+                let peers = RedisPeers::new(Arc::clone(&link), Arc::clone(&self.clock));
                 let subscription = Some(peers.subscribe());
                 Peering { peers: Arc::new(peers), presence: None, subscription, link: Some(link) }
             }
@@ -271,7 +287,20 @@ pub(crate) async fn peers_of_command(settings: &Settings) -> Arc<dyn Peers> {
     let link = open_link(url, settings);
     // If Redis is away, the link has logged it.
     let _ = tokio::time::timeout(link.connect_timeout(), link.up()).await;
-    Arc::new(RedisPeers::publish_only(link))
+    Arc::new(RedisPeers::publish_only(link, Arc::<SystemClock>::default()))
+}
+
+/// The queues for a command that looks at them.
+pub(crate) async fn queues_of_command(settings: &Settings, adapters: &Adapters) -> Arc<dyn WaitingRoom> {
+    waiting_room(settings, Arc::clone(&adapters.clock), redis_link(settings)).await
+}
+
+/// The connection to Redis, if queues are there.
+pub(crate) fn redis_link(settings: &Settings) -> Option<Arc<Link>> {
+    match &settings.waiting_room {
+        WaitingRoomUrl::Redis(url) => Some(open_link(url, settings)),
+        WaitingRoomUrl::Memory => None,
+    }
 }
 
 fn open_link(url: &RedisUrl, settings: &Settings) -> Arc<Link> {
@@ -334,6 +363,14 @@ pub(crate) fn make_files(settings: &Settings) -> anyhow::Result<()> {
     if let Some(path) = settings.database_url().sqlite_path() {
         let opened = File::options().create(true).append(true).mode(0o600).open(path);
         opened.with_context(|| format!("cannot open the database {}", path.display()))?;
+    }
+    check_files(settings)
+}
+
+/// Refuses a data folder or an embedded database that others may read.
+pub(crate) fn check_files(settings: &Settings) -> anyhow::Result<()> {
+    let folder = &settings.data_dir;
+    if let Some(path) = settings.database_url().sqlite_path() {
         for ending in ["", "-wal", "-shm"] {
             let mut name = path.as_os_str().to_owned();
             name.push(ending);

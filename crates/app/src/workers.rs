@@ -4,6 +4,9 @@
 //! anyway. So a failure never ends a worker; it tries again, each time later.
 
 mod certificate;
+mod clock;
+mod maintenance;
+mod readiness;
 mod retention;
 
 use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
@@ -19,7 +22,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::adapters::{CurrentTokens, Keys};
 
-pub(crate) use {certificate::CertificateWatch, retention::RetentionWorker};
+pub(crate) use {
+    certificate::CertificateWatch, clock::ClockWatch, maintenance::MaintenanceWatch, readiness::ReadinessWatch,
+    retention::RetentionWorker,
+};
 
 /// How many lapsed holds one transaction marks as expired.
 const EXPIRE_MAX: u32 = 500;

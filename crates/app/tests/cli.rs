@@ -4,6 +4,8 @@
 mod demo;
 #[path = "cli/files.rs"]
 mod files;
+#[path = "cli/operator.rs"]
+mod operator;
 #[path = "cli/options.rs"]
 mod options;
 #[path = "cli/secrets.rs"]
@@ -19,9 +21,11 @@ use std::{
     net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
+use boxoffice_domain::fixtures::TestClock;
 use boxoffice_peers::{
     Announcement, Peers, Topic,
     redis::{Link, RedisPeers, RedisSettings, RedisUrl},
@@ -75,11 +79,19 @@ fn run(folder: &TestFolder, arguments: &[&str]) -> Outcome {
     Outcome::of(&mut boxoffice(folder, arguments))
 }
 
+/// A folder with an empty database whose schema is up to date.
+fn folder_with_database() -> TestFolder {
+    let folder = TestFolder::create();
+    run(&folder, &["migrate", "--create"]).prints(&["applied "]);
+    folder
+}
+
 #[test]
 fn the_short_help_names_what_every_installation_needs_and_the_long_help_names_all() {
     let folder = TestFolder::create();
     let short = run(&folder, &["-h"]);
-    let commands = ["serve", "migrate", "import", "account", "audit", "openapi"].map(|word| format!("\n  {word} "));
+    let commands = ["serve", "migrate", "import", "account", "check", "show", "maintenance", "audit", "openapi"]
+        .map(|word| format!("\n  {word} "));
     short.prints(&commands.each_ref().map(String::as_str));
     short.prints(&["--config", "--listen", "--database", "--waiting-room", "--data-dir", "--demo", "--log-format"]);
     short.prints(&["BOXOFFICE_LISTEN", "127.0.0.1:8080"]);
@@ -149,7 +161,7 @@ fn a_wrong_catalog_is_refused_with_every_place_and_1() {
 
 #[test]
 fn a_catalog_is_imported_again_without_harm_and_the_audit_is_clean() {
-    let folder = TestFolder::create();
+    let folder = folder_with_database();
     run(&folder, &["import", CLUB]).prints(&["venues 1 new and 0 known", "100 new seats"]);
     run(&folder, &["import", CLUB]).prints(&["venues 0 new and 1 known", " 0 new seats"]);
     run(&folder, &["audit"]).prints(&["no breach found\n"]);
@@ -174,7 +186,7 @@ fn catalog_of(performances: &[&str]) -> Value {
 
 #[test]
 fn an_import_prints_what_it_changes_and_a_dry_run_changes_nothing() {
-    let folder = TestFolder::create();
+    let folder = folder_with_database();
     folder.write("night.json", &catalog_of(&["night-1", "night-2"]).to_string());
     let dry = run(&folder, &["import", "night.json", "--dry-run"]);
     dry.prints(&["dry run, nothing was written: imported: venues 1 new and 0 known"]);
@@ -208,7 +220,7 @@ fn an_import_prints_what_it_changes_and_a_dry_run_changes_nothing() {
 
 #[test]
 fn an_import_is_refused_at_the_place_of_the_rule_that_it_breaks() {
-    let folder = TestFolder::create();
+    let folder = folder_with_database();
     folder.write("night.json", &catalog_of(&["night-1", "night-2"]).to_string());
     let account = |login_id: &str| {
         let mut command = boxoffice(&folder, &["account", login_id, "--role", "promoter"]);
@@ -251,13 +263,14 @@ async fn an_import_is_published_to_the_servers_over_the_same_redis() {
     let server = RedisServer::start().await.unwrap();
     let second = Duration::from_secs(1);
     let settings = RedisSettings { prefix: "boxoffice".to_owned(), connect_timeout: second, command_timeout: second };
-    let peers = RedisPeers::new(Link::open(RedisUrl::parse(&server.url()).unwrap(), settings));
+    let peers =
+        RedisPeers::new(Link::open(RedisUrl::parse(&server.url()).unwrap(), settings), Arc::new(TestClock::new()));
     let mut subscription = peers.subscribe();
     while !peers.all_received() {
         sleep(Duration::from_millis(10)).await;
     }
     while subscription.try_next().is_some() {}
-    let folder = TestFolder::create();
+    let folder = folder_with_database();
     let mut import = boxoffice(&folder, &["import", CLUB]);
     import.env("BOXOFFICE_WAITING_ROOM", server.url());
     tokio::task::spawn_blocking(move || Outcome::of(&mut import).prints(&[])).await.unwrap();
@@ -268,7 +281,7 @@ async fn an_import_is_published_to_the_servers_over_the_same_redis() {
 
 #[test]
 fn an_account_is_made_once_and_its_role_changed_afterwards() {
-    let folder = TestFolder::create();
+    let folder = folder_with_database();
     let account = |role: &str, password: Option<&str>| {
         let mut command = boxoffice(&folder, &["account", "haneul", "--role", role]);
         Outcome::of(command.envs(password.map(|password| ("BOXOFFICE_PASSWORD", password))))
@@ -283,14 +296,19 @@ fn an_account_is_made_once_and_its_role_changed_afterwards() {
 #[test]
 fn migrations_are_applied_and_taken_back() {
     let folder = TestFolder::create();
-    let applied = run(&folder, &["migrate"]);
+    run(&folder, &["migrate"]).fails(2, &["there is no database at sqlite://./data/boxoffice.db: with --create"]);
+    assert!(folder.names().is_empty());
+    let applied = run(&folder, &["migrate", "--create"]);
+    assert!(applied.error.starts_with("database: sqlite://./data/boxoffice.db\n"), "{applied:?}");
     applied.prints(&[]);
     let count = applied.printed.lines().filter(|line| line.starts_with("applied ")).count();
     assert_eq!(count, applied.printed.lines().count(), "{applied:?}");
     run(&folder, &["migrate"]).prints(&["the schema is up to date\n"]);
     let taken_back = run(&folder, &["migrate", "--down", &count.to_string()]);
     assert!(taken_back.code == 0 && taken_back.printed.lines().count() == count, "{taken_back:?}");
-    run(&folder, &["audit"]).fails(2, &[]);
+    for command in [&["audit"][..], &["migrate"], &["import", CLUB], &["account", "haneul", "--role", "admin"]] {
+        run(&folder, command).fails(2, &["there is nothing in the database sqlite://./data/boxoffice.db"]);
+    }
 }
 
 /// A server that is killed if its test fails.

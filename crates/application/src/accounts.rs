@@ -1,6 +1,7 @@
 //! Signing up, signing in, and staying signed in.
 
 mod guesses;
+mod known;
 mod refresh_token;
 mod revocations;
 mod second_factor;
@@ -26,6 +27,7 @@ use guesses::{Subject, refuse_guessable};
 use refresh_token::RefreshSecret;
 
 pub use guesses::Guesses;
+pub use known::KnownAccounts;
 pub use refresh_token::session_of;
 pub use revocations::Revocations;
 pub use second_factor::{NewFactor, SecondFactorError};
@@ -297,6 +299,8 @@ pub struct AccountService {
     pub revocations: Revocations,
     /// How often passwords were wrong.
     pub guesses: Guesses,
+    /// The accounts that existed lately.
+    pub known: Arc<KnownAccounts>,
     pub peers: Arc<dyn Peers>,
 }
 
@@ -320,7 +324,10 @@ impl AccountService {
         let credentials =
             Credentials { account: account_made, standing, password_hash, idempotency: idempotency.clone() };
         let existing = match self.accounts.create(credentials).await {
-            Ok(()) => return Ok(Made::now(account)),
+            Ok(()) => {
+                self.known.note(id);
+                return Ok(Made::now(account));
+            }
             Err(CreateAccountError::LoginIdTaken(existing)) => existing,
             Err(CreateAccountError::Storage(error)) => return Err(error.into()),
         };

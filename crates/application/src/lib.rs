@@ -14,6 +14,7 @@ pub mod draw;
 pub mod fingerprint;
 mod gate;
 mod history;
+mod maintenance;
 pub mod payments;
 pub mod queue_control;
 pub mod reservations;
@@ -38,6 +39,8 @@ debug_by_name! {
     AccountService,
     CatalogImportService,
     CatalogService,
+    KnownAccounts,
+    MaintenanceMode,
     PaymentService,
     ReservationService,
     RetentionService,
@@ -46,12 +49,13 @@ debug_by_name! {
 }
 
 pub use account_locks::AccountLocks;
-pub use accounts::{AccountService, Identity, Staff};
+pub use accounts::{AccountService, Identity, KnownAccounts, Staff};
 pub use catalog::CatalogService;
 pub use catalog_generation::CatalogGeneration;
 pub use catalog_import::CatalogImportService;
 pub use concert_view::ConcertView;
 pub use gate::{Gate, Visitor};
+pub use maintenance::MaintenanceMode;
 pub use payments::PaymentService;
 pub use reservations::ReservationService;
 pub use retention::{KeptDays, RetentionService, RetentionStep, Stepped};

@@ -18,7 +18,9 @@ use chrono::TimeDelta;
 use futures::{StreamExt, stream};
 
 use crate::{
-    Identity, Visitor, draw,
+    Identity, MaintenanceMode, Visitor,
+    accounts::KnownAccounts,
+    draw,
     sale_terms::{SaleTerms, SaleTermsCache},
     sale_watch::{Followed, SaleWatch},
 };
@@ -45,6 +47,9 @@ pub enum JoinError {
     /// The sale has nothing any more.
     #[error("the queue has ended")]
     Ended(SaleEnd),
+    /// The storage does not have it any more, as after a restored backup.
+    #[error("the account does not exist")]
+    NoAccount,
     #[error("the account is too young to join")]
     AccountTooNew {
         /// In how many seconds it may join.
@@ -85,6 +90,9 @@ pub enum GateError {
     },
     #[error("the queue token has expired")]
     Expired,
+    /// The storage does not have it any more, as after a restored backup.
+    #[error("the account does not exist")]
+    NoAccount,
     #[error(transparent)]
     WaitingRoom(#[from] WaitingRoomError),
     #[error(transparent)]
@@ -128,10 +136,14 @@ pub struct WaitingRoomService {
     pub waiting_room: Arc<dyn WaitingRoom>,
     pub tokens: Arc<dyn QueueTokens>,
     pub accounts: Arc<dyn Accounts>,
+    /// Those that existed lately.
+    pub known: Arc<KnownAccounts>,
     pub catalog: Arc<dyn Catalog>,
     pub payments: Arc<dyn Payments>,
     pub reservations: Arc<dyn Reservations>,
     pub terms: SaleTermsCache,
+    /// During maintenance no queue admits an account.
+    pub maintenance: Arc<MaintenanceMode>,
     pub sales: SaleWatch,
     pub clock: Arc<dyn Clock>,
     /// How old an account has to be to join; zero for any age, and then none is read.
@@ -160,7 +172,20 @@ impl WaitingRoomService {
             }
             error => error.into(),
         })?;
+        if self.is_gone(&joined.status).await? {
+            return Err(JoinError::NoAccount);
+        }
         Ok((self.view(joined.status), joined.newly))
+    }
+
+    /// Whether a place is admitted whose account does not exist; its admission ends then. Those who wait are not looked up.
+    async fn is_gone(&self, status: &QueueStatus) -> Result<bool, WaitingRoomError> {
+        let place = &status.place;
+        if !matches!(status.standing, Standing::Active { .. }) || self.known.exists(place.account_id).await? {
+            return Ok(false);
+        }
+        self.waiting_room.leave(place).await?;
+        Ok(true)
     }
 
     async fn check_age(&self, account_id: AccountId) -> Result<(), JoinError> {
@@ -180,9 +205,12 @@ impl WaitingRoomService {
         if place.account_id == identity.account_id { Ok(place) } else { Err(GateError::Invalid) }
     }
 
-    /// Where a place stands.
+    /// Where a place stands. An admission of an account that does not exist ends.
     pub async fn status(&self, place: QueuePlace) -> Result<QueueView, GateError> {
         let status = self.stands(place, Visit::Poll).await?;
+        if self.is_gone(&status).await? {
+            return Err(GateError::NoAccount);
+        }
         Ok(self.view(status))
     }
 
@@ -238,7 +266,12 @@ impl WaitingRoomService {
             }
             Ok(Some(SaleTerms::new(&summary, stock.unwrap_or_default(), now)))
         };
-        self.terms.get(concert_id, now, read).await
+        let terms = self.terms.get(concert_id, now, read).await?;
+        let paused_too = |mut terms: SaleTerms| {
+            terms.queue.paused |= self.maintenance.is_on();
+            terms
+        };
+        Ok(terms.map(paused_too))
     }
 
     /// Lets the queues that requests were about lately have what their sales have for them. To be called every moment.
@@ -291,7 +324,9 @@ impl WaitingRoomService {
             return Ok(expired);
         }
         let draw = concert.draw.map(|draw| draw::number(&draw, account_id));
-        let request = RestoreRequest { place, terms: concert.queue_terms(), draw, held_until };
+        let mut terms = concert.queue_terms();
+        terms.paused |= self.maintenance.is_on();
+        let request = RestoreRequest { place, terms, draw, held_until };
         let status = self.waiting_room.restore(request).await?;
         if held_until.is_none() {
             return Ok(status);

@@ -178,7 +178,7 @@ impl World {
         self.server.run(binary, &["import", &file.to_string_lossy()]).await
     }
 
-    async fn sign_up(&mut self, count: usize) -> anyhow::Result<()> {
+    pub(crate) async fn sign_up(&mut self, count: usize) -> anyhow::Result<()> {
         let request = |index: usize| buyer::sign_up(&format!("buyer-{index}"), "correct horse", "Buyer").prepare();
         let requests: Vec<_> = (0..count).map(request).collect();
         for (_, response) in self.send_all(&requests, drive::created).await? {

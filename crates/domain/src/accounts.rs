@@ -24,7 +24,7 @@ use crate::{
 
 pub use changes::{AccountChange, Belongings, ChangedAccount, Erasure, PasswordChange};
 pub use guessing::{ATTEMPTS_REMEMBERED_SECONDS, Attempts, GuessablePassword, GuessingRule};
-pub use records::{AccountRecords, PublishedKind};
+pub use records::{AccountRecords, Belonging, PublishedKind};
 pub use second_factor::{
     CODE_ATTEMPTS_FREE, CodeAttempt, Confirmation, FactorChanged, RECOVERY_CODES, RecoveryHash, RightCode,
     SecondFactor, SecondFactors, TotpSecret,

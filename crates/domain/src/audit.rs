@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{PerformanceId, StorageError, catalog::SeatingPlan};
+use crate::{PerformanceId, StorageError, Timestamp, catalog::SeatingPlan};
 
 /// One broken promise found in the storage.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,8 +119,13 @@ pub trait Audit: Send + Sync {
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Readiness: Send + Sync {
-    /// `Ok` where the storage answers and its schema is the one this build needs.
+    /// `Ok` if the storage answers, takes what is written, and its schema is the one this build needs.
     async fn ready(&self) -> Result<(), StorageError>;
+
+    /// The present instant by the clock of the storage; `None` if that is the clock of this machine.
+    async fn clock(&self) -> Result<Option<Timestamp>, StorageError> {
+        Ok(None)
+    }
 }
 
 #[cfg(test)]

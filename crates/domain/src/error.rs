@@ -31,19 +31,22 @@ pub enum OutageReason {
     Certificate,
     /// It lets nothing be written.
     ReadOnly,
+    /// The clock of this process does not agree with that of the storage.
+    WrongClock,
     /// The connection was lost, or for another reason.
     ConnectionLost,
 }
 
 impl OutageReason {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::DiskFull,
         Self::Refused,
         Self::TimedOut,
         Self::Locked,
         Self::Certificate,
         Self::ReadOnly,
+        Self::WrongClock,
         Self::ConnectionLost,
     ];
 
@@ -56,6 +59,7 @@ impl OutageReason {
             Self::Locked => "locked",
             Self::Certificate => "certificate",
             Self::ReadOnly => "read_only",
+            Self::WrongClock => "wrong_clock",
             Self::ConnectionLost => "connection_lost",
         }
     }
@@ -68,6 +72,7 @@ impl OutageReason {
             Self::Locked => "another transaction kept a row for too long",
             Self::Certificate => "the certificate is not accepted",
             Self::ReadOnly => "nothing can be written there",
+            Self::WrongClock => "the clock of this process is wrong",
             Self::ConnectionLost => "the connection was lost",
         }
     }
@@ -105,6 +110,11 @@ impl StorageError {
     /// A storage that does not work for this reason.
     pub fn unavailable(reason: OutageReason, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Unavailable(Box::new(Outage { reason, cause: cause.into() }))
+    }
+
+    /// That nothing is done by a clock that is not [trusted](crate::Clock::is_trusted).
+    pub fn wrong_clock() -> Self {
+        Self::unavailable(OutageReason::WrongClock, "it differs too much from the clock of the database")
     }
 
     /// A failure described in words.

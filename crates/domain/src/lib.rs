@@ -26,6 +26,7 @@ pub mod gateway;
 pub mod history;
 pub mod idempotency;
 mod ids;
+pub mod maintenance;
 mod network;
 pub mod page;
 pub mod payments;
@@ -49,6 +50,6 @@ pub use ids::{
 pub use network::Network;
 pub use points::{NegativePoints, Points};
 pub use selling_rules::SellingRules;
-pub use time::{Clock, Timestamp, rfc3339, seconds_after, seconds_until};
+pub use time::{Clock, ClockReading, Timestamp, rfc3339, seconds_after, seconds_until};
 #[cfg(feature = "mocks")]
 pub use {ids::MockEntropySource, time::MockClock};

@@ -8,6 +8,52 @@ pub type Timestamp = chrono::DateTime<chrono::Utc>;
 pub trait Clock: Send + Sync {
     /// The present instant, in whole microseconds, so that it survives storage unchanged.
     fn now(&self) -> Timestamp;
+
+    /// Whether it agrees with the clock of the storage, as far as is known. An adapter changes nothing by the time of a
+    /// clock that does not: a hold would end too early or too late for those whose clocks agree.
+    fn is_trusted(&self) -> bool {
+        true
+    }
+}
+
+/// What another clock said to a question that was asked and answered at these instants of this clock.
+///
+/// ```
+/// use boxoffice_domain::{ClockReading, Timestamp};
+/// use chrono::TimeDelta;
+/// let at = |milliseconds| Timestamp::UNIX_EPOCH + TimeDelta::milliseconds(milliseconds);
+/// let reading = ClockReading { asked_at: at(1_000), answered_at: at(1_040), other: at(4_000) };
+/// assert_eq!(reading.other_ahead(), TimeDelta::milliseconds(2_960));
+/// let agreeing = ClockReading { other: at(1_035), ..reading };
+/// assert_eq!(agreeing.other_ahead(), TimeDelta::zero());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockReading {
+    /// When the question was asked.
+    pub asked_at: Timestamp,
+    /// When the answer was there.
+    pub answered_at: Timestamp,
+    /// What the other clock said.
+    pub other: Timestamp,
+}
+
+impl ClockReading {
+    /// By how much the other clock is certainly ahead of this one; less than zero if it is behind. The answer was given at
+    /// some instant between question and answer, so what lies between them is no difference.
+    pub fn other_ahead(&self) -> chrono::TimeDelta {
+        if self.other > self.answered_at {
+            self.other - self.answered_at
+        } else if self.other < self.asked_at {
+            self.other - self.asked_at
+        } else {
+            chrono::TimeDelta::zero()
+        }
+    }
+
+    /// How long the answer took.
+    pub fn took(&self) -> chrono::TimeDelta {
+        self.answered_at - self.asked_at
+    }
 }
 
 /// `at` moved `seconds` later. Saturates at the last instant that can be represented.

@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use crate::{
     api::Api,
-    outages,
+    maintenance, outages,
     reply::{Code, IDEMPOTENCY_REPLAYED, PROBLEM_JSON, Problem, encoding::weighted},
     request::{IDEMPOTENCY_KEY, Origin, Passage, QUEUE_TOKEN},
     request_metrics::{RequestMetrics, UNMATCHED, method_name},
@@ -153,6 +153,9 @@ pub(crate) async fn guard(State(api): State<Api>, mut request: Request, next: Ne
     let response = 'passed: {
         if !is_acceptable(&request) {
             break 'passed Problem::new(Code::NotAcceptable).into_response();
+        }
+        if let Err(problem) = maintenance::refuse(&api.services.maintenance, &request) {
+            break 'passed problem.into_response();
         }
         let body_bytes_max = match api.input.check(&mut request, &api.bodies).await {
             Ok(body_bytes_max) => body_bytes_max,

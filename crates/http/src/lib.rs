@@ -15,6 +15,7 @@ mod hashing;
 pub mod json;
 mod keys_in_flight;
 mod layers;
+mod maintenance;
 mod outages;
 mod pace;
 mod queue_streams;
@@ -31,7 +32,8 @@ mod unread_body;
 use std::sync::Arc;
 
 use boxoffice_application::{
-    AccountService, CatalogService, Gate, PaymentService, ReservationService, WaitingRoomService, WalletService,
+    AccountService, CatalogService, Gate, MaintenanceMode, PaymentService, ReservationService, WaitingRoomService,
+    WalletService,
 };
 use boxoffice_domain::{Clock, EntropySource};
 use boxoffice_peers::Peers;
@@ -61,6 +63,8 @@ pub struct Services {
     /// Count the requests of a client over all instances.
     pub peers: Arc<dyn Peers>,
     pub readiness: Arc<ReadinessCheck>,
+    /// Whether anything new may be begun.
+    pub maintenance: Arc<MaintenanceMode>,
     /// Makes request ids.
     pub entropy: Arc<dyn EntropySource>,
     /// Tells the time of which a response shows the status.

@@ -44,11 +44,17 @@ impl ReadinessCheck {
     async fn ask(&self) -> Answer {
         let ask = async {
             let answer = self.readiness.ready().await.map_err(SharedError::from);
-            if let Err(error) = &answer {
-                let error = StorageError::from(error.clone());
-                tracing::warn!(error = &error as &dyn std::error::Error, "the storage is not ready");
+            let latest = Some((Instant::now(), answer.clone()));
+            let before = std::mem::replace(&mut *self.latest.lock().unwrap_or_else(PoisonError::into_inner), latest);
+            let was_ready = before.is_none_or(|(_, answer)| answer.is_ok());
+            match &answer {
+                Err(error) if was_ready => {
+                    let error = StorageError::from(error.clone());
+                    tracing::warn!(error = &error as &dyn std::error::Error, "the storage is not ready");
+                }
+                Ok(()) if !was_ready => tracing::info!("the storage is ready again"),
+                Ok(()) | Err(_) => {}
             }
-            *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), answer.clone()));
             Ok(answer)
         };
         let Ok(answer) = self.flight.get(|| self.kept(), ask).await;

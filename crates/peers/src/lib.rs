@@ -24,6 +24,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use async_trait::async_trait;
 use boxoffice_domain::accounts::GuessingRule;
+use chrono::TimeDelta;
 
 pub use announcements::{Announcement, Subscription, Topic};
 pub use memory::{MemoryLeases, MemoryPeers};
@@ -54,6 +55,12 @@ pub trait Peers: Send + Sync {
     /// How many peers have published on this topic within the last second.
     fn busy_with(&self, _topic: Topic) -> u32 {
         0
+    }
+
+    /// By how much the clock of a peer is ahead of that of this process: of the one that differs most. `None` if it cannot
+    /// be known.
+    fn clock_difference(&self) -> Option<TimeDelta> {
+        None
     }
 
     /// Takes one of the `per_minute` that `client` has of `what`, counted over all processes; `None` if they cannot be

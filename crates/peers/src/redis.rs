@@ -15,14 +15,16 @@ use std::{
 
 use async_trait::async_trait;
 use boxoffice_domain::{
-    StorageError,
+    Clock, StorageError,
     accounts::{ATTEMPTS_REMEMBERED_SECONDS, GuessingRule},
 };
+use chrono::TimeDelta;
 use tokio::task::JoinSet;
 
 use self::announcer::{Announcer, channel};
 pub use self::link::{
-    Argument, FromReply, Kind, Link, Listener, MICROS_MAX, RedisSettings, RedisUrl, Reply, Script, damaged, micros,
+    Argument, FromReply, Kind, Link, Listener, MICROS_MAX, RedisInspection, RedisSettings, RedisUrl, Reply, Script,
+    damaged, micros,
 };
 use crate::{Peers, Quota, Subscription, Topic, arguments};
 
@@ -58,8 +60,8 @@ impl fmt::Debug for RedisPeers {
 
 impl RedisPeers {
     /// Peers over this connection.
-    pub fn new(link: Arc<Link>) -> Self {
-        let (announcer, outgoing) = Announcer::new();
+    pub fn new(link: Arc<Link>, clock: Arc<dyn Clock>) -> Self {
+        let (announcer, outgoing) = Announcer::new(clock);
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&link).keep_listening(vec![channel(&link)], Arc::clone(&announcer)));
         tasks.spawn(Arc::clone(&announcer).send(Arc::clone(&link), outgoing, true));
@@ -68,8 +70,8 @@ impl RedisPeers {
 
     /// The peers of a process that only publishes and then [leaves](Peers::leave). It shows no signs of life, so that
     /// its peers do not wait for it if it is killed before that.
-    pub fn publish_only(link: Arc<Link>) -> Self {
-        let (announcer, outgoing) = Announcer::new();
+    pub fn publish_only(link: Arc<Link>, clock: Arc<dyn Clock>) -> Self {
+        let (announcer, outgoing) = Announcer::new(clock);
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&announcer).send(Arc::clone(&link), outgoing, false));
         Self { link, announcer, _tasks: tasks }
@@ -129,6 +131,10 @@ impl Peers for RedisPeers {
 
     fn busy_with(&self, topic: Topic) -> u32 {
         self.announcer.busy_with(topic)
+    }
+
+    fn clock_difference(&self) -> Option<TimeDelta> {
+        self.announcer.clock_difference()
     }
 
     /// All of a quota may be taken at once; it comes back evenly.

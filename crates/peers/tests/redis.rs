@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
-use boxoffice_domain::accounts::GuessingRule;
+use boxoffice_domain::{accounts::GuessingRule, fixtures::TestClock};
 use boxoffice_peers::{
     Announcement, Peers, Quota, Subscription, Topic,
     redis::{Link, RedisPeers, RedisSettings, RedisUrl},
@@ -29,7 +29,7 @@ async fn start(count: usize) -> (RedisServer, Vec<Arc<RedisPeers>>) {
     let server = RedisServer::start().await.expect("Redis starts");
     let mut instances = Vec::new();
     for _ in 0..count {
-        instances.push(Arc::new(RedisPeers::new(connect(&server).await)));
+        instances.push(Arc::new(RedisPeers::new(connect(&server).await, Arc::new(TestClock::new()))));
     }
     (server, instances)
 }
@@ -227,7 +227,7 @@ async fn a_process_that_only_publishes_is_not_waited_for() {
     let (server, instances) = start(1).await;
     let instance = &instances[0];
     let mut subscription = instance.subscribe();
-    let importing = RedisPeers::publish_only(connect(&server).await);
+    let importing = RedisPeers::publish_only(connect(&server).await, Arc::new(TestClock::new()));
     until("it has received all", async || instance.all_received()).await;
     importing.publish(Topic::Catalog, "imported".to_owned());
     importing.leave().await;

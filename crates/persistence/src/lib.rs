@@ -12,6 +12,7 @@
 
 mod catalog_watch;
 mod concert_finder;
+mod copy;
 mod holds_ended;
 mod mysql;
 mod row;
@@ -31,6 +32,7 @@ use boxoffice_domain::{
     catalog::{Catalog, CatalogImport},
     events::Outbox,
     history::History,
+    maintenance::Maintenance,
     payments::Payments,
     reservations::Reservations,
     retention::Retention,
@@ -39,6 +41,7 @@ use boxoffice_domain::{
 use boxoffice_peers::{Peers, leases::Leases};
 use url::form_urlencoded;
 
+pub use crate::copy::{CopiedTable, CopyError};
 use crate::{concert_finder::ConcertFinder, seat_cache::SeatCache, write_lanes::WriteLanes};
 
 /// How the storage is used.
@@ -108,6 +111,7 @@ pub struct Database {
     pub audit: Arc<dyn Audit>,
     pub readiness: Arc<dyn Readiness>,
     pub leases: Arc<dyn Leases>,
+    pub maintenance: Arc<dyn Maintenance>,
     pub retention: Arc<dyn Retention>,
     lanes: WriteLanes,
     seat_cache: Arc<SeatCache>,
@@ -187,6 +191,45 @@ pub async fn connect(
     match parse(url)? {
         (Kind::Mysql, url) => mysql::connect(url, settings, clock, entropy).await,
         (Kind::Sqlite, url) => sqlite::connect(url, settings, clock, entropy).await,
+    }
+}
+
+/// What there is at the address of a database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    /// The name and the version of the server.
+    pub server: String,
+    /// The newest migration that was applied; `None` if the database is empty.
+    pub schema: Option<String>,
+    /// The newest migration that this build has.
+    pub needed: String,
+    /// Whether the user of the database may find out which transactions keep locks, and end those of its own that stand still.
+    pub may_see_locks: bool,
+}
+
+/// Looks what there is. Makes nothing, except for the file of an embedded database that is missing.
+pub async fn inspect(url: &str) -> Result<Inspection, ConnectError> {
+    match parse(url)? {
+        (Kind::Mysql, url) => mysql::inspect(url).await,
+        (Kind::Sqlite, url) => sqlite::inspect(url).await,
+    }
+}
+
+/// Copies all rows of a database into another one with the same schema, which is empty or has a part of them from an earlier
+/// call that was interrupted. Nothing may change either meanwhile. Calls `progress` after each table.
+pub async fn copy(
+    from: &str,
+    to: &str,
+    progress: &mut (dyn FnMut(&CopiedTable) + Send),
+) -> Result<Vec<CopiedTable>, CopyError> {
+    let (mut from, mut to) = (end(from).await?, end(to).await?);
+    copy::copy(from.as_mut(), to.as_mut(), progress).await
+}
+
+async fn end(url: &str) -> Result<Box<dyn copy::End>, ConnectError> {
+    match parse(url)? {
+        (Kind::Mysql, url) => mysql::connect_end(url).await,
+        (Kind::Sqlite, url) => sqlite::connect_end(url).await,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{CA_FILE, ConnectError, statement::Statement};
 #[path = "sql/mod.rs"]
 mod sql;
 
-pub(crate) use sql::{connect, migrate, migrate_down};
+pub(crate) use sql::{connect, connect_end, inspect, migrate, migrate_down};
 
 pub(crate) type Connection = AsyncMysqlConnection;
 
@@ -22,6 +22,8 @@ pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migra
 pub(crate) const BEGIN: &str = "START TRANSACTION";
 /// Locks the rows that a statement reads until the transaction ends.
 pub(crate) const LOCK_ROWS: &str = " FOR UPDATE";
+/// Locks the rows that no other transaction has locked, and leaves out the others.
+pub(crate) const SKIP_LOCKED: Option<&str> = Some(" FOR UPDATE SKIP LOCKED");
 /// The index that finds what accounts hold and own. Statistics lag behind a sale that has just begun: by them the
 /// database would read every hold.
 pub(crate) const LIVE_INDEX: &str = " FORCE INDEX (reservations_live)";
@@ -39,9 +41,33 @@ pub(crate) const RESERVED_SEATS: &str = include_str!("mysql/reserved_seats.sql")
 /// Those of a batch that cannot be parsed are missing; an event without a subject has the id of its batch.
 pub(crate) const EVENTS: &str = include_str!("mysql/events.sql");
 
-/// Begins a transaction that reads everything as it is at one instant.
-pub(crate) const READ_SNAPSHOT: [&str; 2] =
-    ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT"];
+/// The columns of all tables: the table, the column, its type, and its position in the primary key or 0.
+pub(crate) const COLUMNS: &str = "\
+    SELECT CAST(columns.table_name AS CHAR), CAST(columns.column_name AS CHAR), CAST(columns.data_type AS CHAR), \
+        CAST(COALESCE(statistics.seq_in_index, 0) AS SIGNED) \
+    FROM information_schema.columns AS columns \
+    LEFT JOIN information_schema.statistics AS statistics ON statistics.table_schema = columns.table_schema \
+        AND statistics.table_name = columns.table_name AND statistics.column_name = columns.column_name \
+        AND statistics.index_name = 'PRIMARY' \
+    WHERE columns.table_schema = DATABASE() AND columns.table_name <> '__diesel_schema_migrations' \
+    ORDER BY columns.table_name";
+/// What the server is.
+pub(crate) const SERVER_VERSION: &str = "SELECT CONCAT(IF(VERSION() LIKE '%MariaDB%', '', 'MySQL '), VERSION())";
+/// Whether any migration was applied to the database.
+pub(crate) const COUNT_MIGRATION_TABLES: &str = "\
+    SELECT COUNT(*) FROM information_schema.tables \
+    WHERE table_schema = DATABASE() AND table_name = '__diesel_schema_migrations'";
+
+/// Reads the clock of the server.
+pub(crate) const CLOCK: Option<&str> = Some("SELECT UTC_TIMESTAMP(6)");
+
+/// Begins a transaction that reads everything as it is at one instant. It may stand still for long, while this process
+/// works on what it has read; sessions for reading do nothing else.
+pub(crate) const READ_SNAPSHOT: [&str; 3] = [
+    "SET SESSION lock_wait_timeout = 10 /*M! , idle_transaction_timeout = 600 */",
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+    "START TRANSACTION WITH CONSISTENT SNAPSHOT",
+];
 
 /// Connects, and sets what this crate relies on, whatever the defaults of the server are.
 pub(crate) async fn establish(url: &str) -> diesel::ConnectionResult<Connection> {
@@ -89,6 +115,19 @@ pub(crate) async fn end_frozen_transactions(connection: &mut Connection) -> dies
         }
     }
     Ok(ended)
+}
+
+/// The transactions that have lasted for 2 s or more, the longest first: the number of the connection, its user, where it
+/// comes from, and for how many seconds.
+const BLOCKERS: &str = "\
+    SELECT processes.id, processes.user, processes.host, TIMESTAMPDIFF(SECOND, transactions.trx_started, NOW()) \
+    FROM information_schema.innodb_trx AS transactions \
+    JOIN information_schema.processlist AS processes ON processes.id = transactions.trx_mysql_thread_id \
+    WHERE transactions.trx_started <= NOW() - INTERVAL 2 SECOND ORDER BY transactions.trx_started LIMIT 3";
+
+/// Who keeps locks for long.
+pub(crate) async fn blockers(connection: &mut Connection) -> diesel::QueryResult<Vec<(i64, String, String, i64)>> {
+    Statement::<(BigInt, Text, Text, BigInt)>::new(BLOCKERS).load(connection).await
 }
 
 /// Connects over TLS to a server that shows a certificate of this authority for its name.

@@ -41,6 +41,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    maintenance (work) {
+        work -> Text,
+        message -> Text,
+        began_at -> Timestamp,
+    }
+}
+
+diesel::table! {
     sessions (id) {
         id -> Binary,
         account_id -> Binary,

@@ -9,7 +9,7 @@ use crate::{ConnectError, statement::Statement};
 #[path = "sql/mod.rs"]
 mod sql;
 
-pub(crate) use sql::{connect, migrate, migrate_down};
+pub(crate) use sql::{connect, connect_end, inspect, migrate, migrate_down};
 
 pub(crate) type Connection = SyncConnectionWrapper<SqliteConnection>;
 
@@ -19,6 +19,8 @@ pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migra
 pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
 /// A writing transaction locks the whole database.
 pub(crate) const LOCK_ROWS: &str = "";
+/// A writing transaction waits for the other one, whatever its rows.
+pub(crate) const SKIP_LOCKED: Option<&str> = None;
 /// The index that finds what accounts hold and own. There are no statistics to choose it by.
 pub(crate) const LIVE_INDEX: &str = " INDEXED BY reservations_live";
 /// The index that lists the reservations of a status by the ends of their holds.
@@ -33,6 +35,21 @@ pub(crate) const RESERVED_SEATS: &str = include_str!("sqlite/reserved_seats.sql"
 /// The events of all batches: `subject_id`, `kind`, what each says of its subject, and `occurred_at`, that of its batch.
 /// Those of a batch that cannot be parsed are missing; an event without a subject has the id of its batch.
 pub(crate) const EVENTS: &str = include_str!("sqlite/events.sql");
+
+/// The columns of all tables: the table, the column, its type, and its position in the primary key or 0.
+pub(crate) const COLUMNS: &str = "\
+    SELECT tables.name, columns.name, columns.type, columns.pk \
+    FROM sqlite_schema AS tables JOIN pragma_table_info(tables.name) AS columns \
+    WHERE tables.type = 'table' AND tables.name <> '__diesel_schema_migrations' AND tables.name NOT LIKE 'sqlite_%' \
+    ORDER BY tables.name";
+/// What the library is.
+pub(crate) const SERVER_VERSION: &str = "SELECT 'SQLite ' || sqlite_version()";
+/// Whether any migration was applied to the database.
+pub(crate) const COUNT_MIGRATION_TABLES: &str =
+    "SELECT COUNT(*) FROM sqlite_schema WHERE name = '__diesel_schema_migrations'";
+
+/// The database is a file, and this machine has one clock.
+pub(crate) const CLOCK: Option<&str> = None;
 
 /// Begins a transaction that reads everything as it is at one instant: that of the first reading, whatever it reads.
 pub(crate) const READ_SNAPSHOT: [&str; 2] = ["BEGIN", "SELECT 1 FROM sqlite_schema LIMIT 1"];
@@ -54,6 +71,11 @@ pub(crate) async fn agrees_at_commit(_connection: &mut Connection) -> diesel::Qu
 
 /// Ends the transactions of other processes that stand still: those of an embedded database end with their process.
 pub(crate) async fn end_frozen_transactions(_connection: &mut Connection) -> diesel::QueryResult<Vec<(String, i64)>> {
+    Ok(Vec::new())
+}
+
+/// Who keeps locks for long: nobody who could be named.
+pub(crate) async fn blockers(_connection: &mut Connection) -> diesel::QueryResult<Vec<(i64, String, String, i64)>> {
     Ok(Vec::new())
 }
 

@@ -103,6 +103,7 @@ impl<T: Into<Self>> From<Option<T>> for Bind {
 #[derive(Clone, Debug)]
 enum Piece {
     Static(&'static str),
+    Made(String),
     Bind(Bind),
 }
 
@@ -122,6 +123,14 @@ impl<ST> Statement<ST> {
     #[must_use]
     pub(crate) fn sql(mut self, sql: &'static str) -> Self {
         self.pieces.push(Piece::Static(sql));
+        self
+    }
+
+    /// Text that is made at run time, such as the name of a column. The statement is not kept prepared.
+    #[must_use]
+    pub(crate) fn made(mut self, sql: String) -> Self {
+        self.pieces.push(Piece::Made(sql));
+        self.kept_prepared = false;
         self
     }
 
@@ -242,6 +251,7 @@ macro_rules! query_fragment {
                 for piece in &self.pieces {
                     match piece {
                         Piece::Static(sql) => pass.push_sql(sql),
+                        Piece::Made(sql) => pass.push_sql(sql),
                         Piece::Bind(Bind::Bytes16(value)) => pass.push_bind_param::<Binary, _>(value)?,
                         Piece::Bind(Bind::Word(value)) => pass.push_bind_param::<Text, _>(*value)?,
                         Piece::Bind(Bind::Bytes(value)) => pass.push_bind_param::<Binary, _>(value)?,

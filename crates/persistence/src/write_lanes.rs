@@ -21,7 +21,7 @@ use std::{
 use async_trait::async_trait;
 use boxoffice_domain::{
     StorageError,
-    sale::{Command, LoadError, OtherOutcome, Outcome},
+    sale::{Command, OtherOutcome, Outcome},
 };
 use boxoffice_peers::SharedError;
 use tokio::{
@@ -31,8 +31,8 @@ use tokio::{
 
 use crate::{PersistenceSettings, seat_cache::SeatCache};
 
-/// What became of one command of a batch that was carried out.
-pub(crate) type Decided = Result<Outcome, LoadError>;
+/// What became of one command of a batch that was carried out. An error is about this command alone, which changed nothing.
+pub(crate) type Decided = Result<Outcome, StorageError>;
 
 /// Runs one transaction for a batch of commands.
 #[async_trait]
@@ -217,9 +217,7 @@ async fn write_unless_it_panics<W: BatchWriter>(
 ) -> Result<Vec<Result<Outcome, StorageError>>, StorageError> {
     let writer = Arc::clone(writer);
     let written = tokio::spawn(async move { writer.write_batch(&commands).await });
-    let decided = written.await.unwrap_or_else(|panicked| Err(StorageError::Failed(panicked.into())))?;
-    let outcome = |decided: Decided| decided.map_err(|error| StorageError::Failed(error.into()));
-    Ok(decided.into_iter().map(outcome).collect())
+    written.await.unwrap_or_else(|panicked| Err(StorageError::Failed(panicked.into())))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub mod galera;
 pub mod load_balancer;
 pub mod nginx;
 pub mod openapi;
+pub mod prometheus;
 pub mod servers;
 pub mod tcp_proxy;
 

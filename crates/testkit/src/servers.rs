@@ -20,8 +20,8 @@ mod redis_monitor;
 
 use keeper::Keeper;
 
-pub use keeper::free_port;
-pub(crate) use keeper::{attempts, scripts, until};
+pub(crate) use keeper::{attempts, until};
+pub use keeper::{free_port, scripts};
 pub use redis::{RedisCluster, RedisServer};
 pub use redis_monitor::{RedisMonitor, RedisStep};
 
@@ -156,6 +156,16 @@ impl DatabaseServer {
     /// Kills the server (SIGKILL) and waits until it is gone. The data stays as it was at that instant.
     pub async fn kill(&self) -> io::Result<()> {
         self.keeper()?.ask("kill").await.map(drop)
+    }
+
+    /// Stops the server where it is (SIGSTOP): it accepts connections and answers nothing.
+    pub async fn pause(&self) -> io::Result<()> {
+        self.keeper()?.ask("pause").await.map(drop)
+    }
+
+    /// Lets a paused server go on (SIGCONT).
+    pub async fn resume(&self) -> io::Result<()> {
+        self.keeper()?.ask("resume").await.map(drop)
     }
 
     /// Starts the server again over the same data and on the same port, and waits until it answers.

@@ -117,6 +117,11 @@ impl Server {
         self.settings.insert(format!("BOXOFFICE_{name}"), value.to_owned());
     }
 
+    /// Sets another variable of its environment.
+    pub(crate) fn set_variable(&mut self, name: &str, value: &str) {
+        self.settings.insert(name.to_owned(), value.to_owned());
+    }
+
     pub(crate) async fn started(mut self) -> Self {
         self.start_again().await;
         self

@@ -106,6 +106,16 @@ impl JwtAccessTokens {
         Some(claims)
     }
 
+    /// What is wrong with a token that cannot be read. One that is signed with a key that was dropped counts as expired, so
+    /// that its holder refreshes the session instead of signing in again. A forger learns nothing by it.
+    fn why_unreadable(&self, token: &str) -> AccessTokenError {
+        let key_id = jsonwebtoken::decode_header(token).ok().and_then(|header| header.kid);
+        match key_id {
+            Some(key_id) if self.verifying.iter().all(|(id, _)| *id != key_id) => AccessTokenError::Expired,
+            _ => AccessTokenError::Invalid,
+        }
+    }
+
     /// As [`Self::read`], without the cache.
     fn check(&self, token: &str) -> Option<AccessClaims> {
         let kid = jsonwebtoken::decode_header(token).ok()?.kid?;
@@ -160,7 +170,7 @@ impl AccessTokens for JwtAccessTokens {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(AccessTokenError::Invalid);
         }
-        let claims = self.read(token).ok_or(AccessTokenError::Invalid)?;
+        let claims = self.read(token).ok_or_else(|| self.why_unreadable(token))?;
         if now < claims.expires_at { Ok(claims) } else { Err(AccessTokenError::Expired) }
     }
 }
@@ -264,7 +274,7 @@ mod tests {
         let claims = claims();
         assert_eq!(new.verify(&old.issue(&claims, instant(0)).unwrap(), instant(0)), Ok(claims));
         let of_new = new.issue(&claims, instant(0)).unwrap();
-        assert_eq!(old.verify(&of_new, instant(0)), Err(AccessTokenError::Invalid));
+        assert_eq!(old.verify(&of_new, instant(0)), Err(AccessTokenError::Expired), "refreshing helps");
         assert!(JwtAccessTokens::new(&[]).is_err());
     }
 
@@ -288,9 +298,13 @@ mod tests {
     fn a_token_that_names_no_key_or_lacks_a_claim_or_is_for_others_is_invalid() {
         let key = &keys(1)[0];
         let tokens = JwtAccessTokens::new(std::slice::from_ref(key)).unwrap();
-        for header in [json!({"alg": "HS256"}), json!({"alg": "HS256", "kid": "another"})] {
+        for (header, error) in [
+            (json!({"alg": "HS256"}), AccessTokenError::Invalid),
+            // The key may have been dropped.
+            (json!({"alg": "HS256", "kid": "another"}), AccessTokenError::Expired),
+        ] {
             let token = signed(key, &header, &payload());
-            assert_eq!(tokens.verify(&token, instant(0)), Err(AccessTokenError::Invalid), "{header}");
+            assert_eq!(tokens.verify(&token, instant(0)), Err(error), "{header}");
         }
         for claim in ["iss", "aud", "sub", "sid", "role", "iat", "exp"] {
             let (mut without, mut with_another) = (payload(), payload());

@@ -14,7 +14,7 @@ use super::{
 };
 
 boxoffice_contracts::access_tokens_contract!(signers);
-boxoffice_contracts::clock_contract!(|| SystemClock);
+boxoffice_contracts::clock_contract!(SystemClock::default);
 boxoffice_contracts::password_hasher_contract!(passwords);
 boxoffice_contracts::payment_gateway_contract!(simulator);
 boxoffice_contracts::queue_tokens_contract!(signers);

@@ -138,7 +138,7 @@ mod tests {
         assert_ne!(one.seal(&place), old.1, "the new key signs");
         // The old key is dropped, and what it signed is no longer accepted.
         assert!(one.change(rotate(&rotated, false, Some(1))).unwrap());
-        assert_eq!(one.verify(&old.0, instant(0)), Err(AccessTokenError::Invalid));
+        assert_eq!(one.verify(&old.0, instant(0)), Err(AccessTokenError::Expired), "its holder is to refresh");
         assert_eq!(one.open(&old.1.0), None);
     }
 }

@@ -9,7 +9,7 @@ use boxoffice_peers::redis::RedisUrl;
 pub(crate) struct DatabaseUrl(String);
 
 impl DatabaseUrl {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let url = Self(text.to_owned());
         // A message does not repeat the text, which may contain a password.
         let wrong = match (url.sqlite_path(), text.strip_prefix("mysql://")) {
@@ -82,6 +82,15 @@ pub(crate) enum WaitingRoomUrl {
     Memory,
     /// In Redis, for any number of processes.
     Redis(RedisUrl),
+}
+
+impl fmt::Display for WaitingRoomUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory:"),
+            Self::Redis(url) => url.fmt(f),
+        }
+    }
 }
 
 impl WaitingRoomUrl {

@@ -4,11 +4,11 @@ use std::fs;
 
 use boxoffice_testkit::TestFolder;
 
-use crate::{CLUB, run};
+use crate::{CLUB, folder_with_database, run};
 
 #[test]
 fn a_catalog_is_read_as_the_programs_of_people_write_it() {
-    let folder = TestFolder::create();
+    let folder = folder_with_database();
     let text = fs::read_to_string(CLUB).unwrap().replace('\n', "\r\n");
     let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
     fs::write(folder.join("mark.json"), format!("\u{feff}{text}")).unwrap();
@@ -64,7 +64,7 @@ fn a_draw_is_verified_from_a_list_as_a_spreadsheet_writes_it() {
 
 #[test]
 fn a_catalog_is_read_as_the_bodies_of_requests_are() {
-    let folder = TestFolder::create();
+    let folder = folder_with_database();
     let text = fs::read_to_string(CLUB).unwrap();
     let mut file: serde_json::Value = serde_json::from_str(&text).unwrap();
     let longest = "한".repeat(4_000);
@@ -89,7 +89,7 @@ fn a_catalog_is_read_as_the_bodies_of_requests_are() {
 
 #[test]
 fn a_catalog_in_another_form_of_unicode_is_the_same_catalog() {
-    let folder = TestFolder::create();
+    let folder = folder_with_database();
     let text = fs::read_to_string(CLUB).unwrap();
     let catalog = |key: &str, title: &str| {
         let mut file: serde_json::Value = serde_json::from_str(&text).unwrap();

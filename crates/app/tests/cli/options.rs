@@ -2,7 +2,7 @@
 
 use boxoffice_testkit::TestFolder;
 
-use crate::{CLUB, Outcome, Server, boxoffice, run};
+use crate::{CLUB, Outcome, Server, boxoffice, folder_with_database, run};
 
 #[test]
 fn a_setting_that_a_command_has_no_use_for_is_refused_as_a_flag() {
@@ -20,13 +20,14 @@ fn a_setting_that_a_command_has_no_use_for_is_refused_as_a_flag() {
         run(&folder, arguments).fails(2, &[message]);
     }
     assert!(folder.names().is_empty(), "{:?}", folder.names());
-    run(&folder, &["import", CLUB, "--max-active", "3", "--database", "sqlite://{data_dir}/other.db"]).prints(&[]);
+    let other = ["--create", "--max-active", "3", "--database", "sqlite://{data_dir}/other.db"];
+    run(&folder, &[&["import", CLUB][..], &other].concat()).prints(&[]);
     assert!(folder.join("data/other.db").exists());
 }
 
 #[test]
 fn an_account_that_exists_is_changed_in_all_that_was_given_and_in_nothing_else() {
-    let folder = TestFolder::create();
+    let folder = folder_with_database();
     let account = |arguments: &[&str], password: Option<&str>| {
         let mut command = boxoffice(&folder, &[&["account"], arguments].concat());
         Outcome::of(command.envs(password.map(|password| ("BOXOFFICE_PASSWORD", password))))

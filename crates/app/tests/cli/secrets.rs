@@ -8,7 +8,7 @@ use std::{
 
 use boxoffice_testkit::TestFolder;
 
-use crate::{Outcome, boxoffice, run};
+use crate::{Outcome, boxoffice, folder_with_database, run};
 
 fn set_mode(path: impl AsRef<Path>, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
@@ -18,11 +18,12 @@ fn set_mode(path: impl AsRef<Path>, mode: u32) {
 fn a_secret_comes_from_a_file_or_a_credential() {
     let folder = TestFolder::create();
     folder.write("named", "sqlite://{data_dir}/named.db\n");
-    run(&folder, &["migrate", "--database-file", "named"]).prints(&["applied "]);
+    run(&folder, &["migrate", "--create", "--database-file", "named"]).prints(&["applied "]);
     fs::create_dir(folder.join("credentials")).unwrap();
     folder.write("credentials/database", "sqlite://{data_dir}/credential.db");
     let credentials = folder.join("credentials");
-    Outcome::of(boxoffice(&folder, &["migrate"]).env("CREDENTIALS_DIRECTORY", &credentials)).prints(&["applied "]);
+    Outcome::of(boxoffice(&folder, &["migrate", "--create"]).env("CREDENTIALS_DIRECTORY", &credentials))
+        .prints(&["applied "]);
     for name in ["named.db", "credential.db"] {
         assert!(folder.join("data").join(name).exists(), "{name}");
     }
@@ -34,7 +35,7 @@ fn a_secret_comes_from_a_file_or_a_credential() {
     run(&folder, &["keys", "rotate", "--keys-file", "credentials/keys.json"]).prints(&["signs"]);
     set_mode(folder.join("credentials/keys.json"), 0o440);
     let keys = credentials.join("keys.json").display().to_string();
-    let mut account = boxoffice(&folder, &["account", "haneul", "--role", "admin", "--keys-file", &keys]);
+    let mut account = boxoffice(&folder, &["account", "haneul", "--create", "--role", "admin", "--keys-file", &keys]);
     account.env("BOXOFFICE_PASSWORD_FILE", folder.write("password", "long enough\n"));
     Outcome::of(&mut account).fails(2, &["(mode 440): run `chmod 600"]);
     Outcome::of(account.env("CREDENTIALS_DIRECTORY", &credentials)).prints(&["made the account `haneul`"]);
@@ -43,8 +44,7 @@ fn a_secret_comes_from_a_file_or_a_credential() {
 
 #[test]
 fn data_that_others_may_read_is_refused_with_what_to_do() {
-    let folder = TestFolder::create();
-    run(&folder, &["migrate"]).prints(&["applied "]);
+    let folder = folder_with_database();
     for (path, open, private) in [("data/boxoffice.db", 0o644, 0o600), ("data", 0o750, 0o700)] {
         set_mode(folder.join(path), open);
         let refusal = format!("{path} (mode {open:o}): run `chmod {private:o} ./{path}`");

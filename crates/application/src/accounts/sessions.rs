@@ -211,6 +211,7 @@ impl AccountService {
         let expires_after = |at| seconds_after(at, self.settings.access_seconds);
         let at = if now < expires_after(at) { at } else { now };
         let Member { account, standing } = member;
+        self.known.note(account.id);
         let claims = AccessClaims {
             account_id: account.id,
             session_id,

@@ -4,9 +4,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use boxoffice_application::{
-    AccountService, CatalogService, Gate, Identity, PaymentService, ReservationService, WaitingRoomService,
-    WalletService,
-    accounts::{Guesses, Revocations, SessionSettings},
+    AccountService, CatalogService, Gate, Identity, MaintenanceMode, PaymentService, ReservationService,
+    WaitingRoomService, WalletService,
+    accounts::{Guesses, KnownAccounts, Revocations, SessionSettings},
     fingerprint,
     payments::PayError,
     reservations::{HoldSeats, HoldSeatsError},
@@ -277,9 +277,14 @@ impl World {
                 guessing: GuessingRule { free: 5, wait_seconds_max: 10 },
             },
             guesses: Guesses::default(),
+            known: self.known_accounts(),
             revocations: Revocations::default(),
             peers: self.peers.clone(),
         }
+    }
+
+    fn known_accounts(&self) -> Arc<KnownAccounts> {
+        Arc::new(KnownAccounts::new(self.stage.storage.accounts.clone(), self.stage.clock.clone()))
     }
 
     pub(crate) fn waiting_room_service(&self) -> WaitingRoomService {
@@ -287,10 +292,12 @@ impl World {
             waiting_room: self.waiting_room.clone(),
             tokens: Arc::new(SignedTokens::new(&[7; 32], &[])),
             accounts: self.stage.storage.accounts.clone(),
+            known: self.known_accounts(),
             catalog: self.stage.storage.catalog.clone(),
             payments: self.stage.storage.payments.clone(),
             reservations: self.stage.storage.reservations.clone(),
             terms: boxoffice_application::SaleTermsCache::default(),
+            maintenance: Arc::new(MaintenanceMode::new(self.stage.storage.maintenance.clone())),
             sales: boxoffice_application::SaleWatch::default(),
             clock: self.stage.clock.clone(),
             account_age_min: self.account_age_min,

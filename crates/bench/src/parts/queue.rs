@@ -83,8 +83,8 @@ async fn join(
 
 impl Queue {
     async fn fill(world: &World, concert_id: Uuid, waiting: usize) -> anyhow::Result<Self> {
-        // The first is admitted, and does not wait.
-        let (_, mut polling) = join(world, concert_id, &strangers(world, 1), PATIENCE).await?;
+        // The first is admitted, and does not wait. Its account has to exist.
+        let (_, mut polling) = join(world, concert_id, &world.buyers[..1], PATIENCE).await?;
         let step = waiting.div_ceil(POLLING_MAX).max(1);
         let mut missing = waiting;
         while missing > 0 {
@@ -121,7 +121,8 @@ impl Queue {
 pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
     let store = Store::start(Backend::MariaDb, bench).await?;
     let sizes: &[usize] = if bench.smoke { &WAITING_SMOKE } else { &WAITING };
-    let world = World::open(bench, &store, "queue", &catalog(sizes)?, &[("queue_capacity", "2000000")]).await?;
+    let mut world = World::open(bench, &store, "queue", &catalog(sizes)?, &[("queue_capacity", "2000000")]).await?;
+    world.sign_up(1).await?;
     let mut queues = Vec::new();
     let mut bytes_each = 0.0;
     let mut connection = Connection::open(world.server.address).await?;

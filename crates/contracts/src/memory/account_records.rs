@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, ChargeId, ConcertId, SessionId, StorageError, Timestamp,
     accounts::{
-        AccountRecords, CodeAttempt, Confirmation, FactorChanged, PasswordHash, PublishedKind, RightCode, SecondFactor,
-        SecondFactors, Session,
+        AccountRecords, Belonging, CodeAttempt, Confirmation, FactorChanged, PasswordHash, PublishedKind, RightCode,
+        SecondFactor, SecondFactors, Session,
     },
     history::StaffAct,
     page::{Page, PageRequest},
@@ -29,6 +29,16 @@ impl AccountRecords for MemoryStore {
         let rows = self.rows();
         let own = rows.sessions.values().filter(|session| session.account_id == account_id);
         Ok(page(own.cloned(), request, |session| session.id, SessionId::gt))
+    }
+
+    async fn owner_of(&self, owned: Belonging) -> Result<Option<AccountId>, StorageError> {
+        let sale = &self.rows().sale;
+        Ok(match owned {
+            Belonging::Reservation(id) => sale.reservations.get(&id).map(|reservation| reservation.account_id),
+            Belonging::Payment(id) => {
+                sale.payments.values().find(|payment| payment.id == id).map(|payment| payment.account_id)
+            }
+        })
     }
 
     async fn all_charges(

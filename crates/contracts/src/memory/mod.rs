@@ -31,6 +31,7 @@ use boxoffice_domain::{
     fixtures::SaleTables,
     history::StaffAct,
     idempotency::{Idempotency, IdempotencyKey, KeyReused, Made},
+    maintenance::{Maintenance, Notice},
     page::{Page, PageRequest},
     sale::{Command, OtherOutcome, Outcome},
 };
@@ -61,6 +62,7 @@ struct Rows {
     /// The name of the venue and the number of available seats are those of the publication.
     performances: Published<PerformanceId, PerformanceSummary>,
     leases: BTreeMap<String, (Uuid, Timestamp)>,
+    notice: Option<Notice>,
     batches: Vec<EventBatch>,
     acts: Vec<StaffAct>,
     removed_until: retention::RemovedUntil,
@@ -175,6 +177,20 @@ impl MemoryStore {
 impl Outbox for MemoryStore {
     async fn batches(&self, request: PageRequest<Uuid>) -> Result<Page<EventBatch, Uuid>, StorageError> {
         Ok(page(self.rows().batches.iter().cloned(), request, |batch| batch.id, Uuid::gt))
+    }
+}
+
+#[async_trait]
+impl Maintenance for MemoryStore {
+    async fn notice(&self) -> Result<Option<Notice>, StorageError> {
+        Ok(self.rows().notice.clone())
+    }
+
+    async fn set_notice(&self, notice: Option<Notice>) -> Result<(), StorageError> {
+        let mut rows = self.rows();
+        let began_at = rows.notice.as_ref().map(|notice| notice.began_at);
+        rows.notice = notice.map(|notice| Notice { began_at: began_at.unwrap_or(notice.began_at), ..notice });
+        Ok(())
     }
 }
 

@@ -3,8 +3,8 @@
 use boxoffice_domain::{
     AccountId, EntropySource, Points,
     accounts::{
-        AccountChange, ChangedAccount, CreateAccountError, Credentials, Erasure, LoginId, PasswordHash, PublishedKind,
-        Role, Standing,
+        AccountChange, Belonging, ChangedAccount, CreateAccountError, Credentials, Erasure, LoginId, PasswordHash,
+        PublishedKind, Role, Standing,
     },
     catalog::Concert,
     fixtures::{self, TestEntropy, idempotency},
@@ -202,9 +202,15 @@ pub async fn everything_that_is_stored_of_an_account_is_read_page_by_page(stage:
     }
     for (account_id, label) in [(account_id, "A-1-1"), (other, "A-1-2")] {
         let held = stage.holds(&show, account_id, &[label]).await;
+        let owner = stage.storage.records.owner_of(Belonging::Reservation(held.id)).await.unwrap();
+        assert_eq!(owner, Some(account_id));
         stage.storage.reservations.cancel(fixtures::cancel_request(&held)).await.unwrap();
     }
     let records = &stage.storage.records;
+    let unknown = TestEntropy.uuid();
+    for belonging in [Belonging::Reservation(unknown.into()), Belonging::Payment(unknown.into())] {
+        assert_eq!(records.owner_of(belonging).await.unwrap(), None);
+    }
     charged.sort_unstable();
     for limit in [1, 2, 10] {
         let charges = pages(limit, async |page| records.all_charges(account_id, page).await).await.concat();

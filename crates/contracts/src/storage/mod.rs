@@ -14,6 +14,7 @@ pub mod catalog_search;
 pub mod history;
 pub mod import_rules;
 pub mod leases;
+pub mod maintenance;
 pub mod payments;
 mod promises;
 pub mod races;
@@ -34,6 +35,7 @@ use boxoffice_domain::{
     catalog::{Catalog, CatalogImport},
     events::Outbox,
     history::History,
+    maintenance::Maintenance,
     payments::Payments,
     reservations::Reservations,
     retention::Retention,
@@ -186,6 +188,8 @@ macro_rules! storage_contract {
         $crate::storage_contract! { $open; leases {
             one_of_fifty_at_once_gets_a_lease
             a_lease_is_released_by_its_holder_alone
+        } maintenance {
+            a_notice_stays_until_it_is_taken_back
         } }
     };
     (@ payments $open:path) => {
@@ -314,6 +318,7 @@ pub struct Storage {
     pub audit: Arc<dyn Audit>,
     pub readiness: Arc<dyn Readiness>,
     pub leases: Arc<dyn Leases>,
+    pub maintenance: Arc<dyn Maintenance>,
     pub retention: Arc<dyn Retention>,
 }
 
@@ -335,6 +340,7 @@ impl Storage {
             + Audit
             + Readiness
             + Leases
+            + Maintenance
             + Retention
             + 'static,
     {
@@ -353,6 +359,7 @@ impl Storage {
             audit: store.clone(),
             readiness: store.clone(),
             leases: store.clone(),
+            maintenance: store.clone(),
             retention: store,
         }
     }

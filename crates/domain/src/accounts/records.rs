@@ -1,13 +1,11 @@
 //! What is stored of an account beside what the ports of each capability list.
 
-#![cfg_attr(feature = "mocks", expect(clippy::struct_field_names, reason = "a mock has a field for each method"))]
-
 use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::Session;
 use crate::{
-    AccountId, ChargeId, ConcertId, SessionId, StorageError,
+    AccountId, ChargeId, ConcertId, PaymentId, ReservationId, SessionId, StorageError,
     history::StaffAct,
     page::{Page, PageRequest},
     sale::HoldBudget,
@@ -23,6 +21,14 @@ pub enum PublishedKind {
     Concert,
 }
 
+/// Something of which an account is the owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a variant is what its name says")]
+pub enum Belonging {
+    Reservation(ReservationId),
+    Payment(PaymentId),
+}
+
 /// Reads what is stored of an account, for its holder. Every list is in the order of the ids, the oldest first.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
@@ -33,6 +39,9 @@ pub trait AccountRecords: Send + Sync {
         account_id: AccountId,
         page: PageRequest<SessionId>,
     ) -> Result<Page<Session, SessionId>, StorageError>;
+
+    /// Whose this is, for the operator; `None` if there is no such thing.
+    async fn owner_of(&self, owned: Belonging) -> Result<Option<AccountId>, StorageError>;
 
     /// All charges.
     async fn all_charges(

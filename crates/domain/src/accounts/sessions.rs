@@ -206,7 +206,8 @@ pub enum AccessTokenError {
     /// It was not signed with a key of this installation.
     #[error("the access token is not valid")]
     Invalid,
-    /// It was signed with such a key, and its time is over.
+    /// It was signed with such a key, and its time is over; or it names a key that this installation does not have any more.
+    /// Refreshing the session gives another one.
     #[error("the access token has expired")]
     Expired,
     /// The account is staff without a second factor, and may only set one up.

@@ -16,6 +16,7 @@ use boxoffice_domain::{
     accounts::HashingError,
     catalog::NotOnSale,
     idempotency::KeyReused,
+    sale::LoadError,
     seats::{Seat, SeatLabel},
     waiting_room::{SaleEnd, WaitingRoomError},
 };
@@ -213,7 +214,7 @@ impl Problem {
             .members(Members { balance: Some(balance.get()), required: Some(required.get()), ..Members::default() })
     }
 
-    pub(crate) fn unavailable(detail: &'static str) -> Self {
+    pub(crate) fn unavailable(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::Unavailable).detail(detail).retry_after(1)
     }
 
@@ -277,6 +278,10 @@ impl From<StorageError> for Problem {
                 outages::storage_unavailable(&error);
                 Self::unavailable("The storage is not available at the moment.")
             }
+            // An account was believed to exist for a moment longer than it did.
+            StorageError::Failed(cause) if matches!(cause.downcast_ref(), Some(LoadError::Wallet(_))) => {
+                Self::invalid_access_token(Code::Unauthenticated)
+            }
             StorageError::Failed(_) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the storage failed");
                 Self::internal()
@@ -317,6 +322,7 @@ impl From<GateError> for Problem {
                 Self::new(Code::QueueTokenNotActive).members(Members { position: Some(position), ..Members::default() })
             }
             GateError::Expired => Self::new(Code::QueueTokenExpired),
+            GateError::NoAccount => Self::invalid_access_token(Code::Unauthenticated),
             GateError::WaitingRoom(error) => error.into(),
             GateError::Storage(error) => error.into(),
         }

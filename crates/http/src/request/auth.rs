@@ -1,6 +1,6 @@
 //! Who sends a request: the bearer of an access token, and of a queue token.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::FromRequestParts,
@@ -25,7 +25,10 @@ use crate::{
 /// The header field that carries a queue token.
 pub(crate) const QUEUE_TOKEN: HeaderName = HeaderName::from_static("queue-token");
 
-/// The bearer of a valid access token.
+/// How long it is looked up whether an account exists. The time of a request with a body does not run yet.
+const EXISTS_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// The bearer of a valid access token, whose account exists.
 #[derive(Clone, Copy)]
 pub(crate) struct SignedIn(pub Identity);
 
@@ -33,15 +36,41 @@ impl FromRequestParts<Api> for SignedIn {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        // A route that also takes a queue token extracts this twice; the signature is checked once.
-        if let Some(known) = parts.extensions.get::<Self>() {
-            return Ok(*known);
-        }
-        let identity = api.services.accounts.authenticate(bearer(&parts.headers)?).map_err(Problem::from)?;
-        enter(parts, identity)?;
-        parts.extensions.insert(Self(identity));
+        let identity = authenticate(parts, api)?;
+        refuse_gone(api, identity).await?;
         Ok(Self(identity))
     }
+}
+
+/// The bearer of a valid access token, who joins a queue. Many do so at once, so it is not looked up whether their accounts
+/// exist until they are admitted.
+#[derive(Clone, Copy)]
+pub(crate) struct Joining(pub Identity);
+
+impl FromRequestParts<Api> for Joining {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        authenticate(parts, api).map(Self)
+    }
+}
+
+/// Whose access token a request bears. A route that also takes a queue token asks twice; the signature is checked once.
+fn authenticate(parts: &mut Parts, api: &Api) -> Result<Identity, Problem> {
+    if let Some(identity) = parts.extensions.get::<Identity>() {
+        return Ok(*identity);
+    }
+    let identity = api.services.accounts.authenticate(bearer(&parts.headers)?).map_err(Problem::from)?;
+    enter(parts, identity)?;
+    parts.extensions.insert(identity);
+    Ok(identity)
+}
+
+/// Refuses a caller whose account does not exist any more, as after a restored backup.
+async fn refuse_gone(api: &Api, identity: Identity) -> Result<(), Problem> {
+    let exists = tokio::time::timeout(EXISTS_TIME_MAX, api.services.accounts.known.exists(identity.account_id)).await;
+    // If the storage stands still, what is asked of it fails by itself.
+    if exists.unwrap_or(Ok(true))? { Ok(()) } else { Err(Problem::invalid_access_token(Code::Unauthenticated)) }
 }
 
 /// Takes what the account of a request may have at once.
@@ -63,6 +92,7 @@ impl FromRequestParts<Api> for SettingUp {
         let accounts = &api.services.accounts;
         let identity = accounts.authenticate_for_setup(bearer(&parts.headers)?).map_err(Problem::from)?;
         enter(parts, identity)?;
+        refuse_gone(api, identity).await?;
         Ok(Self(identity))
     }
 }
@@ -119,7 +149,8 @@ impl FromRequestParts<Api> for Queued {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let Service(waiting_room) = Service::<WaitingRoomService>::from_request_parts(parts, api).await?;
-        let SignedIn(identity) = SignedIn::from_request_parts(parts, api).await?;
+        // All who wait ask, so it is not looked up whether their accounts exist until they are admitted.
+        let identity = authenticate(parts, api)?;
         let Some(field) = parts.headers.get(QUEUE_TOKEN) else {
             return Err(Problem::new(Code::QueueTokenMissing));
         };

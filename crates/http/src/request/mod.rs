@@ -14,7 +14,7 @@ mod service;
 pub(crate) mod validation;
 
 pub(crate) use accepted_input::{AcceptedInput, operations_of, refuse_unknown_input};
-pub(crate) use auth::{AccessToken, AtGate, LookingIn, Publisher, QUEUE_TOKEN, Queued, SettingUp, SignedIn};
+pub(crate) use auth::{AccessToken, AtGate, Joining, LookingIn, Publisher, QUEUE_TOKEN, Queued, SettingUp, SignedIn};
 pub(crate) use body::{Body, BodyReader};
 pub(crate) use idempotency_key::{IDEMPOTENCY_KEY, OptionalKey, RequiredKey, UnneededKey};
 pub(crate) use limits::{Limits, too_many_at_once, wrong_too_often};

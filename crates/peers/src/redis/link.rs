@@ -60,6 +60,28 @@ pub struct Link {
     _connecting: JoinSet<()>,
 }
 
+/// What Redis says of itself; of a cluster, what one node says. `None` for what it does not say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisInspection {
+    /// Its version.
+    pub version: Option<String>,
+    /// What it does when its memory is full.
+    pub maxmemory_policy: Option<String>,
+    /// Whether it writes to an append-only file.
+    pub appends: Option<bool>,
+}
+
+/// All text in a reply.
+fn collect_text(value: &Value, text: &mut String) {
+    match value {
+        Value::BulkString(bytes) => text.push_str(&String::from_utf8_lossy(bytes)),
+        Value::SimpleString(simple) | Value::VerbatimString { text: simple, .. } => text.push_str(simple),
+        Value::Array(values) | Value::Set(values) => values.iter().for_each(|value| collect_text(value, text)),
+        Value::Map(pairs) => pairs.iter().for_each(|(_, value)| collect_text(value, text)),
+        _ => {}
+    }
+}
+
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").field("url", &self.url).finish_non_exhaustive()
@@ -120,6 +142,20 @@ impl Link {
     /// Sends one command.
     pub async fn query(&self, command: &Cmd) -> Result<Value, StorageError> {
         self.send(command).await.map_err(counted)
+    }
+
+    /// What Redis says of itself.
+    pub async fn inspect(&self) -> Result<RedisInspection, StorageError> {
+        let mut text = String::new();
+        collect_text(&self.query(&redis::cmd("INFO")).await?, &mut text);
+        let field = |name: &str| {
+            text.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim().to_owned()))
+        };
+        Ok(RedisInspection {
+            version: field("redis_version"),
+            maxmemory_policy: field("maxmemory_policy"),
+            appends: field("aof_enabled").map(|enabled| enabled == "1"),
+        })
     }
 
     async fn send(&self, command: &Cmd) -> Result<Value, Failure> {

@@ -1,5 +1,6 @@
 //! One batch of writes: load and lock, decide, save, commit.
 
+mod blocked;
 mod load;
 mod save;
 
@@ -17,7 +18,8 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use self::{load::load, save::save};
+pub(super) use self::blocked::LongLocks;
+use self::{blocked::merged, load::load, save::save};
 use super::{
     super::Connection,
     Writer,
@@ -40,12 +42,21 @@ struct Batch<'b> {
 #[async_trait]
 impl BatchWriter for Writer {
     async fn write_batch(&self, commands: &[Command]) -> Result<Vec<Decided>, StorageError> {
+        if let Some(blocked) = self.still_blocked(commands).await {
+            return self.write_free(commands, &blocked).await;
+        }
         let mut batch = Batch { id: self.entropy.uuid(), commands, in_doubt: None };
         let mut attempts = Attempts::begin(self.retry_max);
         loop {
             let attempted = timeout(BATCH_TIME_MAX, self.attempt(&mut batch)).await;
             match attempted.unwrap_or_else(|elapsed| Err(Failure::timed_out(elapsed))) {
                 Ok(outcomes) => return Ok(outcomes),
+                Err(failure) if failure.is_of_a_lock() && batch.in_doubt.is_none() => {
+                    if let Some(blocked) = self.blocked(commands).await {
+                        return self.write_free(commands, &blocked).await;
+                    }
+                    attempts.wait_after(failure).await?;
+                }
                 Err(failure) => {
                     if batch.in_doubt.is_some() {
                         attempts.doubt();
@@ -58,6 +69,14 @@ impl BatchWriter for Writer {
 }
 
 impl Writer {
+    /// Writes the commands that are not blocked.
+    async fn write_free(&self, commands: &[Command], blocked: &[bool]) -> Result<Vec<Decided>, StorageError> {
+        let free = commands.iter().zip(blocked).filter(|(_, blocked)| !**blocked);
+        let free: Vec<Command> = free.map(|(command, _)| command.clone()).collect();
+        let outcomes = if free.is_empty() { Vec::new() } else { self.write_batch(&free).await? };
+        Ok(merged(blocked, outcomes))
+    }
+
     async fn attempt(&self, batch: &mut Batch<'_>) -> Result<Vec<Decided>, Failure> {
         let mut session = self.pool.session().await?;
         let attempted = self.attempt_over(session.connection(), batch).await;
@@ -76,7 +95,8 @@ impl Writer {
             return Ok(batch.in_doubt.take().unwrap_or_default());
         }
         let now = self.clock.now();
-        let outcomes: Vec<_> = batch.commands.iter().map(|command| state.decide(now, command)).collect();
+        let decide = |command| state.decide(now, command).map_err(|error| StorageError::Failed(error.into()));
+        let outcomes: Vec<Decided> = batch.commands.iter().map(decide).collect();
         if state.changes().is_empty() {
             connection.batch_execute("ROLLBACK").await?;
             return Ok(outcomes);

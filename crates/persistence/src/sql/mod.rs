@@ -4,13 +4,16 @@ mod accounts;
 mod audit;
 mod batch;
 mod catalog;
+mod copy;
 mod failure;
 mod history;
 mod insert;
 mod leases;
+mod maintenance;
 mod outbox;
 mod payments;
 mod pool;
+mod readiness;
 mod reservations;
 mod retention;
 mod retry;
@@ -19,25 +22,31 @@ mod wallet;
 
 use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
-use boxoffice_domain::{Clock, ConcertId, EntropySource, PerformanceId, StorageError, Timestamp, audit::Readiness};
-use diesel::migration::MigrationSource;
-use diesel_async::{AsyncConnectionCore, AsyncMigrationHarness, methods::LoadQuery};
+use boxoffice_domain::{Clock, ConcertId, EntropySource, PerformanceId, StorageError, Timestamp};
+use diesel::sql_types::{BigInt, Text};
+use diesel_async::{AsyncMigrationHarness, RunQueryDsl, methods::LoadQuery};
 use diesel_migrations::MigrationHarness;
 use futures::future::BoxFuture;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+pub(crate) use self::copy::connect_end;
 use self::{
+    batch::LongLocks,
     catalog::PooledReader,
     failure::Failure,
     pool::{Pool, Session},
+    readiness::{NEWEST, READY_TIME_MAX, WriteOutage, needed_schema},
     retry::count_from_zero,
 };
-use super::{Connection, MIGRATIONS, WRITERS_MAX, agrees_at_commit, establish, lock_schema};
+use super::{
+    COUNT_MIGRATION_TABLES, Connection, MIGRATIONS, SERVER_VERSION, WRITERS_MAX, agrees_at_commit,
+    end_frozen_transactions, establish, lock_schema,
+};
 use crate::{
-    ConnectError, Database, PersistenceSettings, catalog_watch::CatalogWatch, concert_finder::ConcertFinder,
-    holds_ended::HoldsEnded, seat_cache::SeatCache, statement::Statement, write_lanes::WriteLanes,
+    ConnectError, Database, Inspection, PersistenceSettings, catalog_watch::CatalogWatch,
+    concert_finder::ConcertFinder, holds_ended::HoldsEnded, seat_cache::SeatCache, statement::Statement,
+    write_lanes::WriteLanes,
 };
 
 /// How long a worker or a health check waits for a read. Requests have another limit.
@@ -45,9 +54,11 @@ const READ_TIME_MAX: Duration = Duration::from_secs(10);
 /// How many performances are cached with their concerts.
 const CONCERTS_REMEMBERED_MAX: u64 = 100_000;
 
-/// Implements every storage port over two pools, so that writers never wait for readers.
+/// Implements every storage port over two pools, so that writers never wait for readers. Whether the database serves is
+/// asked over a connection beside them, so that many readers do not make it look as if it did not.
 pub(crate) struct Store {
     readers: Arc<Pool>,
+    readiness: Pool,
     writer: Arc<Writer>,
     lanes: WriteLanes,
     seat_cache: Arc<SeatCache>,
@@ -71,6 +82,8 @@ pub(crate) struct Writer {
     /// Whether a lock only excludes transactions on the same node of the database.
     locks_are_local: bool,
     holds_ended: Arc<HoldsEnded>,
+    outage: Arc<WriteOutage>,
+    long_locks: Arc<LongLocks>,
 }
 
 impl Store {
@@ -133,11 +146,13 @@ pub(crate) async fn connect(
         (0..settings.lanes.max(1)).map(|_| Arc::new(open(1, "lane"))).collect()
     };
     let process = entropy.uuid();
-    let holds_ended = Arc::<HoldsEnded>::default();
+    let (holds_ended, outage) = (Arc::<HoldsEnded>::default(), Arc::<WriteOutage>::default());
+    let long_locks = Arc::<LongLocks>::default();
     let writer = |pool| {
         let (clock, entropy) = (Arc::clone(&clock), Arc::clone(&entropy));
         let (retry_max, holds_ended) = (settings.retry_max, Arc::clone(&holds_ended));
-        Writer { pool, clock, entropy, process, retry_max, locks_are_local, holds_ended }
+        let (outage, long_locks) = (Arc::clone(&outage), Arc::clone(&long_locks));
+        Writer { pool, clock, entropy, process, retry_max, locks_are_local, holds_ended, outage, long_locks }
     };
     let seat_cache = Arc::new(SeatCache::new(settings.seats_age_max, Arc::clone(&clock)));
     let lanes = WriteLanes::start(lane_connections.into_iter().map(writer).collect(), &seat_cache, &settings);
@@ -152,6 +167,7 @@ pub(crate) async fn connect(
     let watch = Arc::new(CatalogWatch::new(reader(), caches));
     let store = Arc::new(Store {
         readers: Arc::clone(&readers),
+        readiness: Pool::open(&url, 1, READY_TIME_MAX, "readiness"),
         writer: Arc::new(writer(writers)),
         lanes: lanes.clone(),
         seat_cache: Arc::clone(&seat_cache),
@@ -177,6 +193,7 @@ pub(crate) async fn connect(
         audit: store.clone(),
         readiness: store.clone(),
         leases: store.clone(),
+        maintenance: store.clone(),
         retention: store,
         lanes,
         seat_cache,
@@ -203,6 +220,24 @@ pub(crate) async fn migrate_down(url: String, migrations_count: usize) -> Result
     .await
 }
 
+/// What there is at this address. Makes nothing, except for the file of an embedded database that is missing.
+pub(crate) async fn inspect(url: String) -> Result<Inspection, ConnectError> {
+    let mut connection = establish(&url).await.map_err(ConnectError::unreachable)?;
+    let connection = &mut connection;
+    let server: Statement<Text> = Statement::new(SERVER_VERSION);
+    let server: String = server.get_result(connection).await.map_err(ConnectError::unreachable)?;
+    let tables: Statement<BigInt> = Statement::new(COUNT_MIGRATION_TABLES);
+    let mut schema = None;
+    if tables.get_result::<i64>(connection).await.map_err(ConnectError::unreachable)? > 0 {
+        let newest: Vec<String> =
+            Statement::<Text>::new(NEWEST).load(connection).await.map_err(ConnectError::unreachable)?;
+        schema = newest.into_iter().next();
+    }
+    let needed = needed_schema().map_err(ConnectError::Migration)?;
+    let may_see_locks = end_frozen_transactions(connection).await.is_ok();
+    Ok(Inspection { server, schema, needed, may_see_locks })
+}
+
 type Migrated = Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>>;
 
 async fn with_schema_locked(
@@ -214,20 +249,4 @@ async fn with_schema_locked(
     let migrated = act(&mut harness).map_err(ConnectError::Migration);
     drop(guard);
     migrated
-}
-
-#[async_trait]
-impl Readiness for Store {
-    async fn ready(&self) -> Result<(), StorageError> {
-        type Backend = <Connection as AsyncConnectionCore>::Backend;
-        let newest: Statement<diesel::sql_types::Text> =
-            Statement::new("SELECT MAX(version) FROM __diesel_schema_migrations");
-        let newest: Option<String> = self.read_in_time(newest).await?.pop();
-        let needed = MigrationSource::<Backend>::migrations(&MIGRATIONS).map_err(StorageError::Failed)?;
-        let needed = needed.iter().map(|migration| migration.name().version().to_string()).max();
-        if newest < needed {
-            return Err(StorageError::Unavailable("the schema is behind this build".into()));
-        }
-        Ok(())
-    }
 }

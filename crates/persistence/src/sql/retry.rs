@@ -62,8 +62,8 @@ impl Attempts {
     pub(super) async fn wait_after(&mut self, failure: Failure) -> Result<(), StorageError> {
         let (doublings_max, retry_max) = match failure.kind {
             Kind::Contention => (2, u32::MAX),
+            Kind::Defect | Kind::Unavailable(OutageReason::WrongClock) => (0, 0),
             Kind::Unavailable(_) | Kind::Duplicate => (6, self.retry_max),
-            Kind::Defect => (0, 0),
         };
         if self.retries >= retry_max || self.began.elapsed() >= RETRY_TIME_MAX {
             return Err(failure.into());
@@ -109,6 +109,9 @@ impl Writer {
     /// and locks, and each statement commits by itself. So autocommit is off there, and a savepoint, which ends with its
     /// transaction, shows at the end whether it still is the same one.
     pub(super) async fn begin(&self, connection: &mut Connection) -> Result<(), Failure> {
+        if !self.clock.is_trusted() {
+            return Err(StorageError::wrong_clock().into());
+        }
         let begin = if self.locks_are_local { "SET autocommit = 0; START TRANSACTION; SAVEPOINT whole" } else { BEGIN };
         Ok(connection.batch_execute(begin).await?)
     }
@@ -162,6 +165,7 @@ impl Writer {
         match result {
             Ok(value) => {
                 session.answered();
+                self.outage.note(None);
                 Ok(value)
             }
             Err(failure) => Err(self.failed(session, failure).await),
@@ -176,6 +180,12 @@ impl Writer {
             Kind::Duplicate | Kind::Defect => self.before_commit(connection).await.err().unwrap_or(failure),
             Kind::Contention | Kind::Unavailable(_) => failure,
         };
+        self.outage.note(Some(failure.kind));
+        if failure.kind == Kind::Unavailable(OutageReason::WrongClock) {
+            // Nothing was begun.
+            session.answered();
+            return failure;
+        }
         if failure.kind == Kind::Contention && connection.batch_execute("ROLLBACK").await.is_ok() {
             if failure.is_of_a_lock() {
                 end_frozen(connection).await;
@@ -212,7 +222,9 @@ mod tests {
             assert_eq!(waits(kind, 8).await, lost, "{kind:?}");
             assert_eq!(waits(kind, 0).await, [0; 0], "{kind:?}");
         }
-        assert_eq!(waits(Kind::Defect, 8).await, [0; 0]);
+        for kind in [Kind::Defect, Kind::Unavailable(OutageReason::WrongClock)] {
+            assert_eq!(waits(kind, 8).await, [0; 0], "{kind:?}");
+        }
         // As often as there is time: the last wait begins before 5 s are over.
         let contended = waits(Kind::Contention, 0).await;
         assert_eq!(contended[..4], [10, 20, 40, 40]);

@@ -105,7 +105,7 @@ impl Place {
     }
 
     /// A place whose schema is up to date, with nothing in its tables.
-    async fn with_schema(backend: Backend) -> Self {
+    pub(crate) async fn with_schema(backend: Backend) -> Self {
         if let Backend::Server(kind) = backend
             && let Some(database) = take_emptied(kind)
         {
@@ -117,7 +117,7 @@ impl Place {
     }
 
     /// Gives the place to the next test, or removes it.
-    async fn hand_on(self) {
+    pub(crate) async fn hand_on(self) {
         match self {
             // Only a private server takes what is left with it.
             Self::Server(database) if database.server().is_private() => {
@@ -219,6 +219,7 @@ fn storage(database: &Database) -> Storage {
         audit: database.audit.clone(),
         readiness: database.readiness.clone(),
         leases: database.leases.clone(),
+        maintenance: database.maintenance.clone(),
         retention: database.retention.clone(),
     }
 }

@@ -41,6 +41,7 @@ use contracts_with;
 mod audit;
 mod commit_cuts;
 mod concert_search;
+mod copy;
 mod corrupter;
 mod galera;
 mod galera_catalog;

@@ -140,7 +140,8 @@ where
     timeout(READY_MAX, waiting).await.unwrap_or_else(late)
 }
 
-pub(crate) fn scripts() -> PathBuf {
+/// The folder of the scripts that fetch and run servers.
+pub fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/servers")
 }
 

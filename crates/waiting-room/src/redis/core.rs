@@ -9,7 +9,7 @@ use boxoffice_domain::{
     AccountId, Clock, ConcertId, StorageError, Timestamp, seconds_after,
     waiting_room::{QueuePlace, QueueReason, QueueStatus, Recall, SaleEnd, Standing, Visit, WaitingRoomError},
 };
-use boxoffice_peers::redis::{Argument, Link, Reply, damaged};
+use boxoffice_peers::redis::{Argument, Link, Reply, Script, damaged};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
@@ -60,6 +60,21 @@ impl Core {
         self.clock.now()
     }
 
+    /// Runs a script, unless the clock is wrong: a queue takes the latest time that an instance sends.
+    pub(super) async fn run_script<A: Argument>(
+        &self,
+        script: &Script<A>,
+        keys: &[String],
+        arguments: &A,
+    ) -> Result<Option<Reply>, StorageError> {
+        let ran = if self.clock.is_trusted() {
+            self.link.run(script, keys, arguments).await
+        } else {
+            Err(StorageError::wrong_clock())
+        };
+        self.answers.note(ran)
+    }
+
     pub(super) fn queue(&self, concert_id: ConcertId) -> Arc<KnownQueue> {
         self.queues.of(concert_id)
     }
@@ -94,7 +109,7 @@ impl Core {
             channel: self.channel(),
             concert,
         };
-        let replied = self.answers.note(self.link.run(step, &keys, &(context, arguments)).await)?;
+        let replied = self.run_script(step, &keys, &(context, arguments)).await?;
         let Some(values) = replied else { return Ok(None) };
         let reply = StepReply::read(values)?;
         metrics::counter!("boxoffice_queue_admitted_total").increment(reply.admitted);

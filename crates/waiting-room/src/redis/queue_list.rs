@@ -29,7 +29,7 @@ const CENSUS_MAX: usize = 1_000;
 
 impl Core {
     async fn run<A: Argument>(&self, script: &Script<A>, arguments: A) -> Result<Option<Reply>, StorageError> {
-        self.answers.note(self.link.run(script, &list_keys(self.link.prefix()), &arguments).await)
+        self.run_script(script, &list_keys(self.link.prefix()), &arguments).await
     }
 
     /// Adds a queue to the list. Returns since when this Redis is ours, or `None` if there are too many queues and none

@@ -6,7 +6,7 @@ use super::QueueResponse;
 use crate::{
     api::Api,
     reply::{Code, Problem, refusals},
-    request::{ClientNetwork, Id, Service, SignedIn, UnneededKey},
+    request::{ClientNetwork, Id, Joining, Service, UnneededKey},
 };
 
 impl From<JoinError> for Problem {
@@ -14,6 +14,7 @@ impl From<JoinError> for Problem {
         match error {
             JoinError::ConcertNotFound => Self::new(Code::ConcertNotFound),
             JoinError::NoPerformance => Self::new(Code::SaleNotOpen),
+            JoinError::NoAccount => Self::invalid_access_token(Code::Unauthenticated),
             JoinError::AccountTooNew { seconds_left } => Self::new(Code::AccountTooNew).retry_after(seconds_left),
             JoinError::NetworkFull { seconds_left } => Self::new(Code::QueueJoinsLimited).retry_after(seconds_left),
             JoinError::NotOnSale(not_on_sale) => not_on_sale.into(),
@@ -53,7 +54,7 @@ refusals!(
 pub(crate) async fn handler(
     State(api): State<Api>,
     Service(waiting_room): Service<WaitingRoomService>,
-    SignedIn(identity): SignedIn,
+    Joining(identity): Joining,
     Id(concert_id): Id<ConcertId>,
     ClientNetwork(network): ClientNetwork,
     _: UnneededKey,

@@ -1,12 +1,12 @@
 use axum::Json;
 use boxoffice_application::WalletService;
-use boxoffice_domain::{StorageError, wallet::Wallet};
+use boxoffice_domain::wallet::Wallet;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    reply::{Problem, refusals},
+    reply::{Code, Problem, refusals},
     request::{Service, SignedIn},
 };
 
@@ -37,6 +37,6 @@ pub(crate) async fn handler(
     SignedIn(identity): SignedIn,
 ) -> Result<Json<WalletResponse>, Problem> {
     let wallet = wallet.balance(identity).await?;
-    let wallet = wallet.ok_or_else(|| StorageError::failed("an account has no wallet"))?;
+    let wallet = wallet.ok_or_else(|| Problem::invalid_access_token(Code::Unauthenticated))?;
     Ok(Json(wallet.into()))
 }

@@ -9,9 +9,9 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use axum::Router;
 use boxoffice_application::{
-    AccountService, CatalogGeneration, CatalogService, Gate, PaymentService, ReservationService, SaleTermsCache,
-    SaleWatch, WaitingRoomService, WalletService,
-    accounts::{Guesses, Revocations, SessionSettings},
+    AccountService, CatalogGeneration, CatalogService, Gate, MaintenanceMode, PaymentService, ReservationService,
+    SaleTermsCache, SaleWatch, WaitingRoomService, WalletService,
+    accounts::{Guesses, KnownAccounts, Revocations, SessionSettings},
 };
 use boxoffice_contracts::{
     memory::MemoryStore,
@@ -167,7 +167,10 @@ impl World {
 
     fn services(&self) -> Services {
         let (storage, clock) = (self.stage.storage.clone(), self.stage.clock.clone());
+        let maintenance = Arc::new(MaintenanceMode::new(storage.maintenance.clone()));
+        let known = Arc::new(KnownAccounts::new(storage.accounts.clone(), clock.clone()));
         let waiting_room = WaitingRoomService {
+            known: Arc::clone(&known),
             waiting_room: self.waiting_room.clone(),
             tokens: Arc::new(queue_tokens()),
             accounts: storage.accounts.clone(),
@@ -175,6 +178,7 @@ impl World {
             payments: storage.payments.clone(),
             reservations: storage.reservations.clone(),
             terms: SaleTermsCache::default(),
+            maintenance: Arc::clone(&maintenance),
             sales: SaleWatch::default(),
             clock: clock.clone(),
             account_age_min: self.account_age_min,
@@ -201,6 +205,7 @@ impl World {
                     guessing: GuessingRule { free: 5, wait_seconds_max: 10 },
                 },
                 guesses: Guesses::default(),
+                known,
                 revocations: Revocations::default(),
                 peers: Arc::clone(&self.peers),
             }),
@@ -241,6 +246,7 @@ impl World {
                 })
             }),
             peers: Arc::clone(&self.peers),
+            maintenance,
             readiness: Arc::new(ReadinessCheck::new(storage.readiness)),
             entropy: Arc::new(TestEntropy),
             clock,

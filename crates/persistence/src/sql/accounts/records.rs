@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, ChargeId, ConcertId, SessionId, StorageError,
-    accounts::{AccountRecords, PublishedKind, Session},
+    accounts::{AccountRecords, Belonging, PublishedKind, Session},
     history::StaffAct,
     page::{Page, PageRequest},
     sale::HoldBudget,
@@ -32,6 +32,16 @@ impl AccountRecords for Store {
     ) -> Result<Page<Session, SessionId>, StorageError> {
         let query = Statement::select::<SessionRow>().sql(" WHERE account_id = ").bind(account_id);
         self.page::<SessionRow, _, _>(query, "id", page, |session: &Session| session.id).await
+    }
+
+    async fn owner_of(&self, owned: Belonging) -> Result<Option<AccountId>, StorageError> {
+        let select = Statement::<Binary>::new("SELECT account_id FROM ");
+        let query = match owned {
+            Belonging::Reservation(id) => select.sql("reservations WHERE id = ").bind(id),
+            Belonging::Payment(id) => select.sql("payments WHERE id = ").bind(id),
+        };
+        let rows: Vec<Vec<u8>> = self.read(query).await?;
+        rows.first().map(|bytes| id(bytes)).transpose()
     }
 
     async fn all_charges(
