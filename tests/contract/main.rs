@@ -21,6 +21,9 @@ const CLASSES_MAX: usize = 100;
 /// How many requests schemathesis makes for each operation, unless the environment says another number.
 const EXAMPLES: &str = "20";
 
+/// What Python up to 3.11 says now and then when two threads parse at once (python/cpython, issue 106905).
+const PYTHON_RACE: &str = "AST constructor recursion depth mismatch";
+
 /// Where the files of these tests are.
 fn folder() -> PathBuf {
     workspace().join("tests/contract")
@@ -77,8 +80,17 @@ fn schemathesis_finds_nothing() {
         }
     }
     schemathesis.arg(format!("{}/openapi.json", server.url())).env("BOXOFFICE_URL", server.url());
-    // What it prints names the seed, and is shown also if it finds nothing.
-    let status = schemathesis.status().expect("it starts");
+    let mut run = || {
+        let output = schemathesis.output().expect("it starts");
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        // It names the seed, and is shown also if it finds nothing.
+        println!("{printed}");
+        (output.status, printed)
+    };
+    let (mut status, printed) = run();
+    if !status.success() && printed.contains(PYTHON_RACE) {
+        (status, _) = run();
+    }
     assert!(status.success(), "schemathesis: {status}; its output is above");
     server.stop();
 }
