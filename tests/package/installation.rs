@@ -36,7 +36,7 @@ state installed
 if [ -L /etc/systemd/system/multi-user.target.wants/boxoffice.service ]; then
   echo 'the unit is enabled'
 fi
-as_account boxoffice migrate >&2
+as_account boxoffice migrate --create >&2
 as_account cat /etc/boxoffice/boxoffice.env >/dev/null
 if setpriv --reuid nobody --regid nogroup --clear-groups cat /etc/boxoffice/boxoffice.env 2>/dev/null; then
   echo 'everybody reads the settings'
