@@ -13,12 +13,11 @@ use crate::{
     settings::{Gateway, Settings},
     tls::Tls,
     wiring::{self, Adapters},
+    workers::WARNED_FROM,
 };
 
 /// From which age on keys should be rotated.
 const KEYS_OLD: TimeDelta = TimeDelta::days(92);
-/// From which difference on the operator should know.
-const CLOCK_OFF: TimeDelta = TimeDelta::milliseconds(500);
 
 /// How it stands with a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +117,7 @@ async fn check_clock(settings: &Settings, findings: &mut Findings) -> anyhow::Re
     };
     let verdict = match ahead.abs() {
         _ if !trusted => Verdict::Wrong,
-        off if off >= CLOCK_OFF => Verdict::Warn,
+        off if off >= WARNED_FROM => Verdict::Warn,
         _ => Verdict::Good,
     };
     let milliseconds = (-ahead).num_milliseconds();

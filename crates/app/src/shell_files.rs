@@ -79,7 +79,7 @@ fn commands() -> ClapCommand {
     commands
 }
 
-/// Writes the page of a command, and those of its own commands.
+/// Writes the page of a command and the pages of its subcommands.
 fn write_pages(folder: &Path, command: &ClapCommand) -> anyhow::Result<()> {
     let settings = "The settings that it uses are among those in boxoffice(1).";
     write_page(folder, command.clone().after_help(settings))?;

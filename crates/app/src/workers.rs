@@ -23,7 +23,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::adapters::{CurrentTokens, Keys};
 
 pub(crate) use {
-    certificate::CertificateWatch, clock::ClockWatch, maintenance::MaintenanceWatch, readiness::ReadinessWatch,
+    certificate::CertificateWatch,
+    clock::{ClockWatch, WARNED_FROM},
+    maintenance::MaintenanceWatch,
+    readiness::ReadinessWatch,
     retention::RetentionWorker,
 };
 

@@ -203,7 +203,8 @@ pub struct Inspection {
     pub schema: Option<String>,
     /// The newest migration that this build has.
     pub needed: String,
-    /// Whether the user of the database may find out which transactions keep locks, and end those of its own that stand still.
+    /// Whether the user has the privilege to see which transactions keep locks (`PROCESS`). An instance needs it to end the
+    /// transactions of an instance that stands still.
     pub may_see_locks: bool,
 }
 

@@ -18,7 +18,7 @@ const COMPARE_INTERVAL: Duration = Duration::from_secs(10);
 /// How often the database is asked for one comparison. The shortest answer says the most.
 const READINGS: usize = 3;
 /// From which difference on the operator should know.
-const WARNED_FROM: TimeDelta = TimeDelta::milliseconds(500);
+pub(crate) const WARNED_FROM: TimeDelta = TimeDelta::milliseconds(500);
 /// A clock that moves so much more or less than time passes was set.
 const SET_FROM: TimeDelta = TimeDelta::milliseconds(100);
 

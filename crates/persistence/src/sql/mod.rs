@@ -40,8 +40,8 @@ use self::{
     retry::count_from_zero,
 };
 use super::{
-    COUNT_MIGRATION_TABLES, Connection, MIGRATIONS, SERVER_VERSION, WRITERS_MAX, agrees_at_commit,
-    end_frozen_transactions, establish, lock_schema,
+    COUNT_MIGRATION_TABLES, Connection, MIGRATIONS, SERVER_VERSION, WRITERS_MAX, agrees_at_commit, blockers, establish,
+    lock_schema,
 };
 use crate::{
     ConnectError, Database, Inspection, PersistenceSettings, catalog_watch::CatalogWatch,
@@ -234,7 +234,7 @@ pub(crate) async fn inspect(url: String) -> Result<Inspection, ConnectError> {
         schema = newest.into_iter().next();
     }
     let needed = needed_schema().map_err(ConnectError::Migration)?;
-    let may_see_locks = end_frozen_transactions(connection).await.is_ok();
+    let may_see_locks = blockers(connection).await.is_ok();
     Ok(Inspection { server, schema, needed, may_see_locks })
 }
 

@@ -31,7 +31,7 @@ pub(super) const NEWEST: &str = "SELECT version FROM __diesel_schema_migrations 
 pub(super) struct WriteOutage(Mutex<Option<OutageReason>>);
 
 impl WriteOutage {
-    /// Notes how a write ended; `None` if it succeeded.
+    /// Notes how a write ended; `None` if it was committed.
     pub(super) fn note(&self, failed: Option<Kind>) {
         let reason = match failed {
             Some(Kind::Unavailable(reason @ (OutageReason::DiskFull | OutageReason::ReadOnly))) => Some(reason),

@@ -154,6 +154,7 @@ impl Writer {
             let value = statements(connection, input).await?;
             self.before_commit(connection).await?;
             commit(connection).await?;
+            self.outage.note(None);
             Ok(value)
         }
         .await;
@@ -165,7 +166,6 @@ impl Writer {
         match result {
             Ok(value) => {
                 session.answered();
-                self.outage.note(None);
                 Ok(value)
             }
             Err(failure) => Err(self.failed(session, failure).await),

@@ -46,6 +46,7 @@ mod corrupter;
 mod galera;
 mod galera_catalog;
 mod home;
+mod inspection;
 mod instances;
 mod lanes;
 mod migrations;
