@@ -34,3 +34,4 @@ mod search;
 mod sessions;
 mod stampede;
 mod support;
+mod traces;

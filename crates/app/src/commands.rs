@@ -22,7 +22,9 @@ use crate::{
     settings::{self, Layers, Settings},
     shell_files,
     show::{self, ShowCommand},
-    telemetry, unused_flags, verify_draw,
+    telemetry,
+    traces::Traces,
+    unused_flags, verify_draw,
     wiring::{self, Adapters},
 };
 
@@ -39,12 +41,16 @@ pub(crate) fn run(command_line: CommandLine) -> anyhow::Result<Exit> {
     }
     let settings = Settings::load(&layers)?;
     unused_flags::refuse_alone(&settings, &layers.flags)?;
-    telemetry::start_logging(&settings)?;
+    let traces = if matches!(command, Command::Serve) { Traces::start(&settings)? } else { None };
+    telemetry::start_logging(&settings, traces.as_ref())?;
     warn_of_unknown_variables(&layers);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let exit = runtime.block_on(dispatch(command, &settings, &layers));
+    let exit = runtime.block_on(dispatch(command, &settings, &layers, traces.as_ref()));
     // The server has waited for the requests that it aborted.
     runtime.shutdown_background();
+    if let Some(traces) = traces {
+        traces.end();
+    }
     exit
 }
 
@@ -54,9 +60,14 @@ fn warn_of_unknown_variables(layers: &Layers) {
     }
 }
 
-async fn dispatch(command: Command, settings: &Settings, layers: &Layers) -> anyhow::Result<Exit> {
+async fn dispatch(
+    command: Command,
+    settings: &Settings,
+    layers: &Layers,
+    traces: Option<&Traces>,
+) -> anyhow::Result<Exit> {
     match command {
-        Command::Serve => serve::serve(settings, layers).await,
+        Command::Serve => serve::serve(settings, layers, traces).await,
         Command::Migrate { down: None, create } => migrate(settings, create).await,
         Command::Migrate { down: Some(count), .. } => migrate_down(settings, count).await,
         Command::Import(command) => import_file(settings, &command).await,

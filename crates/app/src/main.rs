@@ -26,6 +26,7 @@ mod subscriber;
 mod telemetry;
 mod text_file;
 mod tls;
+mod traces;
 mod unused_flags;
 mod verify_draw;
 mod wiring;

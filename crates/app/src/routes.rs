@@ -13,6 +13,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::{
     settings::Settings,
+    traces::Traces,
     wiring::{cache_time, hashing_parallel, seconds},
 };
 
@@ -40,9 +41,14 @@ pub(crate) fn routers(
     marks: Arc<FreshnessMarks>,
     metrics: PrometheusHandle,
     draining: &Draining,
+    traces: Option<&Traces>,
 ) -> Routers {
     let http = http_settings(settings);
     let secured = |api: Router| {
+        let api = match traces {
+            Some(traces) => traces.around(api),
+            None => api,
+        };
         if settings.tls_certificate_file.is_some() { api.layer(map_response(with_strict_transport)) } else { api }
     };
     if settings.metrics_listen.is_none() {

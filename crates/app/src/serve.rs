@@ -21,6 +21,7 @@ use crate::{
     subscriber::Subscriber,
     telemetry,
     tls::Tls,
+    traces::Traces,
     wiring::{self, Adapters, UseCases, cache_time, seconds},
     workers::{
         Admissions, CertificateWatch, ExpirySweeper, KeysWatch, Leased, MaintenanceWatch, MetricsUpkeep,
@@ -33,7 +34,7 @@ use crate::{
 const END_MAX: Duration = Duration::from_secs(10);
 
 /// Serves until a signal to stop.
-pub(crate) async fn serve(settings: &Settings, layers: &Layers) -> anyhow::Result<Exit> {
+pub(crate) async fn serve(settings: &Settings, layers: &Layers, traces: Option<&Traces>) -> anyhow::Result<Exit> {
     demo::refuse_elsewhere(settings)?;
     let tls = Tls::of(settings)?;
     // A signal that comes during the start takes effect after it.
@@ -91,7 +92,7 @@ pub(crate) async fn serve(settings: &Settings, layers: &Layers) -> anyhow::Resul
         workers.run(subscriber.run(subscription));
     }
     let draining = Draining::new();
-    let routers = routes::routers(settings, use_cases.services.clone(), marks, metrics, &draining);
+    let routers = routes::routers(settings, use_cases.services.clone(), marks, metrics, &draining, traces);
     answer(settings, routers, tls, draining, signals).await?;
 
     if timeout(END_MAX, workers.end()).await.is_err() {

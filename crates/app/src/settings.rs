@@ -18,12 +18,12 @@ use boxoffice_domain::{
 };
 
 use crate::adapters::SimulatorMode;
-use parse::{choice, key_prefix, log_directives, optional, origins, path, points, positive, switch, whole};
+use parse::{choice, key_prefix, log_directives, optional, origins, path, points, positive, ratio, switch, whole};
 
 pub(crate) use listen_address::ListenAddress;
 pub(crate) use load::{Layers, SettingsError, VARIABLE_PREFIX, unknown_variables};
 pub(crate) use secrets::{SECRET_FILES, read_secret};
-pub(crate) use urls::{DatabaseUrl, WaitingRoomUrl};
+pub(crate) use urls::{CollectorUrl, DatabaseUrl, WaitingRoomUrl};
 
 const DEMO_BUYERS_MAX: u32 = 1_000_000;
 const DAY_SECONDS: u32 = 86_400;
@@ -126,6 +126,11 @@ settings! {
     /// Another host and port for `/metrics`, `/healthz` and `/readyz`; `/metrics` is then only there, otherwise it answers
     /// to this machine alone
     metrics_listen: Option<ListenAddress> = "", optional(ListenAddress::parse);
+    /// Collector to which traces of requests are sent by OTLP over HTTP, such as `http://127.0.0.1:4318/v1/traces`; without
+    /// it none are made
+    traces_endpoint: Option<CollectorUrl> = "", optional(CollectorUrl::parse);
+    /// Of which part of all requests a trace is made, from `0` to `1`
+    traces_ratio: f64 = "0.01", ratio;
 
     /// How long seats are held before they must be paid
     hold_seconds: NonZeroU32 = "300", positive(DAY_SECONDS);

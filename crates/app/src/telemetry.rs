@@ -4,11 +4,12 @@ use std::{io::IsTerminal, panic, sync::OnceLock};
 
 use anyhow::Context;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::{EnvFilter, reload};
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
 use crate::{
     log_lines::{HumanFields, JsonLines},
     settings::{LogFormat, Settings},
+    traces::Traces,
 };
 
 /// From half a millisecond to ten seconds, when clients have given up.
@@ -17,12 +18,21 @@ const SECONDS_BUCKETS: [f64; 14] =
 const BATCH_BUCKETS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
 /// Sends log lines to the standard error: the standard output is for what a command prints.
-pub(crate) fn start_logging(settings: &Settings) -> anyhow::Result<()> {
+pub(crate) fn start_logging(settings: &Settings, traces: Option<&Traces>) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.log).context("the log directives cannot be used")?;
+    match traces {
+        Some(traces) => start_lines_and_traces(settings.log_format, filter, traces)?,
+        None => start_lines(settings.log_format, filter)?,
+    }
+    panic::set_hook(Box::new(log_panic));
+    Ok(())
+}
+
+fn start_lines(format: LogFormat, filter: EnvFilter) -> anyhow::Result<()> {
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // Reporting that a line could not be written would panic.
     let lines = lines.log_internal_errors(false);
-    let started = match settings.log_format {
+    let started = match format {
         LogFormat::Human => {
             let lines =
                 lines.fmt_fields(HumanFields).with_ansi(std::io::stderr().is_terminal()).with_filter_reloading();
@@ -35,9 +45,22 @@ pub(crate) fn start_logging(settings: &Settings) -> anyhow::Result<()> {
             lines.try_init()
         }
     };
-    started.map_err(|error| anyhow::anyhow!(error)).context("logging cannot be started")?;
-    panic::set_hook(Box::new(log_panic));
-    Ok(())
+    started.map_err(|error| anyhow::anyhow!(error)).context("logging cannot be started")
+}
+
+/// As [`start_lines`], where lines and traces are made of different spans, which costs each span a little.
+fn start_lines_and_traces(format: LogFormat, filter: EnvFilter, traces: &Traces) -> anyhow::Result<()> {
+    let (filter, handle) = reload::Layer::new(filter);
+    remember(handle);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
+    let lines = match format {
+        LogFormat::Human => {
+            lines.fmt_fields(HumanFields).with_ansi(std::io::stderr().is_terminal()).with_filter(filter).boxed()
+        }
+        LogFormat::Json => lines.json().event_format(JsonLines).with_filter(filter).boxed(),
+    };
+    let started = tracing_subscriber::registry().with(lines).with(traces.layer()).try_init();
+    started.context("logging cannot be started")
 }
 
 /// Changes what is logged.
@@ -112,5 +135,7 @@ fn describe_metrics() {
     describe_gauge!("boxoffice_storage_ready", "Whether the database serves: 1 or 0.");
     describe_gauge!("boxoffice_clock_skew_seconds", Unit::Seconds, "How far this clock is ahead of another one.");
     describe_gauge!("boxoffice_maintenance", "1 during maintenance.");
+    describe_counter!("boxoffice_trace_spans_total", "Spans of traces that were made.");
+    describe_counter!("boxoffice_trace_spans_sent_total", "Spans of traces that the collector took.");
     describe_counter!("boxoffice_announcements_lost_total", "Announcements that could not be sent to the peers.");
 }

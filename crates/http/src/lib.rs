@@ -45,6 +45,7 @@ pub use outages::report_failing_requests;
 pub use pace::Pace;
 pub use readiness::ReadinessCheck;
 pub use reply::Code;
+pub use request_metrics::method_name;
 pub use router::{openapi, operations_router, router};
 pub use settings::HttpSettings;
 pub use shares::{Share, Shares};

@@ -19,7 +19,7 @@ static METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::PUT, Method::DELETE, Method::OPTIONS];
 
 /// The name of a method in labels.
-pub(crate) fn method_name(method: &Method) -> &'static str {
+pub fn method_name(method: &Method) -> &'static str {
     METHODS.iter().find(|known| *known == method).map_or("other", Method::as_str)
 }
 

@@ -28,6 +28,7 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, sleep},
 };
+use tracing::{Instrument, Level, Span, field::Empty};
 
 use crate::{PersistenceSettings, seat_cache::SeatCache};
 
@@ -48,6 +49,20 @@ const PAUSE_FOR_PEERS_MAX: Duration = Duration::from_millis(25);
 struct Job {
     command: Command,
     answer: oneshot::Sender<Result<Outcome, StorageError>>,
+    /// In which it waits; `None` if nobody asks what becomes of single commands.
+    span: Option<(Span, Instant)>,
+}
+
+impl Job {
+    /// Takes note of the batch that it comes into.
+    fn trace(&self, batch: &Span, lane: &str, commands: usize) {
+        if let Some((span, since)) = &self.span {
+            span.record("lane", lane);
+            span.record("batch_commands", commands);
+            span.record("waited_seconds", since.elapsed().as_secs_f64());
+            batch.follows_from(span);
+        }
+    }
 }
 
 /// The lanes of one store.
@@ -93,12 +108,19 @@ impl WriteLanes {
 
     /// Sends a command into its lane and waits for its outcome. A full lane refuses at once. The command is
     /// carried out even if the caller stops waiting.
+    #[tracing::instrument(
+        level = "debug",
+        name = "persistence.command",
+        skip_all,
+        fields(lane = Empty, batch_commands = Empty, waited_seconds = Empty)
+    )]
     pub(crate) async fn submit<T>(&self, command: Command) -> Result<T, StorageError>
     where
         T: TryFrom<Outcome, Error = OtherOutcome>,
     {
         let (answer, outcome) = oneshot::channel();
-        self.lane().try_send(Job { command, answer }).map_err(|refused| match refused {
+        let span = tracing::span_enabled!(Level::DEBUG).then(|| (Span::current(), Instant::now()));
+        self.lane().try_send(Job { command, answer, span }).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => StorageError::Busy,
             mpsc::error::TrySendError::Closed(_) => StorageError::Unavailable("the server is stopping".into()),
         })?;
@@ -167,10 +189,12 @@ impl<W: BatchWriter> Worker<W> {
             }
             metrics::gauge!("boxoffice_lane_waiting", "lane" => lane.clone()).set(count(self.jobs.len()));
             metrics::histogram!("boxoffice_batch_commands", "lane" => lane.clone()).record(count(taken));
+            let span = tracing::debug_span!(parent: None, "persistence.batch", lane, commands = taken);
+            jobs.iter().for_each(|job| job.trace(&span, &lane, taken));
             let (commands, answers): (Vec<_>, Vec<_>) = jobs.drain(..).map(|job| (job.command, job.answer)).unzip();
             let commands: Arc<[Command]> = commands.into();
             let began = Instant::now();
-            let outcomes = write(&self.writer, Arc::clone(&commands)).await;
+            let outcomes = write(&self.writer, Arc::clone(&commands)).instrument(span).await;
             // Comes before the callers get their outcomes, so that no map shows less than these imply.
             self.seats.apply_batch(&commands, &outcomes);
             for (answer, outcome) in answers.into_iter().zip(outcomes) {
@@ -216,7 +240,7 @@ async fn write_unless_it_panics<W: BatchWriter>(
     commands: Arc<[Command]>,
 ) -> Result<Vec<Result<Outcome, StorageError>>, StorageError> {
     let writer = Arc::clone(writer);
-    let written = tokio::spawn(async move { writer.write_batch(&commands).await });
+    let written = tokio::spawn(async move { writer.write_batch(&commands).await }.in_current_span());
     written.await.unwrap_or_else(|panicked| Err(StorageError::Failed(panicked.into())))
 }
 

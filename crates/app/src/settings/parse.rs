@@ -26,6 +26,12 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
     text.parse().map_err(|_| format!("must be `true` or `false`, not `{text}`"))
 }
 
+/// A part of a whole.
+pub(super) fn ratio(text: &str) -> Result<f64, String> {
+    let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+    ratio.ok_or_else(|| format!("must be a number from 0 to 1, not `{text}`"))
+}
+
 pub(super) fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.into()) }
 }

@@ -2,6 +2,7 @@
 
 use std::{fmt, path::Path};
 
+use axum::http::Uri;
 use boxoffice_peers::redis::RedisUrl;
 
 /// The URL of the database. Showing it leaves out the password.
@@ -106,6 +107,28 @@ impl WaitingRoomUrl {
     }
 }
 
+/// The address of a collector of traces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CollectorUrl(String);
+
+impl CollectorUrl {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        // A message does not repeat the text, which may contain a secret.
+        let url: Uri = text.parse().map_err(|error| format!("must be a URL: {error}"))?;
+        match (url.scheme_str(), url.authority()) {
+            (_, Some(authority)) if authority.as_str().contains('@') => {
+                Err("must be without a password: `OTEL_EXPORTER_OTLP_HEADERS` is for that".to_owned())
+            }
+            (Some("http" | "https"), Some(_)) => Ok(Self(text.to_owned())),
+            _ => Err("must begin with `http://` or `https://`".to_owned()),
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::load::tests::of_variables;
@@ -153,6 +176,17 @@ mod tests {
         assert_eq!(settings.database_url().to_string(), shown);
         let refusal = of("sqlite://b.db").unwrap_err().to_string();
         assert_eq!(refusal, "`database_ca_file` is for a database server, and `database` is a file");
+    }
+
+    #[test]
+    fn a_collector_is_reached_by_http() {
+        for url in ["http://127.0.0.1:4318/v1/traces", "https://collector.example/v1/traces"] {
+            assert_eq!(CollectorUrl::parse(url).unwrap().as_str(), url);
+        }
+        for wrong in ["grpc://h:4317", "127.0.0.1:4318", "/v1/traces", "http://", "https://u:hunter2@h/v1/traces"] {
+            let refusal = CollectorUrl::parse(wrong).unwrap_err();
+            assert!(!refusal.contains("hunter2"), "{refusal}");
+        }
     }
 
     #[test]

@@ -122,6 +122,7 @@ impl Link {
     }
 
     /// Runs a script, and loads it if Redis does not know it. `None` if the script replies with nothing.
+    #[tracing::instrument(level = "debug", name = "redis.script", skip_all, fields(takes = std::any::type_name::<A>()))]
     pub async fn run<A: Argument>(
         &self,
         script: &Script<A>,

@@ -16,6 +16,7 @@ use boxoffice_domain::{
 use diesel::sql_types::{Binary, Untyped};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use tokio::time::{Instant, timeout};
+use tracing::{Instrument, debug_span};
 use uuid::Uuid;
 
 pub(super) use self::blocked::LongLocks;
@@ -77,6 +78,7 @@ impl Writer {
         Ok(merged(blocked, outcomes))
     }
 
+    #[tracing::instrument(level = "debug", name = "persistence.transaction", skip_all)]
     async fn attempt(&self, batch: &mut Batch<'_>) -> Result<Vec<Decided>, Failure> {
         let mut session = self.pool.session().await?;
         let attempted = self.attempt_over(session.connection(), batch).await;
@@ -87,7 +89,7 @@ impl Writer {
 
     async fn attempt_over(&self, connection: &mut Connection, batch: &mut Batch<'_>) -> Result<Vec<Decided>, Failure> {
         self.begin(connection).await?;
-        let mut state = load(connection, LoadPlan::new(batch.commands)).await?;
+        let mut state = load(connection, LoadPlan::new(batch.commands)).instrument(debug_span!("persistence.load")).await?;
         // The rows are locked now, so an earlier attempt has ended. The doubt stays until this attempt commits: this one
         // may be interrupted too, or have lost its locks.
         if batch.in_doubt.is_some() && is_written(connection, batch.id).await? {
@@ -101,7 +103,7 @@ impl Writer {
             connection.batch_execute("ROLLBACK").await?;
             return Ok(outcomes);
         }
-        save(connection, state.changes(), batch.id, now).await?;
+        save(connection, state.changes(), batch.id, now).instrument(debug_span!("persistence.save")).await?;
         if self.locks_are_local {
             change_locked_wallets(connection, batch.commands).await?;
         }
@@ -109,7 +111,7 @@ impl Writer {
         // Noted before the commit begins, which may be interrupted.
         let doubtful = batch.in_doubt.insert(outcomes);
         let began = Instant::now();
-        commit(connection).await?;
+        commit(connection).instrument(debug_span!("persistence.commit")).await?;
         // A batch that changes nothing says nothing about the disk.
         self.outage.note(None);
         metrics::histogram!("boxoffice_commit_seconds").record(began.elapsed().as_secs_f64());

@@ -14,6 +14,7 @@ use diesel::ConnectionError;
 use diesel_async::{SimpleAsyncConnection, methods::LoadQuery};
 use futures::future::BoxFuture;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::{
     super::{Connection, establish},
@@ -184,10 +185,11 @@ impl Session<'_> {
         &'s mut self,
         query: impl LoadQuery<'q, Connection, R> + Send + 'q,
     ) -> BoxFuture<'s, Result<Vec<R>, Failure>> {
-        Box::pin(async move {
+        let read = async move {
             let rows = diesel_async::RunQueryDsl::load(query, self.connection()).await;
             self.ended(rows.map_err(Failure::from))
-        })
+        };
+        Box::pin(read.instrument(tracing::debug_span!("persistence.read")))
     }
 
     /// Ends what [`Self::connection`] began.
