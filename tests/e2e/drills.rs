@@ -11,3 +11,4 @@ mod keys;
 mod queues;
 mod restore;
 mod stage;
+mod upgrade;

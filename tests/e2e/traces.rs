@@ -12,12 +12,12 @@ use axum::{
     http::{HeaderMap, StatusCode},
     routing::post,
 };
+use boxoffice_testkit::servers::RedisServer;
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
     common::v1::{KeyValue, any_value::Value},
     trace::v1::Span,
 };
-use boxoffice_testkit::servers::RedisServer;
 use prost::Message;
 use tokio::net::TcpListener;
 

@@ -17,6 +17,20 @@ const SECONDS_BUCKETS: [f64; 14] =
     [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 const BATCH_BUCKETS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
+/// Counters of what may be rare: the first increase of one that begins at 1 would be seen by nobody.
+const COUNTED_FROM_ZERO: &[&str] = &[
+    "boxoffice_charges_lapsed_total",
+    "boxoffice_holds_expired_total",
+    "boxoffice_holds_total",
+    "boxoffice_payments_total",
+    "boxoffice_points_charged_total",
+    "boxoffice_queue_admitted_total",
+    "boxoffice_queue_expired_total",
+    "boxoffice_queue_idle_total",
+    "boxoffice_queue_joined_total",
+    "boxoffice_queue_no_shows_total",
+];
+
 /// Sends log lines to the standard error: the standard output is for what a command prints.
 pub(crate) fn start_logging(settings: &Settings, traces: Option<&Traces>) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.log).context("the log directives cannot be used")?;
@@ -95,6 +109,9 @@ pub(crate) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
         .set_buckets_for_metric(Matcher::Full("boxoffice_batch_commands".to_owned()), &BATCH_BUCKETS)?;
     let handle = builder.install_recorder().context("the metrics cannot be started")?;
     describe_metrics();
+    for counted in COUNTED_FROM_ZERO {
+        metrics::counter!(*counted).absolute(0);
+    }
     metrics::gauge!("boxoffice_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1);
     Ok(handle)
 }

@@ -27,9 +27,7 @@ use opentelemetry_sdk::{
     Resource,
     error::{OTelSdkError, OTelSdkResult},
     propagation::TraceContextPropagator,
-    trace::{
-        BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, Span, SpanData, SpanExporter, SpanProcessor,
-    },
+    trace::{BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, Span, SpanData, SpanExporter, SpanProcessor},
 };
 use reqwest::{blocking::Client, redirect};
 use tracing::{Metadata, Subscriber, level_filters::LevelFilter};
@@ -47,6 +45,10 @@ const SEND_MAX: Duration = Duration::from_secs(5);
 const END_MAX: Duration = Duration::from_secs(5);
 /// The span that log lines are written in. The one that is made here says the same by the conventions.
 const LOGGED_SPAN: &str = "http.request";
+
+/// Counts the spans that were made, and those that were sent.
+const MADE: &str = "boxoffice_trace_spans_total";
+const SENT: &str = "boxoffice_trace_spans_sent_total";
 
 /// Makes traces and sends them.
 pub(crate) struct Traces {
@@ -99,6 +101,9 @@ impl Traces {
 
     /// A span around each request.
     pub(crate) fn around(&self, router: Router) -> Router {
+        for counted in [MADE, SENT] {
+            metrics::counter!(counted).absolute(0);
+        }
         router.layer(from_fn_with_state(Requests { tracer: self.tracer(), trust_parent: self.trust_parent }, trace))
     }
 
@@ -164,7 +169,7 @@ impl SpanProcessor for Counted {
     }
 
     fn on_end(&self, span: SpanData) {
-        metrics::counter!("boxoffice_trace_spans_total").increment(1);
+        metrics::counter!(MADE).increment(1);
         self.0.on_end(span);
     }
 
@@ -193,7 +198,7 @@ impl<S: SpanExporter> Watched<S> {
         let failed = self.fails.swap(sent.is_err(), Ordering::Relaxed);
         match sent {
             Ok(()) => {
-                metrics::counter!("boxoffice_trace_spans_sent_total").increment(spans);
+                metrics::counter!(SENT).increment(spans);
                 if failed {
                     tracing::info!("traces are sent again");
                 }

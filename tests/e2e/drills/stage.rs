@@ -31,7 +31,7 @@ use crate::support::{
 
 pub(crate) const INSTANCES: usize = 3;
 const BUYERS: usize = 24;
-const DATABASE: &str = "boxoffice";
+pub(crate) const DATABASE: &str = "boxoffice";
 /// How long a client waits for an answer.
 const CLIENT_PATIENCE: Duration = Duration::from_secs(40);
 /// How long a buyer rests between two requests.

@@ -1,11 +1,12 @@
 //! Several instances of the real binary behind a real load balancer.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use boxoffice_testkit::{
     load_balancer::LoadBalancer,
     servers::{RedisServer, ServerKind, TestDatabase, fresh_database},
 };
+use boxoffice_tests::binary;
 
 use super::{
     client::{Api, Buyer},
@@ -50,10 +51,22 @@ impl Fleet {
         redis_url: &str,
         settings: &[(&str, &str)],
     ) -> Self {
+        Self::of_program(binary(), databases, redis, redis_url, settings).await
+    }
+
+    /// As [`Self::over_redis`], of another program than the one under test.
+    pub(crate) async fn of_program(
+        program: &Path,
+        databases: Vec<String>,
+        redis: RedisServer,
+        redis_url: &str,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let (timeline, printed) = Timeline::new();
         let mut instances = Vec::new();
         for database in &databases {
             let mut server = Server::prepare(settings);
+            server.program = program.to_owned();
             server.breaks_things = true;
             for (name, value) in [
                 // A busy machine is slow, and no service is away because of that.

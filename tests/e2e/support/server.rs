@@ -38,6 +38,8 @@ pub(crate) const MARIADB: Backend = Backend::Shared(ServerKind::MariaDb);
 pub(crate) const MYSQL: Backend = Backend::Shared(ServerKind::MySql);
 
 pub(crate) struct Server {
+    /// What is started; another one than the binary under test only where versions meet.
+    pub(crate) program: PathBuf,
     folder: PathBuf,
     settings: BTreeMap<String, String>,
     /// Removed at the end of a test that succeeds.
@@ -75,6 +77,7 @@ impl Server {
         let folder = env::temp_dir().join(name);
         fs::create_dir_all(&folder).expect("a folder for the test");
         let mut server = Self {
+            program: binary().to_owned(),
             folder,
             settings: BTreeMap::new(),
             database: None,
@@ -131,7 +134,7 @@ impl Server {
     pub(crate) async fn start_again(&mut self) {
         assert!(self.process.is_none(), "it is running");
         let log = File::options().create(true).append(true).open(self.log_path()).expect("a file for the log");
-        let mut command = self.command(binary(), &["serve", "--listen", &self.address]);
+        let mut command = self.command(&self.program, &["serve", "--listen", &self.address]);
         let mut process = command.stdout(Stdio::piped()).stderr(log).spawn().expect("the binary starts");
         let mut output = BufReader::new(process.stdout.take().expect("its output is a pipe"));
         let first_line = tokio::task::spawn_blocking(move || {
@@ -249,7 +252,7 @@ impl Server {
 
     /// Runs another command with the settings of this server: its exit code, output and errors.
     pub(crate) async fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
-        self.run_program(binary(), arguments, variables).await
+        self.run_program(&self.program, arguments, variables).await
     }
 
     /// Runs `boxoffice-rush` with the settings of this server for its audit.
@@ -260,7 +263,7 @@ impl Server {
         self.run_program(&rush, &[&["--boxoffice", boxoffice], arguments].concat(), variables).await
     }
 
-    async fn run_program(
+    pub(crate) async fn run_program(
         &self,
         program: &Path,
         arguments: &[&str],

@@ -89,7 +89,8 @@ impl Writer {
 
     async fn attempt_over(&self, connection: &mut Connection, batch: &mut Batch<'_>) -> Result<Vec<Decided>, Failure> {
         self.begin(connection).await?;
-        let mut state = load(connection, LoadPlan::new(batch.commands)).instrument(debug_span!("persistence.load")).await?;
+        let mut state =
+            load(connection, LoadPlan::new(batch.commands)).instrument(debug_span!("persistence.load")).await?;
         // The rows are locked now, so an earlier attempt has ended. The doubt stays until this attempt commits: this one
         // may be interrupted too, or have lost its locks.
         if batch.in_doubt.is_some() && is_written(connection, batch.id).await? {
