@@ -286,7 +286,7 @@ mod tests {
             (Arc::new(Batches::default()), mpsc::channel(1_000), watch::channel(false));
         let send = || {
             let (answer, _) = oneshot::channel();
-            sender.try_send(Job { command: command(), answer }).expect("there is room");
+            sender.try_send(Job { command: command(), answer, span: None }).expect("there is room");
         };
         (0..at_once).for_each(|_| send());
         let writer = Arc::new((Instant::now(), Arc::clone(&batches)));
@@ -310,7 +310,7 @@ mod tests {
         let (senders, mut jobs): (Vec<_>, Vec<_>) = (0..2).map(|_| mpsc::channel(4)).unzip();
         let (closing, _) = watch::channel(false);
         let lanes = WriteLanes { senders: senders.into(), commands_wanted: 2, closing, workers: Arc::default() };
-        let send = || lanes.lane().try_send(Job { command: command(), answer: oneshot::channel().0 }).is_ok();
+        let send = || lanes.lane().try_send(Job { command: command(), answer: oneshot::channel().0, span: None }).is_ok();
         let waiting = |jobs: &[mpsc::Receiver<Job>]| jobs.iter().map(mpsc::Receiver::len).collect::<Vec<_>>();
         let wanted = [[1, 0], [2, 0], [2, 1], [2, 2], [3, 2], [3, 3], [4, 3], [4, 4]];
         for wanted in wanted {

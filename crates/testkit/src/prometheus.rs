@@ -26,8 +26,9 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts it with `docs/operations/alerts.yml`, for instances that serve their metrics at these addresses.
-    pub async fn start(instances: &[SocketAddr]) -> io::Result<Self> {
+    /// Starts it with `docs/operations/alerts.yml`, for instances and a load balancer that serve their metrics at these
+    /// addresses.
+    pub async fn start(instances: &[SocketAddr], load_balancer: SocketAddr) -> io::Result<Self> {
         let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operations/alerts.yml");
         let folder = TestFolder::create();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
@@ -36,7 +37,8 @@ impl Prometheus {
         let configuration = format!(
             "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\n\
              rule_files: [alerts.yml]\n\
-             scrape_configs:\n  - {{job_name: boxoffice, static_configs: [{{targets: [{}]}}]}}\n",
+             scrape_configs:\n  - {{job_name: boxoffice, static_configs: [{{targets: [{}]}}]}}\n  \
+             - {{job_name: haproxy, static_configs: [{{targets: ['{load_balancer}']}}]}}\n",
             targets.join(", ")
         );
         let file = folder.write("prometheus.yml", &configuration);

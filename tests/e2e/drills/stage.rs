@@ -24,7 +24,7 @@ use tokio::{
 
 use crate::support::{
     all,
-    client::{Ask, Buyer, fresh},
+    client::{Answer, Ask, Buyer, fresh},
     fleet::Fleet,
     show::{SEATS_PER_ROW, Show, Terms, venue_of},
 };
@@ -103,7 +103,7 @@ impl Stage {
                 .await;
         let buyers = Buyer::many_admitted(fleet.api(), BUYERS, &show.concert).await;
         let addresses: Vec<_> = fleet.instances.iter().map(crate::support::server::Server::address).collect();
-        let prometheus = Prometheus::start(&addresses).await.expect("Prometheus starts");
+        let prometheus = Prometheus::start(&addresses, fleet.balancer.metrics()).await.expect("Prometheus starts");
         let log = Arc::new(Log { began: Instant::now(), phases: Mutex::default(), seen: Mutex::default() });
         let mut stage = Self {
             name,
@@ -123,18 +123,25 @@ impl Stage {
         stage
     }
 
-    /// Each buyer charges, polls, looks, holds a seat and gives it up, all the time.
+    /// Each buyer charges, polls, looks, holds a seat and gives it up, all the time. Whose admission has ended, as it does in a
+    /// minute without holds in which nobody can be reached, joins again.
     fn start_buyers(&mut self) {
-        for (number, buyer) in self.buyers.iter().cloned().enumerate() {
+        for (number, mut buyer) in self.buyers.iter().cloned().enumerate() {
             let (log, stop, show) = (Arc::clone(&self.log), Arc::clone(&self.stop), Arc::clone(&self.show));
             self.tasks.push(tokio::spawn(async move {
                 let seat = format!("A-{}-{}", 1 + number / SEATS_PER_ROW, 1 + number % SEATS_PER_ROW);
                 while !stop.load(Ordering::Relaxed) {
                     log.ask("charge", buyer.ask_charge(1).key(fresh("drill"))).await;
-                    log.ask("poll", buyer.get("/v1/queue").queue_token(&buyer.asks.queue_token)).await;
+                    let poll = buyer.get("/v1/queue").queue_token(&buyer.asks.queue_token);
+                    let polled = log.ask("poll", poll).await;
+                    if polled.is_some_and(|answer| answer.json["status"] == "expired")
+                        && let Some(joined) = log.ask("join again", buyer.ask_join(&show.concert)).await
+                    {
+                        buyer.keep_token(&joined);
+                    }
                     log.ask("read", buyer.get("/v1/wallet")).await;
                     let held = log.ask("hold", buyer.ask_hold(&show.performance, &[&seat])).await;
-                    if let Some(id) = held {
+                    if let Some(id) = held.and_then(|answer| answer.json["id"].as_str().map(str::to_owned)) {
                         log.ask("cancel", buyer.ask_cancel(&id)).await;
                     }
                     sleep(REST).await;
@@ -232,8 +239,8 @@ impl Log {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a request, writes down what came of it, and gives the id in the answer if it has one.
-    async fn ask(&self, act: &'static str, ask: Ask) -> Option<String> {
+    /// Sends a request, writes down what came of it, and gives the answer if it is one of success.
+    async fn ask(&self, act: &'static str, ask: Ask) -> Option<Answer> {
         let phase = self.phases().len() - 1;
         let began = Instant::now();
         let answer = timeout(CLIENT_PATIENCE, ask.try_send()).await.ok().flatten();
@@ -245,7 +252,7 @@ impl Log {
             status: answer.as_ref().map(|answer| answer.status),
         };
         self.seen().push(seen);
-        answer.filter(|answer| answer.status < 300).and_then(|answer| answer.json["id"].as_str().map(str::to_owned))
+        answer.filter(|answer| answer.status < 300)
     }
 
     /// What was seen, in the order of the phases.
