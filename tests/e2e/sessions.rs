@@ -37,6 +37,71 @@ async fn a_refresh_token_is_single_use_and_its_reuse_ends_the_session() {
     server.finish().await;
 }
 
+/// Signs in as a browser does, and gives the field with the cookie.
+async fn sign_in_with_cookie(api: &Api, buyer: &Buyer, proto: Option<&str>) -> (Answer, String) {
+    let body = json!({"login_id": buyer.login_id, "password": PASSWORD, "cookie": true});
+    let ask = api.post("/v1/sessions", &body);
+    let ask = match proto {
+        Some(proto) => ask.header("x-forwarded-proto", proto),
+        None => ask,
+    };
+    let answer = ask.send().await;
+    let cookie = answer.header("set-cookie").expect("a cookie").to_owned();
+    assert_eq!(answer.is(201).get("refresh_token"), None);
+    (answer, cookie)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_keeps_its_refresh_token_where_no_script_reads_it() {
+    let server = Server::start(&[]).await;
+    let (api, own) = (server.api(), server.url());
+    let buyer = Buyer::new(api).await;
+    let refresh = async |cookie: &str, origin: Option<&str>| {
+        let ask = api.post("/v1/sessions/refresh", &json!({}));
+        let ask = if cookie.is_empty() { ask } else { ask.header("cookie", cookie) };
+        match origin {
+            Some(origin) => ask.header("origin", origin).send().await,
+            None => ask.send().await,
+        }
+    };
+    let (_, set) = sign_in_with_cookie(api, &buyer, None).await;
+    let (first, attributes) = set.split_once("; ").expect("a cookie with attributes");
+    assert_eq!(attributes, "Path=/v1/sessions; Max-Age=2592000; HttpOnly; SameSite=Strict");
+
+    // Another site can make a browser send a request, but not say that it is from here.
+    for origin in [None, Some("https://evil.example"), Some("null")] {
+        refresh(first, origin).await.refuses(403, "forbidden");
+    }
+    refresh("", Some(&own)).await.refuses(401, "unauthenticated");
+    let next = refresh(first, Some(&own)).await;
+    assert_eq!(next.is(200).get("refresh_token"), None);
+    let second = next.header("set-cookie").expect("the next cookie").split("; ").next().unwrap().to_owned();
+    assert_ne!(first, second);
+    // Two tabs that come at once get the same.
+    refresh(first, Some(&own)).await.is(200);
+
+    let access = text(next.is(200), "access_token");
+    let out = api.ask(boxoffice_rush::Request::new("DELETE", "/v1/sessions/current")).bearer(access);
+    let out = out.header("cookie", &second).send().await;
+    let taken_back = "boxoffice_refresh=; Path=/v1/sessions; Max-Age=0; HttpOnly; SameSite=Strict";
+    assert_eq!((out.status, out.header("set-cookie")), (204, Some(taken_back)));
+    refresh(&second, Some(&own)).await.refuses(401, "unauthenticated");
+    // Who sends the refresh token in the body gets it there, whatever cookies there are.
+    assert!(Buyer::sign_in(api, &buyer.login_id).await.refresh_token.len() > 20);
+    server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cookie_that_came_over_tls_goes_over_tls_alone() {
+    let server = Server::start(&[("TRUST_FORWARDED_FOR", "true")]).await;
+    let buyer = Buyer::new(server.api()).await;
+    for (proto, secure) in [(Some("https"), true), (Some("http"), false), (None, false)] {
+        let (_, cookie) = sign_in_with_cookie(server.api(), &buyer, proto).await;
+        assert_eq!(cookie.ends_with("; Secure"), secure, "{cookie}");
+    }
+    server.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn refreshing_twice_gives_the_same_pair_and_an_unknown_secret_is_no_theft() {
     let server = Server::start(&[]).await;

@@ -148,13 +148,14 @@ pub fn openapi() -> OpenApi {
 
 /// The routes of these services. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that the limits
 /// know the addresses of clients. `/metrics` answers to programs on this machine; without `metrics` it is not found, as
-/// [`operations_router`] serves it elsewhere.
+/// [`operations_router`] serves it elsewhere. `pages` are served beside, and observed like the others.
 pub fn router(
     services: Services,
     settings: HttpSettings,
     metrics: Option<PrometheusHandle>,
     draining: Draining,
     marks: Arc<FreshnessMarks>,
+    pages: Option<Router>,
 ) -> Router {
     let cross_origin = layers::cross_origin(&settings.cors_origins);
     let observer = layers::Observer {
@@ -177,6 +178,10 @@ pub fn router(
         guarded.merge(without_body(operations_routes().merge(document_routes()))).merge(document::pages())
     } else {
         guarded.merge(without_body(operations_routes()))
+    };
+    let all = match pages {
+        Some(pages) => all.merge(pages.with_state(())),
+        None => all,
     };
     let all = all.method_not_allowed_fallback(layers::method_not_allowed).fallback(layers::not_found);
     let all = match cross_origin {

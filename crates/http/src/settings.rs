@@ -51,4 +51,6 @@ pub struct HttpSettings {
     pub answers_kept_for: Duration,
     /// Whether a proxy in front writes the client's address as the last entry of `X-Forwarded-For`.
     pub trust_forwarded_for: bool,
+    /// Whether the server itself speaks TLS.
+    pub tls: bool,
 }

@@ -310,7 +310,8 @@ mod tests {
         let (senders, mut jobs): (Vec<_>, Vec<_>) = (0..2).map(|_| mpsc::channel(4)).unzip();
         let (closing, _) = watch::channel(false);
         let lanes = WriteLanes { senders: senders.into(), commands_wanted: 2, closing, workers: Arc::default() };
-        let send = || lanes.lane().try_send(Job { command: command(), answer: oneshot::channel().0, span: None }).is_ok();
+        let send =
+            || lanes.lane().try_send(Job { command: command(), answer: oneshot::channel().0, span: None }).is_ok();
         let waiting = |jobs: &[mpsc::Receiver<Job>]| jobs.iter().map(mpsc::Receiver::len).collect::<Vec<_>>();
         let wanted = [[1, 0], [2, 0], [2, 1], [2, 2], [3, 2], [3, 3], [4, 3], [4, 4]];
         for wanted in wanted {

@@ -34,6 +34,8 @@ pub(super) async fn refusals(buyer: &Buyer, promoter: &Buyer) {
     promoter.post("/v1/me/totp/confirm", &code).send().await.is(200);
     let next =
         promoter.api.post("/v1/sessions/refresh", &json!({"refresh_token": promoter.refresh_token})).send().await;
+    let elsewhere = promoter.api.post("/v1/sessions/refresh", &json!({})).header("cookie", "boxoffice_refresh=token");
+    elsewhere.header("origin", "https://evil.example").send().await.refuses(403, "forbidden");
     let again = promoter.api.post("/v1/me/totp", &password).bearer(text(next.is(200), "access_token")).send().await;
     again.refuses(409, "second_factor_exists");
     let sign_in = json!({"login_id": promoter.login_id, "password": PASSWORD});

@@ -3,6 +3,7 @@
 mod accepted_input;
 mod auth;
 mod body;
+mod browser;
 mod idempotency_key;
 mod limits;
 mod origin;
@@ -16,6 +17,7 @@ pub(crate) mod validation;
 pub(crate) use accepted_input::{AcceptedInput, operations_of, refuse_unknown_input};
 pub(crate) use auth::{AccessToken, AtGate, Joining, LookingIn, Publisher, QUEUE_TOKEN, Queued, SettingUp, SignedIn};
 pub(crate) use body::{Body, BodyReader};
+pub(crate) use browser::Browser;
 pub(crate) use idempotency_key::{IDEMPOTENCY_KEY, OptionalKey, RequiredKey, UnneededKey};
 pub(crate) use limits::{Limits, too_many_at_once, wrong_too_often};
 pub(crate) use origin::{ClientAddress, ClientNetwork, Origin, RequestId};

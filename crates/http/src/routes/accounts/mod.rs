@@ -12,6 +12,10 @@ pub(crate) mod sign_in;
 pub(crate) mod sign_out;
 pub(crate) mod sign_up;
 
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
 use boxoffice_application::accounts::{ConfirmedError, SessionTokens};
 use boxoffice_domain::accounts::{Account, GuessablePassword, InvalidPassword, Password, Role};
 use chrono::{DateTime, Utc};
@@ -21,7 +25,7 @@ use uuid::Uuid;
 
 use crate::{
     reply::{Code, Problem, mirror},
-    request::{validation::Fields, wrong_too_often},
+    request::{Browser, validation::Fields, wrong_too_often},
 };
 
 impl From<ConfirmedError> for Problem {
@@ -96,17 +100,26 @@ pub(crate) struct SessionResponse {
     /// How long the access token is valid, in seconds.
     #[schema(example = 900)]
     expires_in: u32,
-    /// Single use: exchanges for the next pair of tokens.
-    refresh_token: String,
+    /// Single use: exchanges for the next pair of tokens. Absent if it is in a cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    refresh_token: Option<String>,
 }
 
-impl From<SessionTokens> for SessionResponse {
-    fn from(tokens: SessionTokens) -> Self {
-        Self {
+impl SessionResponse {
+    /// The tokens, with the refresh token in a cookie of this browser, which it keeps for so many seconds; `None` lets the
+    /// client see it.
+    fn of(tokens: SessionTokens, kept_by: Option<(&Browser, u32)>) -> Response {
+        let cookie = kept_by.map(|(browser, seconds)| browser.keeps(&tokens.refresh_token, seconds));
+        let session = Self {
             access_token: tokens.access_token,
             token_type: "Bearer",
             expires_in: tokens.expires_in_seconds,
-            refresh_token: tokens.refresh_token,
+            refresh_token: cookie.is_none().then_some(tokens.refresh_token),
+        };
+        match cookie {
+            Some(cookie) => (cookie, Json(session)).into_response(),
+            None => Json(session).into_response(),
         }
     }
 }

@@ -1,4 +1,4 @@
-use axum::{Json, extract::State, http::HeaderMap, response::Response};
+use axum::{extract::State, http::HeaderMap, response::Response};
 use boxoffice_application::accounts::{RefreshError, session_of};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -8,8 +8,9 @@ use crate::{
     api::Api,
     audit::Unknown,
     hashing::Counted,
+    json,
     reply::{Code, Problem, refusals},
-    request::Body,
+    request::{Body, Browser},
 };
 
 /// The outcome in the audit log if a refresh token was spent.
@@ -20,8 +21,10 @@ const REUSED: &str = "refresh_token_reused";
 #[schema(as = Refresh)]
 pub(crate) struct RefreshRequest {
     /// The refresh token of the last response. It is spent by this; for a few seconds it gives the same pair again, and
-    /// presenting it later ends the session.
-    refresh_token: String,
+    /// presenting it later ends the session. Absent, it is that of the cookie, and the next one goes there.
+    #[serde(default, deserialize_with = "json::present")]
+    #[schema(nullable = false)]
+    refresh_token: Option<String>,
 }
 
 impl From<RefreshError> for Problem {
@@ -35,7 +38,7 @@ impl From<RefreshError> for Problem {
     }
 }
 
-refusals!([BODY], [Unauthenticated, RateLimited]);
+refusals!([BODY], [Unauthenticated, Forbidden, RateLimited]);
 
 /// Exchange a refresh token for new tokens
 #[utoipa::path(
@@ -45,6 +48,7 @@ refusals!([BODY], [Unauthenticated, RateLimited]);
         (status = 200, description = "The next tokens of the session.", body = SessionResponse, headers(
             ("RateLimit-Policy", description = "The limit of this session"),
             ("RateLimit", description = "How much of it is left"),
+            ("Set-Cookie", description = "The refresh token, if the last one was in a cookie"),
         )),
         Refusals,
     ),
@@ -53,14 +57,21 @@ refusals!([BODY], [Unauthenticated, RateLimited]);
 pub(crate) async fn handler(
     State(api): State<Api>,
     sender: Unknown,
+    browser: Browser,
     Body(body): Body<RefreshRequest>,
 ) -> Result<Response, Problem> {
-    let fields = match (session_of(&body.refresh_token), &api.limits.refreshes) {
+    let in_cookie = body.refresh_token.is_none();
+    let token = match body.refresh_token {
+        Some(token) => token,
+        None => browser.refresh_token()?.to_owned(),
+    };
+    let fields = match (session_of(&token), &api.limits.refreshes) {
         (Some(session_id), Some(limit)) => limit.take_of_session(session_id).await?,
         _ => HeaderMap::new(),
     };
     let service = api.services.accounts.clone();
-    let refreshed = api.run_detached(async move { service.refresh(&body.refresh_token).await }).await?;
+    let kept_by = in_cookie.then_some((&browser, service.settings.refresh_seconds));
+    let refreshed = api.run_detached(async move { service.refresh(&token).await }).await?;
     if let Err(RefreshError::Reused { account_id, session_id }) = &refreshed {
         sender.note(|sender| {
             sender.set_account(*account_id);
@@ -69,5 +80,5 @@ pub(crate) async fn handler(
         });
     }
     let refreshed = Counted { outcome: refreshed.map_err(Problem::from), fields };
-    Ok(refreshed.respond(|tokens| Json(SessionResponse::from(tokens))))
+    Ok(refreshed.respond(|tokens| SessionResponse::of(tokens, kept_by)))
 }

@@ -1,5 +1,4 @@
 use axum::{
-    Json,
     extract::State,
     http::{HeaderMap, StatusCode, header::USER_AGENT},
     response::Response,
@@ -14,7 +13,7 @@ use crate::{
     api::Api,
     audit::Unknown,
     reply::{Code, Problem, refusals},
-    request::{Body, ClientAddress},
+    request::{Body, Browser, ClientAddress},
     routes::{CHARACTER_BYTES_MAX, FIELDS_BYTES_MAX},
 };
 
@@ -34,6 +33,9 @@ pub(crate) struct SignInRequest {
     #[serde(default)]
     #[schema(example = "123456")]
     code: Option<String>,
+    /// Whether a browser keeps the refresh token in a cookie, where no script can read it.
+    #[serde(default)]
+    cookie: bool,
 }
 
 impl From<SignInError> for Problem {
@@ -58,6 +60,7 @@ refusals!([BODY], [InvalidCredentials, SecondFactorRequired, RateLimited]);
         (status = 201, description = "The tokens of the session.", body = SessionResponse, headers(
             ("RateLimit-Policy", description = "The limit of this address"),
             ("RateLimit", description = "How much of it is left"),
+            ("Set-Cookie", description = "The refresh token, with `cookie`"),
         )),
         Refusals,
     ),
@@ -67,6 +70,7 @@ pub(crate) async fn handler(
     State(api): State<Api>,
     address: ClientAddress,
     sender: Unknown,
+    browser: Browser,
     headers: HeaderMap,
     Body(body): Body<SignInRequest>,
 ) -> Result<Response, Problem> {
@@ -75,9 +79,10 @@ pub(crate) async fn handler(
         return Err(SignInError::InvalidCredentials.into());
     }
     let service = api.services.accounts.clone();
+    let kept_by = body.cookie.then_some((browser, service.settings.refresh_seconds));
     let client = headers.get(USER_AGENT).and_then(|field| ClientName::new(&String::from_utf8_lossy(field.as_bytes())));
     let act = async move {
-        let SignInRequest { login_id, password, code } = &body;
+        let SignInRequest { login_id, password, code, cookie: _ } = &body;
         let signed_in = service.sign_in(SignIn { login_id, password, code: code.as_deref(), client }).await;
         sender.note(|sender| match &signed_in {
             Ok(tokens) => {
@@ -89,5 +94,6 @@ pub(crate) async fn handler(
         signed_in.map_err(|refused| refused.error)
     };
     let signed_in = api.run_hashing(address, act).await?;
-    Ok(signed_in.respond(|tokens| (StatusCode::CREATED, Json(SessionResponse::from(tokens)))))
+    let kept_by = kept_by.as_ref().map(|(browser, seconds)| (browser, *seconds));
+    Ok(signed_in.respond(|tokens| (StatusCode::CREATED, SessionResponse::of(tokens, kept_by))))
 }

@@ -102,6 +102,7 @@ fn settings() -> HttpSettings {
         rules: selling_rules(),
         answers_kept_for: Duration::from_millis(250),
         trust_forwarded_for: false,
+        tls: false,
     }
 }
 
@@ -157,7 +158,7 @@ impl World {
     pub(crate) fn router(&self) -> Router {
         let marks = Arc::clone(&self.marks);
         let (settings, metrics) = (self.settings.clone(), self.metrics.clone());
-        boxoffice_http::router(self.services(), settings, metrics, self.draining.clone(), marks)
+        boxoffice_http::router(self.services(), settings, metrics, self.draining.clone(), marks, None)
     }
 
     /// The response to one request.
