@@ -29,6 +29,9 @@ lint: tools ## Check formatting, lints, documentation and dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --workspace --no-deps
+	@if command -v npm >/dev/null; then crates/pages/check; else \
+	  echo "NOT CHECKED: the scripts and styles of the pages. It takes npm." >&2; \
+	fi
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \
 	  $(CARGO) deny --workspace --locked check bans licenses sources; \
 	else \

@@ -15,7 +15,7 @@ use std::{
 use boxoffice_contracts::memory::MemoryStore;
 use boxoffice_domain::{
     AccountId, Clock, ConcertId, EntropySource, PaymentId, PerformanceId, Points, ReservationId, StorageError,
-    Timestamp, VenueId,
+    TimeZone, Timestamp, VenueId,
     catalog::{
         Catalog, Concert, DURATION_MINUTES, NewPerformance, PriceList, PublishError, Row, Sales, SalesWindow,
         SeatingPlan, Section, Venue,
@@ -94,6 +94,7 @@ impl<S: Catalog + Reservations + Payments> Cinema<S> {
             location: Name::new("Lyon")?,
             plan,
             overlaps_allowed: false,
+            time_zone: TimeZone::new("Europe/Paris")?,
             created_at: now,
         };
         let concert = Concert {

@@ -44,6 +44,8 @@ struct VenueEntry {
     sections: Option<Vec<Object<SectionEntry>>>,
     #[serde(default, deserialize_with = "present")]
     overlaps_allowed: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    time_zone: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -199,8 +201,8 @@ mod tests {
         });
         let catalog = parse(file.to_string().as_bytes()).unwrap();
         let key = |text| Name::new(text).unwrap();
-        let (name, location, plan, overlaps_allowed) = (None, None, None, None);
-        let hall = ImportedVenue { key: key("hall"), name, location, plan, overlaps_allowed };
+        let (name, location, plan, overlaps_allowed, time_zone) = (None, None, None, None, None);
+        let hall = ImportedVenue { key: key("hall"), name, location, plan, overlaps_allowed, time_zone };
         assert_eq!(catalog.venues, [hall]);
         let (venue_index, starts_at, duration_minutes, prices) = (None, None, None, None);
         let performance = ImportedPerformance { key: key("night-1"), venue_index, starts_at, duration_minutes, prices };
@@ -211,7 +213,7 @@ mod tests {
         );
 
         for (at, fields) in [
-            ("/venues/0", &["name", "location", "sections", "overlaps_allowed"][..]),
+            ("/venues/0", &["name", "location", "sections", "overlaps_allowed", "time_zone"][..]),
             (
                 "/concerts/0",
                 &[
@@ -237,10 +239,12 @@ mod tests {
         }
         let mut file = sample();
         file["venues"][0]["overlaps_allowed"] = json!(true);
+        file["venues"][0]["time_zone"] = json!("europe/berlin");
         file["concerts"][0]["performances"][0]["duration_minutes"] = json!(90);
         file["concerts"][0]["draw"] = json!(true);
         let catalog = parse(file.to_string().as_bytes()).unwrap();
         assert_eq!((catalog.venues[0].overlaps_allowed, catalog.concerts[0].draw), (Some(true), Some(true)));
+        assert_eq!(catalog.venues[0].time_zone.map(boxoffice_domain::TimeZone::as_str), Some("Europe/Berlin"));
         assert_eq!(catalog.concerts[0].performances()[0].duration_minutes, Some(90));
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context;
 use axum::{
     Router,
     http::{HeaderValue, header::STRICT_TRANSPORT_SECURITY},
@@ -42,7 +43,9 @@ pub(crate) fn routers(
     metrics: PrometheusHandle,
     draining: &Draining,
     traces: Option<&Traces>,
-) -> Routers {
+) -> anyhow::Result<Routers> {
+    let pages = settings.pages.then(|| boxoffice_pages::router(settings.pages_brand_dir.as_deref())).transpose();
+    let pages = pages.context("`pages_brand_dir` cannot be used")?;
     let http = http_settings(settings);
     let secured = |api: Router| {
         let api = match traces {
@@ -52,13 +55,13 @@ pub(crate) fn routers(
         if settings.tls_certificate_file.is_some() { api.layer(map_response(with_strict_transport)) } else { api }
     };
     if settings.metrics_listen.is_none() {
-        let api = boxoffice_http::router(services, http, Some(metrics), draining.clone(), marks);
-        return Routers { api: secured(api), operations: None };
+        let api = boxoffice_http::router(services, http, Some(metrics), draining.clone(), marks, pages);
+        return Ok(Routers { api: secured(api), operations: None });
     }
     let (readiness, entropy) = (Arc::clone(&services.readiness), Arc::clone(&services.entropy));
     let operations = boxoffice_http::operations_router(readiness, entropy, Some(metrics), draining.clone());
-    let api = boxoffice_http::router(services, http, None, draining.clone(), marks);
-    Routers { api: secured(api), operations: Some(operations) }
+    let api = boxoffice_http::router(services, http, None, draining.clone(), marks, pages);
+    Ok(Routers { api: secured(api), operations: Some(operations) })
 }
 
 fn http_settings(settings: &Settings) -> HttpSettings {
@@ -85,6 +88,7 @@ fn http_settings(settings: &Settings) -> HttpSettings {
         cors_origins: settings.cors_origins.clone(),
         rules: settings.selling_rules(),
         trust_forwarded_for: settings.trust_forwarded_for,
+        tls: settings.tls_certificate_file.is_some(),
         answers_kept_for: cache_time(settings),
     }
 }

@@ -92,7 +92,7 @@ pub(crate) async fn serve(settings: &Settings, layers: &Layers, traces: Option<&
         workers.run(subscriber.run(subscription));
     }
     let draining = Draining::new();
-    let routers = routes::routers(settings, use_cases.services.clone(), marks, metrics, &draining, traces);
+    let routers = routes::routers(settings, use_cases.services.clone(), marks, metrics, &draining, traces)?;
     answer(settings, routers, tls, draining, signals).await?;
 
     if timeout(END_MAX, workers.end()).await.is_err() {
@@ -168,6 +168,9 @@ async fn answer(
     let serving = tokio::spawn(listener.serve(routers.api, stop.clone()));
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
     output::print_line(&format!("boxoffice listens on {scheme}://{address}"))?;
+    if settings.pages {
+        output::print_line(&format!("the shop is at {scheme}://{address}/"))?;
+    }
 
     signals.next().await;
     leave(settings, &draining, &mut signals).await;

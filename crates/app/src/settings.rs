@@ -241,6 +241,10 @@ settings! {
     event_streams_per_network: u32 = "100", whole(0, 1_000_000);
     /// Serves `/docs` and `/openapi.json`
     docs: bool = "true", switch;
+    /// Serves the pages of the shop at `/`
+    pages: bool = "true", switch;
+    /// Folder with another face of the pages: `brand.css`, `logo.svg`, `icons.svg` and `texts.json`, each if it is there
+    pages_brand_dir: Option<PathBuf> = "", optional(path);
     /// Origins whose pages may call the API, separated by commas
     cors_origins: Vec<String> = "", origins;
     /// Takes the client's address from the last `X-Forwarded-For` entry; only behind a proxy that writes it

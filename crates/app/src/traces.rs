@@ -61,8 +61,6 @@ impl Traces {
     /// Begins to make traces; `None` if the settings want none. The collector need not be there.
     pub(crate) fn start(settings: &Settings) -> anyhow::Result<Option<Self>> {
         let Some(endpoint) = &settings.traces_endpoint else { return Ok(None) };
-        // Fails if it was chosen already, the same.
-        let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().timeout(SEND_MAX).redirect(redirect::Policy::none()).build();
         let sender = opentelemetry_otlp::SpanExporter::builder()
             .with_http()

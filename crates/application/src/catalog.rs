@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use boxoffice_domain::{
-    Clock, ConcertId, EntropySource, PerformanceId, Points, StorageError, Timestamp, VenueId,
+    Clock, ConcertId, EntropySource, PerformanceId, Points, StorageError, TimeZone, Timestamp, VenueId,
     accounts::Role,
     catalog::{
         Booking, Catalog, Concert, ConcertChange, ConcertChangeError, ConcertSummary, DrawError, InvalidSalesWindow,
@@ -38,6 +38,7 @@ pub struct NewVenue {
     pub plan: SeatingPlan,
     /// Whether several performances may take place at one time.
     pub overlaps_allowed: bool,
+    pub time_zone: TimeZone,
 }
 
 /// A concert to be published.
@@ -182,6 +183,7 @@ impl CatalogService {
             location: new.location,
             plan: new.plan,
             overlaps_allowed: new.overlaps_allowed,
+            time_zone: new.time_zone,
             created_at: now,
         };
         let act = StaffAct::venue_published(self.entropy.as_ref(), now, staff.into(), &venue);

@@ -3,7 +3,7 @@
 //! A caller that gives a request an idempotency key makes the fingerprint of the request once, with the function for
 //! its act, and hands both down as an [`Idempotency`](boxoffice_domain::idempotency::Idempotency).
 
-use boxoffice_domain::{Points, ReservationId, idempotency::Fingerprint, seats::SeatLabel};
+use boxoffice_domain::{Points, ReservationId, TimeZone, idempotency::Fingerprint, seats::SeatLabel};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -17,11 +17,13 @@ pub fn sign_up(sign_up: &SignUp) -> Fingerprint {
     digest("account", [sign_up.login_id.as_str(), sign_up.name.as_str()])
 }
 
-/// Of publishing a venue.
+/// Of publishing a venue. One in the default time zone says nothing of it, as before there were any.
 pub fn publish_venue(new: &NewVenue) -> Fingerprint {
     let seats = new.plan.seats().map(|seat| seat.label.into());
     let overlaps = new.overlaps_allowed.then(|| "overlaps".to_owned());
-    digest("venue", [new.name.to_string(), new.location.to_string()].into_iter().chain(seats).chain(overlaps))
+    let zone = (new.time_zone != TimeZone::default()).then(|| new.time_zone.to_string());
+    let parts = [new.name.to_string(), new.location.to_string()].into_iter().chain(seats);
+    digest("venue", parts.chain(overlaps).chain(zone))
 }
 
 /// Of publishing a concert. One without a draw says nothing about draws, as before there were any; so it is with a concert
@@ -117,13 +119,19 @@ mod tests {
     }
 
     fn of_venue(text: &str, location: &str, seats: u32) -> Fingerprint {
-        of_venue_with(false, text, location, seats)
+        of_venue_with(false, TimeZone::default(), text, location, seats)
     }
 
-    fn of_venue_with(overlaps_allowed: bool, text: &str, location: &str, seats: u32) -> Fingerprint {
+    fn of_venue_with(
+        overlaps_allowed: bool,
+        time_zone: TimeZone,
+        text: &str,
+        location: &str,
+        seats: u32,
+    ) -> Fingerprint {
         let sections = vec![Section { name: part("A"), rows: vec![Row { name: part("1"), seats }] }];
         let plan = SeatingPlan::new(sections).unwrap();
-        publish_venue(&NewVenue { name: name(text), location: name(location), plan, overlaps_allowed })
+        publish_venue(&NewVenue { name: name(text), location: name(location), plan, overlaps_allowed, time_zone })
     }
 
     fn of_concert(change: impl FnOnce(&mut NewConcert)) -> Fingerprint {
@@ -180,7 +188,8 @@ mod tests {
             of_venue("Other", "Seoul", 2),
             of_venue("Hall", "Busan", 2),
             of_venue("Hall", "Seoul", 3),
-            of_venue_with(true, "Hall", "Seoul", 2),
+            of_venue_with(true, TimeZone::default(), "Hall", "Seoul", 2),
+            of_venue_with(false, TimeZone::new("Europe/Berlin").unwrap(), "Hall", "Seoul", 2),
             of_concert(|_| {}),
             of_concert(|new| new.title = name("Another")),
             of_concert(|new| new.artist = name("Another")),

@@ -280,6 +280,7 @@ fn fields_of_venue(venue: &Venue) -> Vec<FieldChange> {
         set("name", venue.name.to_string()),
         set("location", venue.location.to_string()),
         set("overlaps_allowed", venue.overlaps_allowed.to_string()),
+        set("time_zone", venue.time_zone.to_string()),
         set("seats_count", venue.plan.capacity().to_string()),
     ]
 }

@@ -38,6 +38,7 @@ pub mod seats;
 pub mod selling_rules;
 pub mod text;
 mod time;
+mod time_zone;
 pub mod waiting_room;
 pub mod wallet;
 
@@ -51,5 +52,6 @@ pub use network::Network;
 pub use points::{NegativePoints, Points};
 pub use selling_rules::SellingRules;
 pub use time::{Clock, ClockReading, Timestamp, rfc3339, seconds_after, seconds_until};
+pub use time_zone::{TimeZone, UnknownTimeZone};
 #[cfg(feature = "mocks")]
 pub use {ids::MockEntropySource, time::MockClock};

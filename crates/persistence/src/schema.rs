@@ -77,6 +77,7 @@ diesel::table! {
         idempotency_key -> Nullable<Text>,
         fingerprint -> Nullable<Binary>,
         overlaps_allowed -> Bool,
+        time_zone -> Text,
     }
 }
 

@@ -190,7 +190,9 @@ impl<W: BatchWriter> Worker<W> {
             metrics::gauge!("boxoffice_lane_waiting", "lane" => lane.clone()).set(count(self.jobs.len()));
             metrics::histogram!("boxoffice_batch_commands", "lane" => lane.clone()).record(count(taken));
             let span = tracing::debug_span!(parent: None, "persistence.batch", lane, commands = taken);
-            jobs.iter().for_each(|job| job.trace(&span, &lane, taken));
+            for job in &jobs {
+                job.trace(&span, &lane, taken);
+            }
             let (commands, answers): (Vec<_>, Vec<_>) = jobs.drain(..).map(|job| (job.command, job.answer)).unzip();
             let commands: Arc<[Command]> = commands.into();
             let began = Instant::now();

@@ -66,7 +66,7 @@ impl Fleet {
         let mut instances = Vec::new();
         for database in &databases {
             let mut server = Server::prepare(settings);
-            server.program = program.to_owned();
+            program.clone_into(&mut server.program);
             server.breaks_things = true;
             for (name, value) in [
                 // A busy machine is slow, and no service is away because of that.

@@ -48,6 +48,7 @@ fn speaks_to_people(found: &[String], broken: &str) {
 fn whole() -> Value {
     let mut file = sample();
     file["venues"][0]["overlaps_allowed"] = json!(true);
+    file["venues"][0]["time_zone"] = json!("Europe/Berlin");
     file["concerts"][0]["draw"] = json!(true);
     file["concerts"][0]["performances"][0]["duration_minutes"] = json!(90);
     file

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt};
 
 use boxoffice_domain::{
-    Points, Timestamp,
+    Points, TimeZone, Timestamp,
     catalog::{
         ACTIVE_MAX, DURATION_MINUTES_MAX, ImportedCatalog, ImportedConcert, ImportedPerformance, ImportedVenue,
         PRICE_MAX, PlanError, PriceList, Row, SEATS_PER_ACCOUNT_MAX, SalesWindow, SeatingPlan, Section,
@@ -109,8 +109,16 @@ impl Checker {
             None => Some(None),
             Some(sections) => self.plan(&format!("{at}/sections"), sections).map(Some),
         };
+        let time_zone = self.optional(&at, "time_zone", entry.time_zone.as_deref(), TimeZone::new);
         let overlaps_allowed = entry.overlaps_allowed;
-        Some(ImportedVenue { key: key?, name: name?, location: location?, plan: plan?, overlaps_allowed })
+        Some(ImportedVenue {
+            key: key?,
+            name: name?,
+            location: location?,
+            plan: plan?,
+            overlaps_allowed,
+            time_zone: time_zone?,
+        })
     }
 
     fn plan(&mut self, at: &str, entries: &[Object<SectionEntry>]) -> Option<SeatingPlan> {

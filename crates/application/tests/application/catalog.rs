@@ -8,7 +8,7 @@ use boxoffice_application::{
 };
 use boxoffice_contracts::storage::{SHOW_SEATS, name, part, plan};
 use boxoffice_domain::{
-    ConcertId, PerformanceId, Points, StorageError, VenueId,
+    ConcertId, PerformanceId, Points, StorageError, TimeZone, VenueId,
     catalog::{
         Concert, ConcertChange, ConcertSummary, InvalidSalesWindow, MockCatalog, PerformanceSummary, PriceError,
         PublishError, Sales, SalesTimeError, SalesWindow, StartError, UpdateConcertError, Venue,
@@ -27,7 +27,8 @@ use crate::support::{ADMISSION_SECONDS, PRICE, World, admin, assert_refused, moc
 // Venues
 
 fn new_venue() -> NewVenue {
-    NewVenue { name: name("Rolling Hall"), location: name("Seoul"), plan: plan(), overlaps_allowed: true }
+    let time_zone = TimeZone::new("Europe/Berlin").unwrap();
+    NewVenue { name: name("Rolling Hall"), location: name("Berlin"), plan: plan(), overlaps_allowed: true, time_zone }
 }
 
 #[tokio::test]
@@ -35,9 +36,12 @@ async fn a_promoter_publishes_a_venue_once_under_a_key() {
     let world = World::new().await;
     let (service, key) = (world.catalog_service(), Some(under("k", fingerprint::publish_venue(&new_venue()))));
     let made = service.publish_venue(world.promoter(), new_venue(), key.clone()).await.unwrap();
-    let NewVenue { name, location, plan, overlaps_allowed } = new_venue();
+    let NewVenue { name, location, plan, overlaps_allowed, time_zone } = new_venue();
     let id = made.value.id;
-    assert_eq!(made, Made::now(Venue { id, name, location, plan, overlaps_allowed, created_at: instant(0) }));
+    assert_eq!(
+        made,
+        Made::now(Venue { id, name, location, plan, overlaps_allowed, time_zone, created_at: instant(0) })
+    );
     assert_eq!(world.stage.storage.catalog.venue(id).await.unwrap().as_ref(), Some(&made.value));
     let again = service.publish_venue(world.promoter(), new_venue(), key).await.unwrap();
     assert_eq!(again, Made::before(made.value));

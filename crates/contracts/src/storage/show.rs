@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use boxoffice_domain::{
     AccountId, ChargeId, ConcertId, EntropySource, PaymentId, PerformanceId, Points, ReservationId, StorageError,
-    Timestamp, VenueId,
+    TimeZone, Timestamp, VenueId,
     accounts::{Account, Credentials, LoginId, PasswordHash, Role, Standing},
     catalog::{Concert, DURATION_MINUTES, NewPerformance, PriceList, Row, SeatingPlan, Section, Venue},
     fixtures::{self, TestEntropy},
@@ -149,7 +149,7 @@ pub fn plan() -> SeatingPlan {
 pub fn venue(plan: SeatingPlan, now: Timestamp) -> Venue {
     let id = VenueId::new(TestEntropy.uuid());
     let (name, location) = (name("Rolling Hall"), name("Seoul"));
-    Venue { id, name, location, plan, overlaps_allowed: false, created_at: now }
+    Venue { id, name, location, plan, overlaps_allowed: false, time_zone: TimeZone::default(), created_at: now }
 }
 
 /// A new concert that is on sale from a day before [`instant`](fixtures::instant) 0 until 364 days after it.

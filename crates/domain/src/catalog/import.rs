@@ -11,7 +11,7 @@ use super::{
     rules::{SalesTimeError, StartError},
 };
 use crate::{
-    AccountId, Points, SellingRules, StorageError, Timestamp,
+    AccountId, Points, SellingRules, StorageError, TimeZone, Timestamp,
     seats::PartName,
     text::{Description, Name},
 };
@@ -29,6 +29,7 @@ pub struct ImportedVenue {
     pub location: Option<Name>,
     pub plan: Option<SeatingPlan>,
     pub overlaps_allowed: Option<bool>,
+    pub time_zone: Option<TimeZone>,
 }
 
 /// A concert of a catalog, with its performances. `None` leaves what is stored as it is.

@@ -147,6 +147,7 @@ impl<'i> Importer<'i> {
                 location: required(imported.location.as_ref(), place, "location")?,
                 plan: required(imported.plan.as_ref(), place, "sections")?,
                 overlaps_allowed: imported.overlaps_allowed.unwrap_or_default(),
+                time_zone: imported.time_zone.unwrap_or_default(),
                 created_at: self.now,
             };
             self.venues.push(venue.clone());
@@ -161,6 +162,7 @@ impl<'i> Importer<'i> {
             name: imported.name.clone().unwrap_or_else(|| stored.name.clone()),
             location: imported.location.clone().unwrap_or_else(|| stored.location.clone()),
             overlaps_allowed: imported.overlaps_allowed.unwrap_or(stored.overlaps_allowed),
+            time_zone: imported.time_zone.unwrap_or(stored.time_zone),
             ..stored.clone()
         };
         if stored.overlaps_allowed && !venue.overlaps_allowed {
@@ -171,6 +173,7 @@ impl<'i> Importer<'i> {
         changes.field("name", &stored.name, &venue.name);
         changes.field("location", &stored.location, &venue.location);
         changes.field("overlaps_allowed", stored.overlaps_allowed, venue.overlaps_allowed);
+        changes.field("time_zone", stored.time_zone, venue.time_zone);
         self.venues.push(venue.clone());
         self.report.venues_known += 1;
         let changed = self.note(ActKind::VenueChanged, ActSubject::Venue(venue.id), None, changes);

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Timestamp, VenueId,
+    TimeZone, Timestamp, VenueId,
     seats::{PartName, SeatLabel},
     text::Name,
 };
@@ -230,13 +230,20 @@ pub struct Venue {
     pub plan: SeatingPlan,
     /// Whether it may have several performances at one time, as a house with two stages may.
     pub overlaps_allowed: bool,
+    /// Where its clocks show the times of its performances.
+    pub time_zone: TimeZone,
     pub created_at: Timestamp,
 }
 
 impl Venue {
     /// How it is named beside a performance.
     pub fn summary(&self) -> VenueSummary {
-        VenueSummary { id: self.id, name: self.name.clone(), location: self.location.clone() }
+        VenueSummary {
+            id: self.id,
+            name: self.name.clone(),
+            location: self.location.clone(),
+            time_zone: self.time_zone,
+        }
     }
 }
 
@@ -248,6 +255,9 @@ pub struct VenueSummary {
     pub id: VenueId,
     pub name: Name,
     pub location: Name,
+    /// What was stored before there were zones has the default.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub time_zone: TimeZone,
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ fn catalog() -> ImportedCatalog {
         location: Some(name("Seoul")),
         plan: Some(plan(3)),
         overlaps_allowed: None,
+        time_zone: None,
     };
     let concert = ImportedConcert {
         key: name("c"),
@@ -175,6 +176,8 @@ fn what_is_stored_again_stays_and_what_differs_is_reported() {
 
     let entry = &mut catalog.venues[0];
     (entry.name, entry.location, entry.overlaps_allowed) = (Some(name("Arena")), Some(name("Busan")), Some(true));
+    let time_zone = crate::TimeZone::new("Europe/Berlin").unwrap();
+    entry.time_zone = Some(time_zone);
     let entry = &mut catalog.concerts[0];
     (entry.title, entry.artist) = (Some(name("Other")), Some(name("Others")));
     (entry.max_seats_per_account, entry.max_active) = (Some(2), Some(3));
@@ -184,7 +187,10 @@ fn what_is_stored_again_stays_and_what_differs_is_reported() {
     entry.prices = Some(vec![(part("A"), Points::new(8).unwrap())]);
     let mut import = importer(&catalog, &options);
     let Imported::Changed(venue) = import.venue(own(stored.venue.clone())).unwrap() else { panic!("unchanged") };
-    assert_eq!(venue, Venue { name: name("Arena"), location: name("Busan"), overlaps_allowed: true, ..stored.venue });
+    assert_eq!(
+        venue,
+        Venue { name: name("Arena"), location: name("Busan"), overlaps_allowed: true, time_zone, ..stored.venue }
+    );
     let Imported::Changed(concert) = import.concert(own(stored.concert.clone())).unwrap() else { panic!("unchanged") };
     assert_eq!((concert.version, concert.max_seats_per_account, concert.max_active), (2, 2, 3));
     assert_eq!((concert.title.as_str(), concert.artist.as_str()), ("Other", "Others"));
@@ -202,6 +208,7 @@ fn what_is_stored_again_stays_and_what_differs_is_reported() {
             "venue `v`: name: Hall -> Arena".to_owned(),
             "venue `v`: location: Seoul -> Busan".to_owned(),
             "venue `v`: overlaps_allowed: false -> true".to_owned(),
+            "venue `v`: time_zone: Asia/Seoul -> Europe/Berlin".to_owned(),
             format!("concert `c`: title: {} -> Other", stored.concert.title),
             format!("concert `c`: artist: {} -> Others", stored.concert.artist),
             "concert `c`: description:  -> Later".to_owned(),

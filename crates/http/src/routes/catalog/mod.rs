@@ -33,11 +33,19 @@ pub(crate) struct VenueSummaryResponse {
     id: Uuid,
     name: String,
     location: String,
+    /// The time zone of the IANA database in which its clocks show the times of performances.
+    #[schema(example = "Asia/Seoul")]
+    time_zone: &'static str,
 }
 
 impl From<VenueSummary> for VenueSummaryResponse {
     fn from(venue: VenueSummary) -> Self {
-        Self { id: venue.id.uuid(), name: venue.name.into(), location: venue.location.into() }
+        Self {
+            id: venue.id.uuid(),
+            name: venue.name.into(),
+            location: venue.location.into(),
+            time_zone: venue.time_zone.as_str(),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 use boxoffice_application::{catalog::NewVenue, fingerprint};
 use boxoffice_domain::{
+    TimeZone,
     catalog::{
         PlanError, Row, SeatingPlan, Section, VENUE_NAMES_CHARACTERS_MAX, VENUE_SEATS_MAX, VENUE_SECTIONS_MAX, Venue,
     },
@@ -57,6 +58,10 @@ pub(crate) struct PublishVenueRequest {
     /// Whether it may have several performances at one time, as a house with two stages may.
     #[serde(default)]
     overlaps_allowed: bool,
+    /// The time zone of the IANA database in which its clocks show the times of performances; `Asia/Seoul` if absent.
+    #[serde(default, deserialize_with = "json::present")]
+    #[schema(nullable = false, example = "Asia/Seoul")]
+    time_zone: Option<String>,
 }
 
 /// A section, in requests and responses.
@@ -98,14 +103,17 @@ struct RowBody {
 
 impl PublishVenueRequest {
     fn parse(&self) -> Result<NewVenue, Problem> {
-        let (location, name, sections) = validated(self, |fields| {
+        let (location, name, sections, time_zone) = validated(self, |fields| {
             let location = fields.text("/location", Name::new(&self.location));
             let name = fields.text("/name", Name::new(&self.name));
             let parse = |fields: &mut _, pointer: &_, section: &SectionBody| section.parse(fields, pointer);
             let sections = fields.each("/sections", &self.sections, parse);
-            Some((location?, name?, sections?))
+            let time_zone = self.time_zone.as_deref().map_or(Ok(TimeZone::default()), TimeZone::new);
+            let time_zone = fields.check("/time_zone", "time_zone_unknown", time_zone);
+            Some((location?, name?, sections?, time_zone?))
         })?;
-        Ok(NewVenue { name, location, plan: SeatingPlan::new(sections)?, overlaps_allowed: self.overlaps_allowed })
+        let plan = SeatingPlan::new(sections)?;
+        Ok(NewVenue { name, location, plan, overlaps_allowed: self.overlaps_allowed, time_zone })
     }
 }
 
@@ -152,6 +160,9 @@ pub(crate) struct VenueResponse {
     sections: Vec<SectionBody>,
     /// Whether it may have several performances at one time.
     overlaps_allowed: bool,
+    /// The time zone of the IANA database in which its clocks show the times of performances.
+    #[schema(example = "Asia/Seoul")]
+    time_zone: &'static str,
     created_at: DateTime<Utc>,
 }
 
@@ -169,6 +180,7 @@ impl From<Venue> for VenueResponse {
             capacity: venue.plan.capacity(),
             sections: venue.plan.sections().iter().map(section).collect(),
             overlaps_allowed: venue.overlaps_allowed,
+            time_zone: venue.time_zone.as_str(),
             created_at: venue.created_at,
         }
     }

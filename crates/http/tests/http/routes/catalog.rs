@@ -165,6 +165,24 @@ async fn a_venue_is_checked_to_its_last_row() {
 }
 
 #[tokio::test]
+async fn a_venue_is_in_a_time_zone() {
+    let router = World::new().await.router();
+    let publish = async |zone: Value| {
+        let sections = json!([{"name": "A", "rows": [{"name": "1", "seats": 2}]}]);
+        let mut body = json!({"name": "Hall", "location": "Seoul", "sections": sections, "time_zone": zone});
+        if zone == json!("absent") {
+            body.as_object_mut().unwrap().remove("time_zone");
+        }
+        post("/v1/venues", body).signed_in("promoter").send(&router).await
+    };
+    for (given, stored) in [("absent", "Asia/Seoul"), ("europe/berlin", "Europe/Berlin")] {
+        assert_eq!(publish(json!(given)).await.succeeds(StatusCode::CREATED)["time_zone"], stored);
+    }
+    publish(json!("Mars/Phobos")).await.violates("/time_zone", "time_zone_unknown");
+    publish(Value::Null).await.violates("/time_zone", "wrong_type");
+}
+
+#[tokio::test]
 async fn a_concert_is_published_with_the_defaults() {
     let router = World::new().await.router();
     let publish = async |body: Value| post("/v1/concerts", body).signed_in("promoter").send(&router).await;

@@ -190,9 +190,10 @@ async fn a_concert_shows_its_dates_venues_and_prices_to_everyone_and_no_seats() 
     let venue = &world.show.venue;
     let performance_id = world.show.performance_id.uuid();
     let starts_at = serde_json::to_value(world.show.starts_at).unwrap();
+    let (name, location, zone) = (venue.name.as_str(), venue.location.as_str(), venue.time_zone.as_str());
     assert_eq!(
         shown["venues"],
-        json!([{"id": venue.id.uuid(), "name": venue.name.as_str(), "location": venue.location.as_str()}])
+        json!([{"id": venue.id.uuid(), "name": name, "location": location, "time_zone": zone}])
     );
     assert_eq!(shown["dates"], json!([{"id": performance_id, "venue_id": venue.id.uuid(), "starts_at": starts_at}]));
     assert_eq!((&shown["price_min"], &shown["price_max"]), (&json!(600), &json!(1_000)));

@@ -191,7 +191,7 @@ impl Import<'_> {
         match imported {
             Imported::New(_) => insert::<VenueRow>(self.connection, [row]).await?,
             Imported::Changed(venue) => {
-                let columns = ["publisher_id", "owner_id", "name", "location", "overlaps_allowed"];
+                let columns = ["publisher_id", "owner_id", "name", "location", "overlaps_allowed", "time_zone"];
                 let update = Statement::update::<VenueRow>(row, &columns);
                 update.sql(" WHERE id = ").bind(venue.id).execute(self.connection).await?;
                 self.note_concerts_at(venue.id).await?;

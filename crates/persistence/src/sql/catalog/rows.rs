@@ -1,7 +1,7 @@
 //! Rows of venues, concerts and performances.
 
 use boxoffice_domain::{
-    AccountId, StorageError,
+    AccountId, StorageError, TimeZone,
     catalog::{
         Booking, CatalogKey, Concert, KnownPerformance, Moved, NewPerformance, Owned, PerformanceDate,
         PerformanceSummary, SalesWindow, SeatingPlan, Section, SectionPrice, StoredPerformance, Venue, VenueSummary,
@@ -47,6 +47,10 @@ pub(super) fn key_owner(owner: Option<AccountId>) -> AccountId {
     owner.unwrap_or(AccountId::new(uuid::Uuid::nil()))
 }
 
+fn time_zone(stored: &str) -> Result<TimeZone, StorageError> {
+    TimeZone::new(stored).map_err(|_| damaged("time zone")())
+}
+
 row! {
     #[expect(dead_code, reason = "some columns only serve queries")]
     pub(super) struct VenueRow in venues, from (venue: &Venue, sections: String, origin: Origin<'_>) {
@@ -63,6 +67,7 @@ row! {
         idempotency_key: Option<String> = origin.idempotency_key(),
         fingerprint: Option<Vec<u8>> = origin.fingerprint(),
         overlaps_allowed: bool = venue.overlaps_allowed,
+        time_zone: String = venue.time_zone.as_str(),
     }
 }
 
@@ -77,6 +82,7 @@ impl TryFrom<VenueRow> for Venue {
             location: name(&row.location)?,
             plan: SeatingPlan::new(sections).map_err(|_| damaged("seating plan")())?,
             overlaps_allowed: row.overlaps_allowed,
+            time_zone: time_zone(&row.time_zone)?,
             created_at: row.created_at.and_utc(),
         })
     }
@@ -262,13 +268,19 @@ pub(super) struct VenueSummaryRow {
     id: Vec<u8>,
     name: String,
     location: String,
+    time_zone: String,
 }
 
 impl TryFrom<VenueSummaryRow> for VenueSummary {
     type Error = StorageError;
 
     fn try_from(row: VenueSummaryRow) -> Result<Self, StorageError> {
-        Ok(Self { id: id(&row.id)?, name: name(&row.name)?, location: name(&row.location)? })
+        Ok(Self {
+            id: id(&row.id)?,
+            name: name(&row.name)?,
+            location: name(&row.location)?,
+            time_zone: time_zone(&row.time_zone)?,
+        })
     }
 }
 

@@ -38,7 +38,7 @@ type TermsSql = (
     Binary,
     Binary,
     Text,
-    (Binary, Text, Text),
+    (Binary, Text, Text, Text),
     Timestamp,
     Timestamp,
     Timestamp,

@@ -1,0 +1,152 @@
+// @ts-check
+/** Which view is shown at which address, and what is around all of them. */
+
+import * as api from "./api.js";
+import { append, fill, h, icon } from "./dom.js";
+import * as strings from "./strings.js";
+import { announce, go } from "./view.js";
+
+/** @type {[pattern: RegExp, element: string, module: () => Promise<unknown>][]} */
+const VIEWS = [
+  [/^\/$/, "shop-home", () => import("./views/home.js")],
+  [/^\/concerts\/(?<concert>[^/]+)$/, "shop-concert", () => import("./views/concert.js")],
+  [/^\/concerts\/(?<concert>[^/]+)\/queue$/, "shop-queue", () => import("./views/queue.js")],
+  [/^\/performances\/(?<performance>[^/]+)$/, "shop-hall", () => import("./views/hall.js")],
+  [/^\/checkout\/(?<reservation>[^/]+)$/, "shop-checkout", () => import("./views/checkout.js")],
+  [/^\/tickets$/, "shop-tickets", () => import("./views/tickets.js")],
+  [/^\/wallet$/, "shop-wallet", () => import("./views/wallet.js")],
+  [/^\/account$/, "shop-account", () => import("./views/account.js")],
+  [/^\/sign-(?<way>in|up)$/, "shop-sign-in", () => import("./views/sign-in.js")],
+];
+
+const { t } = strings;
+let shows = 0;
+
+/** Shows the view of the address. */
+async function show() {
+  shows += 1;
+  const current = shows;
+  const match = VIEWS.map(
+    ([pattern, ...view]) => /** @type {const} */ ([pattern.exec(location.pathname), ...view]),
+  ).find(([found]) => found);
+  const [found, name, module] = match ?? [null, "shop-nowhere", () => import("./views/nowhere.js")];
+  await module();
+  if (current !== shows) return;
+  const view = /** @type {import("./view.js").View} */ (document.createElement(name));
+  view.params = { ...found?.groups };
+  const main = /** @type {HTMLElement} */ (document.getElementById("main"));
+  main.replaceChildren(view);
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.getAttribute("href") === location.pathname) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+/**
+ * @param {string} path
+ * @param {boolean} instead
+ */
+function visit(path, instead) {
+  if (instead) history.replaceState(null, "", path);
+  else history.pushState(null, "", path);
+  window.scrollTo(0, 0);
+  announce("");
+  void show().then(() => {
+    // A reader of the screen begins at the heading of the new view.
+    requestAnimationFrame(() => /** @type {HTMLElement | null} */ (document.querySelector("main h1"))?.focus());
+  });
+}
+
+document.addEventListener("click", (event) => {
+  if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
+    return;
+  const link = event.target instanceof Element ? event.target.closest("a") : null;
+  if (!link || link.target || link.hasAttribute("download") || link.origin !== location.origin) return;
+  if (link.getAttribute("href")?.startsWith("#")) return;
+  event.preventDefault();
+  visit(link.pathname + link.search, false);
+});
+document.addEventListener("boxoffice-go", (event) => {
+  const { path, instead } = /** @type {CustomEvent} */ (event).detail;
+  visit(path, instead);
+});
+window.addEventListener("popstate", () => void show());
+
+/** The top of each page. */
+function banner() {
+  const link = (/** @type {string} */ path, /** @type {string} */ text) => h("a", { href: path }, text);
+  const signed = api.signedIn();
+  const other = strings.shown() === "ko" ? "en" : "ko";
+  const language = h(
+    "button",
+    { type: "button", class: "plain", lang: other, onclick: () => strings.choose(other) },
+    t(`language.${other}`),
+  );
+  const leave = h(
+    "button",
+    {
+      type: "button",
+      class: "plain",
+      onclick: () =>
+        void api
+          .signOut()
+          .catch(() => {})
+          .then(() => go("/")),
+    },
+    t("nav.sign_out"),
+  );
+  return [
+    h("a", { href: "/", class: "brand" }, icon("logo"), t("brand")),
+    h(
+      "nav",
+      { "aria-label": t("nav.label") },
+      link("/", t("nav.concerts")),
+      signed && link("/tickets", t("nav.tickets")),
+      signed && link("/wallet", t("nav.wallet")),
+      signed && link("/account", t("nav.account")),
+      signed ? leave : link("/sign-in", t("nav.sign_in")),
+      language,
+    ),
+  ];
+}
+
+function showBanner() {
+  fill(/** @type {HTMLElement} */ (document.getElementById("banner")), ...banner());
+}
+
+/** Says that the server is away or busy, until it answers again. */
+function watchConnection() {
+  const line = /** @type {HTMLElement} */ (document.getElementById("connection"));
+  /** @type {number | undefined} */
+  let later;
+  api.events.addEventListener("waiting", (event) => {
+    const { code, seconds } = /** @type {CustomEvent} */ (event).detail;
+    clearTimeout(later);
+    // A moment that passes by itself is not worth a word.
+    later = window.setTimeout(() => {
+      line.textContent = t(code === "offline" ? "connection.away" : "connection.busy", { wait: strings.span(seconds) });
+      line.hidden = false;
+    }, 700);
+  });
+  api.events.addEventListener("answered", () => {
+    clearTimeout(later);
+    line.hidden = true;
+  });
+}
+
+async function start() {
+  await strings.load();
+  const skip = /** @type {HTMLElement} */ (document.getElementById("skip"));
+  skip.textContent = t("skip");
+  append(/** @type {HTMLElement} */ (document.getElementById("footer")), [h("small", {}, t("footer"))]);
+  showBanner();
+  watchConnection();
+  api.events.addEventListener("signed-in", showBanner);
+  api.events.addEventListener("signed-out", () => {
+    showBanner();
+    void show();
+  });
+  await show();
+}
+
+void start();

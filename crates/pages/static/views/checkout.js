@@ -1,0 +1,228 @@
+// @ts-check
+/** Paying for seats that are held. */
+
+import { intend, keepQueueToken, queueToken, Refusal, request } from "../api.js";
+import { append, fill, h } from "../dom.js";
+import { clock, points, span, t, when } from "../strings.js";
+import { announce, ask, go, needsSignIn, notice, sentence, View } from "../view.js";
+
+/** The seconds before the end at which the time that is left is read out. */
+const SAID_AT = [240, 180, 120, 60, 30, 10];
+
+class Checkout extends View {
+  #id = "";
+  #reservation = /** @type {import("../../api").components["schemas"]["Reservation"]} */ (
+    /** @type {unknown} */ (undefined)
+  );
+  #balance = 0;
+  #time = h("p", { class: "countdown", role: "timer" });
+  #purse = h("section", { class: "purse" });
+  #said = h("div", { "aria-live": "polite" });
+  #busy = false;
+  #isOver = false;
+
+  async show() {
+    this.#id = this.params.reservation;
+    await this.#read();
+    this.#draw();
+    void this.every(500, () => this.#count());
+    // Another tab may have paid, or given the seats up.
+    void this.every(5_000, () => this.#look());
+    addEventListener("visibilitychange", () => void this.#look().catch(() => {}), { signal: this.signal });
+  }
+
+  async #read() {
+    const [reservation, wallet] = await Promise.all([
+      request("GET", `/v1/reservations/${this.#id}`, { signal: this.signal }),
+      request("GET", "/v1/wallet", { signal: this.signal }),
+    ]);
+    this.#reservation = reservation.data;
+    this.#balance = wallet.data.balance;
+  }
+
+  async #look() {
+    if (document.hidden || this.#busy || this.#isOver) return;
+    const before = `${this.#reservation.status} ${this.#balance}`;
+    await this.#read();
+    if (before !== `${this.#reservation.status} ${this.#balance}`) this.#draw();
+  }
+
+  #draw() {
+    const { status, performance, seats, total_amount: total } = this.#reservation;
+    if (status !== "held") {
+      this.#over(status);
+      return;
+    }
+    const { title, venue, starts_at } = performance;
+    fill(
+      this,
+      this.#time,
+      h(
+        "p",
+        {},
+        h("strong", {}, title),
+        h("br"),
+        when(starts_at, venue.time_zone),
+        h("br"),
+        t("concert.venue", { name: venue.name, location: venue.location }),
+      ),
+      h(
+        "table",
+        { class: "seats" },
+        h("caption", {}, t("checkout.seats")),
+        h(
+          "thead",
+          {},
+          h("tr", {}, h("th", { scope: "col" }, t("checkout.seat")), h("th", { scope: "col" }, t("checkout.price"))),
+        ),
+        h("tbody", {}, ...seats.map((seat) => h("tr", {}, h("td", {}, seat.label), h("td", {}, points(seat.price))))),
+        h("tfoot", {}, h("tr", {}, h("th", { scope: "row" }, t("checkout.total")), h("td", {}, points(total)))),
+      ),
+      this.#purse,
+      this.#said,
+    );
+    this.heading(t("checkout.title"));
+    this.#drawPurse();
+    this.#count();
+  }
+
+  #drawPurse() {
+    const missing = Math.max(0, this.#reservation.total_amount - this.#balance);
+    const pay = h(
+      "button",
+      { type: "button", class: "primary", onclick: () => void this.#act(() => this.#pay()) },
+      t("checkout.pay", { count: this.#reservation.total_amount }),
+    );
+    const charge = h(
+      "button",
+      { type: "button", class: "primary", onclick: () => void this.#act(() => this.#charge(missing)) },
+      t("checkout.charge", { count: missing }),
+    );
+    const cancel = h(
+      "button",
+      { type: "button", class: "danger", onclick: () => void this.#act(() => this.#giveUp()) },
+      t("checkout.give_up"),
+    );
+    fill(
+      this.#purse,
+      h("p", {}, t("checkout.balance", { count: this.#balance })),
+      missing > 0 && h("p", {}, t("checkout.missing", { count: missing })),
+      h("p", { class: "buttons" }, missing > 0 ? charge : pay, cancel),
+    );
+  }
+
+  #left() {
+    return (Date.parse(this.#reservation.held_until ?? "") - Date.now()) / 1_000;
+  }
+
+  #count() {
+    if (this.#isOver) return;
+    const left = this.#left();
+    this.#time.textContent = t("checkout.left", { time: clock(left) });
+    this.#time.classList.toggle("soon", left < 60);
+    const due = SAID_AT.find((seconds) => left <= seconds && left > seconds - 1);
+    if (due) announce(t("checkout.time_left", { wait: span(due) }));
+    if (left <= 0 && !this.#busy) {
+      void this.#read()
+        .catch(() => {})
+        .then(() => this.#over(this.#reservation.status === "held" ? "expired" : this.#reservation.status));
+    }
+  }
+
+  /**
+   * One act at a time, and what it was refused for.
+   *
+   * @param {() => Promise<void>} act
+   */
+  async #act(act) {
+    if (this.#busy) return;
+    this.#busy = true;
+    for (const button of this.#purse.querySelectorAll("button")) button.disabled = true;
+    fill(this.#said);
+    try {
+      await act();
+    } catch (refusal) {
+      if (this.signal.aborted) return;
+      if (refusal instanceof Refusal && needsSignIn(refusal)) {
+        go(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
+        return;
+      }
+      await this.#refused(refusal);
+    } finally {
+      this.#busy = false;
+      if (!this.#isOver && this.isConnected) this.#drawPurse();
+    }
+  }
+
+  /** @param {unknown} refusal */
+  async #refused(refusal) {
+    if (!(refusal instanceof Refusal)) console.error(refusal);
+    await this.#read().catch(() => {});
+    if (this.#reservation.status !== "held") {
+      this.#over(this.#reservation.status);
+      return;
+    }
+    append(this.#said, [notice("warning", sentence(refusal), " ", t("checkout.nothing_lost"))]);
+  }
+
+  async #pay() {
+    const concert = this.#reservation.performance.concert_id;
+    await intend(`pay:${this.#id}`, (key) =>
+      request("POST", "/v1/payments", {
+        body: { reservation_id: this.#id },
+        key,
+        queueToken: queueToken(concert) ?? "none",
+      }),
+    );
+    keepQueueToken(concert, undefined);
+    this.#over("confirmed");
+  }
+
+  /** @param {number} missing */
+  async #charge(missing) {
+    const { data } = await intend(`charge:${this.#id}:${missing}`, (key) =>
+      request("POST", "/v1/wallet/charges", { body: { amount: missing }, key }),
+    );
+    this.#balance = data.balance ?? this.#balance;
+    await this.#read();
+    announce(t("checkout.charged", { count: missing }));
+  }
+
+  async #giveUp() {
+    const sure = await ask(
+      t("checkout.give_up_question"),
+      [h("p", {}, t("checkout.give_up_said"))],
+      [
+        ["keep", t("checkout.keep"), "primary"],
+        ["give", t("checkout.give_up"), "danger"],
+      ],
+    );
+    if (sure !== "give") return;
+    await intend(`cancel:${this.#id}`, (key) => request("POST", `/v1/reservations/${this.#id}/cancel`, { key }));
+    go(`/performances/${this.#reservation.performance.id}`, true);
+  }
+
+  /** @param {string} status */
+  #over(status) {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const { performance, seats } = this.#reservation;
+    const labels = seats.map((seat) => seat.label).join(", ");
+    const done = status === "confirmed";
+    fill(
+      this,
+      notice(done ? "success" : "warning", t(`checkout.over.${status}`, { seats: labels, title: performance.title })),
+      !done && h("p", {}, t("checkout.nothing_paid")),
+      h(
+        "p",
+        { class: "buttons" },
+        h("a", { href: "/tickets", class: done ? "button primary" : "button" }, t("nav.tickets")),
+        !done &&
+          h("a", { href: `/performances/${performance.id}`, class: "button primary" }, t("checkout.choose_again")),
+      ),
+    );
+    this.heading(t(done ? "checkout.thanks" : "checkout.over.title")).focus();
+  }
+}
+
+customElements.define("shop-checkout", Checkout);

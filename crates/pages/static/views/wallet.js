@@ -1,0 +1,97 @@
+// @ts-check
+/** Points: how many there are, charging more, and what became of them. */
+
+import { intend, request } from "../api.js";
+import { append, fill, h } from "../dom.js";
+import { number, points, t, when } from "../strings.js";
+import { announce, form, View } from "../view.js";
+
+/** @typedef {import("../../api").components["schemas"]} Schemas */
+
+class Wallet extends View {
+  #balance = h("p", { class: "balance" });
+  #rows = h("tbody", {});
+  #more = h("p", { class: "buttons" });
+
+  async show() {
+    const charge = form({
+      class: "form inline",
+      fields: [
+        {
+          name: "amount",
+          label: t("wallet.amount"),
+          attributes: { type: "number", min: 1, step: 1, required: true, inputmode: "numeric" },
+        },
+      ],
+      submit: t("wallet.charge"),
+      act: async ({ amount }) => {
+        const wanted = Number(amount);
+        await intend(`charge:${wanted}`, (key) =>
+          request("POST", "/v1/wallet/charges", { body: { amount: wanted }, key }),
+        );
+        charge.reset();
+        await this.#read();
+        announce(t("checkout.charged", { count: wanted }));
+      },
+    });
+    const column = (/** @type {string} */ name) => h("th", { scope: "col" }, t(`wallet.${name}`));
+    fill(
+      this,
+      this.#balance,
+      charge,
+      h("h2", {}, t("wallet.history")),
+      h(
+        "div",
+        { class: "scroll", tabindex: "0", role: "region", "aria-label": t("wallet.history") },
+        h(
+          "table",
+          {},
+          h("thead", {}, h("tr", {}, column("when"), column("what"), column("change"), column("after"))),
+          this.#rows,
+        ),
+      ),
+      this.#more,
+    );
+    this.heading(t("wallet.title"));
+    await this.#read();
+  }
+
+  async #read() {
+    const [wallet, entries] = await Promise.all([
+      request("GET", "/v1/wallet", { signal: this.signal }),
+      request("GET", "/v1/wallet/entries", { query: { limit: 20 }, signal: this.signal }),
+    ]);
+    this.#balance.textContent = points(wallet.data.balance);
+    fill(this.#rows);
+    this.#add(entries.data);
+  }
+
+  /** @param {Schemas["List_WalletEntry"]} page */
+  #add(page) {
+    append(
+      this.#rows,
+      page.items.map((entry) =>
+        h(
+          "tr",
+          {},
+          h("td", {}, when(entry.created_at, null)),
+          h("td", {}, t(`wallet.kind.${entry.kind}`)),
+          h("td", { class: "number" }, `${entry.amount > 0 ? "+" : "−"}${number(Math.abs(entry.amount))}`),
+          h("td", { class: "number" }, number(entry.balance_after)),
+        ),
+      ),
+    );
+    fill(this.#more);
+    if (!page.next_cursor) return;
+    const next = async () => {
+      const { data } = await request("GET", "/v1/wallet/entries", {
+        query: { limit: 20, cursor: page.next_cursor ?? undefined },
+        signal: this.signal,
+      });
+      this.#add(data);
+    };
+    append(this.#more, [h("button", { type: "button", onclick: () => void this.attempt(next) }, t("home.more"))]);
+  }
+}
+
+customElements.define("shop-wallet", Wallet);
