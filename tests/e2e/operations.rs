@@ -57,6 +57,26 @@ async fn the_document_that_is_served_is_the_one_that_is_checked_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_shop_is_served_beside_the_api_unless_it_is_turned_off() {
+    for (pages, shop) in [("true", 200), ("false", 404)] {
+        let server = Server::start(&[("PAGES", pages)]).await;
+        let ask = async |path: &str| {
+            let asked = reqwest::Client::new().get(format!("{}{path}", server.url())).header("accept", "text/html");
+            let answer = asked.send().await.expect("an answer");
+            let field = |name: &str| answer.headers().get(name).map(|value| value.to_str().expect("text").to_owned());
+            let (media_type, request_id) = (field("content-type").unwrap_or_default(), field("x-request-id"));
+            assert!(request_id.is_some() && field("x-content-type-options").is_some(), "{path}");
+            (answer.status().as_u16(), media_type)
+        };
+        let media_type = if shop == 200 { "text/html; charset=utf-8" } else { "application/problem+json" };
+        assert_eq!(ask("/").await, (shop, media_type.to_owned()));
+        assert_eq!(ask("/nothing").await, (404, media_type.to_owned()));
+        assert_eq!(ask("/v1/nothing").await, (404, "application/problem+json".to_owned()));
+        server.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn more_work_than_the_bound_is_refused_at_once() {
     let settings =
         [("CONCURRENT_REQUESTS_MAX", "3"), ("SIMULATOR_DELAY_MILLISECONDS", "1500"), ("EVENT_STREAMS_MAX", "1")];

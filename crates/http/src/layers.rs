@@ -102,11 +102,12 @@ fn names_one_host(request: &Request) -> bool {
     second.is_none() && (first.is_some() || request.version() != Version::HTTP_11)
 }
 
-/// The problem in a response. A bare 404, which the pages give for an unknown file, is one too.
+/// The problem in a response. A bare 404, which the pages give for an unknown file, is one too, but no page that says so.
 fn problem_of(response: &mut Response) -> Option<Problem> {
     let problem = response.extensions_mut().remove::<Problem>();
-    let bare = || (response.status() == StatusCode::NOT_FOUND).then(|| Problem::new(Code::NotFound));
-    problem.or_else(bare)
+    let media_type = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let is_bare = response.status() == StatusCode::NOT_FOUND && !media_type.starts_with(b"text/html");
+    problem.or_else(|| is_bare.then(|| Problem::new(Code::NotFound)))
 }
 
 fn made_id(entropy: &dyn EntropySource) -> Arc<str> {

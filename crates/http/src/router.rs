@@ -148,7 +148,8 @@ pub fn openapi() -> OpenApi {
 
 /// The routes of these services. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that the limits
 /// know the addresses of clients. `/metrics` answers to programs on this machine; without `metrics` it is not found, as
-/// [`operations_router`] serves it elsewhere. `pages` are served beside, and observed like the others.
+/// [`operations_router`] serves it elsewhere. `pages` are served beside, observed like the others, and answer
+/// where there is no route.
 pub fn router(
     services: Services,
     settings: HttpSettings,
@@ -181,9 +182,9 @@ pub fn router(
     };
     let all = match pages {
         Some(pages) => all.merge(pages.with_state(())),
-        None => all,
+        None => all.fallback(layers::not_found),
     };
-    let all = all.method_not_allowed_fallback(layers::method_not_allowed).fallback(layers::not_found);
+    let all = all.method_not_allowed_fallback(layers::method_not_allowed);
     let all = match cross_origin {
         Some(cross_origin) => all.layer(cross_origin),
         None => all,

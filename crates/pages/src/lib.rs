@@ -16,9 +16,9 @@ use axum::{
     Router,
     extract::{Path as PathOf, State},
     http::{
-        HeaderMap, HeaderValue, StatusCode,
+        HeaderMap, HeaderValue, Method, StatusCode, Uri,
         header::{
-            ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
+            ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
             IF_NONE_MATCH, VARY,
         },
     },
@@ -30,7 +30,7 @@ pub use files::BrandError;
 use files::{Coding, File, Files};
 
 /// The addresses of views: each is the same page, in which the view of the address is shown.
-const VIEWS: [&str; 11] = [
+const VIEWS: [&str; 10] = [
     "/",
     "/concerts/{concert}",
     "/concerts/{concert}/queue",
@@ -41,21 +41,37 @@ const VIEWS: [&str; 11] = [
     "/account",
     "/sign-in",
     "/sign-up",
-    "/organiser",
 ];
 
 /// What a page may do: load and ask from this host alone, and make no text into markup.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+/// What the addresses of the API begin with.
+const API: &str = "/v1/";
 /// A file never changes under its address.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
-/// The routes of the pages, with what a folder has of a brand: its files stand for those of the same names, and the texts in
+/// The routes of the pages, which also answer where there is no route, with what a folder has of a brand: its files stand for those of the same names, and the texts in
 /// its `texts.json` for those of the same keys.
 pub fn router<S: Clone + Send + Sync + 'static>(brand: Option<&Path>) -> Result<Router<S>, BrandError> {
     let files = Arc::new(Files::load(brand)?);
     let views = VIEWS.iter().fold(Router::new(), |router, path| router.route(path, get(page)));
-    Ok(views.route("/assets/{version}/{*path}", get(asset)).with_state(files))
+    let routes = views.route("/assets/{version}/{*path}", get(asset)).fallback(nowhere);
+    Ok(routes.with_state(files))
+}
+
+/// At an address that is none, the page says so to who wants a page. Others, and who asks the API, get a bare 404.
+async fn nowhere(State(files): State<Arc<Files>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let accepts = headers.get(ACCEPT).and_then(|accepts| accepts.to_str().ok()).unwrap_or_default();
+    let wants_page = method == Method::GET && accepts.contains("text/html") && !uri.path().starts_with(API);
+    if !wants_page {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let mut response = page(State(files), headers).await;
+    if response.status() == StatusCode::OK {
+        *response.status_mut() = StatusCode::NOT_FOUND;
+    }
+    response
 }
 
 async fn page(State(files): State<Arc<Files>>, headers: HeaderMap) -> Response {

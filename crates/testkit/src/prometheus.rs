@@ -27,8 +27,8 @@ pub struct Prometheus {
 
 impl Prometheus {
     /// Starts it with `docs/operations/alerts.yml`, for instances and a load balancer that serve their metrics at these
-    /// addresses.
-    pub async fn start(instances: &[SocketAddr], load_balancer: SocketAddr) -> io::Result<Self> {
+    /// addresses. Without a load balancer the alert about its absence fires.
+    pub async fn start(instances: &[SocketAddr], load_balancer: Option<SocketAddr>) -> io::Result<Self> {
         let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operations/alerts.yml");
         let folder = TestFolder::create();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
@@ -38,8 +38,9 @@ impl Prometheus {
             "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\n\
              rule_files: [alerts.yml]\n\
              scrape_configs:\n  - {{job_name: boxoffice, static_configs: [{{targets: [{}]}}]}}\n  \
-             - {{job_name: haproxy, static_configs: [{{targets: ['{load_balancer}']}}]}}\n",
-            targets.join(", ")
+             - {{job_name: haproxy, static_configs: [{{targets: [{}]}}]}}\n",
+            targets.join(", "),
+            load_balancer.map(|address| format!("'{address}'")).unwrap_or_default()
         );
         let file = folder.write("prometheus.yml", &configuration);
         let process = Command::new(scripts().join("monitor"))

@@ -1,8 +1,10 @@
 //! A backup is restored: what came after it is gone, and nobody gets a 500.
 
-use boxoffice_testkit::servers::ServerKind;
+use boxoffice_testkit::{prometheus::Prometheus, servers::ServerKind};
 use serde_json::json;
+use tokio::time::{Instant, sleep};
 
+use super::stage::{Tally, lasts};
 use crate::support::{
     client::Buyer,
     fleet::Fleet,
@@ -53,6 +55,10 @@ async fn accounts_that_a_restored_backup_does_not_have_are_signed_out() {
     for index in 0..2 {
         fleet.start_again(index).await;
     }
+    let addresses: Vec<_> = fleet.instances.iter().map(Server::address).collect();
+    let prometheus = Prometheus::start(&addresses, Some(fleet.balancer.metrics())).await.expect("Prometheus starts");
+    let (since, mut tally) = (Instant::now(), Tally::default());
+    let (later, known) = ("accounts that came after the backup", "accounts in the backup");
     // Their tokens are signed and have not expired, and Redis still knows their places.
     for gone in [&admitted, &waiting, &idle] {
         for ask in [
@@ -62,7 +68,9 @@ async fn accounts_that_a_restored_backup_does_not_have_are_signed_out() {
             gone.get("/v1/me/sessions"),
             gone.ask_charge(5),
         ] {
-            ask.key(crate::support::client::fresh("gone")).send().await.refuses(401, "unauthenticated");
+            let answer = ask.key(crate::support::client::fresh("gone")).send().await;
+            answer.refuses(401, "unauthenticated");
+            tally.note(later, "what needs signing in", answer.status);
         }
     }
     for ask in [
@@ -71,7 +79,9 @@ async fn accounts_that_a_restored_backup_does_not_have_are_signed_out() {
         admitted.ask_pay(&held),
         admitted.get(format!("/v1/performances/{}/seats", show.performance)).queue_token(&admitted.asks.queue_token),
     ] {
-        ask.send().await.refuses(401, "unauthenticated");
+        let answer = ask.send().await;
+        answer.refuses(401, "unauthenticated");
+        tally.note(later, "what needs an admission", answer.status);
     }
     // Its admission goes to the next, who is gone, too, and finds out with the next poll.
     let poll = || waiting.get("/v1/queue").queue_token(&waiting.asks.queue_token);
@@ -79,11 +89,19 @@ async fn accounts_that_a_restored_backup_does_not_have_are_signed_out() {
     let next = Buyer::admitted(fleet.api(), &show.concert).await;
     next.hold(&show.performance, &["A-1-1"]).await;
     // What was there is there.
+    for path in ["/v1/me", "/v1/wallet", "/v1/reservations", "/v1/me/sessions"] {
+        let answer = before.get(path).send().await;
+        answer.is(200);
+        tally.note(known, "what needs signing in", answer.status);
+    }
     assert_eq!(before.balance().await, 5_000);
     assert_eq!(before.queue_status().await, "active");
     let body = json!({ "refresh_token": idle.refresh_token });
     idle.api.post("/v1/sessions/refresh", &body).send().await.refuses(401, "unauthenticated");
     let errors: Vec<_> = fleet.instances.iter().map(Server::log).filter(|log| log.contains(" ERROR ")).collect();
     assert!(errors.is_empty(), "{errors:?}");
+    sleep(lasts(1, 60)).await;
+    let alerts = prometheus.fired_within(since.elapsed().as_secs() + 1).await.expect("Prometheus answers");
     fleet.finish().await;
+    tally.report("A backup is restored", &alerts);
 }

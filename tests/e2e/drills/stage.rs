@@ -103,7 +103,8 @@ impl Stage {
                 .await;
         let buyers = Buyer::many_admitted(fleet.api(), BUYERS, &show.concert).await;
         let addresses: Vec<_> = fleet.instances.iter().map(crate::support::server::Server::address).collect();
-        let prometheus = Prometheus::start(&addresses, fleet.balancer.metrics()).await.expect("Prometheus starts");
+        let prometheus =
+            Prometheus::start(&addresses, Some(fleet.balancer.metrics())).await.expect("Prometheus starts");
         let log = Arc::new(Log { began: Instant::now(), phases: Mutex::default(), seen: Mutex::default() });
         let mut stage = Self {
             name,
@@ -222,6 +223,37 @@ pub(crate) fn print_report(report: &str) {
     if let Some(path) = std::env::var_os(REPORT) {
         let opened = File::options().create(true).append(true).open(path);
         opened.and_then(|mut file| file.write_all(report.as_bytes())).expect("the report can be written");
+    }
+}
+
+/// What a few clients saw: how often each request got which answer in each phase.
+#[derive(Default)]
+pub(crate) struct Tally(Vec<(&'static str, &'static str, u16, usize)>);
+
+impl Tally {
+    pub(crate) fn note(&mut self, phase: &'static str, act: &'static str, status: u16) {
+        let known = self.0.iter_mut().find(|(p, a, s, _)| (*p, *a, *s) == (phase, act, status));
+        match known {
+            Some((_, _, _, count)) => *count += 1,
+            None => self.0.push((phase, act, status, 1)),
+        }
+    }
+
+    /// How often a request got this answer in a phase.
+    pub(crate) fn count(&self, phase: &str, act: &str, status: u16) -> usize {
+        self.0.iter().find(|(p, a, s, _)| (*p, *a, *s) == (phase, act, status)).map_or(0, |(.., count)| *count)
+    }
+
+    /// Prints it as the report of a drill, after whose end the audit was clean.
+    pub(crate) fn report(&self, name: &str, alerts: &[String]) {
+        let mut report =
+            format!("## {name}\n\n| phase | request | answer | how often |\n| --- | --- | ---: | ---: |\n");
+        for (phase, act, status, count) in &self.0 {
+            _ = writeln!(report, "| {phase} | {act} | {status} | {count} |");
+        }
+        let alerts = if alerts.is_empty() { "none".to_owned() } else { alerts.join(", ") };
+        _ = writeln!(report, "\n- alerts: {alerts}\n- audit: no breach found\n");
+        print_report(&report);
     }
 }
 

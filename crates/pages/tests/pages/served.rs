@@ -60,7 +60,23 @@ async fn every_view_is_the_page_in_the_language_of_the_client() {
         assert_eq!(korean.field("vary"), "accept-encoding, accept-language");
         assert_eq!(korean.field("cache-control"), "no-cache");
     }
-    assert_eq!(get(&router, "/nothing", &[]).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn where_nothing_is_who_wants_a_page_gets_one_that_says_so() {
+    let router = pages();
+    let browser = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
+    for (path, fields, is_page) in [
+        ("/nothing", &browser[..], true),
+        ("/concerts/1/nothing", &browser, true),
+        ("/nothing", &[], false),
+        ("/nothing", &[("accept", "application/json")], false),
+        ("/v1/nothing", &browser, false),
+    ] {
+        let answer = get(&router, path, fields).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(answer.field("content-type") == "text/html; charset=utf-8", is_page, "{path} {fields:?}");
+    }
 }
 
 #[tokio::test]
