@@ -86,6 +86,15 @@ function keep(session) {
   events.dispatchEvent(new Event("signed-in"));
 }
 
+/** Removes what belongs to the account that leaves: its places in queues, its choices and what it wanted to do. */
+function clearStorage() {
+  for (const storage of [localStorage, sessionStorage]) {
+    for (const name of Object.keys(storage)) {
+      if (/^boxoffice-(queue|choice|intention):/.test(name)) storage.removeItem(name);
+    }
+  }
+}
+
 function forget() {
   access = undefined;
   remember(false);
@@ -124,6 +133,7 @@ export async function signOut() {
   try {
     await request("DELETE", "/v1/sessions/current");
   } finally {
+    clearStorage();
     forget();
   }
 }

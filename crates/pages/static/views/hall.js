@@ -45,6 +45,7 @@ class Hall extends View {
   #choice = h("section", { class: "choice", "aria-live": "polite" });
   #said = h("div", { "aria-live": "assertive" });
   #isHolding = false;
+  #isOver = false;
 
   async show() {
     this.#id = this.params.performance;
@@ -104,9 +105,24 @@ class Hall extends View {
     return data;
   }
 
-  /** Looks up what has changed, and shows it. */
+  /** Looks up what has changed, and says so when the admission is over. */
   async #look() {
-    if (document.hidden) return;
+    if (document.hidden || this.#isOver) return;
+    try {
+      await this.#refresh();
+    } catch (refusal) {
+      if (!(refusal instanceof Refusal) || !refusal.code.startsWith("queue_token")) throw refusal;
+      this.#isOver = true;
+      const again = h(
+        "a",
+        { href: `/concerts/${this.#performance.concert_id}/queue`, class: "button" },
+        t("queue.join_again"),
+      );
+      fill(this.#said, notice("warning", sentence(refusal)), h("p", {}, again));
+    }
+  }
+
+  async #refresh() {
     const { status, data, headers } = await request("GET", `/v1/performances/${this.#id}/seats`, {
       queueToken: this.#token,
       tag: this.#tag,

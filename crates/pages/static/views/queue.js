@@ -88,6 +88,12 @@ class Queue extends View {
       if (this.signal.aborted) return true;
       if (!(refusal instanceof Refusal)) throw refusal;
       if (needsSignIn(refusal)) throw refusal;
+      if (refusal.code.startsWith("queue_token")) {
+        // The token is not of this place any more, so the place is asked for again.
+        await this.#join();
+        await pause(1_000, this.signal);
+        return false;
+      }
       if (!this.querySelector(".away"))
         this.#box.append(h("p", { class: "away notice warning", role: "alert" }, t("queue.away")));
       await pause(3_000, this.signal);
