@@ -85,7 +85,7 @@ pub enum SaleEnd {
     Started,
 }
 
-/// Why a place stands where it does, if that is due to the sale.
+/// Why a place stands where it does, where its holder may want to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub enum QueueReason {
@@ -93,6 +93,10 @@ pub enum QueueReason {
     AllHeld,
     /// It waits because the sale has yet to open.
     NotOpen,
+    /// It waits because admission is paused.
+    Paused,
+    /// It is expired because its holder was away when it was admitted, or did not use the admission.
+    PassedOver,
     /// It is expired because the queue has ended.
     Ended(SaleEnd),
 }
@@ -105,7 +109,7 @@ pub struct QueueStatus {
     pub place: QueuePlace,
     /// Where it stands.
     pub standing: Standing,
-    /// Why, if that is due to the sale.
+    /// Why, if there is more to say than that.
     pub reason: Option<QueueReason>,
 }
 

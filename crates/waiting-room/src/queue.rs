@@ -17,10 +17,12 @@ use boxoffice_domain::{
 mod admissions;
 mod ending;
 mod network_joins;
+mod passed_over;
 
 use self::{
     admissions::{Admission, Admissions, Ending},
     network_joins::NetworkJoins,
+    passed_over::PassedOver,
 };
 use crate::{
     admission_rate::{AdmissionRate, LastMinute},
@@ -77,6 +79,7 @@ pub(crate) struct Queue {
     ended: BTreeMap<AccountId, PlaceNumber>,
     /// `false` once `ended` was full or the queue was emptied: then a place that is unknown may have ended.
     restores: bool,
+    passed_over: PassedOver,
     network_joins: NetworkJoins,
     rate: AdmissionRate,
     last_minute: LastMinute,
@@ -103,6 +106,7 @@ impl Queue {
             active: Admissions::default(),
             ended: BTreeMap::new(),
             restores: true,
+            passed_over: PassedOver::default(),
             network_joins: NetworkJoins::default(),
             rate: AdmissionRate::new(now),
             last_minute: LastMinute::default(),
@@ -132,6 +136,11 @@ impl Queue {
                 }
                 Ending::Idle => metrics::counter!("boxoffice_queue_idle_total").increment(1),
                 Ending::Lapsed => metrics::counter!("boxoffice_queue_expired_total").increment(1),
+            }
+            if ending != Ending::Lapsed
+                && let Some(place) = self.place_of(account_id)
+            {
+                self.passed_over.insert(account_id, place.number);
             }
             self.end(account_id, now);
         }

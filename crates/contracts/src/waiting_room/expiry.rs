@@ -1,6 +1,9 @@
 //! How long an admission lasts.
 
-use boxoffice_domain::{fixtures::instant, waiting_room::Standing};
+use boxoffice_domain::{
+    fixtures::instant,
+    waiting_room::{QueueReason, Standing},
+};
 
 use super::{
     Rules, Stage,
@@ -46,6 +49,8 @@ pub async fn who_does_not_come_is_passed_over(stage: impl AsyncFn(Rules) -> Stag
     scene.advance().await;
     assert_eq!(scene.census().await, (1, 1, 3));
     assert!(scene.is_expired(&places[1]).await, "too late");
+    assert_eq!(scene.reason(&places[1]).await, Some(QueueReason::PassedOver));
+    assert_eq!(scene.reason(&places[0]).await, None, "it left");
     scene.pass_seconds(59);
     scene.assert_order(&places, 2, 1).await;
     let again = scene.join(places[1].account_id).await;
@@ -135,6 +140,7 @@ pub async fn an_admission_that_is_not_used_passes_on(stage: impl AsyncFn(Rules) 
     scene.stage.clock.set(instant(120));
     assert!(scene.is_active(&places[2]).await, "the next one has it at once");
     assert!(scene.is_expired(polls).await);
+    assert_eq!(scene.reason(polls).await, Some(QueueReason::PassedOver));
     let stats = scene.stage.waiting_room.stats(scene.concert_id).await.expect("counts").expect("there is a queue");
     assert_eq!((stats.active, stats.waiting, stats.no_shows_total), (2, 1, 0));
     // A use counts for two minutes.
@@ -148,6 +154,7 @@ pub async fn an_admission_that_is_not_used_passes_on(stage: impl AsyncFn(Rules) 
     }
     scene.stage.clock.set(instant(820));
     assert!(scene.is_expired(&places[3]).await, "it was admitted at 220, for ten minutes");
+    assert_eq!(scene.reason(&places[3]).await, None, "its time was over");
 }
 
 /// Held seats are a use until their end, and so is giving them up; polls in between count for nothing.

@@ -2,7 +2,7 @@
 
 use boxoffice_domain::{
     fixtures::instant,
-    waiting_room::{QueueCensus, QueueStats, RestoreRequest},
+    waiting_room::{QueueCensus, QueueReason, QueueStats, RestoreRequest},
 };
 
 use super::{
@@ -48,11 +48,14 @@ pub async fn a_paused_queue_admits_none_and_resumes_at_once(stage: impl AsyncFn(
     scene.advance().await;
     scene.assert_order(&places, 3, 0).await;
     assert_eq!(scene.census().await, (6, 0, 3));
+    assert_eq!(scene.reason(&places[3]).await, Some(QueueReason::Paused));
+    assert_eq!(scene.reason(&places[0]).await, None, "it left before");
 
     let seen = scene.version().await;
     scene.resume().await;
     scene.assert_changed(seen).await;
     assert_eq!(scene.census().await, (1, 5, 8));
+    assert_eq!(scene.reason(places.last().expect("one waits")).await, None);
     scene.assert_order(&places, 3, 5).await;
 }
 

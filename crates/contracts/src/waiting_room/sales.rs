@@ -3,9 +3,7 @@
 use boxoffice_domain::{
     Timestamp,
     fixtures::instant,
-    waiting_room::{
-        Offer, QueuePlace, QueueReason, QueueTerms, Recall, SaleEnd, SaleReading, Standing, Visit, WaitingRoomError,
-    },
+    waiting_room::{Offer, QueuePlace, QueueReason, QueueTerms, SaleEnd, SaleReading, Standing, WaitingRoomError},
 };
 use chrono::TimeDelta;
 
@@ -33,14 +31,6 @@ impl Scene {
 
     fn now(&self) -> Timestamp {
         boxoffice_domain::Clock::now(self.stage.clock.as_ref())
-    }
-
-    /// Why a place stands where it does.
-    async fn reason(&self, place: &QueuePlace) -> Option<QueueReason> {
-        match self.stage.waiting_room.status(place, Visit::Poll).await.expect("answers") {
-            Recall::Known(status) => status.reason,
-            Recall::Forgotten => panic!("a place of this waiting room is forgotten"),
-        }
     }
 
     /// Asserts that these places are expired because the queue has ended so.

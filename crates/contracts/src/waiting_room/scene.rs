@@ -6,7 +6,8 @@ use boxoffice_domain::{
     AccountId, ConcertId, EntropySource, Network, Timestamp,
     fixtures::{TestEntropy, instant},
     waiting_room::{
-        DrawNumber, JoinRequest, Joined, QueuePlace, QueueTerms, Recall, SaleReading, Standing, Visit, WaitingRoomError,
+        DrawNumber, JoinRequest, Joined, QueuePlace, QueueReason, QueueTerms, Recall, SaleReading, Standing, Visit,
+        WaitingRoomError,
     },
 };
 
@@ -128,6 +129,14 @@ impl Scene {
 
     pub(super) async fn is_expired(&self, place: &QueuePlace) -> bool {
         self.standing(place).await == Standing::Expired
+    }
+
+    /// Why a place stands where it does.
+    pub(super) async fn reason(&self, place: &QueuePlace) -> Option<QueueReason> {
+        match self.stage.waiting_room.status(place, Visit::Poll).await.expect("answers") {
+            Recall::Known(status) => status.reason,
+            Recall::Forgotten => panic!("a place of this waiting room is forgotten"),
+        }
     }
 
     /// Whether the queue is empty of places that were given since then.

@@ -61,7 +61,8 @@ impl Queue {
 
     pub(super) fn expired(&self, place: QueuePlace) -> QueueStatus {
         let ended = self.ended_for_all.filter(|(_, last)| place.number <= *last);
-        let reason = ended.map(|(end, _)| QueueReason::Ended(end));
+        let passed_over = self.passed_over.contains(place.account_id, place.number).then_some(QueueReason::PassedOver);
+        let reason = passed_over.or(ended.map(|(end, _)| QueueReason::Ended(end)));
         QueueStatus { place, standing: Standing::Expired, reason }
     }
 
@@ -71,7 +72,8 @@ impl Queue {
             Standing::Expired => self.expired(place),
             standing => {
                 let waits = matches!(standing, Standing::Waiting { .. });
-                QueueStatus { place, standing, reason: self.offer.waits_for().filter(|_| waits) }
+                let paused = self.terms.paused.then_some(QueueReason::Paused);
+                QueueStatus { place, standing, reason: self.offer.waits_for().or(paused).filter(|_| waits) }
             }
         }
     }

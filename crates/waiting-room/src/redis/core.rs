@@ -184,7 +184,9 @@ impl Core {
             "expired" => Standing::Expired,
             _ => return Err(damaged().into()),
         };
-        Ok(Some(QueueStatus { place, standing, reason: end.map(QueueReason::Ended) }))
+        let passed_over: Option<bool> = values.take("passed_over")?;
+        let passed_over = passed_over.unwrap_or_default().then_some(QueueReason::PassedOver);
+        Ok(Some(QueueStatus { place, standing, reason: passed_over.or(end.map(QueueReason::Ended)) }))
     }
 
     /// Asks Redis about a place.

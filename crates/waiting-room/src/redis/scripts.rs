@@ -20,8 +20,20 @@ const PRELUDE: &str = concat!(
 );
 
 /// The keys of a queue.
-const QUEUE_KEYS: [&str; 11] =
-    ["queue", "waiting", "drawn", "joined", "active", "ending", "idle", "ended", "minute", "left", "networks"];
+const QUEUE_KEYS: [&str; 12] = [
+    "queue",
+    "waiting",
+    "drawn",
+    "joined",
+    "active",
+    "ending",
+    "idle",
+    "ended",
+    "minute",
+    "left",
+    "networks",
+    "passed_over",
+];
 /// The key of the queues, by when something is due there.
 pub(super) const DUE: &str = "due";
 /// The key of the queues, by how many wait there.

@@ -41,7 +41,8 @@ impl Pace {
             let moves = !self.paused && self.waits_for.is_none();
             rules.waits(before, self.rate.seconds_for(before + 1).filter(|_| moves))
         };
-        QueueStatus { place, standing, reason: self.waits_for }
+        let paused = self.paused.then_some(QueueReason::Paused);
+        QueueStatus { place, standing, reason: self.waits_for.or(paused) }
     }
 }
 

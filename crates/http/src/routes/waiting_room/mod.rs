@@ -49,7 +49,7 @@ pub(crate) struct QueueResponse {
     /// Until when the holder is admitted; `null` when not active.
     #[schema(required)]
     active_until: Option<DateTime<Utc>>,
-    /// Why it is `waiting` and not admitted, or `expired`, if that is due to the sale.
+    /// Why it is `waiting` and not admitted, or `expired`, where there is something to say.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<ReasonResponse>,
@@ -63,6 +63,10 @@ enum ReasonResponse {
     AllHeld,
     /// Waiting: the sale has yet to open, since its opening was moved. Accounts are admitted from then on.
     SaleNotOpen,
+    /// Waiting: the promoter has paused admission. All keep their places.
+    Paused,
+    /// Expired: the holder was away when its turn came, or did not use the admission.
+    PassedOver,
     /// Expired: the sale has closed.
     SaleClosed,
     /// Expired: every seat is sold.
@@ -76,6 +80,8 @@ impl From<QueueReason> for ReasonResponse {
         match reason {
             QueueReason::AllHeld => Self::AllHeld,
             QueueReason::NotOpen => Self::SaleNotOpen,
+            QueueReason::Paused => Self::Paused,
+            QueueReason::PassedOver => Self::PassedOver,
             QueueReason::Ended(SaleEnd::Closed) => Self::SaleClosed,
             QueueReason::Ended(SaleEnd::SoldOut) => Self::SoldOut,
             QueueReason::Ended(SaleEnd::Started) => Self::PerformanceStarted,

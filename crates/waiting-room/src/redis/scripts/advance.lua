@@ -98,9 +98,12 @@ local function add_pace(values)
   return values
 end
 
--- That a place has ended, and why if the queue has.
-local function expired(number)
-  return { standing = 'expired', reason = number <= queue.ended_to and queue.ended_with or nil }
+-- That the place of an account has ended, and why if the queue has, or if it was passed over.
+local function expired(account, number)
+  return {
+    standing = 'expired', reason = number <= queue.ended_to and queue.ended_with or nil,
+    passed_over = was_passed_over(account, number) and 1 or 0,
+  }
 end
 
 -- Admits an account again that had been admitted before the queue was lost, if there is room.
@@ -133,7 +136,7 @@ local function standing_of(account, uses)
   local admission = admission_of(account)
   if admission then
     if has_ended() and not holds(admission) then
-      return expired(admission.number)
+      return expired(account, admission.number)
     end
     see(account, admission, uses)
     return {

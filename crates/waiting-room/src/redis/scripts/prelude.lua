@@ -9,6 +9,9 @@ local DRAW_END = 2 ^ 50
 local WORK_MAX = 256
 -- How many of those who left while they waited are kept, the latest ones.
 local LEFT_MAX = 1024
+-- How many of those who were passed over are kept, the latest ones, and for how long. As `PassedOver`.
+local PASSED_OVER_MAX = 4096
+local PASSED_OVER_MICROS = 3600000000
 -- As in `AdmissionRate`.
 local RATE_MEMORY = 120
 -- An account that asks again and again is written down as seen this often, so that most polls write nothing.
@@ -268,6 +271,22 @@ local function admit()
   queue.rate_admissions = queue.rate_admissions + math.min(count, just_freed)
 end
 
+-- The place of an account, as it is kept of those who were passed over.
+local function passed_over_entry(account, number)
+  return account .. string.format('%.0f', number)
+end
+
+-- Keeps that a place was passed over: its holder hears it when it comes back.
+local function remember_passed_over(account, number)
+  redis.call('ZADD', KEY.passed_over, text(queue.now), passed_over_entry(account, number))
+  redis.call('ZREMRANGEBYRANK', KEY.passed_over, 0, -PASSED_OVER_MAX - 1)
+  redis.call('PEXPIRE', KEY.passed_over, string.format('%.0f', PASSED_OVER_MICROS / 1000))
+end
+
+local function was_passed_over(account, number)
+  return redis.call('ZSCORE', KEY.passed_over, passed_over_entry(account, number)) ~= false
+end
+
 -- Ends an admission whose time is over.
 local function end_overdue(account)
   local admission = admission_of(account)
@@ -285,10 +304,13 @@ local function end_overdue(account)
     return
   elseif lapses <= no_show and lapses <= idle then
     tally.expired = tally.expired + 1
-  elseif no_show <= idle then
-    tally.no_shows = tally.no_shows + 1
   else
-    tally.idle = tally.idle + 1
+    remember_passed_over(account, admission.number)
+    if no_show <= idle then
+      tally.no_shows = tally.no_shows + 1
+    else
+      tally.idle = tally.idle + 1
+    end
   end
   end_place(account)
 end

@@ -5,12 +5,12 @@ advance(ARG.account_id)
 set_terms(ARG)
 local recalled = recall(ARG)
 if recalled == 'ended' then
-  return save_and_reply(expired(ARG.number))
+  return save_and_reply(expired(ARG.account_id, ARG.number))
 end
 if recalled == 'forgotten' and has_ended() then
   local held = ARG.held_until or 0
   if held <= queue.now or redis.call('ZCARD', KEY.ending) >= queue.max_active then
-    return save_and_reply(expired(ARG.number))
+    return save_and_reply(expired(ARG.account_id, ARG.number))
   end
   -- It had been admitted, and has only to pay.
   end_place(ARG.account_id)
