@@ -21,7 +21,7 @@ use boxoffice_domain::{
     async_trait,
     catalog::{
         Booking, Catalog, Concert, ConcertSummary, NewPerformance, PerformanceKey, PerformanceSummary,
-        PerformanceTerms, PublishError, Sales, SeatMap, UpdateConcertError, Venue, check_start,
+        PerformanceTerms, PublishError, Sales, SeatMap, UpdateConcertError, Venue, VenueSummary, check_start,
     },
     fixtures::TestClock,
     history::StaffAct,
@@ -134,7 +134,7 @@ impl Tables {
     fn concert_summary(&self, concert: &Concert) -> ConcertSummary {
         let performances = self.performances.values().filter(|terms| terms.concert_id == concert.id);
         let performances = performances.map(|terms| self.performance_summary(terms, concert.created_at));
-        let performances: Vec<_> = performances.map(|summary| (summary.starts_at, summary.prices())).collect();
+        let performances: Vec<_> = performances.map(|summary| (summary.starts_at, summary.prices(), summary.venue.time_zone)).collect();
         ConcertSummary::of(concert.clone(), &performances)
     }
 
@@ -403,6 +403,12 @@ impl Catalog for FileStore {
 
     async fn venue(&self, id: VenueId) -> Result<Option<Venue>, StorageError> {
         Ok(self.read()?.venues.remove(&id))
+    }
+
+    async fn venues(&self, request: PageRequest<VenueId>) -> Result<Page<VenueSummary, VenueId>, StorageError> {
+        let newest_first = self.read()?.venues.into_values().rev().map(|venue| venue.summary());
+        let earlier = newest_first.filter(|venue| request.after.is_none_or(|after| venue.id < after));
+        Ok(page(earlier, request.limit, |venue| venue.id))
     }
 
     async fn concert(&self, id: ConcertId) -> Result<Option<ConcertSummary>, StorageError> {

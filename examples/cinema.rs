@@ -95,6 +95,7 @@ impl<S: Catalog + Reservations + Payments> Cinema<S> {
             plan,
             overlaps_allowed: false,
             time_zone: TimeZone::new("Europe/Paris")?,
+            layout: None,
             created_at: now,
         };
         let concert = Concert {

@@ -92,6 +92,7 @@ async fn unknown_ids(buyer: &Buyer, promoter: &Buyer, show: &Show) {
         ("/v1/reservations/ID", "reservation_not_found"),
         ("/v1/payments/ID", "payment_not_found"),
         ("/v1/wallet/charges/ID", "charge_not_found"),
+        ("/v1/venues/ID", "venue_not_found"),
         ("/v1/nothing/ID", "not_found"),
     ] {
         buyer.get(path.replace("ID", NO_ID)).send().await.refuses(404, code);
@@ -137,6 +138,9 @@ async fn roles_and_concerts(buyer: &Buyer, promoter: &Buyer, show: &Show) {
     buyer.post("/v1/venues", &venue).send().await.refuses(403, "forbidden");
     buyer.post("/v1/concerts", &concert).send().await.refuses(403, "forbidden");
     buyer.get(format!("/v1/performances/{}/sales", show.performance)).send().await.refuses(403, "forbidden");
+    for path in ["/v1/venues", "/v1/me/concerts"] {
+        buyer.get(path).send().await.refuses(403, "forbidden");
+    }
 }
 
 /// A hold that the wallet has to cover, and does not.

@@ -4,7 +4,7 @@ mod check;
 
 use std::fmt;
 
-use boxoffice_domain::catalog::ImportedCatalog;
+use boxoffice_domain::catalog::{ImportedCatalog, SeatMark};
 use boxoffice_http::json::{self, Fault, JsonError, Object, present};
 use serde::Deserialize;
 
@@ -46,6 +46,8 @@ struct VenueEntry {
     overlaps_allowed: Option<bool>,
     #[serde(default, deserialize_with = "present")]
     time_zone: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    layout: Option<Object<LayoutEntry>>,
 }
 
 #[derive(Deserialize)]
@@ -60,6 +62,46 @@ struct SectionEntry {
 struct RowEntry {
     name: String,
     seats: i64,
+}
+
+/// How a venue is drawn, as in the API.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LayoutEntry {
+    #[serde(default, deserialize_with = "present")]
+    stage: Option<Object<StageEntry>>,
+    #[serde(default)]
+    sections: Vec<Object<SectionPlaceEntry>>,
+    #[serde(default)]
+    marks: Vec<Object<MarkEntry>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StageEntry {
+    x: f64,
+    y: f64,
+    width: f64,
+    depth: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SectionPlaceEntry {
+    section: String,
+    x: f64,
+    y: f64,
+    #[serde(default)]
+    angle: f64,
+    #[serde(default)]
+    curvature: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MarkEntry {
+    seat: String,
+    mark: SeatMark,
 }
 
 /// Absent fields as of a venue.
@@ -201,8 +243,8 @@ mod tests {
         });
         let catalog = parse(file.to_string().as_bytes()).unwrap();
         let key = |text| Name::new(text).unwrap();
-        let (name, location, plan, overlaps_allowed, time_zone) = (None, None, None, None, None);
-        let hall = ImportedVenue { key: key("hall"), name, location, plan, overlaps_allowed, time_zone };
+        let (name, location, plan, layout, overlaps_allowed, time_zone) = (None, None, None, None, None, None);
+        let hall = ImportedVenue { key: key("hall"), name, location, plan, layout, overlaps_allowed, time_zone };
         assert_eq!(catalog.venues, [hall]);
         let (venue_index, starts_at, duration_minutes, prices) = (None, None, None, None);
         let performance = ImportedPerformance { key: key("night-1"), venue_index, starts_at, duration_minutes, prices };
@@ -213,7 +255,7 @@ mod tests {
         );
 
         for (at, fields) in [
-            ("/venues/0", &["name", "location", "sections", "overlaps_allowed", "time_zone"][..]),
+            ("/venues/0", &["name", "location", "sections", "overlaps_allowed", "time_zone", "layout"][..]),
             (
                 "/concerts/0",
                 &[
@@ -240,12 +282,43 @@ mod tests {
         let mut file = sample();
         file["venues"][0]["overlaps_allowed"] = json!(true);
         file["venues"][0]["time_zone"] = json!("europe/berlin");
+        let section = file["venues"][0]["sections"][0]["name"].clone();
+        file["venues"][0]["layout"] = json!({"sections": [{"section": section, "x": 0.5, "y": 3}]});
         file["concerts"][0]["performances"][0]["duration_minutes"] = json!(90);
         file["concerts"][0]["draw"] = json!(true);
         let catalog = parse(file.to_string().as_bytes()).unwrap();
         assert_eq!((catalog.venues[0].overlaps_allowed, catalog.concerts[0].draw), (Some(true), Some(true)));
         assert_eq!(catalog.venues[0].time_zone.map(boxoffice_domain::TimeZone::as_str), Some("Europe/Berlin"));
+        assert_eq!(catalog.venues[0].layout.as_ref().map(|layout| layout.sections[0].x), Some(0.5.into()));
         assert_eq!(catalog.concerts[0].performances()[0].duration_minutes, Some(90));
+    }
+
+    #[test]
+    fn a_layout_is_checked_against_the_sections_beside_it() {
+        let with = |layout: Value| {
+            let mut file = sample();
+            file["venues"][0]["layout"] = layout;
+            file
+        };
+        for (layout, found) in [
+            (
+                json!({"sections": [{"section": "?", "x": 0, "y": 0}]}),
+                "sections/0/section: the venue has no such section",
+            ),
+            (
+                json!({"marks": [{"seat": "A", "mark": "companion"}]}),
+                "marks/0/seat: a seat label is `SECTION-ROW-NUMBER`",
+            ),
+            (json!({"marks": [{"seat": "A-1-999", "mark": "companion"}]}), "marks/0/seat: the venue has no such seat"),
+        ] {
+            assert_eq!(mistakes(&with(layout)), [format!("/venues/0/layout/{found}")]);
+        }
+        let mut alone = with(json!({}));
+        alone["venues"][0].as_object_mut().unwrap().remove("sections");
+        assert_eq!(mistakes(&alone), ["/venues/0/layout: needs the `sections` of the venue beside it"]);
+        let mut wrong = with(json!({}));
+        wrong["venues"][0]["sections"] = json!([]);
+        assert_eq!(mistakes(&wrong).len(), 1, "what is wrong with the sections is enough");
     }
 
     #[test]

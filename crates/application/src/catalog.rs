@@ -7,9 +7,9 @@ use boxoffice_domain::{
     accounts::Role,
     catalog::{
         Booking, Catalog, Concert, ConcertChange, ConcertChangeError, ConcertSummary, DrawError, InvalidSalesWindow,
-        NewPerformance, PerformanceDate, PerformanceKey, PerformanceSummary, PriceError, PriceList, PublishError,
-        Sales, SalesTimeError, SalesWindow, SeatMap, SeatingPlan, StartError, UpdateConcertError, Venue, check_opening,
-        check_sales,
+        Layout, LayoutError, NewPerformance, PerformanceDate, PerformanceKey, PerformanceSummary, PriceError,
+        PriceList, PublishError, Sales, SalesTimeError, SalesWindow, SeatMap, SeatingPlan, StartError,
+        UpdateConcertError, Venue, VenueSummary, check_opening, check_sales,
     },
     history::{History, StaffAct},
     idempotency::{Idempotency, KeyReused, Made},
@@ -39,6 +39,8 @@ pub struct NewVenue {
     /// Whether several performances may take place at one time.
     pub overlaps_allowed: bool,
     pub time_zone: TimeZone,
+    /// How it is drawn; it has to fit the plan.
+    pub layout: Option<Layout>,
 }
 
 /// A concert to be published.
@@ -98,6 +100,8 @@ pub enum CatalogError {
     Start(#[from] StartError),
     #[error("the venue has another performance at that time")]
     Overlaps(Booking),
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
     #[error(transparent)]
     Prices(#[from] PriceError),
     #[error(transparent)]
@@ -177,11 +181,13 @@ impl CatalogService {
         let (staff, now) = (staff.into(), self.clock.now());
         let identity = staff.identity;
         may_publish(identity)?;
+        new.layout.as_ref().map_or(Ok(()), |layout| layout.check(&new.plan))?;
         let venue = Venue {
             id: VenueId::new(self.entropy.uuid()),
             name: new.name,
             location: new.location,
             plan: new.plan,
+            layout: new.layout,
             overlaps_allowed: new.overlaps_allowed,
             time_zone: new.time_zone,
             created_at: now,
@@ -329,6 +335,21 @@ impl CatalogService {
         self.change(Some(new.concert_id), publication).await
     }
 
+    /// A venue, as everyone may know it.
+    pub async fn venue(&self, id: VenueId) -> Result<Venue, CatalogError> {
+        self.catalog.venue(id).await?.ok_or(CatalogError::VenueNotFound)
+    }
+
+    /// The venues where performances can be published, the newest first, for those who publish.
+    pub async fn venues(
+        &self,
+        identity: Identity,
+        page: PageRequest<VenueId>,
+    ) -> Result<Page<VenueSummary, VenueId>, CatalogError> {
+        may_publish(identity)?;
+        Ok(self.catalog.venues(page).await?)
+    }
+
     /// How a performance of the caller's concert sells.
     pub async fn sales(&self, identity: Identity, id: PerformanceId) -> Result<Sales, CatalogError> {
         may_publish(identity)?;
@@ -402,6 +423,6 @@ impl CatalogService {
 }
 
 /// Checked first, so that other callers do not learn what exists.
-fn may_publish(identity: Identity) -> Result<(), CatalogError> {
+pub(crate) fn may_publish(identity: Identity) -> Result<(), CatalogError> {
     if identity.role.may_publish() { Ok(()) } else { Err(CatalogError::Forbidden) }
 }

@@ -3,12 +3,16 @@
 use std::collections::HashMap;
 
 use boxoffice_domain::{
-    StorageError,
+    ConcertId, StorageError,
+    accounts::Role,
     catalog::{Availability, ConcertKey, ConcertSearch, ConcertSummary},
     page::{Page, PageRequest},
 };
 
-use crate::CatalogService;
+use crate::{
+    CatalogService, Identity,
+    catalog::{CatalogError, may_publish},
+};
 
 /// How many pages are read for one of concerts that are bookable, or that are not, if most of what is read is left out.
 const PAGES_MAX: usize = 5;
@@ -59,6 +63,18 @@ impl CatalogService {
         let page = PageRequest { limit: page.limit, after: page.after.map(|after| after.id) };
         let Page { items, next } = self.catalog.concerts((search.bookable == Some(true)).then_some(now), page).await?;
         Ok(Page { items, next: next.map(ConcertKey::published) })
+    }
+
+    /// The concerts that the caller manages, the newest first: all of them, for an admin.
+    pub async fn managed_concerts(
+        &self,
+        identity: Identity,
+        page: PageRequest<ConcertId>,
+    ) -> Result<Page<ConcertView, ConcertId>, CatalogError> {
+        may_publish(identity)?;
+        let promoter_id = (identity.role != Role::Admin).then_some(identity.account_id);
+        let Page { items, next } = self.catalog.managed_concerts(promoter_id, page).await?;
+        Ok(Page { items: self.views(items).await?, next })
     }
 
     /// A concert as it is now.

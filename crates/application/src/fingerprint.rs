@@ -3,7 +3,12 @@
 //! A caller that gives a request an idempotency key makes the fingerprint of the request once, with the function for
 //! its act, and hands both down as an [`Idempotency`](boxoffice_domain::idempotency::Idempotency).
 
-use boxoffice_domain::{Points, ReservationId, TimeZone, idempotency::Fingerprint, seats::SeatLabel};
+use boxoffice_domain::{
+    Points, ReservationId, TimeZone,
+    catalog::{Layout, MarkedSeat, Measure, SectionPlace},
+    idempotency::Fingerprint,
+    seats::SeatLabel,
+};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -17,13 +22,29 @@ pub fn sign_up(sign_up: &SignUp) -> Fingerprint {
     digest("account", [sign_up.login_id.as_str(), sign_up.name.as_str()])
 }
 
-/// Of publishing a venue. One in the default time zone says nothing of it, as before there were any.
+/// Of publishing a venue. One in the default time zone says nothing of it, as before there were any; so it is with one
+/// without a layout.
 pub fn publish_venue(new: &NewVenue) -> Fingerprint {
     let seats = new.plan.seats().map(|seat| seat.label.into());
     let overlaps = new.overlaps_allowed.then(|| "overlaps".to_owned());
     let zone = (new.time_zone != TimeZone::default()).then(|| new.time_zone.to_string());
     let parts = [new.name.to_string(), new.location.to_string()].into_iter().chain(seats);
-    digest("venue", parts.chain(overlaps).chain(zone))
+    let layout = new.layout.as_ref().map(layout_parts).into_iter().flatten();
+    digest("venue", parts.chain(overlaps).chain(zone).chain(layout))
+}
+
+fn layout_parts(layout: &Layout) -> Vec<String> {
+    let measures = |measures: &[Measure]| {
+        let measures: Vec<_> = measures.iter().map(|measure| f64::from(*measure).to_string()).collect();
+        measures.join(" ")
+    };
+    let stage = layout.stage.map(|stage| measures(&[stage.x, stage.y, stage.width, stage.depth]));
+    let section = |place: &SectionPlace| {
+        format!("{}-{}", place.section.as_str(), measures(&[place.x, place.y, place.angle, place.curvature]))
+    };
+    let mark = |marked: &MarkedSeat| format!("{:?} {}", marked.mark, marked.seat.as_str());
+    let parts = layout.sections.iter().map(section).chain(layout.marks.iter().map(mark));
+    std::iter::once("layout".to_owned()).chain(stage).chain(parts).collect()
 }
 
 /// Of publishing a concert. One without a draw says nothing about draws, as before there were any; so it is with a concert
@@ -96,11 +117,11 @@ fn digest(act: &str, parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Finge
 mod tests {
     use std::collections::HashSet;
 
-    use boxoffice_contracts::storage::{label, name, part, points};
+    use boxoffice_contracts::storage::{label, layout, name, part, plan, points};
     use boxoffice_domain::{
         ConcertId, PerformanceId, VenueId,
         accounts::{LoginId, Password},
-        catalog::{Row, SalesWindow, SeatingPlan, Section},
+        catalog::{Row, SalesWindow, SeatMark, SeatingPlan, Section},
         fixtures::instant,
         seats::SeatSelection,
         text::Description,
@@ -119,19 +140,30 @@ mod tests {
     }
 
     fn of_venue(text: &str, location: &str, seats: u32) -> Fingerprint {
-        of_venue_with(false, TimeZone::default(), text, location, seats)
+        of_venue_with(|venue| {
+            let sections = vec![Section { name: part("A"), rows: vec![Row { name: part("1"), seats }] }];
+            (venue.name, venue.location) = (name(text), name(location));
+            venue.plan = SeatingPlan::new(sections).unwrap();
+        })
     }
 
-    fn of_venue_with(
-        overlaps_allowed: bool,
-        time_zone: TimeZone,
-        text: &str,
-        location: &str,
-        seats: u32,
-    ) -> Fingerprint {
-        let sections = vec![Section { name: part("A"), rows: vec![Row { name: part("1"), seats }] }];
-        let plan = SeatingPlan::new(sections).unwrap();
-        publish_venue(&NewVenue { name: name(text), location: name(location), plan, overlaps_allowed, time_zone })
+    fn of_venue_with(change: impl FnOnce(&mut NewVenue)) -> Fingerprint {
+        let mut new = NewVenue {
+            name: name("Hall"),
+            location: name("Seoul"),
+            plan: plan(),
+            overlaps_allowed: false,
+            time_zone: TimeZone::default(),
+            layout: None,
+        };
+        change(&mut new);
+        publish_venue(&new)
+    }
+
+    fn of_layout(change: impl FnOnce(&mut Layout)) -> Fingerprint {
+        let mut layout = layout();
+        change(&mut layout);
+        of_venue_with(|venue| venue.layout = Some(layout))
     }
 
     fn of_concert(change: impl FnOnce(&mut NewConcert)) -> Fingerprint {
@@ -188,8 +220,16 @@ mod tests {
             of_venue("Other", "Seoul", 2),
             of_venue("Hall", "Busan", 2),
             of_venue("Hall", "Seoul", 3),
-            of_venue_with(true, TimeZone::default(), "Hall", "Seoul", 2),
-            of_venue_with(false, TimeZone::new("Europe/Berlin").unwrap(), "Hall", "Seoul", 2),
+            of_venue_with(|_| {}),
+            of_venue_with(|venue| venue.overlaps_allowed = true),
+            of_venue_with(|venue| venue.time_zone = TimeZone::new("Europe/Berlin").unwrap()),
+            of_layout(|_| {}),
+            of_layout(|layout| *layout = Layout::default()),
+            of_layout(|layout| layout.stage = None),
+            of_layout(|layout| layout.sections[1].angle = 1.0.into()),
+            of_layout(|layout| layout.sections.swap(0, 1)),
+            of_layout(|layout| layout.marks[0].mark = SeatMark::Companion),
+            of_layout(|layout| layout.marks.truncate(1)),
             of_concert(|_| {}),
             of_concert(|new| new.title = name("Another")),
             of_concert(|new| new.artist = name("Another")),

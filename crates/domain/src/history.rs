@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{
     AccountId, ConcertId, EntropySource, PerformanceId, StorageError, Timestamp, VenueId,
     accounts::{Credentials, Role},
-    catalog::{Concert, NewPerformance, Venue},
+    catalog::{Concert, Layout, NewPerformance, Venue},
     page::{Page, PageRequest},
     rfc3339,
 };
@@ -276,13 +276,15 @@ fn changed(field: &str, before: String, after: String) -> FieldChange {
 }
 
 fn fields_of_venue(venue: &Venue) -> Vec<FieldChange> {
-    vec![
+    let mut fields = vec![
         set("name", venue.name.to_string()),
         set("location", venue.location.to_string()),
         set("overlaps_allowed", venue.overlaps_allowed.to_string()),
         set("time_zone", venue.time_zone.to_string()),
         set("seats_count", venue.plan.capacity().to_string()),
-    ]
+    ];
+    fields.extend(venue.layout.as_ref().map(|layout| set("layout", Layout::said(Some(layout)))));
+    fields
 }
 
 /// The fields of a concert that its promoter sets, but for those of the queue.

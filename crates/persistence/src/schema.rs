@@ -78,6 +78,7 @@ diesel::table! {
         fingerprint -> Nullable<Binary>,
         overlaps_allowed -> Bool,
         time_zone -> Text,
+        layout -> Nullable<Text>,
     }
 }
 

@@ -49,6 +49,13 @@ fn whole() -> Value {
     let mut file = sample();
     file["venues"][0]["overlaps_allowed"] = json!(true);
     file["venues"][0]["time_zone"] = json!("Europe/Berlin");
+    let section = file["venues"][0]["sections"][0].clone();
+    let seat = format!("{}-{}-1", section["name"].as_str().unwrap(), section["rows"][0]["name"].as_str().unwrap());
+    file["venues"][0]["layout"] = json!({
+        "stage": {"x": -5.0, "y": -6.5, "width": 10, "depth": 4},
+        "sections": [{"section": section["name"], "x": 0, "y": 1.5, "angle": -3, "curvature": 0.02}],
+        "marks": [{"seat": seat, "mark": "wheelchair"}],
+    });
     file["concerts"][0]["draw"] = json!(true);
     file["concerts"][0]["performances"][0]["duration_minutes"] = json!(90);
     file

@@ -5,16 +5,16 @@ use std::{collections::HashMap, fmt};
 use boxoffice_domain::{
     Points, TimeZone, Timestamp,
     catalog::{
-        ACTIVE_MAX, DURATION_MINUTES_MAX, ImportedCatalog, ImportedConcert, ImportedPerformance, ImportedVenue,
-        PRICE_MAX, PlanError, PriceList, Row, SEATS_PER_ACCOUNT_MAX, SalesWindow, SeatingPlan, Section,
-        VENUE_SEATS_MAX,
+        ACTIVE_MAX, DURATION_MINUTES_MAX, ImportedCatalog, ImportedConcert, ImportedPerformance, ImportedVenue, Layout,
+        MarkedSeat, Measure, PRICE_MAX, PlanError, PriceList, Row, SEATS_PER_ACCOUNT_MAX, SalesWindow, SeatingPlan,
+        Section, SectionPlace, StagePlace, VENUE_SEATS_MAX,
     },
-    seats::PartName,
+    seats::{PartName, SeatLabel},
     text::{Description, Name, TextError},
 };
 use boxoffice_http::json::{self, Object};
 
-use super::{CatalogFile, ConcertEntry, Mistake, PerformanceEntry, PriceEntry, SectionEntry, VenueEntry};
+use super::{CatalogFile, ConcertEntry, LayoutEntry, Mistake, PerformanceEntry, PriceEntry, SectionEntry, VenueEntry};
 
 /// The most seats that the performances of one file have together: they are written in one transaction.
 const SEATS_MAX: u64 = 10_000_000;
@@ -109,6 +109,12 @@ impl Checker {
             None => Some(None),
             Some(sections) => self.plan(&format!("{at}/sections"), sections).map(Some),
         };
+        let layout = match (&entry.layout, &plan) {
+            (None, _) => Some(None),
+            // What is wrong with the plan is noted already.
+            (Some(_), None) => None,
+            (Some(layout), Some(plan)) => self.layout(&at, layout, plan.as_ref()).map(Some),
+        };
         let time_zone = self.optional(&at, "time_zone", entry.time_zone.as_deref(), TimeZone::new);
         let overlaps_allowed = entry.overlaps_allowed;
         Some(ImportedVenue {
@@ -116,6 +122,7 @@ impl Checker {
             name: name?,
             location: location?,
             plan: plan?,
+            layout: layout?,
             overlaps_allowed,
             time_zone: time_zone?,
         })
@@ -124,6 +131,39 @@ impl Checker {
     fn plan(&mut self, at: &str, entries: &[Object<SectionEntry>]) -> Option<SeatingPlan> {
         let sections = all(entries, |index, entry| self.section(&format!("{at}/{index}"), entry))?;
         SeatingPlan::new(sections).map_err(|error| self.note(pointer_of_plan_error(at, error), error.to_string())).ok()
+    }
+
+    /// A layout, which is checked against the plan beside it.
+    fn layout(
+        &mut self,
+        venue: &str,
+        Object(entry): &Object<LayoutEntry>,
+        plan: Option<&SeatingPlan>,
+    ) -> Option<Layout> {
+        let at = format!("{venue}/layout");
+        let sections = all(&entry.sections, |index, place| {
+            let section = self.field(&format!("{at}/sections/{index}"), "section", PartName::new(&place.section))?;
+            let [x, y, angle, curvature] = [place.x, place.y, place.angle, place.curvature].map(Measure::from);
+            Some(SectionPlace { section, x, y, angle, curvature })
+        });
+        let marks = all(&entry.marks, |index, marked| {
+            let seat = self.field(&format!("{at}/marks/{index}"), "seat", SeatLabel::new(&marked.seat))?;
+            Some(MarkedSeat { seat, mark: marked.mark })
+        });
+        let stage = entry.stage.as_ref().map(|Object(stage)| {
+            let [x, y, width, depth] = [stage.x, stage.y, stage.width, stage.depth].map(Measure::from);
+            StagePlace { x, y, width, depth }
+        });
+        let layout = Layout { stage, sections: sections?, marks: marks? };
+        let Some(plan) = plan else {
+            self.note(at, "needs the `sections` of the venue beside it");
+            return None;
+        };
+        if let Err(error) = layout.check(plan) {
+            self.note(format!("{at}/{}", error.field()), error.to_string());
+            return None;
+        }
+        Some(layout)
     }
 
     fn section(&mut self, at: &str, entry: &SectionEntry) -> Option<Section> {

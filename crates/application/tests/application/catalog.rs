@@ -6,12 +6,12 @@ use boxoffice_application::{
     fingerprint,
     waiting_room::GateError,
 };
-use boxoffice_contracts::storage::{SHOW_SEATS, name, part, plan};
+use boxoffice_contracts::storage::{SHOW_SEATS, layout, name, part, plan};
 use boxoffice_domain::{
     ConcertId, PerformanceId, Points, StorageError, TimeZone, VenueId,
     catalog::{
-        Concert, ConcertChange, ConcertSummary, InvalidSalesWindow, MockCatalog, PerformanceSummary, PriceError,
-        PublishError, Sales, SalesTimeError, SalesWindow, StartError, UpdateConcertError, Venue,
+        Concert, ConcertChange, ConcertSummary, InvalidSalesWindow, LayoutError, MockCatalog, PerformanceSummary,
+        PriceError, PublishError, Sales, SalesTimeError, SalesWindow, StartError, UpdateConcertError, Venue,
     },
     fixtures::{self, instant},
     idempotency::{KeyReused, Made},
@@ -28,7 +28,8 @@ use crate::support::{ADMISSION_SECONDS, PRICE, World, admin, assert_refused, moc
 
 fn new_venue() -> NewVenue {
     let time_zone = TimeZone::new("Europe/Berlin").unwrap();
-    NewVenue { name: name("Rolling Hall"), location: name("Berlin"), plan: plan(), overlaps_allowed: true, time_zone }
+    let (name, location, layout) = (name("Rolling Hall"), name("Berlin"), Some(layout()));
+    NewVenue { name, location, plan: plan(), overlaps_allowed: true, time_zone, layout }
 }
 
 #[tokio::test]
@@ -36,11 +37,11 @@ async fn a_promoter_publishes_a_venue_once_under_a_key() {
     let world = World::new().await;
     let (service, key) = (world.catalog_service(), Some(under("k", fingerprint::publish_venue(&new_venue()))));
     let made = service.publish_venue(world.promoter(), new_venue(), key.clone()).await.unwrap();
-    let NewVenue { name, location, plan, overlaps_allowed, time_zone } = new_venue();
+    let NewVenue { name, location, plan, overlaps_allowed, time_zone, layout } = new_venue();
     let id = made.value.id;
     assert_eq!(
         made,
-        Made::now(Venue { id, name, location, plan, overlaps_allowed, time_zone, created_at: instant(0) })
+        Made::now(Venue { id, name, location, plan, layout, overlaps_allowed, time_zone, created_at: instant(0) })
     );
     assert_eq!(world.stage.storage.catalog.venue(id).await.unwrap().as_ref(), Some(&made.value));
     let again = service.publish_venue(world.promoter(), new_venue(), key).await.unwrap();
@@ -49,6 +50,32 @@ async fn a_promoter_publishes_a_venue_once_under_a_key() {
     let published = service.publish_venue(world.promoter(), new_venue(), reused).await;
     assert_refused!(published, CatalogError::KeyReused(KeyReused));
     assert_eq!(service.generation.number(), 2, "a refusal does not change the catalog");
+}
+
+#[tokio::test]
+async fn a_layout_has_to_fit_the_plan() {
+    let world = World::new().await;
+    let mut new = new_venue();
+    new.layout.as_mut().unwrap().sections[1].section = part("C");
+    let published = world.catalog_service().publish_venue(world.promoter(), new, None).await;
+    assert_refused!(published, CatalogError::Layout(LayoutError::SectionUnknown { section: 1 }));
+}
+
+#[tokio::test]
+async fn those_who_publish_see_what_they_manage_and_where_they_can_publish() {
+    let world = World::new().await;
+    let (service, show) = (world.catalog_service(), &world.show);
+    assert_eq!(service.venue(show.venue.id).await.unwrap(), show.venue);
+    let unknown = VenueId::new(Uuid::nil());
+    assert_refused!(service.venue(unknown).await, CatalogError::VenueNotFound);
+    let venues = service.venues(world.promoter(), PageRequest::first(5)).await.unwrap().items;
+    assert_eq!(venues, [show.venue.summary()]);
+    for (identity, concerts_count) in [(world.promoter(), 1), (admin(), 1), (other_promoter(), 0)] {
+        let managed = service.managed_concerts(identity, PageRequest::first(5)).await.unwrap().items;
+        assert_eq!(managed.len(), concerts_count);
+    }
+    assert_refused!(service.venues(world.buyer(), PageRequest::first(5)).await, CatalogError::Forbidden);
+    assert_refused!(service.managed_concerts(world.buyer(), PageRequest::first(5)).await, CatalogError::Forbidden);
 }
 
 #[tokio::test]

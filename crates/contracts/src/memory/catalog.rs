@@ -5,7 +5,8 @@ use boxoffice_domain::{
     AccountId, ConcertId, PerformanceId, StorageError, Timestamp, VenueId,
     catalog::{
         Booking, Catalog, Concert, ConcertSummary, NewPerformance, PerformanceKey, PerformanceSummary,
-        PerformanceTerms, PublishError, Sales, SeatMap, UpdateConcertError, Venue, VenueBookings, check_start,
+        PerformanceTerms, PublishError, Sales, SeatMap, UpdateConcertError, Venue, VenueBookings, VenueSummary,
+        check_start,
     },
     history::StaffAct,
     idempotency::{Idempotency, Made},
@@ -18,7 +19,8 @@ use super::{MemoryStore, Rows, page};
 impl Rows {
     fn concert_summary(&self, concert: &Concert) -> ConcertSummary {
         let on_sale = self.performances_of(concert.id).filter(|found| !found.withdrawn);
-        let performances = on_sale.map(|found| (found.starts_at, found.prices()));
+        let performances =
+            on_sale.map(|found| (found.starts_at, found.prices(), self.venues.rows[&found.venue.id].time_zone));
         ConcertSummary::of(concert.clone(), &performances.collect::<Vec<_>>())
     }
 
@@ -178,6 +180,13 @@ impl Catalog for MemoryStore {
 
     async fn venue(&self, id: VenueId) -> Result<Option<Venue>, StorageError> {
         Ok(self.rows().venues.rows.get(&id).cloned())
+    }
+
+    async fn venues(&self, request: PageRequest<VenueId>) -> Result<Page<VenueSummary, VenueId>, StorageError> {
+        let rows = self.rows();
+        let newest_first = rows.venues.rows.values().rev().map(Venue::summary);
+        let earlier = newest_first.filter(|venue| request.after.is_none_or(|after| venue.id < after));
+        Ok(Page::from_rows(earlier.collect(), request.limit, |venue| venue.id))
     }
 
     async fn concert(&self, id: ConcertId) -> Result<Option<ConcertSummary>, StorageError> {

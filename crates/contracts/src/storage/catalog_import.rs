@@ -25,7 +25,15 @@ pub(super) const STARTS: i64 = 365 * 86_400;
 
 pub(super) fn hall(key: &str, plan: SeatingPlan) -> ImportedVenue {
     let (name, location) = (Some(name("Hall")), Some(super::name("부산")));
-    ImportedVenue { key: super::name(key), name, location, plan: Some(plan), overlaps_allowed: None, time_zone: None }
+    ImportedVenue {
+        key: super::name(key),
+        name,
+        location,
+        plan: Some(plan),
+        layout: None,
+        overlaps_allowed: None,
+        time_zone: None,
+    }
 }
 
 /// A performance that starts so many days later than the first one.
@@ -298,6 +306,7 @@ pub async fn what_is_absent_stays_as_it_is(stage: &Stage) {
     let mut whole = catalog(PRICE_A);
     whole.venues[0].overlaps_allowed = Some(true);
     whole.venues[0].time_zone = Some(TimeZone::new("Europe/Berlin").unwrap());
+    whole.venues[0].layout = Some(super::layout());
     let concert = &mut whole.concerts[0];
     (concert.max_active, concert.max_seats_per_account) = (Some(70), Some(3));
     concert.description = Some(Description::new("A night").unwrap());
@@ -314,6 +323,7 @@ pub async fn what_is_absent_stays_as_it_is(stage: &Stage) {
             name: None,
             location: None,
             plan: None,
+            layout: None,
             overlaps_allowed: None,
             time_zone: None,
         }],

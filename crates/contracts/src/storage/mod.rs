@@ -23,6 +23,7 @@ pub mod retention;
 pub mod second_factor;
 pub mod sessions;
 mod show;
+pub mod staff;
 mod stage;
 mod stocks;
 pub mod wallet;
@@ -48,6 +49,7 @@ pub use self::{
         PRICE_A, PRICE_B, SHOW_SEATS, Show, charge_request, concert, credentials, label, name, new_performance,
         other_request, part, pay_request, plan, points, unavailable, venue,
     },
+    staff::layout,
     stage::{Begun, Cancelled, Held, Paid, Stage},
 };
 pub use crate::crowd::{Dice, at_once};
@@ -143,6 +145,10 @@ macro_rules! storage_contract {
             a_concert_is_changed_only_from_the_version_that_was_read
             a_draw_a_pause_and_an_emptying_are_kept
             what_is_unknown_is_none
+        } staff {
+            a_venue_keeps_its_layout
+            venues_are_listed_newest_first
+            concerts_are_listed_for_those_who_manage_them
         } bookings {
             a_venue_has_one_performance_at_a_time
             one_of_twenty_publications_at_once_takes_the_venue

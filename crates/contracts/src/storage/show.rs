@@ -149,7 +149,16 @@ pub fn plan() -> SeatingPlan {
 pub fn venue(plan: SeatingPlan, now: Timestamp) -> Venue {
     let id = VenueId::new(TestEntropy.uuid());
     let (name, location) = (name("Rolling Hall"), name("Seoul"));
-    Venue { id, name, location, plan, overlaps_allowed: false, time_zone: TimeZone::default(), created_at: now }
+    Venue {
+        id,
+        name,
+        location,
+        plan,
+        layout: None,
+        overlaps_allowed: false,
+        time_zone: TimeZone::default(),
+        created_at: now,
+    }
 }
 
 /// A new concert that is on sale from a day before [`instant`](fixtures::instant) 0 until 364 days after it.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rules::{SalesTimeError, check_sales};
 use crate::{
-    AccountId, ConcertId, Timestamp,
+    AccountId, ConcertId, TimeZone, Timestamp,
     catalog::performance::PriceRange,
     text::{Description, Name},
     time::seconds_until,
@@ -184,16 +184,22 @@ pub struct ConcertSummary {
     pub last_performance_at: Option<Timestamp>,
     /// What its seats cost, over all performances.
     pub prices: Option<PriceRange>,
+    /// The zone of its venues; `None` if there is none, or venues in several zones.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub time_zone: Option<TimeZone>,
 }
 
 impl ConcertSummary {
-    /// The summary of a concert whose performances start then, and have these prices.
-    pub fn of(concert: Concert, performances: &[(Timestamp, PriceRange)]) -> Self {
-        let (starts, prices): (Vec<_>, Vec<_>) = performances.iter().copied().unzip();
-        Self { prices: PriceRange::of(prices), ..Self::new(concert, &starts) }
+    /// The summary of a concert whose performances start then, have these prices, and are in these zones.
+    pub fn of(concert: Concert, performances: &[(Timestamp, PriceRange, TimeZone)]) -> Self {
+        let starts: Vec<_> = performances.iter().map(|(starts_at, ..)| *starts_at).collect();
+        let prices = PriceRange::of(performances.iter().map(|(_, prices, _)| *prices));
+        let zone = performances.first().map(|(.., zone)| *zone);
+        let time_zone = zone.filter(|zone| performances.iter().all(|(.., other)| other == zone));
+        Self { prices, time_zone, ..Self::new(concert, &starts) }
     }
 
-    /// The summary of a concert whose performances start then, before anything is known of their prices.
+    /// The summary of a concert whose performances start then, before anything is known of their prices and venues.
     pub fn new(concert: Concert, starts: &[Timestamp]) -> Self {
         Self {
             concert,
@@ -201,6 +207,7 @@ impl ConcertSummary {
             first_performance_at: starts.iter().min().copied(),
             last_performance_at: starts.iter().max().copied(),
             prices: None,
+            time_zone: None,
         }
     }
 
@@ -340,9 +347,25 @@ mod tests {
     #[test]
     fn a_summary_has_the_prices_of_all_performances() {
         let range = |min, max| PriceRange { min: Points::new(min).unwrap(), max: Points::new(max).unwrap() };
+        let seoul = TimeZone::default();
         let prices = |performances: &[_]| ConcertSummary::of(concert(None), performances).prices;
-        assert_eq!(prices(&[(at(1), range(30, 50)), (at(2), range(20, 40))]), Some(range(20, 50)));
+        assert_eq!(prices(&[(at(1), range(30, 50), seoul), (at(2), range(20, 40), seoul)]), Some(range(20, 50)));
         assert_eq!(prices(&[]), None);
+    }
+
+    #[test]
+    fn a_summary_has_a_zone_if_all_venues_are_in_it() {
+        let prices = PriceRange { min: Points::ZERO, max: Points::ZERO };
+        let (seoul, berlin) = (TimeZone::default(), TimeZone::new("Europe/Berlin").unwrap());
+        for (zones, zone) in [
+            (vec![berlin, berlin], Some(berlin)),
+            (vec![berlin, seoul], None),
+            (vec![seoul, seoul, berlin], None),
+            (vec![], None),
+        ] {
+            let performances: Vec<_> = zones.iter().map(|zone| (at(1), prices, *zone)).collect();
+            assert_eq!(ConcertSummary::of(concert(None), &performances).time_zone, zone, "{zones:?}");
+        }
     }
 
     #[test]

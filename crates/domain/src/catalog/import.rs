@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::{
     concert::{ConcertChange, ConcertChangeError, DrawError, InvalidSalesWindow},
+    layout::Layout,
     performance::PriceError,
     plan::SeatingPlan,
     rules::{SalesTimeError, StartError},
@@ -28,6 +29,8 @@ pub struct ImportedVenue {
     pub name: Option<Name>,
     pub location: Option<Name>,
     pub plan: Option<SeatingPlan>,
+    /// How it is drawn: checked against the plan beside it, which must not be missing then.
+    pub layout: Option<Layout>,
     pub overlaps_allowed: Option<bool>,
     pub time_zone: Option<TimeZone>,
 }

@@ -146,6 +146,7 @@ impl<'i> Importer<'i> {
                 name: required(imported.name.as_ref(), place, "name")?,
                 location: required(imported.location.as_ref(), place, "location")?,
                 plan: required(imported.plan.as_ref(), place, "sections")?,
+                layout: imported.layout.clone(),
                 overlaps_allowed: imported.overlaps_allowed.unwrap_or_default(),
                 time_zone: imported.time_zone.unwrap_or_default(),
                 created_at: self.now,
@@ -163,6 +164,7 @@ impl<'i> Importer<'i> {
             location: imported.location.clone().unwrap_or_else(|| stored.location.clone()),
             overlaps_allowed: imported.overlaps_allowed.unwrap_or(stored.overlaps_allowed),
             time_zone: imported.time_zone.unwrap_or(stored.time_zone),
+            layout: imported.layout.clone().or_else(|| stored.layout.clone()),
             ..stored.clone()
         };
         if stored.overlaps_allowed && !venue.overlaps_allowed {
@@ -174,6 +176,7 @@ impl<'i> Importer<'i> {
         changes.field("location", &stored.location, &venue.location);
         changes.field("overlaps_allowed", stored.overlaps_allowed, venue.overlaps_allowed);
         changes.field("time_zone", stored.time_zone, venue.time_zone);
+        changes.layout(stored.layout.as_ref(), venue.layout.as_ref());
         self.venues.push(venue.clone());
         self.report.venues_known += 1;
         let changed = self.note(ActKind::VenueChanged, ActSubject::Venue(venue.id), None, changes);

@@ -4,6 +4,7 @@ mod concert;
 mod concert_index;
 mod import;
 mod importer;
+mod layout;
 mod performance;
 mod plan;
 mod rules;
@@ -38,6 +39,10 @@ pub use self::{
     importer::{
         Imported, Importer, KnownPerformance, OtherPerformances, Owned, PerformanceImport, SectionPrice,
         StoredPerformance, VenueBookings,
+    },
+    layout::{
+        LAYOUT_NAMES_CHARACTERS_MAX, Layout, LayoutError, MARKED_SEATS_MAX, MarkedSeat, Measure, SeatMark,
+        SectionPlace, StagePlace,
     },
     performance::{
         DATES_SHOWN_MAX, Moved, NewPerformance, PRICE_MAX, PerformanceDate, PerformanceKey, PerformanceSummary,
@@ -131,6 +136,9 @@ pub trait Catalog: Send + Sync {
     /// A venue.
     async fn venue(&self, id: VenueId) -> Result<Option<Venue>, StorageError>;
 
+    /// The venues, the newest first.
+    async fn venues(&self, page: PageRequest<VenueId>) -> Result<Page<VenueSummary, VenueId>, StorageError>;
+
     /// A concert.
     async fn concert(&self, id: ConcertId) -> Result<Option<ConcertSummary>, StorageError>;
 
@@ -141,6 +149,29 @@ pub trait Catalog: Send + Sync {
         bookable_at: Option<Timestamp>,
         page: PageRequest<ConcertId>,
     ) -> Result<Page<ConcertSummary, ConcertId>, StorageError>;
+
+    /// The concerts of a promoter, or all, the newest first.
+    ///
+    /// Without another implementation it reads all concerts.
+    async fn managed_concerts(
+        &self,
+        promoter_id: Option<AccountId>,
+        page: PageRequest<ConcertId>,
+    ) -> Result<Page<ConcertSummary, ConcertId>, StorageError> {
+        let (mut found, mut request) = (Vec::new(), PageRequest::first(PAGE_ITEMS_MAX));
+        loop {
+            let read = self.concerts(None, request).await?;
+            let is_asked_for = |summary: &ConcertSummary| {
+                promoter_id.is_none_or(|promoter_id| summary.concert.promoter_id == Some(promoter_id))
+                    && page.after.is_none_or(|after| summary.concert.id < after)
+            };
+            found.extend(read.items.into_iter().filter(is_asked_for));
+            let Some(after) = read.next else { break };
+            request = PageRequest { limit: PAGE_ITEMS_MAX, after: Some(after) };
+        }
+        found.reverse();
+        Ok(Page::from_rows(found, page.limit, |summary| summary.concert.id))
+    }
 
     /// The concerts that a search finds at `now`, in its order: the page that [`ConcertSearch::page`] makes of all concerts.
     /// What this storage has answered before the call is in it.

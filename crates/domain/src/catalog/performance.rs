@@ -361,7 +361,8 @@ mod tests {
         let plan = SeatingPlan::new(vec![section("A", &[("1", 1)]), section("B", &[("1", 2)])]).unwrap();
         let prices = PriceList::new(&plan, &[(part("A"), points(9)), (part("B"), points(5))]).unwrap();
         let VenueSummary { id, name, location, time_zone } = fixtures::terms().venue;
-        let venue = Venue { id, name, location, plan, overlaps_allowed: false, time_zone, created_at: at(0) };
+        let venue =
+            Venue { id, name, location, plan, layout: None, overlaps_allowed: false, time_zone, created_at: at(0) };
         let (id, concert_id) = (PerformanceId::new(Uuid::from_u128(1)), ConcertId::new(Uuid::from_u128(2)));
         let (starts_at, duration_minutes, created_at) = (at(9), 180, at(0));
         let performance = NewPerformance { id, concert_id, venue, starts_at, duration_minutes, prices, created_at };

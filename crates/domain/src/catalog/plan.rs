@@ -5,6 +5,7 @@ use std::collections::HashSet;
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
+use super::layout::Layout;
 use crate::{
     TimeZone, Timestamp, VenueId,
     seats::{PartName, SeatLabel},
@@ -228,6 +229,9 @@ pub struct Venue {
     pub name: Name,
     pub location: Name,
     pub plan: SeatingPlan,
+    /// How it is drawn, if its promoter has said so.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub layout: Option<Layout>,
     /// Whether it may have several performances at one time, as a house with two stages may.
     pub overlaps_allowed: bool,
     /// Where its clocks show the times of its performances.

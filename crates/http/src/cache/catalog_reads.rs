@@ -8,7 +8,7 @@ use std::{hash::Hash, sync::Arc, time::Duration};
 
 use boxoffice_application::CatalogGeneration;
 use boxoffice_domain::{
-    ConcertId, PerformanceId,
+    ConcertId, PerformanceId, VenueId,
     catalog::{ConcertKey, ConcertSearch, PerformanceKey},
     page::PageRequest,
 };
@@ -25,6 +25,7 @@ pub(crate) struct CatalogReads {
     /// Pages of what searches find.
     pub(crate) concerts: Responses<(ConcertSearch, PageRequest<ConcertKey>)>,
     pub(crate) concert: Responses<ConcertId>,
+    pub(crate) venue: Responses<VenueId>,
     /// Pages of the performances of a concert: all, the available ones, or the others.
     pub(crate) performances: Responses<(ConcertId, Option<bool>, PageRequest<PerformanceKey>)>,
     pub(crate) performance: Responses<PerformanceId>,
@@ -42,6 +43,7 @@ impl CatalogReads {
         Self {
             concerts: Responses::new("concerts", kept_for, Duration::ZERO, generation),
             concert: Responses::new("concert", kept_for, Duration::ZERO, generation),
+            venue: Responses::new("venue", kept_for, Duration::ZERO, generation),
             performances: Responses::new("performances", kept_for, pause, generation),
             performance: Responses::new("performance", kept_for, pause, generation),
         }

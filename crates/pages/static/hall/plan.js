@@ -9,8 +9,8 @@
 /** @typedef {{ name: string, places: Place[], rows: Map<string, Place[]>, box: Box }} SectionPlan */
 /** @typedef {{ left: number, top: number, right: number, bottom: number }} Box */
 /** @typedef {{ x: number, y: number, width: number, height: number }} Stage */
+/** @typedef {import("../../api").components["schemas"]["Layout"]} Layout */
 /** @typedef {{ section: string, x: number, y: number, angle?: number, curvature?: number }} SectionPlace */
-/** @typedef {{ stage?: Stage, sections?: SectionPlace[], marks?: { seat: string, mark: string }[] }} Layout */
 
 /** The distance of two rows. */
 const ROW = 1.15;
@@ -38,12 +38,16 @@ export function plan(seats, layout) {
   }
   const box = around(sections.flatMap(({ places }) => places));
   const width = Math.min(40, Math.max(8, (box.right - box.left) * 0.4));
-  const stage = layout?.stage ?? {
-    x: (box.left + box.right) / 2 - width / 2,
-    y: box.top - FRONT - 1,
-    width,
-    height: FRONT - 1,
-  };
+  const drawn = layout?.stage;
+  /** @type {Stage} */
+  const stage = drawn
+    ? { x: drawn.x, y: drawn.y, width: drawn.width, height: drawn.depth }
+    : {
+        x: (box.left + box.right) / 2 - width / 2,
+        y: box.top - FRONT - 1,
+        width,
+        height: FRONT - 1,
+      };
   const whole = {
     left: Math.min(box.left, stage.x),
     right: Math.max(box.right, stage.x + stage.width),

@@ -52,8 +52,11 @@ class Hall extends View {
     const concert = await this.#admitted();
     if (!concert) return;
     this.#most = concert.max_seats_per_account;
-    const map = await this.#read();
-    this.#plan = plan(map.seats, undefined);
+    const [map, venue] = await Promise.all([
+      this.#read(),
+      request("GET", `/v1/venues/${this.#performance.venue.id}`, { signal: this.signal }),
+    ]);
+    this.#plan = plan(map.seats, venue.data.layout);
     for (const { places } of this.#plan.sections) for (const place of places) this.#places.set(place.seat.label, place);
     this.#tiers = tiers(map.seats);
     this.#restore();

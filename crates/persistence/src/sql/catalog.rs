@@ -18,6 +18,7 @@ use boxoffice_domain::{
     catalog::{
         Catalog, Concert, ConcertKey, ConcertSearch, ConcertSummary, DATES_SHOWN_MAX, NewPerformance, PerformanceDate,
         PerformanceKey, PerformanceSummary, PriceRange, PublishError, Sales, SeatMap, Stock, UpdateConcertError, Venue,
+        VenueSummary,
     },
     history::StaffAct,
     idempotency::{Idempotency, Made},
@@ -35,7 +36,7 @@ use futures::future::BoxFuture;
 pub(super) use self::{listing::PooledReader, terms::terms};
 use self::{
     publish::{NewBooking, Publication},
-    rows::{ConcertRow, DateRow, Origin, PerformanceRow, SummaryRow, VenueRow},
+    rows::{ConcertRow, DateRow, Drawn, Origin, PerformanceRow, SummaryRow, VenueRow, VenueSummaryRow, time_zone},
 };
 use super::{
     super::{Connection, LOCK_ROWS},
@@ -48,7 +49,7 @@ use crate::{
     concert_finder::Found,
     schema::{concerts, performances, seats, venues},
     statement::Statement,
-    stored::{Stored, count, id as parse_id, json, points, time},
+    stored::{Stored, count, id as parse_id, points, time},
 };
 
 impl Store {
@@ -59,11 +60,13 @@ impl Store {
     ) -> BoxFuture<'a, Result<Vec<ConcertSummary>, StorageError>> {
         Box::pin(async move {
             type Starts = (Option<NaiveDateTime>, Option<NaiveDateTime>);
-            type Counted = (Vec<u8>, i64, Starts, (Option<i64>, Option<i64>));
+            type Zones = (Option<String>, Option<String>);
+            type Counted = (Vec<u8>, i64, Starts, (Option<i64>, Option<i64>), Zones);
             let mut session = self.reader().await?;
             let rows = session.read(query).await?;
             let ids: Vec<_> = rows.iter().map(|row| row.id.clone()).collect();
             let counting = performances::table
+                .inner_join(venues::table)
                 .filter(performances::concert_id.eq_any(ids))
                 .filter(performances::withdrawn_at.is_null())
                 .group_by(performances::concert_id)
@@ -72,22 +75,28 @@ impl Store {
                     count_star(),
                     (min(performances::starts_at), max(performances::starts_at)),
                     (min(performances::price_min), max(performances::price_max)),
+                    (min(venues::time_zone), max(venues::time_zone)),
                 ));
             let counted: Vec<Counted> = session.read(counting).await?;
-            let mut counted: HashMap<_, _> =
-                counted.into_iter().map(|(id, count, starts, prices)| (id, (count, starts, prices))).collect();
+            let mut counted: HashMap<_, _> = counted
+                .into_iter()
+                .map(|(id, count, starts, prices, zones)| (id, (count, starts, prices, zones)))
+                .collect();
             let summary = |row: ConcertRow| {
-                let (performances_count, (first, last), prices) = counted.remove(&row.id).unwrap_or_default();
+                let (performances_count, (first, last), prices, zones) = counted.remove(&row.id).unwrap_or_default();
                 let prices = match prices {
                     (Some(min), Some(max)) => Some(PriceRange { min: points(min)?, max: points(max)? }),
                     _ => None,
                 };
+                // The least and the greatest are the same where there is only one.
+                let zone = zones.0.filter(|zone| Some(zone) == zones.1.as_ref());
                 Ok(ConcertSummary {
                     concert: row.try_into()?,
                     performances_count: count(performances_count)?,
                     first_performance_at: first.map(|at| at.and_utc()),
                     last_performance_at: last.map(|at| at.and_utc()),
                     prices,
+                    time_zone: zone.map(|zone| time_zone(&zone)).transpose()?,
                 })
             };
             rows.into_iter().map(summary).collect()
@@ -143,7 +152,7 @@ impl Catalog for Store {
         act: StaffAct,
     ) -> Result<Made<Venue>, PublishError> {
         let origin = Origin { publisher: Some(publisher), idempotency: idempotency.as_ref(), catalog_key: None };
-        let row = VenueRow::bind(&venue, json(venue.plan.sections())?, origin);
+        let row = VenueRow::bind(&venue, Drawn::of(&venue)?, origin);
         let publication = Publication {
             id: venue.id.uuid(),
             origin,
@@ -248,6 +257,39 @@ impl Catalog for Store {
 
     async fn venue(&self, id: VenueId) -> Result<Option<Venue>, StorageError> {
         self.find_one(venues::table.find(id.stored()).select(VenueRow::as_select())).await
+    }
+
+    async fn venues(&self, page: PageRequest<VenueId>) -> Result<Page<VenueSummary, VenueId>, StorageError> {
+        let mut query = venues::table
+            .order(venues::id.desc())
+            .limit(i64::from(page.limit) + 1)
+            .select(VenueSummaryRow::as_select())
+            .into_boxed();
+        if let Some(after) = page.after {
+            query = query.filter(venues::id.lt(after.stored()));
+        }
+        let rows: Vec<VenueSummaryRow> = self.read(query).await?;
+        let venues: Vec<VenueSummary> = rows.into_iter().map(VenueSummary::try_from).collect::<Result<_, _>>()?;
+        Ok(Page::from_rows(venues, page.limit, |venue| venue.id))
+    }
+
+    async fn managed_concerts(
+        &self,
+        promoter_id: Option<AccountId>,
+        page: PageRequest<ConcertId>,
+    ) -> Result<Page<ConcertSummary, ConcertId>, StorageError> {
+        let mut query = concerts::table
+            .order(concerts::id.desc())
+            .limit(i64::from(page.limit) + 1)
+            .select(ConcertRow::as_select())
+            .into_boxed();
+        if let Some(after) = page.after {
+            query = query.filter(concerts::id.lt(after.stored()));
+        }
+        if let Some(promoter_id) = promoter_id {
+            query = query.filter(concerts::promoter_id.eq(promoter_id.stored()));
+        }
+        Ok(Page::from_rows(self.concert_summaries(query).await?, page.limit, |summary| summary.concert.id))
     }
 
     async fn concert(&self, id: ConcertId) -> Result<Option<ConcertSummary>, StorageError> {

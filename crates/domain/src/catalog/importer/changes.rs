@@ -2,7 +2,10 @@
 
 use std::fmt::Display;
 
-use super::super::import::{ImportedChange, Named};
+use super::super::{
+    import::{ImportedChange, Named},
+    layout::Layout,
+};
 use crate::{AccountId, Timestamp, history::FieldChange, rfc3339};
 
 /// What changes of one entry.
@@ -29,6 +32,14 @@ impl Changes {
 
     pub(super) fn time(&mut self, field: &str, before: Timestamp, after: Timestamp) {
         self.text(field, &rfc3339(before), &rfc3339(after));
+    }
+
+    /// A layout is described, not quoted: it has as many entries as there are sections.
+    pub(super) fn layout(&mut self, before: Option<&Layout>, after: Option<&Layout>) {
+        if before != after {
+            let (named, before, after) = (self.named.clone(), Layout::said(before), Layout::said(after));
+            self.list.push(ImportedChange { named, field: "layout".to_owned(), before, after });
+        }
     }
 
     /// The changes, as the history has them.

@@ -38,6 +38,7 @@ fn catalog() -> ImportedCatalog {
         name: Some(name("Hall")),
         location: Some(name("Seoul")),
         plan: Some(plan(3)),
+        layout: None,
         overlaps_allowed: None,
         time_zone: None,
     };
@@ -178,6 +179,8 @@ fn what_is_stored_again_stays_and_what_differs_is_reported() {
     (entry.name, entry.location, entry.overlaps_allowed) = (Some(name("Arena")), Some(name("Busan")), Some(true));
     let time_zone = crate::TimeZone::new("Europe/Berlin").unwrap();
     entry.time_zone = Some(time_zone);
+    let layout = Some(crate::catalog::Layout::default());
+    entry.layout.clone_from(&layout);
     let entry = &mut catalog.concerts[0];
     (entry.title, entry.artist) = (Some(name("Other")), Some(name("Others")));
     (entry.max_seats_per_account, entry.max_active) = (Some(2), Some(3));
@@ -189,7 +192,14 @@ fn what_is_stored_again_stays_and_what_differs_is_reported() {
     let Imported::Changed(venue) = import.venue(own(stored.venue.clone())).unwrap() else { panic!("unchanged") };
     assert_eq!(
         venue,
-        Venue { name: name("Arena"), location: name("Busan"), overlaps_allowed: true, time_zone, ..stored.venue }
+        Venue {
+            name: name("Arena"),
+            location: name("Busan"),
+            overlaps_allowed: true,
+            time_zone,
+            layout,
+            ..stored.venue
+        }
     );
     let Imported::Changed(concert) = import.concert(own(stored.concert.clone())).unwrap() else { panic!("unchanged") };
     assert_eq!((concert.version, concert.max_seats_per_account, concert.max_active), (2, 2, 3));
@@ -209,6 +219,7 @@ fn what_is_stored_again_stays_and_what_differs_is_reported() {
             "venue `v`: location: Seoul -> Busan".to_owned(),
             "venue `v`: overlaps_allowed: false -> true".to_owned(),
             "venue `v`: time_zone: Asia/Seoul -> Europe/Berlin".to_owned(),
+            "venue `v`: layout: none -> 0 sections placed, 0 seats marked".to_owned(),
             format!("concert `c`: title: {} -> Other", stored.concert.title),
             format!("concert `c`: artist: {} -> Others", stored.concert.artist),
             "concert `c`: description:  -> Later".to_owned(),

@@ -3,6 +3,8 @@
 pub(crate) mod concert;
 mod concert_detail;
 pub(crate) mod concerts;
+mod layout;
+pub(crate) mod managed_concerts;
 pub(crate) mod performance;
 pub(crate) mod performances;
 pub(crate) mod publish_concert;
@@ -11,11 +13,13 @@ pub(crate) mod publish_venue;
 pub(crate) mod sales;
 pub(crate) mod seats;
 pub(crate) mod update_concert;
+pub(crate) mod venue;
+pub(crate) mod venues;
 
 use axum::http::{HeaderName, HeaderValue};
 use boxoffice_application::{ConcertView, catalog::CatalogError, draw};
 use boxoffice_domain::{
-    Timestamp,
+    TimeZone, Timestamp,
     catalog::{Availability, Concert, ConcertSummary, PerformanceDate, PerformanceSummary, VenueSummary},
 };
 use chrono::{DateTime, Utc};
@@ -77,6 +81,9 @@ pub(crate) struct ConcertResponse {
     /// When the last performance starts; `null` if there is none.
     #[schema(required)]
     last_performance_at: Option<DateTime<Utc>>,
+    /// The time zone of its venues; `null` if it has none, or venues in several zones.
+    #[schema(required, example = "Asia/Seoul")]
+    time_zone: Option<&'static str>,
     /// What the cheapest seat of all performances costs, in points; `null` if there is none.
     #[schema(required)]
     price_min: Option<i64>,
@@ -128,7 +135,14 @@ impl ConcertResponse {
     /// The concert as it is at `now`.
     fn new(ConcertView { summary, availability }: ConcertView, now: Timestamp) -> Self {
         let draw = DrawResponse::of(&summary.concert, now);
-        let ConcertSummary { concert, performances_count, first_performance_at, last_performance_at, prices } = summary;
+        let ConcertSummary {
+            concert,
+            performances_count,
+            first_performance_at,
+            last_performance_at,
+            prices,
+            time_zone,
+        } = summary;
         Self {
             id: concert.id.uuid(),
             title: concert.title.into(),
@@ -144,6 +158,7 @@ impl ConcertResponse {
             performances_count,
             first_performance_at,
             last_performance_at,
+            time_zone: time_zone.map(TimeZone::as_str),
             price_min: prices.map(|prices| prices.min.get()),
             price_max: prices.map(|prices| prices.max.get()),
         }
@@ -216,4 +231,4 @@ problem_from!(CatalogError: [
     VenueNotFound => VenueNotFound,
     PerformanceNotFound => PerformanceNotFound,
     VersionMismatch => PreconditionFailed,
-], [SalesWindow, SalesTime, Draw, Start, Overlaps, Prices, KeyReused, Gate, WaitingRoom, Storage]);
+], [SalesWindow, SalesTime, Draw, Start, Overlaps, Layout, Prices, KeyReused, Gate, WaitingRoom, Storage]);

@@ -3,7 +3,8 @@ use boxoffice_application::{catalog::NewVenue, fingerprint};
 use boxoffice_domain::{
     TimeZone,
     catalog::{
-        PlanError, Row, SeatingPlan, Section, VENUE_NAMES_CHARACTERS_MAX, VENUE_SEATS_MAX, VENUE_SECTIONS_MAX, Venue,
+        LAYOUT_NAMES_CHARACTERS_MAX, MARKED_SEATS_MAX, PlanError, Row, SeatingPlan, Section,
+        VENUE_NAMES_CHARACTERS_MAX, VENUE_SEATS_MAX, VENUE_SECTIONS_MAX, Venue,
     },
     seats::PartName,
     text::{NAME_CHARACTERS_MAX, Name},
@@ -14,6 +15,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::Validate;
 
+use super::layout::LayoutBody;
 use crate::{
     api::Api,
     json,
@@ -28,7 +30,11 @@ use crate::{
 /// Room for the largest venue with the longest names.
 pub(crate) const BODY_BYTES_MAX: usize = (VENUE_NAMES_CHARACTERS_MAX + 2 * NAME_CHARACTERS_MAX) * CHARACTER_BYTES_MAX
     + (VENUE_SECTIONS_MAX + VENUE_SEATS_MAX as usize) * ENTRY_BYTES_MAX
+    + LAYOUT_BYTES_MAX
     + FIELDS_BYTES_MAX;
+/// Room for a place of each section, and for as many marks as there may be.
+const LAYOUT_BYTES_MAX: usize = LAYOUT_NAMES_CHARACTERS_MAX * CHARACTER_BYTES_MAX
+    + (3 * VENUE_SECTIONS_MAX + 2 * MARKED_SEATS_MAX) * ENTRY_BYTES_MAX;
 
 #[derive(Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
@@ -62,6 +68,9 @@ pub(crate) struct PublishVenueRequest {
     #[serde(default, deserialize_with = "json::present")]
     #[schema(nullable = false, example = "Asia/Seoul")]
     time_zone: Option<String>,
+    #[serde(default, deserialize_with = "json::present")]
+    #[schema(nullable = false)]
+    layout: Option<LayoutBody>,
 }
 
 /// A section, in requests and responses.
@@ -103,17 +112,19 @@ struct RowBody {
 
 impl PublishVenueRequest {
     fn parse(&self) -> Result<NewVenue, Problem> {
-        let (location, name, sections, time_zone) = validated(self, |fields| {
+        let (layout, location, name, sections, time_zone) = validated(self, |fields| {
+            let layout = self.layout.as_ref().map(|layout| layout.parse(fields));
             let location = fields.text("/location", Name::new(&self.location));
             let name = fields.text("/name", Name::new(&self.name));
             let parse = |fields: &mut _, pointer: &_, section: &SectionBody| section.parse(fields, pointer);
             let sections = fields.each("/sections", &self.sections, parse);
             let time_zone = self.time_zone.as_deref().map_or(Ok(TimeZone::default()), TimeZone::new);
             let time_zone = fields.check("/time_zone", "time_zone_unknown", time_zone);
-            Some((location?, name?, sections?, time_zone?))
+            let layout = layout.map_or(Some(None), |layout| layout.map(Some));
+            Some((layout?, location?, name?, sections?, time_zone?))
         })?;
         let plan = SeatingPlan::new(sections)?;
-        Ok(NewVenue { name, location, plan, overlaps_allowed: self.overlaps_allowed, time_zone })
+        Ok(NewVenue { name, location, plan, layout, overlaps_allowed: self.overlaps_allowed, time_zone })
     }
 }
 
@@ -158,6 +169,10 @@ pub(crate) struct VenueResponse {
     /// How many seats it has.
     capacity: u32,
     sections: Vec<SectionBody>,
+    /// How it is drawn; absent if its promoter has not said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    layout: Option<LayoutBody>,
     /// Whether it may have several performances at one time.
     overlaps_allowed: bool,
     /// The time zone of the IANA database in which its clocks show the times of performances.
@@ -179,6 +194,7 @@ impl From<Venue> for VenueResponse {
             location: venue.location.into(),
             capacity: venue.plan.capacity(),
             sections: venue.plan.sections().iter().map(section).collect(),
+            layout: venue.layout.map(LayoutBody::from),
             overlaps_allowed: venue.overlaps_allowed,
             time_zone: venue.time_zone.as_str(),
             created_at: venue.created_at,

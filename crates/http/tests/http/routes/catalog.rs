@@ -183,6 +183,61 @@ async fn a_venue_is_in_a_time_zone() {
 }
 
 #[tokio::test]
+async fn a_venue_has_a_layout() {
+    let router = World::new().await.router();
+    let publish = async |layout: Value| {
+        let sections = json!([{"name": "A", "rows": [{"name": "1", "seats": 2}]}]);
+        let body = json!({"name": "Hall", "location": "Seoul", "sections": sections, "layout": layout});
+        post("/v1/venues", body).signed_in("promoter").send(&router).await
+    };
+    let place = json!({"section": "A", "x": -1.25, "y": 0.0, "angle": 12.5, "curvature": 0.05});
+    let stage = json!({"x": -2.5, "y": -4.0, "width": 5.0, "depth": 3.0});
+    let marks = json!([{"seat": "A-1-2", "mark": "restricted_view"}]);
+    let layout = json!({"stage": stage, "sections": [place], "marks": marks});
+    let venue = publish(layout.clone()).await.succeeds(StatusCode::CREATED);
+    assert_eq!(venue["layout"], layout);
+    let path = format!("/v1/venues/{}", venue["id"].as_str().unwrap());
+    assert_eq!(get(&path).send(&router).await.succeeds(StatusCode::OK), venue);
+    let unknown = get("/v1/venues/00000000-0000-0000-0000-000000000000").send(&router).await;
+    unknown.refuses(Code::VenueNotFound);
+
+    let place_with = |name: &str, value: Value| {
+        let mut place = place.clone();
+        place[name] = value;
+        json!({"sections": [place]})
+    };
+    for (layout, pointer, code) in [
+        (json!({"stage": {"x": 0, "y": 0, "width": 0, "depth": 1}}), "/layout/stage/width", "range"),
+        (json!({"stage": {"x": 0, "y": 0, "width": 1}}), "/layout/stage/depth", "missing_field"),
+        (place_with("angle", json!(361)), "/layout/sections/0/angle", "range"),
+        (place_with("x", json!("0")), "/layout/sections/0/x", "wrong_type"),
+        (place_with("section", json!("B")), "/layout/sections/0/section", "section_unknown"),
+        (place_with("section", json!("")), "/layout/sections/0/section", "text_empty"),
+        (json!({"sections": [place, place]}), "/layout/sections/1/section", "section_repeated"),
+        (json!({"marks": [{"seat": "A-1-3", "mark": "companion"}]}), "/layout/marks/0/seat", "seat_unknown"),
+        (json!({"marks": [{"seat": "A", "mark": "companion"}]}), "/layout/marks/0/seat", "seat_label"),
+        (json!({"marks": [{"seat": "A-1-1", "mark": "best"}]}), "/layout/marks/0/mark", "wrong_type"),
+        (json!({"marks": [marks[0], marks[0]]}), "/layout/marks/1/seat", "seat_repeated"),
+    ] {
+        publish(layout).await.violates(pointer, code);
+    }
+}
+
+#[tokio::test]
+async fn those_who_publish_have_lists_of_venues_and_of_own_concerts() {
+    let router = World::new().await.router();
+    for path in ["/v1/venues", "/v1/me/concerts"] {
+        get(path).signed_in("customer").send(&router).await.refuses(Code::Forbidden);
+    }
+    let listed = async |path: &str| get(path).signed_in("promoter").send(&router).await.succeeds(StatusCode::OK);
+    let (venues, concerts) = (listed("/v1/venues").await, listed("/v1/me/concerts").await);
+    assert_eq!(venues["items"][0]["time_zone"], "Asia/Seoul");
+    let concert = &concerts["items"][0];
+    assert_eq!((&concert["paused"], &concert["time_zone"]), (&json!(false), &json!("Asia/Seoul")));
+    assert!(concert["max_active"].is_u64() && concert["title"].is_string());
+}
+
+#[tokio::test]
 async fn a_concert_is_published_with_the_defaults() {
     let router = World::new().await.router();
     let publish = async |body: Value| post("/v1/concerts", body).signed_in("promoter").send(&router).await;

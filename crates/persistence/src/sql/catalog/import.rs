@@ -34,14 +34,14 @@ use super::{
     },
     bookings::lock_venue,
     changes::Noting,
-    rows::{ConcertRow, Origin, PerformanceRow, StoredPerformanceRow, VenueRow, key_owner},
+    rows::{ConcertRow, Drawn, Origin, PerformanceRow, StoredPerformanceRow, VenueRow, key_owner},
     update_concert,
 };
 use crate::{
     catalog_watch::CatalogChange,
     schema::seats,
     statement::{Bind, ROWS_MAX, Statement},
-    stored::{Stored, damaged, id as parse_id, json, name, optional_id, ordinal_number, time},
+    stored::{Stored, damaged, id as parse_id, name, optional_id, ordinal_number, time},
 };
 
 /// Why an import stopped.
@@ -187,11 +187,12 @@ impl Import<'_> {
         let imported = self.importer.venue(found.collect::<Result<_, StorageError>>()?)?;
         let (Imported::New(venue) | Imported::Changed(venue) | Imported::Unchanged(venue)) = &imported;
         self.plans.insert(venue.id.uuid().as_bytes().to_vec(), venue.plan.clone());
-        let row = VenueRow::bind(venue, json(venue.plan.sections())?, self.origin(key));
+        let row = VenueRow::bind(venue, Drawn::of(venue)?, self.origin(key));
         match imported {
             Imported::New(_) => insert::<VenueRow>(self.connection, [row]).await?,
             Imported::Changed(venue) => {
-                let columns = ["publisher_id", "owner_id", "name", "location", "overlaps_allowed", "time_zone"];
+                let columns =
+                    ["publisher_id", "owner_id", "name", "location", "overlaps_allowed", "time_zone", "layout"];
                 let update = Statement::update::<VenueRow>(row, &columns);
                 update.sql(" WHERE id = ").bind(venue.id).execute(self.connection).await?;
                 self.note_concerts_at(venue.id).await?;

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use boxoffice_domain::{
-    ConcertId, StorageError, Timestamp,
+    ConcertId, StorageError, TimeZone, Timestamp,
     catalog::{Concert, ConcertSummary, ListedConcert, PriceRange},
     text::Name,
 };
@@ -15,7 +15,7 @@ use futures::future::BoxFuture;
 
 use super::{
     super::{super::Connection, pool::Pool},
-    rows::ConcertRow,
+    rows::{ConcertRow, time_zone},
 };
 use crate::{
     concert_finder::ListingReader,
@@ -40,7 +40,7 @@ impl PooledReader {
         query: impl LoadQuery<'a, Connection, ConcertRow> + Send + 'a,
     ) -> BoxFuture<'a, Result<Vec<ListedConcert>, StorageError>> {
         Box::pin(async move {
-            type Performed = (Vec<u8>, NaiveDateTime, i64, i64, String);
+            type Performed = (Vec<u8>, NaiveDateTime, i64, i64, String, String);
             let mut session = self.pool.session().await?;
             let rows = session.read(query).await?;
             let ids: Vec<_> = rows.iter().map(|row| row.id.clone()).collect();
@@ -54,19 +54,21 @@ impl PooledReader {
                     performances::price_min,
                     performances::price_max,
                     venues::name,
+                    venues::time_zone,
                 ));
-            let mut by_concert: HashMap<Vec<u8>, Vec<(Timestamp, PriceRange, Name)>> = HashMap::new();
-            for (concert_id, starts_at, min, max, venue) in session.read::<Performed>(performed).await? {
+            let mut by_concert: HashMap<Vec<u8>, Vec<(Timestamp, PriceRange, TimeZone, Name)>> = HashMap::new();
+            for (concert_id, starts_at, min, max, venue, zone) in session.read::<Performed>(performed).await? {
                 let prices = PriceRange { min: points(min)?, max: points(max)? };
-                by_concert.entry(concert_id).or_default().push((starts_at.and_utc(), prices, name(&venue)?));
+                let performed = (starts_at.and_utc(), prices, time_zone(&zone)?, name(&venue)?);
+                by_concert.entry(concert_id).or_default().push(performed);
             }
             let listed = |row: ConcertRow| {
                 let performed = by_concert.remove(&row.id).unwrap_or_default();
                 let concert: Concert = row.try_into()?;
                 let performances: Vec<_> =
-                    performed.iter().map(|(starts_at, prices, _)| (*starts_at, *prices)).collect();
+                    performed.iter().map(|(starts_at, prices, zone, _)| (*starts_at, *prices, *zone)).collect();
                 let summary = ConcertSummary::of(concert, &performances);
-                let places = performed.into_iter().map(|(starts_at, _, venue)| (starts_at, venue));
+                let places = performed.into_iter().map(|(starts_at, .., venue)| (starts_at, venue));
                 Ok(ListedConcert::new(summary, places))
             };
             rows.into_iter().map(listed).collect()

@@ -16,7 +16,7 @@ use diesel::prelude::*;
 use crate::{
     row::row,
     schema::{performances, venues},
-    stored::{count, damaged, id, name, optional_id, points},
+    stored::{count, damaged, id, json, name, optional_id, points},
 };
 
 /// How a row comes into the catalog: by a request, or by an import under a key of its file.
@@ -47,13 +47,13 @@ pub(super) fn key_owner(owner: Option<AccountId>) -> AccountId {
     owner.unwrap_or(AccountId::new(uuid::Uuid::nil()))
 }
 
-fn time_zone(stored: &str) -> Result<TimeZone, StorageError> {
+pub(super) fn time_zone(stored: &str) -> Result<TimeZone, StorageError> {
     TimeZone::new(stored).map_err(|_| damaged("time zone")())
 }
 
 row! {
     #[expect(dead_code, reason = "some columns only serve queries")]
-    pub(super) struct VenueRow in venues, from (venue: &Venue, sections: String, origin: Origin<'_>) {
+    pub(super) struct VenueRow in venues, from (venue: &Venue, drawn: Drawn, origin: Origin<'_>) {
         id: Vec<u8> = venue.id,
         catalog_key: Option<String> = origin.catalog_key,
         publisher_id: Option<Vec<u8>> = origin.publisher,
@@ -62,12 +62,27 @@ row! {
         location: String = &venue.location,
         capacity: i64 = venue.plan.capacity(),
         // JSON.
-        sections: String = sections,
+        sections: String = drawn.sections,
         created_at: NaiveDateTime = venue.created_at,
         idempotency_key: Option<String> = origin.idempotency_key(),
         fingerprint: Option<Vec<u8>> = origin.fingerprint(),
         overlaps_allowed: bool = venue.overlaps_allowed,
         time_zone: String = venue.time_zone.as_str(),
+        // JSON.
+        layout: Option<String> = drawn.layout,
+    }
+}
+
+/// What of a venue is stored as JSON.
+pub(super) struct Drawn {
+    sections: String,
+    layout: Option<String>,
+}
+
+impl Drawn {
+    pub(super) fn of(venue: &Venue) -> Result<Self, StorageError> {
+        let layout = venue.layout.as_ref().map(json).transpose()?;
+        Ok(Self { sections: json(venue.plan.sections())?, layout })
     }
 }
 
@@ -81,6 +96,11 @@ impl TryFrom<VenueRow> for Venue {
             name: name(&row.name)?,
             location: name(&row.location)?,
             plan: SeatingPlan::new(sections).map_err(|_| damaged("seating plan")())?,
+            layout: row
+                .layout
+                .map(|layout| serde_json::from_str(&layout))
+                .transpose()
+                .map_err(|_| damaged("layout")())?,
             overlaps_allowed: row.overlaps_allowed,
             time_zone: time_zone(&row.time_zone)?,
             created_at: row.created_at.and_utc(),
