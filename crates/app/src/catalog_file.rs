@@ -4,7 +4,7 @@ mod check;
 
 use std::fmt;
 
-use boxoffice_domain::catalog::{ImportedCatalog, SeatMark};
+use boxoffice_domain::catalog::ImportedCatalog;
 use boxoffice_http::json::{self, Fault, JsonError, Object, present};
 use serde::Deserialize;
 
@@ -101,7 +101,7 @@ struct SectionPlaceEntry {
 #[serde(deny_unknown_fields)]
 struct MarkEntry {
     seat: String,
-    mark: SeatMark,
+    mark: String,
 }
 
 /// Absent fields as of a venue.

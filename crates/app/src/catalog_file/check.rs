@@ -147,8 +147,10 @@ impl Checker {
             Some(SectionPlace { section, x, y, angle, curvature })
         });
         let marks = all(&entry.marks, |index, marked| {
-            let seat = self.field(&format!("{at}/marks/{index}"), "seat", SeatLabel::new(&marked.seat))?;
-            Some(MarkedSeat { seat, mark: marked.mark })
+            let at = format!("{at}/marks/{index}");
+            let seat = self.field(&at, "seat", SeatLabel::new(&marked.seat));
+            let mark = self.field(&at, "mark", marked.mark.parse());
+            Some(MarkedSeat { seat: seat?, mark: mark? })
         });
         let stage = entry.stage.as_ref().map(|Object(stage)| {
             let [x, y, width, depth] = [stage.x, stage.y, stage.width, stage.depth].map(Measure::from);

@@ -1,6 +1,9 @@
 //! How a venue is drawn, and which of its seats are special.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    str::FromStr,
+};
 
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
@@ -11,7 +14,7 @@ use crate::seats::{PartName, SeatLabel};
 /// The most seats that a layout may mark.
 pub const MARKED_SEATS_MAX: usize = 5_000;
 /// The most characters of all names in a layout together, so that it can be kept as one value.
-pub const LAYOUT_NAMES_CHARACTERS_MAX: usize = 200_000;
+pub const LAYOUT_NAMES_CHARACTERS_MAX: usize = 100_000;
 /// How far from the stage, in each direction, something may be.
 const DISTANCE_MAX: f64 = 10_000.0;
 /// How many parts a whole has in which a measure is kept.
@@ -89,6 +92,31 @@ pub enum SeatMark {
     RestrictedView,
 }
 
+impl SeatMark {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wheelchair => "wheelchair",
+            Self::Companion => "companion",
+            Self::RestrictedView => "restricted_view",
+        }
+    }
+}
+
+/// The text names no mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be `wheelchair`, `companion` or `restricted_view`")]
+pub struct UnknownSeatMark;
+
+impl FromStr for SeatMark {
+    type Err = UnknownSeatMark;
+
+    fn from_str(text: &str) -> Result<Self, UnknownSeatMark> {
+        let marks = [Self::Wheelchair, Self::Companion, Self::RestrictedView];
+        marks.into_iter().find(|mark| mark.name() == text).ok_or(UnknownSeatMark)
+    }
+}
+
 /// A seat that is special.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
@@ -150,7 +178,7 @@ pub enum LayoutError {
         mark: usize,
     },
     /// More than [`LAYOUT_NAMES_CHARACTERS_MAX`] characters.
-    #[error("the names of sections and seats in a layout have at most 200000 characters together")]
+    #[error("the names of sections and seats in a layout have at most 100000 characters together")]
     NamesTooLong,
     /// More than [`MARKED_SEATS_MAX`] marks.
     #[error("a layout marks at most 5000 seats")]
@@ -375,8 +403,20 @@ mod tests {
         let mark = |number: u32| MarkedSeat { seat: label(number % 9 + 1), mark: SeatMark::Companion };
         let plan = plan.unwrap();
         let marked = |count| Layout { marks: (0..count).map(mark).collect(), ..Layout::default() };
-        assert_eq!(marked(2_000).check(&plan), Err(LayoutError::SeatRepeated { mark: 9 }), "not too long");
-        assert_eq!(marked(2_001).check(&plan), Err(LayoutError::NamesTooLong));
+        assert_eq!(marked(1_000).check(&plan), Err(LayoutError::SeatRepeated { mark: 9 }), "not too long");
+        assert_eq!(marked(1_001).check(&plan), Err(LayoutError::NamesTooLong));
+    }
+
+    #[test]
+    fn a_mark_has_a_name() {
+        for (name, mark) in [
+            ("wheelchair", SeatMark::Wheelchair),
+            ("companion", SeatMark::Companion),
+            ("restricted_view", SeatMark::RestrictedView),
+        ] {
+            assert_eq!((name.parse(), mark.name()), (Ok(mark), name));
+        }
+        assert_eq!("Wheelchair".parse::<SeatMark>(), Err(UnknownSeatMark));
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub use self::{
     },
     layout::{
         LAYOUT_NAMES_CHARACTERS_MAX, Layout, LayoutError, MARKED_SEATS_MAX, MarkedSeat, Measure, SeatMark,
-        SectionPlace, StagePlace,
+        SectionPlace, StagePlace, UnknownSeatMark,
     },
     performance::{
         DATES_SHOWN_MAX, Moved, NewPerformance, PRICE_MAX, PerformanceDate, PerformanceKey, PerformanceSummary,

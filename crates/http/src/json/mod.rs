@@ -18,7 +18,7 @@ use serde::{
 use serde_json::error::Category;
 
 pub use object::Object;
-pub(crate) use object::objects;
+pub(crate) use object::{object, objects};
 pub use time::{Time, in_years, time};
 pub use whole_numbers::whole_number;
 

@@ -39,6 +39,11 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for OfMap<T> {
     }
 }
 
+/// For a field that is an object, and may be absent but not `null`; give it `default` too.
+pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Object::deserialize(deserializer).map(|Object(value)| Some(value))
+}
+
 /// For a field that is a list of objects.
 pub(crate) fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     let objects = Vec::<Object<T>>::deserialize(deserializer)?;

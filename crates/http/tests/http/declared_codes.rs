@@ -29,7 +29,7 @@ use crate::world::{
 /// Longer than the longest body that an operation takes.
 fn too_long(operation: &Operation) -> Vec<u8> {
     let bytes = match operation.id.as_str() {
-        "catalog_publish_venue" => 107 << 20,
+        "catalog_publish_venue" => 113 << 20,
         "catalog_publish_performance" => 10 << 20,
         _ => 256 << 10,
     };
@@ -39,7 +39,12 @@ fn too_long(operation: &Operation) -> Vec<u8> {
 /// A request for what the world has, in which nothing is wrong that routes check alike.
 async fn right(world: &World, operation: &Operation, token: &str) -> Ask {
     let (concert, performance) = (world.show.concert.id.to_string(), world.show.performance_id.to_string());
-    let id = if operation.path.starts_with("/v1/performances") { &performance } else { &concert };
+    let venue = world.show.venue.id.to_string();
+    let id = match operation.path.as_str() {
+        path if path.starts_with("/v1/performances") => &performance,
+        path if path.starts_with("/v1/venues") => &venue,
+        _ => &concert,
+    };
     let ask = get(operation.path.replace(&NOTHING.to_string(), id)).method(operation.method.clone());
     let ask = match operation.id.as_str() {
         "history_list" => ask.signed_in("admin"),
@@ -65,7 +70,14 @@ async fn right(world: &World, operation: &Operation, token: &str) -> Ask {
 }
 
 fn is_for_staff(operation: &Operation) -> bool {
-    let rest = ["catalog_update_concert", "catalog_sales", "history_of_concert", "accounts_begin_second_factor"];
+    let rest = [
+        "catalog_update_concert",
+        "catalog_sales",
+        "catalog_venues",
+        "catalog_managed_concerts",
+        "history_of_concert",
+        "accounts_begin_second_factor",
+    ];
     let of_queue = ["waiting_room_pause", "waiting_room_resume", "waiting_room_stats", "waiting_room_empty"];
     operation.id.starts_with("catalog_publish") || rest.iter().chain(&of_queue).any(|id| operation.id == *id)
 }

@@ -1,17 +1,13 @@
 //! How a venue is drawn, in requests and responses.
 
 use boxoffice_domain::{
-    catalog::{Layout, LayoutError, MarkedSeat, SeatMark, SectionPlace, StagePlace},
+    catalog::{Layout, LayoutError, MarkedSeat, SectionPlace, StagePlace},
     seats::{PartName, SeatLabel},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{
-    json::{self, present},
-    reply::{Problem, mirror},
-    request::validation::Fields,
-};
+use crate::{json, reply::Problem, request::validation::Fields};
 
 /// How a venue is drawn. A length of 1 is the distance of two seats in a row; `x` grows to the right of one who looks at the
 /// stage, and `y` away from it. Numbers are kept to six decimals. Sections that are left out are placed by the page that draws.
@@ -19,7 +15,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[schema(as = Layout)]
 pub(super) struct LayoutBody {
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::object", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     stage: Option<StageBody>,
     /// Where sections are, each at most once.
@@ -81,12 +77,14 @@ struct SectionPlaceBody {
 struct MarkBody {
     #[schema(example = "A-1-12")]
     seat: String,
-    mark: MarkOfSeat,
+    #[schema(value_type = MarkOfSeat)]
+    mark: String,
 }
 
-#[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = SeatMark)]
+/// What is special about a seat.
+#[derive(ToSchema)]
+#[schema(as = SeatMark, rename_all = "snake_case")]
+#[expect(dead_code, reason = "it describes what a mark may be")]
 enum MarkOfSeat {
     /// A place for a wheelchair.
     Wheelchair,
@@ -94,18 +92,6 @@ enum MarkOfSeat {
     Companion,
     /// Not all of the stage is seen from it.
     RestrictedView,
-}
-
-mirror!(SeatMark => MarkOfSeat: Wheelchair, Companion, RestrictedView);
-
-impl From<MarkOfSeat> for SeatMark {
-    fn from(mark: MarkOfSeat) -> Self {
-        match mark {
-            MarkOfSeat::Wheelchair => Self::Wheelchair,
-            MarkOfSeat::Companion => Self::Companion,
-            MarkOfSeat::RestrictedView => Self::RestrictedView,
-        }
-    }
 }
 
 impl LayoutBody {
@@ -117,8 +103,9 @@ impl LayoutBody {
             Some(SectionPlace { section, x, y, angle, curvature })
         };
         let mark = |fields: &mut Fields, pointer: &str, marked: &MarkBody| {
-            let seat = fields.check(&format!("{pointer}/seat"), "seat_label", SeatLabel::new(&marked.seat))?;
-            Some(MarkedSeat { seat, mark: marked.mark.into() })
+            let seat = fields.check(&format!("{pointer}/seat"), "seat_label", SeatLabel::new(&marked.seat));
+            let mark = fields.check(&format!("{pointer}/mark"), "mark_unknown", marked.mark.parse());
+            Some(MarkedSeat { seat: seat?, mark: mark? })
         };
         let sections = fields.each("/layout/sections", &self.sections, section);
         let marks = fields.each("/layout/marks", &self.marks, mark);
@@ -145,7 +132,7 @@ impl From<Layout> for LayoutBody {
             angle: place.angle.into(),
             curvature: place.curvature.into(),
         };
-        let mark = |marked: MarkedSeat| MarkBody { seat: marked.seat.into(), mark: marked.mark.into() };
+        let mark = |marked: MarkedSeat| MarkBody { seat: marked.seat.into(), mark: marked.mark.name().to_owned() };
         Self {
             stage,
             sections: layout.sections.into_iter().map(section).collect(),

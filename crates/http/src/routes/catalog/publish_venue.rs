@@ -68,7 +68,7 @@ pub(crate) struct PublishVenueRequest {
     #[serde(default, deserialize_with = "json::present")]
     #[schema(nullable = false, example = "Asia/Seoul")]
     time_zone: Option<String>,
-    #[serde(default, deserialize_with = "json::present")]
+    #[serde(default, deserialize_with = "json::object")]
     #[schema(nullable = false)]
     layout: Option<LayoutBody>,
 }

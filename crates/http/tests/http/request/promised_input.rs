@@ -39,6 +39,19 @@ fn venue(sections: usize, rows: usize, seats: usize, section_name: usize, row_na
     format!("{{\"name\": {name}, \"location\": {location}, \"sections\": [{}]}}", sections.join(", "))
 }
 
+/// A venue of 1,000 sections with the longest layout: their names have so many characters.
+fn drawn(venue: &str, section_name: usize) -> String {
+    let place = |section| {
+        let name = text(section_name, section);
+        let at = format!("{NEW_LINE:17}\"x\": -1234.567890,{NEW_LINE:17}\"y\": -1234.567890");
+        let turn = format!("{NEW_LINE:17}\"angle\": -123.456789,{NEW_LINE:17}\"curvature\": 0.123456");
+        format!("{NEW_LINE:13}{{{NEW_LINE:17}\"section\": {name},{at},{turn}{NEW_LINE:13}}}")
+    };
+    let places: Vec<_> = (0..1_000).map(place).collect();
+    let layout = format!("{{\"sections\": [{}], \"marks\": []}}", places.join(","));
+    format!("{}, \"layout\": {layout}}}", venue.strip_suffix('}').unwrap())
+}
+
 fn prices(sections: usize) -> String {
     let price = |section| format!("{{\"section\": {}, \"price\": 100000000.00}}", text(255, section));
     let prices: Vec<_> = (0..sections).map(price).collect();
@@ -101,6 +114,7 @@ fn longest(operation: &str, seats_max: usize) -> Vec<(String, StatusCode)> {
             (venue(1, 25_000, 8, 255, 90), StatusCode::CREATED),
             (venue(1_000, 200, 1, 200, 11), StatusCode::CREATED),
             (venue(1_000, 200, 2, 200, 11), StatusCode::UNPROCESSABLE_ENTITY),
+            (drawn(&venue(1_000, 200, 1, 77, 11), 77), StatusCode::CREATED),
         ],
         "catalog_publish_performance" => vec![(prices(1_000), StatusCode::NOT_FOUND)],
         "payments_pay" => vec![(format!("{{\"reservation_id\": \"{NOTHING}\"}}"), StatusCode::NOT_FOUND)],
@@ -164,7 +178,7 @@ async fn a_body_beyond_the_promise_is_too_large() {
         ("post", "/v1/reservations", "reservations_hold", 75 << 10),
         ("post", "/v1/concerts", "catalog_publish_concert", 160 << 10),
         ("post", "/v1/concerts/{id}/performances", "catalog_publish_performance", 9 << 20),
-        ("post", "/v1/venues", "catalog_publish_venue", 106 << 20),
+        ("post", "/v1/venues", "catalog_publish_venue", 112 << 20),
     ] {
         let answer = send(&world, method, path, operation, beyond(bytes)).await;
         answer.refuses(Code::PayloadTooLarge);
@@ -172,7 +186,7 @@ async fn a_body_beyond_the_promise_is_too_large() {
     }
     // Long bodies are read for those who may publish alone.
     let customer = get("/v1/venues").method(axum::http::Method::POST).signed_in("customer");
-    customer.raw("application/json", beyond(106 << 20)).send(&world.router()).await.refuses(Code::Forbidden);
+    customer.raw("application/json", beyond(112 << 20)).send(&world.router()).await.refuses(Code::Forbidden);
 }
 
 #[tokio::test]

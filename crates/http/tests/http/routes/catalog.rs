@@ -216,7 +216,7 @@ async fn a_venue_has_a_layout() {
         (json!({"sections": [place, place]}), "/layout/sections/1/section", "section_repeated"),
         (json!({"marks": [{"seat": "A-1-3", "mark": "companion"}]}), "/layout/marks/0/seat", "seat_unknown"),
         (json!({"marks": [{"seat": "A", "mark": "companion"}]}), "/layout/marks/0/seat", "seat_label"),
-        (json!({"marks": [{"seat": "A-1-1", "mark": "best"}]}), "/layout/marks/0/mark", "wrong_type"),
+        (json!({"marks": [{"seat": "A-1-1", "mark": "best"}]}), "/layout/marks/0/mark", "mark_unknown"),
         (json!({"marks": [marks[0], marks[0]]}), "/layout/marks/1/seat", "seat_repeated"),
     ] {
         publish(layout).await.violates(pointer, code);

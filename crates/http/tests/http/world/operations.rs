@@ -85,11 +85,12 @@ pub(crate) fn sample(document: &Value, schema: &Value) -> Value {
             Value::Object(properties.map(|(name, schema)| (name.clone(), sample(document, schema))).collect())
         }
         "array" => json!([sample(document, &schema["items"])]),
-        "integer" => schema["minimum"].clone(),
+        "integer" | "number" => schema["minimum"].clone(),
         "boolean" => json!(true),
         "string" => match schema["format"].as_str() {
             Some("uuid") => json!(NOTHING),
             Some("date-time") => json!("2026-05-01T11:00:00Z"),
+            _ if schema["enum"].is_array() => schema["enum"][0].clone(),
             _ => json!("a text"),
         },
         other => panic!("a {other} in a body"),

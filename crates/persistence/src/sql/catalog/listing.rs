@@ -40,6 +40,7 @@ impl PooledReader {
         query: impl LoadQuery<'a, Connection, ConcertRow> + Send + 'a,
     ) -> BoxFuture<'a, Result<Vec<ListedConcert>, StorageError>> {
         Box::pin(async move {
+            type Places = Vec<(Timestamp, PriceRange, TimeZone, Name)>;
             type Performed = (Vec<u8>, NaiveDateTime, i64, i64, String, String);
             let mut session = self.pool.session().await?;
             let rows = session.read(query).await?;
@@ -56,7 +57,7 @@ impl PooledReader {
                     venues::name,
                     venues::time_zone,
                 ));
-            let mut by_concert: HashMap<Vec<u8>, Vec<(Timestamp, PriceRange, TimeZone, Name)>> = HashMap::new();
+            let mut by_concert: HashMap<Vec<u8>, Places> = HashMap::new();
             for (concert_id, starts_at, min, max, venue, zone) in session.read::<Performed>(performed).await? {
                 let prices = PriceRange { min: points(min)?, max: points(max)? };
                 let performed = (starts_at.and_utc(), prices, time_zone(&zone)?, name(&venue)?);
