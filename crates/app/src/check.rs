@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 use crate::{
     adapters::{Keys, SystemClock, keys::Key},
     exit::Exit,
-    output,
+    output, routes,
     settings::{Gateway, Settings},
     tls::Tls,
     wiring::{self, Adapters},
@@ -196,6 +196,12 @@ fn check_files(settings: &Settings, findings: &mut Findings) -> anyhow::Result<(
         Ok(None) if settings.listen.is_loopback() || settings.trust_forwarded_for => {}
         Ok(None) => findings.say(Verdict::Warn, "certificate", "none: passwords come over the network without TLS")?,
         Err(error) => findings.wrong("certificate", &error)?,
+    }
+    if let Some(folder) = settings.pages_brand_dir.as_deref().filter(|_| settings.pages) {
+        match routes::pages(settings) {
+            Ok(_) => findings.say(Verdict::Good, "pages", format!("have the face of {}", folder.display()))?,
+            Err(error) => findings.wrong("pages", &error)?,
+        }
     }
     Ok(())
 }

@@ -36,6 +36,12 @@ async fn with_strict_transport(mut response: Response) -> Response {
     response
 }
 
+/// The pages, if they are served.
+pub(crate) fn pages(settings: &Settings) -> anyhow::Result<Option<Router>> {
+    let pages = settings.pages.then(|| boxoffice_pages::router(settings.pages_brand_dir.as_deref())).transpose();
+    pages.context("`pages_brand_dir` cannot be used")
+}
+
 pub(crate) fn routers(
     settings: &Settings,
     services: Services,
@@ -44,8 +50,7 @@ pub(crate) fn routers(
     draining: &Draining,
     traces: Option<&Traces>,
 ) -> anyhow::Result<Routers> {
-    let pages = settings.pages.then(|| boxoffice_pages::router(settings.pages_brand_dir.as_deref())).transpose();
-    let pages = pages.context("`pages_brand_dir` cannot be used")?;
+    let pages = pages(settings)?;
     let http = http_settings(settings);
     let secured = |api: Router| {
         let api = match traces {

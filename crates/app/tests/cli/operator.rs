@@ -51,6 +51,13 @@ fn a_check_says_how_it_stands_with_every_part_and_changes_nothing() {
     ] {
         assert!(wrong.printed.contains(line), "{line}: {wrong:?}");
     }
+    let brand = folder.join("brand");
+    fs::create_dir(&brand).unwrap();
+    let brand = brand.to_str().unwrap();
+    let check = || run(&folder, &["check", "--pages-brand-dir", brand]).printed;
+    assert!(check().contains(&format!("ok       pages: have the face of {brand}")));
+    fs::write(folder.join("brand/texts.json"), "{\"en\": {\"no_such_text\": \"\"}}").unwrap();
+    assert!(check().contains("wrong    pages: `pages_brand_dir` cannot be used: "), "{}", check());
     let nowhere = run(&folder, &["check", "--database", "mysql://somebody:secret@127.0.0.1:1/shop"]);
     assert!(nowhere.printed.contains("wrong    database: mysql://somebody:…@127.0.0.1:1/shop"), "{nowhere:?}");
     assert!(nowhere.code == 1 && !nowhere.printed.contains("secret"), "{nowhere:?}");
