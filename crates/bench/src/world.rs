@@ -92,9 +92,16 @@ pub(crate) fn shared_catalog(name: &str) -> anyhow::Result<Value> {
     Ok(serde_json::from_str(&text)?)
 }
 
+/// The arena, without its layout, which other sections would not fit.
+pub(crate) fn arena() -> anyhow::Result<Value> {
+    let mut venue = shared_catalog("arena.json")?["venues"][0].take();
+    venue.as_object_mut().context("the catalog has no venue")?.remove("layout");
+    Ok(venue)
+}
+
 /// The catalog: the arena of 15,002 seats, and one concert in it.
 fn catalog(shape: Shape) -> anyhow::Result<Value> {
-    let mut venue = shared_catalog("arena.json")?["venues"][0].take();
+    let mut venue = arena()?;
     // The arena has one performance at a time, every three hours; more of them are at the same times.
     if shape.performances > 28 * 8 {
         venue["overlaps_allowed"] = json!(true);

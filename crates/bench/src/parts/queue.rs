@@ -16,7 +16,7 @@ use crate::{
     options::Bench,
     report::{Row, Section, Spread},
     server::{Backend, Store},
-    world::{PATIENCE, World, shared_catalog},
+    world::{PATIENCE, World, arena},
 };
 
 /// How many buyers wait in each queue.
@@ -44,7 +44,7 @@ struct Queue {
 
 /// Concerts that admit one buyer at a time, one for each queue.
 fn catalog(waiting: &[usize]) -> anyhow::Result<Value> {
-    let mut venue = shared_catalog("arena.json")?["venues"][0].take();
+    let mut venue = arena()?;
     venue["overlaps_allowed"] = json!(true);
     venue["sections"] = json!([{"name": "A", "rows": [{"name": "1", "seats": 10}]}]);
     let concert = |waiting: &usize| {
