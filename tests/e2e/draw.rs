@@ -99,12 +99,13 @@ async fn verified(server: &Server, seed_hash: &str, seed: &str, list: &str) -> (
     let file = file.to_str().expect("its path is text");
     let (status, output, error) =
         server.run(&["verify-draw", "--seed-hash", seed_hash, "--seed", seed, file], &[]).await;
-    (status, output + &error)
+    (status, format!("{output}{error}"))
 }
 
 fn list_of(order: &[&Buyer]) -> String {
     let line = |(position, buyer): (usize, &&Buyer)| format!("{},{position}\n", buyer.login_id);
-    "account_id,position\n".to_owned() + &(1..).zip(order).map(line).collect::<String>()
+    let lines: String = (1..).zip(order).map(line).collect();
+    format!("account_id,position\n{lines}")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,8 @@
 //! Every answer is checked against the `OpenAPI` document, and every test ends with an audit of its database.
 
 mod audit_log;
+#[path = "../browser/mod.rs"]
+mod browser;
 mod catalog;
 mod demo;
 mod documents;

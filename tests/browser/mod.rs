@@ -1,0 +1,11 @@
+//! Tests of the pages in a real browser: the real binary over `SQLite`, and Chromium, driven over `WebDriver`.
+//!
+//! Every test ends with the same questions: did a page break its Content Security Policy, did a request leave the shop,
+//! did a script fail, and is the database sound? Wherever a view or a state is reached, `look` asks axe whether everybody
+//! can use it.
+
+mod browser;
+mod page;
+mod process;
+mod purchase;
+mod words;
