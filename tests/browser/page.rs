@@ -167,8 +167,9 @@ impl Browser {
             const plain = (text) => (text ?? "").replace(/\s+/g, " ").trim();
             const one = document.activeElement;
             const label = one.labels?.[0]?.firstChild?.textContent;
-            const style = getComputedStyle(one);
-            const shown = style.outlineStyle !== "none" || style.boxShadow !== "none";
+            const outlined = (at) => getComputedStyle(at).outlineStyle !== "none";
+            // Of a card that is a link, the whole card shows it.
+            const shown = outlined(one) || [...document.querySelectorAll(".card")].some((at) => at.contains(one) && outlined(at));
             return [plain(one.getAttribute("aria-label") ?? label ?? one.textContent), shown];
         "#;
         // The control may come a moment after the view.
