@@ -5,7 +5,10 @@
 //! can use it.
 
 mod browser;
+mod checkout;
+mod outages;
 mod page;
 mod process;
 mod purchase;
+mod waiting;
 mod words;

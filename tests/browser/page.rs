@@ -16,7 +16,7 @@ use thirtyfour::{Key, TypingData, WebElement, action_chain::ActionChain};
 use super::browser::Browser;
 use tokio::time::{sleep, timeout};
 
-use crate::support::{PATIENCE, eventually, server::PASSWORD, until};
+use crate::support::{PATIENCE, client::Buyer, eventually, server::PASSWORD, until};
 
 /// The visible button, link or choice of a name.
 const CONTROL: &str = r#"
@@ -187,19 +187,45 @@ impl Browser {
         panic!("the keyboard does not come to `{name}`, but to {passed:?}");
     }
 
-    /// Signs in through the form.
-    pub(super) async fn sign_in(&self, login_id: &str) {
-        self.open("/sign-in").await;
-        self.fill_sign_in(login_id).await;
-        self.sees_word("nav.sign_out").await;
+    /// Opens a path with the session of a buyer, as a visitor who has come back.
+    pub(super) async fn open_as(&self, buyer: &Buyer, path: &str) {
+        self.open_at_as(self.origin(), buyer, path).await;
     }
 
-    pub(super) async fn fill_sign_in(&self, login_id: &str) {
+    pub(super) async fn open_at_as(&self, origin: &str, buyer: &Buyer, path: &str) {
+        let url = format!("{origin}/v1/sessions");
+        let cookie = json!({"name": "boxoffice_refresh", "value": buyer.refresh_token, "url": url,
+            "path": "/v1/sessions", "httpOnly": true, "sameSite": "Strict"});
+        self.command("Network.setCookie", cookie).await;
+        self.open_at(origin, "/healthz").await;
+        self.run("localStorage.setItem('boxoffice-signed-in', '')", &[]).await;
+        self.open_at(origin, path).await;
+    }
+
+    /// Fills and sends the form that signs in.
+    pub(super) async fn sign_in(&self, login_id: &str) {
         self.enter(&self.words.say("sign.login_id"), login_id).await;
         self.enter(&self.words.say("sign.password"), PASSWORD).await;
-        let submit = r#"return document.querySelector("main form button[type=submit]")"#;
-        let button = self.element(submit, &[]).await.expect("a button");
+        self.submit().await;
+    }
+
+    /// Sends the form of the view.
+    pub(super) async fn submit(&self) {
+        let button = r#"return document.querySelector("main form button[type=submit]:enabled")"#;
+        let button = eventually("there is a button to send", async || self.element(button, &[]).await).await;
         button.click().await.expect("it is pressed");
+    }
+
+    /// Lets the page believe that another tab is in front, so that it looks nothing up by itself.
+    pub(super) async fn pretend_hidden(&self, is_hidden: bool) {
+        let script = "Object.defineProperty(document, 'hidden', { get: () => arguments[0], configurable: true })";
+        self.run(&script.replace("arguments[0]", &is_hidden.to_string()), &[]).await;
+    }
+
+    /// Waits until a text of the pages cannot be read any more.
+    pub(super) async fn no_longer_sees(&self, name: &str) {
+        let text = self.words.say(name);
+        until(&format!("`{text}` is gone"), async || !self.text().await.contains(&text)).await;
     }
 
     /// Checks what is shown: axe finds nothing, and the page is not wider than the screen.

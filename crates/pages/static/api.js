@@ -33,7 +33,7 @@ export class Refusal extends Error {
   /**
    * @param {string} code
    * @param {number} status
-   * @param {{ violations?: Violation[], [name: string]: unknown }} [problem]
+   * @param {{ errors?: Violation[], [name: string]: unknown }} [problem]
    * @param {number} [retryAfter] in seconds
    */
   constructor(code, status, problem = {}, retryAfter = undefined) {
@@ -41,7 +41,7 @@ export class Refusal extends Error {
     this.code = code;
     this.status = status;
     this.problem = problem;
-    this.violations = problem.violations ?? [];
+    this.violations = problem.errors ?? [];
     this.retryAfter = retryAfter;
   }
 }
