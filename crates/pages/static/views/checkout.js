@@ -1,7 +1,7 @@
 // @ts-check
 /** Paying for seats that are held. */
 
-import { intend, keepQueueToken, queueToken, Refusal, request } from "../api.js";
+import { freshKey, intend, keepQueueToken, queueToken, Refusal, request } from "../api.js";
 import { append, fill, h } from "../dom.js";
 import { clock, points, span, t, when } from "../strings.js";
 import { announce, ask, go, needsSignIn, notice, sentence, View } from "../view.js";
@@ -167,15 +167,33 @@ class Checkout extends View {
 
   async #pay() {
     const concert = this.#reservation.performance.concert_id;
-    await intend(`pay:${this.#id}`, (key) =>
-      request("POST", "/v1/payments", {
-        body: { reservation_id: this.#id },
-        key,
-        queueToken: queueToken(concert) ?? "none",
-      }),
-    );
+    const pay = (/** @type {string} */ token) =>
+      intend(`pay:${this.#id}`, (key) =>
+        request("POST", "/v1/payments", { body: { reservation_id: this.#id }, key, queueToken: token }),
+      );
+    const known = queueToken(concert);
+    try {
+      await pay(known ?? (await this.#joined(concert)));
+    } catch (refusal) {
+      const isOld = known && refusal instanceof Refusal && refusal.code.startsWith("queue_token");
+      if (!isOld) throw refusal;
+      await pay(await this.#joined(concert));
+    }
     keepQueueToken(concert, undefined);
     this.#over("confirmed");
+  }
+
+  /**
+   * The token of the place that the account has: the seats may have been held on another device, and joining again gives the
+   * same place.
+   *
+   * @param {string} concert
+   * @returns {Promise<string>}
+   */
+  async #joined(concert) {
+    const { data } = await request("POST", `/v1/concerts/${concert}/queue`, { key: freshKey(), signal: this.signal });
+    keepQueueToken(concert, data.token);
+    return data.token;
   }
 
   /** @param {number} missing */
