@@ -46,8 +46,8 @@ pub(super) struct Browser {
     pub(super) screen: Screen,
     /// Where the shop is.
     origin: String,
-    /// Whether the server or the network is taken away on purpose, so that files may be missing, too.
-    pub(super) loses_connection: bool,
+    /// Whether pages may find no server or no file, because the test wants it so.
+    pub(super) misses_files: bool,
     #[expect(dead_code, reason = "it lives as long as the browser")]
     driver: Driver,
 }
@@ -74,7 +74,7 @@ impl Browser {
         wanted.add_experimental_option("perfLoggingPrefs", logged).expect("an option");
         let web = WebDriver::new(driver.url(), wanted).await.expect("the browser starts: run tests/browser/install");
         let origin = server.url();
-        let browser = Self { web, words: Words::of(language), screen, origin, loses_connection: false, driver };
+        let browser = Self { web, words: Words::of(language), screen, origin, misses_files: false, driver };
         // Away from the page that the browser begins with, and from what that has asked for.
         browser.web.goto("about:blank").await.expect("an empty page");
         browser.network_log().await;
@@ -104,7 +104,7 @@ impl Browser {
 
     /// Takes the network away from the window, or gives it back.
     pub(super) async fn set_offline(&mut self, is_offline: bool) {
-        self.loses_connection = true;
+        self.misses_files = true;
         self.set_network(is_offline, 0, -1).await;
     }
 
@@ -221,7 +221,7 @@ impl Browser {
         let log = self.network_log().await;
         self.assert_requests_stayed(&log);
         let entries = self.web.browser_log().await.expect("the log of the browser");
-        let is_refusal = |message: &str| message.contains("/v1/") || self.loses_connection;
+        let is_refusal = |message: &str| message.contains("/v1/") || self.misses_files;
         let bad: Vec<_> = entries
             .iter()
             .filter(|entry| !(entry.source.as_deref() == Some("network") && is_refusal(&entry.message)))

@@ -222,9 +222,9 @@ impl Browser {
         self.run(&script.replace("arguments[0]", &is_hidden.to_string()), &[]).await;
     }
 
-    /// Waits until a text of the pages cannot be read any more.
-    pub(super) async fn no_longer_sees(&self, name: &str) {
-        let text = self.words.say(name);
+    /// Waits until the beginning of a text of the pages cannot be read any more.
+    pub(super) async fn no_longer_sees_beginning(&self, name: &str) {
+        let text = self.words.beginning(name);
         until(&format!("`{text}` is gone"), async || !self.text().await.contains(&text)).await;
     }
 
