@@ -170,7 +170,7 @@ async function refresh(refused) {
  * @returns {Promise<T>}
  * @template T
  */
-async function alone(name, act) {
+export async function alone(name, act) {
   return navigator.locks ? await navigator.locks.request(name, act) : act();
 }
 

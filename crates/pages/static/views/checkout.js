@@ -1,7 +1,7 @@
 // @ts-check
 /** Paying for seats that are held. */
 
-import { freshKey, intend, keepQueueToken, queueToken, Refusal, request } from "../api.js";
+import { alone, freshKey, intend, keepQueueToken, queueToken, Refusal, request } from "../api.js";
 import { append, fill, h } from "../dom.js";
 import { clock, points, span, t, when } from "../strings.js";
 import { announce, ask, go, needsSignIn, notice, sentence, View } from "../view.js";
@@ -86,8 +86,12 @@ class Checkout extends View {
     this.#count();
   }
 
+  #missing() {
+    return Math.max(0, this.#reservation.total_amount - this.#balance);
+  }
+
   #drawPurse() {
-    const missing = Math.max(0, this.#reservation.total_amount - this.#balance);
+    const missing = this.#missing();
     const pay = h(
       "button",
       { type: "button", class: "primary", onclick: () => void this.#act(() => this.#pay()) },
@@ -196,14 +200,22 @@ class Checkout extends View {
     return data.token;
   }
 
-  /** @param {number} missing */
+  /**
+   * Charges what is missing, unless another tab has done so.
+   *
+   * @param {number} missing
+   */
   async #charge(missing) {
-    const { data } = await intend(`charge:${this.#id}:${missing}`, (key) =>
-      request("POST", "/v1/wallet/charges", { body: { amount: missing }, key }),
-    );
-    this.#balance = data.balance ?? this.#balance;
-    await this.#read();
-    announce(t("checkout.charged", { count: missing }));
+    await alone("boxoffice-charge", async () => {
+      await this.#read();
+      if (this.#missing() !== missing) return;
+      const { data } = await intend(`charge:${this.#id}:${missing}`, (key) =>
+        request("POST", "/v1/wallet/charges", { body: { amount: missing }, key }),
+      );
+      this.#balance = data.balance ?? this.#balance;
+      await this.#read();
+      announce(t("checkout.charged", { count: missing }));
+    });
   }
 
   async #giveUp() {
