@@ -6,6 +6,8 @@
 
 mod browser;
 mod checkout;
+mod line;
+mod once;
 mod outages;
 mod page;
 mod process;

@@ -108,6 +108,12 @@ impl Browser {
         .await;
     }
 
+    /// Presses a button twice, as fast as a nervous hand.
+    pub(super) async fn press_twice(&self, name: &str) {
+        let button = self.control(name).await;
+        self.actions().double_click_element(&button).perform().await.expect("it is pressed twice");
+    }
+
     /// Presses what has a text of the pages as its name.
     pub(super) async fn press_word(&self, name: &str) {
         self.press(&self.words.say(name)).await;
