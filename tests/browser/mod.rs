@@ -5,12 +5,15 @@
 //! can use it.
 
 mod browser;
+mod budget;
 mod checkout;
+mod hostile;
 mod line;
 mod once;
 mod outages;
 mod page;
 mod process;
 mod purchase;
+mod screenshots;
 mod waiting;
 mod words;
