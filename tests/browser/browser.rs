@@ -58,10 +58,20 @@ impl Browser {
         Self::start_as(server, "en", DESKTOP).await
     }
 
+    /// A desktop in English for many visitors, whose windows share a few processes.
+    pub(super) async fn start_shared(server: &Server) -> Self {
+        Self::start_with(server, "en", DESKTOP, &["--disable-site-isolation-trials", "--renderer-process-limit=4"])
+            .await
+    }
+
     pub(super) async fn start_as(server: &Server, language: &str, screen: Screen) -> Self {
+        Self::start_with(server, language, screen, &[]).await
+    }
+
+    async fn start_with(server: &Server, language: &str, screen: Screen, more: &[&str]) -> Self {
         let driver = Driver::start();
         let mut wanted = ChromeCapabilities::new();
-        for argument in ARGUMENTS {
+        for argument in ARGUMENTS.iter().chain(more) {
             wanted.add_arg(argument).expect("an argument");
         }
         wanted.add_arg(&format!("--user-data-dir={}", driver.profile().display())).expect("an argument");
@@ -70,14 +80,14 @@ impl Browser {
         for log in ["browser", "performance"] {
             wanted.set_logging_prefs(log, LoggingPrefsLogLevel::All).expect("a level");
         }
+        // Without it the browser would begin with a page of its own, which is dear and asks for much.
+        let begins = json!({"session.restore_on_startup": 4, "session.startup_urls": ["about:blank"]});
+        wanted.add_experimental_option("prefs", begins).expect("an option");
         let logged = json!({"enableNetwork": true, "enablePage": false});
         wanted.add_experimental_option("perfLoggingPrefs", logged).expect("an option");
         let web = WebDriver::new(driver.url(), wanted).await.expect("the browser starts: run tests/browser/install");
         let origin = server.url();
         let browser = Self { web, words: Words::of(language), screen, origin, misses_files: false, driver };
-        // Away from the page that the browser begins with, and from what that has asked for.
-        browser.web.goto("about:blank").await.expect("an empty page");
-        browser.network_log().await;
         browser.prepare_window().await;
         browser
     }

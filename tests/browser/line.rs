@@ -155,7 +155,7 @@ async fn thirty_visitors_in_line_move_up_in_order_and_never_more_than_the_cap_ar
     let promoter = server.promoter("promoter").await;
     let show = Show::publish(&promoter, Terms::max_active(MAX_ACTIVE)).await;
     let watch = Watch::begin(&promoter, &show);
-    let browser = Browser::start(&server).await;
+    let browser = Browser::start_shared(&server).await;
     let mut visitors = line_up(&browser, &server, &show).await;
     browser.look("queue with many ahead").await;
     race(&browser, &visitors, &show).await;

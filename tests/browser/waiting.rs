@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::browser::Browser;
 use crate::support::{
     client::Buyer,
+    seconds_from_now,
     server::Server,
     show::{PRICE, Show, Terms, server_with_show, venue_of},
 };
@@ -24,6 +25,19 @@ async fn server_with_one_row() -> (Server, Show) {
     let promoter = server.promoter("promoter").await;
     let show = Show::publish_in(&promoter, &venue_of(1), small()).await;
     (server, show)
+}
+
+async fn server_with_promoter(terms: Terms) -> (Server, Buyer, Show) {
+    let server = Server::start(&[]).await;
+    let promoter = server.promoter("promoter").await;
+    let show = Show::publish(&promoter, terms).await;
+    (server, promoter, show)
+}
+
+/// Lets the sale begin or end in so many seconds: a state before that lasts for as long as the test looks at it.
+async fn move_sale(promoter: &Buyer, show: &Show, limit: &str, in_seconds: i64) {
+    let change = json!({limit: seconds_from_now(in_seconds)});
+    promoter.patch(format!("/v1/concerts/{}", show.concert), &change).send().await.is(200);
 }
 
 async fn hold_all(buyer: &Buyer, show: &Show) -> String {
@@ -45,8 +59,7 @@ impl Browser {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn before_the_sale_a_clock_counts_down_and_then_the_queue_opens() {
-    let terms = Terms { opens_in_seconds: 7, ..Terms::default() };
-    let (server, show) = server_with_show(&[], terms).await;
+    let (server, promoter, show) = server_with_promoter(Terms { opens_in_seconds: 3_600, ..Terms::default() }).await;
     let browser = Browser::start(&server).await;
     let buyer = Buyer::new(server.api()).await;
     browser.open_as(&buyer, &queue_path(&show)).await;
@@ -55,6 +68,8 @@ async fn before_the_sale_a_clock_counts_down_and_then_the_queue_opens() {
     browser.press_word("queue.back").await;
     browser.sees_word("concert.opens").await;
     browser.look("concert before the sale").await;
+    move_sale(&promoter, &show, "sales_open_at", 4).await;
+    browser.web().refresh().await.expect("it is loaded again");
     browser.press_word("concert.to_queue").await;
     browser.sees_heading(&browser.words.say("hall.title")).await;
     browser.finish().await;
@@ -63,8 +78,8 @@ async fn before_the_sale_a_clock_counts_down_and_then_the_queue_opens() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_draw_shows_its_fingerprint_and_admits_when_the_sale_opens() {
-    let terms = Terms { draw: true, opens_in_seconds: 9, ..Terms::default() };
-    let (server, show) = server_with_show(&[], terms).await;
+    let terms = Terms { draw: true, opens_in_seconds: 3_600, ..Terms::default() };
+    let (server, promoter, show) = server_with_promoter(terms).await;
     let browser = Browser::start(&server).await;
     let buyer = Buyer::new(server.api()).await;
     let concert = server.api().get(format!("/v1/concerts/{}", show.concert)).send().await.is(200).clone();
@@ -76,6 +91,7 @@ async fn a_draw_shows_its_fingerprint_and_admits_when_the_sale_opens() {
     browser.sees(concert["draw"]["seed_hash"].as_str().expect("a fingerprint")).await;
     browser.sees(&browser.words.beginning("queue.draw_at")).await;
     browser.look("queue before the draw").await;
+    move_sale(&promoter, &show, "sales_open_at", 1).await;
     browser.sees_heading(&browser.words.say("hall.title")).await;
     browser.finish().await;
     server.finish().await;
@@ -146,13 +162,13 @@ async fn a_place_is_given_up_and_lost_and_taken_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_ends_with_its_sale() {
-    let terms = Terms { closes_in_seconds: 8, ..small() };
-    let (server, show) = server_with_show(&[], terms).await;
+    let (server, promoter, show) = server_with_promoter(small()).await;
     let first = Buyer::admitted(server.api(), &show.concert).await;
     let second = Buyer::new(server.api()).await;
     let browser = Browser::start(&server).await;
     browser.open_as(&second, &queue_path(&show)).await;
     browser.sees_ahead(0).await;
+    move_sale(&promoter, &show, "sales_close_at", 1).await;
     browser.sees_word("queue.ended.sale_closed").await;
     browser.look("queue after the sale").await;
     browser.press_word("queue.back").await;
