@@ -1,12 +1,13 @@
 //! What the pages cost a visitor. Bytes are the same everywhere, so they have a limit; times depend on the machine, so they
 //! are only printed.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::collections::BTreeMap;
 
 use boxoffice_tests::workspace;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
-use super::browser::{Browser, PHONE};
+use super::session::{Browser, PHONE};
 use crate::support::{
     client::Buyer,
     list,

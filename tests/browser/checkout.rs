@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::browser::Browser;
+use super::session::Browser;
 use crate::support::{
     client::Buyer,
     server::Server,

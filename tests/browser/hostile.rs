@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::browser::{Browser, Screen};
+use super::session::{Browser, Screen};
 use crate::support::{
     client::Buyer,
     server::Server,

@@ -5,14 +5,14 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
 use thirtyfour::WindowHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-use super::browser::Browser;
+use super::session::Browser;
 use crate::support::{
     client::Buyer,
     server::Server,
@@ -74,7 +74,11 @@ async fn line_up(browser: &Browser, server: &Server, show: &Show) -> Vec<Visitor
     let port = server.address().port();
     let mut visitors: Vec<Visitor> = Vec::new();
     for (index, buyer) in Buyer::many(server.api(), VISITORS).await.into_iter().enumerate() {
-        let window = if index == 0 { browser.window().await } else { browser.open_window().await };
+        let window = match index {
+            0 => browser.window().await,
+            1..MAX_ACTIVE => browser.open_window().await,
+            _ => browser.open_tab_behind().await,
+        };
         let origin = format!("http://visitor-{index}.localhost:{port}");
         browser.open_at_as(&origin, &buyer, &format!("/concerts/{}/queue", show.concert)).await;
         if index < MAX_ACTIVE {

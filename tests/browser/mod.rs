@@ -4,7 +4,6 @@
 //! did a script fail, and is the database sound? Wherever a view or a state is reached, `look` asks axe whether everybody
 //! can use it.
 
-mod browser;
 mod budget;
 mod checkout;
 mod hostile;
@@ -15,5 +14,7 @@ mod page;
 mod process;
 mod purchase;
 mod screenshots;
+mod session;
 mod waiting;
+mod watch;
 mod words;

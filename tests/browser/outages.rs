@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::browser::Browser;
+use super::session::Browser;
 use crate::support::{
     client::Buyer,
     server::Server,
@@ -110,10 +110,19 @@ async fn a_lost_connection_at_the_checkout_comes_back_and_pays_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_asks_too_often_reads_how_long_to_wait() {
-    let settings =
-        [("ACCOUNT_REQUESTS_PER_MINUTE", "3"), ("ACCOUNT_ACTS_PER_SECOND", "1"), ("ACCOUNT_ACTS_BURST", "1")];
-    let server = Server::start(&settings).await;
+async fn a_payment_that_comes_too_soon_is_repeated_and_happens_once() {
+    let settings = [("ACCOUNT_ACTS_PER_SECOND", "1"), ("ACCOUNT_ACTS_BURST", "5")];
+    let (server, show, buyer, browser) = at_the_checkout(&settings).await;
+    until("the account has asked too often", async || buyer.ask_join(&show.concert).send().await.status == 429).await;
+    browser.press(&pay(&browser)).await;
+    assert_paid_once(&buyer, &browser).await;
+    browser.finish().await;
+    server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_in_too_often_says_how_long_to_wait() {
+    let server = Server::start(&[("ACCOUNT_REQUESTS_PER_MINUTE", "3")]).await;
     let browser = Browser::start(&server).await;
     browser.open("/sign-in").await;
     for _ in 0..3 {

@@ -13,7 +13,7 @@ use boxoffice_tests::workspace;
 use serde_json::{Value, json};
 use thirtyfour::{Key, TypingData, WebElement, action_chain::ActionChain};
 
-use super::browser::Browser;
+use super::session::Browser;
 use tokio::time::{sleep, timeout};
 
 use crate::support::{PATIENCE, client::Buyer, eventually, server::PASSWORD, until};
@@ -234,8 +234,8 @@ impl Browser {
         until(&format!("`{text}` is gone"), async || !self.text().await.contains(&text)).await;
     }
 
-    /// Checks what is shown: axe finds nothing, and the page is not wider than the screen.
-    pub(super) async fn look(&self, name: &str) {
+    /// What axe finds.
+    pub(super) async fn violations(&self) -> Value {
         if self.run("return typeof axe", &[]).await == "undefined" {
             self.run(axe(), &[]).await;
         }
@@ -245,7 +245,12 @@ impl Browser {
             return violations.map(({ id, help, nodes }) => [id, help, ...nodes.slice(0, 3).map(({ html, failureSummary }) =>
               `${html.slice(0, 200)} ${failureSummary}`)]);
         "#;
-        let violations = self.run_async(script, &[]).await;
+        self.run_async(script, &[]).await
+    }
+
+    /// Checks what is shown: axe finds nothing, and the page is not wider than the screen.
+    pub(super) async fn look(&self, name: &str) {
+        let violations = self.violations().await;
         assert_eq!(violations, json!([]), "axe found in `{name}`: {violations:#}");
         let wide = "const page = document.documentElement; return page.scrollWidth - page.clientWidth";
         assert_eq!(self.run(wide, &[]).await, 0, "`{name}` is wider than the screen");

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use thirtyfour::Key;
 
-use super::browser::{Browser, PHONE};
+use super::session::{Browser, PHONE};
 use crate::support::{
     client::{Buyer, fresh},
     server::{PASSWORD, Server},
@@ -101,21 +101,8 @@ async fn a_stranger_buys_with_a_mouse_in_english() {
 
     let (x, y) = point_of(&browser, "A-3-5").await;
     browser.click(x, y).await;
-    browser
-        .press(
-            &words
-                .say_with(
-                    "hall.seat_said",
-                    &[
-                        ("seat", json!("A-3-6")),
-                        ("price", json!(words.say_with("points", &[("count", price(1))]))),
-                        ("state", json!(words.say("hall.free"))),
-                        ("mark", json!("")),
-                    ],
-                )
-                .trim(),
-        )
-        .await;
+    let price = words.say_with("points", &[("count", price(1))]);
+    browser.press(&format!("A-3-6, {price}, {}", words.say("hall.free"))).await;
     browser.sees("A-3-5 ✕ A-3-6 ✕").await;
     browser.look("hall with a choice").await;
     browser.press(&words.say_with("hall.hold", &[("count", json!(2))])).await;

@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use super::browser::{Browser, Screen};
+use super::session::{Browser, Screen};
 use crate::support::{
     client::Buyer,
     show::{PRICE, Terms, server_with_show},

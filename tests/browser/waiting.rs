@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::browser::Browser;
+use super::session::Browser;
 use crate::support::{
     client::Buyer,
     seconds_from_now,

@@ -194,6 +194,14 @@ impl Browser {
         window
     }
 
+    /// Opens a tab behind the window that is shown. Pages there draw nothing, and look up only what they must.
+    pub(super) async fn open_tab_behind(&self) -> WindowHandle {
+        let tab = self.web.new_tab().await.expect("a tab");
+        self.show(&tab).await;
+        self.prepare_window().await;
+        tab
+    }
+
     pub(super) async fn window(&self) -> WindowHandle {
         self.web.window().await.expect("a window")
     }
@@ -202,15 +210,20 @@ impl Browser {
         self.web.switch_to_window(window.clone()).await.expect("the window is there");
     }
 
-    /// What the network did since this was asked last, as the developer tools see it.
+    /// What the network did since this was asked last, as the developer tools see it. No request may have left the shop.
     pub(super) async fn network_log(&self) -> Vec<Value> {
         let entries = self.web.get_log("performance").await.expect("the log of the network");
         let parsed = entries.iter().filter_map(|entry| serde_json::from_str::<Value>(&entry.message).ok());
-        parsed.map(|mut entry| entry["message"].take()).collect()
+        let log: Vec<_> = parsed.map(|mut entry| entry["message"].take()).collect();
+        let sent = log.iter().filter(|entry| entry["method"] == "Network.requestWillBeSent");
+        let addresses: Vec<_> = sent.filter_map(|entry| entry["params"]["request"]["url"].as_str()).collect();
+        let strays: Vec<_> = addresses.iter().filter(|address| !self.is_of_shop(address)).collect();
+        assert!(strays.is_empty(), "requests left the shop: {strays:#?}");
+        log
     }
 
     /// Whether an address belongs to the shop, under any of its names on this machine.
-    fn is_of_shop(&self, address: &str) -> bool {
+    pub(super) fn is_of_shop(&self, address: &str) -> bool {
         let Ok(url) = address.parse::<Url>() else { return false };
         let Ok(shop) = self.origin.parse::<Url>() else { return false };
         let host = url.host_str().unwrap_or_default();
@@ -219,26 +232,28 @@ impl Browser {
         !matches!(url.scheme(), "http" | "https" | "ws" | "wss") || (is_local && url.port() == shop.port())
     }
 
-    fn assert_requests_stayed(&self, log: &[Value]) {
-        let sent = log.iter().filter(|entry| entry["method"] == "Network.requestWillBeSent");
-        let addresses: Vec<_> = sent.filter_map(|entry| entry["params"]["request"]["url"].as_str()).collect();
-        let strays: Vec<_> = addresses.iter().filter(|address| !self.is_of_shop(address)).collect();
-        assert!(strays.is_empty(), "requests left the shop: {strays:#?}");
+    /// What the browser has complained about since this was asked last: a broken policy, a failed script. Refusals of the
+    /// API are no faults.
+    pub(super) async fn complaints(&self) -> Vec<String> {
+        let entries = self.web.browser_log().await.expect("the log of the browser");
+        let is_refusal = |message: &str| message.contains("/v1/") || self.misses_files;
+        let bad = entries
+            .into_iter()
+            .filter(|entry| !(entry.source.as_deref() == Some("network") && is_refusal(&entry.message)))
+            .filter(|entry| matches!(entry.level.as_str(), "SEVERE" | "WARNING"));
+        bad.map(|entry| entry.message).collect()
     }
 
     /// The end of every test: no page broke its policy, no request left the shop, and no script failed.
     pub(super) async fn finish(self) {
-        let log = self.network_log().await;
-        self.assert_requests_stayed(&log);
-        let entries = self.web.browser_log().await.expect("the log of the browser");
-        let is_refusal = |message: &str| message.contains("/v1/") || self.misses_files;
-        let bad: Vec<_> = entries
-            .iter()
-            .filter(|entry| !(entry.source.as_deref() == Some("network") && is_refusal(&entry.message)))
-            .filter(|entry| matches!(entry.level.as_str(), "SEVERE" | "WARNING"))
-            .map(|entry| &entry.message)
-            .collect();
-        assert!(bad.is_empty(), "the browser logged: {bad:#?}");
+        self.network_log().await;
+        let complaints = self.complaints().await;
+        assert!(complaints.is_empty(), "the browser complained: {complaints:#?}");
+        self.quit().await;
+    }
+
+    /// Ends without asking anything.
+    pub(super) async fn quit(self) {
         self.web.quit().await.expect("the browser ends");
     }
 }
