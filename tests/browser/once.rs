@@ -124,7 +124,7 @@ async fn back_and_reload_repeat_the_same_wish() {
 
     let charge = word(&browser, "checkout.charge", PRICE);
     browser.press(&charge).await;
-    // The gateway takes a while, in which an impatient buyer loads the page again and presses once more.
+    // The gateway takes a while, in which an impatient buyer loads the page again and presses again.
     browser.web().refresh().await.expect("it is loaded again");
     let pay = word(&browser, "checkout.pay", PRICE);
     until("the charge is pressed again, or done", async || {

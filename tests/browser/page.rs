@@ -269,6 +269,6 @@ impl Browser {
 /// The folder for pictures, if they are wanted.
 pub(super) fn screenshots() -> Option<&'static PathBuf> {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let folder = || std::env::var_os("BOXOFFICE_SCREENSHOTS").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let folder = || std::env::var_os("TEST_SCREENSHOTS").filter(|path| !path.is_empty()).map(PathBuf::from);
     FOLDER.get_or_init(folder).as_ref()
 }

@@ -1,6 +1,6 @@
 //! Pictures of every view, on a phone and on a desktop, in the light and in the dark, for people to look at.
 //!
-//! They are taken only where `BOXOFFICE_SCREENSHOTS` names a folder for them. Every view is checked by axe in all four, with
+//! They are taken only where `TEST_SCREENSHOTS` names a folder for them. Every view is checked by axe in all four, with
 //! or without pictures.
 
 use serde_json::json;

@@ -92,7 +92,7 @@ impl Browser {
         browser
     }
 
-    /// What each window has to be told before its first document.
+    /// What each window needs before its first document.
     pub(super) async fn prepare_window(&self) {
         self.command("Page.addScriptToEvaluateOnNewDocument", json!({"source": WATCH})).await;
         self.resize(self.screen).await;

@@ -179,7 +179,7 @@ async fn a_queue_ends_with_its_sale() {
     server.finish().await;
 }
 
-/// An admission that nobody uses goes to the next account, and the hall says so.
+/// Another device of the account gives the admission up, and the hall says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_admission_that_is_over_leads_back_into_the_queue() {
     let (server, show) = server_with_show(&[], Terms::max_active(1)).await;
