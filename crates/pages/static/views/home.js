@@ -130,12 +130,12 @@ function countdown(seconds) {
 
 /** @param {Schemas["Concert"]} concert */
 function card(concert) {
-  const { first_performance_at: first, last_performance_at: last } = concert;
+  const { first_performance_at: first, last_performance_at: last, time_zone: zone } = concert;
   const dates =
     first && last && first !== last
-      ? t("home.dates", { first: day(first, null), last: day(last, null) })
+      ? t("home.dates", { first: day(first, zone), last: day(last, zone) })
       : first
-        ? day(first, null)
+        ? day(first, zone)
         : t("home.no_date");
   return h(
     "li",
