@@ -119,7 +119,7 @@ class Queue extends View {
         h(
           "p",
           { class: "buttons" },
-          !status.reason &&
+          (!status.reason || status.reason === "passed_over") &&
             h(
               "button",
               { type: "button", class: "primary", onclick: () => go(location.pathname, true) },
