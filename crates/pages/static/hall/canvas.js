@@ -4,6 +4,8 @@
  * rest, so that 15,000 seats follow them.
  */
 
+import { MARKS } from "./plan.js";
+
 /** @typedef {import("./plan.js").Place} Place */
 /** @typedef {ReturnType<typeof import("./plan.js").plan>} Plan */
 
@@ -372,6 +374,3 @@ export class HallPicture {
     }
   }
 }
-
-/** @type {Record<string, string>} */
-const MARKS = { wheelchair: "♿︎", companion: "+", restricted_view: "◐" };

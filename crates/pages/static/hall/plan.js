@@ -12,6 +12,9 @@
 /** @typedef {import("../../api").components["schemas"]["Layout"]} Layout */
 /** @typedef {{ section: string, x: number, y: number, angle?: number, curvature?: number }} SectionPlace */
 
+/** The signs of special seats. @type {Record<string, string>} */
+export const MARKS = { wheelchair: "♿︎", companion: "+", restricted_view: "◐" };
+
 /** The distance of two rows. */
 const ROW = 1.15;
 /** Between two sections beside and behind each other. */
@@ -178,6 +181,16 @@ function around(places) {
     box.bottom = Math.max(box.bottom, y + 0.5);
   }
   return box;
+}
+
+/**
+ * The marks that occur in a hall, in the order of their signs.
+ *
+ * @param {SectionPlan[]} sections
+ */
+export function marksOf(sections) {
+  const found = new Set(sections.flatMap(({ places }) => places.map(({ mark }) => mark)));
+  return Object.entries(MARKS).filter(([mark]) => found.has(mark));
 }
 
 /**

@@ -4,7 +4,7 @@
 import { intend, queueToken, Refusal, request } from "../api.js";
 import { append, fill, h } from "../dom.js";
 import { HallPicture } from "../hall/canvas.js";
-import { nearest, plan } from "../hall/plan.js";
+import { MARKS, marksOf, nearest, plan } from "../hall/plan.js";
 import { points, prices, t, when } from "../strings.js";
 import { announce, go, notice, sentence, View } from "../view.js";
 
@@ -183,6 +183,9 @@ class Hall extends View {
         "p",
         { class: "legend" },
         ...["free", "taken", "chosen"].map((name) => h("span", { class: `key ${name}` }, t(`hall.${name}`))),
+        ...marksOf(plan.sections).map(([mark, sign]) =>
+          h("span", {}, h("span", { "aria-hidden": "true" }, `${sign} `), t(`hall.mark.${mark}`)),
+        ),
       ),
       this.#said,
       this.#choice,
@@ -319,6 +322,7 @@ class Hall extends View {
             onclick: () => this.#press(this.#places.get(place.seat.label) ?? place),
           },
           String(place.seat.number),
+          place.mark && h("small", { class: "mark", "aria-hidden": "true" }, MARKS[place.mark]),
         ),
       );
       append(grid, [
