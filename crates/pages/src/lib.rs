@@ -30,7 +30,7 @@ pub use files::BrandError;
 use files::{Coding, File, Files};
 
 /// The addresses of views: each is the same page, in which the view of the address is shown.
-const VIEWS: [&str; 10] = [
+const VIEWS: [&str; 13] = [
     "/",
     "/concerts/{concert}",
     "/concerts/{concert}/queue",
@@ -41,6 +41,9 @@ const VIEWS: [&str; 10] = [
     "/account",
     "/sign-in",
     "/sign-up",
+    "/organiser",
+    "/organiser/publish",
+    "/organiser/concerts/{concert}",
 ];
 
 /// What a page may do: load and ask from this host alone, and make no text into markup.

@@ -16,6 +16,7 @@
  * @property {string} [queueToken]
  * @property {string} [key] the idempotency key: with it the request may be repeated
  * @property {string} [tag] the entity tag of what is there already
+ * @property {string} [match] the entity tag of what is to be changed, which nobody else may have changed meanwhile
  * @property {AbortSignal} [signal]
  * @property {boolean} [anonymous] goes without the access token
  */
@@ -47,21 +48,25 @@ export class Refusal extends Error {
 }
 
 /**
- * What happens to the session and to the connection: `signed-in`, `signed-out`, `waiting` (with the seconds until the next
- * attempt) and `answered`.
+ * What happens to the session and to the connection: `signed-in`, `signed-out`, `role` (it is known now), `waiting` (with the
+ * seconds until the next attempt) and `answered`.
  */
 export const events = new EventTarget();
 const tabs = new BroadcastChannel("boxoffice");
 
 /** @type {Access | undefined} */
 let access;
+/** The role of the account, where the storage cannot keep it. */
+let role = "";
 
 tabs.addEventListener("message", ({ data }) => {
   if (data?.access) {
     access = data.access;
+    role = "";
     events.dispatchEvent(new Event("signed-in"));
   } else if (data === "signed-out") {
     access = undefined;
+    role = "";
     events.dispatchEvent(new Event("signed-out"));
   }
 });
@@ -75,6 +80,31 @@ export function signedIn() {
   }
 }
 
+/** The role of the account, `""` until it is known. It decides what is offered; the server decides what is allowed. */
+export function knownRole() {
+  try {
+    return localStorage.getItem(SIGNED_IN) || role;
+  } catch {
+    return role;
+  }
+}
+
+/**
+ * The account, whose role is known from then on.
+ *
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("../api").components["schemas"]["Account"]>}
+ */
+export async function account(signal) {
+  const { data } = await request("GET", "/v1/me", { signal });
+  if (knownRole() !== data.role) {
+    role = data.role;
+    remember(true);
+    events.dispatchEvent(new Event("role"));
+  }
+  return data;
+}
+
 /** @param {{ access_token: string, expires_in: number }} session */
 function keep(session) {
   access = {
@@ -86,17 +116,18 @@ function keep(session) {
   events.dispatchEvent(new Event("signed-in"));
 }
 
-/** Removes what belongs to the account that leaves: its places in queues, its choices and what it wanted to do. */
+/** Removes what belongs to the account that leaves: its places in queues, its choices, what it wanted to do, what it saw sold. */
 function clearStorage() {
   for (const storage of [localStorage, sessionStorage]) {
     for (const name of Object.keys(storage)) {
-      if (/^boxoffice-(queue|choice|intention):/.test(name)) storage.removeItem(name);
+      if (/^boxoffice-(queue|choice|intention|desk):/.test(name)) storage.removeItem(name);
     }
   }
 }
 
 function forget() {
   access = undefined;
+  role = "";
   remember(false);
   tabs.postMessage("signed-out");
   events.dispatchEvent(new Event("signed-out"));
@@ -105,7 +136,7 @@ function forget() {
 /** @param {boolean} signedIn */
 function remember(signedIn) {
   try {
-    if (signedIn) localStorage.setItem(SIGNED_IN, "");
+    if (signedIn) localStorage.setItem(SIGNED_IN, role || (localStorage.getItem(SIGNED_IN) ?? ""));
     else localStorage.removeItem(SIGNED_IN);
   } catch {
     // Without storage the session ends with the page.
@@ -126,6 +157,9 @@ function isFresh() {
 export async function signIn(loginId, password, code) {
   const body = { login_id: loginId, password, cookie: true, ...(code ? { code } : {}) };
   const { data } = await request("POST", "/v1/sessions", { body, anonymous: true });
+  // Whoever signed in before may have had another role.
+  remember(false);
+  role = "";
   keep(data);
 }
 
@@ -246,6 +280,7 @@ async function send(method, path, options, bearer) {
   if (options.queueToken) headers.set("queue-token", options.queueToken);
   if (options.key) headers.set("idempotency-key", options.key);
   if (options.tag) headers.set("if-none-match", options.tag);
+  if (options.match) headers.set("if-match", options.match);
   if (options.body !== undefined) headers.set("content-type", "application/json");
   const body = options.body === undefined ? undefined : JSON.stringify(options.body);
   let answer;

@@ -17,10 +17,14 @@ const VIEWS = [
   [/^\/wallet$/, "shop-wallet", () => import("./views/wallet.js")],
   [/^\/account$/, "shop-account", () => import("./views/account.js")],
   [/^\/sign-(?<way>in|up)$/, "shop-sign-in", () => import("./views/sign-in.js")],
+  [/^\/organiser$/, "organiser-concerts", () => import("./views/organiser/concerts.js")],
+  [/^\/organiser\/publish$/, "organiser-publish", () => import("./views/organiser/publish.js")],
+  [/^\/organiser\/concerts\/(?<concert>[^/]+)$/, "organiser-desk", () => import("./views/organiser/desk.js")],
 ];
 
 const { t } = strings;
 let shows = 0;
+let asksRole = false;
 
 /** Shows the view of the address. */
 async function show() {
@@ -36,6 +40,11 @@ async function show() {
   view.params = { ...found?.groups };
   const main = /** @type {HTMLElement} */ (document.getElementById("main"));
   main.replaceChildren(view);
+  markCurrent();
+}
+
+/** Marks the link to what is shown. */
+function markCurrent() {
   for (const link of document.querySelectorAll("nav a")) {
     if (link.getAttribute("href") === location.pathname) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
@@ -76,6 +85,7 @@ window.addEventListener("popstate", () => void show());
 function banner() {
   const link = (/** @type {string} */ path, /** @type {string} */ text) => h("a", { href: path }, text);
   const signed = api.signedIn();
+  const staff = signed && ["promoter", "admin"].includes(api.knownRole());
   const other = strings.shown() === "ko" ? "en" : "ko";
   const language = h(
     "button",
@@ -103,6 +113,7 @@ function banner() {
       link("/", t("nav.concerts")),
       signed && link("/tickets", t("nav.tickets")),
       signed && link("/wallet", t("nav.wallet")),
+      staff && link("/organiser", t("nav.organiser")),
       signed && link("/account", t("nav.account")),
       signed ? leave : link("/sign-in", t("nav.sign_in")),
       language,
@@ -112,6 +123,22 @@ function banner() {
 
 function showBanner() {
   fill(/** @type {HTMLElement} */ (document.getElementById("banner")), ...banner());
+  markCurrent();
+  if (api.signedIn() && !api.knownRole()) askRole();
+}
+
+/** A session does not say what its account may do, so that is asked for once. */
+function askRole() {
+  if (asksRole) return;
+  asksRole = true;
+  api
+    .account()
+    .catch(() => {
+      // Without an answer nothing of the organiser is offered, until the next page.
+    })
+    .finally(() => {
+      asksRole = false;
+    });
 }
 
 /** Says that the server is away or busy, until it answers again. */
@@ -142,6 +169,7 @@ async function start() {
   showBanner();
   watchConnection();
   api.events.addEventListener("signed-in", showBanner);
+  api.events.addEventListener("role", showBanner);
   api.events.addEventListener("signed-out", () => {
     showBanner();
     void show();

@@ -1,6 +1,7 @@
 // @ts-check
 /**
- * What the pages say, in the language of the visitor: every text is in `en.json` and `ko.json` and nowhere else.
+ * What the pages say, in the language of the visitor: every text is in `en.json` and `ko.json`, or for a part of the pages that
+ * few visitors see in a pair of files beside them, and nowhere else.
  */
 
 /** @typedef {"en" | "ko"} Language */
@@ -12,6 +13,8 @@ const CHOSEN = "boxoffice-language";
 let texts = {};
 /** @type {Language} */
 let language = "en";
+/** @type {Map<string, Promise<void>>} */
+const parts = new Map();
 
 /** The language that is shown. */
 export function shown() {
@@ -26,9 +29,29 @@ export async function load() {
   const stored = stowed();
   const served = /** @type {Language} */ (document.documentElement.lang);
   language = stored ?? (LANGUAGES.includes(served) ? served : "en");
-  const file = await fetch(new URL(`./${language}.json`, import.meta.url));
-  texts = await file.json();
+  texts = await read(`${language}.json`);
   document.documentElement.lang = language;
+}
+
+/**
+ * Reads the texts of a part of the pages, once.
+ *
+ * @param {"organiser"} part
+ */
+export function loadPart(part) {
+  const loading = parts.get(part) ?? read(`${part}.${language}.json`).then((more) => void Object.assign(texts, more));
+  parts.set(part, loading);
+  loading.catch(() => parts.delete(part));
+  return loading;
+}
+
+/**
+ * @param {string} name
+ * @returns {Promise<Record<string, string>>}
+ */
+async function read(name) {
+  const file = await fetch(new URL(`./${name}`, import.meta.url));
+  return file.json();
 }
 
 /** @returns {Language | undefined} */
@@ -120,6 +143,15 @@ export function when(at, zone) {
 function time(at, timeZone) {
   const parts = /** @type {const} */ ({ dateStyle: "full", timeStyle: "short" });
   return new Intl.DateTimeFormat(language, { ...parts, timeZone }).format(new Date(at));
+}
+
+/**
+ * The time of a day as the visitor's clock shows it.
+ *
+ * @param {number} at
+ */
+export function timeOfDay(at) {
+  return new Intl.DateTimeFormat(language, { timeStyle: "short" }).format(at);
 }
 
 /**

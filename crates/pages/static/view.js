@@ -151,35 +151,62 @@ export function announce(text) {
 }
 
 /**
+ * @typedef {object} FieldOfForm
+ * @property {string} name
+ * @property {string} label
+ * @property {string | RegExp} [pointer] what the server calls it, if that is not its name
+ * @property {string} [hint]
+ * @property {boolean} [long] has several lines
+ * @property {Record<string, unknown>} [attributes]
+ * @property {[value: string, label: string][]} [choices]
+ */
+
+/** @typedef {ReturnType<typeof formField>} FormField */
+
+/**
+ * A field with its label, and room for what is wrong with it.
+ *
+ * @param {FieldOfForm} field
+ */
+export function formField(field) {
+  const id = `field-${field.name}-${Math.random().toString(36).slice(2, 8)}`;
+  const attributes = { id, name: field.name, "aria-describedby": `${id}-said`, ...field.attributes };
+  const input = field.choices
+    ? h("select", attributes, ...field.choices.map(([value, label]) => h("option", { value }, label)))
+    : field.long
+      ? h("textarea", { rows: 5, ...attributes })
+      : h("input", { type: "text", ...attributes });
+  // Resetting the form brings back what was in it, and does not empty it.
+  if (!(input instanceof HTMLSelectElement)) input.defaultValue = input.value;
+  const wrong = h("span", { id: `${id}-said`, class: "hint" }, field.hint ?? "");
+  const label = h("label", { for: id }, field.label);
+  const ticked = field.attributes?.type === "checkbox";
+  const row = ticked
+    ? h("div", { class: "field tick" }, input, label, wrong)
+    : h("div", { class: "field" }, label, input, wrong);
+  return { field, input, wrong, row };
+}
+
+/**
  * A form whose fields show what is wrong with them, and whose button can be pressed once at a time.
  *
  * @param {object} form
- * @param {{ name: string, label: string, pointer?: string, hint?: string, attributes?: Record<string, unknown>, choices?: [string, string][] }[]} form.fields
+ * @param {FieldOfForm[]} form.fields
  * @param {string} form.submit
  * @param {(values: Record<string, string>) => Promise<void>} form.act
  * @param {string} [form.class]
+ * @param {Element} [form.inside] what is below the fields
+ * @param {() => FormField[]} [form.more] the fields that are in it
  */
-export function form({ fields, submit, act, class: name = "form" }) {
+export function form({ fields, submit, act, class: name = "form", inside, more = () => [] }) {
   const said = h("div", { "aria-live": "polite" });
   const button = h("button", { type: "submit", class: "primary" }, submit);
-  const rows = fields.map((field) => {
-    const id = `field-${field.name}-${Math.random().toString(36).slice(2, 8)}`;
-    const attributes = { id, name: field.name, "aria-describedby": `${id}-said`, ...field.attributes };
-    const input = field.choices
-      ? h("select", attributes, ...field.choices.map(([value, label]) => h("option", { value }, label)))
-      : h("input", { type: "text", ...attributes });
-    const wrong = h("span", { id: `${id}-said`, class: "hint" }, field.hint ?? "");
-    return {
-      field,
-      input,
-      wrong,
-      row: h("div", { class: "field" }, h("label", { for: id }, field.label), input, wrong),
-    };
-  });
+  const fixed = fields.map(formField);
   const element = h(
     "form",
     { class: name, novalidate: true, onsubmit: send },
-    ...rows.map((row) => row.row),
+    ...fixed.map((row) => row.row),
+    inside,
     said,
     h("div", { class: "buttons" }, button),
   );
@@ -190,12 +217,13 @@ export function form({ fields, submit, act, class: name = "form" }) {
     if (button.disabled) return;
     button.disabled = true;
     fill(said);
-    for (const { field, input, wrong } of rows) {
+    for (const { field, input, wrong } of [...fixed, ...more()]) {
       input.removeAttribute("aria-invalid");
       wrong.className = "hint";
       wrong.textContent = field.hint ?? "";
     }
     try {
+      refuseMissing();
       await act(/** @type {Record<string, string>} */ (Object.fromEntries(new FormData(element))));
     } catch (error) {
       show(error);
@@ -204,26 +232,60 @@ export function form({ fields, submit, act, class: name = "form" }) {
     }
   }
 
+  /** What is missing is said of all fields at once, before the server is asked. */
+  function refuseMissing() {
+    const missing = [...fixed, ...more()].filter(({ input }) => input.required && input.value.trim() === "");
+    if (missing.length === 0) return;
+    for (const { input, wrong } of missing) mark(input, wrong, t("violation.missing_field"));
+    throw new Refusal("validation_failed", 422);
+  }
+
+  /**
+   * @param {Element} input
+   * @param {Element} wrong
+   * @param {string} text
+   */
+  function mark(input, wrong, text) {
+    input.setAttribute("aria-invalid", "true");
+    wrong.className = "hint wrong";
+    wrong.textContent = text;
+  }
+
   /** @param {unknown} error */
   function show(error) {
     let elsewhere = !(error instanceof Refusal) || error.violations.length === 0;
     for (const violation of error instanceof Refusal ? error.violations : []) {
-      const row = rows.find(({ field }) => (field.pointer ?? `/${field.name}`) === violation.pointer);
+      const row = [...fixed, ...more()].find(({ field }) => isAt(field, violation.pointer));
       if (!row) {
         elsewhere = true;
         continue;
       }
-      row.input.setAttribute("aria-invalid", "true");
-      row.wrong.className = "hint wrong";
-      row.wrong.textContent = t(
-        has(`violation.${violation.code}`) ? `violation.${violation.code}` : "violation.unknown",
-      );
+      mark(row.input, row.wrong, violated(violation));
     }
     if (elsewhere) fill(said, notice("warning", sentence(error)));
     /** @type {HTMLElement | null} */ (element.querySelector("[aria-invalid]"))?.focus();
     if (!(error instanceof Refusal)) console.error(error);
   }
   return element;
+}
+
+/**
+ * @param {FieldOfForm} field
+ * @param {string} pointer
+ */
+function isAt(field, pointer) {
+  return field.pointer instanceof RegExp
+    ? field.pointer.test(pointer)
+    : (field.pointer ?? `/${field.name}`) === pointer;
+}
+
+/**
+ * What is wrong, as a sentence.
+ *
+ * @param {import("./api.js").Violation} violation
+ */
+export function violated({ code }) {
+  return t(has(`violation.${code}`) ? `violation.${code}` : "violation.unknown");
 }
 
 /**

@@ -16,6 +16,12 @@ const REST = 90;
 const SCALE_MAX = 60;
 /** From which size on, in pixels, seats show their numbers and marks. */
 const DETAILED = 15;
+/**
+ * How seats look that tell how they sell: their colour, and the share of a seat that they fill.
+ *
+ * @type {Record<string, [colour: string, size: number]>}
+ */
+const SELLING = { available: ["--taken", 0.36], held: ["--tier-2", 0.75], sold: ["--accent", 1] };
 
 export class HallPicture {
   #plan;
@@ -41,14 +47,17 @@ export class HallPicture {
   #watch;
   /** @type {Record<string, string>} */
   #colours = {};
+  #sells;
 
   /**
    * @param {HTMLCanvasElement} canvas
    * @param {Plan} plan
    * @param {(place: Place) => void} pressed
+   * @param {boolean} [sells] shows how the hall sells, and not what can be chosen
    */
-  constructor(canvas, plan, pressed) {
+  constructor(canvas, plan, pressed, sells = false) {
     this.canvas = canvas;
+    this.#sells = sells;
     this.#plan = plan;
     this.#pressed = pressed;
     this.#context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
@@ -250,7 +259,7 @@ export class HallPicture {
 
   #readColours() {
     const style = getComputedStyle(this.canvas);
-    for (const name of ["--text", "--muted", "--taken", "--accent", "--on-accent", "--surface", "--line"]) {
+    for (const name of ["--text", "--muted", "--taken", "--accent", "--surface", "--line", "--tier-2"]) {
       this.#colours[name] = style.getPropertyValue(name).trim();
     }
     for (const name of this.#tiers.values()) this.#colours[name] = style.getPropertyValue(name).trim();
@@ -283,19 +292,61 @@ export class HallPicture {
         else drawn.set(look, [place]);
       }
     }
-    for (const [look, places] of drawn) this.#drawSeats(context, look, places, detailed);
+    for (const [look, places] of drawn) {
+      if (this.#sells) this.#drawSelling(context, look, places);
+      else this.#drawSeats(context, look, places, detailed);
+    }
     if (!detailed) this.#nameSections(context, seen);
   }
 
   /**
-   * How a seat looks: `chosen`, `taken`, `dim`, or the colour of its price.
+   * How a seat looks: `chosen`, `taken`, `dim`, or the colour of its price; if it tells how it sells, its status.
    *
    * @param {Place} place
    */
   #look(place) {
+    if (this.#sells) return place.seat.status;
     if (this.#chosen.has(place.seat.label)) return "chosen";
     if (place.seat.status !== "available") return "taken";
     return this.#shows(place) ? (this.#tiers.get(place.seat.price) ?? "--accent") : "dim";
+  }
+
+  /**
+   * Available seats are small rings, held ones diamonds, and sold ones full squares.
+   *
+   * @param {CanvasRenderingContext2D} context
+   * @param {string} status
+   * @param {Place[]} places
+   */
+  #drawSelling(context, status, places) {
+    const { scale, x, y } = this.#view;
+    const [colour, size] = SELLING[status] ?? SELLING.available;
+    const half = scale * 0.42 * size;
+    const tiny = scale < 5;
+    context.beginPath();
+    for (const place of places) {
+      const [left, top] = [x + scale * place.x, y + scale * place.y];
+      if (status === "held" && !tiny) {
+        context.moveTo(left, top - half * 1.3);
+        context.lineTo(left + half * 1.3, top);
+        context.lineTo(left, top + half * 1.3);
+        context.lineTo(left - half * 1.3, top);
+        context.closePath();
+      } else if (status === "available" && !tiny) {
+        context.moveTo(left + half * 1.6, top);
+        context.arc(left, top, half * 1.6, 0, 2 * Math.PI);
+      } else {
+        context.rect(left - half, top - half, 2 * half, 2 * half);
+      }
+    }
+    if (status === "available" && !tiny) {
+      context.strokeStyle = this.#colours[colour];
+      context.lineWidth = Math.max(1, scale / 14);
+      context.stroke();
+    } else {
+      context.fillStyle = this.#colours[colour];
+      context.fill();
+    }
   }
 
   /**

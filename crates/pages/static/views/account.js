@@ -1,7 +1,7 @@
 // @ts-check
 /** The account: its password, its sessions, its second factor, a copy of all that is stored, and its end. */
 
-import { Refusal, request, signOut } from "../api.js";
+import { account, Refusal, request, signOut } from "../api.js";
 import { append, fill, h } from "../dom.js";
 import { t, when } from "../strings.js";
 import { announce, ask, form, go, notice, View } from "../view.js";
@@ -10,7 +10,7 @@ class AccountView extends View {
   #sessions = h("ul", { class: "plain" });
 
   async show() {
-    const { data: me } = await request("GET", "/v1/me", { signal: this.signal });
+    const me = await account(this.signal);
     const staff = me.role !== "customer";
     fill(
       this,

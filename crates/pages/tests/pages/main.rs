@@ -24,7 +24,16 @@ fn files() -> BTreeMap<String, String> {
     files
 }
 
-/// The texts in a language.
+/// What comes before the language in the names of the files with texts: nothing for those of every page, and the name of a part of
+/// the pages for those that only its views load.
+const PARTS: [&str; 2] = ["", "organiser."];
+
+/// The texts of a part in a language.
+fn texts_of(part: &str, language: &str) -> BTreeMap<String, String> {
+    serde_json::from_str(&files()[&format!("{part}{language}.json")]).unwrap()
+}
+
+/// All texts in a language.
 fn texts(language: &str) -> BTreeMap<String, String> {
-    serde_json::from_str(&files()[&format!("{language}.json")]).unwrap()
+    PARTS.iter().flat_map(|part| texts_of(part, language)).collect()
 }

@@ -1,10 +1,14 @@
 //! What every file of the pages keeps to.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use serde_json::Value;
 
-use crate::{files, texts};
+use crate::{PARTS, files, texts, texts_of};
 
 /// The forms of a text that counts something.
 const PLURALS: [&str; 2] = [".one", ".other"];
@@ -58,12 +62,17 @@ fn names(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn both_languages_say_the_same_things() {
-    let (english, korean) = (texts("en"), texts("ko"));
-    let stems = |texts: &std::collections::BTreeMap<String, String>| -> BTreeSet<String> {
+    for part in PARTS {
+        assert_same_things(&texts_of(part, "en"), &texts_of(part, "ko"));
+    }
+}
+
+fn assert_same_things(english: &BTreeMap<String, String>, korean: &BTreeMap<String, String>) {
+    let stems = |texts: &BTreeMap<String, String>| -> BTreeSet<String> {
         texts.keys().map(|key| stem(key).to_owned()).collect()
     };
-    assert_eq!(stems(&english), stems(&korean));
-    for (key, text) in &english {
+    assert_eq!(stems(english), stems(korean));
+    for (key, text) in english {
         assert!(!text.trim().is_empty(), "{key} is empty");
         let other = korean.get(key).or_else(|| korean.get(&format!("{}.other", stem(key)))).unwrap();
         assert_eq!(names(text), names(other), "{key}");
@@ -73,9 +82,33 @@ fn both_languages_say_the_same_things() {
     }
     let is_hangul = |character: char| ('가'..='힣').contains(&character);
     // A name, a format, or a word that is the same.
-    let bare = ["concert.venue", "home.dates", "time.both", "hall.seat_said", "language.en", "price.span"];
-    for (key, text) in &korean {
+    let bare = [
+        "concert.venue",
+        "home.dates",
+        "time.both",
+        "hall.seat_said",
+        "language.en",
+        "price.span",
+        "organiser.set",
+        "organiser.changed_from",
+        "organiser.file.counts",
+    ];
+    for (key, text) in korean {
         assert!(text.contains(is_hangul) || bare.contains(&stem(key)), "{key} is not translated: {text}");
+    }
+}
+
+/// Where its texts are not loaded, a text of the organiser is not there.
+#[test]
+fn only_the_views_of_the_organiser_use_its_texts() {
+    let [shop, organiser] = PARTS.map(|part| texts_of(part, "en"));
+    for key in organiser.keys() {
+        assert!(!shop.contains_key(key), "{key} is in both files");
+        assert!(key.starts_with("organiser.") || key.starts_with("violation."), "{key}");
+    }
+    for (name, script) in scripts().filter(|(name, _)| !name.contains("organiser/")) {
+        let used = literals(&code(&script)).into_iter().find(|literal| literal.starts_with("organiser."));
+        assert_eq!(used, None, "{name}");
     }
 }
 

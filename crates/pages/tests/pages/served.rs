@@ -48,7 +48,8 @@ fn addresses(page: &str) -> Vec<&str> {
 #[tokio::test]
 async fn every_view_is_the_page_in_the_language_of_the_client() {
     let router = pages();
-    for path in ["/", "/concerts/1", "/concerts/1/queue", "/performances/1", "/checkout/1", "/tickets", "/sign-in"] {
+    let shop = ["/", "/concerts/1", "/concerts/1/queue", "/performances/1", "/checkout/1", "/tickets", "/sign-in"];
+    for path in shop.into_iter().chain(["/organiser", "/organiser/publish", "/organiser/concerts/1"]) {
         let korean = get(&router, path, &[("accept-language", "ko-KR,ko;q=0.9")]).await;
         assert_eq!(
             (korean.status, korean.field("content-type")),
