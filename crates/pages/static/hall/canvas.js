@@ -21,7 +21,7 @@ const DETAILED = 15;
  *
  * @type {Record<string, [colour: string, size: number]>}
  */
-const SELLING = { available: ["--taken", 0.36], held: ["--tier-2", 0.75], sold: ["--accent", 1] };
+const SELLING = { available: ["--taken", 0.58], held: ["--tier-2", 1], sold: ["--accent", 1] };
 
 export class HallPicture {
   #plan;
@@ -327,14 +327,14 @@ export class HallPicture {
     for (const place of places) {
       const [left, top] = [x + scale * place.x, y + scale * place.y];
       if (status === "held" && !tiny) {
-        context.moveTo(left, top - half * 1.3);
-        context.lineTo(left + half * 1.3, top);
-        context.lineTo(left, top + half * 1.3);
-        context.lineTo(left - half * 1.3, top);
+        context.moveTo(left, top - half);
+        context.lineTo(left + half, top);
+        context.lineTo(left, top + half);
+        context.lineTo(left - half, top);
         context.closePath();
       } else if (status === "available" && !tiny) {
-        context.moveTo(left + half * 1.6, top);
-        context.arc(left, top, half * 1.6, 0, 2 * Math.PI);
+        context.moveTo(left + half, top);
+        context.arc(left, top, half, 0, 2 * Math.PI);
       } else {
         context.rect(left - half, top - half, 2 * half, 2 * half);
       }
