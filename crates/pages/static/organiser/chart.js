@@ -9,6 +9,8 @@ import { GAP, HOUR } from "./samples.js";
 
 const LINES = /** @type {const} */ (["waiting", "rate", "sold"]);
 const [WIDTH, HEIGHT] = [600, 100];
+/** The shortest time that is drawn, in milliseconds. */
+const SPAN_MIN = 600_000;
 /** How far the rows of the table are apart, in milliseconds. */
 const ROW = 300_000;
 
@@ -54,7 +56,8 @@ export class Chart {
     if (samples.length === 0) return;
     this.#since.textContent = t("organiser.seen_since", { time: timeOfDay(samples[0].at) });
     const to = samples[samples.length - 1].at;
-    fill(this.#lines, ...LINES.map((line) => figure(line, samples, to)));
+    const span = Math.min(HOUR, Math.max(SPAN_MIN, to - samples[0].at));
+    fill(this.#lines, ...LINES.map((line) => figure(line, samples, to, span)));
     this.#table(samples);
   }
 
@@ -79,9 +82,10 @@ export class Chart {
 /**
  * @param {typeof LINES[number]} line
  * @param {Sample[]} samples
- * @param {number} to
+ * @param {number} to the time at the right
+ * @param {number} span how long before it the left is
  */
-function figure(line, samples, to) {
+function figure(line, samples, to, span) {
   const values = samples.map((sample) => sample[line]);
   const [most, last] = [Math.max(...values), values[values.length - 1]];
   const name = t(`organiser.line.${line}`);
@@ -94,7 +98,7 @@ function figure(line, samples, to) {
   const under = `V${HEIGHT}`;
   for (const run of runs(samples)) {
     const points = run.map((sample) => [
-      round(WIDTH * (1 - (to - sample.at) / HOUR)),
+      round(WIDTH * (1 - (to - sample.at) / span)),
       round(HEIGHT - 2 - ((HEIGHT - 6) * sample[line]) / Math.max(1, most)),
     ]);
     // A single sample is a line of a little width.
@@ -119,8 +123,8 @@ function figure(line, samples, to) {
     h(
       "p",
       { class: "axis", "aria-hidden": "true" },
-      h("span", {}, timeOfDay(to - HOUR)),
-      h("span", {}, timeOfDay(to - HOUR / 2)),
+      h("span", {}, timeOfDay(to - span)),
+      h("span", {}, timeOfDay(to - span / 2)),
       h("span", {}, timeOfDay(to)),
     ),
   );

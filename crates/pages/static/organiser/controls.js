@@ -5,7 +5,7 @@ import { freshKey, Refusal, request } from "../api.js";
 import { append, fill, h } from "../dom.js";
 import { number, t, when } from "../strings.js";
 import { announce, ask, form, notice, sentence } from "../view.js";
-import { localInstant, localOf, ownZone, wrong } from "./time.js";
+import { localInstant, localOf, ownZone } from "./time.js";
 
 /** @typedef {import("../../api").components["schemas"]} Schemas */
 /** @typedef {{ concert: Schemas["ConcertDetail"], tag: string | undefined }} Known what the organiser has seen of the concert */
@@ -78,24 +78,39 @@ export class Controls {
     }
   }
 
+  /**
+   * What happens to those who wait.
+   *
+   * @param {string} key
+   * @param {number} [count] of how many it is true, if not of all
+   */
+  #waiting(key, count = this.#stats.waiting) {
+    return this.#stats.waiting > 0 ? t(key, { count }) : t("organiser.nobody_waits");
+  }
+
   /** Pauses, or resumes. */
   async #turn() {
     const { paused, waiting, active, max_active: most } = this.#stats;
-    const way = paused ? "resume" : "pause";
     const room = Math.max(0, most - active);
-    const said = paused
-      ? [t("organiser.resume_said", { count: Math.min(room, waiting) })]
-      : [t("organiser.pause_said", { count: waiting }), t("organiser.pause_inside", { count: active })];
-    if (!(await confirmed(`organiser.${way}`, said))) return undefined;
+    const wanted = paused
+      ? await confirmed("organiser.resume_question", "organiser.resume", [
+          this.#waiting("organiser.resume_said", Math.min(room, waiting)),
+        ])
+      : await confirmed("organiser.pause_question", "organiser.pause", [
+          this.#waiting("organiser.pause_said"),
+          active > 0 && t("organiser.pause_inside", { count: active }),
+        ]);
+    if (!wanted) return undefined;
+    const way = paused ? "resume" : "pause";
     const { data } = await request("POST", `${this.#path}/queue/${way}`, { key: freshKey() });
     this.show(data);
-    return t(`organiser.${way}_done`);
+    return t(paused ? "organiser.resume_done" : "organiser.pause_done");
   }
 
   async #empty() {
-    const { waiting, active } = this.#stats;
-    const said = [t("organiser.empty_said", { count: waiting }), t("organiser.empty_inside", { count: active })];
-    if (!(await confirmed("organiser.empty", said, "danger"))) return undefined;
+    const { active } = this.#stats;
+    const said = [this.#waiting("organiser.empty_said"), active > 0 && t("organiser.empty_inside", { count: active })];
+    if (!(await confirmed("organiser.empty_question", "organiser.empty", said, "danger"))) return undefined;
     const { data } = await request("DELETE", `${this.#path}/queue`);
     return t("organiser.empty_done", { count: data.removed });
   }
@@ -122,7 +137,6 @@ export class Controls {
       ],
       submit: t("organiser.change"),
       act: async ({ max_active: wanted }) => {
-        if (wanted.trim() === "") throw wrong("/max_active", "missing_field");
         const most = Number(wanted);
         const { waiting, active, paused } = this.#stats;
         const room = Math.max(0, most - active);
@@ -130,9 +144,9 @@ export class Controls {
         const said = paused
           ? t("organiser.cap_paused")
           : room > 0
-            ? t("organiser.cap_more", { count: more })
+            ? this.#waiting("organiser.cap_more", more)
             : t("organiser.cap_fewer", { count: active, most: number(most) });
-        if (!(await confirmed("organiser.cap", [said]))) return;
+        if (!(await confirmed("organiser.cap_question", "organiser.cap", [said]))) return;
         await this.#patch({ max_active: most });
       },
     });
@@ -174,7 +188,7 @@ export class Controls {
           fill(this.#said, notice("info", t("organiser.nothing_changed")));
           return;
         }
-        if (!(await confirmed("organiser.change_sale", this.#does(change)))) return;
+        if (!(await confirmed("organiser.change_sale_question", "organiser.change_sale", this.#does(change)))) return;
         await this.#patch(change);
         this.#fillChange();
       },
@@ -189,7 +203,6 @@ export class Controls {
    */
   #does(change) {
     const { concert } = this.#known;
-    const { waiting, active } = this.#stats;
     const said = [];
     for (const name of TIMES) {
       const at = change[name];
@@ -201,8 +214,8 @@ export class Controls {
     const later = change.sales_open_at && Date.parse(change.sales_open_at) > now;
     const isOpen = Date.parse(concert.sales_open_at) <= now;
     const ends = change.sales_close_at && Date.parse(change.sales_close_at) <= now;
-    if (later && isOpen) said.push(t("organiser.opens_later_said", { count: waiting }));
-    if (ends) said.push(t("organiser.closes_now_said", { count: waiting, active: number(active) }));
+    if (later && isOpen) said.push(t("organiser.opens_later_said"), this.#waiting("organiser.waiting_keep"));
+    if (ends && isOpen) said.push(t("organiser.closes_now_said"), this.#waiting("organiser.waiting_lose"));
     if (change.description !== undefined) said.push(t("organiser.description_said"));
     said.push(t("organiser.seen_at_once"));
     return said;
@@ -226,14 +239,15 @@ export class Controls {
 /**
  * Whether the organiser wants it, knowing what it does.
  *
- * @param {string} what
- * @param {string[]} said
+ * @param {string} question
+ * @param {string} what the button says
+ * @param {(string | false)[]} said
  * @param {"primary" | "danger"} kind
  */
-async function confirmed(what, said, kind = "primary") {
+async function confirmed(question, what, said, kind = "primary") {
   const answer = await ask(
-    t(`${what}_question`),
-    said.map((text) => h("p", {}, text)),
+    t(question),
+    said.map((text) => text && h("p", {}, text)),
     [
       ["no", t("organiser.leave_it")],
       ["yes", t(what), kind],

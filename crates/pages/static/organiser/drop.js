@@ -7,6 +7,7 @@ import { number, t, when } from "../strings.js";
 import { announce, notice, sentence, violated } from "../view.js";
 import { check, find, list, NoJson, readJson, seatsOf } from "./catalog.js";
 import { countOf, publish } from "./publishing.js";
+import { isZone } from "./time.js";
 
 /** @typedef {import("./catalog.js").Catalog} Catalog */
 
@@ -14,6 +15,8 @@ import { countOf, publish } from "./publishing.js";
 const BYTES_MAX = 64 * 1_024 * 1_024;
 /** How many entries, and how many mistakes, are shown. */
 const SHOWN_MAX = 50;
+/** The zone of a venue that says none, as the server has it. */
+const ZONE_UNLESS_GIVEN = "Asia/Seoul";
 
 export class CatalogDrop {
   #signal;
@@ -115,6 +118,7 @@ export class CatalogDrop {
           number(list(concert.performances).length),
         ]),
       ),
+      table(["organiser.performance", "organiser.venue", "organiser.concert", "organiser.seats_count"], dates(catalog)),
       notice("info", t("organiser.file.only_new")),
       h("p", { class: "buttons" }, button),
       after,
@@ -217,6 +221,25 @@ function sale(concert) {
   // What is no time is said by the server, at its place.
   if (Number.isNaN(Date.parse(opens)) || Number.isNaN(Date.parse(closes))) return "";
   return t("concert.sale_span", { opens: when(opens, null), closes: when(closes, null) });
+}
+
+/**
+ * The performances of a file, with what stands elsewhere in it.
+ *
+ * @param {Catalog} catalog
+ */
+function dates(catalog) {
+  const venues = new Map(catalog.venues.map((venue) => [venue.key, venue]));
+  return catalog.concerts.flatMap((concert) =>
+    list(concert.performances).map((performance) => {
+      const venue = venues.get(performance.venue);
+      const given = venue?.time_zone ?? ZONE_UNLESS_GIVEN;
+      const zone = isZone(given) ? given : null;
+      const isTime = !Number.isNaN(Date.parse(performance.starts_at));
+      const starts = isTime ? when(performance.starts_at, zone) : performance.starts_at;
+      return [starts, venue?.name, concert.title, number(venue ? seatsOf(venue) : 0)];
+    }),
+  );
 }
 
 /**

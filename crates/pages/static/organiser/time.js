@@ -80,7 +80,6 @@ export function ownZone() {
  * @param {string} pointer where it goes
  */
 export function localInstant(local, timeZone, pointer) {
-  if (local === "") throw wrong(pointer, "missing_field");
   const at = instantOf(local, timeZone);
   if (!at) throw wrong(pointer, "time_skipped");
   return at;

@@ -8,7 +8,7 @@ import { Controls } from "../../organiser/controls.js";
 import { History } from "../../organiser/history.js";
 import { Samples } from "../../organiser/samples.js";
 import { Selling, STATUSES } from "../../organiser/selling.js";
-import { loadPart, number, points, span, t, when } from "../../strings.js";
+import { loadPart, number, span, t, when } from "../../strings.js";
 import { notice, View } from "../../view.js";
 
 /** @typedef {import("../../../api").components["schemas"]} Schemas */
@@ -165,7 +165,7 @@ class Desk extends View {
     if (this.#performances.length === 0) return notice("info", t("organiser.no_performances"));
     for (const performance of this.#performances) {
       const cells = TOTALS.map(() => h("td", { class: "number" }));
-      const withdrawn = performance.withdrawn && h("strong", { class: "state" }, ` ${t("organiser.withdrawn")}`);
+      const withdrawn = performance.withdrawn && h("strong", { class: "state" }, " ", t("organiser.withdrawn"));
       const head = h("th", { scope: "row" }, this.#nameOf(performance.id) ?? "", withdrawn);
       this.#rows.set(performance.id, h("tr", {}, head, ...cells));
     }
@@ -175,7 +175,7 @@ class Desk extends View {
       { class: "scroll", tabindex: "0", role: "region", "aria-label": t("organiser.sales") },
       h(
         "table",
-        {},
+        { class: "sales" },
         h(
           "thead",
           {},
@@ -245,10 +245,10 @@ class Desk extends View {
     this.#set("rate", number(stats.admitted_per_minute));
     this.#set("no_shows", number(stats.no_shows_total));
     this.#set("oldest_wait", seconds === null ? t("organiser.nobody") : span(seconds));
-    for (const name of TOTALS) this.#set(name, said(name, sum(name)));
+    for (const name of TOTALS) this.#set(name, number(sum(name)));
     for (const [id, row] of this.#rows) {
       const sales = this.#sales.get(id);
-      if (sales) for (const [index, name] of TOTALS.entries()) setText(row.cells[index + 1], said(name, sales[name]));
+      if (sales) for (const [index, name] of TOTALS.entries()) setText(row.cells[index + 1], number(sales[name]));
     }
     this.#showState();
     this.#controls?.show(stats);
@@ -259,8 +259,8 @@ class Desk extends View {
   #showState() {
     const { availability, sales_open_at: opens, sales_close_at: closes, time_zone: zone } = this.#concert;
     const sale = t("concert.sale_span", { opens: when(opens, zone), closes: when(closes, zone) });
-    const paused = this.#stats.paused ? ` · ${t("organiser.paused")}` : "";
-    setText(this.#state, `${t(`availability.${availability}`)}${paused} · ${sale}`);
+    const parts = [t(`availability.${availability}`), this.#stats.paused && t("organiser.paused"), sale];
+    setText(this.#state, parts.filter(Boolean).join(" · "));
   }
 
   /**
@@ -271,14 +271,6 @@ class Desk extends View {
     const shown = this.#figures.get(name);
     if (shown) setText(shown, text);
   }
-}
-
-/**
- * @param {typeof TOTALS[number]} name
- * @param {number} value
- */
-function said(name, value) {
-  return name === "revenue" ? points(value) : number(value);
 }
 
 /**
