@@ -148,15 +148,15 @@ function watchConnection() {
   let later;
   api.events.addEventListener("waiting", (event) => {
     const { code, seconds } = /** @type {CustomEvent} */ (event).detail;
-    clearTimeout(later);
-    // A moment that passes by itself is not worth a word.
-    later = window.setTimeout(() => {
-      line.textContent = t(code === "offline" ? "connection.away" : "connection.busy", { wait: strings.span(seconds) });
+    line.textContent = t(code === "offline" ? "connection.away" : "connection.busy", { wait: strings.span(seconds) });
+    // A moment that passes by itself is not worth a word. Requests beside each other must not put it off.
+    later ??= window.setTimeout(() => {
       line.hidden = false;
     }, 700);
   });
   api.events.addEventListener("answered", () => {
     clearTimeout(later);
+    later = undefined;
     line.hidden = true;
   });
 }
