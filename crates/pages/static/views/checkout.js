@@ -9,6 +9,9 @@ import { announce, ask, go, needsSignIn, notice, sentence, View } from "../view.
 /** The seconds before the end at which the time that is left is read out. */
 const SAID_AT = [240, 180, 120, 60, 30, 10];
 
+/** How soon after an act a press is the second one of a double click, in milliseconds. */
+const TWICE = 400;
+
 class Checkout extends View {
   #id = "";
   #reservation = /** @type {import("../../api").components["schemas"]["Reservation"]} */ (
@@ -154,8 +157,20 @@ class Checkout extends View {
       await this.#refused(refusal);
     } finally {
       this.#busy = false;
-      if (!this.#isOver && this.isConnected) this.#drawPurse();
+      if (!this.#isOver && this.isConnected) {
+        this.#drawPurse();
+        this.#rest();
+      }
     }
+  }
+
+  /** Another button may stand where the one was that is pressed twice. */
+  #rest() {
+    const buttons = [...this.#purse.querySelectorAll("button")];
+    for (const button of buttons) button.disabled = true;
+    setTimeout(() => {
+      for (const button of buttons) button.disabled = false;
+    }, TWICE);
   }
 
   /** @param {unknown} refusal */

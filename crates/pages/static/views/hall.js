@@ -182,7 +182,10 @@ class Hall extends View {
       h(
         "p",
         { class: "legend" },
-        ...["free", "taken", "chosen"].map((name) => h("span", { class: `key ${name}` }, t(`hall.${name}`))),
+        ...(this.#tiers.size <= TIERS
+          ? [...this.#tiers].map(([price, tier]) => ofPrice(price, tier))
+          : [h("span", { class: "key" }, t("hall.free"))]),
+        ...["taken", "chosen"].map((name) => h("span", { class: `key ${name}` }, t(`hall.${name}`))),
         ...marksOf(plan.sections).map(([mark, sign]) =>
           h("span", {}, h("span", { "aria-hidden": "true" }, `${sign} `), t(`hall.mark.${mark}`)),
         ),
@@ -529,6 +532,18 @@ function tiers(seats) {
   return new Map(
     all.map((price, index) => [price, `--tier-${1 + Math.floor((index * TIERS) / Math.max(TIERS, all.length))}`]),
   );
+}
+
+/**
+ * What the seats of a price look like while they are free.
+ *
+ * @param {number} price
+ * @param {string} tier
+ */
+function ofPrice(price, tier) {
+  const key = h("span", { class: "key" }, points(price));
+  key.style.setProperty("--tier", `var(${tier})`);
+  return key;
 }
 
 /**

@@ -30,10 +30,24 @@ class Queue extends View {
     this.#title = concert.title;
     fill(this, this.#box, this.#extra);
     this.heading(t("queue.title", { title: concert.title }));
+    if (await this.#passedOver()) return;
     await this.#join();
     if (this.signal.aborted) return;
     this.#showExtra(concert);
     await this.#watch();
+  }
+
+  /** Whether the place that this browser knows was passed over: its holder reads so before it joins again, at the end. */
+  async #passedOver() {
+    const known = queueToken(this.#concert);
+    if (!known) return false;
+    try {
+      const { data } = await request("GET", "/v1/queue", { queueToken: known, signal: this.signal });
+      return data.reason === "passed_over" && this.#showStatus(data);
+    } catch (refusal) {
+      if (refusal instanceof Refusal && refusal.code.startsWith("queue_token")) return false;
+      throw refusal;
+    }
   }
 
   /** Takes the place that the account has, or a new one. */
