@@ -9,11 +9,12 @@ use std::{
     time::Duration,
 };
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use boxoffice_tests::workspace;
 use serde_json::{Value, json};
 use thirtyfour::{Key, TypingData, WebElement, action_chain::ActionChain};
 
-use super::session::Browser;
+use super::session::{Browser, Screen};
 use tokio::time::{sleep, timeout};
 
 use crate::support::{PATIENCE, client::Buyer, eventually, server::PASSWORD, until};
@@ -22,7 +23,7 @@ use crate::support::{PATIENCE, client::Buyer, eventually, server::PASSWORD, unti
 const CONTROL: &str = r#"
 const plain = (text) => (text ?? "").replace(/\s+/g, " ").trim();
 const dialog = document.querySelector("dialog[open]");
-const all = [...(dialog ?? document).querySelectorAll("button, a[href]")];
+const all = [...(dialog ?? document).querySelectorAll("button, a[href], summary")];
 return all.find((one) => plain(one.getAttribute("aria-label") ?? one.textContent) === arguments[0]
   && !one.disabled && one.checkVisibility()) ?? null;
 "#;
@@ -149,6 +150,14 @@ impl Browser {
         field.send_keys(text).await.expect("it can be written into");
     }
 
+    /// Gives the field with a label a value at once, as the browser's own choice of a time does.
+    pub(super) async fn set(&self, label: &str, value: &str) {
+        let what = format!("there is `{label}`");
+        eventually(&what, async || self.element(FIELD, &[json!(label)]).await).await;
+        let script = FIELD.replace("return label?.control", "label.control.value = arguments[1]; return label.control");
+        self.run(&script, &[json!(label), json!(value)]).await;
+    }
+
     /// Presses keys, wherever they go.
     pub(super) async fn type_keys(&self, keys: impl Into<TypingData>) {
         let keys: TypingData = keys.into();
@@ -263,6 +272,23 @@ impl Browser {
         fs::create_dir_all(folder).expect("a folder for the pictures");
         let picture = self.web().screenshot_as_png().await.expect("a picture");
         fs::write(folder.join(format!("{}.png", name.replace(' ', "-"))), picture).expect("it is written");
+    }
+
+    /// Takes a picture of a page from its top to the end of an element, in half its size.
+    pub(super) async fn take_picture_to(&self, selector: &str, name: &str) {
+        let Some(folder) = screenshots() else { return };
+        self.resize(Screen { height: 3_000, ..self.screen }).await;
+        // What is seen for the first time is drawn with the next frames.
+        let end = "for (let frame = 0; frame < 30; frame++) await new Promise(requestAnimationFrame);
+            return document.querySelector(given[0]).getBoundingClientRect().bottom + 24";
+        let height = self.run_async(end, &[json!(selector)]).await;
+        let clip = json!({"x": 0, "y": 0, "width": self.screen.width, "height": height, "scale": 0.5});
+        let wanted = json!({"format": "png", "clip": clip});
+        let taken = self.command("Page.captureScreenshot", wanted).await;
+        let picture = BASE64_STANDARD.decode(taken["data"].as_str().expect("a picture")).expect("it is in Base64");
+        fs::create_dir_all(folder).expect("a folder for the pictures");
+        fs::write(folder.join(format!("{}.png", name.replace(' ', "-"))), picture).expect("it is written");
+        self.resize(self.screen).await;
     }
 }
 

@@ -1,7 +1,4 @@
 //! What the waiting room says in every state of a queue.
-//!
-//! A queue that its promoter has paused and a place that was passed over have no reason of their own in the API yet; their
-//! tests belong here, beside those of the other reasons.
 
 use serde_json::{Value, json};
 
@@ -11,6 +8,7 @@ use crate::support::{
     seconds_from_now,
     server::Server,
     show::{PRICE, Show, Terms, server_with_show, venue_of},
+    until,
 };
 
 /// One row of seats, all of which one account may hold at once.
@@ -121,6 +119,58 @@ async fn a_queue_says_that_all_is_held_and_then_sold() {
     browser.open(&queue_path(&show)).await;
     browser.sees_word("problem.sold_out").await;
     browser.look("queue that cannot be joined").await;
+    browser.finish().await;
+    server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_says_that_it_is_paused_and_goes_on() {
+    let (server, promoter, show) = server_with_promoter(small()).await;
+    let first = Buyer::admitted(server.api(), &show.concert).await;
+    let second = Buyer::new(server.api()).await;
+    let browser = Browser::start(&server).await;
+    browser.open_as(&second, &queue_path(&show)).await;
+    browser.sees_ahead(0).await;
+    let act = async |act: &str| {
+        let path = format!("/v1/concerts/{}/queue/{act}", show.concert);
+        promoter.post(path, &Value::Null).send().await.is(200);
+    };
+    act("pause").await;
+    browser.sees_word("queue.waits.paused").await;
+    browser.look("queue that is paused").await;
+    first.leave().await;
+    act("resume").await;
+    browser.sees_heading(&browser.words.say("hall.title")).await;
+    browser.finish().await;
+    server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_away_reads_so_and_joins_again() {
+    let settings = [("NO_SHOW_SECONDS", "3"), ("POLL_SECONDS_MAX", "1")];
+    let server = Server::start(&settings).await;
+    let promoter = server.promoter("promoter").await;
+    let show = Show::publish(&promoter, small()).await;
+    let first = Buyer::admitted(server.api(), &show.concert).await;
+    // It is not absent while it holds a seat.
+    let reservation = first.hold(&show.performance, &["A-1-1"]).await;
+    let second = Buyer::new(server.api()).await;
+    let browser = Browser::start(&server).await;
+    browser.open_as(&second, &queue_path(&show)).await;
+    browser.sees_ahead(0).await;
+    browser.open("/").await;
+    first.ask_cancel(&reservation).send().await.is(200);
+    first.leave().await;
+    until("the place is passed over", async || {
+        let path = format!("/v1/concerts/{}/queue/stats", show.concert);
+        promoter.get(path).send().await.is(200)["no_shows_total"] == 1
+    })
+    .await;
+    browser.open(&queue_path(&show)).await;
+    browser.sees_word("queue.ended.passed_over").await;
+    browser.look("queue after the place was passed over").await;
+    browser.press_word("queue.join_again").await;
+    browser.sees_heading(&browser.words.say("hall.title")).await;
     browser.finish().await;
     server.finish().await;
 }

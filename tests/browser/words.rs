@@ -12,8 +12,12 @@ pub(super) struct Words {
 impl Words {
     /// Those of a language: `en` or `ko`.
     pub(super) fn of(language: &str) -> Self {
-        let file = read(&format!("crates/pages/static/{language}.json"));
-        Self { texts: serde_json::from_str(&file).expect("texts by their names") }
+        let mut texts = BTreeMap::new();
+        for part in ["", "organiser."] {
+            let file = read(&format!("crates/pages/static/{part}{language}.json"));
+            texts.extend(serde_json::from_str::<BTreeMap<_, _>>(&file).expect("texts by their names"));
+        }
+        Self { texts }
     }
 
     /// A text without values.
