@@ -235,14 +235,24 @@ fn apply_brand(contents: &mut BTreeMap<String, Vec<u8>>, folder: &Path) -> Resul
 fn apply_texts(contents: &mut BTreeMap<String, Vec<u8>>, content: &[u8]) -> Result<(), String> {
     let given: BTreeMap<String, BTreeMap<String, String>> =
         serde_json::from_slice(content).map_err(|error| error.to_string())?;
-    for (language, texts) in given {
-        let file = contents.get_mut(&format!("{language}.json")).ok_or_else(|| format!("`{language}` is not shown"))?;
-        let mut all: Map<String, Value> = serde_json::from_slice(file).map_err(|error| error.to_string())?;
-        for (key, text) in texts {
-            let known = all.get_mut(&key).ok_or_else(|| format!("there is no text `{key}`"))?;
-            *known = Value::String(text);
+    for (language, mut texts) in given {
+        // What all views say, and what only those of organisers say.
+        for name in [format!("{language}.json"), format!("organiser.{language}.json")] {
+            let file = contents.get_mut(&name).ok_or_else(|| format!("`{language}` is not shown"))?;
+            let mut all: Map<String, Value> = serde_json::from_slice(file).map_err(|error| error.to_string())?;
+            texts.retain(|key, text| {
+                let known = all.get_mut(key);
+                let is_unknown = known.is_none();
+                if let Some(known) = known {
+                    *known = Value::String(std::mem::take(text));
+                }
+                is_unknown
+            });
+            *file = serde_json::to_vec(&all).map_err(|error| error.to_string())?;
         }
-        *file = serde_json::to_vec(&all).map_err(|error| error.to_string())?;
+        if let Some(key) = texts.keys().next() {
+            return Err(format!("there is no text `{key}`"));
+        }
     }
     Ok(())
 }

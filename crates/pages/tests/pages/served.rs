@@ -149,13 +149,15 @@ fn brand(name: &str, files: &[(&str, &str)]) -> PathBuf {
 
 #[tokio::test]
 async fn a_brand_has_its_own_name_colours_and_texts() {
-    let texts = r#"{"en": {"brand": "Hall & <Sons>"}, "ko": {"brand": "홀"}}"#;
+    let texts = r#"{"en": {"brand": "Hall & <Sons>", "organiser.publish": "Offer"}, "ko": {"brand": "홀"}}"#;
     let folder = brand("right", &[("texts.json", texts), ("brand.css", ":root { --accent: red; }")]);
     let router = boxoffice_pages::router(Some(&folder)).unwrap();
     let page = get(&router, "/", &[]).await;
     assert!(page.text().contains("<title>Hall &amp; &lt;Sons></title>"), "{}", page.text());
     let style = addresses(page.text()).into_iter().find(|address| address.ends_with("brand.css")).unwrap();
     assert_eq!(get(&router, style, &[]).await.text(), ":root { --accent: red; }");
+    let texts = style.replace("brand.css", "organiser.en.json");
+    assert!(get(&router, &texts, &[]).await.text().contains(r#""organiser.publish":"Offer""#));
     let own = get(&pages(), "/", &[]).await;
     assert_ne!(addresses(own.text())[0], addresses(page.text())[0], "another version");
     fs::remove_dir_all(folder).unwrap();
