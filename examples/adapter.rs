@@ -3,7 +3,6 @@
 //! It shows how an adapter is made: *lock, load what the plan names, decide, save the changes, commit, answer*. Every
 //! decision is the domain's; what is here only finds rows and writes them down. Any number of processes may share a file:
 //! a transaction holds the lock beside it, and commits by replacing the file as a whole.
-//!
 //! `cargo run --bin adapter -- seats.json` sells a seat. The tests are the contract, and nothing else.
 
 use std::{
@@ -83,8 +82,8 @@ impl Tables {
         }
         let refunded = plan.reservations_to_refund.iter().filter_map(|id| self.payments.get(id));
         refunded.for_each(|payment| state.add_payment(payment.clone()));
-        let terms = plan.performances.iter().filter_map(|id| self.performances.get(id));
-        terms.for_each(|terms| state.add_terms(terms.clone()));
+        let terms = |id: &PerformanceId| self.performances.get(id);
+        plan.performances.iter().filter_map(terms).for_each(|terms| state.add_terms(terms.clone()));
         let wanted = |held: &Holding| plan.holdings.contains(&(held.account_id, held.concert_id));
         self.reservations.values().filter_map(Holding::of).filter(wanted).for_each(|held| state.add_holding(held));
         let wanted = |found: &&HoldBudget| plan.holdings.contains(&(found.account_id, found.concert_id));
@@ -112,19 +111,16 @@ impl Tables {
     }
 
     fn reservation_by_key(&self, account_id: AccountId, key: &IdempotencyKey) -> Option<&Reservation> {
-        let named = |found: &&Reservation| {
-            found.account_id == account_id && found.idempotency.as_ref().is_some_and(|named| named.key == *key)
-        };
-        self.reservations.values().find(named)
+        let mut own = self.reservations.values().filter(|found| found.account_id == account_id);
+        own.find(|found| found.idempotency.as_ref().is_some_and(|named| named.key == *key))
     }
 
     fn payment_by_key(&self, account_id: AccountId, key: &IdempotencyKey) -> Option<&Payment> {
         self.payments.values().find(|found| found.account_id == account_id && found.idempotency.key == *key)
     }
 
-    fn view(&self, reservation: &Reservation) -> ReservationView {
-        let performance = self.performances[&reservation.performance_id].clone();
-        ReservationView { reservation: reservation.clone(), performance }
+    fn view(&self, found: &Reservation) -> ReservationView {
+        ReservationView { reservation: found.clone(), performance: self.performances[&found.performance_id].clone() }
     }
 
     fn payment_view(&self, payment: &Payment) -> PaymentView {
@@ -134,12 +130,13 @@ impl Tables {
     fn concert_summary(&self, concert: &Concert) -> ConcertSummary {
         let performances = self.performances.values().filter(|terms| terms.concert_id == concert.id);
         let performances = performances.map(|terms| self.performance_summary(terms, concert.created_at));
-        let performances: Vec<_> = performances.map(|summary| (summary.starts_at, summary.prices(), summary.venue.time_zone)).collect();
-        ConcertSummary::of(concert.clone(), &performances)
+        let shown = performances.map(|found| (found.starts_at, found.prices(), found.venue.time_zone));
+        ConcertSummary::of(concert.clone(), &shown.collect::<Vec<_>>())
     }
 
     fn performance_summary(&self, terms: &PerformanceTerms, now: Timestamp) -> PerformanceSummary {
         let seats = self.seats_in_order(terms.id);
+        let sales = Sales::of(seats.iter().copied(), now, |id| self.reservations.get(&id)).unwrap_or_default();
         PerformanceSummary {
             id: terms.id,
             concert_id: terms.concert_id,
@@ -148,14 +145,10 @@ impl Tables {
             duration_minutes: self.bookings[&terms.id].duration_minutes,
             withdrawn: terms.withdrawn_at.is_some(),
             seats_total: u32::try_from(seats.len()).unwrap_or(u32::MAX),
-            seats_available: self.sales(terms.id, now).unwrap_or_default().available,
+            seats_available: sales.available,
             price_min: seats.iter().map(|seat| seat.price).min().unwrap_or_default(),
             price_max: seats.iter().map(|seat| seat.price).max().unwrap_or_default(),
         }
-    }
-
-    fn sales(&self, id: PerformanceId, now: Timestamp) -> Option<Sales> {
-        Sales::of(self.seats_in_order(id), now, |id| self.reservations.get(&id))
     }
 
     /// Whether a new performance can be then, at its venue.
@@ -460,7 +453,8 @@ impl Catalog for FileStore {
     }
 
     async fn sales(&self, id: PerformanceId) -> Result<Option<Sales>, StorageError> {
-        Ok(self.read()?.sales(id, self.clock.now()))
+        let tables = self.read()?;
+        Ok(Sales::of(tables.seats_in_order(id), self.clock.now(), |id| tables.reservations.get(&id)))
     }
 }
 

@@ -192,6 +192,11 @@ impl Files {
         Ok(Self { version, assets, pages })
     }
 
+    /// The address of a file.
+    pub(crate) fn address(&self, path: &str) -> String {
+        format!("/assets/{}/{path}", self.version)
+    }
+
     /// A file of this version.
     pub(crate) fn asset(&self, version: &str, path: &str) -> Option<&File> {
         self.assets.get(path).filter(|_| version == self.version)

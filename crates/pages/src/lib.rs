@@ -19,7 +19,7 @@ use axum::{
         HeaderMap, HeaderValue, Method, StatusCode, Uri,
         header::{
             ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
-            IF_NONE_MATCH, VARY,
+            IF_NONE_MATCH, LINK, VARY,
         },
     },
     response::{IntoResponse, Response},
@@ -29,9 +29,8 @@ use axum::{
 pub use files::BrandError;
 use files::{Coding, File, Files};
 
-/// The addresses of views: each is the same page, in which the view of the address is shown.
-const VIEWS: [&str; 13] = [
-    "/",
+/// The addresses of views beside the first: each is the same page, in which the view of the address is shown.
+const VIEWS: [&str; 12] = [
     "/concerts/{concert}",
     "/concerts/{concert}/queue",
     "/performances/{performance}",
@@ -59,6 +58,7 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 pub fn router<S: Clone + Send + Sync + 'static>(brand: Option<&Path>) -> Result<Router<S>, BrandError> {
     let files = Arc::new(Files::load(brand)?);
     let views = VIEWS.iter().fold(Router::new(), |router, path| router.route(path, get(page)));
+    let views = views.route("/", get(home));
     let routes = views.route("/assets/{version}/{*path}", get(asset)).fallback(nowhere);
     Ok(routes.with_state(files))
 }
@@ -74,6 +74,14 @@ async fn nowhere(State(files): State<Arc<Files>>, method: Method, uri: Uri, head
     if response.status() == StatusCode::OK {
         *response.status_mut() = StatusCode::NOT_FOUND;
     }
+    response
+}
+
+/// The page of the first view, whose module browsers load with the page itself, not after it.
+async fn home(State(files): State<Arc<Files>>, headers: HeaderMap) -> Response {
+    let link = format!("<{}>; rel=modulepreload", files.address("views/home.js"));
+    let mut response = page(State(files), headers).await;
+    response.headers_mut().extend(HeaderValue::from_str(&link).ok().map(|link| (LINK, link)));
     response
 }
 

@@ -26,16 +26,21 @@ const { t } = strings;
 let shows = 0;
 let asksRole = false;
 
-/** Shows the view of the address. */
-async function show() {
-  shows += 1;
-  const current = shows;
+/** The view of the address: what is in the address, the name of its element, and how its module is loaded. */
+function current() {
   const match = VIEWS.map(
     ([pattern, ...view]) => /** @type {const} */ ([pattern.exec(location.pathname), ...view]),
   ).find(([found]) => found);
-  const [found, name, module] = match ?? [null, "shop-nowhere", () => import("./views/nowhere.js")];
+  return match ?? /** @type {const} */ ([null, "shop-nowhere", () => import("./views/nowhere.js")]);
+}
+
+/** Shows the view of the address. */
+async function show() {
+  shows += 1;
+  const number = shows;
+  const [found, name, module] = current();
   await module();
-  if (current !== shows) return;
+  if (number !== shows) return;
   const view = /** @type {import("./view.js").View} */ (document.createElement(name));
   view.params = { ...found?.groups };
   const main = /** @type {HTMLElement} */ (document.getElementById("main"));
@@ -162,6 +167,9 @@ function watchConnection() {
 }
 
 async function start() {
+  // The module comes while the texts are on their way. What fails here fails again where it is shown.
+  const [, , module] = current();
+  void module().catch(() => {});
   await strings.load();
   const skip = /** @type {HTMLElement} */ (document.getElementById("skip"));
   skip.textContent = t("skip");

@@ -127,7 +127,9 @@ async fn the_first_view_is_small() {
     let addresses = addresses(plain.text());
     let version = addresses[0].split('/').nth(2).unwrap();
     // What the modules of the page load beside.
-    let later = ["views/home.js", "ko.json", "icons.svg"].map(|name| format!("/assets/{version}/{name}"));
+    let later = ["views/home.js", "icons.svg"].map(|name| format!("/assets/{version}/{name}"));
+    assert!(addresses.contains(&format!("/assets/{version}/en.json").as_str()), "texts come with the page");
+    assert_eq!(plain.headers["link"], format!("<{}>; rel=modulepreload", later[0]), "and so does the first view");
     let mut sum = page.body.len();
     for address in addresses.into_iter().map(str::to_owned).chain(later) {
         let file = get(&router, &address, &accepts).await;
