@@ -8,7 +8,7 @@ use boxoffice_domain::{
 
 use super::{Stage, concert, label, part, plan, show::pages, venue};
 
-/// A layout of [`plan`](super::plan).
+/// A layout of the plan of a show.
 pub fn layout() -> Layout {
     let place = |section: &str, y: f64, angle: f64| {
         let [x, y, angle, curvature] = [-0.5, y, angle, 0.041_666].map(Into::into);
