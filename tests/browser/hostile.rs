@@ -70,6 +70,11 @@ async fn stays_text_everywhere(name: &str) {
     is_text(&browser, name, "payment").await;
     browser.press_word("nav.tickets").await;
     is_text(&browser, name, "tickets").await;
+    browser.open_as(&promoter, "/organiser").await;
+    is_text(&browser, name, "organiser").await;
+    browser.open(&format!("/organiser/concerts/{}", show.concert)).await;
+    browser.sees_word("organiser.act.concert_published").await;
+    is_text(&browser, name, "desk").await;
     browser.finish().await;
     server.finish().await;
 }

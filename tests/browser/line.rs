@@ -45,17 +45,22 @@ struct Visitor {
 struct Watch {
     is_over: Arc<AtomicBool>,
     most: Arc<AtomicU64>,
+    /// How often it has looked.
+    looks: Arc<AtomicU64>,
 }
 
 impl Watch {
     fn begin(promoter: &Buyer, show: &Show) -> Self {
-        let watch = Self { is_over: Arc::default(), most: Arc::default() };
-        let (is_over, most, promoter) = (Arc::clone(&watch.is_over), Arc::clone(&watch.most), promoter.clone());
+        let watch = Self { is_over: Arc::default(), most: Arc::default(), looks: Arc::default() };
+        let (is_over, most, looks) = (watch.is_over.clone(), watch.most.clone(), watch.looks.clone());
+        let promoter = promoter.clone();
         let path = format!("/v1/concerts/{}/queue/stats", show.concert);
         tokio::spawn(async move {
             while !is_over.load(Ordering::Relaxed) {
-                let Some(stats) = promoter.get(&path).try_send().await else { return };
-                most.fetch_max(stats.json["active"].as_u64().unwrap_or_default(), Ordering::Relaxed);
+                let stats = promoter.get(&path).send().await;
+                let active = stats.is(200)["active"].as_u64().expect("a number");
+                most.fetch_max(active, Ordering::Relaxed);
+                looks.fetch_add(1, Ordering::Relaxed);
                 sleep(Duration::from_millis(25)).await;
             }
         });
@@ -64,6 +69,8 @@ impl Watch {
 
     fn end(&self) -> u64 {
         self.is_over.store(true, Ordering::Relaxed);
+        let looks = self.looks.load(Ordering::Relaxed);
+        assert!(looks > 100, "it has looked {looks} times only");
         self.most.load(Ordering::Relaxed)
     }
 }

@@ -108,6 +108,31 @@ async fn two_tabs_hold_charge_and_pay_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tab_that_has_not_seen_the_payment_charges_nothing() {
+    let (server, _, buyer, browser) = in_the_hall(&[]).await;
+    let first = browser.window().await;
+    choose(&browser, &["A-1-1"]).await;
+    browser.press(&word(&browser, "hall.hold", 1)).await;
+    browser.sees_heading(&browser.words.say("checkout.title")).await;
+    let checkout = browser.path().await;
+    let (charge, pay) = (word(&browser, "checkout.charge", PRICE), word(&browser, "checkout.pay", PRICE));
+    let second = browser.open_window().await;
+    browser.open(&checkout).await;
+    browser.sees(&charge).await;
+    browser.pretend_hidden(true).await;
+    browser.show(&first).await;
+    browser.press(&charge).await;
+    browser.press(&pay).await;
+    browser.sees_heading(&browser.words.say("checkout.thanks")).await;
+    browser.show(&second).await;
+    browser.press(&charge).await;
+    browser.sees_heading(&browser.words.say("checkout.thanks")).await;
+    assert_eq!((counts(&buyer).await, buyer.balance().await), ([1, 1, 1], 0));
+    browser.finish().await;
+    server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn back_and_reload_repeat_the_same_wish() {
     let (server, show, buyer, browser) = in_the_hall(&[("SIMULATOR_DELAY_MILLISECONDS", "1500")]).await;
     choose(&browser, &["A-1-1"]).await;

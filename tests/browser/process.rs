@@ -25,7 +25,10 @@ impl Driver {
         let name = format!("boxoffice-browser-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let program = env::var_os("TEST_CHROMEDRIVER").filter(|path| !path.is_empty());
         let program = program.unwrap_or_else(|| "chromedriver".into());
-        let started = Command::new(&program)
+        // It ends with the tests, also where these are killed.
+        let started = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL"])
+            .arg(&program)
             .args(["--port=0", "--log-level=SEVERE"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -38,6 +41,8 @@ impl Driver {
         let profile = env::temp_dir().join(name);
         let mut driver = Self { process, output, profile, port: 0 };
         driver.port = driver.read_port();
+        // What a killed run has left must not be taken for what this one made.
+        fs::remove_dir_all(&driver.profile).ok();
         fs::create_dir_all(&driver.profile).expect("a folder for the browser");
         driver
     }

@@ -18,6 +18,7 @@
  * @property {string} [tag] the entity tag of what is there already
  * @property {string} [match] the entity tag of what is to be changed, which nobody else may have changed meanwhile
  * @property {AbortSignal} [signal]
+ * @property {boolean} [once] is not repeated, because a second time would do more
  * @property {boolean} [anonymous] goes without the access token
  */
 
@@ -97,7 +98,7 @@ export function knownRole() {
  */
 export async function account(signal) {
   const { data } = await request("GET", "/v1/me", { signal });
-  if (knownRole() !== data.role) {
+  if (signedIn() && knownRole() !== data.role) {
     role = data.role;
     remember(true);
     events.dispatchEvent(new Event("role"));
@@ -229,7 +230,7 @@ export async function token() {
  * @returns {Promise<{ status: number, data: any, headers: Headers }>}
  */
 export async function request(method, path, options = {}) {
-  const repeatable = method === "GET" || method === "DELETE" || options.key !== undefined;
+  const repeatable = !options.once && (method === "GET" || method === "DELETE" || options.key !== undefined);
   for (let attempt = 1; ; attempt += 1) {
     try {
       const answer = await authorised(method, path, options);

@@ -34,8 +34,12 @@ function current() {
   return match ?? /** @type {const} */ ([null, "shop-nowhere", () => import("./views/nowhere.js")]);
 }
 
-/** Shows the view of the address. */
-async function show() {
+/**
+ * Shows the view of the address.
+ *
+ * @param {boolean} [arrives] whether the visitor goes there from another view
+ */
+async function show(arrives = false) {
   shows += 1;
   const number = shows;
   const [found, name, module] = current();
@@ -43,6 +47,7 @@ async function show() {
   if (number !== shows) return;
   const view = /** @type {import("./view.js").View} */ (document.createElement(name));
   view.params = { ...found?.groups };
+  view.arrives = arrives;
   const main = /** @type {HTMLElement} */ (document.getElementById("main"));
   main.replaceChildren(view);
   markCurrent();
@@ -65,10 +70,7 @@ function visit(path, instead) {
   else history.pushState(null, "", path);
   window.scrollTo(0, 0);
   announce("");
-  void show().then(() => {
-    // A reader of the screen begins at the heading of the new view.
-    requestAnimationFrame(() => /** @type {HTMLElement | null} */ (document.querySelector("main h1"))?.focus());
-  });
+  void show(true);
 }
 
 document.addEventListener("click", (event) => {
@@ -151,18 +153,28 @@ function watchConnection() {
   const line = /** @type {HTMLElement} */ (document.getElementById("connection"));
   /** @type {number | undefined} */
   let later;
+  let [said, text] = ["", ""];
   api.events.addEventListener("waiting", (event) => {
     const { code, seconds } = /** @type {CustomEvent} */ (event).detail;
-    line.textContent = t(code === "offline" ? "connection.away" : "connection.busy", { wait: strings.span(seconds) });
+    const key = code === "offline" ? "connection.away" : "connection.busy";
+    // Each request that waits says so again; what is read out once is enough.
+    if (!line.hidden && key === said) return;
+    said = key;
+    text = t(key, { wait: strings.span(seconds) });
+    if (!line.hidden) line.textContent = text;
     // A moment that passes by itself is not worth a word. Requests beside each other must not put it off.
     later ??= window.setTimeout(() => {
+      // Only what comes into an element that is shown is read out.
       line.hidden = false;
+      line.textContent = text;
     }, 700);
   });
   api.events.addEventListener("answered", () => {
     clearTimeout(later);
     later = undefined;
+    said = text = "";
     line.hidden = true;
+    line.textContent = "";
   });
 }
 

@@ -10,6 +10,8 @@ export class View extends HTMLElement {
   #ended = new AbortController();
   /** @type {Record<string, string>} what stands in the address */
   params = {};
+  /** Whether the visitor comes from another view. */
+  arrives = false;
 
   /** Aborts when another view is shown. */
   get signal() {
@@ -65,6 +67,8 @@ export class View extends HTMLElement {
     if (!heading) {
       heading = h("h1", { tabindex: "-1" });
       this.prepend(h("header", { class: "heading" }, heading, ...beside));
+      // A reader of the screen begins at the heading of a view that was gone to.
+      if (this.arrives) requestAnimationFrame(() => heading?.focus());
     }
     heading.textContent = text;
     return heading;
@@ -229,6 +233,8 @@ export function form({ fields, submit, act, class: name = "form", inside, more =
       show(error);
     } finally {
       button.disabled = false;
+      // A button that is disabled loses the focus.
+      if (document.activeElement === document.body && element.isConnected) button.focus();
     }
   }
 

@@ -45,6 +45,7 @@ export class HallPicture {
   /** @type {number | undefined} */
   #rest;
   #watch;
+  #over = new AbortController();
   /** @type {Record<string, string>} */
   #colours = {};
   #sells;
@@ -68,10 +69,12 @@ export class HallPicture {
     canvas.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     this.#watch = new ResizeObserver(() => this.#resize());
     this.#watch.observe(canvas);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
+    const { signal } = this.#over;
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw(), { signal });
   }
 
   end() {
+    this.#over.abort();
     this.#watch.disconnect();
     cancelAnimationFrame(this.#frame);
     clearTimeout(this.#rest);

@@ -112,18 +112,21 @@ export function list(value) {
 }
 
 /**
- * Where a pointer leads to in the text of a file: to the value, or to what has it if it is not there.
+ * Where pointers lead to in the text of a file: to the value, or to what has it if it is not there.
  *
  * @param {string} text
- * @param {string} pointer
+ * @param {string[]} pointers
  */
-export function find(text, pointer) {
-  let best = { length: -1, offset: 0 };
+export function find(text, pointers) {
+  const best = pointers.map(() => ({ length: -1, offset: 0 }));
   walk(text, (path, offset) => {
-    const leads = pointer === path || pointer.startsWith(`${path}/`);
-    if (leads && path.length > best.length) best = { length: path.length, offset };
+    for (const [index, pointer] of pointers.entries()) {
+      const leads = pointer === path || pointer.startsWith(`${path}/`);
+      // Of a field that is given twice, the last one counts.
+      if (leads && path.length >= best[index].length) best[index] = { length: path.length, offset };
+    }
   });
-  return placeOf(text, best.offset);
+  return best.map(({ offset }) => placeOf(text, offset));
 }
 
 /**

@@ -14,6 +14,7 @@ const TIMES = /** @type {const} */ (["sales_open_at", "sales_close_at"]);
 
 export class Controls {
   #known;
+  #availability;
   #stats;
   #again;
   #said = h("div", { "aria-live": "polite" });
@@ -28,6 +29,7 @@ export class Controls {
    */
   constructor(known, stats, again) {
     this.#known = known;
+    this.#availability = known.concert.availability;
     this.#stats = stats;
     this.#again = again;
     const empty = h(
@@ -52,9 +54,13 @@ export class Controls {
     return `/v1/concerts/${this.#known.concert.id}`;
   }
 
-  /** @param {Schemas["QueueStats"]} stats */
-  show(stats) {
+  /**
+   * @param {Schemas["QueueStats"]} stats
+   * @param {Schemas["Availability"]} [availability]
+   */
+  show(stats, availability = this.#availability) {
     this.#stats = stats;
+    this.#availability = availability;
     const text = t(stats.paused ? "organiser.resume" : "organiser.pause");
     if (this.#halt.textContent !== text) this.#halt.textContent = text;
   }
@@ -88,13 +94,26 @@ export class Controls {
     return this.#stats.waiting > 0 ? t(key, { count }) : t("organiser.nobody_waits");
   }
 
+  /**
+   * What becomes of those who wait when there is room.
+   *
+   * @param {string} key
+   * @param {number} count for how many there is
+   */
+  #admitted(key, count) {
+    if (this.#availability !== "available" && this.#availability !== "few")
+      return t("organiser.none_now", { state: t(`availability.${this.#availability}`) });
+    if (count === 0 && this.#stats.waiting > 0) return t("organiser.as_free");
+    return this.#waiting(key, count);
+  }
+
   /** Pauses, or resumes. */
   async #turn() {
     const { paused, waiting, active, max_active: most } = this.#stats;
     const room = Math.max(0, most - active);
     const wanted = paused
       ? await confirmed("organiser.resume_question", "organiser.resume", [
-          this.#waiting("organiser.resume_said", Math.min(room, waiting)),
+          this.#admitted("organiser.resume_said", Math.min(room, waiting)),
         ])
       : await confirmed("organiser.pause_question", "organiser.pause", [
           this.#waiting("organiser.pause_said"),
@@ -111,7 +130,8 @@ export class Controls {
     const { active } = this.#stats;
     const said = [this.#waiting("organiser.empty_said"), active > 0 && t("organiser.empty_inside", { count: active })];
     if (!(await confirmed("organiser.empty_question", "organiser.empty", said, "danger"))) return undefined;
-    const { data } = await request("DELETE", `${this.#path}/queue`);
+    // Sent again by itself, it would also end the places of those who have joined again meanwhile.
+    const { data } = await request("DELETE", `${this.#path}/queue`, { once: true });
     return t("organiser.empty_done", { count: data.removed });
   }
 
@@ -144,7 +164,7 @@ export class Controls {
         const said = paused
           ? t("organiser.cap_paused")
           : room > 0
-            ? this.#waiting("organiser.cap_more", more)
+            ? this.#admitted("organiser.cap_more", more)
             : t("organiser.cap_fewer", { count: active, most: number(most) });
         if (!(await confirmed("organiser.cap_question", "organiser.cap", [said]))) return;
         await this.#patch({ max_active: most });

@@ -12,7 +12,7 @@ import { isZone } from "./time.js";
 /** @typedef {import("./catalog.js").Catalog} Catalog */
 
 /** How large a file may be, in bytes: it is read whole. */
-const BYTES_MAX = 64 * 1_024 * 1_024;
+const BYTES_MAX = 8 * 1_024 * 1_024;
 /** How many entries, and how many mistakes, are shown. */
 const SHOWN_MAX = 50;
 /** The zone of a venue that says none, as the server has it. */
@@ -22,6 +22,7 @@ export class CatalogDrop {
   #signal;
   #published;
   #text = "";
+  #publishing = false;
   #box = h("div", { class: "preview", "aria-live": "polite" });
   element;
 
@@ -36,7 +37,7 @@ export class CatalogDrop {
     input.addEventListener("change", () => {
       const [file] = input.files ?? [];
       // The same file can be chosen again after it was corrected.
-      if (file) void this.#open(file).then(() => fillInput(input));
+      if (file) void this.#open(file).finally(() => fillInput(input));
     });
     const zone = h(
       "div",
@@ -69,18 +70,24 @@ export class CatalogDrop {
 
   /** @param {File} file */
   async #open(file) {
+    // What is being published stays in sight.
+    if (this.#publishing) return;
     if (file.size > BYTES_MAX) {
       fill(this.#box, notice("warning", t("organiser.file.too_large", { name: file.name })));
       return;
     }
-    this.#text = await file.text();
     try {
+      this.#text = await file.text();
       const read = readJson(this.#text);
       const wrong = check(read);
       if (wrong.length === 0) this.#preview(/** @type {Catalog} */ (read), file.name);
       else this.#showWrong(wrong.map(({ pointer, code }) => [pointer, violated({ pointer, code, message: "" })]));
     } catch (error) {
-      if (!(error instanceof NoJson)) throw error;
+      if (!(error instanceof NoJson)) {
+        console.warn(error);
+        fill(this.#box, notice("warning", t("organiser.file.unreadable", { name: file.name })));
+        return;
+      }
       const { line, column } = error.place;
       const said = t(`organiser.file.json.${error.what}`);
       fill(this.#box, notice("warning", t("organiser.file.no_json", { line, column, said })));
@@ -133,6 +140,7 @@ export class CatalogDrop {
    */
   async #publish(catalog, all, button, after) {
     button.disabled = true;
+    this.#publishing = true;
     const bar = h("progress", { max: all, value: 0, "aria-label": t("organiser.file.progress") });
     const line = h("p", { class: "number", "aria-live": "off" });
     fill(after, bar, line);
@@ -154,6 +162,7 @@ export class CatalogDrop {
       append(after, [notice("warning", sentence(refusal), " ", t("organiser.file.go_on"))]);
     } finally {
       button.disabled = false;
+      this.#publishing = false;
     }
   }
 
@@ -191,8 +200,13 @@ export class CatalogDrop {
 
   /** @param {[pointer: string, said: string][]} wrong */
   #mistakes(wrong) {
-    const rows = wrong.slice(0, SHOWN_MAX).map(([pointer, said]) => {
-      const { line, column } = find(this.#text, pointer);
+    const shown = wrong.slice(0, SHOWN_MAX);
+    const places = find(
+      this.#text,
+      shown.map(([pointer]) => pointer),
+    );
+    const rows = shown.map(([pointer, said], index) => {
+      const { line, column } = places[index];
       return h(
         "li",
         {},

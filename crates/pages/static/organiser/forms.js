@@ -1,10 +1,10 @@
 // @ts-check
 /** The forms by which a venue, a concert and a performance are published. */
 
-import { intend, request } from "../api.js";
+import { intend, Refusal, request } from "../api.js";
 import { append, fill, h } from "../dom.js";
 import { t, when } from "../strings.js";
-import { announce, form, formField, notice } from "../view.js";
+import { announce, form, formField, notice, sentence } from "../view.js";
 import { digest } from "./digest.js";
 import { isZone, localInstant, ownZone, wrong } from "./time.js";
 
@@ -209,6 +209,58 @@ export function concertForm(published) {
 
 /**
  * @param {Schemas["OwnConcert"][]} concerts
+ * @returns {[value: string, label: string][]}
+ */
+function concertChoices(concerts) {
+  return concerts.map(({ id, title, artist }) => [id, `${title} · ${artist}`]);
+}
+
+/**
+ * @param {Schemas["VenueSummary"][]} venues
+ * @returns {[value: string, label: string][]}
+ */
+function venueChoices(venues) {
+  return venues.map(({ id, name, location }) => [id, t("concert.venue", { name, location })]);
+}
+
+/**
+ * A venue; if it cannot be read, that is said in its place.
+ *
+ * @param {string} id
+ * @param {Element} place
+ * @returns {Promise<Schemas["Venue"] | undefined>}
+ */
+async function readVenue(id, place) {
+  try {
+    return (await request("GET", `/v1/venues/${id}`)).data;
+  } catch (refusal) {
+    if (!(refusal instanceof Refusal)) throw refusal;
+    fill(place, notice("warning", sentence(refusal)));
+    return undefined;
+  }
+}
+
+/**
+ * Offers what was published meanwhile in the form of a performance, and keeps what is entered.
+ *
+ * @param {Element} element
+ * @param {Schemas["OwnConcert"][]} concerts
+ * @param {Schemas["VenueSummary"][]} venues
+ */
+export function offer(element, concerts, venues) {
+  for (const [name, choices] of /** @type {const} */ ([
+    ["concert", concertChoices(concerts)],
+    ["venue_id", venueChoices(venues)],
+  ])) {
+    const select = /** @type {HTMLSelectElement} */ (element.querySelector(`select[name=${name}]`));
+    const chosen = select.value;
+    fill(select, ...choices.map(([value, label]) => h("option", { value }, label)));
+    select.value = chosen;
+  }
+}
+
+/**
+ * @param {Schemas["OwnConcert"][]} concerts
  * @param {Schemas["VenueSummary"][]} venues
  */
 export function performanceForm(concerts, venues) {
@@ -233,19 +285,20 @@ export function performanceForm(concerts, venues) {
       {
         name: "concert",
         label: t("organiser.concert"),
-        choices: concerts.map(({ id, title, artist }) => [id, `${title} · ${artist}`]),
+        choices: concertChoices(concerts),
       },
       {
         name: "venue_id",
         label: t("organiser.venue"),
-        choices: venues.map(({ id, name, location }) => [id, t("concert.venue", { name, location })]),
+        choices: venueChoices(venues),
       },
     ],
     inside: h("div", {}, start.row, duration.row, prices),
     more: () => [start, duration, ...fields],
     submit: t("organiser.publish_performance"),
     act: async (values) => {
-      if (!venue || venue.id !== values.venue_id) return;
+      if (!venue || venue.id !== values.venue_id) await choose();
+      if (!venue) return;
       const performance = await publish(element, `/v1/concerts/${values.concert}/performances`, {
         venue_id: venue.id,
         starts_at: localInstant(values.starts_at, venue.time_zone, "/starts_at"),
@@ -264,9 +317,8 @@ export function performanceForm(concerts, venues) {
     fields = [];
     venue = undefined;
     if (!id) return;
-    const { data } = await request("GET", `/v1/venues/${id}`);
-    if (select.value !== id) return;
-    const chosen = /** @type {Schemas["Venue"]} */ (data);
+    const chosen = await readVenue(id, prices);
+    if (!chosen || select.value !== id) return;
     venue = chosen;
     fields = chosen.sections.map(({ name }, index) =>
       formField({

@@ -7,6 +7,10 @@ import { has, number, t, when } from "../strings.js";
 
 /** @typedef {import("../../api").components["schemas"]} Schemas */
 
+/** The fields that are numbers, and those that are on or off. Titles may look like either. */
+const NUMBERS = new Set(["max_seats_per_account", "max_active", "duration_minutes", "seats_count"]);
+const SWITCHES = new Set(["draw", "holds_need_balance", "paused", "withdrawn", "overlaps_allowed"]);
+
 export class History {
   #path;
   #own;
@@ -86,7 +90,7 @@ export class History {
     return h(
       "li",
       {},
-      h("strong", {}, t(`organiser.act.${act.kind}`)),
+      h("strong", {}, has(`organiser.act.${act.kind}`) ? t(`organiser.act.${act.kind}`) : act.kind),
       act.subject === "performance" && ` ${this.#name(act.subject_id) ?? ""}`,
       h("br"),
       h(
@@ -112,10 +116,9 @@ export class History {
    */
   #value(field, value) {
     if (value === null) return t("organiser.nothing");
-    if (value === "true") return t("organiser.yes");
-    if (value === "false") return t("organiser.no");
+    if (SWITCHES.has(field)) return t(value === "true" ? "organiser.yes" : "organiser.no");
     if (field.endsWith("_at")) return when(value, this.#zone);
     if (field.endsWith("_id")) return this.#name(value) ?? value;
-    return /^\d+$/.test(value) ? number(Number(value)) : value || t("organiser.nothing");
+    return NUMBERS.has(field) ? number(Number(value)) : value || t("organiser.nothing");
   }
 }

@@ -3,6 +3,8 @@
 
 /** @typedef {{ at: number, waiting: number, rate: number, sold: number }} Sample */
 
+/** Where they are in the storage of the browser, before the concert. */
+const PLACE = "boxoffice-desk:";
 /** How far samples are apart, in milliseconds. */
 const STEP = 10_000;
 /** For how long they are kept. */
@@ -17,7 +19,8 @@ export class Samples {
 
   /** @param {string} concert */
   constructor(concert) {
-    this.#place = `boxoffice-desk:${concert}`;
+    this.#place = `${PLACE}${concert}`;
+    forgetOthers(this.#place);
     this.#samples = read(this.#place);
   }
 
@@ -40,6 +43,20 @@ export class Samples {
     } catch {
       // Without storage the samples end with the page.
     }
+  }
+}
+
+/**
+ * Removes what was kept of other concerts, and is too old to be shown.
+ *
+ * @param {string} own
+ */
+function forgetOthers(own) {
+  try {
+    for (const place of Object.keys(localStorage))
+      if (place.startsWith(PLACE) && place !== own && read(place).length === 0) localStorage.removeItem(place);
+  } catch {
+    // Without storage nothing was kept.
   }
 }
 

@@ -47,6 +47,8 @@ export function isZone(timeZone) {
  */
 export function instantOf(local, timeZone) {
   const shown = Date.parse(`${local}Z`);
+  // Browsers let years of six digits be entered.
+  if (Number.isNaN(shown)) return undefined;
   // Clocks change at most once in two days, so one of the differences of the day before and of the day after is right. Where
   // both are, that of the day before gives the earlier instant.
   for (const near of [shown - DAY, shown + DAY]) {

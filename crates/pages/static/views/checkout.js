@@ -47,6 +47,8 @@ class Checkout extends View {
     if (document.hidden || this.#busy || this.#isOver) return;
     const before = `${this.#reservation.status} ${this.#balance}`;
     await this.#read();
+    // What was read while the visitor acted may be older than the act.
+    if (this.#busy || this.#isOver) return;
     if (before !== `${this.#reservation.status} ${this.#balance}`) this.#draw();
   }
 
@@ -157,7 +159,9 @@ class Checkout extends View {
       await this.#refused(refusal);
     } finally {
       this.#busy = false;
-      if (!this.#isOver && this.isConnected) {
+      if (!this.#isOver && this.#reservation.status !== "held") {
+        this.#over(this.#reservation.status);
+      } else if (!this.#isOver && this.isConnected) {
         this.#drawPurse();
         this.#rest();
       }
@@ -223,7 +227,7 @@ class Checkout extends View {
   async #charge(missing) {
     await alone("boxoffice-charge", async () => {
       await this.#read();
-      if (this.#missing() !== missing) return;
+      if (this.#reservation.status !== "held" || this.#missing() !== missing) return;
       const { data } = await intend(`charge:${this.#id}:${missing}`, (key) =>
         request("POST", "/v1/wallet/charges", { body: { amount: missing }, key }),
       );

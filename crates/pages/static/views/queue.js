@@ -3,7 +3,7 @@
 
 import { freshKey, keepQueueToken, pause, queueToken, Refusal, request, stream } from "../api.js";
 import { fill, h } from "../dom.js";
-import { number, span, t, when } from "../strings.js";
+import { has, number, span, t, when } from "../strings.js";
 import { announce, ask, go, needsSignIn, notice, sentence, View } from "../view.js";
 
 /** @typedef {import("../../api").components["schemas"]} Schemas */
@@ -126,7 +126,8 @@ class Queue extends View {
     }
     if (status.status === "expired") {
       keepQueueToken(this.#concert, undefined);
-      const reason = status.reason ? `queue.ended.${status.reason}` : "queue.expired";
+      // A server of a later version may have another reason.
+      const reason = has(`queue.ended.${status.reason}`) ? `queue.ended.${status.reason}` : "queue.expired";
       fill(
         this.#box,
         notice("warning", t(reason)),
@@ -162,7 +163,7 @@ class Queue extends View {
     const ahead = position - 1;
     this.#first = Math.max(this.#first, position);
     const place = t("queue.ahead", { count: ahead });
-    const expected = reason
+    const expected = has(`queue.waits.${reason}`)
       ? t(`queue.waits.${reason}`)
       : wait === null
         ? t("queue.no_estimate")

@@ -62,7 +62,7 @@ impl Queue {
     pub(super) fn expired(&self, place: QueuePlace) -> QueueStatus {
         let ended = self.ended_for_all.filter(|(_, last)| place.number <= *last);
         let passed_over = self.passed_over.contains(place.account_id, place.number).then_some(QueueReason::PassedOver);
-        let reason = passed_over.or(ended.map(|(end, _)| QueueReason::Ended(end)));
+        let reason = ended.map(|(end, _)| QueueReason::Ended(end)).or(passed_over);
         QueueStatus { place, standing: Standing::Expired, reason }
     }
 

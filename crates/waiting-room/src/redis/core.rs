@@ -186,7 +186,7 @@ impl Core {
         };
         let passed_over: Option<bool> = values.take("passed_over")?;
         let passed_over = passed_over.unwrap_or_default().then_some(QueueReason::PassedOver);
-        Ok(Some(QueueStatus { place, standing, reason: passed_over.or(end.map(QueueReason::Ended)) }))
+        Ok(Some(QueueStatus { place, standing, reason: end.map(QueueReason::Ended).or(passed_over) }))
     }
 
     /// Asks Redis about a place.

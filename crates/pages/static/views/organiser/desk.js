@@ -251,7 +251,7 @@ class Desk extends View {
       if (sales) for (const [index, name] of TOTALS.entries()) setText(row.cells[index + 1], number(sales[name]));
     }
     this.#showState();
-    this.#controls?.show(stats);
+    this.#controls?.show(stats, this.#concert.availability);
     this.#samples.add({ at: Date.now(), waiting: stats.waiting, rate: stats.admitted_per_minute, sold: sum("sold") });
     this.#chart?.show(this.#samples.all);
   }

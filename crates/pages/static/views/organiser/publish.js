@@ -1,10 +1,10 @@
 // @ts-check
 /** Publishing: from a catalog file, or one thing after the other by hand. */
 
-import { items } from "../../api.js";
+import { items, Refusal } from "../../api.js";
 import { fill, h } from "../../dom.js";
 import { CatalogDrop } from "../../organiser/drop.js";
-import { concertForm, performanceForm, venueForm, zoneList } from "../../organiser/forms.js";
+import { concertForm, offer, performanceForm, venueForm, zoneList } from "../../organiser/forms.js";
 import { loadPart, t } from "../../strings.js";
 import { notice, View } from "../../view.js";
 
@@ -18,7 +18,7 @@ class Publish extends View {
     await loadPart("organiser");
     // Whoever may not publish learns it before filling anything in.
     await this.#showPerformance();
-    const again = () => void this.attempt(() => this.#showPerformance());
+    const again = () => void this.#offerAgain();
     fill(
       this,
       h("p", {}, h("a", { href: "/organiser" }, t("organiser.concerts"))),
@@ -32,9 +32,25 @@ class Publish extends View {
     this.heading(t("organiser.publish"));
   }
 
+  /** Offers what was published just now. Where that fails, what is on the page stays as it is. */
+  async #offerAgain() {
+    const form = this.#performance.querySelector("form");
+    try {
+      if (!form) await this.#showPerformance();
+      else offer(form, ...(await this.#choices()));
+    } catch (refusal) {
+      if (!(refusal instanceof Refusal) && !this.signal.aborted) throw refusal;
+    }
+  }
+
+  /** @returns {Promise<[any[], any[]]>} the own concerts, and the venues */
+  async #choices() {
+    return Promise.all([this.#all("/v1/me/concerts"), this.#all("/v1/venues")]);
+  }
+
   /** The form of a performance, with the concerts and venues that there are now. */
   async #showPerformance() {
-    const [concerts, venues] = await Promise.all([this.#all("/v1/me/concerts"), this.#all("/v1/venues")]);
+    const [concerts, venues] = await this.#choices();
     const ready = concerts.length > 0 && venues.length > 0;
     fill(
       this.#performance,

@@ -14,7 +14,7 @@ if not load_queue() then
   end
   -- An earlier queue may have lost its first key alone.
   redis.call('UNLINK', KEY.waiting, KEY.drawn, KEY.joined, KEY.active, KEY.ending, KEY.idle, KEY.ended,
-    KEY.minute, KEY.left, KEY.networks)
+    KEY.minute, KEY.left, KEY.networks, KEY.passed_over)
   change_standings()
 end
 return save_and_reply({})
