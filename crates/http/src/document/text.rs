@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_divided_and_a_list_of_texts_is_filled() {
         let word = "x".repeat(40);
-        let value = json!({"list": [word, word, word], "object": {"one": word, "two": [word], "three": word}});
+        let value = json!({"list": [word, word, word], "object": {"one": word, "three": word, "two": [word]}});
         let word = format!("\"{word}\"");
         assert_eq!(
             lines(&value),
