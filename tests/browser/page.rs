@@ -202,7 +202,7 @@ impl Browser {
         panic!("the keyboard does not come to `{name}`, but to {passed:?}");
     }
 
-    /// Opens a path with the session of a buyer, as a visitor who has come back.
+    /// Opens a path in the session of a buyer: the browser gets the refresh cookie of the buyer first.
     pub(super) async fn open_as(&self, buyer: &Buyer, path: &str) {
         self.open_at_as(self.origin(), buyer, path).await;
     }

@@ -1,4 +1,4 @@
-//! A browser of its own for a test: how it is started, what it pretends to be, and what it must not have done.
+//! Starts Chromium for one test, sets its language, screen and network, and checks its logs when the test ends.
 
 use serde_json::{Value, json};
 use thirtyfour::{
@@ -80,7 +80,7 @@ impl Browser {
         for log in ["browser", "performance"] {
             wanted.set_logging_prefs(log, LoggingPrefsLogLevel::All).expect("a level");
         }
-        // Without it the browser would begin with a page of its own, which is dear and asks for much.
+        // Otherwise Chromium starts with its new-tab page, which is slow to load and sends requests to other hosts.
         let begins = json!({"session.restore_on_startup": 4, "session.startup_urls": ["about:blank"]});
         wanted.add_experimental_option("prefs", begins).expect("an option");
         let logged = json!({"enableNetwork": true, "enablePage": false});

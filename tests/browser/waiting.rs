@@ -47,6 +47,16 @@ fn queue_path(show: &Show) -> String {
     format!("/concerts/{}/queue", show.concert)
 }
 
+/// A buyer who is admitted, and the browser of the next one in line.
+async fn next_in_line(server: &Server, show: &Show) -> (Buyer, Browser) {
+    let first = Buyer::admitted(server.api(), &show.concert).await;
+    let second = Buyer::new(server.api()).await;
+    let browser = Browser::start(server).await;
+    browser.open_as(&second, &queue_path(show)).await;
+    browser.sees_ahead(0).await;
+    (first, browser)
+}
+
 impl Browser {
     /// Waits until so many are said to be ahead.
     pub(super) async fn sees_ahead(&self, count: u64) {
@@ -98,12 +108,8 @@ async fn a_draw_shows_its_fingerprint_and_admits_when_the_sale_opens() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_says_that_all_is_held_and_then_sold() {
     let (server, show) = server_with_one_row().await;
-    let first = Buyer::admitted(server.api(), &show.concert).await;
+    let (first, browser) = next_in_line(&server, &show).await;
     first.charge(10 * PRICE).await;
-    let second = Buyer::new(server.api()).await;
-    let browser = Browser::start(&server).await;
-    browser.open_as(&second, &queue_path(&show)).await;
-    browser.sees_ahead(0).await;
     browser.look("queue").await;
 
     let reservation = hold_all(&first, &show).await;
@@ -126,11 +132,7 @@ async fn a_queue_says_that_all_is_held_and_then_sold() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_says_that_it_is_paused_and_goes_on() {
     let (server, promoter, show) = server_with_promoter(small()).await;
-    let first = Buyer::admitted(server.api(), &show.concert).await;
-    let second = Buyer::new(server.api()).await;
-    let browser = Browser::start(&server).await;
-    browser.open_as(&second, &queue_path(&show)).await;
-    browser.sees_ahead(0).await;
+    let (first, browser) = next_in_line(&server, &show).await;
     let act = async |act: &str| {
         let path = format!("/v1/concerts/{}/queue/{act}", show.concert);
         promoter.post(path, &Value::Null).send().await.is(200);
@@ -213,11 +215,7 @@ async fn a_place_is_given_up_and_lost_and_taken_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_ends_with_its_sale() {
     let (server, promoter, show) = server_with_promoter(small()).await;
-    let first = Buyer::admitted(server.api(), &show.concert).await;
-    let second = Buyer::new(server.api()).await;
-    let browser = Browser::start(&server).await;
-    browser.open_as(&second, &queue_path(&show)).await;
-    browser.sees_ahead(0).await;
+    let (first, browser) = next_in_line(&server, &show).await;
     move_sale(&promoter, &show, "sales_close_at", 1).await;
     browser.sees_word("queue.ended.sale_closed").await;
     browser.look("queue after the sale").await;

@@ -42,7 +42,7 @@ fn layout_parts(layout: &Layout) -> Vec<String> {
     let section = |place: &SectionPlace| {
         format!("{}-{}", place.section.as_str(), measures(&[place.x, place.y, place.angle, place.curvature]))
     };
-    let mark = |marked: &MarkedSeat| format!("{:?} {}", marked.mark, marked.seat.as_str());
+    let mark = |marked: &MarkedSeat| format!("{} {}", marked.mark.name(), marked.seat.as_str());
     let parts = layout.sections.iter().map(section).chain(layout.marks.iter().map(mark));
     std::iter::once("layout".to_owned()).chain(stage).chain(parts).collect()
 }

@@ -246,12 +246,9 @@ fn apply_texts(contents: &mut BTreeMap<String, Vec<u8>>, content: &[u8]) -> Resu
             let file = contents.get_mut(&name).ok_or_else(|| format!("`{language}` is not shown"))?;
             let mut all: Map<String, Value> = serde_json::from_slice(file).map_err(|error| error.to_string())?;
             texts.retain(|key, text| {
-                let known = all.get_mut(key);
-                let is_unknown = known.is_none();
-                if let Some(known) = known {
-                    *known = Value::String(std::mem::take(text));
-                }
-                is_unknown
+                let Some(known) = all.get_mut(key) else { return true };
+                *known = Value::String(std::mem::take(text));
+                false
             });
             *file = serde_json::to_vec(&all).map_err(|error| error.to_string())?;
         }

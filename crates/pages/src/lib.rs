@@ -53,8 +53,8 @@ const API: &str = "/v1/";
 /// A file never changes under its address.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
-/// The routes of the pages, which also answer where there is no route, with what a folder has of a brand: its files stand for those of the same names, and the texts in
-/// its `texts.json` for those of the same keys.
+/// The routes of the pages, which also answer where there is no route. A folder with a brand replaces files by files of the same
+/// names, and texts by those of the same keys in its `texts.json`.
 pub fn router<S: Clone + Send + Sync + 'static>(brand: Option<&Path>) -> Result<Router<S>, BrandError> {
     let files = Arc::new(Files::load(brand)?);
     let views = VIEWS.iter().fold(Router::new(), |router, path| router.route(path, get(page)));

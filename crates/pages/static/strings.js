@@ -166,6 +166,18 @@ export function day(at, zone) {
 }
 
 /**
+ * The days on which a concert is performed: the first and the last.
+ *
+ * @param {Pick<import("../api").components["schemas"]["Concert"], "first_performance_at" | "last_performance_at" | "time_zone">} concert
+ */
+export function days({ first_performance_at: first, last_performance_at: last, time_zone: zone }) {
+  if (!first) return t("home.no_date");
+  return last && first !== last
+    ? t("home.dates", { first: day(first, zone), last: day(last, zone) })
+    : day(first, zone);
+}
+
+/**
  * A length of time, in the two largest units that it has.
  *
  * @param {number} seconds

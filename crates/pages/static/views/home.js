@@ -3,7 +3,7 @@
 
 import { request } from "../api.js";
 import { append, fill, h } from "../dom.js";
-import { clock, day, prices, span, t } from "../strings.js";
+import { clock, days, prices, span, t } from "../strings.js";
 import { announce, View } from "../view.js";
 
 /** @typedef {import("../../api").components["schemas"]} Schemas */
@@ -130,19 +130,12 @@ function countdown(seconds) {
 
 /** @param {Schemas["Concert"]} concert */
 function card(concert) {
-  const { first_performance_at: first, last_performance_at: last, time_zone: zone } = concert;
-  const dates =
-    first && last && first !== last
-      ? t("home.dates", { first: day(first, zone), last: day(last, zone) })
-      : first
-        ? day(first, zone)
-        : t("home.no_date");
   return h(
     "li",
     { class: "card", "data-concert": concert.id },
     h("h2", {}, h("a", { href: `/concerts/${concert.id}` }, concert.title)),
     h("p", { class: "artist" }, concert.artist),
-    h("p", {}, dates),
+    h("p", {}, days(concert)),
     h("p", { class: "price" }, prices(concert.price_min, concert.price_max)),
     state(concert),
   );

@@ -3,7 +3,7 @@
 
 import { request } from "../../api.js";
 import { append, fill, h } from "../../dom.js";
-import { day, loadPart, number, t, when } from "../../strings.js";
+import { days, loadPart, number, t, when } from "../../strings.js";
 import { View } from "../../view.js";
 
 /** @typedef {import("../../../api").components["schemas"]} Schemas */
@@ -48,13 +48,6 @@ class OwnConcerts extends View {
 
 /** @param {Schemas["OwnConcert"]} concert */
 function card(concert) {
-  const { first_performance_at: first, last_performance_at: last, time_zone: zone } = concert;
-  const dates =
-    first && last && first !== last
-      ? t("home.dates", { first: day(first, zone), last: day(last, zone) })
-      : first
-        ? day(first, zone)
-        : t("home.no_date");
   return h(
     "li",
     { class: "card" },
@@ -66,13 +59,19 @@ function card(concert) {
       t(`availability.${concert.availability}`),
       concert.paused && h("strong", { class: "paused" }, t("organiser.paused")),
     ),
-    h("p", {}, t("organiser.performances", { count: concert.performances_count }), h("br"), dates),
+    h("p", {}, t("organiser.performances", { count: concert.performances_count }), h("br"), days(concert)),
     h(
       "p",
       {},
-      t("organiser.set", { name: t("organiser.field.sales_open_at"), is: when(concert.sales_open_at, zone) }),
+      t("organiser.set", {
+        name: t("organiser.field.sales_open_at"),
+        is: when(concert.sales_open_at, concert.time_zone),
+      }),
       h("br"),
-      t("organiser.set", { name: t("organiser.field.sales_close_at"), is: when(concert.sales_close_at, zone) }),
+      t("organiser.set", {
+        name: t("organiser.field.sales_close_at"),
+        is: when(concert.sales_close_at, concert.time_zone),
+      }),
     ),
     h("p", {}, t("organiser.at_once", { most: number(concert.max_active) })),
   );

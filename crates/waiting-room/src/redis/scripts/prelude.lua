@@ -9,7 +9,7 @@ local DRAW_END = 2 ^ 50
 local WORK_MAX = 256
 -- How many of those who left while they waited are kept, the latest ones.
 local LEFT_MAX = 1024
--- How many of those who were passed over are kept, the latest ones, and for how long. As `PassedOver`.
+-- How many of those who were passed over are kept, the latest ones, as in `PassedOver`; and for how long after the last.
 local PASSED_OVER_MAX = 4096
 local PASSED_OVER_MICROS = 3600000000
 -- As in `AdmissionRate`.
