@@ -11,6 +11,7 @@ pub(crate) mod waiting_room;
 pub(crate) mod wallet;
 
 use boxoffice_domain::{SellingRules, text::CHARACTER_UNITS_MAX};
+use utoipa::ToSchema;
 
 /// The most bytes of a character in JSON: decomposed, and each UTF-16 code unit an escape such as `\u1112`.
 const CHARACTER_BYTES_MAX: usize = 6 * CHARACTER_UNITS_MAX;
@@ -18,6 +19,11 @@ const CHARACTER_BYTES_MAX: usize = 6 * CHARACTER_UNITS_MAX;
 const FIELDS_BYTES_MAX: usize = 1_024;
 /// Room for an entry of a list beside its texts, on lines that are indented by four spaces for each level.
 const ENTRY_BYTES_MAX: usize = 120;
+
+/// The label of a seat: the names of its section and row, and its number.
+#[derive(ToSchema)]
+#[schema(as = SeatLabel, value_type = String, example = "A-1-12", pattern = r"^[\t-\r \x85]*[^\x00-\x1f\x7f-\x9f-]+-[^\x00-\x1f\x7f-\x9f-]+-[1-9][0-9]{0,8}[\t-\r \x85]*$")]
+struct SeatLabelText(#[expect(dead_code, reason = "it only describes")] String);
 
 /// The longest body that an operation, given by its name, promises to take, in bytes. It takes that much even if the
 /// operator has set a lower limit for bodies.

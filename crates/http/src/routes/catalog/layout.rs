@@ -7,7 +7,7 @@ use boxoffice_domain::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{json, reply::Problem, request::validation::Fields};
+use crate::{json, reply::Problem, request::validation::Fields, routes::SeatLabelText};
 
 /// How a venue is drawn. A length of 1 is the distance of two seats in a row; `x` grows to the right of one who looks at the
 /// stage, and `y` away from it. Numbers are kept to six decimals. Sections that are left out are placed by the page that draws.
@@ -75,7 +75,7 @@ struct SectionPlaceBody {
 #[serde(deny_unknown_fields)]
 #[schema(as = MarkedSeat)]
 struct MarkBody {
-    #[schema(example = "A-1-12")]
+    #[schema(value_type = SeatLabelText)]
     seat: String,
     #[schema(value_type = MarkOfSeat)]
     mark: String,

@@ -21,7 +21,7 @@ use crate::{
         AtGate, Body, OptionalKey, Queued, SignedIn,
         validation::{Fields, parsed},
     },
-    routes::{CHARACTER_BYTES_MAX, ENTRY_BYTES_MAX, FIELDS_BYTES_MAX},
+    routes::{CHARACTER_BYTES_MAX, ENTRY_BYTES_MAX, FIELDS_BYTES_MAX, SeatLabelText},
 };
 
 /// Room for the longest labels of so many seats, in bytes.
@@ -39,11 +39,6 @@ pub(crate) struct HoldRequest {
     #[schema(value_type = Vec<SeatLabelText>, example = json!(["A-1-12", "A-1-13"]), min_items = 1)]
     seats: Vec<String>,
 }
-
-/// The label of a seat: the names of its section and row, and its number.
-#[derive(ToSchema)]
-#[schema(as = SeatLabel, value_type = String, example = "A-1-12", pattern = r"^[\t-\r \x85]*[^\x00-\x1f\x7f-\x9f-]+-[^\x00-\x1f\x7f-\x9f-]+-[1-9][0-9]{0,8}[\t-\r \x85]*$")]
-struct SeatLabelText(#[expect(dead_code, reason = "it only describes")] String);
 
 impl HoldRequest {
     fn parse(&self, seats_max: u32) -> Result<SeatSelection, Problem> {
