@@ -25,8 +25,8 @@ use crate::{
     wiring::{self, Adapters, UseCases, cache_time, seconds},
     workers::{
         Admissions, CertificateWatch, ExpirySweeper, KeysWatch, Leased, MaintenanceWatch, MetricsUpkeep,
-        PendingCharges, PresenceWatch, ReadinessWatch, RetentionWorker, RevocationsWatch, Sales, Worker, Workers,
-        report_failing_requests,
+        PendingCharges, PendingRefunds, PresenceWatch, ReadinessWatch, RetentionWorker, RevocationsWatch, Sales,
+        Worker, Workers, report_failing_requests,
     },
 };
 
@@ -219,6 +219,8 @@ fn start_workers(
     start_for_all(settings, adapters, workers, sweeper);
     let charges = PendingCharges::new(Arc::clone(wallet), settings.charge_retry_seconds);
     start_for_all(settings, adapters, workers, charges);
+    let refunds = PendingRefunds::new(Arc::clone(wallet), settings.charge_retry_seconds);
+    start_for_all(settings, adapters, workers, refunds);
     start_for_all(settings, adapters, workers, RetentionWorker::new(adapters.retention(settings)));
     workers.start(Admissions { waiting_room: Arc::clone(waiting_room), clock: Arc::clone(&adapters.clock) });
     workers.start(Sales { waiting_room: Arc::clone(waiting_room), fails: false });

@@ -276,18 +276,21 @@ settings! {
     outbox_days: u32 = "30", whole(1, KEPT_DAYS_MAX);
     /// How long a charge may be pending before the gateway is asked again
     charge_retry_seconds: u32 = "10", whole(1, DAY_SECONDS);
-    /// How long a charge may be without a verdict; then the gateway is asked a last time, and the charge ends as declined
+    /// How long a charge may be without a verdict; then the server gives it up, and it ends as the gateway says
     charge_pending_hours: u32 = "24", whole(1, 8_784);
+    /// How long a buyer has for what the gateway asks of them; then the server gives the charge up
+    charge_action_minutes: u32 = "30", whole(1, 10_080);
     /// Payment gateway that takes money for points: `none`, which refuses all charges, or `simulator`, which approves them
     /// and takes no money; `simulator` is the default with `--demo`
     gateway: Gateway = "none", choice(GATEWAYS);
     /// How long the server waits for the gateway
     gateway_timeout_milliseconds: u32 = "5000", whole(1, 600_000);
-    /// What the simulator does: `approve`, `decline`, `time_out`, `answer_late` or `fail`
+    /// What the simulator does: `approve`, `decline`, `time_out`, `answer_late`, `fail` or `require_action`
     simulator_mode: SimulatorMode = "approve", choice(SIMULATOR_MODES);
     /// How long the simulator takes to answer
     simulator_delay_milliseconds: u32 = "0", whole(0, 600_000);
-    /// The simulator declines, fails, or answers late if the amount ends in 402, 502 or 504
+    /// The simulator declines, is lost, asks the buyer to act (who does so within 3 seconds), fails, or answers late if the
+    /// amount ends in 402, 408, 428, 502 or 504
     simulator_scripted_by_amount: bool = "false", switch;
     /// After a stop signal: how long requests are still accepted while `/readyz` answers 503
     drain_seconds: u32 = "0", whole(0, 600);
@@ -317,6 +320,7 @@ const SIMULATOR_MODES: &[(&str, SimulatorMode)] = &[
     ("time_out", SimulatorMode::TimeOut),
     ("answer_late", SimulatorMode::AnswerLate),
     ("fail", SimulatorMode::Fail),
+    ("require_action", SimulatorMode::RequireAction),
 ];
 
 const STAFF_SECOND_FACTOR: &[(&str, StaffSecondFactor)] =

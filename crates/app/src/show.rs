@@ -5,6 +5,7 @@ use boxoffice_domain::{
     AccountId, ConcertId, PaymentId, ReservationId, Timestamp,
     accounts::{Belonging, ClientName, Credentials, LoginId, Session},
     catalog::{ConcertSummary, PerformanceSummary, Stock},
+    gateway::GatewayReference,
     page::{Page, PageRequest},
     payments::{Payment, PaymentSource, PaymentStatus},
     reservations::ReservationView,
@@ -231,19 +232,29 @@ fn payment_json(payment: &Payment) -> Value {
 }
 
 fn charge_json(charge: &Charge) -> Value {
+    let decline_reason = match charge.state {
+        ChargeState::Declined { reason, .. } => Some(reason.as_str()),
+        _ => None,
+    };
     let ended_at = match charge.state {
-        ChargeState::Pending => None,
+        ChargeState::Pending | ChargeState::RequiresAction => None,
         ChargeState::Completed { completed_at, .. } => Some(completed_at),
-        ChargeState::Declined { declined_at } => Some(declined_at),
+        ChargeState::Declined { declined_at, .. } => Some(declined_at),
     };
     json!({
         "id": charge.id.uuid(),
-        "status": match charge.state.status() {
+        "status": match charge.status() {
             ChargeStatus::Pending => "pending",
+            ChargeStatus::RequiresAction => "requires_action",
             ChargeStatus::Completed => "completed",
             ChargeStatus::Declined => "declined",
+            ChargeStatus::PartiallyRefunded => "partially_refunded",
+            ChargeStatus::Refunded => "refunded",
         },
         "amount": charge.amount.get(),
+        "refunded": charge.refunded.get(),
+        "decline_reason": decline_reason,
+        "reference": charge.reference.as_ref().map(GatewayReference::as_str),
         "created_at": charge.created_at,
         "ended_at": ended_at,
     })

@@ -137,6 +137,11 @@ fn describe_metrics() {
     describe_gauge!("boxoffice_queue_admitted", "Accounts that were admitted to a concert since its queue began.");
     describe_counter!("boxoffice_holds_ended_total", "Holds that ended, by concert, paid or not.");
     describe_counter!("boxoffice_holds_expired_total", "Lapsed holds that were marked as expired.");
+    describe_gauge!(
+        "boxoffice_charge_refunds_pending",
+        "Refunds of charges that the payment gateway did not decide when asked again."
+    );
+    describe_counter!("boxoffice_gateway_messages_total", "Notifications of the payment gateway that were worked off.");
     describe_gauge!("boxoffice_charges_pending", "Charges that the payment gateway did not decide when asked again.");
     describe_counter!("boxoffice_charges_lapsed_total", "Charges without a verdict that were declined.");
     describe_counter!("boxoffice_connections_cut_total", "Connections that the server closed, by reason.");

@@ -176,11 +176,13 @@ impl Adapters {
             CatalogImportService { import: Arc::clone(&self.database.import), generation: Arc::clone(&generation) };
         let wallet = Arc::new(WalletService {
             wallets: Arc::clone(&self.database.wallets),
+            inbox: Arc::clone(&self.database.gateway_inbox),
             gateway: gateway(settings),
             clock: Arc::clone(clock),
             entropy: Arc::clone(entropy),
             rules: settings.selling_rules(),
             pending_max: TimeDelta::hours(i64::from(settings.charge_pending_hours)),
+            action_max: TimeDelta::minutes(i64::from(settings.charge_action_minutes)),
         });
         let services = Services {
             accounts,
@@ -342,6 +344,9 @@ pub(crate) fn hashing_parallel(settings: &Settings) -> usize {
     }
 }
 
+/// How long a simulated buyer takes to act.
+const SIMULATED_ACTION: Duration = Duration::from_secs(3);
+
 fn gateway(settings: &Settings) -> Option<Arc<dyn PaymentGateway>> {
     match settings.gateway {
         Gateway::None => None,
@@ -349,6 +354,7 @@ fn gateway(settings: &Settings) -> Option<Arc<dyn PaymentGateway>> {
             mode: settings.simulator_mode,
             delay: milliseconds(settings.simulator_delay_milliseconds),
             timeout: milliseconds(settings.gateway_timeout_milliseconds),
+            action_time: Some(SIMULATED_ACTION),
             scripted_by_amount: settings.simulator_scripted_by_amount,
         }))),
     }

@@ -5,6 +5,7 @@
 
 mod certificate;
 mod clock;
+mod gateway;
 mod maintenance;
 mod readiness;
 mod retention;
@@ -12,8 +13,8 @@ mod retention;
 use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use boxoffice_application::{AccountService, ReservationService, WaitingRoomService, WalletService};
-use boxoffice_domain::{Clock, ConcertId, waiting_room::WaitingRoom, wallet::PendingKey};
+use boxoffice_application::{AccountService, ReservationService, WaitingRoomService};
+use boxoffice_domain::{Clock, ConcertId, waiting_room::WaitingRoom};
 use boxoffice_peers::{Peers, leases::Lease, presence::Presence};
 use futures::FutureExt;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -25,6 +26,7 @@ use crate::adapters::{CurrentTokens, Keys};
 pub(crate) use {
     certificate::CertificateWatch,
     clock::{ClockWatch, WARNED_FROM},
+    gateway::{GatewayMessages, PendingCharges, PendingRefunds},
     maintenance::MaintenanceWatch,
     readiness::ReadinessWatch,
     retention::RetentionWorker,
@@ -32,9 +34,6 @@ pub(crate) use {
 
 /// How many lapsed holds one transaction marks as expired.
 const EXPIRE_MAX: u32 = 500;
-/// How many pending charges a tick looks at: few, since each may take as long as the gateway's timeout, and a stop waits for
-/// the tick.
-const CHARGES_MAX: u32 = 20;
 /// How many queues have metrics: each label costs memory here and where metrics are collected.
 const QUEUES_MEASURED_MAX: usize = 100;
 /// How long to wait after the first failure; twice as long after each further one.
@@ -247,48 +246,6 @@ impl Worker for ExpirySweeper {
         metrics::counter!("boxoffice_holds_expired_total").increment(u64::from(expired));
         // After a full batch there may be more.
         Ok(if expired < EXPIRE_MAX { self.interval } else { Duration::ZERO })
-    }
-}
-
-/// Asks the payment gateway again about charges that have no verdict.
-#[derive(Debug)]
-pub(crate) struct PendingCharges {
-    wallet: Arc<WalletService>,
-    pending_seconds: u32,
-    /// Where the last tick stopped, if it did not reach the end.
-    after: Option<PendingKey>,
-    /// How many got no verdict in this pass over all pending charges.
-    without_verdict: u32,
-}
-
-impl PendingCharges {
-    pub(crate) fn new(wallet: Arc<WalletService>, pending_seconds: u32) -> Self {
-        Self { wallet, pending_seconds, after: None, without_verdict: 0 }
-    }
-}
-
-#[async_trait]
-impl Worker for PendingCharges {
-    const NAME: &'static str = "pending_charges";
-
-    async fn tick(&mut self) -> anyhow::Result<Duration> {
-        let resolved = self.wallet.resolve_pending(self.pending_seconds, self.after, CHARGES_MAX).await?;
-        self.after = resolved.next;
-        self.without_verdict = self.without_verdict.saturating_add(resolved.pending);
-        if self.after.is_none() {
-            metrics::gauge!("boxoffice_charges_pending").set(std::mem::take(&mut self.without_verdict));
-        }
-        metrics::counter!("boxoffice_charges_lapsed_total").increment(u64::from(resolved.lapsed));
-        if resolved.ended > 0 {
-            tracing::info!(ended = resolved.ended, pending = resolved.pending, "pending charges were resolved");
-        }
-        let rest = if resolved.next.is_some() { 1 } else { self.pending_seconds.clamp(1, 10) };
-        Ok(Duration::from_secs(u64::from(rest)))
-    }
-
-    fn is_done_elsewhere(&mut self) {
-        (self.after, self.without_verdict) = (None, 0);
-        metrics::gauge!("boxoffice_charges_pending").set(0);
     }
 }
 

@@ -4,10 +4,12 @@
 //! its act, and hands both down as an [`Idempotency`](boxoffice_domain::idempotency::Idempotency).
 
 use boxoffice_domain::{
-    Points, ReservationId, TimeZone,
+    ChargeId, Points, ReservationId, TimeZone,
     catalog::{Layout, MarkedSeat, Measure, SectionPlace},
+    gateway::PaymentMethod,
     idempotency::Fingerprint,
     seats::SeatLabel,
+    wallet::ChargeAmount,
 };
 use sha2::{Digest, Sha256};
 
@@ -96,8 +98,15 @@ pub fn pay(reservation_id: ReservationId) -> Fingerprint {
 }
 
 /// Of charging points.
-pub fn charge(amount: Points) -> Fingerprint {
-    digest("charge", [amount.to_string()])
+pub fn charge(amount: Points, payment_method: Option<&PaymentMethod>) -> Fingerprint {
+    let method = payment_method.map(|method| method.as_str().to_owned());
+    digest("charge", [amount.to_string()].into_iter().chain(method))
+}
+
+/// Of giving points of a charge back for money.
+pub fn charge_refund(charge_id: ChargeId, amount: Option<ChargeAmount>) -> Fingerprint {
+    let amount = amount.map(|amount| amount.points().to_string());
+    digest("charge_refund", [charge_id.to_string()].into_iter().chain(amount))
 }
 
 /// A digest of the act and of each part with its length, so that no two lists of parts run together into one text.
@@ -254,8 +263,12 @@ mod tests {
             cancel(ReservationId::new(id(2))),
             pay(ReservationId::new(id(1))),
             pay(ReservationId::new(id(2))),
-            charge(points(5_000)),
-            charge(points(5_001)),
+            charge(points(5_000), None),
+            charge(points(5_001), None),
+            charge(points(5_001), PaymentMethod::new("pm_1").as_ref()),
+            charge_refund(ChargeId::new(id(1)), None),
+            charge_refund(ChargeId::new(id(2)), None),
+            charge_refund(ChargeId::new(id(1)), ChargeAmount::new(points(5_000)).ok()),
             digest("hold", ["a", "b"]),
             digest("hold", ["ab"]),
             digest("pay", ["a", "b"]),

@@ -1,20 +1,31 @@
-//! Filling a wallet, and reading it.
+//! Filling a wallet, giving points back for money, and reading it.
+
+mod gateway_messages;
+mod open_charges;
+mod reconciliation;
+mod refunds;
 
 use std::sync::Arc;
 
 use boxoffice_domain::{
     ChargeId, Clock, EntropySource, SellingRules, StorageError,
-    gateway::{GatewayError, GatewayRequest, GatewayVerdict, PaymentGateway},
+    gateway::{ClientAction, GatewayAnswer, GatewayError, GatewayInbox, GatewayState, PaymentGateway, PaymentMethod},
     idempotency::{Idempotency, Made},
     page::{Page, PageRequest},
     wallet::{
-        Charge, ChargeAmount, ChargeError, ChargeRefusal, ChargeRequest, ChargeState, PendingKey, Wallet, WalletEntry,
-        Wallets,
+        Charge, ChargeAmount, ChargeError, ChargeRefusal, ChargeRequest, ChargeState, Wallet, WalletEntry, Wallets,
     },
 };
 use chrono::TimeDelta;
 
 use crate::Identity;
+
+pub use self::{
+    gateway_messages::NotificationError,
+    open_charges::Resolved,
+    reconciliation::{Difference, ReconcileError, Reconciliation},
+    refunds::{RefundPointsError, ResolvedRefunds},
+};
 
 /// Why points were not charged.
 #[derive(Debug, thiserror::Error)]
@@ -27,10 +38,10 @@ pub enum ChargePointsError {
     /// No money was taken.
     #[error("the payment gateway declined the charge")]
     Declined(Box<Charge>),
-    /// The payment gateway gave no verdict. The charge stays pending and is resolved later.
-    #[error("the payment gateway gave no verdict")]
+    /// The payment gateway gave no answer. The charge stays open and is resolved later.
+    #[error("the payment gateway gave no answer")]
     Gateway { charge_id: ChargeId, source: GatewayError },
-    /// The storage failed. If the gateway had approved, the charge is pending and is resolved later.
+    /// The storage failed. If the gateway had approved, the charge is open and is resolved later.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -44,23 +55,19 @@ impl From<ChargeError> for ChargePointsError {
     }
 }
 
-/// What became of the pending charges that the gateway was asked about again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Resolved {
-    /// How many were approved or declined.
-    pub ended: u32,
-    /// How many still have no verdict.
-    pub pending: u32,
-    /// How many had none for too long, and were declined.
-    pub lapsed: u32,
-    /// Where the next call goes on; `None` at the end.
-    pub next: Option<PendingKey>,
+/// A charge, and what its buyer has to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charged {
+    pub charge: Charge,
+    /// Present only while the charge requires action, and only where the gateway was asked.
+    pub action: Option<ClientAction>,
 }
 
 /// Fills wallets, and shows them.
 pub struct WalletService {
     pub wallets: Arc<dyn Wallets>,
-    /// Takes the money for charges; `None` refuses every charge, and leaves the pending ones as they are.
+    pub inbox: Arc<dyn GatewayInbox>,
+    /// Takes the money for charges; `None` refuses every charge, and leaves the open ones as they are.
     pub gateway: Option<Arc<dyn PaymentGateway>>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn EntropySource>,
@@ -68,94 +75,57 @@ pub struct WalletService {
     pub rules: SellingRules,
     /// How long a charge may be without a verdict.
     pub pending_max: TimeDelta,
+    /// How long a buyer has to act.
+    pub action_max: TimeDelta,
 }
 
 impl WalletService {
     /// Charges points: records the charge as pending, asks the gateway under its id, then credits it. A failure between
-    /// two of these steps leaves a pending charge, which [`Self::resolve_pending`] or a repeated request ends. A charge is
+    /// two of these steps leaves an open charge, which [`Self::resolve_pending`] or a repeated request ends. A charge is
     /// never lost, and never credited twice.
     pub async fn charge(
         &self,
         identity: Identity,
         amount: ChargeAmount,
+        payment_method: Option<PaymentMethod>,
         idempotency: Idempotency,
-    ) -> Result<Made<Charge>, ChargePointsError> {
+    ) -> Result<Made<Charged>, ChargePointsError> {
         let gateway = self.gateway.as_deref().ok_or(ChargePointsError::Unavailable)?;
         let charge_id = ChargeId::new(self.entropy.uuid());
         let request = ChargeRequest {
             charge_id,
             account_id: identity.account_id,
             amount,
+            payment_method,
             balance_max: self.rules.balance_points_max,
             idempotency,
         };
-        let Made { value: mut charge, replayed } = self.wallets.begin_charge(request).await?;
-        if charge.state == ChargeState::Pending {
-            charge = self.ask_gateway(gateway, &charge).await?;
-        }
-        match charge.state {
-            ChargeState::Declined { .. } => Err(ChargePointsError::Declined(Box::new(charge))),
-            ChargeState::Pending | ChargeState::Completed { .. } => Ok(Made { value: charge, replayed }),
-        }
-    }
-
-    async fn ask_gateway(&self, gateway: &dyn PaymentGateway, charge: &Charge) -> Result<Charge, ChargePointsError> {
-        let request = GatewayRequest { charge_id: charge.id, account_id: charge.account_id, amount: charge.amount };
-        let verdict = gateway.charge(request).await;
-        let verdict = verdict.map_err(|source| ChargePointsError::Gateway { charge_id: charge.id, source })?;
-        Ok(self.complete(charge.id, verdict).await?)
-    }
-
-    async fn complete(&self, id: ChargeId, verdict: GatewayVerdict) -> Result<Charge, StorageError> {
-        let ended = self.wallets.complete_charge(id, verdict).await?;
-        ended.ok_or_else(|| StorageError::failed("a charge vanished while the gateway was asked"))
-    }
-
-    /// Asks the gateway again about at most `limit` charges that have been pending for `pending_seconds`, from `after` on,
-    /// where the last call ended: however many never get a verdict, the others still get theirs. A charge that has been
-    /// pending for longer than [`pending_max`](Self::pending_max) and still gets no verdict is declined. Does nothing
-    /// without a gateway.
-    pub async fn resolve_pending(
-        &self,
-        pending_seconds: u32,
-        after: Option<PendingKey>,
-        limit: u32,
-    ) -> Result<Resolved, StorageError> {
-        let Some(gateway) = self.gateway.as_deref() else { return Ok(Resolved::default()) };
-        let now = self.clock.now();
-        let before = now - TimeDelta::seconds(i64::from(pending_seconds));
-        let charges = self.wallets.pending_charges(before, after, limit).await?;
-        let last = charges.last().filter(|_| charges.len() >= limit as usize);
-        let next = last.map(|charge| PendingKey { created_at: charge.created_at, id: charge.id });
-        let mut resolved = Resolved { next, ..Resolved::default() };
-        for charge in charges {
-            match self.ask_gateway(gateway, &charge).await {
-                Ok(_) => resolved.ended += 1,
-                Err(ChargePointsError::Storage(error)) => return Err(error),
-                Err(error) if now - charge.created_at <= self.pending_max => {
-                    resolved.pending += 1;
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(charge_id = %charge.id, error, "a pending charge still has no verdict");
-                }
-                Err(error) => resolved.lapsed += u32::from(self.decline_lapsed(&charge, error).await?),
+        let Made { value: charge, replayed } = self.wallets.begin_charge(request).await?;
+        let charged = if charge.state.is_open() {
+            let answer = if replayed { ask_again(gateway, &charge).await } else { begin(gateway, &charge).await };
+            let source = |source| ChargePointsError::Gateway { charge_id: charge.id, source };
+            self.record(charge.clone(), answer.map_err(source)?).await?
+        } else {
+            Charged { charge, action: None }
+        };
+        match charged.charge.state {
+            ChargeState::Declined { .. } => Err(ChargePointsError::Declined(Box::new(charged.charge))),
+            ChargeState::Pending | ChargeState::RequiresAction | ChargeState::Completed { .. } => {
+                Ok(Made { value: charged, replayed })
             }
         }
-        Ok(resolved)
     }
 
-    /// Declines a charge that got no verdict for too long. Returns `false` if another instance got one meanwhile.
-    async fn decline_lapsed(&self, charge: &Charge, error: ChargePointsError) -> Result<bool, StorageError> {
-        let charge = self.complete(charge.id, GatewayVerdict::Declined).await?;
-        let ChargeState::Declined { .. } = charge.state else { return Ok(false) };
-        tracing::warn!(
-            charge_id = %charge.id,
-            account_id = %charge.account_id,
-            amount = %charge.amount,
-            pending_hours = self.pending_max.num_hours(),
-            error = &error as &dyn std::error::Error,
-            "a charge got no verdict in time and was declined; compare it with the gateway's records"
-        );
-        Ok(true)
+    /// Records what the gateway answered about an open charge.
+    async fn record(&self, charge: Charge, answer: GatewayAnswer) -> Result<Charged, StorageError> {
+        let Some(verdict) = answer.state.verdict() else { return Ok(Charged { charge, action: None }) };
+        let recorded = self.wallets.complete_charge(charge.id, verdict, answer.reference).await?;
+        let charge = recorded.ok_or_else(|| StorageError::failed("a charge vanished while the gateway was asked"))?;
+        let action = match answer.state {
+            GatewayState::ActionRequired(action) if charge.state == ChargeState::RequiresAction => Some(action),
+            _ => None,
+        };
+        Ok(Charged { charge, action })
     }
 
     pub async fn balance(&self, identity: Identity) -> Result<Option<Wallet>, StorageError> {
@@ -173,5 +143,18 @@ impl WalletService {
 
     pub async fn find_charge(&self, identity: Identity, id: ChargeId) -> Result<Option<Charge>, StorageError> {
         self.wallets.find_charge(identity.account_id, id).await
+    }
+}
+
+async fn begin(gateway: &dyn PaymentGateway, charge: &Charge) -> Result<GatewayAnswer, GatewayError> {
+    gateway.begin(&charge.gateway_request()).await
+}
+
+/// How a charge stands at the gateway, which may not have heard of it yet. Gateways forget after some time what was asked
+/// under an id, so the payment is looked for before it is begun again.
+async fn ask_again(gateway: &dyn PaymentGateway, charge: &Charge) -> Result<GatewayAnswer, GatewayError> {
+    match gateway.query(&charge.gateway_request()).await? {
+        Some(answer) => Ok(answer),
+        None => begin(gateway, charge).await,
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    AccountId, ChargeId, PaymentId, PerformanceId, Points, ReservationId, StorageError, Timestamp,
+    AccountId, ChargeId, ChargeRefundId, PaymentId, PerformanceId, Points, ReservationId, StorageError, Timestamp,
     page::{Page, PageRequest},
     seats::SeatLabel,
 };
@@ -53,10 +53,30 @@ pub enum Event {
     ChargeCompleted { charge_id: ChargeId, account_id: AccountId, amount: Points, balance: Points },
     /// A charge was declined by the payment gateway.
     ChargeDeclined { charge_id: ChargeId, account_id: AccountId, amount: Points },
+    /// The buyer has to do something with the payment gateway before a charge can be approved.
+    ChargeRequiresAction { charge_id: ChargeId, account_id: AccountId, amount: Points },
+    /// Points of a charge left the wallet, and the payment gateway is about to be asked for the money.
+    ChargeRefundRequested {
+        refund_id: ChargeRefundId,
+        charge_id: ChargeId,
+        account_id: AccountId,
+        amount: Points,
+        balance: Points,
+    },
+    /// The payment gateway gives the money of points back.
+    ChargeRefunded { refund_id: ChargeRefundId, charge_id: ChargeId, account_id: AccountId, amount: Points },
+    /// The payment gateway gives nothing back, and the points are in the wallet again.
+    ChargeRefundRefused {
+        refund_id: ChargeRefundId,
+        charge_id: ChargeId,
+        account_id: AccountId,
+        amount: Points,
+        balance: Points,
+    },
 }
 
 impl Event {
-    /// The reservation or charge that the event is about.
+    /// The reservation, charge or refund of a charge that the event is about.
     pub fn subject(&self) -> Uuid {
         match self {
             Self::ReservationHeld { reservation_id, .. }
@@ -65,7 +85,11 @@ impl Event {
             | Self::ReservationExpired { reservation_id, .. } => reservation_id.uuid(),
             Self::ChargeRequested { charge_id, .. }
             | Self::ChargeCompleted { charge_id, .. }
-            | Self::ChargeDeclined { charge_id, .. } => charge_id.uuid(),
+            | Self::ChargeDeclined { charge_id, .. }
+            | Self::ChargeRequiresAction { charge_id, .. } => charge_id.uuid(),
+            Self::ChargeRefundRequested { refund_id, .. }
+            | Self::ChargeRefunded { refund_id, .. }
+            | Self::ChargeRefundRefused { refund_id, .. } => refund_id.uuid(),
         }
     }
 
@@ -79,6 +103,10 @@ impl Event {
             Self::ChargeRequested { .. } => "charge_requested",
             Self::ChargeCompleted { .. } => "charge_completed",
             Self::ChargeDeclined { .. } => "charge_declined",
+            Self::ChargeRequiresAction { .. } => "charge_requires_action",
+            Self::ChargeRefundRequested { .. } => "charge_refund_requested",
+            Self::ChargeRefunded { .. } => "charge_refunded",
+            Self::ChargeRefundRefused { .. } => "charge_refund_refused",
         }
     }
 }

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountId, ActError, ChargeId, PaymentId, Points, ReservationId, StorageError, Timestamp,
-    gateway::GatewayVerdict,
+    AccountId, ActError, ChargeId, ChargeRefundId, PaymentId, Points, ReservationId, StorageError, Timestamp,
+    gateway::{DeclineReason, GatewayReference, GatewayRequest, GatewayVerdict, PaymentMethod, RefundVerdict},
     idempotency::{Idempotency, KeyReused, Made},
     page::{Page, PageRequest},
 };
@@ -34,6 +34,8 @@ pub struct Wallet {
 pub enum EntryKind {
     /// Points were charged.
     Charge { charge_id: ChargeId },
+    /// Points of a charge were given back for money; or came back, since the payment gateway refused that.
+    ChargeRefund { charge_id: ChargeId },
     /// Seats were paid.
     Payment { reservation_id: ReservationId, payment_id: PaymentId },
     /// A paid reservation was cancelled.
@@ -45,6 +47,7 @@ impl EntryKind {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Charge { .. } => "charge",
+            Self::ChargeRefund { .. } => "charge_refund",
             Self::Payment { .. } => "payment",
             Self::Refund { .. } => "refund",
         }
@@ -53,7 +56,7 @@ impl EntryKind {
     /// The reservation that caused it, if one did.
     pub fn reservation_id(&self) -> Option<ReservationId> {
         match self {
-            Self::Charge { .. } => None,
+            Self::Charge { .. } | Self::ChargeRefund { .. } => None,
             Self::Payment { reservation_id, .. } | Self::Refund { reservation_id } => Some(*reservation_id),
         }
     }
@@ -61,7 +64,7 @@ impl EntryKind {
     /// The charge that caused it, if one did.
     pub fn charge_id(&self) -> Option<ChargeId> {
         match self {
-            Self::Charge { charge_id } => Some(*charge_id),
+            Self::Charge { charge_id } | Self::ChargeRefund { charge_id } => Some(*charge_id),
             Self::Payment { .. } | Self::Refund { .. } => None,
         }
     }
@@ -117,10 +120,16 @@ impl Wallet {
 pub enum ChargeStatus {
     /// The payment gateway has not answered yet.
     Pending,
+    /// The buyer has to do something with the payment gateway first.
+    RequiresAction,
     /// Approved and credited.
     Completed,
     /// Declined by the payment gateway.
     Declined,
+    /// Credited, and some of it given back.
+    PartiallyRefunded,
+    /// Credited, and all of it given back.
+    Refunded,
 }
 
 /// What state a charge is in.
@@ -129,6 +138,8 @@ pub enum ChargeStatus {
 pub enum ChargeState {
     /// The payment gateway has not answered yet.
     Pending,
+    /// The buyer has to do something with the payment gateway first.
+    RequiresAction,
     /// Approved and credited.
     Completed {
         /// The balance after the credit.
@@ -138,19 +149,17 @@ pub enum ChargeState {
     },
     /// Declined by the payment gateway.
     Declined {
+        /// Why.
+        reason: DeclineReason,
         /// When.
         declined_at: Timestamp,
     },
 }
 
 impl ChargeState {
-    /// How it is shown.
-    pub fn status(&self) -> ChargeStatus {
-        match self {
-            Self::Pending => ChargeStatus::Pending,
-            Self::Completed { .. } => ChargeStatus::Completed,
-            Self::Declined { .. } => ChargeStatus::Declined,
-        }
+    /// Whether the gateway can still approve or decline it.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Pending | Self::RequiresAction)
     }
 }
 
@@ -164,9 +173,41 @@ pub struct Charge {
     pub account_id: AccountId,
     pub amount: Points,
     pub state: ChargeState,
+    /// How much of it was given back, or is about to be.
+    pub refunded: Points,
+    /// How the buyer pays; `None` if that was left to the gateway's client.
+    pub payment_method: Option<PaymentMethod>,
+    /// The gateway's name for it, once it has answered.
+    pub reference: Option<GatewayReference>,
     pub created_at: Timestamp,
     /// The key under which it was asked for.
     pub idempotency: Idempotency,
+}
+
+impl Charge {
+    /// How it is shown.
+    pub fn status(&self) -> ChargeStatus {
+        match self.state {
+            ChargeState::Pending => ChargeStatus::Pending,
+            ChargeState::RequiresAction => ChargeStatus::RequiresAction,
+            ChargeState::Declined { .. } => ChargeStatus::Declined,
+            ChargeState::Completed { .. } if self.refunded == Points::ZERO => ChargeStatus::Completed,
+            ChargeState::Completed { .. } if self.refunded < self.amount => ChargeStatus::PartiallyRefunded,
+            ChargeState::Completed { .. } => ChargeStatus::Refunded,
+        }
+    }
+
+    /// What the gateway is asked for.
+    pub fn gateway_request(&self) -> GatewayRequest {
+        GatewayRequest {
+            charge_id: self.id,
+            account_id: self.account_id,
+            amount: self.amount,
+            payment_method: self.payment_method.clone(),
+            created_at: self.created_at,
+            reference: self.reference.clone(),
+        }
+    }
 }
 
 /// How many points a charge adds: at least 1.
@@ -209,6 +250,8 @@ pub struct ChargeRequest {
     pub charge_id: ChargeId,
     pub account_id: AccountId,
     pub amount: ChargeAmount,
+    /// How the account pays; `None` if that is left to the gateway's client.
+    pub payment_method: Option<PaymentMethod>,
     /// The most points that charging may bring the wallet to.
     pub balance_max: Points,
     pub idempotency: Idempotency,
@@ -228,6 +271,94 @@ pub enum ChargeRefusal {
 
 /// Why a charge was not begun.
 pub type ChargeError = ActError<ChargeRefusal>;
+
+/// What state a refund of a charge is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub enum ChargeRefundState {
+    /// The points have left the wallet; the payment gateway has not answered yet.
+    Pending,
+    /// The payment gateway gives the money back.
+    Completed {
+        /// When it said so.
+        completed_at: Timestamp,
+    },
+    /// The payment gateway gives nothing back, and the points are in the wallet again.
+    Refused {
+        /// When it said so.
+        refused_at: Timestamp,
+    },
+}
+
+/// Points of a charge that become money again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
+pub struct ChargeRefund {
+    /// Its id, here and at the gateway.
+    pub id: ChargeRefundId,
+    pub charge_id: ChargeId,
+    pub account_id: AccountId,
+    pub amount: Points,
+    pub state: ChargeRefundState,
+    pub created_at: Timestamp,
+    /// The key under which it was asked for.
+    pub idempotency: Idempotency,
+}
+
+/// An account wants money back for points of a charge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
+pub struct ChargeRefundRequest {
+    /// The id of the refund to be made.
+    pub refund_id: ChargeRefundId,
+    pub charge_id: ChargeId,
+    pub account_id: AccountId,
+    /// How many points; `None` for as many as can be given back.
+    pub amount: Option<ChargeAmount>,
+    pub idempotency: Idempotency,
+}
+
+/// Why no refund of a charge was begun. Nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChargeRefundRefusal {
+    /// The account has no such charge.
+    #[error("the account has no such charge")]
+    NoSuchCharge,
+    /// The charge was not credited, or all of it was given back before.
+    #[error("nothing of the charge can be given back")]
+    NotRefundable,
+    /// More is asked for than is left of the charge.
+    #[error("only {rest} points of the charge are left")]
+    ExceedsCharge {
+        /// What is left.
+        rest: Points,
+    },
+    /// The points were spent.
+    #[error("the balance of {balance} points is less than {required}")]
+    InsufficientPoints {
+        /// The points there are.
+        balance: Points,
+        /// The points that are asked for, at least.
+        required: Points,
+    },
+    /// The idempotency key names another request.
+    #[error(transparent)]
+    KeyReused(#[from] KeyReused),
+}
+
+/// Why no refund of a charge was begun.
+pub type ChargeRefundError = ActError<ChargeRefundRefusal>;
+
+/// Where a list of refunds without a verdict goes on: they are sorted by their beginning, then by id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are those of the last refund seen")]
+pub struct PendingRefundKey {
+    pub created_at: Timestamp,
+    pub id: ChargeRefundId,
+}
 
 /// Where a list of pending charges goes on: they are sorted by their beginning, then by id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -258,12 +389,47 @@ pub trait Wallets: Send + Sync {
 
     /// Carries out [`Command::CompleteCharge`](crate::sale::Command::CompleteCharge) in one transaction, the credit with
     /// it. Returns the charge as it is then, also if it had ended before; `None` if there is none.
-    async fn complete_charge(&self, id: ChargeId, verdict: GatewayVerdict) -> Result<Option<Charge>, StorageError>;
+    async fn complete_charge(
+        &self,
+        id: ChargeId,
+        verdict: GatewayVerdict,
+        reference: Option<GatewayReference>,
+    ) -> Result<Option<Charge>, StorageError>;
+
+    /// Carries out [`Command::BeginChargeRefund`](crate::sale::Command::BeginChargeRefund) in one transaction. A repeated
+    /// request under its idempotency key gets the refund as it is now, or [`KeyReused`].
+    async fn begin_charge_refund(&self, request: ChargeRefundRequest) -> Result<Made<ChargeRefund>, ChargeRefundError>;
+
+    /// Carries out [`Command::CompleteChargeRefund`](crate::sale::Command::CompleteChargeRefund) in one transaction.
+    /// Returns the refund as it is then, also if it had ended before; `None` if there is none.
+    async fn complete_charge_refund(
+        &self,
+        id: ChargeRefundId,
+        verdict: RefundVerdict,
+    ) -> Result<Option<ChargeRefund>, StorageError>;
+
+    /// A charge, of whatever account.
+    async fn charge(&self, id: ChargeId) -> Result<Option<Charge>, StorageError>;
 
     /// A charge of this account; `None` also where it is another's.
     async fn find_charge(&self, account_id: AccountId, id: ChargeId) -> Result<Option<Charge>, StorageError>;
 
-    /// At most `limit` charges that are pending and were begun before `before`, the oldest first; with `after`
+    /// The refunds of a charge of this account, the oldest first.
+    async fn charge_refunds(&self, account_id: AccountId, id: ChargeId) -> Result<Vec<ChargeRefund>, StorageError>;
+
+    /// At most `limit` refunds of charges that are pending and were begun before `before`, the oldest first; with `after`
+    /// only those that come after that one in this order.
+    async fn pending_charge_refunds(
+        &self,
+        before: Timestamp,
+        after: Option<PendingRefundKey>,
+        limit: u32,
+    ) -> Result<Vec<ChargeRefund>, StorageError>;
+
+    /// The charges of all accounts in the order of their ids, which is about that in which they were begun.
+    async fn charges(&self, page: PageRequest<ChargeId>) -> Result<Page<Charge, ChargeId>, StorageError>;
+
+    /// At most `limit` charges that are open and were begun before `before`, the oldest first; with `after`
     /// only those that come after that one in this order.
     async fn pending_charges(
         &self,
@@ -285,6 +451,7 @@ mod tests {
         let payment_id = PaymentId::new(Uuid::from_u128(3));
         for (kind, name, charge, reservation) in [
             (EntryKind::Charge { charge_id }, "charge", Some(charge_id), None),
+            (EntryKind::ChargeRefund { charge_id }, "charge_refund", Some(charge_id), None),
             (EntryKind::Payment { reservation_id, payment_id }, "payment", None, Some(reservation_id)),
             (EntryKind::Refund { reservation_id }, "refund", None, Some(reservation_id)),
         ] {

@@ -2,7 +2,10 @@
 
 mod world;
 
-use boxoffice_domain::{fixtures::selling_rules, gateway::GatewayVerdict};
+use boxoffice_domain::{
+    fixtures::selling_rules,
+    gateway::{DeclineReason, GatewayVerdict, RefundVerdict},
+};
 use proptest::{prelude::*, sample::subsequence, test_runner::FileFailurePersistence};
 use world::{ACCOUNTS, Command, PERFORMANCES, SEATS, World};
 
@@ -13,7 +16,15 @@ fn amount() -> impl Strategy<Value = i64> {
 }
 
 fn verdict() -> impl Strategy<Value = GatewayVerdict> {
-    prop_oneof![4 => Just(GatewayVerdict::Approved), 1 => Just(GatewayVerdict::Declined)]
+    prop_oneof![
+        8 => Just(GatewayVerdict::Approved),
+        2 => Just(GatewayVerdict::Declined(DeclineReason::Refused)),
+        1 => Just(GatewayVerdict::ActionRequired),
+    ]
+}
+
+fn refund_verdict() -> impl Strategy<Value = RefundVerdict> {
+    prop_oneof![2 => Just(RefundVerdict::Accepted), 1 => Just(RefundVerdict::Refused)]
 }
 
 fn command() -> impl Strategy<Value = Command> {
@@ -31,6 +42,10 @@ fn command() -> impl Strategy<Value = Command> {
         5 => (0..ACCOUNTS, amount()).prop_map(|(account, amount)| Command::BeginCharge { account, amount }),
         5 => (any::<prop::sample::Index>(), verdict())
             .prop_map(|(charge, verdict)| Command::CompleteCharge { charge, verdict }),
+        2 => (any::<prop::sample::Index>(), prop::option::of(1i64..=60), stranger())
+            .prop_map(|(charge, amount, stranger)| Command::BeginChargeRefund { charge, amount, stranger }),
+        2 => (any::<prop::sample::Index>(), refund_verdict())
+            .prop_map(|(refund, verdict)| Command::CompleteChargeRefund { refund, verdict }),
         2 => prop_oneof![3 => 0i64..=4, 1 => 30i64..=70].prop_map(|seconds| Command::Wait { seconds }),
         3 => (any::<prop::sample::Index>(), 0i64..=1)
             .prop_map(|(reservation, early_microseconds)| Command::WaitForEnd { reservation, early_microseconds }),
@@ -93,5 +108,5 @@ fn the_commands_reach_every_kind_of_event() {
         }
         kinds.extend(world.event_kinds());
     }
-    assert_eq!(kinds.len(), 7, "{kinds:?}");
+    assert_eq!(kinds.len(), 11, "{kinds:?}");
 }

@@ -178,13 +178,14 @@ mod tests {
     use crate::{reply::Code, router};
 
     /// Acts of buyers on queues, seats and points, which are not audited: the storage has their reservations, payments and charges.
-    const OF_BUYERS: [&str; 6] = [
+    const OF_BUYERS: [&str; 7] = [
         "payments_pay",
         "reservations_cancel",
         "reservations_hold",
         "waiting_room_join",
         "waiting_room_leave",
         "wallet_charge",
+        "wallet_refund_charge",
     ];
 
     #[test]

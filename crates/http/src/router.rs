@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, extract::FromRef, middleware};
+use axum::{Router, extract::FromRef, middleware, routing::post};
 use boxoffice_domain::EntropySource;
 use metrics_exporter_prometheus::PrometheusHandle;
 use utoipa::openapi::OpenApi;
@@ -117,6 +117,7 @@ fn wallet_routes() -> OpenApiRouter<Api> {
         .routes(routes!(wallet::balance::handler))
         .routes(routes!(wallet::charge::handler))
         .routes(routes!(wallet::find_charge::handler))
+        .routes(routes!(wallet::refund_charge::handler))
         .routes(routes!(wallet::entries::handler))
 }
 
@@ -176,12 +177,17 @@ pub fn router(
     let described = Described { input, audit_log, document: Box::new(document) };
     let api = Api::new(services, settings, metrics, draining, marks, described);
 
+    let gateway_events = match extent.wallet {
+        true => Router::new().route(wallet::gateway_event::STRIPE, post(wallet::gateway_event::handler)),
+        false => Router::new(),
+    };
     let guarded = Router::from(api_routes).layer(middleware::from_fn_with_state(api.clone(), layers::guard));
     let all = if serves_document {
         guarded.merge(without_body(operations_routes().merge(document_routes()))).merge(document::pages())
     } else {
         guarded.merge(without_body(operations_routes()))
     };
+    let all = all.merge(gateway_events);
     let all = match pages {
         Some(pages) => all.merge(pages.with_state(())),
         None => all.fallback(layers::not_found),

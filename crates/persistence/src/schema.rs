@@ -196,6 +196,10 @@ diesel::table! {
         created_at -> Timestamp,
         idempotency_key -> Text,
         fingerprint -> Binary,
+        refunded -> BigInt,
+        payment_method -> Nullable<Text>,
+        reference -> Nullable<Text>,
+        decline_reason -> Nullable<Text>,
     }
 }
 
@@ -235,6 +239,29 @@ diesel::table! {
         subject_id -> Binary,
         concert_id -> Nullable<Binary>,
         changes -> Text,
+    }
+}
+
+diesel::table! {
+    charge_refunds (id) {
+        id -> Binary,
+        charge_id -> Binary,
+        account_id -> Binary,
+        amount -> BigInt,
+        status -> Text,
+        ended_at -> Nullable<Timestamp>,
+        created_at -> Timestamp,
+        idempotency_key -> Text,
+        fingerprint -> Binary,
+    }
+}
+
+diesel::table! {
+    gateway_notifications (id) {
+        id -> Text,
+        charge_id -> Binary,
+        received_at -> Timestamp,
+        handled_at -> Nullable<Timestamp>,
     }
 }
 

@@ -1,8 +1,8 @@
 //! How values of the domain are stored, and how they are read back.
 
 use boxoffice_domain::{
-    AccountId, ChargeId, ConcertId, PaymentId, PerformanceId, Points, ReservationId, SessionId, StorageError,
-    Timestamp, VenueId,
+    AccountId, ChargeId, ChargeRefundId, ConcertId, PaymentId, PerformanceId, Points, ReservationId, SessionId,
+    StorageError, Timestamp, VenueId,
     idempotency::{Fingerprint, Idempotency, IdempotencyKey},
     seats::SeatLabel,
     text::{Description, Name},
@@ -91,7 +91,17 @@ macro_rules! stored_ids {
     )*};
 }
 
-stored_ids!(AccountId, ChargeId, ConcertId, PaymentId, PerformanceId, ReservationId, SessionId, VenueId);
+stored_ids!(
+    AccountId,
+    ChargeId,
+    ChargeRefundId,
+    ConcertId,
+    PaymentId,
+    PerformanceId,
+    ReservationId,
+    SessionId,
+    VenueId
+);
 
 macro_rules! bound_values {
     ($($value:ident: $kind:ty => $bind:expr,)*) => {$(

@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use boxoffice_contracts::payment_gateway::{Behaviour, Subject};
 use boxoffice_domain::{
-    Points,
-    gateway::{GatewayRequest, PaymentGateway},
+    Points, Timestamp, fixtures,
+    gateway::{GatewayAnswer, GatewayRequest, GatewayState, PaymentGateway},
 };
 
 use super::{
@@ -33,20 +34,43 @@ fn passwords() -> Argon2Passwords {
 
 struct Simulator(SimulatedGateway);
 
+#[async_trait]
 impl Subject for Simulator {
     fn gateway(&self) -> &dyn PaymentGateway {
         &self.0
     }
 
-    fn arrange(&self, charge: GatewayRequest, behaviour: Behaviour) -> GatewayRequest {
+    fn now(&self) -> Timestamp {
+        fixtures::instant(0)
+    }
+
+    async fn arrange(&self, charge: GatewayRequest, behaviour: Behaviour) -> GatewayRequest {
         let amount = match behaviour {
             Behaviour::Approves => 10_000,
             Behaviour::Declines => 10_402,
+            Behaviour::WantsTheBuyer => 10_428,
             Behaviour::FailsOnce => 10_502,
+            Behaviour::LosesTheRequest => 10_408,
             Behaviour::LosesTheAnswer => 10_504,
             other => panic!("no amount brings about {other:?}"),
         };
         GatewayRequest { amount: Points::new(amount).unwrap(), ..charge }
+    }
+
+    async fn act(&self, charge: &GatewayRequest, _answer: &GatewayAnswer, confirms: bool) -> bool {
+        self.0.act(charge, confirms)
+    }
+
+    async fn taken(&self, charge: &GatewayRequest) -> Option<i64> {
+        let answer = self.0.query(charge).await.ok()?;
+        let is_paid = answer.is_some_and(|answer| answer.state == GatewayState::Approved);
+        Some(if is_paid { charge.amount.get() } else { 0 })
+    }
+
+    async fn given_back(&self, charge: &GatewayRequest) -> Option<i64> {
+        let all = self.0.records(fixtures::instant(-1), fixtures::instant(1), usize::MAX).await.ok()?;
+        let record = all.into_iter().find(|record| record.charge_id == Some(charge.charge_id));
+        Some(record.map_or(0, |record| record.refunded.get()))
     }
 }
 
@@ -55,6 +79,7 @@ async fn simulator() -> Simulator {
         mode: SimulatorMode::Approve,
         delay: Duration::ZERO,
         timeout: Duration::from_millis(10),
+        action_time: None,
         scripted_by_amount: true,
     }))
 }

@@ -5,6 +5,7 @@ mod accounts;
 mod catalog;
 mod demo_accounts;
 mod gate;
+mod gateway;
 mod guessing;
 mod payments;
 mod queue_control;

@@ -340,11 +340,13 @@ impl World {
     pub(crate) fn wallet_service(&self) -> WalletService {
         WalletService {
             wallets: self.stage.storage.wallets.clone(),
+            inbox: self.stage.storage.gateway_inbox.clone(),
             gateway: Some(self.gateway.clone()),
             clock: self.stage.clock.clone(),
             entropy: Arc::new(TestEntropy),
             rules: selling_rules(),
             pending_max: chrono::TimeDelta::hours(1),
+            action_max: chrono::TimeDelta::minutes(10),
         }
     }
 }

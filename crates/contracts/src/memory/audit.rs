@@ -16,7 +16,7 @@ use boxoffice_domain::{
     payments::{Payment, PaymentState},
     reservations::{Reservation, ReservationState},
     seats::{SeatState, SeatStatus},
-    wallet::{Charge, ChargeState, EntryKind, WalletEntry},
+    wallet::{Charge, ChargeRefund, ChargeRefundState, ChargeState, EntryKind, WalletEntry},
 };
 
 use super::{MemoryStore, Rows};
@@ -103,7 +103,7 @@ impl Rows {
             let is_right = balance == wallet.balance.get();
             found.unless(is_right, "balance_is_the_sum_of_the_entries", wallet.account_id);
             let charges = self.sale.charges.values().filter(|charge| charge.account_id == wallet.account_id);
-            let pending = charges.filter(|charge| charge.state == ChargeState::Pending).map(|charge| charge.amount);
+            let pending = charges.filter(|charge| charge.state.is_open()).map(|charge| charge.amount);
             let is_right = Points::checked_sum(pending) == Some(wallet.pending);
             found.unless(is_right, "pending_is_the_sum_of_the_pending_charges", wallet.account_id);
             let entries = self.sale.entries.iter().filter(|entry| entry.account_id == wallet.account_id);
@@ -114,6 +114,16 @@ impl Rows {
         }
         for entry in &self.sale.entries {
             found.unless(self.has_cause(entry), "entry_has_its_cause", entry);
+        }
+        for charge in self.sale.charges.values() {
+            let refunds = self.sale.charge_refunds.values().filter(|refund| refund.charge_id == charge.id);
+            let counts = |refund: &&ChargeRefund| !matches!(refund.state, ChargeRefundState::Refused { .. });
+            let refunded = Points::checked_sum(refunds.filter(counts).map(|refund| refund.amount));
+            let own =
+                self.sale.entries.iter().filter(|entry| entry.kind == EntryKind::ChargeRefund { charge_id: charge.id });
+            let moved: i64 = own.map(|entry| entry.amount).sum();
+            let is_right = refunded == Some(charge.refunded) && moved == -charge.refunded.get();
+            found.unless(is_right, "charge_is_refunded_as_its_refunds_say", charge.id);
         }
     }
 
@@ -127,11 +137,22 @@ impl Rows {
             EntryKind::Charge { charge_id } => self.sale.charges.get(&charge_id).is_some_and(|charge| {
                 let completed_at = match charge.state {
                     ChargeState::Completed { completed_at, .. } => Some(completed_at),
-                    ChargeState::Pending | ChargeState::Declined { .. } => None,
+                    ChargeState::Pending | ChargeState::RequiresAction | ChargeState::Declined { .. } => None,
                 };
                 (charge.account_id, charge.amount.get(), completed_at)
                     == (entry.account_id, entry.amount, Some(entry.created_at))
             }),
+            EntryKind::ChargeRefund { charge_id } => {
+                let refunds = self.sale.charge_refunds.values();
+                let mut own =
+                    refunds.filter(|refund| (refund.charge_id, refund.account_id) == (charge_id, entry.account_id));
+                own.any(|refund| match refund.state {
+                    ChargeRefundState::Refused { refused_at } if entry.amount > 0 => {
+                        (refund.amount.get(), refused_at) == (entry.amount, entry.created_at)
+                    }
+                    _ => (-refund.amount.get(), refund.created_at) == (entry.amount, entry.created_at),
+                })
+            }
             EntryKind::Payment { reservation_id, payment_id } => paid(&reservation_id).is_some_and(|payment| {
                 (payment.id, -payment.amount.get(), payment.paid_at) == (payment_id, entry.amount, entry.created_at)
             }),
@@ -185,12 +206,24 @@ impl Rows {
             has_event(charge.id.uuid(), "charge_requested", charge.created_at);
             match charge.state {
                 ChargeState::Pending => {}
+                ChargeState::RequiresAction => {
+                    has_event(charge.id.uuid(), "charge_requires_action", charge.created_at);
+                }
                 ChargeState::Completed { completed_at, .. } => {
                     has_event(charge.id.uuid(), "charge_completed", completed_at);
                 }
-                ChargeState::Declined { declined_at } => {
+                ChargeState::Declined { declined_at, .. } => {
                     has_event(charge.id.uuid(), "charge_declined", declined_at);
                 }
+            }
+        }
+        for refund in self.sale.charge_refunds.values() {
+            let id = refund.id.uuid();
+            has_event(id, "charge_refund_requested", refund.created_at);
+            match refund.state {
+                ChargeRefundState::Pending => {}
+                ChargeRefundState::Completed { completed_at } => has_event(id, "charge_refunded", completed_at),
+                ChargeRefundState::Refused { refused_at } => has_event(id, "charge_refund_refused", refused_at),
             }
         }
     }
@@ -246,8 +279,28 @@ impl Rows {
                 charged(charge_id, account_id, amount).is_some_and(|found| found.state == state)
             }
             Event::ChargeDeclined { charge_id, account_id, amount } => {
-                let state = ChargeState::Declined { declined_at: occurred_at };
-                charged(charge_id, account_id, amount).is_some_and(|found| found.state == state)
+                let declined_at = |found: &Charge| match found.state {
+                    ChargeState::Declined { declined_at, .. } => Some(declined_at),
+                    _ => None,
+                };
+                charged(charge_id, account_id, amount).is_some_and(|found| declined_at(found) == Some(occurred_at))
+            }
+            Event::ChargeRequiresAction { charge_id, account_id, amount } => {
+                charged(charge_id, account_id, amount).is_some_and(|found| found.created_at <= occurred_at)
+            }
+            Event::ChargeRefundRequested { refund_id, account_id, amount, .. }
+            | Event::ChargeRefunded { refund_id, account_id, amount, .. }
+            | Event::ChargeRefundRefused { refund_id, account_id, amount, .. } => {
+                let refund = self.sale.charge_refunds.get(refund_id);
+                let refund = refund.filter(|found| found.account_id == *account_id && found.amount == *amount);
+                refund.is_some_and(|found| match (event, found.state) {
+                    (Event::ChargeRefundRequested { .. }, _) => found.created_at == occurred_at,
+                    (Event::ChargeRefunded { .. }, ChargeRefundState::Completed { completed_at: ended_at })
+                    | (Event::ChargeRefundRefused { .. }, ChargeRefundState::Refused { refused_at: ended_at }) => {
+                        ended_at == occurred_at
+                    }
+                    _ => false,
+                })
             }
             _ => false,
         }

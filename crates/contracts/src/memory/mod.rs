@@ -66,6 +66,7 @@ struct Rows {
     batches: Vec<EventBatch>,
     acts: Vec<StaffAct>,
     removed_until: retention::RemovedUntil,
+    notifications: BTreeMap<String, wallet::Kept>,
     sale: SaleTables,
 }
 

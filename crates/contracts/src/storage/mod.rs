@@ -11,6 +11,7 @@ pub mod bookings;
 pub mod catalog;
 pub mod catalog_import;
 pub mod catalog_search;
+pub mod charge_refunds;
 pub mod history;
 pub mod import_rules;
 pub mod leases;
@@ -35,6 +36,7 @@ use boxoffice_domain::{
     audit::{Audit, Readiness},
     catalog::{Catalog, CatalogImport},
     events::Outbox,
+    gateway::GatewayInbox,
     history::History,
     maintenance::Maintenance,
     payments::Payments,
@@ -50,7 +52,7 @@ pub use self::{
         other_request, part, pay_request, plan, points, unavailable, venue,
     },
     staff::layout,
-    stage::{Begun, Cancelled, Held, Paid, Stage},
+    stage::{Begun, Cancelled, Held, Paid, RefundBegun, Stage},
 };
 pub use crate::crowd::{Dice, at_once};
 
@@ -76,6 +78,7 @@ pub use crate::crowd::{Dice, at_once};
 /// | `leases` | `Leases` |
 /// | `retention` | all but `CatalogImport` and `Leases`, and [`Corrupt`](crate::storage::audit::Corrupt) |
 /// | `wallet` | `Accounts`, `AccountRecords`, `Catalog`, `Payments`, `Reservations`, `Wallets` |
+/// | `charge_refunds` | as `wallet`, and `GatewayInbox` |
 ///
 /// With the names of functions after a semicolon, it makes tests of those alone:
 ///
@@ -275,6 +278,17 @@ macro_rules! storage_contract {
             everything_that_is_stored_of_an_account_is_read_page_by_page
         } }
     };
+    (@ charge_refunds $open:path) => {
+        $crate::storage_contract! { $open; charge_refunds {
+            a_charge_that_requires_action_is_credited_later
+            a_refused_refund_gives_the_points_back
+            fifty_refunds_at_once_give_back_what_there_is
+            a_repeated_refund_is_begun_once
+            pending_refunds_come_oldest_first
+            charges_are_paged_by_their_ids
+            a_notification_is_kept_once
+        } }
+    };
     (@broken $open:path; $module:ident { $($name:ident)* }) => {$(
         #[test]
         fn $name() {
@@ -287,7 +301,7 @@ macro_rules! storage_contract {
     )*};
     ($open:path) => {
         $crate::storage_contract! { $open,
-            accounts audit catalog catalog_import history leases payments races reservations retention wallet
+            accounts audit catalog catalog_import charge_refunds history leases payments races reservations retention wallet
         }
     };
     ($open:path, $($part:ident)+) => {
@@ -319,6 +333,7 @@ pub struct Storage {
     pub reservations: Arc<dyn Reservations>,
     pub payments: Arc<dyn Payments>,
     pub wallets: Arc<dyn Wallets>,
+    pub gateway_inbox: Arc<dyn GatewayInbox>,
     pub outbox: Arc<dyn Outbox>,
     pub history: Arc<dyn History>,
     pub audit: Arc<dyn Audit>,
@@ -341,6 +356,7 @@ impl Storage {
             + Reservations
             + Payments
             + Wallets
+            + GatewayInbox
             + Outbox
             + History
             + Audit
@@ -360,6 +376,7 @@ impl Storage {
             reservations: store.clone(),
             payments: store.clone(),
             wallets: store.clone(),
+            gateway_inbox: store.clone(),
             outbox: store.clone(),
             history: store.clone(),
             audit: store.clone(),

@@ -8,7 +8,7 @@ use boxoffice_domain::{
     events::Event,
     payments::{PaymentStatus, PaymentView},
     reservations::{ReservationState, ReservationStatus, ReservationView},
-    wallet::{ChargeState, WalletEntry},
+    wallet::{ChargeRefundState, ChargeState, WalletEntry},
 };
 use futures::{StreamExt, stream};
 use uuid::Uuid;
@@ -111,14 +111,30 @@ impl Stage {
                 ReservationState::Expired => expect("reservation_expired"),
             }
         }
+        // Whether the buyer had to act is known only from the event once the charge has ended.
+        let acted = events.iter().filter(|event| matches!(event, Event::ChargeRequiresAction { .. }));
+        let acted: BTreeSet<_> = acted.map(|event| event.subject()).collect();
         for event in &events {
             let Event::ChargeRequested { charge_id, account_id, .. } = event else { continue };
             expected.push((charge_id.uuid(), "charge_requested"));
             let charge = self.storage.wallets.find_charge(*account_id, *charge_id).await.expect("the storage works");
-            match charge.expect("an event has its cause").state {
-                ChargeState::Pending => {}
+            let state = charge.expect("an event has its cause").state;
+            if state == ChargeState::RequiresAction || acted.contains(&charge_id.uuid()) {
+                expected.push((charge_id.uuid(), "charge_requires_action"));
+            }
+            match state {
+                ChargeState::Pending | ChargeState::RequiresAction => {}
                 ChargeState::Completed { .. } => expected.push((charge_id.uuid(), "charge_completed")),
                 ChargeState::Declined { .. } => expected.push((charge_id.uuid(), "charge_declined")),
+            }
+            for refund in self.storage.wallets.charge_refunds(*account_id, *charge_id).await.expect("the storage works")
+            {
+                expected.push((refund.id.uuid(), "charge_refund_requested"));
+                match refund.state {
+                    ChargeRefundState::Pending => {}
+                    ChargeRefundState::Completed { .. } => expected.push((refund.id.uuid(), "charge_refunded")),
+                    ChargeRefundState::Refused { .. } => expected.push((refund.id.uuid(), "charge_refund_refused")),
+                }
             }
         }
         let mut stored: Vec<_> = events.iter().map(|event| (event.subject(), event.kind())).collect();
@@ -136,7 +152,11 @@ fn account_of(event: &Event) -> AccountId {
         | Event::ReservationExpired { account_id, .. }
         | Event::ChargeRequested { account_id, .. }
         | Event::ChargeCompleted { account_id, .. }
-        | Event::ChargeDeclined { account_id, .. } => *account_id,
+        | Event::ChargeDeclined { account_id, .. }
+        | Event::ChargeRequiresAction { account_id, .. }
+        | Event::ChargeRefundRequested { account_id, .. }
+        | Event::ChargeRefunded { account_id, .. }
+        | Event::ChargeRefundRefused { account_id, .. } => *account_id,
         other => panic!("an event that no promise is about: {other:?}"),
     }
 }

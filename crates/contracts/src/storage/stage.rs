@@ -6,10 +6,10 @@ use std::{
 };
 
 use boxoffice_domain::{
-    AccountId, ActError, ChargeId, Clock, StorageError, Timestamp,
+    AccountId, ActError, ChargeId, ChargeRefundId, Clock, StorageError, Timestamp,
     catalog::{Catalog, Concert, NewPerformance, PerformanceSummary, Sales, SeatMap, Venue},
     fixtures::{self, TestClock, TestEntropy, instant},
-    gateway::GatewayVerdict,
+    gateway::{GatewayVerdict, RefundVerdict},
     idempotency::Made,
     page::{Page, PageRequest},
     payments::{PayRefusal, PayRequest, PaymentMethod, Payments, Receipt},
@@ -18,7 +18,10 @@ use boxoffice_domain::{
         Reservations,
     },
     seats::{SeatLabel, SeatStatus},
-    wallet::{Charge, ChargeRefusal, ChargeRequest, Wallet, WalletEntry},
+    wallet::{
+        Charge, ChargeRefund, ChargeRefundRefusal, ChargeRefundRequest, ChargeRefusal, ChargeRequest, Wallet,
+        WalletEntry,
+    },
 };
 use futures::{StreamExt, stream};
 
@@ -239,7 +242,26 @@ impl Stage {
         verdict: GatewayVerdict,
     ) -> impl Future<Output = Option<Charge>> + Send + use<> {
         let port = Arc::clone(&self.storage.wallets);
-        async move { port.complete_charge(id, verdict).await.expect("the storage works") }
+        async move { port.complete_charge(id, verdict, None).await.expect("the storage works") }
+    }
+
+    /// Begins a refund of a charge.
+    pub fn begin_charge_refund(
+        &self,
+        request: ChargeRefundRequest,
+    ) -> impl Future<Output = RefundBegun> + Send + use<> {
+        let port = Arc::clone(&self.storage.wallets);
+        async move { judged(port.begin_charge_refund(request).await) }
+    }
+
+    /// Ends a refund of a charge.
+    pub fn complete_charge_refund(
+        &self,
+        id: ChargeRefundId,
+        verdict: RefundVerdict,
+    ) -> impl Future<Output = Option<ChargeRefund>> + Send + use<> {
+        let port = Arc::clone(&self.storage.wallets);
+        async move { port.complete_charge_refund(id, verdict).await.expect("the storage works") }
     }
 
     /// Marks lapsed holds as expired.
@@ -312,3 +334,5 @@ pub type Paid = Result<Made<Receipt>, PayRefusal>;
 pub type Cancelled = Result<Made<ReservationView>, CancelRefusal>;
 /// What became of the beginning of a charge.
 pub type Begun = Result<Made<Charge>, ChargeRefusal>;
+/// What became of the beginning of a refund of a charge.
+pub type RefundBegun = Result<Made<ChargeRefund>, ChargeRefundRefusal>;

@@ -3,7 +3,7 @@
 use boxoffice_domain::{
     AccountId, ChargeId, EntropySource,
     fixtures::{TestEntropy, instant, selling_rules},
-    gateway::GatewayVerdict,
+    gateway::{DeclineReason, GatewayVerdict},
     idempotency::KeyReused,
     page::PageRequest,
     payments::{PayRefusal, PaymentStatus},
@@ -17,6 +17,8 @@ use super::{
     PRICE_A, PRICE_B, SHOW_SEATS, Stage, at_once, charge_request, credentials, other_request, pay_request, points,
     show::{assert_first_of_all, count, succeeded},
 };
+
+const DECLINED: GatewayVerdict = GatewayVerdict::Declined(DeclineReason::Refused);
 
 /// A new account has an empty wallet. A caller that does not know whether an account was made can ask again.
 pub async fn creating_an_account_again_makes_no_second_wallet(stage: &Stage) {
@@ -103,7 +105,7 @@ pub async fn a_thousand_charges_at_once_add_up(stage: &Stage) {
         async move { stage.charge(account_id, amount).await }
     })
     .await;
-    assert!(charged.iter().all(|charge| charge.state.status() == ChargeStatus::Completed));
+    assert!(charged.iter().all(|charge| charge.status() == ChargeStatus::Completed));
     let wallet = stage.wallet(account_id).await;
     assert_eq!((wallet.balance.get(), wallet.pending.get(), wallet.entries_count), (500_500, 0, 1_000));
     let entries = stage.entries(account_id).await;
@@ -148,7 +150,7 @@ pub async fn a_charge_completed_fifty_times_is_credited_once(stage: &Stage) {
     assert_eq!(stage.balance(account_id).await, 500);
     // A verdict that comes late and differs changes nothing.
     stage.clock.advance_seconds(9);
-    let late = stage.complete_charge(begun.id, GatewayVerdict::Declined).await.unwrap();
+    let late = stage.complete_charge(begun.id, DECLINED).await.unwrap();
     assert_eq!(late.state, state);
     let entries = stage.entries(account_id).await;
     assert_eq!(entries.len(), 1);
@@ -167,7 +169,7 @@ pub async fn charges_in_progress_count_against_the_limit(stage: &Stage) {
     assert_eq!(stage.begin_charge(charge_request(account_id, 1)).await, limited);
     stage.complete_charge(begun[0].id, GatewayVerdict::Approved).await.unwrap();
     assert_eq!(stage.begin_charge(charge_request(account_id, 1)).await, limited);
-    stage.complete_charge(begun[1].id, GatewayVerdict::Declined).await.unwrap();
+    stage.complete_charge(begun[1].id, DECLINED).await.unwrap();
     let last = stage.begin_charge(charge_request(account_id, balance_max / 4)).await.unwrap().value;
     for charge in [&begun[2], &begun[3], &last] {
         stage.complete_charge(charge.id, GatewayVerdict::Approved).await.unwrap();
@@ -180,8 +182,8 @@ pub async fn a_declined_charge_credits_nothing(stage: &Stage) {
     let account_id = stage.account().await;
     let begun = stage.begin_charge(charge_request(account_id, 500)).await.unwrap().value;
     assert_eq!(stage.wallet(account_id).await.pending, points(500));
-    let declined = stage.complete_charge(begun.id, GatewayVerdict::Declined).await.unwrap();
-    assert_eq!(declined.state, ChargeState::Declined { declined_at: stage.now() });
+    let declined = stage.complete_charge(begun.id, DECLINED).await.unwrap();
+    assert_eq!(declined.state, ChargeState::Declined { reason: DeclineReason::Refused, declined_at: stage.now() });
     let late = stage.complete_charge(begun.id, GatewayVerdict::Approved).await.unwrap();
     assert_eq!(late, declined);
     let wallet = stage.wallet(account_id).await;
@@ -219,7 +221,7 @@ pub async fn pending_charges_come_oldest_first_and_no_more_than_asked(stage: &St
         stage.clock.advance_seconds(10);
     }
     stage.complete_charge(begun[1].id, GatewayVerdict::Approved).await.unwrap();
-    stage.complete_charge(begun[2].id, GatewayVerdict::Declined).await.unwrap();
+    stage.complete_charge(begun[2].id, DECLINED).await.unwrap();
     let pending_after = async |before, after, limit| {
         let charges = stage.storage.wallets.pending_charges(before, after, limit).await.unwrap();
         charges.into_iter().map(|charge| charge.id).collect::<Vec<_>>()

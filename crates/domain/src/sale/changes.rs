@@ -6,7 +6,7 @@ use crate::{
     payments::Payment,
     reservations::Reservation,
     seats::Seat,
-    wallet::{Charge, Wallet, WalletEntry},
+    wallet::{Charge, ChargeRefund, Wallet, WalletEntry},
 };
 
 use super::{HoldBudget, SaleState};
@@ -66,9 +66,19 @@ impl<'a> Changes<'a> {
         self.state.charges.made()
     }
 
-    /// Charges to be updated: their state.
+    /// Charges to be updated: their state, reference and refunded points.
     pub fn charges_changed(&self) -> impl Iterator<Item = &'a Charge> {
         self.state.charges.changed()
+    }
+
+    /// Refunds of charges to be inserted.
+    pub fn charge_refunds_new(&self) -> impl Iterator<Item = &'a ChargeRefund> {
+        self.state.charge_refunds.made()
+    }
+
+    /// Refunds of charges to be updated: their state.
+    pub fn charge_refunds_changed(&self) -> impl Iterator<Item = &'a ChargeRefund> {
+        self.state.charge_refunds.changed()
     }
 
     /// Counts of holds that ended unpaid, to be inserted or replaced.
@@ -139,7 +149,7 @@ mod tests {
         sale.paid(1, &held);
         sale.decide::<Outcome>(
             1,
-            &Command::CompleteCharge { charge_id, account_id, verdict: GatewayVerdict::Approved },
+            &Command::CompleteCharge { charge_id, account_id, verdict: GatewayVerdict::Approved, reference: None },
         );
         assert_eq!(counts(&sale.state), [1, 2, 0, 1, 1, 0, 0, 1, 1]);
         sale.cancelled(2, &held);

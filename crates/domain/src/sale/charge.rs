@@ -1,9 +1,9 @@
 //! Adding points for money: recorded before the payment gateway is asked, credited once when it has approved.
 
 use crate::{
-    Timestamp,
+    Points, Timestamp,
     events::Event,
-    gateway::GatewayVerdict,
+    gateway::{GatewayReference, GatewayVerdict},
     idempotency::Made,
     wallet::{Charge, ChargeRefusal, ChargeRequest, ChargeState, EntryKind, Wallet},
 };
@@ -35,6 +35,9 @@ impl SaleState {
             account_id: request.account_id,
             amount,
             state: ChargeState::Pending,
+            refunded: Points::ZERO,
+            payment_method: request.payment_method.clone(),
+            reference: None,
             created_at: now,
             idempotency: request.idempotency.clone(),
         };
@@ -49,16 +52,39 @@ impl SaleState {
         now: Timestamp,
         charge: Charge,
         verdict: GatewayVerdict,
+        reference: Option<&GatewayReference>,
     ) -> Result<Made<Charge>, LoadError> {
-        if charge.state != ChargeState::Pending {
+        let is_new = match charge.state {
+            ChargeState::Pending => true,
+            ChargeState::RequiresAction => verdict != GatewayVerdict::ActionRequired,
+            ChargeState::Completed { .. } | ChargeState::Declined { .. } => false,
+        };
+        if !is_new {
             return Ok(Made::before(charge));
         }
-        let Charge { id: charge_id, account_id, amount, .. } = charge;
+        let reference = reference.cloned().or_else(|| charge.reference.clone());
+        let charge = Charge { reference, state: self.advance_charge(now, &charge, verdict)?, ..charge };
+        self.save_charge(charge.clone());
+        Ok(Made::now(charge))
+    }
+
+    /// Moves the points of an open charge, and returns its new state.
+    fn advance_charge(
+        &mut self,
+        now: Timestamp,
+        charge: &Charge,
+        verdict: GatewayVerdict,
+    ) -> Result<ChargeState, LoadError> {
+        let Charge { id: charge_id, account_id, amount, .. } = *charge;
         let wallet = self.wallet(account_id)?;
-        // The audit compares the sum of pending charges; a credit is not withheld because it disagrees.
+        // The audit compares the sum of open charges; a credit is not withheld because it disagrees.
         let pending = wallet.pending.checked_sub(amount).unwrap_or_default();
         let wallet = Wallet { pending, ..wallet.clone() };
-        let state = match verdict {
+        Ok(match verdict {
+            GatewayVerdict::ActionRequired => {
+                self.events.push(Event::ChargeRequiresAction { charge_id, account_id, amount });
+                ChargeState::RequiresAction
+            }
             GatewayVerdict::Approved => {
                 let credited = wallet.moved(now, amount.get(), EntryKind::Charge { charge_id });
                 let (wallet, entry) = credited.ok_or(LoadError::Overflow)?;
@@ -67,15 +93,12 @@ impl SaleState {
                 self.save_wallet(wallet, Some(entry));
                 ChargeState::Completed { balance_after: balance, completed_at: now }
             }
-            GatewayVerdict::Declined => {
+            GatewayVerdict::Declined(reason) => {
                 self.events.push(Event::ChargeDeclined { charge_id, account_id, amount });
                 self.save_wallet(wallet, None);
-                ChargeState::Declined { declined_at: now }
+                ChargeState::Declined { reason, declined_at: now }
             }
-        };
-        let charge = Charge { state, ..charge };
-        self.save_charge(charge.clone());
-        Ok(Made::now(charge))
+        })
     }
 }
 
@@ -84,12 +107,15 @@ mod tests {
     use super::*;
     use crate::{
         fixtures::{self, instant},
+        gateway::DeclineReason,
         idempotency::KeyReused,
         sale::{
             BeginChargeOutcome, Command, CompleteChargeOutcome,
             testing::{Sale, points, reused},
         },
     };
+
+    const DECLINED: GatewayVerdict = GatewayVerdict::Declined(DeclineReason::Refused);
 
     fn sale() -> Sale {
         Sale::new(&[], 0)
@@ -105,7 +131,7 @@ mod tests {
 
     fn complete(sale: &mut Sale, request: &ChargeRequest, verdict: GatewayVerdict) -> CompleteChargeOutcome {
         let ChargeRequest { charge_id, account_id, .. } = *request;
-        sale.decide(1, &Command::CompleteCharge { charge_id, account_id, verdict })
+        sale.decide(1, &Command::CompleteCharge { charge_id, account_id, verdict, reference: None })
     }
 
     #[test]
@@ -119,7 +145,7 @@ mod tests {
         let unlimited = ChargeRequest { balance_max: points(i64::MAX), ..request(&sale, i64::MAX) };
         assert_eq!(begin(&mut sale, &unlimited), Err(ChargeRefusal::BalanceLimitReached));
         // What was declined counts no more.
-        complete(&mut sale, &first, GatewayVerdict::Declined);
+        complete(&mut sale, &first, DECLINED);
         assert!(begin(&mut sale, &second).is_ok());
     }
 
@@ -137,6 +163,30 @@ mod tests {
     }
 
     #[test]
+    fn a_charge_that_needs_action_stays_open_until_it_is_decided() {
+        let reference = GatewayReference::new("pi_1").unwrap();
+        for (verdict, balance) in [(GatewayVerdict::Approved, 5_000), (DECLINED, 0)] {
+            let mut sale = sale();
+            let request = request(&sale, 5_000);
+            begin(&mut sale, &request).unwrap();
+            let ChargeRequest { charge_id, account_id, .. } = request;
+            let verdict_of = |verdict, reference| Command::CompleteCharge { charge_id, account_id, verdict, reference };
+            let action = verdict_of(GatewayVerdict::ActionRequired, Some(reference.clone()));
+            for replayed in [false, true] {
+                let made = sale.decide::<CompleteChargeOutcome>(1, &action).unwrap();
+                assert_eq!((made.replayed, made.value.state), (replayed, ChargeState::RequiresAction));
+                assert_eq!((sale.wallet().pending, sale.wallet().balance), (points(5_000), points(0)));
+            }
+            let ended = sale.decide::<CompleteChargeOutcome>(2, &verdict_of(verdict, None)).unwrap().value;
+            assert!(!ended.state.is_open());
+            assert_eq!(ended.reference.as_ref(), Some(&reference));
+            assert_eq!((sale.wallet().pending, sale.wallet().balance), (points(0), points(balance)));
+            let late = sale.decide::<CompleteChargeOutcome>(3, &action).unwrap();
+            assert_eq!(late, Made::before(ended));
+        }
+    }
+
+    #[test]
     fn a_verdict_counts_once_and_only_for_the_charge_of_its_account() {
         let mut sale = sale();
         let request = request(&sale, 5_000);
@@ -145,7 +195,7 @@ mod tests {
         begin(&mut sale, &request).unwrap();
         let stranger = fixtures::charge_request(1).account_id;
         sale.add_account(stranger, 0);
-        let command = Command::CompleteCharge { charge_id, account_id: stranger, verdict: approved };
+        let command = Command::CompleteCharge { charge_id, account_id: stranger, verdict: approved, reference: None };
         let error = sale.state.decide(instant(1), &command).unwrap_err();
         assert_eq!(error, LoadError::ChargeOfAnotherAccount(charge_id));
         for replayed in [false, true] {

@@ -38,6 +38,7 @@
 mod cancel;
 mod changes;
 mod charge;
+mod charge_refund;
 mod expire;
 mod hold;
 mod hold_budget;
@@ -50,13 +51,13 @@ mod state;
 mod testing;
 
 use crate::{
-    AccountId, ChargeId, PerformanceId, ReservationId, Timestamp,
-    gateway::GatewayVerdict,
+    AccountId, ChargeId, ChargeRefundId, PerformanceId, ReservationId, Timestamp,
+    gateway::{GatewayReference, GatewayVerdict, RefundVerdict},
     idempotency::{KeyReused, Made},
     payments::{PayRefusal, PayRequest, Receipt},
     reservations::{CancelRefusal, CancelRequest, HoldRefusal, HoldRequest, ReservationView},
     seats::SeatLabel,
-    wallet::{Charge, ChargeRefusal, ChargeRequest},
+    wallet::{Charge, ChargeRefund, ChargeRefundRefusal, ChargeRefundRequest, ChargeRefusal, ChargeRequest},
 };
 
 pub use changes::Changes;
@@ -83,7 +84,7 @@ pub enum Command {
     },
     /// Record a charge before the payment gateway is asked.
     BeginCharge(ChargeRequest),
-    /// End a charge by the payment gateway's verdict.
+    /// Record what the payment gateway answers about a charge.
     CompleteCharge {
         /// The charge.
         charge_id: ChargeId,
@@ -91,6 +92,21 @@ pub enum Command {
         account_id: AccountId,
         /// What the gateway decided.
         verdict: GatewayVerdict,
+        /// The gateway's name for it, if it has given one.
+        reference: Option<GatewayReference>,
+    },
+    /// Take points of a charge out of the wallet before the payment gateway is asked for the money.
+    BeginChargeRefund(ChargeRefundRequest),
+    /// End a refund of a charge by the payment gateway's verdict.
+    CompleteChargeRefund {
+        /// The refund.
+        refund_id: ChargeRefundId,
+        /// Its charge.
+        charge_id: ChargeId,
+        /// The charge's account, so that its wallet can be locked before the refund is read.
+        account_id: AccountId,
+        /// What the gateway decided.
+        verdict: RefundVerdict,
     },
 }
 
@@ -102,7 +118,10 @@ impl Command {
             Self::Pay(request) => request.account_id,
             Self::Cancel(request) => request.account_id,
             Self::BeginCharge(request) => request.account_id,
-            Self::Expire { account_id, .. } | Self::CompleteCharge { account_id, .. } => *account_id,
+            Self::BeginChargeRefund(request) => request.account_id,
+            Self::Expire { account_id, .. }
+            | Self::CompleteCharge { account_id, .. }
+            | Self::CompleteChargeRefund { account_id, .. } => *account_id,
         }
     }
 }
@@ -119,6 +138,10 @@ pub type ExpireOutcome = Option<FreedSeats>;
 pub type BeginChargeOutcome = Result<Made<Charge>, ChargeRefusal>;
 /// What became of [`Command::CompleteCharge`]: the charge, `replayed` if it had ended before; `None` if there is none.
 pub type CompleteChargeOutcome = Option<Made<Charge>>;
+/// What became of [`Command::BeginChargeRefund`].
+pub type BeginChargeRefundOutcome = Result<Made<ChargeRefund>, ChargeRefundRefusal>;
+/// What became of [`Command::CompleteChargeRefund`]: the refund, `replayed` if it had ended before; `None` if there is none.
+pub type CompleteChargeRefundOutcome = Option<Made<ChargeRefund>>;
 
 /// What became of a [`Command`].
 #[derive(Debug)]
@@ -130,6 +153,8 @@ pub enum Outcome {
     Expire(ExpireOutcome),
     BeginCharge(BeginChargeOutcome),
     CompleteCharge(CompleteChargeOutcome),
+    BeginChargeRefund(BeginChargeRefundOutcome),
+    CompleteChargeRefund(CompleteChargeRefundOutcome),
 }
 
 /// The outcome belongs to another kind of command.
@@ -159,6 +184,8 @@ outcomes! {
     Expire: ExpireOutcome;
     BeginCharge: BeginChargeOutcome;
     CompleteCharge: CompleteChargeOutcome;
+    BeginChargeRefund: BeginChargeRefundOutcome;
+    CompleteChargeRefund: CompleteChargeRefundOutcome;
 }
 
 /// The seats that an expired hold gave back.
@@ -189,6 +216,9 @@ pub enum LoadError {
     /// No completed payment of this reservation, though it is confirmed.
     #[error("the completed payment of reservation {0} is missing")]
     Payment(ReservationId),
+    /// No charge of this id, though a refund names it.
+    #[error("charge {0}, which is refunded, is missing")]
+    Charge(ChargeId),
     /// The charge belongs to another account than the command says.
     #[error("charge {0} belongs to another account")]
     ChargeOfAnotherAccount(ChargeId),
@@ -239,12 +269,23 @@ impl SaleState {
                 Outcome::Expire(self.expire(now, *account_id, *reservation_id))
             }
             Command::BeginCharge(request) => Outcome::BeginCharge(outcome(self.begin_charge(now, request))?),
-            Command::CompleteCharge { charge_id, account_id, verdict } => {
+            Command::BeginChargeRefund(request) => {
+                Outcome::BeginChargeRefund(outcome(self.begin_charge_refund(now, request))?)
+            }
+            Command::CompleteChargeRefund { refund_id, charge_id, account_id, verdict } => {
+                let refund = self.charge_refunds.get(refund_id).cloned();
+                if refund.as_ref().is_some_and(|refund| refund.account_id != *account_id) {
+                    return Err(LoadError::ChargeOfAnotherAccount(*charge_id));
+                }
+                let completed = refund.map(|refund| self.complete_charge_refund(now, refund, *verdict));
+                Outcome::CompleteChargeRefund(completed.transpose()?)
+            }
+            Command::CompleteCharge { charge_id, account_id, verdict, reference } => {
                 let charge = self.charges.get(charge_id).cloned();
                 if charge.as_ref().is_some_and(|charge| charge.account_id != *account_id) {
                     return Err(LoadError::ChargeOfAnotherAccount(*charge_id));
                 }
-                let completed = charge.map(|charge| self.complete_charge(now, charge, *verdict));
+                let completed = charge.map(|charge| self.complete_charge(now, charge, *verdict, reference.as_ref()));
                 Outcome::CompleteCharge(completed.transpose()?)
             }
         })

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::{
-    AccountId, ChargeId, ConcertId, PerformanceId, ReservationId,
+    AccountId, ChargeId, ChargeRefundId, ConcertId, PerformanceId, ReservationId,
     catalog::PerformanceTerms,
     idempotency::IdempotencyKey,
     payments::Payment,
@@ -18,11 +18,11 @@ use super::Command;
 /// Rows lead to other rows, so an adapter loads in this order, which is also the order in which it locks:
 ///
 /// 1. `accounts`: lock them (for instance their wallets), so that each account's writes run one after the other.
-/// 2. `reservation_keys`, `payment_keys`, `charge_keys`: find what was made under these keys. Add the ids of the
-///    reservations and charges to the plan, and pass the payments to [`Self::include_payment`].
+/// 2. `reservation_keys`, `payment_keys`, `charge_keys`, `charge_refund_keys`: find what was made under these keys. Add the
+///    ids of the reservations, charges and refunds to the plan, and pass the payments to [`Self::include_payment`].
 /// 3. `reservations`, with their payments if `reservations_to_refund` names them. Pass each reservation to
 ///    [`Self::include_reservation`].
-/// 4. `charges`, `holdings`, `seats`, and last `performances` (their terms). Pass the terms to [`Self::include_terms`].
+/// 4. `charges`, `charge_refunds`, `holdings`, `seats`, and last `performances` (their terms). Pass the terms to [`Self::include_terms`].
 /// 5. `held_amounts`, if there are any.
 ///
 /// Sets are sorted, so that all batches lock rows of one kind in one order.
@@ -36,6 +36,8 @@ pub struct LoadPlan {
     pub reservations_to_refund: BTreeSet<ReservationId>,
     /// Charges.
     pub charges: BTreeSet<ChargeId>,
+    /// Refunds of charges.
+    pub charge_refunds: BTreeSet<ChargeRefundId>,
     /// Performances whose terms are needed.
     pub performances: BTreeSet<PerformanceId>,
     /// Seats by performance.
@@ -54,6 +56,8 @@ pub struct LoadPlan {
     pub payment_keys: Vec<(AccountId, IdempotencyKey)>,
     /// Idempotency keys under which charges may have been begun, without repetition.
     pub charge_keys: Vec<(AccountId, IdempotencyKey)>,
+    /// Idempotency keys under which refunds of charges may have been begun, without repetition.
+    pub charge_refund_keys: Vec<(AccountId, IdempotencyKey)>,
 }
 
 impl LoadPlan {
@@ -64,7 +68,8 @@ impl LoadPlan {
             plan.accounts.insert(command.account_id());
             plan.include_command(command);
         }
-        for keys in [&mut plan.reservation_keys, &mut plan.payment_keys, &mut plan.charge_keys] {
+        let [reservations, payments] = [&mut plan.reservation_keys, &mut plan.payment_keys];
+        for keys in [reservations, payments, &mut plan.charge_keys, &mut plan.charge_refund_keys] {
             let mut seen = HashSet::new();
             keys.retain(|key| seen.insert(key.clone()));
         }
@@ -99,6 +104,14 @@ impl LoadPlan {
             }
             Command::CompleteCharge { charge_id, .. } => {
                 self.charges.insert(*charge_id);
+            }
+            Command::BeginChargeRefund(request) => {
+                self.charges.insert(request.charge_id);
+                self.charge_refund_keys.push((request.account_id, request.idempotency.key.clone()));
+            }
+            Command::CompleteChargeRefund { refund_id, charge_id, .. } => {
+                self.charges.insert(*charge_id);
+                self.charge_refunds.insert(*refund_id);
             }
         }
     }
@@ -189,6 +202,7 @@ mod tests {
                 charge_id: fixtures::charge_request(1).charge_id,
                 account_id: held.account_id,
                 verdict: GatewayVerdict::Approved,
+                reference: None,
             },
         ];
         let mut plan = LoadPlan::new(&batch);

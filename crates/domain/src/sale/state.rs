@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::{
-    AccountId, ChargeId, ConcertId, PerformanceId, Points, ReservationId, Timestamp,
+    AccountId, ChargeId, ChargeRefundId, ConcertId, PerformanceId, Points, ReservationId, Timestamp,
     catalog::PerformanceTerms,
     events::Event,
     payments::Payment,
     reservations::{Reservation, ReservationState, ReservationView},
     seats::{Seat, SeatLabel},
-    wallet::{Charge, Wallet, WalletEntry},
+    wallet::{Charge, ChargeRefund, Wallet, WalletEntry},
 };
 
 use super::{HoldBudget, LoadError, changes::Changes, rows::Rows};
@@ -85,6 +85,7 @@ pub struct SaleState {
     held_amounts: HashMap<AccountId, HashMap<ReservationId, HeldAmount>>,
     pub(super) payments: Rows<ReservationId, Payment>,
     pub(super) charges: Rows<ChargeId, Charge>,
+    pub(super) charge_refunds: Rows<ChargeRefundId, ChargeRefund>,
     pub(super) events: Vec<Event>,
 }
 
@@ -127,6 +128,12 @@ impl SaleState {
     pub fn add_charge(&mut self, charge: Charge) {
         self.charges.index(charge.account_id, &charge.idempotency.key, charge.id);
         self.charges.add(charge.id, charge);
+    }
+
+    /// Adds a refund of a charge, which is then found by its idempotency key too.
+    pub fn add_charge_refund(&mut self, refund: ChargeRefund) {
+        self.charge_refunds.index(refund.account_id, &refund.idempotency.key, refund.id);
+        self.charge_refunds.add(refund.id, refund);
     }
 
     /// Adds a seat of a performance.
@@ -265,5 +272,10 @@ impl SaleState {
     pub(super) fn save_charge(&mut self, charge: Charge) {
         self.charges.mark(charge.id);
         self.add_charge(charge);
+    }
+
+    pub(super) fn save_charge_refund(&mut self, refund: ChargeRefund) {
+        self.charge_refunds.mark(refund.id);
+        self.add_charge_refund(refund);
     }
 }

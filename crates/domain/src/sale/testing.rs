@@ -111,6 +111,7 @@ impl Sale {
         changes.payments_new().cloned().for_each(|payment| state.add_payment(payment));
         changes.hold_budgets().for_each(|budget| state.add_hold_budget(*budget));
         changes.charges_new().cloned().for_each(|charge| state.add_charge(charge));
+        changes.charge_refunds_new().cloned().for_each(|refund| state.add_charge_refund(refund));
         changes.seats().for_each(|(performance_id, seat)| state.add_seat(performance_id, seat.clone()));
         self.state = state;
     }

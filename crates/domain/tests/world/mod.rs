@@ -5,16 +5,16 @@ mod promises;
 use std::{collections::BTreeMap, fmt::Debug};
 
 use boxoffice_domain::{
-    AccountId, ChargeId, ConcertId, PaymentId, PerformanceId, Points, ReservationId, Timestamp,
+    AccountId, ChargeId, ChargeRefundId, ConcertId, PaymentId, PerformanceId, Points, ReservationId, Timestamp,
     catalog::PerformanceTerms,
     events::Event,
     fixtures::{self, SaleTables, instant},
-    gateway::GatewayVerdict,
+    gateway::{GatewayVerdict, RefundVerdict},
     payments::{PayRequest, PaymentState},
     reservations::{CancelRequest, HoldRequest, Reservation, ReservationState, ReservationStatus},
     sale::{self, Outcome},
     seats::{Seat, SeatLabel, SeatSelection, SeatState, SeatStatus},
-    wallet::{ChargeAmount, ChargeRequest, ChargeState, Wallet, WalletEntry},
+    wallet::{ChargeAmount, ChargeRefundRequest, ChargeRefundState, ChargeRequest, ChargeState, Wallet, WalletEntry},
 };
 use chrono::TimeDelta;
 use proptest::sample::Index;
@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Expire { reservation: Index },
     BeginCharge { account: usize, amount: i64 },
     CompleteCharge { charge: Index, verdict: GatewayVerdict },
+    BeginChargeRefund { charge: Index, amount: Option<i64>, stranger: Option<usize> },
+    CompleteChargeRefund { refund: Index, verdict: RefundVerdict },
     Wait { seconds: i64 },
     WaitForEnd { reservation: Index, early_microseconds: i64 },
     WaitForStart,
@@ -71,7 +73,8 @@ pub(crate) struct Visible {
     wallets: Vec<(Points, Points)>,
     entries: Vec<WalletEntry>,
     payments: Vec<(PaymentId, Points, PaymentState)>,
-    charges: Vec<(ChargeId, ChargeState)>,
+    charges: Vec<(ChargeId, ChargeState, Points)>,
+    charge_refunds: Vec<(ChargeRefundId, ChargeRefundState)>,
 }
 
 fn account_id(account: usize) -> AccountId {
@@ -148,7 +151,9 @@ impl World {
             Outcome::BeginCharge(outcome) => answer(outcome),
             Outcome::Expire(freed) => freed.map_or(Answer::Nothing, |_| Answer::Done),
             Outcome::CompleteCharge(made) if made.as_ref().is_some_and(|made| !made.replayed) => Answer::Done,
-            Outcome::CompleteCharge(_) => Answer::Nothing,
+            Outcome::BeginChargeRefund(outcome) => answer(outcome),
+            Outcome::CompleteChargeRefund(made) if made.as_ref().is_some_and(|made| !made.replayed) => Answer::Done,
+            Outcome::CompleteCharge(_) | Outcome::CompleteChargeRefund(_) => Answer::Nothing,
         };
         // An id that made nothing is given again, so that worlds in which the same is done have the same ids.
         if answer == Answer::Done && !matches!(command, sale::Command::Expire { .. }) {
@@ -193,7 +198,22 @@ impl World {
             Command::CompleteCharge { charge, verdict } => {
                 let charge = pick(&self.tables.charges, *charge)?;
                 let (charge_id, account_id) = (charge.id, charge.account_id);
-                sale::Command::CompleteCharge { charge_id, account_id, verdict: *verdict }
+                sale::Command::CompleteCharge { charge_id, account_id, verdict: *verdict, reference: None }
+            }
+            Command::BeginChargeRefund { charge, amount, stranger } => {
+                let charge = pick(&self.tables.charges, *charge)?;
+                let amount = amount.map(|amount| ChargeAmount::new(Points::new(amount).unwrap()).unwrap());
+                sale::Command::BeginChargeRefund(ChargeRefundRequest {
+                    refund_id: ChargeRefundId::new(id),
+                    account_id: actor(charge.account_id, stranger),
+                    amount,
+                    ..fixtures::charge_refund_request(&charge)
+                })
+            }
+            Command::CompleteChargeRefund { refund, verdict } => {
+                let refund = pick(&self.tables.charge_refunds, *refund)?;
+                let (refund_id, charge_id, account_id) = (refund.id, refund.charge_id, refund.account_id);
+                sale::Command::CompleteChargeRefund { refund_id, charge_id, account_id, verdict: *verdict }
             }
             Command::Wait { .. } | Command::WaitForEnd { .. } | Command::WaitForStart => return None,
         })
@@ -221,7 +241,8 @@ impl World {
             wallets: tables.wallets.values().map(|wallet| (wallet.balance, wallet.pending)).collect(),
             entries: tables.entries.clone(),
             payments: tables.payments.values().map(|payment| (payment.id, payment.amount, payment.state)).collect(),
-            charges: tables.charges.values().map(|charge| (charge.id, charge.state)).collect(),
+            charges: tables.charges.values().map(|charge| (charge.id, charge.state, charge.refunded)).collect(),
+            charge_refunds: tables.charge_refunds.values().map(|refund| (refund.id, refund.state)).collect(),
         }
     }
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use boxoffice_domain::{
-    AccountId, Points, fixtures,
+    Points, fixtures,
     payments::PaymentStatus,
     reservations::{HoldRequest, Reservation, ReservationState, ReservationStatus},
     sale::{Command, Outcome},
     seats::{SeatSelection, SeatStatus},
-    wallet::{ChargeState, ChargeStatus},
+    wallet::{Charge, ChargeRefund, ChargeRefundState, ChargeState},
 };
 use proptest::{prop_assert, prop_assert_eq, test_runner::TestCaseError};
 
@@ -125,7 +125,9 @@ impl World {
             prop_assert_eq!(wallet.entries_count, sequence);
             prop_assert_eq!(wallet.balance.get(), balance);
             prop_assert!(balance >= 0);
-            prop_assert_eq!(wallet.pending, self.charged(Some(*account_id), ChargeStatus::Pending));
+            let own = self.tables.charges.values().filter(|charge| charge.account_id == *account_id);
+            let open = own.filter(|charge| charge.state.is_open());
+            prop_assert_eq!(wallet.pending, sum(open.map(|charge| charge.amount)));
         }
         Ok(())
     }
@@ -135,13 +137,27 @@ impl World {
         let confirmed =
             self.tables.reservations.values().filter(|found| found.status(self.now) == ReservationStatus::Confirmed);
         let in_seats = sum(confirmed.map(|reservation| reservation.total_amount));
-        let charged = self.charged(None, ChargeStatus::Completed);
-        prop_assert_eq!(in_wallets.checked_add(in_seats), Some(charged));
+        let is_completed = |charge: &&Charge| matches!(charge.state, ChargeState::Completed { .. });
+        let completed: Vec<_> = self.tables.charges.values().filter(is_completed).collect();
+        let charged = sum(completed.iter().map(|charge| charge.amount));
+        let given_back = sum(self.refunds_that_count().map(|refund| refund.amount));
+        let all = in_wallets.checked_add(in_seats).and_then(|points| points.checked_add(given_back));
+        prop_assert_eq!(all, Some(charged));
         let credits: BTreeSet<_> = self.tables.entries.iter().filter_map(|entry| entry.kind.charge_id()).collect();
-        let completed =
-            self.tables.charges.values().filter(|charge| matches!(charge.state, ChargeState::Completed { .. }));
-        prop_assert_eq!(credits, completed.map(|charge| charge.id).collect());
+        prop_assert_eq!(credits, completed.iter().map(|charge| charge.id).collect());
+        for charge in self.tables.charges.values() {
+            let own = self.refunds_that_count().filter(|refund| refund.charge_id == charge.id);
+            prop_assert_eq!(charge.refunded, sum(own.map(|refund| refund.amount)));
+            prop_assert!(charge.refunded <= charge.amount);
+            prop_assert!(charge.refunded == Points::ZERO || is_completed(&charge));
+        }
         Ok(())
+    }
+
+    /// The refunds whose points are no longer in the wallet.
+    fn refunds_that_count(&self) -> impl Iterator<Item = &ChargeRefund> {
+        let refunds = self.tables.charge_refunds.values();
+        refunds.filter(|refund| !matches!(refund.state, ChargeRefundState::Refused { .. }))
     }
 
     fn every_confirmed_reservation_is_paid_once(&self) -> Checked {
@@ -167,11 +183,6 @@ impl World {
         let subjects: BTreeSet<_> = self.tables.events.iter().map(|event| (event.subject(), event.kind())).collect();
         prop_assert_eq!(subjects.len(), self.tables.events.len());
         Ok(())
-    }
-
-    fn charged(&self, account_id: Option<AccountId>, status: ChargeStatus) -> Points {
-        let own = self.tables.charges.values().filter(|charge| account_id.is_none_or(|id| charge.account_id == id));
-        sum(own.filter(|charge| charge.state.status() == status).map(|charge| charge.amount))
     }
 }
 

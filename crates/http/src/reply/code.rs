@@ -87,6 +87,8 @@ codes! {
     ReservationCancelled, CONFLICT, "reservation_cancelled", "The reservation is cancelled";
     CancellationClosed, CONFLICT, "cancellation_closed", "The reservation can no longer be cancelled";
     BalanceLimitReached, CONFLICT, "balance_limit_reached", "The balance would exceed its limit";
+    ChargeNotRefundable, CONFLICT, "charge_not_refundable", "Of the charge, less is left than is asked for";
+    ChargeRefundRefused, CONFLICT, "charge_refund_refused", "The payment gateway refused the refund";
     AccountInUse, CONFLICT, "account_in_use", "The account has points, seats or charges in progress";
     SecondFactorExists, CONFLICT, "second_factor_exists", "The account has a second factor already";
     LoginIdTaken, CONFLICT, "login_id_taken", "The login id is taken";

@@ -129,6 +129,13 @@ LEFT JOIN charges ON charges.id = wallet_entries.charge_id AND charges.account_i
 LEFT JOIN payments ON payments.reservation_id = wallet_entries.reservation_id
     AND payments.account_id = wallet_entries.account_id AND payments.balance_after IS NOT NULL
 WHERE NOT COALESCE((CASE wallet_entries.kind
+    WHEN 'charge_refund' THEN wallet_entries.reservation_id IS NULL AND wallet_entries.payment_id IS NULL
+        AND EXISTS (SELECT 1 FROM charge_refunds WHERE charge_refunds.charge_id = wallet_entries.charge_id
+            AND charge_refunds.account_id = wallet_entries.account_id
+            AND ((0 - charge_refunds.amount = wallet_entries.amount
+                    AND charge_refunds.created_at = wallet_entries.created_at)
+                OR (charge_refunds.amount = wallet_entries.amount AND charge_refunds.status = 'refused'
+                    AND charge_refunds.ended_at = wallet_entries.created_at)))
     WHEN 'charge' THEN charges.status = 'completed' AND charges.amount = wallet_entries.amount
         AND wallet_entries.reservation_id IS NULL AND wallet_entries.payment_id IS NULL
     WHEN 'payment' THEN payments.id = wallet_entries.payment_id AND 0 - payments.amount = wallet_entries.amount
@@ -149,14 +156,14 @@ WHERE balance < 0 OR pending < 0;
 
 -- invariant: pending_is_the_sum_of_the_pending_charges
 SELECT wallets.account_id, CONCAT('pending ', wallets.pending) FROM wallets
-LEFT JOIN charges ON charges.account_id = wallets.account_id AND charges.status = 'pending'
+LEFT JOIN charges ON charges.account_id = wallets.account_id AND charges.status IN ('pending', 'requires_action')
 GROUP BY wallets.account_id, wallets.pending
 HAVING COALESCE(SUM(charges.amount), 0) <> wallets.pending;
 
 -- invariant: completed_charge_is_credited_once
 SELECT charges.id, charges.status FROM charges
 LEFT JOIN wallet_entries ON wallet_entries.account_id = charges.account_id
-    AND wallet_entries.charge_id = charges.id
+    AND wallet_entries.charge_id = charges.id AND wallet_entries.kind <> 'charge_refund'
 GROUP BY charges.id, charges.status, charges.amount
 HAVING COUNT(wallet_entries.sequence) <> (CASE WHEN charges.status = 'completed' THEN 1 ELSE 0 END)
     OR (charges.status = 'completed' AND SUM(wallet_entries.amount) <> charges.amount);
@@ -165,6 +172,25 @@ HAVING COUNT(wallet_entries.sequence) <> (CASE WHEN charges.status = 'completed'
 SELECT charges.id, charges.status FROM charges
 WHERE (charges.ended_at IS NOT NULL) <> (charges.status IN ('completed', 'declined'))
     OR (charges.balance_after IS NOT NULL) <> (charges.status = 'completed');
+
+-- invariant: charge_is_refunded_as_its_refunds_say
+-- Each takes points out of the wallet once, and puts them back if it was refused.
+SELECT charges.id, CONCAT('refunded ', charges.refunded) FROM charges
+LEFT JOIN (SELECT charge_id, account_id, SUM(CASE WHEN status = 'refused' THEN 0 ELSE amount END) AS amount,
+        SUM(CASE WHEN status = 'refused' THEN 2 ELSE 1 END) AS moves
+    FROM charge_refunds GROUP BY charge_id, account_id) AS refunds
+    ON refunds.charge_id = charges.id AND refunds.account_id = charges.account_id
+LEFT JOIN (SELECT charge_id, account_id, 0 - SUM(amount) AS amount, COUNT(*) AS moves
+    FROM wallet_entries WHERE kind = 'charge_refund' GROUP BY charge_id, account_id) AS entries
+    ON entries.charge_id = charges.id AND entries.account_id = charges.account_id
+WHERE charges.refunded <> COALESCE(refunds.amount, 0) OR charges.refunded <> COALESCE(entries.amount, 0)
+    OR COALESCE(refunds.moves, 0) <> COALESCE(entries.moves, 0) OR charges.refunded > charges.amount
+    OR (charges.refunded <> 0 AND charges.status <> 'completed')
+UNION ALL SELECT charge_refunds.id, 'its charge' FROM charge_refunds
+LEFT JOIN charges ON charges.id = charge_refunds.charge_id AND charges.account_id = charge_refunds.account_id
+WHERE charges.id IS NULL
+UNION ALL SELECT charge_refunds.id, charge_refunds.status FROM charge_refunds
+WHERE (charge_refunds.ended_at IS NOT NULL) <> (charge_refunds.status IN ('completed', 'refused'));
 
 -- invariant: payment_is_debited_once_and_refunded_at_most_once
 SELECT payments.id, CONCAT('amount ', payments.amount) FROM payments
@@ -287,6 +313,7 @@ JOIN wallet_entries ON wallet_entries.account_id = payments.account_id
 WHERE COALESCE(payments.balance_after, -1) <> wallet_entries.balance_after
 UNION ALL SELECT charges.id, CONCAT('balance after ', COALESCE(charges.balance_after, 'null')) FROM charges
 JOIN wallet_entries ON wallet_entries.account_id = charges.account_id AND wallet_entries.charge_id = charges.id
+    AND wallet_entries.kind <> 'charge_refund'
 WHERE COALESCE(charges.balance_after, -1) <> wallet_entries.balance_after;
 
 -- invariant: event_has_its_cause
@@ -297,6 +324,8 @@ LEFT JOIN reservations ON reservations.id = events.subject_id
     AND reservations.account_id = events.account_id AND reservations.performance_id = events.performance_id
 LEFT JOIN charges ON charges.id = events.subject_id
     AND charges.account_id = events.account_id AND charges.amount = events.amount
+LEFT JOIN charge_refunds ON charge_refunds.id = events.subject_id
+    AND charge_refunds.account_id = events.account_id AND charge_refunds.amount = events.amount
 WHERE NOT COALESCE((CASE events.kind
     WHEN 'reservation_held' THEN reservations.created_at = events.occurred_at
     WHEN 'reservation_confirmed' THEN reservations.payment_id = events.payment_id
@@ -305,6 +334,11 @@ WHERE NOT COALESCE((CASE events.kind
         AND events.amount = (CASE WHEN reservations.payment_id IS NULL THEN 0 ELSE reservations.total_amount END)
     WHEN 'reservation_expired' THEN reservations.status = 'expired'
     WHEN 'charge_requested' THEN charges.created_at = events.occurred_at
+    WHEN 'charge_requires_action' THEN charges.created_at <= events.occurred_at
+    WHEN 'charge_refund_requested' THEN charge_refunds.created_at = events.occurred_at
+    WHEN 'charge_refunded' THEN charge_refunds.status = 'completed' AND charge_refunds.ended_at = events.occurred_at
+    WHEN 'charge_refund_refused' THEN charge_refunds.status = 'refused'
+        AND charge_refunds.ended_at = events.occurred_at
     WHEN 'charge_completed' THEN charges.status = 'completed' AND charges.ended_at = events.occurred_at
         AND charges.balance_after = events.balance
     WHEN 'charge_declined' THEN charges.status = 'declined' AND charges.ended_at = events.occurred_at END), FALSE)
@@ -327,6 +361,11 @@ SELECT changes.id, changes.kind FROM (
     UNION ALL SELECT charges.id, 'charge_requested', charges.created_at FROM charges
     UNION ALL SELECT charges.id, CONCAT('charge_', charges.status), COALESCE(charges.ended_at, charges.created_at)
     FROM charges WHERE charges.status <> 'pending'
+    UNION ALL SELECT charge_refunds.id, 'charge_refund_requested', charge_refunds.created_at FROM charge_refunds
+    UNION ALL SELECT charge_refunds.id,
+        CASE WHEN charge_refunds.status = 'completed' THEN 'charge_refunded' ELSE 'charge_refund_refused' END,
+        COALESCE(charge_refunds.ended_at, charge_refunds.created_at)
+    FROM charge_refunds WHERE charge_refunds.status <> 'pending'
 ) AS changes
 LEFT JOIN events ON events.subject_id = changes.id AND events.kind = changes.kind
 WHERE events.kind IS NULL AND NOT EXISTS (SELECT 1 FROM removals

@@ -4,8 +4,10 @@ mod accounts;
 mod audit;
 mod batch;
 mod catalog;
+mod charge_refunds;
 mod copy;
 mod failure;
+mod gateway_inbox;
 mod history;
 mod insert;
 mod leases;
@@ -188,6 +190,7 @@ pub(crate) async fn connect(
         reservations: store.clone(),
         payments: store.clone(),
         wallets: store.clone(),
+        gateway_inbox: store.clone(),
         outbox: store.clone(),
         history: store.clone(),
         audit: store.clone(),

@@ -2,20 +2,23 @@
 
 use async_trait::async_trait;
 use boxoffice_domain::{
-    AccountId, ChargeId, PaymentId, Points, StorageError, Timestamp,
-    gateway::GatewayVerdict,
+    AccountId, ChargeId, ChargeRefundId, PaymentId, Points, StorageError, Timestamp,
+    gateway::{DeclineReason, GatewayReference, GatewayVerdict, PaymentMethod, RefundVerdict},
     idempotency::Made,
     page::{Page, PageRequest},
-    sale::{BeginChargeOutcome, Command, CompleteChargeOutcome},
-    wallet::{Charge, ChargeError, ChargeRequest, ChargeState, EntryKind, PendingKey, Wallet, WalletEntry, Wallets},
+    sale::{BeginChargeOutcome, BeginChargeRefundOutcome, Command, CompleteChargeOutcome, CompleteChargeRefundOutcome},
+    wallet::{
+        Charge, ChargeError, ChargeRefund, ChargeRefundError, ChargeRefundRequest, ChargeRequest, ChargeState,
+        EntryKind, PendingKey, PendingRefundKey, Wallet, WalletEntry, Wallets,
+    },
 };
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
-use super::Store;
+use super::{Store, charge_refunds::ChargeRefundRow};
 use crate::{
     row::row,
-    schema::{charges, wallet_entries, wallets},
+    schema::{charge_refunds, charges, wallet_entries, wallets},
     stored::{Stored, count, damaged, id as parse_id, idempotency, optional_id, points, time},
 };
 
@@ -88,7 +91,7 @@ row! {
 fn payment_id(kind: &EntryKind) -> Option<PaymentId> {
     match kind {
         EntryKind::Payment { payment_id, .. } => Some(*payment_id),
-        EntryKind::Charge { .. } | EntryKind::Refund { .. } => None,
+        EntryKind::Charge { .. } | EntryKind::ChargeRefund { .. } | EntryKind::Refund { .. } => None,
     }
 }
 
@@ -101,6 +104,7 @@ impl TryFrom<WalletEntryRow> for WalletEntry {
         let charge_id = optional_id(row.charge_id.as_ref())?;
         let kind = match (row.kind.as_str(), reservation_id, payment_id, charge_id) {
             ("charge", None, None, Some(charge_id)) => EntryKind::Charge { charge_id },
+            ("charge_refund", None, None, Some(charge_id)) => EntryKind::ChargeRefund { charge_id },
             ("payment", Some(reservation_id), Some(payment_id), None) => {
                 EntryKind::Payment { reservation_id, payment_id }
             }
@@ -129,17 +133,30 @@ row! {
         created_at: NaiveDateTime = charge.created_at,
         idempotency_key: String = &charge.idempotency.key,
         fingerprint: Vec<u8> = charge.idempotency.fingerprint,
+        refunded: i64 = charge.refunded,
+        payment_method: Option<String> = charge.payment_method.as_ref().map(|method| method.as_str().to_owned()),
+        reference: Option<String> = charge.reference.as_ref().map(|reference| reference.as_str().to_owned()),
+        decline_reason: Option<String> = stored_state(&charge.state).3,
     }
 }
 
-fn stored_state(state: &ChargeState) -> (&'static str, Option<Points>, Option<Timestamp>) {
+type StoredState = (&'static str, Option<Points>, Option<Timestamp>, Option<&'static str>);
+
+fn stored_state(state: &ChargeState) -> StoredState {
     match *state {
-        ChargeState::Pending => ("pending", None, None),
+        ChargeState::Pending => ("pending", None, None, None),
+        ChargeState::RequiresAction => ("requires_action", None, None, None),
         ChargeState::Completed { balance_after, completed_at } => {
-            ("completed", Some(balance_after), Some(completed_at))
+            ("completed", Some(balance_after), Some(completed_at), None)
         }
-        ChargeState::Declined { declined_at } => ("declined", None, Some(declined_at)),
+        ChargeState::Declined { reason, declined_at } => ("declined", None, Some(declined_at), Some(reason.as_str())),
     }
+}
+
+/// A version that did not know why it was declined wrote no reason.
+fn decline_reason(name: Option<&String>) -> Result<DeclineReason, StorageError> {
+    let Some(name) = name else { return Ok(DeclineReason::Refused) };
+    DeclineReason::named(name).ok_or_else(damaged("reason of a decline"))
 }
 
 impl TryFrom<ChargeRow> for Charge {
@@ -148,17 +165,26 @@ impl TryFrom<ChargeRow> for Charge {
     fn try_from(row: ChargeRow) -> Result<Self, StorageError> {
         let state = match (row.status.as_str(), row.balance_after, row.ended_at) {
             ("pending", None, None) => ChargeState::Pending,
+            ("requires_action", None, None) => ChargeState::RequiresAction,
             ("completed", Some(balance_after), Some(ended_at)) => {
                 ChargeState::Completed { balance_after: points(balance_after)?, completed_at: ended_at.and_utc() }
             }
-            ("declined", None, Some(ended_at)) => ChargeState::Declined { declined_at: ended_at.and_utc() },
+            ("declined", None, Some(ended_at)) => {
+                let reason = decline_reason(row.decline_reason.as_ref())?;
+                ChargeState::Declined { reason, declined_at: ended_at.and_utc() }
+            }
             _ => return Err(damaged("charge")()),
         };
+        let payment_method = row.payment_method.map(|name| PaymentMethod::new(name).ok_or_else(damaged("way to pay")));
+        let reference = row.reference.map(|name| GatewayReference::new(name).ok_or_else(damaged("reference")));
         Ok(Self {
             id: parse_id(&row.id)?,
             account_id: parse_id(&row.account_id)?,
             amount: points(row.amount)?,
             state,
+            refunded: points(row.refunded)?,
+            payment_method: payment_method.transpose()?,
+            reference: reference.transpose()?,
             created_at: row.created_at.and_utc(),
             idempotency: idempotency(&row.idempotency_key, &row.fingerprint)?,
         })
@@ -195,15 +221,86 @@ impl Wallets for Store {
         begun.map_err(ChargeError::Refused)
     }
 
-    async fn complete_charge(&self, id: ChargeId, verdict: GatewayVerdict) -> Result<Option<Charge>, StorageError> {
+    async fn complete_charge(
+        &self,
+        id: ChargeId,
+        verdict: GatewayVerdict,
+        reference: Option<GatewayReference>,
+    ) -> Result<Option<Charge>, StorageError> {
         let query = charges::table.find(id.stored()).select(charges::account_id);
         let Some(account_id) = self.read::<Vec<u8>>(query).await?.pop() else {
             return Ok(None);
         };
         let account_id = parse_id(&account_id)?;
-        let command = Command::CompleteCharge { charge_id: id, account_id, verdict };
+        let command = Command::CompleteCharge { charge_id: id, account_id, verdict, reference };
         let completed: CompleteChargeOutcome = self.lanes.submit(command).await?;
         Ok(completed.map(|made| made.value))
+    }
+
+    async fn begin_charge_refund(&self, request: ChargeRefundRequest) -> Result<Made<ChargeRefund>, ChargeRefundError> {
+        let begun: BeginChargeRefundOutcome = self.lanes.submit(Command::BeginChargeRefund(request)).await?;
+        begun.map_err(ChargeRefundError::Refused)
+    }
+
+    async fn complete_charge_refund(
+        &self,
+        id: ChargeRefundId,
+        verdict: RefundVerdict,
+    ) -> Result<Option<ChargeRefund>, StorageError> {
+        let query = charge_refunds::table.find(id.stored()).select(ChargeRefundRow::as_select());
+        let refund: Option<ChargeRefund> = self.find_one(query).await?;
+        let Some(ChargeRefund { id: refund_id, charge_id, account_id, .. }) = refund else { return Ok(None) };
+        let command = Command::CompleteChargeRefund { refund_id, charge_id, account_id, verdict };
+        let completed: CompleteChargeRefundOutcome = self.lanes.submit(command).await?;
+        Ok(completed.map(|made| made.value))
+    }
+
+    async fn charge(&self, id: ChargeId) -> Result<Option<Charge>, StorageError> {
+        self.find_one(charges::table.find(id.stored()).select(ChargeRow::as_select())).await
+    }
+
+    async fn charges(&self, page: PageRequest<ChargeId>) -> Result<Page<Charge, ChargeId>, StorageError> {
+        let mut query = charges::table
+            .order(charges::id)
+            .limit(i64::from(page.limit) + 1)
+            .select(ChargeRow::as_select())
+            .into_boxed();
+        if let Some(after) = page.after {
+            query = query.filter(charges::id.gt(after.stored()));
+        }
+        let rows = self.read_in_time(query).await?;
+        let charges = rows.into_iter().map(Charge::try_from).collect::<Result<Vec<_>, _>>()?;
+        Ok(Page::from_rows(charges, page.limit, |charge| charge.id))
+    }
+
+    async fn charge_refunds(&self, account_id: AccountId, id: ChargeId) -> Result<Vec<ChargeRefund>, StorageError> {
+        let query = charge_refunds::table
+            .filter(charge_refunds::charge_id.eq(id.stored()))
+            .filter(charge_refunds::account_id.eq(account_id.stored()))
+            .order(charge_refunds::id)
+            .select(ChargeRefundRow::as_select());
+        self.read(query).await?.into_iter().map(ChargeRefund::try_from).collect()
+    }
+
+    async fn pending_charge_refunds(
+        &self,
+        before: Timestamp,
+        after: Option<PendingRefundKey>,
+        limit: u32,
+    ) -> Result<Vec<ChargeRefund>, StorageError> {
+        let mut query = charge_refunds::table
+            .filter(charge_refunds::status.eq("pending"))
+            .filter(charge_refunds::created_at.lt(time(before)))
+            .order((charge_refunds::created_at, charge_refunds::id))
+            .limit(i64::from(limit))
+            .select(ChargeRefundRow::as_select())
+            .into_boxed();
+        if let Some(after) = after {
+            let (created_at, id) = (time(after.created_at), after.id.stored());
+            let at_once = charge_refunds::created_at.eq(created_at).and(charge_refunds::id.gt(id));
+            query = query.filter(charge_refunds::created_at.gt(created_at).or(at_once));
+        }
+        self.read_in_time(query).await?.into_iter().map(ChargeRefund::try_from).collect()
     }
 
     async fn find_charge(&self, account_id: AccountId, id: ChargeId) -> Result<Option<Charge>, StorageError> {
@@ -218,7 +315,7 @@ impl Wallets for Store {
         limit: u32,
     ) -> Result<Vec<Charge>, StorageError> {
         let mut query = charges::table
-            .filter(charges::status.eq("pending"))
+            .filter(charges::status.eq_any(["pending", "requires_action"]))
             .filter(charges::created_at.lt(time(before)))
             .order((charges::created_at, charges::id))
             .limit(i64::from(limit))

@@ -7,8 +7,10 @@ use std::sync::{
 
 use boxoffice_contracts::storage::{PRICE_A, charge_request};
 use boxoffice_domain::{
-    Clock, Timestamp,
+    Clock, Points, Timestamp,
     fixtures::{self, TestClock, TestEntropy},
+    gateway::{GatewayVerdict, RefundVerdict},
+    wallet::{ChargeAmount, ChargeRefundRequest},
 };
 use boxoffice_persistence::connect;
 use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
@@ -17,6 +19,7 @@ use crate::home::{Backend, Home, settings, sqlite};
 
 crate::on_every_backend! {
     each_damage_is_found_by_its_invariant
+    each_damage_of_a_refund_is_found_by_its_invariant
     a_breach_tells_which_row_it_is
 }
 
@@ -41,8 +44,28 @@ async fn furnished(backend: Backend) -> Home {
 }
 
 async fn each_damage_is_found_by_its_invariant(backend: Backend) {
-    let home = furnished(backend).await;
-    for text in include_str!("damages.sql").split("-- breaks: ").skip(1) {
+    assert_found(furnished(backend).await, include_str!("damages.sql")).await;
+}
+
+async fn each_damage_of_a_refund_is_found_by_its_invariant(backend: Backend) {
+    let home = Home::open(backend, settings()).await;
+    let stage = home.stage();
+    let charge = stage.charge(stage.account().await, 100).await;
+    for (points, verdict) in [(30, RefundVerdict::Accepted), (20, RefundVerdict::Refused)] {
+        let amount = ChargeAmount::new(Points::new(points).unwrap()).ok();
+        let request = ChargeRefundRequest { amount, ..fixtures::charge_refund_request(&charge) };
+        let begun = stage.begin_charge_refund(request).await.unwrap().value;
+        stage.complete_charge_refund(begun.id, verdict).await.unwrap();
+    }
+    let waiting = stage.begin_charge(charge_request(stage.account().await, 77)).await.unwrap().value;
+    stage.complete_charge(waiting.id, GatewayVerdict::ActionRequired).await.unwrap();
+    stage.assert_sound().await;
+    assert_found(home, include_str!("refund_damages.sql")).await;
+}
+
+/// Does each damage, which its invariant has to name, and mends it.
+async fn assert_found(home: Home, damages: &str) {
+    for text in damages.split("-- breaks: ").skip(1) {
         let (invariant, statements) = text.split_once('\n').expect("a name, and statements after it");
         let mut statements = statements.trim().split_terminator(';');
         let damage = statements.next().expect("a damage");

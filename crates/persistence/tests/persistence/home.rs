@@ -214,6 +214,7 @@ fn storage(database: &Database) -> Storage {
         reservations: database.reservations.clone(),
         payments: database.payments.clone(),
         wallets: database.wallets.clone(),
+        gateway_inbox: database.gateway_inbox.clone(),
         outbox: Arc::clone(&database.outbox),
         history: Arc::clone(&database.history),
         audit: database.audit.clone(),

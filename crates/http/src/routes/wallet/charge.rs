@@ -2,6 +2,7 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use boxoffice_application::{WalletService, fingerprint, wallet::ChargePointsError};
 use boxoffice_domain::{
     Points,
+    gateway::PaymentMethod,
     wallet::{ChargeAmount, ChargeRefusal},
 };
 use serde::Deserialize;
@@ -10,6 +11,7 @@ use utoipa::ToSchema;
 use super::ChargeResponse;
 use crate::{
     api::Api,
+    json,
     reply::{Code, Problem, made, problem_from, refusals},
     request::{Body, RequiredKey, Service, SignedIn, validation::parsed},
 };
@@ -21,16 +23,34 @@ pub(crate) struct ChargeRequest {
     /// How many points; at most 10,000,000, unless the operator has set another number.
     #[schema(minimum = 1, maximum = 1_000_000_000_000_i64, example = 110_000)]
     amount: i64,
+    /// How the buyer pays, by the name that the payment gateway has for it; for Stripe the id of a `PaymentMethod`. Left out,
+    /// the buyer chooses with the gateway's client.
+    #[serde(default, deserialize_with = "json::present")]
+    #[schema(nullable = false, pattern = "^[A-Za-z0-9_-]{1,255}$", example = "pm_card_visa")]
+    payment_method: Option<String>,
 }
 
+/// A charge of so many points, and how they are paid.
+type NewCharge = (ChargeAmount, Option<PaymentMethod>);
+
 impl ChargeRequest {
-    fn parse(&self, amount_max: Points) -> Result<ChargeAmount, Problem> {
+    fn parse(&self, amount_max: Points) -> Result<NewCharge, Problem> {
         parsed(|fields| {
-            let amount = fields.number("/amount", self.amount, 1..=amount_max.get())?;
-            fields.check("/amount", "range", ChargeAmount::new(amount))
+            let amount = fields.number("/amount", self.amount, 1..=amount_max.get());
+            let amount = amount.and_then(|amount| fields.check("/amount", "range", ChargeAmount::new(amount)));
+            let method = self.payment_method.as_ref().map(|name| {
+                let method = PaymentMethod::new(name.as_str()).ok_or(METHOD_FORMAT);
+                fields.check("/payment_method", "wrong_format", method)
+            });
+            match method {
+                Some(method) => Some((amount?, Some(method?))),
+                None => Some((amount?, None)),
+            }
         })
     }
 }
+
+const METHOD_FORMAT: &str = "a way to pay is named by 1 to 255 letters, digits, `_` and `-`";
 
 problem_from!(ChargeRefusal: [BalanceLimitReached => BalanceLimitReached], [KeyReused], other);
 
@@ -56,6 +76,8 @@ refusals!(
 );
 
 /// Charge points
+///
+/// Repeated under its key, it tells how the charge stands now.
 #[utoipa::path(
     post, path = "/v1/wallet/charges", tag = "wallet", operation_id = "wallet_charge", security(("bearer" = [])),
     params(RequiredKey), request_body = ChargeRequest,
@@ -64,6 +86,11 @@ refusals!(
             ("Location", description = "Where the charge is"),
             ("Idempotency-Replayed", description = "`true` if an earlier request made it"),
         )),
+        (status = 202, description = "The buyer has to act first, or the gateway has not decided yet.", body = ChargeResponse,
+            headers(
+                ("Location", description = "Where the charge is"),
+                ("Idempotency-Replayed", description = "`true` if an earlier request made it"),
+            )),
         Refusals,
     ),
 )]
@@ -75,11 +102,13 @@ pub(crate) async fn handler(
     key: RequiredKey,
     Body(body): Body<ChargeRequest>,
 ) -> Result<Response, Problem> {
-    let amount = body.parse(api.settings.rules.charge_points_max)?;
-    let idempotency = key.naming(fingerprint::charge(amount.points()));
+    let (amount, method) = body.parse(api.settings.rules.charge_points_max)?;
+    let idempotency = key.naming(fingerprint::charge(amount.points(), method.as_ref()));
     let named = idempotency.clone();
-    let act = async move { wallet.charge(identity, amount, named).await };
+    let act = async move { wallet.charge(identity, amount, method, named).await };
     let charged = api.run_idempotent(identity, Some(&idempotency), act).await??;
-    let location = format!("/v1/wallet/charges/{}", charged.value.id);
-    Ok(made(charged, StatusCode::CREATED, Some(&location), ChargeResponse::from))
+    let charge = &charged.value.charge;
+    let location = format!("/v1/wallet/charges/{}", charge.id);
+    let status = if charge.state.is_open() { StatusCode::ACCEPTED } else { StatusCode::CREATED };
+    Ok(made(charged, status, Some(&location), ChargeResponse::from))
 }

@@ -21,13 +21,15 @@ use crate::{
 enum KindResponse {
     /// Points were charged.
     Charge,
+    /// Points of a charge were given back for money; or came back, since the payment gateway refused that.
+    ChargeRefund,
     /// Seats were paid.
     Payment,
     /// A paid reservation was cancelled.
     Refund,
 }
 
-mirror!(EntryKind => KindResponse: Charge, Payment, Refund);
+mirror!(EntryKind => KindResponse: Charge, ChargeRefund, Payment, Refund);
 
 /// One entry of a wallet's history.
 #[derive(Serialize, ToSchema)]
@@ -41,7 +43,7 @@ pub(crate) struct EntryResponse {
     /// The reservation that was paid or cancelled; `null` for a charge.
     #[schema(required)]
     reservation_id: Option<Uuid>,
-    /// The charge; `null` for a payment or refund.
+    /// The charge that was made or refunded; `null` for seats.
     #[schema(required)]
     charge_id: Option<Uuid>,
     created_at: DateTime<Utc>,

@@ -119,7 +119,11 @@ fn longest(operation: &str, seats_max: usize) -> Vec<(String, StatusCode)> {
         "catalog_publish_performance" => vec![(prices(1_000), StatusCode::NOT_FOUND)],
         "payments_pay" => vec![(format!("{{\"reservation_id\": \"{NOTHING}\"}}"), StatusCode::NOT_FOUND)],
         "reservations_hold" => vec![(seats(seats_max), StatusCode::NOT_FOUND)],
-        "wallet_charge" => vec![("{\"amount\": 10000000.000000}".to_owned(), StatusCode::CREATED)],
+        "wallet_charge" => {
+            let method = "m".repeat(255);
+            vec![(format!("{{\"amount\": 10000000.000000, \"payment_method\": \"{method}\"}}"), StatusCode::CREATED)]
+        }
+        "wallet_refund_charge" => vec![("{\"amount\": 10000000.000000}".to_owned(), StatusCode::NOT_FOUND)],
         other => panic!("what is the longest body of {other}?"),
     }
 }
@@ -128,7 +132,7 @@ async fn send(world: &World, method: &str, path: &str, operation: &str, body: St
     let path = if operation == "catalog_update_concert" || operation == "catalog_publish_performance" {
         path.replace("{id}", &world.show.concert.id.to_string())
     } else {
-        path.to_owned()
+        path.replace("{id}", &NOTHING.to_string())
     };
     let ask = get(path).method(method.to_uppercase().parse().unwrap()).raw("application/json", body).key("key");
     let ask =

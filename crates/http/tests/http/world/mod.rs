@@ -18,14 +18,17 @@ use boxoffice_contracts::{
     storage::{Show, Stage, Storage},
 };
 use boxoffice_domain::{
-    AccountId, SessionId,
+    AccountId, SessionId, Timestamp,
     accounts::{
         AccessClaims, AccessTokenError, GuessingRule, MockAccessTokens, MockPasswordHasher, PasswordHash,
         PasswordHasher, Role,
     },
     catalog::Concert,
     fixtures::{self, TestClock, TestEntropy, instant, selling_rules},
-    gateway::{GatewayError, GatewayRequest, GatewayVerdict, MockPaymentGateway, PaymentGateway},
+    gateway::{
+        GatewayAnswer, GatewayError, GatewayRecord, GatewayReference, GatewayRefund, GatewayRequest, GatewayState,
+        HeaderField, MockPaymentGateway, Notification, NotificationRefusal, PaymentGateway, RefundVerdict,
+    },
     waiting_room::{JoinRequest, QueuePlace, QueueTokens, WaitingRoom},
 };
 use boxoffice_http::{Draining, FreshnessMarks, HttpSettings, ReadinessCheck, Services};
@@ -135,7 +138,8 @@ impl World {
             queues,
             passwords: passwords(),
             gateway: Some(mock(|gateway: &mut MockPaymentGateway| {
-                gateway.expect_charge().returning(|_| Ok(GatewayVerdict::Approved));
+                gateway.expect_begin().returning(|_| Ok(approved()));
+                gateway.expect_refund().returning(|_| Ok(RefundVerdict::Accepted));
             })),
             seats_only: false,
             metrics: None,
@@ -239,11 +243,13 @@ impl World {
             wallet: (!self.seats_only).then(|| {
                 Arc::new(WalletService {
                     wallets: storage.wallets,
+                    inbox: storage.gateway_inbox,
                     gateway: self.gateway.clone(),
                     clock: clock.clone(),
                     entropy: Arc::new(TestEntropy),
                     rules: selling_rules(),
                     pending_max: chrono::TimeDelta::hours(24),
+                    action_max: chrono::TimeDelta::minutes(30),
                 })
             }),
             peers: Arc::clone(&self.peers),
@@ -406,11 +412,46 @@ pub(crate) struct SlowGateway {
     pub let_go: Semaphore,
 }
 
+/// A payment that was made.
+pub(crate) fn approved() -> GatewayAnswer {
+    GatewayAnswer { reference: GatewayReference::new("pi_1"), state: GatewayState::Approved }
+}
+
 #[async_trait]
 impl PaymentGateway for SlowGateway {
-    async fn charge(&self, _request: GatewayRequest) -> Result<GatewayVerdict, GatewayError> {
+    async fn begin(&self, _request: &GatewayRequest) -> Result<GatewayAnswer, GatewayError> {
         self.asked.notify_one();
         self.let_go.acquire().await.expect("never closed").forget();
-        Ok(GatewayVerdict::Approved)
+        Ok(approved())
+    }
+
+    async fn query(&self, _request: &GatewayRequest) -> Result<Option<GatewayAnswer>, GatewayError> {
+        Ok(None)
+    }
+
+    async fn abandon(&self, _request: &GatewayRequest) -> Result<GatewayAnswer, GatewayError> {
+        Err(GatewayError::Unsupported)
+    }
+
+    async fn refund(&self, _refund: &GatewayRefund) -> Result<RefundVerdict, GatewayError> {
+        Err(GatewayError::Unsupported)
+    }
+
+    fn verify_notification(
+        &self,
+        _fields: &[HeaderField],
+        _body: &[u8],
+        _now: Timestamp,
+    ) -> Result<Notification, NotificationRefusal> {
+        Err(NotificationRefusal::NotExpected)
+    }
+
+    async fn records(
+        &self,
+        _from: Timestamp,
+        _until: Timestamp,
+        _limit: usize,
+    ) -> Result<Vec<GatewayRecord>, GatewayError> {
+        Err(GatewayError::Unsupported)
     }
 }

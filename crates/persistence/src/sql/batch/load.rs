@@ -9,7 +9,7 @@ use boxoffice_domain::{
     reservations::Reservation,
     sale::{HeldAmount, Holding, LoadPlan, SaleState},
     seats::{Seat, SeatLabel},
-    wallet::Charge,
+    wallet::{Charge, ChargeRefund},
 };
 use chrono::NaiveDateTime;
 use diesel::sql_types::{BigInt, Binary, Timestamp as SqlTimestamp};
@@ -18,6 +18,7 @@ use diesel_async::{RunQueryDsl, methods::LoadQuery};
 use super::super::{
     super::{Connection, LIVE_INDEX, LOCK_ROWS},
     catalog::terms,
+    charge_refunds::ChargeRefundRow,
     failure::Failure,
     payments::PaymentRow,
     reservations::{HoldBudgetRow, HoldingRow, ReservationRow},
@@ -61,6 +62,10 @@ pub(super) async fn load(connection: &mut Connection, mut plan: LoadPlan) -> Loa
     for charge in load_by_key::<ChargeRow, Charge>(connection, "id", binds(&plan.charges), "").await? {
         state.add_charge(charge);
     }
+    let refunds = binds(&plan.charge_refunds);
+    for refund in load_by_key::<ChargeRefundRow, ChargeRefund>(connection, "id", refunds, "").await? {
+        state.add_charge_refund(refund);
+    }
     load_holdings(connection, &plan, &mut state).await?;
     load_hold_budgets(connection, &plan, &counted, &mut state).await?;
     load_seats(connection, &plan.seats, &mut state).await?;
@@ -86,6 +91,9 @@ async fn load_known_keys(connection: &mut Connection, plan: &mut LoadPlan, state
     }
     for found in by_key(connection, "charges", &plan.charge_keys).await? {
         plan.charges.insert(id(&found)?);
+    }
+    for found in by_key(connection, "charge_refunds", &plan.charge_refund_keys).await? {
+        plan.charge_refunds.insert(id(&found)?);
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::super::{
     super::Connection,
+    charge_refunds::ChargeRefundRow,
     failure::Failure,
     insert::{insert, upsert},
     outbox::EventBatchRow,
@@ -31,8 +32,12 @@ pub(super) async fn save(
     insert::<WalletEntryRow>(connection, changes.entries().iter().map(WalletEntryRow::bind)).await?;
 
     insert::<ChargeRow>(connection, changes.charges_new().map(ChargeRow::bind)).await?;
-    let columns = ["status", "balance_after", "ended_at"];
+    let columns = ["status", "balance_after", "ended_at", "refunded", "reference", "decline_reason"];
     upsert::<ChargeRow>(connection, changes.charges_changed().map(ChargeRow::bind), "id", &columns).await?;
+
+    insert::<ChargeRefundRow>(connection, changes.charge_refunds_new().map(ChargeRefundRow::bind)).await?;
+    let refunds = changes.charge_refunds_changed().map(ChargeRefundRow::bind);
+    upsert::<ChargeRefundRow>(connection, refunds, "id", &["status", "ended_at"]).await?;
 
     insert::<ReservationRow>(connection, bind_all(changes.reservations_new())?).await?;
     let columns = ["status", "payment_id", "updated_at", "cancel_key", "cancel_fingerprint"];

@@ -1,0 +1,86 @@
+//! What the payment gateway sends by itself.
+
+use boxoffice_domain::{
+    ChargeId, StorageError,
+    gateway::{GatewayError, HeaderField, NotificationRefusal, PaymentGateway},
+};
+
+use super::WalletService;
+
+/// Why a notification was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum NotificationError {
+    #[error(transparent)]
+    Refused(#[from] NotificationRefusal),
+    /// The storage failed. The gateway sends it again.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl WalletService {
+    /// Takes a notification: checks that it comes from the gateway, and keeps it until
+    /// [`Self::handle_notifications`] works it off.
+    pub async fn receive_notification(&self, fields: &[HeaderField], body: &[u8]) -> Result<(), NotificationError> {
+        let gateway = self.gateway.as_deref().ok_or(NotificationRefusal::NotExpected)?;
+        let now = self.clock.now();
+        let notification = gateway.verify_notification(fields, body, now)?;
+        if let Some(charge_id) = notification.charge_id {
+            self.inbox.keep(&notification.id, charge_id, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Works off at most `limit` notifications, and returns how many. What a notification says is not taken for true: the
+    /// gateway is asked how the charge stands, so that notifications may come late, twice and in any order.
+    pub async fn handle_notifications(&self, limit: u32) -> Result<u32, StorageError> {
+        let Some(gateway) = self.gateway.as_deref() else { return Ok(0) };
+        let mut handled = 0;
+        for (id, charge_id) in self.inbox.unhandled(limit).await? {
+            match self.follow_notification(gateway, charge_id).await {
+                Ok(()) => {
+                    self.inbox.mark_handled(&id, self.clock.now()).await?;
+                    handled += 1;
+                }
+                Err(Unhandled::Storage(error)) => return Err(error),
+                Err(Unhandled::Gateway(error)) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(%charge_id, error, "the gateway did not say how a charge stands");
+                }
+            }
+        }
+        Ok(handled)
+    }
+
+    async fn follow_notification(&self, gateway: &dyn PaymentGateway, id: ChargeId) -> Result<(), Unhandled> {
+        let Some(charge) = self.wallets.charge(id).await? else {
+            tracing::warn!(charge_id = %id, "the gateway knows a charge that is not known here");
+            return Ok(());
+        };
+        if !charge.state.is_open() {
+            return Ok(());
+        }
+        match gateway.query(&charge.gateway_request()).await {
+            Ok(Some(answer)) => {
+                self.record(charge, answer).await?;
+            }
+            // The worker for open charges looks after it.
+            Ok(None) | Err(GatewayError::Conflict) => {
+                tracing::error!(charge_id = %id, "the gateway's payment is not that of the charge it names");
+            }
+            Err(error) => return Err(Unhandled::Gateway(error)),
+        }
+        Ok(())
+    }
+}
+
+/// Why a notification is not worked off yet.
+enum Unhandled {
+    Storage(StorageError),
+    Gateway(GatewayError),
+}
+
+impl From<StorageError> for Unhandled {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
