@@ -62,6 +62,8 @@ ids! {
     AccountId;
     /// Names a charge of points, here and at the payment gateway.
     ChargeId;
+    /// Names a refund of a charge, here and at the payment gateway.
+    ChargeRefundId;
     /// Names a concert.
     ConcertId;
     /// Names a payment.

@@ -46,7 +46,7 @@ pub use {async_trait::async_trait, chrono, uuid};
 
 pub use error::{ActError, Outage, OutageReason, StorageError};
 pub use ids::{
-    AccountId, ChargeId, ConcertId, EntropySource, PaymentId, PerformanceId, ReservationId, SessionId, VenueId,
+    AccountId, ChargeId, ChargeRefundId, ConcertId, EntropySource, PaymentId, PerformanceId, ReservationId, SessionId, VenueId,
 };
 pub use network::Network;
 pub use points::{NegativePoints, Points};
