@@ -1,14 +1,15 @@
 """Serves localstripe on 127.0.0.1, with what it lacks for the tests of boxoffice.
 
 localstripe itself keeps what it knows in one file of /tmp, which servers that run at once would overwrite for each other;
-and it refuses to list payment intents by time, which the adapter does.
+it refuses to list payment intents by time, which the adapter does; and it loses an event if a webhook is registered while
+the event is sent.
 """
 
 import os
 import sys
 
 from aiohttp import web
-from localstripe import resources, server
+from localstripe import resources, server, webhooks
 
 PORT, FOLDER = int(sys.argv[1]), sys.argv[2]
 BOUNDS = {
@@ -43,12 +44,20 @@ def list_by_time(cls, url, created=None, limit=None, starting_after=None):
     return listed
 
 
+class Webhooks(dict):
+    """Webhooks that may be registered while an event is sent to those that were there."""
+
+    def values(self):
+        return list(super().values())
+
+
 async def show_folder(_request):
     """Tells whose server this is."""
     return web.Response(text=FOLDER)
 
 
 keep_data_in(FOLDER)
+webhooks._webhooks = Webhooks()
 resources.PaymentIntent._api_list_all = classmethod(list_by_time)
 server.app.router.add_get('/_config/folder', show_folder)
 resources.store.try_load_from_disk()

@@ -1,1 +1,206 @@
-//! Faults.
+//! What a server, or the network before it, does wrong.
+
+use std::time::Duration;
+
+use boxoffice_domain::{
+    EntropySource, Points,
+    fixtures::TestEntropy,
+    gateway::{
+        DeclineReason, GatewayAnswer, GatewayError, GatewayRefund, GatewayRequest, GatewayState, PaymentGateway,
+        RefundVerdict,
+    },
+};
+use boxoffice_testkit::faulty_stripe::{Act, Fault};
+use tokio::time::Instant;
+
+use crate::support::{Stage, TIMEOUT};
+
+/// How many requests the adapter sends for one, at most.
+const TRIES_MAX: usize = 5;
+
+fn is_approved(outcome: &Result<GatewayAnswer, GatewayError>) -> bool {
+    matches!(outcome, Ok(GatewayAnswer { state: GatewayState::Approved, .. }))
+}
+
+/// A refund of 1,000 points.
+fn refund(charge: &GatewayRequest) -> GatewayRefund {
+    let amount = Points::new(1_000).unwrap();
+    GatewayRefund { refund_id: TestEntropy.uuid().into(), charge: charge.clone(), amount }
+}
+
+#[tokio::test]
+async fn what_passes_by_itself_is_asked_again_at_once() {
+    for fault in [
+        Fault::CutBefore,
+        Fault::CutAfter,
+        Fault::Locked,
+        Fault::TooMany(None),
+        Fault::Broken(None),
+        Fault::Broken(Some(true)),
+    ] {
+        let stage = Stage::new().await;
+        stage.stripe.misbehave(Act::Create, [fault, fault]);
+        let charge = stage.charge(Some("pm_card_visa"));
+        let outcome = stage.gateway.begin(&charge).await;
+        assert!(is_approved(&outcome), "{fault:?}: {outcome:?}");
+        assert_eq!(stage.stripe.count(Act::Create), 3, "{fault:?}");
+        assert_eq!(stage.stripe.taken(charge.charge_id), 10_000, "{fault:?}");
+
+        stage.stripe.misbehave(Act::Refund, [fault]);
+        let verdict = stage.gateway.refund(&refund(&charge)).await;
+        assert!(matches!(verdict, Ok(RefundVerdict::Accepted)), "{fault:?}: {verdict:?}");
+        assert_eq!(stage.stripe.given_back(charge.charge_id), 1_000, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_pass_is_asked_for_a_bounded_number_of_times() {
+    for fault in [Fault::CutBefore, Fault::Locked, Fault::TooMany(None), Fault::Broken(None)] {
+        let stage = Stage::new().await;
+        stage.stripe.misbehave(Act::Create, [fault; 2 * TRIES_MAX]);
+        let charge = stage.charge(Some("pm_card_visa"));
+        let outcome = stage.gateway.begin(&charge).await;
+        assert!(matches!(outcome, Err(GatewayError::Failed(_))), "{fault:?}: {outcome:?}");
+        assert_eq!(stage.stripe.count(Act::Create), TRIES_MAX, "{fault:?}");
+        assert_eq!(stage.stripe.taken(charge.charge_id), 0);
+    }
+}
+
+#[tokio::test]
+async fn what_the_server_says_about_asking_again_is_heeded() {
+    let stage = Stage::new().await;
+    stage.stripe.misbehave(Act::Create, [Fault::Broken(Some(false))]);
+    let charge = stage.charge(Some("pm_card_visa"));
+    let outcome = stage.gateway.begin(&charge).await;
+    assert!(matches!(outcome, Err(GatewayError::Failed(_))), "{outcome:?}");
+    assert_eq!(stage.stripe.count(Act::Create), 1);
+
+    // A pause beyond the time of the act is not begun.
+    stage.stripe.misbehave(Act::Create, [Fault::TooMany(Some(60))]);
+    let began = Instant::now();
+    let outcome = stage.gateway.begin(&charge).await;
+    assert!(matches!(outcome, Err(GatewayError::Failed(_))), "{outcome:?}");
+    assert!(began.elapsed() < TIMEOUT);
+    assert_eq!(stage.stripe.count(Act::Create), 2);
+
+    let stage = Stage::with_timeout(Duration::from_secs(10)).await;
+    stage.stripe.misbehave(Act::Create, [Fault::TooMany(Some(1))]);
+    let began = Instant::now();
+    assert!(is_approved(&stage.gateway.begin(&charge).await));
+    assert!(began.elapsed() >= Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn an_answer_that_never_comes_is_waited_for_as_long_as_was_set() {
+    for fault in [Fault::SilentBefore, Fault::SilentAfter, Fault::Slow(Duration::from_secs(60))] {
+        let stage = Stage::new().await;
+        stage.stripe.misbehave(Act::Create, [fault]);
+        let charge = stage.charge(Some("pm_card_visa"));
+        let began = Instant::now();
+        let outcome = stage.gateway.begin(&charge).await;
+        assert!(matches!(outcome, Err(GatewayError::TimedOut)), "{fault:?}: {outcome:?}");
+        assert!((TIMEOUT..2 * TIMEOUT).contains(&began.elapsed()), "{fault:?}: {:?}", began.elapsed());
+        assert!(is_approved(&stage.gateway.begin(&charge).await));
+        assert_eq!(stage.stripe.taken(charge.charge_id), 10_000, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_answer_within_the_time_is_taken() {
+    let stage = Stage::new().await;
+    stage.stripe.misbehave(Act::Create, [Fault::Slow(TIMEOUT / 4)]);
+    assert!(is_approved(&stage.gateway.begin(&stage.charge(Some("pm_card_visa"))).await));
+    assert_eq!(stage.stripe.count(Act::Create), 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_decides_nothing() {
+    let stage = Stage::new().await;
+    stage.stripe.misbehave(Act::Create, [Fault::Nonsense]);
+    let charge = stage.charge(Some("pm_card_visa"));
+    let outcome = stage.gateway.begin(&charge).await;
+    assert!(matches!(outcome, Err(GatewayError::Failed(_))), "{outcome:?}");
+    let answer = stage.gateway.query(&charge).await.unwrap().unwrap();
+    assert_eq!(answer.state, GatewayState::Approved);
+    assert_eq!(stage.stripe.taken(charge.charge_id), 10_000);
+
+    stage.stripe.misbehave(Act::Refund, [Fault::Nonsense]);
+    let refund = refund(&charge);
+    stage.gateway.refund(&refund).await.unwrap_err();
+    assert_eq!(stage.gateway.refund(&refund).await.unwrap(), RefundVerdict::Accepted);
+    assert_eq!(stage.stripe.given_back(charge.charge_id), 1_000);
+}
+
+#[tokio::test]
+async fn an_answer_about_another_amount_is_a_conflict() {
+    let stage = Stage::new().await;
+    stage.stripe.misbehave(Act::Create, [Fault::OtherAmount]);
+    let outcome = stage.gateway.begin(&stage.charge(Some("pm_card_visa"))).await;
+    assert!(matches!(outcome, Err(GatewayError::Conflict)), "{outcome:?}");
+}
+
+/// Until the intent of a refused card is canceled, the charge could still be paid, and is not declined.
+#[tokio::test]
+async fn a_charge_is_declined_only_when_it_cannot_be_paid_any_more() {
+    for faults in [[Fault::Broken(None); TRIES_MAX], [Fault::SilentBefore; TRIES_MAX]] {
+        let stage = Stage::new().await;
+        stage
+            .stripe
+            .misbehave(Act::Cancel, faults.into_iter().take(if faults[0] == Fault::SilentBefore { 1 } else { 5 }));
+        let charge = stage.charge(Some("pm_card_chargeDeclinedExpiredCard"));
+        let outcome = stage.gateway.begin(&charge).await;
+        assert!(matches!(outcome, Err(GatewayError::Failed(_) | GatewayError::TimedOut)), "{outcome:?}");
+        assert_eq!(stage.stripe.books()[0].status, "requires_payment_method");
+        let answer = stage.gateway.query(&charge).await.unwrap().unwrap();
+        assert_eq!(answer.state, GatewayState::Declined(DeclineReason::ExpiredCard));
+        assert_eq!(stage.stripe.books()[0].status, "canceled");
+    }
+}
+
+/// The buyer's page is faster than the cancellation: the money was taken, and the charge is approved.
+#[tokio::test]
+async fn a_charge_that_is_paid_while_it_is_canceled_is_approved() {
+    let stage = Stage::new().await;
+    stage.stripe.misbehave(Act::Cancel, [Fault::Broken(Some(false))]);
+    let charge = stage.charge(Some("pm_card_chargeDeclined"));
+    stage.gateway.begin(&charge).await.unwrap_err();
+    assert!(stage.stripe.act(&stage.stripe.books()[0].id, true));
+    assert!(is_approved(&stage.gateway.begin(&charge).await));
+    assert_eq!(stage.stripe.taken(charge.charge_id), 10_000);
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_and_comes_back_is_asked_again() {
+    let stage = Stage::new().await;
+    let (before, after) = (stage.charge(Some("pm_card_visa")), stage.charge(Some("pm_card_visa")));
+    assert!(is_approved(&stage.gateway.begin(&before).await));
+    stage.stripe.stop().await;
+    let outcome = stage.gateway.begin(&after).await;
+    assert!(matches!(outcome, Err(GatewayError::Failed(_))), "{outcome:?}");
+    stage.stripe.start_again().await.unwrap();
+    for charge in [&before, &after] {
+        assert!(is_approved(&stage.gateway.begin(charge).await));
+        assert_eq!(stage.stripe.taken(charge.charge_id), 10_000);
+    }
+}
+
+/// A secret that was sent, or that came in an answer, is in no text of an error.
+#[tokio::test]
+async fn errors_show_no_secrets() {
+    let stage = Stage::new().await;
+    stage.stripe.misbehave(Act::Create, [Fault::Broken(Some(false)), Fault::Nonsense]);
+    let charge = stage.charge(Some("pm_card_authenticationRequired"));
+    for _ in 0..2 {
+        let error = stage.gateway.begin(&charge).await.unwrap_err();
+        let mut text = format!("{error} {error:?}");
+        let mut source = std::error::Error::source(&error);
+        while let Some(cause) = source {
+            text += &format!(" {cause}");
+            source = cause.source();
+        }
+        assert!(!text.contains("sk_test") && !text.contains("_secret_") && !text.contains("not shown"), "{text}");
+    }
+    let answer = stage.gateway.begin(&charge).await.unwrap();
+    assert!(!format!("{answer:?}").contains("_secret_"), "{answer:?}");
+    assert!(!format!("{:?}", stage.gateway).contains("sk_test"));
+}
