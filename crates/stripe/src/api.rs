@@ -70,7 +70,7 @@ impl From<StripeError> for GatewayError {
 pub(crate) struct Form(Vec<(String, String)>);
 
 impl Form {
-    pub(crate) fn with(mut self, name: impl Into<String>, value: impl ToString) -> Self {
+    pub(crate) fn with(mut self, name: impl Into<String>, value: &(impl ToString + ?Sized)) -> Self {
         self.0.push((name.into(), value.to_string()));
         self
     }
@@ -191,7 +191,7 @@ impl StripeApi {
             }
             match last {
                 Some(last) if page.has_more => {
-                    query_of_page = query.clone().with("limit", PAGE_OBJECTS).with("starting_after", last);
+                    query_of_page = query.clone().with("limit", PAGE_OBJECTS).with("starting_after", &last);
                 }
                 _ => return Ok(kept),
             }

@@ -22,7 +22,10 @@ const IDLE_CONNECTIONS_MAX: usize = 32;
 
 /// Makes a client. It chooses its cryptography itself, and so depends on no default of the process.
 pub(crate) fn client(is_secure: bool) -> Result<HttpClient, rustls::Error> {
-    let roots = if is_secure { roots() } else { RootCertStore::empty() };
+    client_trusting(if is_secure { roots() } else { RootCertStore::empty() })
+}
+
+fn client_trusting(roots: RootCertStore) -> Result<HttpClient, rustls::Error> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
@@ -51,12 +54,62 @@ fn roots() -> RootCertStore {
 
 #[cfg(test)]
 mod tests {
+    use boxoffice_testkit::Authority;
+    use http::Request;
+    use rustls::{
+        ServerConfig,
+        crypto::CryptoProvider,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    };
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+    use tokio_rustls::TlsAcceptor;
+
     use super::*;
 
-    #[test]
-    fn tls_needs_no_default_of_the_process() {
-        assert!(rustls::crypto::CryptoProvider::get_default().is_none());
-        client(true).unwrap();
-        assert!(rustls::crypto::CryptoProvider::get_default().is_none());
+    /// Answers each request over TLS with 204, and returns its port.
+    async fn serve(authority: &Authority) -> u16 {
+        let files = authority.issue("stripe", &["localhost"]);
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![CertificateDer::from_pem_file(files.certificate).unwrap()],
+                PrivateKeyDer::from_pem_file(files.key).unwrap(),
+            )
+            .unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let acceptor = TlsAcceptor::from(Arc::new(config));
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+                stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            }
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn only_a_server_that_a_known_authority_has_certified_is_sent_anything() {
+        assert!(CryptoProvider::get_default().is_none(), "the client depends on no default of the process");
+        let authority = Authority::create();
+        let port = serve(&authority).await;
+        let mut trusted = RootCertStore::empty();
+        trusted.add(CertificateDer::from(authority.der())).unwrap();
+        for (client, host, is_answered) in [
+            (client_trusting(trusted.clone()).unwrap(), "localhost", true),
+            (client_trusting(trusted).unwrap(), "127.0.0.1", false),
+            (client(true).unwrap(), "localhost", false),
+        ] {
+            let request = Request::get(format!("https://{host}:{port}/")).body(Full::default()).unwrap();
+            let outcome = client.request(request).await;
+            assert_eq!(outcome.is_ok(), is_answered, "{host}: {outcome:?}");
+        }
     }
 }

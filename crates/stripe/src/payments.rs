@@ -32,7 +32,7 @@ impl StripeGateway {
     pub(crate) async fn begin_payment(&self, request: &GatewayRequest) -> Result<GatewayAnswer, GatewayError> {
         let deadline = self.api.deadline();
         if let Some(reference) = &request.reference {
-            return self.settled(self.retrieve(reference, deadline).await?, request, deadline).await;
+            return self.conclude(self.retrieve(reference, deadline).await?, request, deadline).await;
         }
         if self.is_late(request) {
             let found = self.preferred(request, deadline).await?;
@@ -40,7 +40,7 @@ impl StripeGateway {
         }
         let mut form = new_intent(request);
         if let Some(method) = &request.payment_method {
-            form = form.with("payment_method", method.as_str()).with("confirm", true);
+            form = form.with("payment_method", method.as_str()).with("confirm", &true);
             if let Some(url) = &self.settings.return_url {
                 form = form.with("return_url", url);
             }
@@ -49,9 +49,9 @@ impl StripeGateway {
             // What is repeated was true when the key was used first.
             Ok(answer) if answer.is_replayed => {
                 let reference = answer.object.reference()?;
-                self.settled(self.retrieve(&reference, deadline).await?, request, deadline).await
+                self.conclude(self.retrieve(&reference, deadline).await?, request, deadline).await
             }
-            Ok(answer) => self.settled(answer.object, request, deadline).await,
+            Ok(answer) => self.conclude(answer.object, request, deadline).await,
             Err(error) => self.after_refusal(error, request, deadline).await,
         }
     }
@@ -61,7 +61,7 @@ impl StripeGateway {
         match &request.reference {
             Some(reference) => {
                 let intent = self.retrieve(reference, deadline).await?;
-                self.settled(intent, request, deadline).await.map(Some)
+                self.conclude(intent, request, deadline).await.map(Some)
             }
             None => self.preferred(request, deadline).await,
         }
@@ -120,7 +120,7 @@ impl StripeGateway {
         until: Timestamp,
         deadline: Instant,
     ) -> Result<Vec<PaymentIntent>, StripeError> {
-        let query = Form::default().with("created[gte]", from.timestamp()).with("created[lte]", until.timestamp());
+        let query = Form::default().with("created[gte]", &from.timestamp()).with("created[lte]", &until.timestamp());
         let is_of_charge =
             |intent: PaymentIntent| (charge_id(&intent.metadata) == Some(request.charge_id)).then_some(intent);
         self.api.list(INTENTS, &query, INTENTS_MAX, || deadline, is_of_charge).await
@@ -133,14 +133,14 @@ impl StripeGateway {
         deadline: Instant,
     ) -> Result<Option<GatewayAnswer>, GatewayError> {
         match self.find(request, deadline).await?.into_iter().next() {
-            Some(intent) => self.settled(intent, request, deadline).await.map(Some),
+            Some(intent) => self.conclude(intent, request, deadline).await.map(Some),
             None => Ok(None),
         }
     }
 
     /// What follows from an intent. One whose way to pay was refused is canceled, because the buyer's page could try
     /// another under a charge that is answered as declined.
-    async fn settled(
+    async fn conclude(
         &self,
         intent: PaymentIntent,
         request: &GatewayRequest,
@@ -239,11 +239,11 @@ impl StripeGateway {
 /// The form of an intent that is not confirmed. Cards are confirmed on the buyer's page, without leaving it.
 fn new_intent(request: &GatewayRequest) -> Form {
     Form::default()
-        .with("amount", request.amount)
+        .with("amount", &request.amount)
         .with("currency", CURRENCY)
         .with("payment_method_types[]", "card")
-        .with(format!("metadata[{CHARGE_ID}]"), request.charge_id)
-        .with(format!("metadata[{ACCOUNT_ID}]"), request.account_id)
+        .with(format!("metadata[{CHARGE_ID}]"), &request.charge_id)
+        .with(format!("metadata[{ACCOUNT_ID}]"), &request.account_id)
 }
 
 fn key(request: &GatewayRequest) -> String {

@@ -20,8 +20,8 @@ impl StripeGateway {
         limit: usize,
     ) -> Result<Vec<GatewayRecord>, GatewayError> {
         let query = Form::default()
-            .with("created[gte]", first_second(from))
-            .with("created[lt]", first_second(until))
+            .with("created[gte]", &first_second(from))
+            .with("created[lt]", &first_second(until))
             .with("expand[]", "data.latest_charge");
         // Points are only bought with won; whatever else the account sells has other books.
         let in_won = |intent: PaymentIntent| intent.currency.eq_ignore_ascii_case(CURRENCY).then_some(intent);

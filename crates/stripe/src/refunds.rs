@@ -34,9 +34,9 @@ impl StripeGateway {
         }
         let form = Form::default()
             .with("payment_intent", &intent.id)
-            .with("amount", refund.amount)
+            .with("amount", &refund.amount)
             .with(format!("metadata[{REFUND_ID}]"), &refund_id)
-            .with(format!("metadata[{CHARGE_ID}]"), refund.charge.charge_id);
+            .with(format!("metadata[{CHARGE_ID}]"), &refund.charge.charge_id);
         match self.api.post::<Refund>(REFUNDS, &form, Some(&format!("refund-{refund_id}")), deadline).await {
             Ok(answer) => verdict(&answer.object, refund),
             Err(StripeError::Refused { status, error, .. }) if status == 400 && is_beyond_the_rest(&error) => {

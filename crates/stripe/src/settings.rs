@@ -79,9 +79,8 @@ impl StripeSettings {
             _ if self.api_base_url.cannot_be_a_base() || self.api_base_url.host_str().is_none() => {
                 Err(InvalidSettings::ApiBaseUrl)
             }
-            "https" => Ok(()),
             "http" if self.secret_key.is_live() => Err(InvalidSettings::LiveKeyInTheClear),
-            "http" => Ok(()),
+            "http" | "https" => Ok(()),
             _ => Err(InvalidSettings::ApiBaseUrl),
         }
     }

@@ -1,6 +1,6 @@
 //! What a server, or the network before it, does wrong.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use boxoffice_domain::{
     EntropySource, Points,
@@ -92,7 +92,7 @@ async fn what_the_server_says_about_asking_again_is_heeded() {
 
 #[tokio::test]
 async fn an_answer_that_never_comes_is_waited_for_as_long_as_was_set() {
-    for fault in [Fault::SilentBefore, Fault::SilentAfter, Fault::Slow(Duration::from_secs(60))] {
+    for fault in [Fault::SilentBefore, Fault::SilentAfter, Fault::Slow(Duration::from_mins(1))] {
         let stage = Stage::new().await;
         stage.stripe.misbehave(Act::Create, [fault]);
         let charge = stage.charge(Some("pm_card_visa"));
@@ -142,11 +142,9 @@ async fn an_answer_about_another_amount_is_a_conflict() {
 /// Until the intent of a refused card is canceled, the charge could still be paid, and is not declined.
 #[tokio::test]
 async fn a_charge_is_declined_only_when_it_cannot_be_paid_any_more() {
-    for faults in [[Fault::Broken(None); TRIES_MAX], [Fault::SilentBefore; TRIES_MAX]] {
+    for faults in [vec![Fault::Broken(None); TRIES_MAX], vec![Fault::SilentBefore]] {
         let stage = Stage::new().await;
-        stage
-            .stripe
-            .misbehave(Act::Cancel, faults.into_iter().take(if faults[0] == Fault::SilentBefore { 1 } else { 5 }));
+        stage.stripe.misbehave(Act::Cancel, faults);
         let charge = stage.charge(Some("pm_card_chargeDeclinedExpiredCard"));
         let outcome = stage.gateway.begin(&charge).await;
         assert!(matches!(outcome, Err(GatewayError::Failed(_) | GatewayError::TimedOut)), "{outcome:?}");
@@ -192,12 +190,9 @@ async fn errors_show_no_secrets() {
     let charge = stage.charge(Some("pm_card_authenticationRequired"));
     for _ in 0..2 {
         let error = stage.gateway.begin(&charge).await.unwrap_err();
-        let mut text = format!("{error} {error:?}");
-        let mut source = std::error::Error::source(&error);
-        while let Some(cause) = source {
-            text += &format!(" {cause}");
-            source = cause.source();
-        }
+        let causes = std::iter::successors(Some(&error as &dyn Error), |error| Error::source(*error));
+        let text: Vec<_> = causes.map(|cause| format!("{cause} {cause:?}")).collect();
+        let text = text.join(" ");
         assert!(!text.contains("sk_test") && !text.contains("_secret_") && !text.contains("not shown"), "{text}");
     }
     let answer = stage.gateway.begin(&charge).await.unwrap();

@@ -127,7 +127,7 @@ impl Books {
         let id = asked.path.split('/').nth(3).unwrap_or_default();
         match asked.act {
             Act::Create => self.create(&asked.form, now),
-            Act::Read => self.intent(id).map_or_else(|| refusal(404, "resource_missing"), |i| (200, self.shown(i))),
+            Act::Read => self.intent(id).map_or_else(|| refusal(404, "resource_missing"), |i| (200, shown_intent(i))),
             Act::Cancel => self.cancel(id, now),
             Act::Refund => self.refund(&asked.form, now),
             Act::List if asked.path.ends_with("refunds") => self.list_refunds(&asked.query),
@@ -187,7 +187,7 @@ impl Books {
             (_, "processing") => "payment_intent.processing",
             _ => "payment_intent.created",
         };
-        let (charge, shown) = (charge_id(&intent.metadata), self.shown(&self.intents[index]));
+        let (charge, shown) = (charge_id(&intent.metadata), shown_intent(&self.intents[index]));
         self.send(event, charge, &shown, now);
         if outcome.is_err() {
             let mut error = shown["last_payment_error"].clone();
@@ -203,7 +203,7 @@ impl Books {
         };
         if matches!(self.intents[index].status, "succeeded" | "canceled" | "processing") {
             let (status, mut error) = refusal(400, "payment_intent_unexpected_state");
-            error["error"]["payment_intent"] = self.shown(&self.intents[index]);
+            error["error"]["payment_intent"] = shown_intent(&self.intents[index]);
             return (status, error);
         }
         self.change(index, Ok("canceled"), now)
@@ -303,18 +303,6 @@ impl Books {
         self.refunds.iter().filter(of_intent).map(|refund| refund.amount).sum()
     }
 
-    fn shown(&self, intent: &Intent) -> Value {
-        let next_action = (intent.status == "requires_action").then(|| {
-            json!({"type": "redirect_to_url", "redirect_to_url": {"url": format!("https://bank.example/{}", intent.id)}})
-        });
-        json!({
-            "id": intent.id, "object": "payment_intent", "amount": intent.amount, "currency": intent.currency,
-            "created": intent.created, "client_secret": intent.client_secret, "metadata": intent.metadata,
-            "status": intent.status, "next_action": next_action, "last_payment_error": intent.last_payment_error,
-            "latest_charge": (intent.status == "succeeded").then(|| intent.id.replace("pi_", "ch_")),
-        })
-    }
-
     fn list_intents(&self, query: &[(String, String)]) -> Outcome {
         let bound = |name| value(query, name).and_then(|seconds| seconds.parse::<i64>().ok());
         let is_within = |intent: &&Intent| {
@@ -324,7 +312,7 @@ impl Books {
         };
         let is_expanded = value(query, "expand[]") == Some("data.latest_charge");
         let shown = |intent: &Intent| {
-            let mut shown = self.shown(intent);
+            let mut shown = shown_intent(intent);
             if is_expanded && !shown["latest_charge"].is_null() {
                 shown["latest_charge"] = json!({"amount_refunded": self.refunded(&intent.id)});
             }
@@ -338,6 +326,18 @@ impl Books {
         let of_intent = |refund: &&Refund| intent.is_none_or(|intent| refund.intent == intent);
         page(self.refunds.iter().rev().filter(of_intent).map(shown_refund), query)
     }
+}
+
+fn shown_intent(intent: &Intent) -> Value {
+    let next_action = (intent.status == "requires_action").then(|| {
+        json!({"type": "redirect_to_url", "redirect_to_url": {"url": format!("https://bank.example/{}", intent.id)}})
+    });
+    json!({
+        "id": intent.id, "object": "payment_intent", "amount": intent.amount, "currency": intent.currency,
+        "created": intent.created, "client_secret": intent.client_secret, "metadata": intent.metadata,
+        "status": intent.status, "next_action": next_action, "last_payment_error": intent.last_payment_error,
+        "latest_charge": (intent.status == "succeeded").then(|| intent.id.replace("pi_", "ch_")),
+    })
 }
 
 fn shown_refund(refund: &Refund) -> Value {
