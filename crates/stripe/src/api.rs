@@ -31,8 +31,6 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(4);
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How many objects Stripe puts on a page at most.
 const PAGE_OBJECTS: &str = "100";
-/// How many pages are read for one answer. More would take longer than anybody waits.
-const PAGES_MAX: usize = 100;
 
 /// Why a request got no answer that helps. It shows neither what was sent nor what Stripe wrote for people.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +47,14 @@ pub(crate) enum StripeError {
     Refused { status: StatusCode, error: Box<ErrorObject>, request_id: Option<String> },
 }
 
+impl StripeError {
+    /// Whether the key was used with other particulars. While another request is at work under it, the status is 409.
+    pub(crate) fn is_about_key(&self) -> bool {
+        let Self::Refused { status, error, .. } = self else { return false };
+        *status == 400 && error.kind.as_deref() == Some("idempotency_error")
+    }
+}
+
 fn describe(error: &ErrorObject) -> String {
     let parts = [&error.kind, &error.code, &error.decline_code, &error.param];
     let parts: Vec<_> = parts.into_iter().flatten().map(String::as_str).collect();
@@ -59,7 +65,7 @@ impl From<StripeError> for GatewayError {
     fn from(error: StripeError) -> Self {
         match error {
             StripeError::TimedOut => Self::TimedOut,
-            StripeError::Refused { error, .. } if error.is_idempotency_error() => Self::Conflict,
+            error if error.is_about_key() => Self::Conflict,
             error => Self::Failed(Box::new(error)),
         }
     }
@@ -78,6 +84,15 @@ impl Form {
     fn encode(&self) -> String {
         form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish()
     }
+}
+
+/// How much of a list is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Most {
+    /// How many objects are kept.
+    pub(crate) objects: usize,
+    /// How many pages of 100 objects are asked for.
+    pub(crate) pages: usize,
 }
 
 /// What Stripe answered.
@@ -170,23 +185,24 @@ impl StripeApi {
         self.send(&Method::POST, path, form.encode(), key, deadline).await
     }
 
-    /// Reads a list to its end, and keeps what `keep` returns; at most `limit` of it. `page_deadline` says when the page
+    /// Reads a list to its end, and keeps what `keep` returns. What is beyond `most` is [`StripeError::TooMany`].
+    /// `page_deadline` says when the page
     /// that is read next has to be there.
     pub(crate) async fn list<T: DeserializeOwned + Listed, K>(
         &self,
         path: &str,
         query: &Form,
-        limit: usize,
+        most: Most,
         page_deadline: impl Fn() -> Instant,
         keep: impl Fn(T) -> Option<K>,
     ) -> Result<Vec<K>, StripeError> {
         let mut kept = Vec::new();
         let mut query_of_page = query.clone().with("limit", PAGE_OBJECTS);
-        for _ in 0..PAGES_MAX.max(limit.div_ceil(100)) {
+        for _ in 0..most.pages {
             let page: Page<T> = self.get(path, &query_of_page, page_deadline()).await?;
             let last = page.data.last().map(|object| object.id().to_owned());
             kept.extend(page.data.into_iter().filter_map(&keep));
-            if kept.len() > limit {
+            if kept.len() > most.objects {
                 return Err(StripeError::TooMany);
             }
             match last {

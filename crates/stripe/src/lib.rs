@@ -6,6 +6,7 @@
 mod api;
 mod connection;
 mod decline;
+mod intents;
 mod notifications;
 mod objects;
 mod payments;
@@ -40,11 +41,9 @@ const CURRENCY: &str = "krw";
 /// | refund | refund, with `refund_id` in its metadata, made under the key `refund-<id>` |
 /// | notification | event, signed with `Stripe-Signature` |
 ///
-/// Stripe forgets keys after 24 hours. A charge that is older than [23](StripeGateway#asking-late) is not begun any more.
-///
 /// # Asking late
 ///
-/// `begin` of a charge that was recorded more than 23 hours ago makes no payment intent: it answers with the one that is
+/// Stripe forgets keys after 24 hours. `begin` of a charge that was recorded more than 23 hours ago makes no payment intent: it answers with the one that is
 /// there, or that the charge was abandoned. So every intent is made within 24 hours of its charge, where `query` looks for
 /// it, and while its key is remembered.
 pub struct StripeGateway {

@@ -169,13 +169,6 @@ pub(crate) struct ErrorObject {
     pub(crate) payment_intent: Option<Box<PaymentIntent>>,
 }
 
-impl ErrorObject {
-    /// Whether the key was used with other particulars.
-    pub(crate) fn is_idempotency_error(&self) -> bool {
-        self.kind.as_deref() == Some("idempotency_error")
-    }
-}
-
 /// An amount of Stripe in points.
 pub(crate) fn points(amount: i64) -> Result<Points, StripeError> {
     Points::new(amount).map_err(|_| StripeError::Nonsense("a negative amount"))

@@ -1,32 +1,17 @@
-//! Charges: payment intents.
+//! Charges: payment intents that are begun, asked for and given up.
 
-use boxoffice_domain::{
-    Timestamp,
-    gateway::{
-        ClientAction, DeclineReason, GatewayAnswer, GatewayError, GatewayReference, GatewayRequest, GatewayState,
-    },
+use boxoffice_domain::gateway::{
+    ClientAction, DeclineReason, GatewayAnswer, GatewayError, GatewayReference, GatewayRequest, GatewayState,
 };
-use chrono::TimeDelta;
 use tokio::time::Instant;
 
 use crate::{
     CURRENCY, StripeGateway,
     api::{Form, StripeError},
     decline,
-    objects::{ACCOUNT_ID, CHARGE_ID, PaymentIntent, charge_id},
+    intents::{INTENTS, confirmed_intent, new_intent, path_segment},
+    objects::{ACCOUNT_ID, PaymentIntent, charge_id},
 };
-
-const INTENTS: &str = "/v1/payment_intents";
-/// How far the clock of an instance may be ahead of Stripe's: an intent seems that much older than its charge.
-const CLOCK_DIFFERENCE: TimeDelta = TimeDelta::minutes(10);
-/// An intent is made soon after its charge; the first search ends here, so that it is short in most cases.
-const SOON: TimeDelta = TimeDelta::minutes(10);
-/// When a charge is too old to be begun. Stripe remembers a key for a day.
-const BEGUN_WITHIN: TimeDelta = TimeDelta::hours(23);
-/// No intent is made later than this, with an hour for the clocks and for requests on their way.
-const FOUND_WITHIN: TimeDelta = TimeDelta::hours(24);
-/// Stripe makes one intent of a charge. A stand-in that ignores keys may make more.
-const INTENTS_MAX: usize = 100;
 
 impl StripeGateway {
     pub(crate) async fn begin_payment(&self, request: &GatewayRequest) -> Result<GatewayAnswer, GatewayError> {
@@ -36,22 +21,16 @@ impl StripeGateway {
         }
         if self.is_late(request) {
             let found = self.preferred(request, deadline).await?;
-            return found.map_or_else(|| Ok(never_begun()), Ok);
+            return Ok(found.unwrap_or_else(|| declined(None, DeclineReason::Abandoned)));
         }
-        let mut form = new_intent(request);
-        if let Some(method) = &request.payment_method {
-            form = form.with("payment_method", method.as_str()).with("confirm", &true);
-            if let Some(url) = &self.settings.return_url {
-                form = form.with("return_url", url);
+        let form = confirmed_intent(request, self.settings.return_url.as_ref());
+        match self.make(&form, request, deadline).await {
+            Ok(intent) => self.conclude(intent, request, deadline).await,
+            // The key was used for another amount, or to give the charge up.
+            Err(error) if error.is_about_key() => {
+                let intent = self.make(&new_intent(request), request, deadline).await?;
+                self.conclude(intent, request, deadline).await
             }
-        }
-        match self.api.post::<PaymentIntent>(INTENTS, &form, Some(&key(request)), deadline).await {
-            // What is repeated was true when the key was used first.
-            Ok(answer) if answer.is_replayed => {
-                let reference = answer.object.reference()?;
-                self.conclude(self.retrieve(&reference, deadline).await?, request, deadline).await
-            }
-            Ok(answer) => self.conclude(answer.object, request, deadline).await,
             Err(error) => self.after_refusal(error, request, deadline).await,
         }
     }
@@ -69,61 +48,34 @@ impl StripeGateway {
 
     pub(crate) async fn abandon_payment(&self, request: &GatewayRequest) -> Result<GatewayAnswer, GatewayError> {
         let deadline = self.api.deadline();
-        let mut intents = match &request.reference {
+        let intents = match &request.reference {
             Some(reference) => vec![self.retrieve(reference, deadline).await?],
-            None => self.find(request, deadline).await?,
+            None if self.is_late(request) => self.find(request, deadline).await?,
+            None => match self.find(request, deadline).await {
+                Ok(found) if !found.is_empty() => found,
+                // The key tells, however many intents there are.
+                Ok(_) | Err(StripeError::TooMany) => vec![self.occupy(request, deadline).await?],
+                Err(error) => return Err(error.into()),
+            },
         };
-        if intents.is_empty() && !self.is_late(request) {
-            intents = self.occupy(request, deadline).await?;
-        }
         self.close(intents, request, None, deadline).await
     }
 
-    /// The payment intent of this name.
-    pub(crate) async fn retrieve(
-        &self,
-        reference: &GatewayReference,
-        deadline: Instant,
-    ) -> Result<PaymentIntent, StripeError> {
-        self.api.get(&format!("{INTENTS}/{}", path_segment(reference.as_str())?), &Form::default(), deadline).await
-    }
-
-    /// All payment intents of a charge, the one that tells most first: one that was paid, one that Stripe decides about, one
-    /// that can still be paid, one that is canceled.
-    ///
-    /// Stripe cannot list by metadata, and its search lags behind, so this reads the intents that were made around the time
-    /// of the charge: of 10 minutes before to 10 minutes after and, if it is not among them, to 24 hours after. None is
-    /// made later, see [`StripeGateway`].
-    pub(crate) async fn find(
-        &self,
-        request: &GatewayRequest,
-        deadline: Instant,
-    ) -> Result<Vec<PaymentIntent>, StripeError> {
-        let (from, soon) = (request.created_at - CLOCK_DIFFERENCE, request.created_at + SOON);
-        let mut found = self.find_between(request, from, soon, deadline).await?;
-        if found.is_empty() && self.clock.now() + CLOCK_DIFFERENCE > soon {
-            found = self.find_between(request, soon, request.created_at + FOUND_WITHIN, deadline).await?;
+    /// Makes an intent that nobody has to pay, under the key of the charge: a request to begin it that is still on its way
+    /// then makes none. If the charge was begun, returns its intent.
+    async fn occupy(&self, request: &GatewayRequest, deadline: Instant) -> Result<PaymentIntent, StripeError> {
+        match self.make(&new_intent(request), request, deadline).await {
+            Err(error) if error.is_about_key() => {}
+            outcome => return outcome,
         }
-        found.sort_by_key(|intent| match intent.status.as_str() {
-            "succeeded" => 0,
-            "processing" => 1,
-            "canceled" => 3,
-            _ => 2,
-        });
-        Ok(found)
-    }
-
-    async fn find_between(
-        &self,
-        request: &GatewayRequest,
-        from: Timestamp,
-        until: Timestamp,
-        deadline: Instant,
-    ) -> Result<Vec<PaymentIntent>, StripeError> {
-        let query = Form::default().with("created[gte]", &from.timestamp()).with("created[lte]", &until.timestamp());
-        let is_of_charge =
-            |intent: PaymentIntent| (charge_id(&intent.metadata) == Some(request.charge_id)).then_some(intent);
-        self.api.list(INTENTS, &query, INTENTS_MAX, || deadline, is_of_charge).await
+        // The key was used to begin the charge, so this begins nothing and repeats what was answered.
+        let outcome = self.make(&confirmed_intent(request, self.settings.return_url.as_ref()), request, deadline).await;
+        if let Err(StripeError::Refused { error, .. }) = &outcome
+            && let Some(intent) = &error.payment_intent
+        {
+            return Ok(PaymentIntent::clone(intent));
+        }
+        outcome
     }
 
     /// How the intent of a charge stands that tells most; `None` if there is none.
@@ -165,30 +117,12 @@ impl StripeGateway {
         deadline: Instant,
     ) -> Result<GatewayAnswer, GatewayError> {
         let StripeError::Refused { status, error: refusal, .. } = &error else { return Err(error.into()) };
-        if refusal.is_idempotency_error() {
-            // The key was used for another amount, or by `occupy` for the same.
-            let answer = self.preferred(request, deadline).await?;
-            return answer.ok_or(GatewayError::Conflict);
-        }
         let Some(reason) = decline::of_refusal(status.as_u16(), refusal) else { return Err(error.into()) };
         let intents = match &refusal.payment_intent {
             Some(intent) => vec![PaymentIntent::clone(intent)],
             None => self.find(request, deadline).await?,
         };
         self.close(intents, request, Some(reason), deadline).await
-    }
-
-    /// Makes an intent that nobody has to pay, under the key of the charge: a request to begin it that is still on its way
-    /// then makes none. If there is one meanwhile, returns that.
-    async fn occupy(&self, request: &GatewayRequest, deadline: Instant) -> Result<Vec<PaymentIntent>, StripeError> {
-        match self.api.post::<PaymentIntent>(INTENTS, &new_intent(request), Some(&key(request)), deadline).await {
-            Ok(answer) if answer.is_replayed => Ok(vec![self.retrieve(&answer.object.reference()?, deadline).await?]),
-            Ok(answer) => Ok(vec![answer.object]),
-            Err(StripeError::Refused { error, .. }) if error.is_idempotency_error() => {
-                self.find(request, deadline).await
-            }
-            Err(error) => Err(error),
-        }
     }
 
     /// Cancels all intents that are not decided, and tells how the charge stands then: approved or declined. If one can be
@@ -230,24 +164,6 @@ impl StripeGateway {
             Err(error) => Err(error),
         }
     }
-
-    fn is_late(&self, request: &GatewayRequest) -> bool {
-        self.clock.now() > request.created_at + BEGUN_WITHIN
-    }
-}
-
-/// The form of an intent that is not confirmed. Cards are confirmed on the buyer's page, without leaving it.
-fn new_intent(request: &GatewayRequest) -> Form {
-    Form::default()
-        .with("amount", &request.amount)
-        .with("currency", CURRENCY)
-        .with("payment_method_types[]", "card")
-        .with(format!("metadata[{CHARGE_ID}]"), &request.charge_id)
-        .with(format!("metadata[{ACCOUNT_ID}]"), &request.account_id)
-}
-
-fn key(request: &GatewayRequest) -> String {
-    format!("charge-{}", request.charge_id)
 }
 
 /// Refuses what is not this charge: a reference of another one, or another amount under its id.
@@ -285,14 +201,4 @@ fn answer(intent: &PaymentIntent, reason: Option<DeclineReason>) -> Result<Gatew
 
 fn declined(reference: Option<GatewayReference>, reason: DeclineReason) -> GatewayAnswer {
     GatewayAnswer { reference, state: GatewayState::Declined(reason) }
-}
-
-fn never_begun() -> GatewayAnswer {
-    declined(None, DeclineReason::Abandoned)
-}
-
-/// Refuses a name that would reach another path.
-pub(crate) fn path_segment(name: &str) -> Result<&str, StripeError> {
-    let is_plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if is_plain { Ok(name) } else { Err(StripeError::Nonsense("a name of an object")) }
 }

@@ -8,7 +8,8 @@ use chrono::TimeDelta;
 
 use crate::{
     CURRENCY, StripeGateway,
-    api::{Form, StripeError},
+    api::{Form, Most, StripeError},
+    intents::INTENTS,
     objects::{LatestCharge, PaymentIntent, charge_id, points},
 };
 
@@ -23,9 +24,11 @@ impl StripeGateway {
             .with("created[gte]", &first_second(from))
             .with("created[lt]", &first_second(until))
             .with("expand[]", "data.latest_charge");
+        // Pages of payments in other currencies are read, too.
+        let most = Most { objects: limit, pages: 100 + limit.div_ceil(100) };
         // Points are only bought with won; whatever else the account sells has other books.
         let in_won = |intent: PaymentIntent| intent.currency.eq_ignore_ascii_case(CURRENCY).then_some(intent);
-        let intents = self.api.list("/v1/payment_intents", &query, limit, || self.api.deadline(), in_won).await?;
+        let intents = self.api.list(INTENTS, &query, most, || self.api.deadline(), in_won).await?;
         let mut records = Vec::with_capacity(intents.len());
         for intent in intents {
             records.push(GatewayRecord {

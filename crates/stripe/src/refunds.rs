@@ -5,14 +5,14 @@ use tokio::time::Instant;
 
 use crate::{
     StripeGateway,
-    api::{Form, StripeError},
+    api::{Form, Most, StripeError},
     objects::{CHARGE_ID, ErrorObject, REFUND_ID, Refund},
     payments::check,
 };
 
 const REFUNDS: &str = "/v1/refunds";
 /// A charge has as many refunds as it has points at most; in practice a few.
-const REFUNDS_MAX: usize = 1_000;
+const MOST: Most = Most { objects: 1_000, pages: 10 };
 
 impl StripeGateway {
     pub(crate) async fn refund_payment(&self, refund: &GatewayRefund) -> Result<RefundVerdict, GatewayError> {
@@ -49,7 +49,7 @@ impl StripeGateway {
     /// All refunds of a payment intent.
     pub(crate) async fn refunds_of(&self, intent: &str, deadline: Instant) -> Result<Vec<Refund>, StripeError> {
         let query = Form::default().with("payment_intent", intent);
-        self.api.list(REFUNDS, &query, REFUNDS_MAX, || deadline, Some).await
+        self.api.list(REFUNDS, &query, MOST, || deadline, Some).await
     }
 }
 

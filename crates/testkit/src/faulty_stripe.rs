@@ -60,6 +60,8 @@ pub enum Act {
     Read,
     /// To list payment intents or refunds.
     List,
+    /// To search payment intents by a charge.
+    Search,
     /// To cancel a payment intent.
     Cancel,
     /// To give money back.
@@ -81,6 +83,8 @@ pub enum Fault {
     Slow(Duration),
     /// Says 409: another request is at work on the same object.
     Locked,
+    /// Says 409: another request is at work under the same key.
+    KeyInUse,
     /// Says 429, with `Retry-After` in seconds if it is given.
     TooMany(Option<u32>),
     /// Says 500 without doing anything; `Stripe-Should-Retry` if it is given.
@@ -311,6 +315,7 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
             return Err(Cut);
         }
         Some(Fault::Locked) => return Ok(respond(&refusal(409, "lock_timeout"), &[])),
+        Some(Fault::KeyInUse) => return Ok(respond(&books::key_in_use(), &[])),
         Some(Fault::TooMany(seconds)) => {
             let fields: Vec<_> = seconds.map(|seconds| ("retry-after", seconds.to_string())).into_iter().collect();
             return Ok(respond(&refusal(429, "rate_limit"), &fields));
@@ -370,6 +375,7 @@ async fn read(request: Request<Incoming>) -> Option<Asked> {
     let act = match (is_post, segments.as_slice()) {
         (true, ["v1", "payment_intents"]) => Act::Create,
         (false, ["v1", "payment_intents" | "refunds"]) => Act::List,
+        (false, ["v1", "payment_intents", "search"]) => Act::Search,
         (false, ["v1", "payment_intents", _]) => Act::Read,
         (true, ["v1", "payment_intents", _, "cancel"]) => Act::Cancel,
         (true, ["v1", "refunds"]) => Act::Refund,

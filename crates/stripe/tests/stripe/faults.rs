@@ -34,6 +34,7 @@ async fn what_passes_by_itself_is_asked_again_at_once() {
         Fault::CutBefore,
         Fault::CutAfter,
         Fault::Locked,
+        Fault::KeyInUse,
         Fault::TooMany(None),
         Fault::Broken(None),
         Fault::Broken(Some(true)),
@@ -55,7 +56,7 @@ async fn what_passes_by_itself_is_asked_again_at_once() {
 
 #[tokio::test]
 async fn what_does_not_pass_is_asked_for_a_bounded_number_of_times() {
-    for fault in [Fault::CutBefore, Fault::Locked, Fault::TooMany(None), Fault::Broken(None)] {
+    for fault in [Fault::CutBefore, Fault::Locked, Fault::KeyInUse, Fault::TooMany(None), Fault::Broken(None)] {
         let stage = Stage::new().await;
         stage.stripe.misbehave(Act::Create, [fault; 2 * TRIES_MAX]);
         let charge = stage.charge(Some("pm_card_visa"));

@@ -1,5 +1,7 @@
 //! What is Stripe's alone.
 
+use std::time::Duration;
+
 use boxoffice_domain::{
     Clock, EntropySource, Points,
     fixtures::TestEntropy,
@@ -180,6 +182,54 @@ async fn a_charge_is_found_wherever_its_intent_is() {
     stage.gateway.begin(&ahead).await.unwrap();
     let ahead = GatewayRequest { created_at: ahead.created_at + TimeDelta::minutes(9), ..ahead };
     assert_eq!(stage.gateway.query(&ahead).await.unwrap().unwrap().state, GatewayState::Approved);
+}
+
+/// A shop that sells so much that its intents cannot be listed in time: keys still tell, and so does the search.
+#[tokio::test]
+async fn a_charge_among_very_many_is_found_and_given_up() {
+    let stage = Stage::with_timeout(Duration::from_secs(20)).await;
+    let [paid, declined_one, waiting, unknown, late] =
+        ["visa", "chargeDeclined", "authenticationRequired", "visa", "visa"]
+            .map(|card| stage.charge(Some(&format!("pm_card_{card}"))));
+    for charge in [&paid, &declined_one, &waiting] {
+        stage.gateway.begin(charge).await.unwrap();
+    }
+    for _ in 0..2_000 {
+        stage.stripe.pay_elsewhere(1);
+    }
+    assert_eq!(stage.gateway.query(&paid).await.unwrap().unwrap().state, GatewayState::Approved);
+    // The search may not know it yet.
+    let outcome = stage.gateway.query(&unknown).await;
+    assert!(matches!(outcome, Err(GatewayError::Failed(_))), "{outcome:?}");
+    assert_eq!(stage.gateway.abandon(&paid).await.unwrap().state, GatewayState::Approved);
+    for charge in [&declined_one, &waiting, &unknown] {
+        let answer = stage.gateway.abandon(charge).await.unwrap();
+        assert!(matches!(answer.state, GatewayState::Declined(_)), "{answer:?}");
+        assert_eq!(stage.gateway.begin(charge).await.unwrap().reference, answer.reference);
+        assert_eq!(stage.stripe.taken(charge.charge_id), 0);
+    }
+    stage.clock.advance(TimeDelta::hours(25));
+    stage.gateway.abandon(&late).await.unwrap_err();
+    stage.clock.advance(TimeDelta::hours(2));
+    assert_eq!(stage.gateway.abandon(&late).await.unwrap().state, declined(DeclineReason::Abandoned));
+}
+
+/// The key is the charge's, and tells what was begun even if it cannot be listed.
+#[tokio::test]
+async fn a_charge_that_the_list_does_not_have_is_given_up_by_its_key() {
+    for (method, expected) in [
+        (Some("pm_card_visa"), GatewayState::Approved),
+        (Some("pm_card_authenticationRequired"), declined(DeclineReason::Abandoned)),
+        (None, declined(DeclineReason::Abandoned)),
+    ] {
+        let stage = Stage::new().await;
+        let charge = stage.charge(method);
+        stage.gateway.begin(&charge).await.unwrap();
+        // Seen from there, nothing was made at its time.
+        let elsewhere = GatewayRequest { created_at: charge.created_at + TimeDelta::hours(2), ..charge.clone() };
+        assert_eq!(stage.gateway.abandon(&elsewhere).await.unwrap().state, expected, "{method:?}");
+        assert_eq!(stage.stripe.books().len(), 1);
+    }
 }
 
 /// A stand-in that ignores keys makes several intents of one charge: one that was paid counts.

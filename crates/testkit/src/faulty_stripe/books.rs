@@ -108,10 +108,7 @@ impl Books {
         if keyed.path != path || keyed.body != *body {
             return Some(((400, json!({"error": {"type": "idempotency_error"}})), false));
         }
-        Some(keyed.outcome.clone().map_or_else(
-            || ((409, json!({"error": {"type": "idempotency_error", "code": "idempotency_key_in_use"}})), false),
-            |outcome| (outcome, true),
-        ))
+        Some(keyed.outcome.clone().map_or_else(|| (key_in_use(), false), |outcome| (outcome, true)))
     }
 
     /// Keeps the answer to a key. A request that was refused before it began leaves the key free.
@@ -130,6 +127,7 @@ impl Books {
             Act::Read => self.intent(id).map_or_else(|| refusal(404, "resource_missing"), |i| (200, shown_intent(i))),
             Act::Cancel => self.cancel(id, now),
             Act::Refund => self.refund(&asked.form, now),
+            Act::Search => self.search(&asked.query),
             Act::List if asked.path.ends_with("refunds") => self.list_refunds(&asked.query),
             Act::List => self.list_intents(&asked.query),
         }
@@ -321,6 +319,15 @@ impl Books {
         page(self.intents.iter().rev().filter(is_within).map(shown), query)
     }
 
+    /// Searches as Stripe does, but without its delay.
+    fn search(&self, query: &[(String, String)]) -> Outcome {
+        let wanted =
+            value(query, "query").and_then(|text| text.strip_prefix("metadata['charge_id']:'")?.strip_suffix('\''));
+        let Some(wanted) = wanted else { return refusal(400, "parameter_invalid") };
+        let is_wanted = |intent: &&Intent| intent.metadata.get("charge_id").is_some_and(|id| id == wanted);
+        page(self.intents.iter().rev().filter(is_wanted).map(shown_intent), query)
+    }
+
     fn list_refunds(&self, query: &[(String, String)]) -> Outcome {
         let intent = value(query, "payment_intent");
         let of_intent = |refund: &&Refund| intent.is_none_or(|intent| refund.intent == intent);
@@ -338,6 +345,11 @@ fn shown_intent(intent: &Intent) -> Value {
         "status": intent.status, "next_action": next_action, "last_payment_error": intent.last_payment_error,
         "latest_charge": (intent.status == "succeeded").then(|| intent.id.replace("pi_", "ch_")),
     })
+}
+
+/// What is answered while another request is at work under the same key.
+pub(super) fn key_in_use() -> Outcome {
+    (409, json!({"error": {"type": "idempotency_error", "code": "idempotency_key_in_use"}}))
 }
 
 fn shown_refund(refund: &Refund) -> Value {
