@@ -1,19 +1,24 @@
 //! What a server, or the network before it, does wrong.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use boxoffice_domain::{
-    EntropySource, Points,
+    Clock, EntropySource, Points,
     fixtures::TestEntropy,
     gateway::{
         DeclineReason, GatewayAnswer, GatewayError, GatewayRefund, GatewayRequest, GatewayState, PaymentGateway,
         RefundVerdict,
     },
 };
-use boxoffice_testkit::faulty_stripe::{Act, Fault};
+use boxoffice_stripe::StripeGateway;
+use boxoffice_testkit::{
+    faulty_stripe::{Act, Fault},
+    localstripe::{CARD_GOOD, LocalStripe},
+    message_sink::MessageSink,
+};
 use tokio::time::Instant;
 
-use crate::support::{Stage, TIMEOUT};
+use crate::support::{MachineClock, Stage, TIMEOUT, settings};
 
 /// How many requests the adapter sends for one, at most.
 const TRIES_MAX: usize = 5;
@@ -181,6 +186,39 @@ async fn a_server_that_is_away_and_comes_back_is_asked_again() {
         assert!(is_approved(&stage.gateway.begin(charge).await));
         assert_eq!(stage.stripe.taken(charge.charge_id), 10_000);
     }
+}
+
+/// The stand-in that others wrote can be killed, too, and keeps its books.
+#[tokio::test]
+async fn a_server_that_was_killed_knows_what_it_took() {
+    let server = LocalStripe::start().await.unwrap();
+    let settings = settings(server.base_url(), Duration::from_secs(20));
+    let gateway = StripeGateway::new(settings, Arc::new(MachineClock)).unwrap();
+    let method = server.payment_method(CARD_GOOD).await.unwrap();
+    let stage = Stage::new().await;
+    let charge = GatewayRequest { created_at: MachineClock.now(), ..stage.charge(Some(&method)) };
+    assert!(is_approved(&gateway.begin(&charge).await));
+    server.kill();
+    let outcome = gateway.query(&charge).await;
+    assert!(matches!(outcome, Err(GatewayError::Failed(_))), "{outcome:?}");
+    server.start_again().await.unwrap();
+    assert_eq!(gateway.query(&charge).await.unwrap().unwrap().state, GatewayState::Approved);
+    assert_eq!(server.sums(&charge.charge_id.to_string()).await.unwrap(), (10_000, 0));
+}
+
+/// An endpoint that is given messages takes each for genuine.
+#[tokio::test]
+async fn messages_are_delivered() {
+    let (stage, sink) = (Stage::new().await, MessageSink::start().await.unwrap());
+    let delivery = stage.stripe.deliver_to(&sink.url());
+    let charge = stage.charge(Some("pm_card_visa"));
+    stage.gateway.begin(&charge).await.unwrap();
+    stage.gateway.refund(&refund(&charge)).await.unwrap();
+    for message in sink.received(&charge.charge_id.to_string(), 2).await {
+        let notification = stage.gateway.verify_notification(&message.fields, &message.body, stage.clock.now());
+        assert_eq!(notification.unwrap().charge_id, Some(charge.charge_id));
+    }
+    delivery.abort();
 }
 
 /// A secret that was sent, or that came in an answer, is in no text of an error.

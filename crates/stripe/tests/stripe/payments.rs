@@ -266,6 +266,8 @@ async fn the_books_are_read_to_their_end_with_the_payments_of_others() {
     let [record] = of_charge.as_slice() else { panic!("{of_charge:?}") };
     assert_eq!((record.amount, record.is_paid, record.refunded.get()), (charge.amount, true, 4_000));
     assert!(matches!(stage.gateway.records(from, until, 205).await, Err(GatewayError::Failed(_))));
+    let earlier = stage.gateway.records(from - TimeDelta::days(1), from, 206).await.unwrap();
+    assert!(earlier.is_empty());
     let after = stage.gateway.records(until, until + TimeDelta::days(1), 206).await.unwrap();
     assert!(after.is_empty());
 }
