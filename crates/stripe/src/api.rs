@@ -113,6 +113,7 @@ impl Raw {
     /// Whether the same request may be answered otherwise in a moment.
     fn invites_retry(&self) -> bool {
         match self.field("stripe-should-retry") {
+            _ if self.status.is_success() => false,
             Some("true") => true,
             Some("false") => false,
             _ => self.status == 409 || self.status == 429 || self.status.is_server_error(),
