@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "boxoffice-pages",
             "boxoffice-peers",
             "boxoffice-persistence",
+            "boxoffice-stripe",
             "boxoffice-waiting-room",
         ],
     ),
@@ -29,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("boxoffice-contracts", &["boxoffice-domain", "boxoffice-peers"]),
     ("boxoffice-domain", &[]),
     ("boxoffice-rush", &[]),
+    ("boxoffice-stripe", &["boxoffice-domain"]),
     ("boxoffice-testkit", &["boxoffice-domain"]),
     ("boxoffice-tests", &["boxoffice-rush"]),
 ];
@@ -40,6 +42,7 @@ const TESTED_WITH_TESTKIT: &[&str] = &[
     "boxoffice-http",
     "boxoffice-peers",
     "boxoffice-persistence",
+    "boxoffice-stripe",
     "boxoffice-tests",
     "boxoffice-waiting-room",
 ];

@@ -180,7 +180,7 @@ pub async fn another_amount_under_the_same_id_is_a_conflict<S: Subject>(subject:
     assert_taken(&subject, &charge, charge.amount.get()).await;
 }
 
-/// It is declined, however often; whoever begins it later is refused, and no money is taken.
+/// It is declined, however often. A later request to begin it is refused, and no money is taken.
 pub async fn a_charge_that_is_abandoned_before_it_begins_is_never_paid<S: Subject>(subject: impl AsyncFn() -> S) {
     let subject = subject().await;
     let charge = charge(&subject, Behaviour::Approves).await;

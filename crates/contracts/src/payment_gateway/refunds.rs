@@ -101,8 +101,8 @@ pub async fn the_books_agree_with_what_was_done<S: Subject>(subject: impl AsyncF
     }
     assert!(of(&declined).is_none_or(|record| !record.is_paid));
 
-    let of_before = subject.gateway().records(from - TimeDelta::days(1), from, 1_000).await.expect("the books");
-    assert!(of_before.iter().all(|record| record.charge_id != Some(kept.charge_id)), "{of_before:?}");
+    let earlier = subject.gateway().records(from - TimeDelta::days(1), from, 1_000).await.expect("the books");
+    assert!(earlier.iter().all(|record| record.charge_id != Some(kept.charge_id)), "{earlier:?}");
     let bounded = subject.gateway().records(from, until, 1).await;
     assert!(matches!(bounded, Err(GatewayError::Failed(_))), "{bounded:?}");
 }
