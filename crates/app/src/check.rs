@@ -62,6 +62,17 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<Exit> {
     check_files(settings, &mut findings)?;
     match settings.gateway {
         Gateway::None => findings.say(Verdict::Warn, "gateway", "none is set: charging points is refused")?,
+        Gateway::Stripe => match wiring::check_stripe(settings) {
+            Ok(()) if settings.stripe_webhook_secret_file.is_none() => {
+                findings.say(
+                    Verdict::Warn,
+                    "gateway",
+                    "Stripe; without `stripe_webhook_secret_file` it sends no events",
+                )?;
+            }
+            Ok(()) => findings.say(Verdict::Good, "gateway", "Stripe")?,
+            Err(error) => findings.wrong("gateway", &error)?,
+        },
         Gateway::Simulator => findings.say(Verdict::Warn, "gateway", "it is a simulator: points cost nothing")?,
     }
     Ok(if findings.is_wrong { Exit::Refused } else { Exit::Success })

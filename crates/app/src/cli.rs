@@ -10,6 +10,7 @@ use crate::{
     account::AccountOptions,
     copy::CopyOptions,
     private_files::CREDENTIALS_VARIABLE,
+    reconcile::ReconcileOptions,
     settings::{self, Layers, Setting, SettingsError, VARIABLE_PREFIX},
     show::ShowCommand,
     verify_draw::VerifyDrawOptions,
@@ -101,6 +102,10 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: MaintenanceCommand,
     },
+    /// Compares the charges of some time with the books of the payment gateway, and changes nothing
+    ///
+    /// Prints each difference. Exits with 1 if there is one, and with 2 if the books could not be compared.
+    Reconcile(ReconcileOptions),
     /// Copies a whole database into another one, such as from SQLite to MySQL, and audits both
     ///
     /// Servers must not run meanwhile. If it is interrupted, it goes on where it stopped when it is repeated.
@@ -152,6 +157,7 @@ impl Command {
             Self::Check => "check",
             Self::Show { .. } => "show",
             Self::Maintenance { .. } => "maintenance",
+            Self::Reconcile(_) => "reconcile",
             Self::Copy(_) => "copy",
             Self::Audit { .. } => "audit",
             Self::VerifyDraw(_) => "verify-draw",

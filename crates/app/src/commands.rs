@@ -18,7 +18,9 @@ use crate::{
     cli::{Command, CommandLine, ImportCommand, KeysCommand, MaintenanceCommand},
     copy,
     exit::Exit,
-    import, output, serve,
+    import, output,
+    reconcile::{self, ReconcileOptions},
+    serve,
     settings::{self, Layers, Settings},
     shell_files,
     show::{self, ShowCommand},
@@ -80,6 +82,7 @@ async fn dispatch(
         Command::Check => check::run(settings).await,
         Command::Show { command } => show_thing(settings, &command).await,
         Command::Maintenance { command } => maintain(settings, &command).await,
+        Command::Reconcile(options) => reconcile_books(settings, &options).await,
         Command::Copy(options) => copy::run(settings, options).await,
         Command::VerifyDraw(options) => verify_draw::run(&options),
         Command::Openapi => print_openapi(),
@@ -263,6 +266,14 @@ async fn show_thing(settings: &Settings, command: &ShowCommand) -> anyhow::Resul
     let shown = show::run(settings, &adapters, command).await;
     adapters.database.shutdown().await;
     shown
+}
+
+async fn reconcile_books(settings: &Settings, options: &ReconcileOptions) -> anyhow::Result<Exit> {
+    require_database(settings).await?;
+    let adapters = Adapters::connect(settings).await?;
+    let compared = reconcile::run(&adapters, settings, options).await;
+    adapters.database.shutdown().await;
+    compared
 }
 
 /// All instances follow within a second or two.

@@ -15,6 +15,7 @@ mod log_lines;
 mod output;
 mod paced_stream;
 mod private_files;
+mod reconcile;
 mod reloading;
 mod routes;
 mod secure_connection;

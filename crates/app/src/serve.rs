@@ -24,9 +24,9 @@ use crate::{
     traces::Traces,
     wiring::{self, Adapters, UseCases, cache_time, seconds},
     workers::{
-        Admissions, CertificateWatch, ExpirySweeper, KeysWatch, Leased, MaintenanceWatch, MetricsUpkeep,
-        PendingCharges, PendingRefunds, PresenceWatch, ReadinessWatch, RetentionWorker, RevocationsWatch, Sales,
-        Worker, Workers, report_failing_requests,
+        Admissions, CertificateWatch, ExpirySweeper, GatewayMessages, KeysWatch, Leased, MaintenanceWatch,
+        MetricsUpkeep, PendingCharges, PendingRefunds, PresenceWatch, ReadinessWatch, RetentionWorker,
+        RevocationsWatch, Sales, Worker, Workers, report_failing_requests,
     },
 };
 
@@ -63,6 +63,7 @@ pub(crate) async fn serve(settings: &Settings, layers: &Layers, traces: Option<&
         Gateway::None => tracing::info!(
             "no payment gateway is set (`gateway`): charging points is refused, and pending charges stay as they are"
         ),
+        Gateway::Stripe => tracing::info!("points are charged over Stripe"),
         Gateway::Simulator if settings.demo => {}
         Gateway::Simulator => tracing::warn!("the payment gateway is a simulator: points cost nothing"),
     }
@@ -221,6 +222,9 @@ fn start_workers(
     start_for_all(settings, adapters, workers, charges);
     let refunds = PendingRefunds::new(Arc::clone(wallet), settings.charge_retry_seconds);
     start_for_all(settings, adapters, workers, refunds);
+    if settings.gateway == Gateway::Stripe {
+        start_for_all(settings, adapters, workers, GatewayMessages(Arc::clone(wallet)));
+    }
     start_for_all(settings, adapters, workers, RetentionWorker::new(adapters.retention(settings)));
     workers.start(Admissions { waiting_room: Arc::clone(waiting_room), clock: Arc::clone(&adapters.clock) });
     workers.start(Sales { waiting_room: Arc::clone(waiting_room), fails: false });

@@ -17,8 +17,10 @@ use boxoffice_domain::{
     seats::SEATS_PER_RESERVATION_MAX,
 };
 
+use url::Url;
+
 use crate::adapters::SimulatorMode;
-use parse::{choice, key_prefix, log_directives, optional, origins, path, points, positive, ratio, switch, whole};
+use parse::{choice, key_prefix, log_directives, optional, origins, path, points, positive, ratio, switch, url, whole};
 
 pub(crate) use listen_address::ListenAddress;
 pub(crate) use load::{Layers, SettingsError, VARIABLE_PREFIX, unknown_variables};
@@ -280,11 +282,20 @@ settings! {
     charge_pending_hours: u32 = "24", whole(1, 8_784);
     /// How long a buyer has for what the gateway asks of them; then the server gives the charge up
     charge_action_minutes: u32 = "30", whole(1, 10_080);
-    /// Payment gateway that takes money for points: `none`, which refuses all charges, or `simulator`, which approves them
-    /// and takes no money; `simulator` is the default with `--demo`
+    /// Payment gateway that takes money for points: `none`, which refuses all charges, `stripe`, or `simulator`, which approves
+    /// them and takes no money; `simulator` is the default with `--demo`
     gateway: Gateway = "none", choice(GATEWAYS);
     /// How long the server waits for the gateway
     gateway_timeout_milliseconds: u32 = "5000", whole(1, 600_000);
+    /// File with the secret key of Stripe
+    stripe_secret_key_file: Option<PathBuf> = "", optional(path);
+    /// File with the signing secret of the webhook endpoint that Stripe sends its events to; two lines while one replaces the
+    /// other. Without it, only the worker asks what became of open charges
+    stripe_webhook_secret_file: Option<PathBuf> = "", optional(path);
+    /// Where the API of Stripe is
+    stripe_api_base: Url = "https://api.stripe.com", url;
+    /// Page that Stripe sends a buyer's browser back to; without it, pages have to use Stripe's own client
+    stripe_return_url: Option<Url> = "", optional(url);
     /// What the simulator does: `approve`, `decline`, `time_out`, `answer_late`, `fail` or `require_action`
     simulator_mode: SimulatorMode = "approve", choice(SIMULATOR_MODES);
     /// How long the simulator takes to answer
@@ -312,7 +323,8 @@ const DEMO_DEFAULTS: [(&str, &str); 4] = [
     ("gateway", "simulator"),
 ];
 
-const GATEWAYS: &[(&str, Gateway)] = &[("none", Gateway::None), ("simulator", Gateway::Simulator)];
+const GATEWAYS: &[(&str, Gateway)] =
+    &[("none", Gateway::None), ("stripe", Gateway::Stripe), ("simulator", Gateway::Simulator)];
 
 const SIMULATOR_MODES: &[(&str, SimulatorMode)] = &[
     ("approve", SimulatorMode::Approve),
@@ -338,6 +350,7 @@ pub(crate) enum StaffSecondFactor {
 pub(crate) enum Gateway {
     /// Charges are refused.
     None,
+    Stripe,
     /// Charges cost nothing.
     Simulator,
 }

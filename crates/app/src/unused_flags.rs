@@ -21,6 +21,8 @@ const DATABASE: &[&str] = &[
     "write_retry_max",
     "write_waiting_max",
 ];
+/// How the payment gateway is reached.
+const GATEWAY: &[&str] = &["gateway", "gateway_timeout_milliseconds", "stripe_api_base", "stripe_secret_key_file"];
 const KEYS: &[&str] = &["data_dir", "keys_file"];
 /// How a command reaches the servers.
 const PEERS: &[&str] =
@@ -37,6 +39,7 @@ pub(crate) fn used_by(command: &str) -> Option<Vec<&'static [&'static str]>> {
     match command {
         "serve" | "check" => None,
         "show" => Some(vec![LOGGING, DATABASE, PEERS]),
+        "reconcile" => Some(vec![LOGGING, DATABASE, GATEWAY]),
         "migrate" | "audit" | "maintenance" | "copy" => Some(vec![LOGGING, DATABASE]),
         "import" => Some(vec![LOGGING, DATABASE, PEERS, CONCERTS]),
         "account" => Some(vec![LOGGING, DATABASE, PEERS, KEYS, PASSWORDS]),

@@ -1,5 +1,7 @@
 //! Which adapter implements which port; no other file knows.
 
+mod gateway;
+
 use std::{
     fs::{self, File, TryLockError},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -19,7 +21,6 @@ use boxoffice_application::{
 use boxoffice_domain::{
     Clock, EntropySource,
     accounts::{AccessTokens, GuessingRule},
-    gateway::PaymentGateway,
     waiting_room::{QueueTokens, WaitingRoom},
 };
 use boxoffice_http::{ReadinessCheck, Services};
@@ -33,13 +34,12 @@ use boxoffice_persistence::{Database, PersistenceSettings};
 use boxoffice_waiting_room::{MemoryWaitingRoom, RedisWaitingRoom};
 use chrono::TimeDelta;
 
+pub(crate) use gateway::check_stripe;
+
 use crate::{
-    adapters::{
-        Argon2Passwords, CurrentTokens, Keys, PasswordSettings, SimulatedGateway, SimulatorSettings, SystemClock,
-        SystemEntropy, keys::FILE_NAME,
-    },
+    adapters::{Argon2Passwords, CurrentTokens, Keys, PasswordSettings, SystemClock, SystemEntropy, keys::FILE_NAME},
     private_files,
-    settings::{DatabaseUrl, Gateway, Settings, StaffSecondFactor, WaitingRoomUrl},
+    settings::{DatabaseUrl, Settings, StaffSecondFactor, WaitingRoomUrl},
     workers::ClockWatch,
 };
 
@@ -147,6 +147,20 @@ impl Adapters {
         })
     }
 
+    /// What fills wallets, with the payment gateway that the settings name.
+    pub(crate) fn wallet(&self, settings: &Settings) -> anyhow::Result<WalletService> {
+        Ok(WalletService {
+            wallets: Arc::clone(&self.database.wallets),
+            inbox: Arc::clone(&self.database.gateway_inbox),
+            gateway: gateway::gateway(settings, &self.clock)?,
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            rules: settings.selling_rules(),
+            pending_max: TimeDelta::hours(i64::from(settings.charge_pending_hours)),
+            action_max: TimeDelta::minutes(i64::from(settings.charge_action_minutes)),
+        })
+    }
+
     pub(crate) async fn use_cases(&self, settings: &Settings) -> anyhow::Result<UseCases> {
         let tokens = tokens(settings, self.entropy.as_ref())?;
         let (clock, entropy) = (&self.clock, &self.entropy);
@@ -174,16 +188,7 @@ impl Adapters {
         let account_locks = Arc::new(AccountLocks::default());
         let import =
             CatalogImportService { import: Arc::clone(&self.database.import), generation: Arc::clone(&generation) };
-        let wallet = Arc::new(WalletService {
-            wallets: Arc::clone(&self.database.wallets),
-            inbox: Arc::clone(&self.database.gateway_inbox),
-            gateway: gateway(settings),
-            clock: Arc::clone(clock),
-            entropy: Arc::clone(entropy),
-            rules: settings.selling_rules(),
-            pending_max: TimeDelta::hours(i64::from(settings.charge_pending_hours)),
-            action_max: TimeDelta::minutes(i64::from(settings.charge_action_minutes)),
-        });
+        let wallet = Arc::new(self.wallet(settings)?);
         let services = Services {
             accounts,
             catalog: Arc::new(CatalogService {
@@ -341,22 +346,6 @@ pub(crate) fn hashing_parallel(settings: &Settings) -> usize {
     match settings.hashing_parallel {
         0 => thread::available_parallelism().map_or(1, |processors| processors.get() / 2),
         parallel => parallel,
-    }
-}
-
-/// How long a simulated buyer takes to act.
-const SIMULATED_ACTION: Duration = Duration::from_secs(3);
-
-fn gateway(settings: &Settings) -> Option<Arc<dyn PaymentGateway>> {
-    match settings.gateway {
-        Gateway::None => None,
-        Gateway::Simulator => Some(Arc::new(SimulatedGateway::new(SimulatorSettings {
-            mode: settings.simulator_mode,
-            delay: milliseconds(settings.simulator_delay_milliseconds),
-            timeout: milliseconds(settings.gateway_timeout_milliseconds),
-            action_time: Some(SIMULATED_ACTION),
-            scripted_by_amount: settings.simulator_scripted_by_amount,
-        }))),
     }
 }
 

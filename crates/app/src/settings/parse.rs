@@ -4,6 +4,7 @@ use std::{fmt, num::NonZeroU32, path::PathBuf, str::FromStr};
 
 use boxoffice_domain::Points;
 use tracing_subscriber::EnvFilter;
+use url::Url;
 
 pub(super) fn whole<T: FromStr + PartialOrd + fmt::Display>(min: T, max: T) -> impl Fn(&str) -> Result<T, String> {
     move |text| match text.parse() {
@@ -34,6 +35,10 @@ pub(super) fn ratio(text: &str) -> Result<f64, String> {
 
 pub(super) fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.into()) }
+}
+
+pub(super) fn url(text: &str) -> Result<Url, String> {
+    Url::parse(text).map_err(|error| format!("must be a URL: {error}"))
 }
 
 pub(super) fn optional<T>(parse: impl Fn(&str) -> Result<T, String>) -> impl Fn(&str) -> Result<Option<T>, String> {
