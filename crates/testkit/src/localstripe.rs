@@ -4,7 +4,7 @@
 //! fail; for that there is [`FaultyStripe`](crate::faulty_stripe::FaultyStripe).
 
 use std::{
-    io,
+    io::{self, Write},
     net::{Ipv4Addr, SocketAddr},
     path::Path,
     process::{Child, Command, Stdio},
@@ -69,8 +69,10 @@ impl LocalStripe {
     pub fn kill(&self) {
         let process = self.process.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(mut process) = process {
+            if let Some(mut input) = process.stdin.take() {
+                writeln!(input, "keep").ok();
+            }
             // The script ends the server when its input ends.
-            drop(process.stdin.take());
             process.wait().ok();
         }
     }
