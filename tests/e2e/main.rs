@@ -35,5 +35,6 @@ mod rush;
 mod search;
 mod sessions;
 mod stampede;
+mod stripe;
 mod support;
 mod traces;
