@@ -5,6 +5,7 @@ The words before the first dot of a recipient's local part say what happens to m
     later-N      451 to the first N, from then on accepted
     never        550 to the recipient
     relay        530 to the recipient, as if nobody had signed in
+    policy       554 to the recipient, as if the server did not know its client
     content      554 to the content
     cut-before   the connection is cut at the recipient, before the content
     cut-after    the connection is cut after the content was taken, before the answer
@@ -49,6 +50,8 @@ class Handler:
             return f"550 5.1.1 <{address}> is nobody here"
         if behaviour == "relay":
             return "530 5.7.0 sign in first"
+        if behaviour == "policy":
+            return f"554 5.7.1 <{address}>: Relay access denied"
         if behaviour == "cut-before":
             server.transport.abort()
         if behaviour.startswith("later-"):

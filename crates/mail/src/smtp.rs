@@ -37,12 +37,12 @@ pub struct SmtpLimits {
     pub send_max: Duration,
     /// The longest that a connection takes to be made, without TLS and greeting.
     pub connect_max: Duration,
-    /// How long a connection that nothing uses is kept.
+    /// How long a connection that nothing uses may be taken for another mail.
     pub idle_max: Duration,
 }
 
 impl Default for SmtpLimits {
-    /// Four connections; a minute for a mail, ten seconds to connect, and thirty until an unused connection is closed.
+    /// Four connections; a minute for a mail, ten seconds to connect, and thirty in which an unused connection is taken again.
     /// RFC 5321 (section 4.5.3.2) would wait ten minutes for the last answer; a caller that tries again need not.
     fn default() -> Self {
         Self {
@@ -56,9 +56,10 @@ impl Default for SmtpLimits {
 
 /// Hands mail over to a server of SMTP, over a few connections that are used again.
 ///
-/// Refusals of the recipient and of the content by 501 and 550 to 556 are for good. All others are temporary, also those
-/// with a number above 499: a wrong password, a sender that is not allowed, or a server that wants TLS say nothing about
-/// the mail, and the operator can mend them.
+/// Refusals of the recipient and of the content by 501 and 550 to 556 are for good, unless the server says that they are
+/// of its policy (`5.7.1` and such, RFC 3463, section 3.8). All others are temporary, also those with a number above 499: a
+/// wrong password, a sender that is not allowed, a server that relays for others only, or one that wants TLS say nothing
+/// about the mail, and the operator can mend them.
 pub struct SmtpMailer {
     connections: Connections,
     sender: Sender,

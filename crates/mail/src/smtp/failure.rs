@@ -1,6 +1,6 @@
 //! Why a server did not take a mail, in words that can be logged.
 
-use std::fmt;
+use std::{error::Error as _, fmt};
 
 use boxoffice_domain::mail::{Mail, MailError};
 use lettre::transport::smtp::Error;
@@ -62,7 +62,8 @@ impl std::error::Error for Failure {}
 
 /// The error for a caller, who learns whether trying again may help.
 pub(super) fn failed(stage: Stage, error: &Error, mail: &Mail) -> MailError {
-    let is_permanent = stage.is_about_the_mail() && error.status().is_some_and(|code| judges_mail(&code.to_string()));
+    let judges_mail = error.status().is_some_and(|code| judges_mail(&code.to_string()));
+    let is_permanent = stage.is_about_the_mail() && judges_mail && !is_of_policy(error);
     let failure = Box::new(Failure { stage, words: words_without_recipient(&error.to_string(), mail.to.as_str()) });
     if is_permanent { MailError::Permanent(failure) } else { MailError::Temporary(failure) }
 }
@@ -71,6 +72,12 @@ pub(super) fn failed(stage: Stage, error: &Error, mail: &Mail) -> MailError {
 /// 4.2.3), and 555 and 556 (RFC 7504). Others are about the session, such as 503 and 530.
 fn judges_mail(code: &str) -> bool {
     matches!(code, "501" | "550" | "551" | "552" | "553" | "554" | "555" | "556")
+}
+
+/// Whether the server says by an enhanced code that its policy refuses (RFC 3463, section 3.8), such as that of whom it
+/// relays for, or which hosts may send for a domain.
+fn is_of_policy(error: &Error) -> bool {
+    error.source().is_some_and(|words| words.to_string().trim_start().starts_with("5.7."))
 }
 
 fn words_without_recipient(words: &str, recipient: &str) -> String {

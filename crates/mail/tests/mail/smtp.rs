@@ -116,7 +116,9 @@ async fn what_the_operator_can_mend_loses_no_mail() {
     let server = SmtpServer::start(SmtpOptions::default()).await.unwrap();
     let url = format!("smtp://127.0.0.1:{}", server.port());
     let refused = "refused@shop.example.org".parse().unwrap();
-    for (sender, behaviour, code) in [(refused, "reader", "550"), (sender(), "relay", "530")] {
+    for (sender, behaviour, code) in
+        [(refused, "reader", "550"), (sender(), "relay", "530"), (sender(), "policy", "Relay access denied")]
+    {
         let error = mailer_of(&url, None, sender, limits()).send(&mail_to(behaviour)).await.unwrap_err();
         assert!(matches!(error, MailError::Temporary(_)), "{error:?}");
         assert!(printed(&error).contains(code), "{error:?}");
