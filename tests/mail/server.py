@@ -40,7 +40,7 @@ class Handler:
 
     async def handle_MAIL(self, server, session, envelope, address, options):
         if address.startswith("refused@"):
-            return "550 5.7.1 this sender is not allowed"
+            return "550 5.1.8 this sender is not allowed"
         envelope.mail_from = address
         return "250 OK"
 

@@ -4,27 +4,19 @@ use std::sync::Arc;
 
 use boxoffice_contracts::mailer::ArrivedMail;
 use boxoffice_domain::{
-    Clock, EntropySource, Timestamp,
-    fixtures::TestEntropy,
+    EntropySource, Timestamp,
+    fixtures::{TestClock, TestEntropy},
     mail::{EmailAddress, Mail, MailLanguage},
 };
 use boxoffice_mail::Sender;
 use boxoffice_testkit::smtp::ParsedMail;
 
-/// A clock that stands still.
-#[derive(Debug)]
-pub(crate) struct StoppedClock(pub(crate) Timestamp);
-
-impl Clock for StoppedClock {
-    fn now(&self) -> Timestamp {
-        self.0
-    }
-}
-
 pub(crate) const NOW: &str = "2026-12-05T10:30:00.123456Z";
 
-pub(crate) fn clock() -> Arc<dyn Clock> {
-    Arc::new(StoppedClock(at(NOW)))
+pub(crate) fn clock() -> Arc<TestClock> {
+    let clock = TestClock::new();
+    clock.set(at(NOW));
+    Arc::new(clock)
 }
 
 pub(crate) fn at(text: &str) -> Timestamp {
