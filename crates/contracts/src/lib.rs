@@ -9,6 +9,7 @@
 //! | the storing ports | [`storage_contract!`] | an `async fn()` that gives a [`storage::Stage`] over an empty storage |
 //! | `WaitingRoom` | [`waiting_room_contract!`] | an `async fn(Rules)` that gives a [`waiting_room::Stage`] |
 //! | `PaymentGateway` | [`payment_gateway_contract!`] | an `async fn()` that gives a [`payment_gateway::Subject`] |
+//! | `Mailer` | [`mailer_contract!`] | an `async fn()` that gives a [`mailer::Subject`] |
 //! | `PasswordHasher` | [`password_hasher_contract!`] | a `fn()` that gives a hasher |
 //! | `AccessTokens` | [`access_tokens_contract!`] | a `fn()` that gives two signers that do not share a key |
 //! | `QueueTokens` | [`queue_tokens_contract!`] | a `fn()` that gives two signers that do not share a key |
@@ -19,6 +20,7 @@
 pub mod access_tokens;
 pub mod clock;
 mod crowd;
+pub mod mailer;
 pub mod memory;
 pub mod password_hasher;
 pub mod payment_gateway;

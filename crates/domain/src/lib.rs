@@ -3,7 +3,7 @@
 //! # A guide in five steps
 //!
 //! 1. **Values** parse at the edge and are right from then on: [`Points`], [`text::Name`], [`accounts::LoginId`],
-//!    [`seats::SeatLabel`], [`seats::SeatSelection`], [`wallet::ChargeAmount`].
+//!    [`mail::EmailAddress`], [`seats::SeatLabel`], [`seats::SeatSelection`], [`wallet::ChargeAmount`].
 //! 2. **Entities** carry their state as an enum with its data: [`seats::Seat`], [`reservations::Reservation`],
 //!    [`payments::Payment`], [`wallet::Wallet`], [`wallet::Charge`].
 //! 3. **Decisions** are in [`sale`]: a batch of commands is decided over loaded rows and `now`, and gives the rows to be
@@ -26,6 +26,7 @@ pub mod gateway;
 pub mod history;
 pub mod idempotency;
 mod ids;
+pub mod mail;
 pub mod maintenance;
 mod network;
 pub mod page;

@@ -11,6 +11,7 @@ pub mod nginx;
 pub mod openapi;
 pub mod prometheus;
 pub mod servers;
+pub mod smtp;
 pub mod tcp_proxy;
 
 pub use authority::{Authority, CertificateFiles};
