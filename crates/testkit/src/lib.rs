@@ -7,6 +7,7 @@ pub mod load_balancer;
 pub mod nginx;
 pub mod openapi;
 pub mod prometheus;
+pub mod rabbitmq;
 pub mod servers;
 pub mod tcp_proxy;
 
