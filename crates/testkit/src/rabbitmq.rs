@@ -74,7 +74,8 @@ impl RabbitServer {
     pub async fn start_again(&self) -> io::Result<()> {
         self.keeper.start().await?;
         let name = format!("rabbit-{}@", self.port);
-        let is_this = || async { Ok(greet(self.address()).await?.windows(name.len()).any(|part| part == name.as_bytes())) };
+        let is_this =
+            || async { Ok(greet(self.address()).await?.windows(name.len()).any(|part| part == name.as_bytes())) };
         self.keeper.until_ready(is_this).await
     }
 }
