@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "boxoffice-application",
             "boxoffice-domain",
+            "boxoffice-event-delivery",
             "boxoffice-http",
             "boxoffice-pages",
             "boxoffice-peers",
@@ -20,6 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("boxoffice-bench", &["boxoffice-domain", "boxoffice-rush", "boxoffice-testkit"]),
+    ("boxoffice-event-delivery", &["boxoffice-domain", "boxoffice-peers"]),
     ("boxoffice-http", &["boxoffice-application", "boxoffice-domain", "boxoffice-peers"]),
     ("boxoffice-persistence", &["boxoffice-domain", "boxoffice-peers"]),
     ("boxoffice-waiting-room", &["boxoffice-domain", "boxoffice-peers"]),
@@ -37,6 +39,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const TESTED_WITH_TESTKIT: &[&str] = &[
     "boxoffice",
     "boxoffice-application",
+    "boxoffice-event-delivery",
     "boxoffice-http",
     "boxoffice-peers",
     "boxoffice-persistence",

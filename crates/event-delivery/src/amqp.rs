@@ -11,7 +11,7 @@ use boxoffice_domain::event_delivery::{EventSink, EventSinkError, PublishedEvent
 use lapin::{
     BasicProperties, Channel, Confirmation,
     options::BasicPublishOptions,
-    protocol::{AMQPErrorKind, AMQPSoftError},
+    protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError},
     types::{AMQPValue, FieldTable, ShortString},
 };
 use tokio::{
@@ -167,11 +167,13 @@ fn short(text: &str) -> Result<ShortString, EventSinkError> {
 
 /// Whether trying again later may do better.
 fn failure(error: lapin::Error) -> EventSinkError {
+    use AMQPErrorKind::{Hard, Soft};
     use AMQPSoftError::{ACCESSREFUSED, NOTFOUND, PRECONDITIONFAILED};
     let refused = match error.kind() {
-        lapin::ErrorKind::ProtocolError(answer) => {
-            matches!(answer.kind(), AMQPErrorKind::Soft(ACCESSREFUSED | NOTFOUND | PRECONDITIONFAILED))
-        }
+        lapin::ErrorKind::ProtocolError(answer) => matches!(
+            answer.kind(),
+            Soft(ACCESSREFUSED | NOTFOUND | PRECONDITIONFAILED) | Hard(AMQPHardError::NOTALLOWED)
+        ),
         _ => false,
     };
     if refused { EventSinkError::Refused(error.into()) } else { EventSinkError::Unavailable(error.into()) }

@@ -62,6 +62,8 @@ pub fn signatures(secrets: &[WebhookSecret], id: &str, timestamp: i64, body: &st
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use super::*;
 
     /// The example of Svix, with whose webhooks the specification began.
@@ -77,7 +79,7 @@ mod tests {
     fn while_secrets_change_there_are_two_signatures() {
         let (former, present) = (WebhookSecret::of_bytes([1; 32]), WebhookSecret::of_bytes([2; 32]));
         let of = |secrets: &[WebhookSecret]| signatures(secrets, "id", 7, "{}");
-        let (one, other) = (of(&[former.clone()]), of(&[present.clone()]));
+        let (one, other) = (of(slice::from_ref(&former)), of(slice::from_ref(&present)));
         assert_ne!(one, other);
         assert_eq!(of(&[former, present]), format!("{one} {other}"));
     }
