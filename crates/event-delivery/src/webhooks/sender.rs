@@ -4,7 +4,7 @@
 //! redirect by which it could end up elsewhere, and a name that resolves to another address a moment later changes nothing.
 
 use std::{
-    fmt, io,
+    fmt, io, iter,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -82,13 +82,15 @@ impl HostResolver for SystemResolver {
     }
 }
 
-/// An endpoint, and the secrets that it knows.
+/// An endpoint, and what it knows the sender by.
 #[derive(Clone, Debug)]
 pub struct WebhookTarget {
     /// Where it is.
     pub url: WebhookUrl,
-    /// Its secret; while secrets change, the present one and the former one.
-    pub secrets: Vec<WebhookSecret>,
+    /// The secret that it knows.
+    pub secret: WebhookSecret,
+    /// The secret before that one, as long as the endpoint may still know no other.
+    pub former_secret: Option<WebhookSecret>,
 }
 
 /// What came of a request.
@@ -207,6 +209,7 @@ impl fmt::Debug for WebhookSender {
 }
 
 fn request(target: &WebhookTarget, id: &str, timestamp: i64, body: &str) -> Request<Full<Bytes>> {
+    let secrets = iter::once(&target.secret).chain(&target.former_secret);
     Request::post(target.url.path_and_query())
         .header(HOST, target.url.authority())
         .header(CONNECTION, "close")
@@ -214,7 +217,7 @@ fn request(target: &WebhookTarget, id: &str, timestamp: i64, body: &str) -> Requ
         .header(CONTENT_TYPE, "application/json")
         .header("webhook-id", id)
         .header("webhook-timestamp", timestamp)
-        .header("webhook-signature", signatures(&target.secrets, id, timestamp, body))
+        .header("webhook-signature", signatures(secrets, id, timestamp, body))
         .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
         .expect("every part was parsed before")
 }

@@ -55,8 +55,13 @@ impl fmt::Debug for WebhookSecret {
 /// The header `webhook-signature`: a signature with each secret, separated by spaces. `timestamp` is in seconds.
 ///
 /// A receiver accepts a webhook if one of the signatures is right, so that both secrets are good while they change.
-pub fn signatures(secrets: &[WebhookSecret], id: &str, timestamp: i64, body: &str) -> String {
-    let signatures: Vec<_> = secrets.iter().map(|secret| secret.sign(id, timestamp, body)).collect();
+pub fn signatures<'s>(
+    secrets: impl IntoIterator<Item = &'s WebhookSecret>,
+    id: &str,
+    timestamp: i64,
+    body: &str,
+) -> String {
+    let signatures: Vec<_> = secrets.into_iter().map(|secret| secret.sign(id, timestamp, body)).collect();
     signatures.join(" ")
 }
 

@@ -22,6 +22,7 @@ use boxoffice_testkit::{
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
+    sync::watch,
     time::{Instant, sleep, timeout},
 };
 
@@ -35,6 +36,16 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Sends batches one after the other, each until it is accepted, and returns how often one was not.
 async fn deliver_all(sink: &dyn EventSink, events: &[PublishedEvent], batch: usize) -> usize {
+    deliver_and_count(sink, events, batch, &watch::Sender::new(0)).await
+}
+
+/// As [`deliver_all`], and counts the events that were accepted.
+async fn deliver_and_count(
+    sink: &dyn EventSink,
+    events: &[PublishedEvent],
+    batch: usize,
+    accepted: &watch::Sender<usize>,
+) -> usize {
     let mut failures = 0;
     for batch in events.chunks(batch) {
         while let Err(error) = timeout(DEADLINE, sink.deliver(batch)).await.expect("it returns within its time") {
@@ -42,6 +53,7 @@ async fn deliver_all(sink: &dyn EventSink, events: &[PublishedEvent], batch: usi
             failures += 1;
             sleep(Duration::from_millis(20)).await;
         }
+        accepted.send_modify(|accepted| *accepted += batch.len());
     }
     failures
 }
@@ -59,15 +71,14 @@ async fn a_broker_that_is_killed_loses_nothing_that_it_has_accepted() {
     let server = RabbitServer::start().await.expect("RabbitMQ starts");
     let (exchange, name) = (fresh_name(), fresh_name());
     drop(Queue::bind(&server.url(), &exchange, &name, "#").await);
-    let sink = Arc::new(amqp_sink(&server.url(), &exchange, PATIENCE));
-    let events = Arc::new(events(20_000));
+    let sink = amqp_sink(&server.url(), &exchange, PATIENCE);
+    let (events, (counting, mut accepted)) = (Arc::new(events(20_000)), watch::channel(0));
     let sending = tokio::spawn({
-        let (sink, events) = (Arc::clone(&sink), Arc::clone(&events));
-        async move { deliver_all(&*sink, &events, 100).await }
+        let events = Arc::clone(&events);
+        async move { deliver_and_count(&sink, &events, 100, &counting).await }
     });
-    for _ in 0..2 {
-        sleep(Duration::from_millis(400)).await;
-        assert!(!sending.is_finished(), "the load is too small to be interrupted");
+    for so_many in [2_000, 8_000] {
+        accepted.wait_for(|accepted| *accepted >= so_many).await.expect("it is still sending");
         server.kill().await.expect("it is killed");
         server.start_again().await.expect("it starts");
     }

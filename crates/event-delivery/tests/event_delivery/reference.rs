@@ -88,7 +88,7 @@ async fn the_reference_libraries_accept_what_is_sent_and_nothing_else() {
     let sender = WebhookSender::new(settings, trust(), Arc::new(SystemResolver));
     let mut target = target(&receiver.url("/"));
     let (present, former) = (WebhookSecret::of_bytes(TestEntropy.secret()), WebhookSecret::of_bytes([9; 32]));
-    target.secrets = vec![present.clone(), former.clone()];
+    (target.secret, target.former_secret) = (present.clone(), Some(former.clone()));
     let (now, body) = (time_of_day(), r#"{"kind":"reservation.held","data":{"seats":["좌석 A-1","\u0000"]}}"#);
     for at in [now, now - TimeDelta::minutes(10)] {
         assert!(sender.send(&target, TestEntropy.uuid(), at, body).await.is_success());

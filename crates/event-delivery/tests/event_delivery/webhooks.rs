@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) fn target(url: &str) -> WebhookTarget {
     let url = WebhookUrl::parse(url).expect("a URL");
-    WebhookTarget { url, secrets: vec![WebhookSecret::of_bytes(TestEntropy.secret())] }
+    WebhookTarget { url, secret: WebhookSecret::of_bytes(TestEntropy.secret()), former_secret: None }
 }
 
 /// A sender that may reach the receivers of this test.
@@ -43,7 +43,8 @@ async fn a_webhook_is_a_signed_request() {
     let receiver = Receiver::start(Behaviour::status(204)).await;
     let (id, body) = (TestEntropy.uuid(), r#"{"kind":"reservation.held","seat":"좌석 1"}"#);
     let mut target = target(&receiver.url("/hooks/1?shop=a%20b"));
-    target.secrets.push(WebhookSecret::of_bytes([7; 32]));
+    let former = WebhookSecret::of_bytes([7; 32]);
+    target.former_secret = Some(former.clone());
     let answer = sender(PATIENCE, trust()).send(&target, id, instant(9), body).await;
     assert!(answer.is_success(), "{answer:?}");
     let requests = receiver.received();
@@ -57,7 +58,7 @@ async fn a_webhook_is_a_signed_request() {
         ("user-agent", concat!("boxoffice-webhooks/", env!("CARGO_PKG_VERSION")).to_owned()),
         ("webhook-id", id.to_string()),
         ("webhook-timestamp", timestamp.to_string()),
-        ("webhook-signature", signatures(&target.secrets, &id.to_string(), timestamp, body)),
+        ("webhook-signature", signatures([&target.secret, &former], &id.to_string(), timestamp, body)),
     ] {
         assert_eq!(request.header(name), value, "{name}");
     }
