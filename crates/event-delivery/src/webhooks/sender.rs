@@ -37,6 +37,8 @@ pub const ANSWER_BYTES_MAX: usize = 1_024;
 
 /// How many addresses of a host are tried.
 const ADDRESSES_MAX: usize = 4;
+/// How long connecting to one of them may take before the next one is tried.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// How long the head of an answer may be.
 const HEAD_BYTES_MAX: usize = 16 * 1_024;
 /// How many headers an answer may have.
@@ -222,13 +224,14 @@ fn request(target: &WebhookTarget, id: &str, timestamp: i64, body: &str) -> Requ
         .expect("every part was parsed before")
 }
 
-/// Connects to the first address that answers. The caller bounds how long that may take.
+/// Connects to the first address that answers.
 async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, DeliveryFailure> {
     let mut failure = DeliveryFailure::Connection("there is no address".to_owned());
     for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => failure = DeliveryFailure::Connection(error.to_string()),
+        match timeout(CONNECT_MAX, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => failure = DeliveryFailure::Connection(error.to_string()),
+            Err(_) => failure = DeliveryFailure::Connection(format!("no answer within {} s", CONNECT_MAX.as_secs())),
         }
     }
     Err(failure)
@@ -280,6 +283,27 @@ fn text(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    struct Fixed(Vec<SocketAddr>);
+
+    #[async_trait]
+    impl HostResolver for Fixed {
+        async fn resolve(&self, _host: &str, _port: u16) -> io::Result<Vec<SocketAddr>> {
+            Ok(self.0.clone())
+        }
+    }
+
+    #[tokio::test]
+    async fn of_a_host_with_several_addresses_only_public_ones_are_tried() {
+        let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        let [public, other] = ["1.1.1.1:443", "[2606:4700::1111]:443"].map(address);
+        let private = ["127.0.0.1:443", "10.0.0.1:443", "[::1]:443"].map(address);
+        let resolver = Fixed([&private[..], &[public, other], &private, &[public; 9]].concat());
+        let trust = TlsTrust::of_system([]).expect("the cryptography is there");
+        let sender = WebhookSender::new(WebhookSettings::default(), trust, Arc::new(resolver));
+        let url = WebhookUrl::parse("https://shop.example/").expect("a URL");
+        assert_eq!(sender.addresses(&url).await, Ok(vec![public, other, public, public]));
+    }
 
     #[test]
     fn what_is_no_text_is_left_out_of_an_answer() {

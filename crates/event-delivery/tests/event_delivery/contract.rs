@@ -6,7 +6,10 @@ use boxoffice_domain::{
     event_delivery::EventSink,
     fixtures::{TestEntropy, instant},
 };
-use boxoffice_testkit::{rabbitmq::RabbitServer, servers::RedisServer};
+use boxoffice_testkit::{
+    rabbitmq::RabbitServer,
+    servers::{RedisCluster, RedisServer},
+};
 use lapin::types::{AMQPValue, ShortString};
 
 use crate::support::{Broker, DEADLINE, Queue, Stream, amqp_sink, fresh_name};
@@ -74,4 +77,17 @@ async fn a_stream_does_not_grow_beyond_about_its_length() {
     let arrived = stream.arrived().await;
     assert!((1_000..1_200).contains(&arrived.len()), "{}", arrived.len());
     assert_eq!(arrived.last().map(|arrived| arrived.id), events.last().map(|event| event.id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_may_be_in_a_cluster() {
+    let cluster = RedisCluster::start().await.expect("a cluster starts");
+    let events = events(700);
+    for _ in 0..3 {
+        // Each name is in another slot.
+        let stream = Stream::at(&cluster.url(), DEADLINE, 1_000_000).await;
+        stream.sink().deliver(&events).await.expect("they are accepted");
+        let arrived: Vec<_> = stream.arrived().await.iter().map(|arrived| arrived.id).collect();
+        assert!(arrived == events.iter().map(|event| event.id).collect::<Vec<_>>(), "{} arrived", arrived.len());
+    }
 }
