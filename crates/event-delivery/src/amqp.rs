@@ -4,12 +4,12 @@ mod connection;
 mod transport;
 mod url;
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use async_trait::async_trait;
 use boxoffice_domain::event_delivery::{EventSink, EventSinkError, PublishedEvent};
 use lapin::{
-    BasicProperties, Channel, Confirmation,
+    BasicProperties, Channel, Confirmation, PublisherConfirm,
     options::BasicPublishOptions,
     protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError},
     types::{AMQPValue, FieldTable, ShortString},
@@ -63,6 +63,8 @@ pub struct AmqpSink {
 #[derive(Debug)]
 struct State {
     broker: Broker,
+    /// Whether a batch was begun that did not come to its end, for instance because its caller stopped waiting.
+    in_doubt: bool,
     unroutable: Unroutable,
 }
 
@@ -79,7 +81,7 @@ impl AmqpSink {
         metrics::describe_counter!(UNROUTABLE, "Events that the broker took though no queue is bound for their kind.");
         metrics::counter!(UNROUTABLE).absolute(0);
         let broker = Broker::new(settings.clone(), trust);
-        Self { settings, state: Mutex::new(State { broker, unroutable: Unroutable::default() }) }
+        Self { settings, state: Mutex::new(State { broker, in_doubt: false, unroutable: Unroutable::default() }) }
     }
 }
 
@@ -92,13 +94,17 @@ impl EventSink for AmqpSink {
         let deadline = Instant::now() + self.settings.batch_timeout;
         // One batch at a time: two that fail at once would repeat each other's events in another order.
         let mut state = timeout_at(deadline, self.state.lock()).await.map_err(|_| EventSinkError::TimedOut)?;
+        if mem::replace(&mut state.in_doubt, true) {
+            // What is still to be confirmed would otherwise be mixed up with this batch.
+            state.broker.disconnect();
+        }
         let published = match timeout_at(deadline, state.publish(&self.settings.exchange, events)).await {
             Ok(published) => published,
             Err(_) => Err(EventSinkError::TimedOut),
         };
-        if published.is_err() {
-            // What is still to be confirmed would otherwise be mixed up with the next attempt.
-            state.broker.disconnect();
+        match published {
+            Ok(()) => state.in_doubt = false,
+            Err(_) => state.broker.disconnect(),
         }
         published
     }
@@ -146,7 +152,7 @@ async fn publish(
     channel: &Channel,
     exchange: &str,
     event: &PublishedEvent,
-) -> Result<lapin::PublisherConfirm, EventSinkError> {
+) -> Result<PublisherConfirm, EventSinkError> {
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     let mut headers = FieldTable::default();
     headers.insert("subject".into(), AMQPValue::LongString(event.subject.to_string().into()));
@@ -177,4 +183,24 @@ fn failure(error: lapin::Error) -> EventSinkError {
         _ => false,
     };
     if refused { EventSinkError::Refused(error.into()) } else { EventSinkError::Unavailable(error.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_log_speaks_of_unroutable_events_once_a_minute_and_of_all_of_them() {
+        let mut unroutable = Unroutable::default();
+        unroutable.add(0, "boxoffice");
+        assert_eq!(unroutable.said_at, None);
+        unroutable.add(3, "boxoffice");
+        assert_eq!((unroutable.count, unroutable.said_at), (0, Some(Instant::now())));
+        tokio::time::advance(Duration::from_secs(59)).await;
+        unroutable.add(2, "boxoffice");
+        assert_eq!(unroutable.count, 2);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        unroutable.add(1, "boxoffice");
+        assert_eq!((unroutable.count, unroutable.said_at), (0, Some(Instant::now())));
+    }
 }

@@ -109,6 +109,21 @@ async fn cut_connections_to_a_broker_only_repeat_events() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_nobody_waits_for_any_more_does_no_harm_to_the_next() {
+    let server = RabbitServer::shared().await.expect("RabbitMQ starts");
+    let (exchange, name) = (fresh_name(), fresh_name());
+    let queue = Queue::bind(&server.url(), &exchange, &name, "#").await;
+    let sink = amqp_sink(&server.url(), &exchange, DEADLINE);
+    let events = events(1_000);
+    for (number, batch) in (0..).zip(events.chunks(100)) {
+        // Given up in the middle: some after connecting, some among the confirms.
+        let _ = timeout(Duration::from_millis(4 * number), sink.deliver(batch)).await;
+        deliver_all(&sink, batch, 100).await;
+    }
+    assert_complete(queue.arrived().await, &events);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_does_not_answer_is_not_waited_for_longer_than_allowed() {
     let server = RabbitServer::shared().await.expect("RabbitMQ starts");
     let (exchange, name) = (fresh_name(), fresh_name());
