@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "boxoffice-application",
             "boxoffice-domain",
+            "boxoffice-event-delivery",
             "boxoffice-http",
             "boxoffice-mail",
             "boxoffice-pages",
@@ -22,6 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("boxoffice-bench", &["boxoffice-domain", "boxoffice-rush", "boxoffice-testkit"]),
+    ("boxoffice-event-delivery", &["boxoffice-domain", "boxoffice-peers"]),
     ("boxoffice-http", &["boxoffice-application", "boxoffice-domain", "boxoffice-peers"]),
     ("boxoffice-mail", &["boxoffice-domain"]),
     ("boxoffice-persistence", &["boxoffice-domain", "boxoffice-peers"]),
@@ -41,6 +43,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const TESTED_WITH_TESTKIT: &[&str] = &[
     "boxoffice",
     "boxoffice-application",
+    "boxoffice-event-delivery",
     "boxoffice-http",
     "boxoffice-mail",
     "boxoffice-peers",

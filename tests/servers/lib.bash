@@ -20,9 +20,13 @@ mariadb_share() {
 }
 
 # Sets `command` to the words that run the server of a kind (mariadb, mysql, galera, haproxy, nginx, redis,
-# prometheus), or promtool, unpacked in a folder.
+# rabbitmq, prometheus), or promtool, unpacked in a folder.
 server_command() {
   local kind=$1 root=$2 loader libraries share
+  if [[ $kind == rabbitmq ]]; then
+    rabbitmq_command "$root"
+    return
+  fi
   # Debian keeps libraries in /usr/lib only since trixie; before, some were in /lib.
   loader=$(find "$root/lib" "$root/usr/lib" -name 'ld-linux*.so.*' -print -quit 2>/dev/null || true)
   if [[ -z $loader ]]; then
@@ -63,6 +67,26 @@ server_command() {
   if [[ $(id -u) == 0 ]]; then
     command+=(--user=root)
   fi
+}
+
+# Sets `command` to the words that run RabbitMQ, whose settings are in its environment. Its scripts are left out: they
+# would start a shell, and a name server for Erlang that every node of this user shares and that outlives all of them.
+rabbitmq_command() {
+  local root=$1 broker erlang
+  broker=$(find "$root/usr/lib/rabbitmq/lib" -maxdepth 1 -name 'rabbitmq_server-*' -print -quit 2>/dev/null || true)
+  erlang=$(find "$root/usr/lib/erlang" -maxdepth 1 -name 'erts-*' -print -quit 2>/dev/null || true)
+  if [[ -z $broker || -z $erlang ]]; then
+    echo "no RabbitMQ was unpacked in $root" >&2
+    return 1
+  fi
+  command=(
+    env "LD_LIBRARY_PATH=$(libraries "$root")" "ROOTDIR=$root/usr/lib/erlang" "BINDIR=$erlang/bin" EMU=beam PROGNAME=erl
+    "ERL_LIBS=$broker/plugins" "RABBITMQ_HOME=$broker" "RABBITMQ_PLUGINS_DIR=$broker/plugins"
+    "$erlang/bin/erlexec" -noinput -boot start_sasl -s rabbit boot
+    # Few schedulers, which sleep while there is nothing to do: other servers run beside it.
+    +S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none +W w
+    -syslog logger '[]' -syslog syslog_error_logger false -kernel prevent_overlapping_partitions false
+  )
 }
 
 # Whether a Python is new enough for the tools that come from PyPI, and makes virtual environments with pip in them.

@@ -10,16 +10,19 @@
 //! | `WaitingRoom` | [`waiting_room_contract!`] | an `async fn(Rules)` that gives a [`waiting_room::Stage`] |
 //! | `PaymentGateway` | [`payment_gateway_contract!`] | an `async fn()` that gives a [`payment_gateway::Subject`] |
 //! | `Mailer` | [`mailer_contract!`] | an `async fn()` that gives a [`mailer::Subject`] |
+//! | `EventSink` | [`event_sink_contract!`] | an `async fn()` that gives an [`event_sink::Subject`] |
 //! | `PasswordHasher` | [`password_hasher_contract!`] | a `fn()` that gives a hasher |
 //! | `AccessTokens` | [`access_tokens_contract!`] | a `fn()` that gives two signers that do not share a key |
 //! | `QueueTokens` | [`queue_tokens_contract!`] | a `fn()` that gives two signers that do not share a key |
 //! | `Clock` | [`clock_contract!`] | a `fn()` that gives a clock |
 //!
-//! [`memory::MemoryStore`] is the reference implementation of the storing ports, and a fake for tests about outcomes.
+//! [`memory::MemoryStore`] is the reference implementation of the storing ports, and a fake for tests about outcomes;
+//! [`memory::MemoryEventSink`] is that of a sink of events.
 
 pub mod access_tokens;
 pub mod clock;
 mod crowd;
+pub mod event_sink;
 pub mod mailer;
 pub mod memory;
 pub mod password_hasher;

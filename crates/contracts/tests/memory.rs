@@ -28,3 +28,40 @@ mod without_wallets {
 
     boxoffice_contracts::storage_contract!(open, catalog payments races reservations);
 }
+
+/// The sink of events in memory.
+mod event_sink {
+    use boxoffice_contracts::{
+        event_sink::{Arrived, Subject, events},
+        memory::MemoryEventSink,
+    };
+    use boxoffice_domain::event_delivery::EventSink;
+
+    struct InMemory(MemoryEventSink);
+
+    impl Subject for InMemory {
+        fn sink(&self) -> &dyn EventSink {
+            &self.0
+        }
+
+        async fn arrived(&self) -> Vec<Arrived> {
+            self.0.events().iter().map(Arrived::from).collect()
+        }
+    }
+
+    async fn open() -> InMemory {
+        InMemory(MemoryEventSink::default())
+    }
+
+    boxoffice_contracts::event_sink_contract!(open);
+
+    #[tokio::test]
+    async fn it_fails_when_a_test_wants_it() {
+        let (sink, events) = (MemoryEventSink::default(), events(4));
+        sink.fail_next(1);
+        sink.deliver(&events).await.expect_err("it fails once");
+        sink.deliver(&events).await.expect("it is accepted");
+        let arrived = sink.events();
+        assert_eq!((&arrived[..2], &arrived[2..]), (&events[..2], &events[..]));
+    }
+}

@@ -11,7 +11,7 @@
 //! 4. **Ports** are the traits an adapter implements: one method is one atomic business act, and its documentation says
 //!    what an implementor must return in each case. The feature `mocks` has a mock of each.
 //! 5. **Events** in [`events`] name what happened; an adapter stores them in the transaction of their cause (the
-//!    transactional outbox).
+//!    transactional outbox). [`event_delivery`] is the port behind which they leave for other systems.
 
 #![deny(missing_docs)]
 
@@ -19,6 +19,7 @@ pub mod accounts;
 pub mod audit;
 pub mod catalog;
 mod error;
+pub mod event_delivery;
 pub mod events;
 #[cfg(any(test, feature = "fixtures"))]
 pub mod fixtures;

@@ -10,6 +10,7 @@ pub mod message_sink;
 pub mod nginx;
 pub mod openapi;
 pub mod prometheus;
+pub mod rabbitmq;
 pub mod servers;
 pub mod smtp;
 pub mod tcp_proxy;

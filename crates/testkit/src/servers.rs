@@ -18,9 +18,7 @@ mod keeper;
 mod redis;
 mod redis_monitor;
 
-use keeper::Keeper;
-
-pub(crate) use keeper::{attempts, until};
+pub(crate) use keeper::{Keeper, attempts, blocking, until};
 pub use keeper::{free_port, scripts};
 pub use redis::{RedisCluster, RedisServer};
 pub use redis_monitor::{RedisMonitor, RedisStep};

@@ -8,6 +8,7 @@ mod accounts;
 mod audit;
 mod catalog;
 mod catalog_import;
+mod event_sink;
 mod history;
 mod leases;
 mod payments;
@@ -36,6 +37,8 @@ use boxoffice_domain::{
     sale::{Command, OtherOutcome, Outcome},
 };
 use uuid::Uuid;
+
+pub use event_sink::MemoryEventSink;
 
 /// A storage in memory.
 pub struct MemoryStore {

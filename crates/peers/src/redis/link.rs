@@ -10,7 +10,7 @@ mod url;
 use std::{fmt, sync::Arc, time::Duration};
 
 use boxoffice_domain::{OutageReason, StorageError};
-use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
+use redis::{Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value};
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -131,9 +131,9 @@ impl Link {
     ) -> Result<Option<Reply>, StorageError> {
         let mut values = Vec::new();
         arguments.values(&mut values);
-        let replied = match self.send(&script.by_hash(keys, &values)).await {
+        let replied = match self.send(Request::One(&script.by_hash(keys, &values))).await {
             Err(Failure::Redis(error)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.send(&script.by_text(keys, &values)).await
+                self.send(Request::One(&script.by_text(keys, &values))).await
             }
             replied => replied,
         };
@@ -142,7 +142,12 @@ impl Link {
 
     /// Sends one command.
     pub async fn query(&self, command: &Cmd) -> Result<Value, StorageError> {
-        self.send(command).await.map_err(counted)
+        self.send(Request::One(command)).await.map_err(counted)
+    }
+
+    /// Sends several commands at once. In a cluster their keys have to be in one slot.
+    pub async fn query_all(&self, commands: &Pipeline) -> Result<Value, StorageError> {
+        self.send(Request::All(commands)).await.map_err(counted)
     }
 
     /// What Redis says of itself.
@@ -159,11 +164,11 @@ impl Link {
         })
     }
 
-    async fn send(&self, command: &Cmd) -> Result<Value, Failure> {
+    async fn send(&self, request: Request<'_>) -> Result<Value, Failure> {
         let _permit = self.in_flight.try_acquire().map_err(|_| Failure::Busy)?;
         let connected = self.connected.borrow().clone();
         let Some((number, mut connection)) = connected else { return Err(Failure::Away) };
-        let answer = match timeout(self.settings.command_timeout, query(&mut connection, command)).await {
+        let answer = match timeout(self.settings.command_timeout, query(&mut connection, request)).await {
             Ok(answer) => answer.map_err(Failure::Redis),
             Err(_) => Err(Failure::Late),
         };
@@ -221,7 +226,7 @@ async fn connect(url: &RedisUrl, settings: &RedisSettings) -> Result<Connection,
     let attempt = async {
         let mut connection = url.connect(settings.connect_timeout, settings.command_timeout).await?;
         // A server that accepts connections and does not answer is away.
-        query(&mut connection, &redis::cmd("PING")).await?;
+        query(&mut connection, Request::One(&redis::cmd("PING"))).await?;
         Ok(connection)
     };
     match timeout(settings.connect_timeout, attempt).await {
@@ -230,10 +235,19 @@ async fn connect(url: &RedisUrl, settings: &RedisSettings) -> Result<Connection,
     }
 }
 
-async fn query(connection: &mut Connection, command: &Cmd) -> Result<Value, RedisError> {
-    match connection {
-        Connection::One(connection) => command.query_async(connection).await,
-        Connection::Cluster(connection) => command.query_async(connection).await,
+/// What is sent at once and has one answer.
+#[derive(Clone, Copy)]
+enum Request<'a> {
+    One(&'a Cmd),
+    All(&'a Pipeline),
+}
+
+async fn query(connection: &mut Connection, request: Request<'_>) -> Result<Value, RedisError> {
+    match (connection, request) {
+        (Connection::One(connection), Request::One(command)) => command.query_async(connection).await,
+        (Connection::One(connection), Request::All(commands)) => commands.query_async(connection).await,
+        (Connection::Cluster(connection), Request::One(command)) => command.query_async(connection).await,
+        (Connection::Cluster(connection), Request::All(commands)) => commands.query_async(connection).await,
     }
 }
 

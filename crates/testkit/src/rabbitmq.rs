@@ -1,0 +1,99 @@
+//! Private `RabbitMQ` servers. What a durable queue holds survives a kill.
+
+use std::{
+    io::{self, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use tokio::sync::OnceCell;
+
+use crate::servers::{Keeper, attempts, blocking, free_port};
+
+/// What a client of AMQP 0-9-1 sends first. The broker answers with the frame `connection.start`, or with its own version.
+const GREETING: &[u8] = b"AMQP\x00\x00\x09\x01";
+const FRAME_HEAD_BYTES: usize = 7;
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A `RabbitMQ` server that is private to this process.
+#[derive(Debug)]
+pub struct RabbitServer {
+    port: u16,
+    keeper: Keeper,
+}
+
+impl RabbitServer {
+    /// Starts an empty server and waits until it answers.
+    pub async fn start() -> io::Result<Self> {
+        let start = || async {
+            let (port, nodes_port) = (free_port()?, free_port()?);
+            let server = Self { port, keeper: Keeper::new("rabbitmq", port, &[nodes_port.to_string()]).await? };
+            server.start_again().await?;
+            Ok(server)
+        };
+        attempts(start).await
+    }
+
+    /// One that every test of this process shares. Never stop it: other tests use it.
+    pub async fn shared() -> io::Result<&'static Self> {
+        static SHARED: OnceCell<RabbitServer> = OnceCell::const_new();
+        SHARED.get_or_try_init(Self::start).await
+    }
+
+    /// The URL of its default virtual host, for a user who may do everything.
+    pub fn url(&self) -> String {
+        self.url_at(self.address())
+    }
+
+    /// As [`Self::url`], by another way to the server, such as a proxy.
+    pub fn url_at(&self, address: SocketAddr) -> String {
+        format!("amqp://guest:guest@{address}/%2f")
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+    }
+
+    /// Kills the server (SIGKILL) and waits until it is gone. What it has confirmed stays.
+    pub async fn kill(&self) -> io::Result<()> {
+        self.keeper.ask("kill").await.map(drop)
+    }
+
+    /// Stops the server where it is (SIGSTOP): it accepts connections and answers nothing.
+    pub async fn pause(&self) -> io::Result<()> {
+        self.keeper.ask("pause").await.map(drop)
+    }
+
+    /// Lets a paused server go on (SIGCONT).
+    pub async fn resume(&self) -> io::Result<()> {
+        self.keeper.ask("resume").await.map(drop)
+    }
+
+    /// Starts the server again over the same data and on the same port, and waits until it answers.
+    pub async fn start_again(&self) -> io::Result<()> {
+        self.keeper.start().await?;
+        let name = format!("rabbit-{}@", self.port);
+        let is_this =
+            || async { Ok(greet(self.address()).await?.windows(name.len()).any(|part| part == name.as_bytes())) };
+        self.keeper.until_ready(is_this).await
+    }
+}
+
+/// The first frame of the broker, which has the name of its node among the properties of the server.
+async fn greet(address: SocketAddr) -> io::Result<Vec<u8>> {
+    blocking(move || {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+        stream.write_all(GREETING)?;
+        let mut head = [0; FRAME_HEAD_BYTES];
+        stream.read_exact(&mut head)?;
+        let [1, 0, 0, length @ ..] = head else {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "not a frame of a broker"));
+        };
+        let mut frame = vec![0; usize::try_from(u32::from_be_bytes(length)).map_err(io::Error::other)?];
+        stream.read_exact(&mut frame)?;
+        Ok(frame)
+    })
+    .await
+}
