@@ -104,6 +104,33 @@ async fn a_declined_charge_and_a_silent_gateway_cost_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_buyer_confirms_the_charge_and_gives_the_rest_back() {
+    let settings = [("SIMULATOR_SCRIPTED_BY_AMOUNT", "true"), ("CHARGE_RETRY_SECONDS", "60")];
+    let (server, show, buyer) = server_with_buyer(&settings, Terms::default()).await;
+    let reservation = buyer.hold(&show.performance, &["A-1-1"]).await;
+    let browser = Browser::start(&server).await;
+    // The gateway wants the buyer to confirm amounts that end in 428.
+    buyer.charge(PRICE - 428).await;
+    open_checkout(&browser, &buyer, &reservation).await;
+    browser.press(&points(&browser, "checkout.charge", 428)).await;
+    browser.sees_word("charging.act").await;
+    browser.look("checkout while the buyer confirms the charge").await;
+    browser.press(&points(&browser, "checkout.pay", PRICE)).await;
+    browser.sees_heading(&browser.words.say("checkout.thanks")).await;
+
+    buyer.charge(1_000).await;
+    browser.open_as(&buyer, "/wallet").await;
+    browser.press_word("wallet.give_back").await;
+    browser.look("wallet before points become money again").await;
+    browser.press_word("wallet.give_back").await;
+    browser.sees_word("wallet.kind.charge_refund").await;
+    browser.look("wallet with points that became money again").await;
+    assert_eq!(buyer.balance().await, 0);
+    browser.finish().await;
+    server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn seats_are_given_up_and_tickets_are_cancelled() {
     let (server, show, buyer) = server_with_buyer(&[], Terms::default()).await;
     buyer.charge(PRICE).await;

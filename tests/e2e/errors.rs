@@ -8,7 +8,7 @@ use mysql_async::prelude::Queryable;
 use serde_json::{Value, json};
 
 use crate::support::{
-    client::{Buyer, document, fresh},
+    client::{Ask, Buyer, document, fresh},
     eventually,
     raw::Raw,
     seconds_from_now, send_together,
@@ -190,8 +190,9 @@ async fn refused_sales(first: &Buyer, second: &Buyer, promoter: &Buyer, show: &S
     let poor = second.ask_pay(&held).send().await;
     let refused = poor.refuses(402, "insufficient_points");
     assert_eq!((&refused["balance"], &refused["required"]), (&json!(0), &json!(PRICE)));
-    second.charge(PRICE).await;
+    let charge = second.ask_charge(PRICE).send().await.id();
     second.pay(&held).await;
+    ask_refund(second, &charge, 1, "spent").send().await.refuses(402, "insufficient_points");
     second.ask_pay(&held).send().await.refuses(409, "reservation_already_paid");
     second.ask_cancel(&held).send().await.is(200);
     second.ask_cancel(&held).send().await.refuses(409, "reservation_cancelled");
@@ -293,6 +294,18 @@ async fn refusals_of_the_gateway(buyer: &Buyer) {
     until("the charge is completed", async || buyer.get(path.as_str()).send().await.is(200)["status"] == "completed")
         .await;
     assert_eq!(buyer.balance().await, before + 10_502);
+    let charge = buyer.ask_charge(10_000).send().await.id();
+    ask_refund(buyer, &charge, 1, "k").without("idempotency-key").send().await.refuses(400, "idempotency_key_required");
+    ask_refund(buyer, NO_ID, 1, "k").send().await.refuses(404, "charge_not_found");
+    ask_refund(buyer, &charge, 10_001, "k").send().await.refuses(409, "charge_not_refundable");
+    ask_refund(buyer, &charge, 402, "refused").send().await.refuses(409, "charge_refund_refused");
+    ask_refund(buyer, &charge, 502, "lost").send().await.refuses(502, "gateway_failed");
+    assert_eq!(ask_refund(buyer, &charge, 502, "lost").send().await.is(200)["status"], "completed");
+    assert_eq!(buyer.balance().await, before + 20_502 - 502);
+}
+
+fn ask_refund(buyer: &Buyer, charge: &str, amount: i64, key: &str) -> Ask {
+    buyer.post(format!("/v1/wallet/charges/{charge}/refund"), &json!({"amount": amount})).key(key)
 }
 
 /// What only short times and low limits show.
@@ -346,6 +359,7 @@ async fn refusals_without_a_gateway() -> Codes {
     assert!(server.log().contains("no payment gateway is set"), "{}", server.log());
     let buyer = Buyer::new(server.api()).await;
     buyer.ask_charge(10_000_000).send().await.refuses(503, "charging_unavailable");
+    ask_refund(&buyer, NO_ID, 1, "k").send().await.refuses(503, "charging_unavailable");
     assert_eq!((buyer.balance().await, buyer.list("/v1/wallet/entries").await.len()), (0, 0));
     let codes = server.api().codes();
     server.finish().await;

@@ -52,6 +52,8 @@ pub(crate) struct SimulatorSettings {
     /// | 428 | the buyer has to act | approved when the buyer has acted |
     /// | 502 | fails without a decision | by the mode |
     /// | 504 | approved, and answered too late | approved |
+    ///
+    /// Refunds of an amount that ends in 402 are refused, and such as end in 502 fail the first time.
     pub(crate) scripted_by_amount: bool,
 }
 
@@ -92,6 +94,8 @@ struct Remembered {
     created_at: Timestamp,
     state: Decision,
     refunds: Vec<(ChargeRefundId, Points)>,
+    /// Refunds that failed once.
+    failed: Vec<ChargeRefundId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +130,7 @@ impl Memory {
 
     fn remember(&mut self, request: &GatewayRequest, state: Decision) {
         let (amount, created_at) = (request.amount, request.created_at);
-        let known = Remembered { amount, created_at, state, refunds: Vec::new() };
+        let known = Remembered { amount, created_at, state, refunds: Vec::new(), failed: Vec::new() };
         if self.charges.insert(request.charge_id, known).is_none() {
             self.oldest_first.push_back(request.charge_id);
         }
@@ -256,6 +260,14 @@ impl PaymentGateway for SimulatedGateway {
         let after = known.refunded().checked_add(refund.amount);
         if known.state != Decision::Approved || after.is_none_or(|after| after > known.amount) {
             return Ok(RefundVerdict::Refused);
+        }
+        match refund.amount.get() % 1_000 {
+            402 if self.settings.scripted_by_amount => return Ok(RefundVerdict::Refused),
+            502 if self.settings.scripted_by_amount && !known.failed.contains(&refund.refund_id) => {
+                known.failed.push(refund.refund_id);
+                return Err(GatewayError::Failed("the simulated gateway fails, as the amount says".into()));
+            }
+            _ => {}
         }
         known.refunds.push((refund.refund_id, refund.amount));
         Ok(RefundVerdict::Accepted)

@@ -2,6 +2,7 @@
 /** Paying for seats that are held. */
 
 import { alone, freshKey, intend, keepQueueToken, queueToken, Refusal, request } from "../api.js";
+import { charge as chargePoints } from "../charging.js";
 import { append, fill, h } from "../dom.js";
 import { clock, points, span, t, when } from "../strings.js";
 import { announce, ask, go, needsSignIn, notice, sentence, View } from "../view.js";
@@ -21,6 +22,7 @@ class Checkout extends View {
   #time = h("p", { class: "countdown", role: "timer" });
   #purse = h("section", { class: "purse" });
   #said = h("div", { "aria-live": "polite" });
+  #todo = h("div", { "aria-live": "polite" });
   #busy = false;
   #isOver = false;
 
@@ -85,6 +87,7 @@ class Checkout extends View {
       ),
       this.#purse,
       this.#said,
+      this.#todo,
     );
     this.heading(t("checkout.title"));
     this.#drawPurse();
@@ -228,10 +231,8 @@ class Checkout extends View {
     await alone("boxoffice-charge", async () => {
       await this.#read();
       if (this.#reservation.status !== "held" || this.#missing() !== missing) return;
-      const { data } = await intend(`charge:${this.#id}:${missing}`, (key) =>
-        request("POST", "/v1/wallet/charges", { body: { amount: missing }, key }),
-      );
-      this.#balance = data.balance ?? this.#balance;
+      const charged = await chargePoints(`charge:${this.#id}:${missing}`, missing, this.#todo, this.signal);
+      this.#balance = charged.balance ?? this.#balance;
       await this.#read();
       announce(t("checkout.charged", { count: missing }));
     });

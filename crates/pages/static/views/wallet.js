@@ -2,14 +2,16 @@
 /** Points: how many there are, charging more, and what became of them. */
 
 import { intend, request } from "../api.js";
+import { charge as chargePoints } from "../charging.js";
 import { append, fill, h } from "../dom.js";
 import { number, points, t, when } from "../strings.js";
-import { announce, form, View } from "../view.js";
+import { announce, ask, form, View } from "../view.js";
 
 /** @typedef {import("../../api").components["schemas"]} Schemas */
 
 class Wallet extends View {
   #balance = h("p", { class: "balance" });
+  #todo = h("div", { "aria-live": "polite" });
   #rows = h("tbody", {});
   #more = h("p", { class: "buttons" });
 
@@ -26,9 +28,7 @@ class Wallet extends View {
       submit: t("wallet.charge"),
       act: async ({ amount }) => {
         const wanted = Number(amount);
-        await intend(`charge:${wanted}`, (key) =>
-          request("POST", "/v1/wallet/charges", { body: { amount: wanted }, key }),
-        );
+        await chargePoints(`charge:${wanted}`, wanted, this.#todo, this.signal);
         charge.reset();
         await this.#read();
         announce(t("checkout.charged", { count: wanted }));
@@ -39,6 +39,7 @@ class Wallet extends View {
       this,
       this.#balance,
       charge,
+      this.#todo,
       h("h2", {}, t("wallet.history")),
       h(
         "div",
@@ -54,6 +55,36 @@ class Wallet extends View {
     );
     this.heading(t("wallet.title"));
     await this.#read();
+  }
+
+  /**
+   * The button that turns what is left of a charge into money again.
+   *
+   * @param {Schemas["WalletEntry"]} entry
+   */
+  #giveBack({ kind, charge_id }) {
+    if (kind !== "charge" || !charge_id) return null;
+    const act = async () => {
+      const sure = await ask(
+        t("wallet.give_back_question"),
+        [h("p", {}, t("wallet.give_back_said"))],
+        [
+          ["keep", t("wallet.keep"), "primary"],
+          ["give", t("wallet.give_back"), "danger"],
+        ],
+      );
+      if (sure !== "give") return;
+      const { data } = await intend(`refund:${charge_id}`, (key) =>
+        request("POST", `/v1/wallet/charges/${charge_id}/refund`, { body: {}, key }),
+      );
+      await this.#read();
+      announce(t("wallet.given_back", { count: data.amount }));
+    };
+    return h(
+      "button",
+      { type: "button", class: "small", onclick: () => void this.attempt(act) },
+      t("wallet.give_back"),
+    );
   }
 
   async #read() {
@@ -75,7 +106,7 @@ class Wallet extends View {
           "tr",
           {},
           h("td", {}, when(entry.created_at, null)),
-          h("td", {}, t(`wallet.kind.${entry.kind}`)),
+          h("td", {}, t(`wallet.kind.${entry.kind}`), this.#giveBack(entry)),
           h("td", { class: "number" }, `${entry.amount > 0 ? "+" : "−"}${number(Math.abs(entry.amount))}`),
           h("td", { class: "number" }, number(entry.balance_after)),
         ),
