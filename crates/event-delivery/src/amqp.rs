@@ -53,8 +53,8 @@ pub struct AmqpSettings {
 ///
 /// An event that no queue is bound for is accepted and gone, since nobody wants it: it is counted in
 /// `boxoffice_events_unroutable_total`, and a log line says so at most once a minute. Queues have to be bound before the
-/// events that they are for. With `require_queue` such a batch is refused instead, so that its caller keeps it: brokers
-/// that were killed have been seen to come back without a binding.
+/// events that they are for. With `require_queue` such a batch is refused instead, so that its caller keeps it
+/// until there is a queue.
 ///
 /// A lost connection is made again by the next batch, after a pause that grows with the failures.
 #[derive(Debug)]
