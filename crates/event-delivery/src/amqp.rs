@@ -37,6 +37,8 @@ pub struct AmqpSettings {
     pub url: AmqpUrl,
     /// The topic exchange that events are published to, usually `boxoffice`. It is declared as durable.
     pub exchange: String,
+    /// Whether a batch is refused if no queue is bound for one of its events. Otherwise such an event is accepted and gone.
+    pub require_queue: bool,
     /// How long connecting may take, with signing in and declaring the exchange.
     pub connect_timeout: Duration,
     /// How long a batch may take, with connecting first if there is no connection.
@@ -51,7 +53,8 @@ pub struct AmqpSettings {
 ///
 /// An event that no queue is bound for is accepted and gone, since nobody wants it: it is counted in
 /// `boxoffice_events_unroutable_total`, and a log line says so at most once a minute. Queues have to be bound before the
-/// events that they are for.
+/// events that they are for. With `require_queue` such a batch is refused instead, so that its caller keeps it
+/// until there is a queue.
 ///
 /// A lost connection is made again by the next batch, after a pause that grows with the failures.
 #[derive(Debug)]
@@ -98,7 +101,7 @@ impl EventSink for AmqpSink {
             // What is still to be confirmed would otherwise be mixed up with this batch.
             state.broker.disconnect();
         }
-        let published = match timeout_at(deadline, state.publish(&self.settings.exchange, events)).await {
+        let published = match timeout_at(deadline, state.publish(&self.settings, events)).await {
             Ok(published) => published,
             Err(_) => Err(EventSinkError::TimedOut),
         };
@@ -111,7 +114,8 @@ impl EventSink for AmqpSink {
 }
 
 impl State {
-    async fn publish(&mut self, exchange: &str, events: &[PublishedEvent]) -> Result<(), EventSinkError> {
+    async fn publish(&mut self, settings: &AmqpSettings, events: &[PublishedEvent]) -> Result<(), EventSinkError> {
+        let exchange = settings.exchange.as_str();
         let channel = self.broker.channel().await?;
         let mut confirms = Vec::with_capacity(events.len());
         for event in events {
@@ -124,6 +128,10 @@ impl State {
                 Confirmation::Ack(Some(_)) => unroutable += 1,
                 Confirmation::Nack(_) | Confirmation::NotRequested => refused += 1,
             }
+        }
+        if unroutable > 0 && settings.require_queue {
+            let reason = format!("no queue is bound for {unroutable} of {} events", events.len());
+            return Err(EventSinkError::Refused(reason.into()));
         }
         self.unroutable.add(unroutable, exchange);
         if refused > 0 {

@@ -10,7 +10,7 @@ use boxoffice_domain::event_delivery::{
     PublishedEvent,
 };
 use boxoffice_event_delivery::{
-    amqp::{AmqpSettings, AmqpSink, AmqpUrl},
+    amqp::{AmqpSettings, AmqpSink},
     tls::TlsTrust,
 };
 use boxoffice_testkit::{
@@ -28,7 +28,7 @@ use tokio::{
 
 use crate::{
     receiver::acceptor,
-    support::{DEADLINE, Queue, Stream, amqp_sink, fresh_name, trust},
+    support::{DEADLINE, Queue, Stream, amqp_settings, amqp_sink, fresh_name, trust},
 };
 
 /// How long a batch may take where something breaks.
@@ -49,7 +49,11 @@ async fn deliver_and_count(
     let mut failures = 0;
     for batch in events.chunks(batch) {
         while let Err(error) = timeout(DEADLINE, sink.deliver(batch)).await.expect("it returns within its time") {
-            assert!(!matches!(error, Refused(_)), "{error:?}");
+            let lacks_a_queue = matches!(&error, Refused(cause) if cause.to_string().starts_with("no queue is bound"));
+            assert!(lacks_a_queue || !matches!(error, Refused(_)), "{error:?}");
+            if lacks_a_queue {
+                println!("a binding is gone: {error:?}");
+            }
             failures += 1;
             sleep(Duration::from_millis(20)).await;
         }
@@ -71,7 +75,10 @@ async fn a_broker_that_is_killed_loses_nothing_that_it_has_accepted() {
     let server = RabbitServer::start().await.expect("RabbitMQ starts");
     let (exchange, name) = (fresh_name(), fresh_name());
     drop(Queue::bind(&server.url(), &exchange, &name, "#").await);
-    let sink = amqp_sink(&server.url(), &exchange, PATIENCE);
+    // Once, without this, a broker that had been killed accepted everything and the queue got nothing of it. It was not seen
+    // again; a lost binding would look like that. So the reader binds its queue again, and no event is accepted without one.
+    let settings = AmqpSettings { require_queue: true, ..amqp_settings(&server.url(), &exchange, PATIENCE) };
+    let sink = AmqpSink::new(settings, trust());
     let (events, (counting, mut accepted)) = (Arc::new(events(20_000)), watch::channel(0));
     let sending = tokio::spawn({
         let events = Arc::clone(&events);
@@ -81,6 +88,7 @@ async fn a_broker_that_is_killed_loses_nothing_that_it_has_accepted() {
         accepted.wait_for(|accepted| *accepted >= so_many).await.expect("it is still sending");
         server.kill().await.expect("it is killed");
         server.start_again().await.expect("it starts");
+        drop(Queue::bind(&server.url(), &exchange, &name, "#").await);
     }
     let failures = sending.await.expect("all is sent");
     assert!(failures > 0);
@@ -195,9 +203,7 @@ async fn a_broker_is_reached_over_tls_if_its_certificate_is_right() {
         [("localhost", known.clone(), true), ("localhost", trust(), false), ("elsewhere.example", known, false)]
     {
         let port = secure_before(server.address(), &authority, host).await;
-        let url = AmqpUrl::parse(&format!("amqps://guest:guest@localhost:{port}/%2f")).expect("a URL");
-        let settings =
-            AmqpSettings { url, exchange: exchange.clone(), connect_timeout: DEADLINE, batch_timeout: DEADLINE };
+        let settings = amqp_settings(&format!("amqps://guest:guest@localhost:{port}/%2f"), &exchange, DEADLINE);
         let delivered = AmqpSink::new(settings, trust).deliver(&events).await;
         assert_eq!(delivered.is_ok(), is_accepted, "{host}: {delivered:?}");
     }

@@ -3,16 +3,17 @@
 use boxoffice_contracts::event_sink::{Subject, event, events};
 use boxoffice_domain::{
     ConcertId, EntropySource,
-    event_delivery::EventSink,
+    event_delivery::{EventSink, EventSinkError},
     fixtures::{TestEntropy, instant},
 };
+use boxoffice_event_delivery::amqp::{AmqpSettings, AmqpSink};
 use boxoffice_testkit::{
     rabbitmq::RabbitServer,
     servers::{RedisCluster, RedisServer},
 };
 use lapin::types::{AMQPValue, ShortString};
 
-use crate::support::{Broker, DEADLINE, Queue, Stream, amqp_sink, fresh_name};
+use crate::support::{Broker, DEADLINE, Queue, Stream, amqp_settings, amqp_sink, fresh_name, trust};
 
 mod amqp {
     use crate::support::Broker;
@@ -50,6 +51,13 @@ async fn a_queue_gets_the_kinds_that_it_is_bound_for_and_the_rest_is_accepted() 
     sink.deliver(&batch).await.expect("all is accepted");
     let arrived: Vec<_> = queue.arrived().await.iter().map(|arrived| arrived.id).collect();
     assert_eq!(arrived, [charge.id]);
+
+    let settings = AmqpSettings { require_queue: true, ..amqp_settings(&server.url(), &exchange, DEADLINE) };
+    let strict = AmqpSink::new(settings, trust());
+    let error = strict.deliver(&batch).await.expect_err("nobody wants most of it");
+    let EventSinkError::Refused(cause) = error else { panic!("{error:?}") };
+    assert_eq!(cause.to_string(), "no queue is bound for 40 of 41 events");
+    strict.deliver(&[charge]).await.expect("there is a queue for it");
 }
 
 #[tokio::test(flavor = "multi_thread")]

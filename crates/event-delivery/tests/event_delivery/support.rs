@@ -34,9 +34,17 @@ pub(crate) fn fresh_name() -> String {
 
 /// A sink that publishes to an exchange of this name.
 pub(crate) fn amqp_sink(url: &str, exchange: &str, patience: Duration) -> AmqpSink {
-    let url = AmqpUrl::parse(url).expect("a URL");
-    let exchange = exchange.to_owned();
-    AmqpSink::new(AmqpSettings { url, exchange, connect_timeout: patience, batch_timeout: patience }, trust())
+    AmqpSink::new(amqp_settings(url, exchange, patience), trust())
+}
+
+pub(crate) fn amqp_settings(url: &str, exchange: &str, patience: Duration) -> AmqpSettings {
+    AmqpSettings {
+        url: AmqpUrl::parse(url).expect("a URL"),
+        exchange: exchange.to_owned(),
+        require_queue: false,
+        connect_timeout: patience,
+        batch_timeout: patience,
+    }
 }
 
 /// A durable queue, and what was read from it.
