@@ -150,11 +150,12 @@ async fn begin(gateway: &dyn PaymentGateway, charge: &Charge) -> Result<GatewayA
     gateway.begin(&charge.gateway_request()).await
 }
 
-/// How a charge stands at the gateway, which may not have heard of it yet. Gateways forget after some time what was asked
-/// under an id, so the payment is looked for before it is begun again.
+/// How an open charge stands at the gateway, which may not have heard of it yet. To look for a payment without its name may
+/// take the gateway long, and to begin the charge again tells the same: so that is what is done until the name is known.
 async fn ask_again(gateway: &dyn PaymentGateway, charge: &Charge) -> Result<GatewayAnswer, GatewayError> {
-    match gateway.query(&charge.gateway_request()).await? {
-        Some(answer) => Ok(answer),
-        None => begin(gateway, charge).await,
+    if charge.reference.is_none() {
+        return begin(gateway, charge).await;
     }
+    let answer = gateway.query(&charge.gateway_request()).await?;
+    answer.ok_or_else(|| GatewayError::Failed("the gateway has lost a payment that it had begun".into()))
 }

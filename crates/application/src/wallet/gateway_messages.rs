@@ -5,7 +5,7 @@ use boxoffice_domain::{
     gateway::{GatewayError, HeaderField, NotificationRefusal, PaymentGateway},
 };
 
-use super::WalletService;
+use super::{WalletService, ask_again};
 
 /// Why a notification was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -59,12 +59,12 @@ impl WalletService {
         if !charge.state.is_open() {
             return Ok(());
         }
-        match gateway.query(&charge.gateway_request()).await {
-            Ok(Some(answer)) => {
+        match ask_again(gateway, &charge).await {
+            Ok(answer) => {
                 self.record(charge, answer).await?;
             }
             // The worker for open charges looks after it.
-            Ok(None) | Err(GatewayError::Conflict) => {
+            Err(GatewayError::Conflict) => {
                 tracing::error!(charge_id = %id, "the gateway's payment is not that of the charge it names");
             }
             Err(error) => return Err(Unhandled::Gateway(error)),

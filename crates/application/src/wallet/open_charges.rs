@@ -2,7 +2,7 @@
 
 use boxoffice_domain::{
     StorageError, Timestamp,
-    gateway::{GatewayAnswer, GatewayError, PaymentGateway},
+    gateway::{GatewayAnswer, GatewayError},
     wallet::{Charge, ChargeState, PendingKey},
 };
 use chrono::TimeDelta;
@@ -46,7 +46,7 @@ impl WalletService {
             let answer = if is_late {
                 gateway.abandon(&charge.gateway_request()).await
             } else {
-                ask_later(gateway, &charge).await
+                ask_again(gateway, &charge).await
             };
             self.resolve(charge, answer, is_late, &mut resolved).await?;
         }
@@ -86,13 +86,4 @@ impl WalletService {
         }
         Ok(())
     }
-}
-
-/// Asks about an open charge. One that waits for its buyer is not begun again.
-async fn ask_later(gateway: &dyn PaymentGateway, charge: &Charge) -> Result<GatewayAnswer, GatewayError> {
-    if charge.state != ChargeState::RequiresAction {
-        return ask_again(gateway, charge).await;
-    }
-    let answer = gateway.query(&charge.gateway_request()).await?;
-    answer.ok_or_else(|| GatewayError::Failed("the gateway has lost a payment that it had begun".into()))
 }
