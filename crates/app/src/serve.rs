@@ -26,7 +26,7 @@ use crate::{
     workers::{
         Admissions, CertificateWatch, ExpirySweeper, GatewayMessages, KeysWatch, Leased, MaintenanceWatch,
         MetricsUpkeep, PendingCharges, PendingRefunds, PresenceWatch, ReadinessWatch, RetentionWorker,
-        RevocationsWatch, Sales, Worker, Workers, report_failing_requests,
+        RevocationsWatch, Sales, WaitingCharges, Worker, Workers, report_failing_requests,
     },
 };
 
@@ -62,6 +62,10 @@ pub(crate) async fn serve(settings: &Settings, layers: &Layers, traces: Option<&
     match settings.gateway {
         Gateway::None => tracing::info!(
             "no payment gateway is set (`gateway`): charging points is refused, and pending charges stay as they are"
+        ),
+        Gateway::Stripe if settings.pages => tracing::warn!(
+            "points are charged over Stripe, and the pages have no way to enter a card: buyers need another client, or a \
+             payment method that confirms by a redirect"
         ),
         Gateway::Stripe => tracing::info!("points are charged over Stripe"),
         Gateway::Simulator if settings.demo => {}
@@ -220,6 +224,7 @@ fn start_workers(
     start_for_all(settings, adapters, workers, sweeper);
     let charges = PendingCharges::new(Arc::clone(wallet), settings.charge_retry_seconds);
     start_for_all(settings, adapters, workers, charges);
+    start_for_all(settings, adapters, workers, WaitingCharges::new(Arc::clone(wallet)));
     let refunds = PendingRefunds::new(Arc::clone(wallet), settings.charge_retry_seconds);
     start_for_all(settings, adapters, workers, refunds);
     if settings.gateway == Gateway::Stripe {

@@ -26,7 +26,7 @@ use crate::adapters::{CurrentTokens, Keys};
 pub(crate) use {
     certificate::CertificateWatch,
     clock::{ClockWatch, WARNED_FROM},
-    gateway::{GatewayMessages, PendingCharges, PendingRefunds},
+    gateway::{GatewayMessages, PendingCharges, PendingRefunds, WaitingCharges},
     maintenance::MaintenanceWatch,
     readiness::ReadinessWatch,
     retention::RetentionWorker,

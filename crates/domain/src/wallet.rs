@@ -401,7 +401,8 @@ pub trait Wallets: Send + Sync {
     async fn begin_charge_refund(&self, request: ChargeRefundRequest) -> Result<Made<ChargeRefund>, ChargeRefundError>;
 
     /// Carries out [`Command::CompleteChargeRefund`](crate::sale::Command::CompleteChargeRefund) in one transaction.
-    /// Returns the refund as it is then, also if it had ended before; `None` if there is none.
+    /// Returns the refund as it is then, also if it had ended before; `None` if there is none. One that was completed may
+    /// still be refused.
     async fn complete_charge_refund(
         &self,
         id: ChargeRefundId,
@@ -429,10 +430,11 @@ pub trait Wallets: Send + Sync {
     /// The charges of all accounts in the order of their ids, which is about that in which they were begun.
     async fn charges(&self, page: PageRequest<ChargeId>) -> Result<Page<Charge, ChargeId>, StorageError>;
 
-    /// At most `limit` charges that are open and were begun before `before`, the oldest first; with `after`
-    /// only those that come after that one in this order.
-    async fn pending_charges(
+    /// At most `limit` open charges that were begun before `before`, the oldest first; with `after` only those that come
+    /// after that one in this order. Either those that wait for their buyer, or the others.
+    async fn open_charges(
         &self,
+        wait_for_buyer: bool,
         before: Timestamp,
         after: Option<PendingKey>,
         limit: u32,

@@ -177,9 +177,10 @@ pub fn router(
     let described = Described { input, audit_log, document: Box::new(document) };
     let api = Api::new(services, settings, metrics, draining, marks, described);
 
-    let gateway_events = match extent.wallet {
-        true => Router::new().route(wallet::gateway_event::STRIPE, post(wallet::gateway_event::handler)),
-        false => Router::new(),
+    let gateway_events = if extent.wallet {
+        Router::new().route(wallet::gateway_event::STRIPE, post(wallet::gateway_event::handler))
+    } else {
+        Router::new()
     };
     let guarded = Router::from(api_routes).layer(middleware::from_fn_with_state(api.clone(), layers::guard));
     let all = if serves_document {

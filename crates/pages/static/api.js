@@ -383,7 +383,8 @@ export async function intend(name, act) {
     return done;
   } catch (refusal) {
     const undecided =
-      refusal instanceof Refusal && (refusal.status === 0 || refusal.status >= 500 || refusal.status === 429);
+      refusal instanceof Refusal &&
+      (refusal.status === 0 || refusal.status >= 500 || [401, 403, 429].includes(refusal.status));
     if (refusal instanceof Refusal && !undecided) sessionStorage.removeItem(place);
     throw refusal;
   }

@@ -8,6 +8,9 @@ import { notice } from "./view.js";
 
 /** How long to wait between two looks at a charge whose buyer acts, in milliseconds. */
 const LOOK = 2_000;
+/** After how many looks the gateway is asked; then after twice as many, and so on up to the most. */
+const ASK_AFTER = 2;
+const ASK_AFTER_MOST = 16;
 
 /** @typedef {import("../api").components["schemas"]["Charge"]} Charge */
 
@@ -24,11 +27,11 @@ const LOOK = 2_000;
 export async function charge(wish, amount, place, signal) {
   try {
     return await intend(wish, async (key) => {
-      for (;;) {
+      for (let looks = ASK_AFTER; ; looks = Math.min(2 * looks, ASK_AFTER_MOST)) {
         const { data } = await request("POST", "/v1/wallet/charges", { body: { amount }, key, signal });
-        if (data.status !== "requires_action" && data.status !== "pending") return data;
-        if (!place.hasChildNodes()) fill(place, todo(data));
-        await pause(LOOK, signal);
+        if (!isOpen(data)) return data;
+        fill(place, todo(data));
+        await decided(data.id, looks, signal);
       }
     });
   } finally {
@@ -36,9 +39,30 @@ export async function charge(wish, amount, place, signal) {
   }
 }
 
+/** @param {Charge} charge */
+function isOpen({ status }) {
+  return status === "requires_action" || status === "pending";
+}
+
+/**
+ * Waits until a charge is decided, or has been looked at so often. Looking asks the server alone.
+ *
+ * @param {string} id
+ * @param {number} looks
+ * @param {AbortSignal} signal
+ */
+async function decided(id, looks, signal) {
+  for (let look = 0; look < looks; look += 1) {
+    await pause(LOOK, signal);
+    const { data } = await request("GET", `/v1/wallet/charges/${id}`, { signal });
+    if (!isOpen(data)) return;
+  }
+}
+
 /** @param {Charge} data */
 function todo({ action }) {
   if (!action) return notice("info", t("charging.wait"));
   const link = action.redirect_url && { href: action.redirect_url, target: "_blank", rel: "noopener" };
-  return notice("info", t("charging.act"), " ", link ? h("a", link, t("charging.open")) : "");
+  if (!link) return notice("warning", t("charging.elsewhere"));
+  return notice("info", t("charging.act"), " ", h("a", link, t("charging.open")));
 }

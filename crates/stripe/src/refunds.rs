@@ -1,6 +1,6 @@
 //! Refunds.
 
-use boxoffice_domain::gateway::{GatewayError, GatewayRefund, RefundVerdict};
+use boxoffice_domain::gateway::{GatewayError, GatewayReference, GatewayRefund, RefundVerdict};
 use tokio::time::Instant;
 
 use crate::{
@@ -18,6 +18,8 @@ impl StripeGateway {
     pub(crate) async fn refund_payment(&self, refund: &GatewayRefund) -> Result<RefundVerdict, GatewayError> {
         let deadline = self.api.deadline();
         let intent = match &refund.charge.reference {
+            // Another gateway has taken the money.
+            Some(reference) if !is_of_stripe(reference) => return Ok(RefundVerdict::Refused),
             Some(reference) => Some(self.retrieve(reference, deadline).await?),
             None => self.find(&refund.charge, deadline).await?.into_iter().next(),
         };
@@ -51,6 +53,10 @@ impl StripeGateway {
         let query = Form::default().with("payment_intent", intent);
         self.api.list(REFUNDS, &query, MOST, || deadline, Some).await
     }
+}
+
+fn is_of_stripe(reference: &GatewayReference) -> bool {
+    reference.as_str().starts_with("pi_")
 }
 
 fn verdict(known: &Refund, asked: &GatewayRefund) -> Result<RefundVerdict, GatewayError> {

@@ -204,7 +204,8 @@ fn answer(request: &GatewayRequest, state: Decision) -> GatewayAnswer {
         Decision::Declined(reason) => (None, GatewayState::Declined(reason)),
         Decision::Approved => (Some(reference(request.charge_id)), GatewayState::Approved),
         Decision::WaitsForBuyer(_) => {
-            let action = ClientAction { client_secret: "simulated".to_owned(), redirect_url: None };
+            let action =
+                ClientAction { client_secret: "simulated".to_owned(), redirect_url: Some("/wallet".to_owned()) };
             (Some(reference(request.charge_id)), GatewayState::ActionRequired(action))
         }
     };

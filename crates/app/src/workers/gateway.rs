@@ -11,6 +11,8 @@ use super::Worker;
 /// How many charges or refunds a tick looks at: few, since each may take as long as the gateway's timeout, and a stop waits
 /// for the tick.
 const CHARGES_MAX: u32 = 20;
+/// How long a charge may wait for its buyer before the gateway is asked, and how often it is.
+const WAITING_SECONDS: u32 = 20;
 /// How many notifications a tick works off.
 const MESSAGES_MAX: u32 = 20;
 /// How often it is looked whether there are any: buyers wait for them.
@@ -55,6 +57,43 @@ impl Worker for PendingCharges {
     fn is_done_elsewhere(&mut self) {
         (self.after, self.without_verdict) = (None, 0);
         metrics::gauge!("boxoffice_charges_pending").set(0);
+    }
+}
+
+/// Asks the payment gateway again about charges that wait for their buyers: rarely, since it usually says by itself when a
+/// buyer has acted.
+#[derive(Debug)]
+pub(crate) struct WaitingCharges {
+    wallet: Arc<WalletService>,
+    /// Where the last tick stopped, if it did not reach the end.
+    after: Option<PendingKey>,
+}
+
+impl WaitingCharges {
+    pub(crate) fn new(wallet: Arc<WalletService>) -> Self {
+        Self { wallet, after: None }
+    }
+}
+
+#[async_trait]
+impl Worker for WaitingCharges {
+    const NAME: &'static str = "waiting_charges";
+
+    async fn tick(&mut self) -> anyhow::Result<Duration> {
+        let resolved = self.wallet.resolve_waiting(WAITING_SECONDS, self.after, CHARGES_MAX).await?;
+        self.after = resolved.next;
+        if resolved.ended + resolved.lapsed > 0 {
+            tracing::info!(
+                ended = resolved.ended,
+                given_up = resolved.lapsed,
+                "charges that waited for buyers were resolved"
+            );
+        }
+        Ok(Duration::from_secs(if resolved.next.is_some() { 1 } else { u64::from(WAITING_SECONDS) }))
+    }
+
+    fn is_done_elsewhere(&mut self) {
+        self.after = None;
     }
 }
 

@@ -1,11 +1,12 @@
 //! What the payment gateway sends by itself.
 
 use boxoffice_domain::{
-    ChargeId, StorageError,
+    ChargeId, Points, StorageError,
     gateway::{GatewayError, HeaderField, NotificationRefusal, PaymentGateway},
+    wallet::{Charge, ChargeRefundState},
 };
 
-use super::{WalletService, ask_again};
+use super::{RefundPointsError, WalletService, ask_again};
 
 /// Why a notification was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +32,9 @@ impl WalletService {
     }
 
     /// Works off at most `limit` notifications, and returns how many. What a notification says is not taken for true: the
-    /// gateway is asked how the charge stands, so that notifications may come late, twice and in any order.
+    /// gateway is asked how the charge stands, so that notifications may come late, twice and in any order. One about which the
+    /// gateway says nothing useful is given up, since the worker for open charges asks too; only while the gateway does not
+    /// answer at all, they wait.
     pub async fn handle_notifications(&self, limit: u32) -> Result<u32, StorageError> {
         let Some(gateway) = self.gateway.as_deref() else { return Ok(0) };
         let mut handled = 0;
@@ -44,7 +47,8 @@ impl WalletService {
                 Err(Unhandled::Storage(error)) => return Err(error),
                 Err(Unhandled::Gateway(error)) => {
                     let error = &error as &dyn std::error::Error;
-                    tracing::warn!(%charge_id, error, "the gateway did not say how a charge stands");
+                    tracing::warn!(%charge_id, error, "the gateway did not answer about a charge");
+                    break;
                 }
             }
         }
@@ -57,17 +61,41 @@ impl WalletService {
             return Ok(());
         };
         if !charge.state.is_open() {
-            return Ok(());
+            return self.follow_refunds(gateway, &charge).await;
         }
         match ask_again(gateway, &charge).await {
             Ok(answer) => {
                 self.record(charge, answer).await?;
             }
-            // The worker for open charges looks after it.
-            Err(GatewayError::Conflict) => {
-                tracing::error!(charge_id = %id, "the gateway's payment is not that of the charge it names");
+            Err(error @ GatewayError::TimedOut) => return Err(Unhandled::Gateway(error)),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(charge_id = %id, error, "the gateway does not say how a charge stands");
             }
-            Err(error) => return Err(Unhandled::Gateway(error)),
+        }
+        Ok(())
+    }
+
+    /// Asks again about the refunds of a charge: a bank may have sent the money back, and then the points come back.
+    async fn follow_refunds(&self, gateway: &dyn PaymentGateway, charge: &Charge) -> Result<(), Unhandled> {
+        if charge.refunded == Points::ZERO {
+            return Ok(());
+        }
+        for refund in self.wallets.charge_refunds(charge.account_id, charge.id).await? {
+            if matches!(refund.state, ChargeRefundState::Refused { .. }) {
+                continue;
+            }
+            match self.ask_for_refund(gateway, &refund).await {
+                Ok(_) => {}
+                Err(RefundPointsError::Storage(error)) => return Err(Unhandled::Storage(error)),
+                Err(RefundPointsError::Gateway { source: source @ GatewayError::TimedOut, .. }) => {
+                    return Err(Unhandled::Gateway(source));
+                }
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(charge_id = %charge.id, error, "the gateway does not say how a refund stands");
+                }
+            }
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use boxoffice_domain::{
     ChargeId, ChargeRefundId, StorageError,
-    gateway::{GatewayError, GatewayRefund, PaymentGateway},
+    gateway::{GatewayError, GatewayRefund, PaymentGateway, RefundVerdict},
     idempotency::{Idempotency, Made},
     wallet::{
         ChargeAmount, ChargeRefund, ChargeRefundError, ChargeRefundRefusal, ChargeRefundRequest, ChargeRefundState,
@@ -77,7 +77,7 @@ impl WalletService {
         }
     }
 
-    async fn ask_for_refund(
+    pub(super) async fn ask_for_refund(
         &self,
         gateway: &dyn PaymentGateway,
         refund: &ChargeRefund,
@@ -86,7 +86,11 @@ impl WalletService {
         let charge = self.wallets.charge(refund.charge_id).await?.ok_or_else(vanished)?;
         let asked = GatewayRefund { refund_id: refund.id, charge: charge.gateway_request(), amount: refund.amount };
         let source = |source| RefundPointsError::Gateway { charge_id: charge.id, source };
-        let verdict = gateway.refund(&asked).await.map_err(source)?;
+        let verdict = match gateway.refund(&asked).await {
+            // It was not begun, and never will be.
+            Err(GatewayError::Unsupported) => RefundVerdict::Refused,
+            verdict => verdict.map_err(source)?,
+        };
         let ended = self.wallets.complete_charge_refund(refund.id, verdict).await?;
         Ok(ended.ok_or_else(vanished)?)
     }

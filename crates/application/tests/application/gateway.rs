@@ -11,8 +11,8 @@ use boxoffice_domain::{
     ChargeId, EntropySource, Points, StorageError,
     fixtures::{TestEntropy, charge_refund_request, instant},
     gateway::{
-        GatewayAnswer, GatewayError, GatewayRecord, GatewayReference, GatewayState, GatewayVerdict, MockPaymentGateway,
-        Notification, NotificationRefusal, RefundVerdict,
+        DeclineReason, GatewayAnswer, GatewayError, GatewayRecord, GatewayReference, GatewayState, GatewayVerdict,
+        MockPaymentGateway, Notification, NotificationRefusal, RefundVerdict,
     },
     idempotency::Made,
     wallet::{
@@ -79,7 +79,7 @@ async fn points_leave_the_wallet_before_the_gateway_is_asked_under_the_refunds_i
     let made = world.refund(charge.id, 2_000).await.unwrap();
     assert!(made.replayed);
     assert_eq!(made.value.state, ChargeRefundState::Completed { completed_at: instant(0) });
-    // Once more: the gateway is not asked.
+    // Repeated: the gateway is not asked.
     assert_eq!(world.refund(charge.id, 2_000).await.unwrap(), made);
     assert_eq!(world.balance().await, 3_000);
     let reused = world.refund(charge.id, 1).await;
@@ -186,6 +186,30 @@ async fn a_notification_is_kept_once_and_leads_to_what_the_gateway_says_now() {
 }
 
 #[tokio::test]
+async fn a_refund_that_a_bank_sent_back_gives_the_points_back() {
+    let mut world = World::new().await;
+    let charge = world.charged().await;
+    world.gateway = gateway(Ok(RefundVerdict::Accepted));
+    world.refund(charge.id, 2_000).await.unwrap();
+    world.stage.storage.gateway_inbox.keep("evt", charge.id, instant(0)).await.unwrap();
+    for (result, handled, balance) in [(Err(GatewayError::TimedOut), 0, 3_000), (Ok(RefundVerdict::Refused), 1, AMOUNT)]
+    {
+        world.gateway = gateway(result);
+        assert_eq!(world.wallet_service().handle_notifications(10).await.unwrap(), handled);
+        assert_eq!(world.balance().await, balance);
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_gives_nothing_back_leaves_the_points_where_they_are() {
+    let mut world = World::new().await;
+    let charge = world.charged().await;
+    world.gateway = gateway(Err(GatewayError::Unsupported));
+    assert_refused!(world.refund(charge.id, 2_000).await, RefundPointsError::Declined(_));
+    assert_eq!(world.balance().await, AMOUNT);
+}
+
+#[tokio::test]
 async fn a_payment_that_is_not_that_of_its_charge_is_not_asked_about_for_ever() {
     let mut world = World::new().await;
     let charge = world.stage.begin_charge(charge_request(world.buyer, AMOUNT)).await.unwrap().value;
@@ -270,8 +294,14 @@ async fn each_difference_is_named() {
     for _ in 0..5 {
         charges.push(world.charged().await);
     }
-    let open = world.stage.begin_charge(charge_request(world.buyer, AMOUNT)).await.unwrap().value;
-    let settled = world.stage.begin_charge(charge_request(world.buyer, AMOUNT)).await.unwrap().value;
+    let mut declined = Vec::new();
+    for _ in 0..2 {
+        let begun = world.stage.begin_charge(charge_request(world.buyer, AMOUNT)).await.unwrap().value;
+        let verdict = GatewayVerdict::Declined(DeclineReason::Refused);
+        declined.push(world.stage.complete_charge(begun.id, verdict).await.unwrap());
+    }
+    let [open, returned] = &declined[..] else { panic!("two") };
+    let (open, returned) = (open.clone(), returned.clone());
     let unknown = Charge { id: ChargeId::new(TestEntropy.uuid()), ..open.clone() };
     let other_amount = GatewayRecord { amount: points(1), ..record(&charges[2], true, 0) };
     let second = GatewayRecord { reference: GatewayReference::new("pi_2").unwrap(), ..record(&charges[3], true, 0) };
@@ -282,7 +312,7 @@ async fn each_difference_is_named() {
         second.clone(),
         record(&charges[4], true, 7),
         record(&open, true, 0),
-        record(&settled, true, AMOUNT),
+        record(&returned, true, AMOUNT),
         record(&unknown, true, 0),
     ]);
     let reference = |charge: &Charge| GatewayReference::new(format!("pi_{}", charge.id)).unwrap();

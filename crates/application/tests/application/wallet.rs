@@ -29,12 +29,12 @@ fn answer(state: GatewayState) -> GatewayAnswer {
     GatewayAnswer { reference: GatewayReference::new("pi_1"), state }
 }
 
-fn approved() -> GatewayResult {
-    Ok(answer(GatewayState::Approved))
+fn approved() -> GatewayAnswer {
+    answer(GatewayState::Approved)
 }
 
-fn declined() -> GatewayResult {
-    Ok(answer(DECLINED))
+fn declined() -> GatewayAnswer {
+    answer(DECLINED)
 }
 
 fn declined_at(seconds: i64) -> ChargeState {
@@ -91,7 +91,7 @@ async fn a_charge_is_recorded_then_asked_for_under_its_id_then_credited() {
         world.wallet_service().find_charge(world.buyer(), charge_id).await.unwrap().unwrap().gateway_request();
     assert_eq!((request.account_id, request.amount), (world.buyer, points(AMOUNT)));
     world.gateway = mock(|gateway: &mut MockPaymentGateway| {
-        gateway.expect_begin().with(eq(request)).times(1).return_once(|_| approved());
+        gateway.expect_begin().with(eq(request)).times(1).return_once(|_| Ok(approved()));
     });
     let made = world.charge().await.unwrap();
     assert!(made.replayed);
@@ -119,7 +119,7 @@ async fn a_gateway_that_gives_no_verdict_leaves_the_charge_pending() {
 #[tokio::test]
 async fn a_completed_charge_is_answered_again_without_the_gateway() {
     let mut world = World::new().await;
-    world.gateway = gateway(approved());
+    world.gateway = gateway(Ok(approved()));
     let made = world.charge().await.unwrap();
     assert_eq!(world.charge().await.unwrap(), Made::before(made.value));
     assert!(!made.replayed);
@@ -131,7 +131,7 @@ async fn a_completed_charge_is_answered_again_without_the_gateway() {
 #[tokio::test]
 async fn a_charge_that_the_gateway_declines_credits_nothing_and_stays_declined() {
     let mut world = World::new().await;
-    world.gateway = gateway(declined());
+    world.gateway = gateway(Ok(declined()));
     for _ in 0..2 {
         assert_refused!(world.charge().await, ChargePointsError::Declined(charge) if charge.state == declined_at(0));
     }
@@ -162,7 +162,7 @@ async fn an_approved_charge_that_is_not_credited_is_a_failure_or_ends_as_the_sto
     let declined = world.stage.complete_charge(begun.id, GatewayVerdict::Declined(DeclineReason::Refused)).await;
     for (answer, expected) in [(Err(StorageError::Busy), "busy"), (Ok(None), "failed"), (Ok(declined), "declined")] {
         let pending = Made::now(begun.clone());
-        world.gateway = gateway(approved());
+        world.gateway = gateway(Ok(approved()));
         world.stage.storage.wallets = mock(|wallets: &mut MockWallets| {
             wallets.expect_begin_charge().return_once(|_| Ok(pending));
             wallets.expect_complete_charge().return_once(|_, _, _| answer);
@@ -189,12 +189,12 @@ async fn without_a_gateway_nothing_is_charged_or_recorded_and_pending_charges_st
     let charged = service.charge(world.buyer(), ChargeAmount::new(points(AMOUNT)).unwrap(), None, key).await;
     assert_refused!(charged, ChargePointsError::Unavailable);
     assert_eq!(service.resolve_pending(30, None, 10).await.unwrap(), Resolved::default());
-    let stored = world.stage.storage.wallets.pending_charges(world.stage.clock.now(), None, 10).await.unwrap();
+    let stored = world.stage.storage.wallets.open_charges(false, world.stage.clock.now(), None, 10).await.unwrap();
     assert_eq!(stored, [pending]);
 }
 
 #[tokio::test]
-async fn a_buyer_who_has_to_act_is_told_how_and_credited_when_that_is_done() {
+async fn a_buyer_who_has_to_act_learns_how_and_is_credited_when_that_is_done() {
     let mut world = World::new().await;
     let action = ClientAction { client_secret: "secret".to_owned(), redirect_url: None };
     let to_act = || Ok(answer(GatewayState::ActionRequired(action.clone())));
@@ -202,7 +202,7 @@ async fn a_buyer_who_has_to_act_is_told_how_and_credited_when_that_is_done() {
     let made = world.charge().await.unwrap();
     assert_eq!((made.value.charge.state, made.value.action.as_ref()), (ChargeState::RequiresAction, Some(&action)));
     // Repeated, it tells again what is to be done, and then that it is done.
-    for (result, expected) in [(to_act(), Some(&action)), (approved(), None)] {
+    for (result, expected) in [(to_act(), Some(&action)), (Ok(approved()), None)] {
         world.gateway = mock(|gateway: &mut MockPaymentGateway| {
             gateway.expect_query().times(1).return_once(|_| result.map(Some));
         });
@@ -233,7 +233,7 @@ async fn a_buyer_who_does_not_act_in_time_is_given_up() {
     });
     for seconds in [300, 600] {
         world.stage.clock.set(instant(seconds));
-        let resolved = world.wallet_service().resolve_pending(30, None, 10).await.unwrap();
+        let resolved = world.wallet_service().resolve_waiting(30, None, 10).await.unwrap();
         assert_eq!(resolved, Resolved { pending: 1, ..Resolved::default() });
     }
     world.gateway = mock(|gateway: &mut MockPaymentGateway| {
@@ -241,7 +241,7 @@ async fn a_buyer_who_does_not_act_in_time_is_given_up() {
         gateway.expect_abandon().times(1).return_once(|_| Ok(abandoned));
     });
     world.stage.clock.set(instant(601));
-    let resolved = world.wallet_service().resolve_pending(30, None, 10).await.unwrap();
+    let resolved = world.wallet_service().resolve_waiting(30, None, 10).await.unwrap();
     assert_eq!(resolved, Resolved { lapsed: 1, ..Resolved::default() });
     assert!(!world.charge_state(charge.id).await.is_open());
 }
@@ -254,7 +254,7 @@ async fn a_charge_without_a_verdict_for_too_long_ends_as_the_gateway_says() {
     let mut charges = world.pending(vec![]).await;
     let mut gateway = MockPaymentGateway::new();
     let abandoned = Ok(answer(GatewayState::Declined(DeclineReason::Abandoned)));
-    for result in [abandoned, approved(), Err(GatewayError::TimedOut)] {
+    for result in [abandoned, Ok(approved()), Err(GatewayError::TimedOut)] {
         let charge = world.stage.begin_charge(charge_request(world.buyer, AMOUNT)).await.unwrap().value;
         let request = charge.gateway_request();
         gateway.expect_abandon().with(eq(request)).times(1).return_once(|_| result);
@@ -286,7 +286,7 @@ async fn a_verdict_that_another_instance_got_meanwhile_counts_rather_than_the_la
         let lapses = GatewayVerdict::Declined(DeclineReason::Abandoned);
         let completes = wallets.expect_complete_charge().with(eq(charge.id), eq(lapses), always());
         completes.times(1).return_once(|_, _, _| Ok(completed));
-        wallets.expect_pending_charges().times(1).return_once(|_, _, _| Ok(vec![charge]));
+        wallets.expect_open_charges().times(1).return_once(|_, _, _, _| Ok(vec![charge]));
     });
     let resolved = world.wallet_service().resolve_pending(30, None, 10).await.unwrap();
     assert_eq!(resolved, Resolved { ended: 1, ..Resolved::default() });
@@ -295,7 +295,7 @@ async fn a_verdict_that_another_instance_got_meanwhile_counts_rather_than_the_la
 #[tokio::test]
 async fn pending_charges_are_ended_or_counted_as_still_pending() {
     let mut world = World::new().await;
-    let results = vec![approved(), Err(GatewayError::TimedOut), declined()];
+    let results = vec![Ok(approved()), Err(GatewayError::TimedOut), Ok(declined())];
     let charges = world.pending(results).await;
     world.stage.begin_charge(charge_request(world.buyer, AMOUNT)).await.unwrap();
     world.stage.clock.set(instant(30 + 3));
@@ -327,16 +327,16 @@ async fn a_full_round_says_where_the_next_one_goes_on() {
 #[tokio::test]
 async fn a_storage_that_fails_ends_the_round() {
     let mut world = World::new().await;
-    let mut charges = world.pending(vec![approved()]).await;
+    let mut charges = world.pending(vec![Ok(approved())]).await;
     charges.push(charges[0].clone());
     world.stage.storage.wallets = mock(|wallets: &mut MockWallets| {
-        wallets.expect_pending_charges().times(1).return_once(|_, _, _| Ok(charges));
+        wallets.expect_open_charges().times(1).return_once(|_, _, _, _| Ok(charges));
         wallets.expect_complete_charge().times(1).return_once(|_, _, _| Err(StorageError::Busy));
     });
     assert_refused!(world.wallet_service().resolve_pending(30, None, 10).await, StorageError::Busy);
 
     world.stage.storage.wallets = mock(|wallets: &mut MockWallets| {
-        wallets.expect_pending_charges().times(1).return_once(|_, _, _| Err(StorageError::Busy));
+        wallets.expect_open_charges().times(1).return_once(|_, _, _, _| Err(StorageError::Busy));
     });
     assert_refused!(world.wallet_service().resolve_pending(30, None, 10).await, StorageError::Busy);
 }

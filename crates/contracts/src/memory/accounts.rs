@@ -10,7 +10,7 @@ use boxoffice_domain::{
     },
     history::StaffAct,
     reservations::{Reservation, ReservationStatus},
-    wallet::Wallet,
+    wallet::{ChargeRefundState, Wallet},
 };
 
 use super::{MemoryStore, Rows};
@@ -130,10 +130,12 @@ impl Rows {
         let is_to_come = |reservation: &Reservation| {
             self.performances.rows.get(&reservation.performance_id).is_some_and(|found| now < found.starts_at)
         };
+        let refunds = self.sale.charge_refunds.values().filter(|refund| refund.account_id == id);
         Belongings {
             points: points.unwrap_or_default(),
             live_holds_count: count(ReservationStatus::Held, &|_| true),
             tickets_count: count(ReservationStatus::Confirmed, &is_to_come),
+            refunds_pending_count: refunds.filter(|refund| refund.state == ChargeRefundState::Pending).count() as u64,
         }
     }
 

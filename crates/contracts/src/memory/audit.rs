@@ -295,6 +295,7 @@ impl Rows {
                 let refund = refund.filter(|found| found.account_id == *account_id && found.amount == *amount);
                 refund.is_some_and(|found| match (event, found.state) {
                     (Event::ChargeRefundRequested { .. }, _) => found.created_at == occurred_at,
+                    (Event::ChargeRefunded { .. }, ChargeRefundState::Refused { .. }) => true,
                     (Event::ChargeRefunded { .. }, ChargeRefundState::Completed { completed_at: ended_at })
                     | (Event::ChargeRefundRefused { .. }, ChargeRefundState::Refused { refused_at: ended_at }) => {
                         ended_at == occurred_at

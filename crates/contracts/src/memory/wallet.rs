@@ -9,7 +9,7 @@ use boxoffice_domain::{
     sale::{BeginChargeOutcome, BeginChargeRefundOutcome, Command, CompleteChargeOutcome, CompleteChargeRefundOutcome},
     wallet::{
         Charge, ChargeError, ChargeRefund, ChargeRefundError, ChargeRefundRequest, ChargeRefundState, ChargeRequest,
-        PendingKey, PendingRefundKey, Wallet, WalletEntry, Wallets,
+        ChargeState, PendingKey, PendingRefundKey, Wallet, WalletEntry, Wallets,
     },
 };
 
@@ -107,14 +107,16 @@ impl Wallets for MemoryStore {
         Ok(self.rows().sale.charges.get(&id).filter(|charge| charge.account_id == account_id).cloned())
     }
 
-    async fn pending_charges(
+    async fn open_charges(
         &self,
+        wait_for_buyer: bool,
         before: Timestamp,
         after: Option<PendingKey>,
         limit: u32,
     ) -> Result<Vec<Charge>, StorageError> {
         let rows = self.rows();
-        let pending = rows.sale.charges.values().filter(|charge| charge.state.is_open());
+        let wanted = if wait_for_buyer { ChargeState::RequiresAction } else { ChargeState::Pending };
+        let pending = rows.sale.charges.values().filter(|charge| charge.state == wanted);
         let mut listed: Vec<_> = pending.filter(|charge| charge.created_at < before).cloned().collect();
         listed.retain(|charge| after.is_none_or(|after| (charge.created_at, charge.id) > (after.created_at, after.id)));
         listed.sort_unstable_by_key(|charge| (charge.created_at, charge.id));

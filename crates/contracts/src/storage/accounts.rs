@@ -7,8 +7,8 @@ use boxoffice_domain::{
         PublishedKind, Role, Standing,
     },
     catalog::Concert,
-    fixtures::{self, TestEntropy, idempotency},
-    gateway::GatewayVerdict,
+    fixtures::{self, TestEntropy, charge_refund_request, idempotency},
+    gateway::{GatewayVerdict, RefundVerdict},
     history::StaffAct,
     page::PageRequest,
 };
@@ -170,6 +170,8 @@ pub async fn an_account_in_use_is_not_erased(stage: &Stage) {
     in_use("a charge is in progress").await;
     stage.complete_charge(begun.id, GatewayVerdict::Approved).await;
     in_use("it has points").await;
+    let other = stage.charge(account_id, 5).await;
+    let refund = stage.begin_charge_refund(charge_refund_request(&other)).await.unwrap().value;
     let soon = stage.another_performance(&show, stage.now() + TimeDelta::hours(1)).await;
     let held = stage.holds(&soon, account_id, &["A-1-1"]).await;
     stage.pay(stage.pay_request(&held)).await.unwrap();
@@ -180,12 +182,14 @@ pub async fn an_account_in_use_is_not_erased(stage: &Stage) {
     let held = stage.holds(&show, account_id, &["A-1-1"]).await;
     in_use("it has a hold").await;
     stage.clock.set(held.held_until);
+    in_use("a refund of a charge is in progress").await;
+    stage.complete_charge_refund(refund.id, RefundVerdict::Accepted).await;
     let erased = erase().await.unwrap();
     assert!(matches!(erased, Erasure::Erased { .. }), "what is left is over: {erased:?}");
     // The history of its money is there under the bare id.
     assert_eq!(stage.storage.wallets.find(account_id).await.unwrap().unwrap().balance, Points::ZERO);
     let page = PageRequest { after: None, limit: 10 };
-    assert_eq!(stage.storage.wallets.entries(account_id, page).await.unwrap().items.len(), 2);
+    assert_eq!(stage.storage.wallets.entries(account_id, page).await.unwrap().items.len(), 4);
     assert_eq!(
         stage.storage.payments.list(account_id, PageRequest { after: None, limit: 10 }).await.unwrap().items.len(),
         1

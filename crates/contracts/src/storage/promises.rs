@@ -114,6 +114,8 @@ impl Stage {
         // Whether the buyer had to act is known only from the event once the charge has ended.
         let acted = events.iter().filter(|event| matches!(event, Event::ChargeRequiresAction { .. }));
         let acted: BTreeSet<_> = acted.map(|event| event.subject()).collect();
+        let accepted = events.iter().filter(|event| matches!(event, Event::ChargeRefunded { .. }));
+        let accepted: BTreeSet<_> = accepted.map(|event| event.subject()).collect();
         for event in &events {
             let Event::ChargeRequested { charge_id, account_id, .. } = event else { continue };
             expected.push((charge_id.uuid(), "charge_requested"));
@@ -134,6 +136,11 @@ impl Stage {
                     ChargeRefundState::Pending => {}
                     ChargeRefundState::Completed { .. } => expected.push((refund.id.uuid(), "charge_refunded")),
                     ChargeRefundState::Refused { .. } => expected.push((refund.id.uuid(), "charge_refund_refused")),
+                }
+                // It may have been accepted before it was refused.
+                let is_refused = matches!(refund.state, ChargeRefundState::Refused { .. });
+                if is_refused && accepted.contains(&refund.id.uuid()) {
+                    expected.push((refund.id.uuid(), "charge_refunded"));
                 }
             }
         }

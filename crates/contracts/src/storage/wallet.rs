@@ -223,7 +223,7 @@ pub async fn pending_charges_come_oldest_first_and_no_more_than_asked(stage: &St
     stage.complete_charge(begun[1].id, GatewayVerdict::Approved).await.unwrap();
     stage.complete_charge(begun[2].id, DECLINED).await.unwrap();
     let pending_after = async |before, after, limit| {
-        let charges = stage.storage.wallets.pending_charges(before, after, limit).await.unwrap();
+        let charges = stage.storage.wallets.open_charges(false, before, after, limit).await.unwrap();
         charges.into_iter().map(|charge| charge.id).collect::<Vec<_>>()
     };
     let pending = async |before, limit| pending_after(before, None, limit).await;

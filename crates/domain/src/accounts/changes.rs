@@ -27,6 +27,8 @@ pub struct Belongings {
     pub live_holds_count: u64,
     /// Paid reservations of performances that have not started.
     pub tickets_count: u64,
+    /// Refunds of charges without a verdict: the points come back if they are refused.
+    pub refunds_pending_count: u64,
 }
 
 impl Belongings {

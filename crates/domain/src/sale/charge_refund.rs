@@ -7,7 +7,8 @@ use crate::{
     gateway::RefundVerdict,
     idempotency::Made,
     wallet::{
-        Charge, ChargeRefund, ChargeRefundRefusal, ChargeRefundRequest, ChargeRefundState, ChargeState, EntryKind,
+        Charge, ChargeAmount, ChargeRefund, ChargeRefundRefusal, ChargeRefundRequest, ChargeRefundState, ChargeState,
+        EntryKind,
     },
 };
 
@@ -56,7 +57,13 @@ impl SaleState {
         refund: ChargeRefund,
         verdict: RefundVerdict,
     ) -> Result<Made<ChargeRefund>, LoadError> {
-        if refund.state != ChargeRefundState::Pending {
+        // A bank may send money back days after the gateway had accepted the refund.
+        let is_new = match refund.state {
+            ChargeRefundState::Pending => true,
+            ChargeRefundState::Completed { .. } => verdict == RefundVerdict::Refused,
+            ChargeRefundState::Refused { .. } => false,
+        };
+        if !is_new {
             return Ok(Made::before(refund));
         }
         let ChargeRefund { id: refund_id, charge_id, account_id, amount, .. } = refund;
@@ -99,7 +106,7 @@ fn refundable(charge: &Charge, balance: Points, request: &ChargeRefundRequest) -
     if rest == Points::ZERO {
         return Err(ChargeRefundRefusal::NotRefundable);
     }
-    let amount = request.amount.map_or_else(|| rest.min(balance), |amount| amount.points());
+    let amount = request.amount.map_or_else(|| rest.min(balance), ChargeAmount::points);
     if amount > rest {
         return Err(ChargeRefundRefusal::ExceedsCharge { rest });
     }
@@ -120,7 +127,7 @@ mod tests {
             BeginChargeRefundOutcome, Command, CompleteChargeOutcome, CompleteChargeRefundOutcome, Outcome,
             testing::{Sale, points, reused},
         },
-        wallet::{ChargeAmount, ChargeRequest, ChargeStatus},
+        wallet::{ChargeRequest, ChargeStatus},
     };
 
     /// An account with a charge of 5,000 points that was credited, and with `balance` more.
@@ -181,6 +188,20 @@ mod tests {
             sale.state.entries.iter().map(|entry| entry.amount).collect::<Vec<_>>(),
             [5_000, -2_000, -3_000, 3_000]
         );
+    }
+
+    #[test]
+    fn a_refund_that_fails_after_it_was_accepted_gives_the_points_back_once() {
+        let (mut sale, charge) = charged(0);
+        let refund = begin(&mut sale, &request(&charge, None)).unwrap().value;
+        complete(&mut sale, &refund, RefundVerdict::Accepted).unwrap();
+        for replayed in [false, true] {
+            let made = complete(&mut sale, &refund, RefundVerdict::Refused).unwrap();
+            assert_eq!(made.replayed, replayed);
+            assert_eq!((sale.wallet().balance, status(&sale, &charge).1), (points(5_000), 0));
+        }
+        let late = complete(&mut sale, &refund, RefundVerdict::Accepted).unwrap();
+        assert_eq!(late.value.state, ChargeRefundState::Refused { refused_at: instant(2) });
     }
 
     #[test]

@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     row::row,
-    schema::{accounts, performances, reservations, wallets},
+    schema::{accounts, charge_refunds, performances, reservations, wallets},
     statement::{Bind, Row, Statement},
     stored::{Stored, count, damaged, id, name, optional_idempotency, points, time},
 };
@@ -263,10 +263,14 @@ async fn belongings(connection: &mut Connection, id: AccountId, now: NaiveDateTi
     let tickets = of_account.filter(reservations::status.eq("confirmed"));
     let tickets = tickets.filter(reservations::performance_id.eq_any(to_come));
     let tickets_count: i64 = tickets.count().get_result(connection).await?;
+    let refunds = charge_refunds::table.filter(charge_refunds::account_id.eq(id.stored()));
+    let refunds = refunds.filter(charge_refunds::status.eq("pending"));
+    let refunds_pending_count: i64 = refunds.count().get_result(connection).await?;
     Ok(Belongings {
         points: points(balance.saturating_add(pending))?,
         live_holds_count: count(live_holds_count)?,
         tickets_count: count(tickets_count)?,
+        refunds_pending_count: count(refunds_pending_count)?,
     })
 }
 

@@ -336,7 +336,8 @@ WHERE NOT COALESCE((CASE events.kind
     WHEN 'charge_requested' THEN charges.created_at = events.occurred_at
     WHEN 'charge_requires_action' THEN charges.created_at <= events.occurred_at
     WHEN 'charge_refund_requested' THEN charge_refunds.created_at = events.occurred_at
-    WHEN 'charge_refunded' THEN charge_refunds.status = 'completed' AND charge_refunds.ended_at = events.occurred_at
+    WHEN 'charge_refunded' THEN charge_refunds.status = 'refused'
+        OR (charge_refunds.status = 'completed' AND charge_refunds.ended_at = events.occurred_at)
     WHEN 'charge_refund_refused' THEN charge_refunds.status = 'refused'
         AND charge_refunds.ended_at = events.occurred_at
     WHEN 'charge_completed' THEN charges.status = 'completed' AND charges.ended_at = events.occurred_at

@@ -308,14 +308,15 @@ impl Wallets for Store {
         self.find_one(query.select(ChargeRow::as_select())).await
     }
 
-    async fn pending_charges(
+    async fn open_charges(
         &self,
+        wait_for_buyer: bool,
         before: Timestamp,
         after: Option<PendingKey>,
         limit: u32,
     ) -> Result<Vec<Charge>, StorageError> {
         let mut query = charges::table
-            .filter(charges::status.eq_any(["pending", "requires_action"]))
+            .filter(charges::status.eq(if wait_for_buyer { "requires_action" } else { "pending" }))
             .filter(charges::created_at.lt(time(before)))
             .order((charges::created_at, charges::id))
             .limit(i64::from(limit))

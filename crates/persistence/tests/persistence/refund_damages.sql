@@ -42,7 +42,7 @@ UPDATE outbox_batches SET events = REPLACE(events, 'charge_refund_requested', 'c
 UPDATE outbox_batches SET events = REPLACE(events, 'charge_refunded', 'charge_refund_requested')
     WHERE events LIKE '%balance%';
 
--- breaks: event_has_its_cause
+-- breaks: change_has_its_event
 UPDATE outbox_batches SET events = REPLACE(events, 'charge_refund_refused', 'charge_refunded');
 UPDATE outbox_batches SET events = REPLACE(events, 'charge_refunded', 'charge_refund_refused')
     WHERE events LIKE '%balance%';

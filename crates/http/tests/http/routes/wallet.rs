@@ -69,14 +69,14 @@ async fn a_shop_without_a_gateway_refuses_charges_for_good_and_sells_for_points(
     ask_pay(&world.token().await, held.id.uuid(), "p").send(&router).await.succeeds(StatusCode::CREATED);
 }
 
-/// A gateway that answers this to whoever begins a charge or asks about one.
-fn answering(state: GatewayState) -> Option<Arc<dyn PaymentGateway>> {
+/// A gateway that answers this to every request about a charge.
+fn answering(state: GatewayState) -> Arc<dyn PaymentGateway> {
     let mut gateway = MockPaymentGateway::new();
     let answer = GatewayAnswer { reference: GatewayReference::new("pi_1"), state };
     let again = answer.clone();
     gateway.expect_begin().returning(move |_| Ok(answer.clone()));
     gateway.expect_query().returning(move |_| Ok(Some(again.clone())));
-    Some(Arc::new(gateway))
+    Arc::new(gateway)
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn a_buyer_who_has_to_act_is_answered_how_and_nobody_else() {
     let mut world = World::new().await;
     let redirect_url = Some("https://bank.example/3ds".to_owned());
     let action = ClientAction { client_secret: "pi_1_secret".to_owned(), redirect_url };
-    world.gateway = answering(GatewayState::ActionRequired(action));
+    world.gateway = Some(answering(GatewayState::ActionRequired(action)));
     let router = world.router();
     let charge = ask_charge(5, "k").send(&router).await.succeeds(StatusCode::ACCEPTED);
     let action = json!({"client_secret": "pi_1_secret", "redirect_url": "https://bank.example/3ds"});
@@ -96,7 +96,7 @@ async fn a_buyer_who_has_to_act_is_answered_how_and_nobody_else() {
     let path = format!("/v1/wallet/charges/{}", charge["id"].as_str().unwrap());
     let found = get(path).signed_in("customer").send(&router).await.succeeds(StatusCode::OK);
     assert_eq!((&found["status"], &found["action"]), (&json!("requires_action"), &Value::Null));
-    world.gateway = answering(GatewayState::Approved);
+    world.gateway = Some(answering(GatewayState::Approved));
     let done = ask_charge(5, "k").send(&world.router()).await.succeeds(StatusCode::CREATED);
     assert_eq!(
         (&done["status"], &done["balance"], &done["action"]),
@@ -107,7 +107,7 @@ async fn a_buyer_who_has_to_act_is_answered_how_and_nobody_else() {
 #[tokio::test]
 async fn a_charge_that_is_declined_says_why() {
     let mut world = World::new().await;
-    world.gateway = answering(GatewayState::Declined(DeclineReason::ExpiredCard));
+    world.gateway = Some(answering(GatewayState::Declined(DeclineReason::ExpiredCard)));
     let router = world.router();
     let refused = ask_charge(5, "k").send(&router).await;
     let problem = refused.refuses(Code::ChargeDeclined);
