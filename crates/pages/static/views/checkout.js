@@ -24,6 +24,8 @@ class Checkout extends View {
   #said = h("div", { "aria-live": "polite" });
   #todo = h("div", { "aria-live": "polite" });
   #busy = false;
+  /** Ends the wait for a buyer who confirms a charge, when the seats are lost. */
+  #waiting = new AbortController();
   #isOver = false;
 
   async show() {
@@ -134,6 +136,7 @@ class Checkout extends View {
     this.#time.classList.toggle("soon", left < 60);
     const due = SAID_AT.find((seconds) => left <= seconds && left > seconds - 1);
     if (due) announce(t("checkout.time_left", { wait: span(due) }));
+    if (left <= 0) this.#waiting.abort();
     if (left <= 0 && !this.#busy) {
       void this.#read()
         .catch(() => {})
@@ -154,7 +157,7 @@ class Checkout extends View {
     try {
       await act();
     } catch (refusal) {
-      if (this.signal.aborted) return;
+      if (this.signal.aborted || refusal === this.#waiting.signal.reason) return;
       if (refusal instanceof Refusal && needsSignIn(refusal)) {
         go(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
         return;
@@ -231,7 +234,8 @@ class Checkout extends View {
     await alone("boxoffice-charge", async () => {
       await this.#read();
       if (this.#reservation.status !== "held" || this.#missing() !== missing) return;
-      const charged = await chargePoints(`charge:${this.#id}:${missing}`, missing, this.#todo, this.signal);
+      const signal = AbortSignal.any([this.signal, this.#waiting.signal]);
+      const charged = await chargePoints(`charge:${this.#id}:${missing}`, missing, this.#todo, signal);
       this.#balance = charged.balance ?? this.#balance;
       await this.#read();
       announce(t("checkout.charged", { count: missing }));

@@ -1,11 +1,11 @@
 // @ts-check
 /** Points: how many there are, charging more, and what became of them. */
 
-import { intend, request } from "../api.js";
+import { intend, Refusal, request } from "../api.js";
 import { charge as chargePoints } from "../charging.js";
 import { append, fill, h } from "../dom.js";
 import { number, points, t, when } from "../strings.js";
-import { announce, ask, form, View } from "../view.js";
+import { announce, ask, form, needsSignIn, notice, sentence, View } from "../view.js";
 
 /** @typedef {import("../../api").components["schemas"]} Schemas */
 
@@ -74,11 +74,17 @@ class Wallet extends View {
         ],
       );
       if (sure !== "give") return;
-      const { data } = await intend(`refund:${charge_id}`, (key) =>
-        request("POST", `/v1/wallet/charges/${charge_id}/refund`, { body: {}, key }),
-      );
+      fill(this.#todo);
+      try {
+        const { data } = await intend(`refund:${charge_id}`, (key) =>
+          request("POST", `/v1/wallet/charges/${charge_id}/refund`, { body: {}, key }),
+        );
+        announce(t("wallet.given_back", { count: data.amount }));
+      } catch (refusal) {
+        if (!(refusal instanceof Refusal) || needsSignIn(refusal)) throw refusal;
+        fill(this.#todo, notice("warning", sentence(refusal)));
+      }
       await this.#read();
-      announce(t("wallet.given_back", { count: data.amount }));
     };
     return h(
       "button",
