@@ -4,6 +4,8 @@
 //! never an event without its cause, nor a cause without its event. A subject has at most one event of a
 //! kind, so `(subject, kind)` identifies it.
 
+mod order;
+
 use async_trait::async_trait;
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,8 @@ use crate::{
     page::{Page, PageRequest},
     seats::SeatLabel,
 };
+
+pub use order::in_order;
 
 /// Something that happened, with what a listener needs to know of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
