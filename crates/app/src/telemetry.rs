@@ -20,6 +20,7 @@ const BATCH_BUCKETS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 25
 /// Counters of what may be rare: the first increase of one that begins at 1 would be seen by nobody.
 const COUNTED_FROM_ZERO: &[&str] = &[
     "boxoffice_charges_lapsed_total",
+    "boxoffice_gateway_messages_total",
     "boxoffice_holds_expired_total",
     "boxoffice_holds_total",
     "boxoffice_payments_total",

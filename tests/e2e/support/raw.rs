@@ -18,6 +18,9 @@ use super::{PATIENCE, client::document, server::Server};
 /// The smallest receive buffer, so that little of a response is taken unless it is read.
 const RECEIVE_BYTES: u32 = 4_096;
 
+/// How long it takes at most to see that a connection is refused.
+const SOON: Duration = Duration::from_millis(500);
+
 pub(crate) struct Raw {
     stream: TcpStream,
 }
@@ -48,6 +51,15 @@ impl Raw {
             Ok(stream) => Self { stream }.is_closed().await,
             Err(_) => true,
         }
+    }
+
+    /// A connection from this address, unless a server closes it soon.
+    pub(crate) async fn unless_refused(server: SocketAddr, address: Ipv4Addr) -> Option<Self> {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::new(IpAddr::V4(address), 0)).expect("the address is of this machine");
+        let mut stream = socket.connect(server).await.ok()?;
+        let is_closed = matches!(timeout(SOON, stream.read(&mut [0; 1])).await, Ok(Ok(0) | Err(_)));
+        (!is_closed).then_some(Self { stream })
     }
 
     pub(crate) async fn send(&mut self, text: &str) {
