@@ -67,7 +67,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<Exit> {
                 findings.say(
                     Verdict::Warn,
                     "gateway",
-                    "Stripe; without `stripe_webhook_secret_file` it sends no events",
+                    "Stripe; its events are refused without `stripe_webhook_secret_file`",
                 )?;
             }
             Ok(()) => findings.say(Verdict::Good, "gateway", "Stripe")?,

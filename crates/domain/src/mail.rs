@@ -147,8 +147,8 @@ pub struct Mail {
     pub id: Uuid,
     /// Who gets it.
     pub to: EmailAddress,
-    /// The name beside the address; none in a mail to an address that is not verified, since that may belong to a person
-    /// who has nothing to do with the account.
+    /// The name beside the address; none in a mail to an address that is not verified, since that may belong to
+    /// another person than the account.
     pub to_name: Option<String>,
     /// The language of the texts.
     pub language: MailLanguage,

@@ -61,8 +61,8 @@ impl StripeGateway {
         self.close(intents, request, None, deadline).await
     }
 
-    /// Makes an intent that nobody has to pay, under the key of the charge: a request to begin it that is still on its way
-    /// then makes none. If the charge was begun, returns its intent.
+    /// Makes an unconfirmed intent under the key of the charge. Stripe then answers a delayed request to begin the charge with
+    /// this intent, and makes no other. If the charge was begun, returns its intent.
     async fn occupy(&self, request: &GatewayRequest, deadline: Instant) -> Result<PaymentIntent, StripeError> {
         match self.make(&new_intent(request), request, deadline).await {
             Err(error) if error.is_about_key() => {}

@@ -32,9 +32,9 @@ impl WalletService {
     }
 
     /// Works off at most `limit` notifications, and returns how many. What a notification says is not taken for true: the
-    /// gateway is asked how the charge stands, so that notifications may come late, twice and in any order. One about which the
-    /// gateway says nothing useful is given up, since the worker for open charges asks too; only while the gateway does not
-    /// answer at all, they wait.
+    /// gateway is asked how the charge stands, so that notifications may come late, twice and in any order. If the gateway
+    /// says nothing useful about an open charge, the notification counts as worked off, since the worker for open charges
+    /// asks too. Only a notification says that a refund has failed, so this one waits until the gateway answers.
     pub async fn handle_notifications(&self, limit: u32) -> Result<u32, StorageError> {
         let Some(gateway) = self.gateway.as_deref() else { return Ok(0) };
         let mut handled = 0;
@@ -46,9 +46,12 @@ impl WalletService {
                 }
                 Err(Unhandled::Storage(error)) => return Err(error),
                 Err(Unhandled::Gateway(error)) => {
+                    let is_timeout = matches!(error, GatewayError::TimedOut);
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(%charge_id, error, "the gateway did not answer about a charge");
-                    break;
+                    if is_timeout {
+                        break;
+                    }
                 }
             }
         }
@@ -88,9 +91,10 @@ impl WalletService {
             match self.ask_for_refund(gateway, &refund).await {
                 Ok(_) => {}
                 Err(RefundPointsError::Storage(error)) => return Err(Unhandled::Storage(error)),
-                Err(RefundPointsError::Gateway { source: source @ GatewayError::TimedOut, .. }) => {
-                    return Err(Unhandled::Gateway(source));
-                }
+                Err(RefundPointsError::Gateway {
+                    source: source @ (GatewayError::TimedOut | GatewayError::Failed(_)),
+                    ..
+                }) => return Err(Unhandled::Gateway(source)),
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(charge_id = %charge.id, error, "the gateway does not say how a refund stands");

@@ -192,7 +192,9 @@ async fn a_refund_that_a_bank_sent_back_gives_the_points_back() {
     world.gateway = gateway(Ok(RefundVerdict::Accepted));
     world.refund(charge.id, 2_000).await.unwrap();
     world.stage.storage.gateway_inbox.keep("evt", charge.id, instant(0)).await.unwrap();
-    for (result, handled, balance) in [(Err(GatewayError::TimedOut), 0, 3_000), (Ok(RefundVerdict::Refused), 1, AMOUNT)]
+    let unreachable = GatewayError::Failed("connection refused".into());
+    for (result, handled, balance) in
+        [(Err(GatewayError::TimedOut), 0, 3_000), (Err(unreachable), 0, 3_000), (Ok(RefundVerdict::Refused), 1, AMOUNT)]
     {
         world.gateway = gateway(result);
         assert_eq!(world.wallet_service().handle_notifications(10).await.unwrap(), handled);

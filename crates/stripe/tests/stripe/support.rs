@@ -34,7 +34,7 @@ pub(crate) fn settings(base_url: Url, timeout: Duration) -> StripeSettings {
     settings
 }
 
-/// A gateway over a server of its own that misbehaves when a test wants it.
+/// A gateway with a stand-in for Stripe, whose faults a test chooses.
 pub(crate) struct Stage {
     pub(crate) clock: Arc<TestClock>,
     pub(crate) stripe: FaultyStripe,
