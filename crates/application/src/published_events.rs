@@ -1,9 +1,11 @@
 //! Events as other systems get them.
 
 use boxoffice_domain::{
-    ConcertId, PerformanceId, Points, Timestamp,
+    AccountId, ConcertId, PerformanceId, Points, Timestamp,
+    accounts::ClientName,
     event_delivery::PublishedEvent,
     events::{Event, EventBatch},
+    history::{ActKind, FieldChange, StaffAct},
     rfc3339,
     uuid::{self, Uuid},
 };
@@ -20,8 +22,8 @@ const VERSION: u32 = 1;
 pub fn published(batch: &EventBatch, concert_of: impl Fn(PerformanceId) -> Option<ConcertId>) -> Vec<PublishedEvent> {
     let mut all = Vec::new();
     for (index, event) in batch.events.iter().enumerate() {
-        for Said { kind, subject, performance_id, data } in said(event) {
-            let concert_id = performance_id.and_then(&concert_of);
+        for Said { kind, subject, concert_id, performance_id, data } in said(event) {
+            let concert_id = concert_id.or_else(|| performance_id.and_then(&concert_of));
             let id = id_of(batch.id, index, kind);
             all.push(PublishedEvent {
                 id,
@@ -40,12 +42,13 @@ pub fn published(batch: &EventBatch, concert_of: impl Fn(PerformanceId) -> Optio
 struct Said {
     kind: &'static str,
     subject: Uuid,
+    concert_id: Option<ConcertId>,
     performance_id: Option<PerformanceId>,
     data: Value,
 }
 
 fn said(event: &Event) -> Vec<Said> {
-    let say = |kind, data| Said { kind, subject: event.subject(), performance_id: None, data };
+    let say = |kind, data| Said { kind, subject: event.subject(), concert_id: None, performance_id: None, data };
     match event {
         Event::ReservationHeld { account_id, performance_id, seats, held_until, .. } => vec![Said {
             performance_id: Some(*performance_id),
@@ -115,9 +118,45 @@ fn said(event: &Event) -> Vec<Said> {
             });
             vec![Said { subject: charge_id.uuid(), ..say(kind, data) }]
         }
+        Event::StaffActed { act } => said_of_act(act).into_iter().collect(),
+        Event::QueueOpened { concert_id, opened_at } => {
+            let data = json!({"opened_at": rfc3339(*opened_at)});
+            vec![Said { concert_id: Some(*concert_id), ..say("queue.opened", data) }]
+        }
+        Event::PasswordChanged { account_id } => {
+            vec![say("account.password_changed", json!({"account_id": account_id.uuid()}))]
+        }
+        Event::SignedInElsewhere { account_id, session_id, client } => {
+            let data = json!({
+                "account_id": account_id.uuid(),
+                "session_id": session_id.uuid(),
+                "client": client.as_ref().map(ClientName::as_str),
+            });
+            vec![Said { subject: account_id.uuid(), ..say("account.signed_in_elsewhere", data) }]
+        }
         // This version does not know what to say of it.
         _ => Vec::new(),
     }
+}
+
+/// What an act of the staff says: each field that it set, as a catalog file writes it, before and after.
+fn said_of_act(act: &StaffAct) -> Option<Said> {
+    let is_withdrawal = |change: &FieldChange| change.field == "withdrawn" && change.after.as_deref() == Some("true");
+    let kind = match act.kind {
+        ActKind::ConcertPublished => "concert.published",
+        ActKind::ConcertChanged => "concert.changed",
+        ActKind::QueuePaused => "queue.paused",
+        ActKind::QueueResumed => "queue.resumed",
+        ActKind::QueueEmptied => "queue.emptied",
+        ActKind::PerformancePublished => "performance.published",
+        ActKind::PerformanceChanged if act.changes.iter().any(is_withdrawal) => "performance.cancelled",
+        ActKind::PerformanceChanged => "performance.changed",
+        ActKind::VenuePublished | ActKind::VenueChanged | ActKind::AccountChanged => return None,
+    };
+    let change = |change: &FieldChange| (change.field.clone(), json!({"before": change.before, "after": change.after}));
+    let changes: serde_json::Map<String, Value> = act.changes.iter().map(change).collect();
+    let data = json!({"account_id": act.actor.account_id.map(AccountId::uuid), "changes": changes});
+    Some(Said { kind, subject: act.subject.uuid(), concert_id: act.concert_id, performance_id: None, data })
 }
 
 /// A digest (a `UUIDv8`), so that an event has the same id each time it is delivered.
@@ -152,8 +191,9 @@ fn document(
 #[cfg(test)]
 mod tests {
     use boxoffice_domain::{
-        AccountId, ChargeId, ChargeRefundId, PaymentId, ReservationId,
-        fixtures::{self, instant},
+        ChargeId, ChargeRefundId, PaymentId, ReservationId, SessionId,
+        fixtures::{self, TestEntropy, instant},
+        history::{ActSubject, Actor},
     };
 
     use super::*;
@@ -227,5 +267,73 @@ mod tests {
         assert_eq!(published(&batch, |_| Some(concert_id))[0].id, all[0].id);
         let ids: std::collections::BTreeSet<_> = all.iter().map(|event| event.id).collect();
         assert_eq!(ids.len(), all.len());
+    }
+
+    #[test]
+    fn acts_of_the_staff_say_each_field_before_and_after() {
+        let (concert_id, performance_id) = (ConcertId::new(id(8)), PerformanceId::new(id(3)));
+        let change = |field: &str, before: Option<&str>, after: &str| FieldChange {
+            field: field.to_owned(),
+            before: before.map(str::to_owned),
+            after: Some(after.to_owned()),
+        };
+        let act = |kind, subject, changes| StaffAct {
+            concert_id: Some(concert_id),
+            ..StaffAct::new(&TestEntropy, instant(0), Actor::from(AccountId::new(id(1))), kind, subject).with(changes)
+        };
+        let (concert, performance) = (ActSubject::Concert(concert_id), ActSubject::Performance(performance_id));
+        let acts = [
+            act(ActKind::ConcertPublished, concert, vec![change("title", None, "Spring")]),
+            act(ActKind::ConcertChanged, concert, vec![change("title", Some("Spring"), "Autumn")]),
+            act(ActKind::QueuePaused, concert, vec![]),
+            act(ActKind::QueueResumed, concert, vec![]),
+            act(ActKind::QueueEmptied, concert, vec![]),
+            act(ActKind::PerformancePublished, performance, vec![]),
+            act(ActKind::PerformanceChanged, performance, vec![change("duration_minutes", Some("90"), "120")]),
+            act(ActKind::PerformanceChanged, performance, vec![change("withdrawn", Some("false"), "true")]),
+            act(ActKind::PerformanceChanged, performance, vec![change("withdrawn", Some("true"), "false")]),
+            act(ActKind::VenueChanged, performance, vec![]),
+        ];
+        let events = acts.map(|act| Event::StaffActed { act }).to_vec();
+        let all = published(&EventBatch { id: id(9), events, occurred_at: instant(0) }, |_| None);
+        let kinds: Vec<_> = all.iter().map(|event| event.kind.as_str()).collect();
+        let expected = [
+            "concert.published",
+            "concert.changed",
+            "queue.paused",
+            "queue.resumed",
+            "queue.emptied",
+            "performance.published",
+            "performance.changed",
+            "performance.cancelled",
+            "performance.changed",
+        ];
+        assert_eq!(kinds, expected);
+        assert!(all.iter().all(|event| event.concert_id == Some(concert_id)));
+        assert_eq!((all[0].subject, all[5].subject), (concert_id.uuid(), performance_id.uuid()));
+        let changed: Value = serde_json::from_str(&all[1].document).unwrap();
+        let data = json!({"account_id": id(1), "changes": {"title": {"before": "Spring", "after": "Autumn"}}});
+        assert_eq!(changed["data"], data);
+    }
+
+    #[test]
+    fn queues_that_open_and_accounts_in_danger_have_events() {
+        let (account_id, session_id, concert_id) =
+            (AccountId::new(id(1)), SessionId::new(id(2)), ConcertId::new(id(3)));
+        let events = vec![
+            Event::QueueOpened { concert_id, opened_at: instant(5) },
+            Event::PasswordChanged { account_id },
+            Event::SignedInElsewhere { account_id, session_id, client: ClientName::new("curl/8") },
+        ];
+        let all = published(&EventBatch { id: id(9), events, occurred_at: instant(6) }, |_| None);
+        let said: Vec<_> = all.iter().map(|event| (event.kind.as_str(), event.subject, event.concert_id)).collect();
+        let expected = [
+            ("queue.opened", concert_id.uuid(), Some(concert_id)),
+            ("account.password_changed", account_id.uuid(), None),
+            ("account.signed_in_elsewhere", account_id.uuid(), None),
+        ];
+        assert_eq!(said, expected);
+        let signed_in: Value = serde_json::from_str(&all[2].document).unwrap();
+        assert_eq!(signed_in["data"], json!({"account_id": id(1), "session_id": id(2), "client": "curl/8"}));
     }
 }

@@ -1,8 +1,8 @@
 //! What happened, for other systems to act on.
 //!
 //! An adapter stores an event in the transaction of its cause (the transactional outbox), so there is
-//! never an event without its cause, nor a cause without its event. A subject has at most one event of a
-//! kind, so `(subject, kind)` identifies it.
+//! never an event without its cause, nor a cause without its event. A reservation, charge, refund or act has at most one
+//! event of a kind, so `(subject, kind)` identifies it.
 
 mod order;
 
@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    AccountId, ChargeId, ChargeRefundId, PaymentId, PerformanceId, Points, ReservationId, StorageError, Timestamp,
+    AccountId, ChargeId, ChargeRefundId, ConcertId, PaymentId, PerformanceId, Points, ReservationId, SessionId,
+    StorageError, Timestamp,
+    accounts::ClientName,
+    history::StaffAct,
     page::{Page, PageRequest},
     seats::SeatLabel,
 };
@@ -77,10 +80,18 @@ pub enum Event {
         amount: Points,
         balance: Points,
     },
+    /// The staff did something to the catalog or to a queue.
+    StaffActed { act: StaffAct },
+    /// The sale of a concert has opened, and its queue admits. `opened_at` is when it was to open.
+    QueueOpened { concert_id: ConcertId, opened_at: Timestamp },
+    /// The password of an account was changed.
+    PasswordChanged { account_id: AccountId },
+    /// An account was signed in to by a client that its holder may not know.
+    SignedInElsewhere { account_id: AccountId, session_id: SessionId, client: Option<ClientName> },
 }
 
 impl Event {
-    /// The reservation, charge or refund of a charge that the event is about.
+    /// The reservation, charge, refund of a charge, act, concert or account that the event is about.
     pub fn subject(&self) -> Uuid {
         match self {
             Self::ReservationHeld { reservation_id, .. }
@@ -94,6 +105,10 @@ impl Event {
             Self::ChargeRefundRequested { refund_id, .. }
             | Self::ChargeRefunded { refund_id, .. }
             | Self::ChargeRefundRefused { refund_id, .. } => refund_id.uuid(),
+            Self::StaffActed { act } => act.id,
+            Self::QueueOpened { concert_id, .. } => concert_id.uuid(),
+            Self::PasswordChanged { account_id } => account_id.uuid(),
+            Self::SignedInElsewhere { session_id, .. } => session_id.uuid(),
         }
     }
 
@@ -111,6 +126,10 @@ impl Event {
             Self::ChargeRefundRequested { .. } => "charge_refund_requested",
             Self::ChargeRefunded { .. } => "charge_refunded",
             Self::ChargeRefundRefused { .. } => "charge_refund_refused",
+            Self::StaffActed { .. } => "staff_acted",
+            Self::QueueOpened { .. } => "queue_opened",
+            Self::PasswordChanged { .. } => "password_changed",
+            Self::SignedInElsewhere { .. } => "signed_in_elsewhere",
         }
     }
 }

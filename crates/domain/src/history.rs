@@ -81,6 +81,11 @@ kinds! {
 }
 
 impl ActKind {
+    /// Whether such an act makes its subject, so that all others follow it.
+    pub fn publishes(self) -> bool {
+        matches!(self, Self::VenuePublished | Self::ConcertPublished | Self::PerformancePublished)
+    }
+
     /// What such an act is done to, by its id.
     pub fn subject(self, id: Uuid) -> ActSubject {
         match self {

@@ -1,5 +1,8 @@
 //! Mail to account holders: whom it is addressed to, what it says, and the port that hands it over.
 
+mod notice;
+mod queue;
+
 use std::{error::Error, fmt, str::FromStr};
 
 use async_trait::async_trait;
@@ -8,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::text::string_conversions;
+
+pub use notice::{Notice, Show};
+pub use queue::NewMail;
 
 /// The most bytes of an address: a path of SMTP has at most 256, with its brackets (RFC 5321, section 4.5.3.1.3).
 pub const EMAIL_ADDRESS_BYTES_MAX: usize = 254;

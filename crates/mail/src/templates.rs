@@ -3,7 +3,6 @@
 //! Writing a mail is a pure function of what happened: the same notice gives the same mail.
 
 mod layout;
-mod notice;
 mod texts;
 
 use boxoffice_domain::{
@@ -20,7 +19,7 @@ use crate::message::{NAME_CHARACTERS_MAX, SUBJECT_CHARACTERS_MAX, one_line, shor
 use layout::{Content, Fact, Link};
 use texts::Texts;
 
-pub use notice::{Notice, Show};
+pub use boxoffice_domain::mail::{Notice, Show};
 
 /// The most characters of a title in a subject.
 const TITLE_CHARACTERS_MAX: usize = 80;

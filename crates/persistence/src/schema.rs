@@ -266,6 +266,20 @@ diesel::table! {
 }
 
 diesel::table! {
+    mails (id) {
+        id -> Binary,
+        account_id -> Binary,
+        address -> Nullable<Text>,
+        notice -> Nullable<Text>,
+        created_at -> Timestamp,
+        next_attempt_at -> Nullable<Timestamp>,
+        attempts -> BigInt,
+        ended_at -> Nullable<Timestamp>,
+        outcome -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     outbox_batches (id) {
         id -> Binary,
         events -> Text,

@@ -1,6 +1,8 @@
 //! Sessions: one for each sign-in, and the access tokens that name them.
 
 use async_trait::async_trait;
+#[cfg(feature = "serde")]
+use serde::{Deserialize, Serialize};
 
 use super::{Member, PasswordHash, Role};
 use crate::{AccountId, SessionId, StorageError, Timestamp, seconds_after, text::debug_without_content};
@@ -17,6 +19,8 @@ pub const CLIENT_NAME_CHARACTERS_MAX: usize = 200;
 /// assert_eq!(ClientName::new("\u{200b}"), None);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
 pub struct ClientName(String);
 
 impl ClientName {

@@ -69,6 +69,11 @@ impl Event {
             | Self::ChargeCompleted { .. }
             | Self::ChargeDeclined { .. }
             | Self::ChargeRefundRefused { .. } => 2,
+            Self::StaffActed { act } => return vec![(act.subject.uuid(), u8::from(!act.kind.publishes()))],
+            // Of one account or queue, the ids say the order.
+            Self::QueueOpened { .. } | Self::PasswordChanged { .. } | Self::SignedInElsewhere { .. } => {
+                return Vec::new();
+            }
         };
         let mut steps = vec![(self.subject(), step)];
         if let Self::ChargeRefundRequested { charge_id, .. }

@@ -326,6 +326,7 @@ LEFT JOIN charges ON charges.id = events.subject_id
     AND charges.account_id = events.account_id AND charges.amount = events.amount
 LEFT JOIN charge_refunds ON charge_refunds.id = events.subject_id
     AND charge_refunds.account_id = events.account_id AND charge_refunds.amount = events.amount
+LEFT JOIN staff_acts ON staff_acts.id = events.subject_id
 WHERE NOT COALESCE((CASE events.kind
     WHEN 'reservation_held' THEN reservations.created_at = events.occurred_at
     WHEN 'reservation_confirmed' THEN reservations.payment_id = events.payment_id
@@ -342,7 +343,12 @@ WHERE NOT COALESCE((CASE events.kind
         AND charge_refunds.ended_at = events.occurred_at
     WHEN 'charge_completed' THEN charges.status = 'completed' AND charges.ended_at = events.occurred_at
         AND charges.balance_after = events.balance
-    WHEN 'charge_declined' THEN charges.status = 'declined' AND charges.ended_at = events.occurred_at END), FALSE)
+    WHEN 'charge_declined' THEN charges.status = 'declined' AND charges.ended_at = events.occurred_at
+    WHEN 'staff_acted' THEN staff_acts.concert_id IS NOT NULL
+    -- Of these nothing else is kept for long.
+    WHEN 'queue_opened' THEN TRUE
+    WHEN 'password_changed' THEN TRUE
+    WHEN 'signed_in_elsewhere' THEN TRUE END), FALSE)
 AND NOT (events.kind IN ('reservation_held', 'reservation_cancelled', 'reservation_expired')
     AND COALESCE(events.amount, 0) = 0
     AND EXISTS (SELECT 1 FROM removals WHERE removals.kind = 'reservations'

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use boxoffice_domain::{
     ConcertId, StorageError,
+    events::Event,
     history::{ActKind, Actor, History, StaffAct},
     page::{Page, PageRequest},
 };
@@ -10,7 +11,7 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use super::{super::Connection, Store, failure::Failure, insert::insert};
+use super::{super::Connection, Store, failure::Failure, insert::insert, outbox::write_events};
 use crate::{
     row::row,
     schema::staff_acts,
@@ -48,13 +49,24 @@ impl TryFrom<StaffActRow> for StaffAct {
     }
 }
 
-/// Writes acts down, in the transaction that does them.
+/// The most acts of one batch of events: an import may have 100,000.
+const ACTS_TOGETHER: usize = 500;
+
+/// Writes acts down, in the transaction that does them, with the events of those that are about a concert.
 pub(super) async fn write_down(
     connection: &mut Connection,
     acts: impl IntoIterator<Item = &StaffAct>,
 ) -> Result<(), Failure> {
-    let rows = acts.into_iter().map(|act| Ok(StaffActRow::bind(act, json(&act.changes)?)));
-    insert::<StaffActRow>(connection, rows.collect::<Result<Vec<_>, StorageError>>()?).await
+    let acts: Vec<_> = acts.into_iter().collect();
+    let rows = acts.iter().map(|act| Ok(StaffActRow::bind(act, json(&act.changes)?)));
+    insert::<StaffActRow>(connection, rows.collect::<Result<Vec<_>, StorageError>>()?).await?;
+    let of_concerts: Vec<_> = acts.into_iter().filter(|act| act.concert_id.is_some()).collect();
+    for acts in of_concerts.chunks(ACTS_TOGETHER) {
+        let Some(first) = acts.first() else { continue };
+        let events: Vec<_> = acts.iter().map(|act| Event::StaffActed { act: StaffAct::clone(act) }).collect();
+        write_events(connection, first.id, &events, first.at).await?;
+    }
+    Ok(())
 }
 
 #[async_trait]

@@ -11,6 +11,7 @@ mod gateway_inbox;
 mod history;
 mod insert;
 mod leases;
+mod mails;
 mod maintenance;
 mod outbox;
 mod payments;

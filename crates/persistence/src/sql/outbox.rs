@@ -3,18 +3,18 @@
 use async_trait::async_trait;
 use boxoffice_domain::{
     StorageError, Timestamp,
-    events::{EventBatch, Outbox},
+    events::{Event, EventBatch, Outbox},
     page::{Page, PageRequest},
 };
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use super::Store;
+use super::{super::Connection, Store, failure::Failure, insert::insert};
 use crate::{
     row::row,
     schema::outbox_batches,
-    stored::{damaged, id},
+    stored::{damaged, id, json},
 };
 
 row! {
@@ -33,6 +33,20 @@ impl TryFrom<EventBatchRow> for EventBatch {
         let events = serde_json::from_str(&row.events).map_err(|_| damaged("list of events")())?;
         Ok(Self { id: id(&row.id)?, events, occurred_at: row.occurred_at.and_utc() })
     }
+}
+
+/// Stores events of other acts than those of the write lanes, in the transaction of the act. An act that may be tried again
+/// always gives the same `id`.
+pub(super) async fn write_events(
+    connection: &mut Connection,
+    id: Uuid,
+    events: &[Event],
+    now: Timestamp,
+) -> Result<(), Failure> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    insert::<EventBatchRow>(connection, [EventBatchRow::bind(id, json(events)?, now)]).await
 }
 
 #[async_trait]

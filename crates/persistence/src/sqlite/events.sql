@@ -1,6 +1,6 @@
 SELECT DISTINCT
     coalesce(unhex(replace(coalesce(event.value ->> 'reservation_id', event.value ->> 'refund_id',
-        event.value ->> 'charge_id'), '-', '')), outbox_batches.id) AS subject_id,
+        event.value ->> 'charge_id', event.value ->> '$.act.id'), '-', '')), outbox_batches.id) AS subject_id,
     event.value ->> 'kind' AS kind,
     unhex(replace(event.value ->> 'account_id', '-', '')) AS account_id,
     unhex(replace(event.value ->> 'performance_id', '-', '')) AS performance_id,

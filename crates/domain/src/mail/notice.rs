@@ -2,12 +2,14 @@
 
 use std::fmt;
 
-use boxoffice_domain::{
-    Points, ReservationId, TimeZone, Timestamp, accounts::ClientName, seats::SeatLabel, text::Name,
-};
+#[cfg(feature = "serde")]
+use serde::{Deserialize, Serialize};
+
+use crate::{Points, ReservationId, TimeZone, Timestamp, accounts::ClientName, seats::SeatLabel, text::Name};
 
 /// A performance, as a mail names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 #[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct Show {
     pub title: Name,
@@ -22,6 +24,8 @@ pub struct Show {
 
 /// What a mail is about. `Debug` shows the kind only: some have codes.
 #[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(tag = "kind", rename_all = "snake_case"))]
 #[expect(missing_docs, reason = "the fields are named after the entities they come from")]
 pub enum Notice {
     /// Seats were paid and are owned.
@@ -59,7 +63,7 @@ impl Notice {
     }
 
     /// The title of the concert that it is about.
-    pub(super) fn title(&self) -> Option<&Name> {
+    pub fn title(&self) -> Option<&Name> {
         match self {
             Self::PurchaseConfirmed { show, .. }
             | Self::ReservationRefunded { show, .. }
