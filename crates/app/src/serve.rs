@@ -24,9 +24,10 @@ use crate::{
     traces::Traces,
     wiring::{self, Adapters, UseCases, cache_time, seconds},
     workers::{
-        Admissions, CertificateWatch, ExpirySweeper, GatewayMessages, KeysWatch, Leased, MaintenanceWatch,
-        MetricsUpkeep, PendingCharges, PendingRefunds, PresenceWatch, ReadinessWatch, RetentionWorker,
-        RevocationsWatch, Sales, WaitingCharges, Worker, Workers, report_failing_requests,
+        Admissions, Broker, CertificateWatch, EventsWanted, ExpirySweeper, GatewayMessages, KeysWatch, Leased,
+        MaintenanceWatch, MetricsUpkeep, PendingCharges, PendingRefunds, PresenceWatch, Reader as _, ReadinessWatch,
+        Relay, RetentionWorker, RevocationsWatch, Sales, Sequencing, WaitingCharges, Worker, Workers,
+        report_failing_requests,
     },
 };
 
@@ -231,6 +232,7 @@ fn start_workers(
         start_for_all(settings, adapters, workers, GatewayMessages(Arc::clone(wallet)));
     }
     start_for_all(settings, adapters, workers, RetentionWorker::new(adapters.retention(settings)));
+    start_relay(adapters, use_cases, settings, workers);
     workers.start(Admissions { waiting_room: Arc::clone(waiting_room), clock: Arc::clone(&adapters.clock) });
     workers.start(Sales { waiting_room: Arc::clone(waiting_room), fails: false });
     if let Some(presence) = &peering.presence {
@@ -250,6 +252,19 @@ fn start_workers(
         // An account is made in one transaction, so this may be aborted at any point.
         workers.run(buyers.make());
     }
+}
+
+/// Starts what takes events from the outbox to those who read them.
+fn start_relay(adapters: &Adapters, use_cases: &UseCases, settings: &Settings, workers: &Workers) {
+    let clock = || Arc::clone(&adapters.clock);
+    let wanted = EventsWanted::default();
+    if let Some(broker) = &use_cases.broker {
+        wanted.set();
+        let reader = adapters.event_reader(Broker::NAME, Arc::clone(broker));
+        start_for_all(settings, adapters, workers, Relay::<Broker>::new(reader, clock()));
+    }
+    let sequencing = Sequencing::new(Arc::clone(&adapters.database.event_log), clock(), wanted);
+    start_for_all(settings, adapters, workers, sequencing);
 }
 
 /// Starts a worker that works for all instances over one database, at one of them at a time. An embedded database has one

@@ -25,7 +25,7 @@ use parse::{choice, key_prefix, log_directives, optional, origins, path, points,
 pub(crate) use listen_address::ListenAddress;
 pub(crate) use load::{Layers, SettingsError, VARIABLE_PREFIX, unknown_variables};
 pub(crate) use secrets::{SECRET_FILES, read_secret};
-pub(crate) use urls::{CollectorUrl, DatabaseUrl, WaitingRoomUrl};
+pub(crate) use urls::{CollectorUrl, DatabaseUrl, EventsUrl, WaitingRoomUrl};
 
 const DEMO_BUYERS_MAX: u32 = 1_000_000;
 const DAY_SECONDS: u32 = 86_400;
@@ -276,6 +276,20 @@ settings! {
     lapsed_days: u32 = "90", whole(1, KEPT_DAYS_MAX);
     /// How many days events are kept
     outbox_days: u32 = "30", whole(1, KEPT_DAYS_MAX);
+    /// How many days events are kept that a reader of them, such as the broker, has not had yet; at least `outbox_days`
+    outbox_unread_days: u32 = "90", whole(1, KEPT_DAYS_MAX);
+    /// Where events go: a broker at `amqp://USER:PASSWORD@HOST:PORT/VHOST` (`amqps` for TLS), or a stream of Redis at a URL
+    /// like those of `waiting_room`; nowhere without it
+    events: Option<EventsUrl> = "", optional(EventsUrl::parse);
+    /// Name of the exchange at the broker, or of the stream
+    events_name: String = "boxoffice", key_prefix;
+    /// Keeps events for which no queue is bound at the broker, and all that follow, until there is one; otherwise they are
+    /// gone, and counted
+    events_require_queue: bool = "false", switch;
+    /// About how many entries the stream of Redis has at most; older ones are removed
+    events_stream_entries_max: u64 = "1000000", whole(1_000, 1_000_000_000);
+    /// File with the certificate of an authority of the broker, beside those that the system trusts
+    events_ca_file: Option<PathBuf> = "", optional(path);
     /// How long a charge may be pending before the gateway is asked again
     charge_retry_seconds: u32 = "10", whole(1, DAY_SECONDS);
     /// How long a charge may be without a verdict; then the server gives it up, and it ends as the gateway says

@@ -143,6 +143,14 @@ fn describe_metrics() {
         "Refunds of charges that the payment gateway did not decide when asked again."
     );
     describe_counter!("boxoffice_gateway_messages_total", "Notifications of the payment gateway that were worked off.");
+    describe_counter!("boxoffice_events_delivered_total", "Events that a reader has taken, by reader.");
+    describe_counter!("boxoffice_event_delivery_failures_total", "Deliveries that a reader did not take, by reader.");
+    describe_gauge!("boxoffice_event_batches_behind", "Batches of events that a reader has yet to get, by reader.");
+    describe_gauge!(
+        "boxoffice_events_behind_seconds",
+        Unit::Seconds,
+        "How long ago the oldest event happened that a reader has yet to get, by reader."
+    );
     describe_gauge!("boxoffice_charges_pending", "Charges that the payment gateway did not decide when asked again.");
     describe_counter!("boxoffice_charges_lapsed_total", "Charges without a verdict that were declined.");
     describe_counter!("boxoffice_connections_cut_total", "Connections that the server closed, by reason.");

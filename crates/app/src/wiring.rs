@@ -1,5 +1,6 @@
 //! Which adapter implements which port; no other file knows.
 
+mod events;
 mod gateway;
 
 use std::{
@@ -13,7 +14,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use boxoffice_application::{
-    AccountLocks, AccountService, CatalogGeneration, CatalogImportService, CatalogService, Gate, KeptDays,
+    AccountLocks, AccountService, CatalogGeneration, CatalogImportService, CatalogService, EventReader, Gate, KeptDays,
     MaintenanceMode, PaymentService, ReservationService, RetentionService, SaleTermsCache, SaleWatch,
     WaitingRoomService, WalletService,
     accounts::{Guesses, KnownAccounts, Revocations, SessionSettings},
@@ -21,6 +22,7 @@ use boxoffice_application::{
 use boxoffice_domain::{
     Clock, EntropySource,
     accounts::{AccessTokens, GuessingRule},
+    event_delivery::EventSink,
     waiting_room::{QueueTokens, WaitingRoom},
 };
 use boxoffice_http::{ReadinessCheck, Services};
@@ -70,6 +72,8 @@ pub(crate) struct UseCases {
     pub(crate) services: Services,
     pub(crate) waiting_room: Arc<WaitingRoomService>,
     pub(crate) wallet: Arc<WalletService>,
+    /// Where events go, if there is a broker.
+    pub(crate) broker: Option<Arc<dyn EventSink>>,
     pub(crate) import: CatalogImportService,
     pub(crate) peering: Peering,
     pub(crate) tokens: Arc<CurrentTokens>,
@@ -222,7 +226,8 @@ impl Adapters {
             entropy: Arc::clone(entropy),
             clock: Arc::clone(clock),
         };
-        Ok(UseCases { services, waiting_room, wallet, import, peering, tokens })
+        let broker = events::broker(settings)?;
+        Ok(UseCases { services, waiting_room, wallet, broker, import, peering, tokens })
     }
 
     fn peering(&self, settings: &Settings) -> Peering {
@@ -255,8 +260,15 @@ impl Adapters {
                 ended_sessions: settings.ended_session_days,
                 lapsed: settings.lapsed_days,
                 outbox: settings.outbox_days,
+                outbox_unread: settings.outbox_unread_days.max(settings.outbox_days),
             },
         }
+    }
+
+    /// A reader of events, which gets them into `sink`.
+    pub(crate) fn event_reader(&self, name: &'static str, sink: Arc<dyn EventSink>) -> EventReader {
+        let (log, catalog) = (Arc::clone(&self.database.event_log), Arc::clone(&self.database.catalog));
+        EventReader::new(name, sink, log, catalog, Arc::clone(&self.clock))
     }
 
     /// A lease of the database, for this instance.

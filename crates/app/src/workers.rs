@@ -5,6 +5,7 @@
 
 mod certificate;
 mod clock;
+mod events;
 mod gateway;
 mod maintenance;
 mod readiness;
@@ -26,6 +27,7 @@ use crate::adapters::{CurrentTokens, Keys};
 pub(crate) use {
     certificate::CertificateWatch,
     clock::{ClockWatch, WARNED_FROM},
+    events::{Broker, EventsWanted, Reader, Relay, Sequencing},
     gateway::{GatewayMessages, PendingCharges, PendingRefunds, WaitingCharges},
     maintenance::MaintenanceWatch,
     readiness::ReadinessWatch,

@@ -18,6 +18,7 @@ mod maintenance;
 pub mod payments;
 mod published_events;
 pub mod queue_control;
+mod relay;
 pub mod reservations;
 mod retention;
 mod sale_terms;
@@ -40,6 +41,8 @@ debug_by_name! {
     AccountService,
     CatalogImportService,
     CatalogService,
+    EventReader,
+    EventSequencer,
     KnownAccounts,
     MaintenanceMode,
     PaymentService,
@@ -59,6 +62,7 @@ pub use gate::{Gate, Visitor};
 pub use maintenance::MaintenanceMode;
 pub use payments::PaymentService;
 pub use published_events::published;
+pub use relay::{EventReader, EventSequencer, RelayError, Relayed};
 pub use reservations::ReservationService;
 pub use retention::{KeptDays, RetentionService, RetentionStep, Stepped};
 pub use sale_terms::SaleTermsCache;

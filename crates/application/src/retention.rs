@@ -19,8 +19,10 @@ pub struct KeptDays {
     pub ended_sessions: u32,
     /// Reservations that were never paid, from the end of their hold on, and until their performance has been.
     pub lapsed: u32,
-    /// Events.
+    /// Events that every reader has had.
     pub outbox: u32,
+    /// Events that a reader has not had.
+    pub outbox_unread: u32,
 }
 
 /// Removes rows that were kept for long enough.
@@ -64,7 +66,7 @@ impl RetentionService {
     /// Takes one step, which is short.
     pub async fn step(&self, step: RetentionStep) -> Result<Stepped, StorageError> {
         let days_ago = |days: u32| self.clock.now() - TimeDelta::days(i64::from(days));
-        let KeptDays { ended_sessions, lapsed, outbox } = self.kept_days;
+        let KeptDays { ended_sessions, lapsed, outbox, outbox_unread } = self.kept_days;
         let [session, event_batch, reservation] = Self::KINDS;
         let stepped = match step.0 {
             Step::Sessions(after) => {
@@ -72,7 +74,8 @@ impl RetentionService {
                 stepped(session, removed, |key| Step::Sessions(Some(key)), Some(Step::Events(None)))
             }
             Step::Events(after) => {
-                let removed = self.retention.remove_events(days_ago(outbox), after, ROWS_MAX).await?;
+                let removed =
+                    self.retention.remove_events(days_ago(outbox), days_ago(outbox_unread), after, ROWS_MAX).await?;
                 let then = Step::Unpaid(UnpaidEnd::Cancelled, None);
                 stepped(event_batch, removed, |key| Step::Events(Some(key)), Some(then))
             }

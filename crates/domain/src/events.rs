@@ -4,6 +4,7 @@
 //! never an event without its cause, nor a cause without its event. A reservation, charge, refund or act has at most one
 //! event of a kind, so `(subject, kind)` identifies it.
 
+mod log;
 mod order;
 
 use async_trait::async_trait;
@@ -20,6 +21,9 @@ use crate::{
     seats::SeatLabel,
 };
 
+#[cfg(feature = "mocks")]
+pub use log::MockEventLog;
+pub use log::{EventLog, READER_NAME_BYTES_MAX, ReaderCursor, ReaderLag, SequencedBatch};
 pub use order::in_order;
 
 /// Something that happened, with what a listener needs to know of it.
@@ -109,6 +113,17 @@ impl Event {
             Self::QueueOpened { concert_id, .. } => concert_id.uuid(),
             Self::PasswordChanged { account_id } => account_id.uuid(),
             Self::SignedInElsewhere { session_id, .. } => session_id.uuid(),
+        }
+    }
+
+    /// The performance that a reservation is of.
+    pub fn performance_id(&self) -> Option<PerformanceId> {
+        match self {
+            Self::ReservationHeld { performance_id, .. }
+            | Self::ReservationConfirmed { performance_id, .. }
+            | Self::ReservationCancelled { performance_id, .. }
+            | Self::ReservationExpired { performance_id, .. } => Some(*performance_id),
+            _ => None,
         }
     }
 

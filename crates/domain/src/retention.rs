@@ -65,11 +65,12 @@ pub trait Retention: Send + Sync {
     ) -> Result<Removed<HeldKey>, StorageError>;
 
     /// Removes batches of [events](crate::events) of `until` or before, in the order of their ids. Long before, nobody looks
-    /// any more whether a commit has happened that was not answered. A storage whose events have readers keeps what one of
-    /// them has not had yet.
+    /// any more whether a commit has happened that was not answered. What a [reader](crate::events::EventLog) has not had yet is
+    /// kept, unless it is of `unread_until` or before.
     async fn remove_events(
         &self,
         until: Timestamp,
+        unread_until: Timestamp,
         after: Option<Uuid>,
         limit: u32,
     ) -> Result<Removed<Uuid>, StorageError>;

@@ -284,6 +284,22 @@ diesel::table! {
         id -> Binary,
         events -> Text,
         occurred_at -> Timestamp,
+        position -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    event_readers (name) {
+        name -> Text,
+        position -> BigInt,
+        starts_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    queue_openings (concert_id) {
+        concert_id -> Binary,
+        opened_at -> Timestamp,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{fmt, path::Path};
 
 use axum::http::Uri;
+use boxoffice_event_delivery::amqp::AmqpUrl;
 use boxoffice_peers::redis::RedisUrl;
 
 /// The URL of the database. Showing it leaves out the password.
@@ -107,6 +108,35 @@ impl WaitingRoomUrl {
     }
 }
 
+/// Where events go. Showing it leaves out the password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum EventsUrl {
+    /// To a broker.
+    Amqp(AmqpUrl),
+    /// Into a stream of Redis.
+    Redis(RedisUrl),
+}
+
+impl fmt::Display for EventsUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Amqp(url) => url.fmt(f),
+            Self::Redis(url) => url.fmt(f),
+        }
+    }
+}
+
+impl EventsUrl {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        // A message does not repeat the text, which may contain a password.
+        match text.split_once(':') {
+            Some((scheme, _)) if scheme.starts_with("redis") => RedisUrl::parse(text).map(Self::Redis),
+            Some((scheme, _)) if scheme.starts_with("amqp") => AmqpUrl::parse(text).map(Self::Amqp),
+            _ => Err("must be a URL that begins with `amqp` or `redis`".to_owned()),
+        }
+    }
+}
+
 /// The address of a collector of traces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CollectorUrl(String);
@@ -147,6 +177,10 @@ mod tests {
         for (variable, wrong) in [
             ("BOXOFFICE_DATABASE", "mysql://seller:hunter2@db.example"),
             ("BOXOFFICE_DATABASE", "mysql:seller:hunter2@db.example/boxoffice"),
+            ("BOXOFFICE_EVENTS", "amqp://u:hunter2@h:99999"),
+            ("BOXOFFICE_EVENTS", "amqp2://u:hunter2@h"),
+            ("BOXOFFICE_EVENTS", "redis://:hunter2@h/x"),
+            ("BOXOFFICE_EVENTS", "kafka://:hunter2@h"),
             ("BOXOFFICE_WAITING_ROOM", "redis:hunter2@h"),
             ("BOXOFFICE_WAITING_ROOM", "redis://:hunter2@h/x"),
             ("BOXOFFICE_WAITING_ROOM", "redis-ring://:hunter2@h"),
@@ -193,6 +227,14 @@ mod tests {
             let refusal = CollectorUrl::parse(wrong).unwrap_err();
             assert!(!refusal.contains("hunter2"), "{refusal}");
         }
+    }
+
+    #[test]
+    fn events_go_where_the_url_says() {
+        let amqp = EventsUrl::parse("amqp://u:hunter2@h/shop").unwrap();
+        assert_eq!(amqp.to_string(), "amqp://h:5672/shop");
+        let redis = EventsUrl::parse("redis://h:6379/1").unwrap();
+        assert!(matches!(redis, EventsUrl::Redis(_)) && redis.to_string() == "redis://h:6379/1");
     }
 
     #[test]

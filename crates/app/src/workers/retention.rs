@@ -118,20 +118,21 @@ mod tests {
         async fn remove_events(
             &self,
             until: Timestamp,
+            unread_until: Timestamp,
             _after: Option<Uuid>,
             _limit: u32,
         ) -> Result<Removed<Uuid>, StorageError> {
             if !std::mem::replace(&mut *self.has_failed.lock().unwrap(), true) {
                 return Err(StorageError::Busy);
             }
-            Ok(self.note(format!("events {}", days(until)), None))
+            Ok(self.note(format!("events {} {}", days(until), days(unread_until)), None))
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_pass_removes_each_kind_to_its_end_and_the_next_one_begins_an_hour_later() {
         let noted = Arc::new(Noted::default());
-        let kept_days = KeptDays { ended_sessions: 30, lapsed: 90, outbox: 40 };
+        let kept_days = KeptDays { ended_sessions: 30, lapsed: 90, outbox: 40, outbox_unread: 60 };
         let clock = Arc::new(TestClock::new());
         let retention = RetentionService { retention: noted.clone(), clock, kept_days };
         let mut worker = RetentionWorker::new(retention);
@@ -140,7 +141,10 @@ mod tests {
             failures += u32::from(worker.tick().await.is_err());
         }
         assert_eq!(failures, 1, "and it goes on where it failed");
-        assert_eq!(noted.take(), ["sessions 30 false", "sessions 30 true", "events 40", "Cancelled 90", "Lapsed 90"]);
+        assert_eq!(
+            noted.take(),
+            ["sessions 30 false", "sessions 30 true", "events 40 60", "Cancelled 90", "Lapsed 90"]
+        );
         assert_eq!(worker.tick().await.unwrap(), LOOK_INTERVAL);
         tokio::time::advance(PASS_INTERVAL).await;
         assert_eq!(worker.tick().await.unwrap(), STEP_INTERVAL);

@@ -9,6 +9,7 @@ mod gateway;
 mod guessing;
 mod payments;
 mod queue_control;
+mod relay;
 mod reservations;
 mod sales;
 mod second_factor;

@@ -26,7 +26,7 @@ impl Accounts for MemoryStore {
             Some(known) => Err(CreateAccountError::LoginIdTaken(Box::new(known.clone()))),
             None => {
                 rows.sale.wallets.insert(id, Wallet::new(id, credentials.account.created_at));
-                rows.acts.extend(StaffAct::staff_made(self.entropy.as_ref(), &credentials));
+                rows.write_down(StaffAct::staff_made(self.entropy.as_ref(), &credentials));
                 rows.accounts.insert(id, credentials);
                 Ok(())
             }
@@ -53,7 +53,7 @@ impl Accounts for MemoryStore {
         change.apply(known, now);
         let id = known.account.id;
         let act = StaffAct::account_changed(self.entropy.as_ref(), now, &before, known);
-        rows.acts.extend(act);
+        rows.write_down(act);
         if change.remove_second_factor {
             rows.factors.remove(&id);
         }

@@ -303,6 +303,8 @@ impl Rows {
                     _ => false,
                 })
             }
+            Event::StaffActed { act } => self.acts.contains(act),
+            Event::QueueOpened { .. } | Event::PasswordChanged { .. } | Event::SignedInElsewhere { .. } => true,
             _ => false,
         }
     }

@@ -119,7 +119,7 @@ impl Catalog for MemoryStore {
         let mut rows = self.rows();
         let made = rows.venues.publish(publisher, idempotency, venue.id, venue)?;
         rows.venue_publishers.entry(made.value.id).or_insert(publisher);
-        rows.acts.extend((!made.replayed).then_some(act));
+        rows.write_down((!made.replayed).then_some(act));
         Ok(made)
     }
 
@@ -132,11 +132,11 @@ impl Catalog for MemoryStore {
         let mut rows = self.rows();
         let Some(publisher) = concert.promoter_id else {
             rows.concerts.rows.insert(concert.id, concert.clone());
-            rows.acts.push(act);
+            rows.write_down([act]);
             return Ok(Made::now(concert));
         };
         let made = rows.concerts.publish(publisher, idempotency, concert.id, concert)?;
-        rows.acts.extend((!made.replayed).then_some(act));
+        rows.write_down((!made.replayed).then_some(act));
         Ok(made)
     }
 
@@ -156,7 +156,7 @@ impl Catalog for MemoryStore {
         if !made.replayed {
             rows.put_seats(&new);
             rows.refresh_terms(new.concert_id);
-            rows.acts.push(act);
+            rows.write_down([act]);
         }
         Ok(Made { value: rows.performance_summary(&made.value, now), replayed: made.replayed })
     }
@@ -171,7 +171,7 @@ impl Catalog for MemoryStore {
                 let id = concert.id;
                 *stored = concert;
                 rows.refresh_terms(id);
-                rows.acts.push(act);
+                rows.write_down([act]);
                 Ok(())
             }
             _ => Err(UpdateConcertError::VersionMismatch),

@@ -60,7 +60,7 @@ impl CatalogImport for MemoryStore {
             importer.check_bookings(venue_id, &rows.venue_bookings(venue_id))?;
         }
         importer.others_of_owner(rows.concert_keys_of(owner, now));
-        rows.acts.extend(importer.take_acts());
+        rows.write_down(importer.take_acts());
         if !options.dry_run {
             *stored = rows;
         }

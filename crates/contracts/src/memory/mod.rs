@@ -8,6 +8,7 @@ mod accounts;
 mod audit;
 mod catalog;
 mod catalog_import;
+mod event_log;
 mod event_sink;
 mod history;
 mod leases;
@@ -28,7 +29,7 @@ use boxoffice_domain::{
     accounts::{Credentials, SecondFactor, Session},
     audit::Readiness,
     catalog::{CatalogKey, Concert, Owned, PerformanceSummary, Venue},
-    events::{EventBatch, Outbox},
+    events::{EventBatch, Outbox, ReaderCursor},
     fixtures::SaleTables,
     history::StaffAct,
     idempotency::{Idempotency, IdempotencyKey, KeyReused, Made},
@@ -67,6 +68,12 @@ struct Rows {
     leases: BTreeMap<String, (Uuid, Timestamp)>,
     notice: Option<Notice>,
     batches: Vec<EventBatch>,
+    /// Those that were given, and how many.
+    positions: HashMap<Uuid, u64>,
+    positions_given: u64,
+    readers: BTreeMap<String, ReaderCursor>,
+    /// For which opening of a sale an event was written.
+    openings: BTreeMap<ConcertId, Timestamp>,
     acts: Vec<StaffAct>,
     removed_until: retention::RemovedUntil,
     notifications: BTreeMap<String, wallet::Kept>,
@@ -168,7 +175,7 @@ impl MemoryStore {
         let outcomes = rows.sale.write(now, &[command]);
         let events = rows.sale.events[before..].to_vec();
         if !events.is_empty() {
-            rows.batches.push(EventBatch { id: self.entropy.uuid(), events, occurred_at: now });
+            rows.add_batch(EventBatch { id: self.entropy.uuid(), events, occurred_at: now });
         }
         drop(rows);
         let outcome = outcomes.into_iter().next().expect("each command has an outcome");

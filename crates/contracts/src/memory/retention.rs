@@ -107,13 +107,17 @@ impl Retention for MemoryStore {
     async fn remove_events(
         &self,
         until: Timestamp,
+        unread_until: Timestamp,
         after: Option<Uuid>,
         limit: u32,
     ) -> Result<Removed<Uuid>, StorageError> {
         let mut rows = self.rows();
         let (looked_at, next) = first(rows.batches.iter().map(|batch| batch.id).filter(|id| Some(*id) > after), limit);
         let before = rows.batches.len();
-        rows.batches.retain(|batch| !looked_at.contains(&batch.id) || until < batch.occurred_at);
+        let until_of = |rows: &Rows, batch| if rows.was_read(batch) { until } else { unread_until.min(until) };
+        let old = rows.batches.iter().filter(|batch| batch.occurred_at <= until_of(&rows, batch));
+        let old: Vec<_> = old.map(|batch| batch.id).filter(|id| looked_at.contains(id)).collect();
+        rows.batches.retain(|batch| !old.contains(&batch.id));
         let count = before - rows.batches.len();
         if count > 0 {
             rows.removed_until.events = rows.removed_until.events.max(Some(until));

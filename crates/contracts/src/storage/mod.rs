@@ -12,6 +12,7 @@ pub mod catalog;
 pub mod catalog_import;
 pub mod catalog_search;
 pub mod charge_refunds;
+pub mod event_log;
 pub mod history;
 pub mod import_rules;
 pub mod leases;
@@ -35,7 +36,7 @@ use boxoffice_domain::{
     accounts::{AccountRecords, Accounts, SecondFactors, Sessions},
     audit::{Audit, Readiness},
     catalog::{Catalog, CatalogImport},
-    events::Outbox,
+    events::{EventLog, Outbox},
     gateway::GatewayInbox,
     history::History,
     maintenance::Maintenance,
@@ -79,6 +80,7 @@ pub use crate::crowd::{Dice, at_once};
 /// | `retention` | all but `CatalogImport` and `Leases`, and [`Corrupt`](crate::storage::audit::Corrupt) |
 /// | `wallet` | `Accounts`, `AccountRecords`, `Catalog`, `Payments`, `Reservations`, `Wallets` |
 /// | `charge_refunds` | as `wallet`, and `GatewayInbox` |
+/// | `event_log` | as `catalog`, and `EventLog`, `Outbox`, `Retention` |
 ///
 /// With the names of functions after a semicolon, it makes tests of those alone:
 ///
@@ -278,6 +280,18 @@ macro_rules! storage_contract {
             everything_that_is_stored_of_an_account_is_read_page_by_page
         } }
     };
+    (@ event_log $open:path) => {
+        $crate::storage_contract! { $open; event_log {
+            batches_get_positions_once_and_are_read_in_their_order
+            acts_of_the_staff_are_events_of_their_concert
+            one_of_many_gives_positions_at_a_time
+            a_reader_goes_on_where_it_was
+            an_opening_is_noted_once
+        } }
+        $crate::storage_contract! { @broken $open; event_log {
+            what_a_reader_has_not_had_is_kept_for_longer
+        } }
+    };
     (@ charge_refunds $open:path) => {
         $crate::storage_contract! { $open; charge_refunds {
             a_charge_that_requires_action_is_credited_later
@@ -301,7 +315,7 @@ macro_rules! storage_contract {
     )*};
     ($open:path) => {
         $crate::storage_contract! { $open,
-            accounts audit catalog catalog_import charge_refunds history leases payments races reservations retention wallet
+            accounts audit catalog catalog_import charge_refunds event_log history leases payments races reservations retention wallet
         }
     };
     ($open:path, $($part:ident)+) => {
@@ -335,6 +349,7 @@ pub struct Storage {
     pub wallets: Arc<dyn Wallets>,
     pub gateway_inbox: Arc<dyn GatewayInbox>,
     pub outbox: Arc<dyn Outbox>,
+    pub event_log: Arc<dyn EventLog>,
     pub history: Arc<dyn History>,
     pub audit: Arc<dyn Audit>,
     pub readiness: Arc<dyn Readiness>,
@@ -358,6 +373,7 @@ impl Storage {
             + Wallets
             + GatewayInbox
             + Outbox
+            + EventLog
             + History
             + Audit
             + Readiness
@@ -378,6 +394,7 @@ impl Storage {
             wallets: store.clone(),
             gateway_inbox: store.clone(),
             outbox: store.clone(),
+            event_log: store.clone(),
             history: store.clone(),
             audit: store.clone(),
             readiness: store.clone(),

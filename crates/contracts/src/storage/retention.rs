@@ -41,7 +41,7 @@ impl Stage {
 
     async fn remove_events(&self, until: Timestamp) -> u32 {
         let port = &self.storage.retention;
-        all(async |after| port.remove_events(until, after, 2).await).await
+        all(async |after| port.remove_events(until, until, after, 2).await).await
     }
 
     /// Removes what was cancelled and what lapsed.

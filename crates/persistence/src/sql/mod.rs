@@ -6,6 +6,7 @@ mod batch;
 mod catalog;
 mod charge_refunds;
 mod copy;
+mod event_log;
 mod failure;
 mod gateway_inbox;
 mod history;
@@ -193,6 +194,7 @@ pub(crate) async fn connect(
         wallets: store.clone(),
         gateway_inbox: store.clone(),
         outbox: store.clone(),
+        event_log: store.clone(),
         history: store.clone(),
         audit: store.clone(),
         readiness: store.clone(),

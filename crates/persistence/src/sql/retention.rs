@@ -128,24 +128,29 @@ impl Retention for Store {
     async fn remove_events(
         &self,
         until: Timestamp,
+        unread_until: Timestamp,
         after: Option<Uuid>,
         limit: u32,
     ) -> Result<Removed<Uuid>, StorageError> {
+        let read_by_all = self.read_by_all().await?;
         let mut query = outbox_batches::table
             .order(outbox_batches::id)
             .limit(i64::from(limit))
-            .select((outbox_batches::id, outbox_batches::occurred_at))
+            .select((outbox_batches::id, outbox_batches::occurred_at, outbox_batches::position))
             .into_boxed();
         if let Some(after) = after {
             query = query.filter(outbox_batches::id.gt(after.as_bytes().to_vec()));
         }
-        let rows: Vec<(Vec<u8>, NaiveDateTime)> = self.read_in_time(query).await?;
-        let latest = time(until);
+        let rows: Vec<(Vec<u8>, NaiveDateTime, Option<i64>)> = self.read_in_time(query).await?;
+        let (latest, latest_unread) = (time(until), time(unread_until.min(until)));
         // Those that follow began later.
-        let ends = rows.last().is_some_and(|(_, occurred_at)| *occurred_at > latest);
-        let next = next_key(&rows, limit, |(bytes, _)| id(bytes))?.filter(|_| !ends);
-        let old = rows.iter().filter(|(_, occurred_at)| *occurred_at <= latest);
-        let ids: Vec<Vec<u8>> = old.map(|(bytes, _)| bytes.clone()).collect();
+        let ends = rows.last().is_some_and(|(_, occurred_at, _)| *occurred_at > latest);
+        let next = next_key(&rows, limit, |(bytes, ..)| id(bytes))?.filter(|_| !ends);
+        let was_read = |position: Option<i64>| read_by_all.is_none_or(|all| position.is_some_and(|at| at <= all));
+        let old = rows.iter().filter(|(_, occurred_at, position)| {
+            *occurred_at <= if was_read(*position) { latest } else { latest_unread }
+        });
+        let ids: Vec<Vec<u8>> = old.map(|(bytes, ..)| bytes.clone()).collect();
         let count = remove(self, (ids, until), |connection, (ids, until)| {
             Box::pin(async move {
                 let batches = outbox_batches::table.filter(outbox_batches::id.eq_any(ids));

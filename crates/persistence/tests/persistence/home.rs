@@ -216,6 +216,7 @@ fn storage(database: &Database) -> Storage {
         wallets: database.wallets.clone(),
         gateway_inbox: database.gateway_inbox.clone(),
         outbox: Arc::clone(&database.outbox),
+        event_log: Arc::clone(&database.event_log),
         history: Arc::clone(&database.history),
         audit: database.audit.clone(),
         readiness: database.readiness.clone(),

@@ -1,0 +1,1 @@
+DROP INDEX concerts_opening ON concerts;

@@ -1,0 +1,2 @@
+DROP INDEX outbox_batches_position;
+ALTER TABLE outbox_batches DROP COLUMN position;

@@ -1,0 +1,2 @@
+-- The sales that have opened lately.
+CREATE INDEX concerts_opening ON concerts (sales_open_at);
