@@ -11,6 +11,7 @@ mod documents;
 mod draw;
 mod drills;
 mod errors;
+mod events;
 mod faults;
 mod frozen;
 mod greedy;

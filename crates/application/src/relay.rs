@@ -20,6 +20,8 @@ const READ_MAX: u32 = 64;
 const DELIVERY_EVENTS: usize = 1_000;
 /// For how long after an opening it is still said, if no instance ran when it came.
 const OPENINGS_MAX: TimeDelta = TimeDelta::days(7);
+/// How long before the first reader a sale may have opened: one that is published now may have opened an hour ago.
+const OPENINGS_BEFORE: TimeDelta = TimeDelta::days(1);
 /// How many openings are noted at once.
 const OPENINGS_TOGETHER: u32 = 500;
 
@@ -46,10 +48,11 @@ impl EventSequencer {
         Ok(self.log.sequence(SEQUENCE_MAX).await? > SEQUENCE_MAX / 2)
     }
 
-    /// Writes the events of the sales that have opened since the first reader began, if there is a reader.
+    /// Writes the events of the sales that have opened since a day before the first reader began, if there is a reader.
     pub async fn note_openings(&self) -> Result<(), StorageError> {
         if let Some(since) = self.log.reading_since().await? {
-            self.log.note_openings(since.max(self.clock.now() - OPENINGS_MAX), OPENINGS_TOGETHER).await?;
+            let since = (since - OPENINGS_BEFORE).max(self.clock.now() - OPENINGS_MAX);
+            self.log.note_openings(since, OPENINGS_TOGETHER).await?;
         }
         Ok(())
     }

@@ -6,6 +6,11 @@ use std::{
     time::Duration,
 };
 
+use lapin::{
+    BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind,
+    options::{BasicGetOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    types::{AMQPValue, FieldTable},
+};
 use tokio::sync::OnceCell;
 
 use crate::servers::{Keeper, attempts, blocking, free_port};
@@ -77,6 +82,62 @@ impl RabbitServer {
         let is_this =
             || async { Ok(greet(self.address()).await?.windows(name.len()).any(|part| part == name.as_bytes())) };
         self.keeper.until_ready(is_this).await
+    }
+}
+
+/// A message of a queue.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Its routing key: the kind of the event.
+    pub kind: String,
+    /// Its header `subject`.
+    pub subject: String,
+    /// What it says.
+    pub document: String,
+    /// Everything that came along.
+    pub properties: BasicProperties,
+}
+
+/// A durable queue for events, as a reading system has it.
+#[derive(Debug)]
+pub struct Queue {
+    channel: Channel,
+    name: String,
+    _connection: Connection,
+}
+
+impl Queue {
+    /// Binds a queue to a topic exchange for the kinds that match. Declares both if they are not there. Panics if the broker
+    /// does not do it.
+    pub async fn bind(url: &str, exchange: &str, name: &str, kinds: &str) -> Self {
+        let connection = Connection::connect(url, ConnectionProperties::default()).await.expect("the broker answers");
+        let channel = connection.create_channel().await.expect("a channel");
+        let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        channel.queue_declare(name.into(), durable, FieldTable::default()).await.expect("a queue");
+        let declare = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        let declared = channel.exchange_declare(exchange.into(), ExchangeKind::Topic, declare, FieldTable::default());
+        declared.await.expect("an exchange");
+        let options = QueueBindOptions::default();
+        let bound = channel.queue_bind(name.into(), exchange.into(), kinds.into(), options, FieldTable::default());
+        bound.await.expect("the queue is bound");
+        Self { channel, name: name.to_owned(), _connection: connection }
+    }
+
+    /// Takes all messages that are there. Panics if the broker does not answer, or a message has no subject.
+    pub async fn take(&self) -> Vec<Message> {
+        let mut taken = Vec::new();
+        let options = BasicGetOptions { no_ack: true };
+        while let Some(got) = self.channel.basic_get(self.name.as_str().into(), options).await.expect("an answer") {
+            let properties = got.delivery.properties;
+            let headers = properties.headers().as_ref().expect("headers").inner();
+            let subject = match headers.get("subject").expect("a subject") {
+                AMQPValue::LongString(text) => text.to_string(),
+                other => panic!("{other:?}"),
+            };
+            let document = String::from_utf8(got.delivery.data).expect("text");
+            taken.push(Message { kind: got.delivery.routing_key.to_string(), subject, document, properties });
+        }
+        taken
     }
 }
 

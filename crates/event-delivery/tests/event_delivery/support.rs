@@ -10,12 +10,11 @@ use boxoffice_event_delivery::{
     tls::TlsTrust,
 };
 use boxoffice_peers::redis::{Link, RedisSettings, RedisUrl};
-use boxoffice_testkit::{rabbitmq::RabbitServer, servers::RedisServer};
-use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties,
-    options::{BasicGetOptions, QueueBindOptions, QueueDeclareOptions},
-    types::FieldTable,
+use boxoffice_testkit::{
+    rabbitmq::{self, Message, RabbitServer},
+    servers::RedisServer,
 };
+use lapin::BasicProperties;
 use redis::{FromRedisValue, Value};
 use tokio::sync::Mutex;
 
@@ -49,46 +48,22 @@ pub(crate) fn amqp_settings(url: &str, exchange: &str, patience: Duration) -> Am
 
 /// A durable queue, and what was read from it.
 pub(crate) struct Queue {
-    channel: Channel,
-    name: String,
+    queue: rabbitmq::Queue,
     read: Mutex<Vec<(Arrived, BasicProperties)>>,
-    _connection: Connection,
 }
 
 impl Queue {
     /// Binds a queue to the exchange for the kinds that match, which it declares as a reader would.
     pub(crate) async fn bind(url: &str, exchange: &str, name: &str, kinds: &str) -> Self {
-        let connection = Connection::connect(url, ConnectionProperties::default()).await.expect("the broker answers");
-        let channel = connection.create_channel().await.expect("a channel");
-        let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-        channel.queue_declare(name.into(), durable, FieldTable::default()).await.expect("a queue");
-        let declare = lapin::options::ExchangeDeclareOptions { durable: true, ..Default::default() };
-        let topic = lapin::ExchangeKind::Topic;
-        channel.exchange_declare(exchange.into(), topic, declare, FieldTable::default()).await.expect("an exchange");
-        let options = QueueBindOptions::default();
-        let bound = channel.queue_bind(name.into(), exchange.into(), kinds.into(), options, FieldTable::default());
-        bound.await.expect("the queue is bound");
-        Self { channel, name: name.to_owned(), read: Mutex::default(), _connection: connection }
+        Self { queue: rabbitmq::Queue::bind(url, exchange, name, kinds).await, read: Mutex::default() }
     }
 
     /// Everything that has come so far, with its properties.
     pub(crate) async fn read(&self) -> Vec<(Arrived, BasicProperties)> {
         let mut read = self.read.lock().await;
-        let options = BasicGetOptions { no_ack: true };
-        while let Some(got) = self.channel.basic_get(self.name.as_str().into(), options).await.expect("an answer") {
-            let properties = got.delivery.properties;
-            let headers = properties.headers().as_ref().expect("headers").inner();
-            let subject = match headers.get("subject").expect("a subject") {
-                lapin::types::AMQPValue::LongString(text) => text.to_string(),
-                other => panic!("{other:?}"),
-            };
-            let arrived = Arrived {
-                id: properties.message_id().as_ref().expect("an id").as_str().parse().expect("an id"),
-                kind: got.delivery.routing_key.to_string(),
-                subject: subject.parse().expect("an id"),
-                document: String::from_utf8(got.delivery.data).expect("text"),
-            };
-            read.push((arrived, properties));
+        for Message { kind, subject, document, properties } in self.queue.take().await {
+            let id = properties.message_id().as_ref().expect("an id").as_str().parse().expect("an id");
+            read.push((Arrived { id, kind, subject: subject.parse().expect("an id"), document }, properties));
         }
         read.clone()
     }
