@@ -1,6 +1,7 @@
 //! The parts of the report. Each compares within itself, in rounds that alternate.
 
 mod compare;
+mod events;
 mod growth;
 mod holds;
 mod instances;
@@ -24,6 +25,7 @@ pub(crate) enum Part {
     Money(Backend),
     Purchase(Backend),
     Instances,
+    Events,
     Reads,
     Search,
     Queue,
@@ -33,7 +35,7 @@ pub(crate) enum Part {
 
 impl Part {
     /// In the order of the report.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Holds(Backend::MariaDb),
         Self::Holds(Backend::Sqlite),
         Self::Holds(Backend::MySql),
@@ -45,6 +47,7 @@ impl Part {
         Self::Purchase(Backend::Sqlite),
         Self::Purchase(Backend::MySql),
         Self::Instances,
+        Self::Events,
         Self::Reads,
         Self::Search,
         Self::Queue,
@@ -61,6 +64,7 @@ impl Part {
             Self::Money(backend) => of("money", backend),
             Self::Purchase(backend) => of("purchase", backend),
             Self::Instances => of("instances", Backend::MariaDb),
+            Self::Events => of("events", Backend::MariaDb),
             Self::Reads => "reads".to_owned(),
             Self::Search => "search".to_owned(),
             Self::Queue => "queue".to_owned(),
@@ -98,6 +102,7 @@ impl Part {
             Self::Money(backend) => money::run(bench, backend).await?,
             Self::Purchase(backend) => purchase::run(bench, backend).await?,
             Self::Instances => instances::run(bench).await?,
+            Self::Events => events::run(bench).await?,
             Self::Reads => reads::run(bench).await?,
             Self::Search => search::run(bench).await?,
             Self::Queue => queue::run(bench).await?,

@@ -34,7 +34,11 @@ pub(super) async fn usual_round(world: &mut World, connections: usize, time: Dur
     Ok(measured)
 }
 
-async fn hold(world: &World, connections: usize, time: Duration) -> anyhow::Result<(Measured, Vec<(usize, Uuid)>)> {
+pub(super) async fn hold(
+    world: &World,
+    connections: usize,
+    time: Duration,
+) -> anyhow::Result<(Measured, Vec<(usize, Uuid)>)> {
     let count = (connections * HOLDS_PER_CONNECTION_MAX).min(world.places.len());
     let requests: Vec<_> = (0..count).map(|place| world.hold(place)).collect();
     let (measured, responses) = world.load(connections, time, drive::created).once(&requests).await?;
