@@ -303,6 +303,7 @@ impl Rows {
                     _ => false,
                 })
             }
+            Event::PasswordChanged { account_id } => self.accounts.contains_key(account_id),
             _ => false,
         }
     }
