@@ -4,7 +4,7 @@ use std::error::Error;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use boxoffice_domain::{
-    StorageError,
+    AccountId, StorageError,
     accounts::{
         ChangedAccount, GuessablePassword, HashingError, LoginId, NewPasswordReset, PASSWORD_RESET_MINUTES_VALID,
         Password, PasswordReset, ResetTokenHash,
@@ -51,21 +51,23 @@ impl AccountService {
     }
 
     /// Gives the account of a token another password, and ends all its sessions. Its second factor stays, so that the mailbox
-    /// alone lets nobody sign in to an account that has one.
-    pub async fn complete_password_reset(&self, token: &str, next: Password) -> Result<(), PasswordResetError> {
+    /// alone lets nobody sign in to an account that has one. Names the account.
+    pub async fn complete_password_reset(&self, token: &str, next: Password) -> Result<AccountId, PasswordResetError> {
         let token_hash = token_hash(token);
         let account = self.resets.find_reset(token_hash).await?.ok_or(PasswordResetError::Invalid)?;
         refuse_guessable(&next, &account.login_id, &account.name)?;
         let next = self.passwords.hash(next).await?;
-        let changed = self.resets.complete_reset(PasswordReset { token_hash, next }).await?;
+        let changed = self.resets.complete(PasswordReset { token_hash, next }).await?;
         let ChangedAccount { account, ended_sessions, access_version } = changed.ok_or(PasswordResetError::Invalid)?;
-        ended_sessions.iter().for_each(|id| self.revoke_session(*id));
+        for id in &ended_sessions {
+            self.revoke_session(*id);
+        }
         if let Some(version) = access_version {
             self.revoke_account(account.id, version);
         }
         // Those who guessed the former password do not keep its holder waiting.
-        self.guesses.forget(&Subject::SignIn(account.login_id), self.peers.as_ref()).await;
-        Ok(())
+        self.guesses.forget(&Subject::SignIn(account.login_id.clone()), self.peers.as_ref()).await;
+        Ok(account.id)
     }
 }
 

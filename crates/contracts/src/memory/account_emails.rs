@@ -161,7 +161,7 @@ impl PasswordResets for MemoryStore {
         Ok(account_id.map(|id| rows.accounts[&id].account.clone()))
     }
 
-    async fn complete_reset(&self, reset: PasswordReset) -> Result<Option<ChangedAccount>, StorageError> {
+    async fn complete(&self, reset: PasswordReset) -> Result<Option<ChangedAccount>, StorageError> {
         let now = self.now();
         let mut rows = self.rows();
         let Some(account_id) = rows.account_of_reset(reset.token_hash, now) else {

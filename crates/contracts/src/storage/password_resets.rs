@@ -71,7 +71,7 @@ impl Stage {
     /// Uses such a token.
     pub async fn complete_reset(&self, number: u8, next: PasswordHash) -> Option<ChangedAccount> {
         let reset = PasswordReset { token_hash: token(number), next };
-        self.storage.resets.complete_reset(reset).await.expect("the storage works")
+        self.storage.resets.complete(reset).await.expect("the storage works")
     }
 
     async fn is_resettable(&self, number: u8) -> bool {
@@ -117,7 +117,7 @@ pub async fn one_of_a_hundred_uses_of_a_token_at_once_wins(stage: &Stage) {
     let completed = at_once(0..100, |number| {
         let resets = stage.storage.resets.clone();
         let reset = PasswordReset { token_hash: token(1), next: next(number) };
-        async move { resets.complete_reset(reset).await.unwrap().map(|_| next(number)) }
+        async move { resets.complete(reset).await.unwrap().map(|_| next(number)) }
     });
     let won: Vec<_> = completed.await.into_iter().flatten().collect();
     assert_eq!(won, [stage.password(&account).await]);

@@ -56,5 +56,5 @@ pub trait PasswordResets: Send + Sync {
     /// tokens of resets void, and stores [`PasswordChanged`](crate::events::Event::PasswordChanged), all in one step. The
     /// second factor stays. `None`, and nothing is changed, where [`Self::find_reset`] finds nothing: of several calls with
     /// one token, one changes the password.
-    async fn complete_reset(&self, reset: PasswordReset) -> Result<Option<ChangedAccount>, StorageError>;
+    async fn complete(&self, reset: PasswordReset) -> Result<Option<ChangedAccount>, StorageError>;
 }

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::{erase, guessable, new_password};
 use crate::{
     api::Api,
+    audit::Unknown,
     hashing::Counted,
     reply::{Code, Problem, refusals},
     request::{Body, ClientAddress, validation::parsed},
@@ -103,12 +104,17 @@ refusals!(RefusalsOfCompleting: [ALWAYS, BODY], [PasswordResetInvalid, RateLimit
 pub(crate) async fn complete(
     State(api): State<Api>,
     address: ClientAddress,
+    sender: Unknown,
     token: Result<Path<String>, PathRejection>,
     Body(body): Body<CompleteRequest>,
 ) -> Result<Response, Problem> {
     let Path(token) = token.map_err(|_| Problem::new(Code::PasswordResetInvalid))?;
     let password = parsed(|fields| new_password(fields, "/password", &body.password))?;
     let service = api.services.accounts.clone();
-    let act = async move { service.complete_password_reset(&token, password).await };
+    let act = async move {
+        let account_id = service.complete_password_reset(&token, password).await?;
+        sender.note(|sender| sender.set_account(account_id));
+        Ok::<_, PasswordResetError>(())
+    };
     Ok(api.run_hashing(address, act).await?.respond(|()| StatusCode::NO_CONTENT))
 }

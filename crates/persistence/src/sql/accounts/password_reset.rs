@@ -68,7 +68,7 @@ impl PasswordResets for Store {
         Ok(account.filter(|account| reset.is_good(account, time(self.now()))).map(|found| found.account))
     }
 
-    async fn complete_reset(&self, reset: PasswordReset) -> Result<Option<ChangedAccount>, StorageError> {
+    async fn complete(&self, reset: PasswordReset) -> Result<Option<ChangedAccount>, StorageError> {
         let input = (reset, self.writer.entropy.uuid(), self.now());
         let completed = self.writer.transaction(input, |connection, (reset, batch_id, now)| {
             Box::pin(complete(connection, reset, *batch_id, *now))
