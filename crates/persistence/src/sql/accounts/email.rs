@@ -247,7 +247,7 @@ async fn lock_verified(
 }
 
 /// Changes the row of an account, which keeps the other nodes of a cluster from erasing it meanwhile.
-async fn touch_account(connection: &mut Connection, account_id: AccountId) -> Result<(), Failure> {
+pub(super) async fn touch_account(connection: &mut Connection, account_id: AccountId) -> Result<(), Failure> {
     let touch = Statement::<Untyped>::new("UPDATE accounts SET sessions_count = sessions_count + 1 WHERE id = ");
     touch.bind(account_id).execute(connection).await?;
     Ok(())

@@ -98,6 +98,7 @@ async fn begin(connection: &mut Connection, reset: &NewPasswordReset, now: Times
     if others.len() >= PASSWORD_RESETS_MAX as usize {
         return Ok(false);
     }
+    email::touch_account(connection, account_id).await?;
     insert::<ResetRow>(connection, [ResetRow::bind(reset, account_id)]).await?;
     let (id, to, notice) = (reset.mail_id, Some(address), reset.notice.clone());
     mails::queue(connection, [&NewMail { id, account_id, to, notice, created_at: now }]).await?;
