@@ -107,6 +107,7 @@ impl<S: Catalog + Reservations + Payments> Cinema<S> {
             sales: SalesWindow::new(now, starts_at)?,
             max_seats_per_account: 4,
             holds_need_balance: false,
+            requires_verified_email: false,
             // These four are about the queue, of which there is none.
             max_active: 1,
             draw: None,

@@ -6,6 +6,7 @@
 
 mod budget;
 mod checkout;
+mod emails;
 mod hostile;
 mod line;
 mod once;

@@ -39,7 +39,9 @@ async fn every_view_can_be_used_on_small_and_large_screens_in_the_light_and_in_t
     let buyer = Buyer::new(server.api()).await;
     let browser = Browser::start(&server).await;
     let words = &browser.words;
-    for (path, heading) in [("/", "home.title"), ("/sign-in", "sign.in"), ("/sign-up", "sign.up")] {
+    for (path, heading) in
+        [("/", "home.title"), ("/sign-in", "sign.in"), ("/sign-up", "sign.up"), ("/reset-password", "reset.title")]
+    {
         browser.open(path).await;
         browser.sees_heading(&words.say(heading)).await;
         browser.sees_word(heading).await;

@@ -119,7 +119,7 @@ def code_of(response):
 RULES = re.compile(
     r"timestamp_range|sales_window|too_far_ahead|after_performance|in_the_past|before_sale|draw_held|draw_past|time_range"
     r"|(section|row|seat)_(repeated|missing|unknown)|venue_too_large|time_zone_unknown|cursor_of_other_list"
-    r"|text_(empty|invisible_character|undefined_character|nothing_visible)|password_(common|is_login_id|is_name)"
+    r"|text_(empty|invisible_character|undefined_character|nothing_visible)|password_(common|is_login_id|is_name)|wrong_code"
 )
 # A cursor is what an earlier page gave, and the words of a search are counted.
 RULES_OF_FIELDS = {("/cursor", "wrong_format"), ("/q", "too_many_words")}

@@ -77,6 +77,7 @@ async fn everyday_refusals() -> Codes {
     other.patch(path.as_str(), &json!({"title": "Mine"})).send().await.refuses(403, "forbidden");
     let stale = promoter.patch(path.as_str(), &json!({"title": "X"})).header("if-match", "\"99-x\"").send().await;
     stale.refuses(412, "precondition_failed");
+    accounts::refusals_of_addresses(first, &promoter).await;
     accounts::refusals(first, &promoter).await;
     let codes = server.api().codes();
     server.finish().await;

@@ -126,6 +126,8 @@ struct ConcertEntry {
     #[serde(default, deserialize_with = "present")]
     holds_need_balance: Option<bool>,
     #[serde(default, deserialize_with = "present")]
+    requires_verified_email: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
     draw: Option<bool>,
     #[serde(default, deserialize_with = "present")]
     performances: Option<Vec<Object<PerformanceEntry>>>,

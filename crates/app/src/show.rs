@@ -294,6 +294,7 @@ fn concert_json(summary: &ConcertSummary, stock: Stock, performances: &[Value]) 
             "max_seats_per_account": concert.max_seats_per_account,
             "max_active": concert.max_active,
             "holds_need_balance": concert.holds_need_balance,
+            "requires_verified_email": concert.requires_verified_email,
             "has_draw": concert.draw.is_some(),
             "paused": concert.paused,
             "emptied_at": concert.emptied_at,

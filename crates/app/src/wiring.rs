@@ -127,6 +127,8 @@ impl Adapters {
             sessions: Arc::clone(&self.database.sessions),
             records: Arc::clone(&self.database.records),
             factors: Arc::clone(&self.database.factors),
+            emails: Arc::clone(&self.database.emails),
+            resets: Arc::clone(&self.database.resets),
             passwords: Arc::new(passwords.context("passwords cannot be hashed with these settings")?),
             tokens: Arc::clone(tokens) as Arc<dyn AccessTokens>,
             clock: Arc::clone(&self.clock),
@@ -139,6 +141,8 @@ impl Adapters {
                 sessions_per_account: settings.sessions_per_account,
                 staff_needs_second_factor: settings.staff_second_factor == StaffSecondFactor::Required,
                 demo: settings.demo,
+                // The server has no setting for mail yet.
+                mails_are_sent: false,
                 guessing: GuessingRule {
                     free: settings.wrong_passwords_free,
                     wait_seconds_max: settings.wrong_password_wait_seconds_max,
@@ -179,6 +183,7 @@ impl Adapters {
             waiting_room: waiting_room(settings, Arc::clone(clock), peering.link.clone()).await,
             tokens: Arc::clone(&tokens) as Arc<dyn QueueTokens>,
             accounts: Arc::clone(&self.database.accounts),
+            emails: Arc::clone(&self.database.emails),
             catalog: Arc::clone(&self.database.catalog),
             payments: Arc::clone(&self.database.payments),
             reservations: Arc::clone(&self.database.reservations),

@@ -1,7 +1,9 @@
 //! Signing up, signing in, and staying signed in.
 
+mod email;
 mod guesses;
 mod known;
+mod password_reset;
 mod refresh_token;
 mod revocations;
 mod second_factor;
@@ -13,9 +15,9 @@ use std::sync::Arc;
 use boxoffice_domain::{
     AccountId, Clock, EntropySource, SessionId, StorageError,
     accounts::{
-        AccessTokens, Account, AccountChange, AccountRecords, Accounts, ChangedAccount, ClientName, CreateAccountError,
-        Credentials, Erasure, GuessablePassword, GuessingRule, HashingError, LoginId, Password, PasswordChange,
-        PasswordHash, PasswordHasher, Role, SecondFactors, Sessions, Standing,
+        AccessTokens, Account, AccountChange, AccountEmails, AccountRecords, Accounts, ChangedAccount, ClientName,
+        CreateAccountError, Credentials, Erasure, GuessablePassword, GuessingRule, HashingError, LoginId, Password,
+        PasswordChange, PasswordHash, PasswordHasher, PasswordResets, Role, SecondFactors, Sessions, Standing,
     },
     history::Actor,
     idempotency::{Idempotency, KeyReused, Made},
@@ -26,8 +28,10 @@ use boxoffice_peers::Peers;
 use guesses::{Subject, refuse_guessable};
 use refresh_token::RefreshSecret;
 
+pub use email::{EmailError, VerifyEmailError};
 pub use guesses::Guesses;
 pub use known::KnownAccounts;
+pub use password_reset::PasswordResetError;
 pub use refresh_token::session_of;
 pub use revocations::Revocations;
 pub use second_factor::{NewFactor, SecondFactorError};
@@ -78,6 +82,8 @@ pub struct SessionSettings {
     pub staff_needs_second_factor: bool,
     /// Whether accounts of the demonstration are signed in, whose passwords are public.
     pub demo: bool,
+    /// Whether mail is sent. Otherwise no address is verified, and no password reset begins.
+    pub mails_are_sent: bool,
     /// How often a password may be wrong.
     pub guessing: GuessingRule,
 }
@@ -290,6 +296,8 @@ pub struct AccountService {
     /// What the holder of an account may have a copy of.
     pub records: Arc<dyn AccountRecords>,
     pub factors: Arc<dyn SecondFactors>,
+    pub emails: Arc<dyn AccountEmails>,
+    pub resets: Arc<dyn PasswordResets>,
     pub passwords: Arc<dyn PasswordHasher>,
     pub tokens: Arc<dyn AccessTokens>,
     pub clock: Arc<dyn Clock>,

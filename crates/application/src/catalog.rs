@@ -53,6 +53,7 @@ pub struct NewConcert {
     pub max_seats_per_account: u32,
     pub max_active: u32,
     pub holds_need_balance: bool,
+    pub requires_verified_email: bool,
     /// Whether a draw orders the accounts that join before the sale opens.
     pub draw: bool,
 }
@@ -217,6 +218,7 @@ impl CatalogService {
             max_seats_per_account: new.max_seats_per_account,
             max_active: new.max_active,
             holds_need_balance: new.holds_need_balance,
+            requires_verified_email: new.requires_verified_email,
             draw: new.draw.then(|| Draw::new(self.entropy.secret())),
             paused: false,
             emptied_at: None,

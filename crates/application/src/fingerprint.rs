@@ -50,7 +50,7 @@ fn layout_parts(layout: &Layout) -> Vec<String> {
 }
 
 /// Of publishing a concert. One without a draw says nothing about draws, as before there were any; so it is with a concert
-/// whose holds need no balance.
+/// whose holds need no balance, or whose queue no verified address.
 pub fn publish_concert(new: &NewConcert) -> Fingerprint {
     let parts = [
         new.title.to_string(),
@@ -61,7 +61,11 @@ pub fn publish_concert(new: &NewConcert) -> Fingerprint {
         new.max_seats_per_account.to_string(),
         new.max_active.to_string(),
     ];
-    let switches = [(new.draw, "draw"), (new.holds_need_balance, "holds_need_balance")];
+    let switches = [
+        (new.draw, "draw"),
+        (new.holds_need_balance, "holds_need_balance"),
+        (new.requires_verified_email, "requires_verified_email"),
+    ];
     let on = switches.into_iter().filter(|(on, _)| *on).map(|(_, name)| name.to_owned());
     digest("concert", parts.into_iter().chain(on))
 }
@@ -183,6 +187,7 @@ mod tests {
             sales: SalesWindow::new(instant(-100), instant(100)).unwrap(),
             max_seats_per_account: 4,
             holds_need_balance: false,
+            requires_verified_email: false,
             max_active: 70,
             draw: false,
         };
@@ -247,6 +252,7 @@ mod tests {
             of_concert(|new| new.sales = SalesWindow::new(instant(-100), instant(101)).unwrap()),
             of_concert(|new| new.max_seats_per_account = 5),
             of_concert(|new| new.holds_need_balance = true),
+            of_concert(|new| new.requires_verified_email = true),
             of_concert(|new| new.max_active = 71),
             of_concert(|new| new.draw = true),
             of_performance(1, 2, 0, &[("A", 9), ("B", 5)]),

@@ -26,6 +26,7 @@ const CONCERTS_MAX: usize = 10_000;
 pub(crate) struct SaleTerms {
     pub(crate) promoter_id: Option<AccountId>,
     pub(crate) draw: Option<Draw>,
+    pub(crate) requires_verified_email: bool,
     /// With how the sale stood when it was read.
     pub(crate) queue: QueueTerms,
     /// How many seats were available then.
@@ -40,6 +41,7 @@ impl SaleTerms {
         Self {
             promoter_id: summary.concert.promoter_id,
             draw: summary.concert.draw,
+            requires_verified_email: summary.concert.requires_verified_email,
             queue: summary.queue_terms(read_at, stock),
             available: stock.available,
             sales: summary.concert.sales,

@@ -4,7 +4,7 @@ use std::{error::Error, sync::Arc};
 
 use boxoffice_domain::{
     AccountId, ActError, Clock, ConcertId, Network, StorageError, Timestamp,
-    accounts::{Accounts, Role},
+    accounts::{AccountEmails, Accounts, Role},
     catalog::{Catalog, ConcertSummary, NotOnSale},
     payments::Payments,
     reservations::Reservations,
@@ -55,6 +55,9 @@ pub enum JoinError {
         /// In how many seconds it may join.
         seconds_left: u64,
     },
+    /// The concert demands one.
+    #[error("the account has no verified e-mail address")]
+    EmailNotVerified,
     #[error("too many accounts have joined from this network")]
     NetworkFull {
         /// In how many seconds more may join.
@@ -136,6 +139,7 @@ pub struct WaitingRoomService {
     pub waiting_room: Arc<dyn WaitingRoom>,
     pub tokens: Arc<dyn QueueTokens>,
     pub accounts: Arc<dyn Accounts>,
+    pub emails: Arc<dyn AccountEmails>,
     /// Those that existed lately.
     pub known: Arc<KnownAccounts>,
     pub catalog: Arc<dyn Catalog>,
@@ -164,6 +168,9 @@ impl WaitingRoomService {
         terms.check_joining(self.clock.now())?;
         let account_id = identity.account_id;
         self.check_age(account_id).await?;
+        if terms.requires_verified_email && self.emails.find_email(account_id).await?.address.is_none() {
+            return Err(JoinError::EmailNotVerified);
+        }
         let draw = terms.draw.map(|draw| draw::number(&draw, account_id));
         let request = JoinRequest { concert_id, account_id, terms: terms.queue, draw, network };
         let joined = self.waiting_room.join(request).await.map_err(|error| match error {

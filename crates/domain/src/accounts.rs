@@ -1,7 +1,9 @@
 //! People who can sign in, and their sessions.
 
 mod changes;
+mod email;
 mod guessing;
+mod password_reset;
 mod records;
 mod second_factor;
 mod sessions;
@@ -23,7 +25,14 @@ use crate::{
 };
 
 pub use changes::{AccountChange, Belongings, ChangedAccount, Erasure, PasswordChange};
+pub use email::{
+    AccountEmail, AccountEmails, AddressHash, EMAIL_CODE_ATTEMPTS_MAX, EMAIL_CODE_MAILS_MAX, EMAIL_CODE_MINUTES_VALID,
+    EmailBegun, EmailCode, EmailCodeHash, EmailCodeTried, HourlyCount, NewEmail, PendingEmail,
+};
 pub use guessing::{ATTEMPTS_REMEMBERED_SECONDS, Attempts, GuessablePassword, GuessingRule};
+pub use password_reset::{
+    NewPasswordReset, PASSWORD_RESET_MINUTES_VALID, PASSWORD_RESETS_MAX, PasswordReset, PasswordResets, ResetTokenHash,
+};
 pub use records::{AccountRecords, Belonging, PublishedKind};
 pub use second_factor::{
     CODE_ATTEMPTS_FREE, CodeAttempt, Confirmation, FactorChanged, RECOVERY_CODES, RecoveryHash, RightCode,
@@ -35,6 +44,8 @@ pub use sessions::{
 };
 #[cfg(feature = "mocks")]
 pub use {
+    email::MockAccountEmails,
+    password_reset::MockPasswordResets,
     records::MockAccountRecords,
     second_factor::MockSecondFactors,
     sessions::{MockAccessTokens, MockSessions},

@@ -293,7 +293,7 @@ fn fields_of_venue(venue: &Venue) -> Vec<FieldChange> {
 }
 
 /// The fields of a concert that its promoter sets, but for those of the queue.
-fn fields_of_concert(concert: &Concert) -> [(&'static str, String); 8] {
+fn fields_of_concert(concert: &Concert) -> [(&'static str, String); 9] {
     [
         ("title", concert.title.to_string()),
         ("artist", concert.artist.to_string()),
@@ -303,6 +303,7 @@ fn fields_of_concert(concert: &Concert) -> [(&'static str, String); 8] {
         ("max_seats_per_account", concert.max_seats_per_account.to_string()),
         ("max_active", concert.max_active.to_string()),
         ("holds_need_balance", concert.holds_need_balance.to_string()),
+        ("requires_verified_email", concert.requires_verified_email.to_string()),
     ]
 }
 

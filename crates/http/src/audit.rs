@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// What is audited, by the operation.
-const AUDITED: [&str; 19] = [
+const AUDITED: [&str; 25] = [
     "accounts_sign_up",
     "accounts_sign_in",
     "accounts_refresh",
@@ -42,6 +42,12 @@ const AUDITED: [&str; 19] = [
     "accounts_begin_second_factor",
     "accounts_confirm_second_factor",
     "accounts_remove_second_factor",
+    "accounts_change",
+    "accounts_begin_email",
+    "accounts_verify_email",
+    "accounts_remove_email",
+    "accounts_begin_password_reset",
+    "accounts_complete_password_reset",
     "catalog_publish_venue",
     "catalog_publish_concert",
     "catalog_update_concert",

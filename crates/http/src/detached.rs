@@ -5,6 +5,7 @@ use std::sync::Arc;
 use boxoffice_application::Identity;
 use boxoffice_domain::idempotency::Idempotency;
 use futures::{FutureExt, future::BoxFuture};
+use tokio::task::JoinHandle;
 use tracing::Instrument;
 
 use crate::{api::Api, reply::Problem};
@@ -21,17 +22,26 @@ impl Api {
         self.run_boxed(act.boxed())
     }
 
+    /// Starts an act, and waits for nothing of it: the time of the response does not show what it does.
+    pub(crate) fn start_detached(&self, act: impl Future<Output = ()> + Send + 'static) -> Result<(), Problem> {
+        self.spawn(act.boxed()).map(drop)
+    }
+
     async fn run_boxed<T: Send + 'static>(&self, act: BoxFuture<'static, T>) -> Result<T, Problem> {
+        self.spawn(act)?.await.map_err(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "an act did not come to its end");
+            Problem::internal()
+        })
+    }
+
+    fn spawn<T: Send + 'static>(&self, act: BoxFuture<'static, T>) -> Result<JoinHandle<T>, Problem> {
         let permit = Arc::clone(&self.acts).try_acquire_owned();
         let permit = permit.map_err(|_| Problem::unavailable("Too much is being worked on at the moment."))?;
         let task = async move {
             let _permit = permit;
             act.await
         };
-        self.draining.acts.spawn(task.in_current_span()).await.map_err(|error| {
-            tracing::error!(error = &error as &dyn std::error::Error, "an act did not come to its end");
-            Problem::internal()
-        })
+        Ok(self.draining.acts.spawn(task.in_current_span()))
     }
 
     /// As [`Self::run_detached`]; keeps the idempotency key of the request in use until the end of the act.

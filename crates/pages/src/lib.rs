@@ -30,7 +30,7 @@ pub use files::BrandError;
 use files::{Coding, File, Files};
 
 /// The addresses of views beside the first: each is the same page, in which the view of the address is shown.
-const VIEWS: [&str; 12] = [
+const VIEWS: [&str; 13] = [
     "/concerts/{concert}",
     "/concerts/{concert}/queue",
     "/performances/{performance}",
@@ -40,6 +40,7 @@ const VIEWS: [&str; 12] = [
     "/account",
     "/sign-in",
     "/sign-up",
+    "/reset-password",
     "/organiser",
     "/organiser/publish",
     "/organiser/concerts/{concert}",

@@ -94,7 +94,7 @@ export function knownRole() {
  * The account, whose role is known from then on.
  *
  * @param {AbortSignal} [signal]
- * @returns {Promise<import("../api").components["schemas"]["Account"]>}
+ * @returns {Promise<import("../api").components["schemas"]["OwnAccount"]>}
  */
 export async function account(signal) {
   const { data } = await request("GET", "/v1/me", { signal });

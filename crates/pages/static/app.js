@@ -17,6 +17,7 @@ const VIEWS = [
   [/^\/wallet$/, "shop-wallet", () => import("./views/wallet.js")],
   [/^\/account$/, "shop-account", () => import("./views/account.js")],
   [/^\/sign-(?<way>in|up)$/, "shop-sign-in", () => import("./views/sign-in.js")],
+  [/^\/reset-password$/, "shop-reset-password", () => import("./views/reset-password.js")],
   [/^\/organiser$/, "organiser-concerts", () => import("./views/organiser/concerts.js")],
   [/^\/organiser\/publish$/, "organiser-publish", () => import("./views/organiser/publish.js")],
   [/^\/organiser\/concerts\/(?<concert>[^/]+)$/, "organiser-desk", () => import("./views/organiser/desk.js")],

@@ -27,7 +27,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use boxoffice_domain::{
     AccountId, Clock, EntropySource,
-    accounts::{AccountRecords, Accounts, SecondFactors, Sessions},
+    accounts::{AccountEmails, AccountRecords, Accounts, PasswordResets, SecondFactors, Sessions},
     audit::{Audit, Readiness},
     catalog::{Catalog, CatalogImport},
     events::{EventLog, Outbox},
@@ -102,6 +102,8 @@ pub struct Database {
     pub sessions: Arc<dyn Sessions>,
     pub records: Arc<dyn AccountRecords>,
     pub factors: Arc<dyn SecondFactors>,
+    pub emails: Arc<dyn AccountEmails>,
+    pub resets: Arc<dyn PasswordResets>,
     pub catalog: Arc<dyn Catalog>,
     pub import: Arc<dyn CatalogImport>,
     pub reservations: Arc<dyn Reservations>,

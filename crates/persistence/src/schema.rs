@@ -103,6 +103,7 @@ diesel::table! {
         draw_seed -> Nullable<Binary>,
         paused -> Bool,
         emptied_at -> Nullable<Timestamp>,
+        requires_verified_email -> Bool,
     }
 }
 
@@ -276,6 +277,46 @@ diesel::table! {
         attempts -> BigInt,
         ended_at -> Nullable<Timestamp>,
         outcome -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    account_emails (account_id) {
+        account_id -> Binary,
+        address -> Nullable<Text>,
+        verified_at -> Nullable<Timestamp>,
+        language -> Nullable<Text>,
+        changed_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    email_codes (account_id) {
+        account_id -> Binary,
+        address -> Nullable<Text>,
+        code_hash -> Nullable<Binary>,
+        expires_at -> Nullable<Timestamp>,
+        attempts_count -> BigInt,
+        attempts_since -> Timestamp,
+        mails_count -> BigInt,
+        mails_since -> Timestamp,
+    }
+}
+
+diesel::table! {
+    password_resets (token_hash) {
+        token_hash -> Binary,
+        account_id -> Binary,
+        expires_at -> Timestamp,
+        used_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    address_mails (address_hash) {
+        address_hash -> Binary,
+        mails_count -> BigInt,
+        mails_since -> Timestamp,
     }
 }
 

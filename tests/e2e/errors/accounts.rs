@@ -42,6 +42,29 @@ pub(super) async fn refusals(buyer: &Buyer, promoter: &Buyer) {
     promoter.api.post("/v1/sessions", &sign_in).send().await.refuses(401, "second_factor_required");
 }
 
+/// What is refused of addresses, of resets of passwords, and by a concert that demands an address.
+pub(super) async fn refusals_of_addresses(buyer: &Buyer, promoter: &Buyer) {
+    let email = |password: &str| json!({"email": "haneul@example.org", "password": password});
+    buyer.post("/v1/me/email", &email("another password")).send().await.refuses(401, "invalid_credentials");
+    buyer.post("/v1/me/email", &email(PASSWORD)).send().await.refuses(409, "mail_not_available");
+    let wrong = json!({"password": "another password"});
+    buyer.ask("DELETE", "/v1/me/email").json(&wrong).send().await.refuses(401, "invalid_credentials");
+    for login_id in [buyer.login_id.as_str(), "nobody-at-all"] {
+        let reset = json!({"login_id": login_id});
+        buyer.api.post("/v1/password-resets", &reset).send().await.refuses(409, "mail_not_available");
+    }
+    let next = json!({"password": "another password"});
+    for token in ["x", "A".repeat(43).as_str(), "%ff"] {
+        let completed = buyer.api.post(format!("/v1/password-resets/{token}"), &next).send().await;
+        completed.refuses(404, "password_reset_invalid");
+    }
+    let show = Show::publish(promoter, Terms::default()).await;
+    let demand = json!({"requires_verified_email": true});
+    let changed = promoter.patch(format!("/v1/concerts/{}", show.concert), &demand).send().await;
+    assert_eq!(changed.is(200)["requires_verified_email"], true);
+    buyer.ask_join(&show.concert).send().await.refuses(403, "email_not_verified");
+}
+
 /// What staff is refused that has yet to set up a second factor.
 pub(super) async fn refusals_of_a_server_with_second_factors() -> Codes {
     let server = Server::start(&[("STAFF_SECOND_FACTOR", "required")]).await;
@@ -77,6 +100,9 @@ pub(super) async fn refusals_of_a_limited_server() -> Codes {
         promoter.post("/v1/me/totp", &password),
         promoter.ask("DELETE", "/v1/me/totp").json(&password),
         promoter.post("/v1/me/totp/confirm", &code),
+        promoter.post("/v1/me/email", &json!({"email": "a@example.org", "password": PASSWORD})),
+        promoter.ask("DELETE", "/v1/me/email").json(&password),
+        server.api().post("/v1/password-resets/x", &password),
     ] {
         ask.send().await.refuses(429, "rate_limited");
     }

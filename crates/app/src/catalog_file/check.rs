@@ -208,6 +208,7 @@ impl Checker {
             max_seats_per_account: max_seats?,
             max_active: max_active?,
             holds_need_balance: entry.holds_need_balance,
+            requires_verified_email: entry.requires_verified_email,
             draw: entry.draw,
             performances: performances?,
         })

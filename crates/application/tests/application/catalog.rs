@@ -127,6 +127,7 @@ fn new_concert() -> NewConcert {
         max_seats_per_account: 3,
         max_active: 70,
         holds_need_balance: false,
+        requires_verified_email: false,
         draw: false,
     }
 }

@@ -4,6 +4,7 @@
 mod accounts;
 mod catalog;
 mod demo_accounts;
+mod emails;
 mod gate;
 mod gateway;
 mod guessing;

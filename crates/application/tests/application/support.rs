@@ -72,6 +72,8 @@ pub(crate) fn mock<M: Default>(expect: impl FnOnce(&mut M)) -> Arc<M> {
 /// A concert on sale, and what the services are built on.
 pub(crate) struct World {
     pub(crate) stage: Stage,
+    /// That of the stage, for the mail that is queued there.
+    pub(crate) store: Arc<MemoryStore>,
     pub(crate) show: Show,
     /// A customer with [`BALANCE`] points.
     pub(crate) buyer: AccountId,
@@ -89,10 +91,11 @@ impl World {
     /// At [`instant`](boxoffice_domain::fixtures::instant) 0, a day after the sale opened. The gateway expects no call.
     pub(crate) async fn new() -> Self {
         let clock = Arc::new(TestClock::new());
-        let store = MemoryStore::new(clock.clone(), Arc::new(TestEntropy));
-        let stage = Stage::new(Storage::of(Arc::new(store)), clock);
+        let store = Arc::new(MemoryStore::new(clock.clone(), Arc::new(TestEntropy)));
+        let stage = Stage::new(Storage::of(Arc::clone(&store)), clock);
         let queues = empty_queues(&stage);
         Self {
+            store,
             show: stage.show().await,
             buyer: stage.account_with(BALANCE).await,
             waiting_room: queues.clone(),
@@ -262,6 +265,8 @@ impl World {
             sessions: self.stage.storage.sessions.clone(),
             records: self.stage.storage.records.clone(),
             factors: self.stage.storage.factors.clone(),
+            emails: self.stage.storage.emails.clone(),
+            resets: self.stage.storage.resets.clone(),
             passwords: self.passwords.clone(),
             tokens: self.access_tokens.clone(),
             clock: self.stage.clock.clone(),
@@ -274,6 +279,7 @@ impl World {
                 sessions_per_account: 20,
                 staff_needs_second_factor: false,
                 demo: false,
+                mails_are_sent: true,
                 guessing: GuessingRule { free: 5, wait_seconds_max: 10 },
             },
             guesses: Guesses::default(),
@@ -292,6 +298,7 @@ impl World {
             waiting_room: self.waiting_room.clone(),
             tokens: Arc::new(SignedTokens::new(&[7; 32], &[])),
             accounts: self.stage.storage.accounts.clone(),
+            emails: self.stage.storage.emails.clone(),
             known: self.known_accounts(),
             catalog: self.stage.storage.catalog.clone(),
             payments: self.stage.storage.payments.clone(),

@@ -6,9 +6,10 @@ use boxoffice_application::{
 };
 use boxoffice_domain::{
     Network, StorageError,
-    accounts::MockAccounts,
+    accounts::{AccountEmail, MockAccountEmails, MockAccounts},
     catalog::{MockCatalog, NotOnSale, SalesWindow},
     fixtures::instant,
+    mail::EmailAddress,
     payments::MockPayments,
     waiting_room::{
         Draw, JoinRequest, Joined, MockWaitingRoom, QueuePlace, QueueStatus, QueueTerms, Recall, RestoreRequest,
@@ -392,4 +393,24 @@ async fn seats_are_newly_held_until_the_admission_ends_and_paid_until_the_last_h
         world.stage.clock.set(until);
         assert_refused!(world.check(place, purpose).await, GateError::Expired);
     }
+}
+
+#[tokio::test]
+async fn a_concert_may_demand_a_verified_address() {
+    let mut world = World::new().await;
+    let email = |address: Option<&str>| AccountEmail {
+        address: address.map(|text| EmailAddress::new(text).unwrap()),
+        ..AccountEmail::default()
+    };
+    world.stage.storage.emails = Arc::new(MockAccountEmails::new());
+    assert!(world.try_join().await.unwrap().1, "nothing is read of an account that needs none");
+
+    let mut world = World::new().await;
+    world.change_concert(|concert| concert.requires_verified_email = true).await;
+    world.stage.storage.emails = mock(|emails: &mut MockAccountEmails| {
+        emails.expect_find_email().times(1).returning(move |_| Ok(email(None)));
+        emails.expect_find_email().returning(move |_| Ok(email(Some("haneul@example.org"))));
+    });
+    assert_refused!(world.try_join().await, JoinError::EmailNotVerified);
+    assert!(world.try_join().await.unwrap().1);
 }

@@ -57,6 +57,9 @@ impl Accounts for MemoryStore {
         if change.remove_second_factor {
             rows.factors.remove(&id);
         }
+        if change.password_hash.is_some() {
+            rows.void_resets(id, now);
+        }
         let known = &rows.accounts[&id];
         let (account, standing) = (known.account.clone(), known.standing);
         let ended_sessions =
@@ -73,6 +76,7 @@ impl Accounts for MemoryStore {
             return Ok(None);
         };
         known.password_hash = change.next;
+        rows.void_resets(change.account_id, now);
         Ok(Some(rows.end_sessions(change.account_id, |id| id != change.kept, now)))
     }
 
@@ -101,6 +105,7 @@ impl Accounts for MemoryStore {
         }
         rows.sessions.retain(|_, session| session.account_id != id);
         rows.factors.remove(&id);
+        rows.remove_email(id);
         let known = rows.accounts.get_mut(&id).expect("it was found");
         known.erase(now);
         Ok(Erasure::Erased { access_version: known.standing.access_version })

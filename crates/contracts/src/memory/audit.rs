@@ -304,7 +304,8 @@ impl Rows {
                 })
             }
             Event::StaffActed { act } => self.acts.contains(act),
-            Event::QueueOpened { .. } | Event::PasswordChanged { .. } | Event::SignedInElsewhere { .. } => true,
+            Event::PasswordChanged { account_id } => self.accounts.contains_key(account_id),
+            Event::QueueOpened { .. } | Event::SignedInElsewhere { .. } => true,
             _ => false,
         }
     }

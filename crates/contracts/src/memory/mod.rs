@@ -3,6 +3,7 @@
 //! It is the smallest adapter, and a fake for tests about outcomes: what it answers is what a database answers. One lock
 //! around everything takes the place of transactions.
 
+mod account_emails;
 mod account_records;
 mod accounts;
 mod audit;
@@ -26,13 +27,14 @@ use std::{
 use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, Clock, ConcertId, EntropySource, PerformanceId, SessionId, StorageError, Timestamp, VenueId,
-    accounts::{Credentials, SecondFactor, Session},
+    accounts::{AccountEmail, AddressHash, Credentials, EmailCode, HourlyCount, ResetTokenHash, SecondFactor, Session},
     audit::Readiness,
     catalog::{CatalogKey, Concert, Owned, PerformanceSummary, Venue},
     events::{EventBatch, Outbox, ReaderCursor},
     fixtures::SaleTables,
     history::StaffAct,
     idempotency::{Idempotency, IdempotencyKey, KeyReused, Made},
+    mail::NewMail,
     maintenance::{Maintenance, Notice},
     page::{Page, PageRequest},
     sale::{Command, OtherOutcome, Outcome},
@@ -59,6 +61,13 @@ struct Rows {
     accounts: BTreeMap<AccountId, Credentials>,
     sessions: BTreeMap<SessionId, Session>,
     factors: BTreeMap<AccountId, SecondFactor>,
+    /// Without what waits for a code.
+    emails: BTreeMap<AccountId, AccountEmail>,
+    email_codes: BTreeMap<AccountId, EmailCode>,
+    address_mails: BTreeMap<AddressHash, HourlyCount>,
+    resets: BTreeMap<ResetTokenHash, account_emails::Reset>,
+    /// In the order in which they were queued.
+    mails: Vec<NewMail>,
     venues: Published<VenueId, Venue>,
     /// Who published a venue that was not imported.
     venue_publishers: BTreeMap<VenueId, AccountId>,
@@ -159,6 +168,11 @@ impl MemoryStore {
         let store = Self::new(clock, entropy);
         store.rows().sale.without_wallets = true;
         store
+    }
+
+    /// The mail that was queued, the oldest first.
+    pub fn queued_mails(&self) -> Vec<NewMail> {
+        self.rows().mails.clone()
     }
 
     fn rows(&self) -> MutexGuard<'_, Rows> {

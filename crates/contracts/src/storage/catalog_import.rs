@@ -58,6 +58,7 @@ pub fn catalog(price_a: i64) -> ImportedCatalog {
         sales_close_at: Some(instant(364 * 86_400)),
         max_seats_per_account: None,
         holds_need_balance: None,
+        requires_verified_email: None,
         max_active: None,
         draw: None,
         performances: Some(vec![performance("first", 0, price_a), performance("second", 1, price_a)]),

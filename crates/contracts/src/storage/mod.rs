@@ -12,11 +12,13 @@ pub mod catalog;
 pub mod catalog_import;
 pub mod catalog_search;
 pub mod charge_refunds;
+pub mod emails;
 pub mod event_log;
 pub mod history;
 pub mod import_rules;
 pub mod leases;
 pub mod maintenance;
+pub mod password_resets;
 pub mod payments;
 mod promises;
 pub mod races;
@@ -33,7 +35,7 @@ pub mod wallet;
 use std::{fmt, sync::Arc};
 
 use boxoffice_domain::{
-    accounts::{AccountRecords, Accounts, SecondFactors, Sessions},
+    accounts::{AccountEmails, AccountRecords, Accounts, PasswordResets, SecondFactors, Sessions},
     audit::{Audit, Readiness},
     catalog::{Catalog, CatalogImport},
     events::{EventLog, Outbox},
@@ -71,7 +73,7 @@ pub use crate::crowd::{Dice, at_once};
 ///
 /// | Part | Ports that it needs |
 /// | --- | --- |
-/// | `accounts` | `Accounts`, `Sessions`, `SecondFactors` |
+/// | `accounts` | `Accounts`, `Sessions`, `SecondFactors`, `AccountEmails`, `PasswordResets` |
 /// | `audit` | all but `CatalogImport`, `Sessions` and `Leases`, and [`Corrupt`](crate::storage::audit::Corrupt) |
 /// | `catalog`, `payments`, `races`, `reservations` | `Catalog`, `Payments`, `Reservations` |
 /// | `catalog_import` | these and `CatalogImport` |
@@ -119,6 +121,19 @@ macro_rules! storage_contract {
             a_code_is_taken_once
             no_more_codes_are_tried_at_once_than_may_be
             a_factor_is_removed_by_its_holder_and_by_the_operator
+        } emails {
+            an_address_is_verified_by_its_code_once
+            one_of_twenty_right_codes_at_once_verifies
+            no_more_codes_of_mails_are_tried_at_once_than_may_be
+            no_more_mails_go_to_an_account_or_an_address_than_may
+            an_address_is_removed_with_the_password_alone
+            a_language_is_kept_with_or_without_an_address
+        } password_resets {
+            a_reset_changes_the_password_once_and_ends_all_sessions
+            one_of_a_hundred_uses_of_a_token_at_once_wins
+            a_reset_is_begun_for_a_verified_address_alone
+            no_more_resets_are_begun_in_an_hour_than_may_be
+            a_token_is_void_after_its_time_or_another_password
         } }
     };
     (@ audit $open:path) => {
@@ -342,6 +357,8 @@ pub struct Storage {
     pub sessions: Arc<dyn Sessions>,
     pub records: Arc<dyn AccountRecords>,
     pub factors: Arc<dyn SecondFactors>,
+    pub emails: Arc<dyn AccountEmails>,
+    pub resets: Arc<dyn PasswordResets>,
     pub catalog: Arc<dyn Catalog>,
     pub import: Arc<dyn CatalogImport>,
     pub reservations: Arc<dyn Reservations>,
@@ -366,6 +383,8 @@ impl Storage {
             + Sessions
             + AccountRecords
             + SecondFactors
+            + AccountEmails
+            + PasswordResets
             + Catalog
             + CatalogImport
             + Reservations
@@ -387,6 +406,8 @@ impl Storage {
             sessions: store.clone(),
             records: store.clone(),
             factors: store.clone(),
+            emails: store.clone(),
+            resets: store.clone(),
             catalog: store.clone(),
             import: store.clone(),
             reservations: store.clone(),

@@ -109,6 +109,8 @@ pub struct Concert {
     pub max_active: u32,
     /// Whether an account may hold seats only if its wallet covers all that it holds.
     pub holds_need_balance: bool,
+    /// Whether an account needs a verified e-mail address to join the queue.
+    pub requires_verified_email: bool,
     /// The draw among those who join the queue before the sale opens; without one none can then.
     pub draw: Option<Draw>,
     pub paused: bool,
@@ -236,6 +238,7 @@ pub struct ConcertChange {
     pub max_seats_per_account: Option<u32>,
     pub max_active: Option<u32>,
     pub holds_need_balance: Option<bool>,
+    pub requires_verified_email: Option<bool>,
     pub paused: Option<bool>,
     pub emptied_at: Option<Timestamp>,
 }
@@ -281,6 +284,7 @@ impl ConcertChange {
             max_seats_per_account: self.max_seats_per_account.unwrap_or(concert.max_seats_per_account),
             max_active: self.max_active.unwrap_or(concert.max_active),
             holds_need_balance: self.holds_need_balance.unwrap_or(concert.holds_need_balance),
+            requires_verified_email: self.requires_verified_email.unwrap_or(concert.requires_verified_email),
             paused: self.paused.unwrap_or(concert.paused),
             emptied_at: self.emptied_at.or(concert.emptied_at),
             ..*concert

@@ -48,6 +48,7 @@ pub struct ImportedConcert {
     pub max_seats_per_account: Option<u32>,
     pub max_active: Option<u32>,
     pub holds_need_balance: Option<bool>,
+    pub requires_verified_email: Option<bool>,
     /// Whether it has a draw. That of a concert that is there does not change.
     pub draw: Option<bool>,
     /// Its performances; `None` says nothing about them.
@@ -71,6 +72,7 @@ impl ImportedConcert {
             max_seats_per_account: self.max_seats_per_account,
             max_active: self.max_active,
             holds_need_balance: self.holds_need_balance,
+            requires_verified_email: self.requires_verified_email,
             ..ConcertChange::default()
         }
     }

@@ -212,6 +212,8 @@ impl<'i> Importer<'i> {
         changes.field("max_seats_per_account", stored.max_seats_per_account, concert.max_seats_per_account);
         changes.field("max_active", stored.max_active, concert.max_active);
         changes.field("holds_need_balance", stored.holds_need_balance, concert.holds_need_balance);
+        let (was_required, is_required) = (stored.requires_verified_email, concert.requires_verified_email);
+        changes.field("requires_verified_email", was_required, is_required);
         self.begin_concert(&concert, concert.sales.open_at() != stored.sales.open_at());
         self.report.concerts_known += 1;
         let subject = ActSubject::Concert(concert.id);
@@ -236,6 +238,7 @@ impl<'i> Importer<'i> {
             max_seats_per_account: imported.max_seats_per_account.unwrap_or(self.options.max_seats_per_account),
             max_active: imported.max_active.unwrap_or(self.options.max_active),
             holds_need_balance: imported.holds_need_balance.unwrap_or(false),
+            requires_verified_email: imported.requires_verified_email.unwrap_or(false),
             draw: (imported.draw == Some(true)).then(|| Draw::new(self.entropy.secret())),
             paused: false,
             emptied_at: None,

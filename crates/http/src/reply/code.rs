@@ -57,6 +57,7 @@ codes! {
     ChargeDeclined, PAYMENT_REQUIRED, "charge_declined", "The payment gateway declined the charge";
     Forbidden, FORBIDDEN, "forbidden", "The account may not do this";
     AccountTooNew, FORBIDDEN, "account_too_new", "The account is too new to join";
+    EmailNotVerified, FORBIDDEN, "email_not_verified", "The account needs a verified e-mail address";
     SecondFactorSetupRequired, FORBIDDEN, "second_factor_setup_required", "The account has to set up a second factor first";
     QueueTokenNotActive, FORBIDDEN, "queue_token_not_active", "The queue token is not active yet";
     QueueTokenExpired, FORBIDDEN, "queue_token_expired", "The queue token has expired";
@@ -68,6 +69,7 @@ codes! {
     PaymentNotFound, NOT_FOUND, "payment_not_found", "There is no such payment";
     SessionNotFound, NOT_FOUND, "session_not_found", "There is no such session";
     SecondFactorNotFound, NOT_FOUND, "second_factor_not_found", "The account has no such second factor";
+    PasswordResetInvalid, NOT_FOUND, "password_reset_invalid", "The password reset is not valid any more";
     VenueNotFound, NOT_FOUND, "venue_not_found", "There is no such venue";
     ChargeNotFound, NOT_FOUND, "charge_not_found", "There is no such charge";
     MethodNotAllowed, METHOD_NOT_ALLOWED, "method_not_allowed", "The route does not have this method";
@@ -91,6 +93,7 @@ codes! {
     ChargeRefundRefused, CONFLICT, "charge_refund_refused", "The payment gateway refused the refund";
     AccountInUse, CONFLICT, "account_in_use", "The account has points, seats or charges in progress";
     SecondFactorExists, CONFLICT, "second_factor_exists", "The account has a second factor already";
+    MailNotAvailable, CONFLICT, "mail_not_available", "The server sends no mail";
     LoginIdTaken, CONFLICT, "login_id_taken", "The login id is taken";
     IdempotencyKeyInUse, CONFLICT, "idempotency_key_in_use", "Another request under the same key is in progress";
     HoldExpired, GONE, "hold_expired", "The hold has expired";

@@ -33,7 +33,12 @@ pub(crate) fn promised_bytes(operation: &str, rules: &SellingRules) -> usize {
         "accounts_sign_up" => accounts::sign_up::BODY_BYTES_MAX,
         "accounts_change_password" => accounts::change_password::BODY_BYTES_MAX,
         "accounts_erase" => accounts::erase::BODY_BYTES_MAX,
-        "accounts_begin_second_factor" | "accounts_remove_second_factor" => accounts::second_factor::BODY_BYTES_MAX,
+        "accounts_begin_second_factor" | "accounts_remove_second_factor" | "accounts_remove_email" => {
+            accounts::second_factor::BODY_BYTES_MAX
+        }
+        "accounts_begin_email" => accounts::email::BODY_BYTES_MAX,
+        "accounts_begin_password_reset" => accounts::password_reset::BEGIN_BODY_BYTES_MAX,
+        "accounts_complete_password_reset" => accounts::password_reset::BODY_BYTES_MAX,
         "catalog_publish_concert" | "catalog_update_concert" => catalog::publish_concert::BODY_BYTES_MAX,
         "catalog_publish_performance" => catalog::publish_performance::BODY_BYTES_MAX,
         "catalog_publish_venue" => catalog::publish_venue::BODY_BYTES_MAX,

@@ -8,7 +8,10 @@ use axum::{
     http::Method,
 };
 use boxoffice_domain::{
-    accounts::{MockAccountRecords, MockAccounts, MockPasswordHasher, MockSecondFactors, MockSessions},
+    accounts::{
+        MockAccountEmails, MockAccountRecords, MockAccounts, MockPasswordHasher, MockPasswordResets, MockSecondFactors,
+        MockSessions,
+    },
     catalog::MockCatalog,
     history::MockHistory,
     payments::MockPayments,
@@ -123,6 +126,8 @@ async fn wrong(code: Code, operation: &Operation) -> (World, Ask) {
             storage.history = Arc::new(MockHistory::new());
             storage.records = Arc::new(MockAccountRecords::new());
             storage.factors = Arc::new(MockSecondFactors::new());
+            storage.emails = Arc::new(MockAccountEmails::new());
+            storage.resets = Arc::new(MockPasswordResets::new());
             world.waiting_room = Arc::new(MockWaitingRoom::new());
             world.passwords = Arc::new(MockPasswordHasher::new());
             ask
@@ -151,6 +156,10 @@ async fn every_operation_lists_the_shared_codes_that_it_answers_with_and_no_othe
             Code::Unavailable,
             Code::Internal,
         ] {
+            // Its response does not wait for what it asks for.
+            if (operation.id.as_str(), code) == ("accounts_begin_password_reset", Code::Internal) {
+                continue;
+            }
             let (world, ask) = wrong(code, &operation).await;
             let response = world.router().oneshot(ask.into_request()).await.unwrap();
             // The body of a queue stream has no end.

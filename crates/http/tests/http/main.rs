@@ -21,6 +21,7 @@ mod routes {
     mod accounts;
     mod catalog;
     mod catalog_search;
+    mod emails;
     mod history;
     mod operations;
     mod payments;

@@ -183,6 +183,7 @@ export function concertForm(published) {
       },
       tick("draw"),
       tick("holds_need_balance"),
+      tick("requires_verified_email"),
     ],
     submit: t("organiser.publish_concert"),
     act: async (values) => {
@@ -197,6 +198,7 @@ export function concertForm(published) {
         max_active: whole(values.max_active),
         draw: values.draw === "on",
         holds_need_balance: values.holds_need_balance === "on",
+        requires_verified_email: values.requires_verified_email === "on",
       });
       element.reset();
       const desk = h("a", { href: `/organiser/concerts/${concert.id}` }, t("organiser.to_desk"));

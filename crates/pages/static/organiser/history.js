@@ -9,7 +9,14 @@ import { has, number, t, when } from "../strings.js";
 
 /** The fields that are numbers, and those that are on or off. Titles may look like either. */
 const NUMBERS = new Set(["max_seats_per_account", "max_active", "duration_minutes", "seats_count"]);
-const SWITCHES = new Set(["draw", "holds_need_balance", "paused", "withdrawn", "overlaps_allowed"]);
+const SWITCHES = new Set([
+  "draw",
+  "holds_need_balance",
+  "requires_verified_email",
+  "paused",
+  "withdrawn",
+  "overlaps_allowed",
+]);
 
 export class History {
   #path;

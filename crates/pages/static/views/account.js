@@ -1,5 +1,5 @@
 // @ts-check
-/** The account: its password, its sessions, its second factor, a copy of all that is stored, and its end. */
+/** The account: its password, its e-mail address, its sessions, its second factor, a copy of all that is stored, and its end. */
 
 import { account, Refusal, request, signOut } from "../api.js";
 import { append, fill, h } from "../dom.js";
@@ -25,6 +25,7 @@ class AccountView extends View {
         ].map(([name, value]) => h("div", {}, h("dt", {}, t(`account.${name}`)), h("dd", {}, value))),
       ),
       part("account.password", password()),
+      part("account.email", h("p", {}, t("account.email_said")), email(me), language(me)),
       part(
         "account.sessions",
         this.#sessions,
@@ -118,6 +119,91 @@ function password() {
       element.append(notice("success", t("account.changed")));
     },
   });
+  return element;
+}
+
+/** @typedef {import("../../api").components["schemas"]["OwnAccount"]} Me */
+
+/**
+ * Verifying an address, or removing it.
+ *
+ * @param {Me} me
+ */
+function email(me) {
+  const box = h("div", {});
+  const said = (/** @type {string | null} */ address) =>
+    h("p", {}, address ? t("account.email_is", { address }) : t("account.email_none"));
+  const begin = () => {
+    const element = form({
+      fields: [
+        {
+          name: "email",
+          label: t("account.email_address"),
+          attributes: { type: "email", autocomplete: "email", required: true, maxlength: 254 },
+        },
+        { name: "password", label: t("account.current_password"), attributes: CURRENT },
+      ],
+      submit: t("account.email_send"),
+      act: async (body) => {
+        await request("POST", "/v1/me/email", { body });
+        fill(box, notice("success", t("account.email_sent", { address: body.email })), verify(body.email), begin());
+      },
+    });
+    return element;
+  };
+  const verify = (/** @type {string} */ address) =>
+    form({
+      fields: [
+        {
+          name: "code",
+          label: t("account.email_code"),
+          attributes: { inputmode: "numeric", autocomplete: "one-time-code", required: true },
+        },
+      ],
+      submit: t("account.email_verify"),
+      act: async (body) => {
+        await request("POST", "/v1/me/email/verify", { body });
+        fill(box, notice("success", t("account.email_verified")), said(address), begin(), remove());
+      },
+    });
+  const remove = () =>
+    form({
+      fields: [{ name: "password", label: t("account.current_password"), attributes: CURRENT }],
+      submit: t("account.email_remove"),
+      act: async (body) => {
+        await request("DELETE", "/v1/me/email", { body });
+        fill(box, notice("success", t("account.email_removed")), begin());
+      },
+    });
+  append(box, [said(me.email), me.email_pending && verify(me.email_pending), begin(), me.email && remove()]);
+  return box;
+}
+
+/**
+ * The language of mail.
+ *
+ * @param {Me} me
+ */
+function language(me) {
+  const element = form({
+    fields: [
+      {
+        name: "language",
+        label: t("account.mail_language"),
+        choices: [
+          ["en", t("language.en")],
+          ["ko", t("language.ko")],
+        ],
+      },
+    ],
+    submit: t("account.mail_language_set"),
+    act: async (body) => {
+      await request("PATCH", "/v1/me", { body });
+      announce(t("account.mail_language_saved"));
+    },
+  });
+  const select = /** @type {HTMLSelectElement} */ (element.querySelector("select"));
+  select.value = me.language;
   return element;
 }
 

@@ -64,6 +64,7 @@ class Queue extends View {
       fill(
         this.#box,
         notice("info", sentence(refusal)),
+        refusal.code === "email_not_verified" && h("p", {}, h("a", { href: "/account" }, t("queue.to_account"))),
         h("p", {}, h("a", { href: `/concerts/${this.#concert}`, class: "button" }, t("queue.back"))),
       );
       this.disconnectedCallback();

@@ -17,6 +17,7 @@ class SignIn extends View {
         "div",
         { class: "narrow" },
         this.params.way === "in" ? signingIn(next) : signingUp(next),
+        this.params.way === "in" && h("p", {}, h("a", { href: "/reset-password" }, t("sign.forgot"))),
         h("p", {}, t(`sign.${other}_instead`), " ", h("a", { href: `/sign-${other}${to}` }, t(`sign.${other}`))),
       ),
     );

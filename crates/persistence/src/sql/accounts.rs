@@ -1,5 +1,7 @@
 //! Accounts and their sessions.
 
+mod email;
+mod password_reset;
 mod records;
 mod second_factor;
 mod sessions;
@@ -196,6 +198,9 @@ async fn change_account(
     if change.remove_second_factor {
         second_factor::remove(connection, account.id).await?;
     }
+    if change.password_hash.is_some() {
+        password_reset::void_open(connection, account.id, time(now)).await?;
+    }
     let ended_sessions = if change.ends_sessions() {
         sessions::end_of(connection, account.id, None, time(now)).await?
     } else {
@@ -218,6 +223,7 @@ async fn change_password(
     }
     let account = accounts::table.find(change.account_id.stored());
     diesel::update(account).set(accounts::password_hash.eq(&change.next.0)).execute(connection).await?;
+    password_reset::void_open(connection, change.account_id, now).await?;
     let others = SessionsToEnd::AllBut(change.kept);
     Ok(Some(sessions::end_of(connection, change.account_id, Some(others), now).await?))
 }
@@ -245,6 +251,8 @@ async fn erase(
     save_account(connection, &credentials).await?;
     sessions::remove_all(connection, id).await?;
     second_factor::remove(connection, id).await?;
+    email::remove_all(connection, id).await?;
+    password_reset::remove_all(connection, id).await?;
     Ok(Erasure::Erased { access_version: credentials.standing.access_version })
 }
 

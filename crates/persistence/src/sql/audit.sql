@@ -259,7 +259,13 @@ SELECT accounts.id, accounts.login_id FROM accounts
 WHERE accounts.erased_at IS NOT NULL AND (accounts.password_hash <> '' OR accounts.name <> 'erased'
     OR accounts.idempotency_key IS NOT NULL OR accounts.login_id NOT LIKE 'erased-%')
 UNION ALL SELECT sessions.account_id, 'a session' FROM sessions
-JOIN accounts ON accounts.id = sessions.account_id WHERE accounts.erased_at IS NOT NULL;
+JOIN accounts ON accounts.id = sessions.account_id WHERE accounts.erased_at IS NOT NULL
+UNION ALL SELECT account_emails.account_id, 'an e-mail address' FROM account_emails
+JOIN accounts ON accounts.id = account_emails.account_id WHERE accounts.erased_at IS NOT NULL
+UNION ALL SELECT email_codes.account_id, 'a code' FROM email_codes
+JOIN accounts ON accounts.id = email_codes.account_id WHERE accounts.erased_at IS NOT NULL
+UNION ALL SELECT password_resets.account_id, 'a reset of the password' FROM password_resets
+JOIN accounts ON accounts.id = password_resets.account_id WHERE accounts.erased_at IS NOT NULL;
 
 -- invariant: second_factor_is_that_of_the_account
 SELECT accounts.id, accounts.login_id FROM accounts

@@ -437,7 +437,7 @@ impl Catalog for Store {
 
 /// `UPDATE concerts SET …`: the columns that a catalog names, and these further ones.
 fn update_concert(concert: &Concert, further: &[&'static str]) -> Statement {
-    const NAMED: [&str; 8] = [
+    const NAMED: [&str; 9] = [
         "title",
         "artist",
         "description",
@@ -446,6 +446,7 @@ fn update_concert(concert: &Concert, further: &[&'static str]) -> Statement {
         "max_seats_per_account",
         "max_active",
         "holds_need_balance",
+        "requires_verified_email",
     ];
     Statement::update::<ConcertRow>(ConcertRow::bind(concert, Origin::default()), &[&NAMED, further].concat())
 }

@@ -4,7 +4,7 @@ use boxoffice_domain::{StorageError, Timestamp, mail::NewMail};
 use chrono::NaiveDateTime;
 
 use super::{super::Connection, failure::Failure, insert::upsert};
-use crate::{row::row, schema::mails, stored::json};
+use crate::{row::row, stored::json};
 
 row! {
     pub(super) struct MailRow in mails, from (mail: &NewMail, notice: String, next_attempt_at: Option<Timestamp>) {

@@ -187,6 +187,8 @@ pub(crate) async fn connect(
         sessions: store.clone(),
         records: store.clone(),
         factors: store.clone(),
+        emails: store.clone(),
+        resets: store.clone(),
         catalog: store.clone(),
         import: store.clone(),
         reservations: store.clone(),

@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use boxoffice_contracts::storage::{PRICE_A, pay_request};
+use boxoffice_contracts::storage::{PRICE_A, emails::member, pay_request};
 use boxoffice_domain::{
     StorageError,
+    accounts::{Credentials, EmailBegun, EmailCodeTried, PasswordHash},
     fixtures::{self, TestClock},
     reservations::HoldError,
 };
@@ -80,6 +81,43 @@ async fn every_act_is_done_once(kind: ServerKind) {
     place.remove().await.unwrap();
 }
 
+/// With every second commit cut, an address is verified and a password reset, each with one mail and one event.
+async fn every_act_on_an_address_is_done_once(kind: ServerKind) {
+    let (place, proxy, url) = database_behind_a_proxy(kind).await;
+    let (stage, database) = join(&url, settings(), Arc::new(TestClock::new())).await;
+    let rows = async |table: &str| count(&place, &format!("SELECT CAST(COUNT(*) AS SIGNED) FROM {table}")).await;
+    let mut rounds = 0;
+    for at in EVERY_WAY {
+        // An even number of acts in each round, of which every second is cut: in one round those, in the next the others.
+        for skipped in [false, true] {
+            rounds += 1;
+            let number = u8::try_from(rounds).unwrap();
+            let account = member(&stage).await;
+            let (id, login_id) = (account.account.id, account.account.login_id.clone());
+            proxy.cut_when(MYSQL_COMMIT, at, 2);
+            if skipped {
+                stage.storage.emails.set_language(id, boxoffice_domain::mail::MailLanguage::English).await.unwrap();
+            }
+            let to = format!("a{number}");
+            assert_eq!(stage.begin_email(&account, &to, number).await, EmailBegun::Begun { is_sent: true }, "{at:?}");
+            assert!(matches!(stage.verify_email(id, number).await, EmailCodeTried::Right(_)), "{at:?}");
+            assert!(stage.begin_reset(&login_id, number).await, "{at:?}");
+            let next = PasswordHash(format!("$argon2id$next-{number}"));
+            assert!(stage.complete_reset(number, next.clone()).await.is_some(), "{at:?}");
+            let account = Credentials { password_hash: next, ..account };
+            assert!(stage.storage.emails.remove_email(id, account.password_hash).await.unwrap(), "{at:?}");
+            proxy.cut_nothing();
+            stage.clock.advance_seconds(1);
+        }
+    }
+    assert_eq!(rows("mails WHERE address LIKE 'a%' AND notice LIKE '%email_verification%'").await, rounds);
+    assert_eq!(rows("mails WHERE notice LIKE '%password_reset%'").await, rounds);
+    assert_eq!(rows("outbox_batches WHERE events LIKE '%password_changed%'").await, rounds);
+    stage.assert_sound().await;
+    database.shutdown().await;
+    place.remove().await.unwrap();
+}
+
 /// Commits are cut in every way under buyers who hold, pay and cancel at once, over two instances.
 async fn a_stampede_loses_and_doubles_nothing(kind: ServerKind) {
     let (place, proxy, url) = database_behind_a_proxy(kind).await;
@@ -132,5 +170,5 @@ async fn a_silent_database_is_given_up_and_found_again() {
     place.remove().await.unwrap();
 }
 
-crate::on_every_backend! { @ mariadb, super::ServerKind::MariaDb; every_act_is_done_once a_stampede_loses_and_doubles_nothing }
-crate::on_every_backend! { @ mysql, super::ServerKind::MySql; every_act_is_done_once a_stampede_loses_and_doubles_nothing }
+crate::on_every_backend! { @ mariadb, super::ServerKind::MariaDb; every_act_is_done_once every_act_on_an_address_is_done_once a_stampede_loses_and_doubles_nothing }
+crate::on_every_backend! { @ mysql, super::ServerKind::MySql; every_act_is_done_once every_act_on_an_address_is_done_once a_stampede_loses_and_doubles_nothing }

@@ -209,6 +209,8 @@ fn storage(database: &Database) -> Storage {
         sessions: database.sessions.clone(),
         records: database.records.clone(),
         factors: database.factors.clone(),
+        emails: database.emails.clone(),
+        resets: database.resets.clone(),
         catalog: database.catalog.clone(),
         import: database.import.clone(),
         reservations: database.reservations.clone(),

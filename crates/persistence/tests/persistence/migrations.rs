@@ -80,6 +80,7 @@ async fn a_program_that_does_not_know_the_newest_columns_writes_concerts(backend
     let stage = home.stage();
     let stored = stage.storage.catalog.concerts(None, PageRequest::first(9)).await.unwrap().items.remove(0).concert;
     assert_eq!((stored.draw, stored.paused, stored.emptied_at, stored.holds_need_balance), (None, false, None, false));
+    assert!(!stored.requires_verified_email);
     let change = ConcertChange { paused: Some(true), ..ConcertChange::default() };
     stage
         .storage

@@ -51,6 +51,7 @@ fn catalog() -> ImportedCatalog {
         sales_close_at: Some(sales.close_at()),
         max_seats_per_account: None,
         holds_need_balance: None,
+        requires_verified_email: None,
         max_active: None,
         draw: None,
         performances: Some(vec![imported_performance("p")]),

@@ -11,7 +11,7 @@ use axum::{
 use boxoffice_application::Identity;
 use boxoffice_domain::{
     StorageError,
-    accounts::{Account, PublishedKind, SecondFactor, Session},
+    accounts::{Account, AccountEmail, PublishedKind, SecondFactor, Session},
     page::{PAGE_ITEMS_MAX, Page, PageRequest},
     sale::HoldBudget,
     text::Name,
@@ -27,7 +27,7 @@ use tokio::sync::mpsc;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::AccountResponse;
+use super::{AccountResponse, me::Language};
 use crate::{
     api::Api,
     reply::{Code, Problem, refusals},
@@ -110,6 +110,34 @@ impl From<SecondFactor> for FactorResponse {
     }
 }
 
+/// The e-mail of the account.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ExportedEmail)]
+struct EmailResponse {
+    #[schema(required)]
+    address: Option<String>,
+    #[schema(required)]
+    verified_at: Option<DateTime<Utc>>,
+    /// The address that was last sent a code which was not used.
+    #[schema(required)]
+    pending_address: Option<String>,
+    /// `null` if none was chosen.
+    #[schema(required)]
+    language: Option<Language>,
+}
+
+impl From<AccountEmail> for EmailResponse {
+    fn from(email: AccountEmail) -> Self {
+        let AccountEmail { address, verified_at, language, pending } = email;
+        Self {
+            address: address.map(String::from),
+            verified_at,
+            pending_address: pending.map(|(address, _)| address.into()),
+            language: language.map(Language::from),
+        }
+    }
+}
+
 /// Something that the account published.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ExportedPublication)]
@@ -134,6 +162,7 @@ pub(crate) struct ExportResponse {
     /// `null` if none was begun. Its key is left out.
     #[schema(required)]
     second_factor: Option<FactorResponse>,
+    email: EmailResponse,
     sessions: Vec<SessionResponse>,
     /// `null` if the product has no wallets.
     #[schema(required)]
@@ -215,6 +244,8 @@ impl Export {
         self.field(",", "exported_at", &now).await?;
         let factor = services.accounts.factors.find_factor(account_id).await?.map(FactorResponse::from);
         self.field(",", "second_factor", &factor).await?;
+        let email = services.accounts.emails.find_email(account_id).await?;
+        self.field(",", "email", &EmailResponse::from(email)).await?;
         self.list("sessions", |page| records.all_sessions(account_id, page), SessionResponse::from).await?;
         let wallet = match &services.wallet {
             Some(wallets) => wallets.balance(identity).await?.map(WalletResponse::from),

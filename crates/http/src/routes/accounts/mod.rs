@@ -1,11 +1,13 @@
-//! `/v1/accounts`, `/v1/sessions` and `/v1/me`.
+//! `/v1/accounts`, `/v1/sessions`, `/v1/me` and `/v1/password-resets`.
 
 pub(crate) mod change_password;
+pub(crate) mod email;
 pub(crate) mod end_sessions;
 pub(crate) mod erase;
 pub(crate) mod export;
 pub(crate) mod list_sessions;
 pub(crate) mod me;
+pub(crate) mod password_reset;
 pub(crate) mod refresh;
 pub(crate) mod second_factor;
 pub(crate) mod sign_in;

@@ -18,7 +18,7 @@ pub(crate) const BODY_BYTES_MAX: usize = erase::BODY_BYTES_MAX;
 #[schema(as = Confirmed)]
 pub(crate) struct PasswordRequest {
     #[schema(format = Password, example = "correct horse battery staple")]
-    password: String,
+    pub(super) password: String,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -27,7 +27,7 @@ pub(crate) struct PasswordRequest {
 pub(crate) struct CodeRequest {
     /// What the device shows.
     #[schema(example = "123456")]
-    code: String,
+    pub(super) code: String,
 }
 
 #[derive(Serialize, ToSchema)]

@@ -74,6 +74,8 @@ pub(crate) struct ConcertResponse {
     max_seats_per_account: u32,
     /// Whether seats can be held only by an account whose points cover them, together with all that it holds.
     holds_need_balance: bool,
+    /// Whether only an account with a verified e-mail address can join the queue.
+    requires_verified_email: bool,
     performances_count: u32,
     /// When the first performance starts; `null` if there is none.
     #[schema(required)]
@@ -155,6 +157,7 @@ impl ConcertResponse {
             draw,
             max_seats_per_account: concert.max_seats_per_account,
             holds_need_balance: concert.holds_need_balance,
+            requires_verified_email: concert.requires_verified_email,
             performances_count,
             first_performance_at,
             last_performance_at,

@@ -69,6 +69,9 @@ pub(crate) struct PublishConcertRequest {
     /// Whether seats can be held only by an account whose points cover them, together with all that it holds.
     #[serde(default)]
     holds_need_balance: bool,
+    /// Whether only an account with a verified e-mail address can join the queue.
+    #[serde(default)]
+    requires_verified_email: bool,
     /// Whether accounts may join before the sale opens, and a draw then decides their order. Cannot be changed.
     #[serde(default)]
     draw: bool,
@@ -91,6 +94,7 @@ impl PublishConcertRequest {
                 max_seats_per_account: max_seats.unwrap_or(rules.max_seats_per_account.get()),
                 max_active: max_active.unwrap_or(rules.max_active.get()),
                 holds_need_balance: self.holds_need_balance,
+                requires_verified_email: self.requires_verified_email,
                 draw: self.draw,
                 sales: fields.check("/sales_close_at", "sales_window", SalesWindow::new(open_at?, close_at?))?,
             })

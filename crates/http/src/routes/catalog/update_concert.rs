@@ -68,6 +68,9 @@ pub(crate) struct UpdateConcertRequest {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     holds_need_balance: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    requires_verified_email: Option<bool>,
 }
 
 impl UpdateConcertRequest {
@@ -80,6 +83,7 @@ impl UpdateConcertRequest {
                     .as_deref()
                     .and_then(|text| fields.text("/description", Description::new(text))),
                 holds_need_balance: self.holds_need_balance,
+                requires_verified_email: self.requires_verified_email,
                 max_active: self.max_active.and_then(|count| u32::try_from(count).ok()),
                 max_seats_per_account: self.max_seats_per_account.and_then(|count| u32::try_from(count).ok()),
                 sales_close_at: self.sales_close_at.and_then(|at| fields.instant("/sales_close_at", at)),

@@ -15,6 +15,7 @@ impl From<JoinError> for Problem {
             JoinError::ConcertNotFound => Self::new(Code::ConcertNotFound),
             JoinError::NoPerformance => Self::new(Code::SaleNotOpen),
             JoinError::NoAccount => Self::invalid_access_token(Code::Unauthenticated),
+            JoinError::EmailNotVerified => Self::new(Code::EmailNotVerified),
             JoinError::AccountTooNew { seconds_left } => Self::new(Code::AccountTooNew).retry_after(seconds_left),
             JoinError::NetworkFull { seconds_left } => Self::new(Code::QueueJoinsLimited).retry_after(seconds_left),
             JoinError::NotOnSale(not_on_sale) => not_on_sale.into(),
@@ -27,7 +28,16 @@ impl From<JoinError> for Problem {
 
 refusals!(
     [SIGNED_IN, PATH],
-    [ConcertNotFound, SaleNotOpen, SaleClosed, SoldOut, PerformanceStarted, AccountTooNew, QueueJoinsLimited]
+    [
+        ConcertNotFound,
+        SaleNotOpen,
+        SaleClosed,
+        SoldOut,
+        PerformanceStarted,
+        AccountTooNew,
+        EmailNotVerified,
+        QueueJoinsLimited
+    ]
 );
 
 /// Join the queue

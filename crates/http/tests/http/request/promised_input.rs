@@ -103,7 +103,23 @@ fn longest(operation: &str, seats_max: usize) -> Vec<(String, StatusCode)> {
         "accounts_confirm_second_factor" => {
             vec![("{\"code\": \"123456\"}".to_owned(), StatusCode::NOT_FOUND)]
         }
-        "accounts_erase" | "accounts_remove_second_factor" => {
+        "accounts_begin_email" => {
+            let email = format!("{}@{}.{}.org", "\\u0061".repeat(64), "\\u0061".repeat(63), "\\u0061".repeat(63));
+            let password = LONGEST_CHARACTER.repeat(128);
+            let body = format!("{{\"email\": \"{email}\", \"password\": \"{password}\"}}");
+            vec![(body, StatusCode::UNAUTHORIZED)]
+        }
+        "accounts_begin_password_reset" => {
+            vec![(format!("{{\"login_id\": \"{}\"}}", "\\uff21".repeat(64)), StatusCode::ACCEPTED)]
+        }
+        "accounts_complete_password_reset" => {
+            vec![(format!("{{\"password\": \"{}\"}}", LONGEST_CHARACTER.repeat(128)), StatusCode::NOT_FOUND)]
+        }
+        "accounts_verify_email" => {
+            vec![("{\"code\": \"12345678\"}".to_owned(), StatusCode::UNPROCESSABLE_ENTITY)]
+        }
+        "accounts_change" => vec![("{\"language\": \"en\"}".to_owned(), StatusCode::OK)],
+        "accounts_erase" | "accounts_remove_second_factor" | "accounts_remove_email" => {
             vec![(format!("{{\"password\": \"{}\"}}", LONGEST_CHARACTER.repeat(128)), StatusCode::UNAUTHORIZED)]
         }
         "catalog_publish_concert" => vec![(concert(), StatusCode::CREATED)],

@@ -68,6 +68,9 @@ pub(crate) struct World {
     pub queues: Arc<MemoryWaitingRoom>,
     pub waiting_room: Arc<dyn WaitingRoom>,
     pub account_age_min: TimeDelta,
+    pub mails_are_sent: bool,
+    /// That of the stage, for the mail that is queued there.
+    pub store: Arc<MemoryStore>,
     pub passwords: Arc<dyn PasswordHasher>,
     pub gateway: Option<Arc<dyn PaymentGateway>>,
     /// Whether the product has neither queues nor payments nor wallets.
@@ -113,8 +116,8 @@ impl World {
     /// At [`instant`](boxoffice_domain::fixtures::instant) 0, a day after the sale opened. The gateway approves everything.
     pub(crate) async fn new() -> Self {
         let clock = Arc::new(TestClock::new());
-        let store = MemoryStore::new(clock.clone(), Arc::new(TestEntropy));
-        let stage = Stage::new(Storage::of(Arc::new(store)), clock.clone());
+        let store = Arc::new(MemoryStore::new(clock.clone(), Arc::new(TestEntropy)));
+        let stage = Stage::new(Storage::of(Arc::clone(&store)), clock.clone());
         let queue_settings = Settings {
             capacity: 1_000,
             queues_max: 100,
@@ -136,6 +139,8 @@ impl World {
             waiting_room: queues.clone(),
             account_age_min: TimeDelta::zero(),
             queues,
+            mails_are_sent: true,
+            store,
             passwords: passwords(),
             gateway: Some(mock(|gateway: &mut MockPaymentGateway| {
                 gateway.expect_begin().returning(|_| Ok(approved()));
@@ -179,6 +184,7 @@ impl World {
             waiting_room: self.waiting_room.clone(),
             tokens: Arc::new(queue_tokens()),
             accounts: storage.accounts.clone(),
+            emails: storage.emails.clone(),
             catalog: storage.catalog.clone(),
             payments: storage.payments.clone(),
             reservations: storage.reservations.clone(),
@@ -195,6 +201,8 @@ impl World {
                 sessions: storage.sessions,
                 records: storage.records,
                 factors: storage.factors,
+                emails: storage.emails,
+                resets: storage.resets,
                 passwords: Arc::clone(&self.passwords),
                 tokens: named_tokens(self),
                 clock: clock.clone(),
@@ -207,6 +215,7 @@ impl World {
                     sessions_per_account: 20,
                     staff_needs_second_factor: false,
                     demo: false,
+                    mails_are_sent: self.mails_are_sent,
                     guessing: GuessingRule { free: 5, wait_seconds_max: 10 },
                 },
                 guesses: Guesses::default(),

@@ -130,6 +130,7 @@ row! {
         draw_seed: Option<Vec<u8>> = concert.draw.map(|draw| draw.seed().to_vec()),
         paused: bool = concert.paused,
         emptied_at: Option<NaiveDateTime> = concert.emptied_at,
+        requires_verified_email: bool = concert.requires_verified_email,
     }
 }
 
@@ -155,6 +156,7 @@ impl TryFrom<ConcertRow> for Concert {
             max_seats_per_account: count(row.max_seats_per_account)?,
             max_active: count(row.max_active)?,
             holds_need_balance: row.holds_need_balance,
+            requires_verified_email: row.requires_verified_email,
             draw: row.draw_seed.map(draw).transpose()?,
             paused: row.paused,
             emptied_at: row.emptied_at.map(|at| at.and_utc()),

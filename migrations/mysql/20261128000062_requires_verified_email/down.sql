@@ -1,0 +1,1 @@
+ALTER TABLE concerts DROP COLUMN requires_verified_email;

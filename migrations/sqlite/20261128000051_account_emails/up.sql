@@ -1,0 +1,13 @@
+CREATE TABLE account_emails (
+    -- Mail to an account finds its address.
+    account_id BLOB NOT NULL PRIMARY KEY,
+    -- The verified one; null: none.
+    address TEXT NULL,
+    verified_at TIMESTAMP NULL,
+    -- The tag of the language of its mail; null: it was not chosen.
+    language TEXT NULL,
+    changed_at TIMESTAMP NOT NULL
+) WITHOUT ROWID;
+
+-- Whose address it is, for the operator.
+CREATE INDEX account_emails_by_address ON account_emails (address);
