@@ -60,6 +60,7 @@ diesel::table! {
         former_hash -> Nullable<Binary>,
         refreshed_at -> Nullable<Timestamp>,
         client -> Nullable<Text>,
+        network -> Nullable<Text>,
     }
 }
 
@@ -276,6 +277,16 @@ diesel::table! {
         attempts -> BigInt,
         ended_at -> Nullable<Timestamp>,
         outcome -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    account_emails (account_id) {
+        account_id -> Binary,
+        address -> Nullable<Text>,
+        verified_at -> Nullable<Timestamp>,
+        language -> Nullable<Text>,
+        changed_at -> Timestamp,
     }
 }
 

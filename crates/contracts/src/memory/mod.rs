@@ -11,6 +11,7 @@ mod catalog_import;
 mod event_sink;
 mod history;
 mod leases;
+mod mails;
 mod payments;
 mod reservations;
 mod retention;
@@ -68,6 +69,8 @@ struct Rows {
     notice: Option<Notice>,
     batches: Vec<EventBatch>,
     acts: Vec<StaffAct>,
+    emails: BTreeMap<AccountId, mails::AccountEmail>,
+    mails: BTreeMap<Uuid, mails::KeptMail>,
     removed_until: retention::RemovedUntil,
     notifications: BTreeMap<String, wallet::Kept>,
     sale: SaleTables,

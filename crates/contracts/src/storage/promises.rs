@@ -97,7 +97,8 @@ impl Stage {
         let batches = all(async |page| self.storage.outbox.batches(page).await).await;
         let accounts: BTreeSet<_> = seen.iter().map(|seen| seen.account_id).collect();
         let events = batches.iter().flat_map(|batch| &batch.events);
-        let events: Vec<_> = events.filter(|event| accounts.contains(&account_of(event))).collect();
+        let events: Vec<_> =
+            events.filter(|event| account_of(event).is_some_and(|id| accounts.contains(&id))).collect();
         let mut expected: Vec<(Uuid, &str)> = Vec::new();
         for ReservationView { reservation, .. } in seen.iter().flat_map(|seen| &seen.reservations) {
             let mut expect = |kind| expected.push((reservation.id.uuid(), kind));
@@ -151,7 +152,8 @@ impl Stage {
     }
 }
 
-fn account_of(event: &Event) -> AccountId {
+/// `None` of an event that no promise is about.
+fn account_of(event: &Event) -> Option<AccountId> {
     match event {
         Event::ReservationHeld { account_id, .. }
         | Event::ReservationConfirmed { account_id, .. }
@@ -163,8 +165,8 @@ fn account_of(event: &Event) -> AccountId {
         | Event::ChargeRequiresAction { account_id, .. }
         | Event::ChargeRefundRequested { account_id, .. }
         | Event::ChargeRefunded { account_id, .. }
-        | Event::ChargeRefundRefused { account_id, .. } => *account_id,
-        other => panic!("an event that no promise is about: {other:?}"),
+        | Event::ChargeRefundRefused { account_id, .. } => Some(*account_id),
+        _ => None,
     }
 }
 

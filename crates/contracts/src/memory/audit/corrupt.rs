@@ -5,6 +5,7 @@ use boxoffice_domain::{
     AccountId, ConcertId, PaymentId, PerformanceId, Points, ReservationId,
     catalog::{SalesWindow, SeatingPlan, Section},
     events::Event,
+    mail::{EmailAddress, MailLanguage},
     payments::{Payment, PaymentSource},
     reservations::Reservation,
     seats::{PartName, Seat, SeatLabel, SeatState},
@@ -23,6 +24,14 @@ impl Corrupt for MemoryStore {
             || rows.corrupt_wallet(&corruption)
             || rows.corrupt_events(&corruption)
             || rows.corrupt_catalog(&corruption, made_up)
+    }
+
+    async fn set_address(&self, account_id: AccountId, address: Option<&str>, language: Option<MailLanguage>) {
+        let mut rows = self.rows();
+        match address.map(|text| EmailAddress::new(text).expect("an address")) {
+            Some(address) => rows.emails.insert(account_id, (address, language)),
+            None => rows.emails.remove(&account_id),
+        };
     }
 }
 
