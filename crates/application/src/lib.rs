@@ -14,6 +14,7 @@ pub mod draw;
 pub mod fingerprint;
 mod gate;
 mod history;
+pub mod mail;
 mod maintenance;
 pub mod payments;
 mod published_events;
@@ -41,6 +42,7 @@ debug_by_name! {
     CatalogImportService,
     CatalogService,
     KnownAccounts,
+    MailReader,
     MaintenanceMode,
     PaymentService,
     ReservationService,
@@ -56,6 +58,7 @@ pub use catalog_generation::CatalogGeneration;
 pub use catalog_import::CatalogImportService;
 pub use concert_view::ConcertView;
 pub use gate::{Gate, Visitor};
+pub use mail::{MailReader, MailSender};
 pub use maintenance::MaintenanceMode;
 pub use payments::PaymentService;
 pub use published_events::published;

@@ -7,6 +7,7 @@ mod demo_accounts;
 mod gate;
 mod gateway;
 mod guessing;
+mod mail;
 mod payments;
 mod queue_control;
 mod reservations;
