@@ -13,7 +13,7 @@ mod sign_in;
 use std::sync::Arc;
 
 use boxoffice_domain::{
-    AccountId, Clock, EntropySource, SessionId, StorageError,
+    AccountId, Clock, EntropySource, Network, SessionId, StorageError,
     accounts::{
         AccessTokens, Account, AccountChange, AccountEmails, AccountRecords, Accounts, ChangedAccount, ClientName,
         CreateAccountError, Credentials, Erasure, GuessablePassword, GuessingRule, HashingError, LoginId, Password,
@@ -119,6 +119,8 @@ pub struct SignIn<'a> {
     pub code: Option<&'a str>,
     /// What the client calls itself.
     pub client: Option<ClientName>,
+    /// The network from which it comes; `None` if that is not known.
+    pub network: Option<Network>,
 }
 
 /// What is to change of an account; what is `None` stays as it is.

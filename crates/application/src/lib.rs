@@ -14,6 +14,7 @@ pub mod draw;
 pub mod fingerprint;
 mod gate;
 mod history;
+pub mod mail;
 mod maintenance;
 pub mod payments;
 mod published_events;
@@ -44,6 +45,7 @@ debug_by_name! {
     EventReader,
     EventSequencer,
     KnownAccounts,
+    MailReader,
     MaintenanceMode,
     PaymentService,
     ReservationService,
@@ -59,6 +61,7 @@ pub use catalog_generation::CatalogGeneration;
 pub use catalog_import::CatalogImportService;
 pub use concert_view::ConcertView;
 pub use gate::{Gate, Visitor};
+pub use mail::{MailReader, MailSender};
 pub use maintenance::MaintenanceMode;
 pub use payments::PaymentService;
 pub use published_events::published;

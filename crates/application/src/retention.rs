@@ -12,6 +12,9 @@ use chrono::TimeDelta;
 /// How many rows one step looks at.
 const ROWS_MAX: u32 = 200;
 
+/// How many days mail is kept after it was queued: far longer than events are read, so that none has a second mail.
+const MAIL_DAYS: u32 = 30;
+
 /// For how many days rows are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeptDays {
@@ -41,6 +44,7 @@ enum Step {
     Sessions(Option<SessionId>),
     Events(Option<Uuid>),
     Unpaid(UnpaidEnd, Option<HeldKey>),
+    Mails(Option<Uuid>),
 }
 
 impl Default for RetentionStep {
@@ -52,7 +56,7 @@ impl Default for RetentionStep {
 /// What a step has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stepped {
-    /// What it removed: `session`, `event_batch` or `reservation`.
+    /// What it removed: `session`, `event_batch`, `reservation` or `mail`.
     pub kind: &'static str,
     pub removed: u32,
     /// `None` at the end of the pass.
@@ -61,13 +65,13 @@ pub struct Stepped {
 
 impl RetentionService {
     /// What is removed.
-    pub const KINDS: [&str; 3] = ["session", "event_batch", "reservation"];
+    pub const KINDS: [&str; 4] = ["session", "event_batch", "reservation", "mail"];
 
     /// Takes one step, which is short.
     pub async fn step(&self, step: RetentionStep) -> Result<Stepped, StorageError> {
         let days_ago = |days: u32| self.clock.now() - TimeDelta::days(i64::from(days));
         let KeptDays { ended_sessions, lapsed, outbox, outbox_unread } = self.kept_days;
-        let [session, event_batch, reservation] = Self::KINDS;
+        let [session, event_batch, reservation, mail] = Self::KINDS;
         let stepped = match step.0 {
             Step::Sessions(after) => {
                 let removed = self.retention.remove_sessions(days_ago(ended_sessions), after, ROWS_MAX).await?;
@@ -81,8 +85,15 @@ impl RetentionService {
             }
             Step::Unpaid(end, after) => {
                 let removed = self.retention.remove_unpaid(end, days_ago(lapsed), after, ROWS_MAX).await?;
-                let then = (end == UnpaidEnd::Cancelled).then_some(Step::Unpaid(UnpaidEnd::Lapsed, None));
-                stepped(reservation, removed, |key| Step::Unpaid(end, Some(key)), then)
+                let then = match end {
+                    UnpaidEnd::Cancelled => Step::Unpaid(UnpaidEnd::Lapsed, None),
+                    UnpaidEnd::Lapsed => Step::Mails(None),
+                };
+                stepped(reservation, removed, |key| Step::Unpaid(end, Some(key)), Some(then))
+            }
+            Step::Mails(after) => {
+                let removed = self.retention.remove_mails(days_ago(MAIL_DAYS), after, ROWS_MAX).await?;
+                stepped(mail, removed, |key| Step::Mails(Some(key)), None)
             }
         };
         Ok(stepped)

@@ -282,12 +282,14 @@ pub trait Accounts: Send + Sync {
 
     /// Changes the account with this login id, and returns it as it is then; `None` if there is none, or it was erased. A
     /// change of the password ends the sessions of the account in the same step, if the storage keeps them, and names those that had
-    /// not ended or lapsed before. What the change does is decided by [`AccountChange::apply`].
+    /// not ended or lapsed before. What the change does is decided by [`AccountChange::apply`]. A storage that keeps events
+    /// writes that the [password was changed](crate::events::Event::PasswordChanged).
     async fn change(&self, login_id: &LoginId, change: AccountChange) -> Result<Option<ChangedAccount>, StorageError>;
 
     /// Gives an account another password, and ends its other sessions in the same step, if the storage keeps them. Names
     /// the sessions that it ended; `None`, and nothing is changed, if the account has another password hash than the one
-    /// that was verified.
+    /// that was verified. A storage that keeps events writes that the
+    /// [password was changed](crate::events::Event::PasswordChanged).
     async fn change_password(&self, change: PasswordChange) -> Result<Option<Vec<SessionId>>, StorageError>;
 
     /// Replaces the hash of an account's password by another one of the same password, if it is still `verified`. Its

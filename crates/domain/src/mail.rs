@@ -13,7 +13,9 @@ use uuid::Uuid;
 use crate::text::string_conversions;
 
 pub use notice::{Notice, Show};
-pub use queue::NewMail;
+#[cfg(feature = "mocks")]
+pub use queue::MockMailQueue;
+pub use queue::{Addressee, DueMail, EndedMail, MailOutcome, MailQueue, NewMail, PostponedMail, Ticket};
 
 /// The most bytes of an address: a path of SMTP has at most 256, with its brackets (RFC 5321, section 4.5.3.1.3).
 pub const EMAIL_ADDRESS_BYTES_MAX: usize = 254;

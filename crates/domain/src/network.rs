@@ -2,7 +2,8 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
 };
 
 #[cfg(feature = "serde")]
@@ -43,6 +44,15 @@ impl fmt::Display for Network {
     }
 }
 
+/// From the same notation. The number of bits is not read: there is one for each kind of address.
+impl FromStr for Network {
+    type Err = AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.split_once('/').map_or(text, |(address, _)| address).parse().map(Self::of)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,5 +66,9 @@ mod tests {
         assert_ne!(of("2001:db8:7::"), of("2001:db8:8::"));
         assert_ne!(of("0.0.0.0"), of("::1"));
         assert_eq!(of("::1").to_string(), "::/48");
+        for network in [of("198.51.100.7"), of("2001:db8:7::1")] {
+            assert_eq!(network.to_string().parse(), Ok(network));
+        }
+        assert!("somewhere/24".parse::<Network>().is_err());
     }
 }

@@ -74,4 +74,13 @@ pub trait Retention: Send + Sync {
         after: Option<Uuid>,
         limit: u32,
     ) -> Result<Removed<Uuid>, StorageError>;
+
+    /// Removes [mail](crate::mail) that was queued at `until` or before, in the order of the ids, whether it has ended or
+    /// not.
+    async fn remove_mails(
+        &self,
+        until: Timestamp,
+        after: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Removed<Uuid>, StorageError>;
 }

@@ -60,6 +60,7 @@ diesel::table! {
         former_hash -> Nullable<Binary>,
         refreshed_at -> Nullable<Timestamp>,
         client -> Nullable<Text>,
+        network -> Nullable<Text>,
     }
 }
 

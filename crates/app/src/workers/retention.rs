@@ -15,7 +15,7 @@ const PASS_INTERVAL: Duration = Duration::from_hours(1);
 /// How often a worker that rests after a pass looks at the time. Meanwhile its instance keeps the lease.
 const LOOK_INTERVAL: Duration = Duration::from_secs(4);
 
-/// Removes old sessions, events and unpaid reservations, a few rows at a time.
+/// Removes old sessions, events, unpaid reservations and mail, a few rows at a time.
 #[derive(Debug)]
 pub(crate) struct RetentionWorker {
     retention: RetentionService,
@@ -127,6 +127,15 @@ mod tests {
             }
             Ok(self.note(format!("events {} {}", days(until), days(unread_until)), None))
         }
+
+        async fn remove_mails(
+            &self,
+            until: Timestamp,
+            _after: Option<Uuid>,
+            _limit: u32,
+        ) -> Result<Removed<Uuid>, StorageError> {
+            Ok(self.note(format!("mails {}", days(until)), None))
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -137,14 +146,12 @@ mod tests {
         let retention = RetentionService { retention: noted.clone(), clock, kept_days };
         let mut worker = RetentionWorker::new(retention);
         let mut failures = 0;
-        for _ in 0..6 {
+        for _ in 0..7 {
             failures += u32::from(worker.tick().await.is_err());
         }
         assert_eq!(failures, 1, "and it goes on where it failed");
-        assert_eq!(
-            noted.take(),
-            ["sessions 30 false", "sessions 30 true", "events 40 60", "Cancelled 90", "Lapsed 90"]
-        );
+        let pass = ["sessions 30 false", "sessions 30 true", "events 40 60", "Cancelled 90", "Lapsed 90", "mails 30"];
+        assert_eq!(noted.take(), pass);
         assert_eq!(worker.tick().await.unwrap(), LOOK_INTERVAL);
         tokio::time::advance(PASS_INTERVAL).await;
         assert_eq!(worker.tick().await.unwrap(), STEP_INTERVAL);

@@ -76,6 +76,7 @@ impl AccountService {
             expires_at: self.session_expires_at(now, now),
             ended_at: None,
             client: sign_in.client.clone(),
+            network: sign_in.network,
         };
         let opened = self.sessions.open(session, password_hash.clone(), self.settings.sessions_per_account).await?;
         let Some(ended) = opened else {

@@ -37,7 +37,7 @@ pub(crate) fn login_id() -> LoginId {
 
 /// What a person typed to sign in.
 pub(crate) fn typed<'a>(login_id: &'a str, password: &'a str) -> SignIn<'a> {
-    SignIn { login_id, password, code: None, client: None }
+    SignIn { login_id, password, code: None, client: None, network: None }
 }
 
 fn new_account() -> SignUp {

@@ -13,7 +13,7 @@ const PASSWORD: &str = "correct horse";
 
 /// What is typed to sign in.
 fn typed() -> SignIn<'static> {
-    SignIn { login_id: "haneul", password: PASSWORD, code: None, client: None }
+    SignIn { login_id: "haneul", password: PASSWORD, code: None, client: None, network: None }
 }
 
 /// The service of a server that was started as the demonstration, or not.

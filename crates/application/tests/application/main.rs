@@ -8,6 +8,7 @@ mod emails;
 mod gate;
 mod gateway;
 mod guessing;
+mod mail;
 mod payments;
 mod queue_control;
 mod relay;

@@ -252,6 +252,7 @@ async fn a_session_of_a_version_without_chain_keys_is_refreshed_and_gets_one() {
         expires_at: instant(REFRESH_SECONDS),
         ended_at: None,
         client: None,
+        network: None,
     };
     let hash = world.stage.storage.accounts.credentials(&login_id()).await.unwrap().unwrap().password_hash;
     sessions.open(session, hash, 20).await.unwrap().unwrap();

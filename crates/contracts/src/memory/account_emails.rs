@@ -45,7 +45,7 @@ impl Rows {
         self.emails.remove(&account_id);
         self.email_codes.remove(&account_id);
         self.resets.retain(|_, reset| reset.account_id != account_id);
-        self.mails.retain(|mail| mail.account_id != account_id);
+        self.mails.retain(|_, mail| mail.account_id != account_id);
     }
 
     /// The account of a token that may be used.
@@ -82,7 +82,7 @@ impl AccountEmails for MemoryStore {
         rows.email_codes.insert(account_id, code);
         rows.address_mails.insert(address_hash, to_address);
         if is_sent {
-            rows.mails.push(mail);
+            rows.queue_mail(mail);
         }
         Ok(EmailBegun::Begun { is_sent })
     }
@@ -151,7 +151,7 @@ impl PasswordResets for MemoryStore {
         }
         let NewPasswordReset { token_hash, expires_at, mail_id, notice, .. } = reset;
         rows.resets.insert(token_hash, Reset { account_id, expires_at, used_at: None });
-        rows.mails.push(NewMail { id: mail_id, account_id, to: Some(address), notice, created_at: now });
+        rows.queue_mail(NewMail { id: mail_id, account_id, to: Some(address), notice, created_at: now });
         Ok(true)
     }
 

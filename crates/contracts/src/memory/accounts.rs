@@ -8,10 +8,12 @@ use boxoffice_domain::{
         LoginId, Member, PasswordChange, PasswordHash, RefreshHash, Revoked, RotateRequest, Session, Sessions,
         SessionsToEnd,
     },
+    events::{Event, EventBatch},
     history::StaffAct,
     reservations::{Reservation, ReservationStatus},
     wallet::{ChargeRefundState, Wallet},
 };
+use uuid::Uuid;
 
 use super::{MemoryStore, Rows};
 
@@ -54,6 +56,9 @@ impl Accounts for MemoryStore {
         let id = known.account.id;
         let act = StaffAct::account_changed(self.entropy.as_ref(), now, &before, known);
         rows.write_down(act);
+        if before.password_hash != rows.accounts[&id].password_hash {
+            rows.note(self.entropy.uuid(), Event::PasswordChanged { account_id: id }, now);
+        }
         if change.remove_second_factor {
             rows.factors.remove(&id);
         }
@@ -77,6 +82,7 @@ impl Accounts for MemoryStore {
         };
         known.password_hash = change.next;
         rows.void_resets(change.account_id, now);
+        rows.note(self.entropy.uuid(), Event::PasswordChanged { account_id: change.account_id }, now);
         Ok(Some(rows.end_sessions(change.account_id, |id| id != change.kept, now)))
     }
 
@@ -125,6 +131,11 @@ impl Accounts for MemoryStore {
 }
 
 impl Rows {
+    /// Keeps an event in a batch of its own.
+    fn note(&mut self, id: Uuid, event: Event, occurred_at: Timestamp) {
+        self.add_batch(EventBatch { id, events: vec![event], occurred_at });
+    }
+
     fn belongings(&self, id: AccountId, now: Timestamp) -> Belongings {
         let wallet = self.sale.wallets.get(&id);
         let points = wallet.and_then(|wallet| Points::checked_sum([wallet.balance, wallet.pending]));
@@ -193,6 +204,12 @@ impl Sessions for MemoryStore {
         let oldest = living[..surplus].to_vec();
         for id in &oldest {
             rows.end_session(*id, now);
+        }
+        let kept: Vec<_> = rows.sessions.values().filter(|kept| kept.account_id == session.account_id).collect();
+        if !kept.is_empty() && !kept.iter().any(|kept| session.is_of_same_client(kept)) {
+            let (account_id, session_id, client) = (session.account_id, session.id, session.client.clone());
+            let event = Event::SignedInElsewhere { account_id, session_id, client };
+            rows.note(session_id.uuid(), event, session.created_at);
         }
         rows.sessions.insert(session.id, session);
         Ok(Some(oldest))

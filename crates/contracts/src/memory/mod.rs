@@ -13,6 +13,7 @@ mod event_log;
 mod event_sink;
 mod history;
 mod leases;
+mod mails;
 mod payments;
 mod reservations;
 mod retention;
@@ -66,8 +67,6 @@ struct Rows {
     email_codes: BTreeMap<AccountId, EmailCode>,
     address_mails: BTreeMap<AddressHash, HourlyCount>,
     resets: BTreeMap<ResetTokenHash, account_emails::Reset>,
-    /// In the order in which they were queued.
-    mails: Vec<NewMail>,
     venues: Published<VenueId, Venue>,
     /// Who published a venue that was not imported.
     venue_publishers: BTreeMap<VenueId, AccountId>,
@@ -84,6 +83,7 @@ struct Rows {
     /// For which opening of a sale an event was written.
     openings: BTreeMap<ConcertId, Timestamp>,
     acts: Vec<StaffAct>,
+    mails: BTreeMap<Uuid, mails::KeptMail>,
     removed_until: retention::RemovedUntil,
     notifications: BTreeMap<String, wallet::Kept>,
     sale: SaleTables,
@@ -172,7 +172,7 @@ impl MemoryStore {
 
     /// The mail that was queued, the oldest first.
     pub fn queued_mails(&self) -> Vec<NewMail> {
-        self.rows().mails.clone()
+        self.rows().mails.iter().filter_map(|(id, mail)| mail.as_queued(*id)).collect()
     }
 
     fn rows(&self) -> MutexGuard<'_, Rows> {

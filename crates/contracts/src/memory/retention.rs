@@ -124,4 +124,17 @@ impl Retention for MemoryStore {
         }
         Ok(removed(count, next))
     }
+
+    async fn remove_mails(
+        &self,
+        until: Timestamp,
+        after: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Removed<Uuid>, StorageError> {
+        let mut rows = self.rows();
+        let (looked_at, next) = first(rows.mails.keys().copied().filter(|id| Some(*id) > after), limit);
+        let before = rows.mails.len();
+        rows.mails.retain(|id, mail| !looked_at.contains(id) || until < mail.created_at);
+        Ok(removed(before - rows.mails.len(), next))
+    }
 }

@@ -7,6 +7,7 @@ use boxoffice_domain::{
     AccountId, ChargeId, ConcertId, PaymentId, PerformanceId, Points, ReservationId, Timestamp, VenueId,
     catalog::{Row, SeatingPlan, Section, VENUE_SEATS_MAX},
     fixtures::{self, instant},
+    mail::MailLanguage,
     reservations::HoldRequest,
     seats::SeatLabel,
 };
@@ -20,6 +21,9 @@ pub trait Corrupt: fmt::Debug + Send + Sync {
     /// Breaks the rows that the corruption names, and nothing else. Returns `false` if the storage cannot be broken in this
     /// way, because its types or its schema have no room for it.
     async fn corrupt(&self, corruption: Corruption) -> bool;
+
+    /// Gives an account a verified address and a language, without asking its holder; and none without an address.
+    async fn set_address(&self, account_id: AccountId, address: Option<&str>, language: Option<MailLanguage>);
 }
 
 /// What is broken.

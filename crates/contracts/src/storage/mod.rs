@@ -17,6 +17,7 @@ pub mod event_log;
 pub mod history;
 pub mod import_rules;
 pub mod leases;
+pub mod mails;
 pub mod maintenance;
 pub mod password_resets;
 pub mod payments;
@@ -41,6 +42,7 @@ use boxoffice_domain::{
     events::{EventLog, Outbox},
     gateway::GatewayInbox,
     history::History,
+    mail::MailQueue,
     maintenance::Maintenance,
     payments::Payments,
     reservations::Reservations,
@@ -79,6 +81,7 @@ pub use crate::crowd::{Dice, at_once};
 /// | `catalog_import` | these and `CatalogImport` |
 /// | `history` | `Accounts`, `Catalog`, `CatalogImport`, `History` |
 /// | `leases` | `Leases` |
+/// | `mails` | all but `CatalogImport` and `Leases`, and [`Corrupt`](crate::storage::audit::Corrupt) |
 /// | `retention` | all but `CatalogImport` and `Leases`, and [`Corrupt`](crate::storage::audit::Corrupt) |
 /// | `wallet` | `Accounts`, `AccountRecords`, `Catalog`, `Payments`, `Reservations`, `Wallets` |
 /// | `charge_refunds` | as `wallet`, and `GatewayInbox` |
@@ -218,6 +221,20 @@ macro_rules! storage_contract {
             a_notice_stays_until_it_is_taken_back
         } }
     };
+    (@ mails $open:path) => {
+        $crate::storage_contract! { $open; mails {
+            a_mail_waits_once_until_it_has_ended
+            a_code_comes_before_everything_else
+            a_mail_is_postponed_until_it_is_due_again
+            a_mail_knows_its_account_as_it_is_when_it_is_due
+            accounts_with_a_verified_address_are_reachable
+            a_ticket_is_what_was_reserved
+            the_tickets_of_a_performance_are_paged
+            old_mail_is_removed
+            another_password_is_an_event
+            a_sign_in_from_elsewhere_is_an_event
+        } }
+    };
     (@ payments $open:path) => {
         $crate::storage_contract! { $open; payments {
             fifty_identical_payments_debit_once
@@ -330,7 +347,8 @@ macro_rules! storage_contract {
     )*};
     ($open:path) => {
         $crate::storage_contract! { $open,
-            accounts audit catalog catalog_import charge_refunds event_log history leases payments races reservations retention wallet
+            accounts audit catalog catalog_import charge_refunds event_log history leases mails payments races reservations
+            retention wallet
         }
     };
     ($open:path, $($part:ident)+) => {
@@ -372,6 +390,7 @@ pub struct Storage {
     pub readiness: Arc<dyn Readiness>,
     pub leases: Arc<dyn Leases>,
     pub maintenance: Arc<dyn Maintenance>,
+    pub mails: Arc<dyn MailQueue>,
     pub retention: Arc<dyn Retention>,
 }
 
@@ -398,6 +417,7 @@ impl Storage {
             + Readiness
             + Leases
             + Maintenance
+            + MailQueue
             + Retention
             + 'static,
     {
@@ -421,6 +441,7 @@ impl Storage {
             readiness: store.clone(),
             leases: store.clone(),
             maintenance: store.clone(),
+            mails: store.clone(),
             retention: store,
         }
     }

@@ -49,6 +49,7 @@ async fn session(stage: &Stage, account: &Credentials) -> SessionId {
         expires_at: stage.now() + TimeDelta::days(1),
         ended_at: None,
         client: None,
+        network: None,
     };
     let id = session.id;
     stage.storage.sessions.open(session, account.password_hash.clone(), 100).await.unwrap().expect("it is opened");

@@ -91,6 +91,7 @@ pub async fn sessions_are_removed_some_time_after_their_end(stage: &Stage) {
             expires_at: day(expires_on),
             ended_at: None,
             client: None,
+            network: None,
         };
         let verified = credentials.password_hash.clone();
         let ended = stage.storage.sessions.open(session.clone(), verified, 20).await.expect("the storage works");

@@ -36,6 +36,7 @@ async fn session(stage: &Stage, account_id: AccountId, hash: &PasswordHash) -> S
         expires_at: stage.now() + TimeDelta::days(1),
         ended_at: None,
         client: None,
+        network: None,
     };
     let id = session.id;
     stage.storage.sessions.open(session, hash.clone(), 100).await.unwrap().expect("it is opened");

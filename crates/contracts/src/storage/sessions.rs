@@ -1,7 +1,9 @@
 //! Sessions, and what ends them.
 
+use std::net::Ipv4Addr;
+
 use boxoffice_domain::{
-    AccountId, EntropySource, SessionId, Timestamp,
+    AccountId, EntropySource, Network, SessionId, Timestamp,
     accounts::{
         Account, AccountChange, ChainKey, ClientName, Erasure, Member, PasswordChange, PasswordHash, RefreshHash,
         Revoked, Role, RotateRequest, Session, SessionsToEnd, Standing,
@@ -30,6 +32,7 @@ async fn opened(stage: &Stage) -> (Account, Session) {
         expires_at: stage.now() + TimeDelta::days(1),
         ended_at: None,
         client: ClientName::new("curl/8.5"),
+        network: Some(Network::of(Ipv4Addr::new(192, 0, 2, 7).into())),
     };
     assert_eq!(stage.open(&session, credentials.password_hash, SESSIONS_MAX).await, Some(Vec::new()));
     (credentials.account, session)
@@ -96,7 +99,7 @@ pub async fn a_session_is_found_as_it_is_with_its_account(stage: &Stage) {
     let (account, session) = opened(stage).await;
     let member = Member { account: account.clone(), standing: Standing::default() };
     assert_eq!(stage.found(&session).await, (session.clone(), member));
-    let bare = Session { chain_key: None, client: None, ..another(stage, &session) };
+    let bare = Session { chain_key: None, client: None, network: None, ..another(stage, &session) };
     stage.open(&bare, password_hash(stage, &bare).await, SESSIONS_MAX).await;
     assert_eq!(stage.found(&bare).await.0, bare);
 

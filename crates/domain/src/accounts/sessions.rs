@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::{Member, PasswordHash, Role};
-use crate::{AccountId, SessionId, StorageError, Timestamp, seconds_after, text::debug_without_content};
+use crate::{AccountId, Network, SessionId, StorageError, Timestamp, seconds_after, text::debug_without_content};
 
 /// The most characters of the name of a client.
 pub const CLIENT_NAME_CHARACTERS_MAX: usize = 200;
@@ -74,6 +74,8 @@ pub struct Session {
     pub ended_at: Option<Timestamp>,
     /// What the client called itself that signed in.
     pub client: Option<ClientName>,
+    /// The network from which it signed in; `None` if that is not known.
+    pub network: Option<Network>,
 }
 
 /// What a refresh secret is for a session that goes on.
@@ -93,6 +95,13 @@ impl Session {
     /// Whether it goes on.
     pub fn is_living(&self, now: Timestamp) -> bool {
         self.ended_at.is_none() && now < self.expires_at
+    }
+
+    /// Whether the client that opened this session looks like that of the other one: it has the same name, and signed in
+    /// from the same network, as far as both are known.
+    pub fn is_of_same_client(&self, other: &Self) -> bool {
+        let is_same_network = self.network.zip(other.network).is_none_or(|(one, other)| one == other);
+        self.client == other.client && is_same_network
     }
 
     /// What the secret with this hash is.
@@ -156,7 +165,9 @@ pub trait Sessions: Send + Sync {
     /// outlives the change.
     ///
     /// In the same step it ends the oldest sessions of the account, so that no more than `sessions_max` go on, and names
-    /// them.
+    /// them. A storage that keeps events writes that the account was [signed in to from
+    /// elsewhere](crate::events::Event::SignedInElsewhere), if it keeps sessions of the account, ended ones too, and none of
+    /// them is [of the same client](Session::is_of_same_client).
     async fn open(
         &self,
         session: Session,
@@ -249,6 +260,31 @@ mod tests {
     }
 
     #[test]
+    fn a_client_is_known_by_its_name_and_its_network() {
+        let session = |client: &str, network: Option<&str>| Session {
+            id: SessionId::new(Uuid::from_u128(1)),
+            account_id: AccountId::new(Uuid::from_u128(2)),
+            chain_key: None,
+            refresh_hash: RefreshHash([1; 32]),
+            former_hash: None,
+            created_at: instant(0),
+            last_used_at: instant(0),
+            expires_at: instant(1_000),
+            ended_at: None,
+            client: ClientName::new(client),
+            network: network.map(|text| text.parse().unwrap()),
+        };
+        let known = session("Firefox", Some("192.0.2.0/24"));
+        for same in [session("Firefox", Some("192.0.2.7")), session("Firefox", None)] {
+            assert!(same.is_of_same_client(&known) && known.is_of_same_client(&same), "{same:?}");
+        }
+        for other in [session("curl", Some("192.0.2.0/24")), session("Firefox", Some("198.51.100.0/24"))] {
+            assert!(!other.is_of_same_client(&known) && !known.is_of_same_client(&other), "{other:?}");
+        }
+        assert!(!session("", None).is_of_same_client(&known));
+    }
+
+    #[test]
     fn the_secret_before_is_good_for_the_grace_and_a_session_until_its_end() {
         let hash = |number| RefreshHash([number; 32]);
         let session = Session {
@@ -262,6 +298,7 @@ mod tests {
             expires_at: instant(1_000),
             ended_at: None,
             client: None,
+            network: None,
         };
         let judge = |number, grace_seconds, seconds| session.judge(hash(number), grace_seconds, instant(seconds));
         assert_eq!(judge(2, 20, 999), Presented::Current);

@@ -72,6 +72,16 @@ impl Notice {
             _ => None,
         }
     }
+
+    /// For how many minutes what it says is good; `None` for what does not lapse.
+    pub fn minutes_valid(&self) -> Option<u32> {
+        match self {
+            Self::EmailVerification { minutes_valid, .. } | Self::PasswordReset { minutes_valid, .. } => {
+                Some(*minutes_valid)
+            }
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Debug for Notice {

@@ -15,6 +15,7 @@ use boxoffice_domain::{
         Account, AccountChange, Accounts, Belongings, ChangedAccount, CreateAccountError, Credentials, Erasure,
         LoginId, Member, PasswordChange, PasswordHash, SessionsToEnd, Standing,
     },
+    events::Event,
     history::StaffAct,
     wallet::Wallet,
 };
@@ -24,6 +25,7 @@ use diesel::{
     sql_types::{Text, Untyped},
 };
 use diesel_async::RunQueryDsl;
+use uuid::Uuid;
 
 use super::{
     super::{Connection, LOCK_ROWS},
@@ -31,6 +33,7 @@ use super::{
     failure::{Failure, Kind},
     history::write_down,
     insert::insert,
+    outbox::write_events,
     wallet::WalletRow,
 };
 use crate::{
@@ -129,8 +132,9 @@ impl Accounts for Store {
     }
 
     async fn change_password(&self, change: PasswordChange) -> Result<Option<Vec<SessionId>>, StorageError> {
-        let changed = self.writer.transaction((change, time(self.now())), |connection, (change, now)| {
-            Box::pin(change_password(connection, change, *now))
+        let input = (change, self.writer.entropy.uuid(), self.now());
+        let changed = self.writer.transaction(input, |connection, (change, event_id, now)| {
+            Box::pin(change_password(connection, change, *event_id, *now))
         });
         Ok(changed.await?)
     }
@@ -193,6 +197,11 @@ async fn change_account(
     if let Some(act) = StaffAct::account_changed(entropy, now, &before, &credentials) {
         save_account(connection, &credentials).await?;
         write_down(connection, [&act]).await?;
+        if before.password_hash != credentials.password_hash {
+            // The act is about no concert, so nothing else is written under its id.
+            let event = Event::PasswordChanged { account_id: credentials.account.id };
+            write_events(connection, act.id, &[event], now).await?;
+        }
     }
     let Credentials { account, standing, .. } = credentials;
     if change.remove_second_factor {
@@ -213,7 +222,8 @@ async fn change_account(
 async fn change_password(
     connection: &mut Connection,
     change: &PasswordChange,
-    now: NaiveDateTime,
+    event_id: Uuid,
+    now: Timestamp,
 ) -> Result<Option<Vec<SessionId>>, Failure> {
     let lock = Statement::<Text>::new("SELECT password_hash FROM accounts WHERE id = ").bind(change.account_id);
     let hash: Option<String> = lock.sql(LOCK_ROWS).load(connection).await?.pop();
@@ -223,9 +233,13 @@ async fn change_password(
     }
     let account = accounts::table.find(change.account_id.stored());
     diesel::update(account).set(accounts::password_hash.eq(&change.next.0)).execute(connection).await?;
-    password_reset::void_open(connection, change.account_id, now).await?;
+    password_reset::void_open(connection, change.account_id, time(now)).await?;
+    if hash.as_ref() == Some(&change.verified.0) {
+        let event = Event::PasswordChanged { account_id: change.account_id };
+        write_events(connection, event_id, &[event], now).await?;
+    }
     let others = SessionsToEnd::AllBut(change.kept);
-    Ok(Some(sessions::end_of(connection, change.account_id, Some(others), now).await?))
+    Ok(Some(sessions::end_of(connection, change.account_id, Some(others), time(now)).await?))
 }
 
 async fn erase(

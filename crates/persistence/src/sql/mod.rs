@@ -202,6 +202,7 @@ pub(crate) async fn connect(
         readiness: store.clone(),
         leases: store.clone(),
         maintenance: store.clone(),
+        mails: store.clone(),
         retention: store,
         lanes,
         seat_cache,

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     row::row,
-    schema::{outbox_batches, sessions},
+    schema::{mails, outbox_batches, sessions},
     statement::{Statement, padded},
     stored::{Stored, count, id, time},
 };
@@ -157,6 +157,31 @@ impl Retention for Store {
                 let removed = diesel::delete(batches).execute(connection).await?;
                 note(connection, "outbox_batches", *until).await?;
                 Ok(removed)
+            })
+        });
+        Ok(Removed { count: count.await?, next })
+    }
+
+    async fn remove_mails(
+        &self,
+        until: Timestamp,
+        after: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Removed<Uuid>, StorageError> {
+        let mut query =
+            mails::table.order(mails::id).limit(i64::from(limit)).select((mails::id, mails::created_at)).into_boxed();
+        if let Some(after) = after {
+            query = query.filter(mails::id.gt(after.as_bytes().to_vec()));
+        }
+        let rows: Vec<(Vec<u8>, NaiveDateTime)> = self.read_in_time(query).await?;
+        let latest = time(until);
+        let next = next_key(&rows, limit, |(bytes, _)| id(bytes))?;
+        let old = rows.iter().filter(|(_, created_at)| *created_at <= latest);
+        let ids: Vec<Vec<u8>> = old.map(|(bytes, _)| bytes.clone()).collect();
+        let count = remove(self, (ids, ()), |connection, (ids, ())| {
+            Box::pin(async move {
+                let mails = mails::table.filter(mails::id.eq_any(ids));
+                Ok(diesel::delete(mails).execute(connection).await?)
             })
         });
         Ok(Removed { count: count.await?, next })

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use boxoffice_contracts::storage::audit::{Corrupt, Corruption};
-use boxoffice_domain::{PerformanceId, ReservationId, VenueId, seats::SeatLabel};
+use boxoffice_domain::{AccountId, PerformanceId, ReservationId, VenueId, mail::MailLanguage, seats::SeatLabel};
 use uuid::Uuid;
 
 use crate::home::execute;
@@ -16,6 +16,19 @@ impl Corrupt for Corrupter {
     async fn corrupt(&self, corruption: Corruption) -> bool {
         execute(&self.0, &statement(&corruption)).await;
         true
+    }
+
+    async fn set_address(&self, account_id: AccountId, address: Option<&str>, language: Option<MailLanguage>) {
+        let quoted = |text: Option<&str>| text.map_or("NULL".to_owned(), |text| format!("'{text}'"));
+        let at = "'2027-01-15 08:00:00.000000'";
+        let (account, verified_at) = (id(account_id.uuid()), if address.is_some() { at } else { "NULL" });
+        let (address, language) = (quoted(address), quoted(language.map(MailLanguage::as_str)));
+        let statements = format!(
+            "DELETE FROM account_emails WHERE account_id = {account}; \
+             INSERT INTO account_emails (account_id, address, verified_at, language, changed_at) \
+             VALUES ({account}, {address}, {verified_at}, {language}, {at})"
+        );
+        execute(&self.0, &statements).await;
     }
 }
 

@@ -224,6 +224,7 @@ fn storage(database: &Database) -> Storage {
         readiness: database.readiness.clone(),
         leases: database.leases.clone(),
         maintenance: database.maintenance.clone(),
+        mails: database.mails.clone(),
         retention: database.retention.clone(),
     }
 }

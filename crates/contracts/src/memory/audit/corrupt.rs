@@ -3,8 +3,10 @@
 use async_trait::async_trait;
 use boxoffice_domain::{
     AccountId, ConcertId, PaymentId, PerformanceId, Points, ReservationId,
+    accounts::AccountEmail,
     catalog::{SalesWindow, SeatingPlan, Section},
     events::Event,
+    mail::{EmailAddress, MailLanguage},
     payments::{Payment, PaymentSource},
     reservations::Reservation,
     seats::{PartName, Seat, SeatLabel, SeatState},
@@ -23,6 +25,18 @@ impl Corrupt for MemoryStore {
             || rows.corrupt_wallet(&corruption)
             || rows.corrupt_events(&corruption)
             || rows.corrupt_catalog(&corruption, made_up)
+    }
+
+    async fn set_address(&self, account_id: AccountId, address: Option<&str>, language: Option<MailLanguage>) {
+        let mut rows = self.rows();
+        match address.map(|text| EmailAddress::new(text).expect("an address")) {
+            Some(address) => {
+                let verified_at = Some(self.now());
+                let email = AccountEmail { address: Some(address), verified_at, language, pending: None };
+                rows.emails.insert(account_id, email)
+            }
+            None => rows.emails.remove(&account_id),
+        };
     }
 }
 

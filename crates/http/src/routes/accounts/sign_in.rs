@@ -81,9 +81,11 @@ pub(crate) async fn handler(
     let service = api.services.accounts.clone();
     let kept_by = body.cookie.then_some((browser, service.settings.refresh_seconds));
     let client = headers.get(USER_AGENT).and_then(|field| ClientName::new(&String::from_utf8_lossy(field.as_bytes())));
+    let network = address.network();
     let act = async move {
         let SignInRequest { login_id, password, code, cookie: _ } = &body;
-        let signed_in = service.sign_in(SignIn { login_id, password, code: code.as_deref(), client }).await;
+        let sign_in = SignIn { login_id, password, code: code.as_deref(), client, network };
+        let signed_in = service.sign_in(sign_in).await;
         sender.note(|sender| match &signed_in {
             Ok(tokens) => {
                 sender.set_account(tokens.account_id);

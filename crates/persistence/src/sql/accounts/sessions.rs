@@ -7,6 +7,7 @@ use boxoffice_domain::{
         ChainKey, ClientName, Credentials, Member, PasswordHash, RefreshHash, Revoked, RotateRequest, Session,
         Sessions, SessionsToEnd,
     },
+    events::Event,
 };
 use chrono::NaiveDateTime;
 use diesel::{prelude::*, sql_types::Untyped};
@@ -18,6 +19,7 @@ use super::{
         Store,
         failure::{Failure, Kind},
         insert::insert,
+        outbox::write_events,
     },
     AccountRow, member_of,
 };
@@ -40,6 +42,7 @@ row! {
         former_hash: Option<Vec<u8>> = session.former_hash.map(|hash| hash.0.to_vec()),
         refreshed_at: Option<NaiveDateTime> = Bind::Null(Null::Time),
         client: Option<String> = session.client.as_ref().map(|client| client.as_str().to_owned()),
+        network: Option<String> = session.network.map(|network| network.to_string()),
     }
 }
 
@@ -59,6 +62,7 @@ impl TryFrom<SessionRow> for Session {
             expires_at: row.expires_at.and_utc(),
             ended_at: row.ended_at.map(|at| at.and_utc()),
             client: row.client.as_deref().and_then(ClientName::new),
+            network: row.network.as_deref().and_then(|network| network.parse().ok()),
         })
     }
 }
@@ -183,8 +187,32 @@ async fn open(
         let oldest = sessions::table.filter(sessions::id.eq_any(oldest));
         diesel::update(oldest).set(sessions::ended_at.eq(now)).execute(connection).await?;
     }
+    let is_from_elsewhere = is_from_elsewhere(connection, session).await?;
     insert::<SessionRow>(connection, [SessionRow::bind(session)]).await?;
+    if is_from_elsewhere {
+        let (account_id, session_id, client) = (session.account_id, session.id, session.client.clone());
+        let event = Event::SignedInElsewhere { account_id, session_id, client };
+        write_events(connection, session.id.uuid(), &[event], session.created_at).await?;
+    }
     Ok(Some(ids(oldest)?))
+}
+
+/// Whether sessions of the account are kept, and none is of the same client. Usually the first one that is read is.
+async fn is_from_elsewhere(connection: &mut Connection, session: &Session) -> Result<bool, Failure> {
+    let of_account = sessions::table.filter(sessions::account_id.eq(session.account_id.stored()));
+    let mut alike = match &session.client {
+        Some(client) => of_account.clone().filter(sessions::client.eq(client.as_str())).into_boxed(),
+        None => of_account.clone().filter(sessions::client.is_null()).into_boxed(),
+    };
+    if let Some(network) = session.network {
+        alike = alike.filter(sessions::network.is_null().or(sessions::network.eq(network.to_string())));
+    }
+    let alike: Option<Vec<u8>> = alike.select(sessions::id).first(connection).await.optional()?;
+    if alike.is_some() {
+        return Ok(false);
+    }
+    let any: Option<Vec<u8>> = of_account.select(sessions::id).first(connection).await.optional()?;
+    Ok(any.is_some())
 }
 
 /// Removes all sessions of an account, with what they say of its holder.
