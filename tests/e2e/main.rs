@@ -22,6 +22,7 @@ mod instances_galera;
 mod instances_sharing;
 mod instances_streams;
 mod journey;
+mod mail;
 mod metrics;
 mod money;
 mod nginx;

@@ -24,7 +24,7 @@ use crate::{
     traces::Traces,
     wiring::{self, Adapters, UseCases, cache_time, seconds},
     workers::{
-        Admissions, CertificateWatch, ExpirySweeper, GatewayMessages, KeysWatch, Leased, MaintenanceWatch,
+        Admissions, CertificateWatch, ExpirySweeper, GatewayMessages, KeysWatch, Leased, MailWorker, MaintenanceWatch,
         MetricsUpkeep, PendingCharges, PendingRefunds, PresenceWatch, ReadinessWatch, RetentionWorker,
         RevocationsWatch, Sales, WaitingCharges, Worker, Workers, report_failing_requests,
     },
@@ -37,6 +37,7 @@ const END_MAX: Duration = Duration::from_secs(10);
 pub(crate) async fn serve(settings: &Settings, layers: &Layers, traces: Option<&Traces>) -> anyhow::Result<Exit> {
     demo::refuse_elsewhere(settings)?;
     let tls = Tls::of(settings)?;
+    wiring::check_mail(settings)?;
     // A signal that comes during the start takes effect after it.
     let signals = Signals::listen()?;
     let metrics = telemetry::start_metrics()?;
@@ -77,6 +78,9 @@ pub(crate) async fn serve(settings: &Settings, layers: &Layers, traces: Option<&
     tracing::info!(database = %url, data_dir = %settings.data_dir.display(), "the database is ready");
 
     let workers = Workers::default();
+    if let Some(sender) = wiring::mail_sender(settings, &adapters)? {
+        start_for_all(settings, &adapters, &workers, MailWorker::new(sender));
+    }
     start_workers(settings, &adapters, &use_cases, &metrics, &workers);
     workers.run(report_failing_requests());
     workers.run(reloading::run(settings.clone(), layers.clone()));

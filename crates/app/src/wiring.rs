@@ -1,6 +1,7 @@
 //! Which adapter implements which port; no other file knows.
 
 mod gateway;
+mod mail;
 
 use std::{
     fs::{self, File, TryLockError},
@@ -35,6 +36,7 @@ use boxoffice_waiting_room::{MemoryWaitingRoom, RedisWaitingRoom};
 use chrono::TimeDelta;
 
 pub(crate) use gateway::check_stripe;
+pub(crate) use mail::{check_mail, mail_sender};
 
 use crate::{
     adapters::{Argon2Passwords, CurrentTokens, Keys, PasswordSettings, SystemClock, SystemEntropy, keys::FILE_NAME},
