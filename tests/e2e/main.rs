@@ -23,6 +23,7 @@ mod instances_galera;
 mod instances_sharing;
 mod instances_streams;
 mod journey;
+mod mail;
 mod metrics;
 mod money;
 mod nginx;

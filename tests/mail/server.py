@@ -35,7 +35,9 @@ SLOW_SECONDS = 3600
 class Handler:
     def __init__(self, folder):
         self.folder = folder
-        self.numbers = itertools.count()
+        # A server that was killed may have taken some before.
+        taken = [name for name in os.listdir(folder) if name.endswith(".json")]
+        self.numbers = itertools.count(len(taken))
         self.refusals = collections.Counter()
 
     async def handle_MAIL(self, server, session, envelope, address, options):

@@ -75,6 +75,15 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<Exit> {
         },
         Gateway::Simulator => findings.say(Verdict::Warn, "gateway", "it is a simulator: points cost nothing")?,
     }
+    match wiring::check_mail(settings) {
+        Ok(Some(way)) if settings.public_url.is_none() => {
+            let found = format!("{way}; without `public_url` it has no links");
+            findings.say(Verdict::Warn, "mail", found)?;
+        }
+        Ok(Some(way)) => findings.say(Verdict::Good, "mail", way)?,
+        Ok(None) => findings.say(Verdict::Good, "mail", "none is sent")?,
+        Err(error) => findings.wrong("mail", &error)?,
+    }
     Ok(if findings.is_wrong { Exit::Refused } else { Exit::Success })
 }
 

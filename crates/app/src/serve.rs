@@ -24,9 +24,9 @@ use crate::{
     traces::Traces,
     wiring::{self, Adapters, UseCases, cache_time, seconds},
     workers::{
-        Admissions, Broker, CertificateWatch, EventsWanted, ExpirySweeper, GatewayMessages, KeysWatch, Leased,
-        MaintenanceWatch, MetricsUpkeep, PendingCharges, PendingRefunds, PresenceWatch, Reader as _, ReadinessWatch,
-        Relay, RetentionWorker, RevocationsWatch, Sales, Sequencing, WaitingCharges, Worker, Workers,
+        Admissions, Broker, CertificateWatch, EventsWanted, ExpirySweeper, GatewayMessages, KeysWatch, Leased, Mail,
+        MailWorker, MaintenanceWatch, MetricsUpkeep, PendingCharges, PendingRefunds, PresenceWatch, Reader as _,
+        ReadinessWatch, Relay, RetentionWorker, RevocationsWatch, Sales, Sequencing, WaitingCharges, Worker, Workers,
         report_failing_requests,
     },
 };
@@ -38,6 +38,7 @@ const END_MAX: Duration = Duration::from_secs(10);
 pub(crate) async fn serve(settings: &Settings, layers: &Layers, traces: Option<&Traces>) -> anyhow::Result<Exit> {
     demo::refuse_elsewhere(settings)?;
     let tls = Tls::of(settings)?;
+    wiring::check_mail(settings)?;
     // A signal that comes during the start takes effect after it.
     let signals = Signals::listen()?;
     let metrics = telemetry::start_metrics()?;
@@ -78,6 +79,9 @@ pub(crate) async fn serve(settings: &Settings, layers: &Layers, traces: Option<&
     tracing::info!(database = %url, data_dir = %settings.data_dir.display(), "the database is ready");
 
     let workers = Workers::default();
+    if let Some(sender) = wiring::mail_sender(settings, &adapters)? {
+        start_for_all(settings, &adapters, &workers, MailWorker::new(sender));
+    }
     start_workers(settings, &adapters, &use_cases, &metrics, &workers);
     workers.run(report_failing_requests());
     workers.run(reloading::run(settings.clone(), layers.clone()));
@@ -262,6 +266,11 @@ fn start_relay(adapters: &Adapters, use_cases: &UseCases, settings: &Settings, w
         wanted.set();
         let reader = adapters.event_reader(Broker::NAME, Arc::clone(broker));
         start_for_all(settings, adapters, workers, Relay::<Broker>::new(reader, clock()));
+    }
+    if let Some(mail) = wiring::mail_reader(settings, adapters) {
+        wanted.set();
+        let reader = adapters.event_reader(Mail::NAME, mail);
+        start_for_all(settings, adapters, workers, Relay::<Mail>::new(reader, clock()));
     }
     let sequencing = Sequencing::new(Arc::clone(&adapters.database.event_log), clock(), wanted);
     start_for_all(settings, adapters, workers, sequencing);

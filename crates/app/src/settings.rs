@@ -17,10 +17,15 @@ use boxoffice_domain::{
     seats::SEATS_PER_RESERVATION_MAX,
 };
 
+use boxoffice_domain::mail::MailLanguage;
+use boxoffice_mail::{MailRoute, Sender};
 use url::Url;
 
 use crate::adapters::SimulatorMode;
-use parse::{choice, key_prefix, log_directives, optional, origins, path, points, positive, ratio, switch, url, whole};
+use parse::{
+    choice, key_prefix, log_directives, of_text, optional, origins, path, points, positive, ratio, shop_name, switch,
+    url, whole,
+};
 
 pub(crate) use listen_address::ListenAddress;
 pub(crate) use load::{Layers, SettingsError, VARIABLE_PREFIX, unknown_variables};
@@ -317,6 +322,19 @@ settings! {
     /// The simulator declines, is lost, asks the buyer to act (who does so within 3 seconds), fails, or answers late if the
     /// amount ends in 402, 408, 428, 502 or 504
     simulator_scripted_by_amount: bool = "false", switch;
+    /// Where mail to account holders goes: `none`, which sends none, `smtp://[USER:PASSWORD@]HOST[:PORT]` (with STARTTLS),
+    /// `smtps://…` or `folder:/PATH`, where each mail becomes a file
+    mail: MailTarget = "none", MailTarget::parse;
+    /// File with the certificate of an authority that is trusted for the mail server besides those of browsers
+    mail_ca_file: Option<PathBuf> = "", optional(path);
+    /// Whom mail is from: `tickets@example.org` or `Boxoffice <tickets@example.org>`; needed with `mail`
+    mail_from: Option<Sender> = "", optional(of_text);
+    /// Name of the shop in mails
+    mail_shop_name: String = "boxoffice", shop_name;
+    /// Language of mails to account holders who chose none: `ko` or `en`
+    mail_language: MailLanguage = "ko", of_text;
+    /// Where buyers find the pages, such as `https://tickets.example.org`; without it mails have no links
+    public_url: Option<Url> = "", optional(url);
     /// After a stop signal: how long requests are still accepted while `/readyz` answers 503
     drain_seconds: u32 = "0", whole(0, 600);
     /// After that: how long requests in flight have to end
@@ -367,6 +385,21 @@ pub(crate) enum Gateway {
     Stripe,
     /// Charges cost nothing.
     Simulator,
+}
+
+/// Where mail goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum MailTarget {
+    /// Nowhere: none is sent.
+    None,
+    Route(MailRoute),
+}
+
+impl MailTarget {
+    /// A refusal does not repeat the text, which may have a password.
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == "none" { Ok(Self::None) } else { of_text(text).map(Self::Route) }
+    }
 }
 
 /// The format of log lines.

@@ -151,6 +151,8 @@ fn describe_metrics() {
         Unit::Seconds,
         "How long ago the oldest event happened that a reader has yet to get, by reader."
     );
+    describe_counter!("boxoffice_mails_total", "Mails that have ended, by outcome, and attempts that were postponed.");
+    describe_gauge!("boxoffice_mails_waiting", "Mails that wait to be sent.");
     describe_gauge!("boxoffice_charges_pending", "Charges that the payment gateway did not decide when asked again.");
     describe_counter!("boxoffice_charges_lapsed_total", "Charges without a verdict that were declined.");
     describe_counter!("boxoffice_connections_cut_total", "Connections that the server closed, by reason.");

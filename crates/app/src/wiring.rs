@@ -2,6 +2,7 @@
 
 mod events;
 mod gateway;
+mod mail;
 
 use std::{
     fs::{self, File, TryLockError},
@@ -37,6 +38,7 @@ use boxoffice_waiting_room::{MemoryWaitingRoom, RedisWaitingRoom};
 use chrono::TimeDelta;
 
 pub(crate) use gateway::check_stripe;
+pub(crate) use mail::{check_mail, mail_reader, mail_sender};
 
 use crate::{
     adapters::{Argon2Passwords, CurrentTokens, Keys, PasswordSettings, SystemClock, SystemEntropy, keys::FILE_NAME},
@@ -141,8 +143,7 @@ impl Adapters {
                 sessions_per_account: settings.sessions_per_account,
                 staff_needs_second_factor: settings.staff_second_factor == StaffSecondFactor::Required,
                 demo: settings.demo,
-                // The server has no setting for mail yet.
-                mails_are_sent: false,
+                mails_are_sent: mail::is_sent(settings),
                 guessing: GuessingRule {
                     free: settings.wrong_passwords_free,
                     wait_seconds_max: settings.wrong_password_wait_seconds_max,

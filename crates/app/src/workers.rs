@@ -7,6 +7,7 @@ mod certificate;
 mod clock;
 mod events;
 mod gateway;
+mod mail;
 mod maintenance;
 mod readiness;
 mod retention;
@@ -27,8 +28,9 @@ use crate::adapters::{CurrentTokens, Keys};
 pub(crate) use {
     certificate::CertificateWatch,
     clock::{ClockWatch, WARNED_FROM},
-    events::{Broker, EventsWanted, Reader, Relay, Sequencing},
+    events::{Broker, EventsWanted, Mail, Reader, Relay, Sequencing},
     gateway::{GatewayMessages, PendingCharges, PendingRefunds, WaitingCharges},
+    mail::MailWorker,
     maintenance::MaintenanceWatch,
     readiness::ReadinessWatch,
     retention::RetentionWorker,
@@ -49,6 +51,8 @@ const SALES_INTERVAL: Duration = Duration::from_millis(50);
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// How often an instance that does not hold a lease tries to take it.
 const LEASE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often an instance extends a lease during a tick, which may take longer than a lease lasts.
+const LEASE_KEPT_INTERVAL: Duration = Duration::from_secs(2);
 /// How often the file of the keys is read.
 const KEYS_INTERVAL: Duration = Duration::from_secs(2);
 /// How often an instance reads what was revoked that hears nothing of it, and how often one that should have heard of it.
@@ -163,11 +167,23 @@ impl<W: Worker + Sync> Worker for Leased<W> {
     async fn tick(&mut self) -> anyhow::Result<Duration> {
         let held = self.lease.hold().await?;
         metrics::gauge!("boxoffice_worker_lease_held", "worker" => W::NAME).set(u8::from(held));
-        if held {
-            return self.worker.tick().await;
+        if !held {
+            self.worker.is_done_elsewhere();
+            return Ok(LEASE_INTERVAL);
         }
-        self.worker.is_done_elsewhere();
-        Ok(LEASE_INTERVAL)
+        let Self { lease, worker } = self;
+        let mut tick = worker.tick();
+        loop {
+            tokio::select! {
+                rest = &mut tick => return rest,
+                () = tokio::time::sleep(LEASE_KEPT_INTERVAL) => {
+                    // If it cannot be extended, another instance may take over before the tick has ended, which does no harm.
+                    if let Err(error) = lease.hold().await {
+                        tracing::debug!(error = &error as &dyn std::error::Error, "a lease was not extended");
+                    }
+                }
+            }
+        }
     }
 
     async fn end(&mut self) {

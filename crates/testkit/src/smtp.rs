@@ -1,7 +1,8 @@
 //! An SMTP server that writes down what it takes, as the parser of another language reads it.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write},
     net::Ipv4Addr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -86,6 +87,25 @@ impl SmtpServer {
             Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok())
         };
         until("the SMTP server listens", is_ready).await
+    }
+
+    /// Kills it. What it took stays.
+    pub async fn kill(&mut self) -> io::Result<()> {
+        self.say("kill")?;
+        let port = self.port;
+        let is_gone = async || Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err());
+        until("the SMTP server is gone", is_gone).await
+    }
+
+    /// Starts it again on its port.
+    pub async fn start_again(&mut self) -> io::Result<()> {
+        self.say("start")?;
+        self.until_ready().await
+    }
+
+    fn say(&mut self, command: &str) -> io::Result<()> {
+        let stdin = self.process.stdin.as_mut().ok_or_else(|| io::Error::other("the SMTP server has no input"))?;
+        stdin.write_all(format!("{command}\n").as_bytes())
     }
 
     /// Where it listens, on 127.0.0.1.

@@ -41,6 +41,17 @@ pub(super) fn url(text: &str) -> Result<Url, String> {
     Url::parse(text).map_err(|error| format!("must be a URL: {error}"))
 }
 
+/// A value that says itself what is wrong with a text. A value with a secret does not repeat it.
+pub(super) fn of_text<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+/// A name of one line for people to read.
+pub(super) fn shop_name(text: &str) -> Result<String, String> {
+    let is_name = (1..=80).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    if is_name { Ok(text.to_owned()) } else { Err("must be a name of 1 to 80 characters".to_owned()) }
+}
+
 pub(super) fn optional<T>(parse: impl Fn(&str) -> Result<T, String>) -> impl Fn(&str) -> Result<Option<T>, String> {
     move |text| if text.is_empty() { Ok(None) } else { parse(text).map(Some) }
 }

@@ -43,6 +43,14 @@ impl Reader for Broker {
     const NAME: &'static str = "broker";
 }
 
+/// What writes to account holders.
+pub(crate) enum Mail {}
+
+impl Reader for Mail {
+    const WORKER: &'static str = "events_to_mail";
+    const NAME: &'static str = "mail";
+}
+
 /// Whether somebody reads events. What nobody reads gets no position, and costs nothing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EventsWanted(Arc<AtomicBool>);

@@ -37,7 +37,22 @@ fn a_check_says_how_it_stands_with_every_part_and_changes_nothing() {
         "ok       keys: access_tokens of ./data/keys.json: 1, the one that signs made ",
         "ok       data folder: ./data",
         "warning  gateway: none is set",
+        "ok       mail: none is sent",
     ]);
+    for (flags, line) in [
+        (&["--mail", "folder:/tmp/mail"][..], "wrong    mail: with `mail`, set `mail_from`"),
+        (
+            &["--mail", "folder:/tmp/mail", "--mail-from", "a@example.org"],
+            "warning  mail: into the folder /tmp/mail; without `public_url` it has no links",
+        ),
+        (
+            &["--mail", "smtps://u:p@mail.example", "--mail-from", "a@b.example", "--public-url", "https://b.example"],
+            "ok       mail: over mail.example:465",
+        ),
+    ] {
+        let found = run(&folder, &[&["check"], flags].concat()).printed;
+        assert!(found.contains(line), "{line}: {found}");
+    }
     run(&folder, &["migrate", "--down", "1"]).prints(&["took back "]);
     fs::write(folder.join("data/keys.json"), "{").unwrap();
     let wrong = run(&folder, &["check", "--waiting-room", "redis://127.0.0.1:1", "--listen", "0.0.0.0:8080"]);

@@ -83,9 +83,10 @@ impl MailReader {
         let reachable: BTreeSet<_> = self.mails.reachable(accounts.into_iter().collect()).await?.into_iter().collect();
         causes.retain(|cause| reachable.contains(&cause.account_id));
         let reservations: BTreeSet<_> = causes.iter().filter_map(|cause| cause.about.reservation()).collect();
-        let tickets = match reservations.is_empty() {
-            true => Vec::new(),
-            false => self.mails.tickets(reservations.into_iter().collect()).await?,
+        let tickets = if reservations.is_empty() {
+            Vec::new()
+        } else {
+            self.mails.tickets(reservations.into_iter().collect()).await?
         };
         let mails: Vec<_> = causes.into_iter().filter_map(|cause| cause.mail(&tickets)).collect();
         if mails.is_empty() { Ok(()) } else { self.mails.queue(mails).await }

@@ -1,14 +1,6 @@
 //! Handing mail over that waits.
 
-use std::{
-    error::Error,
-    fmt,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{error::Error, fmt, sync::Arc};
 
 use boxoffice_domain::{
     Clock, StorageError, Timestamp,
@@ -20,7 +12,7 @@ use boxoffice_domain::{
     uuid::Uuid,
 };
 use chrono::TimeDelta;
-use futures::{StreamExt, future, stream};
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 
 /// How many mails are looked at together.
 const MAILS_TOGETHER: u32 = 128;
@@ -93,25 +85,28 @@ impl MailSender {
     pub async fn send_due(&self) -> Result<Posted, StorageError> {
         let due = self.mails.due(MAILS_TOGETHER).await?;
         let mut posted = Posted { has_more: due.len() >= MAILS_TOGETHER as usize, ..Posted::default() };
-        let is_away = AtomicBool::new(false);
-        let tried = stream::iter(&due).take_while(|_| future::ready(!is_away.load(Ordering::Relaxed)));
-        let mut fates = pin!(tried.map(|mail| self.send(mail)).buffer_unordered(AT_ONCE).ready_chunks(AT_ONCE));
+        let (mut due, mut sending) = (due.into_iter(), FuturesUnordered::new());
         let (mut failures, mut noted) = (0, Ok(()));
-        while let Some(chunk) = fates.next().await {
-            for fate in &chunk {
+        loop {
+            let begins = if posted.is_away || noted.is_err() { 0 } else { AT_ONCE.saturating_sub(sending.len()) };
+            sending.extend(due.by_ref().take(begins).map(|mail| self.send(mail)));
+            let Some(fate) = sending.next().await else { return noted.map(|()| posted) };
+            let mut fates = vec![fate];
+            while let Some(Some(fate)) = sending.next().now_or_never() {
+                fates.push(fate);
+            }
+            for fate in &fates {
                 match fate {
                     Fate::Ended(EndedMail { outcome: MailOutcome::Sent | MailOutcome::Refused, .. }) => failures = 0,
                     Fate::Postponed(_, Some(_)) => failures += 1,
                     Fate::Ended(_) | Fate::Postponed(..) => {}
                 }
             }
-            if let Err(error) = self.note(chunk, &mut posted).await {
+            posted.is_away |= failures >= FAILURES_MAX;
+            if let Err(error) = self.note(fates, &mut posted).await {
                 noted = Err(error);
             }
-            posted.is_away |= failures >= FAILURES_MAX;
-            is_away.store(posted.is_away || noted.is_err(), Ordering::Relaxed);
         }
-        noted.map(|()| posted)
     }
 
     async fn note(&self, fates: Vec<Fate>, posted: &mut Posted) -> Result<(), StorageError> {
@@ -136,14 +131,14 @@ impl MailSender {
         Ok(())
     }
 
-    async fn send(&self, due: &DueMail) -> Fate {
+    async fn send(&self, due: DueMail) -> Fate {
         let end = |outcome| Fate::Ended(EndedMail { id: due.id, outcome });
         let now = self.clock.now();
         let Some(notice) = &due.notice else {
             // During an upgrade, an instance of the newer version may take over.
-            return retried(due, None, now);
+            return retried(&due, None, now);
         };
-        let Some(addressee) = due.addressee.clone().filter(|_| !is_over(due, notice, now)) else {
+        let Some(addressee) = due.addressee.clone().filter(|_| !is_over(&due, notice, now)) else {
             return end(MailOutcome::Dropped);
         };
         let Some(to) = due.to.clone().or(addressee.address) else {
@@ -158,7 +153,7 @@ impl MailSender {
                 tracing::info!(%mail_id, kind, error = &*error as &dyn Error, "the mail server refused a mail for good");
                 end(MailOutcome::Refused)
             }
-            Err(error) => retried(due, Some(error), self.clock.now()),
+            Err(error) => retried(&due, Some(error), self.clock.now()),
         }
     }
 }

@@ -198,7 +198,7 @@ pub async fn a_ticket_is_what_was_reserved(stage: &Stage) {
         held_at: held.created_at,
     };
     assert_eq!(expected.seats.len(), 2);
-    assert_eq!(tickets().await, [expected.clone()]);
+    assert_eq!(tickets().await, std::slice::from_ref(&expected));
     stage.cancels(&held).await;
     assert_eq!(tickets().await, [expected]);
     assert_eq!(stage.storage.mails.tickets(vec![]).await.expect("the storage works"), []);
@@ -300,7 +300,7 @@ pub async fn another_password_is_an_event(stage: &Stage) {
     assert_eq!(events_of(stage, account.id).await, []);
     accounts.change_password(change(hash, next.clone())).await.expect("the storage works").expect("it is changed");
     let changed = Event::PasswordChanged { account_id: account.id };
-    assert_eq!(events_of(stage, account.id).await, [changed.clone()]);
+    assert_eq!(events_of(stage, account.id).await, std::slice::from_ref(&changed));
 
     stage.clock.advance_seconds(1);
     accounts.renew_hash(account.id, next, PasswordHash("$renewed".to_owned())).await.expect("the storage works");
