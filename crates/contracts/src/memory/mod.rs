@@ -15,6 +15,7 @@ mod payments;
 mod reservations;
 mod retention;
 mod wallet;
+mod webhooks;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -24,7 +25,7 @@ use std::{
 
 use async_trait::async_trait;
 use boxoffice_domain::{
-    AccountId, Clock, ConcertId, EntropySource, PerformanceId, SessionId, StorageError, Timestamp, VenueId,
+    AccountId, Clock, ConcertId, EntropySource, PerformanceId, SessionId, StorageError, Timestamp, VenueId, WebhookId,
     accounts::{Credentials, SecondFactor, Session},
     audit::Readiness,
     catalog::{CatalogKey, Concert, Owned, PerformanceSummary, Venue},
@@ -35,6 +36,7 @@ use boxoffice_domain::{
     maintenance::{Maintenance, Notice},
     page::{Page, PageRequest},
     sale::{Command, OtherOutcome, Outcome},
+    webhooks::{DeliveryId, Webhook},
 };
 use uuid::Uuid;
 
@@ -70,6 +72,8 @@ struct Rows {
     acts: Vec<StaffAct>,
     removed_until: retention::RemovedUntil,
     notifications: BTreeMap<String, wallet::Kept>,
+    webhooks: BTreeMap<WebhookId, Webhook>,
+    deliveries: BTreeMap<DeliveryId, webhooks::Kept>,
     sale: SaleTables,
 }
 

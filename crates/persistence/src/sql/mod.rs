@@ -21,6 +21,8 @@ mod retention;
 mod retry;
 mod seats;
 mod wallet;
+mod webhook_deliveries;
+mod webhooks;
 
 use std::{sync::Arc, time::Duration};
 
@@ -197,7 +199,9 @@ pub(crate) async fn connect(
         readiness: store.clone(),
         leases: store.clone(),
         maintenance: store.clone(),
-        retention: store,
+        retention: store.clone(),
+        webhooks: store.clone(),
+        webhook_deliveries: store,
         lanes,
         seat_cache,
         finder,

@@ -222,6 +222,8 @@ fn storage(database: &Database) -> Storage {
         leases: database.leases.clone(),
         maintenance: database.maintenance.clone(),
         retention: database.retention.clone(),
+        webhooks: database.webhooks.clone(),
+        webhook_deliveries: database.webhook_deliveries.clone(),
     }
 }
 
