@@ -6,6 +6,7 @@
 mod addresses;
 mod sender;
 mod signature;
+mod transport;
 mod url;
 
 pub use self::{
