@@ -38,3 +38,4 @@ mod stampede;
 mod stripe;
 mod support;
 mod traces;
+mod webhooks;

@@ -26,7 +26,7 @@ use crate::{
     workers::{
         Admissions, CertificateWatch, ExpirySweeper, GatewayMessages, KeysWatch, Leased, MaintenanceWatch,
         MetricsUpkeep, PendingCharges, PendingRefunds, PresenceWatch, ReadinessWatch, RetentionWorker,
-        RevocationsWatch, Sales, WaitingCharges, Worker, Workers, report_failing_requests,
+        RevocationsWatch, Sales, WaitingCharges, WebhookWorker, Worker, Workers, report_failing_requests,
     },
 };
 
@@ -218,7 +218,7 @@ fn start_workers(
     metrics: &PrometheusHandle,
     workers: &Workers,
 ) {
-    let UseCases { services, waiting_room, wallet, peering, tokens, .. } = use_cases;
+    let UseCases { services, waiting_room, wallet, webhooks, peering, tokens, .. } = use_cases;
     let interval = seconds(settings.sweep_seconds);
     let sweeper = ExpirySweeper { reservations: Arc::clone(&services.reservations), interval };
     start_for_all(settings, adapters, workers, sweeper);
@@ -230,6 +230,8 @@ fn start_workers(
     if settings.gateway == Gateway::Stripe {
         start_for_all(settings, adapters, workers, GatewayMessages(Arc::clone(wallet)));
     }
+    let sending = WebhookWorker::new(Arc::clone(webhooks), settings.webhook_delivery_days);
+    start_for_all(settings, adapters, workers, sending);
     start_for_all(settings, adapters, workers, RetentionWorker::new(adapters.retention(settings)));
     workers.start(Admissions { waiting_room: Arc::clone(waiting_room), clock: Arc::clone(&adapters.clock) });
     workers.start(Sales { waiting_room: Arc::clone(waiting_room), fails: false });

@@ -276,6 +276,10 @@ settings! {
     lapsed_days: u32 = "90", whole(1, KEPT_DAYS_MAX);
     /// How many days events are kept
     outbox_days: u32 = "30", whole(1, KEPT_DAYS_MAX);
+    /// How many days it is kept what became of each event that was sent to a webhook
+    webhook_delivery_days: u32 = "30", whole(1, KEPT_DAYS_MAX);
+    /// Lets webhooks lead to private, local and special addresses; only where every promoter may reach what is there
+    webhooks_private_addresses: bool = "false", switch;
     /// How long a charge may be pending before the gateway is asked again
     charge_retry_seconds: u32 = "10", whole(1, DAY_SECONDS);
     /// How long a charge may be without a verdict; then the server gives it up, and it ends as the gateway says

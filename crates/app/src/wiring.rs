@@ -1,6 +1,7 @@
 //! Which adapter implements which port; no other file knows.
 
 mod gateway;
+mod webhooks;
 
 use std::{
     fs::{self, File, TryLockError},
@@ -15,7 +16,7 @@ use anyhow::{Context, bail};
 use boxoffice_application::{
     AccountLocks, AccountService, CatalogGeneration, CatalogImportService, CatalogService, Gate, KeptDays,
     MaintenanceMode, PaymentService, ReservationService, RetentionService, SaleTermsCache, SaleWatch,
-    WaitingRoomService, WalletService,
+    WaitingRoomService, WalletService, WebhookService,
     accounts::{Guesses, KnownAccounts, Revocations, SessionSettings},
 };
 use boxoffice_domain::{
@@ -35,6 +36,8 @@ use boxoffice_waiting_room::{MemoryWaitingRoom, RedisWaitingRoom};
 use chrono::TimeDelta;
 
 pub(crate) use gateway::check_stripe;
+#[expect(unused_imports, reason = "the relay of the outbox calls it")]
+pub(crate) use webhooks::webhook_fan_out;
 
 use crate::{
     adapters::{Argon2Passwords, CurrentTokens, Keys, PasswordSettings, SystemClock, SystemEntropy, keys::FILE_NAME},
@@ -70,6 +73,7 @@ pub(crate) struct UseCases {
     pub(crate) services: Services,
     pub(crate) waiting_room: Arc<WaitingRoomService>,
     pub(crate) wallet: Arc<WalletService>,
+    pub(crate) webhooks: Arc<WebhookService>,
     pub(crate) import: CatalogImportService,
     pub(crate) peering: Peering,
     pub(crate) tokens: Arc<CurrentTokens>,
@@ -189,6 +193,7 @@ impl Adapters {
         let import =
             CatalogImportService { import: Arc::clone(&self.database.import), generation: Arc::clone(&generation) };
         let wallet = Arc::new(self.wallet(settings)?);
+        let webhooks = Arc::new(webhooks::webhook_service(settings, self)?);
         let services = Services {
             accounts,
             catalog: Arc::new(CatalogService {
@@ -216,13 +221,14 @@ impl Adapters {
                 entropy: Arc::clone(entropy),
             })),
             wallet: Some(Arc::clone(&wallet)),
+            webhooks: Some(Arc::clone(&webhooks)),
             peers,
             maintenance,
             readiness: Arc::new(ReadinessCheck::new(Arc::clone(&self.database.readiness))),
             entropy: Arc::clone(entropy),
             clock: Arc::clone(clock),
         };
-        Ok(UseCases { services, waiting_room, wallet, import, peering, tokens })
+        Ok(UseCases { services, waiting_room, wallet, webhooks, import, peering, tokens })
     }
 
     fn peering(&self, settings: &Settings) -> Peering {

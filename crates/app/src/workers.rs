@@ -9,6 +9,7 @@ mod gateway;
 mod maintenance;
 mod readiness;
 mod retention;
+mod webhooks;
 
 use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
@@ -30,6 +31,7 @@ pub(crate) use {
     maintenance::MaintenanceWatch,
     readiness::ReadinessWatch,
     retention::RetentionWorker,
+    webhooks::WebhookWorker,
 };
 
 /// How many lapsed holds one transaction marks as expired.

@@ -16,3 +16,4 @@ mod sessions;
 mod support;
 mod waiting_room;
 mod wallet;
+mod webhooks;

@@ -1,6 +1,8 @@
 //! What became of each event that was sent to a webhook.
 
 use async_trait::async_trait;
+#[cfg(feature = "serde")]
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Webhook, WebhookState, retry_delay};
@@ -16,6 +18,8 @@ pub const ANSWER_BYTES_MAX: usize = 1_024;
 /// Names the delivery of one event to one webhook. Ids sort by the time of the event, and are the same each time the event
 /// is handed over, so that there is one delivery however often that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
 pub struct DeliveryId(Uuid);
 
 impl DeliveryId {
@@ -53,6 +57,14 @@ impl DeliveryId {
     /// The UUID itself.
     pub const fn uuid(self) -> Uuid {
         self.0
+    }
+}
+
+impl std::str::FromStr for DeliveryId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Uuid::parse_str(text).map(Self)
     }
 }
 

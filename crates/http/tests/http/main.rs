@@ -29,5 +29,6 @@ mod routes {
     mod reservations;
     mod waiting_room;
     mod wallet;
+    mod webhooks;
 }
 mod world;
