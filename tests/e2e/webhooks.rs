@@ -17,7 +17,7 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::support::{client::Buyer, server::Server, text, until};
+use crate::support::{client::Buyer, seconds_from_now, server::Server, text, until};
 
 /// What an endpoint has received: the header fields and the body.
 type Received = Arc<Mutex<BTreeMap<String, Vec<(HeaderMap, String)>>>>;
@@ -196,8 +196,7 @@ async fn a_span_of_events_is_sent_again() {
     let span = json!({"from": "2020-01-01T00:00:00Z", "to": "2020-01-31T00:00:00Z"});
     let none = promoter.post(format!("{webhook}/resend"), &span).send().await;
     assert_eq!(none.is(202)["deliveries"], 0);
-    let now = crate::support::now();
-    let span = json!({"from": now - chrono::TimeDelta::hours(1), "to": now + chrono::TimeDelta::hours(1)});
+    let span = json!({"from": seconds_from_now(-3_600), "to": seconds_from_now(3_600)});
     let before = endpoints.received("accepts").len();
     let began = Instant::now();
     let again = promoter.post(format!("{webhook}/resend"), &span).send().await;
