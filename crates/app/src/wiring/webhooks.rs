@@ -28,7 +28,7 @@ pub(super) fn webhook_service(settings: &Settings, adapters: &Adapters) -> anyho
 }
 
 /// Takes the events of the outbox for all webhooks.
-#[cfg_attr(not(test), expect(dead_code, reason = "the relay of the outbox calls it"))]
+#[expect(dead_code, reason = "the relay of the outbox calls it")]
 pub(crate) fn webhook_fan_out(adapters: &Adapters) -> Arc<dyn EventSink> {
     Arc::new(WebhookFanOut {
         webhooks: Arc::clone(&adapters.database.webhooks),
