@@ -1,6 +1,7 @@
 //! Every error that the `OpenAPI` document names.
 
 mod accounts;
+mod webhooks;
 
 use std::collections::BTreeSet;
 
@@ -78,6 +79,7 @@ async fn everyday_refusals() -> Codes {
     let stale = promoter.patch(path.as_str(), &json!({"title": "X"})).header("if-match", "\"99-x\"").send().await;
     stale.refuses(412, "precondition_failed");
     accounts::refusals_of_addresses(first, &promoter).await;
+    webhooks::refusals(first, &promoter).await;
     accounts::refusals(first, &promoter).await;
     let codes = server.api().codes();
     server.finish().await;

@@ -40,3 +40,4 @@ mod stampede;
 mod stripe;
 mod support;
 mod traces;
+mod webhooks;

@@ -26,8 +26,8 @@ use crate::{
     workers::{
         Admissions, Broker, CertificateWatch, EventsWanted, ExpirySweeper, GatewayMessages, KeysWatch, Leased, Mail,
         MailWorker, MaintenanceWatch, MetricsUpkeep, PendingCharges, PendingRefunds, PresenceWatch, Reader as _,
-        ReadinessWatch, Relay, RetentionWorker, RevocationsWatch, Sales, Sequencing, WaitingCharges, Worker, Workers,
-        report_failing_requests,
+        ReadinessWatch, Relay, RelayToWebhooks, RetentionWorker, RevocationsWatch, Sales, Sequencing, WaitingCharges,
+        WebhookWorker, Webhooks, Worker, Workers, report_failing_requests,
     },
 };
 
@@ -223,7 +223,7 @@ fn start_workers(
     metrics: &PrometheusHandle,
     workers: &Workers,
 ) {
-    let UseCases { services, waiting_room, wallet, peering, tokens, .. } = use_cases;
+    let UseCases { services, waiting_room, wallet, webhooks, peering, tokens, .. } = use_cases;
     let interval = seconds(settings.sweep_seconds);
     let sweeper = ExpirySweeper { reservations: Arc::clone(&services.reservations), interval };
     start_for_all(settings, adapters, workers, sweeper);
@@ -235,6 +235,8 @@ fn start_workers(
     if settings.gateway == Gateway::Stripe {
         start_for_all(settings, adapters, workers, GatewayMessages(Arc::clone(wallet)));
     }
+    let sending = WebhookWorker::new(Arc::clone(webhooks), settings.webhook_delivery_days);
+    start_for_all(settings, adapters, workers, sending);
     start_for_all(settings, adapters, workers, RetentionWorker::new(adapters.retention(settings)));
     start_relay(adapters, use_cases, settings, workers);
     workers.start(Admissions { waiting_room: Arc::clone(waiting_room), clock: Arc::clone(&adapters.clock) });
@@ -272,6 +274,10 @@ fn start_relay(adapters: &Adapters, use_cases: &UseCases, settings: &Settings, w
         let reader = adapters.event_reader(Mail::NAME, mail);
         start_for_all(settings, adapters, workers, Relay::<Mail>::new(reader, clock()));
     }
+    let reader = adapters.event_reader(Webhooks::NAME, wiring::webhook_fan_out(adapters));
+    let webhooks = Arc::clone(&adapters.database.webhooks);
+    let relay = RelayToWebhooks::new(Relay::new(reader, clock()), webhooks, wanted.clone());
+    start_for_all(settings, adapters, workers, relay);
     let sequencing = Sequencing::new(Arc::clone(&adapters.database.event_log), clock(), wanted);
     start_for_all(settings, adapters, workers, sequencing);
 }

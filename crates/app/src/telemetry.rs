@@ -165,6 +165,9 @@ fn describe_metrics() {
     describe_counter!("boxoffice_worker_failures_total", "Ticks of a background worker that failed, by worker.");
     describe_gauge!("boxoffice_worker_lease_held", "1 if this instance holds the lease of a worker, by worker.");
     describe_counter!("boxoffice_rows_removed_total", "Old rows that were removed, by kind.");
+    describe_counter!("boxoffice_webhook_deliveries_total", "Attempts to send events to webhooks, by outcome.");
+    describe_gauge!("boxoffice_webhook_deliveries_due", "Events that are to be sent to webhooks now.");
+    describe_gauge!("boxoffice_webhooks_turned_off", "Webhooks that were turned off since they failed or are gone.");
     describe_gauge!("boxoffice_storage_ready", "Whether the database serves: 1 or 0.");
     describe_gauge!("boxoffice_clock_skew_seconds", Unit::Seconds, "How far this clock is ahead of another one.");
     describe_gauge!("boxoffice_maintenance", "1 during maintenance.");

@@ -3,6 +3,7 @@
 mod events;
 mod gateway;
 mod mail;
+mod webhooks;
 
 use std::{
     fs::{self, File, TryLockError},
@@ -17,7 +18,7 @@ use anyhow::{Context, bail};
 use boxoffice_application::{
     AccountLocks, AccountService, CatalogGeneration, CatalogImportService, CatalogService, EventReader, Gate, KeptDays,
     MaintenanceMode, PaymentService, ReservationService, RetentionService, SaleTermsCache, SaleWatch,
-    WaitingRoomService, WalletService,
+    WaitingRoomService, WalletService, WebhookService,
     accounts::{Guesses, KnownAccounts, Revocations, SessionSettings},
 };
 use boxoffice_domain::{
@@ -39,6 +40,7 @@ use chrono::TimeDelta;
 
 pub(crate) use gateway::check_stripe;
 pub(crate) use mail::{check_mail, mail_reader, mail_sender};
+pub(crate) use webhooks::webhook_fan_out;
 
 use crate::{
     adapters::{Argon2Passwords, CurrentTokens, Keys, PasswordSettings, SystemClock, SystemEntropy, keys::FILE_NAME},
@@ -76,6 +78,7 @@ pub(crate) struct UseCases {
     pub(crate) wallet: Arc<WalletService>,
     /// Where events go, if there is a broker.
     pub(crate) broker: Option<Arc<dyn EventSink>>,
+    pub(crate) webhooks: Arc<WebhookService>,
     pub(crate) import: CatalogImportService,
     pub(crate) peering: Peering,
     pub(crate) tokens: Arc<CurrentTokens>,
@@ -199,6 +202,7 @@ impl Adapters {
         let import =
             CatalogImportService { import: Arc::clone(&self.database.import), generation: Arc::clone(&generation) };
         let wallet = Arc::new(self.wallet(settings)?);
+        let webhooks = Arc::new(webhooks::webhook_service(settings, self)?);
         let services = Services {
             accounts,
             catalog: Arc::new(CatalogService {
@@ -226,6 +230,7 @@ impl Adapters {
                 entropy: Arc::clone(entropy),
             })),
             wallet: Some(Arc::clone(&wallet)),
+            webhooks: Some(Arc::clone(&webhooks)),
             peers,
             maintenance,
             readiness: Arc::new(ReadinessCheck::new(Arc::clone(&self.database.readiness))),
@@ -233,7 +238,7 @@ impl Adapters {
             clock: Arc::clone(clock),
         };
         let broker = events::broker(settings)?;
-        Ok(UseCases { services, waiting_room, wallet, broker, import, peering, tokens })
+        Ok(UseCases { services, waiting_room, wallet, broker, webhooks, import, peering, tokens })
     }
 
     fn peering(&self, settings: &Settings) -> Peering {

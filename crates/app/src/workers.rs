@@ -11,6 +11,7 @@ mod mail;
 mod maintenance;
 mod readiness;
 mod retention;
+mod webhooks;
 
 use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
@@ -28,12 +29,13 @@ use crate::adapters::{CurrentTokens, Keys};
 pub(crate) use {
     certificate::CertificateWatch,
     clock::{ClockWatch, WARNED_FROM},
-    events::{Broker, EventsWanted, Mail, Reader, Relay, Sequencing},
+    events::{Broker, EventsWanted, Mail, Reader, Relay, RelayToWebhooks, Sequencing, Webhooks},
     gateway::{GatewayMessages, PendingCharges, PendingRefunds, WaitingCharges},
     mail::MailWorker,
     maintenance::MaintenanceWatch,
     readiness::ReadinessWatch,
     retention::RetentionWorker,
+    webhooks::WebhookWorker,
 };
 
 /// How many lapsed holds one transaction marks as expired.

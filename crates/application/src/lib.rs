@@ -26,6 +26,7 @@ mod sale_terms;
 mod sale_watch;
 pub mod waiting_room;
 pub mod wallet;
+pub mod webhooks;
 
 /// A service is printed by its name: its ports have nothing to print.
 macro_rules! debug_by_name {
@@ -52,6 +53,8 @@ debug_by_name! {
     RetentionService,
     WaitingRoomService,
     WalletService,
+    WebhookFanOut,
+    WebhookService,
 }
 
 pub use account_locks::AccountLocks;
@@ -72,3 +75,4 @@ pub use sale_terms::SaleTermsCache;
 pub use sale_watch::SaleWatch;
 pub use waiting_room::WaitingRoomService;
 pub use wallet::WalletService;
+pub use webhooks::{WebhookFanOut, WebhookService};

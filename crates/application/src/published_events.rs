@@ -168,7 +168,8 @@ fn id_of(batch: Uuid, index: usize, kind: &str) -> Uuid {
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
-fn document(
+/// The document of an event.
+pub(crate) fn document(
     id: Uuid,
     kind: &str,
     subject: Uuid,

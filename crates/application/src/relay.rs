@@ -105,6 +105,17 @@ impl EventReader {
         Ok(self.cursor().await?.starts_at)
     }
 
+    /// Whether it has read before.
+    pub async fn is_known(&self) -> Result<bool, StorageError> {
+        Ok(self.cursor.is_some() || self.log.find_reader(self.name).await?.is_some())
+    }
+
+    /// Registers it to read what happened at `starts_at` or later, if it is new.
+    pub async fn register(&mut self, starts_at: Timestamp) -> Result<(), StorageError> {
+        self.cursor = Some(self.log.reader(self.name, starts_at).await?);
+        Ok(())
+    }
+
     /// How much it has yet to deliver.
     pub async fn lag(&mut self) -> Result<ReaderLag, StorageError> {
         let position = self.cursor().await?.position;

@@ -76,6 +76,8 @@ ids! {
     SessionId;
     /// Names a venue.
     VenueId;
+    /// Names a webhook: an endpoint of another system that gets events.
+    WebhookId;
 }
 
 /// Makes new ids and secrets. Randomness is an effect, so it comes through a port.

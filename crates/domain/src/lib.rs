@@ -43,13 +43,14 @@ mod time;
 mod time_zone;
 pub mod waiting_room;
 pub mod wallet;
+pub mod webhooks;
 
 pub use {async_trait::async_trait, chrono, uuid};
 
 pub use error::{ActError, Outage, OutageReason, StorageError};
 pub use ids::{
     AccountId, ChargeId, ChargeRefundId, ConcertId, EntropySource, PaymentId, PerformanceId, ReservationId, SessionId,
-    VenueId,
+    VenueId, WebhookId,
 };
 pub use network::Network;
 pub use points::{NegativePoints, Points};

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// What is audited, by the operation.
-const AUDITED: [&str; 25] = [
+const AUDITED: [&str; 32] = [
     "accounts_sign_up",
     "accounts_sign_in",
     "accounts_refresh",
@@ -55,6 +55,13 @@ const AUDITED: [&str; 25] = [
     "waiting_room_empty",
     "waiting_room_pause",
     "waiting_room_resume",
+    "webhooks_create",
+    "webhooks_change",
+    "webhooks_remove",
+    "webhooks_rotate_secret",
+    "webhooks_test",
+    "webhooks_resend",
+    "webhooks_resend_span",
 ];
 /// Sessions are refreshed all the time: only a token that was spent is a line.
 const REFRESH: &str = "accounts_refresh";

@@ -1,5 +1,6 @@
 //! The description of the API, and the page to browse it.
 
+mod events;
 mod problems;
 mod sharing;
 mod text;
@@ -45,11 +46,12 @@ const TAGS: &[(&str, &str)] = &[
     ("payments", "Paying for held seats"),
     ("wallet", "Points and their history"),
     ("history", "What the staff did"),
+    ("webhooks", "Events for other systems"),
     ("operations", "For the operators of the server"),
 ];
 
 /// Completes the description of these routes.
-pub(crate) fn describe(routes: OpenApi, has_queues: bool) -> OpenApi {
+pub(crate) fn describe(routes: OpenApi, has_queues: bool, has_webhooks: bool) -> OpenApi {
     // Where it is served from; a proxy may serve it under any address.
     let servers = [ServerBuilder::new().url("/").description(Some("This server")).build()];
     let document = OpenApiBuilder::new().info(info()).servers(Some(servers)).tags(Some(tags()));
@@ -70,6 +72,9 @@ pub(crate) fn describe(routes: OpenApi, has_queues: bool) -> OpenApi {
     sharing::share_not_modified(&mut document);
     sharing::share_parameters(&mut document);
     sharing::share_headers(&mut document);
+    if has_webhooks {
+        events::describe(&mut document);
+    }
     document
 }
 

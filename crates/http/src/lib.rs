@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 use boxoffice_application::{
     AccountService, CatalogService, Gate, MaintenanceMode, PaymentService, ReservationService, WaitingRoomService,
-    WalletService,
+    WalletService, WebhookService,
 };
 use boxoffice_domain::{Clock, EntropySource};
 use boxoffice_peers::Peers;
@@ -61,6 +61,8 @@ pub struct Services {
     pub payments: Option<Arc<PaymentService>>,
     /// Points and their history, if the product has wallets.
     pub wallet: Option<Arc<WalletService>>,
+    /// Sending events to other systems, if the product does.
+    pub webhooks: Option<Arc<WebhookService>>,
     /// Count the requests of a client over all instances.
     pub peers: Arc<dyn Peers>,
     pub readiness: Arc<ReadinessCheck>,

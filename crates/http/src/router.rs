@@ -17,6 +17,7 @@ use crate::{
     request_metrics,
     routes::{
         self, accounts, catalog, history, operations, payments, queue_control, reservations, waiting_room, wallet,
+        webhooks,
     },
 };
 
@@ -31,16 +32,18 @@ struct Extent {
     waiting_room: bool,
     payments: bool,
     wallet: bool,
+    webhooks: bool,
 }
 
 impl Extent {
-    const WHOLE: Self = Self { waiting_room: true, payments: true, wallet: true };
+    const WHOLE: Self = Self { waiting_room: true, payments: true, wallet: true, webhooks: true };
 
     fn of(services: &Services) -> Self {
         Self {
             waiting_room: services.waiting_room().is_some(),
             payments: services.payments.is_some(),
             wallet: services.wallet.is_some(),
+            webhooks: services.webhooks.is_some(),
         }
     }
 
@@ -51,6 +54,7 @@ impl Extent {
             (self.waiting_room, waiting_room_routes as fn() -> OpenApiRouter<Api>),
             (self.payments, payment_routes),
             (self.wallet, wallet_routes),
+            (self.webhooks, webhook_routes),
         ] {
             if has {
                 routes = routes.merge(more());
@@ -61,7 +65,7 @@ impl Extent {
 
     fn document(self) -> OpenApi {
         let routes = self.routes().merge(operations_routes::<Api>()).merge(document_routes());
-        document::describe(routes.into_openapi(), self.waiting_room)
+        document::describe(routes.into_openapi(), self.waiting_room, self.webhooks)
     }
 }
 
@@ -122,6 +126,17 @@ fn wallet_routes() -> OpenApiRouter<Api> {
         .routes(routes!(wallet::find_charge::handler))
         .routes(routes!(wallet::refund_charge::handler))
         .routes(routes!(wallet::entries::handler))
+}
+
+fn webhook_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::default()
+        .routes(routes!(webhooks::create::handler, webhooks::list::handler))
+        .routes(routes!(webhooks::one::find, webhooks::one::change, webhooks::one::remove))
+        .routes(routes!(webhooks::secrets::handler))
+        .routes(routes!(webhooks::deliveries::send_test))
+        .routes(routes!(webhooks::deliveries::list))
+        .routes(routes!(webhooks::resend::one))
+        .routes(routes!(webhooks::resend::span))
 }
 
 /// The routes for operators, which may be served on another port.

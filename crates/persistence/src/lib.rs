@@ -39,6 +39,7 @@ use boxoffice_domain::{
     reservations::Reservations,
     retention::Retention,
     wallet::Wallets,
+    webhooks::{WebhookDeliveries, Webhooks},
 };
 use boxoffice_peers::{Peers, leases::Leases};
 use url::form_urlencoded;
@@ -120,6 +121,8 @@ pub struct Database {
     pub maintenance: Arc<dyn Maintenance>,
     pub mails: Arc<dyn MailQueue>,
     pub retention: Arc<dyn Retention>,
+    pub webhooks: Arc<dyn Webhooks>,
+    pub webhook_deliveries: Arc<dyn WebhookDeliveries>,
     lanes: WriteLanes,
     seat_cache: Arc<SeatCache>,
     finder: Arc<ConcertFinder>,

@@ -352,6 +352,44 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    webhooks (id) {
+        id -> Binary,
+        owner_id -> Binary,
+        url -> Text,
+        kinds -> Text,
+        status -> Text,
+        since -> Nullable<Timestamp>,
+        secret -> Binary,
+        former_secret -> Nullable<Binary>,
+        former_until -> Nullable<Timestamp>,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    webhook_deliveries (id) {
+        id -> Binary,
+        webhook_id -> Binary,
+        event_id -> Binary,
+        kind -> Text,
+        subject -> Binary,
+        concert_id -> Nullable<Binary>,
+        occurred_at -> Timestamp,
+        document -> Text,
+        status -> Text,
+        next_attempt_at -> Nullable<Timestamp>,
+        attempts_count -> BigInt,
+        attempted_at -> Nullable<Timestamp>,
+        answer_status -> Nullable<BigInt>,
+        answer -> Nullable<Text>,
+        failure -> Nullable<Text>,
+        milliseconds -> Nullable<BigInt>,
+    }
+}
+
+diesel::joinable!(webhooks -> accounts (owner_id));
+diesel::allow_tables_to_appear_in_same_query!(webhooks, accounts);
 diesel::joinable!(performances -> venues (venue_id));
 diesel::joinable!(performances -> concerts (concert_id));
 diesel::allow_tables_to_appear_in_same_query!(performances, venues, concerts, seats, reservations, payments);

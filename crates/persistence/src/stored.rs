@@ -2,11 +2,12 @@
 
 use boxoffice_domain::{
     AccountId, ChargeId, ChargeRefundId, ConcertId, PaymentId, PerformanceId, Points, ReservationId, SessionId,
-    StorageError, Timestamp, VenueId,
+    StorageError, Timestamp, VenueId, WebhookId,
     idempotency::{Fingerprint, Idempotency, IdempotencyKey},
     seats::SeatLabel,
     text::{Description, Name},
     waiting_room::PlaceNumber,
+    webhooks::DeliveryId,
 };
 use chrono::NaiveDateTime;
 use serde::Serialize;
@@ -100,7 +101,9 @@ stored_ids!(
     PerformanceId,
     ReservationId,
     SessionId,
-    VenueId
+    VenueId,
+    WebhookId,
+    DeliveryId
 );
 
 macro_rules! bound_values {

@@ -22,8 +22,12 @@ pub(crate) const SECRET_FILES: &[Setting] = &[
     Setting { key: "waiting_room_file", default: "", help: "File that has the value of `waiting_room`" },
 ];
 
-const SECRETS: [(&str, &str); 4] =
-    [("database", "database_file"), ("events", "events_file"), ("mail", "mail_file"), ("waiting_room", "waiting_room_file")];
+const SECRETS: [(&str, &str); 4] = [
+    ("database", "database_file"),
+    ("events", "events_file"),
+    ("mail", "mail_file"),
+    ("waiting_room", "waiting_room_file"),
+];
 
 /// Reads the secrets that are in files: those that a setting names, and the credentials that systemd gives this service,
 /// each under the key of its setting. A file wins over weaker sources of its setting, and may not stand beside an equal one.

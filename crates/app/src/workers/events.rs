@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use boxoffice_application::{EventReader, EventSequencer};
-use boxoffice_domain::{Clock, events::EventLog};
+use boxoffice_domain::{Clock, events::EventLog, page::PageRequest, webhooks::Webhooks as WebhookStore};
 use tokio::time::Instant;
 
 use super::Worker;
@@ -49,6 +49,14 @@ pub(crate) enum Mail {}
 impl Reader for Mail {
     const WORKER: &'static str = "events_to_mail";
     const NAME: &'static str = "mail";
+}
+
+/// The endpoints of webhooks.
+pub(crate) enum Webhooks {}
+
+impl Reader for Webhooks {
+    const WORKER: &'static str = "events_to_webhooks";
+    const NAME: &'static str = "webhooks";
 }
 
 /// Whether somebody reads events. What nobody reads gets no position, and costs nothing.
@@ -158,5 +166,45 @@ impl<R: Reader> Worker for Relay<R> {
         self.reader.forget();
         self.measured_at = None;
         set_lag::<R>(0, Duration::ZERO);
+    }
+}
+
+/// Takes events to webhooks, from the first one on that is made. Before, nothing is read, and nothing is kept for it.
+pub(crate) struct RelayToWebhooks {
+    relay: Relay<Webhooks>,
+    webhooks: Arc<dyn WebhookStore>,
+    wanted: EventsWanted,
+    is_registered: bool,
+}
+
+impl RelayToWebhooks {
+    pub(crate) fn new(relay: Relay<Webhooks>, webhooks: Arc<dyn WebhookStore>, wanted: EventsWanted) -> Self {
+        Self { relay, webhooks, wanted, is_registered: false }
+    }
+
+    /// Whether there is, or was, a webhook. The first one gets what happened since it was made.
+    async fn is_wanted(&mut self) -> anyhow::Result<bool> {
+        if !self.is_registered && !self.relay.reader.is_known().await? {
+            // They come in the order in which they were made.
+            let active = self.webhooks.active(PageRequest::first(1)).await?;
+            let Some(first) = active.items.first() else { return Ok(false) };
+            self.relay.reader.register(first.webhook.created_at).await?;
+        }
+        self.is_registered = true;
+        self.wanted.set();
+        Ok(true)
+    }
+}
+
+#[async_trait]
+impl Worker for RelayToWebhooks {
+    const NAME: &'static str = Webhooks::WORKER;
+
+    async fn tick(&mut self) -> anyhow::Result<Duration> {
+        if self.is_wanted().await? { self.relay.tick().await } else { Ok(WANTED_INTERVAL) }
+    }
+
+    fn is_done_elsewhere(&mut self) {
+        self.relay.is_done_elsewhere();
     }
 }

@@ -19,3 +19,4 @@ mod sessions;
 mod support;
 mod waiting_room;
 mod wallet;
+mod webhooks;

@@ -69,6 +69,10 @@ impl EventLog for MemoryStore {
         Ok(*self.rows().readers.entry(name.to_owned()).or_insert(new))
     }
 
+    async fn find_reader(&self, name: &str) -> Result<Option<ReaderCursor>, StorageError> {
+        Ok(self.rows().readers.get(name).copied())
+    }
+
     async fn reading_since(&self) -> Result<Option<Timestamp>, StorageError> {
         Ok(self.rows().readers.values().map(|cursor| cursor.starts_at).min())
     }

@@ -18,6 +18,7 @@ mod payments;
 mod reservations;
 mod retention;
 mod wallet;
+mod webhooks;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -27,7 +28,7 @@ use std::{
 
 use async_trait::async_trait;
 use boxoffice_domain::{
-    AccountId, Clock, ConcertId, EntropySource, PerformanceId, SessionId, StorageError, Timestamp, VenueId,
+    AccountId, Clock, ConcertId, EntropySource, PerformanceId, SessionId, StorageError, Timestamp, VenueId, WebhookId,
     accounts::{AccountEmail, AddressHash, Credentials, EmailCode, HourlyCount, ResetTokenHash, SecondFactor, Session},
     audit::Readiness,
     catalog::{CatalogKey, Concert, Owned, PerformanceSummary, Venue},
@@ -39,6 +40,7 @@ use boxoffice_domain::{
     maintenance::{Maintenance, Notice},
     page::{Page, PageRequest},
     sale::{Command, OtherOutcome, Outcome},
+    webhooks::{DeliveryId, Webhook},
 };
 use uuid::Uuid;
 
@@ -86,6 +88,8 @@ struct Rows {
     mails: BTreeMap<Uuid, mails::KeptMail>,
     removed_until: retention::RemovedUntil,
     notifications: BTreeMap<String, wallet::Kept>,
+    webhooks: BTreeMap<WebhookId, Webhook>,
+    deliveries: BTreeMap<DeliveryId, webhooks::Kept>,
     sale: SaleTables,
 }
 

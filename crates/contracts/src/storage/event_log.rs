@@ -134,6 +134,7 @@ pub async fn a_reader_goes_on_where_it_was(stage: &Stage) {
     stage.sequence().await;
     assert_eq!(log.reading_since().await.unwrap(), None);
     let cursor = |position| ReaderCursor { position, starts_at: began };
+    assert_eq!(log.find_reader("broker").await.unwrap(), None);
     let registered = at_once(0..8, |_| {
         let stage = stage.clone();
         async move { stage.log().reader("broker", began).await.unwrap() }
@@ -143,6 +144,7 @@ pub async fn a_reader_goes_on_where_it_was(stage: &Stage) {
     log.advance("broker", 3).await.unwrap();
     stage.clock.advance_seconds(60);
     assert_eq!(log.reader("broker", stage.now()).await.unwrap(), cursor(7));
+    assert_eq!(log.find_reader("broker").await.unwrap(), Some(cursor(7)));
     let other = ReaderCursor { position: 0, starts_at: stage.now() };
     assert_eq!(log.reader("mail", stage.now()).await.unwrap(), other);
     assert_eq!(log.reading_since().await.unwrap(), Some(began));

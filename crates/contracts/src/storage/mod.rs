@@ -32,6 +32,7 @@ pub mod staff;
 mod stage;
 mod stocks;
 pub mod wallet;
+pub mod webhooks;
 
 use std::{fmt, sync::Arc};
 
@@ -48,6 +49,7 @@ use boxoffice_domain::{
     reservations::Reservations,
     retention::Retention,
     wallet::Wallets,
+    webhooks::{WebhookDeliveries, Webhooks},
 };
 use boxoffice_peers::leases::Leases;
 
@@ -86,6 +88,7 @@ pub use crate::crowd::{Dice, at_once};
 /// | `wallet` | `Accounts`, `AccountRecords`, `Catalog`, `Payments`, `Reservations`, `Wallets` |
 /// | `charge_refunds` | as `wallet`, and `GatewayInbox` |
 /// | `event_log` | as `catalog`, and `EventLog`, `Outbox`, `Retention` |
+/// | `webhooks` | `Accounts`, `Webhooks`, `WebhookDeliveries` |
 ///
 /// With the names of functions after a semicolon, it makes tests of those alone:
 ///
@@ -335,6 +338,18 @@ macro_rules! storage_contract {
             a_notification_is_kept_once
         } }
     };
+    (@ webhooks $open:path) => {
+        $crate::storage_contract! { $open; webhooks {
+            a_webhook_is_kept_listed_changed_and_removed
+            one_too_many_webhooks_of_an_account_are_refused
+            webhooks_of_staff_in_good_standing_are_active
+            a_delivery_is_added_once_and_due_until_it_is_recorded
+            attempts_change_what_a_webhook_is
+            deliveries_are_listed_newest_first_by_status
+            deliveries_are_sent_again_one_or_a_span
+            old_deliveries_are_removed
+        } }
+    };
     (@broken $open:path; $module:ident { $($name:ident)* }) => {$(
         #[test]
         fn $name() {
@@ -348,7 +363,7 @@ macro_rules! storage_contract {
     ($open:path) => {
         $crate::storage_contract! { $open,
             accounts audit catalog catalog_import charge_refunds event_log history leases mails payments races reservations
-            retention wallet
+            retention wallet webhooks
         }
     };
     ($open:path, $($part:ident)+) => {
@@ -392,6 +407,8 @@ pub struct Storage {
     pub maintenance: Arc<dyn Maintenance>,
     pub mails: Arc<dyn MailQueue>,
     pub retention: Arc<dyn Retention>,
+    pub webhooks: Arc<dyn Webhooks>,
+    pub webhook_deliveries: Arc<dyn WebhookDeliveries>,
 }
 
 impl Storage {
@@ -419,6 +436,8 @@ impl Storage {
             + Maintenance
             + MailQueue
             + Retention
+            + Webhooks
+            + WebhookDeliveries
             + 'static,
     {
         Self {
@@ -442,7 +461,9 @@ impl Storage {
             leases: store.clone(),
             maintenance: store.clone(),
             mails: store.clone(),
-            retention: store,
+            retention: store.clone(),
+            webhooks: store.clone(),
+            webhook_deliveries: store,
         }
     }
 }

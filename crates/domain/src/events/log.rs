@@ -55,6 +55,9 @@ pub trait EventLog: Send + Sync {
     /// How far a reader is. One that is new starts at `now`. Its name has at most [`READER_NAME_BYTES_MAX`] bytes.
     async fn reader(&self, name: &str, now: Timestamp) -> Result<ReaderCursor, StorageError>;
 
+    /// How far a reader is; `None` if it never read.
+    async fn find_reader(&self, name: &str) -> Result<Option<ReaderCursor>, StorageError>;
+
     /// Since when the first of the readers reads; `None` without readers.
     async fn reading_since(&self) -> Result<Option<Timestamp>, StorageError>;
 

@@ -164,6 +164,11 @@ impl WebhookSender {
         Self { settings, trust, resolver }
     }
 
+    /// Whether endpoints may be on addresses that are not public.
+    pub fn allows_private_addresses(&self) -> bool {
+        self.settings.allow_private_addresses
+    }
+
     /// Sends one webhook, once, and says what came of it. `id` is that of the event and the same at each attempt; `now` is
     /// when this attempt is made. How many requests are made at once is up to the caller.
     pub async fn send(&self, target: &WebhookTarget, id: Uuid, now: Timestamp, body: &str) -> DeliveryAnswer {

@@ -72,6 +72,8 @@ codes! {
     PasswordResetInvalid, NOT_FOUND, "password_reset_invalid", "The password reset is not valid any more";
     VenueNotFound, NOT_FOUND, "venue_not_found", "There is no such venue";
     ChargeNotFound, NOT_FOUND, "charge_not_found", "There is no such charge";
+    WebhookNotFound, NOT_FOUND, "webhook_not_found", "There is no such webhook";
+    DeliveryNotFound, NOT_FOUND, "delivery_not_found", "There is no such delivery";
     MethodNotAllowed, METHOD_NOT_ALLOWED, "method_not_allowed", "The route does not have this method";
     NotAcceptable, NOT_ACCEPTABLE, "not_acceptable", "The response has no form that the client accepts";
     PayloadTooLarge, PAYLOAD_TOO_LARGE, "payload_too_large", "The body is too large";
@@ -94,12 +96,15 @@ codes! {
     AccountInUse, CONFLICT, "account_in_use", "The account has points, seats or charges in progress";
     SecondFactorExists, CONFLICT, "second_factor_exists", "The account has a second factor already";
     MailNotAvailable, CONFLICT, "mail_not_available", "The server sends no mail";
+    WebhooksLimit, CONFLICT, "webhooks_limit", "The account has as many webhooks as it may have";
+    WebhookOff, CONFLICT, "webhook_off", "The webhook is turned off";
     LoginIdTaken, CONFLICT, "login_id_taken", "The login id is taken";
     IdempotencyKeyInUse, CONFLICT, "idempotency_key_in_use", "Another request under the same key is in progress";
     HoldExpired, GONE, "hold_expired", "The hold has expired";
     PreconditionFailed, PRECONDITION_FAILED, "precondition_failed", "It has been changed meanwhile";
     ValidationFailed, UNPROCESSABLE_ENTITY, "validation_failed", "The request breaks a rule";
     TooManySeats, UNPROCESSABLE_ENTITY, "too_many_seats", "Too many seats for one reservation";
+    WebhookUrlRefused, UNPROCESSABLE_ENTITY, "webhook_url_refused", "Nothing is sent to such a URL";
     IdempotencyKeyReused, UNPROCESSABLE_ENTITY, "idempotency_key_reused", "The key names another request";
     HoldCooldown, TOO_MANY_REQUESTS, "hold_cooldown", "Too many holds of this concert ended unpaid";
     QueueJoinsLimited, TOO_MANY_REQUESTS, "queue_joins_limited", "Too many accounts of this network have joined";

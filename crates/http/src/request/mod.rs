@@ -22,7 +22,7 @@ pub(crate) use idempotency_key::{IDEMPOTENCY_KEY, OptionalKey, RequiredKey, Unne
 pub(crate) use limits::{Limits, too_many_at_once, wrong_too_often};
 pub(crate) use origin::{ClientAddress, ClientNetwork, Origin, RequestId};
 pub(crate) use passage::Passage;
-pub(crate) use path::Id;
+pub(crate) use path::{Id, Ids};
 pub(crate) use query::{PageQuery, Query, page};
 pub(crate) use service::Service;
 

@@ -9,6 +9,21 @@ use axum::{
 
 use crate::reply::Problem;
 
+/// The two ids in a path.
+pub(crate) struct Ids<A, B>(pub A, pub B);
+
+impl<S: Send + Sync, A: FromStr, B: FromStr> FromRequestParts<S> for Ids<A, B> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let malformed = || Problem::malformed("An id in the path is not a UUID.");
+        let texts = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Path((first, second)) = texts.map_err(|_| malformed())?;
+        let (first, second) = first.parse().ok().zip(second.parse().ok()).ok_or_else(malformed)?;
+        Ok(Self(first, second))
+    }
+}
+
 /// The id in a path.
 pub(crate) struct Id<T>(pub T);
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{extract::FromRequestParts, http::request::Parts};
-use boxoffice_application::{PaymentService, WaitingRoomService, WalletService};
+use boxoffice_application::{PaymentService, WaitingRoomService, WalletService, WebhookService};
 
 use crate::{
     Services,
@@ -33,6 +33,12 @@ impl Optional for WaitingRoomService {
 impl Optional for WalletService {
     fn of(services: &Services) -> Option<&Arc<Self>> {
         services.wallet.as_ref()
+    }
+}
+
+impl Optional for WebhookService {
+    fn of(services: &Services) -> Option<&Arc<Self>> {
+        services.webhooks.as_ref()
     }
 }
 

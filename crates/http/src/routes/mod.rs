@@ -9,6 +9,7 @@ pub(crate) mod queue_control;
 pub(crate) mod reservations;
 pub(crate) mod waiting_room;
 pub(crate) mod wallet;
+pub(crate) mod webhooks;
 
 use boxoffice_domain::{SellingRules, text::CHARACTER_UNITS_MAX};
 use utoipa::ToSchema;
@@ -43,6 +44,7 @@ pub(crate) fn promised_bytes(operation: &str, rules: &SellingRules) -> usize {
         "catalog_publish_performance" => catalog::publish_performance::BODY_BYTES_MAX,
         "catalog_publish_venue" => catalog::publish_venue::BODY_BYTES_MAX,
         "reservations_hold" => reservations::hold::body_bytes_max(rules.seats_per_reservation_max.get()),
+        "webhooks_create" | "webhooks_change" => webhooks::BODY_BYTES_MAX,
         _ => 0,
     }
 }

@@ -18,6 +18,7 @@ use boxoffice_domain::{
     reservations::MockReservations,
     waiting_room::{MockWaitingRoom, WaitingRoom},
     wallet::MockWallets,
+    webhooks::{MockWebhookDeliveries, MockWebhooks},
 };
 use boxoffice_http::Code;
 use serde_json::{Value, json};
@@ -66,6 +67,9 @@ async fn right(world: &World, operation: &Operation, token: &str) -> Ask {
     if let Some(token) = body.get_mut("refresh_token") {
         *token = json!("A".repeat(64));
     }
+    if let Some(to) = body.get_mut("to") {
+        *to = json!("2026-05-02T11:00:00Z");
+    }
     if let Some(id) = body.get_mut("reservation_id") {
         *id = json!(world.stage.holds(&world.show, world.customer, &["A-1-1"]).await.id.uuid());
     }
@@ -82,7 +86,9 @@ fn is_for_staff(operation: &Operation) -> bool {
         "accounts_begin_second_factor",
     ];
     let of_queue = ["waiting_room_pause", "waiting_room_resume", "waiting_room_stats", "waiting_room_empty"];
-    operation.id.starts_with("catalog_publish") || rest.iter().chain(&of_queue).any(|id| operation.id == *id)
+    operation.id.starts_with("catalog_publish")
+        || operation.id.starts_with("webhooks_")
+        || rest.iter().chain(&of_queue).any(|id| operation.id == *id)
 }
 
 /// A world and a request in which one thing is wrong: that for which the code is.
@@ -128,6 +134,8 @@ async fn wrong(code: Code, operation: &Operation) -> (World, Ask) {
             storage.factors = Arc::new(MockSecondFactors::new());
             storage.emails = Arc::new(MockAccountEmails::new());
             storage.resets = Arc::new(MockPasswordResets::new());
+            storage.webhooks = Arc::new(MockWebhooks::new());
+            storage.webhook_deliveries = Arc::new(MockWebhookDeliveries::new());
             world.waiting_room = Arc::new(MockWaitingRoom::new());
             world.passwords = Arc::new(MockPasswordHasher::new());
             ask

@@ -30,5 +30,6 @@ mod routes {
     mod reservations;
     mod waiting_room;
     mod wallet;
+    mod webhooks;
 }
 mod world;

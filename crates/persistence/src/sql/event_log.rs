@@ -95,6 +95,10 @@ impl EventLog for Store {
         self.cursor(name).await?.ok_or_else(|| StorageError::failed("a reader of events was not registered"))
     }
 
+    async fn find_reader(&self, name: &str) -> Result<Option<ReaderCursor>, StorageError> {
+        self.cursor(name).await
+    }
+
     async fn reading_since(&self) -> Result<Option<Timestamp>, StorageError> {
         let query: Statement<Nullable<SqlTimestamp>> =
             Statement::new("SELECT MIN(starts_at) FROM event_readers WHERE name <> ").bind(SEQUENCER);

@@ -23,6 +23,8 @@ mod retention;
 mod retry;
 mod seats;
 mod wallet;
+mod webhook_deliveries;
+mod webhooks;
 
 use std::{sync::Arc, time::Duration};
 
@@ -203,7 +205,9 @@ pub(crate) async fn connect(
         leases: store.clone(),
         maintenance: store.clone(),
         mails: store.clone(),
-        retention: store,
+        retention: store.clone(),
+        webhooks: store.clone(),
+        webhook_deliveries: store,
         lanes,
         seat_cache,
         finder,

@@ -226,6 +226,8 @@ fn storage(database: &Database) -> Storage {
         maintenance: database.maintenance.clone(),
         mails: database.mails.clone(),
         retention: database.retention.clone(),
+        webhooks: database.webhooks.clone(),
+        webhook_deliveries: database.webhook_deliveries.clone(),
     }
 }
 

@@ -79,6 +79,16 @@ fn account() -> String {
     format!("{{\"login_id\": \"{login_id}\", \"password\": \"{password}\", \"name\": {}}}", text(255, 0))
 }
 
+/// A webhook of the longest URL and kinds, each character as an escape.
+fn webhook() -> String {
+    let escaped = |text: String| text.bytes().map(|byte| format!("\\u00{byte:02x}")).collect::<String>();
+    let url = escaped(format!("https://shop.example/{}", "x".repeat(2_048 - 21)));
+    let kind =
+        |number: u8| format!("\"{}\"", escaped(format!("a.{}", char::from(b'a' + number).to_string().repeat(62))));
+    let kinds: Vec<_> = (0..20).map(kind).collect();
+    format!("{{\"url\": \"{url}\", \"kinds\": [{}]}}", kinds.join(", "))
+}
+
 /// The longest bodies that an operation promises to take, each with the status of its response.
 fn longest(operation: &str, seats_max: usize) -> Vec<(String, StatusCode)> {
     let refresh_token = "\\u0061".repeat(128);
@@ -139,6 +149,12 @@ fn longest(operation: &str, seats_max: usize) -> Vec<(String, StatusCode)> {
             let method = "m".repeat(255);
             vec![(format!("{{\"amount\": 10000000.000000, \"payment_method\": \"{method}\"}}"), StatusCode::CREATED)]
         }
+        "webhooks_create" => vec![(webhook(), StatusCode::CREATED)],
+        "webhooks_change" => vec![(webhook(), StatusCode::NOT_FOUND)],
+        "webhooks_resend_span" => {
+            let body = "{\"from\": \"2026-01-01T00:00:00.000000+09:00\", \"to\": \"2026-01-31T23:59:59.999999+09:00\"}";
+            vec![(body.to_owned(), StatusCode::NOT_FOUND)]
+        }
         "wallet_refund_charge" => vec![("{\"amount\": 10000000.000000}".to_owned(), StatusCode::NOT_FOUND)],
         other => panic!("what is the longest body of {other}?"),
     }
@@ -151,8 +167,11 @@ async fn send(world: &World, method: &str, path: &str, operation: &str, body: St
         path.replace("{id}", &NOTHING.to_string())
     };
     let ask = get(path).method(method.to_uppercase().parse().unwrap()).raw("application/json", body).key("key");
-    let ask =
-        if operation.starts_with("catalog") { ask.signed_in("promoter") } else { ask.queued(&world.token().await) };
+    let ask = if operation.starts_with("catalog") || operation.starts_with("webhooks") {
+        ask.signed_in("promoter")
+    } else {
+        ask.queued(&world.token().await)
+    };
     // Comparing a response of many megabytes with the document would take long.
     ask.unchecked(&world.router()).await
 }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use axum::Router;
 use boxoffice_application::{
     AccountService, CatalogGeneration, CatalogService, Gate, MaintenanceMode, PaymentService, ReservationService,
-    SaleTermsCache, SaleWatch, WaitingRoomService, WalletService,
+    SaleTermsCache, SaleWatch, WaitingRoomService, WalletService, WebhookService,
     accounts::{Guesses, KnownAccounts, Revocations, SessionSettings},
 };
 use boxoffice_contracts::{
@@ -30,6 +30,7 @@ use boxoffice_domain::{
         HeaderField, MockPaymentGateway, Notification, NotificationRefusal, PaymentGateway, RefundVerdict,
     },
     waiting_room::{JoinRequest, QueuePlace, QueueTokens, WaitingRoom},
+    webhooks::{AttemptOutcome, DeliveryToSend, Webhook, WebhookTransport, WebhookUrlRefusal},
 };
 use boxoffice_http::{Draining, FreshnessMarks, HttpSettings, ReadinessCheck, Services};
 use boxoffice_peers::{Alone, Peers};
@@ -109,6 +110,20 @@ fn settings() -> HttpSettings {
         answers_kept_for: Duration::from_millis(250),
         trust_forwarded_for: false,
         tls: false,
+    }
+}
+
+/// Sends nothing, and refuses one host.
+struct Nowhere;
+
+#[async_trait]
+impl WebhookTransport for Nowhere {
+    fn check(&self, url: &str) -> Result<String, WebhookUrlRefusal> {
+        if url.contains("127.0.0.1") { Err(WebhookUrlRefusal::PrivateAddress) } else { Ok(url.to_owned()) }
+    }
+
+    async fn send(&self, _: &Webhook, _: &DeliveryToSend, _: Timestamp) -> AttemptOutcome {
+        panic!("no test of routes sends anything")
     }
 }
 
@@ -259,6 +274,15 @@ impl World {
                     rules: selling_rules(),
                     pending_max: chrono::TimeDelta::hours(24),
                     action_max: chrono::TimeDelta::minutes(30),
+                })
+            }),
+            webhooks: (!self.seats_only).then(|| {
+                Arc::new(WebhookService {
+                    webhooks: storage.webhooks,
+                    deliveries: storage.webhook_deliveries,
+                    transport: Arc::new(Nowhere),
+                    clock: clock.clone(),
+                    entropy: Arc::new(TestEntropy),
                 })
             }),
             peers: Arc::clone(&self.peers),

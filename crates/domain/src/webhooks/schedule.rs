@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use boxoffice_domain::Timestamp;
 use chrono::TimeDelta;
+
+use crate::Timestamp;
 
 /// How long to wait after each failed attempt, without jitter: a webhook is sent ten times at most, over some three days.
 pub const RETRY_DELAYS: [Duration; 9] = [
@@ -40,7 +41,7 @@ pub fn is_to_be_turned_off(failing_since: Option<Timestamp>, now: Timestamp) -> 
 
 #[cfg(test)]
 mod tests {
-    use boxoffice_domain::fixtures::instant;
+    use crate::fixtures::instant;
 
     use super::*;
 
