@@ -145,7 +145,7 @@ impl WebhookState {
     /// [`FAILING_DAYS_MAX`] days turns the webhook off, and so does an endpoint that is gone. One that is off stays off.
     #[must_use]
     pub fn after<'a>(self, attempts: impl IntoIterator<Item = &'a Attempt>) -> Self {
-        attempts.into_iter().fold(self, |state, attempt| state.after_one(attempt))
+        attempts.into_iter().fold(self, Self::after_one)
     }
 
     fn after_one(self, attempt: &Attempt) -> Self {

@@ -28,6 +28,7 @@ const OPERATIONS_BODY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a product may have beside accounts, a catalog and reservations.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a part that a product may lack")]
 struct Extent {
     waiting_room: bool,
     payments: bool,

@@ -6,17 +6,20 @@ use chrono::TimeDelta;
 
 use crate::Timestamp;
 
+const MINUTE_SECONDS: u64 = 60;
+const HOUR_SECONDS: u64 = 60 * MINUTE_SECONDS;
+
 /// How long to wait after each failed attempt, without jitter: a webhook is sent ten times at most, over some three days.
 pub const RETRY_DELAYS: [Duration; 9] = [
     Duration::from_secs(5),
-    Duration::from_mins(5),
-    Duration::from_mins(30),
-    Duration::from_hours(2),
-    Duration::from_hours(5),
-    Duration::from_hours(10),
-    Duration::from_hours(14),
-    Duration::from_hours(20),
-    Duration::from_hours(24),
+    Duration::from_secs(5 * MINUTE_SECONDS),
+    Duration::from_secs(30 * MINUTE_SECONDS),
+    Duration::from_secs(2 * HOUR_SECONDS),
+    Duration::from_secs(5 * HOUR_SECONDS),
+    Duration::from_secs(10 * HOUR_SECONDS),
+    Duration::from_secs(14 * HOUR_SECONDS),
+    Duration::from_secs(20 * HOUR_SECONDS),
+    Duration::from_secs(24 * HOUR_SECONDS),
 ];
 
 /// An endpoint that fails for so many days without a success is to be turned off.

@@ -73,25 +73,23 @@ row! {
 /// What an attempt changes.
 #[derive(AsChangeset)]
 #[diesel(table_name = deliveries, treat_none_as_null = true)]
-struct AttemptChange<'a> {
+struct AttemptChange {
     status: &'static str,
     next_attempt_at: Option<NaiveDateTime>,
     attempts_count: i64,
     attempted_at: Option<NaiveDateTime>,
     answer_status: Option<i64>,
-    answer: Option<&'a str>,
-    failure: Option<&'static str>,
+    answer: Option<String>,
+    failure: Option<String>,
     milliseconds: Option<i64>,
 }
 
-impl<'a> AttemptChange<'a> {
-    fn of(attempted: &'a Attempted) -> Self {
+impl AttemptChange {
+    fn of(attempted: &Attempted) -> Self {
         let Attempt { at, outcome, milliseconds } = &attempted.attempt;
         let (answer_status, answer, failure) = match outcome {
-            AttemptOutcome::Answered { status, beginning } => {
-                (Some(i64::from(*status)), Some(beginning.as_str()), None)
-            }
-            AttemptOutcome::Failed { reason } => (None, None, Some(*reason)),
+            AttemptOutcome::Answered { status, beginning } => (Some(i64::from(*status)), Some(beginning.clone()), None),
+            AttemptOutcome::Failed { reason } => (None, None, Some((*reason).to_owned())),
         };
         Self {
             status: attempted.state.status().as_str(),

@@ -161,9 +161,9 @@ impl Lane {
         let done = std::mem::take(&mut self.done);
         let ids: Vec<_> = done.iter().map(|attempted| attempted.id).collect();
         let state = self.webhooks.record(self.id, done).await?;
-        ids.iter().for_each(|id| {
+        for id in &ids {
             self.read.remove(id);
-        });
+        }
         self.is_all_read = false;
         if state.is_none_or(|state| !state.is_on()) {
             if let Some(WebhookState::Off { reason: reason @ (OffReason::Failing | OffReason::Gone), .. }) = state
