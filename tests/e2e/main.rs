@@ -28,6 +28,7 @@ mod metrics;
 mod money;
 mod nginx;
 mod operations;
+mod outside;
 mod proxies_tls;
 mod queue;
 mod queue_control;

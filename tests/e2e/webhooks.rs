@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum::{
@@ -15,7 +15,7 @@ use axum::{
     routing::post,
 };
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
 
 use crate::support::{client::Buyer, seconds_from_now, server::Server, text, until};
 
@@ -23,14 +23,14 @@ use crate::support::{client::Buyer, seconds_from_now, server::Server, text, unti
 type Received = Arc<Mutex<BTreeMap<String, Vec<(HeaderMap, String)>>>>;
 
 /// Endpoints, one for each path, whose name says what it does.
-struct Endpoints {
+pub(crate) struct Endpoints {
     address: SocketAddr,
     received: Received,
     serving: JoinHandle<()>,
 }
 
 impl Endpoints {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let (address, received) = (listener.local_addr().expect("an address"), Received::default());
         let router = Router::new().route("/{name}", post(answer)).with_state(Arc::clone(&received));
@@ -38,11 +38,11 @@ impl Endpoints {
         Self { address, received, serving }
     }
 
-    fn url(&self, name: &str) -> String {
+    pub(crate) fn url(&self, name: &str) -> String {
         format!("http://{}/{name}", self.address)
     }
 
-    fn received(&self, name: &str) -> Vec<(HeaderMap, String)> {
+    pub(crate) fn received(&self, name: &str) -> Vec<(HeaderMap, String)> {
         let received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
         received.get(name).cloned().unwrap_or_default()
     }
@@ -75,7 +75,7 @@ async fn server() -> Server {
 }
 
 /// Makes a webhook, and returns its path.
-async fn webhook(owner: &Buyer, url: &str) -> String {
+pub(crate) async fn webhook(owner: &Buyer, url: &str) -> String {
     let made = owner.post("/v1/webhooks", &json!({"url": url, "kinds": ["*"]})).send().await;
     format!("/v1/webhooks/{}", text(made.is(201), "id"))
 }

@@ -120,7 +120,7 @@ async fn a_webhook_gets_the_events_that_its_owner_may_see_and_that_it_wants_once
     }
     fan_out(&world).deliver(&[]).await.unwrap();
     let [held, charged] = events.map(|event| event.document);
-    assert_eq!(due(&service, own).await, [held.clone()]);
+    assert_eq!(due(&service, own).await, std::slice::from_ref(&held));
     assert_eq!(due(&service, of_other).await, [""; 0]);
     assert_eq!(due(&service, of_admin).await, [charged.clone(), held]);
     assert_eq!(due(&service, charges).await, [charged]);

@@ -18,6 +18,8 @@ use crate::{
 
 const CONNECTIONS: usize = 256;
 const PERFORMANCES: usize = 5;
+/// How many events a reader has had.
+const DELIVERED: &str = "boxoffice_events_delivered_total";
 /// How long the relay may take for what is left when a round is over.
 const CATCH_UP_MAX: Duration = Duration::from_mins(2);
 
@@ -76,7 +78,6 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
     }
     let warm = bench.time.min(Duration::from_secs(1));
     round(&quiet, CONNECTIONS, warm).await?;
-    const DELIVERED: &str = "boxoffice_events_delivered_total";
     watched_round(&told, &Bench { time: warm, ..bench.clone() }, DELIVERED).await.context("the broker has nothing")?;
     let (mut without, mut with, mut events) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..bench.rounds {

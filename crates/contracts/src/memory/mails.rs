@@ -114,7 +114,9 @@ impl MailQueue for MemoryStore {
 
     async fn queue(&self, mails: Vec<NewMail>) -> Result<(), StorageError> {
         let mut rows = self.rows();
-        mails.into_iter().for_each(|mail| rows.queue_mail(mail));
+        for mail in mails {
+            rows.queue_mail(mail);
+        }
         Ok(())
     }
 

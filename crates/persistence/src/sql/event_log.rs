@@ -136,8 +136,8 @@ impl EventLog for Store {
     }
 
     async fn note_openings(&self, since: Timestamp, limit: u32) -> Result<u32, StorageError> {
-        let now = self.now();
         type Row = (Vec<u8>, NaiveDateTime);
+        let now = self.now();
         let query: Statement<(Binary, SqlTimestamp)> = Statement::new(
             "SELECT concerts.id, concerts.sales_open_at FROM concerts \
              LEFT JOIN queue_openings ON queue_openings.concert_id = concerts.id \

@@ -81,7 +81,7 @@ fn account() -> String {
 
 /// A webhook of the longest URL and kinds, each character as an escape.
 fn webhook() -> String {
-    let escaped = |text: String| text.bytes().map(|byte| format!("\\u00{byte:02x}")).collect::<String>();
+    let escaped = |text: String| text.bytes().fold(String::new(), |all, byte| format!("{all}\\u00{byte:02x}"));
     let url = escaped(format!("https://shop.example/{}", "x".repeat(2_048 - 21)));
     let kind =
         |number: u8| format!("\"{}\"", escaped(format!("a.{}", char::from(b'a' + number).to_string().repeat(62))));
