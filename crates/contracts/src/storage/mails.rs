@@ -132,7 +132,7 @@ pub async fn a_mail_is_postponed_until_it_is_due_again(stage: &Stage) {
 }
 
 /// A mail that is due says how its account is then: its name, and its address if it has a verified one; an erased account
-/// is none.
+/// is none, and its mail is removed.
 pub async fn a_mail_knows_its_account_as_it_is_when_it_is_due(stage: &Stage) {
     let made = credentials(stage.now());
     let (account_id, name) = (made.account.id, made.account.name.clone());
@@ -151,6 +151,8 @@ pub async fn a_mail_knows_its_account_as_it_is_when_it_is_due(stage: &Stage) {
     stage.set_address(account_id, None, None).await;
     assert_eq!(addressee().await, known(None, None));
     stage.storage.accounts.erase(account_id, made.password_hash).await.expect("the storage works");
+    assert_eq!(stage.due(1).await, [], "its mail is gone with it");
+    stage.queue(&[mail(stage, account_id)]).await;
     assert_eq!(addressee().await, None);
 }
 
