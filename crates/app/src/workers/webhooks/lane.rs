@@ -82,7 +82,7 @@ impl Lane {
         }
     }
 
-    /// Runs until nothing is due, or it is told to end. Requests that are under way then are dropped.
+    /// Runs until nothing is due, or the worker ends it. Requests that are under way then are dropped.
     pub(super) async fn run(mut self) {
         let ran = self.send_all().await;
         self.sending.abort_all();
