@@ -1,4 +1,4 @@
-//! The contract of [`EventLog`](boxoffice_domain::events::EventLog).
+//! The contract of [`EventLog`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
