@@ -59,6 +59,7 @@ async fn reference_server(redis: &RedisServer) -> (Server, Api) {
     // Nobody is there; the metrics of traces count all the same.
     settings.insert("TRACES_ENDPOINT", "http://127.0.0.1:9/v1/traces");
     settings.extend([("MAIL", "smtp://127.0.0.1:9"), ("MAIL_FROM", "tickets@example.org")]);
+    settings.insert("EVENTS", "amqp://127.0.0.1:9");
     let server = Server::start_on(MARIADB, &settings.into_iter().collect::<Vec<_>>()).await;
     (server, Api::new(&format!("http://{metrics}")))
 }
