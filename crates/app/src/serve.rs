@@ -24,10 +24,10 @@ use crate::{
     traces::Traces,
     wiring::{self, Adapters, UseCases, cache_time, seconds},
     workers::{
-        Admissions, Broker, CertificateWatch, EventsWanted, ExpirySweeper, GatewayMessages, KeysWatch, Leased, Mail,
-        MailWorker, MaintenanceWatch, MetricsUpkeep, PendingCharges, PendingRefunds, PresenceWatch, Reader as _,
-        ReadinessWatch, Relay, RelayToWebhooks, RetentionWorker, RevocationsWatch, Sales, Sequencing, WaitingCharges,
-        WebhookWorker, Webhooks, Worker, Workers, report_failing_requests,
+        Admissions, Broker, CertificateWatch, ExpirySweeper, GatewayMessages, KeysWatch, Leased, Mail, MailWorker,
+        MaintenanceWatch, MetricsUpkeep, PendingCharges, PendingRefunds, PresenceWatch, Reader as _, ReadinessWatch,
+        Relay, RelayToWebhooks, RetentionWorker, RevocationsWatch, Sales, Sequencing, WaitingCharges, WebhookWorker,
+        Webhooks, Worker, Workers, report_failing_requests,
     },
 };
 
@@ -263,22 +263,19 @@ fn start_workers(
 /// Starts what takes events from the outbox to those who read them.
 fn start_relay(adapters: &Adapters, use_cases: &UseCases, settings: &Settings, workers: &Workers) {
     let clock = || Arc::clone(&adapters.clock);
-    let wanted = EventsWanted::default();
     if let Some(broker) = &use_cases.broker {
-        wanted.set();
         let reader = adapters.event_reader(Broker::NAME, Arc::clone(broker));
         start_for_all(settings, adapters, workers, Relay::<Broker>::new(reader, clock()));
     }
     if let Some(mail) = wiring::mail_reader(settings, adapters) {
-        wanted.set();
         let reader = adapters.event_reader(Mail::NAME, mail);
         start_for_all(settings, adapters, workers, Relay::<Mail>::new(reader, clock()));
     }
     let reader = adapters.event_reader(Webhooks::NAME, wiring::webhook_fan_out(adapters));
     let webhooks = Arc::clone(&adapters.database.webhooks);
-    let relay = RelayToWebhooks::new(Relay::new(reader, clock()), webhooks, wanted.clone());
+    let relay = RelayToWebhooks::new(Relay::new(reader, clock()), webhooks);
     start_for_all(settings, adapters, workers, relay);
-    let sequencing = Sequencing::new(Arc::clone(&adapters.database.event_log), clock(), wanted);
+    let sequencing = Sequencing::new(Arc::clone(&adapters.database.event_log), clock());
     start_for_all(settings, adapters, workers, sequencing);
 }
 

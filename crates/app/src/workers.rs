@@ -29,7 +29,7 @@ use crate::adapters::{CurrentTokens, Keys};
 pub(crate) use {
     certificate::CertificateWatch,
     clock::{ClockWatch, WARNED_FROM},
-    events::{Broker, EventsWanted, Mail, Reader, Relay, RelayToWebhooks, Sequencing, Webhooks},
+    events::{Broker, Mail, Reader, Relay, RelayToWebhooks, Sequencing, Webhooks},
     gateway::{GatewayMessages, PendingCharges, PendingRefunds, WaitingCharges},
     mail::MailWorker,
     maintenance::MaintenanceWatch,

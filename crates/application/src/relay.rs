@@ -49,12 +49,12 @@ impl EventSequencer {
     }
 
     /// Writes the events of the sales that have opened since a day before the first reader began, if there is a reader.
-    pub async fn note_openings(&self) -> Result<(), StorageError> {
-        if let Some(since) = self.log.reading_since().await? {
-            let since = (since - OPENINGS_BEFORE).max(self.clock.now() - OPENINGS_MAX);
-            self.log.note_openings(since, OPENINGS_TOGETHER).await?;
-        }
-        Ok(())
+    /// Returns whether there is.
+    pub async fn note_openings(&self) -> Result<bool, StorageError> {
+        let Some(since) = self.log.reading_since().await? else { return Ok(false) };
+        let since = (since - OPENINGS_BEFORE).max(self.clock.now() - OPENINGS_MAX);
+        self.log.note_openings(since, OPENINGS_TOGETHER).await?;
+        Ok(true)
     }
 }
 
@@ -93,11 +93,6 @@ impl EventReader {
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self { name, log, sink, catalog, clock, cursor: None }
-    }
-
-    /// Its name in the storage and in metrics.
-    pub fn name(&self) -> &'static str {
-        self.name
     }
 
     /// Since when it reads. Registers it if it is new.

@@ -1,13 +1,6 @@
 //! What takes events from the outbox to their readers.
 
-use std::{
-    marker::PhantomData,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use boxoffice_application::{EventReader, EventSequencer};
@@ -18,10 +11,8 @@ use super::Worker;
 
 /// How often it is looked whether there are events: so much later they arrive.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-/// How often it is looked whether somebody reads events at all.
-const WANTED_INTERVAL: Duration = Duration::from_secs(1);
-/// How often it is looked which sales have opened.
-const OPENINGS_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is looked whether there is a reader, and which sales have opened.
+const LOOK_FOR_READERS_INTERVAL: Duration = Duration::from_secs(1);
 /// How often it is counted what a reader has yet to get.
 const LAG_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a tick goes on while there is something to deliver. A stop waits for it.
@@ -59,32 +50,18 @@ impl Reader for Webhooks {
     const NAME: &'static str = "webhooks";
 }
 
-/// Whether somebody reads events. What nobody reads gets no position, and costs nothing.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct EventsWanted(Arc<AtomicBool>);
-
-impl EventsWanted {
-    /// From now on somebody does.
-    pub(crate) fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// Gives the events the order in which readers get them.
+/// Gives the events the order in which readers get them, as soon as the storage knows of a reader, whichever instance runs
+/// it. What nobody reads gets no position.
 pub(crate) struct Sequencing {
-    pub(crate) sequencer: EventSequencer,
-    pub(crate) wanted: EventsWanted,
-    /// When it was last looked which sales have opened.
-    pub(crate) looked_at: Option<Instant>,
+    sequencer: EventSequencer,
+    /// When it was last looked which sales have opened, and whether there is a reader.
+    looked_at: Option<Instant>,
+    has_readers: bool,
 }
 
 impl Sequencing {
-    pub(crate) fn new(log: Arc<dyn EventLog>, clock: Arc<dyn Clock>, wanted: EventsWanted) -> Self {
-        Self { sequencer: EventSequencer { log, clock }, wanted, looked_at: None }
+    pub(crate) fn new(log: Arc<dyn EventLog>, clock: Arc<dyn Clock>) -> Self {
+        Self { sequencer: EventSequencer { log, clock }, looked_at: None, has_readers: false }
     }
 }
 
@@ -93,14 +70,15 @@ impl Worker for Sequencing {
     const NAME: &'static str = "event_sequencer";
 
     async fn tick(&mut self) -> anyhow::Result<Duration> {
-        if !self.wanted.get() {
-            return Ok(WANTED_INTERVAL);
-        }
-        if self.looked_at.is_none_or(|at| at.elapsed() >= OPENINGS_INTERVAL) {
-            self.sequencer.note_openings().await?;
+        if self.looked_at.is_none_or(|at| at.elapsed() >= LOOK_FOR_READERS_INTERVAL) {
+            self.has_readers = self.sequencer.note_openings().await?;
             self.looked_at = Some(Instant::now());
         }
-        Ok(if self.sequencer.sequence().await? { Duration::ZERO } else { LOOK_INTERVAL })
+        Ok(match self.has_readers {
+            true if self.sequencer.sequence().await? => Duration::ZERO,
+            true => LOOK_INTERVAL,
+            false => LOOK_FOR_READERS_INTERVAL,
+        })
     }
 }
 
@@ -173,13 +151,12 @@ impl<R: Reader> Worker for Relay<R> {
 pub(crate) struct RelayToWebhooks {
     relay: Relay<Webhooks>,
     webhooks: Arc<dyn WebhookStore>,
-    wanted: EventsWanted,
     is_registered: bool,
 }
 
 impl RelayToWebhooks {
-    pub(crate) fn new(relay: Relay<Webhooks>, webhooks: Arc<dyn WebhookStore>, wanted: EventsWanted) -> Self {
-        Self { relay, webhooks, wanted, is_registered: false }
+    pub(crate) fn new(relay: Relay<Webhooks>, webhooks: Arc<dyn WebhookStore>) -> Self {
+        Self { relay, webhooks, is_registered: false }
     }
 
     /// Whether there is, or was, a webhook. The first one gets what happened since it was made.
@@ -191,7 +168,6 @@ impl RelayToWebhooks {
             self.relay.reader.register(first.webhook.created_at).await?;
         }
         self.is_registered = true;
-        self.wanted.set();
         Ok(true)
     }
 }
@@ -201,10 +177,43 @@ impl Worker for RelayToWebhooks {
     const NAME: &'static str = Webhooks::WORKER;
 
     async fn tick(&mut self) -> anyhow::Result<Duration> {
-        if self.is_wanted().await? { self.relay.tick().await } else { Ok(WANTED_INTERVAL) }
+        if self.is_wanted().await? { self.relay.tick().await } else { Ok(LOOK_FOR_READERS_INTERVAL) }
     }
 
     fn is_done_elsewhere(&mut self) {
         self.relay.is_done_elsewhere();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use boxoffice_contracts::{memory::MemoryStore, storage::Storage};
+    use boxoffice_domain::{
+        AccountId,
+        accounts::{PasswordChange, PasswordHash},
+        fixtures::{TestClock, TestEntropy},
+    };
+
+    use super::*;
+
+    /// Another instance may run all readers: then this one knows of them by the storage alone.
+    #[tokio::test(start_paused = true)]
+    async fn events_get_positions_as_soon_as_any_instance_has_a_reader() {
+        let clock = Arc::new(TestClock::new());
+        let storage = Storage::of(Arc::new(MemoryStore::new(clock.clone(), Arc::new(TestEntropy))));
+        let account = boxoffice_contracts::storage::credentials(clock.now());
+        let (account_id, verified): (AccountId, _) = (account.account.id, account.password_hash.clone());
+        storage.accounts.create(account).await.unwrap();
+        let next = PasswordHash("another".to_owned());
+        let kept = boxoffice_domain::SessionId::new(boxoffice_domain::uuid::Uuid::nil());
+        storage.accounts.change_password(PasswordChange { account_id, verified, next, kept }).await.unwrap();
+        let mut sequencing = Sequencing::new(Arc::clone(&storage.event_log), clock.clone());
+        assert_eq!(sequencing.tick().await.unwrap(), LOOK_FOR_READERS_INTERVAL);
+        assert_eq!(storage.event_log.batches_after(0, 10).await.unwrap(), [], "nobody reads");
+
+        storage.event_log.reader(Webhooks::NAME, clock.now()).await.unwrap();
+        tokio::time::advance(LOOK_FOR_READERS_INTERVAL).await;
+        assert_eq!(sequencing.tick().await.unwrap(), LOOK_INTERVAL);
+        assert_eq!(storage.event_log.batches_after(0, 10).await.unwrap().len(), 1);
     }
 }

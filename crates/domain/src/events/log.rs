@@ -30,7 +30,7 @@ pub struct SequencedBatch {
 /// How much a reader has yet to read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReaderLag {
-    /// How many batches.
+    /// How many batches; of those without a position, up to about 100,000 are counted.
     pub batches: u64,
     /// When the first of them happened.
     pub oldest_at: Option<Timestamp>,

@@ -31,6 +31,8 @@ use crate::{
 const SEQUENCER: &str = "";
 /// How many batches one statement gives positions to.
 const POSITIONS_TOGETHER: usize = 128;
+/// Up to how many batches without a position are counted: before the first reader, all are.
+const LAG_COUNTED_MAX: u32 = 100_000;
 /// By how much the ids of batches may differ from the order of their commits: by what two clocks may be apart, and by what an
 /// attempt at a batch takes.
 const DISORDER: TimeDelta = TimeDelta::seconds(10);
@@ -119,10 +121,13 @@ impl EventLog for Store {
 
     async fn lag(&self, position: u64) -> Result<ReaderLag, StorageError> {
         let given = self.cursor(SEQUENCER).await?.map_or(0, |cursor| cursor.position);
-        let query: Statement<(BigInt, Nullable<SqlTimestamp>)> =
-            Statement::new("SELECT COUNT(*), MIN(occurred_at) FROM outbox_batches WHERE position IS NULL");
-        let waiting: Vec<(i64, Option<NaiveDateTime>)> = self.read_in_time(query).await?;
-        let (waiting, oldest_waiting) = waiting.into_iter().next().unwrap_or_default();
+        let counted =
+            Statement::<BigInt>::new("SELECT COUNT(*) FROM (SELECT id FROM outbox_batches WHERE position IS NULL");
+        let counted = counted.sql(" LIMIT ").bind(i64::from(LAG_COUNTED_MAX)).sql(") AS waiting");
+        let waiting: Vec<i64> = self.read_in_time(counted).await?;
+        let waiting = waiting.into_iter().next().unwrap_or_default();
+        let first = outbox_batches::table.filter(outbox_batches::position.is_null()).order(outbox_batches::id);
+        let first: Vec<NaiveDateTime> = self.read_in_time(first.limit(1).select(outbox_batches::occurred_at)).await?;
         let next = outbox_batches::table
             .filter(outbox_batches::position.gt(number(position)))
             .order(outbox_batches::position)
@@ -131,7 +136,7 @@ impl EventLog for Store {
         let next: Vec<NaiveDateTime> = self.read_in_time(next).await?;
         Ok(ReaderLag {
             batches: given.saturating_sub(position) + count::<u64>(waiting)?,
-            oldest_at: next.into_iter().next().or(oldest_waiting).map(|at| at.and_utc()),
+            oldest_at: next.into_iter().chain(first).next().map(|at| at.and_utc()),
         })
     }
 
