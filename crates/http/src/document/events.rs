@@ -55,7 +55,7 @@ fn event() -> Schema {
         .property("kind", text(kind))
         .property("version", version)
         .property("occurred_at", formatted("When it happened", KnownFormat::DateTime))
-        .property("subject", formatted("The reservation or charge that it is about", KnownFormat::Uuid))
+        .property("subject", formatted("What it is about, such as a reservation", KnownFormat::Uuid))
         .property("concert_id", concert)
         .property("data", data);
     let fields = ["id", "kind", "version", "occurred_at", "subject", "concert_id", "data"];

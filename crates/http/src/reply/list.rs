@@ -10,9 +10,9 @@ use super::cursor;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = List)]
 pub(crate) struct ListResponse<T: ToSchema> {
-    /// The items, in the order of the list.
+    /// The items, in order.
     pub items: Vec<T>,
-    /// The `cursor` of the next page; `null` at the end of the list.
+    /// The next `cursor`; `null` at the end.
     #[schema(required)]
     pub next_cursor: Option<String>,
 }

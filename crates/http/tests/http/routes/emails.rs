@@ -129,7 +129,7 @@ async fn an_address_of_another_account_is_answered_like_any_other() {
     for _ in 0..4 {
         assert_eq!(answer("haneul@example.org").await, free);
     }
-    // The account learns of its own limit.
+    // The response says when the limit of the account allows another mail.
     let refused = world.answer(ask_email("stranger", "free@example.org", PASSWORD)).await;
     refused.refuses(Code::RateLimited);
     assert_eq!(refused.header("retry-after"), Some("3600"));
