@@ -6,7 +6,5 @@ CREATE TABLE account_emails (
     verified_at DATETIME(6) NULL,
     -- The tag of the language of its mail; null: it was not chosen.
     language VARCHAR(8) NULL,
-    changed_at DATETIME(6) NOT NULL,
-    -- Whose address it is, for the operator.
-    INDEX account_emails_by_address (address)
+    changed_at DATETIME(6) NOT NULL
 ) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin;

@@ -8,6 +8,3 @@ CREATE TABLE account_emails (
     language TEXT NULL,
     changed_at TIMESTAMP NOT NULL
 ) WITHOUT ROWID;
-
--- Whose address it is, for the operator.
-CREATE INDEX account_emails_by_address ON account_emails (address);
