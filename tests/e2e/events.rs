@@ -6,7 +6,6 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use boxoffice_testkit::{
@@ -16,8 +15,8 @@ use boxoffice_testkit::{
 use serde_json::Value;
 
 use crate::support::{
-    all,
-    client::{Answer, Ask, Buyer, fresh},
+    all, answered, answered_in_queue,
+    client::{Buyer, fresh},
     server::{Backend, MARIADB, Server},
     show::{PRICE, Show, Terms, labels},
     text, until,
@@ -27,39 +26,15 @@ const BUYERS: usize = 25;
 /// How often each buyer holds, and pays or cancels.
 const ROUNDS: usize = 12;
 
-/// Repeats a request until the server is there.
-async fn answered(ask: impl Fn() -> Ask) -> Answer {
-    loop {
-        match ask().try_send().await {
-            Some(answer) if answer.status != 503 => return answer,
-            _ => tokio::time::sleep(Duration::from_millis(50)).await,
-        }
-    }
-}
-
-/// As [`answered`], for requests behind the queue. Joins again if the queue token does not count any more.
-async fn admitted(buyer: &mut Buyer, concert: &str, ask: impl Fn(&Buyer) -> Ask) -> Answer {
-    loop {
-        let answer = answered(|| ask(buyer)).await;
-        if !matches!(answer.status, 401 | 403) {
-            assert!(matches!(answer.status, 200 | 201), "{}", answer.text);
-            return answer;
-        }
-        let joined = answered(|| buyer.ask_join(concert)).await;
-        assert!(matches!(joined.status, 200 | 201), "{}", joined.text);
-        buyer.keep_token(&joined);
-    }
-}
-
 /// Holds a seat and pays, cancels, or does both. Gives the reservation and the kinds of its events, in order.
 async fn buy(buyer: &mut Buyer, show: &Show, seat: &str, round: usize) -> (String, Vec<&'static str>) {
     let key = fresh("hold");
-    let held = admitted(buyer, &show.concert, |buyer| buyer.ask_hold(&show.performance, &[seat]).key(&key)).await;
-    let (id, key) = (held.id(), fresh("payment"));
+    let ask = |buyer: &Buyer| buyer.ask_hold(&show.performance, &[seat]).key(&key);
+    let (id, key) = (answered_in_queue(buyer, &show.concert, ask).await, fresh("payment"));
     let mut kinds = vec!["reservation.held"];
     let is_paid = !round.is_multiple_of(3);
     if is_paid {
-        admitted(buyer, &show.concert, |buyer| buyer.ask_pay(&id).key(&key)).await;
+        answered_in_queue(buyer, &show.concert, |buyer| buyer.ask_pay(&id).key(&key)).await;
         kinds.extend(["reservation.confirmed", "payment.completed"]);
     }
     // Its seat is wanted in the next round.

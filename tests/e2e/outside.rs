@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::{
     support::{
-        client::{Answer, Ask, Buyer, fresh},
+        answered_in_queue,
+        client::{Buyer, fresh},
         server::{MARIADB, PASSWORD, Server},
         show::{PRICE, Show, Terms, labels},
         text, until,
@@ -71,7 +72,7 @@ async fn an_address_is_verified_opens_a_concert_and_helps_who_forgot_the_passwor
     buyer.pay(&reservation).await;
     mail_to(&smtp, address, "A-1-1").await;
 
-    // A stranger cannot tell who has an account.
+    // The answer is the same whether an account has the login id or not.
     for login_id in [buyer.login_id.as_str(), "nobody-of-this-name"] {
         let asked = server.api().post("/v1/password-resets", &json!({"login_id": login_id})).send().await;
         assert_eq!((asked.status, asked.text.as_str()), (202, ""));
@@ -93,29 +94,6 @@ async fn an_address_is_verified_opens_a_concert_and_helps_who_forgot_the_passwor
     assert_eq!((signs_in(PASSWORD).await, signs_in("another horse battery staple").await), (401, 201));
     assert!(!server.log().contains(token) && !server.log().contains(address), "{}", server.log());
     server.finish().await;
-}
-
-/// Repeats a request until the server is there.
-async fn answered(ask: impl Fn() -> Ask) -> Answer {
-    loop {
-        match ask().try_send().await {
-            Some(answer) if answer.status != 503 => return answer,
-            _ => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
-        }
-    }
-}
-
-/// As [`answered`], and joins the queue first where that is missing.
-async fn admitted(buyer: &mut Buyer, concert: &str, ask: impl Fn(&Buyer) -> Ask) -> String {
-    loop {
-        let answer = answered(|| ask(buyer)).await;
-        if !matches!(answer.status, 401 | 403) {
-            assert!(matches!(answer.status, 200 | 201), "{}", answer.text);
-            return answer.id();
-        }
-        let joined = answered(|| buyer.ask_join(concert)).await;
-        buyer.keep_token(&joined);
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,8 +123,8 @@ async fn every_purchase_reaches_webhook_and_mailbox_while_servers_are_killed() {
         }
         let (hold, pay) = (fresh("hold"), fresh("payment"));
         let ask = |buyer: &Buyer| buyer.ask_hold(&show.performance, &[&seat]).key(&hold);
-        let id = admitted(buyer, &show.concert, ask).await;
-        admitted(buyer, &show.concert, |buyer| buyer.ask_pay(&id).key(&pay)).await;
+        let id = answered_in_queue(buyer, &show.concert, ask).await;
+        answered_in_queue(buyer, &show.concert, |buyer| buyer.ask_pay(&id).key(&pay)).await;
         bought.insert(id, seat);
     }
     let wanted = ["reservation.held", "reservation.confirmed", "payment.completed"];

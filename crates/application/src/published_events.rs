@@ -159,13 +159,23 @@ fn said_of_act(act: &StaffAct) -> Option<Said> {
     Some(Said { kind, subject: act.subject.uuid(), concert_id: act.concert_id, performance_id: None, data })
 }
 
-/// A digest (a `UUIDv8`), so that an event has the same id each time it is delivered.
+/// It follows from what the event is, so that an event has the same id each time it is delivered.
 fn id_of(batch: Uuid, index: usize, kind: &str) -> Uuid {
-    let digest = Sha256::new().chain_update(batch.as_bytes()).chain_update((index as u64).to_be_bytes());
-    let digest = digest.chain_update(kind).finalize();
+    digest_id(
+        Sha256::new().chain_update(batch.as_bytes()).chain_update((index as u64).to_be_bytes()).chain_update(kind),
+    )
+}
+
+/// The first 16 bytes of a digest, as a `UUIDv8`.
+pub(crate) fn digest_id(digest: Sha256) -> Uuid {
+    uuid::Builder::from_custom_bytes(digest_bytes(digest)).into_uuid()
+}
+
+/// The first 16 bytes of a digest.
+pub(crate) fn digest_bytes(digest: Sha256) -> [u8; 16] {
     let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    bytes.copy_from_slice(&digest.finalize()[..16]);
+    bytes
 }
 
 /// The document of an event.

@@ -23,7 +23,10 @@ use uuid::Uuid;
 
 pub use fan_out::WebhookFanOut;
 
-use crate::{Identity, published_events::document};
+use crate::{
+    Identity,
+    published_events::{digest_bytes, document},
+};
 
 /// The most deliveries that one call sends again.
 pub const SENT_AGAIN_MAX: u32 = 10_000;
@@ -244,8 +247,6 @@ fn may_have_webhooks(identity: Identity) -> Result<(), WebhookError> {
 
 /// The same each time the event is handed over for the webhook.
 fn delivery_id(webhook_id: WebhookId, event_id: Uuid, occurred_at: Timestamp) -> DeliveryId {
-    let digest = Sha256::new().chain_update(webhook_id.uuid().as_bytes()).chain_update(event_id.as_bytes()).finalize();
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    DeliveryId::of_digest(occurred_at, bytes)
+    let digest = Sha256::new().chain_update(webhook_id.uuid().as_bytes()).chain_update(event_id.as_bytes());
+    DeliveryId::of_digest(occurred_at, digest_bytes(digest))
 }

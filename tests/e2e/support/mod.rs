@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use client::{Answer, Ask};
+use client::{Answer, Ask, Buyer};
 
 /// How long anything that must happen may take. Nothing takes that long; a machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
@@ -109,5 +109,30 @@ impl Numbers {
         // Knuth's MMIX generator; its high bits are the good ones.
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).expect("31 bits") % bound
+    }
+}
+
+/// Repeats a request until the server is there.
+pub(crate) async fn answered(ask: impl Fn() -> Ask) -> Answer {
+    loop {
+        match ask().try_send().await {
+            Some(answer) if answer.status != 503 => return answer,
+            _ => sleep(POLL).await,
+        }
+    }
+}
+
+/// As [`answered`], for a request behind the queue. Joins again if the queue token does not count any more. Gives the id of
+/// what was made.
+pub(crate) async fn answered_in_queue(buyer: &mut Buyer, concert: &str, ask: impl Fn(&Buyer) -> Ask) -> String {
+    loop {
+        let answer = answered(|| ask(buyer)).await;
+        if !matches!(answer.status, 401 | 403) {
+            assert!(matches!(answer.status, 200 | 201), "{}", answer.text);
+            return answer.id();
+        }
+        let joined = answered(|| buyer.ask_join(concert)).await;
+        assert!(matches!(joined.status, 200 | 201), "{}", joined.text);
+        buyer.keep_token(&joined);
     }
 }

@@ -9,11 +9,13 @@ use boxoffice_domain::{
     event_delivery::{EventSink, EventSinkError, PublishedEvent},
     mail::{MailQueue, NewMail, Notice, Show, Ticket},
     page::PageRequest,
-    uuid::{self, Uuid},
+    uuid::Uuid,
 };
 use chrono::{DateTime, TimeDelta};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+
+use crate::published_events::digest_id;
 
 /// Nobody wants to read what happened longer ago. A shop that begins to send mail does not send that of weeks.
 const EVENT_AGE_MAX: TimeDelta = TimeDelta::hours(72);
@@ -108,7 +110,7 @@ impl MailReader {
     }
 }
 
-/// A digest (a `UUIDv8`), so that an event has the same mail each time it is delivered. The mail about an event that many
+/// It follows from the event, so that an event has the same mail each time it is delivered. The mail about an event that many
 /// have to know is one for each reservation.
 fn mail_id(event_id: Uuid, reservation_id: Option<ReservationId>) -> Uuid {
     let digest = Sha256::new().chain_update(b"mail").chain_update(event_id.as_bytes());
@@ -116,9 +118,7 @@ fn mail_id(event_id: Uuid, reservation_id: Option<ReservationId>) -> Uuid {
         Some(id) => digest.chain_update(id.uuid().as_bytes()),
         None => digest,
     };
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest.finalize()[..16]);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    digest_id(digest)
 }
 
 /// What an event says, and a warning if that cannot be read: it is our own document.

@@ -131,7 +131,7 @@ impl Accounts for MemoryStore {
 }
 
 impl Rows {
-    /// Keeps an event in a batch of its own.
+    /// Adds a batch that has this event only.
     fn note(&mut self, id: Uuid, event: Event, occurred_at: Timestamp) {
         self.add_batch(EventBatch { id, events: vec![event], occurred_at });
     }
