@@ -134,8 +134,8 @@ def filter_failure(context, failure, case, response):
 
 
 def names_rule_beyond_schema(case, problem):
-    # The operator sets how many seats, and a key may be that of an earlier request.
-    if problem["code"] in ("too_many_seats", "idempotency_key_reused"):
+    # The operator sets how many seats, a key may be that of an earlier request, and a name leads to a private address.
+    if problem["code"] in ("too_many_seats", "idempotency_key_reused", "webhook_url_refused"):
         return True
     # The links that schemathesis finds by itself lead on from an id that is `null`, too.
     if None in (case.path_parameters or {}).values():

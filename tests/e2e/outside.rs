@@ -139,8 +139,12 @@ async fn every_purchase_reaches_webhook_and_mailbox_while_servers_are_killed() {
     .await;
     let kinds = kinds_of(&show.concert);
     assert!(kinds.contains("concert.published"), "{kinds:?}");
-    let delivered = promoter.get(format!("{path}/deliveries?limit=100&status=delivered")).send().await;
-    assert!(delivered.is(200)["items"].as_array().expect("a list").len() >= 3 * bought.len());
+    // A delivery is recorded after it was received.
+    until("each of these deliveries is recorded", async || {
+        let delivered = promoter.get(format!("{path}/deliveries?limit=100&status=delivered")).send().await;
+        delivered.is(200)["items"].as_array().expect("a list").len() >= 3 * bought.len()
+    })
+    .await;
 
     let retry = "UPDATE mails SET next_attempt_at = created_at WHERE next_attempt_at IS NOT NULL";
     for seat in bought.values() {

@@ -128,7 +128,7 @@ impl From<WebhookError> for Problem {
             WebhookError::Off => Self::new(Code::WebhookOff),
             WebhookError::Url(refusal) => Self::new(Code::WebhookUrlRefused).detail(format!("The URL {refusal}.")),
             WebhookError::Span => {
-                Self::violation("/to", "range", format!("must be after `from`, by at most {SPAN_DAYS_MAX} days"))
+                Self::violation("/to", "time_range", format!("must be after `from`, by at most {SPAN_DAYS_MAX} days"))
             }
             WebhookError::Storage(error) => error.into(),
         }

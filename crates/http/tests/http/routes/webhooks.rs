@@ -151,7 +151,7 @@ async fn a_test_event_is_listed_with_what_became_of_it_and_sent_again() {
         [("2027-01-15T08:00:00Z", "2027-01-15T08:00:00Z"), ("2027-01-01T00:00:00Z", "2027-03-01T00:00:00Z")]
     {
         let refused = send_post(&world, path(&webhook, "/resend"), json!({"from": from, "to": to})).await;
-        refused.violates("/to", "range");
+        refused.violates("/to", "time_range");
     }
     let off = patch(path(&webhook, ""), json!({"on": false})).signed_in("promoter").send(&router).await;
     off.succeeds(StatusCode::OK);
