@@ -139,6 +139,15 @@ impl WebhookService {
         Ok(self.webhooks.list(owner_id, page).await?)
     }
 
+    /// The webhooks of one account, newest first, whatever its role is by now.
+    pub async fn of_account(
+        &self,
+        account_id: AccountId,
+        page: PageRequest<WebhookId>,
+    ) -> Result<Page<Webhook, WebhookId>, StorageError> {
+        self.webhooks.list(Some(account_id), page).await
+    }
+
     /// A webhook that the caller may see.
     pub async fn find(&self, identity: Identity, id: WebhookId) -> Result<Webhook, WebhookError> {
         may_have_webhooks(identity)?;

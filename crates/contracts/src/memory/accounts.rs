@@ -112,6 +112,7 @@ impl Accounts for MemoryStore {
         rows.sessions.retain(|_, session| session.account_id != id);
         rows.factors.remove(&id);
         rows.remove_email(id);
+        rows.webhooks.retain(|_, webhook| webhook.owner_id != id);
         let known = rows.accounts.get_mut(&id).expect("it was found");
         known.erase(now);
         Ok(Erasure::Erased { access_version: known.standing.access_version })

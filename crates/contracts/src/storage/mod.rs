@@ -343,6 +343,7 @@ macro_rules! storage_contract {
             a_webhook_is_kept_listed_changed_and_removed
             one_too_many_webhooks_of_an_account_are_refused
             webhooks_of_staff_in_good_standing_are_active
+            an_erased_account_leaves_no_webhook
             a_delivery_is_added_once_and_due_until_it_is_recorded
             attempts_change_what_a_webhook_is
             deliveries_are_listed_newest_first_by_status

@@ -2,7 +2,7 @@
 
 use boxoffice_domain::{
     AccountId, ActError, ConcertId, EntropySource, Timestamp, WebhookId,
-    accounts::{AccountChange, Role},
+    accounts::{AccountChange, Erasure, Role},
     event_delivery::PublishedEvent,
     fixtures::{TestEntropy, instant},
     page::PageRequest,
@@ -172,6 +172,17 @@ pub async fn webhooks_of_staff_in_good_standing_are_active(stage: &Stage) {
     let lock = AccountChange { locked: Some(true), ..AccountChange::default() };
     storage.accounts.change(&login_id, lock).await.unwrap();
     assert_eq!(active().await, [(of_admin.id, Role::Admin)]);
+}
+
+/// An account that is erased leaves no webhook, and those of others stay.
+pub async fn an_erased_account_leaves_no_webhook(stage: &Stage) {
+    let [owner, other] = [stage.account().await, stage.account().await];
+    let (own, others) = (created(stage, owner).await, created(stage, other).await);
+    let hash = credentials(stage.now()).password_hash;
+    let erased = stage.storage.accounts.erase(owner, hash).await.unwrap();
+    assert!(matches!(erased, Erasure::Erased { .. }), "{erased:?}");
+    assert_eq!(stage.storage.webhooks.find(own.id).await.unwrap(), None);
+    assert_eq!(stage.storage.webhooks.find(others.id).await.unwrap(), Some(others));
 }
 
 fn ids(active: &[boxoffice_domain::webhooks::ActiveWebhook]) -> Vec<WebhookId> {

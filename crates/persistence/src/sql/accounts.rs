@@ -38,7 +38,7 @@ use super::{
 };
 use crate::{
     row::row,
-    schema::{accounts, charge_refunds, performances, reservations, wallets},
+    schema::{accounts, charge_refunds, performances, reservations, wallets, webhooks},
     statement::{Bind, Row, Statement},
     stored::{Stored, count, damaged, id, name, optional_idempotency, points, time},
 };
@@ -267,6 +267,8 @@ async fn erase(
     second_factor::remove(connection, id).await?;
     email::remove_all(connection, id).await?;
     password_reset::remove_all(connection, id).await?;
+    let webhooks_of_account = webhooks::table.filter(webhooks::owner_id.eq(id.stored()));
+    diesel::delete(webhooks_of_account).execute(connection).await?;
     Ok(Erasure::Erased { access_version: credentials.standing.access_version })
 }
 

@@ -37,6 +37,7 @@ use crate::{
         payments::PaymentResponse,
         reservations::ReservationResponse,
         wallet::{ChargeResponse, balance::WalletResponse, entries::EntryResponse},
+        webhooks::WebhookResponse,
     },
 };
 
@@ -174,6 +175,8 @@ pub(crate) struct ExportResponse {
     unpaid_holds: Vec<UnpaidHoldsResponse>,
     venues: Vec<PublishedResponse>,
     concerts: Vec<PublishedResponse>,
+    /// Without their secrets.
+    webhooks: Vec<WebhookResponse>,
     /// What it did as staff.
     acts: Vec<StaffActResponse>,
 }
@@ -271,6 +274,11 @@ impl Export {
             let published = |page| records.all_published(account_id, kind, page);
             self.list(name, published, PublishedResponse::from).await?;
         }
+        let webhooks = |page| match &services.webhooks {
+            Some(webhooks) => webhooks.of_account(account_id, page).boxed(),
+            None => nothing(),
+        };
+        self.list("webhooks", webhooks, WebhookResponse::from).await?;
         self.list("acts", |page| records.all_acts(account_id, page), StaffActResponse::from).await?;
         self.send(b"}".to_vec()).await
     }

@@ -62,6 +62,19 @@ async fn a_webhook_is_made_shown_changed_and_removed() {
 }
 
 #[tokio::test]
+async fn the_copy_of_an_account_has_its_webhooks_without_their_secrets() {
+    let world = World::new().await;
+    let router = world.router();
+    let own = create(&world, "promoter").await;
+    create(&world, "admin").await;
+    let found = get(path(&own, "")).signed_in("promoter").send(&router).await.succeeds(StatusCode::OK);
+    for (account, expected) in [("promoter", json!([found])), ("customer", json!([]))] {
+        let copy = get("/v1/me/export").signed_in(account).send(&router).await.succeeds(StatusCode::OK);
+        assert_eq!(copy["webhooks"], expected, "{account}");
+    }
+}
+
+#[tokio::test]
 async fn webhooks_are_for_staff_and_those_of_others_for_admins() {
     let world = World::new().await;
     let router = world.router();
