@@ -27,7 +27,7 @@ const BUYERS: usize = 25;
 const ROUNDS: usize = 12;
 
 /// Holds a seat and pays, cancels, or does both. Gives the reservation and the kinds of its events, in order.
-async fn buy(buyer: &mut Buyer, show: &Show, seat: &str, round: usize) -> (String, Vec<&'static str>) {
+pub(crate) async fn buy(buyer: &mut Buyer, show: &Show, seat: &str, round: usize) -> (String, Vec<&'static str>) {
     let key = fresh("hold");
     let ask = |buyer: &Buyer| buyer.ask_hold(&show.performance, &[seat]).key(&key);
     let (id, key) = (answered_in_queue(buyer, &show.concert, ask).await, fresh("payment"));
@@ -45,7 +45,7 @@ async fn buy(buyer: &mut Buyer, show: &Show, seat: &str, round: usize) -> (Strin
 }
 
 /// The first arrival of each event, by its subject, in order. Fails if an id has two meanings.
-fn first_arrivals(messages: &[(String, Value)]) -> BTreeMap<String, Vec<String>> {
+pub(crate) fn first_arrivals(messages: &[(String, Value)]) -> BTreeMap<String, Vec<String>> {
     let (mut seen, mut by_subject) = (BTreeSet::new(), BTreeMap::<String, Vec<String>>::new());
     for (kind, document) in messages {
         assert_eq!(document["kind"], kind.as_str());
@@ -56,7 +56,7 @@ fn first_arrivals(messages: &[(String, Value)]) -> BTreeMap<String, Vec<String>>
     by_subject
 }
 
-async fn take(queue: &Queue, into: &mut Vec<(String, Value)>) {
+pub(crate) async fn take(queue: &Queue, into: &mut Vec<(String, Value)>) {
     for Message { kind, document, subject, .. } in queue.take().await {
         let document: Value = serde_json::from_str(&document).expect("JSON");
         assert_eq!(document["subject"], subject.as_str());

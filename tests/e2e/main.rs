@@ -29,6 +29,7 @@ mod money;
 mod nginx;
 mod operations;
 mod outside;
+mod outside_stampede;
 mod proxies_tls;
 mod queue;
 mod queue_control;

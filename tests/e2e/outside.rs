@@ -40,7 +40,7 @@ async fn mail_to(smtp: &SmtpServer, address: &str, part: &str) -> String {
 }
 
 /// Gives a buyer a verified address, by the code in the mail.
-async fn verify(buyer: &Buyer, smtp: &SmtpServer, address: &str) {
+pub(crate) async fn verify(buyer: &Buyer, smtp: &SmtpServer, address: &str) {
     buyer.post("/v1/me/email", &json!({"email": address, "password": PASSWORD})).send().await.is(202);
     let mail = mail_to(smtp, address, "minutes").await;
     let code = mail.split(|character: char| !character.is_ascii_digit()).find(|digits| digits.len() == 8);

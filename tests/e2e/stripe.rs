@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -28,7 +29,7 @@ use crate::support::{
 
 /// The time of this machine, which the server goes by.
 #[derive(Debug)]
-struct MachineClock;
+pub(crate) struct MachineClock;
 
 impl Clock for MachineClock {
     fn now(&self) -> Timestamp {
@@ -44,23 +45,30 @@ async fn server_over(api: &Url) -> Server {
         ("CHARGE_RETRY_SECONDS", "1"),
         ("STRIPE_API_BASE", api.as_str()),
     ]);
-    for (name, secret) in [("STRIPE_SECRET_KEY_FILE", SECRET_KEY), ("STRIPE_WEBHOOK_SECRET_FILE", WEBHOOK_SECRET)] {
-        let path = server.folder().join(name.to_lowercase());
-        fs::write(&path, format!("{secret}\n")).expect("a file");
-        server.set(name, path.to_str().expect("a path"));
+    for (name, path) in secrets_in(server.folder()) {
+        server.set(name, &path);
     }
     server.started().await
 }
 
-fn events_url(server: &Server) -> Url {
+/// Writes the secrets of the gateway into a folder. Gives the settings that name their files.
+pub(crate) fn secrets_in(folder: &Path) -> [(&'static str, String); 2] {
+    [("STRIPE_SECRET_KEY_FILE", SECRET_KEY), ("STRIPE_WEBHOOK_SECRET_FILE", WEBHOOK_SECRET)].map(|(name, secret)| {
+        let path = folder.join(name.to_lowercase());
+        fs::write(&path, format!("{secret}\n")).expect("a file");
+        (name, path.to_str().expect("a path").to_owned())
+    })
+}
+
+pub(crate) fn events_url(server: &Server) -> Url {
     Url::parse(&format!("{}/v1/gateway/stripe/events", server.url())).expect("a URL")
 }
 
-fn ask_charge(buyer: &Buyer, amount: i64, method: &str, key: &str) -> Ask {
+pub(crate) fn ask_charge(buyer: &Buyer, amount: i64, method: &str, key: &str) -> Ask {
     buyer.post("/v1/wallet/charges", &json!({"amount": amount, "payment_method": method})).key(key)
 }
 
-fn ask_refund(buyer: &Buyer, charge: &str, body: &Value, key: &str) -> Ask {
+pub(crate) fn ask_refund(buyer: &Buyer, charge: &str, body: &Value, key: &str) -> Ask {
     buyer.post(format!("/v1/wallet/charges/{charge}/refund"), body).key(key)
 }
 
@@ -69,12 +77,12 @@ async fn charge_of(buyer: &Buyer, id: &str) -> Value {
 }
 
 /// Waits until a charge has this status.
-async fn becomes(buyer: &Buyer, id: &str, status: &str) {
+pub(crate) async fn becomes(buyer: &Buyer, id: &str, status: &str) {
     until(&format!("charge {id} is {status}"), async || charge_of(buyer, id).await["status"] == status).await;
 }
 
 /// Compares the books, which have to agree.
-async fn assert_books_agree(server: &Server) {
+pub(crate) async fn assert_books_agree(server: &Server) {
     let (status, differences, error) = server.run(&["reconcile", "--from", "2026-01-01T00:00:00Z"], &[]).await;
     assert_eq!((status, differences.as_str()), (0, ""), "{error}");
 }
@@ -154,7 +162,7 @@ const CHARGES: usize = 1_000;
 const BUYERS: usize = 20;
 
 /// Repeats a request under its key until it has an answer that stays.
-async fn answered(ask: impl Fn() -> Ask) -> Answer {
+pub(crate) async fn answered(ask: impl Fn() -> Ask) -> Answer {
     loop {
         match ask().try_send().await {
             Some(answer) if !matches!(answer.status, 409 | 500 | 502 | 503) => return answer,

@@ -33,9 +33,20 @@ impl Endpoints {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let (address, received) = (listener.local_addr().expect("an address"), Received::default());
-        let router = Router::new().route("/{name}", post(answer)).with_state(Arc::clone(&received));
-        let serving = tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") });
-        Self { address, received, serving }
+        Self { address, serving: serve(listener, &received), received }
+    }
+
+    /// Refuses connections from now on. What was received stays.
+    pub(crate) async fn stop(&mut self) {
+        self.serving.abort();
+        // The listener goes with its task.
+        (&mut self.serving).await.ok();
+    }
+
+    /// Takes connections again at the same address.
+    pub(crate) async fn start_again(&mut self) {
+        let listener = TcpListener::bind(self.address).await.expect("the port is free");
+        self.serving = serve(listener, &self.received);
     }
 
     pub(crate) fn url(&self, name: &str) -> String {
@@ -52,6 +63,11 @@ impl Drop for Endpoints {
     fn drop(&mut self) {
         self.serving.abort();
     }
+}
+
+fn serve(listener: TcpListener, received: &Received) -> JoinHandle<()> {
+    let router = Router::new().route("/{name}", post(answer)).with_state(Arc::clone(received));
+    tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") })
 }
 
 async fn answer(State(received): State<Received>, Path(name): Path<String>, head: HeaderMap, body: String) -> Response {
