@@ -91,6 +91,8 @@ pub(crate) struct ClosedLoop<'a> {
     pub(crate) time_max: Duration,
     pub(crate) wanted: Wanted,
     pub(crate) processes: &'a Processes,
+    /// How many requests a second all connections send together at most; `None` for as many as are answered.
+    pub(crate) per_second: Option<f64>,
 }
 
 impl ClosedLoop<'_> {
@@ -124,6 +126,9 @@ impl ClosedLoop<'_> {
             while stopwatch.elapsed() < self.time_max {
                 let index = next.replace(next.get() + 1);
                 let Some(request) = request(index) else { return };
+                if let Some(per_second) = self.per_second {
+                    tokio::time::sleep_until(stopwatch.due(index, per_second)).await;
+                }
                 let sent = Instant::now();
                 let response = connection.send(request).await;
                 if measured.borrow_mut().record(&response, sent.elapsed(), self.wanted)
@@ -154,6 +159,12 @@ impl<'a> Stopwatch<'a> {
         self.began.elapsed()
     }
 
+    /// When an act begins if they come at this rate, the first one at once.
+    fn due(&self, index: usize, per_second: f64) -> Instant {
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        self.began + Duration::from_secs_f64(f64::from(index) / per_second)
+    }
+
     /// Adds the time and the cost to the outcome.
     pub(crate) fn stop(&self, mut measured: Measured) -> anyhow::Result<Measured> {
         measured.elapsed = self.elapsed();
@@ -181,10 +192,7 @@ pub(crate) async fn open_loop(
 ) -> anyhow::Result<Measured> {
     let measured = RefCell::new(Measured::default());
     let stopwatch = Stopwatch::start(processes)?;
-    let due = |index: usize| {
-        let index = u32::try_from(index).unwrap_or(u32::MAX);
-        stopwatch.began + Duration::from_secs_f64(f64::from(index) / per_second)
-    };
+    let due = |index: usize| stopwatch.due(index, per_second);
     let arrivals = stream::iter(0..count).then(async |index| {
         tokio::time::sleep_until(due(index)).await;
         index

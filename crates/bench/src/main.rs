@@ -6,6 +6,7 @@ mod machine;
 mod options;
 mod parts;
 mod process;
+mod receiver;
 mod report;
 mod results;
 mod server;

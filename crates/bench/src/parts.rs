@@ -26,6 +26,7 @@ pub(crate) enum Part {
     Purchase(Backend),
     Instances,
     Events,
+    Webhooks,
     Reads,
     Search,
     Queue,
@@ -35,7 +36,7 @@ pub(crate) enum Part {
 
 impl Part {
     /// In the order of the report.
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Holds(Backend::MariaDb),
         Self::Holds(Backend::Sqlite),
         Self::Holds(Backend::MySql),
@@ -48,6 +49,7 @@ impl Part {
         Self::Purchase(Backend::MySql),
         Self::Instances,
         Self::Events,
+        Self::Webhooks,
         Self::Reads,
         Self::Search,
         Self::Queue,
@@ -65,6 +67,7 @@ impl Part {
             Self::Purchase(backend) => of("purchase", backend),
             Self::Instances => of("instances", Backend::MariaDb),
             Self::Events => of("events", Backend::MariaDb),
+            Self::Webhooks => of("webhooks", Backend::MariaDb),
             Self::Reads => "reads".to_owned(),
             Self::Search => "search".to_owned(),
             Self::Queue => "queue".to_owned(),
@@ -102,7 +105,8 @@ impl Part {
             Self::Money(backend) => money::run(bench, backend).await?,
             Self::Purchase(backend) => purchase::run(bench, backend).await?,
             Self::Instances => instances::run(bench).await?,
-            Self::Events => events::run(bench).await?,
+            Self::Events => events::to_broker(bench).await?,
+            Self::Webhooks => events::to_webhooks(bench).await?,
             Self::Reads => reads::run(bench).await?,
             Self::Search => search::run(bench).await?,
             Self::Queue => queue::run(bench).await?,

@@ -193,8 +193,18 @@ impl Server {
 
     /// Runs another command of the binary with the settings of this server.
     pub(crate) async fn run(&self, binary: &Path, arguments: &[&str]) -> anyhow::Result<()> {
+        self.run_with(binary, arguments, &[]).await
+    }
+
+    /// As [`Self::run`], with further variables of the environment.
+    pub(crate) async fn run_with(
+        &self,
+        binary: &Path,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<()> {
         let mut command = command(binary, &self.settings);
-        command.args(arguments);
+        command.args(arguments).envs(variables.iter().copied());
         let output = tokio::task::spawn_blocking(move || command.output()).await??;
         let error = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "`boxoffice {}` failed: {error}", arguments.join(" "));

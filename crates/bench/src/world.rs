@@ -251,7 +251,14 @@ impl World {
 
     /// A closed loop that is measured.
     pub(crate) fn load(&self, connections: usize, time_max: Duration, wanted: drive::Wanted) -> ClosedLoop<'_> {
-        ClosedLoop { address: self.server.address, connections, time_max, wanted, processes: &self.processes }
+        ClosedLoop {
+            address: self.server.address,
+            connections,
+            time_max,
+            wanted,
+            processes: &self.processes,
+            per_second: None,
+        }
     }
 
     /// Sends requests that prepare or clean up, each of which must get a wanted response. Gives the responses with the

@@ -60,6 +60,11 @@ impl RabbitServer {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
     }
 
+    /// The id of its process.
+    pub async fn process_id(&self) -> io::Result<u32> {
+        self.keeper.ask("pid").await?.parse().map_err(io::Error::other)
+    }
+
     /// Kills the server (SIGKILL) and waits until it is gone. What it has confirmed stays.
     pub async fn kill(&self) -> io::Result<()> {
         self.keeper.ask("kill").await.map(drop)

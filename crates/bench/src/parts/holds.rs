@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::{
-    drive::{self, Measured},
+    drive::{self, ClosedLoop, Measured},
     options::Bench,
     report::{Row, Section, Spread},
     server::{Backend, Store},
@@ -19,14 +19,14 @@ const HOLDS_PER_CONNECTION_MAX: usize = 15_000;
 
 /// Holds distinct seats for a while, and then cancels.
 pub(super) async fn round(world: &World, connections: usize, time: Duration) -> anyhow::Result<Measured> {
-    let (measured, held) = hold(world, connections, time).await?;
+    let (measured, held) = hold(world, connections, time, None).await?;
     world.cancel_all(&held).await?;
     Ok(measured)
 }
 
 /// Holds distinct seats for a while, and then pays and cancels: the usual buyer has let no hold end unpaid.
 pub(super) async fn usual_round(world: &mut World, connections: usize, time: Duration) -> anyhow::Result<Measured> {
-    let (measured, held) = hold(world, connections, time).await?;
+    let (measured, held) = hold(world, connections, time, None).await?;
     world.pay_all(&held).await?;
     world.cancel_all(&held).await?;
     // The last payment of a buyer has ended the admission.
@@ -34,14 +34,17 @@ pub(super) async fn usual_round(world: &mut World, connections: usize, time: Dur
     Ok(measured)
 }
 
+/// Holds distinct seats for a while, so many a second or as many as are answered. Gives the reservations with their places.
 pub(super) async fn hold(
     world: &World,
     connections: usize,
     time: Duration,
+    per_second: Option<f64>,
 ) -> anyhow::Result<(Measured, Vec<(usize, Uuid)>)> {
     let count = (connections * HOLDS_PER_CONNECTION_MAX).min(world.places.len());
     let requests: Vec<_> = (0..count).map(|place| world.hold(place)).collect();
-    let (measured, responses) = world.load(connections, time, drive::created).once(&requests).await?;
+    let load = ClosedLoop { per_second, ..world.load(connections, time, drive::created) };
+    let (measured, responses) = load.once(&requests).await?;
     Ok((measured, ids(&responses)?))
 }
 
