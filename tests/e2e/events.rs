@@ -37,8 +37,11 @@ pub(crate) async fn buy(buyer: &mut Buyer, show: &Show, seat: &str, round: usize
         answered_in_queue(buyer, &show.concert, |buyer| buyer.ask_pay(&id).key(&key)).await;
         kinds.extend(["reservation.confirmed", "payment.completed"]);
     }
-    // Its seat is wanted in the next round.
-    answered(|| buyer.ask_cancel(&id)).await.is(200);
+    // Its seat is wanted in the next round. The server may have been killed before it answered that it was cancelled.
+    let cancelled = answered(|| buyer.ask_cancel(&id)).await;
+    if cancelled.status != 200 {
+        cancelled.refuses(409, "reservation_cancelled");
+    }
     kinds.push("reservation.cancelled");
     kinds.extend(is_paid.then_some("payment.refunded"));
     (id, kinds)
