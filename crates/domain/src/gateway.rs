@@ -327,3 +327,46 @@ pub trait GatewayInbox: Send + Sync {
     /// Notes that a notification is worked off.
     async fn mark_handled(&self, id: &str, now: Timestamp) -> Result<(), StorageError>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_the_gateway_are_kept_as_they_are_within_their_bounds() {
+        let longest = "p".repeat(REFERENCE_BYTES_MAX);
+        for name in ["pi_1", "~!/", &longest] {
+            assert_eq!(GatewayReference::new(name).expect("a name").as_str(), name);
+        }
+        for name in ["pm_1-A", &longest] {
+            assert_eq!(PaymentMethod::new(name).expect("a name").as_str(), name);
+        }
+        for bad in ["", "a b", "pi_1\n", "좌석", &format!("{longest}p")] {
+            assert_eq!(GatewayReference::new(bad), None, "{bad}");
+            assert_eq!(PaymentMethod::new(bad), None, "{bad}");
+        }
+        assert_eq!(PaymentMethod::new("pm/1"), None, "it becomes part of a path");
+    }
+
+    #[test]
+    fn each_reason_has_a_name_of_its_own() {
+        for reason in DeclineReason::ALL {
+            assert_eq!(DeclineReason::named(reason.as_str()), Some(reason));
+        }
+        assert_eq!(DeclineReason::InsufficientFunds.as_str(), "insufficient_funds");
+        assert_eq!(DeclineReason::named("Refused"), None);
+    }
+
+    #[test]
+    fn what_the_buyer_has_to_do_is_recorded_and_its_secret_is_not_logged() {
+        let action = ClientAction { client_secret: "pi_1_secret_2".to_owned(), redirect_url: None };
+        let state = GatewayState::ActionRequired(action);
+        let logged = format!("{state:?}");
+        assert!(logged.contains("ClientAction") && !logged.contains("secret_2"), "{logged}");
+        assert_eq!(state.verdict(), Some(GatewayVerdict::ActionRequired));
+        assert_eq!(GatewayState::Processing.verdict(), None);
+        assert_eq!(GatewayState::Approved.verdict(), Some(GatewayVerdict::Approved));
+        let reason = DeclineReason::ExpiredCard;
+        assert_eq!(GatewayState::Declined(reason).verdict(), Some(GatewayVerdict::Declined(reason)));
+    }
+}

@@ -322,7 +322,11 @@ pub trait History: Send + Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{TestEntropy, concert, instant};
+    use crate::{
+        catalog::{Row, SeatingPlan, Section, VenueSummary},
+        fixtures::{TestEntropy, concert, instant, terms},
+        seats::PartName,
+    };
 
     /// What a change of the concert says, and how the concert was before.
     fn change(change: impl FnOnce(&mut Concert)) -> (StaffAct, Concert) {
@@ -354,6 +358,32 @@ mod tests {
         assert_eq!(resumed.kind, ActKind::QueueResumed);
         let (both, _) = change(|concert| (concert.paused, concert.max_active) = (true, 7));
         assert_eq!((both.kind, both.changes.len()), (ActKind::ConcertChanged, 2));
+    }
+
+    #[test]
+    fn what_makes_its_subject_is_its_publication() {
+        let publishing: Vec<_> =
+            ActKind::ALL.iter().filter(|kind| kind.publishes()).map(|kind| kind.as_str()).collect();
+        assert_eq!(publishing, ["venue_published", "concert_published", "performance_published"]);
+    }
+
+    #[test]
+    fn the_publication_of_a_venue_says_what_it_is() {
+        let row = Row { name: PartName::new("1").unwrap(), seats: 3 };
+        let VenueSummary { id, name, location, time_zone } = terms().venue;
+        let plan = SeatingPlan::new(vec![Section { name: PartName::new("A").unwrap(), rows: vec![row] }]).unwrap();
+        let created_at = instant(0);
+        let venue = Venue { id, name, location, plan, layout: None, overlaps_allowed: true, time_zone, created_at };
+        let act = StaffAct::venue_published(&TestEntropy, created_at, Actor::default(), &venue);
+        assert_eq!((act.kind, act.subject), (ActKind::VenuePublished, ActSubject::Venue(id)));
+        let expected = [
+            ("name", "Rolling Hall"),
+            ("location", "Seoul"),
+            ("overlaps_allowed", "true"),
+            ("time_zone", "Asia/Seoul"),
+            ("seats_count", "3"),
+        ];
+        assert_eq!(act.changes, expected.map(|(field, after)| set(field, after.to_owned())));
     }
 
     #[test]

@@ -100,6 +100,14 @@ mod tests {
         Uuid::from_u128(number as u128)
     }
 
+    #[test]
+    fn events_of_a_reservation_know_its_performance_and_others_have_none() {
+        for (kind, expected) in [(0, Some(PerformanceId::new(id(2)))), (1, Some(PerformanceId::new(id(2)))), (2, None)]
+        {
+            assert!(life(7, kind).iter().all(|event| event.performance_id() == expected), "{kind}");
+        }
+    }
+
     /// What happens to one reservation or charge, in order.
     fn life(number: usize, kind: u8) -> Vec<Event> {
         let (account_id, amount, balance) = (AccountId::new(id(1)), Points::ZERO, Points::ZERO);
