@@ -323,6 +323,12 @@ mod tests {
         Attempt { at: instant(seconds), outcome, milliseconds: 1 }
     }
 
+    #[test]
+    fn what_is_stored_by_its_name_has_the_name_that_is_documented() {
+        assert_eq!(OffReason::ALL.map(OffReason::as_str), ["by_hand", "failing", "gone"]);
+        assert_eq!(DeliveryStatus::ALL.map(DeliveryStatus::as_str), ["pending", "delivered", "given_up"]);
+    }
+
     fn failing(seconds: i64) -> WebhookState {
         WebhookState::On { failing_since: Some(instant(seconds)) }
     }

@@ -166,6 +166,11 @@ mod tests {
     use crate::fixtures::instant;
 
     #[test]
+    fn an_outcome_has_the_name_that_is_stored_and_measured() {
+        assert_eq!(MailOutcome::ALL.map(MailOutcome::as_str), ["sent", "refused", "given_up", "dropped"]);
+    }
+
+    #[test]
     fn a_code_is_sent_before_everything_else_that_waits() {
         let mail = |notice| NewMail {
             id: Uuid::from_u128(1),
