@@ -135,7 +135,7 @@ fn tell(operation: &mut Operation, all: &BTreeSet<Code>, own: &BTreeSet<Code>) {
     }
     let own: Vec<_> = by_status.iter().map(|(status, names)| format!("{status} {}", names.join(", "))).collect();
     let refusals = if own.is_empty() {
-        "No refusals of its own.".to_owned()
+        "Only shared refusals.".to_owned()
     } else {
         format!("Its own refusals: {}.", own.join("; "))
     };
