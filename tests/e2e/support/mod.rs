@@ -24,7 +24,7 @@ use client::{Answer, Ask, Buyer};
 
 /// How long anything that must happen may take. Nothing takes that long; a machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
-const POLL: Duration = Duration::from_millis(20);
+pub(crate) const POLL: Duration = Duration::from_millis(20);
 
 /// Probes again and again until there is a result.
 pub(crate) async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
