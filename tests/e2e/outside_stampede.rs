@@ -14,16 +14,18 @@ use boxoffice_testkit::{
     faulty_stripe::FaultyStripe,
     rabbitmq::{Queue, RabbitServer},
     smtp::{SmtpOptions, SmtpServer},
+    tcp_proxy::{CutAt, TcpProxy},
 };
 use mysql_async::prelude::Queryable;
 use serde_json::{Value, json};
+use url::Url;
 
 use crate::{
     events::{buy, first_arrivals, take},
     outside::verify,
     stripe::{
-        MachineClock, answered as answered_by_gateway, ask_charge, ask_refund, assert_books_agree, becomes, events_url,
-        secrets_in,
+        BEGINS_PAYMENT, MachineClock, answered as answered_by_gateway, ask_charge, ask_refund, assert_books_agree,
+        becomes, events_url, secrets_in,
     },
     support::{
         all,
@@ -50,6 +52,9 @@ const TRY_AGAIN: [&str; 2] = [
 /// What the server depends on, and tells of what happens.
 struct Outside {
     gateway: FaultyStripe,
+    /// Between the server and the gateway.
+    network: TcpProxy,
+    gateway_url: Url,
     broker: RabbitServer,
     endpoints: Endpoints,
     smtp: SmtpServer,
@@ -69,8 +74,12 @@ const PARTS: [Part; 5] = [Part::Gateway, Part::Broker, Part::Endpoint, Part::Mai
 
 impl Outside {
     async fn start() -> Self {
+        let gateway = FaultyStripe::start(Arc::new(MachineClock)).await.expect("a gateway");
+        let (network, gateway_url) = TcpProxy::before_web(&gateway.base_url()).expect("a free port");
         Self {
-            gateway: FaultyStripe::start(Arc::new(MachineClock)).await.expect("a gateway"),
+            gateway,
+            network,
+            gateway_url,
             broker: RabbitServer::start().await.expect("RabbitMQ"),
             endpoints: Endpoints::start().await,
             smtp: SmtpServer::start(SmtpOptions::default()).await.expect("a mail server"),
@@ -83,14 +92,14 @@ impl Outside {
     }
 
     async fn server(&self) -> Server {
-        let (gateway, mail) = (self.gateway.base_url(), format!("smtp://127.0.0.1:{}", self.smtp.port()));
+        let mail = format!("smtp://127.0.0.1:{}", self.smtp.port());
         let events = self.broker.url();
         let secrets = secrets_in(self.secrets.path());
         let settings = [
             ("GATEWAY", "stripe"),
             ("GATEWAY_TIMEOUT_MILLISECONDS", "2000"),
             ("CHARGE_RETRY_SECONDS", "1"),
-            ("STRIPE_API_BASE", gateway.as_str()),
+            ("STRIPE_API_BASE", self.gateway_url.as_str()),
             ("EVENTS", &events),
             ("EVENTS_REQUIRE_QUEUE", "true"),
             ("MAIL", &mail),
@@ -187,6 +196,9 @@ async fn no_point_no_event_and_no_mail_is_lost_while_everything_is_killed() {
     let notifications = outside.gateway.deliver_to(&events_url(&server));
     let promoter = server.promoter("promoter").await;
     webhook(&promoter, &outside.endpoints.url("shop")).await;
+    // Beside the kills, answers of the gateway and of the endpoint are lost: what they did has to count once.
+    outside.network.cut_when(BEGINS_PAYMENT, CutAt::Answer, 5);
+    outside.endpoints.cut_one_in(5, CutAt::Answer);
     let show = Arc::new(Show::publish(&promoter, Terms::default()).await);
     let buyers = Buyer::many(server.api(), BUYERS).await;
     for (index, buyer) in buyers.iter().enumerate() {
@@ -258,6 +270,7 @@ async fn no_point_no_event_and_no_mail_is_lost_while_everything_is_killed() {
         assert_eq!(outside.mails(&address(index), seat).len(), wanted, "one mail for each event");
     }
     drop(database);
+    assert!(outside.network.cuts() > 0 && outside.endpoints.cuts() > 0, "nothing was lost");
     give_back(&server, &outside, &done).await;
     notifications.abort();
     server.finish().await;

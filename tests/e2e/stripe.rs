@@ -15,6 +15,7 @@ use boxoffice_domain::{ChargeId, Clock, Timestamp};
 use boxoffice_testkit::{
     faulty_stripe::{Act, Fault, FaultyStripe, SECRET_KEY, WEBHOOK_SECRET},
     localstripe::{CARD_CONFIRMED, CARD_DECLINED, CARD_GOOD, LocalStripe},
+    tcp_proxy::{CutAt, TcpProxy},
 };
 use serde_json::{Value, json};
 use url::Url;
@@ -168,6 +169,8 @@ async fn what_is_not_signed_by_stripe_is_refused_and_what_differs_is_named() {
     server.finish().await;
 }
 
+/// What a request begins with that makes a payment intent.
+pub(crate) const BEGINS_PAYMENT: &[u8] = b"POST /v1/payment_intents HTTP";
 /// How many charges are begun at once.
 const CHARGES: usize = 1_000;
 const BUYERS: usize = 20;
@@ -198,7 +201,8 @@ fn way_to_pay(number: usize) -> &'static str {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_charges_are_credited_once_or_not_at_all_while_gateway_and_server_are_killed() {
     let stripe = Arc::new(FaultyStripe::start(Arc::new(MachineClock)).await.expect("a gateway"));
-    let mut server = server_over(&stripe.base_url()).await;
+    let (network, base_url) = TcpProxy::before_web(&stripe.base_url()).expect("a free port");
+    let mut server = server_over(&base_url).await;
     server.breaks_things = true;
     let delivery = stripe.deliver_to(&events_url(&server));
     let buyers: Arc<Vec<Buyer>> = Arc::new(Buyer::many(server.api(), BUYERS).await);
@@ -231,8 +235,11 @@ async fn a_thousand_charges_are_credited_once_or_not_at_all_while_gateway_and_se
         })
     });
     let tasks: Vec<_> = tasks.collect();
-    for part in 1..=3 {
+    for (part, at) in (1..).zip([CutAt::Request, CutAt::Work, CutAt::Answer]) {
+        let cuts = network.cuts();
+        network.cut_when(BEGINS_PAYMENT, at, 10);
         until("some charges are done", async || done.load(Ordering::SeqCst) >= part * CHARGES / 5).await;
+        until("the network has lost some", async || network.cuts() >= cuts + 10).await;
         server.kill();
         stripe.stop().await;
         server.start_again().await;

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -14,6 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
+use boxoffice_testkit::tcp_proxy::{CutAt, Network, TcpProxy};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
 
@@ -22,9 +22,9 @@ use crate::support::{client::Buyer, seconds_from_now, server::Server, text, unti
 /// What an endpoint has received: the header fields and the body.
 type Received = Arc<Mutex<BTreeMap<String, Vec<(HeaderMap, String)>>>>;
 
-/// Endpoints, one for each path, whose name says what it does.
+/// Endpoints, one for each path, whose name says what it does. They are behind a network that can be broken.
 pub(crate) struct Endpoints {
-    address: SocketAddr,
+    network: TcpProxy,
     received: Received,
     serving: JoinHandle<()>,
 }
@@ -32,25 +32,34 @@ pub(crate) struct Endpoints {
 impl Endpoints {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let (address, received) = (listener.local_addr().expect("an address"), Received::default());
-        Self { address, serving: serve(listener, &received), received }
+        let network = TcpProxy::start(listener.local_addr().expect("an address")).expect("a free port");
+        let received = Received::default();
+        Self { network, serving: serve(listener, &received), received }
     }
 
-    /// Refuses connections from now on. What was received stays.
-    pub(crate) async fn stop(&mut self) {
-        self.serving.abort();
-        // The listener goes with its task.
-        (&mut self.serving).await.ok();
+    /// Refuses connections from now on, and cuts those that are open: answers under way are lost. What was received stays.
+    pub(crate) async fn stop(&self) {
+        self.network.set(Network::Refusing).await;
+        self.network.cut_all();
     }
 
     /// Takes connections again at the same address.
-    pub(crate) async fn start_again(&mut self) {
-        let listener = TcpListener::bind(self.address).await.expect("the port is free");
-        self.serving = serve(listener, &self.received);
+    pub(crate) async fn start_again(&self) {
+        self.network.set(Network::Whole).await;
+    }
+
+    /// From now on, cuts one in `one_in` of the connections that bring an event.
+    pub(crate) fn cut_one_in(&self, one_in: usize, at: CutAt) {
+        self.network.cut_when(b"webhook-id", at, one_in);
+    }
+
+    /// How many connections that brought an event were cut.
+    pub(crate) fn cuts(&self) -> usize {
+        self.network.cuts()
     }
 
     pub(crate) fn url(&self, name: &str) -> String {
-        format!("http://{}/{name}", self.address)
+        format!("http://{}/{name}", self.network.address())
     }
 
     pub(crate) fn received(&self, name: &str) -> Vec<(HeaderMap, String)> {
@@ -185,7 +194,7 @@ async fn an_endpoint_that_hangs_delays_no_other_and_no_stop() {
 async fn what_leads_to_a_private_address_is_not_sent() {
     let (server, endpoints) = (Server::start(&[]).await, Endpoints::start().await);
     let promoter = server.promoter("promoter").await;
-    let port = endpoints.address.port();
+    let port = endpoints.network.address().port();
     let webhook = webhook(&promoter, &format!("http://localhost:{port}/accepts")).await;
     send_test(&promoter, &webhook).await;
     let refused = until_delivery(&promoter, &webhook, |found| !found["last_attempt"].is_null()).await;

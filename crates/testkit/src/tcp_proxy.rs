@@ -114,6 +114,16 @@ impl TcpProxy {
         Ok((proxy, through.into()))
     }
 
+    /// Listens in front of the server of an address on the web. The second value is that address, through the proxy.
+    pub fn before_web(url: &Url) -> io::Result<(Self, Url)> {
+        let no_host = || io::Error::new(io::ErrorKind::InvalidInput, "the URL names no host");
+        let proxy = Self::start(url.socket_addrs(|| None)?.into_iter().next().ok_or_else(no_host)?)?;
+        let mut through = url.clone();
+        through.set_ip_host(proxy.address.ip()).map_err(|()| no_host())?;
+        through.set_port(Some(proxy.address.port())).map_err(|()| no_host())?;
+        Ok((proxy, through))
+    }
+
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -15,6 +15,7 @@ use boxoffice_testkit::{
     faulty_stripe::{Act, Fault},
     localstripe::{CARD_GOOD, LocalStripe},
     message_sink::MessageSink,
+    tcp_proxy::{CutAt, TcpProxy},
 };
 use tokio::time::Instant;
 
@@ -203,6 +204,44 @@ async fn a_server_that_was_killed_knows_what_it_took() {
     assert!(matches!(outcome, Err(GatewayError::Failed(_))), "{outcome:?}");
     server.start_again().await.unwrap();
     assert_eq!(gateway.query(&charge).await.unwrap().unwrap().state, GatewayState::Approved);
+    assert_eq!(server.sums(&charge.charge_id.to_string()).await.unwrap(), (10_000, 0));
+}
+
+/// The network between, and not the server, loses what is asked or answered.
+#[tokio::test]
+async fn what_the_network_loses_is_asked_again_and_happens_once() {
+    for at in [CutAt::Request, CutAt::Work, CutAt::Answer] {
+        let stage = Stage::new().await;
+        let (network, base_url) = TcpProxy::before_web(&stage.stripe.base_url()).unwrap();
+        let gateway = StripeGateway::new(settings(base_url, TIMEOUT), stage.clock.clone()).unwrap();
+        let charge = stage.charge(Some("pm_card_visa"));
+        network.cut_when(b"POST /v1/payment_intents HTTP", at, 2);
+        let outcome = gateway.begin(&charge).await;
+        assert!(is_approved(&outcome), "{at:?}: {outcome:?}");
+        assert_eq!((network.cuts(), stage.stripe.taken(charge.charge_id)), (1, 10_000), "{at:?}");
+
+        network.cut_when(b"POST /v1/refunds HTTP", at, 2);
+        let verdict = gateway.refund(&refund(&charge)).await;
+        assert!(matches!(verdict, Ok(RefundVerdict::Accepted)), "{at:?}: {verdict:?}");
+        assert_eq!((network.cuts(), stage.stripe.given_back(charge.charge_id)), (2, 1_000), "{at:?}");
+    }
+}
+
+/// localstripe ignores idempotency keys, so that what it did must not be asked for twice: only requests that have not
+/// reached it, and questions, are cut.
+#[tokio::test]
+async fn what_the_network_loses_is_asked_again_of_localstripe() {
+    let server = LocalStripe::start().await.unwrap();
+    let (network, base_url) = TcpProxy::before_web(&server.base_url()).unwrap();
+    let gateway = StripeGateway::new(settings(base_url, Duration::from_secs(20)), Arc::new(MachineClock)).unwrap();
+    let method = server.payment_method(CARD_GOOD).await.unwrap();
+    let stage = Stage::new().await;
+    let charge = GatewayRequest { created_at: MachineClock.now(), ..stage.charge(Some(&method)) };
+    network.cut_when(b"POST /v1/payment_intents HTTP", CutAt::Request, 2);
+    assert!(is_approved(&gateway.begin(&charge).await));
+    network.cut_when(b"GET /v1/payment_intents", CutAt::Answer, 2);
+    assert_eq!(gateway.query(&charge).await.unwrap().unwrap().state, GatewayState::Approved);
+    assert_eq!(network.cuts(), 2);
     assert_eq!(server.sums(&charge.charge_id.to_string()).await.unwrap(), (10_000, 0));
 }
 
