@@ -237,7 +237,10 @@ fn start_workers(
     }
     let sending = WebhookWorker::new(Arc::clone(webhooks), settings.webhook_delivery_days);
     start_for_all(settings, adapters, workers, sending);
-    start_for_all(settings, adapters, workers, RetentionWorker::new(adapters.retention(settings)));
+    let retention = adapters.retention(settings);
+    let unread_seconds = f64::from(retention.kept_days.outbox_unread) * 86_400.0;
+    metrics::gauge!("boxoffice_outbox_unread_seconds_max").set(unread_seconds);
+    start_for_all(settings, adapters, workers, RetentionWorker::new(retention));
     start_relay(adapters, use_cases, settings, workers);
     workers.start(Admissions { waiting_room: Arc::clone(waiting_room), clock: Arc::clone(&adapters.clock) });
     workers.start(Sales { waiting_room: Arc::clone(waiting_room), fails: false });

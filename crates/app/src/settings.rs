@@ -295,8 +295,8 @@ settings! {
     events_stream_entries_max: u64 = "1000000", whole(1_000, 1_000_000_000);
     /// File with the certificate of an authority of the broker, beside those that the system trusts
     events_ca_file: Option<PathBuf> = "", optional(path);
-    /// How many days it is kept what became of each event that was sent to a webhook
-    webhook_delivery_days: u32 = "30", whole(1, KEPT_DAYS_MAX);
+    /// How many days it is kept what became of each event that was sent to a webhook; longer than it is tried
+    webhook_delivery_days: u32 = "30", whole(5, KEPT_DAYS_MAX);
     /// Lets webhooks lead to private, local and special addresses; only where every promoter may reach what is there
     webhooks_private_addresses: bool = "false", switch;
     /// How long a charge may be pending before the gateway is asked again

@@ -151,6 +151,11 @@ fn describe_metrics() {
         Unit::Seconds,
         "How long ago the oldest event happened that a reader has yet to get, by reader."
     );
+    describe_gauge!(
+        "boxoffice_outbox_unread_seconds_max",
+        Unit::Seconds,
+        "How long events are kept that a reader has yet to get."
+    );
     describe_counter!("boxoffice_mails_total", "Mails that have ended, by outcome, and attempts that were postponed.");
     describe_gauge!("boxoffice_mails_waiting", "Mails that wait to be sent.");
     describe_gauge!("boxoffice_charges_pending", "Charges that the payment gateway did not decide when asked again.");

@@ -1,12 +1,14 @@
 //! Events as other systems get them.
 
 use boxoffice_domain::{
-    AccountId, ConcertId, PerformanceId, Points, Timestamp,
+    AccountId, ConcertId, PaymentId, PerformanceId, Points, Timestamp,
     accounts::ClientName,
     event_delivery::PublishedEvent,
     events::{Event, EventBatch},
+    gateway::DeclineReason,
     history::{ActKind, FieldChange, StaffAct},
     rfc3339,
+    seats::SeatLabel,
     uuid::{self, Uuid},
 };
 use serde_json::{Value, json};
@@ -57,15 +59,16 @@ fn said(event: &Event) -> Vec<Said> {
                 json!({
                     "account_id": account_id.uuid(),
                     "performance_id": performance_id.uuid(),
-                    "seats": seats.iter().map(boxoffice_domain::seats::SeatLabel::as_str).collect::<Vec<_>>(),
+                    "seats": texts(seats),
                     "held_until": rfc3339(*held_until),
                 }),
             )
         }],
-        Event::ReservationConfirmed { account_id, performance_id, payment_id, amount, .. } => {
+        Event::ReservationConfirmed { account_id, performance_id, seats, payment_id, amount, .. } => {
             let data = json!({
                 "account_id": account_id.uuid(),
                 "performance_id": performance_id.uuid(),
+                "seats": texts(seats),
                 "payment_id": payment_id.uuid(),
                 "amount": amount.get(),
             });
@@ -73,21 +76,27 @@ fn said(event: &Event) -> Vec<Said> {
                 .map(|kind| Said { performance_id: Some(*performance_id), ..say(kind, data.clone()) })
                 .into()
         }
-        Event::ReservationCancelled { account_id, performance_id, refunded, .. } => {
+        Event::ReservationCancelled { account_id, performance_id, seats, payment_id, refunded, .. } => {
             let data = json!({
                 "account_id": account_id.uuid(),
                 "performance_id": performance_id.uuid(),
+                "seats": texts(seats),
+                "payment_id": payment_id.map(PaymentId::uuid),
                 "refunded": refunded.get(),
             });
             let kinds = ["reservation.cancelled", "payment.refunded"];
             let kinds = kinds.into_iter().take(if *refunded == Points::ZERO { 1 } else { 2 });
             kinds.map(|kind| Said { performance_id: Some(*performance_id), ..say(kind, data.clone()) }).collect()
         }
-        Event::ReservationExpired { account_id, performance_id, .. } => vec![Said {
+        Event::ReservationExpired { account_id, performance_id, seats, .. } => vec![Said {
             performance_id: Some(*performance_id),
             ..say(
                 "reservation.expired",
-                json!({"account_id": account_id.uuid(), "performance_id": performance_id.uuid()}),
+                json!({
+                    "account_id": account_id.uuid(),
+                    "performance_id": performance_id.uuid(),
+                    "seats": texts(seats),
+                }),
             )
         }],
         Event::ChargeRequested { account_id, amount, .. } => {
@@ -100,8 +109,10 @@ fn said(event: &Event) -> Vec<Said> {
             let data = json!({"account_id": account_id.uuid(), "amount": amount.get(), "balance": balance.get()});
             vec![say("charge.completed", data)]
         }
-        Event::ChargeDeclined { account_id, amount, .. } => {
-            vec![say("charge.declined", json!({"account_id": account_id.uuid(), "amount": amount.get()}))]
+        Event::ChargeDeclined { account_id, amount, reason, .. } => {
+            let reason = reason.map(DeclineReason::as_str);
+            let data = json!({"account_id": account_id.uuid(), "amount": amount.get(), "reason": reason});
+            vec![say("charge.declined", data)]
         }
         Event::ChargeRefundRequested { refund_id, charge_id, account_id, amount, .. }
         | Event::ChargeRefunded { refund_id, charge_id, account_id, amount }
@@ -137,6 +148,10 @@ fn said(event: &Event) -> Vec<Said> {
         // This version does not know what to say of it.
         _ => Vec::new(),
     }
+}
+
+fn texts(seats: &[SeatLabel]) -> Vec<&str> {
+    seats.iter().map(SeatLabel::as_str).collect()
 }
 
 /// What an act of the staff says: each field that it set, as a catalog file writes it, before and after.
@@ -218,19 +233,39 @@ mod tests {
         let (account_id, amount, balance) = (AccountId::new(id(1)), Points::new(7).unwrap(), Points::ZERO);
         let (reservation_id, performance_id) = (ReservationId::new(id(2)), PerformanceId::new(id(3)));
         let (charge_id, refund_id) = (ChargeId::new(id(4)), ChargeRefundId::new(id(5)));
-        let seats = fixtures::seats(&["A-1-1"]).into_iter().map(|seat| seat.label).collect();
+        let seats: Vec<_> = fixtures::seats(&["A-1-1"]).into_iter().map(|seat| seat.label).collect();
         let payment_id = PaymentId::new(id(6));
-        let cancelled = |refunded| Event::ReservationCancelled { reservation_id, account_id, performance_id, refunded };
+        let cancelled = |payment_id, refunded| Event::ReservationCancelled {
+            reservation_id,
+            account_id,
+            performance_id,
+            seats: seats.clone(),
+            payment_id,
+            refunded,
+        };
         let events = vec![
-            Event::ReservationHeld { reservation_id, account_id, performance_id, seats, held_until: instant(300) },
-            Event::ReservationConfirmed { reservation_id, account_id, performance_id, payment_id, amount },
-            cancelled(amount),
-            cancelled(Points::ZERO),
-            Event::ReservationExpired { reservation_id, account_id, performance_id },
+            Event::ReservationHeld {
+                reservation_id,
+                account_id,
+                performance_id,
+                seats: seats.clone(),
+                held_until: instant(300),
+            },
+            Event::ReservationConfirmed {
+                reservation_id,
+                account_id,
+                performance_id,
+                seats: seats.clone(),
+                payment_id,
+                amount,
+            },
+            cancelled(Some(payment_id), amount),
+            cancelled(None, Points::ZERO),
+            Event::ReservationExpired { reservation_id, account_id, performance_id, seats: seats.clone() },
             Event::ChargeRequested { charge_id, account_id, amount },
             Event::ChargeRequiresAction { charge_id, account_id, amount },
             Event::ChargeCompleted { charge_id, account_id, amount, balance },
-            Event::ChargeDeclined { charge_id, account_id, amount },
+            Event::ChargeDeclined { charge_id, account_id, amount, reason: Some(DeclineReason::ExpiredCard) },
             Event::ChargeRefundRequested { refund_id, charge_id, account_id, amount, balance },
             Event::ChargeRefunded { refund_id, charge_id, account_id, amount },
             Event::ChargeRefundRefused { refund_id, charge_id, account_id, amount, balance },
@@ -267,14 +302,27 @@ mod tests {
             assert_eq!(document["concert_id"], json!(concert.map(ConcertId::uuid)));
             assert_eq!(document["data"]["account_id"], json!(account_id.uuid()));
         }
-        let held: Value = serde_json::from_str(&all[0].document).unwrap();
-        let data = json!({
-            "account_id": account_id.uuid(),
-            "performance_id": performance_id.uuid(),
-            "seats": ["A-1-1"],
-            "held_until": "2027-01-15T08:05:00Z",
-        });
-        assert_eq!((&held["data"], &held["occurred_at"]), (&data, &json!("2027-01-15T08:00:00Z")));
+        let said = |index: usize| serde_json::from_str::<Value>(&all[index].document).unwrap();
+        let of_seats = |more: Value| {
+            let data = json!({"account_id": id(1), "performance_id": id(3), "seats": ["A-1-1"]});
+            data.as_object()
+                .unwrap()
+                .iter()
+                .chain(more.as_object().unwrap())
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect::<Value>()
+        };
+        let data = of_seats(json!({"held_until": "2027-01-15T08:05:00Z"}));
+        assert_eq!((&said(0)["data"], &said(0)["occurred_at"]), (&data, &json!("2027-01-15T08:00:00Z")));
+        for payment in [1, 2] {
+            assert_eq!(said(payment)["data"], of_seats(json!({"payment_id": id(6), "amount": 7})));
+        }
+        for refund in [3, 4] {
+            assert_eq!(said(refund)["data"], of_seats(json!({"payment_id": id(6), "refunded": 7})));
+        }
+        assert_eq!(said(5)["data"], of_seats(json!({"payment_id": null, "refunded": 0})));
+        assert_eq!(said(6)["data"], of_seats(json!({})));
+        assert_eq!(said(10)["data"], json!({"account_id": id(1), "amount": 7, "reason": "expired_card"}));
         assert_eq!(published(&batch, |_| Some(concert_id))[0].id, all[0].id);
         let ids: std::collections::BTreeSet<_> = all.iter().map(|event| event.id).collect();
         assert_eq!(ids.len(), all.len());

@@ -16,6 +16,7 @@ use crate::{
     AccountId, ChargeId, ChargeRefundId, ConcertId, PaymentId, PerformanceId, Points, ReservationId, SessionId,
     StorageError, Timestamp,
     accounts::ClientName,
+    gateway::DeclineReason,
     history::StaffAct,
     page::{Page, PageRequest},
     seats::SeatLabel,
@@ -46,24 +47,47 @@ pub enum Event {
         reservation_id: ReservationId,
         account_id: AccountId,
         performance_id: PerformanceId,
+        /// None in events of versions before.
+        #[cfg_attr(feature = "serde", serde(default))]
+        seats: Vec<SeatLabel>,
         payment_id: PaymentId,
         amount: Points,
     },
-    /// A reservation was cancelled; `refunded` is zero if it had not been paid.
+    /// A reservation was cancelled; `refunded` is zero, and there is no payment, if it had not been paid.
     ReservationCancelled {
         reservation_id: ReservationId,
         account_id: AccountId,
         performance_id: PerformanceId,
+        /// None in events of versions before.
+        #[cfg_attr(feature = "serde", serde(default))]
+        seats: Vec<SeatLabel>,
+        /// None in events of versions before, too.
+        #[cfg_attr(feature = "serde", serde(default))]
+        payment_id: Option<PaymentId>,
         refunded: Points,
     },
     /// A hold lapsed, and a worker has marked it.
-    ReservationExpired { reservation_id: ReservationId, account_id: AccountId, performance_id: PerformanceId },
+    ReservationExpired {
+        reservation_id: ReservationId,
+        account_id: AccountId,
+        performance_id: PerformanceId,
+        /// None in events of versions before.
+        #[cfg_attr(feature = "serde", serde(default))]
+        seats: Vec<SeatLabel>,
+    },
     /// A charge was recorded, and the payment gateway is about to be asked.
     ChargeRequested { charge_id: ChargeId, account_id: AccountId, amount: Points },
     /// A charge was approved and credited.
     ChargeCompleted { charge_id: ChargeId, account_id: AccountId, amount: Points, balance: Points },
     /// A charge was declined by the payment gateway.
-    ChargeDeclined { charge_id: ChargeId, account_id: AccountId, amount: Points },
+    ChargeDeclined {
+        charge_id: ChargeId,
+        account_id: AccountId,
+        amount: Points,
+        /// None in events of versions before.
+        #[cfg_attr(feature = "serde", serde(default))]
+        reason: Option<DeclineReason>,
+    },
     /// The buyer has to do something with the payment gateway before a charge can be approved.
     ChargeRequiresAction { charge_id: ChargeId, account_id: AccountId, amount: Points },
     /// Points of a charge left the wallet, and the payment gateway is about to be asked for the money.

@@ -142,6 +142,11 @@ impl Reservation {
         }
     }
 
+    /// What its seats are called, in the order in which they were asked for.
+    pub fn labels(&self) -> Vec<SeatLabel> {
+        self.seats.iter().map(|seat| seat.label.clone()).collect()
+    }
+
     /// The key of its cancellation, if it was cancelled under one.
     pub fn cancelled_under(&self) -> Option<&Idempotency> {
         match &self.state {

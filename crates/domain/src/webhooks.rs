@@ -27,7 +27,7 @@ pub use self::{
         DeliveryToSend, NewDelivery, SentAgain, WebhookDeliveries,
     },
     kinds::{EventKinds, InvalidEventKinds, KIND_PATTERN_CHARACTERS_MAX, KIND_PATTERNS_MAX},
-    schedule::{FAILING_DAYS_MAX, RETRY_DELAYS, is_to_be_turned_off, retry_delay},
+    schedule::{FAILING_DAYS_MAX, RETRY_DELAYS, SERIES_PAUSE_HOURS_MAX, is_to_be_turned_off, retry_delay},
 };
 
 /// How many webhooks an account may have.
@@ -162,6 +162,20 @@ impl WebhookState {
         } else {
             Self::On { failing_since: Some(since) }
         }
+    }
+
+    /// Whether a failure at `now` turns it off if it goes on with the series of failures.
+    pub fn ends_by_failure_at(self, now: Timestamp) -> bool {
+        matches!(self, Self::On { failing_since } if is_to_be_turned_off(failing_since, now))
+    }
+
+    /// Before an attempt at `now`, when the attempt before was made at `last`: after a pause of more than
+    /// [`SERIES_PAUSE_HOURS_MAX`] a series of failures is over, since nothing shows that the endpoint failed meanwhile. So
+    /// one failure does not turn a webhook off that had no events for months.
+    #[must_use]
+    pub fn after_pause(self, last: Option<Timestamp>, now: Timestamp) -> Self {
+        let was_paused = last.is_none_or(|last| now - last > TimeDelta::hours(SERIES_PAUSE_HOURS_MAX));
+        if self.is_on() && was_paused { Self::WORKING } else { self }
     }
 
     /// Turned on or off by hand. A webhook that is turned on may fail for as long as a new one.
@@ -345,6 +359,25 @@ mod tests {
         assert_eq!(off.after(&[attempt(5 * DAY + 1, 200)]), off, "what is off stays off");
         let gone = WebhookState::Off { since: instant(7), reason: OffReason::Gone };
         assert_eq!(on.after(&[attempt(7, 410), attempt(8, 200)]), gone);
+    }
+
+    #[test]
+    fn a_series_of_failures_is_over_after_a_pause() {
+        let (last, hour) = (Some(instant(7)), 3_600);
+        assert_eq!(failing(0).after_pause(last, instant(7 + 30 * hour)), failing(0));
+        assert_eq!(failing(0).after_pause(last, instant(8 + 30 * hour)), WebhookState::WORKING);
+        assert_eq!(failing(0).after_pause(None, instant(1)), WebhookState::WORKING);
+        let off = WebhookState::Off { since: instant(1), reason: OffReason::Failing };
+        assert_eq!(off.after_pause(None, instant(1)), off);
+        assert!(
+            failing(0).ends_by_failure_at(instant(5 * DAY)) && !failing(0).ends_by_failure_at(instant(5 * DAY - 1))
+        );
+        assert!(
+            !WebhookState::WORKING.ends_by_failure_at(instant(9 * DAY)) && !off.ends_by_failure_at(instant(9 * DAY))
+        );
+        // The last of the attempts at one event, each as late as it may be.
+        let longest = (1..=9).filter_map(|failed| retry_delay(failed, u32::MAX)).max().unwrap();
+        assert!(longest.as_secs() < 30 * 3_600);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use boxoffice_application::WebhookService;
 use boxoffice_domain::{
-    WebhookId,
+    AccountId, WebhookId,
     webhooks::{DeliveryStatus, Webhook},
 };
 use tokio::{
@@ -28,6 +28,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 const LANES_MAX: u32 = 10_000;
 /// How many requests are made at once, by all lanes.
 const REQUESTS_MAX: usize = 256;
+/// How many of them by the lanes of one owner, whose endpoints may all be slow.
+const REQUESTS_OF_OWNER_MAX: usize = 64;
 /// How often it is measured what is due, and of how many webhooks and deliveries.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(10);
 const MEASURED_WEBHOOKS_MAX: usize = 100;
@@ -49,6 +51,8 @@ pub(crate) struct WebhookWorker {
     webhooks: Arc<WebhookService>,
     kept_days: u32,
     requests: Arc<Semaphore>,
+    /// Those of each owner who has lanes.
+    requests_of: HashMap<AccountId, Arc<Semaphore>>,
     lanes: HashMap<WebhookId, Running>,
     measures_at: Instant,
     removes_at: Instant,
@@ -62,13 +66,15 @@ impl WebhookWorker {
         metrics::counter!("boxoffice_rows_removed_total", "kind" => "webhook_delivery").absolute(0);
         let now = Instant::now();
         let requests = Arc::new(Semaphore::new(REQUESTS_MAX));
-        Self { webhooks, kept_days, requests, lanes: HashMap::new(), measures_at: now, removes_at: now }
+        let (requests_of, lanes) = (HashMap::new(), HashMap::new());
+        Self { webhooks, kept_days, requests, requests_of, lanes, measures_at: now, removes_at: now }
     }
 
     /// Starts a lane for each webhook that has something due, and ends those of others: they are turned off or gone, or
     /// everything is sent.
     fn follow(&mut self, due: Vec<Webhook>) {
         self.lanes.retain(|_, lane| !lane.task.is_finished());
+        self.requests_of.retain(|_, requests| Arc::strong_count(requests) > 1);
         let mut others: HashMap<_, _> = std::mem::take(&mut self.lanes);
         for webhook in due {
             let (id, webhook) = (webhook.id, Arc::new(webhook));
@@ -88,9 +94,12 @@ impl WebhookWorker {
         }
     }
 
-    fn start(&self, id: WebhookId, webhook: Arc<Webhook>) -> Running {
+    fn start(&mut self, id: WebhookId, webhook: Arc<Webhook>) -> Running {
+        let of_owner = self.requests_of.entry(webhook.owner_id);
+        let of_owner = of_owner.or_insert_with(|| Arc::new(Semaphore::new(REQUESTS_OF_OWNER_MAX)));
+        let requests = [Arc::clone(of_owner), Arc::clone(&self.requests)];
         let (sender, receiver) = watch::channel(Some(webhook));
-        let lane = Lane::new(id, receiver, Arc::clone(&self.webhooks), Arc::clone(&self.requests));
+        let lane = Lane::new(id, receiver, Arc::clone(&self.webhooks), requests);
         Running { webhook: sender, task: tokio::spawn(lane.run()) }
     }
 

@@ -320,6 +320,7 @@ async fn a_batch_of_accounts_without_an_address_costs_one_look() {
         reservation_id: ReservationId::new(Uuid::from_u128(number)),
         account_id,
         performance_id: PerformanceId::new(Uuid::from_u128(2)),
+        seats: Vec::new(),
         payment_id: boxoffice_domain::PaymentId::new(Uuid::from_u128(3)),
         amount: points(5),
     };
@@ -338,6 +339,7 @@ async fn a_batch_of_accounts_without_an_address_costs_one_look() {
         reservation_id: ReservationId::new(Uuid::from_u128(1)),
         account_id,
         performance_id: PerformanceId::new(Uuid::from_u128(2)),
+        seats: Vec::new(),
     };
     let batch = EventBatch { id: TestEntropy.uuid(), events: vec![held], occurred_at: instant(0) };
     reader.deliver(&published(&batch, |_| None)).await.unwrap();

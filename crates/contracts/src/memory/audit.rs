@@ -256,18 +256,18 @@ impl Rows {
                 reserved(reservation_id, account_id, performance_id)
                     .is_some_and(|found| found.created_at == occurred_at)
             }
-            Event::ReservationConfirmed { reservation_id, account_id, performance_id, payment_id, amount } => {
+            Event::ReservationConfirmed { reservation_id, account_id, performance_id, payment_id, amount, .. } => {
                 reserved(reservation_id, account_id, performance_id)
                     .is_some_and(|found| found.payment_id() == Some(*payment_id) && found.total_amount == *amount)
             }
-            Event::ReservationCancelled { reservation_id, account_id, performance_id, refunded } => {
+            Event::ReservationCancelled { reservation_id, account_id, performance_id, refunded, .. } => {
                 reserved(reservation_id, account_id, performance_id).is_some_and(|found| {
                     let amount = found.payment_id().map(|_| found.total_amount).unwrap_or_default();
                     let is_cancelled = matches!(found.state, ReservationState::Cancelled { .. });
                     is_cancelled && (found.updated_at, amount) == (occurred_at, *refunded)
                 })
             }
-            Event::ReservationExpired { reservation_id, account_id, performance_id } => {
+            Event::ReservationExpired { reservation_id, account_id, performance_id, .. } => {
                 reserved(reservation_id, account_id, performance_id)
                     .is_some_and(|found| found.state == ReservationState::Expired)
             }
@@ -278,7 +278,7 @@ impl Rows {
                 let state = ChargeState::Completed { balance_after: *balance, completed_at: occurred_at };
                 charged(charge_id, account_id, amount).is_some_and(|found| found.state == state)
             }
-            Event::ChargeDeclined { charge_id, account_id, amount } => {
+            Event::ChargeDeclined { charge_id, account_id, amount, .. } => {
                 let declined_at = |found: &Charge| match found.state {
                     ChargeState::Declined { declined_at, .. } => Some(declined_at),
                     _ => None,

@@ -346,6 +346,7 @@ macro_rules! storage_contract {
             an_erased_account_leaves_no_webhook
             a_delivery_is_added_once_and_due_until_it_is_recorded
             attempts_change_what_a_webhook_is
+            one_failure_turns_no_webhook_off_that_had_no_events_for_long
             deliveries_are_listed_newest_first_by_status
             deliveries_are_sent_again_one_or_a_span
             old_deliveries_are_removed

@@ -236,8 +236,9 @@ pub async fn a_delivery_is_added_once_and_due_until_it_is_recorded(stage: &Stage
 pub async fn attempts_change_what_a_webhook_is(stage: &Stage) {
     let storage = &stage.storage;
     let webhook = created(stage, staff(stage, Role::Admin).await).await;
-    let id = added(stage, webhook.id, 1).await[0].id;
-    let record = async |seconds, status| {
+    let mut unsent = added(stage, webhook.id, 9).await.into_iter();
+    let mut record = async |seconds, status| {
+        let id = unsent.next().expect("a delivery").id;
         let attempts = vec![attempted(id, 0, instant(seconds), answered(status))];
         let state = storage.webhook_deliveries.record(webhook.id, attempts).await.unwrap().expect("a webhook");
         assert_eq!(storage.webhooks.find(webhook.id).await.unwrap().expect("a webhook").state, state);
@@ -249,7 +250,9 @@ pub async fn attempts_change_what_a_webhook_is(stage: &Stage) {
     assert_eq!(record(3, 200).await, WebhookState::WORKING);
     assert_eq!(record(4, 500).await, failing(4));
     assert_eq!(storage.webhooks.turned_off().await.unwrap(), 0);
-    let five_days_later = 4 + 5 * 86_400;
+    let day = 86_400;
+    assert_eq!(record(4 + 4 * day, 500).await, failing(4));
+    let five_days_later = 4 + 5 * day;
     let off = WebhookState::Off { since: instant(five_days_later), reason: OffReason::Failing };
     assert_eq!(record(five_days_later, 500).await, off);
     assert_eq!(storage.webhooks.turned_off().await.unwrap(), 1);
@@ -258,6 +261,20 @@ pub async fn attempts_change_what_a_webhook_is(stage: &Stage) {
     let gone = WebhookState::Off { since: instant(five_days_later + 2), reason: OffReason::Gone };
     assert_eq!(record(five_days_later + 2, 410).await, gone);
     assert_eq!(storage.webhooks.turned_off().await.unwrap(), 1);
+}
+
+/// Between two failures there was nothing to send for months: nothing shows that the endpoint failed meanwhile.
+pub async fn one_failure_turns_no_webhook_off_that_had_no_events_for_long(stage: &Stage) {
+    let webhook = created(stage, staff(stage, Role::Admin).await).await;
+    let added = added(stage, webhook.id, 3).await;
+    let failed = async |index: usize, seconds| {
+        let attempts = vec![attempted(added[index].id, 0, instant(seconds), answered(503))];
+        stage.storage.webhook_deliveries.record(webhook.id, attempts).await.unwrap().expect("a webhook")
+    };
+    let (failing, day) = (|seconds| WebhookState::On { failing_since: Some(instant(seconds)) }, 86_400);
+    assert_eq!(failed(0, 1).await, failing(1));
+    assert_eq!(failed(1, 90 * day).await, failing(90 * day));
+    assert_eq!(failed(2, 91 * day).await, failing(90 * day));
 }
 
 /// All deliveries of a webhook are listed page by page, and those of a status.

@@ -45,7 +45,8 @@ pub struct ReaderLag {
 pub trait EventLog: Send + Sync {
     /// Gives positions to committed batches that have none, and returns to how many; 0 if there was none. It looks at about
     /// `limit` of them. A batch never gets a position below that of a batch from which it follows, such as the payment of a
-    /// seat below its hold: all that one look sees is sorted by [`in_order`](super::in_order), and a look that sees a batch
+    /// seat below its hold. What follows from what is known of reservations, charges and refunds; acts of the staff and events of
+    /// accounts that one look sees together have the order of their ids. All that one look sees is sorted by [`in_order`](super::in_order), and a look that sees a batch
     /// also sees what it follows from. Of several calls at once, one gives positions at a time.
     async fn sequence(&self, limit: u32) -> Result<u32, StorageError>;
 

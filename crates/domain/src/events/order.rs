@@ -121,14 +121,28 @@ mod tests {
         match kind {
             0 => {
                 let payment_id = PaymentId::new(id(3));
-                let confirmed =
-                    Event::ReservationConfirmed { reservation_id, account_id, performance_id, payment_id, amount };
-                let refunded = Points::ZERO;
-                let cancelled = Event::ReservationCancelled { reservation_id, account_id, performance_id, refunded };
+                let seats = Vec::new();
+                let confirmed = Event::ReservationConfirmed {
+                    reservation_id,
+                    account_id,
+                    performance_id,
+                    seats: seats.clone(),
+                    payment_id,
+                    amount,
+                };
+                let (payment_id, refunded) = (Some(payment_id), Points::ZERO);
+                let cancelled = Event::ReservationCancelled {
+                    reservation_id,
+                    account_id,
+                    performance_id,
+                    seats,
+                    payment_id,
+                    refunded,
+                };
                 vec![held, confirmed, cancelled]
             }
-            1 => vec![held, Event::ReservationExpired { reservation_id, account_id, performance_id }],
-            2 => vec![requested, Event::ChargeDeclined { charge_id, account_id, amount }],
+            1 => vec![held, Event::ReservationExpired { reservation_id, account_id, performance_id, seats: vec![] }],
+            2 => vec![requested, Event::ChargeDeclined { charge_id, account_id, amount, reason: None }],
             _ => vec![
                 requested,
                 Event::ChargeRequiresAction { charge_id, account_id, amount },

@@ -43,6 +43,8 @@ impl SaleState {
             reservation_id: reservation.id,
             account_id: reservation.account_id,
             performance_id: reservation.performance_id,
+            seats: reservation.labels(),
+            payment_id,
             refunded: refunded.map(|payment| payment.amount).unwrap_or_default(),
         });
         self.free_seats(&reservation);

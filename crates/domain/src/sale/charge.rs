@@ -94,7 +94,7 @@ impl SaleState {
                 ChargeState::Completed { balance_after: balance, completed_at: now }
             }
             GatewayVerdict::Declined(reason) => {
-                self.events.push(Event::ChargeDeclined { charge_id, account_id, amount });
+                self.events.push(Event::ChargeDeclined { charge_id, account_id, amount, reason: Some(reason) });
                 self.save_wallet(wallet, None);
                 ChargeState::Declined { reason, declined_at: now }
             }

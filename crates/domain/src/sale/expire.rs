@@ -16,7 +16,8 @@ impl SaleState {
             return None;
         }
         let Reservation { performance_id, concert_id, .. } = reservation;
-        self.events.push(Event::ReservationExpired { reservation_id: id, account_id, performance_id });
+        let seats = reservation.labels();
+        self.events.push(Event::ReservationExpired { reservation_id: id, account_id, performance_id, seats });
         let labels = self.free_seats(&reservation).into_iter().map(|seat| seat.label).collect();
         self.count_unpaid(account_id, concert_id, until);
         // It expired then, whenever the worker comes.

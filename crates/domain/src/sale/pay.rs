@@ -76,6 +76,7 @@ impl SaleState {
             reservation_id: reservation.id,
             account_id: reservation.account_id,
             performance_id: reservation.performance_id,
+            seats: reservation.labels(),
             payment_id: payment.id,
             amount: payment.amount,
         });

@@ -25,6 +25,9 @@ pub const RETRY_DELAYS: [Duration; 9] = [
 /// An endpoint that fails for so many days without a success is to be turned off.
 pub const FAILING_DAYS_MAX: i64 = 5;
 
+/// A series of failures has no longer pauses: more than the longest delay between two attempts at one event.
+pub const SERIES_PAUSE_HOURS_MAX: i64 = 30;
+
 /// By how much a delay is longer at most, in parts of it: webhooks that failed together do not come back together.
 const JITTER_PART: u32 = 5;
 

@@ -174,14 +174,14 @@ impl WebhookSender {
     pub async fn send(&self, target: &WebhookTarget, id: Uuid, now: Timestamp, body: &str) -> DeliveryAnswer {
         let request = request(target, &id.to_string(), now.timestamp(), body);
         let sending = timeout(self.settings.timeout, self.exchange(&target.url, request));
-        sending.await.unwrap_or(Err(DeliveryFailure::TimedOut)).unwrap_or_else(DeliveryAnswer::Failed)
+        match sending.await.unwrap_or(Err(DeliveryFailure::TimedOut)) {
+            // The status came in time, and says whether the webhook was accepted.
+            Ok(head) => head.read().await,
+            Err(failure) => DeliveryAnswer::Failed(failure),
+        }
     }
 
-    async fn exchange(
-        &self,
-        url: &WebhookUrl,
-        request: Request<Full<Bytes>>,
-    ) -> Result<DeliveryAnswer, DeliveryFailure> {
+    async fn exchange(&self, url: &WebhookUrl, request: Request<Full<Bytes>>) -> Result<Head, DeliveryFailure> {
         let stream = connect(&self.addresses(url).await?).await?;
         if url.is_secure() {
             let secure = self.trust.connect(url.host(), stream).await;
@@ -242,16 +242,29 @@ async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, DeliveryFailure>
     Err(failure)
 }
 
-/// Sends a request over a connection, and reads the answer.
+/// An answer of which the body is still to be read.
+struct Head {
+    answer: Response<Incoming>,
+    /// Drives the connection, and ends with this, whatever the endpoint is still sending.
+    _driving: JoinSet<hyper::Result<()>>,
+}
+
+impl Head {
+    async fn read(self) -> DeliveryAnswer {
+        let status = self.answer.status().as_u16();
+        DeliveryAnswer::Answered { status, beginning: beginning(self.answer).await }
+    }
+}
+
+/// Sends a request over a connection, and reads the head of the answer.
 async fn ask(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     request: Request<Full<Bytes>>,
-) -> Result<DeliveryAnswer, DeliveryFailure> {
+) -> Result<Head, DeliveryFailure> {
     let http = |error: hyper::Error| DeliveryFailure::Http(error.to_string());
     let mut builder = http1::Builder::new();
     builder.max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
     let (mut requests, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(http)?;
-    // Ends with this function, whatever the endpoint is still sending.
     let mut driving = JoinSet::new();
     driving.spawn(connection);
     let answer = requests.send_request(request).await.map_err(http)?;
@@ -259,7 +272,7 @@ async fn ask(
     if status.is_redirection() {
         return Err(DeliveryFailure::Redirected { status: status.as_u16() });
     }
-    Ok(DeliveryAnswer::Answered { status: status.as_u16(), beginning: beginning(answer).await })
+    Ok(Head { answer, _driving: driving })
 }
 
 /// The first bytes of a body. What is missing of it is no failure: the status says whether the webhook was accepted.

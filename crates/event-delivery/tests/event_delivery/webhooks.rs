@@ -101,6 +101,17 @@ async fn an_endpoint_that_takes_too_long_has_failed() {
     }
 }
 
+/// The status says whether the webhook was accepted. A body that never ends is not waited for long.
+#[tokio::test]
+async fn a_status_that_comes_in_time_counts_whatever_its_body_does() {
+    let head = b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n";
+    let receiver = Receiver::start(Behaviour::Dribbles(head, b"a", Duration::from_millis(100))).await;
+    let sender = sender(Duration::from_millis(500), trust());
+    let answer = sender.send(&target(&receiver.url("/")), TestEntropy.uuid(), instant(0), "{}").await;
+    let DeliveryAnswer::Answered { status: 200, beginning } = &answer else { panic!("{answer:?}") };
+    assert!(beginning.starts_with('a'), "{beginning}");
+}
+
 #[tokio::test]
 async fn an_answer_is_read_up_to_a_limit() {
     let head = b"HTTP/1.1 200 OK\r\n\r\n";

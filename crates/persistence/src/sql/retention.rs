@@ -150,7 +150,14 @@ impl Retention for Store {
         let old = rows.iter().filter(|(_, occurred_at, position)| {
             *occurred_at <= if was_read(*position) { latest } else { latest_unread }
         });
-        let ids: Vec<Vec<u8>> = old.map(|(bytes, ..)| bytes.clone()).collect();
+        let (mut ids, mut unread) = (Vec::new(), 0_usize);
+        for (bytes, _, position) in old {
+            ids.push(bytes.clone());
+            unread += usize::from(!was_read(*position));
+        }
+        if unread > 0 {
+            tracing::error!(batches = unread, "events are removed that a reader has not had");
+        }
         let count = remove(self, (ids, until), |connection, (ids, until)| {
             Box::pin(async move {
                 let batches = outbox_batches::table.filter(outbox_batches::id.eq_any(ids));

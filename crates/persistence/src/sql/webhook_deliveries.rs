@@ -11,6 +11,7 @@ use boxoffice_domain::{
 };
 use chrono::NaiveDateTime;
 use diesel::{
+    dsl::max,
     prelude::*,
     sql_types::{BigInt, Untyped},
 };
@@ -324,6 +325,10 @@ async fn record(
     attempted: &[Attempted],
 ) -> Result<Option<WebhookState>, Failure> {
     let webhook = lock(connection, webhook_id).await?;
+    let before = match &webhook {
+        Some(webhook) => state_before(connection, webhook, attempted).await?,
+        None => WebhookState::WORKING,
+    };
     for attempted in attempted {
         let row = deliveries::table
             .find(attempted.id.stored())
@@ -332,11 +337,28 @@ async fn record(
         diesel::update(row).set(AttemptChange::of(attempted)).execute(connection).await?;
     }
     let Some(webhook) = webhook else { return Ok(None) };
-    let state = webhook.state.after(attempted.iter().map(|attempted| &attempted.attempt));
+    let state = before.after(attempted.iter().map(|attempted| &attempted.attempt));
     if state != webhook.state {
         save(connection, &Webhook { state, ..webhook }).await?;
     }
     Ok(Some(state))
+}
+
+/// The state of a webhook before attempts that are not stored yet. When the one before them was made is asked only if they
+/// may turn it off.
+async fn state_before(
+    connection: &mut Connection,
+    webhook: &Webhook,
+    attempted: &[Attempted],
+) -> Result<WebhookState, Failure> {
+    let mut times = attempted.iter().map(|attempted| attempted.attempt.at);
+    let Some(first) = times.clone().next() else { return Ok(webhook.state) };
+    if !times.any(|at| webhook.state.ends_by_failure_at(at)) {
+        return Ok(webhook.state);
+    }
+    let attempts = deliveries::table.filter(deliveries::webhook_id.eq(webhook.id.stored()));
+    let last: Option<NaiveDateTime> = attempts.select(max(deliveries::attempted_at)).first(connection).await?;
+    Ok(webhook.state.after_pause(last.map(|last| last.and_utc()), first))
 }
 
 /// Makes deliveries due, whatever their state.

@@ -44,8 +44,8 @@ pub(super) struct Lane {
     /// `None` if it is to end.
     webhook: watch::Receiver<Option<Arc<Webhook>>>,
     webhooks: Arc<WebhookService>,
-    /// Of all lanes.
-    requests: Arc<Semaphore>,
+    /// Those of all lanes of the owner, and those of all lanes.
+    requests: [Arc<Semaphore>; 2],
     requests_max: usize,
     waiting: VecDeque<DeliveryToSend>,
     sending: JoinSet<Attempted>,
@@ -64,7 +64,7 @@ impl Lane {
         id: WebhookId,
         webhook: watch::Receiver<Option<Arc<Webhook>>>,
         webhooks: Arc<WebhookService>,
-        requests: Arc<Semaphore>,
+        requests: [Arc<Semaphore>; 2],
     ) -> Self {
         Self {
             id,
@@ -133,11 +133,11 @@ impl Lane {
     }
 
     fn send(&mut self, webhook: &Arc<Webhook>, delivery: DeliveryToSend) {
-        let (webhooks, requests, webhook) =
-            (Arc::clone(&self.webhooks), Arc::clone(&self.requests), Arc::clone(webhook));
+        let (webhooks, requests, webhook) = (Arc::clone(&self.webhooks), self.requests.clone(), Arc::clone(webhook));
         self.sending.spawn(async move {
-            // It is never closed.
-            let _permit = requests.acquire_owned().await;
+            let [of_owner, of_all] = requests;
+            // They are never closed. Who waits for a permit of the owner keeps none of those that all share.
+            let _permits = (of_owner.acquire_owned().await, of_all.acquire_owned().await);
             webhooks.attempt(&webhook, &delivery).await
         });
     }
