@@ -120,7 +120,11 @@ impl StripeGateway {
         let Some(reason) = decline::of_refusal(status.as_u16(), refusal) else { return Err(error.into()) };
         let intents = match &refusal.payment_intent {
             Some(intent) => vec![PaymentIntent::clone(intent)],
-            None => self.find(request, deadline).await?,
+            None => match self.find(request, deadline).await {
+                // The key tells, however many intents there are.
+                Err(StripeError::TooMany) => vec![self.occupy(request, deadline).await?],
+                found => found?,
+            },
         };
         self.close(intents, request, Some(reason), deadline).await
     }

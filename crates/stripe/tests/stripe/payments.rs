@@ -202,6 +202,13 @@ async fn a_charge_among_very_many_is_found_and_given_up() {
         stage.stripe.pay_elsewhere(1);
     }
     assert_eq!(stage.gateway.query(&paid).await.unwrap().unwrap().state, GatewayState::Approved);
+    // Nothing was made for a way to pay that does not exist, and the buyer has the answer at once.
+    let nobody = stage.charge(Some("pm_of_nobody"));
+    let answer = stage.gateway.begin(&nobody).await.unwrap();
+    assert_eq!(answer.state, declined(DeclineReason::UnknownMethod));
+    // The key has an intent by now that was canceled, and nobody can pay it.
+    assert_eq!(stage.gateway.begin(&nobody).await.unwrap().reference, answer.reference);
+    assert_eq!(stage.stripe.taken(nobody.charge_id), 0);
     // The search may not know it yet.
     let outcome = stage.gateway.query(&unknown).await;
     assert!(matches!(outcome, Err(GatewayError::Failed(_))), "{outcome:?}");
