@@ -1,10 +1,12 @@
-//! Addresses, resets of passwords, and concerts that demand an address, of a server that sends no mail.
+//! Addresses, resets of passwords, and concerts that demand an address.
 
+use boxoffice_testkit::smtp::{SmtpOptions, SmtpServer};
 use serde_json::{Value, json};
 
 use super::session::Browser;
 use crate::support::{
     client::Buyer,
+    eventually,
     server::{PASSWORD, Server},
     show::{Show, Terms},
     until,
@@ -66,6 +68,62 @@ async fn an_account_without_an_address_learns_that_a_concert_demands_one() {
     browser.set(&browser.words.say("account.mail_language"), "en").await;
     browser.press_word("account.mail_language_set").await;
     until("the language is kept", async || language_of(&buyer).await == "en").await;
+    browser.finish().await;
+    server.finish().await;
+}
+
+/// The last mail to an address that has this in its text.
+async fn mail_to(smtp: &SmtpServer, address: &str, content: &str) -> String {
+    eventually(&format!("a mail to {address} with `{content}`"), async || {
+        let texts = smtp.received_for(address).into_iter().filter_map(|mail| mail.content.part("text/plain").cloned());
+        texts.map(|part| part.text).filter(|text| text.contains(content)).last()
+    })
+    .await
+}
+
+/// The shop does not know its own address, so that its mails have codes and no links.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_is_verified_and_a_forgotten_password_replaced_by_the_codes_of_mails() {
+    let smtp = SmtpServer::start(SmtpOptions::default()).await.expect("a mail server");
+    let (url, address) = (format!("smtp://127.0.0.1:{}", smtp.port()), "haneul@example.org");
+    let settings = [("MAIL", url.as_str()), ("MAIL_FROM", "tickets@shop.example.org"), ("MAIL_LANGUAGE", "en")];
+    let server = Server::start(&settings).await;
+    let buyer = Buyer::new(server.api()).await;
+    let browser = Browser::start(&server).await;
+    let code_field = browser.words.say("account.email_code");
+    browser.open_as(&buyer, "/account").await;
+    browser.enter(&browser.words.say("account.email_address"), address).await;
+    let fill =
+        "document.querySelector('input[name=email]').form.querySelector('input[name=password]').value = arguments[0]";
+    browser.run(fill, &[json!(PASSWORD)]).await;
+    browser.press_word("account.email_send").await;
+    let mail = mail_to(&smtp, address, "minutes").await;
+    let code = mail.split(|character: char| !character.is_ascii_digit()).find(|digits| digits.len() == 8);
+    browser.enter(&code_field, code.expect("a code")).await;
+    browser.press_word("account.email_verify").await;
+    browser.sees_word("account.email_verified").await;
+    browser.press_word("nav.sign_out").await;
+    browser.sees_word("nav.sign_in").await;
+
+    browser.open("/reset-password").await;
+    browser.enter(&browser.words.say("sign.login_id"), &buyer.login_id).await;
+    browser.press_word("reset.send").await;
+    browser.sees_word("reset.sent").await;
+    browser.look("a code of a mail").await;
+    let mail = mail_to(&smtp, address, "30 minutes").await;
+    // 256 bits in the alphabet of URLs.
+    let is_of_token = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
+    let token = mail.split(|character| !is_of_token(character)).find(|word| word.len() == 43).expect("a code");
+    let password = "a staple that is new";
+    browser.enter(&code_field, "another-code").await;
+    browser.enter(&browser.words.say("account.new_password"), password).await;
+    browser.press_word("account.change").await;
+    browser.sees_word("problem.password_reset_invalid").await;
+    browser.enter(&code_field, &format!(" {token} ")).await;
+    browser.press_word("account.change").await;
+    browser.sees_word("reset.done").await;
+    let signed_in = json!({"login_id": buyer.login_id, "password": password});
+    server.api().post("/v1/sessions", &signed_in).send().await.is(201);
     browser.finish().await;
     server.finish().await;
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** Choosing another password: asking for a mail, or with the token of one. */
+/** Choosing another password: asking for a mail, and with the token of one, from its link or as its code. */
 
 import { request } from "../api.js";
 import { fill, h } from "../dom.js";
@@ -37,16 +37,22 @@ function asking() {
     submit: t("reset.send"),
     act: async (body) => {
       await request("POST", "/v1/password-resets", { body, anonymous: true });
-      element.replaceWith(notice("success", t("reset.sent")));
+      element.replaceWith(notice("success", t("reset.sent")), choosing());
     },
   });
   return element;
 }
 
-/** @param {string} token */
+/** @param {string} [token] if it is missing, it is asked for */
 function choosing(token) {
+  const code = {
+    name: "token",
+    label: t("account.email_code"),
+    attributes: { autocomplete: "one-time-code", required: true, autocapitalize: "none", spellcheck: "false" },
+  };
   const element = form({
     fields: [
+      ...(token ? [] : [code]),
       {
         name: "password",
         label: t("account.new_password"),
@@ -55,8 +61,9 @@ function choosing(token) {
       },
     ],
     submit: t("account.change"),
-    act: async (body) => {
-      await request("POST", `/v1/password-resets/${encodeURIComponent(token)}`, { body, anonymous: true });
+    act: async ({ token: entered, password }) => {
+      const path = `/v1/password-resets/${encodeURIComponent(token ?? entered.trim())}`;
+      await request("POST", path, { body: { password }, anonymous: true });
       element.replaceWith(notice("success", t("reset.done")));
     },
   });
