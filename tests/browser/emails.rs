@@ -76,7 +76,7 @@ async fn an_account_without_an_address_learns_that_a_concert_demands_one() {
 async fn mail_to(smtp: &SmtpServer, address: &str, content: &str) -> String {
     eventually(&format!("a mail to {address} with `{content}`"), async || {
         let texts = smtp.received_for(address).into_iter().filter_map(|mail| mail.content.part("text/plain").cloned());
-        texts.map(|part| part.text).filter(|text| text.contains(content)).last()
+        texts.map(|part| part.text).rfind(|text| text.contains(content))
     })
     .await
 }

@@ -14,12 +14,13 @@ const LABELS_OF_PROMETHEUS: [&str; 3] = ["instance", "job", "le"];
 /// The parts of a histogram.
 const PARTS: [&str; 3] = ["_bucket", "_sum", "_count"];
 /// Words of expressions that are no metrics.
-const FUNCTIONS: [&str; 20] = [
+const FUNCTIONS: [&str; 21] = [
     "abs",
     "absent",
     "and",
     "changes",
     "count",
+    "group_left",
     "histogram_quantile",
     "increase",
     "instance",
