@@ -155,6 +155,8 @@ impl WebhookDeliveries for MemoryStore {
         attempted: Vec<Attempted>,
     ) -> Result<Option<WebhookState>, StorageError> {
         let mut rows = self.rows();
+        let of_webhook = rows.deliveries.values().filter(|kept| kept.delivery.webhook_id == webhook_id);
+        let last = of_webhook.filter_map(|kept| Some(kept.delivery.last_attempt.as_ref()?.at)).max();
         for Attempted { id, attempts_before, attempt, state } in &attempted {
             let Some(Kept { delivery, .. }) = rows.deliveries.get_mut(id) else { continue };
             if delivery.state.status() == DeliveryStatus::Pending && delivery.attempts_count == *attempts_before {
@@ -164,7 +166,14 @@ impl WebhookDeliveries for MemoryStore {
             }
         }
         let Some(webhook) = rows.webhooks.get_mut(&webhook_id) else { return Ok(None) };
-        webhook.state = webhook.state.after(attempted.iter().map(|attempted| &attempted.attempt));
+        let mut times = attempted.iter().map(|attempted| attempted.attempt.at);
+        let before = match times.clone().next() {
+            Some(first) if times.any(|at| webhook.state.ends_by_failure_at(at)) => {
+                webhook.state.after_pause(last, first)
+            }
+            _ => webhook.state,
+        };
+        webhook.state = before.after(attempted.iter().map(|attempted| &attempted.attempt));
         Ok(Some(webhook.state))
     }
 
