@@ -46,10 +46,12 @@ async fn verified_history(buyer: &Buyer) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_charges_at_once_all_succeed_and_add_up() {
-    let server = Server::start(&[]).await;
+    // A busy machine does not serve a thousand at once with a connection within the usual three seconds.
+    let server = Server::start(&[("DATABASE_CONNECT_SECONDS", "30")]).await;
     let buyer = Buyer::new(server.api()).await;
     let answers = send_together(1_000, |index| buyer.ask_charge(i64::try_from(index).expect("small") + 1)).await;
-    assert_eq!(count(&answers, 201), 1_000);
+    let other = answers.iter().find(|answer| answer.status != 201).map(|answer| &answer.text);
+    assert_eq!((count(&answers, 201), other), (1_000, None));
     assert_eq!(buyer.balance().await, 1_000 * 1_001 / 2);
     assert_eq!(verified_history(&buyer).await.len(), 1_000);
     server.finish().await;
