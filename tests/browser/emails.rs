@@ -4,9 +4,9 @@ use boxoffice_testkit::smtp::{SmtpOptions, SmtpServer};
 use serde_json::{Value, json};
 
 use super::session::Browser;
+use crate::outside::mail_to;
 use crate::support::{
     client::Buyer,
-    eventually,
     server::{PASSWORD, Server},
     show::{Show, Terms},
     until,
@@ -14,6 +14,9 @@ use crate::support::{
 
 /// The whole address that is shown.
 const ADDRESS: &str = "return location.pathname + location.search + location.hash";
+/// Several forms of the page ask for the password. This fills in the one of the form for the address.
+const FILL_PASSWORD: &str =
+    "document.querySelector('input[name=email]').form.querySelector('input[name=password]').value = arguments[0]";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_leaves_the_address_and_says_when_it_is_not_good_any_more() {
@@ -56,10 +59,7 @@ async fn an_account_without_an_address_learns_that_a_concert_demands_one() {
     browser.press_word("queue.to_account").await;
     browser.sees_word("account.email_none").await;
     browser.enter(&browser.words.say("account.email_address"), "haneul").await;
-    // The password is asked for in several forms; that of the address is meant.
-    let fill =
-        "document.querySelector('input[name=email]').form.querySelector('input[name=password]').value = arguments[0]";
-    browser.run(fill, &[json!(PASSWORD)]).await;
+    browser.run(FILL_PASSWORD, &[json!(PASSWORD)]).await;
     browser.press_word("account.email_send").await;
     browser.sees_word("violation.email").await;
     browser.enter(&browser.words.say("account.email_address"), "haneul@example.org").await;
@@ -70,15 +70,6 @@ async fn an_account_without_an_address_learns_that_a_concert_demands_one() {
     until("the language is kept", async || language_of(&buyer).await == "en").await;
     browser.finish().await;
     server.finish().await;
-}
-
-/// The last mail to an address that has this in its text.
-async fn mail_to(smtp: &SmtpServer, address: &str, content: &str) -> String {
-    eventually(&format!("a mail to {address} with `{content}`"), async || {
-        let texts = smtp.received_for(address).into_iter().filter_map(|mail| mail.content.part("text/plain").cloned());
-        texts.map(|part| part.text).rfind(|text| text.contains(content))
-    })
-    .await
 }
 
 /// The shop does not know its own address, so that its mails have codes and no links.
@@ -93,9 +84,7 @@ async fn an_address_is_verified_and_a_forgotten_password_replaced_by_the_codes_o
     let code_field = browser.words.say("account.email_code");
     browser.open_as(&buyer, "/account").await;
     browser.enter(&browser.words.say("account.email_address"), address).await;
-    let fill =
-        "document.querySelector('input[name=email]').form.querySelector('input[name=password]').value = arguments[0]";
-    browser.run(fill, &[json!(PASSWORD)]).await;
+    browser.run(FILL_PASSWORD, &[json!(PASSWORD)]).await;
     browser.press_word("account.email_send").await;
     let mail = mail_to(&smtp, address, "minutes").await;
     let code = mail.split(|character: char| !character.is_ascii_digit()).find(|digits| digits.len() == 8);

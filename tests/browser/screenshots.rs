@@ -143,7 +143,7 @@ async fn a_stampede_is_seen_at_the_desk() {
         ended
     };
     let look = async {
-        // How long a crowd takes depends on the machine; the rush has a deadline of its own.
+        // A slow machine needs longer for the crowd. `boxoffice-rush` ends at its deadline, and this loop with it.
         while !is_over.get() && browser.figure("sold").await <= 300 {
             sleep(POLL).await;
         }

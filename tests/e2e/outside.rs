@@ -29,7 +29,7 @@ async fn server_with(smtp: &SmtpServer) -> Server {
 }
 
 /// The text of the mail with this in it, when it has come.
-async fn mail_to(smtp: &SmtpServer, address: &str, part: &str) -> String {
+pub(crate) async fn mail_to(smtp: &SmtpServer, address: &str, part: &str) -> String {
     let find = || {
         let texts = smtp.received_for(address).into_iter();
         let mut texts = texts.filter_map(|mail| Some(mail.content.part("text/plain")?.text.clone()));

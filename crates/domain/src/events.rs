@@ -47,7 +47,7 @@ pub enum Event {
         reservation_id: ReservationId,
         account_id: AccountId,
         performance_id: PerformanceId,
-        /// None in events of versions before.
+        /// Nothing in events of earlier versions.
         #[cfg_attr(feature = "serde", serde(default))]
         seats: Vec<SeatLabel>,
         payment_id: PaymentId,
@@ -58,10 +58,10 @@ pub enum Event {
         reservation_id: ReservationId,
         account_id: AccountId,
         performance_id: PerformanceId,
-        /// None in events of versions before.
+        /// Nothing in events of earlier versions.
         #[cfg_attr(feature = "serde", serde(default))]
         seats: Vec<SeatLabel>,
-        /// None in events of versions before, too.
+        /// `None` in events of earlier versions, too.
         #[cfg_attr(feature = "serde", serde(default))]
         payment_id: Option<PaymentId>,
         refunded: Points,
@@ -71,7 +71,7 @@ pub enum Event {
         reservation_id: ReservationId,
         account_id: AccountId,
         performance_id: PerformanceId,
-        /// None in events of versions before.
+        /// Nothing in events of earlier versions.
         #[cfg_attr(feature = "serde", serde(default))]
         seats: Vec<SeatLabel>,
     },
@@ -84,7 +84,7 @@ pub enum Event {
         charge_id: ChargeId,
         account_id: AccountId,
         amount: Points,
-        /// None in events of versions before.
+        /// Nothing in events of earlier versions.
         #[cfg_attr(feature = "serde", serde(default))]
         reason: Option<DeclineReason>,
     },

@@ -51,7 +51,7 @@ pub(crate) struct WebhookWorker {
     webhooks: Arc<WebhookService>,
     kept_days: u32,
     requests: Arc<Semaphore>,
-    /// Those of each owner who has lanes.
+    /// The permits that all lanes of one owner share.
     requests_of: HashMap<AccountId, Arc<Semaphore>>,
     lanes: HashMap<WebhookId, Running>,
     measures_at: Instant,
